@@ -1,0 +1,11 @@
+//! scanwatch scans git repositories for their dependencies, each in a process of its own, and
+//! shows live what happens. A scan's state is a small JSON file that its scanner replaces;
+//! everything else follows from files changing.
+//!
+//! ```text
+//! POST /scan ─► intake ─► supervisor ─► shim ─► worker ─► <jobs>/<job>/repo_N.json ─► live ─► api
+//! scan <url>   allowed?   queue,        limits,  fetch,    (store: one atomic writer)   watch,   HTTP,
+//!              which?     at most 5     kill,    parse                                  cache    events
+//!                                       log
+//! ```
+
