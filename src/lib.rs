@@ -9,3 +9,4 @@
 //!                                       log
 //! ```
 
+pub mod model;

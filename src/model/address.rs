@@ -1,0 +1,257 @@
+//! Which hosts and addresses a scan may contact.
+//!
+//! Default deny: a name must be allowed, and every address it resolves to must be public (or in
+//! a network that the settings open). What the operator names as a forge is trusted as named:
+//! scheme, host and port together, whatever its address.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What may be contacted; travels to the scanner as `network`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPolicy {
+    /// Names, in lower case; `*.example.com` allows every name below it.
+    pub allow_hosts: Vec<String>,
+    /// Networks beside the public ones.
+    pub allow_nets: Vec<IpNet>,
+    pub allow_ports: Vec<u16>,
+    /// Forges that the settings name, and what a user typed on the command line.
+    #[serde(default)]
+    pub trusted: Vec<Origin>,
+    /// Whether the URL may be a path of this machine: only what a user typed there.
+    #[serde(default)]
+    pub local_paths: bool,
+}
+
+/// Scheme, host and port (RFC 6454, section 4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    pub scheme: String,
+    pub host: String,
+    pub port: u16,
+}
+
+impl Origin {
+    /// The origin of a URL with a host; `None` for one without, or of an unknown scheme.
+    pub fn of(url: &url::Url) -> Option<Self> {
+        Some(Self {
+            scheme: url.scheme().to_owned(),
+            host: normal_host(url.host_str()?),
+            port: url.port_or_known_default()?,
+        })
+    }
+}
+
+/// What an address is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressKind {
+    Public,
+    /// Loopback, private, link-local, reserved: nothing that a public name should resolve to.
+    Inside,
+    /// The metadata service of a cloud.
+    Metadata,
+}
+
+/// A host's name as it is compared: lower case, without one closing dot.
+pub fn normal_host(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
+}
+
+impl NetworkPolicy {
+    /// Whether this host's name is allowed by `allow_hosts`.
+    pub fn allows_host(&self, host: &str) -> bool {
+        self.allow_hosts.iter().any(|allowed| match allowed.strip_prefix("*.") {
+            Some(parent) => host
+                .strip_suffix(parent)
+                .is_some_and(|below| below.len() > 1 && below.ends_with('.')),
+            None => allowed == host,
+        })
+    }
+
+    /// Whether this address may be contacted under a name that is not trusted.
+    pub fn allows_address(&self, address: IpAddr) -> bool {
+        self.in_allowed_net(address) || kind_of(address) == AddressKind::Public
+    }
+
+    /// Whether `allow_nets` opens this address, in its mapped form too.
+    pub fn in_allowed_net(&self, address: IpAddr) -> bool {
+        let plain = address.to_canonical();
+        self.allow_nets.iter().any(|net| net.contains(&address) || net.contains(&plain))
+    }
+}
+
+/// Judges an address by the IANA special-purpose registries (RFC 6890 and its updates); an IPv6
+/// address that carries an IPv4 one is judged by that too.
+pub fn kind_of(address: IpAddr) -> AddressKind {
+    match address {
+        IpAddr::V4(v4) => kind_of_v4(v4),
+        IpAddr::V6(v6) => kind_of_v6(v6),
+    }
+}
+
+fn kind_of_v4(address: Ipv4Addr) -> AddressKind {
+    const METADATA: [Ipv4Addr; 4] = [
+        Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google, OpenStack, DigitalOcean
+        Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
+        Ipv4Addr::new(100, 100, 100, 200), // Alibaba
+        Ipv4Addr::new(192, 0, 0, 192),     // Oracle
+    ];
+    if METADATA.contains(&address) {
+        return AddressKind::Metadata;
+    }
+    let inside = match address.octets() {
+        [100, second, ..] => (64..128).contains(&second),
+        [172, second, ..] => (16..32).contains(&second),
+        // This host, private, loopback, link-local; multicast, reserved, broadcast.
+        [0 | 10 | 127 | 224..=255, ..] | [169, 254, ..] | [192, 168, ..]
+        // IETF protocol assignments, TEST-NET-1, and the 6to4 relay anycast.
+        | [192, 0, 0 | 2, _] | [192, 88, 99, _]
+        // Benchmarking, TEST-NET-2, TEST-NET-3.
+        | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => true,
+        _ => false,
+    };
+    if inside { AddressKind::Inside } else { AddressKind::Public }
+}
+
+fn kind_of_v6(address: Ipv6Addr) -> AddressKind {
+    if address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254) {
+        return AddressKind::Metadata;
+    }
+    if let Some(v4) = address.to_ipv4_mapped() {
+        return kind_of_v4(v4);
+    }
+    // Global unicast is 2000::/3 (RFC 4291); of it, these parts lead elsewhere.
+    let inside = match address.segments() {
+        [first, ..] if first & 0xe000 != 0x2000 => true,
+        // 2001::/23: Teredo, benchmarking, ORCHID; and documentation.
+        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => true,
+        // 6to4, and documentation (RFC 9637).
+        [0x2002, ..] => true,
+        [0x3fff, second, ..] if second < 0x1000 => true,
+        _ => false,
+    };
+    if inside { AddressKind::Inside } else { AddressKind::Public }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn special_addresses_are_not_public() {
+        for inside in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "10.255.255.255",
+            "100.64.0.1",
+            "100.127.255.254",
+            "127.0.0.1",
+            "127.255.0.9",
+            "169.254.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.0.1",
+            "198.18.0.1",
+            "198.19.255.1",
+            "198.51.100.7",
+            "203.0.113.9",
+            "224.0.0.1",
+            "239.1.1.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "3fff::1",
+            "fc00::1",
+            "fdff::1",
+            "fe80::1",
+            "febf::1",
+            "fec0::1",
+            "ff02::1",
+            "5f00::1",
+        ] {
+            assert_eq!(kind_of(inside.parse().unwrap()), AddressKind::Inside, "{inside}");
+        }
+        for metadata in
+            ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200", "fd00:ec2::254"]
+        {
+            assert_eq!(kind_of(metadata.parse().unwrap()), AddressKind::Metadata, "{metadata}");
+        }
+        for public in [
+            "1.1.1.1",
+            "140.82.121.4",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "223.255.255.255",
+            "2606:4700::1111",
+            "2a00:1450::1",
+        ] {
+            assert_eq!(kind_of(public.parse().unwrap()), AddressKind::Public, "{public}");
+        }
+    }
+
+    #[test]
+    fn names_are_compared_whole_or_below_a_star() {
+        let policy = NetworkPolicy {
+            allow_hosts: vec!["github.com".into(), "*.corp.example".into()],
+            ..NetworkPolicy::default()
+        };
+        for good in ["github.com", "a.corp.example", "a.b.corp.example"] {
+            assert!(policy.allows_host(good), "{good}");
+        }
+        for bad in [
+            "xgithub.com",
+            "a.github.com",
+            "github.com.evil.example",
+            "corp.example",
+            ".corp.example",
+            "evilcorp.example",
+        ] {
+            assert!(!policy.allows_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_network_that_is_opened_opens_that_network_alone() {
+        let policy = NetworkPolicy {
+            allow_nets: vec!["10.1.0.0/16".parse().unwrap()],
+            ..NetworkPolicy::default()
+        };
+        for (address, allowed) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("10.2.0.1", false),
+            ("127.0.0.1", false),
+            ("1.1.1.1", true),
+        ] {
+            assert_eq!(policy.allows_address(address.parse().unwrap()), allowed, "{address}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_mapped_address_is_judged_as_the_plain_one(bits: u32) {
+            let plain = Ipv4Addr::from(bits);
+            prop_assert_eq!(kind_of(plain.to_ipv6_mapped().into()), kind_of(plain.into()));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a repository's scan died: a closed list of causes, so that an operator never reads
+//! just "failed".
+
+/// The cause of a repository's end, as it stands in status files and events.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// One sentence for people: what happened and, where there is one, the way out.
+    pub detail: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+}
+
+/// The closed list of causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The scanner could not be started.
+    Spawn,
+    /// The scanner exited with a code other than 0.
+    Exit,
+    /// The scanner was killed by a signal that scanwatch did not send.
+    Signal,
+    /// The kernel killed the scanner for want of memory.
+    OutOfMemory,
+    /// The scanner ran past its deadline.
+    Timeout,
+    /// The scanner lived, but gave no sign of life for too long.
+    Stalled,
+    /// Somebody asked for the end.
+    Cancelled,
+    /// The repository could not be fetched or read.
+    Clone,
+    /// Policy forbids contact with this address.
+    Refused,
+    /// The repository is larger than a limit allows.
+    Limit,
+    /// The scanner broke the scanner protocol.
+    Protocol,
+    /// The processes around the scanner died or were stopped.
+    Interrupted,
+}
+
+impl FailureKind {
+    /// The word in files and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spawn => "spawn",
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Timeout => "timeout",
+            Self::Stalled => "stalled",
+            Self::Cancelled => "cancelled",
+            Self::Clone => "clone",
+            Self::Refused => "refused",
+            Self::Limit => "limit",
+            Self::Protocol => "protocol",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Failure {
+    /// A failure with neither exit code nor signal.
+    pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), exit_code: None, signal: None }
+    }
+}

@@ -1,0 +1,267 @@
+//! The gate for repository URLs: text comes in, a URL that policy allows goes out.
+//!
+//! The rules are checked in the order characters, shape, scheme, userinfo, literal address,
+//! port, host. Everything below works with the parsed form alone, never with the text: parsers
+//! differ in what they strip and repair. Names are resolved by the scanner, which checks the
+//! addresses by the same policy before it connects.
+
+use super::address::{AddressKind, NetworkPolicy, Origin, kind_of};
+use std::{fmt, net::IpAddr};
+use url::{Host, Url};
+
+/// The longest URL that is looked at, in bytes.
+const LONGEST: usize = 2048;
+
+/// A repository's URL that policy allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitUrl {
+    url: Url,
+    trusted: bool,
+}
+
+/// Which rule refuses a URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("Invalid Git URL: contains potentially dangerous characters")]
+    Characters,
+    #[error("Invalid Git URL: {0}")]
+    Shape(&'static str),
+    #[error("Invalid Git URL scheme: {0}")]
+    Scheme(String),
+    #[error(
+        "Invalid Git URL: credentials in a URL are not accepted; name the forge under [[forges]] \
+         in the server's settings, with token_file or token_env"
+    )]
+    Userinfo,
+    #[error("Metadata endpoint access not allowed")]
+    Metadata,
+    #[error("Private network access not allowed")]
+    PrivateNetwork,
+    #[error("Non-standard port not allowed: {0}")]
+    Port(u16),
+    #[error("Domain not allowed: {0}")]
+    Host(String),
+}
+
+impl Refusal {
+    /// What the submitter or the operator can do about it.
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            Self::Characters => "leave out control characters and any of ; & | ` $ < > \\ and ../",
+            Self::Shape(_) => {
+                "submit https://host/path/repository.git or git@host:path/repository.git"
+            }
+            Self::Scheme(_) => {
+                "submit the https URL; http is for a host that [[forges]] names with http"
+            }
+            Self::Userinfo => "submit the URL without user and password",
+            Self::Metadata | Self::PrivateNetwork => {
+                "if this is your own forge, name it under [[forges]], or open its network by \
+                 [network] allow_nets and its host by allow_hosts, in the server's settings"
+            }
+            Self::Port(_) => {
+                "if this port is right, add it to [network] allow_ports, or name the forge \
+                 under [[forges]], in the server's settings"
+            }
+            Self::Host(_) => {
+                "if this host is right, add it to [network] allow_hosts, or name the forge \
+                 under [[forges]], in the server's settings"
+            }
+        }
+    }
+
+    /// Whether the text is no URL of a repository at all, rather than one that policy refuses.
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::Shape(_))
+    }
+}
+
+impl GitUrl {
+    /// Checks a URL as a user or a forge gave it.
+    pub fn parse(text: &str, policy: &NetworkPolicy) -> Result<Self, Refusal> {
+        check_characters(text)?;
+        let mut url = parse_shape(text)?;
+        let origin = Origin::of(&url);
+        let trusted = origin.as_ref().is_some_and(|it| policy.trusted.contains(it));
+        if url.scheme() != "https" && !(trusted && url.scheme() == "http") {
+            return Err(Refusal::Scheme(url.scheme().to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Refusal::Userinfo);
+        }
+        let Some(Origin { host, port, .. }) = origin else {
+            return Err(Refusal::Shape("it names no host"));
+        };
+        check_path(&url)?;
+        if !trusted {
+            let literal = literal_address(&url, &host);
+            check_literal(literal, &host, policy)?;
+            if !policy.allow_ports.contains(&port) {
+                return Err(Refusal::Port(port));
+            }
+            let opened = literal.is_some_and(|it| policy.in_allowed_net(it));
+            if !policy.allows_host(&host) && !opened {
+                return Err(Refusal::Host(host));
+            }
+        }
+        if url.host_str() != Some(&host) && url.set_host(Some(&host)).is_err() {
+            return Err(Refusal::Shape("its host is no name"));
+        }
+        Ok(Self { url, trusted })
+    }
+
+    /// The URL as text: what git is given.
+    pub fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The parsed URL.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether the settings (or the user at the command line) name this origin, so that its
+    /// addresses are not judged.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// Host, in the form in which names are resolved.
+    pub fn host(&self) -> Host<&str> {
+        self.url.host().unwrap_or(Host::Domain(""))
+    }
+
+    /// Port, the scheme's own where the URL has none.
+    pub fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or(443)
+    }
+
+    /// How many segments the path has.
+    pub fn depth(&self) -> usize {
+        self.url.path().split('/').filter(|it| !it.is_empty()).count()
+    }
+
+    /// A single repository's name: the last segment without `.git`.
+    pub fn name(&self) -> String {
+        let path = self.url.path().trim_end_matches('/');
+        let last = path.rsplit('/').next().unwrap_or("");
+        let last = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
+        let name = last.strip_suffix(".git").unwrap_or(&last);
+        if name.is_empty() { "repository".to_owned() } else { name.to_owned() }
+    }
+}
+
+impl fmt::Display for GitUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn check_characters(text: &str) -> Result<(), Refusal> {
+    let dangerous =
+        |c: char| c.is_control() || matches!(c, ';' | '&' | '|' | '`' | '$' | '<' | '>' | '\\');
+    if text.contains(dangerous) || text.contains("../") {
+        return Err(Refusal::Characters);
+    }
+    Ok(())
+}
+
+fn parse_shape(text: &str) -> Result<Url, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::Shape("it is empty"));
+    }
+    if text.len() > LONGEST {
+        return Err(Refusal::Shape("it is longer than 2,048 bytes"));
+    }
+    // A remote helper's address (gitremote-helpers(7)) is none that `url` would understand.
+    if let Some((helper, _)) = text.split_once("::")
+        && !helper.is_empty()
+        && helper.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
+    {
+        return Err(Refusal::Scheme(helper.to_ascii_lowercase()));
+    }
+    if text.contains(char::is_whitespace) {
+        return Err(Refusal::Shape("it has blanks in it"));
+    }
+    let spelled = match scp_like(text) {
+        Some(https) => https?,
+        None => text.to_owned(),
+    };
+    let url = Url::parse(&spelled).map_err(|_| Refusal::Shape("it is no URL"))?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Refusal::Shape("a repository's URL has neither ? nor #"));
+    }
+    Ok(url)
+}
+
+/// `git@host:path`, the short form of git-clone(1), as the https URL that it stands for.
+fn scp_like(text: &str) -> Option<Result<String, Refusal>> {
+    if text.contains("://") {
+        return None;
+    }
+    let (user, rest) = text.split_once('@')?;
+    let (host, path) = rest.split_once(':')?;
+    if host.is_empty() || host.contains('/') {
+        return None;
+    }
+    let path = path.trim_start_matches('/');
+    Some(if user != "git" {
+        Err(Refusal::Userinfo)
+    } else if host.starts_with('-') || path.is_empty() {
+        Err(Refusal::Shape("it names no repository"))
+    } else {
+        Ok(format!("https://{host}/{path}"))
+    })
+}
+
+fn check_path(url: &Url) -> Result<(), Refusal> {
+    let mut segments = url.path().split('/').filter(|it| !it.is_empty()).peekable();
+    if segments.peek().is_none() {
+        return Err(Refusal::Shape("it names no repository"));
+    }
+    if segments.any(|it| it.starts_with('-')) {
+        return Err(Refusal::Shape("a part of its path begins with -"));
+    }
+    let bytes = percent_encoding::percent_decode_str(url.path());
+    if bytes.into_iter().any(|it| it < 0x20 || it == 0x7f) {
+        return Err(Refusal::Characters);
+    }
+    Ok(())
+}
+
+/// The address that stands in the place of a name, in whatever spelling.
+fn literal_address(url: &Url, host: &str) -> Option<IpAddr> {
+    match url.host() {
+        Some(Host::Ipv4(v4)) => Some(v4.into()),
+        Some(Host::Ipv6(v6)) => Some(v6.into()),
+        _ => host.parse().ok(),
+    }
+}
+
+fn check_literal(
+    literal: Option<IpAddr>,
+    host: &str,
+    policy: &NetworkPolicy,
+) -> Result<(), Refusal> {
+    if let Some(address) = literal {
+        return match kind_of(address) {
+            _ if policy.in_allowed_net(address) => Ok(()),
+            AddressKind::Public => Ok(()),
+            AddressKind::Inside => Err(Refusal::PrivateNetwork),
+            AddressKind::Metadata => Err(Refusal::Metadata),
+        };
+    }
+    if policy.allows_host(host) {
+        return Ok(());
+    }
+    if matches!(host, "metadata" | "metadata.google.internal" | "metadata.goog" | "instance-data") {
+        return Err(Refusal::Metadata);
+    }
+    if host == "localhost" || host.ends_with(".localhost") || host == "localhost.localdomain" {
+        return Err(Refusal::PrivateNetwork);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

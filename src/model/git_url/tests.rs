@@ -1,0 +1,163 @@
+//! The gate, rule by rule, and spelling by spelling.
+
+use super::*;
+use proptest::prelude::*;
+
+fn policy() -> NetworkPolicy {
+    NetworkPolicy {
+        allow_hosts: vec!["github.com".into(), "gitlab.com".into()],
+        allow_nets: vec!["10.9.0.0/16".parse().unwrap()],
+        allow_ports: vec![443],
+        trusted: vec![Origin { scheme: "http".into(), host: "forge.corp".into(), port: 8080 }],
+        local_paths: false,
+    }
+}
+
+#[track_caller]
+fn accepts(text: &str, url: &str, name: &str) {
+    let parsed = GitUrl::parse(text, &policy()).unwrap_or_else(|it| panic!("{text}: {it}"));
+    assert_eq!((parsed.as_str(), parsed.name().as_str()), (url, name));
+}
+
+#[track_caller]
+fn refuses(text: &str, message: &str) {
+    match GitUrl::parse(text, &policy()) {
+        Ok(url) => panic!("{text:?} was accepted as {url}"),
+        Err(refusal) => {
+            assert!(refusal.to_string().starts_with(message), "{text:?}: {refusal}");
+        }
+    }
+}
+
+#[test]
+fn good_urls_come_out_in_one_form() {
+    accepts("https://github.com/a/b.git", "https://github.com/a/b.git", "b");
+    accepts("https://GitHub.com./a/b", "https://github.com/a/b", "b");
+    accepts("git@gitlab.com:x/y/z.git", "https://gitlab.com/x/y/z.git", "z");
+    accepts("http://forge.corp:8080/g/r.git", "http://forge.corp:8080/g/r.git", "r");
+    accepts("https://10.9.1.2/g/r.git", "https://10.9.1.2/g/r.git", "r");
+}
+
+#[test]
+fn each_rule_refuses_in_its_order() {
+    let dangerous = "Invalid Git URL: contains potentially dangerous characters";
+    for text in [
+        "https://github.com/a;b.git",
+        "https://github.com/a&b",
+        "https://github.com/a|b",
+        "https://github.com/`a`",
+        "https://github.com/$a",
+        "https://github.com/<a>",
+        "https://github.com\\@evil.example/",
+        "https://github.com/../a.git",
+        "https://a\r\nb/c.git",
+        "https://github.com/a\0",
+        "https://github.com/\u{7f}",
+        "https://github.com/a%0ab.git",
+        "ftp://x/;",
+    ] {
+        refuses(text, dangerous);
+    }
+    for text in [
+        "",
+        "github.com/a/b.git",
+        "/etc/passwd",
+        "-u",
+        "--upload-pack=touch",
+        "https://",
+        "https:///",
+        "https://github.com",
+        "https://github.com/",
+        "https://github.com/-x/y",
+        "https://github.com/a b.git",
+        "https://github.com/a?b",
+        "https://github.com/a#b",
+        "git@github.com:",
+        "git@-oProxyCommand=x:y",
+        "https://[::1/x",
+    ] {
+        let refusal = GitUrl::parse(text, &policy()).unwrap_err();
+        assert!(refusal.is_malformed(), "{text:?}: {refusal}");
+    }
+    for (text, scheme) in [
+        ("http://github.com/a.git", "http"),
+        ("ssh://git@github.com/a.git", "ssh"),
+        ("git://github.com/a.git", "git"),
+        ("file:///etc/passwd", "file"),
+        ("ext::sh -c id", "ext"),
+        ("fd::17", "fd"),
+        ("ftp://github.com/a", "ftp"),
+        ("javascript:alert(1)", "javascript"),
+        ("http://forge.corp/g/r.git", "http"),
+        ("ssh://-oProxyCommand=whoami/a", "ssh"),
+    ] {
+        refuses(text, &format!("Invalid Git URL scheme: {scheme}"));
+    }
+    for text in ["https://u:p@github.com/a.git", "https://token@127.0.0.1/a", "me@github.com:a/b"] {
+        refuses(text, "Invalid Git URL: credentials");
+    }
+    for text in [
+        "https://127.0.0.1/a",
+        "https://127.1/a",
+        "https://0177.0.0.1/a",
+        "https://2130706433/a",
+        "https://0x7f000001/a",
+        "https://[::1]/a",
+        "https://[::ffff:127.0.0.1]/a",
+        "https://localhost/a",
+        "https://LOCALHOST./a",
+        "https://a.localhost/a",
+        "https://10.0.0.1:22/a",
+        "https://192.168.1.1/a",
+        "https://[fe80::1]/a",
+        "https://[64:ff9b::7f00:1]/a",
+        "https://0/a",
+        "git@127.0.0.1:a/b",
+    ] {
+        refuses(text, "Private network access not allowed");
+    }
+    for text in [
+        "https://169.254.169.254/latest",
+        "https://metadata.google.internal/a",
+        "https://[::ffff:169.254.169.254]/a",
+        "https://0xa9fea9fe/a",
+    ] {
+        refuses(text, "Metadata endpoint access not allowed");
+    }
+    refuses("https://evil.example:8443/a", "Non-standard port not allowed: 8443");
+    refuses("https://github.com:22/a.git", "Non-standard port not allowed: 22");
+    for text in [
+        "https://evil.example/a.git",
+        "https://github.com.evil.example/a",
+        "https://1.1.1.1/a",
+        "https://xn--github-x2a.com/a",
+        "https://gıthub.com/a",
+    ] {
+        refuses(text, "Domain not allowed: ");
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_spelling_of_an_address_has_the_verdict_of_the_dotted_one(bits: u32, style in 0..4) {
+        let dotted = std::net::Ipv4Addr::from(bits);
+        let [a, b, c, d] = dotted.octets();
+        let spelled = match style {
+            0 => format!("{bits}"),
+            1 => format!("{bits:#x}"),
+            2 => format!("{a:#o}.{b}.{c}.{d}").replace("0o", "0"),
+            _ => format!("{a}.{b}.{}", u32::from(c) << 8 | u32::from(d)),
+        };
+        let verdict = |host: &str| {
+            GitUrl::parse(&format!("https://{host}/r.git"), &policy()).err()
+        };
+        prop_assert_eq!(verdict(&spelled), verdict(&dotted.to_string()));
+    }
+
+    #[test]
+    fn no_text_panics_and_what_passes_is_of_an_allowed_host(text in "\\PC{0,60}") {
+        if let Ok(url) = GitUrl::parse(&text, &policy()) {
+            prop_assert!(url.is_trusted() || url.as_str().starts_with("https://"));
+        }
+    }
+}

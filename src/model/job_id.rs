@@ -1,0 +1,91 @@
+//! The name of a job: text from a request or a folder listing comes in, a name that is safe
+//! as a file name goes out. No other code below the edge checks for `..` or `/` again.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// The name of a job and of its folder: 1 to 64 of `A-Z a-z 0-9 . _ -`, no leading dot.
+///
+/// Cloning is cheap: the text is shared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobId(Arc<str>);
+
+/// The text that was offered as a job's name cannot be one.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid job id `{0}`: want 1 to 64 of A-Z a-z 0-9 . _ - and no leading dot")]
+pub struct InvalidJobId(String);
+
+impl JobId {
+    /// A new id: a version 7 UUID (RFC 9562), so that names sort by the time of submission.
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7().to_string().into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobId {
+    type Err = InvalidJobId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidJobId> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidJobId(text.chars().take(80).collect()))
+        }
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = InvalidJobId;
+
+    fn try_from(text: String) -> Result<Self, InvalidJobId> {
+        text.parse()
+    }
+}
+
+impl From<JobId> for String {
+    fn from(id: JobId) -> String {
+        id.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_the_folder_are_refused() {
+        let long = "a".repeat(65);
+        for bad in
+            ["", ".", "..", ".lock", "../x", "a/b", "a\0", "a b", "ä", "a\n", "%2e", long.as_str()]
+        {
+            assert!(bad.parse::<JobId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn generated_and_foreign_names_are_accepted_and_sort_by_time() {
+        let (first, second) = (JobId::generate(), JobId::generate());
+        assert!(first < second);
+        for good in [first.as_str(), "job_1", "A.b-c", "b7b0ab1e-5b8e-4b0c-9f61-3f0f3b5d5a53"] {
+            assert_eq!(good.parse::<JobId>().unwrap().as_str(), good);
+        }
+    }
+}

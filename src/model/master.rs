@@ -1,0 +1,157 @@
+//! The job's own file, `master.json`: read leniently (the Python service's too), written whole
+//! by the server alone.
+
+use super::{
+    JobId, JobState,
+    json::Fields,
+    time::{self, Timestamp},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+/// The layout version that scanwatch writes.
+pub const SCHEMA: u32 = 1;
+
+/// What was scanned: decides how a job's end is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScanType {
+    /// One repository by URL.
+    Repository,
+    /// All repositories of a group, organisation or user.
+    Group,
+    /// A local folder or bare repository.
+    Path,
+}
+
+/// What the submitter asked for beyond the URL.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Options {
+    /// The branch, tag or commit to scan; the default branch if absent.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Whether source files are to be read for imports too.
+    #[serde(default)]
+    pub deep: bool,
+}
+
+/// A repository that failed, as master.json lists it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct FailedRepository {
+    pub repo_name: Option<String>,
+    pub error: String,
+    pub status: String,
+}
+
+/// What master.json says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Master {
+    pub schema: u32,
+    pub job_id: Option<String>,
+    /// The URL as submitted, also for a single repository.
+    pub group_url: Option<String>,
+    pub scan_type: Option<ScanType>,
+    pub total_repositories: Option<u64>,
+    /// As written; see [`Master::final_state`].
+    pub status: Option<String>,
+    #[serde(with = "time::option")]
+    pub started_at: Option<Timestamp>,
+    #[serde(with = "time::option")]
+    pub completed_at: Option<Timestamp>,
+    #[serde(with = "time::option")]
+    pub last_aggregation: Option<Timestamp>,
+    pub pending_repositories: Option<Vec<String>>,
+    pub completed_repositories: Option<Vec<String>>,
+    pub failed_repositories: Option<Vec<FailedRepository>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub submitted_by: Option<String>,
+    pub options: Option<Options>,
+}
+
+impl Master {
+    /// Reads a master.json. The second value are warnings: fields that were not understood.
+    ///
+    /// # Errors
+    /// A sentence for people, when the bytes are no JSON object at all.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<String>), String> {
+        let mut fields = Fields::parse(bytes)?;
+        let failed = fields.list("failed_repositories").map(|items| {
+            items.into_iter().filter_map(|it| serde_json::from_value(it).ok()).collect()
+        });
+        let master = Self {
+            schema: fields.count("schema").and_then(|it| u32::try_from(it).ok()).unwrap_or(0),
+            job_id: fields.text("job_id"),
+            group_url: fields.text("group_url"),
+            scan_type: fields.typed("scan_type", "repository, group or path"),
+            total_repositories: fields.count("total_repositories"),
+            status: fields.text("status"),
+            started_at: fields.time("started_at"),
+            completed_at: fields.time("completed_at"),
+            last_aggregation: fields.time("last_aggregation"),
+            pending_repositories: fields.texts("pending_repositories"),
+            completed_repositories: fields.texts("completed_repositories"),
+            failed_repositories: failed,
+            error: fields.text("error"),
+            submitted_by: fields.text("submitted_by"),
+            options: fields.typed("options", "an object"),
+        };
+        Ok((master, fields.into_warnings()))
+    }
+
+    /// The final state that the file names, if it names one.
+    pub fn final_state(&self) -> Option<JobState> {
+        self.status.as_deref().and_then(JobState::parse_final)
+    }
+
+    /// The first master.json of a job: nothing has started.
+    pub fn new(
+        id: &JobId,
+        url: &str,
+        scan_type: ScanType,
+        names: Vec<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            schema: SCHEMA,
+            job_id: Some(id.to_string()),
+            group_url: Some(url.to_owned()),
+            scan_type: Some(scan_type),
+            total_repositories: Some(names.len() as u64),
+            status: Some(JobState::Initializing.to_string()),
+            started_at: Some(now),
+            last_aggregation: Some(now),
+            pending_repositories: Some(names),
+            completed_repositories: Some(Vec::new()),
+            failed_repositories: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// The file's content, indented for people who read it.
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+}
+
+/// The state in which a job ends, from its repositories' ends.
+///
+/// `last` is the state of the single repository of a job that has one.
+pub fn end_state(
+    scan_type: ScanType,
+    completed: u64,
+    failed: u64,
+    last: super::RepoState,
+) -> JobState {
+    use super::RepoState::{Cancelled, TimedOut};
+    match (scan_type, completed, failed) {
+        (_, _, 0) => JobState::Completed,
+        (ScanType::Group, 0, _) => JobState::AllFailed,
+        (ScanType::Group, _, _) => JobState::CompletedWithErrors,
+        (ScanType::Repository | ScanType::Path, _, _) => match last {
+            TimedOut => JobState::TimedOut,
+            Cancelled => JobState::Cancelled,
+            _ => JobState::Failed,
+        },
+    }
+}

@@ -1,0 +1,26 @@
+//! The words of the domain: plain data and pure rules.
+//!
+//! What flows in: bytes and values that the outer modules read. What flows out: checked
+//! types and decisions. What must stay true: nothing here touches a disk, a network, a
+//! clock or a runtime; the same input gives the same answer.
+
+pub mod address;
+pub mod attempt;
+pub mod failure;
+pub mod git_ref;
+pub mod git_url;
+pub mod job_id;
+pub mod json;
+pub mod master;
+pub mod plan;
+pub mod progress;
+pub mod redact;
+pub mod repository;
+pub mod scan_result;
+pub mod state;
+pub mod task;
+pub mod time;
+
+pub use failure::{Failure, FailureKind};
+pub use job_id::JobId;
+pub use state::{JobState, RepoState};

@@ -1,0 +1,316 @@
+//! The progress document: what `GET /scan/{id}` says of a job, from what its files say.
+//!
+//! Pure aggregation: the job's master file (if it could be read) and its repositories come in,
+//! in order of their numbers; the document goes out in two parts, around the one member that
+//! changes with the clock (`elapsed_time_seconds`), so that a shared body can be spliced.
+
+use super::{
+    Failure, JobId, JobState, RepoState,
+    master::Master,
+    repository::{Progress, RepositoryStatus, one_decimal},
+    state::Summary,
+    time::{self, Timestamp},
+};
+use serde::Serialize;
+use std::collections::HashSet;
+
+/// Sets total and pending of counted states: the total is master's, else that of the files.
+pub fn totalled(master: Option<&Master>, counted: Summary) -> Summary {
+    let total = master.and_then(|it| it.total_repositories).unwrap_or(counted.total_repositories);
+    let begun = counted.completed + counted.in_progress + counted.failed;
+    Summary { total_repositories: total, pending: total.saturating_sub(begun), ..counted }
+}
+
+/// The part of the document before `elapsed_time_seconds`.
+#[derive(Debug, Serialize)]
+pub struct Head<'a> {
+    job_id: &'a JobId,
+    status: JobState,
+    group_url: Option<&'a str>,
+    summary: Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repositories: Option<Vec<RepositoryRow<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_repositories: Option<Vec<CurrentRow<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_repositories: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_repositories: Option<Vec<FailedRow<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_repositories: Option<Vec<String>>,
+}
+
+/// The part of the document after `elapsed_time_seconds`.
+#[derive(Debug, Serialize)]
+pub struct Tail<'a> {
+    #[serde(with = "time::option")]
+    last_update: Option<Timestamp>,
+    #[serde(with = "time::option")]
+    completed_at: Option<Timestamp>,
+    eta_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    warnings: Vec<WarningRow<'a>>,
+    version: u64,
+}
+
+/// A file of the job that could not be read as it should, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WarningRow<'a> {
+    pub file: &'a str,
+    pub message: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct RepositoryRow<'a> {
+    repo_index: u32,
+    repo_name: Option<&'a str>,
+    status: &'a str,
+    #[serde(with = "time::option")]
+    started_at: Option<Timestamp>,
+    #[serde(with = "time::option")]
+    last_update: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<&'a Progress>,
+}
+
+#[derive(Debug, Serialize)]
+struct CurrentRow<'a> {
+    repo_name: Option<&'a str>,
+    status: &'a str,
+    #[serde(with = "time::option")]
+    started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<&'a Progress>,
+}
+
+#[derive(Debug, Serialize)]
+struct FailedRow<'a> {
+    repo_name: Option<&'a str>,
+    error: &'a str,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
+}
+
+/// Whether the lists are in the document: `?view=summary` leaves them out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lists {
+    Whole,
+    LeftOut,
+}
+
+/// The message of a `repository` event.
+#[derive(Debug, Serialize)]
+pub struct RepositoryEvent<'a> {
+    job_id: &'a JobId,
+    repo_index: u32,
+    repo_name: Option<&'a str>,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<&'a Progress>,
+    #[serde(with = "time::option")]
+    started_at: Option<Timestamp>,
+    #[serde(with = "time::option")]
+    last_update: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
+}
+
+impl<'a> RepositoryEvent<'a> {
+    /// The message for one repository's newest state.
+    pub fn of(job_id: &'a JobId, status: &'a RepositoryStatus) -> Self {
+        Self {
+            job_id,
+            repo_index: status.index,
+            repo_name: status.name.as_deref(),
+            status: status.word(),
+            progress: status.progress.as_ref(),
+            started_at: status.started_at,
+            last_update: status.last_update,
+            error: status.error.as_deref(),
+            failure: status.failure.as_ref(),
+        }
+    }
+}
+
+/// Where a job stands without any list: a row of `/jobs`, the message of a `job` event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobFacts {
+    pub id: JobId,
+    pub url: Option<String>,
+    pub state: JobState,
+    pub summary: Summary,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub error: Option<String>,
+    /// How much is done, 0.0 to 1.0.
+    pub fraction: f64,
+}
+
+impl JobFacts {
+    /// Seconds since the start, up to the end if there is one; 0 where no start is known.
+    pub fn elapsed_seconds(&self, now: Timestamp) -> u64 {
+        elapsed_seconds(self.started_at, self.completed_at, now)
+    }
+
+    /// Percent done, 0 to 100, to one decimal; 100 at the end.
+    pub fn percentage(&self) -> f64 {
+        if self.state.is_final() { 100.0 } else { one_decimal(self.fraction * 100.0) }
+    }
+
+    /// Seconds left, judged by the pace so far; `None` where nothing can be said.
+    pub fn eta_seconds(&self, now: Timestamp) -> Option<u64> {
+        if self.state.is_final() || self.fraction < 0.01 {
+            return None;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate, of a positive number"
+        )]
+        Some((self.elapsed_seconds(now) as f64 * (1.0 - self.fraction) / self.fraction) as u64)
+    }
+}
+
+/// Seconds from `started` to `completed` or `now`; never negative.
+pub fn elapsed_seconds(
+    started: Option<Timestamp>,
+    completed: Option<Timestamp>,
+    now: Timestamp,
+) -> u64 {
+    started.map_or(0, |started| {
+        u64::try_from((completed.unwrap_or(now) - started).num_seconds()).unwrap_or(0)
+    })
+}
+
+/// How much of a job is done, 0.0 to 1.0: finished repositories plus the known part of each
+/// working one.
+pub fn fraction<'a>(summary: &Summary, working: impl Iterator<Item = &'a RepositoryStatus>) -> f64 {
+    if summary.total_repositories == 0 {
+        return 0.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts of repositories are small")]
+    let (over, total) =
+        ((summary.completed + summary.failed) as f64, summary.total_repositories as f64);
+    let partly: f64 = working.map(RepositoryStatus::fraction).sum();
+    ((over + partly) / total).clamp(0.0, 1.0)
+}
+
+/// Builds the part before `elapsed_time_seconds`.
+pub fn head<'a, I>(
+    facts: &'a JobFacts,
+    master: Option<&'a Master>,
+    repositories: &I,
+    lists: Lists,
+) -> Head<'a>
+where
+    I: Iterator<Item = &'a RepositoryStatus> + Clone,
+{
+    let whole = lists == Lists::Whole;
+    let rows = || {
+        repositories
+            .clone()
+            .map(|it| RepositoryRow {
+                repo_index: it.index,
+                repo_name: it.name.as_deref(),
+                status: it.word(),
+                started_at: it.started_at,
+                last_update: it.last_update,
+                progress: it.progress.as_ref(),
+            })
+            .collect()
+    };
+    let current = || {
+        repositories
+            .clone()
+            .filter(|it| it.state.is_working())
+            .map(|it| CurrentRow {
+                repo_name: it.name.as_deref(),
+                status: it.word(),
+                started_at: it.started_at,
+                progress: it.progress.as_ref(),
+            })
+            .collect()
+    };
+    let completed = || {
+        repositories
+            .clone()
+            .filter(|it| it.state == RepoState::Completed)
+            .map(RepositoryStatus::display_name)
+            .collect()
+    };
+    let failed = || {
+        repositories
+            .clone()
+            .filter(|it| it.state.is_failure())
+            .map(|it| FailedRow {
+                repo_name: it.name.as_deref(),
+                error: it.error.as_deref().unwrap_or("Unknown error"),
+                status: it.word(),
+                failure: it.failure.as_ref(),
+            })
+            .collect()
+    };
+    Head {
+        job_id: &facts.id,
+        status: facts.state,
+        group_url: facts.url.as_deref(),
+        summary: facts.summary,
+        repositories: whole.then(rows),
+        current_repositories: whole.then(current),
+        completed_repositories: whole.then(completed),
+        failed_repositories: whole.then(failed),
+        pending_repositories: whole
+            .then(|| pending_names(master, repositories.clone(), facts.summary.pending)),
+    }
+}
+
+/// Builds the part after `elapsed_time_seconds`.
+pub fn tail<'a>(
+    facts: &'a JobFacts,
+    master: Option<&Master>,
+    repositories: impl Iterator<Item = &'a RepositoryStatus>,
+    warnings: Vec<WarningRow<'a>>,
+    version: u64,
+    now: Timestamp,
+) -> Tail<'a> {
+    let newest = repositories.filter_map(|it| it.last_update).max();
+    Tail {
+        last_update: newest.or_else(|| master.and_then(|it| it.last_aggregation.or(it.started_at))),
+        completed_at: facts.completed_at,
+        eta_seconds: facts.eta_seconds(now),
+        error: facts.error.as_deref(),
+        warnings,
+        version,
+    }
+}
+
+/// Master's names that have not begun, cut to the number of pending ones; made-up names only
+/// where master has no list.
+fn pending_names<'a>(
+    master: Option<&Master>,
+    repositories: impl Iterator<Item = &'a RepositoryStatus>,
+    pending: u64,
+) -> Vec<String> {
+    let count = usize::try_from(pending).unwrap_or(usize::MAX);
+    let begun = repositories.filter(|it| it.state != RepoState::Pending);
+    if let Some(names) = master.and_then(|it| it.pending_repositories.as_ref()) {
+        let begun: HashSet<&str> = begun.filter_map(|it| it.name.as_deref()).collect();
+        return names
+            .iter()
+            .filter(|it| !begun.contains(it.as_str()))
+            .take(count)
+            .cloned()
+            .collect();
+    }
+    let begun: HashSet<u32> = begun.map(|it| it.index).collect();
+    (0..u32::MAX)
+        .filter(|index| !begun.contains(index))
+        .take(count.min(100_000))
+        .map(|index| format!("Repository {} (pending)", index + 1))
+        .collect()
+}

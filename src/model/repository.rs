@@ -1,0 +1,387 @@
+//! One repository's status file, `repo_N.json`: bytes come in, what they say goes out.
+//!
+//! What must stay true: any field may be missing, odd or unknown; only a file that is no JSON
+//! object at all is refused. Files of the Python service and of foreign scanners are read by
+//! the same rules as our own.
+
+use super::{
+    Failure, RepoState,
+    json::{Fields, count_of},
+    time::{self, Timestamp},
+};
+use serde::ser::SerializeMap;
+use serde_json::Value;
+
+/// What one repository's status file says, reduced to what is served.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RepositoryStatus {
+    /// From the file's name; a different number inside the file is only worth a warning.
+    pub index: u32,
+    pub name: Option<String>,
+    pub git_url: Option<String>,
+    pub state: RepoState,
+    /// The status word as written, where it is none that [`RepoState`] knows.
+    pub unknown_word: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub last_update: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub attempt: Option<u64>,
+    pub progress: Option<Progress>,
+    /// Why it failed, in words; set for the failed states alone.
+    pub error: Option<String>,
+    pub failure: Option<Failure>,
+    pub dependencies_found: Option<u64>,
+}
+
+/// The moving figures of a repository, in the one form that its numbers allow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    pub figures: Figures,
+    pub message: Option<String>,
+    pub stage: Option<String>,
+    pub stage_index: Option<u64>,
+    pub stage_total: Option<u64>,
+    pub stage_progress: Option<f64>,
+}
+
+/// The figures, first that applies: files, download, extraction, none.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Figures {
+    Files { total: u64, current: u64, percentage: f64, file_name: Option<String> },
+    Download { bytes: u64, megabytes: f64 },
+    Extraction { extracted: u64, total: u64, percentage: f64 },
+    None,
+}
+
+impl serde::Serialize for Progress {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        match &self.figures {
+            Figures::Files { total, current, percentage, file_name } => {
+                map.serialize_entry("total_files", total)?;
+                map.serialize_entry("current_file", current)?;
+                map.serialize_entry("percentage", percentage)?;
+                if let Some(name) = file_name {
+                    map.serialize_entry("current_file_name", name)?;
+                }
+            }
+            Figures::Download { bytes, megabytes } => {
+                map.serialize_entry("download_bytes", bytes)?;
+                map.serialize_entry("download_mb", megabytes)?;
+            }
+            Figures::Extraction { extracted, total, percentage } => {
+                map.serialize_entry("files_extracted", extracted)?;
+                map.serialize_entry("total_extraction_files", total)?;
+                map.serialize_entry("percentage", percentage)?;
+            }
+            Figures::None => {}
+        }
+        if let Some(message) = &self.message {
+            map.serialize_entry("message", message)?;
+        }
+        if let Some(stage) = &self.stage {
+            map.serialize_entry("stage", stage)?;
+        }
+        if let Some(index) = &self.stage_index {
+            map.serialize_entry("stage_index", index)?;
+        }
+        if let Some(total) = &self.stage_total {
+            map.serialize_entry("stage_total", total)?;
+        }
+        if let Some(progress) = &self.stage_progress {
+            map.serialize_entry("stage_progress", progress)?;
+        }
+        map.end()
+    }
+}
+
+impl RepositoryStatus {
+    /// Reads a status file. The second value are warnings: fields that were not understood.
+    ///
+    /// # Errors
+    /// A sentence for people, when the bytes are no JSON object at all.
+    pub fn parse(index: u32, bytes: &[u8]) -> Result<(Self, Vec<String>), String> {
+        let mut fields = Fields::parse(bytes)?;
+        if let Some(inside) = fields.count("repo_index").filter(|it| *it != u64::from(index)) {
+            fields.warn(format!("`repo_index` is {inside}, the file's name says {index}"));
+        }
+        let word = fields.text("status");
+        let state = word.as_deref().map_or(RepoState::Pending, RepoState::parse);
+        let unknown_word = word.filter(|_| state == RepoState::Pending);
+        let first_error =
+            fields.list("errors").and_then(|errors| match errors.into_iter().next() {
+                Some(Value::Object(mut first)) => match first.remove("message") {
+                    Some(Value::String(message)) => Some(message),
+                    _ => None,
+                },
+                Some(Value::String(message)) => Some(message),
+                _ => None,
+            });
+        let error_message = fields.text("error_message");
+        let error = state
+            .is_failure()
+            .then(|| first_error.or(error_message).unwrap_or_else(|| "Unknown error".to_owned()));
+        // What a scanner or its shim had to say that is no failure.
+        for warning in fields.texts("warnings").unwrap_or_default().into_iter().take(100) {
+            fields.warn(warning);
+        }
+        let status = Self {
+            index,
+            name: fields.text("repo_name"),
+            git_url: fields.text("git_url"),
+            state,
+            unknown_word,
+            started_at: fields.time("started_at"),
+            last_update: fields.time("last_update"),
+            completed_at: fields.time("completed_at"),
+            attempt: fields.count("attempt"),
+            progress: Progress::read(&mut fields),
+            error,
+            failure: fields.typed("failure", "an object with `kind` and `detail`"),
+            dependencies_found: fields.count("dependencies_found"),
+        };
+        Ok((status, fields.into_warnings()))
+    }
+
+    /// The status word to show: as written, where it is none of the known ones.
+    pub fn word(&self) -> &str {
+        self.unknown_word.as_deref().unwrap_or(self.state.as_str())
+    }
+
+    /// The name to show where a name is needed.
+    pub fn display_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("Repository {}", self.index))
+    }
+
+    /// How much of this repository is done, 0.0 to 1.0, as far as its figures tell.
+    pub fn fraction(&self) -> f64 {
+        match (&self.progress, self.state) {
+            (_, state) if state.is_final() => 1.0,
+            (
+                Some(Progress {
+                    figures:
+                        Figures::Files { percentage, .. } | Figures::Extraction { percentage, .. },
+                    ..
+                }),
+                RepoState::Working(_),
+            ) => percentage / 100.0,
+            _ => 0.0,
+        }
+    }
+}
+
+impl Progress {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let message = fields.text("message").filter(|text| !text.is_empty());
+        let stored = fields.number("percentage");
+        let total_files = fields.count("total_files");
+        let current_file = fields.count("current_file");
+        let file_name = fields.text("current_filename");
+        let current_file_name = file_name.or_else(|| fields.text("current_file_name"));
+        let download_bytes = fields.count("download_bytes");
+        let files_extracted = fields.count("files_extracted");
+        let total_extraction_files = fields.count("total_extraction_files");
+        let extraction_percentage = fields.number("extraction_percentage");
+
+        let (figures, default_message) = if let Some(total_files) = total_files {
+            let current_file = current_file.unwrap_or(0);
+            let percentage = percent(stored, current_file, total_files);
+            let figures = Figures::Files {
+                total: total_files,
+                current: current_file,
+                percentage,
+                file_name: current_file_name,
+            };
+            (figures, None)
+        } else if let Some(download_bytes) = download_bytes {
+            #[expect(clippy::cast_precision_loss, reason = "shown to one decimal")]
+            let megabytes = one_decimal(download_bytes as f64 / f64::from(1 << 20));
+            (
+                Figures::Download { bytes: download_bytes, megabytes },
+                Some(format!("Downloading: {megabytes:.1} MB")),
+            )
+        } else if let Some(files_extracted) = files_extracted {
+            let total = total_extraction_files.unwrap_or(0);
+            let percentage = percent(extraction_percentage.or(stored), files_extracted, total);
+            let text =
+                format!("Extracting: {} / {} files", thousands(files_extracted), thousands(total));
+            (Figures::Extraction { extracted: files_extracted, total, percentage }, Some(text))
+        } else if message.is_some() {
+            (Figures::None, None)
+        } else {
+            return None;
+        };
+        Some(Self {
+            figures,
+            message: message.or(default_message),
+            stage: fields.text("stage"),
+            stage_index: fields.count("stage_index"),
+            stage_total: fields.count("stage_total"),
+            stage_progress: fields.number("stage_progress"),
+        })
+    }
+}
+
+/// The raw object of a status file, to write a death into it without losing what a scanner of
+/// any kind has put there. `None` when the bytes are no JSON object.
+pub fn raw_object(bytes: &[u8]) -> Option<serde_json::Map<String, Value>> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => Some(map),
+        _ => None,
+    }
+}
+
+/// What goes into a status file that scanwatch writes for a repository.
+#[derive(Debug)]
+pub struct StatusPatch<'a> {
+    pub index: u32,
+    pub name: &'a str,
+    pub git_url: &'a str,
+    pub attempt: u64,
+    /// The word to write; `interrupted` is one that counts as pending.
+    pub word: &'a str,
+    pub now: Timestamp,
+    /// When the attempt began, where that is known.
+    pub started_at: Option<Timestamp>,
+    pub failure: Option<&'a Failure>,
+}
+
+impl StatusPatch<'_> {
+    /// Lays the patch over what the scanner last wrote (`before`): name and progress stay.
+    pub fn apply(&self, before: Option<serde_json::Map<String, Value>>) -> Value {
+        let mut map = before.unwrap_or_default();
+        let now = time::format(self.now);
+        let revision = map.get("revision").and_then(count_of).unwrap_or(0) + 1;
+        let mut set = |key: &str, value: Value| map.insert(key.to_owned(), value);
+        set("schema", 1.into());
+        set("repo_index", self.index.into());
+        set("git_url", self.git_url.into());
+        set("status", self.word.into());
+        set("attempt", self.attempt.into());
+        set("revision", revision.into());
+        set("last_update", now.clone().into());
+        if let Some(failure) = self.failure {
+            set("failure", serde_json::to_value(failure).unwrap_or(Value::Null));
+            set("error_message", failure.detail.clone().into());
+            let entry = serde_json::json!({ "message": failure.detail, "timestamp": now });
+            match map.get_mut("errors").and_then(Value::as_array_mut) {
+                // The cause of the end stands first: that is what clients show.
+                Some(errors) => errors.insert(0, entry),
+                None => {
+                    map.insert("errors".to_owned(), Value::Array(vec![entry]));
+                }
+            }
+        }
+        if !map.get("repo_name").is_some_and(Value::is_string) {
+            map.insert("repo_name".to_owned(), self.name.into());
+        }
+        if let Some(at) = self.started_at
+            && map.get("started_at").is_none_or(Value::is_null)
+        {
+            map.insert("started_at".to_owned(), time::format(at).into());
+        }
+        if RepoState::parse(self.word).is_final() {
+            map.insert("pid".to_owned(), Value::Null);
+            map.entry("completed_at").or_insert(Value::Null);
+            if map["completed_at"].is_null() {
+                map.insert("completed_at".to_owned(), now.into());
+            }
+        }
+        Value::Object(map)
+    }
+}
+
+fn percent(stored: Option<f64>, part: u64, whole: u64) -> f64 {
+    let value = match stored {
+        Some(stored) => stored,
+        None if whole == 0 => 0.0,
+        #[expect(clippy::cast_precision_loss, reason = "shown to one decimal")]
+        None => one_decimal(part as f64 * 100.0 / whole as f64),
+    };
+    value.clamp(0.0, 100.0)
+}
+
+/// Rounded to one decimal.
+pub fn one_decimal(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: &Value) -> (RepositoryStatus, Vec<String>) {
+        RepositoryStatus::parse(3, value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_odd_field_is_absent_and_warned_of() {
+        let (status, warnings) = read(&json!({
+            "repo_index": "three", "repo_name": 7, "status": "scanning", "total_files": -1,
+            "failure": {"kind": "unheard of"}, "errors": "none", "last_update": "soon",
+        }));
+        assert_eq!((status.index, status.name.as_deref()), (3, None));
+        assert!(status.state.is_working() && status.progress.is_none());
+        assert_eq!(warnings.len(), 6, "{warnings:?}");
+    }
+
+    #[test]
+    fn numbers_beyond_reason_do_not_leave_their_range() {
+        let (status, _) =
+            read(&json!({"total_files": 10, "current_file": 99, "status": "scanning"}));
+        let Some(Progress { figures: Figures::Files { percentage, .. }, .. }) = status.progress
+        else {
+            panic!("want file figures");
+        };
+        assert!((percentage - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_death_keeps_name_and_progress_and_puts_its_cause_first() {
+        let before = raw_object(
+            br#"{"repo_name":"a/b","status":"scanning","current_file":4,"revision":8,
+                 "errors":[{"message":"old"}]}"#,
+        );
+        let failure = Failure::new(super::super::FailureKind::Stalled, "no heartbeat");
+        let after = StatusPatch {
+            index: 3,
+            name: "other",
+            git_url: "https://h/a/b.git",
+            attempt: 2,
+            word: "failed",
+            now: Timestamp::default(),
+            started_at: None,
+            failure: Some(&failure),
+        }
+        .apply(before);
+        assert_eq!(after["repo_name"], "a/b");
+        assert_eq!(after["current_file"], 4);
+        assert_eq!(after["revision"], 9);
+        assert_eq!(after["errors"][0]["message"], "no heartbeat");
+        assert_eq!(after["errors"][1]["message"], "old");
+        assert_eq!(after["completed_at"], "1970-01-01T00:00:00.000Z");
+        let (status, warnings) = read(&after);
+        assert_eq!(status.error.as_deref(), Some("no heartbeat"));
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn thousands_are_parted() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+}

@@ -1,0 +1,108 @@
+//! What a scan found: `results/repo_N.json`, written by a scanner, read by the server.
+
+use super::time::{self, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One result file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanResult {
+    pub schema: u32,
+    pub repo_index: u32,
+    pub repo_name: String,
+    pub git_url: String,
+    /// The commit that was read; none for a plain folder.
+    pub commit: Option<String>,
+    #[serde(with = "time")]
+    pub scanned_at: Timestamp,
+    pub duration_ms: u64,
+    pub files: FileCounts,
+    pub packages: Vec<Package>,
+    #[serde(default)]
+    pub categories: BTreeMap<String, bool>,
+    #[serde(default)]
+    pub infrastructure_usage: BTreeMap<String, bool>,
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+}
+
+/// How many files were seen, and what became of those that a parser wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileCounts {
+    /// All files of the tree.
+    pub seen: u64,
+    /// Read and understood, at least in part.
+    pub parsed: u64,
+    /// Wanted, but nothing in them could be understood.
+    pub failed: u64,
+    /// Wanted, but not read: too large, a link.
+    pub skipped: u64,
+}
+
+/// One package as one file declares it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Package {
+    pub name: String,
+    /// The exact version, where the file states one.
+    pub version: Option<String>,
+    /// The range as declared, where the file declares one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specifier: Option<String>,
+    /// The ecosystem's name as in purl types: `npm`, `pypi`, `cargo`.
+    pub ecosystem: String,
+    /// Package URL by the purl specification's rules for the type.
+    pub purl: String,
+    /// The path of the declaring file below the repository's root.
+    pub file: String,
+    /// The line of the declaration in that file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Whether the project itself asks for it; none where the file does not tell.
+    pub direct: Option<bool>,
+    pub scope: Option<Scope>,
+    pub source: Source,
+}
+
+/// What a package is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    Runtime,
+    Dev,
+    Optional,
+    Build,
+    Peer,
+    Test,
+}
+
+impl Scope {
+    /// The word in files and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Dev => "dev",
+            Self::Optional => "optional",
+            Self::Build => "build",
+            Self::Peer => "peer",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What kind of file a package was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    Lockfile,
+    Manifest,
+    Import,
+}
+
+/// Something in a file that was not understood; the rest of the file stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Warning {
+    pub file: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    pub message: String,
+}

@@ -1,0 +1,218 @@
+//! The states of a repository and of a job, and the one rule that derives a job's state.
+
+use std::fmt;
+
+/// Where one repository's scan stands, as its status file says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RepoState {
+    /// Not begun, or a word that scanwatch does not know: counts as pending.
+    Pending,
+    /// A scanner is at work on it.
+    Working(Work),
+    /// Over and done with, well.
+    Completed,
+    /// Over: it failed.
+    Failed,
+    /// Over: it ran past its deadline.
+    TimedOut,
+    /// Over: somebody asked for its end.
+    Cancelled,
+}
+
+/// What a working scanner is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Work {
+    Starting,
+    Downloading,
+    Extracting,
+    Cloning,
+    Scanning,
+    Analyzing,
+}
+
+impl RepoState {
+    /// Reads a status word; any case, since the Python service's clients were lenient too.
+    pub fn parse(word: &str) -> Self {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "starting" => Self::Working(Work::Starting),
+            "downloading" => Self::Working(Work::Downloading),
+            "extracting" => Self::Working(Work::Extracting),
+            "cloning" => Self::Working(Work::Cloning),
+            "scanning" => Self::Working(Work::Scanning),
+            "analyzing" => Self::Working(Work::Analyzing),
+            "completed" => Self::Completed,
+            "failed" => Self::Failed,
+            "timeout" => Self::TimedOut,
+            "cancelled" => Self::Cancelled,
+            _ => Self::Pending,
+        }
+    }
+
+    /// The word in files and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Working(Work::Starting) => "starting",
+            Self::Working(Work::Downloading) => "downloading",
+            Self::Working(Work::Extracting) => "extracting",
+            Self::Working(Work::Cloning) => "cloning",
+            Self::Working(Work::Scanning) => "scanning",
+            Self::Working(Work::Analyzing) => "analyzing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::TimedOut => "timeout",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether a scanner is said to be at work.
+    pub fn is_working(self) -> bool {
+        matches!(self, Self::Working(_))
+    }
+
+    /// Whether this is one of the states that count as failed.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::Cancelled)
+    }
+
+    /// Whether nothing more happens within this attempt.
+    pub fn is_final(self) -> bool {
+        self == Self::Completed || self.is_failure()
+    }
+}
+
+impl fmt::Display for RepoState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    Initializing,
+    InProgress,
+    /// All repositories are over, the job's end is not written yet.
+    Processing,
+    Completed,
+    CompletedWithErrors,
+    AllFailed,
+    Failed,
+    TimedOut,
+    Cancelled,
+}
+
+/// How many repositories stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Summary {
+    pub total_repositories: u64,
+    pub completed: u64,
+    pub in_progress: u64,
+    pub pending: u64,
+    pub failed: u64,
+}
+
+impl JobState {
+    /// Reads master.json's `status`; `Some` only for a final word, in any case.
+    pub fn parse_final(word: &str) -> Option<Self> {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "completed" => Some(Self::Completed),
+            "completed_with_errors" => Some(Self::CompletedWithErrors),
+            "all_failed" => Some(Self::AllFailed),
+            "failed" => Some(Self::Failed),
+            "timeout" => Some(Self::TimedOut),
+            "cancelled" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+
+    /// The overall status: the first that applies of a final word in master.json, all done,
+    /// some working or done, nothing yet.
+    pub fn derive(master: Option<Self>, summary: &Summary) -> Self {
+        let over = summary.completed + summary.failed;
+        match master {
+            Some(state) if state.is_final() => state,
+            _ if summary.total_repositories > 0 && over >= summary.total_repositories => {
+                Self::Processing
+            }
+            _ if over + summary.in_progress > 0 => Self::InProgress,
+            _ => Self::Initializing,
+        }
+    }
+
+    /// The word in files and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Initializing => "initializing",
+            Self::InProgress => "in_progress",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::CompletedWithErrors => "completed_with_errors",
+            Self::AllFailed => "all_failed",
+            Self::Failed => "failed",
+            Self::TimedOut => "timeout",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The coarser word of the `/jobs` routes: `pending running completed failed`.
+    pub fn coarse(self) -> &'static str {
+        match self {
+            Self::Initializing => "pending",
+            Self::InProgress | Self::Processing => "running",
+            Self::Completed | Self::CompletedWithErrors => "completed",
+            Self::AllFailed | Self::Failed | Self::TimedOut | Self::Cancelled => "failed",
+        }
+    }
+
+    /// Whether the job has ended.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Initializing | Self::InProgress | Self::Processing)
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl serde::Serialize for JobState {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+impl serde::Serialize for RepoState {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_round_trip_and_unknown_ones_are_pending() {
+        for word in [
+            "starting",
+            "downloading",
+            "extracting",
+            "cloning",
+            "scanning",
+            "analyzing",
+            "completed",
+            "failed",
+            "timeout",
+            "cancelled",
+        ] {
+            assert_eq!(RepoState::parse(word).as_str(), word);
+        }
+        for word in ["initializing", "interrupted", "", "done"] {
+            assert_eq!(RepoState::parse(word), RepoState::Pending);
+        }
+        assert_eq!(JobState::parse_final("Completed"), Some(JobState::Completed));
+        assert_eq!(JobState::parse_final("in_progress"), None);
+    }
+}

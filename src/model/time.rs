@@ -1,0 +1,102 @@
+//! Times as the files and answers have them: RFC 3339 in UTC; Unix seconds are read too.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Value;
+
+/// An instant of the wall clock, in UTC.
+pub type Timestamp = DateTime<Utc>;
+
+/// RFC 3339 with milliseconds and `Z`, the one form that scanwatch writes.
+pub fn format(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Reads RFC 3339 text or Unix seconds (whole or fractional); `None` for anything else.
+///
+/// A text without an offset, as Python's `datetime.isoformat()` writes for a naive time, is
+/// taken as UTC.
+pub fn parse(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => DateTime::parse_from_rfc3339(text)
+            .map(|at| at.with_timezone(&Utc))
+            .ok()
+            .or_else(|| Some(text.parse::<chrono::NaiveDateTime>().ok()?.and_utc())),
+        Value::Number(number) => {
+            let seconds = number.as_f64()?;
+            // Beyond this the product below leaves the range of chrono (year 262,142).
+            if seconds.abs() > 8.0e12 {
+                return None;
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
+            DateTime::from_timestamp_micros((seconds * 1e6).round() as i64)
+        }
+        _ => None,
+    }
+}
+
+/// For `#[serde(with = "…")]`: the form of [`format()`], also for `Option`s by [`option`].
+pub fn serialize<S: serde::Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&format(*at))
+}
+
+/// The counterpart of [`serialize`]; reads what [`parse`] reads.
+pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+    let value = <Value as serde::Deserialize>::deserialize(from)?;
+    parse(&value).ok_or_else(|| serde::de::Error::custom("not an RFC 3339 time or Unix seconds"))
+}
+
+/// As the outer functions, for a time that may be absent (`null`).
+pub mod option {
+    use super::Timestamp;
+
+    /// Writes the time or `null`.
+    pub fn serialize<S: serde::Serializer>(
+        at: &Option<Timestamp>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => super::serialize(at, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads a time, or `null`.
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        let value = <serde_json::Value as serde::Deserialize>::deserialize(from)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        super::parse(&value)
+            .map(Some)
+            .ok_or_else(|| serde::de::Error::custom("not an RFC 3339 time or Unix seconds"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(value: &Value, expected: Option<&str>) {
+        assert_eq!(parse(value).map(format).as_deref(), expected, "{value}");
+    }
+
+    #[test]
+    fn text_and_numbers_are_read() {
+        check(&json!("2024-01-02T01:00:00+01:00"), Some("2024-01-02T00:00:00.000Z"));
+        check(&json!("2024-01-02T00:00:00.25Z"), Some("2024-01-02T00:00:00.250Z"));
+        check(&json!("2024-01-02T00:00:00.123456"), Some("2024-01-02T00:00:00.123Z"));
+        check(&json!(1_704_067_200), Some("2024-01-01T00:00:00.000Z"));
+        check(&json!(1_704_067_200.5), Some("2024-01-01T00:00:00.500Z"));
+    }
+
+    #[test]
+    fn what_is_no_time_is_absent() {
+        for value in [json!("yesterday"), json!(1e300), json!(-1e300), json!([]), json!(null)] {
+            check(&value, None);
+        }
+    }
+}
