@@ -9,4 +9,6 @@
 //!                                       log
 //! ```
 
+pub mod config;
 pub mod model;
+pub mod store;

@@ -1,0 +1,295 @@
+//! The settings: read once, checked once, then plain data that is passed on.
+//!
+//! What flows in: the layers (see `layers`) and the token files and variables that they name.
+//! What flows out: a [`Config`] in which every value is usable, or a refusal that names the
+//! setting and its place. What must stay true: there is no global state, and no part of the
+//! program reads a variable or a file of settings for itself.
+
+mod layers;
+mod raw;
+
+pub use layers::Refused;
+
+use crate::model::{
+    address::{NetworkPolicy, Origin},
+    task::{Category, Credentials, Limits},
+};
+use layers::Layers;
+use raw::{Places, Raw};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+/// The defaults, as they are in the repository.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// All settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub jobs: JobsConfig,
+    pub scanner: ScannerConfig,
+    pub limits: Limits,
+    pub watch: WatchConfig,
+    pub log: LogConfig,
+    pub network: NetworkPolicy,
+    pub forges: Vec<Forge>,
+    pub categories: BTreeMap<String, Category>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    pub listen: SocketAddr,
+    pub max_connections: usize,
+    pub max_streams: usize,
+    pub max_streams_per_user: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub write_timeout: Duration,
+    pub max_body_bytes: u64,
+    pub stop_grace: Duration,
+}
+
+/// `[jobs]`
+#[derive(Debug, Clone)]
+pub struct JobsConfig {
+    pub dir: PathBuf,
+    pub folder_mode: u32,
+    pub retention: Duration,
+    pub cleanup_interval: Duration,
+    pub max_queued_jobs: usize,
+}
+
+/// `[scanner]`
+#[derive(Debug, Clone)]
+pub struct ScannerConfig {
+    /// Program and arguments; empty for the built-in one.
+    pub command: Vec<String>,
+    pub max_concurrent_processes: usize,
+    pub subprocess_timeout_secs: u64,
+    pub kill_grace_secs: u64,
+    pub update_interval_secs: u64,
+    pub progress_interval_ms: u64,
+    pub stall_timeout_secs: u64,
+    pub log_max_bytes: u64,
+}
+
+/// `[watch]`
+#[derive(Debug, Clone, Copy)]
+pub struct WatchConfig {
+    pub mode: WatchMode,
+    pub poll_interval: Duration,
+    pub resync_interval: Duration,
+}
+
+/// How changes of files are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchMode {
+    /// By the kernel's notifications; polling where they cannot be had.
+    Auto,
+    /// By looking, at an interval.
+    Poll,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Copy)]
+pub struct LogConfig {
+    pub format: LogFormat,
+    pub level: tracing::Level,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// One of `[[forges]]`: trusted as named, perhaps with credentials.
+#[derive(Debug, Clone)]
+pub struct Forge {
+    pub kind: ForgeKind,
+    pub origin: Origin,
+    pub username: String,
+    pub token: Option<SecretString>,
+}
+
+/// Which interface a forge has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForgeKind {
+    Gitlab,
+    Github,
+    /// Repositories over http alone.
+    Git,
+}
+
+/// Where settings come from, beside the defaults.
+#[derive(Debug, Default)]
+pub struct Sources {
+    pub file: Option<PathBuf>,
+    /// Environment variables, all of them; those of other programs are passed over.
+    pub environment: Vec<(String, String)>,
+    /// `section.key` and value, from flags.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Config {
+    /// Reads and checks all settings.
+    ///
+    /// # Errors
+    /// The first setting that is refused, with its name and its place.
+    pub fn load(sources: &Sources) -> Result<Self, Refused> {
+        let mut layers = Layers::new(DEFAULTS)?;
+        if let Some(path) = &sources.file {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| Refused {
+                place: name.clone(),
+                message: format!("cannot be read: {error}"),
+            })?;
+            layers.file(&name, &text)?;
+        }
+        layers.environment(sources.environment.iter().cloned())?;
+        for (path, value) in &sources.flags {
+            layers.text(path, value, format!("command line, {path}"))?;
+        }
+        let (table, places) = layers.finish();
+        let raw: Raw = table.try_into().map_err(|error: toml::de::Error| Refused {
+            place: places.get("forges").or(places.get("categories")).cloned().unwrap_or_default(),
+            message: error.message().to_owned(),
+        })?;
+        raw.check(&Places(&places), &sources.environment)
+    }
+
+    /// The credentials for a URL's origin, if a forge names some.
+    pub fn credentials_for(&self, origin: &Origin) -> Option<Credentials> {
+        let forge = self.forges.iter().find(|it| it.origin == *origin)?;
+        let token = forge.token.as_ref()?;
+        Some(Credentials {
+            username: forge.username.clone(),
+            password: token.expose_secret().to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("test.toml");
+        crate::store::atomic::replace(
+            root.path(),
+            &path,
+            file.as_bytes(),
+            crate::store::atomic::Durability::Eventual,
+        )
+        .unwrap();
+        let environment =
+            environment.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        Config::load(&Sources { file: Some(path), environment, flags: Vec::new() })
+            .map_err(|it| it.to_string().replace(&root.path().display().to_string(), ""))
+    }
+
+    #[track_caller]
+    fn refused(file: &str, environment: &[(&str, &str)], expected: &str) {
+        let error = load(file, environment).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.jobs.dir, Path::new("tmp/scan_jobs"));
+        assert_eq!(config.jobs.retention, Duration::from_hours(24));
+        assert_eq!(config.scanner.max_concurrent_processes, 5);
+        assert_eq!(config.scanner.subprocess_timeout_secs, 3600);
+        assert_eq!(config.network.allow_hosts[0], "github.com");
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let config = load(
+            "[scanner]\nkill_grace_secs = 7\nstall_timeout_secs = 9\n",
+            &[
+                ("SCANWATCH_SCANNER__STALL_TIMEOUT_SECS", "11"),
+                ("SCANWATCH_NETWORK__ALLOW_HOSTS", "a.example, B.example."),
+                ("SCANWATCH_JOB_ID", "no setting: it has no __"),
+            ],
+        )
+        .unwrap();
+        assert_eq!((config.scanner.kill_grace_secs, config.scanner.stall_timeout_secs), (7, 11));
+        assert_eq!(config.network.allow_hosts, ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_by_name_and_place() {
+        refused(
+            "[scanner]\n\nmax_procs = 3\n",
+            &[],
+            "test.toml, line 3: unknown setting `scanner.max_procs`",
+        );
+        refused("[scaner]\n", &[], "line 1: unknown setting `scaner`; did you mean `scanner`?");
+        refused(
+            "[scanner]\nkill_grace_secs = \"5\"\n",
+            &[],
+            "line 2: `scanner.kill_grace_secs`: want a whole",
+        );
+        refused(
+            "[scanner]\nkill_grace_secs = -5\n",
+            &[],
+            "want a whole number from 0 to 9007199254740991, got `-5`",
+        );
+        refused(
+            "[scanner]\nmax_concurrent_processes = 0\n",
+            &[],
+            "line 2: `scanner.max_concurrent_processes`",
+        );
+        refused("scanner = 5\n", &[], "`scanner` is a section");
+        refused("[server]\nlisten = \"everywhere\"\n", &[], "line 2: `server.listen`");
+        refused("[jobs]\nfolder_mode = \"999\"\n", &[], "`jobs.folder_mode`");
+        refused("[watch\n", &[], "test.toml, line 1");
+        refused(
+            "",
+            &[("SCANWATCH_WATCH__MOOD", "x")],
+            "environment variable SCANWATCH_WATCH__MOOD: unknown",
+        );
+        refused(
+            "",
+            &[("SCANWATCH_WATCH__MODE", "x")],
+            "environment variable SCANWATCH_WATCH__MODE: `watch.mode`",
+        );
+        refused(
+            "[[forges]]\nkind = \"gitlab\"\nurl = \"https://g\"\ntoken = \"x\"\n",
+            &[],
+            "unknown field `token`",
+        );
+        refused(
+            "[[forges]]\nkind = \"gitlab\"\nurl = \"https://u:p@g\"\n",
+            &[],
+            "without credentials",
+        );
+        refused(
+            "[[forges]]\nkind = \"git\"\nurl = \"https://g\"\ntoken_env = \"NOPE\"\n",
+            &[],
+            "NOPE is not set",
+        );
+    }
+
+    #[test]
+    fn a_forge_is_trusted_as_named_and_brings_its_token() {
+        let config = load(
+            "[[forges]]\nkind = \"gitlab\"\nurl = \"http://10.0.0.1:8080/\"\ntoken_env = \"T\"\n",
+            &[("T", "s3cret\n")],
+        )
+        .unwrap();
+        let origin = Origin { scheme: "http".into(), host: "10.0.0.1".into(), port: 8080 };
+        assert_eq!(config.network.trusted, std::slice::from_ref(&origin));
+        assert_eq!(config.credentials_for(&origin).unwrap().password, "s3cret");
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+}

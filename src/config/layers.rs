@@ -1,0 +1,219 @@
+//! Settings from several places, laid over each other.
+//!
+//! What flows in: the built-in defaults, a file, environment variables, flags. What flows out:
+//! one table, and for every key where its value came from. What must stay true: the defaults
+//! are the only list of keys; a key that is not among them, or a value of another type, is
+//! refused with the key's name and its place.
+
+use std::collections::BTreeMap;
+use toml::{
+    Table, Value,
+    de::{DeTable, DeValue},
+};
+
+/// Sections whose members users name, so that the defaults cannot list them.
+const FREE: [&str; 2] = ["categories", "forges"];
+
+/// The largest number that a setting may be (2^53 - 1, the largest that all JSON readers know):
+/// a time of that many seconds can be added to any instant.
+const MOST: i64 = 9_007_199_254_740_991;
+
+/// A setting that was refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct Refused {
+    /// Where it came from: a file and line, a variable, a flag.
+    pub place: String,
+    pub message: String,
+}
+
+/// The settings read so far.
+#[derive(Debug)]
+pub(super) struct Layers {
+    merged: Table,
+    /// `section.key` → place; keys that still have their default are absent.
+    places: BTreeMap<String, String>,
+}
+
+impl Layers {
+    /// Begins with the defaults.
+    pub(super) fn new(defaults: &str) -> Result<Self, Refused> {
+        let merged = parse("config/default.toml", defaults)?.0;
+        Ok(Self { merged, places: BTreeMap::new() })
+    }
+
+    /// Lays a file over what is there.
+    pub(super) fn file(&mut self, name: &str, text: &str) -> Result<(), Refused> {
+        let (table, lines) = parse(name, text)?;
+        let place = |path: &str| match lines.get(path) {
+            Some(line) => format!("{name}, line {line}"),
+            None => name.to_owned(),
+        };
+        for (section, value) in table {
+            if FREE.contains(&section.as_str()) {
+                self.places.insert(section.clone(), place(&section));
+                self.merged.insert(section, value);
+                continue;
+            }
+            let Some(known) = self.merged.get(&section) else {
+                return Err(self.unknown(&section, place(&section)));
+            };
+            let (Value::Table(_), Value::Table(members)) = (known, value) else {
+                let message = format!("`{section}` is a section: write [{section}]");
+                return Err(Refused { place: place(&section), message });
+            };
+            for (key, value) in members {
+                let path = format!("{section}.{key}");
+                self.set(&path, value, place(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lays one `section.key` with a value as text over what is there.
+    pub(super) fn text(&mut self, path: &str, text: &str, place: String) -> Result<(), Refused> {
+        let value = match self.get(path) {
+            None => return Err(self.unknown(path, place)),
+            Some(Value::String(_)) => Value::String(text.to_owned()),
+            Some(Value::Array(_)) if !text.trim_start().starts_with('[') => {
+                let items = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+                Value::Array(items.map(scalar).collect())
+            }
+            Some(_) => parse_value(text),
+        };
+        self.set(path, value, place)
+    }
+
+    /// Environment variables `SCANWATCH_SECTION__KEY`; others are none of ours.
+    pub(super) fn environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), Refused> {
+        for (name, value) in variables {
+            if let Some((section, key)) =
+                name.strip_prefix("SCANWATCH_").and_then(|rest| rest.split_once("__"))
+            {
+                let path = format!("{}.{}", section.to_lowercase(), key.to_lowercase());
+                self.text(&path, &value, format!("environment variable {name}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole, and the places.
+    pub(super) fn finish(self) -> (Table, BTreeMap<String, String>) {
+        (self.merged, self.places)
+    }
+
+    fn get(&self, path: &str) -> Option<&Value> {
+        let (section, key) = path.split_once('.')?;
+        if FREE.contains(&section) {
+            return None;
+        }
+        self.merged.get(section)?.as_table()?.get(key)
+    }
+
+    fn set(&mut self, path: &str, value: Value, place: String) -> Result<(), Refused> {
+        let Some(known) = self.get(path) else {
+            return Err(self.unknown(path, place));
+        };
+        check_type(path, known, &value)
+            .map_err(|message| Refused { place: place.clone(), message })?;
+        if let Some((section, key)) = path.split_once('.')
+            && let Some(Value::Table(members)) = self.merged.get_mut(section)
+        {
+            members.insert(key.to_owned(), value);
+            self.places.insert(path.to_owned(), place);
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, path: &str, place: String) -> Refused {
+        let known = self.merged.iter().flat_map(|(section, value)| {
+            let members = value.as_table().filter(|_| !FREE.contains(&section.as_str()));
+            let members = members.into_iter().flat_map(Table::keys);
+            std::iter::once(section.clone())
+                .chain(members.map(move |key| format!("{section}.{key}")))
+        });
+        let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+        let nearest = known
+            .map(|it| (distance(&it, path).min(distance(&last(&it), &last(path)) + 1), it))
+            .min()
+            .filter(|(distance, _)| *distance <= 4);
+        let hint = match nearest {
+            Some((_, name)) => format!("; did you mean `{name}`?"),
+            None => "; config/default.toml lists all settings".to_owned(),
+        };
+        Refused { place, message: format!("unknown setting `{path}`{hint}") }
+    }
+}
+
+fn check_type(path: &str, known: &Value, value: &Value) -> Result<(), String> {
+    let fits = match (known, value) {
+        (Value::Integer(_), Value::Integer(number)) => (0..=MOST).contains(number),
+        (Value::Array(_), Value::Array(items)) => {
+            items.iter().all(|it| it.is_str() || it.is_integer())
+        }
+        (known, value) => known.type_str() == value.type_str() && !known.is_integer(),
+    };
+    if fits {
+        return Ok(());
+    }
+    let want = match known {
+        Value::Integer(_) => "a whole number from 0 to 9007199254740991",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        _ => known.type_str(),
+    };
+    Err(format!("`{path}`: want {want}, got `{value}`"))
+}
+
+fn scalar(text: &str) -> Value {
+    text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
+}
+
+fn parse_value(text: &str) -> Value {
+    let line = format!("value = {text}");
+    let parsed = line.parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Parses a file, and notes the line of each `section` and `section.key`.
+fn parse(name: &str, text: &str) -> Result<(Table, BTreeMap<String, usize>), Refused> {
+    let line_of = |offset: usize| {
+        1 + text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
+    };
+    let refused = |error: &toml::de::Error| {
+        let line = error.span().map_or(1, |span| line_of(span.start));
+        Refused { place: format!("{name}, line {line}"), message: error.message().to_owned() }
+    };
+    let tree = DeTable::parse(text).map_err(|error| refused(&error))?;
+    let mut lines = BTreeMap::new();
+    for (section, value) in tree.get_ref() {
+        lines.insert(section.get_ref().to_string(), line_of(section.span().start));
+        if let DeValue::Table(members) = value.get_ref() {
+            for (key, _) in members {
+                let path = format!("{}.{}", section.get_ref(), key.get_ref());
+                lines.insert(path, line_of(key.span().start));
+            }
+        }
+    }
+    let table = text.parse::<Table>().map_err(|error| refused(&error))?;
+    Ok((table, lines))
+}
+
+/// Levenshtein's distance, for "did you mean".
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}

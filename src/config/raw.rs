@@ -1,0 +1,341 @@
+//! The settings as they are written, and the checks that make them usable.
+//!
+//! What flows in: the merged table, section by section, and where each value came from. What
+//! flows out: the sections of [`Config`](super::Config), or the first refusal.
+
+use super::{
+    Config, Forge, ForgeKind, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig,
+    ServerConfig, WatchConfig, WatchMode,
+};
+use crate::model::{
+    address::{NetworkPolicy, Origin, normal_host},
+    task::{Category, Limits},
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+#[derive(Deserialize)]
+pub(super) struct Raw {
+    server: RawServer,
+    jobs: RawJobs,
+    scanner: RawScanner,
+    limits: Limits,
+    watch: RawWatch,
+    network: RawNetwork,
+    log: RawLog,
+    #[serde(default)]
+    forges: Vec<RawForge>,
+    #[serde(default)]
+    categories: BTreeMap<String, Category>,
+}
+
+#[derive(Deserialize)]
+struct RawServer {
+    listen: String,
+    max_connections: usize,
+    max_streams: usize,
+    max_streams_per_user: usize,
+    header_timeout_secs: u64,
+    body_timeout_secs: u64,
+    write_timeout_secs: u64,
+    max_body_bytes: u64,
+    stop_grace_secs: u64,
+}
+
+#[derive(Deserialize)]
+struct RawJobs {
+    dir: PathBuf,
+    folder_mode: String,
+    retention_hours: u64,
+    cleanup_interval_secs: u64,
+    max_queued_jobs: usize,
+}
+
+#[derive(Deserialize)]
+struct RawScanner {
+    command: Vec<String>,
+    max_concurrent_processes: usize,
+    subprocess_timeout_secs: u64,
+    kill_grace_secs: u64,
+    update_interval_secs: u64,
+    progress_interval_ms: u64,
+    stall_timeout_secs: u64,
+    log_max_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct RawWatch {
+    mode: String,
+    poll_interval_ms: u64,
+    resync_interval_secs: u64,
+}
+
+#[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the settings")]
+struct RawNetwork {
+    allow_hosts: Vec<String>,
+    allow_nets: Vec<String>,
+    allow_ports: Vec<u16>,
+}
+
+#[derive(Deserialize)]
+struct RawLog {
+    format: String,
+    level: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawForge {
+    kind: ForgeKind,
+    url: String,
+    token_file: Option<PathBuf>,
+    token_env: Option<String>,
+    #[serde(default = "default_username")]
+    username: String,
+}
+
+fn default_username() -> String {
+    "oauth2".to_owned()
+}
+
+/// Looks up where a setting came from, to refuse it there.
+pub(super) struct Places<'a>(pub(super) &'a BTreeMap<String, String>);
+
+impl Places<'_> {
+    fn refuse(&self, path: &str, message: impl std::fmt::Display) -> Refused {
+        let place = self.0.get(path).cloned().unwrap_or_else(|| "default".to_owned());
+        Refused { place, message: format!("`{path}`: {message}") }
+    }
+
+    fn at_least(&self, path: &str, value: u64, least: u64) -> Result<(), Refused> {
+        if value < least {
+            return Err(self.refuse(path, format!("want {least} or more, got {value}")));
+        }
+        Ok(())
+    }
+}
+
+impl Raw {
+    /// Checks every value, and reads the tokens that the forges name.
+    pub(super) fn check(
+        self,
+        places: &Places<'_>,
+        environment: &[(String, String)],
+    ) -> Result<Config, Refused> {
+        let server = self.server.check(places)?;
+        let jobs = self.jobs.check(places)?;
+        let scanner = self.scanner.check(places)?;
+        let watch = self.watch.check(places)?;
+        let log = self.log.check(places)?;
+        let forges = self
+            .forges
+            .into_iter()
+            .map(|forge| {
+                forge.check(environment).map_err(|message| places.refuse("forges", message))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut network = self.network.check(places)?;
+        network.trusted = forges.iter().map(|it| it.origin.clone()).collect();
+        places.at_least("limits.max_tree_depth", self.limits.max_tree_depth, 1)?;
+        places.at_least("limits.connect_timeout_secs", self.limits.connect_timeout_secs, 1)?;
+        Ok(Config {
+            server,
+            jobs,
+            scanner,
+            limits: self.limits,
+            watch,
+            log,
+            network,
+            forges,
+            categories: self.categories,
+        })
+    }
+}
+
+impl RawServer {
+    fn check(self, places: &Places<'_>) -> Result<ServerConfig, Refused> {
+        let listen = self.listen.parse().map_err(|_| {
+            let message =
+                format!("want an address and port such as 127.0.0.1:8000, got `{}`", self.listen);
+            places.refuse("server.listen", message)
+        })?;
+        places.at_least("server.max_connections", self.max_connections as u64, 1)?;
+        places.at_least("server.header_timeout_secs", self.header_timeout_secs, 1)?;
+        places.at_least("server.body_timeout_secs", self.body_timeout_secs, 1)?;
+        places.at_least("server.write_timeout_secs", self.write_timeout_secs, 1)?;
+        places.at_least("server.max_body_bytes", self.max_body_bytes, 1024)?;
+        Ok(ServerConfig {
+            listen,
+            max_connections: self.max_connections,
+            max_streams: self.max_streams,
+            max_streams_per_user: self.max_streams_per_user,
+            header_timeout: Duration::from_secs(self.header_timeout_secs),
+            body_timeout: Duration::from_secs(self.body_timeout_secs),
+            write_timeout: Duration::from_secs(self.write_timeout_secs),
+            max_body_bytes: self.max_body_bytes,
+            stop_grace: Duration::from_secs(self.stop_grace_secs),
+        })
+    }
+}
+
+impl RawJobs {
+    fn check(self, places: &Places<'_>) -> Result<JobsConfig, Refused> {
+        let mode = u32::from_str_radix(&self.folder_mode, 8).ok();
+        let Some(folder_mode) = mode.filter(|mode| mode & 0o700 == 0o700 && *mode <= 0o777) else {
+            let message = format!(
+                "want an octal mode that lets the owner in, such as 0750, got `{}`",
+                self.folder_mode
+            );
+            return Err(places.refuse("jobs.folder_mode", message));
+        };
+        if self.dir.as_os_str().is_empty() {
+            return Err(places.refuse("jobs.dir", "want a folder, got nothing"));
+        }
+        places.at_least("jobs.cleanup_interval_secs", self.cleanup_interval_secs, 1)?;
+        places.at_least("jobs.max_queued_jobs", self.max_queued_jobs as u64, 1)?;
+        Ok(JobsConfig {
+            dir: self.dir,
+            folder_mode,
+            retention: Duration::from_secs(self.retention_hours.saturating_mul(3600)),
+            cleanup_interval: Duration::from_secs(self.cleanup_interval_secs),
+            max_queued_jobs: self.max_queued_jobs,
+        })
+    }
+}
+
+impl RawScanner {
+    fn check(self, places: &Places<'_>) -> Result<ScannerConfig, Refused> {
+        for (key, value) in [
+            ("max_concurrent_processes", self.max_concurrent_processes as u64),
+            ("subprocess_timeout_secs", self.subprocess_timeout_secs),
+            ("update_interval_secs", self.update_interval_secs),
+            ("progress_interval_ms", self.progress_interval_ms),
+            ("stall_timeout_secs", self.stall_timeout_secs),
+        ] {
+            places.at_least(&format!("scanner.{key}"), value, 1)?;
+        }
+        Ok(ScannerConfig {
+            command: self.command,
+            max_concurrent_processes: self.max_concurrent_processes,
+            subprocess_timeout_secs: self.subprocess_timeout_secs,
+            kill_grace_secs: self.kill_grace_secs,
+            update_interval_secs: self.update_interval_secs,
+            progress_interval_ms: self.progress_interval_ms,
+            stall_timeout_secs: self.stall_timeout_secs,
+            log_max_bytes: self.log_max_bytes,
+        })
+    }
+}
+
+impl RawWatch {
+    fn check(self, places: &Places<'_>) -> Result<WatchConfig, Refused> {
+        let mode = match self.mode.as_str() {
+            "auto" => WatchMode::Auto,
+            "poll" => WatchMode::Poll,
+            other => {
+                let message = format!("want \"auto\" or \"poll\", got `{other}`");
+                return Err(places.refuse("watch.mode", message));
+            }
+        };
+        places.at_least("watch.poll_interval_ms", self.poll_interval_ms, 10)?;
+        places.at_least("watch.resync_interval_secs", self.resync_interval_secs, 1)?;
+        Ok(WatchConfig {
+            mode,
+            poll_interval: Duration::from_millis(self.poll_interval_ms),
+            resync_interval: Duration::from_secs(self.resync_interval_secs),
+        })
+    }
+}
+
+impl RawNetwork {
+    fn check(self, places: &Places<'_>) -> Result<NetworkPolicy, Refused> {
+        let allow_nets = self
+            .allow_nets
+            .iter()
+            .map(|text| {
+                let net = text.parse::<ipnet::IpNet>();
+                net.or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from)).map_err(
+                    |_| {
+                        let message = format!("want a network such as 10.1.0.0/16, got `{text}`");
+                        places.refuse("network.allow_nets", message)
+                    },
+                )
+            })
+            .collect::<Result<_, _>>()?;
+        for host in &self.allow_hosts {
+            if host.is_empty() || host.contains(['/', ':', '@', ' ']) {
+                let message = format!("want a host's name without scheme and port, got `{host}`");
+                return Err(places.refuse("network.allow_hosts", message));
+            }
+        }
+        Ok(NetworkPolicy {
+            allow_hosts: self.allow_hosts.iter().map(|it| normal_host(it)).collect(),
+            allow_nets,
+            allow_ports: self.allow_ports,
+            trusted: Vec::new(),
+            local_paths: false,
+        })
+    }
+}
+
+impl RawLog {
+    fn check(self, places: &Places<'_>) -> Result<LogConfig, Refused> {
+        let format = match self.format.as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            other => {
+                let message = format!("want \"text\" or \"json\", got `{other}`");
+                return Err(places.refuse("log.format", message));
+            }
+        };
+        let level = self.level.parse().map_err(|_| {
+            let message = format!("want error, warn, info, debug or trace, got `{}`", self.level);
+            places.refuse("log.level", message)
+        })?;
+        Ok(LogConfig { format, level })
+    }
+}
+
+impl RawForge {
+    fn check(self, environment: &[(String, String)]) -> Result<Forge, String> {
+        let parsed = url::Url::parse(&self.url).ok();
+        let usable = parsed.filter(|it| {
+            matches!(it.scheme(), "https" | "http")
+                && it.username().is_empty()
+                && it.password().is_none()
+        });
+        let origin = usable.as_ref().and_then(Origin::of).ok_or_else(|| {
+            // The text is not repeated: it may hold a token.
+            "`url`: want http(s)://host[:port], without credentials".to_owned()
+        })?;
+        let token = match (&self.token_file, &self.token_env) {
+            (None, None) => None,
+            (Some(_), Some(_)) => return Err("want token_file or token_env, not both".to_owned()),
+            (Some(path), None) => Some(read_token(path)?),
+            (None, Some(name)) => {
+                let value =
+                    environment.iter().find(|(key, _)| key == name).map(|(_, it)| it.trim());
+                let value = value.filter(|it| !it.is_empty());
+                let value = value.ok_or_else(|| format!("`token_env`: {name} is not set"))?;
+                Some(SecretString::from(value))
+            }
+        };
+        Ok(Forge { kind: self.kind, origin, username: self.username, token })
+    }
+}
+
+fn read_token(path: &Path) -> Result<SecretString, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("`token_file`: cannot read `{}`: {error}", path.display()))?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(format!("`token_file`: `{}` is empty", path.display()));
+    }
+    Ok(SecretString::from(token))
+}

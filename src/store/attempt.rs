@@ -1,0 +1,31 @@
+//! The files beside a repository's lock: the attempt that began last, and the order to end.
+
+use super::{
+    StoreError,
+    atomic::{self, Durability},
+    layout::JobDir,
+    read,
+};
+use crate::model::attempt::{AttemptRecord, Order};
+
+/// The attempt that began last, if one ever did.
+pub fn read(job: &JobDir, index: u32) -> Option<AttemptRecord> {
+    let (bytes, _) = read::whole(&job.attempt(index), read::STATUS_CAP).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Claims an attempt; for its shim, which holds the lock, or the server, when nobody does.
+pub fn write(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {
+    atomic::replace_json(job.staging(), &job.attempt(index), record, Durability::Flushed)
+}
+
+/// The order for a shim, if one was ever given.
+pub fn read_order(job: &JobDir, index: u32) -> Option<Order> {
+    let (bytes, _) = read::whole(&job.order(index), read::STATUS_CAP).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Leaves an order for a shim; it looks when it is signalled.
+pub fn write_order(job: &JobDir, index: u32, order: &Order) -> Result<(), StoreError> {
+    atomic::replace_json(job.staging(), &job.order(index), order, Durability::Eventual)
+}

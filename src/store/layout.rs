@@ -1,0 +1,326 @@
+//! Where things lie in the jobs folder. Nobody else joins paths below it.
+
+use super::{
+    StoreError,
+    atomic::{self, Durability},
+    trash,
+};
+use crate::model::{JobId, master::Master, plan::Plan};
+use serde::Serialize;
+use serde_json::Value;
+use std::{
+    ffi::OsStr,
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// The folder for temporary files and scratch folders, below the jobs folder.
+const STAGING: &str = ".staging";
+
+/// The jobs folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobsDir {
+    root: PathBuf,
+}
+
+/// One job's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobDir {
+    path: PathBuf,
+    staging: PathBuf,
+}
+
+/// What a file in a job's folder is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum JobFile {
+    /// `master.json`
+    Master,
+    /// `repo_N.json`
+    Repository(u32),
+}
+
+impl JobFile {
+    /// Reads a file's name; `None` for files that are none of ours to read.
+    pub fn parse(name: &OsStr) -> Option<Self> {
+        let name = name.to_str()?;
+        if name == "master.json" {
+            return Some(Self::Master);
+        }
+        let digits = name.strip_prefix("repo_")?.strip_suffix(".json")?;
+        let plain = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+        // `repo_007.json` would be a second file for repository 7.
+        let plain = plain && (digits == "0" || !digits.starts_with('0'));
+        if plain { digits.parse().ok().map(Self::Repository) } else { None }
+    }
+
+    /// The file's name.
+    pub fn name(self) -> String {
+        match self {
+            Self::Master => "master.json".to_owned(),
+            Self::Repository(index) => format!("repo_{index}.json"),
+        }
+    }
+}
+
+impl JobsDir {
+    /// Names a jobs folder, without touching the disk.
+    ///
+    /// # Errors
+    /// When the working directory cannot be told.
+    pub fn new(path: &Path) -> Result<Self, StoreError> {
+        let root = std::path::absolute(path).map_err(StoreError::at("locate", path))?;
+        Ok(Self { root })
+    }
+
+    /// Makes the folder and `.staging` below it, with `mode`, where they are missing.
+    ///
+    /// # Errors
+    /// When they cannot be made, when a link stands in their place, or when the folder belongs
+    /// to another user than this process: whoever owns it can put anything in it.
+    pub fn create(&self, mode: u32) -> Result<(), StoreError> {
+        let make = |path: &Path| DirBuilder::new().recursive(true).mode(mode).create(path);
+        make(&self.root).map_err(StoreError::at("create", &self.root))?;
+        let staging = self.staging();
+        make(&staging).map_err(StoreError::at("create", &staging))?;
+        for path in [&self.root, &staging] {
+            check_owner(path).map_err(StoreError::at("use", path))?;
+        }
+        Ok(())
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder for temporary files: same file system, never watched.
+    pub fn staging(&self) -> PathBuf {
+        self.root.join(STAGING)
+    }
+
+    /// The file whose lock says that a server runs on this folder.
+    pub fn server_lock(&self) -> PathBuf {
+        self.root.join(".lock")
+    }
+
+    /// The folder of a job, whether there is one or not.
+    pub fn job(&self, id: &JobId) -> JobDir {
+        JobDir { path: self.root.join(id.as_str()), staging: self.staging() }
+    }
+
+    /// The jobs that have folders.
+    pub fn jobs(&self) -> Result<Vec<JobId>, StoreError> {
+        let read = || -> io::Result<Vec<JobId>> {
+            let mut jobs = Vec::new();
+            for entry in fs::read_dir(&self.root)? {
+                let entry = entry?;
+                // A link is none of ours: it may lead anywhere.
+                if entry.file_type()?.is_dir()
+                    && let Some(id) = entry.file_name().to_str().and_then(|it| it.parse().ok())
+                {
+                    jobs.push(id);
+                }
+            }
+            Ok(jobs)
+        };
+        read().map_err(StoreError::at("list", &self.root))
+    }
+
+    /// Makes a job: all its files at once, by one rename, flushed. After a crash there is the
+    /// whole job or none of it.
+    pub fn create_job(
+        &self,
+        id: &JobId,
+        mode: u32,
+        master: &Master,
+        plan: &Plan,
+    ) -> Result<JobDir, StoreError> {
+        let job = self.job(id);
+        let staging = self.staging();
+        let new = tempfile::Builder::new()
+            .prefix("new-")
+            .permissions(Permissions::from_mode(mode))
+            .tempdir_in(&staging)
+            .map_err(StoreError::at("create a folder in", &staging))?;
+        for name in ["results", "logs", "locks"] {
+            let path = new.path().join(name);
+            DirBuilder::new().mode(mode).create(&path).map_err(StoreError::at("create", &path))?;
+        }
+        let unborn = JobDir { path: new.path().to_owned(), staging: staging.clone() };
+        unborn.write_master(master, Durability::Content)?;
+        atomic::replace_json(&staging, &unborn.plan(), plan, Durability::Content)?;
+        fs::rename(new.path(), &job.path).map_err(StoreError::at("create", &job.path))?;
+        // The guard's folder has moved away: there is nothing left for it to remove.
+        let _ = new.keep();
+        // Last of all, and the outer one first: it carries the inner one's entries along.
+        for path in [&self.root, &job.path] {
+            File::open(path)
+                .and_then(|folder| folder.sync_all())
+                .map_err(StoreError::at("flush", path))?;
+        }
+        Ok(job)
+    }
+}
+
+impl JobDir {
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where this job's files are made before they are renamed into it.
+    pub fn staging(&self) -> &Path {
+        &self.staging
+    }
+
+    /// One of the files that are watched.
+    pub fn file(&self, file: JobFile) -> PathBuf {
+        self.path.join(file.name())
+    }
+
+    /// `repositories.json`
+    pub fn plan(&self) -> PathBuf {
+        self.path.join("repositories.json")
+    }
+
+    /// `repo_N.json`
+    pub fn status(&self, index: u32) -> PathBuf {
+        self.file(JobFile::Repository(index))
+    }
+
+    /// `results/repo_N.json`
+    pub fn result(&self, index: u32) -> PathBuf {
+        self.path.join("results").join(format!("repo_{index}.json"))
+    }
+
+    /// `logs/repo_N.log`
+    pub fn log(&self, index: u32) -> PathBuf {
+        self.path.join("logs").join(format!("repo_{index}.log"))
+    }
+
+    /// The file whose lock a living shim holds.
+    pub fn lock(&self, index: u32) -> PathBuf {
+        self.path.join("locks").join(format!("repo_{index}.lock"))
+    }
+
+    /// Which attempt was the last to begin; written by its shim before anything else.
+    pub fn attempt(&self, index: u32) -> PathBuf {
+        self.path.join("locks").join(format!("repo_{index}.attempt.json"))
+    }
+
+    /// Why a shim is told to end, written before the signal.
+    pub fn order(&self, index: u32) -> PathBuf {
+        self.path.join("locks").join(format!("repo_{index}.order.json"))
+    }
+
+    /// Replaces `master.json`.
+    pub fn write_master(&self, master: &Master, durability: Durability) -> Result<(), StoreError> {
+        self.write(JobFile::Master, master, durability)
+    }
+
+    /// Replaces `repo_N.json`.
+    pub fn write_status(
+        &self,
+        index: u32,
+        status: &Value,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        self.write(JobFile::Repository(index), status, durability)
+    }
+
+    fn write(
+        &self,
+        file: JobFile,
+        value: &impl Serialize,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let path = self.file(file);
+        match atomic::replace_json(&self.staging, &path, value, durability) {
+            // A scanner can put a folder in the place of a file. It has to go: the end could not
+            // be said otherwise, now or ever.
+            Err(error) if error.source.kind() == io::ErrorKind::IsADirectory => {
+                trash::remove(&self.staging, &path)?;
+                atomic::replace_json(&self.staging, &path, value, durability)
+            }
+            other => other,
+        }
+    }
+}
+
+fn check_owner(path: &Path) -> io::Result<()> {
+    let facts = fs::symlink_metadata(path)?;
+    if !facts.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is a link, not a folder"));
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if facts.uid() != me {
+        let text = format!("it belongs to user {}, this process runs as user {me}", facts.uid());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_the_layout_are_files_of_a_job() {
+        for (name, file) in [
+            ("master.json", Some(JobFile::Master)),
+            ("repo_0.json", Some(JobFile::Repository(0))),
+            ("repo_10.json", Some(JobFile::Repository(10))),
+            ("repo_4294967296.json", None),
+            ("repo_007.json", None),
+            ("repo_.json", None),
+            ("repo_+1.json", None),
+            (".repo_0.json.17.tmp", None),
+            ("repositories.json", None),
+        ] {
+            assert_eq!(JobFile::parse(OsStr::new(name)), file, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_folder_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let elsewhere = root.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        let link = root.path().join("jobs");
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        assert!(JobsDir::new(&link).unwrap().create(0o750).is_err());
+    }
+
+    #[test]
+    fn a_job_is_there_as_a_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
+        jobs.create(0o750).unwrap();
+        let plan = Plan::of([("r".to_owned(), "https://h.example/r.git".to_owned())]);
+        let started = chrono::Utc::now();
+        let make = |id: &JobId| {
+            let kind = crate::model::master::ScanType::Repository;
+            let master = Master::new(id, "https://h.example/r.git", kind, vec![], started);
+            jobs.create_job(id, 0o750, &master, &plan)
+        };
+        let ids: Vec<JobId> = (0..20).map(|_| JobId::generate()).collect();
+        std::thread::scope(|scope| {
+            let maker = scope.spawn(|| ids.iter().all(|id| make(id).is_ok()));
+            while !maker.is_finished() {
+                for id in jobs.jobs().unwrap() {
+                    let job = jobs.job(&id);
+                    for path in [job.file(JobFile::Master), job.plan(), job.path().join("locks")] {
+                        assert!(path.exists(), "half a job: no {}", path.display());
+                    }
+                }
+            }
+            assert!(maker.join().unwrap());
+        });
+        // What cannot be made leaves nothing behind, and nothing that is there is touched.
+        assert!(make(&ids[0]).is_err());
+        assert_eq!(jobs.jobs().unwrap().len(), ids.len());
+        assert_eq!(std::fs::read_dir(jobs.staging()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,46 @@
+//! What is durable: the layout of the jobs folder, the one writer of files, the locks that say
+//! who lives, and the removal of what is no longer wanted.
+//!
+//! What flows in: values to write, names to look up. What flows out: whole files, and answers
+//! about them. What must stay true: a reader, a crash or a power cut sees the whole old file or
+//! the whole new one; temporary files lie in `.staging`, which nobody watches; nothing is
+//! removed that scanwatch did not make.
+
+pub mod atomic;
+pub mod attempt;
+pub mod layout;
+pub mod lock;
+pub mod read;
+pub mod retention;
+pub mod trash;
+
+use std::{io, path::PathBuf};
+
+/// A step on the disk that failed, with its place.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub struct StoreError {
+    pub action: &'static str,
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+impl StoreError {
+    /// For `map_err`: names the action and the place.
+    pub fn at(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self { action, path, source }
+    }
+}
+
+/// Says an error and all its causes on one line: `outer: inner: root`.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,116 @@
+//! Reading files that others wrote: regular files only, never through a link, never more than a
+//! cap, never waiting on a pipe that somebody put in the place of a file.
+
+use std::{
+    fs::{File, Metadata, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The most that is read of one repository's status file, in bytes.
+pub const STATUS_CAP: u64 = 1 << 20;
+/// The most that is read of a master.json or a plan: a group of 10,000 has long lists.
+pub const MASTER_CAP: u64 = 64 << 20;
+
+/// Tells one content of a file from the next without reading it: a replaced file has another
+/// inode, one written in place another time of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Signature {
+    /// The signature of a file whose facts are known.
+    pub fn of(facts: &Metadata) -> Self {
+        Self {
+            device: facts.dev(),
+            inode: facts.ino(),
+            size: facts.size(),
+            changed: (facts.ctime(), facts.ctime_nsec()),
+        }
+    }
+
+    /// Whether both are of the same file or folder, whatever happened to its content.
+    pub fn same_file(&self, other: &Self) -> bool {
+        self.inode == other.inode && self.device == other.device
+    }
+
+    /// When the file was changed last, by the kernel's word.
+    pub fn changed_at(&self) -> SystemTime {
+        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    /// The signature of the file at `path`, not following a link; `None` if there is none.
+    pub fn at(path: &Path) -> Option<Self> {
+        std::fs::symlink_metadata(path).ok().map(|facts| Self::of(&facts))
+    }
+}
+
+/// Opens a regular file for reading.
+pub fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::OFlags;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Reads a whole regular file of at most `cap` bytes.
+pub fn whole(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Signature)> {
+    let file = open(path)?;
+    let facts = file.metadata()?;
+    let too_large = || {
+        let text = format!("it is larger than {cap} bytes");
+        io::Error::new(io::ErrorKind::FileTooLarge, text)
+    };
+    if facts.len() > cap {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(facts.len()).unwrap_or(0) + 1);
+    // It may grow while it is read.
+    file.take(cap + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > cap { Err(too_large()) } else { Ok((bytes, Signature::of(&facts))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_within_the_cap_are_read() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        let staging = root.path();
+        crate::store::atomic::replace(
+            staging,
+            &file,
+            b"12345",
+            crate::store::atomic::Durability::Eventual,
+        )
+        .unwrap();
+        assert_eq!(whole(&file, 5).unwrap().0, b"12345");
+        assert!(whole(&file, 4).is_err());
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(whole(&link, 9).is_err());
+        assert!(whole(root.path(), 9).is_err());
+        let pipe = root.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        assert!(whole(&pipe, 9).is_err());
+    }
+}

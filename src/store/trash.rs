@@ -1,0 +1,140 @@
+//! Removal, of what scanwatch made and nothing else.
+//!
+//! A job's folder is first renamed into `.staging`, so that it is gone for every reader at
+//! once, and then removed there. `remove_dir_all` of the standard library does not follow
+//! links. What a crash leaves in `.staging` is removed once it is old and belongs to no one.
+
+use super::{
+    StoreError,
+    layout::{JobDir, JobsDir},
+};
+use crate::model::JobId;
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+/// How old something in `.staging` must be before it counts as left behind: far longer than a
+/// write takes, and shorter than an operator's patience.
+const LEFT_BEHIND: Duration = Duration::from_mins(1);
+
+/// Removes a job's folder with all that is in it. Fine if it is gone already.
+pub fn remove_job(jobs: &JobsDir, id: &JobId) -> Result<(), StoreError> {
+    remove(&jobs.staging(), jobs.job(id).path())
+}
+
+/// Removes what stands at a path of ours, at once for every reader.
+pub(super) fn remove(staging: &Path, path: &Path) -> Result<(), StoreError> {
+    let bin = tempfile::Builder::new()
+        .prefix("trash-")
+        .tempdir_in(staging)
+        .map_err(StoreError::at("create a folder in", staging))?;
+    match fs::rename(path, bin.path().join("removed")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::at("remove", path)(error)),
+        Ok(()) => remove_folder(&bin.keep()).map_err(StoreError::at("remove", path)),
+    }
+}
+
+/// The scratch folder of one attempt; it is removed by its shim, or here once that is dead.
+pub fn scratch(job: &JobDir, id: &JobId, index: u32, attempt: u64) -> PathBuf {
+    job.staging().join(format!("scratch-{id}-{index}-{attempt}"))
+}
+
+/// Removes a scratch folder that [`scratch`] named. Fine if it is gone already.
+pub fn remove_scratch(path: &Path) -> Result<(), StoreError> {
+    match remove_folder(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(StoreError::at("remove", path)),
+    }
+}
+
+/// Removes a folder with all that is in it, also where a scanner made folders in it read-only, as
+/// Go does with what it downloads.
+#[expect(clippy::disallowed_methods, reason = "the paths are those that this module named")]
+fn remove_folder(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            fs::remove_dir_all(path)
+        }
+        other => other,
+    }
+}
+
+fn open_up(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // Of a link it says that it is one.
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what crashes left in `.staging`: temporary files, half-made jobs and half-removed
+/// ones, older than a minute. Scratch folders are left to whoever settles their attempt.
+///
+/// # Errors
+/// The first of what could not be removed; it does not keep the rest from it.
+pub fn sweep(jobs: &JobsDir) -> Result<(), StoreError> {
+    let staging = jobs.staging();
+    let entries = fs::read_dir(&staging).map_err(StoreError::at("list", &staging))?;
+    let mut outcome = Ok(());
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let ours = ["write-", "new-", "trash-"]
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix));
+        if ours && is_old(&entry.path()) {
+            outcome = outcome.and(remove_old(&entry.path()));
+        }
+    }
+    outcome
+}
+
+fn is_old(path: &Path) -> bool {
+    fs::symlink_metadata(path)
+        .and_then(|facts| facts.modified())
+        .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LEFT_BEHIND))
+}
+
+fn remove_old(path: &Path) -> Result<(), StoreError> {
+    let facts = fs::symlink_metadata(path);
+    let done =
+        if facts.is_ok_and(|it| it.is_dir()) { remove_folder(path) } else { fs::remove_file(path) };
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(StoreError::at("remove", path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_only_folders_are_removed_and_what_links_lead_to_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let (scratch, elsewhere) = (root.path().join("scratch-a-0-1"), root.path().join("else"));
+        let cache = scratch.join("go/pkg/mod");
+        fs::create_dir_all(&cache).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, cache.join("link")).unwrap();
+        for folder in [&cache, &elsewhere] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        // Root may do anything; everybody else depends on it.
+        open_up(&scratch).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&cache), mode(&elsewhere)), (0o700, 0o555));
+        fs::set_permissions(&cache, fs::Permissions::from_mode(0o555)).unwrap();
+        remove_scratch(&scratch).unwrap();
+        assert!(!scratch.exists());
+        remove_scratch(&scratch).unwrap();
+    }
+}
