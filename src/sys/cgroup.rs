@@ -1,0 +1,183 @@
+//! A control group (cgroup v2) per attempt, where this process may make one: the kernel then
+//! ends the whole tree at once, whatever sessions it spread over.
+//!
+//! Where it may not, the shim's own means (group, orphans) do the same, one by one; which of the
+//! two holds is said at start and in /health. The name of the group is that of the attempt, so
+//! that a later server finds what a dead shim left.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What the names of our groups begin with.
+const PREFIX: &str = "scanwatch-";
+/// Up to which age an empty group may be one that is just being entered.
+const YOUNG: Duration = Duration::from_mins(1);
+
+/// By which means the processes of an attempt are ended together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confinement {
+    /// A control group of their own.
+    ControlGroup,
+    /// Process group, and orphans that the shim adopts.
+    ProcessGroup,
+}
+
+impl Confinement {
+    /// The word in /health and in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ControlGroup => "cgroup",
+            Self::ProcessGroup => "group",
+        }
+    }
+}
+
+/// What can be had here, found out by trying it.
+pub fn probe() -> Confinement {
+    let tried = own_folder().and_then(|own| {
+        let path = own.join(format!("{PREFIX}probe-{}", std::process::id()));
+        fs::create_dir(&path).ok()?;
+        // cgroup.kill is there since Linux 5.14.
+        let usable = path.join("cgroup.kill").exists()
+            && fs::OpenOptions::new().write(true).open(own.join("cgroup.procs")).is_ok();
+        // Only an empty group can be removed, and by rmdir alone.
+        let _ = fs::remove_dir(&path);
+        usable.then_some(())
+    });
+    if tried.is_some() { Confinement::ControlGroup } else { Confinement::ProcessGroup }
+}
+
+/// Ends what a dead shim left in the control group of this name, and removes the group.
+pub fn end_left_behind(name: &str) {
+    if let Some(home) = own_folder() {
+        let path = home.join(group_name(name));
+        if path.is_dir() {
+            drop(ControlGroup { home, path });
+        }
+    }
+}
+
+/// Removes groups that nobody is in any more: of shims that were killed, and whose jobs were
+/// removed before anybody settled them. A young one may be about to be entered.
+pub fn remove_empty() {
+    let Some(entries) = own_folder().and_then(|home| fs::read_dir(home).ok()) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let age = entry.metadata().and_then(|it| it.modified()).map(|it| it.elapsed());
+        if ours && age.is_ok_and(|age| age.is_ok_and(|it| it > YOUNG)) {
+            // The kernel refuses to remove one that has members.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// The control group of one attempt; ended and removed when this is dropped.
+#[derive(Debug)]
+pub struct ControlGroup {
+    /// The group that this process belongs to.
+    home: PathBuf,
+    path: PathBuf,
+}
+
+impl ControlGroup {
+    /// Makes the group for the attempt with this tracking id; `None` where that is not possible.
+    pub fn create(name: &str) -> Option<Self> {
+        let home = own_folder()?;
+        let path = home.join(group_name(name));
+        fs::create_dir(&path).ok()?;
+        let group = Self { home, path };
+        group.path.join("cgroup.kill").exists().then_some(group)
+    }
+
+    /// Runs `spawn` while this process is a member of the group: what it starts is born into
+    /// it, with no instant outside.
+    pub fn with_members<T>(&self, spawn: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        if enter(&self.path).is_err() {
+            return spawn();
+        }
+        let spawned = spawn();
+        // If the way back is closed, `kill` would end this process too: it must not be used.
+        if enter(&self.home).is_err() {
+            return Err(io::Error::other("cannot leave the scanner's control group"));
+        }
+        spawned
+    }
+
+    /// SIGKILL to every member.
+    pub fn kill(&self) {
+        let _ = write(&self.path.join("cgroup.kill"), "1");
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        self.kill();
+        // Members that are being killed take an instant to leave.
+        for _ in 0..200 {
+            match fs::remove_dir(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+fn group_name(tracking_id: &str) -> String {
+    format!("{PREFIX}{}", tracking_id.replace('/', "-"))
+}
+
+fn enter(group: &Path) -> io::Result<()> {
+    // "0" stands for the writer itself (cgroups(7)).
+    write(&group.join("cgroup.procs"), "0")
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
+}
+
+/// The folder of the cgroup v2 group that this process is in.
+fn own_folder() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    own_folder_in(&mounts, &groups)
+}
+
+/// Finds it by proc(5): the mount of type `cgroup2`, and the line `0::/path` of our own.
+fn own_folder_in(mounts: &str, groups: &str) -> Option<PathBuf> {
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    mounts.lines().find_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        if !after.starts_with("cgroup2 ") {
+            return None;
+        }
+        let mut fields = before.split_whitespace().skip(3);
+        let (root, mount_point) = (fields.next()?, fields.next()?);
+        let below = format!("/{own}");
+        let below = below.strip_prefix(root.trim_end_matches('/'))?;
+        Some(Path::new(mount_point).join(below.trim_start_matches('/')))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_group_is_found_below_its_mount() {
+        let mounts = "30 23 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n";
+        let found = own_folder_in(mounts, "0::/system.slice/scanwatch.service\n");
+        assert_eq!(found, Some("/sys/fs/cgroup/system.slice/scanwatch.service".into()));
+        let hybrid = "31 24 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                      40 24 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let found = own_folder_in(hybrid, "4:memory:/x\n0::/\n");
+        assert_eq!(found, Some("/sys/fs/cgroup/unified/".into()));
+        assert_eq!(own_folder_in("", "0::/\n"), None);
+        assert_eq!(own_folder_in(mounts, "4:memory:/x\n"), None);
+    }
+}

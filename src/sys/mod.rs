@@ -1,0 +1,183 @@
+//! Calls that only Linux has, behind plain functions: signals by process descriptor, orphans,
+//! groups, and what lies in /proc.
+//!
+//! What must stay true: no process is signalled by a number that might meanwhile be another's.
+//! A number is used only for a child of ours that has not been reaped, or turned into a
+//! descriptor first and checked again.
+
+pub mod cgroup;
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{
+        Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, kill_process_group, pidfd_open,
+        pidfd_send_signal, set_child_subreaper, setrlimit, setsid, wait,
+    },
+};
+use std::{
+    fs, io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildEnd {
+    Exited(i32),
+    Signalled(i32),
+}
+
+/// What ends a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// SIGTERM: it may clean up.
+    Ask,
+    /// SIGKILL.
+    Force,
+}
+
+impl Ending {
+    fn signal(self) -> Signal {
+        match self {
+            Self::Ask => Signal::TERM,
+            Self::Force => Signal::KILL,
+        }
+    }
+}
+
+/// Leaves the session and the group of whoever started this process, so that a signal to
+/// theirs (Ctrl-C, a closed terminal) does not reach it.
+pub fn lead_own_session() {
+    // Fails only for a process that leads a group already: then there is nothing to leave.
+    let _ = setsid();
+}
+
+/// Whether whoever started this process lets it ignore a signal, as nohup(1) does. To be asked
+/// before anything listens for it.
+pub fn was_started_ignoring(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|it| u64::from_str_radix(it.trim(), 16).ok()).unwrap_or(0);
+    // Signals are counted from 1.
+    ignored.checked_shr(signal.unsigned_abs().saturating_sub(1)).unwrap_or(0) & 1 == 1
+}
+
+/// Makes orphans below this process its children instead of init's (prctl(2),
+/// `PR_SET_CHILD_SUBREAPER`), so that none escapes by `setsid`.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// No core files from here on, for this process and its children: they would hold secrets.
+pub fn forbid_core_dumps() -> io::Result<()> {
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
+}
+
+/// Descriptors that this process inherited or opened so far are closed in what it starts.
+pub fn keep_descriptors_to_ourselves() {
+    close_fds::set_fds_cloexec(3, &[]);
+}
+
+/// As many descriptors as the administrator allows: the soft limit is often 1,024.
+pub fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // Failing leaves the limit as it was, which is what would have been used anyway.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// A descriptor of a process; it goes on meaning that process when the number is used again.
+pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
+    Ok(pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
+}
+
+/// Signals a process by its descriptor. One that is gone already is fine.
+pub fn end_process(process: impl AsFd, ending: Ending) -> io::Result<()> {
+    match pidfd_send_signal(process, ending.signal()) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Signals the group that an unreaped child of ours leads. One that is gone is fine.
+pub fn end_group(leader: u32, ending: Ending) -> io::Result<()> {
+    match kill_process_group(pid_of(leader)?, ending.signal()) {
+        Ok(()) | Err(Errno::SRCH | Errno::PERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reaps one dead child. `Ok(None)`: children live, none is dead. `Err` with `ECHILD`: no
+/// children are left.
+pub fn reap_one() -> io::Result<Option<(u32, ChildEnd)>> {
+    let Some((pid, status)) = wait(WaitOptions::NOHANG)? else {
+        return Ok(None);
+    };
+    let end = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => ChildEnd::Exited(code),
+        (None, Some(signal)) => ChildEnd::Signalled(signal),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some((pid.as_raw_nonzero().get().cast_unsigned(), end)))
+}
+
+/// Waits until one of the descriptors can be read, or for `patience`. Says which can.
+pub fn wait_readable<const N: usize>(
+    descriptors: [BorrowedFd<'_>; N],
+    patience: Duration,
+) -> io::Result<[bool; N]> {
+    let mut polled = descriptors.map(|it| PollFd::from_borrowed_fd(it, PollFlags::IN));
+    let timeout = Timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(patience.subsec_nanos()),
+    };
+    match poll(&mut polled, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(polled.map(|it| !it.revents().is_empty())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The children of this process, by /proc. Their numbers stay theirs until they are reaped.
+pub fn children() -> Vec<u32> {
+    let me = std::process::id();
+    processes().filter(|pid| parent_of(*pid) == Some(me)).collect()
+}
+
+/// Ends, by SIGKILL, every process whose environment has `variable` set to one of `values`.
+/// Says how many there were.
+///
+/// The descriptor is opened before the environment is read, and both name the same process.
+pub fn end_marked(variable: &str, values: &[String]) -> usize {
+    let mut ended = 0;
+    for pid in processes() {
+        let Ok(process) = open_process(pid) else { continue };
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
+        let marked = environment
+            .split(|byte| *byte == 0)
+            .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+            .any(|(name, value)| name == variable && values.iter().any(|it| it == value));
+        if marked && end_process(&process, Ending::Force).is_ok() {
+            ended += 1;
+        }
+    }
+    ended
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The fourth field of /proc/PID/stat (proc(5)); the second is in brackets and may hold blanks.
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn pid_of(pid: u32) -> io::Result<Pid> {
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a process id"))
+}
