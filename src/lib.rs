@@ -10,6 +10,7 @@
 //! ```
 
 pub mod config;
+pub mod ecosystem;
 pub mod model;
 pub mod store;
 pub mod sys;

@@ -1,0 +1,130 @@
+//! `Cargo.lock` of version 1 to 4, as cargo's own `encode.rs` describes it.
+//!
+//! What flows in: the `[[package]]` entries, and `[root]` of cargo before 1.16. What flows out:
+//! every entry with a source. What must stay true: an entry without a source is a member of the
+//! workspace or a crate of the repository; what those depend on is direct.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    toml::{self, Document},
+};
+use crate::model::scan_result::Source;
+use ::toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+use std::collections::HashSet;
+
+const NEWEST_VERSION: u32 = 4;
+
+/// Reads `Cargo.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct CargoLock;
+
+impl Parser for CargoLock {
+    fn name(&self) -> &'static str {
+        "cargo-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "Cargo.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
+        toml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+    check_version(document, found);
+    let direct = Direct::of(document);
+    for entry in toml::elements(&document.root, "package") {
+        read_entry(entry, document, direct.as_ref(), found);
+    }
+}
+
+fn check_version(document: &Document<'_>, found: &mut Collector<'_>) {
+    // Absent in version 1 and 2.
+    let Some(node) = document.root.get("version") else { return };
+    let known = node.get_ref().as_integer().and_then(|it| it.as_str().parse::<u32>().ok());
+    if known.is_none_or(|it| it > NEWEST_VERSION) {
+        let line = document.line(node);
+        found.warn(line, "unknown version of the lock's format, read as far as known");
+    }
+}
+
+fn read_entry(
+    entry: &Spanned<DeValue<'_>>,
+    document: &Document<'_>,
+    direct: Option<&Direct<'_>>,
+    found: &mut Collector<'_>,
+) {
+    let line = document.line(entry);
+    let Some(table) = entry.get_ref().as_table() else {
+        return found.warn(line, format!("expected a table, got {}", entry.get_ref().type_str()));
+    };
+    let Some(name) = toml::string(table, "name") else {
+        return found.warn(line, "a package without a name");
+    };
+    let version = toml::string(table, "version");
+    if version.is_none() {
+        found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+    }
+    // Replaced by `[replace]` of the manifest: what is built in its place has its own entry.
+    if toml::string(table, "source").is_none() || table.contains_key("replace") {
+        return;
+    }
+    found.add(Declared {
+        name,
+        version,
+        line,
+        direct: direct.map(|it| it.contains(table)),
+        ..Declared::default()
+    });
+}
+
+/// What the crates of the repository depend on, in the form in which a lock refers to it:
+/// `name`, `name version` or `name version (source)`, each as short as it is clear.
+struct Direct<'a>(HashSet<(&'a str, Option<&'a str>, Option<&'a str>)>);
+
+impl<'a> Direct<'a> {
+    /// None where the lock lists no crate of the repository, so that nothing is known.
+    fn of(document: &'a Document<'_>) -> Option<Self> {
+        let mut own = toml::elements(&document.root, "package")
+            .filter_map(|it| it.get_ref().as_table())
+            .chain(toml::table(&document.root, "root"))
+            .filter(|it| toml::string(it, "source").is_none())
+            .peekable();
+        own.peek()?;
+        let wanted = own.flat_map(|it| toml::elements(it, "dependencies"));
+        Some(Self(wanted.filter_map(|it| it.get_ref().as_str()).map(reference).collect()))
+    }
+
+    fn contains(&self, package: &DeTable<'_>) -> bool {
+        let name = toml::string(package, "name").unwrap_or_default();
+        let version = toml::string(package, "version");
+        let source = toml::string(package, "source");
+        // A reference leaves the commit of a git source out or has it, by version.
+        let short = source.map(|it| it.split('#').next().unwrap_or(it));
+        let references = [
+            (name, None, None),
+            (name, version, None),
+            (name, version, source),
+            (name, version, short),
+        ];
+        references.iter().any(|it| self.0.contains(it))
+    }
+}
+
+fn reference(text: &str) -> (&str, Option<&str>, Option<&str>) {
+    let mut parts = text.splitn(3, ' ');
+    let name = parts.next().unwrap_or(text);
+    let version = parts.next();
+    let source = parts.next().map(|it| it.trim_start_matches('(').trim_end_matches(')'));
+    (name, version, source)
+}

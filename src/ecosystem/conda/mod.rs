@@ -1,0 +1,246 @@
+//! `environment.yml`, by "Managing environments" of conda's manual.
+//!
+//! What flows in: the `dependencies` of an environment. What flows out: its conda packages, and
+//! those of its `pip` list as packages of `PyPI`.
+//!
+//! Decisions. The file is read line by line, as far as YAML is used for it: blocks and `[…]`
+//! lists. A YAML reader would stop at the first bad line, and such files are written by hand, with
+//! templates in them. `python` is a package like any other, for conda installs it as one. `name=1.2`
+//! asks for any 1.2.x, but is what `conda env export` writes of an exact version too: it is given as
+//! version and as specifier. An environment that was exported (it has a `prefix`) lists all
+//! packages, so what is direct is not known.
+//!
+//! What must stay true: a bad line costs only itself; nothing is expanded, so aliases cost nothing.
+
+mod spec;
+
+use super::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    python,
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+use spec::Spec;
+
+/// Reads `environment.yml` and its relatives.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct CondaEnvironment;
+
+impl Parser for CondaEnvironment {
+    fn name(&self) -> &'static str {
+        "conda"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let file = file_name(path).to_ascii_lowercase();
+        let Some(stem) = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) else {
+            return false;
+        };
+        // `conda-lock.yml` is another format, `meta.yaml` and `conda_build_config.yaml` recipes.
+        let is_other = stem.ends_with("lock") || stem.contains("build") || stem.contains("forge");
+        let words: Vec<_> = stem.split(['-', '_', '.']).collect();
+        let named = ["environment", "conda", "condaenv"].iter().any(|it| words.contains(it));
+        named && !is_other
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Conda, Source::Manifest);
+        let text = text::decode(file.bytes);
+        let exported = text.lines().any(|it| it.starts_with("prefix:"));
+        let declared = Declared {
+            direct: (!exported).then_some(true),
+            scope: Some(scope_of_file(file.path)),
+            ..Declared::default()
+        };
+        let mut reader = Reader {
+            declared,
+            lists: Vec::new(),
+            in_brackets: false,
+            understood: false,
+            found: &mut found,
+        };
+        for (number, line) in (1_u32..).zip(text.lines()) {
+            reader.declared.line = number;
+            reader.line(without_comment(line).trim_end());
+        }
+        if !reader.understood && found.has_warnings() {
+            return found.unreadable();
+        }
+        found.finish()
+    }
+}
+
+fn scope_of_file(path: &str) -> Scope {
+    let file = file_name(path).to_ascii_lowercase();
+    let mut words = file.split(['-', '_', '.']);
+    words
+        .find_map(|it| match it {
+            "test" | "tests" | "testing" => Some(Scope::Test),
+            "dev" | "develop" | "development" | "docs" => Some(Scope::Dev),
+            "build" => Some(Scope::Build),
+            _ => None,
+        })
+        .unwrap_or(Scope::Runtime)
+}
+
+/// What the entries of a list are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum List {
+    Conda,
+    Pip,
+    Other,
+}
+
+struct Reader<'f, 'c> {
+    declared: Declared<'static>,
+    /// The lists that are open, each with the column of its key.
+    lists: Vec<(usize, List)>,
+    /// Whether the last of them is written in brackets, and not closed yet.
+    in_brackets: bool,
+    /// Whether there is any key.
+    understood: bool,
+    found: &'c mut Collector<'f>,
+}
+
+impl Reader<'_, '_> {
+    fn line(&mut self, line: &str) {
+        let text = line.trim_start();
+        if text.is_empty() || text == "---" || text == "..." {
+            return;
+        }
+        let column = line.len() - text.len();
+        let (is_entry, text) = match text.strip_prefix('-') {
+            Some(rest) if rest.is_empty() || rest.starts_with([' ', '\t']) => (true, rest.trim()),
+            _ => (false, text),
+        };
+        let key = key_and_value(text);
+        let list = self.lists.last().map_or(List::Other, |(_, list)| *list);
+        match key {
+            None if self.in_brackets => return self.entries(list, text),
+            None if !is_entry => return self.refuse(list, text),
+            _ => {}
+        }
+        // A list may stand in the column of its key.
+        self.lists.retain(|(at, _)| *at < column || (is_entry && *at == column));
+        self.in_brackets = false;
+        let list = self.lists.last().map_or(List::Other, |(_, list)| *list);
+        match key {
+            // The column of the key of an entry is behind the dash.
+            Some((key, value)) => self.key(list, column + usize::from(is_entry), key, value),
+            None => self.entry(list, text),
+        }
+    }
+
+    /// A line that is neither key nor entry: the text of a value, or a mistake.
+    fn refuse(&mut self, list: List, text: &str) {
+        if list != List::Other || self.lists.is_empty() {
+            let message = format!("`{}` is no entry of a list", text::excerpt(text));
+            self.found.warn(self.declared.line, message);
+        }
+    }
+
+    fn key(&mut self, outer: List, column: usize, key: &str, value: &str) {
+        self.understood = true;
+        let list = match (outer, key) {
+            (List::Other, "dependencies") if column == 0 => List::Conda,
+            (List::Conda, "pip") => List::Pip,
+            _ => List::Other,
+        };
+        self.lists.push((column, list));
+        if let Some(entries) = value.strip_prefix('[') {
+            self.in_brackets = true;
+            self.entries(list, entries);
+        }
+    }
+
+    /// Entries between brackets, as far as they stand on one line.
+    fn entries(&mut self, list: List, text: &str) {
+        // A bracket may belong to an entry: `uvicorn[standard]`.
+        let closes = text.ends_with(']') && text.matches('[').count() < text.matches(']').count();
+        let text = if closes { text.trim_end_matches(']') } else { text };
+        for entry in text.split(',').filter(|it| !it.trim().is_empty()) {
+            self.entry(list, entry.trim());
+        }
+        self.in_brackets = !closes;
+    }
+
+    fn entry(&mut self, list: List, entry: &str) {
+        let entry = unquoted(entry.trim());
+        match list {
+            List::Other => {}
+            List::Conda if entry.starts_with('{') => {
+                let message = format!("`{}` is not read", text::excerpt(entry));
+                self.found.warn(self.declared.line, message);
+            }
+            List::Conda => self.package(entry),
+            List::Pip => drop(python::add_requirement(entry, self.declared, self.found)),
+        }
+    }
+
+    fn package(&mut self, entry: &str) {
+        let Some(spec) = Spec::read(entry) else {
+            let message = format!("`{}` is no package of conda", text::excerpt(entry));
+            return self.found.warn(self.declared.line, message);
+        };
+        let Spec { name, version, specifier } = spec;
+        self.found.add(Declared { name, version, specifier, ..self.declared });
+    }
+}
+
+/// `key:` or `key: value`; none for an entry such as `channel::name`.
+fn key_and_value(text: &str) -> Option<(&str, &str)> {
+    let (key, value) = text.split_once(':')?;
+    let is_key = key.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-\"'".contains(&it));
+    let ends = value.is_empty() || value.starts_with([' ', '\t']);
+    (is_key && ends && !key.is_empty()).then(|| (unquoted(key), value.trim()))
+}
+
+fn unquoted(text: &str) -> &str {
+    let quoted = ['"', '\''].iter().find_map(|it| text.strip_prefix(*it)?.strip_suffix(*it));
+    quoted.unwrap_or(text).trim()
+}
+
+/// A `#` begins a comment at the start of a line and behind white space.
+fn without_comment(line: &str) -> &str {
+    let mut before = ' ';
+    for (at, character) in line.char_indices() {
+        if character == '#' && before.is_whitespace() {
+            return line.get(..at).unwrap_or(line);
+        }
+        before = character;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_conda_are_wanted() {
+        for path in [
+            "environment.yml",
+            "a/environment.yaml",
+            "environment-dev.yml",
+            "dev-environment.yml",
+            "conda.yaml",
+            "conda-linux.yml",
+            "my_conda.yml",
+            "environment_gpu.yml",
+        ] {
+            assert!(CondaEnvironment.wants(path), "{path}");
+        }
+        for path in [
+            "conda-lock.yml",
+            "conda_build_config.yaml",
+            "conda-forge.yml",
+            "meta.yaml",
+            "config.yml",
+        ] {
+            assert!(!CondaEnvironment.wants(path), "{path}");
+        }
+    }
+}

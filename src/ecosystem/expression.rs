@@ -1,0 +1,91 @@
+//! `${…}`: expressions in a text, by Maven's "Model Interpolation"; those of build scripts are
+//! brought into the same form.
+//!
+//! What flows in: a text, and something that knows what names stand for. What flows out: the text
+//! with every expression replaced; none where one of them is unknown. What must stay true: what
+//! expressions stand for may hold expressions; however they refer to each other, the work is
+//! bounded.
+
+/// How many expressions one text may come to need, and how long it may become, in bytes.
+const MAX_STEPS: u32 = 64;
+const MAX_LENGTH: usize = 300;
+
+/// Replaces the expressions of a text. The error is the first expression that is unknown, as it
+/// stands in the text.
+pub(crate) fn expand<'a>(
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<&'a str>,
+) -> Result<String, String> {
+    let mut out = String::new();
+    let mut steps = MAX_STEPS;
+    match append(text, lookup, &mut steps, &mut out) {
+        Ok(()) => Ok(out.trim().to_owned()),
+        Err(Unknown(name)) => Err(format!("${{{name}}}")),
+    }
+}
+
+/// The name of an expression that could not be replaced.
+struct Unknown(String);
+
+/// Recursion ends with the steps, each of which is one level at most.
+fn append<'a>(
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<&'a str>,
+    steps: &mut u32,
+    out: &mut String,
+) -> Result<(), Unknown> {
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("${") {
+        out.push_str(before);
+        let Some((name, tail)) = behind.split_once('}') else {
+            return Err(Unknown(behind.to_owned()));
+        };
+        let unknown = || Unknown(name.to_owned());
+        *steps = steps.checked_sub(1).ok_or_else(unknown)?;
+        let value = lookup(name.trim()).ok_or_else(unknown)?;
+        append(value, lookup, steps, out).map_err(|_| unknown())?;
+        rest = tail;
+    }
+    out.push_str(rest);
+    if out.len() > MAX_LENGTH {
+        return Err(Unknown(text.chars().take(MAX_LENGTH).collect()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let lookup = |name: &str| match name {
+            "a" => Some("1"),
+            "b" => Some("${a}.2"),
+            "loop" => Some("x${loop}"),
+            "many" => Some("${most}${most}${most}${most}"),
+            "most" => Some("${more}${more}${more}${more}"),
+            "more" => Some("${a}${a}${a}${a}"),
+            "partly" => Some("${missing}"),
+            _ => None,
+        };
+        let shown = expand(text, &lookup);
+        assert_eq!(shown.as_deref().map_err(String::as_str), expected, "{text}");
+    }
+
+    #[test]
+    fn names_are_replaced() {
+        check("plain", Ok("plain"));
+        check("${b}-${ a }", Ok("1.2-1"));
+        check("$a {b} $", Ok("$a {b} $"));
+    }
+
+    #[test]
+    fn what_is_unknown_or_endless_is_named() {
+        check("1.${missing}", Err("${missing}"));
+        check("${partly}", Err("${partly}"));
+        check("${loop}", Err("${loop}"));
+        check("${many}", Err("${many}"));
+        check("${open", Err("${open}"));
+    }
+}

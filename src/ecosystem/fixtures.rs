@@ -1,0 +1,119 @@
+//! The files of `tests/fixtures/ecosystem`, each compared with what is expected of it.
+//!
+//! A case is a folder below `<parser>/` with a file that this parser wants. Beside the file lies
+//! `expected.txt`, with one part for each such file; `UPDATE_EXPECT=1` rewrites it, and the diff is to be read before a commit.
+//! Files of a `real` case were written by the package manager itself; `COMMAND.txt` says how.
+
+use super::{Findings, Parser, REGISTRY, SourceFile, maven};
+use crate::model::scan_result::{Package, Scope};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// A file of a case, and its path as the parser sees it: below the case's folder.
+pub(super) struct Case {
+    pub(super) parser: &'static dyn Parser,
+    pub(super) folder: PathBuf,
+    pub(super) path: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// All cases there are, sorted.
+pub(super) fn all() -> Vec<Case> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem");
+    let mut cases = Vec::new();
+    for parser in REGISTRY {
+        collect(*parser, &root.join(parser.name()), &mut cases);
+    }
+    cases
+}
+
+fn collect(parser: &'static dyn Parser, folder: &Path, cases: &mut Vec<Case>) {
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            collect(parser, &entry, cases);
+            continue;
+        }
+        let path = entry.file_name().unwrap().to_str().unwrap().to_owned();
+        if parser.wants(&path) {
+            let bytes = fs::read(&entry).unwrap();
+            cases.push(Case { parser, folder: folder.to_owned(), path, bytes });
+        }
+    }
+}
+
+/// What a parser finds in a file, and of a pom what it says when it is all that there is.
+pub(super) fn read_alone(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
+    let mut findings = parser.parse(file);
+    let of_pom = maven::resolve(findings.pom.take().map(|it| *it).into_iter().collect());
+    findings.packages.extend(of_pom.packages);
+    findings.warnings.extend(of_pom.warnings);
+    findings
+}
+
+fn show(findings: &Findings) -> String {
+    let mut lines: Vec<_> = findings.packages.iter().map(show_package).collect();
+    lines.sort();
+    lines.extend(findings.warnings.iter().map(|it| {
+        let line = it.line.map_or_else(|| "-".to_owned(), |it| it.to_string());
+        format!("warning: {line}: {}", it.message)
+    }));
+    if findings.unreadable {
+        lines.push("unreadable".to_owned());
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// `name version|specifier scope direct line purl`
+fn show_package(package: &Package) -> String {
+    let version = package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
+    let scope = package.scope.map_or("-", Scope::as_str);
+    let direct = package.direct.map_or("-", |it| if it { "direct" } else { "transitive" });
+    let line = package.line.unwrap_or_default();
+    format!("{} {version} {scope} {direct} {line} {}", package.name, package.purl)
+}
+
+#[test]
+fn every_file_is_read_as_expected() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let cases = all();
+    let mut wrong = Vec::new();
+    for together in cases.chunk_by(|a, b| a.folder == b.folder) {
+        let mut shown = String::new();
+        for case in together {
+            if together.len() > 1 {
+                shown.extend(["# ", case.path.as_str(), "\n"]);
+            }
+            let file = SourceFile { path: &case.path, bytes: &case.bytes };
+            shown.push_str(&show(&read_alone(case.parser, file)));
+        }
+        let expected = together[0].folder.join("expected.txt");
+        if update {
+            fs::File::create(&expected).unwrap().write_all(shown.as_bytes()).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != shown {
+            wrong.push(format!("{}:\n{shown}", expected.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_parser_has_the_same_cases() {
+    let cases = all();
+    for parser in REGISTRY {
+        for name in ["empty", "broken", "one", "many", "real"] {
+            let has = cases.iter().any(|case| {
+                case.parser.name() == parser.name() && case.folder.iter().any(|it| it == name)
+            });
+            assert!(has, "{} has no case `{name}`", parser.name());
+        }
+    }
+}

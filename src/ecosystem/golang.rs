@@ -1,0 +1,262 @@
+//! `go.mod`, by the "Go Modules Reference", section "go.mod files".
+//!
+//! What flows in: the file of the main module. What flows out: the modules that it requires,
+//! each as what `replace` puts in its place; those marked `// indirect` are not direct, unless
+//! a `tool` line asks for them.
+//!
+//! Decisions: since Go 1.17 the file lists every module that the build needs, so `go.sum`, which
+//! holds sums of modules that are not used too, is not read. `exclude` and `retract` choose
+//! between versions, and `go` and `toolchain` name the language: no packages.
+//!
+//! What must stay true: a module that is replaced by a folder lies beside the project and is no
+//! package; a bad line costs only itself.
+
+use super::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
+
+/// The directives that say nothing of packages.
+const SILENT: [&str; 8] =
+    ["module", "go", "toolchain", "godebug", "exclude", "retract", "ignore", "tool"];
+
+/// Reads `go.mod`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct GoMod;
+
+impl Parser for GoMod {
+    fn name(&self) -> &'static str {
+        "go-mod"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "go.mod"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Golang, Source::Manifest);
+        let text = text::decode(file.bytes);
+        let module = Module::read(&text, &mut found);
+        if !module.understood && found.has_warnings() {
+            return found.unreadable();
+        }
+        module.list(&mut found);
+        found.finish()
+    }
+}
+
+/// A `require` line.
+struct Requirement<'a> {
+    path: Cow<'a, str>,
+    version: Cow<'a, str>,
+    indirect: bool,
+    line: u32,
+}
+
+/// What stands on the left of a `replace`: a path, and a version where only that one is meant.
+type Replaced<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
+
+/// What stands on the right of a `replace`.
+enum Replacement<'a> {
+    Folder,
+    Module { path: Cow<'a, str>, version: Cow<'a, str> },
+}
+
+/// The lines of a file that have to do with packages.
+#[derive(Default)]
+struct Module<'a> {
+    requirements: Vec<Requirement<'a>>,
+    replacements: HashMap<Replaced<'a>, Replacement<'a>>,
+    tools: HashSet<Cow<'a, str>>,
+    /// Whether there is any line of a `go.mod`.
+    understood: bool,
+}
+
+impl<'a> Module<'a> {
+    fn read(text: &'a str, found: &mut Collector<'_>) -> Self {
+        let mut module = Self::default();
+        let mut block: Option<Cow<'a, str>> = None;
+        for (number, line) in (1_u32..).zip(text.lines()) {
+            let (mut words, comment) = split(line);
+            match (words.first().map(AsRef::as_ref), &block) {
+                (None, _) => {}
+                (Some(")"), _) => block = None,
+                (Some(_), Some(directive)) => {
+                    let directive = directive.clone();
+                    module.line(&directive, words, comment, number, found);
+                }
+                (Some(_), None) => {
+                    let directive = words.remove(0);
+                    if words.first().is_some_and(|it| it == "(") {
+                        module.understood |= is_known(&directive);
+                        block = Some(directive);
+                    } else {
+                        module.line(&directive, words, comment, number, found);
+                    }
+                }
+            }
+        }
+        module
+    }
+
+    fn line(
+        &mut self,
+        directive: &str,
+        mut words: Vec<Cow<'a, str>>,
+        comment: &str,
+        line: u32,
+        found: &mut Collector<'_>,
+    ) {
+        self.understood |= is_known(directive);
+        match (directive, words.as_mut_slice()) {
+            ("require", [path, version]) => self.requirements.push(Requirement {
+                path: std::mem::take(path),
+                version: std::mem::take(version),
+                indirect: comment == "indirect" || comment.starts_with("indirect;"),
+                line,
+            }),
+            ("replace", _) => match replacement(words) {
+                Some((what, by)) => drop(self.replacements.insert(what, by)),
+                None => found.warn(line, "replace: expected `module [version] => module version`"),
+            },
+            ("tool", [path]) => drop(self.tools.insert(std::mem::take(path))),
+            ("require", _) => found.warn(line, "require: expected a module and a version"),
+            _ if is_known(directive) => {}
+            _ => {
+                let message = format!("`{}` is no directive of go.mod", text::excerpt(directive));
+                found.warn(line, message);
+            }
+        }
+    }
+
+    fn list(self, found: &mut Collector<'_>) {
+        let providers = self.providers_of_tools();
+        for (index, required) in self.requirements.iter().enumerate() {
+            let (mut path, mut version) = (&required.path, &required.version);
+            let exactly = (path.clone(), Some(version.clone()));
+            let by = self.replacements.get(&exactly);
+            match by.or_else(|| self.replacements.get(&(path.clone(), None))) {
+                Some(Replacement::Folder) => continue,
+                Some(Replacement::Module { path: by, version: at }) => (path, version) = (by, at),
+                None => {}
+            }
+            let is_tool = required.indirect && providers.contains(&index);
+            // A branch or a tag, until a go command writes a version in its place.
+            let is_version = version.starts_with('v')
+                && version.bytes().nth(1).is_some_and(|it| it.is_ascii_digit());
+            found.add(Declared {
+                name: path,
+                version: is_version.then_some(version.as_ref()),
+                specifier: (!is_version).then_some(version.as_ref()),
+                line: required.line,
+                direct: Some(!required.indirect || is_tool),
+                scope: is_tool.then_some(Scope::Build),
+            });
+        }
+    }
+
+    /// Which requirements provide the packages of the `tool` lines: of the modules whose path
+    /// is a prefix, the longest.
+    fn providers_of_tools(&self) -> HashSet<usize> {
+        let by_path: HashMap<&str, usize> =
+            self.requirements.iter().enumerate().map(|(at, it)| (it.path.as_ref(), at)).collect();
+        let provider = |tool: &str| {
+            let ends = tool.rmatch_indices('/').map(|(at, _)| at);
+            std::iter::once(tool.len())
+                .chain(ends)
+                // The go command knows no path of that many segments.
+                .take(64)
+                .find_map(|end| by_path.get(tool.get(..end)?).copied())
+        };
+        self.tools.iter().filter_map(|it| provider(it)).collect()
+    }
+}
+
+fn is_known(directive: &str) -> bool {
+    matches!(directive, "require" | "replace") || SILENT.contains(&directive)
+}
+
+/// `old [version] => new [version]`; without a version, the new one is a folder.
+fn replacement(words: Vec<Cow<'_, str>>) -> Option<(Replaced<'_>, Replacement<'_>)> {
+    let mut words = words.into_iter();
+    let old = words.next()?;
+    let mut version = words.next()?;
+    let only = if version == "=>" {
+        None
+    } else {
+        (words.next()? == "=>").then_some(())?;
+        Some(std::mem::take(&mut version))
+    };
+    let new = words.next()?;
+    let by = match words.next() {
+        Some(version) => Replacement::Module { path: new, version },
+        None if is_folder(&new) => Replacement::Folder,
+        None => return None,
+    };
+    (old != "=>" && words.next().is_none()).then_some(((old, only), by))
+}
+
+/// "If the path on the right side of the arrow is an absolute or relative path (beginning with
+/// `./` or `../`), it represents the local file path".
+fn is_folder(path: &str) -> bool {
+    let drive = path.as_bytes().get(1) == Some(&b':');
+    matches!(path, "." | "..")
+        || drive
+        || ["./", "../", "/", ".\\", "..\\", "\\"].iter().any(|it| path.starts_with(it))
+}
+
+/// The words of a line, and its comment. A word is quoted, a parenthesis, or a run of other
+/// characters that white space, a parenthesis or a comment ends.
+fn split(line: &str) -> (Vec<Cow<'_, str>>, &str) {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    loop {
+        rest = rest.trim_start();
+        if let Some(comment) = rest.strip_prefix("//") {
+            return (words, comment.trim());
+        }
+        let Some(first) = rest.chars().next() else { return (words, "") };
+        let (word, tail) = match first {
+            '"' | '`' => quoted(rest, first),
+            '(' | ')' => (Cow::Borrowed(&rest[..1]), &rest[1..]),
+            _ => {
+                let ends = |at: usize, it: char| {
+                    it.is_whitespace() || matches!(it, '(' | ')') || rest[at..].starts_with("//")
+                };
+                let end = rest.char_indices().find(|(at, it)| ends(*at, *it));
+                let (word, tail) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
+                (Cow::Borrowed(word), tail)
+            }
+        };
+        words.push(word);
+        rest = tail;
+    }
+}
+
+/// A string as in Go: interpreted in `"`, raw in a backquote. Paths and versions need no
+/// escapes but those of `"` and `\`.
+fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
+    let body = &text[1..];
+    let mut escaped = false;
+    let end = body.find(|it: char| {
+        let ends = it == quote && !escaped;
+        escaped = quote == '"' && it == '\\' && !escaped;
+        ends
+    });
+    let Some(end) = end else { return (Cow::Borrowed(body), "") };
+    let word = &body[..end];
+    let word = if quote == '"' && word.contains('\\') {
+        Cow::Owned(word.replace("\\\"", "\"").replace("\\\\", "\\"))
+    } else {
+        Cow::Borrowed(word)
+    };
+    (word, &body[end + 1..])
+}

@@ -1,0 +1,231 @@
+//! What the files of one repository say together.
+//!
+//! What flows in: the packages of all its files, in any order, and its poms. What flows out: the
+//! same packages, sorted, where lock files know from the manifests beside them what is direct and
+//! what for; and the packages of the poms, which need each other to know their versions.
+//!
+//! What must stay true: the order of the input does not matter; what a file says itself is never
+//! overwritten.
+
+use super::{
+    cargo::INHERITED,
+    maven::{self, Pom},
+    purl::Ecosystem,
+};
+use crate::model::scan_result::{Package, Scope, Source, Warning};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Completes packages by what other files say of them, sorts them, and drops exact repeats.
+/// Gives a warning for each thing that no file of the repository knows.
+pub fn join(packages: &mut Vec<Package>, poms: Vec<Pom>) -> Vec<Warning> {
+    let of_poms = maven::resolve(poms);
+    packages.extend(of_poms.packages);
+    inherit_from_workspaces(packages);
+    let manifests = Manifests::of(packages);
+    for package in packages.iter_mut().filter(|it| it.source == Source::Lockfile) {
+        manifests.complete(package);
+    }
+    packages.sort();
+    packages.dedup();
+    of_poms.warnings
+}
+
+/// What the manifests of each folder declare: folder, ecosystem, canonical name.
+struct Manifests {
+    by_folder: HashMap<(String, String), HashMap<String, Option<Scope>>>,
+}
+
+impl Manifests {
+    fn of(packages: &[Package]) -> Self {
+        let locks: HashSet<(&str, &str)> = packages
+            .iter()
+            .filter(|it| it.source == Source::Lockfile)
+            .map(|it| (folder_of(&it.file), it.ecosystem.as_str()))
+            .collect();
+        let mut by_folder: HashMap<_, HashMap<_, Option<Scope>>> = HashMap::new();
+        for package in packages.iter().filter(|it| it.source == Source::Manifest) {
+            let own = folder_of(&package.file);
+            // The members of a cargo workspace share the lock of the nearest folder with one.
+            let folder = if package.ecosystem == Ecosystem::Cargo.as_str() {
+                upwards(own).find(|it| locks.contains(&(*it, &package.ecosystem))).unwrap_or(own)
+            } else {
+                own
+            };
+            let declared = by_folder
+                .entry((folder.to_owned(), package.ecosystem.clone()))
+                .or_default()
+                .entry(canonical_name(package))
+                .or_default();
+            *declared = stronger(*declared, package.scope);
+        }
+        Self { by_folder }
+    }
+
+    fn complete(&self, package: &mut Package) {
+        let folder = folder_of(&package.file).to_owned();
+        let Some(declared) = self.by_folder.get(&(folder, package.ecosystem.clone())) else {
+            return;
+        };
+        let entry = declared.get(&canonical_name(package));
+        package.direct.get_or_insert(entry.is_some());
+        if package.scope.is_none() && package.direct == Some(true) {
+            package.scope = entry.copied().flatten();
+        }
+    }
+}
+
+/// Of the scopes under which a project asks for one package, the one that needs it most.
+fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
+    let rank = |scope: Scope| match scope {
+        Scope::Runtime => 0,
+        Scope::Peer => 1,
+        Scope::Optional => 2,
+        Scope::Build => 3,
+        Scope::Test => 4,
+        Scope::Dev => 5,
+    };
+    [a, b].into_iter().flatten().min_by_key(|it| rank(*it))
+}
+
+fn canonical_name(package: &Package) -> String {
+    if package.ecosystem == Ecosystem::PyPi.as_str() {
+        Ecosystem::PyPi.canonical_name(&package.name)
+    } else {
+        package.name.clone()
+    }
+}
+
+/// Gives members of cargo workspaces the versions that the workspace's manifest defines.
+///
+/// What it does not define as a package, it defines by a path: that is no package of the
+/// member's either.
+fn inherit_from_workspaces(packages: &mut Vec<Package>) {
+    let inherits = |it: &Package| it.specifier.as_deref() == Some(INHERITED);
+    let is_cargo =
+        |it: &Package| it.source == Source::Manifest && it.ecosystem == Ecosystem::Cargo.as_str();
+    if !packages.iter().any(inherits) {
+        return;
+    }
+    let mut defined: BTreeMap<(String, String), Package> = BTreeMap::new();
+    for package in packages.iter().filter(|it| is_cargo(it) && it.scope.is_none()) {
+        if !inherits(package) {
+            let key = (folder_of(&package.file).to_owned(), package.name.clone());
+            defined.entry(key).or_insert_with(|| package.clone());
+        }
+    }
+    packages.retain_mut(|package| {
+        if !(is_cargo(package) && inherits(package)) {
+            return true;
+        }
+        let name = &package.name;
+        let found = upwards(folder_of(&package.file))
+            .find_map(|folder| defined.get(&(folder.to_owned(), name.clone())));
+        let Some(found) = found else { return false };
+        package.version.clone_from(&found.version);
+        package.specifier.clone_from(&found.specifier);
+        package.purl.clone_from(&found.purl);
+        true
+    });
+}
+
+/// The path of the folder that a file is in; empty at the root.
+fn folder_of(file: &str) -> &str {
+    file.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// A folder, and the folders around it up to the root.
+fn upwards(folder: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(folder), |it| {
+        (!it.is_empty()).then(|| it.rsplit_once('/').map_or("", |(parent, _)| parent))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecosystem::{SourceFile, parser_for};
+
+    /// Parses the files, joins what they hold, and shows one package a line.
+    #[track_caller]
+    fn check(files: &[(&str, &str)], expected: &str) {
+        let mut packages = Vec::new();
+        for (path, text) in files {
+            let file = SourceFile { path, bytes: text.as_bytes() };
+            packages.extend(parser_for(path).unwrap().parse(file).packages);
+        }
+        let mut reversed: Vec<_> = packages.iter().rev().cloned().collect();
+        join(&mut packages, Vec::new());
+        join(&mut reversed, Vec::new());
+        assert_eq!(packages, reversed);
+        let shown: Vec<_> = packages
+            .iter()
+            .map(|it| {
+                let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
+                let direct = it.direct.map_or("-", |it| if it { "direct" } else { "transitive" });
+                let scope = it.scope.map_or("-", Scope::as_str);
+                format!("{} {version} {direct} {scope} {}", it.name, it.file)
+            })
+            .collect();
+        assert_eq!(shown.join("\n"), expected);
+    }
+
+    #[test]
+    fn an_old_npm_lock_learns_what_is_direct() {
+        check(
+            &[
+                (
+                    "a/package-lock.json",
+                    r#"{"lockfileVersion": 1, "dependencies": {"x": {"version": "1.0.0", "dependencies": {"y": {"version": "2.0.0"}}}, "y": {"version": "1.0.0"}}}"#,
+                ),
+                ("a/package.json", r#"{"dependencies": {"x": "^1"}}"#),
+                ("package.json", r#"{"dependencies": {"y": "^1"}}"#),
+            ],
+            "x - direct runtime a/package.json\n\
+             x 1.0.0 direct runtime a/package-lock.json\n\
+             y - direct runtime package.json\n\
+             y 1.0.0 transitive runtime a/package-lock.json\n\
+             y 2.0.0 transitive runtime a/package-lock.json"
+                .replace("x - ", "x ^1 ")
+                .replace("y - ", "y ^1 ")
+                .as_str(),
+        );
+    }
+
+    #[test]
+    fn members_inherit_from_their_workspace() {
+        check(
+            &[
+                (
+                    "Cargo.toml",
+                    "[workspace.dependencies]\nserde = '=1.0.1'\nown = { path = 'own' }\n",
+                ),
+                (
+                    "own/Cargo.toml",
+                    "[dev-dependencies]\nserde.workspace = true\nown.workspace = true\n",
+                ),
+                (
+                    "Cargo.lock",
+                    "[[package]]\nname = 'own'\nversion = '1.0.0'\ndependencies = ['serde']\n[[package]]\nname = 'serde'\nversion = '1.0.1'\nsource = 'registry+x'\n",
+                ),
+            ],
+            "serde 1.0.1 direct dev Cargo.lock\n\
+             serde 1.0.1 direct - Cargo.toml\n\
+             serde 1.0.1 direct dev own/Cargo.toml",
+        );
+    }
+
+    #[test]
+    fn exact_repeats_are_dropped() {
+        let file = SourceFile { path: "requirements.txt", bytes: b"a\nb" };
+        let mut packages = parser_for(file.path).unwrap().parse(file).packages;
+        packages.extend(packages.clone());
+        join(&mut packages, Vec::new());
+        assert_eq!(packages.len(), 2);
+    }
+
+    #[test]
+    fn folders_lead_to_the_root() {
+        assert_eq!(upwards("a/b").collect::<Vec<_>>(), ["a/b", "a", ""]);
+        assert_eq!(upwards("").collect::<Vec<_>>(), [""]);
+    }
+}

@@ -1,0 +1,307 @@
+//! The grammar of JSON by recursive descent, and how to go on behind what breaks it.
+//!
+//! What flows in: a text. What flows out: a [`Document`]. What must stay true: each pass of a
+//! loop moves forward or leaves the loop; the depth is checked before each step down.
+
+use super::{Document, Error, Member, Node, Value, escape::unescape};
+use crate::ecosystem::text;
+use std::borrow::Cow;
+
+/// Deeper values are skipped, with an error. Lock files nest two levels for each package within
+/// a package.
+const MAX_DEPTH: u32 = 128;
+
+/// More errors than this help nobody; a file of noise would bring one with each byte.
+const MAX_ERRORS: usize = 20;
+
+/// Reads as much of a text as can be understood.
+pub(in crate::ecosystem) fn parse(text: &str) -> Document<'_> {
+    let mut reader = Reader { text, at: 0, line: 1, objects: 0, arrays: 0, errors: Vec::new() };
+    reader.skip_space();
+    let root = if reader.peek().is_some() {
+        let root = reader.value();
+        reader.skip_space();
+        if root.is_some() && reader.peek().is_some() {
+            reader.error("unexpected text behind the end of the document".to_owned());
+        }
+        root
+    } else {
+        reader.error("the file is empty".to_owned());
+        None
+    };
+    Document { root, errors: reader.errors }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    line: u32,
+    /// How many objects and arrays are open around the place: a `]` inside of an object ends
+    /// it where an array is open outside, and is noise where none is.
+    objects: u32,
+    arrays: u32,
+    errors: Vec<Error>,
+}
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Moves on by one byte and counts lines.
+    fn bump(&mut self) {
+        if self.peek() == Some(b'\n') {
+            self.line = self.line.saturating_add(1);
+        }
+        self.at += 1;
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
+            self.bump();
+        }
+    }
+
+    fn error(&mut self, message: String) {
+        if self.is_wanted() {
+            self.errors.push(Error { line: self.line, message });
+        }
+    }
+
+    /// Whether another error here is worth saying: one broken spot often breaks several rules,
+    /// and the first says it best.
+    fn is_wanted(&self) -> bool {
+        self.errors.last().is_none_or(|it| it.line != self.line) && self.errors.len() < MAX_ERRORS
+    }
+
+    fn unexpected(&mut self, wanted: &str) {
+        if self.is_wanted() {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            self.error(match rest.split_whitespace().next().map(text::excerpt) {
+                Some(token) => format!("expected {wanted}, found `{token}`"),
+                None => format!("expected {wanted}, found the end of the file"),
+            });
+        }
+    }
+
+    /// Reads a value; none where there is none, and then nothing but noise was passed.
+    fn value(&mut self) -> Option<Node<'a>> {
+        let line = self.line;
+        let value = match self.peek() {
+            Some(b'{') => self.object()?,
+            Some(b'[') => self.array()?,
+            Some(b'"') => Value::String(self.string()),
+            Some(byte) if is_atom(byte) => self.atom()?,
+            _ => {
+                self.unexpected("a value");
+                return None;
+            }
+        };
+        Some(Node { line, value })
+    }
+
+    fn atom(&mut self) -> Option<Value<'a>> {
+        let start = self.at;
+        while self.peek().is_some_and(is_atom) {
+            self.at += 1;
+        }
+        let word = self.text.get(start..self.at).unwrap_or_default();
+        match word {
+            "null" => Some(Value::Null),
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            _ if word.starts_with(|it: char| it == '-' || it.is_ascii_digit()) => {
+                Some(Value::Number(word))
+            }
+            _ => {
+                self.error(format!("`{}` is no value", text::excerpt(word)));
+                None
+            }
+        }
+    }
+
+    fn object(&mut self) -> Option<Value<'a>> {
+        if self.too_deep() {
+            return None;
+        }
+        self.objects += 1;
+        self.bump();
+        let mut members = Vec::new();
+        let mut separated = true;
+        loop {
+            self.skip_space();
+            match self.peek() {
+                Some(b'}') => {
+                    self.bump();
+                    break;
+                }
+                Some(b',') => {
+                    if separated {
+                        self.unexpected("a name");
+                    }
+                    separated = true;
+                    self.bump();
+                }
+                Some(b'"') => {
+                    if !separated {
+                        self.unexpected("`,`");
+                    }
+                    separated = false;
+                    members.extend(self.member());
+                }
+                Some(b']') if self.arrays > 0 => {
+                    self.unexpected("`}`");
+                    break;
+                }
+                Some(_) => {
+                    self.unexpected("a name");
+                    self.skip_noise();
+                    // The comma was lost in the noise, which has been said already.
+                    separated = true;
+                }
+                None => {
+                    self.unexpected("`}`");
+                    break;
+                }
+            }
+        }
+        self.objects -= 1;
+        Some(Value::Object(members))
+    }
+
+    fn member(&mut self) -> Option<Member<'a>> {
+        let line = self.line;
+        let key = self.string();
+        self.skip_space();
+        if self.peek() != Some(b':') {
+            self.unexpected("`:`");
+            return None;
+        }
+        self.bump();
+        self.skip_space();
+        let value = self.value()?;
+        Some(Member { key, line, value })
+    }
+
+    fn array(&mut self) -> Option<Value<'a>> {
+        if self.too_deep() {
+            return None;
+        }
+        self.arrays += 1;
+        self.bump();
+        let mut elements = Vec::new();
+        let mut separated = true;
+        loop {
+            self.skip_space();
+            match self.peek() {
+                Some(b']') => {
+                    self.bump();
+                    break;
+                }
+                Some(b',') => {
+                    if separated {
+                        self.unexpected("a value");
+                    }
+                    separated = true;
+                    self.bump();
+                }
+                Some(b'}') if self.objects > 0 => {
+                    self.unexpected("`]`");
+                    break;
+                }
+                Some(byte) if matches!(byte, b'{' | b'[' | b'"') || is_atom(byte) => {
+                    if !separated {
+                        self.unexpected("`,`");
+                    }
+                    separated = false;
+                    elements.extend(self.value());
+                }
+                Some(_) => {
+                    self.unexpected("a value");
+                    self.skip_noise();
+                    separated = true;
+                }
+                None => {
+                    self.unexpected("`]`");
+                    break;
+                }
+            }
+        }
+        self.arrays -= 1;
+        Some(Value::Array(elements))
+    }
+
+    /// Passes at least one byte, and on to where a name, a separator or an end may stand.
+    fn skip_noise(&mut self) {
+        self.bump();
+        while self.peek().is_some_and(|it| !matches!(it, b'"' | b',' | b'}' | b']')) {
+            self.bump();
+        }
+    }
+
+    /// At the depth limit, passes the whole value, without recursion, and says so.
+    fn too_deep(&mut self) -> bool {
+        if self.objects + self.arrays < MAX_DEPTH {
+            return false;
+        }
+        self.error(format!("nested deeper than {MAX_DEPTH} levels"));
+        let mut open = 0_u64;
+        loop {
+            match self.peek() {
+                Some(b'{' | b'[') => {
+                    open += 1;
+                    self.bump();
+                }
+                Some(b'}' | b']') => {
+                    open -= 1;
+                    self.bump();
+                    if open == 0 {
+                        return true;
+                    }
+                }
+                Some(b'"') => drop(self.string()),
+                Some(_) => self.bump(),
+                None => return true,
+            }
+        }
+    }
+
+    /// Reads a string from its opening quote on. One that no quote ends stops at the line's end.
+    fn string(&mut self) -> Cow<'a, str> {
+        self.bump();
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += 1;
+                    if self.peek().is_some_and(|it| it != b'\n') {
+                        self.at += 1;
+                    }
+                }
+                Some(b'\n') | None => {
+                    self.error("a string without its closing quote".to_owned());
+                    break;
+                }
+                Some(_) => self.at += 1,
+            }
+        }
+        // Every byte that ends a run is ASCII, so the run ends between characters; but the one
+        // behind a backslash may be the first of several.
+        let mut end = self.at.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+        }
+        let raw = self.text.get(start..end).unwrap_or_default();
+        if escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) }
+    }
+}
+
+fn is_atom(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
+}

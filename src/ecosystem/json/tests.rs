@@ -1,0 +1,90 @@
+use super::*;
+
+/// The tree as compact JSON, then one line per error.
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let document = parse(text);
+    let mut lines = vec![document.root.as_ref().map_or_else(|| "nothing".to_owned(), show)];
+    lines.extend(document.errors.iter().map(|it| format!("{}: {}", it.line, it.message)));
+    assert_eq!(lines.join("\n"), expected, "{text}");
+}
+
+fn show(node: &Node<'_>) -> String {
+    match &node.value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(it) => it.to_string(),
+        Value::Number(it) => (*it).to_owned(),
+        Value::String(it) => format!("{it:?}"),
+        Value::Array(it) => format!("[{}]", it.iter().map(show).collect::<Vec<_>>().join(",")),
+        Value::Object(it) => {
+            let members: Vec<_> =
+                it.iter().map(|it| format!("{}:{}", it.key, show(&it.value))).collect();
+            format!("{{{}}}", members.join(","))
+        }
+    }
+}
+
+#[test]
+fn whole_documents_are_read() {
+    check(
+        r#"{"a": [1, -2.5e3, true, null], "b": {"c": "d"}, "e": []}"#,
+        "{a:[1,-2.5e3,true,null],b:{c:\"d\"},e:[]}",
+    );
+    check(r#""A\u00e9\ud83d\ude00\n\/\"""#, "\"Aé😀\\n/\\\"\"");
+}
+
+#[test]
+fn a_file_that_was_cut_off_keeps_what_it_has() {
+    check(
+        "{\"a\": {\"b\": 1,\n\"c\": {\"d\": \"x",
+        "{a:{b:1,c:{d:\"x\"}}}\n2: a string without its closing quote",
+    );
+    check("{\"a\": 1,\n\"b\"", "{a:1}\n2: expected `:`, found the end of the file");
+    check("[1, {", "[1,{}]\n1: expected `}`, found the end of the file");
+    check("", "nothing\n1: the file is empty");
+    check(" \n ", "nothing\n2: the file is empty");
+}
+
+#[test]
+fn stray_tokens_cost_only_what_they_hit() {
+    check("{\"a\": nul, \"b\": 1}", "{b:1}\n1: `nul` is no value");
+    check("{\"a\": 1,\n\"b\": 2,\n}", "{a:1,b:2}");
+    check("{\"a\": 1\n\"b\": 2}", "{a:1,b:2}\n2: expected `,`, found `\"b\":`");
+    check("{\"a\" \"b\": 2}", "{b:2}\n1: expected `:`, found `\"b\":`");
+    check("{\"a\": , \"b\": 2}", "{b:2}\n1: expected a value, found `,`");
+    check("[1 2,, ?, 3}]", "[1,2,3]\n1: expected `,`, found `2,,`");
+    check("{\"a\": [1, \"b\": 2}", "{a:[1,\"b\"]}\n1: expected a value, found `:`");
+    check(
+        "{\"a\": \"x\n\"b\": 2}",
+        "{a:\"x\",b:2}\n1: a string without its closing quote\n2: expected `,`, found `\"b\":`",
+    );
+}
+
+#[test]
+fn the_markers_of_a_merge_leave_both_sides() {
+    check(
+        "{\n<<<<<<< HEAD\n\"a\": 1,\n=======\n\"a\": 2,\n>>>>>>> main\n\"b\": 3\n}",
+        "{a:1,a:2,b:3}\n2: expected a name, found `<<<<<<<`\n4: expected a name, found `=======`\n6: expected a name, found `>>>>>>>`",
+    );
+}
+
+#[test]
+fn lines_are_those_of_the_names_and_values() {
+    let document = parse("{\n\n \"a\":\n  5}");
+    let root = document.root.unwrap();
+    let member = &root.members().unwrap()[0];
+    assert_eq!((member.line, member.value.line), (3, 4));
+}
+
+#[test]
+fn depth_and_time_are_bounded() {
+    for open in ["[", "{\"a\":", "[{\"a\":", "{\"", "\\", "\"\\", ",", "?", "[1 ", "{\"a\"?"] {
+        let text = open.repeat(1_000_000);
+        let document = parse(&text);
+        assert!(!document.errors.is_empty(), "{open}");
+    }
+    let deep = format!("[{}1{}, 2]", "[".repeat(500), "]".repeat(500));
+    let document = parse(&deep);
+    assert_eq!(document.errors.len(), 1);
+    assert!(show(&document.root.unwrap()).ends_with(",2]"));
+}

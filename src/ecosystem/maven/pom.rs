@@ -1,0 +1,231 @@
+//! One pom: XML becomes what Maven's model has of dependencies.
+//!
+//! What flows in: the text of a `pom.xml`. What flows out: a [`Pom`], with every expression as it
+//! stands in the file; what it comes to is decided when all poms of the repository are there.
+//! What must stay true: texts that are too long for a name or a version are left out, so that the
+//! memory that a repository takes until then is bounded by the number of its entries.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::Collector,
+    purl::Ecosystem,
+    source::file_name,
+    xml::{self, Element},
+};
+use crate::model::scan_result::Source;
+use std::collections::HashMap;
+
+/// No name and no version is longer, in bytes.
+const MAX_VALUE: usize = 300;
+
+/// Reads `pom.xml`, and the `*.pom` of repositories.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct MavenPom;
+
+impl Parser for MavenPom {
+    fn name(&self) -> &'static str {
+        "pom"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let file = file_name(path);
+        file == "pom.xml" || file.ends_with(".pom")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
+        let text = xml::decode(file.bytes);
+        let tree = xml::parse(&text);
+        for (line, message) in &tree.errors {
+            found.warn(*line, message);
+        }
+        let Some(root) = tree.root().filter(|it| it.name() == "project") else {
+            found.warn(1, "expected the element `project`");
+            return found.unreadable();
+        };
+        let pom = Pom { file: file.path.to_owned(), ..Pom::default() };
+        let mut reader = Reader { pom, found: &mut found };
+        reader.read(root);
+        let pom = Some(Box::new(reader.pom));
+        Findings { pom, ..found.finish() }
+    }
+}
+
+/// What one pom says, as it stands there.
+#[derive(Debug, Default, PartialEq)]
+pub struct Pom {
+    pub(super) file: String,
+    pub(super) own: Coordinates,
+    pub(super) parent: Option<Parent>,
+    pub(super) properties: HashMap<String, String>,
+    /// The properties of the profiles that are not active by default.
+    pub(super) profiles: Vec<HashMap<String, String>>,
+    pub(super) entries: Vec<Entry>,
+    /// `dependencyManagement`, and `pluginManagement`.
+    pub(super) managed: Vec<Entry>,
+}
+
+impl Pom {
+    /// How many things it holds: a measure of the memory that it takes.
+    pub fn size(&self) -> usize {
+        let profiles = self.profiles.iter().map(HashMap::len).sum::<usize>();
+        1 + self.entries.len() + self.managed.len() + self.properties.len() + profiles
+    }
+
+    /// Its group and version, which it has from its parent where it states none.
+    pub(super) fn group(&self) -> Option<&str> {
+        self.own.group.as_deref().or_else(|| self.parent.as_ref()?.of.group.as_deref())
+    }
+
+    pub(super) fn version(&self) -> Option<&str> {
+        self.own.version.as_deref().or_else(|| self.parent.as_ref()?.of.version.as_deref())
+    }
+}
+
+/// Group, artifact and version.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Coordinates {
+    pub(super) group: Option<String>,
+    pub(super) artifact: Option<String>,
+    pub(super) version: Option<String>,
+}
+
+/// The `parent` element.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Parent {
+    pub(super) of: Coordinates,
+    /// None where it is to be looked for by its coordinates alone.
+    pub(super) path: Option<String>,
+}
+
+/// A dependency, a plugin or an extension.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Entry {
+    pub(super) of: Coordinates,
+    pub(super) is_plugin: bool,
+    /// `type` and `classifier`; with group and artifact they make the key of what is managed.
+    pub(super) kind: Option<String>,
+    pub(super) classifier: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) optional: bool,
+    /// Whether it is part of the build, not of the product.
+    pub(super) builds: bool,
+    /// The profile that it stands in, unless that is active by default.
+    pub(super) profile: Option<usize>,
+    pub(super) line: u32,
+}
+
+impl Entry {
+    pub(super) fn is_import(&self) -> bool {
+        self.scope.as_deref() == Some("import")
+    }
+
+    /// Whether two entries of one name are for the same thing.
+    pub(super) fn is_same_kind(&self, other: &Self) -> bool {
+        self.is_plugin == other.is_plugin
+            && self.kind == other.kind
+            && self.classifier == other.classifier
+    }
+}
+
+struct Reader<'f, 'c> {
+    pom: Pom,
+    found: &'c mut Collector<'f>,
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self, project: Element<'_, '_>) {
+        self.pom.own = coordinates(project);
+        self.pom.parent = project.child("parent").map(|parent| Parent {
+            of: coordinates(parent),
+            path: match parent.child("relativePath") {
+                Some(path) if path.text().is_empty() => None,
+                Some(path) => Some(path.text().chars().take(MAX_VALUE).collect()),
+                None => Some("../pom.xml".to_owned()),
+            },
+        });
+        self.pom.properties = properties(project);
+        self.sections(project, None);
+        for profile in project.descend(&["profiles", "profile"]) {
+            let active = profile.descend(&["activation", "activeByDefault"]);
+            if active.iter().any(|it| it.text() == "true") {
+                self.pom.properties.extend(properties(profile));
+                self.sections(profile, None);
+            } else {
+                self.pom.profiles.push(properties(profile));
+                self.sections(profile, Some(self.pom.profiles.len() - 1));
+            }
+        }
+    }
+
+    /// What the project and each of its profiles may have.
+    fn sections(&mut self, of: Element<'_, '_>, profile: Option<usize>) {
+        let dependency = Entry { profile, ..Entry::default() };
+        for element in of.descend(&["dependencies", "dependency"]) {
+            self.entry(element, &dependency);
+        }
+        for element in of.descend(&["dependencyManagement", "dependencies", "dependency"]) {
+            let entry = entry(element, &dependency);
+            self.pom.managed.extend(entry);
+        }
+        let plugin = || Entry { is_plugin: true, builds: true, profile, ..Entry::default() };
+        for element in of.descend(&["build", "pluginManagement", "plugins", "plugin"]) {
+            self.pom.managed.extend(entry(element, &plugin()));
+        }
+        for element in of.descend(&["build", "plugins", "plugin"]) {
+            self.entry(element, &plugin());
+            for element in element.descend(&["dependencies", "dependency"]) {
+                self.entry(element, &Entry { builds: true, profile, ..Entry::default() });
+            }
+        }
+        for element in of.descend(&["build", "extensions", "extension"]) {
+            self.entry(element, &plugin());
+        }
+    }
+
+    fn entry(&mut self, element: Element<'_, '_>, like: &Entry) {
+        if let Some(entry) = entry(element, like) {
+            self.pom.entries.push(entry);
+        } else {
+            let message = format!("a {} without a group or an artifact", element.name());
+            self.found.warn(element.line(), message);
+        }
+    }
+}
+
+fn entry(element: Element<'_, '_>, like: &Entry) -> Option<Entry> {
+    let mut of = coordinates(element);
+    if like.is_plugin {
+        // Plugins of Maven itself need no group.
+        of.group.get_or_insert_with(|| "org.apache.maven.plugins".to_owned());
+    }
+    (of.group.is_some() && of.artifact.is_some()).then(|| Entry {
+        of,
+        kind: value(element, "type").filter(|it| it != "jar"),
+        classifier: value(element, "classifier"),
+        scope: value(element, "scope"),
+        optional: value(element, "optional").is_some_and(|it| it == "true"),
+        line: element.line(),
+        ..*like
+    })
+}
+
+fn coordinates(of: Element<'_, '_>) -> Coordinates {
+    Coordinates {
+        group: value(of, "groupId"),
+        artifact: value(of, "artifactId"),
+        version: value(of, "version"),
+    }
+}
+
+fn properties(of: Element<'_, '_>) -> HashMap<String, String> {
+    let all = of.child("properties").into_iter().flat_map(Element::children);
+    all.filter(|it| it.text().len() <= MAX_VALUE && it.name().len() <= MAX_VALUE)
+        .map(|it| (it.name().to_owned(), it.text().to_owned()))
+        .collect()
+}
+
+fn value(of: Element<'_, '_>, name: &str) -> Option<String> {
+    let text = of.child(name)?.text();
+    (!text.is_empty() && text.len() <= MAX_VALUE).then(|| text.to_owned())
+}

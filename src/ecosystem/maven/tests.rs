@@ -1,0 +1,269 @@
+//! Poms together: each test is a small repository.
+
+use super::{MavenPom, Pom, resolve};
+use crate::ecosystem::{Findings, Parser, SourceFile};
+use crate::model::scan_result::Scope;
+use std::{fs, path::Path};
+
+fn read(path: &str, text: &str) -> Pom {
+    let Findings { pom, packages, warnings, unreadable } =
+        MavenPom.parse(SourceFile { path, bytes: text.as_bytes() });
+    assert!(packages.is_empty() && warnings.is_empty() && !unreadable, "{path}");
+    *pom.unwrap()
+}
+
+/// One line for each package and warning of the poms, which are given twice, in both orders.
+fn show(files: &[(&str, &str)]) -> String {
+    let poms = || files.iter().map(|(path, text)| read(path, text));
+    let findings = resolve(poms().collect());
+    assert_eq!(findings, resolve(poms().rev().collect()));
+    let packages = findings.packages.iter().map(|it| {
+        let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
+        format!("{} {} {version} {}", it.file, it.name, it.scope.map_or("-", Scope::as_str))
+    });
+    let warnings = findings.warnings.iter().map(|it| format!("{}: {}", it.file, it.message));
+    packages.chain(warnings).collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn check(files: &[(&str, &str)], expected: &[&str]) {
+    assert_eq!(show(files), expected.join("\n"));
+}
+
+fn project(name: &str, rest: &str) -> String {
+    let (group, artifact) = name.split_once(':').unwrap();
+    format!(
+        "<project><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>1</version>{rest}</project>"
+    )
+}
+
+fn child(parent: &str, artifact: &str, rest: &str) -> String {
+    let (group, parent) = parent.split_once(':').unwrap();
+    format!(
+        "<project><parent><groupId>{group}</groupId><artifactId>{parent}</artifactId><version>1</version></parent><artifactId>{artifact}</artifactId>{rest}</project>"
+    )
+}
+
+fn dependency(name: &str, rest: &str) -> String {
+    let (group, artifact) = name.split_once(':').unwrap();
+    format!(
+        "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>{rest}</dependency>"
+    )
+}
+
+fn dependencies(all: &[String]) -> String {
+    format!("<dependencies>{}</dependencies>", all.concat())
+}
+
+fn managed(all: &[String]) -> String {
+    format!("<dependencyManagement>{}</dependencyManagement>", dependencies(all))
+}
+
+fn version(version: &str) -> String {
+    format!("<version>{version}</version>")
+}
+
+#[test]
+fn a_child_reads_what_it_inherits_with_its_own_properties() {
+    let parent = project(
+        "g:parent",
+        &format!(
+            "<properties><v>1.0</v><w>${{v}}.w</w></properties>{}",
+            managed(&[
+                dependency("x:a", &version("${v}")),
+                dependency("x:b", &version("${w}")),
+                dependency("x:c_${v}", "<version>3.0</version><scope>test</scope>"),
+            ])
+        ),
+    );
+    let wanted =
+        |a: &str| dependencies(&[dependency("x:a", ""), dependency("x:b", ""), dependency(a, "")]);
+    check(
+        &[
+            ("pom.xml", &parent),
+            ("one/pom.xml", &child("g:parent", "one", &wanted("x:c_1.0"))),
+            (
+                "two/pom.xml",
+                &child(
+                    "g:parent",
+                    "two",
+                    &format!("<properties><v>2.0</v></properties>{}", wanted("x:c_2.0")),
+                ),
+            ),
+        ],
+        &[
+            "one/pom.xml x:a 1.0 runtime",
+            "one/pom.xml x:b 1.0.w runtime",
+            "one/pom.xml x:c_1.0 3.0 test",
+            "two/pom.xml x:a 2.0 runtime",
+            "two/pom.xml x:b 2.0.w runtime",
+            "two/pom.xml x:c_2.0 3.0 test",
+        ],
+    );
+}
+
+#[test]
+fn a_bom_is_read_with_its_own_properties_and_gives_way() {
+    let bom = project(
+        "g:bom",
+        &format!(
+            "<properties><v>1.0</v></properties>{}",
+            managed(&[dependency("x:a", &version("${v}")), dependency("x:b", &version("${v}"))])
+        ),
+    );
+    let import = dependency("g:bom", "<version>1</version><type>pom</type><scope>import</scope>");
+    let user = project(
+        "g:user",
+        &format!(
+            "<properties><v>9.9</v></properties>{}{}",
+            managed(&[import, dependency("x:b", &version("2.0"))]),
+            dependencies(&[
+                dependency("x:a", ""),
+                dependency("x:b", ""),
+                dependency("x:c", ""),
+                dependency("x:d", &version("${d}")),
+            ])
+        ),
+    );
+    check(
+        &[("bom/pom.xml", &bom), ("user/pom.xml", &user)],
+        &[
+            "user/pom.xml x:a 1.0 runtime",
+            "user/pom.xml x:b 2.0 runtime",
+            "user/pom.xml x:c - runtime",
+            "user/pom.xml x:d ${d} runtime",
+            "user/pom.xml: `x:c`: the version is managed elsewhere",
+            "user/pom.xml: `x:d`: `${d}` is defined elsewhere",
+        ],
+    );
+}
+
+#[test]
+fn projects_of_the_repository_are_no_packages_in_their_version() {
+    let user = child(
+        "g:parent",
+        "user",
+        &dependencies(&[
+            dependency("${project.groupId}:core", &version("${project.version}")),
+            dependency("g:core", &version("0.9")),
+            dependency("g:core", ""),
+        ]),
+    );
+    check(
+        &[
+            ("pom.xml", &project("g:parent", "")),
+            ("core/pom.xml", &child("g:parent", "core", "")),
+            ("user/pom.xml", &user),
+        ],
+        &["user/pom.xml g:core 0.9 runtime"],
+    );
+}
+
+#[test]
+fn a_repository_of_packages_has_no_projects() {
+    let wants = dependencies(&[dependency("x:a", &version("1"))]);
+    check(
+        &[("lib/x/a/1/a-1.pom", &project("x:a", "")), ("pom.xml", &project("g:app", &wants))],
+        &["pom.xml x:a 1 runtime"],
+    );
+}
+
+#[test]
+fn a_parent_is_found_by_path_or_name_in_its_version() {
+    let properties = |v: &str| format!("<properties><v>{v}</v></properties>");
+    let uses = dependencies(&[dependency("x:a", &version("${v}"))]);
+    let other = project("g:other", &properties("3"));
+    let by_name = child("g:build", "one", &uses);
+    let newer = by_name.replace("<version>1</version></parent>", "<version>2</version></parent>");
+    let by_folder = child("g:build", "three", &uses)
+        .replace("</parent>", "<relativePath>../../build</relativePath></parent>");
+    check(
+        &[
+            ("pom.xml", &other),
+            ("build/pom.xml", &project("g:build", &properties("1"))),
+            ("one/pom.xml", &by_name),
+            ("two/pom.xml", &newer),
+            ("a/three/pom.xml", &by_folder),
+        ],
+        &[
+            "a/three/pom.xml x:a 1 runtime",
+            "one/pom.xml x:a 1 runtime",
+            "two/pom.xml x:a ${v} runtime",
+            "two/pom.xml: `x:a`: `${v}` is defined elsewhere",
+        ],
+    );
+}
+
+#[test]
+fn a_profile_counts_in_its_own_pom() {
+    let profile = |id: &str, rest: &str| {
+        format!("<profiles><profile><id>{id}</id>{rest}</profile></profiles>")
+    };
+    let parent = project(
+        "g:parent",
+        &profile(
+            "p",
+            &managed(&[dependency("x:a", &version("1")), dependency("x:b", &version("1"))]),
+        ),
+    );
+    let inside = managed(&[dependency("x:a", &version("2"))])
+        + "<properties><v>3</v></properties>"
+        + &dependencies(&[
+            dependency("x:a", ""),
+            dependency("x:b", ""),
+            dependency("x:c", &version("${v}")),
+        ]);
+    check(
+        &[("pom.xml", &parent), ("one/pom.xml", &child("g:parent", "one", &profile("p", &inside)))],
+        &[
+            "one/pom.xml x:a 2 runtime",
+            "one/pom.xml x:b - runtime",
+            "one/pom.xml x:c 3 runtime",
+            "one/pom.xml: `x:b`: the version is managed elsewhere",
+        ],
+    );
+}
+
+#[test]
+fn circles_end() {
+    let import =
+        |name: &str| dependency(name, "<version>1</version><type>pom</type><scope>import</scope>");
+    let wants = dependencies(&[dependency("x:a", "")]);
+    let one = child("g:two", "one", &format!("{}{wants}", managed(&[import("g:two")])));
+    let two = child("g:one", "two", &format!("{}{wants}", managed(&[import("g:one")])));
+    let itself = child("g:self", "self", &format!("{}{wants}", managed(&[import("g:self")])));
+    let shown = show(&[("1/pom.xml", &one), ("2/pom.xml", &two), ("3/pom.xml", &itself)]);
+    assert_eq!(shown.lines().count(), 6);
+}
+
+#[test]
+fn imports_that_multiply_end_in_time() {
+    let import = |name: String| {
+        dependency(&name, "<version>1</version><type>pom</type><scope>import</scope>")
+    };
+    let texts: Vec<(String, String)> = (0..100)
+        .map(|at| {
+            let next = |step: usize| import(format!("g:p{}", (at + step) % 100));
+            let wants: Vec<_> = (0..100).map(|it| dependency(&format!("x:a{it}"), "")).collect();
+            let imports: Vec<_> = (1..50).map(next).collect();
+            let rest = managed(&imports) + &dependencies(&wants);
+            (format!("{at}/pom.xml"), project(&format!("g:p{at}"), &rest))
+        })
+        .collect();
+    let poms = texts.iter().map(|(path, text)| read(path, text)).collect();
+    let begun = std::time::Instant::now();
+    assert_eq!(resolve(poms).packages.len(), 10_000);
+    assert!(begun.elapsed().as_secs() < 30);
+}
+
+/// The versions are those that Maven's own model builder gives for the same files.
+#[test]
+fn a_project_of_several_modules_is_read_as_maven_reads_it() {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem/pom/real/modules");
+    let names = ["pom.xml", "bom/pom.xml", "core/pom.xml", "web/pom.xml"];
+    let texts = names.map(|it| fs::read_to_string(folder.join(it)).unwrap());
+    let files: Vec<_> = names.iter().copied().zip(texts.iter().map(String::as_str)).collect();
+    let together = fs::read_to_string(folder.join("together.txt")).unwrap();
+    assert_eq!(show(&files), together.trim_end());
+}

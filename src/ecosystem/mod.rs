@@ -1,0 +1,60 @@
+//! Bytes become packages: one file per format, one line in [`REGISTRY`] for each.
+//!
+//! What flows in: one file's path and bytes. What flows out: the packages that it declares,
+//! with their lines, and a warning for each thing that was not understood. [`join()`] then adds
+//! what the files of one repository say of each other.
+//!
+//! What must stay true: pure (no disk, no network, no clock), never a panic, time and memory
+//! bounded by the size of the input, and one bad entry never loses the entries beside it.
+
+mod cargo;
+mod collect;
+mod conda;
+mod credentials;
+mod expression;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod fuzz;
+mod git_reference;
+mod golang;
+mod gradle;
+mod join;
+mod json;
+mod maven;
+mod npm;
+mod purl;
+mod python;
+mod sbt;
+mod script;
+mod source;
+mod text;
+mod toml;
+mod xml;
+
+pub use join::join;
+pub use maven::Pom;
+pub use source::{Findings, Parser, SourceFile};
+
+/// Every parser there is, in the order in which they are asked. To add a format, write its file
+/// and add its line.
+pub static REGISTRY: &[&dyn Parser] = &[
+    &npm::PackageLock,
+    &npm::PackageJson,
+    &python::PyProject,
+    &python::Requirements,
+    &python::SetupCfg,
+    &python::SetupPy,
+    &cargo::CargoLock,
+    &cargo::CargoToml,
+    &golang::GoMod,
+    &maven::MavenPom,
+    &gradle::GradleBuild,
+    &sbt::SbtBuild,
+    &conda::CondaEnvironment,
+];
+
+/// The first parser that wants a file, judged by its path alone.
+pub fn parser_for(path: &str) -> Option<&'static dyn Parser> {
+    REGISTRY.iter().copied().find(|parser| parser.wants(path))
+}

@@ -1,0 +1,205 @@
+//! What the right side of a dependency asks for: npm's package specifications.
+//!
+//! What flows in: `^1.2.3`, `npm:other@1`, `user/repo#tag`, a URL. What flows out: which package
+//! that is, and whether it is one exact version. The forms are those of "npm help package-spec"
+//! and of the `dependencies` section of "npm help package.json", plus the prefixes of the other
+//! package managers that write `package.json`. What must stay true: a guess is never a version.
+
+use crate::ecosystem::git_reference;
+
+/// What a specification asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Spec<'a> {
+    /// A folder or file beside the project, or a workspace: not a package.
+    Local,
+    Package {
+        /// The real name, where the specification is an alias (`npm:name@range`).
+        alias_of: Option<&'a str>,
+        /// The one version, or the commit, that fulfils it.
+        version: Option<&'a str>,
+        /// What is asked for, where that is no version.
+        specifier: Option<&'a str>,
+    },
+}
+
+/// Reads the specification of the package `name`.
+pub(super) fn read<'a>(name: &str, spec: &'a str) -> Spec<'a> {
+    let spec = spec.trim();
+    if let Some(target) = spec.strip_prefix("npm:") {
+        let (alias_of, range) = split_alias(target);
+        return match exact(range) {
+            Some(version) => package(Some(alias_of), Some(version), None),
+            None => package(Some(alias_of), None, Some(range)),
+        };
+    }
+    if is_local(spec) {
+        return Spec::Local;
+    }
+    if let Some(version) = exact(spec) {
+        return package(None, Some(version), None);
+    }
+    let version = if is_git(spec) {
+        spec.split_once('#').and_then(|(_, reference)| git_reference::commit(reference))
+    } else if is_web(spec) {
+        version_of_tarball(spec, name)
+    } else {
+        None
+    };
+    package(None, version, version.is_none().then_some(spec))
+}
+
+fn package<'a>(
+    alias_of: Option<&'a str>,
+    version: Option<&'a str>,
+    specifier: Option<&'a str>,
+) -> Spec<'a> {
+    Spec::Package { alias_of, version, specifier }
+}
+
+/// `name@range`, where a scope's own `@` is no separator.
+fn split_alias(target: &str) -> (&str, &str) {
+    match target.rsplit_once('@') {
+        Some((name, range)) if !name.is_empty() => (name, range),
+        _ => (target, ""),
+    }
+}
+
+/// Whether the specification names something in the file system or another workspace.
+pub(super) fn is_local(spec: &str) -> bool {
+    const PREFIXES: [&str; 4] = ["workspace:", "file:", "link:", "portal:"];
+    let lower = spec.to_ascii_lowercase();
+    PREFIXES.iter().any(|it| lower.starts_with(it))
+        || spec.starts_with(['.', '/', '\\'])
+        || spec.starts_with("~/")
+        || is_windows_path(spec)
+        || (is_archive(&lower) && !is_web(spec) && !is_git(spec))
+}
+
+fn is_windows_path(spec: &str) -> bool {
+    let mut chars = spec.chars();
+    chars.next().is_some_and(|it| it.is_ascii_alphabetic())
+        && chars.next() == Some(':')
+        && matches!(chars.next(), Some('/' | '\\'))
+}
+
+fn is_archive(lower: &str) -> bool {
+    [".tgz", ".tar.gz", ".tar"].iter().any(|it| lower.ends_with(it))
+}
+
+fn is_web(spec: &str) -> bool {
+    spec.starts_with("https://") || spec.starts_with("http://")
+}
+
+/// Whether the specification is a git URL or the shorthand of a host of git repositories.
+pub(super) fn is_git(spec: &str) -> bool {
+    const PREFIXES: [&str; 8] =
+        ["git+", "git:", "git@", "ssh:", "github:", "gitlab:", "bitbucket:", "gist:"];
+    let address = spec.split('#').next().unwrap_or(spec);
+    if PREFIXES.iter().any(|it| spec.starts_with(it))
+        || (is_web(spec) && address.strip_suffix(".git").is_some())
+    {
+        return true;
+    }
+    // `user/repo` is GitHub's.
+    let plain = |it: &str| {
+        !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it))
+    };
+    address.split_once('/').is_some_and(|(user, repository)| plain(user) && plain(repository))
+}
+
+/// The version in the name of a tarball, as registries lay them out:
+/// `…/-/name-1.2.3.tgz`.
+pub(super) fn version_of_tarball<'a>(address: &'a str, name: &str) -> Option<&'a str> {
+    let path = address.split(['?', '#']).next()?;
+    let file = path.rsplit(['/', ':']).next()?;
+    let stem = file.strip_suffix(".tgz").or_else(|| file.strip_suffix(".tar.gz"))?;
+    let base_name = name.rsplit('/').next()?;
+    let version = stem.strip_prefix(base_name)?.strip_prefix('-')?;
+    is_version(version).then_some(version)
+}
+
+/// The version where a range allows but one: `1.2.3`, `=1.2.3`, `v1.2.3`.
+fn exact(range: &str) -> Option<&str> {
+    let range = range.trim();
+    let version = range.strip_prefix('=').unwrap_or(range).trim_start();
+    let version = version.strip_prefix('v').unwrap_or(version);
+    is_version(version).then_some(version)
+}
+
+/// Whether this is a whole version by Semantic Versioning 2.0.0, section 2, 9 and 10.
+pub(super) fn is_version(text: &str) -> bool {
+    let (text, build) = text.split_once('+').unwrap_or((text, "0"));
+    let (core, pre_release) = text.split_once('-').unwrap_or((text, "0"));
+    let dotted = |it: &str| {
+        it.split('.').all(|part| {
+            !part.is_empty() && part.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
+        })
+    };
+    core.split('.').count() == 3
+        && core.split('.').all(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
+        && dotted(pre_release)
+        && dotted(build)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(spec: &str, alias_of: Option<&str>, version: Option<&str>, specifier: Option<&str>) {
+        assert_eq!(read("@s/left-pad", spec), package(alias_of, version, specifier), "{spec}");
+    }
+
+    #[test]
+    fn versions_and_ranges() {
+        for spec in ["1.2.3", "=1.2.3", "v1.2.3", " = v1.2.3 "] {
+            check(spec, None, Some("1.2.3"), None);
+        }
+        check("1.2.3-rc.1+b", None, Some("1.2.3-rc.1+b"), None);
+        for range in
+            ["^1.2.3", "1.2", "1.2.x", "*", "latest", ">=1 <2", "1.2.3 || 2", "1.0.0 - 2.0.0"]
+        {
+            check(range, None, None, Some(range));
+        }
+        check("catalog:", None, None, Some("catalog:"));
+    }
+
+    #[test]
+    fn aliases_have_their_real_name() {
+        check("npm:lodash@4.17.21", Some("lodash"), Some("4.17.21"), None);
+        check("npm:@a/b@^1", Some("@a/b"), None, Some("^1"));
+        check("npm:@a/b", Some("@a/b"), None, Some(""));
+    }
+
+    #[test]
+    fn git_and_tarballs() {
+        let hash = "4c8b71f58cb8b9e042d6ab73303d63beee7c522b";
+        check(&format!("github:a/b#{hash}"), None, Some(hash), None);
+        for spec in
+            ["a/b", "a/b#v1.0.0", "a/b#semver:^1", "git@h.example:a/b.git", "https://h/a.git#main"]
+        {
+            check(spec, None, None, Some(spec));
+        }
+        check("https://r.example/left-pad/-/left-pad-1.3.0.tgz", None, Some("1.3.0"), None);
+        let unversioned = "https://h.example/archive/main.tar.gz";
+        check(unversioned, None, None, Some(unversioned));
+    }
+
+    #[test]
+    fn what_lies_beside_is_no_package() {
+        for spec in [
+            "workspace:*",
+            "file:../a",
+            "link:x",
+            "portal:x",
+            "./a",
+            "../a",
+            "~/a",
+            "/a",
+            "C:\\a",
+            "a-1.0.0.tgz",
+        ] {
+            assert_eq!(read("a", spec), Spec::Local, "{spec}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Names become Package URLs by the purl specification's rules for each type.
+//!
+//! What flows in: a name and a version as a file declares them. What flows out: the canonical
+//! purl (ECMA-427). What must stay true: two spellings of one package give one purl.
+
+use packageurl::PackageUrl;
+
+/// The kinds of packages that are read; each has a purl type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ecosystem {
+    Npm,
+    PyPi,
+    Cargo,
+    Golang,
+    Maven,
+    Conda,
+}
+
+impl Ecosystem {
+    /// The purl type, which is also the ecosystem's name in results.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::PyPi => "pypi",
+            Self::Cargo => "cargo",
+            Self::Golang => "golang",
+            Self::Maven => "maven",
+            Self::Conda => "conda",
+        }
+    }
+
+    /// The package's purl; none where the name cannot be one.
+    pub(crate) fn purl(self, name: &str, version: Option<&str>) -> Option<String> {
+        let (namespace, name) = match self {
+            // npm-definition: the scope is the namespace, its `@` included.
+            Self::Npm => match name.split_once('/') {
+                Some((scope, name)) if scope.starts_with('@') => {
+                    (Some(scope.to_owned()), name.to_owned())
+                }
+                _ => (None, name.to_owned()),
+            },
+            // golang-definition: the last segment is the name, and all is lower case.
+            Self::Golang if !is_module_path(name) => return None,
+            Self::Golang => match name.to_lowercase().rsplit_once('/') {
+                Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+                None => (None, name.to_lowercase()),
+            },
+            // maven-definition: the group is the namespace, the artifact the name.
+            Self::Maven => {
+                let (group, artifact) = name.split_once(':')?;
+                if !(is_maven_id(group) && is_maven_id(artifact)) {
+                    return None;
+                }
+                (Some(group.to_owned()), artifact.to_owned())
+            }
+            Self::PyPi => (None, python_name(name)),
+            Self::Conda => (None, name.to_lowercase()),
+            Self::Cargo => (None, name.to_owned()),
+        };
+        let mut purl = PackageUrl::new(self.as_str(), name).ok()?;
+        if let Some(namespace) = namespace {
+            purl.with_namespace(namespace).ok()?;
+        }
+        if let Some(version) = version {
+            purl.with_version(version).ok()?;
+        }
+        Some(encode_fully(&purl.to_string()))
+    }
+
+    /// The name in the form in which two spellings of one package are equal.
+    pub(crate) fn canonical_name(self, name: &str) -> String {
+        match self {
+            Self::PyPi => python_name(name),
+            Self::Golang | Self::Conda => name.to_lowercase(),
+            Self::Npm | Self::Cargo | Self::Maven => name.to_owned(),
+        }
+    }
+}
+
+/// Encodes what the crate leaves: by ECMA-427, "Character encoding", only letters, digits, `.-_~`
+/// and `:` stand for themselves, and `/` only between segments, which a version has none of.
+fn encode_fully(purl: &str) -> String {
+    let mut out = String::with_capacity(purl.len());
+    let mut in_version = false;
+    for character in purl.chars() {
+        in_version |= character == '@';
+        match character {
+            '!' | '$' | '&' | '\'' | '(' | ')' | '*' | ',' => push_encoded(&mut out, character),
+            '/' if in_version => push_encoded(&mut out, character),
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
+fn push_encoded(out: &mut String, character: char) {
+    out.extend(percent_encoding::utf8_percent_encode(
+        character.encode_utf8(&mut [0; 4]),
+        percent_encoding::NON_ALPHANUMERIC,
+    ));
+}
+
+/// The characters of a Go module path (`golang.org/x/mod/module`, `CheckPath`).
+fn is_module_path(path: &str) -> bool {
+    path.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~/".contains(&it))
+}
+
+/// Maven's own rule for groups and artifacts (`DefaultModelValidator`): letters, digits, `-_.`.
+fn is_maven_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it))
+}
+
+/// PEP 503, Normalized Names, which pypi-definition asks for: lower case, and each run of `-`,
+/// `_` and `.` is one `-`.
+pub(crate) fn python_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for part in name.split(['-', '_', '.']).filter(|it| !it.is_empty()) {
+        if !out.is_empty() {
+            out.push('-');
+        }
+        out.push_str(&part.to_lowercase());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(ecosystem: Ecosystem, name: &str, version: Option<&str>, expected: Option<&str>) {
+        assert_eq!(ecosystem.purl(name, version).as_deref(), expected);
+    }
+
+    #[test]
+    fn each_type_has_its_rules() {
+        check(Ecosystem::Npm, "@types/node", Some("1.0.0"), Some("pkg:npm/%40types/node@1.0.0"));
+        check(Ecosystem::Npm, "left-pad", None, Some("pkg:npm/left-pad"));
+        check(
+            Ecosystem::PyPi,
+            "Zope._.Interface",
+            Some("5.0"),
+            Some("pkg:pypi/zope-interface@5.0"),
+        );
+        check(Ecosystem::PyPi, "a", Some("1.0+cpu"), Some("pkg:pypi/a@1.0%2Bcpu"));
+        check(Ecosystem::PyPi, "a", Some("1!2.0"), Some("pkg:pypi/a@1%212.0"));
+        check(Ecosystem::Npm, "a", Some("x/y:z"), Some("pkg:npm/a@x%2Fy:z"));
+        check(Ecosystem::Cargo, "Inflector", Some("0.1.0"), Some("pkg:cargo/Inflector@0.1.0"));
+        check(
+            Ecosystem::Golang,
+            "github.com/BurntSushi/toml/v2",
+            Some("v2.0.0+incompatible"),
+            Some("pkg:golang/github.com/burntsushi/toml/v2@v2.0.0%2Bincompatible"),
+        );
+        check(Ecosystem::Golang, "<<<<<<<", None, None);
+        check(Ecosystem::Golang, "Plain", None, Some("pkg:golang/plain"));
+        check(
+            Ecosystem::Maven,
+            "org.Example:Lib_2.13",
+            Some("1.0"),
+            Some("pkg:maven/org.Example/Lib_2.13@1.0"),
+        );
+        check(Ecosystem::Maven, "${group}:lib", None, None);
+        check(Ecosystem::Maven, "lib", None, None);
+        check(Ecosystem::Conda, "Numpy", Some("1.26.0"), Some("pkg:conda/numpy@1.26.0"));
+        check(Ecosystem::Cargo, "", None, None);
+        check(Ecosystem::PyPi, "-._", None, None);
+    }
+}

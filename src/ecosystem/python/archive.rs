@@ -1,0 +1,57 @@
+//! Names and versions in the file names of wheels and source distributions.
+//!
+//! What flows in: a URL or a path. What flows out: what its last segment says. What must stay
+//! true: a name that is not built by the rules says nothing.
+
+/// The name and version that a file's name states, by the "Binary distribution format" and the
+/// "Source distribution format" of the Python packaging
+/// specifications.
+pub(super) fn name_and_version(address: &str) -> Option<(&str, &str)> {
+    let file = address.split(['?', '#']).next()?.rsplit(['/', '\\']).next()?;
+    let (name, version) = if let Some(stem) = file.strip_suffix(".whl") {
+        // name-version(-build)?-python-abi-platform
+        let mut parts = stem.split('-');
+        let (name, version) = (parts.next()?, parts.next()?);
+        if !(3..=4).contains(&parts.count()) {
+            return None;
+        }
+        (name, version)
+    } else {
+        // A name may have dashes in source distributions from before PEP 625; a version may not.
+        stem_of_archive(file)?.rsplit_once('-')?
+    };
+    let versioned = version.starts_with(|it: char| it.is_ascii_digit());
+    (!name.is_empty() && versioned).then_some((name, version))
+}
+
+/// Whether the last segment of an address has the suffix of a wheel or an archive.
+pub(super) fn is_archive(address: &str) -> bool {
+    let file = address.split(['?', '#']).next().unwrap_or(address);
+    file.strip_suffix(".whl").or_else(|| stem_of_archive(file)).is_some()
+}
+
+fn stem_of_archive(file: &str) -> Option<&str> {
+    const SUFFIXES: [&str; 6] = [".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar"];
+    SUFFIXES.iter().find_map(|suffix| file.strip_suffix(suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_state_what_they_hold() {
+        for (address, expected) in [
+            ("https://h/x/foo_bar-1.2.3-py3-none-any.whl#sha256=0", Some(("foo_bar", "1.2.3"))),
+            ("foo-1.2-1-cp311-cp311-linux_x86_64.whl", Some(("foo", "1.2"))),
+            ("./dist/foo-bar-1.2.tar.gz", Some(("foo-bar", "1.2"))),
+            ("https://h/archive/main.zip", None),
+            ("https://h/archive/v1.2.zip", None),
+            ("foo-1.2.whl", None),
+            ("foo-bar.tar.gz", None),
+            ("foo", None),
+        ] {
+            assert_eq!(name_and_version(address), expected, "{address}");
+        }
+    }
+}

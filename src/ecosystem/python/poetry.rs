@@ -1,0 +1,118 @@
+//! The tables of Poetry, by "The pyproject.toml file" and "Dependency specification" of its
+//! documentation.
+//!
+//! What flows in: `[tool.poetry]`. What flows out: the packages of the main group, of
+//! `dev-dependencies` and of each `group`. What must stay true: `python` is the interpreter, not
+//! a package; a path is part of the repository.
+
+use super::{archive, group_scope, requirement};
+use crate::ecosystem::{
+    collect::{Collector, Declared},
+    git_reference, text,
+    toml::{self, Document},
+};
+use crate::model::scan_result::Scope;
+use ::toml::de::{DeTable, DeValue};
+
+/// Reads `[tool.poetry]`.
+pub(super) fn read(poetry: &DeTable<'_>, document: &Document<'_>, found: &mut Collector<'_>) {
+    let mut reader = Reader { document, found };
+    reader.group(poetry, "dependencies", Scope::Runtime);
+    reader.group(poetry, "dev-dependencies", Scope::Dev);
+    for (name, group) in toml::table(poetry, "group").into_iter().flatten() {
+        if let Some(group) = group.get_ref().as_table() {
+            reader.group(group, "dependencies", group_scope(name.get_ref()));
+        }
+    }
+}
+
+struct Reader<'d, 'f, 'c> {
+    document: &'d Document<'d>,
+    found: &'c mut Collector<'f>,
+}
+
+impl Reader<'_, '_, '_> {
+    fn group(&mut self, parent: &DeTable<'_>, key: &str, scope: Scope) {
+        let Some(node) = parent.get(key) else { return };
+        let Some(table) = node.get_ref().as_table() else {
+            let message = format!("{key}: expected a table, got {}", node.get_ref().type_str());
+            return self.found.warn(self.document.line(node), message);
+        };
+        for (name, value) in table {
+            if name.get_ref().eq_ignore_ascii_case("python") {
+                continue;
+            }
+            let declared = Declared {
+                name: name.get_ref(),
+                line: self.document.line(name),
+                direct: Some(true),
+                scope: Some(scope),
+                ..Declared::default()
+            };
+            self.dependency(declared, value.get_ref());
+        }
+    }
+
+    fn dependency(&mut self, declared: Declared<'_>, value: &DeValue<'_>) {
+        match value {
+            DeValue::String(constraint) => self.constraint(declared, constraint),
+            DeValue::Table(table) => self.detailed(declared, table),
+            // "Multiple constraints dependencies": one table per Python version or platform.
+            DeValue::Array(alternatives) => {
+                for alternative in alternatives {
+                    let line = self.document.line(alternative);
+                    match alternative.get_ref() {
+                        // One level, as Poetry has it: an array within is no alternative.
+                        DeValue::Array(_) => self.refuse(declared, alternative.get_ref()),
+                        value => self.dependency(Declared { line, ..declared }, value),
+                    }
+                }
+            }
+            other => self.refuse(declared, other),
+        }
+    }
+
+    fn refuse(&mut self, declared: Declared<'_>, value: &DeValue<'_>) {
+        let name = text::excerpt(declared.name);
+        let message = format!("`{name}`: expected a string or table, got {}", value.type_str());
+        self.found.warn(declared.line, message);
+    }
+
+    fn detailed(&mut self, mut declared: Declared<'_>, table: &DeTable<'_>) {
+        if table.contains_key("path") || table.contains_key("file") {
+            return;
+        }
+        if toml::is_true(table, "optional") {
+            declared.scope = Some(Scope::Optional);
+        }
+        if let Some(git) = toml::string(table, "git") {
+            if let Some(commit) = toml::string(table, "rev").and_then(git_reference::commit) {
+                return self.found.add(Declared { version: Some(commit), ..declared });
+            }
+            let reference =
+                ["rev", "tag", "branch"].iter().find_map(|key| toml::string(table, key));
+            let reference = reference.map(|it| format!("@{it}")).unwrap_or_default();
+            let specifier = format!("git+{git}{reference}");
+            return self.found.add(Declared { specifier: Some(&specifier), ..declared });
+        }
+        if let Some(url) = toml::string(table, "url") {
+            let version = archive::name_and_version(url).map(|(_, version)| version);
+            let specifier = version.is_none().then_some(url);
+            return self.found.add(Declared { version, specifier, ..declared });
+        }
+        match toml::string(table, "version") {
+            Some(constraint) => self.constraint(declared, constraint),
+            None => self.found.add(declared),
+        }
+    }
+
+    /// "Exact requirements": a version without an operator allows but that one.
+    fn constraint(&mut self, declared: Declared<'_>, constraint: &str) {
+        let constraint = constraint.trim();
+        let bare = constraint.starts_with(|it: char| it.is_ascii_digit())
+            && constraint.bytes().all(|it| it.is_ascii_alphanumeric() || b".-_+!".contains(&it));
+        let version = if bare { Some(constraint) } else { requirement::pinned(constraint) };
+        let specifier = version.is_none().then_some(constraint);
+        self.found.add(Declared { version, specifier, ..declared });
+    }
+}

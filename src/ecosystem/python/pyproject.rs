@@ -1,0 +1,148 @@
+//! `pyproject.toml`: what a Python project asks for, in the standard's tables and the tools'.
+//!
+//! What flows in: `[project]` (PEP 621), `[dependency-groups]` (PEP 735), `[build-system]`
+//! (PEP 518), the older tables of PDM and uv; Poetry's are read in `poetry`. What flows out: each
+//! requirement as a direct package. What must stay true: the project's own extras, and what a
+//! tool takes from the workspace or a path, are no packages.
+
+use super::{
+    group_scope, poetry,
+    requirement::{self, Requirement},
+};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::{Ecosystem, python_name},
+    source::file_name,
+    text,
+    toml::{self, Document},
+};
+use crate::model::scan_result::{Scope, Source};
+use ::toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+use std::collections::HashSet;
+
+/// Reads `pyproject.toml`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct PyProject;
+
+impl Parser for PyProject {
+    fn name(&self) -> &'static str {
+        "pyproject"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "pyproject.toml"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::PyPi, Source::Manifest);
+        toml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+    let root = &document.root;
+    let (own, groups) = (own_names(root), HashSet::new());
+    let mut reader = Reader { document, own, groups, found };
+    if let Some(build) = toml::table(root, "build-system") {
+        reader.list(build, "requires", Scope::Build);
+    }
+    if let Some(project) = toml::table(root, "project") {
+        reader.list(project, "dependencies", Scope::Runtime);
+        reader.lists(toml::table(project, "optional-dependencies"), |_| Scope::Optional);
+    }
+    reader.lists(toml::table(root, "dependency-groups"), group_scope);
+    reader.lists(toml::descend(root, &["tool", "pdm", "dev-dependencies"]), group_scope);
+    if let Some(uv) = toml::descend(root, &["tool", "uv"]) {
+        reader.list(uv, "dev-dependencies", Scope::Dev);
+    }
+    if let Some(poetry) = toml::descend(root, &["tool", "poetry"]) {
+        poetry::read(poetry, document, found);
+    }
+}
+
+/// The names that mean the repository itself, in canonical form: the project's, which an extra
+/// may ask for to include another extra, and what uv or Poetry take from the workspace or a path.
+fn own_names(root: &DeTable<'_>) -> HashSet<String> {
+    let project = toml::table(root, "project").and_then(|it| toml::string(it, "name"));
+    let tables: [&[&str]; 2] = [&["tool", "uv", "sources"], &["tool", "poetry", "dependencies"]];
+    let sources = tables.iter().filter_map(|path| toml::descend(root, path));
+    let local = sources.flatten().filter_map(|(name, source)| {
+        let source = source.get_ref().as_table()?;
+        let local = toml::is_true(source, "workspace") || source.contains_key("path");
+        local.then_some(name.get_ref().as_ref())
+    });
+    project.into_iter().chain(local).map(python_name).collect()
+}
+
+struct Reader<'d, 'f, 'c> {
+    document: &'d Document<'d>,
+    own: HashSet<String>,
+    /// The groups of the table at hand, which its lists may include.
+    groups: HashSet<String>,
+    found: &'c mut Collector<'f>,
+}
+
+impl Reader<'_, '_, '_> {
+    /// A table whose values are lists of requirements.
+    fn lists(&mut self, groups: Option<&DeTable<'_>>, scope: impl Fn(&str) -> Scope) {
+        let Some(groups) = groups else { return };
+        self.groups = groups.keys().map(|it| python_name(it.get_ref())).collect();
+        for name in groups.keys() {
+            self.list(groups, name.get_ref(), scope(name.get_ref()));
+        }
+    }
+
+    fn list(&mut self, parent: &DeTable<'_>, key: &str, scope: Scope) {
+        let Some(node) = parent.get(key) else { return };
+        let Some(elements) = node.get_ref().as_array() else {
+            let kind = node.get_ref().type_str();
+            let message = format!("{}: expected an array, got {kind}", text::excerpt(key));
+            return self.found.warn(self.document.line(node), message);
+        };
+        for element in elements {
+            self.element(element, scope);
+        }
+    }
+
+    fn element(&mut self, element: &Spanned<DeValue<'_>>, scope: Scope) {
+        let line = self.document.line(element);
+        match element.get_ref() {
+            DeValue::String(requirement) => self.requirement(requirement, line, scope),
+            // Listed under its own name already.
+            DeValue::Table(table) if table.contains_key("include-group") => {
+                let name = toml::string(table, "include-group").unwrap_or_default();
+                if !self.groups.contains(&python_name(name)) {
+                    let name = text::excerpt(name);
+                    self.found.warn(line, format!("include-group: there is no group `{name}`"));
+                }
+            }
+            other => {
+                let message = format!("expected a requirement, got {}", other.type_str());
+                self.found.warn(line, message);
+            }
+        }
+    }
+
+    fn requirement(&mut self, text: &str, line: u32, scope: Scope) {
+        // PDM's way to write a path or a repository into a list of requirements.
+        let text = text.strip_prefix("-e ").unwrap_or(text);
+        match requirement::read(text) {
+            Requirement::Package { name, .. } if self.own.contains(&python_name(name)) => {}
+            Requirement::Package { name, version, specifier, oddity } => {
+                let (specifier, direct, scope) = (specifier.as_deref(), Some(true), Some(scope));
+                self.found.add(Declared { name, version, specifier, line, direct, scope });
+                if let Some(oddity) = oddity {
+                    self.found.warn(line, format!("`{}`: {oddity}", text::excerpt(text)));
+                }
+            }
+            Requirement::Local => {}
+            Requirement::Refused(why) => {
+                self.found.warn(line, format!("`{}`: {why}", text::excerpt(text)));
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The tokens and names of scripts.
+
+use super::{Constants, Dialect, Token, tokens};
+use crate::ecosystem::{SourceFile, parser_for};
+
+#[track_caller]
+fn check(dialect: Dialect, text: &str, expected: &str) {
+    let tokens = tokens(text, dialect);
+    let shown = (0..tokens.len()).filter_map(|at| tokens.get(at)).map(|it| match it {
+        Token::Word(word) => (*word).to_owned(),
+        Token::Text(text) => format!("<{text}>"),
+        Token::Mark(mark) => mark.to_string(),
+        Token::EndOfLine => "|".to_owned(),
+    });
+    assert_eq!(shown.collect::<Vec<_>>().join(" "), expected, "{text}");
+}
+
+#[test]
+fn texts_of_all_languages_are_read() {
+    let groovy = Dialect::Groovy;
+    check(groovy, r#"a 'b$c' "d$e.f-${g}" '\'' "\$h""#, "a <b$c> <d${e.f}-${g}> <'> <$h>");
+    check(groovy, "'''a\nb''' x ~/['\"]/ y 4 / 2", "<a\nb> x ~ <['\"]> y 4 / 2");
+    check(Dialect::Kotlin, r#""$a.b" 'x' '\'' `c-d` """e\f""""#, r"<${a}.b> <x> <'> c-d <e\f>");
+    check(Dialect::Scala, r#"s"a$b" "c$d" 'e """f"g""""#, "<a${b}> <c$d> ' e <f\"g>");
+    check(Dialect::Python, r#"f'a{b}' r'c\d' u"e" '{g}' # h"#, r"<a${b}> <c\d> <e> <{g}>");
+    check(Dialect::Python, "a = 'b' \\\n 'c'\nd", "a = <b> <c> | d");
+}
+
+#[test]
+fn comments_and_open_texts_end() {
+    check(Dialect::Groovy, "a // b\nc /* d\ne */ f 'g\nh", "a | c f <g> | h");
+    check(Dialect::Groovy, "a /* b", "a");
+    check(Dialect::Kotlin, "\"\"\"a\nb", "<a\nb>");
+}
+
+#[track_caller]
+fn check_constant(text: &str, name: &str, expected: Option<&str>) {
+    let constants = Constants::of(&tokens(text, Dialect::Kotlin));
+    let found = constants.expand(&format!("${{{name}}}")).ok();
+    assert_eq!(found.as_deref(), expected, "{text}");
+}
+
+#[test]
+fn names_stand_for_texts() {
+    for text in [
+        "val x = \"1\"",
+        "val x: String = \"1\"",
+        "val x by extra(\"1\")",
+        "extra[\"x\"] = \"1\"",
+        "ext { x = \"1\" }",
+        "ext.x = \"1\"",
+        "ext.set(\"x\", \"1\")",
+        "val y = \"1\"\nval x = y",
+        "val x = \"\" + \"1\"",
+    ] {
+        check_constant(text, "x", Some("1"));
+        check_constant(text, "project.extra[\"x\"]", Some("1"));
+    }
+    check_constant("object V { val x = \"1\" }", "V.x", Some("1"));
+    check_constant("val v = mapOf(\"x\" to \"1\")", "v[\"x\"]", Some("1"));
+    check_constant("val x = \"1\"\nval x = \"2\"", "x", None);
+    check_constant("val x = f(\"1\")", "x", None);
+    check_constant("f(x = \"1\")", "x", None);
+    check_constant("val x = x", "x", None);
+}
+
+#[test]
+fn the_markers_of_a_merge_are_passed_over() {
+    let text = "a\n<<<<<<< HEAD 'x\nb\n=======\nc =======\n>>>>>>> main";
+    check(Dialect::Groovy, text, "a | | b | | c = = = = = = = |");
+    assert_eq!(tokens(text, Dialect::Python).warnings.len(), 3);
+}
+
+#[test]
+fn long_scripts_are_read_in_linear_time() {
+    let pieces = [
+        ("build.gradle", "dependencies {\n", "a("),
+        ("build.gradle", "dependencies {\n", "a {\n"),
+        ("build.gradle", "dependencies {\n", "a b {\n"),
+        ("build.gradle", "dependencies {\n", "add(\n"),
+        ("build.gradle", "dependencies {\n", "a 'b:c:1' {\n"),
+        ("build.gradle", "", "x = ["),
+        ("build.gradle", "x = ", "y + "),
+        ("build.gradle.kts", "x = ", "\"${"),
+        ("build.gradle", "", "$a"),
+        ("build.gradle", "", "/*"),
+        ("build.gradle", "", "= /"),
+        ("build.gradle", "", "'''"),
+        ("build.gradle", "plugins {\n", "id "),
+        ("build.gradle", "plugins {\n", "id version "),
+        ("build.sbt", "", "(\"g\" % \"a\" % \"1\" "),
+        ("build.sbt", "", "\"g\" % \n\n\n"),
+        ("build.sbt", "", ") % Test"),
+        ("setup.py", "", "setup("),
+        ("setup.py", "setup(**a)\n", "a = a\n"),
+        ("setup.py", "setup(install_requires=a)\n", "a = a + a + a\n"),
+        ("setup.py", "setup(install_requires=a)\n", "a = b + b\nb = a + a\n"),
+        ("setup.py", "setup(install_requires=", "["),
+        ("setup.py", "setup(install_requires=", "['a', "),
+        ("setup.py", "setup(install_requires=a + ", "f(x) "),
+        ("setup.py", "setup(extras_require=", "{'a': "),
+        ("setup.py", "setup(install_requires=[", "'a' "),
+        ("setup.cfg", "[options]\ninstall_requires =\n", " a\n"),
+        ("environment.yml", "dependencies:\n", "- a\n"),
+        ("environment.yml", "dependencies: [", "a, "),
+        ("environment.yml", "", "a:\n  "),
+    ];
+    for (path, start, piece) in pieces {
+        let text = format!("{start}{}", piece.repeat(50_000));
+        let begun = std::time::Instant::now();
+        parser_for(path).unwrap().parse(SourceFile { path, bytes: text.as_bytes() });
+        assert!(begun.elapsed().as_secs() < 5, "{path}: {piece:?}");
+    }
+}

@@ -1,0 +1,55 @@
+//! The border between the scan and a parser: a file goes in, findings come out.
+
+use super::maven::Pom;
+use crate::model::scan_result::{Package, Warning};
+
+/// One file of a repository, as its parser gets it.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceFile<'a> {
+    /// The path below the repository's root, with `/`; shown as it is in what is found.
+    pub path: &'a str,
+    pub bytes: &'a [u8],
+}
+
+impl SourceFile<'_> {
+    /// The last segment of the path.
+    pub fn file_name(&self) -> &str {
+        file_name(self.path)
+    }
+
+    /// A warning about this file.
+    pub fn warning(&self, line: Option<u32>, message: impl Into<String>) -> Warning {
+        Warning { file: self.path.to_owned(), line, message: message.into() }
+    }
+}
+
+/// The last segment of a path with `/`.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Reads one kind of file. Pure: bytes in, findings out. The scan owns the walk, the size
+/// limits and the reading, and guards against a panic all the same.
+pub trait Parser: Sync {
+    /// A short, stable name, as it appears in reports: `cargo-lock`.
+    fn name(&self) -> &'static str;
+
+    /// Whether this parser wants the file, judged by its path alone.
+    fn wants(&self, path: &str) -> bool;
+
+    /// What the file declares.
+    fn parse(&self, file: SourceFile<'_>) -> Findings;
+}
+
+/// What a file told us. Half a broken file is still worth reporting, so there is no `Result`:
+/// what could not be read is a warning beside the rest.
+#[derive(Debug, Default, PartialEq)]
+pub struct Findings {
+    pub packages: Vec<Package>,
+    pub warnings: Vec<Warning>,
+    /// Set where nothing of the file could be understood; a file without packages is fine.
+    pub unreadable: bool,
+    /// A pom, whose packages [`join`](super::join()) makes once all poms of the repository are
+    /// there: what a version is, one of them alone seldom knows.
+    pub pom: Option<Box<Pom>>,
+}

@@ -1,0 +1,91 @@
+//! Bytes become text, and places in a text become line numbers.
+//!
+//! What flows in: a file's bytes. What flows out: text that every parser can read, and lines
+//! counted from 1. What must stay true: any bytes decode to something, without a panic; the
+//! lines are those that an editor shows.
+
+use super::credentials::without_credentials;
+use std::borrow::Cow;
+
+/// The text of a file, without its byte order mark.
+///
+/// UTF-16 is recognised by its mark: that is what `pip freeze > requirements.txt` writes in a
+/// Windows `PowerShell`. Anything else is UTF-8, with U+FFFD for what is not.
+pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    if let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf") {
+        String::from_utf8_lossy(rest)
+    } else if let Some(rest) = bytes.strip_prefix(b"\xff\xfe") {
+        Cow::Owned(utf16(rest, u16::from_le_bytes))
+    } else if let Some(rest) = bytes.strip_prefix(b"\xfe\xff") {
+        Cow::Owned(utf16(rest, u16::from_be_bytes))
+    } else {
+        String::from_utf8_lossy(bytes)
+    }
+}
+
+fn utf16(bytes: &[u8], join: fn([u8; 2]) -> u16) -> String {
+    let (pairs, _odd_byte_at_the_end) = bytes.as_chunks::<2>();
+    char::decode_utf16(pairs.iter().map(|pair| join(*pair)))
+        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
+}
+
+/// Where the lines of a text begin.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    pub(crate) fn new(text: &str) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { starts: newlines.map(|(at, _)| at + 1).collect() }
+    }
+
+    /// The line of a byte offset, from 1; the last line for an offset behind the end.
+    pub(crate) fn at(&self, offset: usize) -> u32 {
+        let before = self.starts.partition_point(|start| *start <= offset);
+        u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
+/// A piece of input for a message: one line, shortened, without credentials, so that a warning
+/// can be shown whatever the file holds.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut line = String::new();
+    for (count, character) in without_credentials(text).chars().enumerate() {
+        if count == LONGEST {
+            line.push('…');
+            break;
+        }
+        line.push(if character.is_control() { ' ' } else { character });
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_utf_8_and_utf_16_are_understood() {
+        assert_eq!(decode(b"\xef\xbb\xbfa"), "a");
+        assert_eq!(decode(b"\xff\xfea\0=\0"), "a=");
+        assert_eq!(decode(b"\xfe\xff\0a\0=\0"), "a=");
+        assert_eq!(decode(b"a\xffb"), "a\u{fffd}b");
+        assert_eq!(decode(b"\xff\xfe\x00\xd8a"), "\u{fffd}");
+    }
+
+    #[test]
+    fn lines_count_from_one() {
+        let lines = Lines::new("a\nb\n\nc");
+        assert_eq!([0, 1, 2, 4, 5, 99].map(|at| lines.at(at)), [1, 1, 2, 3, 4, 4]);
+    }
+
+    #[test]
+    fn an_excerpt_is_one_short_line() {
+        assert_eq!(excerpt("a\nb"), "a b");
+        assert_eq!(excerpt(&"ä".repeat(100)).chars().count(), 81);
+    }
+}

@@ -1,0 +1,302 @@
+//! TOML 1.1 with line numbers, for files that may be broken.
+//!
+//! What flows in: the text of a file. What flows out: the tables as far as they could be read,
+//! and the errors met on the way.
+//!
+//! What must stay true: the tree is never so deep that walking or dropping it overflows the
+//! stack. The `toml` crate bounds arrays and inline tables, not the parts of a dotted key, so
+//! lines with too many of those are taken out before it sees them. And a line that is neither
+//! key nor table (the marker of an unfinished merge) costs only itself: the crate reads nothing
+//! behind one, so it is taken out too, and the rest read again.
+
+use super::{
+    collect::Collector,
+    source::Findings,
+    text::{self, Lines},
+};
+use std::borrow::Cow;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// More parts than this in one dotted key cost their line. Each of the 80 levels of nesting
+/// that `toml` allows can hold such a key.
+const MAX_KEY_PARTS: usize = 32;
+
+/// As with JSON: a file of noise would bring an error with each line.
+const MAX_ERRORS: usize = 20;
+
+/// How the crate's message about a key without a value begins.
+const LONE_KEY: &str = "key with no value";
+
+/// What could be read of a text.
+#[derive(Debug)]
+pub(crate) struct Document<'a> {
+    pub(crate) root: DeTable<'a>,
+    lines: Lines,
+    errors: Vec<(u32, String)>,
+}
+
+impl Document<'_> {
+    /// The line on which a key or a value begins.
+    pub(crate) fn line<T>(&self, of: &Spanned<T>) -> u32 {
+        self.lines.at(of.span().start)
+    }
+}
+
+/// Reads as much of a file as can be understood, and gives it to `walk`. What could not be
+/// understood is a warning.
+pub(crate) fn read(
+    bytes: &[u8],
+    mut found: Collector<'_>,
+    walk: impl FnOnce(&Document<'_>, &mut Collector<'_>),
+) -> Findings {
+    let text = text::decode(bytes);
+    let deep = lines_with_deep_keys(&text);
+    for line in &deep {
+        found.warn(*line, format!("a key of more than {MAX_KEY_PARTS} parts is not read"));
+    }
+    let text = without_lines(&text, &deep);
+    let document = parse(&text);
+    for (line, message) in document.errors.iter().take(MAX_ERRORS) {
+        found.warn(*line, message);
+    }
+    let lone_keys: Vec<u32> = document
+        .errors
+        .iter()
+        .filter(|(_, message)| message.starts_with(LONE_KEY))
+        .map(|(line, _)| *line)
+        .collect();
+    if lone_keys.is_empty() {
+        return finish(&document, found, walk);
+    }
+    drop(document);
+    let text = without_lines(&text, &lone_keys);
+    finish(&parse(&text), found, walk)
+}
+
+fn finish(
+    document: &Document<'_>,
+    mut found: Collector<'_>,
+    walk: impl FnOnce(&Document<'_>, &mut Collector<'_>),
+) -> Findings {
+    if document.root.is_empty() && found.has_warnings() {
+        return found.unreadable();
+    }
+    walk(document, &mut found);
+    found.finish()
+}
+
+fn parse(text: &str) -> Document<'_> {
+    let (root, reported) = DeTable::parse_recoverable(text);
+    let lines = Lines::new(text);
+    let mut errors: Vec<(u32, String)> = reported
+        .iter()
+        .map(|error| {
+            let line = lines.at(error.span().map_or(0, |it| it.start));
+            (line, error.message().replace('\n', ", "))
+        })
+        .collect();
+    // One broken spot often breaks several rules; of those, a lone key has to be kept.
+    errors.sort_by_key(|(line, message)| (*line, !message.starts_with(LONE_KEY)));
+    errors.dedup_by_key(|(line, _)| *line);
+    Document { root: root.into_inner(), lines, errors }
+}
+
+/// The text with some lines emptied, so that all others keep their numbers.
+fn without_lines<'a>(text: &'a str, numbers: &[u32]) -> Cow<'a, str> {
+    if numbers.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = String::with_capacity(text.len());
+    for (number, line) in (1_u32..).zip(text.split_inclusive('\n')) {
+        kept.push_str(if numbers.binary_search(&number).is_ok() { "\n" } else { line });
+    }
+    Cow::Owned(kept)
+}
+
+/// Counts the dots between the parts of keys, by the tokens of the TOML grammar. A number or a
+/// date has dots too, but few.
+fn lines_with_deep_keys(text: &str) -> Vec<u32> {
+    let mut deep = Vec::new();
+    let (mut line, mut dots) = (1_u32, 0);
+    let mut rest = text;
+    while let Some(first) = rest.bytes().next() {
+        let length = token_length(rest);
+        let (token, tail) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        match first {
+            b'.' => {
+                dots += 1;
+                if dots >= MAX_KEY_PARTS && deep.last() != Some(&line) {
+                    deep.push(line);
+                }
+            }
+            b'\n' | b'=' | b',' | b'[' | b']' | b'{' | b'}' => dots = 0,
+            _ => {}
+        }
+        let newlines = token.bytes().filter(|it| *it == b'\n').count();
+        line = line.saturating_add(u32::try_from(newlines).unwrap_or(u32::MAX));
+        rest = tail;
+    }
+    deep
+}
+
+/// The length of the token at the start of `text`: a string, a comment, a run of other
+/// characters, or one character. Strings that nothing ends go on to where `toml` ends them.
+fn token_length(text: &str) -> usize {
+    for quotes in ["\"\"\"", "'''"] {
+        if let Some(body) = text.strip_prefix(quotes) {
+            return quotes.len() + multi_line_length(body, quotes);
+        }
+    }
+    let bytes = text.as_bytes();
+    let until = |end: fn(u8) -> bool| bytes.iter().skip(1).position(|it| end(*it));
+    match bytes.first() {
+        Some(b'#') => until(|it| it == b'\n' || it == b'\r').map_or(bytes.len(), |it| it + 1),
+        Some(b'\'') => match until(|it| it == b'\'' || it == b'\n') {
+            Some(end) if bytes.get(end + 1) == Some(&b'\'') => end + 2,
+            Some(end) => end + 1,
+            None => bytes.len(),
+        },
+        Some(b'"') => basic_length(bytes),
+        Some(byte) if is_punctuation(*byte) => 1,
+        Some(_) => until(|it| is_punctuation(it) || matches!(it, b'"' | b'\'' | b'#'))
+            .map_or(bytes.len(), |it| it + 1),
+        None => 0,
+    }
+}
+
+fn is_punctuation(byte: u8) -> bool {
+    matches!(byte, b'.' | b'=' | b',' | b'[' | b']' | b'{' | b'}' | b'\n')
+}
+
+fn basic_length(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    loop {
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(b'\\') if matches!(bytes.get(at + 1), Some(b'"' | b'\\')) => at += 2,
+            Some(b'\n') | None => return at,
+            Some(_) => at += 1,
+        }
+    }
+}
+
+/// From behind the opening quotes to behind the closing ones, with up to two more that belong
+/// to the text.
+fn multi_line_length(body: &str, quotes: &str) -> usize {
+    let bytes = body.as_bytes();
+    let escapes = quotes.starts_with('"');
+    let mut at = 0;
+    loop {
+        match bytes.get(at) {
+            None => return bytes.len(),
+            Some(b'\\') if escapes => at += 2,
+            Some(_) if bytes.get(at..).is_some_and(|it| it.starts_with(quotes.as_bytes())) => {
+                let more = bytes.iter().skip(at + 3).take(2);
+                return at + 3 + more.take_while(|it| quotes.as_bytes().contains(it)).count();
+            }
+            Some(_) => at += 1,
+        }
+    }
+}
+
+/// The value of a key, where it is a table.
+pub(crate) fn table<'t, 'i>(parent: &'t DeTable<'i>, key: &str) -> Option<&'t DeTable<'i>> {
+    parent.get(key)?.get_ref().as_table()
+}
+
+/// The table at the end of a path of keys.
+pub(crate) fn descend<'t, 'i>(root: &'t DeTable<'i>, path: &[&str]) -> Option<&'t DeTable<'i>> {
+    path.iter().try_fold(root, |at, key| table(at, key))
+}
+
+/// The elements of a key, where it is an array.
+pub(crate) fn elements<'t, 'i>(
+    parent: &'t DeTable<'i>,
+    key: &str,
+) -> impl Iterator<Item = &'t Spanned<DeValue<'i>>> + use<'t, 'i> {
+    parent.get(key).and_then(|it| it.get_ref().as_array()).into_iter().flatten()
+}
+
+/// The text of a key, where it is one.
+pub(crate) fn string<'t>(parent: &'t DeTable<'_>, key: &str) -> Option<&'t str> {
+    parent.get(key)?.get_ref().as_str()
+}
+
+/// Whether a key is there and `true`.
+pub(crate) fn is_true(parent: &DeTable<'_>, key: &str) -> bool {
+    parent.get(key).and_then(|it| it.get_ref().as_bool()) == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecosystem::{SourceFile, purl::Ecosystem};
+    use crate::model::scan_result::Source;
+
+    /// The tables and keys that were read, then the lines of the warnings.
+    fn read_keys(text: &str) -> (Vec<String>, Vec<u32>) {
+        let file = SourceFile { path: "Cargo.toml", bytes: text.as_bytes() };
+        let found = Collector::new(file, Ecosystem::Cargo, Source::Manifest);
+        let mut keys = Vec::new();
+        let findings = read(file.bytes, found, |document, _| {
+            for (key, value) in &document.root {
+                let line = document.line(key);
+                let inner = value.get_ref().as_table().into_iter().flat_map(DeTable::keys);
+                let inner: Vec<_> = inner.map(|it| it.get_ref().as_ref()).collect();
+                keys.push(format!("{line}:{}[{}]", key.get_ref(), inner.join(",")));
+            }
+        });
+        (keys, findings.warnings.iter().filter_map(|it| it.line).collect())
+    }
+
+    #[track_caller]
+    fn check(text: &str, keys: &[&str], warnings: &[u32]) {
+        let (read, lines) = read_keys(text);
+        assert_eq!(read, keys, "{text}");
+        assert_eq!(lines, warnings, "{text}");
+    }
+
+    #[test]
+    fn a_broken_line_does_not_hide_the_others() {
+        check("[a]\nb = \nc = 1\n[d\ne = 2\n[f]\ng = 3\n", &["1:a[b,c]", "6:f[g]"], &[2, 4]);
+    }
+
+    #[test]
+    fn the_markers_of_a_merge_leave_both_sides() {
+        let text = "[a]\n<<<<<<< HEAD\nb = 1\n=======\nc = 1\n>>>>>>> main\nd = 1\n[e]\n";
+        check(text, &["1:a[,b,c,d]", "8:e[]"], &[2, 4, 6]);
+    }
+
+    #[test]
+    fn deep_keys_cost_their_line_only() {
+        let text = format!("a = 1\n{}b = 2\nc = \"{}\"\n", "x.".repeat(40), ".".repeat(40));
+        check(&text, &["1:a[]", "3:c[]"], &[2]);
+    }
+
+    #[test]
+    fn no_nesting_overflows_the_stack() {
+        let key = format!("{}y", "x.".repeat(MAX_KEY_PARTS - 1));
+        let n = 100_000;
+        for text in [
+            format!("a = {}", "[".repeat(n)),
+            format!("a = {}", "{a=".repeat(n)),
+            format!("a{} = 1", ".a".repeat(n)),
+            format!("[a{}]", ".a".repeat(n)),
+            format!("[{}]", " . ".repeat(n)),
+            format!("a = {}", format!("{{{key} = ").repeat(1000)),
+            format!("[{key}]\n{key} = {}", format!("[{{{key} = ").repeat(1000)),
+            "a = \"\"\"".repeat(n),
+            "[[a]]\n".repeat(n),
+            "a\n".repeat(n),
+            "a = 1\n".repeat(n),
+            "\"".repeat(n),
+            "'".repeat(n),
+            "\"\\".repeat(n),
+        ] {
+            read_keys(&text);
+        }
+    }
+}
