@@ -12,5 +12,6 @@
 pub mod config;
 pub mod ecosystem;
 pub mod model;
+pub mod sbom;
 pub mod store;
 pub mod sys;

@@ -1,0 +1,10 @@
+//! Packages become a bill of materials that other tools read.
+//!
+//! What flows in: one scan's result. What flows out: a document that is valid by the schema of
+//! its format. What must stay true: pure; the same result gives the same document to the byte,
+//! apart from the time that it is given; no credentials of a URL appear in it.
+
+mod components;
+mod cyclonedx;
+
+pub use cyclonedx::cyclonedx;
