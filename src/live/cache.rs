@@ -1,0 +1,136 @@
+//! All jobs that are known, and how well the disk is being watched.
+
+use super::job::{LiveJob, SharedJob};
+use crate::model::JobId;
+use dashmap::DashMap;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// The cache. Everybody reads it; only the watcher's thread writes it.
+#[derive(Debug)]
+pub struct Live {
+    jobs: DashMap<JobId, SharedJob>,
+    epoch: u64,
+    ready: AtomicBool,
+    health: Mutex<WatchHealth>,
+}
+
+/// How the disk is being watched.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WatchHealth {
+    /// Notifications of the kernel are in use.
+    pub notified: bool,
+    /// Jobs that are looked at instead, for want of watches.
+    pub polled_jobs: usize,
+    /// What is wrong, in words, if anything is.
+    pub problems: Vec<String>,
+    pub resyncs: u64,
+    /// How often the kernel said that it lost events.
+    pub overflows: u64,
+    /// Files that could not be understood.
+    pub unreadable_files: u64,
+    pub panics: u64,
+    /// When everything known was last compared with the disk.
+    pub last_resync: Option<Instant>,
+}
+
+impl Live {
+    pub(super) fn new(epoch: u64) -> Arc<Self> {
+        Arc::new(Self {
+            jobs: DashMap::new(),
+            epoch,
+            ready: AtomicBool::new(false),
+            health: Mutex::default(),
+        })
+    }
+
+    /// A job, if there is one.
+    pub fn get(&self, id: &JobId) -> Option<Arc<LiveJob>> {
+        // Cloned out of the guard: holding that over an await can deadlock.
+        self.jobs.get(id).map(|it| Arc::clone(&it))
+    }
+
+    /// All jobs, in no order.
+    pub fn all(&self) -> Vec<Arc<LiveJob>> {
+        self.jobs.iter().map(|it| Arc::clone(&it)).collect()
+    }
+
+    /// How many jobs are known.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether no job is known.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Whether everything on the disk has been read once.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// How the disk is being watched.
+    pub fn health(&self) -> WatchHealth {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why the service is degraded on this side; empty if it is not. A comparison with the disk
+    /// that is long overdue is a reason: the reader hangs, or is gone.
+    pub fn problems(&self, resync_interval: Duration) -> Vec<String> {
+        let health = self.health();
+        let mut problems = health.problems;
+        let overdue = resync_interval * 3 + Duration::from_secs(5);
+        if health.last_resync.is_some_and(|at| at.elapsed() > overdue) {
+            problems.push("the jobs folder has not been compared for a long time".to_owned());
+        }
+        if health.polled_jobs > 0 {
+            problems.push(format!(
+                "{} jobs are polled: the kernel's watches ran out (fs.inotify.max_user_watches)",
+                health.polled_jobs
+            ));
+        }
+        problems
+    }
+
+    /// A job of this name: the one that is known (to a reader that begins anew after a panic, its
+    /// streams hang on that one), or a new one.
+    pub(super) fn insert(&self, id: &JobId) -> SharedJob {
+        let new = || Arc::new(LiveJob::new(id.clone(), self.epoch));
+        Arc::clone(&self.jobs.entry(id.clone()).or_insert_with(new))
+    }
+
+    pub(super) fn remove(&self, id: &JobId) {
+        if let Some((_, job)) = self.jobs.remove(id) {
+            job.remove();
+        }
+    }
+
+    pub(super) fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    pub(super) fn note(&self, change: impl FnOnce(&mut WatchHealth)) {
+        change(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_is_known_stays_the_same_one() {
+        let live = Live::new(1);
+        let id = "job".parse().unwrap();
+        let first = live.insert(&id);
+        assert!(Arc::ptr_eq(&first, &live.insert(&id)), "streams of the first would starve");
+        live.remove(&id);
+        assert!(!Arc::ptr_eq(&first, &live.insert(&id)));
+    }
+}

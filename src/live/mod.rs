@@ -1,0 +1,26 @@
+//! What is known now: files change, the cache follows, streams and answers read the cache.
+//!
+//! What flows in: the jobs folder, by notifications and by looking. What flows out: shared
+//! bodies, rows, and streams of frames. Nothing is read from the disk for a request, but for
+//! results, once.
+//!
+//! What must stay true: nothing writes the cache but the one thread that reads the files
+//! (`watcher`); an event is a hint, the file is the truth; with no events at all everything
+//! still comes true within the resync period; a slow reader costs only itself.
+
+mod body;
+mod cache;
+mod frames;
+mod job;
+mod results;
+mod state;
+mod stream;
+mod watcher;
+
+pub use body::Body;
+pub use cache::{Live, WatchHealth};
+pub use frames::EventId;
+pub use job::LiveJob;
+pub use results::{ResultSummary, Results};
+pub use stream::{FrameStream, job_stream};
+pub use watcher::{Nudger, WatchOptions, Watcher};

@@ -1,0 +1,136 @@
+//! The one thread that reads status files: hints come in, the cache follows the disk.
+//!
+//! What flows in: notifications of the kernel (through `notify`), nudges of our own writers, and
+//! time. What flows out: changes of [`Live`].
+//!
+//! What must stay true:
+//! - One thread reads all files, one after the other: the last content that it read is the
+//!   newest, whoever wrote the file.
+//! - A new folder is watched first and read then, or a change between the two would be lost.
+//! - Recursive watches lose what happens in a new folder before the watch stands; so the root
+//!   and each job's folder are watched by themselves, a job's until it is over and quiet.
+//! - notify's callback only filters and sends: to watch from there deadlocks.
+//! - Everything known is compared with the disk at an interval, whatever was notified.
+
+mod folder;
+mod hints;
+mod reader;
+
+use super::Live;
+use crate::{
+    model::JobId,
+    store::layout::{JobFile, JobsDir},
+};
+use reader::Reader;
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::oneshot;
+
+/// How the disk is watched.
+#[derive(Debug, Clone, Copy)]
+pub struct WatchOptions {
+    /// By the kernel's notifications, as long as they can be had; by looking alone otherwise.
+    pub notify: bool,
+    /// Between two looks at a folder that is not notified.
+    pub poll_interval: Duration,
+    /// Between two comparisons of everything known with the disk.
+    pub resync_interval: Duration,
+}
+
+/// The handle of the thread; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Watcher {
+    inbox: Sender<Message>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// What the thread is told. Unbounded on purpose: the kernel's own queue is bounded, the thread
+/// folds what is doubled, and a full channel would block notify's callback for ever.
+#[derive(Debug)]
+enum Message {
+    /// Something about a job's folder itself.
+    Job(JobId),
+    /// Something about one of its files.
+    File(JobId, JobFile),
+    /// Anything may have changed.
+    Everything,
+    /// As `Job`, by one of our own writers, who waits until it has been read.
+    Nudge(JobId, oneshot::Sender<()>),
+    Stop,
+}
+
+impl Watcher {
+    /// Starts to watch, and to fill a new cache.
+    pub fn start(jobs: JobsDir, options: WatchOptions) -> io::Result<(Arc<Live>, Self)> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // Another number each run: versions of two runs must not be mistaken for each other.
+        let epoch = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let live = Live::new(epoch);
+        let (inbox, messages) = channel();
+        let shared = Arc::clone(&live);
+        let sender = inbox.clone();
+        let thread = thread::Builder::new()
+            .name("watcher".to_owned())
+            .spawn(move || run(&shared, &jobs, options, &sender, &messages))?;
+        Ok((live, Self { inbox, thread: Some(thread) }))
+    }
+
+    /// A handle for those who write.
+    pub fn nudger(&self) -> Nudger {
+        Nudger { inbox: self.inbox.clone() }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = self.inbox.send(Message::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Tells the watcher of a write of our own, so that an answer that follows already shows it. The
+/// content still comes from the disk.
+#[derive(Debug, Clone)]
+pub struct Nudger {
+    inbox: Sender<Message>,
+}
+
+impl Nudger {
+    /// Returns once the job's folder has been read (or found missing).
+    pub async fn nudge(&self, id: &JobId) {
+        let (done, read) = oneshot::channel();
+        if self.inbox.send(Message::Nudge(id.clone(), done)).is_ok() {
+            let _ = read.await;
+        }
+    }
+}
+
+/// Runs the reader; a panic in it costs a fresh start with everything read anew, not the cache.
+fn run(
+    live: &Arc<Live>,
+    jobs: &JobsDir,
+    options: WatchOptions,
+    sender: &Sender<Message>,
+    messages: &Receiver<Message>,
+) {
+    loop {
+        let mut reader = Reader::new(Arc::clone(live), jobs.clone(), options);
+        let ran = catch_unwind(AssertUnwindSafe(|| reader.run(sender, messages)));
+        if ran.is_ok() {
+            return;
+        }
+        tracing::error!("the watcher panicked; it starts again and reads everything anew");
+        live.note(|health| health.panics += 1);
+        thread::sleep(Duration::from_secs(1));
+    }
+}
