@@ -14,5 +14,6 @@ pub mod ecosystem;
 pub mod live;
 pub mod model;
 pub mod sbom;
+pub mod shim;
 pub mod store;
 pub mod sys;

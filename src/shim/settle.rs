@@ -1,0 +1,209 @@
+//! The status file as far as the shim writes it: `starting` before the scanner, and the end that
+//! the scanner did not write itself.
+//!
+//! What must stay true: whatever a scanner of any kind has written (name, progress, fields that
+//! scanwatch does not know) stays; and what is final is on the disk before the shim exits.
+
+use super::{
+    verdict::{Verdict, Written, judge},
+    watch::Ending,
+};
+use crate::{
+    model::{
+        Failure, RepoState,
+        redact::Redactor,
+        repository::{RepositoryStatus, StatusPatch, raw_object},
+        task::ShimTask,
+        time::Timestamp,
+    },
+    store::{
+        StoreError,
+        atomic::{self, Durability},
+        layout::JobDir,
+        read::{self, Signature},
+    },
+};
+use chrono::Utc;
+use serde_json::{Map, Value, json};
+use std::{cell::RefCell, io::BufReader, path::PathBuf, thread, time::Duration};
+
+/// How often a final write is tried, a second apart: a full disk may get room again.
+const TRIES: usize = 30;
+
+pub(super) struct Settler<'a> {
+    task: &'a ShimTask,
+    job: &'a JobDir,
+    status: PathBuf,
+    result: PathBuf,
+    redactor: Redactor,
+    started_at: Timestamp,
+    /// The status file as the shim itself wrote it last.
+    own: RefCell<Option<Signature>>,
+    stderr: RefCell<String>,
+}
+
+impl<'a> Settler<'a> {
+    pub(super) fn new(task: &'a ShimTask, job: &'a JobDir) -> Self {
+        let secrets = task.scan.credentials.iter().map(|it| it.password.as_str());
+        Self {
+            task,
+            job,
+            status: job.status(task.scan.repo_index),
+            result: job.result(task.scan.repo_index),
+            redactor: Redactor::new(secrets),
+            started_at: Utc::now(),
+            own: RefCell::new(None),
+            stderr: RefCell::new(String::new()),
+        }
+    }
+
+    /// Begins the status file anew: nothing of an earlier attempt stays.
+    pub(super) fn write_starting(&self) -> Result<(), StoreError> {
+        // A result of an earlier attempt is none of this one's.
+        match std::fs::remove_file(&self.result) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::at("remove", &self.result)(error));
+            }
+            _ => {}
+        }
+        let mut value = self.patch("starting", None).apply(None);
+        value["pid"] = std::process::id().into();
+        self.write(&value, Durability::Eventual)
+    }
+
+    /// The end of what the scanner wrote to stderr.
+    pub(super) fn keep_stderr(&self, tail: String) {
+        *self.stderr.borrow_mut() = tail;
+    }
+
+    /// Tells one content of the status file from the next.
+    pub(super) fn signature(&self) -> Option<Signature> {
+        Signature::at(&self.status)
+    }
+
+    /// Writes the end of the attempt, or makes the scanner's own one durable.
+    pub(super) fn settle(&self, ending: &Ending) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            match self.settle_once(ending) {
+                Ok(()) => return Ok(()),
+                Err(error) if tries >= TRIES => return Err(error),
+                Err(_) => tries += 1,
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    fn settle_once(&self, ending: &Ending) -> Result<(), StoreError> {
+        let (written, bytes) = self.written();
+        let problem = self.problem_of_result();
+        let limits = (self.task.timeout_secs, self.task.stall_timeout_secs);
+        let before = bytes.as_deref().and_then(raw_object);
+        match judge(ending, written, problem.as_deref(), limits) {
+            Verdict::Stands => self.let_stand(before),
+            Verdict::CompletedUnseen => {
+                let mut value = self.patch("completed", None).apply(before);
+                if !self.result.exists() {
+                    value["warnings"] =
+                        json!(["The scanner wrote neither a status nor a result file"]);
+                }
+                value["message"] = "Completed".into();
+                self.flush_result()?;
+                self.write(&value, Durability::Flushed)
+            }
+            Verdict::Ends(state, failure) => {
+                let value =
+                    self.patch(state.as_str(), Some(&self.redacted(&failure))).apply(before);
+                self.write(&value, Durability::Flushed)
+            }
+            Verdict::Interrupted(failure) => {
+                let value = self.patch("interrupted", Some(&failure)).apply(before);
+                self.write(&value, Durability::Flushed)
+            }
+        }
+    }
+
+    /// Keeps the scanner's own final state, filled up with what every status has, and flushed.
+    fn let_stand(&self, before: Option<Map<String, Value>>) -> Result<(), StoreError> {
+        self.flush_result()?;
+        let Some(before) = before else {
+            return atomic::flush(&self.status);
+        };
+        let lacks = |key: &str| before.get(key).is_none_or(Value::is_null);
+        if ["repo_name", "attempt", "started_at", "completed_at", "git_url"]
+            .iter()
+            .any(|key| lacks(key))
+        {
+            let word = before.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let value = self.patch(&word, None).apply(Some(before));
+            return self.write(&value, Durability::Flushed);
+        }
+        atomic::flush(&self.status)
+    }
+
+    fn flush_result(&self) -> Result<(), StoreError> {
+        if self.result.exists() { atomic::flush(&self.result) } else { Ok(()) }
+    }
+
+    fn written(&self) -> (Written, Option<Vec<u8>>) {
+        let Ok((bytes, signature)) = read::whole(&self.status, read::STATUS_CAP) else {
+            return (Written::Unreadable, None);
+        };
+        let written = if Some(signature) == *self.own.borrow() {
+            Written::Nothing
+        } else {
+            match RepositoryStatus::parse(self.task.scan.repo_index, &bytes) {
+                Ok((status, _)) => Written::State(status.state),
+                Err(_) => Written::Unreadable,
+            }
+        };
+        (written, Some(bytes))
+    }
+
+    /// What is wrong with the result file, if there is one and something is.
+    fn problem_of_result(&self) -> Option<String> {
+        let file = match read::open(&self.result) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => return Some(format!("cannot be read: {error}")),
+        };
+        let size = file.metadata().map_or(0, |facts| facts.len());
+        let cap = self.task.scan.limits.max_result_bytes;
+        if size > cap {
+            return Some(format!("is larger than {cap} bytes ([limits] max_result_bytes)"));
+        }
+        // Read through once without keeping any of it.
+        serde_json::from_reader::<_, serde::de::IgnoredAny>(BufReader::new(file))
+            .err()
+            .map(|error| format!("is not valid JSON: {error}"))
+    }
+
+    fn patch<'b>(&'b self, word: &'b str, failure: Option<&'b Failure>) -> StatusPatch<'b> {
+        StatusPatch {
+            index: self.task.scan.repo_index,
+            name: &self.task.scan.repo_name,
+            git_url: &self.task.scan.git_url,
+            attempt: self.task.scan.attempt,
+            word,
+            now: Utc::now(),
+            started_at: Some(self.started_at),
+            failure,
+        }
+    }
+
+    fn redacted(&self, failure: &Failure) -> Failure {
+        Failure { detail: self.redactor.redact(&failure.detail).into_owned(), ..failure.clone() }
+    }
+
+    fn write(&self, value: &Value, durability: Durability) -> Result<(), StoreError> {
+        let mut value = value.clone();
+        let stderr = self.stderr.borrow();
+        let ended = value["status"].as_str().map(RepoState::parse);
+        if ended.is_some_and(RepoState::is_failure) && !stderr.is_empty() {
+            value["stderr"] = stderr.as_str().into();
+        }
+        self.job.write_status(self.task.scan.repo_index, &value, durability)?;
+        *self.own.borrow_mut() = self.signature();
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! What a scanner's end means: pure rules of the scanner protocol.
+//!
+//! What flows in: how the run ended, and what stands in the status file. What flows out: the
+//! state to write, or that what stands there stays. What must stay true: within one attempt a
+//! final state stays, with the one exception that the protocol makes (`completed`, and then a
+//! code other than 0).
+
+use super::watch::Ending;
+use crate::{
+    model::{Failure, FailureKind, RepoState, attempt::OrderReason},
+    sys::ChildEnd,
+};
+
+/// What stands in the status file once the scanner is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// What the shim wrote itself.
+    Nothing,
+    /// A state by the scanner.
+    State(RepoState),
+    /// Something that is no status.
+    Unreadable,
+}
+
+/// What to do about the status file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verdict {
+    /// The scanner's own final state stays.
+    Stands,
+    /// It did its work without ever writing: completed.
+    CompletedUnseen,
+    /// This state, for this reason.
+    Ends(RepoState, Failure),
+    /// Not over: the next server scans the repository again.
+    Interrupted(Failure),
+}
+
+/// Judges an end. `result` is what is wrong with the result file, if anything is.
+pub(super) fn judge(
+    ending: &Ending,
+    written: Written,
+    result: Option<&str>,
+    limits: (u64, u64),
+) -> Verdict {
+    let (timeout_secs, stall_timeout_secs) = limits;
+    let last = match written {
+        Written::State(state) if state.is_final() => Some(state),
+        _ => None,
+    };
+    let failed =
+        |kind, detail: String| Verdict::Ends(RepoState::Failed, Failure::new(kind, detail));
+    match (ending, last) {
+        (Ending::Ended(ChildEnd::Exited(0)), Some(RepoState::Completed)) => match result {
+            None => Verdict::Stands,
+            Some(wrong) => failed(FailureKind::Protocol, format!("The result file {wrong}")),
+        },
+        (Ending::Ended(ChildEnd::Exited(code)), Some(RepoState::Completed)) => exited(*code),
+        // Over before it was ended, or after an end of its own choice.
+        (_, Some(_)) => Verdict::Stands,
+        (Ending::NotStarted(failure), None) => Verdict::Ends(RepoState::Failed, failure.clone()),
+        (Ending::Ended(ChildEnd::Exited(0)), None) => match (written, result) {
+            (Written::Nothing, None) => Verdict::CompletedUnseen,
+            (Written::Nothing, Some(wrong)) => {
+                failed(FailureKind::Protocol, format!("The result file {wrong}"))
+            }
+            (Written::Unreadable, _) => failed(
+                FailureKind::Protocol,
+                "The scanner exited with code 0, but its status file is not valid JSON".to_owned(),
+            ),
+            (Written::State(state), _) => failed(
+                FailureKind::Protocol,
+                format!("The scanner exited with code 0 while its status was `{state}`"),
+            ),
+        },
+        (Ending::Ended(ChildEnd::Exited(code)), None) => exited(*code),
+        (Ending::Ended(ChildEnd::Signalled(signal)), None) => {
+            let detail = format!("Process killed by signal {signal}{}", signal_name(*signal));
+            let failure =
+                Failure { signal: Some(*signal), ..Failure::new(FailureKind::Signal, detail) };
+            Verdict::Ends(RepoState::Failed, failure)
+        }
+        (Ending::TimedOut, None) => {
+            let detail = format!("Process killed after {timeout_secs} seconds timeout");
+            Verdict::Ends(RepoState::TimedOut, Failure::new(FailureKind::Timeout, detail))
+        }
+        (Ending::Stalled, None) => failed(
+            FailureKind::Stalled,
+            format!("Process killed after {stall_timeout_secs} seconds without a sign of life"),
+        ),
+        (Ending::Ordered(OrderReason::Cancel), None) => {
+            let failure = Failure::new(FailureKind::Cancelled, "Cancelled on request");
+            Verdict::Ends(RepoState::Cancelled, failure)
+        }
+        (Ending::Ordered(OrderReason::Stop), None) => Verdict::Interrupted(Failure::new(
+            FailureKind::Interrupted,
+            "Stopped together with the server; its next start scans the repository again",
+        )),
+    }
+}
+
+fn exited(code: i32) -> Verdict {
+    let detail = format!("Process exited with code {code}");
+    let failure = Failure { exit_code: Some(code), ..Failure::new(FailureKind::Exit, detail) };
+    Verdict::Ends(RepoState::Failed, failure)
+}
+
+/// The usual name of a signal, in brackets; empty for one that has none.
+fn signal_name(signal: i32) -> String {
+    match signal_hook::low_level::signal_name(signal) {
+        Some(name) => format!(" ({name})"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::state::Work;
+
+    const SCANNING: Written = Written::State(RepoState::Working(Work::Scanning));
+
+    #[track_caller]
+    fn check(ending: &Ending, written: Written, expected: &str) {
+        let verdict = judge(ending, written, None, (3600, 120));
+        let text = match verdict {
+            Verdict::Stands => "stands".to_owned(),
+            Verdict::CompletedUnseen => "completed".to_owned(),
+            Verdict::Interrupted(failure) => format!("interrupted {}", failure.kind.as_str()),
+            Verdict::Ends(state, failure) => {
+                format!("{state} {} {}", failure.kind.as_str(), failure.detail)
+            }
+        };
+        assert!(text.starts_with(expected), "{ending:?} {written:?}: {text}");
+    }
+
+    #[test]
+    fn each_end_has_its_cause() {
+        let exited = |code| Ending::Ended(ChildEnd::Exited(code));
+        let completed = Written::State(RepoState::Completed);
+        let failed = Written::State(RepoState::Failed);
+        let kill = || Ending::Ended(ChildEnd::Signalled(9));
+        check(&exited(0), Written::Nothing, "completed");
+        check(&exited(0), completed, "stands");
+        check(&exited(0), failed, "stands");
+        check(&exited(0), SCANNING, "failed protocol");
+        check(&exited(0), Written::Unreadable, "failed protocol");
+        check(&exited(3), SCANNING, "failed exit Process exited with code 3");
+        check(&exited(3), Written::Nothing, "failed exit");
+        check(&exited(3), failed, "stands");
+        check(&exited(3), completed, "failed exit");
+        check(&kill(), SCANNING, "failed signal Process killed by signal 9 (SIGKILL)");
+        check(&kill(), completed, "stands");
+        check(
+            &Ending::TimedOut,
+            SCANNING,
+            "timeout timeout Process killed after 3600 seconds timeout",
+        );
+        check(&Ending::TimedOut, completed, "stands");
+        check(&Ending::Stalled, SCANNING, "failed stalled");
+        check(&Ending::Ordered(OrderReason::Cancel), SCANNING, "cancelled cancelled");
+        check(&Ending::Ordered(OrderReason::Cancel), completed, "stands");
+        check(&Ending::Ordered(OrderReason::Stop), SCANNING, "interrupted interrupted");
+        check(&Ending::Ordered(OrderReason::Stop), failed, "stands");
+    }
+
+    #[test]
+    fn a_broken_result_file_breaks_the_protocol() {
+        for written in [Written::Nothing, Written::State(RepoState::Completed)] {
+            let ending = Ending::Ended(ChildEnd::Exited(0));
+            let verdict = judge(&ending, written, Some("is not valid JSON"), (1, 1));
+            assert!(matches!(
+                verdict,
+                Verdict::Ends(RepoState::Failed, Failure { kind: FailureKind::Protocol, .. })
+            ));
+        }
+    }
+}
