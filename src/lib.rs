@@ -17,3 +17,4 @@ pub mod sbom;
 pub mod shim;
 pub mod store;
 pub mod sys;
+pub mod worker;

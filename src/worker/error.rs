@@ -1,0 +1,69 @@
+//! Everything that ends a scan, and which of the contract's causes it is.
+
+use super::{git::GitError, local::LocalError, scan::LimitError};
+use crate::{
+    model::{Failure, FailureKind},
+    store::{StoreError, chain},
+};
+use std::io;
+
+/// Why a scan ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ScanError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the scanning thread did not start")]
+    Thread(#[source] io::Error),
+    #[error("the scanner itself failed: {0}")]
+    Panic(String),
+    #[error("told to end by signal {0}")]
+    Stopped(i32),
+}
+
+impl ScanError {
+    /// The failure as it stands in the status file.
+    pub(super) fn failure(&self) -> Failure {
+        let kind = match self {
+            Self::Git(error) => error.kind(),
+            Self::Local(_) => FailureKind::Clone,
+            Self::Limit(_) => FailureKind::Limit,
+            Self::Stopped(_) => FailureKind::Cancelled,
+            // Nothing that the repository did: this process gives up, and exits with 1.
+            Self::Store(_) | Self::Thread(_) | Self::Panic(_) => FailureKind::Exit,
+        };
+        Failure::new(kind, chain(self))
+    }
+
+    /// The name of the error's type, for `errors[].exception`.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Git(_) => "GitError",
+            Self::Local(_) => "LocalError",
+            Self::Limit(_) => "LimitError",
+            Self::Store(_) => "StoreError",
+            Self::Thread(_) => "io::Error",
+            Self::Panic(_) => "panic",
+            Self::Stopped(_) => "Stopped",
+        }
+    }
+
+    /// The signal, if the scan was told to end.
+    pub(super) fn stopped(&self) -> Option<i32> {
+        match self {
+            Self::Stopped(signal) | Self::Git(GitError::Stopped(signal)) => Some(*signal),
+            _ => None,
+        }
+    }
+
+    /// Whether this is a fault of the scanner or its machine, of which a backtrace tells more
+    /// than the message; a repository that cannot be fetched has none worth reading.
+    pub(super) fn is_internal(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Thread(_))
+    }
+}

@@ -1,0 +1,91 @@
+//! The bytes of single blobs, from one `git cat-file --batch`.
+//!
+//! What must stay true: one id is asked for at a time, and its answer read to the end, so that
+//! neither side ever waits for the other; no more than the cap is held in memory.
+
+use super::{Git, GitError, command::deadline, process::Running};
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{ChildStdin, ChildStdout, Stdio},
+    time::Duration,
+};
+
+const STEP: &str = "cat-file";
+/// The longest first line of an answer: an id, a type, a size.
+const LONGEST_HEAD: u64 = 256;
+/// For all blobs of a scan together; the scan's own deadline is shorter.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
+
+/// What became of a blob that was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Blob {
+    Bytes(Vec<u8>),
+    TooLarge(u64),
+    Missing,
+}
+
+/// A running `git cat-file --batch`.
+#[derive(Debug)]
+pub(super) struct Blobs {
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    /// Last, so that the pipes are closed before it is ended.
+    _running: Running,
+}
+
+impl Blobs {
+    pub(super) fn open(git: &Git, repository: &Path) -> Result<Self, GitError> {
+        let mut running = git
+            .on(STEP, repository)
+            .args(["cat-file", "--batch"])
+            .start(Stdio::piped(), deadline(STEP, LONGEST_LIFE))?;
+        // What it complains of is in its answers; nobody must have to read the rest.
+        drop(running.stderr().map(super::process::drain_beside));
+        let (Some(questions), Some(answers)) = (running.stdin(), running.stdout()) else {
+            return Err(broken(io::ErrorKind::BrokenPipe.into()));
+        };
+        Ok(Self { questions, answers: BufReader::new(answers), _running: running })
+    }
+
+    /// Reads one blob of at most `most` bytes.
+    pub(super) fn read(&mut self, id: &str, most: u64) -> Result<Blob, GitError> {
+        self.questions
+            .write_all(format!("{id}\n").as_bytes())
+            .and_then(|()| self.questions.flush())
+            .map_err(broken)?;
+        let mut head = Vec::new();
+        self.answers.by_ref().take(LONGEST_HEAD).read_until(b'\n', &mut head).map_err(broken)?;
+        let head = String::from_utf8_lossy(&head);
+        let mut words = head.split_ascii_whitespace();
+        let (_, kind, size) = (words.next(), words.next(), words.next());
+        match (kind, size.and_then(|it| it.parse::<u64>().ok())) {
+            (Some("missing"), _) => Ok(Blob::Missing),
+            (Some("blob"), Some(size)) if size <= most => {
+                let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+                self.answers.by_ref().take(size).read_to_end(&mut bytes).map_err(broken)?;
+                self.skip(1)?;
+                if bytes.len() as u64 == size {
+                    Ok(Blob::Bytes(bytes))
+                } else {
+                    Err(broken(io::ErrorKind::UnexpectedEof.into()))
+                }
+            }
+            (Some(_), Some(size)) => {
+                self.skip(size + 1)?;
+                Ok(Blob::TooLarge(size))
+            }
+            _ if head.is_empty() => Err(broken(io::ErrorKind::UnexpectedEof.into())),
+            _ => Err(GitError::Answer { step: STEP, said: head.trim().to_owned() }),
+        }
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), GitError> {
+        io::copy(&mut self.answers.by_ref().take(bytes), &mut io::sink()).map_err(broken)?;
+        Ok(())
+    }
+}
+
+fn broken(source: io::Error) -> GitError {
+    GitError::Pipe { step: STEP, source }
+}

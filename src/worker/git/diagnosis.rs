@@ -1,0 +1,192 @@
+//! From git's last words to the cause that an operator can act on.
+//!
+//! git has one exit code (128) for every failure of a fetch, so its words are read, in the
+//! language that `LC_ALL=C` fixes. What must stay true: words of the server (`remote: …`) and
+//! of the submitter (the URL) are shown, but decide nothing.
+
+use super::{GitError, reference::Reference, remote::Remote};
+use crate::worker::text;
+
+/// How many of its last words are shown.
+const SHOWN: usize = 4;
+/// The longest of them, in bytes.
+const LONGEST: usize = 400;
+
+/// No connection came about.
+const NO_CONNECTION: [&str; 9] = [
+    "Could not resolve host",
+    "Failed to connect",
+    "Couldn't connect",
+    "Connection refused",
+    "Connection timed out",
+    "Connection reset",
+    "Empty reply from server",
+    "No route to host",
+    "Network is unreachable",
+];
+/// It stood, and then nothing more came.
+const BROKEN_OFF: [&str; 6] =
+    ["too slow", "Operation timed out", "curl 28", "curl 18", "unexpected disconnect", "early EOF"];
+
+/// Why a fetch failed, by what git said last. `most` is the limit of its size.
+pub(super) fn diagnose(
+    last_words: &[String],
+    remote: &Remote,
+    reference: &Reference,
+    most: u64,
+) -> GitError {
+    let own = own_words(last_words, remote.url());
+    let has = |any: &[&str]| any.iter().any(|it| own.contains(it));
+    let host = remote.host();
+    let said = shown(last_words);
+    let code = http_code(&own);
+    let login = ["could not read Username", "could not read Password", "Authentication failed"];
+    if code == Some(401) || has(&login) {
+        return if remote.has_credentials() {
+            GitError::CredentialsRefused { host, said }
+        } else {
+            GitError::CredentialsNeeded { host, said }
+        };
+    }
+    match code {
+        Some(403) => return GitError::Forbidden { host, said },
+        Some(404 | 410) => return GitError::RepositoryNotFound { said },
+        Some(300..400) => return GitError::Redirected { host, said },
+        Some(_) => return GitError::Server { host, said },
+        None => {}
+    }
+    if has(&["repository '' not found"]) {
+        return GitError::RepositoryNotFound { said };
+    }
+    if has(&["couldn't find remote ref", "not our ref", "no such remote ref"]) {
+        return GitError::ReferenceNotFound { reference: reference.name().to_owned(), said };
+    }
+    if has(&["mismatched algorithms"]) {
+        return GitError::ObjectFormat { said };
+    }
+    // RLIMIT_FSIZE, should one be set.
+    if has(&["signal 25", "File size limit exceeded"]) {
+        return GitError::TooLarge { most };
+    }
+    if has(&NO_CONNECTION) {
+        return GitError::Unreachable { host, said };
+    }
+    if has(&["SSL", "TLS", "certificate", "gnutls"]) {
+        return GitError::Tls { host, said };
+    }
+    if has(&BROKEN_OFF) {
+        return GitError::Stalled { host, said };
+    }
+    if has(&["dumb http", "not valid: is this a git repository"]) {
+        return GitError::NotSmart { host, said };
+    }
+    GitError::Failed { step: "fetch", said }
+}
+
+/// The status code that curl complains of.
+fn http_code(own_words: &str) -> Option<u16> {
+    let (_, rest) = own_words.split_once("requested URL returned error: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+/// git's own words, without the URL that somebody chose.
+fn own_words(last_words: &[String], url: &str) -> String {
+    let bare = url.trim_end_matches('/');
+    let own: Vec<String> = last_words
+        .iter()
+        .filter(|it| !it.starts_with("remote: "))
+        .map(|it| it.replace(&format!("{bare}/"), "").replace(bare, ""))
+        .collect();
+    own.join("\n")
+}
+
+fn shown(last_words: &[String]) -> String {
+    let tail = &last_words[last_words.len().saturating_sub(SHOWN)..];
+    if tail.is_empty() {
+        return "git said nothing".to_owned();
+    }
+    let tail: Vec<String> = tail.iter().map(|it| text::cut(it, LONGEST)).collect();
+    format!("git said: {}", tail.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::sample;
+    use std::path::Path;
+
+    fn remote(path: &str) -> Remote {
+        let url = format!("https://h.example/{path}");
+        Remote::of(&sample::task(Path::new("/nowhere"), &url)).unwrap()
+    }
+
+    #[track_caller]
+    fn check(path: &str, words: &str, expected: &str) {
+        let words: Vec<String> = words.lines().map(str::to_owned).collect();
+        let reference = Reference::parse(Some("v9")).unwrap();
+        let error = diagnose(&words, &remote(path), &reference, 7);
+        let debug = format!("{error:?}");
+        assert_eq!(debug.split([' ', '{']).next(), Some(expected), "{debug}");
+    }
+
+    #[test]
+    fn words_of_git_lead_to_causes() {
+        for (words, expected) in [
+            (
+                "fatal: could not read Username for 'https://h.example': terminal prompts disabled",
+                "CredentialsNeeded",
+            ),
+            (
+                "fatal: unable to access 'https://h.example/a.git/': The requested URL returned error: 403",
+                "Forbidden",
+            ),
+            ("fatal: repository 'https://h.example/a.git/' not found", "RepositoryNotFound"),
+            ("fatal: couldn't find remote ref v9", "ReferenceNotFound"),
+            ("fatal: remote error: upload-pack: not our ref 0123", "ReferenceNotFound"),
+            (
+                "fatal: unable to access 'https://h.example/a.git/': The requested URL returned error: 302",
+                "Redirected",
+            ),
+            (
+                "fatal: unable to access 'https://h.example/a.git/': server certificate verification failed. CAfile: none CRLfile: none",
+                "Tls",
+            ),
+            (
+                "fatal: unable to access 'https://h.example/a.git/': Failed to connect to h.example port 443 after 1 ms: Couldn't connect to server",
+                "Unreachable",
+            ),
+            (
+                "error: RPC failed; curl 28 Operation too slow. Less than 1000 bytes/sec transferred the last 30 seconds\nfatal: early EOF",
+                "Stalled",
+            ),
+            (
+                "fatal: unable to access 'https://h.example/a.git/': The requested URL returned error: 503",
+                "Server",
+            ),
+            ("fatal: dumb http transport does not support shallow capabilities", "NotSmart"),
+            ("fatal: mismatched algorithms: client sha1; server sha256", "ObjectFormat"),
+            (
+                "error: index-pack died of signal 25\nfatal: fetch-pack: invalid index-pack output",
+                "TooLarge",
+            ),
+            ("error: index-pack died of signal 9", "Failed"),
+            ("", "Failed"),
+        ] {
+            check("a.git", words, expected);
+        }
+    }
+
+    #[test]
+    fn neither_server_nor_url_decides() {
+        check(
+            "a.git",
+            "remote: The requested URL returned error: 403\nfatal: protocol error: bad pack header",
+            "Failed",
+        );
+        check(
+            "SSL-certificate.git",
+            "fatal: unable to access 'https://h.example/SSL-certificate.git/': The requested URL returned error: 500",
+            "Server",
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! Git, as a program that is never trusted with more than it needs.
+//!
+//! ```text
+//! url ─► gate (GitUrl) ─► addresses judged and pinned ─► git fetch --depth=1 into a bare folder
+//!     ─► commit ─► ls-tree ─► entries ─► cat-file ─► bytes
+//! ```
+//!
+//! What flows in: a URL or a bare repository of this machine. What flows out: the entries of
+//! one commit's tree, and the bytes of those that somebody asks for.
+//!
+//! What must stay true: nothing is ever checked out, so that links, hooks, filters, submodules
+//! and names of files cannot do harm; git knows no settings but ours and contacts no host but
+//! the one that the gate let through; credentials travel in its environment alone; every git
+//! that was started is ended, with its helpers, before the scanner goes on without it.
+
+mod blobs;
+mod command;
+mod diagnosis;
+mod error;
+mod fetch;
+mod process;
+mod progress;
+mod reference;
+mod remote;
+mod tree;
+mod version;
+
+pub(super) use command::Git;
+pub(super) use error::GitError;
+pub(super) use fetch::{Fetched, fetch};
+pub(super) use reference::Reference;
+pub(super) use tree::GitTree;
+pub(super) use version::warn_if_old;

@@ -1,0 +1,169 @@
+//! A git that runs, and its owner.
+//!
+//! What must stay true: git runs in a process group of its own, so that its helpers
+//! (git-remote-https, index-pack) end with it; when its owner is dropped, at whatever point,
+//! the whole group is dead and git is reaped. The group is signalled only before git is reaped:
+//! until then nobody else can have its number.
+
+use super::GitError;
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
+};
+use std::{
+    io::{self, Read},
+    os::unix::process::CommandExt,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+/// How often a running git is looked after.
+const TICK: Duration = Duration::from_millis(50);
+/// The most that is kept of an answer, in bytes; the rest is drained.
+const LONGEST_ANSWER: u64 = 64 << 10;
+
+/// Says why a running git has to be ended; `None` as long as it may go on.
+pub(super) type Kill = Box<dyn FnMut() -> Option<GitError> + Send>;
+
+/// A running git with its pipes.
+#[derive(Debug)]
+pub(super) struct Running {
+    step: &'static str,
+    child: Child,
+    group: Pid,
+    /// Dropping this releases the watch.
+    release: Option<Sender<()>>,
+    watch: Option<JoinHandle<Option<GitError>>>,
+}
+
+/// How a git ended, and what it said.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output without the closing line break, as text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
+    }
+
+    /// What it said, if it failed.
+    pub(super) fn successful(self, step: &'static str) -> Result<Self, GitError> {
+        if self.status.success() {
+            return Ok(self);
+        }
+        Err(GitError::Failed { step, said: said(&self.stderr) })
+    }
+}
+
+/// The last words on a standard error, on one line.
+pub(super) fn said(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    let tail = &lines[lines.len().saturating_sub(4)..];
+    if tail.is_empty() { "git said nothing".to_owned() } else { tail.join("; ") }
+}
+
+impl Running {
+    pub(super) fn start(
+        step: &'static str,
+        command: &mut Command,
+        mut kill: Kill,
+    ) -> Result<Self, GitError> {
+        let child = command.process_group(0).spawn().map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => GitError::Missing,
+            _ => GitError::Spawn { source },
+        })?;
+        let group = Pid::from_child(&child);
+        let (release, released) = mpsc::channel();
+        let watch = thread::Builder::new().name("git-watch".to_owned()).spawn(move || {
+            while released.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                if let Some(why) = kill() {
+                    // Gone already is fine: then its end was on its way.
+                    let _ = kill_process_group(group, Signal::KILL);
+                    return Some(why);
+                }
+            }
+            None
+        });
+        let mut running = Self { step, child, group, release: Some(release), watch: None };
+        // Should the thread not start, `running` is dropped, and with it git.
+        running.watch = Some(watch.map_err(|source| GitError::Spawn { source })?);
+        Ok(running)
+    }
+
+    pub(super) fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    pub(super) fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    pub(super) fn stderr(&mut self) -> Option<ChildStderr> {
+        self.child.stderr.take()
+    }
+
+    /// Waits for its end. What is left of its group is ended then.
+    ///
+    /// # Errors
+    /// Why it was ended, if it did not end by itself.
+    pub(super) fn finish(mut self) -> Result<ExitStatus, GitError> {
+        // Left to be reaped, so that the group cannot become another's before it is signalled.
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(self.group), ended), Err(Errno::INTR)) {}
+        let step = self.step;
+        match self.end() {
+            (Some(why), _) => Err(why),
+            (None, status) => status.map_err(|source| GitError::Pipe { step, source }),
+        }
+    }
+
+    /// Takes what it says until its end.
+    pub(super) fn output(mut self) -> Result<Output, GitError> {
+        let stderr = self.stderr().map(drain_beside);
+        let stdout = self.stdout().map(drain).unwrap_or_default();
+        let stderr = stderr.map(joined).unwrap_or_default();
+        Ok(Output { status: self.finish()?, stdout, stderr })
+    }
+
+    /// Ends the group and the watch, reaps; says why the watch ended it, if it did.
+    fn end(&mut self) -> (Option<GitError>, io::Result<ExitStatus>) {
+        drop(self.release.take());
+        let why = self.watch.take().and_then(|it| it.join().ok()).flatten();
+        let _ = kill_process_group(self.group, Signal::KILL);
+        (why, self.child.wait())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // After `finish` there is neither a watch nor a group of that number that is ours.
+        if self.watch.is_some() || self.release.is_some() {
+            let _ = self.end();
+        }
+    }
+}
+
+/// Reads to the end in a thread, and keeps the beginning.
+pub(super) fn drain_beside(pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || drain(pipe))
+}
+
+/// What a thread of [`drain_beside`] has kept.
+pub(super) fn joined(reader: JoinHandle<Vec<u8>>) -> Vec<u8> {
+    reader.join().unwrap_or_default()
+}
+
+/// Reads to the end and keeps the beginning. A pipe that breaks has ended.
+fn drain(mut pipe: impl Read) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let _ = pipe.by_ref().take(LONGEST_ANSWER).read_to_end(&mut kept);
+    let _ = io::copy(&mut pipe, &mut io::sink());
+    kept
+}

@@ -1,0 +1,164 @@
+//! What git says on standard error while it fetches: lines of progress, and everything else.
+//!
+//! What must stay true: whatever a server sends through it, memory stays bounded.
+
+use std::collections::VecDeque;
+
+/// The longest line that is kept, in bytes; what is longer is cut.
+const LONGEST_LINE: usize = 4 << 10;
+/// How many of its last words are kept, for the message should it fail.
+const LAST_WORDS: usize = 8;
+
+/// One line of progress, as `Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s`.
+#[derive(Debug, PartialEq)]
+pub(super) struct Progress {
+    /// `Receiving objects: 45% (9/20), 1.20 MiB | 3.00 MiB/s`
+    pub(super) message: String,
+    pub(super) percent: Option<f64>,
+    /// What was received so far.
+    pub(super) bytes: Option<u64>,
+}
+
+/// Cuts what git says into lines, and keeps the last that are no progress.
+#[derive(Debug, Default)]
+pub(super) struct Listener {
+    line: Vec<u8>,
+    last_words: VecDeque<String>,
+}
+
+impl Listener {
+    /// Takes in a piece, and hands on each line of progress that it ends.
+    pub(super) fn hear(&mut self, piece: &[u8], mut on_progress: impl FnMut(Progress)) {
+        for &byte in piece {
+            // Progress redraws its line by a carriage return.
+            if byte == b'\r' || byte == b'\n' {
+                self.end_line(&mut on_progress);
+            } else if self.line.len() < LONGEST_LINE {
+                self.line.push(byte);
+            }
+        }
+    }
+
+    /// The last words that were no progress.
+    pub(super) fn into_last_words(mut self) -> Vec<String> {
+        self.end_line(&mut |_| {});
+        self.last_words.into()
+    }
+
+    fn end_line(&mut self, on_progress: &mut impl FnMut(Progress)) {
+        let line = String::from_utf8_lossy(&self.line).trim().to_owned();
+        self.line.clear();
+        if let Some(progress) = parse(&line) {
+            on_progress(progress);
+        } else if !line.is_empty() && !is_chatter(&line) {
+            if self.last_words.len() == LAST_WORDS {
+                self.last_words.pop_front();
+            }
+            self.last_words.push_back(line);
+        }
+    }
+}
+
+/// Reads a line of progress; `None` for any other.
+fn parse(line: &str) -> Option<Progress> {
+    let text = line.strip_prefix("remote: ").unwrap_or(line);
+    let (label, rest) = text.split_once(": ")?;
+    let known = [
+        "Enumerating objects",
+        "Counting objects",
+        "Compressing objects",
+        "Receiving objects",
+        "Unpacking objects",
+        "Resolving deltas",
+    ];
+    if !known.contains(&label) {
+        return None;
+    }
+    let rest = rest.trim();
+    let percent = rest.split_once('%').and_then(|(it, _)| it.trim().parse().ok());
+    let bytes = rest.split(", ").find_map(|part| amount(part.split(" | ").next()?));
+    Some(Progress { message: format!("{label}: {rest}"), percent, bytes })
+}
+
+/// `1.20 MiB` in bytes.
+fn amount(text: &str) -> Option<u64> {
+    let (number, unit) = text.trim().split_once(' ')?;
+    let factor = match unit {
+        "byte" | "bytes" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    let bytes = number.parse::<f64>().ok()? * factor;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
+    (0.0..9.0e15).contains(&bytes).then_some(bytes as u64)
+}
+
+/// Lines that tell nothing about a failure.
+fn is_chatter(line: &str) -> bool {
+    line.starts_with("From ") || line.starts_with("* [new") || line.starts_with("remote: Total ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(said: &str, expected: &[(&str, Option<f64>, Option<u64>)], last_words: &[&str]) {
+        // The pieces in which a pipe delivers must not matter.
+        for size in [1, 7, 4096] {
+            let mut listener = Listener::default();
+            let mut heard = Vec::new();
+            for piece in said.as_bytes().chunks(size) {
+                listener.hear(piece, |it| heard.push(it));
+            }
+            let heard: Vec<_> =
+                heard.iter().map(|it| (it.message.as_str(), it.percent, it.bytes)).collect();
+            assert_eq!(heard, expected);
+            assert_eq!(listener.into_last_words(), last_words);
+        }
+    }
+
+    #[test]
+    fn progress_is_told_from_words() {
+        check(
+            "remote: Enumerating objects: 20, done.        \n\
+             remote: Counting objects:  45% (9/20)        \r\
+             Receiving objects:  45% (9/20), 1.50 MiB | 3.00 MiB/s\r\
+             Receiving objects: 100% (20/20), 512 bytes | 512.00 KiB/s, done.\n\
+             remote: Total 20 (delta 0), reused 0 (delta 0)\n\
+             Resolving deltas:  33% (1/3)\r\
+             remote: HTTP Basic: Access denied\n\
+             fatal: early EOF",
+            &[
+                ("Enumerating objects: 20, done.", None, None),
+                ("Counting objects: 45% (9/20)", Some(45.0), None),
+                (
+                    "Receiving objects: 45% (9/20), 1.50 MiB | 3.00 MiB/s",
+                    Some(45.0),
+                    Some(1_572_864),
+                ),
+                (
+                    "Receiving objects: 100% (20/20), 512 bytes | 512.00 KiB/s, done.",
+                    Some(100.0),
+                    Some(512),
+                ),
+                ("Resolving deltas: 33% (1/3)", Some(33.0), None),
+            ],
+            &["remote: HTTP Basic: Access denied", "fatal: early EOF"],
+        );
+    }
+
+    #[test]
+    fn endless_lines_are_cut_and_old_words_forgotten() {
+        let mut listener = Listener::default();
+        listener.hear(&vec![b'x'; 1 << 20], |_| {});
+        for _ in 0..100 {
+            listener.hear(b"\nerror: again", |_| {});
+        }
+        let words = listener.into_last_words();
+        assert_eq!(words.len(), LAST_WORDS);
+        assert!(words.iter().all(|it| it.len() <= LONGEST_LINE));
+    }
+}

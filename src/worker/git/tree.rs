@@ -1,0 +1,213 @@
+//! One commit of a bare repository, as a tree that can be scanned.
+//!
+//! What flows in: the stream of `git ls-tree`. What flows out: its entries, one by one.
+//! What must stay true: a record never grows beyond the cap of a path, entries are counted
+//! while they stream and the time is limited from outside, so that a tree of ten thousand
+//! million entries costs no more than one of the limit.
+
+use super::{
+    Git, GitError,
+    blobs::{Blob, Blobs},
+    command::deadline,
+    fetch::{SHORT_CALL, commit_of},
+    process::{drain_beside, joined, said},
+    reference::Reference,
+};
+use crate::worker::{
+    error::ScanError,
+    scan::{Caps, Content, Entry, Kind, LimitError, Tree},
+    text,
+};
+use std::{
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+const STEP: &str = "ls-tree";
+/// What stands before the path in a record: mode, type, id, size.
+const LONGEST_HEAD: usize = 160;
+
+/// A commit in a bare repository.
+#[derive(Debug)]
+pub(crate) struct GitTree<'a> {
+    git: &'a Git,
+    repository: PathBuf,
+    commit: String,
+    blobs: Option<Blobs>,
+}
+
+impl<'a> GitTree<'a> {
+    /// The tree of a commit that was fetched.
+    pub(crate) fn new(git: &'a Git, repository: PathBuf, commit: String) -> Self {
+        Self { git, repository, commit, blobs: None }
+    }
+
+    /// The tree of what a name stands for in a repository of this machine; `None` if the
+    /// repository has no commit at all.
+    pub(crate) fn of_local(
+        git: &'a Git,
+        repository: &Path,
+        reference: &Reference,
+    ) -> Result<Option<Self>, GitError> {
+        let commit = commit_of(git, repository, reference.name());
+        if commit.is_err() && reference.is_default() && has_no_refs(git, repository)? {
+            return Ok(None);
+        }
+        Ok(Some(Self::new(git, repository.to_owned(), commit?)))
+    }
+
+    /// The full id of the commit.
+    pub(crate) fn commit(&self) -> &str {
+        &self.commit
+    }
+}
+
+impl Tree for GitTree<'_> {
+    type Handle = String;
+
+    fn list(
+        &mut self,
+        caps: &mut Caps,
+        visit: &mut dyn FnMut(Entry<String>),
+    ) -> Result<(), ScanError> {
+        let mut running = self
+            .git
+            .on(STEP, &self.repository)
+            .args(["ls-tree", "-r", "-l", "-z", "--full-tree", &self.commit])
+            .start(Stdio::null(), deadline(STEP, caps.time()))?;
+        let stderr = running.stderr().map(drain_beside);
+        let mut records = BufReader::new(
+            running.stdout().ok_or_else(|| broken(io::ErrorKind::BrokenPipe.into()))?,
+        );
+        let longest = LONGEST_HEAD + caps.longest_path();
+        let mut record = Vec::new();
+        let mut not_understood = None;
+        while read_record(&mut records, &mut record, longest).map_err(broken)? {
+            if record.len() > longest {
+                return Err(caps.path_too_long().into());
+            }
+            let Some(entry) = parse(&record) else {
+                let said = text::cut(&text::shown_path(&record), 200);
+                not_understood = Some(GitError::Answer { step: STEP, said });
+                break;
+            };
+            caps.admit(&entry.path)?;
+            visit(entry);
+        }
+        drop(records);
+        // Half a record is what is left of a list that was ended: the end is the cause then.
+        match (running.finish(), not_understood) {
+            (Err(GitError::TooSlow { seconds, .. }), _) => {
+                Err(LimitError::ListTooSlow { seconds }.into())
+            }
+            (Err(error), _) | (Ok(_), Some(error)) => Err(error.into()),
+            (Ok(status), None) if status.success() => Ok(()),
+            (Ok(_), None) => {
+                let said = said(&stderr.map(joined).unwrap_or_default());
+                Err(GitError::Failed { step: STEP, said }.into())
+            }
+        }
+    }
+
+    fn read(&mut self, id: &String, most: u64) -> Result<Content, ScanError> {
+        let blobs = match &mut self.blobs {
+            Some(blobs) => blobs,
+            none => none.insert(Blobs::open(self.git, &self.repository)?),
+        };
+        Ok(match blobs.read(id, most)? {
+            Blob::Bytes(bytes) => Content::Bytes(bytes),
+            Blob::TooLarge(size) => Content::TooLarge(Some(size)),
+            Blob::Missing => Content::Unreadable("its object is missing".to_owned()),
+        })
+    }
+}
+
+fn has_no_refs(git: &Git, repository: &Path) -> Result<bool, GitError> {
+    let refs = git
+        .on("for-each-ref", repository)
+        .args(["for-each-ref", "--count=1"])
+        .output(SHORT_CALL)?
+        .successful("for-each-ref")?;
+    Ok(refs.text().is_empty())
+}
+
+/// Reads up to the next NUL, which is left out, but hardly more than `longest` bytes. `false`
+/// at the end.
+fn read_record(from: &mut impl BufRead, record: &mut Vec<u8>, longest: usize) -> io::Result<bool> {
+    record.clear();
+    loop {
+        let piece = match from.fill_buf() {
+            Ok(piece) => piece,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if piece.is_empty() {
+            return Ok(!record.is_empty());
+        }
+        let end = piece.iter().position(|it| *it == 0);
+        record.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
+        let taken = end.map_or(piece.len(), |it| it + 1);
+        from.consume(taken);
+        if end.is_some() || record.len() > longest {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads `100644 blob <id> <size>\t<path>`.
+fn parse(record: &[u8]) -> Option<Entry<String>> {
+    let tab = record.iter().position(|it| *it == b'\t')?;
+    let head = std::str::from_utf8(&record[..tab]).ok()?;
+    let mut words = head.split_ascii_whitespace();
+    let (mode, _type, id, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if !id.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return None;
+    }
+    let kind = match mode {
+        // Old repositories have regular files of the third mode too.
+        "100644" | "100755" | "100664" => {
+            Kind::File { handle: id.to_owned(), size: size.parse().ok() }
+        }
+        "120000" => Kind::Link,
+        "160000" => Kind::Submodule,
+        _ => Kind::Other(format!("of the unknown mode {}", text::cut(mode, 20))),
+    };
+    Some(Entry { path: record[tab + 1..].to_vec(), kind })
+}
+
+fn broken(source: io::Error) -> GitError {
+    GitError::Pipe { step: STEP, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_as_bytes() {
+        let id = "32f95c0d1244a78b2be1bab8de17906fabb2c4a8";
+        let file = format!("100644 blob {id}       2\ta\n");
+        let mut file = file.into_bytes();
+        file.extend_from_slice(b"\xff\tb");
+        let entry = parse(&file).unwrap();
+        assert_eq!(entry.path, b"a\n\xff\tb");
+        assert_eq!(entry.kind, Kind::File { handle: id.to_owned(), size: Some(2) });
+        let link = format!("120000 blob {id}       1\tl");
+        assert_eq!(parse(link.as_bytes()).unwrap().kind, Kind::Link);
+        let module = format!("160000 commit {id}       -\ts");
+        assert_eq!(parse(module.as_bytes()).unwrap().kind, Kind::Submodule);
+        for odd in ["", "100644 blob", "100644 blob --x 2\ta"] {
+            assert!(parse(odd.as_bytes()).is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_record_without_an_end_stops_at_the_cap() {
+        let endless = vec![b'x'; 1 << 20];
+        let mut from = BufReader::with_capacity(1024, endless.as_slice());
+        let mut record = Vec::new();
+        assert!(read_record(&mut from, &mut record, 4096).unwrap());
+        assert!(record.len() > 4096 && record.len() <= 4096 + 1024);
+    }
+}

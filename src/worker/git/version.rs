@@ -1,0 +1,76 @@
+//! Whether this git has the fixes that matter for reading foreign repositories.
+//!
+//! Only a word in the log: distributions carry fixes back without changing the number, and the
+//! way in which git is called here (nothing checked out, no submodules, no bundles) does not
+//! reach what is known to be broken.
+
+use super::{Git, GitError, fetch::SHORT_CALL};
+use crate::worker::log::Log;
+
+/// The first release of each line that has the fixes of July 2025 (CVE-2025-48384 and -48385)
+/// and, with them, those of May 2024 (CVE-2024-32002 and its siblings). Newer lines have them
+/// from the start.
+const FIXED: [(u32, u32, u32); 8] = [
+    (2, 43, 7),
+    (2, 44, 4),
+    (2, 45, 4),
+    (2, 46, 4),
+    (2, 47, 3),
+    (2, 48, 2),
+    (2, 49, 1),
+    (2, 50, 1),
+];
+
+/// Asks git for its version, and says so in the log if it is an old one.
+///
+/// # Errors
+/// When there is no git.
+pub(crate) fn warn_if_old(git: &Git, log: &Log) -> Result<(), GitError> {
+    let answer = git.local("version").arg("version").output(SHORT_CALL)?;
+    let answer = answer.successful("version")?.text();
+    match parse(&answer) {
+        Some(version) if is_fixed(version) => {}
+        Some((major, minor, patch)) => log.warn(&format!(
+            "git {major}.{minor}.{patch} may lack the fixes of 2.43.7, 2.50.1 and their siblings \
+             (CVE-2025-48384); unless your distribution carries them back, update it"
+        )),
+        None => log.warn(&format!("git of an unknown version: {answer}")),
+    }
+    Ok(())
+}
+
+/// Reads `git version 2.47.3` with whatever follows.
+fn parse(answer: &str) -> Option<(u32, u32, u32)> {
+    let mut numbers = answer.strip_prefix("git version ")?.split(['.', ' ', '-']);
+    let mut next = || numbers.next()?.parse().ok();
+    Some((next()?, next()?, next().unwrap_or(0)))
+}
+
+fn is_fixed(version: (u32, u32, u32)) -> bool {
+    let (major, minor, patch) = version;
+    match FIXED.iter().find(|it| (it.0, it.1) == (major, minor)) {
+        Some(fixed) => patch >= fixed.2,
+        None => (major, minor) > (2, 50),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_releases_are_told_from_fixed_ones() {
+        for (answer, fixed) in [
+            ("git version 2.47.3", true),
+            ("git version 2.47.2", false),
+            ("git version 2.50.1 (Apple Git-155)", true),
+            ("git version 2.51.0.windows.1", true),
+            ("git version 2.45.1", false),
+            ("git version 2.39.5", false),
+            ("git version 3.0", true),
+        ] {
+            assert_eq!(is_fixed(parse(answer).unwrap()), fixed, "{answer}");
+        }
+        assert_eq!(parse("git version next"), None);
+    }
+}

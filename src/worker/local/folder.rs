@@ -1,0 +1,111 @@
+//! A folder as it lies on disk.
+//!
+//! What must stay true: links are not followed and nothing but regular files is opened; what
+//! tools put there (`node_modules` and its like) is left out, what `.gitignore` names is not: a
+//! lock file that git ignores is still one.
+
+use crate::{
+    store::read,
+    worker::{
+        error::ScanError,
+        local::LocalError,
+        scan::{Caps, Content, Entry, Kind, Tree},
+        stop::Stop,
+    },
+};
+use std::{
+    io::{self, Read},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+use walkdir::{DirEntry, WalkDir};
+
+/// Folders that hold what tools put there.
+const LEFT_OUT: [&str; 6] = [".git", "node_modules", ".venv", "venv", "__pycache__", ".tox"];
+
+/// A folder, as a tree that can be scanned.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+    stop: Stop,
+}
+
+impl Folder {
+    pub(crate) fn new(root: PathBuf, stop: &Stop) -> Self {
+        Self { root, stop: stop.clone() }
+    }
+
+    fn below<'a>(&self, path: &'a Path) -> &'a [u8] {
+        path.strip_prefix(&self.root).unwrap_or(path).as_os_str().as_bytes()
+    }
+}
+
+impl Tree for Folder {
+    type Handle = PathBuf;
+
+    fn list(
+        &mut self,
+        caps: &mut Caps,
+        visit: &mut dyn FnMut(Entry<PathBuf>),
+    ) -> Result<(), ScanError> {
+        let walk = WalkDir::new(&self.root).min_depth(1).into_iter().filter_entry(is_wanted);
+        for entry in walk {
+            if let Some(signal) = self.stop.asked() {
+                return Err(ScanError::Stopped(signal));
+            }
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) if error.depth() == 0 => {
+                    let (path, source) = (self.root.clone(), io::Error::from(error));
+                    return Err(LocalError::Unreachable { path, source }.into());
+                }
+                Err(error) => {
+                    let path = error.path().map(|it| self.below(it).to_vec()).unwrap_or_default();
+                    caps.admit(&path)?;
+                    let why = format!("cannot be listed: {}", io::Error::from(error));
+                    visit(Entry { path, kind: Kind::Other(why) });
+                    continue;
+                }
+            };
+            let path = self.below(entry.path()).to_vec();
+            // Folders count too: they cost as much.
+            caps.admit(&path)?;
+            let kind = match entry.file_type() {
+                it if it.is_dir() => continue,
+                it if it.is_symlink() => Kind::Link,
+                it if it.is_file() => Kind::File {
+                    size: entry.metadata().ok().map(|it| it.len()),
+                    handle: entry.into_path(),
+                },
+                _ => Kind::Other("neither a file nor a folder".to_owned()),
+            };
+            visit(Entry { path, kind });
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, path: &PathBuf, most: u64) -> Result<Content, ScanError> {
+        let read = || {
+            let mut bytes = Vec::new();
+            // One more than allowed: it may have grown since it was listed.
+            read::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+            io::Result::Ok(bytes)
+        };
+        Ok(match read() {
+            Ok(bytes) if bytes.len() as u64 > most => Content::TooLarge(None),
+            Ok(bytes) => Content::Bytes(bytes),
+            Err(error) => Content::Unreadable(error.to_string()),
+        })
+    }
+}
+
+fn is_wanted(entry: &DirEntry) -> bool {
+    if !entry.file_type().is_dir() {
+        return true;
+    }
+    let name = entry.file_name();
+    // Cargo and others mark what they build by https://bford.info/cachedir/; a folder of that
+    // name without the mark may be anybody's.
+    let is_build = name == "target" && entry.path().join("CACHEDIR.TAG").is_file();
+    !is_build && !LEFT_OUT.iter().any(|it| name == *it)
+}

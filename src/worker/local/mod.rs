@@ -1,0 +1,76 @@
+//! Repositories of this machine: only for what a user typed at the command line.
+//!
+//! What flows in: an absolute path. What flows out: a tree. A bare repository is read at HEAD,
+//! or at what the user names, in place; any other folder as it lies on disk.
+//!
+//! What must stay true: nothing is written there, and no link is followed below the path.
+
+mod folder;
+
+pub(super) use folder::Folder;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Why a path of this machine cannot be scanned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LocalError {
+    #[error("`{}` cannot be scanned", path.display())]
+    Unreachable { path: PathBuf, source: io::Error },
+    #[error("`{}` is no folder: name the folder of a project, or a bare repository", path.display())]
+    NoFolder { path: PathBuf },
+    #[error(
+        "`{}` is a plain folder, which is read as it lies on disk: a branch, tag or commit can \
+         only be read of a bare repository", path.display()
+    )]
+    ReferenceOfFolder { path: PathBuf },
+}
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Local {
+    Bare(PathBuf),
+    Folder(PathBuf),
+}
+
+/// Finds out what a path leads to. The path itself may be a link: its user typed it.
+pub(super) fn open(path: &Path) -> Result<Local, LocalError> {
+    let unreachable = |source| LocalError::Unreachable { path: path.to_owned(), source };
+    let real = fs::canonicalize(path).map_err(unreachable)?;
+    if !fs::metadata(&real).map_err(unreachable)?.is_dir() {
+        return Err(LocalError::NoFolder { path: path.to_owned() });
+    }
+    Ok(if is_bare_repository(&real) { Local::Bare(real) } else { Local::Folder(real) })
+}
+
+/// The layout of gitrepository-layout(5), and nothing that would be a work tree.
+fn is_bare_repository(path: &Path) -> bool {
+    path.join("HEAD").is_file()
+        && path.join("objects").is_dir()
+        && path.join("refs").is_dir()
+        && !path.join(".git").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let here = fs::canonicalize(root.path()).unwrap();
+        let bare = here.join("a.git");
+        for folder in ["objects", "refs"] {
+            fs::create_dir_all(bare.join(folder)).unwrap();
+        }
+        assert_eq!(open(&bare).unwrap(), Local::Folder(bare.clone()));
+        fs::File::create(bare.join("HEAD")).unwrap();
+        assert_eq!(open(&bare).unwrap(), Local::Bare(bare.clone()));
+        let error = open(&bare.join("HEAD")).unwrap_err();
+        assert!(matches!(error, LocalError::NoFolder { .. }), "{error}");
+        let error = open(&here.join("missing")).unwrap_err();
+        assert!(matches!(error, LocalError::Unreachable { .. }), "{error}");
+    }
+}

@@ -1,0 +1,105 @@
+//! The result file: what was found, redacted, within its limit, flushed to the disk.
+
+use super::{
+    error::ScanError,
+    scan::{Found, LimitError, categories},
+};
+use crate::{
+    model::{
+        redact::Redactor,
+        scan_result::{Package, ScanResult, Warning},
+        task::ScanTask,
+    },
+    store::{
+        StoreError,
+        atomic::{self, Durability},
+    },
+};
+use chrono::Utc;
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+/// Writes the result file. `commit` is none for a plain folder.
+pub(super) fn write(
+    task: &ScanTask,
+    redactor: &Redactor,
+    found: Found,
+    commit: Option<String>,
+    took: Duration,
+) -> Result<(), ScanError> {
+    let mut result = ScanResult {
+        schema: 1,
+        repo_index: task.repo_index,
+        repo_name: task.repo_name.clone(),
+        git_url: task.git_url.clone(),
+        commit,
+        scanned_at: Utc::now(),
+        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        files: found.files,
+        categories: categories(&task.categories, &found.packages),
+        packages: found.packages,
+        infrastructure_usage: found.infrastructure_usage,
+        warnings: found.warnings,
+    };
+    if task.credentials.is_some() {
+        redact(&mut result, redactor);
+    }
+    let bytes = to_json(&result, task)?;
+    atomic::replace(&task.work_dir, &task.result_file, &bytes, Durability::Flushed)?;
+    Ok(())
+}
+
+/// A repository may hold the very token that opens it.
+fn redact(result: &mut ScanResult, redactor: &Redactor) {
+    let hide = |text: &mut String| {
+        if let std::borrow::Cow::Owned(hidden) = redactor.redact(text) {
+            *text = hidden;
+        }
+    };
+    hide(&mut result.repo_name);
+    hide(&mut result.git_url);
+    for Package { name, version, specifier, purl, file, .. } in &mut result.packages {
+        [name, purl, file].into_iter().chain(version).chain(specifier).for_each(hide);
+    }
+    for Warning { file, message, .. } in &mut result.warnings {
+        [file, message].into_iter().for_each(hide);
+    }
+}
+
+fn to_json(result: &ScanResult, task: &ScanTask) -> Result<Vec<u8>, ScanError> {
+    let most = task.limits.max_result_bytes;
+    let mut capped =
+        Capped { bytes: Vec::new(), most: usize::try_from(most).unwrap_or(usize::MAX) };
+    match serde_json::to_writer_pretty(&mut capped, result) {
+        Ok(()) => {
+            capped.bytes.push(b'\n');
+            Ok(capped.bytes)
+        }
+        Err(error) if error.io_error_kind() == Some(io::ErrorKind::FileTooLarge) => {
+            Err(LimitError::ResultTooLarge { most }.into())
+        }
+        Err(error) => Err(StoreError::at("write", &task.result_file)(error.into()).into()),
+    }
+}
+
+/// Bytes in memory, up to a number of them.
+struct Capped {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Write for Capped {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + piece.len() > self.most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

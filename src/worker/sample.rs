@@ -1,0 +1,41 @@
+//! A task for tests, in which nothing is near a limit.
+
+use crate::model::{
+    address::{NetworkPolicy, Origin},
+    task::{Limits, ScanTask},
+};
+use std::{collections::BTreeMap, path::Path};
+
+/// A task whose files lie in `folder`, for a trusted host.
+pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
+    let origin = Origin { scheme: "https".into(), host: "h.example".into(), port: 443 };
+    ScanTask {
+        job_id: "job".parse().unwrap(),
+        repo_index: 0,
+        repo_name: "r".into(),
+        git_url: git_url.into(),
+        reference: None,
+        attempt: 1,
+        status_file: folder.join("status.json"),
+        result_file: folder.join("result.json"),
+        work_dir: folder.into(),
+        update_interval_secs: 30,
+        progress_interval_ms: 500,
+        deep: false,
+        limits: Limits {
+            max_tree_entries: 1000,
+            max_tree_depth: 64,
+            max_path_bytes: 4096,
+            list_timeout_secs: 60,
+            max_file_bytes: 1 << 20,
+            max_fetch_bytes: 1 << 30,
+            connect_timeout_secs: 30,
+            fetch_stall_timeout_secs: 30,
+            max_packages: 1000,
+            max_result_bytes: 1 << 20,
+        },
+        network: NetworkPolicy { trusted: vec![origin], ..NetworkPolicy::default() },
+        categories: BTreeMap::new(),
+        credentials: None,
+    }
+}

@@ -1,0 +1,112 @@
+//! Which of the operator's categories a repository belongs to, by the names of its packages.
+
+use crate::model::{scan_result::Package, task::Category};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Each category, and whether one of its names or patterns is among the packages.
+pub(crate) fn categories(
+    wanted: &BTreeMap<String, Category>,
+    packages: &[Package],
+) -> BTreeMap<String, bool> {
+    let names: BTreeSet<String> = packages.iter().map(|it| plain(&it.name)).collect();
+    wanted
+        .iter()
+        .map(|(category, wanted)| {
+            let by_name = wanted.dependencies.iter().any(|it| names.contains(&plain(it)));
+            let by_pattern = || {
+                wanted.patterns.iter().map(|it| plain(it)).any(|pattern| {
+                    names.iter().any(|name| matches(pattern.as_bytes(), name.as_bytes()))
+                })
+            };
+            (category.clone(), by_name || by_pattern())
+        })
+        .collect()
+}
+
+/// A name as it is compared: without regard to case, and `-`, `_`, `.` being one.
+fn plain(name: &str) -> String {
+    name.chars()
+        .flat_map(char::to_lowercase)
+        .map(|c| if "_.".contains(c) { '-' } else { c })
+        .collect()
+}
+
+/// Whether the whole name fits the pattern, in which `*` stands for any run of characters.
+///
+/// Greedy, and going back to the last `*` alone: at worst the product of the two lengths.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut retry = None;
+    while n < name.len() {
+        if pattern.get(p) == Some(&b'*') {
+            retry = Some((p + 1, n));
+            p += 1;
+        } else if pattern.get(p) == Some(&name[n]) {
+            p += 1;
+            n += 1;
+        } else if let Some((after_star, from)) = retry {
+            retry = Some((after_star, from + 1));
+            p = after_star;
+            n = from + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|it| *it == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::scan_result::Source;
+
+    #[test]
+    fn names_and_patterns_are_compared_loosely() {
+        for (pattern, name, fits) in [
+            ("flask", "flask", true),
+            ("flask", "flask2", false),
+            ("flask*", "flask-login", true),
+            ("*", "", true),
+            ("*-sdk", "aws-java-sdk", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-b-b", false),
+            ("", "a", false),
+            ("*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), fits, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn each_category_is_answered() {
+        let package = |name: &str| Package {
+            name: name.to_owned(),
+            version: None,
+            specifier: None,
+            ecosystem: "pypi".to_owned(),
+            purl: String::new(),
+            file: String::new(),
+            line: None,
+            direct: None,
+            scope: None,
+            source: Source::Manifest,
+        };
+        let category = |names: &[&str], patterns: &[&str]| Category {
+            dependencies: names.iter().map(|it| (*it).to_owned()).collect(),
+            patterns: patterns.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        let wanted = BTreeMap::from([
+            ("data".to_owned(), category(&["Apache_Beam"], &[])),
+            ("web".to_owned(), category(&["flask"], &[])),
+            ("cloud".to_owned(), category(&[], &["Google.Cloud*"])),
+            ("none".to_owned(), category(&[], &[])),
+        ]);
+        let packages = [package("apache.beam"), package("google-cloud_storage")];
+        let found = categories(&wanted, &packages);
+        assert_eq!(
+            found.into_iter().collect::<Vec<_>>(),
+            [("cloud", true), ("data", true), ("none", false), ("web", false)]
+                .map(|(name, is)| (name.to_owned(), is))
+        );
+    }
+}

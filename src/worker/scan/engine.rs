@@ -1,0 +1,244 @@
+//! The loop over the files of a tree.
+//!
+//! What flows in: a tree, a lookup of parsers, the limits. What flows out: what was found, and
+//! figures on the way. All of it runs on one thread with a stack of known size, so that a file
+//! which nests deeply meets the same end on every machine.
+
+use super::{
+    Caps, Content, Entry, Kind, LimitError, Tree,
+    guard::{guarded, words},
+};
+use crate::{
+    ecosystem::{self, Findings, Parser, Pom, SourceFile},
+    model::{
+        scan_result::{FileCounts, Package, Warning},
+        state::Work,
+        task::Limits,
+    },
+    worker::{
+        error::ScanError, infrastructure::Infrastructure, reporter::Reporter, status::Stage,
+        stop::Stop, text,
+    },
+};
+use std::{collections::BTreeMap, thread};
+
+/// The scanning thread's stack, in bytes.
+const STACK: usize = 32 << 20;
+/// The most warnings that are kept; that more were left out is said.
+const MOST_WARNINGS: usize = 10_000;
+/// How often the figures move while a tree is listed.
+const ENTRIES_PER_FIGURE: u64 = 1000;
+
+/// Finds the parser that wants a file, by its path.
+pub(crate) type ParserFor = fn(&str) -> Option<&'static dyn Parser>;
+
+/// What a scan needs beside its tree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scan<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) reporter: &'a Reporter,
+    pub(crate) stop: &'a Stop,
+    pub(crate) parser_for: ParserFor,
+}
+
+/// What a scan found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) files: FileCounts,
+    pub(crate) packages: Vec<Package>,
+    pub(crate) infrastructure_usage: BTreeMap<String, bool>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// A file that a parser wants.
+struct Wanted<H> {
+    path: Vec<u8>,
+    shown: String,
+    handle: H,
+    size: Option<u64>,
+    parser: &'static dyn Parser,
+}
+
+/// Scans a tree.
+pub(crate) fn scan<T: Tree + Send>(tree: &mut T, with: Scan<'_>) -> Result<Found, ScanError> {
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("scan".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || Engine::new(with).run(tree))
+            .map_err(ScanError::Thread)?
+            .join()
+            .unwrap_or_else(|panic| Err(ScanError::Panic(words(panic.as_ref()).to_owned())))
+    })
+}
+
+struct Engine<'a> {
+    with: Scan<'a>,
+    found: Found,
+    /// What becomes packages when it is joined, and how much that is.
+    poms: Vec<Pom>,
+    size_of_poms: usize,
+    /// Warnings beyond the most that are kept.
+    left_out: u64,
+}
+
+impl<'a> Engine<'a> {
+    fn new(with: Scan<'a>) -> Self {
+        Self { with, found: Found::default(), poms: Vec::new(), size_of_poms: 0, left_out: 0 }
+    }
+
+    fn run<T: Tree>(mut self, tree: &mut T) -> Result<Found, ScanError> {
+        let reporter = self.with.reporter;
+        reporter.enter(Work::Scanning, Stage::List, "Listing files");
+        let wanted = self.list(tree)?;
+        let total = wanted.len() as u64;
+        reporter.update(|it| it.total_files = Some(total));
+        reporter.enter(Work::Scanning, Stage::Parse, &format!("Parsing {total} files"));
+        for (done, file) in (0..).zip(&wanted) {
+            if let Some(signal) = self.with.stop.asked() {
+                return Err(ScanError::Stopped(signal));
+            }
+            let packages = self.found.packages.len() as u64;
+            reporter.update(|figures| {
+                figures.current_file = done;
+                figures.current_filename = Some(file.shown.clone());
+                figures.message = format!("Parsing {}", file.shown);
+                figures.dependencies_found = Some(packages);
+            });
+            self.scan_file(tree, file)?;
+            // What several files declare is joined later; until then this bounds the memory.
+            self.check_packages(2)?;
+        }
+        reporter.update(|it| it.current_file = total);
+        reporter.enter(Work::Analyzing, Stage::Conclude, "Joining what was found");
+        let poms = std::mem::take(&mut self.poms);
+        self.size_of_poms = 0;
+        for warning in ecosystem::join(&mut self.found.packages, poms) {
+            self.keep(warning);
+        }
+        self.check_packages(1)?;
+        let count = self.found.packages.len() as u64;
+        reporter.update(|it| it.dependencies_found = Some(count));
+        Ok(self.conclude())
+    }
+
+    /// The wanted files, in order of their paths.
+    fn list<T: Tree>(&mut self, tree: &mut T) -> Result<Vec<Wanted<T::Handle>>, ScanError> {
+        let mut infrastructure = Infrastructure::default();
+        let mut wanted = Vec::new();
+        let mut caps = Caps::new(self.with.limits);
+        tree.list(&mut caps, &mut |Entry { path, kind }| {
+            self.found.files.seen += 1;
+            let seen = self.found.files.seen;
+            if seen.is_multiple_of(ENTRIES_PER_FIGURE) {
+                self.with.reporter.update(|it| it.message = format!("Listing files: {seen}"));
+            }
+            let shown = text::shown_path(&path);
+            infrastructure.see(&shown);
+            let parser = (self.with.parser_for)(&shown);
+            match (kind, parser) {
+                (Kind::File { handle, size }, Some(parser)) => {
+                    wanted.push(Wanted { path, shown, handle, size, parser });
+                }
+                (Kind::Link, Some(_)) => {
+                    self.skip(&shown, "a symbolic link, which is not followed");
+                }
+                (Kind::Submodule, _) => self.skip(&shown, "a submodule, which is not fetched"),
+                (Kind::Other(why), _) => self.skip(&shown, &why),
+                (Kind::File { .. } | Kind::Link, None) => {}
+            }
+        })?;
+        wanted.sort_by(|a, b| a.path.cmp(&b.path));
+        self.found.infrastructure_usage = infrastructure.into_usage();
+        Ok(wanted)
+    }
+
+    fn scan_file<T: Tree>(
+        &mut self,
+        tree: &mut T,
+        file: &Wanted<T::Handle>,
+    ) -> Result<(), ScanError> {
+        let most = self.with.limits.max_file_bytes;
+        let content = match file.size {
+            Some(size) if size > most => Content::TooLarge(Some(size)),
+            _ => tree.read(&file.handle, most)?,
+        };
+        match content {
+            Content::Bytes(bytes) => self.parse(file.parser, &file.shown, &bytes),
+            Content::TooLarge(size) => {
+                let size = size.map(|it| format!("{it} bytes are ")).unwrap_or_default();
+                self.skip(&file.shown, &format!("too large: {size}more than {most}"));
+            }
+            Content::Unreadable(why) => {
+                self.found.files.failed += 1;
+                self.warn(&file.shown, format!("not read: {why}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
+        match guarded(|| parser.parse(SourceFile { path, bytes })) {
+            Ok(Findings { packages, warnings, unreadable, pom }) => {
+                if unreadable {
+                    self.found.files.failed += 1;
+                } else {
+                    self.found.files.parsed += 1;
+                }
+                self.found.packages.extend(packages);
+                self.size_of_poms += pom.as_ref().map_or(0, |it| it.size());
+                self.poms.extend(pom.map(|it| *it));
+                for warning in warnings {
+                    self.keep(warning);
+                }
+            }
+            Err(panicked) => {
+                self.found.files.failed += 1;
+                let message =
+                    format!("the parser {} panicked: {}", parser.name(), panicked.message);
+                self.with.reporter.note(
+                    &format!("{path}: {message}"),
+                    "panic",
+                    panicked.backtrace.as_deref(),
+                );
+                self.warn(path, message);
+            }
+        }
+    }
+
+    fn skip(&mut self, path: &str, why: &str) {
+        self.found.files.skipped += 1;
+        self.warn(path, format!("skipped: {why}"));
+    }
+
+    fn warn(&mut self, path: &str, message: String) {
+        self.keep(Warning { file: path.to_owned(), line: None, message });
+    }
+
+    fn keep(&mut self, warning: Warning) {
+        if self.found.warnings.len() < MOST_WARNINGS {
+            self.found.warnings.push(warning);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn check_packages(&self, times: u64) -> Result<(), LimitError> {
+        let most = self.with.limits.max_packages;
+        let count = self.found.packages.len() + self.size_of_poms;
+        if count as u64 > most.saturating_mul(times) {
+            return Err(LimitError::TooManyPackages { most });
+        }
+        Ok(())
+    }
+
+    fn conclude(mut self) -> Found {
+        self.found.warnings.sort();
+        self.found.warnings.dedup();
+        if self.left_out > 0 {
+            let message = format!("{} more warnings are left out", self.left_out);
+            self.found.warnings.push(Warning { file: String::new(), line: None, message });
+        }
+        self.found
+    }
+}

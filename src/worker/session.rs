@@ -1,0 +1,178 @@
+//! One scan from its first status to its last: which source, which tree, what comes of it.
+//!
+//! What must stay true: the result is on the disk before the status says `completed`; every
+//! way out but an order to stop writes a final status; an order to stop writes none, for the
+//! final word is then its sender's.
+
+use super::{
+    error::ScanError,
+    git::{self, Fetched, Git, GitTree, Reference},
+    local::{self, Folder, Local, LocalError},
+    reporter::Reporter,
+    result,
+    scan::{Found, ParserFor, Scan, scan},
+    stop::Stop,
+};
+use crate::{
+    model::{redact::Redactor, scan_result::Warning, task::ScanTask},
+    store::StoreError,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use std::{
+    backtrace::Backtrace,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// How a scan ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Its status file says `completed`.
+    Completed,
+    /// Its status file says `failed`, and why.
+    Failed,
+    /// It was told to end, by this signal; its status is left as it was.
+    Stopped(i32),
+    /// Its last status could not be written.
+    Unwritten(StoreError),
+}
+
+/// Scans what the task names.
+pub(super) fn perform(task: &ScanTask, parser_for: ParserFor, stop: &Stop) -> Ending {
+    let session = Session::start(task, parser_for, stop);
+    let written = match session.scan() {
+        Ok(packages) => {
+            let message = format!("Completed: {packages} packages");
+            session.reporter.log().info(&message);
+            session.reporter.complete(&message).map(|()| Ending::Completed)
+        }
+        Err(error) => {
+            if let Some(signal) = error.stopped() {
+                session.reporter.log().warn(&format!("told to end by signal {signal}"));
+                return Ending::Stopped(signal);
+            }
+            let traceback = error.is_internal().then(|| Backtrace::force_capture().to_string());
+            session
+                .reporter
+                .fail(&error.failure(), error.name(), traceback.as_deref())
+                .map(|()| Ending::Failed)
+        }
+    };
+    written.unwrap_or_else(|error| {
+        session.reporter.log().error(&crate::store::chain(&error));
+        Ending::Unwritten(error)
+    })
+}
+
+struct Session<'a> {
+    task: &'a ScanTask,
+    parser_for: ParserFor,
+    stop: &'a Stop,
+    redactor: Redactor,
+    reporter: Reporter,
+    begin: Instant,
+}
+
+impl<'a> Session<'a> {
+    fn start(task: &'a ScanTask, parser_for: ParserFor, stop: &'a Stop) -> Self {
+        let redactor = redactor_of(task);
+        let reporter = Reporter::start(task, redactor.clone());
+        reporter.log().info(&format!("scanning {} ({})", task.repo_name, task.git_url));
+        Self { task, parser_for, stop, redactor, reporter, begin: Instant::now() }
+    }
+
+    /// Scans, writes the result, and says how many packages there are.
+    fn scan(&self) -> Result<usize, ScanError> {
+        let path = Path::new(&self.task.git_url);
+        let (found, commit) = if self.task.network.local_paths && path.is_absolute() {
+            self.scan_local(path)?
+        } else {
+            self.scan_remote()?
+        };
+        let count = found.packages.len();
+        let files = found.files;
+        self.reporter.log().info(&format!(
+            "{} files seen, {} parsed, {} failed, {} skipped; {count} packages",
+            files.seen, files.parsed, files.failed, files.skipped
+        ));
+        result::write(self.task, &self.redactor, found, commit, self.begin.elapsed())?;
+        Ok(count)
+    }
+
+    fn scan_remote(&self) -> Result<(Found, Option<String>), ScanError> {
+        let git = self.git()?;
+        match git::fetch(&git, self.task, &self.reporter)? {
+            Fetched::Empty => Ok((self.nothing(), None)),
+            Fetched::Commit { repository, commit } => {
+                let seconds = seconds(self.begin.elapsed());
+                self.reporter.log().info(&format!("fetched commit {commit} in {seconds}"));
+                self.scan_commit(GitTree::new(&git, repository, commit))
+            }
+        }
+    }
+
+    fn scan_local(&self, path: &Path) -> Result<(Found, Option<String>), ScanError> {
+        match local::open(path)? {
+            Local::Bare(repository) => {
+                let reference = Reference::parse(self.task.reference.as_deref())?;
+                let git = self.git()?;
+                match GitTree::of_local(&git, &repository, &reference)? {
+                    Some(tree) => self.scan_commit(tree),
+                    None => Ok((self.nothing(), None)),
+                }
+            }
+            Local::Folder(path) if self.task.reference.is_some() => {
+                Err(LocalError::ReferenceOfFolder { path }.into())
+            }
+            Local::Folder(path) => {
+                Ok((scan(&mut Folder::new(path, self.stop), self.with())?, None))
+            }
+        }
+    }
+
+    fn scan_commit(&self, mut tree: GitTree<'_>) -> Result<(Found, Option<String>), ScanError> {
+        let commit = tree.commit().to_owned();
+        self.reporter.update(|it| it.commit = Some(commit.clone()));
+        Ok((scan(&mut tree, self.with())?, Some(commit)))
+    }
+
+    fn git(&self) -> Result<Git, ScanError> {
+        let git = Git::new(&self.task.work_dir, self.stop)?;
+        git::warn_if_old(&git, self.reporter.log())?;
+        Ok(git)
+    }
+
+    fn with(&self) -> Scan<'_> {
+        Scan {
+            limits: &self.task.limits,
+            reporter: &self.reporter,
+            stop: self.stop,
+            parser_for: self.parser_for,
+        }
+    }
+
+    /// A repository without a commit is no failure: there is nothing in it to find.
+    fn nothing(&self) -> Found {
+        let message = "the repository is empty: it has no commit".to_owned();
+        self.reporter.log().warn(&message);
+        self.reporter.update(|figures| {
+            figures.total_files = Some(0);
+            figures.dependencies_found = Some(0);
+        });
+        let warning = Warning { file: String::new(), line: None, message };
+        Found { warnings: vec![warning], ..Found::default() }
+    }
+}
+
+/// Knows the password and the header that is made of it.
+fn redactor_of(task: &ScanTask) -> Redactor {
+    let Some(credentials) = &task.credentials else {
+        return Redactor::default();
+    };
+    let header = STANDARD.encode(format!("{}:{}", credentials.username, credentials.password));
+    Redactor::new([credentials.password.as_str(), &header])
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
