@@ -16,5 +16,6 @@ pub mod model;
 pub mod sbom;
 pub mod shim;
 pub mod store;
+pub mod supervisor;
 pub mod sys;
 pub mod worker;

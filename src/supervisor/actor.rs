@@ -1,0 +1,312 @@
+//! The loop: takes one event at a time, asks the scheduler, performs what it says.
+//!
+//! What flows in: commands from the handle, and the ends of shims. What flows out: shims, files,
+//! answers. Disk and processes are touched on blocking threads, one effect after the other, so
+//! that the files of a job change in the order of its events.
+
+use super::{
+    RecoveredJob, RepoKey, Setup,
+    handle::{Cancelled, Command, Supervisor},
+    job::{Job, NewJob},
+    recovery::Found,
+    repositories::Discards,
+    scheduler::{Effect, Event, Scheduler},
+    spawn::Shim,
+};
+use crate::{
+    model::JobId,
+    store::{StoreError, atomic::Durability, chain, trash},
+};
+use chrono::Utc;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinSet, spawn_blocking},
+    time::{Instant, MissedTickBehavior, sleep_until},
+};
+
+/// How often a job's `master.json` is rewritten at most, while only its lists change.
+const MASTER_INTERVAL: Duration = Duration::from_secs(1);
+/// How often is looked whether the jobs still have their folders.
+const FOLDER_INTERVAL: Duration = Duration::from_secs(5);
+/// The loop's own things.
+pub(super) struct Actor {
+    pub(super) setup: Setup,
+    pub(super) scheduler: Scheduler,
+    pub(super) jobs: HashMap<JobId, Job>,
+    pub(super) shims: HashMap<RepoKey, Shim>,
+    pub(super) ends: JoinSet<(RepoKey, Option<i32>)>,
+    /// Ends of unstarted repositories that are being written.
+    pub(super) discards: JoinSet<Discards>,
+    /// Who waits for a job's shims to be gone before its files are removed.
+    removals: HashMap<JobId, Vec<oneshot::Sender<Result<(), StoreError>>>>,
+    stop: Option<(Instant, oneshot::Sender<()>)>,
+    flush_at: Option<Instant>,
+    /// Jobs whose folders were not there when they were last looked for.
+    missing: HashSet<JobId>,
+    handle: Supervisor,
+}
+
+impl Actor {
+    /// With nothing to do yet.
+    pub(super) fn new(setup: Setup, handle: Supervisor) -> Self {
+        Self {
+            scheduler: Scheduler::new(setup.config.scanner.max_concurrent_processes),
+            setup,
+            jobs: HashMap::new(),
+            shims: HashMap::new(),
+            ends: JoinSet::new(),
+            discards: JoinSet::new(),
+            removals: HashMap::new(),
+            stop: None,
+            flush_at: None,
+            missing: HashSet::new(),
+            handle,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Command>,
+        recovered: Vec<RecoveredJob>,
+    ) {
+        for job in recovered {
+            self.resume(job).await;
+        }
+        let mut folders = tokio::time::interval(FOLDER_INTERVAL);
+        folders.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let stop_at = self.stop.as_ref().map(|(at, _)| *at);
+            tokio::select! {
+                Some(ended) = self.ends.join_next(), if !self.ends.is_empty() => match ended {
+                    Ok((key, code)) => self.shim_ended(key, code).await,
+                    Err(error) => tracing::error!(%error, "a task that awaits a shim failed"),
+                },
+                Some(Ok(discards)) = self.discards.join_next(), if !self.discards.is_empty() => {
+                    self.discarded(discards).await;
+                }
+                command = inbox.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+                _ = folders.tick() => self.look_for_folders().await,
+                () = sleep_until(self.flush_at.unwrap_or_else(Instant::now)),
+                    if self.flush_at.is_some() => self.flush().await,
+                () = sleep_until(stop_at.unwrap_or_else(Instant::now)), if stop_at.is_some() => {
+                    tracing::warn!(left = self.shims.len(), "scanners did not end in time; they end by themselves");
+                    self.shims.clear();
+                }
+            }
+            let (running, queued) = (self.scheduler.running(), self.scheduler.queued());
+            self.handle.note_load(running, queued);
+            if self.shims.is_empty()
+                && let Some((_, answer)) = self.stop.take()
+            {
+                self.flush().await;
+                let _ = answer.send(());
+                return;
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Submit(job) => {
+                let id = job.id.clone();
+                let job = Job::new(*job);
+                let queued = job.repositories.keys().copied().collect();
+                self.jobs.insert(id.clone(), job);
+                let running = Vec::new();
+                self.on(Event::Submitted { job: id, queued, running, cancelled: false }).await;
+            }
+            Command::Cancel { id, answer } => {
+                let cancelled = self.cancel(&id).await;
+                let _ = answer.send(cancelled);
+            }
+            Command::Remove { id, answer } => {
+                self.note_cancelled(&id).await;
+                self.removals.entry(id.clone()).or_default().push(answer);
+                // What is about to be removed needs no ends.
+                self.on(Event::Vanished(id.clone())).await;
+                self.remove_if_over(&id).await;
+            }
+            Command::Stop { patience, answer } => {
+                self.stop = Some((Instant::now() + patience, answer));
+                self.on(Event::StopAsked).await;
+            }
+        }
+    }
+
+    /// Goes on with a job that was found at start.
+    async fn resume(&mut self, found: RecoveredJob) {
+        let RecoveredJob { id, master, plan, repositories } = found;
+        let place = self.handle.reserve();
+        let mut job = Job::new(NewJob { id: id.clone(), master, plan, place });
+        let (mut queued, mut running) = (Vec::new(), Vec::new());
+        let mut adopted = Vec::new();
+        for (index, found) in repositories {
+            match found {
+                Found::Over(status) => job.note_over(index, &status),
+                Found::Running { holder, attempt } => {
+                    running.push(index);
+                    adopted.push((index, holder, attempt));
+                }
+                Found::Queued { next_attempt, interruptions } => {
+                    queued.push(index);
+                    if let Some(repository) = job.repositories.get_mut(&index) {
+                        repository.next_attempt = next_attempt;
+                        repository.interruptions = interruptions;
+                    }
+                }
+            }
+        }
+        let counts = (adopted.len(), queued.len());
+        tracing::info!(%id, adopted = counts.0, queued = counts.1, "found an unfinished job");
+        let cancelled = job.is_cancelled();
+        self.jobs.insert(id.clone(), job);
+        for (index, holder, attempt) in adopted {
+            let key = RepoKey { job: id.clone(), index };
+            let (shim, awaited) = Shim::adopt(holder, attempt);
+            self.watch(key, shim, awaited);
+        }
+        // Of one that was cancelled the wish was written down, its consequences perhaps not.
+        self.on(Event::Submitted { job: id, queued, running, cancelled }).await;
+    }
+
+    async fn cancel(&mut self, id: &JobId) -> Cancelled {
+        if !self.jobs.contains_key(id) {
+            return Cancelled::NotRunning;
+        }
+        self.note_cancelled(id).await;
+        self.on(Event::CancelAsked(id.clone())).await;
+        Cancelled::Done
+    }
+
+    /// Calls a job cancelled, unless it has an end already that is yet to be written.
+    async fn note_cancelled(&mut self, id: &JobId) {
+        let Some(job) = self.jobs.get_mut(id).filter(|job| !job.over) else { return };
+        if !job.is_cancelled() {
+            job.cancel(Utc::now());
+            // The wish is durable before anything follows from it.
+            self.write_master(id).await;
+            tracing::info!(%id, "job cancelled");
+        }
+    }
+
+    /// Lets the scheduler take in an event, and performs what it says.
+    pub(super) async fn on(&mut self, event: Event) {
+        let mut effects: Vec<Effect> = self.scheduler.on(event);
+        while !effects.is_empty() {
+            let mut next = Vec::new();
+            for effect in effects {
+                next.extend(self.perform(effect).await);
+            }
+            effects = next;
+        }
+        if self.flush_at.is_none() && self.jobs.values().any(|job| job.dirty) {
+            self.flush_at = Some(Instant::now() + MASTER_INTERVAL);
+        }
+    }
+
+    async fn perform(&mut self, effect: Effect) -> Vec<Effect> {
+        match effect {
+            Effect::Spawn(key) => self.spawn(key).await,
+            Effect::End(key, reason) => {
+                self.end(&key, reason).await;
+                Vec::new()
+            }
+            Effect::Discard(id, indices) => {
+                self.discard(id, indices);
+                Vec::new()
+            }
+            Effect::Finish(id) => {
+                self.finish(&id).await;
+                Vec::new()
+            }
+        }
+    }
+
+    async fn finish(&mut self, id: &JobId) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.finish(Utc::now());
+            job.over = true;
+            let status = job.master.status.clone();
+            tracing::info!(%id, status, "job over");
+        }
+        self.write_master(id).await;
+        self.remove_if_over(id).await;
+    }
+
+    /// Lets go of jobs whose folders somebody removed. Seen twice, and only while the jobs folder
+    /// itself is there: one that is unmounted or moved may come back, with all that is in it.
+    async fn look_for_folders(&mut self) {
+        let jobs = self.setup.jobs.clone();
+        let ids: Vec<JobId> = self.jobs.keys().cloned().collect();
+        let looked = spawn_blocking(move || {
+            let root = jobs.root().is_dir();
+            ids.into_iter().filter(|id| root && !jobs.job(id).path().is_dir()).collect()
+        });
+        let missing: HashSet<JobId> = looked.await.unwrap_or_default();
+        let gone: Vec<JobId> = missing.intersection(&self.missing).cloned().collect();
+        self.missing = missing;
+        for id in gone {
+            tracing::error!(%id, "the job's folder is gone; its scans are ended and it is forgotten");
+            self.on(Event::Vanished(id.clone())).await;
+            // Its shims may still be ending; there is nothing left that they could write.
+            self.jobs.remove(&id);
+        }
+    }
+
+    /// Answers those who wait to see a job's files removed, once none of its shims is left.
+    async fn remove_if_over(&mut self, id: &JobId) {
+        if self.jobs.contains_key(id) {
+            return;
+        }
+        for answer in self.removals.remove(id).unwrap_or_default() {
+            let (jobs, id) = (self.setup.jobs.clone(), id.clone());
+            let removed = spawn_blocking(move || trash::remove_job(&jobs, &id)).await;
+            // Only a panic leaves no outcome: then the answer is dropped.
+            if let Ok(removed) = removed {
+                let _ = answer.send(removed);
+            }
+        }
+    }
+
+    /// Writes the master files that lag behind.
+    async fn flush(&mut self) {
+        self.flush_at = None;
+        let dirty: Vec<JobId> =
+            self.jobs.iter().filter(|(_, job)| job.dirty).map(|(id, _)| id.clone()).collect();
+        for id in dirty {
+            self.write_master(&id).await;
+            self.remove_if_over(&id).await;
+        }
+    }
+
+    /// Writes a job's master file; an ended job is let go once that has worked.
+    pub(super) async fn write_master(&mut self, id: &JobId) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.update_lists(Utc::now());
+        // What a client may rely on is flushed: creation, cancel, end. Lists need not be.
+        let durable = job.master.final_state().is_some();
+        let durability = if durable { Durability::Flushed } else { Durability::Eventual };
+        let (master, folder, over) = (job.master.clone(), self.setup.jobs.job(id), job.over);
+        let written = spawn_blocking(move || folder.write_master(&master, durability)).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(%id, error = chain(&error), "cannot write master.json; it is tried again");
+            job.dirty = true;
+            self.flush_at.get_or_insert_with(|| Instant::now() + MASTER_INTERVAL);
+            // A folder that is being removed needs no end.
+            if !self.removals.contains_key(id) {
+                return;
+            }
+        }
+        if over {
+            self.jobs.remove(id);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A job in the supervisor's hands: its plan, where each repository stands, and the
+//! `master.json` that follows from both.
+
+use crate::model::{
+    JobId, JobState, RepoState,
+    master::{FailedRepository, Master, ScanType, end_state},
+    plan::Plan,
+    repository::RepositoryStatus,
+    time::Timestamp,
+};
+use std::collections::BTreeMap;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A job whose folder has just been made.
+#[derive(Debug)]
+pub struct NewJob {
+    pub id: JobId,
+    pub master: Master,
+    pub plan: Plan,
+    /// Its place among the jobs that wait for their first scan.
+    pub place: Option<OwnedSemaphorePermit>,
+}
+
+/// One repository, as far as the next attempt needs it.
+#[derive(Debug)]
+pub(super) struct Repository {
+    pub(super) name: String,
+    pub(super) git_url: String,
+    pub(super) next_attempt: u64,
+    pub(super) interruptions: u64,
+    /// How often in a row a shim ended before it claimed its attempt.
+    pub(super) false_starts: u32,
+    /// How often in a row no shim could be started, or the disk did not answer.
+    pub(super) setbacks: u32,
+    stand: Stand,
+}
+
+#[derive(Debug, PartialEq)]
+enum Stand {
+    Waiting,
+    Running,
+    Over { state: RepoState, error: Option<String> },
+}
+
+/// One job.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) master: Master,
+    pub(super) repositories: BTreeMap<u32, Repository>,
+    /// Every repository is over; the job goes once its end is on the disk.
+    pub(super) over: bool,
+    /// Whether `master.json` lags behind.
+    pub(super) dirty: bool,
+    /// Its place in the queue, given back when its first scan starts.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    pub(super) fn new(job: NewJob) -> Self {
+        let repositories = job
+            .plan
+            .scanned()
+            .map(|(index, planned)| {
+                let repository = Repository {
+                    name: planned.repo_name.clone(),
+                    git_url: planned.git_url.clone(),
+                    next_attempt: 1,
+                    interruptions: 0,
+                    false_starts: 0,
+                    setbacks: 0,
+                    stand: Stand::Waiting,
+                };
+                (index, repository)
+            })
+            .collect();
+        Self { master: job.master, repositories, over: false, dirty: false, place: job.place }
+    }
+
+    pub(super) fn scan_type(&self) -> ScanType {
+        self.master.scan_type.unwrap_or(ScanType::Repository)
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.master.final_state() == Some(JobState::Cancelled)
+    }
+
+    /// The first scan runs, and `master.json` does not say so yet.
+    pub(super) fn has_just_begun(&self) -> bool {
+        self.dirty && self.master.status.as_deref() == Some(JobState::Initializing.as_str())
+    }
+
+    /// A shim of this repository runs.
+    pub(super) fn note_running(&mut self, index: u32) {
+        self.place = None;
+        self.stand(index, Stand::Running);
+    }
+
+    /// The repository waits (again).
+    pub(super) fn note_waiting(&mut self, index: u32) {
+        self.stand(index, Stand::Waiting);
+    }
+
+    /// The repository is over, as its status file says.
+    pub(super) fn note_over(&mut self, index: u32, status: &RepositoryStatus) {
+        self.stand(index, Stand::Over { state: status.state, error: status.error.clone() });
+    }
+
+    /// Somebody wants the job to end: it is called cancelled from now on.
+    pub(super) fn cancel(&mut self, now: Timestamp) {
+        self.master.status = Some(JobState::Cancelled.to_string());
+        self.master.completed_at.get_or_insert(now);
+        self.dirty = true;
+    }
+
+    /// Every repository is over: names the job's end.
+    pub(super) fn finish(&mut self, now: Timestamp) {
+        self.update_lists(now);
+        if self.master.final_state().is_some() {
+            return;
+        }
+        let count = |wanted: fn(RepoState) -> bool| {
+            self.repositories
+                .values()
+                .filter(|it| matches!(it.stand, Stand::Over { state, .. } if wanted(state)))
+                .count() as u64
+        };
+        let completed = count(|state| state == RepoState::Completed);
+        let failed = count(RepoState::is_failure);
+        let last = self.repositories.values().find_map(|it| match &it.stand {
+            Stand::Over { state, error } => Some((*state, error.clone())),
+            _ => None,
+        });
+        let (last, error) = last.unwrap_or((RepoState::Completed, None));
+        let end = end_state(self.scan_type(), completed, failed, last);
+        if self.scan_type() != ScanType::Group && end != JobState::Completed {
+            self.master.error = error;
+        }
+        self.master.status = Some(end.to_string());
+        self.master.completed_at = Some(now);
+    }
+
+    /// Brings master's lists up to date; called before each write, not at each change: a group
+    /// has thousands of names.
+    pub(super) fn update_lists(&mut self, now: Timestamp) {
+        let (mut pending, mut completed, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut running = false;
+        for repository in self.repositories.values() {
+            match &repository.stand {
+                Stand::Waiting => pending.push(repository.name.clone()),
+                Stand::Running => running = true,
+                Stand::Over { state: RepoState::Completed, .. } => {
+                    completed.push(repository.name.clone());
+                }
+                Stand::Over { state, error } => failed.push(FailedRepository {
+                    repo_name: Some(repository.name.clone()),
+                    error: error.clone().unwrap_or_else(|| "Unknown error".to_owned()),
+                    status: state.to_string(),
+                }),
+            }
+        }
+        if self.master.final_state().is_none()
+            && (running || !completed.is_empty() || !failed.is_empty())
+        {
+            self.master.status = Some(JobState::InProgress.to_string());
+        }
+        self.master.pending_repositories = Some(pending);
+        self.master.completed_repositories = Some(completed);
+        self.master.failed_repositories = Some(failed);
+        self.master.last_aggregation = Some(now);
+        self.dirty = false;
+    }
+
+    fn stand(&mut self, index: u32, stand: Stand) {
+        if let Some(repository) = self.repositories.get_mut(&index) {
+            repository.stand = stand;
+            self.dirty = true;
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A plan becomes processes: the queue, the limit, and who is told to end.
+//!
+//! What flows in: accepted jobs, wishes to cancel or remove, the ends of shims, and at start what
+//! a dead server left. What flows out: shims, each with its task on standard input; `master.json`;
+//! and the status files of repositories whose shim is not there to write them.
+//!
+//! What must stay true: at most as many shims as the settings allow run at once; every
+//! repository of an accepted job reaches a final state or is queued; a living shim is never
+//! doubled. The rules are in `scheduler` (pure); `actor` performs them, one event at a time.
+
+mod actor;
+mod handle;
+mod job;
+mod recovery;
+mod repositories;
+mod scheduler;
+mod spawn;
+
+pub use handle::{Cancelled, RemoveError, Supervisor};
+pub use job::NewJob;
+pub use recovery::{RecoveredJob, recover};
+
+use crate::{config::Config, model::JobId, store::layout::JobsDir};
+use std::{fmt, sync::Arc};
+
+/// One repository of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RepoKey {
+    pub job: JobId,
+    pub index: u32,
+}
+
+impl fmt::Display for RepoKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.job, self.index)
+    }
+}
+
+/// What the supervisor works with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub config: Arc<Config>,
+    pub jobs: JobsDir,
+    /// The `PATH` that scanners get.
+    pub path: String,
+}

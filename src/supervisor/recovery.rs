@@ -1,0 +1,329 @@
+//! What a dead server or a dead shim left: which shims live, which attempts died without a word,
+//! what is to be queued.
+//!
+//! What flows in: a job's folder, and the kernel's word on who holds its locks. What flows out:
+//! where each repository stands; dead attempts are settled on the way.
+//!
+//! What must stay true: the lock is asked before the status is read, for a shim lets go of the
+//! lock only after its last write; nothing is written for a repository whose shim lives; and
+//! only jobs that carry our plan are touched.
+
+use super::{RepoKey, Setup};
+use crate::{
+    model::{
+        Failure, FailureKind, JobId, JobState, RepoState,
+        attempt::{AttemptRecord, MAX_INTERRUPTIONS},
+        master::Master,
+        plan::Plan,
+        repository::{RepositoryStatus, StatusPatch, raw_object},
+        task::{ScanTask, TRACKING_VARIABLE},
+    },
+    store::{
+        StoreError,
+        atomic::Durability,
+        attempt,
+        layout::{JobDir, JobFile},
+        lock::{self, Holder},
+        read, trash,
+    },
+    sys,
+};
+use chrono::Utc;
+use std::collections::BTreeMap;
+
+/// An unfinished job that was found at start.
+#[derive(Debug)]
+pub struct RecoveredJob {
+    pub id: JobId,
+    pub master: Master,
+    pub plan: Plan,
+    pub(super) repositories: BTreeMap<u32, Found>,
+}
+
+/// Where a repository stands.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Its status file says the end.
+    Over(Box<RepositoryStatus>),
+    /// A shim is at it.
+    Running { holder: Holder, attempt: u64 },
+    /// It is to be scanned: for the first time, or again.
+    Queued { next_attempt: u64, interruptions: u64 },
+}
+
+/// Finds all unfinished jobs of ours below the jobs folder, and settles the dead.
+///
+/// # Errors
+/// Only when the jobs folder itself cannot be listed; what is wrong with one job is logged and
+/// leaves that job as it is.
+pub fn recover(setup: &Setup) -> Result<Vec<RecoveredJob>, StoreError> {
+    let mut found = Vec::new();
+    for id in setup.jobs.jobs()? {
+        let folder = setup.jobs.job(&id);
+        match unfinished(&folder) {
+            Ok(None) => {}
+            Ok(Some((master, plan))) => match look_at(&folder, &id, &plan) {
+                Ok(repositories) => {
+                    let over = repositories.values().all(|it| matches!(it, Found::Over(_)));
+                    // A final job whose repositories are all over needs nothing more.
+                    if !(over && master.final_state().is_some()) {
+                        found.push(RecoveredJob { id, master, plan, repositories });
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%id, error = crate::store::chain(&error), "cannot recover a job");
+                }
+            },
+            Err(error) => tracing::error!(%id, error, "cannot recover a job"),
+        }
+    }
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(found)
+}
+
+/// Reads a job of ours that may need work; a cancelled one may have been cut short.
+fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
+    let Ok((bytes, _)) = read::whole(&folder.plan(), read::MASTER_CAP) else {
+        return Ok(None);
+    };
+    let plan: Plan =
+        serde_json::from_slice(&bytes).map_err(|error| format!("repositories.json: {error}"))?;
+    let (bytes, _) = read::whole(&folder.file(JobFile::Master), read::MASTER_CAP)
+        .map_err(|error| format!("master.json: {error}"))?;
+    let (master, _) = Master::parse(&bytes).map_err(|error| format!("master.json: {error}"))?;
+    let settled = |state| state != JobState::Cancelled;
+    if master.final_state().is_some_and(settled) { Ok(None) } else { Ok(Some((master, plan))) }
+}
+
+fn look_at(folder: &JobDir, id: &JobId, plan: &Plan) -> Result<BTreeMap<u32, Found>, StoreError> {
+    plan.scanned()
+        .map(|(index, planned)| {
+            let key = RepoKey { job: id.clone(), index };
+            Ok((index, find(folder, &key, &planned.repo_name, &planned.git_url, Tree::Unknown)?))
+        })
+        .collect()
+}
+
+/// What is known of the processes of an attempt whose shim is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tree {
+    /// The shim ended in order: it has seen to them.
+    Ended,
+    /// Some may be left.
+    Unknown,
+}
+
+/// Says where a repository stands, and settles an attempt whose shim is dead.
+pub(super) fn find(
+    folder: &JobDir,
+    key: &RepoKey,
+    name: &str,
+    git_url: &str,
+    tree: Tree,
+) -> Result<Found, StoreError> {
+    let index = key.index;
+    let holder = lock::holder(&folder.lock(index))?;
+    let record = attempt::read(folder, index);
+    if let Some(holder) = holder {
+        let attempt = record.map_or(1, |it| it.attempt);
+        return Ok(Found::Running { holder, attempt });
+    }
+    let Some(record) = record else {
+        // No shim ever claimed it. A scanner cannot have written, but a cancel can.
+        return Ok(match read_status(folder, index) {
+            Some((status, _)) if status.state.is_final() => Found::Over(Box::new(status)),
+            _ => Found::Queued { next_attempt: 1, interruptions: 0 },
+        });
+    };
+    if tree == Tree::Unknown {
+        end_processes(folder, key, &record);
+    }
+    let status = read_status(folder, index);
+    if let Some((status, _)) = &status
+        && status.state.is_final()
+        // The end of an earlier attempt is not the end of this one.
+        && status.attempt.is_none_or(|attempt| attempt >= record.attempt)
+    {
+        return Ok(Found::Over(Box::new(status.clone())));
+    }
+    // `interrupted`, written for this attempt: it was stopped in order, or settled before.
+    let in_order = status.as_ref().is_some_and(|(status, _)| {
+        status.attempt == Some(record.attempt)
+            && status.state == RepoState::Pending
+            && status.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Interrupted)
+    });
+    if in_order {
+        let interruptions = record.interruptions;
+        return Ok(Found::Queued { next_attempt: record.attempt + 1, interruptions });
+    }
+    let bytes = status.map(|(_, bytes)| bytes);
+    settle_dead(folder, key, name, git_url, &record, bytes.as_deref())
+}
+
+/// Writes the end of an attempt whose shim died without a word.
+fn settle_dead(
+    folder: &JobDir,
+    key: &RepoKey,
+    name: &str,
+    git_url: &str,
+    record: &AttemptRecord,
+    before: Option<&[u8]>,
+) -> Result<Found, StoreError> {
+    let interruptions = record.interruptions + 1;
+    attempt::write(folder, key.index, &AttemptRecord { interruptions, ..record.clone() })?;
+    let given_up = interruptions >= MAX_INTERRUPTIONS;
+    let detail = if given_up {
+        format!(
+            "The processes of this scan were killed {interruptions} times; it is not tried again"
+        )
+    } else {
+        "The processes of this scan were killed; it is queued again".to_owned()
+    };
+    let failure = Failure::new(FailureKind::Interrupted, detail);
+    let word = if given_up { "failed" } else { "interrupted" };
+    tracing::warn!(repository = %key, attempt = record.attempt, given_up, "a shim died without a word");
+    let bytes = write_status(folder, key, name, git_url, record.attempt, word, &failure, before)?;
+    if given_up && let Ok((status, _)) = RepositoryStatus::parse(key.index, &bytes) {
+        return Ok(Found::Over(Box::new(status)));
+    }
+    Ok(Found::Queued { next_attempt: record.attempt + 1, interruptions })
+}
+
+/// Writes the end of a repository that is not (or no more) to be started.
+pub(super) fn write_cancelled(
+    folder: &JobDir,
+    key: &RepoKey,
+    name: &str,
+    git_url: &str,
+    attempt: u64,
+) -> Result<RepositoryStatus, StoreError> {
+    let failure = Failure::new(FailureKind::Cancelled, "Cancelled on request");
+    write_end(folder, key, name, git_url, attempt, RepoState::Cancelled, &failure)
+}
+
+/// Writes a final state for a repository that has no shim.
+pub(super) fn write_end(
+    folder: &JobDir,
+    key: &RepoKey,
+    name: &str,
+    git_url: &str,
+    attempt: u64,
+    state: RepoState,
+    failure: &Failure,
+) -> Result<RepositoryStatus, StoreError> {
+    let before = read_status(folder, key.index).map(|(_, bytes)| bytes);
+    let bytes = write_status(
+        folder,
+        key,
+        name,
+        git_url,
+        attempt,
+        state.as_str(),
+        failure,
+        before.as_deref(),
+    )?;
+    RepositoryStatus::parse(key.index, &bytes).map(|(status, _)| status).map_err(|error| {
+        StoreError::at("read back", folder.status(key.index))(std::io::Error::other(error))
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "two callers, and each argument is a plain fact")]
+fn write_status(
+    folder: &JobDir,
+    key: &RepoKey,
+    name: &str,
+    git_url: &str,
+    attempt: u64,
+    word: &str,
+    failure: &Failure,
+    before: Option<&[u8]>,
+) -> Result<Vec<u8>, StoreError> {
+    let value = StatusPatch {
+        index: key.index,
+        name,
+        git_url,
+        attempt,
+        word,
+        now: Utc::now(),
+        started_at: None,
+        failure: Some(failure),
+    }
+    .apply(before.and_then(raw_object));
+    folder.write_status(key.index, &value, Durability::Flushed)?;
+    Ok(value.to_string().into_bytes())
+}
+
+/// Ends what a dead shim left running, and removes its scratch folder.
+fn end_processes(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
+    let id = ScanTask::tracking_id(&key.job, key.index, record.attempt);
+    sys::cgroup::end_left_behind(&id);
+    let ended = sys::end_marked(TRACKING_VARIABLE, &[id]);
+    if ended > 0 {
+        tracing::warn!(repository = %key, ended, "ended processes that a dead shim left");
+    }
+    let scratch = trash::scratch(folder, &key.job, key.index, record.attempt);
+    if let Err(error) = trash::remove_scratch(&scratch) {
+        tracing::warn!(repository = %key, error = crate::store::chain(&error), "scratch folder stays");
+    }
+}
+
+fn read_status(folder: &JobDir, index: u32) -> Option<(RepositoryStatus, Vec<u8>)> {
+    let (bytes, _) = read::whole(&folder.status(index), read::STATUS_CAP).ok()?;
+    let (status, _) = RepositoryStatus::parse(index, &bytes).ok()?;
+    Some((status, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::layout::JobsDir;
+
+    const URL: &str = "https://h.example/r.git";
+
+    /// A job with one repository, whose attempt is claimed and whose status says `word`.
+    fn job(attempt: u64, word: &str, of_attempt: u64) -> (tempfile::TempDir, JobDir, RepoKey) {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = JobsDir::new(root.path()).unwrap();
+        jobs.create(0o750).unwrap();
+        let key = RepoKey { job: "job".parse().unwrap(), index: 0 };
+        let plan = Plan::of([("r".to_owned(), URL.to_owned())]);
+        let kind = crate::model::master::ScanType::Repository;
+        let master = Master::new(&key.job, URL, kind, vec!["r".to_owned()], Utc::now());
+        let folder = jobs.create_job(&key.job, 0o750, &master, &plan).unwrap();
+        let record = AttemptRecord { schema: 1, attempt, interruptions: 0, started_at: Utc::now() };
+        attempt::write(&folder, 0, &record).unwrap();
+        let failure = Failure::new(FailureKind::Exit, "of the test");
+        write_status(&folder, &key, "r", URL, of_attempt, word, &failure, None).unwrap();
+        (root, folder, key)
+    }
+
+    fn found(folder: &JobDir, key: &RepoKey) -> String {
+        match find(folder, key, "r", URL, Tree::Unknown).unwrap() {
+            Found::Over(status) => format!("over: {}", status.state),
+            Found::Running { .. } => "running".to_owned(),
+            Found::Queued { next_attempt, interruptions } => {
+                format!("attempt {next_attempt} after {interruptions} interruptions")
+            }
+        }
+    }
+
+    #[test]
+    fn a_death_is_counted_once_however_often_it_is_found() {
+        let (_root, folder, key) = job(1, "scanning", 1);
+        // Each time as by another server: nothing but the disk remembers.
+        for _ in 0..3 {
+            assert_eq!(found(&folder, &key), "attempt 2 after 1 interruptions");
+        }
+        let (status, _) = read_status(&folder, 0).unwrap();
+        assert_eq!(status.state, RepoState::Pending, "nobody works on it");
+        assert_eq!(status.failure.unwrap().kind, FailureKind::Interrupted);
+    }
+
+    #[test]
+    fn the_end_of_an_earlier_attempt_is_not_the_end_of_this_one() {
+        let (_root, folder, key) = job(2, "failed", 1);
+        assert_eq!(found(&folder, &key), "attempt 3 after 1 interruptions");
+        let (_root, folder, key) = job(2, "failed", 2);
+        assert_eq!(found(&folder, &key), "over: failed");
+    }
+}

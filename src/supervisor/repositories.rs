@@ -1,0 +1,243 @@
+//! What the loop does about one repository: starts its shim, finds out how it ended, writes the end
+//! of one that will not be started.
+
+use super::{
+    RepoKey,
+    actor::Actor,
+    job::Job,
+    recovery::{self, Found, Tree},
+    scheduler::{Effect, Event},
+    spawn::{self, Awaited, Shim},
+};
+use crate::{
+    model::{
+        Failure, FailureKind, JobId, RepoState, attempt::OrderReason, repository::RepositoryStatus,
+    },
+    store::chain,
+};
+use std::time::Duration;
+use tokio::{task::spawn_blocking, time::sleep};
+
+/// How often a shim may end before it claimed its attempt, until that counts as a failure.
+const FALSE_STARTS: u32 = 6;
+/// How many ends of unstarted repositories are written until the loop hears of it.
+const DISCARDED_AT_ONCE: usize = 64;
+/// The pause after one of them could not be written.
+const DISCARD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Repositories of a job that are not to be started, in part with their ends written.
+pub(super) struct Discards {
+    job: JobId,
+    written: Vec<(u32, RepositoryStatus)>,
+    left: Vec<Unstarted>,
+}
+
+struct Unstarted {
+    key: RepoKey,
+    name: String,
+    git_url: String,
+    attempt: u64,
+}
+
+impl Actor {
+    pub(super) async fn spawn(&mut self, key: RepoKey) -> Vec<Effect> {
+        let task = self.jobs.get(&key.job).and_then(|job| spawn::task(&self.setup, job, &key));
+        let Some(task) = task else {
+            return self.scheduler.on(Event::Over(key));
+        };
+        match spawn_blocking(move || Shim::start(&task)).await {
+            Ok(Ok((shim, awaited))) => {
+                tracing::info!(repository = %key, attempt = shim.attempt, "scan started");
+                let id = key.job.clone();
+                self.watch(key, shim, awaited);
+                if self.jobs.get(&id).is_some_and(Job::has_just_begun) {
+                    self.write_master(&id).await;
+                }
+            }
+            // Out of processes or memory: it stays queued, in its slot, and is tried again.
+            Ok(Err(error)) => self.try_later(key, &error.to_string()),
+            Err(error) => self.try_later(key, &error.to_string()),
+        }
+        Vec::new()
+    }
+
+    pub(super) fn watch(&mut self, key: RepoKey, shim: Shim, awaited: Awaited) {
+        if let Some(job) = self.jobs.get_mut(&key.job) {
+            job.note_running(key.index);
+        }
+        self.shims.insert(key.clone(), shim);
+        self.ends.spawn(async move { (key, awaited.end().await) });
+    }
+
+    fn try_later(&mut self, key: RepoKey, error: &str) {
+        let repository =
+            self.jobs.get_mut(&key.job).and_then(|job| job.repositories.get_mut(&key.index));
+        let setbacks = repository.map_or(0, |it| {
+            it.setbacks += 1;
+            it.setbacks
+        });
+        tracing::warn!(repository = %key, setbacks, error, "cannot start or settle a scan; tried again");
+        let pause = Duration::from_millis(250 << setbacks.min(5));
+        self.ends.spawn(async move {
+            sleep(pause).await;
+            (key, None)
+        });
+    }
+
+    /// A shim is gone: finds out what became of its repository, and goes on.
+    pub(super) async fn shim_ended(&mut self, key: RepoKey, code: Option<i32>) {
+        let shim = self.shims.remove(&key);
+        let Some((name, git_url)) = self.facts(&key) else {
+            // Its job was forgotten meanwhile.
+            return self.on(Event::Over(key)).await;
+        };
+        let folder = self.setup.jobs.job(&key.job);
+        let tree = if code == Some(0) { Tree::Ended } else { Tree::Unknown };
+        let found = {
+            let key = key.clone();
+            spawn_blocking(move || recovery::find(&folder, &key, &name, &git_url, tree)).await
+        };
+        match found {
+            Ok(Ok(Found::Over(status))) => self.over(&key, &status).await,
+            Ok(Ok(Found::Running { holder, attempt })) => {
+                // Another one, of a server that died, was first.
+                let (shim, awaited) = Shim::adopt(holder, attempt);
+                self.watch(key, shim, awaited);
+            }
+            Ok(Ok(Found::Queued { next_attempt, interruptions })) => {
+                // A shim ran, and ended before it claimed its attempt.
+                let false_start = shim.is_some_and(|shim| next_attempt <= shim.attempt);
+                self.again(key, next_attempt, interruptions, false_start).await;
+            }
+            // The disk does not answer: asked again later.
+            Ok(Err(error)) => self.try_later(key, &chain(&error)),
+            Err(error) => self.try_later(key, &error.to_string()),
+        }
+    }
+
+    async fn again(
+        &mut self,
+        key: RepoKey,
+        next_attempt: u64,
+        interruptions: u64,
+        false_start: bool,
+    ) {
+        if let Some(job) = self.jobs.get_mut(&key.job) {
+            job.note_waiting(key.index);
+            if let Some(repository) = job.repositories.get_mut(&key.index) {
+                repository.next_attempt = next_attempt;
+                repository.interruptions = interruptions;
+                repository.false_starts += u32::from(false_start);
+                if repository.false_starts >= FALSE_STARTS {
+                    let detail = format!("The scan could not be started, {FALSE_STARTS} times");
+                    let failure = Failure::new(FailureKind::Spawn, detail);
+                    return self.end_unstarted(&key, RepoState::Failed, failure).await;
+                }
+            }
+            // A disk that is full for a moment must not cost all the tries at once.
+            if false_start && !job.is_cancelled() {
+                return self.try_later(key, "its shim ended before it began");
+            }
+        }
+        self.on(Event::Again(key)).await;
+    }
+
+    async fn over(&mut self, key: &RepoKey, status: &RepositoryStatus) {
+        let failure = status.failure.as_ref().map(|it| it.kind.as_str());
+        tracing::info!(repository = %key, status = %status.state, failure, "scan over");
+        if let Some(job) = self.jobs.get_mut(&key.job) {
+            job.note_over(key.index, status);
+        }
+        self.on(Event::Over(key.clone())).await;
+    }
+
+    async fn end_unstarted(&mut self, key: &RepoKey, state: RepoState, failure: Failure) {
+        let Some((name, git_url)) = self.facts(key) else { return };
+        let folder = self.setup.jobs.job(&key.job);
+        let attempt = self.next_attempt(key);
+        let written = {
+            let key = key.clone();
+            spawn_blocking(move || {
+                recovery::write_end(&folder, &key, &name, &git_url, attempt, state, &failure)
+            })
+            .await
+        };
+        match written {
+            Ok(Ok(status)) => Box::pin(self.over(key, &status)).await,
+            Ok(Err(error)) => self.try_later(key.clone(), &chain(&error)),
+            Err(error) => self.try_later(key.clone(), &error.to_string()),
+        }
+    }
+
+    /// Writes the ends of repositories that are not to be started, beside the loop: there may be
+    /// thousands, each of them flushed.
+    pub(super) fn discard(&mut self, job: JobId, indices: Vec<u32>) {
+        let unstarted = |index| {
+            let key = RepoKey { job: job.clone(), index };
+            let (name, git_url) = self.facts(&key)?;
+            let attempt = self.next_attempt(&key).saturating_sub(1);
+            Some(Unstarted { key, name, git_url, attempt })
+        };
+        let left = indices.into_iter().filter_map(unstarted).collect();
+        self.write_discards(job, left, Duration::ZERO);
+    }
+
+    fn write_discards(&mut self, job: JobId, mut left: Vec<Unstarted>, pause: Duration) {
+        let folder = self.setup.jobs.job(&job);
+        self.discards.spawn(async move {
+            sleep(pause).await;
+            let write = move || {
+                let mut written = Vec::new();
+                while written.len() < DISCARDED_AT_ONCE
+                    && let Some(next) = left.last()
+                {
+                    let Unstarted { key, name, git_url, attempt } = next;
+                    match recovery::write_cancelled(&folder, key, name, git_url, *attempt) {
+                        Ok(status) => written.push((key.index, status)),
+                        Err(error) => {
+                            tracing::error!(repository = %key, error = chain(&error), "cannot write a cancelled state; it is tried again");
+                            break;
+                        }
+                    }
+                    left.pop();
+                }
+                (written, left)
+            };
+            let (written, left) = spawn_blocking(write).await.unwrap_or_default();
+            Discards { job, written, left }
+        });
+    }
+
+    pub(super) async fn discarded(&mut self, discards: Discards) {
+        let Discards { job: id, written, left } = discards;
+        // It may have been forgotten or removed meanwhile.
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        for (index, status) in &written {
+            job.note_over(*index, status);
+        }
+        if !left.is_empty() {
+            let pause = if written.is_empty() { DISCARD_PAUSE } else { Duration::ZERO };
+            self.write_discards(id.clone(), left, pause);
+        }
+        self.on(Event::Discarded(id, written.len())).await;
+    }
+
+    pub(super) async fn end(&mut self, key: &RepoKey, reason: OrderReason) {
+        let Some(shim) = self.shims.get(key).cloned() else { return };
+        let (folder, index) = (self.setup.jobs.job(&key.job), key.index);
+        let told = spawn_blocking(move || shim.end(&folder, index, reason)).await;
+        if let Ok(Err(error)) = told {
+            tracing::error!(repository = %key, error = chain(&error), "cannot tell a scan to end");
+        }
+    }
+
+    fn facts(&self, key: &RepoKey) -> Option<(String, String)> {
+        let repository = self.jobs.get(&key.job)?.repositories.get(&key.index)?;
+        Some((repository.name.clone(), repository.git_url.clone()))
+    }
+
+    fn next_attempt(&self, key: &RepoKey) -> u64 {
+        let job = self.jobs.get(&key.job);
+        job.and_then(|job| job.repositories.get(&key.index)).map_or(1, |it| it.next_attempt)
+    }
+}

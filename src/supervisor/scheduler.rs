@@ -1,0 +1,325 @@
+//! The rules of the queue, with no clock, no process and no runtime in them.
+//!
+//! A slot that gets free goes to the job with the fewest running, and jobs that are even take
+//! turns: a small job is not starved by a group of thousands.
+
+use super::RepoKey;
+use crate::model::{JobId, attempt::OrderReason};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+/// Everything that can happen. A closed list: to learn what drives the queue, read this enum.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Event {
+    /// A job, new or found at start; `running` are those whose shims live already. Of one that
+    /// was `cancelled` before, nothing is started.
+    Submitted {
+        job: JobId,
+        queued: Vec<u32>,
+        running: Vec<u32>,
+        cancelled: bool,
+    },
+    /// A shim is gone, and its repository is over.
+    Over(RepoKey),
+    /// A shim is gone, and its repository is to be scanned again.
+    Again(RepoKey),
+    CancelAsked(JobId),
+    /// The ends of so many repositories, which were to be discarded, are written.
+    Discarded(JobId, usize),
+    /// A job's folder is gone, or about to go: there is nothing to write into.
+    Vanished(JobId),
+    StopAsked,
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Effect {
+    Spawn(RepoKey),
+    /// Tell a running shim to end.
+    End(RepoKey, OrderReason),
+    /// Write the ends of repositories that will not be started.
+    Discard(JobId, Vec<u32>),
+    /// Every repository of the job is over.
+    Finish(JobId),
+}
+
+/// The queue.
+#[derive(Debug)]
+pub(super) struct Scheduler {
+    limit: usize,
+    jobs: HashMap<JobId, Job>,
+    /// The jobs in the order of their turns.
+    turns: VecDeque<JobId>,
+    running: usize,
+    stopping: bool,
+}
+
+#[derive(Debug, Default)]
+struct Job {
+    queued: VecDeque<u32>,
+    running: BTreeSet<u32>,
+    /// How many are being discarded.
+    discarding: usize,
+    cancelled: bool,
+}
+
+impl Scheduler {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, jobs: HashMap::new(), turns: VecDeque::new(), running: 0, stopping: false }
+    }
+
+    /// How many shims run.
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// How many repositories wait.
+    pub(super) fn queued(&self) -> usize {
+        self.jobs.values().map(|job| job.queued.len()).sum()
+    }
+
+    /// Takes in what happened, says what is to be done.
+    pub(super) fn on(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Submitted { job, queued, running, cancelled } => {
+                self.running += running.len();
+                let entry = Job {
+                    queued: queued.into(),
+                    running: running.into_iter().collect(),
+                    ..Job::default()
+                };
+                self.jobs.insert(job.clone(), entry);
+                self.turns.push_back(job.clone());
+                if cancelled {
+                    self.cancel(&job, &mut effects);
+                }
+                self.finish_if_over(&job, &mut effects);
+            }
+            Event::Over(repo) => {
+                self.leave(&repo);
+                self.finish_if_over(&repo.job, &mut effects);
+            }
+            Event::Again(repo) => {
+                if self.leave(&repo)
+                    && let Some(job) = self.jobs.get_mut(&repo.job)
+                {
+                    if job.cancelled {
+                        job.discarding += 1;
+                        effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
+                    } else {
+                        job.queued.push_front(repo.index);
+                    }
+                }
+                self.finish_if_over(&repo.job, &mut effects);
+            }
+            Event::CancelAsked(id) => {
+                self.cancel(&id, &mut effects);
+                self.finish_if_over(&id, &mut effects);
+            }
+            Event::Discarded(id, count) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.discarding = job.discarding.saturating_sub(count);
+                }
+                self.finish_if_over(&id, &mut effects);
+            }
+            Event::Vanished(id) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.queued.clear();
+                }
+                self.cancel(&id, &mut effects);
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.discarding = 0;
+                }
+                self.finish_if_over(&id, &mut effects);
+            }
+            Event::StopAsked => {
+                self.stopping = true;
+                for (id, job) in &self.jobs {
+                    // A cancelled one has its order already.
+                    let running = job.running.iter().filter(|_| !job.cancelled);
+                    effects.extend(running.map(|index| {
+                        let repo = RepoKey { job: id.clone(), index: *index };
+                        Effect::End(repo, OrderReason::Stop)
+                    }));
+                }
+            }
+        }
+        self.fill(&mut effects);
+        effects
+    }
+
+    /// Nothing more of a job is started. What runs is told first: to write thousands of ends takes
+    /// its time.
+    fn cancel(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        if !job.cancelled {
+            effects.extend(job.running.iter().map(|index| {
+                let repo = RepoKey { job: id.clone(), index: *index };
+                Effect::End(repo, OrderReason::Cancel)
+            }));
+        }
+        job.cancelled = true;
+        if !job.queued.is_empty() {
+            job.discarding += job.queued.len();
+            effects.push(Effect::Discard(id.clone(), job.queued.drain(..).collect()));
+        }
+    }
+
+    fn leave(&mut self, repo: &RepoKey) -> bool {
+        let left = self.jobs.get_mut(&repo.job).is_some_and(|job| job.running.remove(&repo.index));
+        self.running -= usize::from(left);
+        left
+    }
+
+    fn finish_if_over(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
+        let over =
+            |job: &Job| job.queued.is_empty() && job.running.is_empty() && job.discarding == 0;
+        if self.jobs.get(id).is_some_and(over) {
+            self.jobs.remove(id);
+            self.turns.retain(|it| it != id);
+            effects.push(Effect::Finish(id.clone()));
+        }
+    }
+
+    /// Gives free slots to the jobs with the fewest running, in the order of their turns.
+    fn fill(&mut self, effects: &mut Vec<Effect>) {
+        while !self.stopping && self.running < self.limit {
+            let waiting = self.turns.iter().enumerate().filter_map(|(position, id)| {
+                let job = self.jobs.get(id).filter(|job| !job.queued.is_empty())?;
+                Some((job.running.len(), position))
+            });
+            let Some((_, position)) = waiting.min() else { return };
+            let Some(id) = self.turns.remove(position) else { return };
+            self.turns.push_back(id.clone());
+            if let Some(job) = self.jobs.get_mut(&id)
+                && let Some(index) = job.queued.pop_front()
+            {
+                job.running.insert(index);
+                self.running += 1;
+                effects.push(Effect::Spawn(RepoKey { job: id, index }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(name: &str) -> JobId {
+        name.parse().unwrap()
+    }
+
+    fn repo(job: &str, index: u32) -> RepoKey {
+        RepoKey { job: id(job), index }
+    }
+
+    fn submit(job: &str, count: u32) -> Event {
+        let queued = (0..count).collect();
+        Event::Submitted { job: id(job), queued, running: Vec::new(), cancelled: false }
+    }
+
+    fn spawns(effects: &[Effect]) -> Vec<String> {
+        effects
+            .iter()
+            .filter_map(|it| match it {
+                Effect::Spawn(repo) => Some(repo.to_string()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn no_more_than_the_limit_and_jobs_take_turns() {
+        let mut queue = Scheduler::new(2);
+        assert_eq!(spawns(&queue.on(submit("big", 100))), ["big/0", "big/1"]);
+        assert!(spawns(&queue.on(submit("small", 2))).is_empty());
+        assert_eq!(spawns(&queue.on(Event::Over(repo("big", 0)))), ["small/0"]);
+        assert_eq!(spawns(&queue.on(Event::Over(repo("big", 1)))), ["big/2"]);
+        assert_eq!(spawns(&queue.on(Event::Over(repo("small", 0)))), ["small/1"]);
+        let effects = queue.on(Event::Over(repo("small", 1)));
+        assert_eq!(effects[0], Effect::Finish(id("small")));
+        assert_eq!(queue.running(), 2);
+    }
+
+    #[test]
+    fn a_cancel_discards_what_waits_and_ends_what_runs() {
+        let mut queue = Scheduler::new(1);
+        queue.on(submit("a", 3));
+        let effects = queue.on(Event::CancelAsked(id("a")));
+        assert_eq!(
+            effects,
+            [Effect::End(repo("a", 0), OrderReason::Cancel), Effect::Discard(id("a"), vec![1, 2]),]
+        );
+        // A second wish does not signal again, and a death meanwhile is not a reason to go on.
+        assert!(queue.on(Event::CancelAsked(id("a"))).is_empty());
+        let effects = queue.on(Event::Again(repo("a", 0)));
+        assert_eq!(effects, [Effect::Discard(id("a"), vec![0])]);
+        // It is over when all ends are written.
+        assert!(queue.on(Event::Discarded(id("a"), 2)).is_empty());
+        assert_eq!(queue.on(Event::Discarded(id("a"), 1)), [Effect::Finish(id("a"))]);
+    }
+
+    #[test]
+    fn nothing_of_a_job_that_was_cancelled_before_is_started() {
+        let mut queue = Scheduler::new(5);
+        let (queued, running) = (vec![1, 2], vec![0]);
+        let found = Event::Submitted { job: id("a"), queued, running, cancelled: true };
+        assert_eq!(
+            queue.on(found),
+            [Effect::End(repo("a", 0), OrderReason::Cancel), Effect::Discard(id("a"), vec![1, 2]),]
+        );
+        assert!(queue.on(Event::Discarded(id("a"), 2)).is_empty());
+        assert_eq!(queue.on(Event::Over(repo("a", 0))), [Effect::Finish(id("a"))]);
+        assert_eq!(queue.running(), 0);
+    }
+
+    #[test]
+    fn of_a_job_that_vanishes_no_end_is_waited_for_but_that_of_its_shims() {
+        let mut queue = Scheduler::new(1);
+        queue.on(submit("a", 3));
+        queue.on(Event::CancelAsked(id("a")));
+        assert!(queue.on(Event::Vanished(id("a"))).is_empty());
+        assert_eq!(queue.on(Event::Over(repo("a", 0))), [Effect::Finish(id("a"))]);
+        queue.on(submit("b", 2));
+        let effects = queue.on(Event::Vanished(id("b")));
+        assert_eq!(effects, [Effect::End(repo("b", 0), OrderReason::Cancel)]);
+    }
+
+    #[test]
+    fn what_is_to_be_scanned_again_comes_first_in_its_job() {
+        let mut queue = Scheduler::new(1);
+        queue.on(submit("a", 3));
+        assert_eq!(spawns(&queue.on(Event::Again(repo("a", 0)))), ["a/0"]);
+    }
+
+    #[test]
+    fn living_shims_count_from_the_start() {
+        let mut queue = Scheduler::new(2);
+        let event = Event::Submitted {
+            job: id("a"),
+            queued: vec![2, 3],
+            running: vec![0, 1],
+            cancelled: false,
+        };
+        assert!(queue.on(event).is_empty());
+        assert_eq!(spawns(&queue.on(Event::Over(repo("a", 1)))), ["a/2"]);
+        // A doubled report does not free a slot twice.
+        assert!(queue.on(Event::Over(repo("a", 1))).is_empty());
+        assert_eq!((queue.running(), queue.queued()), (2, 1));
+    }
+
+    #[test]
+    fn a_stop_starts_nothing_more() {
+        let mut queue = Scheduler::new(1);
+        queue.on(submit("a", 2));
+        assert_eq!(queue.on(Event::StopAsked), [Effect::End(repo("a", 0), OrderReason::Stop)]);
+        assert!(queue.on(Event::Again(repo("a", 0))).is_empty());
+    }
+
+    #[test]
+    fn a_job_without_anything_left_is_finished_at_once() {
+        let mut queue = Scheduler::new(1);
+        assert_eq!(queue.on(submit("a", 0)), [Effect::Finish(id("a"))]);
+    }
+}

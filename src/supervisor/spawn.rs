@@ -1,0 +1,197 @@
+//! Shims as the server sees them: started, adopted, told to end, and awaited.
+
+use super::{RepoKey, Setup, job::Job};
+use crate::{
+    model::{
+        address::Origin,
+        attempt::{Order, OrderReason},
+        task::{ScanTask, ShimTask},
+    },
+    store::{StoreError, attempt, layout::JobDir, lock::Holder},
+    sys,
+};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+};
+
+/// How often an adopted shim is looked at.
+const ADOPTED_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A living shim.
+#[derive(Debug, Clone)]
+pub(super) struct Shim {
+    pub(super) attempt: u64,
+    process: Arc<OwnedFd>,
+}
+
+/// What to wait for to know that a shim is gone.
+pub(super) enum Awaited {
+    /// One that this server started: it has to be fed, and reaped.
+    Started { child: Box<Child>, task: Vec<u8> },
+    /// One that another server started.
+    Adopted(Arc<OwnedFd>),
+}
+
+/// Puts together what a shim has to know.
+pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> {
+    let repository = job.repositories.get(&key.index)?;
+    let config = &setup.config;
+    let folder = setup.jobs.job(&key.job);
+    let options = job.master.options.clone().unwrap_or_default();
+    let url = url::Url::parse(&repository.git_url).ok();
+    let origin = url.as_ref().and_then(Origin::of);
+    let scan = ScanTask {
+        job_id: key.job.clone(),
+        repo_index: key.index,
+        repo_name: repository.name.clone(),
+        git_url: repository.git_url.clone(),
+        reference: options.reference,
+        attempt: repository.next_attempt,
+        status_file: folder.status(key.index),
+        result_file: folder.result(key.index),
+        // The shim names it: it makes it and removes it.
+        work_dir: std::path::PathBuf::new(),
+        update_interval_secs: config.scanner.update_interval_secs,
+        progress_interval_ms: config.scanner.progress_interval_ms,
+        deep: options.deep,
+        limits: config.limits,
+        network: config.network.clone(),
+        categories: config.categories.clone(),
+        credentials: origin.and_then(|origin| config.credentials_for(&origin)),
+    };
+    Some(ShimTask {
+        jobs_dir: setup.jobs.root().to_owned(),
+        command: config.scanner.command.clone(),
+        path: setup.path.clone(),
+        timeout_secs: config.scanner.subprocess_timeout_secs,
+        kill_grace_secs: config.scanner.kill_grace_secs,
+        stall_timeout_secs: config.scanner.stall_timeout_secs,
+        log_max_bytes: config.scanner.log_max_bytes,
+        interruptions: repository.interruptions,
+        scan,
+    })
+}
+
+impl Shim {
+    /// Starts a shim. It gets nothing of this process's environment but `PATH`, and what it has
+    /// to do by standard input: the arguments are for people who read `ps`.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that starts shims")]
+    pub(super) fn start(task: &ShimTask) -> io::Result<(Self, Awaited)> {
+        let scan = &task.scan;
+        let child = Command::new("/proc/self/exe")
+            .arg0("scanwatch")
+            .arg("shim")
+            .arg(scan.job_id.as_str())
+            .arg(scan.repo_index.to_string())
+            .arg(scan.attempt.to_string())
+            .env_clear()
+            .env("PATH", &task.path)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // A shim outlives its server.
+            .kill_on_drop(false)
+            .spawn()?;
+        let pid = child.id().ok_or_else(|| io::Error::other("the shim is gone already"))?;
+        let process = Arc::new(sys::open_process(pid)?);
+        let task_text = serde_json::to_vec(task)?;
+        let shim = Self { attempt: scan.attempt, process };
+        Ok((shim, Awaited::Started { child: Box::new(child), task: task_text }))
+    }
+
+    /// Takes over a shim that another server started.
+    pub(super) fn adopt(holder: Holder, attempt: u64) -> (Self, Awaited) {
+        let process = Arc::new(holder.pidfd);
+        (Self { attempt, process: Arc::clone(&process) }, Awaited::Adopted(process))
+    }
+
+    /// Tells the shim to end, and why.
+    pub(super) fn end(
+        &self,
+        job: &JobDir,
+        index: u32,
+        reason: OrderReason,
+    ) -> Result<(), StoreError> {
+        // One that was adopted just after it took its lock may have claimed a later attempt since.
+        let claimed = attempt::read(job, index).map_or(0, |record| record.attempt);
+        let order = Order { attempt: self.attempt.max(claimed), reason };
+        let written = attempt::write_order(job, index, &order);
+        // Without a written order a signal is a cancel, so a stop must not be signalled then.
+        if written.is_ok() || reason == OrderReason::Cancel {
+            sys::end_process(self.process.as_ref(), sys::Ending::Ask)
+                .map_err(StoreError::at("signal the shim of", job.path()))?;
+        }
+        written
+    }
+}
+
+impl Awaited {
+    /// Returns when the shim is gone. The exit code is known only of one that this server started.
+    pub(super) async fn end(self) -> Option<i32> {
+        match self {
+            Self::Started { mut child, task } => {
+                if let Some(mut stdin) = child.stdin.take() {
+                    // A shim that dies while it is fed is found dead just below.
+                    let _ = stdin.write_all(&task).await;
+                }
+                child.wait().await.ok().and_then(|status| status.code())
+            }
+            Self::Adopted(process) => {
+                // A process descriptor becomes readable when its process ends (pidfd_open(2)).
+                // Looked at now and then: the runtime takes in descriptors of others by unsafe
+                // code alone, and there are at most as many of these as the limit allows.
+                while !sys::wait_readable([process.as_fd()], Duration::ZERO)
+                    .is_ok_and(|[ended]| ended)
+                {
+                    tokio::time::sleep(ADOPTED_INTERVAL).await;
+                }
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{attempt::AttemptRecord, master::Master, plan::Plan},
+        store::layout::JobsDir,
+    };
+
+    #[tokio::test]
+    async fn an_order_names_the_attempt_that_was_claimed_after_the_adoption() {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = JobsDir::new(root.path()).unwrap();
+        jobs.create(0o750).unwrap();
+        let id = "job".parse().unwrap();
+        let job = jobs.create_job(&id, 0o750, &Master::default(), &Plan::of([])).unwrap();
+        // A process that has ended stands for the shim: nobody is signalled.
+        #[expect(clippy::disallowed_methods, reason = "a process that does nothing")]
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id().unwrap();
+        let holder = Holder { pid, pidfd: sys::open_process(pid).unwrap() };
+        child.wait().await.unwrap();
+
+        let (shim, _) = Shim::adopt(holder, 1);
+        let record = AttemptRecord {
+            schema: 1,
+            attempt: 2,
+            interruptions: 0,
+            started_at: chrono::Utc::now(),
+        };
+        attempt::write(&job, 0, &record).unwrap();
+        shim.end(&job, 0, OrderReason::Stop).unwrap();
+        let order = attempt::read_order(&job, 0).unwrap();
+        assert_eq!((order.attempt, order.reason), (2, OrderReason::Stop));
+    }
+}
