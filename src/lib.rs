@@ -11,6 +11,7 @@
 
 pub mod config;
 pub mod ecosystem;
+pub mod intake;
 pub mod live;
 pub mod model;
 pub mod sbom;
