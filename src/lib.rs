@@ -9,6 +9,7 @@
 //!                                       log
 //! ```
 
+pub mod app;
 pub mod config;
 pub mod ecosystem;
 pub mod intake;

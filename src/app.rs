@@ -1,0 +1,207 @@
+//! Builds and connects the parts, recovers what a dead server left, and stops in order.
+//!
+//! What flows in: settings. What flows out: a running [`Engine`], the same for the service and
+//! for a scan from the command line.
+//!
+//! What must stay true: one engine per jobs folder; everything on the disk is settled or adopted
+//! before anything new is started; a stop leaves no process behind.
+
+use crate::{
+    config::{Config, WatchMode},
+    intake::Intake,
+    live::{Live, Nudger, Results, WatchOptions, Watcher},
+    store::{
+        StoreError,
+        layout::JobsDir,
+        lock::{self, Held},
+        retention, trash,
+    },
+    supervisor::{self, Setup, Supervisor},
+    sys::cgroup::{self, Confinement},
+};
+use chrono::Utc;
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{task::spawn_blocking, time::MissedTickBehavior};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the jobs folder `{}` belongs to another scanwatch that is running", .0.display())]
+    Locked(PathBuf),
+    #[error("cannot use the jobs folder")]
+    Store(#[from] StoreError),
+    #[error("cannot start the watcher")]
+    Watcher(#[source] io::Error),
+    #[error("cannot listen on {address}")]
+    Listen { address: std::net::SocketAddr, source: io::Error },
+    #[error("{0}")]
+    Credentials(String),
+    #[error(
+        "the queue has ended by a fault; start again: what runs goes on, what waits is on the disk"
+    )]
+    QueueEnded,
+}
+
+/// The running parts.
+#[derive(Debug)]
+pub struct Engine {
+    pub config: Arc<Config>,
+    pub live: Arc<Live>,
+    pub nudger: Nudger,
+    pub results: Arc<Results>,
+    pub supervisor: Supervisor,
+    pub intake: Intake,
+    pub confinement: Confinement,
+    jobs: JobsDir,
+    watcher: Watcher,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    _lock: Held,
+}
+
+impl Engine {
+    /// Takes the jobs folder, recovers what is in it, and starts all parts.
+    ///
+    /// # Errors
+    /// What keeps it from starting; nothing has been changed then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let config = Arc::new(with_absolute_command(config));
+        let jobs = JobsDir::new(&config.jobs.dir)?;
+        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
+        let setup = Setup { config: Arc::clone(&config), jobs: jobs.clone(), path };
+        let (lock, recovered) = {
+            let setup = setup.clone();
+            run_blocking(move || prepare(&setup)).await?
+        };
+        let tasks = TaskTracker::new();
+        let confinement = cgroup::probe();
+        let supervisor = Supervisor::start(setup.clone(), recovered, &tasks);
+        let (live, watcher) =
+            Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
+        let engine = Self {
+            results: Arc::new(Results::new(jobs.clone())),
+            intake: Intake::new(setup, supervisor.clone()),
+            nudger: watcher.nudger(),
+            config,
+            live,
+            supervisor,
+            confinement,
+            jobs,
+            watcher,
+            tasks,
+            shutdown: CancellationToken::new(),
+            _lock: lock,
+        };
+        engine.tasks.spawn(engine.clean_up());
+        Ok(engine)
+    }
+
+    /// The jobs folder.
+    pub fn jobs(&self) -> &JobsDir {
+        &self.jobs
+    }
+
+    /// Ends all scanners in order (their repositories are queued for the next start) and all
+    /// parts. Waits for at most `patience`.
+    pub async fn stop(self, patience: Duration) {
+        self.shutdown.cancel();
+        self.supervisor.stop(patience).await;
+        self.tasks.close();
+        self.tasks.wait().await;
+        // Joins its thread, which reads for an instant more.
+        let watcher = self.watcher;
+        let _ = spawn_blocking(move || drop(watcher)).await;
+    }
+
+    /// Removes finished jobs whose time is over, and what crashes left, at an interval.
+    fn clean_up(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (live, nudger, results) =
+            (self.live.clone(), self.nudger.clone(), self.results.clone());
+        let (supervisor, jobs, shutdown) =
+            (self.supervisor.clone(), self.jobs.clone(), self.shutdown.clone());
+        let retention = self.config.jobs.retention;
+        let mut interval = tokio::time::interval(self.config.jobs.cleanup_interval);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let work = async move {
+            loop {
+                interval.tick().await;
+                let expired = live
+                    .all()
+                    .into_iter()
+                    .map(|job| job.facts())
+                    .filter(|job| retention::is_expired(job, retention, Utc::now()));
+                for job in expired {
+                    match supervisor.remove(&job.id).await {
+                        Ok(()) => tracing::info!(id = %job.id, "removed an expired job"),
+                        Err(error) => tracing::error!(
+                            id = %job.id,
+                            error = crate::store::chain(&error),
+                            "cannot remove an expired job"
+                        ),
+                    }
+                    nudger.nudge(&job.id).await;
+                }
+                let jobs = jobs.clone();
+                let _ = spawn_blocking(move || sweep(&jobs)).await;
+                results.forget_all_but(&live);
+            }
+        };
+        async move {
+            let _ = shutdown.run_until_cancelled(work).await;
+        }
+    }
+}
+
+/// Takes the folder and finds out what is in it.
+fn prepare(setup: &Setup) -> Result<(Held, Vec<supervisor::RecoveredJob>), StartError> {
+    let jobs = &setup.jobs;
+    jobs.create(setup.config.jobs.folder_mode)?;
+    let lock = lock::take(&jobs.server_lock())?
+        .ok_or_else(|| StartError::Locked(jobs.root().to_owned()))?;
+    sweep(jobs);
+    cgroup::remove_empty();
+    if setup.config.scanner.stall_timeout_secs <= setup.config.scanner.update_interval_secs {
+        tracing::warn!(
+            "scanner.stall_timeout_secs is not longer than scanner.update_interval_secs: \
+             a quiet scanner may be ended as stalled"
+        );
+    }
+    let recovered = supervisor::recover(setup)?;
+    Ok((lock, recovered))
+}
+
+/// What cannot be removed now is no reason not to work; it is tried again at the next clean-up.
+fn sweep(jobs: &JobsDir) {
+    if let Err(error) = trash::sweep(jobs) {
+        tracing::warn!(error = crate::store::chain(&error), "cannot sweep .staging");
+    }
+}
+
+/// A scanner that is named by a relative path is meant from here, not from its scratch folder.
+fn with_absolute_command(mut config: Config) -> Config {
+    if let Some(program) = config.scanner.command.first_mut()
+        && program.contains('/')
+        && let Ok(absolute) = std::path::absolute(&*program)
+    {
+        *program = absolute.to_string_lossy().into_owned();
+    }
+    config
+}
+
+fn watch_options(config: &Config) -> WatchOptions {
+    WatchOptions {
+        notify: config.watch.mode == WatchMode::Auto,
+        poll_interval: config.watch.poll_interval,
+        resync_interval: config.watch.resync_interval,
+    }
+}
+
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(StartError::Watcher(error.into())),
+    }
+}
