@@ -9,6 +9,7 @@
 //!                                       log
 //! ```
 
+pub mod api;
 pub mod app;
 pub mod config;
 pub mod ecosystem;

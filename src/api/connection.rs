@@ -1,0 +1,280 @@
+//! One connection: a socket comes in, its requests go to the routes, until it ends, is silent for
+//! too long, or the server stops.
+//!
+//! What must stay true: a connection without a whole request within the header timeout is closed,
+//! whether it sent nothing, a part of a request, or a part of the HTTP/2 preface; an idle one does
+//! not stay either; what a request brings along about its connection is in its extensions.
+//!
+//! hyper times the headers of HTTP/1, keep-alive's idle time included. It does so from the
+//! moment on at which the version is known, and HTTP/2 not at all: so the time up to the first
+//! request, and HTTP/2's idle time, are watched here.
+
+use super::{
+    auth::VerifiedCredentials,
+    request_body::RequestBody,
+    server::{BoxError, Limits},
+    socket::Socket,
+};
+use crate::store::chain;
+use hyper::{
+    Request, Response, Version,
+    body::{Body, Frame, Incoming, SizeHint},
+    service::Service,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use std::{
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::debug;
+
+/// What the headers of a request may need, and what a connection's buffers may grow to.
+const BUFFER: u32 = 16 * 1024;
+
+/// HTTP/2: what one connection may have under way, and may make us hold.
+const STREAMS: u32 = 64;
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// What a request knows of its connection: an extension of the request.
+#[derive(Debug, Clone)]
+pub struct ConnectionContext {
+    /// The other end; of a proxy, the proxy.
+    pub peer: SocketAddr,
+    /// The newest credentials on this connection that were right.
+    pub verified: Arc<Mutex<Option<VerifiedCredentials>>>,
+}
+
+impl ConnectionContext {
+    /// A connection that has verified nothing yet.
+    pub fn new(peer: SocketAddr) -> Self {
+        Self { peer, verified: Arc::default() }
+    }
+}
+
+/// What happened on a connection so far.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    requests: AtomicU64,
+    under_way: AtomicUsize,
+    http2: AtomicBool,
+    unread: AtomicBool,
+}
+
+impl Activity {
+    /// A body was dropped before its end.
+    pub(super) fn note_unread(&self) {
+        self.unread.store(true, Relaxed);
+    }
+
+    /// Whether a body was dropped before its end.
+    pub(super) fn left_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+}
+
+/// What connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) limits: Limits,
+    pub(super) builder: Builder<Owned>,
+    /// Asks connections to end when they can.
+    pub(super) stop: CancellationToken,
+    /// Ends them.
+    pub(super) cut: CancellationToken,
+}
+
+impl Shared {
+    pub(super) fn new(limits: Limits, stop: CancellationToken, tasks: TaskTracker) -> Self {
+        let cut = CancellationToken::new();
+        let mut builder = Builder::new(Owned { tasks, cut: cut.clone() });
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .keep_alive(true)
+            .max_buf_size(BUFFER as usize);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(STREAM_WINDOW as usize)
+            .max_header_list_size(BUFFER)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(limits.header_timeout);
+        Self { limits, builder, stop, cut }
+    }
+}
+
+/// Runs hyper's own tasks, the streams of HTTP/2, as tasks of the server's.
+#[derive(Debug, Clone)]
+pub(super) struct Owned {
+    tasks: TaskTracker,
+    cut: CancellationToken,
+}
+
+impl<F> hyper::rt::Executor<F> for Owned
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move { cut.run_until_cancelled_owned(task).await });
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn run<S, B>(
+    socket: Socket,
+    service: S,
+    context: ConnectionContext,
+    activity: Arc<Activity>,
+    shared: Arc<Shared>,
+) where
+    S: tower_service::Service<Request<RequestBody>, Response = Response<B>>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let Shared { limits, builder, stop, cut } = &*shared;
+    let peer = context.peer;
+    let routes = TowerToHyperService::new(service);
+    let service =
+        Entrance { routes, context, activity: Arc::clone(&activity), shared: Arc::clone(&shared) };
+    let mut connection =
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
+    let mut watch = pin!(sleep(limits.header_timeout));
+    let (mut watching, mut stopping, mut leaving) = (true, false, false);
+    let mut seen = 0;
+    loop {
+        tokio::select! {
+            outcome = connection.as_mut() => {
+                if let Err(error) = outcome {
+                    debug!(%peer, error = chain(&*error), "connection failed");
+                }
+                return;
+            }
+            () = cut.cancelled() => return,
+            () = stop.cancelled(), if !stopping => {
+                (watching, stopping, leaving) = (true, true, true);
+                connection.as_mut().graceful_shutdown();
+                seen = activity.requests.load(Relaxed);
+                watch.as_mut().reset(Instant::now() + limits.header_timeout);
+            }
+            () = watch.as_mut(), if watching => {
+                let requests = activity.requests.load(Relaxed);
+                let is_idle = requests == seen && activity.under_way.load(Relaxed) == 0;
+                seen = requests;
+                if requests > 0 && !activity.http2.load(Relaxed) {
+                    // hyper's own timer has it from here on.
+                    watching = false;
+                } else if requests == 0 || (is_idle && leaving) {
+                    debug!(%peer, requests, "silent connection closed");
+                    return;
+                } else if is_idle {
+                    leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                watch.as_mut().reset(Instant::now() + limits.header_timeout);
+            }
+        }
+    }
+}
+
+/// The way of a request from hyper to the routes.
+#[derive(Debug)]
+struct Entrance<S> {
+    routes: TowerToHyperService<S>,
+    context: ConnectionContext,
+    activity: Arc<Activity>,
+    shared: Arc<Shared>,
+}
+
+impl<S, B> Service<Request<Incoming>> for Entrance<S>
+where
+    S: tower_service::Service<Request<RequestBody>, Response = Response<B>>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Counted<B>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let under_way = UnderWay::new(Arc::clone(&self.activity), request.version());
+        let Limits { body_timeout, max_body_bytes, .. } = self.shared.limits;
+        let activity = Arc::clone(&self.activity);
+        let mut request =
+            request.map(|body| RequestBody::new(body, body_timeout, max_body_bytes, activity));
+        request.extensions_mut().insert(self.context.clone());
+        let answer = self.routes.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| Counted { body, _under_way: under_way }))
+        })
+    }
+}
+
+/// Counts a request as under way until the last byte of its answer is handed over.
+#[derive(Debug)]
+struct UnderWay(Arc<Activity>);
+
+impl UnderWay {
+    fn new(activity: Arc<Activity>, version: Version) -> Self {
+        activity.requests.fetch_add(1, Relaxed);
+        activity.under_way.fetch_add(1, Relaxed);
+        activity.http2.store(version == Version::HTTP_2, Relaxed);
+        Self(activity)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The body of an answer that is under way.
+#[derive(Debug)]
+struct Counted<B> {
+    body: B,
+    _under_way: UnderWay,
+}
+
+impl<B: Body + Unpin> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,357 @@
+//! What can go wrong with a request: a named error comes in, an `application/problem+json`
+//! answer (RFC 9457) goes out.
+//!
+//! What must stay true: this is the only file that knows status codes; `detail` is the contract's
+//! text, `hint` is there where somebody can do something about it; a cause that only the operator
+//! may see goes to the log, under the incident that the answer names.
+
+use super::validation::FieldError;
+use crate::{model::git_url::Refusal, store::chain};
+use serde_json::{Map, Value, json};
+use std::{borrow::Cow, error::Error, fmt::Write as _};
+use tracing::error;
+use uuid::Uuid;
+use warp::{
+    Reply,
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{
+            ALLOW, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RETRY_AFTER,
+            WWW_AUTHENTICATE,
+        },
+    },
+    reply::Response,
+};
+
+/// Why a request gets no ordinary answer. Its text is the answer's `detail`.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The request as a whole makes no sense, or policy refuses what it asks for.
+    #[error("{detail}")]
+    BadRequest { detail: Cow<'static, str>, hint: Option<Cow<'static, str>> },
+    /// There are no usable credentials.
+    #[error("Not authenticated")]
+    NotAuthenticated,
+    /// There are credentials, and they are wrong.
+    #[error("Invalid credentials")]
+    InvalidCredentials,
+    /// Another site's page made the browser send this.
+    #[error("Cross-site request refused: {0}")]
+    CrossSite(Cow<'static, str>),
+    /// No job of this id, or no text that could be one.
+    #[error("Job not found")]
+    JobNotFound,
+    /// There is no such thing within a job that exists; the text says what.
+    #[error("{0}")]
+    Absent(&'static str),
+    /// No route has this path.
+    #[error("Not Found")]
+    RouteNotFound,
+    /// The path exists, but not for this method.
+    #[error("Method Not Allowed")]
+    MethodNotAllowed { allow: Option<&'static str> },
+    /// The body did not arrive in time.
+    #[error("The request body took too long to arrive")]
+    BodyTimeout,
+    /// What is asked for contradicts the state of the thing.
+    #[error("{detail}")]
+    Conflict { detail: Cow<'static, str>, hint: Option<Cow<'static, str>> },
+    /// A body has to say how long it is.
+    #[error("A Content-Length header is required")]
+    LengthRequired,
+    /// The body is longer than this many bytes.
+    #[error("The request body is too large")]
+    PayloadTooLarge { limit: Option<u64> },
+    /// The body is not of a type that is read here.
+    #[error("The request body is not JSON by its Content-Type")]
+    UnsupportedMediaType,
+    /// The requested range lies outside of what there is: this many bytes.
+    #[error("The requested range cannot be served")]
+    RangeNotSatisfiable { length: u64 },
+    /// The request was meant for another host.
+    #[error("This server does not answer for the host of this request")]
+    UnknownHost,
+    /// The body is of the wrong shape.
+    #[error("The request body is of the wrong shape")]
+    Validation { errors: Vec<FieldError>, hint: Option<Cow<'static, str>> },
+    /// There is more to do than is taken in; try again after so many seconds.
+    #[error("{detail}")]
+    TooManyRequests { detail: Cow<'static, str>, retry_after: u64 },
+    /// The server cannot answer now.
+    #[error("{detail}")]
+    Unavailable { detail: Cow<'static, str>, retry_after: Option<u64> },
+    /// Our own fault: the cause is in the log under this incident.
+    #[error("Internal Server Error")]
+    Internal { incident: Uuid },
+}
+
+impl ApiError {
+    /// A 400 that nobody can do anything about but send something else.
+    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::BadRequest { detail: detail.into(), hint: None }
+    }
+
+    /// A body of the wrong shape.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        Self::Validation { errors, hint: None }
+    }
+
+    /// Our own fault: logs the cause, once, here.
+    pub fn internal(what: &'static str, cause: &dyn Error) -> Self {
+        let incident = Uuid::now_v7();
+        error!(%incident, error = chain(cause), "cannot {what}");
+        Self::Internal { incident }
+    }
+
+    /// The refusal of the URL that was given as `git_url`.
+    pub fn refused_url(refusal: &Refusal, input: Value) -> Self {
+        let hint = Some(Cow::Borrowed(refusal.way_out()));
+        if refusal.is_malformed() {
+            let message = format!("Value error, {refusal}");
+            let ctx = json!({ "error": refusal.to_string() });
+            let error = FieldError::new("value_error", vec!["git_url".into()], message, input);
+            let error = error.with_ctx(ctx);
+            return Self::Validation { errors: vec![error], hint };
+        }
+        Self::BadRequest { detail: refusal.to_string().into(), hint }
+    }
+
+    /// The answer as the bytes of HTTP/1.1, for a connection that no HTTP code serves.
+    pub(crate) fn to_http1(&self) -> Vec<u8> {
+        let status = self.status();
+        let body = self.problem();
+        let mut head = format!(
+            "HTTP/1.1 {} {}\r\ncontent-length: {}\r\nconnection: close\r\n",
+            status.as_u16(),
+            title(status),
+            body.len()
+        );
+        for (name, value) in self.headers() {
+            if let (Some(name), Ok(value)) = (name, value.to_str()) {
+                // Writing to a String cannot fail.
+                let _ = write!(head, "{name}: {value}\r\n");
+            }
+        }
+        head.push_str("\r\n");
+        [head.as_bytes(), &body].concat()
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::NotAuthenticated | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
+            Self::CrossSite(_) => StatusCode::FORBIDDEN,
+            Self::JobNotFound | Self::Absent(_) | Self::RouteNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
+            Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::Validation { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What can be done about it.
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::BadRequest { hint, .. }
+            | Self::Conflict { hint, .. }
+            | Self::Validation { hint, .. } => hint.clone(),
+            Self::NotAuthenticated => Some("send user and password by Basic authentication".into()),
+            Self::InvalidCredentials => {
+                Some("the server takes the user and password that its operator set".into())
+            }
+            Self::CrossSite(_) => {
+                Some("behind a proxy, let it pass the Host header on unchanged".into())
+            }
+            Self::PayloadTooLarge { limit } => {
+                limit.map(|it| format!("send at most {it} bytes").into())
+            }
+            Self::UnsupportedMediaType => Some("send Content-Type: application/json".into()),
+            Self::UnknownHost => Some(
+                "an open server answers to localhost and to addresses alone: use one of them, or \
+                 set API_USERNAME and API_PASSWORD"
+                    .into(),
+            ),
+            Self::TooManyRequests { retry_after, .. }
+            | Self::Unavailable { retry_after: Some(retry_after), .. } => {
+                Some(format!("try again in {retry_after} s").into())
+            }
+            Self::Internal { .. } => {
+                Some("the server's log has the cause under this instance".into())
+            }
+            Self::JobNotFound
+            | Self::Absent(_)
+            | Self::RouteNotFound
+            | Self::MethodNotAllowed { .. }
+            | Self::BodyTimeout
+            | Self::LengthRequired
+            | Self::RangeNotSatisfiable { .. }
+            | Self::Unavailable { retry_after: None, .. } => None,
+        }
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let special: Option<(HeaderName, HeaderValue)> = match self {
+            Self::NotAuthenticated | Self::InvalidCredentials => {
+                let challenge = "Basic realm=\"scanwatch\", charset=\"UTF-8\"";
+                Some((WWW_AUTHENTICATE, HeaderValue::from_static(challenge)))
+            }
+            Self::MethodNotAllowed { allow: Some(allow) } => {
+                Some((ALLOW, HeaderValue::from_static(allow)))
+            }
+            // The rest of the body may still come: the connection is of no more use.
+            Self::BodyTimeout => Some((CONNECTION, HeaderValue::from_static("close"))),
+            Self::RangeNotSatisfiable { length } => {
+                HeaderValue::try_from(format!("bytes */{length}"))
+                    .ok()
+                    .map(|it| (CONTENT_RANGE, it))
+            }
+            Self::TooManyRequests { retry_after, .. }
+            | Self::Unavailable { retry_after: Some(retry_after), .. } => {
+                Some((RETRY_AFTER, HeaderValue::from(*retry_after)))
+            }
+            _ => None,
+        };
+        headers.extend(special);
+        headers
+    }
+
+    /// The body: the contract's `detail`, and the members of RFC 9457.
+    fn problem(&self) -> Vec<u8> {
+        let detail = match self {
+            Self::Validation { errors, .. } => json!(errors),
+            other => Value::from(other.to_string()),
+        };
+        let status = self.status();
+        let mut problem = Map::new();
+        problem.insert("detail".to_owned(), detail);
+        problem.insert("type".to_owned(), "about:blank".into());
+        problem.insert("title".to_owned(), title(status).into());
+        problem.insert("status".to_owned(), status.as_u16().into());
+        if let Some(hint) = self.hint() {
+            problem.insert("hint".to_owned(), hint.into());
+        }
+        if let Self::Internal { incident } = self {
+            problem.insert("instance".to_owned(), incident.urn().to_string().into());
+        }
+        Value::Object(problem).to_string().into_bytes()
+    }
+
+    /// The answer, of an error that is still needed.
+    pub fn to_response(&self) -> Response {
+        let mut response = Response::new(self.problem().into());
+        *response.status_mut() = self.status();
+        *response.headers_mut() = self.headers();
+        response
+    }
+}
+
+impl Reply for ApiError {
+    fn into_response(self) -> Response {
+        self.to_response()
+    }
+}
+
+impl warp::reject::Reject for ApiError {}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::refused_url(&refusal, Value::Null)
+    }
+}
+
+/// `about:blank` wants the title to be the status' own phrase.
+fn title(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &ApiError, expected: &Value) -> HeaderMap {
+        let response = error.to_response();
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let problem: Value = serde_json::from_slice(&error.problem()).unwrap();
+        assert_eq!(&problem, expected);
+        assert_eq!(problem["status"], response.status().as_u16());
+        response.headers().clone()
+    }
+
+    #[test]
+    fn an_error_is_a_problem_with_the_contract_s_detail() {
+        let headers = check(
+            &ApiError::InvalidCredentials,
+            &json!({"detail": "Invalid credentials", "type": "about:blank",
+                    "title": "Unauthorized", "status": 401,
+                    "hint": "the server takes the user and password that its operator set"}),
+        );
+        assert_eq!(headers[WWW_AUTHENTICATE], "Basic realm=\"scanwatch\", charset=\"UTF-8\"");
+        check(
+            &ApiError::JobNotFound,
+            &json!({"detail": "Job not found", "type": "about:blank", "title": "Not Found",
+                    "status": 404}),
+        );
+        let headers = check(
+            &ApiError::TooManyRequests { detail: "The queue is full".into(), retry_after: 30 },
+            &json!({"detail": "The queue is full", "type": "about:blank",
+                    "title": "Too Many Requests", "status": 429, "hint": "try again in 30 s"}),
+        );
+        assert_eq!(headers[RETRY_AFTER], "30");
+        let headers = ApiError::MethodNotAllowed { allow: Some("GET, HEAD") }.headers();
+        assert_eq!(headers[ALLOW], "GET, HEAD");
+        assert_eq!(
+            ApiError::RangeNotSatisfiable { length: 7 }.headers()[CONTENT_RANGE],
+            "bytes */7"
+        );
+        assert_eq!(ApiError::BodyTimeout.headers()[CONNECTION], "close");
+    }
+
+    #[test]
+    fn a_refused_url_says_which_rule_and_the_way_out() {
+        let error = ApiError::from(Refusal::Host("evil.example".to_owned()));
+        let problem: Value = serde_json::from_slice(&error.problem()).unwrap();
+        assert_eq!(problem["status"], 400);
+        assert_eq!(problem["detail"], "Domain not allowed: evil.example");
+        assert_eq!(problem["hint"], Refusal::Host(String::new()).way_out());
+
+        let error = ApiError::refused_url(&Refusal::Shape("it is no URL"), "x".into());
+        let problem: Value = serde_json::from_slice(&error.problem()).unwrap();
+        assert_eq!(problem["status"], 422);
+        assert_eq!(
+            problem["detail"],
+            json!([{"type": "value_error", "loc": ["body", "git_url"],
+                    "msg": "Value error, Invalid Git URL: it is no URL", "input": "x",
+                    "ctx": {"error": "Invalid Git URL: it is no URL"}}])
+        );
+    }
+
+    #[test]
+    fn our_own_fault_shows_an_incident_and_nothing_else() {
+        let cause = std::io::Error::other("/tmp/secret/place");
+        let error = ApiError::internal("read a file", &cause);
+        let text = String::from_utf8(error.problem()).unwrap();
+        assert!(text.contains("urn:uuid:") && text.contains("Internal Server Error"), "{text}");
+        assert!(!text.contains("/tmp") && !text.contains("read a file"), "{text}");
+    }
+
+    #[test]
+    fn the_bytes_of_http1_are_a_whole_answer() {
+        let busy = ApiError::Unavailable { detail: "busy".into(), retry_after: Some(1) };
+        let text = String::from_utf8(busy.to_http1()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        assert!(head.contains("retry-after: 1"), "{head}");
+    }
+}

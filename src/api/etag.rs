@@ -1,0 +1,96 @@
+//! Conditional requests: an `If-None-Match` and the current tag come in, whether the client
+//! already has it goes out.
+//!
+//! What must stay true: the comparison is the weak one of RFC 9110, section 8.8.3.2; a header
+//! that is not understood matches nothing, which costs a body and is never wrong.
+
+use std::convert::Infallible;
+use warp::{Filter, http::HeaderValue};
+
+/// The `If-None-Match` of a request, if it has one.
+#[derive(Debug, Clone)]
+pub struct IfNoneMatch(Option<HeaderValue>);
+
+/// Takes the header out of a request. Of several lines of it the first counts.
+pub fn if_none_match() -> impl Filter<Extract = (IfNoneMatch,), Error = Infallible> + Copy {
+    super::header("if-none-match").map(IfNoneMatch)
+}
+
+impl IfNoneMatch {
+    /// Whether the client has what `current` tags, so that the answer is 304. `current` is a
+    /// whole tag, such as `W/"7-2"`.
+    pub fn has(&self, current: &str) -> bool {
+        self.0.as_ref().is_some_and(|it| any_matches(it.as_bytes(), current))
+    }
+}
+
+fn any_matches(mut list: &[u8], current: &str) -> bool {
+    if list.trim_ascii() == b"*" {
+        return true;
+    }
+    let current = opaque(current.as_bytes());
+    // A comma can be a part of a tag, so the list is read tag by tag, not split.
+    loop {
+        list = list.trim_ascii_start();
+        if let Some(rest) = list.strip_prefix(b",") {
+            list = rest;
+            continue;
+        }
+        let Some(quoted) = opaque(list).strip_prefix(b"\"") else {
+            return false;
+        };
+        let Some(end) = quoted.iter().position(|it| *it == b'"') else {
+            return false;
+        };
+        if current.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")) == Some(&quoted[..end])
+        {
+            return true;
+        }
+        list = &quoted[end + 1..];
+    }
+}
+
+/// A tag without the mark of weakness: weak comparison does not look at it.
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(list: &str, matches: bool) {
+        assert_eq!(any_matches(list.as_bytes(), "W/\"7,x\""), matches, "{list}");
+    }
+
+    #[test]
+    fn lists_weak_tags_and_the_star_are_understood() {
+        for list in [
+            "*",
+            " * ",
+            "W/\"7,x\"",
+            "\"7,x\"",
+            "\"a\", W/\"b\",W/\"7,x\"",
+            ",, \"7,x\" ,",
+            "\"\",\"7,x\"",
+        ] {
+            check(list, true);
+        }
+        for list in
+            ["", ",", "7,x", "\"7\"", "w/\"7,x\"", "\"a\" , \"7,x", "\"a\", 7, \"7,x\"", "**"]
+        {
+            check(list, false);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_filter_never_rejects() {
+        let without = warp::test::request().filter(&if_none_match()).await.unwrap();
+        assert!(!without.has("W/\"1\""));
+        let request = warp::test::request().header("If-None-Match", "W/\"1\"");
+        assert!(request.filter(&if_none_match()).await.unwrap().has("W/\"1\""));
+        let request = warp::test::request().header("If-None-Match", &b"\"\xff\""[..]);
+        assert!(!request.filter(&if_none_match()).await.unwrap().has("W/\"1\""));
+    }
+}

@@ -1,0 +1,72 @@
+//! Pages of long lists: `?page=&per_page=`, forgiving as the Python service was.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Which page of a list is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Page {
+    number: usize,
+    size: usize,
+}
+
+impl Page {
+    /// Reads the two numbers: a page before the first is the first, a size is brought into
+    /// 1 to `most`.
+    pub(super) fn new(
+        page: Option<i64>,
+        per_page: Option<i64>,
+        default: usize,
+        most: usize,
+    ) -> Self {
+        let whole = |number: i64| usize::try_from(number).unwrap_or(0);
+        Self {
+            number: page.map_or(1, whole).max(1),
+            size: per_page.map_or(default, whole).clamp(1, most),
+        }
+    }
+
+    /// The items on this page.
+    pub(super) fn of<T>(self, items: &[T]) -> impl Iterator<Item = &T> {
+        items.iter().skip((self.number - 1).saturating_mul(self.size)).take(self.size)
+    }
+
+    /// The answer: the rows under their name, and where they stand in the whole.
+    pub(super) fn answer(self, name: &str, rows: &[impl Serialize], total: usize) -> Value {
+        json!({
+            name: rows,
+            "total": total,
+            "page": self.number,
+            "per_page": self.size,
+            "total_pages": total.div_ceil(self.size),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_numbers_are_brought_into_range() {
+        let items: Vec<u32> = (0..25).collect();
+        for (page, per_page, expected) in [
+            (None, None, 0..10),
+            (Some(0), Some(0), 0..1),
+            (Some(-3), Some(-1), 0..1),
+            (Some(3), None, 20..25),
+            (Some(4), None, 0..0),
+            (Some(i64::MAX), Some(i64::MAX), 0..0),
+            (Some(1), Some(1000), 0..20),
+        ] {
+            let page = Page::new(page, per_page, 10, 20);
+            let found: Vec<u32> = page.of(&items).copied().collect();
+            assert_eq!(found, expected.collect::<Vec<u32>>(), "{page:?}");
+        }
+        let answer = Page::new(Some(2), None, 10, 20).answer("rows", &[1], 25);
+        assert_eq!(
+            answer,
+            json!({"rows": [1], "total": 25, "page": 2, "per_page": 10, "total_pages": 3})
+        );
+    }
+}

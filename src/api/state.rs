@@ -1,0 +1,111 @@
+//! What the handlers work with: handles of the other parts, and the count of open streams.
+
+use super::{ApiError, auth::User};
+use crate::{
+    config::Config,
+    intake::Intake,
+    live::{Live, LiveJob, Nudger, Results},
+    model::JobId,
+    store::layout::JobsDir,
+    supervisor::Supervisor,
+    sys::cgroup::Confinement,
+};
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Handles of the parts that answers are made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    pub config: Arc<Config>,
+    pub live: Arc<Live>,
+    pub nudger: Nudger,
+    pub results: Arc<Results>,
+    /// The jobs folder, for what is read when it is asked for.
+    pub jobs: JobsDir,
+    pub supervisor: Supervisor,
+    pub intake: Intake,
+    pub confinement: Confinement,
+    /// Ends event streams.
+    pub shutdown: CancellationToken,
+}
+
+/// Shared by all handlers.
+#[derive(Debug, Clone)]
+pub struct Api {
+    parts: Parts,
+    streams: Arc<Streams>,
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// The open streams, in all and by user.
+#[derive(Debug, Default)]
+struct Streams {
+    open: Mutex<(usize, HashMap<Option<String>, usize>)>,
+}
+
+/// A stream's place; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct StreamPlace {
+    streams: Arc<Streams>,
+    user: Option<String>,
+}
+
+impl Api {
+    /// With no stream open yet.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, streams: Arc::default() }
+    }
+
+    /// Finds a job by the text of a path; an ill-formed id is as good as an unknown one.
+    pub(super) fn job(&self, id: &str) -> Result<Arc<LiveJob>, ApiError> {
+        let id: JobId = id.parse().map_err(|_| ApiError::JobNotFound)?;
+        self.live.get(&id).ok_or(ApiError::JobNotFound)
+    }
+
+    /// A place for one more stream of this user.
+    pub(super) fn stream_place(&self, user: &User) -> Result<StreamPlace, ApiError> {
+        let limits = &self.config.server;
+        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let (total, by_user) = &mut *open;
+        let own = by_user.entry(user.0.clone()).or_default();
+        if *total >= limits.max_streams || *own >= limits.max_streams_per_user {
+            return Err(ApiError::Unavailable {
+                detail: "Too many event streams are open".into(),
+                retry_after: Some(5),
+            });
+        }
+        *total += 1;
+        *own += 1;
+        drop(open);
+        Ok(StreamPlace { streams: Arc::clone(&self.streams), user: user.0.clone() })
+    }
+
+    pub(super) fn open_streams(&self) -> usize {
+        self.streams.open.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let (total, by_user) = &mut *open;
+        *total -= 1;
+        if let Some(own) = by_user.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                by_user.remove(&self.user);
+            }
+        }
+    }
+}
