@@ -1,0 +1,27 @@
+//! Where log lines go: standard error, as text or JSON.
+
+use crate::config::{LogConfig, LogFormat};
+use std::io::{self, IsTerminal};
+use tracing_subscriber::fmt;
+
+/// Starts logging, once per process.
+pub(super) fn start(config: LogConfig) {
+    let builder = fmt()
+        .with_max_level(config.level)
+        .with_writer(io::stderr)
+        .with_target(false)
+        // A line that cannot be written (a full disk, a pipe whose reader died) would be complained
+        // of by `eprintln!`, which panics for the same reason.
+        .log_internal_errors(false);
+    let started = match config.format {
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
+        }
+        LogFormat::Text => {
+            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            tracing::subscriber::set_global_default(builder.with_ansi(colours).finish())
+        }
+    };
+    // Only a second call fails, and then the first one holds.
+    let _ = started;
+}

@@ -1,0 +1,64 @@
+//! The command line: one file per command.
+//!
+//! What flows in: arguments, settings. What flows out: data on standard output, everything else
+//! on standard error, and an exit code. What must stay true: rules live elsewhere; output is
+//! written so that a closed pipe ends it quietly.
+
+mod exit;
+mod logging;
+mod output;
+mod progress;
+mod scan;
+mod serve;
+mod settings;
+mod table;
+mod worker;
+
+pub use exit::Exit;
+
+use clap::{Parser, Subcommand};
+use settings::SettingsArgs;
+use std::process::ExitCode;
+
+/// Scans git repositories for their dependencies, each in a process of its own, and shows live
+/// what happens.
+#[derive(Debug, Parser)]
+#[command(name = "scanwatch", version, about, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 a repository failed, 2 usage or settings, \
+    3 the jobs folder is another server's, 130 interrupted")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: submit scans by HTTP, follow them live.
+    Serve(serve::ServeArgs),
+    /// Scan repositories or local folders now, without a server.
+    Scan(scan::ScanArgs),
+    /// The built-in scanner: one repository. The server starts it; by hand, give --url.
+    Worker(worker::WorkerArgs),
+    /// Look at the settings.
+    Config {
+        #[command(subcommand)]
+        command: settings::ConfigCommand,
+    },
+    /// Stands between server and scanner; the server starts it, with its task on standard input.
+    #[command(hide = true)]
+    Shim {
+        /// For people who read the list of processes.
+        _words: Vec<String>,
+    },
+}
+
+/// Runs the program to its end.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => serve::run(args).into(),
+        Command::Scan(args) => scan::run(args).into(),
+        Command::Worker(args) => worker::run(args),
+        Command::Config { command } => settings::run(command).into(),
+        Command::Shim { .. } => crate::shim::run(),
+    }
+}

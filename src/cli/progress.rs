@@ -1,0 +1,89 @@
+//! Progress on standard error: a bar per repository on a terminal, plain lines elsewhere.
+
+use super::output::{printable, say};
+use crate::model::{
+    RepoState,
+    repository::{Figures, RepositoryStatus},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    io::{IsTerminal, stderr},
+    time::{Duration, Instant},
+};
+
+/// How often a plain line is printed at most while only figures move.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Shows one repository's progress.
+pub(super) struct Progress {
+    name: String,
+    bar: Option<ProgressBar>,
+    last: Option<(RepoState, Instant)>,
+}
+
+impl Progress {
+    /// Begins to show a repository.
+    pub(super) fn new(name: &str) -> Self {
+        let name = printable(name);
+        let bar = stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(100);
+            if let Ok(style) =
+                ProgressStyle::with_template("{spinner} {prefix} {bar:24} {percent:>3}% {msg}")
+            {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name.clone());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Self { name, bar, last: None }
+    }
+
+    /// Shows the newest state.
+    pub(super) fn show(&mut self, status: &RepositoryStatus) {
+        let text = describe(status);
+        let Some(bar) = &self.bar else {
+            let now = Instant::now();
+            let news = self
+                .last
+                .is_none_or(|(state, at)| state != status.state || now - at >= PLAIN_INTERVAL);
+            if news {
+                say(&format!("{}: {text}", self.name));
+                self.last = Some((status.state, now));
+            }
+            return;
+        };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+        bar.set_position((status.fraction() * 100.0) as u64);
+        bar.set_message(text);
+    }
+
+    /// Ends with what became of it.
+    pub(super) fn finish(self, status: Option<&RepositoryStatus>) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+            if let Some(status) = status {
+                say(&format!("{}: {}", self.name, describe(status)));
+            }
+        }
+    }
+}
+
+fn describe(status: &RepositoryStatus) -> String {
+    if let Some(error) = &status.error {
+        let kind = status.failure.as_ref().map(|it| format!(" ({})", it.kind.as_str()));
+        return format!("{}{}: {}", status.word(), kind.unwrap_or_default(), printable(error));
+    }
+    let progress = status.progress.as_ref();
+    let figures = match progress.map(|it| &it.figures) {
+        Some(Figures::Files { total, current, .. }) => format!(" {current}/{total} files"),
+        Some(Figures::Download { megabytes, .. }) => format!(" {megabytes:.1} MB"),
+        Some(Figures::Extraction { extracted, total, .. }) => format!(" {extracted}/{total} files"),
+        Some(Figures::None) | None => String::new(),
+    };
+    let found = match (status.state, status.dependencies_found) {
+        (RepoState::Completed, Some(count)) => format!(", {count} packages"),
+        _ => String::new(),
+    };
+    format!("{}{figures}{found}", status.word())
+}

@@ -1,0 +1,318 @@
+//! `scanwatch scan`: the same engine as the service, in one process, for what is named here.
+
+use super::{Exit, SettingsArgs, logging, output, progress::Progress, table};
+use crate::{
+    app::{Engine, StartError},
+    config::Config,
+    intake::{IntakeError, ScanRequest, target::Target},
+    live::LiveJob,
+    model::{
+        JobState, RepoState,
+        git_url::Refusal,
+        master::Options,
+        scan_result::{ScanResult, Warning},
+    },
+    sbom,
+    store::{chain, layout::JobsDir},
+    sys,
+};
+use anyhow::{Context, anyhow};
+use chrono::Utc;
+use clap::{Args, ValueEnum};
+use std::{
+    fs::OpenOptions,
+    io::{self, BufReader, Write},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How many warnings are printed; the JSON result has all.
+const SHOWN_WARNINGS: usize = 20;
+/// How long scanners may take to end when the user does not want them any more.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Args)]
+pub(super) struct ScanArgs {
+    /// Git URLs, local folders, bare repositories. What is typed here is trusted as typed.
+    #[arg(required = true, value_name = "URL|PATH")]
+    targets: Vec<String>,
+    /// The form of the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Write the result to a file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The branch, tag or commit to scan.
+    #[arg(long = "ref", value_name = "NAME")]
+    reference: Option<String>,
+    /// Keep the jobs folder (status files, logs, results), and say where it is.
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// The result file; a list of them for several targets.
+    Json,
+    /// CycloneDX 1.6 JSON; one target at a time.
+    Cyclonedx,
+}
+
+/// What became of one target.
+struct Scanned {
+    job: Arc<LiveJob>,
+    result: Option<ScanResult>,
+}
+
+pub(super) fn run(mut args: ScanArgs) -> Exit {
+    if args.format == Format::Cyclonedx && args.targets.len() > 1 {
+        output::complain("--format cyclonedx describes one target: name one, or use --format json");
+        return Exit::Usage;
+    }
+    let mut config = match std::mem::take(&mut args.settings).load(Vec::new()) {
+        Ok(config) => config,
+        Err(refused) => {
+            output::complain(&refused.to_string());
+            return Exit::Usage;
+        }
+    };
+    config.log.level = config.log.level.min(tracing::Level::WARN);
+    logging::start(config.log);
+    let mut targets = Vec::new();
+    for text in &args.targets {
+        match Target::typed(text, &mut config.network) {
+            Ok(target) => targets.push((text.clone(), target)),
+            Err(refusal) => {
+                output::complain(&format!(
+                    "`{}`: {refusal}; {}",
+                    shown(text, &refusal),
+                    way_out(&refusal)
+                ));
+                return Exit::Usage;
+            }
+        }
+    }
+    let scanned = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(scan_all(&args, config, targets)));
+    match scanned {
+        Ok(exit) => exit,
+        Err(error) => {
+            output::complain(&format!("{error:#}"));
+            Exit::Usage
+        }
+    }
+}
+
+async fn scan_all(
+    args: &ScanArgs,
+    mut config: Config,
+    targets: Vec<(String, Target)>,
+) -> anyhow::Result<Exit> {
+    // Before there is anything that a signal could leave behind.
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let home =
+        tempfile::Builder::new().prefix("scanwatch-").tempdir().context("no temporary folder")?;
+    config.jobs.dir = home.path().join("jobs");
+    config.jobs.max_queued_jobs = config.jobs.max_queued_jobs.max(targets.len());
+    let engine = Engine::start(config).await.map_err(|error: StartError| anyhow!(chain(&error)))?;
+    let jobs = engine.jobs().clone();
+    let work = scan_targets(args, &engine, targets);
+    let outcome = tokio::select! {
+        scanned = work => scanned.and_then(|scanned| report(args, &scanned)),
+        () = signals.next() => {
+            output::complain("interrupted");
+            Ok(Exit::Interrupted)
+        }
+    };
+    // What still runs belongs to nobody any more.
+    for job in engine.live.all().iter().filter(|it| !it.facts().state.is_final()) {
+        engine.supervisor.cancel(job.id()).await;
+    }
+    engine.stop(STOP_PATIENCE).await;
+    if args.keep {
+        let kept = home.keep();
+        output::say(&format!("kept {}", kept.join("jobs").display()));
+    } else {
+        home.close().with_context(|| format!("cannot remove `{}`", jobs.root().display()))?;
+    }
+    outcome
+}
+
+async fn scan_targets(
+    args: &ScanArgs,
+    engine: &Engine,
+    targets: Vec<(String, Target)>,
+) -> anyhow::Result<Vec<Scanned>> {
+    let mut started = Vec::new();
+    for (text, target) in targets {
+        let options = Options { reference: args.reference.clone(), deep: false };
+        let name = target.name();
+        let request = ScanRequest { url: text, options, submitted_by: None };
+        let accepted = engine.intake.queue(target, request).await;
+        let accepted = accepted.map_err(|error: IntakeError| anyhow!(chain(&error)))?;
+        engine.nudger.nudge(&accepted.job_id).await;
+        let job = engine.live.get(&accepted.job_id).context("the job has disappeared")?;
+        started.push((name, job));
+    }
+    let mut scanned = Vec::new();
+    for (name, job) in started {
+        follow(&name, &job).await;
+        let result = read_result(engine.jobs(), &job)?;
+        scanned.push(Scanned { job, result });
+    }
+    Ok(scanned)
+}
+
+/// Shows a job's progress until it is over.
+async fn follow(name: &str, job: &LiveJob) {
+    let mut progress = Progress::new(name);
+    let mut changes = job.changes();
+    loop {
+        changes.borrow_and_update();
+        if let Some(status) = job.repository(0) {
+            progress.show(&status);
+        }
+        if job.is_over() || changes.changed().await.is_err() {
+            break;
+        }
+    }
+    progress.finish(job.repository(0).as_ref());
+}
+
+fn read_result(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Option<ScanResult>> {
+    let path = jobs.job(job.id()).result(0);
+    if job.facts().state != JobState::Completed || !path.exists() {
+        return Ok(None);
+    }
+    let file = crate::store::read::open(&path).context("cannot open the result")?;
+    serde_json::from_reader(BufReader::new(file)).context("cannot read the result").map(Some)
+}
+
+/// Writes what was found, and says what failed.
+fn report(args: &ScanArgs, scanned: &[Scanned]) -> anyhow::Result<Exit> {
+    let results: Vec<&ScanResult> = scanned.iter().filter_map(|it| it.result.as_ref()).collect();
+    let text = match args.format {
+        Format::Table => results.iter().map(|it| table::render(it)).collect::<Vec<_>>().join("\n"),
+        Format::Json if args.targets.len() == 1 => pretty(&results.first())?,
+        Format::Json => pretty(&results)?,
+        Format::Cyclonedx => match results.first() {
+            Some(result) => pretty(&sbom::cyclonedx(result, Utc::now()))?,
+            None => String::new(),
+        },
+    };
+    let warnings: Vec<&Warning> = results.iter().flat_map(|it| &it.warnings).collect();
+    for warning in warnings.iter().take(SHOWN_WARNINGS) {
+        output::say(&format!("warning: {}", describe(warning)));
+    }
+    if warnings.len() > SHOWN_WARNINGS {
+        let more = warnings.len() - SHOWN_WARNINGS;
+        output::say(&format!("warning: {more} more; --format json has them all"));
+    }
+    let nothing = results.is_empty();
+    match &args.output {
+        // A failed scan must not leave an empty file where a good one may be.
+        _ if nothing => {}
+        None => output::data(text.as_bytes()).context("cannot write to standard output")?,
+        Some(path) => write_file(path, text.as_bytes())?,
+    }
+    let mut exit = Exit::Done;
+    for repository in scanned.iter().flat_map(|it| it.job.repositories()) {
+        if repository.state != RepoState::Completed {
+            exit = Exit::Failed;
+        }
+    }
+    if scanned.iter().any(|it| it.job.facts().state != JobState::Completed) {
+        exit = Exit::Failed;
+    }
+    Ok(exit)
+}
+
+fn pretty(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    let mut text = serde_json::to_string_pretty(value).context("cannot say the result as JSON")?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn write_file(path: &std::path::Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use crate::store::atomic::{Durability, replace};
+    let shown = || format!("cannot write `{}`", path.display());
+    // What a link leads to is meant; and a pipe or a device is written to, not replaced.
+    let absolute = match path.metadata() {
+        Ok(facts) if facts.is_file() => path.canonicalize().with_context(shown)?,
+        Ok(_) => {
+            let mut opened = OpenOptions::new().write(true).open(path).with_context(shown)?;
+            return opened.write_all(bytes).with_context(shown);
+        }
+        Err(_) => std::path::absolute(path).context("cannot tell the working directory")?,
+    };
+    let folder = absolute.parent().unwrap_or(&absolute);
+    replace(folder, &absolute, bytes, Durability::Flushed).map_err(|error| anyhow!(chain(&error)))
+}
+
+fn describe(warning: &Warning) -> String {
+    let place = match warning.line {
+        Some(line) => format!("{}:{line}", warning.file),
+        None => warning.file.clone(),
+    };
+    output::printable(&format!("{place}: {}", warning.message))
+}
+
+/// The text as typed, unless it holds credentials.
+fn shown(text: &str, refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Userinfo => "https://***@…".to_owned(),
+        _ => output::printable(text),
+    }
+}
+
+fn way_out(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Userinfo => {
+            "name the forge with its token_file or token_env under [[forges]] in a settings file (--config)"
+        }
+        _ => "name a git URL, a folder or a bare repository",
+    }
+}
+
+/// What ends a scan before it is done: Ctrl-C, `kill`, a terminal that is closed.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// None under nohup(1).
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        let hangup = SignalKind::hangup();
+        let ignored = sys::was_started_ignoring(hangup.as_raw_value());
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: if ignored { None } else { Some(signal(hangup)?) },
+        })
+    }
+
+    async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
+        }
+    }
+}

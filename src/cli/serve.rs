@@ -1,0 +1,194 @@
+//! `scanwatch serve`: the service.
+
+use super::{Exit, SettingsArgs, logging, output};
+use crate::{
+    api::{
+        Api, Parts,
+        auth::Auth,
+        routes::routes,
+        server::{self, Limits},
+    },
+    app::{Engine, StartError},
+    config::Config,
+    store::chain,
+    sys,
+};
+use clap::Args;
+use secrecy::SecretString;
+use std::{env::VarError, sync::Arc};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Address and port, instead of [server] listen.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The jobs folder, instead of [jobs] dir.
+    #[arg(long, value_name = "FOLDER")]
+    jobs_dir: Option<String>,
+}
+
+pub(super) fn run(args: ServeArgs) -> Exit {
+    let mut flags = Vec::new();
+    flags.extend(args.listen.map(|it| ("server.listen".to_owned(), it)));
+    flags.extend(args.jobs_dir.map(|it| ("jobs.dir".to_owned(), it)));
+    let config = match args.settings.load(flags) {
+        Ok(config) => config,
+        Err(refused) => {
+            output::complain(&refused.to_string());
+            return Exit::Usage;
+        }
+    };
+    logging::start(config.log);
+    sys::keep_descriptors_to_ourselves();
+    sys::raise_descriptor_limit();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("cannot start the runtime: {error}"));
+            return Exit::Usage;
+        }
+    };
+    match runtime.block_on(serve(config)) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output::complain(&chain(&error));
+            match error {
+                StartError::Locked(_) => Exit::Locked,
+                StartError::QueueEnded => Exit::Failed,
+                _ => Exit::Usage,
+            }
+        }
+    }
+}
+
+async fn serve(config: Config) -> Result<(), StartError> {
+    let auth = Arc::new(credentials(&config)?);
+    let address = config.server.listen;
+    let at = |source| StartError::Listen { address, source };
+    // Before anything else: a port that is taken must not cost a recovery.
+    let listener = TcpListener::bind(address).await.map_err(at)?;
+    let address = listener.local_addr().map_err(at)?;
+    let engine = Engine::start(config).await?;
+    let shutdown = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    // Tells a stop that was asked for from one that was not.
+    let stopped = CancellationToken::new();
+    tasks.spawn(stop_on_signals(shutdown.clone(), stopped.clone()));
+    tell(&engine, address, &auth);
+
+    let settings = engine.config.server.clone();
+    let limits = Limits {
+        max_connections: settings.max_connections,
+        header_timeout: settings.header_timeout,
+        body_timeout: settings.body_timeout,
+        write_timeout: settings.write_timeout,
+        max_body_bytes: settings.max_body_bytes,
+        stop_grace: settings.stop_grace,
+    };
+    let parts = Parts {
+        config: Arc::clone(&engine.config),
+        live: Arc::clone(&engine.live),
+        nudger: engine.nudger.clone(),
+        results: Arc::clone(&engine.results),
+        jobs: engine.jobs().clone(),
+        supervisor: engine.supervisor.clone(),
+        intake: engine.intake.clone(),
+        confinement: engine.confinement,
+        shutdown: shutdown.clone(),
+    };
+    let service = warp::service(routes(Api::new(parts), &auth));
+    // Scanners are told to end at once, not after the last request.
+    let ((), report) = tokio::join!(
+        async {
+            tokio::select! {
+                () = shutdown.cancelled() => engine.supervisor.stop(settings.stop_grace).await,
+                // Without its queue a server would take in jobs and start none.
+                () = engine.supervisor.ended() => shutdown.cancel(),
+            }
+        },
+        server::serve(listener, service, limits, shutdown.clone()),
+    );
+    let in_order = stopped.is_cancelled();
+    engine.stop(settings.stop_grace).await;
+    tracing::info!(served = report.served, dropped = report.dropped, "stopped");
+    if in_order { Ok(()) } else { Err(StartError::QueueEnded) }
+}
+
+/// The one user, from `API_USERNAME` and `API_PASSWORD`.
+fn credentials(config: &Config) -> Result<Auth, StartError> {
+    let variable = |name| match std::env::var(name) {
+        Ok(text) => Ok(Some(text).filter(|it| !it.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        // Set and unusable is not the same as not set: that would open the server to everybody.
+        Err(VarError::NotUnicode(_)) => {
+            Err(StartError::Credentials(format!("{name} is not valid UTF-8")))
+        }
+    };
+    match (variable("API_USERNAME")?, variable("API_PASSWORD")?) {
+        (Some(name), Some(password)) => Auth::single(&name, &SecretString::from(password))
+            .map_err(|error| StartError::Credentials(format!("API_USERNAME: {error}"))),
+        (None, None) if config.server.listen.ip().is_loopback() => Ok(Auth::open()),
+        (None, None) => Err(StartError::Credentials(format!(
+            "refusing to serve {} without credentials: set API_USERNAME and API_PASSWORD, \
+             or listen on 127.0.0.1",
+            config.server.listen
+        ))),
+        (Some(_), None) => {
+            Err(StartError::Credentials("API_USERNAME is set, API_PASSWORD is not".to_owned()))
+        }
+        (None, Some(_)) => {
+            Err(StartError::Credentials("API_PASSWORD is set, API_USERNAME is not".to_owned()))
+        }
+    }
+}
+
+/// Says where the service is and how it is used.
+fn tell(engine: &Engine, address: std::net::SocketAddr, auth: &Auth) {
+    let login = if auth.is_open() { "" } else { " -u \"$API_USERNAME:$API_PASSWORD\"" };
+    output::say(&format!(
+        "scanwatch {} listens on http://{address}\n\
+         \x20 files   {}/\n\
+         \x20 submit  curl{login} http://{address}/scan --json '{{\"git_url\": \"https://github.com/owner/name.git\"}}'\n\
+         \x20 follow  curl{login} -N http://{address}/scan/JOB_ID/events",
+        env!("CARGO_PKG_VERSION"),
+        engine.jobs().root().display(),
+    ));
+    if auth.is_open() {
+        output::say(
+            "  warning: no credentials, so every user of this machine may use it; set API_USERNAME \
+             and API_PASSWORD to change that",
+        );
+    }
+    tracing::info!(%address, confinement = engine.confinement.as_str(), "serving");
+}
+
+/// The first signal stops in order, the second at once.
+async fn stop_on_signals(shutdown: CancellationToken, stopped: CancellationToken) {
+    let signals = signal(SignalKind::terminate()).and_then(|terminate| {
+        signal(SignalKind::interrupt()).map(|interrupt| (terminate, interrupt))
+    });
+    let Ok((mut terminate, mut interrupt)) = signals else {
+        tracing::error!("cannot listen for signals: this process ends at the first one");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if shutdown.is_cancelled() {
+            // Nothing is lost by it: what runs goes on, and the next start finds it.
+            std::process::exit(130);
+        }
+        tracing::info!("stopping; a second signal stops at once");
+        stopped.cancel();
+        shutdown.cancel();
+    }
+}
