@@ -1,0 +1,323 @@
+//! `scanwatch scan` and the other commands, as a user types them.
+
+use crate::support::{
+    files,
+    forge::{Forge, program},
+    processes,
+    wait::{PATIENCE, eventually, until},
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+fn scanwatch(home: &Path) -> Command {
+    let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    command.env_clear().env("PATH", path).env("HOME", home).env("TMPDIR", home).current_dir(home);
+    command
+}
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn run(home: &Path, arguments: &[&str]) -> Ran {
+    let Output { status, stdout, stderr } = scanwatch(home).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code(), out: text(stdout), err: text(stderr) }
+}
+
+fn folder_with(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        files::write(&path, text);
+    }
+    folder
+}
+
+const PROJECT: &[(&str, &str)] = &[
+    ("project/requirements.txt", "requests==2.31.0\nflask>=2\n"),
+    ("project/web/package.json", r#"{"dependencies": {"left-pad": "1.3.0"}}"#),
+    // Ignored by git, and found all the same.
+    ("project/.gitignore", "web/\n"),
+    ("project/node_modules/x/package.json", r#"{"dependencies": {"hidden": "1.0.0"}}"#),
+];
+
+/// Breaks if a local folder is not scanned by the same engine, or if anything but the data is
+/// on standard output, or anything is left behind.
+#[test]
+fn a_local_folder_is_scanned_and_nothing_is_left() {
+    let home = folder_with(PROJECT);
+    let ran = run(home.path(), &["scan", "project"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    for word in ["requests", "2.31.0", "left-pad", ">=2", "project/web"] {
+        assert!(ran.out.contains(word.trim_start_matches("project/")), "{word} in {}", ran.out);
+    }
+    assert!(!ran.out.contains("hidden"), "{}", ran.out);
+    assert!(ran.err.contains("project: completed"), "{}", ran.err);
+    assert!(!ran.err.contains('\u{1b}'), "no colours where there is no terminal: {}", ran.err);
+    let mut left: Vec<_> =
+        std::fs::read_dir(home.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["project"]);
+}
+
+/// Breaks if the formats for machines are not what they say.
+#[test]
+fn the_formats_for_machines_are_json() {
+    let home = folder_with(PROJECT);
+    let ran = run(home.path(), &["scan", "project", "--format", "json"]);
+    let result: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(result["packages"].as_array().unwrap().len(), 3, "{result:#}");
+    assert_eq!(result["files"]["parsed"], 2, "{result:#}");
+    assert_eq!(result["commit"], Value::Null);
+
+    let ran = run(home.path(), &["scan", "project", "--format", "cyclonedx", "-o", "bom.json"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
+    let bom = files::json(&home.path().join("bom.json")).unwrap();
+    assert_eq!((&bom["bomFormat"], &bom["specVersion"]), (&"CycloneDX".into(), &"1.6".into()));
+    assert_eq!(bom["components"].as_array().unwrap().len(), 3, "{bom:#}");
+
+    let ran = run(home.path(), &["scan", "project", "project", "--format", "json"]);
+    let results: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(results.as_array().unwrap().len(), 2, "{results:#}");
+    let ran = run(home.path(), &["scan", "project", "project", "--format", "cyclonedx"]);
+    assert_eq!(ran.code, Some(2));
+}
+
+/// Breaks if a URL that is typed is not trusted as typed, or a bare repository is not read.
+#[test]
+fn urls_and_bare_repositories_are_scanned() {
+    let home = TempDir::new().unwrap();
+    let forge = Forge::start();
+    let repository = forge
+        .add_repository("group/app", &[("package.json", br#"{"dependencies": {"a": "1.0.0"}}"#)]);
+    let ran = run(home.path(), &["scan", &forge.url("group/app"), "--format", "json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let by_url: Value = serde_json::from_str(&ran.out).unwrap();
+    let path = repository.path().to_str().unwrap();
+    let ran = run(home.path(), &["scan", path, "--format", "json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let by_path: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(by_url["packages"], by_path["packages"]);
+    assert_eq!(by_url["commit"], by_path["commit"]);
+    assert!(by_url["commit"].is_string());
+}
+
+/// Breaks if one failure is not told by the exit code, or costs the results of the others.
+#[test]
+fn a_failure_is_said_and_costs_only_itself() {
+    let home = folder_with(PROJECT);
+    let forge = Forge::start();
+    let missing = forge.url("group/missing");
+    let ran = run(home.path(), &["scan", "project", &missing]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.out.contains("requests"), "{}", ran.out);
+    assert!(ran.err.contains("missing: failed (clone)"), "{}", ran.err);
+}
+
+/// Breaks if what makes no sense is not refused by name, with exit code 2.
+#[test]
+fn what_makes_no_sense_is_refused_by_name() {
+    let home = TempDir::new().unwrap();
+    for (arguments, expected) in [
+        (&["scan", "no-such-folder"] as &[&str], "`no-such-folder`"),
+        (&["scan", "https://user:s3cret@github.com/a/b.git"], "[[forges]]"),
+        (&["scan", "ext::sh -c id@x"], "scheme"),
+        (&["scan", "--set", "scanner.nonsense=1", "."], "scanner.nonsense"),
+        (&["scan", "--ref", "--upload-pack=id", "."], "--upload-pack"),
+        (&["scan", "--ref=-x", "."], "ref"),
+        (&["scan"], "URL"),
+        (&["config", "check", "--set", "watch.mode=sometimes"], "watch.mode"),
+    ] {
+        let ran = run(home.path(), arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
+        assert!(!ran.err.contains("s3cret"), "{}", ran.err);
+        assert_eq!(ran.out, "", "{arguments:?}");
+    }
+}
+
+/// Breaks if the kept folder is not said, or not kept.
+#[test]
+fn a_kept_jobs_folder_is_named() {
+    let home = folder_with(PROJECT);
+    let ran = run(home.path(), &["scan", "project", "--keep"]);
+    let kept = ran.err.lines().find_map(|it| it.strip_prefix("kept ")).expect(&ran.err);
+    let statuses: Vec<_> = files::below(Path::new(kept))
+        .into_iter()
+        .filter(|it| it.ends_with("repo_0.json"))
+        .collect();
+    assert_eq!(statuses.len(), 2, "status and result: {statuses:?}");
+}
+
+/// Breaks if `--output` replaces what it was told to write to: a link, a pipe, a device.
+#[test]
+fn an_output_that_is_no_plain_file_is_written_to() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let home = folder_with(PROJECT);
+    let place = |name: &str| home.path().join(name);
+    files::write(&place("file.json"), "old");
+    symlink("file.json", place("link.json")).unwrap();
+    let ran = run(home.path(), &["scan", "project", "--format", "json", "-o", "link.json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(place("link.json").symlink_metadata().unwrap().is_symlink());
+    assert!(files::json(&place("file.json")).unwrap()["packages"].is_array());
+
+    assert!(program("mkfifo").arg(place("pipe")).status().unwrap().success());
+    let pipe = place("pipe");
+    let reader = std::thread::spawn(move || files::text(&pipe));
+    let ran = run(home.path(), &["scan", "project", "--format", "json", "-o", "pipe"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(reader.join().unwrap().contains("left-pad"));
+    assert!(place("pipe").symlink_metadata().unwrap().file_type().is_fifo());
+
+    let ran = run(home.path(), &["scan", "project", "-o", "project"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("`project`"), "{}", ran.err);
+}
+
+/// Breaks if a scan that ends early, by a signal or by an error, leaves a process or a file.
+#[tokio::test]
+async fn a_scan_that_ends_early_leaves_nothing() {
+    let home = folder_with(PROJECT);
+    let script = home.path().join("scanner.sh");
+    // The first target's result is none; the second one's scan would take for ever.
+    files::write(
+        &script,
+        "began=${0%/*}/began\n\
+         case $SCANWATCH_REPO_NAME in\n\
+         odd) while [ ! -s $began ]; do sleep 0.05; done\n\
+              echo '{}' > part; mv part \"$SCANWATCH_RESULT_FILE\";;\n\
+         *) echo $$ > $began; sleep 999;;\n\
+         esac\n",
+    );
+    for name in ["odd", "endless"] {
+        std::fs::create_dir(home.path().join(name)).unwrap();
+    }
+    let command = format!("scanner.command=[\"/bin/sh\", \"{}\"]", script.display());
+    for (arguments, hangs_up, code) in
+        [(&["odd", "endless"] as &[&str], false, 2), (&["endless"], true, 130)]
+    {
+        let began = home.path().join("began");
+        files::write(&began, "");
+        let mut scan = scanwatch(home.path());
+        scan.arg("scan").args(arguments).args(["--set", &command]).stderr(Stdio::null());
+        let mut scan = tokio::process::Command::from(scan).kill_on_drop(true).spawn().unwrap();
+        let scanner = until(PATIENCE, "the scanner works", async || {
+            files::text(&began).trim().parse::<u32>().ok()
+        })
+        .await;
+        if hangs_up {
+            let marks = [home.path().display().to_string()];
+            processes::signal(scan.id().unwrap(), &marks, Signal::HUP);
+        }
+        assert_eq!(scan.wait().await.unwrap().code(), Some(code), "{arguments:?}");
+        assert!(!processes::lives(scanner), "{arguments:?}");
+        let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().collect();
+        let left = left.iter().filter(|it| it.file_name().to_string_lossy().contains("scanwatch"));
+        assert_eq!(left.count(), 0, "{arguments:?}");
+    }
+}
+
+/// Breaks if a Ctrl-C in the server's terminal reaches a shim that has just been started: it would
+/// take it for a wish to cancel.
+#[tokio::test]
+async fn a_shim_leaves_its_servers_session_before_anything_else() {
+    let home = TempDir::new().unwrap();
+    let mut shim = scanwatch(home.path());
+    shim.arg("shim").stdin(Stdio::piped());
+    let shim = tokio::process::Command::from(shim).kill_on_drop(true).spawn().unwrap();
+    let pid = shim.id().unwrap();
+    eventually("the shim leads a session, without its task", async || {
+        processes::session_of(pid) == Some(pid)
+    })
+    .await;
+}
+
+/// Breaks if the scanner cannot be run by itself.
+#[test]
+fn the_worker_runs_by_hand() {
+    let home = folder_with(PROJECT);
+    let ran = run(
+        home.path(),
+        &[
+            "worker",
+            "--url",
+            "project",
+            "--status-file",
+            "status.json",
+            "--result-file",
+            "result.json",
+        ],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(files::json(&home.path().join("status.json")).unwrap()["status"], "completed");
+    let result = files::json(&home.path().join("result.json")).unwrap();
+    assert_eq!(result["packages"].as_array().unwrap().len(), 3, "{result:#}");
+}
+
+/// Breaks if the printed defaults are not a usable settings file.
+#[test]
+fn the_printed_defaults_are_a_settings_file() {
+    let home = TempDir::new().unwrap();
+    let printed = run(home.path(), &["config", "defaults"]);
+    files::write(&home.path().join("all.toml"), &printed.out);
+    let ran = run(home.path(), &["config", "check", "--config", "all.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+}
+
+/// Breaks if the service stops working when nobody takes its log any more.
+#[tokio::test]
+async fn a_log_that_cannot_be_written_costs_only_the_log() {
+    let home = TempDir::new().unwrap();
+    let mut command = scanwatch(home.path());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--set", "scanner.command=true"]);
+    command.stderr(Stdio::piped());
+    let mut server = tokio::process::Command::from(command).kill_on_drop(true).spawn().unwrap();
+    let mut first_line = String::new();
+    let mut log = BufReader::new(server.stderr.take().unwrap());
+    log.read_line(&mut first_line).await.unwrap();
+    let (_, address) = first_line.trim().split_once("http://").expect(&first_line);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = async |path: String| -> Option<Value> {
+        let answer = client.get(format!("http://{address}{path}")).send().await.ok()?;
+        answer.error_for_status().ok()?.json().await.ok()
+    };
+    eventually("the server is ready", async || get("/readyz".to_owned()).await.is_some()).await;
+    drop(log);
+
+    let request = client.post(format!("http://{address}/scan"));
+    let request = request.json(&json!({ "git_url": "https://github.com/acme/widget.git" }));
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    let job = answer["job_id"].as_str().unwrap();
+    until(PATIENCE, "the job is over", async || {
+        let row = get(format!("/jobs/{job}")).await?;
+        (row["status"] == "completed").then_some(())
+    })
+    .await;
+}
+
+/// Breaks if credentials that cannot be read count as none: the server would be open to everybody.
+#[test]
+fn credentials_that_are_no_text_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = TempDir::new().unwrap();
+    let password = std::ffi::OsStr::from_bytes(b"p\xe4ssword");
+    let mut command = scanwatch(home.path());
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    command.env("API_USERNAME", password).env("API_PASSWORD", password);
+    let Output { status, stderr, .. } = command.output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("API_USERNAME is not valid UTF-8"), "{stderr}");
+}

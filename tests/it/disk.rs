@@ -1,0 +1,427 @@
+//! The jobs folder as it may come to lie there: foreign and hostile things in the place of
+//! files, changes that nobody was told of, folders that go and come; and what is removed of it.
+
+use crate::support::{
+    files,
+    handmade::Handmade,
+    server::{Setup, TestServer},
+    wait::{PATIENCE, eventually, until, within},
+};
+use chrono::{TimeDelta, Utc};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::{MetadataExt, symlink},
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+/// Longer than any test waits: what is seen before was not found by comparing.
+const NEVER: u32 = 100_000;
+
+/// The state of a repository as the server tells it; null of a job that it has not read yet.
+async fn state(server: &TestServer, job: &Handmade, index: u64) -> Value {
+    let answer = server.get(&job.path()).await;
+    if answer.status == 404 {
+        return Value::Null;
+    }
+    let document = answer.expect(200).json();
+    let rows = document["repositories"].as_array().cloned().unwrap_or_default();
+    let row = rows.into_iter().find(|row| row["repo_index"] == index);
+    row.map_or(Value::Null, |row| row["status"].clone())
+}
+
+async fn shows(server: &TestServer, job: &Handmade, index: u64, status: &str) {
+    eventually(&format!("repository {index} is {status}"), async || {
+        state(server, job, index).await == status
+    })
+    .await;
+}
+
+fn make_fifo(path: &Path) {
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
+}
+
+// What stands in the place of a file.
+
+/// Breaks if a pipe, a link, a folder or a huge file in the place of a status file hangs the
+/// reader, leads it elsewhere, or costs anything but its own repository.
+#[tokio::test]
+async fn what_is_no_status_file_costs_itself_alone() {
+    let server = Setup::new().start().await;
+    let secret = server.file("elsewhere.json");
+    files::write(&secret, json!({ "repo_name": "canary", "status": "completed" }).to_string());
+    let job = Handmade::new(&server, 6);
+    let file = |index: u32| job.folder.join(format!("repo_{index}.json"));
+    make_fifo(&file(0));
+    symlink(&secret, file(1)).unwrap();
+    fs::create_dir(file(2)).unwrap();
+    let huge = json!({ "repo_name": "huge", "status": "failed", "filler": "x".repeat(2 << 20) });
+    files::replace(&file(3), huge.to_string());
+    symlink("/dev/zero", file(4)).unwrap();
+    job.repository(5, "scanning", 1);
+
+    shows(&server, &job, 5, "scanning").await;
+    let document = until(PATIENCE, "each is warned of", async || {
+        let document = server.progress(&job.id).await;
+        let warned = |index| document["warnings"].to_string().contains(&format!("repo_{index}."));
+        (0..5).all(warned).then_some(document)
+    })
+    .await;
+    assert!(!document.to_string().contains("canary"), "{document:#}");
+    assert_eq!(document["summary"]["failed"], 0, "{document:#}");
+    assert_eq!(document["summary"]["in_progress"], 1, "{document:#}");
+    job.repository(5, "completed", 1);
+    shows(&server, &job, 5, "completed").await;
+
+    let other = Handmade::new(&server, 1);
+    fs::remove_file(other.folder.join("master.json")).unwrap();
+    make_fifo(&other.folder.join("master.json"));
+    other.repository(0, "completed", 1);
+    shows(&server, &other, 0, "completed").await;
+    server.get("/readyz").await.expect(200);
+}
+
+/// Breaks if a link in the jobs folder makes a job of whatever it leads to: it would be shown,
+/// scanned into, removed.
+#[tokio::test]
+async fn a_link_in_the_jobs_folder_is_no_job() {
+    let setup = Setup::new()
+        .shell("say completed\n")
+        .set("scanner.max_concurrent_processes", 1)
+        .set("watch.resync_interval_secs", 1);
+    let linked = setup.lay_group(1);
+    let (place, elsewhere) = (setup.jobs().join(&linked), setup.folder().join("elsewhere"));
+    fs::rename(&place, &elsewhere).unwrap();
+    symlink(&elsewhere, &place).unwrap();
+    let own = setup.lay_group(1);
+    let server = setup.start().await;
+    symlink(&elsewhere, server.setup().jobs().join("later")).unwrap();
+    let job = Handmade::new(&server, 1);
+    job.known(&server).await;
+    for link in [linked.as_str(), "later"] {
+        server.get(&format!("/scan/{link}")).await.expect(404);
+        server.delete(&format!("/scan/{link}")).await.expect(404);
+    }
+    // The older of the two would have come first.
+    assert_eq!(server.finished(&own).await["status"], "completed");
+    assert!(elsewhere.join("master.json").exists());
+    assert!(!elsewhere.join("repo_0.json").exists(), "it was scanned");
+}
+
+/// Breaks if half a file, of a writer that does not rename, takes away what was known; or if a
+/// file that stays broken is never told of.
+#[tokio::test]
+async fn half_a_file_keeps_its_last_good_content() {
+    let server = Setup::new().set("watch.resync_interval_secs", NEVER).start().await;
+    let job = Handmade::new(&server, 1);
+    job.repository(0, "scanning", 250);
+    shows(&server, &job, 0, "scanning").await;
+    let path = job.folder.join("repo_0.json");
+    let whole = json!({ "repo_index": 0, "repo_name": "part-0", "status": "completed" });
+    let whole = whole.to_string();
+    // Written in place, and closed: that is when it is read.
+    let (half, rest) = whole.split_at(20);
+    files::write(&path, half);
+    let document = until(PATIENCE, "the broken file is warned of", async || {
+        let document = server.progress(&job.id).await;
+        let warnings = document["warnings"].to_string();
+        warnings.contains("repo_0.json").then_some(document)
+    })
+    .await;
+    let row = &document["repositories"][0];
+    assert_eq!(row["status"], "scanning", "{document:#}");
+    assert_eq!(row["progress"]["current_file"], 250, "{document:#}");
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(rest.as_bytes()).unwrap();
+    shows(&server, &job, 0, "completed").await;
+    assert_eq!(server.progress(&job.id).await["warnings"], json!([]));
+}
+
+// What nobody is told of.
+
+/// Breaks if a change is never seen whose notification was lost.
+#[tokio::test]
+async fn a_change_that_was_not_notified_is_found_by_comparing() {
+    let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
+    let job = Handmade::new(&server, 1);
+    job.repository(0, "scanning", 1);
+    shows(&server, &job, 0, "scanning").await;
+    // The kernel tells of a file by the folder through which it is reached: through a second
+    // name for it elsewhere, the watched folder hears nothing.
+    let second = server.file("second-name.json");
+    fs::hard_link(job.folder.join("repo_0.json"), &second).unwrap();
+    let whole = json!({ "repo_index": 0, "repo_name": "part-0", "status": "failed" });
+    files::write(&second, whole.to_string());
+    shows(&server, &job, 0, "failed").await;
+}
+
+/// Breaks if the kernel's word that it lost events is not heard: new folders, and changes in old
+/// ones, would stay unseen.
+#[tokio::test]
+async fn after_an_overflow_everything_is_read_again() {
+    let server = Setup::new().set("watch.resync_interval_secs", NEVER).start().await;
+    let job = Handmade::new(&server, 1);
+    job.repository(0, "scanning", 1);
+    shows(&server, &job, 0, "scanning").await;
+
+    let limit = files::text(Path::new("/proc/sys/fs/inotify/max_queued_events"));
+    let limit: u32 = limit.trim().parse().unwrap();
+    server.signal(server.pid(), Signal::STOP);
+    let (one, other) = (job.folder.join("one"), job.folder.join("other"));
+    files::write(&one, "");
+    // Each rename is two events at least.
+    for _ in 0..limit / 4 + 10 {
+        fs::rename(&one, &other).unwrap();
+        fs::rename(&other, &one).unwrap();
+    }
+    job.repository(0, "completed", 1);
+    let unheard = Handmade::new(&server, 1);
+    unheard.repository(0, "failed", 1);
+    server.signal(server.pid(), Signal::CONT);
+
+    shows(&server, &job, 0, "completed").await;
+    unheard.known(&server).await;
+    shows(&server, &unheard, 0, "failed").await;
+    // And from here on it is watched like any other.
+    unheard.repository(0, "completed", 1);
+    shows(&server, &unheard, 0, "completed").await;
+}
+
+/// Breaks if what happens in a new folder before its watch stands is lost.
+#[tokio::test]
+async fn nothing_is_lost_between_the_making_of_a_folder_and_its_watch() {
+    let server = Setup::new().set("watch.resync_interval_secs", NEVER).start().await;
+    let jobs: Vec<_> = (0..300)
+        .map(|number| {
+            let job = Handmade::new(&server, 1);
+            for step in 0..number % 7 {
+                job.repository(0, "scanning", step);
+            }
+            job.repository(0, "completed", 1000);
+            job
+        })
+        .collect();
+    for job in &jobs {
+        job.known(&server).await;
+        within(Duration::from_secs(10), "the last state is seen", async || {
+            state(&server, job, 0).await == "completed"
+        })
+        .await;
+    }
+}
+
+/// Breaks if a client that submits and looks at once is told that there is no such job, on a
+/// machine where nobody is notified of anything.
+#[tokio::test]
+async fn by_polling_alone_a_submitted_job_is_known_at_once() {
+    let server = Setup::new()
+        .shell("say completed\n")
+        .set("watch.mode", "\"poll\"")
+        .set("watch.poll_interval_ms", 60_000)
+        .set("watch.resync_interval_secs", NEVER)
+        .start()
+        .await;
+    for number in 0..3 {
+        let job = server.submit(&format!("polled-{number}")).await;
+        server.get(&format!("/scan/{job}")).await.expect(200);
+        server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
+        let row = server.get(&format!("/jobs/{job}")).await.expect(200).json();
+        assert_ne!(row["status"], "pending", "a cancel is seen at once too: {row:#}");
+        server.delete(&format!("/scan/{job}")).await.expect(204);
+        server.get(&format!("/scan/{job}")).await.expect(404);
+    }
+}
+
+// What is watched.
+
+/// The inodes that the server watches, by its own descriptors.
+fn watched(server: &TestServer) -> Vec<u64> {
+    let folder = format!("/proc/{}/fdinfo", server.pid());
+    let texts = fs::read_dir(folder).unwrap().flatten().map(|it| files::text(&it.path()));
+    let text: String = texts.collect();
+    let lines = text.lines().filter(|line| line.starts_with("inotify "));
+    let inode = |line: &str| {
+        let field = line.split(' ').find_map(|field| field.strip_prefix("ino:"))?;
+        u64::from_str_radix(field, 16).ok()
+    };
+    lines.filter_map(inode).collect()
+}
+
+fn is_watched(server: &TestServer, path: &Path) -> bool {
+    watched(server).contains(&path.metadata().unwrap().ino())
+}
+
+/// Breaks if watches pile up: a machine has only so many of them.
+#[tokio::test]
+async fn a_job_that_is_over_is_watched_no_more() {
+    let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
+    let job = Handmade::new(&server, 1);
+    job.repository(0, "scanning", 1);
+    shows(&server, &job, 0, "scanning").await;
+    assert!(is_watched(&server, &job.folder) && is_watched(&server, &server.setup().jobs()));
+    job.repository(0, "completed", 1);
+    job.master("completed");
+    eventually("its folder is let go", async || !is_watched(&server, &job.folder)).await;
+    assert!(is_watched(&server, &server.setup().jobs()));
+    // Found by comparing, for a late writer changes the folder.
+    job.repository(0, "failed", 1);
+    shows(&server, &job, 0, "failed").await;
+}
+
+/// Breaks if another folder in the jobs folder's place is not watched, or if jobs of the old one
+/// stay that are not in the new one.
+#[tokio::test]
+async fn another_jobs_folder_in_its_place_is_taken_for_what_it_is() {
+    let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
+    let (gone, stays) = (Handmade::new(&server, 1), Handmade::new(&server, 1));
+    gone.known(&server).await;
+    stays.repository(0, "scanning", 1);
+    shows(&server, &stays, 0, "scanning").await;
+    let jobs = server.setup().jobs();
+    let (new, copy) = (server.file("new"), server.file("new").join(&stays.id));
+    fs::create_dir_all(&copy).unwrap();
+    for name in ["master.json", "repo_0.json"] {
+        fs::copy(stays.folder.join(name), copy.join(name)).unwrap();
+    }
+    // At one stroke, so that there is no moment without a folder to be noticed by.
+    let (here, exchange) = (rustix::fs::CWD, rustix::fs::RenameFlags::EXCHANGE);
+    rustix::fs::renameat_with(here, &new, here, &jobs, exchange).unwrap();
+    eventually("the new folders are watched", async || {
+        is_watched(&server, &jobs) && is_watched(&server, &stays.folder)
+    })
+    .await;
+    eventually("what is not in it is forgotten", async || {
+        server.get(&gone.path()).await.status == 404
+    })
+    .await;
+    stays.repository(0, "completed", 1);
+    shows(&server, &stays, 0, "completed").await;
+}
+
+/// Breaks if a job's folder that another one replaced is still watched in its place.
+#[tokio::test]
+async fn another_folder_in_the_place_of_a_jobs_is_watched() {
+    let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
+    let job = Handmade::new(&server, 1);
+    job.repository(0, "scanning", 1);
+    shows(&server, &job, 0, "scanning").await;
+    let copy = server.file("copy");
+    fs::create_dir(&copy).unwrap();
+    for name in ["master.json", "repo_0.json"] {
+        fs::copy(job.folder.join(name), copy.join(name)).unwrap();
+    }
+    let (here, exchange) = (rustix::fs::CWD, rustix::fs::RenameFlags::EXCHANGE);
+    rustix::fs::renameat_with(here, &copy, here, &job.folder, exchange).unwrap();
+    eventually("the new folder is watched", async || is_watched(&server, &job.folder)).await;
+    job.repository(0, "completed", 1);
+    shows(&server, &job, 0, "completed").await;
+}
+
+// What is removed.
+
+/// A job whose files say that it ended (or, without a status, began) so many hours ago.
+fn aged(jobs: &Path, name: &str, status: &str, hours: i64) -> std::path::PathBuf {
+    let folder = jobs.join(name);
+    fs::create_dir_all(folder.join("results")).unwrap();
+    let at = (Utc::now() - TimeDelta::hours(hours)).to_rfc3339();
+    let over = (status != "in_progress").then_some(at.as_str());
+    let master = json!({
+        "job_id": name, "status": status, "total_repositories": 1, "started_at": at,
+        "completed_at": over,
+    });
+    files::write(&folder.join("master.json"), master.to_string());
+    let repository = if over.is_some() { "completed" } else { "scanning" };
+    let status = json!({ "repo_name": name, "status": repository });
+    files::write(&folder.join("repo_0.json"), status.to_string());
+    folder
+}
+
+/// Breaks if a clean-up removes what is not over, not old enough, or not a job; if it follows a
+/// link out of the folder; or if it never comes.
+#[tokio::test]
+async fn a_clean_up_removes_expired_jobs_and_what_crashes_left_and_nothing_else() {
+    let setup = Setup::new()
+        .set("jobs.retention_hours", 2)
+        .set("jobs.cleanup_interval_secs", 1)
+        .set("watch.resync_interval_secs", 1);
+    let canary = setup.folder().join("canary");
+    fs::create_dir(&canary).unwrap();
+    files::write(&canary.join("file"), "");
+    let jobs = setup.jobs();
+    let expired = aged(&jobs, "expired", "completed", 3);
+    symlink(&canary, expired.join("results/way-out")).unwrap();
+    let kept = [aged(&jobs, "young", "failed", 1), aged(&jobs, "running", "in_progress", 300)];
+    files::write(&jobs.join("notes.txt"), "an operator's");
+    fs::create_dir(jobs.join("two words")).unwrap();
+    let staging = jobs.join(".staging");
+    fs::create_dir(&staging).unwrap();
+    let old = SystemTime::now() - Duration::from_hours(1);
+    let make = |name: &str, at: Option<SystemTime>| {
+        let path = staging.join(name);
+        fs::create_dir(&path).unwrap();
+        symlink(&canary, path.join("way-out")).unwrap();
+        if let Some(at) = at {
+            File::open(&path).unwrap().set_modified(at).unwrap();
+        }
+        path
+    };
+    let swept = [make("new-left", Some(old)), make("trash-left", Some(old))];
+    let spared = [make("new-being-made", None), make("strangers", Some(old))];
+    let server = setup.start().await;
+    assert!(swept.iter().all(|path| !path.exists()), "swept before it serves");
+    eventually("the expired job is removed", async || !expired.exists()).await;
+    server.get("/scan/expired").await.expect(404);
+    let later = make("write-later", Some(old));
+    eventually("swept while it serves", async || !later.exists()).await;
+    for path in kept.iter().chain(&spared) {
+        assert!(path.exists(), "{path:?}");
+    }
+    assert!(jobs.join("notes.txt").exists() && jobs.join("two words").exists());
+    assert!(canary.join("file").exists(), "a link was followed");
+}
+
+/// Breaks if removing a job removes anything beside it.
+#[tokio::test]
+async fn a_delete_removes_the_jobs_folder_and_follows_no_link() {
+    let server = Setup::new().shell("say completed\n").start().await;
+    let canary = server.file("canary");
+    fs::create_dir(&canary).unwrap();
+    files::write(&canary.join("file"), "");
+    let job = server.submit("deleted").await;
+    server.finished(&job).await;
+    let neighbour = Handmade::new(&server, 1);
+    let folder = server.job_folder(&job);
+    symlink(&canary, folder.join("results/way-out")).unwrap();
+    symlink(&neighbour.folder, folder.join("neighbour")).unwrap();
+    symlink("..", folder.join("up")).unwrap();
+    server.delete(&format!("/scan/{job}")).await.expect(204);
+    assert!(!folder.exists());
+    assert!(canary.join("file").exists(), "a link was followed");
+    assert!(neighbour.folder.join("master.json").exists(), "a link was followed");
+    let staging = fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
+    let left: Vec<_> = staging.map(|it| it.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Breaks if a server works in a folder of somebody else's, who could put anything into it.
+#[tokio::test]
+async fn a_jobs_folder_of_another_user_is_refused() {
+    let setup = Setup::new();
+    fs::create_dir(setup.jobs()).unwrap();
+    fs::create_dir(setup.jobs().join(".staging")).unwrap();
+    if std::os::unix::fs::chown(setup.jobs(), Some(65_534), None).is_err() {
+        // Nobody but root can give a folder away; a folder of root's will do then.
+        let setup = setup.variable("SCANWATCH_JOBS__DIR", "/usr/share");
+        let ended = setup.run_to_end().await;
+        assert_eq!(ended.code, Some(2), "{}", ended.output);
+        return;
+    }
+    let ended = setup.run_to_end().await;
+    assert_eq!(ended.code, Some(2), "{}", ended.output);
+    assert!(ended.output.contains("belongs to user 65534"), "{}", ended.output);
+    let entries = fs::read_dir(setup.jobs()).unwrap().count();
+    assert_eq!(entries, 1, "nothing was put into it");
+}

@@ -1,0 +1,108 @@
+//! The folders are the stages of the data, and each may use only what stands here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Who may use whom: the table of docs/architecture.md.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("sys", &[]),
+    ("config", &["model"]),
+    ("ecosystem", &["model"]),
+    ("sbom", &["model"]),
+    ("store", &["config", "model"]),
+    ("live", &["model", "store"]),
+    ("worker", &["config", "ecosystem", "model", "store", "sys"]),
+    ("shim", &["config", "model", "store", "sys"]),
+    ("supervisor", &["config", "model", "store", "sys"]),
+    ("intake", &["config", "model", "store", "supervisor"]),
+    ("api", &["config", "intake", "live", "model", "sbom", "store", "supervisor", "sys"]),
+    ("app", &["config", "intake", "live", "model", "store", "supervisor", "sys"]),
+];
+
+/// The command line runs everything.
+const FREE: [&str; 2] = ["cli", "main"];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The modules that a text names after `crate::`, or in the braces that follow it.
+fn named(text: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+    };
+    let mut names = BTreeSet::new();
+    for (position, _) in text.match_indices("crate::") {
+        let rest = &text[position + "crate::".len()..];
+        let Some(braces) = rest.strip_prefix('{') else {
+            names.insert(word(rest));
+            continue;
+        };
+        // Items at the first level are parted by commas; what is deeper belongs to its item.
+        let (mut depth, mut item) = (1, String::new());
+        for c in braces.chars() {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            if depth == 0 || depth == 1 && c == ',' {
+                names.insert(word(std::mem::take(&mut item).trim()));
+            } else {
+                item.push(c);
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    names.remove("");
+    names
+}
+
+/// Breaks when a module uses one that its stage must not know.
+#[test]
+fn every_module_keeps_to_its_stage() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let table: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    assert!(files.len() > 50, "the sources were not found");
+    let mut wrong = Vec::new();
+    for path in files {
+        let below = path.strip_prefix(&root).unwrap();
+        let first = below.components().next().unwrap().as_os_str().to_string_lossy();
+        let module = first.trim_end_matches(".rs").to_owned();
+        if FREE.contains(&module.as_str()) || module == "lib" {
+            continue;
+        }
+        let Some(allowed) = table.get(module.as_str()) else {
+            wrong.push(format!("{module} is not in the table"));
+            continue;
+        };
+        let text = fs::read_to_string(&path).unwrap();
+        // What only tests use is no part of the layers.
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for name in named(text) {
+            if name != module && !allowed.contains(&name.as_str()) {
+                wrong.push(format!("{} uses {name}", below.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Breaks if the test above does not see what is used.
+#[test]
+fn uses_are_seen_in_each_form() {
+    let text =
+        "use crate::{\n    model::{JobId, plan::Plan},\n    store,\n};\nlet x = crate::sys::f();";
+    assert_eq!(named(text).into_iter().collect::<Vec<_>>(), ["model", "store", "sys"]);
+}

@@ -1,0 +1,43 @@
+//! The tests that run the real binary: one module per promise of the contract.
+//!
+//! Each test has a server of its own, on a free port and in a folder of its own, so that any
+//! number of them run at once and in any order. Nothing here waits for luck: a test waits for a
+//! condition, patiently, and is strict only where the contract names a time.
+//!
+//! `#[cfg(test)]` always holds here. It is what tells clippy that these modules are tests all
+//! through, helpers too, so that they may `unwrap`.
+
+#[cfg(test)]
+mod at_most_five;
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod end_to_end;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod http_contract;
+#[cfg(test)]
+mod http_server;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod listing;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod scanner_protocol;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
+mod shim;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod worker;

@@ -1,0 +1,161 @@
+//! Every command of the README is run as it stands there. Only three things differ: the program is
+//! the one under test instead of a release build, the port is a free one, and the repository is
+//! one of a forge on this machine.
+
+use crate::support::{
+    files,
+    forge::{Forge, program},
+    server::Setup,
+    wait::{PATIENCE, within},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+const README: &str = include_str!("../../README.md");
+
+/// The lines of the blocks that are marked as shell.
+fn commands() -> Vec<&'static str> {
+    README
+        .split("```sh\n")
+        .skip(1)
+        .flat_map(|block| block.split("```").next().unwrap().lines())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+fn only(start: &str) -> &'static str {
+    let found: Vec<_> = commands().into_iter().filter(|it| it.starts_with(start)).collect();
+    assert_eq!(found.len(), 1, "{start}: {found:?}");
+    found[0]
+}
+
+/// A shell in which `cargo run … -- ARGUMENTS` is the program under test.
+fn shell(home: &Path, line: &str) -> Command {
+    let bin = home.join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let cargo = bin.join("cargo");
+    files::write(
+        &cargo,
+        format!(
+            "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec {} \"$@\"\n",
+            env!("CARGO_BIN_EXE_scanwatch")
+        ),
+    );
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&cargo, executable).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let mut command = program("sh");
+    command.args(["-c", line]).env("PATH", format!("{}:{path}", bin.display()));
+    command
+}
+
+fn run(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+/// Breaks if the first command of the README does not do what it promises, on this very project.
+#[test]
+fn the_first_command_finds_this_projects_packages() {
+    let home = TempDir::new().unwrap();
+    let project = home.path().join("scanwatch");
+    std::fs::create_dir(&project).unwrap();
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        std::fs::copy(root.join(file), project.join(file)).unwrap();
+    }
+    let mut command = shell(home.path(), only("cargo run --release -- scan"));
+    let out = run(command.current_dir(&project));
+    let row = out.lines().find(|it| it.starts_with("notify ")).expect(&out);
+    assert!(row.contains("cargo") && row.contains("runtime") && row.contains("yes"), "{row}");
+    assert!(out.contains("scanwatch: ") && out.contains(" packages in 2 of 2 files"), "{out}");
+}
+
+/// Breaks if the service cannot be used by the commands that stand under it.
+#[tokio::test]
+async fn the_service_is_used_by_the_commands_under_it() {
+    // The README's server is one on embedded defaults: started by its own line.
+    assert_eq!(only("cargo run --release -- serve"), "cargo run --release -- serve");
+    let forge = Forge::start();
+    forge.add_repository("owner/app", &[("package.json", br#"{"dependencies": {"a": "1.0.0"}}"#)]);
+    let setup = Setup::new();
+    let origin = format!("http://127.0.0.1:{}", forge.port());
+    let server =
+        setup.set("forges", format!("[{{ kind = \"git\", url = \"{origin}\" }}]")).start().await;
+    let home = TempDir::new().unwrap();
+    std::fs::create_dir(home.path().join("tmp")).unwrap();
+    std::os::unix::fs::symlink(server.setup().jobs(), home.path().join("tmp/scan_jobs")).unwrap();
+
+    let lines: Vec<String> = commands()
+        .into_iter()
+        .filter(|it| ["curl", "JOB=", "jq"].iter().any(|start| it.starts_with(start)))
+        .map(|it| {
+            it.replace("127.0.0.1:8000", &server.address().to_string())
+                .replace("https://github.com/BurntSushi/ripgrep.git", &forge.url("owner/app"))
+        })
+        .collect();
+    assert!(lines.len() >= 6, "{lines:?}");
+    let mut job = String::new();
+    for line in &lines {
+        let mut command = shell(home.path(), line);
+        command.env("JOB", &job).current_dir(home.path());
+        if line.starts_with("JOB=") {
+            job =
+                run(shell(home.path(), &format!("{line}; printf %s \"$JOB\""))
+                    .current_dir(home.path()));
+            assert!(job.parse::<uuid::Uuid>().is_ok(), "{job}");
+            continue;
+        }
+        let out = tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
+        if line.starts_with("curl -N") {
+            assert!(out.contains("event: snapshot") && out.contains("event: end"), "{out}");
+        } else if line.starts_with("jq") {
+            assert_eq!(out.trim(), "\"completed\"");
+        } else {
+            let answer: Value =
+                serde_json::from_str(&out).unwrap_or_else(|_| panic!("{line}: {out}"));
+            assert!(answer.get("detail").is_none(), "{line}: {answer:#}");
+            if line.ends_with("packages") {
+                assert_eq!(answer["packages"][0]["name"], "a", "{answer:#}");
+            }
+        }
+    }
+    within(PATIENCE, "the job is over", async || {
+        server.progress(&job).await["status"] == "completed"
+    })
+    .await;
+}
+
+/// Breaks if continuous integration and the README mean different tests, or if the README has a
+/// command that no test runs.
+#[test]
+fn the_test_command_is_the_one_of_continuous_integration() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let line = only("bash ");
+    let script = line.strip_prefix("bash ").unwrap();
+    assert!(root.join(script).is_file(), "{script}");
+    let ci = files::text(&root.join(".ci/run"));
+    assert!(ci.contains(&format!("../{script}")), "{ci}");
+    let known = ["cargo run --release -- scan .", "cargo run --release -- serve", line];
+    let unknown: BTreeSet<_> = commands()
+        .into_iter()
+        .filter(|it| !known.contains(it))
+        .filter(|it| !["curl", "JOB=", "jq"].iter().any(|start| it.starts_with(start)))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// Breaks if the documents of the folder `docs` name a file that is not there.
+#[test]
+fn the_links_of_the_documents_lead_somewhere() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    for target in README.split("](").skip(1).filter_map(|it| it.split(')').next()) {
+        assert!(target.contains("://") || root.join(target).exists(), "{target}");
+    }
+}

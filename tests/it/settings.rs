@@ -1,0 +1,88 @@
+//! Settings: what is wrong in them is refused at the start, by name and place.
+
+use crate::support::server::{Ended, Setup};
+
+/// A start that is refused: exit code 2, and each of these words in what it says.
+#[track_caller]
+fn refused(ended: &Ended, words: &[&str]) {
+    assert_eq!(ended.code, Some(2), "{}", ended.output);
+    for word in words {
+        assert!(ended.output.contains(word), "{word:?} is not named in: {}", ended.output);
+    }
+}
+
+/// Breaks if a misspelled key is silently ignored: the operator believes that it is set.
+#[tokio::test]
+async fn an_unknown_key_of_the_file_is_refused_with_its_name_and_the_file() {
+    let setup = Setup::new().set("scanner.max_concurent_processes", 3);
+    refused(&setup.run_to_end().await, &["max_concurent_processes", "settings.toml"]);
+    let setup = Setup::new().set("scaner.command", "[]");
+    refused(&setup.run_to_end().await, &["scaner", "settings.toml"]);
+}
+
+/// Breaks if a misspelled variable is silently ignored.
+#[tokio::test]
+async fn an_unknown_key_of_the_environment_is_refused_with_the_variables_name() {
+    let setup = Setup::new().variable("SCANWATCH_SCANNER__MAX_CONCURENT_PROCESSES", 3);
+    refused(&setup.run_to_end().await, &["SCANWATCH_SCANNER__MAX_CONCURENT_PROCESSES"]);
+}
+
+/// Breaks if a bad value is replaced by a default behind the operator's back.
+#[tokio::test]
+async fn a_bad_value_is_refused_with_its_key_and_place() {
+    let setup = Setup::new().set("scanner.max_concurrent_processes", "\"many\"");
+    refused(&setup.run_to_end().await, &["max_concurrent_processes", "settings.toml"]);
+    let setup = Setup::new().set("scanner.max_concurrent_processes", 0);
+    refused(&setup.run_to_end().await, &["max_concurrent_processes", "settings.toml"]);
+    let setup = Setup::new().variable("SCANWATCH_JOBS__RETENTION_HOURS", "soon");
+    refused(&setup.run_to_end().await, &["SCANWATCH_JOBS__RETENTION_HOURS"]);
+    // A time that no clock reaches.
+    let setup = Setup::new().set("scanner.subprocess_timeout_secs", i64::MAX);
+    refused(&setup.run_to_end().await, &["subprocess_timeout_secs", "settings.toml"]);
+    let setup = Setup::new().set("watch.mode", "\"sometimes\"");
+    refused(&setup.run_to_end().await, &["mode", "settings.toml"]);
+    let setup = Setup::new().variable("SCANWATCH_SERVER__LISTEN", "nowhere");
+    refused(&setup.run_to_end().await, &["SCANWATCH_SERVER__LISTEN"]);
+}
+
+/// Breaks if a file that is no TOML counts as an empty one.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_refused() {
+    let setup = Setup::new().set("[[[", "what is this");
+    refused(&setup.run_to_end().await, &["settings.toml"]);
+}
+
+/// Breaks if a server without a password can be reached from elsewhere.
+#[tokio::test]
+async fn another_address_than_loopback_needs_credentials() {
+    let setup = Setup::new().variable("SCANWATCH_SERVER__LISTEN", "0.0.0.0:0");
+    refused(&setup.run_to_end().await, &["0.0.0.0", "API_PASSWORD"]);
+    // Half a pair, or an empty half, is none.
+    let setup = Setup::new()
+        .variable("SCANWATCH_SERVER__LISTEN", "0.0.0.0:0")
+        .variable("API_USERNAME", "operator")
+        .variable("API_PASSWORD", "");
+    refused(&setup.run_to_end().await, &[]);
+}
+
+/// Breaks if the layers are applied in another order than file, then environment; or if
+/// variables that are no settings, having no `__`, are taken for misspelled ones.
+#[tokio::test]
+async fn the_environment_is_above_the_file() {
+    let server = Setup::new()
+        .set("jobs.dir", "\"from-the-file\"")
+        .variable("SCANWATCH_NOTE", "not a setting")
+        .start()
+        .await;
+    assert!(server.setup().jobs().is_dir(), "the variable's folder is used");
+    assert!(!server.file("from-the-file").exists(), "the file's folder is not");
+}
+
+/// Breaks if the server needs settings to start, or hides that it is open to everybody here.
+#[tokio::test]
+async fn a_server_without_credentials_says_so_and_where_it_is() {
+    let server = Setup::new().start().await;
+    let log = server.setup().log();
+    assert!(log.contains(&server.url("")), "{log}");
+    assert!(log.to_lowercase().contains("credentials"), "{log}");
+}

@@ -1,0 +1,296 @@
+//! A forge on this machine: real repositories, served by git's own `http-backend`, with switches
+//! for everything that a forge can do wrong.
+//!
+//! It listens on a free port of 127.0.0.1 and lives until it is dropped; then every connection
+//! is cut and every thread and process of it is gone.
+
+mod http;
+mod pack;
+mod repository;
+
+pub(crate) use repository::{Entry, Leaf, Repository};
+
+use http::Request;
+use scanwatch::model::address::Origin;
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// What the forge does with a request that it would serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    Honest,
+    /// Every answer has this status code.
+    Status(u16),
+    /// Every answer leads to the same path below this URL.
+    Redirect(String),
+    /// Accepts, reads the request, and says nothing.
+    Silent,
+    /// Sends so many bytes of a pack, and then nothing more.
+    StallAfter(u64),
+    /// Sends packs at so many bytes per second.
+    Slow(u64),
+    /// Sends a pack that never ends.
+    EndlessPack,
+}
+
+/// One request, as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    /// With its query.
+    pub(crate) path: String,
+    pub(crate) had_authorization: bool,
+}
+
+/// A running forge.
+#[derive(Debug)]
+pub(crate) struct Forge {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: TempDir,
+    behaviour: Mutex<Behaviour>,
+    /// The value of the one `Authorization` header that is let in.
+    authorization: Mutex<Option<String>>,
+    seen: Mutex<Vec<Seen>>,
+    contacts: AtomicU64,
+    over: AtomicBool,
+    connections: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
+}
+
+impl Forge {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binding a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let shared = Arc::new(Shared {
+            root: TempDir::new().expect("making a folder"),
+            behaviour: Mutex::new(Behaviour::Honest),
+            authorization: Mutex::new(None),
+            seen: Mutex::default(),
+            contacts: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            connections: Mutex::default(),
+        });
+        let accepting = Arc::clone(&shared);
+        let accepting = thread::spawn(move || accept(&listener, &accepting));
+        Self { address, shared, accepting: Some(accepting) }
+    }
+
+    /// From now on, only requests with this login are served.
+    pub(crate) fn require_login(&self, username: &str, password: &str) {
+        let header = http::basic(username, password);
+        *lock(&self.shared.authorization) = Some(header);
+    }
+
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
+        *lock(&self.shared.behaviour) = behaviour;
+    }
+
+    /// Makes a bare repository with one commit of these files on its default branch.
+    pub(crate) fn add_repository(&self, name: &str, files: &[(&str, &[u8])]) -> Repository {
+        let repository = self.add_empty_repository(name);
+        let entries: Vec<Entry<'_>> =
+            files.iter().map(|(path, bytes)| Entry::File(path.as_bytes(), bytes)).collect();
+        repository.commit("main", &entries);
+        repository
+    }
+
+    /// Makes a bare repository without a commit.
+    pub(crate) fn add_empty_repository(&self, name: &str) -> Repository {
+        Repository::create(self.shared.root.path().join(format!("{name}.git")), "sha1")
+    }
+
+    /// Makes a bare repository, without a commit, whose objects are named by SHA-256.
+    pub(crate) fn add_sha256_repository(&self, name: &str) -> Repository {
+        Repository::create(self.shared.root.path().join(format!("{name}.git")), "sha256")
+    }
+
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("http://{}/{name}.git", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What a policy names to trust this forge.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { scheme: "http".to_owned(), host: "127.0.0.1".to_owned(), port: self.port() }
+    }
+
+    /// The requests so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        lock(&self.shared.seen).clone()
+    }
+
+    /// How many connections there were, with or without a request.
+    pub(crate) fn contacts(&self) -> u64 {
+        self.shared.contacts.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Forge {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        // Wakes `accept`.
+        let _ = TcpStream::connect(self.address);
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.join();
+        }
+        for (stream, connection) in lock(&self.shared.connections).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+            let _ = connection.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming().flatten() {
+        if shared.over.load(Ordering::SeqCst) {
+            return;
+        }
+        shared.contacts.fetch_add(1, Ordering::SeqCst);
+        let Ok(cut) = stream.try_clone() else { continue };
+        let serving = Arc::clone(shared);
+        // A client that goes away is no failure of the test.
+        let connection = thread::spawn(move || {
+            let _ = serving.serve(&stream);
+            let _ = stream.shutdown(Shutdown::Both);
+        });
+        lock(&shared.connections).push((cut, connection));
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
+        let request = Request::read(stream)?;
+        let authorization = request.header("authorization");
+        lock(&self.seen).push(Seen {
+            method: request.method.clone(),
+            path: request.target.clone(),
+            had_authorization: authorization.is_some(),
+        });
+        let wanted = lock(&self.authorization).clone();
+        if wanted.is_some() && wanted.as_deref() != authorization {
+            let challenge = "WWW-Authenticate: Basic realm=\"forge\"\r\n";
+            return http::answer(&mut stream, 401, challenge);
+        }
+        let behaviour = lock(&self.behaviour).clone();
+        let is_pack = request.method == "POST" && contains(&request.body, b"command=fetch");
+        match behaviour {
+            Behaviour::Status(code) => http::answer(&mut stream, code, ""),
+            Behaviour::Redirect(to) => {
+                let location = format!("Location: {to}{}\r\n", request.target);
+                http::answer(&mut stream, 302, &location)
+            }
+            Behaviour::Silent => {
+                self.wait_for_the_end();
+                Ok(())
+            }
+            Behaviour::EndlessPack if is_pack => {
+                http::begin_pack(&mut stream)?;
+                pack::send_endless(&mut stream, || self.over.load(Ordering::SeqCst))
+            }
+            Behaviour::StallAfter(bytes) if is_pack => {
+                self.pass_on(&request, stream, Pace::StallAfter(bytes))
+            }
+            Behaviour::Slow(bytes) if is_pack => {
+                self.pass_on(&request, stream, Pace::PerSecond(bytes))
+            }
+            _ => self.pass_on(&request, stream, Pace::Full),
+        }
+    }
+
+    /// Lets `git http-backend` answer.
+    fn pass_on(&self, request: &Request, mut stream: &TcpStream, pace: Pace) -> io::Result<()> {
+        let mut backend = Backend(request.backend(self.root.path()).spawn()?);
+        let (Some(mut input), Some(mut output)) = (backend.0.stdin.take(), backend.0.stdout.take())
+        else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        input.write_all(&request.body)?;
+        drop(input);
+        http::pass_on_head(&mut output, &mut stream)?;
+        match pace {
+            Pace::Full => drop(io::copy(&mut output, &mut stream)?),
+            Pace::StallAfter(bytes) => {
+                io::copy(&mut output.take(bytes), &mut stream)?;
+                self.wait_for_the_end();
+            }
+            Pace::PerSecond(bytes) => {
+                let mut piece = vec![0; usize::try_from(bytes / 20).unwrap_or(1).max(1)];
+                while !self.over.load(Ordering::SeqCst) {
+                    let length = output.read(&mut piece)?;
+                    if length == 0 {
+                        break;
+                    }
+                    stream.write_all(&piece[..length])?;
+                    thread::sleep(Duration::from_millis(50));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_the_end(&self) {
+        while !self.over.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// How fast an answer is passed on.
+#[derive(Debug, Clone, Copy)]
+enum Pace {
+    Full,
+    StallAfter(u64),
+    PerSecond(u64),
+}
+
+/// A process that ends with its connection.
+struct Backend(Child);
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().expect("no thread of the forge panics")
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|it| it == part)
+}
+
+/// A program with a clean environment, so that nobody's settings take part in a test.
+#[expect(clippy::disallowed_methods, reason = "tests start git and themselves through this")]
+pub(crate) fn program(path: impl Into<PathBuf>) -> Command {
+    let mut command = Command::new(path.into());
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("LC_ALL", "C")
+        .env("HOME", "/nonexistent")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .stdin(Stdio::null());
+    command
+}

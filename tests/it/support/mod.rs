@@ -1,0 +1,14 @@
+//! What the tests stand on: a server to start and to kill, requests in three degrees of
+//! politeness, and waiting for conditions; and a
+//! forge that misbehaves on demand.
+
+pub(crate) mod files;
+pub(crate) mod forge;
+pub(crate) mod handmade;
+pub(crate) mod patience;
+pub(crate) mod processes;
+pub(crate) mod published;
+pub(crate) mod raw;
+pub(crate) mod server;
+pub(crate) mod sse;
+pub(crate) mod wait;

@@ -1,0 +1,67 @@
+//! Finding and ending the processes of one test, and never any other.
+//!
+//! A process belongs to a test if its command line or its environment holds one of the test's
+//! marks: the test's folder, which no other test has, or the id of a job in it.
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::{fs, path::Path};
+
+/// The processes that carry one of the marks, but for this one.
+pub(crate) fn carrying(marks: &[String]) -> Vec<u32> {
+    let me = std::process::id();
+    let numbers = fs::read_dir("/proc").expect("there is a /proc").flatten();
+    numbers
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != me && carries(*pid, marks))
+        .collect()
+}
+
+/// Whether a process lives: there is one, and it is no zombie.
+pub(crate) fn lives(pid: u32) -> bool {
+    stat(pid).first().is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
+}
+
+/// The session that a process is in; 0 if its leader is not to be seen from this namespace of
+/// processes, which `getsid` of rustix does not expect.
+pub(crate) fn session_of(pid: u32) -> Option<u32> {
+    stat(pid).get(3)?.parse().ok()
+}
+
+/// What `/proc/PID/stat` says from the state on; nothing of a process that is not there.
+fn stat(pid: u32) -> Vec<String> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before the state may hold blanks and brackets of its own.
+    let (_, fields) = line.rsplit_once(')').unwrap_or_default();
+    fields.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// What a process was started with: arguments and environment, for messages.
+pub(crate) fn describe(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    format!("{pid}: {}", String::from_utf8_lossy(&bytes).replace('\0', " "))
+}
+
+/// Sends a signal to a process that still carries one of the marks.
+pub(crate) fn signal(pid: u32, marks: &[String], signal: Signal) {
+    let Some(named) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    // The descriptor first: what is looked at afterwards is what will be signalled.
+    let Ok(descriptor) = pidfd_open(named, PidfdFlags::empty()) else { return };
+    if carries(pid, marks) {
+        let _ = pidfd_send_signal(&descriptor, signal);
+    }
+}
+
+/// Ends the holder of a shim's lock in a test's own folder.
+pub(crate) fn kill_lock_holder(lock: &Path) -> Option<u32> {
+    let holder = scanwatch::store::lock::holder(lock).ok().flatten()?;
+    let _ = pidfd_send_signal(&holder.pidfd, Signal::KILL);
+    Some(holder.pid)
+}
+
+fn carries(pid: u32, marks: &[String]) -> bool {
+    ["cmdline", "environ"].iter().any(|name| {
+        let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        marks.iter().any(|mark| text.contains(mark.as_str()))
+    })
+}

@@ -1,0 +1,617 @@
+//! The real server in a folder of its own: started, asked, killed, started again.
+
+use super::{
+    files, processes,
+    wait::{PATIENCE, eventually, until},
+};
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderValue},
+};
+use rustix::process::{Pid, Signal, kill_process_group};
+use scanwatch::{
+    model::{
+        JobId,
+        master::{Master, Options, ScanType},
+        plan::Plan,
+    },
+    store::{
+        layout::JobsDir,
+        lock::{self, Holder},
+    },
+};
+use serde_json::{Value, json};
+use std::{
+    fmt::{Display, Write},
+    fs::{File, OpenOptions},
+    net::SocketAddr,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::LazyLock,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// The state words in which a job stays.
+const FINAL: [&str; 6] =
+    ["completed", "completed_with_errors", "all_failed", "failed", "timeout", "cancelled"];
+
+/// What shell scanners begin with: `$dir` is the test's folder, `$task` the line from standard
+/// input, `say STATUS [MEMBERS]` replaces the status file.
+const SHELL_PRELUDE: &str = r#"
+set -u
+dir='@DIR@'
+read -r task || :
+attempt=$(printf '%s' "$task" | sed -n 's/.*"attempt": *\([0-9]*\).*/\1/p')
+say() {
+    printf '{"repo_index": %s, "repo_name": "%s", "status": "%s", "last_update": "%s"%s}\n' \
+        "$SCANWATCH_REPO_INDEX" "$SCANWATCH_REPO_NAME" "$1" \
+        "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "${2:+, $2}" > status.part &&
+        mv status.part "$SCANWATCH_STATUS_FILE"
+}
+"#;
+
+/// What Python scanners begin with: `here` is the test's folder, `stdin` what came on standard
+/// input until its end, `say(status, **members)` replaces the status file.
+const PYTHON_PRELUDE: &str = r"
+import datetime, json, os, signal, subprocess, sys, time
+here = '@DIR@'
+stdin = sys.stdin.read()
+task = json.loads(stdin)
+def replace(path, value):
+    with open('file.part', 'w', encoding='utf-8') as part:
+        json.dump(value, part, indent=2)
+    os.rename('file.part', path)
+def say(status, **members):
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    replace(os.environ['SCANWATCH_STATUS_FILE'], dict(
+        repo_index=task['repo_index'], repo_name=task['repo_name'], status=status,
+        last_update=now, **members))
+";
+
+/// A Python that needs no environment: what `python3` is in the end, wrappers aside.
+static PYTHON: LazyLock<String> = LazyLock::new(|| {
+    let output = program("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .expect("the tests need python3");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+});
+
+/// A server that is not started yet: its folder, settings and variables.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    root: TempDir,
+    settings: String,
+    variables: Vec<(String, String)>,
+    credentials: Option<(String, String)>,
+    /// A descriptor that the server inherits, as careless parents leave them open.
+    inherited: Option<File>,
+    own_group: bool,
+}
+
+/// A running server. Dropping it ends the server and every process of its folder.
+#[derive(Debug)]
+pub(crate) struct TestServer {
+    setup: Setup,
+    process: Option<Child>,
+    address: SocketAddr,
+    client: reqwest::Client,
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+/// How a server that was not to stay ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) output: String,
+}
+
+impl Setup {
+    /// An empty jobs folder, default settings, a scanner that finds nothing.
+    pub(crate) fn new() -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("scanwatch-it-")
+            .tempdir()
+            .expect("there is room for a test's folder");
+        let setup = Self {
+            root,
+            settings: String::new(),
+            variables: Vec::new(),
+            credentials: None,
+            inherited: None,
+            own_group: false,
+        };
+        let jobs = setup.jobs();
+        setup.variable("SCANWATCH_JOBS__DIR", jobs.display())
+    }
+
+    /// The test's own folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The jobs folder, made by the server.
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.folder().join("jobs")
+    }
+
+    /// Sets a key of the settings file, dotted; the value is spelled as in TOML.
+    pub(crate) fn set(mut self, key: &str, value: impl Display) -> Self {
+        writeln!(self.settings, "{key} = {value}").expect("text grows");
+        self
+    }
+
+    /// Sets a variable of the server's environment.
+    pub(crate) fn variable(mut self, name: &str, value: impl Display) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Sets the one user, whose name and password every polite request then carries.
+    pub(crate) fn user(self, name: &str, password: &str) -> Self {
+        let mut setup = self.variable("API_USERNAME", name).variable("API_PASSWORD", password);
+        setup.credentials = Some((name.to_owned(), password.to_owned()));
+        setup
+    }
+
+    /// Has the server inherit an open file beside the three standard descriptors.
+    pub(crate) fn inheriting_a_file(mut self) -> Self {
+        let path = self.folder().join("inherited");
+        files::write(&path, "");
+        let file = File::open(path).expect("it was written just now");
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())
+            .expect("a descriptor can be inherited");
+        self.inherited = Some(file);
+        self
+    }
+
+    /// Starts the server as a shell does: as the leader of a group of processes.
+    pub(crate) fn leading_a_group(mut self) -> Self {
+        self.own_group = true;
+        self
+    }
+
+    /// Writes a job of `count` repositories into the jobs folder, complete but not begun, as a
+    /// server leaves it that was stopped; its id.
+    pub(crate) fn lay_group(&self, count: usize) -> String {
+        let folder = JobsDir::new(&self.jobs()).expect("the test's folder has a path");
+        folder.create(0o750).expect("the jobs folder can be made");
+        let id = JobId::generate();
+        let names: Vec<_> = (0..count).map(|number| format!("part-{number}")).collect();
+        let url = |name: &String| format!("https://gitlab.com/acme/{name}.git");
+        let plan = Plan::of(names.iter().map(|name| (name.clone(), url(name))));
+        let now = chrono::Utc::now();
+        let group = "https://gitlab.com/acme";
+        let mut master = Master::new(&id, group, ScanType::Group, names, now);
+        master.options = Some(Options::default());
+        folder.create_job(&id, 0o750, &master, &plan).expect("a job can be laid");
+        id.to_string()
+    }
+
+    /// Puts a shell script in the scanner's place.
+    pub(crate) fn shell(self, script: &str) -> Self {
+        let path = self.script("scanner.sh", SHELL_PRELUDE, script);
+        self.command(&["/bin/sh", &path])
+    }
+
+    /// Puts a Python script in the scanner's place.
+    pub(crate) fn python(self, script: &str) -> Self {
+        let path = self.script("scanner.py", PYTHON_PRELUDE, script);
+        self.command(&[&PYTHON, &path])
+    }
+
+    /// Puts a program in the scanner's place.
+    pub(crate) fn command(self, command: &[&str]) -> Self {
+        self.set("scanner.command", json!(command))
+    }
+
+    /// Writes the settings file and starts the server.
+    pub(crate) async fn start(self) -> TestServer {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client needs nothing");
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = TestServer { setup: self, process: None, address, client };
+        server.restart().await;
+        server
+    }
+
+    /// Starts a server that is to end by itself at once, and waits for that.
+    pub(crate) async fn run_to_end(&self) -> Ended {
+        let mark = self.log().len();
+        let mut process = self.spawn();
+        let ended = until(PATIENCE, "the server ends by itself", async || {
+            if self.log()[mark..].contains("http://127.0.0.1:") {
+                // It serves: that is the failure, so do not wait for what will not come.
+                let _ = process.kill();
+            }
+            process.try_wait().expect("the server is a child of this test")
+        })
+        .await;
+        Ended { code: ended.code(), output: self.log()[mark..].to_owned() }
+    }
+
+    /// What the server has written to standard output and error so far.
+    pub(crate) fn log(&self) -> String {
+        files::text(&self.folder().join("server.log"))
+    }
+
+    fn script(&self, name: &str, prelude: &str, script: &str) -> String {
+        let path = self.folder().join(name);
+        let folder = self.folder().display().to_string();
+        files::write(&path, format!("{prelude}{script}").replace("@DIR@", &folder));
+        path.display().to_string()
+    }
+
+    fn spawn(&self) -> Child {
+        let settings = self.folder().join("settings.toml");
+        files::write(&settings, &self.settings);
+        let log = || -> File {
+            let path = self.folder().join("server.log");
+            let mut options = OpenOptions::new();
+            options.create(true).append(true).open(path).expect("a log can be opened")
+        };
+        let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
+        if self.own_group {
+            command.process_group(0);
+        }
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(&settings)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder())
+            .env("SCANWATCH_SERVER__LISTEN", "127.0.0.1:0")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            .stdout(log())
+            .stderr(log())
+            .spawn()
+            .expect("the server can be started")
+    }
+
+    /// What only the processes of this folder have about them.
+    fn marks(&self) -> Vec<String> {
+        let jobs = std::fs::read_dir(self.jobs()).into_iter().flatten().flatten();
+        let mut marks = vec![self.folder().display().to_string()];
+        // A short name could be part of anything.
+        marks.extend(
+            jobs.filter_map(|it| it.file_name().into_string().ok()).filter(|it| it.len() >= 32),
+        );
+        marks
+    }
+}
+
+impl TestServer {
+    /// The settings and the folder.
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The test's own folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.setup.folder()
+    }
+
+    /// A file in the test's own folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    /// A job's folder.
+    pub(crate) fn job_folder(&self, job: &str) -> PathBuf {
+        self.setup.jobs().join(job)
+    }
+
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process id of the server.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").id()
+    }
+
+    /// A path as a whole URL.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request with the user's credentials, if the server has one.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.stranger(method, path);
+        match &self.setup.credentials {
+            Some((name, password)) => request.basic_auth(name, Some(password)),
+            None => request,
+        }
+    }
+
+    /// A request of somebody who gives no credentials.
+    pub(crate) fn stranger(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        self.try_send(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
+    }
+
+    /// Sends a request to a server that may be dying.
+    pub(crate) async fn try_send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> reqwest::Result<Answer> {
+        let response = request.timeout(PATIENCE).send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, text: response.text().await? })
+    }
+
+    /// GET.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// POST of a JSON body.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// POST without a body.
+    pub(crate) async fn post_nothing(&self, path: &str) -> Answer {
+        self.send(self.request(Method::POST, path)).await
+    }
+
+    /// DELETE.
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// Submits a repository of this name; the job's id.
+    pub(crate) async fn submit(&self, name: &str) -> String {
+        let url = format!("https://github.com/acme/{name}.git");
+        self.submit_with(&json!({ "git_url": url })).await
+    }
+
+    /// Submits a request; the job's id.
+    pub(crate) async fn submit_with(&self, body: &Value) -> String {
+        let answer = self.post("/scan", body).await.expect(200);
+        answer.json()["job_id"].as_str().expect("an accepted job has an id").to_owned()
+    }
+
+    /// The progress document of a job.
+    pub(crate) async fn progress(&self, job: &str) -> Value {
+        self.get(&format!("/scan/{job}")).await.expect(200).json()
+    }
+
+    /// Waits until a job is over; its progress document.
+    pub(crate) async fn finished(&self, job: &str) -> Value {
+        until(PATIENCE, &format!("job {job} is over"), async || {
+            let document = self.progress(job).await;
+            is_final(&document).then_some(document)
+        })
+        .await
+    }
+
+    /// Waits until a repository of a job is in a working state, by the server's own word.
+    pub(crate) async fn working(&self, job: &str) -> Value {
+        until(PATIENCE, &format!("a scanner works on job {job}"), async || {
+            let document = self.progress(job).await;
+            let working = document["summary"]["in_progress"].as_u64().unwrap_or(0) > 0;
+            assert!(!is_final(&document), "over before it worked: {document:#}");
+            working.then_some(document)
+        })
+        .await
+    }
+
+    /// Waits for a file that a scanner writes into the test's folder; its text.
+    pub(crate) async fn note(&self, name: &str) -> String {
+        let path = self.file(name);
+        until(PATIENCE, &format!("a scanner writes {name}"), async || {
+            let text = files::text(&path);
+            text.ends_with('\n').then(|| text.trim_end().to_owned())
+        })
+        .await
+    }
+
+    /// A repository's status file.
+    pub(crate) fn status_file(&self, job: &str, index: u32) -> Value {
+        let path = self.job_folder(job).join(format!("repo_{index}.json"));
+        files::json(&path).unwrap_or_else(|| panic!("there is no {path:?}"))
+    }
+
+    /// A repository's log.
+    pub(crate) fn scanner_log(&self, job: &str, index: u32) -> PathBuf {
+        self.job_folder(job).join("logs").join(format!("repo_{index}.log"))
+    }
+
+    /// The file whose lock a repository's shim holds while it lives.
+    pub(crate) fn shim_lock(&self, job: &str, index: u32) -> PathBuf {
+        self.job_folder(job).join("locks").join(format!("repo_{index}.lock"))
+    }
+
+    /// The living shim of a repository.
+    pub(crate) fn shim(&self, job: &str, index: u32) -> Option<Holder> {
+        lock::holder(&self.shim_lock(job, index)).expect("a lock can be asked for its holder")
+    }
+
+    /// The processes of this folder beside the server itself.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let server = self.process.as_ref().map(Child::id);
+        let mut found = processes::carrying(&self.setup.marks());
+        found.retain(|pid| Some(*pid) != server);
+        found
+    }
+
+    /// Waits until no process of this folder is left but the server itself.
+    pub(crate) async fn quiet(&self, patience: Duration) {
+        let began = std::time::Instant::now();
+        loop {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            let named: Vec<_> = left.into_iter().map(processes::describe).collect();
+            assert!(began.elapsed() < patience, "left after {patience:?}: {named:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Sends a signal to a process of this folder.
+    pub(crate) fn signal(&self, pid: u32, signal: Signal) {
+        processes::signal(pid, &self.setup.marks(), signal);
+    }
+
+    /// Kills the server, and nothing but the server, as a crash would.
+    pub(crate) async fn kill9(&mut self) {
+        let mut process = self.process.take().expect("the server runs");
+        process.kill().expect("a child can be killed");
+        reap(&mut process).await;
+    }
+
+    /// Stops the server as systemd would, and waits for its end; its exit code.
+    pub(crate) async fn terminate(&mut self) -> Option<i32> {
+        self.stop(Signal::TERM).await
+    }
+
+    /// Sends the server a signal that ends it, and waits for its end; its exit code.
+    pub(crate) async fn stop(&mut self, signal: Signal) -> Option<i32> {
+        let mut process = self.process.take().expect("the server runs");
+        self.signal(process.id(), signal);
+        reap(&mut process).await
+    }
+
+    /// Sends a signal to the server's whole group, as a terminal does; its exit code.
+    pub(crate) async fn signal_group(&mut self, signal: Signal) -> Option<i32> {
+        assert!(self.setup.own_group, "its group is the test's own");
+        let mut process = self.process.take().expect("the server runs");
+        // A child that has not been reaped: the number is its group's alone.
+        let _ = kill_process_group(Pid::from_child(&process), signal);
+        reap(&mut process).await
+    }
+
+    /// Starts a server on the folder again, and waits until it is ready.
+    pub(crate) async fn restart(&mut self) {
+        assert!(self.process.is_none(), "the server still runs");
+        let mark = self.setup.log().len();
+        self.process = Some(self.setup.spawn());
+        self.address = until(PATIENCE, "the server says where it listens", async || {
+            let log = self.setup.log();
+            let process = self.process.as_mut().expect("it was started just now");
+            if let Ok(Some(status)) = process.try_wait() {
+                panic!("the server ended at once, {status}: {}", &log[mark..]);
+            }
+            address_in(&log[mark..])
+        })
+        .await;
+        self.wait_ready().await;
+    }
+
+    /// Waits until the server has read its folder.
+    pub(crate) async fn wait_ready(&self) {
+        eventually("the server is ready", async || {
+            let request = self.stranger(Method::GET, "/readyz");
+            self.try_send(request).await.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        // What was being started while the others were ended shows up in the next round.
+        for _ in 0..100 {
+            let marks = self.setup.marks();
+            let left = processes::carrying(&marks);
+            let locks = files::below(&self.setup.jobs());
+            let locks = locks.iter().filter(|it| it.extension().is_some_and(|it| it == "lock"));
+            let held = locks.filter_map(|it| processes::kill_lock_holder(it)).count();
+            if left.is_empty() && held == 0 {
+                break;
+            }
+            for pid in left {
+                processes::signal(pid, &marks, Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if std::thread::panicking() {
+            let log = self.setup.log();
+            let tail: Vec<_> = log.lines().rev().take(60).collect();
+            let tail: Vec<_> = tail.into_iter().rev().collect();
+            #[expect(clippy::print_stderr, reason = "the test failed: this is why")]
+            {
+                eprintln!("--- the server's last words\n{}\n---", tail.join("\n"));
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// This answer, which must have this code.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
+
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(HeaderValue::to_str)?.ok()
+    }
+}
+
+/// Whether a document says that its job is over, to the last repository: a job is called
+/// cancelled as soon as that is asked for.
+pub(crate) fn is_final(document: &Value) -> bool {
+    let none_left = |name: &str| document["summary"][name] == 0;
+    document["status"].as_str().is_some_and(|it| FINAL.contains(&it))
+        && none_left("in_progress")
+        && none_left("pending")
+}
+
+/// The address in the line that says where to look.
+fn address_in(log: &str) -> Option<SocketAddr> {
+    let (_, rest) = log.split_once("http://127.0.0.1:")?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    // Without a character behind it, the number may be half of one.
+    let port = if digits < rest.len() { rest[..digits].parse().ok()? } else { return None };
+    Some(SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+async fn reap(process: &mut Child) -> Option<i32> {
+    let ended = until(PATIENCE, "the server ends", async || {
+        process.try_wait().expect("the server is a child of this test")
+    });
+    ended.await.code()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests stand outside of the service")]
+fn program(path: &str) -> Command {
+    Command::new(path)
+}

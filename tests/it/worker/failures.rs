@@ -1,0 +1,211 @@
+//! What goes wrong at the forge, on the way there, or in what was asked for.
+
+use super::{CANARY, Place, canary, fails};
+use crate::support::forge::{Behaviour, Entry, Forge};
+use scanwatch::model::{address::Origin, task::Credentials};
+use std::fs;
+
+/// A forge with one repository.
+fn forge() -> Forge {
+    let forge = Forge::start();
+    forge.add_repository("project", &[("requirements.txt", b"a==1\n")]);
+    forge
+}
+
+#[test]
+fn answers_that_are_errors_become_causes() {
+    let forge = forge();
+    for (code, detail) in [
+        (401, "asks for credentials"),
+        (403, "forbids access"),
+        (404, "repository not found"),
+        (410, "repository not found"),
+        (429, "answers with an error of its own"),
+        (500, "answers with an error of its own"),
+        (503, "The requested URL returned error: 503"),
+        (200, "does not speak git's smart HTTP protocol"),
+    ] {
+        forge.behave(Behaviour::Status(code));
+        let place = Place::new();
+        fails(&place, &place.task_at(&forge, "project"), "clone", detail);
+    }
+}
+
+#[test]
+fn a_missing_repository_is_called_so() {
+    let forge = forge();
+    let place = Place::new();
+    fails(&place, &place.task_at(&forge, "other"), "clone", "repository not found");
+}
+
+#[test]
+fn a_login_that_is_missing_or_wrong_tells_the_way_out() {
+    let forge = forge();
+    forge.require_login("oauth2", "another");
+    let place = Place::new();
+    fails(
+        &place,
+        &place.task_at(&forge, "project"),
+        "clone",
+        "[[forges]] (token_file or token_env)",
+    );
+
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    task.credentials = Some(canary());
+    fails(&place, &task, "clone", "does not accept the credentials");
+    let status = fs::read_to_string(&task.status_file).unwrap();
+    assert!(!status.contains(CANARY) && !status.contains("b2F1dGgyOm"), "{status}");
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let (forge, trap) = (forge(), forge());
+    forge.behave(Behaviour::Redirect(format!("http://127.0.0.1:{}", trap.port())));
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    task.network.trusted.push(trap.origin());
+    task.credentials = Some(canary());
+    fails(&place, &task, "clone", "redirects to another place");
+    assert_eq!(trap.contacts(), 0);
+}
+
+#[test]
+fn silence_is_ended_by_our_own_limit() {
+    let forge = forge();
+    forge.behave(Behaviour::Silent);
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    task.limits.connect_timeout_secs = 1;
+    fails(&place, &task, "clone", "no answer from 127.0.0.1 within 1 seconds");
+}
+
+#[test]
+fn a_transfer_that_stalls_is_ended() {
+    let forge = Forge::start();
+    let noise: Vec<u8> =
+        (0..100_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    forge.add_repository("project", &[("noise", &noise)]);
+    forge.behave(Behaviour::StallAfter(50_000));
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    task.limits.fetch_stall_timeout_secs = 2;
+    fails(&place, &task, "clone", "stalled");
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_called_so() {
+    let place = Place::new();
+    // Below the range from which ports are given out.
+    let mut task = place.task("http://127.0.0.1:1/a.git");
+    task.network.trusted.push(Origin {
+        scheme: "http".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port: 1,
+    });
+    fails(&place, &task, "clone", "127.0.0.1 cannot be reached");
+}
+
+#[test]
+fn a_pack_without_an_end_is_cut_off() {
+    let forge = forge();
+    forge.behave(Behaviour::EndlessPack);
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    task.limits.max_fetch_bytes = 10 << 20;
+    fails(&place, &task, "limit", "too large");
+    let left: u64 = walkdir::WalkDir::new(&task.work_dir)
+        .into_iter()
+        .flatten()
+        .map(|it| it.metadata().unwrap().len())
+        .sum();
+    // What came within one look at the folder.
+    assert!(left < 300 << 20, "{left}");
+}
+
+#[test]
+fn names_that_do_not_exist_are_called_so() {
+    let forge = forge();
+    for reference in ["nope", "0123456789012345678901234567890123456789"] {
+        let place = Place::new();
+        let mut task = place.task_at(&forge, "project");
+        task.reference = Some(reference.to_owned());
+        fails(&place, &task, "clone", &format!("`{reference}` not found"));
+    }
+    let lost = forge.add_empty_repository("lost");
+    lost.commit("elsewhere", &[Entry::File(b"a", b"")]);
+    let place = Place::new();
+    fails(&place, &place.task_at(&forge, "lost"), "clone", "default branch does not exist");
+}
+
+#[test]
+fn names_that_are_options_do_nothing() {
+    let forge = forge();
+    let place = Place::new();
+    let canary = place.file("canary");
+    for reference in [
+        format!("--upload-pack=touch {}", canary.display()),
+        format!("--upload-pack=touch${{IFS}}{}", canary.display()),
+        "-c".to_owned(),
+        "--output=x".to_owned(),
+        "main:refs/heads/x".to_owned(),
+        "a\n--upload-pack=x".to_owned(),
+    ] {
+        let mut task = place.task_at(&forge, "project");
+        task.reference = Some(reference);
+        fails(&place, &task, "refused", "is no name of a branch");
+    }
+    assert!(!canary.exists());
+    assert_eq!(forge.contacts(), 0);
+}
+
+#[test]
+fn the_gate_is_asked_once_more() {
+    let forge = forge();
+    let port = forge.port();
+    let place = Place::new();
+    for (url, detail) in [
+        (forge.url("project"), "Invalid Git URL scheme: http"),
+        (format!("https://127.0.0.1:{port}/project.git"), "Private network access not allowed"),
+        ("https://169.254.169.254/a.git".to_owned(), "Metadata endpoint access not allowed"),
+        ("https://evil.example/a.git".to_owned(), "Domain not allowed: evil.example"),
+        (format!("https://u:{CANARY}@h.example/a.git"), "credentials in a URL"),
+        ("ext::sh -c touch% /tmp/x".to_owned(), "Invalid Git URL scheme: ext"),
+        ("file:///etc".to_owned(), "Invalid Git URL scheme: file"),
+        ("--upload-pack=x".to_owned(), "Invalid Git URL"),
+        (place.path().display().to_string(), "Invalid Git URL"),
+    ] {
+        fails(&place, &place.task(&url), "refused", detail);
+    }
+    assert_eq!(forge.contacts(), 0);
+}
+
+#[test]
+fn an_allowed_name_with_an_inner_address_is_not_contacted() {
+    let forge = forge();
+    let place = Place::new();
+    let mut task = place.task(&format!("https://localhost:{}/project.git", forge.port()));
+    task.network.allow_hosts.push("localhost".to_owned());
+    task.network.allow_ports.push(forge.port());
+    fails(&place, &task, "refused", "localhost has the address");
+    assert_eq!(forge.contacts(), 0);
+
+    // Opened by the settings it is contacted, where it was resolved to; there is no TLS there.
+    let place = Place::new();
+    let mut task = place.task(&task.git_url);
+    task.network.allow_hosts.push("localhost".to_owned());
+    task.network.allow_ports.push(forge.port());
+    task.network.allow_nets = ["127.0.0.0/8", "::1/128"].map(|it| it.parse().unwrap()).to_vec();
+    fails(&place, &task, "clone", "no trusted connection to localhost");
+    assert!(forge.contacts() > 0);
+}
+
+#[test]
+fn a_name_that_is_unknown_is_refused() {
+    let place = Place::new();
+    let mut task = place.task("https://no-such-name.invalid/a.git");
+    task.network.allow_hosts.push("no-such-name.invalid".to_owned());
+    task.credentials =
+        Some(Credentials { username: String::new(), password: "no-such-name".to_owned() });
+    fails(&place, &task, "refused", "***.invalid could not be resolved");
+}

@@ -1,0 +1,198 @@
+//! What goes well.
+
+use super::{CANARY, Place, canary, completes};
+use crate::support::{
+    forge::{Behaviour, Entry, Forge},
+    patience::eventually,
+};
+use scanwatch::model::{repository::RepositoryStatus, task::Category};
+use std::{fs, thread};
+
+#[test]
+fn a_repository_is_fetched_scanned_and_reported() {
+    let forge = Forge::start();
+    let repository = forge.add_repository(
+        "project",
+        &[
+            ("requirements.txt", b"flask==3.0.0\nwhat is this\n"),
+            ("api/requirements.txt", b"attrs==23.1.0\n"),
+            ("api/Dockerfile", b"FROM scratch\n"),
+            ("README.md", b"# Hello\n"),
+        ],
+    );
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    let web = Category { dependencies: vec!["Flask".to_owned()], patterns: Vec::new() };
+    task.categories.insert("Web frameworks".to_owned(), web);
+    completes(&task);
+
+    assert_eq!(
+        place.packages(),
+        ["attrs 23.1.0 @ api/requirements.txt", "flask 3.0.0 @ requirements.txt"]
+    );
+    let result = place.result();
+    assert_eq!(result["commit"], repository.git(&["rev-parse", "main"], b""));
+    assert_eq!(
+        result["files"],
+        serde_json::json!({"seen": 4, "parsed": 2, "failed": 0, "skipped": 0})
+    );
+    assert_eq!(result["categories"]["Web frameworks"], true);
+    assert_eq!(result["infrastructure_usage"]["docker"], true);
+    assert_eq!(result["infrastructure_usage"]["terraform"], false);
+    assert_eq!(place.warnings(), ["requirements.txt: not understood"]);
+
+    let status = place.status();
+    for (field, value) in [
+        ("schema", serde_json::json!(1)),
+        ("repo_index", 3.into()),
+        ("repo_name", "group/project".into()),
+        ("git_url", task.git_url.as_str().into()),
+        ("status", "completed".into()),
+        ("attempt", 1.into()),
+        ("pid", serde_json::Value::Null),
+        ("total_files", 2.into()),
+        ("current_file", 2.into()),
+        ("percentage", 100.0.into()),
+        ("dependencies_found", 2.into()),
+        ("commit", result["commit"].clone()),
+        ("stage_index", 5.into()),
+        ("stage_total", 5.into()),
+        ("errors", serde_json::json!([])),
+        ("error_message", serde_json::Value::Null),
+    ] {
+        assert_eq!(status[field], value, "{field} of {status:#}");
+    }
+    assert!(status["download_bytes"].as_u64() > Some(0), "{status:#}");
+    let bytes = fs::read(&task.status_file).unwrap();
+    let (_, warnings) = RepositoryStatus::parse(3, &bytes).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn two_scans_of_one_commit_are_equal() {
+    let forge = Forge::start();
+    let files: Vec<(String, Vec<u8>)> = (0..40)
+        .map(|it| (format!("d{}/requirements.txt", it * 7 % 40), format!("p{it}==1\nodd\n").into()))
+        .collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|it| (it.0.as_str(), &*it.1)).collect();
+    forge.add_repository("project", &files);
+    let (one, other) = (Place::new(), Place::new());
+    completes(&one.task_at(&forge, "project"));
+    completes(&other.task_at(&forge, "project"));
+    assert_eq!(one.result().to_string(), other.result().to_string());
+}
+
+#[test]
+fn branches_tags_and_commits_are_found_by_name() {
+    let forge = Forge::start();
+    let repository = forge.add_repository("project", &[("requirements.txt", b"a==1\n")]);
+    repository.tag("v1", "main");
+    let first = repository.git(&["rev-parse", "main"], b"");
+    repository.commit("main", &[Entry::File(b"requirements.txt", b"a==2\n")]);
+    repository.commit("feature/x", &[Entry::File(b"requirements.txt", b"a==3\n")]);
+    for (reference, version) in
+        [(None, "2"), (Some("feature/x"), "3"), (Some("v1"), "1"), (Some(first.as_str()), "1")]
+    {
+        let place = Place::new();
+        let mut task = place.task_at(&forge, "project");
+        task.reference = reference.map(str::to_owned);
+        completes(&task);
+        assert_eq!(place.packages(), [format!("a {version} @ requirements.txt")], "{reference:?}");
+    }
+}
+
+#[test]
+fn an_empty_repository_has_no_packages_and_says_so() {
+    let forge = Forge::start();
+    forge.add_empty_repository("project");
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert!(place.packages().is_empty());
+    assert_eq!(place.warnings(), [": the repository is empty: it has no commit"]);
+    assert!(place.result()["commit"].is_null());
+}
+
+#[test]
+fn a_commit_without_files_has_no_packages() {
+    let forge = Forge::start();
+    forge.add_repository("project", &[]);
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert!(place.packages().is_empty() && place.warnings().is_empty());
+}
+
+#[test]
+fn objects_named_by_sha256_are_read_too() {
+    let forge = Forge::start();
+    let repository = forge.add_sha256_repository("project");
+    repository.commit("main", &[Entry::File(b"requirements.txt", b"a==1\n")]);
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), ["a 1 @ requirements.txt"]);
+}
+
+#[test]
+fn credentials_open_the_repository_and_are_seen_nowhere() {
+    let forge = Forge::start();
+    forge.require_login("oauth2", CANARY);
+    let noise: Vec<u8> =
+        (0..200_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let leak = format!("git+https://oauth2:{CANARY}@h.example/x==1\n");
+    forge.add_repository("project", &[("requirements.txt", leak.as_bytes()), ("noise", &noise)]);
+    // Slow enough that the sampler sees git at work.
+    forge.behave(Behaviour::Slow(2_000_000));
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    task.credentials = Some(canary());
+
+    let samples = thread::scope(|scope| {
+        let scanning = scope.spawn(|| completes(&task));
+        let mut git_calls = 0;
+        while !scanning.is_finished() {
+            for entry in fs::read_dir("/proc").unwrap().flatten() {
+                let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                let line = String::from_utf8_lossy(&line);
+                git_calls += u32::from(line.contains(&forge.url("project")));
+                assert!(!line.contains(CANARY), "{line}");
+                assert!(!line.contains("b2F1dGgyOm"), "{line}");
+            }
+        }
+        git_calls
+    });
+    assert!(samples > 0, "the sampler never saw git");
+    assert!(forge.seen().iter().all(|it| it.had_authorization));
+    for entry in walkdir::WalkDir::new(place.path()).into_iter().flatten() {
+        if entry.file_type().is_file() {
+            let bytes = fs::read(entry.path()).unwrap();
+            let holds = bytes.windows(CANARY.len()).any(|it| it == CANARY.as_bytes());
+            assert!(!holds, "{}", entry.path().display());
+        }
+    }
+    assert!(fs::read_to_string(&task.result_file).unwrap().contains("***"));
+}
+
+#[test]
+fn a_slow_fetch_shows_its_figures() {
+    let forge = Forge::start();
+    let noise: Vec<u8> =
+        (0..100_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    forge.add_repository("project", &[("requirements.txt", b"a==1\n"), ("noise", &noise)]);
+    forge.behave(Behaviour::Slow(200_000));
+    let place = Place::new();
+    let task = place.task_at(&forge, "project");
+    thread::scope(|scope| {
+        scope.spawn(|| completes(&task));
+        let mut revisions = Vec::new();
+        eventually("figures of a download", || {
+            let Some(status) = place.json("repo_3.json") else { return false };
+            revisions.push(status["revision"].as_u64().unwrap());
+            status["status"] == "cloning"
+                && status["stage"] == "fetch"
+                && status["pid"] == std::process::id()
+                && status["total_files"].is_null()
+                && status["download_bytes"].as_u64() > Some(0)
+                && status["message"].as_str().is_some_and(|it| it.starts_with("Receiving objects"))
+        });
+        assert!(revisions.is_sorted());
+    });
+}
