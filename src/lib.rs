@@ -14,6 +14,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod ecosystem;
+pub mod http;
 pub mod intake;
 pub mod live;
 pub mod model;

@@ -288,7 +288,7 @@ async fn a_log_that_cannot_be_written_costs_only_the_log() {
     let mut log = BufReader::new(server.stderr.take().unwrap());
     log.read_line(&mut first_line).await.unwrap();
     let (_, address) = first_line.trim().split_once("http://").expect(&first_line);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = scanwatch::http::client().build().unwrap();
     let get = async |path: String| -> Option<Value> {
         let answer = client.get(format!("http://{address}{path}")).send().await.ok()?;
         answer.error_for_status().ok()?.json().await.ok()

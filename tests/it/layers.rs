@@ -10,6 +10,7 @@ use std::{
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("sys", &[]),
+    ("http", &[]),
     ("config", &["model"]),
     ("ecosystem", &["model"]),
     ("sbom", &["model"]),
@@ -18,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("worker", &["config", "ecosystem", "model", "store", "sys"]),
     ("shim", &["config", "model", "store", "sys"]),
     ("supervisor", &["config", "model", "store", "sys"]),
-    ("intake", &["config", "model", "store", "supervisor"]),
+    ("intake", &["config", "http", "model", "store", "supervisor"]),
     ("api", &["config", "intake", "live", "model", "sbom", "store", "supervisor", "sys"]),
     ("app", &["config", "intake", "live", "model", "store", "supervisor", "sys"]),
 ];

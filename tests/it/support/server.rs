@@ -217,10 +217,8 @@ impl Setup {
 
     /// Writes the settings file and starts the server.
     pub(crate) async fn start(self) -> TestServer {
-        let client = reqwest::Client::builder()
-            .no_proxy()
+        let client = scanwatch::http::client()
             .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client needs nothing");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
