@@ -91,12 +91,13 @@ impl Intake {
         let (id, created_at) = (JobId::generate(), Utc::now());
         let plan = Plan::of([(target.name(), target.location())]);
         let names = plan.repositories.iter().map(|it| it.repo_name.clone()).collect();
-        let mut master = Master::new(&id, &request.url, target.scan_type(), names, created_at);
+        let mut master =
+            Master::new(&id, &request.url, Some(target.scan_type()), names, created_at);
         master.submitted_by = request.submitted_by;
         master.options = Some(request.options);
 
         let (jobs, mode) = (self.setup.jobs.clone(), self.setup.config.jobs.folder_mode);
-        let job = NewJob { id: id.clone(), master, plan, place: Some(place) };
+        let job = NewJob { id: id.clone(), master, plan, place: Some(place), planning: None };
         let job = tokio::task::spawn_blocking(move || {
             jobs.create_job(&job.id, mode, &job.master, &job.plan).map(|_| job)
         })

@@ -104,11 +104,12 @@ impl Master {
         self.status.as_deref().and_then(JobState::parse_final)
     }
 
-    /// The first master.json of a job: nothing has started.
+    /// The first master.json of a job: nothing has started. What it scans may still have to be
+    /// found out; then there is no `scan_type`, and no name.
     pub fn new(
         id: &JobId,
         url: &str,
-        scan_type: ScanType,
+        scan_type: Option<ScanType>,
         names: Vec<String>,
         now: Timestamp,
     ) -> Self {
@@ -116,7 +117,7 @@ impl Master {
             schema: SCHEMA,
             job_id: Some(id.to_string()),
             group_url: Some(url.to_owned()),
-            scan_type: Some(scan_type),
+            scan_type,
             total_repositories: Some(names.len() as u64),
             status: Some(JobState::Initializing.to_string()),
             started_at: Some(now),
@@ -126,6 +127,14 @@ impl Master {
             failed_repositories: Some(Vec::new()),
             ..Self::default()
         }
+    }
+
+    /// Takes back that the job is over: it goes on.
+    pub fn reopen(&mut self, now: Timestamp) {
+        self.status = Some(JobState::InProgress.to_string());
+        self.completed_at = None;
+        self.error = None;
+        self.last_aggregation = Some(now);
     }
 
     /// The file's content, indented for people who read it.

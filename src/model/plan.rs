@@ -25,6 +25,9 @@ pub struct PlannedRepository {
     /// Why it is left out, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Why it must not be contacted, if it must not: it counts, and has failed from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 impl Plan {
@@ -37,13 +40,19 @@ impl Plan {
                 repo_name,
                 git_url,
                 skipped: None,
+                refused: None,
             })
             .collect();
         Self { schema: 1, complete: true, repositories }
     }
 
-    /// The repositories that are to be scanned, with their numbers.
-    pub fn scanned(&self) -> impl Iterator<Item = (u32, &PlannedRepository)> {
+    /// A plan of which nothing is known yet: the forge is still to be asked.
+    pub fn unknown() -> Self {
+        Self { schema: 1, complete: false, repositories: Vec::new() }
+    }
+
+    /// The repositories that count, with their numbers.
+    pub fn counted(&self) -> impl Iterator<Item = (u32, &PlannedRepository)> {
         self.repositories.iter().filter_map(|it| Some((it.repo_index?, it)))
     }
 }

@@ -220,6 +220,11 @@ impl JobDir {
         self.write(JobFile::Master, master, durability)
     }
 
+    /// Replaces `repositories.json`, flushed.
+    pub fn write_plan(&self, plan: &Plan) -> Result<(), StoreError> {
+        atomic::replace_json(&self.staging, &self.plan(), plan, Durability::Flushed)
+    }
+
     /// Replaces `repo_N.json`.
     pub fn write_status(
         &self,
@@ -302,7 +307,7 @@ mod tests {
         let started = chrono::Utc::now();
         let make = |id: &JobId| {
             let kind = crate::model::master::ScanType::Repository;
-            let master = Master::new(id, "https://h.example/r.git", kind, vec![], started);
+            let master = Master::new(id, "https://h.example/r.git", Some(kind), vec![], started);
             jobs.create_job(id, 0o750, &master, &plan)
         };
         let ids: Vec<JobId> = (0..20).map(|_| JobId::generate()).collect();

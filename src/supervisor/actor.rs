@@ -6,11 +6,11 @@
 
 use super::{
     RecoveredJob, RepoKey, Setup,
-    handle::{Cancelled, Command, Supervisor},
-    job::{Job, NewJob},
-    recovery::Found,
+    handle::{Cancelled, Command, Retried, Supervisor},
+    job::{Job, NewJob, Planned},
+    recovery::{self, Found, Revival},
     repositories::Discards,
-    scheduler::{Effect, Event, Scheduler},
+    scheduler::{Effect, Event, Scheduler, Standing},
     spawn::Shim,
 };
 use crate::{
@@ -32,6 +32,10 @@ use tokio::{
 const MASTER_INTERVAL: Duration = Duration::from_secs(1);
 /// How often is looked whether the jobs still have their folders.
 const FOLDER_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A finished job that was read, and perhaps written, to go on; and who waits for the answer.
+type Revived = (JobId, oneshot::Sender<Retried>, Result<Revival, StoreError>);
+
 /// The loop's own things.
 pub(super) struct Actor {
     pub(super) setup: Setup,
@@ -43,6 +47,9 @@ pub(super) struct Actor {
     pub(super) discards: JoinSet<Discards>,
     /// Who waits for a job's shims to be gone before its files are removed.
     removals: HashMap<JobId, Vec<oneshot::Sender<Result<(), StoreError>>>>,
+    revivals: JoinSet<Revived>,
+    /// Finished jobs that are about to go on, and what was wished of them meanwhile.
+    reviving: HashMap<JobId, Vec<Command>>,
     stop: Option<(Instant, oneshot::Sender<()>)>,
     flush_at: Option<Instant>,
     /// Jobs whose folders were not there when they were last looked for.
@@ -61,6 +68,8 @@ impl Actor {
             ends: JoinSet::new(),
             discards: JoinSet::new(),
             removals: HashMap::new(),
+            revivals: JoinSet::new(),
+            reviving: HashMap::new(),
             stop: None,
             flush_at: None,
             missing: HashSet::new(),
@@ -89,6 +98,12 @@ impl Actor {
                 Some(Ok(discards)) = self.discards.join_next(), if !self.discards.is_empty() => {
                     self.discarded(discards).await;
                 }
+                Some(revived) = self.revivals.join_next(), if !self.revivals.is_empty() => {
+                    match revived {
+                        Ok(revived) => self.revived(revived).await,
+                        Err(error) => tracing::error!(%error, "a task that revives a job failed"),
+                    }
+                }
                 command = inbox.recv() => match command {
                     Some(command) => self.obey(command).await,
                     None => return,
@@ -114,15 +129,33 @@ impl Actor {
     }
 
     async fn obey(&mut self, command: Command) {
+        if let Some(id) = command.job()
+            && let Some(waiting) = self.reviving.get_mut(id)
+        {
+            waiting.push(command);
+            return;
+        }
         match command {
             Command::Submit(job) => {
                 let id = job.id.clone();
                 let job = Job::new(*job);
                 let queued = job.repositories.keys().copied().collect();
+                let planning = job.planning.is_some();
                 self.jobs.insert(id.clone(), job);
-                let running = Vec::new();
-                self.on(Event::Submitted { job: id, queued, running, cancelled: false }).await;
+                let standing = Standing { queued, planning, ..Standing::default() };
+                self.on(Event::Submitted(id, standing)).await;
             }
+            Command::Found { id, count } => {
+                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.planning.is_some()) {
+                    job.note_found(count);
+                    self.flush_soon();
+                }
+            }
+            Command::Planned { id, planned, answer } => {
+                let done = self.planned(&id, planned).await;
+                let _ = answer.send(done);
+            }
+            Command::Retry { id, answer } => self.retry(id, answer),
             Command::Cancel { id, answer } => {
                 let cancelled = self.cancel(&id).await;
                 let _ = answer.send(cancelled);
@@ -141,13 +174,14 @@ impl Actor {
         }
     }
 
-    /// Goes on with a job that was found at start.
+    /// Goes on with a job that was found at start, or revived.
     async fn resume(&mut self, found: RecoveredJob) {
-        let RecoveredJob { id, master, plan, repositories } = found;
+        let RecoveredJob { id, master, plan, planning, repositories } = found;
         let place = self.handle.reserve();
-        let mut job = Job::new(NewJob { id: id.clone(), master, plan, place });
+        let planning = planning.map(|it| it.stop);
+        let mut job = Job::new(NewJob { id: id.clone(), master, plan, place, planning });
         let (mut queued, mut running) = (Vec::new(), Vec::new());
-        let mut adopted = Vec::new();
+        let (mut adopted, mut refused) = (Vec::new(), Vec::new());
         for (index, found) in repositories {
             match found {
                 Found::Over(status) => job.note_over(index, &status),
@@ -162,19 +196,111 @@ impl Actor {
                         repository.interruptions = interruptions;
                     }
                 }
+                Found::Refused(reason) => refused.push((index, reason)),
             }
         }
         let counts = (adopted.len(), queued.len());
         tracing::info!(%id, adopted = counts.0, queued = counts.1, "found an unfinished job");
-        let cancelled = job.is_cancelled();
+        let (cancelled, planning) = (job.is_cancelled(), job.planning.is_some());
         self.jobs.insert(id.clone(), job);
+        let ending = refused.len();
+        self.refuse(id.clone(), refused);
         for (index, holder, attempt) in adopted {
             let key = RepoKey { job: id.clone(), index };
             let (shim, awaited) = Shim::adopt(holder, attempt);
             self.watch(key, shim, awaited);
         }
         // Of one that was cancelled the wish was written down, its consequences perhaps not.
-        self.on(Event::Submitted { job: id, queued, running, cancelled }).await;
+        let standing = Standing { queued, running, ending, cancelled, planning };
+        self.on(Event::Submitted(id, standing)).await;
+    }
+
+    /// Takes in which repositories a job has, or that it has none.
+    ///
+    /// Master is written before the plan: a crash in between leaves an incomplete plan, and what
+    /// a job has is found out anew.
+    async fn planned(&mut self, id: &JobId, planned: Planned) -> Result<(), StoreError> {
+        let wanted = |job: &&mut Job| job.planning.is_some();
+        let Some(job) = self.jobs.get_mut(id).filter(wanted) else { return Ok(()) };
+        let (scan_type, plan) = match planned {
+            Planned::Repositories { scan_type, plan } => (scan_type, plan),
+            Planned::Failed(error) => {
+                tracing::warn!(%id, error, "the job's repositories could not be found out");
+                job.planning = None;
+                job.fail(error, Utc::now());
+                self.on(Event::PlanFailed(id.clone())).await;
+                return Ok(());
+            }
+        };
+        let mut master = job.master.clone();
+        master.scan_type = Some(scan_type);
+        let folder = self.setup.jobs.job(id);
+        let written = {
+            let (master, plan) = (master.clone(), plan.clone());
+            spawn_blocking(move || {
+                folder.write_master(&master, Durability::Flushed)?;
+                folder.write_plan(&plan)
+            })
+        };
+        written.await.map_err(|error| {
+            StoreError::at("write the plan of", self.setup.jobs.job(id).path())(error.into())
+        })??;
+        let Some(job) = self.jobs.get_mut(id) else { return Ok(()) };
+        job.planning = None;
+        job.master = master;
+        job.take_plan(&plan);
+        let (mut queued, mut refused) = (Vec::new(), Vec::new());
+        for (index, row) in plan.counted() {
+            match &row.refused {
+                Some(reason) => refused.push((index, reason.clone())),
+                None => queued.push(index),
+            }
+        }
+        tracing::info!(%id, repositories = queued.len(), refused = refused.len(), "job planned");
+        // The names are news to whoever follows the job.
+        self.write_master(id).await;
+        let ending = refused.len();
+        self.refuse(id.clone(), refused);
+        self.on(Event::Planned { job: id.clone(), queued, ending }).await;
+        Ok(())
+    }
+
+    /// Begins to revive a finished job; what else is wished of it waits until that is done.
+    fn retry(&mut self, id: JobId, answer: oneshot::Sender<Retried>) {
+        if self.stop.is_some() || self.jobs.contains_key(&id) {
+            let _ = answer.send(Retried::Running);
+            return;
+        }
+        self.reviving.insert(id.clone(), Vec::new());
+        let setup = self.setup.clone();
+        self.revivals.spawn(async move {
+            let revived = {
+                let id = id.clone();
+                spawn_blocking(move || recovery::revive(&setup, &id)).await
+            };
+            let revived = revived
+                .unwrap_or_else(|error| Err(StoreError::at("read", id.as_str())(error.into())));
+            (id, answer, revived)
+        });
+    }
+
+    async fn revived(&mut self, (id, answer, revived): Revived) {
+        let waiting = self.reviving.remove(&id).unwrap_or_default();
+        let outcome = match revived {
+            Ok(Revival::Job(job)) => {
+                tracing::info!(%id, "what failed of the job is scanned again");
+                let planning = job.planning.clone();
+                self.resume(*job).await;
+                Retried::GoesOn(planning)
+            }
+            Ok(Revival::NothingFailed) => Retried::NothingFailed,
+            Ok(Revival::NotOurs) => Retried::NotOurs,
+            Err(error) => Retried::Failed(error),
+        };
+        let _ = answer.send(outcome);
+        for command in waiting {
+            Box::pin(self.obey(command)).await;
+        }
     }
 
     async fn cancel(&mut self, id: &JobId) -> Cancelled {
@@ -207,9 +333,13 @@ impl Actor {
             }
             effects = next;
         }
-        if self.flush_at.is_none() && self.jobs.values().any(|job| job.dirty) {
-            self.flush_at = Some(Instant::now() + MASTER_INTERVAL);
+        if self.jobs.values().any(|job| job.dirty) {
+            self.flush_soon();
         }
+    }
+
+    fn flush_soon(&mut self) {
+        self.flush_at.get_or_insert_with(|| Instant::now() + MASTER_INTERVAL);
     }
 
     async fn perform(&mut self, effect: Effect) -> Vec<Effect> {
@@ -221,6 +351,12 @@ impl Actor {
             }
             Effect::Discard(id, indices) => {
                 self.discard(id, indices);
+                Vec::new()
+            }
+            Effect::StopPlanning(id) => {
+                if let Some(stop) = self.jobs.get_mut(&id).and_then(|job| job.planning.take()) {
+                    stop.cancel();
+                }
                 Vec::new()
             }
             Effect::Finish(id) => {
@@ -299,7 +435,7 @@ impl Actor {
         if let Ok(Err(error)) = written {
             tracing::error!(%id, error = chain(&error), "cannot write master.json; it is tried again");
             job.dirty = true;
-            self.flush_at.get_or_insert_with(|| Instant::now() + MASTER_INTERVAL);
+            self.flush_soon();
             // A folder that is being removed needs no end.
             if !self.removals.contains_key(id) {
                 return;

@@ -1,6 +1,10 @@
 //! What the rest of the program holds of the supervisor: wishes go in, answers come out.
 
-use super::{RecoveredJob, Setup, actor::Actor, job::NewJob};
+use super::{
+    RecoveredJob, Setup,
+    actor::Actor,
+    job::{NewJob, Planned, Planning},
+};
 use crate::{model::JobId, store::StoreError};
 use std::{
     sync::{
@@ -33,6 +37,22 @@ pub enum Cancelled {
     NotRunning,
 }
 
+/// What became of a wish to scan again what failed of a finished job.
+#[derive(Debug)]
+pub enum Retried {
+    /// It is on the disk. If its repositories are to be found out first, that is left to do.
+    GoesOn(Option<Planning>),
+    /// It is not over.
+    Running,
+    NothingFailed,
+    /// Another program's job: it has no plan of ours.
+    NotOurs,
+    /// What the disk says.
+    Failed(StoreError),
+    /// The server stops.
+    Stopped,
+}
+
 /// Why a job's files are still there.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
@@ -46,9 +66,27 @@ pub enum RemoveError {
 #[derive(Debug)]
 pub(super) enum Command {
     Submit(Box<NewJob>),
+    Found { id: JobId, count: u64 },
+    Planned { id: JobId, planned: Planned, answer: oneshot::Sender<Result<(), StoreError>> },
+    Retry { id: JobId, answer: oneshot::Sender<Retried> },
     Cancel { id: JobId, answer: oneshot::Sender<Cancelled> },
     Remove { id: JobId, answer: oneshot::Sender<Result<(), StoreError>> },
     Stop { patience: Duration, answer: oneshot::Sender<()> },
+}
+
+impl Command {
+    /// The job that is meant.
+    pub(super) fn job(&self) -> Option<&JobId> {
+        match self {
+            Self::Submit(job) => Some(&job.id),
+            Self::Found { id, .. }
+            | Self::Planned { id, .. }
+            | Self::Retry { id, .. }
+            | Self::Cancel { id, .. }
+            | Self::Remove { id, .. } => Some(id),
+            Self::Stop { .. } => None,
+        }
+    }
 }
 
 impl Supervisor {
@@ -75,6 +113,30 @@ impl Supervisor {
     pub async fn submit(&self, job: NewJob) {
         // The loop ends only with the process: then the next one finds the job on the disk.
         let _ = self.commands.send(Command::Submit(Box::new(job))).await;
+    }
+
+    /// Says how many repositories of a job are known by now, while they are being found out.
+    pub fn note_found(&self, id: &JobId, count: u64) {
+        // Lost while the loop is busy: the plan says it in the end.
+        let _ = self.commands.try_send(Command::Found { id: id.clone(), count });
+    }
+
+    /// Says which repositories a job has. If nobody wants to know any more, nothing happens.
+    ///
+    /// # Errors
+    /// What the disk says; nothing has changed then, and it may be said again.
+    pub async fn planned(&self, id: &JobId, planned: Planned) -> Result<(), StoreError> {
+        let (answer, done) = oneshot::channel();
+        let _ = self.commands.send(Command::Planned { id: id.clone(), planned, answer }).await;
+        // The loop has ended: the next server finds an incomplete plan.
+        done.await.unwrap_or(Ok(()))
+    }
+
+    /// Scans again what failed of a finished job: returns once that is on the disk.
+    pub async fn retry(&self, id: &JobId) -> Retried {
+        let (answer, retried) = oneshot::channel();
+        let _ = self.commands.send(Command::Retry { id: id.clone(), answer }).await;
+        retried.await.unwrap_or(Retried::Stopped)
     }
 
     /// Cancels a job: returns once that is on the disk; its scanners end a little later.

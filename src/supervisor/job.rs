@@ -3,13 +3,14 @@
 
 use crate::model::{
     JobId, JobState, RepoState,
-    master::{FailedRepository, Master, ScanType, end_state},
+    master::{FailedRepository, Master, Options, ScanType, end_state},
     plan::Plan,
     repository::RepositoryStatus,
     time::Timestamp,
 };
 use std::collections::BTreeMap;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 /// A job whose folder has just been made.
 #[derive(Debug)]
@@ -19,6 +20,30 @@ pub struct NewJob {
     pub plan: Plan,
     /// Its place among the jobs that wait for their first scan.
     pub place: Option<OwnedSemaphorePermit>,
+    /// Of one whose plan is not complete: cancelled when nobody wants the plan any more.
+    pub planning: Option<CancellationToken>,
+}
+
+/// A job whose repositories are to be found out, by whoever knows how.
+#[derive(Debug, Clone)]
+pub struct Planning {
+    pub id: JobId,
+    /// As it was submitted.
+    pub url: String,
+    pub options: Options,
+    /// Cancelled when nobody wants the plan any more.
+    pub stop: CancellationToken,
+}
+
+/// What was found out.
+#[derive(Debug, Clone)]
+pub enum Planned {
+    Repositories {
+        scan_type: ScanType,
+        plan: Plan,
+    },
+    /// Why there is no plan, for people.
+    Failed(String),
 }
 
 /// One repository, as far as the next attempt needs it.
@@ -53,13 +78,30 @@ pub(super) struct Job {
     pub(super) dirty: bool,
     /// Its place in the queue, given back when its first scan starts.
     place: Option<OwnedSemaphorePermit>,
+    /// While its repositories are being found out.
+    pub(super) planning: Option<CancellationToken>,
 }
 
 impl Job {
     pub(super) fn new(job: NewJob) -> Self {
-        let repositories = job
-            .plan
-            .scanned()
+        let mut new = Self {
+            master: job.master,
+            repositories: BTreeMap::new(),
+            over: false,
+            dirty: false,
+            place: job.place,
+            planning: job.planning,
+        };
+        if job.plan.complete {
+            new.take_plan(&job.plan);
+        }
+        new
+    }
+
+    /// Takes in which repositories it has.
+    pub(super) fn take_plan(&mut self, plan: &Plan) {
+        self.repositories = plan
+            .counted()
             .map(|(index, planned)| {
                 let repository = Repository {
                     name: planned.repo_name.clone(),
@@ -73,7 +115,24 @@ impl Job {
                 (index, repository)
             })
             .collect();
-        Self { master: job.master, repositories, over: false, dirty: false, place: job.place }
+        let total = Some(self.repositories.len() as u64);
+        self.dirty |= self.master.total_repositories != total;
+        self.master.total_repositories = total;
+    }
+
+    /// So many repositories are known by now.
+    pub(super) fn note_found(&mut self, count: u64) {
+        self.master.total_repositories = Some(count);
+        self.dirty = true;
+    }
+
+    /// Its repositories could not be found out.
+    pub(super) fn fail(&mut self, error: String, now: Timestamp) {
+        self.master.status = Some(JobState::Failed.to_string());
+        self.master.total_repositories = Some(0);
+        self.master.error = Some(error);
+        self.master.completed_at = Some(now);
+        self.dirty = true;
     }
 
     pub(super) fn scan_type(&self) -> ScanType {

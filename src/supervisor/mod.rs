@@ -16,8 +16,8 @@ mod repositories;
 mod scheduler;
 mod spawn;
 
-pub use handle::{Cancelled, RemoveError, Supervisor};
-pub use job::NewJob;
+pub use handle::{Cancelled, RemoveError, Retried, Supervisor};
+pub use job::{NewJob, Planned, Planning};
 pub use recovery::{RecoveredJob, recover};
 
 use crate::{config::Config, model::JobId, store::layout::JobsDir};

@@ -8,7 +8,7 @@
 //! lock only after its last write; nothing is written for a repository whose shim lives; and
 //! only jobs that carry our plan are touched.
 
-use super::{RepoKey, Setup};
+use super::{RepoKey, Setup, job::Planning};
 use crate::{
     model::{
         Failure, FailureKind, JobId, JobState, RepoState,
@@ -30,14 +30,29 @@ use crate::{
 };
 use chrono::Utc;
 use std::collections::BTreeMap;
+use tokio_util::sync::CancellationToken;
 
-/// An unfinished job that was found at start.
+/// An unfinished job that was found at start, or a finished one that is to go on.
 #[derive(Debug)]
 pub struct RecoveredJob {
     pub id: JobId,
     pub master: Master,
     pub plan: Plan,
+    /// What is to be found out of it, if its plan is not complete.
+    pub planning: Option<Planning>,
     pub(super) repositories: BTreeMap<u32, Found>,
+}
+
+impl RecoveredJob {
+    fn new(id: JobId, master: Master, plan: Plan, repositories: BTreeMap<u32, Found>) -> Self {
+        let planning = (!plan.complete).then(|| Planning {
+            id: id.clone(),
+            url: master.group_url.clone().unwrap_or_default(),
+            options: master.options.clone().unwrap_or_default(),
+            stop: CancellationToken::new(),
+        });
+        Self { id, master, plan, planning, repositories }
+    }
 }
 
 /// Where a repository stands.
@@ -49,6 +64,8 @@ pub(super) enum Found {
     Running { holder: Holder, attempt: u64 },
     /// It is to be scanned: for the first time, or again.
     Queued { next_attempt: u64, interruptions: u64 },
+    /// It must not be contacted, and that is still to be written.
+    Refused(String),
 }
 
 /// Finds all unfinished jobs of ours below the jobs folder, and settles the dead.
@@ -67,7 +84,7 @@ pub fn recover(setup: &Setup) -> Result<Vec<RecoveredJob>, StoreError> {
                     let over = repositories.values().all(|it| matches!(it, Found::Over(_)));
                     // A final job whose repositories are all over needs nothing more.
                     if !(over && master.final_state().is_some()) {
-                        found.push(RecoveredJob { id, master, plan, repositories });
+                        found.push(RecoveredJob::new(id, master, plan, repositories));
                     }
                 }
                 Err(error) => {
@@ -81,8 +98,78 @@ pub fn recover(setup: &Setup) -> Result<Vec<RecoveredJob>, StoreError> {
     Ok(found)
 }
 
+/// What became of the wish to scan what failed again.
+#[derive(Debug)]
+pub(super) enum Revival {
+    /// It is on the disk that the job goes on.
+    Job(Box<RecoveredJob>),
+    NothingFailed,
+    /// Another program's job, or none.
+    NotOurs,
+}
+
+/// Makes a finished job an unfinished one, in which what failed waits for its next attempt.
+///
+/// The job comes first: a crash in between leaves failed repositories in an unfinished job,
+/// which is then finished as it was.
+pub(super) fn revive(setup: &Setup, id: &JobId) -> Result<Revival, StoreError> {
+    let folder = setup.jobs.job(id);
+    let Some((mut master, plan)) = ours(&folder).unwrap_or_else(|error| {
+        tracing::error!(%id, error, "cannot read a job");
+        None
+    }) else {
+        return Ok(Revival::NotOurs);
+    };
+    let mut repositories = look_at(&folder, id, &plan)?;
+    let failed: Vec<u32> = repositories
+        .iter()
+        .filter(|(_, found)| matches!(found, Found::Over(status) if status.state.is_failure()))
+        .map(|(index, _)| *index)
+        .filter(|index| plan.counted().any(|(it, row)| it == *index && row.refused.is_none()))
+        .collect();
+    if failed.is_empty() && plan.complete {
+        return Ok(Revival::NothingFailed);
+    }
+    master.reopen(Utc::now());
+    folder.write_master(&master, Durability::Flushed)?;
+    for index in failed {
+        let Some((_, row)) = plan.counted().find(|(it, _)| *it == index) else { continue };
+        let next_attempt = attempt::read(&folder, index).map_or(0, |it| it.attempt) + 1;
+        write_waiting(&folder, index, &row.repo_name, &row.git_url, next_attempt)?;
+        repositories.insert(index, Found::Queued { next_attempt, interruptions: 0 });
+    }
+    let job = RecoveredJob::new(id.clone(), master, plan, repositories);
+    Ok(Revival::Job(Box::new(job)))
+}
+
+/// Begins a repository's status anew: it waits for this attempt.
+fn write_waiting(
+    folder: &JobDir,
+    index: u32,
+    name: &str,
+    git_url: &str,
+    attempt: u64,
+) -> Result<(), StoreError> {
+    let before = read_status(folder, index).and_then(|(_, bytes)| raw_object(&bytes));
+    // Nothing of the earlier attempt stays but the count of writes.
+    let kept = before.map(|map| map.into_iter().filter(|(key, _)| key == "revision").collect());
+    let word = RepoState::Pending.as_str();
+    let now = Utc::now();
+    let value =
+        StatusPatch { index, name, git_url, attempt, word, now, started_at: None, failure: None }
+            .apply(kept);
+    folder.write_status(index, &value, Durability::Flushed)
+}
+
 /// Reads a job of ours that may need work; a cancelled one may have been cut short.
 fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
+    let settled =
+        |master: &Master| master.final_state().is_some_and(|state| state != JobState::Cancelled);
+    Ok(ours(folder)?.filter(|(master, _)| !settled(master)))
+}
+
+/// Reads a job of ours: one with a plan.
+fn ours(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
     let Ok((bytes, _)) = read::whole(&folder.plan(), read::MASTER_CAP) else {
         return Ok(None);
     };
@@ -91,15 +178,18 @@ fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
     let (bytes, _) = read::whole(&folder.file(JobFile::Master), read::MASTER_CAP)
         .map_err(|error| format!("master.json: {error}"))?;
     let (master, _) = Master::parse(&bytes).map_err(|error| format!("master.json: {error}"))?;
-    let settled = |state| state != JobState::Cancelled;
-    if master.final_state().is_some_and(settled) { Ok(None) } else { Ok(Some((master, plan))) }
+    Ok(Some((master, plan)))
 }
 
 fn look_at(folder: &JobDir, id: &JobId, plan: &Plan) -> Result<BTreeMap<u32, Found>, StoreError> {
-    plan.scanned()
+    plan.counted()
         .map(|(index, planned)| {
             let key = RepoKey { job: id.clone(), index };
-            Ok((index, find(folder, &key, &planned.repo_name, &planned.git_url, Tree::Unknown)?))
+            let found = find(folder, &key, &planned.repo_name, &planned.git_url, Tree::Unknown)?;
+            Ok(match (found, &planned.refused) {
+                (Found::Queued { .. }, Some(reason)) => (index, Found::Refused(reason.clone())),
+                (found, _) => (index, found),
+            })
         })
         .collect()
 }
@@ -146,6 +236,12 @@ pub(super) fn find(
     {
         return Ok(Found::Over(Box::new(status.clone())));
     }
+    // It waits for the next attempt: somebody asked for one.
+    if status.as_ref().is_some_and(|(status, _)| {
+        status.state == RepoState::Pending && status.attempt > Some(record.attempt)
+    }) {
+        return Ok(Found::Queued { next_attempt: record.attempt + 1, interruptions: 0 });
+    }
     // `interrupted`, written for this attempt: it was stopped in order, or settled before.
     let in_order = status.as_ref().is_some_and(|(status, _)| {
         status.attempt == Some(record.attempt)
@@ -187,18 +283,6 @@ fn settle_dead(
         return Ok(Found::Over(Box::new(status)));
     }
     Ok(Found::Queued { next_attempt: record.attempt + 1, interruptions })
-}
-
-/// Writes the end of a repository that is not (or no more) to be started.
-pub(super) fn write_cancelled(
-    folder: &JobDir,
-    key: &RepoKey,
-    name: &str,
-    git_url: &str,
-    attempt: u64,
-) -> Result<RepositoryStatus, StoreError> {
-    let failure = Failure::new(FailureKind::Cancelled, "Cancelled on request");
-    write_end(folder, key, name, git_url, attempt, RepoState::Cancelled, &failure)
 }
 
 /// Writes a final state for a repository that has no shim.
@@ -288,7 +372,7 @@ mod tests {
         let key = RepoKey { job: "job".parse().unwrap(), index: 0 };
         let plan = Plan::of([("r".to_owned(), URL.to_owned())]);
         let kind = crate::model::master::ScanType::Repository;
-        let master = Master::new(&key.job, URL, kind, vec!["r".to_owned()], Utc::now());
+        let master = Master::new(&key.job, URL, Some(kind), vec!["r".to_owned()], Utc::now());
         let folder = jobs.create_job(&key.job, 0o750, &master, &plan).unwrap();
         let record = AttemptRecord { schema: 1, attempt, interruptions: 0, started_at: Utc::now() };
         attempt::write(&folder, 0, &record).unwrap();
@@ -304,6 +388,7 @@ mod tests {
             Found::Queued { next_attempt, interruptions } => {
                 format!("attempt {next_attempt} after {interruptions} interruptions")
             }
+            Found::Refused(reason) => format!("refused: {reason}"),
         }
     }
 

@@ -37,6 +37,8 @@ struct Unstarted {
     name: String,
     git_url: String,
     attempt: u64,
+    state: RepoState,
+    failure: Failure,
 }
 
 impl Actor {
@@ -104,6 +106,11 @@ impl Actor {
                 let (shim, awaited) = Shim::adopt(holder, attempt);
                 self.watch(key, shim, awaited);
             }
+            // Only what is found at start, or revived, can be this.
+            Ok(Ok(Found::Refused(reason))) => {
+                let failure = Failure::new(FailureKind::Refused, reason);
+                self.end_unstarted(&key, RepoState::Failed, failure).await;
+            }
             Ok(Ok(Found::Queued { next_attempt, interruptions })) => {
                 // A shim ran, and ended before it claimed its attempt.
                 let false_start = shim.is_some_and(|shim| next_attempt <= shim.attempt);
@@ -169,17 +176,34 @@ impl Actor {
         }
     }
 
+    /// Ends repositories of a job that is cancelled, before they are started.
+    pub(super) fn discard(&mut self, job: JobId, indices: Vec<u32>) {
+        let cancelled = || Failure::new(FailureKind::Cancelled, "Cancelled on request");
+        let ends = indices.into_iter().map(|index| (index, RepoState::Cancelled, cancelled()));
+        self.write_ends(job, ends.collect());
+    }
+
+    /// Ends repositories that must not be contacted.
+    pub(super) fn refuse(&mut self, job: JobId, reasons: Vec<(u32, String)>) {
+        let ends = reasons.into_iter().map(|(index, reason)| {
+            (index, RepoState::Failed, Failure::new(FailureKind::Refused, reason))
+        });
+        self.write_ends(job, ends.collect());
+    }
+
     /// Writes the ends of repositories that are not to be started, beside the loop: there may be
     /// thousands, each of them flushed.
-    pub(super) fn discard(&mut self, job: JobId, indices: Vec<u32>) {
-        let unstarted = |index| {
+    fn write_ends(&mut self, job: JobId, ends: Vec<(u32, RepoState, Failure)>) {
+        let unstarted = |(index, state, failure)| {
             let key = RepoKey { job: job.clone(), index };
             let (name, git_url) = self.facts(&key)?;
             let attempt = self.next_attempt(&key).saturating_sub(1);
-            Some(Unstarted { key, name, git_url, attempt })
+            Some(Unstarted { key, name, git_url, attempt, state, failure })
         };
-        let left = indices.into_iter().filter_map(unstarted).collect();
-        self.write_discards(job, left, Duration::ZERO);
+        let left: Vec<Unstarted> = ends.into_iter().filter_map(unstarted).collect();
+        if !left.is_empty() {
+            self.write_discards(job, left, Duration::ZERO);
+        }
     }
 
     fn write_discards(&mut self, job: JobId, mut left: Vec<Unstarted>, pause: Duration) {
@@ -191,11 +215,12 @@ impl Actor {
                 while written.len() < DISCARDED_AT_ONCE
                     && let Some(next) = left.last()
                 {
-                    let Unstarted { key, name, git_url, attempt } = next;
-                    match recovery::write_cancelled(&folder, key, name, git_url, *attempt) {
+                    let Unstarted { key, name, git_url, attempt, state, failure } = next;
+                    match recovery::write_end(&folder, key, name, git_url, *attempt, *state, failure)
+                    {
                         Ok(status) => written.push((key.index, status)),
                         Err(error) => {
-                            tracing::error!(repository = %key, error = chain(&error), "cannot write a cancelled state; it is tried again");
+                            tracing::error!(repository = %key, error = chain(&error), "cannot write the end of a repository; it is tried again");
                             break;
                         }
                     }

@@ -10,24 +10,41 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 /// Everything that can happen. A closed list: to learn what drives the queue, read this enum.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
-    /// A job, new or found at start; `running` are those whose shims live already. Of one that
-    /// was `cancelled` before, nothing is started.
-    Submitted {
+    /// A job, new or found at start.
+    Submitted(JobId, Standing),
+    /// The forge has said which repositories a job has. The ends of so many more, which are not
+    /// to be started, are being written.
+    Planned {
         job: JobId,
         queued: Vec<u32>,
-        running: Vec<u32>,
-        cancelled: bool,
+        ending: usize,
     },
+    /// The forge did not say it: the job has no repositories.
+    PlanFailed(JobId),
     /// A shim is gone, and its repository is over.
     Over(RepoKey),
     /// A shim is gone, and its repository is to be scanned again.
     Again(RepoKey),
     CancelAsked(JobId),
-    /// The ends of so many repositories, which were to be discarded, are written.
+    /// The ends of so many repositories, which are not to be started, are written.
     Discarded(JobId, usize),
     /// A job's folder is gone, or about to go: there is nothing to write into.
     Vanished(JobId),
     StopAsked,
+}
+
+/// Where a job stands when the queue first hears of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Standing {
+    pub(super) queued: Vec<u32>,
+    /// Those whose shims live already.
+    pub(super) running: Vec<u32>,
+    /// How many are not to be started, and have their ends written.
+    pub(super) ending: usize,
+    /// Nothing of it is started.
+    pub(super) cancelled: bool,
+    /// Its repositories are still to be found out.
+    pub(super) planning: bool,
 }
 
 /// What is to be done about it.
@@ -38,6 +55,8 @@ pub(super) enum Effect {
     End(RepoKey, OrderReason),
     /// Write the ends of repositories that will not be started.
     Discard(JobId, Vec<u32>),
+    /// Its repositories need not be found out any more.
+    StopPlanning(JobId),
     /// Every repository of the job is over.
     Finish(JobId),
 }
@@ -57,9 +76,10 @@ pub(super) struct Scheduler {
 struct Job {
     queued: VecDeque<u32>,
     running: BTreeSet<u32>,
-    /// How many are being discarded.
+    /// How many ends are being written of those that are not to be started.
     discarding: usize,
     cancelled: bool,
+    planning: bool,
 }
 
 impl Scheduler {
@@ -81,19 +101,35 @@ impl Scheduler {
     pub(super) fn on(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Submitted { job, queued, running, cancelled } => {
-                self.running += running.len();
+            Event::Submitted(job, standing) => {
+                self.running += standing.running.len();
                 let entry = Job {
-                    queued: queued.into(),
-                    running: running.into_iter().collect(),
-                    ..Job::default()
+                    queued: standing.queued.into(),
+                    running: standing.running.into_iter().collect(),
+                    discarding: standing.ending,
+                    cancelled: false,
+                    planning: standing.planning,
                 };
                 self.jobs.insert(job.clone(), entry);
                 self.turns.push_back(job.clone());
-                if cancelled {
+                if standing.cancelled {
                     self.cancel(&job, &mut effects);
                 }
                 self.finish_if_over(&job, &mut effects);
+            }
+            Event::Planned { job: id, queued, ending } => {
+                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.planning) {
+                    job.planning = false;
+                    job.queued = queued.into();
+                    job.discarding += ending;
+                }
+                self.finish_if_over(&id, &mut effects);
+            }
+            Event::PlanFailed(id) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.planning = false;
+                }
+                self.finish_if_over(&id, &mut effects);
             }
             Event::Over(repo) => {
                 self.leave(&repo);
@@ -135,6 +171,8 @@ impl Scheduler {
             Event::StopAsked => {
                 self.stopping = true;
                 for (id, job) in &self.jobs {
+                    // The next server asks anew.
+                    effects.extend(job.planning.then(|| Effect::StopPlanning(id.clone())));
                     // A cancelled one has its order already.
                     let running = job.running.iter().filter(|_| !job.cancelled);
                     effects.extend(running.map(|index| {
@@ -159,6 +197,9 @@ impl Scheduler {
             }));
         }
         job.cancelled = true;
+        if std::mem::take(&mut job.planning) {
+            effects.push(Effect::StopPlanning(id.clone()));
+        }
         if !job.queued.is_empty() {
             job.discarding += job.queued.len();
             effects.push(Effect::Discard(id.clone(), job.queued.drain(..).collect()));
@@ -172,8 +213,9 @@ impl Scheduler {
     }
 
     fn finish_if_over(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
-        let over =
-            |job: &Job| job.queued.is_empty() && job.running.is_empty() && job.discarding == 0;
+        let over = |job: &Job| {
+            job.queued.is_empty() && job.running.is_empty() && job.discarding == 0 && !job.planning
+        };
         if self.jobs.get(id).is_some_and(over) {
             self.jobs.remove(id);
             self.turns.retain(|it| it != id);
@@ -216,7 +258,7 @@ mod tests {
 
     fn submit(job: &str, count: u32) -> Event {
         let queued = (0..count).collect();
-        Event::Submitted { job: id(job), queued, running: Vec::new(), cancelled: false }
+        Event::Submitted(id(job), Standing { queued, ..Standing::default() })
     }
 
     fn spawns(effects: &[Effect]) -> Vec<String> {
@@ -264,7 +306,8 @@ mod tests {
     fn nothing_of_a_job_that_was_cancelled_before_is_started() {
         let mut queue = Scheduler::new(5);
         let (queued, running) = (vec![1, 2], vec![0]);
-        let found = Event::Submitted { job: id("a"), queued, running, cancelled: true };
+        let standing = Standing { queued, running, cancelled: true, ..Standing::default() };
+        let found = Event::Submitted(id("a"), standing);
         assert_eq!(
             queue.on(found),
             [Effect::End(repo("a", 0), OrderReason::Cancel), Effect::Discard(id("a"), vec![1, 2]),]
@@ -296,13 +339,9 @@ mod tests {
     #[test]
     fn living_shims_count_from_the_start() {
         let mut queue = Scheduler::new(2);
-        let event = Event::Submitted {
-            job: id("a"),
-            queued: vec![2, 3],
-            running: vec![0, 1],
-            cancelled: false,
-        };
-        assert!(queue.on(event).is_empty());
+        let (queued, running) = (vec![2, 3], vec![0, 1]);
+        let standing = Standing { queued, running, ..Standing::default() };
+        assert!(queue.on(Event::Submitted(id("a"), standing)).is_empty());
         assert_eq!(spawns(&queue.on(Event::Over(repo("a", 1)))), ["a/2"]);
         // A doubled report does not free a slot twice.
         assert!(queue.on(Event::Over(repo("a", 1))).is_empty());
@@ -315,6 +354,37 @@ mod tests {
         queue.on(submit("a", 2));
         assert_eq!(queue.on(Event::StopAsked), [Effect::End(repo("a", 0), OrderReason::Stop)]);
         assert!(queue.on(Event::Again(repo("a", 0))).is_empty());
+    }
+
+    fn planning(job: &str) -> Event {
+        Event::Submitted(id(job), Standing { planning: true, ..Standing::default() })
+    }
+
+    #[test]
+    fn a_job_that_is_being_planned_is_not_over_and_starts_when_its_plan_is_there() {
+        let mut queue = Scheduler::new(1);
+        assert!(queue.on(planning("a")).is_empty());
+        let planned = Event::Planned { job: id("a"), queued: vec![0, 2], ending: 1 };
+        assert_eq!(spawns(&queue.on(planned)), ["a/0"]);
+        queue.on(Event::Over(repo("a", 0)));
+        assert!(queue.on(Event::Over(repo("a", 2))).is_empty(), "an end is not written yet");
+        assert_eq!(queue.on(Event::Discarded(id("a"), 1)), [Effect::Finish(id("a"))]);
+    }
+
+    #[test]
+    fn a_plan_that_fails_or_is_cancelled_ends_the_job_and_one_that_comes_late_is_nothing() {
+        let mut queue = Scheduler::new(1);
+        queue.on(planning("a"));
+        assert_eq!(queue.on(Event::PlanFailed(id("a"))), [Effect::Finish(id("a"))]);
+        queue.on(planning("b"));
+        assert_eq!(
+            queue.on(Event::CancelAsked(id("b"))),
+            [Effect::StopPlanning(id("b")), Effect::Finish(id("b"))]
+        );
+        let late = Event::Planned { job: id("b"), queued: vec![0], ending: 0 };
+        assert!(queue.on(late).is_empty());
+        queue.on(planning("c"));
+        assert_eq!(queue.on(Event::StopAsked), [Effect::StopPlanning(id("c"))]);
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Setup {
         let plan = Plan::of(names.iter().map(|name| (name.clone(), url(name))));
         let now = chrono::Utc::now();
         let group = "https://gitlab.com/acme";
-        let mut master = Master::new(&id, group, ScanType::Group, names, now);
+        let mut master = Master::new(&id, group, Some(ScanType::Group), names, now);
         master.options = Some(Options::default());
         folder.create_job(&id, 0o750, &master, &plan).expect("a job can be laid");
         id.to_string()
