@@ -8,7 +8,7 @@
 use super::validation::FieldError;
 use crate::{model::git_url::Refusal, store::chain};
 use serde_json::{Map, Value, json};
-use std::{borrow::Cow, error::Error, fmt::Write as _};
+use std::{borrow::Cow, error::Error, fmt::Write as _, sync::Arc};
 use tracing::error;
 use uuid::Uuid;
 use warp::{
@@ -49,7 +49,7 @@ pub enum ApiError {
     RouteNotFound,
     /// The path exists, but not for this method.
     #[error("Method Not Allowed")]
-    MethodNotAllowed { allow: Option<&'static str> },
+    MethodNotAllowed { allow: Option<Arc<str>> },
     /// The body did not arrive in time.
     #[error("The request body took too long to arrive")]
     BodyTimeout,
@@ -206,7 +206,7 @@ impl ApiError {
                 Some((WWW_AUTHENTICATE, HeaderValue::from_static(challenge)))
             }
             Self::MethodNotAllowed { allow: Some(allow) } => {
-                Some((ALLOW, HeaderValue::from_static(allow)))
+                HeaderValue::from_str(allow).ok().map(|it| (ALLOW, it))
             }
             // The rest of the body may still come: the connection is of no more use.
             Self::BodyTimeout => Some((CONNECTION, HeaderValue::from_static("close"))),
@@ -308,7 +308,7 @@ mod tests {
                     "title": "Too Many Requests", "status": 429, "hint": "try again in 30 s"}),
         );
         assert_eq!(headers[RETRY_AFTER], "30");
-        let headers = ApiError::MethodNotAllowed { allow: Some("GET, HEAD") }.headers();
+        let headers = ApiError::MethodNotAllowed { allow: Some("GET, HEAD".into()) }.headers();
         assert_eq!(headers[ALLOW], "GET, HEAD");
         assert_eq!(
             ApiError::RangeNotSatisfiable { length: 7 }.headers()[CONTENT_RANGE],

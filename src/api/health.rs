@@ -1,46 +1,135 @@
 //! How the service is: `/health` for people who may know, `/livez` and `/readyz` for machines.
 
-use super::{auth::User, reply, state::Api};
-use crate::model::time;
+use super::{
+    auth::User,
+    operation::{Answer, Operation},
+    reply,
+    route::{Call, Route, Scope},
+    state::Api,
+    template::Template,
+};
+use crate::model::time::{self, Timestamp};
 use chrono::Utc;
-use serde_json::json;
-use warp::{http::StatusCode, reply::Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+use warp::{Filter, http::StatusCode, reply::Response};
+
+const HEALTH: Template<0> = Template::new("/health", []);
+const LIVEZ: Template<0> = Template::new("/livez", []);
+const READYZ: Template<0> = Template::new("/readyz", []);
+
+/// How the service is.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Health {
+    #[schemars(extend("enum" = ["healthy", "degraded"]))]
+    status: &'static str,
+    #[serde(with = "time")]
+    #[schemars(with = "Timestamp")]
+    timestamp: Timestamp,
+    version: &'static str,
+    /// Who asks; null on a server without credentials.
+    user: Option<String>,
+    /// Why it is degraded.
+    problems: Vec<String>,
+    /// How strays of scanners are caught.
+    confinement: &'static str,
+    scanners: Scanners,
+    /// Jobs that are known.
+    jobs: usize,
+    /// Event streams that are open.
+    streams: usize,
+    watch: Watch,
+}
+
+/// Repositories that are being scanned, and that wait for it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Scanners {
+    running: usize,
+    queued: usize,
+}
+
+/// How the disk is being watched.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Watch {
+    /// Whether the kernel tells of changes, or files are looked at.
+    #[schemars(extend("enum" = ["notify", "poll"]))]
+    mode: &'static str,
+    polled_jobs: usize,
+    resyncs: u64,
+    overflows: u64,
+    unreadable_files: u64,
+    panics: u64,
+}
+
+/// The answer of the probes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Probe {
+    #[schemars(extend("enum" = ["ok", "starting"]))]
+    status: &'static str,
+}
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route> {
+    let probes = |id, summary| {
+        Operation::new(id, summary)
+            .answers(StatusCode::OK, Answer::json::<Probe>("The disk has been read."))
+            .answers(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Answer::json::<Probe>("The disk is being read for the first time."),
+            )
+    };
+    let is_alive = probes("getLivez", "Whether the service is alive");
+    let is_ready = probes("getReadyz", "Whether the service is ready to answer");
+    let healthy = Operation::new("getHealth", "How the service is, and why it is not well")
+        .answers(StatusCode::OK, Answer::json::<Health>("How it is; also where it is degraded."));
+    vec![
+        Route::get(&HEALTH, Scope::Read, healthy, |call, _| {
+            call.map(|call: Call<0>| health(&call.api, &call.user))
+        }),
+        Route::get(&LIVEZ, Scope::None, is_alive, |call, _| {
+            call.map(|call: Call<0>| probe(&call.api))
+        }),
+        Route::get(&READYZ, Scope::None, is_ready, |call, _| {
+            call.map(|call: Call<0>| probe(&call.api))
+        }),
+    ]
+}
 
 /// `GET /health`
-pub(super) fn health(api: &Api, user: &User) -> Response {
+fn health(api: &Api, user: &User) -> Response {
     let mut problems = api.live.problems(api.config.watch.resync_interval);
     if !api.live.is_ready() {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
     let watch = api.live.health();
     let (running, queued) = api.supervisor.load();
-    reply::json(&json!({
-        "status": if problems.is_empty() { "healthy" } else { "degraded" },
-        "timestamp": time::format(Utc::now()),
-        "version": env!("CARGO_PKG_VERSION"),
-        "user": user.0,
-        "problems": problems,
-        "confinement": api.confinement.as_str(),
-        "scanners": { "running": running, "queued": queued },
-        "jobs": api.live.len(),
-        "streams": api.open_streams(),
-        "watch": {
-            "mode": if watch.notified { "notify" } else { "poll" },
-            "polled_jobs": watch.polled_jobs,
-            "resyncs": watch.resyncs,
-            "overflows": watch.overflows,
-            "unreadable_files": watch.unreadable_files,
-            "panics": watch.panics,
+    reply::json(&Health {
+        status: if problems.is_empty() { "healthy" } else { "degraded" },
+        timestamp: Utc::now(),
+        version: env!("CARGO_PKG_VERSION"),
+        user: user.0.clone(),
+        problems,
+        confinement: api.confinement.as_str(),
+        scanners: Scanners { running, queued },
+        jobs: api.live.len(),
+        streams: api.open_streams(),
+        watch: Watch {
+            mode: if watch.notified { "notify" } else { "poll" },
+            polled_jobs: watch.polled_jobs,
+            resyncs: watch.resyncs,
+            overflows: watch.overflows,
+            unreadable_files: watch.unreadable_files,
+            panics: watch.panics,
         },
-    }))
+    })
 }
 
 /// `GET /livez` and `GET /readyz`: no detail for those who have shown no credentials.
-pub(super) fn probe(api: &Api) -> Response {
+fn probe(api: &Api) -> Response {
     if api.live.is_ready() {
-        reply::json(&json!({ "status": "ok" }))
+        reply::json(&Probe { status: "ok" })
     } else {
-        let mut response = reply::json(&json!({ "status": "starting" }));
+        let mut response = reply::json(&Probe { status: "starting" });
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         response
     }

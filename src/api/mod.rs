@@ -10,26 +10,38 @@
 //! before its body is read; status codes are known to `error` alone; no answer shows a path, a
 //! cause or a secret.
 //!
-//! # How a route is put together
+//! # How a route is added
+//!
+//! In one place, the file of its resource: there it is one value in `routes()`, a
+//! [`Route`](route::Route) of
+//!
+//! 1. its path, a `const` [`Template`](template::Template) with what its parameters are;
+//! 2. its [`Scope`](route::Scope): what the one who asks must be allowed to do;
+//! 3. its [`Operation`](operation::Operation): what it says of itself, with the types that are
+//!    read and sent;
+//! 4. its own part of a filter: the query, then [`body::json_body`], then the handler.
+//!
+//! All else follows: what is served, the `Allow` of its path, its place in the OpenAPI document,
+//! the checks of both against each other. A file for a new resource is named once more, in
+//! [`routes::resources`].
+//!
+//! # In which order a route rejects
 //!
 //! warp tries the next route after *every* rejection and adds the rejections up, so what comes
-//! out is right only if each route rejects in this order:
+//! out is right only if each route rejects in the order path, method, host, credentials, origin,
+//! query, body. [`route`] sees to it up to the origin. Of what is left must stay true:
 //!
-//! 1. the whole path, to its end: `warp::path!("scan" / String)`. A parameter is taken as
-//!    `String` and parsed by the handler, for `path!` turns an ill-formed one into the 404 of an
-//!    unknown path, where an ill-formed job id is "Job not found";
-//! 2. the method: [`method::get`], [`method::post`] or [`method::delete`], each told all methods
-//!    that its *path* has, for the `Allow` of a 405;
-//! 3. [`guard::known_host`], [`auth::authenticated`], and [`guard::same_site_writes`] (or
-//!    [`guard::same_site`] before a WebSocket);
-//! 4. the query, then [`body::json_body`];
-//! 5. the handler by `.then`, never `.and_then`: its errors are answers, made by
-//!    [`ApiError::into_response`](warp::Reply::into_response). A rejection from there would send
-//!    the request on to the other routes.
+//! - a parameter of the path is parsed by the handler, for a rejection would be the 404 of an
+//!   unknown path, where an ill-formed job id is "Job not found";
+//! - a route that opens a WebSocket puts [`guard::same_site`] before all else of its own: such a
+//!   request is a GET, and yet another site's page can read what comes of it;
+//! - handlers go by `.map` and `.then`, never `.and_then`: their errors are answers, made by
+//!   [`ApiError::into_response`](warp::Reply::into_response). A rejection from there would send
+//!   the request on to the other routes.
 //!
 //! So a path that no route has collects nothing but "not found", a known path with a wrong method
 //! nothing but "wrong method", and any other error comes from the one route that matched both.
-//! [`recover`](recover::recover) goes after the last `or`, then
+//! [`recover`](recover::recover) goes after the last route, then
 //! [`guard::with_security_headers`] around the whole.
 
 pub mod auth;
@@ -41,17 +53,22 @@ mod events;
 pub mod guard;
 mod health;
 mod jobs;
+mod log;
 pub mod method;
+pub mod operation;
 mod paging;
 pub mod recover;
 mod reply;
 mod repository;
 pub mod request_body;
+mod results;
+pub mod route;
 pub mod routes;
 mod scan;
 pub mod server;
 mod socket;
 mod state;
+pub mod template;
 pub mod validation;
 
 pub use error::ApiError;

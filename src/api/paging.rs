@@ -1,13 +1,32 @@
 //! Pages of long lists: `?page=&per_page=`, forgiving as the Python service was.
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The parameters of a list in pages.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(super) struct Paging {
+    /// Which page, from 1; a smaller number is the first.
+    pub(super) page: Option<i64>,
+    /// Rows of a page; a number out of range is brought into it.
+    pub(super) per_page: Option<i64>,
+}
 
 /// Which page of a list is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
     number: usize,
     size: usize,
+}
+
+/// Where the rows of a page stand in the whole: members of every answer in pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub(super) struct Place {
+    /// Rows of all pages.
+    total: usize,
+    page: usize,
+    per_page: usize,
+    total_pages: usize,
 }
 
 impl Page {
@@ -31,15 +50,14 @@ impl Page {
         items.iter().skip((self.number - 1).saturating_mul(self.size)).take(self.size)
     }
 
-    /// The answer: the rows under their name, and where they stand in the whole.
-    pub(super) fn answer(self, name: &str, rows: &[impl Serialize], total: usize) -> Value {
-        json!({
-            name: rows,
-            "total": total,
-            "page": self.number,
-            "per_page": self.size,
-            "total_pages": total.div_ceil(self.size),
-        })
+    /// Where the rows of this page stand in the whole.
+    pub(super) fn place(self, total: usize) -> Place {
+        Place {
+            total,
+            page: self.number,
+            per_page: self.size,
+            total_pages: total.div_ceil(self.size),
+        }
     }
 }
 
@@ -63,10 +81,7 @@ mod tests {
             let found: Vec<u32> = page.of(&items).copied().collect();
             assert_eq!(found, expected.collect::<Vec<u32>>(), "{page:?}");
         }
-        let answer = Page::new(Some(2), None, 10, 20).answer("rows", &[1], 25);
-        assert_eq!(
-            answer,
-            json!({"rows": [1], "total": 25, "page": 2, "per_page": 10, "total_pages": 3})
-        );
+        let place = Page::new(Some(2), None, 10, 20).place(25);
+        assert_eq!(place, Place { total: 25, page: 2, per_page: 10, total_pages: 3 });
     }
 }

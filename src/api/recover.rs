@@ -8,6 +8,7 @@ use super::{error::ApiError, method::WrongMethod};
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    sync::Arc,
 };
 use warp::{Rejection, body::BodyDeserializeError, reject, reply::Response};
 
@@ -24,7 +25,7 @@ pub fn recover(rejection: Rejection) -> Ready<Result<Response, Infallible>> {
 /// What no route took.
 fn of_routing(rejection: &Rejection) -> ApiError {
     if let Some(WrongMethod { allow }) = rejection.find() {
-        ApiError::MethodNotAllowed { allow: Some(allow) }
+        ApiError::MethodNotAllowed { allow: Some(Arc::clone(allow)) }
     } else if rejection.find::<reject::MethodNotAllowed>().is_some() {
         ApiError::MethodNotAllowed { allow: None }
     } else if rejection.is_not_found() {
@@ -80,13 +81,20 @@ mod tests {
     };
     use secrecy::SecretString;
     use serde_json::Value;
-    use std::{collections::HashMap, sync::Arc};
-    use warp::{Filter, test::RequestBuilder};
+    use std::collections::HashMap;
+    use warp::{Filter, http::Method, test::RequestBuilder};
 
     const OF_SCAN: &str = "POST";
     const OF_JOB: &str = "DELETE, GET, HEAD";
     /// The user u with the password p.
     const RIGHT: &str = "Basic dTpw";
+
+    fn one_of(
+        methods: &[Method],
+        allow: &str,
+    ) -> impl Filter<Extract = (), Error = Rejection> + Clone + use<> {
+        method::one_of(methods.to_vec(), allow)
+    }
 
     /// A small copy of what the module's documentation asks of routes.
     fn routes() -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
@@ -94,7 +102,7 @@ mod tests {
         let user =
             move || guard::known_host(Arc::clone(&auth)).and(authenticated(Arc::clone(&auth)));
         let submit = warp::path!("scan")
-            .and(method::post(OF_SCAN))
+            .and(one_of(&[Method::POST], OF_SCAN))
             .and(user())
             .and(guard::same_site_writes())
             .and(json_body(100))
@@ -103,16 +111,16 @@ mod tests {
                 body.finish().map(|()| url)
             });
         let show = warp::path!("scan" / String)
-            .and(method::get(OF_JOB))
+            .and(one_of(&[Method::GET, Method::HEAD], OF_JOB))
             .and(user())
             .then(async |_: String, _: User| Err::<String, _>(ApiError::JobNotFound));
         let remove = warp::path!("scan" / String)
-            .and(method::delete(OF_JOB))
+            .and(one_of(&[Method::DELETE], OF_JOB))
             .and(user())
             .and(guard::same_site_writes())
             .then(async |id: String, _: User| Ok::<_, ApiError>(id));
         let list = warp::path!("jobs")
-            .and(method::get("GET, HEAD"))
+            .and(one_of(&[Method::GET, Method::HEAD], "GET, HEAD"))
             .and(user())
             .and(warp::query::<HashMap<String, u32>>())
             .then(async |_: User, query: HashMap<String, u32>| {

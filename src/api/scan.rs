@@ -3,20 +3,31 @@
 use super::{
     ApiError,
     auth::User,
-    etag::IfNoneMatch,
-    reply,
+    body::json_body,
+    etag::{IfNoneMatch, if_none_match},
+    operation::{Answer, Operation, schema_of},
+    reply::{self, finish},
+    route::{Call, Route, Scope},
     state::Api,
+    template::{PathParameter, Template},
     validation::{FieldError, Validation},
 };
 use crate::{
     intake::{IntakeError, ScanRequest},
-    model::{JobId, master::Options, progress::Lists, time},
+    model::{
+        JobId, JobState,
+        master::Options,
+        progress::{Lists, ProgressDocument},
+        time::{self, Timestamp},
+    },
     supervisor::{Cancelled, RemoveError},
 };
 use chrono::Utc;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use warp::{
+    Filter,
     http::{StatusCode, header},
     reply::Response,
 };
@@ -24,23 +35,151 @@ use warp::{
 /// Seconds after which a client that met a full queue may ask again.
 const QUEUE_RETRY_SECS: u64 = 30;
 
-/// `?view=summary`
-#[derive(Debug, Default, Deserialize)]
+/// The `{id}` of all paths.
+pub(super) const JOB_ID: PathParameter = PathParameter {
+    name: "id",
+    about: "The job, by the id that its submission was answered with.",
+    schema: schema_of::<JobId>,
+};
+
+const SCANS: Template<0> = Template::new("/scan", []);
+const SCAN: Template<1> = Template::new("/scan/{id}", [JOB_ID]);
+const CANCEL: Template<1> = Template::new("/scan/{id}/cancel", [JOB_ID]);
+
+/// The parameters of the progress document.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct View {
+    /// `summary` leaves the lists of repositories out.
+    #[schemars(extend("enum" = ["full", "summary"]))]
     view: Option<String>,
 }
 
+/// What is to be scanned.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "ScanSubmission", extend("additionalProperties" = true))]
+struct Submission {
+    /// The repository: `https://host/path.git` or `git@host:path.git`, without credentials.
+    git_url: String,
+    /// The branch, tag or commit; the default branch if absent.
+    #[schemars(rename = "ref")]
+    reference: Option<String>,
+    /// Whether source files are to be read for imports too.
+    deep: Option<bool>,
+}
+
+/// A job that was taken in.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Accepted {
+    job_id: JobId,
+    /// Always `pending`.
+    status: &'static str,
+    #[serde(with = "time")]
+    #[schemars(with = "Timestamp")]
+    created_at: Timestamp,
+}
+
+/// Where a job stands after a cancel.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CancelledJob")]
+struct Outcome {
+    job_id: JobId,
+    status: JobState,
+}
+
+/// The routes of this file. The first is the one that is asked most.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(&SCAN, Scope::Read, follows(), |call, _| {
+            call.and(warp::query()).and(if_none_match()).map(|call: Call<1>, view, seen| {
+                finish(progress(&call.api, &call.path[0], &view, &seen))
+            })
+        }),
+        Route::post(&SCANS, Scope::Write, submits(), |call, door| {
+            call.and(json_body(door.api.config.server.max_body_bytes))
+                .then(async |call: Call<0>, body| finish(submit(call.api, call.user, body).await))
+        }),
+        Route::delete(&SCAN, Scope::Write, removes(), |call, _| {
+            call.then(async |Call { api, path: [id], .. }| finish(remove(api, id).await))
+        }),
+        Route::post(&CANCEL, Scope::Write, cancels(), |call, _| {
+            call.then(async |Call { api, path: [id], .. }| finish(cancel(api, id).await))
+        }),
+    ]
+}
+
+fn follows() -> Operation {
+    Operation::new("getScan", "Where a job stands: the progress document")
+        .about(
+            "Send the entity tag of the last answer as `If-None-Match`: nothing new is answered \
+             by 304, without a body. The elapsed seconds are no part of the tag.",
+        )
+        .query::<View>()
+        .header("If-None-Match", "The `ETag` of the document that the client has.")
+        .answers(
+            StatusCode::OK,
+            Answer::json::<ProgressDocument<'_>>("The document.")
+                .header("ETag", "The version of the document.")
+                .header("Cache-Control", "Keep it, but ask each time."),
+        )
+        .answers(
+            StatusCode::NOT_MODIFIED,
+            Answer::empty("The client has the newest version.")
+                .header("ETag", "The version of the document."),
+        )
+        .refuses(StatusCode::BAD_REQUEST, "There is no such view.")
+}
+
+fn submits() -> Operation {
+    Operation::new("submitScan", "Submit a repository")
+        .about(
+            "The job is on the disk when the answer comes. The URL is checked in the order \
+             characters, shape, scheme, userinfo, literal address, port, host; names are resolved \
+             by the scanner, which checks every address.",
+        )
+        .body::<Submission>(json!({ "git_url": "https://github.com/owner/name.git" }))
+        .answers(
+            StatusCode::OK,
+            Answer::json::<Accepted>("The job is queued.")
+                .header("Location", "Where to follow it.")
+                .example(json!({
+                    "job_id": "0198c0de-7f1a-7000-8000-000000000000",
+                    "status": "pending",
+                    "created_at": "2030-01-02T03:04:05.678Z",
+                })),
+        )
+        .refuses(StatusCode::BAD_REQUEST, "A policy refuses the URL; the detail says which rule.")
+        .refuses(StatusCode::TOO_MANY_REQUESTS, "The queue is full.")
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "The disk refuses, or the server is too busy.")
+}
+
+fn removes() -> Operation {
+    Operation::new("deleteScan", "End a job and remove its files")
+        .answers(
+            StatusCode::NO_CONTENT,
+            Answer::empty("Its scanners are gone and its files removed."),
+        )
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping, or too busy.")
+}
+
+fn cancels() -> Operation {
+    Operation::new("cancelScan", "Cancel a job")
+        .about("A job that has ended already stays as it is, and its state is answered.")
+        .answers(
+            StatusCode::OK,
+            Answer::json::<Outcome>("The wish is on the disk; its scanners are being ended."),
+        )
+        .refuses(StatusCode::CONFLICT, "The job is another program's.")
+}
+
 /// `POST /scan`
-pub(super) async fn submit(
-    api: Api,
-    user: User,
-    mut body: Validation,
-) -> Result<Response, ApiError> {
-    let url = body.required_text("git_url");
-    let reference = body.text("ref");
-    let deep = body.flag("deep").unwrap_or(false);
+async fn submit(api: Api, user: User, mut body: Validation) -> Result<Response, ApiError> {
+    let Submission { git_url: url, reference, deep } = Submission {
+        git_url: body.required_text("git_url"),
+        reference: body.text("ref"),
+        deep: body.flag("deep"),
+    };
     body.finish()?;
-    let options = Options { reference: reference.clone(), deep };
+    let options = Options { reference: reference.clone(), deep: deep.unwrap_or(false) };
     let request = ScanRequest { url: url.clone(), options, submitted_by: user.0 };
     let accepted = api
         .intake
@@ -49,22 +188,14 @@ pub(super) async fn submit(
         .map_err(|error| refused(&error, url.into(), reference.into()))?;
     // A GET that follows finds the job.
     api.nudger.nudge(&accepted.job_id).await;
-    let answer = json!({
-        "job_id": accepted.job_id,
-        "status": "pending",
-        "created_at": time::format(accepted.created_at),
-    });
     let location = format!("/scan/{}", accepted.job_id);
+    let answer =
+        Accepted { job_id: accepted.job_id, status: "pending", created_at: accepted.created_at };
     Ok(reply::with_header(reply::json(&answer), header::LOCATION, &location))
 }
 
 /// `GET /scan/{id}`
-pub(super) fn progress(
-    api: &Api,
-    id: &str,
-    view: &View,
-    seen: &IfNoneMatch,
-) -> Result<Response, ApiError> {
+fn progress(api: &Api, id: &str, view: &View, seen: &IfNoneMatch) -> Result<Response, ApiError> {
     let job = api.job(id)?;
     let (lists, mark) = match view.view.as_deref() {
         Some("summary") => (Lists::LeftOut, "s"),
@@ -86,7 +217,7 @@ pub(super) fn progress(
 }
 
 /// `POST /scan/{id}/cancel`
-pub(super) async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
+async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
     let job = api.job(&id)?;
     let cancelled = api.supervisor.cancel(job.id()).await;
     api.nudger.nudge(job.id()).await;
@@ -97,11 +228,11 @@ pub(super) async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
             hint: None,
         });
     }
-    Ok(reply::json(&json!({ "job_id": facts.id, "status": facts.state })))
+    Ok(reply::json(&Outcome { job_id: facts.id, status: facts.state }))
 }
 
 /// `DELETE /scan/{id}`
-pub(super) async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
+async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
     let job = api.job(&id)?;
     let id: &JobId = job.id();
     let removed = api.supervisor.remove(id).await;

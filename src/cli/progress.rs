@@ -79,7 +79,7 @@ fn describe(status: &RepositoryStatus) -> String {
         Some(Figures::Files { total, current, .. }) => format!(" {current}/{total} files"),
         Some(Figures::Download { megabytes, .. }) => format!(" {megabytes:.1} MB"),
         Some(Figures::Extraction { extracted, total, .. }) => format!(" {extracted}/{total} files"),
-        Some(Figures::None) | None => String::new(),
+        Some(Figures::None {}) | None => String::new(),
     };
     let found = match (status.state, status.dependencies_found) {
         (RepoState::Completed, Some(count)) => format!(", {count} packages"),

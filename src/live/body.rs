@@ -95,18 +95,26 @@ impl Bodies {
 
 #[cfg(test)]
 mod tests {
-    use crate::{live::LiveJob, model::progress::Lists};
+    use super::{Body, EventId};
+    use crate::{
+        live::LiveJob,
+        model::progress::{self, JobFacts, Lists, ProgressDocument},
+    };
     use chrono::Utc;
 
     #[test]
-    fn the_pieces_make_one_json_document() {
+    fn the_pieces_make_the_document_that_is_described() {
         let job = LiveJob::new("a".parse().unwrap(), 1);
+        let facts: JobFacts = job.facts();
         for lists in [Lists::Whole, Lists::LeftOut] {
-            let bytes = job.body(lists).bytes(Utc::now());
-            let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-            assert_eq!(value["elapsed_time_seconds"], 0);
-            assert_eq!(value["status"], "initializing");
-            assert_eq!(value.get("repositories").is_some(), lists == Lists::Whole);
+            let none = std::iter::empty();
+            let head = progress::head(&facts, None, &none, lists);
+            let tail = progress::tail(&facts, None, none, Vec::new(), 7, Utc::now());
+            let spliced = Body::new(&head, &tail, EventId { epoch: 1, version: 7 }, &facts);
+            let whole = ProgressDocument { head, elapsed_time_seconds: 0, tail };
+            let whole = serde_json::to_string(&whole).unwrap();
+            assert_eq!(String::from_utf8_lossy(&spliced.bytes(Utc::now())), whole);
+            assert_eq!(whole.contains("pending_repositories"), lists == Lists::Whole);
         }
     }
 }

@@ -2,7 +2,9 @@
 //! just "failed".
 
 /// The cause of a repository's end, as it stands in status files and events.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct Failure {
     pub kind: FailureKind,
     /// One sentence for people: what happened and, where there is one, the way out.
@@ -14,7 +16,17 @@ pub struct Failure {
 }
 
 /// The closed list of causes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The scanner could not be started.

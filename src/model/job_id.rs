@@ -6,9 +6,22 @@ use std::{fmt, str::FromStr, sync::Arc};
 /// The name of a job and of its folder: 1 to 64 of `A-Z a-z 0-9 . _ -`, no leading dot.
 ///
 /// Cloning is cheap: the text is shared.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
-pub struct JobId(Arc<str>);
+pub struct JobId(
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"), length(min = 1, max = 64))]
+    Arc<str>,
+);
 
 /// The text that was offered as a job's name cannot be one.
 #[derive(Debug, thiserror::Error)]

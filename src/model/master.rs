@@ -13,7 +13,9 @@ use serde_json::Value;
 pub const SCHEMA: u32 = 1;
 
 /// What was scanned: decides how a job's end is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ScanType {
     /// One repository by URL.
@@ -25,7 +27,9 @@ pub enum ScanType {
 }
 
 /// What the submitter asked for beyond the URL.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct Options {
     /// The branch, tag or commit to scan; the default branch if absent.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +40,7 @@ pub struct Options {
 }
 
 /// A repository that failed, as master.json lists it.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct FailedRepository {
     pub repo_name: Option<String>,
     pub error: String,
@@ -44,7 +48,7 @@ pub struct FailedRepository {
 }
 
 /// What master.json says.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Master {
     pub schema: u32,
     pub job_id: Option<String>,
@@ -55,10 +59,13 @@ pub struct Master {
     /// As written; see [`Master::final_state`].
     pub status: Option<String>,
     #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
     pub started_at: Option<Timestamp>,
     #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
     pub completed_at: Option<Timestamp>,
     #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
     pub last_aggregation: Option<Timestamp>,
     pub pending_repositories: Option<Vec<String>>,
     pub completed_repositories: Option<Vec<String>>,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The plan of a job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     pub schema: u32,
     /// Whether all repositories are listed; a group's plan may be cut short by a crash.
@@ -15,7 +15,7 @@ pub struct Plan {
 }
 
 /// One line of the plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlannedRepository {
     /// The N of `repo_N.json`; none for a repository that is left out.
     pub repo_index: Option<u32>,

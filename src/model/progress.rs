@@ -22,7 +22,7 @@ pub fn totalled(master: Option<&Master>, counted: Summary) -> Summary {
 }
 
 /// The part of the document before `elapsed_time_seconds`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Head<'a> {
     job_id: &'a JobId,
     status: JobState,
@@ -41,11 +41,13 @@ pub struct Head<'a> {
 }
 
 /// The part of the document after `elapsed_time_seconds`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Tail<'a> {
     #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
     last_update: Option<Timestamp>,
     #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
     completed_at: Option<Timestamp>,
     eta_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,37 +56,52 @@ pub struct Tail<'a> {
     version: u64,
 }
 
+/// The whole document, for its description: it is sent in its parts, spliced around the seconds.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Progress")]
+pub struct ProgressDocument<'a> {
+    #[serde(flatten)]
+    pub head: Head<'a>,
+    /// Seconds since the start, up to the end.
+    pub elapsed_time_seconds: u64,
+    #[serde(flatten)]
+    pub tail: Tail<'a>,
+}
+
 /// A file of the job that could not be read as it should, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct WarningRow<'a> {
     pub file: &'a str,
     pub message: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct RepositoryRow<'a> {
     repo_index: u32,
     repo_name: Option<&'a str>,
     status: &'a str,
     #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
     started_at: Option<Timestamp>,
     #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
     last_update: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<&'a Progress>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct CurrentRow<'a> {
     repo_name: Option<&'a str>,
     status: &'a str,
     #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
     started_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<&'a Progress>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct FailedRow<'a> {
     repo_name: Option<&'a str>,
     error: &'a str,

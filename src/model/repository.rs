@@ -9,7 +9,7 @@ use super::{
     json::{Fields, count_of},
     time::{self, Timestamp},
 };
-use serde::ser::SerializeMap;
+use serde::Serialize;
 use serde_json::Value;
 
 /// What one repository's status file says, reduced to what is served.
@@ -34,65 +34,50 @@ pub struct RepositoryStatus {
 }
 
 /// The moving figures of a repository, in the one form that its numbers allow.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "RepositoryProgress")]
 pub struct Progress {
+    #[serde(flatten)]
     pub figures: Figures,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stage_index: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stage_total: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stage_progress: Option<f64>,
 }
 
 /// The figures, first that applies: files, download, extraction, none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[serde(untagged)]
 pub enum Figures {
-    Files { total: u64, current: u64, percentage: f64, file_name: Option<String> },
-    Download { bytes: u64, megabytes: f64 },
-    Extraction { extracted: u64, total: u64, percentage: f64 },
-    None,
-}
-
-impl serde::Serialize for Progress {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(None)?;
-        match &self.figures {
-            Figures::Files { total, current, percentage, file_name } => {
-                map.serialize_entry("total_files", total)?;
-                map.serialize_entry("current_file", current)?;
-                map.serialize_entry("percentage", percentage)?;
-                if let Some(name) = file_name {
-                    map.serialize_entry("current_file_name", name)?;
-                }
-            }
-            Figures::Download { bytes, megabytes } => {
-                map.serialize_entry("download_bytes", bytes)?;
-                map.serialize_entry("download_mb", megabytes)?;
-            }
-            Figures::Extraction { extracted, total, percentage } => {
-                map.serialize_entry("files_extracted", extracted)?;
-                map.serialize_entry("total_extraction_files", total)?;
-                map.serialize_entry("percentage", percentage)?;
-            }
-            Figures::None => {}
-        }
-        if let Some(message) = &self.message {
-            map.serialize_entry("message", message)?;
-        }
-        if let Some(stage) = &self.stage {
-            map.serialize_entry("stage", stage)?;
-        }
-        if let Some(index) = &self.stage_index {
-            map.serialize_entry("stage_index", index)?;
-        }
-        if let Some(total) = &self.stage_total {
-            map.serialize_entry("stage_total", total)?;
-        }
-        if let Some(progress) = &self.stage_progress {
-            map.serialize_entry("stage_progress", progress)?;
-        }
-        map.end()
-    }
+    Files {
+        #[serde(rename = "total_files")]
+        total: u64,
+        #[serde(rename = "current_file")]
+        current: u64,
+        percentage: f64,
+        #[serde(rename = "current_file_name", skip_serializing_if = "Option::is_none")]
+        file_name: Option<String>,
+    },
+    Download {
+        #[serde(rename = "download_bytes")]
+        bytes: u64,
+        #[serde(rename = "download_mb")]
+        megabytes: f64,
+    },
+    Extraction {
+        #[serde(rename = "files_extracted")]
+        extracted: u64,
+        #[serde(rename = "total_extraction_files")]
+        total: u64,
+        percentage: f64,
+    },
+    None {},
 }
 
 impl RepositoryStatus {
@@ -207,7 +192,7 @@ impl Progress {
                 format!("Extracting: {} / {} files", thousands(files_extracted), thousands(total));
             (Figures::Extraction { extracted: files_extracted, total, percentage }, Some(text))
         } else if message.is_some() {
-            (Figures::None, None)
+            (Figures::None {}, None)
         } else {
             return None;
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One result file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ScanResult {
     pub schema: u32,
     pub repo_index: u32,
@@ -14,6 +14,7 @@ pub struct ScanResult {
     /// The commit that was read; none for a plain folder.
     pub commit: Option<String>,
     #[serde(with = "time")]
+    #[schemars(with = "Timestamp")]
     pub scanned_at: Timestamp,
     pub duration_ms: u64,
     pub files: FileCounts,
@@ -27,7 +28,9 @@ pub struct ScanResult {
 }
 
 /// How many files were seen, and what became of those that a parser wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct FileCounts {
     /// All files of the tree.
     pub seen: u64,
@@ -40,7 +43,9 @@ pub struct FileCounts {
 }
 
 /// One package as one file declares it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Package {
     pub name: String,
     /// The exact version, where the file states one.
@@ -64,7 +69,19 @@ pub struct Package {
 }
 
 /// What a package is needed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     Runtime,
@@ -90,7 +107,19 @@ impl Scope {
 }
 
 /// What kind of file a package was read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     Lockfile,
@@ -99,7 +128,9 @@ pub enum Source {
 }
 
 /// Something in a file that was not understood; the rest of the file stands.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Warning {
     pub file: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -88,7 +88,8 @@ impl fmt::Display for RepoState {
 }
 
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum JobState {
     Initializing,
     InProgress,
@@ -98,12 +99,26 @@ pub enum JobState {
     CompletedWithErrors,
     AllFailed,
     Failed,
+    #[serde(rename = "timeout")]
     TimedOut,
     Cancelled,
 }
 
+/// The words of [`JobState::coarse`].
+pub const COARSE_STATES: [&str; 4] = ["pending", "running", "completed", "failed"];
+
 /// How many repositories stand where.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 pub struct Summary {
     pub total_repositories: u64,
     pub completed: u64,
@@ -177,12 +192,6 @@ impl fmt::Display for JobState {
     }
 }
 
-impl serde::Serialize for JobState {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.as_str())
-    }
-}
-
 impl serde::Serialize for RepoState {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.as_str())
@@ -192,6 +201,28 @@ impl serde::Serialize for RepoState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_and_answers_have_the_same_words() {
+        use JobState::{
+            AllFailed, Cancelled, Completed, CompletedWithErrors, Failed, InProgress, Initializing,
+            Processing, TimedOut,
+        };
+        for state in [
+            Initializing,
+            InProgress,
+            Processing,
+            Completed,
+            CompletedWithErrors,
+            AllFailed,
+            Failed,
+            TimedOut,
+            Cancelled,
+        ] {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+            assert!(COARSE_STATES.contains(&state.coarse()));
+        }
+    }
 
     #[test]
     fn words_survive_a_round_trip_and_unknown_ones_are_pending() {
