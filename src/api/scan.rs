@@ -1,4 +1,4 @@
-//! `/scan`: submit, follow, cancel, remove.
+//! `/scan`: submit, follow, cancel, scan again, remove.
 
 use super::{
     ApiError,
@@ -20,7 +20,8 @@ use crate::{
         progress::{Lists, ProgressDocument},
         time::{self, Timestamp},
     },
-    supervisor::{Cancelled, RemoveError},
+    store::StoreError,
+    supervisor::{Cancelled, RemoveError, Retried},
 };
 use chrono::Utc;
 use schemars::JsonSchema;
@@ -45,6 +46,7 @@ pub(super) const JOB_ID: PathParameter = PathParameter {
 const SCANS: Template<0> = Template::new("/scan", []);
 const SCAN: Template<1> = Template::new("/scan/{id}", [JOB_ID]);
 const CANCEL: Template<1> = Template::new("/scan/{id}/cancel", [JOB_ID]);
+const RETRY: Template<1> = Template::new("/scan/{id}/retry", [JOB_ID]);
 
 /// The parameters of the progress document.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -78,9 +80,9 @@ struct Accepted {
     created_at: Timestamp,
 }
 
-/// Where a job stands after a cancel.
+/// Where a job stands after a wish.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "CancelledJob")]
+#[schemars(rename = "JobOutcome")]
 struct Outcome {
     job_id: JobId,
     status: JobState,
@@ -103,6 +105,9 @@ pub(super) fn routes() -> Vec<Route> {
         }),
         Route::post(&CANCEL, Scope::Write, cancels(), |call, _| {
             call.then(async |Call { api, path: [id], .. }| finish(cancel(api, id).await))
+        }),
+        Route::post(&RETRY, Scope::Write, retries(), |call, _| {
+            call.then(async |Call { api, path: [id], .. }| finish(retry(api, id).await))
         }),
     ]
 }
@@ -171,6 +176,22 @@ fn cancels() -> Operation {
         .refuses(StatusCode::CONFLICT, "The job is another program's.")
 }
 
+fn retries() -> Operation {
+    Operation::new("retryScan", "Scan again what failed of a job")
+        .about(
+            "The repositories that failed, timed out or were cancelled are queued for another \
+             attempt, and only those; what was found of the others stays. Of a group whose \
+             repositories could not be listed, the forge is asked again. What policy refuses is \
+             not tried again.",
+        )
+        .answers(StatusCode::OK, Answer::json::<Outcome>("The wish is on the disk."))
+        .refuses(
+            StatusCode::CONFLICT,
+            "The job is not over, nothing of it has failed, or it is another program's.",
+        )
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping, or the disk refuses.")
+}
+
 /// `POST /scan`
 async fn submit(api: Api, user: User, mut body: Validation) -> Result<Response, ApiError> {
     let Submission { git_url: url, reference, deep } = Submission {
@@ -231,6 +252,30 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
     Ok(reply::json(&Outcome { job_id: facts.id, status: facts.state }))
 }
 
+/// `POST /scan/{id}/retry`
+async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
+    let job = api.job(&id)?;
+    let conflict = |detail: &'static str| ApiError::Conflict { detail: detail.into(), hint: None };
+    match api.intake.retry(job.id()).await {
+        Retried::GoesOn(_) => {}
+        Retried::Running => return Err(conflict("The job is not over yet")),
+        Retried::NothingFailed => {
+            return Err(conflict("Nothing of the job has failed that could be scanned again"));
+        }
+        Retried::NotOurs => {
+            return Err(conflict("The job is another program's: it cannot be scanned again here"));
+        }
+        Retried::Stopped => {
+            let detail = "The server is stopping".into();
+            return Err(ApiError::Unavailable { detail, retry_after: None });
+        }
+        Retried::Failed(error) => return Err(unstorable(&error)),
+    }
+    api.nudger.nudge(job.id()).await;
+    let facts = job.facts();
+    Ok(reply::json(&Outcome { job_id: facts.id, status: facts.state }))
+}
+
 /// `DELETE /scan/{id}`
 async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
     let job = api.job(&id)?;
@@ -266,13 +311,14 @@ fn refused(error: &IntakeError, url: serde_json::Value, reference: serde_json::V
             detail: error.to_string().into(),
             retry_after: QUEUE_RETRY_SECS,
         },
-        IntakeError::Store(cause) => {
-            tracing::error!(error = crate::store::chain(cause), "cannot store a job");
-            ApiError::Unavailable {
-                detail: "The job cannot be stored: the server's disk is full, read-only or broken"
-                    .into(),
-                retry_after: Some(QUEUE_RETRY_SECS),
-            }
-        }
+        IntakeError::Store(cause) => unstorable(cause),
+    }
+}
+
+fn unstorable(cause: &StoreError) -> ApiError {
+    tracing::error!(error = crate::store::chain(cause), "cannot store a job");
+    ApiError::Unavailable {
+        detail: "The job cannot be stored: the server's disk is full, read-only or broken".into(),
+        retry_after: Some(QUEUE_RETRY_SECS),
     }
 }

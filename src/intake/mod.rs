@@ -16,7 +16,7 @@ use crate::{
         time::Timestamp,
     },
     store::StoreError,
-    supervisor::{NewJob, Setup, Supervisor},
+    supervisor::{NewJob, Retried, Setup, Supervisor},
 };
 use chrono::Utc;
 use target::{NotScannable, Target};
@@ -72,6 +72,11 @@ impl Intake {
     pub async fn accept(&self, request: ScanRequest) -> Result<Accepted, IntakeError> {
         let target = Target::parse(&request.url, &self.setup.config)?;
         self.queue(target, request).await
+    }
+
+    /// Scans again what failed of a finished job: returns once that is on the disk.
+    pub async fn retry(&self, id: &JobId) -> Retried {
+        self.supervisor.retry(id).await
     }
 
     /// Accepts a target that has been checked: what a user typed at the command line.

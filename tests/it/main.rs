@@ -32,6 +32,8 @@ mod readme;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]
+mod retry;
+#[cfg(test)]
 mod scanner_protocol;
 #[cfg(test)]
 mod settings;
