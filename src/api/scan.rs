@@ -200,7 +200,8 @@ async fn submit(api: Api, user: User, mut body: Validation) -> Result<Response, 
         deep: body.flag("deep"),
     };
     body.finish()?;
-    let options = Options { reference: reference.clone(), deep: deep.unwrap_or(false) };
+    let options =
+        Options { reference: reference.clone(), deep: deep.unwrap_or(false), ..Options::default() };
     let request = ScanRequest { url: url.clone(), options, submitted_by: user.0 };
     let accepted = api
         .intake

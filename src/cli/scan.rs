@@ -154,7 +154,7 @@ async fn scan_targets(
 ) -> anyhow::Result<Vec<Scanned>> {
     let mut started = Vec::new();
     for (text, target) in targets {
-        let options = Options { reference: args.reference.clone(), deep: false };
+        let options = Options { reference: args.reference.clone(), ..Options::default() };
         let name = target.name();
         let request = ScanRequest { url: text, options, submitted_by: None };
         let accepted = engine.intake.queue(target, request).await;

@@ -27,9 +27,7 @@ pub enum ScanType {
 }
 
 /// What the submitter asked for beyond the URL.
-#[derive(
-    Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Options {
     /// The branch, tag or commit to scan; the default branch if absent.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +35,31 @@ pub struct Options {
     /// Whether source files are to be read for imports too.
     #[serde(default)]
     pub deep: bool,
+    /// Of a group: whether the groups below it are scanned too.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub include_subgroups: bool,
+    /// Of a group: [patterns](super::pattern) of which a repository's name has to match one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Of a group: patterns of which a repository's name must match none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            reference: None,
+            deep: false,
+            include_subgroups: true,
+            include: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
 }
 
 /// A repository that failed, as master.json lists it.
@@ -169,5 +192,20 @@ pub fn end_state(
             Cancelled => JobState::Cancelled,
             _ => JobState::Failed,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_are_not_written_are_those_that_nobody_asked_for() {
+        let text = r#"{"deep":false}"#;
+        assert_eq!(serde_json::from_str::<Options>(text).unwrap(), Options::default());
+        assert_eq!(serde_json::to_string(&Options::default()).unwrap(), text);
+        let narrow = Options { include_subgroups: false, ..Options::default() };
+        let text = serde_json::to_string(&narrow).unwrap();
+        assert_eq!(serde_json::from_str::<Options>(&text).unwrap(), narrow);
     }
 }

@@ -12,6 +12,7 @@ pub mod git_url;
 pub mod job_id;
 pub mod json;
 pub mod master;
+pub mod pattern;
 pub mod plan;
 pub mod progress;
 pub mod redact;
