@@ -5,6 +5,8 @@
 //! setting and its place. What must stay true: there is no global state, and no part of the
 //! program reads a variable or a file of settings for itself.
 
+mod authorities;
+mod forges;
 mod layers;
 mod raw;
 
@@ -16,6 +18,7 @@ use crate::model::{
 };
 use layers::Layers;
 use raw::{Places, Raw};
+use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -113,6 +116,8 @@ pub struct Forge {
     pub origin: Origin,
     pub username: String,
     pub token: Option<SecretString>,
+    /// The certificate authorities of `ca_file`: who vouches for this forge.
+    pub authorities: Vec<CertificateDer<'static>>,
 }
 
 /// Which interface a forge has.
@@ -162,9 +167,14 @@ impl Config {
         raw.check(&Places(&places), &sources.environment)
     }
 
+    /// The forge that the settings name by this origin.
+    pub fn forge(&self, origin: &Origin) -> Option<&Forge> {
+        self.forges.iter().find(|it| it.origin == *origin)
+    }
+
     /// The credentials for a URL's origin, if a forge names some.
     pub fn credentials_for(&self, origin: &Origin) -> Option<Credentials> {
-        let forge = self.forges.iter().find(|it| it.origin == *origin)?;
+        let forge = self.forge(origin)?;
         let token = forge.token.as_ref()?;
         Some(Credentials {
             username: forge.username.clone(),
@@ -278,6 +288,42 @@ mod tests {
             &[],
             "NOPE is not set",
         );
+    }
+
+    #[test]
+    fn a_bundle_of_authorities_is_read_at_the_start() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            let durability = crate::store::atomic::Durability::Eventual;
+            crate::store::atomic::replace(root.path(), &path, text.as_bytes(), durability).unwrap();
+            path.display().to_string()
+        };
+        let with = |path: &str| {
+            format!("[[forges]]\nkind = \"git\"\nurl = \"https://g\"\nca_file = \"{path}\"\n")
+        };
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let good = write("good.pem", &format!("{certificate}\n{certificate}"));
+        let config = load(&with(&good), &[]).unwrap();
+        assert_eq!(config.forges[0].authorities.len(), 2);
+        assert_eq!(config.network.authorities[0].ca_file, Path::new(&good));
+
+        let torn = certificate.replacen("-----END", "-----", 1);
+        let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (text, reason) in [
+            ("", "no certificate"),
+            (key.serialize_pem().as_str(), "no certificate"),
+            (torn.as_str(), "no PEM bundle"),
+            (no_certificate, "cannot be used"),
+        ] {
+            let bad = write("bad.pem", text);
+            refused(&with(&bad), &[], "line 1: `forges`: `ca_file`");
+            refused(&with(&bad), &[], reason);
+        }
+        refused(&with("/nonexistent/ca.pem"), &[], "cannot read `/nonexistent/ca.pem`");
+        let plain = with(&good).replace("https:", "http:");
+        refused(&plain, &[], "`ca_file` is for a forge with https");
     }
 
     #[test]

@@ -4,20 +4,15 @@
 //! flows out: the sections of [`Config`](super::Config), or the first refusal.
 
 use super::{
-    Config, Forge, ForgeKind, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig,
-    ServerConfig, WatchConfig, WatchMode,
+    Config, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig, ServerConfig, WatchConfig,
+    WatchMode, forges::RawForge,
 };
 use crate::model::{
-    address::{NetworkPolicy, Origin, normal_host},
+    address::{NetworkPolicy, normal_host},
     task::{Category, Limits},
 };
-use secrecy::SecretString;
 use serde::Deserialize;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 #[derive(Deserialize)]
 pub(super) struct Raw {
@@ -89,21 +84,6 @@ struct RawLog {
     level: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawForge {
-    kind: ForgeKind,
-    url: String,
-    token_file: Option<PathBuf>,
-    token_env: Option<String>,
-    #[serde(default = "default_username")]
-    username: String,
-}
-
-fn default_username() -> String {
-    "oauth2".to_owned()
-}
-
 /// Looks up where a setting came from, to refuse it there.
 pub(super) struct Places<'a>(pub(super) &'a BTreeMap<String, String>);
 
@@ -140,8 +120,10 @@ impl Raw {
                 forge.check(environment).map_err(|message| places.refuse("forges", message))
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let (forges, authorities): (Vec<_>, Vec<_>) = forges.into_iter().unzip();
         let mut network = self.network.check(places)?;
         network.trusted = forges.iter().map(|it| it.origin.clone()).collect();
+        network.authorities = authorities.into_iter().flatten().collect();
         places.at_least("limits.max_tree_depth", self.limits.max_tree_depth, 1)?;
         places.at_least("limits.connect_timeout_secs", self.limits.connect_timeout_secs, 1)?;
         Ok(Config {
@@ -279,6 +261,7 @@ impl RawNetwork {
             allow_nets,
             allow_ports: self.allow_ports,
             trusted: Vec::new(),
+            authorities: Vec::new(),
             local_paths: false,
         })
     }
@@ -300,42 +283,4 @@ impl RawLog {
         })?;
         Ok(LogConfig { format, level })
     }
-}
-
-impl RawForge {
-    fn check(self, environment: &[(String, String)]) -> Result<Forge, String> {
-        let parsed = url::Url::parse(&self.url).ok();
-        let usable = parsed.filter(|it| {
-            matches!(it.scheme(), "https" | "http")
-                && it.username().is_empty()
-                && it.password().is_none()
-        });
-        let origin = usable.as_ref().and_then(Origin::of).ok_or_else(|| {
-            // The text is not repeated: it may hold a token.
-            "`url`: want http(s)://host[:port], without credentials".to_owned()
-        })?;
-        let token = match (&self.token_file, &self.token_env) {
-            (None, None) => None,
-            (Some(_), Some(_)) => return Err("want token_file or token_env, not both".to_owned()),
-            (Some(path), None) => Some(read_token(path)?),
-            (None, Some(name)) => {
-                let value =
-                    environment.iter().find(|(key, _)| key == name).map(|(_, it)| it.trim());
-                let value = value.filter(|it| !it.is_empty());
-                let value = value.ok_or_else(|| format!("`token_env`: {name} is not set"))?;
-                Some(SecretString::from(value))
-            }
-        };
-        Ok(Forge { kind: self.kind, origin, username: self.username, token })
-    }
-}
-
-fn read_token(path: &Path) -> Result<SecretString, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("`token_file`: cannot read `{}`: {error}", path.display()))?;
-    let token = text.trim();
-    if token.is_empty() {
-        return Err(format!("`token_file`: `{}` is empty", path.display()));
-    }
-    Ok(SecretString::from(token))
 }

@@ -6,7 +6,10 @@
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+};
 
 /// What may be contacted; travels to the scanner as `network`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +22,20 @@ pub struct NetworkPolicy {
     /// Forges that the settings name, and what a user typed on the command line.
     #[serde(default)]
     pub trusted: Vec<Origin>,
+    /// Who vouches for the certificates of forges that have their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorities: Vec<Authority>,
     /// Whether the URL may be a path of this machine: only what a user typed there.
     #[serde(default)]
     pub local_paths: bool,
+}
+
+/// The certificate authorities of one forge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    pub origin: Origin,
+    /// A PEM bundle, by its absolute path.
+    pub ca_file: PathBuf,
 }
 
 /// Scheme, host and port (RFC 6454, section 4).
@@ -68,6 +82,12 @@ impl NetworkPolicy {
                 .is_some_and(|below| below.len() > 1 && below.ends_with('.')),
             None => allowed == host,
         })
+    }
+
+    /// The PEM bundle for this origin, if it has its own.
+    pub fn ca_file(&self, origin: &Origin) -> Option<&Path> {
+        let authority = self.authorities.iter().find(|it| it.origin == *origin)?;
+        Some(&authority.ca_file)
     }
 
     /// Whether this address may be contacted under a name that is not trusted.

@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod at_most_five;
 #[cfg(test)]
+mod authorities;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod conformance;

@@ -9,6 +9,7 @@ fn policy() -> NetworkPolicy {
         allow_nets: vec!["10.9.0.0/16".parse().unwrap()],
         allow_ports: vec![443],
         trusted: vec![Origin { scheme: "http".into(), host: "forge.corp".into(), port: 8080 }],
+        authorities: Vec::new(),
         local_paths: false,
     }
 }

@@ -15,6 +15,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     fmt,
     net::{IpAddr, ToSocketAddrs},
+    path::Path,
     sync::mpsc,
     thread,
     time::Duration,
@@ -30,6 +31,8 @@ pub(super) struct Remote {
     /// Empty where git may resolve the name itself.
     pins: Vec<IpAddr>,
     authorization: Option<String>,
+    /// What takes the place of the system's certificate authorities, if the settings say so.
+    ca_file: Option<String>,
     stall_secs: u64,
 }
 
@@ -44,10 +47,14 @@ impl Remote {
             let within = Duration::from_secs(task.limits.connect_timeout_secs);
             judged_addresses(&url, &task.network, within)?
         };
+        let origin = Origin::of(url.url());
+        let ca_file = origin.and_then(|it| task.network.ca_file(&it).map(Path::to_owned));
         Ok(Self {
             url,
             pins,
             authorization: task.credentials.as_ref().map(authorization),
+            // It came as JSON, so it is text.
+            ca_file: ca_file.map(|it| it.to_string_lossy().into_owned()),
             stall_secs: task.limits.fetch_stall_timeout_secs.max(1),
         })
     }
@@ -90,6 +97,9 @@ impl Remote {
             // tree is judged where it is read.
             "fetch.fsckObjects=false".to_owned(),
         ];
+        if let Some(ca_file) = &self.ca_file {
+            settings.push(format!("http.sslCAInfo={ca_file}"));
+        }
         if !self.pins.is_empty() {
             let pins: Vec<String> = self.pins.iter().map(pin).collect();
             settings.push(format!(
@@ -221,6 +231,7 @@ mod tests {
             url: GitUrl::parse("https://localhost/a.git", &policy(&[])).unwrap(),
             pins: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             authorization: Some("Basic c2VjcmV0".to_owned()),
+            ca_file: None,
             stall_secs: 30,
         };
         let settings = remote.settings();

@@ -7,8 +7,10 @@
 mod http;
 mod pack;
 mod repository;
+mod tls;
 
 pub(crate) use repository::{Entry, Leaf, Repository};
+pub(crate) use tls::TlsFront;
 
 use http::Request;
 use scanwatch::model::address::Origin;
@@ -99,6 +101,11 @@ impl Forge {
 
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         *lock(&self.shared.behaviour) = behaviour;
+    }
+
+    /// TLS in front of it.
+    pub(crate) fn with_tls(&self) -> TlsFront {
+        TlsFront::start(self.address)
     }
 
     /// Makes a bare repository with one commit of these files on its default branch.

@@ -1,0 +1,94 @@
+//! TLS in front of a forge, with a certificate authority that nobody but the test knows.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+    task::JoinSet,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring::default_provider,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    },
+};
+
+/// Ends TLS, and passes on what it reads. It is over when it is dropped.
+#[derive(Debug)]
+pub(crate) struct TlsFront {
+    address: SocketAddr,
+    authority: String,
+    runtime: Option<Runtime>,
+}
+
+impl TlsFront {
+    /// In front of what listens at `behind`, at <https://127.0.0.1> on a free port.
+    pub(crate) fn start(behind: SocketAddr) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+            .and_then(|it| it.signed_by(&key, &authority))
+            .expect("a certificate");
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions that are safe")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("a certificate with its key");
+
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime for the front");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binding a free port");
+        listener.set_nonblocking(true).expect("a socket that can wait");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let serving = serve(listener, TlsAcceptor::from(Arc::new(config)), behind);
+        // It ends with the runtime.
+        drop(runtime.spawn(serving));
+        Self { address, authority: authority.pem(), runtime: Some(runtime) }
+    }
+
+    /// The authority, as a settings file names it.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Scheme and authority of its URLs.
+    pub(crate) fn base(&self) -> String {
+        format!("https://{}", self.address)
+    }
+}
+
+impl Drop for TlsFront {
+    fn drop(&mut self) {
+        // A test may be asynchronous itself, where waiting is not allowed.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, acceptor: TlsAcceptor, behind: SocketAddr) {
+    let listener = TcpListener::from_std(listener).expect("a listener");
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        connections.spawn(async move {
+            // A client that does not trust it goes away: no failure of the test.
+            let Ok(mut outside) = acceptor.accept(stream).await else { return };
+            if let Ok(mut inside) = TcpStream::connect(behind).await {
+                let _ = copy_bidirectional(&mut outside, &mut inside).await;
+            }
+        });
+    }
+}
