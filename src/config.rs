@@ -36,6 +36,7 @@ pub struct Config {
     pub watch: WatchConfig,
     pub log: LogConfig,
     pub network: NetworkPolicy,
+    pub discovery: DiscoveryConfig,
     pub forges: Vec<Forge>,
     pub categories: BTreeMap<String, Category>,
 }
@@ -95,6 +96,17 @@ pub enum WatchMode {
     Poll,
 }
 
+/// `[discovery]`: limits for what a forge is asked about one group.
+#[derive(Debug, Clone, Copy)]
+pub struct DiscoveryConfig {
+    pub max_pages: u32,
+    pub max_answer_bytes: u64,
+    /// For one answer.
+    pub answer_timeout: Duration,
+    /// For all of them, pauses included.
+    pub timeout: Duration,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Copy)]
 pub struct LogConfig {
@@ -116,7 +128,7 @@ pub struct Forge {
     pub origin: Origin,
     pub username: String,
     pub token: Option<SecretString>,
-    /// The certificate authorities of `ca_file`: who vouches for this forge.
+    /// The certificate authorities of `ca_file`: trusted for this forge, beside the system's.
     pub authorities: Vec<CertificateDer<'static>>,
 }
 

@@ -86,7 +86,7 @@ pub(super) fn run(mut args: ScanArgs) -> Exit {
     logging::start(config.log);
     let mut targets = Vec::new();
     for text in &args.targets {
-        match Target::typed(text, &mut config.network) {
+        match Target::typed(text, &mut config) {
             Ok(target) => targets.push((text.clone(), target)),
             Err(refusal) => {
                 output::complain(&format!(

@@ -4,8 +4,8 @@
 //! flows out: the sections of [`Config`](super::Config), or the first refusal.
 
 use super::{
-    Config, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig, ServerConfig, WatchConfig,
-    WatchMode, forges::RawForge,
+    Config, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig,
+    ServerConfig, WatchConfig, WatchMode, forges::RawForge,
 };
 use crate::model::{
     address::{NetworkPolicy, normal_host},
@@ -22,6 +22,7 @@ pub(super) struct Raw {
     limits: Limits,
     watch: RawWatch,
     network: RawNetwork,
+    discovery: RawDiscovery,
     log: RawLog,
     #[serde(default)]
     forges: Vec<RawForge>,
@@ -79,6 +80,14 @@ struct RawNetwork {
 }
 
 #[derive(Deserialize)]
+struct RawDiscovery {
+    max_pages: u32,
+    max_answer_bytes: u64,
+    answer_timeout_secs: u64,
+    timeout_secs: u64,
+}
+
+#[derive(Deserialize)]
 struct RawLog {
     format: String,
     level: String,
@@ -124,6 +133,7 @@ impl Raw {
         let mut network = self.network.check(places)?;
         network.trusted = forges.iter().map(|it| it.origin.clone()).collect();
         network.authorities = authorities.into_iter().flatten().collect();
+        let discovery = self.discovery.check(places)?;
         places.at_least("limits.max_tree_depth", self.limits.max_tree_depth, 1)?;
         places.at_least("limits.connect_timeout_secs", self.limits.connect_timeout_secs, 1)?;
         Ok(Config {
@@ -134,6 +144,7 @@ impl Raw {
             watch,
             log,
             network,
+            discovery,
             forges,
             categories: self.categories,
         })
@@ -263,6 +274,25 @@ impl RawNetwork {
             trusted: Vec::new(),
             authorities: Vec::new(),
             local_paths: false,
+        })
+    }
+}
+
+impl RawDiscovery {
+    fn check(self, places: &Places<'_>) -> Result<DiscoveryConfig, Refused> {
+        for (key, value) in [
+            ("max_pages", self.max_pages.into()),
+            ("max_answer_bytes", self.max_answer_bytes),
+            ("answer_timeout_secs", self.answer_timeout_secs),
+            ("timeout_secs", self.timeout_secs),
+        ] {
+            places.at_least(&format!("discovery.{key}"), value, 1)?;
+        }
+        Ok(DiscoveryConfig {
+            max_pages: self.max_pages,
+            max_answer_bytes: self.max_answer_bytes,
+            answer_timeout: Duration::from_secs(self.answer_timeout_secs),
+            timeout: Duration::from_secs(self.timeout_secs),
         })
     }
 }

@@ -3,15 +3,17 @@
 //! What flows in: a URL (or, from the command line, a path) with options. What flows out: an
 //! accepted job, durable before the submitter hears of it, and queued.
 //!
-//! What must stay true: nothing is contacted here; nothing is accepted that could not be kept.
+//! What must stay true: nothing is contacted before a job is accepted; nothing is accepted that
+//! could not be kept.
 
+pub mod discovery;
 pub mod target;
 
 use crate::{
     model::{
         JobId, git_ref,
         git_url::Refusal,
-        master::{Master, Options},
+        master::{Master, Options, ScanType},
         plan::Plan,
         time::Timestamp,
     },
@@ -91,13 +93,17 @@ impl Intake {
         if let Some(reference) = &request.options.reference {
             git_ref::check(reference).map_err(IntakeError::Reference)?;
         }
+        // Where a forge would have to say which it is, a URL is taken for a repository's.
+        let scan_type = target.scan_type().unwrap_or(ScanType::Repository);
+        if scan_type == ScanType::Group {
+            return Err(NotScannable::Group(target.location()).into());
+        }
         let place = self.supervisor.reserve();
         let place = place.ok_or(IntakeError::QueueFull(self.setup.config.jobs.max_queued_jobs))?;
         let (id, created_at) = (JobId::generate(), Utc::now());
         let plan = Plan::of([(target.name(), target.location())]);
         let names = plan.repositories.iter().map(|it| it.repo_name.clone()).collect();
-        let mut master =
-            Master::new(&id, &request.url, Some(target.scan_type()), names, created_at);
+        let mut master = Master::new(&id, &request.url, Some(scan_type), names, created_at);
         master.submitted_by = request.submitted_by;
         master.options = Some(request.options);
 

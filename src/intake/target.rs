@@ -1,9 +1,14 @@
-//! What a URL means: one repository, or something that this version does not scan.
+//! What a URL means: a repository, a group, or something that only its forge can tell.
+//!
+//! What flows in: a URL, and the settings that say which forge has which interface. What flows
+//! out: a [`Target`]. What must stay true: nothing is contacted here, and a forge is asked only
+//! where its interface is known.
 
+use super::discovery::Interface;
 use crate::{
     config::{Config, ForgeKind},
     model::{
-        address::{NetworkPolicy, Origin},
+        address::Origin,
         git_url::{GitUrl, Refusal},
         master::ScanType,
     },
@@ -15,6 +20,10 @@ use std::path::PathBuf;
 pub enum Target {
     /// A repository of a forge.
     Repository(GitUrl),
+    /// A group, an organisation or a user of a forge: its repositories have to be asked for.
+    Group(GitUrl),
+    /// A project or a group: its forge has to be asked which.
+    Unknown(GitUrl),
     /// A folder or bare repository of this machine, as an absolute path.
     Path(PathBuf),
 }
@@ -31,7 +40,9 @@ impl NotScannable {
     pub fn way_out(&self) -> &'static str {
         match self {
             Self::Group(_) => {
-                "submit the URLs of its repositories, one by one, such as https://host/group/project.git"
+                "submit the URLs of its repositories, one by one, such as \
+                 https://host/group/project.git; or, if this is a GitLab or a GitHub of your own, \
+                 name it under [[forges]] in the server's settings"
             }
         }
     }
@@ -44,18 +55,19 @@ impl Target {
     /// The rule that refuses it.
     pub fn parse(text: &str, config: &Config) -> Result<Self, super::IntakeError> {
         let url = GitUrl::parse(text, &config.network)?;
-        if names_a_group(&url, config) {
+        if names_an_unlisted_group(&url, config) {
             return Err(NotScannable::Group(url.to_string()).into());
         }
-        Ok(Self::Repository(url))
+        Ok(Self::of(url, config))
     }
 
-    /// Reads what a user typed at the command line, where it is trusted as typed. Extends
-    /// `network` by it.
+    /// Reads what a user typed at the command line, where it is trusted as typed. Extends the
+    /// policy of `config` by it.
     ///
     /// # Errors
     /// The rule that refuses it.
-    pub fn typed(text: &str, network: &mut NetworkPolicy) -> Result<Self, Refusal> {
+    pub fn typed(text: &str, config: &mut Config) -> Result<Self, Refusal> {
+        let network = &mut config.network;
         let path = PathBuf::from(text);
         if !text.is_empty() && path.exists() {
             let absolute = path.canonicalize().unwrap_or(path);
@@ -72,13 +84,30 @@ impl Target {
             let origin = url::Url::parse(&format!("https://{host}/")).ok();
             network.trusted.extend(origin.as_ref().and_then(Origin::of));
         }
-        GitUrl::parse(text, network).map(Self::Repository)
+        let url = GitUrl::parse(text, &config.network)?;
+        Ok(Self::of(url, config))
     }
 
-    /// The repository's name: the last segment of its URL or path.
+    /// What a URL that passed the gate means, by the interface of its forge.
+    fn of(url: GitUrl, config: &Config) -> Self {
+        let several = url.depth() >= 2;
+        match Interface::of(&url, config) {
+            _ if url.as_str().ends_with(".git") => Self::Repository(url),
+            Some(_) if !several => Self::Group(url),
+            Some(Interface::Gitlab) => Self::Unknown(url),
+            Some(Interface::Github) | None => Self::Repository(url),
+        }
+    }
+
+    /// Whether a forge has to be asked before it is known what there is to scan.
+    pub fn needs_discovery(&self) -> bool {
+        matches!(self, Self::Group(_) | Self::Unknown(_))
+    }
+
+    /// Its name: the last segment of its URL or path.
     pub fn name(&self) -> String {
         match self {
-            Self::Repository(url) => url.name(),
+            Self::Repository(url) | Self::Group(url) | Self::Unknown(url) => url.name(),
             Self::Path(path) => {
                 // The folder that git keeps in a work tree is called by the work tree's name.
                 let inner = path.file_name().is_some_and(|it| it == ".git");
@@ -90,34 +119,58 @@ impl Target {
         }
     }
 
-    /// Where it is fetched from: the `git_url` of plan and status.
+    /// Where it is: for a repository the `git_url` of plan and status.
     pub fn location(&self) -> String {
         match self {
-            Self::Repository(url) => url.to_string(),
+            Self::Repository(url) | Self::Group(url) | Self::Unknown(url) => url.to_string(),
             Self::Path(path) => path.to_string_lossy().into_owned(),
         }
     }
 
-    /// The kind of job that it makes.
-    pub fn scan_type(&self) -> ScanType {
+    /// The kind of job that it makes; none where the forge has to say.
+    pub fn scan_type(&self) -> Option<ScanType> {
         match self {
-            Self::Repository(_) => ScanType::Repository,
-            Self::Path(_) => ScanType::Path,
+            Self::Repository(_) => Some(ScanType::Repository),
+            Self::Path(_) => Some(ScanType::Path),
+            Self::Group(_) => Some(ScanType::Group),
+            Self::Unknown(_) => None,
         }
     }
 }
 
-/// On a forge with groups, a path of one segment is never a repository.
-fn names_a_group(url: &GitUrl, config: &Config) -> bool {
-    let origin = Origin::of(url.url());
-    let forge = config.forges.iter().find(|it| Some(&it.origin) == origin.as_ref());
+/// On a forge with groups, a path of one segment is never a repository; and without a known
+/// interface nobody can be asked what is in it.
+fn names_an_unlisted_group(url: &GitUrl, config: &Config) -> bool {
+    let forge = Origin::of(url.url()).and_then(|it| config.forge(&it));
     let plain = forge.is_some_and(|it| it.kind == ForgeKind::Git);
-    !plain && url.depth() < 2 && !url.as_str().ends_with(".git")
+    let short = url.depth() < 2 && !url.as_str().ends_with(".git");
+    short && !plain && Interface::of(url, config).is_none()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Forge, Sources};
+
+    fn config() -> Config {
+        let mut config = Config::load(&Sources::default()).unwrap();
+        for (kind, host) in [
+            (ForgeKind::Gitlab, "lab.example"),
+            (ForgeKind::Github, "hub.example"),
+            (ForgeKind::Git, "git.example"),
+        ] {
+            let origin = Origin { scheme: "http".into(), host: host.into(), port: 8080 };
+            config.network.trusted.push(origin.clone());
+            config.forges.push(Forge {
+                kind,
+                origin,
+                username: String::new(),
+                token: None,
+                authorities: Vec::new(),
+            });
+        }
+        config
+    }
 
     #[test]
     fn a_path_is_called_by_its_last_part_that_says_something() {
@@ -129,6 +182,48 @@ mod tests {
             ("/", "root"),
         ] {
             assert_eq!(Target::Path(path.into()).name(), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_url_means_what_its_forge_can_be_asked() {
+        let (repository, group, unknown, none) = ("Repository", "Group", "Unknown", "Err");
+        for (url, expected) in [
+            ("https://gitlab.com/acme", group),
+            ("https://GITLAB.com/acme/", group),
+            ("https://gitlab.com/acme/api", unknown),
+            ("https://gitlab.com/acme/platform/api/", unknown),
+            ("https://gitlab.com/acme/api.git", repository),
+            ("git@gitlab.com:acme/api.git", repository),
+            ("https://github.com/acme", group),
+            ("https://github.com/acme/api", repository),
+            ("https://github.com/acme/api.git", repository),
+            ("https://bitbucket.org/acme", none),
+            ("https://bitbucket.org/acme/api", repository),
+            ("https://dev.azure.com/acme", none),
+            ("https://dev.azure.com/acme/web/_git/api", repository),
+            ("http://lab.example:8080/acme", group),
+            ("http://lab.example:8080/acme/api", unknown),
+            ("http://hub.example:8080/acme", group),
+            ("http://hub.example:8080/acme/api", repository),
+            ("http://git.example:8080/api", repository),
+            ("http://git.example:8080/acme/api", repository),
+        ] {
+            let target = format!("{:?}", Target::parse(url, &config()));
+            let target = target.trim_start_matches("Ok(");
+            assert_eq!(target.split('(').next(), Some(expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_typed_means_the_same_and_an_unknown_forge_has_repositories_alone() {
+        for (url, expected) in [
+            ("https://gitlab.com/acme", "Group"),
+            ("https://gitlab.com/acme/api", "Unknown"),
+            ("http://elsewhere.example/api", "Repository"),
+        ] {
+            let target = format!("{:?}", Target::typed(url, &mut config()).unwrap());
+            assert_eq!(target.split('(').next(), Some(expected), "{url}");
         }
     }
 }

@@ -16,6 +16,8 @@ mod command_line;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod end_to_end;

@@ -1,14 +1,16 @@
-//! A forge on this machine: real repositories, served by git's own `http-backend`, with switches
-//! for everything that a forge can do wrong.
+//! A forge on this machine: real repositories, served by git's own `http-backend`, and lists of
+//! them as GitLab and GitHub give them, with switches for everything that a forge can do wrong.
 //!
 //! It listens on a free port of 127.0.0.1 and lives until it is dropped; then every connection
 //! is cut and every thread and process of it is gone.
 
 mod http;
+mod listing;
 mod pack;
 mod repository;
 mod tls;
 
+pub(crate) use listing::{Fault, Listing};
 pub(crate) use repository::{Entry, Leaf, Repository};
 pub(crate) use tls::TlsFront;
 
@@ -69,6 +71,7 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     /// The value of the one `Authorization` header that is let in.
     authorization: Mutex<Option<String>>,
+    listing: Mutex<Listing>,
     seen: Mutex<Vec<Seen>>,
     contacts: AtomicU64,
     over: AtomicBool,
@@ -83,6 +86,7 @@ impl Forge {
             root: TempDir::new().expect("making a folder"),
             behaviour: Mutex::new(Behaviour::Honest),
             authorization: Mutex::new(None),
+            listing: Mutex::default(),
             seen: Mutex::default(),
             contacts: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -103,9 +107,31 @@ impl Forge {
         *lock(&self.shared.behaviour) = behaviour;
     }
 
-    /// TLS in front of it.
+    /// What the forge lists by its interfaces, to be looked at and changed.
+    pub(crate) fn listing(&self) -> MutexGuard<'_, Listing> {
+        lock(&self.shared.listing)
+    }
+
+    /// Makes repositories with a manifest each, and lists them in the groups that their paths name.
+    pub(crate) fn group(&self, paths: &[&str]) {
+        for path in paths {
+            let name = path.replace('/', "-");
+            let manifest = format!(r#"{{"dependencies": {{"in-{name}": "1.0.0"}}}}"#);
+            self.add_repository(path, &[("package.json", manifest.as_bytes())]);
+            self.listing().add(path);
+        }
+    }
+
+    /// Scheme and authority of its URLs.
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// TLS in front of it, whose URLs it lists from now on.
     pub(crate) fn with_tls(&self) -> TlsFront {
-        TlsFront::start(self.address)
+        let front = TlsFront::start(self.address);
+        self.listing().base = Some(front.base());
+        front
     }
 
     /// Makes a bare repository with one commit of these files on its default branch.
@@ -192,6 +218,11 @@ impl Shared {
             path: request.target.clone(),
             had_authorization: authorization.is_some(),
         });
+        let own = format!("http://{}", request.header("host").unwrap_or_default());
+        let listed = lock(&self.listing).answer(&request, &own);
+        if let Some(answer) = listed {
+            return self.answer_list(answer, stream);
+        }
         let wanted = lock(&self.authorization).clone();
         if wanted.is_some() && wanted.as_deref() != authorization {
             let challenge = "WWW-Authenticate: Basic realm=\"forge\"\r\n";
@@ -220,6 +251,34 @@ impl Shared {
                 self.pass_on(&request, stream, Pace::PerSecond(bytes))
             }
             _ => self.pass_on(&request, stream, Pace::Full),
+        }
+    }
+
+    /// Answers a question of an interface, or fails to.
+    fn answer_list(&self, answer: listing::Answer, mut stream: &TcpStream) -> io::Result<()> {
+        let json = |code, headers: &str, length, body: &[u8]| {
+            let mut stream = stream;
+            let head = format!(
+                "HTTP/1.1 {code} As told\r\nConnection: close\r\n\
+                 Content-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n"
+            );
+            stream.write_all(head.as_bytes())?;
+            stream.write_all(body)
+        };
+        let (headers, body) = (answer.headers.as_str(), answer.body.as_slice());
+        let half = &body[..body.len() / 2];
+        match answer.fault {
+            Some(Fault::Status(code, headers)) => http::answer(&mut stream, code, &headers),
+            Some(Fault::HalfJson) => json(200, headers, half.len(), half),
+            Some(Fault::Torn) => json(200, headers, body.len(), half),
+            Some(Fault::Body(body)) => json(200, headers, body.len(), body.as_bytes()),
+            Some(Fault::Silence) => {
+                self.wait_for_the_end();
+                Ok(())
+            }
+            Some(Fault::Next(_) | Fault::NoLinks) | None => {
+                json(answer.code, headers, body.len(), body)
+            }
         }
     }
 

@@ -1,0 +1,78 @@
+//! Which forge is asked in which way, and where.
+
+use crate::{
+    config::{Config, ForgeKind},
+    model::{address::Origin, git_url::GitUrl},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use url::Url;
+
+/// All but what RFC 3986 calls unreserved: a path of several segments becomes one.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where GitHub's own interface is.
+const GITHUB_API: &str = "https://api.github.com/";
+
+/// An interface by which a forge can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interface {
+    /// Version 4 of GitLab's REST interface.
+    Gitlab,
+    /// Version 3 of GitHub's.
+    Github,
+}
+
+impl Interface {
+    /// The interface of a URL's forge: that of the settings, or that of a public forge.
+    pub fn of(url: &GitUrl, config: &Config) -> Option<Self> {
+        let origin = Origin::of(url.url())?;
+        if let Some(forge) = config.forge(&origin) {
+            return match forge.kind {
+                ForgeKind::Gitlab => Some(Self::Gitlab),
+                ForgeKind::Github => Some(Self::Github),
+                ForgeKind::Git => None,
+            };
+        }
+        let public = |host: &str| is_public(&origin, host);
+        match () {
+            () if public("gitlab.com") => Some(Self::Gitlab),
+            () if public("github.com") => Some(Self::Github),
+            () => None,
+        }
+    }
+
+    /// The place that is asked about this URL; questions are added to its path. GitHub's own is
+    /// allowed where GitHub is.
+    pub(super) fn base(self, url: &GitUrl) -> Option<Url> {
+        let origin = Origin::of(url.url())?;
+        if self == Self::Github && is_public(&origin, "github.com") {
+            return Url::parse(GITHUB_API).ok();
+        }
+        let mut base = url.url().clone();
+        base.set_path(match self {
+            Self::Gitlab => "/api/v4/",
+            Self::Github => "/api/v3/",
+        });
+        Some(base)
+    }
+}
+
+fn is_public(origin: &Origin, host: &str) -> bool {
+    origin.scheme == "https" && origin.host == host && origin.port == 443
+}
+
+/// A URL's path as one segment of another URL.
+pub(super) fn path_as_segment(url: &GitUrl) -> String {
+    let bytes: Vec<u8> = percent_decode_str(url.url().path().trim_matches('/')).collect();
+    percent_encode(&bytes, RESERVED).to_string()
+}
+
+/// A question below a base.
+pub(super) fn question(base: &Url, path: &str, query: &[(&str, &str)]) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path()));
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    url
+}

@@ -1,0 +1,155 @@
+//! What becomes of each kind of entry.
+
+use super::*;
+
+fn policy() -> NetworkPolicy {
+    NetworkPolicy {
+        allow_hosts: vec!["forge.example".into(), "other.example".into()],
+        allow_ports: vec![443],
+        ..NetworkPolicy::default()
+    }
+}
+
+fn selection(options: &Options) -> Selection {
+    let place = GitUrl::parse("https://forge.example/Acme/web", &policy()).unwrap();
+    Selection::new(&place, &policy(), options).unwrap()
+}
+
+fn entry(path: &str) -> Project {
+    at(path, &format!("https://forge.example/{path}.git"))
+}
+
+fn at(path: &str, url: &str) -> Project {
+    Project {
+        path: Some(path.to_owned()),
+        url: Some(url.to_owned()),
+        skipped: None,
+        label: String::new(),
+    }
+}
+
+/// `number name` of each line, and why it is left out or refused.
+fn lines(plan: &Plan) -> Vec<String> {
+    let line = |it: &PlannedRepository| {
+        let number = it.repo_index.map_or("-".to_owned(), |it| it.to_string());
+        let reason = it.skipped.iter().map(|it| format!(" skipped: {it}"));
+        let reason = reason.chain(it.refused.iter().map(|it| format!(" refused: {it}")));
+        format!("{number} {}{}", it.repo_name, reason.collect::<String>())
+    };
+    plan.repositories.iter().map(line).collect()
+}
+
+#[test]
+fn names_are_the_paths_below_the_group_sorted_and_numbered() {
+    let entries = ["acme/web/z", "ACME/Web/a/b.git", "acme/web/a", "elsewhere/c"];
+    let plan = selection(&Options::default()).group(&entries.map(entry));
+    assert_eq!(lines(&plan), ["0 a", "1 a/b", "2 elsewhere/c", "3 z"]);
+    assert_eq!(plan.repositories[1].git_url, "https://forge.example/ACME/Web/a/b.git.git");
+    assert!(plan.complete);
+}
+
+#[test]
+fn what_comes_twice_is_scanned_once() {
+    let again = at("acme/web/b", "https://forge.example/acme/web/a.git");
+    let entries = vec![entry("acme/web/a"), entry("acme/web/c"), entry("acme/web/a"), again];
+    let plan = selection(&Options::default()).group(&entries);
+    assert_eq!(lines(&plan), ["0 a", "- b skipped: the same repository as `a`", "1 c"]);
+}
+
+#[test]
+fn patterns_leave_out_and_say_so() {
+    let options = Options {
+        include: vec!["apps/**".into(), "lib-*".into()],
+        exclude: vec!["*-old".into()],
+        ..Options::default()
+    };
+    let mut empty = entry("acme/web/apps/empty");
+    empty.skipped = Some("the repository is empty");
+    let entries = vec![
+        entry("acme/web/apps/one"),
+        entry("acme/web/apps/one-old"),
+        entry("acme/web/deep/lib-two"),
+        entry("acme/web/three"),
+        empty,
+    ];
+    assert_eq!(
+        lines(&selection(&options).group(&entries)),
+        [
+            "- apps/empty skipped: the repository is empty",
+            "0 apps/one",
+            "- apps/one-old skipped: excluded by `*-old`",
+            "1 deep/lib-two",
+            "- three skipped: not included by `apps/**`, `lib-*`",
+        ]
+    );
+}
+
+#[test]
+fn a_url_that_is_not_allowed_is_refused_and_shown_without_its_secrets() {
+    for (url, shown, reason) in [
+        ("http://127.0.0.1:9/x.git", "http://127.0.0.1:9/x.git", "scheme: http"),
+        ("https://127.0.0.1/x.git", "https://127.0.0.1/x.git", "Private network"),
+        ("https://other.example/x.git", "https://other.example/x.git", "another place"),
+        ("https://evil.example/x.git", "https://evil.example/x.git", "Domain not allowed"),
+        ("https://u:s3cret@forge.example/x.git", "https://forge.example/x.git", "credentials"),
+        (
+            "https://forge.example/x.git?t=s3cret#f",
+            "https://forge.example/x.git",
+            "neither ? nor #",
+        ),
+        ("file:///etc/passwd", "https://forge.example/acme/web/a.git", "scheme: file"),
+        ("ext::sh -c touch% /tmp/s3cret", "https://forge.example/acme/web/a.git", "scheme: ext"),
+        ("ssh://git:s3cret@forge.example/x", "https://forge.example/acme/web/a.git", "scheme: ssh"),
+        ("no URL", "https://forge.example/acme/web/a.git", "blanks"),
+    ] {
+        let plan = selection(&Options::default()).group(&[at("acme/web/a", url)]);
+        let row = &plan.repositories[0];
+        assert_eq!((row.repo_index, row.repo_name.as_str()), (Some(0), "a"), "{url}");
+        assert_eq!(row.git_url, shown, "{url}");
+        let refused = row.refused.as_deref().unwrap_or("not refused");
+        assert!(refused.contains(reason) && !refused.contains("s3cret"), "{url}: {refused}");
+    }
+}
+
+#[test]
+fn an_odd_entry_costs_itself() {
+    let nothing = |path: Option<&str>| Project {
+        path: path.map(str::to_owned),
+        url: None,
+        skipped: None,
+        label: "(entry 17)".to_owned(),
+    };
+    let long = "x".repeat(LONGEST_NAME + 1);
+    let entries = vec![
+        entry("acme/web/good"),
+        nothing(None),
+        nothing(Some("acme/web/half")),
+        entry("acme/web/bell\u{7}"),
+        entry(&format!("acme/web/{long}")),
+    ];
+    let plan = selection(&Options::default()).group(&entries);
+    assert_eq!(
+        lines(&plan),
+        [
+            "0 (entry 17) refused: the forge's answer does not say its path",
+            "1 bell\u{fffd} refused: the forge names a URL that is refused: Invalid Git URL: \
+             contains potentially dangerous characters",
+            "2 good",
+            "3 half refused: the forge's answer names no URL to fetch it from by HTTP",
+            &format!(
+                "4 {} refused: its name is too long or has control characters in it",
+                &long[1..]
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_single_project_is_scanned_whatever_is_in_it() {
+    let options = Options { exclude: vec!["web".into()], ..Options::default() };
+    let mut empty = entry("acme/web");
+    empty.skipped = Some("the repository is empty");
+    let plan = selection(&options).single(&empty);
+    assert_eq!(lines(&plan), ["0 web"]);
+    assert_eq!(plan.repositories[0].git_url, "https://forge.example/acme/web.git");
+}

@@ -1,0 +1,140 @@
+//! Forges that fail, for a moment or for good.
+
+use super::{Settings, lines};
+use crate::support::forge::{Fault, Forge};
+
+fn forge(faults: &[Fault]) -> Forge {
+    let forge = Forge::start();
+    forge.group(&["acme/a", "acme/b"]);
+    forge.listing().page_size = 1;
+    forge.listing().faults = faults.to_vec().into();
+    forge
+}
+
+fn status(code: u16, headers: &str) -> Fault {
+    Fault::Status(code, headers.to_owned())
+}
+
+fn acme(forge: &Forge) -> String {
+    format!("{}/acme", forge.base())
+}
+
+/// Breaks if a forge that has a bad moment, or wants a pause, costs a whole group.
+#[tokio::test]
+async fn what_passes_is_asked_again() {
+    let now = "Retry-After: 0\r\n";
+    let used_up = "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1\r\n";
+    let passing = [
+        // Three for the first page.
+        status(429, now),
+        status(503, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
+        status(403, used_up),
+        // The page, and one after a pause of ours.
+        Fault::Next("/api/v4/groups/acme/projects?page=2".to_owned()),
+        Fault::Torn,
+    ];
+    let forge = forge(&passing);
+    let plan = Settings::of(&forge, "gitlab").group(&acme(&forge)).await;
+    assert_eq!(lines(&plan), ["0 a", "1 b"]);
+    assert_eq!(forge.listing().asked.len(), 6);
+}
+
+/// Breaks if a forge that stays broken is asked for ever, or the error does not say what was
+/// asked and what was answered.
+#[tokio::test]
+async fn what_does_not_pass_is_an_error_after_four_tries() {
+    let forge = forge(&vec![status(503, "Retry-After: 0\r\n"); 9]);
+    let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
+    let asked = format!("{}/api/v4/groups/acme/projects answers 503, tried 4", forge.base());
+    assert!(error.contains(&asked), "{error}");
+    assert_eq!(forge.listing().asked.len(), 4);
+}
+
+/// Breaks if a forge can put a job to sleep for an hour.
+#[tokio::test]
+async fn a_pause_that_is_too_long_is_not_made() {
+    for headers in
+        ["Retry-After: 3600\r\n", "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 99999999999\r\n"]
+    {
+        let forge = forge(&[status(429, headers)]);
+        let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
+        assert!(error.contains("asked too often (429), and wants "), "{error}");
+        assert_eq!(forge.listing().asked.len(), 1);
+    }
+}
+
+/// Breaks if an answer that asking again will not change is asked for again, or is a list.
+#[tokio::test]
+async fn what_stays_wrong_is_told_at_once() {
+    for (fault, said) in [
+        (status(418, ""), "answers 418"),
+        (status(403, ""), "wants a token (403)"),
+        (status(302, "Location: http://127.0.0.1:1/\r\n"), "redirects to another place"),
+        (Fault::HalfJson, "it is no JSON"),
+        (Fault::Body("{\"message\": \"hello\"}".to_owned()), "it is no list"),
+        (Fault::Body("[".repeat(100_000)), "it is no JSON"),
+    ] {
+        let forge = forge(&[fault]);
+        let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
+        assert!(error.contains(said), "{error}");
+        assert_eq!(forge.listing().asked.len(), 1, "{error}");
+    }
+}
+
+/// Breaks if a list that disappears while it is read counts as complete.
+#[tokio::test]
+async fn a_page_that_is_missing_is_an_error() {
+    let next = "/api/v4/nowhere".to_owned();
+    let forge = forge(&[Fault::Next(next)]);
+    let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
+    assert!(error.contains("/api/v4/nowhere (page 2) answers 404"), "{error}");
+}
+
+/// Breaks if a forge can keep a list going for ever.
+#[tokio::test]
+async fn pages_without_end_come_to_one() {
+    let forge = forge(&[]);
+    forge.listing().endless = true;
+    let settings = Settings::of(&forge, "gitlab").set("discovery.max_pages", 7);
+    let error = settings.error(&acme(&forge)).await;
+    assert!(error.contains("more than 7 pages"), "{error}");
+    assert_eq!(forge.listing().asked.len(), 7);
+
+    let first = forge.listing().asked[0].clone();
+    forge.listing().faults = vec![Fault::Next(first)].into();
+    let error = settings.error(&acme(&forge)).await;
+    assert!(error.contains("a page that was there before"), "{error}");
+}
+
+/// Breaks if an answer is read without a limit.
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_read() {
+    let forge = forge(&[Fault::Body(format!("[\"{}\"]", "x".repeat(10_000)))]);
+    let settings = Settings::of(&forge, "gitlab").set("discovery.max_answer_bytes", 9_999);
+    let error = settings.error(&acme(&forge)).await;
+    assert!(error.contains("more than 9999 bytes"), "{error}");
+}
+
+/// Breaks if a forge that says nothing, or little by little, holds a job for ever.
+#[tokio::test]
+async fn silence_has_an_end() {
+    let forge = forge(&[Fault::Silence]);
+    let settings = Settings::of(&forge, "gitlab").set("discovery.answer_timeout_secs", 1);
+    let error = settings.error(&acme(&forge)).await;
+    assert!(error.contains("no whole answer") && error.contains("within 1 seconds"), "{error}");
+
+    forge.listing().faults = vec![Fault::Torn; 9].into();
+    let settings = Settings::of(&forge, "gitlab").set("discovery.timeout_secs", 1);
+    let error = settings.error(&acme(&forge)).await;
+    assert!(error.contains("not complete after 1 seconds"), "{error}");
+}
+
+/// Breaks if a forge that is not there is not named as such.
+#[tokio::test]
+async fn a_forge_that_is_not_there_is_named() {
+    let gone = Forge::start();
+    let (settings, url) = (Settings::of(&gone, "gitlab"), acme(&gone));
+    drop(gone);
+    let error = settings.error(&url).await;
+    assert!(error.contains("cannot be reached, tried 4") && error.contains("refused"), "{error}");
+}

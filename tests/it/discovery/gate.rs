@@ -1,0 +1,103 @@
+//! Where questions go, and where they do not.
+
+use super::{CANARY, Settings, lines};
+use crate::support::forge::{Fault, Forge};
+use scanwatch::{
+    intake::{discovery::Discovery, target::Target},
+    model::master::Options,
+};
+use serde_json::json;
+
+/// Breaks if a forge can send us, with our token, to another place.
+#[tokio::test]
+async fn a_next_page_at_another_place_is_not_asked_for() {
+    let (forge, trap) = (Forge::start(), Forge::start());
+    forge.group(&["acme/a"]);
+    trap.group(&["acme/a"]);
+    forge.listing().token = Some(CANARY.to_owned());
+    let next = format!("{}/api/v4/groups/acme/projects?page=2", trap.base());
+    forge.listing().faults = vec![Fault::Next(next)].into();
+    // Even where the other place is trusted for itself.
+    let settings = Settings::of(&forge, "gitlab").with_token().forge(&trap.base(), "gitlab", "");
+    let error = settings.error(&format!("{}/acme", forge.base())).await;
+    assert!(error.contains("goes on at another place") && error.contains(&trap.base()), "{error}");
+    assert_eq!(trap.contacts(), 0);
+}
+
+/// Breaks if a redirect is followed.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (forge, trap) = (Forge::start(), Forge::start());
+    let headers = format!("Location: {}/api/v4/groups/acme/projects\r\n", trap.base());
+    forge.listing().faults = vec![Fault::Status(301, headers)].into();
+    let settings = Settings::of(&forge, "gitlab").with_token();
+    let error = settings.error(&format!("{}/acme", forge.base())).await;
+    assert!(error.contains("redirects"), "{error}");
+    assert_eq!(trap.contacts(), 0);
+}
+
+/// Breaks if a group can lead its scans to another place, or its plan shows a secret.
+#[tokio::test]
+async fn a_url_that_is_not_of_the_forge_is_refused_in_its_line() {
+    let (forge, other) = (Forge::start(), Forge::start());
+    forge.group(&["acme/a", "acme/b", "acme/c", "acme/d", "acme/e"]);
+    for (path, url) in [
+        ("acme/a", other.url("acme/a")),
+        ("acme/b", "http://169.254.169.254/latest.git".to_owned()),
+        ("acme/c", forge.url("acme/c").replace("://", &format!("://u:{CANARY}@"))),
+        ("acme/d", "ext::sh -c touch% /tmp/x".to_owned()),
+    ] {
+        forge.listing().describe(path, json!({ "http_url_to_repo": url }));
+    }
+    let settings = Settings::of(&forge, "gitlab").forge(&other.base(), "git", "");
+    let plan = settings.group(&format!("{}/acme", forge.base())).await;
+    for (line, expected) in lines(&plan).iter().zip([
+        "0 a! the forge names a URL of another place",
+        "1 b! the forge names a URL that is refused: Invalid Git URL scheme: http",
+        "2 c! the forge names a URL that is refused: Invalid Git URL: credentials",
+        "3 d! the forge names a URL that is refused: Invalid Git URL scheme: ext",
+        "4 e",
+    ]) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    assert_eq!(plan.repositories[2].git_url, forge.url("acme/c"));
+    assert_eq!(plan.repositories[3].git_url, forge.url("acme/d"));
+    assert_eq!(other.contacts(), 0);
+}
+
+/// Breaks if a name that is allowed may lead inside: its addresses are judged where the
+/// connection is made, whatever the name said before.
+#[tokio::test]
+async fn an_allowed_name_with_an_inner_address_is_not_contacted() {
+    let trap = Forge::start();
+    let url = format!("https://localhost:{}", trap.port());
+    // The settings know the interface by a forge that is trusted; this test takes the trust away.
+    let settings = Settings::new()
+        .forge(&url, "gitlab", "")
+        .set("network.allow_hosts", "localhost")
+        .set("network.allow_ports", trap.port());
+    let mut config = (*settings.load()).clone();
+    config.network.trusted.clear();
+    let target = Target::parse(&format!("{url}/acme"), &config);
+    let target = target.expect("a name that is allowed");
+    let discovery = Discovery::new(config.into());
+    let listing = discovery.list(&target, &Options::default(), |_| {}).await;
+    let error = listing.expect_err("it leads inside").to_string();
+    assert!(error.contains("Private network access not allowed: localhost has"), "{error}");
+    assert_eq!(trap.contacts(), 0);
+}
+
+/// Breaks if a target that was let in under other settings is asked under these.
+#[tokio::test]
+async fn the_gate_is_passed_once_more_before_a_contact() {
+    let forge = Forge::start();
+    let config = Settings::of(&forge, "gitlab").load();
+    let url = format!("{}/acme", forge.base());
+    let target = Target::parse(&url, &config).expect("trusted");
+    let closed = Settings::new().load();
+    let discovery = Discovery::new(closed);
+    let listing = discovery.list(&target, &Options::default(), |_| {}).await;
+    let error = listing.expect_err("nobody is trusted").to_string();
+    assert!(error.contains("Invalid Git URL scheme: http"), "{error}");
+    assert_eq!(forge.contacts(), 0);
+}

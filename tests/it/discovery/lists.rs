@@ -1,0 +1,209 @@
+//! What is listed, and how it is asked for.
+
+use super::{CANARY, Settings, lines};
+use crate::support::forge::{Fault, Forge};
+use scanwatch::{
+    intake::{
+        discovery::{Discovery, Listing},
+        target::Target,
+    },
+    model::master::Options,
+};
+use serde_json::json;
+
+/// Breaks if a group is cut short, its subgroups are forgotten, or names and numbers depend on
+/// the order in which a forge happens to list.
+#[tokio::test]
+async fn a_group_is_listed_to_its_last_page_with_all_that_is_below_it() {
+    let forge = Forge::start();
+    forge.group(&["acme/web", "acme/platform/api", "acme/platform/deep/er/lib", "acme/zoo"]);
+    forge.group(&["acme-two/other", "elsewhere/x"]);
+    forge.listing().page_size = 1;
+    let config = Settings::of(&forge, "gitlab").load();
+    let target = Target::parse(&format!("{}/Acme/", forge.base()), &config).unwrap();
+    let mut counts = Vec::new();
+    let listing =
+        Discovery::new(config).list(&target, &Options::default(), |count| counts.push(count)).await;
+    let Ok(Listing::Group(plan)) = listing else { panic!("{listing:?}") };
+    assert_eq!(lines(&plan), ["0 platform/api", "1 platform/deep/er/lib", "2 web", "3 zoo"]);
+    assert_eq!(plan.repositories[0].git_url, forge.url("acme/platform/api"));
+    assert!(plan.complete);
+    assert_eq!(counts, [1, 2, 3, 4]);
+    assert_eq!(forge.listing().asked.len(), 4);
+    let first = "/api/v4/groups/Acme/projects?include_subgroups=true&with_shared=false&\
+                 per_page=100&order_by=id&sort=asc";
+    assert_eq!(forge.listing().asked[0], first);
+}
+
+/// Breaks if a forge behind an old proxy, which swallows the header, is read for one page.
+#[tokio::test]
+async fn a_list_goes_on_by_number_where_there_are_no_links() {
+    let forge = Forge::start();
+    forge.group(&["acme/a", "acme/b", "acme/c"]);
+    forge.listing().page_size = 1;
+    forge.listing().faults = vec![Fault::NoLinks; 3].into();
+    let plan = Settings::of(&forge, "gitlab").group(&format!("{}/acme", forge.base())).await;
+    assert_eq!(lines(&plan), ["0 a", "1 b", "2 c"]);
+}
+
+/// Breaks if a project and a group of several segments are not told from each other.
+#[tokio::test]
+async fn what_only_the_forge_can_tell_is_asked_of_it() {
+    let forge = Forge::start();
+    forge.group(&["acme/platform/api", "acme/platform/deep/lib"]);
+    let settings = Settings::of(&forge, "gitlab");
+    let listing = settings.list(&format!("{}/acme/platform/API/", forge.base())).await;
+    let Ok(Listing::Repository(plan)) = listing else { panic!("{listing:?}") };
+    assert_eq!(lines(&plan), ["0 API"]);
+    assert_eq!(plan.repositories[0].git_url, forge.url("acme/platform/api"));
+    let plan = settings.group(&format!("{}/acme/platform", forge.base())).await;
+    assert_eq!(lines(&plan), ["0 api", "1 deep/lib"]);
+    let listing = forge.listing();
+    let asked = listing.paths_asked();
+    assert_eq!(
+        asked,
+        [
+            "/api/v4/projects/acme%2Fplatform%2FAPI",
+            "/api/v4/projects/acme%2Fplatform",
+            "/api/v4/groups/acme%2Fplatform/projects"
+        ]
+    );
+}
+
+/// Breaks if a user's projects cannot be had, or a group of several segments is taken for one.
+#[tokio::test]
+async fn a_name_that_is_no_group_may_be_a_users() {
+    let forge = Forge::start();
+    forge.group(&["alice/dots"]);
+    forge.listing().is_user("alice");
+    let settings = Settings::of(&forge, "gitlab");
+    assert_eq!(lines(&settings.group(&format!("{}/alice", forge.base())).await), ["0 dots"]);
+    let error = settings.error(&format!("{}/alice/nothing", forge.base())).await;
+    assert!(error.contains("does not exist"), "{error}");
+}
+
+/// Breaks if what does not exist, and what a token may not see, is not told with the way out.
+#[tokio::test]
+async fn what_is_not_there_is_told_with_the_way_out() {
+    let forge = Forge::start();
+    for (kind, places) in [
+        ("gitlab", vec!["/api/v4/groups/nobody/projects", "/api/v4/users/nobody/projects"]),
+        ("github", vec!["/api/v3/orgs/nobody/repos", "/api/v3/users/nobody/repos"]),
+    ] {
+        forge.listing().asked.clear();
+        let settings = Settings::of(&forge, kind);
+        let error = settings.error(&format!("{}/nobody", forge.base())).await;
+        assert!(error.contains("/nobody does not exist, or there is no token"), "{error}");
+        assert!(error.contains("[[forges]]"), "{error}");
+        assert_eq!(forge.listing().paths_asked(), places);
+    }
+    let settings = Settings::of(&forge, "gitlab").with_token();
+    let error = settings.error(&format!("{}/nobody", forge.base())).await;
+    assert!(error.contains("the token may not see it"), "{error}");
+}
+
+/// Breaks if organisations and users of a GitHub are not both found, or pages are forgotten.
+#[tokio::test]
+async fn organisations_and_users_of_a_github_are_listed() {
+    let forge = Forge::start();
+    forge.group(&["acme/one", "acme/two", "acme/three", "bob/dots"]);
+    forge.listing().describe("acme/one", json!({"archived": true}));
+    forge.listing().describe("acme/two", json!({"disabled": true}));
+    forge.listing().is_user("bob");
+    forge.listing().page_size = 2;
+    let settings = Settings::of(&forge, "github");
+    let plan = settings.group(&format!("{}/acme", forge.base())).await;
+    assert_eq!(lines(&plan), ["0 one", "1 three", "- two: the forge has disabled the repository"]);
+    assert_eq!(lines(&settings.group(&format!("{}/bob", forge.base())).await), ["0 dots"]);
+    forge.listing().asked.clear();
+    let listing = settings.list(&format!("{}/acme/one", forge.base())).await;
+    assert!(matches!(listing, Ok(Listing::Repository(_))), "{listing:?}");
+    assert!(forge.listing().asked.is_empty(), "a repository's URL needs no question");
+}
+
+/// Breaks if the token is not sent, or sent in another way than by its header.
+#[tokio::test]
+async fn the_token_goes_with_each_question() {
+    let forge = Forge::start();
+    forge.group(&["acme/a", "acme/b"]);
+    forge.listing().page_size = 1;
+    forge.listing().token = Some(CANARY.to_owned());
+    let url = format!("{}/acme", forge.base());
+    for kind in ["gitlab", "github"] {
+        let plan = Settings::of(&forge, kind).with_token().group(&url).await;
+        assert_eq!(lines(&plan), ["0 a", "1 b"]);
+    }
+    assert!(forge.listing().asked.iter().all(|it| !it.contains(CANARY)));
+    let error = Settings::of(&forge, "gitlab").error(&url).await;
+    assert!(error.contains("wants a token") && error.contains("[[forges]]"), "{error}");
+    forge.listing().token = Some("another".to_owned());
+    let error = Settings::of(&forge, "gitlab").with_token().error(&url).await;
+    assert!(error.contains("does not accept the token"), "{error}");
+}
+
+/// Breaks if what is left out is lost, or what is archived is not scanned.
+#[tokio::test]
+async fn what_is_not_scanned_is_listed_with_its_reason() {
+    let forge = Forge::start();
+    forge.group(&[
+        "acme/archived",
+        "acme/gone",
+        "acme/off",
+        "acme/void",
+        "acme/lib/old",
+        "acme/lib/new",
+    ]);
+    for (path, members) in [
+        ("acme/archived", json!({"archived": true})),
+        ("acme/gone", json!({"marked_for_deletion_on": "2030-01-01"})),
+        ("acme/off", json!({"repository_access_level": "disabled"})),
+        ("acme/void", json!({"empty_repo": true})),
+    ] {
+        forge.listing().describe(path, members);
+    }
+    let settings = Settings::of(&forge, "gitlab");
+    let url = format!("{}/acme", forge.base());
+    let options = Options { exclude: vec!["lib/o*".to_owned()], ..Options::default() };
+    let listing = settings.list_with(&url, &options).await;
+    let Ok(Listing::Group(plan)) = listing else { panic!("{listing:?}") };
+    assert_eq!(
+        lines(&plan),
+        [
+            "0 archived",
+            "- gone: the project is marked for deletion",
+            "1 lib/new",
+            "- lib/old: excluded by `lib/o*`",
+            "- off: the project has no repository: the feature is disabled",
+            "- void: the repository is empty",
+        ]
+    );
+    let options = Options { include_subgroups: false, ..Options::default() };
+    let listing = settings.list_with(&url, &options).await;
+    let Ok(Listing::Group(plan)) = listing else { panic!("{listing:?}") };
+    assert!(!lines(&plan).join(" ").contains("lib"), "subgroups are not asked for");
+    let options = Options { include: vec![String::new()], ..Options::default() };
+    assert!(settings.list_with(&url, &options).await.is_err(), "no pattern");
+}
+
+/// Breaks if one entry that makes no sense takes the others with it, or disappears.
+#[tokio::test]
+async fn an_entry_that_makes_no_sense_costs_itself() {
+    let forge = Forge::start();
+    forge.group(&["acme/good", "acme/half", "acme/odd"]);
+    forge.listing().describe("acme/half", json!({"http_url_to_repo": null}));
+    forge.listing().describe("acme/odd", json!({"archived": [], "empty_repo": "no", "id": "x"}));
+    forge.listing().odd_entries = vec![json!(null), json!("text"), json!({"id": 77})];
+    let plan = Settings::of(&forge, "gitlab").group(&format!("{}/acme", forge.base())).await;
+    let lines = lines(&plan);
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    for (line, expected) in lines.iter().zip([
+        "0 (entry 4 of the list)! the forge's answer does not say",
+        "1 (entry 5 of the list)! ",
+        "2 (project 77)! ",
+        "3 good",
+        "4 half! the forge's answer names no URL",
+        "5 odd",
+    ]) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+}

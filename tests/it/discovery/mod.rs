@@ -1,0 +1,112 @@
+//! Forges are asked what a URL names and what a group has: a real client against a real server,
+//! which speaks as GitLab and GitHub do, and misbehaves.
+
+mod faults;
+mod gate;
+mod lists;
+mod tls;
+
+use crate::support::{files, forge::Forge};
+use scanwatch::{
+    config::{Config, Sources},
+    intake::{
+        discovery::{Discovery, DiscoveryError, Listing},
+        target::Target,
+    },
+    model::{
+        master::Options,
+        plan::{Plan, PlannedRepository},
+    },
+};
+use std::{fmt::Display, sync::Arc};
+use tempfile::TempDir;
+
+/// What must not be found anywhere.
+const CANARY: &str = "canary-s3cr3t-0451";
+
+/// Settings in which nothing is named but what the test says.
+struct Settings {
+    text: String,
+    flags: Vec<(String, String)>,
+    folder: TempDir,
+}
+
+impl Settings {
+    fn new() -> Self {
+        let folder = TempDir::new().expect("making a folder");
+        Self { text: String::new(), flags: Vec::new(), folder }
+    }
+
+    /// With this forge, of this kind.
+    fn of(forge: &Forge, kind: &str) -> Self {
+        Self::new().forge(&forge.base(), kind, "")
+    }
+
+    fn forge(mut self, url: &str, kind: &str, more: &str) -> Self {
+        let table = format!("[[forges]]\nkind = \"{kind}\"\nurl = \"{url}\"\n{more}\n");
+        self.text.push_str(&table);
+        self
+    }
+
+    fn with_token(mut self) -> Self {
+        self.text += "token_env = \"CANARY\"\n";
+        self
+    }
+
+    fn set(mut self, key: &str, value: impl Display) -> Self {
+        self.flags.push((key.to_owned(), format!("{value}")));
+        self
+    }
+
+    fn load(&self) -> Arc<Config> {
+        let file = self.folder.path().join("settings.toml");
+        files::write(&file, &self.text);
+        let environment = vec![("CANARY".to_owned(), CANARY.to_owned())];
+        let sources = Sources { file: Some(file), environment, flags: self.flags.clone() };
+        Arc::new(Config::load(&sources).expect("settings that are good"))
+    }
+
+    /// Lists what a URL names.
+    async fn list(&self, url: &str) -> Result<Listing, DiscoveryError> {
+        self.list_with(url, &Options::default()).await
+    }
+
+    async fn list_with(&self, url: &str, options: &Options) -> Result<Listing, DiscoveryError> {
+        let config = self.load();
+        let target = Target::parse(url, &config).expect("a URL that is allowed");
+        let listing = Discovery::new(config).list(&target, options, |_| {}).await;
+        let said = format!(
+            "{listing:?} {}",
+            listing.as_ref().map_or_else(ToString::to_string, |_| String::new())
+        );
+        assert!(!said.contains(CANARY), "{said}");
+        listing
+    }
+
+    /// The plan of what has to be a group.
+    async fn group(&self, url: &str) -> Plan {
+        match self.list(url).await {
+            Ok(Listing::Group(plan)) => plan,
+            other => panic!("{url} is no group: {other:?}"),
+        }
+    }
+
+    /// What went wrong, as people read it.
+    async fn error(&self, url: &str) -> String {
+        match self.list(url).await {
+            Err(error) => error.to_string(),
+            Ok(listing) => panic!("no error: {listing:?}"),
+        }
+    }
+}
+
+/// `number name` of each line; what is left out has a reason, and what is refused too.
+fn lines(plan: &Plan) -> Vec<String> {
+    let line = |it: &PlannedRepository| {
+        let number = it.repo_index.map_or("-".to_owned(), |it| it.to_string());
+        let skipped = it.skipped.as_ref().map(|it| format!(": {it}"));
+        let refused = it.refused.as_ref().map(|it| format!("! {it}"));
+        format!("{number} {}{}", it.repo_name, skipped.or(refused).unwrap_or_default())
+    };
+    plan.repositories.iter().map(line).collect()
+}
