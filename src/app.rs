@@ -76,12 +76,13 @@ impl Engine {
         };
         let tasks = TaskTracker::new();
         let confinement = cgroup::probe();
+        let unplanned: Vec<_> = recovered.iter().filter_map(|job| job.planning.clone()).collect();
         let supervisor = Supervisor::start(setup.clone(), recovered, &tasks);
         let (live, watcher) =
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
         let engine = Self {
             results: Arc::new(Results::new(jobs.clone())),
-            intake: Intake::new(setup, supervisor.clone()),
+            intake: Intake::new(setup, supervisor.clone(), tasks.clone()),
             nudger: watcher.nudger(),
             config,
             live,
@@ -93,6 +94,9 @@ impl Engine {
             shutdown: CancellationToken::new(),
             _lock: lock,
         };
+        for planning in unplanned {
+            engine.intake.plan(planning);
+        }
         engine.tasks.spawn(engine.clean_up());
         Ok(engine)
     }

@@ -26,7 +26,7 @@ use crate::{
 use chrono::Utc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use warp::{
     Filter,
     http::{StatusCode, header},
@@ -60,13 +60,20 @@ pub(super) struct View {
 #[derive(Debug, JsonSchema)]
 #[schemars(rename = "ScanSubmission", extend("additionalProperties" = true))]
 struct Submission {
-    /// The repository: `https://host/path.git` or `git@host:path.git`, without credentials.
+    /// A repository (`https://host/path.git`, `git@host:path.git`), or a group, an organisation or
+    /// a user of a forge (`https://gitlab.com/group/subgroup`); without credentials.
     git_url: String,
     /// The branch, tag or commit; the default branch if absent.
     #[schemars(rename = "ref")]
     reference: Option<String>,
     /// Whether source files are to be read for imports too.
     deep: Option<bool>,
+    /// Of a group: whether the groups below it are scanned too; they are if absent.
+    include_subgroups: Option<bool>,
+    /// Of a group: patterns of which a repository's name below the group has to match one.
+    include: Option<Vec<String>>,
+    /// Of a group: patterns of which it must match none.
+    exclude: Option<Vec<String>>,
 }
 
 /// A job that was taken in.
@@ -135,11 +142,13 @@ fn follows() -> Operation {
 }
 
 fn submits() -> Operation {
-    Operation::new("submitScan", "Submit a repository")
+    Operation::new("submitScan", "Submit a repository or a group")
         .about(
             "The job is on the disk when the answer comes. The URL is checked in the order \
              characters, shape, scheme, userinfo, literal address, port, host; names are resolved \
-             by the scanner, which checks every address.",
+             by the scanner, which checks every address. Of a group the forge is asked after the \
+             answer: until it has told its repositories, their number grows in the progress \
+             document; if it does not, the job fails and says why.",
         )
         .body::<Submission>(json!({ "git_url": "https://github.com/owner/name.git" }))
         .answers(
@@ -194,20 +203,24 @@ fn retries() -> Operation {
 
 /// `POST /scan`
 async fn submit(api: Api, user: User, mut body: Validation) -> Result<Response, ApiError> {
-    let Submission { git_url: url, reference, deep } = Submission {
+    let sent = Submission {
         git_url: body.required_text("git_url"),
         reference: body.text("ref"),
         deep: body.flag("deep"),
+        include_subgroups: body.flag("include_subgroups"),
+        include: body.texts("include"),
+        exclude: body.texts("exclude"),
     };
     body.finish()?;
-    let options =
-        Options { reference: reference.clone(), deep: deep.unwrap_or(false), ..Options::default() };
-    let request = ScanRequest { url: url.clone(), options, submitted_by: user.0 };
-    let accepted = api
-        .intake
-        .accept(request)
-        .await
-        .map_err(|error| refused(&error, url.into(), reference.into()))?;
+    let options = Options {
+        reference: sent.reference.clone(),
+        deep: sent.deep.unwrap_or(false),
+        include_subgroups: sent.include_subgroups.unwrap_or(true),
+        include: sent.include.clone().unwrap_or_default(),
+        exclude: sent.exclude.clone().unwrap_or_default(),
+    };
+    let request = ScanRequest { url: sent.git_url.clone(), options, submitted_by: user.0 };
+    let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
     // A GET that follows finds the job.
     api.nudger.nudge(&accepted.job_id).await;
     let location = format!("/scan/{}", accepted.job_id);
@@ -292,21 +305,23 @@ async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-fn refused(error: &IntakeError, url: serde_json::Value, reference: serde_json::Value) -> ApiError {
+fn refused(error: &IntakeError, sent: Submission) -> ApiError {
+    let invalid = |member: &'static str, message: String, input: Value| {
+        ApiError::invalid(vec![FieldError::new("value_error", vec![member.into()], message, input)])
+    };
     match error {
-        IntakeError::Refused(refusal) => ApiError::refused_url(refusal, url),
+        IntakeError::Refused(refusal) => ApiError::refused_url(refusal, sent.git_url.into()),
         IntakeError::NotScannable(what) => ApiError::BadRequest {
             detail: what.to_string().into(),
             hint: Some(what.way_out().into()),
         },
         IntakeError::Reference(why) => {
             let message = format!("Value error, not the name of a branch, tag or commit: {why}");
-            ApiError::invalid(vec![FieldError::new(
-                "value_error",
-                vec!["ref".into()],
-                message,
-                reference,
-            )])
+            invalid("ref", message, sent.reference.into())
+        }
+        IntakeError::Pattern(member, why) => {
+            let patterns = if *member == "include" { sent.include } else { sent.exclude };
+            invalid(member, format!("Value error, {why}"), patterns.into())
         }
         IntakeError::QueueFull(_) => ApiError::TooManyRequests {
             detail: error.to_string().into(),

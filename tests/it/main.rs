@@ -24,6 +24,8 @@ mod end_to_end;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod http_contract;
 #[cfg(test)]
 mod http_server;

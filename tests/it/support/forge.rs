@@ -69,6 +69,8 @@ pub(crate) struct Forge {
 struct Shared {
     root: TempDir,
     behaviour: Mutex<Behaviour>,
+    /// Of single repositories, by their paths.
+    behaviours: Mutex<Vec<(String, Behaviour)>>,
     /// The value of the one `Authorization` header that is let in.
     authorization: Mutex<Option<String>>,
     listing: Mutex<Listing>,
@@ -85,6 +87,7 @@ impl Forge {
         let shared = Arc::new(Shared {
             root: TempDir::new().expect("making a folder"),
             behaviour: Mutex::new(Behaviour::Honest),
+            behaviours: Mutex::default(),
             authorization: Mutex::new(None),
             listing: Mutex::default(),
             seen: Mutex::default(),
@@ -105,6 +108,11 @@ impl Forge {
 
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         *lock(&self.shared.behaviour) = behaviour;
+    }
+
+    /// How it treats one repository.
+    pub(crate) fn behave_at(&self, name: &str, behaviour: Behaviour) {
+        lock(&self.shared.behaviours).push((format!("/{name}.git/"), behaviour));
     }
 
     /// What the forge lists by its interfaces, to be looked at and changed.
@@ -228,7 +236,11 @@ impl Shared {
             let challenge = "WWW-Authenticate: Basic realm=\"forge\"\r\n";
             return http::answer(&mut stream, 401, challenge);
         }
-        let behaviour = lock(&self.behaviour).clone();
+        let of_this = lock(&self.behaviours)
+            .iter()
+            .find(|(path, _)| request.target.starts_with(path))
+            .map(|(_, behaviour)| behaviour.clone());
+        let behaviour = of_this.unwrap_or_else(|| lock(&self.behaviour).clone());
         let is_pack = request.method == "POST" && contains(&request.body, b"command=fetch");
         match behaviour {
             Behaviour::Status(code) => http::answer(&mut stream, code, ""),

@@ -232,7 +232,7 @@ impl Setup {
         let mark = self.log().len();
         let mut process = self.spawn();
         let ended = until(PATIENCE, "the server ends by itself", async || {
-            if self.log()[mark..].contains("http://127.0.0.1:") {
+            if self.log()[mark..].contains("listens on http://127.0.0.1:") {
                 // It serves: that is the failure, so do not wait for what will not come.
                 let _ = process.kill();
             }
@@ -595,7 +595,7 @@ pub(crate) fn is_final(document: &Value) -> bool {
 
 /// The address in the line that says where to look.
 fn address_in(log: &str) -> Option<SocketAddr> {
-    let (_, rest) = log.split_once("http://127.0.0.1:")?;
+    let (_, rest) = log.split_once("listens on http://127.0.0.1:")?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     // Without a character behind it, the number may be half of one.
     let port = if digits < rest.len() { rest[..digits].parse().ok()? } else { return None };

@@ -1,0 +1,286 @@
+//! Whole groups: listed by their forge, scanned repository by repository, accounted for to the
+//! last one, whatever dies or hangs on the way.
+
+use crate::support::{
+    files,
+    forge::{Behaviour, Fault, Forge},
+    server::{Setup, TestServer, is_final},
+    wait::{PATIENCE, eventually, until},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+const TOKEN: &str = "glpat-gr0up-c4n4ry";
+
+/// A scanner that leaves its name and ends well; with a `hold`, it waits for `go`.
+const NAMED: &str = r#"
+echo "$SCANWATCH_REPO_NAME" >> "$dir/scanned"
+say scanning
+while [ -e "$dir/hold" ] && [ ! -e "$dir/go" ]; do sleep 0.05; done
+say completed
+"#;
+
+/// A server that knows this forge as a GitLab, and its token.
+fn knowing(forge: &Forge, setup: Setup) -> Setup {
+    forge.require_login("oauth2", TOKEN);
+    forge.listing().token = Some(TOKEN.to_owned());
+    let token = setup.folder().join("token");
+    files::write(&token, format!("{TOKEN}\n"));
+    let forges = format!(
+        "[{{ kind = \"gitlab\", url = \"{}\", token_file = \"{}\" }}]",
+        forge.base(),
+        token.display()
+    );
+    setup.set("forges", forges)
+}
+
+async fn submit(server: &TestServer, url: &str) -> String {
+    server.submit_with(&json!({ "git_url": url })).await
+}
+
+fn plan(server: &TestServer, job: &str) -> Value {
+    files::json(&server.job_folder(job).join("repositories.json")).unwrap()
+}
+
+fn scanned(server: &TestServer) -> Vec<String> {
+    let mut names: Vec<_> =
+        files::text(&server.file("scanned")).lines().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+/// Breaks if a group is not told to the last repository: who it has, how each ended and why, and
+/// what was found of those that could be read.
+#[tokio::test]
+async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
+    let forge = Forge::start();
+    let paths: Vec<String> = (0..60)
+        .map(|n| match n % 12 {
+            0 => format!("acme/service-{n}"),
+            group @ 1..6 => format!("acme/team-{group}/service-{n}"),
+            group => format!("acme/platform/area-{group}/service-{n}"),
+        })
+        .collect();
+    forge.group(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    forge.listing().page_size = 25;
+    // Listed, and not there any more; refused by its own server; and of another place.
+    forge.listing().add("acme/team-1/gone");
+    forge.behave_at(&paths[13], Behaviour::Status(500));
+    let elsewhere = json!({ "http_url_to_repo": "https://evil.example/x.git" });
+    forge.listing().describe(&paths[26], elsewhere);
+    forge.behave_at(&paths[39], Behaviour::Silent);
+    let server =
+        knowing(&forge, Setup::new()).set("scanner.subprocess_timeout_secs", 12).start().await;
+
+    let url = format!("{}/acme", forge.base());
+    let began = Instant::now();
+    let job = submit(&server, &url).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "a submission waits for nobody");
+    let mut estimated = false;
+    let document = until(PATIENCE, "the group is over", async || {
+        let document = server.progress(&job).await;
+        let summary = &document["summary"];
+        assert!(summary["in_progress"].as_u64().unwrap() <= 5, "{summary}");
+        estimated |= document["eta_seconds"].is_u64();
+        is_final(&document).then_some(document)
+    })
+    .await;
+    assert!(estimated, "somebody who waits wants to know for how long");
+    assert_eq!(document["status"], "completed_with_errors", "{document:#}");
+    let summary = json!({
+        "total_repositories": 61, "completed": 57, "in_progress": 0, "pending": 0, "failed": 4
+    });
+    assert_eq!(document["summary"], summary);
+    let below = |path: &str| path.strip_prefix("acme/").unwrap().to_owned();
+    let kinds: BTreeMap<String, String> = document["failed_repositories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            (text(&it["repo_name"]), text(&it["failure"]["kind"]))
+        })
+        .collect();
+    let expected = [
+        ("team-1/gone".to_owned(), "clone".to_owned()),
+        (below(&paths[13]), "clone".to_owned()),
+        (below(&paths[26]), "refused".to_owned()),
+        (below(&paths[39]), "timeout".to_owned()),
+    ];
+    assert_eq!(kinds, BTreeMap::from(expected));
+    let completed: BTreeSet<&str> = document["completed_repositories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it.as_str().unwrap())
+        .collect();
+    assert_eq!(completed.len(), 57);
+    assert!(completed.contains("platform/area-11/service-59"), "{completed:?}");
+
+    let results = server.get(&format!("/jobs/{job}/results")).await.expect(200).json();
+    assert_eq!(
+        (&results["scan_type"], &results["total_projects"], &results["failed_scans"]),
+        (&json!("group"), &json!(61), &json!(4)),
+        "{results:#}"
+    );
+    assert_eq!(results["packages_total"], 57, "{results:#}");
+    let master = files::json(&server.job_folder(&job).join("master.json")).unwrap();
+    assert_eq!(master["completed_repositories"].as_array().unwrap().len(), 57);
+    assert_eq!(master["pending_repositories"], json!([]));
+    let plan = plan(&server, &job);
+    assert_eq!(plan["complete"], true);
+    let rows = plan["repositories"].as_array().unwrap();
+    assert!(rows.iter().enumerate().all(|(n, row)| row["repo_index"] == n), "{plan:#}");
+    assert!(!plan.to_string().contains(TOKEN) && !document.to_string().contains(TOKEN));
+    server.quiet(Duration::from_secs(10)).await;
+}
+
+/// Breaks if what is asked of the forge decides nothing, or decides wrongly.
+#[tokio::test]
+async fn a_url_without_an_ending_is_what_the_forge_says() {
+    let forge = Forge::start();
+    forge.group(&["acme/api", "acme/web/site"]);
+    let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    for (path, kind, names) in [
+        ("acme/api", "repository", vec!["api"]),
+        ("acme/web", "group", vec!["site"]),
+        ("acme", "group", vec!["api", "web/site"]),
+    ] {
+        let job = submit(&server, &format!("{}/{path}", forge.base())).await;
+        let document = server.finished(&job).await;
+        assert_eq!(document["status"], "completed", "{path}: {document:#}");
+        assert_eq!(document["completed_repositories"], json!(names), "{path}");
+        let master = files::json(&server.job_folder(&job).join("master.json")).unwrap();
+        assert_eq!(master["scan_type"], kind, "{path}");
+    }
+}
+
+/// Breaks if what somebody leaves out is scanned, or is left out without a word.
+#[tokio::test]
+async fn what_is_left_out_is_listed_with_its_reason() {
+    let forge = Forge::start();
+    forge.group(&["acme/api", "acme/docs", "acme/web/site", "acme/web/old"]);
+    forge.listing().describe("acme/docs", json!({ "empty_repo": true }));
+    let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    let url = format!("{}/acme", forge.base());
+    let body = json!({ "git_url": url, "exclude": ["**/old"] });
+    let job = server.submit_with(&body).await;
+    let document = server.finished(&job).await;
+    assert_eq!(document["summary"]["total_repositories"], 2, "{document:#}");
+    assert_eq!(scanned(&server), ["api", "web/site"]);
+    let plan = plan(&server, &job);
+    let skipped: BTreeMap<&str, &str> = plan["repositories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|row| Some((row["repo_name"].as_str()?, row["skipped"].as_str()?)))
+        .collect();
+    assert_eq!(skipped.keys().copied().collect::<Vec<_>>(), ["docs", "web/old"], "{plan:#}");
+    assert!(skipped["web/old"].contains("**/old"), "{skipped:?}");
+    let body = json!({ "git_url": url, "include_subgroups": false });
+    let document = server.finished(&server.submit_with(&body).await).await;
+    assert_eq!(document["completed_repositories"], json!(["api"]));
+    for wrong in [json!({ "include": [""] }), json!({ "exclude": "x" }), json!({ "include": [7] })]
+    {
+        let mut body = json!({ "git_url": url });
+        body.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        let request = server.request(Method::POST, "/scan").json(&body);
+        let answer = server.send(request).await.expect(422).json();
+        let member = wrong.as_object().unwrap().keys().next().unwrap().clone();
+        assert_eq!(answer["detail"][0]["loc"][1], member, "{answer:#}");
+    }
+}
+
+/// Breaks if a forge that refuses leaves a job without an end or without the way out, or if the
+/// job cannot be taken up once the forge is well again.
+#[tokio::test]
+async fn a_group_that_cannot_be_listed_fails_with_the_way_out_and_can_be_tried_again() {
+    let forge = Forge::start();
+    forge.group(&["acme/api"]);
+    let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    forge.listing().token = Some("another".to_owned());
+    let job = submit(&server, &format!("{}/acme", forge.base())).await;
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "failed", "{document:#}");
+    let error = document["error"].as_str().unwrap();
+    assert!(error.contains("[[forges]]") && !error.contains(TOKEN), "{error}");
+    let row = server.get("/jobs").await.expect(200).json()["jobs"][0].clone();
+    assert_eq!((&row["status"], &row["error_message"]), (&json!("failed"), &json!(error)));
+    forge.listing().token = Some(TOKEN.to_owned());
+    server.post_nothing(&format!("/scan/{job}/retry")).await.expect(200);
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "completed", "{document:#}");
+    assert!(document.get("error").is_none(), "{document:#}");
+}
+
+/// Breaks if a server that dies or stops while a forge is being asked forgets the job.
+#[tokio::test]
+async fn a_group_whose_listing_is_cut_short_is_listed_by_the_next_server() {
+    let forge = Forge::start();
+    forge.group(&["acme/api", "acme/web/site"]);
+    let mut server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    for planned in [false, true] {
+        forge.listing().faults.push_back(Fault::Silence);
+        let before = forge.listing().asked.len();
+        let job = submit(&server, &format!("{}/acme", forge.base())).await;
+        eventually("the forge is asked", async || forge.listing().asked.len() > before).await;
+        assert_eq!(server.progress(&job).await["status"], "initializing");
+        assert_eq!(plan(&server, &job)["complete"], false);
+        if planned {
+            assert_eq!(server.terminate().await, Some(0));
+        } else {
+            server.kill9().await;
+        }
+        server.restart().await;
+        let document = server.finished(&job).await;
+        assert_eq!(document["status"], "completed", "{document:#}");
+        assert_eq!(document["completed_repositories"], json!(["api", "web/site"]));
+    }
+    assert_eq!(scanned(&server), ["api", "api", "web/site", "web/site"]);
+}
+
+/// Breaks if a job cannot be cancelled or removed while its forge keeps silent.
+#[tokio::test]
+async fn a_group_that_is_being_listed_can_be_cancelled_and_removed() {
+    let forge = Forge::start();
+    forge.group(&["acme/api"]);
+    let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    for _ in 0..2 {
+        forge.listing().faults.push_back(Fault::Silence);
+    }
+    let url = format!("{}/acme", forge.base());
+    let (one, other) = (submit(&server, &url).await, submit(&server, &url).await);
+    eventually("the forge is asked twice", async || forge.listing().asked.len() == 2).await;
+    server.post_nothing(&format!("/scan/{one}/cancel")).await.expect(200);
+    let document = server.finished(&one).await;
+    assert_eq!(document["status"], "cancelled", "{document:#}");
+    server.delete(&format!("/scan/{other}")).await.expect(204);
+    server.get(&format!("/scan/{other}")).await.expect(404);
+    assert!(files::text(&server.file("scanned")).is_empty(), "nothing was to be scanned");
+}
+
+/// Breaks if a small job has to wait for a large group to be done.
+#[tokio::test]
+async fn a_large_group_does_not_starve_a_single_repository() {
+    let forge = Forge::start();
+    let paths: Vec<String> = (0..20).map(|n| format!("acme/part-{n:02}")).collect();
+    forge.group(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let setup = Setup::new().shell(NAMED).set("scanner.max_concurrent_processes", 2);
+    files::write(&setup.folder().join("hold"), "");
+    let server = knowing(&forge, setup).start().await;
+    let group = submit(&server, &format!("{}/acme", forge.base())).await;
+    server.working(&group).await;
+    let single = submit(&server, &format!("{}/acme/part-00.git", forge.base())).await;
+    files::write(&server.file("go"), "");
+    server.finished(&single).await;
+    server.finished(&group).await;
+    let order: Vec<String> =
+        files::text(&server.file("scanned")).lines().map(str::to_owned).collect();
+    let turn = order.iter().rposition(|it| it == "part-00").unwrap();
+    // Its own line is the last of this name; two were at work, so it is third or fourth in turn.
+    assert!(turn <= 4, "{order:?}");
+}
