@@ -30,6 +30,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 #[derive(Debug, Clone)]
 pub struct Config {
     pub server: ServerConfig,
+    pub auth: AuthConfig,
     pub jobs: JobsConfig,
     pub scanner: ScannerConfig,
     pub limits: Limits,
@@ -53,6 +54,24 @@ pub struct ServerConfig {
     pub write_timeout: Duration,
     pub max_body_bytes: u64,
     pub stop_grace: Duration,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, Default)]
+pub struct AuthConfig {
+    /// Users with bcrypt hashes.
+    pub htpasswd_file: Option<PathBuf>,
+    /// Tokens, by their SHA-256.
+    pub tokens_file: Option<PathBuf>,
+    /// How often the files are looked at.
+    pub reload_interval: Duration,
+}
+
+impl AuthConfig {
+    /// Whether credentials come from files.
+    pub fn has_files(&self) -> bool {
+        self.htpasswd_file.is_some() || self.tokens_file.is_some()
+    }
 }
 
 /// `[jobs]`

@@ -5,7 +5,7 @@
 //! text, `hint` is there where somebody can do something about it; a cause that only the operator
 //! may see goes to the log, under the incident that the answer names.
 
-use super::validation::FieldError;
+use super::{auth::Scope, validation::FieldError};
 use crate::{model::git_url::Refusal, store::chain};
 use serde_json::{Map, Value, json};
 use std::{borrow::Cow, error::Error, fmt::Write as _, sync::Arc};
@@ -35,6 +35,9 @@ pub enum ApiError {
     /// There are credentials, and they are wrong.
     #[error("Invalid credentials")]
     InvalidCredentials,
+    /// The credentials are right, and are not for this.
+    #[error("This needs the scope {0}")]
+    MissingScope(Scope),
     /// Another site's page made the browser send this.
     #[error("Cross-site request refused: {0}")]
     CrossSite(Cow<'static, str>),
@@ -140,7 +143,7 @@ impl ApiError {
         match self {
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
-            Self::CrossSite(_) => StatusCode::FORBIDDEN,
+            Self::MissingScope(_) | Self::CrossSite(_) => StatusCode::FORBIDDEN,
             Self::JobNotFound | Self::Absent(_) | Self::RouteNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -163,9 +166,14 @@ impl ApiError {
             Self::BadRequest { hint, .. }
             | Self::Conflict { hint, .. }
             | Self::Validation { hint, .. } => hint.clone(),
-            Self::NotAuthenticated => Some("send user and password by Basic authentication".into()),
+            Self::NotAuthenticated => {
+                Some("send user and password by Basic authentication, or a token by Bearer".into())
+            }
             Self::InvalidCredentials => {
                 Some("the server takes the user and password that its operator set".into())
+            }
+            Self::MissingScope(_) => {
+                Some("the server's operator makes tokens: `scanwatch token new`".into())
             }
             Self::CrossSite(_) => {
                 Some("behind a proxy, let it pass the Host header on unchanged".into())

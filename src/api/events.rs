@@ -12,6 +12,7 @@ use super::{
     template::Template,
 };
 use crate::live::{EventId, job_stream};
+use futures_util::StreamExt;
 use warp::{
     Filter, Reply,
     http::{
@@ -55,6 +56,7 @@ fn job(api: &Api, id: &str, user: &User, last: Option<&HeaderValue>) -> Result<R
         // The end was seen: an EventSource that is told so does not come back.
         return Ok(reply::empty(StatusCode::NO_CONTENT));
     };
+    let stream = stream.take_until(Box::pin(user.revoked()));
     let mut response = warp::reply::stream(stream).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

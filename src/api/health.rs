@@ -98,6 +98,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// `GET /health`
 fn health(api: &Api, user: &User) -> Response {
     let mut problems = api.live.problems(api.config.watch.resync_interval);
+    problems.extend(api.auth.problems());
     if !api.live.is_ready() {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
@@ -107,7 +108,7 @@ fn health(api: &Api, user: &User) -> Response {
         status: if problems.is_empty() { "healthy" } else { "degraded" },
         timestamp: Utc::now(),
         version: env!("CARGO_PKG_VERSION"),
-        user: user.0.clone(),
+        user: user.name().map(str::to_owned),
         problems,
         confinement: api.confinement.as_str(),
         scanners: Scanners { running, queued },

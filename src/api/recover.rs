@@ -74,7 +74,7 @@ struct Unknown(String);
 mod tests {
     use super::*;
     use crate::api::{
-        auth::{Auth, User, authenticated},
+        auth::{Auth, Scope, User, authenticated},
         body::json_body,
         guard, method,
         validation::Validation,
@@ -99,8 +99,9 @@ mod tests {
     /// A small copy of what the module's documentation asks of routes.
     fn routes() -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
         let auth = Arc::new(Auth::single("u", &SecretString::from("p")).unwrap());
-        let user =
-            move || guard::known_host(Arc::clone(&auth)).and(authenticated(Arc::clone(&auth)));
+        let user = move || {
+            guard::known_host(Arc::clone(&auth)).and(authenticated(Arc::clone(&auth), Scope::Admin))
+        };
         let submit = warp::path!("scan")
             .and(one_of(&[Method::POST], OF_SCAN))
             .and(user())

@@ -7,7 +7,7 @@
 //! and scope is what is enforced, for there is one value of each.
 
 use super::{
-    auth::{Auth, User, authenticated},
+    auth::{self, Auth, User, authenticated},
     guard, method,
     operation::Operation,
     recover::recover,
@@ -26,9 +26,9 @@ pub enum Scope {
     None,
     /// To look.
     Read,
-    /// To submit, cancel, remove.
+    /// To submit, cancel, scan again.
     Write,
-    /// To decide who may do what.
+    /// To remove.
     Admin,
 }
 
@@ -169,13 +169,13 @@ fn calls<const N: usize>(
     door: &Door,
 ) -> BoxedFilter<(Call<N>,)> {
     let auth = || Arc::clone(&door.auth);
+    let with = |needed| guard::known_host(auth()).and(authenticated(auth(), needed));
+    let writing = |needed| with(needed).and(guard::same_site_writes()).boxed();
     let user = match scope {
-        Scope::None => warp::any().map(|| User(None)).boxed(),
-        Scope::Read => guard::known_host(auth()).and(authenticated(auth())).boxed(),
-        Scope::Write | Scope::Admin => guard::known_host(auth())
-            .and(authenticated(auth()))
-            .and(guard::same_site_writes())
-            .boxed(),
+        Scope::None => warp::any().map(User::anybody).boxed(),
+        Scope::Read => with(auth::Scope::Read).boxed(),
+        Scope::Write => writing(auth::Scope::Write),
+        Scope::Admin => writing(auth::Scope::Admin),
     };
     let api = door.api.clone();
     warp::path::full()

@@ -105,9 +105,9 @@ pub(super) fn routes() -> Vec<Route> {
         }),
         Route::post(&SCANS, Scope::Write, submits(), |call, door| {
             call.and(json_body(door.api.config.server.max_body_bytes))
-                .then(async |call: Call<0>, body| finish(submit(call.api, call.user, body).await))
+                .then(async |call: Call<0>, body| finish(submit(call.api, &call.user, body).await))
         }),
-        Route::delete(&SCAN, Scope::Write, removes(), |call, _| {
+        Route::delete(&SCAN, Scope::Admin, removes(), |call, _| {
             call.then(async |Call { api, path: [id], .. }| finish(remove(api, id).await))
         }),
         Route::post(&CANCEL, Scope::Write, cancels(), |call, _| {
@@ -202,7 +202,7 @@ fn retries() -> Operation {
 }
 
 /// `POST /scan`
-async fn submit(api: Api, user: User, mut body: Validation) -> Result<Response, ApiError> {
+async fn submit(api: Api, user: &User, mut body: Validation) -> Result<Response, ApiError> {
     let sent = Submission {
         git_url: body.required_text("git_url"),
         reference: body.text("ref"),
@@ -219,7 +219,11 @@ async fn submit(api: Api, user: User, mut body: Validation) -> Result<Response, 
         include: sent.include.clone().unwrap_or_default(),
         exclude: sent.exclude.clone().unwrap_or_default(),
     };
-    let request = ScanRequest { url: sent.git_url.clone(), options, submitted_by: user.0 };
+    let request = ScanRequest {
+        url: sent.git_url.clone(),
+        options,
+        submitted_by: user.name().map(str::to_owned),
+    };
     let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
     // A GET that follows finds the job.
     api.nudger.nudge(&accepted.job_id).await;

@@ -1,6 +1,9 @@
 //! What the handlers work with: handles of the other parts, and the count of open streams.
 
-use super::{ApiError, auth::User};
+use super::{
+    ApiError,
+    auth::{Auth, User},
+};
 use crate::{
     config::Config,
     intake::Intake,
@@ -29,6 +32,7 @@ pub struct Parts {
     pub supervisor: Supervisor,
     pub intake: Intake,
     pub confinement: Confinement,
+    pub auth: Arc<Auth>,
     /// Ends event streams.
     pub shutdown: CancellationToken,
 }
@@ -78,7 +82,8 @@ impl Api {
         let limits = &self.config.server;
         let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, by_user) = &mut *open;
-        let own = by_user.entry(user.0.clone()).or_default();
+        let name = user.name().map(str::to_owned);
+        let own = by_user.entry(name.clone()).or_default();
         if *total >= limits.max_streams || *own >= limits.max_streams_per_user {
             return Err(ApiError::Unavailable {
                 detail: "Too many event streams are open".into(),
@@ -88,7 +93,7 @@ impl Api {
         *total += 1;
         *own += 1;
         drop(open);
-        Ok(StreamPlace { streams: Arc::clone(&self.streams), user: user.0.clone() })
+        Ok(StreamPlace { streams: Arc::clone(&self.streams), user: name })
     }
 
     pub(super) fn open_streams(&self) -> usize {

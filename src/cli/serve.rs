@@ -4,7 +4,7 @@ use super::{Exit, SettingsArgs, logging, output};
 use crate::{
     api::{
         Api, Parts,
-        auth::Auth,
+        auth::{self, Auth},
         routes::routes,
         server::{self, Limits},
     },
@@ -81,6 +81,10 @@ async fn serve(config: Config) -> Result<(), StartError> {
     // Tells a stop that was asked for from one that was not.
     let stopped = CancellationToken::new();
     tasks.spawn(stop_on_signals(shutdown.clone(), stopped.clone()));
+    if engine.config.auth.has_files() {
+        let every = engine.config.auth.reload_interval;
+        tasks.spawn(auth::keep_current(Arc::clone(&auth), every, shutdown.clone()));
+    }
     tell(&engine, address, &auth);
 
     let settings = engine.config.server.clone();
@@ -101,6 +105,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         supervisor: engine.supervisor.clone(),
         intake: engine.intake.clone(),
         confinement: engine.confinement,
+        auth: Arc::clone(&auth),
         shutdown: shutdown.clone(),
     };
     let service = warp::service(routes(Api::new(parts), &auth));
@@ -121,7 +126,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
     if in_order { Ok(()) } else { Err(StartError::QueueEnded) }
 }
 
-/// The one user, from `API_USERNAME` and `API_PASSWORD`.
+/// The users: the one of `API_USERNAME` and `API_PASSWORD`, and those of the files.
 fn credentials(config: &Config) -> Result<Auth, StartError> {
     let variable = |name| match std::env::var(name) {
         Ok(text) => Ok(Some(text).filter(|it| !it.is_empty())),
@@ -131,13 +136,17 @@ fn credentials(config: &Config) -> Result<Auth, StartError> {
             Err(StartError::Credentials(format!("{name} is not valid UTF-8")))
         }
     };
+    let auth = |account: Option<(&str, &SecretString)>| {
+        Auth::new(account, &config.auth).map_err(|error| StartError::Credentials(error.to_string()))
+    };
     match (variable("API_USERNAME")?, variable("API_PASSWORD")?) {
-        (Some(name), Some(password)) => Auth::single(&name, &SecretString::from(password))
-            .map_err(|error| StartError::Credentials(format!("API_USERNAME: {error}"))),
-        (None, None) if config.server.listen.ip().is_loopback() => Ok(Auth::open()),
+        (Some(name), Some(password)) => auth(Some((&name, &SecretString::from(password)))),
+        (None, None) if config.auth.has_files() || config.server.listen.ip().is_loopback() => {
+            auth(None)
+        }
         (None, None) => Err(StartError::Credentials(format!(
             "refusing to serve {} without credentials: set API_USERNAME and API_PASSWORD, \
-             or listen on 127.0.0.1",
+             or [auth] htpasswd_file or tokens_file, or listen on 127.0.0.1",
             config.server.listen
         ))),
         (Some(_), None) => {
@@ -151,7 +160,16 @@ fn credentials(config: &Config) -> Result<Auth, StartError> {
 
 /// Says where the service is and how it is used.
 fn tell(engine: &Engine, address: std::net::SocketAddr, auth: &Auth) {
-    let login = if auth.is_open() { "" } else { " -u \"$API_USERNAME:$API_PASSWORD\"" };
+    let files = &engine.config.auth;
+    let login = if auth.is_open() {
+        ""
+    } else if files.htpasswd_file.is_some() {
+        " -u USER"
+    } else if files.tokens_file.is_some() {
+        " -u token"
+    } else {
+        " -u \"$API_USERNAME:$API_PASSWORD\""
+    };
     output::say(&format!(
         "scanwatch {} listens on http://{address}\n\
          \x20 files   {}/\n\

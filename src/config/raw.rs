@@ -4,7 +4,7 @@
 //! flows out: the sections of [`Config`](super::Config), or the first refusal.
 
 use super::{
-    Config, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig,
+    AuthConfig, Config, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig,
     ServerConfig, WatchConfig, WatchMode, forges::RawForge,
 };
 use crate::model::{
@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 #[derive(Deserialize)]
 pub(super) struct Raw {
     server: RawServer,
+    auth: RawAuth,
     jobs: RawJobs,
     scanner: RawScanner,
     limits: Limits,
@@ -41,6 +42,13 @@ struct RawServer {
     write_timeout_secs: u64,
     max_body_bytes: u64,
     stop_grace_secs: u64,
+}
+
+#[derive(Deserialize)]
+struct RawAuth {
+    htpasswd_file: PathBuf,
+    tokens_file: PathBuf,
+    reload_interval_secs: u64,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +126,7 @@ impl Raw {
         environment: &[(String, String)],
     ) -> Result<Config, Refused> {
         let server = self.server.check(places)?;
+        let auth = self.auth.check(places)?;
         let jobs = self.jobs.check(places)?;
         let scanner = self.scanner.check(places)?;
         let watch = self.watch.check(places)?;
@@ -138,6 +147,7 @@ impl Raw {
         places.at_least("limits.connect_timeout_secs", self.limits.connect_timeout_secs, 1)?;
         Ok(Config {
             server,
+            auth,
             jobs,
             scanner,
             limits: self.limits,
@@ -173,6 +183,18 @@ impl RawServer {
             write_timeout: Duration::from_secs(self.write_timeout_secs),
             max_body_bytes: self.max_body_bytes,
             stop_grace: Duration::from_secs(self.stop_grace_secs),
+        })
+    }
+}
+
+impl RawAuth {
+    fn check(self, places: &Places<'_>) -> Result<AuthConfig, Refused> {
+        places.at_least("auth.reload_interval_secs", self.reload_interval_secs, 1)?;
+        let named = |path: PathBuf| Some(path).filter(|it| !it.as_os_str().is_empty());
+        Ok(AuthConfig {
+            htpasswd_file: named(self.htpasswd_file),
+            tokens_file: named(self.tokens_file),
+            reload_interval: Duration::from_secs(self.reload_interval_secs),
         })
     }
 }

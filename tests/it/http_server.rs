@@ -8,7 +8,7 @@ use futures_util::{
 use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use scanwatch::api::{
-    auth::{Auth, User, authenticated},
+    auth::{Auth, Scope, User, authenticated},
     body::json_body,
     connection::ConnectionContext,
     recover::recover,
@@ -121,8 +121,8 @@ fn routes(
         .map(|context: ConnectionContext| format!("hello {}", context.peer.ip()));
     let auth = Arc::new(Auth::single("u", &"p".into()).unwrap());
     let me = warp::path!("me")
-        .and(authenticated(auth))
-        .map(|user: User| format!("user {}", user.0.unwrap_or_default()));
+        .and(authenticated(auth, Scope::Read))
+        .map(|user: User| format!("user {}", user.name().unwrap_or_default()));
     let json = warp::path!("json").and(json_body(64 * 1024)).map(|_: Validation| "taken");
     let large = warp::path!("large").and(json_body(u64::MAX)).map(|_: Validation| "taken");
     let slow = warp::path!("slow").then(async || {

@@ -34,6 +34,8 @@ mod layers;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod recovery;

@@ -63,6 +63,35 @@ pub(crate) async fn exchange(
     timeout(patience, both).await.ok().flatten()
 }
 
+/// A connection that is kept for one request after the other.
+#[derive(Debug)]
+pub(crate) struct KeptLine(TcpStream);
+
+impl KeptLine {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.expect("the server takes connections"))
+    }
+
+    /// Asks for a path with an `Authorization` header, on the same connection each time.
+    pub(crate) async fn get(&mut self, path: &str, authorization: &str) -> RawAnswer {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {authorization}\r\n\r\n"
+        );
+        let talk = async {
+            self.0.write_all(request.as_bytes()).await.expect("the connection stands");
+            let mut received = Vec::new();
+            loop {
+                if let Some(answer) = parse(&received, Ending::Open) {
+                    return answer;
+                }
+                let read = self.0.read_buf(&mut received).await.expect("the connection stands");
+                assert!(read > 0, "the server hung up");
+            }
+        };
+        timeout(super::wait::PATIENCE, talk).await.expect("an answer comes")
+    }
+}
+
 /// A request for `target`, spelled as given, without a body.
 pub(crate) fn request(method: &str, target: &str) -> Vec<u8> {
     format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").into()

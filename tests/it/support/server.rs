@@ -164,6 +164,13 @@ impl Setup {
         setup
     }
 
+    /// Whose name and password every polite request carries, of users whom the server knows by
+    /// other means.
+    pub(crate) fn asking_as(mut self, name: &str, password: &str) -> Self {
+        self.credentials = Some((name.to_owned(), password.to_owned()));
+        self
+    }
+
     /// Has the server inherit an open file beside the three standard descriptors.
     pub(crate) fn inheriting_a_file(mut self) -> Self {
         let path = self.folder().join("inherited");

@@ -1,0 +1,83 @@
+//! What a request shows: the bytes of an `Authorization` header come in, a name and a password
+//! (RFC 7617) or a token (RFC 6750) go out, not judged yet.
+
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use secrecy::{ExposeSecret, SecretSlice};
+
+/// RFC 7617 has padding, some clients leave it out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Credentials as they were sent.
+#[derive(Debug)]
+pub(super) enum Presented {
+    /// By Basic authentication.
+    Password { name: Vec<u8>, password: SecretSlice<u8> },
+    /// By Bearer authentication.
+    Token(SecretSlice<u8>),
+}
+
+impl Presented {
+    /// Reads a header; `None` if it is of another scheme, or makes no sense.
+    pub(super) fn parse(header: &[u8]) -> Option<Self> {
+        let space = header.iter().position(|it| *it == b' ')?;
+        let (scheme, rest) = header.split_at(space);
+        let rest = rest.trim_ascii();
+        if scheme.eq_ignore_ascii_case(b"bearer") {
+            return (!rest.is_empty()).then(|| Self::Token(rest.to_vec().into()));
+        }
+        if !scheme.eq_ignore_ascii_case(b"basic") {
+            return None;
+        }
+        let decoded: SecretSlice<u8> = BASE64.decode(rest).ok()?.into();
+        let decoded = decoded.expose_secret();
+        let colon = decoded.iter().position(|it| *it == b':')?;
+        let (name, password) = (decoded[..colon].to_vec(), decoded[colon + 1..].to_vec());
+        Some(Self::Password { name, password: password.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(header: &[u8], expected: Option<(&str, &str)>) {
+        let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
+        let parsed = Presented::parse(header).map(|it| match it {
+            Presented::Password { name, password } => (text(&name), text(password.expose_secret())),
+            Presented::Token(token) => ("(token)".to_owned(), text(token.expose_secret())),
+        });
+        let expected = expected.map(|(name, secret)| (name.to_owned(), secret.to_owned()));
+        assert_eq!(parsed, expected, "{}", text(header));
+    }
+
+    #[test]
+    fn both_schemes_are_read_and_nothing_else() {
+        check(b"Basic dTpwOnE=", Some(("u", "p:q")));
+        check(b"bAsIc    dTpwOnE", Some(("u", "p:q")));
+        check(b"Basic Og==", Some(("", "")));
+        check(b"Bearer abc", Some(("(token)", "abc")));
+        check(b"bearer  abc ", Some(("(token)", "abc")));
+        for unusable in [
+            &b""[..],
+            b"Basic",
+            b"Basic ",
+            b"Basic !!!",
+            b"Basicabc",
+            b"Basic YQ==",
+            b"Basic \xff\xfe",
+            b"Bearer",
+            b"Bearer ",
+            b"Digest abc",
+        ] {
+            check(unusable, None);
+        }
+    }
+}

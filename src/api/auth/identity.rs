@@ -1,0 +1,194 @@
+//! Who somebody is, once that is settled: a name, what it may do, and until when.
+//!
+//! What must stay true: an identity that has been revoked is never valid again; whatever remembers
+//! that credentials were right (a connection, or the identity itself) points to the identity and
+//! asks it, so that nothing outlives a user who was removed.
+
+use super::secret::Fingerprint;
+use chrono::{DateTime, Utc};
+use std::{
+    fmt,
+    future::pending,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// For how long after their last use right credentials need not be judged again.
+const PROOF_LASTS: Duration = Duration::from_mins(1);
+
+/// What may be done; each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Look at everything.
+    Read,
+    /// Submit, cancel and retry too.
+    Write,
+    /// Remove jobs too.
+    Admin,
+}
+
+impl Scope {
+    /// The word for it in files, arguments and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that is none of the scopes.
+#[derive(Debug, thiserror::Error)]
+#[error("want read, write or admin")]
+pub struct NoScope;
+
+impl FromStr for Scope {
+    type Err = NoScope;
+
+    fn from_str(text: &str) -> Result<Self, NoScope> {
+        let known = [Self::Read, Self::Write, Self::Admin];
+        known.into_iter().find(|it| it.as_str() == text).ok_or(NoScope)
+    }
+}
+
+/// A user or a token, for as long as it is the same: with another password or scope it is
+/// another identity.
+#[derive(Debug)]
+pub struct Identity {
+    name: String,
+    scope: Scope,
+    expires: Option<DateTime<Utc>>,
+    revoked: CancellationToken,
+    /// The credentials that were right, and when they were used last. One is enough: people and
+    /// programs send the same again and again.
+    proof: Mutex<Option<(Fingerprint, Instant)>>,
+}
+
+impl Identity {
+    pub(super) fn new(name: &str, scope: Scope, expires: Option<DateTime<Utc>>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            scope,
+            expires,
+            revoked: CancellationToken::new(),
+            proof: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(super) fn expires(&self) -> Option<DateTime<Utc>> {
+        self.expires
+    }
+
+    /// Whether it still stands.
+    pub(super) fn is_valid(&self) -> bool {
+        !self.revoked.is_cancelled() && self.expires.is_none_or(|it| Utc::now() < it)
+    }
+
+    /// Ends it, and the streams that it reads.
+    pub(super) fn revoke(&self) {
+        self.revoked.cancel();
+    }
+
+    /// Whether these credentials were right a moment ago; that they were asked for keeps them so.
+    pub(super) fn was_proven_by(&self, fingerprint: Fingerprint, now: Instant) -> bool {
+        let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *proof {
+            Some((known, used)) if *known == fingerprint => {
+                let is_fresh = now.saturating_duration_since(*used) < PROOF_LASTS;
+                if is_fresh {
+                    *used = now;
+                }
+                is_fresh && self.is_valid()
+            }
+            _ => false,
+        }
+    }
+
+    /// Remembers that these credentials are right.
+    pub(super) fn prove(&self, fingerprint: Fingerprint, now: Instant) {
+        let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        *proof = Some((fingerprint, now));
+    }
+}
+
+/// The user of a request, as handlers get it; without a name on an open server.
+#[derive(Debug, Clone)]
+pub struct User {
+    identity: Option<Arc<Identity>>,
+}
+
+impl User {
+    /// Anybody: the server is open, or nobody is asked.
+    pub fn anybody() -> Self {
+        Self { identity: None }
+    }
+
+    pub(super) fn of(identity: Arc<Identity>) -> Self {
+        Self { identity: Some(identity) }
+    }
+
+    /// The name of the user or the token.
+    pub fn name(&self) -> Option<&str> {
+        self.identity.as_ref().map(|it| it.name())
+    }
+
+    /// Ends when the user may no more: removed, changed or expired. An answer without an end has
+    /// to end with it.
+    pub fn revoked(&self) -> impl Future<Output = ()> + Send + Sync + 'static {
+        let token = self.identity.as_ref().map(|it| it.revoked.clone());
+        async move {
+            match token {
+                Some(token) => token.cancelled().await,
+                None => pending().await,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::secret::Fingerprints, *};
+
+    #[test]
+    fn a_proof_lasts_while_it_is_used_and_ends_with_its_identity() {
+        let prints = Fingerprints::new().unwrap();
+        let (right, wrong) = (prints.of(&[b"right"]), prints.of(&[b"wrong"]));
+        let identity = Identity::new("u", Scope::Admin, None);
+        let start = Instant::now();
+        assert!(!identity.was_proven_by(right, start));
+        identity.prove(right, start);
+        assert!(!identity.was_proven_by(wrong, start));
+        for minute_and_a_half in [45, 90] {
+            let later = start + Duration::from_secs(minute_and_a_half);
+            assert!(identity.was_proven_by(right, later), "it was used 45 s before");
+        }
+        assert!(!identity.was_proven_by(right, start + Duration::from_secs(150)));
+        identity.prove(right, start);
+        identity.revoke();
+        assert!(!identity.was_proven_by(right, start) && !identity.is_valid());
+    }
+
+    #[test]
+    fn an_identity_ends_by_its_date() {
+        let ends = |seconds| Some(Utc::now() + chrono::TimeDelta::seconds(seconds));
+        assert!(Identity::new("t", Scope::Read, ends(60)).is_valid());
+        assert!(!Identity::new("t", Scope::Read, ends(-1)).is_valid());
+    }
+}

@@ -1,0 +1,185 @@
+//! Everybody who may use the server, at one time: entries of the files come in, and credentials;
+//! identities go out.
+//!
+//! What must stay true: a roster never changes, a new one takes its place; who stands in both
+//! unchanged keeps the identity, everybody else of the old one is revoked; name and password of
+//! the one user of the environment are both compared, always.
+
+use super::{
+    Scope,
+    hashing::{Busy, Hashing, PasswordHash},
+    htpasswd,
+    identity::Identity,
+    secret::Padded,
+    tokens::{self, TokenHash},
+};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use subtle::ConstantTimeEq;
+
+/// The one user of the environment.
+#[derive(Debug)]
+pub(super) struct Account {
+    padded_name: Padded,
+    padded_password: Padded,
+    identity: Arc<Identity>,
+}
+
+impl Account {
+    pub(super) fn new(name: &str, password: &SecretString) -> Self {
+        Self {
+            padded_name: Padded::new(name.as_bytes()),
+            padded_password: Padded::new(password.expose_secret().as_bytes()),
+            identity: Identity::new(name, Scope::Admin, None),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.identity.name()
+    }
+
+    fn is(&self, name: &[u8], password: &[u8]) -> bool {
+        // No `&&` here: both are compared whatever the first says.
+        bool::from(self.padded_name.equals(name) & self.padded_password.equals(password))
+    }
+}
+
+#[derive(Debug)]
+struct HashedUser {
+    hash: PasswordHash,
+    identity: Arc<Identity>,
+}
+
+#[derive(Debug)]
+struct Token {
+    hash: TokenHash,
+    identity: Arc<Identity>,
+}
+
+/// Everybody.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    account: Option<Arc<Account>>,
+    users: HashMap<String, HashedUser>,
+    tokens: Vec<Token>,
+    /// Of all hashes; what judging takes, for everybody.
+    highest_cost: u32,
+}
+
+impl Roster {
+    /// The roster that follows `before`.
+    pub(super) fn new(
+        account: Option<Arc<Account>>,
+        users: &[htpasswd::Entry],
+        tokens: &[tokens::Entry],
+        before: &Self,
+    ) -> Self {
+        let user = |entry: &htpasswd::Entry| {
+            let known = before.users.get(&entry.name).filter(|it| it.hash == entry.hash);
+            let identity = known.map_or_else(
+                || Identity::new(&entry.name, Scope::Admin, None),
+                |it| Arc::clone(&it.identity),
+            );
+            (entry.name.clone(), HashedUser { hash: entry.hash.clone(), identity })
+        };
+        let tokens_before: HashMap<_, _> = before.tokens.iter().map(|it| (it.hash, it)).collect();
+        let token = |entry: &tokens::Entry| {
+            let known = tokens_before.get(&entry.hash).filter(|it| it.is(entry));
+            let identity = known.map_or_else(
+                || Identity::new(&entry.name, entry.scope, entry.expires),
+                |it| Arc::clone(&it.identity),
+            );
+            Token { hash: entry.hash, identity }
+        };
+        Self {
+            account,
+            users: users.iter().map(user).collect(),
+            tokens: tokens.iter().map(token).collect(),
+            highest_cost: users.iter().map(|it| it.hash.cost()).max().unwrap_or(0),
+        }
+    }
+
+    /// Revokes everybody who is not in `next`.
+    pub(super) fn give_way_to(&self, next: &Self) {
+        let staying: HashSet<_> = next.identities().map(Arc::as_ptr).collect();
+        self.identities()
+            .filter(|it| !staying.contains(&Arc::as_ptr(it)))
+            .for_each(|it| it.revoke());
+    }
+
+    /// Revokes tokens whose time is over, so that their streams end too.
+    pub(super) fn expire(&self) {
+        self.tokens.iter().filter(|it| !it.identity.is_valid()).for_each(|it| it.identity.revoke());
+    }
+
+    /// Whether anybody is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.identities().next().is_none()
+    }
+
+    /// Whose name this is, whatever the password.
+    pub(super) fn named(&self, name: &[u8]) -> Option<&Arc<Identity>> {
+        if let Some(account) = &self.account
+            && bool::from(account.padded_name.equals(name))
+        {
+            return Some(&account.identity);
+        }
+        self.user(name).map(|it| &it.identity)
+    }
+
+    /// Whose token this is.
+    pub(super) fn by_token(&self, token: &[u8]) -> Option<Arc<Identity>> {
+        let given = TokenHash::of(token);
+        // All are compared, whichever it is.
+        let mut found = None;
+        for token in &self.tokens {
+            if bool::from(token.hash.0.ct_eq(&given.0)) {
+                found = Some(&token.identity);
+            }
+        }
+        found.filter(|it| it.is_valid()).cloned()
+    }
+
+    /// Who gave these credentials, if they are right.
+    pub(super) async fn by_password(
+        &self,
+        name: &[u8],
+        password: SecretSlice<u8>,
+        hashing: &Hashing,
+    ) -> Result<Option<Arc<Identity>>, Busy> {
+        let account = self.account.as_ref().filter(|it| it.is(name, password.expose_secret()));
+        let account = account.map(|it| Arc::clone(&it.identity));
+        if self.users.is_empty() {
+            return Ok(account);
+        }
+        let user = self.user(name);
+        let hash = user.map(|it| it.hash.clone());
+        // For everybody, known or not.
+        let is_right = hashing.is_right(password, hash, self.highest_cost).await?;
+        let user = user.filter(|_| is_right).map(|it| Arc::clone(&it.identity));
+        Ok(account.or(user).filter(|it| it.is_valid()))
+    }
+
+    fn user(&self, name: &[u8]) -> Option<&HashedUser> {
+        self.users.get(str::from_utf8(name).ok()?)
+    }
+
+    fn identities(&self) -> impl Iterator<Item = &Arc<Identity>> {
+        let account = self.account.iter().map(|it| &it.identity);
+        let users = self.users.values().map(|it| &it.identity);
+        account.chain(users).chain(self.tokens.iter().map(|it| &it.identity))
+    }
+}
+
+impl Token {
+    fn is(&self, entry: &tokens::Entry) -> bool {
+        let identity = &self.identity;
+        self.hash == entry.hash
+            && identity.name() == entry.name
+            && identity.scope() == entry.scope
+            && identity.expires() == entry.expires
+    }
+}
