@@ -12,6 +12,7 @@ mod scan;
 mod serve;
 mod settings;
 mod table;
+mod token;
 mod worker;
 
 pub use exit::Exit;
@@ -44,6 +45,11 @@ enum Command {
         #[command(subcommand)]
         command: settings::ConfigCommand,
     },
+    /// Tokens for programs that use the server.
+    Token {
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
     /// Stands between server and scanner; the server starts it, with its task on standard input.
     #[command(hide = true)]
     Shim {
@@ -59,6 +65,7 @@ pub fn run() -> ExitCode {
         Command::Scan(args) => scan::run(args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),
+        Command::Token { command } => token::run(command).into(),
         Command::Shim { .. } => crate::shim::run(),
     }
 }

@@ -50,4 +50,6 @@ mod shim;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod worker;
