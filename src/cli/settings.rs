@@ -1,7 +1,10 @@
 //! The arguments that every command with settings has, and `scanwatch config`.
 
 use super::{Exit, output};
-use crate::config::{Config, DEFAULTS, Refused, Sources};
+use crate::{
+    api::auth::Auth,
+    config::{Config, DEFAULTS, Refused, Sources},
+};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -43,10 +46,17 @@ impl SettingsArgs {
 pub(super) fn run(command: ConfigCommand) -> Exit {
     match command {
         ConfigCommand::Check { settings } => match settings.load(Vec::new()) {
-            Ok(_) => {
-                output::say("the settings are fine");
-                Exit::Done
-            }
+            // What the files hold is for the one who checks to hear as well.
+            Ok(config) => match Auth::new(None, &config.auth) {
+                Ok(_) => {
+                    output::say("the settings are fine");
+                    Exit::Done
+                }
+                Err(error) => {
+                    output::complain(&error.to_string());
+                    Exit::Usage
+                }
+            },
             Err(refused) => {
                 output::complain(&refused.to_string());
                 Exit::Usage

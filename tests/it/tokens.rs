@@ -195,6 +195,19 @@ async fn a_damaged_file_is_refused_at_the_start() {
     assert!(told.contains("line 1: the scope is none"), "{told}");
 }
 
+/// Breaks if the check of the settings calls fine what `serve` then refuses.
+#[test]
+fn the_check_of_the_settings_reads_the_files() {
+    let setup = with_tokens("ci read none\n");
+    let setting = format!("auth.tokens_file={}", file_of(&setup).display());
+    let check = || scanwatch(&["config", "check", "--set", &setting]);
+    let ended = check();
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    assert!(text(ended.stderr).contains("line 1: want the token's SHA-256"));
+    files::write(&file_of(&setup), token("ci", "read", &[]).line);
+    assert!(check().status.success());
+}
+
 /// Breaks if the command shows a secret where it would be kept, or makes what is not usable.
 #[test]
 fn a_new_token_is_shown_once_beside_a_line_without_secrets() {
