@@ -7,7 +7,9 @@
 
 use super::{auth::Scope, validation::FieldError};
 use crate::{model::git_url::Refusal, store::chain};
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::{borrow::Cow, error::Error, fmt::Write as _, sync::Arc};
 use tracing::error;
 use uuid::Uuid;
@@ -22,6 +24,9 @@ use warp::{
     },
     reply::Response,
 };
+
+/// How credentials are to be sent.
+const CHALLENGE: &str = "Basic realm=\"scanwatch\", charset=\"UTF-8\"";
 
 /// Why a request gets no ordinary answer. Its text is the answer's `detail`.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +91,32 @@ pub enum ApiError {
     /// Our own fault: the cause is in the log under this incident.
     #[error("Internal Server Error")]
     Internal { incident: Uuid },
+}
+
+/// The body of an error (RFC 9457).
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Problem<'a> {
+    detail: Detail<'a>,
+    /// Always `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The phrase of the status.
+    title: &'static str,
+    status: u16,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<Cow<'static, str>>,
+    /// What the server's log names the cause by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+}
+
+/// What is wrong: in words; of a body with the wrong shape, each of its members.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Detail<'a> {
+    Text(String),
+    Errors(&'a [FieldError]),
 }
 
 impl ApiError {
@@ -210,8 +241,7 @@ impl ApiError {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let special: Option<(HeaderName, HeaderValue)> = match self {
             Self::NotAuthenticated | Self::InvalidCredentials => {
-                let challenge = "Basic realm=\"scanwatch\", charset=\"UTF-8\"";
-                Some((WWW_AUTHENTICATE, HeaderValue::from_static(challenge)))
+                Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)))
             }
             Self::MethodNotAllowed { allow: Some(allow) } => {
                 HeaderValue::from_str(allow).ok().map(|it| (ALLOW, it))
@@ -235,23 +265,23 @@ impl ApiError {
 
     /// The body: the contract's `detail`, and the members of RFC 9457.
     fn problem(&self) -> Vec<u8> {
-        let detail = match self {
-            Self::Validation { errors, .. } => json!(errors),
-            other => Value::from(other.to_string()),
-        };
         let status = self.status();
-        let mut problem = Map::new();
-        problem.insert("detail".to_owned(), detail);
-        problem.insert("type".to_owned(), "about:blank".into());
-        problem.insert("title".to_owned(), title(status).into());
-        problem.insert("status".to_owned(), status.as_u16().into());
-        if let Some(hint) = self.hint() {
-            problem.insert("hint".to_owned(), hint.into());
-        }
-        if let Self::Internal { incident } = self {
-            problem.insert("instance".to_owned(), incident.urn().to_string().into());
-        }
-        Value::Object(problem).to_string().into_bytes()
+        let problem = Problem {
+            detail: match self {
+                Self::Validation { errors, .. } => Detail::Errors(errors),
+                other => Detail::Text(other.to_string()),
+            },
+            kind: "about:blank",
+            title: title(status),
+            status: status.as_u16(),
+            hint: self.hint(),
+            instance: match self {
+                Self::Internal { incident } => Some(incident.urn().to_string()),
+                _ => None,
+            },
+        };
+        // It has text keys and whole numbers: nothing that JSON cannot say.
+        serde_json::to_vec(&problem).unwrap_or_default()
     }
 
     /// The answer, of an error that is still needed.

@@ -55,6 +55,7 @@ mod health;
 mod jobs;
 mod log;
 pub mod method;
+pub mod openapi;
 pub mod operation;
 mod paging;
 pub mod recover;

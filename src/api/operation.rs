@@ -118,7 +118,7 @@ impl Operation {
     /// It may refuse, by a problem document.
     #[must_use]
     pub fn refuses(self, status: StatusCode, about: &'static str) -> Self {
-        self.answers(status, Answer::new(about, Content::Problem))
+        self.answers(status, Answer::problem(about))
     }
 }
 
@@ -130,6 +130,11 @@ impl Answer {
     /// No body.
     pub fn empty(about: &'static str) -> Self {
         Self::new(about, Content::None)
+    }
+
+    /// A problem document.
+    pub fn problem(about: &'static str) -> Self {
+        Self::new(about, Content::Problem)
     }
 
     /// A `T` as JSON.

@@ -6,7 +6,7 @@
 
 use super::{
     auth::Auth,
-    events, health, jobs, log, repository, results,
+    events, health, jobs, log, openapi, repository, results,
     route::{Door, Route, serve},
     scan,
     state::Api,
@@ -41,7 +41,11 @@ pub fn resources() -> Vec<Resource> {
             "The list of jobs, and what they found.",
             joined([jobs::routes(), results::routes()]),
         ),
-        resource("Service", "How the service is.", health::routes()),
+        resource(
+            "Service",
+            "How the service is, and what it can do.",
+            joined([health::routes(), openapi::routes()]),
+        ),
     ]
 }
 

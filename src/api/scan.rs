@@ -64,7 +64,7 @@ struct Submission {
     /// a user of a forge (`https://gitlab.com/group/subgroup`); without credentials.
     git_url: String,
     /// The branch, tag or commit; the default branch if absent.
-    #[schemars(rename = "ref")]
+    #[schemars(rename = "ref", length(min = 1))]
     reference: Option<String>,
     /// Whether source files are to be read for imports too.
     deep: Option<bool>,

@@ -126,10 +126,11 @@ impl Validation {
 }
 
 /// One thing that is wrong with a body, in the shape that pydantic gives it.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, schemars::JsonSchema)]
 pub struct FieldError {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// Where: `body`, then names and numbers.
     loc: Vec<Value>,
     msg: String,
     input: Value,

@@ -6,9 +6,11 @@
 
 mod exit;
 mod logging;
+mod openapi;
 mod output;
 mod progress;
 mod scan;
+mod schema;
 mod serve;
 mod settings;
 mod table;
@@ -50,6 +52,10 @@ enum Command {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
+    /// Print the OpenAPI document of the service.
+    Openapi,
+    /// Print JSON Schemas of the files of a job.
+    Schema(schema::SchemaArgs),
     /// Stands between server and scanner; the server starts it, with its task on standard input.
     #[command(hide = true)]
     Shim {
@@ -66,6 +72,8 @@ pub fn run() -> ExitCode {
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),
         Command::Token { command } => token::run(command).into(),
+        Command::Openapi => openapi::run().into(),
+        Command::Schema(args) => schema::run(&args).into(),
         Command::Shim { .. } => crate::shim::run(),
     }
 }

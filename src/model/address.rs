@@ -12,11 +12,12 @@ use std::{
 };
 
 /// What may be contacted; travels to the scanner as `network`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NetworkPolicy {
     /// Names, in lower case; `*.example.com` allows every name below it.
     pub allow_hosts: Vec<String>,
     /// Networks beside the public ones.
+    #[schemars(with = "Vec<String>")]
     pub allow_nets: Vec<IpNet>,
     pub allow_ports: Vec<u16>,
     /// Forges that the settings name, and what a user typed on the command line.
@@ -31,7 +32,7 @@ pub struct NetworkPolicy {
 }
 
 /// The certificate authorities of one forge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Authority {
     pub origin: Origin,
     /// A PEM bundle, by its absolute path.
@@ -39,7 +40,7 @@ pub struct Authority {
 }
 
 /// Scheme, host and port (RFC 6454, section 4).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Origin {
     pub scheme: String,
     pub host: String,

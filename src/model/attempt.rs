@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_INTERRUPTIONS: u64 = 3;
 
 /// Written by a shim as soon as it holds the lock: this attempt is taken, whatever happens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptRecord {
     pub schema: u32,
     /// From 1.
@@ -16,11 +16,12 @@ pub struct AttemptRecord {
     /// How many shims of this repository died without a word so far.
     pub interruptions: u64,
     #[serde(with = "time")]
+    #[schemars(with = "Timestamp")]
     pub started_at: Timestamp,
 }
 
 /// Why a shim gets SIGTERM. Without an order, it is a cancel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Order {
     /// The attempt that is meant; a later one is not bound by it.
     pub attempt: u64,
@@ -28,7 +29,7 @@ pub struct Order {
 }
 
 /// The reasons there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OrderReason {
     /// Somebody does not want the result.

@@ -18,10 +18,11 @@ use std::{fmt, str::FromStr, sync::Arc};
     schemars::JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
-pub struct JobId(
-    #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"), length(min = 1, max = 64))]
-    Arc<str>,
-);
+#[schemars(
+    description = "The name of a job and of its folder.",
+    extend("pattern" = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")
+)]
+pub struct JobId(Arc<str>);
 
 /// The text that was offered as a job's name cannot be one.
 #[derive(Debug, thiserror::Error)]

@@ -56,9 +56,11 @@ pub struct Tail<'a> {
     version: u64,
 }
 
-/// The whole document, for its description: it is sent in its parts, spliced around the seconds.
+/// Where a job stands, with all its repositories.
+///
+/// It is described as a whole, and sent in its parts, spliced around the seconds.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "Progress")]
+#[schemars(rename = "Progress", description = "Where a job stands, with all its repositories.")]
 pub struct ProgressDocument<'a> {
     #[serde(flatten)]
     pub head: Head<'a>,

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 pub const TRACKING_VARIABLE: &str = "SCANWATCH_TRACKING_ID";
 
 /// A user name and its secret, for one repository's host.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Credentials {
     pub username: String,
     pub password: String,
@@ -22,7 +22,7 @@ impl fmt::Debug for Credentials {
 }
 
 /// Sizes and times at which a scan ends with `failure.kind` = `limit` or `clone`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Entries of one commit's tree.
@@ -48,7 +48,7 @@ pub struct Limits {
 }
 
 /// Packages and patterns that make up one category of the results.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Category {
     /// Names of packages; matched without regard to case, `-`, `_` and `.`.
@@ -60,7 +60,7 @@ pub struct Category {
 }
 
 /// What a scanner reads from its standard input: one line of JSON, then end of file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ScanTask {
     pub job_id: JobId,
     pub repo_index: u32,

@@ -4,10 +4,7 @@
 //! number of them run at once and in any order. Nothing here waits for luck: a test waits for a
 //! condition, patiently, and is strict only where the contract names a time.
 //!
-//! `#[cfg(test)]` always holds here. It is what tells clippy that these modules are tests all
-//! through, helpers too, so that they may `unwrap`.
-
-#[cfg(test)]
+//! `#[cfg(test)]
 mod at_most_five;
 #[cfg(test)]
 mod authorities;
@@ -36,6 +33,8 @@ mod listing;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod recovery;
@@ -43,6 +42,8 @@ mod recovery;
 mod retry;
 #[cfg(test)]
 mod scanner_protocol;
+#[cfg(test)]
+mod schemas;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

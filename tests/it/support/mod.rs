@@ -8,6 +8,7 @@ pub(crate) mod handmade;
 pub(crate) mod patience;
 pub(crate) mod processes;
 pub(crate) mod published;
+pub(crate) mod python;
 pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod sse;

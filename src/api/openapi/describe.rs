@@ -1,0 +1,229 @@
+//! One operation: what its route says comes in, with what holds for every route of its kind its
+//! part of the document goes out.
+
+use super::schema::{of_read, of_written, without_null};
+use crate::api::{
+    error::Problem,
+    operation::{Answer, Content, SchemaOf, schema_of},
+    route::{Route, Scope},
+};
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use warp::http::StatusCode;
+
+/// Describes operations, and gathers the schemas that they refer to.
+#[derive(Debug)]
+pub(super) struct Describer {
+    sent: SchemaGenerator,
+    read: SchemaGenerator,
+    inline: SchemaGenerator,
+}
+
+impl Describer {
+    pub(super) fn new() -> Self {
+        let generator = |mut settings: SchemaSettings, inline| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+            settings.inline_subschemas = inline;
+            SchemaGenerator::new(settings)
+        };
+        Self {
+            sent: generator(of_written(), false),
+            read: generator(of_read(), false),
+            inline: generator(of_read(), true),
+        }
+    }
+
+    /// Makes sure of the schema of a type that is sent.
+    pub(super) fn define<T: JsonSchema>(&mut self) {
+        schema_of::<T>(&mut self.sent);
+    }
+
+    /// All schemas that were referred to, by name.
+    pub(super) fn into_schemas(mut self) -> Value {
+        let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
+        schemas.extend(self.read.take_definitions(true));
+        schemas.extend(self.sent.take_definitions(true));
+        json!(schemas)
+    }
+
+    /// The object of one operation.
+    pub(super) fn operation(&mut self, tag: &str, route: &Route) -> Value {
+        let operation = &route.operation;
+        let mut described = json!({
+            "tags": [tag],
+            "operationId": operation.id,
+            "summary": operation.summary,
+        });
+        if let Some(about) = operation.about {
+            described["description"] = about.into();
+        }
+        let parameters = self.parameters(route);
+        if !parameters.is_empty() {
+            described["parameters"] = parameters.into();
+        }
+        if let Some(body) = &operation.body {
+            described["requestBody"] = json!({
+                "required": true,
+                "content": { "application/json": {
+                    "schema": (body.schema)(&mut self.read),
+                    "example": body.example,
+                } },
+            });
+        }
+        described["responses"] = self.responses(route);
+        if route.scope == Scope::None {
+            described["security"] = json!([]);
+        } else {
+            described["security"] = json!([{ "basic": [] }, { "token": [] }]);
+            described["x-scope"] = scope_word(route.scope).into();
+        }
+        described
+    }
+
+    fn parameters(&mut self, route: &Route) -> Vec<Value> {
+        let mut parameters = Vec::new();
+        for parameter in &route.parameters {
+            parameters.push(json!({
+                "name": parameter.name,
+                "in": "path",
+                "required": true,
+                "description": parameter.about,
+                "schema": (parameter.schema)(&mut self.inline),
+            }));
+        }
+        if let Some(query) = route.operation.query {
+            parameters.extend(self.query(query));
+        }
+        for (name, about) in &route.operation.headers {
+            parameters.push(json!({
+                "name": name,
+                "in": "header",
+                "description": about,
+                "schema": { "type": "string" },
+            }));
+        }
+        parameters
+    }
+
+    /// The members of a type as parameters of a query.
+    fn query(&mut self, schema: SchemaOf) -> Vec<Value> {
+        let schema = schema(&mut self.inline).to_value();
+        let Some(Value::Object(members)) = schema.get("properties") else {
+            return Vec::new();
+        };
+        let is_required = |name: &String| {
+            schema["required"].as_array().is_some_and(|it| it.iter().any(|it| it == name))
+        };
+        members
+            .iter()
+            .map(|(name, schema)| {
+                let mut schema = schema.clone();
+                let about = schema.as_object_mut().and_then(|it| it.shift_remove("description"));
+                // A query has no null: what is absent is absent.
+                without_null(&mut schema);
+                json!({
+                    "name": name,
+                    "in": "query",
+                    "required": is_required(name),
+                    "description": about,
+                    "schema": schema,
+                })
+            })
+            .collect()
+    }
+
+    fn responses(&mut self, route: &Route) -> Value {
+        let mut responses: BTreeMap<u16, Value> = BTreeMap::new();
+        let common = common_answers(route);
+        for (status, answer) in route.operation.answers.iter().chain(&common) {
+            let described = self.answer(answer);
+            match responses.get_mut(&status.as_u16()) {
+                None => {
+                    responses.insert(status.as_u16(), described);
+                }
+                Some(known) => merge(known, &described),
+            }
+        }
+        let by_text: Map<_, _> =
+            responses.into_iter().map(|(status, it)| (status.to_string(), it)).collect();
+        Value::Object(by_text)
+    }
+
+    fn answer(&mut self, answer: &Answer) -> Value {
+        let mut described = json!({ "description": answer.about });
+        let content = match answer.content {
+            Content::None => None,
+            Content::Json(schema) => Some(("application/json", json!(schema(&mut self.sent)))),
+            Content::Problem => {
+                Some(("application/problem+json", json!(schema_of::<Problem>(&mut self.sent))))
+            }
+            Content::Text(media_type) => Some((media_type, json!({ "type": "string" }))),
+        };
+        if let Some((media_type, schema)) = content {
+            described["content"][media_type]["schema"] = schema;
+            if let Some(example) = &answer.example {
+                described["content"][media_type]["example"] = example.clone();
+            }
+        }
+        for (name, about) in &answer.headers {
+            described["headers"][name] =
+                json!({ "description": about, "required": true, "schema": { "type": "string" } });
+        }
+        described
+    }
+}
+
+/// Two answers of one status: the words of both, the content of both.
+fn merge(known: &mut Value, more: &Value) {
+    if let (Some(a), Some(b)) = (known["description"].as_str(), more["description"].as_str()) {
+        known["description"] = format!("{a} Or: {b}").into();
+    }
+    if let Value::Object(content) = &more["content"] {
+        for (media_type, body) in content {
+            known["content"][media_type] = body.clone();
+        }
+    }
+}
+
+/// What every route of this kind may answer.
+fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
+    let mut answers = Vec::new();
+    let mut refuses = |status, about| answers.push((status, Answer::problem(about)));
+    if route.scope != Scope::None {
+        refuses(StatusCode::MISDIRECTED_REQUEST, "The `Host` is not this server.");
+    }
+    if matches!(route.scope, Scope::Write | Scope::Admin) {
+        refuses(StatusCode::FORBIDDEN, "Another site's page has sent this.");
+    }
+    if !route.parameters.is_empty() {
+        refuses(StatusCode::NOT_FOUND, "There is no such thing, or no id that could be one.");
+    }
+    if route.operation.query.is_some() {
+        refuses(StatusCode::BAD_REQUEST, "The query cannot be read.");
+    }
+    if route.operation.body.is_some() {
+        refuses(StatusCode::BAD_REQUEST, "The body ended early.");
+        refuses(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive.");
+        refuses(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.");
+        refuses(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON by its media type.");
+        refuses(StatusCode::UNPROCESSABLE_ENTITY, "The body is of the wrong shape.");
+    }
+    refuses(StatusCode::SERVICE_UNAVAILABLE, "There are too many connections.");
+    if route.scope != Scope::None {
+        let challenged = Answer::problem("There are no credentials, or wrong ones.")
+            .header("WWW-Authenticate", "How to send them.");
+        answers.push((StatusCode::UNAUTHORIZED, challenged));
+    }
+    answers
+}
+
+fn scope_word(scope: Scope) -> &'static str {
+    match scope {
+        Scope::None => "none",
+        Scope::Read => "read",
+        Scope::Write => "write",
+        Scope::Admin => "admin",
+    }
+}

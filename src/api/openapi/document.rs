@@ -1,0 +1,100 @@
+//! The document as a whole: what holds for all routes, then each by its path and method.
+
+use super::describe::Describer;
+use crate::api::{error::Problem, routes::Resource};
+use serde_json::{Map, Value, json};
+
+const ABOUT: &str = "scanwatch scans git repositories for their dependencies, each in a process of \
+    its own, and shows live what happens.\n\n\
+    Each path that answers GET answers HEAD as well. Members that nobody knows are passed over in \
+    requests, and may be added to answers. Times are RFC 3339 in UTC. Every error is a problem \
+    document (RFC 9457). A server without credentials serves its own machine alone, and asks \
+    nobody.";
+
+/// The OpenAPI document of these routes.
+pub fn document(resources: &[Resource]) -> Value {
+    let mut describer = Describer::new();
+    describer.define::<Problem>();
+    let mut paths = Map::new();
+    for resource in resources {
+        for route in &resource.routes {
+            let item = paths.entry(route.path).or_insert_with(|| json!({}));
+            let method = route.method.as_str().to_ascii_lowercase();
+            item[method] = describer.operation(resource.name, route);
+        }
+    }
+    let tags: Vec<_> =
+        resources.iter().map(|it| json!({ "name": it.name, "description": it.about })).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "scanwatch",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": env!("CARGO_PKG_LICENSE") },
+        },
+        "servers": [{ "url": "/", "description": "This server." }],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "schemas": describer.into_schemas(),
+            "securitySchemes": {
+                "basic": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "User and password.",
+                },
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API token.",
+                },
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::routes::resources;
+    use std::collections::BTreeSet;
+
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(reference)) = map.get("$ref") {
+                    found.insert(reference.clone());
+                }
+                map.values().for_each(|it| references(it, found));
+            }
+            Value::Array(items) => items.iter().for_each(|it| references(it, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_route_and_every_schema_is_there_and_nothing_else() {
+        let resources = resources();
+        let document = document(&resources);
+        let routes: Vec<_> = resources.iter().flat_map(|it| &it.routes).collect();
+        for route in &routes {
+            let method = route.method.as_str().to_ascii_lowercase();
+            let operation = &document["paths"][route.path][method];
+            assert_eq!(operation["operationId"], route.operation.id);
+        }
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations: usize = paths.map(|it| it.as_object().unwrap().len()).sum();
+        assert_eq!(operations, routes.len());
+
+        let mut used = BTreeSet::new();
+        references(&document, &mut used);
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let defined: BTreeSet<_> =
+            schemas.keys().map(|it| format!("#/components/schemas/{it}")).collect();
+        assert_eq!(used, defined);
+        for name in schemas.keys() {
+            assert!(!name.ends_with(char::is_numeric), "two types are called {name}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `scanwatch schema`: what the files of a job look like, as JSON Schema, for those who read them
+//! or write a scanner.
+
+use super::{Exit, output};
+use crate::{
+    api::openapi::schema::{of_read, of_written},
+    model::{
+        attempt::{AttemptRecord, Order},
+        master::Master,
+        plan::Plan,
+        progress::ProgressDocument,
+        scan_result::ScanResult,
+        status_file::StatusFile,
+        task::ScanTask,
+    },
+};
+use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Which one; all of them, by name, if absent.
+    #[arg(value_enum)]
+    document: Option<Document>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Document {
+    /// master.json: the job.
+    Master,
+    /// repositories.json: which repositories, under which numbers.
+    Plan,
+    /// `repo_N.json`: where a repository stands; a scanner writes it.
+    Repository,
+    /// `results/repo_N.json`: what was found; a scanner writes it.
+    Result,
+    /// `locks/repo_N.attempt.json`: which attempt was the last to begin.
+    Attempt,
+    /// `locks/repo_N.order.json`: why a shim is being ended.
+    Order,
+    /// The line of JSON that a scanner reads from its standard input.
+    Task,
+    /// The progress document of `GET /scan/{id}`.
+    Progress,
+}
+
+pub(super) fn run(args: &SchemaArgs) -> Exit {
+    let schema = match args.document {
+        Some(document) => document.schema(),
+        None => Value::Object(all()),
+    };
+    // Schemas have text keys and finite numbers: nothing that JSON cannot say.
+    let text = serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
+    match output::data(text.as_bytes()) {
+        Ok(()) => Exit::Done,
+        Err(_) => Exit::Failed,
+    }
+}
+
+fn all() -> Map<String, Value> {
+    let named = |it: &Document| Some((it.to_possible_value()?.get_name().to_owned(), it.schema()));
+    Document::value_variants().iter().filter_map(named).collect()
+}
+
+impl Document {
+    fn schema(self) -> Value {
+        match self {
+            Self::Master => written::<Master>(),
+            Self::Plan => written::<Plan>(),
+            Self::Repository => accepted::<StatusFile>(),
+            Self::Result => accepted::<ScanResult>(),
+            Self::Attempt => written::<AttemptRecord>(),
+            Self::Order => written::<Order>(),
+            Self::Task => written::<ScanTask>(),
+            Self::Progress => written::<ProgressDocument<'_>>(),
+        }
+    }
+}
+
+/// Of what scanwatch writes: all members are there.
+fn written<T: JsonSchema>() -> Value {
+    of_written().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// Of what scanwatch reads: members with a default may be absent.
+fn accepted<T: JsonSchema>() -> Value {
+    of_read().into_generator().into_root_schema_for::<T>().to_value()
+}

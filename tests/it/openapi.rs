@@ -1,0 +1,219 @@
+//! What the service says of itself is true: every route is described, and what it answers is of
+//! the schema that is said.
+
+use crate::support::{
+    files,
+    forge::program,
+    python::{run_script, succeed},
+    server::{Answer, Setup, TestServer},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Finds a package, or, asked for it, fails, or takes as long as it may.
+const SCANNER: &str = r#"
+case "$SCANWATCH_REPO_NAME" in
+bad) echo "it went wrong" >&2; exit 3 ;;
+slow) say scanning '"total_files": 9, "current_file": 3'; echo; touch "$dir/slow"; exec sleep 600 ;;
+esac
+echo "a line"
+echo "another"
+printf '{"schema": 1, "packages": [{"name": "left-pad", "version": "1.3.0", "ecosystem": "npm",
+  "purl": "pkg:npm/left-pad@1.3.0", "file": "package.json", "direct": null, "scope": "dev",
+  "source": "manifest"}], "categories": {"Web": true}}' > r.part && mv r.part "$SCANWATCH_RESULT_FILE"
+say completed '"message": "done"'
+"#;
+
+/// Judges answers by the document: one line for each that is not as it is described.
+const JUDGE: &str = r#"
+import json, sys
+from jsonschema import Draft202012Validator
+document, answers = (json.load(open(path, encoding="utf-8")) for path in sys.argv[1:])
+for answer in answers:
+    name = "{method} {path} -> {status}".format(**answer)
+    operation = document["paths"][answer["template"]][answer["method"].lower()]
+    response = operation["responses"].get(str(answer["status"]))
+    if response is None:
+        print(name, "has a status that is not described"); continue
+    for header, told in response.get("headers", {}).items():
+        if told.get("required") and header.lower() not in answer["headers"]:
+            print(name, "lacks", header)
+    content = response.get("content", {})
+    if not content:
+        if answer["text"]: print(name, "has a body")
+        continue
+    if answer["media_type"] not in content:
+        print(name, "is", answer["media_type"]); continue
+    if answer["media_type"].endswith("json"):
+        schema = {**content[answer["media_type"]]["schema"], "components": document["components"]}
+        validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        for error in validator.iter_errors(json.loads(answer["text"])):
+            print(name, error.json_path, error.message)
+"#;
+
+/// Collects what routes answer, and has it judged.
+struct Court<'a> {
+    server: &'a TestServer,
+    document: Value,
+    answers: Vec<Value>,
+}
+
+impl<'a> Court<'a> {
+    async fn new(server: &'a TestServer) -> Self {
+        let document = server.get("/openapi.json").await.expect(200).json();
+        Self { server, document, answers: Vec::new() }
+    }
+
+    /// The template that a path is one of.
+    fn template(&self, path: &str) -> String {
+        let path = path.split('?').next().unwrap();
+        let fits = |template: &str| {
+            let (ours, theirs) = (template.split('/'), path.split('/'));
+            ours.clone().count() == theirs.clone().count()
+                && ours.zip(theirs).all(|(a, b)| a.starts_with('{') || a == b)
+        };
+        let paths = self.document["paths"].as_object().unwrap();
+        let found: Vec<_> = paths.keys().filter(|it| fits(it)).collect();
+        assert_eq!(found.len(), 1, "{path} is described once: {found:?}");
+        found[0].clone()
+    }
+
+    async fn hear(
+        &mut self,
+        method: Method,
+        path: &str,
+        change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Answer {
+        let request = change(self.server.request(method.clone(), path));
+        let answer = self.server.send(request).await;
+        let names: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
+        let media_type = answer.headers.get("content-type").map(|it| it.to_str().unwrap());
+        self.answers.push(json!({
+            "method": method.as_str(),
+            "path": path,
+            "template": self.template(path),
+            "status": answer.status,
+            "headers": names,
+            "media_type": media_type,
+            "text": answer.text,
+        }));
+        answer
+    }
+
+    async fn get(&mut self, path: &str, status: u16) {
+        self.hear(Method::GET, path, |it| it).await.expect(status);
+    }
+
+    async fn submit(&mut self, body: Value, status: u16) {
+        self.hear(Method::POST, "/scan", |it| it.json(&body)).await.expect(status);
+    }
+
+    /// Every operation has been heard, and told the truth.
+    fn judge(&self) {
+        let mut silent = BTreeSet::new();
+        for (path, item) in self.document["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                let method = method.to_ascii_uppercase();
+                let well = self.answers.iter().any(|it| {
+                    it["template"] == path.as_str()
+                        && it["method"] == method.as_str()
+                        && it["status"].as_u64().unwrap() < 300
+                });
+                if !well {
+                    silent.insert(format!("{method} {path}"));
+                }
+            }
+        }
+        assert!(silent.is_empty(), "routes that nobody asked, or that did not answer: {silent:?}");
+        let (document, answers) =
+            (self.server.file("document.json"), self.server.file("answers.json"));
+        files::write(&document, self.document.to_string());
+        files::write(&answers, json!(self.answers).to_string());
+        assert_eq!(run_script(JUDGE, &[&document, &answers]), "");
+    }
+}
+
+/// Breaks if a route is not described, or answers with a status, a header, a media type or a body
+/// that its description does not have.
+#[tokio::test]
+async fn every_route_answers_as_it_is_described() {
+    let server = Setup::new().user("operator", "s3cret").shell(SCANNER).start().await;
+    let (good, bad) = (server.submit("good").await, server.submit("bad").await);
+    server.finished(&good).await;
+    server.finished(&bad).await;
+    let slow = server.submit("slow").await;
+    server.working(&slow).await;
+
+    let mut court = Court::new(&server).await;
+    for path in ["/health", "/livez", "/readyz", "/openapi.json"] {
+        court.get(path, 200).await;
+    }
+    for job in [&good, &bad, &slow] {
+        court.get(&format!("/scan/{job}"), 200).await;
+        court.get(&format!("/scan/{job}?view=summary"), 200).await;
+        court.get(&format!("/jobs/{job}"), 200).await;
+        court.get(&format!("/scan/{job}/repositories/0"), 200).await;
+    }
+    let document = format!("/scan/{good}");
+    let seen = server.get(&document).await.headers["etag"].clone();
+    court.hear(Method::GET, &document, |it| it.header("if-none-match", seen)).await.expect(304);
+    court.get(&format!("/scan/{good}?view=none"), 400).await;
+    court.get("/scan/unknown", 404).await;
+    court.get(&format!("/scan/{good}/events"), 200).await;
+    court.get("/scan/unknown/events", 404).await;
+
+    let log = format!("/scan/{good}/repositories/0/log");
+    court.get(&log, 200).await;
+    court.get(&format!("{log}?tail=1"), 200).await;
+    court.get(&format!("{log}?tail=x"), 400).await;
+    court.hear(Method::GET, &log, |it| it.header("range", "bytes=0-1")).await.expect(206);
+    court.hear(Method::GET, &log, |it| it.header("range", "bytes=999-")).await.expect(416);
+    court.get(&format!("/scan/{good}/repositories/0/packages?per_page=1"), 200).await;
+    court.get(&format!("/scan/{bad}/repositories/0/packages"), 400).await;
+    court.get(&format!("/scan/{good}/repositories/7"), 404).await;
+
+    court.get("/jobs?status=failed", 200).await;
+    court.get("/jobs?status=none", 400).await;
+    court.get(&format!("/jobs/{good}/results"), 200).await;
+    court.get(&format!("/jobs/{slow}/results"), 400).await;
+    court.get(&format!("/jobs/{slow}/partial"), 200).await;
+    court.get(&format!("/jobs/{good}/partial"), 400).await;
+
+    court.submit(json!({ "git_url": "https://github.com/acme/more.git", "ref": "v1" }), 200).await;
+    court.submit(json!({ "git_url": "https://evil.example/a.git" }), 400).await;
+    court.submit(json!({ "git_url": 7, "deep": "yes" }), 422).await;
+    court.submit(json!([]), 422).await;
+    court.hear(Method::POST, "/scan", |it| it.body("x")).await.expect(415);
+    let foreign = |it: reqwest::RequestBuilder| it.header("origin", "http://evil.example");
+    court.hear(Method::POST, "/scan", foreign).await.expect(403);
+    let stranger = |_| server.stranger(Method::GET, "/jobs");
+    court.hear(Method::GET, "/jobs", stranger).await.expect(401);
+    court.hear(Method::POST, &format!("/scan/{slow}/cancel"), |it| it).await.expect(200);
+    court.hear(Method::DELETE, &format!("/scan/{slow}"), |it| it).await.expect(204);
+    court.hear(Method::DELETE, &format!("/scan/{slow}"), |it| it).await.expect(404);
+    court.judge();
+}
+
+/// Breaks if a stranger can read what the service can do, if the document is sent again to
+/// who has it, or if the command prints another one.
+#[tokio::test]
+async fn the_document_is_valid_kept_and_the_same_without_a_server() {
+    let server = Setup::new().user("operator", "s3cret").start().await;
+    let stranger = server.send(server.stranger(Method::GET, "/openapi.json")).await;
+    stranger.expect(401);
+    let answer = server.get("/openapi.json").await.expect(200);
+    let tag = answer.headers["etag"].clone();
+    let again = server.request(Method::GET, "/openapi.json").header("if-none-match", tag);
+    assert_eq!(server.send(again).await.expect(304).text, "");
+
+    let printed = succeed(program(env!("CARGO_BIN_EXE_scanwatch")).arg("openapi"));
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), answer.text);
+    let path = server.file("openapi.json");
+    files::write(&path, &answer.text);
+    run_script(
+        "import sys, json; from openapi_spec_validator import OpenAPIV31SpecValidator as V\n\
+         V(json.load(open(sys.argv[1]))).validate()",
+        &[&path],
+    );
+}

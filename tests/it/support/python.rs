@@ -1,0 +1,72 @@
+//! Programs of others that judge ours, from the Python package index: installed once, of one
+//! version, into a folder below `target/` that only these tests look into.
+
+use super::forge::program;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::LazyLock,
+};
+
+/// What is installed, by name and version.
+const PACKAGES: [&str; 3] =
+    ["schemathesis==4.32.5", "openapi-spec-validator==0.9.0", "prometheus-client==0.23.1"];
+
+/// The folder with the packages.
+static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
+    // What is compiled in them is of one Python.
+    let tag = program("python3")
+        .args(["-c", "import sys; print(sys.implementation.cache_tag)"])
+        .output()
+        .expect("the tests need python3");
+    let tag = String::from_utf8_lossy(&tag.stdout).trim().to_owned();
+    let key = PACKAGES.map(|it| it.replace("==", "-")).join("_");
+    let below = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = below.join(format!("python-{tag}-{key}"));
+    // Tests are processes of their own, and one of them is enough to install.
+    let lock = File::create(below.join("python.lock")).expect("target/ can be written");
+    lock.lock().expect("a file can be locked");
+    if !folder.exists() {
+        let half = tempfile::Builder::new()
+            .prefix("python-half-")
+            .tempdir_in(below)
+            .expect("target/ can be written");
+        let mut install = program("python3");
+        install
+            .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
+            .arg("--target")
+            .arg(half.path())
+            .args(PACKAGES);
+        succeed(&mut install);
+        std::fs::rename(half.keep(), &folder).expect("a folder can be renamed in its place");
+    }
+    folder
+});
+
+/// Python with these packages.
+pub(crate) fn python() -> Command {
+    let mut command = program("python3");
+    command.env("PYTHONPATH", &*TOOLS).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Runs a script to its good end; what it printed.
+pub(crate) fn run_script(script: &str, arguments: &[&Path]) -> String {
+    let Output { stdout, .. } = succeed(python().arg("-c").arg(script).args(arguments));
+    String::from_utf8(stdout).expect("Python prints UTF-8")
+}
+
+/// Runs a program, and fails with what it said unless it ends well.
+pub(crate) fn succeed(command: &mut Command) -> Output {
+    let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        done.status.success(),
+        "{command:?}: {}\n{}{}",
+        done.status,
+        text(&done.stdout),
+        text(&done.stderr)
+    );
+    done
+}
