@@ -45,6 +45,8 @@ mod scanner_protocol;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]
+mod schemathesis;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod shim;
