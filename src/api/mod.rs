@@ -47,9 +47,11 @@
 pub mod auth;
 pub mod body;
 pub mod connection;
+mod docs;
 pub mod error;
 pub mod etag;
 mod events;
+mod fixed;
 pub mod guard;
 mod health;
 mod jobs;

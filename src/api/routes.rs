@@ -6,7 +6,7 @@
 
 use super::{
     auth::Auth,
-    events, health, jobs, log, openapi, repository, results,
+    docs, events, health, jobs, log, openapi, repository, results,
     route::{Door, Route, serve},
     scan,
     state::Api,
@@ -44,7 +44,7 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Service",
             "How the service is, and what it can do.",
-            joined([health::routes(), openapi::routes()]),
+            joined([health::routes(), openapi::routes(), docs::routes()]),
         ),
     ]
 }

@@ -17,6 +17,8 @@ mod discovery;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod docs_page;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod events;

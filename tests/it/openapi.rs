@@ -146,7 +146,15 @@ async fn every_route_answers_as_it_is_described() {
     server.working(&slow).await;
 
     let mut court = Court::new(&server).await;
-    for path in ["/health", "/livez", "/readyz", "/openapi.json"] {
+    for path in [
+        "/health",
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/docs/style.css",
+        "/docs/script.js",
+    ] {
         court.get(path, 200).await;
     }
     for job in [&good, &bad, &slow] {

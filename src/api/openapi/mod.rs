@@ -10,22 +10,16 @@ pub mod schema;
 pub use document::document;
 
 use super::{
-    etag::{IfNoneMatch, if_none_match},
+    etag::if_none_match,
+    fixed::{Fixed, with_tag},
     operation::{Answer, Operation},
-    reply,
     route::{Call, Route, Scope},
     routes::resources,
     template::Template,
 };
-use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use uuid::Uuid;
-use warp::{
-    Filter,
-    http::{StatusCode, header},
-    reply::Response,
-};
+use warp::Filter;
 
 const OPENAPI: Template<0> = Template::new("/openapi.json", []);
 
@@ -38,44 +32,12 @@ pub fn text() -> String {
 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
-    let gives = Operation::new("getOpenApi", "This document")
-        .header("If-None-Match", "The `ETag` of the document that the client has.")
-        .answers(
-            StatusCode::OK,
-            Answer::json::<Map<String, Value>>("An OpenAPI 3.1 document.")
-                .header("ETag", "The version of the document."),
-        )
-        .answers(
-            StatusCode::NOT_MODIFIED,
-            Answer::empty("The client has this version.")
-                .header("ETag", "The version of the document."),
-        );
+    let gives = with_tag(
+        Operation::new("getOpenApi", "This document"),
+        Answer::json::<Map<String, Value>>("An OpenAPI 3.1 document."),
+    );
     vec![Route::get(&OPENAPI, Scope::Read, gives, |call, _| {
-        let stored: Arc<Stored> = Arc::new(Stored::new(text()));
-        call.and(if_none_match()).map(move |_: Call<0>, seen| stored.answer(&seen))
+        let fixed = Arc::new(Fixed::new("application/json", text().into()));
+        call.and(if_none_match()).map(move |_: Call<0>, seen| fixed.answer(&seen))
     })]
-}
-
-/// A document that does not change, and its tag.
-#[derive(Debug)]
-struct Stored {
-    bytes: Bytes,
-    etag: String,
-}
-
-impl Stored {
-    fn new(text: String) -> Self {
-        let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes());
-        Self { bytes: text.into(), etag: format!("\"{}\"", digest.simple()) }
-    }
-
-    fn answer(&self, seen: &IfNoneMatch) -> Response {
-        let response = if seen.has(&self.etag) {
-            reply::empty(StatusCode::NOT_MODIFIED)
-        } else {
-            reply::json_bytes(self.bytes.clone())
-        };
-        let response = reply::with_header(response, header::ETAG, &self.etag);
-        reply::with_header(response, header::CACHE_CONTROL, "private, no-cache")
-    }
 }

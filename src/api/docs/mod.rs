@@ -1,0 +1,55 @@
+//! `/docs`: the OpenAPI document for people, as a page of three files that are built in.
+//!
+//! What must stay true: nothing is loaded from elsewhere; what the document says goes into the
+//! page as text; all style and script is in files, for the page's policy allows no other.
+
+use super::{
+    etag::if_none_match,
+    fixed::{Fixed, with_tag},
+    operation::{Answer, Operation},
+    route::{Call, Route, Scope},
+    template::Template,
+};
+use std::sync::Arc;
+use warp::Filter;
+
+const PAGE: Template<0> = Template::new("/docs", []);
+const STYLE: Template<0> = Template::new("/docs/style.css", []);
+const SCRIPT: Template<0> = Template::new("/docs/script.js", []);
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        file(
+            &PAGE,
+            Operation::new("getDocs", "This document as a page"),
+            "text/html; charset=utf-8",
+            include_str!("page.html"),
+        ),
+        file(
+            &STYLE,
+            Operation::new("getDocsStyle", "The looks of the page"),
+            "text/css; charset=utf-8",
+            include_str!("style.css"),
+        ),
+        file(
+            &SCRIPT,
+            Operation::new("getDocsScript", "The script of the page"),
+            "text/javascript; charset=utf-8",
+            include_str!("script.js"),
+        ),
+    ]
+}
+
+fn file(
+    path: &Template<0>,
+    operation: Operation,
+    media_type: &'static str,
+    text: &'static str,
+) -> Route {
+    let gives = with_tag(operation, Answer::text(media_type, "The file."));
+    Route::get(path, Scope::Read, gives, move |call, _| {
+        let fixed = Arc::new(Fixed::new(media_type, text.into()));
+        call.and(if_none_match()).map(move |_: Call<0>, seen| fixed.answer(&seen))
+    })
+}
