@@ -17,6 +17,7 @@ pub mod ecosystem;
 pub mod http;
 pub mod intake;
 pub mod live;
+pub mod measure;
 pub mod model;
 pub mod sbom;
 pub mod shim;

@@ -14,6 +14,7 @@ use super::{
     request_body::RequestBody,
     server::{BoxError, Limits},
     socket::Socket,
+    traffic::Traffic,
 };
 use crate::store::chain;
 use hyper::{
@@ -90,6 +91,7 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) limits: Limits,
+    pub(super) traffic: Arc<Traffic>,
     pub(super) builder: Builder<Owned>,
     /// Asks connections to end when they can.
     pub(super) stop: CancellationToken,
@@ -98,7 +100,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(limits: Limits, stop: CancellationToken, tasks: TaskTracker) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        traffic: Arc<Traffic>,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
         let cut = CancellationToken::new();
         let mut builder = Builder::new(Owned { tasks, cut: cut.clone() });
         builder
@@ -117,7 +124,7 @@ impl Shared {
             .max_header_list_size(BUFFER)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(limits.header_timeout);
-        Self { limits, builder, stop, cut }
+        Self { limits, traffic, builder, stop, cut }
     }
 }
 
@@ -154,7 +161,7 @@ pub(super) async fn run<S, B>(
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let Shared { limits, builder, stop, cut } = &*shared;
+    let Shared { limits, builder, stop, cut, .. } = &*shared;
     let peer = context.peer;
     let routes = TowerToHyperService::new(service);
     let service =
@@ -225,9 +232,12 @@ where
         let mut request =
             request.map(|body| RequestBody::new(body, body_timeout, max_body_bytes, activity));
         request.extensions_mut().insert(self.context.clone());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let (shared, began) = (Arc::clone(&self.shared), Instant::now());
         let answer = self.routes.call(request);
         Box::pin(async move {
             let answer = answer.await?;
+            shared.traffic.note(uri.path(), &method, answer.status(), began.elapsed());
             Ok(answer.map(|body| Counted { body, _under_way: under_way }))
         })
     }

@@ -57,6 +57,7 @@ mod health;
 mod jobs;
 mod log;
 pub mod method;
+mod metrics;
 pub mod openapi;
 pub mod operation;
 mod paging;
@@ -72,6 +73,7 @@ pub mod server;
 mod socket;
 mod state;
 pub mod template;
+pub mod traffic;
 pub mod validation;
 
 pub use error::ApiError;

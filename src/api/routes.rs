@@ -6,12 +6,12 @@
 
 use super::{
     auth::Auth,
-    docs, events, health, jobs, log, openapi, repository, results,
+    docs, events, health, jobs, log, metrics, openapi, repository, results,
     route::{Door, Route, serve},
     scan,
     state::Api,
 };
-use std::{convert::Infallible, sync::Arc};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 use warp::{Filter, reply::Response};
 
 /// Routes that belong together, in the order in which they are described.
@@ -44,13 +44,18 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Service",
             "How the service is, and what it can do.",
-            joined([health::routes(), openapi::routes(), docs::routes()]),
+            joined([health::routes(), metrics::routes(), openapi::routes(), docs::routes()]),
         ),
     ]
 }
 
 fn joined<const N: usize>(routes: [Vec<Route>; N]) -> Vec<Route> {
     routes.into_iter().flatten().collect()
+}
+
+/// The templates of all paths, each once.
+pub fn paths() -> BTreeSet<&'static str> {
+    resources().iter().flat_map(|it| &it.routes).map(|it| it.path).collect()
 }
 
 /// The routes, ready to be served.
@@ -66,7 +71,6 @@ pub fn routes(
 mod tests {
     use super::*;
     use crate::api::{route::allow, template::is_on};
-    use std::collections::BTreeSet;
 
     fn all() -> Vec<Route> {
         resources().into_iter().flat_map(|it| it.routes).collect()

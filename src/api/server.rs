@@ -9,6 +9,7 @@ use super::{
     error::ApiError,
     request_body::RequestBody,
     socket::Socket,
+    traffic::Traffic,
 };
 use hyper::{Request, Response, body::Body};
 use std::{
@@ -73,12 +74,13 @@ pub struct ServeReport {
 
 /// Serves connections until `shutdown`, then lets those that are left finish, for the grace.
 ///
-/// `service` is what `warp::service(routes)` gives. Open streams have to end by themselves on the
+/// `service` is what `warp::service(routes)` gives, `traffic` is told of what is served. Open streams have to end by themselves on the
 /// same token, or they use up the grace.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
     limits: Limits,
+    traffic: Arc<Traffic>,
     shutdown: CancellationToken,
 ) -> ServeReport
 where
@@ -92,7 +94,12 @@ where
 {
     let mut report = ServeReport::default();
     let tasks = TaskTracker::new();
-    let shared = Arc::new(Shared::new(limits.clone(), shutdown.clone(), tasks.clone()));
+    let shared = Arc::new(Shared::new(
+        limits.clone(),
+        Arc::clone(&traffic),
+        shutdown.clone(),
+        tasks.clone(),
+    ));
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let refusing = Arc::new(Semaphore::new(REFUSING));
     let mut trouble = Trouble::default();
@@ -114,6 +121,7 @@ where
         trouble.over();
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             report.refused += 1;
+            traffic.refuse();
             if let Ok(permit) = Arc::clone(&refusing).try_acquire_owned() {
                 tasks.spawn(async move {
                     refuse(stream).await;
@@ -126,7 +134,8 @@ where
         // Answers are written whole, and events are to arrive now. It fails only on dead sockets.
         let _ = stream.set_nodelay(true);
         let activity = Arc::<Activity>::default();
-        let socket = Socket::new(stream, place, Arc::clone(&activity), limits.write_timeout);
+        let socket =
+            Socket::new(stream, place, traffic.open(), Arc::clone(&activity), limits.write_timeout);
         let context = ConnectionContext::new(peer);
         let (service, shared) = (service.clone(), Arc::clone(&shared));
         tasks.spawn(connection::run(socket, service, context, activity, shared));

@@ -5,7 +5,7 @@
 //! free when the socket is closed and not before, also where a WebSocket has taken it over; a
 //! write never waits for ever; an answer that was sent before the request was read arrives.
 
-use super::connection::Activity;
+use super::{connection::Activity, traffic::Open};
 use std::{
     io,
     pin::Pin,
@@ -30,6 +30,7 @@ const LINGER_BYTES: usize = 1 << 20;
 pub(super) struct Socket {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
+    _open: Open,
     activity: Arc<Activity>,
     write_timeout: Duration,
     /// Runs while the peer takes nothing.
@@ -48,11 +49,12 @@ impl Socket {
     pub(super) fn new(
         stream: TcpStream,
         place: OwnedSemaphorePermit,
+        open: Open,
         activity: Arc<Activity>,
         write_timeout: Duration,
     ) -> Self {
         let closing = Closing::Not;
-        Self { stream, _place: place, activity, write_timeout, stalled: None, closing }
+        Self { stream, _place: place, _open: open, activity, write_timeout, stalled: None, closing }
     }
 
     /// Passes a write's outcome on, and an error in its place if the peer took nothing for too long.

@@ -3,12 +3,13 @@
 use super::{
     ApiError,
     auth::{Auth, User},
+    traffic::Traffic,
 };
 use crate::{
     config::Config,
     intake::Intake,
     live::{Live, LiveJob, Nudger, Results},
-    model::JobId,
+    model::{JobId, time::Timestamp},
     store::layout::JobsDir,
     supervisor::Supervisor,
     sys::cgroup::Confinement,
@@ -33,6 +34,8 @@ pub struct Parts {
     pub intake: Intake,
     pub confinement: Confinement,
     pub auth: Arc<Auth>,
+    pub traffic: Arc<Traffic>,
+    pub started_at: Timestamp,
     /// Ends event streams.
     pub shutdown: CancellationToken,
 }

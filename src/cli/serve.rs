@@ -5,14 +5,16 @@ use crate::{
     api::{
         Api, Parts,
         auth::{self, Auth},
-        routes::routes,
+        routes::{paths, routes},
         server::{self, Limits},
+        traffic::Traffic,
     },
     app::{Engine, StartError},
     config::Config,
     store::chain,
     sys,
 };
+use chrono::Utc;
 use clap::Args;
 use secrecy::SecretString;
 use std::{env::VarError, sync::Arc};
@@ -69,6 +71,7 @@ pub(super) fn run(args: ServeArgs) -> Exit {
 }
 
 async fn serve(config: Config) -> Result<(), StartError> {
+    let started_at = Utc::now();
     let auth = Arc::new(credentials(&config)?);
     let address = config.server.listen;
     let at = |source| StartError::Listen { address, source };
@@ -96,6 +99,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         max_body_bytes: settings.max_body_bytes,
         stop_grace: settings.stop_grace,
     };
+    let traffic = Arc::new(Traffic::new(paths()));
     let parts = Parts {
         config: Arc::clone(&engine.config),
         live: Arc::clone(&engine.live),
@@ -106,6 +110,8 @@ async fn serve(config: Config) -> Result<(), StartError> {
         intake: engine.intake.clone(),
         confinement: engine.confinement,
         auth: Arc::clone(&auth),
+        traffic: Arc::clone(&traffic),
+        started_at,
         shutdown: shutdown.clone(),
     };
     let service = warp::service(routes(Api::new(parts), &auth));
@@ -118,7 +124,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
                 () = engine.supervisor.ended() => shutdown.cancel(),
             }
         },
-        server::serve(listener, service, limits, shutdown.clone()),
+        server::serve(listener, service, limits, traffic, shutdown.clone()),
     );
     let in_order = stopped.is_cancelled();
     engine.stop(settings.stop_grace).await;

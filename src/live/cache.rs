@@ -1,15 +1,19 @@
 //! All jobs that are known, and how well the disk is being watched.
 
 use super::job::{LiveJob, SharedJob};
-use crate::model::JobId;
+use crate::{measure::Histogram, model::JobId};
 use dashmap::DashMap;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
+
+/// From a notification that comes at once to a change that only a resync finds.
+const LAG_BOUNDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The cache. Everybody reads it; only the watcher's thread writes it.
 #[derive(Debug)]
@@ -18,6 +22,7 @@ pub struct Live {
     epoch: u64,
     ready: AtomicBool,
     health: Mutex<WatchHealth>,
+    lag: Histogram,
 }
 
 /// How the disk is being watched.
@@ -34,6 +39,8 @@ pub struct WatchHealth {
     pub overflows: u64,
     /// Files that could not be understood.
     pub unreadable_files: u64,
+    /// How often a file was read and could not be understood.
+    pub failed_reads: u64,
     pub panics: u64,
     /// When everything known was last compared with the disk.
     pub last_resync: Option<Instant>,
@@ -46,6 +53,7 @@ impl Live {
             epoch,
             ready: AtomicBool::new(false),
             health: Mutex::default(),
+            lag: Histogram::new(LAG_BOUNDS),
         })
     }
 
@@ -78,6 +86,20 @@ impl Live {
     /// How the disk is being watched.
     pub fn health(&self) -> WatchHealth {
         self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From the change of a file to its place in the cache.
+    pub fn lag(&self) -> &Histogram {
+        &self.lag
+    }
+
+    /// A file that was changed then has just been taken in. What is found at the start says nothing
+    /// of the watcher.
+    pub(super) fn note_taken_in(&self, changed_at: SystemTime) {
+        if self.is_ready() {
+            // A clock that was set back meanwhile makes it 0.
+            self.lag.observe(changed_at.elapsed().unwrap_or_default());
+        }
     }
 
     /// Why the service is degraded on this side; empty if it is not. A comparison with the disk

@@ -128,6 +128,19 @@ pub struct Summary {
 }
 
 impl JobState {
+    /// Every state there is.
+    pub const ALL: [Self; 9] = [
+        Self::Initializing,
+        Self::InProgress,
+        Self::Processing,
+        Self::Completed,
+        Self::CompletedWithErrors,
+        Self::AllFailed,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Cancelled,
+    ];
+
     /// Reads master.json's `status`; `Some` only for a final word, in any case.
     pub fn parse_final(word: &str) -> Option<Self> {
         match word.trim().to_ascii_lowercase().as_str() {
@@ -204,21 +217,7 @@ mod tests {
 
     #[test]
     fn files_and_answers_have_the_same_words() {
-        use JobState::{
-            AllFailed, Cancelled, Completed, CompletedWithErrors, Failed, InProgress, Initializing,
-            Processing, TimedOut,
-        };
-        for state in [
-            Initializing,
-            InProgress,
-            Processing,
-            Completed,
-            CompletedWithErrors,
-            AllFailed,
-            Failed,
-            TimedOut,
-            Cancelled,
-        ] {
+        for state in JobState::ALL {
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
             assert!(COARSE_STATES.contains(&state.coarse()));
         }

@@ -43,7 +43,8 @@ impl Signature {
     /// When the file was changed last, by the kernel's word.
     pub fn changed_at(&self) -> SystemTime {
         let seconds = u64::try_from(self.changed.0).unwrap_or(0);
-        UNIX_EPOCH + Duration::from_secs(seconds)
+        let nanos = u32::try_from(self.changed.1).unwrap_or(0);
+        UNIX_EPOCH + Duration::new(seconds, nanos)
     }
 
     /// The signature of the file at `path`, not following a link; `None` if there is none.

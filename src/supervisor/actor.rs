@@ -54,7 +54,7 @@ pub(super) struct Actor {
     flush_at: Option<Instant>,
     /// Jobs whose folders were not there when they were last looked for.
     missing: HashSet<JobId>,
-    handle: Supervisor,
+    pub(super) handle: Supervisor,
 }
 
 impl Actor {

@@ -4,6 +4,7 @@ use super::{
     RecoveredJob, Setup,
     actor::Actor,
     job::{NewJob, Planned, Planning},
+    scans::Scans,
 };
 use crate::{model::JobId, store::StoreError};
 use std::{
@@ -26,6 +27,7 @@ pub struct Supervisor {
     places: Arc<Semaphore>,
     running: Arc<AtomicUsize>,
     queued: Arc<AtomicUsize>,
+    scans: Arc<Scans>,
 }
 
 /// What became of a wish to cancel.
@@ -98,6 +100,7 @@ impl Supervisor {
             places: Arc::new(Semaphore::new(setup.config.jobs.max_queued_jobs)),
             running: Arc::default(),
             queued: Arc::default(),
+            scans: Arc::new(Scans::new()),
         };
         let actor = Actor::new(setup, handle.clone());
         tasks.spawn(actor.run(inbox, recovered));
@@ -173,6 +176,11 @@ impl Supervisor {
     pub(super) fn note_load(&self, running: usize, queued: usize) {
         self.running.store(running, Ordering::Relaxed);
         self.queued.store(queued, Ordering::Relaxed);
+    }
+
+    /// How the scans of this run of the server ended, and how long they took.
+    pub fn scans(&self) -> &Scans {
+        &self.scans
     }
 
     /// How many scanners run, and how many repositories wait.

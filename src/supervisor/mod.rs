@@ -13,12 +13,14 @@ mod handle;
 mod job;
 mod recovery;
 mod repositories;
+mod scans;
 mod scheduler;
 mod spawn;
 
 pub use handle::{Cancelled, RemoveError, Retried, Supervisor};
 pub use job::{NewJob, Planned, Planning};
 pub use recovery::{RecoveredJob, recover};
+pub use scans::Scans;
 
 use crate::{config::Config, model::JobId, store::layout::JobsDir};
 use std::{fmt, sync::Arc};

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     model::{
         Failure, FailureKind, JobId, RepoState, attempt::OrderReason, repository::RepositoryStatus,
+        time::Timestamp,
     },
     store::chain,
 };
@@ -100,7 +101,10 @@ impl Actor {
             spawn_blocking(move || recovery::find(&folder, &key, &name, &git_url, tree)).await
         };
         match found {
-            Ok(Ok(Found::Over(status))) => self.over(&key, &status).await,
+            Ok(Ok(Found::Over(status))) => {
+                self.note_scan(shim.as_ref(), status.state, status.started_at, status.completed_at);
+                self.over(&key, &status).await;
+            }
             Ok(Ok(Found::Running { holder, attempt })) => {
                 // Another one, of a server that died, was first.
                 let (shim, awaited) = Shim::adopt(holder, attempt);
@@ -113,12 +117,31 @@ impl Actor {
             }
             Ok(Ok(Found::Queued { next_attempt, interruptions })) => {
                 // A shim ran, and ended before it claimed its attempt.
-                let false_start = shim.is_some_and(|shim| next_attempt <= shim.attempt);
+                let false_start = shim.as_ref().is_some_and(|it| next_attempt <= it.attempt);
+                if !false_start {
+                    self.note_scan(shim.as_ref(), RepoState::Pending, None, None);
+                }
                 self.again(key, next_attempt, interruptions, false_start).await;
             }
             // The disk does not answer: asked again later.
             Ok(Err(error)) => self.try_later(key, &chain(&error)),
             Err(error) => self.try_later(key, &error.to_string()),
+        }
+    }
+
+    /// Counts a scan that has ended. One that another server started is measured by what its file
+    /// says, if that says it.
+    fn note_scan(
+        &self,
+        shim: Option<&Shim>,
+        state: RepoState,
+        started: Option<Timestamp>,
+        completed: Option<Timestamp>,
+    ) {
+        let Some(shim) = shim else { return };
+        let by_file = || (completed? - started?).to_std().ok();
+        if let Some(took) = shim.started.map(|it| it.elapsed()).or_else(by_file) {
+            self.handle.scans().note(state, took);
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     process::Stdio,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -29,6 +29,8 @@ const ADOPTED_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(super) struct Shim {
     pub(super) attempt: u64,
+    /// When it was started; not known of one that another server started.
+    pub(super) started: Option<Instant>,
     process: Arc<OwnedFd>,
 }
 
@@ -104,14 +106,15 @@ impl Shim {
         let pid = child.id().ok_or_else(|| io::Error::other("the shim is gone already"))?;
         let process = Arc::new(sys::open_process(pid)?);
         let task_text = serde_json::to_vec(task)?;
-        let shim = Self { attempt: scan.attempt, process };
+        let shim = Self { attempt: scan.attempt, started: Some(Instant::now()), process };
         Ok((shim, Awaited::Started { child: Box::new(child), task: task_text }))
     }
 
     /// Takes over a shim that another server started.
     pub(super) fn adopt(holder: Holder, attempt: u64) -> (Self, Awaited) {
         let process = Arc::new(holder.pidfd);
-        (Self { attempt, process: Arc::clone(&process) }, Awaited::Adopted(process))
+        let shim = Self { attempt, started: None, process: Arc::clone(&process) };
+        (shim, Awaited::Adopted(process))
     }
 
     /// Tells the shim to end, and why.

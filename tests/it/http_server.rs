@@ -14,6 +14,7 @@ use scanwatch::api::{
     recover::recover,
     request_body::RequestBody,
     server::{BoxError, Limits, ServeReport, serve},
+    traffic::Traffic,
     validation::Validation,
 };
 use std::{
@@ -92,7 +93,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, service, limits, stop.clone()));
+        let traffic = Arc::new(Traffic::new([]));
+        tasks.spawn(serve(listener, service, limits, traffic, stop.clone()));
         Self { address, stop, tasks }
     }
 

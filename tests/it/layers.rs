@@ -9,18 +9,22 @@ use std::{
 /// Who may use whom: the table of docs/architecture.md.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("measure", &[]),
     ("sys", &[]),
     ("http", &[]),
     ("config", &["model"]),
     ("ecosystem", &["model"]),
     ("sbom", &["model"]),
     ("store", &["config", "model"]),
-    ("live", &["model", "store"]),
+    ("live", &["measure", "model", "store"]),
     ("worker", &["config", "ecosystem", "model", "store", "sys"]),
     ("shim", &["config", "model", "store", "sys"]),
-    ("supervisor", &["config", "model", "store", "sys"]),
+    ("supervisor", &["config", "measure", "model", "store", "sys"]),
     ("intake", &["config", "http", "model", "store", "supervisor"]),
-    ("api", &["config", "intake", "live", "model", "sbom", "store", "supervisor", "sys"]),
+    (
+        "api",
+        &["config", "intake", "live", "measure", "model", "sbom", "store", "supervisor", "sys"],
+    ),
     ("app", &["config", "intake", "live", "model", "store", "supervisor", "sys"]),
 ];
 

@@ -35,6 +35,8 @@ mod listing;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod readme;

@@ -151,6 +151,7 @@ async fn every_route_answers_as_it_is_described() {
         "/livez",
         "/readyz",
         "/openapi.json",
+        "/metrics",
         "/docs",
         "/docs/style.css",
         "/docs/script.js",

@@ -5,7 +5,10 @@
 
 use super::WatchOptions;
 use crate::{
-    live::job::{LiveJob, SharedJob},
+    live::{
+        Live,
+        job::{LiveJob, SharedJob},
+    },
     model::{master::Master, repository::RepositoryStatus},
     store::{
         layout::{JobDir, JobFile},
@@ -68,7 +71,7 @@ impl Folder {
     }
 
     /// Reads a file if it changed. Says when to look again, if what is in it makes no sense.
-    pub(super) fn read(&mut self, file: JobFile) -> Option<Instant> {
+    pub(super) fn read(&mut self, file: JobFile, live: &Live) -> Option<Instant> {
         let path = self.dir.file(file);
         let signature = Signature::at(&path);
         let known = self.files.get(&file);
@@ -87,13 +90,18 @@ impl Folder {
             }
             Err(Unread::Problem(text)) => (signature, Some(text)),
         };
-        if known.is_none_or(|it| it.signature != signature) {
+        let is_new = known.is_none_or(|it| it.signature != signature);
+        if is_new {
             self.changed = signature.map_or_else(SystemTime::now, |it| it.changed_at());
         }
         let Some(problem) = problem else {
+            if is_new {
+                live.note_taken_in(self.changed);
+            }
             self.files.insert(file, Known { signature, broken_since: None });
             return None;
         };
+        live.note(|health| health.failed_reads += 1);
         let since = broken_since.unwrap_or_else(Instant::now);
         self.files.insert(file, Known { signature, broken_since: Some(since) });
         // Perhaps a writer is in the middle of it: what it said before stays, in silence at first.

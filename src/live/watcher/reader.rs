@@ -314,7 +314,7 @@ impl Reader {
             entries.flatten().filter_map(|it| JobFile::parse(&it.file_name())).collect();
         let known: BTreeSet<JobFile> = folder.files.keys().copied().collect();
         for file in there.union(&known) {
-            if let Some(again) = folder.read(*file) {
+            if let Some(again) = folder.read(*file, &self.live) {
                 self.retries.insert((again, id.clone(), *file));
             }
         }
@@ -326,7 +326,7 @@ impl Reader {
             // A file of a folder that is not known yet: the folder comes first.
             return self.read_job(id);
         };
-        if let Some(again) = folder.read(file) {
+        if let Some(again) = folder.read(file, &self.live) {
             self.retries.insert((again, id.clone(), file));
         }
         folder.job.settle(folder.is_quiet(&self.options));
