@@ -13,6 +13,7 @@ mod scan;
 mod schema;
 mod serve;
 mod settings;
+mod signals;
 mod table;
 mod token;
 mod worker;

@@ -1,6 +1,6 @@
 //! `scanwatch scan`: the same engine as the service, in one process, for what is named here.
 
-use super::{Exit, SettingsArgs, logging, output, progress::Progress, table};
+use super::{Exit, SettingsArgs, logging, output, progress::Progress, signals::Signals, table};
 use crate::{
     app::{Engine, StartError},
     config::Config,
@@ -14,19 +14,17 @@ use crate::{
     },
     sbom,
     store::{chain, layout::JobsDir},
-    sys,
 };
 use anyhow::{Context, anyhow};
 use chrono::Utc;
 use clap::{Args, ValueEnum};
 use std::{
     fs::OpenOptions,
-    io::{self, BufReader, Write},
+    io::{BufReader, Write},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How many warnings are printed; the JSON result has all.
 const SHOWN_WARNINGS: usize = 20;
@@ -62,6 +60,8 @@ enum Format {
     Json,
     /// CycloneDX 1.6 JSON; one target at a time.
     Cyclonedx,
+    /// A line per package, of all targets.
+    Csv,
 }
 
 /// What became of one target.
@@ -208,6 +208,10 @@ fn report(args: &ScanArgs, scanned: &[Scanned]) -> anyhow::Result<Exit> {
             Some(result) => pretty(&sbom::cyclonedx(result, Utc::now()))?,
             None => String::new(),
         },
+        Format::Csv => {
+            let rows = results.iter().map(|it| sbom::csv::rows(&it.repo_name, &it.packages));
+            std::iter::once(sbom::csv::heading()).chain(rows).collect()
+        }
     };
     let warnings: Vec<&Warning> = results.iter().flat_map(|it| &it.warnings).collect();
     for warning in warnings.iter().take(SHOWN_WARNINGS) {
@@ -280,39 +284,5 @@ fn way_out(refusal: &Refusal) -> &'static str {
             "name the forge with its token_file or token_env under [[forges]] in a settings file (--config)"
         }
         _ => "name a git URL, a folder or a bare repository",
-    }
-}
-
-/// What ends a scan before it is done: Ctrl-C, `kill`, a terminal that is closed.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// None under nohup(1).
-    hangup: Option<Signal>,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        let hangup = SignalKind::hangup();
-        let ignored = sys::was_started_ignoring(hangup.as_raw_value());
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: if ignored { None } else { Some(signal(hangup)?) },
-        })
-    }
-
-    async fn next(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = hangup => {}
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! apart from the time that it is given; no credentials of a URL appear in it.
 
 mod components;
+pub mod csv;
 mod cyclonedx;
 
 pub use cyclonedx::cyclonedx;

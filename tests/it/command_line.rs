@@ -73,7 +73,7 @@ fn a_local_folder_is_scanned_and_nothing_is_left() {
 
 /// Breaks if the formats for machines are not what they say.
 #[test]
-fn the_formats_for_machines_are_json() {
+fn the_formats_for_machines_are_what_they_say() {
     let home = folder_with(PROJECT);
     let ran = run(home.path(), &["scan", "project", "--format", "json"]);
     let result: Value = serde_json::from_str(&ran.out).unwrap();
@@ -92,6 +92,14 @@ fn the_formats_for_machines_are_json() {
     assert_eq!(results.as_array().unwrap().len(), 2, "{results:#}");
     let ran = run(home.path(), &["scan", "project", "project", "--format", "cyclonedx"]);
     assert_eq!(ran.code, Some(2));
+
+    let ran = run(home.path(), &["scan", "project", "project", "--format", "csv"]);
+    let lines: Vec<_> = ran.out.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 1 + 2 * 3, "one heading for all: {lines:#?}");
+    assert!(lines[0].starts_with("repository,name,version,"), "{lines:#?}");
+    let row = "project,requests,2.31.0,,pypi,pkg:pypi/requests@2.31.0,runtime,true,\
+               requirements.txt,1,manifest";
+    assert!(lines.contains(&row), "{lines:#?}");
 }
 
 /// Breaks if a URL that is typed is not trusted as typed, or a bare repository is not read.

@@ -1,0 +1,136 @@
+//! Packages as comma-separated values (RFC 4180), for spreadsheets and scripts.
+//!
+//! What flows in: packages, and the name of the repository that declares them. What flows out:
+//! one line for each, below the heading. What must stay true: pure; lines end in CRLF; no cell is
+//! a formula to a spreadsheet, whatever a repository calls its packages.
+
+use crate::model::scan_result::{Package, Scope, Source};
+
+/// The names of the columns. New ones are added at the end.
+const COLUMNS: [&str; 11] = [
+    "repository",
+    "name",
+    "version",
+    "specifier",
+    "ecosystem",
+    "purl",
+    "scope",
+    "direct",
+    "file",
+    "line",
+    "source",
+];
+
+/// What a spreadsheet takes for the beginning of a formula, or passes over before one.
+const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// The first line.
+pub fn heading() -> String {
+    line(COLUMNS)
+}
+
+/// A line for each package of one repository.
+pub fn rows<'a>(repository: &str, packages: impl IntoIterator<Item = &'a Package>) -> String {
+    packages.into_iter().map(|package| row(repository, package)).collect()
+}
+
+fn row(repository: &str, package: &Package) -> String {
+    let number = package.line.map(|it| it.to_string());
+    let direct = package.direct.map(|it| if it { "true" } else { "false" });
+    let source = match package.source {
+        Source::Lockfile => "lockfile",
+        Source::Manifest => "manifest",
+        Source::Import => "import",
+    };
+    line([
+        repository,
+        &package.name,
+        package.version.as_deref().unwrap_or_default(),
+        package.specifier.as_deref().unwrap_or_default(),
+        &package.ecosystem,
+        &package.purl,
+        package.scope.map(Scope::as_str).unwrap_or_default(),
+        direct.unwrap_or_default(),
+        &package.file,
+        number.as_deref().unwrap_or_default(),
+        source,
+    ])
+}
+
+fn line(cells: [&str; COLUMNS.len()]) -> String {
+    let mut text = cells.map(cell).join(",");
+    text.push_str("\r\n");
+    text
+}
+
+/// A cell as it is written: no formula, and in quotes where it must be.
+fn cell(text: &str) -> String {
+    let mark = if text.starts_with(FORMULA_STARTS) { "'" } else { "" };
+    if text.contains(['"', ',', '\r', '\n']) {
+        format!("\"{mark}{}\"", text.replace('"', "\"\""))
+    } else {
+        format!("{mark}{text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_quoted_where_it_must_be_and_never_a_formula() {
+        for (text, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("a b", "a b"),
+            ("a,b", "\"a,b\""),
+            ("say \"hi\"", "\"say \"\"hi\"\"\""),
+            ("a\nb", "\"a\nb\""),
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@angular/core", "'@angular/core"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "\"'\r=1\""),
+            ("=HYPERLINK(\"x\",\"y\")", "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\""),
+            ("a=1", "a=1"),
+            (">=2,<3", "\">=2,<3\""),
+        ] {
+            assert_eq!(cell(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_package_is_a_line_below_the_heading() {
+        let package = Package {
+            name: "left-pad".to_owned(),
+            version: Some("1.3.0".to_owned()),
+            specifier: Some("^1.3".to_owned()),
+            ecosystem: "npm".to_owned(),
+            purl: "pkg:npm/left-pad@1.3.0".to_owned(),
+            file: "web/package-lock.json".to_owned(),
+            line: Some(7),
+            direct: Some(true),
+            scope: Some(Scope::Runtime),
+            source: Source::Lockfile,
+        };
+        let bare = Package {
+            version: None,
+            specifier: None,
+            line: None,
+            direct: None,
+            scope: None,
+            ..package.clone()
+        };
+        assert_eq!(
+            heading(),
+            "repository,name,version,specifier,ecosystem,purl,scope,direct,file,line,source\r\n"
+        );
+        assert_eq!(
+            rows("group/app", [&package, &bare]),
+            "group/app,left-pad,1.3.0,^1.3,npm,pkg:npm/left-pad@1.3.0,runtime,true,\
+             web/package-lock.json,7,lockfile\r\n\
+             group/app,left-pad,,,npm,pkg:npm/left-pad@1.3.0,,,web/package-lock.json,,lockfile\r\n"
+        );
+    }
+}
