@@ -10,7 +10,7 @@ mod forges;
 mod layers;
 mod raw;
 
-pub use layers::Refused;
+pub use layers::{Effective, Refused};
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
@@ -22,6 +22,7 @@ use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use toml::Table;
 
 /// The defaults, as they are in the repository.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -177,25 +178,18 @@ impl Config {
     /// # Errors
     /// The first setting that is refused, with its name and its place.
     pub fn load(sources: &Sources) -> Result<Self, Refused> {
-        let mut layers = Layers::new(DEFAULTS)?;
-        if let Some(path) = &sources.file {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| Refused {
-                place: name.clone(),
-                message: format!("cannot be read: {error}"),
-            })?;
-            layers.file(&name, &text)?;
-        }
-        layers.environment(sources.environment.iter().cloned())?;
-        for (path, value) in &sources.flags {
-            layers.text(path, value, format!("command line, {path}"))?;
-        }
-        let (table, places) = layers.finish();
-        let raw: Raw = table.try_into().map_err(|error: toml::de::Error| Refused {
-            place: places.get("forges").or(places.get("categories")).cloned().unwrap_or_default(),
-            message: error.message().to_owned(),
-        })?;
-        raw.check(&Places(&places), &sources.environment)
+        let (table, places) = layered(sources)?;
+        checked(table, &places, sources)
+    }
+
+    /// Every setting as it holds, in order of the names, and where it comes from.
+    ///
+    /// # Errors
+    /// As [`Config::load`]: what is listed can be used.
+    pub fn effective(sources: &Sources) -> Result<Vec<Effective>, Refused> {
+        let (table, places) = layered(sources)?;
+        checked(table.clone(), &places, sources)?;
+        Ok(layers::flat(table, &places))
     }
 
     /// The forge that the settings name by this origin.
@@ -212,6 +206,36 @@ impl Config {
             password: token.expose_secret().to_owned(),
         })
     }
+}
+
+/// All layers as one table, and where each value of it comes from.
+fn layered(sources: &Sources) -> Result<(Table, BTreeMap<String, String>), Refused> {
+    let mut layers = Layers::new(DEFAULTS)?;
+    if let Some(path) = &sources.file {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| Refused {
+            place: name.clone(),
+            message: format!("cannot be read: {error}"),
+        })?;
+        layers.file(&name, &text)?;
+    }
+    layers.environment(sources.environment.iter().cloned())?;
+    for (path, value) in &sources.flags {
+        layers.text(path, value, format!("command line, {path}"))?;
+    }
+    Ok(layers.finish())
+}
+
+fn checked(
+    table: Table,
+    places: &BTreeMap<String, String>,
+    sources: &Sources,
+) -> Result<Config, Refused> {
+    let raw: Raw = table.try_into().map_err(|error: toml::de::Error| Refused {
+        place: places.get("forges").or(places.get("categories")).cloned().unwrap_or_default(),
+        message: error.message().to_owned(),
+    })?;
+    raw.check(&Places(places), &sources.environment)
 }
 
 #[cfg(test)]

@@ -3,10 +3,14 @@
 use super::{Exit, output};
 use crate::{
     api::auth::Auth,
-    config::{Config, DEFAULTS, Refused, Sources},
+    config::{Config, DEFAULTS, Effective, Refused, Sources},
 };
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use serde_json::{Map, json};
+use std::{fmt::Write, path::PathBuf};
+
+/// Where the places of settings begin to be said, in characters.
+const PLACE_COLUMN: usize = 56;
 
 /// Where settings come from, beside the defaults and the environment.
 #[derive(Debug, Default, Args)]
@@ -27,6 +31,15 @@ pub(super) enum ConfigCommand {
         #[command(flatten)]
         settings: SettingsArgs,
     },
+    /// Print every setting as it holds, and where it comes from: the default, a file and line, a
+    /// variable, a flag. Secrets are not settings: of a token, only where it is read from is said.
+    Show {
+        /// One JSON object: each setting with its `value`, and `from`.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
     /// Print every setting with its default and its meaning.
     Defaults,
 }
@@ -34,12 +47,16 @@ pub(super) enum ConfigCommand {
 impl SettingsArgs {
     /// Reads all settings; `more` are those of flags of the command's own.
     pub(super) fn load(self, more: Vec<(String, String)>) -> Result<Config, Refused> {
+        Config::load(&self.sources(more))
+    }
+
+    fn sources(self, more: Vec<(String, String)>) -> Sources {
         let mut flags = self.settings;
         flags.extend(more);
         let environment = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Config::load(&Sources { file: self.config, environment, flags })
+        Sources { file: self.config, environment, flags }
     }
 }
 
@@ -57,16 +74,52 @@ pub(super) fn run(command: ConfigCommand) -> Exit {
                     Exit::Usage
                 }
             },
-            Err(refused) => {
-                output::complain(&refused.to_string());
-                Exit::Usage
+            Err(refused) => refuse(&refused),
+        },
+        ConfigCommand::Show { json, settings } => {
+            match Config::effective(&settings.sources(Vec::new())) {
+                Ok(settings) if json => print(&as_json(&settings)),
+                Ok(settings) => print(&as_file(&settings)),
+                Err(refused) => refuse(&refused),
             }
-        },
-        ConfigCommand::Defaults => match output::data(DEFAULTS.as_bytes()) {
-            Ok(()) => Exit::Done,
-            Err(_) => Exit::Failed,
-        },
+        }
+        ConfigCommand::Defaults => print(DEFAULTS),
     }
+}
+
+fn print(text: &str) -> Exit {
+    match output::data(text.as_bytes()) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output::complain(&format!("cannot write to standard output: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn refuse(refused: &Refused) -> Exit {
+    output::complain(&refused.to_string());
+    Exit::Usage
+}
+
+fn as_json(settings: &[Effective]) -> String {
+    let members = settings.iter().map(|it| {
+        let from = it.place.as_deref().unwrap_or("default");
+        (it.path.clone(), json!({ "value": it.value, "from": from }))
+    });
+    format!("{:#}\n", serde_json::Value::Object(members.collect::<Map<_, _>>()))
+}
+
+/// As a settings file that says the same, with the places as comments.
+fn as_file(settings: &[Effective]) -> String {
+    let mut text = String::new();
+    for Effective { path, value, place } in settings {
+        let setting = format!("{path} = {value}");
+        let place = output::printable(place.as_deref().unwrap_or("default"));
+        // A `String` takes all that is written to it.
+        let _ = writeln!(text, "{setting:PLACE_COLUMN$}  # {place}");
+    }
+    text
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {

@@ -27,6 +27,16 @@ pub struct Refused {
     pub message: String,
 }
 
+/// A setting as it holds. It names files and variables that hold secrets, and holds none itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effective {
+    /// `section.key`, spelled as in a settings file.
+    pub path: String,
+    pub value: Value,
+    /// Where it comes from: a file and line, a variable, a flag; `None` for the default.
+    pub place: Option<String>,
+}
+
 /// The settings read so far.
 #[derive(Debug)]
 pub(super) struct Layers {
@@ -145,6 +155,37 @@ impl Layers {
             None => "; config/default.toml lists all settings".to_owned(),
         };
         Refused { place, message: format!("unknown setting `{path}`{hint}") }
+    }
+}
+
+/// A merged table, setting by setting.
+pub(super) fn flat(table: Table, places: &BTreeMap<String, String>) -> Vec<Effective> {
+    let mut settings = Vec::new();
+    for (section, value) in table {
+        let place_of_section = places.get(&section).cloned();
+        match value {
+            Value::Table(members) => settings.extend(members.into_iter().map(|(key, value)| {
+                let place = places.get(&format!("{section}.{key}")).cloned();
+                Effective {
+                    path: format!("{section}.{}", spelled(&key)),
+                    value,
+                    place: place.or_else(|| place_of_section.clone()),
+                }
+            })),
+            value => settings.push(Effective { path: section, value, place: place_of_section }),
+        }
+    }
+    settings
+}
+
+/// A key as TOML spells it: in quotes, unless it is a bare word.
+fn spelled(key: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !key.is_empty() && key.bytes().all(bare) {
+        key.to_owned()
+    } else {
+        // JSON's escapes are among TOML's, and never break the line, which a key must not.
+        serde_json::Value::from(key).to_string()
     }
 }
 

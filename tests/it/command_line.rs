@@ -284,6 +284,50 @@ fn the_printed_defaults_are_a_settings_file() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
 }
 
+/// Breaks if the settings that hold are shown otherwise than they hold, or without the place where
+/// to change them, or with a secret.
+#[test]
+fn the_settings_that_hold_are_shown_with_their_places() {
+    let home = folder_with(&[(
+        "own.toml",
+        "[scanner]\nkill_grace_secs = 7\ncommand = [\"say\", \"a\\n\\\"b\\\"\"]\n\
+         [[forges]]\nkind = \"git\"\nurl = \"https://git.example\"\ntoken_env = \"FORGE_TOKEN\"\n\
+         [categories.\"C \\n=\"]\ndependencies = [\"c\"]\npatterns = []\n",
+    )]);
+    let show = |more: &[&str]| {
+        let mut command = scanwatch(home.path());
+        command.env("SCANWATCH_JOBS__RETENTION_HOURS", "3").env("FORGE_TOKEN", "s3cret");
+        command.args(["config", "show", "--config", "own.toml"]).args(more);
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap()
+    };
+    let settings: Value = serde_json::from_str(&show(&["--json", "--set=log.level=warn"])).unwrap();
+    for (name, value, from) in [
+        ("scanner.kill_grace_secs", json!(7), "own.toml, line 2"),
+        ("jobs.retention_hours", json!(3), "environment variable SCANWATCH_JOBS__RETENTION_HOURS"),
+        ("log.level", json!("warn"), "command line, log.level"),
+        ("watch.mode", json!("auto"), "default"),
+    ] {
+        assert_eq!(settings[name], json!({ "value": value, "from": from }), "{name}");
+    }
+    assert_eq!(settings["forges"]["from"], "own.toml, line 4");
+    assert_eq!(settings["forges"]["value"][0]["token_env"], "FORGE_TOKEN");
+
+    let text = show(&[]);
+    assert!(!text.contains("s3cret"), "{text}");
+    assert!(text.contains("# own.toml, line 2\n"), "{text}");
+    // What is printed is a settings file that says the same.
+    files::write(&home.path().join("own.toml"), &text);
+    let values = |text: &str| -> Vec<String> {
+        text.lines().map(|it| it.split("  # ").next().unwrap().trim().to_owned()).collect()
+    };
+    assert_eq!(values(&show(&[])), values(&text));
+
+    let ran = run(home.path(), &["config", "show", "--set", "watch.mode=sometimes"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+}
+
 /// Breaks if the service stops working when nobody takes its log any more.
 #[tokio::test]
 async fn a_log_that_cannot_be_written_costs_only_the_log() {
