@@ -4,18 +4,27 @@
 //! on standard error, and an exit code. What must stay true: rules live elsewhere; output is
 //! written so that a closed pipe ends it quietly.
 
+mod cancel;
+mod client;
 mod exit;
+mod health;
+mod jobs;
 mod logging;
 mod openapi;
 mod output;
 mod progress;
+mod results;
+mod retry;
 mod scan;
 mod schema;
 mod serve;
 mod settings;
 mod signals;
+mod status;
+mod submit;
 mod table;
 mod token;
+mod watch;
 mod worker;
 
 pub use exit::Exit;
@@ -28,8 +37,7 @@ use std::process::ExitCode;
 /// what happens.
 #[derive(Debug, Parser)]
 #[command(name = "scanwatch", version, about, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 a repository failed, 2 usage or settings, \
-    3 the jobs folder is another server's, 130 interrupted")]
+#[command(after_help = exit::CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +49,22 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Scan repositories or local folders now, without a server.
     Scan(scan::ScanArgs),
+    /// Submit repositories or groups to a server; with --wait, follow them to their end.
+    Submit(submit::SubmitArgs),
+    /// Follow jobs of a server until they are over; a restart of the server ends nothing.
+    Watch(watch::WatchArgs),
+    /// Print where a job of a server stands.
+    Status(status::StatusArgs),
+    /// Print what a job of a server has found.
+    Results(results::ResultsArgs),
+    /// List the jobs of a server, newest first.
+    Jobs(jobs::JobsArgs),
+    /// End jobs of a server.
+    Cancel(cancel::CancelArgs),
+    /// Have the failed repositories of a job scanned again.
+    Retry(retry::RetryArgs),
+    /// Print how a server is.
+    Health(health::HealthArgs),
     /// The built-in scanner: one repository. The server starts it; by hand, give --url.
     Worker(worker::WorkerArgs),
     /// Look at the settings.
@@ -70,6 +94,14 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(args).into(),
         Command::Scan(args) => scan::run(args).into(),
+        Command::Submit(args) => submit::run(&args).into(),
+        Command::Watch(args) => watch::run(&args).into(),
+        Command::Status(args) => status::run(&args).into(),
+        Command::Results(args) => results::run(&args).into(),
+        Command::Jobs(args) => jobs::run(&args).into(),
+        Command::Cancel(args) => cancel::run(&args).into(),
+        Command::Retry(args) => retry::run(&args).into(),
+        Command::Health(args) => health::run(&args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),
         Command::Token { command } => token::run(command).into(),

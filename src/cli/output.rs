@@ -2,10 +2,15 @@
 
 use std::io::{self, Write};
 
+/// Writes data that more may follow; a reader that has gone away is told as a broken pipe.
+pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush())
+}
+
 /// Writes data. A reader that has gone away (`| head`) is no error.
 pub(super) fn data(bytes: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    match write(bytes) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }

@@ -12,7 +12,10 @@ use std::{
 };
 
 /// How often a plain line is printed at most while only figures move.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often a bar shows that it is alive.
+pub(super) const TICK: Duration = Duration::from_millis(120);
 
 /// Shows one repository's progress.
 pub(super) struct Progress {
@@ -26,14 +29,8 @@ impl Progress {
     pub(super) fn new(name: &str) -> Self {
         let name = printable(name);
         let bar = stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(100);
-            if let Ok(style) =
-                ProgressStyle::with_template("{spinner} {prefix} {bar:24} {percent:>3}% {msg}")
-            {
-                bar.set_style(style);
-            }
-            bar.set_prefix(name.clone());
-            bar.enable_steady_tick(Duration::from_millis(120));
+            let bar = bar(&name);
+            bar.enable_steady_tick(TICK);
             bar
         });
         Self { name, bar, last: None }
@@ -53,9 +50,7 @@ impl Progress {
             }
             return;
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
-        bar.set_position((status.fraction() * 100.0) as u64);
-        bar.set_message(text);
+        advance(bar, status);
     }
 
     /// Ends with what became of it.
@@ -69,7 +64,27 @@ impl Progress {
     }
 }
 
-fn describe(status: &RepositoryStatus) -> String {
+/// A bar that is not drawn yet: of a hundred parts, unless it is told otherwise.
+pub(super) fn bar(name: &str) -> ProgressBar {
+    let bar = ProgressBar::new(100);
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {prefix} {bar:24} {percent:>3}% {msg}")
+    {
+        bar.set_style(style);
+    }
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
+/// Brings a repository's bar to its newest state.
+pub(super) fn advance(bar: &ProgressBar, status: &RepositoryStatus) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+    bar.set_position((status.fraction() * 100.0) as u64);
+    bar.set_message(describe(status));
+}
+
+/// A repository's state in words: figures while it is worked on, the cause where it failed.
+pub(super) fn describe(status: &RepositoryStatus) -> String {
     if let Some(error) = &status.error {
         let kind = status.failure.as_ref().map(|it| format!(" ({})", it.kind.as_str()));
         return format!("{}{}: {}", status.word(), kind.unwrap_or_default(), printable(error));

@@ -32,6 +32,7 @@ const SHOWN_WARNINGS: usize = 20;
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
+#[command(after_help = super::exit::CODES_OF_SCAN)]
 pub(super) struct ScanArgs {
     /// Git URLs, local folders, bare repositories. What is typed here is trusted as typed.
     #[arg(required = true, value_name = "URL|PATH")]

@@ -25,6 +25,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[derive(Debug, Args)]
+#[command(after_help = super::exit::CODES_OF_SERVE)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     settings: SettingsArgs,

@@ -25,6 +25,7 @@ pub(super) struct SettingsArgs {
 
 /// `scanwatch config …`
 #[derive(Debug, Subcommand)]
+#[command(after_help = super::exit::CODES_OF_CONFIG)]
 pub(super) enum ConfigCommand {
     /// Check the settings as `serve` would, and say what is wrong.
     Check {

@@ -9,9 +9,9 @@ const HEADINGS: [&str; 6] = ["PACKAGE", "VERSION", "ECOSYSTEM", "SCOPE", "DIRECT
 /// The widest that a version or range is shown, in characters.
 const WIDEST_VERSION: usize = 32;
 
-/// One repository's packages, and a line that counts them.
-pub(super) fn render(result: &ScanResult) -> String {
-    let rows: Vec<[String; 6]> = result.packages.iter().map(row).collect();
+/// One repository's packages; nothing where there are none.
+pub(super) fn packages(packages: &[Package]) -> String {
+    let rows: Vec<[String; 6]> = packages.iter().map(row).collect();
     let mut widths = HEADINGS.map(|it| it.chars().count());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -25,6 +25,12 @@ pub(super) fn render(result: &ScanResult) -> String {
             line(&mut text, row, &widths);
         }
     }
+    text
+}
+
+/// One repository's packages, and a line that counts them.
+pub(super) fn render(result: &ScanResult) -> String {
+    let mut text = packages(&result.packages);
     let files = &result.files;
     let commit = result.commit.as_deref().map(|it| format!(" at {}", it.get(..12).unwrap_or(it)));
     let _ = writeln!(

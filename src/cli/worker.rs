@@ -7,6 +7,7 @@ use clap::Args;
 use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Debug, Args)]
+#[command(after_help = super::exit::CODES_OF_WORKER)]
 pub(super) struct WorkerArgs {
     /// A repository to scan by hand; without it, the task is read from standard input.
     #[arg(long, requires_all = ["status_file", "result_file"])]

@@ -9,6 +9,8 @@ mod at_most_five;
 #[cfg(test)]
 mod authorities;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod conformance;

@@ -28,6 +28,15 @@ fn commands() -> Vec<&'static str> {
         .collect()
 }
 
+/// How the README starts the program.
+const PROGRAM: &str = "cargo run --release -- ";
+
+/// Whether a command asks the service, or looks at its files.
+fn is_of_the_service(line: &str) -> bool {
+    let own = line.strip_prefix(PROGRAM).is_some_and(|it| it != "serve" && it != "scan .");
+    own || ["curl", "JOB=", "jq"].iter().any(|start| line.starts_with(start))
+}
+
 fn only(start: &str) -> &'static str {
     let found: Vec<_> = commands().into_iter().filter(|it| it.starts_with(start)).collect();
     assert_eq!(found.len(), 1, "{start}: {found:?}");
@@ -94,17 +103,17 @@ async fn the_service_is_used_by_the_commands_under_it() {
 
     let lines: Vec<String> = commands()
         .into_iter()
-        .filter(|it| ["curl", "JOB=", "jq"].iter().any(|start| it.starts_with(start)))
+        .filter(|it| is_of_the_service(it))
         .map(|it| {
             it.replace("127.0.0.1:8000", &server.address().to_string())
                 .replace("https://github.com/BurntSushi/ripgrep.git", &forge.url("owner/app"))
         })
         .collect();
-    assert!(lines.len() >= 6, "{lines:?}");
+    assert!(lines.len() >= 13, "{lines:?}");
     let mut job = String::new();
     for line in &lines {
         let mut command = shell(home.path(), line);
-        command.env("JOB", &job).current_dir(home.path());
+        command.env("JOB", &job).env("SCANNER_SERVER_URL", server.url("")).current_dir(home.path());
         if line.starts_with("JOB=") {
             job =
                 run(shell(home.path(), &format!("{line}; printf %s \"$JOB\""))
@@ -117,6 +126,15 @@ async fn the_service_is_used_by_the_commands_under_it() {
             assert!(out.contains("event: snapshot") && out.contains("event: end"), "{out}");
         } else if line.starts_with("jq") {
             assert_eq!(out.trim(), "\"completed\"");
+        } else if let Some(arguments) = line.strip_prefix(PROGRAM) {
+            let expected = match arguments.split(' ').next().unwrap() {
+                "submit" => "-",
+                "watch" => "",
+                "results" => "app,a,1.0.0,,npm,pkg:npm/a@1.0.0,",
+                "health" => "healthy: scanwatch ",
+                _ => job.as_str(),
+            };
+            assert!(out.contains(expected), "{line}: {out}");
         } else {
             let answer: Value =
                 serde_json::from_str(&out).unwrap_or_else(|_| panic!("{line}: {out}"));
@@ -146,7 +164,7 @@ fn the_test_command_is_the_one_of_continuous_integration() {
     let unknown: BTreeSet<_> = commands()
         .into_iter()
         .filter(|it| !known.contains(it))
-        .filter(|it| !["curl", "JOB=", "jq"].iter().any(|start| it.starts_with(start)))
+        .filter(|it| !is_of_the_service(it))
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }

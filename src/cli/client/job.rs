@@ -1,0 +1,207 @@
+//! What a command knows of a job that it follows: events come in, news for people go out.
+//!
+//! What must stay true: pure; what was told once is not told again, however often a snapshot
+//! repeats it; members that are missing or odd cost only themselves.
+
+use crate::model::{JobId, JobState, repository::RepositoryStatus, state::Summary};
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
+
+/// Something to tell.
+#[derive(Debug, PartialEq)]
+pub(super) enum News {
+    /// A scanner is at work on a repository.
+    Working(RepositoryStatus),
+    /// A repository is over.
+    Over(RepositoryStatus),
+    /// The counts of the job may have changed.
+    Counts,
+    /// The job is over.
+    Ended(JobState),
+}
+
+/// A job, as far as its events have told.
+#[derive(Debug)]
+pub(super) struct JobView {
+    pub(super) id: JobId,
+    /// The URL that was submitted; the id until it is known.
+    pub(super) title: String,
+    pub(super) summary: Summary,
+    pub(super) elapsed_seconds: Option<u64>,
+    pub(super) eta_seconds: Option<u64>,
+    /// A failure was told that explains why the job failed.
+    pub(super) failure_told: bool,
+    begun: bool,
+    over: HashSet<u32>,
+}
+
+impl JobView {
+    /// Nothing is known but the id.
+    pub(super) fn new(id: &JobId) -> Self {
+        Self {
+            id: id.clone(),
+            title: id.to_string(),
+            summary: Summary::default(),
+            elapsed_seconds: None,
+            eta_seconds: None,
+            failure_told: false,
+            begun: false,
+            over: HashSet::new(),
+        }
+    }
+
+    /// Takes in an event; what is new to people.
+    pub(super) fn apply(&mut self, event: &str, data: &Value) -> Vec<News> {
+        match event {
+            "snapshot" => self.snapshot(data),
+            "repository" => {
+                data.as_object().and_then(|it| self.repository(it)).into_iter().collect()
+            }
+            "job" => {
+                self.counts(data);
+                vec![News::Counts]
+            }
+            "end" => {
+                self.counts(data);
+                let state = data["status"].as_str().and_then(JobState::parse_final);
+                vec![News::Counts, News::Ended(state.unwrap_or(JobState::Failed))]
+            }
+            // Of a newer server.
+            _ => Vec::new(),
+        }
+    }
+
+    fn snapshot(&mut self, data: &Value) -> Vec<News> {
+        if let Some(url) = data["group_url"].as_str() {
+            url.clone_into(&mut self.title);
+        }
+        self.counts(data);
+        let empty = Vec::new();
+        let list = |name: &str| data[name].as_array().unwrap_or(&empty);
+        // The reasons stand in a list of their own, in the same order.
+        let mut reasons: HashMap<&str, Vec<&Value>> = HashMap::new();
+        for row in list("failed_repositories").iter().rev() {
+            reasons.entry(row["repo_name"].as_str().unwrap_or_default()).or_default().push(row);
+        }
+        let mut news = Vec::new();
+        for row in list("repositories").iter().filter_map(Value::as_object) {
+            let mut row = row.clone();
+            let name = row.get("repo_name").and_then(Value::as_str).unwrap_or_default();
+            let failed = matches!(
+                row.get("status").and_then(Value::as_str),
+                Some("failed" | "timeout" | "cancelled")
+            );
+            if let Some(reason) = reasons.get_mut(name).filter(|_| failed).and_then(Vec::pop) {
+                row.insert("error".to_owned(), reason["error"].clone());
+                row.insert("failure".to_owned(), reason["failure"].clone());
+            }
+            news.extend(self.repository(&row));
+        }
+        // Who joins late wants to know what failed, and is not told what went well meanwhile.
+        if !std::mem::replace(&mut self.begun, true) {
+            news.retain(|it| !matches!(it, News::Over(status) if !status.state.is_failure()));
+        }
+        news.push(News::Counts);
+        news
+    }
+
+    fn counts(&mut self, data: &Value) {
+        if let Ok(summary) = serde_json::from_value(data["summary"].clone()) {
+            self.summary = summary;
+        }
+        self.elapsed_seconds = data["elapsed_time_seconds"].as_u64().or(self.elapsed_seconds);
+        self.eta_seconds = data["eta_seconds"].as_u64();
+    }
+
+    fn repository(&mut self, row: &Map<String, Value>) -> Option<News> {
+        let status = status_of(row)?;
+        if status.state.is_final() {
+            self.failure_told |= status.state.is_failure();
+            return self.over.insert(status.index).then_some(News::Over(status));
+        }
+        // Begun again.
+        self.over.remove(&status.index);
+        status.state.is_working().then_some(News::Working(status))
+    }
+}
+
+/// An event says what a status file says, with the figures one level deeper.
+fn status_of(row: &Map<String, Value>) -> Option<RepositoryStatus> {
+    let index = u32::try_from(row.get("repo_index")?.as_u64()?).ok()?;
+    let mut flat = row.clone();
+    if let Some(Value::Object(figures)) = flat.remove("progress") {
+        flat.extend(figures);
+    }
+    if let Some(error) = flat.remove("error") {
+        flat.insert("error_message".to_owned(), error);
+    }
+    let bytes = serde_json::to_vec(&flat).ok()?;
+    RepositoryStatus::parse(index, &bytes).ok().map(|(status, _)| status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(news: &[News]) -> Vec<String> {
+        news.iter()
+            .map(|it| match it {
+                News::Working(status) => format!("{} {}", status.index, status.word()),
+                News::Over(status) => {
+                    format!("{} {}: {:?}", status.index, status.word(), status.error.as_deref())
+                }
+                News::Counts => "counts".to_owned(),
+                News::Ended(state) => format!("ended {state}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again() {
+        let mut view = JobView::new(&"a".parse().unwrap());
+        let mut snapshot = json!({
+            "group_url": "https://gitlab.com/acme",
+            "summary": {"total_repositories": 4, "completed": 1, "in_progress": 1, "pending": 0, "failed": 2},
+            "repositories": [
+                {"repo_index": 0, "repo_name": "a", "status": "completed"},
+                {"repo_index": 1, "repo_name": "same", "status": "failed"},
+                {"repo_index": 2, "repo_name": "same", "status": "timeout"},
+                {"repo_index": 3, "repo_name": "d", "status": "scanning",
+                 "progress": {"total_files": 10, "current_file": 5, "percentage": 50.0}},
+                {"repo_index": 4, "status": "pending"},
+                "odd",
+            ],
+            "failed_repositories": [
+                {"repo_name": "same", "error": "first", "status": "failed",
+                 "failure": {"kind": "exit", "detail": "first"}},
+                {"repo_name": "same", "error": "second", "status": "timeout"},
+            ],
+        });
+        assert_eq!(
+            told(&view.apply("snapshot", &snapshot)),
+            ["1 failed: Some(\"first\")", "2 timeout: Some(\"second\")", "3 scanning", "counts"]
+        );
+        assert_eq!((view.title.as_str(), view.summary.failed), ("https://gitlab.com/acme", 2));
+        // After an outage: only what is new.
+        snapshot["repositories"][3] =
+            json!({"repo_index": 3, "repo_name": "d", "status": "completed"});
+        assert_eq!(told(&view.apply("snapshot", &snapshot)), ["3 completed: None", "counts"]);
+        let again = json!({"repo_index": 1, "status": "cloning"});
+        assert_eq!(told(&view.apply("repository", &again)), ["1 cloning"]);
+        let failed = json!({"repo_index": 1, "status": "failed", "error": "third"});
+        assert_eq!(told(&view.apply("repository", &failed)), ["1 failed: Some(\"third\")"]);
+        assert!(view.apply("repository", &failed).is_empty());
+        assert!(view.apply("novelty", &json!({})).is_empty());
+        let end = json!({"status": "completed_with_errors"});
+        assert_eq!(told(&view.apply("end", &end)), ["counts", "ended completed_with_errors"]);
+    }
+
+    #[test]
+    fn the_figures_of_an_event_are_those_of_its_repository() {
+        let row = json!({"repo_index": 3, "status": "scanning", "repo_name": "d",
+            "progress": {"total_files": 10, "current_file": 5, "percentage": 50.0}});
+        let status = status_of(row.as_object().unwrap()).unwrap();
+        assert!((status.fraction() - 0.5).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,101 @@
+//! `scanwatch status`: where one job stands, now.
+
+use super::{
+    Exit,
+    client::{ServerArgs, ask, spoken},
+    exit,
+    output::{self, printable},
+};
+use crate::model::JobId;
+use clap::Args;
+use serde_json::Value;
+use std::{fmt::Write, time::Duration};
+
+#[derive(Debug, Args)]
+#[command(after_help = exit::CODES_OF_ASKING)]
+pub(super) struct StatusArgs {
+    /// The job to ask for.
+    #[arg(value_name = "JOB")]
+    job: JobId,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) fn run(args: &StatusArgs) -> Exit {
+    ask(&args.server, async |client| {
+        let document = client.get(&format!("/scan/{}", args.job)).await?;
+        if args.server.json {
+            output::write(&document.line())?;
+        } else {
+            output::write(describe(&document.value).as_bytes())?;
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// The progress document for people.
+fn describe(job: &Value) -> String {
+    let mut text = String::new();
+    let word = |value: &Value| printable(value.as_str().unwrap_or("-"));
+    let count = |name: &str| job["summary"][name].as_u64().unwrap_or(0);
+    // A `String` takes all that is written to it.
+    let _ = writeln!(text, "{}  {}", word(&job["job_id"]), word(&job["group_url"]));
+    let _ = write!(
+        text,
+        "{}: {} of {} repositories completed, {} failed, {} in progress, {} pending",
+        word(&job["status"]),
+        count("completed"),
+        count("total_repositories"),
+        count("failed"),
+        count("in_progress"),
+        count("pending"),
+    );
+    let time = |name: &str| job[name].as_u64().map(|it| spoken(Duration::from_secs(it)));
+    if let Some(elapsed) = time("elapsed_time_seconds") {
+        let _ = write!(text, ", {elapsed}");
+    }
+    if let Some(left) = time("eta_seconds") {
+        let _ = write!(text, ", about {left} left");
+    }
+    text.push('\n');
+    if let Some(error) = job["error"].as_str() {
+        let _ = writeln!(text, "  {}", printable(error));
+    }
+    let none = Vec::new();
+    let list = |name: &str| job[name].as_array().unwrap_or(&none);
+    for repository in list("current_repositories") {
+        let message = repository["progress"]["message"].as_str().map(printable);
+        let percentage = repository["progress"]["percentage"].as_f64();
+        let percentage = percentage.map(|it| format!(" {it:.0}%"));
+        let _ = writeln!(
+            text,
+            "  {}: {}{}{}",
+            word(&repository["repo_name"]),
+            word(&repository["status"]),
+            percentage.unwrap_or_default(),
+            message.map(|it| format!(", {it}")).unwrap_or_default(),
+        );
+    }
+    for repository in list("failed_repositories") {
+        let _ = writeln!(text, "  {}", describe_failure(repository));
+    }
+    for warning in list("warnings") {
+        let _ =
+            writeln!(text, "  warning: {}: {}", word(&warning["file"]), word(&warning["message"]));
+    }
+    text
+}
+
+/// A row of the list of failed repositories.
+pub(super) fn describe_failure(row: &Value) -> String {
+    let word = |value: &Value| printable(value.as_str().unwrap_or("-"));
+    let kind = row["failure"]["kind"].as_str().map(|it| format!(" ({})", printable(it)));
+    let status = row["status"].as_str().unwrap_or("failed");
+    format!(
+        "{}: {}{}: {}",
+        word(&row["repo_name"]),
+        printable(status),
+        kind.unwrap_or_default(),
+        word(&row["error"])
+    )
+}

@@ -1,0 +1,238 @@
+//! `submit --wait` and `watch`: to the end, through restarts, and until somebody has enough.
+
+use super::{Ran, run, scanwatch, setup, url};
+use crate::support::{
+    files,
+    forge::program,
+    processes,
+    server::{Setup, TestServer},
+    wait::{PATIENCE, eventually, until},
+};
+use rustix::process::Signal;
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Stdio},
+};
+
+/// A command that waits in the background, with its output in files.
+struct Waiting {
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+impl Waiting {
+    fn start(server: &TestServer, arguments: &[&str]) -> Self {
+        let (out, err) = (server.file("client.out"), server.file("client.err"));
+        let mut command = scanwatch(server, arguments);
+        command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        Self { child: command.spawn().unwrap(), out, err }
+    }
+
+    /// Waits until it has said this to the person at the terminal.
+    async fn says(&mut self, text: &str) {
+        eventually(&format!("the command says {text:?}"), async || {
+            let err = files::text(&self.err);
+            let said = err.contains(text);
+            if !said && let Some(status) = self.child.try_wait().unwrap() {
+                panic!("ended without a word of {text:?}, {status}: {err}");
+            }
+            said
+        })
+        .await;
+    }
+
+    /// The job that it has submitted.
+    async fn job(&self) -> String {
+        until(PATIENCE, "the command prints a job's id", async || {
+            files::text(&self.out).lines().next().map(str::to_owned)
+        })
+        .await
+    }
+
+    async fn end(mut self) -> Ran {
+        let status =
+            until(PATIENCE, "the command ends", async || self.child.try_wait().unwrap()).await;
+        Ran { code: status.code(), out: files::text(&self.out), err: files::text(&self.err) }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A setup whose server has the same port after a restart. It is taken from below those that the
+/// kernel hands out, so that no other program gets it meanwhile.
+fn at_a_fixed_port(setup: Setup) -> Setup {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let port =
+        (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
+    setup.variable("SCANWATCH_SERVER__LISTEN", format!("127.0.0.1:{port}"))
+}
+
+/// Breaks if a CI job cannot tell by the exit code whether everything was scanned, or not see what
+/// was not.
+#[tokio::test]
+async fn the_exit_code_says_whether_all_went_well() {
+    let server = setup().start().await;
+    let ran = run(&server, &["submit", "--wait", &url("good")]).expect(0);
+    assert_eq!(ran.out.lines().count(), 1, "the id: {ran:?}");
+    assert!(ran.err.contains("good: completed"), "{ran:?}");
+    assert!(!ran.err.contains('\u{1b}'), "no colours where there is no terminal: {ran:?}");
+
+    let ran = run(&server, &["submit", "--wait", &url("good"), &url("bad")]).expect(1);
+    assert_eq!(ran.out.lines().count(), 2, "{ran:?}");
+    assert!(ran.err.contains("bad: failed (exit): Process exited with code 3"), "{ran:?}");
+    assert!(ran.err.contains(&format!("{}: failed", url("bad"))), "{ran:?}");
+    // Those that are over already are told the same way.
+    let jobs: Vec<_> = ran.out.lines().collect();
+    run(&server, &["watch", jobs[0]]).expect(0);
+    let ran = run(&server, &["watch", jobs[0], jobs[1]]).expect(1);
+    assert!(ran.err.contains("bad: failed (exit)"), "{ran:?}");
+}
+
+/// Breaks if the repositories of a group are not told apart, or are not all counted.
+#[tokio::test]
+async fn a_group_is_followed_to_its_last_repository() {
+    let setup = setup();
+    let job = setup.lay_group(3);
+    let server = setup.start().await;
+    let mut watch = Waiting::start(&server, &["watch", &job]);
+    watch.says("part-2: failed (exit): Process exited with code 3").await;
+    files::write(&server.file("go"), "");
+    let ran = watch.end().await.expect(1);
+    let last = ran.err.lines().last().unwrap();
+    assert!(
+        last.contains("completed_with_errors, 2 of 3 repositories completed, 1 failed"),
+        "{ran:?}"
+    );
+}
+
+/// Breaks if a program that reads along does not get the server's events as they are.
+#[tokio::test]
+async fn the_events_are_printed_for_machines() {
+    let server = setup().start().await;
+    let ran = run(&server, &["submit", "--wait", "--json", &url("bad")]).expect(1);
+    let events = ran.lines();
+    assert_eq!(events[0]["event"], "snapshot");
+    assert_eq!(events[0]["data"]["group_url"], url("bad"));
+    let end = events.last().unwrap();
+    assert_eq!((&end["event"], &end["data"]["status"]), (&"end".into(), &"failed".into()));
+    assert!(events.iter().all(|it| it["id"].as_str().is_some_and(|it| it.contains('-'))));
+    assert_eq!(ran.err, "");
+}
+
+/// Breaks if a server that is killed and started again ends the waiting of a CI job.
+#[tokio::test]
+async fn waiting_survives_a_server_that_is_killed() {
+    let mut server = at_a_fixed_port(setup()).start().await;
+    let mut wait = Waiting::start(&server, &["submit", "--wait", &url("held")]);
+    let job = wait.job().await;
+    server.working(&job).await;
+    wait.says("held: scanning").await;
+    server.kill9().await;
+    wait.says("the job goes on, trying to come back to it").await;
+    server.restart().await;
+    wait.says("the server is back").await;
+    files::write(&server.file("go"), "");
+    let ran = wait.end().await.expect(0);
+    assert_eq!(ran.err.matches("trying to come back").count(), 1, "said once: {ran:?}");
+    assert!(ran.err.contains("held: completed"), "{ran:?}");
+}
+
+/// Breaks if a planned restart, which ends scanners and queues their repositories again, ends the
+/// waiting; or if several jobs make several outages of one.
+#[tokio::test]
+async fn waiting_survives_a_server_that_is_stopped() {
+    let mut server = at_a_fixed_port(setup()).start().await;
+    let (first, second) = (server.submit("held").await, server.submit("held").await);
+    server.working(&first).await;
+    server.working(&second).await;
+    let mut watch = Waiting::start(&server, &["watch", &first, &second]);
+    watch.says("held: scanning").await;
+    server.terminate().await;
+    watch.says("trying to come back to it").await;
+    server.restart().await;
+    files::write(&server.file("go"), "");
+    let ran = watch.end().await.expect(0);
+    assert_eq!(ran.err.matches("trying to come back").count(), 1, "{ran:?}");
+    assert_eq!(ran.err.matches("held: completed").count(), 2, "{ran:?}");
+}
+
+/// Breaks if a CI job waits for ever for a server that does not come back.
+#[tokio::test]
+async fn patience_with_a_server_that_is_away_ends() {
+    let mut server = setup().start().await;
+    let job = server.submit("held").await;
+    let mut watch = Waiting::start(&server, &["watch", &job, "--reconnect-timeout", "2s"]);
+    watch.says("held: scanning").await;
+    server.kill9().await;
+    let ran = watch.end().await.expect(4);
+    assert!(ran.err.contains("gave up after 2 s: cannot reach the server"), "{ran:?}");
+}
+
+/// Breaks if somebody waits for a job that was removed; or if a server that has only just started,
+/// and does not know its jobs yet, is taken at its word.
+#[tokio::test]
+async fn a_job_that_was_removed_meanwhile_is_said_to_be_gone() {
+    let mut server = at_a_fixed_port(setup()).start().await;
+    let job = server.submit("held").await;
+    server.working(&job).await;
+    let mut watch = Waiting::start(&server, &["watch", &job]);
+    watch.says("held: scanning").await;
+    server.terminate().await;
+    std::fs::rename(server.job_folder(&job), server.file("taken-away")).unwrap();
+    server.restart().await;
+    let ran = watch.end().await.expect(1);
+    assert!(ran.err.contains(&format!("job {job} is gone")), "{ran:?}");
+}
+
+/// Breaks if a Ctrl-C at a waiting command ends the scan, or leaves the user without a way back.
+#[tokio::test]
+async fn an_interrupted_wait_leaves_the_scan_running() {
+    let server = setup().start().await;
+    let mut wait = Waiting::start(&server, &["submit", "--wait", &url("held")]);
+    let job = wait.job().await;
+    wait.says("held: scanning").await;
+    let marks = [server.url("")];
+    processes::signal(wait.child.id(), &marks, Signal::INT);
+    let ran = wait.end().await.expect(130);
+    assert!(ran.err.contains(&format!("scanwatch watch {job}")), "{ran:?}");
+    assert!(ran.err.contains(&format!("scanwatch cancel {job}")), "{ran:?}");
+    files::write(&server.file("go"), "");
+    assert_eq!(server.finished(&job).await["status"], "completed");
+}
+
+/// Breaks if a terminal gets no bars, or is left with some that are no longer true.
+#[tokio::test]
+async fn a_terminal_gets_bars_and_at_last_a_summary() {
+    let server = setup().start().await;
+    let job = server.submit("bad").await;
+    let held = server.submit("held").await;
+    server.working(&held).await;
+    let mut python = program("python3");
+    python.args([
+        "-c",
+        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))",
+    ]);
+    python.args([env!("CARGO_BIN_EXE_scanwatch"), "watch", &job, &held]);
+    let screen = server.file("screen");
+    python.env("SCANNER_SERVER_URL", server.url("")).env("TERM", "xterm");
+    python.stdin(Stdio::null()).stdout(File::create(&screen).unwrap());
+    let mut child = python.spawn().unwrap();
+    eventually("a bar is drawn", async || files::text(&screen).contains("scanning 2/4 files"))
+        .await;
+    files::write(&server.file("go"), "");
+    let status = until(PATIENCE, "the command ends", async || child.try_wait().unwrap()).await;
+    let text = files::text(&screen);
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(text.contains("bad: failed (exit): Process exited with code 3"), "{text}");
+    // What is drawn last are the words that stay.
+    let last = text.rsplit("\u{1b}[2K").next().unwrap();
+    assert!(last.contains(&format!("{}: completed", url("held"))), "{last:?}");
+}
