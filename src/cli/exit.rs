@@ -44,6 +44,9 @@ pub(super) const CODES_OF_RESULTS: &str = "Exit codes: 0 done (what failed is na
 pub(super) const CODES_OF_HEALTH: &str = "Exit codes: 0 healthy, 1 degraded, 2 usage, settings, or \
     credentials that the server refused, 4 the server cannot be reached, or does not serve now.";
 
+/// Of commands that only print something of their own.
+pub(super) const CODES_OF_PRINTING: &str = "Exit codes: 0 done, 2 it cannot be written, or usage.";
+
 /// How a command ends; of several ends, the greatest is that of the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {

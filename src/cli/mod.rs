@@ -10,6 +10,7 @@ mod exit;
 mod health;
 mod jobs;
 mod logging;
+mod manual;
 mod openapi;
 mod output;
 mod progress;
@@ -81,6 +82,10 @@ enum Command {
     Openapi,
     /// Print JSON Schemas of the files of a job.
     Schema(schema::SchemaArgs),
+    /// Print the completions of a shell.
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, or write one for every command into a folder.
+    Man(manual::ManArgs),
     /// Stands between server and scanner; the server starts it, with its task on standard input.
     #[command(hide = true)]
     Shim {
@@ -107,6 +112,8 @@ pub fn run() -> ExitCode {
         Command::Token { command } => token::run(command).into(),
         Command::Openapi => openapi::run().into(),
         Command::Schema(args) => schema::run(&args).into(),
+        Command::Completions(args) => manual::completions(&args).into(),
+        Command::Man(args) => manual::man(&args).into(),
         Command::Shim { .. } => crate::shim::run(),
     }
 }

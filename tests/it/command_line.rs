@@ -284,6 +284,49 @@ fn the_printed_defaults_are_a_settings_file() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
 }
 
+/// Breaks if a package cannot put completions and manual pages beside the program, or if they do
+/// not name every command.
+#[test]
+fn completions_and_manual_pages_are_made_of_the_program_itself() {
+    let home = folder_with(&[("man/own.txt", "stays")]);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run(home.path(), &["completions", shell]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        for word in ["submit", "reconnect-timeout", "show"] {
+            assert!(ran.out.contains(word), "{word} in {shell}");
+        }
+    }
+    assert_eq!(run(home.path(), &["completions", "tcsh"]).code, Some(2));
+
+    let main = run(home.path(), &["man"]);
+    assert_eq!(main.code, Some(0), "{}", main.err);
+    assert!(main.out.contains(".TH scanwatch 1") && main.out.contains("Exit codes"));
+    assert_eq!(run(home.path(), &["man", "man"]).code, Some(0));
+    let help = run(home.path(), &["--help"]).out;
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands: Vec<_> = commands
+        .lines()
+        .take_while(|it| !it.is_empty())
+        .filter_map(|it| it.split_whitespace().next())
+        .filter(|it| *it != "help")
+        .collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands {
+        let page = files::text(&home.path().join(format!("man/scanwatch-{command}.1")));
+        assert!(page.contains(&format!(".TH scanwatch-{command} 1")), "{command}: {page}");
+        // Each says what its exit codes mean.
+        let help = run(home.path(), &[command, "--help"]).out;
+        assert!(help.contains("Exit codes: 0 "), "{command}: {help}");
+    }
+    let page = files::text(&home.path().join("man/scanwatch-config-show.1"));
+    assert!(page.contains("where it comes from"), "{page}");
+    assert_eq!(files::text(&home.path().join("man/own.txt")), "stays");
+
+    let ran = run(home.path(), &["man", "no-such-folder"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("no-such-folder/scanwatch.1"), "{}", ran.err);
+}
+
 /// Breaks if the settings that hold are shown otherwise than they hold, or without the place where
 /// to change them, or with a secret.
 #[test]
