@@ -2,9 +2,10 @@
 //!
 //! A case is a folder below `<parser>/` with a file that this parser wants. Beside the file lies
 //! `expected.txt`, with one part for each such file; `UPDATE_EXPECT=1` rewrites it, and the diff is to be read before a commit.
-//! Files of a `real` case were written by the package manager itself; `COMMAND.txt` says how.
+//! Files of a `real` case were written by the package manager itself; `COMMAND.txt` says how. Sources
+//! no package manager writes: there it is code as programs have it.
 
-use super::{Findings, Parser, REGISTRY, SourceFile, maven};
+use super::{Findings, Imports, Parser, REGISTRY, SourceFile, imports::SOURCES, maven};
 use crate::model::scan_result::{Package, Scope};
 use std::{
     fs,
@@ -24,7 +25,7 @@ pub(super) struct Case {
 pub(super) fn all() -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem");
     let mut cases = Vec::new();
-    for parser in REGISTRY {
+    for parser in REGISTRY.iter().chain(SOURCES) {
         collect(*parser, &root.join(parser.name()), &mut cases);
     }
     cases
@@ -49,12 +50,21 @@ fn collect(parser: &'static dyn Parser, folder: &Path, cases: &mut Vec<Case>) {
     }
 }
 
-/// What a parser finds in a file, and of a pom what it says when it is all that there is.
+/// What a parser finds in a file; of a pom what it says when it is all that there is, and of a
+/// source what it imports when nothing is declared.
 pub(super) fn read_alone(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
     let mut findings = parser.parse(file);
     let of_pom = maven::resolve(findings.pom.take().map(|it| *it).into_iter().collect());
     findings.packages.extend(of_pom.packages);
     findings.warnings.extend(of_pom.warnings);
+    if let Some(named) = findings.imports.take() {
+        let mut imports = Imports::default();
+        imports.see(file.path);
+        imports.add(file.path, *named);
+        let (packages, warnings) = imports.resolve(&[]);
+        findings.packages.extend(packages);
+        findings.warnings.extend(warnings);
+    }
     findings
 }
 
@@ -108,7 +118,7 @@ fn every_file_is_read_as_expected() {
 #[test]
 fn every_parser_has_the_same_cases() {
     let cases = all();
-    for parser in REGISTRY {
+    for parser in REGISTRY.iter().chain(SOURCES) {
         for name in ["empty", "broken", "one", "many", "real"] {
             let has = cases.iter().any(|case| {
                 case.parser.name() == parser.name() && case.folder.iter().any(|it| it == name)

@@ -3,6 +3,7 @@
 use super::{
     Findings, Parser, REGISTRY, SourceFile,
     fixtures::{self, Case},
+    imports::SOURCES,
 };
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -21,7 +22,7 @@ enum Damage {
 }
 
 /// What the grammars are made of.
-const TOKENS: [&str; 36] = [
+const TOKENS: [&str; 41] = [
     "\"",
     "'",
     "\"\"\"",
@@ -58,6 +59,11 @@ const TOKENS: [&str; 36] = [
     "setup(",
     "- ",
     "<<<<<<<",
+    "import ",
+    "from a import (",
+    "/**/",
+    "package a.b;",
+    ".{",
 ];
 
 fn damage() -> impl Strategy<Value = Damage> {
@@ -130,14 +136,14 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        for parser in REGISTRY {
+        for parser in REGISTRY.iter().chain(SOURCES) {
             check(*parser, &bytes);
         }
     }
 
     #[test]
     fn any_tokens_are_read(tokens in prop::collection::vec(prop::sample::select(TOKENS.as_slice()), 0..100)) {
-        for parser in REGISTRY {
+        for parser in REGISTRY.iter().chain(SOURCES) {
             check(*parser, tokens.concat().as_bytes());
         }
     }
@@ -165,7 +171,7 @@ fn long_monotonous_files_are_read_in_linear_time() {
         "require (\n",
     ]) {
         let bytes = token.repeat(60_000 / token.len());
-        for parser in REGISTRY {
+        for parser in REGISTRY.iter().chain(SOURCES) {
             let begun = std::time::Instant::now();
             check(*parser, bytes.as_bytes());
             assert!(begun.elapsed().as_secs() < 3, "{}: {token:?}", parser.name());

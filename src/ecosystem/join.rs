@@ -1,14 +1,16 @@
 //! What the files of one repository say together.
 //!
-//! What flows in: the packages of all its files, in any order, and its poms. What flows out: the
-//! same packages, sorted, where lock files know from the manifests beside them what is direct and
-//! what for; and the packages of the poms, which need each other to know their versions.
+//! What flows in: the packages of all its files, in any order, its poms, and what its sources
+//! import. What flows out: the same packages, sorted, where lock files know from the manifests
+//! beside them what is direct and what for; the packages of the poms, which need each other to know
+//! their versions; and what is imported and declared nowhere.
 //!
 //! What must stay true: the order of the input does not matter; what a file says itself is never
 //! overwritten.
 
 use super::{
     cargo::INHERITED,
+    imports::Imports,
     maven::{self, Pom},
     purl::Ecosystem,
 };
@@ -17,14 +19,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Completes packages by what other files say of them, sorts them, and drops exact repeats.
 /// Gives a warning for each thing that no file of the repository knows.
-pub fn join(packages: &mut Vec<Package>, poms: Vec<Pom>) -> Vec<Warning> {
-    let of_poms = maven::resolve(poms);
+pub fn join(packages: &mut Vec<Package>, poms: Vec<Pom>, imports: Imports) -> Vec<Warning> {
+    let mut of_poms = maven::resolve(poms);
     packages.extend(of_poms.packages);
     inherit_from_workspaces(packages);
     let manifests = Manifests::of(packages);
     for package in packages.iter_mut().filter(|it| it.source == Source::Lockfile) {
         manifests.complete(package);
     }
+    let (imported, warnings) = imports.resolve(packages);
+    packages.extend(imported);
+    of_poms.warnings.extend(warnings);
     packages.sort();
     packages.dedup();
     of_poms.warnings
@@ -154,8 +159,8 @@ mod tests {
             packages.extend(parser_for(path).unwrap().parse(file).packages);
         }
         let mut reversed: Vec<_> = packages.iter().rev().cloned().collect();
-        join(&mut packages, Vec::new());
-        join(&mut reversed, Vec::new());
+        join(&mut packages, Vec::new(), Imports::default());
+        join(&mut reversed, Vec::new(), Imports::default());
         assert_eq!(packages, reversed);
         let shown: Vec<_> = packages
             .iter()
@@ -219,7 +224,7 @@ mod tests {
         let file = SourceFile { path: "requirements.txt", bytes: b"a\nb" };
         let mut packages = parser_for(file.path).unwrap().parse(file).packages;
         packages.extend(packages.clone());
-        join(&mut packages, Vec::new());
+        join(&mut packages, Vec::new(), Imports::default());
         assert_eq!(packages.len(), 2);
     }
 

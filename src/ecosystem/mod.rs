@@ -2,7 +2,8 @@
 //!
 //! What flows in: one file's path and bytes. What flows out: the packages that it declares,
 //! with their lines, and a warning for each thing that was not understood. [`join()`] then adds
-//! what the files of one repository say of each other.
+//! what the files of one repository say of each other. Sources have parsers of their own: what
+//! they import is asked for beside what is declared.
 //!
 //! What must stay true: pure (no disk, no network, no clock), never a panic, time and memory
 //! bounded by the size of the input, and one bad entry never loses the entries beside it.
@@ -19,6 +20,7 @@ mod fuzz;
 mod git_reference;
 mod golang;
 mod gradle;
+mod imports;
 mod join;
 mod json;
 mod maven;
@@ -32,6 +34,7 @@ mod text;
 mod toml;
 mod xml;
 
+pub use imports::{Imports, Named, source_parser_for};
 pub use join::join;
 pub use maven::Pom;
 pub use source::{Findings, Parser, SourceFile};

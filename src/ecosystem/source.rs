@@ -1,6 +1,6 @@
 //! The border between the scan and a parser: a file goes in, findings come out.
 
-use super::maven::Pom;
+use super::{imports::Named, maven::Pom};
 use crate::model::scan_result::{Package, Warning};
 
 /// One file of a repository, as its parser gets it.
@@ -52,4 +52,7 @@ pub struct Findings {
     /// A pom, whose packages [`join`](super::join()) makes once all poms of the repository are
     /// there: what a version is, one of them alone seldom knows.
     pub pom: Option<Box<Pom>>,
+    /// What a source imports, of which [`join`](super::join()) makes packages once it is known what
+    /// is declared.
+    pub imports: Option<Box<Named>>,
 }

@@ -6,7 +6,7 @@ use crate::model::scan_result::Scope;
 use std::{fs, path::Path};
 
 fn read(path: &str, text: &str) -> Pom {
-    let Findings { pom, packages, warnings, unreadable } =
+    let Findings { pom, packages, warnings, unreadable, .. } =
         MavenPom.parse(SourceFile { path, bytes: text.as_bytes() });
     assert!(packages.is_empty() && warnings.is_empty() && !unreadable, "{path}");
     *pom.unwrap()

@@ -9,7 +9,7 @@ use super::{
     guard::{guarded, words},
 };
 use crate::{
-    ecosystem::{self, Findings, Parser, Pom, SourceFile},
+    ecosystem::{self, Findings, Imports, Parser, Pom, SourceFile},
     model::{
         scan_result::{FileCounts, Package, Warning},
         state::Work,
@@ -113,7 +113,7 @@ impl<'a> Engine<'a> {
         reporter.enter(Work::Analyzing, Stage::Conclude, "Joining what was found");
         let poms = std::mem::take(&mut self.poms);
         self.size_of_poms = 0;
-        for warning in ecosystem::join(&mut self.found.packages, poms) {
+        for warning in ecosystem::join(&mut self.found.packages, poms, Imports::default()) {
             self.keep(warning);
         }
         self.check_packages(1)?;
@@ -179,7 +179,7 @@ impl<'a> Engine<'a> {
 
     fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
         match guarded(|| parser.parse(SourceFile { path, bytes })) {
-            Ok(Findings { packages, warnings, unreadable, pom }) => {
+            Ok(Findings { packages, warnings, unreadable, pom, .. }) => {
                 if unreadable {
                     self.found.files.failed += 1;
                 } else {

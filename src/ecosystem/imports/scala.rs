@@ -1,0 +1,288 @@
+//! The imports of Scala 2 and 3, by "Import Clauses" of the language's specification and reference.
+//!
+//! What flows in: a source or a script. What flows out: the packages that it imports from, wherever
+//! in it that is, and the one it is in. What must stay true: time is linear; comments (which
+//! nest), strings and characters name nothing.
+//!
+//! Decisions. `import a.b` may mean a package or a member of one, so the whole of it counts as
+//! the package; the tables find the longest part that they know. In braces a name in lower
+//! case may be a package too (`import cats.{data, effect}`).
+
+use super::{
+    super::{Findings, Parser, SourceFile, text},
+    cursor::{Cursor, Quoting, is_newline, is_of_word},
+    is_installed,
+    java::package_of,
+    names::{Language, Names, text_of},
+};
+
+/// Reads `*.scala` and `*.sc`.
+#[derive(Debug)]
+pub(super) struct ScalaImports;
+
+impl Parser for ScalaImports {
+    fn name(&self) -> &'static str {
+        "scala-imports"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        (path.ends_with(".scala") || path.ends_with(".sc")) && !is_installed(path)
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let text = text::decode(file.bytes);
+        let names = Names::new(&text, Language::Scala);
+        let mut scanner = Scanner { cursor: Cursor::new(&text), names, in_head: true };
+        scanner.scan();
+        scanner.names.finish(file)
+    }
+}
+
+struct Scanner<'t> {
+    cursor: Cursor<'t>,
+    names: Names<'t>,
+    /// Whether nothing but package clauses stood here so far.
+    in_head: bool,
+}
+
+impl Scanner<'_> {
+    fn scan(&mut self) {
+        let mut before = b'\n';
+        while let Some(byte) = self.cursor.peek() {
+            if self.cursor.skip_comment(true) {
+                continue;
+            }
+            match byte {
+                b'"' => self.cursor.skip_text(Quoting::ScalaRaw),
+                b'\'' => self.character(),
+                b'`' => {
+                    self.backquoted();
+                }
+                _ if is_of_word(byte) => {
+                    let at = self.cursor.at;
+                    let word = self.cursor.word();
+                    // Both are reserved words: only behind a dot they are something else.
+                    match word {
+                        b"import" if before != b'.' => self.import(at),
+                        b"package" if before != b'.' && self.in_head => self.package(),
+                        _ => self.in_head = false,
+                    }
+                }
+                _ => self.cursor.advance(1),
+            }
+            before = byte;
+        }
+    }
+
+    /// `'a'`, `'\n'`; a quote that begins a symbol is one byte.
+    fn character(&mut self) {
+        self.cursor.advance(1);
+        let rest = self.cursor.rest();
+        let length = match rest.first() {
+            Some(b'\\') => rest.iter().skip(2).take(6).position(|it| *it == b'\'').map(|it| it + 3),
+            Some(b'\'') | None => None,
+            // The bytes of one character.
+            Some(_) => {
+                let end = rest.iter().skip(1).take(4).position(|it| !(0x80..0xc0).contains(it));
+                end.map(|it| it + 1).filter(|it| rest.get(*it) == Some(&b'\'')).map(|it| it + 1)
+            }
+        };
+        self.cursor.advance(length.unwrap_or(0));
+    }
+
+    /// A name in backquotes; empty where nothing closes it.
+    fn backquoted(&mut self) -> &str {
+        self.cursor.advance(1);
+        let rest = self.cursor.rest();
+        let end = rest.iter().position(|it| *it == b'`' || is_newline(*it)).unwrap_or(rest.len());
+        let closed = rest.get(end) == Some(&b'`');
+        self.cursor.advance(if closed { end + 1 } else { 0 });
+        text_of(rest.get(..end).filter(|_| closed).unwrap_or_default())
+    }
+
+    /// `package a.b`, behind its first word. That of an object goes on below its package.
+    fn package(&mut self) {
+        self.cursor.skip_space(true);
+        if self.cursor.eat_word(b"object") {
+            return;
+        }
+        let (path, _) = self.path();
+        self.names.belongs_to(&path.join("."));
+    }
+
+    /// `import a.b.{C, D => E, _}, x.y.*`, behind its first word.
+    fn import(&mut self, at: usize) {
+        let mut found = Vec::new();
+        loop {
+            self.cursor.skip_space(true);
+            let (mut path, has_selectors) = self.path();
+            if path.first().is_some_and(|it| it == "_root_") {
+                path.remove(0);
+            }
+            let package = package_of(&path);
+            if has_selectors {
+                self.selectors(&path, &package, &mut found);
+            }
+            found.push(package);
+            self.alias();
+            if !self.cursor.eat(b',') {
+                break;
+            }
+        }
+        let next = self.cursor.peek();
+        let is_end = next.is_none_or(|it| is_newline(it) || b";})/".contains(&it));
+        // What is broken off may end where the next line begins.
+        if is_end || self.cursor.begins_line() {
+            for name in found {
+                self.names.add(name, at);
+            }
+        }
+    }
+
+    /// `as name` of Scala 3, if it is there.
+    fn alias(&mut self) {
+        self.cursor.skip_blanks();
+        if self.cursor.eat_word(b"as") {
+            self.cursor.skip_blanks();
+            self.cursor.word();
+            self.cursor.skip_blanks();
+        }
+    }
+
+    /// The words of a path up to a wildcard, and whether selectors in braces follow.
+    fn path(&mut self) -> (Vec<String>, bool) {
+        let mut path = Vec::new();
+        loop {
+            let before = self.cursor;
+            let word = match self.cursor.peek() {
+                Some(b'`') => self.backquoted(),
+                Some(b'{') if !path.is_empty() => return (path, true),
+                Some(b'*') => {
+                    self.cursor.advance(1);
+                    return (path, false);
+                }
+                _ => text_of(self.cursor.word()),
+            };
+            if word == "import" {
+                self.cursor = before;
+                return (path, false);
+            }
+            if word.is_empty() || word == "_" || word == "given" {
+                return (path, false);
+            }
+            path.push(word.to_owned());
+            self.cursor.skip_blanks();
+            if !self.cursor.eat(b'.') {
+                return (path, false);
+            }
+            self.cursor.skip_space(true);
+        }
+    }
+
+    /// `{C, d => e, given F[G], *}`: what may be a package is the first word of each.
+    fn selectors(&mut self, path: &[String], package: &str, found: &mut Vec<String>) {
+        let is_package = package.split('.').count() == path.len();
+        let mut depth = 0_usize;
+        let mut begins = true;
+        while let Some(byte) = self.cursor.peek() {
+            if self.cursor.skip_comment(true) {
+                continue;
+            }
+            match byte {
+                b'{' | b'[' | b'(' => depth += 1,
+                b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+                b',' => begins = depth == 1,
+                b'`' => {
+                    self.backquoted();
+                    begins = false;
+                    continue;
+                }
+                // What was never closed ends here.
+                b';' | b'"' => return,
+                _ if is_of_word(byte) => {
+                    let before = self.cursor;
+                    let word = text_of(self.cursor.word());
+                    if word == "import" {
+                        self.cursor = before;
+                        return;
+                    }
+                    let may_be = word.starts_with(|it: char| it.is_lowercase()) && word != "given";
+                    if begins && is_package && may_be {
+                        found.push(format!("{package}.{word}"));
+                    }
+                    begins = false;
+                    continue;
+                }
+                _ => {}
+            }
+            self.cursor.advance(1);
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, package: Option<&str>, expected: &[(&str, u32)]) {
+        let file = SourceFile { path: "a.scala", bytes: text.as_bytes() };
+        let named = ScalaImports.parse(file).imports.unwrap();
+        let found: Vec<_> = named.names.iter().map(|(name, line)| (name.as_str(), *line)).collect();
+        assert_eq!((named.package.as_deref(), found.as_slice()), (package, expected), "{text:?}");
+    }
+
+    #[test]
+    fn clauses_name_packages() {
+        check("package a\npackage b.c\n\nimport d.E\n", Some("a.b.c"), &[("d", 4)]);
+        check("import a.b.{C, d => e, _}, x.Y.z\n", None, &[("a.b", 1), ("a.b.d", 1), ("x", 1)]);
+        check(
+            "import a.b.*; import c.given; import d.e as f\n",
+            None,
+            &[("a.b", 1), ("c", 1), ("d.e", 1)],
+        );
+        check("import a.{given Ord[Int], B as C}\n", None, &[("a", 1)]);
+        check("import _root_.a.`type`.B\n", None, &[("a.type", 1)]);
+        check("object O {\n  def f = { import a.B; import c.D }\n}\n", None, &[("a", 2), ("c", 2)]);
+        check(
+            "import a.{\n  B, // why\n  /* c, */ d\n}\nimport e.F\n",
+            None,
+            &[("a", 1), ("a.d", 1), ("e", 5)],
+        );
+        check("package object o\nimport a.B,\n  c.D\n", None, &[("a", 2), ("c", 2)]);
+        check("package a { class B }\npackage c { }", Some("a"), &[]);
+        check(
+            "import cats.{data, effect}\n",
+            None,
+            &[("cats", 1), ("cats.data", 1), ("cats.effect", 1)],
+        );
+    }
+
+    #[test]
+    fn what_is_no_import_names_nothing() {
+        for text in [
+            "/* import a.B /* import c.D */\nimport e.F\n*/\n",
+            "// import a.B\n",
+            "val s = \"\"\"\nimport a.B\n\\\"\"\"\"\n",
+            "val s = s\"\"\"${f(\"x\")}\nimport a.B\n\"\"\"\n",
+            "val s = \"a \\\" import a.B\"\n",
+            "val c = '\"'; val d = '\\''; val e = 'é'; val f = '\\u0022'\n",
+            "import the things\nx.import\n",
+            "import\nimport {\nimport a.{",
+        ] {
+            let expected: &[(&str, u32)] = if text.ends_with("a.{") { &[("a", 3)] } else { &[] };
+            check(text, None, expected);
+        }
+    }
+
+    #[test]
+    fn what_nothing_closes_ends_with_its_line() {
+        check("val s = \"it\nimport a.B\n", None, &[("a", 2)]);
+        check("val s = 'symbol\nimport a.B\n", None, &[("a", 2)]);
+        check("import\nimport a.{B,\nimport c.D\n", None, &[("a", 2), ("c", 3)]);
+        check("val `it\nimport a.B\n", None, &[("a", 2)]);
+    }
+}

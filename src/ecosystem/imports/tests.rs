@@ -1,0 +1,64 @@
+//! Sources that are broken off, and sources in which everything but the imports is text.
+
+use super::{SOURCES, source_parser_for};
+use crate::ecosystem::{SourceFile, fixtures};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn names(path: &str, bytes: &[u8]) -> BTreeMap<String, u32> {
+    let parser = source_parser_for(path).unwrap();
+    parser.parse(SourceFile { path, bytes }).imports.unwrap().names
+}
+
+/// A file that is cut off names what it named before the cut, but for what the cut is in.
+#[test]
+fn every_beginning_of_a_source_is_read() {
+    let is_source = |name: &str| SOURCES.iter().any(|it| it.name() == name);
+    let cases: Vec<_> =
+        fixtures::all().into_iter().filter(|it| is_source(it.parser.name())).collect();
+    assert!(cases.len() > 15);
+    for case in cases {
+        let whole = names(&case.path, &case.bytes);
+        for end in 0..case.bytes.len() {
+            let lines = case.bytes[..end].split(|it| *it == b'\n').count();
+            let last = u32::try_from(lines).unwrap();
+            for (name, line) in names(&case.path, &case.bytes[..end]) {
+                assert!(line <= last, "{} {end}: {name}", case.path);
+            }
+        }
+        assert!(whole.values().all(|it| *it > 0));
+    }
+}
+
+/// Text that ends no text of any of the three languages.
+fn prose() -> impl Strategy<Value = String> {
+    "([a-z ();:#{}.,*=é'\n]|import hidden\\.a\n|from hidden import b\n){0,60}"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn text_in_docstrings_is_never_an_import(prose in prose()) {
+        let source = format!("import a\nx = \"\"\"\n{prose}\n\"\"\"\nimport b\n");
+        let found = names("a.py", source.as_bytes());
+        prop_assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn text_in_comments_is_never_an_import(prose in prose()) {
+        let prose = prose.replace('*', "");
+        for (path, end) in [("A.java", ";"), ("a.scala", "")] {
+            let source = format!("import a.B{end}\n/** {prose}\n*/\nimport c.D{end}\n");
+            let found = names(path, source.as_bytes());
+            prop_assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "c"]);
+        }
+    }
+
+    #[test]
+    fn text_in_long_strings_is_never_an_import(prose in prose()) {
+        let source = format!("import a.B\nval x = s\"\"\"\n{prose}\n\"\"\"\nimport c.D\n");
+        let found = names("a.scala", source.as_bytes());
+        prop_assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "c"]);
+    }
+}
