@@ -46,6 +46,9 @@ pub(super) struct ScanArgs {
     /// The branch, tag or commit to scan.
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
+    /// Read the imports of Python, Java and Scala sources too: what is used and not declared.
+    #[arg(long)]
+    deep: bool,
     /// Keep the jobs folder (status files, logs, results), and say where it is.
     #[arg(long)]
     keep: bool,
@@ -155,7 +158,8 @@ async fn scan_targets(
 ) -> anyhow::Result<Vec<Scanned>> {
     let mut started = Vec::new();
     for (text, target) in targets {
-        let options = Options { reference: args.reference.clone(), ..Options::default() };
+        let options =
+            Options { reference: args.reference.clone(), deep: args.deep, ..Options::default() };
         let name = target.name();
         let request = ScanRequest { url: text, options, submitted_by: None };
         let accepted = engine.intake.queue(target, request).await;

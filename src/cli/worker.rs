@@ -21,6 +21,9 @@ pub(super) struct WorkerArgs {
     /// The branch, tag or commit to scan.
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
+    /// Read the imports of Python, Java and Scala sources too: what is used and not declared.
+    #[arg(long)]
+    deep: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -36,7 +39,7 @@ pub(super) fn run(args: WorkerArgs) -> ExitCode {
 }
 
 fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
-    let WorkerArgs { url, status_file, result_file, reference, settings } = args;
+    let WorkerArgs { url, status_file, result_file, reference, deep, settings } = args;
     let (Some(url), Some(status_file), Some(result_file)) = (url, status_file, result_file) else {
         return Ok(worker::run(worker::read_task(std::io::stdin().lock())?));
     };
@@ -47,6 +50,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         status_file,
         result_file,
         update_interval_secs: config.scanner.update_interval_secs,
+        deep,
         limits: config.limits,
         network: config.network,
         categories: config.categories,

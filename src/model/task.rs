@@ -41,6 +41,8 @@ pub struct Limits {
     pub connect_timeout_secs: u64,
     /// Seconds for which a fetch may move (nearly) nothing.
     pub fetch_stall_timeout_secs: u64,
+    /// Sources of one repository whose imports are read; the rest is listed as skipped.
+    pub max_source_files: u64,
     /// Packages of one repository.
     pub max_packages: u64,
     /// Bytes of one result file.
@@ -78,6 +80,7 @@ pub struct ScanTask {
     pub update_interval_secs: u64,
     #[serde(default = "default_progress_interval_ms")]
     pub progress_interval_ms: u64,
+    /// Whether the imports of sources are read beside manifests and lock files.
     #[serde(default)]
     pub deep: bool,
     pub limits: Limits,

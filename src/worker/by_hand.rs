@@ -22,6 +22,8 @@ pub struct ByHand {
     pub status_file: PathBuf,
     pub result_file: PathBuf,
     pub update_interval_secs: u64,
+    /// Whether the imports of sources are read too.
+    pub deep: bool,
     pub limits: Limits,
     /// Beside it, what was typed is trusted as typed.
     pub network: NetworkPolicy,
@@ -52,7 +54,7 @@ impl ByHand {
             work_dir: work.path().to_owned(),
             update_interval_secs: self.update_interval_secs,
             progress_interval_ms: 500,
-            deep: false,
+            deep: self.deep,
             limits: self.limits,
             network,
             categories: self.categories,
@@ -120,12 +122,14 @@ mod tests {
             status_file: sample.status_file.clone(),
             result_file: sample.result_file.clone(),
             update_interval_secs: 30,
+            deep: true,
             limits: sample.limits,
             network: NetworkPolicy::default(),
             categories: BTreeMap::new(),
         };
         let (task, guard) = by_hand.into_task().unwrap();
         assert_eq!((task.repo_name.as_str(), task.attempt), ("project", 1));
+        assert!(task.deep);
         assert_eq!(task.network.trusted, sample.network.trusted);
         assert!(task.work_dir.is_dir() && task.work_dir.starts_with(root.path()));
         drop(guard);

@@ -31,6 +31,7 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
             max_fetch_bytes: 1 << 30,
             connect_timeout_secs: 30,
             fetch_stall_timeout_secs: 30,
+            max_source_files: 1000,
             max_packages: 1000,
             max_result_bytes: 1 << 20,
         },

@@ -148,6 +148,7 @@ impl<'a> Session<'a> {
             reporter: &self.reporter,
             stop: self.stop,
             parser_for: self.parser_for,
+            deep: self.task.deep,
         }
     }
 

@@ -121,6 +121,66 @@ fn urls_and_bare_repositories_are_scanned() {
     assert!(by_url["commit"].is_string());
 }
 
+/// A program whose sources say more than its manifests.
+const SOURCES: &[(&str, &str)] = &[
+    ("app/requirements.txt", "flask==3.0.0\n"),
+    ("app/shop/__init__.py", ""),
+    ("app/shop/orders.py", "\"\"\"import nothing\"\"\"\nimport json\nimport flask, yaml\n"),
+    ("app/shop/web.py", "from shop import orders\nimport requests\nimport yaml\n"),
+    ("app/tests/test_orders.py", "import pytest\nimport requests\nfrom shop import orders\n"),
+    ("app/jobs/src/main/java/shop/Job.java", "package shop;\nimport org.slf4j.Logger;\n"),
+    ("app/jobs/src/main/scala/shop/Run.scala", "package shop\nimport zio.{ZIO, Task => T}\n"),
+];
+
+/// Breaks if a deep scan does not list what is imported and not declared, if one that is not deep
+/// does, or if two deep scans differ, or the one of a folder and the one of a commit.
+#[test]
+fn a_deep_scan_lists_what_is_imported_and_not_declared() {
+    let home = folder_with(SOURCES);
+    let json = |arguments: &[&str]| -> Value {
+        let ran = run(home.path(), &[&["scan", "--format", "json"], arguments].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let plain = json(&["app"]);
+    assert_eq!(plain["packages"].as_array().unwrap().len(), 1, "{plain:#}");
+    assert_eq!(plain["files"]["parsed"], 1, "{plain:#}");
+
+    let deep = json(&["app", "--deep"]);
+    let imported: Vec<_> = deep["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["source"] == "import")
+        .map(|it| {
+            assert_eq!((&it["version"], &it["direct"]), (&Value::Null, &Value::Bool(true)));
+            let text = |key: &str| it[key].as_str().unwrap().to_owned();
+            format!("{} {} {}:{}", text("purl"), text("scope"), text("file"), it["line"])
+        })
+        .collect();
+    assert_eq!(
+        imported,
+        [
+            "pkg:pypi/pyyaml runtime shop/orders.py:3",
+            "pkg:maven/dev.zio/zio runtime jobs/src/main/scala/shop/Run.scala:2",
+            "pkg:maven/org.slf4j/slf4j-api runtime jobs/src/main/java/shop/Job.java:2",
+            "pkg:pypi/pytest test tests/test_orders.py:1",
+            "pkg:pypi/requests runtime shop/web.py:2",
+        ]
+    );
+    assert_eq!(deep["packages"].as_array().unwrap().len(), 6, "{deep:#}");
+    assert_eq!(deep["files"], json!({"seen": 7, "parsed": 7, "failed": 0, "skipped": 0}));
+    assert_eq!(deep["packages"], json(&["app", "--deep"])["packages"]);
+
+    let forge = Forge::start();
+    let files: Vec<_> =
+        SOURCES.iter().map(|(path, text)| (&path["app/".len()..], text.as_bytes())).collect();
+    forge.add_repository("app", &files);
+    let of_commit = json(&[&forge.url("app"), "--deep"]);
+    assert_eq!(of_commit["packages"], deep["packages"]);
+    assert_eq!(of_commit["warnings"], json!([]));
+}
+
 /// Breaks if one failure is not told by the exit code, or costs the results of the others.
 #[test]
 fn a_failure_is_said_and_costs_only_itself() {

@@ -55,6 +55,7 @@ fn order(setup: &Setup, job: &str, attempt: u64, script: &str) -> ShimTask {
                 max_fetch_bytes: 1,
                 connect_timeout_secs: 1,
                 fetch_stall_timeout_secs: 1,
+                max_source_files: 1000,
                 max_packages: 1,
                 max_result_bytes: 1000,
             },

@@ -1,7 +1,7 @@
 //! The loop over the files of a tree.
 //!
 //! What flows in: a tree, a lookup of parsers, the limits. What flows out: what was found, and
-//! figures on the way. All of it runs on one thread with a stack of known size, so that a file
+//! figures on the way. A deep scan reads sources too, where no other parser wants the file. All of it runs on one thread with a stack of known size, so that a file
 //! which nests deeply meets the same end on every machine.
 
 use super::{
@@ -39,6 +39,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) reporter: &'a Reporter,
     pub(crate) stop: &'a Stop,
     pub(crate) parser_for: ParserFor,
+    /// Whether the imports of sources are read.
+    pub(crate) deep: bool,
 }
 
 /// What a scan found.
@@ -57,6 +59,8 @@ struct Wanted<H> {
     handle: H,
     size: Option<u64>,
     parser: &'static dyn Parser,
+    /// Whether only a deep scan wants it.
+    is_source: bool,
 }
 
 /// Scans a tree.
@@ -78,13 +82,21 @@ struct Engine<'a> {
     /// What becomes packages when it is joined, and how much that is.
     poms: Vec<Pom>,
     size_of_poms: usize,
+    imports: Imports,
     /// Warnings beyond the most that are kept.
     left_out: u64,
 }
 
 impl<'a> Engine<'a> {
     fn new(with: Scan<'a>) -> Self {
-        Self { with, found: Found::default(), poms: Vec::new(), size_of_poms: 0, left_out: 0 }
+        Self {
+            with,
+            found: Found::default(),
+            poms: Vec::new(),
+            size_of_poms: 0,
+            imports: Imports::default(),
+            left_out: 0,
+        }
     }
 
     fn run<T: Tree>(mut self, tree: &mut T) -> Result<Found, ScanError> {
@@ -113,7 +125,8 @@ impl<'a> Engine<'a> {
         reporter.enter(Work::Analyzing, Stage::Conclude, "Joining what was found");
         let poms = std::mem::take(&mut self.poms);
         self.size_of_poms = 0;
-        for warning in ecosystem::join(&mut self.found.packages, poms, Imports::default()) {
+        let imports = std::mem::take(&mut self.imports);
+        for warning in ecosystem::join(&mut self.found.packages, poms, imports) {
             self.keep(warning);
         }
         self.check_packages(1)?;
@@ -135,10 +148,18 @@ impl<'a> Engine<'a> {
             }
             let shown = text::shown_path(&path);
             infrastructure.see(&shown);
-            let parser = (self.with.parser_for)(&shown);
+            let declares = (self.with.parser_for)(&shown);
+            let source = if self.with.deep {
+                self.imports.see(&shown);
+                declares.is_none().then(|| ecosystem::source_parser_for(&shown)).flatten()
+            } else {
+                None
+            };
+            let parser = declares.or(source);
+            let is_source = source.is_some();
             match (kind, parser) {
                 (Kind::File { handle, size }, Some(parser)) => {
-                    wanted.push(Wanted { path, shown, handle, size, parser });
+                    wanted.push(Wanted { path, shown, handle, size, parser, is_source });
                 }
                 (Kind::Link, Some(_)) => {
                     self.skip(&shown, "a symbolic link, which is not followed");
@@ -149,8 +170,29 @@ impl<'a> Engine<'a> {
             }
         })?;
         wanted.sort_by(|a, b| a.path.cmp(&b.path));
+        self.leave_out_sources(&mut wanted);
         self.found.infrastructure_usage = infrastructure.into_usage();
         Ok(wanted)
+    }
+
+    /// Keeps no more sources than are allowed: the first ones, by their paths.
+    fn leave_out_sources<H>(&mut self, wanted: &mut Vec<Wanted<H>>) {
+        let most = self.with.limits.max_source_files;
+        let (mut sources, mut left_out) = (0, 0);
+        wanted.retain(|file| {
+            sources += u64::from(file.is_source);
+            let is_kept = !file.is_source || sources <= most;
+            left_out += u64::from(!is_kept);
+            is_kept
+        });
+        if left_out > 0 {
+            self.found.files.skipped += left_out;
+            let message = format!(
+                "{left_out} sources skipped: their imports are not read, as there are more than \
+                 {most} (limits.max_source_files)"
+            );
+            self.warn("", message);
+        }
     }
 
     fn scan_file<T: Tree>(
@@ -179,7 +221,7 @@ impl<'a> Engine<'a> {
 
     fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
         match guarded(|| parser.parse(SourceFile { path, bytes })) {
-            Ok(Findings { packages, warnings, unreadable, pom, .. }) => {
+            Ok(Findings { packages, warnings, unreadable, pom, imports }) => {
                 if unreadable {
                     self.found.files.failed += 1;
                 } else {
@@ -188,6 +230,9 @@ impl<'a> Engine<'a> {
                 self.found.packages.extend(packages);
                 self.size_of_poms += pom.as_ref().map_or(0, |it| it.size());
                 self.poms.extend(pom.map(|it| *it));
+                if let Some(named) = imports {
+                    self.imports.add(path, *named);
+                }
                 for warning in warnings {
                     self.keep(warning);
                 }

@@ -1,5 +1,6 @@
 //! The built-in scanner against a forge that is real, and one that misbehaves.
 
+mod deep;
 mod failures;
 mod fetching;
 mod hostile;
@@ -71,6 +72,7 @@ impl Place {
                 max_fetch_bytes: 1 << 30,
                 connect_timeout_secs: 30,
                 fetch_stall_timeout_secs: 30,
+                max_source_files: 1000,
                 max_packages: 100_000,
                 max_result_bytes: 50 << 20,
             },

@@ -1,0 +1,77 @@
+//! Scans that read sources too.
+
+use super::{Place, completes};
+use crate::support::forge::Forge;
+
+fn forge() -> Forge {
+    let forge = Forge::start();
+    forge.add_repository(
+        "project",
+        &[
+            ("a.py", b"import numpy\n" as &[u8]),
+            ("b.py", b"import pandas\n"),
+            ("c.py", b"import requests\n"),
+            ("large.py", &[b'#'; 5000]),
+            ("requirements.txt", b"flask==3.0.0\n"),
+        ],
+    );
+    forge
+}
+
+/// Breaks if sources are read that nobody asked for.
+#[test]
+fn a_scan_that_is_not_deep_reads_no_sources() {
+    let forge = forge();
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), ["flask 3.0.0 @ requirements.txt"]);
+    assert_eq!(place.status()["total_files"], 1);
+}
+
+/// Breaks if a source counts less than another file: in the progress, or by its size.
+#[test]
+fn sources_count_as_other_files_do() {
+    let forge = forge();
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    task.deep = true;
+    task.limits.max_file_bytes = 4096;
+    completes(&task);
+    assert_eq!(
+        place.packages(),
+        [
+            "flask 3.0.0 @ requirements.txt",
+            "numpy - @ a.py",
+            "pandas - @ b.py",
+            "requests - @ c.py"
+        ]
+    );
+    let status = place.status();
+    assert_eq!((&status["total_files"], &status["current_file"]), (&5.into(), &5.into()));
+    assert_eq!(place.warnings(), ["large.py: skipped: too large: 5000 bytes are more than 4096"]);
+}
+
+/// Breaks if more sources are read than allowed, if that is not said, or if it costs a manifest.
+#[test]
+fn sources_beyond_the_limit_are_skipped_and_said() {
+    let forge = forge();
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    task.deep = true;
+    task.limits.max_source_files = 2;
+    completes(&task);
+    assert_eq!(
+        place.packages(),
+        ["flask 3.0.0 @ requirements.txt", "numpy - @ a.py", "pandas - @ b.py"]
+    );
+    assert_eq!(
+        place.result()["files"],
+        serde_json::json!({"seen": 5, "parsed": 3, "failed": 0, "skipped": 2})
+    );
+    assert_eq!(
+        place.warnings(),
+        [
+            ": 2 sources skipped: their imports are not read, as there are more than 2 (limits.max_source_files)"
+        ]
+    );
+}
