@@ -1,4 +1,5 @@
-//! `/scan/{id}/events`: a job's changes as server-sent events (WHATWG HTML, section 9.2).
+//! `/scan/{id}/events` and `/events`: the changes of one job, and of all, as server-sent events
+//! (WHATWG HTML, section 9.2).
 
 use super::{
     ApiError,
@@ -8,10 +9,10 @@ use super::{
     reply::{self, finish},
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    state::Api,
+    state::{Api, StreamPlace},
     template::Template,
 };
-use crate::live::{EventId, job_stream};
+use crate::live::{EventId, Follower, FrameStream};
 use futures_util::StreamExt;
 use warp::{
     Filter, Reply,
@@ -23,14 +24,22 @@ use warp::{
 };
 
 const EVENTS: Template<1> = Template::new("/scan/{id}/events", [JOB_ID]);
+const ALL_EVENTS: Template<0> = Template::new("/events", []);
 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route::get(&EVENTS, Scope::Read, streams(), |call, _| {
-        call.and(header("last-event-id")).map(|call: Call<1>, last: Option<_>| {
-            finish(job(&call.api, &call.path[0], &call.user, last.as_ref()))
-        })
-    })]
+    vec![
+        Route::get(&EVENTS, Scope::Read, streams(), |call, _| {
+            call.and(header("last-event-id")).map(|call: Call<1>, last: Option<_>| {
+                finish(job(&call.api, &call.path[0], &call.user, last.as_ref()))
+            })
+        }),
+        Route::get(&ALL_EVENTS, Scope::Read, streams_all(), |call, _| {
+            call.and(header("last-event-id")).map(|call: Call<0>, last: Option<_>| {
+                finish(all_jobs(&call.api, &call.user, last.as_ref()))
+            })
+        }),
+    ]
 }
 
 fn streams() -> Operation {
@@ -47,21 +56,56 @@ fn streams() -> Operation {
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
 }
 
+fn streams_all() -> Operation {
+    Operation::new("streamJobs", "Follow all jobs as server-sent events")
+        .about(
+            "`snapshot` on joining: `jobs`, the newest 100 as rows of the list of jobs, `total`, \
+             and `counts` of all by state. Then `job` and `end` of every job, as on a job's own \
+             stream, at most twice a second. A snapshot may come later too, when a job was \
+             removed: it replaces whatever a client shows. A job that goes on after its `end` is \
+             told by `job` again. This stream has no end of its own.",
+        )
+        .header("Last-Event-ID", "The id of the last event that the client has.")
+        .answers(StatusCode::OK, Answer::text("text/event-stream", "The events."))
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
+}
+
 /// `GET /scan/{id}/events`
 fn job(api: &Api, id: &str, user: &User, last: Option<&HeaderValue>) -> Result<Response, ApiError> {
     let job = api.job(id)?;
     let place = api.stream_place(user)?;
-    let last = last.and_then(|it| it.to_str().ok()).and_then(EventId::parse);
-    let Some(stream) = job_stream(job, last, api.shutdown.clone(), place) else {
+    let follower = job.follow(event_id(last), api.shutdown.clone(), place);
+    if follower.is_over() {
         // The end was seen: an EventSource that is told so does not come back.
         return Ok(reply::empty(StatusCode::NO_CONTENT));
-    };
-    let stream = stream.take_until(Box::pin(user.revoked()));
-    let mut response = warp::reply::stream(stream).into_response();
+    }
+    Ok(stream(follower, user))
+}
+
+/// `GET /events`
+fn all_jobs(api: &Api, user: &User, last: Option<&HeaderValue>) -> Result<Response, ApiError> {
+    let place = api.stream_place(user)?;
+    let follower = api.live.follow(event_id(last), api.shutdown.clone(), place);
+    Ok(stream(follower, user))
+}
+
+fn event_id(last: Option<&HeaderValue>) -> Option<EventId> {
+    last.and_then(|it| it.to_str().ok()).and_then(EventId::parse)
+}
+
+/// Ends with the events, or with the right to see them.
+fn stream(follower: Follower<StreamPlace>, user: &User) -> Response {
+    let events = FrameStream::new(follower).take_until(Box::pin(user.revoked()));
+    let response = warp::reply::stream(events).into_response();
+    streamed(response, "text/event-stream")
+}
+
+/// Nothing on the way is to hold back, keep or change what such an answer brings.
+pub(super) fn streamed(mut response: Response, media_type: &'static str) -> Response {
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     // Proxies of the nginx kind would hold events back.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }

@@ -10,14 +10,9 @@ use super::{
     state::Api,
     template::Template,
 };
-use crate::{
-    live::LiveJob,
-    model::{
-        JobId,
-        progress::JobFacts,
-        state::COARSE_STATES,
-        time::{self, Timestamp},
-    },
+use crate::model::{
+    job_row::{JobRow, ListedJob},
+    state::COARSE_STATES,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,37 +36,10 @@ struct Listing {
     status: Option<String>,
 }
 
-/// A job in a line.
-#[derive(Debug, Serialize, JsonSchema)]
-struct JobRow {
-    job_id: JobId,
-    #[schemars(extend("enum" = COARSE_STATES))]
-    status: &'static str,
-    #[serde(with = "time::option")]
-    #[schemars(with = "Option<Timestamp>")]
-    created_at: Option<Timestamp>,
-    #[serde(with = "time::option")]
-    #[schemars(with = "Option<Timestamp>")]
-    completed_at: Option<Timestamp>,
-    /// Percent, to one decimal; 100 at the end, however it ended.
-    progress: f64,
-}
-
-/// A job in the list of all.
-#[derive(Debug, Serialize, JsonSchema)]
-struct ListedJob {
-    #[serde(flatten)]
-    row: JobRow,
-    /// As it was submitted.
-    git_url: Option<String>,
-    /// Why it failed.
-    error_message: Option<String>,
-}
-
 /// A page of jobs.
 #[derive(Debug, Serialize, JsonSchema)]
-struct JobsPage {
-    jobs: Vec<ListedJob>,
+struct JobsPage<'a> {
+    jobs: Vec<ListedJob<'a>>,
     #[serde(flatten)]
     place: Place,
 }
@@ -81,10 +49,10 @@ pub(super) fn routes() -> Vec<Route> {
     let lists = Operation::new("listJobs", "All jobs, newest first")
         .about("20 on a page where `per_page` is absent, at most 100.")
         .query::<Listing>()
-        .answers(StatusCode::OK, Answer::json::<JobsPage>("One page of them."))
+        .answers(StatusCode::OK, Answer::json::<JobsPage<'_>>("One page of them."))
         .refuses(StatusCode::BAD_REQUEST, "There is no such state.");
     let shows = Operation::new("getJob", "One job in a line")
-        .answers(StatusCode::OK, Answer::json::<JobRow>("The line."));
+        .answers(StatusCode::OK, Answer::json::<JobRow<'_>>("The line."));
     vec![
         Route::get(&JOBS, Scope::Read, lists, |call, _| {
             call.and(warp::query()).map(|call: Call<0>, listing| finish(list(&call.api, &listing)))
@@ -108,34 +76,12 @@ fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
     jobs.sort_by(|(a, _), (b, _)| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
     let (default, most) = JOBS_PER_PAGE;
     let page = Page::new(listing.page, listing.per_page, default, most);
-    let rows = page.of(&jobs).map(|(facts, job)| ListedJob {
-        row: summary(facts),
-        git_url: facts.url.clone(),
-        error_message: error_message(facts, job),
-    });
+    let rows: Vec<_> = page.of(&jobs).map(|(facts, job)| (facts, job.error_message())).collect();
+    let rows = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref()));
     Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(jobs.len()) }))
 }
 
 /// `GET /jobs/{id}`
 fn row(api: &Api, id: &str) -> Result<Response, ApiError> {
-    Ok(reply::json(&summary(&api.job(id)?.facts())))
-}
-
-fn summary(facts: &JobFacts) -> JobRow {
-    JobRow {
-        job_id: facts.id.clone(),
-        status: facts.state.coarse(),
-        created_at: facts.started_at,
-        completed_at: facts.completed_at,
-        progress: facts.percentage(),
-    }
-}
-
-/// Why a job failed: its own error, else that of its first failed repository.
-fn error_message(facts: &JobFacts, job: &LiveJob) -> Option<String> {
-    if facts.state.coarse() != "failed" {
-        return None;
-    }
-    let of_repository = || job.repositories().into_iter().find_map(|it| it.error);
-    facts.error.clone().or_else(of_repository)
+    Ok(reply::json(&JobRow::of(&api.job(id)?.facts())))
 }

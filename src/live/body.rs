@@ -97,14 +97,15 @@ impl Bodies {
 mod tests {
     use super::{Body, EventId};
     use crate::{
-        live::LiveJob,
+        live::{LiveJob, board::Board},
         model::progress::{self, JobFacts, Lists, ProgressDocument},
     };
     use chrono::Utc;
+    use std::sync::Arc;
 
     #[test]
     fn the_pieces_make_the_document_that_is_described() {
-        let job = LiveJob::new("a".parse().unwrap(), 1);
+        let job = LiveJob::new("a".parse().unwrap(), Arc::new(Board::new(1)));
         let facts: JobFacts = job.facts();
         for lists in [Lists::Whole, Lists::LeftOut] {
             let none = std::iter::empty();

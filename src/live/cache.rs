@@ -1,6 +1,11 @@
 //! All jobs that are known, and how well the disk is being watched.
 
-use super::job::{LiveJob, SharedJob};
+use super::{
+    EventId,
+    board::Board,
+    follow::Follower,
+    job::{LiveJob, SharedJob},
+};
 use crate::{measure::Histogram, model::JobId};
 use dashmap::DashMap;
 use std::{
@@ -10,6 +15,7 @@ use std::{
     },
     time::{Duration, Instant, SystemTime},
 };
+use tokio_util::sync::CancellationToken;
 
 /// From a notification that comes at once to a change that only a resync finds.
 const LAG_BOUNDS: &[f64] =
@@ -19,7 +25,8 @@ const LAG_BOUNDS: &[f64] =
 #[derive(Debug)]
 pub struct Live {
     jobs: DashMap<JobId, SharedJob>,
-    epoch: u64,
+    /// A line of each, for those who follow all.
+    board: Arc<Board>,
     ready: AtomicBool,
     health: Mutex<WatchHealth>,
     lag: Histogram,
@@ -50,7 +57,7 @@ impl Live {
     pub(super) fn new(epoch: u64) -> Arc<Self> {
         Arc::new(Self {
             jobs: DashMap::new(),
-            epoch,
+            board: Arc::new(Board::new(epoch)),
             ready: AtomicBool::new(false),
             health: Mutex::default(),
             lag: Histogram::new(LAG_BOUNDS),
@@ -66,6 +73,16 @@ impl Live {
     /// All jobs, in no order.
     pub fn all(&self) -> Vec<Arc<LiveJob>> {
         self.jobs.iter().map(|it| Arc::clone(&it)).collect()
+    }
+
+    /// Follows all jobs: a reader that joins, or that comes back with `last` seen.
+    pub fn follow<G>(
+        &self,
+        last: Option<EventId>,
+        shutdown: CancellationToken,
+        guard: G,
+    ) -> Follower<G> {
+        Follower::new(self.board.clone(), last, shutdown, guard)
     }
 
     /// How many jobs are known.
@@ -123,13 +140,14 @@ impl Live {
     /// A job of this name: the one that is known (to a reader that begins anew after a panic, its
     /// streams hang on that one), or a new one.
     pub(super) fn insert(&self, id: &JobId) -> SharedJob {
-        let new = || Arc::new(LiveJob::new(id.clone(), self.epoch));
+        let new = || Arc::new(LiveJob::new(id.clone(), Arc::clone(&self.board)));
         Arc::clone(&self.jobs.entry(id.clone()).or_insert_with(new))
     }
 
     pub(super) fn remove(&self, id: &JobId) {
         if let Some((_, job)) = self.jobs.remove(id) {
             job.remove();
+            self.board.remove(id);
         }
     }
 

@@ -1,14 +1,15 @@
-//! What goes over a stream: frames of server-sent events, and the ids that they carry.
+//! What goes over a stream: messages, the ids that they carry, and the two forms in which they
+//! are sent.
 
 use crate::model::{
     progress::JobFacts,
     time::{self, Timestamp},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde_json::json;
 use std::fmt;
 
-/// Where a reader of a stream stands: the server's run, and a version of the job in it.
+/// Where a reader of a stream stands: the server's run, and a version of what it follows in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventId {
     /// Of another run of the server, versions mean nothing.
@@ -30,23 +31,57 @@ impl EventId {
     }
 }
 
+/// One message; cloning shares its data.
+#[derive(Debug, Clone)]
+pub struct Message {
+    event: &'static str,
+    id: EventId,
+    /// A JSON object.
+    data: Bytes,
+}
+
+impl Message {
+    pub(super) fn new(event: &'static str, id: EventId, data: impl Into<Bytes>) -> Self {
+        Self { event, id, data: data.into() }
+    }
+
+    /// As a server-sent event (WHATWG HTML, section 9.2): JSON has no raw newline, so one data
+    /// line.
+    pub(super) fn write_event(&self, to: &mut BytesMut) {
+        let Self { event, id, data } = self;
+        to.extend_from_slice(format!("id: {id}\nevent: {event}\ndata: ").as_bytes());
+        to.extend_from_slice(data);
+        to.extend_from_slice(b"\n\n");
+    }
+
+    /// As the text of a `WebSocket`: `{"event", "id", "data"}`.
+    pub fn to_text(&self) -> String {
+        let Self { event, id, data } = self;
+        let data = String::from_utf8_lossy(data);
+        format!("{{\"event\":\"{event}\",\"id\":\"{id}\",\"data\":{data}}}")
+    }
+}
+
 /// What a stream has to send next.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    pub(super) pieces: Vec<Bytes>,
+    pub(super) messages: Vec<Message>,
     /// The cursor after they are sent.
     pub(super) version: u64,
-    /// After them there is nothing more.
-    pub(super) over: bool,
+    /// What comes after them.
+    pub(super) then: Then,
 }
 
-/// One server-sent event (WHATWG HTML, section 9.2): JSON has no raw newline, so one data line.
-pub(super) fn frame(event: &str, id: EventId, data: &[u8]) -> Bytes {
-    let mut frame = Vec::with_capacity(data.len() + event.len() + 48);
-    frame.extend_from_slice(format!("id: {id}\nevent: {event}\ndata: ").as_bytes());
-    frame.extend_from_slice(data);
-    frame.extend_from_slice(b"\n\n");
-    frame.into()
+/// What comes after the messages that are there now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Then {
+    /// What changes.
+    #[default]
+    Changes,
+    /// More that is there already, but was too much for once.
+    More,
+    /// Nothing.
+    Nothing,
 }
 
 pub(super) fn job_message(facts: &JobFacts, now: Timestamp) -> Vec<u8> {
@@ -66,4 +101,18 @@ pub(super) fn end_message(facts: &JobFacts) -> Vec<u8> {
     json!({ "job_id": facts.id, "status": facts.state, "summary": facts.summary })
         .to_string()
         .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_two_forms() {
+        let message = Message::new("end", EventId { epoch: 0x1f, version: 2 }, "{\"a\":1}");
+        let mut event = BytesMut::new();
+        message.write_event(&mut event);
+        assert_eq!(event, "id: 1f-2\nevent: end\ndata: {\"a\":1}\n\n");
+        assert_eq!(message.to_text(), r#"{"event":"end","id":"1f-2","data":{"a":1}}"#);
+    }
 }

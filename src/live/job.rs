@@ -6,8 +6,10 @@
 //! history: it is a cursor, and what is past the cursor is what it has not sent.
 
 use super::{
+    board::{Board, Line},
     body::{Bodies, Body},
-    frames::{EventId, Frames, end_message, frame, job_message},
+    follow::{Follower, Source},
+    frames::{EventId, Frames, Message, Then, end_message, job_message},
     state::{Data, Part},
 };
 use crate::{
@@ -21,14 +23,20 @@ use crate::{
     store::layout::JobFile,
 };
 use chrono::Utc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// One job, shared by everyone who reads it.
 #[derive(Debug)]
 pub struct LiveJob {
     id: JobId,
     epoch: u64,
+    /// Where its line is told to those who follow all jobs.
+    board: Arc<Board>,
     data: Mutex<Data>,
     bodies: Mutex<Bodies>,
     /// The newest version; the sender is dropped with the job.
@@ -36,11 +44,12 @@ pub struct LiveJob {
 }
 
 impl LiveJob {
-    pub(super) fn new(id: JobId, epoch: u64) -> Self {
+    pub(super) fn new(id: JobId, board: Arc<Board>) -> Self {
         Self {
             data: Mutex::new(Data::new(id.clone())),
             id,
-            epoch,
+            epoch: board.epoch(),
+            board,
             bodies: Mutex::default(),
             version: watch::Sender::new(1),
         }
@@ -54,6 +63,11 @@ impl LiveJob {
     /// State, counts and times, without any list.
     pub fn facts(&self) -> JobFacts {
         self.lock().facts.clone()
+    }
+
+    /// Why it failed, if it did: its own error, else that of its first failed repository.
+    pub fn error_message(&self) -> Option<String> {
+        error_message(&self.lock())
     }
 
     /// What was submitted as what, by whom: from master.json.
@@ -86,6 +100,16 @@ impl LiveJob {
         self.version.subscribe()
     }
 
+    /// Follows the job: a reader that joins, or that comes back with `last` seen.
+    pub fn follow<G>(
+        self: Arc<Self>,
+        last: Option<EventId>,
+        shutdown: CancellationToken,
+        guard: G,
+    ) -> Follower<G> {
+        Follower::new(self, last, shutdown, guard)
+    }
+
     /// The progress document: one shared body per version, made when it is first asked for.
     pub fn body(&self, lists: Lists) -> Body {
         let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,46 +137,6 @@ impl LiveJob {
                 &data.facts,
             )
         })
-    }
-
-    /// The frame with which a stream begins.
-    pub(super) fn snapshot(&self, now: Timestamp) -> Frames {
-        let body = self.body(Lists::Whole);
-        let version = body.id().version;
-        let frame = frame("snapshot", body.id(), &body.bytes(now));
-        Frames { pieces: vec![frame], version, over: false }
-    }
-
-    /// What a stream at `cursor` has not sent: the newest frame of each part that changed since,
-    /// in the order of the changes, and the end, if that is what follows.
-    pub(super) fn frames_after(&self, cursor: u64) -> Frames {
-        let mut data = self.lock();
-        let data = &mut *data;
-        let mut frames = Vec::new();
-        for (version, part) in data.order.range(cursor.saturating_add(1)..) {
-            let id = EventId { epoch: self.epoch, version: *version };
-            match part {
-                Part::Job => frames.push(frame("job", id, &job_message(&data.facts, Utc::now()))),
-                Part::Repository(index) => {
-                    if let Some(entry) = data.repositories.get_mut(index) {
-                        let shared = entry.frame.get_or_insert_with(|| {
-                            let message = RepositoryEvent::of(&self.id, &entry.status);
-                            frame(
-                                "repository",
-                                id,
-                                &serde_json::to_vec(&message).unwrap_or_default(),
-                            )
-                        });
-                        frames.push(shared.clone());
-                    }
-                }
-            }
-        }
-        if data.ended {
-            let id = EventId { epoch: self.epoch, version: data.version };
-            frames.push(frame("end", id, &end_message(&data.facts)));
-        }
-        Frames { pieces: frames, version: data.version, over: data.ended || data.removed }
     }
 
     /// Takes in what a repository's file says now.
@@ -221,11 +205,13 @@ impl LiveJob {
             let still = summary.in_progress == 0 && summary.pending == 0;
             let ends = data.facts.state.is_final() && (still || quiet);
             if ends == data.ended {
+                self.board.introduce(&self.id, || line(&data));
                 return;
             }
             data.ended = ends;
             // The end has an id of its own: who has seen the last change has not seen the end.
             data.version += u64::from(ends);
+            self.board.tell(line(&data));
         }
         // Wakes the readers: they look for what is past their cursor, and find the end.
         self.version.send_modify(|_| ());
@@ -245,6 +231,7 @@ impl LiveJob {
                 return;
             }
             data.refresh();
+            self.board.tell(line(&data));
             data.version
         };
         self.version.send_replace(version);
@@ -256,6 +243,75 @@ impl LiveJob {
     }
 }
 
+impl Source for LiveJob {
+    /// Each repository's news are wanted as they come.
+    fn pace(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn newest(&self) -> EventId {
+        self.event_id()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        Self::changes(self)
+    }
+
+    fn is_over(&self) -> bool {
+        Self::is_over(self)
+    }
+
+    fn snapshot(&self, now: Timestamp) -> Frames {
+        let body = self.body(Lists::Whole);
+        let message = Message::new("snapshot", body.id(), body.bytes(now));
+        Frames { messages: vec![message], version: body.id().version, then: Then::Changes }
+    }
+
+    /// The newest message of each part that changed since `cursor`, in the order of the changes,
+    /// and the end, if that is what follows.
+    fn frames_after(&self, cursor: u64, now: Timestamp) -> Frames {
+        let mut data = self.lock();
+        let data = &mut *data;
+        let mut messages = Vec::new();
+        for (version, part) in data.order.range(cursor.saturating_add(1)..) {
+            let id = EventId { epoch: self.epoch, version: *version };
+            match part {
+                Part::Job => messages.push(Message::new("job", id, job_message(&data.facts, now))),
+                Part::Repository(index) => {
+                    if let Some(entry) = data.repositories.get_mut(index) {
+                        let shared = entry.data.get_or_insert_with(|| {
+                            let message = RepositoryEvent::of(&self.id, &entry.status);
+                            serde_json::to_vec(&message).unwrap_or_default().into()
+                        });
+                        messages.push(Message::new("repository", id, shared.clone()));
+                    }
+                }
+            }
+        }
+        if data.ended {
+            let id = EventId { epoch: self.epoch, version: data.version };
+            messages.push(Message::new("end", id, end_message(&data.facts)));
+        }
+        let over = data.ended || data.removed;
+        let then = if over { Then::Nothing } else { Then::Changes };
+        Frames { messages, version: data.version, then }
+    }
+}
+
+/// What those who follow all jobs are told.
+fn line(data: &Data) -> Line {
+    Line { facts: data.facts.clone(), error: error_message(data), ended: data.ended }
+}
+
+/// Why a job failed: its own error, else that of its first failed repository.
+fn error_message(data: &Data) -> Option<String> {
+    if data.facts.state.coarse() != "failed" {
+        return None;
+    }
+    let of_repository = || data.repositories.values().find_map(|it| it.status.error.clone());
+    data.facts.error.clone().or_else(of_repository)
+}
+
 /// A job whose files are read by this thread alone.
 pub(super) type SharedJob = Arc<LiveJob>;
 
@@ -265,7 +321,7 @@ mod tests {
     use serde_json::json;
 
     fn job() -> LiveJob {
-        LiveJob::new("job".parse().unwrap(), 7)
+        LiveJob::new("job".parse().unwrap(), Arc::new(Board::new(7)))
     }
 
     fn repository(index: u32, status: &str) -> RepositoryStatus {
@@ -278,17 +334,12 @@ mod tests {
     }
 
     fn events(frames: &Frames) -> Vec<String> {
-        frames
-            .pieces
-            .iter()
-            .map(|frame| {
-                let text = String::from_utf8(frame.to_vec()).unwrap();
-                let line = |name: &str| {
-                    let start = format!("{name}: ");
-                    text.lines().find_map(|it| it.strip_prefix(&start)).unwrap().to_owned()
-                };
-                let data: serde_json::Value = serde_json::from_str(&line("data")).unwrap();
-                format!("{} {}", line("event"), data["status"].as_str().unwrap())
+        let messages = frames.messages.iter();
+        messages
+            .map(|message| {
+                let text: serde_json::Value = serde_json::from_str(&message.to_text()).unwrap();
+                let word = |it: &serde_json::Value| it.as_str().unwrap().to_owned();
+                format!("{} {}", word(&text["event"]), word(&text["data"]["status"]))
             })
             .collect()
     }
@@ -297,16 +348,16 @@ mod tests {
     fn a_reader_gets_the_newest_state_of_what_changed_and_nothing_twice() {
         let job = job();
         job.apply_master(master(&json!({ "total_repositories": 3 })), Vec::new());
-        let cursor = job.frames_after(0).version;
+        let cursor = job.frames_after(0, Utc::now()).version;
         job.apply_repository(repository(0, "cloning"), Vec::new());
         job.apply_repository(repository(1, "cloning"), Vec::new());
         job.apply_repository(repository(0, "scanning"), Vec::new());
-        let frames = job.frames_after(cursor);
+        let frames = job.frames_after(cursor, Utc::now());
         assert_eq!(
             events(&frames),
             ["repository cloning", "job in_progress", "repository scanning"]
         );
-        assert!(job.frames_after(frames.version).pieces.is_empty());
+        assert!(job.frames_after(frames.version, Utc::now()).messages.is_empty());
     }
 
     #[test]
@@ -332,8 +383,8 @@ mod tests {
         assert!(!job.is_over(), "one has no file yet");
         job.settle(true);
         assert!(job.is_over(), "but nothing has come for a while");
-        let frames = job.frames_after(0);
-        assert!(frames.over);
+        let frames = job.frames_after(0, Utc::now());
+        assert_eq!(frames.then, Then::Nothing);
         assert_eq!(events(&frames).last().unwrap(), "end cancelled");
     }
 

@@ -1,15 +1,17 @@
 //! What is known now: files change, the cache follows, streams and answers read the cache.
 //!
 //! What flows in: the jobs folder, by notifications and by looking. What flows out: shared
-//! bodies, rows, and streams of frames. Nothing is read from the disk for a request, but for
+//! bodies, rows, and streams of messages. Nothing is read from the disk for a request, but for
 //! results, once.
 //!
 //! What must stay true: nothing writes the cache but the one thread that reads the files
 //! (`watcher`); an event is a hint, the file is the truth; with no events at all everything
 //! still comes true within the resync period; a slow reader costs only itself.
 
+mod board;
 mod body;
 mod cache;
+mod follow;
 mod frames;
 mod job;
 mod results;
@@ -19,8 +21,9 @@ mod watcher;
 
 pub use body::Body;
 pub use cache::{Live, WatchHealth};
-pub use frames::EventId;
+pub use follow::{Ending, Follower, Step};
+pub use frames::{EventId, Message};
 pub use job::LiveJob;
 pub use results::{ResultSummary, Results};
-pub use stream::{FrameStream, job_stream};
+pub use stream::FrameStream;
 pub use watcher::{Nudger, WatchOptions, Watcher};

@@ -46,7 +46,8 @@ pub(super) enum Part {
 pub(super) struct Entry {
     pub(super) status: RepositoryStatus,
     pub(super) version: u64,
-    pub(super) frame: Option<Bytes>,
+    /// The data of its message, made when somebody first follows.
+    pub(super) data: Option<Bytes>,
 }
 
 impl Data {
@@ -97,7 +98,7 @@ impl Data {
             }
         }
         self.order.insert(version, Part::Repository(index));
-        self.repositories.insert(index, Entry { status, version, frame: None });
+        self.repositories.insert(index, Entry { status, version, data: None });
     }
 
     pub(super) fn uncount(&mut self, status: &RepositoryStatus) {
@@ -140,11 +141,7 @@ impl Data {
             error: master.and_then(|it| it.error.clone()),
             fraction: progress::fraction(&summary, working.map(|it| &it.status)),
         };
-        let same_line = facts.state == self.facts.state
-            && facts.summary == self.facts.summary
-            && facts.started_at == self.facts.started_at
-            && facts.completed_at == self.facts.completed_at
-            && facts.url == self.facts.url;
+        let same_line = facts.has_line_of(&self.facts);
         self.facts = facts;
         // Warnings and the like are in the document alone, but they are news to it.
         self.version += 1;

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod git_ref;
 pub mod git_url;
 pub mod job_id;
+pub mod job_row;
 pub mod json;
 pub mod master;
 pub mod pattern;

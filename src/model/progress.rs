@@ -170,6 +170,15 @@ pub struct JobFacts {
 }
 
 impl JobFacts {
+    /// Whether the job's own line is the same in both: progress within repositories is none of it.
+    pub fn has_line_of(&self, other: &Self) -> bool {
+        self.state == other.state
+            && self.summary == other.summary
+            && self.started_at == other.started_at
+            && self.completed_at == other.completed_at
+            && self.url == other.url
+    }
+
     /// Seconds since the start, up to the end if there is one; 0 where no start is known.
     pub fn elapsed_seconds(&self, now: Timestamp) -> u64 {
         elapsed_seconds(self.started_at, self.completed_at, now)

@@ -5,6 +5,8 @@
 //! condition, patiently, and is strict only where the contract names a time.
 //!
 //! `#[cfg(test)]
+mod all_events;
+#[cfg(test)]
 mod at_most_five;
 #[cfg(test)]
 mod authorities;
