@@ -18,7 +18,7 @@ use warp::{
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{
-            ALLOW, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RETRY_AFTER,
+            ALLOW, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RETRY_AFTER, UPGRADE,
             WWW_AUTHENTICATE,
         },
     },
@@ -76,6 +76,9 @@ pub enum ApiError {
     /// The requested range lies outside of what there is: this many bytes.
     #[error("The requested range cannot be served")]
     RangeNotSatisfiable { length: u64 },
+    /// The path is there for `WebSocket`s, and this is no request to open one.
+    #[error("This path speaks WebSocket alone")]
+    UpgradeRequired,
     /// The request was meant for another host.
     #[error("This server does not answer for the host of this request")]
     UnknownHost,
@@ -183,6 +186,7 @@ impl ApiError {
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Validation { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -213,6 +217,11 @@ impl ApiError {
                 limit.map(|it| format!("send at most {it} bytes").into())
             }
             Self::UnsupportedMediaType => Some("send Content-Type: application/json".into()),
+            Self::UpgradeRequired => Some(
+                "open it as a WebSocket, version 13, by HTTP/1.1; the same messages are an event \
+                 stream at …/events"
+                    .into(),
+            ),
             Self::UnknownHost => Some(
                 "an open server answers to localhost and to addresses alone: use one of them, or \
                  set API_USERNAME and API_PASSWORD"
@@ -260,6 +269,10 @@ impl ApiError {
             _ => None,
         };
         headers.extend(special);
+        if let Self::UpgradeRequired = self {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
         headers
     }
 

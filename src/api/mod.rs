@@ -75,6 +75,7 @@ mod state;
 pub mod template;
 pub mod traffic;
 pub mod validation;
+mod websocket;
 
 pub use error::ApiError;
 pub use state::{Api, Parts};

@@ -10,6 +10,7 @@ use super::{
     route::{Door, Route, serve},
     scan,
     state::Api,
+    websocket,
 };
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 use warp::{Filter, reply::Response};
@@ -29,7 +30,7 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Scans",
             "Submit, follow, cancel and remove scans.",
-            joined([scan::routes(), events::routes()]),
+            joined([scan::routes(), events::routes(), websocket::routes()]),
         ),
         resource(
             "Repositories",

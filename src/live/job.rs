@@ -1,8 +1,8 @@
-//! One job in the cache: what its files say, the versions of each part, and the frames and
+//! One job in the cache: what its files say, the versions of each part, and the messages and
 //! bodies made of them.
 //!
 //! Every change gives the job its next version. Each repository, and the job's own line,
-//! remembers the version of its newest state and the frame made of it. So a stream needs no
+//! remembers the version of its newest state and the message made of it. So a stream needs no
 //! history: it is a cursor, and what is past the cursor is what it has not sent.
 
 use super::{

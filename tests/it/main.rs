@@ -63,4 +63,6 @@ mod support;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
+mod websocket;
+#[cfg(test)]
 mod worker;

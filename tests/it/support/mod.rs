@@ -13,3 +13,4 @@ pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod sse;
 pub(crate) mod wait;
+pub(crate) mod ws;
