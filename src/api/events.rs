@@ -10,16 +10,14 @@ use super::{
     route::{Call, Route, Scope},
     scan::JOB_ID,
     state::{Api, StreamPlace},
+    streamed::streamed,
     template::Template,
 };
-use crate::live::{EventId, Follower, FrameStream};
+use crate::live::{EventId, Follower, events};
 use futures_util::StreamExt;
 use warp::{
-    Filter, Reply,
-    http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-    },
+    Filter,
+    http::{HeaderValue, StatusCode},
     reply::Response,
 };
 
@@ -95,17 +93,6 @@ fn event_id(last: Option<&HeaderValue>) -> Option<EventId> {
 
 /// Ends with the events, or with the right to see them.
 fn stream(follower: Follower<StreamPlace>, user: &User) -> Response {
-    let events = FrameStream::new(follower).take_until(Box::pin(user.revoked()));
-    let response = warp::reply::stream(events).into_response();
-    streamed(response, "text/event-stream")
-}
-
-/// Nothing on the way is to hold back, keep or change what such an answer brings.
-pub(super) fn streamed(mut response: Response, media_type: &'static str) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-    // Proxies of the nginx kind would hold events back.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
+    let events = events(follower).map(Ok).take_until(Box::pin(user.revoked()));
+    streamed(events, "text/event-stream")
 }

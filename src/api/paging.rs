@@ -1,16 +1,7 @@
 //! Pages of long lists: `?page=&per_page=`, forgiving as the Python service was.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// The parameters of a list in pages.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-pub(super) struct Paging {
-    /// Which page, from 1; a smaller number is the first.
-    pub(super) page: Option<i64>,
-    /// Rows of a page; a number out of range is brought into it.
-    pub(super) per_page: Option<i64>,
-}
+use serde::Serialize;
 
 /// Which page of a list is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

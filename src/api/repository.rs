@@ -2,9 +2,12 @@
 
 use super::{
     ApiError,
+    csv::{self, Format},
+    header,
     operation::{Answer, Operation, schema_of},
-    paging::{Page, Paging, Place},
+    paging::{Page, Place},
     reply::{self, finish},
+    repositories::{plan, planned},
     route::{Call, Route, Scope},
     scan::JOB_ID,
     state::Api,
@@ -14,16 +17,21 @@ use crate::{
     live::LiveJob,
     model::{
         Failure, JobId, RepoState,
+        plan::PlannedRepository,
         repository::{Progress, RepositoryStatus},
         scan_result::Package,
         time::{self, Timestamp},
     },
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
-use warp::{Filter, http::StatusCode, reply::Response};
+use warp::{
+    Filter,
+    http::{HeaderValue, StatusCode, header::VARY},
+    reply::Response,
+};
 
 /// Rows of a page of packages where nobody says how many, and at most.
 const PACKAGES_PER_PAGE: (usize, usize) = (100, 1_000);
@@ -42,7 +50,7 @@ const PACKAGES: Template<2> =
 /// Where one repository stands.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Repository")]
-struct RepositoryAnswer<'a> {
+pub(super) struct RepositoryAnswer<'a> {
     job_id: &'a JobId,
     repo_index: u32,
     repo_name: Option<&'a str>,
@@ -75,24 +83,49 @@ struct PackagesPage<'a> {
     place: Place,
 }
 
+/// The parameters of packages.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct PackagesQuery {
+    /// Which page, from 1; a smaller number is the first.
+    page: Option<i64>,
+    /// Rows of a page; a number out of range is brought into it.
+    per_page: Option<i64>,
+    /// As which kind of document; `Accept` decides where it is absent.
+    #[schemars(extend("enum" = csv::FORMATS))]
+    format: Option<String>,
+}
+
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
     let shows = Operation::new("getRepository", "Where one repository of a job stands")
         .answers(StatusCode::OK, Answer::json::<RepositoryAnswer<'_>>("Where it stands."));
     let lists = Operation::new("listPackages", "The packages that were found in a repository")
-        .about("100 on a page where `per_page` is absent, at most 1,000.")
-        .query::<Paging>()
+        .about("100 on a page where `per_page` is absent, at most 1,000. As CSV: all of them.")
+        .query::<PackagesQuery>()
+        .header("Accept", "`text/csv` for CSV, where no `format` is given.")
         .answers(StatusCode::OK, Answer::json::<PackagesPage<'_>>("One page of them, sorted."))
-        .refuses(StatusCode::BAD_REQUEST, "The repository is not completed.");
+        .answers(
+            StatusCode::OK,
+            Answer::text(csv::MEDIA_TYPE, "All of them, below a line of headings.")
+                .header("Content-Disposition", "A name to save it under."),
+        )
+        .refuses(
+            StatusCode::BAD_REQUEST,
+            "The repository is not completed, or there is no such format.",
+        );
     vec![
         Route::get(&REPOSITORY, Scope::Read, shows, |call, _| {
-            call.map(|Call { api, path: [id, index], .. }| finish(show(&api, &id, &index)))
+            call.then(async |Call { api, path: [id, index], .. }| {
+                finish(show(api, id, index).await)
+            })
         }),
         Route::get(&PACKAGES, Scope::Read, lists, |call, _| {
-            call.and(warp::query()).then(async |call: Call<2>, paging| {
-                let [id, index] = call.path;
-                finish(packages(call.api, id, index, paging).await)
-            })
+            call.and(warp::query()).and(header("accept")).then(
+                async |call: Call<2>, query, accept: Option<_>| {
+                    let [id, index] = call.path;
+                    finish(packages(call.api, id, index, query, accept).await)
+                },
+            )
         }),
     ]
 }
@@ -109,24 +142,61 @@ pub(super) fn find(
     Ok((job, status))
 }
 
+impl<'a> RepositoryAnswer<'a> {
+    /// What its status file says.
+    pub(super) fn of(job_id: &'a JobId, status: &'a RepositoryStatus) -> Self {
+        Self {
+            job_id,
+            repo_index: status.index,
+            repo_name: status.name.as_deref(),
+            git_url: status.git_url.as_deref(),
+            status: status.word(),
+            attempt: status.attempt,
+            started_at: status.started_at,
+            last_update: status.last_update,
+            completed_at: status.completed_at,
+            progress: status.progress.as_ref(),
+            dependencies_found: status.dependencies_found,
+            error: status.error.as_deref(),
+            failure: status.failure.as_ref(),
+        }
+    }
+
+    /// One that has not been begun, so that only the plan knows of it, if there is one.
+    pub(super) fn planned(
+        job_id: &'a JobId,
+        index: u32,
+        planned: Option<&'a PlannedRepository>,
+    ) -> Self {
+        Self {
+            job_id,
+            repo_index: index,
+            repo_name: planned.map(|it| it.repo_name.as_str()),
+            git_url: planned.map(|it| it.git_url.as_str()),
+            status: RepoState::Pending.as_str(),
+            attempt: None,
+            started_at: None,
+            last_update: None,
+            completed_at: None,
+            progress: None,
+            dependencies_found: None,
+            error: None,
+            failure: None,
+        }
+    }
+}
+
 /// `GET /scan/{id}/repositories/{n}`
-fn show(api: &Api, id: &str, index: &str) -> Result<Response, ApiError> {
-    let (job, status) = find(api, id, index)?;
-    Ok(reply::json(&RepositoryAnswer {
-        job_id: job.id(),
-        repo_index: status.index,
-        repo_name: status.name.as_deref(),
-        git_url: status.git_url.as_deref(),
-        status: status.word(),
-        attempt: status.attempt,
-        started_at: status.started_at,
-        last_update: status.last_update,
-        completed_at: status.completed_at,
-        progress: status.progress.as_ref(),
-        dependencies_found: status.dependencies_found,
-        error: status.error.as_deref(),
-        failure: status.failure.as_ref(),
-    }))
+async fn show(api: Api, id: String, index: String) -> Result<Response, ApiError> {
+    let job = api.job(&id)?;
+    let absent = || ApiError::Absent("Repository not found");
+    let index: u32 = index.parse().map_err(|_| absent())?;
+    if let Some(status) = job.repository(index) {
+        return Ok(reply::json(&RepositoryAnswer::of(job.id(), &status)));
+    }
+    let plan = plan(&api, &job).await?;
+    let planned = planned(&job, plan.as_deref()).remove(&index).ok_or_else(absent)?;
+    Ok(reply::json(&RepositoryAnswer::planned(job.id(), index, planned)))
 }
 
 /// `GET /scan/{id}/repositories/{n}/packages`
@@ -134,19 +204,26 @@ async fn packages(
     api: Api,
     id: String,
     index: String,
-    paging: Paging,
+    query: PackagesQuery,
+    accept: Option<HeaderValue>,
 ) -> Result<Response, ApiError> {
     let (job, status) = find(&api, &id, &index)?;
+    let format = Format::asked(query.format.as_deref(), accept.as_ref())?;
     if status.state != RepoState::Completed {
         return Err(ApiError::bad_request("Repository not completed"));
     }
     let (id, index) = (job.id().clone(), status.index);
+    if format == Format::Csv {
+        let name = format!("scanwatch-{id}-{index}.csv");
+        return Ok(csv::answer(api, id, vec![status], &name));
+    }
     let packages = spawn_blocking(move || api.results.packages(&id, index))
         .await
         .map_err(|error| ApiError::internal("read packages", &error))?;
     let (default, most) = PACKAGES_PER_PAGE;
-    let page = Page::new(paging.page, paging.per_page, default, most);
+    let page = Page::new(query.page, query.per_page, default, most);
     let place = page.place(packages.len());
     let packages = page.of(&packages).collect();
-    Ok(reply::json(&PackagesPage { packages, place }))
+    let response = reply::json(&PackagesPage { packages, place });
+    Ok(reply::with_header(response, VARY, "accept"))
 }

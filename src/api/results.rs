@@ -2,6 +2,8 @@
 
 use super::{
     ApiError,
+    csv::{self, Format},
+    header,
     operation::{Answer, Operation},
     reply::{self, finish},
     route::{Call, Route, Scope},
@@ -21,10 +23,14 @@ use crate::{
     },
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::task::spawn_blocking;
-use warp::{Filter, http::StatusCode, reply::Response};
+use warp::{
+    Filter,
+    http::{HeaderValue, StatusCode, header::VARY},
+    reply::Response,
+};
 
 const RESULTS: Template<1> = Template::new("/jobs/{id}/results", [JOB_ID]);
 const PARTIAL: Template<1> = Template::new("/jobs/{id}/partial", [JOB_ID]);
@@ -83,12 +89,30 @@ struct SoFar<'a> {
     last_updated: Option<Timestamp>,
 }
 
+/// The parameters of results.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct Formatted {
+    /// As which kind of document; `Accept` decides where it is absent.
+    #[schemars(extend("enum" = csv::FORMATS))]
+    format: Option<String>,
+}
+
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
     let gives = Operation::new("getResults", "What a job has found")
-        .about("Of a finished group, also where some have failed, and of a completed repository.")
+        .about(
+            "Of a finished group, also where some have failed, and of a completed repository. As \
+             CSV: a row for each package of each completed repository.",
+        )
+        .query::<Formatted>()
+        .header("Accept", "`text/csv` for CSV, where no `format` is given.")
         .answers(StatusCode::OK, Answer::json::<ResultsDocument>("The results document."))
-        .refuses(StatusCode::BAD_REQUEST, "The job is not completed.");
+        .answers(
+            StatusCode::OK,
+            Answer::text(csv::MEDIA_TYPE, "The packages, below a line of headings.")
+                .header("Content-Disposition", "A name to save it under."),
+        )
+        .refuses(StatusCode::BAD_REQUEST, "The job is not completed, or there is no such format.");
     let gives_some = Operation::new("getPartialResults", "What a running job has found so far")
         .answers(
             StatusCode::OK,
@@ -97,7 +121,12 @@ pub(super) fn routes() -> Vec<Route> {
         .refuses(StatusCode::BAD_REQUEST, "The job is not running.");
     vec![
         Route::get(&RESULTS, Scope::Read, gives, |call, _| {
-            call.then(async |Call { api, path: [id], .. }| finish(results(api, id).await))
+            call.and(warp::query()).and(header("accept")).then(
+                async |call: Call<1>, asked, accept: Option<_>| {
+                    let [id] = call.path;
+                    finish(results(call.api, id, asked, accept).await)
+                },
+            )
         }),
         Route::get(&PARTIAL, Scope::Read, gives_some, |call, _| {
             call.then(async |Call { api, path: [id], .. }| finish(partial(api, id).await))
@@ -106,8 +135,14 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// `GET /jobs/{id}/results`
-async fn results(api: Api, id: String) -> Result<Response, ApiError> {
+async fn results(
+    api: Api,
+    id: String,
+    asked: Formatted,
+    accept: Option<HeaderValue>,
+) -> Result<Response, ApiError> {
     let job = api.job(&id)?;
+    let format = Format::asked(asked.format.as_deref(), accept.as_ref())?;
     let facts = job.facts();
     let group = is_group(&job, &facts);
     let repositories = job.repositories();
@@ -115,7 +150,16 @@ async fn results(api: Api, id: String) -> Result<Response, ApiError> {
     if !facts.state.is_final() || !group && !completed {
         return Err(ApiError::bad_request("Job not completed"));
     }
-    Ok(reply::json(&found(api, facts, group, repositories).await?))
+    match format {
+        Format::Json => {
+            let response = reply::json(&found(api, facts, group, repositories).await?);
+            Ok(reply::with_header(response, VARY, "accept"))
+        }
+        Format::Csv => {
+            let name = format!("scanwatch-{}.csv", facts.id);
+            Ok(csv::answer(api, facts.id, repositories, &name))
+        }
+    }
 }
 
 /// `GET /jobs/{id}/partial`: what the repositories that are over have found so far.

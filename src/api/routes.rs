@@ -6,7 +6,7 @@
 
 use super::{
     auth::Auth,
-    docs, events, health, jobs, log, metrics, openapi, repository, results,
+    docs, events, health, jobs, log, metrics, openapi, repositories, repository, results,
     route::{Door, Route, serve},
     scan,
     state::Api,
@@ -35,7 +35,7 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Repositories",
             "The repositories of a scan, each by its number.",
-            joined([repository::routes(), log::routes()]),
+            joined([repositories::routes(), repository::routes(), log::routes()]),
         ),
         resource(
             "Jobs",

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::Config,
     intake::Intake,
-    live::{Live, LiveJob, Nudger, Results},
+    live::{Live, LiveJob, Nudger, Plans, Results},
     model::{JobId, time::Timestamp},
     store::layout::JobsDir,
     supervisor::Supervisor,
@@ -45,6 +45,7 @@ pub struct Parts {
 pub struct Api {
     parts: Parts,
     streams: Arc<Streams>,
+    pub(super) plans: Arc<Plans>,
 }
 
 impl Deref for Api {
@@ -71,7 +72,8 @@ pub(super) struct StreamPlace {
 impl Api {
     /// With no stream open yet.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, streams: Arc::default() }
+        let plans = Arc::new(Plans::new(parts.jobs.clone()));
+        Self { parts, streams: Arc::default(), plans }
     }
 
     /// Finds a job by the text of a path; an ill-formed id is as good as an unknown one.

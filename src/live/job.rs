@@ -80,6 +80,15 @@ impl LiveJob {
         self.lock().repositories.values().map(|it| it.status.clone()).collect()
     }
 
+    /// Shows the newest state of each repository, in order of their numbers. The job stands still
+    /// meanwhile.
+    pub fn with_repositories<T>(
+        &self,
+        look: impl FnOnce(&mut dyn Iterator<Item = &RepositoryStatus>) -> T,
+    ) -> T {
+        look(&mut self.lock().repositories.values().map(|it| &it.status))
+    }
+
     /// The newest state of one repository.
     pub fn repository(&self, index: u32) -> Option<RepositoryStatus> {
         self.lock().repositories.get(&index).map(|it| it.status.clone())

@@ -2,7 +2,7 @@
 //!
 //! What flows in: the jobs folder, by notifications and by looking. What flows out: shared
 //! bodies, rows, and streams of messages. Nothing is read from the disk for a request, but for
-//! results, once.
+//! results and plans, once.
 //!
 //! What must stay true: nothing writes the cache but the one thread that reads the files
 //! (`watcher`); an event is a hint, the file is the truth; with no events at all everything
@@ -14,6 +14,7 @@ mod cache;
 mod follow;
 mod frames;
 mod job;
+mod plans;
 mod results;
 mod state;
 mod stream;
@@ -24,6 +25,7 @@ pub use cache::{Live, WatchHealth};
 pub use follow::{Ending, Follower, Step};
 pub use frames::{EventId, Message};
 pub use job::LiveJob;
+pub use plans::Plans;
 pub use results::{ResultSummary, Results};
-pub use stream::FrameStream;
+pub use stream::events;
 pub use watcher::{Nudger, WatchOptions, Watcher};

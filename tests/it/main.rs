@@ -47,6 +47,8 @@ mod readme;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]
+mod repositories;
+#[cfg(test)]
 mod retry;
 #[cfg(test)]
 mod scanner_protocol;
