@@ -1,19 +1,26 @@
-//! The log of one repository's scanner: whole, its last lines, or a range of its bytes.
+//! The log of one repository's scanner: whole, its last lines, a range of its bytes, or all that
+//! is still to come.
 
 use super::{
-    ApiError, header,
+    ApiError,
+    auth::User,
+    header, log_follow,
     operation::{Answer, Operation},
     reply::{self, finish},
     repository::{INDEX, find},
     route::{Call, Route, Scope},
     scan::JOB_ID,
     state::Api,
+    streamed::streamed,
     template::Template,
 };
 use crate::store::{layout::JobDir, read};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+};
 use tokio::task::spawn_blocking;
 use warp::{
     Filter,
@@ -29,12 +36,15 @@ const TAIL: (usize, u64) = (100_000, 16 << 20);
 
 const LOG: Template<2> = Template::new("/scan/{id}/repositories/{n}/log", [JOB_ID, INDEX]);
 const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
+const NO_LOG: ApiError = ApiError::Absent("Repository has no log");
 
 /// The parameters of a log.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct Tail {
     /// So many of its last lines alone.
     tail: Option<i64>,
+    /// Whether to go on with what is written from now on.
+    follow: Option<bool>,
 }
 
 /// Which bytes of a log are wanted.
@@ -50,16 +60,24 @@ enum Part {
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::get(&LOG, Scope::Read, reads(), |call, _| {
-        call.and(warp::query()).and(header("range")).then(async |call: Call<2>, tail, range| {
-            let [id, index] = call.path;
-            finish(log(call.api, id, index, tail, range).await)
-        })
+        call.and(warp::query()).and(header("range")).then(
+            async |Call { api, path: [id, index], user }: Call<2>, tail: Tail, range| {
+                finish(match tail.follow {
+                    Some(true) => follow(api, id, index, user, tail).await,
+                    Some(false) | None => log(api, id, index, tail, range).await,
+                })
+            },
+        )
     })]
 }
 
 fn reads() -> Operation {
     Operation::new("getRepositoryLog", "What a scanner has written")
-        .about("Its standard output and error, in whole lines, with secrets masked.")
+        .about(
+            "Its standard output and error, in whole lines, with secrets masked. With \
+             `follow=true` the answer goes on as the log grows, until the repository is over; it \
+             ends as well when the log is begun anew, for another attempt.",
+        )
         .query::<Tail>()
         .header("Range", "One range of bytes; `tail` goes before it, several ranges are ignored.")
         .answers(
@@ -73,6 +91,39 @@ fn reads() -> Operation {
                 .header("Content-Range", "Which bytes these are, and of how many."),
         )
         .refuses(StatusCode::RANGE_NOT_SATISFIABLE, "The log has no such bytes.")
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
+}
+
+impl Tail {
+    fn lines(&self) -> Option<usize> {
+        self.tail.map(|it| usize::try_from(it).unwrap_or(0).min(TAIL.0))
+    }
+}
+
+/// `GET /scan/{id}/repositories/{n}/log?follow=true`; a Range would have no end, and is ignored.
+async fn follow(
+    api: Api,
+    id: String,
+    index: String,
+    user: User,
+    tail: Tail,
+) -> Result<Response, ApiError> {
+    let (job, status) = find(&api, &id, &index)?;
+    if status.state.is_final() {
+        let log = api.jobs.job(job.id()).log(status.index);
+        let exists = spawn_blocking(move || log.exists()).await;
+        if !exists.map_err(|error| ApiError::internal("look for a log", &error))? {
+            return Err(NO_LOG);
+        }
+    }
+    let lines = tail.lines();
+    let start = move |file: &mut File| match lines {
+        Some(lines) => Ok(last_lines(file, lines)?.0),
+        None => Ok(0),
+    };
+    let place = api.stream_place(&user)?;
+    let pieces = log_follow::follow(&api, job, &status, Box::new(start), place);
+    Ok(streamed(pieces, MEDIA_TYPE))
 }
 
 /// `GET /scan/{id}/repositories/{n}/log`
@@ -85,7 +136,7 @@ async fn log(
 ) -> Result<Response, ApiError> {
     let (job, status) = find(&api, &id, &index)?;
     let folder = api.jobs.job(job.id());
-    let lines = tail.tail.map(|it| usize::try_from(it).unwrap_or(0).min(TAIL.0));
+    let lines = tail.lines();
     let range = range.and_then(|it| it.to_str().map(str::to_owned).ok());
     let read = spawn_blocking(move || read_log(&folder, status.index, lines, range.as_deref()));
     match read.await {
@@ -101,7 +152,7 @@ fn read_log(
     range: Option<&str>,
 ) -> Result<Response, ApiError> {
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => ApiError::Absent("Repository has no log"),
+        io::ErrorKind::NotFound => NO_LOG,
         _ => ApiError::internal("read a log", &error),
     };
     let mut file = read::open(&folder.log(index)).map_err(failed)?;
@@ -113,17 +164,12 @@ fn read_log(
         (None, Some(Err(()))) => return Err(ApiError::RangeNotSatisfiable { length }),
         (None, None) => Part::Whole,
     };
-    let (first, count) = match part {
-        Part::Whole => (0, length),
-        Part::Lines(_) => (length.saturating_sub(TAIL.1), length.min(TAIL.1)),
-        Part::Bytes(first, last) => (first, last - first + 1),
+    let bytes = match part {
+        Part::Whole => bytes_of(&mut file, 0, length),
+        Part::Lines(lines) => last_lines(&mut file, lines).map(|(_, bytes)| bytes),
+        Part::Bytes(first, last) => bytes_of(&mut file, first, last - first + 1),
     };
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(first)).map_err(failed)?;
-    file.take(count).read_to_end(&mut bytes).map_err(failed)?;
-    if let Part::Lines(lines) = part {
-        bytes.drain(..start_of_last_lines(&bytes, lines));
-    }
+    let bytes = bytes.map_err(failed)?;
     let mut response = Response::new(bytes.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -134,6 +180,23 @@ fn read_log(
         response = reply::with_header(response, CONTENT_RANGE, &range);
     }
     Ok(response)
+}
+
+fn bytes_of(file: &mut File, first: u64, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(first))?;
+    file.take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The last lines of a log, and where they begin.
+fn last_lines(file: &mut File, lines: usize) -> io::Result<(u64, Vec<u8>)> {
+    let length = file.metadata()?.len();
+    let first = length.saturating_sub(TAIL.1);
+    let mut bytes = bytes_of(file, first, length - first)?;
+    let start = start_of_last_lines(&bytes, lines);
+    bytes.drain(..start);
+    Ok((first + start as u64, bytes))
 }
 
 /// Reads a Range header (RFC 9110, section 14.2). `None` for one that is to be ignored: of another

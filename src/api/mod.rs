@@ -57,6 +57,7 @@ pub mod guard;
 mod health;
 mod jobs;
 mod log;
+mod log_follow;
 pub mod method;
 mod metrics;
 pub mod openapi;

@@ -37,6 +37,8 @@ mod layers;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
+mod log_follow;
+#[cfg(test)]
 mod logins;
 #[cfg(test)]
 mod metrics;
