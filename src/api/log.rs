@@ -15,6 +15,7 @@ use super::{
     template::Template,
 };
 use crate::store::{layout::JobDir, read};
+use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
@@ -123,7 +124,8 @@ async fn follow(
     };
     let place = api.stream_place(&user)?;
     let pieces = log_follow::follow(&api, job, &status, Box::new(start), place);
-    Ok(streamed(pieces, MEDIA_TYPE))
+    // A log that grows is read for as long as its reader may.
+    Ok(streamed(pieces.take_until(Box::pin(user.revoked())), MEDIA_TYPE))
 }
 
 /// `GET /scan/{id}/repositories/{n}/log`

@@ -7,6 +7,7 @@ use crate::support::{
     server::{Answer, Setup, TestServer},
     sse::EventStream,
     wait::{PATIENCE, eventually},
+    ws::{Frame, WebSocket},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
@@ -162,9 +163,18 @@ async fn a_changed_file_lets_new_users_in_and_ends_those_who_are_gone() {
     assert_eq!(annas.get("/jobs", &of_anna).await.status, 200);
     assert_eq!(bernds.get("/jobs", &of_bernd).await.status, 200);
     let path = format!("/scan/{job}/events");
-    let request = server.stranger(Method::GET, &path).basic_auth("bernd", Some("b"));
-    let bernds_stream = request.send().await.unwrap();
-    assert_eq!(bernds_stream.status(), 200);
+    let endless = [&path, "/events", &format!("/scan/{job}/repositories/0/log?follow=true")];
+    let mut bernds_streams = Vec::new();
+    for path in endless {
+        let request = server.stranger(Method::GET, path).basic_auth("bernd", Some("b"));
+        let stream = request.send().await.unwrap();
+        assert_eq!(stream.status(), 200, "{path}");
+        bernds_streams.push((path, stream));
+    }
+    let login = format!("Authorization: {of_bernd}\r\n");
+    let path_of_socket = format!("/scan/{job}/ws");
+    let socket = WebSocket::with_headers(server.address(), &path_of_socket, &login).await;
+    let mut bernds_socket = socket.unwrap();
     let mut annas_stream = EventStream::open(&server, &path).await;
 
     files::replace(&file_of(server.setup()), format!("{anna}{}", line("clara", "c")));
@@ -172,8 +182,11 @@ async fn a_changed_file_lets_new_users_in_and_ends_those_who_are_gone() {
     assert_eq!(status(&server, "clara", "c").await, 200);
     assert_eq!(bernds.get("/jobs", &of_bernd).await.status, 401);
     assert_eq!(annas.get("/jobs", &of_anna).await.status, 200);
-    let told = tokio::time::timeout(PATIENCE, bernds_stream.text()).await;
-    told.expect("the stream ends").expect("in order");
+    for (path, stream) in bernds_streams {
+        let told = tokio::time::timeout(PATIENCE, stream.text()).await;
+        told.unwrap_or_else(|_| panic!("{path} ends")).expect("in order");
+    }
+    assert_eq!(bernds_socket.rest().await.1, Frame::Close(Some(1008)));
 
     files::write(&server.file("go"), "");
     let last = annas_stream.rest(PATIENCE).await.pop().unwrap();
