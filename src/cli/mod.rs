@@ -74,11 +74,13 @@ enum Command {
         command: settings::ConfigCommand,
     },
     /// Tokens for programs that use the server.
+    #[command(after_help = exit::CODES_OF_PRINTING)]
     Token {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
     /// Print the OpenAPI document of the service.
+    #[command(after_help = exit::CODES_OF_PRINTING)]
     Openapi,
     /// Print JSON Schemas of the files of a job.
     Schema(schema::SchemaArgs),

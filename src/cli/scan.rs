@@ -1,6 +1,8 @@
 //! `scanwatch scan`: the same engine as the service, in one process, for what is named here.
 
-use super::{Exit, SettingsArgs, logging, output, progress::Progress, signals::Signals, table};
+mod follow;
+
+use super::{Exit, SettingsArgs, logging, output, signals::Signals, table};
 use crate::{
     app::{Engine, StartError},
     config::Config,
@@ -34,7 +36,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug, Args)]
 #[command(after_help = super::exit::CODES_OF_SCAN)]
 pub(super) struct ScanArgs {
-    /// Git URLs, local folders, bare repositories. What is typed here is trusted as typed.
+    /// Git URLs, groups, local folders, bare repositories. What is typed here is trusted as typed.
     #[arg(required = true, value_name = "URL|PATH")]
     targets: Vec<String>,
     /// The form of the result.
@@ -49,6 +51,15 @@ pub(super) struct ScanArgs {
     /// Read the imports of Python, Java and Scala sources too: what is used and not declared.
     #[arg(long)]
     deep: bool,
+    /// Of a group: leave its subgroups out.
+    #[arg(long)]
+    no_subgroups: bool,
+    /// Of a group: only repositories whose path matches. May be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// Of a group: not the repositories whose path matches. May be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
     /// Keep the jobs folder (status files, logs, results), and say where it is.
     #[arg(long)]
     keep: bool,
@@ -60,9 +71,9 @@ pub(super) struct ScanArgs {
 enum Format {
     /// For people.
     Table,
-    /// The result file; a list of them for several targets.
+    /// The result file; a list of them for several targets, or for a group.
     Json,
-    /// CycloneDX 1.6 JSON; one target at a time.
+    /// CycloneDX 1.6 JSON; one repository at a time.
     Cyclonedx,
     /// A line per package, of all targets.
     Csv,
@@ -71,7 +82,10 @@ enum Format {
 /// What became of one target.
 struct Scanned {
     job: Arc<LiveJob>,
-    result: Option<ScanResult>,
+    /// Of each repository that was scanned well.
+    results: Vec<ScanResult>,
+    /// Its forge was asked what it is.
+    listed: bool,
 }
 
 pub(super) fn run(mut args: ScanArgs) -> Exit {
@@ -158,56 +172,60 @@ async fn scan_targets(
 ) -> anyhow::Result<Vec<Scanned>> {
     let mut started = Vec::new();
     for (text, target) in targets {
-        let options =
-            Options { reference: args.reference.clone(), deep: args.deep, ..Options::default() };
-        let name = target.name();
+        let options = Options {
+            reference: args.reference.clone(),
+            deep: args.deep,
+            include_subgroups: !args.no_subgroups,
+            include: args.include.clone(),
+            exclude: args.exclude.clone(),
+        };
+        let (name, listed) = (target.name(), target.needs_discovery());
         let request = ScanRequest { url: text, options, submitted_by: None };
         let accepted = engine.intake.queue(target, request).await;
         let accepted = accepted.map_err(|error: IntakeError| anyhow!(chain(&error)))?;
         engine.nudger.nudge(&accepted.job_id).await;
         let job = engine.live.get(&accepted.job_id).context("the job has disappeared")?;
-        started.push((name, job));
+        started.push((name, job, listed));
     }
     let mut scanned = Vec::new();
-    for (name, job) in started {
-        follow(&name, &job).await;
-        let result = read_result(engine.jobs(), &job)?;
-        scanned.push(Scanned { job, result });
+    for (name, job, listed) in started {
+        if listed {
+            follow::group(&name, &job).await;
+        } else {
+            follow::repository(&name, &job).await;
+        }
+        let results = read_results(engine.jobs(), &job)?;
+        scanned.push(Scanned { job, results, listed });
     }
     Ok(scanned)
 }
 
-/// Shows a job's progress until it is over.
-async fn follow(name: &str, job: &LiveJob) {
-    let mut progress = Progress::new(name);
-    let mut changes = job.changes();
-    loop {
-        changes.borrow_and_update();
-        if let Some(status) = job.repository(0) {
-            progress.show(&status);
-        }
-        if job.is_over() || changes.changed().await.is_err() {
-            break;
+fn read_results(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Vec<ScanResult>> {
+    let mut results = Vec::new();
+    for repository in job.repositories() {
+        let path = jobs.job(job.id()).result(repository.index);
+        if repository.state == RepoState::Completed && path.exists() {
+            let file = crate::store::read::open(&path).context("cannot open a result")?;
+            let result = serde_json::from_reader(BufReader::new(file));
+            results.push(result.context("cannot read a result")?);
         }
     }
-    progress.finish(job.repository(0).as_ref());
-}
-
-fn read_result(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Option<ScanResult>> {
-    let path = jobs.job(job.id()).result(0);
-    if job.facts().state != JobState::Completed || !path.exists() {
-        return Ok(None);
-    }
-    let file = crate::store::read::open(&path).context("cannot open the result")?;
-    serde_json::from_reader(BufReader::new(file)).context("cannot read the result").map(Some)
+    Ok(results)
 }
 
 /// Writes what was found, and says what failed.
 fn report(args: &ScanArgs, scanned: &[Scanned]) -> anyhow::Result<Exit> {
-    let results: Vec<&ScanResult> = scanned.iter().filter_map(|it| it.result.as_ref()).collect();
+    let results: Vec<&ScanResult> = scanned.iter().flat_map(|it| &it.results).collect();
+    if args.format == Format::Cyclonedx && results.len() > 1 {
+        output::complain(
+            "--format cyclonedx describes one repository, and this is a group: use --format json",
+        );
+        return Ok(Exit::Usage);
+    }
+    let one = args.targets.len() == 1 && !scanned.iter().any(|it| it.listed);
     let text = match args.format {
         Format::Table => results.iter().map(|it| table::render(it)).collect::<Vec<_>>().join("\n"),
-        Format::Json if args.targets.len() == 1 => pretty(&results.first())?,
+        Format::Json if one => pretty(&results.first())?,
         Format::Json => pretty(&results)?,
         Format::Cyclonedx => match results.first() {
             Some(result) => pretty(&sbom::cyclonedx(result, Utc::now()))?,

@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 #[derive(Debug, Args)]
+#[command(after_help = super::exit::CODES_OF_PRINTING)]
 pub(super) struct SchemaArgs {
     /// Which one; all of them, by name, if absent.
     #[arg(value_enum)]

@@ -54,6 +54,16 @@ impl Message {
         to.extend_from_slice(b"\n\n");
     }
 
+    /// Its name.
+    pub fn event(&self) -> &'static str {
+        self.event
+    }
+
+    /// Its content: JSON.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
     /// As the text of a `WebSocket`: `{"event", "id", "data"}`.
     pub fn to_text(&self) -> String {
         let Self { event, id, data } = self;

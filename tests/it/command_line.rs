@@ -121,6 +121,34 @@ fn urls_and_bare_repositories_are_scanned() {
     assert!(by_url["commit"].is_string());
 }
 
+/// Breaks if a group that is typed is not scanned whole, if what fails in it hides what was found,
+/// or if a bill of materials is made of a part of it.
+#[test]
+fn a_group_is_scanned_and_its_failures_are_named() {
+    let home = TempDir::new().unwrap();
+    let forge = Forge::start();
+    forge.group(&["acme/api", "acme/web/site", "acme/web/old"]);
+    forge.listing().add("acme/gone");
+    let settings = format!("[[forges]]\nkind = \"gitlab\"\nurl = \"{}\"\n", forge.base());
+    files::write(&home.path().join("forge.toml"), &settings);
+    let url = format!("{}/acme", forge.base());
+    let scan = |more: &[&str]| {
+        run(home.path(), &[&["scan", &url, "--config", "forge.toml"], more].concat())
+    };
+    let ran = scan(&["--format", "json", "--exclude", "**/old"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    let found: Value = serde_json::from_str(&ran.out).unwrap();
+    let names: Vec<_> = found.as_array().unwrap().iter().map(|it| &it["repo_name"]).collect();
+    assert_eq!(names, ["api", "web/site"]);
+    assert!(ran.err.contains("gone: failed (clone)"), "{}", ran.err);
+    assert!(ran.err.contains("2 of 3 repositories completed, 1 failed"), "{}", ran.err);
+    let ran = scan(&["--format", "csv", "--include", "web/**"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 3, "{}", ran.out);
+    let ran = scan(&["--format", "cyclonedx"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+}
+
 /// A program whose sources say more than its manifests.
 const SOURCES: &[(&str, &str)] = &[
     ("app/requirements.txt", "flask==3.0.0\n"),

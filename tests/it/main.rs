@@ -4,7 +4,10 @@
 //! number of them run at once and in any order. Nothing here waits for luck: a test waits for a
 //! condition, patiently, and is strict only where the contract names a time.
 //!
-//! `#[cfg(test)]
+//! `#[cfg(test)]` always holds here. It is what tells clippy that these modules are tests all
+//! through, helpers too, so that they may `unwrap`.
+
+#[cfg(test)]
 mod all_events;
 #[cfg(test)]
 mod at_most_five;

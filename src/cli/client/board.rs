@@ -26,7 +26,7 @@ const MOST_BARS: usize = 12;
 
 /// What is drawn or printed.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(in crate::cli) struct Board {
     form: Form,
     /// How many streams are lost; an outage of all of them is said once.
     lost: usize,
@@ -47,7 +47,7 @@ enum Form {
 
 impl Board {
     /// With nothing on it; `quiet` where the events themselves are printed.
-    pub(super) fn new(quiet: bool) -> Self {
+    pub(in crate::cli) fn new(quiet: bool) -> Self {
         let form = if quiet {
             Form::Quiet
         } else if stderr().is_terminal() {
@@ -59,7 +59,7 @@ impl Board {
     }
 
     /// A repository is being scanned.
-    pub(super) fn working(&mut self, job: &JobView, status: &RepositoryStatus) {
+    pub(in crate::cli) fn working(&mut self, job: &JobView, status: &RepositoryStatus) {
         let key = (job.id.clone(), Some(status.index));
         match &mut self.form {
             Form::Quiet => {}
@@ -86,7 +86,7 @@ impl Board {
     }
 
     /// A repository is over.
-    pub(super) fn over(&mut self, job: &JobView, status: &RepositoryStatus) {
+    pub(in crate::cli) fn over(&mut self, job: &JobView, status: &RepositoryStatus) {
         let key = (job.id.clone(), Some(status.index));
         match &mut self.form {
             Form::Quiet => return,
@@ -106,7 +106,7 @@ impl Board {
     }
 
     /// The counts of a job may have changed.
-    pub(super) fn counts(&mut self, job: &JobView) {
+    pub(in crate::cli) fn counts(&mut self, job: &JobView) {
         if !is_group(job) {
             return;
         }
@@ -134,7 +134,7 @@ impl Board {
     }
 
     /// A job is over.
-    pub(super) fn ended(&mut self, job: &JobView, state: JobState) {
+    pub(in crate::cli) fn ended(&mut self, job: &JobView, state: JobState) {
         if let Form::Bars { screen, bars } = &mut self.form {
             bars.retain(|(id, _), bar| {
                 if *id == job.id {
@@ -160,12 +160,12 @@ impl Board {
     }
 
     /// Something about a job that explains its end.
-    pub(super) fn remark(&mut self, job: &JobView, text: &str) {
+    pub(in crate::cli) fn remark(&mut self, job: &JobView, text: &str) {
         self.say(&format!("{}: {}", printable(&job.title), printable(text)));
     }
 
     /// One of the streams is lost.
-    pub(super) fn lost(&mut self, why: &str) {
+    pub(in crate::cli) fn lost(&mut self, why: &str) {
         self.lost += 1;
         if self.lost == 1 {
             self.loud(&format!("{why}; the job goes on, trying to come back to it"));
@@ -173,7 +173,7 @@ impl Board {
     }
 
     /// One of the streams is there again.
-    pub(super) fn back(&mut self) {
+    pub(in crate::cli) fn back(&mut self) {
         self.lost = self.lost.saturating_sub(1);
         if self.lost == 0 {
             self.loud("the server is back");
@@ -181,7 +181,7 @@ impl Board {
     }
 
     /// Says what went wrong; of several jobs that fail alike, once.
-    pub(super) fn complain(&mut self, text: String) {
+    pub(in crate::cli) fn complain(&mut self, text: String) {
         if !self.complaints.contains(&text) {
             self.above(|| complain(&text));
             self.complaints.insert(text);
@@ -189,7 +189,7 @@ impl Board {
     }
 
     /// Takes everything off a terminal that is no longer true.
-    pub(super) fn clear(&self) {
+    pub(in crate::cli) fn clear(&self) {
         if let Form::Bars { screen, .. } = &self.form {
             // A terminal that is gone has nothing left on it.
             let _ = screen.clear();

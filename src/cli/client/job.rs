@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 /// Something to tell.
 #[derive(Debug, PartialEq)]
-pub(super) enum News {
+pub(in crate::cli) enum News {
     /// A scanner is at work on a repository.
     Working(RepositoryStatus),
     /// A repository is over.
@@ -22,22 +22,22 @@ pub(super) enum News {
 
 /// A job, as far as its events have told.
 #[derive(Debug)]
-pub(super) struct JobView {
-    pub(super) id: JobId,
+pub(in crate::cli) struct JobView {
+    pub(in crate::cli) id: JobId,
     /// The URL that was submitted; the id until it is known.
-    pub(super) title: String,
-    pub(super) summary: Summary,
-    pub(super) elapsed_seconds: Option<u64>,
-    pub(super) eta_seconds: Option<u64>,
+    pub(in crate::cli) title: String,
+    pub(in crate::cli) summary: Summary,
+    pub(in crate::cli) elapsed_seconds: Option<u64>,
+    pub(in crate::cli) eta_seconds: Option<u64>,
     /// A failure was told that explains why the job failed.
-    pub(super) failure_told: bool,
+    pub(in crate::cli) failure_told: bool,
     begun: bool,
     over: HashSet<u32>,
 }
 
 impl JobView {
     /// Nothing is known but the id.
-    pub(super) fn new(id: &JobId) -> Self {
+    pub(in crate::cli) fn new(id: &JobId) -> Self {
         Self {
             id: id.clone(),
             title: id.to_string(),
@@ -51,7 +51,7 @@ impl JobView {
     }
 
     /// Takes in an event; what is new to people.
-    pub(super) fn apply(&mut self, event: &str, data: &Value) -> Vec<News> {
+    pub(in crate::cli) fn apply(&mut self, event: &str, data: &Value) -> Vec<News> {
         match event {
             "snapshot" => self.snapshot(data),
             "repository" => {

@@ -13,8 +13,10 @@ mod sse;
 mod stream;
 mod wait;
 
+pub(in crate::cli) use board::Board;
 pub(in crate::cli) use error::ClientError;
 pub(in crate::cli) use http::{Client, Document};
+pub(in crate::cli) use job::{JobView, News};
 pub(in crate::cli) use wait::{Wait, WaitArgs};
 
 use super::{Exit, output};
