@@ -83,7 +83,8 @@ fn reads() -> Operation {
         .header("Range", "One range of bytes; `tail` goes before it, several ranges are ignored.")
         .answers(
             StatusCode::OK,
-            Answer::text(MEDIA_TYPE, "The log.").header("Accept-Ranges", "Always `bytes`."),
+            Answer::text(MEDIA_TYPE, "The log.")
+                .header("Accept-Ranges", "`bytes`; `none` of a log that is followed."),
         )
         .answers(
             StatusCode::PARTIAL_CONTENT,
@@ -125,7 +126,9 @@ async fn follow(
     let place = api.stream_place(&user)?;
     let pieces = log_follow::follow(&api, job, &status, Box::new(start), place);
     // A log that grows is read for as long as its reader may.
-    Ok(streamed(pieces.take_until(Box::pin(user.revoked())), MEDIA_TYPE))
+    let mut response = streamed(pieces.take_until(Box::pin(user.revoked())), MEDIA_TYPE);
+    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+    Ok(response)
 }
 
 /// `GET /scan/{id}/repositories/{n}/log`

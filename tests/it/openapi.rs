@@ -7,7 +7,7 @@ use crate::support::{
     python::{run_script, succeed},
     server::{Answer, Setup, TestServer},
 };
-use reqwest::Method;
+use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -87,18 +87,34 @@ impl<'a> Court<'a> {
     ) -> Answer {
         let request = change(self.server.request(method.clone(), path));
         let answer = self.server.send(request).await;
-        let names: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
-        let media_type = answer.headers.get("content-type").map(|it| it.to_str().unwrap());
+        self.note(&method, path, answer.status, &answer.headers, &answer.text);
+        answer
+    }
+
+    /// The begin of an answer that does not end.
+    async fn begin(
+        &mut self,
+        path: &str,
+        change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> u16 {
+        let begun = change(self.server.request(Method::GET, path)).send().await.unwrap();
+        let status = begun.status().as_u16();
+        self.note(&Method::GET, path, status, begun.headers(), "");
+        status
+    }
+
+    fn note(&mut self, method: &Method, path: &str, status: u16, headers: &HeaderMap, text: &str) {
+        let names: Vec<_> = headers.keys().map(ToString::to_string).collect();
+        let media_type = headers.get("content-type").map(|it| it.to_str().unwrap());
         self.answers.push(json!({
             "method": method.as_str(),
             "path": path,
             "template": self.template(path),
-            "status": answer.status,
+            "status": status,
             "headers": names,
             "media_type": media_type,
-            "text": answer.text,
+            "text": text,
         }));
-        answer
     }
 
     async fn get(&mut self, path: &str, status: u16) {
@@ -172,19 +188,36 @@ async fn every_route_answers_as_it_is_described() {
     court.get(&format!("/scan/{good}/events"), 200).await;
     court.get("/scan/unknown/events", 404).await;
 
+    assert_eq!(court.begin("/events", |it| it).await, 200);
+    let socket = format!("/scan/{slow}/ws");
+    let upgrade = |it: reqwest::RequestBuilder| {
+        it.header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==")
+    };
+    assert_eq!(court.begin(&socket, upgrade).await, 101);
+    court.get(&socket, 426).await;
+    court.get(&format!("/scan/{good}/repositories"), 200).await;
+    court.get(&format!("/scan/{good}/repositories?status=skipped"), 200).await;
+    court.get(&format!("/scan/{good}/repositories?status=none"), 400).await;
+
     let log = format!("/scan/{good}/repositories/0/log");
+    court.get(&format!("{log}?follow=true"), 200).await;
     court.get(&log, 200).await;
     court.get(&format!("{log}?tail=1"), 200).await;
     court.get(&format!("{log}?tail=x"), 400).await;
     court.hear(Method::GET, &log, |it| it.header("range", "bytes=0-1")).await.expect(206);
     court.hear(Method::GET, &log, |it| it.header("range", "bytes=999-")).await.expect(416);
     court.get(&format!("/scan/{good}/repositories/0/packages?per_page=1"), 200).await;
+    court.get(&format!("/scan/{good}/repositories/0/packages?format=csv"), 200).await;
     court.get(&format!("/scan/{bad}/repositories/0/packages"), 400).await;
     court.get(&format!("/scan/{good}/repositories/7"), 404).await;
 
     court.get("/jobs?status=failed", 200).await;
     court.get("/jobs?status=none", 400).await;
     court.get(&format!("/jobs/{good}/results"), 200).await;
+    court.get(&format!("/jobs/{good}/results?format=csv"), 200).await;
     court.get(&format!("/jobs/{slow}/results"), 400).await;
     court.get(&format!("/jobs/{slow}/partial"), 200).await;
     court.get(&format!("/jobs/{good}/partial"), 400).await;
@@ -199,6 +232,8 @@ async fn every_route_answers_as_it_is_described() {
     let stranger = |_| server.stranger(Method::GET, "/jobs");
     court.hear(Method::GET, "/jobs", stranger).await.expect(401);
     court.hear(Method::POST, &format!("/scan/{slow}/cancel"), |it| it).await.expect(200);
+    court.hear(Method::POST, &format!("/scan/{bad}/retry"), |it| it).await.expect(200);
+    court.hear(Method::POST, &format!("/scan/{good}/retry"), |it| it).await.expect(409);
     court.hear(Method::DELETE, &format!("/scan/{slow}"), |it| it).await.expect(204);
     court.hear(Method::DELETE, &format!("/scan/{slow}"), |it| it).await.expect(404);
     court.judge();
