@@ -14,7 +14,9 @@ use crate::{
         StoreError,
         layout::JobsDir,
         lock::{self, Held},
-        retention, trash,
+        retention,
+        space::{Floor, Space},
+        trash,
     },
     supervisor::{self, Setup, Supervisor},
     sys::cgroup::{self, Confinement},
@@ -53,6 +55,7 @@ pub struct Engine {
     pub supervisor: Supervisor,
     pub intake: Intake,
     pub confinement: Confinement,
+    pub space: Arc<Space>,
     jobs: JobsDir,
     watcher: Watcher,
     tasks: TaskTracker,
@@ -69,7 +72,15 @@ impl Engine {
         let config = Arc::new(with_absolute_command(config));
         let jobs = JobsDir::new(&config.jobs.dir)?;
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
-        let setup = Setup { config: Arc::clone(&config), jobs: jobs.clone(), path };
+        let floor =
+            Floor { bytes: config.jobs.min_free_bytes, inodes: config.jobs.min_free_inodes };
+        let space = Arc::new(Space::new(jobs.root().to_owned(), floor));
+        let setup = Setup {
+            config: Arc::clone(&config),
+            jobs: jobs.clone(),
+            space: Arc::clone(&space),
+            path,
+        };
         let (lock, recovered) = {
             let setup = setup.clone();
             run_blocking(move || prepare(&setup)).await?
@@ -88,6 +99,7 @@ impl Engine {
             live,
             supervisor,
             confinement,
+            space,
             jobs,
             watcher,
             tasks,

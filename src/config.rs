@@ -83,6 +83,8 @@ pub struct JobsConfig {
     pub retention: Duration,
     pub cleanup_interval: Duration,
     pub max_queued_jobs: usize,
+    pub min_free_bytes: u64,
+    pub min_free_inodes: u64,
 }
 
 /// `[scanner]`

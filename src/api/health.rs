@@ -12,6 +12,8 @@ use crate::model::time::{self, Timestamp};
 use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 use warp::{Filter, http::StatusCode, reply::Response};
 
 const HEALTH: Template<0> = Template::new("/health", []);
@@ -39,6 +41,7 @@ struct Health {
     /// Event streams that are open.
     streams: usize,
     watch: Watch,
+    disk: Disk,
 }
 
 /// Repositories that are being scanned, and that wait for it.
@@ -46,6 +49,13 @@ struct Health {
 struct Scanners {
     running: usize,
     queued: usize,
+}
+
+/// What is free on the jobs folder's disk; null where the disk does not say.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Disk {
+    free_bytes: Option<u64>,
+    free_inodes: Option<u64>,
 }
 
 /// How the disk is being watched.
@@ -84,7 +94,7 @@ pub(super) fn routes() -> Vec<Route> {
         .answers(StatusCode::OK, Answer::json::<Health>("How it is; also where it is degraded."));
     vec![
         Route::get(&HEALTH, Scope::Read, healthy, |call, _| {
-            call.map(|call: Call<0>| health(&call.api, &call.user))
+            call.then(async |call: Call<0>| health(&call.api, &call.user).await)
         }),
         Route::get(&LIVEZ, Scope::None, is_alive, |call, _| {
             call.map(|call: Call<0>| probe(&call.api))
@@ -96,12 +106,20 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// `GET /health`
-fn health(api: &Api, user: &User) -> Response {
+async fn health(api: &Api, user: &User) -> Response {
+    let space = Arc::clone(&api.space);
+    let disk = spawn_blocking(move || (space.free(), space.shortage())).await;
+    let (free, shortage) = disk.unwrap_or_default();
     let mut problems = api.live.problems(api.config.watch.resync_interval);
     problems.extend(api.auth.problems());
     if !api.live.is_ready() {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
+    problems.extend(
+        shortage.map(|it| {
+            format!("too little space, so new jobs are refused and queued ones wait: {it}")
+        }),
+    );
     let watch = api.live.health();
     let (running, queued) = api.supervisor.load();
     reply::json(&Health {
@@ -121,6 +139,10 @@ fn health(api: &Api, user: &User) -> Response {
             overflows: watch.overflows,
             unreadable_files: watch.unreadable_files,
             panics: watch.panics,
+        },
+        disk: Disk {
+            free_bytes: free.map(|it| it.bytes),
+            free_inodes: free.and_then(|it| it.inodes),
         },
     })
 }

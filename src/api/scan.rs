@@ -163,7 +163,10 @@ fn submits() -> Operation {
         )
         .refuses(StatusCode::BAD_REQUEST, "A policy refuses the URL; the detail says which rule.")
         .refuses(StatusCode::TOO_MANY_REQUESTS, "The queue is full.")
-        .refuses(StatusCode::SERVICE_UNAVAILABLE, "The disk refuses, or the server is too busy.")
+        .refuses(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The disk refuses or is nearly full, or the server is too busy.",
+        )
 }
 
 fn removes() -> Operation {
@@ -330,6 +333,10 @@ fn refused(error: &IntakeError, sent: Submission) -> ApiError {
         IntakeError::QueueFull(_) => ApiError::TooManyRequests {
             detail: error.to_string().into(),
             retry_after: QUEUE_RETRY_SECS,
+        },
+        IntakeError::NoSpace(_) => ApiError::Unavailable {
+            detail: error.to_string().into(),
+            retry_after: Some(QUEUE_RETRY_SECS),
         },
         IntakeError::Store(cause) => unstorable(cause),
     }

@@ -10,7 +10,7 @@ use crate::{
     intake::Intake,
     live::{Live, LiveJob, Nudger, Plans, Results},
     model::{JobId, time::Timestamp},
-    store::layout::JobsDir,
+    store::{layout::JobsDir, space::Space},
     supervisor::Supervisor,
     sys::cgroup::Confinement,
 };
@@ -36,6 +36,8 @@ pub struct Parts {
     pub auth: Arc<Auth>,
     pub traffic: Arc<Traffic>,
     pub started_at: Timestamp,
+    /// How full the jobs folder's disk is.
+    pub space: Arc<Space>,
     /// Ends event streams.
     pub shutdown: CancellationToken,
 }

@@ -140,6 +140,8 @@ async fn scan_all(
     let home =
         tempfile::Builder::new().prefix("scanwatch-").tempdir().context("no temporary folder")?;
     config.jobs.dir = home.path().join("jobs");
+    // The floor is for a service that waits for space: what is asked for here ends, well or not.
+    (config.jobs.min_free_bytes, config.jobs.min_free_inodes) = (0, 0);
     config.jobs.max_queued_jobs = config.jobs.max_queued_jobs.max(targets.len());
     let engine = Engine::start(config).await.map_err(|error: StartError| anyhow!(chain(&error)))?;
     let jobs = engine.jobs().clone();

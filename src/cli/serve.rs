@@ -113,6 +113,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         auth: Arc::clone(&auth),
         traffic: Arc::clone(&traffic),
         started_at,
+        space: Arc::clone(&engine.space),
         shutdown: shutdown.clone(),
     };
     let service = warp::service(routes(Api::new(parts), &auth));

@@ -58,6 +58,8 @@ struct RawJobs {
     retention_hours: u64,
     cleanup_interval_secs: u64,
     max_queued_jobs: usize,
+    min_free_bytes: u64,
+    min_free_inodes: u64,
 }
 
 #[derive(Deserialize)]
@@ -220,6 +222,8 @@ impl RawJobs {
             retention: Duration::from_secs(self.retention_hours.saturating_mul(3600)),
             cleanup_interval: Duration::from_secs(self.cleanup_interval_secs),
             max_queued_jobs: self.max_queued_jobs,
+            min_free_bytes: self.min_free_bytes,
+            min_free_inodes: self.min_free_inodes,
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         plan::Plan,
         time::Timestamp,
     },
-    store::StoreError,
+    store::{StoreError, space::Shortage},
     supervisor::{NewJob, Planning, Retried, Setup, Supervisor},
 };
 use chrono::Utc;
@@ -59,6 +59,8 @@ pub enum IntakeError {
     Pattern(&'static str, PatternError),
     #[error("The queue is full: {0} jobs wait already")]
     QueueFull(usize),
+    #[error("Too little space for new jobs: {0}")]
+    NoSpace(Shortage),
     #[error("the job cannot be stored")]
     Store(#[from] StoreError),
 }
@@ -136,11 +138,16 @@ impl Intake {
         master.submitted_by = submitted_by;
         master.options = Some(options.clone());
 
-        let (jobs, mode) = (self.setup.jobs.clone(), self.setup.config.jobs.folder_mode);
+        let setup = self.setup.clone();
         let job =
             NewJob { id: id.clone(), master, plan, place: Some(place), planning: stop.clone() };
         let job = tokio::task::spawn_blocking(move || {
-            jobs.create_job(&job.id, mode, &job.master, &job.plan).map(|_| job)
+            if let Some(shortage) = setup.space.shortage() {
+                return Err(IntakeError::NoSpace(shortage));
+            }
+            let mode = setup.config.jobs.folder_mode;
+            setup.jobs.create_job(&job.id, mode, &job.master, &job.plan)?;
+            Ok(job)
         })
         .await
         .map_err(|error| StoreError::at("create", self.setup.jobs.root())(error.into()))??;

@@ -12,6 +12,7 @@ pub mod layout;
 pub mod lock;
 pub mod read;
 pub mod retention;
+pub mod space;
 pub mod trash;
 
 use std::{io, path::PathBuf};

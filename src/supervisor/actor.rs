@@ -20,6 +20,7 @@ use crate::{
 use chrono::Utc;
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -32,6 +33,8 @@ use tokio::{
 const MASTER_INTERVAL: Duration = Duration::from_secs(1);
 /// How often is looked whether the jobs still have their folders.
 const FOLDER_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the disk is asked for space, while the queue waits for it.
+const SPACE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A finished job that was read, and perhaps written, to go on; and who waits for the answer.
 type Revived = (JobId, oneshot::Sender<Retried>, Result<Revival, StoreError>);
@@ -88,6 +91,8 @@ impl Actor {
         }
         let mut folders = tokio::time::interval(FOLDER_INTERVAL);
         folders.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut space = tokio::time::interval(SPACE_INTERVAL);
+        space.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let stop_at = self.stop.as_ref().map(|(at, _)| *at);
             tokio::select! {
@@ -109,6 +114,9 @@ impl Actor {
                     None => return,
                 },
                 _ = folders.tick() => self.look_for_folders().await,
+                _ = space.tick(), if self.scheduler.waits_for_space() => {
+                    self.look_for_space().await;
+                }
                 () = sleep_until(self.flush_at.unwrap_or_else(Instant::now)),
                     if self.flush_at.is_some() => self.flush().await,
                 () = sleep_until(stop_at.unwrap_or_else(Instant::now)), if stop_at.is_some() => {
@@ -380,9 +388,11 @@ impl Actor {
     /// Lets go of jobs whose folders somebody removed. Seen twice, and only while the jobs folder
     /// itself is there: one that is unmounted or moved may come back, with all that is in it.
     async fn look_for_folders(&mut self) {
-        let jobs = self.setup.jobs.clone();
+        let (jobs, space) = (self.setup.jobs.clone(), Arc::clone(&self.setup.space));
         let ids: Vec<JobId> = self.jobs.keys().cloned().collect();
         let looked = spawn_blocking(move || {
+            // Said in the log as it changes, also where nobody submits anything.
+            space.shortage();
             let root = jobs.root().is_dir();
             ids.into_iter().filter(|id| root && !jobs.job(id).path().is_dir()).collect()
         });
@@ -394,6 +404,15 @@ impl Actor {
             self.on(Event::Vanished(id.clone())).await;
             // Its shims may still be ending; there is nothing left that they could write.
             self.jobs.remove(&id);
+        }
+    }
+
+    /// Lets the queue go on if there is space again.
+    async fn look_for_space(&mut self) {
+        let space = Arc::clone(&self.setup.space);
+        let shortage = spawn_blocking(move || space.shortage()).await;
+        if matches!(shortage, Ok(None)) {
+            self.on(Event::SpaceAgain).await;
         }
     }
 

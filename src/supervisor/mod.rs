@@ -6,7 +6,7 @@
 //!
 //! What must stay true: at most as many shims as the settings allow run at once; every
 //! repository of an accepted job reaches a final state or is queued; a living shim is never
-//! doubled. The rules are in `scheduler` (pure); `actor` performs them, one event at a time.
+//! doubled; while the disk is too full, what is queued waits. The rules are in `scheduler` (pure); `actor` performs them, one event at a time.
 
 mod actor;
 mod handle;
@@ -22,7 +22,11 @@ pub use job::{NewJob, Planned, Planning};
 pub use recovery::{RecoveredJob, recover};
 pub use scans::Scans;
 
-use crate::{config::Config, model::JobId, store::layout::JobsDir};
+use crate::{
+    config::Config,
+    model::JobId,
+    store::{layout::JobsDir, space::Space},
+};
 use std::{fmt, sync::Arc};
 
 /// One repository of one job.
@@ -43,6 +47,8 @@ impl fmt::Display for RepoKey {
 pub struct Setup {
     pub config: Arc<Config>,
     pub jobs: JobsDir,
+    /// How full the jobs folder's disk is.
+    pub space: Arc<Space>,
     /// The `PATH` that scanners get.
     pub path: String,
 }

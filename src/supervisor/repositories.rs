@@ -16,7 +16,7 @@ use crate::{
     },
     store::chain,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
 
 /// How often a shim may end before it claimed its attempt, until that counts as a failure.
@@ -48,8 +48,15 @@ impl Actor {
         let Some(task) = task else {
             return self.scheduler.on(Event::Over(key));
         };
-        match spawn_blocking(move || Shim::start(&task)).await {
-            Ok(Ok((shim, awaited))) => {
+        let space = Arc::clone(&self.setup.space);
+        let started = spawn_blocking(move || match space.shortage() {
+            None => Shim::start(&task).map(Some),
+            Some(_) => Ok(None),
+        });
+        match started.await {
+            // It has failed at nothing: it waits.
+            Ok(Ok(None)) => return self.scheduler.on(Event::NoSpace(key)),
+            Ok(Ok(Some((shim, awaited)))) => {
                 tracing::info!(repository = %key, attempt = shim.attempt, "scan started");
                 let id = key.job.clone();
                 self.watch(key, shim, awaited);

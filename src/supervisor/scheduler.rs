@@ -25,6 +25,9 @@ pub(super) enum Event {
     Over(RepoKey),
     /// A shim is gone, and its repository is to be scanned again.
     Again(RepoKey),
+    /// The disk is too full to start this one: it and all others wait.
+    NoSpace(RepoKey),
+    SpaceAgain,
     CancelAsked(JobId),
     /// The ends of so many repositories, which are not to be started, are written.
     Discarded(JobId, usize),
@@ -70,6 +73,8 @@ pub(super) struct Scheduler {
     turns: VecDeque<JobId>,
     running: usize,
     stopping: bool,
+    /// Nothing is started until there is space.
+    waiting_for_space: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +89,14 @@ struct Job {
 
 impl Scheduler {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, jobs: HashMap::new(), turns: VecDeque::new(), running: 0, stopping: false }
+        Self {
+            limit,
+            jobs: HashMap::new(),
+            turns: VecDeque::new(),
+            running: 0,
+            stopping: false,
+            waiting_for_space: false,
+        }
     }
 
     /// How many shims run.
@@ -95,6 +107,11 @@ impl Scheduler {
     /// How many repositories wait.
     pub(super) fn queued(&self) -> usize {
         self.jobs.values().map(|job| job.queued.len()).sum()
+    }
+
+    /// Whether the queue stands still for want of space.
+    pub(super) fn waits_for_space(&self) -> bool {
+        self.waiting_for_space
     }
 
     /// Takes in what happened, says what is to be done.
@@ -135,19 +152,12 @@ impl Scheduler {
                 self.leave(&repo);
                 self.finish_if_over(&repo.job, &mut effects);
             }
-            Event::Again(repo) => {
-                if self.leave(&repo)
-                    && let Some(job) = self.jobs.get_mut(&repo.job)
-                {
-                    if job.cancelled {
-                        job.discarding += 1;
-                        effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
-                    } else {
-                        job.queued.push_front(repo.index);
-                    }
-                }
-                self.finish_if_over(&repo.job, &mut effects);
+            Event::Again(repo) => self.queue_again(&repo, &mut effects),
+            Event::NoSpace(repo) => {
+                self.waiting_for_space = true;
+                self.queue_again(&repo, &mut effects);
             }
+            Event::SpaceAgain => self.waiting_for_space = false,
             Event::CancelAsked(id) => {
                 self.cancel(&id, &mut effects);
                 self.finish_if_over(&id, &mut effects);
@@ -206,6 +216,20 @@ impl Scheduler {
         }
     }
 
+    fn queue_again(&mut self, repo: &RepoKey, effects: &mut Vec<Effect>) {
+        if self.leave(repo)
+            && let Some(job) = self.jobs.get_mut(&repo.job)
+        {
+            if job.cancelled {
+                job.discarding += 1;
+                effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
+            } else {
+                job.queued.push_front(repo.index);
+            }
+        }
+        self.finish_if_over(&repo.job, effects);
+    }
+
     fn leave(&mut self, repo: &RepoKey) -> bool {
         let left = self.jobs.get_mut(&repo.job).is_some_and(|job| job.running.remove(&repo.index));
         self.running -= usize::from(left);
@@ -225,7 +249,8 @@ impl Scheduler {
 
     /// Gives free slots to the jobs with the fewest running, in the order of their turns.
     fn fill(&mut self, effects: &mut Vec<Effect>) {
-        while !self.stopping && self.running < self.limit {
+        let halted = self.stopping || self.waiting_for_space;
+        while !halted && self.running < self.limit {
             let waiting = self.turns.iter().enumerate().filter_map(|(position, id)| {
                 let job = self.jobs.get(id).filter(|job| !job.queued.is_empty())?;
                 Some((job.running.len(), position))
@@ -354,6 +379,21 @@ mod tests {
         queue.on(submit("a", 2));
         assert_eq!(queue.on(Event::StopAsked), [Effect::End(repo("a", 0), OrderReason::Stop)]);
         assert!(queue.on(Event::Again(repo("a", 0))).is_empty());
+    }
+
+    #[test]
+    fn without_space_nothing_is_started_and_what_waits_can_be_cancelled() {
+        let mut queue = Scheduler::new(1);
+        queue.on(submit("a", 2));
+        assert!(queue.on(Event::NoSpace(repo("a", 0))).is_empty());
+        assert!(queue.on(submit("b", 1)).is_empty());
+        assert_eq!((queue.running(), queue.queued()), (0, 3));
+        assert_eq!(spawns(&queue.on(Event::SpaceAgain)), ["a/0"]);
+        queue.on(Event::NoSpace(repo("a", 0)));
+        let effects = queue.on(Event::CancelAsked(id("a")));
+        assert_eq!(effects, [Effect::Discard(id("a"), vec![0, 1])]);
+        queue.on(Event::Discarded(id("a"), 2));
+        assert_eq!(spawns(&queue.on(Event::SpaceAgain)), ["b/0"]);
     }
 
     fn planning(job: &str) -> Event {

@@ -66,6 +66,8 @@ mod settings;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]
+mod space;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tokens;

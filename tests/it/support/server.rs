@@ -89,6 +89,8 @@ pub(crate) struct Setup {
     /// A descriptor that the server inherits, as careless parents leave them open.
     inherited: Option<File>,
     own_group: bool,
+    /// A program, with arguments, that becomes the server.
+    launcher: Vec<String>,
 }
 
 /// A running server. Dropping it ends the server and every process of its folder.
@@ -129,6 +131,7 @@ impl Setup {
             credentials: None,
             inherited: None,
             own_group: false,
+            launcher: Vec::new(),
         };
         let jobs = setup.jobs();
         setup.variable("SCANWATCH_JOBS__DIR", jobs.display())
@@ -152,9 +155,13 @@ impl Setup {
 
     /// Sets a variable of the server's environment.
     pub(crate) fn variable(mut self, name: &str, value: impl Display) -> Self {
+        self.put_variable(name, value);
+        self
+    }
+
+    fn put_variable(&mut self, name: &str, value: impl Display) {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_string()));
-        self
     }
 
     /// Sets the one user, whose name and password every polite request then carries.
@@ -185,6 +192,12 @@ impl Setup {
     /// Starts the server as a shell does: as the leader of a group of processes.
     pub(crate) fn leading_a_group(mut self) -> Self {
         self.own_group = true;
+        self
+    }
+
+    /// Has a program start the server in its own place: it must keep its process id.
+    pub(crate) fn launched_by(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|it| (*it).to_owned()).collect();
         self
     }
 
@@ -269,7 +282,10 @@ impl Setup {
             let mut options = OpenOptions::new();
             options.create(true).append(true).open(path).expect("a log can be opened")
         };
-        let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
+        let mut words: Vec<_> = self.launcher.iter().map(String::as_str).collect();
+        words.push(env!("CARGO_BIN_EXE_scanwatch"));
+        let mut command = program(words[0]);
+        command.args(&words[1..]);
         if self.own_group {
             command.process_group(0);
         }
@@ -316,6 +332,11 @@ impl TestServer {
     /// A file in the test's own folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder().join(name)
+    }
+
+    /// Sets a variable for the next start.
+    pub(crate) fn set_variable(&mut self, name: &str, value: impl Display) {
+        self.setup.put_variable(name, value);
     }
 
     /// A job's folder.
