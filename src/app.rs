@@ -6,6 +6,8 @@
 //! What must stay true: one engine per jobs folder; everything on the disk is settled or adopted
 //! before anything new is started; a stop leaves no process behind.
 
+mod clean_up;
+
 use crate::{
     config::{Config, WatchMode},
     intake::Intake,
@@ -14,16 +16,14 @@ use crate::{
         StoreError,
         layout::JobsDir,
         lock::{self, Held},
-        retention,
         space::{Floor, Space},
-        trash,
     },
     supervisor::{self, Setup, Supervisor},
     sys::cgroup::{self, Confinement},
 };
-use chrono::Utc;
+use clean_up::{CleanUp, sweep};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
-use tokio::{task::spawn_blocking, time::MissedTickBehavior};
+use tokio::task::spawn_blocking;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Why an engine does not start.
@@ -109,7 +109,18 @@ impl Engine {
         for planning in unplanned {
             engine.intake.plan(planning);
         }
-        engine.tasks.spawn(engine.clean_up());
+        let clean_up = CleanUp {
+            live: Arc::clone(&engine.live),
+            nudger: engine.nudger.clone(),
+            results: Arc::clone(&engine.results),
+            supervisor: engine.supervisor.clone(),
+            jobs: engine.jobs.clone(),
+            retention: engine.config.jobs.retention,
+        };
+        let (every, shutdown) = (engine.config.jobs.cleanup_interval, engine.shutdown.clone());
+        engine.tasks.spawn(async move {
+            let _ = shutdown.run_until_cancelled(clean_up.run(every)).await;
+        });
         Ok(engine)
     }
 
@@ -129,44 +140,6 @@ impl Engine {
         let watcher = self.watcher;
         let _ = spawn_blocking(move || drop(watcher)).await;
     }
-
-    /// Removes finished jobs whose time is over, and what crashes left, at an interval.
-    fn clean_up(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (live, nudger, results) =
-            (self.live.clone(), self.nudger.clone(), self.results.clone());
-        let (supervisor, jobs, shutdown) =
-            (self.supervisor.clone(), self.jobs.clone(), self.shutdown.clone());
-        let retention = self.config.jobs.retention;
-        let mut interval = tokio::time::interval(self.config.jobs.cleanup_interval);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let work = async move {
-            loop {
-                interval.tick().await;
-                let expired = live
-                    .all()
-                    .into_iter()
-                    .map(|job| job.facts())
-                    .filter(|job| retention::is_expired(job, retention, Utc::now()));
-                for job in expired {
-                    match supervisor.remove(&job.id).await {
-                        Ok(()) => tracing::info!(id = %job.id, "removed an expired job"),
-                        Err(error) => tracing::error!(
-                            id = %job.id,
-                            error = crate::store::chain(&error),
-                            "cannot remove an expired job"
-                        ),
-                    }
-                    nudger.nudge(&job.id).await;
-                }
-                let jobs = jobs.clone();
-                let _ = spawn_blocking(move || sweep(&jobs)).await;
-                results.forget_all_but(&live);
-            }
-        };
-        async move {
-            let _ = shutdown.run_until_cancelled(work).await;
-        }
-    }
 }
 
 /// Takes the folder and finds out what is in it.
@@ -185,13 +158,6 @@ fn prepare(setup: &Setup) -> Result<(Held, Vec<supervisor::RecoveredJob>), Start
     }
     let recovered = supervisor::recover(setup)?;
     Ok((lock, recovered))
-}
-
-/// What cannot be removed now is no reason not to work; it is tried again at the next clean-up.
-fn sweep(jobs: &JobsDir) {
-    if let Err(error) = trash::sweep(jobs) {
-        tracing::warn!(error = crate::store::chain(&error), "cannot sweep .staging");
-    }
 }
 
 /// A scanner that is named by a relative path is meant from here, not from its scratch folder.

@@ -99,6 +99,17 @@ impl LiveJob {
         self.lock().ended
     }
 
+    /// The newest time that the job's files name, of whatever they name one.
+    pub fn newest_time(&self) -> Option<Timestamp> {
+        let data = self.lock();
+        let of_job = data.master.iter().flat_map(|it| [it.started_at, it.last_aggregation]);
+        let of_repositories = data
+            .repositories
+            .values()
+            .flat_map(|it| [it.status.started_at, it.status.last_update, it.status.completed_at]);
+        of_job.chain(of_repositories).flatten().max()
+    }
+
     /// The newest version.
     pub fn event_id(&self) -> EventId {
         EventId { epoch: self.epoch, version: self.lock().version }

@@ -1,16 +1,67 @@
-//! How long finished jobs are kept: the rule alone, without a clock or a disk.
+//! How long finished jobs are kept: the rules alone, without a disk.
+//!
+//! What flows in: what a job's files say, and what the clocks say. What flows out: whether its
+//! time is over. What must stay true: a job that runs, or might, is never removed; a wall clock
+//! that somebody set ahead removes nothing that is young.
 
 use crate::model::{progress::JobFacts, time::Timestamp};
 use std::time::Duration;
 
-/// Whether a job's time is over. Counted from its completion; a job that runs, or whose
-/// completion nobody wrote down, is never removed, whatever the clock says.
-pub fn is_expired(job: &JobFacts, retention: Duration, now: Timestamp) -> bool {
-    let Some(completed_at) = job.completed_at.filter(|_| job.state.is_final()) else {
+/// By how much the wall clock may run ahead of the steady one between two looks: corrections of
+/// a clock that is kept in time are far smaller.
+const TOLERANCE: Duration = Duration::from_mins(5);
+
+/// Whether a job's time is over, counted from its end. One that has no final state, or of which a
+/// repository is said to be worked on, is never removed, whatever the clock says.
+pub fn is_expired(
+    job: &JobFacts,
+    ended_at: Option<Timestamp>,
+    retention: Duration,
+    now: Timestamp,
+) -> bool {
+    let Some(ended_at) = ended_at.filter(|_| job.state.is_final()) else {
         return false;
     };
-    let age = (now - completed_at).to_std().unwrap_or_default();
+    let age = (now - ended_at).to_std().unwrap_or_default();
     job.summary.in_progress == 0 && age > retention
+}
+
+/// Tells time that passed from a wall clock that was set ahead.
+///
+/// After such a jump the ages of all jobs are wrong, so nothing is removed until as much time has
+/// really passed as jobs are kept: what was there at the jump is old enough then by any clock.
+#[derive(Debug)]
+pub struct Clock {
+    wall: Timestamp,
+    /// Time that nobody can set, since whenever.
+    steady: Duration,
+    distrusted_until: Option<Duration>,
+}
+
+impl Clock {
+    /// Trusts the wall clock as it is now.
+    pub fn new(wall: Timestamp, steady: Duration) -> Self {
+        Self { wall, steady, distrusted_until: None }
+    }
+
+    /// Whether ages by the wall clock can be believed now.
+    pub fn is_trusted(&mut self, wall: Timestamp, steady: Duration, retention: Duration) -> bool {
+        let passed = steady.saturating_sub(self.steady);
+        let claimed = (wall - self.wall).to_std().unwrap_or_default();
+        (self.wall, self.steady) = (wall, steady);
+        let ahead = claimed.saturating_sub(passed);
+        if ahead > TOLERANCE {
+            tracing::warn!(
+                seconds = ahead.as_secs(),
+                "the clock was set ahead: no job is removed until the retention time has passed"
+            );
+            self.distrusted_until = Some(steady + retention);
+        }
+        if self.distrusted_until.is_some_and(|until| steady >= until) {
+            self.distrusted_until = None;
+        }
+        self.distrusted_until.is_none()
+    }
 }
 
 #[cfg(test)]
@@ -19,20 +70,21 @@ mod tests {
     use crate::model::{JobState, state::Summary};
     use chrono::TimeDelta;
 
+    const DAY: Duration = Duration::from_hours(24);
+
     #[test]
     fn only_finished_jobs_expire_and_a_clock_set_back_removes_nothing() {
         let now = Timestamp::default() + TimeDelta::days(1000);
-        let job = |state, hours_ago: Option<i64>, in_progress| JobFacts {
+        let job = |state, in_progress| JobFacts {
             id: "a".parse().unwrap(),
             url: None,
             state,
             summary: Summary { in_progress, ..Summary::default() },
             started_at: None,
-            completed_at: hours_ago.map(|hours| now - TimeDelta::hours(hours)),
+            completed_at: None,
             error: None,
             fraction: 0.0,
         };
-        let day = Duration::from_hours(24);
         for (state, hours_ago, in_progress, expired) in [
             (JobState::Completed, Some(25), 0, true),
             (JobState::Failed, Some(25), 0, true),
@@ -41,12 +93,39 @@ mod tests {
             (JobState::Completed, None, 0, false),
             (JobState::Cancelled, Some(25), 1, false),
             (JobState::InProgress, Some(25), 0, false),
+            (JobState::Processing, Some(25), 0, false),
         ] {
+            let ended_at = hours_ago.map(|hours: i64| now - TimeDelta::hours(hours));
             assert_eq!(
-                is_expired(&job(state, hours_ago, in_progress), day, now),
+                is_expired(&job(state, in_progress), ended_at, DAY, now),
                 expired,
                 "{state} {hours_ago:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_ahead_is_believed_after_the_retention_time() {
+        let start = Timestamp::default() + TimeDelta::days(1000);
+        let mut clock = Clock::new(start, Duration::ZERO);
+        // Hours by the wall clock, hours that passed, whether it is believed.
+        for (wall, steady, trusted) in [
+            (0, 0, true),
+            (1, 1, true),
+            (50, 2, false), // 48 ahead
+            (73, 25, false),
+            (74, 26, true),
+            (27, 27, true),  // set back again
+            (76, 28, false), // and ahead
+            (78, 30, false),
+            (100, 52, true),
+            (300, 252, true), // a long sleep, and nothing wrong with it
+        ] {
+            let now = start + TimeDelta::hours(wall);
+            let passed = Duration::from_hours(steady);
+            assert_eq!(clock.is_trusted(now, passed, DAY), trusted, "{wall} {steady}");
+        }
+        let slewed = start + TimeDelta::hours(301) + TimeDelta::minutes(4);
+        assert!(clock.is_trusted(slewed, Duration::from_hours(253), DAY));
     }
 }

@@ -14,6 +14,7 @@ use rustix::{
         Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, kill_process_group, pidfd_open,
         pidfd_send_signal, set_child_subreaper, setrlimit, setsid, wait,
     },
+    time::{ClockId, clock_gettime},
 };
 use std::{
     fs, io,
@@ -77,6 +78,14 @@ pub fn forbid_core_dumps() -> io::Result<()> {
 /// Descriptors that this process inherited or opened so far are closed in what it starts.
 pub fn keep_descriptors_to_ourselves() {
     close_fds::set_fds_cloexec(3, &[]);
+}
+
+/// Time since the machine was started, sleep included: nobody can set it.
+pub fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    // Neither is ever negative here.
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// As many descriptors as the administrator allows: the soft limit is often 1,024.

@@ -383,6 +383,47 @@ async fn a_clean_up_removes_expired_jobs_and_what_crashes_left_and_nothing_else(
     assert!(canary.join("file").exists(), "a link was followed");
 }
 
+/// The library of faketime(1), which shows a program another wall clock.
+fn false_clock() -> Option<String> {
+    let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let found = libraries.map(|it| it.path().join("faketime/libfaketime.so.1"));
+    let found = found.filter(|it| it.exists()).map(|it| it.display().to_string()).next();
+    if found.is_none() {
+        #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
+        {
+            eprintln!("skipped: faketime is not installed");
+        }
+    }
+    found
+}
+
+/// Breaks if somebody who sets the clock ahead loses all that was found today.
+#[tokio::test]
+async fn a_clock_that_is_set_ahead_removes_nothing_that_is_young() {
+    let Some(library) = false_clock() else { return };
+    let setup = Setup::new()
+        .set("jobs.cleanup_interval_secs", 1)
+        .variable("LD_PRELOAD", library)
+        .variable("FAKETIME_NO_CACHE", 1)
+        .variable("FAKETIME_DONT_FAKE_MONOTONIC", 1);
+    let clock = setup.folder().join("clock");
+    files::write(&clock, "+0");
+    let setup = setup.variable("FAKETIME_TIMESTAMP_FILE", clock.display());
+    let jobs = setup.jobs();
+    let (young, old) = (aged(&jobs, "young", "failed", 1), aged(&jobs, "old", "completed", 25));
+    let server = setup.start().await;
+    eventually("what is old is removed", async || !old.exists()).await;
+    files::replace(&clock, "+172800");
+    eventually("the jump is seen", async || server.setup().log().contains("set ahead")).await;
+    // Two clean-ups later, by what else they do.
+    for round in ["write-one", "write-two"] {
+        let left = jobs.join(".staging").join(round);
+        files::write(&left, "");
+        eventually("it is cleaned up", async || !left.exists()).await;
+    }
+    assert!(young.join("master.json").exists());
+}
+
 /// Breaks if removing a job removes anything beside it.
 #[tokio::test]
 async fn a_delete_removes_the_jobs_folder_and_follows_no_link() {

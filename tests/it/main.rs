@@ -48,6 +48,8 @@ mod metrics;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod python_service;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod recovery;

@@ -1,0 +1,101 @@
+//! The clean-up: finished jobs whose time is over go, and so does what crashes left.
+//!
+//! What flows in: what is known of the jobs, and time. What flows out: wishes to the supervisor,
+//! which alone removes jobs. What must stay true: what an end is, is said by the job's files; a
+//! job of another program is treated as one of ours.
+
+use crate::{
+    live::{Live, LiveJob, Nudger, Results},
+    model::{JobId, time::Timestamp},
+    store::{
+        chain,
+        layout::{JobFile, JobsDir},
+        retention::{self, Clock},
+        trash,
+    },
+    supervisor::Supervisor,
+    sys,
+};
+use chrono::Utc;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+/// How long the first clean-up waits for the disk to be read, each time it looks.
+const UNREADY_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a clean-up works with.
+pub(super) struct CleanUp {
+    pub(super) live: Arc<Live>,
+    pub(super) nudger: Nudger,
+    pub(super) results: Arc<Results>,
+    pub(super) supervisor: Supervisor,
+    pub(super) jobs: JobsDir,
+    /// How long a finished job is kept.
+    pub(super) retention: Duration,
+}
+
+impl CleanUp {
+    /// Cleans up at once, and then at an interval, for ever.
+    pub(super) async fn run(self, every: Duration) {
+        let mut clock = Clock::new(Utc::now(), sys::since_boot());
+        let mut interval = interval_at(Instant::now(), every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            if !self.live.is_ready() {
+                // Nothing is known yet, and the next turn may be an hour away.
+                interval.reset_after(UNREADY_PAUSE);
+                continue;
+            }
+            if clock.is_trusted(Utc::now(), sys::since_boot(), self.retention) {
+                self.remove_expired().await;
+            }
+            let jobs = self.jobs.clone();
+            let _ = spawn_blocking(move || sweep(&jobs)).await;
+            self.results.forget_all_but(&self.live);
+        }
+    }
+
+    async fn remove_expired(&self) {
+        let (live, jobs, retention) = (Arc::clone(&self.live), self.jobs.clone(), self.retention);
+        let expired = spawn_blocking(move || expired(&live, &jobs, retention)).await;
+        for id in expired.unwrap_or_default() {
+            match self.supervisor.remove(&id).await {
+                Ok(()) => tracing::info!(%id, "removed an expired job"),
+                Err(error) => {
+                    tracing::error!(%id, error = chain(&error), "cannot remove an expired job");
+                }
+            }
+            self.nudger.nudge(&id).await;
+        }
+    }
+}
+
+fn expired(live: &Live, jobs: &JobsDir, retention: Duration) -> Vec<JobId> {
+    let is_expired = |job: &Arc<LiveJob>| {
+        let facts = job.facts();
+        facts.state.is_final()
+            && retention::is_expired(&facts, ended_at(job, jobs), retention, Utc::now())
+    };
+    live.all().iter().filter(|job| is_expired(job)).map(|job| job.id().clone()).collect()
+}
+
+/// When a finished job ended: by its own word; else, for other programs leave it out, the newest
+/// time that its files name; and where they name none, when the last word was written.
+fn ended_at(job: &LiveJob, jobs: &JobsDir) -> Option<Timestamp> {
+    let written = || {
+        let master = jobs.job(job.id()).file(JobFile::Master);
+        std::fs::symlink_metadata(master).and_then(|it| it.modified()).ok().map(Timestamp::from)
+    };
+    job.facts().completed_at.or_else(|| job.newest_time()).or_else(written)
+}
+
+/// What cannot be removed now is no reason not to work; it is tried again at the next clean-up.
+pub(super) fn sweep(jobs: &JobsDir) {
+    if let Err(error) = trash::sweep(jobs) {
+        tracing::warn!(error = chain(&error), "cannot sweep .staging");
+    }
+}
