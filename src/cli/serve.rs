@@ -12,7 +12,10 @@ use crate::{
     app::{Engine, StartError},
     config::Config,
     store::chain,
-    sys,
+    sys::{
+        self,
+        manager::{self, NOTIFY_VARIABLE, News},
+    },
 };
 use chrono::Utc;
 use clap::Args;
@@ -90,6 +93,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         tasks.spawn(auth::keep_current(Arc::clone(&auth), every, shutdown.clone()));
     }
     tell(&engine, address, &auth);
+    tell_manager(News::Ready);
 
     let settings = engine.config.server.clone();
     let limits = Limits {
@@ -121,7 +125,10 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let ((), report) = tokio::join!(
         async {
             tokio::select! {
-                () = shutdown.cancelled() => engine.supervisor.stop(settings.stop_grace).await,
+                () = shutdown.cancelled() => {
+                    tell_manager(News::Stopping);
+                    engine.supervisor.stop(settings.stop_grace).await;
+                }
                 // Without its queue a server would take in jobs and start none.
                 () = engine.supervisor.ended() => shutdown.cancel(),
             }
@@ -193,6 +200,15 @@ fn tell(engine: &Engine, address: std::net::SocketAddr, auth: &Auth) {
         );
     }
     tracing::info!(%address, confinement = engine.confinement.as_str(), "serving");
+}
+
+/// Tells the service manager, if one wants to know.
+fn tell_manager(news: News) {
+    if let Some(socket) = std::env::var_os(NOTIFY_VARIABLE)
+        && let Err(error) = manager::tell(&socket, news)
+    {
+        tracing::warn!(?socket, %error, "cannot tell the service manager: {news:?}");
+    }
 }
 
 /// The first signal stops in order, the second at once.

@@ -6,6 +6,7 @@
 //! descriptor first and checked again.
 
 pub mod cgroup;
+pub mod manager;
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},

@@ -64,6 +64,8 @@ mod schemas;
 #[cfg(test)]
 mod schemathesis;
 #[cfg(test)]
+mod service_manager;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod shim;

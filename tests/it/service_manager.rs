@@ -1,0 +1,55 @@
+//! What a service manager is told (`NOTIFY_SOCKET`, `sd_notify(3)`).
+
+use crate::support::{server::Setup, wait::PATIENCE, wait::until};
+use std::{
+    io::ErrorKind,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+};
+
+async fn next(socket: &UnixDatagram) -> String {
+    until(PATIENCE, "the service manager is told something", async || {
+        let mut bytes = [0; 64];
+        match socket.recv(&mut bytes) {
+            Ok(length) => Some(String::from_utf8_lossy(&bytes[..length]).into_owned()),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                None
+            }
+        }
+    })
+    .await
+}
+
+/// Breaks if a manager that waits for the service to be ready waits for ever, or calls it ready
+/// before it can be used; by a socket of either kind.
+#[tokio::test]
+async fn a_service_manager_hears_when_it_is_ready_and_when_it_stops() {
+    for kind in ["path", "abstract"] {
+        let setup = Setup::new().shell("say completed\n");
+        let path = setup.folder().join("notify").display().to_string();
+        let (socket, name) = if kind == "path" {
+            (UnixDatagram::bind(&path).unwrap(), path)
+        } else {
+            let address = SocketAddr::from_abstract_name(&path).unwrap();
+            (UnixDatagram::bind_addr(&address).unwrap(), format!("@{path}"))
+        };
+        socket.set_nonblocking(true).unwrap();
+        let waiting = setup.lay_group(1);
+        let mut server = setup.variable("NOTIFY_SOCKET", name).start().await;
+        assert_eq!(next(&socket).await, "READY=1");
+        server.finished(&waiting).await;
+        assert_eq!(server.terminate().await, Some(0));
+        assert_eq!(next(&socket).await, "STOPPING=1");
+    }
+}
+
+/// Breaks if the service needs its manager.
+#[tokio::test]
+async fn a_service_manager_that_is_gone_is_no_reason_not_to_serve() {
+    let server = Setup::new().variable("NOTIFY_SOCKET", "/nonexistent/socket").start().await;
+    server.get("/health").await.expect(200);
+    assert!(server.setup().log().contains("cannot tell the service manager"));
+}
