@@ -48,6 +48,8 @@ mod metrics;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod python_service;
 #[cfg(test)]
 mod readme;
@@ -75,6 +77,8 @@ mod space;
 mod support;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod troubleshooting;
 #[cfg(test)]
 mod websocket;
 #[cfg(test)]

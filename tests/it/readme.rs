@@ -3,29 +3,20 @@
 //! one of a forge on this machine.
 
 use crate::support::{
+    documents::{run, shell, shell_lines},
     files,
-    forge::{Forge, program},
+    forge::Forge,
     server::Setup,
     wait::{PATIENCE, within},
 };
 use serde_json::Value;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../README.md");
 
-/// The lines of the blocks that are marked as shell.
 fn commands() -> Vec<&'static str> {
-    README
-        .split("```sh\n")
-        .skip(1)
-        .flat_map(|block| block.split("```").next().unwrap().lines())
-        .filter(|line| !line.is_empty())
-        .collect()
+    shell_lines(README)
 }
 
 /// How the README starts the program.
@@ -41,32 +32,6 @@ fn only(start: &str) -> &'static str {
     let found: Vec<_> = commands().into_iter().filter(|it| it.starts_with(start)).collect();
     assert_eq!(found.len(), 1, "{start}: {found:?}");
     found[0]
-}
-
-/// A shell in which `cargo run … -- ARGUMENTS` is the program under test.
-fn shell(home: &Path, line: &str) -> Command {
-    let bin = home.join("bin");
-    std::fs::create_dir_all(&bin).unwrap();
-    let cargo = bin.join("cargo");
-    files::write(
-        &cargo,
-        format!(
-            "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec {} \"$@\"\n",
-            env!("CARGO_BIN_EXE_scanwatch")
-        ),
-    );
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&cargo, executable).unwrap();
-    let path = std::env::var("PATH").unwrap();
-    let mut command = program("sh");
-    command.args(["-c", line]).env("PATH", format!("{}:{path}", bin.display()));
-    command
-}
-
-fn run(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
-    String::from_utf8(stdout).unwrap()
 }
 
 /// Breaks if the first command of the README does not do what it promises, on this very project.

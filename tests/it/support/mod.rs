@@ -2,6 +2,7 @@
 //! politeness, and waiting for conditions; and a
 //! forge that misbehaves on demand.
 
+pub(crate) mod documents;
 pub(crate) mod files;
 pub(crate) mod forge;
 pub(crate) mod handmade;

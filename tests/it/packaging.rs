@@ -1,0 +1,216 @@
+//! The files that put scanwatch to work elsewhere (systemd unit, Dockerfile, compose.yaml), and the
+//! documents around them: what they name has to exist.
+
+use crate::support::{files, forge::program, server::Setup};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    let text = files::text(&root().join(path));
+    assert!(!text.is_empty(), "there is no {path}");
+    text
+}
+
+/// The values of a key in the unit.
+fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
+    unit.lines().filter_map(|it| it.strip_prefix(key)?.strip_prefix('=')).collect()
+}
+
+fn scanwatch(arguments: &[&str], environment: &[(String, String)]) -> Output {
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    program(env!("CARGO_BIN_EXE_scanwatch")).args(arguments).envs(environment).output().unwrap()
+}
+
+/// Fails unless these are a command and its flags, by its own help.
+fn is_a_command_line(words: &[&str]) {
+    let of_command = words.iter().take_while(|it| !it.starts_with("--")).copied();
+    let help = scanwatch(&of_command.chain(["--help"]).collect::<Vec<_>>(), &[]);
+    assert!(help.status.success(), "there is no command `{}`", words.join(" "));
+    let help = String::from_utf8(help.stdout).unwrap();
+    for flag in words.iter().filter(|it| it.starts_with("--")) {
+        assert!(help.contains(&format!("{flag} ")), "`{}`: no {flag}", words.join(" "));
+    }
+}
+
+fn stop_grace_secs() -> u64 {
+    let line = DEFAULTS.lines().find_map(|it| it.strip_prefix("stop_grace_secs = "));
+    line.unwrap().parse().unwrap()
+}
+
+/// Breaks if the unit starts something that there is not, kills scans that should go on, or gives a
+/// stop less time than the server takes.
+#[test]
+fn the_unit_names_what_there_is() {
+    let unit = read("packaging/scanwatch.service");
+    let start: Vec<_> = values(&unit, "ExecStart")[0].split(' ').collect();
+    assert!(start[0].ends_with("/scanwatch"), "{start:?}");
+    is_a_command_line(&start[1..]);
+    assert_eq!(values(&unit, "Type"), ["notify"]);
+    assert_eq!(values(&unit, "KillMode"), ["process"], "scans outlive a crash of the server");
+    let patience: u64 = values(&unit, "TimeoutStopSec")[0].parse().unwrap();
+    assert!(patience > 2 * stop_grace_secs(), "{patience}");
+    let readme = read("README.md");
+    for code in values(&unit, "RestartPreventExitStatus")[0].split(' ') {
+        assert!(readme.contains(&format!("\n| {code} | ")), "the README knows no exit code {code}");
+    }
+    let folder = values(&unit, "WorkingDirectory")[0];
+    assert_eq!(folder, format!("/var/lib/{}", values(&unit, "StateDirectory")[0]));
+    let below = DEFAULTS.lines().find_map(|it| it.strip_prefix("dir = ")).unwrap();
+    assert!(unit.contains(&format!("{folder}/{}", below.trim_matches('"'))));
+    // What the reason is given for is really left out.
+    for left_out in ["ProtectControlGroups", "PrivateUsers", "ProcSubset"] {
+        assert!(unit.contains(&format!("# - {left_out}")) && values(&unit, left_out).is_empty());
+    }
+}
+
+/// Breaks if systemd does not understand the unit.
+#[test]
+fn systemd_understands_the_unit() {
+    let home = tempfile::tempdir().unwrap();
+    let unit = read("packaging/scanwatch.service");
+    let unit = unit.replace("/usr/local/bin/scanwatch", env!("CARGO_BIN_EXE_scanwatch"));
+    let path = home.path().join("scanwatch.service");
+    files::write(&path, unit);
+    let Ok(output) = program("systemd-analyze").arg("verify").arg(&path).output() else {
+        #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
+        {
+            eprintln!("skipped: systemd-analyze is not installed");
+        }
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    let about_it: Vec<_> = said.lines().filter(|it| it.contains("scanwatch.service")).collect();
+    assert!(output.status.success() && about_it.is_empty(), "{said}");
+}
+
+/// The words of an instruction of the Dockerfile in JSON form.
+fn words(dockerfile: &str, instruction: &str) -> Vec<String> {
+    let (_, rest) = dockerfile.rsplit_once(&format!("{instruction} [")).unwrap();
+    let line = rest.lines().next().unwrap();
+    serde_json::from_str(&format!("[{line}")).unwrap()
+}
+
+/// Breaks if the image is built by a compiler that is too old, or started with a command or a
+/// setting that there is not.
+#[test]
+fn the_dockerfile_names_what_there_is() {
+    let dockerfile = read("Dockerfile");
+    let number = |text: &str| -> u32 {
+        text.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    let after = |text: &'static str, start: &str| text.split_once(start).map_or("", |it| it.1);
+    let oldest = after(include_str!("../../Cargo.toml"), "rust-version = \"1.");
+    let version = after(include_str!("../../Dockerfile"), "FROM rust:1.");
+    assert!(number(version) >= number(oldest));
+    for line in dockerfile.lines().filter_map(|it| it.strip_prefix("COPY ")) {
+        for path in
+            line.split(' ').rev().skip(1).filter(|it| !line.starts_with("--") && !it.is_empty())
+        {
+            assert!(root().join(path).exists(), "COPY {path}");
+            let ignored = read(".dockerignore");
+            assert!(ignored.contains(&format!("!{path}\n")), ".dockerignore keeps {path} away");
+        }
+    }
+    let entry = words(&dockerfile, "ENTRYPOINT");
+    assert_eq!(entry.last().unwrap(), "/usr/local/bin/scanwatch");
+    assert_eq!(words(&dockerfile, "CMD"), ["serve"]);
+    is_a_command_line(&["serve"]);
+
+    let environment: Vec<(String, String)> = dockerfile
+        .lines()
+        .filter_map(|it| it.strip_prefix("ENV ")?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let checked = scanwatch(&["config", "check"], &environment);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    // A user without a name cannot own what a volume begins with.
+    let folder = dockerfile.lines().find_map(|it| it.strip_prefix("VOLUME ")).unwrap();
+    assert!(dockerfile.contains(&format!("install -d -o scanwatch -g scanwatch -m 0750 {folder}")));
+    assert!(dockerfile.contains(&format!("WORKDIR {folder}\n")));
+    assert!(dockerfile.contains("USER 10001"));
+}
+
+/// Breaks if a container that serves is called unhealthy, or one that does not is called healthy.
+#[tokio::test]
+async fn the_health_check_of_the_image_tells_a_server_that_serves() {
+    let dockerfile = read("Dockerfile");
+    let (before, _) = dockerfile.split_once("ENTRYPOINT").unwrap();
+    let check = words(before, "CMD");
+    let mut server = Setup::new().user("operator", "secret").start().await;
+    let port = server.address().port();
+    let check: Vec<_> =
+        check.iter().map(|it| it.replace("127.0.0.1/8000", &format!("127.0.0.1/{port}"))).collect();
+    assert!(check.concat().contains(&port.to_string()), "{check:?}");
+    let is_healthy = async || {
+        let mut command: Command = program(&check[0]);
+        command.args(&check[1..]);
+        tokio::task::spawn_blocking(move || command.output().unwrap().status.success())
+            .await
+            .unwrap()
+    };
+    assert!(is_healthy().await);
+    server.terminate().await;
+    assert!(!is_healthy().await);
+}
+
+/// Breaks if compose.yaml and the image do not fit each other.
+#[test]
+fn the_compose_file_fits_the_image() {
+    let (compose, dockerfile) = (read("compose.yaml"), read("Dockerfile"));
+    let folder = dockerfile.lines().find_map(|it| it.strip_prefix("VOLUME ")).unwrap();
+    assert!(compose.contains(&format!("- jobs:{folder}\n")));
+    let port = dockerfile.lines().find_map(|it| it.strip_prefix("EXPOSE ")).unwrap();
+    assert!(compose.contains(&format!("\"127.0.0.1:{port}:{port}\"")));
+    assert!(dockerfile.contains(&format!("SCANWATCH_SERVER__LISTEN=0.0.0.0:{port}\n")));
+    let grace =
+        compose.lines().find_map(|it| it.trim().strip_prefix("stop_grace_period: ")).unwrap();
+    let unit = read("packaging/scanwatch.service");
+    assert_eq!(grace, format!("{}s", values(&unit, "TimeoutStopSec")[0]));
+    let variables = compose.lines().find_map(|it| it.trim().strip_prefix("env_file: ")).unwrap();
+    for document in ["docs/operations.md", ".gitignore"] {
+        assert!(read(document).contains(variables), "{document} does not name {variables}");
+    }
+    for line in ["read_only: true", "- ALL", "no-new-privileges:true"] {
+        assert!(compose.contains(line), "{line}");
+    }
+    let settings = compose.split("command: ").nth(1).unwrap().lines().next().unwrap();
+    is_a_command_line(&settings.split(' ').collect::<Vec<_>>());
+}
+
+/// Breaks if a document names a setting, a command or a file that there is not.
+#[test]
+fn what_the_documents_name_exists() {
+    let sections: toml::Table = DEFAULTS.parse().unwrap();
+    for document in ["docs/operations.md", "docs/troubleshooting.md", "README.md"] {
+        let text = read(document);
+        let mut named = BTreeSet::new();
+        for code in text.split('`').skip(1).step_by(2).filter(|it| !it.contains('\n')) {
+            if let Some((section, key)) = code.strip_prefix('[').and_then(|it| it.split_once("] "))
+                && key.chars().all(|c| c == '_' || c.is_ascii_lowercase())
+            {
+                let known = sections.get(section).and_then(|it| it.get(key)).is_some();
+                assert!(known, "{document}: there is no setting `{code}`");
+                named.insert(key.to_owned());
+            }
+            if let Some(line) = code.strip_prefix("scanwatch ") {
+                let words: Vec<_> = line.split(' ').collect();
+                is_a_command_line(&words);
+            }
+        }
+        assert!(document == "README.md" || named.len() >= 5, "{document}: {named:?}");
+        let folder = Path::new(document).parent().unwrap();
+        for link in text.split("](").skip(1).filter_map(|it| it.split(')').next()) {
+            let place = root().join(folder).join(link);
+            assert!(link.contains("://") || place.exists(), "{document}: {link}");
+        }
+    }
+}
