@@ -50,6 +50,8 @@ mod openapi;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]
+mod python_client;
+#[cfg(test)]
 mod python_service;
 #[cfg(test)]
 mod readme;

@@ -5,13 +5,12 @@ use crate::support::{
     files,
     forge::program,
     processes,
-    server::{Setup, TestServer},
+    server::TestServer,
     wait::{PATIENCE, eventually, until},
 };
 use rustix::process::Signal;
 use std::{
     fs::File,
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Stdio},
 };
@@ -64,15 +63,6 @@ impl Drop for Waiting {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A setup whose server has the same port after a restart. It is taken from below those that the
-/// kernel hands out, so that no other program gets it meanwhile.
-fn at_a_fixed_port(setup: Setup) -> Setup {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    let port =
-        (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
-    setup.variable("SCANWATCH_SERVER__LISTEN", format!("127.0.0.1:{port}"))
 }
 
 /// Breaks if a CI job cannot tell by the exit code whether everything was scanned, or not see what
@@ -130,7 +120,7 @@ async fn the_events_are_printed_for_machines() {
 /// Breaks if a server that is killed and started again ends the waiting of a CI job.
 #[tokio::test]
 async fn waiting_survives_a_server_that_is_killed() {
-    let mut server = at_a_fixed_port(setup()).start().await;
+    let mut server = setup().at_a_fixed_port().start().await;
     let mut wait = Waiting::start(&server, &["submit", "--wait", &url("held")]);
     let job = wait.job().await;
     server.working(&job).await;
@@ -149,7 +139,7 @@ async fn waiting_survives_a_server_that_is_killed() {
 /// waiting; or if several jobs make several outages of one.
 #[tokio::test]
 async fn waiting_survives_a_server_that_is_stopped() {
-    let mut server = at_a_fixed_port(setup()).start().await;
+    let mut server = setup().at_a_fixed_port().start().await;
     let (first, second) = (server.submit("held").await, server.submit("held").await);
     server.working(&first).await;
     server.working(&second).await;
@@ -180,7 +170,7 @@ async fn patience_with_a_server_that_is_away_ends() {
 /// and does not know its jobs yet, is taken at its word.
 #[tokio::test]
 async fn a_job_that_was_removed_meanwhile_is_said_to_be_gone() {
-    let mut server = at_a_fixed_port(setup()).start().await;
+    let mut server = setup().at_a_fixed_port().start().await;
     let job = server.submit("held").await;
     server.working(&job).await;
     let mut watch = Waiting::start(&server, &["watch", &job]);

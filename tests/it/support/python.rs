@@ -10,8 +10,12 @@ use std::{
 };
 
 /// What is installed, by name and version.
-const PACKAGES: [&str; 3] =
-    ["schemathesis==4.32.5", "openapi-spec-validator==0.9.0", "prometheus-client==0.23.1"];
+const PACKAGES: [&str; 4] = [
+    "schemathesis==4.32.5",
+    "openapi-spec-validator==0.9.0",
+    "prometheus-client==0.23.1",
+    "requests==2.32.5",
+];
 
 /// The folder with the packages.
 static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {

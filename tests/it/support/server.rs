@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use std::{
     fmt::{Display, Write},
     fs::{File, OpenOptions},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -187,6 +187,16 @@ impl Setup {
             .expect("a descriptor can be inherited");
         self.inherited = Some(file);
         self
+    }
+
+    /// Has the server at the same port after a restart. It is taken from below those that the
+    /// system hands out, so that nobody else gets it meanwhile.
+    pub(crate) fn at_a_fixed_port(self) -> Self {
+        let first = 20_000 + std::process::id() % 10_000;
+        let port = (first..32_000)
+            .find(|port| TcpListener::bind(format!("127.0.0.1:{port}")).is_ok())
+            .expect("a port is free");
+        self.variable("SCANWATCH_SERVER__LISTEN", format!("127.0.0.1:{port}"))
     }
 
     /// Starts the server as a shell does: as the leader of a group of processes.
