@@ -6,9 +6,10 @@
 
 use super::{
     RecoveredJob, RepoKey, Setup,
-    handle::{Cancelled, Command, Retried, Supervisor},
-    job::{Job, NewJob, Planned},
-    recovery::{self, Found, Revival},
+    handle::{Cancelled, Command, Supervisor},
+    job::{Job, NewJob},
+    plans::Revived,
+    recovery::Found,
     repositories::Discards,
     scheduler::{Effect, Event, Scheduler, Standing},
     spawn::Shim,
@@ -36,9 +37,6 @@ const FOLDER_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the disk is asked for space, while the queue waits for it.
 const SPACE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A finished job that was read, and perhaps written, to go on; and who waits for the answer.
-type Revived = (JobId, oneshot::Sender<Retried>, Result<Revival, StoreError>);
-
 /// The loop's own things.
 pub(super) struct Actor {
     pub(super) setup: Setup,
@@ -50,10 +48,10 @@ pub(super) struct Actor {
     pub(super) discards: JoinSet<Discards>,
     /// Who waits for a job's shims to be gone before its files are removed.
     removals: HashMap<JobId, Vec<oneshot::Sender<Result<(), StoreError>>>>,
-    revivals: JoinSet<Revived>,
+    pub(super) revivals: JoinSet<Revived>,
     /// Finished jobs that are about to go on, and what was wished of them meanwhile.
-    reviving: HashMap<JobId, Vec<Command>>,
-    stop: Option<(Instant, oneshot::Sender<()>)>,
+    pub(super) reviving: HashMap<JobId, Vec<Command>>,
+    pub(super) stop: Option<(Instant, oneshot::Sender<()>)>,
     flush_at: Option<Instant>,
     /// Jobs whose folders were not there when they were last looked for.
     missing: HashSet<JobId>,
@@ -136,7 +134,7 @@ impl Actor {
         }
     }
 
-    async fn obey(&mut self, command: Command) {
+    pub(super) async fn obey(&mut self, command: Command) {
         if let Some(id) = command.job()
             && let Some(waiting) = self.reviving.get_mut(id)
         {
@@ -183,7 +181,7 @@ impl Actor {
     }
 
     /// Goes on with a job that was found at start, or revived.
-    async fn resume(&mut self, found: RecoveredJob) {
+    pub(super) async fn resume(&mut self, found: RecoveredJob) {
         let RecoveredJob { id, master, plan, planning, repositories } = found;
         let place = self.handle.reserve();
         let planning = planning.map(|it| it.stop);
@@ -221,94 +219,6 @@ impl Actor {
         // Of one that was cancelled the wish was written down, its consequences perhaps not.
         let standing = Standing { queued, running, ending, cancelled, planning };
         self.on(Event::Submitted(id, standing)).await;
-    }
-
-    /// Takes in which repositories a job has, or that it has none.
-    ///
-    /// Master is written before the plan: a crash in between leaves an incomplete plan, and what
-    /// a job has is found out anew.
-    async fn planned(&mut self, id: &JobId, planned: Planned) -> Result<(), StoreError> {
-        let wanted = |job: &&mut Job| job.planning.is_some();
-        let Some(job) = self.jobs.get_mut(id).filter(wanted) else { return Ok(()) };
-        let (scan_type, plan) = match planned {
-            Planned::Repositories { scan_type, plan } => (scan_type, plan),
-            Planned::Failed(error) => {
-                tracing::warn!(%id, error, "the job's repositories could not be found out");
-                job.planning = None;
-                job.fail(error, Utc::now());
-                self.on(Event::PlanFailed(id.clone())).await;
-                return Ok(());
-            }
-        };
-        let mut master = job.master.clone();
-        master.scan_type = Some(scan_type);
-        let folder = self.setup.jobs.job(id);
-        let written = {
-            let (master, plan) = (master.clone(), plan.clone());
-            spawn_blocking(move || {
-                folder.write_master(&master, Durability::Flushed)?;
-                folder.write_plan(&plan)
-            })
-        };
-        written.await.map_err(|error| {
-            StoreError::at("write the plan of", self.setup.jobs.job(id).path())(error.into())
-        })??;
-        let Some(job) = self.jobs.get_mut(id) else { return Ok(()) };
-        job.planning = None;
-        job.master = master;
-        job.take_plan(&plan);
-        let (mut queued, mut refused) = (Vec::new(), Vec::new());
-        for (index, row) in plan.counted() {
-            match &row.refused {
-                Some(reason) => refused.push((index, reason.clone())),
-                None => queued.push(index),
-            }
-        }
-        tracing::info!(%id, repositories = queued.len(), refused = refused.len(), "job planned");
-        // The names are news to whoever follows the job.
-        self.write_master(id).await;
-        let ending = refused.len();
-        self.refuse(id.clone(), refused);
-        self.on(Event::Planned { job: id.clone(), queued, ending }).await;
-        Ok(())
-    }
-
-    /// Begins to revive a finished job; what else is wished of it waits until that is done.
-    fn retry(&mut self, id: JobId, answer: oneshot::Sender<Retried>) {
-        if self.stop.is_some() || self.jobs.contains_key(&id) {
-            let _ = answer.send(Retried::Running);
-            return;
-        }
-        self.reviving.insert(id.clone(), Vec::new());
-        let setup = self.setup.clone();
-        self.revivals.spawn(async move {
-            let revived = {
-                let id = id.clone();
-                spawn_blocking(move || recovery::revive(&setup, &id)).await
-            };
-            let revived = revived
-                .unwrap_or_else(|error| Err(StoreError::at("read", id.as_str())(error.into())));
-            (id, answer, revived)
-        });
-    }
-
-    async fn revived(&mut self, (id, answer, revived): Revived) {
-        let waiting = self.reviving.remove(&id).unwrap_or_default();
-        let outcome = match revived {
-            Ok(Revival::Job(job)) => {
-                tracing::info!(%id, "what failed of the job is scanned again");
-                let planning = job.planning.clone();
-                self.resume(*job).await;
-                Retried::GoesOn(planning)
-            }
-            Ok(Revival::NothingFailed) => Retried::NothingFailed,
-            Ok(Revival::NotOurs) => Retried::NotOurs,
-            Err(error) => Retried::Failed(error),
-        };
-        let _ = answer.send(outcome);
-        for command in waiting {
-            Box::pin(self.obey(command)).await;
-        }
     }
 
     async fn cancel(&mut self, id: &JobId) -> Cancelled {

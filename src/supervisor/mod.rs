@@ -11,8 +11,10 @@
 mod actor;
 mod handle;
 mod job;
+mod plans;
 mod recovery;
 mod repositories;
+mod revival;
 mod scans;
 mod scheduler;
 mod spawn;

@@ -44,7 +44,12 @@ pub struct RecoveredJob {
 }
 
 impl RecoveredJob {
-    fn new(id: JobId, master: Master, plan: Plan, repositories: BTreeMap<u32, Found>) -> Self {
+    pub(super) fn new(
+        id: JobId,
+        master: Master,
+        plan: Plan,
+        repositories: BTreeMap<u32, Found>,
+    ) -> Self {
         let planning = (!plan.complete).then(|| Planning {
             id: id.clone(),
             url: master.group_url.clone().unwrap_or_default(),
@@ -98,69 +103,6 @@ pub fn recover(setup: &Setup) -> Result<Vec<RecoveredJob>, StoreError> {
     Ok(found)
 }
 
-/// What became of the wish to scan what failed again.
-#[derive(Debug)]
-pub(super) enum Revival {
-    /// It is on the disk that the job goes on.
-    Job(Box<RecoveredJob>),
-    NothingFailed,
-    /// Another program's job, or none.
-    NotOurs,
-}
-
-/// Makes a finished job an unfinished one, in which what failed waits for its next attempt.
-///
-/// The job comes first: a crash in between leaves failed repositories in an unfinished job,
-/// which is then finished as it was.
-pub(super) fn revive(setup: &Setup, id: &JobId) -> Result<Revival, StoreError> {
-    let folder = setup.jobs.job(id);
-    let Some((mut master, plan)) = ours(&folder).unwrap_or_else(|error| {
-        tracing::error!(%id, error, "cannot read a job");
-        None
-    }) else {
-        return Ok(Revival::NotOurs);
-    };
-    let mut repositories = look_at(&folder, id, &plan)?;
-    let failed: Vec<u32> = repositories
-        .iter()
-        .filter(|(_, found)| matches!(found, Found::Over(status) if status.state.is_failure()))
-        .map(|(index, _)| *index)
-        .filter(|index| plan.counted().any(|(it, row)| it == *index && row.refused.is_none()))
-        .collect();
-    if failed.is_empty() && plan.complete {
-        return Ok(Revival::NothingFailed);
-    }
-    master.reopen(Utc::now());
-    folder.write_master(&master, Durability::Flushed)?;
-    for index in failed {
-        let Some((_, row)) = plan.counted().find(|(it, _)| *it == index) else { continue };
-        let next_attempt = attempt::read(&folder, index).map_or(0, |it| it.attempt) + 1;
-        write_waiting(&folder, index, &row.repo_name, &row.git_url, next_attempt)?;
-        repositories.insert(index, Found::Queued { next_attempt, interruptions: 0 });
-    }
-    let job = RecoveredJob::new(id.clone(), master, plan, repositories);
-    Ok(Revival::Job(Box::new(job)))
-}
-
-/// Begins a repository's status anew: it waits for this attempt.
-fn write_waiting(
-    folder: &JobDir,
-    index: u32,
-    name: &str,
-    git_url: &str,
-    attempt: u64,
-) -> Result<(), StoreError> {
-    let before = read_status(folder, index).and_then(|(_, bytes)| raw_object(&bytes));
-    // Nothing of the earlier attempt stays but the count of writes.
-    let kept = before.map(|map| map.into_iter().filter(|(key, _)| key == "revision").collect());
-    let word = RepoState::Pending.as_str();
-    let now = Utc::now();
-    let value =
-        StatusPatch { index, name, git_url, attempt, word, now, started_at: None, failure: None }
-            .apply(kept);
-    folder.write_status(index, &value, Durability::Flushed)
-}
-
 /// Reads a job of ours that may need work; a cancelled one may have been cut short.
 fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
     let settled =
@@ -169,7 +111,7 @@ fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
 }
 
 /// Reads a job of ours: one with a plan.
-fn ours(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
+pub(super) fn ours(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
     let Ok((bytes, _)) = read::whole(&folder.plan(), read::MASTER_CAP) else {
         return Ok(None);
     };
@@ -181,7 +123,11 @@ fn ours(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
     Ok(Some((master, plan)))
 }
 
-fn look_at(folder: &JobDir, id: &JobId, plan: &Plan) -> Result<BTreeMap<u32, Found>, StoreError> {
+pub(super) fn look_at(
+    folder: &JobDir,
+    id: &JobId,
+    plan: &Plan,
+) -> Result<BTreeMap<u32, Found>, StoreError> {
     plan.counted()
         .map(|(index, planned)| {
             let key = RepoKey { job: id.clone(), index };
@@ -351,7 +297,7 @@ fn end_processes(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
     }
 }
 
-fn read_status(folder: &JobDir, index: u32) -> Option<(RepositoryStatus, Vec<u8>)> {
+pub(super) fn read_status(folder: &JobDir, index: u32) -> Option<(RepositoryStatus, Vec<u8>)> {
     let (bytes, _) = read::whole(&folder.status(index), read::STATUS_CAP).ok()?;
     let (status, _) = RepositoryStatus::parse(index, &bytes).ok()?;
     Some((status, bytes))
