@@ -154,7 +154,7 @@ impl Board {
         self.say(&format!(
             "{}: {state}{}{}",
             printable(&job.title),
-            if is_group(job) { &counts } else { "" },
+            if is_group(job) && summary.total_repositories > 0 { &counts } else { "" },
             elapsed.unwrap_or_default(),
         ));
     }
