@@ -36,7 +36,7 @@ globalThis.document = {
 };
 globalThis.location = { origin: "http://server", hash: "" };
 Object.defineProperty(globalThis, "navigator", { value: {} });
-globalThis.fetch = async () => ({ ok: true, json: async () => JSON.parse(readFileSync(document_path, "utf8")) });
+globalThis.fetch = async (url) => ({ ok: url === "http://server/openapi.json", json: async () => JSON.parse(readFileSync(document_path, "utf8")) });
 (0, eval)(readFileSync(script_path, "utf8"));
 setImmediate(() => setImmediate(() => {
   const sections = known.operations.children.filter((it) => it instanceof Element && it.attributes.id);

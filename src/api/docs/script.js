@@ -119,7 +119,7 @@ function operationSection(method, path, operation) {
     ...(operation.description ? paragraphs(operation.description) : []),
   ];
   const scope = operation["x-scope"];
-  const needs = scope ? `Needs credentials that may ${scope}.` : "Needs no credentials.";
+  const needs = scope ? `Needs credentials of the scope ${scope}.` : "Needs no credentials.";
   parts.push(element("p", { class: "quiet" }, needs));
   if (operation.parameters) {
     const rows = operation.parameters.map((it) => [
@@ -182,7 +182,8 @@ function show(api) {
 async function start() {
   const state = document.getElementById("state");
   try {
-    const answer = await fetch("/openapi.json");
+    // Whole: a browser fetches nothing by a path alone where the page's URL has credentials in it.
+    const answer = await fetch(`${location.origin}/openapi.json`);
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     show(await answer.json());
     state.remove();

@@ -9,7 +9,7 @@ use crate::api::{
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use warp::http::StatusCode;
 
 /// Describes operations, and gathers the schemas that they refer to.
@@ -175,7 +175,8 @@ impl Describer {
     }
 }
 
-/// Two answers of one status: the words of both, the content of both.
+/// Two answers of one status: the words, the content and the headers of both, of which those that
+/// only one has may be absent.
 fn merge(known: &mut Value, more: &Value) {
     if let (Some(a), Some(b)) = (known["description"].as_str(), more["description"].as_str()) {
         known["description"] = format!("{a} Or: {b}").into();
@@ -184,6 +185,16 @@ fn merge(known: &mut Value, more: &Value) {
         for (media_type, body) in content {
             known["content"][media_type] = body.clone();
         }
+    }
+    let names = |of: &Value| -> BTreeSet<String> {
+        of["headers"].as_object().map(|it| it.keys().cloned().collect()).unwrap_or_default()
+    };
+    let (mine, theirs) = (names(known), names(more));
+    for name in theirs.difference(&mine) {
+        known["headers"][name] = more["headers"][name].clone();
+    }
+    for name in mine.symmetric_difference(&theirs) {
+        known["headers"][name]["required"] = false.into();
     }
 }
 
@@ -195,7 +206,10 @@ fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
         refuses(StatusCode::MISDIRECTED_REQUEST, "The `Host` is not this server.");
     }
     if matches!(route.scope, Scope::Write | Scope::Admin) {
-        refuses(StatusCode::FORBIDDEN, "Another site's page has sent this.");
+        refuses(
+            StatusCode::FORBIDDEN,
+            "Another site's page has sent this, or the token's scope is not enough.",
+        );
     }
     if !route.parameters.is_empty() {
         refuses(StatusCode::NOT_FOUND, "There is no such thing, or no id that could be one.");
@@ -215,6 +229,11 @@ fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
         let challenged = Answer::problem("There are no credentials, or wrong ones.")
             .header("WWW-Authenticate", "How to send them.");
         answers.push((StatusCode::UNAUTHORIZED, challenged));
+        let throttled = Answer::problem("Too many logins have failed; none is judged for a while.")
+            .header("Retry-After", "Seconds until the next may be tried.");
+        answers.push((StatusCode::TOO_MANY_REQUESTS, throttled));
+        let busy = Answer::problem("Too many logins are being checked.");
+        answers.push((StatusCode::SERVICE_UNAVAILABLE, busy));
     }
     answers
 }
