@@ -25,6 +25,7 @@ mod status;
 mod submit;
 mod table;
 mod token;
+mod wanted;
 mod watch;
 mod worker;
 

@@ -2,7 +2,7 @@
 
 mod follow;
 
-use super::{Exit, SettingsArgs, logging, output, signals::Signals, table};
+use super::{Exit, SettingsArgs, logging, output, signals::Signals, table, wanted::WantedArgs};
 use crate::{
     app::{Engine, StartError},
     config::Config,
@@ -11,7 +11,6 @@ use crate::{
     model::{
         JobState, RepoState,
         git_url::Refusal,
-        master::Options,
         scan_result::{ScanResult, Warning},
     },
     sbom,
@@ -45,21 +44,8 @@ pub(super) struct ScanArgs {
     /// Write the result to a file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The branch, tag or commit to scan.
-    #[arg(long = "ref", value_name = "NAME")]
-    reference: Option<String>,
-    /// Read the imports of Python, Java and Scala sources too: what is used and not declared.
-    #[arg(long)]
-    deep: bool,
-    /// Of a group: leave its subgroups out.
-    #[arg(long)]
-    no_subgroups: bool,
-    /// Of a group: only repositories whose path matches. May be repeated.
-    #[arg(long, value_name = "PATTERN")]
-    include: Vec<String>,
-    /// Of a group: not the repositories whose path matches. May be repeated.
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
+    #[command(flatten)]
+    wanted: WantedArgs,
     /// Keep the jobs folder (status files, logs, results), and say where it is.
     #[arg(long)]
     keep: bool,
@@ -174,13 +160,7 @@ async fn scan_targets(
 ) -> anyhow::Result<Vec<Scanned>> {
     let mut started = Vec::new();
     for (text, target) in targets {
-        let options = Options {
-            reference: args.reference.clone(),
-            deep: args.deep,
-            include_subgroups: !args.no_subgroups,
-            include: args.include.clone(),
-            exclude: args.exclude.clone(),
-        };
+        let options = args.wanted.options();
         let (name, listed) = (target.name(), target.needs_discovery());
         let request = ScanRequest { url: text, options, submitted_by: None };
         let accepted = engine.intake.queue(target, request).await;

@@ -4,11 +4,12 @@ use super::{
     Exit,
     client::{Client, ClientError, Document, ServerArgs, Wait, WaitArgs, ask},
     exit, output,
+    wanted::WantedArgs,
 };
 use crate::model::JobId;
 use clap::Args;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::CODES_OF_WAITING)]
@@ -19,21 +20,8 @@ pub(super) struct SubmitArgs {
     /// Wait until every job is over, and show its progress. With --json: its events, one a line.
     #[arg(long)]
     wait: bool,
-    /// The branch, tag or commit to scan.
-    #[arg(long = "ref", value_name = "NAME")]
-    reference: Option<String>,
-    /// Look into files that are costly to read, too.
-    #[arg(long)]
-    deep: bool,
-    /// Of a group: leave its subgroups out.
-    #[arg(long)]
-    no_subgroups: bool,
-    /// Of a group: only repositories whose path matches. May be repeated.
-    #[arg(long, value_name = "PATTERN")]
-    include: Vec<String>,
-    /// Of a group: not the repositories whose path matches. May be repeated.
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
+    #[command(flatten)]
+    wanted: WantedArgs,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -94,23 +82,23 @@ async fn submit(
 
 /// What is asked for; what the user did not name is left to the server.
 fn request(args: &SubmitArgs, url: &str) -> Value {
-    let mut body = Map::new();
-    body.insert("git_url".to_owned(), url.into());
-    if let Some(reference) = &args.reference {
-        body.insert("ref".to_owned(), reference.as_str().into());
+    let wanted = args.wanted.options();
+    let mut body = json!({ "git_url": url });
+    if let Some(reference) = wanted.reference {
+        body["ref"] = reference.into();
     }
-    if args.deep {
-        body.insert("deep".to_owned(), true.into());
+    if wanted.deep {
+        body["deep"] = true.into();
     }
-    if args.no_subgroups {
-        body.insert("include_subgroups".to_owned(), false.into());
+    if !wanted.include_subgroups {
+        body["include_subgroups"] = false.into();
     }
-    for (name, patterns) in [("include", &args.include), ("exclude", &args.exclude)] {
+    for (name, patterns) in [("include", wanted.include), ("exclude", wanted.exclude)] {
         if !patterns.is_empty() {
-            body.insert(name.to_owned(), patterns.as_slice().into());
+            body[name] = patterns.into();
         }
     }
-    body.into()
+    body
 }
 
 fn report(args: &SubmitArgs, job: &JobId, document: &Document) -> Result<(), ClientError> {

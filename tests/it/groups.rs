@@ -3,7 +3,7 @@
 
 use crate::support::{
     files,
-    forge::{Behaviour, Fault, Forge},
+    forge::{Behaviour, Fault, Forge, program},
     server::{Setup, TestServer, is_final},
     wait::{PATIENCE, eventually, until},
 };
@@ -283,4 +283,42 @@ async fn a_large_group_does_not_starve_a_single_repository() {
     let turn = order.iter().rposition(|it| it == "part-00").unwrap();
     // Its own line is the last of this name; two were at work, so it is third or fourth in turn.
     assert!(turn <= 4, "{order:?}");
+}
+
+/// Breaks if what is wanted of a group at the command line does not reach the server, or if what
+/// failed of it cannot be taken up from there.
+#[tokio::test]
+async fn a_group_is_submitted_and_taken_up_again_from_the_command_line() {
+    let forge = Forge::start();
+    forge.group(&["acme/api", "acme/web/site", "acme/web/old"]);
+    let scanner = r#"
+say scanning
+[ -e "$dir/mended" ] || exit 7
+echo "$SCANWATCH_REPO_NAME" >> "$dir/scanned"
+say completed
+"#;
+    let server = knowing(&forge, Setup::new().shell(scanner)).start().await;
+    let ask = async |arguments: &[&str]| {
+        let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
+        command.args(arguments).args(["--server", &server.url("")]);
+        let asked = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (asked.status.code(), text(&asked.stdout), text(&asked.stderr))
+    };
+    let url = format!("{}/acme", forge.base());
+    let wanted = ["--include", "web/**", "--exclude", "**/old"];
+    let (code, job, said) = ask(&[&["submit", "--wait", &url], &wanted[..]].concat()).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("web/site: failed (exit)"), "{said}");
+    files::write(&server.file("mended"), "");
+    let (code, told, said) = ask(&["retry", &job]).await;
+    assert_eq!(code, Some(0), "{told} {said}");
+    assert_eq!(ask(&["watch", &job]).await.0, Some(0));
+    assert_eq!(scanned(&server), ["web/site"]);
+    let (code, _, said) = ask(&["retry", &job]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("Nothing of the job has failed"), "{said}");
+    let (code, _, said) = ask(&["submit", "--wait", "--no-subgroups", &url]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(scanned(&server), ["api", "web/site"]);
 }
