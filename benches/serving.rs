@@ -73,11 +73,13 @@ fn streams(server: &Server) -> Outcome<()> {
     let (sender, seen_by_stream) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if line.contains("event: repository") {
+            if line == "event: snapshot" || line == "event: repository" {
                 let _ = sender.send(Instant::now());
             }
         }
     });
+    // What is written before the stream has begun is part of its snapshot.
+    seen_by_stream.recv_timeout(Duration::from_secs(5))?;
     let (sender, seen_by_watch) = mpsc::channel();
     let mut bare = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|it| it.kind.is_modify()) {
