@@ -32,9 +32,14 @@ impl Waiting {
 
     /// Waits until it has said this to the person at the terminal.
     async fn says(&mut self, text: &str) {
-        eventually(&format!("the command says {text:?}"), async || {
+        self.says_times(text, 1).await;
+    }
+
+    /// Waits until it has said this so many times.
+    async fn says_times(&mut self, text: &str, times: usize) {
+        eventually(&format!("the command says {text:?}, {times} times"), async || {
             let err = files::text(&self.err);
-            let said = err.contains(text);
+            let said = err.matches(text).count() >= times;
             if !said && let Some(status) = self.child.try_wait().unwrap() {
                 panic!("ended without a word of {text:?}, {status}: {err}");
             }
@@ -144,7 +149,8 @@ async fn waiting_survives_a_server_that_is_stopped() {
     server.working(&first).await;
     server.working(&second).await;
     let mut watch = Waiting::start(&server, &["watch", &first, &second]);
-    watch.says("held: scanning").await;
+    // Both are being followed.
+    watch.says_times("held: scanning", 2).await;
     server.terminate().await;
     watch.says("trying to come back to it").await;
     server.restart().await;
