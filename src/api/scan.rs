@@ -267,7 +267,7 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
     if cancelled == Cancelled::NotRunning && !facts.state.is_final() {
         return Err(ApiError::Conflict {
             detail: "The job is not run by this server, so it cannot be cancelled here".into(),
-            hint: None,
+            hint: Some("Cancel it with the program that runs it".into()),
         });
     }
     Ok(reply::json(&Outcome { job_id: facts.id, status: facts.state }))
@@ -276,15 +276,29 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
 /// `POST /scan/{id}/retry`
 async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
     let job = api.job(&id)?;
-    let conflict = |detail: &'static str| ApiError::Conflict { detail: detail.into(), hint: None };
+    let conflict = |detail: &'static str, hint: &'static str| ApiError::Conflict {
+        detail: detail.into(),
+        hint: Some(hint.into()),
+    };
     match api.intake.retry(job.id()).await {
         Retried::GoesOn(_) => {}
-        Retried::Running => return Err(conflict("The job is not over yet")),
+        Retried::Running => {
+            return Err(conflict(
+                "The job is not over yet",
+                "Wait for its end, or cancel it first",
+            ));
+        }
         Retried::NothingFailed => {
-            return Err(conflict("Nothing of the job has failed that could be scanned again"));
+            return Err(conflict(
+                "Nothing of the job has failed that could be scanned again",
+                "Submit its URL anew to scan everything",
+            ));
         }
         Retried::NotOurs => {
-            return Err(conflict("The job is another program's: it cannot be scanned again here"));
+            return Err(conflict(
+                "The job is another program's: it cannot be scanned again here",
+                "Submit its URL to scan it here",
+            ));
         }
         Retried::Stopped => {
             let detail = "The server is stopping".into();
