@@ -231,7 +231,9 @@ async fn a_group_whose_listing_is_cut_short_is_listed_by_the_next_server() {
         assert_eq!(server.progress(&job).await["status"], "initializing");
         assert_eq!(plan(&server, &job)["complete"], false);
         if planned {
+            let began = Instant::now();
             assert_eq!(server.terminate().await, Some(0));
+            assert!(began.elapsed() < Duration::from_secs(10), "a stop waits for no forge");
         } else {
             server.kill9().await;
         }
