@@ -18,8 +18,8 @@ use crate::{
         lock::{self, Held},
         space::{Floor, Space},
     },
-    supervisor::{self, Setup, Supervisor},
-    sys::cgroup::{self, Confinement},
+    supervisor::{self, Isolation, Setup, Supervisor},
+    sys::cgroup,
 };
 use clean_up::{CleanUp, sweep};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
@@ -54,8 +54,10 @@ pub struct Engine {
     pub results: Arc<Results>,
     pub supervisor: Supervisor,
     pub intake: Intake,
-    pub confinement: Confinement,
+    pub isolation: Arc<Isolation>,
     pub space: Arc<Space>,
+    /// The `PATH` of scanners.
+    path: String,
     jobs: JobsDir,
     watcher: Watcher,
     tasks: TaskTracker,
@@ -79,14 +81,14 @@ impl Engine {
             config: Arc::clone(&config),
             jobs: jobs.clone(),
             space: Arc::clone(&space),
-            path,
+            path: path.clone(),
         };
         let (lock, recovered) = {
             let setup = setup.clone();
             run_blocking(move || prepare(&setup)).await?
         };
         let tasks = TaskTracker::new();
-        let confinement = cgroup::probe();
+        let isolation = Arc::new(Isolation::new(&config.scanner));
         let unplanned: Vec<_> = recovered.iter().filter_map(|job| job.planning.clone()).collect();
         let supervisor = Supervisor::start(setup.clone(), recovered, &tasks);
         let (live, watcher) =
@@ -98,8 +100,9 @@ impl Engine {
             config,
             live,
             supervisor,
-            confinement,
+            isolation,
             space,
+            path,
             jobs,
             watcher,
             tasks,
@@ -127,6 +130,17 @@ impl Engine {
     /// The jobs folder.
     pub fn jobs(&self) -> &JobsDir {
         &self.jobs
+    }
+
+    /// Has the sandbox of scanners tested, beside everything else.
+    pub fn test_isolation(&self) {
+        let isolation = Arc::clone(&self.isolation);
+        let (config, path) = (Arc::clone(&self.config), self.path.clone());
+        let (staging, shutdown) = (self.jobs.staging(), self.shutdown.clone());
+        self.tasks.spawn(async move {
+            let test = isolation.test(&config.scanner, &path, &staging);
+            let _ = shutdown.run_until_cancelled(test).await;
+        });
     }
 
     /// Ends all scanners in order (their repositories are queued for the next start) and all

@@ -14,7 +14,7 @@ pub use layers::{Effective, Refused};
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
-    task::{Category, Credentials, Limits},
+    task::{Category, Credentials, Limits, Sandbox},
 };
 use layers::Layers;
 use raw::{Places, Raw};
@@ -99,6 +99,7 @@ pub struct ScannerConfig {
     pub progress_interval_ms: u64,
     pub stall_timeout_secs: u64,
     pub log_max_bytes: u64,
+    pub sandbox: Sandbox,
 }
 
 /// `[watch]`

@@ -8,7 +8,10 @@ use super::{
     state::Api,
     template::Template,
 };
-use crate::model::time::{self, Timestamp};
+use crate::model::{
+    self_test::SelfTest,
+    time::{self, Timestamp},
+};
 use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -34,7 +37,9 @@ struct Health {
     /// Why it is degraded.
     problems: Vec<String>,
     /// How strays of scanners are caught.
+    #[schemars(extend("enum" = ["cgroup", "group"]))]
     confinement: &'static str,
+    sandbox: Sandbox,
     scanners: Scanners,
     /// Jobs that are known.
     jobs: usize,
@@ -42,6 +47,24 @@ struct Health {
     streams: usize,
     watch: Watch,
     disk: Disk,
+}
+
+/// How the built-in scanner is shut in, by its self-test.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Sandbox {
+    /// What the settings say; `custom`: the scanner is another program, with a sandbox of its own.
+    #[schemars(extend("enum" = ["auto", "require", "off", "custom"]))]
+    mode: &'static str,
+    /// The version of Landlock that holds; 0 without it, null where nothing was tested (yet).
+    landlock_abi: Option<u8>,
+    seccomp: Option<bool>,
+    no_new_privs: Option<bool>,
+    /// What this kernel cannot do.
+    missing: Vec<String>,
+    /// How many attempts to get out were refused.
+    refused: Option<usize>,
+    /// Attempts that succeeded.
+    possible: Vec<String>,
 }
 
 /// Repositories that are being scanned, and that wait for it.
@@ -108,10 +131,15 @@ pub(super) fn routes() -> Vec<Route> {
 /// `GET /health`
 async fn health(api: &Api, user: &User) -> Response {
     let space = Arc::clone(&api.space);
-    let disk = spawn_blocking(move || (space.free(), space.shortage())).await;
-    let (free, shortage) = disk.unwrap_or_default();
+    let isolation = Arc::clone(&api.isolation);
+    let asked = spawn_blocking(move || {
+        isolation.current_confinement();
+        (space.free(), space.shortage())
+    });
+    let (free, shortage) = asked.await.unwrap_or_default();
     let mut problems = api.live.problems(api.config.watch.resync_interval);
     problems.extend(api.auth.problems());
+    problems.extend(api.isolation.problem());
     if !api.live.is_ready() {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
@@ -128,7 +156,8 @@ async fn health(api: &Api, user: &User) -> Response {
         version: env!("CARGO_PKG_VERSION"),
         user: user.name().map(str::to_owned),
         problems,
-        confinement: api.confinement.as_str(),
+        confinement: api.isolation.confinement().as_str(),
+        sandbox: sandbox(api),
         scanners: Scanners { running, queued },
         jobs: api.live.len(),
         streams: api.open_streams(),
@@ -145,6 +174,19 @@ async fn health(api: &Api, user: &User) -> Response {
             free_inodes: free.and_then(|it| it.inodes),
         },
     })
+}
+
+fn sandbox(api: &Api) -> Sandbox {
+    let test = api.isolation.self_test();
+    Sandbox {
+        mode: api.isolation.sandbox().as_str(),
+        landlock_abi: test.map(|it| it.landlock_abi),
+        seccomp: test.map(|it| it.seccomp),
+        no_new_privs: test.map(|it| it.no_new_privs),
+        missing: test.map(|it| it.missing.clone()).unwrap_or_default(),
+        refused: test.map(SelfTest::refused),
+        possible: test.map(|it| it.possible().map(str::to_owned).collect()).unwrap_or_default(),
+    }
 }
 
 /// `GET /livez` and `GET /readyz`: no detail for those who have shown no credentials.

@@ -54,7 +54,30 @@ fn process(text: &mut Text, api: &Api) {
         Kind::Gauge,
         "How strays of scanners are caught; always 1.",
     );
-    text.sample(&[("by", api.confinement.as_str())], 1);
+    text.sample(&[("by", api.isolation.confinement().as_str())], 1);
+    if let Some(test) = api.isolation.self_test() {
+        text.single(
+            "scanwatch_sandbox_landlock_abi",
+            Kind::Gauge,
+            "The version of Landlock that scanners are shut in by; 0 without it.",
+            test.landlock_abi,
+        );
+        text.single(
+            "scanwatch_sandbox_seccomp",
+            Kind::Gauge,
+            "Whether the system calls of scanners are filtered: 1 or 0.",
+            u8::from(test.seccomp),
+        );
+        text.family(
+            "scanwatch_sandbox_attempts",
+            Kind::Gauge,
+            "What the self-test of the sandbox tried to do, by outcome.",
+        );
+        for (outcome, count) in [("refused", test.refused()), ("possible", test.possible().count())]
+        {
+            text.sample(&[("outcome", outcome)], count);
+        }
+    }
     text.single(
         "process_start_time_seconds",
         Kind::Gauge,

@@ -11,8 +11,7 @@ use crate::{
     live::{Live, LiveJob, Nudger, Plans, Results},
     model::{JobId, time::Timestamp},
     store::{layout::JobsDir, space::Space},
-    supervisor::Supervisor,
-    sys::cgroup::Confinement,
+    supervisor::{Isolation, Supervisor},
 };
 use std::{
     collections::HashMap,
@@ -32,7 +31,7 @@ pub struct Parts {
     pub jobs: JobsDir,
     pub supervisor: Supervisor,
     pub intake: Intake,
-    pub confinement: Confinement,
+    pub isolation: Arc<Isolation>,
     pub auth: Arc<Auth>,
     pub traffic: Arc<Traffic>,
     pub started_at: Timestamp,

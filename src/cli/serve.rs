@@ -53,6 +53,9 @@ pub(super) fn run(args: ServeArgs) -> Exit {
     };
     logging::start(config.log);
     sys::keep_descriptors_to_ourselves();
+    if let Err(error) = sys::keep_memory_to_ourselves() {
+        tracing::warn!(%error, "others of this user can read the server's memory");
+    }
     sys::raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -92,6 +95,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         let every = engine.config.auth.reload_interval;
         tasks.spawn(auth::keep_current(Arc::clone(&auth), every, shutdown.clone()));
     }
+    engine.test_isolation();
     tell(&engine, address, &auth);
     tell_manager(News::Ready);
 
@@ -113,7 +117,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         jobs: engine.jobs().clone(),
         supervisor: engine.supervisor.clone(),
         intake: engine.intake.clone(),
-        confinement: engine.confinement,
+        isolation: Arc::clone(&engine.isolation),
         auth: Arc::clone(&auth),
         traffic: Arc::clone(&traffic),
         started_at,
@@ -199,7 +203,7 @@ fn tell(engine: &Engine, address: std::net::SocketAddr, auth: &Auth) {
              and API_PASSWORD to change that",
         );
     }
-    tracing::info!(%address, confinement = engine.confinement.as_str(), "serving");
+    tracing::info!(%address, confinement = engine.isolation.confinement().as_str(), "serving");
 }
 
 /// Tells the service manager, if one wants to know.

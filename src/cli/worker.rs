@@ -1,10 +1,13 @@
 //! `scanwatch worker`: the built-in scanner, started by a shim or by hand.
 
 use super::{SettingsArgs, output};
-use crate::worker::{self, ByHand};
+use crate::{
+    model::self_test::{Attempt, Outcome, SelfTest},
+    worker::{self, ByHand},
+};
 use anyhow::Context;
 use clap::Args;
-use std::{path::PathBuf, process::ExitCode};
+use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
 #[derive(Debug, Args)]
 #[command(after_help = super::exit::CODES_OF_WORKER)]
@@ -25,7 +28,23 @@ pub(super) struct WorkerArgs {
     #[arg(long)]
     deep: bool,
     #[command(flatten)]
+    self_test: SelfTestArgs,
+    #[command(flatten)]
     settings: SettingsArgs,
+}
+
+/// The self-test of the sandbox.
+#[derive(Debug, Args)]
+struct SelfTestArgs {
+    /// Scan nothing: shut in like a scanner, try to get out, and say what is refused.
+    #[arg(long, conflicts_with_all = ["url", "status_file", "result_file", "reference", "deep"])]
+    self_test_escape: bool,
+    /// With --self-test-escape: the outcome as JSON.
+    #[arg(long, requires = "self_test_escape")]
+    json: bool,
+    /// The part of the self-test that is shut in.
+    #[arg(long, requires = "self_test_escape", hide = true)]
+    inside: bool,
 }
 
 pub(super) fn run(args: WorkerArgs) -> ExitCode {
@@ -39,7 +58,14 @@ pub(super) fn run(args: WorkerArgs) -> ExitCode {
 }
 
 fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
-    let WorkerArgs { url, status_file, result_file, reference, deep, settings } = args;
+    if args.self_test.inside {
+        worker::escape::run_inside(std::io::stdin().lock(), std::io::stdout().lock())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.self_test.self_test_escape {
+        return self_test(args);
+    }
+    let WorkerArgs { url, status_file, result_file, reference, deep, settings, .. } = args;
     let (Some(url), Some(status_file), Some(result_file)) = (url, status_file, result_file) else {
         return Ok(worker::run(worker::read_task(std::io::stdin().lock())?));
     };
@@ -54,9 +80,51 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         limits: config.limits,
         network: config.network,
         categories: config.categories,
+        sandbox: config.scanner.sandbox,
     };
     let (task, scratch) = by_hand.into_task()?;
     let code = worker::run(task);
     scratch.close().context("removing the scratch folder")?;
     Ok(code)
+}
+
+/// Says what a scanner could do beside its work; 1 if there is anything.
+fn self_test(args: WorkerArgs) -> anyhow::Result<ExitCode> {
+    let config = args.settings.load(Vec::new()).context("settings")?;
+    let found = worker::escape::run(&config.scanner.sandbox, &config.limits)?;
+    let text = if args.self_test.json {
+        serde_json::to_string_pretty(&found)? + "\n"
+    } else {
+        table(&found)
+    };
+    output::data(text.as_bytes()).context("writing the outcome")?;
+    Ok(ExitCode::from(u8::from(found.possible().next().is_some())))
+}
+
+fn table(found: &SelfTest) -> String {
+    let width = found.attempts.iter().map(|it| it.what.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for Attempt { what, outcome, said } in &found.attempts {
+        let outcome = match outcome {
+            Outcome::Refused => format!("refused: {said}"),
+            Outcome::Failed => format!("failed: {said}"),
+            Outcome::Possible => "POSSIBLE".to_owned(),
+        };
+        let _ = writeln!(text, "{what:width$}  {outcome}");
+    }
+    let yes = |it| if it { "yes" } else { "no" };
+    let _ = writeln!(
+        text,
+        "sandbox {}: Landlock {}, seccomp {}, no new privileges {}; {} of {} refused",
+        found.sandbox,
+        found.landlock_abi,
+        yes(found.seccomp),
+        yes(found.no_new_privs),
+        found.refused(),
+        found.attempts.len()
+    );
+    for missing in &found.missing {
+        let _ = writeln!(text, "missing: {missing}");
+    }
+    text
 }

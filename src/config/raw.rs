@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::{
     address::{NetworkPolicy, normal_host},
-    task::{Category, Limits},
+    task::{Category, Limits, Sandbox, SandboxMode},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -72,6 +72,8 @@ struct RawScanner {
     progress_interval_ms: u64,
     stall_timeout_secs: u64,
     log_max_bytes: u64,
+    sandbox: String,
+    sandbox_paths: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -147,6 +149,9 @@ impl Raw {
         let discovery = self.discovery.check(places)?;
         places.at_least("limits.max_tree_depth", self.limits.max_tree_depth, 1)?;
         places.at_least("limits.connect_timeout_secs", self.limits.connect_timeout_secs, 1)?;
+        // Less than this program itself needs to start and to say why it ends.
+        places.at_least("limits.max_memory_bytes", self.limits.max_memory_bytes, 256 << 20)?;
+        places.at_least("limits.max_cpu_secs", self.limits.max_cpu_secs, 1)?;
         Ok(Config {
             server,
             auth,
@@ -239,6 +244,19 @@ impl RawScanner {
         ] {
             places.at_least(&format!("scanner.{key}"), value, 1)?;
         }
+        let mode = match self.sandbox.as_str() {
+            "auto" => SandboxMode::Auto,
+            "require" => SandboxMode::Require,
+            "off" => SandboxMode::Off,
+            other => {
+                let message = format!("want \"auto\", \"require\" or \"off\", got `{other}`");
+                return Err(places.refuse("scanner.sandbox", message));
+            }
+        };
+        if let Some(path) = self.sandbox_paths.iter().find(|it| !it.is_absolute()) {
+            let message = format!("want absolute paths, got `{}`", path.display());
+            return Err(places.refuse("scanner.sandbox_paths", message));
+        }
         Ok(ScannerConfig {
             command: self.command,
             max_concurrent_processes: self.max_concurrent_processes,
@@ -248,6 +266,7 @@ impl RawScanner {
             progress_interval_ms: self.progress_interval_ms,
             stall_timeout_secs: self.stall_timeout_secs,
             log_max_bytes: self.log_max_bytes,
+            sandbox: Sandbox { mode, paths: self.sandbox_paths },
         })
     }
 }

@@ -19,6 +19,7 @@ pub mod progress;
 pub mod redact;
 pub mod repository;
 pub mod scan_result;
+pub mod self_test;
 pub mod state;
 pub mod status_file;
 pub mod task;

@@ -47,6 +47,56 @@ pub struct Limits {
     pub max_packages: u64,
     /// Bytes of one result file.
     pub max_result_bytes: u64,
+    /// Bytes of address space of the built-in scanner, and of each git that it starts.
+    #[serde(default = "default_max_memory_bytes")]
+    pub max_memory_bytes: u64,
+    /// Seconds of processor time of the built-in scanner, and of each git that it starts.
+    #[serde(default = "default_max_cpu_secs")]
+    pub max_cpu_secs: u64,
+}
+
+fn default_max_memory_bytes() -> u64 {
+    2 << 30
+}
+
+fn default_max_cpu_secs() -> u64 {
+    3600
+}
+
+/// How the built-in scanner shuts itself in, before it reads anything foreign.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Sandbox {
+    #[serde(default)]
+    pub mode: SandboxMode,
+    /// Folders that stay open for reading and for running programs, beside the system's.
+    #[serde(default)]
+    pub paths: Vec<PathBuf>,
+}
+
+/// How much of it there has to be.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxMode {
+    /// What the kernel can do.
+    #[default]
+    Auto,
+    /// All of it, or no scan.
+    Require,
+    /// None: only the limits hold.
+    Off,
+}
+
+impl SandboxMode {
+    /// The word in settings and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Require => "require",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// Packages and patterns that make up one category of the results.
@@ -88,6 +138,8 @@ pub struct ScanTask {
     pub network: NetworkPolicy,
     #[serde(default)]
     pub categories: BTreeMap<String, Category>,
+    #[serde(default)]
+    pub sandbox: Sandbox,
     #[serde(default)]
     pub credentials: Option<Credentials>,
 }

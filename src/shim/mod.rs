@@ -11,6 +11,7 @@
 //! - When it exits in order, a final state (or `interrupted`, on a stop) is on the disk, and no
 //!   process of the attempt is left.
 
+mod cause;
 mod log;
 mod process;
 mod settle;
@@ -24,7 +25,7 @@ use crate::{
         layout::{JobDir, JobsDir},
         lock, trash,
     },
-    sys,
+    sys::{self, memory::MemoryWatch},
 };
 use chrono::Utc;
 use process::Scanner;
@@ -58,6 +59,8 @@ pub enum Exit {
 pub fn run() -> ExitCode {
     // First of all: a Ctrl-C is for the server, which then says what it wants of its shims.
     sys::lead_own_session();
+    // The task has secrets. A kernel that refuses leaves what every program has.
+    let _ = sys::keep_memory_to_ourselves();
     // From here on SIGTERM is an order, not death.
     let orders = watch::Orders::listen();
     let mut text = String::new();
@@ -131,13 +134,14 @@ impl Shim {
         if let Err(error) = make_scratch(&self.scratch) {
             return spawn_failure("cannot create the scratch folder", &error);
         }
+        let mut memory = MemoryWatch::begin();
         let ending = match Scanner::start(&self.task, &log) {
             Err(error) => spawn_failure(&process::cannot_start(&self.task), &error),
             Ok(mut scanner) => {
                 let ending =
                     watch::until_the_end(&mut scanner, &self.task, &self.job, settler, orders);
                 scanner.end_tree(&log);
-                ending
+                cause::of(ending, scanner.pid(), &self.task, &mut memory, &log.stderr_tail())
             }
         };
         settler.keep_stderr(log.stderr_tail());

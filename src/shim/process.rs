@@ -40,11 +40,18 @@ impl Scanner {
         sys::forbid_core_dumps()?;
         let group = ControlGroup::create(&tracking_id(&task.scan));
         let mut command = command(task);
+        let mut spawn = || sys::yielding(|| command.spawn());
         let child = match &group {
-            Some(group) => group.with_members(|| command.spawn()),
-            None => command.spawn(),
+            Some(group) => group.with_members(spawn),
+            None => spawn(),
         }?;
         let pid = child.id();
+        if group.is_none() {
+            log.note("no control group of its own: strays are found one by one");
+        }
+        if let Err(error) = sys::offer_to_memory_killer(pid) {
+            log.note(&format!("not preferred when memory runs out: {error}"));
+        }
         // A child of ours that has not been reaped: the number is its own.
         let pidfd = sys::open_process(pid)?;
         let mut scanner =
@@ -57,6 +64,11 @@ impl Scanner {
                 Err(error)
             }
         }
+    }
+
+    /// The number that the scanner has, or had.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Reaps the scanner if it has exited. Its group gets SIGKILL just before: until it is

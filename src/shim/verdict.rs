@@ -79,6 +79,14 @@ pub(super) fn judge(
                 Failure { signal: Some(*signal), ..Failure::new(FailureKind::Signal, detail) };
             Verdict::Ends(RepoState::Failed, failure)
         }
+        (Ending::OutOfMemory { end, detail }, None) => {
+            let failure = Failure::new(FailureKind::OutOfMemory, detail.clone());
+            Verdict::Ends(RepoState::Failed, Failure { signal: signal_of(*end), ..failure })
+        }
+        (Ending::Limited { end, detail }, None) => {
+            let failure = Failure::new(FailureKind::Limit, detail.clone());
+            Verdict::Ends(RepoState::Failed, Failure { signal: signal_of(*end), ..failure })
+        }
         (Ending::TimedOut, None) => {
             let detail = format!("Process killed after {timeout_secs} seconds timeout");
             Verdict::Ends(RepoState::TimedOut, Failure::new(FailureKind::Timeout, detail))
@@ -95,6 +103,13 @@ pub(super) fn judge(
             FailureKind::Interrupted,
             "Stopped together with the server; its next start scans the repository again",
         )),
+    }
+}
+
+fn signal_of(end: ChildEnd) -> Option<i32> {
+    match end {
+        ChildEnd::Signalled(signal) => Some(signal),
+        ChildEnd::Exited(_) => None,
     }
 }
 
@@ -156,6 +171,13 @@ mod tests {
             "timeout timeout Process killed after 3600 seconds timeout",
         );
         check(&Ending::TimedOut, completed, "stands");
+        let detail = || "as it was".to_owned();
+        let starved = Ending::OutOfMemory { end: ChildEnd::Signalled(9), detail: detail() };
+        check(&starved, SCANNING, "failed out_of_memory as it was");
+        check(&starved, completed, "stands");
+        let limited = Ending::Limited { end: ChildEnd::Signalled(24), detail: detail() };
+        check(&limited, SCANNING, "failed limit as it was");
+        check(&limited, failed, "stands");
         check(&Ending::Stalled, SCANNING, "failed stalled");
         check(&Ending::Ordered(OrderReason::Cancel), SCANNING, "cancelled cancelled");
         check(&Ending::Ordered(OrderReason::Cancel), completed, "stands");

@@ -28,6 +28,16 @@ const TICK: Duration = Duration::from_millis(200);
 pub(super) enum Ending {
     NotStarted(Failure),
     Ended(ChildEnd),
+    /// Killed for want of memory; in words, by whose evidence.
+    OutOfMemory {
+        end: ChildEnd,
+        detail: String,
+    },
+    /// Ended by a limit that the built-in scanner sets itself; in words, which.
+    Limited {
+        end: ChildEnd,
+        detail: String,
+    },
     TimedOut,
     Stalled,
     Ordered(OrderReason),

@@ -20,6 +20,9 @@ use std::{
 /// write takes, and shorter than an operator's patience.
 const LEFT_BEHIND: Duration = Duration::from_mins(1);
 
+/// What the folder of a self-test in `.staging` begins with.
+pub const SELF_TEST: &str = "self-test-";
+
 /// Removes a job's folder with all that is in it. Fine if it is gone already.
 pub fn remove_job(jobs: &JobsDir, id: &JobId) -> Result<(), StoreError> {
     remove(&jobs.staging(), jobs.job(id).path())
@@ -87,7 +90,7 @@ pub fn sweep(jobs: &JobsDir) -> Result<(), StoreError> {
     let mut outcome = Ok(());
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let ours = ["write-", "new-", "trash-"]
+        let ours = ["write-", "new-", "trash-", SELF_TEST]
             .iter()
             .any(|prefix| name.to_string_lossy().starts_with(prefix));
         if ours && is_old(&entry.path()) {

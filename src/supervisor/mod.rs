@@ -10,6 +10,7 @@
 
 mod actor;
 mod handle;
+mod isolation;
 mod job;
 mod plans;
 mod recovery;
@@ -20,6 +21,7 @@ mod scheduler;
 mod spawn;
 
 pub use handle::{Cancelled, RemoveError, Retried, Supervisor};
+pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning};
 pub use recovery::{RecoveredJob, recover};
 pub use scans::Scans;

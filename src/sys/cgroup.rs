@@ -141,6 +141,16 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
 }
 
+/// The file that counts the processes of this process's memory control group that the kernel
+/// killed for want of memory; `None` without such a group.
+pub(super) fn memory_counter() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let unified = own_folder_in(&mounts, &groups).map(|it| it.join("memory.events"));
+    let own = memory_folder_in(&mounts, &groups).map(|it| it.join("memory.oom_control"));
+    unified.filter(|it| it.exists()).or(own)
+}
+
 /// The folder of the cgroup v2 group that this process is in.
 fn own_folder() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -151,9 +161,29 @@ fn own_folder() -> Option<PathBuf> {
 /// Finds it by proc(5): the mount of type `cgroup2`, and the line `0::/path` of our own.
 fn own_folder_in(mounts: &str, groups: &str) -> Option<PathBuf> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    below_mount(mounts, own, |kind| kind.starts_with("cgroup2 "))
+}
+
+/// Finds the group of the memory controller of cgroup v1: the mount that has it among its
+/// options, and the line `N:memory:/path`.
+fn memory_folder_in(mounts: &str, groups: &str) -> Option<PathBuf> {
+    let own = groups.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(":/")?;
+        controllers.split(',').any(|it| it == "memory").then_some(path)
+    })?;
+    below_mount(mounts, own, |kind| {
+        kind.strip_prefix("cgroup ")
+            .and_then(|rest| rest.rsplit(' ').next())
+            .is_some_and(|options| options.split(',').any(|it| it == "memory"))
+    })
+}
+
+/// The folder of the group `own` below the first mount whose type, source and options fit.
+fn below_mount(mounts: &str, own: &str, fits: impl Fn(&str) -> bool) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
-        if !after.starts_with("cgroup2 ") {
+        if !fits(after) {
             return None;
         }
         let mut fields = before.split_whitespace().skip(3);
@@ -168,6 +198,11 @@ fn own_folder_in(mounts: &str, groups: &str) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    fn hybrid_with_memory() -> &'static str {
+        "40 24 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+         32 24 0:28 / /sys/fs/cgroup/memory rw shared:3 - cgroup cgroup rw,memory\n"
+    }
+
     #[test]
     fn the_own_group_is_found_below_its_mount() {
         let mounts = "30 23 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n";
@@ -177,6 +212,9 @@ mod tests {
                       40 24 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         let found = own_folder_in(hybrid, "4:memory:/x\n0::/\n");
         assert_eq!(found, Some("/sys/fs/cgroup/unified/".into()));
+        let found = memory_folder_in(hybrid_with_memory(), "4:cpu,memory:/x\n0::/\n");
+        assert_eq!(found, Some("/sys/fs/cgroup/memory/x".into()));
+        assert_eq!(memory_folder_in(hybrid, "4:memory:/x\n"), None);
         assert_eq!(own_folder_in("", "0::/\n"), None);
         assert_eq!(own_folder_in(mounts, "4:memory:/x\n"), None);
     }

@@ -7,21 +7,31 @@
 
 pub mod cgroup;
 pub mod manager;
+pub mod memory;
+pub mod sandbox;
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     process::{
-        Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, kill_process_group, pidfd_open,
-        pidfd_send_signal, set_child_subreaper, setrlimit, setsid, wait,
+        DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions,
+        kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper,
+        set_dumpable_behavior, setpriority_process, setrlimit, setsid, wait,
     },
     time::{ClockId, clock_gettime},
 };
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    thread,
     time::Duration,
 };
+
+/// Of -1000 to 1000; a server has 0.
+const SCANNERS_FIRST: &str = "500";
+/// Of -20 to 19; the usual one is 0.
+const YIELDING: i32 = 10;
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +79,35 @@ pub fn was_started_ignoring(signal: i32) -> bool {
 /// `PR_SET_CHILD_SUBREAPER`), so that none escapes by `setsid`.
 pub fn adopt_orphans() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// Closes this process's memory and environment to others, those of the same user included, and
+/// to core files (prctl(2), `PR_SET_DUMPABLE`): there are secrets in them.
+pub fn keep_memory_to_ourselves() -> io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Has the kernel, should memory run out, take this process rather than one of the server's
+/// (proc(5), `oom_score_adj`). A number that is not yet reaped by its parent, the caller, is its own.
+pub fn offer_to_memory_killer(child: u32) -> io::Result<()> {
+    fs::OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/{child}/oom_score_adj"))?
+        .write_all(SCANNERS_FIRST.as_bytes())
+}
+
+/// Runs `spawn` in a thread that yields to others, so that what it starts does so from its first
+/// instant on, and this process does not.
+pub fn yielding<T: Send>(spawn: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let yielding =
+            thread::Builder::new().name("spawn".to_owned()).spawn_scoped(scope, || {
+                // Of a thread, on Linux. Failing leaves the usual priority.
+                let _ = setpriority_process(None, YIELDING);
+                spawn()
+            })?;
+        yielding.join().unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
+    })
 }
 
 /// No core files from here on, for this process and its children: they would hold secrets.

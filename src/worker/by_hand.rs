@@ -3,7 +3,7 @@
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
-    task::{Category, Limits, ScanTask},
+    task::{Category, Limits, Sandbox, ScanTask},
 };
 use anyhow::Context;
 use std::{
@@ -28,6 +28,7 @@ pub struct ByHand {
     /// Beside it, what was typed is trusted as typed.
     pub network: NetworkPolicy,
     pub categories: BTreeMap<String, Category>,
+    pub sandbox: Sandbox,
 }
 
 impl ByHand {
@@ -58,6 +59,7 @@ impl ByHand {
             limits: self.limits,
             network,
             categories: self.categories,
+            sandbox: self.sandbox,
             credentials: None,
         };
         Ok((task, work))
@@ -126,6 +128,7 @@ mod tests {
             limits: sample.limits,
             network: NetworkPolicy::default(),
             categories: BTreeMap::new(),
+            sandbox: Sandbox::default(),
         };
         let (task, guard) = by_hand.into_task().unwrap();
         assert_eq!((task.repo_name.as_str(), task.attempt), ("project", 1));

@@ -22,6 +22,11 @@ pub(super) enum ScanError {
     Thread(#[source] io::Error),
     #[error("the scanner itself failed: {0}")]
     Panic(String),
+    #[error(
+        "the scanner cannot be shut in as [scanner] sandbox = \"require\" wants: {0}; a newer kernel \
+         can, and \"auto\" takes what there is"
+    )]
+    Isolation(String),
     #[error("told to end by signal {0}")]
     Stopped(i32),
 }
@@ -33,6 +38,7 @@ impl ScanError {
             Self::Git(error) => error.kind(),
             Self::Local(_) => FailureKind::Clone,
             Self::Limit(_) => FailureKind::Limit,
+            Self::Isolation(_) => FailureKind::Spawn,
             Self::Stopped(_) => FailureKind::Cancelled,
             // Nothing that the repository did: this process gives up, and exits with 1.
             Self::Store(_) | Self::Thread(_) | Self::Panic(_) => FailureKind::Exit,
@@ -46,6 +52,7 @@ impl ScanError {
             Self::Git(_) => "GitError",
             Self::Local(_) => "LocalError",
             Self::Limit(_) => "LimitError",
+            Self::Isolation(_) => "IsolationError",
             Self::Store(_) => "StoreError",
             Self::Thread(_) => "io::Error",
             Self::Panic(_) => "panic",

@@ -14,8 +14,10 @@
 
 mod by_hand;
 mod error;
+pub mod escape;
 mod git;
 mod infrastructure;
+mod isolation;
 mod local;
 mod log;
 mod reporter;
@@ -35,8 +37,11 @@ pub use stop::Stop;
 use crate::{
     ecosystem::{self, Parser},
     model::task::ScanTask,
+    sys::memory::MemoryWatch,
 };
 use anyhow::{Context, ensure};
+use isolation::Isolation;
+use session::Means;
 use std::{io::Read, process::ExitCode};
 
 /// The most that is read of a task: a policy and categories of any sensible size.
@@ -67,9 +72,14 @@ pub fn read_task(stdin: impl Read) -> anyhow::Result<ScanTask> {
 /// written, 128 + n where signal n ended it.
 #[expect(clippy::needless_pass_by_value, reason = "it is the last that this process does")]
 pub fn run(task: ScanTask) -> ExitCode {
+    // Opened before the sandbox closes the kernel's files.
+    let memory = MemoryWatch::begin();
+    // While there is one thread: it binds that one, and what it starts.
+    let isolation = isolation::enter(&task);
     // Without it the usual effect of a signal stays, and the shim does the rest.
     let stop = Stop::on_signals().unwrap_or_default();
-    match scan(&task, ecosystem::parser_for, &stop) {
+    let means = Means { parser_for: ecosystem::parser_for, stop: &stop, memory, isolation };
+    match session::perform(&task, means) {
         Ending::Completed => ExitCode::SUCCESS,
         Ending::Failed => ExitCode::FAILURE,
         Ending::Unwritten(_) => ExitCode::from(UNWRITTEN),
@@ -77,13 +87,15 @@ pub fn run(task: ScanTask) -> ExitCode {
     }
 }
 
-/// Scans what the task names with parsers of the caller's choice.
+/// Scans what the task names with parsers of the caller's choice, in this process as it is.
 pub fn scan(
     task: &ScanTask,
     parser_for: fn(&str) -> Option<&'static dyn Parser>,
     stop: &Stop,
 ) -> Ending {
-    session::perform(task, parser_for, stop)
+    let means =
+        Means { parser_for, stop, memory: MemoryWatch::begin(), isolation: Isolation::default() };
+    session::perform(task, means)
 }
 
 #[cfg(test)]

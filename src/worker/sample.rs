@@ -2,7 +2,7 @@
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
-    task::{Limits, ScanTask},
+    task::{Limits, Sandbox, ScanTask},
 };
 use std::{collections::BTreeMap, path::Path};
 
@@ -34,9 +34,12 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
             max_source_files: 1000,
             max_packages: 1000,
             max_result_bytes: 1 << 20,
+            max_memory_bytes: 2 << 30,
+            max_cpu_secs: 3600,
         },
         network: NetworkPolicy { trusted: vec![origin], ..NetworkPolicy::default() },
         categories: BTreeMap::new(),
+        sandbox: Sandbox::default(),
         credentials: None,
     }
 }

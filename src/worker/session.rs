@@ -6,7 +6,8 @@
 
 use super::{
     error::ScanError,
-    git::{self, Fetched, Git, GitTree, Reference},
+    git::{self, Fetched, Git, GitError, GitTree, Reference},
+    isolation::Isolation,
     local::{self, Folder, Local, LocalError},
     reporter::Reporter,
     result,
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     model::{redact::Redactor, scan_result::Warning, task::ScanTask},
     store::StoreError,
+    sys::memory::{MemoryWatch, Victim},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
@@ -37,10 +39,20 @@ pub enum Ending {
     Unwritten(StoreError),
 }
 
+/// What a scan works with, beside its task.
+pub(super) struct Means<'a> {
+    pub(super) parser_for: ParserFor,
+    pub(super) stop: &'a Stop,
+    pub(super) memory: MemoryWatch,
+    pub(super) isolation: Isolation,
+}
+
 /// Scans what the task names.
-pub(super) fn perform(task: &ScanTask, parser_for: ParserFor, stop: &Stop) -> Ending {
+pub(super) fn perform(task: &ScanTask, means: Means<'_>) -> Ending {
+    let Means { parser_for, stop, mut memory, isolation } = means;
     let session = Session::start(task, parser_for, stop);
-    let written = match session.scan() {
+    let done = session.begin(&isolation).and_then(|()| session.scan());
+    let written = match done.map_err(|error| with_evidence(error, &mut memory)) {
         Ok(packages) => {
             let message = format!("Completed: {packages} packages");
             session.reporter.log().info(&message);
@@ -64,6 +76,18 @@ pub(super) fn perform(task: &ScanTask, parser_for: ParserFor, stop: &Stop) -> En
     })
 }
 
+/// A git that was killed tells nobody why; the kernel does.
+fn with_evidence(error: ScanError, memory: &mut MemoryWatch) -> ScanError {
+    match error {
+        ScanError::Git(error)
+            if error.may_be_a_death() && memory.has_killed(Victim::Named("git")) =>
+        {
+            GitError::OutOfMemory { said: format!("the kernel killed it; {error}") }.into()
+        }
+        other => other,
+    }
+}
+
 struct Session<'a> {
     task: &'a ScanTask,
     parser_for: ParserFor,
@@ -79,6 +103,20 @@ impl<'a> Session<'a> {
         let reporter = Reporter::start(task, redactor.clone());
         reporter.log().info(&format!("scanning {} ({})", task.repo_name, task.git_url));
         Self { task, parser_for, stop, redactor, reporter, begin: Instant::now() }
+    }
+
+    /// Says how this process is shut in.
+    fn begin(&self, isolation: &Isolation) -> Result<(), ScanError> {
+        let line = isolation.describe();
+        if isolation.is_too_low() {
+            return Err(ScanError::Isolation(line));
+        }
+        if isolation.level.is_full() {
+            self.reporter.log().info(&line);
+        } else {
+            self.reporter.log().warn(&line);
+        }
+        Ok(())
     }
 
     /// Scans, writes the result, and says how many packages there are.

@@ -36,6 +36,8 @@ mod http_contract;
 #[cfg(test)]
 mod http_server;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod listing;

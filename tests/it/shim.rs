@@ -7,7 +7,7 @@ use crate::support::{
     wait::eventually,
 };
 use scanwatch::{
-    model::task::{Limits, ScanTask, ShimTask},
+    model::task::{Limits, Sandbox, ScanTask, ShimTask},
     store::{layout::JobsDir, read::Signature},
 };
 use std::{
@@ -58,9 +58,12 @@ fn order(setup: &Setup, job: &str, attempt: u64, script: &str) -> ShimTask {
                 max_source_files: 1000,
                 max_packages: 1,
                 max_result_bytes: 1000,
+                max_memory_bytes: 2 << 30,
+                max_cpu_secs: 3600,
             },
             network: scanwatch::model::address::NetworkPolicy::default(),
             categories: std::collections::BTreeMap::new(),
+            sandbox: Sandbox::default(),
             credentials: None,
         },
     }

@@ -12,6 +12,9 @@ const SHOWN: usize = 4;
 /// The longest of them, in bytes.
 const LONGEST: usize = 400;
 
+/// It was refused memory: `RLIMIT_AS`, or a machine that has none left.
+const OUT_OF_MEMORY: [&str; 3] =
+    ["Out of memory", "Cannot allocate memory", "cannot allocate memory"];
 /// No connection came about.
 const NO_CONNECTION: [&str; 9] = [
     "Could not resolve host",
@@ -64,7 +67,10 @@ pub(super) fn diagnose(
     if has(&["mismatched algorithms"]) {
         return GitError::ObjectFormat { said };
     }
-    // RLIMIT_FSIZE, should one be set.
+    if has(&OUT_OF_MEMORY) {
+        return GitError::OutOfMemory { said };
+    }
+    // RLIMIT_FSIZE.
     if has(&["signal 25", "File size limit exceeded"]) {
         return GitError::TooLarge { most };
     }
@@ -170,6 +176,8 @@ mod tests {
                 "TooLarge",
             ),
             ("error: index-pack died of signal 9", "Failed"),
+            ("fatal: Out of memory, malloc failed (tried to allocate 77 bytes)", "OutOfMemory"),
+            ("fatal: mmap failed: Cannot allocate memory", "OutOfMemory"),
             ("", "Failed"),
         ] {
             check("a.git", words, expected);

@@ -66,6 +66,11 @@ pub(crate) enum GitError {
     #[error("the repository names its objects by SHA-256 ({said})")]
     ObjectFormat { said: String },
 
+    #[error(
+        "git ran out of memory: {said}; [limits] max_memory_bytes is what it may have, fewer scans at \
+         once leave more"
+    )]
+    OutOfMemory { said: String },
     #[error("the repository is too large: its fetch exceeds {most} bytes")]
     TooLarge { most: u64 },
     #[error("git {step} did not end within {seconds} seconds")]
@@ -81,6 +86,18 @@ pub(crate) enum GitError {
 }
 
 impl GitError {
+    /// Whether a git that died on the way could show itself like this.
+    pub(crate) fn may_be_a_death(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. }
+                | Self::Answer { .. }
+                | Self::Pipe { .. }
+                | Self::Stalled { .. }
+                | Self::NotSmart { .. }
+        )
+    }
+
     /// Which of the contract's causes this is.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
@@ -90,6 +107,7 @@ impl GitError {
             | Self::Reference { .. } => FailureKind::Refused,
             Self::Missing | Self::Spawn { .. } => FailureKind::Spawn,
             Self::TooLarge { .. } => FailureKind::Limit,
+            Self::OutOfMemory { .. } => FailureKind::OutOfMemory,
             Self::Stopped(_) => FailureKind::Cancelled,
             Self::CredentialsNeeded { .. }
             | Self::CredentialsRefused { .. }

@@ -13,7 +13,7 @@ use scanwatch::{
     model::{
         address::NetworkPolicy,
         scan_result::{Package, Scope, Source},
-        task::{Credentials, Limits, ScanTask},
+        task::{Credentials, Limits, Sandbox, ScanTask},
     },
     worker::{self, Ending, Stop},
 };
@@ -75,9 +75,12 @@ impl Place {
                 max_source_files: 1000,
                 max_packages: 100_000,
                 max_result_bytes: 50 << 20,
+                max_memory_bytes: 2 << 30,
+                max_cpu_secs: 3600,
             },
             network: NetworkPolicy { allow_ports: vec![443], ..NetworkPolicy::default() },
             categories: BTreeMap::new(),
+            sandbox: Sandbox::default(),
             credentials: None,
         }
     }

@@ -1,0 +1,165 @@
+//! Want of memory is told from other deaths, by evidence.
+
+use super::{knowing, log, skip, submit};
+use crate::support::{
+    forge::Forge,
+    server::{Setup, TestServer},
+};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A memory control group of the test's own, removed when it is dropped.
+struct Group(PathBuf);
+
+impl Group {
+    /// Of cgroup v1 or v2, whichever this machine has; `None` where none can be made.
+    fn create(name: &str, limit: u64) -> Option<Self> {
+        let mine = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let own = |line: &str| line.rsplit_once(":/").map(|it| it.1.to_owned());
+        let v1 = mine.lines().find(|it| it.contains(":memory:")).and_then(own);
+        let v2 = mine.lines().find(|it| it.starts_with("0::/")).and_then(own);
+        let v1 =
+            v1.map(|it| (Path::new("/sys/fs/cgroup/memory").join(it), "memory.limit_in_bytes"));
+        let v2 = v2.map(|it| (Path::new("/sys/fs/cgroup").join(it), "memory.max"));
+        [v1, v2].into_iter().flatten().find_map(|(parent, limit_file)| {
+            let path = parent.join(format!("scanwatch-test-{name}-{}", std::process::id()));
+            fs::create_dir(&path).ok()?;
+            let group = Self(path);
+            put(&group.0.join(limit_file), &limit.to_string())?;
+            // What is over the limit is not to go to the disk instead.
+            for (file, most) in [("memory.memsw.limit_in_bytes", limit), ("memory.swap.max", 0)] {
+                put(&group.0.join(file), &most.to_string());
+            }
+            Some(group)
+        })
+    }
+
+    /// Starts the server within it.
+    fn around(&self, setup: Setup) -> Setup {
+        let enter = format!("echo 0 > '{}/cgroup.procs' && exec \"$0\" \"$@\"", self.0.display());
+        setup.launched_by(&["sh", "-c", &enter])
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Its members take an instant to leave.
+        for _ in 0..500 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+fn put(path: &Path, text: &str) -> Option<()> {
+    use std::io::Write;
+    fs::OpenOptions::new().write(true).open(path).ok()?.write_all(text.as_bytes()).ok()
+}
+
+async fn failure(server: &TestServer, job: &str) -> Value {
+    let document = server.finished(job).await;
+    document["failed_repositories"][0]["failure"].clone()
+}
+
+/// Breaks if a scanner that the kernel killed for want of memory is not told from one that
+/// somebody killed, or the other way round, or if the server goes instead of the scanner.
+#[tokio::test]
+async fn a_scanner_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
+    let Some(group) = Group::create("oom", 400 << 20) else {
+        return skip("no memory control group can be made here");
+    };
+    let setup = Setup::new().python(
+        "say('scanning', total_files=9, current_file=4)\n\
+         if task['repo_name'] == 'hungry':\n\
+         \x20   eaten = [bytearray(1 << 20) for _ in range(4096)]\n\
+         open(f'{here}/ready.part', 'w').write('ready\\n')\n\
+         os.rename(f'{here}/ready.part', f'{here}/ready')\n\
+         time.sleep(600)\n",
+    );
+    let server = group.around(setup).start().await;
+    let plain = server.submit("plain").await;
+    server.note("ready").await;
+    let hungry = server.submit("hungry").await;
+    let found = failure(&server, &hungry).await;
+    assert_eq!(found["kind"], "out_of_memory", "{found:#}");
+    assert_eq!(found["signal"], 9);
+    assert!(found["detail"].as_str().unwrap().contains("for want of memory"), "{found:#}");
+    let file = server.status_file(&hungry, 0);
+    assert_eq!((&file["repo_name"], &file["current_file"]), (&"hungry".into(), &4.into()));
+
+    // The counter of this one's group has grown as well, while it ran.
+    for pid in server.processes() {
+        if crate::support::processes::describe(pid).contains("scanner.py") {
+            server.signal(pid, Signal::KILL);
+        }
+    }
+    let found = failure(&server, &plain).await;
+    if fs::File::open("/dev/kmsg").is_ok() {
+        assert_eq!(found["kind"], "signal", "{found:#}");
+    }
+    assert_eq!(found["signal"], 9);
+    server.get("/readyz").await.expect(200);
+}
+
+/// Breaks if a git that the kernel killed for want of memory is taken for a broken repository.
+#[tokio::test]
+async fn a_git_that_ran_out_of_memory_says_so() {
+    let Some(group) = Group::create("git", 300 << 20) else {
+        return skip("no memory control group can be made here");
+    };
+    let forge = Forge::start();
+    swell(&forge, 600 << 20);
+    let server = group.around(knowing(&forge)).start().await;
+    let job = submit(&server, &forge.url("swollen")).await;
+    let found = failure(&server, &job).await;
+    assert_eq!(found["kind"], "out_of_memory", "{found:#}\n{}", log(&server, &job));
+}
+
+/// Breaks if the limit on memory does not hold for git, or if its end has another name.
+#[tokio::test]
+async fn a_git_that_is_refused_memory_says_so() {
+    let forge = Forge::start();
+    swell(&forge, 400 << 20);
+    let server = knowing(&forge).set("limits.max_memory_bytes", 256 << 20).start().await;
+    let job = submit(&server, &forge.url("swollen")).await;
+    let found = failure(&server, &job).await;
+    assert_eq!(found["kind"], "out_of_memory", "{found:#}\n{}", log(&server, &job));
+    let detail = found["detail"].as_str().unwrap();
+    assert!(detail.contains("[limits] max_memory_bytes"), "{detail}");
+}
+
+/// A repository whose commit has a message of this size: small on its way, and git takes a commit
+/// into memory whole.
+fn swell(forge: &Forge, size: usize) {
+    let repository = forge.add_empty_repository("swollen");
+    let tree = repository.git(&["mktree"], b"");
+    let mut commit = format!(
+        "tree {tree}\nauthor A <a@example.com> 0 +0000\ncommitter A <a@example.com> 0 +0000\n\n"
+    )
+    .into_bytes();
+    commit.resize(size, b'x');
+    let id = repository.git(&["hash-object", "-w", "-t", "commit", "--stdin"], &commit);
+    repository.git(&["update-ref", "refs/heads/main", &id], b"");
+}
+
+/// Breaks if a scanner of one's own is not preferred when memory runs out, or does not yield to
+/// the server.
+#[tokio::test]
+async fn scanners_go_first_and_yield() {
+    let server = Setup::new()
+        .shell("cat /proc/self/oom_score_adj >&2\nnice >&2\nsay completed\n")
+        .start()
+        .await;
+    let job = server.submit("any").await;
+    server.finished(&job).await;
+    let said = log(&server, &job);
+    assert!(said.contains("500\n10\n"), "{said}");
+    let shims = fs::read_to_string(format!("/proc/{}/oom_score_adj", server.pid())).unwrap();
+    assert_ne!(shims.trim(), "500", "the server itself is spared");
+}
