@@ -57,6 +57,7 @@ pub enum Exit {
 
 /// Runs the shim to its end: the whole of `scanwatch shim`.
 pub fn run() -> ExitCode {
+    sys::be_called(c"scanwatch-shim");
     // First of all: a Ctrl-C is for the server, which then says what it wants of its shims.
     sys::lead_own_session();
     // The task has secrets. A kernel that refuses leaves what every program has.

@@ -21,6 +21,7 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 use std::{
+    ffi::CStr,
     fs,
     io::{self, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -79,6 +80,13 @@ pub fn was_started_ignoring(signal: i32) -> bool {
 /// `PR_SET_CHILD_SUBREAPER`), so that none escapes by `setsid`.
 pub fn adopt_orphans() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// What `ps`, `top` and the kernel's log call this process; a program that is started by
+/// /proc/self/exe is called `exe` otherwise. At most 15 bytes are kept.
+pub fn be_called(name: &CStr) {
+    // Nothing depends on it.
+    let _ = rustix::thread::set_name(name);
 }
 
 /// Closes this process's memory and environment to others, those of the same user included, and

@@ -37,7 +37,7 @@ pub use stop::Stop;
 use crate::{
     ecosystem::{self, Parser},
     model::task::ScanTask,
-    sys::memory::MemoryWatch,
+    sys::{self, memory::MemoryWatch},
 };
 use anyhow::{Context, ensure};
 use isolation::Isolation;
@@ -72,6 +72,7 @@ pub fn read_task(stdin: impl Read) -> anyhow::Result<ScanTask> {
 /// written, 128 + n where signal n ended it.
 #[expect(clippy::needless_pass_by_value, reason = "it is the last that this process does")]
 pub fn run(task: ScanTask) -> ExitCode {
+    sys::be_called(c"scanwatch-scan");
     // Opened before the sandbox closes the kernel's files.
     let memory = MemoryWatch::begin();
     // While there is one thread: it binds that one, and what it starts.
