@@ -114,7 +114,7 @@ async fn a_git_that_ran_out_of_memory_says_so() {
         return skip("no memory control group can be made here");
     };
     let forge = Forge::start();
-    swell(&forge, 600 << 20);
+    swell(&forge, 400 << 20);
     let server = group.around(knowing(&forge)).start().await;
     let job = submit(&server, &forge.url("swollen")).await;
     let found = failure(&server, &job).await;
@@ -125,7 +125,7 @@ async fn a_git_that_ran_out_of_memory_says_so() {
 #[tokio::test]
 async fn a_git_that_is_refused_memory_says_so() {
     let forge = Forge::start();
-    swell(&forge, 400 << 20);
+    swell(&forge, 300 << 20);
     let server = knowing(&forge).set("limits.max_memory_bytes", 256 << 20).start().await;
     let job = submit(&server, &forge.url("swollen")).await;
     let found = failure(&server, &job).await;
