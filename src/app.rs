@@ -39,6 +39,8 @@ pub enum StartError {
     Listen { address: std::net::SocketAddr, source: io::Error },
     #[error("{0}")]
     Credentials(String),
+    #[error("{0}")]
+    Tls(String),
     #[error(
         "the queue has ended by a fault; start again: what runs goes on, what waits is on the disk"
     )]

@@ -47,6 +47,9 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     pub listen: SocketAddr,
+    pub tls: Option<TlsFiles>,
+    /// A proxy in front ends TLS.
+    pub behind_proxy: bool,
     pub max_connections: usize,
     pub max_streams: usize,
     pub max_streams_per_user: usize,
@@ -55,6 +58,13 @@ pub struct ServerConfig {
     pub write_timeout: Duration,
     pub max_body_bytes: u64,
     pub stop_grace: Duration,
+}
+
+/// The files of a certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
 }
 
 /// `[auth]`

@@ -2,8 +2,9 @@
 //! too long, or the server stops.
 //!
 //! What must stay true: a connection without a whole request within the header timeout is closed,
-//! whether it sent nothing, a part of a request, or a part of the HTTP/2 preface; an idle one does
-//! not stay either; what a request brings along about its connection is in its extensions.
+//! whether it sent nothing, a part of a request, or a part of the HTTP/2 preface; where there is TLS,
+//! its handshake has that time for itself; an idle one does not stay either; what a request brings
+//! along about its connection is in its extensions.
 //!
 //! hyper times the headers of HTTP/1, keep-alive's idle time included. It does so from the
 //! moment on at which the version is known, and HTTP/2 not at all: so the time up to the first
@@ -15,6 +16,7 @@ use super::{
     server::{BoxError, Limits},
     socket::Socket,
     traffic::Traffic,
+    transport::Transport,
 };
 use crate::store::chain;
 use hyper::{
@@ -37,7 +39,8 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
@@ -148,6 +151,7 @@ where
 /// Serves one connection to its end.
 pub(super) async fn run<S, B>(
     socket: Socket,
+    tls: Option<TlsAcceptor>,
     service: S,
     context: ConnectionContext,
     activity: Arc<Activity>,
@@ -163,11 +167,27 @@ pub(super) async fn run<S, B>(
 {
     let Shared { limits, builder, stop, cut, .. } = &*shared;
     let peer = context.peer;
+    let opened = tokio::select! {
+        opened = timeout(limits.header_timeout, Transport::open(socket, tls)) => opened,
+        // Nothing has been asked yet.
+        () = stop.cancelled() => return,
+    };
+    let transport = match opened {
+        Ok(Ok(transport)) => transport,
+        Ok(Err(error)) => {
+            debug!(%peer, error = chain(&error), "handshake failed");
+            return;
+        }
+        Err(_) => {
+            debug!(%peer, "slow handshake ended");
+            return;
+        }
+    };
     let routes = TowerToHyperService::new(service);
     let service =
         Entrance { routes, context, activity: Arc::clone(&activity), shared: Arc::clone(&shared) };
     let mut connection =
-        pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(transport), service));
     let mut watch = pin!(sleep(limits.header_timeout));
     let (mut watching, mut stopping, mut leaving) = (true, false, false);
     let mut seen = 0;

@@ -47,6 +47,17 @@ struct Health {
     streams: usize,
     watch: Watch,
     disk: Disk,
+    /// Null on a server without TLS of its own.
+    tls: Option<Certificate>,
+}
+
+/// The certificate that is shown to whoever connects now.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Certificate {
+    /// When it ends; null where it does not say so in a way that is understood.
+    #[serde(with = "time::option")]
+    #[schemars(with = "Option<Timestamp>")]
+    not_after: Option<Timestamp>,
 }
 
 /// How the built-in scanner is shut in, by its self-test.
@@ -140,6 +151,7 @@ async fn health(api: &Api, user: &User) -> Response {
     let mut problems = api.live.problems(api.config.watch.resync_interval);
     problems.extend(api.auth.problems());
     problems.extend(api.isolation.problem());
+    problems.extend(api.tls.as_ref().map(|it| it.problems()).unwrap_or_default());
     if !api.live.is_ready() {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
@@ -173,6 +185,7 @@ async fn health(api: &Api, user: &User) -> Response {
             free_bytes: free.map(|it| it.bytes),
             free_inodes: free.and_then(|it| it.inodes),
         },
+        tls: api.tls.as_ref().map(|it| Certificate { not_after: it.not_after() }),
     })
 }
 

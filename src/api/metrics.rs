@@ -84,6 +84,14 @@ fn process(text: &mut Text, api: &Api) {
         "When the server started, in Unix seconds.",
         unix_seconds(api.started_at),
     );
+    if let Some(not_after) = api.tls.as_ref().and_then(|it| it.not_after()) {
+        text.single(
+            "scanwatch_tls_certificate_not_after_seconds",
+            Kind::Gauge,
+            "When the certificate that is shown ends, in Unix seconds.",
+            unix_seconds(not_after),
+        );
+    }
 }
 
 fn jobs(text: &mut Text, api: &Api) {

@@ -1,7 +1,7 @@
 //! The outside: HTTP requests come in, answers and event streams go out.
 //!
 //! ```text
-//! server ─► connection ─► socket            accepts, caps, times, stops
+//! server ─► connection ─► transport ─► socket    accepts, shakes hands, caps, times, stops
 //!              └► warp routes, each: path ─► method ─► guard ─► auth ─► body ─► handler
 //!                      └► rejection ─► recover ─► error ─► application/problem+json
 //! ```
@@ -60,6 +60,7 @@ mod log;
 mod log_follow;
 pub mod method;
 mod metrics;
+pub mod named_file;
 pub mod openapi;
 pub mod operation;
 mod paging;
@@ -77,7 +78,9 @@ mod socket;
 mod state;
 mod streamed;
 pub mod template;
+pub mod tls;
 pub mod traffic;
+mod transport;
 pub mod validation;
 mod websocket;
 

@@ -9,6 +9,7 @@ use super::{
     error::ApiError,
     request_body::RequestBody,
     socket::Socket,
+    tls::Tls,
     traffic::Traffic,
 };
 use hyper::{Request, Response, body::Body};
@@ -19,11 +20,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
@@ -73,11 +75,13 @@ pub struct ServeReport {
 }
 
 /// Serves connections until `shutdown`, then lets those that are left finish, for the grace.
+/// With `tls`, each of them begins with a handshake.
 ///
 /// `service` is what `warp::service(routes)` gives, `traffic` is told of what is served. Open streams have to end by themselves on the
 /// same token, or they use up the grace.
 pub async fn serve<S, B>(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     service: S,
     limits: Limits,
     traffic: Arc<Traffic>,
@@ -123,8 +127,11 @@ where
             report.refused += 1;
             traffic.refuse();
             if let Ok(permit) = Arc::clone(&refusing).try_acquire_owned() {
+                let tls = tls.as_ref().map(|it| it.refusing_acceptor());
                 tasks.spawn(async move {
-                    refuse(stream).await;
+                    if !matches!(timeout(REFUSAL_TIMEOUT, refuse(stream, tls)).await, Ok(Ok(()))) {
+                        debug!("a refused connection did not wait for its answer");
+                    }
                     drop(permit);
                 });
             }
@@ -137,8 +144,10 @@ where
         let socket =
             Socket::new(stream, place, traffic.open(), Arc::clone(&activity), limits.write_timeout);
         let context = ConnectionContext::new(peer);
+        // What is shown from now on: a certificate may be replaced at any time.
+        let tls = tls.as_ref().map(|it| it.acceptor());
         let (service, shared) = (service.clone(), Arc::clone(&shared));
-        tasks.spawn(connection::run(socket, service, context, activity, shared));
+        tasks.spawn(connection::run(socket, tls, service, context, activity, shared));
     }
     drop(listener);
     tasks.close();
@@ -158,22 +167,24 @@ where
 }
 
 /// Tells a connection that there is no place for it, and lets it read that.
-async fn refuse(mut stream: TcpStream) {
+async fn refuse(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<()> {
+    match tls {
+        None => say_no(stream).await,
+        Some(tls) => say_no(tls.accept(stream).await?).await,
+    }
+}
+
+async fn say_no(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     static ANSWER: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let detail = "Too many connections".into();
         ApiError::Unavailable { detail, retry_after: Some(1) }.to_http1()
     });
-    let talk = async {
-        stream.write_all(&ANSWER).await?;
-        stream.shutdown().await?;
-        // To close before the request is read would send a reset, and destroy the answer.
-        let mut space = [0; 1024];
-        while stream.read(&mut space).await? > 0 {}
-        io::Result::Ok(())
-    };
-    if !matches!(timeout(REFUSAL_TIMEOUT, talk).await, Ok(Ok(()))) {
-        debug!("a refused connection did not wait for its answer");
-    }
+    stream.write_all(&ANSWER).await?;
+    stream.shutdown().await?;
+    // To close before the request is read would send a reset, and destroy the answer.
+    let mut space = [0; 1024];
+    while stream.read(&mut space).await? > 0 {}
+    Ok(())
 }
 
 /// What to do about errors of `accept`.

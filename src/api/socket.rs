@@ -57,6 +57,18 @@ impl Socket {
         Self { stream, _place: place, _open: open, activity, write_timeout, stalled: None, closing }
     }
 
+    /// The first byte that the peer sends, which is still to be read; none if it sends none.
+    pub(super) async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        let peeked = self.stream.peek(&mut first).await?;
+        Ok((peeked > 0).then_some(first[0]))
+    }
+
+    /// What the peer has sent is not going to be read: the socket is to be closed accordingly.
+    pub(super) fn leave_unread(&self) {
+        self.activity.note_unread();
+    }
+
     /// Passes a write's outcome on, and an error in its place if the peer took nothing for too long.
     fn watch<T>(
         &mut self,

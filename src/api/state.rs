@@ -3,6 +3,7 @@
 use super::{
     ApiError,
     auth::{Auth, User},
+    tls::Tls,
     traffic::Traffic,
 };
 use crate::{
@@ -33,6 +34,8 @@ pub struct Parts {
     pub intake: Intake,
     pub isolation: Arc<Isolation>,
     pub auth: Arc<Auth>,
+    /// The certificate, where there is one.
+    pub tls: Option<Arc<Tls>>,
     pub traffic: Arc<Traffic>,
     pub started_at: Timestamp,
     /// How full the jobs folder's disk is.

@@ -4,9 +4,11 @@ use super::{Exit, SettingsArgs, logging, output};
 use crate::{
     api::{
         Api, Parts,
-        auth::{self, Auth},
+        auth::Auth,
+        named_file::keep_current,
         routes::{paths, routes},
         server::{self, Limits},
+        tls::Tls,
         traffic::Traffic,
     },
     app::{Engine, StartError},
@@ -20,7 +22,7 @@ use crate::{
 use chrono::Utc;
 use clap::Args;
 use secrecy::SecretString;
-use std::{env::VarError, sync::Arc};
+use std::{env::VarError, net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -80,6 +82,8 @@ pub(super) fn run(args: ServeArgs) -> Exit {
 async fn serve(config: Config) -> Result<(), StartError> {
     let started_at = Utc::now();
     let auth = Arc::new(credentials(&config)?);
+    let tls = config.server.tls.as_ref().map(Tls::open).transpose();
+    let tls = tls.map_err(|error| StartError::Tls(error.to_string()))?.map(Arc::new);
     let address = config.server.listen;
     let at = |source| StartError::Listen { address, source };
     // Before anything else: a port that is taken must not cost a recovery.
@@ -91,12 +95,15 @@ async fn serve(config: Config) -> Result<(), StartError> {
     // Tells a stop that was asked for from one that was not.
     let stopped = CancellationToken::new();
     tasks.spawn(stop_on_signals(shutdown.clone(), stopped.clone()));
+    let every = engine.config.auth.reload_interval;
     if engine.config.auth.has_files() {
-        let every = engine.config.auth.reload_interval;
-        tasks.spawn(auth::keep_current(Arc::clone(&auth), every, shutdown.clone()));
+        tasks.spawn(keep_current(Arc::clone(&auth), every, shutdown.clone()));
     }
     engine.test_isolation();
-    tell(&engine, address, &auth);
+    if let Some(tls) = &tls {
+        tasks.spawn(keep_current(Arc::clone(tls), every, shutdown.clone()));
+    }
+    tell(&engine, address, &auth, tls.as_deref());
     tell_manager(News::Ready);
 
     let settings = engine.config.server.clone();
@@ -119,6 +126,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         intake: engine.intake.clone(),
         isolation: Arc::clone(&engine.isolation),
         auth: Arc::clone(&auth),
+        tls: tls.clone(),
         traffic: Arc::clone(&traffic),
         started_at,
         space: Arc::clone(&engine.space),
@@ -137,7 +145,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
                 () = engine.supervisor.ended() => shutdown.cancel(),
             }
         },
-        server::serve(listener, service, limits, traffic, shutdown.clone()),
+        server::serve(listener, tls, service, limits, traffic, shutdown.clone()),
     );
     let in_order = stopped.is_cancelled();
     engine.stop(settings.stop_grace).await;
@@ -178,7 +186,8 @@ fn credentials(config: &Config) -> Result<Auth, StartError> {
 }
 
 /// Says where the service is and how it is used.
-fn tell(engine: &Engine, address: std::net::SocketAddr, auth: &Auth) {
+fn tell(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&Tls>) {
+    let base = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
     let files = &engine.config.auth;
     let login = if auth.is_open() {
         ""
@@ -189,21 +198,42 @@ fn tell(engine: &Engine, address: std::net::SocketAddr, auth: &Auth) {
     } else {
         " -u \"$API_USERNAME:$API_PASSWORD\""
     };
-    output::say(&format!(
-        "scanwatch {} listens on http://{address}\n\
+    let mut text = format!(
+        "scanwatch {} listens on {base}\n\
          \x20 files   {}/\n\
-         \x20 submit  curl{login} http://{address}/scan --json '{{\"git_url\": \"https://github.com/owner/name.git\"}}'\n\
-         \x20 follow  curl{login} -N http://{address}/scan/JOB_ID/events",
+         \x20 submit  curl{login} {base}/scan --json '{{\"git_url\": \"https://github.com/owner/name.git\"}}'\n\
+         \x20 follow  curl{login} -N {base}/scan/JOB_ID/events",
         env!("CARGO_PKG_VERSION"),
         engine.jobs().root().display(),
-    ));
+    );
+    for warning in warnings(&engine.config, auth, tls) {
+        text.push_str("\n  warning: ");
+        text.push_str(&warning);
+    }
+    output::say(&text);
+    tracing::info!(%address, confinement = engine.isolation.confinement().as_str(), "serving");
+}
+
+/// What keeps nobody from using the service, and should be thought of.
+fn warnings(config: &Config, auth: &Auth, tls: Option<&Tls>) -> Vec<String> {
+    let mut warnings = tls.map(Tls::warnings).unwrap_or_default();
     if auth.is_open() {
-        output::say(
-            "  warning: no credentials, so every user of this machine may use it; set API_USERNAME \
-             and API_PASSWORD to change that",
+        warnings.push(
+            "no credentials, so every user of this machine may use it; set API_USERNAME and \
+             API_PASSWORD to change that"
+                .to_owned(),
         );
     }
-    tracing::info!(%address, confinement = engine.isolation.confinement().as_str(), "serving");
+    let server = &config.server;
+    if tls.is_none() && !server.behind_proxy && !server.listen.ip().is_loopback() {
+        warnings.push(
+            "no TLS, so credentials and results travel in the clear; set [server] \
+             tls_certificate_file and tls_key_file, or put a proxy with TLS in front and set \
+             [server] behind_proxy = true"
+                .to_owned(),
+        );
+    }
+    warnings
 }
 
 /// Tells the service manager, if one wants to know.

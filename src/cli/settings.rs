@@ -2,7 +2,7 @@
 
 use super::{Exit, output};
 use crate::{
-    api::auth::Auth,
+    api::{auth::Auth, tls::Tls},
     config::{Config, DEFAULTS, Effective, Refused, Sources},
 };
 use clap::{Args, Subcommand};
@@ -64,17 +64,7 @@ impl SettingsArgs {
 pub(super) fn run(command: ConfigCommand) -> Exit {
     match command {
         ConfigCommand::Check { settings } => match settings.load(Vec::new()) {
-            // What the files hold is for the one who checks to hear as well.
-            Ok(config) => match Auth::new(None, &config.auth) {
-                Ok(_) => {
-                    output::say("the settings are fine");
-                    Exit::Done
-                }
-                Err(error) => {
-                    output::complain(&error.to_string());
-                    Exit::Usage
-                }
-            },
+            Ok(config) => check_files(&config),
             Err(refused) => refuse(&refused),
         },
         ConfigCommand::Show { json, settings } => {
@@ -85,6 +75,28 @@ pub(super) fn run(command: ConfigCommand) -> Exit {
             }
         }
         ConfigCommand::Defaults => print(DEFAULTS),
+    }
+}
+
+/// Checks what `serve` would read: what the files hold is for the one who checks to hear as well.
+fn check_files(config: &Config) -> Exit {
+    let users = Auth::new(None, &config.auth).map_err(|error| error.to_string());
+    let tls = config.server.tls.as_ref().map(Tls::open).transpose();
+    let tls = tls.map_err(|error| error.to_string());
+    match (users, tls) {
+        (Ok(_), Ok(tls)) => {
+            for warning in tls.as_ref().map(Tls::warnings).unwrap_or_default() {
+                output::say(&format!("warning: {warning}"));
+            }
+            output::say("the settings are fine");
+            Exit::Done
+        }
+        (users, tls) => {
+            for error in [users.err(), tls.err()].into_iter().flatten() {
+                output::complain(&error);
+            }
+            Exit::Usage
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{
     AuthConfig, Config, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig,
-    ServerConfig, WatchConfig, WatchMode, forges::RawForge,
+    ServerConfig, TlsFiles, WatchConfig, WatchMode, forges::RawForge,
 };
 use crate::model::{
     address::{NetworkPolicy, normal_host},
@@ -34,6 +34,9 @@ pub(super) struct Raw {
 #[derive(Deserialize)]
 struct RawServer {
     listen: String,
+    tls_certificate_file: PathBuf,
+    tls_key_file: PathBuf,
+    behind_proxy: bool,
     max_connections: usize,
     max_streams: usize,
     max_streams_per_user: usize,
@@ -168,6 +171,11 @@ impl Raw {
     }
 }
 
+/// The path of a file that is named, as the empty one names none.
+fn named(path: PathBuf) -> Option<PathBuf> {
+    Some(path).filter(|it| !it.as_os_str().is_empty())
+}
+
 impl RawServer {
     fn check(self, places: &Places<'_>) -> Result<ServerConfig, Refused> {
         let listen = self.listen.parse().map_err(|_| {
@@ -175,6 +183,21 @@ impl RawServer {
                 format!("want an address and port such as 127.0.0.1:8000, got `{}`", self.listen);
             places.refuse("server.listen", message)
         })?;
+        let tls = match (named(self.tls_certificate_file), named(self.tls_key_file)) {
+            (None, None) => None,
+            (Some(certificate_file), Some(key_file)) => {
+                Some(TlsFiles { certificate_file, key_file })
+            }
+            (Some(_), None) => {
+                let message = "`server.tls_key_file` is not set: want both files, or neither";
+                return Err(places.refuse("server.tls_certificate_file", message));
+            }
+            (None, Some(_)) => {
+                let message =
+                    "`server.tls_certificate_file` is not set: want both files, or neither";
+                return Err(places.refuse("server.tls_key_file", message));
+            }
+        };
         places.at_least("server.max_connections", self.max_connections as u64, 1)?;
         places.at_least("server.header_timeout_secs", self.header_timeout_secs, 1)?;
         places.at_least("server.body_timeout_secs", self.body_timeout_secs, 1)?;
@@ -182,6 +205,8 @@ impl RawServer {
         places.at_least("server.max_body_bytes", self.max_body_bytes, 1024)?;
         Ok(ServerConfig {
             listen,
+            tls,
+            behind_proxy: self.behind_proxy,
             max_connections: self.max_connections,
             max_streams: self.max_streams,
             max_streams_per_user: self.max_streams_per_user,
@@ -197,7 +222,6 @@ impl RawServer {
 impl RawAuth {
     fn check(self, places: &Places<'_>) -> Result<AuthConfig, Refused> {
         places.at_least("auth.reload_interval_secs", self.reload_interval_secs, 1)?;
-        let named = |path: PathBuf| Some(path).filter(|it| !it.as_os_str().is_empty());
         Ok(AuthConfig {
             htpasswd_file: named(self.htpasswd_file),
             tokens_file: named(self.tokens_file),

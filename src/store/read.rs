@@ -1,6 +1,7 @@
-//! Reading files that others wrote: regular files only, never through a link, never more than a
-//! cap, never waiting on a pipe that somebody put in the place of a file.
+//! Reading files that others wrote: regular files only, never more than a cap, never waiting on a
+//! pipe that somebody put in the place of a file; through a link only where the operator named it.
 
+use rustix::fs::OFlags;
 use std::{
     fs::{File, Metadata, OpenOptions},
     io::{self, Read},
@@ -55,8 +56,23 @@ impl Signature {
 
 /// Opens a regular file for reading.
 pub fn open(path: &Path) -> io::Result<File> {
-    use rustix::fs::OFlags;
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    regular(path, OFlags::NOFOLLOW)
+}
+
+/// Reads a whole regular file of at most `cap` bytes.
+pub fn whole(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Signature)> {
+    let (bytes, facts) = all_of(open(path)?, cap)?;
+    Ok((bytes, Signature::of(&facts)))
+}
+
+/// Reads a whole regular file of at most `cap` bytes that the operator named, so that links to it
+/// are his own; and what the system knows of it.
+pub fn named(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
+    all_of(regular(path, OFlags::empty())?, cap)
+}
+
+fn regular(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
@@ -64,9 +80,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a whole regular file of at most `cap` bytes.
-pub fn whole(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Signature)> {
-    let file = open(path)?;
+fn all_of(file: File, cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
+    // Before the content: what is written meanwhile makes another signature.
     let facts = file.metadata()?;
     let too_large = || {
         let text = format!("it is larger than {cap} bytes");
@@ -78,7 +93,7 @@ pub fn whole(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Signature)> {
     let mut bytes = Vec::with_capacity(usize::try_from(facts.len()).unwrap_or(0) + 1);
     // It may grow while it is read.
     file.take(cap + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > cap { Err(too_large()) } else { Ok((bytes, Signature::of(&facts))) }
+    if bytes.len() as u64 > cap { Err(too_large()) } else { Ok((bytes, facts)) }
 }
 
 #[cfg(test)]
@@ -102,6 +117,8 @@ mod tests {
         let link = root.path().join("link");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert!(whole(&link, 9).is_err());
+        assert_eq!(named(&link, 5).unwrap().0, b"12345");
+        assert!(named(&link, 4).is_err() && named(root.path(), 9).is_err());
         assert!(whole(root.path(), 9).is_err());
         let pipe = root.path().join("pipe");
         rustix::fs::mknodat(
@@ -112,6 +129,6 @@ mod tests {
             0,
         )
         .unwrap();
-        assert!(whole(&pipe, 9).is_err());
+        assert!(whole(&pipe, 9).is_err() && named(&pipe, 9).is_err());
     }
 }

@@ -94,7 +94,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
         let traffic = Arc::new(Traffic::new([]));
-        tasks.spawn(serve(listener, service, limits, traffic, stop.clone()));
+        tasks.spawn(serve(listener, None, service, limits, traffic, stop.clone()));
         Self { address, stop, tasks }
     }
 

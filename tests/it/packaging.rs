@@ -175,6 +175,12 @@ fn the_compose_file_fits_the_image() {
         compose.lines().find_map(|it| it.trim().strip_prefix("stop_grace_period: ")).unwrap();
     let unit = read("packaging/scanwatch.service");
     assert_eq!(grace, format!("{}s", values(&unit, "TimeoutStopSec")[0]));
+    let set = compose.lines().filter_map(|it| it.trim().strip_prefix("SCANWATCH_"));
+    let set = set.map(|it| it.split_once(": ").unwrap());
+    let set: Vec<_> = set
+        .map(|(name, value)| (format!("SCANWATCH_{name}"), value.trim_matches('"').to_owned()))
+        .collect();
+    assert!(!set.is_empty() && scanwatch(&["config", "check"], &set).status.success(), "{set:?}");
     let variables = compose.lines().find_map(|it| it.trim().strip_prefix("env_file: ")).unwrap();
     for document in ["docs/operations.md", ".gitignore"] {
         assert!(read(document).contains(variables), "{document} does not name {variables}");

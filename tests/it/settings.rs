@@ -1,6 +1,10 @@
 //! Settings: what is wrong in them is refused at the start, by name and place.
 
-use crate::support::server::{Ended, Setup};
+use crate::support::{
+    certificates::Authority,
+    namespace::may_have_a_network,
+    server::{Ended, Setup},
+};
 
 /// A start that is refused: exit code 2, and each of these words in what it says.
 #[track_caller]
@@ -63,6 +67,36 @@ async fn another_address_than_loopback_needs_credentials() {
         .variable("API_USERNAME", "operator")
         .variable("API_PASSWORD", "");
     refused(&setup.run_to_end().await, &[]);
+}
+
+/// Breaks if credentials travel in the clear and nobody has said so, or if it is said where they do
+/// not.
+#[tokio::test]
+async fn a_server_without_tls_that_others_reach_says_so() {
+    if !may_have_a_network() {
+        return;
+    }
+    let everywhere = |address: &str| {
+        Setup::new()
+            // A network of its own, which nobody else is in.
+            .launched_by(&["unshare", "-rn"])
+            .variable("SCANWATCH_SERVER__LISTEN", address)
+            .user("operator", "secret")
+    };
+    let words = "warning: no TLS, so credentials and results travel in the clear";
+    let proxied = everywhere("0.0.0.0:0").set("server.behind_proxy", true);
+    for (setup, warned) in [
+        (everywhere("0.0.0.0:0"), true),
+        (everywhere("[::]:0"), true),
+        (proxied, false),
+        (everywhere("0.0.0.0:0").with_tls(&Authority::new()), false),
+        (Setup::new(), false),
+    ] {
+        let output = setup.run_to_end().await.output;
+        assert!(output.contains(" listens on http"), "{output}");
+        assert_eq!(output.contains(words), warned, "{output}");
+        assert_eq!(output.contains("behind_proxy = true"), warned, "{output}");
+    }
 }
 
 /// Breaks if the layers are applied in another order than file, then environment; or if

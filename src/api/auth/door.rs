@@ -16,7 +16,7 @@ use super::{
     header::Presented,
     htpasswd,
     identity::Identity,
-    list_file::{FileError, ListFile},
+    list_file::ListFile,
     roster::{Account, Roster},
     secret::Fingerprints,
     throttle::{Network, Throttle},
@@ -24,7 +24,7 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    api::{connection::ConnectionContext, error::ApiError},
+    api::{connection::ConnectionContext, error::ApiError, named_file::FileError},
     config::AuthConfig,
 };
 use secrecy::{ExposeSecret, SecretSlice};

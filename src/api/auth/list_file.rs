@@ -5,12 +5,12 @@
 //! is reported until it is good again, and is said once in the log; no report shows what a
 //! line holds beyond a name.
 
-use crate::store::read::Signature;
+use crate::{
+    api::named_file::FileError,
+    store::read::{self, Signature},
+};
 use std::{
-    fmt,
-    fs::{self, OpenOptions},
-    io::{self, Read},
-    os::unix::fs::OpenOptionsExt,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -23,32 +23,6 @@ pub(super) struct BadLine {
     pub(super) number: usize,
     pub(super) reason: String,
 }
-
-/// A file that cannot be used, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileError {
-    setting: &'static str,
-    path: PathBuf,
-    reason: String,
-}
-
-impl FileError {
-    /// For clients, to whom the path is nothing.
-    fn without_path(&self) -> String {
-        format!(
-            "`{}` is not used as it is now, but as it was before: {}",
-            self.setting, self.reason
-        )
-    }
-}
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}, {}", self.setting, self.path.display(), self.reason)
-    }
-}
-
-impl std::error::Error for FileError {}
 
 type Parser<T> = Box<dyn Fn(&str) -> Result<Vec<T>, BadLine> + Send + Sync>;
 
@@ -126,15 +100,17 @@ impl<T> ListFile<T> {
             }
             Err((reason, signature)) => {
                 let (setting, path) = (self.setting, self.path.clone());
-                (self.seen, self.problem) = (signature, Some(FileError { setting, path, reason }));
+                (self.seen, self.problem) =
+                    (signature, Some(FileError::new(setting, path, reason)));
                 false
             }
         }
     }
 
     fn read(&self) -> Result<(Vec<T>, Signature), (String, Option<Signature>)> {
-        let (bytes, signature) =
-            bytes(&self.path).map_err(|error| (format!("it cannot be read: {error}"), None))?;
+        let (bytes, facts) = read::named(&self.path, CAP)
+            .map_err(|error| (format!("it cannot be read: {error}"), None))?;
+        let signature = Signature::of(&facts);
         let refused = |line: usize, reason: &str| {
             let text = format!("line {line}: {reason}");
             (text, Some(signature))
@@ -147,22 +123,4 @@ impl<T> ListFile<T> {
         let entries = (self.parser)(text).map_err(|bad| refused(bad.number, &bad.reason))?;
         Ok((entries, signature))
     }
-}
-
-/// A whole regular file. Links are followed: it is the operator's own.
-fn bytes(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    // Before the content: what is written meanwhile makes another signature.
-    let facts = file.metadata()?;
-    if !facts.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(CAP + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > CAP {
-        let text = format!("it is larger than {CAP} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-    }
-    Ok((bytes, Signature::of(&facts)))
 }

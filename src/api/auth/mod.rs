@@ -9,7 +9,7 @@
 //! | `door` | the way from there to an identity |
 //! | `throttle`, `turns`, `hashing` | what keeps guessing slow, and cheap for us |
 //! | `roster`, `identity` | who is known, and until when |
-//! | `list_file`, `htpasswd`, `tokens`, `refresh` | the files they come from |
+//! | `list_file`, `htpasswd`, `tokens` | the files they come from |
 //! | `secret` | comparing and marking secrets |
 //!
 //! What must stay true: credentials are judged before a body is read; no time that a client can
@@ -22,7 +22,6 @@ mod header;
 mod htpasswd;
 mod identity;
 mod list_file;
-mod refresh;
 mod roster;
 mod secret;
 mod throttle;
@@ -30,11 +29,13 @@ mod tokens;
 mod turns;
 
 pub use identity::{Identity, NoScope, Scope, User};
-pub use list_file::FileError;
-pub use refresh::keep_current;
 pub use tokens::{Expiry, NewToken, NoExpiry};
 
-use super::{connection::ConnectionContext, error::ApiError};
+use super::{
+    connection::ConnectionContext,
+    error::ApiError,
+    named_file::{FileError, Look, NamedFiles},
+};
 use crate::config::AuthConfig;
 use door::Door;
 use roster::Account;
@@ -156,16 +157,19 @@ impl Auth {
         Ok(User::of(identity))
     }
 
-    /// Reads the files of users and tokens again, if they have changed or anyway.
-    pub(super) fn refresh(&self, anyway: bool) {
-        if let Some(door) = &self.door {
-            door.refresh(anyway);
-        }
-    }
-
     /// What is wrong with the files as they are now, for `/health`.
     pub(super) fn problems(&self) -> Vec<String> {
         self.door.as_ref().map(Door::problems).unwrap_or_default()
+    }
+}
+
+impl NamedFiles for Auth {
+    fn refresh(&self, anyway: bool) -> Look {
+        if let Some(door) = &self.door {
+            door.refresh(anyway);
+        }
+        // Such a file stands alone: as soon as it makes sense, it is meant.
+        Look::Settled
     }
 }
 

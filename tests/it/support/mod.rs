@@ -2,10 +2,12 @@
 //! politeness, and waiting for conditions; and a
 //! forge that misbehaves on demand.
 
+pub(crate) mod certificates;
 pub(crate) mod documents;
 pub(crate) mod files;
 pub(crate) mod forge;
 pub(crate) mod handmade;
+pub(crate) mod namespace;
 pub(crate) mod patience;
 pub(crate) mod processes;
 pub(crate) mod published;
@@ -13,5 +15,6 @@ pub(crate) mod python;
 pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod sse;
+pub(crate) mod tls;
 pub(crate) mod wait;
 pub(crate) mod ws;

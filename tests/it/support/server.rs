@@ -1,6 +1,7 @@
 //! The real server in a folder of its own: started, asked, killed, started again.
 
 use super::{
+    certificates::{Authority, Pair},
     files, processes,
     wait::{PATIENCE, eventually, until},
 };
@@ -86,6 +87,8 @@ pub(crate) struct Setup {
     settings: String,
     variables: Vec<(String, String)>,
     credentials: Option<(String, String)>,
+    /// Who vouches for the server's certificate, of one that has one.
+    authority: Option<String>,
     /// A descriptor that the server inherits, as careless parents leave them open.
     inherited: Option<File>,
     own_group: bool,
@@ -129,6 +132,7 @@ impl Setup {
             settings: String::new(),
             variables: Vec::new(),
             credentials: None,
+            authority: None,
             inherited: None,
             own_group: false,
             launcher: Vec::new(),
@@ -176,6 +180,32 @@ impl Setup {
     pub(crate) fn asking_as(mut self, name: &str, password: &str) -> Self {
         self.credentials = Some((name.to_owned(), password.to_owned()));
         self
+    }
+
+    /// Has the server speak TLS, with a certificate of this authority.
+    pub(crate) fn with_tls(self, authority: &Authority) -> Self {
+        self.with_certificate(authority, &authority.issue())
+    }
+
+    /// Has the server speak TLS, with this certificate of this authority.
+    pub(crate) fn with_certificate(mut self, authority: &Authority, pair: &Pair) -> Self {
+        self.authority = Some(authority.pem());
+        let (certificate, key) = self.tls_files();
+        pair.put(&certificate, &key);
+        self.set("server.tls_certificate_file", json!(certificate))
+            .set("server.tls_key_file", json!(key))
+    }
+
+    /// Where the certificate and its key are.
+    pub(crate) fn tls_files(&self) -> (PathBuf, PathBuf) {
+        (self.folder().join("certificate.pem"), self.folder().join("key.pem"))
+    }
+
+    /// The file of the authority that vouches for the certificate, for other programs.
+    pub(crate) fn authority_file(&self) -> PathBuf {
+        let path = self.folder().join("authority.pem");
+        files::write(&path, self.authority.as_deref().expect("the server has a certificate"));
+        path
     }
 
     /// Has the server inherit an open file beside the three standard descriptors.
@@ -247,10 +277,12 @@ impl Setup {
 
     /// Writes the settings file and starts the server.
     pub(crate) async fn start(self) -> TestServer {
-        let client = scanwatch::http::client()
-            .pool_max_idle_per_host(0)
-            .build()
-            .expect("a client needs nothing");
+        let mut client = scanwatch::http::client().pool_max_idle_per_host(0);
+        if let Some(authority) = &self.authority {
+            let authority = reqwest::Certificate::from_pem(authority.as_bytes());
+            client = client.tls_certs_only([authority.expect("a certificate")]);
+        }
+        let client = client.build().expect("a client needs nothing");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut server = TestServer { setup: self, process: None, address, client };
         server.restart().await;
@@ -262,7 +294,7 @@ impl Setup {
         let mark = self.log().len();
         let mut process = self.spawn();
         let ended = until(PATIENCE, "the server ends by itself", async || {
-            if self.log()[mark..].contains("listens on http://127.0.0.1:") {
+            if self.log()[mark..].contains(" listens on http") {
                 // It serves: that is the failure, so do not wait for what will not come.
                 let _ = process.kill();
             }
@@ -366,7 +398,8 @@ impl TestServer {
 
     /// A path as a whole URL.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.setup.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// A request with the user's credentials, if the server has one.
@@ -633,7 +666,8 @@ pub(crate) fn is_final(document: &Value) -> bool {
 
 /// The address in the line that says where to look.
 fn address_in(log: &str) -> Option<SocketAddr> {
-    let (_, rest) = log.split_once("listens on http://127.0.0.1:")?;
+    let (_, rest) = log.split_once(" listens on http")?;
+    let (_, rest) = rest.split_once("://127.0.0.1:")?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     // Without a character behind it, the number may be half of one.
     let port = if digits < rest.len() { rest[..digits].parse().ok()? } else { return None };

@@ -1,6 +1,6 @@
 //! TLS in front of a forge, with a certificate authority that nobody but the test knows.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use crate::support::certificates::Authority;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     io::copy_bidirectional,
@@ -13,7 +13,7 @@ use tokio_rustls::{
     rustls::{
         ServerConfig,
         crypto::ring::default_provider,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     },
 };
 
@@ -28,20 +28,15 @@ pub(crate) struct TlsFront {
 impl TlsFront {
     /// In front of what listens at `behind`, at <https://127.0.0.1> on a free port.
     pub(crate) fn start(behind: SocketAddr) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
-        let key = KeyPair::generate().expect("a key");
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
-            .and_then(|it| it.signed_by(&key, &authority))
-            .expect("a certificate");
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let authority = Authority::new();
+        let pair = authority.issue();
+        let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions that are safe")
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
+            .with_single_cert(vec![certificate.expect("a certificate")], key)
             .expect("a certificate with its key");
 
         let runtime = Builder::new_multi_thread()

@@ -1,0 +1,120 @@
+//! A certificate and its private key: the paths of two files come in, a pair that fits goes out, or
+//! what is wrong with which file.
+//!
+//! What must stay true: no message repeats anything of the key; what was read of it is wiped.
+
+use super::{FileError, validity::Validity};
+use crate::{
+    config::TlsFiles,
+    store::read::{self, Signature},
+};
+use rustls::{
+    Error, InconsistentKeys, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    sign::CertifiedKey,
+};
+use secrecy::{ExposeSecret, SecretSlice};
+use std::{os::unix::fs::MetadataExt, path::Path};
+
+/// The most that is read of either file: a chain is a few KB long.
+const CAP: u64 = 1 << 20;
+/// The rights of users who are neither the owner nor of the group.
+const READ_BY_OTHERS: u32 = 0o004;
+
+/// A certificate with its chain and its key.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) key: CertifiedKey,
+    /// None where the certificate does not say it in a way that is understood.
+    pub(super) validity: Option<Validity>,
+    pub(super) signatures: (Signature, Signature),
+    /// Whether the key's file lets strangers read it.
+    pub(super) exposed: bool,
+}
+
+impl Pair {
+    /// Reads both files.
+    pub(super) fn read(named: &TlsFiles) -> Result<Self, FileError> {
+        let unread = |error| format!("it cannot be read: {error}");
+        let (chain, facts_of_chain) = read::named(&named.certificate_file, CAP)
+            .map_err(|error| of_certificate(named, unread(error)))?;
+        let (key, facts_of_key) =
+            read::named(&named.key_file, CAP).map_err(|error| of_key(named, unread(error)))?;
+        let key = SecretSlice::from(key);
+
+        let chain = certificates(&chain).map_err(|reason| of_certificate(named, reason))?;
+        let key = private_key(key.expose_secret()).map_err(|reason| of_key(named, reason))?;
+        let validity = chain.first().and_then(|it| Validity::of(it));
+        let key =
+            CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| {
+                match error {
+                    Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                        of_key(named, misfit(&named.certificate_file))
+                    }
+                    Error::InvalidCertificate(_) => of_certificate(
+                        named,
+                        format!("its first certificate cannot be used: {error}"),
+                    ),
+                    error => of_key(named, format!("its key cannot be used: {error}")),
+                }
+            })?;
+        Ok(Self {
+            key,
+            validity,
+            signatures: (Signature::of(&facts_of_chain), Signature::of(&facts_of_key)),
+            exposed: facts_of_key.mode() & READ_BY_OTHERS != 0,
+        })
+    }
+}
+
+/// What is wrong with the certificate's file.
+pub(super) fn of_certificate(named: &TlsFiles, reason: String) -> FileError {
+    FileError::new("server.tls_certificate_file", named.certificate_file.clone(), reason)
+}
+
+fn of_key(named: &TlsFiles, reason: String) -> FileError {
+    FileError::new("server.tls_key_file", named.key_file.clone(), reason)
+}
+
+fn misfit(certificate_file: &Path) -> String {
+    let name = certificate_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    format!(
+        "its key does not fit the first certificate of `server.tls_certificate_file` ({name}); \
+         the server's own certificate comes first, then those that vouch for it"
+    )
+}
+
+fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = CertificateDer::pem_slice_iter(bytes)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("it is no PEM file: {error}"))?;
+    if chain.is_empty() {
+        return Err("it has no certificate in it (PEM, `-----BEGIN CERTIFICATE-----`)".to_owned());
+    }
+    // The first is looked at with its key.
+    for (number, certificate) in (1..).zip(&chain).skip(1) {
+        RootCertStore::empty()
+            .add(certificate.clone())
+            .map_err(|error| format!("its certificate {number} cannot be used: {error}"))?;
+    }
+    Ok(chain)
+}
+
+fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
+        pem::Error::NoItemsFound if contains(bytes, b"ENCRYPTED PRIVATE KEY") => {
+            "its key is encrypted, and nobody is there to give the passphrase: store it without \
+             one, in a file that only the server's user can read"
+                .to_owned()
+        }
+        pem::Error::NoItemsFound => {
+            "it has no private key in it (PEM, `-----BEGIN PRIVATE KEY-----`)".to_owned()
+        }
+        error => format!("it is no PEM file: {error}"),
+    })
+}
+
+fn contains(bytes: &[u8], words: &[u8]) -> bool {
+    bytes.windows(words.len()).any(|it| it == words)
+}

@@ -1,0 +1,97 @@
+//! A client's end of TLS, by hand: a line that is kept, and the first words of one that is not.
+
+use super::certificates::Pair;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, ClientConnection, RootCertStore,
+        crypto::ring::default_provider,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
+};
+
+/// A connection under TLS.
+#[derive(Debug)]
+pub(crate) struct TlsLine(pub(crate) TlsStream<TcpStream>);
+
+impl TlsLine {
+    /// Shakes hands with a server whose authority is known, offering these protocols.
+    pub(crate) async fn open(
+        address: SocketAddr,
+        authority: &str,
+        protocols: &[&str],
+    ) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        let connector = TlsConnector::from(config(authority, protocols));
+        Ok(Self(connector.connect(name(), stream).await?))
+    }
+
+    /// Whether the server has shown this certificate.
+    pub(crate) fn was_shown(&self, pair: &Pair) -> bool {
+        let shown = self.0.get_ref().1.peer_certificates().expect("the handshake is over");
+        let expected = CertificateDer::from_pem_slice(pair.certificate.as_bytes());
+        shown.first() == Some(&expected.expect("a certificate"))
+    }
+
+    /// Asks for a path by HTTP/1.1, and reads until these words have come.
+    pub(crate) async fn ask(&mut self, path: &str, words: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        self.0.write_all(request.as_bytes()).await.expect("the connection stands");
+        let mut received = Vec::new();
+        let read = async {
+            while !String::from_utf8_lossy(&received).contains(words) {
+                let read = self.0.read_buf(&mut received).await.expect("the connection stands");
+                assert!(read > 0, "it ended: {}", String::from_utf8_lossy(&received));
+            }
+        };
+        timeout(super::wait::PATIENCE, read).await.expect("an answer comes");
+        String::from_utf8_lossy(&received).into_owned()
+    }
+}
+
+/// What a client sends first.
+pub(crate) fn client_hello(authority: &str) -> Vec<u8> {
+    let mut connection =
+        ClientConnection::new(config(authority, &["h2"]), name()).expect("a client");
+    let mut hello = Vec::new();
+    connection.write_tls(&mut hello).expect("there is room");
+    hello
+}
+
+/// Sends this, and tells after how long the server hung up; `None` if it was still there after
+/// `patience`. What it says meanwhile is passed over.
+pub(crate) async fn silent_after(
+    address: SocketAddr,
+    sent: &[u8],
+    patience: Duration,
+) -> Option<Duration> {
+    let began = tokio::time::Instant::now();
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    stream.write_all(sent).await.ok()?;
+    let mut heard = Vec::new();
+    timeout(patience, stream.read_to_end(&mut heard)).await.ok().map(|_| began.elapsed())
+}
+
+fn config(authority: &str, protocols: &[&str]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_slice(authority.as_bytes()).expect("a certificate");
+    roots.add(authority).expect("an authority");
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions that are safe")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+fn name() -> ServerName<'static> {
+    ServerName::try_from("127.0.0.1").expect("an address")
+}
