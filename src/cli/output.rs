@@ -1,5 +1,6 @@
 //! The two streams of a command: data to standard output, the rest to standard error.
 
+use crate::model::unseen::is_unseen;
 use std::io::{self, Write};
 
 /// Writes data that more may follow; a reader that has gone away is told as a broken pipe.
@@ -27,9 +28,9 @@ pub(super) fn complain(text: &str) {
     say(&format!("scanwatch: {text}"));
 }
 
-/// Text of others without control characters: a terminal obeys them.
+/// Text of others without control characters, which a terminal obeys.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .flat_map(|c| if is_unseen(c) { c.escape_default().collect() } else { vec![c] })
         .collect()
 }

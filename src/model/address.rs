@@ -113,11 +113,12 @@ pub fn kind_of(address: IpAddr) -> AddressKind {
 }
 
 fn kind_of_v4(address: Ipv4Addr) -> AddressKind {
-    const METADATA: [Ipv4Addr; 4] = [
+    const METADATA: [Ipv4Addr; 5] = [
         Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google, OpenStack, DigitalOcean
         Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
         Ipv4Addr::new(100, 100, 100, 200), // Alibaba
         Ipv4Addr::new(192, 0, 0, 192),     // Oracle
+        Ipv4Addr::new(168, 63, 129, 16),   // Azure's wire server, at an address that looks public
     ];
     if METADATA.contains(&address) {
         return AddressKind::Metadata;
@@ -209,9 +210,13 @@ mod tests {
         ] {
             assert_eq!(kind_of(inside.parse().unwrap()), AddressKind::Inside, "{inside}");
         }
-        for metadata in
-            ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200", "fd00:ec2::254"]
-        {
+        for metadata in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "fd00:ec2::254",
+        ] {
             assert_eq!(kind_of(metadata.parse().unwrap()), AddressKind::Metadata, "{metadata}");
         }
         for public in [

@@ -5,12 +5,19 @@
 //! differ in what they strip and repair. Names are resolved by the scanner, which checks the
 //! addresses by the same policy before it connects.
 
-use super::address::{AddressKind, NetworkPolicy, Origin, kind_of};
+use super::{
+    address::{AddressKind, NetworkPolicy, Origin, kind_of},
+    unseen::is_unseen,
+};
+use percent_encoding::percent_decode;
 use std::{fmt, net::IpAddr};
 use url::{Host, Url};
 
 /// The longest URL that is looked at, in bytes.
 const LONGEST: usize = 2048;
+
+const TOO_LONG: Refusal = Refusal::Shape("it is longer than 2,048 bytes");
+const NO_NAME: Refusal = Refusal::Shape("its host is no name");
 
 /// A repository's URL that policy allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +54,10 @@ impl Refusal {
     /// What the submitter or the operator can do about it.
     pub fn way_out(&self) -> &'static str {
         match self {
-            Self::Characters => "leave out control characters and any of ; & | ` $ < > \\ and ../",
+            Self::Characters => {
+                "leave out control characters and any of ; & | ` $ < > \\ and ../, and what stands \
+                 for a control character, \\ or ../ in percent-encoding"
+            }
             Self::Shape(_) => {
                 "submit https://host/path/repository.git or git@host:path/repository.git"
             }
@@ -103,9 +113,17 @@ impl GitUrl {
             if !policy.allows_host(&host) && !opened {
                 return Err(Refusal::Host(host));
             }
+            // Behind a star any name could stand, and not every one is a name to git and curl.
+            if literal.is_none() && !is_name(&host) {
+                return Err(NO_NAME);
+            }
         }
         if url.host_str() != Some(&host) && url.set_host(Some(&host)).is_err() {
-            return Err(Refusal::Shape("its host is no name"));
+            return Err(NO_NAME);
+        }
+        // What is let in here is looked at again, in its one form, by whoever fetches it.
+        if url.as_str().len() > LONGEST {
+            return Err(TOO_LONG);
         }
         Ok(Self { url, trusted })
     }
@@ -160,10 +178,25 @@ impl fmt::Display for GitUrl {
 fn check_characters(text: &str) -> Result<(), Refusal> {
     let dangerous =
         |c: char| c.is_control() || matches!(c, ';' | '&' | '|' | '`' | '$' | '<' | '>' | '\\');
-    if text.contains(dangerous) || text.contains("../") {
+    if text.contains(dangerous) || leads_astray(text) {
         return Err(Refusal::Characters);
     }
+    // The parser takes some of what is encoded for what it stands for; a proxy before the forge
+    // may do so once more.
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..2 {
+        bytes = percent_decode(&bytes).collect();
+        let decoded = String::from_utf8_lossy(&bytes);
+        if decoded.contains(|c: char| is_unseen(c) || c == '\\') || leads_astray(&decoded) {
+            return Err(Refusal::Characters);
+        }
+    }
     Ok(())
+}
+
+/// Whether a part of a path is `..`.
+fn leads_astray(text: &str) -> bool {
+    text.contains("../") || text.ends_with("/..")
 }
 
 fn parse_shape(text: &str) -> Result<Url, Refusal> {
@@ -171,7 +204,7 @@ fn parse_shape(text: &str) -> Result<Url, Refusal> {
         return Err(Refusal::Shape("it is empty"));
     }
     if text.len() > LONGEST {
-        return Err(Refusal::Shape("it is longer than 2,048 bytes"));
+        return Err(TOO_LONG);
     }
     // A remote helper's address (gitremote-helpers(7)) is none that `url` would understand.
     if let Some((helper, _)) = text.split_once("::")
@@ -200,6 +233,10 @@ fn scp_like(text: &str) -> Option<Result<String, Refusal>> {
         return None;
     }
     let (user, rest) = text.split_once('@')?;
+    // `user:secret@host/path`, which a parser would take for one of the scheme `user`.
+    if user.contains(':') && !user.contains('/') {
+        return Some(Err(Refusal::Userinfo));
+    }
     let (host, path) = rest.split_once(':')?;
     if host.is_empty() || host.contains('/') {
         return None;
@@ -219,14 +256,23 @@ fn check_path(url: &Url) -> Result<(), Refusal> {
     if segments.peek().is_none() {
         return Err(Refusal::Shape("it names no repository"));
     }
-    if segments.any(|it| it.starts_with('-')) {
+    if segments.any(|it| percent_decode(it.as_bytes()).next() == Some(b'-')) {
         return Err(Refusal::Shape("a part of its path begins with -"));
     }
-    let bytes = percent_encoding::percent_decode_str(url.path());
-    if bytes.into_iter().any(|it| it < 0x20 || it == 0x7f) {
-        return Err(Refusal::Characters);
-    }
     Ok(())
+}
+
+/// Whether a host is a name as they are in the DNS (RFC 1123, section 2.1), with the underscore
+/// that some have. To curl, `-name` and `+name` in a list of addresses are orders, not names.
+fn is_name(host: &str) -> bool {
+    let good = |label: &str| {
+        let known = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+        (1..=63).contains(&label.len())
+            && label.bytes().all(known)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    host.len() <= 253 && host.split('.').all(good)
 }
 
 /// The address that stands in the place of a name, in whatever spelling.

@@ -24,6 +24,7 @@ pub mod state;
 pub mod status_file;
 pub mod task;
 pub mod time;
+pub mod unseen;
 
 pub use failure::{Failure, FailureKind};
 pub use job_id::JobId;

@@ -4,7 +4,7 @@
 //! What must stay true: nothing that a scanner prints can block it. What is beyond the cap, or
 //! cannot be written because the disk is full, is read and dropped.
 
-use crate::model::{redact::Redactor, task::ShimTask};
+use crate::model::{redact::Redactor, task::ShimTask, unseen::is_unseen};
 use std::{
     collections::VecDeque,
     fs::{File, OpenOptions},
@@ -173,7 +173,7 @@ fn visible(text: &str) -> String {
     let text = text.strip_suffix('\r').unwrap_or(text);
     let mut shown = String::with_capacity(text.len() + 1);
     for c in text.chars() {
-        if c.is_control() && c != '\t' {
+        if is_unseen(c) && c != '\t' {
             shown.extend(c.escape_default());
         } else {
             shown.push(c);

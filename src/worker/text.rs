@@ -3,6 +3,7 @@
 //! What must stay true: what comes out has no character that moves a cursor, begins a new line
 //! or turns the direction of reading, and is of bounded length.
 
+use crate::model::unseen::is_unseen;
 use std::fmt::Write;
 
 /// A path of a repository: its bytes as text, as far as they are text.
@@ -43,12 +44,6 @@ fn escape(text: &str, stays: impl Fn(char) -> bool) -> String {
         }
     }
     shown
-}
-
-/// Control characters, and those of Unicode that break lines or turn the direction of reading.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ mod disk;
 #[cfg(test)]
 mod docs_page;
 #[cfg(test)]
+mod door;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod events;

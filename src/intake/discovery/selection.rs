@@ -12,6 +12,7 @@ use crate::model::{
     master::Options,
     pattern::{Pattern, PatternError},
     plan::{Plan, PlannedRepository},
+    unseen::is_unseen,
 };
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -207,7 +208,7 @@ fn scanned(row: PlannedRepository, index: u32) -> PlannedRepository {
 
 /// A name that can be shown anywhere.
 fn cleaned(name: &str) -> String {
-    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let shown = |c: char| if is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c };
     name.chars().take(LONGEST_NAME).map(shown).collect()
 }
 

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 const CANARY: &str = "canary-s3cr3t-0451";
 
 /// Settings in which nothing is named but what the test says.
-struct Settings {
+pub(crate) struct Settings {
     text: String,
     flags: Vec<(String, String)>,
     folder: TempDir,
@@ -38,7 +38,7 @@ impl Settings {
     }
 
     /// With this forge, of this kind.
-    fn of(forge: &Forge, kind: &str) -> Self {
+    pub(crate) fn of(forge: &Forge, kind: &str) -> Self {
         Self::new().forge(&forge.base(), kind, "")
     }
 
@@ -48,7 +48,7 @@ impl Settings {
         self
     }
 
-    fn with_token(mut self) -> Self {
+    pub(crate) fn with_token(mut self) -> Self {
         self.text += "token_env = \"CANARY\"\n";
         self
     }
@@ -92,7 +92,7 @@ impl Settings {
     }
 
     /// What went wrong, as people read it.
-    async fn error(&self, url: &str) -> String {
+    pub(crate) async fn error(&self, url: &str) -> String {
         match self.list(url).await {
             Err(error) => error.to_string(),
             Ok(listing) => panic!("no error: {listing:?}"),

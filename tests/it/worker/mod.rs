@@ -29,12 +29,12 @@ use tempfile::TempDir;
 const CANARY: &str = "canary-s3cr3t-0451";
 
 /// The files of one scan.
-struct Place {
+pub(crate) struct Place {
     root: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = TempDir::new().expect("making a folder");
         fs::create_dir(root.path().join("work")).expect("making a folder");
         Self { root }
@@ -49,7 +49,7 @@ impl Place {
     }
 
     /// A task for this URL; nobody is trusted yet.
-    fn task(&self, url: &str) -> ScanTask {
+    pub(crate) fn task(&self, url: &str) -> ScanTask {
         ScanTask {
             job_id: "job".parse().expect("a job's name"),
             repo_index: 3,
@@ -92,7 +92,7 @@ impl Place {
         task
     }
 
-    fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         self.json("repo_3.json").expect("there is a status")
     }
 
@@ -135,7 +135,7 @@ fn canary() -> Credentials {
 }
 
 /// Scans in this process, with the parser of these tests.
-fn scan(task: &ScanTask) -> Ending {
+pub(crate) fn scan(task: &ScanTask) -> Ending {
     worker::scan(task, parser_for, &Stop::default())
 }
 

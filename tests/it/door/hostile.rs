@@ -1,0 +1,210 @@
+//! URLs that mean harm, by every way in: submitted, listed by a forge, named as the next page, and
+//! put before a scanner. Each is refused, by the rule that it breaks, and nobody is contacted.
+
+use crate::{
+    discovery::Settings,
+    support::{
+        files,
+        forge::{Fault, Forge, program},
+        namespace::{self, Contacts},
+        rounds::rounds,
+        server::Setup,
+        trap::Trap,
+        urls::{hostile, rule_of, said},
+    },
+    worker::{Place, scan},
+};
+use scanwatch::{
+    config::{Config, Sources},
+    model::git_url::GitUrl,
+    worker::Ending,
+};
+use serde_json::json;
+use std::{io::Write, process::Stdio, thread};
+
+/// Alone, with the trap set on loopback, on a private address and on that of the metadata service.
+fn trap(test: &str) -> Option<Trap> {
+    if !namespace::is_alone(&format!("door::hostile::{test}")) {
+        return None;
+    }
+    for address in ["10.0.0.1", "192.168.0.1", "169.254.169.254"] {
+        namespace::ip(&format!("addr add {address}/32 dev lo"));
+    }
+    let trap = Trap::everywhere();
+    trap.is_tried_at(&["127.0.0.1:443", "127.66.6.6:80", "[::1]:22", "169.254.169.254:80"]);
+    Some(trap)
+}
+
+#[track_caller]
+fn nothing_wrong(wrong: &[String], of: usize) {
+    assert!(of >= 300, "only {of} URLs");
+    assert!(wrong.is_empty(), "{} of {of} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Breaks if a way around a rule leads around it, or a URL is refused for a reason that does not
+/// help.
+#[test]
+fn each_is_refused_by_the_rule_that_it_breaks() {
+    let policy = Config::load(&Sources::default()).unwrap().network;
+    let hostile = hostile();
+    let mut wrong = Vec::new();
+    for (rule, url) in &hostile {
+        let told = match GitUrl::parse(url, &policy) {
+            Ok(url) => format!("let in as {url}"),
+            Err(refusal) => rule_of(&refusal),
+        };
+        if told != *rule {
+            wrong.push(format!("{url:?}: want {rule}, got {told}"));
+        }
+    }
+    nothing_wrong(&wrong, hostile.len());
+}
+
+/// Breaks if a hostile URL that is submitted becomes a job, or makes the server contact anything.
+#[tokio::test]
+async fn none_of_them_is_accepted_and_nobody_is_contacted() {
+    let Some(trap) = trap("none_of_them_is_accepted_and_nobody_is_contacted") else { return };
+    let server = Setup::new().start().await;
+    let before = Contacts::so_far();
+    let hostile = hostile();
+    let mut wrong = Vec::new();
+    for (rule, url) in &hostile {
+        let answer = server.post("/scan", &json!({ "git_url": url })).await;
+        let code = if rule == "shape" { 422 } else { 400 };
+        let body = answer.json();
+        let detail = &body["detail"];
+        let told = detail.as_str().or(detail[0]["msg"].as_str()).unwrap_or_default();
+        if answer.status != code || !told.contains(&said(rule)) {
+            wrong.push(format!("{url:?}: want {rule}, got {} {}", answer.status, answer.text));
+        }
+    }
+    nothing_wrong(&wrong, hostile.len());
+    assert_eq!(server.get("/jobs").await.json()["total"], 0);
+    let contacts = Contacts::so_far();
+    // Each of our own requests is a connection, and there is no other.
+    let own = hostile.len() as u64 + 1;
+    assert_eq!(contacts.connections - before.connections, own);
+    assert_eq!(contacts.datagrams, before.datagrams, "a name was asked for");
+    assert_eq!(trap.contacts(), 0);
+}
+
+/// Breaks if a scanner relies on the gate of whoever sent it.
+#[test]
+fn no_scanner_contacts_any_of_them() {
+    let Some(trap) = trap("no_scanner_contacts_any_of_them") else { return };
+    let policy = Config::load(&Sources::default()).unwrap().network;
+    let before = Contacts::so_far();
+    let hostile = hostile();
+    let wrong = |(rule, url): &(String, String)| {
+        let place = Place::new();
+        let mut task = place.task(url);
+        task.network = policy.clone();
+        let ending = scan(&task);
+        let failure = &place.status()["failure"];
+        let told = failure["detail"].as_str().unwrap_or_default();
+        let right = matches!(ending, Ending::Failed)
+            && failure["kind"] == "refused"
+            && told.starts_with(&said(rule));
+        (!right).then(|| format!("{url:?}: want {rule}, got {ending:?} {failure}"))
+    };
+    // Most of a scan's time is its disk's.
+    let wrong: Vec<_> = thread::scope(|scope| {
+        let parts = hostile.chunks(hostile.len().div_ceil(8));
+        let scans = parts.map(|part| scope.spawn(move || part.iter().filter_map(wrong).collect()));
+        let scans: Vec<thread::ScopedJoinHandle<'_, Vec<String>>> = scans.collect();
+        scans.into_iter().flat_map(|it| it.join().unwrap()).collect()
+    });
+    nothing_wrong(&wrong, hostile.len());
+    assert_eq!(Contacts::so_far(), before);
+    assert_eq!(trap.contacts(), 0);
+}
+
+/// Breaks if the program that is started differs from what the test above has run.
+#[test]
+fn the_scanners_process_refuses_them_too() {
+    let Some(trap) = trap("the_scanners_process_refuses_them_too") else { return };
+    let policy = Config::load(&Sources::default()).unwrap().network;
+    let before = Contacts::so_far();
+    let mut hostile = hostile();
+    // One of each rule.
+    hostile.dedup_by_key(|(rule, _)| rule.split(':').next().unwrap_or_default().to_owned());
+    assert!(hostile.len() >= 8, "{hostile:?}");
+    for (rule, url) in &hostile {
+        let place = Place::new();
+        let mut task = place.task(url);
+        task.network = policy.clone();
+        let mut worker = program(env!("CARGO_BIN_EXE_scanwatch"));
+        let mut worker = worker
+            .arg("worker")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the scanner starts");
+        let line = serde_json::to_string(&task).unwrap() + "\n";
+        worker.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+        assert_eq!(worker.wait().unwrap().code(), Some(1), "{url:?}");
+        let failure = &place.status()["failure"];
+        assert_eq!(failure["kind"], "refused", "{url:?}: {failure}");
+        let told = failure["detail"].as_str().unwrap_or_default();
+        assert!(told.starts_with(&said(rule)), "{url:?}: {failure}");
+    }
+    assert_eq!(Contacts::so_far(), before);
+    assert_eq!(trap.contacts(), 0);
+}
+
+/// Breaks if a forge can have its group's scans go where no submitter can, or one refused URL
+/// costs more than its own repository.
+#[tokio::test]
+async fn a_forge_that_lists_them_gets_each_refused_in_its_line() {
+    let Some(trap) = trap("a_forge_that_lists_them_gets_each_refused_in_its_line") else { return };
+    let forge = Forge::start();
+    let hostile: Vec<_> = hostile().into_iter().filter(|(_, url)| !url.is_empty()).collect();
+    for (number, (_, url)) in hostile.iter().enumerate() {
+        let listed = json!({ "http_url_to_repo": url });
+        forge.listing().describe(&format!("acme/r{number:03}"), listed);
+    }
+    forge.group(&["acme/zz-good"]);
+    let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
+    let server = Setup::new().set("forges", forges).start().await;
+    let job = server.submit_with(&json!({ "git_url": format!("{}/acme", forge.base()) })).await;
+    let document = server.finished(&job).await;
+    assert_eq!(document["summary"]["completed"], 1, "{}", document["summary"]);
+    let plan = files::json(&server.job_folder(&job).join("repositories.json")).unwrap();
+    let lines = plan["repositories"].as_array().unwrap();
+    let mut wrong = Vec::new();
+    for ((rule, url), line) in hostile.iter().zip(lines) {
+        let told = line["refused"].as_str().unwrap_or_default();
+        let number = u32::try_from(line["repo_index"].as_u64().unwrap()).unwrap();
+        let failure = server.status_file(&job, number)["failure"].clone();
+        if !told.contains(&said(rule)) || failure["kind"] != "refused" {
+            wrong.push(format!("{url:?}: want {rule}, got {line} and {failure}"));
+        }
+    }
+    nothing_wrong(&wrong, hostile.len());
+    assert_eq!(trap.contacts(), 0);
+    assert_eq!(Contacts::so_far().datagrams, 0, "a name was asked for");
+}
+
+/// Breaks if a forge can send whoever reads its list, with its token, to another place.
+#[tokio::test]
+async fn a_next_page_that_is_one_of_them_is_not_asked_for() {
+    let Some(trap) = trap("a_next_page_that_is_one_of_them_is_not_asked_for") else { return };
+    let forge = Forge::start();
+    forge.group(&["acme/a"]);
+    let settings = Settings::of(&forge, "gitlab").with_token();
+    // What a header cannot hold no forge can send.
+    let sendable = |it: &String| !it.contains(|c: char| !(' '..='~').contains(&c) || c == '>');
+    let hostile: Vec<_> = hostile().into_iter().map(|it| it.1).filter(sendable).collect();
+    assert!(hostile.len() >= 300, "only {} URLs", hostile.len());
+    let step = hostile.len().div_ceil(rounds(40));
+    for url in hostile.into_iter().step_by(step) {
+        forge.listing().faults = vec![Fault::Next(url)].into();
+        // A path leads to the forge itself, and to nothing that it has.
+        settings.error(&format!("{}/acme", forge.base())).await;
+    }
+    assert_eq!(trap.contacts(), 0);
+    let contacts = Contacts::so_far();
+    // Beside those with which the trap was tried.
+    assert_eq!(contacts.connections - 4, forge.contacts());
+    assert_eq!(contacts.datagrams, 0, "a name was asked for");
+}
