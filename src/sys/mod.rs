@@ -1,5 +1,5 @@
 //! Calls that only Linux has, behind plain functions: signals by process descriptor, orphans,
-//! groups, and what lies in /proc.
+//! groups, what lies in /proc, and which addresses are this machine's.
 //!
 //! What must stay true: no process is signalled by a number that might meanwhile be another's.
 //! A number is used only for a child of ours that has not been reaped, or turned into a
@@ -24,6 +24,7 @@ use std::{
     ffi::CStr,
     fs,
     io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
     time::Duration,
@@ -64,6 +65,19 @@ impl Ending {
 pub fn lead_own_session() {
     // Fails only for a process that leads a group already: then there is nothing to leave.
     let _ = setsid();
+}
+
+/// Whether an address is one of this machine's own. Nothing is sent to learn it: a socket that is
+/// told its peer has a route, and on the way to itself a machine calls itself as it is called.
+pub fn is_own_address(address: IpAddr) -> bool {
+    let anywhere: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let Ok(socket) = UdpSocket::bind((anywhere, 0)) else { return false };
+    // The port is that of "discard"; without a route there is no way there at all.
+    socket.connect((address, 9)).is_ok()
+        && socket.local_addr().is_ok_and(|here| here.ip() == address)
 }
 
 /// Whether whoever started this process lets it ignore a signal, as nohup(1) does. To be asked

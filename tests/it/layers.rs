@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("worker", &["config", "ecosystem", "model", "store", "sys"]),
     ("shim", &["config", "model", "store", "sys"]),
     ("supervisor", &["config", "measure", "model", "store", "sys"]),
-    ("intake", &["config", "http", "model", "store", "supervisor"]),
+    ("intake", &["config", "http", "model", "store", "supervisor", "sys"]),
     (
         "api",
         &["config", "intake", "live", "measure", "model", "sbom", "store", "supervisor", "sys"],

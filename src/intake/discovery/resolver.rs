@@ -1,7 +1,7 @@
 //! Names are resolved when a connection is made, and every address is judged there: a name that
 //! changes its mind between check and contact leads nowhere else.
 
-use crate::model::address::NetworkPolicy;
+use crate::{model::address::NetworkPolicy, sys};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -16,6 +16,12 @@ pub(super) struct Judge {
 pub(super) enum Nowhere {
     #[error("Private network access not allowed: {host} has the address {address}")]
     Address { host: String, address: std::net::IpAddr },
+    #[error(
+        "Private network access not allowed: {host} has the address {address}, which is this \
+         machine's own; if it is to be asked, open it by [network] allow_nets in the server's \
+         settings"
+    )]
+    OwnAddress { host: String, address: std::net::IpAddr },
     #[error("the name {host} has no address")]
     NoAddress { host: String },
 }
@@ -45,8 +51,13 @@ fn judged(
     if found.is_empty() {
         return Err(Nowhere::NoAddress { host });
     }
-    match found.iter().map(SocketAddr::ip).find(|it| !policy.allows_address(*it)) {
-        Some(address) => Err(Nowhere::Address { host, address }),
+    let mut addresses = found.iter().map(SocketAddr::ip);
+    if let Some(address) = addresses.clone().find(|it| !policy.allows_address(*it)) {
+        return Err(Nowhere::Address { host, address });
+    }
+    let own = |it: &std::net::IpAddr| !policy.in_allowed_net(*it) && sys::is_own_address(*it);
+    match addresses.find(own) {
+        Some(address) => Err(Nowhere::OwnAddress { host, address }),
         None => Ok(found),
     }
 }

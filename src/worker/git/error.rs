@@ -12,6 +12,12 @@ pub(crate) enum GitError {
     Unresolvable { host: String, reason: String },
     #[error("Private network access not allowed: {host} has the address {address}")]
     Address { host: String, address: IpAddr },
+    #[error(
+        "Private network access not allowed: {host} has the address {address}, which is this \
+         machine's own; if repositories are to be fetched from it, open it by [network] allow_nets \
+         in the server's settings"
+    )]
+    OwnAddress { host: String, address: IpAddr },
     #[error("`{shown}` is no name of a branch or tag and no commit id: {reason}")]
     Reference { shown: String, reason: &'static str },
 
@@ -104,6 +110,7 @@ impl GitError {
             Self::Refused { .. }
             | Self::Unresolvable { .. }
             | Self::Address { .. }
+            | Self::OwnAddress { .. }
             | Self::Reference { .. } => FailureKind::Refused,
             Self::Missing | Self::Spawn { .. } => FailureKind::Spawn,
             Self::TooLarge { .. } => FailureKind::Limit,

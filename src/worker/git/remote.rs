@@ -6,10 +6,13 @@
 //! a name which changes its mind between check and contact leads nowhere else.
 
 use super::GitError;
-use crate::model::{
-    address::{NetworkPolicy, Origin},
-    git_url::GitUrl,
-    task::{Credentials, ScanTask},
+use crate::{
+    model::{
+        address::{NetworkPolicy, Origin},
+        git_url::GitUrl,
+        task::{Credentials, ScanTask},
+    },
+    sys,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
@@ -162,6 +165,11 @@ fn judged_addresses(
     let host = url.host().to_string();
     if let Some(address) = addresses.iter().copied().find(|it| !policy.allows_address(*it)) {
         return Err(GitError::Address { host, address });
+    }
+    // At public addresses of its own a machine may serve what it shows to no other.
+    let own = |it: &IpAddr| !policy.in_allowed_net(*it) && sys::is_own_address(*it);
+    if let Some(address) = addresses.iter().copied().find(own) {
+        return Err(GitError::OwnAddress { host, address });
     }
     Ok(if is_name { addresses } else { Vec::new() })
 }

@@ -2,3 +2,4 @@
 //! their minds, secrets on their way through errors.
 
 mod hostile;
+mod rebinding;

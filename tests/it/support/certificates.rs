@@ -37,7 +37,16 @@ impl Authority {
 
     /// The same, with something else about it.
     pub(crate) fn issue_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Pair {
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        self.made_for(&["127.0.0.1", "localhost"], change)
+    }
+
+    /// A certificate for these names and addresses.
+    pub(crate) fn issue_for(&self, names: &[&str]) -> Pair {
+        self.made_for(names, |_| {})
+    }
+
+    fn made_for(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
+        let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params.distinguished_name = named("a server of the tests'");
         change(&mut params);

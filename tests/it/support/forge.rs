@@ -142,6 +142,11 @@ impl Forge {
         front
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Makes a bare repository with one commit of these files on its default branch.
     pub(crate) fn add_repository(&self, name: &str, files: &[(&str, &[u8])]) -> Repository {
         let repository = self.add_empty_repository(name);

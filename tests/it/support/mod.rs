@@ -3,11 +3,13 @@
 //! forge that misbehaves on demand.
 
 pub(crate) mod certificates;
+pub(crate) mod dns;
 pub(crate) mod documents;
 pub(crate) mod files;
 pub(crate) mod forge;
 pub(crate) mod handmade;
 pub(crate) mod namespace;
+pub(crate) mod outside;
 pub(crate) mod patience;
 pub(crate) mod processes;
 pub(crate) mod published;

@@ -28,8 +28,13 @@ pub(crate) struct TlsFront {
 impl TlsFront {
     /// In front of what listens at `behind`, at <https://127.0.0.1> on a free port.
     pub(crate) fn start(behind: SocketAddr) -> Self {
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), &["127.0.0.1"], behind)
+    }
+
+    /// The same at another address of the machine where this is called, by these names.
+    pub(crate) fn at(address: SocketAddr, names: &[&str], behind: SocketAddr) -> Self {
         let authority = Authority::new();
-        let pair = authority.issue();
+        let pair = authority.issue_for(names);
         let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -44,7 +49,7 @@ impl TlsFront {
             .enable_all()
             .build()
             .expect("a runtime for the front");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binding a free port");
+        let listener = std::net::TcpListener::bind(address).expect("binding a free port");
         listener.set_nonblocking(true).expect("a socket that can wait");
         let address = listener.local_addr().expect("a bound socket has an address");
         let serving = serve(listener, TlsAcceptor::from(Arc::new(config)), behind);
