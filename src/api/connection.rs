@@ -8,10 +8,11 @@
 //!
 //! hyper times the headers of HTTP/1, keep-alive's idle time included. It does so from the
 //! moment on at which the version is known, and HTTP/2 not at all: so the time up to the first
-//! request, and HTTP/2's idle time, are watched here.
+//! request, HTTP/2's idle time, and answers that its peer does not take, are watched here.
 
 use super::{
     auth::VerifiedCredentials,
+    outgoing::{Outgoing, Untaken},
     request_body::RequestBody,
     server::{BoxError, Limits},
     socket::Socket,
@@ -21,7 +22,7 @@ use super::{
 use crate::store::chain;
 use hyper::{
     Request, Response, Version,
-    body::{Body, Frame, Incoming, SizeHint},
+    body::{Body, Incoming},
     service::Service,
 };
 use hyper_util::{
@@ -36,7 +37,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -46,9 +46,18 @@ use tracing::debug;
 
 /// What the headers of a request may need, and what a connection's buffers may grow to.
 const BUFFER: u32 = 16 * 1024;
+/// HTTP/1: how many headers a request may have.
+const HEADERS: usize = 100;
 
 /// HTTP/2: what one connection may have under way, and may make us hold.
 const STREAMS: u32 = 64;
+/// Requests that it may take back before they were looked at (CVE-2023-44487).
+const UNSERVED_RESETS: usize = 20;
+/// Requests of its that are refused, as they are too many at a time or make no sense, until it is sent
+/// away. A client that does not know yet how many it may have under way begins with a hundred.
+const REFUSALS: usize = 256;
+/// Bytes of a frame. h2 takes five frames of one header list, and no list of four times `BUFFER`.
+const FRAME: u32 = 16 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -76,6 +85,8 @@ pub(super) struct Activity {
     under_way: AtomicUsize,
     http2: AtomicBool,
     unread: AtomicBool,
+    /// Of HTTP/2.
+    untaken: Arc<Untaken>,
 }
 
 impl Activity {
@@ -116,11 +127,15 @@ impl Shared {
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
             .keep_alive(true)
-            .max_buf_size(BUFFER as usize);
+            .max_buf_size(BUFFER as usize)
+            .max_headers(HEADERS);
         builder
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
+            .max_pending_accept_reset_streams(UNSERVED_RESETS)
+            .max_local_error_reset_streams(REFUSALS)
+            .max_frame_size(FRAME)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(STREAM_WINDOW as usize)
@@ -208,8 +223,15 @@ pub(super) async fn run<S, B>(
             }
             () = watch.as_mut(), if watching => {
                 let requests = activity.requests.load(Relaxed);
-                let is_idle = requests == seen && activity.under_way.load(Relaxed) == 0;
+                let untaken = activity.untaken.longest();
+                let is_idle = requests == seen
+                    && untaken.is_none()
+                    && activity.under_way.load(Relaxed) == 0;
                 seen = requests;
+                if untaken.is_some_and(|it| it >= limits.write_timeout) {
+                    debug!(%peer, ?untaken, "closed: it does not take its answer");
+                    return;
+                }
                 if requests > 0 && !activity.http2.load(Relaxed) {
                     // hyper's own timer has it from here on.
                     watching = false;
@@ -241,12 +263,14 @@ where
     S: Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    type Response = Response<Counted<B>>;
+    type Response = Response<Outgoing<B>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let under_way = UnderWay::new(Arc::clone(&self.activity), request.version());
+        let version = request.version();
+        let under_way = UnderWay::new(Arc::clone(&self.activity), version);
+        let untaken = (version == Version::HTTP_2).then(|| Arc::clone(&self.activity.untaken));
         let Limits { body_timeout, max_body_bytes, .. } = self.shared.limits;
         let activity = Arc::clone(&self.activity);
         let mut request =
@@ -258,14 +282,14 @@ where
         Box::pin(async move {
             let answer = answer.await?;
             shared.traffic.note(uri.path(), &method, answer.status(), began.elapsed());
-            Ok(answer.map(|body| Counted { body, _under_way: under_way }))
+            Ok(answer.map(|body| Outgoing::new(body, untaken, under_way)))
         })
     }
 }
 
 /// Counts a request as under way until the last byte of its answer is handed over.
 #[derive(Debug)]
-struct UnderWay(Arc<Activity>);
+pub(super) struct UnderWay(Arc<Activity>);
 
 impl UnderWay {
     fn new(activity: Arc<Activity>, version: Version) -> Self {
@@ -279,32 +303,5 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Relaxed);
-    }
-}
-
-/// The body of an answer that is under way.
-#[derive(Debug)]
-struct Counted<B> {
-    body: B,
-    _under_way: UnderWay,
-}
-
-impl<B: Body + Unpin> Body for Counted<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

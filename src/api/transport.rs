@@ -2,21 +2,31 @@
 //! clear or under TLS.
 //!
 //! What must stay true: a handshake is part of its connection's own task, so that nobody waits for a
-//! slow one but its peer; it has the socket's place and the socket's time for writing.
+//! slow one but its peer; it has the socket's place and the socket's time for writing; what comes is
+//! counted (see `meter`) before HTTP hears of it.
 
-use super::{error::ApiError, socket::Socket};
+use super::{error::ApiError, meter::Meter, socket::Socket};
 use std::{
     io,
     pin::Pin,
     sync::LazyLock,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::Instant,
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// A connection as HTTP sees it.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(super) struct Transport {
+    line: Line,
+    meter: Meter,
+}
+
+#[derive(Debug)]
+enum Line {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
 }
@@ -24,8 +34,9 @@ pub(super) enum Transport {
 impl Transport {
     /// Shakes hands, where there is TLS. The caller sees to it that this has an end.
     pub(super) async fn open(mut socket: Socket, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+        let with_meter = |line| Self { line, meter: Meter::new(Instant::now()) };
         let Some(tls) = tls else {
-            return Ok(Self::Plain(socket));
+            return Ok(with_meter(Line::Plain(socket)));
         };
         // Every request of HTTP begins with the capital letter of a method, no handshake does.
         if socket.first_byte().await?.is_some_and(|it| it.is_ascii_uppercase()) {
@@ -34,7 +45,7 @@ impl Transport {
             socket.shutdown().await?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it speaks HTTP, not TLS"));
         }
-        Ok(Self::Tls(Box::new(tls.accept(socket).await?)))
+        Ok(with_meter(Line::Tls(Box::new(tls.accept(socket).await?))))
     }
 }
 
@@ -51,10 +62,14 @@ impl AsyncRead for Transport {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        let Self { line, meter } = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(match line {
+            Line::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Line::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        })?;
+        let flood = |flood| io::Error::new(io::ErrorKind::InvalidData, flood);
+        Poll::Ready(meter.take(&buffer.filled()[before..], Instant::now()).map_err(flood))
     }
 }
 
@@ -64,10 +79,13 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        let Self { line, meter } = self.get_mut();
+        let sent = ready!(match line {
+            Line::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
+            Line::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        })?;
+        meter.sent(sent);
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_write_vectored(
@@ -75,30 +93,33 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
+        let Self { line, meter } = self.get_mut();
+        let sent = ready!(match line {
+            Line::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Line::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        })?;
+        meter.sent(sent);
+        Poll::Ready(Ok(sent))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(socket) => socket.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.line {
+            Line::Plain(socket) => socket.is_write_vectored(),
+            Line::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        match &mut self.get_mut().line {
+            Line::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Line::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        match &mut self.get_mut().line {
+            Line::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Line::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

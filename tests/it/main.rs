@@ -34,6 +34,8 @@ mod events;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod http_contract;
 #[cfg(test)]
 mod http_server;

@@ -7,6 +7,7 @@ pub(crate) mod dns;
 pub(crate) mod documents;
 pub(crate) mod files;
 pub(crate) mod forge;
+pub(crate) mod h2;
 pub(crate) mod handmade;
 pub(crate) mod namespace;
 pub(crate) mod outside;

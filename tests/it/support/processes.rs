@@ -35,6 +35,13 @@ fn stat(pid: u32) -> Vec<String> {
     fields.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
+/// The memory of a process that is in use, in KiB.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
+    let line = text.lines().find_map(|it| it.strip_prefix("VmRSS:")).expect("it has memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
 /// What a process was started with: arguments and environment, for messages.
 pub(crate) fn describe(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
