@@ -5,7 +5,7 @@
 //! setting and its place. What must stay true: there is no global state, and no part of the
 //! program reads a variable or a file of settings for itself.
 
-mod authorities;
+pub mod authorities;
 mod forges;
 mod layers;
 mod raw;

@@ -59,7 +59,8 @@ impl RawForge {
             if origin.scheme != "https" {
                 return Err("`ca_file` is for a forge with https".to_owned());
             }
-            let (ca_file, certificates) = authorities::read(path)?;
+            let (ca_file, certificates) =
+                authorities::read(path).map_err(|reason| format!("`ca_file`: {reason}"))?;
             authorities = certificates;
             authority = Some(Authority { origin: origin.clone(), ca_file });
         }

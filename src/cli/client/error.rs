@@ -2,6 +2,7 @@
 
 use super::super::{Exit, output};
 use crate::model::JobId;
+use rustls::{CertificateError, InvalidMessage};
 use serde_json::Value;
 use std::{error::Error, io, time::Duration};
 
@@ -13,6 +14,9 @@ pub(in crate::cli) enum ClientError {
     Settings(String),
     #[error("cannot reach the server at {server}: {}", root(.source))]
     Unreachable { server: String, source: reqwest::Error },
+    /// There is no telling whether it is the server that was meant.
+    #[error("the server at {server} is not trusted: {reason}")]
+    Untrusted { server: String, reason: String, hint: &'static str },
     /// The stream of events ended without an end of the job.
     #[error("the server closed the stream")]
     StreamClosed,
@@ -73,6 +77,44 @@ impl ClientError {
         }
     }
 
+    /// What TLS says of the server, where that is not to be got over by trying again.
+    pub(super) fn of_tls(server: &str, error: &rustls::Error) -> Option<Self> {
+        use CertificateError as Certificate;
+        let server = server.to_owned();
+        let (reason, hint) = match error {
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                let what = "it does not speak TLS; if it is meant, ask it by http://".to_owned();
+                return Some(Self::Foreign { server, what });
+            }
+            rustls::Error::InvalidCertificate(certificate) => match certificate {
+                // The latter of an authority with the name of one that is trusted, and another key.
+                Certificate::UnknownIssuer | Certificate::BadSignature => (
+                    "nobody whom this machine trusts vouches for its certificate".to_owned(),
+                    "name the authority that does by --ca-file FILE or SCANNER_CA_FILE",
+                ),
+                Certificate::Expired | Certificate::ExpiredContext { .. } => (
+                    "its certificate has expired".to_owned(),
+                    "its operator has to renew it; or this machine's clock is wrong",
+                ),
+                Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => (
+                    "its certificate is not valid yet".to_owned(),
+                    "this machine's clock may be wrong",
+                ),
+                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => (
+                    "its certificate is for another name".to_owned(),
+                    "name the server by --server as its certificate does",
+                ),
+                other => (
+                    format!("its certificate cannot be used: {other}"),
+                    "its operator has to look at it; an authority's own certificate is none for a \
+                     server",
+                ),
+            },
+            _ => return None,
+        };
+        Some(Self::Untrusted { server, reason, hint })
+    }
+
     /// Whether it can be otherwise in a moment.
     pub(super) fn passes(&self) -> bool {
         matches!(
@@ -104,6 +146,7 @@ impl ClientError {
             | Self::StreamClosed
             | Self::Silent { .. }
             | Self::Foreign { .. }
+            | Self::Untrusted { .. }
             | Self::Unavailable { .. }
             | Self::GaveUp { .. } => Exit::Unreachable,
         }
@@ -116,6 +159,7 @@ impl ClientError {
             Self::Refused { hint: Some(hint), .. } | Self::Unavailable { hint: Some(hint), .. } => {
                 format!("{text}; {}", output::printable(hint))
             }
+            Self::Untrusted { hint, .. } => format!("{text}; {hint}"),
             _ => text,
         }
     }

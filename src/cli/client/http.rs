@@ -1,15 +1,15 @@
 //! One server, and how it is asked.
 //!
-//! What flows in: the server's address, credentials of the environment. What flows out: documents,
+//! What flows in: the server's address, credentials of the environment, who vouches for the server. What flows out: documents,
 //! streams, or why there is none. What must stay true: credentials go to the server that was named
-//! and nowhere else (no redirects, no proxies); an answer is read up to a bound; an ordinary
+//! and nowhere else (no redirects, no proxies, no certificate that is not trusted); an answer is read up to a bound; an ordinary
 //! request ends, at the latest some time after the server has stopped moving.
 
 use super::{ServerArgs, error::ClientError};
-use crate::{http, model::JobId};
+use crate::{config::authorities, http, model::JobId};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{
-    Method, Response,
+    Certificate, Method, Response,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -51,19 +51,27 @@ impl Client {
             Some(server) => server.clone(),
             None => variable("SCANNER_SERVER_URL")?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
         };
-        Self::new(&server, authorization()?.as_ref(), STREAM_TIMEOUT)
+        let authorities = authorities_of(args)?;
+        Self::new(&server, authorization()?.as_ref(), authorities.as_deref(), STREAM_TIMEOUT)
     }
 
-    /// A server, and the credentials that it is shown.
+    /// A server, the credentials that it is shown, and who vouches for it, if not the authorities of
+    /// the system.
     pub(super) fn new(
         server: &str,
         authorization: Option<&HeaderValue>,
+        authorities: Option<&[Certificate]>,
         stream_timeout: Duration,
     ) -> Result<Self, ClientError> {
         let headers = || HeaderMap::from_iter(authorization.map(|it| (AUTHORIZATION, it.clone())));
         let build = |timeout| {
-            let client = http::client().default_headers(headers()).read_timeout(timeout).build();
-            client.map_err(|error| ClientError::Settings(format!("cannot use TLS: {error}")))
+            let mut client = http::client().default_headers(headers()).read_timeout(timeout);
+            if let Some(authorities) = authorities {
+                client = client.tls_certs_only(authorities.iter().cloned());
+            }
+            client
+                .build()
+                .map_err(|error| ClientError::Settings(format!("cannot use TLS: {error}")))
         };
         Ok(Self {
             server: address(server)?,
@@ -129,6 +137,11 @@ impl Client {
 
     /// What went wrong below an answer that had begun, or instead of one.
     pub(super) fn broken(&self, source: reqwest::Error) -> ClientError {
+        if let Some(error) = http::find::<rustls::Error>(&source)
+            && let Some(untrusted) = ClientError::of_tls(&self.server, error)
+        {
+            return untrusted;
+        }
         let mut cause: Option<&dyn std::error::Error> = Some(&source);
         while let Some(error) = cause {
             if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
@@ -219,6 +232,20 @@ fn address(text: &str) -> Result<String, ClientError> {
         return refuse(&format!("want http(s)://host[:port], got `{text}`"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Who vouches for the server, by the arguments or the environment.
+fn authorities_of(args: &ServerArgs) -> Result<Option<Vec<Certificate>>, ClientError> {
+    let (name, path) = match (&args.ca_file, variable("SCANNER_CA_FILE")?) {
+        (Some(path), _) => ("--ca-file", path.clone()),
+        (None, Some(path)) => ("SCANNER_CA_FILE", path.into()),
+        (None, None) => return Ok(None),
+    };
+    let refused = |reason| ClientError::Settings(format!("{name}: {reason}"));
+    let (_, certificates) = authorities::read(&path).map_err(refused)?;
+    let certificates = certificates.iter().map(|it| Certificate::from_der(it));
+    let certificates = certificates.collect::<Result<_, _>>();
+    certificates.map(Some).map_err(|error| refused(error.to_string()))
 }
 
 /// What is sent as `Authorization`: a token, else a name and a password, else nothing.

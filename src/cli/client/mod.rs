@@ -21,17 +21,22 @@ pub(in crate::cli) use wait::{Wait, WaitArgs};
 
 use super::{Exit, output};
 use clap::Args;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 const SERVER_HELP: &str = "The server's address [env: SCANNER_SERVER_URL] [default: \
     http://127.0.0.1:8000]. Credentials come from the environment alone: SCANWATCH_TOKEN, or \
     API_USERNAME and API_PASSWORD";
+
+const CA_FILE_HELP: &str = "Certificates (PEM) of the authorities that vouch for the server, instead \
+    of the system's [env: SCANNER_CA_FILE]";
 
 /// Which server is asked, and how its answers are printed.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ServerArgs {
     #[arg(long, value_name = "URL", help = SERVER_HELP)]
     server: Option<String>,
+    #[arg(long, value_name = "FILE", help = CA_FILE_HELP)]
+    ca_file: Option<PathBuf>,
     /// Print the server's documents as they are: JSON, one document a line where there are several.
     #[arg(long)]
     pub(in crate::cli) json: bool,

@@ -229,7 +229,7 @@ mod tests {
     async fn server() -> (TcpListener, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let client = Client::new(&url, None, Duration::from_millis(200)).unwrap();
+        let client = Client::new(&url, None, None, Duration::from_millis(200)).unwrap();
         (listener, client)
     }
 

@@ -9,11 +9,12 @@ use super::{
     Count, DiscoveryError, Interface, Project,
     client::{self, chain},
     link::{self, Foreign},
-    resolver::{self, Nowhere},
+    resolver::Nowhere,
     retry,
 };
 use crate::{
     config::{Config, DiscoveryConfig},
+    http,
     model::{address::Origin, git_url::GitUrl},
 };
 use chrono::Utc;
@@ -192,10 +193,10 @@ impl Conversation {
         asked: String,
         tries: u32,
     ) -> Result<Try, DiscoveryError> {
-        if let Some(nowhere) = resolver::find::<Nowhere>(error) {
+        if let Some(nowhere) = http::find::<Nowhere>(error) {
             return Err(DiscoveryError::Address(nowhere.to_string()));
         }
-        if let Some(tls) = resolver::find::<rustls::Error>(error) {
+        if let Some(tls) = http::find::<rustls::Error>(error) {
             return Err(DiscoveryError::Tls { asked, reason: tls.to_string() });
         }
         if error.is_timeout() && !error.is_connect() {

@@ -3,7 +3,7 @@
 
 use crate::{model::address::NetworkPolicy, sys};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 /// A resolver that gives out addresses which policy allows: all of a name's, or none.
 #[derive(Debug)]
@@ -60,25 +60,6 @@ fn judged(
         Some(address) => Err(Nowhere::OwnAddress { host, address }),
         None => Ok(found),
     }
-}
-
-/// The first error of this type in a chain, within wrappers of `io::Error` too.
-pub(super) fn find<'a, E: std::error::Error + 'static>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(it) = error.downcast_ref::<E>() {
-            return Some(it);
-        }
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        // `source` of an `io::Error` passes over what it wraps.
-        next = match wrapped {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 #[cfg(test)]

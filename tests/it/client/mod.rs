@@ -4,6 +4,7 @@
 mod asking;
 mod fake;
 mod refusals;
+mod trust;
 mod waiting;
 
 use crate::support::{

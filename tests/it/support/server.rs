@@ -277,6 +277,14 @@ impl Setup {
 
     /// Writes the settings file and starts the server.
     pub(crate) async fn start(self) -> TestServer {
+        let server = self.start_unasked().await;
+        server.wait_ready().await;
+        server
+    }
+
+    /// The same, without asking whether it is ready: of a server that the test's own client must not
+    /// trust.
+    pub(crate) async fn start_unasked(self) -> TestServer {
         let mut client = scanwatch::http::client().pool_max_idle_per_host(0);
         if let Some(authority) = &self.authority {
             let authority = reqwest::Certificate::from_pem(authority.as_bytes());
@@ -285,7 +293,7 @@ impl Setup {
         let client = client.build().expect("a client needs nothing");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut server = TestServer { setup: self, process: None, address, client };
-        server.restart().await;
+        server.launch().await;
         server
     }
 
@@ -576,6 +584,11 @@ impl TestServer {
 
     /// Starts a server on the folder again, and waits until it is ready.
     pub(crate) async fn restart(&mut self) {
+        self.launch().await;
+        self.wait_ready().await;
+    }
+
+    async fn launch(&mut self) {
         assert!(self.process.is_none(), "the server still runs");
         let mark = self.setup.log().len();
         self.process = Some(self.setup.spawn());
@@ -588,7 +601,6 @@ impl TestServer {
             address_in(&log[mark..])
         })
         .await;
-        self.wait_ready().await;
     }
 
     /// Waits until the server has read its folder.
