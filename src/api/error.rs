@@ -5,7 +5,7 @@
 //! text, `hint` is there where somebody can do something about it; a cause that only the operator
 //! may see goes to the log, under the incident that the answer names.
 
-use super::{auth::Scope, validation::FieldError};
+use super::{auth::Scope, guard, validation::FieldError};
 use crate::{model::git_url::Refusal, store::chain};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -163,8 +163,8 @@ impl ApiError {
             title(status),
             body.len()
         );
-        for (name, value) in self.headers() {
-            if let (Some(name), Ok(value)) = (name, value.to_str()) {
+        for (name, value) in guard::secured(self.to_response()).headers() {
+            if let Ok(value) = value.to_str() {
                 // Writing to a String cannot fail.
                 let _ = write!(head, "{name}: {value}\r\n");
             }

@@ -130,7 +130,8 @@ fn is_local_name(host: &str) -> bool {
     bare.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
-fn secured(mut response: Response) -> Response {
+/// The same answer with what restrains browsers.
+pub(super) fn secured(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let is_page =
         headers.get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"));

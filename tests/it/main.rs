@@ -32,6 +32,8 @@ mod end_to_end;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod every_answer;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod http2;
