@@ -25,6 +25,18 @@ pub fn read_order(job: &JobDir, index: u32) -> Option<Order> {
     serde_json::from_slice(&bytes).ok()
 }
 
+/// Takes back the order, when the shim that it was for is gone: it may have ended before it took
+/// its attempt, and the next one that does must not obey.
+pub fn remove_order(job: &JobDir, index: u32) -> Result<(), StoreError> {
+    let path = job.order(index);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::at("remove", &path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Leaves an order for a shim; it looks when it is signalled.
 pub fn write_order(job: &JobDir, index: u32, order: &Order) -> Result<(), StoreError> {
     atomic::replace_json(job.staging(), &job.order(index), order, Durability::Eventual)

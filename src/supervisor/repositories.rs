@@ -14,9 +14,9 @@ use crate::{
         Failure, FailureKind, JobId, RepoState, attempt::OrderReason, repository::RepositoryStatus,
         time::Timestamp,
     },
-    store::chain,
+    store::{attempt, chain},
 };
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
 
 /// How often a shim may end before it claimed its attempt, until that counts as a failure.
@@ -49,8 +49,12 @@ impl Actor {
             return self.scheduler.on(Event::Over(key));
         };
         let space = Arc::clone(&self.setup.space);
+        let (folder, index) = (self.setup.jobs.job(&key.job), key.index);
         let started = spawn_blocking(move || match space.shortage() {
-            None => Shim::start(&task).map(Some),
+            None => {
+                attempt::remove_order(&folder, index).map_err(io::Error::other)?;
+                Shim::start(&task).map(Some)
+            }
             Some(_) => Ok(None),
         });
         match started.await {

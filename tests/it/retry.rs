@@ -133,6 +133,19 @@ async fn a_cancelled_job_can_go_on_and_be_cancelled_again() {
     assert_eq!(server.finished(&job).await["status"], "completed");
 }
 
+/// Breaks if an order that its shim did not live to take ends the next one, which nobody meant: a
+/// cancel that came too early would cancel the retry.
+#[tokio::test]
+async fn an_order_that_nobody_took_is_none_for_who_comes_next() {
+    let setup = Setup::new().shell("say scanning; say completed\n");
+    let job = setup.lay_group(1);
+    let order = setup.jobs().join(&job).join("locks").join("repo_0.order.json");
+    files::write(&order, json!({ "attempt": 1, "reason": "cancel" }).to_string());
+    let server = setup.start().await;
+    assert_eq!(server.finished(&job).await["status"], "completed");
+    assert!(!order.exists());
+}
+
 /// Breaks if somebody who follows a retry is told the end of the run before.
 #[tokio::test]
 async fn a_stream_that_joins_after_a_retry_tells_the_new_end() {
