@@ -1,0 +1,161 @@
+use super::*;
+
+fn id(name: &str) -> JobId {
+    name.parse().unwrap()
+}
+
+fn repo(job: &str, index: u32) -> RepoKey {
+    RepoKey { job: id(job), index }
+}
+
+fn submit(job: &str, count: u32) -> Event {
+    let queued = (0..count).collect();
+    Event::Submitted(id(job), Standing { queued, ..Standing::default() })
+}
+
+fn spawns(effects: &[Effect]) -> Vec<String> {
+    effects
+        .iter()
+        .filter_map(|it| match it {
+            Effect::Spawn(repo) => Some(repo.to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn no_more_than_the_limit_and_jobs_take_turns() {
+    let mut queue = Scheduler::new(2);
+    assert_eq!(spawns(&queue.on(submit("big", 100))), ["big/0", "big/1"]);
+    assert!(spawns(&queue.on(submit("small", 2))).is_empty());
+    assert_eq!(spawns(&queue.on(Event::Over(repo("big", 0)))), ["small/0"]);
+    assert_eq!(spawns(&queue.on(Event::Over(repo("big", 1)))), ["big/2"]);
+    assert_eq!(spawns(&queue.on(Event::Over(repo("small", 0)))), ["small/1"]);
+    let effects = queue.on(Event::Over(repo("small", 1)));
+    assert_eq!(effects[0], Effect::Finish(id("small")));
+    assert_eq!(queue.running(), 2);
+}
+
+#[test]
+fn a_cancel_discards_what_waits_and_ends_what_runs() {
+    let mut queue = Scheduler::new(1);
+    queue.on(submit("a", 3));
+    let effects = queue.on(Event::CancelAsked(id("a")));
+    assert_eq!(
+        effects,
+        [Effect::End(repo("a", 0), OrderReason::Cancel), Effect::Discard(id("a"), vec![1, 2]),]
+    );
+    // A second wish does not signal again, and a death meanwhile is not a reason to go on.
+    assert!(queue.on(Event::CancelAsked(id("a"))).is_empty());
+    let effects = queue.on(Event::Again(repo("a", 0)));
+    assert_eq!(effects, [Effect::Discard(id("a"), vec![0])]);
+    // It is over when all ends are written.
+    assert!(queue.on(Event::Discarded(id("a"), 2)).is_empty());
+    assert_eq!(queue.on(Event::Discarded(id("a"), 1)), [Effect::Finish(id("a"))]);
+}
+
+#[test]
+fn nothing_of_a_job_that_was_cancelled_before_is_started() {
+    let mut queue = Scheduler::new(5);
+    let (queued, running) = (vec![1, 2], vec![0]);
+    let standing = Standing { queued, running, cancelled: true, ..Standing::default() };
+    let found = Event::Submitted(id("a"), standing);
+    assert_eq!(
+        queue.on(found),
+        [Effect::End(repo("a", 0), OrderReason::Cancel), Effect::Discard(id("a"), vec![1, 2]),]
+    );
+    assert!(queue.on(Event::Discarded(id("a"), 2)).is_empty());
+    assert_eq!(queue.on(Event::Over(repo("a", 0))), [Effect::Finish(id("a"))]);
+    assert_eq!(queue.running(), 0);
+}
+
+#[test]
+fn of_a_job_that_vanishes_no_end_is_waited_for_but_that_of_its_shims() {
+    let mut queue = Scheduler::new(1);
+    queue.on(submit("a", 3));
+    queue.on(Event::CancelAsked(id("a")));
+    assert!(queue.on(Event::Vanished(id("a"))).is_empty());
+    assert_eq!(queue.on(Event::Over(repo("a", 0))), [Effect::Finish(id("a"))]);
+    queue.on(submit("b", 2));
+    let effects = queue.on(Event::Vanished(id("b")));
+    assert_eq!(effects, [Effect::End(repo("b", 0), OrderReason::Cancel)]);
+}
+
+#[test]
+fn what_is_to_be_scanned_again_comes_first_in_its_job() {
+    let mut queue = Scheduler::new(1);
+    queue.on(submit("a", 3));
+    assert_eq!(spawns(&queue.on(Event::Again(repo("a", 0)))), ["a/0"]);
+}
+
+#[test]
+fn living_shims_count_from_the_start() {
+    let mut queue = Scheduler::new(2);
+    let (queued, running) = (vec![2, 3], vec![0, 1]);
+    let standing = Standing { queued, running, ..Standing::default() };
+    assert!(queue.on(Event::Submitted(id("a"), standing)).is_empty());
+    assert_eq!(spawns(&queue.on(Event::Over(repo("a", 1)))), ["a/2"]);
+    // A doubled report does not free a slot twice.
+    assert!(queue.on(Event::Over(repo("a", 1))).is_empty());
+    assert_eq!((queue.running(), queue.queued()), (2, 1));
+}
+
+#[test]
+fn a_stop_starts_nothing_more() {
+    let mut queue = Scheduler::new(1);
+    queue.on(submit("a", 2));
+    assert_eq!(queue.on(Event::StopAsked), [Effect::End(repo("a", 0), OrderReason::Stop)]);
+    assert!(queue.on(Event::Again(repo("a", 0))).is_empty());
+}
+
+#[test]
+fn without_space_nothing_is_started_and_what_waits_can_be_cancelled() {
+    let mut queue = Scheduler::new(1);
+    queue.on(submit("a", 2));
+    assert!(queue.on(Event::NoSpace(repo("a", 0))).is_empty());
+    assert!(queue.on(submit("b", 1)).is_empty());
+    assert_eq!((queue.running(), queue.queued()), (0, 3));
+    assert_eq!(spawns(&queue.on(Event::SpaceAgain)), ["a/0"]);
+    queue.on(Event::NoSpace(repo("a", 0)));
+    let effects = queue.on(Event::CancelAsked(id("a")));
+    assert_eq!(effects, [Effect::Discard(id("a"), vec![0, 1])]);
+    queue.on(Event::Discarded(id("a"), 2));
+    assert_eq!(spawns(&queue.on(Event::SpaceAgain)), ["b/0"]);
+}
+
+fn planning(job: &str) -> Event {
+    Event::Submitted(id(job), Standing { planning: true, ..Standing::default() })
+}
+
+#[test]
+fn a_job_that_is_being_planned_is_not_over_and_starts_when_its_plan_is_there() {
+    let mut queue = Scheduler::new(1);
+    assert!(queue.on(planning("a")).is_empty());
+    let planned = Event::Planned { job: id("a"), queued: vec![0, 2], ending: 1 };
+    assert_eq!(spawns(&queue.on(planned)), ["a/0"]);
+    queue.on(Event::Over(repo("a", 0)));
+    assert!(queue.on(Event::Over(repo("a", 2))).is_empty(), "an end is not written yet");
+    assert_eq!(queue.on(Event::Discarded(id("a"), 1)), [Effect::Finish(id("a"))]);
+}
+
+#[test]
+fn a_plan_that_fails_or_is_cancelled_ends_the_job_and_one_that_comes_late_is_nothing() {
+    let mut queue = Scheduler::new(1);
+    queue.on(planning("a"));
+    assert_eq!(queue.on(Event::PlanFailed(id("a"))), [Effect::Finish(id("a"))]);
+    queue.on(planning("b"));
+    assert_eq!(
+        queue.on(Event::CancelAsked(id("b"))),
+        [Effect::StopPlanning(id("b")), Effect::Finish(id("b"))]
+    );
+    let late = Event::Planned { job: id("b"), queued: vec![0], ending: 0 };
+    assert!(queue.on(late).is_empty());
+    queue.on(planning("c"));
+    assert_eq!(queue.on(Event::StopAsked), [Effect::StopPlanning(id("c"))]);
+}
+
+#[test]
+fn a_job_without_anything_left_is_finished_at_once() {
+    let mut queue = Scheduler::new(1);
+    assert_eq!(queue.on(submit("a", 0)), [Effect::Finish(id("a"))]);
+}
