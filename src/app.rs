@@ -7,6 +7,7 @@
 //! before anything new is started; a stop leaves no process behind.
 
 mod clean_up;
+mod late;
 
 use crate::{
     config::{Config, WatchMode},
@@ -18,11 +19,17 @@ use crate::{
         lock::{self, Held},
         space::{Floor, Space},
     },
-    supervisor::{self, Isolation, Setup, Supervisor},
+    supervisor::{self, Isolation, Recovered, Setup, Supervisor},
     sys::cgroup,
 };
 use clean_up::{CleanUp, sweep};
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use late::Late;
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 use tokio::task::spawn_blocking;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -60,6 +67,8 @@ pub struct Engine {
     pub space: Arc<Space>,
     /// The `PATH` of scanners.
     path: String,
+    /// How many jobs could not be read at the start, and have not been since.
+    pub unread: Arc<AtomicUsize>,
     jobs: JobsDir,
     watcher: Watcher,
     tasks: TaskTracker,
@@ -78,7 +87,7 @@ impl Engine {
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
         let floor =
             Floor { bytes: config.jobs.min_free_bytes, inodes: config.jobs.min_free_inodes };
-        let space = Arc::new(Space::new(jobs.root().to_owned(), floor));
+        let space = Arc::new(Space::new(&jobs, floor));
         let setup = Setup {
             config: Arc::clone(&config),
             jobs: jobs.clone(),
@@ -91,13 +100,14 @@ impl Engine {
         };
         let tasks = TaskTracker::new();
         let isolation = Arc::new(Isolation::new(&config.scanner));
+        let Recovered { jobs: recovered, unread } = recovered;
         let unplanned: Vec<_> = recovered.iter().filter_map(|job| job.planning.clone()).collect();
         let supervisor = Supervisor::start(setup.clone(), recovered, &tasks);
         let (live, watcher) =
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
         let engine = Self {
             results: Arc::new(Results::new(jobs.clone())),
-            intake: Intake::new(setup, supervisor.clone(), tasks.clone()),
+            intake: Intake::new(setup.clone(), supervisor.clone(), tasks.clone()),
             nudger: watcher.nudger(),
             config,
             live,
@@ -105,6 +115,7 @@ impl Engine {
             isolation,
             space,
             path,
+            unread: Arc::new(AtomicUsize::new(unread.len())),
             jobs,
             watcher,
             tasks,
@@ -114,6 +125,16 @@ impl Engine {
         for planning in unplanned {
             engine.intake.plan(planning);
         }
+        let late = Late {
+            setup,
+            supervisor: engine.supervisor.clone(),
+            intake: engine.intake.clone(),
+            left: Arc::clone(&engine.unread),
+        };
+        let shutdown = engine.shutdown.clone();
+        engine.tasks.spawn(async move {
+            let _ = shutdown.run_until_cancelled(late.run(unread)).await;
+        });
         let clean_up = CleanUp {
             live: Arc::clone(&engine.live),
             nudger: engine.nudger.clone(),
@@ -159,11 +180,12 @@ impl Engine {
 }
 
 /// Takes the folder and finds out what is in it.
-fn prepare(setup: &Setup) -> Result<(Held, Vec<supervisor::RecoveredJob>), StartError> {
+fn prepare(setup: &Setup) -> Result<(Held, Recovered), StartError> {
     let jobs = &setup.jobs;
     jobs.create(setup.config.jobs.folder_mode)?;
     let lock = lock::take(&jobs.server_lock())?
         .ok_or_else(|| StartError::Locked(jobs.root().to_owned()))?;
+    setup.space.settle();
     sweep(jobs);
     cgroup::remove_empty();
     if setup.config.scanner.stall_timeout_secs <= setup.config.scanner.update_interval_secs {

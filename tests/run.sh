@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # command in PATH → Debian package that brings it
 declare -A needs=([git]=git [curl]=curl [jq]=jq [python3]=python3 [pip]=python3-pip [npm]=npm [node]=nodejs [cc]=gcc [faketime]=faketime [ps]=procps
-    [lslocks]=util-linux [ip]=iproute2 [unshare]=util-linux [nsenter]=util-linux [mount]=mount)
+    [lslocks]=util-linux [unshare]=util-linux [nsenter]=util-linux [setpriv]=util-linux [prlimit]=util-linux [mount]=mount [strace]=strace
+    [ip]=iproute2)
 missing=()
 for tool in "${!needs[@]}"; do
     command -v "$tool" >/dev/null || missing+=("${needs[$tool]}")

@@ -15,7 +15,7 @@ use crate::model::{
 use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 use tokio::task::spawn_blocking;
 use warp::{Filter, http::StatusCode, reply::Response};
 
@@ -145,9 +145,9 @@ async fn health(api: &Api, user: &User) -> Response {
     let isolation = Arc::clone(&api.isolation);
     let asked = spawn_blocking(move || {
         isolation.current_confinement();
-        (space.free(), space.shortage())
+        (space.free(), space.obstacle())
     });
-    let (free, shortage) = asked.await.unwrap_or_default();
+    let (free, obstacle) = asked.await.unwrap_or_default();
     let mut problems = api.live.problems(api.config.watch.resync_interval);
     problems.extend(api.auth.problems());
     problems.extend(api.isolation.problem());
@@ -155,11 +155,13 @@ async fn health(api: &Api, user: &User) -> Response {
     if !api.live.is_ready() {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
-    problems.extend(
-        shortage.map(|it| {
-            format!("too little space, so new jobs are refused and queued ones wait: {it}")
-        }),
-    );
+    problems.extend(obstacle.map(|it| format!("new jobs are refused and queued ones wait: {it}")));
+    let unread = api.unread.load(Ordering::Relaxed);
+    if unread > 0 {
+        problems.push(format!(
+            "{unread} unfinished jobs cannot be read, so they wait; the log says why"
+        ));
+    }
     let watch = api.live.health();
     let (running, queued) = api.supervisor.load();
     reply::json(&Health {

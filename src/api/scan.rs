@@ -20,13 +20,15 @@ use crate::{
         progress::{Lists, ProgressDocument},
         time::{self, Timestamp},
     },
-    store::StoreError,
+    store::{StoreError, plainly},
     supervisor::{Cancelled, RemoveError, Retried},
 };
 use chrono::Utc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 use warp::{
     Filter,
     http::{StatusCode, header},
@@ -175,7 +177,10 @@ fn removes() -> Operation {
             StatusCode::NO_CONTENT,
             Answer::empty("Its scanners are gone and its files removed."),
         )
-        .refuses(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping, or too busy.")
+        .refuses(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The server is stopping or too busy, or the disk refuses.",
+        )
 }
 
 fn cancels() -> Operation {
@@ -186,6 +191,10 @@ fn cancels() -> Operation {
             Answer::json::<Outcome>("The wish is on the disk; its scanners are being ended."),
         )
         .refuses(StatusCode::CONFLICT, "The job is another program's.")
+        .refuses(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Nothing can be written; or the job is ended, and only that could not be.",
+        )
 }
 
 fn retries() -> Operation {
@@ -261,14 +270,23 @@ fn progress(api: &Api, id: &str, view: &View, seen: &IfNoneMatch) -> Result<Resp
 /// `POST /scan/{id}/cancel`
 async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
     let job = api.job(&id)?;
+    if !job.facts().state.is_final() {
+        writable(&api).await?;
+    }
     let cancelled = api.supervisor.cancel(job.id()).await;
     api.nudger.nudge(job.id()).await;
     let facts = job.facts();
-    if cancelled == Cancelled::NotRunning && !facts.state.is_final() {
-        return Err(ApiError::Conflict {
-            detail: "The job is not run by this server, so it cannot be cancelled here".into(),
-            hint: Some("Cancel it with the program that runs it".into()),
-        });
+    match cancelled {
+        Cancelled::NotRunning if !facts.state.is_final() => {
+            return Err(ApiError::Conflict {
+                detail: "The job is not run by this server, so it cannot be cancelled here".into(),
+                hint: Some("Cancel it with the program that runs it".into()),
+            });
+        }
+        Cancelled::Unwritten(error) => {
+            return Err(unstorable("The job is ended, but that cannot be stored yet", &error));
+        }
+        Cancelled::Done | Cancelled::NotRunning => {}
     }
     Ok(reply::json(&Outcome { job_id: facts.id, status: facts.state }))
 }
@@ -304,7 +322,7 @@ async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
             let detail = "The server is stopping".into();
             return Err(ApiError::Unavailable { detail, retry_after: None });
         }
-        Retried::Failed(error) => return Err(unstorable(&error)),
+        Retried::Failed(error) => return Err(unstorable("The job cannot be stored", &error)),
     }
     api.nudger.nudge(job.id()).await;
     let facts = job.facts();
@@ -314,6 +332,7 @@ async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
 /// `DELETE /scan/{id}`
 async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
     let job = api.job(&id)?;
+    writable(&api).await?;
     let id: &JobId = job.id();
     let removed = api.supervisor.remove(id).await;
     api.nudger.nudge(id).await;
@@ -321,9 +340,21 @@ async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
         RemoveError::Stopped => {
             ApiError::Unavailable { detail: error.to_string().into(), retry_after: None }
         }
-        RemoveError::Store(error) => ApiError::internal("remove a job", &error),
+        RemoveError::Store(error) => unstorable("The job cannot be removed", &error),
     })?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// Refuses a wish before anything follows from it, while nothing of it could be written.
+async fn writable(api: &Api) -> Result<(), ApiError> {
+    let space = Arc::clone(&api.space);
+    match spawn_blocking(move || space.obstacle()).await {
+        Ok(Some(obstacle)) if obstacle.forbids_all() => Err(ApiError::Unavailable {
+            detail: format!("Nothing can be changed: {obstacle}").into(),
+            retry_after: Some(QUEUE_RETRY_SECS),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn refused(error: &IntakeError, sent: Submission) -> ApiError {
@@ -348,18 +379,19 @@ fn refused(error: &IntakeError, sent: Submission) -> ApiError {
             detail: error.to_string().into(),
             retry_after: QUEUE_RETRY_SECS,
         },
-        IntakeError::NoSpace(_) => ApiError::Unavailable {
+        IntakeError::NoPlace(_) => ApiError::Unavailable {
             detail: error.to_string().into(),
             retry_after: Some(QUEUE_RETRY_SECS),
         },
-        IntakeError::Store(cause) => unstorable(cause),
+        IntakeError::Store(cause) => unstorable("The job cannot be stored", cause),
     }
 }
 
-fn unstorable(cause: &StoreError) -> ApiError {
-    tracing::error!(error = crate::store::chain(cause), "cannot store a job");
+/// What the disk refuses. Where lies what is for the log alone.
+fn unstorable(what: &str, cause: &StoreError) -> ApiError {
+    tracing::error!(error = crate::store::chain(cause), "{what}");
     ApiError::Unavailable {
-        detail: "The job cannot be stored: the server's disk is full, read-only or broken".into(),
+        detail: format!("{what}: {}", plainly(&cause.source)).into(),
         retry_after: Some(QUEUE_RETRY_SECS),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 use std::{
     collections::HashMap,
     ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,8 @@ pub struct Parts {
     pub started_at: Timestamp,
     /// How full the jobs folder's disk is.
     pub space: Arc<Space>,
+    /// How many jobs could not be read at the start, and have not been since.
+    pub unread: Arc<AtomicUsize>,
     /// Ends event streams.
     pub shutdown: CancellationToken,
 }

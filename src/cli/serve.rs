@@ -130,6 +130,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         traffic: Arc::clone(&traffic),
         started_at,
         space: Arc::clone(&engine.space),
+        unread: Arc::clone(&engine.unread),
         shutdown: shutdown.clone(),
     };
     let service = warp::service(routes(Api::new(parts), &auth));

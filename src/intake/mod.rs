@@ -19,7 +19,7 @@ use crate::{
         plan::Plan,
         time::Timestamp,
     },
-    store::{StoreError, space::Shortage},
+    store::{StoreError, space::Obstacle},
     supervisor::{NewJob, Planning, Retried, Setup, Supervisor},
 };
 use chrono::Utc;
@@ -59,8 +59,8 @@ pub enum IntakeError {
     Pattern(&'static str, PatternError),
     #[error("The queue is full: {0} jobs wait already")]
     QueueFull(usize),
-    #[error("Too little space for new jobs: {0}")]
-    NoSpace(Shortage),
+    #[error("New jobs are refused: {0}")]
+    NoPlace(Obstacle),
     #[error("the job cannot be stored")]
     Store(#[from] StoreError),
 }
@@ -142,11 +142,15 @@ impl Intake {
         let job =
             NewJob { id: id.clone(), master, plan, place: Some(place), planning: stop.clone() };
         let job = tokio::task::spawn_blocking(move || {
-            if let Some(shortage) = setup.space.shortage() {
-                return Err(IntakeError::NoSpace(shortage));
+            if let Some(obstacle) = setup.space.obstacle() {
+                return Err(IntakeError::NoPlace(obstacle));
             }
             let mode = setup.config.jobs.folder_mode;
-            setup.jobs.create_job(&job.id, mode, &job.master, &job.plan)?;
+            let made = setup.jobs.create_job(&job.id, mode, &job.master, &job.plan);
+            if made.is_err() {
+                setup.space.suspect();
+            }
+            made?;
             Ok(job)
         })
         .await

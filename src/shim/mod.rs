@@ -96,7 +96,7 @@ impl Shim {
         let Some(_lock) = lock::take(&self.job.lock(index))? else {
             return Ok(Exit::Busy);
         };
-        let before = attempt::read(&self.job, index);
+        let before = attempt::read(&self.job, index)?;
         if before.is_some_and(|record| record.attempt >= self.task.scan.attempt) {
             return Ok(Exit::Stale);
         }

@@ -25,7 +25,13 @@ use crate::{
 };
 use chrono::Utc;
 use serde_json::{Map, Value, json};
-use std::{cell::RefCell, io::BufReader, path::PathBuf, thread, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    io::BufReader,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 /// How often a final write is tried, a second apart: a full disk may get room again.
 const TRIES: usize = 30;
@@ -40,6 +46,8 @@ pub(super) struct Settler<'a> {
     /// The status file as the shim itself wrote it last.
     own: RefCell<Option<Signature>>,
     stderr: RefCell<String>,
+    /// A flush has failed: what the scanner wrote may not be on the disk, whatever the next says.
+    unflushed: Cell<bool>,
 }
 
 impl<'a> Settler<'a> {
@@ -54,6 +62,7 @@ impl<'a> Settler<'a> {
             started_at: Utc::now(),
             own: RefCell::new(None),
             stderr: RefCell::new(String::new()),
+            unflushed: Cell::new(false),
         }
     }
 
@@ -127,7 +136,7 @@ impl<'a> Settler<'a> {
     fn let_stand(&self, before: Option<Map<String, Value>>) -> Result<(), StoreError> {
         self.flush_result()?;
         let Some(before) = before else {
-            return atomic::flush(&self.status);
+            return self.make_durable(&self.status);
         };
         let lacks = |key: &str| before.get(key).is_none_or(Value::is_null);
         if ["repo_name", "attempt", "started_at", "completed_at", "git_url"]
@@ -138,11 +147,20 @@ impl<'a> Settler<'a> {
             let value = self.patch(&word, None).apply(Some(before));
             return self.write(&value, Durability::Flushed);
         }
-        atomic::flush(&self.status)
+        self.make_durable(&self.status)
     }
 
     fn flush_result(&self) -> Result<(), StoreError> {
-        if self.result.exists() { atomic::flush(&self.result) } else { Ok(()) }
+        if self.result.exists() { self.make_durable(&self.result) } else { Ok(()) }
+    }
+
+    /// Flushes what the scanner wrote. After a flush that failed it is written anew: by then it has
+    /// been read again, and makes sense.
+    fn make_durable(&self, path: &Path) -> Result<(), StoreError> {
+        if self.unflushed.get() {
+            return atomic::rewrite(self.job.staging(), path);
+        }
+        atomic::flush(path).inspect_err(|_| self.unflushed.set(true))
     }
 
     fn written(&self) -> (Written, Option<Vec<u8>>) {

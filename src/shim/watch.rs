@@ -10,7 +10,7 @@ use crate::{
         attempt::OrderReason,
         task::{ScanTask, ShimTask},
     },
-    store::{attempt, layout::JobDir},
+    store::{attempt, layout::JobDir, read::is_missing_folder},
     sys::{self, ChildEnd},
 };
 use std::{
@@ -97,7 +97,9 @@ pub(super) fn until_the_end(
         // Read after the wait: if this process was stopped for a while, the scanner was not.
         let newest = settler.signature();
         let now = Instant::now();
-        if newest != signature {
+        // What is written to a folder that is away cannot be seen: its silence says nothing.
+        let is_away = newest.is_none() && is_missing_folder(job.path());
+        if newest != signature || is_away {
             signature = newest;
             last_sign_of_life = Some(now);
         }

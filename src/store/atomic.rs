@@ -5,14 +5,15 @@
 //! must survive a power cut is flushed before and after the rename; measured on ext4, a rename
 //! without the flush leaves empty files.
 
-use super::StoreError;
+use super::{StoreError, read};
 use serde::Serialize;
 use std::{
-    fs::{File, Permissions},
+    fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
+use tempfile::NamedTempFile;
 
 /// Whether a write has to be on the disk when the writer returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,10 @@ pub fn replace_json(
 }
 
 /// Flushes a file that somebody else wrote and renamed into place, and its folder.
+///
+/// # Errors
+/// Whatever the disk says. Then it has to be written anew, by [`rewrite`]: the kernel drops what it
+/// could not write and says so once, so that another flush would seem to work.
 pub fn flush(path: &Path) -> Result<(), StoreError> {
     let flush = || {
         File::open(path)?.sync_all()?;
@@ -64,13 +69,28 @@ pub fn flush(path: &Path) -> Result<(), StoreError> {
     flush().map_err(StoreError::at("flush", path))
 }
 
+/// Writes a file anew with what is in it, flushed.
+pub fn rewrite(staging: &Path, path: &Path) -> Result<(), StoreError> {
+    let rewrite = || {
+        let mut old = read::open(path)?;
+        let fill = |new: &mut File| io::copy(&mut old, new).map(drop);
+        make(staging, path, fill, Durability::Flushed)
+    };
+    rewrite().map_err(StoreError::at("rewrite", path))
+}
+
 fn write(staging: &Path, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix("write-")
-        // The folder's mode guards; operators who may enter it may read what is in it.
-        .permissions(Permissions::from_mode(0o640))
-        .tempfile_in(staging)?;
-    file.write_all(bytes)?;
+    make(staging, path, |file| file.write_all(bytes), durability)
+}
+
+fn make(
+    staging: &Path,
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+    durability: Durability,
+) -> io::Result<()> {
+    let mut file = new_file(staging)?;
+    fill(file.as_file_mut())?;
     if durability != Durability::Eventual {
         file.as_file().sync_all()?;
     }
@@ -80,6 +100,16 @@ fn write(staging: &Path, path: &Path, bytes: &[u8], durability: Durability) -> i
         flush_folder(path)?;
     }
     Ok(())
+}
+
+/// A new file with a name that no other has; it is removed when this is dropped.
+pub(super) fn new_file(staging: &Path) -> io::Result<NamedTempFile> {
+    // Opened here, and not by the crate, so that an error is the system's own.
+    tempfile::Builder::new().prefix("write-").make_in(staging, |path| {
+        let mut options = OpenOptions::new();
+        // The folder's mode guards; operators who may enter it may read what is in it.
+        options.read(true).write(true).create_new(true).mode(0o640).open(path)
+    })
 }
 
 fn flush_folder(path: &Path) -> io::Result<()> {

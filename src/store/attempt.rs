@@ -9,9 +9,12 @@ use super::{
 use crate::model::attempt::{AttemptRecord, Order};
 
 /// The attempt that began last, if one ever did.
-pub fn read(job: &JobDir, index: u32) -> Option<AttemptRecord> {
-    let (bytes, _) = read::whole(&job.attempt(index), read::STATUS_CAP).ok()?;
-    serde_json::from_slice(&bytes).ok()
+///
+/// # Errors
+/// Where that cannot be told for want of means.
+pub fn read(job: &JobDir, index: u32) -> Result<Option<AttemptRecord>, StoreError> {
+    let bytes = read::if_readable(&job.attempt(index), read::STATUS_CAP)?;
+    Ok(bytes.and_then(|it| serde_json::from_slice(&it).ok()))
 }
 
 /// Claims an attempt; for its shim, which holds the lock, or the server, when nobody does.

@@ -155,12 +155,18 @@ impl JobsDir {
         // The guard's folder has moved away: there is nothing left for it to remove.
         let _ = new.keep();
         // Last of all, and the outer one first: it carries the inner one's entries along.
-        for path in [&self.root, &job.path] {
-            File::open(path)
-                .and_then(|folder| folder.sync_all())
-                .map_err(StoreError::at("flush", path))?;
+        let flush = |path: &Path| {
+            let flushed = File::open(path).and_then(|folder| folder.sync_all());
+            flushed.map_err(StoreError::at("flush", path))
+        };
+        match flush(&self.root).and_then(|()| flush(&job.path)) {
+            Ok(()) => Ok(job),
+            Err(error) => {
+                // Whoever is told that there is no job must not meet it after a restart.
+                let _ = trash::remove(&staging, &job.path);
+                Err(error)
+            }
         }
-        Ok(job)
     }
 }
 

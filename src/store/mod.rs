@@ -34,6 +34,12 @@ impl StoreError {
     }
 }
 
+/// What the system said, without the path that an error may have got on its way: for clients.
+pub fn plainly(error: &io::Error) -> String {
+    let by_the_system = error.raw_os_error().map(io::Error::from_raw_os_error);
+    by_the_system.unwrap_or_else(|| error.kind().into()).to_string()
+}
+
 /// Says an error and all its causes on one line: `outer: inner: root`.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

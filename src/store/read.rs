@@ -1,7 +1,8 @@
 //! Reading files that others wrote: regular files only, never more than a cap, never waiting on a
 //! pipe that somebody put in the place of a file; through a link only where the operator named it.
 
-use rustix::fs::OFlags;
+use super::StoreError;
+use rustix::{fs::OFlags, io::Errno};
 use std::{
     fs::{File, Metadata, OpenOptions},
     io::{self, Read},
@@ -54,6 +55,48 @@ impl Signature {
     }
 }
 
+/// Whether an error says that there is nothing there. Any other says nothing about the thing: the
+/// process may be out of descriptors, or the right to look may be gone for a while.
+pub fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether an error says that what is there, if anything, is no file as we write them: a link, a
+/// pipe, a socket, a folder, or far too large.
+pub fn is_no_file_of_ours(error: &io::Error) -> bool {
+    let by_kind = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge);
+    is_absence(error) || by_kind || matches!(errno(error), Some(Errno::LOOP | Errno::NXIO))
+}
+
+/// Whether an error says that this process lacks means that it has at other times, so that nothing
+/// is known of what it wanted to read.
+pub fn is_want_of_means(error: &io::Error) -> bool {
+    const MEANS: [Errno; 8] = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::NOBUFS,
+        Errno::AGAIN,
+        Errno::INTR,
+        Errno::STALE,
+        Errno::TIMEDOUT,
+    ];
+    errno(error).is_some_and(|it| MEANS.contains(&it))
+}
+
+fn errno(error: &io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw_os_error)
+}
+
+/// Whether a folder is not there, or something else is in its place. Where that cannot be told, it
+/// is not called missing.
+pub fn is_missing_folder(path: &Path) -> bool {
+    match std::fs::symlink_metadata(path) {
+        Ok(facts) => !facts.is_dir(),
+        Err(error) => is_absence(&error),
+    }
+}
+
 /// Opens a regular file for reading.
 pub fn open(path: &Path) -> io::Result<File> {
     regular(path, OFlags::NOFOLLOW)
@@ -94,6 +137,18 @@ fn all_of(file: File, cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
     // It may grow while it is read.
     file.take(cap + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > cap { Err(too_large()) } else { Ok((bytes, facts)) }
+}
+
+/// Reads a whole regular file of at most `cap` bytes; `None` of one that is not there, or is none.
+///
+/// # Errors
+/// Where that cannot be told for want of means: it may well be there.
+pub fn if_readable(path: &Path, cap: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    match whole(path, cap) {
+        Ok((bytes, _)) => Ok(Some(bytes)),
+        Err(error) if is_want_of_means(&error) => Err(StoreError::at("read", path)(error)),
+        Err(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]

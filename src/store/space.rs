@@ -1,15 +1,27 @@
-//! The floor of free space: below it nothing new is begun, so that what runs can still write its
-//! results and its end.
+//! Whether anything new can be begun on the disk of the jobs folder: there is a floor of free
+//! space, so that what runs can still write its results and its end; the folder at the path has to
+//! be the one that this process works in; and the disk has to take writes.
 //!
-//! What flows in: the file system's own figures, asked for each time. What flows out: what is
-//! short, if anything is. What must stay true: a file system that gives no answer, or counts no
-//! inodes, refuses nothing; a change is logged once, whoever finds it.
+//! What flows in: the file system's own figures, asked for each time, and the word of those whose
+//! write has failed. What flows out: what stands in the way, if anything does. What must stay true:
+//! a file system that gives no answer, or counts no inodes, refuses nothing; a change is logged
+//! once, whoever finds it.
 
-use rustix::fs::statvfs;
+use super::{
+    atomic,
+    layout::JobsDir,
+    plainly,
+    read::{Signature, is_absence},
+};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::{
     fmt,
+    io::{self, Write},
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// What has to be free; 0 asks for nothing.
@@ -32,6 +44,28 @@ pub struct Free {
 pub enum Shortage {
     Bytes { free: u64, wanted: u64 },
     Inodes { free: u64, wanted: u64 },
+}
+
+/// Why nothing new can be begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    #[error("too little space: {0}")]
+    Short(Shortage),
+    #[error("the disk of the jobs folder is read-only")]
+    ReadOnly,
+    /// There is no folder at the path, or another one than that which this process works in.
+    #[error("the jobs folder is gone: it was moved, removed or unmounted")]
+    Away,
+    /// A write has failed, and a try of our own fails as well.
+    #[error("nothing can be written to the jobs folder: {0}")]
+    Unwritable(String),
+}
+
+impl Obstacle {
+    /// Whether nothing at all can be written. On a disk that is merely full, some of it can.
+    pub fn forbids_all(&self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Away)
+    }
 }
 
 impl fmt::Display for Shortage {
@@ -80,19 +114,45 @@ impl Floor {
     }
 }
 
-/// The disk that a folder lies on, and what has to be free there.
+/// The disk that the jobs folder lies on, and what has to be free there.
 #[derive(Debug)]
 pub struct Space {
     folder: PathBuf,
+    staging: PathBuf,
     floor: Floor,
-    /// Whether something was short when it was last asked.
-    short: AtomicBool,
+    /// The folder that this process works in, once it does.
+    own: OnceLock<Signature>,
+    /// Somebody's write has failed, and none of ours has worked since.
+    suspected: AtomicBool,
+    /// What stood in the way when it was last asked.
+    last: Mutex<Option<Obstacle>>,
 }
 
 impl Space {
-    /// Of the disk below this folder.
-    pub fn new(folder: PathBuf, floor: Floor) -> Self {
-        Self { folder, floor, short: AtomicBool::new(false) }
+    /// Of the disk below this jobs folder.
+    pub fn new(jobs: &JobsDir, floor: Floor) -> Self {
+        Self {
+            folder: jobs.root().to_owned(),
+            staging: jobs.staging(),
+            floor,
+            own: OnceLock::new(),
+            suspected: AtomicBool::new(false),
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Notes that the folder which is at the path now is the one that this process works in: it
+    /// has its lock. As long as that is held open, the folder stays the same one, also over an
+    /// unmount.
+    pub fn settle(&self) {
+        if let Some(now) = Signature::at(&self.folder) {
+            let _ = self.own.set(now);
+        }
+    }
+
+    /// Somebody could not write: until a try of our own works, nothing new is begun.
+    pub fn suspect(&self) {
+        self.suspected.store(true, Ordering::Relaxed);
     }
 
     /// What is free now; `None` if the disk does not say. Blocks.
@@ -102,27 +162,73 @@ impl Space {
         Some(Free { bytes: facts.f_bavail.saturating_mul(facts.f_frsize), inodes })
     }
 
-    /// What is short now, if anything is. Blocks.
-    pub fn shortage(&self) -> Option<Shortage> {
-        let free = self.free()?;
-        let shortage = self.floor.shortage(free);
-        let was_short = self.short.swap(shortage.is_some(), Ordering::Relaxed);
-        match (was_short, &shortage) {
-            (false, Some(shortage)) => {
-                tracing::warn!(
-                    "too little space, so new jobs are refused and queued ones wait: {shortage}"
-                );
+    /// Whether the folder at the path is the one that this process works in. Blocks.
+    pub fn is_here(&self) -> bool {
+        let Some(own) = self.own.get() else { return true };
+        match std::fs::symlink_metadata(&self.folder) {
+            Ok(facts) => facts.is_dir() && Signature::of(&facts).same_file(own),
+            // Not even that can be told now: of descriptors, of memory, of a right.
+            Err(error) => !is_absence(&error),
+        }
+    }
+
+    /// What stands in the way of anything new now. Blocks.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        let obstacle = self.look();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*last, &obstacle) {
+            (None, Some(obstacle)) => {
+                tracing::warn!("new jobs are refused and queued ones wait: {obstacle}");
             }
-            (true, None) => tracing::info!("there is space again: queued jobs go on"),
+            (Some(Obstacle::Short(_)), None) => {
+                tracing::info!("there is space again: queued jobs go on");
+            }
+            (Some(_), None) => {
+                tracing::info!("the jobs folder can be written again: queued jobs go on");
+            }
             _ => {}
         }
-        shortage
+        last.clone_from(&obstacle);
+        obstacle
+    }
+
+    fn look(&self) -> Option<Obstacle> {
+        if !self.is_here() {
+            return Some(Obstacle::Away);
+        }
+        if let Ok(facts) = statvfs(&self.folder)
+            && facts.f_flag.contains(StatVfsMountFlags::RDONLY)
+        {
+            return Some(Obstacle::ReadOnly);
+        }
+        if let Some(shortage) = self.free().and_then(|free| self.floor.shortage(free)) {
+            return Some(Obstacle::Short(shortage));
+        }
+        if !self.suspected.load(Ordering::Relaxed) {
+            return None;
+        }
+        match self.try_to_write() {
+            Ok(()) => {
+                self.suspected.store(false, Ordering::Relaxed);
+                None
+            }
+            Err(error) => Some(Obstacle::Unwritable(plainly(&error))),
+        }
+    }
+
+    /// Writes what nobody needs, flushed, and removes it.
+    fn try_to_write(&self) -> io::Result<()> {
+        let mut file = atomic::new_file(&self.staging)?;
+        // More than fits into an inode: some file systems take that little at any time.
+        file.as_file_mut().write_all(&[b' '; 4096])?;
+        file.as_file().sync_all()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[track_caller]
     fn check(floor: (u64, u64), free: (u64, Option<u64>), expected: Option<&str>) {
@@ -147,7 +253,8 @@ mod tests {
     fn a_disk_that_does_not_answer_refuses_nothing() {
         let floor = Floor { bytes: u64::MAX, inodes: u64::MAX };
         let root = tempfile::tempdir().unwrap();
-        assert!(Space::new(root.path().join("gone"), floor).shortage().is_none());
-        assert!(Space::new(root.path().to_owned(), floor).shortage().is_some());
+        let of = |path: &Path| Space::new(&JobsDir::new(path).unwrap(), floor);
+        assert!(of(&root.path().join("gone")).obstacle().is_none());
+        assert!(of(root.path()).obstacle().is_some());
     }
 }

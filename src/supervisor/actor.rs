@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::JobId,
-    store::{StoreError, atomic::Durability, chain, trash},
+    store::{StoreError, atomic::Durability, chain, read::is_missing_folder, trash},
 };
 use chrono::Utc;
 use std::{
@@ -33,8 +33,8 @@ use tokio::{
 /// How often a job's `master.json` is rewritten at most, while only its lists change.
 const MASTER_INTERVAL: Duration = Duration::from_secs(1);
 /// How often is looked whether the jobs still have their folders.
-const FOLDER_INTERVAL: Duration = Duration::from_secs(5);
-/// How often the disk is asked for space, while the queue waits for it.
+const FOLDER_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the disk is asked whether it takes writes, while the queue waits for it.
 const SPACE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The loop's own things.
@@ -151,6 +151,9 @@ impl Actor {
                 let standing = Standing { queued, planning, ..Standing::default() };
                 self.on(Event::Submitted(id, standing)).await;
             }
+            // It may have been revived meanwhile.
+            Command::Resume(job) if self.jobs.contains_key(&job.id) => {}
+            Command::Resume(job) => self.resume(*job).await,
             Command::Found { id, count } => {
                 if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.planning.is_some()) {
                     job.note_found(count);
@@ -167,7 +170,8 @@ impl Actor {
                 let _ = answer.send(cancelled);
             }
             Command::Remove { id, answer } => {
-                self.note_cancelled(&id).await;
+                // What is removed needs no wish.
+                let _ = self.note_cancelled(&id).await;
                 self.removals.entry(id.clone()).or_default().push(answer);
                 // What is about to be removed needs no ends.
                 self.on(Event::Vanished(id.clone())).await;
@@ -225,20 +229,23 @@ impl Actor {
         if !self.jobs.contains_key(id) {
             return Cancelled::NotRunning;
         }
-        self.note_cancelled(id).await;
+        let noted = self.note_cancelled(id).await;
+        // Also where it could not be written: what runs may be what fills the disk.
         self.on(Event::CancelAsked(id.clone())).await;
-        Cancelled::Done
+        noted.map_or_else(Cancelled::Unwritten, |()| Cancelled::Done)
     }
 
     /// Calls a job cancelled, unless it has an end already that is yet to be written.
-    async fn note_cancelled(&mut self, id: &JobId) {
-        let Some(job) = self.jobs.get_mut(id).filter(|job| !job.over) else { return };
+    async fn note_cancelled(&mut self, id: &JobId) -> Result<(), StoreError> {
+        let Some(job) = self.jobs.get_mut(id).filter(|job| !job.over) else { return Ok(()) };
         if !job.is_cancelled() {
             job.cancel(Utc::now());
-            // The wish is durable before anything follows from it.
-            self.write_master(id).await;
             tracing::info!(%id, "job cancelled");
+        } else if !job.unwritten {
+            return Ok(());
         }
+        // The wish is durable before anything follows from it.
+        self.write_master(id).await
     }
 
     /// Lets the scheduler take in an event, and performs what it says.
@@ -291,20 +298,22 @@ impl Actor {
             let status = job.master.status.clone();
             tracing::info!(%id, status, "job over");
         }
-        self.write_master(id).await;
+        // If that has failed, it is tried again.
+        let _ = self.write_master(id).await;
         self.remove_if_over(id).await;
     }
 
     /// Lets go of jobs whose folders somebody removed. Seen twice, and only while the jobs folder
-    /// itself is there: one that is unmounted or moved may come back, with all that is in it.
+    /// itself is there, and no other in its place: one that is unmounted or moved may come back,
+    /// with all that is in it.
     async fn look_for_folders(&mut self) {
         let (jobs, space) = (self.setup.jobs.clone(), Arc::clone(&self.setup.space));
         let ids: Vec<JobId> = self.jobs.keys().cloned().collect();
         let looked = spawn_blocking(move || {
             // Said in the log as it changes, also where nobody submits anything.
-            space.shortage();
-            let root = jobs.root().is_dir();
-            ids.into_iter().filter(|id| root && !jobs.job(id).path().is_dir()).collect()
+            space.obstacle();
+            let here = space.is_here();
+            ids.into_iter().filter(|id| here && is_missing_folder(jobs.job(id).path())).collect()
         });
         let missing: HashSet<JobId> = looked.await.unwrap_or_default();
         let gone: Vec<JobId> = missing.intersection(&self.missing).cloned().collect();
@@ -317,11 +326,11 @@ impl Actor {
         }
     }
 
-    /// Lets the queue go on if there is space again.
+    /// Lets the queue go on if the disk takes writes again.
     async fn look_for_space(&mut self) {
         let space = Arc::clone(&self.setup.space);
-        let shortage = spawn_blocking(move || space.shortage()).await;
-        if matches!(shortage, Ok(None)) {
+        let obstacle = spawn_blocking(move || space.obstacle()).await;
+        if matches!(obstacle, Ok(None)) {
             self.on(Event::SpaceAgain).await;
         }
     }
@@ -347,31 +356,44 @@ impl Actor {
         let dirty: Vec<JobId> =
             self.jobs.iter().filter(|(_, job)| job.dirty).map(|(id, _)| id.clone()).collect();
         for id in dirty {
-            self.write_master(&id).await;
+            // If that has failed, it is tried again.
+            let _ = self.write_master(&id).await;
             self.remove_if_over(&id).await;
         }
     }
 
-    /// Writes a job's master file; an ended job is let go once that has worked.
-    pub(super) async fn write_master(&mut self, id: &JobId) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
+    /// Writes a job's master file; an ended job is let go once that has worked. What has not
+    /// worked is tried again.
+    pub(super) async fn write_master(&mut self, id: &JobId) -> Result<(), StoreError> {
+        let Some(job) = self.jobs.get_mut(id) else { return Ok(()) };
         job.update_lists(Utc::now());
         // What a client may rely on is flushed: creation, cancel, end. Lists need not be.
         let durable = job.master.final_state().is_some();
         let durability = if durable { Durability::Flushed } else { Durability::Eventual };
         let (master, folder, over) = (job.master.clone(), self.setup.jobs.job(id), job.over);
         let written = spawn_blocking(move || folder.write_master(&master, durability)).await;
-        if let Ok(Err(error)) = written {
-            tracing::error!(%id, error = chain(&error), "cannot write master.json; it is tried again");
-            job.dirty = true;
-            self.flush_soon();
-            // A folder that is being removed needs no end.
-            if !self.removals.contains_key(id) {
-                return;
+        let written = written.unwrap_or_else(|error| {
+            Err(StoreError::at("write", self.setup.jobs.job(id).path())(error.into()))
+        });
+        match &written {
+            Ok(()) => {
+                if std::mem::take(&mut job.unwritten) {
+                    tracing::info!(%id, "master.json is written again");
+                }
+            }
+            Err(error) => {
+                job.dirty = true;
+                // Said once, and not each second for as long as the disk is away.
+                if !std::mem::replace(&mut job.unwritten, true) {
+                    tracing::error!(%id, error = chain(error), "cannot write master.json; it is tried again");
+                }
+                self.flush_soon();
             }
         }
-        if over {
+        // A folder that is being removed needs no end.
+        if over && (written.is_ok() || self.removals.contains_key(id)) {
             self.jobs.remove(id);
         }
+        written
     }
 }

@@ -31,10 +31,12 @@ pub struct Supervisor {
 }
 
 /// What became of a wish to cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Cancelled {
     /// The job is called cancelled, its scanners have been told to end.
     Done,
+    /// The same, but the disk refuses to keep it: until that is written, a crash would undo it.
+    Unwritten(StoreError),
     /// No such job is queued or running here.
     NotRunning,
 }
@@ -68,12 +70,33 @@ pub enum RemoveError {
 #[derive(Debug)]
 pub(super) enum Command {
     Submit(Box<NewJob>),
-    Found { id: JobId, count: u64 },
-    Planned { id: JobId, planned: Planned, answer: oneshot::Sender<Result<(), StoreError>> },
-    Retry { id: JobId, answer: oneshot::Sender<Retried> },
-    Cancel { id: JobId, answer: oneshot::Sender<Cancelled> },
-    Remove { id: JobId, answer: oneshot::Sender<Result<(), StoreError>> },
-    Stop { patience: Duration, answer: oneshot::Sender<()> },
+    /// One that could not be read at the start.
+    Resume(Box<RecoveredJob>),
+    Found {
+        id: JobId,
+        count: u64,
+    },
+    Planned {
+        id: JobId,
+        planned: Planned,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+    Retry {
+        id: JobId,
+        answer: oneshot::Sender<Retried>,
+    },
+    Cancel {
+        id: JobId,
+        answer: oneshot::Sender<Cancelled>,
+    },
+    Remove {
+        id: JobId,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+    Stop {
+        patience: Duration,
+        answer: oneshot::Sender<()>,
+    },
 }
 
 impl Command {
@@ -81,6 +104,7 @@ impl Command {
     pub(super) fn job(&self) -> Option<&JobId> {
         match self {
             Self::Submit(job) => Some(&job.id),
+            Self::Resume(job) => Some(&job.id),
             Self::Found { id, .. }
             | Self::Planned { id, .. }
             | Self::Retry { id, .. }
@@ -116,6 +140,11 @@ impl Supervisor {
     pub async fn submit(&self, job: NewJob) {
         // The loop ends only with the process: then the next one finds the job on the disk.
         let _ = self.commands.send(Command::Submit(Box::new(job))).await;
+    }
+
+    /// Goes on with a job that could not be read at the start, and has been read since.
+    pub async fn resume(&self, job: RecoveredJob) {
+        let _ = self.commands.send(Command::Resume(Box::new(job))).await;
     }
 
     /// Says how many repositories of a job are known by now, while they are being found out.

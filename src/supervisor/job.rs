@@ -76,6 +76,8 @@ pub(super) struct Job {
     pub(super) over: bool,
     /// Whether `master.json` lags behind.
     pub(super) dirty: bool,
+    /// Whether the last try to write it has failed.
+    pub(super) unwritten: bool,
     /// Its place in the queue, given back when its first scan starts.
     place: Option<OwnedSemaphorePermit>,
     /// While its repositories are being found out.
@@ -89,6 +91,7 @@ impl Job {
             repositories: BTreeMap::new(),
             over: false,
             dirty: false,
+            unwritten: false,
             place: job.place,
             planning: job.planning,
         };

@@ -23,7 +23,7 @@ mod spawn;
 pub use handle::{Cancelled, RemoveError, Retried, Supervisor};
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning};
-pub use recovery::{RecoveredJob, recover};
+pub use recovery::{Recovered, RecoveredJob, recover, recover_one};
 pub use scans::Scans;
 
 use crate::{

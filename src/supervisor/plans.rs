@@ -68,7 +68,7 @@ impl Actor {
         }
         tracing::info!(%id, repositories = queued.len(), refused = refused.len(), "job planned");
         // The names are news to whoever follows the job.
-        self.write_master(id).await;
+        let _ = self.write_master(id).await;
         let ending = refused.len();
         self.refuse(id.clone(), refused);
         self.on(Event::Planned { job: id.clone(), queued, ending }).await;

@@ -21,10 +21,11 @@ use crate::{
     store::{
         StoreError,
         atomic::Durability,
-        attempt,
+        attempt, chain,
         layout::{JobDir, JobFile},
         lock::{self, Holder},
-        read, trash,
+        read::{self, is_no_file_of_ours},
+        trash,
     },
     sys,
 };
@@ -73,53 +74,91 @@ pub(super) enum Found {
     Refused(String),
 }
 
+/// What was found at start.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    pub jobs: Vec<RecoveredJob>,
+    /// Of these nothing could be told: to be asked again.
+    pub unread: Vec<JobId>,
+}
+
+/// Why nothing is known of a job.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unread {
+    /// It may be told at another time.
+    #[error(transparent)]
+    Disk(#[from] StoreError),
+    /// What it has in the place of its files makes no sense.
+    #[error("{0}")]
+    Broken(String),
+}
+
 /// Finds all unfinished jobs of ours below the jobs folder, and settles the dead.
 ///
 /// # Errors
 /// Only when the jobs folder itself cannot be listed; what is wrong with one job is logged and
 /// leaves that job as it is.
-pub fn recover(setup: &Setup) -> Result<Vec<RecoveredJob>, StoreError> {
-    let mut found = Vec::new();
+pub fn recover(setup: &Setup) -> Result<Recovered, StoreError> {
+    let mut recovered = Recovered::default();
     for id in setup.jobs.jobs()? {
-        let folder = setup.jobs.job(&id);
-        match unfinished(&folder) {
-            Ok(None) => {}
-            Ok(Some((master, plan))) => match look_at(&folder, &id, &plan) {
-                Ok(repositories) => {
-                    let over = repositories.values().all(|it| matches!(it, Found::Over(_)));
-                    // A final job whose repositories are all over needs nothing more.
-                    if !(over && master.final_state().is_some()) {
-                        found.push(RecoveredJob::new(id, master, plan, repositories));
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%id, error = crate::store::chain(&error), "cannot recover a job");
-                }
-            },
-            Err(error) => tracing::error!(%id, error, "cannot recover a job"),
+        match recover_one(setup, &id) {
+            Ok(job) => recovered.jobs.extend(job),
+            Err(_) => recovered.unread.push(id),
         }
     }
-    found.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(found)
+    recovered.jobs.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(recovered)
+}
+
+/// Finds one job, if it is unfinished and ours, and settles what is dead of it.
+///
+/// # Errors
+/// What the disk says; it has been logged. The job may be asked for again.
+pub fn recover_one(setup: &Setup, id: &JobId) -> Result<Option<RecoveredJob>, StoreError> {
+    let folder = setup.jobs.job(id);
+    let look = || -> Result<Option<RecoveredJob>, Unread> {
+        let Some((master, plan)) = unfinished(&folder)? else { return Ok(None) };
+        let repositories = look_at(&folder, id, &plan)?;
+        let over = repositories.values().all(|it| matches!(it, Found::Over(_)));
+        // A final job whose repositories are all over needs nothing more.
+        let done = over && master.final_state().is_some();
+        Ok((!done).then(|| RecoveredJob::new(id.clone(), master, plan, repositories)))
+    };
+    look().or_else(|error| {
+        tracing::error!(%id, error = chain(&error), "cannot recover a job");
+        match error {
+            Unread::Disk(error) => Err(error),
+            Unread::Broken(_) => Ok(None),
+        }
+    })
 }
 
 /// Reads a job of ours that may need work; a cancelled one may have been cut short.
-fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
+fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, Unread> {
     let settled =
         |master: &Master| master.final_state().is_some_and(|state| state != JobState::Cancelled);
     Ok(ours(folder)?.filter(|(master, _)| !settled(master)))
 }
 
 /// Reads a job of ours: one with a plan.
-pub(super) fn ours(folder: &JobDir) -> Result<Option<(Master, Plan)>, String> {
-    let Ok((bytes, _)) = read::whole(&folder.plan(), read::MASTER_CAP) else {
-        return Ok(None);
+pub(super) fn ours(folder: &JobDir) -> Result<Option<(Master, Plan)>, Unread> {
+    let (plan, master) = (folder.plan(), folder.file(JobFile::Master));
+    let bytes = match read::whole(&plan, read::MASTER_CAP) {
+        Ok((bytes, _)) => bytes,
+        Err(error) if is_no_file_of_ours(&error) => return Ok(None),
+        Err(error) => return Err(StoreError::at("read", plan)(error).into()),
     };
-    let plan: Plan =
-        serde_json::from_slice(&bytes).map_err(|error| format!("repositories.json: {error}"))?;
-    let (bytes, _) = read::whole(&folder.file(JobFile::Master), read::MASTER_CAP)
-        .map_err(|error| format!("master.json: {error}"))?;
-    let (master, _) = Master::parse(&bytes).map_err(|error| format!("master.json: {error}"))?;
+    let plan: Plan = serde_json::from_slice(&bytes)
+        .map_err(|error| Unread::Broken(format!("repositories.json: {error}")))?;
+    let bytes = match read::whole(&master, read::MASTER_CAP) {
+        Ok((bytes, _)) => bytes,
+        Err(error) if is_no_file_of_ours(&error) => {
+            return Err(Unread::Broken(format!("master.json: {error}")));
+        }
+        Err(error) => return Err(StoreError::at("read", master)(error).into()),
+    };
+    let (master, _) =
+        Master::parse(&bytes).map_err(|error| Unread::Broken(format!("master.json: {error}")))?;
     Ok(Some((master, plan)))
 }
 
@@ -159,14 +198,14 @@ pub(super) fn find(
 ) -> Result<Found, StoreError> {
     let index = key.index;
     let holder = lock::holder(&folder.lock(index))?;
-    let record = attempt::read(folder, index);
+    let record = attempt::read(folder, index)?;
     if let Some(holder) = holder {
         let attempt = record.map_or(1, |it| it.attempt);
         return Ok(Found::Running { holder, attempt });
     }
     let Some(record) = record else {
         // No shim ever claimed it. A scanner cannot have written, but a cancel can.
-        return Ok(match read_status(folder, index) {
+        return Ok(match read_status(folder, index)? {
             Some((status, _)) if status.state.is_final() => Found::Over(Box::new(status)),
             _ => Found::Queued { next_attempt: 1, interruptions: 0 },
         });
@@ -174,7 +213,7 @@ pub(super) fn find(
     if tree == Tree::Unknown {
         end_processes(folder, key, &record);
     }
-    let status = read_status(folder, index);
+    let status = read_status(folder, index)?;
     if let Some((status, _)) = &status
         && status.state.is_final()
         // The end of an earlier attempt is not the end of this one.
@@ -241,7 +280,7 @@ pub(super) fn write_end(
     state: RepoState,
     failure: &Failure,
 ) -> Result<RepositoryStatus, StoreError> {
-    let before = read_status(folder, key.index).map(|(_, bytes)| bytes);
+    let before = read_status(folder, key.index)?.map(|(_, bytes)| bytes);
     let bytes = write_status(
         folder,
         key,
@@ -293,14 +332,23 @@ fn end_processes(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
     }
     let scratch = trash::scratch(folder, &key.job, key.index, record.attempt);
     if let Err(error) = trash::remove_scratch(&scratch) {
-        tracing::warn!(repository = %key, error = crate::store::chain(&error), "scratch folder stays");
+        tracing::warn!(repository = %key, error = chain(&error), "scratch folder stays");
     }
 }
 
-pub(super) fn read_status(folder: &JobDir, index: u32) -> Option<(RepositoryStatus, Vec<u8>)> {
-    let (bytes, _) = read::whole(&folder.status(index), read::STATUS_CAP).ok()?;
-    let (status, _) = RepositoryStatus::parse(index, &bytes).ok()?;
-    Some((status, bytes))
+/// A repository's status, if it has one that makes sense.
+///
+/// # Errors
+/// Where that cannot be told for want of means: to take an end for no end would cost a scan.
+pub(super) fn read_status(
+    folder: &JobDir,
+    index: u32,
+) -> Result<Option<(RepositoryStatus, Vec<u8>)>, StoreError> {
+    let bytes = read::if_readable(&folder.status(index), read::STATUS_CAP)?;
+    Ok(bytes.and_then(|bytes| {
+        let (status, _) = RepositoryStatus::parse(index, &bytes).ok()?;
+        Some((status, bytes))
+    }))
 }
 
 #[cfg(test)]
@@ -345,7 +393,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(found(&folder, &key), "attempt 2 after 1 interruptions");
         }
-        let (status, _) = read_status(&folder, 0).unwrap();
+        let (status, _) = read_status(&folder, 0).unwrap().unwrap();
         assert_eq!(status.state, RepoState::Pending, "nobody works on it");
         assert_eq!(status.failure.unwrap().kind, FailureKind::Interrupted);
     }

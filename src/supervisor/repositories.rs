@@ -50,7 +50,7 @@ impl Actor {
         };
         let space = Arc::clone(&self.setup.space);
         let (folder, index) = (self.setup.jobs.job(&key.job), key.index);
-        let started = spawn_blocking(move || match space.shortage() {
+        let started = spawn_blocking(move || match space.obstacle() {
             None => {
                 attempt::remove_order(&folder, index).map_err(io::Error::other)?;
                 Shim::start(&task).map(Some)
@@ -65,7 +65,7 @@ impl Actor {
                 let id = key.job.clone();
                 self.watch(key, shim, awaited);
                 if self.jobs.get(&id).is_some_and(Job::has_just_begun) {
-                    self.write_master(&id).await;
+                    let _ = self.write_master(&id).await;
                 }
             }
             // Out of processes or memory: it stays queued, in its slot, and is tried again.
@@ -163,11 +163,16 @@ impl Actor {
         interruptions: u64,
         false_start: bool,
     ) {
+        // A disk that takes no writes is not the repository's failure: it waits, uncounted.
+        let refused = false_start && self.disk_refuses().await;
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_waiting(key.index);
             if let Some(repository) = job.repositories.get_mut(&key.index) {
                 repository.next_attempt = next_attempt;
                 repository.interruptions = interruptions;
+                if refused {
+                    return self.on(Event::NoSpace(key)).await;
+                }
                 repository.false_starts += u32::from(false_start);
                 if repository.false_starts >= FALSE_STARTS {
                     let detail = format!("The scan could not be started, {FALSE_STARTS} times");
@@ -175,12 +180,22 @@ impl Actor {
                     return self.end_unstarted(&key, RepoState::Failed, failure).await;
                 }
             }
-            // A disk that is full for a moment must not cost all the tries at once.
+            // Whatever it is that fails for a moment must not cost all the tries at once.
             if false_start && !job.is_cancelled() {
                 return self.try_later(key, "its shim ended before it began");
             }
         }
         self.on(Event::Again(key)).await;
+    }
+
+    /// Whether the disk refuses writes now, of which a shim that could not begin is a sign.
+    async fn disk_refuses(&self) -> bool {
+        let space = Arc::clone(&self.setup.space);
+        let looked = spawn_blocking(move || {
+            space.suspect();
+            space.obstacle().is_some()
+        });
+        looked.await.unwrap_or(false)
     }
 
     async fn over(&mut self, key: &RepoKey, status: &RepositoryStatus) {
@@ -254,7 +269,10 @@ impl Actor {
                     {
                         Ok(status) => written.push((key.index, status)),
                         Err(error) => {
-                            tracing::error!(repository = %key, error = chain(&error), "cannot write the end of a repository; it is tried again");
+                            // Said once, and not each second for as long as the disk is away.
+                            if pause.is_zero() {
+                                tracing::error!(repository = %key, error = chain(&error), "cannot write the end of a repository; it is tried again");
+                            }
                             break;
                         }
                     }

@@ -6,14 +6,14 @@
 
 use super::{
     Setup,
-    recovery::{Found, RecoveredJob, look_at, ours, read_status},
+    recovery::{Found, RecoveredJob, Unread, look_at, ours, read_status},
 };
 use crate::{
     model::{
         JobId, RepoState,
         repository::{StatusPatch, raw_object},
     },
-    store::{StoreError, atomic::Durability, attempt, layout::JobDir},
+    store::{StoreError, atomic::Durability, attempt, chain, layout::JobDir},
 };
 use chrono::Utc;
 
@@ -33,11 +33,14 @@ pub(super) enum Revival {
 /// which is then finished as it was.
 pub(super) fn revive(setup: &Setup, id: &JobId) -> Result<Revival, StoreError> {
     let folder = setup.jobs.job(id);
-    let Some((mut master, plan)) = ours(&folder).unwrap_or_else(|error| {
-        tracing::error!(%id, error, "cannot read a job");
-        None
-    }) else {
-        return Ok(Revival::NotOurs);
+    let (mut master, plan) = match ours(&folder) {
+        Ok(Some(job)) => job,
+        Ok(None) => return Ok(Revival::NotOurs),
+        Err(Unread::Disk(error)) => return Err(error),
+        Err(error @ Unread::Broken(_)) => {
+            tracing::error!(%id, error = chain(&error), "cannot read a job");
+            return Ok(Revival::NotOurs);
+        }
     };
     let mut repositories = look_at(&folder, id, &plan)?;
     let failed: Vec<u32> = repositories
@@ -53,7 +56,7 @@ pub(super) fn revive(setup: &Setup, id: &JobId) -> Result<Revival, StoreError> {
     folder.write_master(&master, Durability::Flushed)?;
     for index in failed {
         let Some((_, row)) = plan.counted().find(|(it, _)| *it == index) else { continue };
-        let next_attempt = attempt::read(&folder, index).map_or(0, |it| it.attempt) + 1;
+        let next_attempt = attempt::read(&folder, index)?.map_or(0, |it| it.attempt) + 1;
         write_waiting(&folder, index, &row.repo_name, &row.git_url, next_attempt)?;
         repositories.insert(index, Found::Queued { next_attempt, interruptions: 0 });
     }
@@ -69,7 +72,7 @@ fn write_waiting(
     git_url: &str,
     attempt: u64,
 ) -> Result<(), StoreError> {
-    let before = read_status(folder, index).and_then(|(_, bytes)| raw_object(&bytes));
+    let before = read_status(folder, index)?.and_then(|(_, bytes)| raw_object(&bytes));
     // Nothing of the earlier attempt stays but the count of writes.
     let kept = before.map(|map| map.into_iter().filter(|(key, _)| key == "revision").collect());
     let word = RepoState::Pending.as_str();

@@ -126,7 +126,7 @@ impl Shim {
         reason: OrderReason,
     ) -> Result<(), StoreError> {
         // One that was adopted just after it took its lock may have claimed a later attempt since.
-        let claimed = attempt::read(job, index).map_or(0, |record| record.attempt);
+        let claimed = attempt::read(job, index).ok().flatten().map_or(0, |it| it.attempt);
         let order = Order { attempt: self.attempt.max(claimed), reason };
         let written = attempt::write_order(job, index, &order);
         // Without a written order a signal is a cancel, so a stop must not be signalled then.

@@ -134,11 +134,21 @@ fn routes(
     let endless = warp::path!("endless").map(|| warp::reply::stream(dots()));
     let events = warp::path!("events")
         .map(move || warp::reply::stream(dots().take_until(stop.clone().cancelled_owned())));
+    let broken = warp::path!("broken").map(|| -> &'static str { panic!("of the test") });
     let flood = warp::path!("flood").map(|| {
         let piece = || Ok::<_, Infallible>(vec![b'x'; 64 * 1024]);
         warp::reply::stream(stream::repeat_with(piece))
     });
-    hello.or(me).or(json).or(large).or(slow).or(endless).or(events).or(flood).recover(recover)
+    hello
+        .or(me)
+        .or(json)
+        .or(large)
+        .or(slow)
+        .or(endless)
+        .or(events)
+        .or(flood)
+        .or(broken)
+        .recover(recover)
 }
 
 fn dots() -> impl Stream<Item = Result<&'static str, Infallible>> + Send + Sync {
@@ -354,6 +364,23 @@ async fn one_connection_too_many_is_told_so_and_a_place_is_free_again_at_once() 
         read_text(&mut stream).await.contains("hello")
     })
     .await;
+}
+
+/// Breaks if a fault in the answer to one request costs another one, a place, or the stop.
+#[tokio::test]
+async fn a_panic_costs_its_connection_alone() {
+    let server = Server::start(Limits { max_connections: 2, ..patient() }).await;
+    let mut other = server.send("GET /endless HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    read_until(&mut other, "200 OK").await;
+    for _ in 0..5 {
+        let mut broken = server.send("GET /broken HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        assert_eq!(read_text(&mut broken).await, "", "there is no answer");
+        let mut next = server.send("GET / HTTP/1.0\r\n\r\n").await;
+        assert!(read_text(&mut next).await.contains("hello"));
+    }
+    read_until(&mut other, ".\n").await;
+    drop(other);
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ mod events;
 #[cfg(test)]
 mod every_answer;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod http2;

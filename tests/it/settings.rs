@@ -1,8 +1,8 @@
 //! Settings: what is wrong in them is refused at the start, by name and place.
 
 use crate::support::{
+    alone::may_have_a_network,
     certificates::Authority,
-    namespace::may_have_a_network,
     server::{Ended, Setup},
 };
 

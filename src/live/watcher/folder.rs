@@ -12,12 +12,11 @@ use crate::{
     model::{master::Master, repository::RepositoryStatus},
     store::{
         layout::{JobDir, JobFile},
-        read::{self, Signature},
+        read::{self, Signature, is_absence, is_missing_folder},
     },
 };
 use std::{
     collections::BTreeMap,
-    io,
     path::Path,
     time::{Duration, Instant, SystemTime},
 };
@@ -36,8 +35,8 @@ pub(super) struct Folder {
     /// The folder's own facts when it was last listed.
     pub(super) listed: Option<Signature>,
     pub(super) watch: Watch,
-    /// When anything in it changed last.
-    pub(super) changed: SystemTime,
+    /// Since when nothing in it has changed. By the clock that nobody can set.
+    still_since: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +55,26 @@ pub(super) struct Known {
 }
 
 impl Folder {
+    /// A folder of which nothing has been read yet, and its own facts.
+    pub(super) fn new(job: SharedJob, dir: JobDir, facts: &Signature) -> Self {
+        Self {
+            job,
+            dir,
+            files: BTreeMap::new(),
+            listed: None,
+            watch: Watch::Off,
+            still_since: moment_of(facts.changed_at()),
+        }
+    }
+
     /// Whether nothing has changed for a resync period.
     pub(super) fn is_quiet(&self, options: &WatchOptions) -> bool {
-        // A clock that was set back makes a change lie in the future: not quiet.
-        SystemTime::now()
-            .duration_since(self.changed)
-            .is_ok_and(|age| age >= options.resync_interval)
+        self.still_since.elapsed() >= options.resync_interval
+    }
+
+    /// Whether one of its files cannot be understood, so that it is worth another look.
+    pub(super) fn has_broken_files(&self) -> bool {
+        self.files.values().any(|it| it.broken_since.is_some())
     }
 
     pub(super) fn is_over_and_quiet(&self, options: &WatchOptions) -> bool {
@@ -82,7 +95,7 @@ impl Folder {
         let (signature, problem) = match self.take_in(file, &path) {
             Ok(signature) => (Some(signature), None),
             // With the whole folder, or the jobs folder: their own fate decides, they may come back.
-            Err(Unread::Missing) if !self.dir.path().is_dir() => return None,
+            Err(Unread::Missing) if is_missing_folder(self.dir.path()) => return None,
             Err(Unread::Missing) => {
                 self.files.remove(&file);
                 self.job.apply_missing(file);
@@ -91,12 +104,14 @@ impl Folder {
             Err(Unread::Problem(text)) => (signature, Some(text)),
         };
         let is_new = known.is_none_or(|it| it.signature != signature);
+        let changed_at = signature.map_or_else(SystemTime::now, |it| it.changed_at());
         if is_new {
-            self.changed = signature.map_or_else(SystemTime::now, |it| it.changed_at());
+            // What is found at the start may be old; later, what is found has just changed.
+            self.still_since = if live.is_ready() { Instant::now() } else { moment_of(changed_at) };
         }
         let Some(problem) = problem else {
             if is_new {
-                live.note_taken_in(self.changed);
+                live.note_taken_in(changed_at);
             }
             self.files.insert(file, Known { signature, broken_since: None });
             return None;
@@ -119,7 +134,7 @@ impl Folder {
             JobFile::Repository(_) => read::STATUS_CAP,
         };
         let (bytes, signature) = read::whole(path, cap).map_err(|error| {
-            if error.kind() == io::ErrorKind::NotFound {
+            if is_absence(&error) {
                 Unread::Missing
             } else {
                 Unread::Problem(format!("cannot be read: {error}"))
@@ -128,6 +143,14 @@ impl Folder {
         apply(&self.job, file, &bytes).map_err(Unread::Problem)?;
         Ok(signature)
     }
+}
+
+/// The moment of a time of the wall clock, as far as that can be believed: what lies in the future
+/// was just now.
+fn moment_of(at: SystemTime) -> Instant {
+    let now = Instant::now();
+    let age = SystemTime::now().duration_since(at).unwrap_or_default();
+    now.checked_sub(age).unwrap_or(now)
 }
 
 enum Unread {

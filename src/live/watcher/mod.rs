@@ -15,6 +15,7 @@
 mod folder;
 mod hints;
 mod reader;
+mod root;
 
 use super::Live;
 use crate::{
@@ -33,6 +34,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::sync::oneshot;
+
+/// How long the reader rests after a panic.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the disk is watched.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +119,7 @@ impl Nudger {
     }
 }
 
-/// Runs the reader; a panic in it costs a fresh start with everything read anew, not the cache.
+/// Runs the reader to its end, with everything read anew after a panic.
 fn run(
     live: &Arc<Live>,
     jobs: &JobsDir,
@@ -123,14 +127,45 @@ fn run(
     sender: &Sender<Message>,
     messages: &Receiver<Message>,
 ) {
-    loop {
-        let mut reader = Reader::new(Arc::clone(live), jobs.clone(), options);
-        let ran = catch_unwind(AssertUnwindSafe(|| reader.run(sender, messages)));
-        if ran.is_ok() {
-            return;
-        }
+    outlive_panics(live, RESTART_PAUSE, || {
+        Reader::new(Arc::clone(live), jobs.clone(), options, sender.clone()).run(messages);
+    });
+}
+
+/// Does the work until it is done. A panic in it costs a fresh start, not the cache: what was known
+/// stays, and that it is not being kept up is said until it is again.
+fn outlive_panics(live: &Live, pause: Duration, mut work: impl FnMut()) {
+    while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
         tracing::error!("the watcher panicked; it starts again and reads everything anew");
-        live.note(|health| health.panics += 1);
-        thread::sleep(Duration::from_secs(1));
+        live.note(|health| {
+            health.panics += 1;
+            health.problems =
+                vec!["the reader of the jobs folder has failed, and starts again".to_owned()];
+        });
+        thread::sleep(pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_panic_the_work_begins_again_and_the_cache_is_kept() {
+        let live = Live::new(1);
+        let id = "job".parse().unwrap();
+        let job = live.insert(&id);
+        live.set_ready();
+        let mut begun = 0;
+        outlive_panics(&live, Duration::ZERO, || {
+            let problems = live.problems(Duration::from_secs(10));
+            assert_eq!(problems.len(), usize::from(begun > 0), "{problems:?}");
+            assert!(Arc::ptr_eq(&job, &live.get(&id).unwrap()) && live.is_ready());
+            begun += 1;
+            assert!(begun > 2, "of the test");
+            live.note(|health| health.problems.clear());
+        });
+        assert_eq!((begun, live.health().panics), (3, 2));
+        assert!(live.problems(Duration::from_secs(10)).is_empty());
     }
 }

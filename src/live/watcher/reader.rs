@@ -4,18 +4,19 @@ use super::{
     Message, WatchOptions,
     folder::{Folder, Watch},
     hints::{Batch, translate},
+    root::{Look, Root},
 };
 use crate::{
     live::Live,
     model::JobId,
     store::{
         layout::{JobDir, JobFile, JobsDir},
-        read::Signature,
+        read::{Signature, is_absence, is_missing_folder},
     },
 };
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     fs,
     sync::{
         Arc,
@@ -28,33 +29,38 @@ pub(super) struct Reader {
     live: Arc<Live>,
     jobs: JobsDir,
     options: WatchOptions,
+    /// For notify's callback.
+    sender: Sender<Message>,
     notify: Option<RecommendedWatcher>,
-    /// The folder that the root's watch is on: a new one of the same name is another.
-    root: Option<Signature>,
+    /// Why the kernel does not tell of changes, although it should.
+    deaf: Option<String>,
+    root: Root,
     folders: HashMap<JobId, Folder>,
-    problem: Option<String>,
     /// Files that made no sense, and when to read them again.
     retries: BTreeSet<(Instant, JobId, JobFile)>,
 }
 
 impl Reader {
-    pub(super) fn new(live: Arc<Live>, jobs: JobsDir, options: WatchOptions) -> Self {
+    pub(super) fn new(
+        live: Arc<Live>,
+        jobs: JobsDir,
+        options: WatchOptions,
+        sender: Sender<Message>,
+    ) -> Self {
         Self {
             live,
             jobs,
             options,
+            sender,
             notify: None,
-            root: None,
+            deaf: None,
+            root: Root::default(),
             folders: HashMap::new(),
-            problem: None,
             retries: BTreeSet::new(),
         }
     }
 
-    pub(super) fn run(&mut self, sender: &Sender<Message>, messages: &Receiver<Message>) {
-        if self.options.notify {
-            self.notify = self.start_notify(sender);
-        }
+    pub(super) fn run(&mut self, messages: &Receiver<Message>) {
         self.resync();
         self.live.set_ready();
         let mut resync_at = Instant::now() + self.options.resync_interval;
@@ -111,20 +117,52 @@ impl Reader {
         }
     }
 
-    fn start_notify(&mut self, sender: &Sender<Message>) -> Option<RecommendedWatcher> {
-        let (root, sender) = (self.jobs.root().to_owned(), sender.clone());
+    /// Has the kernel tell of changes, where that is wanted and it does not yet.
+    fn start_notify(&mut self) {
+        let wanted = self.options.notify && self.notify.is_none();
+        if !wanted || is_missing_folder(self.jobs.root()) {
+            return;
+        }
+        let (root, sender) = (self.jobs.root().to_owned(), self.sender.clone());
         let started = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             for message in translate(&root, event) {
                 // The receiver is gone only when the thread is.
                 let _ = sender.send(message);
             }
         });
-        match started {
-            Ok(watcher) => Some(watcher),
-            Err(error) => {
-                tracing::warn!(%error, "no notifications of file changes (fs.inotify.max_user_instances?); polling");
-                None
+        let watched = started.and_then(|mut notify| {
+            notify.watch(self.jobs.root(), RecursiveMode::NonRecursive).map(|()| notify)
+        });
+        match watched {
+            Ok(notify) => {
+                if self.deaf.take().is_some() {
+                    tracing::info!("the kernel tells of changes of files again");
+                }
+                self.notify = Some(notify);
+                self.watch_all_anew();
             }
+            Err(error) => self.note_deaf(&error),
+        }
+    }
+
+    /// From now on files are looked at. Said once, though it is tried again at each comparison.
+    fn note_deaf(&mut self, error: &notify::Error) {
+        self.notify = None;
+        let limit = match &error.kind {
+            ErrorKind::MaxFilesWatch => " (fs.inotify.max_user_watches)",
+            _ => " (fs.inotify.max_user_instances?)",
+        };
+        let text = format!("files are looked at, for the kernel does not tell of changes{limit}");
+        if self.deaf.replace(text).is_none() {
+            tracing::warn!(%error, "no notifications of changes of files{limit}; polling");
+        }
+    }
+
+    /// Watches are on folders, not on names, and end with the instance: all of them are set anew.
+    fn watch_all_anew(&mut self) {
+        for folder in self.folders.values_mut() {
+            folder.watch = Watch::Off;
+            folder.listed = None;
         }
     }
 
@@ -135,7 +173,7 @@ impl Reader {
 
     fn poll(&mut self) {
         if self.notify.is_none() {
-            self.list_root();
+            self.look_at_root();
         }
         let polled: Vec<JobId> = self
             .folders
@@ -150,8 +188,8 @@ impl Reader {
 
     /// Compares everything known with the disk.
     fn resync(&mut self) {
-        self.watch_root();
-        self.list_root();
+        self.start_notify();
+        self.look_at_root();
         let ids: Vec<JobId> = self.folders.keys().cloned().collect();
         for id in ids {
             self.read_job(&id);
@@ -166,7 +204,7 @@ impl Reader {
             .flat_map(|it| it.files.values())
             .filter(|it| it.broken_since.is_some())
             .count();
-        let problems = self.problem.iter().cloned().collect();
+        let problems = self.root.problem.iter().chain(&self.deaf).cloned().collect();
         self.live.note(|health| {
             health.notified = notified;
             health.polled_jobs = polled;
@@ -177,37 +215,23 @@ impl Reader {
         });
     }
 
-    /// Watches the root, anew if another folder has taken its place.
-    fn watch_root(&mut self) {
-        let root = self.jobs.root().to_owned();
-        let facts = fs::symlink_metadata(&root).ok().filter(fs::Metadata::is_dir);
-        let Some(now) = facts.map(|facts| Signature::of(&facts)) else {
-            self.problem = Some(format!("the jobs folder `{}` is gone", root.display()));
-            self.root = None;
-            return;
-        };
-        let same = self.root.is_some_and(|old| old.same_file(&now));
-        self.root = Some(now);
-        if same {
-            return;
-        }
-        // Watches are on folders, not on names: all of them are of the old tree.
-        for folder in self.folders.values_mut() {
-            folder.watch = Watch::Off;
-        }
-        self.problem = None;
-        if let Some(notify) = &mut self.notify {
-            let _ = notify.unwatch(&root);
-            if let Err(error) = notify.watch(&root, RecursiveMode::NonRecursive) {
-                tracing::warn!(%error, "cannot watch the jobs folder; polling");
-                self.notify = None;
+    /// Watches the jobs folder, anew if another one has taken its place, and lists it.
+    fn look_at_root(&mut self) {
+        match self.root.look(&self.jobs, !self.live.is_empty()) {
+            Look::Away => return,
+            Look::Same => {}
+            Look::Another => {
+                self.watch_all_anew();
+                if let Some(notify) = &mut self.notify {
+                    let root = self.jobs.root();
+                    let _ = notify.unwatch(root);
+                    if let Err(error) = notify.watch(root, RecursiveMode::NonRecursive) {
+                        self.note_deaf(&error);
+                    }
+                }
             }
         }
-    }
-
-    fn list_root(&mut self) {
-        let Ok(ids) = self.jobs.jobs() else { return };
-        let there: BTreeSet<JobId> = ids.into_iter().collect();
+        let Some(there) = self.root.list(&self.jobs) else { return };
         for job in self.live.all().iter().filter(|it| !there.contains(it.id())) {
             self.forget(job.id());
         }
@@ -237,48 +261,49 @@ impl Reader {
     /// Brings one job up to date with its folder: reads what changed since it was last read.
     fn read_job(&mut self, id: &JobId) {
         let dir = self.jobs.job(id);
-        let facts = fs::symlink_metadata(dir.path()).ok().filter(fs::Metadata::is_dir);
-        let Some(facts) = facts else {
-            // A jobs folder that is gone as a whole may come back, with all that is in it.
-            if self.jobs.root().is_dir() {
-                self.forget(id);
+        let facts = match fs::symlink_metadata(dir.path()) {
+            Ok(facts) if facts.is_dir() => facts,
+            // It may be there: that cannot be told now.
+            Err(error) if !is_absence(&error) => return,
+            _ => {
+                // A jobs folder that is gone as a whole may come back, with all that is in it.
+                if self.root.is_here(&self.jobs) {
+                    self.forget(id);
+                }
+                return;
             }
-            return;
         };
         let now = Signature::of(&facts);
         if let Some(folder) = self.folders.get(id) {
             let replaced = folder.listed.is_some_and(|old| !old.same_file(&now));
             if replaced {
                 self.forget(id);
-            } else if folder.watch == Watch::Off && folder.listed == Some(now) {
+            } else if folder.watch == Watch::Off
+                && folder.listed == Some(now)
+                && !folder.has_broken_files()
+            {
                 // Files are replaced by rename, and that changes the folder.
                 return;
             }
         }
         if !self.folders.contains_key(id) {
-            let job = self.live.insert(id);
-            let folder = Folder {
-                job,
-                dir: dir.clone(),
-                files: BTreeMap::new(),
-                listed: None,
-                watch: Watch::Off,
-                changed: now.changed_at(),
-            };
+            let folder = Folder::new(self.live.insert(id), dir.clone(), &now);
             self.folders.insert(id.clone(), folder);
         }
         // Watched first, read then. A job that is over is read without a watch.
-        self.read_files(id);
+        let mut listed = self.read_files(id);
         let rests = self.folders.get(id).is_some_and(|it| it.is_over_and_quiet(&self.options));
-        if !rests && self.folders.get(id).is_some_and(|it| it.watch == Watch::Off) {
+        if !rests {
+            // Also one that is watched already: its watch is lost when it is moved away and back.
             let watch = self.watch(&dir);
-            if let Some(folder) = self.folders.get_mut(id) {
-                folder.watch = watch;
+            let before = self.folders.get_mut(id).map(|it| std::mem::replace(&mut it.watch, watch));
+            if before != Some(watch) {
+                listed = self.read_files(id);
             }
-            self.read_files(id);
         }
         if let Some(folder) = self.folders.get_mut(id) {
-            folder.listed = Some(now);
+            // What could not be listed is looked at again.
+            folder.listed = listed.then_some(now);
             folder.job.settle(folder.is_quiet(&self.options));
         }
     }
@@ -306,10 +331,11 @@ impl Reader {
         }
     }
 
-    /// Lists a job's folder, and reads the files that are not as they were.
-    fn read_files(&mut self, id: &JobId) {
-        let Some(folder) = self.folders.get_mut(id) else { return };
-        let Ok(entries) = fs::read_dir(folder.dir.path()) else { return };
+    /// Lists a job's folder, and reads the files that are not as they were. Says whether it could
+    /// be listed.
+    fn read_files(&mut self, id: &JobId) -> bool {
+        let Some(folder) = self.folders.get_mut(id) else { return false };
+        let Ok(entries) = fs::read_dir(folder.dir.path()) else { return false };
         let there: BTreeSet<JobFile> =
             entries.flatten().filter_map(|it| JobFile::parse(&it.file_name())).collect();
         let known: BTreeSet<JobFile> = folder.files.keys().copied().collect();
@@ -318,6 +344,7 @@ impl Reader {
                 self.retries.insert((again, id.clone(), *file));
             }
         }
+        true
     }
 
     /// Reads one file if it changed.

@@ -4,9 +4,9 @@
 use crate::{
     discovery::Settings,
     support::{
+        alone::{self, Contacts},
         files,
         forge::{Fault, Forge, program},
-        namespace::{self, Contacts},
         rounds::rounds,
         server::Setup,
         trap::Trap,
@@ -24,11 +24,11 @@ use std::{io::Write, process::Stdio, thread};
 
 /// Alone, with the trap set on loopback, on a private address and on that of the metadata service.
 fn trap(test: &str) -> Option<Trap> {
-    if !namespace::is_alone(&format!("door::hostile::{test}")) {
+    if !alone::is_alone(&format!("door::hostile::{test}")) {
         return None;
     }
     for address in ["10.0.0.1", "192.168.0.1", "169.254.169.254"] {
-        namespace::ip(&format!("addr add {address}/32 dev lo"));
+        alone::ip(&format!("addr add {address}/32 dev lo"));
     }
     let trap = Trap::everywhere();
     trap.is_tried_at(&["127.0.0.1:443", "127.66.6.6:80", "[::1]:22", "169.254.169.254:80"]);

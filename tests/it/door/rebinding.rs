@@ -4,10 +4,10 @@
 
 use crate::{
     support::{
+        alone::{self, Contacts},
         dns::{NameServer, Reply},
         files,
         forge::{Forge, TlsFront, program},
-        namespace::{self, Contacts},
         outside::{self, Outside},
         rounds::rounds,
         server::Setup,
@@ -47,14 +47,14 @@ struct Internet {
 impl Internet {
     /// Alone with it.
     fn of(test: &str) -> Option<Self> {
-        if !namespace::is_alone(&format!("door::rebinding::{test}")) {
+        if !alone::is_alone(&format!("door::rebinding::{test}")) {
             return None;
         }
         let outside = Outside::joined_to(&format!("{OWN}/24"));
         for address in [NAMES, FORGE, OPENED, NEIGHBOUR, INNER] {
             outside.address(address);
         }
-        namespace::ip("addr add 169.254.169.254/32 dev lo");
+        alone::ip("addr add 169.254.169.254/32 dev lo");
         let traps = [
             Trap::everywhere(),
             outside.with(|| Trap::at(&[(NEIGHBOUR, 443), (INNER, 443), (FORGE, 80)])),

@@ -45,7 +45,12 @@ impl Authority {
         self.made_for(names, |_| {})
     }
 
-    fn made_for(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
+    /// The same, with something else about it.
+    pub(crate) fn made_for(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
         let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params.distinguished_name = named("a server of the tests'");
@@ -63,6 +68,16 @@ impl fmt::Debug for Authority {
 }
 
 impl Pair {
+    /// A certificate that vouches for itself.
+    pub(crate) fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        change(&mut params);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
     /// Writes both into files, the key's for its owner alone.
     pub(crate) fn put(&self, certificate: &Path, key: &Path) {
         files::replace(certificate, &self.certificate);

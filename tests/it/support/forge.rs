@@ -12,13 +12,13 @@ mod tls;
 
 pub(crate) use listing::{Fault, Listing};
 pub(crate) use repository::{Entry, Leaf, Repository};
-pub(crate) use tls::TlsFront;
+pub(crate) use tls::{Flaw, TlsFront};
 
 use http::Request;
 use scanwatch::model::address::Origin;
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -82,7 +82,12 @@ struct Shared {
 
 impl Forge {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("binding a free port");
+        Self::start_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// At another address of this machine, in a network of the test's own.
+    pub(crate) fn start_at(address: IpAddr) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("binding a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             root: TempDir::new().expect("making a folder"),
@@ -147,6 +152,11 @@ impl Forge {
         self.address
     }
 
+    /// TLS in front of it, with something wrong about its certificate.
+    pub(crate) fn with_flawed_tls(&self, flaw: Flaw) -> TlsFront {
+        TlsFront::with(self.address, flaw)
+    }
+
     /// Makes a bare repository with one commit of these files on its default branch.
     pub(crate) fn add_repository(&self, name: &str, files: &[(&str, &[u8])]) -> Repository {
         let repository = self.add_empty_repository(name);
@@ -176,7 +186,8 @@ impl Forge {
 
     /// What a policy names to trust this forge.
     pub(crate) fn origin(&self) -> Origin {
-        Origin { scheme: "http".to_owned(), host: "127.0.0.1".to_owned(), port: self.port() }
+        let host = self.address.ip().to_string();
+        Origin { scheme: "http".to_owned(), host, port: self.port() }
     }
 
     /// The requests so far.

@@ -2,6 +2,7 @@
 //! politeness, and waiting for conditions; and a
 //! forge that misbehaves on demand.
 
+pub(crate) mod alone;
 pub(crate) mod certificates;
 pub(crate) mod dns;
 pub(crate) mod documents;
@@ -20,6 +21,7 @@ pub(crate) mod rounds;
 pub(crate) mod server;
 pub(crate) mod sse;
 pub(crate) mod tls;
+pub(crate) mod tracing;
 pub(crate) mod trap;
 pub(crate) mod urls;
 pub(crate) mod wait;

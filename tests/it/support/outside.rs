@@ -2,8 +2,8 @@
 //! what listens there is at addresses that are not this machine's.
 
 use super::{
+    alone::{ip, run},
     forge::program,
-    namespace::{ip, run},
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::{

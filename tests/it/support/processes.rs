@@ -4,7 +4,7 @@
 //! marks: the test's folder, which no other test has, or the id of a job in it.
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 /// The processes that carry one of the marks, but for this one.
 pub(crate) fn carrying(marks: &[String]) -> Vec<u32> {
@@ -25,6 +25,21 @@ pub(crate) fn lives(pid: u32) -> bool {
 /// processes, which `getsid` of rustix does not expect.
 pub(crate) fn session_of(pid: u32) -> Option<u32> {
     stat(pid).get(3)?.parse().ok()
+}
+
+/// How much time of processors a process has used so far, in all its threads.
+pub(crate) fn cpu_time(pid: u32) -> Duration {
+    let ticks = |field: usize| stat(pid).get(field).and_then(|it| it.parse().ok()).unwrap_or(0_u64);
+    // In hundredths of a second, on every Linux that there is.
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
+/// How much memory a process has resident.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|it| it.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) << 10
 }
 
 /// What `/proc/PID/stat` says from the state on; nothing of a process that is not there.
@@ -63,6 +78,14 @@ pub(crate) fn kill_lock_holder(lock: &Path) -> Option<u32> {
     let holder = scanwatch::store::lock::holder(lock).ok().flatten()?;
     let _ = pidfd_send_signal(&holder.pidfd, Signal::KILL);
     Some(holder.pid)
+}
+
+/// Ends a process of a namespace that is the test's own, whoever it is.
+pub(crate) fn kill_anyhow(pid: u32) {
+    let Some(named) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    if let Ok(descriptor) = pidfd_open(named, PidfdFlags::empty()) {
+        let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+    }
 }
 
 fn carries(pid: u32, marks: &[String]) -> bool {

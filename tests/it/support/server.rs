@@ -138,7 +138,12 @@ impl Setup {
             launcher: Vec::new(),
         };
         let jobs = setup.jobs();
-        setup.variable("SCANWATCH_JOBS__DIR", jobs.display())
+        let setup = setup.variable("SCANWATCH_JOBS__DIR", jobs.display());
+        // By command: everything works without notifications, only later.
+        match std::env::var_os("SCANWATCH_TEST_POLL") {
+            Some(_) => setup.variable("SCANWATCH_WATCH__MODE", "poll"),
+            None => setup,
+        }
     }
 
     /// The test's own folder.

@@ -1,8 +1,14 @@
 //! What goes wrong at the forge, on the way there, or in what was asked for.
 
 use super::{CANARY, Place, canary, fails};
-use crate::support::forge::{Behaviour, Entry, Forge};
-use scanwatch::model::{address::Origin, task::Credentials};
+use crate::support::{
+    files,
+    forge::{Behaviour, Entry, Flaw, Forge},
+};
+use scanwatch::model::{
+    address::{Authority, Origin},
+    task::Credentials,
+};
 use std::fs;
 
 /// A forge with one repository.
@@ -68,6 +74,24 @@ fn a_redirect_is_not_followed() {
     task.credentials = Some(canary());
     fails(&place, &task, "clone", "redirects to another place");
     assert_eq!(trap.contacts(), 0);
+}
+
+/// Breaks if a certificate that is no good is overlooked, at the first try or at another.
+#[test]
+fn a_certificate_that_is_no_good_is_never_overlooked() {
+    let forge = forge();
+    for flaw in [Flaw::Expired, Flaw::OfTheFuture, Flaw::OfAnother, Flaw::SelfSigned] {
+        let front = forge.with_flawed_tls(flaw);
+        let place = Place::new();
+        let mut task = place.task(&format!("{}/project.git", front.base()));
+        let origin = Origin::of(&url::Url::parse(&front.base()).unwrap()).unwrap();
+        let ca_file = place.file("ca.pem");
+        files::write(&ca_file, front.authority());
+        task.network.authorities.push(Authority { origin: origin.clone(), ca_file });
+        task.network.trusted.push(origin);
+        fails(&place, &task, "clone", "no trusted connection to 127.0.0.1");
+        assert!(forge.seen().is_empty(), "{flaw:?}: it was asked all the same");
+    }
 }
 
 #[test]

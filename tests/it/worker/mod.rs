@@ -5,6 +5,7 @@ mod failures;
 mod fetching;
 mod hostile;
 mod local;
+mod network;
 mod process;
 
 use crate::support::forge::Forge;

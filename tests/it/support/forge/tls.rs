@@ -1,6 +1,7 @@
 //! TLS in front of a forge, with a certificate authority that nobody but the test knows.
 
-use crate::support::certificates::Authority;
+use crate::support::certificates::{Authority, Pair};
+use rcgen::{CertificateParams, date_time_ymd};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     io::copy_bidirectional,
@@ -16,6 +17,19 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     },
 };
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    OfTheFuture,
+    /// It is another host's.
+    OfAnother,
+    /// It vouches for itself.
+    SelfSigned,
+}
 
 /// Ends TLS, and passes on what it reads. It is over when it is dropped.
 #[derive(Debug)]
@@ -35,6 +49,31 @@ impl TlsFront {
     pub(crate) fn at(address: SocketAddr, names: &[&str], behind: SocketAddr) -> Self {
         let authority = Authority::new();
         let pair = authority.issue_for(names);
+        Self::showing(address, &pair, authority.pem(), behind)
+    }
+
+    /// At 127.0.0.1, with a certificate that must not be trusted.
+    pub(crate) fn with(behind: SocketAddr, flaw: Flaw) -> Self {
+        let authority = Authority::new();
+        let name = if flaw == Flaw::OfAnother { "192.0.2.1" } else { "127.0.0.1" };
+        let (first, last) = match flaw {
+            Flaw::Expired => (2020, 2021),
+            Flaw::OfTheFuture => (2990, 2999),
+            _ => (2020, 2999),
+        };
+        let lasts = |params: &mut CertificateParams| {
+            (params.not_before, params.not_after) =
+                (date_time_ymd(first, 1, 1), date_time_ymd(last, 1, 1));
+        };
+        let pair = match flaw {
+            Flaw::SelfSigned => Pair::self_signed(&[name], lasts),
+            _ => authority.made_for(&[name], lasts),
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::showing(address, &pair, authority.pem(), behind)
+    }
+
+    fn showing(address: SocketAddr, pair: &Pair, authority: String, behind: SocketAddr) -> Self {
         let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -55,7 +94,7 @@ impl TlsFront {
         let serving = serve(listener, TlsAcceptor::from(Arc::new(config)), behind);
         // It ends with the runtime.
         drop(runtime.spawn(serving));
-        Self { address, authority: authority.pem(), runtime: Some(runtime) }
+        Self { address, authority, runtime: Some(runtime) }
     }
 
     /// The authority, as a settings file names it.

@@ -1,0 +1,251 @@
+//! Folders that are removed, moved, unmounted, or that nobody may look into.
+
+use super::{
+    WAITING, as_somebody_else, complains, does_not_spin, go, health, is_well, left_in_staging,
+    refusal, runs, runs_now,
+};
+use crate::support::{
+    files,
+    forge::program,
+    handmade::Handmade,
+    namespace::{MOUNTS, entered, run},
+    processes,
+    server::Setup,
+    wait::{eventually, within},
+};
+use rustix::process::Signal;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+/// Longer than the two looks after which a job's folder counts as removed.
+const LONG_ENOUGH: Duration = Duration::from_secs(5);
+
+/// Takes everybody's right to a file or folder, or gives the owner's back.
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Removes a folder as an operator does, while it is written to.
+fn remove(path: &Path) {
+    for _ in 0..100 {
+        if !path.exists() {
+            return;
+        }
+        let _ = program("rm").args(["-rf", &path.display().to_string()]).status();
+    }
+    panic!("{path:?} is still there");
+}
+
+/// Breaks if a job's folder that is removed under a scan keeps the scan, its processes or what they
+/// wrote, or makes the server spin.
+#[tokio::test]
+async fn a_job_whose_folder_is_removed_under_it_is_gone_with_all_it_had() {
+    let server = Setup::new()
+        .shell(
+            "say scanning\necho $$ > \"$dir/pid.part\"; mv \"$dir/pid.part\" \"$dir/pid\"\n\
+             while :; do say scanning; sleep 0.02; done\n",
+        )
+        .set("scanner.kill_grace_secs", 1)
+        .start()
+        .await;
+    let job = server.submit("removed").await;
+    let scanner: u32 = server.note("pid").await.parse().unwrap();
+    server.working(&job).await;
+    remove(&server.job_folder(&job));
+    within(Duration::from_secs(30), "nobody knows it", async || {
+        server.get(&format!("/scan/{job}")).await.status == 404
+    })
+    .await;
+    eventually("its scanner is ended", async || !processes::lives(scanner)).await;
+    does_not_spin(&server).await;
+    assert_eq!(health(&server).await["scanners"]["queued"], 0);
+    is_well(&server).await;
+}
+
+/// Breaks if a disk that is unmounted for a while costs a job on it: one that is done, runs, ends
+/// meanwhile or waits.
+#[tokio::test]
+async fn a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing() {
+    let test = "faults::away::a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing";
+    if !entered(test, MOUNTS) {
+        return;
+    }
+    let setup = Setup::new();
+    let (jobs, disk) = (setup.jobs(), setup.folder().join("disk"));
+    let (jobs, disk) = (jobs.display().to_string(), disk.display().to_string());
+    for folder in [&jobs, &disk] {
+        fs::create_dir(folder).unwrap();
+    }
+    run("mount", &["-t", "tmpfs", "none", &disk]);
+    run("mount", &["--bind", &disk, &jobs]);
+    let server = setup
+        .shell(WAITING)
+        .set("scanner.max_concurrent_processes", 1)
+        .set("scanner.stall_timeout_secs", 3)
+        .set("scanner.update_interval_secs", 1)
+        .set("watch.resync_interval_secs", 1)
+        .start()
+        .await;
+    let done = server.submit("done").await;
+    go(&server);
+    server.finished(&done).await;
+    fs::remove_file(server.file("go")).unwrap();
+    let running = server.submit("running").await;
+    runs_now(&server, "running 1").await;
+    server.working(&running).await;
+    let queued = server.submit("queued").await;
+
+    // At once, though it is in use, and out of everybody's sight.
+    run("umount", &["--lazy", &jobs]);
+    complains(&server, "is gone: an empty one is in its place").await;
+    let detail = refusal(&server).await;
+    assert!(detail.contains("the jobs folder is gone"), "{detail}");
+    server.delete(&format!("/scan/{done}")).await.expect(503);
+    // Longer than a silence is allowed to be, too: nobody can hear the scanner.
+    tokio::time::sleep(LONG_ENOUGH).await;
+    go(&server);
+    does_not_spin(&server).await;
+    assert_eq!(server.progress(&done).await["status"], "completed");
+    assert_eq!(server.progress(&running).await["status"], "in_progress");
+    assert_eq!(fs::read_dir(&jobs).unwrap().count(), 0, "nothing is written where it was");
+
+    run("mount", &["--bind", &disk, &jobs]);
+    is_well(&server).await;
+    for job in [&running, &queued] {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], "completed", "{document:#}");
+    }
+    assert_eq!(runs(&server), ["done 1", "running 1", "queued 1"]);
+    server.delete(&format!("/scan/{done}")).await.expect(204);
+}
+
+/// Breaks if a jobs folder that somebody removes is taken for an empty one, is written to without
+/// this server's lock, or makes the server spin; or if a restart does not begin anew.
+#[tokio::test]
+async fn a_jobs_folder_that_is_removed_is_begun_anew_by_the_next_server_alone() {
+    let mut server = Setup::new()
+        .shell(WAITING)
+        .set("watch.resync_interval_secs", 1)
+        .set("scanner.kill_grace_secs", 1)
+        .set("server.stop_grace_secs", 1)
+        .start()
+        .await;
+    let job = server.submit("lost").await;
+    runs_now(&server, "lost 1").await;
+    server.working(&job).await;
+    let jobs = server.setup().jobs();
+    remove(&jobs);
+    complains(&server, "is gone").await;
+    assert!(refusal(&server).await.contains("the jobs folder is gone"));
+    fs::create_dir(&jobs).unwrap();
+    complains(&server, "the jobs folder is gone").await;
+    assert!(refusal(&server).await.contains("the jobs folder is gone"));
+    does_not_spin(&server).await;
+    assert_eq!(fs::read_dir(&jobs).unwrap().count(), 0);
+    go(&server);
+    assert_eq!(server.terminate().await, Some(0));
+    server.restart().await;
+    server.get(&format!("/scan/{job}")).await.expect(404);
+    let next = server.submit("next").await;
+    assert_eq!(server.finished(&next).await["status"], "completed");
+}
+
+/// Breaks if a folder that is moved away and back between two looks is watched no more: notify
+/// takes its watch away as it goes.
+#[tokio::test]
+async fn a_folder_that_is_moved_away_and_back_is_still_watched() {
+    let server = Setup::new().set("watch.resync_interval_secs", 100_000).start().await;
+    let job = Handmade::new(&server, 1);
+    job.repository(0, "scanning", 1);
+    job.known(&server).await;
+    let away = server.file("away");
+    server.signal(server.pid(), Signal::STOP);
+    fs::rename(&job.folder, &away).unwrap();
+    fs::rename(&away, &job.folder).unwrap();
+    server.signal(server.pid(), Signal::CONT);
+    for step in 2..5 {
+        job.repository(0, "scanning", step);
+        eventually("it is seen", async || {
+            let document = server.progress(&job.id).await;
+            document["repositories"][0]["progress"]["current_file"] == step
+        })
+        .await;
+    }
+}
+
+/// Breaks if a right that is lost for a while (to the jobs folder, to a job's) costs what is known,
+/// what runs or what waits, or makes the server spin.
+#[tokio::test]
+async fn a_right_that_is_lost_for_a_while_costs_time_alone() {
+    let Some(setup) = as_somebody_else(Setup::new()) else { return };
+    let server = setup
+        .shell(WAITING)
+        .set("scanner.max_concurrent_processes", 1)
+        .set("watch.resync_interval_secs", 1)
+        .start()
+        .await;
+    let running = server.submit("running").await;
+    runs_now(&server, "running 1").await;
+    server.working(&running).await;
+    let queued = server.submit("queued").await;
+    let jobs = server.setup().jobs();
+    allow(&jobs, 0);
+    complains(&server, "cannot be read: Permission denied").await;
+    let detail = refusal(&server).await;
+    assert!(detail.to_lowercase().contains("permission denied"), "{detail}");
+    tokio::time::sleep(LONG_ENOUGH).await;
+    does_not_spin(&server).await;
+    assert_eq!(server.progress(&running).await["status"], "in_progress");
+    allow(&jobs, 0o750);
+    is_well(&server).await;
+
+    // The job's own: it ends, and cannot say so until it may.
+    allow(&server.job_folder(&running), 0);
+    go(&server);
+    does_not_spin(&server).await;
+    assert_eq!(server.progress(&running).await["status"], "in_progress");
+    allow(&server.job_folder(&running), 0o750);
+    for job in [&running, &queued] {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], "completed", "{document:#}");
+    }
+    assert_eq!(runs(&server), ["running 1", "queued 1"]);
+    eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
+}
+
+/// Breaks if a file that could not be read for a while, of a job that is over, is never read again.
+#[tokio::test]
+async fn a_file_that_may_be_read_again_is_read_again() {
+    let Some(setup) = as_somebody_else(Setup::new()) else { return };
+    let server = setup.shell("say completed\n").set("watch.resync_interval_secs", 1).start().await;
+    let job = server.submit("hidden").await;
+    server.finished(&job).await;
+    let file = server.job_folder(&job).join("repo_0.json");
+    let text = files::text(&file);
+    files::replace(&file, &text);
+    allow(&file, 0);
+    let warned = async || server.progress(&job).await["warnings"].to_string().contains("denied");
+    files::replace(&server.job_folder(&job).join("unrelated"), "");
+    eventually("it is warned of", warned).await;
+    assert_eq!(server.progress(&job).await["summary"]["completed"], 1, "what it said stays");
+    allow(&file, 0o644);
+    eventually("it is read again", async || {
+        server.progress(&job).await["warnings"].as_array().is_some_and(Vec::is_empty)
+    })
+    .await;
+}
+
+/// Breaks if a job that cannot be read at the start is never gone on with, or if nobody is told.
+#[tokio::test]
+async fn a_job_that_cannot_be_read_at_the_start_goes_on_once_it_can() {
+    let setup = Setup::new().shell("say completed\n").set("watch.resync_interval_secs", 1);
+    let job = setup.lay_group(2);
+    let folder = setup.jobs().join(&job);
+    let Some(setup) = as_somebody_else(setup) else { return };
+    allow(&folder, 0);
+    let server = setup.start().await;
+    complains(&server, "1 unfinished jobs cannot be read").await;
+    allow(&folder, 0o750);
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "completed", "{document:#}");
+    is_well(&server).await;
+}

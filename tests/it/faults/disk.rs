@@ -1,0 +1,221 @@
+//! A disk that is full, or read-only.
+
+use super::{
+    WAITING, complains, does_not_spin, go, health, is_well, left_in_staging, refusal, runs,
+    runs_now,
+};
+use crate::support::{
+    files,
+    forge::Forge,
+    namespace::{MOUNTS, entered, run},
+    rounds::pause,
+    server::{Setup, TestServer},
+    wait::eventually,
+};
+use serde_json::json;
+use std::{fs, io::Write, path::Path, time::Duration};
+
+/// Mounts a disk of memory in the jobs folder's place; nothing has to be free on it.
+fn on_a_small_disk(setup: Setup, options: &str) -> Setup {
+    fs::create_dir(setup.jobs()).unwrap();
+    run("mount", &["-t", "tmpfs", "-o", options, "none", &setup.jobs().display().to_string()]);
+    setup.set("jobs.min_free_bytes", 0).set("jobs.min_free_inodes", 0)
+}
+
+/// Every JSON file below the jobs folder is whole.
+fn every_file_is_whole(server: &TestServer) {
+    for file in files::below(&server.setup().jobs()) {
+        if file.extension().is_some_and(|it| it == "json") {
+            assert!(files::json(&file).is_some(), "{file:?}");
+        }
+    }
+}
+
+/// Fills the disk to the last: with files, or with what is in them. Done twice it is full: what was
+/// being written meanwhile has given back what it had.
+fn fill(jobs: &Path, time: u32, with_files: bool) {
+    let folder = jobs.join(".filler");
+    fs::create_dir_all(&folder).unwrap();
+    let create = |number: u32| fs::File::create(folder.join(format!("{time}-{number}")));
+    if with_files {
+        for number in 0.. {
+            if create(number).is_err() {
+                return;
+            }
+        }
+    }
+    if let Ok(mut file) = create(0) {
+        while file.write_all(&[b'x'; 4096]).is_ok() {}
+    }
+}
+
+fn empty(jobs: &Path) {
+    let folder = jobs.join(".filler");
+    for entry in fs::read_dir(&folder).unwrap().flatten() {
+        fs::remove_file(entry.path()).unwrap();
+    }
+}
+
+async fn a_full_disk(test: &str, options: &str, with_files: bool) {
+    if !entered(test, MOUNTS) {
+        return;
+    }
+    let server = on_a_small_disk(Setup::new(), options)
+        .shell(WAITING)
+        .set("scanner.max_concurrent_processes", 1)
+        .start()
+        .await;
+    let running = server.submit("running").await;
+    runs_now(&server, "running 1").await;
+    server.working(&running).await;
+    let queued = server.submit("queued").await;
+    let cancelled = server.submit("cancelled").await;
+    let jobs = server.setup().jobs();
+    fill(&jobs, 1, with_files);
+
+    let detail = refusal(&server).await;
+    assert!(detail.contains("space"), "{detail}");
+    complains(&server, "nothing can be written to the jobs folder: No space left").await;
+    // What fills a disk may be what is running: that can be ended on a full one too.
+    let path = format!("/scan/{cancelled}/cancel");
+    let answer = server.post_nothing(&path).await.expect(503);
+    assert!(answer.text.contains("is ended, but that cannot be stored yet"), "{}", answer.text);
+    fill(&jobs, 2, with_files);
+    go(&server);
+    does_not_spin(&server).await;
+    assert_eq!(server.progress(&running).await["status"], "in_progress");
+    assert_eq!(health(&server).await["scanners"]["running"], 1, "its end is not written");
+    every_file_is_whole(&server);
+
+    let log = server.setup().log();
+    assert_eq!(log.matches("cannot write master.json").count(), 1, "said once: {log}");
+    empty(&jobs);
+    for (job, end) in [(&running, "completed"), (&queued, "completed"), (&cancelled, "cancelled")] {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], end, "{document:#}");
+    }
+    assert_eq!(runs(&server), ["running 1", "queued 1"], "once each");
+    is_well(&server).await;
+    server.post_nothing(&path).await.expect(200);
+    every_file_is_whole(&server);
+    eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
+}
+
+/// Breaks if a disk without room costs a job that waits, runs or is cancelled, takes the service
+/// down, leaves half a file, or needs anybody's hand once there is room.
+#[tokio::test]
+async fn a_disk_without_room_costs_time_alone() {
+    a_full_disk("faults::disk::a_disk_without_room_costs_time_alone", "size=2m", false).await;
+}
+
+/// Breaks as above, where files are small and many.
+#[tokio::test]
+async fn a_disk_without_inodes_costs_time_alone() {
+    let options = "size=64m,nr_inodes=200";
+    a_full_disk("faults::disk::a_disk_without_inodes_costs_time_alone", options, true).await;
+}
+
+/// Breaks if what was queued when the disk was full is called failed because it could not begin.
+#[tokio::test]
+async fn what_is_queued_on_a_disk_without_room_waits_uncounted() {
+    let test = "faults::disk::what_is_queued_on_a_disk_without_room_waits_uncounted";
+    if !entered(test, MOUNTS) {
+        return;
+    }
+    let setup = on_a_small_disk(Setup::new(), "size=2m").shell("say completed\n");
+    let job = setup.lay_group(2);
+    fill(&setup.jobs(), 1, false);
+    let server = setup.start().await;
+    complains(&server, "queued ones wait: nothing can be written to the jobs folder").await;
+    tokio::time::sleep(pause(Duration::from_secs(2))).await;
+    let log = server.setup().log();
+    assert!(!log.contains("ended before it began"), "it was counted: {log}");
+    does_not_spin(&server).await;
+    empty(&server.setup().jobs());
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "completed", "{document:#}");
+    assert_eq!(server.status_file(&job, 0)["attempt"], 1);
+}
+
+/// Breaks if a repository that does not fit on the disk fails without saying so, or leaves what it
+/// has fetched behind.
+#[tokio::test]
+async fn a_fetch_that_fills_the_disk_fails_and_says_why() {
+    if !entered("faults::disk::a_fetch_that_fills_the_disk_fails_and_says_why", MOUNTS) {
+        return;
+    }
+    let forge = Forge::start();
+    let noise: Vec<u8> =
+        (0..1_500_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    forge.add_repository("large", &[("package.json", &noise)]);
+    forge.add_repository("small", &[("package.json", b"{}")]);
+    let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", forge.base());
+    let setup = on_a_small_disk(Setup::new(), "size=4m").set("forges", forges);
+    let server = setup.start().await;
+    let mut said = String::new();
+    for name in ["large", "small"] {
+        let job = server.submit_with(&json!({ "git_url": forge.url(name) })).await;
+        let document = server.finished(&job).await;
+        said = format!("{said}{}: {}\n", document["status"], document["failed_repositories"]);
+        every_file_is_whole(&server);
+    }
+    assert!(said.starts_with("\"failed\": ") && said.ends_with("\"completed\": []\n"), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
+}
+
+/// Breaks if a disk that becomes read-only costs a job that waits or runs, if what is known can be
+/// read no more, or if the service has to be started again when the disk can be written.
+#[tokio::test]
+async fn a_disk_that_is_read_only_for_a_while_costs_time_alone() {
+    let test = "faults::disk::a_disk_that_is_read_only_for_a_while_costs_time_alone";
+    if !entered(test, MOUNTS) {
+        return;
+    }
+    let server = on_a_small_disk(Setup::new(), "size=64m")
+        .shell(WAITING)
+        .set("scanner.max_concurrent_processes", 1)
+        .start()
+        .await;
+    let done = server.submit("done").await;
+    go(&server);
+    server.finished(&done).await;
+    fs::remove_file(server.file("go")).unwrap();
+    let running = server.submit("running").await;
+    runs_now(&server, "running 1").await;
+    server.working(&running).await;
+    let queued = server.submit("queued").await;
+
+    // A second way to the same folder, on top of the first, by which nothing can be written: a
+    // file system that is being written to is not made read-only by hand.
+    let jobs = server.setup().jobs().display().to_string();
+    run("mount", &["--bind", &jobs, &jobs]);
+    run("mount", &["-o", "remount,bind,ro", &jobs]);
+
+    complains(&server, "the disk of the jobs folder is read-only").await;
+    let detail = refusal(&server).await;
+    assert!(detail.contains("read-only"), "{detail}");
+    for path in ["/jobs", &format!("/scan/{done}"), &format!("/jobs/{done}/results")] {
+        server.get(path).await.expect(200);
+    }
+    for (method, path) in [("DELETE", String::new()), ("POST", "/cancel".to_owned())] {
+        let request = server.request(method.parse().unwrap(), &format!("/scan/{running}{path}"));
+        let answer = server.send(request).await.expect(503);
+        assert!(answer.text.contains("read-only"), "{}", answer.text);
+    }
+    assert_eq!(server.progress(&running).await["status"], "in_progress");
+    // It ends, and cannot say so. Its shim tries for half a minute, and then the server does.
+    go(&server);
+    does_not_spin(&server).await;
+    tokio::time::sleep(pause(Duration::ZERO)).await;
+    does_not_spin(&server).await;
+    assert_eq!(health(&server).await["scanners"]["queued"], 1);
+
+    run("umount", &["-l", &jobs]);
+    is_well(&server).await;
+    for job in [&running, &queued] {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], "completed", "{document:#}");
+    }
+    server.submit("afterwards").await;
+}

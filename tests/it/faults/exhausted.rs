@@ -1,0 +1,225 @@
+//! A process, a user or a machine that has used up what there is: descriptors, processes, watches.
+
+use super::{
+    WAITING, as_somebody_else, complains, does_not_spin, go, health, is_well, refusal, runs,
+    runs_now,
+};
+use crate::support::{
+    files,
+    handmade::Handmade,
+    namespace::{LIMITS, entered, run},
+    server::{Setup, TestServer},
+    tracing::{Interference, can_interfere},
+    wait::eventually,
+};
+use reqwest::Method;
+use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path};
+
+/// Sets a limit of a server that runs, as the user who runs it.
+fn limit(server: &TestServer, what: &str, most: &str) {
+    let pid = server.pid().to_string();
+    let user = fs::metadata(server.folder()).unwrap().uid().to_string();
+    let limit = format!("--{what}={most}:");
+    let prlimit = ["prlimit", "--pid", &pid, &limit];
+    // Of root's it is the test's own; of another user's, only that user may do it.
+    if user == "0" {
+        run(prlimit[0], &prlimit[1..]);
+    } else {
+        let switch = ["--reuid", &user, "--regid", &user, "--clear-groups"];
+        run("setpriv", &[&switch[..], &prlimit].concat());
+    }
+}
+
+/// The descriptors that the server has open.
+fn open_files(server: &TestServer) -> BTreeSet<u64> {
+    let entries = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().flatten();
+    entries.filter_map(|it| it.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Breaks if a server that is out of descriptors spins, dies, forgets a job or calls a scan dead
+/// whose end it could not read; or if it does not go on by itself.
+#[tokio::test]
+async fn without_descriptors_it_waits_and_loses_nothing() {
+    let server = Setup::new()
+        .shell(WAITING)
+        .set("scanner.max_concurrent_processes", 1)
+        .set("watch.resync_interval_secs", 1)
+        .start()
+        .await;
+    let running = server.submit("running").await;
+    runs_now(&server, "running 1").await;
+    server.working(&running).await;
+    let queued = server.submit("queued").await;
+    let cause = "Too many open files";
+
+    // One is left, which a connection takes: it is answered, and nothing can be written.
+    eventually("all is quiet", async || {
+        let before = open_files(&server);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        before == open_files(&server)
+    })
+    .await;
+    let open = open_files(&server);
+    let free = (0..).find(|it| !open.contains(it)).unwrap();
+    let most = free + 1;
+    limit(&server, "nofile", &most.to_string());
+    let detail = refusal(&server).await;
+    assert!(detail.contains(cause), "{detail}");
+    server.get(&format!("/scan/{running}")).await.expect(200);
+
+    // None is left: a connection is not even taken, and not lost either.
+    limit(&server, "nofile", "3");
+    let asked = server.request(Method::GET, &format!("/scan/{running}"));
+    let asked = server.try_send(asked);
+    tokio::pin!(asked);
+    go(&server);
+    tokio::select! {
+        answer = &mut asked => panic!("there was no descriptor for it: {answer:?}"),
+        () = does_not_spin(&server) => {}
+    }
+    limit(&server, "nofile", "4096");
+    assert_eq!(asked.await.unwrap().status, 200);
+    for job in [&running, &queued] {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], "completed", "{document:#}");
+    }
+    assert_eq!(runs(&server), ["running 1", "queued 1"], "once each");
+    is_well(&server).await;
+}
+
+/// Breaks as above, where it is the machine that has no descriptors left.
+#[tokio::test]
+async fn on_a_machine_without_descriptors_it_waits_and_loses_nothing() {
+    if !can_interfere() {
+        return;
+    }
+    let server = Setup::new()
+        .shell(WAITING)
+        .set("scanner.max_concurrent_processes", 1)
+        .set("watch.resync_interval_secs", 1)
+        .start()
+        .await;
+    let running = server.submit("running").await;
+    runs_now(&server, "running 1").await;
+    server.working(&running).await;
+    let queued = server.submit("queued").await;
+    {
+        let none = ["-e", "trace=openat,openat2", "-e", "inject=openat,openat2:error=ENFILE"];
+        let _none = Interference::with(server.pid(), &none).await;
+        let detail = refusal(&server).await;
+        assert!(detail.contains("Too many open files in system"), "{detail}");
+        go(&server);
+        eventually("an end is not read", async || {
+            server.setup().log().contains("cannot start or settle a scan")
+        })
+        .await;
+        server.get(&format!("/scan/{running}")).await.expect(200);
+    }
+    for job in [&running, &queued] {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], "completed", "{document:#}");
+    }
+    assert_eq!(runs(&server), ["running 1", "queued 1"], "once each");
+    is_well(&server).await;
+}
+
+/// Breaks if a repository whose process could not be started is lost, or has failed, or is tried
+/// without a pause.
+#[tokio::test]
+async fn without_processes_what_is_queued_stays_queued() {
+    let Some(setup) = as_somebody_else(Setup::new()) else { return };
+    let server = setup.shell(WAITING).start().await;
+    go(&server);
+    // Of this user's, the server's own threads are more than that.
+    limit(&server, "nproc", "1");
+    let jobs = [server.submit("one").await, server.submit("two").await];
+    eventually("several tries have failed", async || {
+        server.setup().log().matches("cannot start or settle a scan").count() >= 4
+    })
+    .await;
+    does_not_spin(&server).await;
+    for job in &jobs {
+        let document = server.progress(job).await;
+        assert_eq!(document["status"], "initializing", "{document:#}");
+    }
+    assert_eq!(runs(&server), [""; 0]);
+    limit(&server, "nproc", "4096");
+    for job in &jobs {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], "completed", "{document:#}");
+    }
+    assert_eq!(runs(&server).len(), 2, "once each");
+    assert_eq!(server.status_file(&jobs[0], 0)["attempt"], 1);
+}
+
+/// Sets a limit on watching, of this test's own namespace.
+fn allow(what: &str, most: u32) {
+    files::write(&Path::new("/proc/sys/user").join(what), most.to_string());
+}
+
+/// Breaks if jobs for which there is no watch are not seen, if nobody is told, or if a limit that is
+/// raised helps after a restart alone.
+#[tokio::test]
+async fn beyond_the_limit_of_watches_jobs_are_looked_at() {
+    if !entered("faults::exhausted::beyond_the_limit_of_watches_jobs_are_looked_at", LIMITS) {
+        return;
+    }
+    allow("max_inotify_watches", 4);
+    let server = Setup::new()
+        .set("watch.resync_interval_secs", 1)
+        .set("watch.poll_interval_ms", 100)
+        .start()
+        .await;
+    let jobs: Vec<_> = (0..8).map(|_| Handmade::new(&server, 1)).collect();
+    for job in &jobs {
+        job.repository(0, "scanning", 1);
+    }
+    complains(&server, "5 jobs are polled: the kernel's watches ran out").await;
+    assert_eq!(health(&server).await["watch"]["mode"], "notify");
+    all_are_seen(&server, &jobs, 2).await;
+    allow("max_inotify_watches", 100);
+    is_well(&server).await;
+    assert_eq!(health(&server).await["watch"]["polled_jobs"], 0);
+    all_are_seen(&server, &jobs, 3).await;
+}
+
+/// Breaks if a server that gets no inotify instance does not start, sees nothing, says nothing, or
+/// stays that way when it could have one.
+#[tokio::test]
+async fn without_an_instance_for_watching_all_is_looked_at() {
+    if !entered("faults::exhausted::without_an_instance_for_watching_all_is_looked_at", LIMITS) {
+        return;
+    }
+    allow("max_inotify_instances", 0);
+    let server = Setup::new()
+        .set("watch.resync_interval_secs", 1)
+        .set("watch.poll_interval_ms", 100)
+        .start()
+        .await;
+    complains(&server, "fs.inotify.max_user_instances").await;
+    assert_eq!(health(&server).await["watch"]["mode"], "poll");
+    let jobs: Vec<_> = (0..3).map(|_| Handmade::new(&server, 1)).collect();
+    for job in &jobs {
+        job.repository(0, "scanning", 1);
+    }
+    all_are_seen(&server, &jobs, 2).await;
+    allow("max_inotify_instances", 10);
+    is_well(&server).await;
+    assert_eq!(health(&server).await["watch"]["mode"], "notify");
+    all_are_seen(&server, &jobs, 3).await;
+    assert_eq!(server.setup().log().matches("no notifications").count(), 1, "said once");
+}
+
+async fn all_are_seen(server: &TestServer, jobs: &[Handmade], step: u32) {
+    for job in jobs {
+        job.repository(0, "scanning", step);
+    }
+    for job in jobs {
+        eventually("a change is seen", async || {
+            let answer = server.get(&job.path()).await;
+            answer.status == 200
+                && answer.json()["repositories"][0]["progress"]["current_file"] == step
+        })
+        .await;
+    }
+}

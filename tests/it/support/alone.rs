@@ -1,0 +1,70 @@
+//! A network of a test's own, in which nothing but what it starts can be reached, and every contact
+//! is counted by the kernel.
+
+use super::namespace::{self, NETWORK};
+use std::fs;
+
+/// Whether this is the run that is alone. Else the test of this name has been run so, or cannot
+/// be, and there is nothing left to do.
+pub(crate) fn is_alone(test: &str) -> bool {
+    let entered = namespace::entered(test, NETWORK);
+    if entered {
+        ip("link set lo up");
+    }
+    entered
+}
+
+/// Whether this user may have a network of its own, in a namespace of its own. Says so if not.
+pub(crate) fn may_have_a_network() -> bool {
+    namespace::can("unshare", &["-rn", "true"])
+}
+
+/// Runs `ip` with these words.
+#[track_caller]
+pub(crate) fn ip(words: &str) {
+    run("ip", words);
+}
+
+/// Runs a tool with these words.
+#[track_caller]
+pub(crate) fn run(tool: &str, words: &str) {
+    let words: Vec<&str> = words.split(' ').collect();
+    namespace::run(tool, &words);
+}
+
+/// How often anything in this namespace began to contact anything, this machine included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Contacts {
+    /// Connections begun, whether or not they came about.
+    pub(crate) connections: u64,
+    /// Datagrams sent: questions to name servers above all.
+    pub(crate) datagrams: u64,
+}
+
+impl Contacts {
+    /// The kernel's counts.
+    pub(crate) fn so_far() -> Self {
+        let (four, six) = (read("/proc/net/snmp"), read("/proc/net/snmp6"));
+        let six = |name: &str| {
+            let line = six.lines().find_map(|it| it.strip_prefix(name));
+            line.map_or(0, |it| it.trim().parse().expect("a count"))
+        };
+        Self {
+            connections: column(&four, "Tcp:", "ActiveOpens"),
+            datagrams: column(&four, "Udp:", "OutDatagrams") + six("Udp6OutDatagrams"),
+        }
+    }
+}
+
+/// A count from the two lines, names and values, of a protocol.
+fn column(text: &str, protocol: &str, name: &str) -> u64 {
+    let mut lines = text.lines().filter(|it| it.starts_with(protocol));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    let (_, value) = pairs.find(|(it, _)| *it == name).expect("the kernel counts it");
+    value.parse().expect("a count")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).expect("the kernel counts what is sent")
+}
