@@ -23,6 +23,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
+/// How often is looked for what a killed process left in `.staging`.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 /// How long the first clean-up waits for the disk to be read, each time it looks.
 const UNREADY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -43,8 +45,16 @@ impl CleanUp {
         let mut clock = Clock::new(Utc::now(), sys::since_boot());
         let mut interval = interval_at(Instant::now(), every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sweeps = interval_at(Instant::now() + SWEEP_INTERVAL, SWEEP_INTERVAL);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            interval.tick().await;
+            tokio::select! {
+                _ = interval.tick() => {}
+                _ = sweeps.tick() => {
+                    self.sweep().await;
+                    continue;
+                }
+            }
             if !self.live.is_ready() {
                 // Nothing is known yet, and the next turn may be an hour away.
                 interval.reset_after(UNREADY_PAUSE);
@@ -53,10 +63,14 @@ impl CleanUp {
             if clock.is_trusted(Utc::now(), sys::since_boot(), self.retention) {
                 self.remove_expired().await;
             }
-            let jobs = self.jobs.clone();
-            let _ = spawn_blocking(move || sweep(&jobs)).await;
+            self.sweep().await;
             self.results.forget_all_but(&self.live);
         }
+    }
+
+    async fn sweep(&self) {
+        let jobs = self.jobs.clone();
+        let _ = spawn_blocking(move || sweep(&jobs)).await;
     }
 
     async fn remove_expired(&self) {

@@ -134,6 +134,13 @@ impl Master {
         self.status.as_deref().and_then(JobState::parse_final)
     }
 
+    /// How many repositories it names as over. A job that is cancelled is called so before all of
+    /// them are.
+    pub fn named(&self) -> usize {
+        self.completed_repositories.as_ref().map_or(0, Vec::len)
+            + self.failed_repositories.as_ref().map_or(0, Vec::len)
+    }
+
     /// The first master.json of a job: nothing has started. What it scans may still have to be
     /// found out; then there is no `scan_type`, and no name.
     pub fn new(

@@ -216,6 +216,13 @@ pub fn raw_object(bytes: &[u8]) -> Option<serde_json::Map<String, Value>> {
     }
 }
 
+/// Whether a final status has all that every end has, whoever wrote it.
+pub fn has_all_of_an_end(map: &serde_json::Map<String, Value>) -> bool {
+    ["repo_name", "attempt", "started_at", "completed_at", "git_url"]
+        .iter()
+        .all(|key| map.get(*key).is_some_and(|value| !value.is_null()))
+}
+
 /// What goes into a status file that scanwatch writes for a repository.
 #[derive(Debug)]
 pub struct StatusPatch<'a> {

@@ -12,7 +12,7 @@ use crate::{
     model::{
         Failure, RepoState,
         redact::Redactor,
-        repository::{RepositoryStatus, StatusPatch, raw_object},
+        repository::{RepositoryStatus, StatusPatch, has_all_of_an_end, raw_object},
         task::ShimTask,
         time::Timestamp,
     },
@@ -27,7 +27,6 @@ use chrono::Utc;
 use serde_json::{Map, Value, json};
 use std::{
     cell::{Cell, RefCell},
-    io::BufReader,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -138,11 +137,7 @@ impl<'a> Settler<'a> {
         let Some(before) = before else {
             return self.make_durable(&self.status);
         };
-        let lacks = |key: &str| before.get(key).is_none_or(Value::is_null);
-        if ["repo_name", "attempt", "started_at", "completed_at", "git_url"]
-            .iter()
-            .any(|key| lacks(key))
-        {
+        if !has_all_of_an_end(&before) {
             let word = before.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
             let value = self.patch(&word, None).apply(Some(before));
             return self.write(&value, Durability::Flushed);
@@ -151,7 +146,7 @@ impl<'a> Settler<'a> {
     }
 
     fn flush_result(&self) -> Result<(), StoreError> {
-        if self.result.exists() { self.make_durable(&self.result) } else { Ok(()) }
+        if self.result.is_file() { self.make_durable(&self.result) } else { Ok(()) }
     }
 
     /// Flushes what the scanner wrote. After a flush that failed it is written anew: by then it has
@@ -180,20 +175,8 @@ impl<'a> Settler<'a> {
 
     /// What is wrong with the result file, if there is one and something is.
     fn problem_of_result(&self) -> Option<String> {
-        let file = match read::open(&self.result) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-            Err(error) => return Some(format!("cannot be read: {error}")),
-        };
-        let size = file.metadata().map_or(0, |facts| facts.len());
         let cap = self.task.scan.limits.max_result_bytes;
-        if size > cap {
-            return Some(format!("is larger than {cap} bytes ([limits] max_result_bytes)"));
-        }
-        // Read through once without keeping any of it.
-        serde_json::from_reader::<_, serde::de::IgnoredAny>(BufReader::new(file))
-            .err()
-            .map(|error| format!("is not valid JSON: {error}"))
+        read::problem_of_json(&self.result, cap, "[limits] max_result_bytes")
     }
 
     fn patch<'b>(&'b self, word: &'b str, failure: Option<&'b Failure>) -> StatusPatch<'b> {

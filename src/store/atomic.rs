@@ -20,7 +20,8 @@ use tempfile::NamedTempFile;
 pub enum Durability {
     /// File and folder are flushed: the creation of a job, final states, results.
     Flushed,
-    /// The file is flushed, its folder is left to the caller: for a folder that is made whole.
+    /// The file is flushed, its folder is not: after a power cut there is the old file or the new
+    /// one, whole. For a folder that is made whole, and for what must never be torn.
     Content,
     /// The kernel may take its time: progress.
     Eventual,
@@ -62,11 +63,25 @@ pub fn replace_json(
 /// Whatever the disk says. Then it has to be written anew, by [`rewrite`]: the kernel drops what it
 /// could not write and says so once, so that another flush would seem to work.
 pub fn flush(path: &Path) -> Result<(), StoreError> {
-    let flush = || {
-        File::open(path)?.sync_all()?;
-        flush_folder(path)
-    };
-    flush().map_err(StoreError::at("flush", path))
+    flush_content(path)?;
+    flush_place(path).map_err(StoreError::at("flush", path))
+}
+
+/// Flushes what is in a file that somebody else wrote. Fine if there is none, or something else in
+/// its place: that is for whoever reads it to say.
+pub fn flush_content(path: &Path) -> Result<(), StoreError> {
+    if !std::fs::symlink_metadata(path).is_ok_and(|facts| facts.is_file()) {
+        return Ok(());
+    }
+    match read::open(path).and_then(|file| file.sync_all()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(StoreError::at("flush", path)),
+    }
+}
+
+/// Flushes a folder: the names that are in it.
+pub fn flush_folder(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|it| it.sync_all()).map_err(StoreError::at("flush", path))
 }
 
 /// Writes a file anew with what is in it, flushed.
@@ -97,7 +112,7 @@ fn make(
     file.persist(path)?;
     if durability == Durability::Flushed {
         // The rename itself is durable only once the folder is flushed.
-        flush_folder(path)?;
+        flush_place(path)?;
     }
     Ok(())
 }
@@ -112,7 +127,8 @@ pub(super) fn new_file(staging: &Path) -> io::Result<NamedTempFile> {
     })
 }
 
-fn flush_folder(path: &Path) -> io::Result<()> {
+/// Flushes the folder that something lies in: its name, or that it has none any more.
+pub(super) fn flush_place(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

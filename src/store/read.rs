@@ -151,6 +151,22 @@ pub fn if_readable(path: &Path, cap: u64) -> Result<Option<Vec<u8>>, StoreError>
     }
 }
 
+/// What is wrong with a file that should be JSON, if there is one and something is. It is read
+/// through once, and nothing of it is kept.
+pub fn problem_of_json(path: &Path, cap: u64, limit: &str) -> Option<String> {
+    let file = match open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(format!("cannot be read: {error}")),
+    };
+    if file.metadata().is_ok_and(|facts| facts.len() > cap) {
+        return Some(format!("is larger than {cap} bytes ({limit})"));
+    }
+    serde_json::from_reader::<_, serde::de::IgnoredAny>(io::BufReader::new(file))
+        .err()
+        .map(|error| format!("is not valid JSON: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@
 //! links. What a crash leaves in `.staging` is removed once it is old and belongs to no one.
 
 use super::{
-    StoreError,
+    StoreError, atomic,
     layout::{JobDir, JobsDir},
 };
 use crate::model::JobId;
@@ -37,7 +37,12 @@ pub(super) fn remove(staging: &Path, path: &Path) -> Result<(), StoreError> {
     match fs::rename(path, bin.path().join("removed")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::at("remove", path)(error)),
-        Ok(()) => remove_folder(&bin.keep()).map_err(StoreError::at("remove", path)),
+        Ok(()) => {
+            let bin = bin.keep();
+            // What was said to be gone must not be back after a power cut.
+            atomic::flush_place(path).map_err(StoreError::at("flush the folder of", path))?;
+            remove_folder(&bin).map_err(StoreError::at("remove", path))
+        }
     }
 }
 

@@ -367,9 +367,10 @@ impl Actor {
     pub(super) async fn write_master(&mut self, id: &JobId) -> Result<(), StoreError> {
         let Some(job) = self.jobs.get_mut(id) else { return Ok(()) };
         job.update_lists(Utc::now());
-        // What a client may rely on is flushed: creation, cancel, end. Lists need not be.
+        // What a client may rely on is flushed: creation, cancel, end. Lists need not be the newest
+        // after a power cut, but whole: without this file nobody would know what is to be scanned.
         let durable = job.master.final_state().is_some();
-        let durability = if durable { Durability::Flushed } else { Durability::Eventual };
+        let durability = if durable { Durability::Flushed } else { Durability::Content };
         let (master, folder, over) = (job.master.clone(), self.setup.jobs.job(id), job.over);
         let written = spawn_blocking(move || folder.write_master(&master, durability)).await;
         let written = written.unwrap_or_else(|error| {

@@ -12,6 +12,7 @@ mod actor;
 mod handle;
 mod isolation;
 mod job;
+mod orphans;
 mod plans;
 mod recovery;
 mod repositories;

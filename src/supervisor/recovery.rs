@@ -8,7 +8,7 @@
 //! lock only after its last write; nothing is written for a repository whose shim lives; and
 //! only jobs that carry our plan are touched.
 
-use super::{RepoKey, Setup, job::Planning};
+use super::{RepoKey, Setup, job::Planning, orphans};
 use crate::{
     model::{
         Failure, FailureKind, JobId, JobState, RepoState,
@@ -16,7 +16,7 @@ use crate::{
         master::Master,
         plan::Plan,
         repository::{RepositoryStatus, StatusPatch, raw_object},
-        task::{ScanTask, TRACKING_VARIABLE},
+        time::Timestamp,
     },
     store::{
         StoreError,
@@ -25,9 +25,7 @@ use crate::{
         layout::{JobDir, JobFile},
         lock::{self, Holder},
         read::{self, is_no_file_of_ours},
-        trash,
     },
-    sys,
 };
 use chrono::Utc;
 use std::collections::BTreeMap;
@@ -118,10 +116,11 @@ pub fn recover_one(setup: &Setup, id: &JobId) -> Result<Option<RecoveredJob>, St
     let folder = setup.jobs.job(id);
     let look = || -> Result<Option<RecoveredJob>, Unread> {
         let Some((master, plan)) = unfinished(&folder)? else { return Ok(None) };
-        let repositories = look_at(&folder, id, &plan)?;
+        let repositories = look_at(setup, &folder, id, &plan)?;
         let over = repositories.values().all(|it| matches!(it, Found::Over(_)));
-        // A final job whose repositories are all over needs nothing more.
-        let done = over && master.final_state().is_some();
+        // A final job whose repositories are all over, and named, needs nothing more.
+        let told = master.named() == repositories.len();
+        let done = over && told && master.final_state().is_some();
         Ok((!done).then(|| RecoveredJob::new(id.clone(), master, plan, repositories)))
     };
     look().or_else(|error| {
@@ -163,14 +162,17 @@ pub(super) fn ours(folder: &JobDir) -> Result<Option<(Master, Plan)>, Unread> {
 }
 
 pub(super) fn look_at(
+    setup: &Setup,
     folder: &JobDir,
     id: &JobId,
     plan: &Plan,
 ) -> Result<BTreeMap<u32, Found>, StoreError> {
+    let swept = orphans::end_all(folder, id, plan.counted().map(|(index, _)| index))?;
     plan.counted()
         .map(|(index, planned)| {
             let key = RepoKey { job: id.clone(), index };
-            let found = find(folder, &key, &planned.repo_name, &planned.git_url, Tree::Unknown)?;
+            let tree = if swept.contains(&index) { Tree::Swept } else { Tree::Unknown };
+            let found = find(setup, &key, &planned.repo_name, &planned.git_url, tree)?;
             Ok(match (found, &planned.refused) {
                 (Found::Queued { .. }, Some(reason)) => (index, Found::Refused(reason.clone())),
                 (found, _) => (index, found),
@@ -182,21 +184,23 @@ pub(super) fn look_at(
 /// What is known of the processes of an attempt whose shim is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tree {
-    /// The shim ended in order: it has seen to them.
+    /// The shim ended in order: it has seen to them, and to what stands in the files.
     Ended,
+    /// The shim is dead, and none of them is left.
+    Swept,
     /// Some may be left.
     Unknown,
 }
 
 /// Says where a repository stands, and settles an attempt whose shim is dead.
 pub(super) fn find(
-    folder: &JobDir,
+    setup: &Setup,
     key: &RepoKey,
     name: &str,
     git_url: &str,
     tree: Tree,
 ) -> Result<Found, StoreError> {
-    let index = key.index;
+    let (folder, index) = (&setup.jobs.job(&key.job), key.index);
     let holder = lock::holder(&folder.lock(index))?;
     let record = attempt::read(folder, index)?;
     if let Some(holder) = holder {
@@ -211,13 +215,16 @@ pub(super) fn find(
         });
     };
     if tree == Tree::Unknown {
-        end_processes(folder, key, &record);
+        orphans::end(folder, key, &record);
     }
     let status = read_status(folder, index)?;
-    if let Some((status, _)) = &status
-        && status.state.is_final()
+    let is_final = status.as_ref().is_some_and(|(status, _)| {
         // The end of an earlier attempt is not the end of this one.
-        && status.attempt.is_none_or(|attempt| attempt >= record.attempt)
+        status.state.is_final() && status.attempt.is_none_or(|it| it >= record.attempt)
+    });
+    if let Some((status, bytes)) = &status
+        && is_final
+        && (tree == Tree::Ended || orphans::was_seen_to(bytes))
     {
         return Ok(Found::Over(Box::new(status.clone())));
     }
@@ -237,21 +244,45 @@ pub(super) fn find(
         let interruptions = record.interruptions;
         return Ok(Found::Queued { next_attempt: record.attempt + 1, interruptions });
     }
-    let bytes = status.map(|(_, bytes)| bytes);
-    settle_dead(folder, key, name, git_url, &record, bytes.as_deref())
+    // What follows is written in the dead shim's place, so its lock is held meanwhile: a server
+    // that was killed may have sent another shim, which has only just come to life. Where
+    // something else stands in the place of the lock, no shim can have it either.
+    let held = lock::take(&folder.lock(index));
+    let taken = matches!(held, Ok(None));
+    if taken || attempt::read(folder, index)?.is_some_and(|it| it.attempt != record.attempt) {
+        drop(held);
+        return find(setup, key, name, git_url, Tree::Unknown);
+    }
+    let planned = Planned { folder, key, name, git_url };
+    match status {
+        Some((status, bytes)) if is_final => {
+            let most = setup.config.limits.max_result_bytes;
+            let status = orphans::complete(&planned, &record, &status, &bytes, most)?;
+            Ok(Found::Over(Box::new(status)))
+        }
+        status => settle_dead(&planned, &record, status.map(|(_, bytes)| bytes).as_deref()),
+    }
+}
+
+/// A repository, as its plan has it.
+pub(super) struct Planned<'a> {
+    pub(super) folder: &'a JobDir,
+    pub(super) key: &'a RepoKey,
+    pub(super) name: &'a str,
+    pub(super) git_url: &'a str,
 }
 
 /// Writes the end of an attempt whose shim died without a word.
+///
+/// The status comes first: a crash in between leaves a death that is not counted, which is one try
+/// more. The other way round it would be counted twice, which is one too few.
 fn settle_dead(
-    folder: &JobDir,
-    key: &RepoKey,
-    name: &str,
-    git_url: &str,
+    planned: &Planned<'_>,
     record: &AttemptRecord,
     before: Option<&[u8]>,
 ) -> Result<Found, StoreError> {
+    let Planned { folder, key, .. } = *planned;
     let interruptions = record.interruptions + 1;
-    attempt::write(folder, key.index, &AttemptRecord { interruptions, ..record.clone() })?;
     let given_up = interruptions >= MAX_INTERRUPTIONS;
     let detail = if given_up {
         format!(
@@ -263,7 +294,10 @@ fn settle_dead(
     let failure = Failure::new(FailureKind::Interrupted, detail);
     let word = if given_up { "failed" } else { "interrupted" };
     tracing::warn!(repository = %key, attempt = record.attempt, given_up, "a shim died without a word");
-    let bytes = write_status(folder, key, name, git_url, record.attempt, word, &failure, before)?;
+    let end =
+        End { attempt: record.attempt, begun: Some(record.started_at), word, failure: &failure };
+    let bytes = write_status(planned, &end, before)?;
+    attempt::write(folder, key.index, &AttemptRecord { interruptions, ..record.clone() })?;
     if given_up && let Ok((status, _)) = RepositoryStatus::parse(key.index, &bytes) {
         return Ok(Found::Over(Box::new(status)));
     }
@@ -281,59 +315,41 @@ pub(super) fn write_end(
     failure: &Failure,
 ) -> Result<RepositoryStatus, StoreError> {
     let before = read_status(folder, key.index)?.map(|(_, bytes)| bytes);
-    let bytes = write_status(
-        folder,
-        key,
-        name,
-        git_url,
-        attempt,
-        state.as_str(),
-        failure,
-        before.as_deref(),
-    )?;
+    let end = End { attempt, begun: None, word: state.as_str(), failure };
+    let bytes = write_status(&Planned { folder, key, name, git_url }, &end, before.as_deref())?;
     RepositoryStatus::parse(key.index, &bytes).map(|(status, _)| status).map_err(|error| {
         StoreError::at("read back", folder.status(key.index))(std::io::Error::other(error))
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "two callers, and each argument is a plain fact")]
-fn write_status(
-    folder: &JobDir,
-    key: &RepoKey,
-    name: &str,
-    git_url: &str,
+/// What is written of an attempt that has no shim any more, or never had one.
+struct End<'a> {
     attempt: u64,
-    word: &str,
-    failure: &Failure,
+    /// When it began, if it did.
+    begun: Option<Timestamp>,
+    word: &'a str,
+    failure: &'a Failure,
+}
+
+fn write_status(
+    planned: &Planned<'_>,
+    end: &End<'_>,
     before: Option<&[u8]>,
 ) -> Result<Vec<u8>, StoreError> {
+    let Planned { folder, key, name, git_url } = *planned;
     let value = StatusPatch {
         index: key.index,
         name,
         git_url,
-        attempt,
-        word,
+        attempt: end.attempt,
+        word: end.word,
         now: Utc::now(),
-        started_at: None,
-        failure: Some(failure),
+        started_at: end.begun,
+        failure: Some(end.failure),
     }
     .apply(before.and_then(raw_object));
     folder.write_status(key.index, &value, Durability::Flushed)?;
     Ok(value.to_string().into_bytes())
-}
-
-/// Ends what a dead shim left running, and removes its scratch folder.
-fn end_processes(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
-    let id = ScanTask::tracking_id(&key.job, key.index, record.attempt);
-    sys::cgroup::end_left_behind(&id);
-    let ended = sys::end_marked(TRACKING_VARIABLE, &[id]);
-    if ended > 0 {
-        tracing::warn!(repository = %key, ended, "ended processes that a dead shim left");
-    }
-    let scratch = trash::scratch(folder, &key.job, key.index, record.attempt);
-    if let Err(error) = trash::remove_scratch(&scratch) {
-        tracing::warn!(repository = %key, error = chain(&error), "scratch folder stays");
-    }
 }
 
 /// A repository's status, if it has one that makes sense.
@@ -354,12 +370,19 @@ pub(super) fn read_status(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::layout::JobsDir;
+    use crate::{
+        config::{Config, Sources},
+        store::{
+            layout::JobsDir,
+            space::{Floor, Space},
+        },
+    };
+    use std::sync::Arc;
 
     const URL: &str = "https://h.example/r.git";
 
     /// A job with one repository, whose attempt is claimed and whose status says `word`.
-    fn job(attempt: u64, word: &str, of_attempt: u64) -> (tempfile::TempDir, JobDir, RepoKey) {
+    fn job(attempt: u64, word: &str, of_attempt: u64) -> (tempfile::TempDir, Setup, RepoKey) {
         let root = tempfile::tempdir().unwrap();
         let jobs = JobsDir::new(root.path()).unwrap();
         jobs.create(0o750).unwrap();
@@ -371,12 +394,16 @@ mod tests {
         let record = AttemptRecord { schema: 1, attempt, interruptions: 0, started_at: Utc::now() };
         attempt::write(&folder, 0, &record).unwrap();
         let failure = Failure::new(FailureKind::Exit, "of the test");
-        write_status(&folder, &key, "r", URL, of_attempt, word, &failure, None).unwrap();
-        (root, folder, key)
+        let planned = Planned { folder: &folder, key: &key, name: "r", git_url: URL };
+        let end = End { attempt: of_attempt, begun: None, word, failure: &failure };
+        write_status(&planned, &end, None).unwrap();
+        let space = Space::new(&jobs, Floor { bytes: 0, inodes: 0 });
+        let config = Arc::new(Config::load(&Sources::default()).unwrap());
+        (root, Setup { config, jobs, space: Arc::new(space), path: String::new() }, key)
     }
 
-    fn found(folder: &JobDir, key: &RepoKey) -> String {
-        match find(folder, key, "r", URL, Tree::Unknown).unwrap() {
+    fn found(setup: &Setup, key: &RepoKey) -> String {
+        match find(setup, key, "r", URL, Tree::Unknown).unwrap() {
             Found::Over(status) => format!("over: {}", status.state),
             Found::Running { .. } => "running".to_owned(),
             Found::Queued { next_attempt, interruptions } => {
@@ -388,21 +415,42 @@ mod tests {
 
     #[test]
     fn a_death_is_counted_once_however_often_it_is_found() {
-        let (_root, folder, key) = job(1, "scanning", 1);
+        let (_root, setup, key) = job(1, "scanning", 1);
         // Each time as by another server: nothing but the disk remembers.
         for _ in 0..3 {
-            assert_eq!(found(&folder, &key), "attempt 2 after 1 interruptions");
+            assert_eq!(found(&setup, &key), "attempt 2 after 1 interruptions");
         }
-        let (status, _) = read_status(&folder, 0).unwrap().unwrap();
+        let (status, _) = read_status(&setup.jobs.job(&key.job), 0).unwrap().unwrap();
         assert_eq!(status.state, RepoState::Pending, "nobody works on it");
         assert_eq!(status.failure.unwrap().kind, FailureKind::Interrupted);
     }
 
     #[test]
     fn the_end_of_an_earlier_attempt_is_not_the_end_of_this_one() {
-        let (_root, folder, key) = job(2, "failed", 1);
-        assert_eq!(found(&folder, &key), "attempt 3 after 1 interruptions");
-        let (_root, folder, key) = job(2, "failed", 2);
-        assert_eq!(found(&folder, &key), "over: failed");
+        let (_root, setup, key) = job(2, "failed", 1);
+        assert_eq!(found(&setup, &key), "attempt 3 after 1 interruptions");
+        let (_root, setup, key) = job(2, "failed", 2);
+        assert_eq!(found(&setup, &key), "over: failed");
+    }
+
+    #[test]
+    fn an_end_that_no_shim_has_seen_is_judged_filled_up_and_flushed() {
+        let (_root, setup, key) = job(1, "completed", 1);
+        let folder = setup.jobs.job(&key.job);
+        let bare = serde_json::json!({ "status": "completed", "current_file": 7 });
+        folder.write_status(0, &bare, Durability::Eventual).unwrap();
+        assert_eq!(found(&setup, &key), "over: completed");
+        let (status, bytes) = read_status(&folder, 0).unwrap().unwrap();
+        let all = crate::model::repository::has_all_of_an_end(&raw_object(&bytes).unwrap());
+        assert!(all, "{status:?}");
+        assert_eq!(raw_object(&bytes).unwrap()["current_file"], 7);
+
+        folder.write_status(0, &bare, Durability::Eventual).unwrap();
+        let staging = setup.jobs.staging();
+        let (half, whole) = (br#"{"packages": ["#, Durability::Eventual);
+        crate::store::atomic::replace(&staging, &folder.result(0), half, whole).unwrap();
+        assert_eq!(found(&setup, &key), "over: failed");
+        let (status, _) = read_status(&folder, 0).unwrap().unwrap();
+        assert_eq!(status.failure.unwrap().kind, FailureKind::Protocol);
     }
 }

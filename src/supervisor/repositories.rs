@@ -105,11 +105,10 @@ impl Actor {
             // Its job was forgotten meanwhile.
             return self.on(Event::Over(key)).await;
         };
-        let folder = self.setup.jobs.job(&key.job);
         let tree = if code == Some(0) { Tree::Ended } else { Tree::Unknown };
         let found = {
-            let key = key.clone();
-            spawn_blocking(move || recovery::find(&folder, &key, &name, &git_url, tree)).await
+            let (setup, key) = (self.setup.clone(), key.clone());
+            spawn_blocking(move || recovery::find(&setup, &key, &name, &git_url, tree)).await
         };
         match found {
             Ok(Ok(Found::Over(status))) => {

@@ -42,7 +42,7 @@ pub(super) fn revive(setup: &Setup, id: &JobId) -> Result<Revival, StoreError> {
             return Ok(Revival::NotOurs);
         }
     };
-    let mut repositories = look_at(&folder, id, &plan)?;
+    let mut repositories = look_at(setup, &folder, id, &plan)?;
     let failed: Vec<u32> = repositories
         .iter()
         .filter(|(_, found)| matches!(found, Found::Over(status) if status.state.is_failure()))

@@ -27,7 +27,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Of -1000 to 1000; a server has 0.
@@ -214,24 +214,58 @@ pub fn children() -> Vec<u32> {
     processes().filter(|pid| parent_of(*pid) == Some(me)).collect()
 }
 
-/// Ends, by SIGKILL, every process whose environment has `variable` set to one of `values`.
-/// Says how many there were.
+/// What a process was started with.
+#[derive(Debug)]
+pub struct Started {
+    /// Its arguments.
+    pub words: Vec<String>,
+    /// The value of the variable that was asked for.
+    pub mark: Option<String>,
+}
+
+/// Ends, by SIGKILL, every process that is meant, with what these start meanwhile, and waits until
+/// they are gone: until then they may still finish what they are writing. Says how many there were.
 ///
-/// The descriptor is opened before the environment is read, and both name the same process.
-pub fn end_marked(variable: &str, values: &[String]) -> usize {
+/// `variable` is what marks them in their environment.
+pub fn end_all(variable: &str, patience: Duration, is_meant: impl Fn(&Started) -> bool) -> usize {
+    let until = Instant::now() + patience;
     let mut ended = 0;
-    for pid in processes() {
-        let Ok(process) = open_process(pid) else { continue };
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
-        let marked = environment
-            .split(|byte| *byte == 0)
-            .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
-            .any(|(name, value)| name == variable && values.iter().any(|it| it == value));
-        if marked && end_process(&process, Ending::Force).is_ok() {
-            ended += 1;
+    loop {
+        // The descriptor is opened before anything is read, and both are of the same process.
+        let found: Vec<OwnedFd> = processes()
+            .filter_map(|pid| Some((pid, open_process(pid).ok()?)))
+            .filter(|(pid, _)| started(*pid, variable).is_some_and(|it| is_meant(&it)))
+            .map(|(_, process)| process)
+            .collect();
+        if found.is_empty() || Instant::now() >= until {
+            return ended;
+        }
+        // All in one go: whoever sees another one die must not live to say so.
+        for process in &found {
+            let _ = end_process(process, Ending::Force);
+        }
+        ended += found.len();
+        for process in &found {
+            let left = until.saturating_duration_since(Instant::now());
+            let _ = wait_readable([process.as_fd()], left);
         }
     }
-    ended
+}
+
+/// What a process was started with, by /proc. The words come first: one that is between fork and
+/// exec has those of its parent, and whatever it becomes has the mark.
+fn started(pid: u32, variable: &str) -> Option<Started> {
+    let texts = |name: &str| -> Option<Vec<String>> {
+        let bytes = fs::read(format!("/proc/{pid}/{name}")).ok()?;
+        let texts = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        Some(texts.map(std::borrow::Cow::into_owned).collect())
+    };
+    let words = texts("cmdline")?;
+    let mark = texts("environ")?.into_iter().find_map(|entry| {
+        let (name, value) = entry.split_once('=')?;
+        (name == variable).then(|| value.to_owned())
+    });
+    Some(Started { words, mark })
 }
 
 fn processes() -> impl Iterator<Item = u32> {
@@ -251,4 +285,31 @@ fn pid_of(pid: u32) -> io::Result<Pid> {
         .ok()
         .and_then(Pid::from_raw)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a process id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_started_meanwhile_is_ended_too_and_gone_then() {
+        const VARIABLE: &str = "SCANWATCH_TEST_MARK";
+        let own = format!("chain-{}", std::process::id());
+        // Each of a chain starts the next one and ends: whoever looks once finds one of them.
+        #[expect(clippy::disallowed_methods, reason = "a process that the test is about")]
+        let mut first = std::process::Command::new("sh")
+            .args(["-c", "next() { sleep 0.01; next & }; next"])
+            .env(VARIABLE, &own)
+            .spawn()
+            .unwrap();
+        let is_meant = |it: &Started| it.mark.as_ref() == Some(&own);
+        let find = || processes().filter_map(|it| started(it, VARIABLE)).filter(is_meant).count();
+        while find() == 0 {
+            std::thread::yield_now();
+        }
+        assert!(end_all(VARIABLE, Duration::from_secs(30), is_meant) > 0);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(find(), 0);
+        first.wait().unwrap();
+    }
 }

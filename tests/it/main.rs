@@ -14,6 +14,8 @@ mod at_most_five;
 #[cfg(test)]
 mod authorities;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod command_line;
@@ -59,6 +61,8 @@ mod metrics;
 mod openapi;
 #[cfg(test)]
 mod packaging;
+#[cfg(test)]
+mod power_cut;
 #[cfg(test)]
 mod python_client;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Nothing is lost, repeated or left behind, whoever is killed and whenever.
 
 use crate::support::{
+    dice::Dice,
     files, processes,
     server::{Setup, TestServer, is_final},
     wait::{PATIENCE, eventually, until, within},
@@ -67,24 +68,12 @@ fn jobs_on_disk(jobs: &Path) -> BTreeSet<String> {
     names.filter(|it| !it.starts_with('.')).collect()
 }
 
-/// A fixed sequence of numbers that looks random (xorshift64, Marsaglia 2003).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
-
 /// Breaks if a crash of the server at any moment loses a job, repeats a healthy scan, leaves a
 /// job or a process hanging, or leaves half a file.
 #[tokio::test]
 async fn thirty_crashes_of_the_server_lose_repeat_and_leave_nothing() {
     let mut server = Setup::new().shell(NOTING).start().await;
-    let mut dice = Dice(0x5eed_0f5c_a9a7_c4e1);
+    let mut dice = Dice::new(0x5eed_0f5c_a9a7_c4e1);
     let mut accepted = BTreeSet::new();
     for round in 0..30 {
         let moment = Duration::from_millis(dice.below(700));

@@ -525,13 +525,20 @@ async fn what_stands_in_the_place_of_a_file_does_not_hold_up_the_end() {
             "job=${SCANWATCH_STATUS_FILE%/*}\n\
              case $SCANWATCH_REPO_NAME in\n\
              status) rm \"$SCANWATCH_STATUS_FILE\"; mkdir -p \"$SCANWATCH_STATUS_FILE/full\"; exit 3;;\n\
+             result) mkfifo \"$SCANWATCH_RESULT_FILE\"; say failed; exit 1;;\n\
              master) say completed; rm \"$job/master.json\"; mkdir \"$job/master.json\";;\n\
              lock) say completed; rm \"$job/locks/repo_0.lock\"; mkdir \"$job/locks/repo_0.lock\";;\n\
              esac\n",
         )
         .start()
         .await;
-    for (name, end) in [("status", "failed"), ("master", "completed"), ("lock", "completed")] {
+    let ends = [
+        ("status", "failed"),
+        ("result", "failed"),
+        ("master", "completed"),
+        ("lock", "completed"),
+    ];
+    for (name, end) in ends {
         let job = server.submit(name).await;
         within(Duration::from_secs(10), &format!("the job {name} ends"), async || {
             server.progress(&job).await["status"] == end

@@ -2,84 +2,18 @@
 //! dead one's last order, send a shim for what another has.
 
 use crate::support::{
-    files, processes,
+    files,
+    order::{order, start},
+    processes,
     server::{Setup, TestServer},
     wait::eventually,
 };
-use scanwatch::{
-    model::task::{Limits, Sandbox, ScanTask, ShimTask},
-    store::{layout::JobsDir, read::Signature},
-};
-use std::{
-    io::Write,
-    process::{Child, Command, Stdio},
-};
+use scanwatch::store::read::Signature;
 
 /// The exit codes by which a shim tells its server what became of the order.
 const OVER: i32 = 0;
 const BUSY: i32 = 75;
 const STALE: i32 = 76;
-
-/// A shim's order for a job that lies in the folder.
-fn order(setup: &Setup, job: &str, attempt: u64, script: &str) -> ShimTask {
-    let job_id = job.parse().unwrap();
-    let folder = JobsDir::new(&setup.jobs()).unwrap().job(&job_id);
-    ShimTask {
-        jobs_dir: setup.jobs(),
-        command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-        path: std::env::var("PATH").unwrap(),
-        timeout_secs: 60,
-        kill_grace_secs: 1,
-        stall_timeout_secs: 60,
-        log_max_bytes: 1 << 20,
-        interruptions: 0,
-        scan: ScanTask {
-            job_id,
-            repo_index: 0,
-            repo_name: "widget".to_owned(),
-            git_url: "https://github.com/acme/widget.git".to_owned(),
-            reference: None,
-            attempt,
-            status_file: folder.status(0),
-            result_file: folder.result(0),
-            work_dir: "/".into(),
-            update_interval_secs: 30,
-            progress_interval_ms: 500,
-            deep: false,
-            limits: Limits {
-                max_tree_entries: 1,
-                max_tree_depth: 1,
-                max_path_bytes: 1,
-                list_timeout_secs: 1,
-                max_file_bytes: 1,
-                max_fetch_bytes: 1,
-                connect_timeout_secs: 1,
-                fetch_stall_timeout_secs: 1,
-                max_source_files: 1000,
-                max_packages: 1,
-                max_result_bytes: 1000,
-                max_memory_bytes: 2 << 30,
-                max_cpu_secs: 3600,
-            },
-            network: scanwatch::model::address::NetworkPolicy::default(),
-            categories: std::collections::BTreeMap::new(),
-            sandbox: Sandbox::default(),
-            credentials: None,
-        },
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the tests stand outside of the service")]
-fn start(order: &ShimTask) -> Child {
-    let mut shim = Command::new(env!("CARGO_BIN_EXE_scanwatch"))
-        .args(["shim", order.scan.job_id.as_str(), "0", &order.scan.attempt.to_string()])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let task = serde_json::to_vec(order).unwrap();
-    shim.stdin.take().unwrap().write_all(&task).unwrap();
-    shim
-}
 
 /// A folder with one job, made by a server that is gone: its guard ends what the test leaves.
 async fn job() -> (TestServer, String) {
@@ -94,13 +28,13 @@ async fn job() -> (TestServer, String) {
 async fn an_attempt_begins_at_most_once() {
     let (server, job) = job().await;
     let noting = format!("echo run >> \"{}/runs\"", server.folder().display());
-    let first = order(server.setup(), &job, 1, &noting);
+    let first = order(server.setup(), &job, 0, 1, &noting);
     assert_eq!(start(&first).wait().unwrap().code(), Some(OVER));
     let status = server.job_folder(&job).join("repo_0.json");
     let before = Signature::at(&status);
     assert_eq!(start(&first).wait().unwrap().code(), Some(STALE));
     assert_eq!(Signature::at(&status), before, "whoever is late leaves no trace");
-    let second = order(server.setup(), &job, 2, &noting);
+    let second = order(server.setup(), &job, 0, 2, &noting);
     assert_eq!(start(&second).wait().unwrap().code(), Some(OVER));
     assert_eq!(start(&first).wait().unwrap().code(), Some(STALE));
     assert_eq!(files::text(&server.file("runs")), "run\nrun\n");
@@ -114,7 +48,7 @@ async fn a_shim_that_finds_another_leaves_without_a_trace() {
         "echo $$ > \"{0}/pid\"; while [ ! -e \"{0}/go\" ]; do sleep 0.05; done",
         server.folder().display()
     );
-    let mut first = start(&order(server.setup(), &job, 1, &waiting));
+    let mut first = start(&order(server.setup(), &job, 0, 1, &waiting));
     let scanner: u32 = server.note("pid").await.parse().unwrap();
     let folder = server.job_folder(&job);
     let facts = || {
@@ -125,7 +59,7 @@ async fn a_shim_that_finds_another_leaves_without_a_trace() {
     };
     let before = facts();
     for attempt in [1, 2] {
-        let mut second = start(&order(server.setup(), &job, attempt, "exit 1"));
+        let mut second = start(&order(server.setup(), &job, 0, attempt, "exit 1"));
         assert_eq!(second.wait().unwrap().code(), Some(BUSY));
     }
     assert_eq!(facts(), before);

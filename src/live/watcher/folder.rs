@@ -1,7 +1,8 @@
 //! One job's folder: which of its files are as they were, and what the others say now.
 //!
 //! What must stay true: a file is read only if it is another than before; one that makes no sense
-//! keeps what it said last, and is read again for a while before it counts as broken.
+//! keeps what it said last, and is read again for a while before it counts as broken; an end is held
+//! back until it has been flushed.
 
 use super::WatchOptions;
 use crate::{
@@ -37,6 +38,35 @@ pub(super) struct Folder {
     pub(super) watch: Watch,
     /// Since when nothing in it has changed. By the clock that nobody can set.
     still_since: Instant,
+    /// Ends that are being flushed, and are not told yet.
+    pub(super) held: BTreeMap<JobFile, Held>,
+}
+
+/// An end that is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Until this content is on the disk.
+    Flushing(Signature),
+    /// It is, and may be told.
+    Flushed(Signature),
+}
+
+/// Whether an end that is news is held back until it is flushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// What is found at the start: its writers are done with it, or will have it written anew.
+    ToldAtOnce,
+    ToldOnceFlushed,
+}
+
+/// What is to be done about a file after it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Nothing,
+    /// What is in it makes no sense: look again then.
+    LookAgain(Instant),
+    /// An end is in it that is not told before this content has been flushed.
+    Flush(Signature),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +94,13 @@ impl Folder {
             listed: None,
             watch: Watch::Off,
             still_since: moment_of(facts.changed_at()),
+            held: BTreeMap::new(),
         }
     }
 
     /// Whether nothing has changed for a resync period.
     pub(super) fn is_quiet(&self, options: &WatchOptions) -> bool {
-        self.still_since.elapsed() >= options.resync_interval
+        self.is_told() && self.still_since.elapsed() >= options.resync_interval
     }
 
     /// Whether one of its files cannot be understood, so that it is worth another look.
@@ -83,23 +114,39 @@ impl Folder {
             && self.is_quiet(options)
     }
 
-    /// Reads a file if it changed. Says when to look again, if what is in it makes no sense.
-    pub(super) fn read(&mut self, file: JobFile, live: &Live) -> Option<Instant> {
+    /// Reads a file if it changed, and tells what is in it.
+    pub(super) fn read(&mut self, file: JobFile, live: &Live, ends: Ends) -> Next {
         let path = self.dir.file(file);
         let signature = Signature::at(&path);
         let known = self.files.get(&file);
         let broken_since = known.and_then(|it| it.broken_since);
         if known.is_some_and(|it| it.signature == signature) && broken_since.is_none() {
-            return None;
+            return Next::Nothing;
         }
-        let (signature, problem) = match self.take_in(file, &path) {
-            Ok(signature) => (Some(signature), None),
+        let held = self.held.get(&file).copied();
+        if let (Some(Held::Flushing(held)), Some(now)) = (held, signature)
+            && held == now
+        {
+            return Next::Nothing;
+        }
+        let (signature, problem) = match look(file, &path) {
+            Ok((content, now)) => {
+                let flushed = held == Some(Held::Flushed(now)) || ends == Ends::ToldAtOnce;
+                if content.is_end() && !flushed && self.is_ours() {
+                    self.held.insert(file, Held::Flushing(now));
+                    return Next::Flush(now);
+                }
+                self.held.remove(&file);
+                content.tell(&self.job);
+                (Some(now), None)
+            }
             // With the whole folder, or the jobs folder: their own fate decides, they may come back.
-            Err(Unread::Missing) if is_missing_folder(self.dir.path()) => return None,
+            Err(Unread::Missing) if is_missing_folder(self.dir.path()) => return Next::Nothing,
             Err(Unread::Missing) => {
                 self.files.remove(&file);
+                self.held.remove(&file);
                 self.job.apply_missing(file);
-                return None;
+                return Next::Nothing;
             }
             Err(Unread::Problem(text)) => (signature, Some(text)),
         };
@@ -114,7 +161,7 @@ impl Folder {
                 live.note_taken_in(changed_at);
             }
             self.files.insert(file, Known { signature, broken_since: None });
-            return None;
+            return Next::Nothing;
         };
         live.note(|health| health.failed_reads += 1);
         let since = broken_since.unwrap_or_else(Instant::now);
@@ -122,27 +169,78 @@ impl Folder {
         // Perhaps a writer is in the middle of it: what it said before stays, in silence at first.
         let now = Instant::now();
         if now.duration_since(since) < PATIENCE {
-            return Some(now + SECOND_LOOK);
+            return Next::LookAgain(now + SECOND_LOOK);
         }
         self.job.apply_problem(file, problem);
-        None
+        Next::Nothing
     }
 
-    fn take_in(&self, file: JobFile, path: &Path) -> Result<Signature, Unread> {
-        let cap = match file {
-            JobFile::Master => read::MASTER_CAP,
-            JobFile::Repository(_) => read::STATUS_CAP,
-        };
-        let (bytes, signature) = read::whole(path, cap).map_err(|error| {
-            if is_absence(&error) {
-                Unread::Missing
-            } else {
-                Unread::Problem(format!("cannot be read: {error}"))
-            }
-        })?;
-        apply(&self.job, file, &bytes).map_err(Unread::Problem)?;
-        Ok(signature)
+    /// This content of a file is on the disk: if there is no other by now, it may be told.
+    pub(super) fn note_flushed(&mut self, file: JobFile, signature: Signature) {
+        if self.held.get(&file) == Some(&Held::Flushing(signature)) {
+            self.held.insert(file, Held::Flushed(signature));
+        }
     }
+
+    /// Forgets what is being flushed, so that it is read again: should the word of it be lost, the
+    /// end would never be told.
+    pub(super) fn hold_nothing(&mut self) {
+        self.held.retain(|_, it| matches!(it, Held::Flushed(_)));
+    }
+
+    /// Whether nothing of it is held back.
+    pub(super) fn is_told(&self) -> bool {
+        !self.held.values().any(|it| matches!(it, Held::Flushing(_)))
+    }
+
+    /// What other programs write is flushed by them, or not: nothing was promised of it.
+    fn is_ours(&self) -> bool {
+        self.dir.plan().is_file()
+    }
+}
+
+/// What is in a file.
+enum Content {
+    Master(Master, Vec<String>),
+    Repository(RepositoryStatus, Vec<String>),
+}
+
+impl Content {
+    /// Whether it is an end: of the job, or of the repository.
+    fn is_end(&self) -> bool {
+        match self {
+            Self::Master(master, _) => master.final_state().is_some(),
+            Self::Repository(status, _) => status.state.is_final(),
+        }
+    }
+
+    fn tell(self, job: &LiveJob) {
+        match self {
+            Self::Master(master, warnings) => job.apply_master(master, warnings),
+            Self::Repository(status, warnings) => job.apply_repository(status, warnings),
+        }
+    }
+}
+
+fn look(file: JobFile, path: &Path) -> Result<(Content, Signature), Unread> {
+    let cap = match file {
+        JobFile::Master => read::MASTER_CAP,
+        JobFile::Repository(_) => read::STATUS_CAP,
+    };
+    let (bytes, signature) = read::whole(path, cap).map_err(|error| {
+        if is_absence(&error) {
+            Unread::Missing
+        } else {
+            Unread::Problem(format!("cannot be read: {error}"))
+        }
+    })?;
+    let content = match file {
+        JobFile::Master => Master::parse(&bytes).map(|(it, texts)| Content::Master(it, texts)),
+        JobFile::Repository(index) => {
+            RepositoryStatus::parse(index, &bytes).map(|(it, texts)| Content::Repository(it, texts))
+        }
+    };
+    Ok((content.map_err(Unread::Problem)?, signature))
 }
 
 /// The moment of a time of the wall clock, as far as that can be believed: what lies in the future
@@ -156,18 +254,4 @@ fn moment_of(at: SystemTime) -> Instant {
 enum Unread {
     Missing,
     Problem(String),
-}
-
-fn apply(job: &LiveJob, file: JobFile, bytes: &[u8]) -> Result<(), String> {
-    match file {
-        JobFile::Master => {
-            let (master, warnings) = Master::parse(bytes)?;
-            job.apply_master(master, warnings);
-        }
-        JobFile::Repository(index) => {
-            let (status, warnings) = RepositoryStatus::parse(index, bytes)?;
-            job.apply_repository(status, warnings);
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,10 @@
 //! Pure, but for the channels of those who wait: what is in a file is not known here.
 
 use super::Message;
-use crate::{model::JobId, store::layout::JobFile};
+use crate::{
+    model::JobId,
+    store::{layout::JobFile, read::Signature},
+};
 use notify::{
     EventKind,
     event::{AccessKind, AccessMode, CreateKind, ModifyKind},
@@ -21,7 +24,8 @@ pub(super) struct Batch {
     pub(super) everything: bool,
     pub(super) jobs: BTreeSet<JobId>,
     pub(super) files: BTreeSet<(JobId, JobFile)>,
-    pub(super) waiting: Vec<oneshot::Sender<()>>,
+    pub(super) flushed: Vec<(JobId, JobFile, Signature)>,
+    pub(super) waiting: Vec<(JobId, oneshot::Sender<()>)>,
 }
 
 impl Batch {
@@ -35,9 +39,10 @@ impl Batch {
             }
             Message::Everything => self.everything = true,
             Message::Nudge(id, done) => {
-                self.jobs.insert(id);
-                self.waiting.push(done);
+                self.jobs.insert(id.clone());
+                self.waiting.push((id, done));
             }
+            Message::Flushed(id, file, signature) => self.flushed.push((id, file, signature)),
             Message::Stop => {}
         }
     }

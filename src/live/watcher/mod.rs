@@ -11,7 +11,9 @@
 //!   and each job's folder are watched by themselves, a job's until it is over and quiet.
 //! - notify's callback only filters and sends: to watch from there deadlocks.
 //! - Everything known is compared with the disk at an interval, whatever was notified.
+//! - An end that comes while this runs is told once it is on the disk, and not a moment before.
 
+mod flusher;
 mod folder;
 mod hints;
 mod reader;
@@ -20,7 +22,10 @@ mod root;
 use super::Live;
 use crate::{
     model::JobId,
-    store::layout::{JobFile, JobsDir},
+    store::{
+        layout::{JobFile, JobsDir},
+        read::Signature,
+    },
 };
 use reader::Reader;
 use std::{
@@ -68,6 +73,8 @@ enum Message {
     Everything,
     /// As `Job`, by one of our own writers, who waits until it has been read.
     Nudge(JobId, oneshot::Sender<()>),
+    /// This content of a file is on the disk.
+    Flushed(JobId, JobFile, Signature),
     Stop,
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     Message, WatchOptions,
-    folder::{Folder, Watch},
+    flusher::{Flusher, Unflushed},
+    folder::{Ends, Folder, Next, Watch},
     hints::{Batch, translate},
     root::{Look, Root},
 };
@@ -24,6 +25,7 @@ use std::{
     },
     time::Instant,
 };
+use tokio::sync::oneshot;
 
 pub(super) struct Reader {
     live: Arc<Live>,
@@ -38,6 +40,10 @@ pub(super) struct Reader {
     folders: HashMap<JobId, Folder>,
     /// Files that made no sense, and when to read them again.
     retries: BTreeSet<(Instant, JobId, JobFile)>,
+    flusher: Flusher,
+    ends: Ends,
+    /// Who waits until what he wrote is told.
+    waiting: Vec<(JobId, oneshot::Sender<()>)>,
 }
 
 impl Reader {
@@ -51,17 +57,21 @@ impl Reader {
             live,
             jobs,
             options,
+            flusher: Flusher::start(&sender),
             sender,
             notify: None,
             deaf: None,
             root: Root::default(),
             folders: HashMap::new(),
             retries: BTreeSet::new(),
+            ends: Ends::ToldAtOnce,
+            waiting: Vec::new(),
         }
     }
 
     pub(super) fn run(&mut self, messages: &Receiver<Message>) {
         self.resync();
+        self.ends = Ends::ToldOnceFlushed;
         self.live.set_ready();
         let mut resync_at = Instant::now() + self.options.resync_interval;
         let mut poll_at = Instant::now() + self.options.poll_interval;
@@ -111,7 +121,13 @@ impl Reader {
             for (id, file) in batch.files {
                 self.read_one(&id, file);
             }
-            for done in batch.waiting {
+            for (id, file, signature) in batch.flushed {
+                self.note_flushed(&id, file, signature);
+            }
+            self.waiting.extend(batch.waiting);
+            let folders = &self.folders;
+            let told = |id: &JobId| folders.get(id).is_none_or(Folder::is_told);
+            for (_, done) in self.waiting.extract_if(.., |(id, _)| told(id)) {
                 let _ = done.send(());
             }
         }
@@ -190,6 +206,7 @@ impl Reader {
     fn resync(&mut self) {
         self.start_notify();
         self.look_at_root();
+        self.folders.values_mut().for_each(Folder::hold_nothing);
         let ids: Vec<JobId> = self.folders.keys().cloned().collect();
         for id in ids {
             self.read_job(&id);
@@ -340,22 +357,47 @@ impl Reader {
             entries.flatten().filter_map(|it| JobFile::parse(&it.file_name())).collect();
         let known: BTreeSet<JobFile> = folder.files.keys().copied().collect();
         for file in there.union(&known) {
-            if let Some(again) = folder.read(*file, &self.live) {
-                self.retries.insert((again, id.clone(), *file));
-            }
+            self.read_file(id, *file);
         }
         true
     }
 
     /// Reads one file if it changed.
     fn read_one(&mut self, id: &JobId, file: JobFile) {
-        let Some(folder) = self.folders.get_mut(id) else {
+        if !self.folders.contains_key(id) {
             // A file of a folder that is not known yet: the folder comes first.
             return self.read_job(id);
-        };
-        if let Some(again) = folder.read(file, &self.live) {
-            self.retries.insert((again, id.clone(), file));
         }
-        folder.job.settle(folder.is_quiet(&self.options));
+        self.read_file(id, file);
+        if let Some(folder) = self.folders.get(id) {
+            folder.job.settle(folder.is_quiet(&self.options));
+        }
+    }
+
+    fn read_file(&mut self, id: &JobId, file: JobFile) {
+        let Some(folder) = self.folders.get_mut(id) else { return };
+        match folder.read(file, &self.live, self.ends) {
+            Next::Nothing => {}
+            Next::LookAgain(at) => {
+                self.retries.insert((at, id.clone(), file));
+            }
+            Next::Flush(signature) => {
+                let unflushed =
+                    Unflushed { id: id.clone(), file, dir: folder.dir.clone(), signature };
+                if !self.flusher.flush(unflushed) {
+                    // There is no thread for it: better told too early than never.
+                    folder.note_flushed(file, signature);
+                    folder.read(file, &self.live, self.ends);
+                }
+            }
+        }
+    }
+
+    /// An end has come to the disk: it is told now.
+    fn note_flushed(&mut self, id: &JobId, file: JobFile, signature: Signature) {
+        if let Some(folder) = self.folders.get_mut(id) {
+            folder.note_flushed(file, signature);
+            self.read_one(id, file);
+        }
     }
 }

@@ -176,6 +176,11 @@ impl Forge {
         Repository::create(self.shared.root.path().join(format!("{name}.git")), "sha256")
     }
 
+    /// One that was made before.
+    pub(crate) fn repository(&self, name: &str) -> Repository {
+        Repository::at(self.shared.root.path().join(format!("{name}.git")))
+    }
+
     pub(crate) fn url(&self, name: &str) -> String {
         format!("http://{}/{name}.git", self.address)
     }
@@ -229,7 +234,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             let _ = serving.serve(&stream);
             let _ = stream.shutdown(Shutdown::Both);
         });
-        lock(&shared.connections).push((cut, connection));
+        let mut connections = lock(&shared.connections);
+        // A forge that serves for hours must not keep a descriptor of each.
+        connections.retain(|(_, it)| !it.is_finished());
+        connections.push((cut, connection));
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod alone;
 pub(crate) mod certificates;
+pub(crate) mod dice;
 pub(crate) mod dns;
 pub(crate) mod documents;
 pub(crate) mod files;
@@ -11,6 +12,7 @@ pub(crate) mod forge;
 pub(crate) mod h2;
 pub(crate) mod handmade;
 pub(crate) mod namespace;
+pub(crate) mod order;
 pub(crate) mod outside;
 pub(crate) mod patience;
 pub(crate) mod processes;

@@ -4,7 +4,13 @@
 //! marks: the test's folder, which no other test has, or the id of a job in it.
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::{fs, path::Path, time::Duration};
+use scanwatch::{model::task::TRACKING_VARIABLE, sys};
+use std::{
+    fs,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// The processes that carry one of the marks, but for this one.
 pub(crate) fn carrying(marks: &[String]) -> Vec<u32> {
@@ -42,6 +48,14 @@ pub(crate) fn resident_bytes(pid: u32) -> u64 {
     kilobytes.unwrap_or(0) << 10
 }
 
+/// Whether a process leads a group, in a session that another one leads: as a shim's scanner does,
+/// and nothing else that a scanner starts.
+pub(crate) fn leads_a_group(pid: u32) -> bool {
+    let stat = stat(pid);
+    let own = pid.to_string();
+    stat.get(2) == Some(&own) && stat.get(3) != Some(&own)
+}
+
 /// What `/proc/PID/stat` says from the state on; nothing of a process that is not there.
 fn stat(pid: u32) -> Vec<String> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -59,8 +73,10 @@ pub(crate) fn resident(pid: u32) -> u64 {
 
 /// What a process was started with: arguments and environment, for messages.
 pub(crate) fn describe(pid: u32) -> String {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    format!("{pid}: {}", String::from_utf8_lossy(&bytes).replace('\0', " "))
+    let Some(process) = Process::of(pid) else { return format!("{pid}: gone by now") };
+    let Process { parent, words, attempt, .. } = process;
+    let since = stat(pid).get(19).cloned().unwrap_or_default();
+    format!("{pid}: {} (below {parent}, of {attempt:?}, since tick {since})", words.join(" "))
 }
 
 /// Sends a signal to a process that still carries one of the marks.
@@ -86,6 +102,92 @@ pub(crate) fn kill_anyhow(pid: u32) {
     if let Ok(descriptor) = pidfd_open(named, PidfdFlags::empty()) {
         let _ = pidfd_send_signal(&descriptor, Signal::KILL);
     }
+}
+
+/// A process, by a descriptor that is opened before anything is read of it: what was read is of the
+/// process that a signal will reach, or of none.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    /// What the kernel calls it: the first letters of its program's name.
+    pub(crate) name: String,
+    /// Its arguments.
+    pub(crate) words: Vec<String>,
+    /// The attempt that it belongs to, by its mark.
+    pub(crate) attempt: Option<String>,
+    descriptor: OwnedFd,
+}
+
+impl Process {
+    /// A process by its number; `None` if there is none that lives.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let descriptor = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty());
+        let descriptor = descriptor.ok()?;
+        let parent = stat(pid).get(1)?.parse().ok()?;
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned();
+        let words = parts(pid, "cmdline");
+        let attempt = parts(pid, "environ").into_iter().find_map(|it| {
+            it.strip_prefix(TRACKING_VARIABLE)?.strip_prefix('=').map(str::to_owned)
+        });
+        let process = Self { pid, parent, name, words, attempt, descriptor };
+        process.lives().then_some(process)
+    }
+
+    /// Every process that can be seen.
+    pub(crate) fn all() -> Vec<Self> {
+        let entries = fs::read_dir("/proc").expect("there is a /proc").flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter_map(Self::of).collect()
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn lives(&self) -> bool {
+        // A descriptor can be read once its process has ended, reaped or not.
+        !sys::wait_readable([self.descriptor.as_fd()], Duration::ZERO).is_ok_and(|[ended]| ended)
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = pidfd_send_signal(&self.descriptor, signal);
+    }
+
+    /// Waits until it has ended; whether it has within this time.
+    pub(crate) fn ends_within(&self, patience: Duration) -> bool {
+        sys::wait_readable([self.descriptor.as_fd()], patience).is_ok_and(|[ended]| ended)
+    }
+
+    /// Stops it, and waits until each of its threads stands still; whether that has come.
+    pub(crate) fn stop(&self) -> bool {
+        self.signal(Signal::STOP);
+        let patience = Instant::now() + Duration::from_secs(10);
+        while self.lives() && Instant::now() < patience {
+            if threads(self.pid).iter().all(|state| state == "T") {
+                return self.lives();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    }
+}
+
+/// The states of a process's threads.
+pub(crate) fn threads(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|it| state_in(&it.path().join("stat"))).collect()
+}
+
+fn state_in(stat: &Path) -> Option<String> {
+    let line = fs::read_to_string(stat).ok()?;
+    let (_, fields) = line.rsplit_once(')')?;
+    fields.split_ascii_whitespace().next().map(str::to_owned)
+}
+
+/// A list of texts as /proc has it: each ended by a NUL.
+fn parts(pid: u32, name: &str) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let texts = bytes.split(|byte| *byte == 0).map(|it| String::from_utf8_lossy(it).into_owned());
+    texts.filter(|it| !it.is_empty()).collect()
 }
 
 fn carries(pid: u32, marks: &[String]) -> bool {

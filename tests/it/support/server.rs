@@ -1,5 +1,7 @@
 //! The real server in a folder of its own: started, asked, killed, started again.
 
+mod falls;
+
 use super::{
     certificates::{Authority, Pair},
     files, processes,
@@ -290,6 +292,12 @@ impl Setup {
     /// The same, without asking whether it is ready: of a server that the test's own client must not
     /// trust.
     pub(crate) async fn start_unasked(self) -> TestServer {
+        let mut server = self.not_started();
+        server.launch().await;
+        server
+    }
+
+    fn not_started(self) -> TestServer {
         let mut client = scanwatch::http::client().pool_max_idle_per_host(0);
         if let Some(authority) = &self.authority {
             let authority = reqwest::Certificate::from_pem(authority.as_bytes());
@@ -297,9 +305,7 @@ impl Setup {
         }
         let client = client.build().expect("a client needs nothing");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = TestServer { setup: self, process: None, address, client };
-        server.launch().await;
-        server
+        TestServer { setup: self, process: None, address, client }
     }
 
     /// Starts a server that is to end by itself at once, and waits for that.
@@ -597,15 +603,9 @@ impl TestServer {
         assert!(self.process.is_none(), "the server still runs");
         let mark = self.setup.log().len();
         self.process = Some(self.setup.spawn());
-        self.address = until(PATIENCE, "the server says where it listens", async || {
-            let log = self.setup.log();
-            let process = self.process.as_mut().expect("it was started just now");
-            if let Ok(Some(status)) = process.try_wait() {
-                panic!("the server ended at once, {status}: {}", &log[mark..]);
-            }
-            address_in(&log[mark..])
-        })
-        .await;
+        if let Some(status) = self.fell_before_it_listened(mark).await {
+            panic!("the server ended at once, {status}: {}", &self.setup.log()[mark..]);
+        }
     }
 
     /// Waits until the server has read its folder.

@@ -44,6 +44,11 @@ impl Repository {
         Self { path }
     }
 
+    /// One that lies there.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -1,0 +1,210 @@
+//! Processes that stand still instead of dying, and ends that are told as what they are, at once:
+//! in the file and on the stream.
+
+use super::victims::{self, Target};
+use crate::support::{
+    files,
+    forge::{Behaviour, Forge},
+    processes::{self, Process},
+    server::{Setup, TestServer},
+    sse::EventStream,
+    wait::{PATIENCE, until},
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How long an end may take to be told, once it can be known.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How often a busy machine may be late with it.
+const TRIES: usize = 5;
+
+/// A scanner that is some way into its work, with a grandchild that leads a session of its own; it
+/// gives signs of life until it is told to exit.
+const HALF_WAY: &str = r#"
+setsid sleep 999 &
+echo $! > "$dir/stray"
+while [ ! -e "$dir/exit" ]; do
+    say scanning '"total_files": 40, "current_file": 10'
+    echo $$ > "$dir/scanner.part"; mv "$dir/scanner.part" "$dir/scanner"
+    sleep 0.1
+done
+exit 3
+"#;
+
+/// The processes of this kind that a job has, as soon as it has one.
+async fn one_of(server: &TestServer, target: Target) -> Process {
+    until(PATIENCE, &format!("there is a process of the kind {target:?}"), async || {
+        victims::all_of(&server.setup().jobs(), target).pop()
+    })
+    .await
+}
+
+/// Reads a stream until a repository has failed; what was told of it.
+async fn failure_on(stream: &mut EventStream) -> Value {
+    loop {
+        let event = stream.next_event(PATIENCE).await.expect("the stream goes on");
+        if event.name == "repository" && !event.data["failure"].is_null() {
+            return event.data;
+        }
+    }
+}
+
+/// What was told on the stream stands in the file, with the name and how far it was; and nobody of
+/// the scan is left.
+async fn check(server: &TestServer, job: &str, told: &Value, status: &str, kind: &str) {
+    let stray: u32 = files::text(&server.file("stray")).trim().parse().unwrap();
+    // Whoever tells the end has seen to that before.
+    assert!(!processes::lives(stray), "{}", processes::describe(stray));
+    let file = server.status_file(job, 0);
+    assert_eq!((&told["status"], &file["status"]), (&json!(status), &json!(status)), "{file:#}");
+    assert_eq!((&told["failure"]["kind"], &told["failure"]), (&json!(kind), &file["failure"]));
+    assert_eq!((&told["repo_name"], &file["repo_name"]), (&json!("widget"), &json!("widget")));
+    assert_eq!((&file["total_files"], &file["current_file"]), (&json!(40), &json!(10)), "{file:#}");
+    assert_eq!(told["progress"]["percentage"], 25.0, "{told:#}");
+    server.quiet(Duration::from_secs(2)).await;
+}
+
+/// Breaks if an exit or a death is told late, as something else than it was, or without what was
+/// known before; or if anybody outlives it.
+#[tokio::test]
+async fn each_end_is_told_at_once_as_what_it_was() {
+    let server = Setup::new().shell(HALF_WAY).start().await;
+    let ends = [None, Some(Signal::KILL), Some(Signal::SEGV), Some(Signal::TERM)];
+    for signal in ends {
+        let mut took = Vec::new();
+        while took.iter().all(|it| *it >= AT_ONCE) && took.len() < TRIES {
+            let job = server.submit("widget").await;
+            let mut stream = EventStream::open(&server, &format!("/scan/{job}/events")).await;
+            let scanner: u32 = server.note("scanner").await.parse().unwrap();
+            server.working(&job).await;
+            let begun = Instant::now();
+            match signal {
+                Some(signal) => server.signal(scanner, signal),
+                None => files::write(&server.file("exit"), ""),
+            }
+            let told = failure_on(&mut stream).await;
+            took.push(begun.elapsed());
+            let kind = if signal.is_some() { "signal" } else { "exit" };
+            check(&server, &job, &told, "failed", kind).await;
+            let number = signal.map_or(json!(null), |it| json!(it.as_raw()));
+            assert_eq!(told["failure"]["signal"], number, "{told:#}");
+            for name in ["scanner", "exit", "stray"] {
+                let _ = std::fs::remove_file(server.file(name));
+            }
+        }
+        assert!(took.iter().any(|it| *it < AT_ONCE), "{signal:?} was told after {took:?}");
+    }
+}
+
+/// Breaks if a scanner that is stopped (by an operator, by a debugger) is waited for until its
+/// deadline, told as anything but stalled, or cannot be ended because it stands still.
+#[tokio::test]
+async fn a_stopped_scanner_is_stalled_and_gone() {
+    let server = Setup::new()
+        .shell(HALF_WAY)
+        .set("scanner.update_interval_secs", 1)
+        .set("scanner.stall_timeout_secs", 2)
+        .set("scanner.kill_grace_secs", 1)
+        .start()
+        .await;
+    let job = server.submit("widget").await;
+    let mut stream = EventStream::open(&server, &format!("/scan/{job}/events")).await;
+    server.note("scanner").await;
+    server.working(&job).await;
+    let begun = Instant::now();
+    assert!(one_of(&server, Target::Scanner).await.stop());
+    let told = failure_on(&mut stream).await;
+    // Two seconds of silence, a second of grace, and the time until a tick.
+    assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    check(&server, &job, &told, "failed", "stalled").await;
+}
+
+/// Breaks if a git that is stopped makes its scanner look dead, holds it up beyond its deadline, or
+/// is left behind.
+#[tokio::test]
+async fn a_stopped_git_ends_with_the_deadline_of_its_scan() {
+    let forge = Forge::start();
+    forge.group(&["solo/widget"]);
+    forge.behave_at("solo/widget", Behaviour::StallAfter(200));
+    let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
+    let server = Setup::new()
+        .set("forges", forges)
+        .set("scanner.update_interval_secs", 1)
+        .set("scanner.stall_timeout_secs", 3)
+        .set("scanner.subprocess_timeout_secs", 6)
+        .set("scanner.kill_grace_secs", 1)
+        .start()
+        .await;
+    let job = server.submit_with(&json!({ "git_url": forge.url("solo/widget") })).await;
+    let mut stream = EventStream::open(&server, &format!("/scan/{job}/events")).await;
+    server.working(&job).await;
+    until(PATIENCE, "git asks for the pack", async || {
+        forge.seen().iter().any(|it| it.method == "POST").then_some(())
+    })
+    .await;
+    assert!(one_of(&server, Target::Git).await.stop());
+    let first = server.status_file(&job, 0)["last_update"].clone();
+    until(PATIENCE, "the scanner gives a sign of life all the same", async || {
+        (server.status_file(&job, 0)["last_update"] != first).then_some(())
+    })
+    .await;
+    let told = failure_on(&mut stream).await;
+    assert_eq!((&told["status"], &told["failure"]["kind"]), (&json!("timeout"), &json!("timeout")));
+    let file = server.status_file(&job, 0);
+    assert_eq!((&told["failure"], &file["repo_name"]), (&file["failure"], &json!("widget")));
+    server.quiet(Duration::from_secs(2)).await;
+}
+
+/// Breaks if a server, or a shim, that stands still for a while (a machine that is suspended, a
+/// debugger) takes its own pause for the silence of its scanners, or their time for used up.
+#[tokio::test]
+async fn what_stands_still_for_a_while_times_nobody_out() {
+    let server = Setup::new()
+        .shell(
+            "for i in 1 2 3 4 5 6 7 8 9 10; do say scanning; sleep 0.2; done\n\
+             say completed\n\
+             echo \"$SCANWATCH_JOB_ID\" >> \"$dir/done\"\n",
+        )
+        .set("scanner.update_interval_secs", 1)
+        .set("scanner.stall_timeout_secs", 2)
+        .set("scanner.subprocess_timeout_secs", 60)
+        .start()
+        .await;
+    let mut jobs = Vec::new();
+    let mut streams = Vec::new();
+    for number in 0..4 {
+        let job = server.submit(&format!("steady-{number}")).await;
+        streams.push(EventStream::open(&server, &format!("/scan/{job}/events")).await);
+        server.working(&job).await;
+        jobs.push(job);
+    }
+    let shims = victims::all_of(&server.setup().jobs(), Target::Shim);
+    assert_eq!(shims.len(), jobs.len());
+    // Those of the first two as well: their scanners go on, and end, with nobody looking.
+    let stopped: Vec<&Process> =
+        shims.iter().filter(|it| jobs[..2].iter().any(|job| it.words.contains(job))).collect();
+    assert!(stopped.iter().all(|it| it.stop()) && stopped.len() == 2);
+    assert!(server.process().stop());
+    let begun = Instant::now();
+    until(PATIENCE, "all scanners are done", async || {
+        (files::text(&server.file("done")).lines().count() == jobs.len()).then_some(())
+    })
+    .await;
+    // Longer than any of them may be silent.
+    tokio::time::sleep(Duration::from_secs(4).saturating_sub(begun.elapsed())).await;
+    for shim in stopped {
+        shim.signal(Signal::CONT);
+    }
+    server.process().signal(Signal::CONT);
+    for (job, mut stream) in jobs.iter().zip(streams) {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], "completed", "{document:#}");
+        assert_eq!(server.status_file(job, 0)["attempt"], 1);
+        let events = stream.rest(PATIENCE).await;
+        let last = events.last().unwrap();
+        assert_eq!((last.name.as_str(), &last.data["status"]), ("end", &json!("completed")));
+    }
+    server.quiet(Duration::from_secs(5)).await;
+}

@@ -1,0 +1,201 @@
+//! Who can be killed, and the killing: processes are found by what the kernel says of them, and
+//! killed by descriptors that cannot be taken for another's.
+
+use super::account::Kill;
+use crate::support::{
+    files,
+    processes::{self, Process},
+};
+use rustix::process::Signal;
+use scanwatch::model::RepoState;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How long a round waits for somebody to kill.
+const LOOKING: Duration = Duration::from_millis(400);
+/// How long a process may take to be gone that was killed.
+const DYING: Duration = Duration::from_secs(20);
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    Server,
+    Shim,
+    Scanner,
+    /// One that the built-in scanner started.
+    Git,
+    /// git's own helper for HTTP.
+    Helper,
+    /// A process of a scanner's with a child that leads a session of its own.
+    Parent,
+}
+
+/// Something that is to be done in a round.
+#[derive(Debug, Clone)]
+pub(super) struct Strike {
+    /// Since the round began.
+    pub(super) at: Duration,
+    /// After there is somebody to kill.
+    pub(super) lag: Duration,
+    /// One, or two at once.
+    pub(super) targets: Vec<Target>,
+    /// Whether they are stopped first, so that it is known where they stood.
+    pub(super) stopped_first: bool,
+    /// Which of several.
+    pub(super) choice: usize,
+}
+
+/// Somebody to kill.
+struct Victim {
+    target: Target,
+    job: String,
+    index: u32,
+    process: Process,
+}
+
+/// Does what a round wants done.
+#[derive(Debug)]
+pub(super) struct Killer {
+    pub(super) jobs: PathBuf,
+    pub(super) server: Process,
+    pub(super) began: Instant,
+}
+
+/// Who was killed.
+#[derive(Debug, Default)]
+pub(super) struct Deaths {
+    pub(super) server: bool,
+    /// By job.
+    pub(super) of_scans: Vec<(String, Kill)>,
+    /// Who was looked for, and not there.
+    pub(super) missed: Vec<Target>,
+}
+
+impl Killer {
+    /// Strikes at the times that are wanted. Blocks until those who were killed are gone.
+    pub(super) fn run(&self, strikes: &[Strike]) -> Deaths {
+        let mut deaths = Deaths::default();
+        for strike in strikes {
+            std::thread::sleep(strike.at.saturating_sub(self.began.elapsed()));
+            self.strike(strike, &mut deaths);
+        }
+        deaths
+    }
+
+    fn strike(&self, strike: &Strike, deaths: &mut Deaths) {
+        let of_scans: Vec<Target> =
+            strike.targets.iter().copied().filter(|it| *it != Target::Server).collect();
+        if !of_scans.is_empty() {
+            // Found once, so that it is there; and again after the lag, as it is then.
+            self.look_for(&of_scans, strike.choice, LOOKING);
+        }
+        std::thread::sleep(strike.lag);
+        let victims = self.look_for(&of_scans, strike.choice, Duration::ZERO);
+        let missed = of_scans.iter().filter(|it| !victims.iter().any(|found| found.target == **it));
+        deaths.missed.extend(missed);
+
+        let stopped: Vec<bool> =
+            victims.iter().map(|it| strike.stopped_first && it.process.stop()).collect();
+        let certain: Vec<bool> = victims
+            .iter()
+            .zip(stopped)
+            .map(|(victim, stopped)| stopped && !self.is_over(victim))
+            .collect();
+        if strike.targets.contains(&Target::Server) && self.server.lives() {
+            self.server.signal(Signal::KILL);
+            deaths.server = true;
+        }
+        for victim in &victims {
+            victim.process.signal(Signal::KILL);
+        }
+        for (victim, certain) in victims.into_iter().zip(certain) {
+            assert!(victim.process.ends_within(DYING), "SIGKILL did not end {:?}", victim.process);
+            // Any other git than that of the fetch may have done its work, and only waits.
+            let certain = certain
+                && (victim.target != Target::Git
+                    || victim.process.words.iter().any(|it| it == "fetch"));
+            let kill = Kill { target: victim.target, index: victim.index, certain };
+            deaths.of_scans.push((victim.job, kill));
+        }
+        if deaths.server {
+            assert!(self.server.ends_within(DYING), "SIGKILL did not end the server");
+        }
+    }
+
+    /// One victim of each kind, as soon as there is one of each; those that there are, if not.
+    fn look_for(&self, targets: &[Target], choice: usize, patience: Duration) -> Vec<Victim> {
+        let until = Instant::now() + patience;
+        loop {
+            let mut living = living(&self.jobs);
+            let mut found = Vec::new();
+            for target in targets {
+                let count = living.iter().filter(|it| it.target == *target).count();
+                if count > 0 {
+                    let wanted = |it: &(usize, &Victim)| it.1.target == *target;
+                    let position = living.iter().enumerate().filter(wanted).nth(choice % count);
+                    let position = position.map_or(0, |it| it.0);
+                    found.push(living.remove(position));
+                }
+            }
+            if found.len() == targets.len() || Instant::now() >= until {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// Whether the end of the victim's repository stands in its file.
+    fn is_over(&self, victim: &Victim) -> bool {
+        let path = self.jobs.join(&victim.job).join(format!("repo_{}.json", victim.index));
+        files::json(&path)
+            .and_then(|it| it["status"].as_str().map(RepoState::parse))
+            .is_some_and(RepoState::is_final)
+    }
+}
+
+/// Every process of every scan in this folder, as far as it is one that can be told.
+fn living(jobs: &Path) -> Vec<Victim> {
+    let all = Process::all();
+    let is_shim = |process: &Process| process.words.get(1).is_some_and(|it| it == "shim");
+    let parent_of = |process: &Process| all.iter().find(|it| it.pid == process.parent);
+    let leads_a_session =
+        |process: &Process| processes::session_of(process.pid).is_some_and(|it| it == process.pid);
+    let role = |process: &Process| -> Option<(Target, String)> {
+        // What a shim has just forked still looks like it. Orphans come to the shim as well.
+        let of_shim = parent_of(process).is_some_and(is_shim);
+        if is_shim(process) {
+            let target = if of_shim { Target::Scanner } else { Target::Shim };
+            return Some((target, process.words.get(2..5)?.join("/")));
+        }
+        let attempt = process.attempt.clone()?;
+        let target = if of_shim && processes::leads_a_group(process.pid) {
+            Target::Scanner
+        } else if process.name == "git" {
+            Target::Git
+        } else if process.name.starts_with("git-remote") {
+            Target::Helper
+        } else if all.iter().any(|it| it.parent == process.pid && leads_a_session(it)) {
+            Target::Parent
+        } else {
+            return None;
+        };
+        Some((target, attempt))
+    };
+    let roles: Vec<Option<(Target, String)>> = all.iter().map(role).collect();
+    let victims = all.into_iter().zip(roles).filter_map(|(process, role)| {
+        let (target, attempt) = role?;
+        let mut parts = attempt.split('/');
+        let (job, index) = (parts.next()?.to_owned(), parts.next()?.parse().ok()?);
+        // Other tests run the same program.
+        jobs.join(&job).is_dir().then_some(Victim { target, job, index, process })
+    });
+    victims.collect()
+}
+
+/// The processes of this kind, of every scan in this folder.
+pub(super) fn all_of(jobs: &Path, target: Target) -> Vec<Process> {
+    let wanted = living(jobs).into_iter().filter(|it| it.target == target);
+    wanted.map(|it| it.process).collect()
+}

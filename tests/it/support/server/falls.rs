@@ -1,0 +1,100 @@
+//! A server that may fall at any moment, by whatever hand: started in the knowledge that it may not
+//! come up, and looked after once it is down.
+
+use super::{Setup, TestServer, address_in, reap};
+use crate::support::{
+    processes::{self, Process},
+    wait::{PATIENCE, until},
+};
+use reqwest::Method;
+use std::{
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
+
+impl Setup {
+    /// A server that is not started yet, with its folder.
+    pub(crate) fn not_yet(self) -> TestServer {
+        self.not_started()
+    }
+}
+
+impl TestServer {
+    /// What is put before the server at its next start, in place of what was.
+    pub(crate) fn set_launcher(&mut self, launcher: &[String]) {
+        self.setup.launcher = launcher.to_vec();
+    }
+
+    /// The server's process, to be killed by somebody who has nothing else of it.
+    pub(crate) fn process(&self) -> Process {
+        Process::of(self.pid()).expect("a child that is not reaped has a descriptor")
+    }
+
+    /// Whether the server has fallen; then it may be started again.
+    pub(crate) fn has_fallen(&mut self) -> bool {
+        let Some(process) = &mut self.process else { return true };
+        let ended = process.try_wait().expect("the server is a child of this test");
+        if ended.is_some() {
+            self.process = None;
+        }
+        ended.is_some()
+    }
+
+    /// Starts a server, and kills it after so long, wherever it has got to by then.
+    pub(crate) async fn start_and_kill(&mut self, after: Duration) {
+        assert!(self.process.is_none(), "the server still runs");
+        let mut process = self.setup.spawn();
+        tokio::time::sleep(after).await;
+        let _ = process.kill();
+        reap(&mut process).await;
+    }
+
+    /// Starts a server without waiting for it. What is returned is for [`Self::has_come_up`].
+    pub(crate) fn begin(&mut self) -> usize {
+        assert!(self.process.is_none(), "the server still runs");
+        let mark = self.setup.log().len();
+        self.process = Some(self.setup.spawn());
+        mark
+    }
+
+    /// Waits until a server is ready, or has fallen on its way; whether it is ready.
+    pub(crate) async fn has_come_up(&mut self, begun: usize) -> bool {
+        if self.fell_before_it_listened(begun).await.is_some() {
+            self.process = None;
+            return false;
+        }
+        until(PATIENCE, "the server is ready, or has fallen", async || {
+            let request = self.stranger(Method::GET, "/readyz");
+            let ready = self.try_send(request).await.is_ok_and(|answer| answer.status == 200);
+            if ready { Some(true) } else { self.has_fallen().then_some(false) }
+        })
+        .await
+    }
+
+    /// Whether whoever traces the server keeps a thread of it from going on for so long.
+    pub(crate) async fn stands_still(&self, period: Duration) -> bool {
+        let until = Instant::now() + period;
+        while Instant::now() < until {
+            if !processes::threads(self.pid()).iter().any(|state| state == "t") {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        true
+    }
+
+    /// Waits until the server says where it listens; how it ended, if it did before.
+    pub(super) async fn fell_before_it_listened(&mut self, mark: usize) -> Option<ExitStatus> {
+        until(PATIENCE, "the server says where it listens", async || {
+            let log = self.setup.log();
+            if let Some(address) = address_in(&log[mark..]) {
+                self.address = address;
+                return Some(None);
+            }
+            let process = self.process.as_mut().expect("it was started just now");
+            let ended = process.try_wait().expect("the server is a child of this test");
+            ended.map(Some)
+        })
+        .await
+    }
+}
