@@ -13,6 +13,14 @@ pub struct Failure {
     pub exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
+    /// Whether another attempt would end the same way.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub permanent: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// The closed list of causes.
@@ -76,8 +84,8 @@ impl FailureKind {
 }
 
 impl Failure {
-    /// A failure with neither exit code nor signal.
+    /// A failure with neither exit code nor signal, which may pass.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), exit_code: None, signal: None }
+        Self { kind, detail: detail.into(), exit_code: None, signal: None, permanent: false }
     }
 }

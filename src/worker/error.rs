@@ -43,7 +43,21 @@ impl ScanError {
             // Nothing that the repository did: this process gives up, and exits with 1.
             Self::Store(_) | Self::Thread(_) | Self::Panic(_) => FailureKind::Exit,
         };
-        Failure::new(kind, chain(self))
+        Failure { permanent: self.is_permanent(), ..Failure::new(kind, chain(self)) }
+    }
+
+    /// Whether another attempt would end the same way.
+    fn is_permanent(&self) -> bool {
+        match self {
+            Self::Git(error) => error.is_permanent(),
+            // A path and a kernel are what they are until somebody changes them.
+            Self::Local(_) | Self::Isolation(_) => true,
+            Self::Limit(_)
+            | Self::Store(_)
+            | Self::Thread(_)
+            | Self::Panic(_)
+            | Self::Stopped(_) => false,
+        }
     }
 
     /// The name of the error's type, for `errors[].exception`.

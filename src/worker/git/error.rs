@@ -137,4 +137,40 @@ impl GitError {
             | Self::Folder { .. } => FailureKind::Clone,
         }
     }
+
+    /// Whether another attempt would end the same way, as long as nobody does something about it.
+    /// Networks, servers and disks have their moments; rights, names and protocols do not.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            Self::CredentialsNeeded { .. }
+            | Self::CredentialsRefused { .. }
+            | Self::Forbidden { .. }
+            | Self::RepositoryNotFound { .. }
+            | Self::ReferenceNotFound { .. }
+            | Self::NoDefaultBranch
+            | Self::Redirected { .. }
+            | Self::NotSmart { .. } => true,
+            Self::Refused { .. }
+            | Self::Unresolvable { .. }
+            | Self::Address { .. }
+            | Self::OwnAddress { .. }
+            | Self::Reference { .. }
+            | Self::Missing
+            | Self::Spawn { .. }
+            | Self::Tls { .. }
+            | Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Stalled { .. }
+            | Self::Server { .. }
+            | Self::Failed { .. }
+            | Self::ObjectFormat { .. }
+            | Self::OutOfMemory { .. }
+            | Self::TooLarge { .. }
+            | Self::TooSlow { .. }
+            | Self::Answer { .. }
+            | Self::Pipe { .. }
+            | Self::Folder { .. }
+            | Self::Stopped(_) => false,
+        }
+    }
 }

@@ -9,6 +9,7 @@ use scanwatch::model::{
     address::{Authority, Origin},
     task::Credentials,
 };
+use serde_json::Value;
 use std::fs;
 
 /// A forge with one repository.
@@ -18,22 +19,31 @@ fn forge() -> Forge {
     forge
 }
 
+/// Whether the scanner says that another attempt would end the same way.
+fn is_permanent(place: &Place) -> bool {
+    match &place.status()["failure"]["permanent"] {
+        Value::Null => false,
+        flag => flag.as_bool().unwrap(),
+    }
+}
+
 #[test]
 fn answers_that_are_errors_become_causes() {
     let forge = forge();
-    for (code, detail) in [
-        (401, "asks for credentials"),
-        (403, "forbids access"),
-        (404, "repository not found"),
-        (410, "repository not found"),
-        (429, "answers with an error of its own"),
-        (500, "answers with an error of its own"),
-        (503, "The requested URL returned error: 503"),
-        (200, "does not speak git's smart HTTP protocol"),
+    for (code, permanent, detail) in [
+        (401, true, "asks for credentials"),
+        (403, true, "forbids access"),
+        (404, true, "repository not found"),
+        (410, true, "repository not found"),
+        (429, false, "answers with an error of its own"),
+        (500, false, "answers with an error of its own"),
+        (503, false, "The requested URL returned error: 503"),
+        (200, true, "does not speak git's smart HTTP protocol"),
     ] {
         forge.behave(Behaviour::Status(code));
         let place = Place::new();
         fails(&place, &place.task_at(&forge, "project"), "clone", detail);
+        assert_eq!(is_permanent(&place), permanent, "{code}");
     }
 }
 
@@ -60,6 +70,7 @@ fn a_login_that_is_missing_or_wrong_tells_the_way_out() {
     let mut task = place.task_at(&forge, "project");
     task.credentials = Some(canary());
     fails(&place, &task, "clone", "does not accept the credentials");
+    assert!(is_permanent(&place));
     let status = fs::read_to_string(&task.status_file).unwrap();
     assert!(!status.contains(CANARY) && !status.contains("b2F1dGgyOm"), "{status}");
 }
@@ -73,6 +84,7 @@ fn a_redirect_is_not_followed() {
     task.network.trusted.push(trap.origin());
     task.credentials = Some(canary());
     fails(&place, &task, "clone", "redirects to another place");
+    assert!(is_permanent(&place));
     assert_eq!(trap.contacts(), 0);
 }
 
@@ -102,6 +114,7 @@ fn silence_is_ended_by_our_own_limit() {
     let mut task = place.task_at(&forge, "project");
     task.limits.connect_timeout_secs = 1;
     fails(&place, &task, "clone", "no answer from 127.0.0.1 within 1 seconds");
+    assert!(!is_permanent(&place));
 }
 
 #[test]
@@ -115,6 +128,7 @@ fn a_transfer_that_stalls_is_ended() {
     let mut task = place.task_at(&forge, "project");
     task.limits.fetch_stall_timeout_secs = 2;
     fails(&place, &task, "clone", "stalled");
+    assert!(!is_permanent(&place));
 }
 
 #[test]
@@ -128,6 +142,7 @@ fn a_port_where_nobody_listens_is_called_so() {
         port: 1,
     });
     fails(&place, &task, "clone", "127.0.0.1 cannot be reached");
+    assert!(!is_permanent(&place));
 }
 
 #[test]
@@ -155,11 +170,13 @@ fn names_that_do_not_exist_are_called_so() {
         let mut task = place.task_at(&forge, "project");
         task.reference = Some(reference.to_owned());
         fails(&place, &task, "clone", &format!("`{reference}` not found"));
+        assert!(is_permanent(&place));
     }
     let lost = forge.add_empty_repository("lost");
     lost.commit("elsewhere", &[Entry::File(b"a", b"")]);
     let place = Place::new();
     fails(&place, &place.task_at(&forge, "lost"), "clone", "default branch does not exist");
+    assert!(is_permanent(&place));
 }
 
 #[test]
@@ -221,6 +238,7 @@ fn an_allowed_name_with_an_inner_address_is_not_contacted() {
     task.network.allow_ports.push(forge.port());
     task.network.allow_nets = ["127.0.0.0/8", "::1/128"].map(|it| it.parse().unwrap()).to_vec();
     fails(&place, &task, "clone", "no trusted connection to localhost");
+    assert!(!is_permanent(&place));
     assert!(forge.contacts() > 0);
 }
 
