@@ -496,6 +496,16 @@ impl TestServer {
         .await
     }
 
+    /// Has what failed of a job scanned again, as soon as the server is done with it.
+    pub(crate) async fn retried(&self, job: &str) {
+        eventually(&format!("job {job} can be scanned again"), async || {
+            let answer = self.post_nothing(&format!("/scan/{job}/retry")).await;
+            assert!([200, 409].contains(&answer.status), "{answer:?}");
+            answer.status == 200
+        })
+        .await;
+    }
+
     /// Waits until a repository of a job is in a working state, by the server's own word.
     pub(crate) async fn working(&self, job: &str) -> Value {
         until(PATIENCE, &format!("a scanner works on job {job}"), async || {
