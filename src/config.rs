@@ -108,6 +108,8 @@ pub struct ScannerConfig {
     pub update_interval_secs: u64,
     pub progress_interval_ms: u64,
     pub stall_timeout_secs: u64,
+    /// Before the first retry.
+    pub retry_pause: Duration,
     pub log_max_bytes: u64,
     pub sandbox: Sandbox,
 }

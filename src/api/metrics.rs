@@ -144,6 +144,14 @@ fn scans(text: &mut Text, api: &Api) {
     for (outcome, durations) in api.supervisor.scans().by_outcome() {
         text.histogram(&[("outcome", outcome)], durations);
     }
+    text.family(
+        "scanwatch_retries_total",
+        Kind::Counter,
+        "Repositories that are tried again because that was asked for, by why they failed.",
+    );
+    for (cause, count) in api.supervisor.scans().retries_by_cause() {
+        text.sample(&[("cause", cause)], count);
+    }
 }
 
 fn watcher(text: &mut Text, api: &Api) {

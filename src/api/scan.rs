@@ -18,6 +18,7 @@ use crate::{
         JobId, JobState,
         master::Options,
         progress::{Lists, ProgressDocument},
+        retry::MAX_RETRIES,
         time::{self, Timestamp},
     },
     store::{StoreError, plainly},
@@ -76,6 +77,10 @@ struct Submission {
     include: Option<Vec<String>>,
     /// Of a group: patterns of which it must match none.
     exclude: Option<Vec<String>>,
+    /// How often a repository is tried again whose attempt failed for a cause that may pass: a
+    /// network, a server, a scanner that crashed or ran out of time. Not at all if absent.
+    #[schemars(range(max = MAX_RETRIES))]
+    retries: Option<u64>,
 }
 
 /// A job that was taken in.
@@ -222,6 +227,7 @@ async fn submit(api: Api, user: &User, mut body: Validation) -> Result<Response,
         include_subgroups: body.flag("include_subgroups"),
         include: body.texts("include"),
         exclude: body.texts("exclude"),
+        retries: body.count("retries", MAX_RETRIES),
     };
     body.finish()?;
     let options = Options {
@@ -230,6 +236,7 @@ async fn submit(api: Api, user: &User, mut body: Validation) -> Result<Response,
         include_subgroups: sent.include_subgroups.unwrap_or(true),
         include: sent.include.clone().unwrap_or_default(),
         exclude: sent.exclude.clone().unwrap_or_default(),
+        retries: sent.retries.unwrap_or(0),
     };
     let request = ScanRequest {
         url: sent.git_url.clone(),

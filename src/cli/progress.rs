@@ -90,6 +90,11 @@ pub(super) fn describe(status: &RepositoryStatus) -> String {
         return format!("{}{}: {}", status.word(), kind.unwrap_or_default(), printable(error));
     }
     let progress = status.progress.as_ref();
+    if status.state == RepoState::Pending
+        && let Some(message) = progress.and_then(|it| it.message.as_deref())
+    {
+        return format!("{}: {}", status.word(), printable(message));
+    }
     let figures = match progress.map(|it| &it.figures) {
         Some(Figures::Files { total, current, .. }) => format!(" {current}/{total} files"),
         Some(Figures::Download { megabytes, .. }) => format!(" {megabytes:.1} MB"),

@@ -76,6 +76,14 @@ fn describe(job: &Value) -> String {
             message.map(|it| format!(", {it}")).unwrap_or_default(),
         );
     }
+    for repository in list("repositories") {
+        // What waits for its next try says so.
+        if let (Some("pending"), Some(message)) =
+            (repository["status"].as_str(), repository["progress"]["message"].as_str())
+        {
+            let _ = writeln!(text, "  {}: {}", word(&repository["repo_name"]), printable(message));
+        }
+    }
     for repository in list("failed_repositories") {
         let _ = writeln!(text, "  {}", describe_failure(repository));
     }

@@ -93,6 +93,9 @@ fn request(args: &SubmitArgs, url: &str) -> Value {
     if !wanted.include_subgroups {
         body["include_subgroups"] = false.into();
     }
+    if wanted.retries > 0 {
+        body["retries"] = wanted.retries.into();
+    }
     for (name, patterns) in [("include", wanted.include), ("exclude", wanted.exclude)] {
         if !patterns.is_empty() {
             body[name] = patterns.into();

@@ -1,7 +1,7 @@
 //! What is wanted of a scan beyond the URL: the same for `scan`, which does it here, and `submit`,
 //! which has it done.
 
-use crate::model::master::Options;
+use crate::model::{master::Options, retry::MAX_RETRIES};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -21,6 +21,9 @@ pub(super) struct WantedArgs {
     /// Of a group: not the repositories whose path matches. May be repeated.
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    /// Try a repository again, up to N times, if it failed for a cause that may pass.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MAX_RETRIES))]
+    retries: u64,
 }
 
 impl WantedArgs {
@@ -31,6 +34,7 @@ impl WantedArgs {
             include_subgroups: !self.no_subgroups,
             include: self.include.clone(),
             exclude: self.exclude.clone(),
+            retries: self.retries,
         }
     }
 }

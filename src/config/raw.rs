@@ -74,6 +74,7 @@ struct RawScanner {
     update_interval_secs: u64,
     progress_interval_ms: u64,
     stall_timeout_secs: u64,
+    retry_pause_secs: u64,
     log_max_bytes: u64,
     sandbox: String,
     sandbox_paths: Vec<PathBuf>,
@@ -265,6 +266,7 @@ impl RawScanner {
             ("update_interval_secs", self.update_interval_secs),
             ("progress_interval_ms", self.progress_interval_ms),
             ("stall_timeout_secs", self.stall_timeout_secs),
+            ("retry_pause_secs", self.retry_pause_secs),
         ] {
             places.at_least(&format!("scanner.{key}"), value, 1)?;
         }
@@ -289,6 +291,7 @@ impl RawScanner {
             update_interval_secs: self.update_interval_secs,
             progress_interval_ms: self.progress_interval_ms,
             stall_timeout_secs: self.stall_timeout_secs,
+            retry_pause: Duration::from_secs(self.retry_pause_secs),
             log_max_bytes: self.log_max_bytes,
             sandbox: Sandbox { mode, paths: self.sandbox_paths },
         })

@@ -15,6 +15,9 @@ pub struct AttemptRecord {
     pub attempt: u64,
     /// How many shims of this repository died without a word so far.
     pub interruptions: u64,
+    /// Which retry of those that were asked for this attempt is; 0 for the first try.
+    #[serde(default)]
+    pub retries: u64,
     #[serde(with = "time")]
     #[schemars(with = "Timestamp")]
     pub started_at: Timestamp,

@@ -13,7 +13,7 @@ pub struct Failure {
     pub exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// Whether another attempt would end the same way.
+    /// Whether another attempt would end the same way: then there is none by itself.
     #[serde(default, skip_serializing_if = "is_false")]
     pub permanent: bool,
 }

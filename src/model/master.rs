@@ -44,6 +44,14 @@ pub struct Options {
     /// Of a group: patterns of which a repository's name must match none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// How often a repository is tried again whose attempt failed for a cause that may pass.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn yes() -> bool {
@@ -58,6 +66,7 @@ impl Default for Options {
             include_subgroups: true,
             include: Vec::new(),
             exclude: Vec::new(),
+            retries: 0,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod progress;
 pub mod redact;
 pub mod repository;
+pub mod retry;
 pub mod scan_result;
 pub mod self_test;
 pub mod state;

@@ -126,6 +126,9 @@ pub struct RepositoryEvent<'a> {
     repo_index: u32,
     repo_name: Option<&'a str>,
     status: &'a str,
+    /// The number of the attempt that this is the state of, or that is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<&'a Progress>,
     #[serde(with = "time::option")]
@@ -146,6 +149,7 @@ impl<'a> RepositoryEvent<'a> {
             repo_index: status.index,
             repo_name: status.name.as_deref(),
             status: status.word(),
+            attempt: status.attempt,
             progress: status.progress.as_ref(),
             started_at: status.started_at,
             last_update: status.last_update,

@@ -174,5 +174,8 @@ pub struct ShimTask {
     pub log_max_bytes: u64,
     /// How often before a shim of this repository died without a word.
     pub interruptions: u64,
+    /// Which retry of those that were asked for this attempt is; 0 for the first try.
+    #[serde(default)]
+    pub retries: u64,
     pub scan: ScanTask,
 }

@@ -104,6 +104,7 @@ impl Shim {
             schema: 1,
             attempt: self.task.scan.attempt,
             interruptions: self.task.interruptions,
+            retries: self.task.retries,
             started_at: Utc::now(),
         };
         attempt::write(&self.job, index, &record)?;

@@ -13,6 +13,7 @@ use crate::{
         Failure, RepoState,
         redact::Redactor,
         repository::{RepositoryStatus, StatusPatch, has_all_of_an_end, raw_object},
+        retry,
         task::ShimTask,
         time::Timestamp,
     },
@@ -137,12 +138,17 @@ impl<'a> Settler<'a> {
         let Some(before) = before else {
             return self.make_durable(&self.status);
         };
-        if !has_all_of_an_end(&before) {
-            let word = before.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let word = before.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if !has_all_of_an_end(&before) || self.counts_tries(RepoState::parse(&word)) {
             let value = self.patch(&word, None).apply(Some(before));
             return self.write(&value, Durability::Flushed);
         }
         self.make_durable(&self.status)
+    }
+
+    /// Whether an end in this state is one of several tries, which its error is to say.
+    fn counts_tries(&self, end: RepoState) -> bool {
+        self.task.retries > 0 && matches!(end, RepoState::Failed | RepoState::TimedOut)
     }
 
     fn flush_result(&self) -> Result<(), StoreError> {
@@ -202,6 +208,9 @@ impl<'a> Settler<'a> {
         let ended = value["status"].as_str().map(RepoState::parse);
         if ended.is_some_and(RepoState::is_failure) && !stderr.is_empty() {
             value["stderr"] = stderr.as_str().into();
+        }
+        if ended.is_some_and(|it| self.counts_tries(it)) {
+            retry::note_tries(&mut value, self.task.retries + 1);
         }
         self.job.write_status(self.task.scan.repo_index, &value, durability)?;
         *self.own.borrow_mut() = self.signature();

@@ -11,6 +11,7 @@ use super::{
     plans::Revived,
     recovery::Found,
     repositories::Discards,
+    retry::PauseOver,
     scheduler::{Effect, Event, Scheduler, Standing},
     spawn::Shim,
 };
@@ -44,6 +45,8 @@ pub(super) struct Actor {
     pub(super) jobs: HashMap<JobId, Job>,
     pub(super) shims: HashMap<RepoKey, Shim>,
     pub(super) ends: JoinSet<(RepoKey, Option<i32>)>,
+    /// The pauses between two tries.
+    pub(super) pauses: JoinSet<PauseOver>,
     /// Ends of unstarted repositories that are being written.
     pub(super) discards: JoinSet<Discards>,
     /// Who waits for a job's shims to be gone before its files are removed.
@@ -67,6 +70,7 @@ impl Actor {
             jobs: HashMap::new(),
             shims: HashMap::new(),
             ends: JoinSet::new(),
+            pauses: JoinSet::new(),
             discards: JoinSet::new(),
             removals: HashMap::new(),
             revivals: JoinSet::new(),
@@ -98,6 +102,9 @@ impl Actor {
                     Ok((key, code)) => self.shim_ended(key, code).await,
                     Err(error) => tracing::error!(%error, "a task that awaits a shim failed"),
                 },
+                Some(Ok(over)) = self.pauses.join_next(), if !self.pauses.is_empty() => {
+                    self.pause_over(over).await;
+                }
                 Some(Ok(discards)) = self.discards.join_next(), if !self.discards.is_empty() => {
                     self.discarded(discards).await;
                 }
@@ -191,7 +198,7 @@ impl Actor {
         let planning = planning.map(|it| it.stop);
         let mut job = Job::new(NewJob { id: id.clone(), master, plan, place, planning });
         let (mut queued, mut running) = (Vec::new(), Vec::new());
-        let (mut adopted, mut refused) = (Vec::new(), Vec::new());
+        let (mut adopted, mut refused, mut paused) = (Vec::new(), Vec::new(), Vec::new());
         for (index, found) in repositories {
             match found {
                 Found::Over(status) => job.note_over(index, &status),
@@ -199,18 +206,24 @@ impl Actor {
                     running.push(index);
                     adopted.push((index, holder, attempt));
                 }
-                Found::Queued { next_attempt, interruptions } => {
-                    queued.push(index);
-                    if let Some(repository) = job.repositories.get_mut(&index) {
-                        repository.next_attempt = next_attempt;
-                        repository.interruptions = interruptions;
+                Found::Queued(next) => {
+                    job.expect_attempt(index, next);
+                    if next.pause.is_zero() {
+                        queued.push(index);
+                    } else {
+                        paused.push((index, next));
                     }
+                }
+                Found::TriedAgain { cause, next, .. } => {
+                    self.note_retry(&RepoKey { job: id.clone(), index }, cause, next);
+                    job.expect_attempt(index, next);
+                    paused.push((index, next));
                 }
                 Found::Refused(reason) => refused.push((index, reason)),
             }
         }
-        let counts = (adopted.len(), queued.len());
-        tracing::info!(%id, adopted = counts.0, queued = counts.1, "found an unfinished job");
+        let (n_adopted, n_queued, n_paused) = (adopted.len(), queued.len(), paused.len());
+        tracing::info!(%id, adopted = n_adopted, queued = n_queued, paused = n_paused, "found an unfinished job");
         let (cancelled, planning) = (job.is_cancelled(), job.planning.is_some());
         self.jobs.insert(id.clone(), job);
         let ending = refused.len();
@@ -220,8 +233,12 @@ impl Actor {
             let (shim, awaited) = Shim::adopt(holder, attempt);
             self.watch(key, shim, awaited);
         }
+        for (index, next) in &paused {
+            self.time_pause(&RepoKey { job: id.clone(), index: *index }, *next);
+        }
+        let paused = paused.into_iter().map(|(index, _)| index).collect();
         // Of one that was cancelled the wish was written down, its consequences perhaps not.
-        let standing = Standing { queued, running, ending, cancelled, planning };
+        let standing = Standing { queued, running, paused, ending, cancelled, planning };
         self.on(Event::Submitted(id, standing)).await;
     }
 

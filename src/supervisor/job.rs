@@ -1,6 +1,7 @@
 //! A job in the supervisor's hands: its plan, where each repository stands, and the
 //! `master.json` that follows from both.
 
+use super::retry::Next;
 use crate::model::{
     JobId, JobState, RepoState,
     master::{FailedRepository, Master, Options, ScanType, end_state},
@@ -53,6 +54,8 @@ pub(super) struct Repository {
     pub(super) git_url: String,
     pub(super) next_attempt: u64,
     pub(super) interruptions: u64,
+    /// Which retry of those that were asked for the next attempt is.
+    pub(super) retries: u64,
     /// How often in a row a shim ended before it claimed its attempt.
     pub(super) false_starts: u32,
     /// How often in a row no shim could be started, or the disk did not answer.
@@ -111,6 +114,7 @@ impl Job {
                     git_url: planned.git_url.clone(),
                     next_attempt: 1,
                     interruptions: 0,
+                    retries: 0,
                     false_starts: 0,
                     setbacks: 0,
                     stand: Stand::Waiting,
@@ -160,6 +164,19 @@ impl Job {
     /// The repository waits (again).
     pub(super) fn note_waiting(&mut self, index: u32) {
         self.stand(index, Stand::Waiting);
+    }
+
+    /// What the repository's next attempt is, by what was found on the disk.
+    pub(super) fn expect_attempt(&mut self, index: u32, next: Next) {
+        if let Some(repository) = self.repositories.get_mut(&index) {
+            // Another attempt than the one that could not begin.
+            if repository.next_attempt != next.attempt {
+                repository.false_starts = 0;
+            }
+            repository.next_attempt = next.attempt;
+            repository.interruptions = next.interruptions;
+            repository.retries = next.retries;
+        }
     }
 
     /// The repository is over, as its status file says.

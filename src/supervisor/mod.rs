@@ -6,7 +6,8 @@
 //!
 //! What must stay true: at most as many shims as the settings allow run at once; every
 //! repository of an accepted job reaches a final state or is queued; a living shim is never
-//! doubled; while the disk is too full, what is queued waits. The rules are in `scheduler` (pure); `actor` performs them, one event at a time.
+//! doubled; while the disk is too full, what is queued waits; what is tried again waits without a
+//! slot. The rules are in `scheduler` (pure); `actor` performs them, one event at a time.
 
 mod actor;
 mod handle;
@@ -16,6 +17,7 @@ mod orphans;
 mod plans;
 mod recovery;
 mod repositories;
+mod retry;
 mod revival;
 mod scans;
 mod scheduler;
@@ -29,7 +31,7 @@ pub use scans::Scans;
 
 use crate::{
     config::Config,
-    model::JobId,
+    model::{JobId, master::Master, retry::Retries},
     store::{layout::JobsDir, space::Space},
 };
 use std::{fmt, sync::Arc};
@@ -56,4 +58,25 @@ pub struct Setup {
     pub space: Arc<Space>,
     /// The `PATH` that scanners get.
     pub path: String,
+}
+
+impl Setup {
+    /// How often the repositories of a job are tried again by themselves: of one that is over or
+    /// cancelled, never.
+    fn retries(&self, master: &Master) -> Retries {
+        let wanted = master.options.as_ref().filter(|_| master.final_state().is_none());
+        let most = wanted.map_or(0, |options| options.retries);
+        Retries::new(most, self.config.scanner.retry_pause)
+    }
+}
+
+#[cfg(test)]
+impl Setup {
+    /// With all defaults, for a jobs folder of a test.
+    fn of_test(jobs: JobsDir) -> Self {
+        use crate::{config::Sources, store::space::Floor};
+        let space = Space::new(&jobs, Floor { bytes: 0, inodes: 0 });
+        let config = Config::load(&Sources::default()).unwrap();
+        Self { config: Arc::new(config), jobs, space: Arc::new(space), path: String::new() }
+    }
 }

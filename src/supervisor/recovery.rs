@@ -8,7 +8,12 @@
 //! lock only after its last write; nothing is written for a repository whose shim lives; and
 //! only jobs that carry our plan are touched.
 
-use super::{RepoKey, Setup, job::Planning, orphans};
+use super::{
+    RepoKey, Setup,
+    job::Planning,
+    orphans,
+    retry::{self, Next},
+};
 use crate::{
     model::{
         Failure, FailureKind, JobId, JobState, RepoState,
@@ -16,6 +21,7 @@ use crate::{
         master::Master,
         plan::Plan,
         repository::{RepositoryStatus, StatusPatch, raw_object},
+        retry::Retries,
         time::Timestamp,
     },
     store::{
@@ -67,7 +73,9 @@ pub(super) enum Found {
     /// A shim is at it.
     Running { holder: Holder, attempt: u64 },
     /// It is to be scanned: for the first time, or again.
-    Queued { next_attempt: u64, interruptions: u64 },
+    Queued(Next),
+    /// Its attempt has just been found to have failed, for a cause that may pass.
+    TriedAgain { failed: Box<RepositoryStatus>, cause: FailureKind, next: Next },
     /// It must not be contacted, and that is still to be written.
     Refused(String),
 }
@@ -116,7 +124,7 @@ pub fn recover_one(setup: &Setup, id: &JobId) -> Result<Option<RecoveredJob>, St
     let folder = setup.jobs.job(id);
     let look = || -> Result<Option<RecoveredJob>, Unread> {
         let Some((master, plan)) = unfinished(&folder)? else { return Ok(None) };
-        let repositories = look_at(setup, &folder, id, &plan)?;
+        let repositories = look_at(setup, &folder, id, &plan, setup.retries(&master))?;
         let over = repositories.values().all(|it| matches!(it, Found::Over(_)));
         // A final job whose repositories are all over, and named, needs nothing more.
         let told = master.named() == repositories.len();
@@ -166,15 +174,17 @@ pub(super) fn look_at(
     folder: &JobDir,
     id: &JobId,
     plan: &Plan,
+    retries: Retries,
 ) -> Result<BTreeMap<u32, Found>, StoreError> {
     let swept = orphans::end_all(folder, id, plan.counted().map(|(index, _)| index))?;
     plan.counted()
         .map(|(index, planned)| {
             let key = RepoKey { job: id.clone(), index };
             let tree = if swept.contains(&index) { Tree::Swept } else { Tree::Unknown };
-            let found = find(setup, &key, &planned.repo_name, &planned.git_url, tree)?;
+            let (name, git_url) = (&planned.repo_name, &planned.git_url);
+            let found = find(setup, &key, name, git_url, tree, retries)?;
             Ok(match (found, &planned.refused) {
-                (Found::Queued { .. }, Some(reason)) => (index, Found::Refused(reason.clone())),
+                (Found::Queued(_), Some(reason)) => (index, Found::Refused(reason.clone())),
                 (found, _) => (index, found),
             })
         })
@@ -193,12 +203,15 @@ pub(super) enum Tree {
 }
 
 /// Says where a repository stands, and settles an attempt whose shim is dead.
+///
+/// `retries` are those that are left to its job: none of one that is cancelled or over.
 pub(super) fn find(
     setup: &Setup,
     key: &RepoKey,
     name: &str,
     git_url: &str,
     tree: Tree,
+    retries: Retries,
 ) -> Result<Found, StoreError> {
     let (folder, index) = (&setup.jobs.job(&key.job), key.index);
     let holder = lock::holder(&folder.lock(index))?;
@@ -211,7 +224,7 @@ pub(super) fn find(
         // No shim ever claimed it. A scanner cannot have written, but a cancel can.
         return Ok(match read_status(folder, index)? {
             Some((status, _)) if status.state.is_final() => Found::Over(Box::new(status)),
-            _ => Found::Queued { next_attempt: 1, interruptions: 0 },
+            _ => Found::Queued(Next::afresh(1)),
         });
     };
     if tree == Tree::Unknown {
@@ -226,13 +239,15 @@ pub(super) fn find(
         && is_final
         && (tree == Tree::Ended || orphans::was_seen_to(bytes))
     {
-        return Ok(Found::Over(Box::new(status.clone())));
+        let planned = Planned { folder, key, name, git_url };
+        return Ok(over_or_again(&planned, &record, Box::new(status.clone()), retries));
     }
-    // It waits for the next attempt: somebody asked for one.
-    if status.as_ref().is_some_and(|(status, _)| {
-        status.state == RepoState::Pending && status.attempt > Some(record.attempt)
-    }) {
-        return Ok(Found::Queued { next_attempt: record.attempt + 1, interruptions: 0 });
+    // It waits for the next attempt: by itself, or because somebody asked for one.
+    if let Some((status, _)) = &status
+        && status.state == RepoState::Pending
+        && status.attempt > Some(record.attempt)
+    {
+        return Ok(Found::Queued(retry::awaited(&record, status, retries)));
     }
     // `interrupted`, written for this attempt: it was stopped in order, or settled before.
     let in_order = status.as_ref().is_some_and(|(status, _)| {
@@ -241,8 +256,7 @@ pub(super) fn find(
             && status.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Interrupted)
     });
     if in_order {
-        let interruptions = record.interruptions;
-        return Ok(Found::Queued { next_attempt: record.attempt + 1, interruptions });
+        return Ok(Found::Queued(Next::after(&record, record.interruptions)));
     }
     // What follows is written in the dead shim's place, so its lock is held meanwhile: a server
     // that was killed may have sent another shim, which has only just come to life. Where
@@ -251,16 +265,30 @@ pub(super) fn find(
     let taken = matches!(held, Ok(None));
     if taken || attempt::read(folder, index)?.is_some_and(|it| it.attempt != record.attempt) {
         drop(held);
-        return find(setup, key, name, git_url, Tree::Unknown);
+        return find(setup, key, name, git_url, Tree::Unknown, retries);
     }
     let planned = Planned { folder, key, name, git_url };
     match status {
         Some((status, bytes)) if is_final => {
             let most = setup.config.limits.max_result_bytes;
             let status = orphans::complete(&planned, &record, &status, &bytes, most)?;
-            Ok(Found::Over(Box::new(status)))
+            Ok(over_or_again(&planned, &record, Box::new(status), retries))
         }
         status => settle_dead(&planned, &record, status.map(|(_, bytes)| bytes).as_deref()),
+    }
+}
+
+/// What follows an end: nothing, or another try.
+fn over_or_again(
+    planned: &Planned<'_>,
+    record: &AttemptRecord,
+    ended: Box<RepositoryStatus>,
+    retries: Retries,
+) -> Found {
+    let Planned { folder, key, name, git_url } = *planned;
+    match retries.after(record.retries, &ended) {
+        Some(again) => retry::begin(folder, key, (name, git_url), record, ended, &again),
+        None => Found::Over(ended),
     }
 }
 
@@ -301,7 +329,7 @@ fn settle_dead(
     if given_up && let Ok((status, _)) = RepositoryStatus::parse(key.index, &bytes) {
         return Ok(Found::Over(Box::new(status)));
     }
-    Ok(Found::Queued { next_attempt: record.attempt + 1, interruptions })
+    Ok(Found::Queued(Next::after(record, interruptions)))
 }
 
 /// Writes a final state for a repository that has no shim.
@@ -347,7 +375,7 @@ fn write_status(
         started_at: end.begun,
         failure: Some(end.failure),
     }
-    .apply(before.and_then(raw_object));
+    .apply(before.and_then(raw_object).map(retry::without_announcement));
     folder.write_status(key.index, &value, Durability::Flushed)?;
     Ok(value.to_string().into_bytes())
 }
@@ -370,14 +398,7 @@ pub(super) fn read_status(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{Config, Sources},
-        store::{
-            layout::JobsDir,
-            space::{Floor, Space},
-        },
-    };
-    use std::sync::Arc;
+    use crate::store::layout::JobsDir;
 
     const URL: &str = "https://h.example/r.git";
 
@@ -391,24 +412,29 @@ mod tests {
         let kind = crate::model::master::ScanType::Repository;
         let master = Master::new(&key.job, URL, Some(kind), vec!["r".to_owned()], Utc::now());
         let folder = jobs.create_job(&key.job, 0o750, &master, &plan).unwrap();
-        let record = AttemptRecord { schema: 1, attempt, interruptions: 0, started_at: Utc::now() };
+        let record = AttemptRecord {
+            schema: 1,
+            attempt,
+            interruptions: 0,
+            retries: 0,
+            started_at: Utc::now(),
+        };
         attempt::write(&folder, 0, &record).unwrap();
         let failure = Failure::new(FailureKind::Exit, "of the test");
         let planned = Planned { folder: &folder, key: &key, name: "r", git_url: URL };
         let end = End { attempt: of_attempt, begun: None, word, failure: &failure };
         write_status(&planned, &end, None).unwrap();
-        let space = Space::new(&jobs, Floor { bytes: 0, inodes: 0 });
-        let config = Arc::new(Config::load(&Sources::default()).unwrap());
-        (root, Setup { config, jobs, space: Arc::new(space), path: String::new() }, key)
+        (root, Setup::of_test(jobs), key)
     }
 
     fn found(setup: &Setup, key: &RepoKey) -> String {
-        match find(setup, key, "r", URL, Tree::Unknown).unwrap() {
+        match find(setup, key, "r", URL, Tree::Unknown, Retries::NONE).unwrap() {
             Found::Over(status) => format!("over: {}", status.state),
             Found::Running { .. } => "running".to_owned(),
-            Found::Queued { next_attempt, interruptions } => {
-                format!("attempt {next_attempt} after {interruptions} interruptions")
+            Found::Queued(Next { attempt, interruptions, .. }) => {
+                format!("attempt {attempt} after {interruptions} interruptions")
             }
+            Found::TriedAgain { .. } => "tried again".to_owned(),
             Found::Refused(reason) => format!("refused: {reason}"),
         }
     }

@@ -6,16 +6,21 @@ use super::{
     actor::Actor,
     job::Job,
     recovery::{self, Found, Tree},
+    retry::Next,
     scheduler::{Effect, Event},
     spawn::{self, Awaited, Shim},
 };
 use crate::{
     model::{
-        Failure, FailureKind, JobId, RepoState, attempt::OrderReason, repository::RepositoryStatus,
+        Failure, FailureKind, JobId, RepoState,
+        attempt::{AttemptRecord, OrderReason},
+        repository::RepositoryStatus,
+        retry::Retries,
         time::Timestamp,
     },
     store::{attempt, chain},
 };
+use chrono::Utc;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
 
@@ -105,15 +110,21 @@ impl Actor {
             // Its job was forgotten meanwhile.
             return self.on(Event::Over(key)).await;
         };
+        let retries = self.jobs.get(&key.job).map(|job| self.setup.retries(&job.master));
+        let retries = retries.unwrap_or(Retries::NONE);
         let tree = if code == Some(0) { Tree::Ended } else { Tree::Unknown };
         let found = {
             let (setup, key) = (self.setup.clone(), key.clone());
-            spawn_blocking(move || recovery::find(&setup, &key, &name, &git_url, tree)).await
+            spawn_blocking(move || recovery::find(&setup, &key, &name, &git_url, tree, retries))
+                .await
         };
         match found {
             Ok(Ok(Found::Over(status))) => {
                 self.note_scan(shim.as_ref(), status.state, status.started_at, status.completed_at);
                 self.over(&key, &status).await;
+            }
+            Ok(Ok(Found::TriedAgain { failed, cause, next })) => {
+                self.tried_again(key, shim.as_ref(), &failed, cause, next).await;
             }
             Ok(Ok(Found::Running { holder, attempt })) => {
                 // Another one, of a server that died, was first.
@@ -125,13 +136,14 @@ impl Actor {
                 let failure = Failure::new(FailureKind::Refused, reason);
                 self.end_unstarted(&key, RepoState::Failed, failure).await;
             }
-            Ok(Ok(Found::Queued { next_attempt, interruptions })) => {
+            // If it had to wait, it has: its attempt was about to begin.
+            Ok(Ok(Found::Queued(next))) => {
                 // A shim ran, and ended before it claimed its attempt.
-                let false_start = shim.as_ref().is_some_and(|it| next_attempt <= it.attempt);
+                let false_start = shim.as_ref().is_some_and(|it| next.attempt <= it.attempt);
                 if !false_start {
                     self.note_scan(shim.as_ref(), RepoState::Pending, None, None);
                 }
-                self.again(key, next_attempt, interruptions, false_start).await;
+                self.again(key, next, false_start).await;
             }
             // The disk does not answer: asked again later.
             Ok(Err(error)) => self.try_later(key, &chain(&error)),
@@ -141,7 +153,7 @@ impl Actor {
 
     /// Counts a scan that has ended. One that another server started is measured by what its file
     /// says, if that says it.
-    fn note_scan(
+    pub(super) fn note_scan(
         &self,
         shim: Option<&Shim>,
         state: RepoState,
@@ -155,20 +167,13 @@ impl Actor {
         }
     }
 
-    async fn again(
-        &mut self,
-        key: RepoKey,
-        next_attempt: u64,
-        interruptions: u64,
-        false_start: bool,
-    ) {
+    async fn again(&mut self, key: RepoKey, next: Next, false_start: bool) {
         // A disk that takes no writes is not the repository's failure: it waits, uncounted.
         let refused = false_start && self.disk_refuses().await;
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_waiting(key.index);
+            job.expect_attempt(key.index, next);
             if let Some(repository) = job.repositories.get_mut(&key.index) {
-                repository.next_attempt = next_attempt;
-                repository.interruptions = interruptions;
                 if refused {
                     return self.on(Event::NoSpace(key)).await;
                 }
@@ -210,15 +215,26 @@ impl Actor {
         let Some((name, git_url)) = self.facts(key) else { return };
         let folder = self.setup.jobs.job(&key.job);
         let attempt = self.next_attempt(key);
+        // One that could not begin counts as one that did. Where that cannot be written, there is no
+        // other: it could not be told from this one.
+        let claim = (failure.kind == FailureKind::Spawn).then(|| self.record(key)).flatten();
         let written = {
             let key = key.clone();
             spawn_blocking(move || {
+                let mut failure = failure;
+                if let Some(claim) = claim
+                    && let Err(error) = attempt::write(&folder, key.index, &claim)
+                {
+                    tracing::warn!(repository = %key, error = chain(&error), "cannot claim an attempt");
+                    failure.permanent = true;
+                }
                 recovery::write_end(&folder, &key, &name, &git_url, attempt, state, &failure)
             })
             .await
         };
         match written {
-            Ok(Ok(status)) => Box::pin(self.over(key, &status)).await,
+            // It may be tried again, like one whose shim wrote that.
+            Ok(Ok(_)) => Box::pin(self.shim_ended(key.clone(), Some(0))).await,
             Ok(Err(error)) => self.try_later(key.clone(), &chain(&error)),
             Err(error) => self.try_later(key.clone(), &error.to_string()),
         }
@@ -312,7 +328,19 @@ impl Actor {
         Some((repository.name.clone(), repository.git_url.clone()))
     }
 
-    fn next_attempt(&self, key: &RepoKey) -> u64 {
+    /// What its shim would write of the next attempt.
+    fn record(&self, key: &RepoKey) -> Option<AttemptRecord> {
+        let repository = self.jobs.get(&key.job)?.repositories.get(&key.index)?;
+        Some(AttemptRecord {
+            schema: 1,
+            attempt: repository.next_attempt,
+            interruptions: repository.interruptions,
+            retries: repository.retries,
+            started_at: Utc::now(),
+        })
+    }
+
+    pub(super) fn next_attempt(&self, key: &RepoKey) -> u64 {
         let job = self.jobs.get(&key.job);
         job.and_then(|job| job.repositories.get(&key.index)).map_or(1, |it| it.next_attempt)
     }

@@ -6,14 +6,12 @@
 
 use super::{
     Setup,
-    recovery::{Found, RecoveredJob, Unread, look_at, ours, read_status},
+    recovery::{Found, RecoveredJob, Unread, look_at, ours},
+    retry::{Next, write_waiting},
 };
 use crate::{
-    model::{
-        JobId, RepoState,
-        repository::{StatusPatch, raw_object},
-    },
-    store::{StoreError, atomic::Durability, attempt, chain, layout::JobDir},
+    model::{JobId, retry::Retries},
+    store::{StoreError, atomic::Durability, attempt, chain},
 };
 use chrono::Utc;
 
@@ -42,7 +40,7 @@ pub(super) fn revive(setup: &Setup, id: &JobId) -> Result<Revival, StoreError> {
             return Ok(Revival::NotOurs);
         }
     };
-    let mut repositories = look_at(setup, &folder, id, &plan)?;
+    let mut repositories = look_at(setup, &folder, id, &plan, Retries::NONE)?;
     let failed: Vec<u32> = repositories
         .iter()
         .filter(|(_, found)| matches!(found, Found::Over(status) if status.state.is_failure()))
@@ -57,28 +55,9 @@ pub(super) fn revive(setup: &Setup, id: &JobId) -> Result<Revival, StoreError> {
     for index in failed {
         let Some((_, row)) = plan.counted().find(|(it, _)| *it == index) else { continue };
         let next_attempt = attempt::read(&folder, index)?.map_or(0, |it| it.attempt) + 1;
-        write_waiting(&folder, index, &row.repo_name, &row.git_url, next_attempt)?;
-        repositories.insert(index, Found::Queued { next_attempt, interruptions: 0 });
+        write_waiting(&folder, index, &row.repo_name, &row.git_url, next_attempt, None)?;
+        repositories.insert(index, Found::Queued(Next::afresh(next_attempt)));
     }
     let job = RecoveredJob::new(id.clone(), master, plan, repositories);
     Ok(Revival::Job(Box::new(job)))
-}
-
-/// Begins a repository's status anew: it waits for this attempt.
-fn write_waiting(
-    folder: &JobDir,
-    index: u32,
-    name: &str,
-    git_url: &str,
-    attempt: u64,
-) -> Result<(), StoreError> {
-    let before = read_status(folder, index)?.and_then(|(_, bytes)| raw_object(&bytes));
-    // Nothing of the earlier attempt stays but the count of writes.
-    let kept = before.map(|map| map.into_iter().filter(|(key, _)| key == "revision").collect());
-    let word = RepoState::Pending.as_str();
-    let now = Utc::now();
-    let value =
-        StatusPatch { index, name, git_url, attempt, word, now, started_at: None, failure: None }
-            .apply(kept);
-    folder.write_status(index, &value, Durability::Flushed)
 }

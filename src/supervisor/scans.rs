@@ -1,7 +1,13 @@
 //! How scans ended and how long they took, counted where the loop sees an end.
 
-use crate::{measure::Histogram, model::RepoState};
-use std::time::Duration;
+use crate::{
+    measure::Histogram,
+    model::{FailureKind, RepoState, retry::MAY_PASS},
+};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 /// From a repository of a few files to one that is at the end of its deadline.
 const BOUNDS: &[f64] =
@@ -15,6 +21,8 @@ pub struct Scans {
     timed_out: Histogram,
     cancelled: Histogram,
     interrupted: Histogram,
+    /// In the order of [`MAY_PASS`].
+    retries: [AtomicU64; MAY_PASS.len()],
 }
 
 impl Scans {
@@ -26,6 +34,7 @@ impl Scans {
             timed_out: histogram(),
             cancelled: histogram(),
             interrupted: histogram(),
+            retries: Default::default(),
         }
     }
 
@@ -39,6 +48,19 @@ impl Scans {
             RepoState::Pending | RepoState::Working(_) => &self.interrupted,
         };
         histogram.observe(took);
+    }
+
+    /// A repository is tried again, for this cause.
+    pub(super) fn note_retry(&self, cause: FailureKind) {
+        if let Some(place) = MAY_PASS.iter().position(|it| *it == cause) {
+            self.retries[place].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Every cause that may pass, with how often a repository was tried again for it.
+    pub fn retries_by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let counts = self.retries.iter().map(|it| it.load(Ordering::Relaxed));
+        MAY_PASS.iter().map(|it| it.as_str()).zip(counts)
     }
 
     /// Every outcome with its durations.

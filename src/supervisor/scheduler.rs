@@ -25,6 +25,10 @@ pub(super) enum Event {
     Over(RepoKey),
     /// A shim is gone, and its repository is to be scanned again.
     Again(RepoKey),
+    /// A shim is gone, and its repository is to be tried again, but not yet.
+    Paused(RepoKey),
+    /// Now it is to be tried again.
+    PauseOver(RepoKey),
     /// The disk is too full to start this one: it and all others wait.
     NoSpace(RepoKey),
     SpaceAgain,
@@ -42,6 +46,8 @@ pub(super) struct Standing {
     pub(super) queued: Vec<u32>,
     /// Those whose shims live already.
     pub(super) running: Vec<u32>,
+    /// Those that are tried again later.
+    pub(super) paused: Vec<u32>,
     /// How many are not to be started, and have their ends written.
     pub(super) ending: usize,
     /// Nothing of it is started.
@@ -81,6 +87,8 @@ pub(super) struct Scheduler {
 struct Job {
     queued: VecDeque<u32>,
     running: BTreeSet<u32>,
+    /// Between two tries: they have no slot, and no place in the queue.
+    paused: BTreeSet<u32>,
     /// How many ends are being written of those that are not to be started.
     discarding: usize,
     cancelled: bool,
@@ -123,6 +131,7 @@ impl Scheduler {
                 let entry = Job {
                     queued: standing.queued.into(),
                     running: standing.running.into_iter().collect(),
+                    paused: standing.paused.into_iter().collect(),
                     discarding: standing.ending,
                     cancelled: false,
                     planning: standing.planning,
@@ -153,6 +162,19 @@ impl Scheduler {
                 self.finish_if_over(&repo.job, &mut effects);
             }
             Event::Again(repo) => self.queue_again(&repo, &mut effects),
+            Event::Paused(repo) => {
+                if self.leave(&repo) {
+                    self.pause(&repo, &mut effects);
+                }
+            }
+            Event::PauseOver(repo) => {
+                // What has not failed yet comes first.
+                if let Some(job) = self.jobs.get_mut(&repo.job)
+                    && job.paused.remove(&repo.index)
+                {
+                    job.queued.push_back(repo.index);
+                }
+            }
             Event::NoSpace(repo) => {
                 self.waiting_for_space = true;
                 self.queue_again(&repo, &mut effects);
@@ -171,6 +193,7 @@ impl Scheduler {
             Event::Vanished(id) => {
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.queued.clear();
+                    job.paused.clear();
                 }
                 self.cancel(&id, &mut effects);
                 if let Some(job) = self.jobs.get_mut(&id) {
@@ -210,9 +233,21 @@ impl Scheduler {
         if std::mem::take(&mut job.planning) {
             effects.push(Effect::StopPlanning(id.clone()));
         }
+        job.queued.extend(std::mem::take(&mut job.paused));
         if !job.queued.is_empty() {
             job.discarding += job.queued.len();
             effects.push(Effect::Discard(id.clone(), job.queued.drain(..).collect()));
+        }
+    }
+
+    /// A repository of a job that is cancelled has no next try.
+    fn pause(&mut self, repo: &RepoKey, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(&repo.job) else { return };
+        if job.cancelled {
+            job.discarding += 1;
+            effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
+        } else {
+            job.paused.insert(repo.index);
         }
     }
 
@@ -238,7 +273,11 @@ impl Scheduler {
 
     fn finish_if_over(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
         let over = |job: &Job| {
-            job.queued.is_empty() && job.running.is_empty() && job.discarding == 0 && !job.planning
+            job.queued.is_empty()
+                && job.running.is_empty()
+                && job.paused.is_empty()
+                && job.discarding == 0
+                && !job.planning
         };
         if self.jobs.get(id).is_some_and(over) {
             self.jobs.remove(id);

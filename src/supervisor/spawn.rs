@@ -79,6 +79,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         stall_timeout_secs: config.scanner.stall_timeout_secs,
         log_max_bytes: config.scanner.log_max_bytes,
         interruptions: repository.interruptions,
+        retries: repository.retries,
         scan,
     })
 }
@@ -191,6 +192,7 @@ mod tests {
             schema: 1,
             attempt: 2,
             interruptions: 0,
+            retries: 0,
             started_at: chrono::Utc::now(),
         };
         attempt::write(&job, 0, &record).unwrap();

@@ -74,6 +74,8 @@ mod recovery;
 #[cfg(test)]
 mod repositories;
 #[cfg(test)]
+mod retries;
+#[cfg(test)]
 mod retry;
 #[cfg(test)]
 mod scanner_protocol;

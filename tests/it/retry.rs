@@ -4,7 +4,7 @@ use crate::support::{
     files,
     server::{Setup, TestServer},
     sse::EventStream,
-    wait::{PATIENCE, eventually},
+    wait::PATIENCE,
 };
 use serde_json::{Value, json};
 

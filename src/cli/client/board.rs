@@ -105,6 +105,22 @@ impl Board {
         self.say(&line_of(status));
     }
 
+    /// A repository is tried again, and says when and why.
+    pub(in crate::cli) fn waiting(&mut self, job: &JobView, status: &RepositoryStatus) {
+        let key = (job.id.clone(), Some(status.index));
+        match &mut self.form {
+            Form::Quiet => return,
+            Form::Plain(printed) => drop(printed.remove(&key)),
+            Form::Bars { screen, bars } => {
+                if let Some(bar) = bars.remove(&key) {
+                    bar.finish_and_clear();
+                    screen.remove(&bar);
+                }
+            }
+        }
+        self.say(&line_of(status));
+    }
+
     /// The counts of a job may have changed.
     pub(in crate::cli) fn counts(&mut self, job: &JobView) {
         if !is_group(job) {

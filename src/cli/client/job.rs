@@ -3,17 +3,19 @@
 //! What must stay true: pure; what was told once is not told again, however often a snapshot
 //! repeats it; members that are missing or odd cost only themselves.
 
-use crate::model::{JobId, JobState, repository::RepositoryStatus, state::Summary};
+use crate::model::{JobId, JobState, RepoState, repository::RepositoryStatus, state::Summary};
 use serde_json::{Map, Value};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Something to tell.
 #[derive(Debug, PartialEq)]
 pub(in crate::cli) enum News {
     /// A scanner is at work on a repository.
     Working(RepositoryStatus),
-    /// A repository is over.
+    /// A repository is over, or this try of it.
     Over(RepositoryStatus),
+    /// A repository is tried again, and says when and why.
+    Waiting(RepositoryStatus),
     /// The counts of the job may have changed.
     Counts,
     /// The job is over.
@@ -29,10 +31,11 @@ pub(in crate::cli) struct JobView {
     pub(in crate::cli) summary: Summary,
     pub(in crate::cli) elapsed_seconds: Option<u64>,
     pub(in crate::cli) eta_seconds: Option<u64>,
-    /// A failure was told that explains why the job failed.
-    pub(in crate::cli) failure_told: bool,
     begun: bool,
-    over: HashSet<u32>,
+    /// Those whose end was told, and whether they failed.
+    over: HashMap<u32, bool>,
+    /// What those said last that wait for their next try.
+    waiting: HashMap<u32, String>,
 }
 
 impl JobView {
@@ -44,9 +47,9 @@ impl JobView {
             summary: Summary::default(),
             elapsed_seconds: None,
             eta_seconds: None,
-            failure_told: false,
             begun: false,
-            over: HashSet::new(),
+            over: HashMap::new(),
+            waiting: HashMap::new(),
         }
     }
 
@@ -105,6 +108,11 @@ impl JobView {
         news
     }
 
+    /// Whether a failure was told that explains why the job failed.
+    pub(in crate::cli) fn has_told_failure(&self) -> bool {
+        self.over.values().any(|failed| *failed)
+    }
+
     fn counts(&mut self, data: &Value) {
         if let Ok(summary) = serde_json::from_value(data["summary"].clone()) {
             self.summary = summary;
@@ -115,13 +123,22 @@ impl JobView {
 
     fn repository(&mut self, row: &Map<String, Value>) -> Option<News> {
         let status = status_of(row)?;
+        let index = status.index;
         if status.state.is_final() {
-            self.failure_told |= status.state.is_failure();
-            return self.over.insert(status.index).then_some(News::Over(status));
+            let told = self.over.insert(index, status.state.is_failure());
+            return told.is_none().then_some(News::Over(status));
         }
-        // Begun again.
-        self.over.remove(&status.index);
-        status.state.is_working().then_some(News::Working(status))
+        // Begun again, or about to be.
+        self.over.remove(&index);
+        if status.state.is_working() {
+            self.waiting.remove(&index);
+            return Some(News::Working(status));
+        }
+        // What else is pending has nothing to say, or was cut short.
+        let message = status.progress.as_ref().and_then(|it| it.message.clone());
+        let message = message.filter(|_| status.word() == RepoState::Pending.as_str())?;
+        let told = self.waiting.insert(index, message.clone());
+        (told.as_deref() != Some(&message)).then_some(News::Waiting(status))
     }
 }
 
@@ -150,6 +167,10 @@ mod tests {
                 News::Working(status) => format!("{} {}", status.index, status.word()),
                 News::Over(status) => {
                     format!("{} {}: {:?}", status.index, status.word(), status.error.as_deref())
+                }
+                News::Waiting(status) => {
+                    let message = status.progress.as_ref().and_then(|it| it.message.as_deref());
+                    format!("{} waits: {}", status.index, message.unwrap_or_default())
                 }
                 News::Counts => "counts".to_owned(),
                 News::Ended(state) => format!("ended {state}"),
@@ -195,6 +216,29 @@ mod tests {
         assert!(view.apply("novelty", &json!({})).is_empty());
         let end = json!({"status": "completed_with_errors"});
         assert_eq!(told(&view.apply("end", &end)), ["counts", "ended completed_with_errors"]);
+    }
+
+    #[test]
+    fn a_repository_that_is_tried_again_is_told_once_for_each_try() {
+        let mut view = JobView::new(&"a".parse().unwrap());
+        let mut tell = |event: Value| told(&view.apply("repository", &event));
+        let failed = json!({"repo_index": 0, "status": "failed", "error": "no luck"});
+        let waits = |number: u32| {
+            json!({"repo_index": 0, "status": "pending", "attempt": number,
+                "progress": {"message": format!("Attempt {number} of 3")}})
+        };
+        assert_eq!(tell(failed.clone()), ["0 failed: Some(\"no luck\")"]);
+        assert_eq!(tell(waits(2)), ["0 waits: Attempt 2 of 3"]);
+        assert!(tell(waits(2)).is_empty());
+        // A reader that was slow has not seen the second attempt.
+        assert_eq!(tell(waits(3)), ["0 waits: Attempt 3 of 3"]);
+        assert_eq!(tell(json!({"repo_index": 0, "status": "scanning"})), ["0 scanning"]);
+        assert!(tell(json!({"repo_index": 0, "status": "interrupted"})).is_empty());
+        assert!(tell(json!({"repo_index": 0, "status": "pending"})).is_empty());
+        assert_eq!(tell(failed), ["0 failed: Some(\"no luck\")"]);
+        assert!(view.has_told_failure());
+        view.apply("repository", &waits(2));
+        assert!(!view.has_told_failure(), "it explains nothing any more");
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl Wait<'_> {
                 match news {
                     News::Working(status) => board.borrow_mut().working(&job, &status),
                     News::Over(status) => board.borrow_mut().over(&job, &status),
+                    News::Waiting(status) => board.borrow_mut().waiting(&job, &status),
                     News::Counts => board.borrow_mut().counts(&job),
                     News::Ended(state) => {
                         self.explain(&job, state, board).await;
@@ -123,7 +124,7 @@ impl Wait<'_> {
 
     /// A job that failed without any of its repositories has an error of its own.
     async fn explain(&self, job: &JobView, state: JobState, board: &RefCell<Board>) {
-        if state == JobState::Completed || job.failure_told || self.json {
+        if state == JobState::Completed || job.has_told_failure() || self.json {
             return;
         }
         // Without it, the state still says enough to go on.

@@ -44,9 +44,11 @@ pub(super) async fn group(title: &str, job: &Arc<LiveJob>) {
                 match news {
                     News::Working(status) => board.working(&view, &status),
                     News::Over(status) => board.over(&view, &status),
+                    News::Waiting(status) => board.waiting(&view, &status),
                     News::Counts => board.counts(&view),
                     News::Ended(state) => {
-                        if let Some(error) = job.facts().error.filter(|_| !view.failure_told) {
+                        if let Some(error) = job.facts().error.filter(|_| !view.has_told_failure())
+                        {
                             board.remark(&view, &error);
                         }
                         board.ended(&view, state);

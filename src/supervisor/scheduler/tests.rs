@@ -123,6 +123,51 @@ fn without_space_nothing_is_started_and_what_waits_can_be_cancelled() {
     assert_eq!(spawns(&queue.on(Event::SpaceAgain)), ["b/0"]);
 }
 
+#[test]
+fn between_two_tries_a_repository_has_no_slot_and_its_job_is_not_over() {
+    let mut queue = Scheduler::new(1);
+    queue.on(submit("a", 3));
+    assert_eq!(spawns(&queue.on(Event::Paused(repo("a", 0)))), ["a/1"]);
+    assert_eq!((queue.running(), queue.queued()), (1, 1));
+    // Its next try comes after what has not been tried yet.
+    assert!(queue.on(Event::PauseOver(repo("a", 0))).is_empty());
+    assert_eq!(spawns(&queue.on(Event::Over(repo("a", 1)))), ["a/2"]);
+    assert_eq!(spawns(&queue.on(Event::Over(repo("a", 2)))), ["a/0"]);
+    assert!(queue.on(Event::Paused(repo("a", 0))).is_empty(), "not over: it is tried again");
+    assert_eq!(spawns(&queue.on(Event::PauseOver(repo("a", 0)))), ["a/0"]);
+    // A pause that ends twice, or that nobody makes, starts nothing.
+    assert!(queue.on(Event::PauseOver(repo("a", 0))).is_empty());
+    assert_eq!(queue.on(Event::Over(repo("a", 0))), [Effect::Finish(id("a"))]);
+    assert!(queue.on(Event::PauseOver(repo("a", 0))).is_empty());
+}
+
+#[test]
+fn what_is_between_two_tries_is_cancelled_forgotten_and_left_to_the_next_server() {
+    let paused = |job: &str| {
+        let standing = Standing { paused: vec![0, 1], ..Standing::default() };
+        Event::Submitted(id(job), standing)
+    };
+    let mut queue = Scheduler::new(5);
+    assert!(queue.on(paused("a")).is_empty());
+    let discarded = Effect::Discard(id("a"), vec![0, 1]);
+    assert_eq!(queue.on(Event::CancelAsked(id("a"))), [discarded]);
+    assert!(queue.on(Event::PauseOver(repo("a", 0))).is_empty());
+    assert_eq!(queue.on(Event::Discarded(id("a"), 2)), [Effect::Finish(id("a"))]);
+
+    queue.on(paused("b"));
+    assert_eq!(queue.on(Event::Vanished(id("b"))), [Effect::Finish(id("b"))]);
+
+    // One that fails after its job was cancelled has no next try.
+    queue.on(submit("c", 1));
+    queue.on(Event::CancelAsked(id("c")));
+    let discarded = Effect::Discard(id("c"), vec![0]);
+    assert_eq!(queue.on(Event::Paused(repo("c", 0))), [discarded]);
+
+    queue.on(paused("d"));
+    assert!(queue.on(Event::StopAsked).is_empty());
+    assert!(queue.on(Event::PauseOver(repo("d", 0))).is_empty());
+}
+
 fn planning(job: &str) -> Event {
     Event::Submitted(id(job), Standing { planning: true, ..Standing::default() })
 }

@@ -34,13 +34,17 @@ async fn a_script_goes_from_a_url_to_its_packages() {
 #[tokio::test]
 async fn the_options_of_a_submission_reach_the_server() {
     let server = setup().start().await;
-    let ran = run(&server, &["submit", &url("one"), "--ref", "v1", "--deep", "--json"]).expect(0);
+    let ran =
+        run(&server, &["submit", &url("one"), "--ref", "v1", "--deep", "--retries", "3", "--json"])
+            .expect(0);
     let accepted = ran.json();
     assert_eq!(accepted["status"], "pending");
     let job = accepted["job_id"].as_str().unwrap();
     let master = files::json(&server.job_folder(job).join("master.json")).unwrap();
     assert_eq!(master["options"]["ref"], "v1", "{master:#}");
     assert_eq!(master["options"]["deep"], true, "{master:#}");
+    assert_eq!(master["options"]["retries"], 3, "{master:#}");
+    run(&server, &["submit", &url("one"), "--retries", "11"]).expect(2);
 }
 
 /// Breaks if the rows of a group's repositories are not in one table, on whatever page they were,

@@ -23,6 +23,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
         stall_timeout_secs: 60,
         log_max_bytes: 1 << 20,
         interruptions: 0,
+        retries: 0,
         scan: ScanTask {
             job_id,
             repo_index: index,
