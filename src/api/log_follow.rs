@@ -87,10 +87,10 @@ impl Follower {
             self.shutdown.run_until_cancelled(sleep_until(look_at)).await?;
             // Marked as seen before looking, so that a change while looking wakes again.
             self.changes.borrow_and_update();
-            let state = self.state()?;
+            let ended = self.has_ended()?;
             let mut log = self.log.take()?;
             let read = spawn_blocking(move || {
-                let news = log.look(state.is_final());
+                let news = log.look(ended);
                 (log, news)
             });
             let Ok((log, Ok(news))) = read.await else { return Some(Err(BrokenOff)) };
@@ -114,16 +114,17 @@ impl Follower {
         }
     }
 
-    /// Where the repository stands; `None` where this log is not its log any more.
-    fn state(&mut self) -> Option<RepoState> {
+    /// Whether the attempt is over; `None` where this log is not its log any more.
+    fn has_ended(&mut self) -> Option<bool> {
         let known = self.live.get(self.job.id())?;
         let status = known.repository(self.index)?;
         // A scanner need not say which attempt it is.
         if self.attempt.is_some() && status.attempt.is_some() && self.attempt != status.attempt {
-            return None;
+            // One that waits for its next attempt has the log of the last: its end is to be sent.
+            return (status.state == RepoState::Pending).then_some(true);
         }
         self.attempt = status.attempt.or(self.attempt);
-        Some(status.state)
+        Some(status.state.is_final())
     }
 }
 

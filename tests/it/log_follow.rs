@@ -8,6 +8,7 @@ use crate::support::{
     wait::{PATIENCE, eventually},
 };
 use reqwest::Method;
+use serde_json::json;
 use std::{
     fs::OpenOptions,
     io::Write,
@@ -78,6 +79,29 @@ fn append(path: &std::path::Path, text: &str) {
 
 fn following(job: &Handmade) -> String {
     format!("{}/repositories/0/log?follow=true", job.path())
+}
+
+/// Breaks if the last lines of a try are lost because its repository waits for the next one at once.
+#[tokio::test]
+async fn a_log_is_followed_to_the_end_of_its_try() {
+    let server = Setup::new()
+        .shell(
+            "say scanning; echo first\n\
+             while [ ! -e \"$dir/go\" ]; do sleep 0.05; done\n\
+             echo last; exit 7\n",
+        )
+        .set("scanner.retry_pause_secs", 600)
+        .start()
+        .await;
+    let body = json!({ "git_url": "https://github.com/acme/talks.git", "retries": 1 });
+    let job = server.submit_with(&body).await;
+    server.working(&job).await;
+    let path = format!("/scan/{job}/repositories/0/log?follow=true");
+    let mut whole = Following::of(&server, &path).await;
+    whole.until("first\n").await;
+    files::write(&server.file("go"), "");
+    assert_eq!(whole.rest().await, "first\nlast\n");
+    assert_eq!(server.progress(&job).await["summary"]["pending"], 1);
 }
 
 /// Breaks if lines come late, twice or not at all, or the answer does not end with the scan; the
