@@ -4,7 +4,11 @@
 //! What must stay true: nothing that a scanner prints can block it. What is beyond the cap, or
 //! cannot be written because the disk is full, is read and dropped.
 
-use crate::model::{redact::Redactor, task::ShimTask, unseen::is_unseen};
+use crate::model::{
+    redact::{Redactor, SHORTEST},
+    task::ShimTask,
+    unseen::is_unseen,
+};
 use std::{
     collections::VecDeque,
     fs::{File, OpenOptions},
@@ -62,10 +66,9 @@ impl Log {
             .mode(0o640)
             .custom_flags(flags)
             .open(path)?;
-        let secrets = task.scan.credentials.iter().map(|it| it.password.as_str());
         let state = State { file, written: 0, open_streams: 0, tail: VecDeque::new() };
         let shared = Shared {
-            redactor: Redactor::new(secrets),
+            redactor: Redactor::of_login(task.scan.credentials.as_ref()),
             cap: task.log_max_bytes,
             state: Mutex::new(state),
             drained: Condvar::new(),
@@ -94,7 +97,7 @@ impl Log {
 
     /// Adds a line of scanwatch's own.
     pub(super) fn note(&self, text: &str) {
-        self.line(format!("scanwatch: {text}").as_bytes(), Stream::Stdout);
+        self.line(&self.masked(format!("scanwatch: {text}").as_bytes()), Stream::Stdout);
     }
 
     /// Waits until the streams have ended; not for ever, for a process that fled with one.
@@ -120,30 +123,51 @@ impl Log {
                 Ok(count) => pending.extend(buffer.iter().take(count)),
             }
             let whole = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |it| it + 1);
-            for line in pending[..whole].split_inclusive(|byte| *byte == b'\n') {
-                self.line(&line[..line.len() - 1], stream);
-            }
-            pending.drain(..whole);
+            let settled = self.settled_lines(&pending[..whole]);
+            self.lines(&pending[..settled], stream);
+            pending.drain(..settled);
             if pending.len() >= LONGEST_LINE {
-                // Cut where a secret cannot be: its beginning stays for the next piece.
+                // Cut where a secret cannot be: what may be the beginning of one stays for the
+                // next piece.
                 let masked = self.masked(&pending);
-                let keep = self.shared.redactor.longest().min(masked.len());
-                let cut = masked.floor_char_boundary(masked.len() - keep);
-                self.line(&masked.as_bytes()[..cut], stream);
+                let cut = self.shared.redactor.settled(&masked, 0);
+                self.lines(&masked.as_bytes()[..cut], stream);
                 pending = masked.as_bytes()[cut..].to_vec();
             }
         }
-        if !pending.is_empty() {
-            self.line(&pending, stream);
+        self.lines(&pending, stream);
+    }
+
+    /// How much of these lines can be written: a line that ends within what could be a secret waits
+    /// for the next one.
+    fn settled_lines(&self, lines: &[u8]) -> usize {
+        let text = String::from_utf8_lossy(lines);
+        let settled = self.shared.redactor.settled(&text, SHORTEST);
+        let count = text[..settled].matches('\n').count();
+        let ends = lines.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        if settled == text.len() {
+            lines.len()
+        } else {
+            ends.take(count).last().map_or(0, |it| it.0 + 1)
         }
+    }
+
+    /// Writes lines: masked together, for a secret may lie over the end of one.
+    fn lines(&self, bytes: &[u8], stream: Stream) {
+        if stream == Stream::Stdout && self.state().written >= self.shared.cap {
+            return;
+        }
+        let masked = self.masked(bytes);
+        masked.lines().for_each(|it| self.line(it, stream));
     }
 
     fn masked(&self, bytes: &[u8]) -> String {
         self.shared.redactor.redact(&String::from_utf8_lossy(bytes)).into_owned()
     }
 
-    fn line(&self, bytes: &[u8], stream: Stream) {
-        let mut text = visible(&self.masked(bytes));
+    /// Writes a line that is masked.
+    fn line(&self, text: &str, stream: Stream) {
+        let mut text = visible(text);
         text.push('\n');
         let mut state = self.state();
         if stream == Stream::Stderr {
@@ -180,4 +204,111 @@ fn visible(text: &str) -> String {
         }
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::task::Credentials;
+    use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+
+    const SECRET: &str = "canary-s3cr3t-0451";
+
+    /// A log that knows the secret, and its file.
+    fn log() -> (Log, tempfile::NamedTempFile) {
+        let login = Credentials { username: "oauth2".into(), password: SECRET.into() };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let state = State {
+            file: file.reopen().unwrap(),
+            written: 0,
+            open_streams: 0,
+            tail: VecDeque::new(),
+        };
+        let shared = Shared {
+            redactor: Redactor::of_login(Some(&login)),
+            cap: 1 << 20,
+            state: Mutex::new(state),
+            drained: Condvar::new(),
+        };
+        (Log { shared: Arc::new(shared) }, file)
+    }
+
+    fn text_of(file: &tempfile::NamedTempFile) -> String {
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    /// Delivers pieces as a pipe does, one at a time; between them it may be looked at the log.
+    struct Pieces<F>(VecDeque<Vec<u8>>, F);
+
+    impl<F: FnMut()> Read for Pieces<F> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            (self.1)();
+            let Some(mut piece) = self.0.pop_front() else { return Ok(0) };
+            let length = piece.len().min(buffer.len());
+            buffer[..length].copy_from_slice(&piece[..length]);
+            if length < piece.len() {
+                self.0.push_front(piece.split_off(length));
+            }
+            Ok(length)
+        }
+    }
+
+    /// What is written of these pieces.
+    fn written(pieces: &[&[u8]]) -> String {
+        let (log, file) = log();
+        let pieces = pieces.iter().map(|it| it.to_vec()).collect();
+        log.copy(Pieces(pieces, || {}), Stream::Stderr);
+        let text = text_of(&file);
+        let tail = log.stderr_tail();
+        assert!(text.ends_with(&tail) || text.trim_end().ends_with(&tail), "{text:?}");
+        text
+    }
+
+    /// Breaks if a line that is too long to be kept is cut within a secret, wherever it lies.
+    #[test]
+    fn a_long_line_is_cut_at_no_place_of_a_secret() {
+        for form in [SECRET.to_owned(), STANDARD_NO_PAD.encode(format!("oauth2:{SECRET}"))] {
+            for before in 0..=form.len() + 1 {
+                let head = vec![b'x'; LONGEST_LINE - before];
+                let text = written(&[&head, form.as_bytes(), &[b'y'; 100], b"\n"]);
+                let joined = text.replace('\n', "");
+                let expected = format!("{}***{}", "x".repeat(head.len()), "y".repeat(100));
+                assert_eq!(joined.len(), expected.len(), "{before} of {form}");
+                assert_eq!(joined, expected, "{before} of {form}");
+            }
+        }
+    }
+
+    /// Breaks if a secret gets through in two lines, or in two pieces of one.
+    #[test]
+    fn a_secret_in_two_lines_is_masked_and_so_is_one_in_two_pieces() {
+        for at in 1..SECRET.len() {
+            let (head, tail) = SECRET.split_at(at);
+            let line = written(&[b"is it ", head.as_bytes(), tail.as_bytes(), b"?\nno\n"]);
+            assert_eq!(line, "is it ***?\nno\n", "at {at}");
+            for end in ["\n", "\r\n"] {
+                let together = format!("one\nis it {head}{end}{tail}?\nno\n");
+                assert_eq!(written(&[together.as_bytes()]), "one\nis it ***?\nno\n", "at {at}");
+                if at >= SHORTEST {
+                    let first = format!("one\nis it {head}{end}");
+                    let apart = written(&[first.as_bytes(), tail.as_bytes(), b"?\nno\n"]);
+                    assert_eq!(apart, "one\nis it ***?\nno\n", "at {at}");
+                }
+            }
+        }
+        // One that does not go on is written at the end, as it is.
+        assert_eq!(written(&[b"ends in canary-\n"]), "ends in canary-\n");
+    }
+
+    /// Breaks if honest lines wait for the next one: a log is followed while it grows.
+    #[test]
+    fn a_line_is_written_when_it_ends() {
+        let (log, file) = log();
+        let mut seen = Vec::new();
+        let pieces = ["one\ntw", "o\n", "three\nfour"].map(|it| it.as_bytes().to_vec());
+        log.copy(Pieces(pieces.into(), || seen.push(text_of(&file))), Stream::Stdout);
+        let expected = ["", "one\n", "one\ntwo\n", "one\ntwo\nthree\n"];
+        assert_eq!(seen, expected);
+        assert_eq!(text_of(&file), "one\ntwo\nthree\nfour\n");
+    }
 }

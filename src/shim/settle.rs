@@ -52,13 +52,12 @@ pub(super) struct Settler<'a> {
 
 impl<'a> Settler<'a> {
     pub(super) fn new(task: &'a ShimTask, job: &'a JobDir) -> Self {
-        let secrets = task.scan.credentials.iter().map(|it| it.password.as_str());
         Self {
             task,
             job,
             status: job.status(task.scan.repo_index),
             result: job.result(task.scan.repo_index),
-            redactor: Redactor::new(secrets),
+            redactor: Redactor::of_login(task.scan.credentials.as_ref()),
             started_at: Utc::now(),
             own: RefCell::new(None),
             stderr: RefCell::new(String::new()),

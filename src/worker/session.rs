@@ -19,7 +19,6 @@ use crate::{
     store::StoreError,
     sys::memory::{MemoryWatch, Victim},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     backtrace::Backtrace,
     path::Path,
@@ -99,7 +98,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn start(task: &'a ScanTask, parser_for: ParserFor, stop: &'a Stop) -> Self {
-        let redactor = redactor_of(task);
+        let redactor = Redactor::of_login(task.credentials.as_ref());
         let reporter = Reporter::start(task, redactor.clone());
         reporter.log().info(&format!("scanning {} ({})", task.repo_name, task.git_url));
         Self { task, parser_for, stop, redactor, reporter, begin: Instant::now() }
@@ -201,15 +200,6 @@ impl<'a> Session<'a> {
         let warning = Warning { file: String::new(), line: None, message };
         Found { warnings: vec![warning], ..Found::default() }
     }
-}
-
-/// Knows the password and the header that is made of it.
-fn redactor_of(task: &ScanTask) -> Redactor {
-    let Some(credentials) = &task.credentials else {
-        return Redactor::default();
-    };
-    let header = STANDARD.encode(format!("{}:{}", credentials.username, credentials.password));
-    Redactor::new([credentials.password.as_str(), &header])
 }
 
 fn seconds(time: Duration) -> String {

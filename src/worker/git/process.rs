@@ -21,7 +21,7 @@ use std::{
 
 /// How often a running git is looked after.
 const TICK: Duration = Duration::from_millis(50);
-/// The most that is kept of an answer, in bytes; the rest is drained.
+/// The most that is kept of an answer, in bytes; the rest is drained, and a `…` stands for it.
 const LONGEST_ANSWER: u64 = 64 << 10;
 
 /// Says why a running git has to be ended; `None` as long as it may go on.
@@ -164,6 +164,22 @@ pub(super) fn joined(reader: JoinHandle<Vec<u8>>) -> Vec<u8> {
 fn drain(mut pipe: impl Read) -> Vec<u8> {
     let mut kept = Vec::new();
     let _ = pipe.by_ref().take(LONGEST_ANSWER).read_to_end(&mut kept);
-    let _ = io::copy(&mut pipe, &mut io::sink());
+    if io::copy(&mut pipe, &mut io::sink()).is_ok_and(|more| more > 0) {
+        kept.extend_from_slice("…".as_bytes());
+    }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Breaks if half of a secret looks like a whole word, because nothing shows that it was cut.
+    #[test]
+    fn what_is_left_out_is_shown() {
+        let longest = usize::try_from(LONGEST_ANSWER).unwrap();
+        assert_eq!(drain(vec![b'x'; longest].as_slice()).len(), longest);
+        let cut = drain(vec![b'x'; longest + 1].as_slice());
+        assert!(said(&cut).ends_with("x…"));
+    }
 }

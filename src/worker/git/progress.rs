@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-/// The longest line that is kept, in bytes; what is longer is cut.
+/// The longest line that is kept, in bytes; what is longer is cut, and shows that by a `…`.
 const LONGEST_LINE: usize = 4 << 10;
 /// How many of its last words are kept, for the message should it fail.
 const LAST_WORDS: usize = 8;
@@ -23,6 +23,8 @@ pub(super) struct Progress {
 #[derive(Debug, Default)]
 pub(super) struct Listener {
     line: Vec<u8>,
+    /// Whether the line was longer.
+    is_cut: bool,
     last_words: VecDeque<String>,
 }
 
@@ -35,6 +37,8 @@ impl Listener {
                 self.end_line(&mut on_progress);
             } else if self.line.len() < LONGEST_LINE {
                 self.line.push(byte);
+            } else {
+                self.is_cut = true;
             }
         }
     }
@@ -46,8 +50,11 @@ impl Listener {
     }
 
     fn end_line(&mut self, on_progress: &mut impl FnMut(Progress)) {
-        let line = String::from_utf8_lossy(&self.line).trim().to_owned();
+        let mut line = String::from_utf8_lossy(&self.line).trim().to_owned();
         self.line.clear();
+        if std::mem::take(&mut self.is_cut) {
+            line.push('…');
+        }
         if let Some(progress) = parse(&line) {
             on_progress(progress);
         } else if !line.is_empty() && !is_chatter(&line) {
@@ -160,5 +167,11 @@ mod tests {
         let words = listener.into_last_words();
         assert_eq!(words.len(), LAST_WORDS);
         assert!(words.iter().all(|it| it.len() <= LONGEST_LINE));
+        let mut listener = Listener::default();
+        listener.hear(&vec![b'x'; LONGEST_LINE], |_| {});
+        assert_eq!(listener.into_last_words(), ["x".repeat(LONGEST_LINE)]);
+        let mut listener = Listener::default();
+        listener.hear(&vec![b'x'; LONGEST_LINE + 1], |_| {});
+        assert_eq!(listener.into_last_words(), ["x".repeat(LONGEST_LINE) + "…"]);
     }
 }
