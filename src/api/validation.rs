@@ -161,25 +161,34 @@ impl FieldError {
 /// Masks what stands before the `@` of a URL's host: an answer ends up in logs and on screens.
 fn without_userinfo(value: Value) -> Value {
     match value {
-        Value::String(text) => Value::String(mask_userinfo(text)),
+        Value::String(text) => Value::String(mask_userinfo(&text)),
         Value::Array(items) => items.into_iter().map(without_userinfo).collect(),
         Value::Object(map) => map
             .into_iter()
-            .map(|(key, value)| (mask_userinfo(key), without_userinfo(value)))
+            .map(|(key, value)| (mask_userinfo(&key), without_userinfo(value)))
             .collect(),
         other => other,
     }
 }
 
-fn mask_userinfo(text: String) -> String {
-    let start = text.find("://").map_or(0, |it| it + 3);
-    let end = text[start..].find(['/', '?', '#', '\\']).map_or(text.len(), |it| start + it);
-    match text[start..end].rfind('@') {
-        Some(at) if &text[start..start + at] != "git" => {
-            format!("{}{MASK}{}", &text[..start], &text[start + at..])
+fn mask_userinfo(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    // Before the first `://` there may be a URL without a scheme; behind each there is one.
+    for (number, part) in text.split("://").enumerate() {
+        if number > 0 {
+            shown.push_str("://");
         }
-        _ => text,
+        let end = part.find(['/', '?', '#', '\\']).unwrap_or(part.len());
+        let (authority, rest) = part.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((user, host)) if user != "git" => {
+                shown.extend([MASK, "@", host]);
+            }
+            _ => shown.push_str(authority),
+        }
+        shown.push_str(rest);
     }
+    shown
 }
 
 #[cfg(test)]
@@ -195,6 +204,8 @@ mod tests {
             ("git@h:x/y", "git@h:x/y"),
             ("https://h/x@y", "https://h/x@y"),
             ("plain", "plain"),
+            ("https://h/x https://u:t0ken@h/y", "https://h/x https://***@h/y"),
+            ("u:t0ken@h/x://u:t0ken@h", "***@h/x://***@h"),
         ] {
             let input = json!({ "url": [input] });
             let error = FieldError::new("missing", Vec::new(), "Field required", input);

@@ -2,8 +2,8 @@
 //!
 //! What flows in: the URL of a question. What flows out: JSON and where it goes on, or that there
 //! is nothing of that name. What must stay true: only the origin of [`Conversation::base`] is
-//! asked, with the token of its forge; certificates are always verified; bytes are counted while
-//! they come; nobody is asked more than four times for one page.
+//! asked, with the token of its forge; what comes back has no token in it; certificates are always
+//! verified; bytes are counted while they come; nobody is asked more than four times for one page.
 
 use super::{
     Count, DiscoveryError, Interface, Project,
@@ -15,12 +15,12 @@ use super::{
 use crate::{
     config::{Config, DiscoveryConfig},
     http,
-    model::{address::Origin, git_url::GitUrl},
+    model::{address::Origin, git_url::GitUrl, redact::Redactor},
 };
 use chrono::Utc;
 use reqwest::{Client, Response};
 use serde_json::Value;
-use std::{collections::HashSet, time::Duration};
+use std::{borrow::Cow, collections::HashSet, time::Duration};
 use url::Url;
 
 /// One forge, and how it is asked.
@@ -29,6 +29,8 @@ pub(super) struct Conversation {
     client: Client,
     base: Url,
     has_token: bool,
+    /// Knows the token: the forge does, too, and may put it into what it says.
+    redactor: Redactor,
     limits: DiscoveryConfig,
 }
 
@@ -60,7 +62,9 @@ impl Conversation {
         let forge = Origin::of(url.url()).and_then(|it| config.forge(&it));
         let client = client::client(&base, forge, config)?;
         let has_token = forge.is_some_and(|it| it.token.is_some());
-        Ok(Self { client, base, has_token, limits: config.discovery })
+        let login = forge.and_then(|it| config.credentials_for(&it.origin));
+        let redactor = Redactor::of_login(login.as_ref());
+        Ok(Self { client, base, has_token, redactor, limits: config.discovery })
     }
 
     /// What questions begin with.
@@ -70,6 +74,14 @@ impl Conversation {
 
     pub(super) fn has_token(&self) -> bool {
         self.has_token
+    }
+
+    /// An error as it may be shown.
+    pub(super) fn shown(&self, error: DiscoveryError) -> DiscoveryError {
+        match self.redactor.redact(&error.to_string()) {
+            Cow::Borrowed(_) => error,
+            Cow::Owned(text) => DiscoveryError::Masked(text),
+        }
     }
 
     /// Reads a list to its last page; `None` if there is nothing of that name.
@@ -123,6 +135,7 @@ impl Conversation {
                 Try::Passing(error, wanted) => (error, wanted),
             };
             let Some(pause) = retry::pause(retries, wanted) else { return Err(error) };
+            let error = self.shown(error);
             tracing::info!(%error, pause_ms = pause.as_millis(), "a forge is asked again");
             tokio::time::sleep(pause).await;
             retries += 1;
@@ -165,10 +178,11 @@ impl Conversation {
             }
             Err(error) => return self.without_answer(&error, asked(), tries),
         };
-        let body = serde_json::from_slice(&bytes).map_err(|error| DiscoveryError::Answer {
+        let mut body = serde_json::from_slice(&bytes).map_err(|error| DiscoveryError::Answer {
             asked: asked(),
             reason: format!("it is no JSON ({error})"),
         })?;
+        mask(&mut body, &self.redactor);
         let next = link::next_page(&headers, url)
             .map_err(|Foreign(place)| DiscoveryError::ForeignPage { asked: asked(), place })?;
         Ok(Try::Answer(Answer { body, next }))
@@ -215,6 +229,20 @@ impl Conversation {
             ", or give a token under [[forges]] in the server's settings, which may ask more often"
         };
         DiscoveryError::RateLimit { asked, code, wait: wait.unwrap_or_default(), token }
+    }
+}
+
+/// Masks secrets in all texts of an answer.
+fn mask(value: &mut Value, redactor: &Redactor) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(masked) = redactor.redact(text) {
+                *text = masked;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|it| mask(it, redactor)),
+        Value::Object(members) => members.values_mut().for_each(|it| mask(it, redactor)),
+        _ => {}
     }
 }
 

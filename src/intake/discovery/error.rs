@@ -63,6 +63,9 @@ pub enum DiscoveryError {
     Answer { asked: String, reason: String },
     #[error("no HTTP client can be made: {0}")]
     Client(String),
+    /// Any of the others, with a forge's token in it, which is masked.
+    #[error("{0}")]
+    Masked(String),
     #[error("the server is stopping")]
     Stopped,
 }

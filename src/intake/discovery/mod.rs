@@ -117,10 +117,11 @@ impl Discovery {
         let forge = Conversation::new(url, interface, &self.config)?;
         let answer = match interface {
             Interface::Gitlab => {
-                gitlab::ask(&forge, target, options.include_subgroups, found).await?
+                gitlab::ask(&forge, target, options.include_subgroups, found).await
             }
-            Interface::Github => github::ask(&forge, url, found).await?,
+            Interface::Github => github::ask(&forge, url, found).await,
         };
+        let answer = answer.map_err(|error| forge.shown(error))?;
         answer.ok_or_else(|| DiscoveryError::NotFound {
             url: url.to_string(),
             token: if forge.has_token() { "the token may not see it" } else { "there is no token" },

@@ -101,3 +101,26 @@ async fn the_gate_is_passed_once_more_before_a_contact() {
     assert!(error.contains("Invalid Git URL scheme: http"), "{error}");
     assert_eq!(forge.contacts(), 0);
 }
+
+/// Breaks if a forge can have its own token shown to everybody, by repeating it.
+#[tokio::test]
+async fn a_forge_that_repeats_the_token_shows_it_to_nobody() {
+    let forge = Forge::start();
+    forge.group(&["acme/a"]);
+    forge.listing().token = Some(CANARY.to_owned());
+    let settings = Settings::of(&forge, "gitlab").with_token();
+    let url = format!("{}/acme", forge.base());
+    let encoded = CANARY.replace('-', "%2d");
+    for next in [
+        format!("https://{CANARY}.evil.example/x"),
+        format!("{}/api/v4/groups/{CANARY}/projects?page=2", forge.base()),
+        format!("{}/api/v4/groups/{encoded}/projects?page=2", forge.base()),
+    ] {
+        forge.listing().faults = vec![Fault::Next(next)].into();
+        let error = settings.error(&url).await;
+        assert!(error.contains("***") && !error.contains(&encoded), "{error}");
+    }
+    forge.listing().describe(&format!("acme/{CANARY}"), json!({ "id": 7 }));
+    let plan = settings.group(&url).await;
+    assert_eq!(lines(&plan), ["0 ***", "1 a"]);
+}

@@ -3,3 +3,4 @@
 
 mod hostile;
 mod rebinding;
+mod secrets;

@@ -253,7 +253,7 @@ async fn however_a_name_flips_no_question_to_a_forge_is_led_inside() {
 
     let (mut listed, mut refused) = (0, 0);
     for round in 0..rounds(6) {
-        let inner = ["127.0.0.1", "::1", INNER, OWN, "169.254.169.254"][round % 5];
+        let inner = [INNER, "127.0.0.1", "::1", OWN, "169.254.169.254"][round % 5];
         // The question for the list, or that for the repository of it, is answered falsely.
         let mut replies = vec![Reply::of(&[FORGE]); 2];
         replies.insert(round % 3, Reply::of(&[inner]));

@@ -46,6 +46,10 @@ pub(crate) enum Behaviour {
     Slow(u64),
     /// Sends a pack that never ends.
     EndlessPack,
+    /// Every answer has this status code, these lines of header, and this body.
+    Says(u16, String, String),
+    /// Instead of a pack, these lines as a server says them to people, and as its last word.
+    SaysInPack(Vec<String>),
 }
 
 /// One request, as it arrived.
@@ -275,6 +279,13 @@ impl Shared {
             Behaviour::Silent => {
                 self.wait_for_the_end();
                 Ok(())
+            }
+            Behaviour::Says(code, headers, body) => {
+                http::answer_with(&mut stream, code, &headers, body.as_bytes())
+            }
+            Behaviour::SaysInPack(lines) if is_pack => {
+                http::begin_pack(&mut stream)?;
+                pack::send_words(&mut stream, &lines)
             }
             Behaviour::EndlessPack if is_pack => {
                 http::begin_pack(&mut stream)?;

@@ -107,6 +107,21 @@ pub(super) fn answer(stream: &mut impl Write, code: u16, headers: &str) -> io::R
     stream.write_all(head.as_bytes())
 }
 
+/// An answer with a body.
+pub(super) fn answer_with(
+    stream: &mut impl Write,
+    code: u16,
+    headers: &str,
+    body: &[u8],
+) -> io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 {code} As told\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)
+}
+
 /// The head of an answer to `git-upload-pack`; its body ends with the connection.
 pub(super) fn begin_pack(stream: &mut impl Write) -> io::Result<()> {
     stream.write_all(

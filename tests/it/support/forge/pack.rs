@@ -18,6 +18,17 @@ pub(super) fn send_endless(to: &mut impl Write, over: impl Fn() -> bool) -> io::
     Ok(())
 }
 
+/// Sends lines on the channel for people (gitprotocol-pack(5)), and then all of them as the reason
+/// why it ends.
+pub(super) fn send_words(to: &mut impl Write, lines: &[String]) -> io::Result<()> {
+    to.write_all(b"000dpackfile\n")?;
+    for line in lines {
+        writeln!(to, "{:04x}\x02{line}", line.len() + 6)?;
+    }
+    let last = lines.join(" ");
+    write!(to, "{:04x}\x03{last}", last.len() + 5)
+}
+
 /// One packet line of the pack's channel.
 fn send(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     write!(to, "{:04x}\x01", bytes.len() + 5)?;
