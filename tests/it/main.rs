@@ -38,7 +38,11 @@ mod every_answer;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod greedy_clients;
+#[cfg(test)]
 mod groups;
+#[cfg(test)]
+mod hostile_names;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]

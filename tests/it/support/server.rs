@@ -74,7 +74,7 @@ def say(status, **members):
 ";
 
 /// A Python that needs no environment: what `python3` is in the end, wrappers aside.
-static PYTHON: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static PYTHON: LazyLock<String> = LazyLock::new(|| {
     let output = program("python3")
         .args(["-c", "import sys; print(sys.executable)"])
         .output()

@@ -1,0 +1,158 @@
+//! Clients that take places and descriptors and give nothing back.
+
+use crate::support::{
+    files,
+    forge::program,
+    handmade::Handmade,
+    processes::resident,
+    raw::request,
+    server::{PYTHON, Setup, TestServer},
+    sse::EventStream,
+    wait::{PATIENCE, eventually},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+/// Joins streams, notes when all of them have begun, and reads no more.
+const HOLDER: &str = r#"
+import os, socket, sys, time
+port, path, count, note = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+lines = []
+for _ in range(count):
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.connect(("127.0.0.1", port))
+    line.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    lines.append(line)
+for line in lines:
+    assert line.recv(12) == b"HTTP/1.1 200"
+open(note, "w").close()
+time.sleep(600)
+"#;
+
+/// A process of this test's own, ended with it.
+struct Holder(Child);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // SIGKILL ends one that is stopped too.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn stopped_readers(server: &TestServer, path: &str, count: u32) -> Holder {
+    let (script, note) = (server.file("holder.py"), server.file("joined"));
+    files::write(&script, HOLDER);
+    let mut command = program(PYTHON.as_str());
+    command.arg(&script).arg(server.address().port().to_string()).arg(path);
+    command.arg(count.to_string()).arg(&note).stdin(Stdio::null());
+    let holder = Holder(command.spawn().unwrap());
+    eventually("the readers have joined", async || note.exists()).await;
+    kill_process(Pid::from_child(&holder.0), Signal::STOP).unwrap();
+    holder
+}
+
+/// Breaks if streams that nobody reads cost the others their news, or the server its memory, or if
+/// there is no end to their number.
+#[tokio::test]
+async fn three_hundred_readers_of_which_fifty_are_stopped_slow_nobody() {
+    let server = Setup::new().set("server.max_streams", 300).start().await;
+    let job = Handmade::new(&server, 20);
+    job.known(&server).await;
+    let before = resident(server.pid());
+    let _stopped = stopped_readers(&server, &job.stream(), 50).await;
+    let mut readers = JoinSet::new();
+    for _ in 0..249 {
+        let mut line = TcpStream::connect(server.address()).await.unwrap();
+        line.write_all(&request("GET", &job.stream())).await.unwrap();
+        let mut begin = [0; 12];
+        line.read_exact(&mut begin).await.unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 200");
+        readers.spawn(async move { tokio::io::copy(&mut line, &mut tokio::io::sink()).await });
+    }
+    let mut stream = EventStream::open(&server, &job.stream()).await;
+    let refused = server.get(&job.stream()).await.expect(503);
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+
+    // More than the sockets of those who do not read can take.
+    for step in 0..60 {
+        for index in 0..20 {
+            job.repository(index, "scanning", step);
+        }
+    }
+    let mut lags = Vec::new();
+    for step in 500..520 {
+        let written = Instant::now();
+        job.repository(7, "scanning", step);
+        loop {
+            let event = stream.next_event(PATIENCE).await.expect("the stream goes on");
+            if event.name == "repository"
+                && event.data["repo_index"] == 7
+                && event.data["progress"]["current_file"] == step
+            {
+                break;
+            }
+        }
+        lags.push(written.elapsed());
+    }
+    lags.sort();
+    assert!(lags[10] < Duration::from_secs(1), "half of the news are later than {:?}", lags[10]);
+    let growth = resident(server.pid()).saturating_sub(before);
+    assert!(growth < 20 << 10, "the server has grown by {growth} KiB");
+    for index in 0..20 {
+        job.repository(index, "completed", 1000);
+    }
+    job.master("completed");
+    assert_eq!(stream.rest(PATIENCE).await.pop().unwrap().name, "end");
+    for read in readers.join_all().await {
+        read.expect("in order, to the end");
+    }
+}
+
+/// Processor time that a process has used.
+fn used(pid: u32) -> Duration {
+    let line = files::text(std::path::Path::new(&format!("/proc/{pid}/stat")));
+    let (_, fields) = line.rsplit_once(')').unwrap();
+    let fields: Vec<_> = fields.split_ascii_whitespace().collect();
+    // utime and stime, in hundredths of a second.
+    let ticks: u64 = fields[11..13].iter().map(|it| it.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
+/// Breaks if a server without a descriptor for one more connection turns in circles, fills its log, or
+/// does not come back when there are descriptors again.
+#[tokio::test]
+async fn without_descriptors_the_server_rests_and_comes_back() {
+    let server = Setup::new()
+        .launched_by(&["prlimit", "--nofile=64:64"])
+        .set("server.header_timeout_secs", 120)
+        .start()
+        .await;
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.push(TcpStream::connect(server.address()).await.unwrap());
+    }
+    eventually("descriptors have run out", async || {
+        server.setup().log().contains("cannot accept connections")
+    })
+    .await;
+    let (before, lines) = (used(server.pid()), server.setup().log().lines().count());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let spent = used(server.pid()).saturating_sub(before);
+    assert!(spent < Duration::from_millis(500), "{spent:?} of processor time in two seconds");
+    let said = server.setup().log().lines().count() - lines;
+    assert!(said <= 4, "{said} lines in two seconds");
+    drop(held);
+    server.wait_ready().await;
+    let job = server.submit("widget").await;
+    server.finished(&job).await;
+}
