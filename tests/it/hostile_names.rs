@@ -5,6 +5,7 @@ use crate::support::{
     files,
     forge::program,
     h2::{self, H2Line, frame},
+    handmade::Handmade,
     raw::{exchange, request},
     server::Setup,
     tls::TlsLine,
@@ -12,6 +13,7 @@ use crate::support::{
 };
 use reqwest::Method;
 use scanwatch::api::routes::resources;
+use serde_json::json;
 
 /// Ids that must never become a part of a path.
 const IDS: &[&str] = &[
@@ -166,5 +168,50 @@ async fn a_foreign_host_is_refused_wherever_it_stands() {
         let answer = line.next_of(h2::HEADERS, stream).await.expect("an answer");
         // 0x88 is `:status: 200`, whole (RFC 7541, appendix A).
         assert_eq!(answer.payload[0] == 0x88, fine, "{host} {more:?}: {answer:?}");
+    }
+}
+
+/// Breaks if what a stranger sends, or a foreign scanner writes, gets into the operator's log, where it
+/// could forge lines or have a terminal obey.
+#[tokio::test]
+async fn hostile_words_do_not_get_into_the_log() {
+    let forged = "\n2026-01-01T00:00:00.000000Z  INFO forged\u{1b}[2J\u{9b}2J\r\n";
+    let escaped = "%0a2026-01-01T00:00:00.000000Z%20%20INFO%20forged%1b%5b2J";
+    for format in ["text", "json"] {
+        let server = Setup::new()
+            .set("log.level", "\"trace\"")
+            .set("log.format", format!("\"{format}\""))
+            .start()
+            .await;
+        let job = Handmade::new(&server, 1);
+        for document in [
+            json!({ "repo_index": 0, "repo_name": forged, "status": forged, "message": forged }),
+            json!({ "repo_index": 0, "repo_name": forged, "status": "failed", "error_message": forged }),
+        ] {
+            files::replace(&job.folder.join("repo_0.json"), document.to_string());
+            files::replace(&job.folder.join("repo_1.json"), format!("{{{forged}"));
+            job.known(&server).await;
+        }
+        for body in [
+            json!({ "git_url": format!("https://github.com/a/{forged}.git") }),
+            json!({ "git_url": "https://github.com/a/b.git", "ref": forged }),
+            json!({ "git_url": "https://github.com/a/b.git", "include": [forged] }),
+        ] {
+            let status = server.post("/scan", &body).await.status;
+            assert!(matches!(status, 200 | 400 | 422), "{body}: {status}");
+        }
+        let path = format!("/scan/{escaped}");
+        server.get(&path).await.expect(404);
+        for bytes in [
+            format!("GET /scan/x{forged} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+            format!("GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX: {forged}\r\n\r\n"),
+            format!("GET /livez HTTP/1.1\r\nHost: {forged}\r\n\r\n"),
+        ] {
+            let _ = exchange(server.address(), bytes.as_bytes(), PATIENCE).await;
+        }
+        let log = server.setup().log();
+        assert!(!log.contains("forged"), "{log}");
+        let obeyed = log.chars().find(|it| it.is_control() && *it != '\n');
+        assert_eq!(obeyed, None, "{log:?}");
     }
 }
