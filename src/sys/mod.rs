@@ -294,22 +294,21 @@ mod tests {
     #[test]
     fn what_is_started_meanwhile_is_ended_too_and_gone_then() {
         const VARIABLE: &str = "SCANWATCH_TEST_MARK";
-        let own = format!("chain-{}", std::process::id());
-        // Each of a chain starts the next one and ends: whoever looks once finds one of them.
+        let own = format!("breeder-{}", std::process::id());
+        // Whoever looks once misses those that are born between the look and the kill.
         #[expect(clippy::disallowed_methods, reason = "a process that the test is about")]
-        let mut first = std::process::Command::new("sh")
-            .args(["-c", "next() { sleep 0.01; next & }; next"])
+        let mut breeder = std::process::Command::new("sh")
+            .args(["-c", "while :; do sleep 99 & sleep 99 & sleep 0.001; done"])
             .env(VARIABLE, &own)
             .spawn()
             .unwrap();
         let is_meant = |it: &Started| it.mark.as_ref() == Some(&own);
         let find = || processes().filter_map(|it| started(it, VARIABLE)).filter(is_meant).count();
-        while find() == 0 {
+        while find() < 20 {
             std::thread::yield_now();
         }
         assert!(end_all(VARIABLE, Duration::from_secs(30), is_meant) > 0);
-        std::thread::sleep(Duration::from_millis(100));
         assert_eq!(find(), 0);
-        first.wait().unwrap();
+        breeder.wait().unwrap();
     }
 }

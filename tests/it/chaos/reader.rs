@@ -200,7 +200,8 @@ impl Shared {
                         .failure
                         .is_some_and(|it| it.kind == FailureKind::Interrupted),
                     total_files: raw["total_files"].as_u64(),
-                    revision: raw["revision"].as_u64(),
+                    // Others' scanners need not count.
+                    revision: raw["revision"].as_u64().filter(|_| self.own_results),
                 };
                 let moved = last.map_or(Ok(()), |last| may_follow(last, &sight));
                 let told = moved.map_err(|why| format!("{why}: {last:?}, then {sight:?}"));
