@@ -146,11 +146,11 @@ impl Intake {
                 return Err(IntakeError::NoPlace(obstacle));
             }
             let mode = setup.config.jobs.folder_mode;
-            let made = setup.jobs.create_job(&job.id, mode, &job.master, &job.plan);
-            if made.is_err() {
+            let created = setup.jobs.create_job(&job.id, mode, &job.master, &job.plan);
+            if created.is_err() {
                 setup.space.suspect();
             }
-            made?;
+            created?;
             Ok(job)
         })
         .await

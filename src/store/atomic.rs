@@ -88,8 +88,8 @@ pub fn flush_folder(path: &Path) -> Result<(), StoreError> {
 pub fn rewrite(staging: &Path, path: &Path) -> Result<(), StoreError> {
     let rewrite = || {
         let mut old = read::open(path)?;
-        let fill = |new: &mut File| io::copy(&mut old, new).map(drop);
-        make(staging, path, fill, Durability::Flushed)
+        let copy = |new: &mut File| io::copy(&mut old, new).map(drop);
+        make(staging, path, copy, Durability::Flushed)
     };
     rewrite().map_err(StoreError::at("rewrite", path))
 }
@@ -101,11 +101,11 @@ fn write(staging: &Path, path: &Path, bytes: &[u8], durability: Durability) -> i
 fn make(
     staging: &Path,
     path: &Path,
-    fill: impl FnOnce(&mut File) -> io::Result<()>,
+    write_content: impl FnOnce(&mut File) -> io::Result<()>,
     durability: Durability,
 ) -> io::Result<()> {
     let mut file = new_file(staging)?;
-    fill(file.as_file_mut())?;
+    write_content(file.as_file_mut())?;
     if durability != Durability::Eventual {
         file.as_file().sync_all()?;
     }

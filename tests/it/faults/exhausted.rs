@@ -60,7 +60,7 @@ async fn without_descriptors_it_waits_and_loses_nothing() {
     })
     .await;
     let open = open_files(&server);
-    let free = (0..).find(|it| !open.contains(it)).unwrap();
+    let free = (0..1 << 20).find(|it| !open.contains(it)).unwrap();
     let most = free + 1;
     limit(&server, "nofile", &most.to_string());
     let detail = refusal(&server).await;

@@ -126,7 +126,7 @@ fn put(path: &Path, elsewhere: &Path, dice: &mut Dice) {
         }
         // Members of the wrong kind, once and twice.
         3..=6 => {
-            let members: Vec<_> = (0..1 + dice.below(12)).map(|_| odd(dice)).collect();
+            let members: Vec<_> = (0..=dice.below(12)).map(|_| odd(dice)).collect();
             format!("{{{}}}", members.join(", ")).into_bytes()
         }
         7 => format!("{}, {}, \"status\": \"failed\"}}", &whole[..whole.len() - 1], odd(dice))
