@@ -383,6 +383,31 @@ async fn a_clean_up_removes_expired_jobs_and_what_crashes_left_and_nothing_else(
     assert!(canary.join("file").exists(), "a link was followed");
 }
 
+/// Breaks if what a killed process left in `.staging` stays until a clean-up that comes once an hour.
+#[tokio::test]
+async fn what_a_killed_process_left_is_swept_between_two_clean_ups() {
+    let setup = Setup::new().set("jobs.cleanup_interval_secs", 100_000);
+    let staging = setup.jobs().join(".staging");
+    fs::create_dir_all(&staging).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(70);
+    let age = |path: &Path| {
+        files::write(path, "");
+        File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+    };
+    let first = staging.join("write-first");
+    age(&first);
+    let _server = setup.start().await;
+    eventually("the first clean-up is over", async || !first.exists()).await;
+    // The start may have seen to that one, and the clean-up that comes at once to the next.
+    age(&first);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (old, young) = (staging.join("write-old"), staging.join("write-young"));
+    age(&old);
+    files::write(&young, "");
+    eventually("what is old is removed", async || !old.exists()).await;
+    assert!(young.exists(), "somebody may be writing it");
+}
+
 /// The library of faketime(1), which shows a program another wall clock.
 fn false_clock() -> Option<String> {
     let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();

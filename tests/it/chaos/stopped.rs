@@ -163,7 +163,8 @@ async fn a_stopped_git_ends_with_the_deadline_of_its_scan() {
 async fn what_stands_still_for_a_while_times_nobody_out() {
     let server = Setup::new()
         .shell(
-            "for i in 1 2 3 4 5 6 7 8 9 10; do say scanning; sleep 0.2; done\n\
+            "steps=10; [ \"$SCANWATCH_REPO_NAME\" != steady-0 ] || steps=40\n\
+             while [ $steps -gt 0 ]; do say scanning; sleep 0.2; steps=$((steps - 1)); done\n\
              say completed\n\
              echo \"$SCANWATCH_JOB_ID\" >> \"$dir/done\"\n",
         )
@@ -182,14 +183,15 @@ async fn what_stands_still_for_a_while_times_nobody_out() {
     }
     let shims = victims::all_of(&server.setup().jobs(), Target::Shim);
     assert_eq!(shims.len(), jobs.len());
-    // Those of the first two as well: their scanners go on, and end, with nobody looking.
+    // Those of the first two as well: their scanners go on, and one of them ends, with nobody
+    // looking.
     let stopped: Vec<&Process> =
         shims.iter().filter(|it| jobs[..2].iter().any(|job| it.words.contains(job))).collect();
     assert!(stopped.iter().all(|it| it.stop()) && stopped.len() == 2);
     assert!(server.process().stop());
     let begun = Instant::now();
-    until(PATIENCE, "all scanners are done", async || {
-        (files::text(&server.file("done")).lines().count() == jobs.len()).then_some(())
+    until(PATIENCE, "all scanners but one are done", async || {
+        (files::text(&server.file("done")).lines().count() == jobs.len() - 1).then_some(())
     })
     .await;
     // Longer than any of them may be silent.
