@@ -155,6 +155,7 @@ impl Raw {
         places.at_least("limits.connect_timeout_secs", self.limits.connect_timeout_secs, 1)?;
         // Less than this program itself needs to start and to say why it ends.
         places.at_least("limits.max_memory_bytes", self.limits.max_memory_bytes, 256 << 20)?;
+        places.at_least("limits.max_data_bytes", self.limits.max_data_bytes, 64 << 20)?;
         places.at_least("limits.max_cpu_secs", self.limits.max_cpu_secs, 1)?;
         Ok(Config {
             server,

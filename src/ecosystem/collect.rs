@@ -15,6 +15,15 @@ use crate::model::scan_result::{Package, Scope, Source};
 /// After this many warnings about one file, the rest are only counted.
 const MAX_WARNINGS: usize = 100;
 
+/// Of one file no more packages are taken; a whole repository is allowed fewer, unless the
+/// settings say otherwise. It bounds the memory, and so does the bound of their texts in bytes.
+const MAX_PACKAGES: usize = 250_000;
+const MAX_TEXT: usize = 64 << 20;
+
+/// No registry takes a longer name, in bytes, and nothing that is longer tells a version.
+const MAX_NAME: usize = 1000;
+const MAX_VERSION: usize = 4000;
+
 /// One package as a parser read it, before it has a purl.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Declared<'a> {
@@ -34,11 +43,22 @@ pub(crate) struct Collector<'f> {
     source: Source,
     findings: Findings,
     warnings_left_out: usize,
+    /// Bytes of the texts of the packages so far.
+    text: usize,
+    packages_left_out: usize,
 }
 
 impl<'f> Collector<'f> {
     pub(crate) fn new(file: SourceFile<'f>, ecosystem: Ecosystem, source: Source) -> Self {
-        Self { file, ecosystem, source, findings: Findings::default(), warnings_left_out: 0 }
+        Self {
+            file,
+            ecosystem,
+            source,
+            findings: Findings::default(),
+            warnings_left_out: 0,
+            text: 0,
+            packages_left_out: 0,
+        }
     }
 
     pub(crate) fn add(&mut self, declared: Declared<'_>) {
@@ -47,14 +67,19 @@ impl<'f> Collector<'f> {
 
     /// As [`add`](Self::add), for a file that lists packages of several ecosystems.
     pub(crate) fn add_of(&mut self, ecosystem: Ecosystem, declared: Declared<'_>) {
+        if self.findings.packages.len() >= MAX_PACKAGES || self.text > MAX_TEXT {
+            self.packages_left_out += 1;
+            return;
+        }
         let name = declared.name.trim();
-        let version = declared.version.map(str::trim).filter(|it| !it.is_empty());
-        let Some(purl) = ecosystem.purl(name, version) else {
+        let version = self.bounded(declared.version, declared);
+        let specifier = self.bounded(declared.specifier, declared);
+        let purl = if name.len() > MAX_NAME { None } else { ecosystem.purl(name, version) };
+        let Some(purl) = purl else {
             let message = format!("`{}` is no package name", text::excerpt(name));
             return self.warn(declared.line, message);
         };
-        let specifier = declared.specifier.map(str::trim).filter(|it| !it.is_empty());
-        self.findings.packages.push(Package {
+        let package = Package {
             name: name.to_owned(),
             version: version.map(str::to_owned),
             specifier: specifier.map(|it| without_credentials(it).into_owned()),
@@ -65,7 +90,22 @@ impl<'f> Collector<'f> {
             direct: declared.direct,
             scope: declared.scope,
             source: self.source,
-        });
+        };
+        self.text += package.text_len();
+        self.findings.packages.push(package);
+    }
+
+    /// A version or a specifier, unless it is empty, or too long to be one.
+    fn bounded<'a>(&mut self, text: Option<&'a str>, of: Declared<'_>) -> Option<&'a str> {
+        let text = text.map(str::trim).filter(|it| !it.is_empty())?;
+        if text.len() > MAX_VERSION {
+            let name = text::excerpt(of.name);
+            let message =
+                format!("`{name}`: a version of more than {MAX_VERSION} bytes is not read");
+            self.warn(of.line, message);
+            return None;
+        }
+        Some(text)
     }
 
     pub(crate) fn warn(&mut self, line: u32, message: impl AsRef<str>) {
@@ -84,6 +124,13 @@ impl<'f> Collector<'f> {
     /// The findings of a file that was understood, at least in part.
     pub(crate) fn finish(mut self) -> Findings {
         self.findings.warnings.sort_by_key(|it| it.line);
+        if self.packages_left_out > 0 {
+            let message = format!(
+                "{} more packages are left out: the file declares more than any is read for",
+                self.packages_left_out
+            );
+            self.findings.warnings.push(self.file.warning(None, message));
+        }
         if self.warnings_left_out > 0 {
             let message = format!("{} more warnings are left out", self.warnings_left_out);
             self.findings.warnings.push(self.file.warning(None, message));
@@ -112,6 +159,41 @@ mod tests {
         assert!(findings.packages.is_empty());
         assert_eq!(findings.warnings.len(), 101);
         assert_eq!(findings.warnings[100].message, "50 more warnings are left out");
+    }
+
+    /// Breaks if the memory that the packages of one file take has no bound.
+    #[test]
+    fn packages_are_bounded_by_number_and_by_text() {
+        let left_out = |path: &str, wanted: u32| {
+            let file = SourceFile { path, bytes: b"" };
+            let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
+            for line in 1..=wanted {
+                collector.add(Declared { name: "a", line, ..Declared::default() });
+            }
+            let findings = collector.finish();
+            let warning = findings.warnings.first().map(|it| it.message.clone());
+            (findings.packages.len(), warning.unwrap_or_default())
+        };
+        let more = "1 more packages are left out: the file declares more than any is read for";
+        assert_eq!(left_out("Cargo.lock", 250_001), (250_000, more.to_owned()));
+        assert_eq!(left_out("Cargo.lock", 250_000), (250_000, String::new()));
+        let (kept, warning) = left_out(&"d".repeat(20_000), 4_000);
+        assert!(kept < 3_500 && warning.contains("more packages are left out"), "{kept} {warning}");
+    }
+
+    #[test]
+    fn names_and_versions_have_a_length() {
+        let file = SourceFile { path: "Cargo.toml", bytes: b"" };
+        let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Manifest);
+        let long = "1".repeat(5_000);
+        collector.add(Declared { name: &long, line: 1, ..Declared::default() });
+        let (version, specifier) = (Some(long.as_str()), Some(long.as_str()));
+        collector.add(Declared { name: "a", version, specifier, line: 2, ..Declared::default() });
+        let findings = collector.finish();
+        let [package] = findings.packages.as_slice() else { panic!("{findings:?}") };
+        assert_eq!((&package.version, &package.specifier), (&None, &None));
+        let lines: Vec<_> = findings.warnings.iter().filter_map(|it| it.line).collect();
+        assert_eq!(lines, [1, 2, 2]);
     }
 
     #[test]

@@ -7,10 +7,12 @@
 
 use super::{Findings, Imports, Parser, REGISTRY, SourceFile, imports::SOURCES, maven};
 use crate::model::scan_result::{Package, Scope};
+use rustix::time::{ClockId, clock_gettime};
 use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// A file of a case, and its path as the parser sees it: below the case's folder.
@@ -48,6 +50,13 @@ fn collect(parser: &'static dyn Parser, folder: &Path, cases: &mut Vec<Case>) {
             cases.push(Case { parser, folder: folder.to_owned(), path, bytes });
         }
     }
+}
+
+/// What this thread has computed so far. Unlike the time on the wall it is the same on a machine
+/// that does other things too.
+pub(super) fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a time that has passed")
 }
 
 /// What a parser finds in a file; of a pom what it says when it is all that there is, and of a

@@ -28,6 +28,9 @@ use std::{
 const SILENT: [&str; 8] =
     ["module", "go", "toolchain", "godebug", "exclude", "retract", "ignore", "tool"];
 
+/// No line of a `go.mod` has more words; what is behind them is not read.
+const MAX_WORDS: usize = 16;
+
 /// Reads `go.mod`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct GoMod;
@@ -223,7 +226,8 @@ fn split(line: &str) -> (Vec<Cow<'_, str>>, &str) {
         if let Some(comment) = rest.strip_prefix("//") {
             return (words, comment.trim());
         }
-        let Some(first) = rest.chars().next() else { return (words, "") };
+        let first = rest.chars().next().filter(|_| words.len() < MAX_WORDS);
+        let Some(first) = first else { return (words, "") };
         let (word, tail) = match first {
             '"' | '`' => quoted(rest, first),
             '(' | ')' => (Cow::Borrowed(&rest[..1]), &rest[1..]),
@@ -259,4 +263,17 @@ fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
         Cow::Borrowed(word)
     };
     (word, &body[end + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Breaks if a line of brackets takes twenty times its size.
+    #[test]
+    fn a_line_has_few_words() {
+        let (words, comment) = split("a (b) \"c\" // d");
+        assert_eq!((words.join(" ").as_str(), comment), ("a ( b ) c", "d"));
+        assert_eq!(split(&"(".repeat(1_000_000)).0.len(), MAX_WORDS);
+    }
 }

@@ -68,6 +68,15 @@ pub struct Package {
     pub source: Source,
 }
 
+impl Package {
+    /// Bytes of its texts: hardly less memory than it takes, and less than it takes as JSON.
+    pub fn text_len(&self) -> usize {
+        let Self { name, version, specifier, ecosystem, purl, file, .. } = self;
+        let optional = [version, specifier].into_iter().flatten();
+        [name, ecosystem, purl, file].into_iter().chain(optional).map(String::len).sum()
+    }
+}
+
 /// What a package is needed for.
 #[derive(
     Debug,

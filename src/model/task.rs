@@ -50,6 +50,9 @@ pub struct Limits {
     /// Bytes of address space of the built-in scanner, and of each git that it starts.
     #[serde(default = "default_max_memory_bytes")]
     pub max_memory_bytes: u64,
+    /// Bytes that each of them may fill with data of its own.
+    #[serde(default = "default_max_data_bytes")]
+    pub max_data_bytes: u64,
     /// Seconds of processor time of the built-in scanner, and of each git that it starts.
     #[serde(default = "default_max_cpu_secs")]
     pub max_cpu_secs: u64,
@@ -57,6 +60,10 @@ pub struct Limits {
 
 fn default_max_memory_bytes() -> u64 {
     2 << 30
+}
+
+fn default_max_data_bytes() -> u64 {
+    256 << 20
 }
 
 fn default_max_cpu_secs() -> u64 {

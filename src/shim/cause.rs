@@ -35,9 +35,10 @@ pub(super) fn of(
     let limits = &task.scan.limits;
     match signal {
         SIGABRT if was_refused_memory(last_words) => {
-            let most = limits.max_memory_bytes;
+            let (data, all) = (limits.max_data_bytes, limits.max_memory_bytes);
             let detail = format!(
-                "The scanner ran out of memory; it may have {most} bytes ([limits] max_memory_bytes)"
+                "The scanner ran out of memory; it may fill {data} bytes ([limits] max_data_bytes) \
+                 and address {all} (max_memory_bytes)"
             );
             Ending::OutOfMemory { end, detail }
         }

@@ -103,6 +103,7 @@ pub(super) fn enter(task: &ScanTask) -> Isolation {
     let limits = &task.limits;
     let quota = Quota {
         memory_bytes: limits.max_memory_bytes,
+        data_bytes: limits.max_data_bytes,
         file_bytes: limits.max_fetch_bytes.max(limits.max_result_bytes).max(SMALLEST_FILE_LIMIT),
         cpu_secs: limits.max_cpu_secs,
         descriptors: DESCRIPTORS,

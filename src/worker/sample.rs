@@ -35,6 +35,7 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
             max_packages: 1000,
             max_result_bytes: 1 << 20,
             max_memory_bytes: 2 << 30,
+            max_data_bytes: 256 << 20,
             max_cpu_secs: 3600,
         },
         network: NetworkPolicy { trusted: vec![origin], ..NetworkPolicy::default() },

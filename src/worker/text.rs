@@ -34,6 +34,10 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 }
 
 fn escape(text: &str, stays: impl Fn(char) -> bool) -> String {
+    // Nearly every path there is.
+    if text.bytes().all(|it| matches!(it, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_unseen(c) && !stays(c) {

@@ -14,6 +14,8 @@ mod at_most_five;
 #[cfg(test)]
 mod authorities;
 #[cfg(test)]
+mod bombs;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod client;

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 /// Different distributions, and different packages of the JVM, of one repository. Beyond it the
 /// order of files would matter, so what comes then is left out by a warning.
 pub(super) const MOST_NAMES: usize = 100_000;
+/// Bytes of the names, and of the paths of the files that each stands in.
+const MOST_BYTES: usize = 32 << 20;
 
 /// The imports of a repository.
 #[derive(Debug, Default)]
@@ -25,6 +27,7 @@ pub struct Imports {
     /// By the package that is imported; and whether a Java source imports it.
     pub(super) jvm: BTreeMap<String, (Place, bool)>,
     pub(super) is_full: bool,
+    bytes: usize,
 }
 
 impl Imports {
@@ -32,6 +35,12 @@ impl Imports {
     /// first one is read: a module that is there is no package from elsewhere.
     pub fn see(&mut self, path: &str) {
         self.modules.see(path);
+    }
+
+    /// Whether the files that were seen are too many, or their paths too long, to tell which
+    /// modules are the repository's own.
+    pub fn is_lost(&self) -> bool {
+        self.modules.is_full()
     }
 
     /// Adds what a source imports.
@@ -55,29 +64,40 @@ impl Imports {
         if self.modules.has(module, file) {
             return;
         }
-        if let Some((place, _)) = self.python.get_mut(&name) {
-            if place.is_after(is_test, file, line) {
-                *place = Place { is_test, file: file.to_owned(), line };
-            }
-        } else if self.python.len() < MOST_NAMES {
+        if self.python.get(&name).is_some_and(|(place, _)| !place.is_after(is_test, file, line)) {
+            return;
+        }
+        let is_known = self.python.contains_key(&name);
+        if self.has_room(is_known || self.python.len() < MOST_NAMES, name.len() + file.len()) {
             let place = Place { is_test, file: file.to_owned(), line };
             self.python.insert(name, (place, others));
-        } else {
-            self.is_full = true;
         }
     }
 
     fn add_package(&mut self, name: String, is_java: bool, is_test: bool, file: &str, line: u32) {
-        if let Some((place, java)) = self.jvm.get_mut(&name) {
-            *java |= is_java;
-            if place.is_after(is_test, file, line) {
-                *place = Place { is_test, file: file.to_owned(), line };
+        let mut is_java = is_java;
+        let is_known = match self.jvm.get_mut(&name) {
+            Some((place, java)) => {
+                *java |= is_java;
+                is_java = *java;
+                if !place.is_after(is_test, file, line) {
+                    return;
+                }
+                true
             }
-        } else if self.jvm.len() < MOST_NAMES {
+            None => false,
+        };
+        if self.has_room(is_known || self.jvm.len() < MOST_NAMES, name.len() + file.len()) {
             let place = Place { is_test, file: file.to_owned(), line };
             self.jvm.insert(name, (place, is_java));
-        } else {
-            self.is_full = true;
         }
+    }
+
+    /// Whether there is room for a name with its place, which it takes then.
+    fn has_room(&mut self, is_allowed: bool, bytes: usize) -> bool {
+        let fits = is_allowed && self.bytes + bytes <= MOST_BYTES;
+        self.bytes += if fits { bytes } else { 0 };
+        self.is_full |= !fits;
+        fits
     }
 }

@@ -19,6 +19,10 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
+/// Bytes of the paths that are kept. A path of 4,096 bytes may bring 60 folders, each with a path
+/// of its own; usual ones bring a hundred bytes each.
+const MOST_BYTES: usize = 64 << 20;
+
 /// What a path without its extension is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -35,6 +39,7 @@ pub(super) struct OwnModules {
     kinds: HashMap<String, Kind>,
     /// The last segments of all paths: what is not among them is from elsewhere.
     names: HashSet<String>,
+    bytes: usize,
     top_level: OnceCell<HashSet<String>>,
 }
 
@@ -61,16 +66,26 @@ impl OwnModules {
         }
     }
 
+    /// Whether there are more modules than can be kept: what is one of them is not known then.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes > MOST_BYTES
+    }
+
     fn put(&mut self, path: &str, kind: Kind) {
-        if path.is_empty() {
+        if path.is_empty() || self.is_full() {
             return;
         }
         let name = path.rsplit('/').next().unwrap_or(path);
         if !self.names.contains(name) {
             self.names.insert(name.to_owned());
         }
-        let known = self.kinds.entry(path.to_owned()).or_insert(kind);
-        *known = kind.max(*known);
+        match self.kinds.get_mut(path) {
+            Some(known) => *known = kind.max(*known),
+            None => {
+                self.bytes += path.len();
+                self.kinds.insert(path.to_owned(), kind);
+            }
+        }
     }
 
     /// Whether a file that imports this name means a module of the repository.

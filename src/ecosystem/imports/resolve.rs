@@ -81,8 +81,9 @@ impl Imports {
             warnings.push(Warning { file: String::new(), line: None, message });
         }
         if self.is_full {
-            let message =
-                format!("more than {MOST_NAMES} different imports: the rest of them is left out");
+            let message = format!(
+                "more than {MOST_NAMES} imports, or long ones: the rest of them is left out"
+            );
             warnings.push(Warning { file: String::new(), line: None, message });
         }
         (found, warnings)

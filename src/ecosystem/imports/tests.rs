@@ -1,6 +1,6 @@
 //! Sources that are broken off, and sources in which everything but the imports is text.
 
-use super::{SOURCES, source_parser_for};
+use super::{Imports, SOURCES, source_parser_for};
 use crate::ecosystem::{SourceFile, fixtures};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -61,4 +61,28 @@ proptest! {
         let found = names("a.scala", source.as_bytes());
         prop_assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "c"]);
     }
+}
+
+/// Breaks if paths take memory without a bound: each may bring sixty folders, and each name a path.
+#[test]
+fn memory_is_bounded_for_paths_of_any_length() {
+    let deep = "folder/".repeat(60);
+    let mut imports = Imports::default();
+    for number in 0..10_000 {
+        imports.see(&format!("{number}/{deep}a.py"));
+    }
+    assert!(imports.is_lost());
+    let mut imports = Imports::default();
+    imports.see("a/b.py");
+    assert!(!imports.is_lost());
+    for number in 0..2_000 {
+        let path = format!("{}/{number}.py", "d".repeat(20_000));
+        let text = format!("import name{number}\n");
+        let file = SourceFile { path: &path, bytes: text.as_bytes() };
+        let parser = source_parser_for(&path).unwrap();
+        imports.add(&path, *parser.parse(file).imports.unwrap());
+    }
+    let (packages, warnings) = imports.resolve(&[]);
+    assert!((1_000..2_000).contains(&packages.len()), "{}", packages.len());
+    assert!(warnings[0].message.contains("is left out"), "{warnings:?}");
 }

@@ -11,12 +11,16 @@ use std::borrow::Cow;
 /// a package.
 const MAX_DEPTH: u32 = 128;
 
+/// After so many values the rest of a file is passed over; it bounds the memory.
+const MAX_VALUES: usize = 1_000_000;
+
 /// More errors than this help nobody; a file of noise would bring one with each byte.
 const MAX_ERRORS: usize = 20;
 
 /// Reads as much of a text as can be understood.
 pub(in crate::ecosystem) fn parse(text: &str) -> Document<'_> {
-    let mut reader = Reader { text, at: 0, line: 1, objects: 0, arrays: 0, errors: Vec::new() };
+    let mut reader =
+        Reader { text, at: 0, line: 1, objects: 0, arrays: 0, values: 0, errors: Vec::new() };
     reader.skip_space();
     let root = if reader.peek().is_some() {
         let root = reader.value();
@@ -40,6 +44,7 @@ struct Reader<'a> {
     /// it where an array is open outside, and is noise where none is.
     objects: u32,
     arrays: u32,
+    values: usize,
     errors: Vec<Error>,
 }
 
@@ -84,9 +89,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a value; none where there is none, and then nothing but noise was passed.
+    /// Reads a value; none where there is none, and then nothing but noise was passed, or one too
+    /// many, and then all of the rest.
     fn value(&mut self) -> Option<Node<'a>> {
         let line = self.line;
+        if self.values >= MAX_VALUES {
+            self.error(format!("more than {MAX_VALUES} values, the rest is not read"));
+            self.at = self.text.len();
+            return None;
+        }
+        self.values += 1;
         let value = match self.peek() {
             Some(b'{') => self.object()?,
             Some(b'[') => self.array()?,
@@ -166,6 +178,8 @@ impl<'a> Reader<'a> {
             }
         }
         self.objects -= 1;
+        // Most are small, and there may be a million.
+        members.shrink_to_fit();
         Some(Value::Object(members))
     }
 
@@ -228,6 +242,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.arrays -= 1;
+        elements.shrink_to_fit();
         Some(Value::Array(elements))
     }
 

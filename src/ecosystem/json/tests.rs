@@ -88,3 +88,16 @@ fn depth_and_time_are_bounded() {
     assert_eq!(document.errors.len(), 1);
     assert!(show(&document.root.unwrap()).ends_with(",2]"));
 }
+
+/// Breaks if a file of small values takes a hundred times its size as a tree.
+#[test]
+fn values_are_bounded_and_those_before_are_kept() {
+    let text = format!("{{\"a\": 1, \"b\": [{}", "[0],".repeat(600_000));
+    let document = parse(&text);
+    assert_eq!(document.errors.len(), 1);
+    assert_eq!(document.errors[0].message, "more than 1000000 values, the rest is not read");
+    let root = document.root.unwrap();
+    assert_eq!(root.get("a").map(|it| &it.value), Some(&Value::Number("1")));
+    let Some(Value::Array(elements)) = root.get("b").map(|it| &it.value) else { panic!() };
+    assert!((400_000..600_000).contains(&elements.len()));
+}

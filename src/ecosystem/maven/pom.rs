@@ -15,6 +15,9 @@ use crate::ecosystem::{
 use crate::model::scan_result::Source;
 use std::collections::HashMap;
 
+/// The texts of an entry are seldom longer, in bytes.
+const USUAL_ENTRY: usize = 256;
+
 /// No name and no version is longer, in bytes.
 const MAX_VALUE: usize = 300;
 
@@ -66,10 +69,16 @@ pub struct Pom {
 }
 
 impl Pom {
-    /// How many things it holds: a measure of the memory that it takes.
+    /// How many things it holds, long ones counted several times: a measure of the memory that it
+    /// takes, and of that which its packages will take, each of which has the path of the file.
     pub fn size(&self) -> usize {
-        let profiles = self.profiles.iter().map(HashMap::len).sum::<usize>();
-        1 + self.entries.len() + self.managed.len() + self.properties.len() + profiles
+        let path = self.file.len();
+        let entries = self.entries.iter().map(|it| it.text_len() + path);
+        let managed = self.managed.iter().map(Entry::text_len);
+        let properties = self.profiles.iter().chain([&self.properties]).flatten();
+        let properties = properties.map(|(name, value)| name.len() + value.len());
+        let all = entries.chain(managed).chain(properties).map(|bytes| 1 + bytes / USUAL_ENTRY);
+        1 + path / USUAL_ENTRY + self.profiles.len() + all.sum::<usize>()
     }
 
     /// Its group and version, which it has from its parent where it states none.
@@ -116,6 +125,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    fn text_len(&self) -> usize {
+        let Coordinates { group, artifact, version } = &self.of;
+        let texts = [group, artifact, version, &self.kind, &self.classifier, &self.scope];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
+
     pub(super) fn is_import(&self) -> bool {
         self.scope.as_deref() == Some("import")
     }

@@ -5,7 +5,7 @@
 //! what does not. By "Expressions" of the Python Language Reference.
 //!
 //! What must stay true: nothing is run; however names refer to each other, the work is bounded by
-//! a multiple of the program's length. A name that is bound several times stands for all of its
+//! a multiple of the program's length, and what it comes to by [`MAX_TEXT`]. A name that is bound several times stands for all of its
 //! lists: which of them holds depends on where the program runs.
 
 use crate::ecosystem::script::{Token, Tokens};
@@ -13,6 +13,12 @@ use std::collections::{BTreeSet, HashMap};
 
 /// How deep names and brackets are followed.
 const MAX_DEPTH: u32 = 24;
+
+/// What all texts that expressions come to may take, in bytes; a name costs as much as what it
+/// stands for each time that it is written.
+const MAX_TEXT: usize = 32 << 20;
+/// What a text takes beside its own bytes.
+const TEXT: usize = 32;
 
 /// An entry of a dictionary, or an argument of a call.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(super) struct Expressions<'t, 'a> {
     following: Vec<&'a str>,
     depth: u32,
     steps: usize,
+    /// Bytes of texts that may yet come.
+    room: usize,
 }
 
 impl<'t, 'a> Expressions<'t, 'a> {
@@ -49,6 +57,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
             following: Vec::new(),
             depth: 0,
             steps,
+            room: MAX_TEXT,
         };
         let mut open = 0_usize;
         for at in 0..tokens.len() {
@@ -215,7 +224,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
                     } else if let (Some(key), true) =
                         (tokens.text(element), tokens.is_mark(colon, ':'))
                     {
-                        into.push(Entry { key: key.to_owned(), value: colon + 1 });
+                        self.entry(key, colon + 1, into);
                     } else {
                         self.refuse(element);
                     }
@@ -231,9 +240,12 @@ impl<'t, 'a> Expressions<'t, 'a> {
                     self.entries(value, into);
                 }
                 self.following.pop();
-                for (key, value) in self.items.get(name).into_iter().flatten() {
-                    self.steps = self.steps.saturating_sub(1);
-                    into.push(Entry { key: key.clone(), value: *value });
+                if let Some(items) = self.items.remove(name) {
+                    for (key, value) in &items {
+                        self.steps = self.steps.saturating_sub(1);
+                        self.entry(key, *value, into);
+                    }
+                    self.items.insert(name, items);
                 }
             }
             _ => self.refuse(at),
@@ -250,9 +262,24 @@ impl<'t, 'a> Expressions<'t, 'a> {
             } else if let (Some(key), true) =
                 (tokens.word(element), tokens.is_mark(element + 1, '='))
             {
-                into.push(Entry { key: key.to_owned(), value: element + 2 });
+                self.entry(key, element + 2, into);
             }
         }
+    }
+
+    fn entry(&mut self, key: &str, value: usize, into: &mut Vec<Entry>) {
+        if self.has_room(key.len()) {
+            into.push(Entry { key: key.to_owned(), value });
+        } else {
+            self.refuse(value);
+        }
+    }
+
+    /// Whether there is room for another text, which it takes then.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let left = self.room.checked_sub(bytes + TEXT);
+        self.room = left.unwrap_or(self.room);
+        left.is_some()
     }
 
     /// Where the elements between brackets begin.
@@ -311,11 +338,15 @@ impl<'t, 'a> Expressions<'t, 'a> {
             _ => None,
         };
         self.depth -= 1;
-        result
+        result.filter(|(text, _)| self.has_room(text.len()))
     }
 
     /// A text whose `${name}` are replaced, which stand for `{name}` in an f-string.
     fn interpolated(&mut self, text: &str) -> Option<String> {
+        // Asked before it is copied, for that takes time too.
+        if text.len() > self.room {
+            return None;
+        }
         let mut parts = text.split("${");
         let mut out = parts.next().unwrap_or_default().to_owned();
         for part in parts {

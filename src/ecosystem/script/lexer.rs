@@ -13,7 +13,7 @@ use super::{Token, Tokens};
 use std::borrow::Cow;
 
 /// No script has more tokens; it bounds the memory.
-const MAX_TOKENS: usize = 2_000_000;
+const MAX_TOKENS: usize = 1_000_000;
 
 /// A file of nothing but merge markers gives no more warnings.
 const MAX_WARNINGS: usize = 20;
@@ -38,6 +38,7 @@ pub(crate) fn tokens(text: &str, dialect: Dialect) -> Tokens<'_> {
         }
         lexer.next();
     }
+    lexer.tokens.connect();
     lexer.tokens
 }
 

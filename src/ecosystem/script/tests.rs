@@ -1,7 +1,7 @@
 //! The tokens and names of scripts.
 
 use super::{Constants, Dialect, Token, tokens};
-use crate::ecosystem::{SourceFile, parser_for};
+use crate::ecosystem::{SourceFile, fixtures, parser_for};
 
 #[track_caller]
 fn check(dialect: Dialect, text: &str, expected: &str) {
@@ -107,8 +107,43 @@ fn long_scripts_are_read_in_linear_time() {
     ];
     for (path, start, piece) in pieces {
         let text = format!("{start}{}", piece.repeat(50_000));
-        let begun = std::time::Instant::now();
+        let begun = fixtures::processor_time();
         parser_for(path).unwrap().parse(SourceFile { path, bytes: text.as_bytes() });
-        assert!(begun.elapsed().as_secs() < 5, "{path}: {piece:?}");
+        assert!((fixtures::processor_time() - begun).as_secs() < 5, "{path}: {piece:?}");
+    }
+}
+
+#[test]
+fn brackets_and_blank_lines_lead_on() {
+    let tokens = tokens("\n\na ( [ b ) c\n\n\nd } (", Dialect::Groovy);
+    let places = 0..=tokens.len();
+    let behind_lines: Vec<_> = places.clone().map(|at| tokens.skip_lines(at)).collect();
+    assert_eq!(behind_lines, [2, 2, 2, 3, 4, 5, 6, 7, 11, 11, 11, 11, 12, 13, 14]);
+    let behind_brackets: Vec<_> = places.map(|at| tokens.behind_bracket(at)).collect();
+    assert_eq!(behind_brackets, [1, 2, 3, 13, 7, 6, 7, 8, 9, 10, 11, 12, 13, 14, 14]);
+}
+
+/// Breaks if what a name stands for is looked for anew, or put together anew, as often as it is named,
+/// at a cost that grows with the whole file.
+#[test]
+fn what_is_named_often_costs_little_each_time() {
+    let blank = "\n".repeat(400_000);
+    let long = "x".repeat(1 << 20);
+    let cases = [
+        format!("b = ['x']{blank}\nsetup(install_requires=[{}])", "*b, ".repeat(100_000)),
+        format!("a = '{long}'\nsetup(install_requires=[{}])", "a + a + a, ".repeat(20_000)),
+        format!("a = '{long}'\nsetup(install_requires=[{}])", "f'{a}{a}{a}', ".repeat(20_000)),
+        format!("a = '{long}'\nb = a{}\nsetup(install_requires=b)", " + a".repeat(20_000)),
+        format!("d = {{'{long}': 1}}\nsetup(extras_require=d{})", ", **d".repeat(20_000)),
+        format!("d = {{}}\nd['{long}'] = []\nsetup({})", "**d, ".repeat(20_000)),
+    ];
+    for text in cases {
+        let begun = fixtures::processor_time();
+        let file = SourceFile { path: "setup.py", bytes: text.as_bytes() };
+        let found = parser_for(file.path).unwrap().parse(file);
+        let told = found.packages.iter().map(crate::model::scan_result::Package::text_len);
+        let text = text.get(..20).unwrap_or_default().to_owned();
+        assert!(told.sum::<usize>() < 64 << 20, "{text}");
+        assert!((fixtures::processor_time() - begun).as_secs() < 20, "{text}");
     }
 }

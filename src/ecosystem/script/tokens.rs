@@ -21,6 +21,9 @@ pub(crate) enum Token<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Tokens<'a> {
     pub(super) tokens: Vec<(Token<'a>, u32)>,
+    /// For an opening bracket, the place behind the one that closes it; for the end of a line, the
+    /// next place that is none. Looked for anew each time, they would take the square of the time.
+    jumps: Vec<u32>,
     /// What was passed over, each with its line.
     pub(crate) warnings: Vec<(u32, &'static str)>,
 }
@@ -68,26 +71,45 @@ impl<'a> Tokens<'a> {
     }
 
     /// The first place from `at` on that is not the end of a line.
-    pub(crate) fn skip_lines(&self, mut at: usize) -> usize {
-        while self.get(at) == Some(&Token::EndOfLine) {
-            at += 1;
-        }
-        at
+    pub(crate) fn skip_lines(&self, at: usize) -> usize {
+        if self.get(at) == Some(&Token::EndOfLine) { self.jump(at) } else { at }
     }
 
     /// Behind the bracket that closes the one at `at`.
     pub(crate) fn behind_bracket(&self, at: usize) -> usize {
-        let mut depth = 0_usize;
-        for place in at..self.len() {
-            match self.mark(place) {
-                Some('(' | '[' | '{') => depth += 1,
-                Some(')' | ']' | '}') => depth = depth.saturating_sub(1),
-                _ => {}
+        match self.mark(at) {
+            Some('(' | '[' | '{') => self.jump(at),
+            _ => self.len().min(at + 1),
+        }
+    }
+
+    fn jump(&self, at: usize) -> usize {
+        self.jumps.get(at).map_or(at + 1, |it| *it as usize)
+    }
+
+    /// Finds out where the brackets close; to be called once all tokens are there.
+    pub(super) fn connect(&mut self) {
+        let place = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        self.jumps = vec![place(self.len()); self.len()];
+        let mut open = Vec::new();
+        let mut begin_of_blank = None;
+        for at in 0..self.len() {
+            let token = self.get(at);
+            let (opens, closes) = match token {
+                Some(Token::Mark('(' | '[' | '{')) => (true, false),
+                Some(Token::Mark(')' | ']' | '}')) => (false, true),
+                _ => (false, false),
+            };
+            if token == Some(&Token::EndOfLine) {
+                begin_of_blank.get_or_insert(at);
+            } else if let Some(begin) = begin_of_blank.take() {
+                self.jumps[begin..at].fill(place(at));
             }
-            if depth == 0 {
-                return place + 1;
+            if opens {
+                open.push(at);
+            } else if let Some(opened) = if closes { open.pop() } else { None } {
+                self.jumps[opened] = place(at + 1);
             }
         }
-        self.len()
     }
 }

@@ -8,8 +8,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// What one process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes of address space.
+    /// Bytes of address space, mapped files among them.
     pub memory_bytes: u64,
+    /// Bytes of memory of its own: what it may come to fill.
+    pub data_bytes: u64,
     /// Bytes of one file that is written; the process that writes more gets SIGXFSZ.
     pub file_bytes: u64,
     /// Seconds of processor time; after them comes SIGXCPU.
@@ -27,6 +29,7 @@ pub fn limit(quota: &Quota) -> Vec<String> {
         ("core files", Resource::Core, 0),
         ("descriptors", Resource::Nofile, quota.descriptors),
         ("memory", Resource::As, quota.memory_bytes),
+        ("data", Resource::Data, quota.data_bytes),
         ("file size", Resource::Fsize, quota.file_bytes),
         ("processor time", Resource::Cpu, quota.cpu_secs),
     ];

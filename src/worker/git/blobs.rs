@@ -3,11 +3,17 @@
 //! What must stay true: one id is asked for at a time, and its answer read to the end, so that
 //! neither side ever waits for the other; no more than the cap is held in memory.
 
-use super::{Git, GitError, command::deadline, process::Running};
+use super::{
+    Git, GitError,
+    command::deadline,
+    diagnosis::diagnose_local,
+    process::{Running, drain_beside, joined, said},
+};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     path::Path,
     process::{ChildStdin, ChildStdout, Stdio},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -30,8 +36,10 @@ pub(super) enum Blob {
 pub(super) struct Blobs {
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
+    /// What it complains of, besides in its answers.
+    complaints: Option<JoinHandle<Vec<u8>>>,
     /// Last, so that the pipes are closed before it is ended.
-    _running: Running,
+    running: Option<Running>,
 }
 
 impl Blobs {
@@ -40,16 +48,33 @@ impl Blobs {
             .on(STEP, repository)
             .args(["cat-file", "--batch"])
             .start(Stdio::piped(), deadline(STEP, LONGEST_LIFE))?;
-        // What it complains of is in its answers; nobody must have to read the rest.
-        drop(running.stderr().map(super::process::drain_beside));
+        let complaints = running.stderr().map(drain_beside);
         let (Some(questions), Some(answers)) = (running.stdin(), running.stdout()) else {
             return Err(broken(io::ErrorKind::BrokenPipe.into()));
         };
-        Ok(Self { questions, answers: BufReader::new(answers), _running: running })
+        let answers = BufReader::new(answers);
+        Ok(Self { questions, answers, complaints, running: Some(running) })
     }
 
     /// Reads one blob of at most `most` bytes.
     pub(super) fn read(&mut self, id: &str, most: u64) -> Result<Blob, GitError> {
+        self.ask(id, most).map_err(|error| match error {
+            GitError::Pipe { .. } => self.last_words().unwrap_or(error),
+            other => other,
+        })
+    }
+
+    /// Why it has broken off, if it said so.
+    fn last_words(&mut self) -> Option<GitError> {
+        // Its end closes the pipe that its words came through.
+        if let Some(why) = self.running.take()?.abandon() {
+            return Some(why);
+        }
+        let complaints = self.complaints.take().map(joined).filter(|it| !it.is_empty())?;
+        Some(diagnose_local(STEP, said(&complaints)))
+    }
+
+    fn ask(&mut self, id: &str, most: u64) -> Result<Blob, GitError> {
         self.questions
             .write_all(format!("{id}\n").as_bytes())
             .and_then(|()| self.questions.flush())

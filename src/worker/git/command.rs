@@ -24,7 +24,7 @@ use std::{
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What every call is told, whatever it does.
-const ALWAYS: [&str; 14] = [
+const ALWAYS: [&str; 17] = [
     // No program of anybody's choice runs.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -43,6 +43,10 @@ const ALWAYS: [&str; 14] = [
     "pack.threads=1",
     // A blob of a gigabyte is streamed to the disk, not held in memory.
     "core.bigFileThreshold=16m",
+    // What a pack holds passes through its memory in small parts, however large it is.
+    "core.deltaBaseCacheLimit=32m",
+    "core.packedGitWindowSize=16m",
+    "core.packedGitLimit=64m",
     // Packs stay packs: few files, whatever the repository.
     "fetch.unpackLimit=1",
     "protocol.version=2",

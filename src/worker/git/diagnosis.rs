@@ -67,7 +67,7 @@ pub(super) fn diagnose(
     if has(&["mismatched algorithms"]) {
         return GitError::ObjectFormat { said };
     }
-    if has(&OUT_OF_MEMORY) {
+    if is_out_of_memory(&own) {
         return GitError::OutOfMemory { said };
     }
     // RLIMIT_FSIZE.
@@ -87,6 +87,18 @@ pub(super) fn diagnose(
         return GitError::NotSmart { host, said };
     }
     GitError::Failed { step: "fetch", said }
+}
+
+/// Why a call failed that contacts nobody, by what it said last.
+pub(super) fn diagnose_local(step: &'static str, said: String) -> GitError {
+    if is_out_of_memory(&said) {
+        return GitError::OutOfMemory { said };
+    }
+    GitError::Failed { step, said }
+}
+
+fn is_out_of_memory(words: &str) -> bool {
+    OUT_OF_MEMORY.iter().any(|it| words.contains(it))
 }
 
 /// The status code that curl complains of.

@@ -73,12 +73,17 @@ pub(crate) enum GitError {
     ObjectFormat { said: String },
 
     #[error(
-        "git ran out of memory: {said}; [limits] max_memory_bytes is what it may have, fewer scans at \
-         once leave more"
+        "git ran out of memory: {said}; [limits] max_memory_bytes and max_data_bytes are what it may \
+         have, fewer scans at once leave more"
     )]
     OutOfMemory { said: String },
     #[error("the repository is too large: its fetch exceeds {most} bytes")]
     TooLarge { most: u64 },
+    #[error(
+        "the repository is packed too tightly: within {seconds} seconds git did not put together \
+         what it fetched in {bytes} bytes"
+    )]
+    TooTight { bytes: u64, seconds: u64 },
     #[error("git {step} did not end within {seconds} seconds")]
     TooSlow { step: &'static str, seconds: u64 },
     #[error("git {step} said something that is not understood: {said}")]
@@ -113,7 +118,7 @@ impl GitError {
             | Self::OwnAddress { .. }
             | Self::Reference { .. } => FailureKind::Refused,
             Self::Missing | Self::Spawn { .. } => FailureKind::Spawn,
-            Self::TooLarge { .. } => FailureKind::Limit,
+            Self::TooLarge { .. } | Self::TooTight { .. } => FailureKind::Limit,
             Self::OutOfMemory { .. } => FailureKind::OutOfMemory,
             Self::Stopped(_) => FailureKind::Cancelled,
             Self::CredentialsNeeded { .. }
@@ -166,6 +171,7 @@ impl GitError {
             | Self::ObjectFormat { .. }
             | Self::OutOfMemory { .. }
             | Self::TooLarge { .. }
+            | Self::TooTight { .. }
             | Self::TooSlow { .. }
             | Self::Answer { .. }
             | Self::Pipe { .. }

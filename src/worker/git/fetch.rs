@@ -32,6 +32,9 @@ use std::{
 const KEPT_AS: &str = "refs/scan/head";
 /// How often the folder is measured.
 const MEASURE: Duration = Duration::from_secs(1);
+/// What git puts together of differences in a second, at the least. It is counted in what was
+/// fetched: what that comes to may be thousands of times as much.
+const SLOWEST_RESOLVING: u64 = 2 << 20;
 /// For calls that only touch our own folder.
 pub(super) const SHORT_CALL: Duration = Duration::from_mins(1);
 
@@ -71,6 +74,8 @@ struct Fetch<'a> {
 struct Signs {
     heard: AtomicBool,
     bytes_on_disk: AtomicU64,
+    /// All has come, and git puts together what came as differences.
+    resolving: AtomicBool,
 }
 
 impl Fetch<'_> {
@@ -138,6 +143,10 @@ impl Fetch<'_> {
         });
         let most = self.task.limits.max_fetch_bytes;
         if !ended?.success() {
+            // git does not always say that it was stopped for the size of a file.
+            if folder_bytes(repository) >= most {
+                return Err(GitError::TooLarge { most });
+            }
             return Err(diagnose(&last_words, &self.remote, &self.reference, most));
         }
         let bytes = folder_bytes(repository);
@@ -156,6 +165,8 @@ impl Fetch<'_> {
         let repository = repository.to_owned();
         let begin = Instant::now();
         let mut measured = begin;
+        // Counted by looks, so that the time for which all of us are stopped is none.
+        let mut resolved_for = 0;
         move || {
             let silent = !signs.heard.load(Ordering::Relaxed);
             // curl's own limit for a connection is five minutes and cannot be set through git.
@@ -169,6 +180,11 @@ impl Fetch<'_> {
                 measured = Instant::now();
                 if bytes > limits.max_fetch_bytes {
                     return Some(GitError::TooLarge { most: limits.max_fetch_bytes });
+                }
+                resolved_for += u64::from(signs.resolving.load(Ordering::Relaxed));
+                let seconds = limits.fetch_stall_timeout_secs + bytes / SLOWEST_RESOLVING;
+                if resolved_for > seconds {
+                    return Some(GitError::TooTight { bytes, seconds });
                 }
             }
             None
@@ -184,7 +200,10 @@ impl Fetch<'_> {
         while let Ok(length @ 1..) = pipe.read(&mut piece) {
             signs.heard.store(true, Ordering::Relaxed);
             let on_disk = signs.bytes_on_disk.load(Ordering::Relaxed);
-            listener.hear(&piece[..length], |progress| self.show(progress, on_disk));
+            listener.hear(&piece[..length], |progress| {
+                signs.resolving.store(progress.is_resolving, Ordering::Relaxed);
+                self.show(progress, on_disk);
+            });
         }
         listener.into_last_words()
     }

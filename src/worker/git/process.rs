@@ -5,7 +5,7 @@
 //! the whole group is dead and git is reaped. The group is signalled only before git is reaped:
 //! until then nobody else can have its number.
 
-use super::GitError;
+use super::{GitError, diagnosis::diagnose_local};
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
@@ -57,7 +57,7 @@ impl Output {
         if self.status.success() {
             return Ok(self);
         }
-        Err(GitError::Failed { step, said: said(&self.stderr) })
+        Err(diagnose_local(step, said(&self.stderr)))
     }
 }
 
@@ -122,6 +122,11 @@ impl Running {
             (Some(why), _) => Err(why),
             (None, status) => status.map_err(|source| GitError::Pipe { step, source }),
         }
+    }
+
+    /// Ends it. Says why it was ended already, if it did not end by itself.
+    pub(super) fn abandon(mut self) -> Option<GitError> {
+        self.end().0
     }
 
     /// Takes what it says until its end.

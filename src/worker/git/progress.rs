@@ -17,6 +17,8 @@ pub(super) struct Progress {
     pub(super) percent: Option<f64>,
     /// What was received so far.
     pub(super) bytes: Option<u64>,
+    /// Whether all has come: by git's own word, not the server's.
+    pub(super) is_resolving: bool,
 }
 
 /// Cuts what git says into lines, and keeps the last that are no progress.
@@ -84,7 +86,8 @@ fn parse(line: &str) -> Option<Progress> {
     let rest = rest.trim();
     let percent = rest.split_once('%').and_then(|(it, _)| it.trim().parse().ok());
     let bytes = rest.split(", ").find_map(|part| amount(part.split(" | ").next()?));
-    Some(Progress { message: format!("{label}: {rest}"), percent, bytes })
+    let is_resolving = label == "Resolving deltas" && text.len() == line.len();
+    Some(Progress { message: format!("{label}: {rest}"), percent, bytes, is_resolving })
 }
 
 /// `1.20 MiB` in bytes.

@@ -9,6 +9,7 @@ use super::{
     Git, GitError,
     blobs::{Blob, Blobs},
     command::deadline,
+    diagnosis::diagnose_local,
     fetch::{SHORT_CALL, commit_of},
     process::{drain_beside, joined, said},
     reference::Reference,
@@ -105,7 +106,7 @@ impl Tree for GitTree<'_> {
             (Ok(status), None) if status.success() => Ok(()),
             (Ok(_), None) => {
                 let said = said(&stderr.map(joined).unwrap_or_default());
-                Err(GitError::Failed { step: STEP, said }.into())
+                Err(diagnose_local(STEP, said).into())
             }
         }
     }

@@ -17,6 +17,8 @@ pub(crate) enum LimitError {
     TooDeep { most: u64, at: String },
     #[error("a path is too long: more than {most} bytes")]
     PathTooLong { most: u64 },
+    #[error("too many files: the paths of those to be read are longer than {most} bytes together")]
+    PathsTooLong { most: usize },
     #[error("too many packages: more than {most}")]
     TooManyPackages { most: u64 },
     #[error("the result is too large: more than {most} bytes")]

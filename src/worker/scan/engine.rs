@@ -26,6 +26,11 @@ use std::{collections::BTreeMap, thread};
 const STACK: usize = 32 << 20;
 /// The most warnings that are kept; that more were left out is said.
 const MOST_WARNINGS: usize = 10_000;
+/// Bytes of texts that all warnings may have: each has the path of its file.
+const MOST_WARNING_BYTES: usize = 16 << 20;
+/// Bytes that the paths of all files to be read may have together. With 200,000 of them that is
+/// room for 335 bytes each; with paths as long as one may be, it would take 800 MB.
+const MOST_PATH_BYTES: usize = 64 << 20;
 /// How often the figures move while a tree is listed.
 const ENTRIES_PER_FIGURE: u64 = 1000;
 
@@ -55,12 +60,18 @@ pub(crate) struct Found {
 /// A file that a parser wants.
 struct Wanted<H> {
     path: Vec<u8>,
-    shown: String,
     handle: H,
     size: Option<u64>,
     parser: &'static dyn Parser,
     /// Whether only a deep scan wants it.
     is_source: bool,
+}
+
+impl<H> Wanted<H> {
+    /// The path as text; made when it is needed, for it may be many times as long.
+    fn shown(&self) -> String {
+        text::shown_path(&self.path)
+    }
 }
 
 /// Scans a tree.
@@ -83,6 +94,9 @@ struct Engine<'a> {
     poms: Vec<Pom>,
     size_of_poms: usize,
     imports: Imports,
+    /// Bytes of the packages' texts.
+    size_of_packages: usize,
+    size_of_warnings: usize,
     /// Warnings beyond the most that are kept.
     left_out: u64,
 }
@@ -95,6 +109,8 @@ impl<'a> Engine<'a> {
             poms: Vec::new(),
             size_of_poms: 0,
             imports: Imports::default(),
+            size_of_packages: 0,
+            size_of_warnings: 0,
             left_out: 0,
         }
     }
@@ -111,16 +127,18 @@ impl<'a> Engine<'a> {
                 return Err(ScanError::Stopped(signal));
             }
             let packages = self.found.packages.len() as u64;
+            let shown = file.shown();
             reporter.update(|figures| {
                 figures.current_file = done;
-                figures.current_filename = Some(file.shown.clone());
-                figures.message = format!("Parsing {}", file.shown);
+                figures.current_filename = Some(shown.clone());
+                figures.message = format!("Parsing {shown}");
                 figures.dependencies_found = Some(packages);
             });
-            self.scan_file(tree, file)?;
+            self.scan_file(tree, file, &shown)?;
             // What several files declare is joined later; until then this bounds the memory.
             self.check_packages(2)?;
         }
+        drop(wanted);
         reporter.update(|it| it.current_file = total);
         reporter.enter(Work::Analyzing, Stage::Conclude, "Joining what was found");
         let poms = std::mem::take(&mut self.poms);
@@ -129,6 +147,7 @@ impl<'a> Engine<'a> {
         for warning in ecosystem::join(&mut self.found.packages, poms, imports) {
             self.keep(warning);
         }
+        self.size_of_packages = self.found.packages.iter().map(Package::text_len).sum();
         self.check_packages(1)?;
         let count = self.found.packages.len() as u64;
         reporter.update(|it| it.dependencies_found = Some(count));
@@ -139,6 +158,7 @@ impl<'a> Engine<'a> {
     fn list<T: Tree>(&mut self, tree: &mut T) -> Result<Vec<Wanted<T::Handle>>, ScanError> {
         let mut infrastructure = Infrastructure::default();
         let mut wanted = Vec::new();
+        let mut size_of_paths = 0;
         let mut caps = Caps::new(self.with.limits);
         tree.list(&mut caps, &mut |Entry { path, kind }| {
             self.found.files.seen += 1;
@@ -159,7 +179,10 @@ impl<'a> Engine<'a> {
             let is_source = source.is_some();
             match (kind, parser) {
                 (Kind::File { handle, size }, Some(parser)) => {
-                    wanted.push(Wanted { path, shown, handle, size, parser, is_source });
+                    size_of_paths += path.len();
+                    if size_of_paths <= MOST_PATH_BYTES {
+                        wanted.push(Wanted { path, handle, size, parser, is_source });
+                    }
                 }
                 (Kind::Link, Some(_)) => {
                     self.skip(&shown, "a symbolic link, which is not followed");
@@ -169,6 +192,9 @@ impl<'a> Engine<'a> {
                 (Kind::File { .. } | Kind::Link, None) => {}
             }
         })?;
+        if size_of_paths > MOST_PATH_BYTES || self.imports.is_lost() {
+            return Err(LimitError::PathsTooLong { most: MOST_PATH_BYTES }.into());
+        }
         wanted.sort_by(|a, b| a.path.cmp(&b.path));
         self.leave_out_sources(&mut wanted);
         self.found.infrastructure_usage = infrastructure.into_usage();
@@ -199,6 +225,7 @@ impl<'a> Engine<'a> {
         &mut self,
         tree: &mut T,
         file: &Wanted<T::Handle>,
+        shown: &str,
     ) -> Result<(), ScanError> {
         let most = self.with.limits.max_file_bytes;
         let content = match file.size {
@@ -206,14 +233,14 @@ impl<'a> Engine<'a> {
             _ => tree.read(&file.handle, most)?,
         };
         match content {
-            Content::Bytes(bytes) => self.parse(file.parser, &file.shown, &bytes),
+            Content::Bytes(bytes) => self.parse(file.parser, shown, &bytes),
             Content::TooLarge(size) => {
                 let size = size.map(|it| format!("{it} bytes are ")).unwrap_or_default();
-                self.skip(&file.shown, &format!("too large: {size}more than {most}"));
+                self.skip(shown, &format!("too large: {size}more than {most}"));
             }
             Content::Unreadable(why) => {
                 self.found.files.failed += 1;
-                self.warn(&file.shown, format!("not read: {why}"));
+                self.warn(shown, format!("not read: {why}"));
             }
         }
         Ok(())
@@ -227,6 +254,7 @@ impl<'a> Engine<'a> {
                 } else {
                     self.found.files.parsed += 1;
                 }
+                self.size_of_packages += packages.iter().map(Package::text_len).sum::<usize>();
                 self.found.packages.extend(packages);
                 self.size_of_poms += pom.as_ref().map_or(0, |it| it.size());
                 self.poms.extend(pom.map(|it| *it));
@@ -261,7 +289,10 @@ impl<'a> Engine<'a> {
     }
 
     fn keep(&mut self, warning: Warning) {
-        if self.found.warnings.len() < MOST_WARNINGS {
+        let size = warning.file.len() + warning.message.len();
+        let has_room = self.size_of_warnings + size <= MOST_WARNING_BYTES;
+        if has_room && self.found.warnings.len() < MOST_WARNINGS {
+            self.size_of_warnings += size;
             self.found.warnings.push(warning);
         } else {
             self.left_out += 1;
@@ -273,6 +304,10 @@ impl<'a> Engine<'a> {
         let count = self.found.packages.len() + self.size_of_poms;
         if count as u64 > most.saturating_mul(times) {
             return Err(LimitError::TooManyPackages { most });
+        }
+        let most = self.with.limits.max_result_bytes;
+        if self.size_of_packages as u64 > most.saturating_mul(times) {
+            return Err(LimitError::ResultTooLarge { most });
         }
         Ok(())
     }

@@ -4,12 +4,14 @@
 //! It listens on a free port of 127.0.0.1 and lives until it is dropped; then every connection
 //! is cut and every thread and process of it is gone.
 
+mod handmade;
 mod http;
 mod listing;
 mod pack;
 mod repository;
 mod tls;
 
+pub(crate) use handmade::{Kind, Pack};
 pub(crate) use listing::{Fault, Listing};
 pub(crate) use repository::{Entry, Leaf, Repository};
 pub(crate) use tls::{Flaw, TlsFront};
@@ -50,6 +52,12 @@ pub(crate) enum Behaviour {
     Says(u16, String, String),
     /// Instead of a pack, these lines as a server says them to people, and as its last word.
     SaysInPack(Vec<String>),
+    /// Sends this pack, whatever is asked for.
+    Send(Arc<Vec<u8>>),
+    /// Lists branches that never end.
+    EndlessRefs,
+    /// Speaks git's protocol as it was before version 2, which lists all branches to everybody.
+    OldProtocol,
 }
 
 /// One request, as it arrived.
@@ -80,6 +88,7 @@ struct Shared {
     listing: Mutex<Listing>,
     seen: Mutex<Vec<Seen>>,
     contacts: AtomicU64,
+    sent: AtomicU64,
     over: AtomicBool,
     connections: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
 }
@@ -101,6 +110,7 @@ impl Forge {
             listing: Mutex::default(),
             seen: Mutex::default(),
             contacts: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             over: AtomicBool::new(false),
             connections: Mutex::default(),
         });
@@ -208,6 +218,11 @@ impl Forge {
     pub(crate) fn contacts(&self) -> u64 {
         self.shared.contacts.load(Ordering::SeqCst)
     }
+
+    /// How many bytes git has answered with, where nothing slowed it.
+    pub(crate) fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Forge {
@@ -247,7 +262,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 impl Shared {
     fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
-        let request = Request::read(stream)?;
+        let mut request = Request::read(stream)?;
         let authorization = request.header("authorization");
         lock(&self.seen).push(Seen {
             method: request.method.clone(),
@@ -290,6 +305,18 @@ impl Shared {
             Behaviour::EndlessPack if is_pack => {
                 http::begin_pack(&mut stream)?;
                 pack::send_endless(&mut stream, || self.over.load(Ordering::SeqCst))
+            }
+            Behaviour::Send(bytes) if is_pack => {
+                http::begin_pack(&mut stream)?;
+                pack::send_whole(&mut stream, &bytes)
+            }
+            Behaviour::EndlessRefs => {
+                http::begin_refs(&mut stream)?;
+                pack::list_endlessly(&mut stream, || self.over.load(Ordering::SeqCst))
+            }
+            Behaviour::OldProtocol => {
+                request.forget_protocol();
+                self.pass_on(&request, stream, Pace::Full)
             }
             Behaviour::StallAfter(bytes) if is_pack => {
                 self.pass_on(&request, stream, Pace::StallAfter(bytes))
@@ -340,7 +367,10 @@ impl Shared {
         drop(input);
         http::pass_on_head(&mut output, &mut stream)?;
         match pace {
-            Pace::Full => drop(io::copy(&mut output, &mut stream)?),
+            Pace::Full => {
+                let sent = io::copy(&mut output, &mut stream)?;
+                self.sent.fetch_add(sent, Ordering::SeqCst);
+            }
             Pace::StallAfter(bytes) => {
                 io::copy(&mut output.take(bytes), &mut stream)?;
                 self.wait_for_the_end();

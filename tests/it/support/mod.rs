@@ -16,6 +16,7 @@ pub(crate) mod namespace;
 pub(crate) mod order;
 pub(crate) mod outside;
 pub(crate) mod patience;
+pub(crate) mod peaks;
 pub(crate) mod processes;
 pub(crate) mod published;
 pub(crate) mod python;

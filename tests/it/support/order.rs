@@ -50,6 +50,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
                 max_packages: 1,
                 max_result_bytes: 1000,
                 max_memory_bytes: 2 << 30,
+                max_data_bytes: 256 << 20,
                 max_cpu_secs: 3600,
             },
             network: scanwatch::model::address::NetworkPolicy::default(),

@@ -77,6 +77,7 @@ impl Place {
                 max_packages: 100_000,
                 max_result_bytes: 50 << 20,
                 max_memory_bytes: 2 << 30,
+                max_data_bytes: 256 << 20,
                 max_cpu_secs: 3600,
             },
             network: NetworkPolicy { allow_ports: vec![443], ..NetworkPolicy::default() },

@@ -61,6 +61,11 @@ impl Request {
         self.headers.iter().find(|it| it.0 == name).map(|it| it.1.as_str())
     }
 
+    /// As if it came from a client that knows no version but the first.
+    pub(super) fn forget_protocol(&mut self) {
+        self.headers.retain(|it| it.0 != "git-protocol");
+    }
+
     /// The call of git's backend that answers this, by the rules of CGI (RFC 3875).
     pub(super) fn backend(&self, root: &Path) -> Command {
         static BACKEND: OnceLock<PathBuf> = OnceLock::new();
@@ -127,6 +132,15 @@ pub(super) fn begin_pack(stream: &mut impl Write) -> io::Result<()> {
     stream.write_all(
         b"HTTP/1.1 200 OK\r\nConnection: close\r\n\
           Content-Type: application/x-git-upload-pack-result\r\n\r\n",
+    )
+}
+
+/// The head of a list of branches; its body ends with the connection.
+pub(super) fn begin_refs(stream: &mut impl Write) -> io::Result<()> {
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\
+          Content-Type: application/x-git-upload-pack-advertisement\r\n\r\n\
+          001e# service=git-upload-pack\n0000",
     )
 }
 

@@ -1,4 +1,5 @@
-//! A pack that never ends: valid object by object, and larger than any disk.
+//! What a forge sends that means harm: a pack that never ends, valid object by object and larger
+//! than any disk; branches without an end; a pack that git would not write.
 
 use std::{io, io::Write, thread, time::Duration};
 
@@ -8,8 +9,8 @@ const OBJECT: u16 = 60_000;
 /// Sends objects, about 60 MB a second, until the client is gone or `over` says so.
 pub(super) fn send_endless(to: &mut impl Write, over: impl Fn() -> bool) -> io::Result<()> {
     to.write_all(b"000dpackfile\n")?;
-    // Version 2, and more objects than will ever come.
-    send(to, b"PACK\0\0\0\x02\x0f\xff\xff\xff")?;
+    // Version 2, and more objects than will ever come; not so many that they are refused at once.
+    send(to, b"PACK\0\0\0\x02\x00\x0f\xff\xff")?;
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     while !over() {
         send(to, &object(&mut seed))?;
@@ -27,6 +28,31 @@ pub(super) fn send_words(to: &mut impl Write, lines: &[String]) -> io::Result<()
     }
     let last = lines.join(" ");
     write!(to, "{:04x}\x03{last}", last.len() + 5)
+}
+
+/// Sends a whole pack.
+pub(super) fn send_whole(to: &mut impl Write, pack: &[u8]) -> io::Result<()> {
+    to.write_all(b"000dpackfile\n")?;
+    for piece in pack.chunks(usize::from(OBJECT)) {
+        send(to, piece)?;
+    }
+    to.write_all(b"0000")
+}
+
+/// Lists branches, as fast as they are taken, until the client is gone or `over` says so.
+pub(super) fn list_endlessly(to: &mut impl Write, over: impl Fn() -> bool) -> io::Result<()> {
+    let id = "1234567890".repeat(4);
+    let mut line = 0_u64;
+    while !over() {
+        let mut lines = Vec::with_capacity(1 << 20);
+        for _ in 0..10_000 {
+            line += 1;
+            // Four digits of length, the id, a blank, the name, the end of the line.
+            write!(lines, "0047{id} refs/heads/{line:014}\n")?;
+        }
+        to.write_all(&lines)?;
+    }
+    Ok(())
 }
 
 /// One packet line of the pack's channel.

@@ -7,7 +7,10 @@
 //! stack. The `toml` crate bounds arrays and inline tables, not the parts of a dotted key, so
 //! lines with too many of those are taken out before it sees them. And a line that is neither
 //! key nor table (the marker of an unfinished merge) costs only itself: the crate reads nothing
-//! behind one, so it is taken out too, and the rest read again.
+//! behind one, so it is taken out too, and the rest read again. And memory is bounded: a file of
+//! more tokens than any project has is cut, and of a long one that is broken all over the rest is not read.
+
+mod survey;
 
 use super::{
     collect::Collector,
@@ -15,17 +18,17 @@ use super::{
     text::{self, Lines},
 };
 use std::borrow::Cow;
+use survey::{MAX_KEY_PARTS, Survey};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-/// More parts than this in one dotted key cost their line. Each of the 80 levels of nesting
-/// that `toml` allows can hold such a key.
-const MAX_KEY_PARTS: usize = 32;
-
 /// As with JSON: a file of noise would bring an error with each line.
 const MAX_ERRORS: usize = 20;
+
+/// A long file is read up to the piece in which it gets more errors than this.
+const MAX_ERRORS_OF_A_LONG_FILE: usize = 1000;
 
 /// How the crate's message about a key without a value begins.
 const LONE_KEY: &str = "key with no value";
@@ -53,12 +56,21 @@ pub(crate) fn read(
     walk: impl FnOnce(&Document<'_>, &mut Collector<'_>),
 ) -> Findings {
     let text = text::decode(bytes);
-    let deep = lines_with_deep_keys(&text);
+    let Survey { deep, ends, cut_at } = Survey::of(&text);
     for line in &deep {
         found.warn(*line, format!("a key of more than {MAX_KEY_PARTS} parts is not read"));
     }
+    if let Some(line) = cut_at {
+        found.warn(line, "the file or a table of it is too long, the rest is not read");
+    }
     let text = without_lines(&text, &deep);
-    let document = parse(&text);
+    let end = end_of_sense(&text, &ends);
+    if ends.last() > Some(&end) {
+        let line = Lines::new(&text).at(end);
+        found.warn(line, "too many errors, the rest is not read");
+    }
+    let text = text.get(..end).unwrap_or_default();
+    let document = parse(text);
     for (line, message) in document.errors.iter().take(MAX_ERRORS) {
         found.warn(*line, message);
     }
@@ -72,8 +84,25 @@ pub(crate) fn read(
         return finish(&document, found, walk);
     }
     drop(document);
-    let text = without_lines(&text, &lone_keys);
+    let text = without_lines(text, &lone_keys);
     finish(&parse(&text), found, walk)
+}
+
+/// Where a text ends, or the piece of it that begins with the last of many errors. All errors
+/// of a text are made before the first can be looked at, so a long one is read in pieces at first.
+fn end_of_sense(text: &str, ends: &[usize]) -> usize {
+    let mut begin = 0;
+    let mut errors = 0;
+    if ends.len() > 1 {
+        for end in ends {
+            errors += DeTable::parse_recoverable(text.get(begin..*end).unwrap_or_default()).1.len();
+            if errors > MAX_ERRORS_OF_A_LONG_FILE {
+                return begin;
+            }
+            begin = *end;
+        }
+    }
+    ends.last().copied().unwrap_or_default()
 }
 
 fn finish(
@@ -104,102 +133,20 @@ fn parse(text: &str) -> Document<'_> {
     Document { root: root.into_inner(), lines, errors }
 }
 
-/// The text with some lines emptied, so that all others keep their numbers.
+/// The text with some lines made blank, so that all others keep their places.
 fn without_lines<'a>(text: &'a str, numbers: &[u32]) -> Cow<'a, str> {
     if numbers.is_empty() {
         return Cow::Borrowed(text);
     }
     let mut kept = String::with_capacity(text.len());
     for (number, line) in (1_u32..).zip(text.split_inclusive('\n')) {
-        kept.push_str(if numbers.binary_search(&number).is_ok() { "\n" } else { line });
+        if numbers.binary_search(&number).is_ok() {
+            kept.extend(line.bytes().map(|it| if it == b'\n' { '\n' } else { ' ' }));
+        } else {
+            kept.push_str(line);
+        }
     }
     Cow::Owned(kept)
-}
-
-/// Counts the dots between the parts of keys, by the tokens of the TOML grammar. A number or a
-/// date has dots too, but few.
-fn lines_with_deep_keys(text: &str) -> Vec<u32> {
-    let mut deep = Vec::new();
-    let (mut line, mut dots) = (1_u32, 0);
-    let mut rest = text;
-    while let Some(first) = rest.bytes().next() {
-        let length = token_length(rest);
-        let (token, tail) = rest.split_at_checked(length).unwrap_or((rest, ""));
-        match first {
-            b'.' => {
-                dots += 1;
-                if dots >= MAX_KEY_PARTS && deep.last() != Some(&line) {
-                    deep.push(line);
-                }
-            }
-            b'\n' | b'=' | b',' | b'[' | b']' | b'{' | b'}' => dots = 0,
-            _ => {}
-        }
-        let newlines = token.bytes().filter(|it| *it == b'\n').count();
-        line = line.saturating_add(u32::try_from(newlines).unwrap_or(u32::MAX));
-        rest = tail;
-    }
-    deep
-}
-
-/// The length of the token at the start of `text`: a string, a comment, a run of other
-/// characters, or one character. Strings that nothing ends go on to where `toml` ends them.
-fn token_length(text: &str) -> usize {
-    for quotes in ["\"\"\"", "'''"] {
-        if let Some(body) = text.strip_prefix(quotes) {
-            return quotes.len() + multi_line_length(body, quotes);
-        }
-    }
-    let bytes = text.as_bytes();
-    let until = |end: fn(u8) -> bool| bytes.iter().skip(1).position(|it| end(*it));
-    match bytes.first() {
-        Some(b'#') => until(|it| it == b'\n' || it == b'\r').map_or(bytes.len(), |it| it + 1),
-        Some(b'\'') => match until(|it| it == b'\'' || it == b'\n') {
-            Some(end) if bytes.get(end + 1) == Some(&b'\'') => end + 2,
-            Some(end) => end + 1,
-            None => bytes.len(),
-        },
-        Some(b'"') => basic_length(bytes),
-        Some(byte) if is_punctuation(*byte) => 1,
-        Some(_) => until(|it| is_punctuation(it) || matches!(it, b'"' | b'\'' | b'#'))
-            .map_or(bytes.len(), |it| it + 1),
-        None => 0,
-    }
-}
-
-fn is_punctuation(byte: u8) -> bool {
-    matches!(byte, b'.' | b'=' | b',' | b'[' | b']' | b'{' | b'}' | b'\n')
-}
-
-fn basic_length(bytes: &[u8]) -> usize {
-    let mut at = 1;
-    loop {
-        match bytes.get(at) {
-            Some(b'"') => return at + 1,
-            Some(b'\\') if matches!(bytes.get(at + 1), Some(b'"' | b'\\')) => at += 2,
-            Some(b'\n') | None => return at,
-            Some(_) => at += 1,
-        }
-    }
-}
-
-/// From behind the opening quotes to behind the closing ones, with up to two more that belong
-/// to the text.
-fn multi_line_length(body: &str, quotes: &str) -> usize {
-    let bytes = body.as_bytes();
-    let escapes = quotes.starts_with('"');
-    let mut at = 0;
-    loop {
-        match bytes.get(at) {
-            None => return bytes.len(),
-            Some(b'\\') if escapes => at += 2,
-            Some(_) if bytes.get(at..).is_some_and(|it| it.starts_with(quotes.as_bytes())) => {
-                let more = bytes.iter().skip(at + 3).take(2);
-                return at + 3 + more.take_while(|it| quotes.as_bytes().contains(it)).count();
-            }
-            Some(_) => at += 1,
-        }
-    }
 }
 
 /// The value of a key, where it is a table.
@@ -274,6 +221,20 @@ mod tests {
     fn deep_keys_cost_their_line_only() {
         let text = format!("a = 1\n{}b = 2\nc = \"{}\"\n", "x.".repeat(40), ".".repeat(40));
         check(&text, &["1:a[]", "3:c[]"], &[2]);
+    }
+
+    /// Breaks if a long file is taken for a broken one, or is read past its sense.
+    #[test]
+    fn a_long_file_is_read_up_to_where_it_is_broken_all_over() {
+        let good: String = (0..30_000).map(|it| format!("[t{it}]\na = 1\n")).collect();
+        let (keys, warnings) = read_keys(&good);
+        assert_eq!((keys.len(), warnings.len()), (30_000, 0));
+        let bad = format!("{good}{}", "[x]\na = = =\n".repeat(30_000));
+        let (keys, warnings) = read_keys(&bad);
+        assert!(keys.len() >= 20_000, "{}", keys.len());
+        assert!(warnings.iter().any(|line| *line > 40_000), "{warnings:?}");
+        let (keys, warnings) = read_keys(&format!("[a]\nb = 1\nc = [{}", "}".repeat(1_000_000)));
+        assert_eq!((keys, warnings), (vec!["1:a[b]".to_owned()], vec![3]));
     }
 
     #[test]

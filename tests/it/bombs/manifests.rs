@@ -1,0 +1,144 @@
+//! Manifests that mean harm to whoever reads them: 10 MB of nesting, repetition and references.
+
+use crate::support::forge::Forge;
+use std::fmt::Write as _;
+
+/// A little less than the settings let through.
+const SIZE: usize = (10 << 20) - 1000;
+
+/// So much of a text as fits.
+fn fill(begin: &str, piece: &str, end: &str) -> String {
+    format!("{begin}{}{end}", piece.repeat((SIZE - begin.len() - end.len()) / piece.len()))
+}
+
+fn lay(forge: &Forge, name: &str, files: &[(&str, String)]) {
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
+    forge.add_repository(name, &files);
+}
+
+/// Aliases of aliases, 9^9 in all, and 10^5 levels.
+pub(super) fn yaml(forge: &Forge, name: &str) {
+    let mut aliases = "a0: &a0 [lol]\n".to_owned();
+    for level in 1..=9 {
+        let below = format!("*a{}", level - 1);
+        let _ = writeln!(aliases, "a{level}: &a{level} [{}]", vec![below; 9].join(", "));
+    }
+    aliases.push_str("dependencies:\n  - numpy=1.26\n  - *a9\n");
+    let mut nested = "dependencies:\n".to_owned();
+    nested.push_str(&"- ".repeat(100_000));
+    nested.push('\n');
+    let flow = format!("dependencies: [{}", "[".repeat(100_000));
+    let mut deep = String::new();
+    for level in 0..4000 {
+        let _ = writeln!(deep, "{}a:", " ".repeat(level));
+    }
+    deep.push_str("dependencies:\n- numpy=1.26\n- [\n");
+    lay(
+        forge,
+        name,
+        &[
+            ("aliases/environment.yml", aliases),
+            ("deep/environment.yml", deep),
+            ("flow/environment.yml", flow),
+            ("nested/environment.yml", nested),
+        ],
+    );
+}
+
+/// A million brackets, a text of 10 MB, one key a million times, small values without an end.
+pub(super) fn json(forge: &Forge, name: &str) {
+    let lock = r#"{"lockfileVersion": 3, "packages": {"node_modules/a": {"version": "1.0.0"}, "#;
+    lay(
+        forge,
+        name,
+        &[
+            ("brackets/package-lock.json", "[".repeat(1_000_000)),
+            ("empty/package-lock.json", fill(&format!("{lock}\"b\": ["), "[{\"\":0}],", "")),
+            ("key/package-lock.json", fill(lock, "\"node_modules/b\":1,", "")),
+            ("number/package-lock.json", fill("{\"lockfileVersion\": ", "9", "}")),
+            ("objects/package.json", fill("", "{\"a\":", "")),
+            ("text/package-lock.json", fill(&format!("{lock}\""), "x", "\": {}}}")),
+            ("text/package.json", fill("{\"dependencies\": {\"a\": \"", "\\n", "")),
+        ],
+    );
+}
+
+/// 10^5 parts of a key, arrays and tables in each other, errors without an end.
+pub(super) fn toml(forge: &Forge, name: &str) {
+    let package = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nsource = \"registry+x\"\n";
+    lay(
+        forge,
+        name,
+        &[
+            ("arrays/pyproject.toml", format!("a = {}", "[".repeat(100_000))),
+            ("braces/pyproject.toml", fill("[project]\ndependencies = [", "}", "")),
+            ("errors/Cargo.lock", fill(package, "a = = =\n", "")),
+            ("keys/pyproject.toml", format!("[a{}]\nb = 1\n", ".a".repeat(100_000))),
+            ("lines/Cargo.toml", fill("[dependencies]\n", "a\n", "")),
+            ("packages/Cargo.lock", fill("", package, "")),
+            ("tables/Cargo.lock", fill(package, "[a]\n", "")),
+            ("tables/pyproject.toml", format!("a = {}", "{a=".repeat(100_000))),
+        ],
+    );
+}
+
+/// 10^5 elements in each other, a billion laughs, a document type that lies at `trap`.
+pub(super) fn xml(forge: &Forge, name: &str, trap: &str) {
+    let dependency = "<dependencies><dependency><groupId>g</groupId><artifactId>a</artifactId>\
+                      <version>1</version></dependency></dependencies>";
+    let mut laughs = "<?xml version=\"1.0\"?>\n<!DOCTYPE lolz [\n<!ENTITY l0 \"lol\">\n".to_owned();
+    for level in 1..=9 {
+        let below = format!("&l{};", level - 1).repeat(10);
+        let _ = writeln!(laughs, "<!ENTITY l{level} \"{below}\">");
+    }
+    let _ = write!(laughs, "]>\n<project><name>&l9;</name>{dependency}</project>");
+    let outside = format!(
+        "<?xml version=\"1.0\"?>\n<!DOCTYPE project SYSTEM \"{trap}/a.dtd\" [\n\
+         <!ENTITY % more SYSTEM \"{trap}/b.dtd\">\n%more;\n<!ENTITY c SYSTEM \"{trap}/c\">\n]>\n\
+         <project xmlns:xi=\"http://www.w3.org/2001/XInclude\"><name>&c;</name>\
+         <xi:include href=\"{trap}/d.xml\"/>{dependency}</project>"
+    );
+    let nested = "<a>".repeat(100_000);
+    lay(
+        forge,
+        name,
+        &[
+            ("attributes/pom.xml", fill("<project ", "a='1' ", "")),
+            ("elements/pom.xml", fill("<project>", "<a/>", "")),
+            ("laughs/pom.xml", laughs),
+            ("nested/pom.xml", format!("<project>{dependency}{nested}")),
+            ("outside/pom.xml", outside),
+        ],
+    );
+}
+
+/// A million requirements in one file.
+pub(super) fn requirements(forge: &Forge, name: &str) {
+    let mut text = String::new();
+    for number in 0..1_000_000 {
+        let _ = writeln!(text, "p{number}");
+    }
+    lay(forge, name, &[("requirements.txt", text)]);
+}
+
+/// Texts that stand for ever longer ones, and blank lines that are passed over again and again.
+pub(super) fn scripts(forge: &Forge, name: &str) {
+    let mut doubled = format!("a = '{}'\n", "x".repeat(1 << 20));
+    let _ = writeln!(doubled, "setup(install_requires=[{}])", "a + a + a + a, ".repeat(10_000));
+    let blank = format!(
+        "b = ['x']{}\nsetup(install_requires=[{}])\n",
+        "\n".repeat(400_000),
+        "*b, ".repeat(100_000)
+    );
+    lay(
+        forge,
+        name,
+        &[
+            ("blank/setup.py", blank),
+            ("doubled/setup.py", doubled),
+            ("long/build.gradle", fill("dependencies {\n", "a(", "")),
+            ("long/build.sbt", fill("libraryDependencies += ", "\"a\" % ", "")),
+        ],
+    );
+}

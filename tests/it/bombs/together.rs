@@ -1,0 +1,254 @@
+//! All bombs at one server, five at once, and what they cost.
+
+use super::{Scale, git, manifests};
+use crate::support::{
+    files,
+    forge::Forge,
+    peaks::{ByJob, Peaks},
+    server::{self, Setup, TestServer},
+};
+use chrono::DateTime;
+use serde_json::{Value, json};
+use std::{
+    fmt::Write as _,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What a process of a scan may take at its peak.
+const MOST_MEMORY: u64 = 300 << 20;
+/// What a scan may take by a server with the usual settings, on a machine that does nothing else.
+const MOST_SECONDS: f64 = 65.0;
+/// Until all of them are over.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// A release build with the usual settings, and what it takes is judged too.
+const WHOLE: &str = "SCANWATCH_BOMBS";
+
+/// One repository that means harm, and how its scan ends.
+struct Bomb {
+    name: &'static str,
+    lay: Box<dyn Fn(&Forge, &str) + Send + Sync>,
+    ends: End,
+}
+
+/// The right end of a scan.
+enum End {
+    /// `failure.kind`, and a part of its detail.
+    Fails(&'static str, &'static str),
+    /// So many packages at least, and these warnings: of which file, and a part of its message.
+    Finds(usize, Vec<(&'static str, &'static str)>),
+}
+
+fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
+    use End::{Fails, Finds};
+    let scale = if is_whole { Scale::WHOLE } else { Scale::SUITE };
+    let of_git = |name, lay: fn(&Forge, &str, Scale), ends| Bomb {
+        name,
+        lay: Box::new(move |forge, name| lay(forge, name, scale)),
+        ends,
+    };
+    let of_files = |name, lay: fn(&Forge, &str), ends| Bomb { name, lay: Box::new(lay), ends };
+    let trap = trap.to_owned();
+    let xml = Bomb {
+        name: "xml",
+        lay: Box::new(move |forge, name| manifests::xml(forge, name, &trap)),
+        ends: Finds(
+            3,
+            vec![
+                ("attributes/pom.xml", "is not closed"),
+                ("elements/pom.xml", "more than 1000000 elements"),
+                ("laughs/pom.xml", "a document type is not read"),
+                ("nested/pom.xml", "elements below 100 others are not read"),
+                ("outside/pom.xml", "a document type is not read"),
+            ],
+        ),
+    };
+    let mut bombs = vec![
+        of_git("tree-of-files", git::files, Fails("limit", "too many files: more than 200000")),
+        of_git("tree-of-folders", git::folders, Fails("limit", "to list them takes more than")),
+        of_git("zeros", git::zeros, Finds(0, vec![("requirements.txt", "skipped: too large")])),
+        of_git("endless-pack", git::endless, Fails("limit", "its fetch exceeds")),
+        of_git("announced", git::announced, Fails("out_of_memory", "git ran out of memory")),
+        of_git("chain", git::chain, Finds(git::CHAIN as usize, vec![])),
+        of_git("difference", git::difference, Fails("out_of_memory", "git ran out of memory")),
+        of_git("branches", git::branches, Finds(1, vec![])),
+        of_git("old-branches", git::old_branches, Finds(1, vec![])),
+        of_git("endless-branches", git::endless_branches, Fails("out_of_memory", "git ran out")),
+        of_git("message", git::message, Fails("out_of_memory", "git ran out of memory")),
+        of_git("tags", git::tags, Finds(1, vec![])),
+        of_git("names", git::names, Finds(git::NAMES, vec![])),
+        of_git("depth", git::depth, Fails("limit", "folders too deep")),
+        of_git("million", git::million, Fails("limit", "too many files: more than 200000")),
+        of_git("manifests", git::manifests, Finds(0, vec![("f0000000/package.json", "expected")])),
+        of_git("results", git::results, Fails("limit", "the result is too large")),
+        of_git("paths", git::paths, Fails("limit", "the paths of those to be read")),
+        of_git("warnings", git::warnings, Finds(0, vec![("", "more warnings are left out")])),
+        of_git("links", git::links, Finds(0, vec![("setup.py", "a symbolic link")])),
+        of_files("yaml", manifests::yaml, Finds(1, vec![])),
+        of_files("json", manifests::json, Finds(1, vec![])),
+        of_files("toml", manifests::toml, Finds(1, vec![])),
+        xml,
+        of_files("requirements", manifests::requirements, Fails("limit", "too many packages")),
+        of_files("scripts", manifests::scripts, Finds(0, vec![])),
+    ];
+    bombs.push(if is_whole {
+        // Until then it keeps a core busy for half a minute.
+        of_git("tight", git::tight, Fails("limit", "packed too tightly"))
+    } else {
+        // More than the usual limit would not fit into the test itself.
+        of_git("large-pack", git::large, Fails("limit", "its fetch exceeds"))
+    });
+    bombs
+}
+
+/// Breaks if one of them takes more memory than it may, ends with another reason or not at all, or
+/// keeps a harmless repository from being scanned.
+#[tokio::test]
+async fn every_bomb_ends_with_its_reason_and_within_its_memory() {
+    let is_whole = std::env::var(WHOLE).is_ok_and(|it| it == "whole");
+    let (forge, trap) = (Forge::start(), Forge::start());
+    let mut bombs = bombs(is_whole, &trap.base());
+    if let Ok(only) = std::env::var("SCANWATCH_BOMB") {
+        bombs.retain(|it| it.name == only);
+    }
+    lay(&forge, &bombs);
+    forge.add_repository("harmless", &[("requirements.txt", b"flask==3.0.3\n")]);
+    let url = format!("http://127.0.0.1:{}", forge.port());
+    let mut setup = Setup::new().set("forges", format!("[{{ kind = \"git\", url = \"{url}\" }}]"));
+    if !is_whole {
+        setup = setup
+            .set("limits.max_fetch_bytes", Scale::SUITE.fetch_bytes)
+            .set("limits.list_timeout_secs", Scale::SUITE.list_secs);
+    }
+    let server = setup.start().await;
+    let peaks = Peaks::watch();
+    let mut jobs = Vec::new();
+    for bomb in &bombs {
+        jobs.push(server.submit_with(&json!({ "git_url": forge.url(bomb.name) })).await);
+    }
+    let harmless = server.submit_with(&json!({ "git_url": forge.url("harmless") })).await;
+    let latencies =
+        follow(&server, &[jobs.as_slice(), std::slice::from_ref(&harmless)].concat()).await;
+    let peaks = peaks.end();
+
+    let figures = table(&server, &bombs, &jobs, &peaks, &latencies);
+    #[expect(clippy::print_stderr, reason = "what was measured, for whoever asked for it")]
+    {
+        eprintln!("{figures}");
+    }
+    for (bomb, job) in bombs.iter().zip(&jobs) {
+        judge(&server, bomb, job).await;
+        for (program, peak) in &peaks[job] {
+            assert!(*peak <= MOST_MEMORY, "{}: {program} took {peak} bytes\n{figures}", bomb.name);
+        }
+        let seconds = seconds(&server, job);
+        assert!(!is_whole || seconds <= MOST_SECONDS, "{}: {seconds} s\n{figures}", bomb.name);
+    }
+    assert!(!is_whole || percentile(&latencies, 99) < 0.1, "{figures}");
+    assert_eq!(trap.contacts(), 0, "nothing that a file names is contacted");
+    assert_eq!(server.progress(&harmless).await["status"], "completed");
+}
+
+/// Makes the repositories, two at a time.
+fn lay(forge: &Forge, bombs: &[Bomb]) {
+    thread::scope(|scope| {
+        for half in bombs.chunks(bombs.len().div_ceil(2)) {
+            scope.spawn(move || half.iter().for_each(|it| (it.lay)(forge, it.name)));
+        }
+    });
+}
+
+/// Asks for each job in turn until all are over; how long each answer took, in seconds.
+async fn follow(server: &TestServer, jobs: &[String]) -> Vec<f64> {
+    let began = Instant::now();
+    let mut latencies = Vec::new();
+    let mut left = jobs.to_vec();
+    while !left.is_empty() {
+        assert!(began.elapsed() < PATIENCE, "not over: {left:?}");
+        let mut still = Vec::new();
+        for job in left {
+            let asked = Instant::now();
+            let document = server.progress(&job).await;
+            latencies.push(asked.elapsed().as_secs_f64());
+            if !server::is_final(&document) {
+                still.push(job);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        left = still;
+    }
+    latencies.sort_by(f64::total_cmp);
+    latencies
+}
+
+async fn judge(server: &TestServer, bomb: &Bomb, job: &str) {
+    let name = bomb.name;
+    let status = server.status_file(job, 0);
+    match &bomb.ends {
+        End::Fails(kind, part) => {
+            assert_eq!(status["failure"]["kind"], *kind, "{name}: {status:#}");
+            let detail = status["failure"]["detail"].as_str().unwrap();
+            assert!(detail.contains(part), "{name}: {detail}");
+        }
+        End::Finds(packages, warnings) => {
+            assert_eq!(status["status"], "completed", "{name}: {status:#}");
+            let result = server.job_folder(job).join("results/repo_0.json");
+            let result = files::json(&result).expect("there is a result");
+            let found = result["packages"].as_array().unwrap().len();
+            assert!(found >= *packages, "{name}: {found}");
+            let said = result["warnings"].as_array().unwrap();
+            for (file, part) in warnings {
+                let is_it = |it: &Value| {
+                    it["file"] == *file
+                        && it["message"].as_str().is_some_and(|it| it.contains(part))
+                };
+                assert!(said.iter().any(is_it), "{name}: {file}: {part}: {said:#?}");
+            }
+        }
+    }
+}
+
+/// How long the scan of a job's one repository took.
+fn seconds(server: &TestServer, job: &str) -> f64 {
+    let status = server.status_file(job, 0);
+    let time = |member: &str| {
+        DateTime::parse_from_rfc3339(status[member].as_str().unwrap()).expect("a time")
+    };
+    (time("completed_at") - time("started_at")).as_seconds_f64()
+}
+
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+/// What was measured, for people.
+fn table(
+    server: &TestServer,
+    bombs: &[Bomb],
+    jobs: &[String],
+    peaks: &ByJob,
+    latencies: &[f64],
+) -> String {
+    let mut text = String::new();
+    for (bomb, job) in bombs.iter().zip(jobs) {
+        let status = server.status_file(job, 0);
+        let end = match status["failure"]["detail"].as_str() {
+            Some(detail) => format!("{}: {detail}", status["failure"]["kind"].as_str().unwrap()),
+            None => status["message"].as_str().unwrap_or_default().to_owned(),
+        };
+        let _ = write!(text, "{:18} {:6.1} s  ", bomb.name, seconds(server, job));
+        for (program, peak) in &peaks[job] {
+            let _ = write!(text, "{program} {} MB  ", peak >> 20);
+        }
+        let _ = writeln!(text, "{end:.90}");
+    }
+    let (median, slow) = (percentile(latencies, 50), percentile(latencies, 99));
+    let _ = writeln!(
+        text,
+        "{} answers: p50 {:.1} ms, p99 {:.1} ms",
+        latencies.len(),
+        median * 1000.0,
+        slow * 1000.0
+    );
+    text
+}
