@@ -2,7 +2,7 @@
 
 use super::{
     WAITING, as_somebody_else, complains, does_not_spin, go, health, is_well, left_in_staging,
-    refusal, runs, runs_now,
+    refusal, runs, runs_now, watches,
 };
 use crate::support::{
     files,
@@ -227,6 +227,8 @@ async fn a_file_that_may_be_read_again_is_read_again() {
     files::replace(&server.job_folder(&job).join("unrelated"), "");
     eventually("it is warned of", warned).await;
     assert_eq!(server.progress(&job).await["summary"]["completed"], 1, "what it said stays");
+    // From here on the folder itself is looked at alone, and does not change.
+    eventually("it is watched no more", async || watches(&server) == 1).await;
     allow(&file, 0o644);
     eventually("it is read again", async || {
         server.progress(&job).await["warnings"].as_array().is_some_and(Vec::is_empty)

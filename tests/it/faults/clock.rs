@@ -1,5 +1,6 @@
 //! A wall clock that jumps: ahead, back, and to where all clocks began.
 
+use super::watches;
 use crate::support::{
     files,
     namespace::{MOUNTS, can, entered, run},
@@ -94,13 +95,6 @@ impl Clock {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         self.set(3600 - i64::try_from(now.as_secs()).unwrap());
     }
-}
-
-/// How many folders the server watches: the jobs folder, and those of unfinished jobs.
-fn watches(server: &TestServer) -> usize {
-    let entries = std::fs::read_dir(format!("/proc/{}/fdinfo", server.pid())).unwrap().flatten();
-    let texts: String = entries.map(|it| files::text(&it.path())).collect();
-    texts.lines().filter(|line| line.starts_with("inotify ")).count()
 }
 
 /// No figure of a job is one that cannot be.

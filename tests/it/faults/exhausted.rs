@@ -123,6 +123,30 @@ async fn on_a_machine_without_descriptors_it_waits_and_loses_nothing() {
     is_well(&server).await;
 }
 
+/// Breaks if an end that cannot be read just then is taken for none: the scan would be repeated.
+#[tokio::test]
+async fn an_end_that_cannot_be_read_just_then_is_no_death() {
+    if !can_interfere() {
+        return;
+    }
+    let server = Setup::new().shell(WAITING).start().await;
+    let job = server.submit("unread").await;
+    runs_now(&server, "unread 1").await;
+    server.working(&job).await;
+    let status = server.job_folder(&job).join("repo_0.json").display().to_string();
+    let unread = ["-P", &status, "-e", "inject=openat:error=ENFILE"];
+    let unread = Interference::with(server.pid(), &unread).await;
+    go(&server);
+    eventually("it is tried again", async || {
+        server.setup().log().contains("cannot start or settle a scan") || runs(&server).len() > 1
+    })
+    .await;
+    drop(unread);
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "completed", "{document:#}");
+    assert_eq!(runs(&server), ["unread 1"]);
+}
+
 /// Breaks if a repository whose process could not be started is lost, or has failed, or is tried
 /// without a pause.
 #[tokio::test]

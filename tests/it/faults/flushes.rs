@@ -134,8 +134,16 @@ async fn what_could_not_be_flushed_is_written_anew() {
     if !can_interfere() {
         return;
     }
+    // With every member that a status has, so that nothing is left to be filled in.
     let server = Setup::new()
-        .shell(&format!("{WAITING}\nls -i \"$SCANWATCH_STATUS_FILE\" > \"$dir/part\"\nmv \"$dir/part\" \"$dir/written\"\n"))
+        .shell(
+            "echo \"$SCANWATCH_REPO_NAME $attempt\" >> \"$dir/runs\"\n\
+             while [ ! -e \"$dir/go\" ]; do sleep 0.05; done\n\
+             now=$(date -u +%Y-%m-%dT%H:%M:%SZ)\n\
+             say completed \"\\\"attempt\\\": 1, \\\"started_at\\\": \\\"$now\\\", \\\"completed_at\\\": \
+             \\\"$now\\\", \\\"git_url\\\": \\\"$SCANWATCH_REPO_URL\\\"\"\n\
+             ls -i \"$SCANWATCH_STATUS_FILE\" > part; mv part \"$dir/written\"\n",
+        )
         .start()
         .await;
     let job = server.submit("broken").await;

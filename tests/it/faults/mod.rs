@@ -89,6 +89,13 @@ async fn does_not_spin(server: &TestServer) {
     assert!(used < watched / 5, "{used:?} of {watched:?} were used");
 }
 
+/// How many folders the server watches: the jobs folder, and those of unfinished jobs.
+fn watches(server: &TestServer) -> usize {
+    let entries = std::fs::read_dir(format!("/proc/{}/fdinfo", server.pid())).unwrap().flatten();
+    let texts: String = entries.map(|it| files::text(&it.path())).collect();
+    texts.lines().filter(|line| line.starts_with("inotify ")).count()
+}
+
 /// What has been left in `.staging`.
 fn left_in_staging(server: &TestServer) -> Vec<String> {
     let entries = std::fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
