@@ -40,8 +40,9 @@ pub(super) fn remove(staging: &Path, path: &Path) -> Result<(), StoreError> {
         Ok(()) => {
             let bin = bin.keep();
             // What was said to be gone must not be back after a power cut.
-            atomic::flush_place(path).map_err(StoreError::at("flush the folder of", path))?;
-            remove_folder(&bin).map_err(StoreError::at("remove", path))
+            let flushed = atomic::flush_place(path);
+            remove_folder(&bin).map_err(StoreError::at("remove", path))?;
+            flushed.map_err(StoreError::at("flush the folder of", path))
         }
     }
 }

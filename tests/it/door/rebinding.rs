@@ -94,7 +94,7 @@ impl Internet {
     /// A task for a name that is allowed, and not trusted: its addresses are judged.
     fn task(&self, place: &Place, name: &str, front: &TlsFront) -> ScanTask {
         let mut task = place.task(&format!("https://{name}/acme/app.git"));
-        task.limits.connect_timeout_secs = 5;
+        task.limits.connect_timeout_secs = 30;
         task.network = NetworkPolicy {
             allow_hosts: vec!["*.forge.example".to_owned()],
             allow_nets: vec![format!("{OPENED}/32").parse().unwrap()],
@@ -240,7 +240,7 @@ async fn however_a_name_flips_no_question_to_a_forge_is_led_inside() {
     forge.listing().base = Some("https://gitlab.com".to_owned());
     let server = Setup::new()
         .variable("SSL_CERT_FILE", authority.display())
-        .set("limits.connect_timeout_secs", 5)
+        .set("limits.connect_timeout_secs", 60)
         .start()
         .await;
     let group = json!({ "git_url": "https://gitlab.com/acme" });

@@ -74,7 +74,8 @@ async fn progress_that_finds_no_room_costs_that_write_alone() {
     let job = server.submit_with(&json!({ "git_url": forge.url("slow") })).await;
     let scanner = until(Duration::from_mins(1), "the scanner fetches", async || {
         let file = files::json(&server.job_folder(&job).join("repo_0.json"))?;
-        (file["status"] == "cloning").then(|| file["pid"].as_u64())?
+        // Its git runs by then: what it starts later would find no room either.
+        (file["download_bytes"].as_u64() > Some(0)).then(|| file["pid"].as_u64())?
     })
     .await;
     let scanner = u32::try_from(scanner).unwrap();

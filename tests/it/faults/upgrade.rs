@@ -99,7 +99,9 @@ async fn finished_jobs_of_schema_1_are_what_they_were() {
         }
         let log = server.get(&format!("/scan/{job}/repositories/0/log")).await;
         assert_eq!(log.status, expected["log_status"], "{log:?}");
-        for file in files::below(folder) {
+        let orders = |it: &std::path::PathBuf| it.to_string_lossy().ends_with(".order.json");
+        // An order that was carried out is of no use any more.
+        for file in files::below(folder).into_iter().filter(|it| !orders(it)) {
             let copied = server.job_folder(job).join(file.strip_prefix(folder).unwrap());
             assert_eq!(fs::read(&file).unwrap(), fs::read(&copied).unwrap(), "{copied:?}");
         }
