@@ -175,7 +175,7 @@ fn long_monotonous_files_are_read_in_linear_time() {
             let begun = fixtures::processor_time();
             check(*parser, bytes.as_bytes());
             assert!(
-                (fixtures::processor_time() - begun).as_secs() < 3,
+                fixtures::processor_time().saturating_sub(begun).as_secs() < 3,
                 "{}: {token:?}",
                 parser.name()
             );

@@ -76,7 +76,7 @@ pub fn run(sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<SelfTest> {
         fs::create_dir(root.path().join(name)).context("making a folder for the self-test")?;
     }
     let folder = root.path().join("other");
-    File::create(folder.join("repo_0.json")).context("making a file for the self-test")?;
+    File::create(folder.join("status")).context("making a file for the self-test")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening")?;
     let name = format!("scanwatch-self-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).context("naming a socket")?;
@@ -169,9 +169,9 @@ fn attempts(outside: &Outside) -> Vec<Attempt> {
     };
     vec![
         attempt("read the users of this machine", || read(Path::new("/etc/passwd"))),
-        attempt("read a file of another job", || read(&folder.join("repo_0.json"))),
+        attempt("read a file of another job", || read(&folder.join("status"))),
         attempt("change a file of another job", || {
-            OpenOptions::new().append(true).open(folder.join("repo_0.json")).map(drop)
+            OpenOptions::new().append(true).open(folder.join("status")).map(drop)
         }),
         attempt("make a file in another job's folder", || {
             File::create(folder.join("new")).map(drop)

@@ -79,12 +79,11 @@ impl OwnModules {
         if !self.names.contains(name) {
             self.names.insert(name.to_owned());
         }
-        match self.kinds.get_mut(path) {
-            Some(known) => *known = kind.max(*known),
-            None => {
-                self.bytes += path.len();
-                self.kinds.insert(path.to_owned(), kind);
-            }
+        if let Some(known) = self.kinds.get_mut(path) {
+            *known = kind.max(*known);
+        } else {
+            self.bytes += path.len();
+            self.kinds.insert(path.to_owned(), kind);
         }
     }
 

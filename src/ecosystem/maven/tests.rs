@@ -253,7 +253,7 @@ fn imports_that_multiply_end_in_time() {
     let poms = texts.iter().map(|(path, text)| read(path, text)).collect();
     let begun = fixtures::processor_time();
     assert_eq!(resolve(poms).packages.len(), 10_000);
-    assert!((fixtures::processor_time() - begun).as_secs() < 30);
+    assert!(fixtures::processor_time().saturating_sub(begun).as_secs() < 30);
 }
 
 /// The versions are those that Maven's own model builder gives for the same files.

@@ -59,7 +59,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn push(&mut self, token: Token<'a>) {
-        self.tokens.tokens.push((token, self.line));
+        self.tokens.all.push((token, self.line));
     }
 
     fn next(&mut self) {
@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn begins_line(&self) -> bool {
-        matches!(self.tokens.tokens.last(), None | Some((Token::EndOfLine, _)))
+        matches!(self.tokens.all.last(), None | Some((Token::EndOfLine, _)))
     }
 
     /// The length of the comment at this place.
@@ -138,7 +138,7 @@ impl<'a> Lexer<'a> {
             }
             // A pattern, where no division can stand.
             ('/', Dialect::Groovy) => {
-                let before = self.tokens.tokens.last().map(|(token, _)| token);
+                let before = self.tokens.all.last().map(|(token, _)| token);
                 let near = self.rest.bytes().skip(1).take(200);
                 let is_closed = near.take_while(|it| *it != b'\n').any(|it| it == b'/');
                 is_closed && matches!(before, Some(Token::Mark('(' | ',' | '=' | '~')))

@@ -20,7 +20,7 @@ pub(crate) enum Token<'a> {
 /// The tokens of a script, and the line of each.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens<'a> {
-    pub(super) tokens: Vec<(Token<'a>, u32)>,
+    pub(super) all: Vec<(Token<'a>, u32)>,
     /// For an opening bracket, the place behind the one that closes it; for the end of a line, the
     /// next place that is none. Looked for anew each time, they would take the square of the time.
     jumps: Vec<u32>,
@@ -30,15 +30,15 @@ pub(crate) struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     pub(crate) fn len(&self) -> usize {
-        self.tokens.len()
+        self.all.len()
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<&Token<'a>> {
-        self.tokens.get(at).map(|(token, _)| token)
+        self.all.get(at).map(|(token, _)| token)
     }
 
     pub(crate) fn line(&self, at: usize) -> u32 {
-        self.tokens.get(at).map_or(1, |(_, line)| *line)
+        self.all.get(at).map_or(1, |(_, line)| *line)
     }
 
     pub(crate) fn word(&self, at: usize) -> Option<&'a str> {

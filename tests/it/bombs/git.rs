@@ -202,8 +202,8 @@ pub(super) fn manifests(forge: &Forge, name: &str, scale: Scale) {
 /// Manifests that each declare little, in folders of long names: each package has the path of its file.
 pub(super) fn results(forge: &Forge, name: &str, _: Scale) {
     let mut pack = Pack::default();
-    let lines: String = (0..16).map(|it| format!("a{it}==1\n")).collect();
-    let file = pack.object(Kind::Blob, lines.as_bytes());
+    let lines: Vec<String> = (0..16).map(|it| format!("a{it}==1\n")).collect();
+    let file = pack.object(Kind::Blob, lines.concat().as_bytes());
     deep(forge, name, pack, "requirements.txt", &file, b'p', 6000);
 }
 

@@ -24,10 +24,13 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// A release build with the usual settings, and what it takes is judged too.
 const WHOLE: &str = "SCANWATCH_BOMBS";
 
+/// Puts a bomb into a forge, under a name.
+type Lay = Box<dyn Fn(&Forge, &str) + Send + Sync>;
+
 /// One repository that means harm, and how its scan ends.
 struct Bomb {
     name: &'static str,
-    lay: Box<dyn Fn(&Forge, &str) + Send + Sync>,
+    lay: Lay,
     ends: End,
 }
 
@@ -137,7 +140,7 @@ async fn every_bomb_ends_with_its_reason_and_within_its_memory() {
         eprintln!("{figures}");
     }
     for (bomb, job) in bombs.iter().zip(&jobs) {
-        judge(&server, bomb, job).await;
+        judge(&server, bomb, job);
         for (program, peak) in &peaks[job] {
             assert!(*peak <= MOST_MEMORY, "{}: {program} took {peak} bytes\n{figures}", bomb.name);
         }
@@ -181,7 +184,7 @@ async fn follow(server: &TestServer, jobs: &[String]) -> Vec<f64> {
     latencies
 }
 
-async fn judge(server: &TestServer, bomb: &Bomb, job: &str) {
+fn judge(server: &TestServer, bomb: &Bomb, job: &str) {
     let name = bomb.name;
     let status = server.status_file(job, 0);
     match &bomb.ends {

@@ -172,7 +172,8 @@ fn is_gits_own(sight: &Sight) -> bool {
     let Sight::Environment { program, variable } = sight else { return false };
     let name = program.rsplit('/').next().unwrap_or_default();
     // Without a name it is in the midst of becoming another program.
-    (name.is_empty() || name == "git" || name.starts_with("git-")) && variable == "GIT_CONFIG_VALUE_0"
+    (name.is_empty() || name == "git" || name.starts_with("git-"))
+        && variable == "GIT_CONFIG_VALUE_0"
 }
 
 /// Breaks if a secret of a forge or of a user comes out anywhere, in any form, whatever goes wrong:

@@ -48,7 +48,7 @@ pub(super) fn list_endlessly(to: &mut impl Write, over: impl Fn() -> bool) -> io
         for _ in 0..10_000 {
             line += 1;
             // Four digits of length, the id, a blank, the name, the end of the line.
-            write!(lines, "0047{id} refs/heads/{line:014}\n")?;
+            writeln!(lines, "0047{id} refs/heads/{line:014}")?;
         }
         to.write_all(&lines)?;
     }
