@@ -6,6 +6,8 @@
 //! program reads a variable or a file of settings for itself.
 
 pub mod authorities;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 mod forges;
 mod layers;
 mod raw;

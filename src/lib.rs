@@ -17,8 +17,8 @@ pub mod ecosystem;
 pub mod http;
 pub mod intake;
 pub mod live;
-#[cfg(test)]
-mod made_up;
+#[cfg(any(test, fuzzing))]
+pub mod made_up;
 pub mod measure;
 pub mod model;
 pub mod sbom;

@@ -5,7 +5,7 @@
 //! Files of a `real` case were written by the package manager itself; `COMMAND.txt` says how. Sources
 //! no package manager writes: there it is code as programs have it.
 
-use super::{Findings, Imports, Parser, REGISTRY, SourceFile, imports::SOURCES, maven};
+use super::{Findings, Parser, REGISTRY, SourceFile, check::read_alone, imports::SOURCES};
 use crate::model::scan_result::{Package, Scope};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -57,24 +57,6 @@ fn collect(parser: &'static dyn Parser, folder: &Path, cases: &mut Vec<Case>) {
 pub(super) fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).expect("a time that has passed")
-}
-
-/// What a parser finds in a file; of a pom what it says when it is all that there is, and of a
-/// source what it imports when nothing is declared.
-pub(super) fn read_alone(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
-    let mut findings = parser.parse(file);
-    let of_pom = maven::resolve(findings.pom.take().map(|it| *it).into_iter().collect());
-    findings.packages.extend(of_pom.packages);
-    findings.warnings.extend(of_pom.warnings);
-    if let Some(named) = findings.imports.take() {
-        let mut imports = Imports::default();
-        imports.see(file.path);
-        imports.add(file.path, *named);
-        let (packages, warnings) = imports.resolve(&[]);
-        findings.packages.extend(packages);
-        findings.warnings.extend(warnings);
-    }
-    findings
 }
 
 fn show(findings: &Findings) -> String {

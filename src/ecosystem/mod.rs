@@ -9,6 +9,8 @@
 //! bounded by the size of the input, and one bad entry never loses the entries beside it.
 
 mod cargo;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 mod collect;
 mod conda;
 mod credentials;

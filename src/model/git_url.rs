@@ -309,5 +309,7 @@ fn check_literal(
     Ok(())
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 #[cfg(test)]
 mod tests;

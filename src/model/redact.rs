@@ -23,6 +23,8 @@
 //! a secret left; work grows with the text, not with its square. A secret that goes on behind the
 //! end of a text is not found in it: [`Redactor::settled`] says from where on that may be.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 mod forms;
 mod reader;
 #[cfg(test)]

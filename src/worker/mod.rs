@@ -22,7 +22,7 @@ mod local;
 mod log;
 mod reporter;
 mod result;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod sample;
 mod scan;
 mod session;
@@ -31,6 +31,8 @@ mod stop;
 mod text;
 
 pub use by_hand::ByHand;
+#[cfg(any(test, fuzzing))]
+pub(crate) use git::check as git_check;
 pub use session::Ending;
 pub use stop::Stop;
 

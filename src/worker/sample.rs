@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::Path};
 pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
     let origin = Origin { scheme: "https".into(), host: "h.example".into(), port: 443 };
     ScanTask {
-        job_id: "job".parse().unwrap(),
+        job_id: "job".parse().expect("a name"),
         repo_index: 0,
         repo_name: "r".into(),
         git_url: git_url.into(),

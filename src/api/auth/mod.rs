@@ -16,6 +16,8 @@
 //! measure tells whether a user exists, or how near a guess was; nothing that an identity was
 //! given outlives it.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 mod door;
 mod hashing;
 mod header;

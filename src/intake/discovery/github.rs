@@ -30,7 +30,7 @@ pub(super) async fn ask(
     Ok(None)
 }
 
-fn repository(item: &Value, position: usize) -> Project {
+pub(super) fn repository(item: &Value, position: usize) -> Project {
     let text = |key: &str| item[key].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
     Project {
         path: text("full_name"),

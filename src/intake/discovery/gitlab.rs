@@ -41,7 +41,7 @@ pub(super) async fn ask(
     Ok(forge.list(user, project, found).await?.map(Found::Projects))
 }
 
-fn project(item: &Value, position: usize) -> Project {
+pub(super) fn project(item: &Value, position: usize) -> Project {
     let text = |key: &str| item[key].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
     let skipped = if item["empty_repo"] == true {
         Some("the repository is empty")

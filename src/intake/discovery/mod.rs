@@ -6,6 +6,8 @@
 //! gate; the token goes there and nowhere else; everything that a forge can make long has a
 //! limit; what one repository's entry says wrongly costs that repository alone.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 mod client;
 mod conversation;
 mod error;

@@ -1,17 +1,6 @@
 //! The gate, rule by rule, and spelling by spelling.
 
-use super::*;
-
-fn policy() -> NetworkPolicy {
-    NetworkPolicy {
-        allow_hosts: vec!["github.com".into(), "gitlab.com".into(), "*.star.example".into()],
-        allow_nets: vec!["10.9.0.0/16".parse().unwrap()],
-        allow_ports: vec![443],
-        trusted: vec![Origin { scheme: "http".into(), host: "forge.corp".into(), port: 8080 }],
-        authorities: Vec::new(),
-        local_paths: false,
-    }
-}
+use super::{check::policy, *};
 
 #[track_caller]
 fn accepts(text: &str, url: &str, name: &str) {

@@ -14,6 +14,8 @@
 //! that was started is ended, with its helpers, before the scanner goes on without it.
 
 mod blobs;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod check;
 mod command;
 mod diagnosis;
 mod error;

@@ -135,7 +135,11 @@ fn has_no_refs(git: &Git, repository: &Path) -> Result<bool, GitError> {
 
 /// Reads up to the next NUL, which is left out, but hardly more than `longest` bytes. `false`
 /// at the end.
-fn read_record(from: &mut impl BufRead, record: &mut Vec<u8>, longest: usize) -> io::Result<bool> {
+pub(super) fn read_record(
+    from: &mut impl BufRead,
+    record: &mut Vec<u8>,
+    longest: usize,
+) -> io::Result<bool> {
     record.clear();
     loop {
         let piece = match from.fill_buf() {
@@ -157,7 +161,7 @@ fn read_record(from: &mut impl BufRead, record: &mut Vec<u8>, longest: usize) ->
 }
 
 /// Reads `100644 blob <id> <size>\t<path>`.
-fn parse(record: &[u8]) -> Option<Entry<String>> {
+pub(super) fn parse(record: &[u8]) -> Option<Entry<String>> {
     let tab = record.iter().position(|it| *it == b'\t')?;
     let head = std::str::from_utf8(&record[..tab]).ok()?;
     let mut words = head.split_ascii_whitespace();

@@ -40,7 +40,7 @@ pub(crate) fn warn_if_old(git: &Git, log: &Log) -> Result<(), GitError> {
 }
 
 /// Reads `git version 2.47.3` with whatever follows.
-fn parse(answer: &str) -> Option<(u32, u32, u32)> {
+pub(super) fn parse(answer: &str) -> Option<(u32, u32, u32)> {
     let mut numbers = answer.strip_prefix("git version ")?.split(['.', ' ', '-']);
     let mut next = || numbers.next()?.parse().ok();
     Some((next()?, next()?, next().unwrap_or(0)))

@@ -1,6 +1,6 @@
 //! Made-up URLs: every spelling of an address, and whatever else can be put together.
 
-use super::{super::*, policy};
+use super::{super::*, check::check_let_in, policy};
 use crate::made_up::cases;
 use proptest::{prelude::*, sample::select};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -272,29 +272,6 @@ fn put_together() -> impl Strategy<Value = String> {
     all.prop_map(|(scheme, separator, user, host, port, path)| {
         [scheme, separator, user, host, port, &path].concat()
     })
-}
-
-/// What must hold of everything that is let in, told without the gate's own words.
-fn check_let_in(text: &str, url: &GitUrl) {
-    let shown = url.as_str();
-    let parsed = Url::parse(shown).unwrap();
-    let host = parsed.host_str().unwrap();
-    let port = parsed.port_or_known_default().unwrap();
-    let forge = (parsed.scheme(), host, port) == ("http", "forge.corp", 8080);
-    let named = matches!(host, "github.com" | "gitlab.com") || host.ends_with(".star.example");
-    let opened = host.starts_with("10.9.") || host == "[::ffff:a09:102]";
-    let allowed = parsed.scheme() == "https" && port == 443 && (named || opened);
-    assert!(forge && url.is_trusted() || allowed && !url.is_trusted(), "{text:?} as {shown}");
-    assert!(!host.starts_with(['-', '+', '*']) && !host.contains(".."), "{text:?} as {shown}");
-    assert!(shown.bytes().all(|it| it.is_ascii_graphic()), "{text:?} as {shown}");
-    assert!(parsed.username().is_empty() && parsed.password().is_none(), "{text:?} as {shown}");
-    assert!(parsed.query().is_none() && parsed.fragment().is_none(), "{text:?} as {shown}");
-    assert!(shown.len() <= 2048 && parsed.path() != "/", "{text:?} as {shown}");
-    assert!(!text.bytes().any(|it| it < 0x20 || it == 0x7f), "{text:?} as {shown}");
-    let decoded = percent_encoding::percent_decode_str(shown).decode_utf8_lossy();
-    assert!(!decoded.contains(is_unseen) && !decoded.contains("/../"), "{text:?} as {shown}");
-    assert!(!url.name().is_empty() && !url.name().contains(is_unseen), "{text:?}");
-    assert_eq!(GitUrl::parse(shown, &policy()).as_ref(), Ok(url), "{text:?} as {shown}");
 }
 
 proptest! {

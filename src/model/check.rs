@@ -1,0 +1,92 @@
+//! What must hold of the readers of a job's files, whatever is in them.
+
+use super::{
+    JobId, JobState,
+    master::Master,
+    plan::Plan,
+    progress::{self, JobFacts, Lists, ProgressDocument, RepositoryEvent},
+    repository::{RepositoryStatus, StatusPatch, raw_object},
+    state::Summary,
+};
+use chrono::DateTime;
+
+/// Reads the same bytes as each file of a job, and makes of them what is served.
+pub(crate) fn status(bytes: &[u8]) {
+    let status = RepositoryStatus::parse(7, bytes).map(|it| it.0).ok();
+    let master = Master::parse(bytes).map(|it| it.0).ok();
+    if let Ok(plan) = serde_json::from_slice::<Plan>(bytes) {
+        let again = serde_json::to_vec(&plan).expect("a plan is JSON");
+        assert_eq!(serde_json::from_slice::<Plan>(&again).ok().as_ref(), Some(&plan));
+        assert!(plan.counted().count() <= plan.repositories.len());
+    }
+    let id: JobId = "job".parse().expect("a name");
+    if let Some(master) = &master {
+        let again = serde_json::to_vec(&master.to_json()).expect("a master file is JSON");
+        let (again, _) = Master::parse(&again).expect("what is written can be read");
+        assert_eq!(again.final_state(), master.final_state());
+    }
+    if let Some(status) = &status {
+        check_status(status, &id, bytes);
+    }
+    let repositories: Vec<_> = status.into_iter().collect();
+    document(&id, master.as_ref(), &repositories);
+}
+
+fn check_status(status: &RepositoryStatus, id: &JobId, bytes: &[u8]) {
+    assert!((0.0..=1.0).contains(&status.fraction()), "{status:?}");
+    assert!(!status.display_name().is_empty() && !status.word().is_empty());
+    assert_eq!(status.error.is_some(), status.state.is_failure(), "{status:?}");
+    serde_json::to_vec(&RepositoryEvent::of(id, status)).expect("an event is JSON");
+    // What a shim lays over it says what the shim wants to say.
+    let patch = StatusPatch {
+        index: 7,
+        name: "r",
+        git_url: "https://h.example/r.git",
+        attempt: 2,
+        word: "failed",
+        now: DateTime::UNIX_EPOCH,
+        started_at: None,
+        failure: None,
+    };
+    let patched = serde_json::to_vec(&patch.apply(raw_object(bytes))).expect("a status is JSON");
+    let (patched, _) = RepositoryStatus::parse(7, &patched).expect("what is written can be read");
+    assert!(patched.state.is_failure() && patched.attempt == Some(2), "{patched:?}");
+}
+
+fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatus]) {
+    let of = |wanted: fn(&RepositoryStatus) -> bool| {
+        repositories.iter().filter(|it| wanted(it)).count() as u64
+    };
+    let counted = Summary {
+        total_repositories: repositories.len() as u64,
+        completed: of(|it| it.state.is_final() && !it.state.is_failure()),
+        in_progress: of(|it| it.state.is_working()),
+        pending: 0,
+        failed: of(|it| it.state.is_failure()),
+    };
+    let summary = progress::totalled(master, counted);
+    let working = repositories.iter().filter(|it| it.state.is_working());
+    let fraction = progress::fraction(&summary, working);
+    assert!((0.0..=1.0).contains(&fraction), "{fraction}");
+    let facts = JobFacts {
+        id: id.clone(),
+        url: master.and_then(|it| it.group_url.clone()),
+        state: JobState::derive(master.and_then(Master::final_state), &summary),
+        summary,
+        started_at: master.and_then(|it| it.started_at),
+        completed_at: master.and_then(|it| it.completed_at),
+        error: master.and_then(|it| it.error.clone()),
+        fraction,
+    };
+    assert!((0.0..=100.0).contains(&facts.percentage()), "{facts:?}");
+    let now = DateTime::UNIX_EPOCH;
+    for lists in [Lists::Whole, Lists::LeftOut] {
+        let document = ProgressDocument {
+            head: progress::head(&facts, master, &repositories.iter(), lists),
+            elapsed_time_seconds: facts.elapsed_seconds(now),
+            tail: progress::tail(&facts, master, repositories.iter(), Vec::new(), 1, now),
+        };
+        let bytes = serde_json::to_vec(&document).expect("a document is JSON");
+        let _: serde_json::Value = serde_json::from_slice(&bytes).expect("it can be read");
+    }
+}
