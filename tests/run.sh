@@ -4,10 +4,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# An administrator's tools are not in everybody's PATH.
+export PATH="$PATH:/usr/sbin:/sbin"
+
 # command in PATH → Debian package that brings it
 declare -A needs=([git]=git [curl]=curl [jq]=jq [python3]=python3 [pip]=python3-pip [npm]=npm [node]=nodejs [cc]=gcc [faketime]=faketime [ps]=procps
     [lslocks]=util-linux [unshare]=util-linux [nsenter]=util-linux [setpriv]=util-linux [prlimit]=util-linux [mount]=mount [strace]=strace
-    [ip]=iproute2)
+    [ip]=iproute2 [mkfs.ext4]=e2fsprogs [losetup]=mount)
 missing=()
 for tool in "${!needs[@]}"; do
     command -v "$tool" >/dev/null || missing+=("${needs[$tool]}")

@@ -6,8 +6,8 @@ use crate::support::{
     files,
     forge::{Behaviour, Entry, Forge},
     sampler::{Sampler, Sight},
-    server::{Setup, TestServer},
-    wait::eventually,
+    server::{Setup, TestServer, is_final},
+    wait::{eventually, until},
 };
 use reqwest::Method;
 use scanwatch::model::redact::MASK;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// The forge's token, of the server's user, and of a tool: each escape has something to do in it.
@@ -218,7 +218,12 @@ async fn no_secret_comes_out_whatever_goes_wrong() {
     // Nobody speaks TLS there.
     let url = format!("https://127.0.0.1:{port}/acme/holds.git");
     let tls = server.submit_with(&json!({ "git_url": url, "retries": 0 })).await;
-    let document = server.finished(&job).await;
+    // A dozen scans, some of which wait for an answer: on a busy machine that takes its time.
+    let document = until(Duration::from_mins(4), "all scans are over", async || {
+        let document = server.progress(&job).await;
+        is_final(&document).then_some(document)
+    })
+    .await;
     let of_tls = server.finished(&tls).await;
     assert_eq!(of_tls["status"], "failed", "{of_tls:#}");
     eventually("the stream has ended", async || {

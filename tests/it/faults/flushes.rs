@@ -36,7 +36,7 @@ async fn an_end_that_finds_no_room_is_written_later() {
     let server = Setup::new().shell(WAITING).start().await;
     let job = server.submit("full").await;
     runs_now(&server, "full 1").await;
-    server.working(&job).await;
+    eventually("it says so", async || server.status_file(&job, 0)["status"] == "scanning").await;
     {
         let _full = Interference::with(holder(&server, &job), &NO_RENAME).await;
         // Without a last word of its own, so that the shim has to write it.
