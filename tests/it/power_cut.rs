@@ -226,8 +226,9 @@ impl Moment {
         match self {
             Self::After(time) => std::thread::sleep(time),
             Self::Told(ends) => {
-                // Where the last one does not come, it is as good a moment as any.
-                (0..ends).all(|_| telling.recv_timeout(Duration::from_secs(6)).is_ok());
+                // The first one comes. Where the last does not, it is as good a moment as any.
+                let patience = Duration::from_secs(if ends == 1 { 60 } else { 6 });
+                (0..ends).all(|_| telling.recv_timeout(patience).is_ok());
             }
         }
     }
