@@ -186,7 +186,7 @@ fn prepare(setup: &Setup) -> Result<(Held, Recovered), StartError> {
     let lock = lock::take(&jobs.server_lock())?
         .ok_or_else(|| StartError::Locked(jobs.root().to_owned()))?;
     setup.space.settle();
-    sweep(jobs);
+    sweep(jobs, None);
     cgroup::remove_empty();
     if setup.config.scanner.stall_timeout_secs <= setup.config.scanner.update_interval_secs {
         tracing::warn!(

@@ -17,7 +17,7 @@ use crate::{
     sys,
 };
 use chrono::Utc;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, sync::Arc, time::Duration};
 use tokio::{
     task::spawn_blocking,
     time::{Instant, MissedTickBehavior, interval_at},
@@ -47,11 +47,12 @@ impl CleanUp {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sweeps = interval_at(Instant::now() + SWEEP_INTERVAL, SWEEP_INTERVAL);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = BTreeSet::new();
         loop {
             tokio::select! {
                 _ = interval.tick() => {}
                 _ = sweeps.tick() => {
-                    self.sweep().await;
+                    seen = self.sweep(seen).await;
                     continue;
                 }
             }
@@ -63,14 +64,21 @@ impl CleanUp {
             if clock.is_trusted(Utc::now(), sys::since_boot(), self.retention) {
                 self.remove_expired().await;
             }
-            self.sweep().await;
+            seen = self.sweep(seen).await;
             self.results.forget_all_but(&self.live);
         }
     }
 
-    async fn sweep(&self) {
+    /// Sweeps `.staging` of what was there at the last look too: by a clock that is ahead of the
+    /// disk's, also what is being written just now looks old. Says what is there now.
+    async fn sweep(&self, seen: BTreeSet<OsString>) -> BTreeSet<OsString> {
         let jobs = self.jobs.clone();
-        let _ = spawn_blocking(move || sweep(&jobs)).await;
+        let swept = spawn_blocking(move || {
+            let now = trash::staged(&jobs);
+            sweep(&jobs, Some(&seen));
+            now
+        });
+        swept.await.unwrap_or_default()
     }
 
     async fn remove_expired(&self) {
@@ -108,8 +116,8 @@ fn ended_at(job: &LiveJob, jobs: &JobsDir) -> Option<Timestamp> {
 }
 
 /// What cannot be removed now is no reason not to work; it is tried again at the next clean-up.
-pub(super) fn sweep(jobs: &JobsDir) {
-    if let Err(error) = trash::sweep(jobs) {
+pub(super) fn sweep(jobs: &JobsDir, among: Option<&BTreeSet<OsString>>) {
+    if let Err(error) = trash::sweep(jobs, among) {
         tracing::warn!(error = chain(&error), "cannot sweep .staging");
     }
 }

@@ -10,6 +10,8 @@ use super::{
 };
 use crate::model::JobId;
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -85,12 +87,19 @@ fn open_up(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What stands in `.staging`, by name. No name is given twice.
+pub fn staged(jobs: &JobsDir) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(jobs.staging()).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).collect()
+}
+
 /// Removes what crashes left in `.staging`: temporary files, half-made jobs and half-removed
 /// ones, older than a minute. Scratch folders are left to whoever settles their attempt.
+/// While others write there, only what is `among` the things of an earlier look is removed.
 ///
 /// # Errors
 /// The first of what could not be removed; it does not keep the rest from it.
-pub fn sweep(jobs: &JobsDir) -> Result<(), StoreError> {
+pub fn sweep(jobs: &JobsDir, among: Option<&BTreeSet<OsString>>) -> Result<(), StoreError> {
     let staging = jobs.staging();
     let entries = fs::read_dir(&staging).map_err(StoreError::at("list", &staging))?;
     let mut outcome = Ok(());
@@ -99,7 +108,8 @@ pub fn sweep(jobs: &JobsDir) -> Result<(), StoreError> {
         let ours = ["write-", "new-", "trash-", SELF_TEST]
             .iter()
             .any(|prefix| name.to_string_lossy().starts_with(prefix));
-        if ours && is_old(&entry.path()) {
+        let meant = among.is_none_or(|them| them.contains(&name));
+        if ours && meant && is_old(&entry.path()) {
             outcome = outcome.and(remove_old(&entry.path()));
         }
     }
@@ -125,6 +135,27 @@ fn remove_old(path: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn while_others_write_only_what_was_there_before_is_swept() {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = JobsDir::new(root.path()).unwrap();
+        jobs.create(0o750).unwrap();
+        let make = |name: &str| {
+            let path = jobs.staging().join(name);
+            fs::create_dir(&path).unwrap();
+            let an_hour_ago = SystemTime::now() - Duration::from_hours(1);
+            fs::File::open(&path).unwrap().set_modified(an_hour_ago).unwrap();
+            path
+        };
+        let left = make("new-left");
+        let before = staged(&jobs);
+        let being_made = make("new-being-made");
+        sweep(&jobs, Some(&before)).unwrap();
+        assert!(!left.exists() && being_made.exists());
+        sweep(&jobs, None).unwrap();
+        assert!(!being_made.exists());
+    }
 
     #[test]
     fn read_only_folders_are_removed_and_what_links_lead_to_stays() {
