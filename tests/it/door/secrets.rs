@@ -198,8 +198,8 @@ async fn no_secret_comes_out_whatever_goes_wrong() {
     let mut setup = setup
         .user("operator", PASSWORD)
         .set("forges", format!("[{}]", forges.join(", ")))
-        .set("limits.connect_timeout_secs", 3)
-        .set("limits.fetch_stall_timeout_secs", 1)
+        .set("limits.connect_timeout_secs", 15)
+        .set("limits.fetch_stall_timeout_secs", 5)
         .variable("TMPDIR", folder.join("tmp").display())
         .variable("RUST_BACKTRACE", "1");
     // An operator who wonders what git does must not have it tell everybody.
