@@ -191,11 +191,15 @@ impl H2Line {
         self.stream.write_all(bytes).await
     }
 
-    /// The next frame; none once the server has ended the connection.
+    /// The next frame; none once the server has ended the connection. Its pings are answered, or it
+    /// would take this for a line that is dead.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         loop {
-            if let Some(frame) = take_frame(&mut self.received) {
-                return Some(frame);
+            if let Some(heard) = take_frame(&mut self.received) {
+                if (heard.kind, heard.flags & ACK) == (PING, 0) {
+                    let _ = self.send(&frame(PING, ACK, 0, &heard.payload)).await;
+                }
+                return Some(heard);
             }
             let read = timeout(PATIENCE, self.stream.read_buf(&mut self.received)).await;
             if read.expect("the server says or does something").unwrap_or(0) == 0 {
