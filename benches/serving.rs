@@ -1,8 +1,9 @@
 //! How fast the server answers while five scanners burn every core, and how long a change of a
 //! status file takes to a reader of the event stream. `cargo bench --bench serving`
 //!
-//! The stream is measured against its limit, a bare inotify watch on the same renames, in turns
-//! within one run: the ratio means more than either figure. See docs/performance.md.
+//! The stream is measured against its limits, in turns within one run: a bare inotify watch on the
+//! same renames, and, for an end, which is told once it has been flushed, a bare write that is
+//! flushed. The ratio means more than either figure. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -14,7 +15,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::mpsc::{self, Receiver},
     time::{Duration, Instant},
 };
 
@@ -43,7 +44,7 @@ fn main() -> Outcome<()> {
     {
         std::thread::sleep(Duration::from_millis(20));
     }
-    println!("{:34} {:>9} {:>9} {:>9}", "", "p50 ms", "p99 ms", "worst ms");
+    println!("{:36} {:>9} {:>9} {:>9}", "", "p50 ms", "p99 ms", "worst ms");
     idle.print("GET /livez, nothing scanning");
     let path = format!("/scan/{}", jobs[0]);
     Latencies::of(ROUNDS, || server.get(&path))?.print("GET /scan/{id}, 5 scanners burning");
@@ -57,20 +58,23 @@ fn main() -> Outcome<()> {
 
     let quiet = tempfile::tempdir()?;
     let server = Server::start(quiet.path())?;
-    streams(&server)
+    streams(&server)?;
+    ends(&server)
 }
 
-/// Renames status files of a job that nobody runs, and waits for each on both sides, in turns.
-fn streams(server: &Server) -> Outcome<()> {
-    let job = server.jobs.join("bench-stream");
+/// A job that nobody runs, and when each of its events arrives.
+fn job_and_stream(server: &Server, id: &str) -> Outcome<(PathBuf, Receiver<Instant>)> {
+    let job = server.jobs.join(id);
     fs::create_dir(&job)?;
+    // A job with a plan is one of the server's own, whose ends it flushes.
+    replace(server, &job, "repositories.json", "{}")?;
     replace(server, &job, "master.json", r#"{"total_repositories": 2}"#)?;
-    while server.get("/scan/bench-stream").is_err() {
+    while server.get(&format!("/scan/{id}")).is_err() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let mut stream = server.connect()?;
-    write!(stream, "GET /scan/bench-stream/events HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-    let (sender, seen_by_stream) = mpsc::channel();
+    write!(stream, "GET /scan/{id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let (sender, events) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             if line == "event: snapshot" || line == "event: repository" {
@@ -79,7 +83,13 @@ fn streams(server: &Server) -> Outcome<()> {
         }
     });
     // What is written before the stream has begun is part of its snapshot.
-    seen_by_stream.recv_timeout(Duration::from_secs(5))?;
+    events.recv_timeout(Duration::from_secs(5))?;
+    Ok((job, events))
+}
+
+/// Renames status files of a job that nobody runs, and waits for each on both sides, in turns.
+fn streams(server: &Server) -> Outcome<()> {
+    let (job, seen_by_stream) = job_and_stream(server, "bench-stream")?;
     let (sender, seen_by_watch) = mpsc::channel();
     let mut bare = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|it| it.kind.is_modify()) {
@@ -102,8 +112,35 @@ fn streams(server: &Server) -> Outcome<()> {
     }
     to_watch.print("rename → a bare inotify watch");
     to_stream.print("rename → bytes of the event stream");
-    let ratio = to_stream.percentile(50).as_secs_f64() / to_watch.percentile(50).as_secs_f64();
-    println!("ratio at p50: {ratio:.2}");
+    to_stream.print_ratio(&to_watch);
+    Ok(())
+}
+
+/// Renames ends of a repository, unflushed, and waits for each; in turns with a bare write that is
+/// flushed, the file and the folder.
+fn ends(server: &Server) -> Outcome<()> {
+    let (job, seen) = job_and_stream(server, "bench-end")?;
+    let staging = server.jobs.join(".staging");
+    let (mut to_stream, mut to_disk) = (Latencies::default(), Latencies::default());
+    for number in 0..ROUNDS {
+        while seen.try_recv().is_ok() {}
+        let status = format!(r#"{{"status":"failed","error":"for the {number}. time"}}"#);
+        let begin = Instant::now();
+        replace(server, &job, "repo_0.json", &status)?;
+        to_stream.add(seen.recv_timeout(Duration::from_secs(5))? - begin);
+
+        let begin = Instant::now();
+        let staged = staging.join("bench.tmp");
+        let mut file = fs::File::create(&staged)?;
+        file.write_all(status.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&staged, staging.join("bench.json"))?;
+        fs::File::open(&staging)?.sync_all()?;
+        to_disk.add(begin.elapsed());
+    }
+    to_disk.print("an end → the disk, by a bare writer");
+    to_stream.print("an end → bytes of the event stream");
+    to_stream.print_ratio(&to_disk);
     Ok(())
 }
 
@@ -212,10 +249,15 @@ impl Latencies {
         self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
     }
 
+    fn print_ratio(&self, limit: &Self) {
+        let ratio = self.percentile(50).as_secs_f64() / limit.percentile(50).as_secs_f64();
+        println!("ratio at p50: {ratio:.2}");
+    }
+
     fn print(&self, what: &str) {
         let millis = |it: Duration| it.as_secs_f64() * 1e3;
         println!(
-            "{what:34} {:9.2} {:9.2} {:9.2}",
+            "{what:36} {:9.2} {:9.2} {:9.2}",
             millis(self.percentile(50)),
             millis(self.percentile(99)),
             millis(self.percentile(100)),
