@@ -99,6 +99,17 @@ const MEMBERS: &[&str] = &[
     "stderr",
     "dependencies_found",
 ];
+/// What is added up, compared and shown as a bar.
+const FIGURES: &[&str] = &[
+    "percentage",
+    "total_files",
+    "current_file",
+    "stage_progress",
+    "download_bytes",
+    "extraction_percentage",
+];
+/// Numbers that no figure can be.
+const NUMBERS: &[&str] = &["-1", "-8.1e12", "8.1e12", "1e308", "101", "9007199254740993"];
 const WORDS: &[&str] =
     &["starting", "scanning", "completed", "failed", "timeout", "cancelled", "odd", "COMPLETED"];
 
@@ -137,6 +148,14 @@ fn put(path: &Path, elsewhere: &Path, dice: &mut Dice) {
         10 => whole.encode_utf16().flat_map(u16::to_le_bytes).collect(),
         11 => vec![*dice.of(b"\0 [{\"\xff"); dice.below(5000)],
         12 => whole.replace("odd", &"x".repeat(dice.below(3 << 20))).into_bytes(),
+        // One wrong figure among right ones.
+        13 => format!(
+            "{}, \"{}\": {}}}",
+            &whole[..whole.len() - 1],
+            dice.of(FIGURES),
+            dice.of(NUMBERS)
+        )
+        .into_bytes(),
         // No file at all.
         _ => {
             let made = match dice.below(5) {
