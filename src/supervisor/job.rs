@@ -188,6 +188,10 @@ impl Job {
     pub(super) fn cancel(&mut self, now: Timestamp) {
         self.master.status = Some(JobState::Cancelled.to_string());
         self.master.completed_at.get_or_insert(now);
+        if self.planning.is_some() {
+            // What its forge has listed by now is not going to be scanned.
+            self.master.total_repositories = Some(0);
+        }
         self.dirty = true;
     }
 

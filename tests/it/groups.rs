@@ -265,6 +265,28 @@ async fn a_group_that_is_being_listed_can_be_cancelled_and_removed() {
     assert!(files::text(&server.file("scanned")).is_empty(), "nothing was to be scanned");
 }
 
+/// Breaks if what a forge had listed by then is still waited for once the job is cancelled.
+#[tokio::test]
+async fn a_group_that_is_cancelled_after_a_page_of_its_list_waits_for_nothing() {
+    let forge = Forge::start();
+    forge.group(&["acme/api", "acme/web"]);
+    let mut server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    let next = format!("{}/api/v4/groups/acme/projects?page=2", forge.base());
+    forge.listing().faults.extend([Fault::Next(next), Fault::Silence]);
+    let job = submit(&server, &format!("{}/acme", forge.base())).await;
+    eventually("the first page is counted", async || {
+        server.progress(&job).await["summary"]["total_repositories"] == 2
+    })
+    .await;
+    server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "cancelled", "{document:#}");
+    assert_eq!(document["summary"]["total_repositories"], 0, "{document:#}");
+    server.kill9().await;
+    server.restart().await;
+    assert_eq!(server.finished(&job).await["summary"], document["summary"]);
+}
+
 /// Breaks if a small job has to wait for a large group to be done.
 #[tokio::test]
 async fn a_large_group_does_not_starve_a_single_repository() {
