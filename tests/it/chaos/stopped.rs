@@ -164,13 +164,13 @@ async fn what_stands_still_for_a_while_times_nobody_out() {
     let server = Setup::new()
         .shell(
             // Seldom, so that what its shim has seen last is mostly no news.
-            "steps=3; case $SCANWATCH_REPO_NAME in steady-[012]) steps=9;; esac\n\
-             while [ $steps -gt 0 ]; do say scanning; sleep 0.9; steps=$((steps - 1)); done\n\
+            "steps=2; case $SCANWATCH_REPO_NAME in steady-[012]) steps=6;; esac\n\
+             while [ $steps -gt 0 ]; do say scanning; sleep 1.8; steps=$((steps - 1)); done\n\
              say completed\n\
              echo \"$SCANWATCH_JOB_ID\" >> \"$dir/done\"\n",
         )
         .set("scanner.update_interval_secs", 1)
-        .set("scanner.stall_timeout_secs", 2)
+        .set("scanner.stall_timeout_secs", 3)
         .set("scanner.subprocess_timeout_secs", 60)
         .start()
         .await;
@@ -196,7 +196,7 @@ async fn what_stands_still_for_a_while_times_nobody_out() {
     })
     .await;
     // Longer than any of them may be silent.
-    tokio::time::sleep(Duration::from_secs(4).saturating_sub(begun.elapsed())).await;
+    tokio::time::sleep(Duration::from_secs(5).saturating_sub(begun.elapsed())).await;
     for shim in stopped {
         shim.signal(Signal::CONT);
     }
