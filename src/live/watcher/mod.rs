@@ -154,25 +154,4 @@ fn outlive_panics(live: &Live, pause: Duration, mut work: impl FnMut()) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn after_a_panic_the_work_begins_again_and_the_cache_is_kept() {
-        let live = Live::new(1);
-        let id = "job".parse().unwrap();
-        let job = live.insert(&id);
-        live.set_ready();
-        let mut begun = 0;
-        outlive_panics(&live, Duration::ZERO, || {
-            let problems = live.problems(Duration::from_secs(10));
-            assert_eq!(problems.len(), usize::from(begun > 0), "{problems:?}");
-            assert!(Arc::ptr_eq(&job, &live.get(&id).unwrap()) && live.is_ready());
-            begun += 1;
-            assert!(begun > 2, "of the test");
-            live.note(|health| health.problems.clear());
-        });
-        assert_eq!((begun, live.health().panics), (3, 2));
-        assert!(live.problems(Duration::from_secs(10)).is_empty());
-    }
-}
+mod tests;

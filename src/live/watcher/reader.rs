@@ -1,21 +1,23 @@
 //! The thread's work: what is watched, what is read, and when.
 
+mod ears;
+
 use super::{
     Message, WatchOptions,
     flusher::{Flusher, Unflushed},
     folder::{Ends, Folder, Next, Watch},
-    hints::{Batch, translate},
+    hints::Batch,
     root::{Look, Root},
 };
 use crate::{
     live::Live,
     model::JobId,
     store::{
-        layout::{JobDir, JobFile, JobsDir},
-        read::{Signature, is_absence, is_missing_folder},
+        layout::{JobFile, JobsDir},
+        read::{Signature, is_absence},
     },
 };
-use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
@@ -69,9 +71,14 @@ impl Reader {
         }
     }
 
-    pub(super) fn run(&mut self, messages: &Receiver<Message>) {
+    /// Takes in what is there.
+    pub(super) fn begin(&mut self) {
         self.resync();
         self.ends = Ends::ToldOnceFlushed;
+    }
+
+    pub(super) fn run(&mut self, messages: &Receiver<Message>) {
+        self.begin();
         self.live.set_ready();
         let mut resync_at = Instant::now() + self.options.resync_interval;
         let mut poll_at = Instant::now() + self.options.poll_interval;
@@ -131,60 +138,6 @@ impl Reader {
                 let _ = done.send(());
             }
         }
-    }
-
-    /// Has the kernel tell of changes, where that is wanted and it does not yet.
-    fn start_notify(&mut self) {
-        let wanted = self.options.notify && self.notify.is_none();
-        if !wanted || is_missing_folder(self.jobs.root()) {
-            return;
-        }
-        let (root, sender) = (self.jobs.root().to_owned(), self.sender.clone());
-        let started = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            for message in translate(&root, event) {
-                // The receiver is gone only when the thread is.
-                let _ = sender.send(message);
-            }
-        });
-        let watched = started.and_then(|mut notify| {
-            notify.watch(self.jobs.root(), RecursiveMode::NonRecursive).map(|()| notify)
-        });
-        match watched {
-            Ok(notify) => {
-                if self.deaf.take().is_some() {
-                    tracing::info!("the kernel tells of changes of files again");
-                }
-                self.notify = Some(notify);
-                self.watch_all_anew();
-            }
-            Err(error) => self.note_deaf(&error),
-        }
-    }
-
-    /// From now on files are looked at. Said once, though it is tried again at each comparison.
-    fn note_deaf(&mut self, error: &notify::Error) {
-        self.notify = None;
-        let limit = match &error.kind {
-            ErrorKind::MaxFilesWatch => " (fs.inotify.max_user_watches)",
-            _ => " (fs.inotify.max_user_instances?)",
-        };
-        let text = format!("files are looked at, for the kernel does not tell of changes{limit}");
-        if self.deaf.replace(text).is_none() {
-            tracing::warn!(%error, "no notifications of changes of files{limit}; polling");
-        }
-    }
-
-    /// Watches are on folders, not on names, and end with the instance: all of them are set anew.
-    fn watch_all_anew(&mut self) {
-        for folder in self.folders.values_mut() {
-            folder.watch = Watch::Off;
-            folder.listed = None;
-        }
-    }
-
-    /// Whether something has to be looked at between two resyncs.
-    fn polls(&self) -> bool {
-        self.notify.is_none() || self.folders.values().any(|it| it.watch == Watch::Polled)
     }
 
     fn poll(&mut self) {
@@ -266,15 +219,6 @@ impl Reader {
         self.live.remove(id);
     }
 
-    fn unwatch(&mut self, dir: &JobDir, watch: Watch) {
-        if watch == Watch::Notified
-            && let Some(notify) = &mut self.notify
-        {
-            // Fails for a folder that is gone, whose watch went with it.
-            let _ = notify.unwatch(dir.path());
-        }
-    }
-
     /// Brings one job up to date with its folder: reads what changed since it was last read.
     fn read_job(&mut self, id: &JobId) {
         let dir = self.jobs.job(id);
@@ -325,45 +269,26 @@ impl Reader {
         }
     }
 
-    fn watch(&mut self, dir: &JobDir) -> Watch {
-        let Some(notify) = &mut self.notify else { return Watch::Polled };
-        match notify.watch(dir.path(), RecursiveMode::NonRecursive) {
-            Ok(()) => Watch::Notified,
-            Err(error) => {
-                // Out of watches (fs.inotify.max_user_watches): those that stand go on.
-                tracing::debug!(%error, folder = %dir.path().display(), "not watched; polled");
-                Watch::Polled
-            }
-        }
-    }
-
-    fn rest_if_over(&mut self, id: &JobId) {
-        let Some(folder) = self.folders.get_mut(id) else { return };
-        if folder.watch != Watch::Off && folder.is_over_and_quiet(&self.options) {
-            // From here on it is looked at no more, so what is quiet now has to be told now.
-            folder.job.settle(true);
-            let (dir, watch) = (folder.dir.clone(), folder.watch);
-            folder.watch = Watch::Off;
-            self.unwatch(&dir, watch);
-        }
-    }
-
     /// Lists a job's folder, and reads the files that are not as they were. Says whether it could
     /// be listed.
     fn read_files(&mut self, id: &JobId) -> bool {
-        let Some(folder) = self.folders.get_mut(id) else { return false };
-        let Ok(entries) = fs::read_dir(folder.dir.path()) else { return false };
-        let there: BTreeSet<JobFile> =
-            entries.flatten().filter_map(|it| JobFile::parse(&it.file_name())).collect();
-        let known: BTreeSet<JobFile> = folder.files.keys().copied().collect();
-        for file in there.union(&known) {
-            self.read_file(id, *file);
+        let Some(files) = self.files(id) else { return false };
+        for file in files {
+            self.read_file(id, file);
         }
         true
     }
 
+    /// The files of a job that are there, or were; none if its folder cannot be listed.
+    fn files(&self, id: &JobId) -> Option<BTreeSet<JobFile>> {
+        let folder = self.folders.get(id)?;
+        let entries = fs::read_dir(folder.dir.path()).ok()?;
+        let there = entries.flatten().filter_map(|it| JobFile::parse(&it.file_name()));
+        Some(there.chain(folder.files.keys().copied()).collect())
+    }
+
     /// Reads one file if it changed.
-    fn read_one(&mut self, id: &JobId, file: JobFile) {
+    pub(super) fn read_one(&mut self, id: &JobId, file: JobFile) {
         if !self.folders.contains_key(id) {
             // A file of a folder that is not known yet: the folder comes first.
             return self.read_job(id);
@@ -382,14 +307,27 @@ impl Reader {
                 self.retries.insert((at, id.clone(), file));
             }
             Next::Flush(signature) => {
-                let unflushed =
-                    Unflushed { id: id.clone(), file, dir: folder.dir.clone(), signature };
-                if !self.flusher.flush(unflushed) {
-                    // There is no thread for it: better told too early than never.
-                    folder.note_flushed(file, signature);
-                    folder.read(file, &self.live, self.ends);
+                if file == JobFile::Master {
+                    // What the end follows from comes first, though nobody may have said yet that
+                    // it has changed.
+                    for file in self.files(id).unwrap_or_default() {
+                        if file != JobFile::Master {
+                            self.read_file(id, file);
+                        }
+                    }
                 }
+                self.flush(id, file, signature);
             }
+        }
+    }
+
+    fn flush(&mut self, id: &JobId, file: JobFile, signature: Signature) {
+        let Some(folder) = self.folders.get_mut(id) else { return };
+        let unflushed = Unflushed { id: id.clone(), file, dir: folder.dir.clone(), signature };
+        if !self.flusher.flush(unflushed) {
+            // There is no thread for it: better told too early than never.
+            folder.note_flushed(file, signature);
+            folder.read(file, &self.live, self.ends);
         }
     }
 
