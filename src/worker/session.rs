@@ -6,7 +6,7 @@
 
 use super::{
     error::ScanError,
-    git::{self, Fetched, Git, GitError, GitTree, Reference},
+    git::{self, Blobs, Git, GitError, GitTree, Reference},
     isolation::Isolation,
     local::{self, Folder, Local, LocalError},
     reporter::Reporter,
@@ -138,12 +138,27 @@ impl<'a> Session<'a> {
 
     fn scan_remote(&self) -> Result<(Found, Option<String>), ScanError> {
         let git = self.git()?;
-        match git::fetch(&git, self.task, &self.reporter)? {
-            Fetched::Empty => Ok((self.nothing(), None)),
-            Fetched::Commit { repository, commit } => {
-                let seconds = seconds(self.begin.elapsed());
+        match self.fetch_and_scan(&git, Blobs::Later) {
+            Err(ScanError::Git(GitError::Withheld { said })) => {
+                let message = "the server does not hand out single files, all are fetched";
+                self.reporter.log().warn(&format!("{message} ({said})"));
+                self.fetch_and_scan(&git, Blobs::AtOnce)
+            }
+            done => done,
+        }
+    }
+
+    fn fetch_and_scan(
+        &self,
+        git: &Git,
+        blobs: Blobs,
+    ) -> Result<(Found, Option<String>), ScanError> {
+        match git::fetch(git, self.task, &self.reporter, blobs)? {
+            None => Ok((self.nothing(), None)),
+            Some(tree) => {
+                let (commit, seconds) = (tree.commit(), seconds(self.begin.elapsed()));
                 self.reporter.log().info(&format!("fetched commit {commit} in {seconds}"));
-                self.scan_commit(GitTree::new(&git, repository, commit))
+                self.scan_commit(tree)
             }
         }
     }

@@ -1,7 +1,8 @@
-//! The bytes of single blobs, from one `git cat-file --batch`.
+//! The bytes of single blobs, from one `git cat-file --batch`; and what is known of many.
 //!
-//! What must stay true: one id is asked for at a time, and its answer read to the end, so that
-//! neither side ever waits for the other; no more than the cap is held in memory.
+//! What must stay true: one id is asked for at a time, and its answer read to the end, or of sizes so
+//! few that questions and answers fit into their pipes, so that neither side ever waits for the other;
+//! no more than the cap is held in memory.
 
 use super::{
     Git, GitError,
@@ -20,6 +21,8 @@ use std::{
 const STEP: &str = "cat-file";
 /// The longest first line of an answer: an id, a type, a size.
 const LONGEST_HEAD: u64 = 256;
+/// So many sizes are asked for at once: their ids are 65 bytes at most, a pipe takes 4,096.
+const SIZES_AT_ONCE: usize = 32;
 /// For all blobs of a scan together; the scan's own deadline is shorter.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
@@ -44,9 +47,27 @@ pub(super) struct Blobs {
 
 impl Blobs {
     pub(super) fn open(git: &Git, repository: &Path) -> Result<Self, GitError> {
+        Self::start(git, repository, "--batch")
+    }
+
+    /// The sizes of blobs, in order; none of one that is not there.
+    pub(super) fn sizes(
+        git: &Git,
+        repository: &Path,
+        ids: &[&String],
+    ) -> Result<Vec<Option<u64>>, GitError> {
+        let mut blobs = Self::start(git, repository, "--batch-check")?;
+        let mut sizes = Vec::with_capacity(ids.len());
+        for some in ids.chunks(SIZES_AT_ONCE) {
+            blobs.ask_sizes(some, &mut sizes).map_err(|error| blobs.explained(error))?;
+        }
+        Ok(sizes)
+    }
+
+    fn start(git: &Git, repository: &Path, mode: &str) -> Result<Self, GitError> {
         let mut running = git
             .on(STEP, repository)
-            .args(["cat-file", "--batch"])
+            .args(["cat-file", mode])
             .start(Stdio::piped(), deadline(STEP, LONGEST_LIFE))?;
         let complaints = running.stderr().map(drain_beside);
         let (Some(questions), Some(answers)) = (running.stdin(), running.stdout()) else {
@@ -58,10 +79,15 @@ impl Blobs {
 
     /// Reads one blob of at most `most` bytes.
     pub(super) fn read(&mut self, id: &str, most: u64) -> Result<Blob, GitError> {
-        self.ask(id, most).map_err(|error| match error {
+        self.ask(id, most).map_err(|error| self.explained(error))
+    }
+
+    /// A broken pipe alone says nothing.
+    fn explained(&mut self, error: GitError) -> GitError {
+        match error {
             GitError::Pipe { .. } => self.last_words().unwrap_or(error),
             other => other,
-        })
+        }
     }
 
     /// Why it has broken off, if it said so.
@@ -75,13 +101,8 @@ impl Blobs {
     }
 
     fn ask(&mut self, id: &str, most: u64) -> Result<Blob, GitError> {
-        self.questions
-            .write_all(format!("{id}\n").as_bytes())
-            .and_then(|()| self.questions.flush())
-            .map_err(broken)?;
-        let mut head = Vec::new();
-        self.answers.by_ref().take(LONGEST_HEAD).read_until(b'\n', &mut head).map_err(broken)?;
-        let head = String::from_utf8_lossy(&head);
+        self.put(&format!("{id}\n"))?;
+        let head = self.head()?;
         let mut words = head.split_ascii_whitespace();
         let (_, kind, size) = (words.next(), words.next(), words.next());
         match (kind, size.and_then(|it| it.parse::<u64>().ok())) {
@@ -100,9 +121,44 @@ impl Blobs {
                 self.skip(size + 1)?;
                 Ok(Blob::TooLarge(size))
             }
-            _ if head.is_empty() => Err(broken(io::ErrorKind::UnexpectedEof.into())),
             _ => Err(GitError::Answer { step: STEP, said: head.trim().to_owned() }),
         }
+    }
+
+    fn ask_sizes(&mut self, ids: &[&String], sizes: &mut Vec<Option<u64>>) -> Result<(), GitError> {
+        let mut questions = String::new();
+        for id in ids {
+            questions.push_str(id);
+            questions.push('\n');
+        }
+        self.put(&questions)?;
+        for _ in ids {
+            let head = self.head()?;
+            let mut words = head.split_ascii_whitespace().skip(1);
+            sizes.push(match (words.next(), words.next().map(str::parse)) {
+                (Some("missing"), _) => None,
+                (Some(_), Some(Ok(size))) => Some(size),
+                _ => return Err(GitError::Answer { step: STEP, said: head.trim().to_owned() }),
+            });
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, questions: &str) -> Result<(), GitError> {
+        self.questions
+            .write_all(questions.as_bytes())
+            .and_then(|()| self.questions.flush())
+            .map_err(broken)
+    }
+
+    /// The first line of an answer.
+    fn head(&mut self) -> Result<String, GitError> {
+        let mut head = Vec::new();
+        self.answers.by_ref().take(LONGEST_HEAD).read_until(b'\n', &mut head).map_err(broken)?;
+        if head.is_empty() {
+            return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(String::from_utf8_lossy(&head).into_owned())
     }
 
     fn skip(&mut self, bytes: u64) -> Result<(), GitError> {

@@ -176,6 +176,11 @@ impl Call {
         self
     }
 
+    /// Adds a setting, which has to stand before the name of what git is to do.
+    pub(super) fn before(self, setting: &str) -> Self {
+        self.args(["-c", setting])
+    }
+
     /// Has git write down the packets that it exchanges.
     pub(super) fn traced_to(mut self, file: &Path) -> Self {
         self.command.env("GIT_TRACE_PACKET", file);

@@ -66,6 +66,9 @@ pub(crate) enum GitError {
     NotSmart { host: String, said: String },
     #[error("{host} answers with an error of its own ({said})")]
     Server { host: String, said: String },
+    /// The server left blobs out and does not hand them out afterwards; handled by a second try.
+    #[error("the server does not hand out single files ({said})")]
+    Withheld { said: String },
     #[error("git {step} failed ({said})")]
     Failed { step: &'static str, said: String },
     /// The repository names its objects by SHA-256; handled by a second try.
@@ -134,6 +137,7 @@ impl GitError {
             | Self::Stalled { .. }
             | Self::NotSmart { .. }
             | Self::Server { .. }
+            | Self::Withheld { .. }
             | Self::Failed { .. }
             | Self::ObjectFormat { .. }
             | Self::TooSlow { .. }
@@ -167,6 +171,7 @@ impl GitError {
             | Self::Silent { .. }
             | Self::Stalled { .. }
             | Self::Server { .. }
+            | Self::Withheld { .. }
             | Self::Failed { .. }
             | Self::ObjectFormat { .. }
             | Self::OutOfMemory { .. }

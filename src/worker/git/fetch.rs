@@ -1,23 +1,30 @@
-//! The fetch: one commit of a repository comes into a bare folder.
+//! The fetch: one commit of a repository comes into a bare folder, and of its blobs those that are
+//! wanted.
 //!
-//! What flows in: the task. What flows out: the folder and the commit, or that there is none.
+//! What flows in: the task. What flows out: the folder and the commit, or that there is none; later,
+//! blobs by their ids. Where the server can, a commit comes without its blobs at first ("partial
+//! clone"), and those that a parser wants all at once, when it is known which: of most repositories a
+//! small part. A server that cannot sends everything at once, and nothing has to be asked for again.
 //! What must stay true: silence, size and the wish to stop end it from outside, whatever git
 //! and the server do; what it says meanwhile moves the figures of the status file.
 
 use super::{
     Git, GitError,
+    command::Call,
     diagnosis::diagnose,
     process::Running,
     progress::{Listener, Progress},
     reference::Reference,
     remote::Remote,
+    tree::GitTree,
 };
 use crate::{
     model::{state::Work, task::ScanTask},
     worker::{reporter::Reporter, status::Stage},
 };
 use std::{
-    io::Read,
+    collections::BTreeSet,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
@@ -30,6 +37,10 @@ use std::{
 
 /// The name under which the commit is kept; no server's branch or tag can be called so here.
 const KEPT_AS: &str = "refs/scan/head";
+/// What every fetch is told: the commit alone, no submodules, and how it gets on.
+const ALWAYS: [&str; 4] =
+    ["--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--progress"];
+const WITHOUT_BLOBS: &str = "--filter=blob:none";
 /// How often the folder is measured.
 const MEASURE: Duration = Duration::from_secs(1);
 /// What git puts together of differences in a second, at the least. It is counted in what was
@@ -38,35 +49,47 @@ const SLOWEST_RESOLVING: u64 = 2 << 20;
 /// For calls that only touch our own folder.
 pub(super) const SHORT_CALL: Duration = Duration::from_mins(1);
 
-/// What a fetch brought.
-#[derive(Debug)]
-pub(crate) enum Fetched {
-    Commit {
-        repository: PathBuf,
-        commit: String,
-    },
-    /// The repository has no commit at all.
-    Empty,
+/// When the blobs of a commit are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blobs {
+    /// Those that are wanted, once they are.
+    Later,
+    /// All of them, with the commit.
+    AtOnce,
 }
 
-/// Fetches what the task names.
-pub(crate) fn fetch(git: &Git, task: &ScanTask, reporter: &Reporter) -> Result<Fetched, GitError> {
+/// Fetches what the task names; none if the repository has no commit at all.
+pub(crate) fn fetch<'a>(
+    git: &'a Git,
+    task: &'a ScanTask,
+    reporter: &'a Reporter,
+    blobs: Blobs,
+) -> Result<Option<GitTree<'a>>, GitError> {
     let reference = Reference::parse(task.reference.as_deref())?;
     let remote = Remote::of(task)?;
     reporter.enter(Work::Cloning, Stage::Fetch, &format!("Connecting to {}", remote.host()));
-    let fetch = Fetch { git, task, reporter, remote, reference };
-    match fetch.start_over("sha1") {
-        Err(GitError::ObjectFormat { .. }) => fetch.start_over("sha256"),
-        other => other,
+    let source = Source { git, task, reporter, remote, reference, blobs };
+    let mut format = "sha1";
+    let mut brought = source.start_over(format);
+    if matches!(brought, Err(GitError::ObjectFormat { .. })) {
+        format = "sha256";
+        brought = source.start_over(format);
     }
+    Ok(brought?.map(|commit| {
+        let repository = source.repository(format);
+        GitTree::fetched(git, repository, commit, source)
+    }))
 }
 
-struct Fetch<'a> {
+/// Where a repository is fetched from, and all that it takes.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
     git: &'a Git,
     task: &'a ScanTask,
     reporter: &'a Reporter,
     remote: Remote,
     reference: Reference,
+    blobs: Blobs,
 }
 
 /// What the watch of a fetch and the reader of its words tell each other.
@@ -78,10 +101,16 @@ struct Signs {
     resolving: AtomicBool,
 }
 
-impl Fetch<'_> {
-    /// From nothing to the commit, with a folder of this object format.
-    fn start_over(&self, object_format: &str) -> Result<Fetched, GitError> {
-        let repository = self.git.work_dir().join(format!("repository-{object_format}.git"));
+impl Source<'_> {
+    /// The folder for a repository of this object format.
+    fn repository(&self, object_format: &str) -> PathBuf {
+        let whole = if self.blobs == Blobs::AtOnce { "whole-" } else { "" };
+        self.git.work_dir().join(format!("repository-{whole}{object_format}.git"))
+    }
+
+    /// From nothing to the commit, with a folder of this object format; none if there is none.
+    fn start_over(&self, object_format: &str) -> Result<Option<String>, GitError> {
+        let repository = self.repository(object_format);
         self.git
             .local("init")
             .args(["init", "--quiet", "--bare", "--initial-branch=main"])
@@ -97,14 +126,13 @@ impl Fetch<'_> {
             }
             Err(error) => return Err(error),
         }
-        let commit = commit_of(self.git, &repository, KEPT_AS)?;
-        Ok(Fetched::Commit { repository, commit })
+        commit_of(self.git, &repository, KEPT_AS).map(Some)
     }
 
     /// No default branch: then either there is none at all, or it was named wrongly, or this
     /// is no repository. A server that says nothing at all in git's protocol (an empty page)
     /// would otherwise pass for an empty repository.
-    fn without_default_branch(&self, repository: &Path) -> Result<Fetched, GitError> {
+    fn without_default_branch(&self, repository: &Path) -> Result<Option<String>, GitError> {
         let step = "ls-remote";
         // Within the folder that is measured, as a trace of many refs is long. What is traced
         // is git's protocol, not the headers that carry the credentials.
@@ -122,20 +150,66 @@ impl Fetch<'_> {
             let said = "it lists no branches in git's protocol".to_owned();
             return Err(GitError::NotSmart { host: self.remote.host(), said });
         }
-        if refs.text().is_empty() { Ok(Fetched::Empty) } else { Err(GitError::NoDefaultBranch) }
+        if refs.text().is_empty() { Ok(None) } else { Err(GitError::NoDefaultBranch) }
     }
 
     fn transfer(&self, repository: &Path) -> Result<(), GitError> {
-        let signs = Arc::new(Signs::default());
-        let mut running = self
+        let filter: &[&str] = match self.blobs {
+            Blobs::Later => &[WITHOUT_BLOBS],
+            Blobs::AtOnce => &[],
+        };
+        let call = self
             .git
             .with_remote("fetch", repository, &self.remote)
-            .args(["fetch", "--depth=1", "--no-tags", "--no-recurse-submodules"])
-            .args(["--no-write-fetch-head", "--progress", "--", self.remote.url()])
-            .arg(format!("+{}:{KEPT_AS}", self.reference.name()))
-            .start(Stdio::null(), self.watch(repository, Arc::clone(&signs)))?;
-        let pipe = running.stderr();
+            .args(["fetch", "--depth=1"])
+            .args(ALWAYS)
+            .args(filter.iter().copied())
+            .args(["--", self.remote.url()])
+            .arg(format!("+{}:{KEPT_AS}", self.reference.name()));
+        self.run(call, repository, None)
+    }
+
+    /// Fetches blobs that were left out, all in one go.
+    ///
+    /// # Errors
+    /// [`GitError::Withheld`] where it may help to fetch everything at once.
+    pub(super) fn bring(&self, repository: &Path, ids: &BTreeSet<String>) -> Result<(), GitError> {
+        let message = format!("Fetching {} files", ids.len());
+        self.reporter.update(|it| it.message = message);
+        let call = self
+            .git
+            .with_remote("fetch", repository, &self.remote)
+            // There is nothing here from which the server could tell what it may leave out.
+            .before("fetch.negotiationAlgorithm=noop")
+            .arg("fetch")
+            .args(ALWAYS)
+            .args([WITHOUT_BLOBS, "--stdin", "--", self.remote.url()]);
+        self.run(call, repository, Some(ids)).map_err(|error| match error {
+            GitError::Failed { said, .. }
+            | GitError::ReferenceNotFound { said, .. }
+            | GitError::NotSmart { said, .. }
+            | GitError::Server { said, .. } => GitError::Withheld { said },
+            other => other,
+        })
+    }
+
+    /// Runs a fetch to its end, and gives it ids of objects to read.
+    fn run(
+        &self,
+        call: Call,
+        repository: &Path,
+        ids: Option<&BTreeSet<String>>,
+    ) -> Result<(), GitError> {
+        let signs = Arc::new(Signs::default());
+        let input = if ids.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut running = call.start(input, self.watch(repository, Arc::clone(&signs)))?;
+        let (questions, pipe) = (running.stdin(), running.stderr());
         let (ended, last_words) = thread::scope(|scope| {
+            // git reads all of them before it begins; a pipe that breaks has ended.
+            scope.spawn(move || {
+                let mut questions = questions?;
+                ids?.iter().try_for_each(|id| writeln!(questions, "{id}")).ok()
+            });
             // Its end closes the pipe, also where a helper would hold it open.
             let listener = scope.spawn(|| self.listen(pipe, &signs));
             let ended = Running::finish(running);

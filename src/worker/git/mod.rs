@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! url ─► gate (GitUrl) ─► addresses judged and pinned ─► git fetch --depth=1 into a bare folder
-//!     ─► commit ─► ls-tree ─► entries ─► cat-file ─► bytes
+//!     ─► commit ─► ls-tree ─► entries ─► git fetch of the wanted blobs ─► cat-file ─► bytes
 //! ```
 //!
 //! What flows in: a URL or a bare repository of this machine. What flows out: the entries of
@@ -29,7 +29,7 @@ mod version;
 
 pub(super) use command::Git;
 pub(super) use error::GitError;
-pub(super) use fetch::{Fetched, fetch};
+pub(super) use fetch::{Blobs, fetch};
 pub(super) use reference::Reference;
 pub(super) use tree::GitTree;
 pub(super) use version::warn_if_old;

@@ -10,7 +10,7 @@ use super::{
     blobs::{Blob, Blobs},
     command::deadline,
     diagnosis::diagnose_local,
-    fetch::{SHORT_CALL, commit_of},
+    fetch::{SHORT_CALL, Source, commit_of},
     process::{drain_beside, joined, said},
     reference::Reference,
 };
@@ -20,13 +20,14 @@ use crate::worker::{
     text,
 };
 use std::{
+    collections::BTreeSet,
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 const STEP: &str = "ls-tree";
-/// What stands before the path in a record: mode, type, id, size.
+/// What stands before the path in a record: mode, type, id.
 const LONGEST_HEAD: usize = 160;
 
 /// A commit in a bare repository.
@@ -35,13 +36,20 @@ pub(crate) struct GitTree<'a> {
     git: &'a Git,
     repository: PathBuf,
     commit: String,
+    /// Where the blobs are that were left out of the fetch.
+    source: Option<Source<'a>>,
     blobs: Option<Blobs>,
 }
 
 impl<'a> GitTree<'a> {
-    /// The tree of a commit that was fetched.
-    pub(crate) fn new(git: &'a Git, repository: PathBuf, commit: String) -> Self {
-        Self { git, repository, commit, blobs: None }
+    /// The tree of a commit that was fetched from this source.
+    pub(super) fn fetched(
+        git: &'a Git,
+        repository: PathBuf,
+        commit: String,
+        source: Source<'a>,
+    ) -> Self {
+        Self { git, repository, commit, source: Some(source), blobs: None }
     }
 
     /// The tree of what a name stands for in a repository of this machine; `None` if the
@@ -55,7 +63,8 @@ impl<'a> GitTree<'a> {
         if commit.is_err() && reference.is_default() && has_no_refs(git, repository)? {
             return Ok(None);
         }
-        Ok(Some(Self::new(git, repository.to_owned(), commit?)))
+        let repository = repository.to_owned();
+        Ok(Some(Self { git, repository, commit: commit?, source: None, blobs: None }))
     }
 
     /// The full id of the commit.
@@ -75,7 +84,7 @@ impl Tree for GitTree<'_> {
         let mut running = self
             .git
             .on(STEP, &self.repository)
-            .args(["ls-tree", "-r", "-l", "-z", "--full-tree", &self.commit])
+            .args(["ls-tree", "-r", "-z", "--full-tree", &self.commit])
             .start(Stdio::null(), deadline(STEP, caps.time()))?;
         let stderr = running.stderr().map(drain_beside);
         let mut records = BufReader::new(
@@ -109,6 +118,19 @@ impl Tree for GitTree<'_> {
                 Err(diagnose_local(STEP, said).into())
             }
         }
+    }
+
+    fn prepare(&mut self, ids: &[&String]) -> Result<Vec<Option<u64>>, ScanError> {
+        let mut sizes = Blobs::sizes(self.git, &self.repository, ids)?;
+        let Some(source) = &self.source else { return Ok(sizes) };
+        let is_missing =
+            |(id, size): (&&'_ String, &Option<u64>)| size.is_none().then(|| (*id).clone());
+        let missing: BTreeSet<String> = ids.iter().zip(&sizes).filter_map(is_missing).collect();
+        if !missing.is_empty() {
+            source.bring(&self.repository, &missing)?;
+            sizes = Blobs::sizes(self.git, &self.repository, ids)?;
+        }
+        Ok(sizes)
     }
 
     fn read(&mut self, id: &String, most: u64) -> Result<Content, ScanError> {
@@ -160,20 +182,18 @@ pub(super) fn read_record(
     }
 }
 
-/// Reads `100644 blob <id> <size>\t<path>`.
+/// Reads `100644 blob <id>\t<path>`.
 pub(super) fn parse(record: &[u8]) -> Option<Entry<String>> {
     let tab = record.iter().position(|it| *it == b'\t')?;
     let head = std::str::from_utf8(&record[..tab]).ok()?;
     let mut words = head.split_ascii_whitespace();
-    let (mode, _type, id, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let (mode, _type, id) = (words.next()?, words.next()?, words.next()?);
     if !id.bytes().all(|it| it.is_ascii_hexdigit()) {
         return None;
     }
     let kind = match mode {
         // Old repositories have regular files of the third mode too.
-        "100644" | "100755" | "100664" => {
-            Kind::File { handle: id.to_owned(), size: size.parse().ok() }
-        }
+        "100644" | "100755" | "100664" => Kind::File { handle: id.to_owned(), size: None },
         "120000" => Kind::Link,
         "160000" => Kind::Submodule,
         _ => Kind::Other(format!("of the unknown mode {}", text::cut(mode, 20))),
@@ -192,17 +212,17 @@ mod tests {
     #[test]
     fn records_are_read_as_bytes() {
         let id = "32f95c0d1244a78b2be1bab8de17906fabb2c4a8";
-        let file = format!("100644 blob {id}       2\ta\n");
+        let file = format!("100644 blob {id}\ta\n");
         let mut file = file.into_bytes();
         file.extend_from_slice(b"\xff\tb");
         let entry = parse(&file).unwrap();
         assert_eq!(entry.path, b"a\n\xff\tb");
-        assert_eq!(entry.kind, Kind::File { handle: id.to_owned(), size: Some(2) });
-        let link = format!("120000 blob {id}       1\tl");
+        assert_eq!(entry.kind, Kind::File { handle: id.to_owned(), size: None });
+        let link = format!("120000 blob {id}\tl");
         assert_eq!(parse(link.as_bytes()).unwrap().kind, Kind::Link);
-        let module = format!("160000 commit {id}       -\ts");
+        let module = format!("160000 commit {id}\ts");
         assert_eq!(parse(module.as_bytes()).unwrap().kind, Kind::Submodule);
-        for odd in ["", "100644 blob", "100644 blob --x 2\ta"] {
+        for odd in ["", "100644 blob", "100644 blob --x\ta"] {
             assert!(parse(odd.as_bytes()).is_none(), "{odd}");
         }
     }

@@ -118,7 +118,12 @@ impl<'a> Engine<'a> {
     fn run<T: Tree>(mut self, tree: &mut T) -> Result<Found, ScanError> {
         let reporter = self.with.reporter;
         reporter.enter(Work::Scanning, Stage::List, "Listing files");
-        let wanted = self.list(tree)?;
+        let mut wanted = self.list(tree)?;
+        let handles: Vec<_> = wanted.iter().map(|it| &it.handle).collect();
+        let sizes = tree.prepare(&handles)?;
+        for (file, size) in wanted.iter_mut().zip(sizes) {
+            file.size = file.size.or(size);
+        }
         let total = wanted.len() as u64;
         reporter.update(|it| it.total_files = Some(total));
         reporter.enter(Work::Scanning, Stage::Parse, &format!("Parsing {total} files"));

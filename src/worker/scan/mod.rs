@@ -1,7 +1,7 @@
 //! The scan proper: a tree of files goes in, packages and counts come out.
 //!
 //! ```text
-//! Tree::list ─► wanted by a parser? ─► Tree::read (capped) ─► parse (guarded) ─► join ─► Found
+//! Tree::list ─► wanted by a parser? ─► Tree::prepare ─► Tree::read (capped) ─► parse (guarded) ─► join ─► Found
 //! ```
 //!
 //! What must stay true: one file that is odd, too large, broken or deadly for its parser costs

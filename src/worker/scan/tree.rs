@@ -15,6 +15,12 @@ pub(crate) trait Tree {
         visit: &mut dyn FnMut(Entry<Self::Handle>),
     ) -> Result<(), ScanError>;
 
+    /// Gets what will be read, and nothing else, at once. The files' sizes, in their order, as far
+    /// as they are known then; nothing if all is there already.
+    fn prepare(&mut self, _wanted: &[&Self::Handle]) -> Result<Vec<Option<u64>>, ScanError> {
+        Ok(Vec::new())
+    }
+
     /// Reads a file of at most `most` bytes. An error ends the scan; what is wrong with this
     /// file alone is no error.
     fn read(&mut self, handle: &Self::Handle, most: u64) -> Result<Content, ScanError>;

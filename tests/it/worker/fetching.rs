@@ -2,7 +2,8 @@
 
 use super::{CANARY, Place, canary, completes};
 use crate::support::{
-    forge::{Behaviour, Entry, Forge},
+    dice::Dice,
+    forge::{Behaviour, Entry, Forge, Repository},
     patience::eventually,
 };
 use scanwatch::model::{repository::RepositoryStatus, task::Category};
@@ -66,6 +67,77 @@ fn a_repository_is_fetched_scanned_and_reported() {
     let bytes = fs::read(&task.status_file).unwrap();
     let (_, warnings) = RepositoryStatus::parse(3, &bytes).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+/// A repository of a megabyte, of which fifty bytes are of interest.
+fn mostly_noise(forge: &Forge) -> Repository {
+    let mut dice = Dice::new(11);
+    let noise: Vec<u8> = (0..1 << 20).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
+    forge.add_repository(
+        "project",
+        &[
+            ("noise", &noise),
+            ("requirements.txt", b"flask==3.0.0\n"),
+            ("same/requirements.txt", b"flask==3.0.0\n"),
+            ("api/requirements.txt", b"attrs==23.1.0\n"),
+        ],
+    )
+}
+
+/// How often git was asked for something.
+fn asked(forge: &Forge) -> usize {
+    forge.seen().iter().filter(|it| it.path.ends_with("/git-upload-pack")).count()
+}
+
+const OF_THE_NOISE: [&str; 3] = [
+    "attrs 23.1.0 @ api/requirements.txt",
+    "flask 3.0.0 @ requirements.txt",
+    "flask 3.0.0 @ same/requirements.txt",
+];
+
+/// Breaks if files that nobody reads are fetched from a server that would leave them out.
+#[test]
+fn what_nobody_reads_is_not_fetched() {
+    let forge = Forge::start();
+    mostly_noise(&forge).allow_filters();
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), OF_THE_NOISE);
+    assert!(forge.sent() < 20_000, "{} bytes were sent", forge.sent());
+    assert!(place.status()["download_bytes"].as_u64() < Some(50_000), "{:#}", place.status());
+    // Branches, the commit, and all files together.
+    assert_eq!(asked(&forge), 3, "{:#?}", forge.seen());
+
+    let place = Place::new();
+    forge.add_repository("bare", &[("README.md", b"no manifest")]).allow_filters();
+    completes(&place.task_at(&forge, "bare"));
+    assert_eq!(asked(&forge), 5, "nothing is wanted: {:#?}", forge.seen());
+}
+
+/// Breaks if a server that leaves nothing out is asked twice, or fails.
+#[test]
+fn a_server_that_leaves_nothing_out_is_asked_once() {
+    let forge = Forge::start();
+    mostly_noise(&forge);
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), OF_THE_NOISE);
+    assert_eq!(asked(&forge), 2, "{:#?}", forge.seen());
+}
+
+/// Breaks if a server that leaves files out and then does not hand them out costs the scan.
+#[test]
+fn a_server_that_withholds_single_files_is_asked_for_all() {
+    let forge = Forge::start();
+    mostly_noise(&forge).allow_filters();
+    forge.behave(Behaviour::OldProtocol);
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), OF_THE_NOISE);
+    assert!(forge.sent() > 1 << 20, "{} bytes were sent", forge.sent());
+    // For the commit, for a file that is not handed out, and for everything.
+    let begun = forge.seen().iter().filter(|it| it.method == "GET").count();
+    assert_eq!(begun, 3, "{:#?}", forge.seen());
 }
 
 #[test]

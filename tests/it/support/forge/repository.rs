@@ -81,6 +81,11 @@ impl Repository {
     }
 
     /// Names a branch's commit by an annotated tag.
+    /// Lets a client leave blobs out, as the great forges do.
+    pub(crate) fn allow_filters(&self) {
+        self.git(&["config", "uploadpack.allowFilter", "true"], b"");
+    }
+
     pub(crate) fn tag(&self, name: &str, branch: &str) {
         let stream = format!(
             "tag {name}\nfrom refs/heads/{branch}\ntagger A <a@example.com> 1700000000 +0000\n\
