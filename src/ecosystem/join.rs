@@ -13,6 +13,7 @@ use super::{
     imports::Imports,
     maven::{self, Pom},
     purl::Ecosystem,
+    source::file_name,
 };
 use crate::model::scan_result::{Package, Scope, Source, Warning};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -37,8 +38,11 @@ pub fn join(packages: &mut Vec<Package>, poms: Vec<Pom>, imports: Imports) -> Ve
 
 /// What the manifests of each folder declare: folder, ecosystem, canonical name.
 struct Manifests {
-    by_folder: HashMap<(String, String), HashMap<String, Option<Scope>>>,
+    by_folder: HashMap<Key, HashMap<String, Option<Scope>>>,
 }
+
+/// Folder, ecosystem, and which of the tools of one ecosystem a file belongs to.
+type Key = (String, String, &'static str);
 
 impl Manifests {
     fn of(packages: &[Package]) -> Self {
@@ -57,7 +61,7 @@ impl Manifests {
                 own
             };
             let declared = by_folder
-                .entry((folder.to_owned(), package.ecosystem.clone()))
+                .entry(key(folder, package))
                 .or_default()
                 .entry(canonical_name(package))
                 .or_default();
@@ -67,8 +71,7 @@ impl Manifests {
     }
 
     fn complete(&self, package: &mut Package) {
-        let folder = folder_of(&package.file).to_owned();
-        let Some(declared) = self.by_folder.get(&(folder, package.ecosystem.clone())) else {
+        let Some(declared) = self.by_folder.get(&key(folder_of(&package.file), package)) else {
             return;
         };
         let entry = declared.get(&canonical_name(package));
@@ -79,8 +82,23 @@ impl Manifests {
     }
 }
 
+fn key(folder: &str, package: &Package) -> Key {
+    (folder.to_owned(), package.ecosystem.clone(), tool_of(file_name(&package.file)))
+}
+
+/// The tool whose manifest a lock belongs to, where one folder may have those of several: what
+/// `requirements.txt` lists beside a `poetry.lock` is often an export of it.
+fn tool_of(file: &str) -> &'static str {
+    match file {
+        "Pipfile" | "Pipfile.lock" => "pipenv",
+        "pyproject.toml" | "poetry.lock" | "uv.lock" => "pyproject",
+        _ if file.starts_with("pdm.") || file.starts_with("pylock.") => "pyproject",
+        _ => "",
+    }
+}
+
 /// Of the scopes under which a project asks for one package, the one that needs it most.
-fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
+pub(super) fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
     let rank = |scope: Scope| match scope {
         Scope::Runtime => 0,
         Scope::Peer => 1,
@@ -216,6 +234,25 @@ mod tests {
             "serde 1.0.1 direct dev Cargo.lock\n\
              serde 1.0.1 direct - Cargo.toml\n\
              serde 1.0.1 direct dev own/Cargo.toml",
+        );
+    }
+
+    /// Breaks if a lock learns from the manifest of another tool.
+    #[test]
+    fn a_lock_learns_from_the_manifest_of_its_tool_alone() {
+        check(
+            &[
+                (
+                    "poetry.lock",
+                    "[[package]]\nname = 'A.b'\nversion = '1'\n[[package]]\nname = 'c'\nversion = '2'\n",
+                ),
+                ("pyproject.toml", "[tool.poetry.group.dev.dependencies]\na-b = '^1'\n"),
+                ("requirements.txt", "c==2\n"),
+            ],
+            "A.b 1 direct dev poetry.lock\n\
+             a-b ^1 direct dev pyproject.toml\n\
+             c 2 transitive - poetry.lock\n\
+             c 2 direct runtime requirements.txt",
         );
     }
 

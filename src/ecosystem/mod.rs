@@ -57,6 +57,12 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &gradle::GradleBuild,
     &sbt::SbtBuild,
     &conda::CondaEnvironment,
+    &python::PoetryLock,
+    &python::PipfileLock,
+    &python::Pipfile,
+    &python::PdmLock,
+    &python::UvLock,
+    &python::PyLock,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

@@ -1,4 +1,5 @@
-//! Python: `requirements*.txt`, `pyproject.toml`, `setup.cfg` and `setup.py`.
+//! Python: `requirements*.txt`, `pyproject.toml`, `setup.cfg` and `setup.py`; what is locked in
+//! [`locks`].
 //!
 //! What flows in: what pip, pip-tools, Poetry, PDM, uv, Hatch and setuptools read, mostly written by hand.
 //! What flows out: each requirement, with a version where it allows but one. What must stay
@@ -8,6 +9,7 @@
 mod archive;
 mod compiled;
 mod expressions;
+mod locks;
 mod poetry;
 mod pyproject;
 mod requirement;
@@ -15,6 +17,7 @@ mod requirements;
 mod setup_cfg;
 mod setup_py;
 
+pub(super) use locks::{PdmLock, Pipfile, PipfileLock, PoetryLock, PyLock, UvLock};
 pub(super) use pyproject::PyProject;
 pub(super) use requirements::{Requirements, add as add_requirement};
 pub(super) use setup_cfg::SetupCfg;

@@ -1,7 +1,7 @@
 //! `pyproject.toml`: what a Python project asks for, in the standard's tables and the tools'.
 //!
 //! What flows in: `[project]` (PEP 621), `[dependency-groups]` (PEP 735), `[build-system]`
-//! (PEP 518), the older tables of PDM and uv; Poetry's are read in `poetry`. What flows out: each
+//! (PEP 518), the older tables of PDM, uv and Flit, the environments of Hatch; Poetry's are read in `poetry`. What flows out: each
 //! requirement as a direct package. What must stay true: the project's own extras, and what a
 //! tool takes from the workspace or a path, are no packages.
 
@@ -58,6 +58,18 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     reader.lists(toml::descend(root, &["tool", "pdm", "dev-dependencies"]), group_scope);
     if let Some(uv) = toml::descend(root, &["tool", "uv"]) {
         reader.list(uv, "dev-dependencies", Scope::Dev);
+    }
+    if let Some(flit) = toml::descend(root, &["tool", "flit", "metadata"]) {
+        reader.list(flit, "requires", Scope::Runtime);
+        reader.list(flit, "dev-requires", Scope::Dev);
+        reader.lists(toml::table(flit, "requires-extra"), |_| Scope::Optional);
+    }
+    let environments = toml::descend(root, &["tool", "hatch", "envs"]).into_iter().flatten();
+    for (name, environment) in environments {
+        let Some(environment) = environment.get_ref().as_table() else { continue };
+        for key in ["dependencies", "extra-dependencies"] {
+            reader.list(environment, key, group_scope(name.get_ref()));
+        }
     }
     if let Some(poetry) = toml::descend(root, &["tool", "poetry"]) {
         poetry::read(poetry, document, found);

@@ -163,14 +163,15 @@ fn is_path_or_url(text: &str) -> bool {
 }
 
 fn path_or_url(address: &str) -> Requirement<'_> {
+    let remote = address.contains("://") && !address.starts_with("file:");
     let egg = fragment(address, "egg").map(|egg| split_name(egg).0).filter(|it| !it.is_empty());
-    if let Some(name) = egg {
+    // The egg of a folder is the name of what lies there.
+    if let Some(name) = egg.filter(|_| remote || archive::is_archive(address)) {
         return at_address(name, address);
     }
     if let Some((name, version)) = archive::name_and_version(address) {
         return package(name, Some(version), None);
     }
-    let remote = address.contains("://") && !address.starts_with("file:");
     if remote || archive::is_archive(address) {
         Requirement::Refused("an address that states no package name")
     } else {
@@ -251,7 +252,15 @@ mod tests {
 
     #[test]
     fn folders_are_local_and_prose_is_refused() {
-        for text in [".", "./sub", "../sub[extra]", "file:///srv/x", "C:\\x", "sub/folder"] {
+        for text in [
+            ".",
+            "./sub",
+            "../sub[extra]",
+            "file:///${PROJECT_ROOT}/sub#egg=sub",
+            "file:///srv/x",
+            "C:\\x",
+            "sub/folder",
+        ] {
             check(text, "local");
         }
         for text in ["hello world", "-", "", "==1.2", "é", "<<<<<<< HEAD", "foo, bar"] {

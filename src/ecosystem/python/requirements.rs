@@ -37,8 +37,7 @@ impl Parser for Requirements {
         let file = segments.next().unwrap_or_default();
         let folder = segments.next().unwrap_or_default();
         let Some(stem) = stem(file) else { return false };
-        let named = stem.starts_with("requirements") || stem.ends_with("requirements");
-        !stem.contains("constraints") && (named || folder == "requirements")
+        !stem.contains("constraints") && (stem.contains("requirements") || folder == "requirements")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -97,7 +96,9 @@ pub(in crate::ecosystem) fn add(
 }
 
 fn stem(file: &str) -> Option<&str> {
-    file.strip_suffix(".txt").or_else(|| file.strip_suffix(".in"))
+    // What rye locks has the same form.
+    let locked = || file.strip_suffix(".lock").filter(|it| it.starts_with("requirements"));
+    file.strip_suffix(".txt").or_else(|| file.strip_suffix(".in")).or_else(locked)
 }
 
 /// The file's name is all that tells what it is for: `requirements-dev.txt`,
@@ -205,6 +206,8 @@ mod tests {
             "Requirements.TXT",
             "requirements/prod.txt",
             "a/requirements/base.in",
+            "old_requirements_gpu.txt",
+            "requirements-dev.lock",
         ] {
             assert!(Requirements.wants(path), "{path}");
         }
@@ -216,6 +219,7 @@ mod tests {
             "requirements/README.md",
             "requirements/a/b.txt",
             "notes.txt",
+            "poetry.lock",
         ] {
             assert!(!Requirements.wants(path), "{path}");
         }

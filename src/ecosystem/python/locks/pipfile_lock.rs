@@ -1,0 +1,107 @@
+//! `Pipfile.lock` of pipfile-spec 2 to 6, by "Pipfile & Pipfile.lock" of pipenv's manual.
+//!
+//! What flows in: `default`, `develop` and each category of the project's own. What flows out:
+//! every package of them. What must stay true: what is installed from a folder is no package;
+//! what is direct, only the `Pipfile` beside it knows.
+
+use super::{super::group_scope, is_folder};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    json::{self, Member, Node},
+    purl::Ecosystem,
+    python::{archive, requirement},
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+
+/// Reads `Pipfile.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct PipfileLock;
+
+impl Parser for PipfileLock {
+    fn name(&self) -> &'static str {
+        "pipfile-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "Pipfile.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        json::read(file.bytes, Collector::new(file, Ecosystem::PyPi, Source::Lockfile), walk)
+    }
+}
+
+fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
+    check_version(root, found);
+    for category in root.members().unwrap_or_default() {
+        let scope = match category.key.as_ref() {
+            "_meta" => continue,
+            "default" => Scope::Runtime,
+            "develop" => Scope::Dev,
+            other => group_scope(other),
+        };
+        let Some(entries) = category.value.members() else {
+            let name = text::excerpt(&category.key);
+            let message = format!("{name}: expected an object, got {}", category.value.kind());
+            found.warn(category.line, message);
+            continue;
+        };
+        for entry in entries {
+            read_entry(entry, scope, found);
+        }
+    }
+}
+
+fn check_version(root: &Node<'_>, found: &mut Collector<'_>) {
+    let Some(node) = root.get("_meta").and_then(|it| it.get("pipfile-spec")) else { return };
+    if !matches!(node.value, json::Value::Number("1" | "2" | "3" | "4" | "5" | "6")) {
+        found.warn(node.line, "unknown pipfile-spec, read as far as known");
+    }
+}
+
+fn read_entry(entry: &Member<'_>, scope: Scope, found: &mut Collector<'_>) {
+    let name = entry.key.split('[').next().unwrap_or(&entry.key);
+    let declared = Declared { name, line: entry.line, scope: Some(scope), ..Declared::default() };
+    // The first locks had a version and nothing else.
+    if let Some(specifier) = entry.value.as_str() {
+        return add(declared, Some(specifier), found);
+    }
+    if entry.value.members().is_none() {
+        let (name, kind) = (text::excerpt(name), entry.value.kind());
+        return found.warn(entry.line, format!("`{name}`: expected an object, got {kind}"));
+    }
+    let field = |key: &str| entry.value.text(key);
+    if field("path").is_some_and(is_folder) {
+        return;
+    }
+    if let Some(version) = field("version").filter(|it| *it != "*") {
+        return add(declared, Some(version), found);
+    }
+    if let Some(reference) = ["git", "hg", "svn", "bzr"].iter().find_map(|it| field(it)) {
+        let version = field("ref");
+        let specifier = version.is_none().then_some(reference);
+        return found.add(Declared { version, specifier, ..declared });
+    }
+    if let Some(address) = field("file").or_else(|| field("path")) {
+        if !address.contains("://") && is_folder(address) {
+            return;
+        }
+        let version = archive::name_and_version(address).map(|(_, version)| version);
+        let specifier = version.is_none().then_some(address);
+        return found.add(Declared { version, specifier, ..declared });
+    }
+    add(declared, field("version"), found);
+}
+
+fn add(declared: Declared<'_>, specifier: Option<&str>, found: &mut Collector<'_>) {
+    let version = specifier.and_then(requirement::pinned);
+    if specifier.is_none() {
+        let name = text::excerpt(declared.name);
+        found.warn(declared.line, format!("`{name}` has no version"));
+    }
+    let specifier = specifier.filter(|_| version.is_none());
+    found.add(Declared { version, specifier, ..declared });
+}

@@ -1,0 +1,93 @@
+//! `poetry.lock` of every lock-version up to 2.1, as Poetry's own `locker.py` writes it.
+//!
+//! What flows in: the `[[package]]` entries. What flows out: each of them, with what its category
+//! (up to 1.1) or its groups (from 2.1 on) say of its scope; 2.0 says nothing of it.
+//!
+//! Decisions. What the project itself asks for stands in the manifest alone. A requirement that
+//! only an extra needs counts where the lock has the package: the lock does not tell which extras
+//! are asked for. What must stay true: an entry from a directory is no package.
+
+use super::{
+    super::group_scope, Entry, Known, check_version, entry, is_folder, require, warn_of_no_version,
+};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Added, Collector, Declared},
+    join::stronger,
+    purl::Ecosystem,
+    source::file_name,
+    toml::{self, Document},
+};
+use crate::model::scan_result::{Scope, Source};
+use ::toml::de::DeTable;
+
+const NEWEST_VERSION: u32 = 2;
+
+/// Reads `poetry.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct PoetryLock;
+
+impl Parser for PoetryLock {
+    fn name(&self) -> &'static str {
+        "poetry-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "poetry.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::PyPi, Source::Lockfile);
+        toml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+    let metadata = toml::table(&document.root, "metadata");
+    check_version(metadata, "lock-version", NEWEST_VERSION, document, found);
+    let mut known = Known::new();
+    let mut taken = Vec::new();
+    for node in toml::elements(&document.root, "package") {
+        let Some(entry) = entry(node, document, found) else { continue };
+        if let Some(added) = take(entry, found) {
+            known.insert(entry.name, None, added);
+            taken.push((entry.table, added));
+        }
+    }
+    for (table, added) in taken {
+        for name in toml::table(table, "dependencies").into_iter().flat_map(DeTable::keys) {
+            require(added, name.get_ref(), &known, found);
+        }
+    }
+}
+
+fn take(entry: Entry<'_, '_>, found: &mut Collector<'_>) -> Option<Added> {
+    let source = toml::table(entry.table, "source");
+    let of_source = |key: &str| source.and_then(|it| toml::string(it, key));
+    let from_folder = match of_source("type") {
+        Some("directory") => true,
+        Some("file") => of_source("url").is_some_and(is_folder),
+        _ => false,
+    };
+    if from_folder {
+        return None;
+    }
+    let commit = || of_source("resolved_reference");
+    let version = toml::string(entry.table, "version").or_else(commit);
+    if version.is_none() {
+        warn_of_no_version(entry, found);
+    }
+    let Entry { name, line, .. } = entry;
+    let scope = scope(entry.table);
+    found.take(Ecosystem::PyPi, Declared { name, version, line, scope, ..Declared::default() })
+}
+
+fn scope(table: &DeTable<'_>) -> Option<Scope> {
+    let category = toml::string(table, "category");
+    let groups = toml::elements(table, "groups").filter_map(|it| it.get_ref().as_str());
+    let strongest =
+        category.into_iter().chain(groups).map(|it| Some(group_scope(it))).fold(None, stronger);
+    // An extra of the project asks for it.
+    let optional = strongest == Some(Scope::Runtime) && toml::is_true(table, "optional");
+    if optional { Some(Scope::Optional) } else { strongest }
+}

@@ -1,0 +1,136 @@
+//! `pylock.toml` (PEP 751), which pip, uv and PDM write.
+//!
+//! What flows in: `[[packages]]`. What flows out: each of them, with the scope that its marker
+//! tells where it asks for an extra or a group. What must stay true: what is installed from a
+//! directory is no package; an entry without a version has a commit, or a version in the name of
+//! its archive.
+
+use super::{super::group_scope, Entry, Known, check_version, entry, warn_of_no_version};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Added, Collector, Declared},
+    join::stronger,
+    purl::Ecosystem,
+    python::archive,
+    source::file_name,
+    toml::{self, Document},
+};
+use crate::model::scan_result::{Scope, Source};
+use ::toml::de::DeTable;
+
+const NEWEST_VERSION: u32 = 1;
+
+/// Reads `pylock.toml` and `pylock.*.toml`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct PyLock;
+
+impl Parser for PyLock {
+    fn name(&self) -> &'static str {
+        "pylock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let named = file_name(path).strip_prefix("pylock.").and_then(|it| it.strip_suffix("toml"));
+        // "pylock.name.toml", where the name has no dot.
+        named.is_some_and(|it| it.matches('.').count() <= 1 && it != ".")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::PyPi, Source::Lockfile);
+        toml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+    check_version(Some(&document.root), "lock-version", NEWEST_VERSION, document, found);
+    let mut known = Known::new();
+    let mut taken = Vec::new();
+    for node in toml::elements(&document.root, "packages") {
+        let Some(entry) = entry(node, document, found) else { continue };
+        if let Some(added) = take(entry, found) {
+            known.insert(entry.name, toml::string(entry.table, "version"), added);
+            taken.push((entry.table, added));
+        }
+    }
+    for (table, added) in taken {
+        let required = toml::elements(table, "dependencies");
+        for required in required.filter_map(|it| it.get_ref().as_table()) {
+            let name = toml::string(required, "name").unwrap_or_default();
+            for required in known.find(name, toml::string(required, "version")) {
+                found.requires(added, required);
+            }
+        }
+    }
+}
+
+fn take(entry: Entry<'_, '_>, found: &mut Collector<'_>) -> Option<Added> {
+    if entry.table.contains_key("directory") {
+        return None;
+    }
+    let version = version(entry.table);
+    if version.is_none() {
+        warn_of_no_version(entry, found);
+    }
+    let scope = toml::string(entry.table, "marker").and_then(scope);
+    let Entry { name, line, .. } = entry;
+    found.take(Ecosystem::PyPi, Declared { name, version, line, scope, ..Declared::default() })
+}
+
+fn version<'t>(table: &'t DeTable<'_>) -> Option<&'t str> {
+    let commit = || toml::string(toml::table(table, "vcs")?, "commit-id");
+    let of_archive = || {
+        let archive = toml::table(table, "archive")?;
+        let address = ["url", "path"].iter().find_map(|it| toml::string(archive, it))?;
+        archive::name_and_version(address).map(|(_, version)| version)
+    };
+    toml::string(table, "version").or_else(commit).or_else(of_archive)
+}
+
+/// A marker such as `'dev' in dependency_groups or 'http2' in extras`. The words in quotes before
+/// each `in` are what it asks for.
+fn scope(marker: &str) -> Option<Scope> {
+    let named = |list: &str| -> Vec<&str> {
+        let mut before: Vec<_> = marker.split(list).collect();
+        before.pop();
+        before.into_iter().filter_map(quoted_at_end).collect()
+    };
+    let groups = named("in dependency_groups").into_iter().map(|it| match it {
+        "default" => Scope::Runtime,
+        other => group_scope(other),
+    });
+    let extras = named("in extras").into_iter().map(|_| Scope::Optional);
+    groups.chain(extras).map(Some).fold(None, stronger)
+}
+
+fn quoted_at_end(text: &str) -> Option<&str> {
+    let text = text.trim_end();
+    let quote = text.chars().next_back().filter(|it| matches!(it, '"' | '\''))?;
+    text.strip_suffix(quote)?.rsplit(quote).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_locks() {
+        for path in ["pylock.toml", "a/pylock.dev.toml"] {
+            assert!(PyLock.wants(path), "{path}");
+        }
+        for path in ["pylock.a.b.toml", "pylock.txt", "mypylock.toml", "pylock..toml"] {
+            assert!(!PyLock.wants(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn markers_tell_scopes() {
+        for (marker, expected) in [
+            ("'dev' in dependency_groups", Some(Scope::Dev)),
+            ("\"default\" in dependency_groups", Some(Scope::Runtime)),
+            ("'http2' in extras or 'test' in dependency_groups", Some(Scope::Optional)),
+            ("sys_platform == 'win32'", None),
+        ] {
+            assert_eq!(scope(marker), expected, "{marker}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `uv.lock` and the locks of scripts, as uv's own `lock/mod.rs` writes them.
+//!
+//! What flows in: `[[package]]` entries, and `[[distribution]]` of uv before 0.3.
+//! What flows out: every entry that comes from somewhere else. What must stay true: an entry whose
+//! source is `virtual`, `editable` or `directory` lies in the repository and is no package; what
+//! those ask for is direct.
+//!
+//! Decision. The lock does not say what a package is there for, but holds the whole graph: a package has
+//! the strongest scope by which the project's own entries lead to it.
+
+use super::{Entry, Known, check_version, entry, warn_of_no_version};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    python::group_scope,
+    source::file_name,
+    toml::{self, Document},
+};
+use crate::model::scan_result::{Scope, Source};
+use ::toml::de::DeTable;
+
+const NEWEST_VERSION: u32 = 1;
+
+/// Reads `uv.lock` and `*.py.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct UvLock;
+
+impl Parser for UvLock {
+    fn name(&self) -> &'static str {
+        "uv-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let file = file_name(path);
+        file == "uv.lock" || file.ends_with(".py.lock")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::PyPi, Source::Lockfile);
+        toml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+    let root = &document.root;
+    check_version(Some(root), "version", NEWEST_VERSION, document, found);
+    let nodes = toml::elements(root, "package").chain(toml::elements(root, "distribution"));
+    let entries: Vec<_> = nodes.filter_map(|node| entry(node, document, found)).collect();
+    let graph = Graph::of(&entries);
+    let wanted = graph.wanted(root);
+    let scopes = graph.scopes(&wanted);
+    let knows_direct = !wanted.is_empty() || entries.iter().any(|it| is_own(it.table));
+    let mut direct = vec![false; entries.len()];
+    for (at, _) in &wanted {
+        if let Some(direct) = direct.get_mut(*at) {
+            *direct = true;
+        }
+    }
+    let mut added = Vec::new();
+    for ((entry, scope), direct) in entries.iter().zip(scopes).zip(direct) {
+        if is_own(entry.table) {
+            added.push(None);
+            continue;
+        }
+        let version = version(entry.table);
+        if version.is_none() {
+            warn_of_no_version(*entry, found);
+        }
+        let (Entry { name, line, .. }, direct) = (*entry, knows_direct.then_some(direct));
+        let declared = Declared { name, version, line, direct, scope, ..Declared::default() };
+        added.push(found.take(Ecosystem::PyPi, declared));
+    }
+    for (from, edges) in added.iter().zip(&graph.edges) {
+        let Some(from) = from else { continue };
+        for required in edges.iter().filter_map(|it| added.get(*it).copied().flatten()) {
+            found.requires(*from, required);
+        }
+    }
+}
+
+fn version<'t>(table: &'t DeTable<'_>) -> Option<&'t str> {
+    let git = || toml::string(toml::table(table, "source")?, "git");
+    let commit = || git()?.rsplit_once('#').map(|(_, commit)| commit);
+    toml::string(table, "version").or_else(commit)
+}
+
+/// Whether an entry lies in the repository. The source was a text with a prefix at first.
+fn is_own(table: &DeTable<'_>) -> bool {
+    const OWN: [&str; 3] = ["virtual", "editable", "directory"];
+    let kind = toml::string(table, "source").and_then(|it| it.split('+').next());
+    let keys = toml::table(table, "source");
+    OWN.iter().any(|it| kind == Some(it) || keys.is_some_and(|keys| keys.contains_key(*it)))
+}
+
+/// Which entry requires which.
+struct Graph<'e, 't, 'i> {
+    entries: &'e [Entry<'t, 'i>],
+    known: Known<usize>,
+    edges: Vec<Vec<usize>>,
+}
+
+impl<'e, 't, 'i> Graph<'e, 't, 'i> {
+    fn of(entries: &'e [Entry<'t, 'i>]) -> Self {
+        let mut known = Known::new();
+        for (at, entry) in entries.iter().enumerate() {
+            known.insert(entry.name, toml::string(entry.table, "version"), at);
+        }
+        let mut graph = Self { entries, known, edges: Vec::new() };
+        graph.edges = entries
+            .iter()
+            .map(|entry| {
+                // The lock has the extras of a package that something asks for.
+                let extras = arrays(entry.table, "optional-dependencies");
+                let names = std::iter::once((entry.table, "dependencies")).chain(extras);
+                names.flat_map(|(table, key)| graph.targets(table, key)).collect()
+            })
+            .collect();
+        graph
+    }
+
+    /// The entries that a list of requirements leads to.
+    fn targets(&self, table: &DeTable<'_>, key: &str) -> Vec<usize> {
+        let tables = toml::elements(table, key).filter_map(|it| it.get_ref().as_table());
+        let target = |it| {
+            let name = toml::string(it, "name").unwrap_or_default();
+            self.known.find(name, toml::string(it, "version"))
+        };
+        tables.flat_map(target).collect()
+    }
+
+    /// What the project's own entries, a script or a workspace without a project ask for.
+    fn wanted(&self, root: &DeTable<'_>) -> Vec<(usize, Scope)> {
+        let mut wanted = Vec::new();
+        let mut want = |table: &DeTable<'_>, key: &str, scope: Scope| {
+            wanted.extend(self.targets(table, key).into_iter().map(|it| (it, scope)));
+        };
+        for own in self.entries.iter().map(|it| it.table).filter(|it| is_own(it)) {
+            want(own, "dependencies", Scope::Runtime);
+            for (table, key) in arrays(own, "optional-dependencies") {
+                want(table, key, Scope::Optional);
+            }
+            for (table, key) in arrays(own, "dev-dependencies") {
+                want(table, key, group_scope(key));
+            }
+        }
+        if let Some(manifest) = toml::table(root, "manifest") {
+            want(manifest, "requirements", Scope::Runtime);
+            for (table, key) in arrays(manifest, "dependency-groups") {
+                want(table, key, group_scope(key));
+            }
+        }
+        wanted
+    }
+
+    /// The strongest scope by which each entry is reached.
+    fn scopes(&self, wanted: &[(usize, Scope)]) -> Vec<Option<Scope>> {
+        let mut scopes = vec![None; self.entries.len()];
+        for scope in [Scope::Runtime, Scope::Optional, Scope::Test, Scope::Dev] {
+            let mut open: Vec<usize> =
+                wanted.iter().filter(|(_, it)| *it == scope).map(|(at, _)| *at).collect();
+            while let Some(at) = open.pop() {
+                let Some(known) = scopes.get_mut(at) else { continue };
+                if known.is_none() {
+                    *known = Some(scope);
+                    // What the project's own entries ask for is wanted by itself.
+                    let other = self.entries.get(at).is_some_and(|it| !is_own(it.table));
+                    open.extend(self.edges.get(at).filter(|_| other).into_iter().flatten());
+                }
+            }
+        }
+        scopes
+    }
+}
+
+/// The keys of a table of lists.
+fn arrays<'t, 'i>(
+    table: &'t DeTable<'i>,
+    key: &str,
+) -> impl Iterator<Item = (&'t DeTable<'i>, &'t str)> {
+    let lists = toml::table(table, key);
+    lists.into_iter().flat_map(|lists| lists.keys().map(move |it| (lists, it.get_ref().as_ref())))
+}
