@@ -1,6 +1,6 @@
 //! What must hold of every parser, whatever is in a file.
 
-use super::{Findings, Imports, Parser, REGISTRY, SourceFile, imports::SOURCES, maven};
+use super::{Findings, Imports, Parser, REGISTRY, SourceFile, dotnet, imports::SOURCES, maven};
 use crate::made_up::choice;
 
 /// The first byte says which parser reads the rest.
@@ -22,13 +22,16 @@ pub(super) fn check(parser: &dyn Parser, bytes: &[u8]) {
     assert_eq!(findings, parse());
 }
 
-/// What a parser finds in a file; of a pom what it says when it is all that there is, and of a
-/// source what it imports when nothing is declared.
+/// What a parser finds in a file; of a pom or a project what it says when it is all that there is, and
+/// of a source what it imports when nothing is declared.
 pub(super) fn read_alone(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
     let mut findings = parser.parse(file);
     let of_pom = maven::resolve(findings.pom.take().map(|it| *it).into_iter().collect());
     findings.packages.extend(of_pom.packages);
     findings.warnings.extend(of_pom.warnings);
+    let of_build = dotnet::resolve(findings.msbuild.take().map(|it| *it).into_iter().collect());
+    findings.packages.extend(of_build.packages);
+    findings.warnings.extend(of_build.warnings);
     if let Some(named) = findings.imports.take() {
         let mut imports = Imports::default();
         imports.see(file.path);

@@ -16,11 +16,20 @@ pub(crate) fn expand<'a>(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<&'a str>,
 ) -> Result<String, String> {
+    expand_between(["${", "}"], text, lookup)
+}
+
+/// As [`expand`], for expressions that are written between other marks.
+pub(crate) fn expand_between<'a>(
+    marks: [&str; 2],
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<&'a str>,
+) -> Result<String, String> {
     let mut out = String::new();
     let mut steps = MAX_STEPS;
-    match append(text, lookup, &mut steps, &mut out) {
+    match append(marks, text, lookup, &mut steps, &mut out) {
         Ok(()) => Ok(out.trim().to_owned()),
-        Err(Unknown(name)) => Err(format!("${{{name}}}")),
+        Err(Unknown(name)) => Err([marks[0], &name, marks[1]].concat()),
     }
 }
 
@@ -29,21 +38,22 @@ struct Unknown(String);
 
 /// Recursion ends with the steps, each of which is one level at most.
 fn append<'a>(
+    marks: [&str; 2],
     text: &str,
     lookup: &dyn Fn(&str) -> Option<&'a str>,
     steps: &mut u32,
     out: &mut String,
 ) -> Result<(), Unknown> {
     let mut rest = text;
-    while let Some((before, behind)) = rest.split_once("${") {
+    while let Some((before, behind)) = rest.split_once(marks[0]) {
         out.push_str(before);
-        let Some((name, tail)) = behind.split_once('}') else {
+        let Some((name, tail)) = behind.split_once(marks[1]) else {
             return Err(Unknown(behind.to_owned()));
         };
         let unknown = || Unknown(name.to_owned());
         *steps = steps.checked_sub(1).ok_or_else(unknown)?;
         let value = lookup(name.trim()).ok_or_else(unknown)?;
-        append(value, lookup, steps, out).map_err(|_| unknown())?;
+        append(marks, value, lookup, steps, out).map_err(|_| unknown())?;
         rest = tail;
     }
     out.push_str(rest);
@@ -78,6 +88,13 @@ mod tests {
         check("plain", Ok("plain"));
         check("${b}-${ a }", Ok("1.2-1"));
         check("$a {b} $", Ok("$a {b} $"));
+    }
+
+    #[test]
+    fn other_marks_are_taken() {
+        let lookup = |name: &str| (name == "a").then_some("1");
+        assert_eq!(expand_between(["$(", ")"], "$(a).${a}", &lookup), Ok("1.${a}".to_owned()));
+        assert_eq!(expand_between(["$(", ")"], "$(b)", &lookup), Err("$(b)".to_owned()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the files of one repository say together.
 //!
-//! What flows in: the packages of all its files, in any order, its poms, and what its sources
-//! import. What flows out: the same packages, sorted, where lock files know from the manifests
-//! beside them what is direct and what for; the packages of the poms, which need each other to know
+//! What flows in: the packages of all its files, in any order, its poms and projects of `MSBuild`, and
+//! what its sources import. What flows out: the same packages, sorted, where lock files know from the manifests
+//! beside them what is direct and what for; the packages of the poms and projects, which need each other to know
 //! their versions; and what is imported and declared nowhere.
 //!
 //! What must stay true: the order of the input does not matter; what a file says itself is never
@@ -10,6 +10,7 @@
 
 use super::{
     cargo::INHERITED,
+    dotnet::{self, MsBuild},
     imports::Imports,
     maven::{self, Pom},
     purl::Ecosystem,
@@ -20,9 +21,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Completes packages by what other files say of them, sorts them, and drops exact repeats.
 /// Gives a warning for each thing that no file of the repository knows.
-pub fn join(packages: &mut Vec<Package>, poms: Vec<Pom>, imports: Imports) -> Vec<Warning> {
+pub fn join(
+    packages: &mut Vec<Package>,
+    poms: Vec<Pom>,
+    builds: Vec<MsBuild>,
+    imports: Imports,
+) -> Vec<Warning> {
     let mut of_poms = maven::resolve(poms);
     packages.extend(of_poms.packages);
+    let of_builds = dotnet::resolve(builds);
+    packages.extend(of_builds.packages);
+    of_poms.warnings.extend(of_builds.warnings);
     inherit_from_workspaces(packages);
     let manifests = Manifests::of(packages);
     for package in packages.iter_mut().filter(|it| it.source == Source::Lockfile) {
@@ -91,6 +100,7 @@ fn key(folder: &str, package: &Package) -> Key {
 fn tool_of(file: &str) -> &'static str {
     match file {
         "Pipfile" | "Pipfile.lock" => "pipenv",
+        "paket.dependencies" | "paket.lock" => "paket",
         "pyproject.toml" | "poetry.lock" | "uv.lock" => "pyproject",
         _ if file.starts_with("pdm.") || file.starts_with("pylock.") => "pyproject",
         _ => "",
@@ -111,11 +121,10 @@ pub(super) fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
 }
 
 fn canonical_name(package: &Package) -> String {
-    if package.ecosystem == Ecosystem::PyPi.as_str() {
-        Ecosystem::PyPi.canonical_name(&package.name)
-    } else {
-        package.name.clone()
-    }
+    [Ecosystem::PyPi, Ecosystem::NuGet]
+        .into_iter()
+        .find(|it| it.as_str() == package.ecosystem)
+        .map_or_else(|| package.name.clone(), |it| it.canonical_name(&package.name))
 }
 
 /// Gives members of cargo workspaces the versions that the workspace's manifest defines.
@@ -152,12 +161,12 @@ fn inherit_from_workspaces(packages: &mut Vec<Package>) {
 }
 
 /// The path of the folder that a file is in; empty at the root.
-fn folder_of(file: &str) -> &str {
+pub(super) fn folder_of(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// A folder, and the folders around it up to the root.
-fn upwards(folder: &str) -> impl Iterator<Item = &str> {
+pub(super) fn upwards(folder: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(folder), |it| {
         (!it.is_empty()).then(|| it.rsplit_once('/').map_or("", |(parent, _)| parent))
     })
@@ -177,8 +186,8 @@ mod tests {
             packages.extend(parser_for(path).unwrap().parse(file).packages);
         }
         let mut reversed: Vec<_> = packages.iter().rev().cloned().collect();
-        join(&mut packages, Vec::new(), Imports::default());
-        join(&mut reversed, Vec::new(), Imports::default());
+        join(&mut packages, Vec::new(), Vec::new(), Imports::default());
+        join(&mut reversed, Vec::new(), Vec::new(), Imports::default());
         assert_eq!(packages, reversed);
         let shown: Vec<_> = packages
             .iter()
@@ -261,7 +270,7 @@ mod tests {
         let file = SourceFile { path: "requirements.txt", bytes: b"a\nb" };
         let mut packages = parser_for(file.path).unwrap().parse(file).packages;
         packages.extend(packages.clone());
-        join(&mut packages, Vec::new(), Imports::default());
+        join(&mut packages, Vec::new(), Vec::new(), Imports::default());
         assert_eq!(packages.len(), 2);
     }
 

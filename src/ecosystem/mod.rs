@@ -14,6 +14,7 @@ pub(crate) mod check;
 mod collect;
 mod conda;
 mod credentials;
+mod dotnet;
 mod expression;
 #[cfg(test)]
 mod fixtures;
@@ -36,6 +37,7 @@ mod text;
 mod toml;
 mod xml;
 
+pub use dotnet::MsBuild;
 pub use imports::{Imports, Named, source_parser_for};
 pub use join::join;
 pub use maven::Pom;
@@ -63,6 +65,13 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &python::PdmLock,
     &python::UvLock,
     &python::PyLock,
+    &dotnet::PackagesLock,
+    &dotnet::ProjectAssets,
+    &dotnet::PackagesConfig,
+    &dotnet::DepsJson,
+    &dotnet::PaketLock,
+    &dotnet::PaketDependencies,
+    &dotnet::MsBuildProject,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

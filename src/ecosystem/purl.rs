@@ -14,6 +14,7 @@ pub(crate) enum Ecosystem {
     Golang,
     Maven,
     Conda,
+    NuGet,
 }
 
 impl Ecosystem {
@@ -26,6 +27,7 @@ impl Ecosystem {
             Self::Golang => "golang",
             Self::Maven => "maven",
             Self::Conda => "conda",
+            Self::NuGet => "nuget",
         }
     }
 
@@ -53,9 +55,11 @@ impl Ecosystem {
                 }
                 (Some(group.to_owned()), artifact.to_owned())
             }
+            // nuget-definition: no namespace, and the name as it is.
+            Self::NuGet if !is_plain(name) => return None,
             Self::PyPi => (None, python_name(name)),
             Self::Conda => (None, name.to_lowercase()),
-            Self::Cargo => (None, name.to_owned()),
+            Self::Cargo | Self::NuGet => (None, name.to_owned()),
         };
         let mut purl = PackageUrl::new(self.as_str(), name).ok()?;
         if let Some(namespace) = namespace {
@@ -71,7 +75,7 @@ impl Ecosystem {
     pub(crate) fn canonical_name(self, name: &str) -> String {
         match self {
             Self::PyPi => python_name(name),
-            Self::Golang | Self::Conda => name.to_lowercase(),
+            Self::Golang | Self::Conda | Self::NuGet => name.to_lowercase(),
             Self::Npm | Self::Cargo | Self::Maven => name.to_owned(),
         }
     }
@@ -103,6 +107,11 @@ fn push_encoded(out: &mut String, character: char) {
 /// The characters of a Go module path (`golang.org/x/mod/module`, `CheckPath`).
 fn is_module_path(path: &str) -> bool {
     path.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~/".contains(&it))
+}
+
+/// The characters of an id of `NuGet`.
+fn is_plain(name: &str) -> bool {
+    name.chars().all(|it| it.is_alphanumeric() || matches!(it, '-' | '_' | '.'))
 }
 
 /// Maven's own rule for groups and artifacts (`DefaultModelValidator`): letters, digits, `-_.`.
@@ -163,6 +172,9 @@ mod tests {
         check(Ecosystem::Maven, "${group}:lib", None, None);
         check(Ecosystem::Maven, "lib", None, None);
         check(Ecosystem::Conda, "Numpy", Some("1.26.0"), Some("pkg:conda/numpy@1.26.0"));
+        let json = Some("pkg:nuget/Newtonsoft.Json@13.0.1");
+        check(Ecosystem::NuGet, "Newtonsoft.Json", Some("13.0.1"), json);
+        check(Ecosystem::NuGet, "$(Name)", None, None);
         check(Ecosystem::Cargo, "", None, None);
         check(Ecosystem::PyPi, "-._", None, None);
     }

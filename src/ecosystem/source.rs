@@ -1,6 +1,6 @@
 //! The border between the scan and a parser: a file goes in, findings come out.
 
-use super::{imports::Named, maven::Pom};
+use super::{dotnet::MsBuild, imports::Named, maven::Pom};
 use crate::model::scan_result::{Package, Warning};
 
 /// One file of a repository, as its parser gets it.
@@ -52,6 +52,8 @@ pub struct Findings {
     /// A pom, whose packages [`join`](super::join()) makes once all poms of the repository are
     /// there: what a version is, one of them alone seldom knows.
     pub pom: Option<Box<Pom>>,
+    /// A project of `MSBuild`, with which it is the same.
+    pub msbuild: Option<Box<MsBuild>>,
     /// What a source imports, of which [`join`](super::join()) makes packages once it is known what
     /// is declared.
     pub imports: Option<Box<Named>>,

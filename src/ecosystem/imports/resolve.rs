@@ -206,7 +206,7 @@ mod tests {
                     imports.add(path, *named);
                 }
             }
-            let warnings = join(&mut packages, Vec::new(), imports);
+            let warnings = join(&mut packages, Vec::new(), Vec::new(), imports);
             let imported = packages.iter().filter(|it| it.source == Source::Import);
             let shown = imported.map(|it| {
                 assert_eq!((it.direct, &it.version), (Some(true), &None));

@@ -107,6 +107,15 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The elements of a member, where it is an array.
+    pub(crate) fn elements(&self, key: &str) -> impl Iterator<Item = &Node<'a>> {
+        let elements = match self.get(key).map(|it| &it.value) {
+            Some(Value::Array(elements)) => elements.as_slice(),
+            _ => &[],
+        };
+        elements.iter()
+    }
+
     pub(crate) fn as_str(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),

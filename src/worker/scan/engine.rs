@@ -9,7 +9,7 @@ use super::{
     guard::{guarded, words},
 };
 use crate::{
-    ecosystem::{self, Findings, Imports, Parser, Pom, SourceFile},
+    ecosystem::{self, Findings, Imports, MsBuild, Parser, Pom, SourceFile},
     model::{
         scan_result::{FileCounts, Package, Warning},
         state::Work,
@@ -92,6 +92,7 @@ struct Engine<'a> {
     found: Found,
     /// What becomes packages when it is joined, and how much that is.
     poms: Vec<Pom>,
+    builds: Vec<MsBuild>,
     size_of_poms: usize,
     imports: Imports,
     /// Bytes of the packages' texts.
@@ -107,6 +108,7 @@ impl<'a> Engine<'a> {
             with,
             found: Found::default(),
             poms: Vec::new(),
+            builds: Vec::new(),
             size_of_poms: 0,
             imports: Imports::default(),
             size_of_packages: 0,
@@ -147,9 +149,10 @@ impl<'a> Engine<'a> {
         reporter.update(|it| it.current_file = total);
         reporter.enter(Work::Analyzing, Stage::Conclude, "Joining what was found");
         let poms = std::mem::take(&mut self.poms);
+        let builds = std::mem::take(&mut self.builds);
         self.size_of_poms = 0;
         let imports = std::mem::take(&mut self.imports);
-        for warning in ecosystem::join(&mut self.found.packages, poms, imports) {
+        for warning in ecosystem::join(&mut self.found.packages, poms, builds, imports) {
             self.keep(warning);
         }
         self.size_of_packages = self.found.packages.iter().map(Package::text_len).sum();
@@ -253,7 +256,7 @@ impl<'a> Engine<'a> {
 
     fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
         match guarded(|| parser.parse(SourceFile { path, bytes })) {
-            Ok(Findings { packages, warnings, unreadable, pom, imports }) => {
+            Ok(Findings { packages, warnings, unreadable, pom, msbuild, imports }) => {
                 if unreadable {
                     self.found.files.failed += 1;
                 } else {
@@ -263,6 +266,8 @@ impl<'a> Engine<'a> {
                 self.found.packages.extend(packages);
                 self.size_of_poms += pom.as_ref().map_or(0, |it| it.size());
                 self.poms.extend(pom.map(|it| *it));
+                self.size_of_poms += msbuild.as_ref().map_or(0, |it| it.size());
+                self.builds.extend(msbuild.map(|it| *it));
                 if let Some(named) = imports {
                     self.imports.add(path, *named);
                 }

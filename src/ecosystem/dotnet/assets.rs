@@ -1,0 +1,65 @@
+//! `project.assets.json`, which a restore writes into `obj`, as `NuGet`'s `LockFileFormat` has it.
+//!
+//! What flows in: the packages of each target. What flows out: each of them once. What must stay
+//! true: projects are no packages; what `projectFileDependencyGroups` names is direct.
+
+use super::{
+    deps::{name_and_version, requires},
+    graph::{self, Node},
+};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile, collect::Collector, json, purl::Ecosystem, source::file_name,
+};
+use crate::model::scan_result::Source;
+use std::collections::HashSet;
+
+/// Reads `project.assets.json`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct ProjectAssets;
+
+impl Parser for ProjectAssets {
+    fn name(&self) -> &'static str {
+        "project-assets"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "project.assets.json"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        json::read(file.bytes, Collector::new(file, Ecosystem::NuGet, Source::Lockfile), walk)
+    }
+}
+
+fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
+    let direct = direct(root);
+    let mut frameworks: Vec<Vec<Node<'_>>> = Vec::new();
+    let targets = root.get("targets").and_then(|it| it.members()).unwrap_or_default();
+    // Without targets there is still the list of what was restored.
+    let libraries = root.get("libraries").filter(|_| targets.is_empty());
+    for target in targets.iter().map(|it| &it.value).chain(libraries) {
+        let mut nodes = Vec::new();
+        for entry in target.members().unwrap_or_default() {
+            let Some((name, version)) = name_and_version(entry, found) else { continue };
+            nodes.push(Node {
+                name,
+                version,
+                line: entry.line,
+                direct: direct.as_ref().map(|it| it.contains(&name.to_ascii_lowercase())),
+                requires: requires(&entry.value),
+                is_project: entry.value.text("type") == Some("project"),
+            });
+        }
+        frameworks.push(nodes);
+    }
+    graph::add(&frameworks, found);
+}
+
+/// The names that the project's file has itself: `Serilog >= 4.0.0`.
+fn direct(root: &json::Node<'_>) -> Option<HashSet<String>> {
+    let groups = root.get("projectFileDependencyGroups")?;
+    let keys = groups.members()?.iter().map(|it| it.key.as_ref());
+    let entries = keys.flat_map(|it| groups.elements(it)).filter_map(json::Node::as_str);
+    let names = entries.filter_map(|it| it.split(' ').next());
+    Some(names.map(str::to_ascii_lowercase).collect())
+}

@@ -1,0 +1,70 @@
+//! `packages.config`, by its reference in `NuGet`'s manual.
+//!
+//! What flows in: the list of all packages that a project has installed. What flows out: each of
+//! them; the list does not tell which the project asked for. What must stay true: the versions are
+//! exact, so this is a lock.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    xml::{self, Element},
+};
+use crate::model::scan_result::{Scope, Source};
+
+/// Reads `packages.config`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct PackagesConfig;
+
+impl Parser for PackagesConfig {
+    fn name(&self) -> &'static str {
+        "packages-config"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        // `packages.<project name>.config`, where one folder has several projects.
+        let file = file_name(path).to_ascii_lowercase();
+        file.starts_with("packages.") && file.ends_with(".config")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::NuGet, Source::Lockfile);
+        let text = xml::decode(file.bytes);
+        let tree = xml::parse(&text);
+        for (line, message) in &tree.errors {
+            found.warn(*line, message);
+        }
+        let Some(root) = tree.root().filter(|it| it.name().eq_ignore_ascii_case("packages")) else {
+            let told = found.has_warnings() || text.trim().is_empty();
+            if !told {
+                found.warn(1, "expected the element `packages`");
+            }
+            return found.unreadable();
+        };
+        for element in root.children().filter(|it| it.name().eq_ignore_ascii_case("package")) {
+            read(element, &mut found);
+        }
+        found.finish()
+    }
+}
+
+fn read(element: Element<'_, '_>, found: &mut Collector<'_>) {
+    let line = element.line();
+    let Some(name) = element.attribute("id") else {
+        return found.warn(line, "a package without an id");
+    };
+    let version = element.attribute("version");
+    if version.is_none() {
+        found.warn(line, format!("`{}` has no version", text::excerpt(&name)));
+    }
+    let is_dev = element.attribute("developmentDependency");
+    let scope = if is_dev.is_some_and(|it| it.eq_ignore_ascii_case("true")) {
+        Scope::Dev
+    } else {
+        Scope::Runtime
+    };
+    let (version, scope) = (version.as_deref(), Some(scope));
+    found.add(Declared { name: &name, version, line, scope, ..Declared::default() });
+}

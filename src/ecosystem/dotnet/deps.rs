@@ -1,0 +1,95 @@
+//! `*.deps.json`, by "runtime-configuration-file.md" of the .NET SDK.
+//!
+//! What flows in: the `targets` and `libraries` of a built program. What flows out: the packages
+//! among the libraries. What must stay true: the program itself and other projects are no
+//! packages; what they ask for is direct.
+
+use super::graph::{self, Node};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::Collector,
+    json::{self, Member},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::Source;
+use std::collections::{HashMap, HashSet};
+
+/// Reads `*.deps.json`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct DepsJson;
+
+impl Parser for DepsJson {
+    fn name(&self) -> &'static str {
+        "deps-json"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path).ends_with(".deps.json")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        json::read(file.bytes, Collector::new(file, Ecosystem::NuGet, Source::Lockfile), walk)
+    }
+}
+
+fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
+    let targets = root.get("targets").and_then(|it| it.members()).unwrap_or_default();
+    let in_targets = targets.iter().flat_map(|it| it.value.members().unwrap_or_default());
+    let by_key: HashMap<&str, &json::Node<'_>> =
+        in_targets.map(|it| (it.key.as_ref(), &it.value)).collect();
+    let libraries = root.get("libraries").and_then(|it| it.members()).unwrap_or_default();
+    let mut nodes = Vec::new();
+    for entry in libraries {
+        let kind = entry.value.text("type").unwrap_or("package");
+        // An assembly that was referred to by its path, or comes with the runtime.
+        if kind.starts_with("reference") {
+            continue;
+        }
+        let Some((name, version)) = name_and_version(entry, found) else { continue };
+        nodes.push(Node {
+            // The package with the runtime for one platform.
+            name: without_prefix(name),
+            version,
+            line: entry.line,
+            direct: None,
+            requires: by_key.get(entry.key.as_ref()).map(|it| requires(it)).unwrap_or_default(),
+            is_project: kind == "project",
+        });
+    }
+    let own = || nodes.iter().filter(|it| it.is_project);
+    if own().next().is_some() {
+        let direct: HashSet<String> = own()
+            .flat_map(|it| &it.requires)
+            .map(|it| without_prefix(it).to_ascii_lowercase())
+            .collect();
+        for node in &mut nodes {
+            node.direct = Some(direct.contains(&node.name.to_ascii_lowercase()));
+        }
+    }
+    graph::add(&[nodes], found);
+}
+
+fn without_prefix(name: &str) -> &str {
+    name.strip_prefix("runtimepack.").unwrap_or(name)
+}
+
+/// `Serilog/4.0.0`.
+pub(super) fn name_and_version<'a>(
+    entry: &'a Member<'_>,
+    found: &mut Collector<'_>,
+) -> Option<(&'a str, &'a str)> {
+    let split = entry.key.split_once('/');
+    if split.is_none() {
+        let key = text::excerpt(&entry.key);
+        found.warn(entry.line, format!("`{key}`: expected a name and a version"));
+    }
+    split
+}
+
+/// The names of what an entry of a target requires.
+pub(super) fn requires<'a>(entry: &'a json::Node<'_>) -> Vec<&'a str> {
+    let required = entry.get("dependencies").and_then(|it| it.members()).unwrap_or_default();
+    required.iter().map(|it| it.key.as_ref()).collect()
+}

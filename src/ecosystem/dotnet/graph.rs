@@ -1,0 +1,63 @@
+//! The packages of a file that lists them once for each target framework.
+//!
+//! What flows in: name, version and what is known of each, per framework. What flows out: each
+//! pair of name and version once, direct where one framework has it so, and what requires what.
+//! What must stay true: `NuGet` takes names in any case; a requirement leads to a package of its
+//! own framework.
+
+use crate::ecosystem::{
+    collect::{Added, Collector, Declared},
+    purl::Ecosystem,
+};
+use std::collections::HashMap;
+
+/// A package of one framework.
+pub(super) struct Node<'a> {
+    pub(super) name: &'a str,
+    pub(super) version: &'a str,
+    pub(super) line: u32,
+    pub(super) direct: Option<bool>,
+    /// The names of what it requires.
+    pub(super) requires: Vec<&'a str>,
+    /// A project of the solution: it leads on to packages, and is none.
+    pub(super) is_project: bool,
+}
+
+/// Adds the packages of all frameworks.
+pub(super) fn add(frameworks: &[Vec<Node<'_>>], found: &mut Collector<'_>) {
+    let mut direct: HashMap<(String, &str), Option<bool>> = HashMap::new();
+    for node in frameworks.iter().flatten() {
+        let known = direct.entry(key(node)).or_default();
+        *known = match (*known, node.direct) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (known, said) => known.or(said),
+        };
+    }
+    let mut added: HashMap<(String, &str), Option<Added>> = HashMap::new();
+    for node in frameworks.iter().flatten().filter(|it| !it.is_project) {
+        let key = key(node);
+        let direct = direct.get(&key).copied().flatten();
+        let Node { name, version, line, .. } = *node;
+        let declared =
+            Declared { name, version: Some(version), line, direct, ..Declared::default() };
+        added.entry(key).or_insert_with(|| found.take(Ecosystem::NuGet, declared));
+    }
+    for nodes in frameworks {
+        let by_name: HashMap<String, Added> = nodes
+            .iter()
+            .filter_map(|it| Some((it.name.to_ascii_lowercase(), added.get(&key(it)).copied()??)))
+            .collect();
+        for node in nodes {
+            let Some(own) = added.get(&key(node)).copied().flatten() else { continue };
+            for required in &node.requires {
+                if let Some(required) = by_name.get(&required.to_ascii_lowercase()) {
+                    found.requires(own, *required);
+                }
+            }
+        }
+    }
+}
+
+fn key<'a>(node: &Node<'a>) -> (String, &'a str) {
+    (node.name.to_ascii_lowercase(), node.version)
+}

@@ -1,0 +1,124 @@
+//! `paket.lock`, by "The paket.lock file" of Paket's manual.
+//!
+//! What flows in: the sections of each group. What flows out: the packages of `NUGET`, and what
+//! each requires. What must stay true: files and repositories (`GITHUB`, `GIT`, `HTTP`) are no
+//! packages of a registry; a requirement leads to a package of its own group.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Added, Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::HashMap;
+
+/// Reads `paket.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct PaketLock;
+
+impl Parser for PaketLock {
+    fn name(&self) -> &'static str {
+        "paket-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "paket.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::NuGet, Source::Lockfile);
+        let text = text::decode(file.bytes);
+        let mut reader = Reader {
+            found,
+            group: String::new(),
+            in_packages: false,
+            understood: false,
+            package: None,
+            known: HashMap::new(),
+            required: Vec::new(),
+        };
+        for (number, line) in (1_u32..).zip(text.lines()) {
+            reader.line(number, line);
+        }
+        reader.finish()
+    }
+}
+
+struct Reader<'a, 'f> {
+    found: Collector<'f>,
+    /// The name of the group, in lower case; empty for the main one.
+    group: String,
+    in_packages: bool,
+    understood: bool,
+    /// The package whose requirements follow.
+    package: Option<Added>,
+    known: HashMap<(String, String), Added>,
+    required: Vec<(Added, String, &'a str)>,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn line(&mut self, number: u32, line: &'a str) {
+        let content = line.trim();
+        let indent = line.len() - line.trim_start().len();
+        match indent {
+            _ if content.is_empty() => {}
+            0 => self.section(number, content),
+            // Of the four that begin `remote:`, `specs:` and the like.
+            1..=3 => {}
+            4 | 5 if self.in_packages => self.package(number, content),
+            _ if self.in_packages => {
+                let name = content.split(' ').next().unwrap_or(content);
+                self.required.extend(self.package.map(|it| (it, self.group.clone(), name)));
+            }
+            _ => {}
+        }
+    }
+
+    fn section(&mut self, number: u32, content: &str) {
+        if let Some(group) = content.strip_prefix("GROUP ") {
+            self.group = group.trim().to_ascii_lowercase();
+        } else if !content.starts_with(|it: char| it.is_ascii_uppercase()) {
+            // The markers of a merge stand within a section, which goes on behind them.
+            let message = format!("`{}` is no section", text::excerpt(content));
+            return self.found.warn(number, message);
+        }
+        self.package = None;
+        self.in_packages = content == "NUGET";
+        self.understood = true;
+    }
+
+    /// `FSharp.Core (6.0.3) - restriction: >= net45`.
+    fn package(&mut self, line: u32, content: &str) {
+        let (name, rest) = content.split_once(' ').unwrap_or((content, ""));
+        let version = rest.trim_start().strip_prefix('(').and_then(|it| it.split_once(')'));
+        let version = version.map(|(version, _)| version);
+        if version.is_none() {
+            self.found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+        }
+        let scope = match self.group.as_str() {
+            "" => None,
+            "test" | "tests" => Some(Scope::Test),
+            "build" => Some(Scope::Build),
+            _ => Some(Scope::Dev),
+        };
+        let declared = Declared { name, version, line, scope, ..Declared::default() };
+        self.package = self.found.take(Ecosystem::NuGet, declared);
+        if let Some(added) = self.package {
+            self.known.insert((self.group.clone(), name.to_ascii_lowercase()), added);
+        }
+    }
+
+    fn finish(mut self) -> Findings {
+        for (package, group, name) in std::mem::take(&mut self.required) {
+            if let Some(required) = self.known.get(&(group, name.to_ascii_lowercase())) {
+                self.found.requires(package, *required);
+            }
+        }
+        if !self.understood && self.found.has_warnings() {
+            return self.found.unreadable();
+        }
+        self.found.finish()
+    }
+}

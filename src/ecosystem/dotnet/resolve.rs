@@ -1,0 +1,279 @@
+//! The files of `MSBuild` of one repository become packages.
+//!
+//! What flows in: all of them. What flows out: what each project asks for, with the version that
+//! it states, or that is given to all projects below a folder; and those given versions themselves.
+//! By "Central Package Management" of `NuGet`'s manual and "Customize the build by folder" of `MSBuild`'s.
+//!
+//! Decisions. A file named by `Import` is not followed: a property or a version that neither the
+//! project nor a folder around it defines is the one that all other files agree on. Of several definitions in
+//! one file the last counts, one under a condition only where there is no other.
+//!
+//! What must stay true: the order of the files does not matter; the work for a reference is
+//! bounded by the depth of its folder.
+
+use super::{
+    exact,
+    item::{Item, Kind},
+    project::MsBuild,
+};
+use crate::ecosystem::{
+    Findings, SourceFile,
+    collect::{Collector, Declared},
+    expression,
+    join::{folder_of, upwards},
+    purl::Ecosystem,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::{HashMap, HashSet};
+
+/// No project lies deeper below a file that concerns it.
+const MAX_FOLDERS: usize = 64;
+
+/// Makes the packages of all files.
+pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>) -> Findings {
+    builds.sort_by(|a, b| a.file.cmp(&b.file));
+    let repository = Repository::of(&builds);
+    let mut all = Findings::default();
+    for (at, build) in builds.iter().enumerate() {
+        let file = SourceFile { path: &build.file, bytes: &[] };
+        let mut found = Collector::new(file, Ecosystem::NuGet, Source::Manifest);
+        let chain = repository.chain(at);
+        for item in &build.items {
+            repository.add(build, item, &chain, &mut found);
+        }
+        let found = found.finish();
+        all.packages.extend(found.packages);
+        all.warnings.extend(found.warnings);
+    }
+    all
+}
+
+/// What one file defines, for quick answers.
+struct Definitions<'a> {
+    properties: HashMap<&'a str, &'a str>,
+    versions: HashMap<String, &'a str>,
+    /// What the file asks for.
+    references: HashSet<&'a str>,
+}
+
+struct Repository<'a> {
+    builds: &'a [MsBuild],
+    definitions: Vec<Definitions<'a>>,
+    /// The files that count for all projects below a folder.
+    shared: HashMap<&'a str, Vec<usize>>,
+    /// The properties that have one value in the whole repository.
+    agreed: HashMap<&'a str, Option<&'a str>>,
+    agreed_versions: HashMap<String, Option<&'a str>>,
+}
+
+impl<'a> Repository<'a> {
+    fn of(builds: &'a [MsBuild]) -> Self {
+        let definitions: Vec<_> = builds.iter().map(Definitions::of).collect();
+        let mut shared: HashMap<_, Vec<_>> = HashMap::new();
+        for (at, build) in builds.iter().enumerate().filter(|(_, it)| it.is_shared()) {
+            shared.entry(folder_of(&build.file)).or_default().push(at);
+        }
+        let mut agreed: HashMap<&str, Option<&str>> = HashMap::new();
+        for (name, value) in definitions.iter().flat_map(|it| &it.properties) {
+            let known = agreed.entry(*name).or_insert(Some(*value));
+            *known = known.filter(|it| it == value);
+        }
+        let mut agreed_versions: HashMap<String, Option<&str>> = HashMap::new();
+        for (name, value) in definitions.iter().flat_map(|it| &it.versions) {
+            let known = agreed_versions.entry(name.clone()).or_insert(Some(*value));
+            *known = known.filter(|it| it == value);
+        }
+        Self { builds, definitions, shared, agreed, agreed_versions }
+    }
+
+    /// A file, and those of the folders around it, from the nearest.
+    fn chain(&self, at: usize) -> Vec<usize> {
+        let file = self.builds.get(at).map_or("", |it| it.file.as_str());
+        let around = upwards(folder_of(file)).take(MAX_FOLDERS);
+        let shared = around.filter_map(|it| self.shared.get(it)).flatten().copied();
+        std::iter::once(at).chain(shared.filter(|it| *it != at)).collect()
+    }
+
+    fn add(&self, build: &MsBuild, item: &Item, chain: &[usize], found: &mut Collector<'_>) {
+        let Some(is_reference) = self.is_reference(build, item, chain) else { return };
+        let name = self.expanded(&item.name, chain).unwrap_or_else(|_| item.name.clone());
+        let stated = item.version.as_deref().or_else(|| self.version(&name, chain));
+        let version = stated.map(|it| self.expanded(it, chain));
+        match &version {
+            None if is_reference => {
+                let name = text::excerpt(&name);
+                found.warn(item.line, format!("`{name}` has no version in this repository"));
+            }
+            Some(Err(unknown)) => {
+                let (name, unknown) = (text::excerpt(&name), text::excerpt(unknown));
+                let message = format!("`{name}`: `{unknown}` has no one value in this repository");
+                found.warn(item.line, message);
+            }
+            _ => {}
+        }
+        let known = version.as_ref().and_then(|it| it.as_deref().ok());
+        let exact = known.and_then(exact);
+        let specifier = if exact.is_none() { known.or(stated) } else { None };
+        let of_project = if build.is_test { Scope::Test } else { Scope::Runtime };
+        let direct = is_reference.then_some(true);
+        let scope = item.scope.or(is_reference.then_some(of_project));
+        let (name, line) = (name.as_str(), item.line);
+        found.add(Declared { name, version: exact, specifier, line, direct, scope });
+    }
+
+    /// Whether an item asks for the package, or only gives it a version; none where it does neither.
+    fn is_reference(&self, build: &MsBuild, item: &Item, chain: &[usize]) -> Option<bool> {
+        match item.kind {
+            Kind::Reference => Some(true),
+            Kind::Version => Some(false),
+            Kind::Update => {
+                let own = chain.first().and_then(|it| self.definitions.get(*it))?;
+                if item.version.is_none() || own.references.contains(item.name.as_str()) {
+                    return None;
+                }
+                // What the SDK asks for by itself is only updated (FSharp.Core); and files for all
+                // projects give versions that way.
+                Some(build.is_project())
+            }
+        }
+    }
+
+    /// The version that is given to a package in all projects here.
+    fn version(&self, name: &str, chain: &[usize]) -> Option<&'a str> {
+        let name = name.to_ascii_lowercase();
+        let mut definitions = chain.iter().filter_map(|it| self.definitions.get(*it));
+        let near = definitions.find_map(|it| it.versions.get(&name).copied());
+        near.or_else(|| self.agreed_versions.get(&name).copied().flatten())
+    }
+
+    /// A text with what its properties stand for; the error is the first that is unknown.
+    fn expanded(&self, text: &str, chain: &[usize]) -> Result<String, String> {
+        if !text.contains("$(") {
+            return Ok(text.to_owned());
+        }
+        let lookup = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            let mut definitions = chain.iter().filter_map(|it| self.definitions.get(*it));
+            let near = definitions.find_map(|it| it.properties.get(name.as_str()).copied());
+            near.or_else(|| self.agreed.get(name.as_str()).copied().flatten())
+        };
+        expression::expand_between(["$(", ")"], text, &lookup)
+    }
+}
+
+impl<'a> Definitions<'a> {
+    fn of(build: &'a MsBuild) -> Self {
+        let mut properties = HashMap::new();
+        for property in &build.properties {
+            let (name, value) = (property.name.as_str(), property.value.as_str());
+            if property.is_conditional {
+                properties.entry(name).or_insert(value);
+            } else {
+                properties.insert(name, value);
+            }
+        }
+        let mut versions = HashMap::new();
+        for item in build.items.iter().filter(|it| it.kind != Kind::Reference) {
+            if let Some(version) = item.version.as_deref() {
+                versions.insert(item.name.to_ascii_lowercase(), version);
+            }
+        }
+        let references = build.items.iter().filter(|it| it.kind == Kind::Reference);
+        let references = references.map(|it| it.name.as_str()).collect();
+        Self { properties, versions, references }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecosystem::parser_for;
+
+    /// One package a line, then the warnings.
+    #[track_caller]
+    fn check(files: &[(&str, &str)], expected: &[&str]) {
+        let builds = files.iter().map(|(path, text)| {
+            let file = SourceFile { path, bytes: text.as_bytes() };
+            *parser_for(path).unwrap().parse(file).msbuild.unwrap()
+        });
+        let Findings { packages, warnings, .. } = resolve(builds.collect());
+        let mut shown: Vec<_> = packages
+            .iter()
+            .map(|it| {
+                let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
+                format!("{} {version} {}", it.name, it.file)
+            })
+            .collect();
+        shown.extend(warnings.into_iter().map(|it| it.message));
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn versions_come_from_the_folders_around() {
+        check(
+            &[
+                (
+                    "Directory.Packages.props",
+                    "<Project><ItemGroup><PackageVersion Include='A' Version='1.0.0'/><PackageVersion Include='B' Version='$(BVersion)'/></ItemGroup></Project>",
+                ),
+                (
+                    "Directory.Build.props",
+                    "<Project><PropertyGroup><BVersion>2.0.0</BVersion></PropertyGroup></Project>",
+                ),
+                (
+                    "src/app/App.csproj",
+                    "<Project><ItemGroup><PackageReference Include='a'/><PackageReference Include='B'/><PackageReference Include='C' VersionOverride='3.0.0'/><PackageReference Include='D'/></ItemGroup></Project>",
+                ),
+            ],
+            &[
+                "A 1.0.0 Directory.Packages.props",
+                "B 2.0.0 Directory.Packages.props",
+                "a 1.0.0 src/app/App.csproj",
+                "B 2.0.0 src/app/App.csproj",
+                "C 3.0.0 src/app/App.csproj",
+                "D - src/app/App.csproj",
+                "`D` has no version in this repository",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_property_of_another_file_counts_where_all_agree() {
+        let project = "<Project><ItemGroup><PackageReference Include='A' Version='$(V)'/></ItemGroup></Project>";
+        let versions = "<Project><PropertyGroup><V>1.2.3</V></PropertyGroup></Project>";
+        check(
+            &[("a/A.csproj", project), ("eng/Versions.props", versions)],
+            &["A 1.2.3 a/A.csproj"],
+        );
+        let others = "<Project><PropertyGroup><V>4.5.6</V></PropertyGroup></Project>";
+        check(
+            &[("a/A.csproj", project), ("eng/Versions.props", versions), ("x/O.props", others)],
+            &["A $(V) a/A.csproj", "`A`: `$(V)` has no one value in this repository"],
+        );
+    }
+
+    #[test]
+    fn the_nearest_definition_counts() {
+        let version = |it: &str| {
+            format!(
+                "<Project><ItemGroup><PackageVersion Include='A' Version='{it}'/></ItemGroup></Project>"
+            )
+        };
+        check(
+            &[
+                ("Directory.Packages.props", &version("1.0.0")),
+                ("a/Directory.Packages.props", &version("2.0.0")),
+                (
+                    "a/b/B.csproj",
+                    "<Project><ItemGroup><PackageReference Include='A'/></ItemGroup></Project>",
+                ),
+            ],
+            &[
+                "A 1.0.0 Directory.Packages.props",
+                "A 2.0.0 a/Directory.Packages.props",
+                "A 2.0.0 a/b/B.csproj",
+            ],
+        );
+    }
+}
