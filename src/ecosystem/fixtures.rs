@@ -44,8 +44,10 @@ fn collect(parser: &'static dyn Parser, folder: &Path, cases: &mut Vec<Case>) {
             collect(parser, &entry, cases);
             continue;
         }
-        let path = entry.file_name().unwrap().to_str().unwrap().to_owned();
-        if parser.wants(&path) {
+        let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
+        // Some files are only known by the folder that they are in.
+        let below = format!("{}/{name}", folder.file_name().unwrap().to_str().unwrap());
+        if let Some(path) = [name, below].into_iter().find(|it| parser.wants(it)) {
             let bytes = fs::read(&entry).unwrap();
             cases.push(Case { parser, folder: folder.to_owned(), path, bytes });
         }

@@ -61,7 +61,7 @@ impl Manifests {
             .map(|it| (folder_of(&it.file), it.ecosystem.as_str()))
             .collect();
         let mut by_folder: HashMap<_, HashMap<_, Option<Scope>>> = HashMap::new();
-        for package in packages.iter().filter(|it| it.source == Source::Manifest) {
+        for package in packages.iter().filter(|it| is_asked_for(it)) {
             let own = folder_of(&package.file);
             // The members of a cargo workspace share the lock of the nearest folder with one.
             let folder = if package.ecosystem == Ecosystem::Cargo.as_str() {
@@ -80,15 +80,30 @@ impl Manifests {
     }
 
     fn complete(&self, package: &mut Package) {
-        let Some(declared) = self.by_folder.get(&key(folder_of(&package.file), package)) else {
+        let folder = folder_of(&package.file);
+        // What is vendored stands in a folder of its own.
+        let folder = match folder.strip_suffix("vendor/composer") {
+            Some(above) => above.trim_end_matches('/'),
+            None if package.file.ends_with("vendor/modules.txt") => folder_of(folder),
+            None => folder,
+        };
+        let Some(declared) = self.by_folder.get(&key(folder, package)) else {
             return;
         };
         let entry = declared.get(&canonical_name(package));
-        package.direct.get_or_insert(entry.is_some());
+        // A build of Gradle may name its modules in a catalog, or for all projects at once.
+        if entry.is_some() || !package.file.ends_with(".lockfile") {
+            package.direct.get_or_insert(entry.is_some());
+        }
         if package.scope.is_none() && package.direct == Some(true) {
             package.scope = entry.copied().flatten();
         }
     }
+}
+
+/// Whether a manifest has a package because the project itself asks for it.
+fn is_asked_for(package: &Package) -> bool {
+    package.source == Source::Manifest && package.direct == Some(true)
 }
 
 fn key(folder: &str, package: &Package) -> Key {
@@ -121,7 +136,7 @@ pub(super) fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
 }
 
 fn canonical_name(package: &Package) -> String {
-    [Ecosystem::PyPi, Ecosystem::NuGet]
+    [Ecosystem::PyPi, Ecosystem::NuGet, Ecosystem::Composer]
         .into_iter()
         .find(|it| it.as_str() == package.ecosystem)
         .map_or_else(|| package.name.clone(), |it| it.canonical_name(&package.name))

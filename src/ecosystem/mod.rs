@@ -28,6 +28,7 @@ mod join;
 mod json;
 mod maven;
 mod npm;
+mod php;
 mod purl;
 mod python;
 mod sbt;
@@ -72,6 +73,9 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &dotnet::PaketLock,
     &dotnet::PaketDependencies,
     &dotnet::MsBuildProject,
+    &php::ComposerLock,
+    &php::ComposerJson,
+    &php::InstalledJson,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

@@ -15,6 +15,7 @@ pub(crate) enum Ecosystem {
     Maven,
     Conda,
     NuGet,
+    Composer,
 }
 
 impl Ecosystem {
@@ -28,6 +29,7 @@ impl Ecosystem {
             Self::Maven => "maven",
             Self::Conda => "conda",
             Self::NuGet => "nuget",
+            Self::Composer => "composer",
         }
     }
 
@@ -55,6 +57,15 @@ impl Ecosystem {
                 }
                 (Some(group.to_owned()), artifact.to_owned())
             }
+            // composer-definition: the vendor is the namespace, and all is lower case.
+            Self::Composer => {
+                let lower = name.to_lowercase();
+                let (vendor, name) = lower.split_once('/').filter(|it| !it.1.contains('/'))?;
+                if vendor.is_empty() {
+                    return None;
+                }
+                (Some(vendor.to_owned()), name.to_owned())
+            }
             // nuget-definition: no namespace, and the name as it is.
             Self::NuGet if !is_plain(name) => return None,
             Self::PyPi => (None, python_name(name)),
@@ -75,7 +86,7 @@ impl Ecosystem {
     pub(crate) fn canonical_name(self, name: &str) -> String {
         match self {
             Self::PyPi => python_name(name),
-            Self::Golang | Self::Conda | Self::NuGet => name.to_lowercase(),
+            Self::Golang | Self::Conda | Self::NuGet | Self::Composer => name.to_lowercase(),
             Self::Npm | Self::Cargo | Self::Maven => name.to_owned(),
         }
     }
@@ -175,6 +186,9 @@ mod tests {
         let json = Some("pkg:nuget/Newtonsoft.Json@13.0.1");
         check(Ecosystem::NuGet, "Newtonsoft.Json", Some("13.0.1"), json);
         check(Ecosystem::NuGet, "$(Name)", None, None);
+        let monolog = Some("pkg:composer/monolog/monolog@3.5.0");
+        check(Ecosystem::Composer, "Monolog/Monolog", Some("3.5.0"), monolog);
+        check(Ecosystem::Composer, "monolog", None, None);
         check(Ecosystem::Cargo, "", None, None);
         check(Ecosystem::PyPi, "-._", None, None);
     }

@@ -23,7 +23,25 @@ use std::borrow::Cow;
 /// understood is a warning.
 pub(crate) fn read(
     bytes: &[u8],
+    found: Collector<'_>,
+    walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
+) -> Findings {
+    read_kinds(bytes, found, false, walk)
+}
+
+/// As [`read`], for a file that may hold an array as well.
+pub(crate) fn read_object_or_array(
+    bytes: &[u8],
+    found: Collector<'_>,
+    walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
+) -> Findings {
+    read_kinds(bytes, found, true, walk)
+}
+
+fn read_kinds(
+    bytes: &[u8],
     mut found: Collector<'_>,
+    takes_array: bool,
     walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
 ) -> Findings {
     let text = text::decode(bytes);
@@ -32,11 +50,15 @@ pub(crate) fn read(
         found.warn(error.line, &error.message);
     }
     let Some(root) = document.root else { return found.unreadable() };
-    let Some(members) = root.members() else {
-        found.warn(root.line, format!("expected an object, got {}", root.kind()));
-        return found.unreadable();
+    let is_empty = match &root.value {
+        Value::Object(members) => members.is_empty(),
+        Value::Array(elements) if takes_array => elements.is_empty(),
+        _ => {
+            found.warn(root.line, format!("expected an object, got {}", root.kind()));
+            return found.unreadable();
+        }
     };
-    if members.is_empty() && found.has_warnings() {
+    if is_empty && found.has_warnings() {
         return found.unreadable();
     }
     walk(&root, &mut found);
