@@ -31,6 +31,7 @@ mod npm;
 mod php;
 mod purl;
 mod python;
+mod ruby;
 mod sbt;
 mod script;
 mod source;
@@ -76,6 +77,9 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &php::ComposerLock,
     &php::ComposerJson,
     &php::InstalledJson,
+    &ruby::GemfileLock,
+    &ruby::Gemfile,
+    &ruby::Gemspec,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

@@ -16,6 +16,7 @@ pub(crate) enum Ecosystem {
     Conda,
     NuGet,
     Composer,
+    Gem,
 }
 
 impl Ecosystem {
@@ -30,6 +31,7 @@ impl Ecosystem {
             Self::Conda => "conda",
             Self::NuGet => "nuget",
             Self::Composer => "composer",
+            Self::Gem => "gem",
         }
     }
 
@@ -66,11 +68,11 @@ impl Ecosystem {
                 }
                 (Some(vendor.to_owned()), name.to_owned())
             }
-            // nuget-definition: no namespace, and the name as it is.
-            Self::NuGet if !is_plain(name) => return None,
+            // nuget-definition and gem-definition: no namespace, and the name as it is.
+            Self::NuGet | Self::Gem if !is_plain(name) => return None,
             Self::PyPi => (None, python_name(name)),
             Self::Conda => (None, name.to_lowercase()),
-            Self::Cargo | Self::NuGet => (None, name.to_owned()),
+            Self::Cargo | Self::NuGet | Self::Gem => (None, name.to_owned()),
         };
         let mut purl = PackageUrl::new(self.as_str(), name).ok()?;
         if let Some(namespace) = namespace {
@@ -87,7 +89,7 @@ impl Ecosystem {
         match self {
             Self::PyPi => python_name(name),
             Self::Golang | Self::Conda | Self::NuGet | Self::Composer => name.to_lowercase(),
-            Self::Npm | Self::Cargo | Self::Maven => name.to_owned(),
+            Self::Npm | Self::Cargo | Self::Maven | Self::Gem => name.to_owned(),
         }
     }
 }
@@ -120,7 +122,7 @@ fn is_module_path(path: &str) -> bool {
     path.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~/".contains(&it))
 }
 
-/// The characters of an id of `NuGet`.
+/// The characters of an id of `NuGet`, and of the name of a gem.
 fn is_plain(name: &str) -> bool {
     name.chars().all(|it| it.is_alphanumeric() || matches!(it, '-' | '_' | '.'))
 }
@@ -189,6 +191,8 @@ mod tests {
         let monolog = Some("pkg:composer/monolog/monolog@3.5.0");
         check(Ecosystem::Composer, "Monolog/Monolog", Some("3.5.0"), monolog);
         check(Ecosystem::Composer, "monolog", None, None);
+        let gem = Some("pkg:gem/ruby-advisory-db-check@0.12.4");
+        check(Ecosystem::Gem, "ruby-advisory-db-check", Some("0.12.4"), gem);
         check(Ecosystem::Cargo, "", None, None);
         check(Ecosystem::PyPi, "-._", None, None);
     }

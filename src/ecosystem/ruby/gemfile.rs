@@ -1,0 +1,209 @@
+//! `Gemfile` and `gems.rb`, by "gemfile(5)" of Bundler's manual.
+//!
+//! What flows in: a program in Ruby. What flows out: the gems of its `gem` calls, with the groups,
+//! paths and repositories of the blocks around them. What must stay true: nothing is run, so a gem
+//! counts whatever condition it stands under, and a name that is computed is a warning.
+
+use super::{
+    exact,
+    words::{Word, statements, words},
+};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    git_reference,
+    join::stronger,
+    purl::Ecosystem,
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+
+/// Blocks within blocks; more are counted, and nothing else.
+const MAX_BLOCKS: usize = 100;
+
+/// Reads `Gemfile`, `gems.rb` and `*.gemfile`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct Gemfile;
+
+impl Parser for Gemfile {
+    fn name(&self) -> &'static str {
+        "gemfile"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let file = file_name(path);
+        matches!(file, "Gemfile" | "gems.rb" | "Gemfile.next") || file.ends_with(".gemfile")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Gem, Source::Manifest);
+        let text = text::decode(file.bytes);
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut too_deep = 0_usize;
+        for (number, statement) in statements(&text) {
+            let words = words(&statement);
+            let call = Call::of(&words);
+            match words.first() {
+                Some(Word::Name("end")) if too_deep > 0 => too_deep -= 1,
+                Some(Word::Name("end")) => drop(blocks.pop()),
+                Some(Word::Name("gem")) => gem(&call, number, blocks.last(), &mut found),
+                _ if opens_block(&words) && blocks.len() >= MAX_BLOCKS => too_deep += 1,
+                Some(Word::Name(word)) if opens_block(&words) => {
+                    blocks.push(Block::of(word, &call, blocks.last()));
+                }
+                // `group(:test) { gem "a" }`, `gem "a" if …` behind something else.
+                _ => in_braces(&words, &call, number, blocks.last(), &mut found),
+            }
+        }
+        found.finish()
+    }
+}
+
+/// What the calls in a block have in common.
+#[derive(Clone, Default)]
+struct Block {
+    scope: Option<Scope>,
+    is_path: bool,
+    repository: Option<String>,
+}
+
+impl Block {
+    fn of(word: &str, call: &Call<'_>, around: Option<&Self>) -> Self {
+        let mut block = around.cloned().unwrap_or_default();
+        match word {
+            "group" => {
+                let groups = call.values.iter().map(|it| Some(scope_of(it)));
+                block.scope = groups.fold(None, stronger);
+            }
+            "path" => block.is_path = true,
+            "git" | "github" => {
+                block.repository = call.values.first().map(|it| repository(word, it));
+            }
+            _ => {}
+        }
+        block
+    }
+}
+
+/// The arguments of a call.
+#[derive(Default)]
+struct Call<'a> {
+    /// Strings and symbols that have no key.
+    values: Vec<&'a str>,
+    options: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Call<'a> {
+    fn of(words: &[Word<'a>]) -> Self {
+        let mut call = Self::default();
+        let mut key = None;
+        let mut before = None;
+        // Within the brackets of `ENV["X"]` or `fetch("X")`, what ends them.
+        let mut inside = None;
+        for word in words.iter().skip(1) {
+            let behind_name = matches!(before, Some(Word::Name(_)));
+            before = Some(*word);
+            match *word {
+                Word::Mark(mark) if inside == Some(mark) => inside = None,
+                _ if inside.is_some() => {}
+                Word::Mark('[') if behind_name => inside = Some(']'),
+                Word::Mark('(') if behind_name => inside = Some(')'),
+                Word::Key(name) => key = Some(name),
+                Word::String(value) | Word::Symbol(value) => match key {
+                    Some(key) => call.options.push((key, value)),
+                    None => call.values.push(value),
+                },
+                // A condition has strings of its own.
+                Word::Name("if" | "unless" | "do") => break,
+                _ => {}
+            }
+        }
+        call
+    }
+
+    fn option(&self, keys: &[&str]) -> Option<(&'a str, &'a str)> {
+        self.options.iter().copied().find(|(key, _)| keys.contains(key))
+    }
+}
+
+fn opens_block(words: &[Word<'_>]) -> bool {
+    const KEYWORDS: [&str; 8] =
+        ["if", "unless", "case", "begin", "def", "while", "class", "module"];
+    let opens = matches!(words.first(), Some(Word::Name(it)) if KEYWORDS.contains(it));
+    let is_do = words.contains(&Word::Name("do"));
+    (opens || is_do) && !words.contains(&Word::Name("end"))
+}
+
+fn in_braces(
+    words: &[Word<'_>],
+    call: &Call<'_>,
+    line: u32,
+    around: Option<&Block>,
+    found: &mut Collector<'_>,
+) {
+    let Some(at) = words.iter().position(|it| *it == Word::Name("gem")) else { return };
+    let block = match words.first() {
+        Some(Word::Name("group")) => {
+            let before = words.get(..at).unwrap_or_default();
+            Some(Block::of("group", &Call::of(before), around))
+        }
+        Some(Word::Name(_)) if call.values.is_empty() => return,
+        _ => around.cloned(),
+    };
+    let call = Call::of(words.get(at..).unwrap_or_default());
+    if !call.values.is_empty() {
+        gem(&call, line, block.as_ref(), found);
+    }
+}
+
+fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<'_>) {
+    let Some((name, constraints)) = call.values.split_first() else {
+        return found.warn(line, "a gem whose name is computed");
+    };
+    if call.option(&["path"]).is_some() || block.is_some_and(|it| it.is_path) {
+        return;
+    }
+    let groups = call.options.iter().filter(|(key, _)| matches!(*key, "group" | "groups"));
+    let own = groups.map(|(_, it)| Some(scope_of(it))).fold(None, stronger);
+    let scope = own.or(block.and_then(|it| it.scope)).unwrap_or(Scope::Runtime);
+    let declared =
+        Declared { name, line, direct: Some(true), scope: Some(scope), ..Declared::default() };
+    let version = exact(constraints);
+    let of_call = call.option(&["git", "github", "gitlab", "bitbucket", "gist"]);
+    let address = of_call.map(|(key, it)| repository(key, it));
+    let address = address.or_else(|| block.and_then(|it| it.repository.clone()));
+    if let Some(address) = address.filter(|_| version.is_none()) {
+        let reference = call.option(&["ref", "tag", "branch"]).map(|(_, it)| it);
+        let commit = reference.and_then(git_reference::commit);
+        let at = reference.map(|it| format!("@{it}")).unwrap_or_default();
+        let specifier = format!("git+{address}{at}");
+        let specifier = commit.is_none().then_some(specifier.as_str());
+        return found.add(Declared { version: commit, specifier, ..declared });
+    }
+    let specifier = constraints.join(", ");
+    let specifier = version.is_none().then_some(specifier.as_str());
+    found.add(Declared { version, specifier, ..declared });
+}
+
+fn repository(key: &str, value: &str) -> String {
+    match key {
+        "github" if !value.contains("://") => {
+            // `rails` stands for `rails/rails`.
+            let (owner, name) = value.split_once('/').unwrap_or((value, value));
+            format!("https://github.com/{owner}/{name}.git")
+        }
+        "gitlab" => format!("https://gitlab.com/{value}.git"),
+        "bitbucket" => format!("https://bitbucket.org/{value}.git"),
+        _ => value.to_owned(),
+    }
+}
+
+/// Groups are named by the project; Bundler installs all, so one that is unknown is needed.
+fn scope_of(group: &str) -> Scope {
+    match group {
+        "test" | "tests" | "testing" | "cucumber" | "spec" => Scope::Test,
+        "development" | "dev" | "doc" | "docs" | "lint" | "rubocop" | "debug" => Scope::Dev,
+        _ => Scope::Runtime,
+    }
+}

@@ -1,0 +1,71 @@
+//! `*.gemspec`, by "Specification Reference" of the `RubyGems` guides.
+//!
+//! What flows in: a program in Ruby, written by hand or by `RubyGems`. What flows out: the gems of its
+//! `add_dependency` calls and the like. What must stay true: nothing is run; the gem itself is no
+//! package.
+
+use super::{
+    exact,
+    words::{Word, statements, words},
+};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::HashSet;
+
+/// Reads `*.gemspec`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct Gemspec;
+
+impl Parser for Gemspec {
+    fn name(&self) -> &'static str {
+        "gemspec"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        path.ends_with(".gemspec")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Gem, Source::Manifest);
+        let text = text::decode(file.bytes);
+        // `RubyGems` of old wrote each dependency for three versions of itself.
+        let mut seen = HashSet::new();
+        for (line, statement) in statements(&text) {
+            let words = words(&statement);
+            let call = words.iter().enumerate().find_map(|(at, it)| Some((at, scope_of(*it)?)));
+            let Some((at, scope)) = call else { continue };
+            let arguments: Vec<&str> = words
+                .iter()
+                .skip(at + 1)
+                .take_while(|it| !matches!(it, Word::Name("if" | "unless")))
+                .filter_map(|it| if let Word::String(value) = it { Some(*value) } else { None })
+                .collect();
+            let Some((name, constraints)) = arguments.split_first() else {
+                found.warn(line, "a dependency whose name is computed");
+                continue;
+            };
+            let constraint = constraints.join(", ");
+            if !seen.insert((scope, (*name).to_owned(), constraint.clone())) {
+                continue;
+            }
+            let version = exact(constraints);
+            let specifier = version.is_none().then_some(constraint.as_str());
+            let (direct, scope) = (Some(true), Some(scope));
+            found.add(Declared { name, version, specifier, line, direct, scope });
+        }
+        found.finish()
+    }
+}
+
+fn scope_of(word: Word<'_>) -> Option<Scope> {
+    match word {
+        Word::Name("add_dependency" | "add_runtime_dependency") => Some(Scope::Runtime),
+        Word::Name("add_development_dependency") => Some(Scope::Dev),
+        _ => None,
+    }
+}

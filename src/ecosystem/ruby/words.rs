@@ -1,0 +1,200 @@
+//! The words of a line of Ruby, as far as a Gemfile needs them.
+//!
+//! What flows in: a line, or several that a comma joins. What flows out: strings, symbols, keys and
+//! names. What must stay true: each step moves forward; nothing is run, and a string with `#{…}`
+//! in it is a string whose value nobody knows.
+
+/// A word of Ruby.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word<'a> {
+    String(&'a str),
+    /// A string with an expression in it.
+    Unknown,
+    /// `:name`.
+    Symbol(&'a str),
+    /// `name:`, `"name":` or `:name =>`.
+    Key(&'a str),
+    Name(&'a str),
+    Mark(char),
+}
+
+/// No line has more words; what is behind them is not read.
+const MAX_WORDS: usize = 200;
+
+/// The words of a text, without its comment.
+pub(super) fn words(text: &str) -> Vec<Word<'_>> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next().filter(|_| words.len() < MAX_WORDS) {
+        if let Some(tail) = rest.strip_prefix("=>") {
+            // What stands before an arrow is a key.
+            if let Some(Word::Symbol(name) | Word::String(name)) = words.last().copied() {
+                words.pop();
+                words.push(Word::Key(name));
+            }
+            rest = tail.trim_start();
+            continue;
+        }
+        let (word, tail) = match first {
+            '#' => break,
+            '"' | '\'' => string(rest, first),
+            '%' => percent(rest),
+            ':' => symbol(rest),
+            _ if is_letter(first) => name(rest),
+            _ => (Word::Mark(first), rest.get(first.len_utf8()..).unwrap_or_default()),
+        };
+        words.push(word);
+        rest = tail.trim_start();
+    }
+    words
+}
+
+/// A string from its opening quote on. No gem has a quote in its name, so escapes need no care.
+fn string(text: &str, quote: char) -> (Word<'_>, &str) {
+    let body = text.get(1..).unwrap_or_default();
+    let (value, tail) = body.split_once(quote).unwrap_or((body, ""));
+    // `"name": value`.
+    if let Some(tail) = tail.strip_prefix(':').filter(|it| !it.starts_with(':')) {
+        return (Word::Key(value), tail);
+    }
+    let is_known = quote == '\'' || !value.contains("#{");
+    (if is_known { Word::String(value) } else { Word::Unknown }, tail)
+}
+
+/// `%q<name>` and `%Q(name)`, as gemspecs that `RubyGems` writes have them; `%w[a b]` is one string.
+fn percent(text: &str) -> (Word<'_>, &str) {
+    let behind = text.get(1..).unwrap_or_default();
+    let body = behind.strip_prefix(['q', 'Q', 'w', 'W', 'i', 'I']).unwrap_or(behind);
+    let close = match body.chars().next() {
+        Some('<') => '>',
+        Some('(') => ')',
+        Some('[') => ']',
+        Some('{') => '}',
+        _ => return (Word::Mark('%'), behind),
+    };
+    let body = body.get(1..).unwrap_or_default();
+    let (value, tail) = body.split_once(close).unwrap_or((body, ""));
+    (Word::String(value), tail)
+}
+
+fn symbol(text: &str) -> (Word<'_>, &str) {
+    let body = text.get(1..).unwrap_or_default();
+    if let Some(quote @ ('"' | '\'')) = body.chars().next() {
+        let (word, tail) = string(body, quote);
+        return (if let Word::String(value) = word { Word::Symbol(value) } else { word }, tail);
+    }
+    let end = body.find(|it| !is_part(it)).unwrap_or(body.len());
+    match body.split_at_checked(end) {
+        Some((name, tail)) if !name.is_empty() => (Word::Symbol(name), tail),
+        _ => (Word::Mark(':'), body),
+    }
+}
+
+/// A name, or a key where one colon follows.
+fn name(text: &str) -> (Word<'_>, &str) {
+    let end = text.find(|it| !is_part(it)).unwrap_or(text.len());
+    let (name, tail) = text.split_at_checked(end).unwrap_or((text, ""));
+    match tail.strip_prefix(':') {
+        Some(behind) if !behind.starts_with(':') => (Word::Key(name), behind),
+        _ => (Word::Name(name), tail),
+    }
+}
+
+fn is_letter(it: char) -> bool {
+    it.is_alphabetic() || it == '_'
+}
+
+fn is_part(it: char) -> bool {
+    it.is_alphanumeric() || matches!(it, '_' | '?' | '!')
+}
+
+/// The lines of a program with their numbers; those that a comma or a backslash continues are one.
+/// What stands between `=begin` and `=end`, and behind `__END__`, is left out.
+pub(super) fn statements(text: &str) -> Vec<(u32, String)> {
+    let mut statements: Vec<(u32, String)> = Vec::new();
+    let (mut in_comment, mut continues) = (false, false);
+    for (number, line) in (1_u32..).zip(text.lines()) {
+        let content = line.trim();
+        if content == "__END__" {
+            break;
+        }
+        in_comment = (in_comment && !line.starts_with("=end")) || line.starts_with("=begin");
+        let is_empty = content.is_empty() || content.starts_with('#');
+        if in_comment || is_empty || line.starts_with("=end") {
+            continue;
+        }
+        let content = without_comment(content);
+        match statements.last_mut().filter(|it| continues && it.1.len() < MAX_STATEMENT) {
+            Some((_, statement)) => {
+                statement.push(' ');
+                statement.push_str(content);
+            }
+            None => statements.push((number, content.to_owned())),
+        }
+        continues = content.ends_with([',', '\\', '(', '[']);
+        if let Some((_, statement)) = statements.last_mut().filter(|_| content.ends_with('\\')) {
+            statement.pop();
+        }
+    }
+    statements
+}
+
+/// No call in a Gemfile is longer, in bytes.
+const MAX_STATEMENT: usize = 4000;
+
+/// A `#` behind white space begins a comment; one in a string has something else before it, or
+/// an even number of quotes does not.
+fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    let mut before = ' ';
+    for (at, it) in line.char_indices() {
+        match quote {
+            Some(open) if it == open => quote = None,
+            None if matches!(it, '"' | '\'') => quote = Some(it),
+            None if it == '#' && before.is_whitespace() => {
+                return line.get(..at).unwrap_or(line).trim_end();
+            }
+            _ => {}
+        }
+        before = it;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_ruby() {
+        use Word::{Key, Mark, Name, String, Symbol, Unknown};
+        let (comma, group) = (Mark(','), Key("group"));
+        assert_eq!(
+            words("gem 'a', \"~> 1\", group: [:test], :group => :dev # note"),
+            [
+                Name("gem"),
+                String("a"),
+                comma,
+                String("~> 1"),
+                comma,
+                group,
+                Mark('['),
+                Symbol("test"),
+                Mark(']'),
+                comma,
+                group,
+                Symbol("dev"),
+            ],
+        );
+        assert_eq!(words("%q<a>.freeze")[..2], [String("a"), Mark('.')]);
+        assert_eq!(words("\"a#{b}\" A::B")[..2], [Unknown, Name("A")]);
+        assert_eq!(words("'github': \"x/y\""), [Key("github"), String("x/y")]);
+    }
+
+    #[test]
+    fn statements_go_on_behind_a_comma() {
+        let text = "gem 'a', # why\n  # a note\n  '1'\n=begin\ngem 'b'\n=end\ngem 'c#d'\n__END__\ngem 'e'\n";
+        let expected = [(1, "gem 'a', '1'".to_owned()), (7, "gem 'c#d'".to_owned())];
+        assert_eq!(statements(text), expected);
+    }
+}
