@@ -80,6 +80,9 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &ruby::GemfileLock,
     &ruby::Gemfile,
     &ruby::Gemspec,
+    &gradle::GradleLock,
+    &gradle::VersionCatalog,
+    &maven::MavenInstall,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

@@ -1,4 +1,5 @@
-//! Gradle: `build.gradle`, `build.gradle.kts`, and the scripts that those apply.
+//! Gradle: `build.gradle`, `build.gradle.kts`, and the scripts that those apply; locks and version
+//! catalogs.
 //!
 //! What flows in: build scripts in Groovy and Kotlin, by "Declaring dependencies" and "Using
 //! Plugins" of Gradle's manual. What flows out: each module and plugin that a script names, with
@@ -13,8 +14,12 @@
 //! packages; constraints are none either, but give versions.
 
 mod build;
+mod catalog;
 mod configuration;
+mod lock;
 mod notation;
 mod statement;
 
 pub(super) use build::GradleBuild;
+pub(super) use catalog::VersionCatalog;
+pub(super) use lock::GradleLock;

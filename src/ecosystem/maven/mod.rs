@@ -14,6 +14,7 @@
 //! What must stay true: modules of the repository, imported BOMs, parents, and what is only
 //! managed are no packages.
 
+mod install;
 mod management;
 mod packages;
 mod pom;
@@ -21,6 +22,7 @@ mod repository;
 #[cfg(test)]
 mod tests;
 
+pub(super) use install::MavenInstall;
 pub(super) use packages::resolve;
 pub(super) use pom::MavenPom;
 pub use pom::Pom;

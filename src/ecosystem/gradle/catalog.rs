@@ -1,0 +1,129 @@
+//! `gradle/libs.versions.toml` and other version catalogs, by "Version Catalogs" of Gradle's manual.
+//!
+//! What flows in: `[versions]`, `[libraries]` and `[plugins]`. What flows out: each library as
+//! `group:artifact`, each plugin as its marker `id:id.gradle.plugin`. What must stay true: a
+//! bundle is made of libraries, so it is none itself; whether a build asks for what a catalog has, the
+//! catalog does not tell.
+//!
+//! Decision. Of a rich version the preferred one counts, else the strict, else the required.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    toml::{self, Document},
+};
+use crate::model::scan_result::{Scope, Source};
+use ::toml::de::{DeTable, DeValue};
+
+/// Reads `*.versions.toml`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct VersionCatalog;
+
+impl Parser for VersionCatalog {
+    fn name(&self) -> &'static str {
+        "version-catalog"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path).ends_with(".versions.toml")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
+        toml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+    let versions = toml::table(&document.root, "versions");
+    for (key, scope) in [("libraries", None), ("plugins", Some(Scope::Build))] {
+        for (alias, value) in toml::table(&document.root, key).into_iter().flatten() {
+            let line = document.line(alias);
+            let entry =
+                if key == "plugins" { plugin(value.get_ref()) } else { library(value.get_ref()) };
+            let Some((name, version)) = entry else {
+                let alias = text::excerpt(alias.get_ref());
+                found.warn(line, format!("`{alias}` names no module"));
+                continue;
+            };
+            let version = match version {
+                Version::None => None,
+                Version::Text(text) => Some(text),
+                Version::Value(value) => of_value(value),
+                Version::Reference(reference) => {
+                    let value = versions.and_then(|it| it.get(reference));
+                    if value.is_none() {
+                        let (name, reference) = (text::excerpt(&name), text::excerpt(reference));
+                        found.warn(line, format!("`{name}`: there is no version `{reference}`"));
+                    }
+                    value.and_then(|it| of_value(it.get_ref()))
+                }
+            };
+            let is_range =
+                |it: &&str| it.contains(['[', '(', ',', '+']) || it.starts_with("latest.");
+            let exact = version.filter(|it| !is_range(it));
+            let specifier = version.filter(|_| exact.is_none());
+            let declared =
+                Declared { name: &name, version: exact, specifier, line, ..Declared::default() };
+            found.add(Declared { scope, ..declared });
+        }
+    }
+}
+
+/// How an entry states its version.
+#[derive(Clone, Copy)]
+enum Version<'t, 'i> {
+    None,
+    Text(&'t str),
+    Value(&'t DeValue<'i>),
+    /// A key of `[versions]`.
+    Reference(&'t str),
+}
+
+/// `"group:artifact:version"`, or a table with `module`, or with `group` and `name`.
+fn library<'t, 'i>(value: &'t DeValue<'i>) -> Option<(String, Version<'t, 'i>)> {
+    match value {
+        DeValue::String(notation) => {
+            let mut parts = notation.splitn(3, ':');
+            let name = format!("{}:{}", parts.next()?, parts.next()?);
+            Some((name, parts.next().map_or(Version::None, Version::Text)))
+        }
+        DeValue::Table(table) => {
+            let parts = || Some((toml::string(table, "group")?, toml::string(table, "name")?));
+            let module = toml::string(table, "module").map(str::to_owned);
+            let name = module.or_else(|| parts().map(|(group, name)| format!("{group}:{name}")))?;
+            Some((name, version(table)))
+        }
+        _ => None,
+    }
+}
+
+/// `"id:version"`, or a table with `id`.
+fn plugin<'t, 'i>(value: &'t DeValue<'i>) -> Option<(String, Version<'t, 'i>)> {
+    let (id, version) = match value {
+        DeValue::String(notation) => {
+            let (id, version) = notation.split_once(':')?;
+            (id, Version::Text(version))
+        }
+        DeValue::Table(table) => (toml::string(table, "id")?, version(table)),
+        _ => return None,
+    };
+    Some((format!("{id}:{id}.gradle.plugin"), version))
+}
+
+fn version<'t, 'i>(table: &'t DeTable<'i>) -> Version<'t, 'i> {
+    let Some(value) = table.get("version").map(::toml::Spanned::get_ref) else {
+        return Version::None;
+    };
+    let reference = value.as_table().and_then(|it| toml::string(it, "ref"));
+    reference.map_or(Version::Value(value), Version::Reference)
+}
+
+fn of_value<'t>(value: &'t DeValue<'_>) -> Option<&'t str> {
+    let rich =
+        |table| ["prefer", "strictly", "require"].iter().find_map(|key| toml::string(table, key));
+    value.as_str().or_else(|| value.as_table().and_then(rich))
+}
