@@ -83,6 +83,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &gradle::GradleLock,
     &gradle::VersionCatalog,
     &maven::MavenInstall,
+    &golang::VendoredModules,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

@@ -4,14 +4,13 @@
 //! each as what `replace` puts in its place; those marked `// indirect` are not direct, unless
 //! a `tool` line asks for them.
 //!
-//! Decisions: since Go 1.17 the file lists every module that the build needs, so `go.sum`, which
-//! holds sums of modules that are not used too, is not read. `exclude` and `retract` choose
-//! between versions, and `go` and `toolchain` name the language: no packages.
+//! Decisions: since Go 1.17 the file lists every module that the build needs. `exclude` and `retract`
+//! choose between versions, and `go` and `toolchain` name the language: no packages.
 //!
 //! What must stay true: a module that is replaced by a folder lies beside the project and is no
 //! package; a bad line costs only itself.
 
-use super::{
+use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     purl::Ecosystem,

@@ -1,0 +1,76 @@
+//! `vendor/modules.txt`, by "Vendoring" of the "Go Modules Reference".
+//!
+//! What flows in: a line for each module that is vendored, and those for its packages. What flows
+//! out: the modules, each as what `replace` puts in its place. What must stay true: a module that
+//! is replaced by a folder is no package; what is direct, only the `go.mod` above the folder knows.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    text,
+};
+use crate::model::scan_result::Source;
+
+/// Reads `vendor/modules.txt`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct VendoredModules;
+
+impl Parser for VendoredModules {
+    fn name(&self) -> &'static str {
+        "go-vendor"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        path == "vendor/modules.txt" || path.ends_with("/vendor/modules.txt")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Golang, Source::Lockfile);
+        let text = text::decode(file.bytes);
+        let mut understood = false;
+        for (line, content) in (1_u32..).zip(text.lines()) {
+            if let Some(module) = content.strip_prefix("# ") {
+                understood = true;
+                read(module, line, &mut found);
+            } else if !content.starts_with("## ") && !is_package(content) {
+                let message = format!("`{}` is no line of modules.txt", text::excerpt(content));
+                found.warn(line, message);
+            }
+        }
+        if !understood && found.has_warnings() { found.unreadable() } else { found.finish() }
+    }
+}
+
+fn is_package(line: &str) -> bool {
+    line.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~/+".contains(&it))
+}
+
+/// `path version`, `path version => path version`; and for a replacement of every version, whether
+/// it is vendored or not, `path => path version`.
+fn read(module: &str, line: u32, found: &mut Collector<'_>) {
+    let (own, by) = match module.split_once("=>") {
+        Some((own, by)) => (own, Some(by)),
+        None => (module, None),
+    };
+    let mut own = own.split_whitespace();
+    let (name, version) = (own.next().unwrap_or_default(), own.next());
+    if version.is_none() && by.is_some() {
+        return;
+    }
+    let (name, version) = match by {
+        None => (name, version),
+        Some(by) => {
+            let mut by = by.split_whitespace();
+            match (by.next(), by.next()) {
+                (Some(name), Some(version)) => (name, Some(version)),
+                // A folder.
+                _ => return,
+            }
+        }
+    };
+    if version.is_none() {
+        found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+    }
+    found.add(Declared { name, version, line, ..Declared::default() });
+}
