@@ -1,7 +1,8 @@
 //! `package-lock.json` and `npm-shrinkwrap.json`, by "npm help package-lock.json".
 //!
 //! What flows in: the flat `packages` of lockfileVersion 2 and 3; the nested `dependencies` of
-//! version 1 are read beside, in `lock_v1`. What flows out: one package per installed place.
+//! version 1 are read beside, in `lock_v1`. What flows out: one package per installed place, and which
+//! of them Node gives it where it asks for others.
 //!
 //! What must stay true: keys outside of `node_modules` are the project itself, its workspaces
 //! and linked folders, never packages; what one of those asks for is direct.
@@ -9,14 +10,15 @@
 use super::{lock_v1, read_object, spec};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::{Added, Collector, Declared},
     git_reference,
     json::{Member, Node, Value},
+    purl::Ecosystem,
     source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Reads `package-lock.json` and `npm-shrinkwrap.json` of lockfileVersion 1, 2 and 3.
 #[derive(Debug)]
@@ -66,13 +68,36 @@ fn read_packages(packages: &Node<'_>, found: &mut Collector<'_>) {
         let message = format!("packages: expected an object, got {}", packages.kind());
         return found.warn(packages.line, message);
     };
-    let direct = direct_places(entries);
+    let places: HashSet<_> = entries.iter().filter_map(|it| Place::of(&it.key)).collect();
+    let direct = direct_places(entries, &places);
+    let mut added = HashMap::new();
     for entry in entries {
         if let Some(place) = Place::of(&entry.key) {
             let direct = direct.as_ref().map(|it| it.contains(&place));
-            read_entry(entry, place.name, direct, found);
+            added.extend(read_entry(entry, place.name, direct, found).map(|it| (place, it)));
         }
     }
+    for entry in entries {
+        let own = Place::of(&entry.key).and_then(|it| added.get(&it).copied());
+        let Some(own) = own else { continue };
+        for name in wanted(&entry.value, &INSTALLED) {
+            let place = resolve(&entry.key, name, &places);
+            if let Some(required) = place.and_then(|it| added.get(&it)) {
+                found.requires(own, *required);
+            }
+        }
+    }
+}
+
+/// What of a package is installed with it; and what of the project is, besides.
+const INSTALLED: [&str; 3] = ["dependencies", "optionalDependencies", "peerDependencies"];
+const OF_PROJECT: [&str; 4] =
+    ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
+
+/// The names in some of the groups of an entry.
+fn wanted<'a>(entry: &'a Node<'_>, groups: &'a [&str]) -> impl Iterator<Item = &'a str> {
+    let groups = groups.iter().filter_map(|group| entry.get(group)?.members());
+    groups.flatten().map(|it| it.key.as_ref())
 }
 
 /// Where a package is installed: `folder/node_modules/name`.
@@ -95,14 +120,15 @@ fn read_entry(
     installed_as: &str,
     direct: Option<bool>,
     found: &mut Collector<'_>,
-) {
+) -> Option<Added> {
     let key = text::excerpt(&entry.key);
     if entry.value.members().is_none() {
         let message = format!("`{key}`: expected an object, got {}", entry.value.kind());
-        return found.warn(entry.line, message);
+        found.warn(entry.line, message);
+        return None;
     }
     if entry.value.is_true("link") {
-        return;
+        return None;
     }
     let resolved = entry.value.text("resolved").unwrap_or_default();
     let commit = resolved.split_once('#').and_then(|(_, it)| git_reference::commit(it));
@@ -110,7 +136,7 @@ fn read_entry(
     if version.is_none() {
         found.warn(entry.line, format!("`{key}` has no version"));
     }
-    found.add(Declared {
+    let declared = Declared {
         // Only an alias has a name beside that of its place.
         name: entry.value.text("name").unwrap_or(installed_as),
         version,
@@ -118,7 +144,8 @@ fn read_entry(
         line: entry.line,
         direct,
         scope: Some(scope(&entry.value)),
-    });
+    };
+    found.take(Ecosystem::Npm, declared)
 }
 
 /// The flags say why a package is there: absent on all that the project needs at run time.
@@ -137,20 +164,17 @@ pub(super) fn scope(entry: &Node<'_>) -> Scope {
 
 /// Where what the project and its workspaces ask for is installed; none where the lock lost
 /// the entries that say so.
-fn direct_places<'a>(entries: &'a [Member<'_>]) -> Option<HashSet<Place<'a>>> {
-    const GROUPS: [&str; 4] =
-        ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
-    let places: HashSet<_> = entries.iter().filter_map(|it| Place::of(&it.key)).collect();
+fn direct_places<'a>(
+    entries: &'a [Member<'_>],
+    places: &HashSet<Place<'a>>,
+) -> Option<HashSet<Place<'a>>> {
     let mut own = entries.iter().filter(|it| Place::of(&it.key).is_none()).peekable();
     own.peek()?;
-    let mut direct = HashSet::new();
-    for importer in own {
-        let wanted = GROUPS.iter().filter_map(|group| importer.value.get(group)?.members());
-        for dependency in wanted.flatten() {
-            direct.extend(resolve(&importer.key, &dependency.key, &places));
-        }
-    }
-    Some(direct)
+    let direct = own.flat_map(|importer| {
+        let names = wanted(&importer.value, &OF_PROJECT);
+        names.filter_map(|name| resolve(&importer.key, name, places))
+    });
+    Some(direct.collect())
 }
 
 /// Node's rule: the nearest `node_modules`, from the importer's folder upwards.

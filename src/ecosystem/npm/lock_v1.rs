@@ -1,50 +1,101 @@
 //! The `dependencies` of a lock of lockfileVersion 1: packages within packages.
 //!
 //! What flows in: the outermost `dependencies` object. What flows out: each package in it at any
-//! depth. What must stay true: the recursion is as deep as the tree, which the reader bounds.
+//! depth, and what each requires. What must stay true: the recursion is as deep as the tree, which the reader bounds.
 
 use super::{
     lock::scope,
     spec::{self, Spec},
 };
 use crate::ecosystem::{
-    collect::{Collector, Declared},
+    collect::{Added, Collector, Declared},
     git_reference,
     json::{Member, Node},
+    purl::Ecosystem,
     text,
 };
+use std::collections::HashMap;
 
 /// Reads all packages below `dependencies`.
 ///
 /// This version does not say what the project itself asks for. Only a package at the top can be
 /// that, so for those it stays open until the manifest is at hand; all others are not direct.
 pub(super) fn read(dependencies: &Node<'_>, found: &mut Collector<'_>) {
-    read_level(dependencies, None, found);
+    let mut tree = Tree::default();
+    tree.read_level(dependencies, None, found);
+    tree.link(found);
 }
 
-fn read_level(dependencies: &Node<'_>, direct: Option<bool>, found: &mut Collector<'_>) {
-    let Some(entries) = dependencies.members() else {
-        let message = format!("dependencies: expected an object, got {}", dependencies.kind());
-        return found.warn(dependencies.line, message);
-    };
-    for entry in entries {
-        if entry.value.members().is_none() {
-            let message = format!(
-                "`{}`: expected an object, got {}",
-                text::excerpt(&entry.key),
-                entry.value.kind()
-            );
-            found.warn(entry.line, message);
-            continue;
+/// What is installed in one folder `node_modules`, and in which other that one is.
+#[derive(Default)]
+struct Level<'a> {
+    packages: HashMap<&'a str, Added>,
+    around: Option<usize>,
+}
+
+#[derive(Default)]
+struct Tree<'a> {
+    levels: Vec<Level<'a>>,
+    /// A package, what it requires, and the level from which on that is looked for.
+    requires: Vec<(Added, &'a Node<'a>, usize)>,
+}
+
+impl<'a> Tree<'a> {
+    fn read_level(
+        &mut self,
+        dependencies: &'a Node<'a>,
+        around: Option<usize>,
+        found: &mut Collector<'_>,
+    ) {
+        let Some(entries) = dependencies.members() else {
+            let message = format!("dependencies: expected an object, got {}", dependencies.kind());
+            return found.warn(dependencies.line, message);
+        };
+        let level = self.levels.len();
+        self.levels.push(Level { packages: HashMap::new(), around });
+        for entry in entries {
+            if entry.value.members().is_none() {
+                let (key, kind) = (text::excerpt(&entry.key), entry.value.kind());
+                found.warn(entry.line, format!("`{key}`: expected an object, got {kind}"));
+                continue;
+            }
+            let added = read_entry(entry, around.map(|_| false), found);
+            if let (Some(added), Some(level)) = (added, self.levels.get_mut(level)) {
+                level.packages.insert(entry.key.as_ref(), added);
+            }
+            let nested = entry.value.get("dependencies");
+            let from = if nested.is_some() { self.levels.len() } else { level };
+            if let Some(nested) = nested {
+                self.read_level(nested, Some(level), found);
+            }
+            let from = if from < self.levels.len() { from } else { level };
+            if let (Some(added), Some(requires)) = (added, entry.value.get("requires")) {
+                self.requires.push((added, requires, from));
+            }
         }
-        read_entry(entry, direct, found);
-        if let Some(nested) = entry.value.get("dependencies") {
-            read_level(nested, Some(false), found);
+    }
+
+    /// Node's rule: the nearest folder that has the package, from its own upwards. There are no more
+    /// levels around one than the reader lets values be nested.
+    fn link(&self, found: &mut Collector<'_>) {
+        for (own, requires, from) in &self.requires {
+            for name in requires.members().unwrap_or_default().iter().map(|it| it.key.as_ref()) {
+                let mut levels = std::iter::successors(self.levels.get(*from), |level| {
+                    self.levels.get(level.around?)
+                });
+                if let Some(required) = levels.find_map(|it| it.packages.get(name)) {
+                    found.requires(*own, *required);
+                }
+            }
         }
     }
 }
 
-fn read_entry(entry: &Member<'_>, direct: Option<bool>, found: &mut Collector<'_>) {
+fn read_entry(
+    entry: &Member<'_>,
+    direct: Option<bool>,
+    found: &mut Collector<'_>,
+) -> Option<Added> {
     let mut declared = Declared {
         name: &entry.key,
         line: entry.line,
@@ -54,20 +105,18 @@ fn read_entry(entry: &Member<'_>, direct: Option<bool>, found: &mut Collector<'_
     };
     let Some(stated) = entry.value.text("version") else {
         found.warn(entry.line, format!("`{}` has no version", text::excerpt(&entry.key)));
-        return found.add(declared);
+        return found.take(Ecosystem::Npm, declared);
     };
     // The place of a version also takes where the package came from, in place of a version.
     if let Some(path) = stated.strip_prefix("file:") {
         declared.version = spec::version_of_tarball(path, &entry.key);
         // A folder is part of the repository; an archive holds a package.
-        if declared.version.is_some() {
-            found.add(declared);
-        }
-        return;
+        declared.version?;
+        return found.take(Ecosystem::Npm, declared);
     }
     if stated.contains(':') || stated.contains('/') {
         let Spec::Package { alias_of, version, specifier } = spec::read(&entry.key, stated) else {
-            return;
+            return None;
         };
         declared.name = alias_of.unwrap_or(&entry.key);
         declared.version =
@@ -76,5 +125,5 @@ fn read_entry(entry: &Member<'_>, direct: Option<bool>, found: &mut Collector<'_
     } else {
         declared.version = Some(stated);
     }
-    found.add(declared);
+    found.take(Ecosystem::Npm, declared)
 }
