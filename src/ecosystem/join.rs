@@ -1,9 +1,10 @@
 //! What the files of one repository say together.
 //!
-//! What flows in: the packages of all its files, in any order, its poms and projects of `MSBuild`, and
-//! what its sources import. What flows out: the same packages, sorted, where lock files know from the manifests
-//! beside them what is direct and what for; the packages of the poms and projects, which need each other to know
-//! their versions; and what is imported and declared nowhere.
+//! What flows in: the packages of all its files, in any order, its poms and projects of `MSBuild`,
+//! and what its sources import. What flows out: the same packages, sorted, where lock files know
+//! from the manifests beside them what is direct and what for; the packages of the poms and
+//! projects, which need each other to know their versions; and what is imported and declared
+//! nowhere.
 //!
 //! What must stay true: the order of the input does not matter; what a file says itself is never
 //! overwritten.
@@ -277,6 +278,47 @@ mod tests {
              a-b ^1 direct dev pyproject.toml\n\
              c 2 transitive - poetry.lock\n\
              c 2 direct runtime requirements.txt",
+        );
+    }
+
+    #[test]
+    fn names_are_compared_as_their_ecosystem_does() {
+        check(
+            &[
+                ("composer.json", r#"{"require": {"Psr/Log": "^3"}}"#),
+                ("composer.lock", r#"{"packages": [{"name": "psr/log", "version": "3.0.0"}]}"#),
+            ],
+            "Psr/Log ^3 direct runtime composer.json\n\
+             psr/log 3.0.0 direct runtime composer.lock",
+        );
+    }
+
+    /// Breaks if what go.mod marks as indirect is taken for asked for, or the folder of what is
+    /// vendored for a project.
+    #[test]
+    fn what_is_vendored_learns_from_the_folder_above() {
+        check(
+            &[
+                ("go.mod", "module m\nrequire (\na.b/c v1.0.0\nd.e/f v1.0.0 // indirect\n)\n"),
+                ("vendor/modules.txt", "# a.b/c v1.0.0\n## explicit\n# d.e/f v1.0.0\n"),
+            ],
+            "a.b/c v1.0.0 direct - go.mod\n\
+             a.b/c v1.0.0 direct - vendor/modules.txt\n\
+             d.e/f v1.0.0 transitive - go.mod\n\
+             d.e/f v1.0.0 transitive - vendor/modules.txt",
+        );
+    }
+
+    #[test]
+    fn a_lock_of_gradle_learns_only_what_is_direct() {
+        check(
+            &[
+                ("gradle.lockfile", "g:a:1=runtimeClasspath\ng:b:1=runtimeClasspath\n"),
+                ("build.gradle", "dependencies {\nimplementation 'g:a:1'\n}\n"),
+            ],
+            "g:a 1 direct runtime build.gradle\n\
+             g:a 1 direct runtime gradle.lockfile\n\
+             g:b 1 - runtime gradle.lockfile",
         );
     }
 
