@@ -15,7 +15,7 @@ static FILES: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| CASES.iter().map(|it| it.bytes.clone()).collect());
 
 /// What the grammars are made of.
-const TOKENS: [&str; 41] = [
+const TOKENS: [&str; 49] = [
     "\"",
     "'",
     "\"\"\"",
@@ -57,6 +57,14 @@ const TOKENS: [&str; 41] = [
     "/**/",
     "package a.b;",
     ".{",
+    "\n  - ",
+    "\n  a: ",
+    "&a ",
+    "*a",
+    "|\n",
+    "? ",
+    "{{",
+    "\nFROM ",
 ];
 
 proptest! {

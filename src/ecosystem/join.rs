@@ -64,8 +64,9 @@ impl Manifests {
         let mut by_folder: HashMap<_, HashMap<_, Option<Scope>>> = HashMap::new();
         for package in packages.iter().filter(|it| is_asked_for(it)) {
             let own = folder_of(&package.file);
-            // The members of a cargo workspace share the lock of the nearest folder with one.
-            let folder = if package.ecosystem == Ecosystem::Cargo.as_str() {
+            // The members of a workspace share the lock of the nearest folder with one.
+            let shares = [Ecosystem::Cargo, Ecosystem::Npm].map(Ecosystem::as_str);
+            let folder = if shares.contains(&package.ecosystem.as_str()) {
                 upwards(own).find(|it| locks.contains(&(*it, &package.ecosystem))).unwrap_or(own)
             } else {
                 own
@@ -236,6 +237,25 @@ mod tests {
                 .replace("x - ", "x ^1 ")
                 .replace("y - ", "y ^1 ")
                 .as_str(),
+        );
+    }
+
+    #[test]
+    fn a_yarn_lock_learns_from_all_members() {
+        check(
+            &[
+                (
+                    "yarn.lock",
+                    "x@^1:\n  version \"1.1.0\"\n\"y@npm:z@^2\":\n  version \"2.0.0\"\nw@1:\n  version \"1.0.0\"\n",
+                ),
+                ("package.json", r#"{"devDependencies": {"x": "1.1.0"}}"#),
+                ("own/package.json", r#"{"dependencies": {"y": "npm:z@2.0.0"}}"#),
+            ],
+            "w 1.0.0 transitive - yarn.lock\n\
+             x 1.1.0 direct dev package.json\n\
+             x 1.1.0 direct dev yarn.lock\n\
+             z 2.0.0 direct runtime own/package.json\n\
+             z 2.0.0 direct runtime yarn.lock",
         );
     }
 

@@ -38,7 +38,7 @@ mod source;
 mod text;
 mod toml;
 mod xml;
-#[expect(dead_code, reason = "the formats that are read with it follow")]
+#[expect(dead_code, reason = "more formats are read with it")]
 mod yaml;
 
 pub use dotnet::MsBuild;
@@ -86,6 +86,10 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &gradle::VersionCatalog,
     &maven::MavenInstall,
     &golang::VendoredModules,
+    &npm::YarnLock,
+    &npm::PnpmLock,
+    &npm::BunLock,
+    &npm::DenoLock,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

@@ -17,6 +17,7 @@ pub(crate) enum Ecosystem {
     NuGet,
     Composer,
     Gem,
+    Jsr,
 }
 
 impl Ecosystem {
@@ -32,6 +33,7 @@ impl Ecosystem {
             Self::NuGet => "nuget",
             Self::Composer => "composer",
             Self::Gem => "gem",
+            Self::Jsr => "jsr",
         }
     }
 
@@ -39,7 +41,8 @@ impl Ecosystem {
     pub(crate) fn purl(self, name: &str, version: Option<&str>) -> Option<String> {
         let (namespace, name) = match self {
             // npm-definition: the scope is the namespace, its `@` included.
-            Self::Npm => match name.split_once('/') {
+            // The specification has no jsr, whose names are those of npm with a scope.
+            Self::Npm | Self::Jsr => match name.split_once('/') {
                 Some((scope, name)) if scope.starts_with('@') => {
                     (Some(scope.to_owned()), name.to_owned())
                 }
@@ -89,7 +92,7 @@ impl Ecosystem {
         match self {
             Self::PyPi => python_name(name),
             Self::Golang | Self::Conda | Self::NuGet | Self::Composer => name.to_lowercase(),
-            Self::Npm | Self::Cargo | Self::Maven | Self::Gem => name.to_owned(),
+            Self::Npm | Self::Cargo | Self::Maven | Self::Gem | Self::Jsr => name.to_owned(),
         }
     }
 }
@@ -193,6 +196,7 @@ mod tests {
         check(Ecosystem::Composer, "monolog", None, None);
         let gem = Some("pkg:gem/ruby-advisory-db-check@0.12.4");
         check(Ecosystem::Gem, "ruby-advisory-db-check", Some("0.12.4"), gem);
+        check(Ecosystem::Jsr, "@std/path", Some("1.0.0"), Some("pkg:jsr/%40std/path@1.0.0"));
         check(Ecosystem::Cargo, "", None, None);
         check(Ecosystem::PyPi, "-._", None, None);
     }

@@ -1,16 +1,27 @@
-//! npm: `package-lock.json`, `npm-shrinkwrap.json` and `package.json`.
+//! npm: `package.json`, and the locks of npm, yarn, pnpm, bun and deno.
 //!
-//! What flows in: what npm 5 and later write, and what people write by hand. What flows out: the
+//! What flows in: what the package managers write, and what people write by hand. What flows out: the
 //! packages with their real names (an alias is shown as what it stands for). What must stay
 //! true: what lies in the repository itself (workspaces, linked folders) is no package.
 
+mod bun;
+mod deno;
+mod graph;
 mod lock;
 mod lock_v1;
 mod manifest;
+mod pnpm;
+mod pnpm_key;
 mod spec;
+mod yarn;
+mod yarn_v1;
 
+pub(super) use bun::BunLock;
+pub(super) use deno::DenoLock;
 pub(super) use lock::PackageLock;
 pub(super) use manifest::PackageJson;
+pub(super) use pnpm::PnpmLock;
+pub(super) use yarn::YarnLock;
 
 use super::{
     Findings, SourceFile,

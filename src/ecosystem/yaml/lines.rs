@@ -13,6 +13,8 @@ pub(super) struct Cursor<'a> {
     start: usize,
     /// Where in the line something else than spaces begins.
     first: usize,
+    /// The tabs before that, each of which is as wide as most indent by: two columns.
+    tabs: usize,
     /// The end of the line, without its line break.
     end: usize,
     /// Where the next line begins, if there is one.
@@ -26,8 +28,17 @@ pub(super) struct Mark<'a>(Cursor<'a>);
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        let mut cursor =
-            Self { text, at: 0, line: 1, start: 0, first: 0, end: 0, next: None, done: false };
+        let mut cursor = Self {
+            text,
+            at: 0,
+            line: 1,
+            start: 0,
+            first: 0,
+            tabs: 0,
+            end: 0,
+            next: None,
+            done: false,
+        };
         cursor.enter(0);
         cursor
     }
@@ -38,7 +49,10 @@ impl<'a> Cursor<'a> {
         self.next = length.map(|it| start + it + 1);
         let line = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();
         self.start = start;
-        self.first = start + line.len() - line.trim_start_matches([' ', '\t']).len();
+        let content = line.trim_start_matches([' ', '\t']);
+        let indentation = line.get(..line.len() - content.len()).unwrap_or_default();
+        self.first = start + indentation.len();
+        self.tabs = indentation.bytes().filter(|it| *it == b'\t').count();
         self.at = start;
         self.end = start + line.strip_suffix('\r').unwrap_or(line).len();
     }
@@ -87,7 +101,8 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn column(&self) -> usize {
-        self.at - self.start
+        let tabs = if self.at >= self.first { self.tabs } else { 0 };
+        self.at - self.start + tabs
     }
 
     /// Whether nothing but spaces stands before the place in its line.

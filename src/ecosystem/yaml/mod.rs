@@ -18,6 +18,7 @@ mod flow;
 mod lines;
 mod reader;
 mod scalar;
+mod store;
 #[cfg(test)]
 mod tests;
 

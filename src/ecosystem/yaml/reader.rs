@@ -4,7 +4,7 @@
 //! moves forward or leaves the loop; the depth is checked before each step down. What reads a value
 //! of a block leaves the cursor at the next content behind it.
 
-use super::{Error, Id, Order, Reference, Stem, Stored, Tree, Value, lines::Cursor};
+use super::{Error, Id, Reference, Stem, Stored, Tree, Value, lines::Cursor};
 use crate::ecosystem::text;
 use std::{
     borrow::Cow,
@@ -15,14 +15,8 @@ use std::{
 /// Deeper values are skipped, with an error.
 pub(super) const MAX_DEPTH: u32 = 100;
 
-/// After so many values the rest of a file is passed over; it bounds the memory.
-const MAX_VALUES: usize = 1_000_000;
-
 /// More errors than this help nobody; a file of noise would bring one with each line.
 const MAX_ERRORS: usize = 20;
-
-/// Of a mapping of up to so many members, each is looked at to find one.
-const SHORT: usize = 16;
 
 /// Reads as much of a text as can be understood.
 pub(super) fn parse(text: &str) -> Tree<'_> {
@@ -40,8 +34,8 @@ pub(super) fn parse(text: &str) -> Tree<'_> {
 
 pub(super) struct Reader<'a> {
     cursor: Cursor<'a>,
-    nodes: Vec<Stored<'a>>,
-    anchors: HashMap<&'a str, Id>,
+    pub(super) nodes: Vec<Stored<'a>>,
+    pub(super) anchors: HashMap<&'a str, Id>,
     errors: Vec<Error>,
     has_templates: bool,
     /// A place, and where the colon of the key is that begins there.
@@ -96,37 +90,6 @@ impl<'a> Reader<'a> {
         roots
     }
 
-    fn stored(&self, id: Id) -> Option<&Stored<'a>> {
-        self.nodes.get(usize::try_from(id.0).ok()?)
-    }
-
-    /// Stores a value; the rest of the file is not read where there are too many.
-    pub(super) fn push(&mut self, line: u32, value: Value<'a>) -> Reference {
-        if self.nodes.len() >= MAX_VALUES {
-            self.error(format!("more than {MAX_VALUES} values, the rest is not read"));
-            self.stop();
-        }
-        let id = Id(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        self.nodes.push(Stored { line, tag: None, value });
-        Reference { line, id }
-    }
-
-    pub(super) fn push_mapping(&mut self, line: u32, mut members: Vec<Stem<'a>>) -> Reference {
-        members.shrink_to_fit();
-        let order = order(&members);
-        self.push(line, Value::Mapping { members, order })
-    }
-
-    pub(super) fn push_sequence(&mut self, line: u32, mut elements: Vec<Reference>) -> Reference {
-        elements.shrink_to_fit();
-        self.push(line, Value::Sequence(elements))
-    }
-
-    pub(super) fn null(&mut self) -> Reference {
-        let line = self.line;
-        self.push(line, Value::Null)
-    }
-
     pub(super) fn error(&mut self, message: impl Into<String>) {
         let line = self.line;
         let known = self.errors.last().is_some_and(|it| it.line == line);
@@ -160,7 +123,7 @@ impl<'a> Reader<'a> {
                 only_blank = false;
             } else {
                 let indentation = self.text.get(before..self.at).unwrap_or_default();
-                if self.column() == indentation.len() && indentation.contains('\t') {
+                if self.is_first() && indentation.contains('\t') {
                     self.error("a tab in the indentation");
                 }
                 break;
@@ -267,14 +230,6 @@ impl<'a> Reader<'a> {
         (key, at_value)
     }
 
-    /// The text of a node that is a key.
-    pub(super) fn text_of(&self, key: Reference) -> Cow<'a, str> {
-        match self.stored(key.id).map(|it| &it.value) {
-            Some(Value::Scalar { text, .. }) => text.clone(),
-            _ => Cow::Borrowed(""),
-        }
-    }
-
     /// Whether an entry of a collection follows at its column; passes what is no entry of any.
     fn follows(&mut self, column: usize, kind: Entries) -> bool {
         while !self.done && !self.is_marker() {
@@ -317,22 +272,6 @@ impl<'a> Reader<'a> {
         Some(node)
     }
 
-    /// Gives a node its tag and its anchor.
-    pub(super) fn attach(
-        &mut self,
-        node: Reference,
-        anchor: Option<&'a str>,
-        tag: Option<&'a str>,
-    ) {
-        let id = usize::try_from(node.id.0).unwrap_or(usize::MAX);
-        if let (Some(tag), Some(stored)) = (tag, self.nodes.get_mut(id)) {
-            stored.tag = Some(tag);
-        }
-        if let Some(anchor) = anchor {
-            self.anchors.insert(anchor, node.id);
-        }
-    }
-
     /// Reads the value that stands below its key or dash, if there is any.
     fn nested(&mut self, parent: Parent, kind: Entries, depth: u32) -> Reference {
         let is_list_at_key =
@@ -346,27 +285,6 @@ impl<'a> Reader<'a> {
     /// Whether a collection may begin within the line: `- key: value`.
     fn begins_collection(&mut self) -> bool {
         self.is_indicator(b'-') || self.is_indicator(b'?') || self.colon().is_some()
-    }
-
-    /// Reads anchor and tag, as far as they are there.
-    pub(super) fn properties(&mut self) -> (Option<&'a str>, Option<&'a str>) {
-        let (mut anchor, mut tag) = (None, None);
-        loop {
-            let rest = self.rest();
-            let word = match (self.peek(), anchor, tag) {
-                (Some(b'&'), None, _) | (Some(b'!'), _, None) => {
-                    rest.split([' ', '\t', ',', ']', '}']).next().unwrap_or(rest)
-                }
-                _ => return (anchor, tag),
-            };
-            if word.starts_with('&') {
-                anchor = word.get(1..);
-            } else {
-                tag = Some(word);
-            }
-            self.at += word.len();
-            self.skip_spaces();
-        }
     }
 
     /// Reads a value that begins within the line and is no block collection.
@@ -403,26 +321,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn push_plain(&mut self, line: u32, text: Cow<'a, str>) -> Reference {
-        match text.as_ref() {
-            "" | "~" | "null" | "Null" | "NULL" => self.push(line, Value::Null),
-            _ => self.push(line, Value::Scalar { text, plain: true }),
-        }
-    }
-
-    /// Reads `*name`; none where nothing above has this name.
-    pub(super) fn alias(&mut self) -> Option<Reference> {
-        let rest = self.rest();
-        let word = rest.split([' ', '\t', ',', ']', '}']).next().unwrap_or(rest);
-        self.at += word.len();
-        let line = self.line;
-        let id = self.anchors.get(word.get(1..).unwrap_or_default()).copied();
-        if id.is_none() {
-            self.error(format!("`{}` names nothing above it", text::excerpt(word)));
-        }
-        Some(Reference { line, id: id? })
-    }
-
     /// Where the colon behind a key is that begins here; none where no key does.
     pub(super) fn colon(&mut self) -> Option<usize> {
         if self.colon.0 != self.at {
@@ -430,19 +328,4 @@ impl<'a> Reader<'a> {
         }
         self.colon.1
     }
-}
-
-/// Sorts the places of a mapping's members, so that one is found fast.
-fn order(members: &[Stem<'_>]) -> Order {
-    if members.len() <= SHORT {
-        return None;
-    }
-    let key = |place: &u32| {
-        let stem = usize::try_from(*place).ok().and_then(|it| members.get(it));
-        stem.map(|it| it.key.as_ref())
-    };
-    let mut order: Vec<u32> = (0..u32::try_from(members.len()).unwrap_or(u32::MAX)).collect();
-    // Stable, so that of several of one name the last stays the last.
-    order.sort_by(|a, b| key(a).cmp(&key(b)));
-    Some(order.into_boxed_slice())
 }

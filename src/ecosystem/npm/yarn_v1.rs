@@ -1,0 +1,169 @@
+//! `yarn.lock` of yarn 1, by what its own `lockfile/stringify.js` writes.
+//!
+//! What flows in: entries of the form `name@range, name@range:`, with their fields two spaces
+//! deeper, and the lists of dependencies in two more. What flows out: each package with a version.
+//! What must stay true: a line that is none of these costs only itself.
+
+use super::{
+    graph::{Graph, Need},
+    spec,
+    yarn::{Resolved, is_linked, split_pattern},
+};
+use crate::ecosystem::{
+    Findings,
+    collect::{Collector, Declared},
+    git_reference,
+    purl::Ecosystem,
+    text,
+};
+
+/// One entry, as it is written.
+#[derive(Debug, Default)]
+struct Entry<'a> {
+    line: u32,
+    patterns: Vec<&'a str>,
+    version: Option<&'a str>,
+    resolved: Option<&'a str>,
+    dependencies: Vec<(Need, &'a str, &'a str)>,
+}
+
+/// Reads a whole file.
+pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
+    let entries = entries(text, &mut found);
+    if entries.is_empty() && found.has_warnings() {
+        return found.unreadable();
+    }
+    let mut graph = Graph::default();
+    let mut resolved = Resolved::default();
+    let mut taken = Vec::new();
+    for entry in &entries {
+        let Some(declared) = declared(entry, &mut found) else { continue };
+        let vertex = graph.add(Ecosystem::Npm, declared);
+        entry.patterns.iter().for_each(|it| resolved.note(it, vertex));
+        taken.push((entry, vertex));
+    }
+    for (entry, own) in taken {
+        for (need, name, range) in &entry.dependencies {
+            if let Some(required) = resolved.get(name, range) {
+                graph.requires(own, *need, required);
+            }
+        }
+    }
+    graph.list(false, &mut found);
+    found.finish()
+}
+
+fn entries<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Entry<'a>> {
+    let mut entries: Vec<Entry<'a>> = Vec::new();
+    let mut list = None;
+    // The fields behind a broken line are not those of the entry before it.
+    let mut is_lost = false;
+    for (line, whole) in (1_u32..).zip(text.lines()) {
+        let content = whole.trim();
+        if content.is_empty() || content.starts_with('#') {
+            continue;
+        }
+        let depth = whole.len() - whole.trim_start().len();
+        if depth == 0 {
+            list = None;
+            if let Some(patterns) = patterns(content) {
+                is_lost = false;
+                entries.push(Entry { line, patterns, ..Entry::default() });
+            } else {
+                is_lost |= content.contains('@');
+                found.warn(line, format!("unexpected `{}`", text::excerpt(content)));
+            }
+            continue;
+        }
+        let Some(entry) = entries.last_mut().filter(|_| !is_lost) else {
+            found.warn(line, format!("unexpected `{}`", text::excerpt(content)));
+            continue;
+        };
+        match (depth >= 4, list) {
+            (true, Some(need)) => {
+                let (name, rest) = word(content);
+                entry.dependencies.push((need, name, word(rest).0));
+            }
+            // A list of which nothing is known.
+            (true, None) => {}
+            (false, _) => list = field(entry, content),
+        }
+    }
+    entries
+}
+
+/// Reads a field; the list that it begins, if it does.
+fn field<'a>(entry: &mut Entry<'a>, content: &'a str) -> Option<Need> {
+    let (name, rest) = word(content);
+    match name {
+        "version" => entry.version = Some(word(rest).0),
+        "resolved" => entry.resolved = Some(word(rest).0),
+        "dependencies:" => return Some(Need::Required),
+        "optionalDependencies:" => return Some(Need::Optional),
+        _ => {}
+    }
+    None
+}
+
+/// `a@^1, "@b/c@>=1 <2":`
+fn patterns(content: &str) -> Option<Vec<&str>> {
+    let mut rest = content.strip_suffix(':')?;
+    let mut patterns = Vec::new();
+    while !rest.is_empty() {
+        let pattern = if let Some(quoted) = rest.strip_prefix('"') {
+            let (inner, behind) = quoted.split_once('"')?;
+            rest = behind;
+            inner
+        } else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            let (inner, behind) = rest.split_at(end);
+            rest = behind;
+            inner
+        };
+        patterns.push(pattern);
+        rest = rest.trim_start_matches([',', ' ']);
+    }
+    // Every entry is of some range, if only the empty one.
+    let is_range = |it: &&str| it.get(1..).is_some_and(|it| it.contains('@'));
+    (!patterns.is_empty() && patterns.iter().all(is_range)).then_some(patterns)
+}
+
+/// The first word of a line, without its quotes, and what is behind it.
+fn word(text: &str) -> (&str, &str) {
+    let (word, rest) = match text.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+        None => text.split_once(' ').unwrap_or((text, "")),
+    };
+    (word, rest.trim_start())
+}
+
+/// The package of an entry; none where it lies beside the project.
+fn declared<'a>(entry: &Entry<'a>, found: &mut Collector<'_>) -> Option<Declared<'a>> {
+    let split = entry.patterns.iter().map(|it| split_pattern(it));
+    let (name, range) = split
+        .map(|(name, range)| match range.strip_prefix("npm:") {
+            // An alias stands for what is behind it.
+            Some(target) if target.get(1..).is_some_and(|it| it.contains('@')) => {
+                split_pattern(target)
+            }
+            Some(target) if !target.starts_with(|it: char| is_range_start(it)) => (target, ""),
+            _ => (name, range),
+        })
+        .next()?;
+    if is_linked(range) {
+        return None;
+    }
+    let commit = || entry.resolved?.rsplit_once('#').and_then(|(_, it)| git_reference::commit(it));
+    let version =
+        entry.version.or_else(commit).or_else(|| spec::version_of_tarball(entry.resolved?, name));
+    if version.is_none() {
+        found.warn(entry.line, format!("`{}` has no version", text::excerpt(name)));
+    }
+    let specifier = version.is_none().then_some(range);
+    Some(Declared { name, version, specifier, line: entry.line, ..Declared::default() })
+}
+
+/// What the range behind `npm:` begins with, where it is no name.
+fn is_range_start(first: char) -> bool {
+    first.is_ascii_digit() || "^~<>=*".contains(first)
+}
