@@ -44,14 +44,21 @@ fn collect(parser: &'static dyn Parser, folder: &Path, cases: &mut Vec<Case>) {
             collect(parser, &entry, cases);
             continue;
         }
-        let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
-        // Some files are only known by the folder that they are in.
-        let below = format!("{}/{name}", folder.file_name().unwrap().to_str().unwrap());
-        if let Some(path) = [name, below].into_iter().find(|it| parser.wants(it)) {
+        let name = entry.file_name().unwrap().to_str().unwrap();
+        // Some are wanted for the folder that they are in.
+        let path = if parser.wants(name) { name.to_owned() } else { below_its_case(&entry) };
+        if parser.wants(&path) {
             let bytes = fs::read(&entry).unwrap();
             cases.push(Case { parser, folder: folder.to_owned(), path, bytes });
         }
     }
+}
+
+/// The path of a file below the folder of its case: below its parser's folder without the case.
+fn below_its_case(file: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem");
+    let below = file.strip_prefix(root).unwrap();
+    below.components().skip(2).collect::<PathBuf>().to_str().unwrap().to_owned()
 }
 
 /// What this thread has computed so far. Unlike the time on the wall it is the same on a machine

@@ -11,8 +11,10 @@
 mod cargo;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
+mod ci;
 mod collect;
 mod conda;
+mod container;
 mod credentials;
 mod dotnet;
 mod expression;
@@ -38,7 +40,6 @@ mod source;
 mod text;
 mod toml;
 mod xml;
-#[expect(dead_code, reason = "more formats are read with it")]
 mod yaml;
 
 pub use dotnet::MsBuild;
@@ -90,6 +91,15 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &npm::PnpmLock,
     &npm::BunLock,
     &npm::DenoLock,
+    &ci::GitLabPipeline,
+    &ci::GitHubWorkflow,
+    &container::Dockerfile,
+    &container::ComposeFile,
+    &container::HelmChart,
+    &container::HelmValues,
+    &container::Devfile,
+    // It judges by the folder, so it has what no other one wants.
+    &container::KubernetesManifest,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

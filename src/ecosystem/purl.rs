@@ -18,6 +18,10 @@ pub(crate) enum Ecosystem {
     Composer,
     Gem,
     Jsr,
+    Docker,
+    Generic,
+    GitHub,
+    Helm,
 }
 
 impl Ecosystem {
@@ -34,11 +38,17 @@ impl Ecosystem {
             Self::Composer => "composer",
             Self::Gem => "gem",
             Self::Jsr => "jsr",
+            Self::Docker => "docker",
+            Self::Generic => "generic",
+            Self::GitHub => "github",
+            Self::Helm => "helm",
         }
     }
 
     /// The package's purl; none where the name cannot be one.
     pub(crate) fn purl(self, name: &str, version: Option<&str>) -> Option<String> {
+        // Qualifiers and subpath.
+        let mut behind = String::new();
         let (namespace, name) = match self {
             // npm-definition: the scope is the namespace, its `@` included.
             // The specification has no jsr, whose names are those of npm with a scope.
@@ -73,9 +83,26 @@ impl Ecosystem {
             }
             // nuget-definition and gem-definition: no namespace, and the name as it is.
             Self::NuGet | Self::Gem if !is_plain(name) => return None,
+            Self::Docker => {
+                let (registry, path) = registry_and_path(name);
+                if let Some(registry) = registry {
+                    behind = format!("?repository_url={registry}");
+                }
+                split_last(path)
+            }
+            // github-definition: owner and repository, in lower case; what is in it is a subpath.
+            Self::GitHub => {
+                let (owner, rest) = name.split_once('/')?;
+                let (repository, path) = rest.split_once('/').unwrap_or((rest, ""));
+                if !path.is_empty() {
+                    behind = format!("#{}", encode_path(path));
+                }
+                (Some(owner.to_lowercase()), repository.to_lowercase())
+            }
+            Self::Generic => split_last(name),
             Self::PyPi => (None, python_name(name)),
             Self::Conda => (None, name.to_lowercase()),
-            Self::Cargo | Self::NuGet | Self::Gem => (None, name.to_owned()),
+            Self::Cargo | Self::NuGet | Self::Gem | Self::Helm => (None, name.to_owned()),
         };
         let mut purl = PackageUrl::new(self.as_str(), name).ok()?;
         if let Some(namespace) = namespace {
@@ -84,17 +111,68 @@ impl Ecosystem {
         if let Some(version) = version {
             purl.with_version(version).ok()?;
         }
-        Some(encode_fully(&purl.to_string()))
+        Some(encode_fully(&purl.to_string()) + &behind)
     }
 
     /// The name in the form in which two spellings of one package are equal.
     pub(crate) fn canonical_name(self, name: &str) -> String {
         match self {
             Self::PyPi => python_name(name),
-            Self::Golang | Self::Conda | Self::NuGet | Self::Composer => name.to_lowercase(),
-            Self::Npm | Self::Cargo | Self::Maven | Self::Gem | Self::Jsr => name.to_owned(),
+            Self::Golang
+            | Self::Conda
+            | Self::NuGet
+            | Self::Composer
+            | Self::Docker
+            | Self::GitHub => name.to_lowercase(),
+            Self::Npm
+            | Self::Cargo
+            | Self::Maven
+            | Self::Gem
+            | Self::Jsr
+            | Self::Generic
+            | Self::Helm => name.to_owned(),
         }
     }
+}
+
+/// docker-definition: Docker Hub is where an image is that names no registry, and `library` the
+/// owner of one that names none; another registry is the qualifier `repository_url`.
+fn registry_and_path(name: &str) -> (Option<&str>, &str) {
+    const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+    let (registry, path) = match name.split_once('/') {
+        Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => {
+            (Some(first).filter(|it| !HUB.contains(it)), path)
+        }
+        _ => (None, name),
+    };
+    let official = path.strip_prefix("library/").filter(|_| registry.is_none());
+    (registry, official.unwrap_or(path))
+}
+
+/// The last segment is the name, what is before it the namespace.
+fn split_last(path: &str) -> (Option<String>, String) {
+    match path.rsplit_once('/') {
+        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+        None => (None, path.to_owned()),
+    }
+}
+
+/// Encodes the segments of a subpath.
+fn encode_path(path: &str) -> String {
+    let mut out = String::new();
+    for segment in path.split('/').filter(|it| !matches!(*it, "" | "." | "..")) {
+        if !out.is_empty() {
+            out.push('/');
+        }
+        for character in segment.chars() {
+            if character.is_ascii_alphanumeric() || ".-_~:".contains(character) {
+                out.push(character);
+            } else {
+                push_encoded(&mut out, character);
+            }
+        }
+    }
+    out
 }
 
 /// Encodes what the crate leaves: by ECMA-427, "Character encoding", only letters, digits, `.-_~`
@@ -197,7 +275,46 @@ mod tests {
         let gem = Some("pkg:gem/ruby-advisory-db-check@0.12.4");
         check(Ecosystem::Gem, "ruby-advisory-db-check", Some("0.12.4"), gem);
         check(Ecosystem::Jsr, "@std/path", Some("1.0.0"), Some("pkg:jsr/%40std/path@1.0.0"));
+        check(Ecosystem::Helm, "redis", Some("1.0.0"), Some("pkg:helm/redis@1.0.0"));
         check(Ecosystem::Cargo, "", None, None);
         check(Ecosystem::PyPi, "-._", None, None);
+    }
+
+    #[test]
+    fn images_actions_and_includes() {
+        for hub in ["nginx", "library/nginx", "docker.io/library/nginx"] {
+            check(Ecosystem::Docker, hub, Some("1.25"), Some("pkg:docker/nginx@1.25"));
+        }
+        check(
+            Ecosystem::Docker,
+            "customer/image",
+            Some("sha256:244fd47e07d10"),
+            Some("pkg:docker/customer/image@sha256:244fd47e07d10"),
+        );
+        check(
+            Ecosystem::Docker,
+            "localhost:5000/library/a/b",
+            None,
+            Some("pkg:docker/library/a/b?repository_url=localhost:5000"),
+        );
+        check(
+            Ecosystem::GitHub,
+            "Actions/Checkout",
+            Some("v4"),
+            Some("pkg:github/actions/checkout@v4"),
+        );
+        check(
+            Ecosystem::GitHub,
+            "o/r/.github/workflows/a b.yml",
+            Some("v1"),
+            Some("pkg:github/o/r@v1#.github/workflows/a%20b.yml"),
+        );
+        check(Ecosystem::GitHub, "checkout", None, None);
+        check(
+            Ecosystem::Generic,
+            "gitlab.com/group/Project",
+            Some("1.0"),
+            Some("pkg:generic/gitlab.com/group/Project@1.0"),
+        );
     }
 }

@@ -35,6 +35,7 @@ pub(crate) struct Tree<'a> {
     nodes: Vec<Stored<'a>>,
     roots: Vec<Id>,
     errors: Vec<Error>,
+    has_templates: bool,
 }
 
 /// Something that YAML does not allow.
@@ -111,9 +112,7 @@ pub(crate) fn read(
 ) -> Findings {
     let text = text::decode(bytes);
     let tree = parse(&text);
-    for error in &tree.errors {
-        found.warn(error.line, &error.message);
-    }
+    tree.warn(&mut found);
     if !tree.documents().any(Node::is_collection) && found.has_warnings() {
         return found.unreadable();
     }
@@ -133,6 +132,18 @@ impl<'a> Tree<'a> {
     /// The value of the first document.
     pub(crate) fn root(&self) -> Option<Node<'_, 'a>> {
         self.documents().next()
+    }
+
+    /// Says what was not understood.
+    pub(crate) fn warn(&self, found: &mut Collector<'_>) {
+        for error in &self.errors {
+            found.warn(error.line, &error.message);
+        }
+    }
+
+    /// Whether there are lines of a template, which may break what is around them.
+    pub(crate) fn has_templates(&self) -> bool {
+        self.has_templates
     }
 
     fn stored(&self, id: Id) -> Option<&Stored<'a>> {
@@ -227,8 +238,9 @@ impl<'t, 'a> Node<'t, 'a> {
         }
     }
 
-    /// Whether a scalar is written without quotes, so that `1` is a number.
-    pub(crate) fn is_plain(self) -> bool {
+    /// Whether a scalar is written without quotes.
+    #[cfg(test)]
+    fn is_plain(self) -> bool {
         matches!(self.value(), Some(Value::Scalar { plain: true, .. }))
     }
 
@@ -252,7 +264,8 @@ impl<'t, 'a> Node<'t, 'a> {
     pub(crate) fn kind(self) -> &'static str {
         match self.value() {
             None | Some(Value::Null) => "null",
-            Some(Value::Scalar { .. }) => "a scalar",
+            Some(Value::Scalar { plain: true, .. }) => "a scalar",
+            Some(Value::Scalar { plain: false, .. }) => "a text",
             Some(Value::Sequence(_)) => "a sequence",
             Some(Value::Mapping { .. }) => "a mapping",
         }

@@ -29,7 +29,8 @@ pub(super) fn parse(text: &str) -> Tree<'_> {
         colon: (usize::MAX, None),
     };
     let roots = reader.documents();
-    Tree { nodes: reader.nodes, roots, errors: reader.errors }
+    let Reader { nodes, errors, has_templates, .. } = reader;
+    Tree { nodes, roots, errors, has_templates }
 }
 
 pub(super) struct Reader<'a> {

@@ -1,0 +1,142 @@
+//! Workflows of GitHub Actions, and `action.yml`, by "Workflow syntax" and "Metadata syntax" of
+//! GitHub's manual. Forgejo and Gitea have the same.
+//!
+//! What flows in: jobs and steps. What flows out: the actions and workflows that they use, with the
+//! reference behind the `@` as version where it is a tag or a commit; the images that jobs, services and
+//! actions run in. What must stay true: what begins with `./` lies in the repository.
+
+use super::reference;
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    container::Images,
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    yaml::{self, Id, Node, Tree},
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::HashSet;
+
+/// Reads workflows and actions.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct GitHubWorkflow;
+
+impl Parser for GitHubWorkflow {
+    fn name(&self) -> &'static str {
+        "github-workflow"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        const FOLDERS: [&str; 3] = [".github/workflows", ".gitea/workflows", ".forgejo/workflows"];
+        let file = file_name(path);
+        let Some(stem) = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) else {
+            return false;
+        };
+        let folder = path.rsplit_once('/').map_or("", |it| it.0);
+        stem == "action" || FOLDERS.iter().any(|it| folder.ends_with(it))
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::GitHub, Source::Manifest);
+        yaml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+    let mut workflow =
+        Workflow { seen: HashSet::new(), images: Images::default(), used: HashSet::new(), found };
+    for root in tree.documents() {
+        for job in root.get("jobs").into_iter().flat_map(Node::members) {
+            workflow.job(job.value);
+        }
+        if let Some(runs) = root.get("runs") {
+            workflow.steps(runs);
+            if let Some(image) = runs.get("image")
+                && let Some(reference) = image.as_str().and_then(|it| it.strip_prefix("docker://"))
+            {
+                workflow.image(reference, image.line);
+            }
+        }
+    }
+}
+
+struct Workflow<'w, 'f> {
+    /// What has been read, however often it is named.
+    seen: HashSet<Id>,
+    images: Images,
+    used: HashSet<String>,
+    found: &'w mut Collector<'f>,
+}
+
+impl Workflow<'_, '_> {
+    fn job(&mut self, job: Node<'_, '_>) {
+        if !self.seen.insert(job.id()) {
+            return;
+        }
+        if let Some(uses) = job.get("uses") {
+            self.uses(uses);
+        }
+        if let Some(container) = job.get("container") {
+            self.container(container);
+        }
+        let services = job.get("services").filter(|it| self.seen.insert(it.id()));
+        for service in services.into_iter().flat_map(Node::members) {
+            self.container(service.value);
+        }
+        self.steps(job);
+    }
+
+    fn steps(&mut self, of: Node<'_, '_>) {
+        let steps = of.get("steps").filter(|it| self.seen.insert(it.id()));
+        for step in steps.into_iter().flat_map(Node::elements) {
+            if let Some(uses) = step.get("uses") {
+                self.uses(uses);
+            }
+        }
+    }
+
+    /// `a/b:1`, or `{image: a/b:1}`.
+    fn container(&mut self, container: Node<'_, '_>) {
+        let image = container.get("image").unwrap_or(container);
+        if let Some(reference) = image.as_str() {
+            self.image(reference, image.line);
+        }
+    }
+
+    fn image(&mut self, reference: &str, line: u32) {
+        let is_known = self.images.add(reference, line, Scope::Build, self.found);
+        if !is_known && !reference.trim().is_empty() && !reference.contains("${{") {
+            let message = format!("`{}` is the name of no image", text::excerpt(reference));
+            self.found.warn(line, message);
+        }
+    }
+
+    /// `owner/repository/path@reference`, or `docker://image`.
+    fn uses(&mut self, uses: Node<'_, '_>) {
+        let Some(wanted) = uses.as_str().map(str::trim) else {
+            let message = format!("uses: expected a scalar, got {}", uses.kind());
+            return self.found.warn(uses.line, message);
+        };
+        if let Some(reference) = wanted.strip_prefix("docker://") {
+            return self.image(reference, uses.line);
+        }
+        // Forgejo takes the address of a repository too.
+        let wanted = wanted
+            .split_once("://")
+            .map_or(wanted, |(_, rest)| rest.split_once('/').map_or(rest, |(_, path)| path));
+        if wanted.starts_with(['.', '/']) || wanted.contains("${{") && !wanted.contains('@') {
+            return;
+        }
+        let (name, wanted) = wanted.split_once('@').unwrap_or((wanted, ""));
+        if !name.contains('/') || name.contains(['$', '{', ' ']) {
+            let message = format!("`{}` names no action", text::excerpt(name));
+            return self.found.warn(uses.line, message);
+        }
+        let (version, specifier) = reference::split(wanted);
+        if self.used.insert(format!("{}@{wanted}", name.to_lowercase())) {
+            let (line, direct, scope) = (uses.line, Some(true), Some(Scope::Build));
+            self.found.add(Declared { name, version, specifier, line, direct, scope });
+        }
+    }
+}

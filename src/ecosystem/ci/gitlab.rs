@@ -1,0 +1,310 @@
+//! `.gitlab-ci.yml`, by the "CI/CD YAML syntax reference" of GitLab's manual.
+//!
+//! What flows in: a pipeline, or a file that pipelines include. What flows out: the images and services
+//! of its jobs, of `default` and of the top; what it includes of other projects, as components, from the
+//! web, and of GitLab's own templates; and the steps of jobs that come from elsewhere.
+//!
+//! Decisions. The purl specification has no type for GitLab, so that components, projects and templates
+//! are `generic`, with the path of the project as namespace. The version of an include is its `ref`
+//! where that is a tag or a commit; a branch, `~latest` and a part of a version (`1.2`, of which a
+//! component gets the newest) are specifiers. An image of the dependency proxy is the one behind it. A
+//! name that has a variable in it is not known here, `$CI_REGISTRY_IMAGE` is the project's own image.
+//!
+//! What must stay true: `local` files are no packages; an anchor is read where it stands, once; what is
+//! of the wrong shape costs only itself.
+
+use super::reference;
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    container::Images,
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    yaml::{self, Id, Node, Tree},
+};
+use crate::model::scan_result::{Scope, Source};
+use std::{borrow::Cow, collections::HashSet};
+
+/// At the top, these are no jobs, and nothing in them names a package.
+const NO_JOBS: [&str; 8] =
+    ["stages", "variables", "workflow", "cache", "spec", "before_script", "after_script", "types"];
+
+/// What stands before an image that comes through GitLab's dependency proxy.
+const PROXIES: [&str; 2] =
+    ["CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX", "CI_DEPENDENCY_PROXY_DIRECT_GROUP_IMAGE_PREFIX"];
+
+/// Variables for the host that a pipeline runs on.
+const HOSTS: [&str; 3] = ["CI_SERVER_FQDN", "CI_SERVER_HOST", "CI_TEMPLATE_REGISTRY_HOST"];
+
+/// `image` may be given by `!reference`s in lists, and `services` by lists in lists, so deep.
+const MAX_LISTS: u32 = 10;
+
+/// Reads `.gitlab-ci.yml` and the files that it is made of.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct GitLabPipeline;
+
+impl Parser for GitLabPipeline {
+    fn name(&self) -> &'static str {
+        "gitlab-ci"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let file = file_name(path);
+        let Some(stem) = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) else {
+            return false;
+        };
+        let folders = path.rsplit_once('/').map_or("", |it| it.0);
+        let is_within = |folder: &str| {
+            folders == folder
+                || folders.starts_with(&format!("{folder}/"))
+                || folders.contains(&format!("/{folder}/"))
+                || folders.ends_with(&format!("/{folder}"))
+        };
+        stem.ends_with(".gitlab-ci")
+            || stem == "gitlab-ci"
+            || stem.starts_with(".gitlab-ci")
+            || [".gitlab/ci", ".gitlab-ci", ".gitlab/pipelines", "gitlab-ci"]
+                .iter()
+                .any(|it| is_within(it))
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Generic, Source::Manifest);
+        yaml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+    let mut pipeline = Pipeline {
+        seen: HashSet::new(),
+        images: Images::default(),
+        included: HashSet::new(),
+        found,
+    };
+    for root in tree.documents() {
+        pipeline.job(root);
+        for member in root.members() {
+            match member.key {
+                "include" => pipeline.includes(member.value),
+                // These of the top are read above.
+                "image" | "services" => {}
+                key if NO_JOBS.contains(&key) => {}
+                _ => pipeline.job(member.value),
+            }
+        }
+    }
+}
+
+struct Pipeline<'p, 'f> {
+    /// What has been read, however often it is named.
+    seen: HashSet<Id>,
+    images: Images,
+    included: HashSet<String>,
+    found: &'p mut Collector<'f>,
+}
+
+impl Pipeline<'_, '_> {
+    /// Reads a job, `default`, or the top, which has the same keys.
+    fn job(&mut self, job: Node<'_, '_>) {
+        if !job.is_mapping() || !self.seen.insert(job.id()) {
+            return;
+        }
+        for member in job.members() {
+            match member.key {
+                "image" | "services" => self.image(member.value, 0),
+                "trigger" => {
+                    if let Some(include) = member.value.get("include") {
+                        self.includes(include);
+                    }
+                }
+                "run" => member.value.elements().for_each(|it| self.step(it)),
+                // What is merged may be an alias, or be written here itself.
+                "<<" => {
+                    self.job(member.value);
+                    member.value.elements().for_each(|it| self.job(it));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// `a/b:1`, `{name: a/b:1}`, or a list of those.
+    fn image(&mut self, image: Node<'_, '_>, depth: u32) {
+        // What is referred to stands where it is read itself.
+        if image.tag() == Some("!reference") || depth > MAX_LISTS {
+            return;
+        }
+        if image.is_sequence() {
+            if self.seen.insert(image.id()) {
+                image.elements().for_each(|it| self.image(it, depth + 1));
+            }
+        } else if image.is_mapping() {
+            match image.get("name") {
+                Some(name) => self.image(name, depth + 1),
+                None if image.get("<<").is_some() => {}
+                None => self.found.warn(image.line, "an image without a name"),
+            }
+        } else if let Some(written) = image.as_str() {
+            let reference = without_proxy(written);
+            if !self.images.add(&reference, image.line, Scope::Build, self.found)
+                && !reference.contains('$')
+            {
+                let message = format!("`{}` is the name of no image", text::excerpt(written));
+                self.found.warn(image.line, message);
+            }
+        }
+    }
+
+    fn includes(&mut self, includes: Node<'_, '_>) {
+        if includes.is_sequence() {
+            if self.seen.insert(includes.id()) {
+                includes.elements().for_each(|it| self.include(it));
+            }
+        } else {
+            self.include(includes);
+        }
+    }
+
+    fn include(&mut self, include: Node<'_, '_>) {
+        if let Some(text) = include.as_str() {
+            if is_address(text) {
+                self.add_address(text, include.line);
+            }
+            return;
+        }
+        // More than one of them is an error that GitLab says.
+        for member in include.members() {
+            let text = member.value.as_str();
+            match (member.key, text) {
+                ("project", Some(project)) => {
+                    let wanted = include.text("ref").map(reference::split).unwrap_or_default();
+                    self.add(project, wanted, member.line);
+                }
+                ("component", Some(component)) => self.component(component, member.line),
+                ("remote", Some(address)) => self.add_address(address, member.line),
+                ("template", Some(template)) => self.add(template, (None, None), member.line),
+                ("project" | "component" | "remote" | "template", None) => {
+                    let kind = member.value.kind();
+                    let message = format!("{}: expected a scalar, got {kind}", member.key);
+                    self.found.warn(member.line, message);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// `host/group/project/name@1.0.0`
+    fn component(&mut self, component: &str, line: u32) {
+        let (path, wanted) = component.rsplit_once('@').unwrap_or((component, ""));
+        // Of a part of a version, the newest release is taken.
+        let (version, specifier) = reference::split(wanted);
+        let is_whole =
+            |it: &&str| it.matches('.').count() >= 2 || !it.contains('.') && it.len() >= 7;
+        let version = version.filter(is_whole);
+        let specifier = specifier.or(Some(wanted).filter(|it| version.is_none() && !it.is_empty()));
+        self.add(without_host(path), (version, specifier), line);
+    }
+
+    /// A step of a job that stands in a repository of its own.
+    fn step(&mut self, step: Node<'_, '_>) {
+        let Some(wanted) = step.get("step") else { return };
+        if let Some(path) = wanted.as_str().filter(|it| !it.starts_with(['.', '/'])) {
+            self.component(path, wanted.line);
+        } else if let Some(git) = wanted.get("git")
+            && let Some(address) = git.text("url")
+        {
+            let wanted = git.text("rev").map(reference::split).unwrap_or_default();
+            self.add(without_scheme(address), wanted, git.line);
+        }
+    }
+
+    fn add_address(&mut self, address: &str, line: u32) {
+        let path = address.split(['?', '#']).next().unwrap_or(address);
+        self.add(without_scheme(path), (None, None), line);
+    }
+
+    fn add(&mut self, name: &str, (version, specifier): (Option<&str>, Option<&str>), line: u32) {
+        if name.contains('$') {
+            return;
+        }
+        let name = name.trim_matches('/');
+        let wanted = version.or(specifier).unwrap_or_default();
+        if self.included.insert(format!("{name}@{wanted}")) {
+            let (direct, scope) = (Some(true), Some(Scope::Build));
+            self.found.add(Declared { name, version, specifier, line, direct, scope });
+        }
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
+}
+
+/// The address without scheme and credentials.
+fn without_scheme(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, it)| it);
+    let host = rest.split('/').next().unwrap_or(rest);
+    host.rfind('@').map_or(rest, |at| rest.get(at + 1..).unwrap_or(rest))
+}
+
+/// The variable that a text begins with, and what is behind it.
+fn leading_variable(text: &str) -> Option<(&str, &str)> {
+    let rest = text.strip_prefix('$')?;
+    if let Some(inner) = rest.strip_prefix('{') {
+        return inner.split_once('}');
+    }
+    let end = rest.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_'))?;
+    rest.split_at_checked(end)
+}
+
+fn without_proxy(reference: &str) -> Cow<'_, str> {
+    match leading_variable(reference.trim()) {
+        Some((name, rest)) if PROXIES.contains(&name) => {
+            Cow::Borrowed(rest.trim_start_matches('/'))
+        }
+        Some(("CI_TEMPLATE_REGISTRY_HOST", rest)) => {
+            Cow::Owned(format!("registry.gitlab.com{rest}"))
+        }
+        _ => Cow::Borrowed(reference),
+    }
+}
+
+fn without_host(path: &str) -> &str {
+    match leading_variable(path) {
+        Some((name, rest)) if HOSTS.contains(&name) => rest,
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_pipelines_are_wanted() {
+        for path in [
+            ".gitlab-ci.yml",
+            "a/.gitlab-ci.yaml",
+            "ci/build.gitlab-ci.yml",
+            ".gitlab/ci/a.yml",
+            "x/.gitlab/ci/b/a.yml",
+        ] {
+            assert!(GitLabPipeline.wants(path), "{path}");
+        }
+        for path in ["ci/build.yml", ".gitlab/issue.yml", ".gitlab-ci.yml.md"] {
+            assert!(!GitLabPipeline.wants(path), "{path}");
+        }
+    }
+
+    /// Breaks if a list that many jobs name is read for each of them.
+    #[test]
+    fn aliases_do_not_multiply() {
+        let services: Vec<_> = (0..1000).map(|it| format!("  - a{it}\n")).collect();
+        let jobs: Vec<_> = (0..1000).map(|it| format!("j{it}: {{services: *s}}\n")).collect();
+        let text =
+            format!(".s: &s\n{}\n.t: {{services: *s}}\n{}", services.concat(), jobs.concat());
+        let file = SourceFile { path: ".gitlab-ci.yml", bytes: text.as_bytes() };
+        assert_eq!(GitLabPipeline.parse(file).packages.len(), 1000);
+    }
+}

@@ -1,0 +1,87 @@
+//! Compose files, by the "Compose file reference" of Docker's manual.
+//!
+//! What flows in: the services. What flows out: their images. Decisions: the image of a service that
+//! is built here is what the build is called, so it is no package; a variable has its default.
+//!
+//! What must stay true: a service of the wrong shape costs only itself.
+
+use super::{image::Images, variables::expand, yaml_stem};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::Collector,
+    purl::Ecosystem,
+    text,
+    yaml::{self, Node, Tree},
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::HashSet;
+
+/// Reads `compose.yaml`, `docker-compose.yml` and what overrides them.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct ComposeFile;
+
+impl Parser for ComposeFile {
+    fn name(&self) -> &'static str {
+        "compose"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        const NAMES: [&str; 4] = ["compose", "docker-compose", "podman-compose", "docker-stack"];
+        yaml_stem(path).is_some_and(|stem| {
+            NAMES.iter().any(|name| {
+                stem.strip_prefix(name)
+                    .is_some_and(|it| it.is_empty() || it.starts_with(['.', '-', '_']))
+            }) || stem.ends_with(".compose")
+                || stem.ends_with("-compose")
+                || stem.ends_with(".docker-compose")
+        })
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Docker, Source::Manifest);
+        yaml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+    let mut images = Images::default();
+    let mut seen = HashSet::new();
+    for root in tree.documents() {
+        // Without `services` the file is of the first version, which has them at the top.
+        let services = root.get("services").unwrap_or(root);
+        for service in services.members().map(|it| it.value).filter(|it| it.is_mapping()) {
+            if seen.insert(service.id()) {
+                read_service(service, &mut images, found);
+            }
+        }
+    }
+}
+
+fn read_service(service: Node<'_, '_>, images: &mut Images, found: &mut Collector<'_>) {
+    let build = service.get("build");
+    if build.is_none()
+        && let Some(image) = service.get("image")
+    {
+        add(image, images, found);
+    }
+    let contexts = build.and_then(|it| it.get("additional_contexts"));
+    for context in contexts.into_iter().flat_map(Node::members).map(|it| it.value) {
+        let image = context.as_str().and_then(|it| it.strip_prefix("docker-image://"));
+        if let Some(image) = image {
+            images.add(&expand(image, |_| None), context.line, Scope::Build, found);
+        }
+    }
+}
+
+fn add(image: Node<'_, '_>, images: &mut Images, found: &mut Collector<'_>) {
+    let Some(reference) = image.as_str() else {
+        let message = format!("image: expected a scalar, got {}", image.kind());
+        return found.warn(image.line, message);
+    };
+    let reference = expand(reference, |_| None);
+    if !images.add(&reference, image.line, Scope::Runtime, found) {
+        let reference = text::excerpt(&reference);
+        let message = format!("`{reference}` is the name of no image, or not all of it");
+        found.warn(image.line, message);
+    }
+}

@@ -1,0 +1,49 @@
+//! `devfile.yaml`, by the schema of version 2.
+//!
+//! What flows in: the components. What flows out: the images of the containers in which is developed.
+//! What must stay true: an image that is built here is no package.
+
+use super::{image::Images, yaml_stem};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::Collector,
+    purl::Ecosystem,
+    text,
+    yaml::{self, Node, Tree},
+};
+use crate::model::scan_result::{Scope, Source};
+
+/// Reads `devfile.yaml`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct Devfile;
+
+impl Parser for Devfile {
+    fn name(&self) -> &'static str {
+        "devfile"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        yaml_stem(path).is_some_and(|it| it == "devfile" || it == ".devfile")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Docker, Source::Manifest);
+        yaml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+    let mut images = Images::default();
+    let components = tree.root().and_then(|it| it.get("components"));
+    for component in components.into_iter().flat_map(Node::elements) {
+        // Version 1 has the fields of the container in the component itself.
+        let container = component.get("container").unwrap_or(component);
+        let Some(image) = container.get("image") else { continue };
+        // `image: {imageName: …}` is what a component builds.
+        let Some(reference) = image.as_str() else { continue };
+        if !images.add(reference, image.line, Scope::Dev, found) {
+            let message = format!("`{}` is the name of no image", text::excerpt(reference));
+            found.warn(image.line, message);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `Chart.yaml`, `Chart.lock`, and `requirements.yaml` and `.lock` of Helm 2.
+//!
+//! What flows in: the `dependencies`. What flows out: the charts that a chart needs; those of a lock
+//! with the version that was taken. What must stay true: a chart that lies beside (`file://`), or is
+//! only a condition of one, is no package; the chart itself is none.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    yaml::{self, Node, Tree},
+};
+use crate::model::scan_result::{Scope, Source};
+
+/// Reads what a chart of Helm depends on.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct HelmChart;
+
+impl Parser for HelmChart {
+    fn name(&self) -> &'static str {
+        "helm-chart"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        matches!(
+            file_name(path),
+            "Chart.yaml" | "Chart.yml" | "Chart.lock" | "requirements.yaml" | "requirements.lock"
+        )
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let is_lock = file.file_name().ends_with(".lock");
+        let source = if is_lock { Source::Lockfile } else { Source::Manifest };
+        yaml::read(file.bytes, Collector::new(file, Ecosystem::Helm, source), walk)
+    }
+}
+
+fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+    let dependencies = tree.documents().filter_map(|it| it.get("dependencies"));
+    for dependency in dependencies.flat_map(Node::elements) {
+        if dependency.is_null() {
+            continue;
+        }
+        let repository = dependency.text("repository").unwrap_or_default();
+        if repository.starts_with("file:") || repository.starts_with('.') {
+            continue;
+        }
+        let Some(name) = dependency.text("name") else {
+            found.warn(dependency.line, "a dependency without a name");
+            continue;
+        };
+        let version = dependency.text("version");
+        if version.is_none() {
+            found.warn(dependency.line, format!("`{}` has no version", text::excerpt(name)));
+        }
+        // Without a repository it lies in `charts/`.
+        add(name, version, dependency.line, found);
+    }
+}
+
+/// Adds a chart, with what is asked for as version where that is one.
+pub(super) fn add(name: &str, wanted: Option<&str>, line: u32, found: &mut Collector<'_>) {
+    let exact = wanted.filter(|it| is_version(it));
+    let specifier = wanted.filter(|_| exact.is_none());
+    let (direct, scope) = (Some(true), Some(Scope::Runtime));
+    let declared = Declared { name, version: exact, specifier, line, direct, scope };
+    found.add_of(Ecosystem::Helm, declared);
+}
+
+/// Whether this is a whole version, and not a range of them.
+fn is_version(text: &str) -> bool {
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let core = text.split(['-', '+']).next().unwrap_or(text);
+    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    core.split('.').count() == 3
+        && core.split('.').all(is_number)
+        && text.bytes().all(|it| it.is_ascii_alphanumeric() || b".-+".contains(&it))
+}

@@ -1,0 +1,202 @@
+//! Manifests of Kubernetes, and those that tools for it write beside them.
+//!
+//! What flows in: documents that have `apiVersion` and `kind`, of files that their path makes likely
+//! ones. What flows out: the images of all containers, wherever in a document they stand, so that
+//! kinds are read that nobody here knows; the images that a kustomization puts in place of others; and
+//! the charts that Argo CD and Flux install.
+//!
+//! Decisions: a file without such a document is something else, and nothing is said of it; of one with
+//! lines of a template, as the charts of Helm are, what the template breaks is not said.
+//!
+//! What must stay true: each node is looked at once, however often it is named.
+
+use super::{image::Images, yaml_stem};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::Collector,
+    purl::Ecosystem,
+    text,
+    yaml::{self, Id, Node},
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::HashSet;
+
+/// Reads manifests of Kubernetes.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct KubernetesManifest;
+
+/// A folder or a part of a file's name that makes a manifest likely.
+const FOLDERS: [&str; 24] = [
+    "k8s",
+    "kube",
+    "kubernetes",
+    "manifests",
+    "manifest",
+    "deploy",
+    "deployment",
+    "deployments",
+    "kustomize",
+    "overlays",
+    "base",
+    "helm",
+    "charts",
+    "chart",
+    "templates",
+    "argocd",
+    "argo",
+    "flux",
+    "clusters",
+    "cluster",
+    "gitops",
+    "openshift",
+    "infra",
+    "tekton",
+];
+const NAMES: [&str; 16] = [
+    "k8s",
+    "kubernetes",
+    "deployment",
+    "deployments",
+    "deploy",
+    "statefulset",
+    "daemonset",
+    "cronjob",
+    "job",
+    "pod",
+    "manifest",
+    "manifests",
+    "kustomization",
+    "replicaset",
+    "install",
+    "kube",
+];
+
+impl Parser for KubernetesManifest {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let Some(stem) = yaml_stem(path) else { return false };
+        let folder = path.rsplit_once('/').map_or("", |it| it.0).to_ascii_lowercase();
+        stem.split(['.', '-', '_']).any(|it| NAMES.contains(&it))
+            || folder.split('/').any(|it| {
+                FOLDERS.contains(&it) || it.split(['.', '-', '_']).any(|it| FOLDERS.contains(&it))
+            })
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Docker, Source::Manifest);
+        let text = text::decode(file.bytes);
+        // Far most files of such folders are something else: they are not worth a tree.
+        if !(text.contains("apiVersion") && text.contains("kind")) {
+            return found.finish();
+        }
+        let tree = yaml::parse(&text);
+        let manifests: Vec<_> = tree.documents().filter(|it| is_manifest(*it)).collect();
+        if manifests.is_empty() {
+            return found.finish();
+        }
+        if !tree.has_templates() {
+            tree.warn(&mut found);
+        }
+        let mut walk = Walk { seen: HashSet::new(), images: Images::default(), found: &mut found };
+        for manifest in manifests {
+            walk.node(manifest);
+        }
+        found.finish()
+    }
+}
+
+fn is_manifest(node: Node<'_, '_>) -> bool {
+    node.text("apiVersion").is_some() && node.get("kind").is_some()
+}
+
+struct Walk<'w, 'f> {
+    seen: HashSet<Id>,
+    images: Images,
+    found: &'w mut Collector<'f>,
+}
+
+impl Walk<'_, '_> {
+    /// Looks at a node and at all below it; the depth of a tree is bounded.
+    fn node(&mut self, node: Node<'_, '_>) {
+        if !self.seen.insert(node.id()) {
+            return;
+        }
+        if is_manifest(node) {
+            self.charts(node);
+        }
+        for member in node.members() {
+            match member.key {
+                "containers" | "initContainers" | "ephemeralContainers" | "steps" | "sidecars" => {
+                    member.value.elements().for_each(|it| self.container(it));
+                }
+                "container" | "script" | "stepTemplate" => self.container(member.value),
+                "images" => member.value.elements().for_each(|it| self.replacement(it)),
+                _ => {}
+            }
+            self.node(member.value);
+        }
+        node.elements().for_each(|it| self.node(it));
+    }
+
+    fn container(&mut self, container: Node<'_, '_>) {
+        let Some(image) = container.get("image") else { return };
+        let Some(reference) = image.as_str() else { return };
+        let is_template = reference.contains("{{") || reference.contains('$');
+        if !self.images.add(reference, image.line, Scope::Runtime, self.found) && !is_template {
+            let message = format!("`{}` is the name of no image", text::excerpt(reference));
+            self.found.warn(image.line, message);
+        }
+    }
+
+    /// `images` of a kustomization: `name`, and `newName`, `newTag` and `digest` in its place.
+    fn replacement(&mut self, image: Node<'_, '_>) {
+        let Some(name) = image.text("newName").or_else(|| image.text("name")) else { return };
+        let tag = image.text("newTag").map(|it| format!(":{it}"));
+        let digest = image.text("digest").map(|it| format!("@{it}"));
+        if tag.is_none() && digest.is_none() && image.text("newName").is_none() {
+            return;
+        }
+        let reference =
+            [Some(name.to_owned()), tag, digest].into_iter().flatten().collect::<String>();
+        self.images.add(&reference, image.line, Scope::Runtime, self.found);
+    }
+
+    /// The chart of an Application of Argo CD or a `HelmRelease` of Flux.
+    fn charts(&mut self, manifest: Node<'_, '_>) {
+        let Some(spec) = manifest.get("spec") else { return };
+        let flux = spec.get("chart").and_then(|it| it.get("spec"));
+        let argo = spec.get("source");
+        let several = spec.get("sources").into_iter().flat_map(Node::elements);
+        for source in flux.into_iter().chain(argo).chain(several) {
+            let Some(chart) = source.get("chart") else { continue };
+            let Some(name) = chart.as_str().filter(|it| !it.starts_with(['.', '/'])) else {
+                continue;
+            };
+            let wanted = source.text("version").or_else(|| source.text("targetRevision"));
+            super::helm::add(name, wanted, chart.line, self.found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn likely_paths_are_wanted() {
+        for path in [
+            "k8s/web.yaml",
+            "a/deploy-prod/x.yml",
+            "web-deployment.yaml",
+            "charts/a/templates/b.yaml",
+        ] {
+            assert!(KubernetesManifest.wants(path), "{path}");
+        }
+        for path in ["src/a.yaml", "k8s/a.json", "docs/openapi.yaml"] {
+            assert!(!KubernetesManifest.wants(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Variables in a text: `$NAME`, `${NAME}`, and `${NAME:-default}`.
+//!
+//! What flows in: a text and what is known. What flows out: the text with what is known in it. What
+//! must stay true: what is not known stays as it is written, and nothing grows without a bound.
+
+/// No value of a variable is longer; it bounds values that are made of each other.
+const LONGEST: usize = 4096;
+
+/// Replaces the variables that are known, or that have a default.
+pub(super) fn expand<'v>(text: &str, known: impl Fn(&str) -> Option<&'v str>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('$') {
+        out.push_str(before);
+        let (value, length) = match variable(behind) {
+            Some((name, default, length)) => {
+                let value = known(name).filter(|it| default.is_none() || !it.is_empty());
+                (value.or(default), length)
+            }
+            None => (None, 0),
+        };
+        let written = behind.get(..length).unwrap_or_default();
+        match value {
+            Some(value) => out.push_str(value),
+            None => out.extend(["$", written]),
+        }
+        if out.len() > LONGEST {
+            return text.to_owned();
+        }
+        rest = behind.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The name of a variable behind its `$`, its default, and how long it is as it is written.
+fn variable(text: &str) -> Option<(&str, Option<&str>, usize)> {
+    let is_name = |it: char| it.is_ascii_alphanumeric() || it == '_';
+    let Some(inner) = text.strip_prefix('{') else {
+        let end = text.find(|it| !is_name(it)).unwrap_or(text.len());
+        return (end > 0).then(|| (text.get(..end).unwrap_or_default(), None, end));
+    };
+    let end = closing(inner)?;
+    let inner = inner.get(..end)?;
+    let name_end = inner.find(|it| !is_name(it)).unwrap_or(inner.len());
+    let (name, operator) = inner.split_at(name_end);
+    let default = operator.strip_prefix(":-").or_else(|| operator.strip_prefix('-'));
+    let is_plain = operator.is_empty() || operator.starts_with([':', '?']);
+    (!name.is_empty() && (is_plain || default.is_some())).then_some((name, default, end + 2))
+}
+
+/// Where the brace is closed that was opened before.
+fn closing(text: &str) -> Option<usize> {
+    let mut open = 0_u32;
+    for (at, byte) in text.bytes().enumerate().take(LONGEST) {
+        match byte {
+            b'{' => open += 1,
+            b'}' if open == 0 => return Some(at),
+            b'}' => open -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_replaced() {
+        let known = |name: &str| match name {
+            "A" => Some("1"),
+            "EMPTY" => Some(""),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("x:$A-y", "x:1-y"),
+            ("x:${A}.${A:-2}", "x:1.1"),
+            ("${B:-2}${B-3}${EMPTY:-4}", "234"),
+            ("$B${B}${B:?no}$", "$B${B}${B:?no}$"),
+            ("${B:-${C}}", "${C}"),
+            ("${A", "${A"),
+            ("${A%x}", "${A%x}"),
+        ] {
+            assert_eq!(expand(text, known), expected, "{text}");
+        }
+        let long = "$L".repeat(10_000);
+        assert_eq!(expand(&long, |_| Some("long")), long);
+    }
+}
