@@ -29,11 +29,13 @@ mod imports;
 mod join;
 mod json;
 mod maven;
+mod mise;
 mod npm;
 mod php;
 mod purl;
 mod python;
 mod ruby;
+mod runtimes;
 mod sbt;
 mod script;
 mod source;
@@ -98,6 +100,9 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &container::HelmChart,
     &container::HelmValues,
     &container::Devfile,
+    &runtimes::ToolVersions,
+    &runtimes::VersionFile,
+    &mise::MiseToml,
     // It judges by the folder, so it has what no other one wants.
     &container::KubernetesManifest,
 ];
