@@ -4,7 +4,8 @@
 //! and the specifiers that lead to them. What flows out: each package once, with its purl type.
 //!
 //! Decisions. Modules that are imported by their URL (`remote`) have neither name nor version: no
-//! packages. What `workspace` lists is direct; without it the file does not tell.
+//! packages. What `workspace` lists is direct; without it the file does not tell. What for, it never
+//! tells.
 //!
 //! What must stay true: the peers in a key (`a@1.0.0_b@2.0.0`) are no part of the version.
 
@@ -71,9 +72,6 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
         if let Some(vertex) = lock.resolve(Registry::Npm, specifier, &specifiers) {
             lock.graph.ask_for(Scope::Runtime, vertex);
         }
-    }
-    if !asked.is_empty() {
-        lock.graph.spread_scopes();
     }
     lock.graph.list(root.get("workspace").is_some(), found);
 }

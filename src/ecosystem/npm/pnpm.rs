@@ -14,6 +14,7 @@
 use super::{
     graph::{Graph, Need, Vertex},
     pnpm_key::{Key, refers_to},
+    spec,
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
@@ -100,7 +101,8 @@ impl<'t> Lock<'t> {
             .or(key.version)
             .or_else(|| says("commit"))
             .or_else(|| git_reference::commit(from_tarball()?))
-            .or_else(|| git_reference::commit(key.reference.rsplit(['#', '/']).next()?));
+            .or_else(|| git_reference::commit(key.reference.rsplit(['#', '/']).next()?))
+            .or_else(|| spec::version_of_tarball(key.reference, name));
         if version.is_none() {
             found.warn(entry.line, format!("`{}` has no version", text::excerpt(entry.key)));
         }
