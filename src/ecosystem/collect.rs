@@ -35,6 +35,10 @@ pub(crate) struct Declared<'a> {
     pub(crate) scope: Option<Scope>,
 }
 
+/// A package of the file that was taken, as one end of what [`Collector::requires`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Added(usize);
+
 /// Gathers the findings of one file.
 #[derive(Debug)]
 pub(crate) struct Collector<'f> {
@@ -46,6 +50,7 @@ pub(crate) struct Collector<'f> {
     /// Bytes of the texts of the packages so far.
     text: usize,
     packages_left_out: usize,
+    requirements_left_out: usize,
 }
 
 impl<'f> Collector<'f> {
@@ -58,18 +63,24 @@ impl<'f> Collector<'f> {
             warnings_left_out: 0,
             text: 0,
             packages_left_out: 0,
+            requirements_left_out: 0,
         }
     }
 
     pub(crate) fn add(&mut self, declared: Declared<'_>) {
-        self.add_of(self.ecosystem, declared);
+        let _ = self.take(self.ecosystem, declared);
     }
 
     /// As [`add`](Self::add), for a file that lists packages of several ecosystems.
     pub(crate) fn add_of(&mut self, ecosystem: Ecosystem, declared: Declared<'_>) {
+        let _ = self.take(ecosystem, declared);
+    }
+
+    /// As [`add_of`](Self::add_of), of which more is to be said; none where it is not taken.
+    pub(crate) fn take(&mut self, ecosystem: Ecosystem, declared: Declared<'_>) -> Option<Added> {
         if self.findings.packages.len() >= MAX_PACKAGES || self.text > MAX_TEXT {
             self.packages_left_out += 1;
-            return;
+            return None;
         }
         let name = declared.name.trim();
         let version = self.bounded(declared.version, declared);
@@ -77,7 +88,8 @@ impl<'f> Collector<'f> {
         let purl = if name.len() > MAX_NAME { None } else { ecosystem.purl(name, version) };
         let Some(purl) = purl else {
             let message = format!("`{}` is no package name", text::excerpt(name));
-            return self.warn(declared.line, message);
+            self.warn(declared.line, message);
+            return None;
         };
         let package = Package {
             name: name.to_owned(),
@@ -90,9 +102,25 @@ impl<'f> Collector<'f> {
             direct: declared.direct,
             scope: declared.scope,
             source: self.source,
+            requires: Vec::new(),
         };
         self.text += package.text_len();
         self.findings.packages.push(package);
+        Some(Added(self.findings.packages.len() - 1))
+    }
+
+    /// One package of the file requires another one itself.
+    pub(crate) fn requires(&mut self, Added(package): Added, Added(required): Added) {
+        let purl = self.findings.packages.get(required).map(|it| it.purl.clone());
+        let (Some(purl), Some(package)) = (purl, self.findings.packages.get_mut(package)) else {
+            return;
+        };
+        if self.text > MAX_TEXT {
+            self.requirements_left_out += 1;
+        } else if package.purl != purl {
+            self.text += purl.len();
+            package.requires.push(purl);
+        }
     }
 
     /// A version or a specifier, unless it is empty, or too long to be one.
@@ -124,10 +152,21 @@ impl<'f> Collector<'f> {
     /// The findings of a file that was understood, at least in part.
     pub(crate) fn finish(mut self) -> Findings {
         self.findings.warnings.sort_by_key(|it| it.line);
+        for package in &mut self.findings.packages {
+            package.requires.sort_unstable();
+            package.requires.dedup();
+        }
         if self.packages_left_out > 0 {
             let message = format!(
                 "{} more packages are left out: the file declares more than any is read for",
                 self.packages_left_out
+            );
+            self.findings.warnings.push(self.file.warning(None, message));
+        }
+        if self.requirements_left_out > 0 {
+            let message = format!(
+                "{} times it is left out which package requires which: there are more than any is read for",
+                self.requirements_left_out
             );
             self.findings.warnings.push(self.file.warning(None, message));
         }
@@ -179,6 +218,23 @@ mod tests {
         assert_eq!(left_out("Cargo.lock", 250_000), (250_000, String::new()));
         let (kept, warning) = left_out(&"d".repeat(20_000), 4_000);
         assert!(kept < 3_500 && warning.contains("more packages are left out"), "{kept} {warning}");
+    }
+
+    #[test]
+    fn what_requires_what_is_told_once_by_purl_and_is_bounded() {
+        let file = SourceFile { path: "Cargo.lock", bytes: b"" };
+        let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
+        let named = |name| Declared { name, line: 1, ..Declared::default() };
+        let [b, a, c] = ["b", "a", "c"].map(|it| collector.take(Ecosystem::Cargo, named(it)));
+        for required in [c, a, c, b] {
+            collector.requires(b.unwrap(), required.unwrap());
+        }
+        collector.text = MAX_TEXT + 1;
+        collector.requires(a.unwrap(), c.unwrap());
+        let findings = collector.finish();
+        assert_eq!(findings.packages[0].requires, ["pkg:cargo/a", "pkg:cargo/c"]);
+        assert!(findings.packages[1].requires.is_empty());
+        assert!(findings.warnings[0].message.starts_with("1 times it is left out"));
     }
 
     #[test]

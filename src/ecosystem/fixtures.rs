@@ -73,13 +73,15 @@ fn show(findings: &Findings) -> String {
     lines.join("\n")
 }
 
-/// `name version|specifier scope direct line purl`
+/// `name version|specifier scope direct line purl`, and the purls that it requires behind ` > `.
 fn show_package(package: &Package) -> String {
     let version = package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
     let scope = package.scope.map_or("-", Scope::as_str);
     let direct = package.direct.map_or("-", |it| if it { "direct" } else { "transitive" });
     let line = package.line.unwrap_or_default();
-    format!("{} {version} {scope} {direct} {line} {}", package.name, package.purl)
+    let purls = std::iter::once(&package.purl).chain(&package.requires);
+    let purls: Vec<_> = purls.map(String::as_str).collect();
+    format!("{} {version} {scope} {direct} {line} {}", package.name, purls.join(" > "))
 }
 
 #[test]

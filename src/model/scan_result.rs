@@ -66,14 +66,18 @@ pub struct Package {
     pub direct: Option<bool>,
     pub scope: Option<Scope>,
     pub source: Source,
+    /// The purls of the packages of the same lock file that it requires itself, sorted; empty where
+    /// it requires none, or the file does not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
 }
 
 impl Package {
     /// Bytes of its texts: hardly less memory than it takes, and less than it takes as JSON.
     pub fn text_len(&self) -> usize {
-        let Self { name, version, specifier, ecosystem, purl, file, .. } = self;
-        let optional = [version, specifier].into_iter().flatten();
-        [name, ecosystem, purl, file].into_iter().chain(optional).map(String::len).sum()
+        let Self { name, version, specifier, ecosystem, purl, file, requires, .. } = self;
+        let texts = [name, ecosystem, purl, file].into_iter();
+        texts.chain(version).chain(specifier).chain(requires).map(String::len).sum()
     }
 }
 

@@ -113,6 +113,7 @@ mod tests {
             direct: Some(true),
             scope: Some(Scope::Runtime),
             source: Source::Lockfile,
+            requires: Vec::new(),
         };
         let bare = Package {
             version: None,

@@ -164,6 +164,7 @@ mod tests {
             direct: Some(words.next() == Some("direct")),
             scope: words.next().map(|it| serde_json::from_value(json!(it)).unwrap()),
             source: if file.contains("lock") { Source::Lockfile } else { Source::Manifest },
+            requires: Vec::new(),
             purl,
         }
     }

@@ -6,7 +6,7 @@
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::{Added, Collector, Declared},
     purl::Ecosystem,
     source::file_name,
     text,
@@ -17,7 +17,7 @@ use ::toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 const NEWEST_VERSION: u32 = 4;
 
@@ -43,8 +43,23 @@ impl Parser for CargoLock {
 fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     check_version(document, found);
     let direct = Direct::of(document);
+    let mut added = HashMap::new();
     for entry in toml::elements(&document.root, "package") {
-        read_entry(entry, document, direct.as_ref(), found);
+        let taken = read_entry(entry, document, direct.as_ref(), found);
+        if let (Some(taken), Some(table)) = (taken, entry.get_ref().as_table()) {
+            added.extend(references(table).map(|it| (it, taken)));
+        }
+    }
+    for entry in toml::elements(&document.root, "package") {
+        let Some(table) = entry.get_ref().as_table() else { continue };
+        // The full form names one entry alone.
+        let own = references(table).last().and_then(|it| added.get(&it)).copied();
+        let wanted = toml::elements(table, "dependencies").filter_map(|it| it.get_ref().as_str());
+        for required in wanted.filter_map(|it| added.get(&reference(it)).copied()) {
+            if let Some(own) = own {
+                found.requires(own, required);
+            }
+        }
     }
 }
 
@@ -63,13 +78,15 @@ fn read_entry(
     document: &Document<'_>,
     direct: Option<&Direct<'_>>,
     found: &mut Collector<'_>,
-) {
+) -> Option<Added> {
     let line = document.line(entry);
     let Some(table) = entry.get_ref().as_table() else {
-        return found.warn(line, format!("expected a table, got {}", entry.get_ref().type_str()));
+        found.warn(line, format!("expected a table, got {}", entry.get_ref().type_str()));
+        return None;
     };
     let Some(name) = toml::string(table, "name") else {
-        return found.warn(line, "a package without a name");
+        found.warn(line, "a package without a name");
+        return None;
     };
     let version = toml::string(table, "version");
     if version.is_none() {
@@ -77,20 +94,18 @@ fn read_entry(
     }
     // Replaced by `[replace]` of the manifest: what is built in its place has its own entry.
     if toml::string(table, "source").is_none() || table.contains_key("replace") {
-        return;
+        return None;
     }
-    found.add(Declared {
-        name,
-        version,
-        line,
-        direct: direct.map(|it| it.contains(table)),
-        ..Declared::default()
-    });
+    let direct = direct.map(|it| it.contains(table));
+    found.take(Ecosystem::Cargo, Declared { name, version, line, direct, ..Declared::default() })
 }
+
+/// `name`, `name version` and `name version (source)`, as far as a reference gives them.
+type Reference<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
 /// What the crates of the repository depend on, in the form in which a lock refers to it:
 /// `name`, `name version` or `name version (source)`, each as short as it is clear.
-struct Direct<'a>(HashSet<(&'a str, Option<&'a str>, Option<&'a str>)>);
+struct Direct<'a>(HashSet<Reference<'a>>);
 
 impl<'a> Direct<'a> {
     /// None where the lock lists no crate of the repository, so that nothing is known.
@@ -106,22 +121,22 @@ impl<'a> Direct<'a> {
     }
 
     fn contains(&self, package: &DeTable<'_>) -> bool {
-        let name = toml::string(package, "name").unwrap_or_default();
-        let version = toml::string(package, "version");
-        let source = toml::string(package, "source");
-        // A reference leaves the commit of a git source out or has it, by version.
-        let short = source.map(|it| it.split('#').next().unwrap_or(it));
-        let references = [
-            (name, None, None),
-            (name, version, None),
-            (name, version, source),
-            (name, version, short),
-        ];
-        references.iter().any(|it| self.0.contains(it))
+        references(package).any(|it| self.0.contains(&it))
     }
 }
 
-fn reference(text: &str) -> (&str, Option<&str>, Option<&str>) {
+/// The forms in which a lock refers to an entry, each as short as it is clear; the longest last.
+fn references<'a>(package: &'a DeTable<'_>) -> impl Iterator<Item = Reference<'a>> {
+    let name = toml::string(package, "name").unwrap_or_default();
+    let version = toml::string(package, "version");
+    let source = toml::string(package, "source");
+    // A reference leaves the commit of a git source out or has it, by version.
+    let short = source.map(|it| it.split('#').next().unwrap_or(it));
+    [(name, None, None), (name, version, None), (name, version, short), (name, version, source)]
+        .into_iter()
+}
+
+fn reference(text: &str) -> Reference<'_> {
     let mut parts = text.splitn(3, ' ');
     let name = parts.next().unwrap_or(text);
     let version = parts.next();

@@ -112,6 +112,7 @@ fn package(ecosystem: Ecosystem, name: String, place: Place) -> Option<Package> 
         line: Some(place.line),
         direct: Some(true),
         source: Source::Import,
+        requires: Vec::new(),
     })
 }
 

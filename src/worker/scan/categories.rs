@@ -90,6 +90,7 @@ mod tests {
             direct: None,
             scope: None,
             source: Source::Manifest,
+            requires: Vec::new(),
         };
         let category = |names: &[&str], patterns: &[&str]| Category {
             dependencies: names.iter().map(|it| (*it).to_owned()).collect(),

@@ -196,6 +196,7 @@ impl Parser for Lines {
                     direct: Some(true),
                     scope: Some(Scope::Runtime),
                     source: Source::Manifest,
+                    requires: Vec::new(),
                 }),
                 None => found.warnings.push(file.warning(Some(number), "not understood")),
             }
