@@ -92,12 +92,11 @@ fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
     [a, b].into_iter().flatten().min_by_key(|it| rank(*it))
 }
 
+/// The purl up to its version: one for all spellings of a name. Every other `@`, `?` and `#` in a
+/// purl is percent-encoded.
 fn canonical_name(package: &Package) -> String {
-    if package.ecosystem == Ecosystem::PyPi.as_str() {
-        Ecosystem::PyPi.canonical_name(&package.name)
-    } else {
-        package.name.clone()
-    }
+    let purl = package.purl.as_str();
+    purl.split(['@', '?', '#']).next().unwrap_or(purl).to_owned()
 }
 
 /// Gives members of cargo workspaces the versions that the workspace's manifest defines.

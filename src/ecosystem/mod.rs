@@ -12,6 +12,7 @@ mod cargo;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
 mod collect;
+mod conan;
 mod conda;
 mod credentials;
 mod expression;
@@ -22,18 +23,23 @@ mod fuzz;
 mod git_reference;
 mod golang;
 mod gradle;
+mod hex;
 mod imports;
 mod join;
 mod json;
 mod maven;
 mod npm;
 mod purl;
+mod purl_types;
 mod python;
 mod sbt;
 mod script;
 mod source;
+mod swift;
+mod terraform;
 mod text;
 mod toml;
+mod vcpkg;
 mod xml;
 
 pub use imports::{Imports, Named, source_parser_for};
@@ -57,6 +63,16 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &gradle::GradleBuild,
     &sbt::SbtBuild,
     &conda::CondaEnvironment,
+    &swift::PackageResolved,
+    &hex::MixLock,
+    &hex::RebarLock,
+    &terraform::TerraformLock,
+    &terraform::TerraformFile,
+    &conan::ConanLock,
+    &conan::ConanInfo,
+    &conan::ConanFile,
+    &conan::ConanRecipe,
+    &vcpkg::VcpkgManifest,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

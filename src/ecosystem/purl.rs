@@ -3,6 +3,7 @@
 //! What flows in: a name and a version as a file declares them. What flows out: the canonical
 //! purl (ECMA-427). What must stay true: two spellings of one package give one purl.
 
+use super::purl_types;
 use packageurl::PackageUrl;
 
 /// The kinds of packages that are read; each has a purl type.
@@ -14,6 +15,11 @@ pub(crate) enum Ecosystem {
     Golang,
     Maven,
     Conda,
+    Swift,
+    Hex,
+    Terraform,
+    Conan,
+    Vcpkg,
 }
 
 impl Ecosystem {
@@ -26,6 +32,11 @@ impl Ecosystem {
             Self::Golang => "golang",
             Self::Maven => "maven",
             Self::Conda => "conda",
+            Self::Swift => "swift",
+            Self::Hex => "hex",
+            Self::Terraform => "terraform",
+            Self::Conan => "conan",
+            Self::Vcpkg => "vcpkg",
         }
     }
 
@@ -56,37 +67,55 @@ impl Ecosystem {
             Self::PyPi => (None, python_name(name)),
             Self::Conda => (None, name.to_lowercase()),
             Self::Cargo => (None, name.to_owned()),
+            _ => return purl_types::purl(self, name, version),
         };
-        let mut purl = PackageUrl::new(self.as_str(), name).ok()?;
-        if let Some(namespace) = namespace {
-            purl.with_namespace(namespace).ok()?;
-        }
-        if let Some(version) = version {
-            purl.with_version(version).ok()?;
-        }
-        Some(encode_fully(&purl.to_string()))
-    }
-
-    /// The name in the form in which two spellings of one package are equal.
-    pub(crate) fn canonical_name(self, name: &str) -> String {
-        match self {
-            Self::PyPi => python_name(name),
-            Self::Golang | Self::Conda => name.to_lowercase(),
-            Self::Npm | Self::Cargo | Self::Maven => name.to_owned(),
-        }
+        let namespace = namespace.as_deref();
+        write(self.as_str(), Parts { namespace, name: &name, version, ..Parts::default() })
     }
 }
 
+/// The parts of a purl behind its type, none of them encoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Parts<'a> {
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) name: &'a str,
+    pub(crate) version: Option<&'a str>,
+    pub(crate) qualifiers: &'a [(&'a str, &'a str)],
+    pub(crate) subpath: Option<&'a str>,
+}
+
+/// The canonical purl of some parts; none where one of them cannot be what it should be.
+pub(crate) fn write(kind: &str, parts: Parts<'_>) -> Option<String> {
+    let mut purl = PackageUrl::new(kind, parts.name).ok()?;
+    if let Some(namespace) = parts.namespace {
+        purl.with_namespace(namespace).ok()?;
+    }
+    if let Some(version) = parts.version {
+        purl.with_version(version).ok()?;
+    }
+    for (key, value) in parts.qualifiers {
+        purl.add_qualifier(*key, *value).ok()?;
+    }
+    if let Some(subpath) = parts.subpath {
+        purl.with_subpath(subpath).ok()?;
+    }
+    Some(encode_fully(&purl.to_string()))
+}
+
 /// Encodes what the crate leaves: by ECMA-427, "Character encoding", only letters, digits, `.-_~`
-/// and `:` stand for themselves, and `/` only between segments, which a version has none of.
+/// and `:` stand for themselves, `/` only between segments, which a version has none of, and `&`
+/// only between qualifiers.
 fn encode_fully(purl: &str) -> String {
     let mut out = String::with_capacity(purl.len());
-    let mut in_version = false;
+    let mut part = '/';
     for character in purl.chars() {
-        in_version |= character == '@';
+        if matches!(character, '@' | '?' | '#') {
+            part = character;
+        }
         match character {
-            '!' | '$' | '&' | '\'' | '(' | ')' | '*' | ',' => push_encoded(&mut out, character),
-            '/' if in_version => push_encoded(&mut out, character),
+            '!' | '$' | '\'' | '(' | ')' | '*' | ',' => push_encoded(&mut out, character),
+            '&' if part != '?' => push_encoded(&mut out, character),
+            '/' if part == '@' => push_encoded(&mut out, character),
             _ => out.push(character),
         }
     }

@@ -15,7 +15,32 @@ mod tests;
 
 pub(super) use reader::parse;
 
+use super::{collect::Collector, source::Findings, text};
 use std::borrow::Cow;
+
+/// Reads as much of a file with one object as can be understood, and gives it to `walk`. What
+/// could not be understood is a warning.
+pub(crate) fn read(
+    bytes: &[u8],
+    mut found: Collector<'_>,
+    walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
+) -> Findings {
+    let text = text::decode(bytes);
+    let document = parse(&text);
+    for error in &document.errors {
+        found.warn(error.line, &error.message);
+    }
+    let Some(root) = document.root else { return found.unreadable() };
+    let Some(members) = root.members() else {
+        found.warn(root.line, format!("expected an object, got {}", root.kind()));
+        return found.unreadable();
+    };
+    if members.is_empty() && found.has_warnings() {
+        return found.unreadable();
+    }
+    walk(&root, &mut found);
+    found.finish()
+}
 
 /// What could be read of a text.
 #[derive(Debug)]
@@ -86,6 +111,15 @@ impl<'a> Node<'a> {
             Value::String(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The elements of a member, where it is an array.
+    pub(crate) fn elements(&self, key: &str) -> impl Iterator<Item = &Node<'a>> {
+        let elements = match self.get(key).map(|it| &it.value) {
+            Some(Value::Array(elements)) => elements.as_slice(),
+            _ => &[],
+        };
+        elements.iter()
     }
 
     /// What kind of value this is, in the words of RFC 8259.

@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(_) => {
                     self.unexpected("a name");
-                    self.skip_noise();
+                    self.skip_noise(b"");
                     // The comma was lost in the noise, which has been said already.
                     separated = true;
                 }
@@ -232,7 +232,8 @@ impl<'a> Reader<'a> {
                 }
                 Some(_) => {
                     self.unexpected("a value");
-                    self.skip_noise();
+                    // Behind the marker of a merge the next element follows without a comma.
+                    self.skip_noise(b"{[");
                     separated = true;
                 }
                 None => {
@@ -247,9 +248,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes at least one byte, and on to where a name, a separator or an end may stand.
-    fn skip_noise(&mut self) {
+    fn skip_noise(&mut self, ends: &[u8]) {
         self.bump();
-        while self.peek().is_some_and(|it| !matches!(it, b'"' | b',' | b'}' | b']')) {
+        let is_end = |it: u8| matches!(it, b'"' | b',' | b'}' | b']') || ends.contains(&it);
+        while self.peek().is_some_and(|it| !is_end(it)) {
             self.bump();
         }
     }

@@ -69,6 +69,14 @@ fn the_markers_of_a_merge_leave_both_sides() {
 }
 
 #[test]
+fn the_markers_of_a_merge_leave_both_sides_of_an_array() {
+    check(
+        "[\n<<<<<<< HEAD\n{\"a\": 1},\n=======\n{\"a\": 2},\n>>>>>>> main\n[3]\n]",
+        "[{a:1},{a:2},[3]]\n2: expected a value, found `<<<<<<<`\n4: expected a value, found `=======`\n6: expected a value, found `>>>>>>>`",
+    );
+}
+
+#[test]
 fn lines_are_those_of_the_names_and_values() {
     let document = parse("{\n\n \"a\":\n  5}");
     let root = document.root.unwrap();

@@ -17,7 +17,6 @@ use super::{
     collect::Collector,
     json::{self, Node},
     purl::Ecosystem,
-    text,
 };
 use crate::model::scan_result::Source;
 
@@ -28,20 +27,5 @@ fn read_object(
     source: Source,
     walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
 ) -> Findings {
-    let mut found = Collector::new(file, Ecosystem::Npm, source);
-    let text = text::decode(file.bytes);
-    let document = json::parse(&text);
-    for error in &document.errors {
-        found.warn(error.line, &error.message);
-    }
-    let Some(root) = document.root else { return found.unreadable() };
-    let Some(members) = root.members() else {
-        found.warn(root.line, format!("expected an object, got {}", root.kind()));
-        return found.unreadable();
-    };
-    if members.is_empty() && found.has_warnings() {
-        return found.unreadable();
-    }
-    walk(&root, &mut found);
-    found.finish()
+    json::read(file.bytes, Collector::new(file, Ecosystem::Npm, source), walk)
 }
