@@ -41,6 +41,8 @@ mod text;
 mod toml;
 mod vcpkg;
 mod xml;
+#[expect(dead_code, reason = "the formats that are read with it follow")]
+mod yaml;
 
 pub use imports::{Imports, Named, source_parser_for};
 pub use join::join;

@@ -1,0 +1,291 @@
+//! Scalars of blocks: plain ones, those in quotes, and whole blocks of text.
+//!
+//! What flows in: the place where one begins. What flows out: its text, with lines folded as YAML
+//! 1.2.2 chapters 7.3 and 8.1 have it. What must stay true: a scalar without its closing quote ends
+//! with its line, so that what stands below it is read.
+
+use super::{
+    escape::unescape,
+    reader::{Parent, Reader},
+};
+use std::borrow::Cow;
+
+/// Where in a line the colon behind a key is; none where the line begins with no key.
+pub(super) fn colon_of(line: &str) -> Option<usize> {
+    let begin = behind_properties(line);
+    let rest = line.get(begin..)?;
+    let ends = |it: &str| it.is_empty() || it.starts_with([' ', '\t']);
+    match rest.bytes().next()? {
+        quote @ (b'"' | b'\'') => {
+            let length = quoted_length(rest, quote)?;
+            let behind = rest.get(length..)?;
+            let spaces = behind.len() - behind.trim_start_matches(' ').len();
+            let colon = behind.get(spaces..)?.strip_prefix(':')?;
+            ends(colon).then_some(begin + length + spaces)
+        }
+        b'#' | b'|' | b'>' | b'{' | b'[' if !rest.starts_with("{{") => None,
+        b'-' | b'?' if rest.len() == 1 || ends(rest.get(1..)?) => None,
+        _ => {
+            let end = end_of_plain(rest);
+            rest.get(..end)?
+                .match_indices(':')
+                .map(|(at, _)| at)
+                .find(|at| ends(rest.get(at + 1..).unwrap_or_default()))
+                .map(|at| begin + at)
+        }
+    }
+}
+
+/// How long the anchors and tags at the beginning of a line are, with what separates them.
+fn behind_properties(line: &str) -> usize {
+    let mut rest = line;
+    while rest.starts_with(['&', '!']) {
+        let Some((_, behind)) = rest.split_once(' ') else { return line.len() };
+        rest = behind.trim_start_matches(' ');
+    }
+    line.len() - rest.len()
+}
+
+/// The length of a text in quotes, with both of them; none where it does not end in the line.
+fn quoted_length(line: &str, quote: u8) -> Option<usize> {
+    let bytes = line.as_bytes();
+    let mut at = 1;
+    loop {
+        match bytes.get(at)? {
+            b'\\' if quote == b'"' => at += 2,
+            // A quote within single quotes is written twice.
+            b'\'' if quote == b'\'' && bytes.get(at + 1) == Some(&quote) => at += 2,
+            b'{' if quote == b'"' => at += template_length(line, at).unwrap_or(1),
+            byte if *byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+/// The length of a `{{ … "x" … }}` within double quotes, which a program replaces before YAML is
+/// read. A quote behind which the value may end is no part of one.
+fn template_length(line: &str, at: usize) -> Option<usize> {
+    // No statement within quotes is longer; it bounds the work.
+    const LONGEST: usize = 500;
+    let rest = line.get(at..)?.strip_prefix("{{")?;
+    let end =
+        rest.bytes().take(LONGEST).zip(rest.bytes().skip(1)).position(|it| it == (b'}', b'}'))?;
+    let quote = rest.get(..end)?.find('"')?;
+    let behind = rest.get(quote + 1..)?.trim_start();
+    let ends = behind.is_empty() || behind.starts_with([',', ':', ']', '}', '#']);
+    (!ends).then_some(end + 4)
+}
+
+/// The end of a plain scalar in its line: before a comment, without spaces.
+fn end_of_plain(line: &str) -> usize {
+    let comment = line.match_indices('#').map(|(at, _)| at).find(|at| {
+        at.checked_sub(1).is_some_and(|it| matches!(line.as_bytes().get(it), Some(b' ' | b'\t')))
+    });
+    let text = line.get(..comment.unwrap_or(line.len())).unwrap_or_default();
+    text.trim_end_matches([' ', '\t']).len()
+}
+
+impl<'a> Reader<'a> {
+    /// Reads a key up to behind its colon.
+    pub(super) fn key(&mut self) -> Cow<'a, str> {
+        let Some(colon) = self.colon() else { return Cow::Borrowed("") };
+        let whole = self.text.get(self.at..colon).unwrap_or_default();
+        let raw = whole.get(behind_properties(whole)..).unwrap_or_default().trim_end();
+        self.at = colon + 1;
+        match raw.bytes().next() {
+            Some(b'"') => unquoted(raw.get(1..raw.len() - 1).unwrap_or_default(), b'"'),
+            Some(b'\'') => unquoted(raw.get(1..raw.len() - 1).unwrap_or_default(), b'\''),
+            _ => Cow::Borrowed(raw),
+        }
+    }
+
+    /// Reads a plain scalar with the lines that continue it.
+    pub(super) fn plain(&mut self, parent: Parent) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(self.plain_line());
+        loop {
+            let (line, has_comment) = (self.line, !self.is_at_end());
+            self.next_line();
+            let only_blank = self.go_to_content();
+            let continues = !has_comment
+                && only_blank
+                && !self.done
+                && !self.is_marker()
+                && Some(self.column()) > parent
+                && self.colon().is_none();
+            if !continues {
+                return text;
+            }
+            fold(text.to_mut(), self.line - line);
+            let more = self.plain_line();
+            text.to_mut().push_str(more);
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.rest().trim_start_matches([' ', '\t']).is_empty()
+    }
+
+    fn plain_line(&mut self) -> &'a str {
+        let rest = self.rest();
+        let end = end_of_plain(rest);
+        self.at += end;
+        rest.get(..end).unwrap_or_default()
+    }
+
+    /// Reads a scalar in quotes, from the opening one on, and stops behind the closing one.
+    pub(super) fn quoted(&mut self, parent: Parent) -> Cow<'a, str> {
+        let quote = self.peek().unwrap_or(b'"');
+        let rest = self.rest();
+        if let Some(length) = quoted_length(rest, quote) {
+            self.at += length;
+            return unquoted(rest.get(1..length - 1).unwrap_or_default(), quote);
+        }
+        let mark = self.mark();
+        self.at += 1;
+        let mut out = String::new();
+        self.add_line(quote, self.rest().len(), &mut out);
+        loop {
+            let line = self.line;
+            self.next_line();
+            self.skip_blank();
+            if self.done || self.is_marker() || Some(self.column()) <= parent {
+                break;
+            }
+            let joined = out.ends_with('\u{0}');
+            if joined {
+                out.pop();
+            }
+            if !joined || self.line - line > 1 {
+                fold(&mut out, self.line - line);
+            }
+            if let Some(end) = closing(self.rest(), quote) {
+                self.add_line(quote, end, &mut out);
+                self.at += end + 1;
+                return Cow::Owned(out);
+            }
+            self.add_line(quote, self.rest().len(), &mut out);
+        }
+        self.return_to(mark);
+        self.error("a text without its closing quote");
+        self.skip_rest();
+        Cow::Borrowed(rest.get(1..).unwrap_or_default())
+    }
+
+    /// Goes to the next line with anything in it.
+    fn skip_blank(&mut self) {
+        self.skip_spaces();
+        while !self.done && self.peek().is_none() {
+            self.next_line();
+            self.skip_spaces();
+        }
+    }
+
+    /// Adds a line of a text in quotes. A NUL at the end says that the next one is joined to it.
+    fn add_line(&self, quote: u8, end: usize, out: &mut String) {
+        let rest = self.rest();
+        let whole = rest.get(..end).unwrap_or_default();
+        if quote == b'\'' {
+            let whole = if end < rest.len() { whole } else { whole.trim_end_matches([' ', '\t']) };
+            out.push_str(&whole.replace("''", "'"));
+            return;
+        }
+        let line = if end < rest.len() { whole } else { whole.trim_end_matches([' ', '\t']) };
+        let backslashes = line.len() - line.trim_end_matches('\\').len();
+        if end == rest.len() && backslashes % 2 == 1 {
+            unescape(line.get(..line.len() - 1).unwrap_or_default(), out);
+            out.push('\u{0}');
+        } else {
+            unescape(line, out);
+        }
+    }
+
+    /// Reads a block scalar from its `|` or `>` on.
+    pub(super) fn block_scalar(&mut self, parent: Parent) -> Cow<'a, str> {
+        let header = self.rest();
+        let folded = header.starts_with('>');
+        let indicators = header.split([' ', '\t']).next().unwrap_or(header);
+        let digit = indicators.bytes().find(u8::is_ascii_digit).map(|it| usize::from(it - b'0'));
+        let mut indentation = digit.map(|it| parent.map_or(0, |it| it) + it);
+        let mut out = String::new();
+        let mut blank = 0;
+        self.next_line();
+        while !self.done {
+            let column = self.column_of_text();
+            if self.rest().len() == column {
+                blank += 1;
+                self.next_line();
+                continue;
+            }
+            let wanted = *indentation.get_or_insert(column);
+            if column < wanted || Some(column) <= parent || (parent.is_none() && self.is_marker()) {
+                break;
+            }
+            separate(&mut out, folded, blank);
+            blank = 0;
+            out.push_str(self.rest().get(wanted..).unwrap_or_default());
+            self.next_line();
+        }
+        if !indicators.contains('-') && !out.is_empty() {
+            out.push('\n');
+        }
+        self.go_to_content();
+        Cow::Owned(out)
+    }
+
+    /// How many spaces a line begins with.
+    fn column_of_text(&self) -> usize {
+        let rest = self.rest();
+        rest.len() - rest.trim_start_matches(' ').len()
+    }
+}
+
+/// The break between two lines of a block scalar with blank lines between them.
+fn separate(out: &mut String, folded: bool, blank: u32) {
+    if out.is_empty() {
+        return;
+    }
+    if folded {
+        fold(out, blank + 1);
+    } else {
+        (0..=blank).for_each(|_| out.push('\n'));
+    }
+}
+
+/// One line break is a space, several are one less.
+fn fold(out: &mut String, breaks: u32) {
+    if breaks <= 1 {
+        out.push(' ');
+    } else {
+        (1..breaks).for_each(|_| out.push('\n'));
+    }
+}
+
+/// Where the closing quote of a line is that continues a text.
+fn closing(line: &str, quote: u8) -> Option<usize> {
+    let bytes = line.as_bytes();
+    let mut at = 0;
+    loop {
+        match bytes.get(at)? {
+            b'\\' if quote == b'"' => at += 2,
+            b'\'' if quote == b'\'' && bytes.get(at + 1) == Some(&quote) => at += 2,
+            byte if *byte == quote => return Some(at),
+            _ => at += 1,
+        }
+    }
+}
+
+fn unquoted(raw: &str, quote: u8) -> Cow<'_, str> {
+    if quote == b'\'' {
+        return if raw.contains("''") {
+            Cow::Owned(raw.replace("''", "'"))
+        } else {
+            Cow::Borrowed(raw)
+        };
+    }
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = String::with_capacity(raw.len());
+    unescape(raw, &mut out);
+    Cow::Owned(out)
+}
