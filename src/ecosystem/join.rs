@@ -48,7 +48,10 @@ impl Manifests {
             .map(|it| (folder_of(&it.file), it.ecosystem.as_str()))
             .collect();
         let mut by_folder: HashMap<_, HashMap<_, Option<Scope>>> = HashMap::new();
-        for package in packages.iter().filter(|it| it.source == Source::Manifest) {
+        // A manifest of Perl names modules, and only their names could tell the distributions.
+        let is_cpan = |it: &Package| it.ecosystem == Ecosystem::Cpan.as_str();
+        let manifests = packages.iter().filter(|it| it.source == Source::Manifest);
+        for package in manifests.filter(|it| !is_cpan(it)) {
             let own = folder_of(&package.file);
             // The members of a cargo workspace share the lock of the nearest folder with one.
             let folder = if package.ecosystem == Ecosystem::Cargo.as_str() {

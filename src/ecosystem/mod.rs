@@ -11,27 +11,38 @@
 mod cargo;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
+mod cocoapods;
 mod collect;
 mod conan;
 mod conda;
 mod credentials;
+mod crystal;
+mod dart;
 mod expression;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod fuzz;
 mod git_reference;
+mod gleam;
 mod golang;
 mod gradle;
+mod haskell;
 mod hex;
 mod imports;
 mod join;
 mod json;
+mod julia;
+mod lua;
 mod maven;
+mod nim;
 mod npm;
+mod opam;
+mod perl;
 mod purl;
 mod purl_types;
 mod python;
+mod r;
 mod sbt;
 mod script;
 mod source;
@@ -65,7 +76,10 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &gradle::GradleBuild,
     &sbt::SbtBuild,
     &conda::CondaEnvironment,
+    &dart::PubspecLock,
+    &dart::Pubspec,
     &swift::PackageResolved,
+    &cocoapods::PodfileLock,
     &hex::MixLock,
     &hex::RebarLock,
     &terraform::TerraformLock,
@@ -75,6 +89,26 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &conan::ConanFile,
     &conan::ConanRecipe,
     &vcpkg::VcpkgManifest,
+    &haskell::StackLock,
+    &haskell::StackYaml,
+    &haskell::CabalFreeze,
+    &haskell::CabalFile,
+    &r::RenvLock,
+    &r::Description,
+    &julia::JuliaManifest,
+    &julia::JuliaProject,
+    &lua::LuaRocksLock,
+    &lua::Rockspec,
+    &opam::OpamLock,
+    &opam::OpamFile,
+    &gleam::GleamManifest,
+    &gleam::GleamToml,
+    &nim::NimbleLock,
+    &nim::Nimble,
+    &perl::CpanSnapshot,
+    &perl::CpanFile,
+    &crystal::ShardLock,
+    &crystal::ShardYaml,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

@@ -15,11 +15,21 @@ pub(crate) enum Ecosystem {
     Golang,
     Maven,
     Conda,
+    Pub,
     Swift,
+    CocoaPods,
     Hex,
     Terraform,
     Conan,
     Vcpkg,
+    Hackage,
+    Cran,
+    Julia,
+    LuaRocks,
+    Opam,
+    Nim,
+    Cpan,
+    Crystal,
 }
 
 impl Ecosystem {
@@ -32,11 +42,21 @@ impl Ecosystem {
             Self::Golang => "golang",
             Self::Maven => "maven",
             Self::Conda => "conda",
+            Self::Pub => "pub",
             Self::Swift => "swift",
+            Self::CocoaPods => "cocoapods",
             Self::Hex => "hex",
             Self::Terraform => "terraform",
             Self::Conan => "conan",
             Self::Vcpkg => "vcpkg",
+            Self::Hackage => "hackage",
+            Self::Cran => "cran",
+            Self::Julia => "julia",
+            Self::LuaRocks => "luarocks",
+            Self::Opam => "opam",
+            Self::Nim => "nim",
+            Self::Cpan => "cpan",
+            Self::Crystal => "crystal",
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) enum Dialect {
     Hcl,
     Lua,
     Nim,
+    Opam,
+    Perl,
 }
 
 impl Dialect {
@@ -24,7 +26,7 @@ impl Dialect {
     pub(super) fn line_comments(self) -> &'static [&'static str] {
         match self {
             Self::Groovy | Self::Kotlin | Self::Scala => &["//"],
-            Self::Python | Self::Elixir | Self::Nim => &["#"],
+            Self::Python | Self::Elixir | Self::Nim | Self::Opam | Self::Perl => &["#"],
             Self::Erlang => &["%"],
             Self::Hcl => &["#", "//"],
             Self::Lua => &["--"],
@@ -37,17 +39,21 @@ impl Dialect {
             Self::Groovy | Self::Kotlin | Self::Scala | Self::Hcl => Some(("/*", "*/")),
             Self::Lua => Some(("--[[", "]]")),
             Self::Nim => Some(("#[", "]#")),
-            Self::Python | Self::Elixir | Self::Erlang => None,
+            Self::Opam => Some(("(*", "*)")),
+            Self::Python | Self::Elixir | Self::Erlang | Self::Perl => None,
         }
     }
 
     /// Whether a text may stand between `'` as well.
     pub(super) fn has_single_quotes(self) -> bool {
-        matches!(self, Self::Groovy | Self::Python | Self::Elixir | Self::Erlang | Self::Lua)
+        matches!(
+            self,
+            Self::Groovy | Self::Python | Self::Elixir | Self::Erlang | Self::Lua | Self::Perl
+        )
     }
 
     /// Whether a name may hold a `-`.
     pub(super) fn has_dashes_in_names(self) -> bool {
-        self == Self::Hcl
+        matches!(self, Self::Hcl | Self::Opam)
     }
 }
