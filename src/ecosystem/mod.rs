@@ -8,6 +8,7 @@
 //! What must stay true: pure (no disk, no network, no clock), never a panic, time and memory
 //! bounded by the size of the input, and one bad entry never loses the entries beside it.
 
+mod bom;
 mod cargo;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
@@ -109,6 +110,9 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &perl::CpanFile,
     &crystal::ShardLock,
     &crystal::ShardYaml,
+    &bom::BomJson,
+    &bom::CycloneDxXml,
+    &bom::SpdxTags,
 ];
 
 /// The first parser that wants a file, judged by its path alone.

@@ -136,6 +136,7 @@ fn long_scripts_are_read_in_linear_time() {
         ("pubspec.lock", "packages:\n", "  a:\n    version: 1\n"),
         ("Podfile.lock", "PODS:\n", "  - a (1):\n    - a\n"),
         ("stack.yaml", "extra-deps:\n", "- a-1\n"),
+        ("app.spdx", "", "PackageName: a\nPackageComment: <text>\n"),
     ];
     for (path, start, piece) in pieces {
         let text = format!("{start}{}", piece.repeat(50_000));

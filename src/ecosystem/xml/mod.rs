@@ -2,7 +2,8 @@
 //!
 //! What flows in: the bytes of a file. What flows out: the elements as far as they could be read,
 //! and the errors met on the way. By "Extensible Markup Language (XML) 1.0" without document
-//! types: none is read, so no entity expands to more than a character. Attributes are passed over.
+//! types: none is read, so no entity expands to more than a character. Attributes are
+//! kept as they stand, and read where one is asked for.
 //!
 //! What must stay true: nothing here recurses, and the tree is never deeper than [`reader::MAX_DEPTH`];
 //! time is linear; a tag that fits nothing costs only itself. That last point is why no XML crate
@@ -27,6 +28,8 @@ pub(crate) struct Tree<'a> {
 #[derive(Debug)]
 struct Node<'a> {
     name: &'a str,
+    /// What stands in the tag behind the name.
+    attributes: &'a str,
     text: Cow<'a, str>,
     line: u32,
     /// Behind the last of the nodes below this one, which follow it.
@@ -65,6 +68,21 @@ impl<'t, 'a> Element<'t, 'a> {
     /// The text between the tags, without white space around it; empty where there is none.
     pub(crate) fn text(self) -> &'t str {
         self.node.text.trim()
+    }
+
+    /// The value of an attribute, without white space around it. `MSBuild` takes the names in any case.
+    pub(crate) fn attribute(self, name: &str) -> Option<Cow<'a, str>> {
+        let mut rest = self.node.attributes;
+        loop {
+            let (before, behind) = rest.split_once('=')?;
+            let value = behind.trim_start();
+            let quote = value.chars().next().filter(|it| matches!(it, '"' | '\''))?;
+            let (value, tail) = value.get(1..)?.split_once(quote)?;
+            if before.trim().eq_ignore_ascii_case(name) {
+                return Some(reader::unescaped(value.trim()));
+            }
+            rest = tail;
+        }
     }
 
     pub(crate) fn children(self) -> impl Iterator<Item = Element<'t, 'a>> {

@@ -125,12 +125,13 @@ impl<'a> Reader<'a> {
         if closes {
             self.close(local);
         } else {
-            self.open(local, empty);
+            let attributes = inside.get(name.len()..).unwrap_or_default();
+            self.open(local, attributes.trim_end_matches('/'), empty);
         }
         self.take(1 + usize::from(closes) + inside.len() + usize::from(is_whole));
     }
 
-    fn open(&mut self, name: &'a str, empty: bool) {
+    fn open(&mut self, name: &'a str, attributes: &'a str, empty: bool) {
         if self.open.len() >= MAX_DEPTH {
             if self.too_deep == 0 {
                 self.error(format!("elements below {MAX_DEPTH} others are not read"));
@@ -140,7 +141,7 @@ impl<'a> Reader<'a> {
         }
         let at = self.tree.nodes.len();
         let line = self.line();
-        self.tree.nodes.push(Node { name, text: Cow::Borrowed(""), line, end: at + 1 });
+        self.tree.nodes.push(Node { name, attributes, text: Cow::Borrowed(""), line, end: at + 1 });
         if !empty {
             self.open.push(at);
         }
@@ -206,7 +207,7 @@ fn short(name: &str) -> String {
 }
 
 /// The text with its character references and the five entities that need no declaration.
-fn unescaped(text: &str) -> Cow<'_, str> {
+pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
     }

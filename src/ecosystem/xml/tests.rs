@@ -89,3 +89,12 @@ fn declared_encodings_are_read() {
     assert_eq!(decode(&wide), "<a>ä</a>");
     assert_eq!(decode("<a>ä</a>".as_bytes()), "<a>ä</a>");
 }
+
+#[test]
+fn attributes_are_read_where_they_are_asked_for() {
+    let tree = parse("<a B='1' c = \" &lt;2\nd='3'\" e f='/'/>");
+    let root = tree.root().unwrap();
+    let shown = ["b", "c", "d", "e f", "g"].map(|it| root.attribute(it).unwrap_or_default());
+    assert_eq!(shown, ["1", "<2\nd='3'", "", "/", ""]);
+    assert_eq!(parse("<a b").root().unwrap().attribute("b"), None);
+}
