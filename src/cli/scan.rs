@@ -13,7 +13,7 @@ use crate::{
         git_url::Refusal,
         scan_result::{ScanResult, Warning},
     },
-    sbom,
+    sbom::{self, Subject},
     store::{chain, layout::JobsDir},
 };
 use anyhow::{Context, anyhow};
@@ -59,10 +59,23 @@ enum Format {
     Table,
     /// The result file; a list of them for several targets, or for a group.
     Json,
-    /// CycloneDX 1.6 JSON; one repository at a time.
+    /// CycloneDX 1.6 JSON; one repository or group at a time.
     Cyclonedx,
+    /// SPDX 2.3 JSON; one repository or group at a time.
+    Spdx,
     /// A line per package, of all targets.
     Csv,
+}
+
+impl Format {
+    /// The name of a form that says what one target is made of.
+    fn of_one_target(self) -> Option<&'static str> {
+        match self {
+            Self::Cyclonedx => Some("cyclonedx"),
+            Self::Spdx => Some("spdx"),
+            Self::Table | Self::Json | Self::Csv => None,
+        }
+    }
 }
 
 /// What became of one target.
@@ -75,8 +88,10 @@ struct Scanned {
 }
 
 pub(super) fn run(mut args: ScanArgs) -> Exit {
-    if args.format == Format::Cyclonedx && args.targets.len() > 1 {
-        output::complain("--format cyclonedx describes one target: name one, or use --format json");
+    if let (Some(format), true) = (args.format.of_one_target(), args.targets.len() > 1) {
+        output::complain(&format!(
+            "--format {format} describes one target: name one, or use --format json"
+        ));
         return Exit::Usage;
     }
     let mut config = match std::mem::take(&mut args.settings).load(Vec::new()) {
@@ -198,21 +213,17 @@ fn read_results(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Vec<ScanResult>
 /// Writes what was found, and says what failed.
 fn report(args: &ScanArgs, scanned: &[Scanned]) -> anyhow::Result<Exit> {
     let results: Vec<&ScanResult> = scanned.iter().flat_map(|it| &it.results).collect();
-    if args.format == Format::Cyclonedx && results.len() > 1 {
-        output::complain(
-            "--format cyclonedx describes one repository, and this is a group: use --format json",
-        );
-        return Ok(Exit::Usage);
-    }
     let one = args.targets.len() == 1 && !scanned.iter().any(|it| it.listed);
+    let subject = match args.targets.first() {
+        Some(target) if !one => Subject::Group(target),
+        _ => Subject::Repository,
+    };
     let text = match args.format {
         Format::Table => results.iter().map(|it| table::render(it)).collect::<Vec<_>>().join("\n"),
         Format::Json if one => pretty(&results.first())?,
         Format::Json => pretty(&results)?,
-        Format::Cyclonedx => match results.first() {
-            Some(result) => pretty(&sbom::cyclonedx(result, Utc::now()))?,
-            None => String::new(),
-        },
+        Format::Cyclonedx => pretty(&sbom::cyclonedx(subject, &results, Utc::now()))?,
+        Format::Spdx => pretty(&sbom::spdx(subject, &results, Utc::now()))?,
         Format::Csv => {
             let rows = results.iter().map(|it| sbom::csv::rows(&it.repo_name, &it.packages));
             std::iter::once(sbom::csv::heading()).chain(rows).collect()

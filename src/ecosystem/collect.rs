@@ -78,6 +78,19 @@ impl<'f> Collector<'f> {
 
     /// As [`add_of`](Self::add_of), of which more is to be said; none where it is not taken.
     pub(crate) fn take(&mut self, ecosystem: Ecosystem, declared: Declared<'_>) -> Option<Added> {
+        self.take_as(ecosystem.as_str(), declared, |version| {
+            ecosystem.purl(declared.name.trim(), version)
+        })
+    }
+
+    /// As [`take`](Self::take), where the purl follows from more than the name, or the type is
+    /// one that only the file knows.
+    pub(crate) fn take_as(
+        &mut self,
+        ecosystem: &str,
+        declared: Declared<'_>,
+        purl: impl FnOnce(Option<&str>) -> Option<String>,
+    ) -> Option<Added> {
         if self.findings.packages.len() >= MAX_PACKAGES || self.text > MAX_TEXT {
             self.packages_left_out += 1;
             return None;
@@ -85,7 +98,8 @@ impl<'f> Collector<'f> {
         let name = declared.name.trim();
         let version = self.bounded(declared.version, declared);
         let specifier = self.bounded(declared.specifier, declared);
-        let purl = if name.len() > MAX_NAME { None } else { ecosystem.purl(name, version) };
+        let unusable = name.is_empty() || name.len() > MAX_NAME;
+        let purl = if unusable { None } else { purl(version) };
         let Some(purl) = purl else {
             let message = format!("`{}` is no package name", text::excerpt(name));
             self.warn(declared.line, message);
@@ -95,7 +109,7 @@ impl<'f> Collector<'f> {
             name: name.to_owned(),
             version: version.map(str::to_owned),
             specifier: specifier.map(|it| without_credentials(it).into_owned()),
-            ecosystem: ecosystem.as_str().to_owned(),
+            ecosystem: ecosystem.to_owned(),
             purl,
             file: self.file.path.to_owned(),
             line: Some(declared.line),

@@ -62,7 +62,9 @@ impl Manifests {
             .map(|it| (folder_of(&it.file), it.ecosystem.as_str()))
             .collect();
         let mut by_folder: HashMap<_, HashMap<_, Option<Scope>>> = HashMap::new();
-        for package in packages.iter().filter(|it| is_asked_for(it)) {
+        // A manifest of Perl names modules, and only their names could tell the distributions.
+        let is_cpan = |it: &Package| it.ecosystem == Ecosystem::Cpan.as_str();
+        for package in packages.iter().filter(|it| is_asked_for(it) && !is_cpan(it)) {
             let own = folder_of(&package.file);
             // The members of a workspace share the lock of the nearest folder with one.
             let shares = [Ecosystem::Cargo, Ecosystem::Npm].map(Ecosystem::as_str);
@@ -137,11 +139,11 @@ pub(super) fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
     [a, b].into_iter().flatten().min_by_key(|it| rank(*it))
 }
 
+/// The purl up to its version: one for all spellings of a name. Every other `@`, `?` and `#` in a
+/// purl is percent-encoded.
 fn canonical_name(package: &Package) -> String {
-    [Ecosystem::PyPi, Ecosystem::NuGet, Ecosystem::Composer]
-        .into_iter()
-        .find(|it| it.as_str() == package.ecosystem)
-        .map_or_else(|| package.name.clone(), |it| it.canonical_name(&package.name))
+    let purl = package.purl.as_str();
+    purl.split(['@', '?', '#']).next().unwrap_or(purl).to_owned()
 }
 
 /// Gives members of cargo workspaces the versions that the workspace's manifest defines.

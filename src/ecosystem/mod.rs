@@ -8,14 +8,19 @@
 //! What must stay true: pure (no disk, no network, no clock), never a panic, time and memory
 //! bounded by the size of the input, and one bad entry never loses the entries beside it.
 
+mod bom;
 mod cargo;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
 mod ci;
+mod cocoapods;
 mod collect;
+mod conan;
 mod conda;
 mod container;
 mod credentials;
+mod crystal;
+mod dart;
 mod dotnet;
 mod expression;
 #[cfg(test)]
@@ -23,24 +28,37 @@ mod fixtures;
 #[cfg(test)]
 mod fuzz;
 mod git_reference;
+mod gleam;
 mod golang;
 mod gradle;
+mod haskell;
+mod hex;
 mod imports;
 mod join;
 mod json;
+mod julia;
+mod lua;
 mod maven;
 mod mise;
+mod nim;
 mod npm;
+mod opam;
+mod perl;
 mod php;
 mod purl;
+mod purl_types;
 mod python;
+mod r;
 mod ruby;
 mod runtimes;
 mod sbt;
 mod script;
 mod source;
+mod swift;
+mod terraform;
 mod text;
 mod toml;
+mod vcpkg;
 mod xml;
 mod yaml;
 
@@ -103,6 +121,42 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &runtimes::ToolVersions,
     &runtimes::VersionFile,
     &mise::MiseToml,
+    &dart::PubspecLock,
+    &dart::Pubspec,
+    &swift::PackageResolved,
+    &cocoapods::PodfileLock,
+    &hex::MixLock,
+    &hex::RebarLock,
+    &terraform::TerraformLock,
+    &terraform::TerraformFile,
+    &conan::ConanLock,
+    &conan::ConanInfo,
+    &conan::ConanFile,
+    &conan::ConanRecipe,
+    &vcpkg::VcpkgManifest,
+    &haskell::StackLock,
+    &haskell::StackYaml,
+    &haskell::CabalFreeze,
+    &haskell::CabalFile,
+    &r::RenvLock,
+    &r::Description,
+    &julia::JuliaManifest,
+    &julia::JuliaProject,
+    &lua::LuaRocksLock,
+    &lua::Rockspec,
+    &opam::OpamLock,
+    &opam::OpamFile,
+    &gleam::GleamManifest,
+    &gleam::GleamToml,
+    &nim::NimbleLock,
+    &nim::Nimble,
+    &perl::CpanSnapshot,
+    &perl::CpanFile,
+    &crystal::ShardLock,
+    &crystal::ShardYaml,
+    &bom::BomJson,
+    &bom::CycloneDxXml,
+    &bom::SpdxTags,
     // It judges by the folder, so it has what no other one wants.
     &container::KubernetesManifest,
 ];

@@ -3,6 +3,7 @@
 //! What flows in: a name and a version as a file declares them. What flows out: the canonical
 //! purl (ECMA-427). What must stay true: two spellings of one package give one purl.
 
+use super::purl_types;
 use packageurl::PackageUrl;
 
 /// The kinds of packages that are read; each has a purl type.
@@ -22,6 +23,21 @@ pub(crate) enum Ecosystem {
     Generic,
     GitHub,
     Helm,
+    Pub,
+    Swift,
+    CocoaPods,
+    Hex,
+    Terraform,
+    Conan,
+    Vcpkg,
+    Hackage,
+    Cran,
+    Julia,
+    LuaRocks,
+    Opam,
+    Nim,
+    Cpan,
+    Crystal,
 }
 
 impl Ecosystem {
@@ -42,6 +58,21 @@ impl Ecosystem {
             Self::Generic => "generic",
             Self::GitHub => "github",
             Self::Helm => "helm",
+            Self::Pub => "pub",
+            Self::Swift => "swift",
+            Self::CocoaPods => "cocoapods",
+            Self::Hex => "hex",
+            Self::Terraform => "terraform",
+            Self::Conan => "conan",
+            Self::Vcpkg => "vcpkg",
+            Self::Hackage => "hackage",
+            Self::Cran => "cran",
+            Self::Julia => "julia",
+            Self::LuaRocks => "luarocks",
+            Self::Opam => "opam",
+            Self::Nim => "nim",
+            Self::Cpan => "cpan",
+            Self::Crystal => "crystal",
         }
     }
 
@@ -103,36 +134,40 @@ impl Ecosystem {
             Self::PyPi => (None, python_name(name)),
             Self::Conda => (None, name.to_lowercase()),
             Self::Cargo | Self::NuGet | Self::Gem | Self::Helm => (None, name.to_owned()),
+            _ => return purl_types::purl(self, name, version),
         };
-        let mut purl = PackageUrl::new(self.as_str(), name).ok()?;
-        if let Some(namespace) = namespace {
-            purl.with_namespace(namespace).ok()?;
-        }
-        if let Some(version) = version {
-            purl.with_version(version).ok()?;
-        }
-        Some(encode_fully(&purl.to_string()) + &behind)
+        let namespace = namespace.as_deref();
+        let parts = Parts { namespace, name: &name, version, ..Parts::default() };
+        Some(write(self.as_str(), parts)? + &behind)
     }
+}
 
-    /// The name in the form in which two spellings of one package are equal.
-    pub(crate) fn canonical_name(self, name: &str) -> String {
-        match self {
-            Self::PyPi => python_name(name),
-            Self::Golang
-            | Self::Conda
-            | Self::NuGet
-            | Self::Composer
-            | Self::Docker
-            | Self::GitHub => name.to_lowercase(),
-            Self::Npm
-            | Self::Cargo
-            | Self::Maven
-            | Self::Gem
-            | Self::Jsr
-            | Self::Generic
-            | Self::Helm => name.to_owned(),
-        }
+/// The parts of a purl behind its type, none of them encoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Parts<'a> {
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) name: &'a str,
+    pub(crate) version: Option<&'a str>,
+    pub(crate) qualifiers: &'a [(&'a str, &'a str)],
+    pub(crate) subpath: Option<&'a str>,
+}
+
+/// The canonical purl of some parts; none where one of them cannot be what it should be.
+pub(crate) fn write(kind: &str, parts: Parts<'_>) -> Option<String> {
+    let mut purl = PackageUrl::new(kind, parts.name).ok()?;
+    if let Some(namespace) = parts.namespace {
+        purl.with_namespace(namespace).ok()?;
     }
+    if let Some(version) = parts.version {
+        purl.with_version(version).ok()?;
+    }
+    for (key, value) in parts.qualifiers {
+        purl.add_qualifier(*key, *value).ok()?;
+    }
+    if let Some(subpath) = parts.subpath {
+        purl.with_subpath(subpath).ok()?;
+    }
+    Some(encode_fully(&purl.to_string()))
 }
 
 /// docker-definition: Docker Hub is where an image is that names no registry, and `library` the
@@ -176,15 +211,19 @@ fn encode_path(path: &str) -> String {
 }
 
 /// Encodes what the crate leaves: by ECMA-427, "Character encoding", only letters, digits, `.-_~`
-/// and `:` stand for themselves, and `/` only between segments, which a version has none of.
+/// and `:` stand for themselves, `/` only between segments, which a version has none of, and `&`
+/// only between qualifiers.
 fn encode_fully(purl: &str) -> String {
     let mut out = String::with_capacity(purl.len());
-    let mut in_version = false;
+    let mut part = '/';
     for character in purl.chars() {
-        in_version |= character == '@';
+        if matches!(character, '@' | '?' | '#') {
+            part = character;
+        }
         match character {
-            '!' | '$' | '&' | '\'' | '(' | ')' | '*' | ',' => push_encoded(&mut out, character),
-            '/' if in_version => push_encoded(&mut out, character),
+            '!' | '$' | '\'' | '(' | ')' | '*' | ',' => push_encoded(&mut out, character),
+            '&' if part != '?' => push_encoded(&mut out, character),
+            '/' if part == '@' => push_encoded(&mut out, character),
             _ => out.push(character),
         }
     }

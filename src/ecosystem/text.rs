@@ -49,6 +49,14 @@ impl Lines {
     }
 }
 
+/// Whether a line is the marker of an unfinished merge.
+pub(crate) fn is_merge_marker(line: &str) -> bool {
+    ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|it| line.starts_with(it))
+}
+
+/// What a warning says of such a line.
+pub(crate) const MERGE_MARKER: &str = "the marker of an unfinished merge";
+
 /// A piece of input for a message: one line, shortened, without credentials, so that a warning
 /// can be shown whatever the file holds.
 pub(crate) fn excerpt(text: &str) -> String {

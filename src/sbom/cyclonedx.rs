@@ -1,32 +1,51 @@
 //! `CycloneDX` 1.6 (ECMA-424) as JSON.
 //!
-//! What flows in: one scan's result and the time. What flows out: one document with the
-//! repository as its subject, a component per package, and what the repository asks for itself.
+//! What flows in: the results of a repository or of a group, and the time. What flows out: one document
+//! with the repository or the group as its subject, a component per package and, in a group, per
+//! repository, what each repository asks for itself, and what requires what as far as lock files tell.
 //!
 //! What must stay true: valid by `bom-1.6.schema.json`; every `bom-ref` is unique; what is not
-//! known (which package needs which) is left out rather than claimed to be empty.
+//! known (what a package needs of which no lock tells) is left out rather than claimed to be empty.
 
-use super::components::{self, Component};
+use super::{
+    components::{self, Component},
+    subject::{Subject, group_name, web_address},
+};
 use crate::model::{
     scan_result::{ScanResult, Scope},
     time::{self, Timestamp},
 };
 use serde_json::{Map, Value, json};
-use url::Url;
 use uuid::Uuid;
 
-/// The document of one result.
+/// The document of results.
 ///
 /// The serial number follows from the content, so that two documents with one number differ in
 /// nothing but their time.
-pub fn cyclonedx(result: &ScanResult, now: Timestamp) -> Value {
-    let components = components::of(&result.packages);
-    let subject = subject(result);
-    let direct = components.iter().filter(|(_, it)| it.direct).map(|(purl, _)| *purl);
-    let dependencies =
-        json!([{ "ref": subject["bom-ref"], "dependsOn": direct.collect::<Vec<_>>() }]);
-    let components: Vec<_> = components.iter().map(|(purl, it)| component(purl, it)).collect();
-    let content = json!([subject, components, dependencies]).to_string();
+pub fn cyclonedx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) -> Value {
+    let components = components::of(results);
+    let about = match (subject, results) {
+        (Subject::Repository, [result, ..]) => repository(result),
+        (Subject::Repository, []) => group(env!("CARGO_PKG_NAME")),
+        (Subject::Group(name), _) => group(name),
+    };
+    let mut dependencies = Vec::new();
+    let mut listed = Vec::new();
+    if let Subject::Group(_) = subject {
+        let references: Vec<_> = results.iter().map(|it| repository_reference(it)).collect();
+        dependencies.push(json!({ "ref": about["bom-ref"], "dependsOn": references }));
+        listed.extend(results.iter().map(|it| repository(it)));
+    }
+    for (at, result) in results.iter().enumerate() {
+        let direct = components.iter().filter(|(_, it)| it.direct.contains(&at));
+        let direct: Vec<_> = direct.map(|(purl, _)| *purl).collect();
+        dependencies.push(json!({ "ref": repository_reference(result), "dependsOn": direct }));
+    }
+    for (purl, component) in components.iter().filter(|(_, it)| !it.requires.is_empty()) {
+        dependencies.push(json!({ "ref": purl, "dependsOn": component.requires }));
+    }
+    listed.extend(components.iter().map(|(purl, it)| component(purl, it, subject, results)));
+    let content = json!([about, listed, dependencies]).to_string();
     json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -40,40 +59,45 @@ pub fn cyclonedx(result: &ScanResult, now: Timestamp) -> Value {
                 "name": env!("CARGO_PKG_NAME"),
                 "version": env!("CARGO_PKG_VERSION"),
             }] },
-            "component": subject,
+            "component": about,
         },
-        "components": components,
+        "components": listed,
         "dependencies": dependencies,
     })
 }
 
-/// The scanned repository, as the component that the document is about.
-fn subject(result: &ScanResult) -> Value {
-    let mut subject = Map::new();
-    subject.insert("type".to_owned(), json!("application"));
-    // No purl begins like this, so it differs from the reference of every component.
-    subject.insert("bom-ref".to_owned(), json!(format!("repository:{}", result.repo_name)));
-    subject.insert("name".to_owned(), json!(result.repo_name));
+/// No purl begins like this, so it differs from the reference of every package.
+fn repository_reference(result: &ScanResult) -> String {
+    format!("repository:{}", result.repo_name)
+}
+
+/// A scanned repository: what the document is about, or a part of that.
+fn repository(result: &ScanResult) -> Value {
+    let mut members = Map::new();
+    members.insert("type".to_owned(), json!("application"));
+    members.insert("bom-ref".to_owned(), json!(repository_reference(result)));
+    members.insert("name".to_owned(), json!(result.repo_name));
     if let Some(commit) = &result.commit {
-        subject.insert("version".to_owned(), json!(commit));
+        members.insert("version".to_owned(), json!(commit));
     }
     if let Some(address) = web_address(&result.git_url) {
         let reference = json!([{ "type": "vcs", "url": address }]);
-        subject.insert("externalReferences".to_owned(), reference);
+        members.insert("externalReferences".to_owned(), reference);
     }
-    Value::Object(subject)
+    Value::Object(members)
 }
 
-/// The repository's address without credentials; none for a local folder and `git@host:path`,
-/// which are no URLs.
-fn web_address(git_url: &str) -> Option<String> {
-    let mut address = Url::parse(git_url).ok().filter(Url::has_host)?;
-    address.set_username("").ok()?;
-    address.set_password(None).ok()?;
-    Some(address.to_string())
+fn group(name: &str) -> Value {
+    let name = group_name(name);
+    json!({ "type": "application", "bom-ref": format!("group:{name}"), "name": name })
 }
 
-fn component(purl: &str, component: &Component<'_>) -> Value {
+fn component(
+    purl: &str,
+    component: &Component<'_>,
+    subject: Subject<'_>,
+    results: &[&ScanResult],
+) -> Value {
     let package = component.package;
     let (group, name) = match package.name.split_once('/') {
         Some((scope, name)) if package.ecosystem == "npm" && scope.starts_with('@') => {
@@ -96,8 +120,10 @@ fn component(purl: &str, component: &Component<'_>) -> Value {
         insert("scope", json!(scope));
     }
     insert("purl", json!(purl));
-    insert("properties", properties(component));
-    insert("evidence", json!({ "occurrences": occurrences(component) }));
+    let locations: Vec<_> =
+        component.places.iter().map(|it| (subject.location(it, results), it.line)).collect();
+    insert("properties", properties(component, &locations));
+    insert("evidence", json!({ "occurrences": occurrences(&locations) }));
     Value::Object(members)
 }
 
@@ -119,11 +145,12 @@ fn scope(component: &Component<'_>) -> Option<&'static str> {
 }
 
 /// What `CycloneDX` has no word for, under our own namespace.
-fn properties(component: &Component<'_>) -> Value {
+fn properties(component: &Component<'_>, locations: &[(String, Option<u32>)]) -> Value {
     let property =
         |name: &str, value: &str| json!({ "name": format!("scanwatch:{name}"), "value": value });
-    let mut properties = vec![property("direct", if component.direct { "true" } else { "false" })];
-    let mut files: Vec<_> = component.places.iter().map(|(file, _)| *file).collect();
+    let mut properties =
+        vec![property("direct", if component.direct.is_empty() { "false" } else { "true" })];
+    let mut files: Vec<_> = locations.iter().map(|(file, _)| file.as_str()).collect();
     files.dedup();
     properties.extend(files.into_iter().map(|it| property("file", it)));
     let scopes = component.scopes.iter().flatten();
@@ -132,12 +159,12 @@ fn properties(component: &Component<'_>) -> Value {
     Value::Array(properties)
 }
 
-fn occurrences(component: &Component<'_>) -> Vec<Value> {
-    let occurrence = |(file, line): &(&str, Option<u32>)| match line {
+fn occurrences(locations: &[(String, Option<u32>)]) -> Vec<Value> {
+    let occurrence = |(file, line): &(String, Option<u32>)| match line {
         Some(line) => json!({ "location": file, "line": line }),
         None => json!({ "location": file }),
     };
-    component.places.iter().map(occurrence).collect()
+    locations.iter().map(occurrence).collect()
 }
 
 #[cfg(test)]
@@ -204,7 +231,7 @@ mod tests {
     /// One component a line: purl, scope, places.
     #[track_caller]
     fn check(result: &ScanResult, expected: &[&str]) {
-        let bom = cyclonedx(result, Timestamp::UNIX_EPOCH);
+        let bom = cyclonedx(Subject::Repository, &[result], Timestamp::UNIX_EPOCH);
         let shown: Vec<_> = bom["components"]
             .as_array()
             .unwrap()
@@ -240,14 +267,14 @@ mod tests {
 
     #[test]
     fn a_scope_of_npm_is_the_group() {
-        let bom = cyclonedx(&shop(), Timestamp::UNIX_EPOCH);
+        let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
         let component = &bom["components"][3];
         assert_eq!((&component["group"], &component["name"]), (&json!("@a"), &json!("b")));
     }
 
     #[test]
     fn the_repository_depends_on_what_is_direct() {
-        let bom = cyclonedx(&shop(), Timestamp::UNIX_EPOCH);
+        let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
         assert_eq!(bom["dependencies"][0]["ref"], bom["metadata"]["component"]["bom-ref"]);
         let direct = bom["dependencies"][0]["dependsOn"].as_array().unwrap();
         assert!(direct.contains(&json!("pkg:npm/%40a/b@1.2.0")));
@@ -257,18 +284,22 @@ mod tests {
     #[test]
     fn only_the_time_differs_between_two_documents() {
         let result = shop();
-        let mut one = cyclonedx(&result, Timestamp::UNIX_EPOCH);
-        let two = cyclonedx(&result, Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(5));
+        let mut one = cyclonedx(Subject::Repository, &[&result], Timestamp::UNIX_EPOCH);
+        let two = cyclonedx(
+            Subject::Repository,
+            &[&result],
+            Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(5),
+        );
         assert_ne!(one, two);
         one["metadata"]["timestamp"] = two["metadata"]["timestamp"].clone();
         assert_eq!(one.to_string(), two.to_string());
-        let other = cyclonedx(&self::result(&[]), Timestamp::UNIX_EPOCH);
+        let other = cyclonedx(Subject::Repository, &[&self::result(&[])], Timestamp::UNIX_EPOCH);
         assert_ne!(one["serialNumber"], other["serialNumber"]);
     }
 
     #[test]
     fn no_credentials_appear() {
-        let bom = cyclonedx(&shop(), Timestamp::UNIX_EPOCH).to_string();
+        let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH).to_string();
         assert!(bom.contains("https://git.example/group/shop.git"), "{bom}");
         assert!(!bom.contains("secret"), "{bom}");
     }

@@ -1,15 +1,15 @@
 //! The tokens of a script.
 //!
 //! What flows in: text, and which language it is in. What flows out: words, texts, marks and the
-//! ends of lines, each with its line. By the lexical sections of the specifications of Groovy,
-//! Kotlin, Scala and Python, as far as manifests need them.
+//! ends of lines, each with its line. By the lexical sections of the specifications of the
+//! languages, as far as manifests need them.
 //!
 //! What must stay true: time is linear, and the number of tokens bounded. What is put into a
-//! text by interpolation is kept as `${…}` in all four languages, for
+//! text by interpolation is kept as `${…}` where manifests use that, for
 //! [`expression`](crate::ecosystem::expression) to replace. A text that nothing closes ends with
 //! its line, unless it is one of several lines.
 
-use super::{Token, Tokens};
+use super::{Dialect, Token, Tokens};
 use std::borrow::Cow;
 
 /// No script has more tokens; it bounds the memory.
@@ -18,15 +18,6 @@ const MAX_TOKENS: usize = 1_000_000;
 /// A file of nothing but merge markers gives no more warnings.
 const MAX_WARNINGS: usize = 20;
 const MERGE_MARKERS: [&str; 3] = ["<<<<<<<", "=======", ">>>>>>>"];
-
-/// The language of a script.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    Groovy,
-    Kotlin,
-    Scala,
-    Python,
-}
 
 /// The tokens of a text.
 pub(crate) fn tokens(text: &str, dialect: Dialect) -> Tokens<'_> {
@@ -80,10 +71,19 @@ impl<'a> Lexer<'a> {
             self.take(self.rest.find('\n').map_or(1, |it| it + 1));
         } else if first == '`' && self.dialect != Dialect::Python {
             self.backquoted();
+        } else if self.dialect == Dialect::Hcl && (first == '"' || self.rest.starts_with("<<")) {
+            self.template(first == '"');
+        } else if self.dialect == Dialect::Lua && self.rest.starts_with("[[") {
+            let body = self.rest.get(2..).unwrap_or_default();
+            let length = body.find("]]").unwrap_or(body.len());
+            self.push(Token::Text(Cow::Borrowed(body.get(..length).unwrap_or_default())));
+            self.take(length + 4);
         } else if self.begins_text(first) {
             self.text("");
         } else if is_of_word(first) {
-            let end = self.rest.find(|it| !is_of_word(it)).unwrap_or(self.rest.len());
+            let dashes = self.dialect.has_dashes_in_names();
+            let ends = |it: char| !(is_of_word(it) || dashes && it == '-');
+            let end = self.rest.find(ends).unwrap_or(self.rest.len());
             let word = self.take(end);
             if self.is_prefix(word) {
                 self.text(word);
@@ -103,15 +103,13 @@ impl<'a> Lexer<'a> {
     /// The length of the comment at this place.
     fn comment(&self) -> Option<usize> {
         let rest = self.rest;
-        let line = || Some(rest.find('\n').unwrap_or(rest.len()));
-        if self.dialect == Dialect::Python {
-            return if rest.starts_with('#') { line() } else { None };
+        let block = self.dialect.block_comment();
+        if let Some((open, close)) = block.filter(|(open, _)| rest.starts_with(open)) {
+            let end = rest.get(open.len()..)?.find(close);
+            return Some(end.map_or(rest.len(), |it| open.len() + it + close.len()));
         }
-        if rest.starts_with("//") {
-            return line();
-        }
-        let body = rest.strip_prefix("/*")?;
-        Some(body.find("*/").map_or(rest.len(), |it| it + 4))
+        let begins = self.dialect.line_comments().iter().any(|it| rest.starts_with(it));
+        begins.then(|| rest.find('\n').unwrap_or(rest.len()))
     }
 
     /// A name in backquotes.
@@ -129,7 +127,8 @@ impl<'a> Lexer<'a> {
 
     fn begins_text(&self, first: char) -> bool {
         match (first, self.dialect) {
-            ('"', _) | ('\'', Dialect::Groovy | Dialect::Python) => true,
+            ('"', _) => true,
+            ('\'', dialect) if dialect.has_single_quotes() => true,
             // A character, where quotes do not belong to texts.
             ('\'', Dialect::Kotlin | Dialect::Scala) => {
                 let mut rest = self.rest.chars().skip(1);
@@ -173,6 +172,7 @@ impl<'a> Lexer<'a> {
             Dialect::Kotlin => (is_double, is_long),
             Dialect::Scala => (!prefix.is_empty(), is_long),
             Dialect::Python => (has('f'), has('r')),
+            _ => (false, self.dialect == Dialect::Nim && is_long),
         };
         let body = self.rest.get(quotes..).unwrap_or_default();
         let mut content = Content { body, kept: 0, changed: String::new() };
@@ -205,6 +205,57 @@ impl<'a> Lexer<'a> {
         self.push(Token::Text(content.finish(at)));
         self.take(quotes + at + closing);
     }
+}
+
+impl Lexer<'_> {
+    /// A text of HCL in quotes, in whose `${…}` quotes may stand too, or one that begins with
+    /// `<<NAME` and ends with a line of that name.
+    fn template(&mut self, in_quotes: bool) {
+        let rest = self.rest;
+        if in_quotes {
+            let body = rest.get(1..).unwrap_or_default();
+            let length = template_len(body);
+            self.push(Token::Text(Cow::Borrowed(body.get(..length).unwrap_or_default())));
+            let closed = body.get(length..).is_some_and(|it| it.starts_with('"'));
+            self.take(1 + length + usize::from(closed));
+            return;
+        }
+        let first = rest.split('\n').next().unwrap_or_default();
+        let name = first.trim_start_matches('<').trim_start_matches('-').trim();
+        if name.is_empty() || !name.chars().all(is_of_word) {
+            self.push(Token::Mark('<'));
+            self.take(1);
+            return;
+        }
+        let mut lines = rest.split_inclusive('\n').skip(1);
+        let mut length = rest.split_inclusive('\n').next().map_or(0, str::len);
+        let start = length;
+        while let Some(line) = lines.next().filter(|it| it.trim() != name) {
+            length += line.len();
+        }
+        self.push(Token::Text(Cow::Borrowed(rest.get(start..length).unwrap_or_default())));
+        // What is left of the last line is the name.
+        self.take(length);
+        self.take(self.rest.find('\n').unwrap_or(self.rest.len()));
+    }
+}
+
+/// The length of a text of HCL up to the quote that ends it, or the end of its line.
+fn template_len(body: &str) -> usize {
+    let mut depth = 0_u32;
+    let mut before = ' ';
+    for (at, it) in body.char_indices() {
+        match it {
+            '\n' => return at,
+            '"' if depth == 0 && before != '\\' => return at,
+            '{' if depth > 0 || matches!(before, '$' | '%') => depth = depth.saturating_add(1),
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        // A backslash that is escaped itself escapes nothing.
+        before = if before == '\\' && it == '\\' { ' ' } else { it };
+    }
+    body.len()
 }
 
 /// The inside of a text, of which parts may be replaced.

@@ -27,6 +27,19 @@ fn texts_of_all_languages_are_read() {
 }
 
 #[test]
+fn languages_of_data_have_texts_of_their_own() {
+    let hcl = Dialect::Hcl;
+    check(hcl, r#"a-b = "c${d["e"]}f" # g"#, r#"a-b = <c${d["e"]}f> |"#.trim_end_matches(" |"));
+    check(hcl, "a = <<-EOT\n{ \"\n  EOT\nb // c", "a = <{ \"\n> | b");
+    check(hcl, r#""a\"b" "c\\" "d"#, r#"<a\"b> <c\\> <d>"#);
+    check(Dialect::Lua, "a = [[b\n\"]] -- c\n--[[ d\n]] 'e'", "a = <b\n\"> | <e>");
+    check(Dialect::Opam, "a-b: \"\"\"c\n\"\"\" (* d \n *) e # f", "a-b : <c\n> e");
+    check(Dialect::Nim, "a #[ b\n]# \"c\\\"d\" # e", "a <c\"d>");
+    check(Dialect::Perl, "a 'b\\'c' => 1.2; # d", "a <b'c> = > 1 . 2 ;");
+    check(Dialect::Erlang, "{<<\"a\">>,b}. % c", "{ < < <a> > > , b } .");
+}
+
+#[test]
 fn comments_and_open_texts_end() {
     check(Dialect::Groovy, "a // b\nc /* d\ne */ f 'g\nh", "a | c f <g> | h");
     check(Dialect::Groovy, "a /* b", "a");
@@ -104,6 +117,26 @@ fn long_scripts_are_read_in_linear_time() {
         ("environment.yml", "dependencies:\n", "- a\n"),
         ("environment.yml", "dependencies: [", "a, "),
         ("environment.yml", "", "a:\n  "),
+        ("main.tf", "", "module \"a\" {\n"),
+        ("main.tf", "", "terraform {\nrequired_providers {\n"),
+        ("main.tf", "", "a = <<B\n"),
+        ("main.tf", "", "\"${"),
+        (".terraform.lock.hcl", "", "provider \"a\" {\nhashes = [\n"),
+        ("mix.lock", "%{\n", "\"a\": {:hex, :a, \"1\", [\n"),
+        ("mix.lock", "%{\n", "\"a\": {:hex, :a, \"1\", \"\", [], [{:a, \"1\"}]},\n"),
+        ("rebar.lock", "[", "{<<\"a\">>,{pkg,"),
+        ("conanfile.py", "", "requires = (\"a/1\", ("),
+        ("app.opam", "", "depends: [\"a\" {\n"),
+        ("app.opam", "depends: [", "(\"a\" | "),
+        ("a-1.rockspec", "", "dependencies = {\"a\", {"),
+        ("luarocks.lock", "", "dependencies = {a = \"1\", "),
+        ("a.nimble", "", "requires \"a\", "),
+        ("cpanfile", "", "on a => sub {\nrequires 'a';\n"),
+        ("a.cabal", "build-depends:", " a:{b,"),
+        ("pubspec.lock", "packages:\n", "  a:\n    version: 1\n"),
+        ("Podfile.lock", "PODS:\n", "  - a (1):\n    - a\n"),
+        ("stack.yaml", "extra-deps:\n", "- a-1\n"),
+        ("app.spdx", "", "PackageName: a\nPackageComment: <text>\n"),
     ];
     for (path, start, piece) in pieces {
         let text = format!("{start}{}", piece.repeat(50_000));

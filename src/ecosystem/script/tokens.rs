@@ -3,7 +3,7 @@
 //! What flows in: what the lexer has found. What flows out: answers to what stands where. What
 //! must stay true: a place behind the end is one where nothing stands, never a panic.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 /// One token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,35 @@ impl<'a> Tokens<'a> {
             Some('(' | '[' | '{') => self.jump(at),
             _ => self.len().min(at + 1),
         }
+    }
+
+    /// What stands between the commas inside of the bracket at `at`; where there is no bracket,
+    /// nothing. Brackets that are nested are passed as wholes, so that all calls together take no
+    /// longer than the script is.
+    pub(crate) fn elements(&self, at: usize) -> Vec<Range<usize>> {
+        let mut elements = Vec::new();
+        if !matches!(self.mark(at), Some('(' | '[' | '{')) {
+            return elements;
+        }
+        let behind = self.behind_bracket(at);
+        let closed = matches!(self.mark(behind - 1), Some(')' | ']' | '}')) && behind > at + 1;
+        let end = if closed { behind - 1 } else { behind };
+        let (mut start, mut place) = (at + 1, at + 1);
+        while place < end {
+            if self.is_mark(place, ',') {
+                elements.push(self.skip_lines(start)..place);
+                start = place + 1;
+            }
+            place = self.behind_bracket(place);
+        }
+        elements.push(self.skip_lines(start)..end);
+        elements.retain(|it| it.start < it.end);
+        elements
+    }
+
+    /// The first word or text of some places.
+    pub(crate) fn first_literal(&self, mut places: Range<usize>) -> Option<&str> {
+        places.find_map(|at| self.text(at).or_else(|| self.word(at)))
     }
 
     fn jump(&self, at: usize) -> usize {

@@ -1,0 +1,172 @@
+//! `CycloneDX` (ECMA-424) of all versions, as JSON and as XML.
+//!
+//! What flows in: a document. What flows out: its components, those within components too, and its
+//! `dependencies`. What must stay true: `metadata.component` is what the document is about; `excluded`
+//! means that run time does without; nothing here recurses.
+
+use super::{
+    collector,
+    list::{Component, Document},
+};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::Collector,
+    json::Node,
+    source::file_name,
+    xml::{self, Element},
+};
+use crate::model::scan_result::Scope;
+use std::borrow::Cow;
+
+/// What may well have no purl, and is no package then.
+const NO_PACKAGES: [&str; 8] = [
+    "file",
+    "operating-system",
+    "device",
+    "device-driver",
+    "firmware",
+    "data",
+    "machine-learning-model",
+    "cryptographic-asset",
+];
+
+/// Reads `CycloneDX` documents in XML.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct CycloneDxXml;
+
+impl Parser for CycloneDxXml {
+    fn name(&self) -> &'static str {
+        "sbom-xml"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let name = file_name(path).to_ascii_lowercase();
+        let ends = [".cdx.xml", ".cyclonedx.xml", ".bom.xml", ".sbom.xml"];
+        matches!(name.as_str(), "bom.xml" | "sbom.xml" | "cyclonedx.xml")
+            || ends.iter().any(|it| name.ends_with(it))
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = collector(file);
+        let text = xml::decode(file.bytes);
+        let tree = xml::parse(&text);
+        for (line, message) in &tree.errors {
+            found.warn(*line, message);
+        }
+        let Some(root) = tree.root() else {
+            found.warn(1, "no document");
+            return found.unreadable();
+        };
+        if root.name() != "bom" {
+            found.warn(root.line(), "not a document of CycloneDX");
+            return found.unreadable();
+        }
+        of_xml(root).list(&mut found);
+        found.finish()
+    }
+}
+
+fn scope_of(word: Option<&str>) -> Option<Scope> {
+    match word {
+        Some("required") => Some(Scope::Runtime),
+        Some("optional") => Some(Scope::Optional),
+        Some("excluded") => Some(Scope::Dev),
+        _ => None,
+    }
+}
+
+/// Reads a document in JSON.
+pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
+    let known = root.text("specVersion").is_none_or(|it| it.starts_with("1."));
+    if !known {
+        found.warn(root.line, "unknown specVersion, read as far as known");
+    }
+    let subject = root.get("metadata").and_then(|it| it.get("component"));
+    let mut document = Document {
+        subject: subject.and_then(|it| it.text("bom-ref")).map(Cow::Borrowed),
+        ..Document::default()
+    };
+    let mut open: Vec<&Node<'_>> = root.elements("components").collect();
+    // What the subject is made of, some tools put into it.
+    open.extend(subject.into_iter().flat_map(|it| it.elements("components")));
+    while let Some(component) = open.pop() {
+        if component.members().is_none() {
+            let message = format!("a component: expected an object, got {}", component.kind());
+            found.warn(component.line, message);
+            continue;
+        }
+        open.extend(component.elements("components"));
+        let is_package = !NO_PACKAGES.contains(&component.text("type").unwrap_or_default());
+        if is_package || component.text("purl").is_some() {
+            document.components.push(of_json(component));
+        }
+    }
+    document.components.sort_by_key(|it| it.line);
+    for dependency in root.elements("dependencies") {
+        let reference = dependency.text("ref").unwrap_or_default();
+        let required = dependency.elements("dependsOn").filter_map(Node::as_str);
+        document.requires.extend(required.map(|it| (Cow::Borrowed(reference), Cow::Borrowed(it))));
+    }
+    document.list(found);
+}
+
+fn of_json<'a>(component: &'a Node<'_>) -> Component<'a> {
+    // npm has a word of its own for what the scope cannot say.
+    let is_dev = component.elements("properties").any(|it| {
+        it.text("name") == Some("cdx:npm:package:development") && it.text("value") == Some("true")
+    });
+    let purl = component.text("purl").map(Cow::Borrowed);
+    let reference = component.text("bom-ref").or_else(|| component.text("purl"));
+    Component {
+        reference: Cow::Borrowed(reference.unwrap_or_default()),
+        purl,
+        name: Cow::Borrowed(component.text("name").unwrap_or_default()),
+        version: component.text("version").map(Cow::Borrowed),
+        line: component.line,
+        scope: if is_dev { Some(Scope::Dev) } else { scope_of(component.text("scope")) },
+    }
+}
+
+fn of_xml<'t>(root: Element<'t, '_>) -> Document<'t> {
+    let subject = root.child("metadata").and_then(|it| it.child("component"));
+    let mut document = Document {
+        subject: subject.and_then(|it| it.attribute("bom-ref")).map(owned),
+        ..Document::default()
+    };
+    let within = |it: Element<'t, '_>| it.descend(&["components", "component"]);
+    let mut open = within(root);
+    open.extend(subject.into_iter().flat_map(within));
+    while let Some(component) = open.pop() {
+        open.extend(within(component));
+        let text = |key: &str| {
+            component.child(key).map(|it| Cow::Borrowed(it.text())).filter(|it| !it.is_empty())
+        };
+        let kind = component.attribute("type").unwrap_or_default();
+        let purl = text("purl");
+        if purl.is_none() && NO_PACKAGES.contains(&kind.as_ref()) {
+            continue;
+        }
+        let reference = component.attribute("bom-ref").map(owned).or_else(|| purl.clone());
+        document.components.push(Component {
+            reference: reference.unwrap_or_default(),
+            purl,
+            name: text("name").unwrap_or_default(),
+            version: text("version"),
+            line: component.line(),
+            scope: scope_of(text("scope").as_deref()),
+        });
+    }
+    document.components.sort_by_key(|it| it.line);
+    for dependency in root.descend(&["dependencies", "dependency"]) {
+        let reference = dependency.attribute("ref").map(owned).unwrap_or_default();
+        let required = dependency.children().filter(|it| it.name() == "dependency");
+        document.requires.extend(
+            required.filter_map(|it| Some((reference.clone(), owned(it.attribute("ref")?)))),
+        );
+    }
+    document
+}
+
+fn owned<'t>(text: Cow<'_, str>) -> Cow<'t, str> {
+    Cow::Owned(text.into_owned())
+}

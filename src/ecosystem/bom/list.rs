@@ -1,0 +1,208 @@
+//! The components of a document become packages.
+//!
+//! What flows in: components, and which refers to which. What flows out: packages. What must stay true:
+//! a purl is kept as it is, but in canonical form; a type that is not known here is kept too.
+
+use crate::ecosystem::{
+    collect::{Added, Collector, Declared},
+    purl::{self, Parts},
+    text,
+};
+use crate::model::scan_result::Scope;
+use packageurl::PackageUrl;
+use percent_encoding::percent_decode_str;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    str::FromStr,
+};
+
+/// One component, as a document has it.
+#[derive(Debug, Default)]
+pub(super) struct Component<'a> {
+    /// What other parts of the document call it.
+    pub(super) reference: Cow<'a, str>,
+    pub(super) purl: Option<Cow<'a, str>>,
+    pub(super) name: Cow<'a, str>,
+    /// For a purl that has none.
+    pub(super) version: Option<Cow<'a, str>>,
+    pub(super) line: u32,
+    pub(super) scope: Option<Scope>,
+}
+
+/// A document.
+#[derive(Debug, Default)]
+pub(super) struct Document<'a> {
+    pub(super) components: Vec<Component<'a>>,
+    /// What it is about.
+    pub(super) subject: Option<Cow<'a, str>>,
+    /// Which component requires which.
+    pub(super) requires: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl Document<'_> {
+    pub(super) fn list(&self, found: &mut Collector<'_>) {
+        let subject = self.subject.as_deref();
+        let asks = |it: &&(Cow<'_, str>, Cow<'_, str>)| Some(it.0.as_ref()) == subject;
+        let direct: HashSet<&str> =
+            self.requires.iter().filter(asks).map(|(_, required)| required.as_ref()).collect();
+        let mut added: HashMap<&str, Added> = HashMap::new();
+        for component in &self.components {
+            let reference = component.reference.as_ref();
+            if subject == Some(reference) && !reference.is_empty() {
+                continue;
+            }
+            let is_direct = (!direct.is_empty()).then(|| direct.contains(reference));
+            if let Some(taken) = take(component, is_direct, found) {
+                added.insert(reference, taken);
+            }
+        }
+        for (package, required) in &self.requires {
+            let ends = (added.get(package.as_ref()), added.get(required.as_ref()));
+            if let (Some(package), Some(required)) = ends {
+                found.requires(*package, *required);
+            }
+        }
+    }
+}
+
+fn take(
+    component: &Component<'_>,
+    direct: Option<bool>,
+    found: &mut Collector<'_>,
+) -> Option<Added> {
+    let line = component.line;
+    let Some(purl) = &component.purl else {
+        let name = text::excerpt(&component.name);
+        found.warn(line, format!("`{name}` has no purl and is left out"));
+        return None;
+    };
+    let Some(parsed) = Parsed::read(purl) else {
+        found.warn(line, format!("`{}` is no purl", text::excerpt(purl)));
+        return None;
+    };
+    let name = parsed.display_name();
+    let version = parsed.version.as_deref().or(component.version.as_deref());
+    let scope = component.scope;
+    let declared = Declared { name: &name, version, line, direct, scope, ..Declared::default() };
+    found.take_as(&parsed.kind, declared, |version| parsed.write(version))
+}
+
+/// A purl, decoded.
+#[derive(Debug)]
+struct Parsed {
+    kind: String,
+    namespace: Option<String>,
+    name: String,
+    version: Option<String>,
+    qualifiers: Vec<(String, String)>,
+    subpath: Option<String>,
+}
+
+impl Parsed {
+    /// By the rules of the type where the purl follows them, and otherwise as far as it can be told
+    /// apart: other tools leave out what a type requires.
+    fn read(text: &str) -> Option<Self> {
+        /// What is longer is none.
+        const LONGEST: usize = 8_000;
+        let text = text.trim();
+        if text.len() > LONGEST {
+            return None;
+        }
+        match PackageUrl::from_str(text) {
+            Ok(purl) => Some(Self {
+                kind: purl.ty().to_owned(),
+                namespace: purl.namespace().map(str::to_owned),
+                name: purl.name().to_owned(),
+                version: purl.version().map(str::to_owned),
+                qualifiers: purl
+                    .qualifiers()
+                    .iter()
+                    .map(|(key, value)| (key.to_string(), value.to_string()))
+                    .collect(),
+                subpath: purl.subpath().map(str::to_owned),
+            }),
+            Err(_) => Self::read_leniently(text),
+        }
+    }
+
+    fn read_leniently(text: &str) -> Option<Self> {
+        let decode = |it: &str| percent_decode_str(it).decode_utf8_lossy().into_owned();
+        let rest = text.strip_prefix("pkg:")?.trim_start_matches('/');
+        let rest = rest.split(['?', '#']).next()?;
+        let (kind, rest) = rest.split_once('/')?;
+        let slash = rest.rfind('/').unwrap_or(0);
+        // A version may hold anything but a plain `@`; a scope of npm begins with one.
+        let at = rest.rfind('@').filter(|it| *it > slash && *it > 0);
+        let (path, version) = rest.split_at(at.unwrap_or(rest.len()));
+        let (namespace, name) = match path.trim_matches('/').rsplit_once('/') {
+            Some((namespace, name)) => (Some(decode(namespace)), decode(name)),
+            None => (None, decode(path.trim_matches('/'))),
+        };
+        let version = version.strip_prefix('@').filter(|it| !it.is_empty()).map(decode);
+        let (qualifiers, subpath) = (Vec::new(), None);
+        let kind = kind.to_lowercase();
+        (!name.is_empty()).then_some(Self { kind, namespace, name, version, qualifiers, subpath })
+    }
+
+    fn write(&self, version: Option<&str>) -> Option<String> {
+        let qualifiers: Vec<_> =
+            self.qualifiers.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        purl::write(
+            &self.kind,
+            Parts {
+                namespace: self.namespace.as_deref(),
+                name: &self.name,
+                version,
+                qualifiers: &qualifiers,
+                subpath: self.subpath.as_deref(),
+            },
+        )
+    }
+
+    /// The name that the ecosystem uses. Where the namespace is not part of what people call a package
+    /// (an author, a distribution, a vendor), it is left out.
+    fn display_name(&self) -> String {
+        let name = &self.name;
+        match (self.kind.as_str(), &self.namespace) {
+            ("cocoapods", _) => match &self.subpath {
+                Some(subspec) => format!("{name}/{subspec}"),
+                None => name.clone(),
+            },
+            ("maven", Some(group)) => format!("{group}:{name}"),
+            ("deb" | "rpm" | "apk" | "alpm" | "cpan" | "conan" | "qpkg" | "generic", _)
+            | (_, None) => name.clone(),
+            (_, Some(namespace)) => format!("{namespace}/{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purls_of_other_tools_are_read() {
+        for (text, expected) in [
+            ("pkg:npm/%40types/node@1.0.0", "npm @types/node pkg:npm/%40types/node@1.0.0"),
+            ("pkg:npm/@types/node@1.0.0", "npm @types/node pkg:npm/%40types/node@1.0.0"),
+            ("pkg:PyPI/Django_x@1", "pypi django-x pkg:pypi/django-x@1"),
+            ("pkg:maven/a.b/c@1?type=jar", "maven a.b:c pkg:maven/a.b/c@1?type=jar"),
+            (
+                "pkg:deb/debian/curl@7%2B1?arch=amd64",
+                "deb curl pkg:deb/debian/curl@7%2B1?arch=amd64",
+            ),
+            ("pkg:swift/Alamofire@5", "swift Alamofire pkg:swift/Alamofire@5"),
+            ("pkg:madeup/x/y@1#z", "madeup x/y pkg:madeup/x/y@1#z"),
+            ("pkg:julia/Dates@1.9.0", "julia Dates pkg:julia/Dates@1.9.0"),
+        ] {
+            let parsed = Parsed::read(text).unwrap();
+            let purl = parsed.write(parsed.version.as_deref()).unwrap();
+            let shown = format!("{} {} {purl}", parsed.kind, parsed.display_name());
+            assert_eq!(shown, expected);
+        }
+        for text in ["", "pkg:", "pkg:npm", "pkg:npm/", "npm/x", "https://a/b"] {
+            assert!(Parsed::read(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! SPDX 2.2 and 2.3 as JSON, by their JSON schema, and the packages of SPDX 3.
+//!
+//! What flows in: a document. What flows out: the packages with a purl among their external references,
+//! and what the relationships say of them. What must stay true: where the document describes one
+//! package, that is what it is about; where it describes several, they are its packages.
+
+use super::list::{Component, Document};
+use crate::ecosystem::{collect::Collector, json::Node};
+use crate::model::scan_result::Scope;
+use std::{borrow::Cow, collections::HashMap};
+
+/// Reads a document.
+pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
+    if root.get("@graph").is_some() {
+        return read_graph(root, found);
+    }
+    if root.text("spdxVersion").is_some_and(|it| !it.starts_with("SPDX-2.")) {
+        found.warn(root.line, "unknown spdxVersion, read as far as known");
+    }
+    let mut relations = Relations::default();
+    for described in root.elements("documentDescribes").filter_map(Node::as_str) {
+        relations.add("SPDXRef-DOCUMENT", "DESCRIBES", described);
+    }
+    for relationship in root.elements("relationships") {
+        let part = |key: &str| relationship.text(key).unwrap_or_default();
+        relations.add(part("spdxElementId"), part("relationshipType"), part("relatedSpdxElement"));
+    }
+    let components = root.elements("packages").map(|package| {
+        let references = package.elements("externalRefs");
+        let mut purls = references.filter(|it| it.text("referenceType") == Some("purl"));
+        Component {
+            reference: Cow::Borrowed(package.text("SPDXID").unwrap_or_default()),
+            purl: purls.find_map(|it| it.text("referenceLocator")).map(Cow::Borrowed),
+            name: Cow::Borrowed(package.text("name").unwrap_or_default()),
+            version: package.text("versionInfo").and_then(known).map(Cow::Borrowed),
+            line: package.line,
+            scope: None,
+        }
+    });
+    relations.document(components.collect()).list(found);
+}
+
+/// A value that is neither "no" nor "nobody knows".
+pub(super) fn known(value: &str) -> Option<&str> {
+    Some(value).filter(|it| !it.is_empty() && !matches!(*it, "NOASSERTION" | "NONE"))
+}
+
+/// What relationships say.
+#[derive(Debug, Default)]
+pub(super) struct Relations<'a> {
+    described: Vec<&'a str>,
+    requires: Vec<(&'a str, &'a str)>,
+    scopes: HashMap<&'a str, Scope>,
+}
+
+impl<'a> Relations<'a> {
+    pub(super) fn add(&mut self, from: &'a str, kind: &str, to: &'a str) {
+        let scope = match kind {
+            "DESCRIBES" => return self.describe(to),
+            "DESCRIBED_BY" => return self.describe(from),
+            "DEPENDS_ON" => return self.requires.push((from, to)),
+            "DEPENDENCY_OF" => None,
+            "RUNTIME_DEPENDENCY_OF" => Some(Scope::Runtime),
+            "DEV_DEPENDENCY_OF" => Some(Scope::Dev),
+            "OPTIONAL_DEPENDENCY_OF" => Some(Scope::Optional),
+            "BUILD_DEPENDENCY_OF" => Some(Scope::Build),
+            "TEST_DEPENDENCY_OF" => Some(Scope::Test),
+            "PROVIDED_DEPENDENCY_OF" => Some(Scope::Peer),
+            _ => return,
+        };
+        self.requires.push((to, from));
+        if let Some(scope) = scope {
+            self.scopes.insert(from, scope);
+        }
+    }
+
+    fn describe(&mut self, package: &'a str) {
+        if !self.described.contains(&package) && self.described.len() < 2 {
+            self.described.push(package);
+        }
+    }
+
+    /// The document of these packages.
+    pub(super) fn document(self, mut components: Vec<Component<'a>>) -> Document<'a> {
+        for component in &mut components {
+            component.scope = self.scopes.get(component.reference.as_ref()).copied();
+        }
+        let subject = match self.described.as_slice() {
+            [subject] if components.len() > 1 => Some(*subject),
+            _ => None,
+        };
+        // The subject need not have a purl.
+        components.retain(|it| it.purl.is_some() || Some(it.reference.as_ref()) != subject);
+        let requires = self.requires.into_iter();
+        Document {
+            components,
+            subject: subject.map(Cow::Borrowed),
+            requires: requires.map(|(a, b)| (Cow::Borrowed(a), Cow::Borrowed(b))).collect(),
+        }
+    }
+}
+
+/// SPDX 3: all elements in one array.
+fn read_graph(root: &Node<'_>, found: &mut Collector<'_>) {
+    let kind = |it: &Node<'_>| it.text("type").or_else(|| it.text("@type")).map(str::to_owned);
+    let mut relations = Relations::default();
+    let mut components = Vec::new();
+    for element in root.elements("@graph") {
+        match kind(element).as_deref() {
+            Some("software_Package") => components.push(package_of_graph(element)),
+            Some("Relationship") if element.text("relationshipType") == Some("dependsOn") => {
+                let from = element.text("from").unwrap_or_default();
+                for to in element.elements("to").filter_map(Node::as_str) {
+                    relations.add(from, "DEPENDS_ON", to);
+                }
+            }
+            Some("software_Sbom") => {
+                for subject in element.elements("rootElement").filter_map(Node::as_str) {
+                    relations.add("", "DESCRIBES", subject);
+                }
+            }
+            _ => {}
+        }
+    }
+    relations.document(components).list(found);
+}
+
+fn package_of_graph<'a>(element: &'a Node<'_>) -> Component<'a> {
+    let mut identifiers = element.elements("externalIdentifier");
+    let purl = element.text("software_packageUrl").or_else(|| {
+        let of_purl = |it: &&Node<'_>| {
+            it.text("externalIdentifierType")
+                .is_some_and(|it| it.eq_ignore_ascii_case("packageUrl"))
+        };
+        identifiers.find(of_purl)?.text("identifier")
+    });
+    let reference = element.text("spdxId").or_else(|| element.text("@id")).unwrap_or_default();
+    Component {
+        reference: Cow::Borrowed(reference),
+        purl: purl.map(Cow::Borrowed),
+        name: Cow::Borrowed(element.text("name").unwrap_or_default()),
+        version: element.text("software_packageVersion").and_then(known).map(Cow::Borrowed),
+        line: element.line,
+        scope: None,
+    }
+}

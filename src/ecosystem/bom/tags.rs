@@ -1,0 +1,101 @@
+//! SPDX 2 as tags and values (`*.spdx`), by "Format of tag-value" of its specification.
+//!
+//! What flows in: lines. What flows out: as from a document in JSON. What must stay true: what stands
+//! between `<text>` and `</text>` is no tag, over however many lines it goes.
+
+use super::{
+    collector,
+    list::Component,
+    spdx::{Relations, known},
+};
+use crate::ecosystem::{Findings, Parser, SourceFile, source::file_name, text};
+use std::borrow::Cow;
+
+/// Reads `*.spdx`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct SpdxTags;
+
+impl Parser for SpdxTags {
+    fn name(&self) -> &'static str {
+        "spdx"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let name = file_name(path).to_ascii_lowercase();
+        name.ends_with(".spdx") || name.ends_with(".spdx.txt") || name.ends_with(".spdx.tv")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = collector(file);
+        let text = text::decode(file.bytes);
+        let mut reader = Reader::default();
+        let mut in_text = false;
+        for (line, content) in (1_u32..).zip(text.lines()) {
+            let continues = in_text;
+            let last = content.rfind("<text>");
+            let end = content.rfind("</text>");
+            in_text = last > end || (continues && end.is_none());
+            if continues || content.trim().is_empty() || content.starts_with('#') {
+                continue;
+            }
+            if text::is_merge_marker(content) {
+                found.warn(line, text::MERGE_MARKER);
+                continue;
+            }
+            match content.split_once(':') {
+                Some((tag, value)) => reader.tag(tag.trim(), value.trim(), line),
+                None => found.warn(line, format!("`{}` is no tag", text::excerpt(content))),
+            }
+        }
+        if !reader.understood && found.has_warnings() {
+            return found.unreadable();
+        }
+        reader.relations.document(reader.components).list(&mut found);
+        found.finish()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Reader<'a> {
+    components: Vec<Component<'a>>,
+    relations: Relations<'a>,
+    /// Whether the lines are about the last of the packages.
+    in_package: bool,
+    understood: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn tag(&mut self, tag: &str, value: &'a str, line: u32) {
+        self.understood |= matches!(tag, "SPDXVersion" | "PackageName" | "SPDXID");
+        match tag {
+            "PackageName" => {
+                self.in_package = true;
+                let name = Cow::Borrowed(value);
+                self.components.push(Component { name, line, ..Component::default() });
+            }
+            "FileName" | "SnippetSPDXID" | "LicenseID" => self.in_package = false,
+            "Relationship" => {
+                let mut words = value.split_whitespace();
+                if let (Some(from), Some(kind), Some(to)) =
+                    (words.next(), words.next(), words.next())
+                {
+                    self.relations.add(from, kind, to);
+                }
+            }
+            _ => {}
+        }
+        let Some(package) = self.components.last_mut().filter(|_| self.in_package) else { return };
+        match tag {
+            "SPDXID" => package.reference = Cow::Borrowed(value),
+            "PackageVersion" => package.version = known(value).map(Cow::Borrowed),
+            // `PACKAGE-MANAGER purl pkg:…`
+            "ExternalRef" if package.purl.is_none() => {
+                let mut words = value.split_whitespace().skip(1);
+                if words.next() == Some("purl") {
+                    package.purl = words.next().map(Cow::Borrowed);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `Podfile.lock`, as `Lockfile` of `CocoaPods` writes it.
+//!
+//! What flows in: `PODS`, `DEPENDENCIES` and `EXTERNAL SOURCES`. What flows out: one package for
+//! each pod and each of its subspecs, which cocoapods-definition makes the subpath; which of them are
+//! direct, and which requires which.
+//!
+//! Decisions. A pod with a path is part of the repository, unless another package manager has put it
+//! there: below `node_modules` (React Native) or `.symlinks` (Flutter) it comes from elsewhere.
+//!
+//! What must stay true: a version is what stands in `PODS`, wherever the pod comes from.
+
+use super::{
+    Findings, Parser, SourceFile,
+    collect::{Added, Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    yaml::{self, Node, Tree},
+};
+use crate::model::scan_result::Source;
+use std::collections::{HashMap, HashSet};
+
+/// Reads `Podfile.lock`.
+#[derive(Debug)]
+pub(super) struct PodfileLock;
+
+impl Parser for PodfileLock {
+    fn name(&self) -> &'static str {
+        "podfile-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "Podfile.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::CocoaPods, Source::Lockfile);
+        yaml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+    let Some(root) = tree.root() else { return };
+    let dependencies = root.get("DEPENDENCIES");
+    let direct: Option<HashSet<&str>> = dependencies
+        .map(|it| it.elements().filter_map(Node::as_str).map(|it| read_pod(it).0).collect());
+    let sources = root.get("EXTERNAL SOURCES").into_iter().flat_map(Node::members);
+    let own: HashSet<&str> = sources.filter(|it| is_own(it.value)).map(|it| it.key).collect();
+    let mut added: HashMap<&str, Added> = HashMap::new();
+    let mut requiring = Vec::new();
+    for pod in root.get("PODS").into_iter().flat_map(Node::elements) {
+        // A pod that requires others is a mapping from itself to a list of them.
+        let member = pod.members().next();
+        let Some(text) = member.map(|it| it.key).or_else(|| pod.as_str()) else {
+            found.warn(pod.line, "a pod without a name");
+            continue;
+        };
+        let (name, version) = read_pod(text);
+        if own.contains(name.split('/').next().unwrap_or(name)) {
+            continue;
+        }
+        if version.is_none() {
+            found.warn(pod.line, format!("`{}` has no version", text::excerpt(text)));
+        }
+        let direct = direct.as_ref().map(|it| it.contains(name));
+        let declared = Declared { name, version, line: pod.line, direct, ..Declared::default() };
+        let Some(taken) = found.take(Ecosystem::CocoaPods, declared) else { continue };
+        added.insert(name, taken);
+        requiring.extend(member.map(|it| (taken, it.value)));
+    }
+    let mut seen = HashSet::new();
+    for (pod, required) in requiring {
+        // An alias may put one list below many pods; no file that is meant has one.
+        if !seen.insert(required.id()) {
+            continue;
+        }
+        for required in required.elements().filter_map(Node::as_str) {
+            if let Some(required) = added.get(read_pod(required).0) {
+                found.requires(pod, *required);
+            }
+        }
+    }
+}
+
+/// `Name/Subspec (1.0)`
+fn read_pod(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(" (") {
+        Some((name, version)) => (name.trim(), Some(version.trim_end_matches(')').trim())),
+        None => (text.trim(), None),
+    }
+}
+
+fn is_own(source: Node<'_, '_>) -> bool {
+    let path = source.text(":path").or_else(|| source.text(":podspec"));
+    path.is_some_and(|it| {
+        let placed = it.split('/').any(|it| matches!(it, "node_modules" | ".symlinks"));
+        !placed && !it.contains("://")
+    })
+}

@@ -1,0 +1,107 @@
+//! `conan.lock`: the graph of Conan 1 (`graph_lock`), and the lists of Conan 2.
+//!
+//! What flows in: an object. What flows out: of the lists, what is needed at run time and what to
+//! build; of the graph, also what is direct and what requires what. What must stay true: a node with
+//! a path is the project itself.
+
+use super::reference;
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Added, Collector, Declared},
+    json::{self, Node, Value},
+    purl::Ecosystem,
+    source::file_name,
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::{HashMap, HashSet};
+
+const LISTS: [(&str, Scope); 4] = [
+    ("requires", Scope::Runtime),
+    ("build_requires", Scope::Build),
+    ("python_requires", Scope::Build),
+    ("config_requires", Scope::Build),
+];
+
+/// Reads `conan.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct ConanLock;
+
+impl Parser for ConanLock {
+    fn name(&self) -> &'static str {
+        "conan-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "conan.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Conan, Source::Lockfile);
+        json::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
+    let version = root.text("version").unwrap_or("0.4");
+    if !matches!(version, "0.1" | "0.2" | "0.3" | "0.4" | "0.5") {
+        let line = root.get("version").map_or(1, |it| it.line);
+        found.warn(line, "unknown version of the lock's format, read as far as known");
+    }
+    if let Some(nodes) = root.get("graph_lock").and_then(|it| it.get("nodes")) {
+        return read_graph(nodes, found);
+    }
+    for (key, scope) in LISTS {
+        for entry in root.elements(key) {
+            // A list may hold, instead of a reference, an array of one and what it carries.
+            let text = match &entry.value {
+                Value::Array(parts) => parts.first().and_then(Node::as_str),
+                _ => entry.as_str(),
+            };
+            let declared = Declared { line: entry.line, scope: Some(scope), ..Declared::default() };
+            let _ = reference::add(text.unwrap_or_default(), declared, found);
+        }
+    }
+}
+
+fn read_graph(nodes: &Node<'_>, found: &mut Collector<'_>) {
+    let Some(members) = nodes.members() else {
+        return found.warn(nodes.line, format!("nodes: expected an object, got {}", nodes.kind()));
+    };
+    let needed = |node: &Node<'_>| {
+        let lists = ["requires", "build_requires", "python_requires"];
+        let needed = lists.iter().flat_map(|it| node.elements(it));
+        needed.filter_map(|it| it.as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let own: Vec<_> = members.iter().filter(|it| is_project(&it.value)).collect();
+    let direct: HashSet<_> = own.iter().flat_map(|it| needed(&it.value)).collect();
+    let mut added: HashMap<&str, Added> = HashMap::new();
+    for member in members.iter().filter(|it| !is_project(&it.value)) {
+        let node = &member.value;
+        let build = node.text("context") == Some("build");
+        let declared = Declared {
+            line: member.line,
+            direct: (!own.is_empty()).then(|| direct.contains(member.key.as_ref())),
+            scope: Some(if build { Scope::Build } else { Scope::Runtime }),
+            ..Declared::default()
+        };
+        // Before version 0.4 it was called `pref`.
+        let text = node.text("ref").or_else(|| node.text("pref")).unwrap_or_default();
+        if let Some(taken) = reference::add(text, declared, found) {
+            added.insert(&member.key, taken);
+        }
+    }
+    for member in members {
+        let Some(package) = added.get(member.key.as_ref()) else { continue };
+        for required in needed(&member.value) {
+            if let Some(required) = added.get(required.as_str()) {
+                found.requires(*package, *required);
+            }
+        }
+    }
+}
+
+/// The project has a path, or no reference to a package at all.
+fn is_project(node: &Node<'_>) -> bool {
+    let reference = node.text("ref").or_else(|| node.text("pref"));
+    node.text("path").is_some() || reference.is_none_or(|it| !it.contains('/'))
+}

@@ -1,0 +1,75 @@
+//! `pubspec.yaml`, by "The pubspec file" and "Package dependencies" of Dart's documentation.
+//!
+//! What flows in: the tables of dependencies. What flows out: what each asks for. What must stay true:
+//! a version without an operator is exact, as pub has it.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    git_reference,
+    purl::Ecosystem,
+    source::file_name,
+    yaml::{self, Member, Tree},
+};
+use crate::model::scan_result::{Scope, Source};
+
+const GROUPS: [(&str, Option<Scope>); 3] = [
+    ("dependencies", Some(Scope::Runtime)),
+    ("dev_dependencies", Some(Scope::Dev)),
+    // Whatever asks for it, this is what it gets.
+    ("dependency_overrides", None),
+];
+
+/// Reads `pubspec.yaml`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct Pubspec;
+
+impl Parser for Pubspec {
+    fn name(&self) -> &'static str {
+        "pubspec"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        matches!(file_name(path), "pubspec.yaml" | "pubspec_overrides.yaml")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Pub, Source::Manifest);
+        yaml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+    let Some(root) = tree.root() else { return };
+    for (group, scope) in GROUPS {
+        for dependency in root.get(group).into_iter().flat_map(yaml::Node::members) {
+            read_dependency(&dependency, scope, found);
+        }
+    }
+}
+
+fn read_dependency(dependency: &Member<'_, '_>, scope: Option<Scope>, found: &mut Collector<'_>) {
+    let value = dependency.value;
+    let (line, direct) = (dependency.line, Some(true));
+    let declared = Declared { name: dependency.key, line, direct, scope, ..Declared::default() };
+    if value.get("path").is_some() {
+        return;
+    }
+    if let Some(git) = value.get("git") {
+        let reference = git.text("ref");
+        let version = reference.and_then(git_reference::commit);
+        let address = git.as_str().or_else(|| git.text("url")).unwrap_or_default();
+        let at = reference.map(|it| format!("@{it}")).unwrap_or_default();
+        let specifier = format!("git+{address}{at}");
+        let specifier = if version.is_none() { Some(specifier.as_str()) } else { None };
+        return found.add(Declared { version, specifier, ..declared });
+    }
+    let name = value.get("hosted").and_then(|it| it.text("name")).unwrap_or(dependency.key);
+    let sdk = value.text("sdk").map(|it| format!("sdk: {it}"));
+    let range = value.as_str().or_else(|| value.text("version")).or(sdk.as_deref());
+    let version = range.filter(|it| {
+        it.starts_with(|it: char| it.is_ascii_digit()) && !it.contains([' ', '<', '>', '|'])
+    });
+    let specifier = if version.is_none() { range } else { None };
+    found.add(Declared { name, version, specifier, ..declared });
+}

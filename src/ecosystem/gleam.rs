@@ -1,0 +1,144 @@
+//! Gleam: `manifest.toml` and `gleam.toml`, by "gleam.toml" of Gleam's documentation and as its
+//! compiler writes the other.
+//!
+//! What flows in: locked packages, and dependencies. What flows out: packages of Hex; what the lock
+//! says is required by what. What must stay true: `manifest.toml` is the name of other files too, so
+//! only entries that Gleam writes are read; a local package is part of the repository.
+
+use super::{
+    Findings, Parser, SourceFile,
+    collect::{Added, Collector, Declared},
+    git_reference,
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    toml::{self, Document},
+};
+use crate::model::scan_result::{Scope, Source};
+use ::toml::de::{DeTable, DeValue};
+use std::collections::HashMap;
+
+/// Reads `manifest.toml`.
+#[derive(Debug)]
+pub(super) struct GleamManifest;
+
+impl Parser for GleamManifest {
+    fn name(&self) -> &'static str {
+        "gleam-manifest"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "manifest.toml"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Hex, Source::Lockfile);
+        toml::read(file.bytes, found, read_manifest)
+    }
+}
+
+/// Reads `gleam.toml`.
+#[derive(Debug)]
+pub(super) struct GleamToml;
+
+impl Parser for GleamToml {
+    fn name(&self) -> &'static str {
+        "gleam"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "gleam.toml"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Hex, Source::Manifest);
+        toml::read(file.bytes, found, |document, found| {
+            let groups = [
+                ("dependencies", Scope::Runtime),
+                ("dev-dependencies", Scope::Dev),
+                ("dev_dependencies", Scope::Dev),
+            ];
+            for (group, scope) in groups {
+                for (name, value) in toml::table(&document.root, group).into_iter().flatten() {
+                    let line = document.line(name);
+                    let (direct, scope) = (Some(true), Some(scope));
+                    let name: &str = name.get_ref();
+                    let declared = Declared { name, line, direct, scope, ..Declared::default() };
+                    dependency(declared, value.get_ref(), found);
+                }
+            }
+        })
+    }
+}
+
+fn read_manifest(document: &Document<'_>, found: &mut Collector<'_>) {
+    let requirements = toml::table(&document.root, "requirements");
+    let mut added: HashMap<&str, Added> = HashMap::new();
+    for entry in toml::elements(&document.root, "packages") {
+        let Some(table) = entry.get_ref().as_table() else { continue };
+        let (Some(name), true) = (toml::string(table, "name"), is_of_gleam(table)) else {
+            continue;
+        };
+        if toml::string(table, "source") == Some("local") {
+            continue;
+        }
+        let line = document.line(entry);
+        let version = toml::string(table, "version").or_else(|| toml::string(table, "commit"));
+        if version.is_none() {
+            found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+        }
+        let direct = requirements.map(|it| it.contains_key(name));
+        let declared = Declared { name, version, line, direct, ..Declared::default() };
+        if let Some(taken) = found.take(Ecosystem::Hex, declared) {
+            added.insert(name, taken);
+        }
+    }
+    for entry in toml::elements(&document.root, "packages") {
+        let Some(table) = entry.get_ref().as_table() else { continue };
+        let own = toml::string(table, "name").and_then(|it| added.get(it)).copied();
+        let wanted = toml::elements(table, "requirements").filter_map(|it| it.get_ref().as_str());
+        for required in wanted.filter_map(|it| added.get(it)) {
+            if let Some(own) = own {
+                found.requires(own, *required);
+            }
+        }
+    }
+}
+
+fn is_of_gleam(entry: &DeTable<'_>) -> bool {
+    entry.contains_key("build_tools") || entry.contains_key("source")
+}
+
+fn dependency(declared: Declared<'_>, value: &DeValue<'_>, found: &mut Collector<'_>) {
+    match value {
+        DeValue::String(range) => add(declared, Some(range.as_ref()), found),
+        DeValue::Table(table) if table.contains_key("path") => {}
+        DeValue::Table(table) => match toml::string(table, "git") {
+            Some(git) => {
+                let reference = toml::string(table, "ref");
+                let version = reference.and_then(git_reference::commit);
+                let at = reference.map(|it| format!("@{it}")).unwrap_or_default();
+                let specifier = format!("git+{git}{at}");
+                let specifier = if version.is_none() { Some(specifier.as_str()) } else { None };
+                found.add(Declared { version, specifier, ..declared });
+            }
+            None => add(declared, toml::string(table, "version"), found),
+        },
+        other => {
+            let name = text::excerpt(declared.name);
+            let kind = other.type_str();
+            found.warn(declared.line, format!("`{name}`: expected a range or table, got {kind}"));
+        }
+    }
+}
+
+/// A range of Hex: a version alone, or behind `==`, is exact.
+fn add(declared: Declared<'_>, range: Option<&str>, found: &mut Collector<'_>) {
+    let exact = range.map(|it| it.trim_start_matches('=').trim());
+    let version = exact.filter(|it| {
+        it.starts_with(|it: char| it.is_ascii_digit())
+            && it.bytes().all(|it| it.is_ascii_alphanumeric() || b".-+".contains(&it))
+    });
+    let specifier = if version.is_none() { range } else { None };
+    found.add(Declared { version, specifier, ..declared });
+}

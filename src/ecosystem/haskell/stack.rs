@@ -1,0 +1,141 @@
+//! `stack.yaml` and `stack.yaml.lock`, by "Project-level configuration" and "Lock files" of Stack's
+//! documentation.
+//!
+//! What flows in: `extra-deps` of the one, `packages` of the other. What flows out: packages of
+//! Hackage with their version, packages of repositories with the version that the lock states, else
+//! with the commit. What must stay true: a folder is part of the project; a snapshot (`lts-20.1`) is
+//! no package.
+
+use super::constraint::is_version;
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    git_reference,
+    purl::Ecosystem,
+    source::file_name,
+    swift, text,
+    yaml::{self, Node, Tree},
+};
+use crate::model::scan_result::Source;
+use std::collections::HashSet;
+
+/// Reads `stack.yaml`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct StackYaml;
+
+impl Parser for StackYaml {
+    fn name(&self) -> &'static str {
+        "stack"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let name = file_name(path);
+        name.starts_with("stack") && (name.ends_with(".yaml") || name.ends_with(".yml"))
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Hackage, Source::Manifest);
+        yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
+            let extra = tree.root().and_then(|it| it.get("extra-deps"));
+            let mut seen = HashSet::new();
+            for entry in extra.into_iter().flat_map(Node::elements) {
+                // An alias may name one entry, with all its folders, as often as there are lines.
+                if seen.insert(entry.id()) {
+                    extra_dependency(entry, found);
+                }
+            }
+        })
+    }
+}
+
+/// Reads `stack.yaml.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct StackLock;
+
+impl Parser for StackLock {
+    fn name(&self) -> &'static str {
+        "stack-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let name = file_name(path);
+        name.starts_with("stack") && name.ends_with(".yaml.lock")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Hackage, Source::Lockfile);
+        yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
+            let packages = tree.root().and_then(|it| it.get("packages"));
+            for entry in packages.into_iter().flat_map(Node::elements) {
+                locked(entry, found);
+            }
+        })
+    }
+}
+
+/// `name-1.2.3@sha256:…,1234`, where all but the name may be left out.
+fn identifier(text: &str) -> (&str, Option<&str>) {
+    let text = text.split(['@', ' ']).next().unwrap_or(text);
+    match text.rsplit_once('-').filter(|(_, version)| is_version(version)) {
+        Some((name, version)) => (name, Some(version)),
+        None => (text, None),
+    }
+}
+
+fn locked(entry: Node<'_, '_>, found: &mut Collector<'_>) {
+    let line = entry.line;
+    let Some(completed) = entry.get("completed").or_else(|| entry.get("original")) else {
+        return found.warn(line, "a package that is neither completed nor original");
+    };
+    if let Some(text) = completed.text("hackage") {
+        let (name, version) = identifier(text);
+        if version.is_none() {
+            found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+        }
+        return found.add(Declared { name, version, line, ..Declared::default() });
+    }
+    let version = completed.text("version").or_else(|| completed.text("commit"));
+    match completed.text("name") {
+        Some(name) => found.add(Declared { name, version, line, ..Declared::default() }),
+        None => found.warn(line, "a package without a name"),
+    }
+}
+
+fn extra_dependency(entry: Node<'_, '_>, found: &mut Collector<'_>) {
+    let line = entry.line;
+    let declared = Declared { line, direct: Some(true), ..Declared::default() };
+    if let Some(text) = entry.as_str() {
+        let is_folder = text.starts_with('.') || text.contains('/') && !text.contains('@');
+        if is_folder || text.is_empty() {
+            return;
+        }
+        let (name, version) = identifier(text);
+        return found.add(Declared { name, version, ..declared });
+    }
+    let address = ["git", "github", "hg"].iter().find_map(|key| entry.text(key));
+    let Some(address) = address else {
+        // What an archive holds is known once it has been loaded.
+        if entry.get("archive").or_else(|| entry.get("url")).is_some() {
+            return found.warn(line, "an archive, of which the file does not tell the package");
+        }
+        return found.warn(line, "expected a package, a repository or an archive");
+    };
+    let reference = entry.text("commit");
+    let version = reference.and_then(git_reference::commit);
+    let specifier = if version.is_none() { reference } else { None };
+    let repository = swift::repository_name(address);
+    let repository = repository.as_deref().unwrap_or(address);
+    // Each folder is a package, which as a rule has the folder's name.
+    let folders: Vec<_> = entry
+        .get("subdirs")
+        .into_iter()
+        .flat_map(Node::elements)
+        .filter_map(Node::as_str)
+        .filter(|it| *it != ".")
+        .collect();
+    let places = if folders.is_empty() { vec![repository] } else { folders };
+    for place in places {
+        let name = place.trim_matches('/').rsplit('/').next().unwrap_or(place);
+        found.add(Declared { name, version, specifier, ..declared });
+    }
+}

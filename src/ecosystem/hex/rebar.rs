@@ -1,0 +1,91 @@
+//! `rebar.lock`, as `rebar_config:write_lock_file` of rebar3 writes it.
+//!
+//! What flows in: terms of Erlang, `{<<"app">>,Source,Level}`. What flows out: packages of Hex
+//! with their version, repositories with their commit. What must stay true: level 0 is what the
+//! project asks for itself; the lists of hashes behind are no packages.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    git_reference,
+    purl::Ecosystem,
+    script::{self, Dialect, Tokens},
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::Source;
+
+/// Reads `rebar.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct RebarLock;
+
+impl Parser for RebarLock {
+    fn name(&self) -> &'static str {
+        "rebar-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "rebar.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Hex, Source::Lockfile);
+        let text = text::decode(file.bytes);
+        let tokens = script::tokens(&text, Dialect::Erlang);
+        for (line, warning) in &tokens.warnings {
+            found.warn(*line, warning);
+        }
+        let places = 0..tokens.len();
+        if !places.clone().any(|at| tokens.is_mark(at, '[')) {
+            found.warn(1, "no list of locked dependencies");
+            return found.unreadable();
+        }
+        for at in places {
+            if let Some(name) = app_of_entry(&tokens, at) {
+                read_entry(&tokens, at, name, &mut found);
+            }
+        }
+        found.finish()
+    }
+}
+
+/// The application of `{<<"app">>,{…`, the beginning of an entry.
+fn app_of_entry<'t>(tokens: &'t Tokens<'_>, at: usize) -> Option<&'t str> {
+    let marks = [(0, '{'), (1, '<'), (2, '<'), (4, '>'), (5, '>'), (6, ',')];
+    let begins = marks.iter().all(|(by, mark)| tokens.is_mark(at + by, *mark));
+    (begins && tokens.is_mark(tokens.skip_lines(at + 7), '{')).then(|| tokens.text(at + 3))?
+}
+
+fn read_entry(tokens: &Tokens<'_>, at: usize, app: &str, found: &mut Collector<'_>) {
+    let line = tokens.line(at);
+    let entry = tokens.elements(at);
+    let source = tokens.elements(tokens.skip_lines(at + 7));
+    let literal = |number: usize| tokens.first_literal(source.get(number)?.clone());
+    let level = entry.get(2).and_then(|it| tokens.first_literal(it.clone()));
+    let direct = level.and_then(|it| it.parse::<u32>().ok()).map(|it| it == 0);
+    let declared = Declared { name: app, line, direct, ..Declared::default() };
+    match literal(0).unwrap_or_default() {
+        "pkg" => {
+            let (name, version) = (literal(1).unwrap_or(app), literal(2));
+            if version.is_none() {
+                found.warn(line, format!("`{}` has no version", text::excerpt(app)));
+            }
+            found.add(Declared { name, version, ..declared });
+        }
+        "git" | "git_subdir" | "hg" => {
+            // `{ref,"…"}`, `{tag,"…"}`, `{branch,"…"}`.
+            let reference = source.get(2).and_then(|it| {
+                let parts = tokens.elements(it.start);
+                tokens.first_literal(parts.get(1)?.clone())
+            });
+            let version = reference.and_then(git_reference::commit);
+            let specifier = if version.is_none() { reference } else { None };
+            found.add(Declared { version, specifier, ..declared });
+        }
+        // A plugin of rebar3 knows other sources; what they mean, only it knows.
+        _ => {
+            found.warn(line, format!("`{}` has an unknown source", text::excerpt(app)));
+            found.add(declared);
+        }
+    }
+}

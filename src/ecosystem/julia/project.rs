@@ -1,0 +1,78 @@
+//! `Project.toml`, by "Project.toml" of Pkg's documentation.
+//!
+//! What flows in: `deps`, `weakdeps` and `extras`, from names to UUIDs, and `compat`. What flows out:
+//! packages, with the range that `compat` has. What must stay true: a package with a path in `sources`
+//! is part of the project.
+
+use super::purl;
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+    toml::{self, Document},
+};
+use crate::model::scan_result::{Scope, Source};
+
+const GROUPS: [(&str, Scope); 3] =
+    [("deps", Scope::Runtime), ("weakdeps", Scope::Optional), ("extras", Scope::Test)];
+
+/// Reads `Project.toml`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct JuliaProject;
+
+impl Parser for JuliaProject {
+    fn name(&self) -> &'static str {
+        "julia-project"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        matches!(file_name(path), "Project.toml" | "JuliaProject.toml")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Julia, Source::Manifest);
+        toml::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+    let root = &document.root;
+    let compat = toml::table(root, "compat");
+    let sources = toml::table(root, "sources");
+    for (group, scope) in GROUPS {
+        let Some(table) = toml::table(root, group) else { continue };
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            let line = document.line(key);
+            let Some(uuid) = value.get_ref().as_str() else {
+                let kind = value.get_ref().type_str();
+                let name = text::excerpt(name);
+                found.warn(line, format!("`{name}`: expected a UUID, got {kind}"));
+                continue;
+            };
+            let source = sources.and_then(|it| toml::table(it, name));
+            if source.is_some_and(|it| it.contains_key("path")) {
+                continue;
+            }
+            // Until Julia 1.9 a weak dependency had to be an extra too.
+            let is_weak = toml::table(root, "weakdeps").is_some_and(|it| it.contains_key(name));
+            if group == "extras" && is_weak {
+                continue;
+            }
+            let range = compat.and_then(|it| toml::string(it, name));
+            let version = range.and_then(exact);
+            let specifier = if version.is_none() { range } else { None };
+            let (direct, scope) = (Some(true), Some(scope));
+            let declared = Declared { name, version, specifier, line, direct, scope };
+            let _ = found.take_as("julia", declared, |version| purl(name, version, Some(uuid)));
+        }
+    }
+}
+
+/// The version of `=1.2.3`.
+fn exact(range: &str) -> Option<&str> {
+    let version = range.trim().strip_prefix('=')?.trim();
+    version.bytes().all(|it| it.is_ascii_digit() || it == b'.').then_some(version)
+}

@@ -1,0 +1,150 @@
+//! Nim: `*.nimble` and `nimble.lock`, by "Nimble User Guide".
+//!
+//! What flows in: `requires` of a manifest, `packages` of a lock. What flows out: packages under their
+//! names; where an address is required, its last part. What must stay true: `nim` is the compiler, not
+//! a package, unless a lock lists it; a manifest is a program, and it is never run.
+
+use super::{
+    Findings, Parser, SourceFile,
+    collect::{Added, Collector, Declared},
+    git_reference,
+    json::{self, Node},
+    purl::Ecosystem,
+    script::{self, Dialect, Tokens},
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::HashMap;
+
+/// Reads `nimble.lock`.
+#[derive(Debug)]
+pub(super) struct NimbleLock;
+
+impl Parser for NimbleLock {
+    fn name(&self) -> &'static str {
+        "nimble-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "nimble.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Nim, Source::Lockfile);
+        json::read(file.bytes, found, read_lock)
+    }
+}
+
+/// Reads `*.nimble`.
+#[derive(Debug)]
+pub(super) struct Nimble;
+
+impl Parser for Nimble {
+    fn name(&self) -> &'static str {
+        "nimble"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path).strip_suffix(".nimble").is_some_and(|it| !it.is_empty())
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Nim, Source::Manifest);
+        let text = text::decode(file.bytes);
+        let tokens = script::tokens(&text, Dialect::Nim);
+        for (line, warning) in &tokens.warnings {
+            found.warn(*line, warning);
+        }
+        for at in 0..tokens.len() {
+            let scope = match tokens.word(at) {
+                // The old form, in the manner of an ini file, begins with a capital.
+                Some("requires" | "Requires") => Scope::Runtime,
+                Some("taskRequires") => Scope::Dev,
+                _ => continue,
+            };
+            let first = skip_marks(&tokens, at + 1);
+            // Behind the name of the task.
+            let first = if scope == Scope::Dev { skip_marks(&tokens, first + 1) } else { first };
+            requirements(&tokens, first, scope, &mut found);
+        }
+        found.finish()
+    }
+}
+
+fn skip_marks(tokens: &Tokens<'_>, mut at: usize) -> usize {
+    while matches!(tokens.mark(at), Some('(' | ':' | ',' | '=' | '@' | '[')) {
+        at = tokens.skip_lines(at + 1);
+    }
+    at
+}
+
+/// Texts with commas between, each of which may hold several requirements.
+fn requirements(tokens: &Tokens<'_>, mut at: usize, scope: Scope, found: &mut Collector<'_>) {
+    while let Some(text) = tokens.text(at) {
+        for text in text.split(',') {
+            requirement(text.trim(), tokens.line(at), scope, found);
+        }
+        if !tokens.is_mark(at + 1, ',') {
+            return;
+        }
+        at = tokens.skip_lines(at + 2);
+    }
+}
+
+/// `name >= 1.0 & < 2.0`, `name#head`, `https://host/name@#commit`
+fn requirement(text: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
+    if text.is_empty() {
+        return;
+    }
+    let end = text.find([' ', '#', '<', '>', '=', '~', '^']).unwrap_or(text.len());
+    let (source, range) = text.split_at_checked(end).unwrap_or((text, ""));
+    let source = source.trim_end_matches(['@', '/']);
+    let name = source.rsplit('/').next().unwrap_or(source);
+    let name = name.strip_suffix(".git").unwrap_or(name);
+    let name = name.split('?').next().unwrap_or(name);
+    if name.eq_ignore_ascii_case("nim") {
+        return;
+    }
+    let range = Some(range.trim()).filter(|it| !it.is_empty());
+    let commit = range.and_then(|it| it.strip_prefix('#')).and_then(git_reference::commit);
+    let exact = range.and_then(|it| it.strip_prefix("==")).map(str::trim);
+    let version = commit.or(exact);
+    let specifier = if version.is_none() { range } else { None };
+    let (direct, scope) = (Some(true), Some(scope));
+    found.add(Declared { name, version, specifier, line, direct, scope });
+}
+
+fn read_lock(root: &Node<'_>, found: &mut Collector<'_>) {
+    let tasks = root.get("tasks").and_then(Node::members).unwrap_or_default();
+    let packages = root.get("packages").map(|it| (it, Scope::Runtime));
+    let lists = packages.into_iter().chain(tasks.iter().map(|it| (&it.value, Scope::Dev)));
+    for (list, scope) in lists {
+        let Some(members) = list.members() else {
+            found.warn(list.line, format!("packages: expected an object, got {}", list.kind()));
+            continue;
+        };
+        let scope = (scope == Scope::Dev).then_some(scope);
+        let mut added: HashMap<&str, Added> = HashMap::new();
+        for member in members {
+            let (name, line) = (member.key.as_ref(), member.line);
+            let usable = |it: &&str| !it.is_empty() && !it.starts_with('#');
+            let version = member.value.text("version").filter(usable);
+            let version = version.or_else(|| member.value.text("vcsRevision"));
+            if version.is_none() {
+                found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+            }
+            let declared = Declared { name, version, line, scope, ..Declared::default() };
+            if let Some(taken) = found.take(Ecosystem::Nim, declared) {
+                added.insert(name, taken);
+            }
+        }
+        for member in members {
+            let Some(package) = added.get(member.key.as_ref()) else { continue };
+            let wanted = member.value.elements("dependencies").filter_map(Node::as_str);
+            for required in wanted.filter_map(|it| added.get(it)) {
+                found.requires(*package, *required);
+            }
+        }
+    }
+}

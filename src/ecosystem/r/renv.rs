@@ -1,0 +1,79 @@
+//! `renv.lock`, by "Lockfiles" of renv's documentation.
+//!
+//! What flows in: `Packages`, from names to records. What flows out: one package for each record, and
+//! which of them requires which, of all versions of renv. What must stay true: the file does not tell
+//! what is direct.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Added, Collector, Declared},
+    json::{self, Member, Node},
+    purl::Ecosystem,
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::Source;
+use std::collections::HashMap;
+
+/// Reads `renv.lock`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct RenvLock;
+
+impl Parser for RenvLock {
+    fn name(&self) -> &'static str {
+        "renv-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "renv.lock"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let found = Collector::new(file, Ecosystem::Cran, Source::Lockfile);
+        json::read(file.bytes, found, walk)
+    }
+}
+
+fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
+    let Some(packages) = root.get("Packages") else { return };
+    let Some(members) = packages.members() else {
+        let message = format!("Packages: expected an object, got {}", packages.kind());
+        return found.warn(packages.line, message);
+    };
+    let mut added: HashMap<&str, Added> = HashMap::new();
+    for member in members {
+        let name = member.value.text("Package").unwrap_or(&member.key);
+        if let Some(taken) = read_record(name, member, found) {
+            added.insert(name, taken);
+        }
+    }
+    for member in members {
+        let name = member.value.text("Package").unwrap_or(&member.key);
+        let Some(package) = added.get(name) else { continue };
+        // renv 1.1 copies the fields of the package's own description.
+        for key in ["Requirements", "Depends", "Imports", "LinkingTo"] {
+            let wanted = member.value.elements(key).filter_map(Node::as_str);
+            for required in wanted.filter_map(|it| added.get(without_range(it))) {
+                found.requires(*package, *required);
+            }
+        }
+    }
+}
+
+fn without_range(text: &str) -> &str {
+    text.split('(').next().unwrap_or(text).trim()
+}
+
+fn read_record(name: &str, member: &Member<'_>, found: &mut Collector<'_>) -> Option<Added> {
+    let line = member.line;
+    if member.value.members().is_none() {
+        let kind = member.value.kind();
+        found.warn(line, format!("`{}`: expected an object, got {kind}", text::excerpt(name)));
+        return None;
+    }
+    let version = member.value.text("Version").or_else(|| member.value.text("RemoteSha"));
+    if version.is_none() {
+        found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+    }
+    found.take(Ecosystem::Cran, Declared { name, version, line, ..Declared::default() })
+}

@@ -1,0 +1,9 @@
+//! Swift: `Package.resolved` of the Swift package manager and of Xcode.
+//!
+//! What must stay true: an address gives one purl, however it is written.
+
+mod address;
+mod resolved;
+
+pub(super) use address::name_of as repository_name;
+pub(super) use resolved::PackageResolved;

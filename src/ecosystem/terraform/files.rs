@@ -1,0 +1,168 @@
+//! `*.tf`, by "Provider Requirements" and "Module Sources" of Terraform's documentation.
+//!
+//! What flows in: `required_providers`, the `version` of `provider` blocks, as it was written
+//! before Terraform 0.13, and the `source` of modules; of Terragrunt's `terragrunt.hcl` the source
+//! of its `terraform` block. What flows out: providers and modules under their addresses.
+//!
+//! Decisions. A version without an operator is exact, as Terraform has it. A module of a
+//! repository is named by host and path; its `ref` is a version where it is a commit. A source
+//! that is put together when Terraform runs is a warning.
+//!
+//! What must stay true: a folder of the repository is no package.
+
+use super::blocks::{Item, blocks, items};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    git_reference,
+    purl::Ecosystem,
+    script::{self, Dialect, Tokens},
+    source::file_name,
+    swift, text,
+};
+use crate::model::scan_result::Source;
+
+/// Reads `*.tf`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct TerraformFile;
+
+impl Parser for TerraformFile {
+    fn name(&self) -> &'static str {
+        "terraform"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        let name = file_name(path);
+        name.ends_with(".tf") || name.ends_with(".tofu") || name == "terragrunt.hcl"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Terraform, Source::Manifest);
+        let text = text::decode(file.bytes);
+        let tokens = script::tokens(&text, Dialect::Hcl);
+        for (line, warning) in &tokens.warnings {
+            found.warn(*line, warning);
+        }
+        for block in blocks(&tokens) {
+            let inner = items(&tokens, block.body(&tokens).unwrap_or_default());
+            match block.key {
+                "terraform" => {
+                    for providers in inner.iter().filter(|it| it.key == "required_providers") {
+                        let body = providers.body(&tokens).unwrap_or_default();
+                        for provider in items(&tokens, body) {
+                            read_requirement(&tokens, &provider, &mut found);
+                        }
+                    }
+                    read_module(&tokens, block.line, &inner, &mut found);
+                }
+                "provider" => read_provider(&tokens, &block, &inner, &mut found),
+                _ => read_module(&tokens, block.line, &inner, &mut found),
+            }
+        }
+        found.finish()
+    }
+}
+
+fn read_requirement(tokens: &Tokens<'_>, provider: &Item<'_>, found: &mut Collector<'_>) {
+    // A block is none: it got here because a brace is missing.
+    if provider.is_block {
+        return;
+    }
+    let body = provider.body(tokens);
+    if body.is_none() && provider.text(tokens).is_none() {
+        let message = format!("`{}`: expected a version or an object", text::excerpt(provider.key));
+        return found.warn(provider.line, message);
+    }
+    let inner = items(tokens, body.unwrap_or_default());
+    let value = |key: &str| inner.iter().find(|it| it.key == key)?.text(tokens);
+    let name = value("source").unwrap_or(provider.key);
+    // Part of Terraform itself.
+    if name.starts_with("terraform.io/builtin/") {
+        return;
+    }
+    let constraint = value("version").or_else(|| provider.text(tokens));
+    add(name, constraint, provider.line, found);
+}
+
+/// The block only configures a provider, unless it says which version it is for.
+fn read_provider(
+    tokens: &Tokens<'_>,
+    block: &Item<'_>,
+    inner: &[Item<'_>],
+    found: &mut Collector<'_>,
+) {
+    let constraint = inner.iter().find(|it| it.key == "version").and_then(|it| it.text(tokens));
+    if let (Some(name), Some(constraint)) = (block.labels.first(), constraint) {
+        add(name, Some(constraint), block.line, found);
+    }
+}
+
+fn read_module(tokens: &Tokens<'_>, line: u32, inner: &[Item<'_>], found: &mut Collector<'_>) {
+    let Some(source) = inner.iter().find(|it| it.key == "source") else { return };
+    let Some(address) = source.text(tokens).filter(|it| !it.contains("${")) else {
+        return found.warn(source.line, "a source that only running Terraform would tell");
+    };
+    if address.is_empty() || address.starts_with(['.', '/', '~']) {
+        return;
+    }
+    let constraint = inner.iter().find(|it| it.key == "version").and_then(|it| it.text(tokens));
+    match Address::read(address) {
+        Some(Address::Registry(name)) => add(name, constraint, line, found),
+        Some(Address::Repository { name, reference }) => {
+            let version = reference.and_then(git_reference::commit);
+            let specifier = if version.is_none() { reference } else { None };
+            let direct = Some(true);
+            let name = name.as_str();
+            found.add(Declared { name, version, specifier, line, direct, ..Declared::default() });
+        }
+        None => {
+            let message = format!("`{}` is no source of a module", text::excerpt(address));
+            found.warn(source.line, message);
+        }
+    }
+}
+
+/// Where a module comes from.
+enum Address<'a> {
+    Registry(&'a str),
+    Repository { name: String, reference: Option<&'a str> },
+}
+
+impl<'a> Address<'a> {
+    fn read(address: &'a str) -> Option<Self> {
+        let (forced, rest) = match address.split_once("::") {
+            Some((_, rest)) => (true, rest),
+            None => (false, address),
+        };
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // The folder of the module within its package stands behind `//`.
+        let scheme = place.find("://").map_or(0, |it| it + 3);
+        let folder = place.get(scheme..)?.find("//").map_or(place.len(), |it| it + scheme);
+        let place = place.get(..folder)?;
+        let first = place.split('/').next()?;
+        let segments = place.split('/').count();
+        let is_registry = !forced
+            && !place.contains([':', '@'])
+            && (segments == 3 && !first.contains('.') || segments == 4 && first.contains('.'));
+        if is_registry {
+            return Some(Self::Registry(place));
+        }
+        let reference = query.split('&').find_map(|it| it.strip_prefix("ref="));
+        let name = swift::repository_name(place).or_else(|| {
+            let bare = first.contains('.') && segments > 1 && !first.contains(['@', ':']);
+            bare.then(|| place.strip_suffix(".git").unwrap_or(place).to_owned())
+        })?;
+        Some(Self::Repository { name, reference })
+    }
+}
+
+fn add(name: &str, constraint: Option<&str>, line: u32, found: &mut Collector<'_>) {
+    let exact = constraint.map(|it| it.trim_start_matches('=').trim());
+    let version = exact.filter(|it| {
+        it.starts_with(|it: char| it.is_ascii_digit())
+            && it.bytes().all(|it| it.is_ascii_alphanumeric() || b".-+".contains(&it))
+    });
+    let specifier = if version.is_none() { constraint } else { None };
+    let direct = Some(true);
+    found.add(Declared { name, version, specifier, line, direct, ..Declared::default() });
+}

@@ -1,0 +1,60 @@
+//! `.terraform.lock.hcl`, by "Dependency Lock File" of Terraform's documentation.
+//!
+//! What flows in: the `provider` blocks. What flows out: one package for each, under its whole
+//! address, with the version that was chosen and the constraints that led to it. What must stay
+//! true: modules are not locked, so none is here; what is direct, the file does not tell.
+
+use super::blocks::{blocks, items};
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    script::{self, Dialect},
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::Source;
+
+/// Reads `.terraform.lock.hcl`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct TerraformLock;
+
+impl Parser for TerraformLock {
+    fn name(&self) -> &'static str {
+        "terraform-lock"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == ".terraform.lock.hcl"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Terraform, Source::Lockfile);
+        let text = text::decode(file.bytes);
+        let tokens = script::tokens(&text, Dialect::Hcl);
+        for (line, warning) in &tokens.warnings {
+            found.warn(*line, warning);
+        }
+        let blocks = blocks(&tokens);
+        if blocks.is_empty() && (0..tokens.len()).any(|at| !tokens.ends_line(at)) {
+            found.warn(1, "no block of a provider");
+        }
+        for block in &blocks {
+            let Some(name) = block.labels.first().filter(|_| block.key == "provider") else {
+                continue;
+            };
+            let inner = items(&tokens, block.body(&tokens).unwrap_or_default());
+            let value = |key: &str| inner.iter().find(|it| it.key == key)?.text(&tokens);
+            let (version, specifier) = (value("version"), value("constraints"));
+            let line = block.line;
+            if version.is_none() {
+                found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+            }
+            found.add(Declared { name, version, specifier, line, ..Declared::default() });
+        }
+        if blocks.is_empty() && found.has_warnings() {
+            return found.unreadable();
+        }
+        found.finish()
+    }
+}
