@@ -6,10 +6,11 @@
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
 #[path = "../tests/it/support/mod.rs"]
-#[allow(
+#[expect(
     dead_code,
     unused_imports,
-    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::unnecessary_debug_formatting,
     reason = "made for the tests, which use all of it"
 )]
 mod support;
@@ -59,13 +60,13 @@ fn measure(folder: &Path) -> Outcome<()> {
         let place = tempfile::tempdir()?;
         let before = forge.sent();
         let begin = Instant::now();
-        let cloned = program("git")
+        let done = program("git")
             .args(["clone", "--quiet", "--bare", "--depth=1", &url])
             .arg(place.path().join("clone.git"))
             .status()?;
         clones.push(begin.elapsed());
         of_clone = forge.sent() - before;
-        assert!(cloned.success(), "git clone {url}");
+        assert!(done.success(), "git clone {url}");
 
         let before = forge.sent();
         let begin = Instant::now();
