@@ -74,6 +74,7 @@ pub mod request_body;
 mod results;
 pub mod route;
 pub mod routes;
+mod sbom;
 mod scan;
 pub mod server;
 mod socket;

@@ -207,7 +207,7 @@ async fn found(
 }
 
 /// The Python service's jobs do not say what they are; more than one repository is a group.
-fn is_group(job: &LiveJob, facts: &JobFacts) -> bool {
+pub(super) fn is_group(job: &LiveJob, facts: &JobFacts) -> bool {
     match job.scan_type() {
         Some(scan_type) => scan_type == ScanType::Group,
         None => facts.summary.total_repositories > 1,

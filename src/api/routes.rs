@@ -8,7 +8,7 @@ use super::{
     auth::Auth,
     docs, events, health, jobs, log, metrics, openapi, repositories, repository, results,
     route::{Door, Route, serve},
-    scan,
+    sbom, scan,
     state::Api,
     websocket,
 };
@@ -40,7 +40,7 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Jobs",
             "The list of jobs, and what they found.",
-            joined([jobs::routes(), results::routes()]),
+            joined([jobs::routes(), results::routes(), sbom::routes()]),
         ),
         resource(
             "Service",

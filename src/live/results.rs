@@ -3,7 +3,11 @@
 
 use super::Live;
 use crate::{
-    model::{JobId, scan_result::Package},
+    model::{
+        JobId,
+        repository::RepositoryStatus,
+        scan_result::{Package, ScanResult},
+    },
     store::{
         layout::JobsDir,
         read::{self, Signature},
@@ -80,6 +84,45 @@ impl Results {
         let file = read::open(&self.jobs.job(id).result(index));
         let read = file.ok().and_then(|it| serde_json::from_reader(BufReader::new(it)).ok());
         read.map_or_else(Vec::new, |it: Packages| it.packages)
+    }
+
+    /// Works with the whole results of repositories of a job; none if their files are larger than
+    /// `most` together. Blocks.
+    ///
+    /// What a foreign scanner wrote that makes no sense counts as nothing found.
+    pub fn with_all<T>(
+        &self,
+        id: &JobId,
+        repositories: &[RepositoryStatus],
+        most: u64,
+        work: impl FnOnce(&[ScanResult]) -> T,
+    ) -> Option<T> {
+        #[derive(Default, Deserialize)]
+        struct Whole {
+            #[serde(default)]
+            commit: Option<String>,
+            #[serde(default)]
+            packages: Vec<Package>,
+        }
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = most;
+        let mut results = Vec::new();
+        for status in repositories {
+            let file = read::open(&self.jobs.job(id).result(status.index)).ok();
+            let size = file.as_ref().and_then(|it| it.metadata().ok()).map_or(0, |it| it.len());
+            left = left.checked_sub(size)?;
+            let read = file.and_then(|it| serde_json::from_reader(BufReader::new(it)).ok());
+            let Whole { commit, packages } = read.unwrap_or_default();
+            results.push(ScanResult {
+                repo_index: status.index,
+                repo_name: status.display_name(),
+                git_url: status.git_url.clone().unwrap_or_default(),
+                commit,
+                packages,
+                ..ScanResult::default()
+            });
+        }
+        Some(work(&results))
     }
 
     /// Forgets the jobs that are no more, whoever removed them.

@@ -197,6 +197,48 @@ async fn results_come_as_csv_that_is_safe_to_open() {
     server.get(&format!("/scan/{job}/repositories/1/packages?format=csv")).await.expect(400);
 }
 
+/// Breaks if there is no bill of materials of a job or of a repository, or if it is not of all that
+/// completed, and of nothing else.
+#[tokio::test]
+async fn bills_of_materials_are_given_of_a_job_and_of_each_repository() {
+    let setup = Setup::new().python(FINDS);
+    let job = setup.lay_group(4);
+    let server = setup.start().await;
+    server.finished(&job).await;
+    let of_job = format!("/scan/{job}/sbom");
+    let answer = server.get(&of_job).await.expect(200);
+    let name = format!("attachment; filename=\"scanwatch-{job}.cdx.json\"");
+    assert_eq!(answer.header("content-disposition"), Some(name.as_str()));
+    let document = answer.json();
+    assert_eq!(
+        (&document["bomFormat"], &document["specVersion"]),
+        (&json!("CycloneDX"), &json!("1.6"))
+    );
+    let components = document["components"].as_array().unwrap();
+    let parts: Vec<_> =
+        components.iter().filter(|it| it["type"] == "application").map(|it| &it["name"]).collect();
+    assert_eq!(parts, ["part-0", "part-2"]);
+    assert_eq!(
+        server.get(&format!("{of_job}?format=cyclonedx")).await.expect(200).json()["components"],
+        document["components"]
+    );
+    let spdx = server.get(&format!("{of_job}?format=spdx")).await.expect(200).json();
+    assert_eq!(spdx["spdxVersion"], "SPDX-2.3");
+    let refused = server.get(&format!("{of_job}?format=xml")).await.expect(400).json();
+    assert_eq!(refused["detail"], "Invalid format. Must be one of: cyclonedx, spdx");
+
+    let of_one = format!("/scan/{job}/repositories/2/sbom");
+    let one = server.get(&of_one).await.expect(200).json();
+    assert_eq!(one["metadata"]["component"]["name"], "part-2");
+    assert_eq!(one["components"].as_array().unwrap().len() + 2, components.len());
+    let spdx = server.get(&format!("{of_one}?format=spdx")).await.expect(200);
+    let name = format!("attachment; filename=\"scanwatch-{job}-2.spdx.json\"");
+    assert_eq!(spdx.header("content-disposition"), Some(name.as_str()));
+    server.get(&format!("/scan/{job}/repositories/1/sbom")).await.expect(400);
+    server.get(&format!("/scan/{job}/repositories/7/sbom")).await.expect(404);
+    server.get("/scan/unknown/sbom").await.expect(404);
+}
+
 /// Breaks if CSV is given of a job that is not completed.
 #[tokio::test]
 async fn there_is_no_csv_before_the_end() {
