@@ -4,6 +4,10 @@
 use super::time::{self, Timestamp};
 use serde_json::{Map, Value};
 
+/// The longest text that is kept, in bytes: whoever writes a file of a megabyte for each of
+/// thousands of repositories must not fill the memory of those who read them all.
+pub const LONGEST_TEXT: usize = 16 << 10;
+
 /// One JSON object, read field by field.
 #[derive(Debug)]
 pub struct Fields {
@@ -35,12 +39,16 @@ impl Fields {
         self.warnings.push(text);
     }
 
-    /// Takes a text.
+    /// Takes a text; what is too long of it is left out with a warning.
     pub fn text(&mut self, key: &str) -> Option<String> {
-        self.take(key, "text", |value| match value {
+        let text = self.take(key, "text", |value| match value {
             Value::String(text) => Some(text),
             _ => None,
-        })
+        })?;
+        if text.len() > LONGEST_TEXT {
+            self.warnings.push(format!("`{key}` is longer than {LONGEST_TEXT} bytes"));
+        }
+        Some(shortened(text))
     }
 
     /// Takes a whole number that is not negative; `12.0` is one.
@@ -73,7 +81,7 @@ impl Fields {
         let texts: Vec<String> = items
             .into_iter()
             .filter_map(|item| match item {
-                Value::String(text) => Some(text),
+                Value::String(text) => Some(shortened(text)),
                 _ => None,
             })
             .collect();
@@ -105,6 +113,16 @@ impl Fields {
     }
 }
 
+/// A text of no more than [`LONGEST_TEXT`]; a `…` stands for the rest.
+pub fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT - '…'.len_utf8()));
+        text.shrink_to_fit();
+        text.push('…');
+    }
+    text
+}
+
 /// A whole number of 0 or more; `12.0` is one.
 pub fn count_of(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| {
@@ -124,5 +142,23 @@ fn kind_of(value: &Value) -> &'static str {
         Value::String(_) => "text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Breaks if what is kept of a file is as long as the file.
+    #[test]
+    fn texts_are_bounded_and_cut_between_characters() {
+        let long = "é".repeat(LONGEST_TEXT);
+        let object = serde_json::json!({ "name": long, "list": [long], "short": "é" });
+        let mut fields = Fields::parse(object.to_string().as_bytes()).unwrap();
+        for text in [fields.text("name").unwrap(), fields.texts("list").unwrap().remove(0)] {
+            assert!(text.len() <= LONGEST_TEXT && text.ends_with("é…"), "{} bytes", text.len());
+        }
+        assert_eq!(fields.text("short").as_deref(), Some("é"));
+        assert_eq!(fields.into_warnings(), ["`name` is longer than 16384 bytes"]);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{
     Failure, RepoState,
-    json::{Fields, count_of},
+    json::{Fields, count_of, shortened},
     time::{self, Timestamp},
 };
 use serde::Serialize;
@@ -96,10 +96,10 @@ impl RepositoryStatus {
         let first_error =
             fields.list("errors").and_then(|errors| match errors.into_iter().next() {
                 Some(Value::Object(mut first)) => match first.remove("message") {
-                    Some(Value::String(message)) => Some(message),
+                    Some(Value::String(message)) => Some(shortened(message)),
                     _ => None,
                 },
-                Some(Value::String(message)) => Some(message),
+                Some(Value::String(message)) => Some(shortened(message)),
                 _ => None,
             });
         let error_message = fields.text("error_message");
@@ -122,7 +122,9 @@ impl RepositoryStatus {
             attempt: fields.count("attempt"),
             progress: Progress::read(&mut fields),
             error,
-            failure: fields.typed("failure", "an object with `kind` and `detail`"),
+            failure: fields
+                .typed("failure", "an object with `kind` and `detail`")
+                .map(|failure: Failure| Failure { detail: shortened(failure.detail), ..failure }),
             dependencies_found: fields.count("dependencies_found"),
         };
         Ok((status, fields.into_warnings()))
