@@ -212,6 +212,12 @@ async fn every_route_answers_as_it_is_described() {
     court.get(&format!("/scan/{good}/repositories/0/packages?per_page=1"), 200).await;
     court.get(&format!("/scan/{good}/repositories/0/packages?format=csv"), 200).await;
     court.get(&format!("/scan/{bad}/repositories/0/packages"), 400).await;
+    for sbom in [format!("/scan/{good}/sbom"), format!("/scan/{good}/repositories/0/sbom")] {
+        court.get(&sbom, 200).await;
+        court.get(&format!("{sbom}?format=spdx"), 200).await;
+        court.get(&format!("{sbom}?format=xml"), 400).await;
+    }
+    court.get(&format!("/scan/{bad}/sbom"), 400).await;
     court.get(&format!("/scan/{good}/repositories/7"), 404).await;
 
     court.get("/jobs?status=failed", 200).await;
