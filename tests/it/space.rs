@@ -102,6 +102,7 @@ async fn on_a_disk_that_fills_up_the_queue_waits_until_there_is_space_again() {
         .set("jobs.min_free_inodes", 0)
         .shell(
             "[ \"$SCANWATCH_REPO_NAME\" = large ] || { say completed; exit; }\n\
+             while [ ! -e \"$dir/both\" ]; do sleep 0.02; done\n\
              head -c 48m /dev/zero > \"$dir/jobs/filler\"\n\
              say scanning\n\
              echo > \"$dir/filled.part\"; mv \"$dir/filled.part\" \"$dir/filled\"\n\
@@ -112,6 +113,7 @@ async fn on_a_disk_that_fills_up_the_queue_waits_until_there_is_space_again() {
         .await;
     let large = server.submit("large").await;
     let next = server.submit("next").await;
+    crate::support::files::write(&server.file("both"), "");
     server.note("filled").await;
     let refused = refusal(&server).await.json();
     assert!(refused["detail"].as_str().unwrap().contains("16.0 MiB free"), "{refused:#}");
