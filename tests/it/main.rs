@@ -84,6 +84,8 @@ mod retries;
 #[cfg(test)]
 mod retry;
 #[cfg(test)]
+mod sbom;
+#[cfg(test)]
 mod scanner_protocol;
 #[cfg(test)]
 mod schemas;
