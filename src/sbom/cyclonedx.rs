@@ -16,6 +16,7 @@ use crate::model::{
     time::{self, Timestamp},
 };
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The document of results.
@@ -25,21 +26,22 @@ use uuid::Uuid;
 pub fn cyclonedx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) -> Value {
     let components = components::of(results);
     let about = match (subject, results) {
-        (Subject::Repository, [result, ..]) => repository(result),
+        (Subject::Repository, [result, ..]) => repository(result, &repository_reference(result)),
         (Subject::Repository, []) => group(env!("CARGO_PKG_NAME")),
         (Subject::Group(name), _) => group(name),
     };
     let mut dependencies = Vec::new();
     let mut listed = Vec::new();
+    let references = references(results);
     if let Subject::Group(_) = subject {
-        let references: Vec<_> = results.iter().map(|it| repository_reference(it)).collect();
         dependencies.push(json!({ "ref": about["bom-ref"], "dependsOn": references }));
-        listed.extend(results.iter().map(|it| repository(it)));
+        let repositories = results.iter().zip(&references);
+        listed.extend(repositories.map(|(it, reference)| repository(it, reference)));
     }
-    for (at, result) in results.iter().enumerate() {
+    for (at, reference) in references.iter().enumerate() {
         let direct = components.iter().filter(|(_, it)| it.direct.contains(&at));
         let direct: Vec<_> = direct.map(|(purl, _)| *purl).collect();
-        dependencies.push(json!({ "ref": repository_reference(result), "dependsOn": direct }));
+        dependencies.push(json!({ "ref": reference, "dependsOn": direct }));
     }
     for (purl, component) in components.iter().filter(|(_, it)| !it.requires.is_empty()) {
         dependencies.push(json!({ "ref": purl, "dependsOn": component.requires }));
@@ -71,11 +73,22 @@ fn repository_reference(result: &ScanResult) -> String {
     format!("repository:{}", result.repo_name)
 }
 
+/// The references of several: where two have one name, as in jobs of other programs, each but the
+/// first has its number as well.
+fn references(results: &[&ScanResult]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let reference = |result: &&ScanResult| {
+        let name = repository_reference(result);
+        if seen.insert(name.clone()) { name } else { format!("{name}#{}", result.repo_index) }
+    };
+    results.iter().map(reference).collect()
+}
+
 /// A scanned repository: what the document is about, or a part of that.
-fn repository(result: &ScanResult) -> Value {
+fn repository(result: &ScanResult, reference: &str) -> Value {
     let mut members = Map::new();
     members.insert("type".to_owned(), json!("application"));
-    members.insert("bom-ref".to_owned(), json!(repository_reference(result)));
+    members.insert("bom-ref".to_owned(), json!(reference));
     members.insert("name".to_owned(), json!(result.repo_name));
     if let Some(commit) = &result.commit {
         members.insert("version".to_owned(), json!(commit));
@@ -279,6 +292,16 @@ mod tests {
         let direct = bom["dependencies"][0]["dependsOn"].as_array().unwrap();
         assert!(direct.contains(&json!("pkg:npm/%40a/b@1.2.0")));
         assert!(!direct.contains(&json!("pkg:npm/d@3.0.0")));
+    }
+
+    #[test]
+    fn repositories_of_one_name_are_told_apart() {
+        let results = [shop(), ScanResult { repo_index: 4, ..shop() }];
+        let results: Vec<_> = results.iter().collect();
+        let bom = cyclonedx(Subject::Group("group"), &results, Timestamp::UNIX_EPOCH);
+        let wanted = json!(["repository:group/shop", "repository:group/shop#4"]);
+        assert_eq!(bom["dependencies"][0]["dependsOn"], wanted);
+        assert_eq!(bom["components"][1]["bom-ref"], wanted[1]);
     }
 
     #[test]
