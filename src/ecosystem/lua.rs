@@ -69,9 +69,7 @@ fn read(
 ) -> Findings {
     let text = text::decode(file.bytes);
     let tokens = script::tokens(&text, Dialect::Lua);
-    for (line, warning) in &tokens.warnings {
-        found.warn(*line, warning);
-    }
+    tokens.warn(&mut found);
     for at in 0..tokens.len() {
         let group = GROUPS.iter().find(|(name, _)| tokens.word(at) == Some(name));
         let opens = tokens.skip_lines(at + 2);

@@ -53,9 +53,7 @@ impl Parser for Nimble {
         let mut found = Collector::new(file, Ecosystem::Nim, Source::Manifest);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Nim);
-        for (line, warning) in &tokens.warnings {
-            found.warn(*line, warning);
-        }
+        tokens.warn(&mut found);
         for at in 0..tokens.len() {
             let scope = match tokens.word(at) {
                 // The old form, in the manner of an ini file, begins with a capital.

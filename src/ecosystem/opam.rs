@@ -61,9 +61,7 @@ impl Parser for OpamLock {
 fn read(file: SourceFile<'_>, mut found: Collector<'_>, direct: Option<bool>) -> Findings {
     let text = text::decode(file.bytes);
     let tokens = script::tokens(&text, Dialect::Opam);
-    for (line, warning) in &tokens.warnings {
-        found.warn(*line, warning);
-    }
+    tokens.warn(&mut found);
     for at in 0..tokens.len() {
         let scope = match tokens.word(at) {
             Some("depends") => Scope::Runtime,

@@ -35,9 +35,7 @@ impl Parser for ConanRecipe {
         let mut found = Collector::new(file, Ecosystem::Conan, Source::Manifest);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Python);
-        for (line, warning) in &tokens.warnings {
-            found.warn(*line, warning);
-        }
+        tokens.warn(&mut found);
         for at in 0..tokens.len() {
             let Some(scope) = tokens.word(at).and_then(scope_of) else { continue };
             let behind_dot = at > 0 && tokens.is_mark(at - 1, '.');

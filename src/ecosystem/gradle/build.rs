@@ -233,9 +233,7 @@ impl Reader<'_, '_, '_> {
             let message = format!("{count} references to a version catalog are not resolved");
             self.found.warn(*first, message);
         }
-        for (line, warning) in &self.tokens.warnings {
-            self.found.warn(*line, warning);
-        }
+        self.tokens.warn(&mut self.found);
         self.found.finish()
     }
 }

@@ -38,9 +38,7 @@ impl Parser for MixLock {
         let mut found = Collector::new(file, Ecosystem::Hex, Source::Lockfile);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Elixir);
-        for (line, warning) in &tokens.warnings {
-            found.warn(*line, warning);
-        }
+        tokens.warn(&mut found);
         let mut entries = Vec::new();
         let mut understood = (0..tokens.len()).any(|at| tokens.is_mark(at, '{'));
         for at in 0..tokens.len() {

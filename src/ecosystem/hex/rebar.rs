@@ -32,9 +32,7 @@ impl Parser for RebarLock {
         let mut found = Collector::new(file, Ecosystem::Hex, Source::Lockfile);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Erlang);
-        for (line, warning) in &tokens.warnings {
-            found.warn(*line, warning);
-        }
+        tokens.warn(&mut found);
         let places = 0..tokens.len();
         if !places.clone().any(|at| tokens.is_mark(at, '[')) {
             found.warn(1, "no list of locked dependencies");

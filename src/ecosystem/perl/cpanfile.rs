@@ -30,9 +30,7 @@ impl Parser for CpanFile {
         let mut found = Collector::new(file, Ecosystem::Cpan, Source::Manifest);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Perl);
-        for (line, warning) in &tokens.warnings {
-            found.warn(*line, warning);
-        }
+        tokens.warn(&mut found);
         // The blocks that are open, each with its end.
         let mut phases: Vec<(usize, Scope)> = Vec::new();
         for at in 0..tokens.len() {

@@ -58,9 +58,7 @@ impl Parser for SetupPy {
         for line in expressions.unknown() {
             found.warn(line, "not a literal: only running the file would tell what it is");
         }
-        for (line, warning) in &tokens.warnings {
-            found.warn(*line, warning);
-        }
+        tokens.warn(&mut found);
         found.finish()
     }
 }

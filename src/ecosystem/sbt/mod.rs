@@ -47,9 +47,7 @@ impl Parser for SbtBuild {
         for module in &modules {
             writer.add(module);
         }
-        for (line, warning) in &tokens.warnings {
-            writer.found.warn(*line, warning);
-        }
+        tokens.warn(&mut writer.found);
         writer.found.finish()
     }
 }

@@ -3,6 +3,7 @@
 //! What flows in: what the lexer has found. What flows out: answers to what stands where. What
 //! must stay true: a place behind the end is one where nothing stands, never a panic.
 
+use crate::ecosystem::collect::Collector;
 use std::{borrow::Cow, ops::Range};
 
 /// One token.
@@ -25,10 +26,17 @@ pub(crate) struct Tokens<'a> {
     /// next place that is none. Looked for anew each time, they would take the square of the time.
     jumps: Vec<u32>,
     /// What was passed over, each with its line.
-    pub(crate) warnings: Vec<(u32, &'static str)>,
+    pub(super) warnings: Vec<(u32, &'static str)>,
 }
 
 impl<'a> Tokens<'a> {
+    /// Says what was passed over.
+    pub(crate) fn warn(&self, found: &mut Collector<'_>) {
+        for (line, warning) in &self.warnings {
+            found.warn(*line, warning);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }

@@ -40,9 +40,7 @@ impl Parser for TerraformFile {
         let mut found = Collector::new(file, Ecosystem::Terraform, Source::Manifest);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Hcl);
-        for (line, warning) in &tokens.warnings {
-            found.warn(*line, warning);
-        }
+        tokens.warn(&mut found);
         for block in blocks(&tokens) {
             let inner = items(&tokens, block.body(&tokens).unwrap_or_default());
             match block.key {

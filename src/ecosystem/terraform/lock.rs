@@ -32,9 +32,7 @@ impl Parser for TerraformLock {
         let mut found = Collector::new(file, Ecosystem::Terraform, Source::Lockfile);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Hcl);
-        for (line, warning) in &tokens.warnings {
-            found.warn(*line, warning);
-        }
+        tokens.warn(&mut found);
         let blocks = blocks(&tokens);
         if blocks.is_empty() && (0..tokens.len()).any(|at| !tokens.ends_line(at)) {
             found.warn(1, "no block of a provider");
