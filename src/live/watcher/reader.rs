@@ -251,16 +251,18 @@ impl Reader {
             let folder = Folder::new(self.live.insert(id), dir.clone(), &now);
             self.folders.insert(id.clone(), folder);
         }
-        // Watched first, read then. A job that is over is read without a watch.
+        // Watched first, read then: also what is watched already, for its watch is lost when it is
+        // moved away and back, with all that is written before the next one stands.
+        let watched = self.folders.get(id).is_some_and(|it| it.watch != Watch::Off);
+        if watched {
+            self.watch(id);
+        }
         let mut listed = self.read_files(id);
+        // A job that is over is read without a watch.
         let rests = self.folders.get(id).is_some_and(|it| it.is_over_and_quiet(&self.options));
-        if !rests {
-            // Also one that is watched already: its watch is lost when it is moved away and back.
-            let watch = self.watch(&dir);
-            let before = self.folders.get_mut(id).map(|it| std::mem::replace(&mut it.watch, watch));
-            if before != Some(watch) {
-                listed = self.read_files(id);
-            }
+        if !watched && !rests {
+            self.watch(id);
+            listed = self.read_files(id);
         }
         if let Some(folder) = self.folders.get_mut(id) {
             // What could not be listed is looked at again.

@@ -158,17 +158,20 @@ async fn a_folder_that_is_moved_away_and_back_is_still_watched() {
     job.repository(0, "scanning", 1);
     job.known(&server).await;
     let away = server.file("away");
-    server.signal(server.pid(), Signal::STOP);
-    fs::rename(&job.folder, &away).unwrap();
-    fs::rename(&away, &job.folder).unwrap();
-    server.signal(server.pid(), Signal::CONT);
-    for step in 2..5 {
-        job.repository(0, "scanning", step);
-        eventually("it is seen", async || {
-            let document = server.progress(&job.id).await;
-            document["repositories"][0]["progress"]["current_file"] == step
-        })
-        .await;
+    // Written to as soon as it is back, so that some of it falls between the old watch and the new.
+    for step in 1..100 {
+        server.signal(server.pid(), Signal::STOP);
+        fs::rename(&job.folder, &away).unwrap();
+        fs::rename(&away, &job.folder).unwrap();
+        server.signal(server.pid(), Signal::CONT);
+        for file in [2 * step, 2 * step + 1] {
+            job.repository(0, "scanning", file);
+            eventually("it is seen", async || {
+                let document = server.progress(&job.id).await;
+                document["repositories"][0]["progress"]["current_file"] == file
+            })
+            .await;
+        }
     }
 }
 

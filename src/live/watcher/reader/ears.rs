@@ -66,16 +66,22 @@ impl Reader {
         self.notify.is_none() || self.folders.values().any(|it| it.watch == Watch::Polled)
     }
 
-    pub(super) fn watch(&mut self, dir: &JobDir) -> Watch {
-        let Some(notify) = &mut self.notify else { return Watch::Polled };
-        match notify.watch(dir.path(), RecursiveMode::NonRecursive) {
+    /// Watches a job's folder, or has it looked at where that cannot be.
+    pub(super) fn watch(&mut self, id: &JobId) {
+        let Some(folder) = self.folders.get_mut(id) else { return };
+        let Some(notify) = &mut self.notify else {
+            folder.watch = Watch::Polled;
+            return;
+        };
+        let path = folder.dir.path();
+        folder.watch = match notify.watch(path, RecursiveMode::NonRecursive) {
             Ok(()) => Watch::Notified,
             Err(error) => {
                 // Out of watches (fs.inotify.max_user_watches): those that stand go on.
-                tracing::debug!(%error, folder = %dir.path().display(), "not watched; polled");
+                tracing::debug!(%error, folder = %path.display(), "not watched; polled");
                 Watch::Polled
             }
-        }
+        };
     }
 
     pub(super) fn unwatch(&mut self, dir: &JobDir, watch: Watch) {
