@@ -73,15 +73,18 @@ impl Tree for Folder {
             let kind = match entry.file_type() {
                 it if it.is_dir() => continue,
                 it if it.is_symlink() => Kind::Link,
-                it if it.is_file() => Kind::File {
-                    size: entry.metadata().ok().map(|it| it.len()),
-                    handle: entry.into_path(),
-                },
+                // To ask for the size of what nobody reads would take as long as the walk itself.
+                it if it.is_file() => Kind::File { size: None, handle: entry.into_path() },
                 _ => Kind::Other("neither a file nor a folder".to_owned()),
             };
             visit(Entry { path, kind });
         }
         Ok(())
+    }
+
+    fn prepare(&mut self, wanted: &[&PathBuf]) -> Result<Vec<Option<u64>>, ScanError> {
+        let size = |path: &&PathBuf| path.symlink_metadata().ok().map(|it| it.len());
+        Ok(wanted.iter().map(size).collect())
     }
 
     fn read(&mut self, path: &PathBuf, most: u64) -> Result<Content, ScanError> {
