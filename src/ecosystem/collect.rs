@@ -9,6 +9,7 @@ use super::{
     purl::Ecosystem,
     source::{Findings, SourceFile},
     text,
+    workspace::Project,
 };
 use crate::model::scan_result::{Package, Scope, Source};
 
@@ -121,6 +122,18 @@ impl<'f> Collector<'f> {
         self.text += package.text_len();
         self.findings.packages.push(package);
         Some(Added(self.findings.packages.len() - 1))
+    }
+
+    /// Takes note of what the manifest says of its own project.
+    pub(crate) fn describe<'a>(
+        &mut self,
+        name: Option<&str>,
+        members: impl Iterator<Item = &'a str>,
+    ) {
+        let ecosystem = self.ecosystem;
+        let name = name.and_then(|it| ecosystem.purl(it.trim(), None));
+        let project = Project::new(self.file.path, ecosystem.as_str(), name, members);
+        self.findings.project = Some(Box::new(project));
     }
 
     /// One package of the file requires another one itself.

@@ -75,6 +75,9 @@ fn show(findings: &Findings) -> String {
         let line = it.line.map_or_else(|| "-".to_owned(), |it| it.to_string());
         format!("warning: {line}: {}", it.message)
     }));
+    if let Some(members) = findings.project.as_ref().and_then(|it| it.shown_members()) {
+        lines.push(format!("workspace: {members}"));
+    }
     if findings.unreadable {
         lines.push("unreadable".to_owned());
     }

@@ -15,35 +15,59 @@ use super::{
     imports::Imports,
     maven::{self, Pom},
     purl::Ecosystem,
-    source::file_name,
+    source::{Findings, file_name},
+    workspace::{Project, Workspaces},
 };
 use crate::model::scan_result::{Package, Scope, Source, Warning};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// What the files of a repository say that is no package by itself.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    pub poms: Vec<Pom>,
+    pub builds: Vec<MsBuild>,
+    pub projects: Vec<Project>,
+    pub imports: Imports,
+}
+
 /// Completes packages by what other files say of them, sorts them, and drops exact repeats.
 /// Gives a warning for each thing that no file of the repository knows.
-pub fn join(
-    packages: &mut Vec<Package>,
-    poms: Vec<Pom>,
-    builds: Vec<MsBuild>,
-    imports: Imports,
-) -> Vec<Warning> {
-    let mut of_poms = maven::resolve(poms);
-    packages.extend(of_poms.packages);
+pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
+    let Gathered { poms, builds, projects, imports } = gathered;
+    let Findings { packages: of_poms, mut warnings, .. } = maven::resolve(poms);
+    packages.extend(of_poms);
     let of_builds = dotnet::resolve(builds);
     packages.extend(of_builds.packages);
-    of_poms.warnings.extend(of_builds.warnings);
+    warnings.extend(of_builds.warnings);
     inherit_from_workspaces(packages);
+    warnings.extend(drop_neighbours(packages, &projects));
     let manifests = Manifests::of(packages);
     for package in packages.iter_mut().filter(|it| it.source == Source::Lockfile) {
         manifests.complete(package);
     }
-    let (imported, warnings) = imports.resolve(packages);
+    let (imported, of_imports) = imports.resolve(packages);
     packages.extend(imported);
-    of_poms.warnings.extend(warnings);
+    warnings.extend(of_imports);
     packages.sort();
     packages.dedup();
-    of_poms.warnings
+    warnings
+}
+
+/// Drops what is asked for of the repository's own workspaces. A lock says itself where a package is
+/// from, so what it lists stays.
+fn drop_neighbours(packages: &mut Vec<Package>, projects: &[Project]) -> Option<Warning> {
+    let workspaces = Workspaces::of(projects);
+    packages.retain(|it| {
+        it.source != Source::Manifest
+            || !workspaces.has(&it.ecosystem, &it.file, &canonical_name(it))
+    });
+    workspaces.is_cut_short.then(|| Warning {
+        file: String::new(),
+        line: None,
+        message: "more projects and workspaces than are compared: some of the repository's own \
+                  projects may be listed as packages"
+            .to_owned(),
+    })
 }
 
 /// What the manifests of each folder declare: folder, ecosystem, canonical name.
@@ -199,14 +223,17 @@ mod tests {
     /// Parses the files, joins what they hold, and shows one package a line.
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: &str) {
-        let mut packages = Vec::new();
+        let (mut packages, mut projects) = (Vec::new(), Vec::new());
         for (path, text) in files {
             let file = SourceFile { path, bytes: text.as_bytes() };
-            packages.extend(parser_for(path).unwrap().parse(file).packages);
+            let findings = parser_for(path).unwrap().parse(file);
+            packages.extend(findings.packages);
+            projects.extend(findings.project.map(|it| *it));
         }
         let mut reversed: Vec<_> = packages.iter().rev().cloned().collect();
-        join(&mut packages, Vec::new(), Vec::new(), Imports::default());
-        join(&mut reversed, Vec::new(), Vec::new(), Imports::default());
+        let backwards = projects.iter().rev().cloned().collect();
+        join(&mut packages, Gathered { projects, ..Gathered::default() });
+        join(&mut reversed, Gathered { projects: backwards, ..Gathered::default() });
         assert_eq!(packages, reversed);
         let shown: Vec<_> = packages
             .iter()
@@ -258,6 +285,56 @@ mod tests {
              x 1.1.0 direct dev yarn.lock\n\
              z 2.0.0 direct runtime own/package.json\n\
              z 2.0.0 direct runtime yarn.lock",
+        );
+    }
+
+    /// Breaks if a project of the repository's own is a package where its neighbour asks for it by
+    /// name, or is none where a lock says that it is from elsewhere.
+    #[test]
+    fn neighbours_in_a_workspace_are_no_packages() {
+        let left =
+            ("libs/left/package.json", r#"{"name": "@o/Left", "dependencies": {"w": "^1"}}"#);
+        let right =
+            ("libs/right/package.json", r#"{"name": "right", "dependencies": {"@o/left": "^1"}}"#);
+        let apart = ("else/package.json", r#"{"dependencies": {"right": "^2"}}"#);
+        let expected = "right ^2 direct runtime else/package.json\n\
+                        w ^1 direct runtime libs/left/package.json";
+        for (path, text) in [
+            ("package.json", r#"{"workspaces": ["libs/*"], "dependencies": {"right": "*"}}"#),
+            ("package.json", r#"{"workspaces": {"packages": ["libs/*"]}}"#),
+            ("pnpm-workspace.yaml", "packages:\n  - libs/**\n  - '!libs/test'\n"),
+            ("lerna.json", r#"{"packages": ["libs/left", "libs/right"]}"#),
+        ] {
+            check(&[(path, text), left, right, apart], expected);
+        }
+        let lock = (
+            "yarn.lock",
+            "\"@o/left@^1\":\n  version \"1.1.0\"\n  resolved \"https://r/l.tgz\"\nw@^1:\n  version \"1.0.0\"\n",
+        );
+        check(
+            &[("package.json", r#"{"workspaces": ["libs/*"]}"#), left, right, lock],
+            "@o/left 1.1.0 transitive - yarn.lock\n\
+             w ^1 direct runtime libs/left/package.json\n\
+             w 1.0.0 direct runtime yarn.lock",
+        );
+    }
+
+    #[test]
+    fn packages_from_paths_of_the_repository_are_none() {
+        check(
+            &[
+                (
+                    "apps/web/composer.json",
+                    r#"{"require": {"o/a": "*", "o/b": "*"}, "repositories": [{"type": "path", "url": "../../libs/*"}]}"#,
+                ),
+                (
+                    "apps/api/composer.json",
+                    r#"{"require": {"o/a": "*"}, "repositories": {"x": {"type": "vcs", "url": "../../libs/*"}}}"#,
+                ),
+                ("libs/a/composer.json", r#"{"name": "O/A"}"#),
+            ],
+            "o/a * direct runtime apps/api/composer.json\n\
+             o/b * direct runtime apps/web/composer.json",
         );
     }
 
@@ -349,7 +426,7 @@ mod tests {
         let file = SourceFile { path: "requirements.txt", bytes: b"a\nb" };
         let mut packages = parser_for(file.path).unwrap().parse(file).packages;
         packages.extend(packages.clone());
-        join(&mut packages, Vec::new(), Vec::new(), Imports::default());
+        join(&mut packages, Gathered::default());
         assert_eq!(packages.len(), 2);
     }
 

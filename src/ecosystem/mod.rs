@@ -59,13 +59,12 @@ mod terraform;
 mod text;
 mod toml;
 mod vcpkg;
+mod workspace;
 mod xml;
 mod yaml;
 
-pub use dotnet::MsBuild;
-pub use imports::{Imports, Named, source_parser_for};
-pub use join::join;
-pub use maven::Pom;
+pub use imports::{Imports, source_parser_for};
+pub use join::{Gathered, join};
 pub use source::{Findings, Parser, SourceFile};
 
 /// Every parser there is, in the order in which they are asked. To add a format, write its file
@@ -111,6 +110,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &npm::PnpmLock,
     &npm::BunLock,
     &npm::DenoLock,
+    &npm::WorkspaceFile,
     &ci::GitLabPipeline,
     &ci::GitHubWorkflow,
     &container::Dockerfile,

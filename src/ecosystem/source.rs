@@ -1,6 +1,6 @@
 //! The border between the scan and a parser: a file goes in, findings come out.
 
-use super::{dotnet::MsBuild, imports::Named, maven::Pom};
+use super::{dotnet::MsBuild, imports::Named, maven::Pom, workspace::Project};
 use crate::model::scan_result::{Package, Warning};
 
 /// One file of a repository, as its parser gets it.
@@ -23,9 +23,11 @@ impl SourceFile<'_> {
     }
 }
 
-/// The last segment of a path with `/`.
+/// The last segment of a path with `/`. Each parser asks for it, of each path of a tree: byte by byte
+/// from behind is faster than any search for so few.
 pub(crate) fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    let slash = path.bytes().rposition(|byte| byte == b'/');
+    slash.and_then(|at| path.get(at + 1..)).unwrap_or(path)
 }
 
 /// Reads one kind of file. Pure: bytes in, findings out. The scan owns the walk, the size
@@ -54,6 +56,8 @@ pub struct Findings {
     pub pom: Option<Box<Pom>>,
     /// A project of `MSBuild`, with which it is the same.
     pub msbuild: Option<Box<MsBuild>>,
+    /// What a manifest says of its own project.
+    pub project: Option<Box<Project>>,
     /// What a source imports, of which [`join`](super::join()) makes packages once it is known what
     /// is declared.
     pub imports: Option<Box<Named>>,

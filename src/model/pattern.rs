@@ -70,6 +70,11 @@ impl FromStr for Pattern {
 }
 
 impl Pattern {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Reads a list of patterns.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub(super) use deps::DepsJson;
 pub(super) use lock::PackagesLock;
 pub(super) use paket::PaketDependencies;
 pub(super) use paket_lock::PaketLock;
-pub use project::MsBuild;
+pub(super) use project::MsBuild;
 pub(super) use project::MsBuildProject;
 pub(super) use resolve::resolve;
 

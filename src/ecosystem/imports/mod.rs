@@ -32,7 +32,7 @@ mod scala;
 mod tests;
 
 pub use gather::Imports;
-pub use names::Named;
+pub(super) use names::Named;
 
 use super::Parser;
 

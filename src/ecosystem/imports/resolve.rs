@@ -186,7 +186,7 @@ fn without_scala_version(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecosystem::{SourceFile, join, parser_for, source_parser_for};
+    use crate::ecosystem::{Gathered, SourceFile, join, parser_for, source_parser_for};
 
     /// What is found in these files together: `name scope file:line`, and warnings.
     #[track_caller]
@@ -206,7 +206,7 @@ mod tests {
                     imports.add(path, *named);
                 }
             }
-            let warnings = join(&mut packages, Vec::new(), Vec::new(), imports);
+            let warnings = join(&mut packages, Gathered { imports, ..Gathered::default() });
             let imported = packages.iter().filter(|it| it.source == Source::Import);
             let shown = imported.map(|it| {
                 assert_eq!((it.direct, &it.version), (Some(true), &None));

@@ -25,4 +25,4 @@ mod tests;
 pub(super) use install::MavenInstall;
 pub(super) use packages::resolve;
 pub(super) use pom::MavenPom;
-pub use pom::Pom;
+pub(super) use pom::Pom;

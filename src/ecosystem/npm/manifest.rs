@@ -1,7 +1,7 @@
 //! `package.json`, by "npm help package.json".
 //!
 //! What flows in: the dependency tables of a manifest. What flows out: each entry as a direct
-//! package with the range that it asks for. What must stay true: a table of the wrong shape, or
+//! package with the range that it asks for, and what the project is called and works with. What must stay true: a table of the wrong shape, or
 //! one bad entry in it, costs only itself.
 
 use super::{
@@ -32,8 +32,19 @@ impl Parser for PackageJson {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        read_object(file, Source::Manifest, walk)
+        read_object(file, Source::Manifest, |root, found| {
+            describe(root, found);
+            walk(root, found);
+        })
     }
+}
+
+fn describe(root: &Node<'_>, found: &mut Collector<'_>) {
+    // Either the list itself, or, with Yarn 1, an object with it.
+    let members = root
+        .elements("workspaces")
+        .chain(root.get("workspaces").into_iter().flat_map(|it| it.elements("packages")));
+    found.describe(root.text("name"), members.filter_map(Node::as_str));
 }
 
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {

@@ -1,4 +1,4 @@
-//! npm: `package.json`, and the locks of npm, yarn, pnpm, bun and deno.
+//! npm: `package.json` and what workspaces say, and the locks of npm, yarn, pnpm, bun and deno.
 //!
 //! What flows in: what the package managers write, and what people write by hand. What flows out: the
 //! packages with their real names (an alias is shown as what it stands for). What must stay
@@ -13,6 +13,7 @@ mod manifest;
 mod pnpm;
 mod pnpm_key;
 mod spec;
+mod workspace;
 mod yarn;
 mod yarn_v1;
 
@@ -21,6 +22,7 @@ pub(super) use deno::DenoLock;
 pub(super) use lock::PackageLock;
 pub(super) use manifest::PackageJson;
 pub(super) use pnpm::PnpmLock;
+pub(super) use workspace::WorkspaceFile;
 pub(super) use yarn::YarnLock;
 
 use super::{

@@ -1,7 +1,7 @@
 //! `composer.json`, by "The composer.json schema" and "Versions and constraints" of Composer's manual.
 //!
-//! What flows in: `require` and `require-dev`. What flows out: each package as a direct one. What
-//! must stay true: a constraint is a version only where it allows but one.
+//! What flows in: `require` and `require-dev`. What flows out: each package as a direct one,
+//! and what the project is called and which folders it takes packages from. What must stay true: a constraint is a version only where it allows but one.
 
 use super::is_platform;
 use crate::ecosystem::{
@@ -34,6 +34,15 @@ impl Parser for ComposerJson {
 }
 
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
+    let repositories = root.get("repositories");
+    // A list, or an object whose keys are names.
+    let named = repositories.and_then(Node::members).unwrap_or_default().iter().map(|it| &it.value);
+    let of_paths = root
+        .elements("repositories")
+        .chain(named)
+        .filter(|it| it.text("type") == Some("path"))
+        .filter_map(|it| it.text("url"));
+    found.describe(root.text("name"), of_paths);
     for (key, scope) in [("require", Scope::Runtime), ("require-dev", Scope::Dev)] {
         let Some(group) = root.get(key) else { continue };
         let Some(members) = group.members() else {

@@ -9,7 +9,7 @@ use super::{
     guard::{guarded, words},
 };
 use crate::{
-    ecosystem::{self, Findings, Imports, MsBuild, Parser, Pom, SourceFile},
+    ecosystem::{self, Findings, Gathered, Parser, SourceFile},
     model::{
         scan_result::{FileCounts, Package, Warning},
         state::Work,
@@ -91,10 +91,8 @@ struct Engine<'a> {
     with: Scan<'a>,
     found: Found,
     /// What becomes packages when it is joined, and how much that is.
-    poms: Vec<Pom>,
-    builds: Vec<MsBuild>,
+    gathered: Gathered,
     size_of_poms: usize,
-    imports: Imports,
     /// Bytes of the packages' texts.
     size_of_packages: usize,
     size_of_warnings: usize,
@@ -107,10 +105,8 @@ impl<'a> Engine<'a> {
         Self {
             with,
             found: Found::default(),
-            poms: Vec::new(),
-            builds: Vec::new(),
+            gathered: Gathered::default(),
             size_of_poms: 0,
-            imports: Imports::default(),
             size_of_packages: 0,
             size_of_warnings: 0,
             left_out: 0,
@@ -148,11 +144,9 @@ impl<'a> Engine<'a> {
         drop(wanted);
         reporter.update(|it| it.current_file = total);
         reporter.enter(Work::Analyzing, Stage::Conclude, "Joining what was found");
-        let poms = std::mem::take(&mut self.poms);
-        let builds = std::mem::take(&mut self.builds);
+        let gathered = std::mem::take(&mut self.gathered);
         self.size_of_poms = 0;
-        let imports = std::mem::take(&mut self.imports);
-        for warning in ecosystem::join(&mut self.found.packages, poms, builds, imports) {
+        for warning in ecosystem::join(&mut self.found.packages, gathered) {
             self.keep(warning);
         }
         self.size_of_packages = self.found.packages.iter().map(Package::text_len).sum();
@@ -178,7 +172,7 @@ impl<'a> Engine<'a> {
             infrastructure.see(&shown);
             let declares = (self.with.parser_for)(&shown);
             let source = if self.with.deep {
-                self.imports.see(&shown);
+                self.gathered.imports.see(&shown);
                 declares.is_none().then(|| ecosystem::source_parser_for(&shown)).flatten()
             } else {
                 None
@@ -200,7 +194,7 @@ impl<'a> Engine<'a> {
                 (Kind::File { .. } | Kind::Link, None) => {}
             }
         })?;
-        if size_of_paths > MOST_PATH_BYTES || self.imports.is_lost() {
+        if size_of_paths > MOST_PATH_BYTES || self.gathered.imports.is_lost() {
             return Err(LimitError::PathsTooLong { most: MOST_PATH_BYTES }.into());
         }
         wanted.sort_by(|a, b| a.path.cmp(&b.path));
@@ -256,7 +250,7 @@ impl<'a> Engine<'a> {
 
     fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
         match guarded(|| parser.parse(SourceFile { path, bytes })) {
-            Ok(Findings { packages, warnings, unreadable, pom, msbuild, imports }) => {
+            Ok(Findings { packages, warnings, unreadable, pom, msbuild, project, imports }) => {
                 if unreadable {
                     self.found.files.failed += 1;
                 } else {
@@ -265,11 +259,13 @@ impl<'a> Engine<'a> {
                 self.size_of_packages += packages.iter().map(Package::text_len).sum::<usize>();
                 self.found.packages.extend(packages);
                 self.size_of_poms += pom.as_ref().map_or(0, |it| it.size());
-                self.poms.extend(pom.map(|it| *it));
+                self.gathered.poms.extend(pom.map(|it| *it));
                 self.size_of_poms += msbuild.as_ref().map_or(0, |it| it.size());
-                self.builds.extend(msbuild.map(|it| *it));
+                self.gathered.builds.extend(msbuild.map(|it| *it));
+                self.size_of_packages += project.as_ref().map_or(0, |it| it.size());
+                self.gathered.projects.extend(project.map(|it| *it));
                 if let Some(named) = imports {
-                    self.imports.add(path, *named);
+                    self.gathered.imports.add(path, *named);
                 }
                 for warning in warnings {
                     self.keep(warning);

@@ -1,0 +1,41 @@
+//! What makes one workspace of several projects, outside of their manifests: `pnpm-workspace.yaml`, by
+//! pnpm's manual, and `lerna.json`, by Lerna's.
+//!
+//! What flows in: the list `packages`. What flows out: the workspace, and no package: the versions of a
+//! catalog are those of whoever asks for them.
+
+use super::read_object;
+use crate::ecosystem::{
+    Findings, Parser, SourceFile, collect::Collector, json, purl::Ecosystem, source::file_name,
+    yaml,
+};
+use crate::model::scan_result::Source;
+
+/// Reads `pnpm-workspace.yaml` and `lerna.json`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct WorkspaceFile;
+
+impl Parser for WorkspaceFile {
+    fn name(&self) -> &'static str {
+        "npm-workspace"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        matches!(file_name(path), "pnpm-workspace.yaml" | "lerna.json")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        if file_name(file.path) == "lerna.json" {
+            return read_object(file, Source::Manifest, |root, found| {
+                let members = root.elements("packages").filter_map(json::Node::as_str);
+                found.describe(None, members);
+            });
+        }
+        let found = Collector::new(file, Ecosystem::Npm, Source::Manifest);
+        yaml::read(file.bytes, found, |tree, found| {
+            let packages = tree.root().and_then(|it| it.get("packages"));
+            let members = packages.into_iter().flat_map(yaml::Node::elements);
+            found.describe(None, members.filter_map(yaml::Node::as_str));
+        })
+    }
+}
