@@ -2,7 +2,8 @@
 //! repository of it.
 //!
 //! What must stay true: one document is made at a time, of results whose size is bounded, so that
-//! the memory is; a group's document has every repository that completed.
+//! the memory is; a group's document has every repository that completed, and says which ones did
+//! not.
 
 use super::{
     ApiError,
@@ -93,7 +94,8 @@ pub(super) fn routes() -> Vec<Route> {
     let of_a_job = describe(
         "getSbom",
         "The bill of materials of a job",
-        "Of a group: of all its repositories that completed, together.",
+        "Of a group: of all its repositories that completed, together; the others are named, with the \
+         reason.",
         "The job is not completed, its results are too large for one document, or there is no such \
          format.",
     );
@@ -124,12 +126,12 @@ async fn of_job(api: Api, id: String, asked: Formatted) -> Result<Response, ApiE
     let job = api.job(&id)?;
     let format = Format::asked(&asked)?;
     let facts = job.facts();
-    let mut repositories = job.repositories();
-    repositories.retain(|it| it.state == RepoState::Completed);
+    let (repositories, missing): (Vec<_>, Vec<_>) =
+        job.repositories().into_iter().partition(|it| it.state == RepoState::Completed);
     if !facts.state.is_final() || repositories.is_empty() {
         return Err(ApiError::bad_request("Job not completed"));
     }
-    let group = is_group(&job, &facts).then(|| facts.url.clone().unwrap_or_default());
+    let group = is_group(&job, &facts).then(|| (facts.url.clone().unwrap_or_default(), missing));
     let name = format!("scanwatch-{}.{}", facts.id, format.ending());
     document(api, facts.id, repositories, group, format, &name).await
 }
@@ -154,14 +156,17 @@ async fn document(
     api: Api,
     id: JobId,
     repositories: Vec<RepositoryStatus>,
-    group: Option<String>,
+    group: Option<(String, Vec<RepositoryStatus>)>,
     format: Format,
     file_name: &str,
 ) -> Result<Response, ApiError> {
     let made = spawn_blocking(move || {
         api.results.with_all(&id, &repositories, MOST_BYTES, |results| {
             let results: Vec<_> = results.iter().collect();
-            let subject = group.as_deref().map_or(Subject::Repository, Subject::Group);
+            let subject = match &group {
+                Some((name, missing)) => Subject::Group { name, missing },
+                None => Subject::Repository,
+            };
             let document = match format {
                 Format::CycloneDx => sbom::cyclonedx(subject, &results, Utc::now()),
                 Format::Spdx => sbom::spdx(subject, &results, Utc::now()),

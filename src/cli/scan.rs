@@ -214,8 +214,10 @@ fn read_results(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Vec<ScanResult>
 fn report(args: &ScanArgs, scanned: &[Scanned]) -> anyhow::Result<Exit> {
     let results: Vec<&ScanResult> = scanned.iter().flat_map(|it| &it.results).collect();
     let one = args.targets.len() == 1 && !scanned.iter().any(|it| it.listed);
+    let mut missing: Vec<_> = scanned.iter().flat_map(|it| it.job.repositories()).collect();
+    missing.retain(|it| it.state != RepoState::Completed);
     let subject = match args.targets.first() {
-        Some(target) if !one => Subject::Group(target),
+        Some(name) if !one => Subject::Group { name, missing: &missing },
         _ => Subject::Repository,
     };
     let text = match args.format {

@@ -9,9 +9,10 @@
 
 use super::{
     components::{self, Component},
-    subject::{Subject, group_name, web_address},
+    subject::{Subject, group_name, name_of, reason, web_address},
 };
 use crate::model::{
+    repository::RepositoryStatus,
     scan_result::{ScanResult, Scope},
     time::{self, Timestamp},
 };
@@ -26,19 +27,23 @@ use uuid::Uuid;
 pub fn cyclonedx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) -> Value {
     let components = components::of(results);
     let about = match (subject, results) {
-        (Subject::Repository, [result, ..]) => repository(result, &repository_reference(result)),
+        (Subject::Repository, [result, ..]) => {
+            repository(result, &repository_reference(&result.repo_name))
+        }
         (Subject::Repository, []) => group(env!("CARGO_PKG_NAME")),
-        (Subject::Group(name), _) => group(name),
+        (Subject::Group { name, .. }, _) => group(name),
     };
     let mut dependencies = Vec::new();
     let mut listed = Vec::new();
-    let references = references(results);
-    if let Subject::Group(_) = subject {
+    let references = references(results, subject.missing());
+    let (scanned, not_scanned) = references.split_at(results.len());
+    if let Subject::Group { missing, .. } = subject {
         dependencies.push(json!({ "ref": about["bom-ref"], "dependsOn": references }));
-        let repositories = results.iter().zip(&references);
-        listed.extend(repositories.map(|(it, reference)| repository(it, reference)));
+        listed.extend(results.iter().zip(scanned).map(|(it, reference)| repository(it, reference)));
+        let missing = missing.iter().zip(not_scanned);
+        listed.extend(missing.map(|(it, reference)| unknown(it, reference)));
     }
-    for (at, reference) in references.iter().enumerate() {
+    for (at, reference) in scanned.iter().enumerate() {
         let direct = components.iter().filter(|(_, it)| it.direct.contains(&at));
         let direct: Vec<_> = direct.map(|(purl, _)| *purl).collect();
         dependencies.push(json!({ "ref": reference, "dependsOn": direct }));
@@ -48,7 +53,7 @@ pub fn cyclonedx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) 
     }
     listed.extend(components.iter().map(|(purl, it)| component(purl, it, subject, results)));
     let content = json!([about, listed, dependencies]).to_string();
-    json!({
+    let mut document = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -65,23 +70,43 @@ pub fn cyclonedx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) 
         },
         "components": listed,
         "dependencies": dependencies,
-    })
+    });
+    if !not_scanned.is_empty() {
+        // What these would bring is not in the document, and nobody shall think that it is.
+        document["compositions"] = json!([
+            { "aggregate": "incomplete", "assemblies": [about["bom-ref"]] },
+            { "aggregate": "unknown", "dependencies": not_scanned },
+        ]);
+    }
+    document
 }
 
 /// No purl begins like this, so it differs from the reference of every package.
-fn repository_reference(result: &ScanResult) -> String {
-    format!("repository:{}", result.repo_name)
+fn repository_reference(name: &str) -> String {
+    format!("repository:{name}")
 }
 
-/// The references of several: where two have one name, as in jobs of other programs, each but the
-/// first has its number as well.
-fn references(results: &[&ScanResult]) -> Vec<String> {
+/// The references of those with results, and of those without: where two have one name, as in jobs of
+/// other programs, each but the first has its number as well.
+fn references(results: &[&ScanResult], missing: &[RepositoryStatus]) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let reference = |result: &&ScanResult| {
-        let name = repository_reference(result);
-        if seen.insert(name.clone()) { name } else { format!("{name}#{}", result.repo_index) }
+    let scanned = results.iter().map(|it| (it.repo_index, it.repo_name.clone()));
+    let named = scanned.chain(missing.iter().map(|it| (it.index, name_of(it))));
+    let reference = |(index, name): (u32, String)| {
+        let name = repository_reference(&name);
+        if seen.insert(name.clone()) { name } else { format!("{name}#{index}") }
     };
-    results.iter().map(reference).collect()
+    named.map(reference).collect()
+}
+
+/// A repository of the group of which there is no result.
+fn unknown(missing: &RepositoryStatus, reference: &str) -> Value {
+    json!({
+        "type": "application",
+        "bom-ref": reference,
+        "name": name_of(missing),
+        "properties": [{ "name": "scanwatch:not-scanned", "value": reason(missing) }],
+    })
 }
 
 /// A scanned repository: what the document is about, or a part of that.
@@ -298,7 +323,8 @@ mod tests {
     fn repositories_of_one_name_are_told_apart() {
         let results = [shop(), ScanResult { repo_index: 4, ..shop() }];
         let results: Vec<_> = results.iter().collect();
-        let bom = cyclonedx(Subject::Group("group"), &results, Timestamp::UNIX_EPOCH);
+        let subject = Subject::Group { name: "group", missing: &[] };
+        let bom = cyclonedx(subject, &results, Timestamp::UNIX_EPOCH);
         let wanted = json!(["repository:group/shop", "repository:group/shop#4"]);
         assert_eq!(bom["dependencies"][0]["dependsOn"], wanted);
         assert_eq!(bom["components"][1]["bom-ref"], wanted[1]);

@@ -12,9 +12,10 @@
 
 use super::{
     components::{self, Component},
-    subject::{Subject, group_name, web_address},
+    subject::{Subject, group_name, name_of, reason, web_address},
 };
 use crate::model::{
+    repository::RepositoryStatus,
     scan_result::{ScanResult, Scope},
     time::Timestamp,
 };
@@ -28,10 +29,12 @@ const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 pub fn spdx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) -> Value {
     let components = components::of(results);
     let repositories = results.iter().enumerate().map(|(at, it)| repository(at, it));
+    let missing = (results.len()..).zip(subject.missing()).map(|(at, it)| unknown(at, it));
     let packages: Vec<_> = repositories
+        .chain(missing)
         .chain(components.iter().map(|(purl, it)| package(purl, it, subject, results)))
         .collect();
-    let mut relationships: Vec<_> = (0..results.len())
+    let mut relationships: Vec<_> = (0..results.len() + subject.missing().len())
         .map(|at| relationship(DOCUMENT, "DESCRIBES", &repository_id(at)))
         .collect();
     for (purl, component) in &components {
@@ -44,7 +47,7 @@ pub fn spdx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) -> Va
         }
     }
     let name = match (subject, results.first()) {
-        (Subject::Group(name), _) => group_name(name),
+        (Subject::Group { name, .. }, _) => group_name(name),
         (Subject::Repository, Some(result)) => result.repo_name.clone(),
         (Subject::Repository, None) => env!("CARGO_PKG_NAME").to_owned(),
     };
@@ -95,6 +98,18 @@ fn repository(at: usize, result: &ScanResult) -> Value {
     insert("filesAnalyzed", json!(false));
     insert("primaryPackagePurpose", json!("SOURCE"));
     Value::Object(members)
+}
+
+/// A repository of the group of which there is no result.
+fn unknown(at: usize, missing: &RepositoryStatus) -> Value {
+    json!({
+        "SPDXID": repository_id(at),
+        "name": name_of(missing),
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "primaryPackagePurpose": "SOURCE",
+        "comment": format!("not scanned, so nothing of it is listed: {}", reason(missing)),
+    })
 }
 
 fn package(
@@ -208,7 +223,8 @@ mod tests {
     #[test]
     fn a_group_is_described_by_its_repositories() {
         let (one, two) = (result("shop"), result("web/site"));
-        let subject = Subject::Group("https://user:secret@git.example/group/");
+        let subject =
+            Subject::Group { name: "https://user:secret@git.example/group/", missing: &[] };
         let document = spdx(subject, &[&one, &two], Timestamp::UNIX_EPOCH);
         assert_eq!(dependencies(&document), ["shop > a", "web/site > a", "a > b"]);
         assert_eq!(document["name"], "group");
@@ -220,7 +236,7 @@ mod tests {
     #[test]
     fn a_group_is_one_component_that_depends_on_its_repositories() {
         let (one, two) = (result("shop"), result("web/site"));
-        let subject = Subject::Group("https://git.example/group");
+        let subject = Subject::Group { name: "https://git.example/group", missing: &[] };
         let bom = super::super::cyclonedx(subject, &[&one, &two], Timestamp::UNIX_EPOCH);
         let expected = json!([
             { "ref": "group:group", "dependsOn": ["repository:shop", "repository:web/site"] },

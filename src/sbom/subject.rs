@@ -4,7 +4,7 @@
 //! versions as documents have them. What must stay true: no address has credentials.
 
 use super::components::Place;
-use crate::model::scan_result::ScanResult;
+use crate::model::{repository::RepositoryStatus, scan_result::ScanResult};
 use url::Url;
 
 /// What a document is about.
@@ -12,15 +12,23 @@ use url::Url;
 pub enum Subject<'a> {
     /// The one repository that there is a result of.
     Repository,
-    /// A group: its name, or its address.
-    Group(&'a str),
+    /// A group: its name, or its address, and its repositories of which there is no result.
+    Group { name: &'a str, missing: &'a [RepositoryStatus] },
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// The repositories of which there is no result.
+    pub(super) fn missing(self) -> &'a [RepositoryStatus] {
+        match self {
+            Subject::Repository => &[],
+            Subject::Group { missing, .. } => missing,
+        }
+    }
+
     /// The place of a component; in a group it begins with the repository's name.
     pub(super) fn location(self, place: &Place<'_>, results: &[&ScanResult]) -> String {
         match (self, results.get(place.result)) {
-            (Subject::Group(_), Some(result)) => format!("{}/{}", result.repo_name, place.file),
+            (Subject::Group { .. }, Some(result)) => format!("{}/{}", result.repo_name, place.file),
             _ => place.file.to_owned(),
         }
     }
@@ -36,6 +44,18 @@ pub(super) fn group_name(name: &str) -> String {
         }
         None => name.to_owned(),
     }
+}
+
+/// The name of a repository of which there is no result.
+pub(super) fn name_of(missing: &RepositoryStatus) -> String {
+    let named = missing.name.clone().or_else(|| web_address(missing.git_url.as_deref()?));
+    named.unwrap_or_else(|| format!("repository {}", missing.index))
+}
+
+/// Why there is no result of it.
+pub(super) fn reason(missing: &RepositoryStatus) -> String {
+    let state = missing.state.as_str();
+    missing.error.as_ref().map_or_else(|| state.to_owned(), |error| format!("{state}: {error}"))
 }
 
 /// A repository's address without credentials; none for a local folder and `git@host:path`,

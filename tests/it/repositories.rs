@@ -217,20 +217,33 @@ async fn bills_of_materials_are_given_of_a_job_and_of_each_repository() {
     let components = document["components"].as_array().unwrap();
     let parts: Vec<_> =
         components.iter().filter(|it| it["type"] == "application").map(|it| &it["name"]).collect();
-    assert_eq!(parts, ["part-0", "part-2"]);
+    assert_eq!(parts, ["part-0", "part-2", "part-1", "part-3"]);
+    // Those that failed are named, and nothing of them is claimed.
+    let reason = components[3]["properties"][0]["value"].as_str().unwrap();
+    assert!(reason.starts_with("failed: ") && reason.contains("code 3"), "{reason}");
+    let group = &document["metadata"]["component"]["bom-ref"];
+    assert_eq!(
+        document["compositions"][0],
+        json!({"aggregate": "incomplete", "assemblies": [group]})
+    );
+    let unknown = json!(["repository:part-1", "repository:part-3"]);
+    assert_eq!(document["compositions"][1]["dependencies"], unknown);
     assert_eq!(
         server.get(&format!("{of_job}?format=cyclonedx")).await.expect(200).json()["components"],
         document["components"]
     );
     let spdx = server.get(&format!("{of_job}?format=spdx")).await.expect(200).json();
     assert_eq!(spdx["spdxVersion"], "SPDX-2.3");
+    let missing = spdx["packages"][2]["comment"].as_str().unwrap();
+    assert!(missing.starts_with("not scanned, so nothing of it is listed: failed: "), "{missing}");
     let refused = server.get(&format!("{of_job}?format=xml")).await.expect(400).json();
     assert_eq!(refused["detail"], "Invalid format. Must be one of: cyclonedx, spdx");
 
     let of_one = format!("/scan/{job}/repositories/2/sbom");
     let one = server.get(&of_one).await.expect(200).json();
     assert_eq!(one["metadata"]["component"]["name"], "part-2");
-    assert_eq!(one["components"].as_array().unwrap().len() + 2, components.len());
+    assert_eq!(one["components"].as_array().unwrap().len() + 4, components.len());
+    assert!(one.get("compositions").is_none());
     let spdx = server.get(&format!("{of_one}?format=spdx")).await.expect(200);
     let name = format!("attachment; filename=\"scanwatch-{job}-2.spdx.json\"");
     assert_eq!(spdx.header("content-disposition"), Some(name.as_str()));
