@@ -28,9 +28,12 @@ pub(super) fn read<'a>(name: &str, spec: &'a str) -> Spec<'a> {
     if let Some(target) = spec.strip_prefix("npm:") {
         let (alias_of, range) = split_alias(target);
         return match exact(range) {
-            Some(version) => package(Some(alias_of), Some(version), None),
-            None => package(Some(alias_of), None, Some(range)),
+            Some(version) => package(alias_of, Some(version), None),
+            None => package(alias_of, None, Some(range)),
         };
+    }
+    if let Some(version) = spec.strip_prefix("patch:").and_then(patched) {
+        return package(None, Some(version), None);
     }
     if is_local(spec) {
         return Spec::Local;
@@ -56,12 +59,27 @@ fn package<'a>(
     Spec::Package { alias_of, version, specifier }
 }
 
-/// `name@range`, where a scope's own `@` is no separator.
-fn split_alias(target: &str) -> (&str, &str) {
+/// `name@range`, where a scope's own `@` is no separator. A range alone says where the package
+/// comes from, and is no alias.
+fn split_alias(target: &str) -> (Option<&str>, &str) {
     match target.rsplit_once('@') {
-        Some((name, range)) if !name.is_empty() => (name, range),
-        _ => (target, ""),
+        Some((name, range)) if !name.is_empty() => (Some(name), range),
+        _ if target.starts_with(is_range_start) => (None, target),
+        _ => (Some(target), ""),
     }
+}
+
+/// What the range behind `npm:` begins with, where it is no name.
+pub(super) fn is_range_start(first: char) -> bool {
+    first.is_ascii_digit() || "^~<>=*".contains(first)
+}
+
+/// The version of what yarn patches: `name@npm%3A1.2.3#./name.patch`.
+fn patched(source: &str) -> Option<&str> {
+    let source = source.split('#').next().unwrap_or(source);
+    let (_, range) = source.rsplit_once('@')?;
+    let bare = range.strip_prefix("npm:").or_else(|| range.strip_prefix("npm%3A"));
+    exact(bare.unwrap_or(range))
 }
 
 /// Whether the specification names something in the file system or another workspace.
@@ -169,6 +187,24 @@ mod tests {
         check("npm:lodash@4.17.21", Some("lodash"), Some("4.17.21"), None);
         check("npm:@a/b@^1", Some("@a/b"), None, Some("^1"));
         check("npm:@a/b", Some("@a/b"), None, Some(""));
+        check("npm:7zip-bin@5.0.0", Some("7zip-bin"), Some("5.0.0"), None);
+    }
+
+    /// Breaks if a range of yarn 2 and later becomes the name of a package.
+    #[test]
+    fn a_protocol_before_a_range_is_no_alias() {
+        check("npm:^3.0.1", None, None, Some("^3.0.1"));
+        check("npm:3.0.1", None, Some("3.0.1"), None);
+        check("npm:*", None, None, Some("*"));
+    }
+
+    #[test]
+    fn a_patch_is_of_a_version() {
+        check("patch:left-pad@npm%3A1.3.0#./a.patch", None, Some("1.3.0"), None);
+        check("patch:@s/left-pad@npm:1.3.0#~/.yarn/a.patch", None, Some("1.3.0"), None);
+        check("patch:left-pad@1.3.0#./a.patch", None, Some("1.3.0"), None);
+        let range = "patch:left-pad@npm%3A^1.3.0#./a.patch";
+        check(range, None, None, Some(range));
     }
 
     #[test]

@@ -146,7 +146,7 @@ fn declared<'a>(entry: &Entry<'a>, found: &mut Collector<'_>) -> Option<Declared
             Some(target) if target.get(1..).is_some_and(|it| it.contains('@')) => {
                 split_pattern(target)
             }
-            Some(target) if !target.starts_with(|it: char| is_range_start(it)) => (target, ""),
+            Some(target) if !target.starts_with(spec::is_range_start) => (target, ""),
             _ => (name, range),
         })
         .next()?;
@@ -161,9 +161,4 @@ fn declared<'a>(entry: &Entry<'a>, found: &mut Collector<'_>) -> Option<Declared
     }
     let specifier = version.is_none().then_some(range);
     Some(Declared { name, version, specifier, line: entry.line, ..Declared::default() })
-}
-
-/// What the range behind `npm:` begins with, where it is no name.
-fn is_range_start(first: char) -> bool {
-    first.is_ascii_digit() || "^~<>=*".contains(first)
 }
