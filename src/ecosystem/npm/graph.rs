@@ -27,7 +27,7 @@ pub(super) enum Need {
 #[derive(Debug, Default)]
 pub(super) struct Graph<'a> {
     packages: Vec<Entry<'a>>,
-    known: HashMap<(&'a str, &'a str), Vertex>,
+    known: HashMap<(&'static str, &'a str, &'a str), Vertex>,
     asked_for: Vec<(Scope, Vertex)>,
 }
 
@@ -43,14 +43,20 @@ impl<'a> Graph<'a> {
     pub(super) fn add(&mut self, ecosystem: Ecosystem, declared: Declared<'a>) -> Vertex {
         let version = declared.version.or(declared.specifier).unwrap_or_default();
         let next = Vertex(self.packages.len());
-        let vertex = *self.known.entry((declared.name, version)).or_insert(next);
+        let key = (ecosystem.as_str(), declared.name, version);
+        let vertex = *self.known.entry(key).or_insert(next);
         match self.packages.get_mut(vertex.0) {
             None => self.packages.push(Entry { declared, ecosystem, requires: Vec::new() }),
-            // Of two places of one package, the one that is needed more says what for.
-            Some(first) if rank(declared.scope) < rank(first.declared.scope) => {
-                first.declared.scope = declared.scope;
+            // Of two places of one package, the one that is needed more says what for, and one that
+            // may be the project's own choice keeps that open.
+            Some(Entry { declared: first, .. }) => {
+                if rank(declared.scope) < rank(first.scope) {
+                    first.scope = declared.scope;
+                }
+                if first.direct == Some(false) {
+                    first.direct = declared.direct;
+                }
             }
-            Some(_) => {}
         }
         vertex
     }

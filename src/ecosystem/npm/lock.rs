@@ -1,16 +1,20 @@
 //! `package-lock.json` and `npm-shrinkwrap.json`, by "npm help package-lock.json".
 //!
 //! What flows in: the flat `packages` of lockfileVersion 2 and 3; the nested `dependencies` of
-//! version 1 are read beside, in `lock_v1`. What flows out: one package per installed place, and which
-//! of them Node gives it where it asks for others.
+//! version 1 are read beside, in `lock_v1`. What flows out: each package once, at however many places
+//! it is installed, and which others Node gives it where it asks for them.
 //!
 //! What must stay true: keys outside of `node_modules` are the project itself, its workspaces
 //! and linked folders, never packages; what one of those asks for is direct.
 
-use super::{lock_v1, read_object, spec};
+use super::{
+    graph::{Graph, Need, Vertex},
+    lock_v1, read_object, spec,
+    yarn::is_linked,
+};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Added, Collector, Declared},
+    collect::{Collector, Declared},
     git_reference,
     json::{Member, Node, Value},
     purl::Ecosystem,
@@ -70,23 +74,28 @@ fn read_packages(packages: &Node<'_>, found: &mut Collector<'_>) {
     };
     let places: HashSet<_> = entries.iter().filter_map(|it| Place::of(&it.key)).collect();
     let direct = direct_places(entries, &places);
-    let mut added = HashMap::new();
+    let mut graph = Graph::default();
+    let mut installed = HashMap::new();
     for entry in entries {
-        if let Some(place) = Place::of(&entry.key) {
-            let direct = direct.as_ref().map(|it| it.contains(&place));
-            added.extend(read_entry(entry, place.name, direct, found).map(|it| (place, it)));
+        let Some(place) = Place::of(&entry.key) else { continue };
+        let vertex = read_entry(entry, place.name, &mut graph, found);
+        let Some(vertex) = vertex else { continue };
+        installed.insert(place, vertex);
+        if direct.as_ref().is_some_and(|it| it.contains(&place)) {
+            graph.ask_for(Scope::Runtime, vertex);
         }
     }
     for entry in entries {
-        let own = Place::of(&entry.key).and_then(|it| added.get(&it).copied());
+        let own = Place::of(&entry.key).and_then(|it| installed.get(&it).copied());
         let Some(own) = own else { continue };
         for name in wanted(&entry.value, &INSTALLED) {
             let place = resolve(&entry.key, name, &places);
-            if let Some(required) = place.and_then(|it| added.get(&it)) {
-                found.requires(own, *required);
+            if let Some(required) = place.and_then(|it| installed.get(&it)) {
+                graph.requires(own, Need::Required, *required);
             }
         }
     }
+    graph.list(direct.is_some(), found);
 }
 
 /// What of a package is installed with it; and what of the project is, besides.
@@ -115,22 +124,23 @@ impl<'a> Place<'a> {
     }
 }
 
-fn read_entry(
-    entry: &Member<'_>,
-    installed_as: &str,
-    direct: Option<bool>,
+fn read_entry<'n>(
+    entry: &'n Member<'_>,
+    installed_as: &'n str,
+    graph: &mut Graph<'n>,
     found: &mut Collector<'_>,
-) -> Option<Added> {
+) -> Option<Vertex> {
     let key = text::excerpt(&entry.key);
     if entry.value.members().is_none() {
         let message = format!("`{key}`: expected an object, got {}", entry.value.kind());
         found.warn(entry.line, message);
         return None;
     }
-    if entry.value.is_true("link") {
+    let resolved = entry.value.text("resolved").unwrap_or_default();
+    // With `install-links` a folder of the repository is copied instead.
+    if entry.value.is_true("link") || (resolved.starts_with("file:") && is_linked(resolved)) {
         return None;
     }
-    let resolved = entry.value.text("resolved").unwrap_or_default();
     let commit = resolved.split_once('#').and_then(|(_, it)| git_reference::commit(it));
     let version = entry.value.text("version").or(commit);
     if version.is_none() {
@@ -142,10 +152,10 @@ fn read_entry(
         version,
         specifier: (version.is_none() && spec::is_git(resolved)).then_some(resolved),
         line: entry.line,
-        direct,
+        direct: None,
         scope: Some(scope(&entry.value)),
     };
-    found.take(Ecosystem::Npm, declared)
+    Some(graph.add(Ecosystem::Npm, declared))
 }
 
 /// The flags say why a package is there: absent on all that the project needs at run time.

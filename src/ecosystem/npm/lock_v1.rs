@@ -4,11 +4,12 @@
 //! depth, and what each requires. What must stay true: the recursion is as deep as the tree, which the reader bounds.
 
 use super::{
+    graph::{Graph, Need, Vertex},
     lock::scope,
     spec::{self, Spec},
 };
 use crate::ecosystem::{
-    collect::{Added, Collector, Declared},
+    collect::{Collector, Declared},
     git_reference,
     json::{Member, Node},
     purl::Ecosystem,
@@ -23,13 +24,14 @@ use std::collections::HashMap;
 pub(super) fn read(dependencies: &Node<'_>, found: &mut Collector<'_>) {
     let mut tree = Tree::default();
     tree.read_level(dependencies, None, found);
-    tree.link(found);
+    tree.link();
+    tree.graph.list(false, found);
 }
 
 /// What is installed in one folder `node_modules`, and in which other that one is.
 #[derive(Default)]
 struct Level<'a> {
-    packages: HashMap<&'a str, Added>,
+    packages: HashMap<&'a str, Vertex>,
     around: Option<usize>,
 }
 
@@ -37,7 +39,8 @@ struct Level<'a> {
 struct Tree<'a> {
     levels: Vec<Level<'a>>,
     /// A package, what it requires, and the level from which on that is looked for.
-    requires: Vec<(Added, &'a Node<'a>, usize)>,
+    requires: Vec<(Vertex, &'a Node<'a>, usize)>,
+    graph: Graph<'a>,
 }
 
 impl<'a> Tree<'a> {
@@ -59,7 +62,7 @@ impl<'a> Tree<'a> {
                 found.warn(entry.line, format!("`{key}`: expected an object, got {kind}"));
                 continue;
             }
-            let added = read_entry(entry, around.map(|_| false), found);
+            let added = read_entry(entry, around.map(|_| false), &mut self.graph, found);
             if let (Some(added), Some(level)) = (added, self.levels.get_mut(level)) {
                 level.packages.insert(entry.key.as_ref(), added);
             }
@@ -77,25 +80,26 @@ impl<'a> Tree<'a> {
 
     /// Node's rule: the nearest folder that has the package, from its own upwards. There are no more
     /// levels around one than the reader lets values be nested.
-    fn link(&self, found: &mut Collector<'_>) {
+    fn link(&mut self) {
         for (own, requires, from) in &self.requires {
             for name in requires.members().unwrap_or_default().iter().map(|it| it.key.as_ref()) {
                 let mut levels = std::iter::successors(self.levels.get(*from), |level| {
                     self.levels.get(level.around?)
                 });
                 if let Some(required) = levels.find_map(|it| it.packages.get(name)) {
-                    found.requires(*own, *required);
+                    self.graph.requires(*own, Need::Required, *required);
                 }
             }
         }
     }
 }
 
-fn read_entry(
-    entry: &Member<'_>,
+fn read_entry<'a>(
+    entry: &'a Member<'_>,
     direct: Option<bool>,
+    graph: &mut Graph<'a>,
     found: &mut Collector<'_>,
-) -> Option<Added> {
+) -> Option<Vertex> {
     let mut declared = Declared {
         name: &entry.key,
         line: entry.line,
@@ -105,14 +109,14 @@ fn read_entry(
     };
     let Some(stated) = entry.value.text("version") else {
         found.warn(entry.line, format!("`{}` has no version", text::excerpt(&entry.key)));
-        return found.take(Ecosystem::Npm, declared);
+        return Some(graph.add(Ecosystem::Npm, declared));
     };
     // The place of a version also takes where the package came from, in place of a version.
     if let Some(path) = stated.strip_prefix("file:") {
         declared.version = spec::version_of_tarball(path, &entry.key);
         // A folder is part of the repository; an archive holds a package.
         declared.version?;
-        return found.take(Ecosystem::Npm, declared);
+        return Some(graph.add(Ecosystem::Npm, declared));
     }
     if stated.contains(':') || stated.contains('/') {
         let Spec::Package { alias_of, version, specifier } = spec::read(&entry.key, stated) else {
@@ -125,5 +129,5 @@ fn read_entry(
     } else {
         declared.version = Some(stated);
     }
-    found.take(Ecosystem::Npm, declared)
+    Some(graph.add(Ecosystem::Npm, declared))
 }
