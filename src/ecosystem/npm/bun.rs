@@ -78,7 +78,7 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
 
 fn check_version(root: &Node<'_>, found: &mut Collector<'_>) {
     match root.get("lockfileVersion") {
-        Some(Node { value: Value::Number("0" | "1" | "2"), .. }) => {}
+        Some(Node { value: Value::Number("0" | "1" | "2" | "3"), .. }) => {}
         other => {
             let line = other.map_or(root.line, |it| it.line);
             found.warn(line, "unknown lockfileVersion, read as far as known");
