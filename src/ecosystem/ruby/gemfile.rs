@@ -47,11 +47,16 @@ impl Parser for Gemfile {
             match words.first() {
                 Some(Word::Name("end")) if too_deep > 0 => too_deep -= 1,
                 Some(Word::Name("end")) => drop(blocks.pop()),
-                Some(Word::Name("gem")) => gem(&call, number, blocks.last(), &mut found),
+                Some(Word::Name("gem")) => {
+                    gem(&call, number, blocks.last(), &mut found);
+                    gems(words.get(1..).unwrap_or_default(), number, blocks.last(), &mut found);
+                }
                 _ if opens_block(&words) && blocks.len() >= MAX_BLOCKS => too_deep += 1,
                 Some(Word::Name(word)) if opens_block(&words) => {
                     blocks.push(Block::of(word, &call, blocks.last()));
                 }
+                // `%w[a b].each do |name|`.
+                _ if opens_block(&words) => blocks.push(blocks.last().cloned().unwrap_or_default()),
                 // `group(:test) { gem "a" }`, `gem "a" if …` behind something else.
                 _ => in_braces(&words, &call, number, blocks.last(), &mut found),
             }
@@ -114,8 +119,8 @@ impl<'a> Call<'a> {
                     Some(key) => call.options.push((key, value)),
                     None => call.values.push(value),
                 },
-                // A condition has strings of its own.
-                Word::Name("if" | "unless" | "do") => break,
+                // A condition has strings of its own, and so has what follows.
+                Word::Name("if" | "unless" | "do" | "gem") | Word::Mark(';') => break,
                 _ => {}
             }
         }
@@ -128,9 +133,12 @@ impl<'a> Call<'a> {
 }
 
 fn opens_block(words: &[Word<'_>]) -> bool {
-    const KEYWORDS: [&str; 8] =
-        ["if", "unless", "case", "begin", "def", "while", "class", "module"];
-    let opens = matches!(words.first(), Some(Word::Name(it)) if KEYWORDS.contains(it));
+    const KEYWORDS: [&str; 10] =
+        ["if", "unless", "case", "begin", "def", "while", "until", "for", "class", "module"];
+    let is_keyword = |it: &Word<'_>| matches!(it, Word::Name(it) if KEYWORDS.contains(it));
+    // `version = if …` has its own `end`.
+    let assigned = words.windows(2).any(|it| matches!(it, [Word::Mark('='), it] if is_keyword(it)));
+    let opens = words.first().is_some_and(is_keyword) || assigned;
     let is_do = words.contains(&Word::Name("do"));
     (opens || is_do) && !words.contains(&Word::Name("end"))
 }
@@ -151,9 +159,17 @@ fn in_braces(
         Some(Word::Name(_)) if call.values.is_empty() => return,
         _ => around.cloned(),
     };
-    let call = Call::of(words.get(at..).unwrap_or_default());
-    if !call.values.is_empty() {
-        gem(&call, line, block.as_ref(), found);
+    gems(words.get(at..).unwrap_or_default(), line, block.as_ref(), found);
+}
+
+/// The gems that the words of a line ask for by name: `gem "a"; gem "b"`.
+fn gems(words: &[Word<'_>], line: u32, block: Option<&Block>, found: &mut Collector<'_>) {
+    let calls = words.iter().enumerate().filter(|it| *it.1 == Word::Name("gem"));
+    for (at, _) in calls {
+        let call = Call::of(words.get(at..).unwrap_or_default());
+        if !call.values.is_empty() {
+            gem(&call, line, block, found);
+        }
     }
 }
 

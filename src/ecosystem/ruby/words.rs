@@ -113,8 +113,13 @@ fn is_part(it: char) -> bool {
 pub(super) fn statements(text: &str) -> Vec<(u32, String)> {
     let mut statements: Vec<(u32, String)> = Vec::new();
     let (mut in_comment, mut continues) = (false, false);
+    let mut heredoc = None;
     for (number, line) in (1_u32..).zip(text.lines()) {
         let content = line.trim();
+        if let Some(end) = heredoc {
+            heredoc = Some(end).filter(|it| content != *it);
+            continue;
+        }
         if content == "__END__" {
             break;
         }
@@ -124,6 +129,7 @@ pub(super) fn statements(text: &str) -> Vec<(u32, String)> {
             continue;
         }
         let content = without_comment(content);
+        heredoc = heredoc_end(content);
         match statements.last_mut().filter(|it| continues && it.1.len() < MAX_STATEMENT) {
             Some((_, statement)) => {
                 statement.push(' ');
@@ -137,6 +143,19 @@ pub(super) fn statements(text: &str) -> Vec<(u32, String)> {
         }
     }
     statements
+}
+
+/// What ends the text that begins behind the line: `<<~TEXT`, `<<-'text'`, `<<TEXT`.
+fn heredoc_end(line: &str) -> Option<&str> {
+    let (_, behind) = line.split_once("<<")?;
+    let indented = behind.strip_prefix(['~', '-']);
+    let rest = indented.unwrap_or(behind);
+    let name = rest.strip_prefix(['"', '\'']).unwrap_or(rest);
+    let end = name.find(|it| !is_part(it)).unwrap_or(name.len());
+    let name = name.get(..end)?;
+    // `list <<item` puts an item into a list.
+    let is_name = |it: char| is_letter(it) && (indented.is_some() || it.is_uppercase());
+    name.starts_with(is_name).then_some(name)
 }
 
 /// No call in a Gemfile is longer, in bytes.
@@ -189,6 +208,14 @@ mod tests {
         assert_eq!(words("%q<a>.freeze")[..2], [String("a"), Mark('.')]);
         assert_eq!(words("\"a#{b}\" A::B")[..2], [Unknown, Name("A")]);
         assert_eq!(words("'github': \"x/y\""), [Key("github"), String("x/y")]);
+    }
+
+    /// Breaks if what a text says is taken for code.
+    #[test]
+    fn a_text_over_several_lines_is_left_out() {
+        let text = "a = <<~EOS\n  gem 'b'\n  EOS\nc << self\nd <<-'x'\ngem 'e'\nx\ngem 'f'\n";
+        let lines: Vec<_> = statements(text).into_iter().map(|it| it.0).collect();
+        assert_eq!(lines, [1, 4, 5, 8]);
     }
 
     #[test]
