@@ -59,7 +59,8 @@ pub(super) fn items(element: Element<'_, '_>, items: &mut Vec<Item>) {
     let version = metadata("VersionOverride").or_else(|| metadata("Version"));
     let version = version.filter(|it| !it.is_empty());
     // Nothing of it reaches those who use the project.
-    let private = metadata("PrivateAssets").is_some_and(|it| it.eq_ignore_ascii_case("all"));
+    let private = metadata("PrivateAssets")
+        .is_some_and(|it| it.split(';').any(|it| it.trim().eq_ignore_ascii_case("all")));
     let scope = scope.or(private.then_some(Scope::Build));
     for name in names.split(';').map(str::trim).filter(|it| !it.is_empty()) {
         let (name, version) = (name.to_owned(), version.clone());

@@ -53,7 +53,10 @@ impl Parser for MsBuildProject {
     }
 
     fn wants(&self, path: &str) -> bool {
-        const SUFFIXES: [&str; 5] = [".csproj", ".fsproj", ".vbproj", ".props", ".targets"];
+        const SUFFIXES: [&str; 9] = [
+            ".csproj", ".fsproj", ".vbproj", ".vcxproj", ".sqlproj", ".wixproj", ".proj", ".props",
+            ".targets",
+        ];
         let file = file_name(path).to_ascii_lowercase();
         SUFFIXES.iter().any(|it| file.len() > it.len() && file.ends_with(it))
     }
@@ -121,12 +124,19 @@ mod tests {
 
     #[test]
     fn files_of_msbuild_are_wanted() {
-        for path in
-            ["a/App.csproj", "Lib.fsproj", "x.vbproj", "Directory.Packages.props", "b/x.targets"]
-        {
+        for path in [
+            "a/App.csproj",
+            "Lib.fsproj",
+            "x.vbproj",
+            "Directory.Packages.props",
+            "b/x.targets",
+            "n.vcxproj",
+            "build/dirs.proj",
+        ] {
             assert!(MsBuildProject.wants(path), "{path}");
         }
-        for path in [".csproj", "a.sln", "App.csproj.user", "props"] {
+        for path in [".csproj", "a.sln", "App.csproj.user", "props", "a.xcodeproj/project.pbxproj"]
+        {
             assert!(!MsBuildProject.wants(path), "{path}");
         }
     }
