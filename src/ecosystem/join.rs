@@ -167,7 +167,12 @@ pub(super) fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
 /// purl is percent-encoded.
 fn canonical_name(package: &Package) -> String {
     let purl = package.purl.as_str();
-    purl.split(['@', '?', '#']).next().unwrap_or(purl).to_owned()
+    let name = purl.split(['@', '?', '#']).next().unwrap_or(purl);
+    // A purl leaves the letters of NuGet as they are, but to NuGet all their cases are one name.
+    if package.ecosystem == Ecosystem::NuGet.as_str() {
+        return name.to_ascii_lowercase();
+    }
+    name.to_owned()
 }
 
 /// Gives members of cargo workspaces the versions that the workspace's manifest defines.
@@ -358,6 +363,18 @@ mod tests {
             "serde 1.0.1 direct dev Cargo.lock\n\
              serde 1.0.1 direct - Cargo.toml\n\
              serde 1.0.1 direct dev own/Cargo.toml",
+        );
+    }
+
+    #[test]
+    fn names_of_nuget_have_no_case() {
+        check(
+            &[
+                ("paket.dependencies", "nuget Xunit 2.4.1\n"),
+                ("paket.lock", "NUGET\n  remote: https://x\n    xunit (2.4.1)\n"),
+            ],
+            "Xunit 2.4.1 direct runtime paket.dependencies\n\
+             xunit 2.4.1 direct runtime paket.lock",
         );
     }
 
