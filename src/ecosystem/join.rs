@@ -187,6 +187,14 @@ fn inherit_from_workspaces(packages: &mut Vec<Package>) {
         return;
     }
     let mut defined: BTreeMap<(String, String), Package> = BTreeMap::new();
+    // Where a workspace is, by what it defines or by its lock.
+    let mut workspaces: HashSet<String> = HashSet::new();
+    for package in packages.iter().filter(|it| it.ecosystem == Ecosystem::Cargo.as_str()) {
+        let of_workspace = package.scope.is_none() && !inherits(package);
+        if of_workspace || package.source == Source::Lockfile {
+            workspaces.insert(folder_of(&package.file).to_owned());
+        }
+    }
     for package in packages.iter().filter(|it| is_cargo(it) && it.scope.is_none()) {
         if !inherits(package) {
             let key = (folder_of(&package.file).to_owned(), package.name.clone());
@@ -200,7 +208,10 @@ fn inherit_from_workspaces(packages: &mut Vec<Package>) {
         let name = &package.name;
         let found = upwards(folder_of(&package.file))
             .find_map(|folder| defined.get(&(folder.to_owned(), name.clone())));
-        let Some(found) = found else { return false };
+        let Some(found) = found else {
+            // Of a member without its workspace nobody knows more than the name.
+            return !upwards(folder_of(&package.file)).any(|it| workspaces.contains(it));
+        };
         package.version.clone_from(&found.version);
         package.specifier.clone_from(&found.specifier);
         package.purl.clone_from(&found.purl);
@@ -363,6 +374,14 @@ mod tests {
             "serde 1.0.1 direct dev Cargo.lock\n\
              serde 1.0.1 direct - Cargo.toml\n\
              serde 1.0.1 direct dev own/Cargo.toml",
+        );
+    }
+
+    #[test]
+    fn a_member_without_its_workspace_keeps_the_names() {
+        check(
+            &[("own/Cargo.toml", "[dependencies]\nserde.workspace = true\n")],
+            "serde workspace = true direct runtime own/Cargo.toml",
         );
     }
 
