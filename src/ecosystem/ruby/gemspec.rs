@@ -37,29 +37,37 @@ impl Parser for Gemspec {
         let mut seen = HashSet::new();
         for (line, statement) in statements(&text) {
             let words = words(&statement);
-            let call = words.iter().enumerate().find_map(|(at, it)| Some((at, scope_of(*it)?)));
-            let Some((at, scope)) = call else { continue };
-            let arguments: Vec<&str> = words
-                .iter()
-                .skip(at + 1)
-                .take_while(|it| !matches!(it, Word::Name("if" | "unless")))
-                .filter_map(|it| if let Word::String(value) = it { Some(*value) } else { None })
-                .collect();
-            let Some((name, constraints)) = arguments.split_first() else {
-                found.warn(line, "a dependency whose name is computed");
-                continue;
-            };
-            let constraint = constraints.join(", ");
-            if !seen.insert((scope, (*name).to_owned(), constraint.clone())) {
-                continue;
+            let calls = words.iter().enumerate();
+            for (at, scope) in calls.filter_map(|(at, it)| Some((at, scope_of(*it)?))) {
+                let arguments = arguments(words.get(at + 1..).unwrap_or_default());
+                let Some((name, constraints)) = arguments.split_first() else {
+                    found.warn(line, "a dependency whose name is computed");
+                    continue;
+                };
+                let constraint = constraints.join(", ");
+                if !seen.insert((scope, (*name).to_owned(), constraint.clone())) {
+                    continue;
+                }
+                let version = exact(constraints);
+                let specifier = version.is_none().then_some(constraint.as_str());
+                let (direct, scope) = (Some(true), Some(scope));
+                found.add(Declared { name, version, specifier, line, direct, scope });
             }
-            let version = exact(constraints);
-            let specifier = version.is_none().then_some(constraint.as_str());
-            let (direct, scope) = (Some(true), Some(scope));
-            found.add(Declared { name, version, specifier, line, direct, scope });
         }
         found.finish()
     }
+}
+
+/// The strings of a call, up to its condition or the next call of the line.
+fn arguments<'a>(words: &[Word<'a>]) -> Vec<&'a str> {
+    let is_end = |it: &Word<'_>| {
+        matches!(it, Word::Name("if" | "unless") | Word::Mark(';')) || scope_of(*it).is_some()
+    };
+    words
+        .iter()
+        .take_while(|it| !is_end(it))
+        .filter_map(|it| if let Word::String(value) = it { Some(*value) } else { None })
+        .collect()
 }
 
 fn scope_of(word: Word<'_>) -> Option<Scope> {
