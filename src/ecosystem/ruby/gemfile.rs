@@ -22,7 +22,7 @@ use crate::model::scan_result::{Scope, Source};
 /// Blocks within blocks; more are counted, and nothing else.
 const MAX_BLOCKS: usize = 100;
 
-/// Reads `Gemfile`, `gems.rb` and `*.gemfile`.
+/// Reads `Gemfile`, `gems.rb`, `*.gemfile` and `Pluginfile`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct Gemfile;
 
@@ -33,7 +33,9 @@ impl Parser for Gemfile {
 
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
-        matches!(file, "Gemfile" | "gems.rb" | "Gemfile.next") || file.ends_with(".gemfile")
+        // `Pluginfile` is fastlane's, which a Gemfile reads as a part of itself.
+        matches!(file, "Gemfile" | "gems.rb" | "Gemfile.next" | "Gemfile.local" | "Pluginfile")
+            || file.ends_with(".gemfile")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
