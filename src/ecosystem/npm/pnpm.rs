@@ -114,7 +114,10 @@ impl<'t> Lock<'t> {
             direct: None,
             scope: self.flagged_scope(entry.value),
         };
-        let vertex = self.graph.add(Ecosystem::Npm, declared);
+        // `node@runtime:22.14.0` is the program itself, which no registry of npm has.
+        let is_runtime = key.reference.starts_with("runtime:");
+        let ecosystem = if is_runtime { Ecosystem::Generic } else { Ecosystem::Npm };
+        let vertex = self.graph.add(ecosystem, declared);
         self.by_key.insert(entry.key, vertex);
     }
 
