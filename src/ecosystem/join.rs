@@ -39,7 +39,7 @@ pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
     let of_builds = dotnet::resolve(builds);
     packages.extend(of_builds.packages);
     warnings.extend(of_builds.warnings);
-    inherit_from_workspaces(packages);
+    inherit_from_workspaces(packages, &projects);
     warnings.extend(drop_neighbours(packages, &projects));
     let manifests = Manifests::of(packages);
     for package in packages.iter_mut().filter(|it| it.source == Source::Lockfile) {
@@ -179,7 +179,7 @@ fn canonical_name(package: &Package) -> String {
 ///
 /// What it does not define as a package, it defines by a path: that is no package of the
 /// member's either.
-fn inherit_from_workspaces(packages: &mut Vec<Package>) {
+fn inherit_from_workspaces(packages: &mut Vec<Package>, projects: &[Project]) {
     let inherits = |it: &Package| it.specifier.as_deref() == Some(INHERITED);
     let is_cargo =
         |it: &Package| it.source == Source::Manifest && it.ecosystem == Ecosystem::Cargo.as_str();
@@ -187,14 +187,9 @@ fn inherit_from_workspaces(packages: &mut Vec<Package>) {
         return;
     }
     let mut defined: BTreeMap<(String, String), Package> = BTreeMap::new();
-    // Where a workspace is, by what it defines or by its lock.
-    let mut workspaces: HashSet<String> = HashSet::new();
-    for package in packages.iter().filter(|it| it.ecosystem == Ecosystem::Cargo.as_str()) {
-        let of_workspace = package.scope.is_none() && !inherits(package);
-        if of_workspace || package.source == Source::Lockfile {
-            workspaces.insert(folder_of(&package.file).to_owned());
-        }
-    }
+    let is_cargo_project = |it: &&Project| it.is_of(Ecosystem::Cargo);
+    let workspaces: HashSet<&str> =
+        projects.iter().filter(is_cargo_project).map(Project::folder).collect();
     for package in packages.iter().filter(|it| is_cargo(it) && it.scope.is_none()) {
         if !inherits(package) {
             let key = (folder_of(&package.file).to_owned(), package.name.clone());
@@ -374,6 +369,18 @@ mod tests {
             "serde 1.0.1 direct dev Cargo.lock\n\
              serde 1.0.1 direct - Cargo.toml\n\
              serde 1.0.1 direct dev own/Cargo.toml",
+        );
+    }
+
+    /// Breaks if a workspace's own crates are packages because it defines no others.
+    #[test]
+    fn crates_of_a_workspace_of_nothing_else_are_none() {
+        check(
+            &[
+                ("Cargo.toml", "[workspace]\n[workspace.dependencies]\na = { path = 'a' }\n"),
+                ("b/Cargo.toml", "[dependencies]\na.workspace = true\n"),
+            ],
+            "",
         );
     }
 

@@ -1,7 +1,8 @@
 //! Projects of one repository that use each other.
 //!
 //! What flows in: what each manifest says of itself, its name and the folders of the projects that it
-//! is worked on together with. What flows out: whether a package that a manifest asks for is such a
+//! is worked on together with; of those of cargo only that they are workspaces, for cargo says itself
+//! which packages are the repository's. What flows out: whether a package that a manifest asks for is such a
 //! project. What must stay true: memory and time are bounded whatever the manifests say, and what
 //! is not sure to be of the repository stays a package.
 //!
@@ -9,7 +10,7 @@
 //! workspace tells the two apart. Sources: npm's "Workspaces", Yarn's "Workspaces", pnpm's
 //! "pnpm-workspace.yaml", Composer's "Repositories", section "Path".
 
-use super::join::folder_of;
+use super::{join::folder_of, purl::Ecosystem};
 use crate::model::pattern::Pattern;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -51,6 +52,15 @@ impl Project {
             list.extend(below(&project.folder, member).and_then(|it| it.parse().ok()));
         }
         project
+    }
+
+    /// Where it lies, from the root of the repository.
+    pub(super) fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    pub(super) fn is_of(&self, ecosystem: Ecosystem) -> bool {
+        self.ecosystem == ecosystem.as_str()
     }
 
     /// The folders of its workspace, if it is one.

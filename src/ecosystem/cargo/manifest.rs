@@ -61,6 +61,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     // What the members may ask for; which of them does, and why, is in their manifests.
     if let Some(workspace) = toml::table(&document.root, "workspace") {
         reader.group(workspace, "dependencies", None);
+        reader.found.describe(None, std::iter::empty());
     }
 }
 
