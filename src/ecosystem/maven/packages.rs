@@ -128,7 +128,8 @@ fn of_text(version: String) -> Version {
     if !version.starts_with(['[', '(']) {
         let moving = matches!(version.as_str(), "LATEST" | "RELEASE");
         // What Maven's `DefaultModelValidator` refuses, and what XML leaves of a bad reference.
-        let refused = |it: char| it.is_whitespace() || "\\/:\"<>|?*[](){},&;".contains(it);
+        // `@…@` is what a build of plugins puts in place before its tests.
+        let refused = |it: char| it.is_whitespace() || "\\/:\"<>|?*[](){},&;@".contains(it);
         return match version {
             version if moving => Version::Range(version),
             version if version.contains(refused) => {
