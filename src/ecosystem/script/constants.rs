@@ -3,7 +3,7 @@
 //! What flows in: the tokens of a Groovy, Kotlin or Scala script. What flows out: what a name
 //! stands for, as far as the script says it in so many words: `def x = "1"`, `val x = "1"`,
 //! `ext { x = "1" }`, `ext.x = "1"`, `extra["x"] = "1"`, `val x by extra("1")`, `set("x", "1")`,
-//! `versions = [x: "1"]`, `object V { val x = "1" }`, and sums of these.
+//! `versions = [x: "1"]`, `object V { val x = "1" }`, `val V = new { val x = "1" }`, and sums of these.
 //!
 //! What must stay true: a name that is given two texts stands for neither.
 
@@ -13,6 +13,9 @@ use std::collections::HashMap;
 
 /// No name and no version is longer, in bytes.
 const MAX_VALUE: usize = 300;
+
+/// Names within names are told apart up to this depth.
+const MAX_DEPTH: usize = 4;
 
 /// Where Gradle keeps names, and what it wraps around them.
 const KEEPERS: [&str; 10] = [
@@ -53,6 +56,11 @@ impl Constants {
     /// What a name or a path stands for.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values.get(&plain_name(name))?.as_deref()
+    }
+
+    /// Gives a name a text that the script itself does not state.
+    pub(crate) fn define(&mut self, name: &str, value: &str) {
+        self.insert(&plain_name(name), value);
     }
 
     fn insert(&mut self, name: &str, value: &str) {
@@ -141,8 +149,13 @@ impl<'a> Reader<'_, 'a> {
         if self.tokens.is_mark(before, '=') {
             return self.tokens.word(before.checked_sub(1)?);
         }
+        // A map within a map.
+        if self.tokens.is_mark(before, ':') && self.open.last().is_some_and(|it| it.0 == '[') {
+            return self.tokens.word(before.checked_sub(1)?);
+        }
         let word = self.tokens.word(before)?;
-        if let (Some(sign), true) = (before.checked_sub(1), matches!(word, "mapOf" | "Map")) {
+        if let (Some(sign), true) = (before.checked_sub(1), matches!(word, "mapOf" | "Map" | "new"))
+        {
             return self
                 .tokens
                 .is_mark(sign, '=')
@@ -153,13 +166,16 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn insert(&mut self, name: &str, value: &str) {
-        if let Some((bracket, Some(outer))) = self.open.last().copied() {
-            self.constants.insert(&format!("{outer}.{name}"), value);
-            if bracket != '{' {
-                return;
-            }
+        let mut path = name.to_owned();
+        // An object in an object, a map in a map: each name around it may be left out or not.
+        let named = self.open.iter().rev().map_while(|(_, outer)| *outer).take(MAX_DEPTH);
+        for outer in named {
+            path = format!("{outer}.{path}");
+            self.constants.insert(&path, value);
         }
-        self.constants.insert(name, value);
+        if self.open.last().is_none_or(|(bracket, outer)| outer.is_none() || *bracket == '{') {
+            self.constants.insert(name, value);
+        }
     }
 
     /// `name = value`, `name: Type = value`, `ext.name = value`, `extra["name"] = value`.
