@@ -60,6 +60,9 @@ const LOCAL: [&str; 11] = [
     "optionalNpm",
 ];
 
+/// Methods of Gradle that give the module of their argument: `dependencies.create("g:a:v")`.
+const WRAPPERS: [&str; 5] = ["create", "platform", "enforcedPlatform", "module", "testFixtures"];
+
 /// Reads the statement that begins at `at`; none where there is no call of a configuration.
 pub(super) fn read(tokens: &Tokens<'_>, at: usize) -> Option<Statement> {
     let configuration = tokens.word(at).or_else(|| tokens.text(at))?.to_owned();
@@ -85,21 +88,24 @@ pub(super) fn read(tokens: &Tokens<'_>, at: usize) -> Option<Statement> {
     Some(statement)
 }
 
-/// Where the arguments end: with the line, unless a bracket is open or a comma is last.
+/// Where the arguments end: with the line, unless a bracket is open or a comma is last. Behind a
+/// comma may be lines that are empty, or hold but a comment.
 fn end(tokens: &Tokens<'_>, from: usize) -> usize {
     let mut at = from;
+    let mut behind_comma = false;
     while at < tokens.len() {
         match tokens.get(at) {
-            Some(Token::Mark('(' | '[')) => at = tokens.behind_bracket(at),
             Some(Token::Mark('{' | '}' | ';')) => return at,
-            Some(Token::EndOfLine) => {
-                let continues = at.checked_sub(1).is_some_and(|it| tokens.is_mark(it, ','));
-                if !continues {
-                    return at;
-                }
+            Some(Token::EndOfLine) if !behind_comma => return at,
+            Some(Token::EndOfLine) => at += 1,
+            Some(Token::Mark('(' | '[')) => {
+                behind_comma = false;
+                at = tokens.behind_bracket(at);
+            }
+            _ => {
+                behind_comma = tokens.is_mark(at, ',');
                 at += 1;
             }
-            _ => at += 1,
         }
     }
     at
@@ -161,6 +167,9 @@ impl Arguments<'_, '_> {
         if let Some(name) = tokens.word(at).filter(|_| tokens.is_mark(at + 1, '(')) {
             return self.call(name, at, line).min(to);
         }
+        if let Some(inside) = self.inside_wrapper(at) {
+            return inside;
+        }
         let Some((value, end)) = script::value(tokens, at) else { return at + 1 };
         if tokens.text(at).is_some() && !value.contains(':') && !value.contains("${") {
             return self.positional(at, line);
@@ -174,6 +183,16 @@ impl Arguments<'_, '_> {
             }
         }
         end
+    }
+
+    /// Where the arguments begin of a method of some object that only wraps a module.
+    fn inside_wrapper(&self, at: usize) -> Option<usize> {
+        let mut name_at = at;
+        while self.tokens.word(name_at).is_some() && self.tokens.is_mark(name_at + 1, '.') {
+            name_at += 2;
+        }
+        let wraps = WRAPPERS.contains(&self.tokens.word(name_at)?);
+        (wraps && name_at > at && self.tokens.is_mark(name_at + 1, '(')).then_some(name_at + 2)
     }
 
     /// `name: value` or `name = value`.
