@@ -38,8 +38,13 @@ impl Parser for SbtBuild {
         let mut found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Scala);
-        let constants = Constants::of(&tokens);
+        let mut constants = Constants::of(&tokens);
         let scala = scala_version(&tokens, &constants);
+        // What sbt's own keys are worth.
+        constants.define("scalaOrganization.value", "org.scala-lang");
+        if let Some(scala) = &scala {
+            constants.define("scalaVersion.value", scala);
+        }
         let of_build = file.path.ends_with(".sbt") && is_in_project(file.path);
         let modules = modules::read(&tokens, of_build, &mut found);
         let scala = scala.as_deref();

@@ -12,17 +12,20 @@ use crate::ecosystem::{
 use crate::model::scan_result::Scope;
 
 /// How the name of an artifact goes on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(super) enum Cross {
+    #[default]
     None,
     Scala,
     Platform,
 }
 
 /// A module as the file has it.
+#[derive(Default)]
 pub(super) struct Module {
     pub(super) group: String,
     pub(super) artifact: String,
+    /// Empty until the sequence that it is in gives it one: `Seq("g" % "a").map(_ % "1")`.
     pub(super) version: String,
     pub(super) cross: Cross,
     pub(super) configuration: Option<String>,
@@ -37,6 +40,7 @@ pub(super) struct Module {
 pub(super) fn read(tokens: &Tokens<'_>, of_build: bool, found: &mut Collector<'_>) -> Vec<Module> {
     let mut reader = Reader { tokens, of_build, open: Vec::new(), modules: Vec::new(), found };
     reader.read();
+    reader.drop_open();
     reader.modules
 }
 
@@ -54,6 +58,8 @@ impl Reader<'_, '_, '_, '_> {
     fn read(&mut self) {
         let tokens = self.tokens;
         let mut asks = true;
+        // How many brackets were open where a key began that asks for nothing.
+        let mut silent_at = 0;
         let mut at = 0;
         while at < tokens.len() {
             match tokens.mark(at) {
@@ -64,7 +70,9 @@ impl Reader<'_, '_, '_, '_> {
                     if let Some((from, _)) = self.open.pop() {
                         self.configure_all(from, at + 1);
                     }
+                    asks |= self.open.len() < silent_at;
                 }
+                Some(',') => asks |= self.open.len() <= silent_at,
                 // `key += …`, `key := …`: what is set says whether something is asked for.
                 Some('=')
                     if matches!(
@@ -73,38 +81,51 @@ impl Reader<'_, '_, '_, '_> {
                     ) =>
                 {
                     asks = self.asks(at);
+                    silent_at = self.open.len();
                 }
                 _ => {}
             }
-            if matches!(tokens.word(at), Some("val" | "def" | "lazy")) {
+            if matches!(tokens.word(at), Some("val" | "def" | "lazy" | "addCompilerPlugin")) {
                 asks = true;
             }
-            if let Some((module, end)) = self.module(at) {
+            if let Some((module, end)) = self.module(at).or_else(|| self.open_module(at)) {
                 if asks {
                     self.modules.push(module);
                 }
                 at = end;
             } else {
-                if asks {
-                    self.check_version(at);
-                }
                 at += 1;
             }
         }
     }
 
-    /// Warns of a `group % artifact` that nothing follows.
-    fn check_version(&mut self, at: usize) {
+    /// `group % artifact`, which nothing follows.
+    fn open_module(&self, at: usize) -> Option<(Module, usize)> {
         let tokens = self.tokens;
-        let artifact_at = at + 1 + percents(tokens, at + 1);
-        let follows = at.checked_sub(1).is_some_and(|it| tokens.is_mark(it, '%'));
-        if let (Some(group), Some(artifact)) = (tokens.text(at), tokens.text(artifact_at))
-            && artifact_at > at + 1
-            && !follows
-        {
-            let name = text::excerpt(&format!("{group}:{artifact}"));
-            self.found.warn(tokens.line(at), format!("`{name}` has no version"));
+        let signs = percents(tokens, at + 1);
+        let artifact_at = at + 1 + signs;
+        let (group, artifact) = (tokens.text(at)?, tokens.text(artifact_at)?);
+        if signs == 0 || at.checked_sub(1).is_some_and(|it| tokens.is_mark(it, '%')) {
+            return None;
         }
+        let (group, artifact) = (group.to_owned(), artifact.to_owned());
+        let cross = cross(signs);
+        let scope = self.of_build.then_some(Scope::Build);
+        let module = Module { group, artifact, cross, scope, at, ..Module::default() };
+        Some((module, artifact_at + 1))
+    }
+
+    /// Drops what no sequence has given a version, with a warning.
+    fn drop_open(&mut self) {
+        let (tokens, found) = (self.tokens, &mut *self.found);
+        self.modules.retain(|it| {
+            let is_open = it.version.is_empty();
+            if is_open {
+                let name = text::excerpt(&format!("{}:{}", it.group, it.artifact));
+                found.warn(tokens.line(it.at), format!("`{name}` has no version"));
+            }
+            !is_open
+        });
     }
 
     /// Whether the key before an operator takes what is asked for.
@@ -112,7 +133,12 @@ impl Reader<'_, '_, '_, '_> {
         let key = (operator.saturating_sub(4)..operator).rev().find_map(|it| self.tokens.word(it));
         !matches!(
             key,
-            Some("dependencyOverrides" | "excludeDependencies" | "allExcludeDependencies")
+            Some(
+                "dependencyOverrides"
+                    | "excludeDependencies"
+                    | "allExcludeDependencies"
+                    | "libraryDependencySchemes"
+            )
         )
     }
 
@@ -126,6 +152,10 @@ impl Reader<'_, '_, '_, '_> {
         }
         let artifact_at = tokens.skip_lines(end + signs);
         let (artifact, end) = script::value(tokens, artifact_at)?;
+        // What is mapped over a sequence, which is read with the sequence.
+        if [at, artifact_at].iter().any(|it| tokens.word(*it) == Some("_")) {
+            return None;
+        }
         // A remainder has no texts.
         tokens.text(at).or_else(|| tokens.text(artifact_at))?;
         let end = tokens.skip_lines(end);
@@ -144,12 +174,7 @@ impl Reader<'_, '_, '_, '_> {
         let builds = builds || is_call("compilerPlugin");
         let is_full = tokens.word(end) == Some("cross") && self.is_full(end);
         let is_full = is_full || (tokens.is_mark(end, '.') && self.is_full(end + 1));
-        let cross = match signs {
-            1 if is_full => Cross::Scala,
-            1 => Cross::None,
-            2 => Cross::Scala,
-            _ => Cross::Platform,
-        };
+        let cross = if signs == 1 && is_full { Cross::Scala } else { cross(signs) };
         let scope = builds.then_some(Scope::Build);
         let is_mapped = false;
         let module = Module {
@@ -172,23 +197,68 @@ impl Reader<'_, '_, '_, '_> {
             && (at..at + 6).any(|it| self.tokens.word(it) == Some("full"))
     }
 
-    /// `Seq(…).map(_ % Test)`: a configuration for all in the bracket.
+    /// `Seq(…).map(_ % Test)`: a configuration for all in the bracket, and a version for those that
+    /// have none.
     fn configure_all(&mut self, from: usize, behind: usize) {
         let tokens = self.tokens;
         let maps = tokens.is_mark(behind, '.') && tokens.word(behind + 1) == Some("map");
         let each = if maps { behind + 3 } else { behind };
         let sign = if maps { each + 1 } else { each };
-        if (maps && tokens.word(each) != Some("_")) || percents(tokens, sign) != 1 {
+        if maps && tokens.word(each) != Some("_") {
+            return self.fill_all(from, behind, each);
+        }
+        if percents(tokens, sign) != 1 {
             return;
         }
-        if let Some((configuration, _)) = script::value(tokens, sign + 1) {
+        if let Some((configuration, end)) = script::value(tokens, sign + 1) {
+            let more = (percents(tokens, end) == 1).then(|| script::value(tokens, end + 1));
+            let more = more.flatten().map(|(configuration, _)| configuration);
             // What is mapped keeps its configuration, and so does all before it in the bracket.
             let inside = |it: &&mut Module| it.at > from && !it.is_mapped;
             for module in self.modules.iter_mut().rev().take_while(inside) {
                 module.is_mapped = true;
-                module.configuration.get_or_insert_with(|| configuration.clone());
+                if module.version.is_empty() && maps {
+                    module.version.clone_from(&configuration);
+                    module.configuration.clone_from(&more);
+                } else {
+                    module.configuration.get_or_insert_with(|| configuration.clone());
+                }
             }
         }
+    }
+
+    /// `Seq("a", "b").map("g" %% _ % "1")`: artifacts of one group.
+    fn fill_all(&mut self, from: usize, behind: usize, each: usize) {
+        let tokens = self.tokens;
+        let Some((group, end)) = script::value(tokens, each) else { return };
+        let signs = percents(tokens, end);
+        if signs == 0 || tokens.word(end + signs) != Some("_") {
+            return;
+        }
+        let version_at = end + signs + 1;
+        let version = (percents(tokens, version_at) == 1).then_some(version_at + 1);
+        let Some((version, _)) = version.and_then(|it| script::value(tokens, it)) else { return };
+        for at in from + 1..behind.saturating_sub(1) {
+            if let Some(artifact) = tokens.text(at) {
+                let (group, version) = (group.clone(), version.clone());
+                let (artifact, cross) = (artifact.to_owned(), cross(signs));
+                let scope = self.of_build.then_some(Scope::Build);
+                let module =
+                    Module { group, artifact, version, cross, scope, at, ..Module::default() };
+                self.modules.push(module);
+            } else if !(tokens.ends_line(at) || tokens.is_mark(at, ',')) {
+                return;
+            }
+        }
+    }
+}
+
+/// How the name of an artifact behind some `%` goes on.
+fn cross(signs: usize) -> Cross {
+    match signs {
+        0 | 1 => Cross::None,
+        2 => Cross::Scala,
+        _ => Cross::Platform,
     }
 }
 
