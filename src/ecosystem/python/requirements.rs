@@ -22,6 +22,9 @@ use crate::ecosystem::{
 use crate::model::scan_result::{Scope, Source};
 use std::borrow::Cow;
 
+/// What is written for people, and lies beside requirements.
+const PROSE: [&str; 5] = ["readme", "license", "licence", "changelog", "notes"];
+
 /// Reads `requirements.txt` and its many relatives, `.in` files too.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct Requirements;
@@ -34,10 +37,12 @@ impl Parser for Requirements {
     fn wants(&self, path: &str) -> bool {
         let path = path.to_ascii_lowercase();
         let mut segments = path.rsplit('/');
-        let file = segments.next().unwrap_or_default();
-        let folder = segments.next().unwrap_or_default();
-        let Some(stem) = stem(file) else { return false };
-        !stem.contains("constraints") && (stem.contains("requirements") || folder == "requirements")
+        let Some(stem) = segments.next().and_then(stem) else { return false };
+        if stem.contains("constraints") || PROSE.contains(&stem) {
+            return false;
+        }
+        // `requirements/`, and what lies in folders within.
+        stem.contains("requirement") || segments.take(4).any(|it| it == "requirements")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -98,7 +103,8 @@ pub(in crate::ecosystem) fn add(
 fn stem(file: &str) -> Option<&str> {
     // What rye locks has the same form.
     let locked = || file.strip_suffix(".lock").filter(|it| it.starts_with("requirements"));
-    file.strip_suffix(".txt").or_else(|| file.strip_suffix(".in")).or_else(locked)
+    let text = [".txt", ".in", ".pip"].iter().find_map(|it| file.strip_suffix(it));
+    text.or_else(locked)
 }
 
 /// The file's name is all that tells what it is for: `requirements-dev.txt`,
@@ -109,7 +115,7 @@ fn scope_of_file(path: &str) -> Option<Scope> {
     let words: Vec<_> = stem(file)
         .unwrap_or(file)
         .split(['-', '_', '.'])
-        .filter(|it| !it.is_empty() && *it != "requirements")
+        .filter(|it| !matches!(*it, "" | "requirement" | "requirements"))
         .collect();
     let [word] = words.as_slice() else {
         return words.is_empty().then_some(Scope::Runtime);
@@ -208,6 +214,10 @@ mod tests {
             "a/requirements/base.in",
             "old_requirements_gpu.txt",
             "requirements-dev.lock",
+            "requirements.pip",
+            "requirement.txt",
+            "requirements/edx/base.txt",
+            "requirements/static/ci/py3.9/linux.txt",
         ] {
             assert!(Requirements.wants(path), "{path}");
         }
@@ -217,7 +227,8 @@ mod tests {
             "requirements-constraints.txt",
             "requirements.md",
             "requirements/README.md",
-            "requirements/a/b.txt",
+            "requirements/readme.txt",
+            "requirements/a/b/c/d/e.txt",
             "notes.txt",
             "poetry.lock",
         ] {
