@@ -83,7 +83,8 @@ fn scope_of(section: &str, key: &str) -> Option<Scope> {
         ("options", "install_requires") => Some(Scope::Runtime),
         ("options", "setup_requires") => Some(Scope::Build),
         ("options", "tests_require") => Some(Scope::Test),
-        ("options.extras_require", _) => Some(Scope::Optional),
+        // `extras` is the section of pbr.
+        ("options.extras_require" | "extras", _) => Some(Scope::Optional),
         _ => None,
     }
 }
