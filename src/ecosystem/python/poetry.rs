@@ -1,22 +1,31 @@
 //! The tables of Poetry, by "The pyproject.toml file" and "Dependency specification" of its
 //! documentation.
 //!
-//! What flows in: `[tool.poetry]`. What flows out: the packages of the main group, of
+//! What flows in: `[tool.poetry]`, and what `[project]` asks for already. What flows out: the packages of the main group, of
 //! `dev-dependencies` and of each `group`. What must stay true: `python` is the interpreter, not
-//! a package; a path is part of the repository.
+//! a package; a path is part of the repository; a table
+//! without a version that only says from where Poetry takes a package of `[project]` is none more.
 
 use super::{archive, group_scope, requirement};
 use crate::ecosystem::{
     collect::{Collector, Declared},
-    git_reference, text,
+    git_reference,
+    purl::python_name,
+    text,
     toml::{self, Document},
 };
 use crate::model::scan_result::Scope;
 use ::toml::de::{DeTable, DeValue};
+use std::collections::HashSet;
 
 /// Reads `[tool.poetry]`.
-pub(super) fn read(poetry: &DeTable<'_>, document: &Document<'_>, found: &mut Collector<'_>) {
-    let mut reader = Reader { document, found };
+pub(super) fn read(
+    poetry: &DeTable<'_>,
+    standard: &HashSet<String>,
+    document: &Document<'_>,
+    found: &mut Collector<'_>,
+) {
+    let mut reader = Reader { document, standard, found };
     reader.group(poetry, "dependencies", Scope::Runtime);
     reader.group(poetry, "dev-dependencies", Scope::Dev);
     for (name, group) in toml::table(poetry, "group").into_iter().flatten() {
@@ -28,6 +37,8 @@ pub(super) fn read(poetry: &DeTable<'_>, document: &Document<'_>, found: &mut Co
 
 struct Reader<'d, 'f, 'c> {
     document: &'d Document<'d>,
+    /// What `[project]` asks for, in canonical form.
+    standard: &'d HashSet<String>,
     found: &'c mut Collector<'f>,
 }
 
@@ -102,6 +113,7 @@ impl Reader<'_, '_, '_> {
         }
         match toml::string(table, "version") {
             Some(constraint) => self.constraint(declared, constraint),
+            None if self.standard.contains(&python_name(declared.name)) => {}
             None => self.found.add(declared),
         }
     }

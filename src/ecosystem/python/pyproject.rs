@@ -1,7 +1,7 @@
 //! `pyproject.toml`: what a Python project asks for, in the standard's tables and the tools'.
 //!
 //! What flows in: `[project]` (PEP 621), `[dependency-groups]` (PEP 735), `[build-system]`
-//! (PEP 518), the older tables of PDM, uv and Flit, the environments of Hatch; Poetry's are read in `poetry`. What flows out: each
+//! (PEP 518), the older tables of PDM, uv, Rye and Flit, the environments of Hatch; Poetry's are read in `poetry`. What flows out: each
 //! requirement as a direct package. What must stay true: the project's own extras, and what a
 //! tool takes from the workspace or a path, are no packages.
 
@@ -56,8 +56,10 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     }
     reader.lists(toml::table(root, "dependency-groups"), group_scope);
     reader.lists(toml::descend(root, &["tool", "pdm", "dev-dependencies"]), group_scope);
-    if let Some(uv) = toml::descend(root, &["tool", "uv"]) {
-        reader.list(uv, "dev-dependencies", Scope::Dev);
+    for tool in ["uv", "rye"] {
+        if let Some(tool) = toml::descend(root, &["tool", tool]) {
+            reader.list(tool, "dev-dependencies", Scope::Dev);
+        }
     }
     if let Some(flit) = toml::descend(root, &["tool", "flit", "metadata"]) {
         reader.list(flit, "requires", Scope::Runtime);
@@ -72,7 +74,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
         }
     }
     if let Some(poetry) = toml::descend(root, &["tool", "poetry"]) {
-        poetry::read(poetry, document, found);
+        poetry::read(poetry, &standard_names(root), document, found);
     }
 }
 
@@ -88,6 +90,15 @@ fn own_names(root: &DeTable<'_>) -> HashSet<String> {
         local.then_some(name.get_ref().as_ref())
     });
     project.into_iter().chain(local).map(python_name).collect()
+}
+
+/// The names that `[project]` asks for, of which Poetry's table may say where they come from.
+fn standard_names(root: &DeTable<'_>) -> HashSet<String> {
+    let Some(project) = toml::table(root, "project") else { return HashSet::new() };
+    let optional = toml::table(project, "optional-dependencies").into_iter();
+    let optional = optional.flat_map(|it| it.values().filter_map(|it| it.get_ref().as_array()));
+    let all = optional.flatten().chain(toml::elements(project, "dependencies"));
+    all.filter_map(|it| requirement::name(it.get_ref().as_str()?)).map(python_name).collect()
 }
 
 struct Reader<'d, 'f, 'c> {
