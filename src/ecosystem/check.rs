@@ -1,6 +1,8 @@
 //! What must hold of every parser, whatever is in a file.
 
-use super::{Findings, Imports, Parser, REGISTRY, SourceFile, dotnet, imports::SOURCES, maven};
+use super::{
+    Findings, Imports, Parser, REGISTRY, SourceFile, dotnet, gradle, imports::SOURCES, maven,
+};
 use crate::made_up::choice;
 
 /// The first byte says which parser reads the rest.
@@ -32,6 +34,9 @@ pub(super) fn read_alone(parser: &dyn Parser, file: SourceFile<'_>) -> Findings 
     let of_build = dotnet::resolve(findings.msbuild.take().map(|it| *it).into_iter().collect());
     findings.packages.extend(of_build.packages);
     findings.warnings.extend(of_build.warnings);
+    let of_gradle = gradle::resolve(findings.gradle.take().map(|it| *it).into_iter().collect());
+    findings.packages.extend(of_gradle.packages);
+    findings.warnings.extend(of_gradle.warnings);
     if let Some(named) = findings.imports.take() {
         let mut imports = Imports::default();
         imports.see(file.path);

@@ -1,9 +1,9 @@
 //! What the files of one repository say together.
 //!
-//! What flows in: the packages of all its files, in any order, its poms and projects of `MSBuild`,
-//! and what its sources import. What flows out: the same packages, sorted, where lock files know
-//! from the manifests beside them what is direct and what for; the packages of the poms and
-//! projects, which need each other to know their versions; and what is imported and declared
+//! What flows in: the packages of all its files, in any order, its poms, projects of `MSBuild` and
+//! builds of Gradle, and what its sources import. What flows out: the same packages, sorted, where lock files know
+//! from the manifests beside them what is direct and what for; the packages of the poms,
+//! projects and builds, which need each other to know their versions; and what is imported and declared
 //! nowhere.
 //!
 //! What must stay true: the order of the input does not matter; what a file says itself is never
@@ -12,10 +12,11 @@
 use super::{
     cargo::INHERITED,
     dotnet::{self, MsBuild},
+    gradle::{self, GradleFile},
     imports::Imports,
     maven::{self, Pom},
     purl::Ecosystem,
-    source::{Findings, file_name},
+    source::file_name,
     workspace::{Project, Workspaces},
 };
 use crate::model::scan_result::{Package, Scope, Source, Warning};
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub struct Gathered {
     pub poms: Vec<Pom>,
     pub builds: Vec<MsBuild>,
+    pub gradle: Vec<GradleFile>,
     pub projects: Vec<Project>,
     pub imports: Imports,
 }
@@ -33,12 +35,12 @@ pub struct Gathered {
 /// Completes packages by what other files say of them, sorts them, and drops exact repeats.
 /// Gives a warning for each thing that no file of the repository knows.
 pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
-    let Gathered { poms, builds, projects, imports } = gathered;
-    let Findings { packages: of_poms, mut warnings, .. } = maven::resolve(poms);
-    packages.extend(of_poms);
-    let of_builds = dotnet::resolve(builds);
-    packages.extend(of_builds.packages);
-    warnings.extend(of_builds.warnings);
+    let Gathered { poms, builds, gradle, projects, imports } = gathered;
+    let mut warnings = Vec::new();
+    for found in [maven::resolve(poms), dotnet::resolve(builds), gradle::resolve(gradle)] {
+        packages.extend(found.packages);
+        warnings.extend(found.warnings);
+    }
     inherit_from_workspaces(packages, &projects);
     warnings.extend(drop_neighbours(packages, &projects));
     let manifests = Manifests::of(packages);
@@ -229,7 +231,7 @@ pub(super) fn upwards(folder: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecosystem::{SourceFile, parser_for};
+    use crate::ecosystem::{SourceFile, check::read_alone, parser_for};
 
     /// Parses the files, joins what they hold, and shows one package a line.
     #[track_caller]
@@ -237,7 +239,7 @@ mod tests {
         let (mut packages, mut projects) = (Vec::new(), Vec::new());
         for (path, text) in files {
             let file = SourceFile { path, bytes: text.as_bytes() };
-            let findings = parser_for(path).unwrap().parse(file);
+            let findings = read_alone(parser_for(path).unwrap(), file);
             packages.extend(findings.packages);
             projects.extend(findings.project.map(|it| *it));
         }

@@ -1,6 +1,6 @@
 //! The border between the scan and a parser: a file goes in, findings come out.
 
-use super::{dotnet::MsBuild, imports::Named, maven::Pom, workspace::Project};
+use super::{dotnet::MsBuild, gradle::GradleFile, imports::Named, maven::Pom, workspace::Project};
 use crate::model::scan_result::{Package, Warning};
 
 /// One file of a repository, as its parser gets it.
@@ -56,6 +56,8 @@ pub struct Findings {
     pub pom: Option<Box<Pom>>,
     /// A project of `MSBuild`, with which it is the same.
     pub msbuild: Option<Box<MsBuild>>,
+    /// A file of a Gradle build, with which it is the same.
+    pub gradle: Option<Box<GradleFile>>,
     /// What a manifest says of its own project.
     pub project: Option<Box<Project>>,
     /// What a source imports, of which [`join`](super::join()) makes packages once it is known what

@@ -1,26 +1,27 @@
 //! The blocks of a build script.
 //!
 //! What flows in: the tokens of a script. What flows out: what stands in its `dependencies` and
-//! `plugins` blocks, wherever they are (`buildscript`, `allprojects`, source sets). What must stay
+//! `plugins` blocks, wherever they are (`buildscript`, `allprojects`, source sets), and the texts
+//! that it gives to names, as `gradle.properties` and the sources of `buildSrc` do; `resolve` makes packages of it. What must stay
 //! true: each statement is read on its own; the closure behind one only excludes and adjusts, so
 //! it holds no package.
 
 use super::{
     configuration,
-    notation::{self, Module},
-    statement,
+    script::{Asked, GradleFile},
+    statement::{self, Kind},
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::Collector,
     purl::Ecosystem,
     script::{self, Constants, Dialect, Token, Tokens},
+    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
-use std::collections::HashMap;
 
-/// Reads `*.gradle` and `*.gradle.kts`.
+/// Reads `*.gradle` and `*.gradle.kts`; of `gradle.properties` and `buildSrc` the names.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct GradleBuild;
 
@@ -30,27 +31,51 @@ impl Parser for GradleBuild {
     }
 
     fn wants(&self, path: &str) -> bool {
-        path.ends_with(".gradle") || path.ends_with(".gradle.kts")
+        path.ends_with(".gradle")
+            || path.ends_with(".gradle.kts")
+            || file_name(path) == PROPERTIES
+            || is_of_build_source(path)
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
-        let kotlin = file.path.ends_with(".kts");
+        let mut found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
         let text = text::decode(file.bytes);
-        let tokens = script::tokens(&text, if kotlin { Dialect::Kotlin } else { Dialect::Groovy });
-        let constants = Constants::of(&tokens);
-        let mut reader = Reader {
-            tokens: &tokens,
-            constants: &constants,
-            blocks: Vec::new(),
-            dependencies: Vec::new(),
-            constraints: HashMap::new(),
-            catalog: Vec::new(),
-            found,
-        };
-        reader.read();
-        reader.finish()
+        let mut gradle = GradleFile { file: file.path.to_owned(), ..GradleFile::default() };
+        if file.file_name() == PROPERTIES {
+            gradle.constants = properties(&text);
+        } else {
+            let kotlin = file.path.ends_with(".kts") || file.path.ends_with(".kt");
+            let dialect = if kotlin { Dialect::Kotlin } else { Dialect::Groovy };
+            let tokens = script::tokens(&text, dialect);
+            gradle.constants = Constants::of(&tokens);
+            if !is_of_build_source(file.path) {
+                let mut reader = Reader { tokens: &tokens, blocks: Vec::new(), asked: Vec::new() };
+                reader.read();
+                gradle.asked = reader.asked;
+                tokens.warn(&mut found);
+            }
+        }
+        Findings { gradle: Some(Box::new(gradle)), ..found.finish() }
     }
+}
+
+const PROPERTIES: &str = "gradle.properties";
+
+/// A program of `buildSrc`, where builds keep the names of their modules.
+fn is_of_build_source(path: &str) -> bool {
+    (path.ends_with(".kt") || path.ends_with(".groovy"))
+        && path.split('/').any(|it| it == "buildSrc")
+}
+
+/// The texts of a `gradle.properties`, by `java.util.Properties` as far as versions need it.
+fn properties(text: &str) -> Constants {
+    let mut constants = Constants::default();
+    for line in text.lines().map(str::trim).filter(|it| !it.starts_with(['#', '!'])) {
+        if let Some((name, value)) = line.split_once(['=', ':']) {
+            constants.define(name.trim(), value.trim());
+        }
+    }
+    constants
 }
 
 /// What a block holds.
@@ -64,20 +89,14 @@ enum Block {
     Silent,
 }
 
-struct Reader<'t, 'a, 'f> {
+struct Reader<'t, 'a> {
     tokens: &'t Tokens<'a>,
-    constants: &'t Constants,
     /// The blocks that are open at this place.
     blocks: Vec<Block>,
-    dependencies: Vec<(Module, Option<Scope>, u32)>,
-    /// The versions that `constraints` give, by module.
-    constraints: HashMap<String, Module>,
-    /// The lines of references to a version catalog.
-    catalog: Vec<u32>,
-    found: Collector<'f>,
+    asked: Vec<Asked>,
 }
 
-impl Reader<'_, '_, '_> {
+impl Reader<'_, '_> {
     fn read(&mut self) {
         let mut at = 0;
         // Whether a statement can begin here.
@@ -135,42 +154,16 @@ impl Reader<'_, '_, '_> {
     fn dependency(&mut self, at: usize, block: Block) -> usize {
         let Some(statement) = statement::read(self.tokens, at) else { return at + 1 };
         let scope = configuration::scope(&statement.configuration);
-        for notation in &statement.notations {
-            match self.module(notation) {
-                Ok(mut module) => {
-                    if let (None, Some(version)) = (&module.version, &statement.rich_version) {
-                        module.set_version(version);
-                    }
-                    if block == Block::Constraints {
-                        self.constraints.insert(module.name.clone(), module);
-                    } else {
-                        self.dependencies.push((module, scope, notation.line));
-                    }
-                }
-                Err(Some(why)) => self.found.warn(notation.line, why),
-                Err(None) => self.catalog.push(notation.line),
-            }
-        }
+        self.asked.extend(statement.notations.into_iter().map(|notation| Asked {
+            kind: notation.kind,
+            rich_version: statement.rich_version.clone(),
+            scope,
+            is_constraint: block == Block::Constraints,
+            line: notation.line,
+        }));
         // What stands in the closure of a dependency only excludes and adjusts.
         let closes = statement.opens_block && statement.end > at + 1;
         if closes { self.tokens.behind_bracket(statement.end) } else { statement.end }
-    }
-
-    /// The module of a notation. The error is what to warn of; none for a version catalog.
-    fn module(&self, notation: &statement::Notation) -> Result<Module, Option<String>> {
-        match &notation.kind {
-            statement::Kind::Text(text) => notation::read(text, self.constants).map_err(Some),
-            statement::Kind::Parts { group, name, version } => {
-                notation::of_parts(group, name, version.as_deref(), self.constants).map_err(Some)
-            }
-            statement::Kind::Name(path) => match self.constants.get(path) {
-                Some(_) => notation::read(&format!("${{{path}}}"), self.constants).map_err(Some),
-                None if path.starts_with("libs.") || path == "libs" => Err(None),
-                None => {
-                    Err(Some(format!("`{}` has no one value in this file", text::excerpt(path))))
-                }
-            },
-        }
     }
 
     /// A statement of a `plugins` block: `id("x") version "y"`, `kotlin("jvm") version "y"`.
@@ -191,49 +184,29 @@ impl Reader<'_, '_, '_> {
             // `kotlin(module)` of Gradle's Kotlin DSL.
             (Some("kotlin"), Some(module)) => format!("org.jetbrains.kotlin.{module}"),
             (Some("alias"), _) => {
-                self.catalog.push(tokens.line(at));
+                if let Some((path, _)) = script::value(tokens, text_at) {
+                    let path = path.trim_start_matches("${").trim_end_matches('}');
+                    self.plugin_asked(at, Kind::Name(path.to_owned()));
+                }
                 return end.max(at + 1);
             }
             _ => return end.max(at + 1),
         };
         // A plugin of Gradle itself has no dot in its id, and no version.
         if id.contains('.') || version.is_some() {
-            let marker = format!("{id}.gradle.plugin");
-            let line = tokens.line(at);
-            match notation::of_parts(&id, &marker, version.as_deref(), self.constants) {
-                Ok(module) => self.dependencies.push((module, Some(Scope::Build), line)),
-                Err(why) => self.found.warn(line, why),
-            }
+            let name = format!("{id}.gradle.plugin");
+            self.plugin_asked(at, Kind::Parts { group: id, name, version });
         }
         end.max(at + 1)
     }
 
-    fn finish(mut self) -> Findings {
-        for (module, scope, line) in &self.dependencies {
-            let open = module.version.is_none() && module.range.is_none();
-            let constraint = self.constraints.get(&module.name).filter(|_| open);
-            let known = constraint.unwrap_or(module);
-            let name = text::excerpt(&module.name);
-            if let Some(why) = &known.open {
-                self.found.warn(*line, format!("`{name}`: {why}"));
-            } else if known.version.is_none() && known.range.is_none() {
-                self.found.warn(*line, format!("`{name}`: the version is managed elsewhere"));
-            }
-            self.found.add(Declared {
-                name: &module.name,
-                version: known.version.as_deref(),
-                specifier: known.range.as_deref(),
-                line: *line,
-                direct: Some(true),
-                scope: *scope,
-            });
-        }
-        if let Some(first) = self.catalog.iter().min() {
-            let count = self.catalog.len();
-            let message = format!("{count} references to a version catalog are not resolved");
-            self.found.warn(*first, message);
-        }
-        self.tokens.warn(&mut self.found);
-        self.found.finish()
+    fn plugin_asked(&mut self, at: usize, kind: Kind) {
+        self.asked.push(Asked {
+            kind,
+            rich_version: None,
+            scope: Some(Scope::Build),
+            is_constraint: false,
+            line: self.tokens.line(at),
+        });
     }
 }

@@ -1,12 +1,16 @@
 //! `gradle/libs.versions.toml` and other version catalogs, by "Version Catalogs" of Gradle's manual.
 //!
 //! What flows in: `[versions]`, `[libraries]` and `[plugins]`. What flows out: each library as
-//! `group:artifact`, each plugin as its marker `id:id.gradle.plugin`. What must stay true: a
+//! `group:artifact`, each plugin as its marker `id:id.gradle.plugin`, and all by the names that scripts use. What must stay true: a
 //! bundle is made of libraries, so it is none itself; whether a build asks for what a catalog has, the
 //! catalog does not tell.
 //!
 //! Decision. Of a rich version the preferred one counts, else the strict, else the required.
 
+use super::{
+    names::accessor,
+    script::{GradleFile, Library},
+};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -17,6 +21,9 @@ use crate::ecosystem::{
 };
 use crate::model::scan_result::{Scope, Source};
 use ::toml::de::{DeTable, DeValue};
+
+/// As many libraries are taken into the bundles of one catalog.
+const MAX_OF_BUNDLES: usize = 10_000;
 
 /// Reads `*.versions.toml`.
 #[derive(Debug)]
@@ -33,12 +40,23 @@ impl Parser for VersionCatalog {
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
-        toml::read(file.bytes, found, walk)
+        let mut gradle = GradleFile { file: file.path.to_owned(), ..GradleFile::default() };
+        let findings = toml::read(file.bytes, found, |document, found| {
+            walk(document, found, &mut gradle);
+        });
+        Findings { gradle: Some(Box::new(gradle)), ..findings }
     }
 }
 
-fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+fn walk(document: &Document<'_>, found: &mut Collector<'_>, gradle: &mut GradleFile) {
     let versions = toml::table(&document.root, "versions");
+    let catalog = file_name(&gradle.file).trim_end_matches(".versions.toml").to_owned();
+    for (alias, value) in versions.into_iter().flatten() {
+        if let Some(version) = of_value(value.get_ref()) {
+            let name = format!("{catalog}.versions.{}", accessor(alias.get_ref()));
+            gradle.constants.define(&name, version);
+        }
+    }
     for (key, scope) in [("libraries", None), ("plugins", Some(Scope::Build))] {
         for (alias, value) in toml::table(&document.root, key).into_iter().flatten() {
             let line = document.line(alias);
@@ -69,7 +87,24 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
             let declared =
                 Declared { name: &name, version: exact, specifier, line, ..Declared::default() };
             found.add(Declared { scope, ..declared });
+            let prefix = if key == "plugins" { "plugins." } else { "" };
+            let path = format!("{prefix}{}", accessor(alias.get_ref()));
+            let (version, range) = (exact.map(str::to_owned), specifier.map(str::to_owned));
+            gradle.catalog.insert(path, vec![Library { name, version, range }]);
         }
+    }
+    bundles(document, gradle);
+}
+
+/// `web = ["spring-web", "jackson"]`: several libraries under one name.
+fn bundles(document: &Document<'_>, gradle: &mut GradleFile) {
+    let mut libraries = MAX_OF_BUNDLES;
+    for (name, aliases) in toml::table(&document.root, "bundles").into_iter().flatten() {
+        let aliases = aliases.get_ref().as_array().into_iter().flatten();
+        let known = aliases.filter_map(|it| gradle.catalog.get(&accessor(it.get_ref().as_str()?)));
+        let bundle: Vec<_> = known.flatten().take(libraries).cloned().collect();
+        libraries -= bundle.len();
+        gradle.catalog.insert(format!("bundles.{}", accessor(name.get_ref())), bundle);
     }
 }
 

@@ -4,7 +4,8 @@
 //! module, with a version or what is known of it. What must stay true: a version that cannot be
 //! told does not cost the module.
 
-use crate::ecosystem::{script::Constants, text};
+use super::names::Names;
+use crate::ecosystem::text;
 
 /// A module as a script asks for it.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -19,20 +20,20 @@ pub(super) struct Module {
 }
 
 /// Reads a module in one text. The error says what is wrong with it.
-pub(super) fn read(notation: &str, constants: &Constants) -> Result<Module, String> {
+pub(super) fn read(notation: &str, names: &Names<'_>) -> Result<Module, String> {
     // A name may stand for a whole notation.
-    let expanded = constants.expand(notation);
+    let expanded = names.expand(notation);
     let notation = expanded.as_deref().unwrap_or(notation);
     let mut parts = parts(notation);
     let (Some(group), Some(name)) = (parts.next(), parts.next()) else {
         return Err(match &expanded {
-            Err(unknown) => format!("`{}` has no one value in this file", text::excerpt(unknown)),
+            Err(unknown) => format!("`{}` has no one value here", text::excerpt(unknown)),
             Ok(_) => format!("`{}` is no module", text::excerpt(notation)),
         });
     };
     let name = name.split('@').next().unwrap_or(name);
     let version = parts.next().map(|it| it.split('@').next().unwrap_or(it));
-    of_parts(group, name, version, constants)
+    of_parts(group, name, version, names)
 }
 
 /// Reads a module whose parts are given apart.
@@ -40,13 +41,13 @@ pub(super) fn of_parts(
     group: &str,
     name: &str,
     version: Option<&str>,
-    constants: &Constants,
+    names: &Names<'_>,
 ) -> Result<Module, String> {
-    let unknown = |it: String| format!("`{}` has no one value in this file", text::excerpt(&it));
-    let group = constants.expand(group).map_err(unknown)?;
-    let name = constants.expand(name).map_err(unknown)?;
+    let unknown = |it: String| format!("`{}` has no one value here", text::excerpt(&it));
+    let group = names.expand(group).map_err(unknown)?;
+    let name = names.expand(name).map_err(unknown)?;
     let mut module = Module { name: format!("{group}:{name}"), ..Module::default() };
-    match version.filter(|it| !it.is_empty()).map(|it| (it, constants.expand(it))) {
+    match version.filter(|it| !it.is_empty()).map(|it| (it, names.expand(it))) {
         Some((_, Ok(version))) => module.set_version(&version),
         Some((declared, Err(it))) => {
             module.range = Some(declared.to_owned());
@@ -91,10 +92,13 @@ fn parts(notation: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ecosystem::gradle::{names::Builds, script::GradleFile};
 
     #[track_caller]
     fn check(notation: &str, expected: &str) {
-        let shown = match read(notation, &Constants::default()) {
+        let file = GradleFile::default();
+        let builds = Builds::of(&[]);
+        let shown = match read(notation, &builds.names(&file)) {
             Ok(it) => {
                 let said = it.version.or(it.range.map(|it| format!("range {it}")));
                 format!("{} {}", it.name, said.unwrap_or_else(|| "any".to_owned()))
@@ -116,7 +120,7 @@ mod tests {
         check("g:a:1.0+build", "g:a 1.0+build");
         check("g:a:latest.release", "g:a range latest.release");
         check("g:a:${v}", "g:a range ${v}");
-        check("${x}", "`${x}` has no one value in this file");
+        check("${x}", "`${x}` has no one value here");
         check("word", "`word` is no module");
     }
 }

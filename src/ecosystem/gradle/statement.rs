@@ -27,7 +27,7 @@ pub(super) struct Notation {
 }
 
 /// How a module is written.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
     Text(String),
     Parts {
@@ -37,6 +37,17 @@ pub(super) enum Kind {
     },
     /// A path of names: `libs.guava`, `deps.guava`.
     Name(String),
+}
+
+impl Kind {
+    pub(super) fn text_len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Name(text) => text.len(),
+            Self::Parts { group, name, version } => {
+                group.len() + name.len() + version.as_ref().map_or(0, String::len)
+            }
+        }
+    }
 }
 
 /// The words with which no dependency begins.

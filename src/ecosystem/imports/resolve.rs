@@ -193,7 +193,7 @@ mod tests {
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let run = |files: &[&(&str, &str)]| {
             let mut imports = Imports::default();
-            let mut packages = Vec::new();
+            let (mut packages, mut gradle) = (Vec::new(), Vec::new());
             for (path, _) in files {
                 imports.see(path);
             }
@@ -202,11 +202,12 @@ mod tests {
                 let parser = parser_for(path).or_else(|| source_parser_for(path)).unwrap();
                 let findings = parser.parse(file);
                 packages.extend(findings.packages);
+                gradle.extend(findings.gradle.map(|it| *it));
                 if let Some(named) = findings.imports {
                     imports.add(path, *named);
                 }
             }
-            let warnings = join(&mut packages, Gathered { imports, ..Gathered::default() });
+            let warnings = join(&mut packages, Gathered { gradle, imports, ..Gathered::default() });
             let imported = packages.iter().filter(|it| it.source == Source::Import);
             let shown = imported.map(|it| {
                 assert_eq!((it.direct, &it.version), (Some(true), &None));

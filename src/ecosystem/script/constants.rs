@@ -32,7 +32,7 @@ const KEEPERS: [&str; 10] = [
 ];
 
 /// Names, and the texts they stand for.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Constants {
     /// None where a name is given several texts. A name inside an object or a map is here as
     /// `object.name`, and one inside an object on its own as well.
@@ -56,6 +56,16 @@ impl Constants {
     /// What a name or a path stands for.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values.get(&plain_name(name))?.as_deref()
+    }
+
+    /// What is said of a plain name: a text, or several, which is none.
+    pub(crate) fn look_up(&self, plain_name: &str) -> Option<Option<&str>> {
+        self.values.get(plain_name).map(Option::as_deref)
+    }
+
+    /// All plain names, and what is said of each.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
     }
 
     /// Gives a name a text that the script itself does not state.
@@ -111,7 +121,7 @@ fn operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
 }
 
 /// A path without what only says where a name is kept: `project.ext.x`, `property("x")`.
-fn plain_name(name: &str) -> String {
+pub(crate) fn plain_name(name: &str) -> String {
     let mut segments: Vec<&str> =
         name.split(['.', '[', ']', '(', ')', '"', '\'', ' ']).filter(|it| !it.is_empty()).collect();
     if segments.len() > 1 {

@@ -250,7 +250,16 @@ impl<'a> Engine<'a> {
 
     fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
         match guarded(|| parser.parse(SourceFile { path, bytes })) {
-            Ok(Findings { packages, warnings, unreadable, pom, msbuild, project, imports }) => {
+            Ok(Findings {
+                packages,
+                warnings,
+                unreadable,
+                pom,
+                msbuild,
+                gradle,
+                project,
+                imports,
+            }) => {
                 if unreadable {
                     self.found.files.failed += 1;
                 } else {
@@ -262,6 +271,8 @@ impl<'a> Engine<'a> {
                 self.gathered.poms.extend(pom.map(|it| *it));
                 self.size_of_poms += msbuild.as_ref().map_or(0, |it| it.size());
                 self.gathered.builds.extend(msbuild.map(|it| *it));
+                self.size_of_poms += gradle.as_ref().map_or(0, |it| it.size());
+                self.gathered.gradle.extend(gradle.map(|it| *it));
                 self.size_of_packages += project.as_ref().map_or(0, |it| it.size());
                 self.gathered.projects.extend(project.map(|it| *it));
                 if let Some(named) = imports {

@@ -1,0 +1,218 @@
+//! The scripts of all Gradle builds of a repository become packages.
+//!
+//! What flows in: their files, in any order. What flows out: the modules and plugins that each
+//! script asks for, with what the names and catalogs of its build stand for, and a warning for
+//! each that no file of the repository tells. What must stay true: the order of the files does not matter;
+//! bundles of a catalog, which are many modules in one word, are bounded.
+
+use super::{
+    names::{Builds, Names},
+    notation::{self, Module},
+    script::{Asked, GradleFile, Library},
+    statement::Kind,
+};
+use crate::ecosystem::{
+    Findings, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+use std::collections::HashMap;
+
+/// As many modules are taken from the bundles of all catalogs.
+const MAX_OF_BUNDLES: usize = 100_000;
+
+/// The packages of the scripts of one repository.
+pub(in crate::ecosystem) fn resolve(mut files: Vec<GradleFile>) -> Findings {
+    files.sort_by(|a, b| a.file.cmp(&b.file));
+    let builds = Builds::of(&files);
+    let mut all = Findings::default();
+    let mut of_bundles = MAX_OF_BUNDLES;
+    for file in files.iter().filter(|it| !it.asked.is_empty()) {
+        let source = SourceFile { path: &file.file, bytes: b"" };
+        let mut reader = Reader {
+            names: builds.names(file),
+            modules: Vec::new(),
+            constraints: HashMap::new(),
+            catalog: Vec::new(),
+            of_bundles: &mut of_bundles,
+            found: Collector::new(source, Ecosystem::Maven, Source::Manifest),
+        };
+        for asked in &file.asked {
+            reader.read(asked);
+        }
+        let findings = reader.finish();
+        all.packages.extend(findings.packages);
+        all.warnings.extend(findings.warnings);
+    }
+    all
+}
+
+struct Reader<'b, 'w, 'f> {
+    names: Names<'b>,
+    modules: Vec<(Module, Option<Scope>, u32)>,
+    /// The versions that `constraints` give, by module.
+    constraints: HashMap<String, Module>,
+    /// The lines of references to a version catalog that is not there.
+    catalog: Vec<u32>,
+    of_bundles: &'w mut usize,
+    found: Collector<'f>,
+}
+
+impl Reader<'_, '_, '_> {
+    fn read(&mut self, asked: &Asked) {
+        match &asked.kind {
+            Kind::Text(text) => self.add(asked, notation::read(text, &self.names)),
+            Kind::Parts { group, name, version } => {
+                let module = notation::of_parts(group, name, version.as_deref(), &self.names);
+                self.add(asked, module);
+            }
+            Kind::Name(path) if self.names.get(path).is_some() => {
+                self.add(asked, notation::read(&format!("${{{path}}}"), &self.names));
+            }
+            Kind::Name(path) => match self.names.libraries(path) {
+                Some([library]) => self.add(asked, Ok(module_of(library))),
+                Some(bundle) => {
+                    for library in bundle.iter().take(*self.of_bundles) {
+                        *self.of_bundles -= 1;
+                        self.add(asked, Ok(module_of(library)));
+                    }
+                }
+                None if self.names.is_of_catalog(path) => self.catalog.push(asked.line),
+                None => {
+                    let path = text::excerpt(path);
+                    self.found.warn(asked.line, format!("`{path}` has no one value here"));
+                }
+            },
+        }
+    }
+
+    fn add(&mut self, asked: &Asked, module: Result<Module, String>) {
+        let mut module = match module {
+            Ok(module) => module,
+            Err(why) => return self.found.warn(asked.line, why),
+        };
+        if let (None, Some(version)) = (&module.version, &asked.rich_version) {
+            module.set_version(version);
+        }
+        if asked.is_constraint {
+            self.constraints.insert(module.name.clone(), module);
+        } else {
+            self.modules.push((module, asked.scope, asked.line));
+        }
+    }
+
+    fn finish(mut self) -> Findings {
+        for (module, scope, line) in &self.modules {
+            let open = module.version.is_none() && module.range.is_none();
+            let constraint = self.constraints.get(&module.name).filter(|_| open);
+            let known = constraint.unwrap_or(module);
+            let name = text::excerpt(&module.name);
+            if let Some(why) = &known.open {
+                self.found.warn(*line, format!("`{name}`: {why}"));
+            } else if known.version.is_none() && known.range.is_none() {
+                self.found.warn(*line, format!("`{name}`: the version is managed elsewhere"));
+            }
+            self.found.add(Declared {
+                name: &module.name,
+                version: known.version.as_deref(),
+                specifier: known.range.as_deref(),
+                line: *line,
+                direct: Some(true),
+                scope: *scope,
+            });
+        }
+        if let Some(first) = self.catalog.iter().min() {
+            let count = self.catalog.len();
+            let message = format!("{count} references to a version catalog are not resolved");
+            self.found.warn(*first, message);
+        }
+        self.found.finish()
+    }
+}
+
+fn module_of(library: &Library) -> Module {
+    let Library { name, version, range } = library.clone();
+    Module { name, version, range, open: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecosystem::parser_for;
+
+    /// What is found in these files together: `name version|specifier file:line`.
+    #[track_caller]
+    fn check(files: &[(&str, &str)], expected: &[&str]) {
+        let mut gradle: Vec<GradleFile> = Vec::new();
+        for (path, text) in files {
+            let file = SourceFile { path, bytes: text.as_bytes() };
+            gradle.extend(parser_for(path).unwrap().parse(file).gradle.map(|it| *it));
+        }
+        let found = resolve(gradle);
+        let mut shown: Vec<_> = found
+            .packages
+            .iter()
+            .map(|it| {
+                let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
+                format!("{} {version} {}:{}", it.name, it.file, it.line.unwrap_or_default())
+            })
+            .collect();
+        shown.extend(found.warnings.into_iter().map(|it| it.message));
+        assert_eq!(shown, expected);
+    }
+
+    const CATALOG: (&str, &str) = (
+        "gradle/libs.versions.toml",
+        "[versions]\nktor = '2.3.4'\n[libraries]\nktor-core = { module = 'io.ktor:core', version.ref = 'ktor' }\n\
+         ktor_netty = 'io.ktor:netty:2.3.5'\n[bundles]\nweb-all = ['ktor-core', 'ktor_netty']\n\
+         [plugins]\nshadow = { id = 'x.shadow', version = '8.1' }\n",
+    );
+
+    #[test]
+    fn references_to_a_catalog_are_what_it_has() {
+        let script = "plugins { alias(libs.plugins.shadow) }\ndependencies {\nimplementation(libs.ktor.core)\n\
+                      api(libs.bundles.web.all)\napi(\"a:b:${libs.versions.ktor.get()}\")\n\
+                      api(libs.findLibrary(\"ktor-core\").get())\napi(libs.missing)\n}\n";
+        check(
+            &[("app/build.gradle.kts", script), CATALOG],
+            &[
+                "x.shadow:x.shadow.gradle.plugin 8.1 app/build.gradle.kts:1",
+                "io.ktor:core 2.3.4 app/build.gradle.kts:3",
+                "io.ktor:core 2.3.4 app/build.gradle.kts:4",
+                "io.ktor:netty 2.3.5 app/build.gradle.kts:4",
+                "a:b 2.3.4 app/build.gradle.kts:5",
+                "io.ktor:core 2.3.4 app/build.gradle.kts:6",
+                "1 references to a version catalog are not resolved",
+            ],
+        );
+    }
+
+    #[test]
+    fn names_of_the_folders_around_are_known() {
+        check(
+            &[
+                ("build.gradle", "ext.junit = '5.10'\next.both = 'script'\n"),
+                ("gradle.properties", "# a comment\nkotlin = 1.9\nboth=properties\n"),
+                ("gradle/deps.gradle", "ext.deps = [okio: 'com.squareup:okio:3.0']\n"),
+                ("buildSrc/src/main/kotlin/Deps.kt", "object Deps { const val x = \"g:x:1\" }\n"),
+                ("other/gradle.properties", "elsewhere=1\n"),
+                (
+                    "app/build.gradle",
+                    "def kotlin = project.kotlin\ndependencies {\napi \"g:a:$junit\"\napi \"g:b:$kotlin\"\napi deps.okio\n\
+                     api Deps.x\napi \"g:c:$both\"\napi \"g:d:$elsewhere\"\n}\n",
+                ),
+            ],
+            &[
+                "g:a 5.10 app/build.gradle:3",
+                "g:b 1.9 app/build.gradle:4",
+                "com.squareup:okio 3.0 app/build.gradle:5",
+                "g:x 1 app/build.gradle:6",
+                "g:c script app/build.gradle:7",
+                "g:d ${elsewhere} app/build.gradle:8",
+                "`g:d`: `${elsewhere}` has no one value here",
+            ],
+        );
+    }
+}
