@@ -12,7 +12,7 @@ use super::script::{GradleFile, Library};
 use crate::ecosystem::{
     expression,
     join::{folder_of, upwards},
-    script::{Constants, plain_name},
+    script::{Constants, Said, plain_name},
     source::file_name,
 };
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ pub(super) struct Builds<'a> {
 #[derive(Default)]
 struct Folder<'a> {
     /// The text of each name, and the rank of the file that it is from.
-    names: HashMap<&'a str, (Option<&'a str>, u8)>,
+    names: HashMap<&'a str, (Said<'a>, u8)>,
     catalogs: HashMap<&'a str, &'a GradleFile>,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Builds<'a> {
             for (name, value) in file.constants.iter() {
                 let known = folder.names.entry(name).or_insert((value, rank));
                 if known.1 == rank && known.0 != value {
-                    known.0 = None;
+                    known.0 = Said::Several;
                 }
             }
             if let Some(name) = file_name(&file.file).strip_suffix(".versions.toml") {
@@ -80,7 +80,7 @@ impl<'b> Names<'b> {
         let around = self.around.iter().filter_map(|it| it.names.get(name.as_str()));
         let mut all = own.chain(around.map(|it| it.0));
         // `val x = property("x")` says nothing of its own.
-        all.find(|it| it.is_none_or(|value| !is_reference_to(value, &name)))?
+        all.find(|it| it.text().is_none_or(|value| !is_reference_to(value, &name)))?.text()
     }
 
     /// The entries of a version catalog under a path: `libs.guava`, `libs.bundles.web`.

@@ -47,8 +47,10 @@ impl GradleFile {
         let asked = self.asked.iter().map(|it| it.kind.text_len() + path);
         let library = |it: &Library| it.name.len() + it.version.as_ref().map_or(0, String::len);
         let entries = self.catalog.values().flatten().map(library);
-        let names =
-            self.constants.iter().map(|(name, value)| name.len() + value.map_or(0, str::len));
+        let names = self
+            .constants
+            .iter()
+            .map(|(name, value)| name.len() + value.text().map_or(0, str::len));
         let all = asked.chain(entries).chain(names).map(|bytes| 1 + bytes / USUAL_ENTRY);
         1 + path / USUAL_ENTRY + all.sum::<usize>()
     }

@@ -39,6 +39,27 @@ pub(crate) struct Constants {
     values: HashMap<String, Option<String>>,
 }
 
+/// What a script says of a name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Said<'c> {
+    Text(&'c str),
+    /// Several texts, so none of them counts.
+    Several,
+}
+
+impl<'c> Said<'c> {
+    fn of(value: Option<&'c String>) -> Self {
+        value.map_or(Self::Several, |it| Self::Text(it))
+    }
+
+    pub(crate) fn text(self) -> Option<&'c str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Several => None,
+        }
+    }
+}
+
 impl Constants {
     pub(crate) fn of(tokens: &Tokens<'_>) -> Self {
         let mut reader = Reader { tokens, open: Vec::new(), constants: Self::default() };
@@ -58,14 +79,14 @@ impl Constants {
         self.values.get(&plain_name(name))?.as_deref()
     }
 
-    /// What is said of a plain name: a text, or several, which is none.
-    pub(crate) fn look_up(&self, plain_name: &str) -> Option<Option<&str>> {
-        self.values.get(plain_name).map(Option::as_deref)
+    /// What is said of a plain name.
+    pub(crate) fn look_up(&self, plain_name: &str) -> Option<Said<'_>> {
+        self.values.get(plain_name).map(|it| Said::of(it.as_ref()))
     }
 
     /// All plain names, and what is said of each.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.values.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Said<'_>)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), Said::of(value.as_ref())))
     }
 
     /// Gives a name a text that the script itself does not state.

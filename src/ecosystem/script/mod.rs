@@ -12,7 +12,7 @@ mod lexer;
 mod tests;
 mod tokens;
 
-pub(crate) use constants::{Constants, plain_name, value};
+pub(crate) use constants::{Constants, Said, plain_name, value};
 pub(crate) use dialect::Dialect;
 pub(crate) use lexer::tokens;
 pub(crate) use tokens::{Token, Tokens};
