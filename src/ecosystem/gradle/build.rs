@@ -49,7 +49,13 @@ impl Parser for GradleBuild {
             let tokens = script::tokens(&text, dialect);
             gradle.constants = Constants::of(&tokens);
             if !is_of_build_source(file.path) {
-                let mut reader = Reader { tokens: &tokens, blocks: Vec::new(), asked: Vec::new() };
+                let mut reader = Reader {
+                    tokens: &tokens,
+                    blocks: Vec::new(),
+                    sets_at: None,
+                    tests_at: None,
+                    asked: Vec::new(),
+                };
                 reader.read();
                 gradle.asked = reader.asked;
                 tokens.warn(&mut found);
@@ -93,6 +99,9 @@ struct Reader<'t, 'a> {
     tokens: &'t Tokens<'a>,
     /// The blocks that are open at this place.
     blocks: Vec<Block>,
+    /// How many blocks were open where source sets or suites began, and where those of tests did.
+    sets_at: Option<usize>,
+    tests_at: Option<usize>,
     asked: Vec<Asked>,
 }
 
@@ -105,12 +114,16 @@ impl Reader<'_, '_> {
             let block = self.blocks.last().copied().unwrap_or(Block::Other);
             match self.tokens.get(at) {
                 Some(Token::Mark('{')) => {
+                    self.enter_set(at);
                     self.blocks.push(self.block_at(at, block));
                     begins = true;
                     at += 1;
                 }
                 Some(Token::Mark('}')) => {
                     self.blocks.pop();
+                    let open = self.blocks.len();
+                    self.sets_at = self.sets_at.filter(|it| *it < open);
+                    self.tests_at = self.tests_at.filter(|it| *it < open);
                     begins = true;
                     at += 1;
                 }
@@ -135,6 +148,28 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// Notes where a block belongs to the source sets, or among these to one of tests:
+    /// `sourceSets { commonTest.dependencies {`, `suites { test {`.
+    fn enter_set(&mut self, bracket: usize) {
+        let mut from = bracket;
+        while let Some(before) = from.checked_sub(1)
+            && !self.tokens.ends_line(before)
+            && !matches!(self.tokens.mark(before), Some('{' | '}' | ';'))
+        {
+            from = before;
+        }
+        let open = self.blocks.len();
+        let words = || {
+            (from..bracket).filter_map(|it| self.tokens.word(it).or_else(|| self.tokens.text(it)))
+        };
+        if words().any(|it| matches!(it, "sourceSets" | "suites")) {
+            self.sets_at.get_or_insert(open);
+        }
+        if self.sets_at.is_some() && words().any(|it| it.to_ascii_lowercase().contains("test")) {
+            self.tests_at.get_or_insert(open);
+        }
+    }
+
     /// What the block holds whose bracket is at `at`, inside another.
     fn block_at(&self, at: usize, outer: Block) -> Block {
         let name = at.checked_sub(1).and_then(|it| self.tokens.word(it));
@@ -154,6 +189,8 @@ impl Reader<'_, '_> {
     fn dependency(&mut self, at: usize, block: Block) -> usize {
         let Some(statement) = statement::read(self.tokens, at) else { return at + 1 };
         let scope = configuration::scope(&statement.configuration);
+        let in_tests = self.tests_at.is_some() && scope == Some(Scope::Runtime);
+        let scope = if in_tests { Some(Scope::Test) } else { scope };
         self.asked.extend(statement.notations.into_iter().map(|notation| Asked {
             kind: notation.kind,
             rich_version: statement.rich_version.clone(),
