@@ -32,7 +32,7 @@ pub struct Gathered {
     pub imports: Imports,
 }
 
-/// Completes packages by what other files say of them, sorts them, and drops exact repeats.
+/// Completes packages by what other files say of them, sorts them, and drops repeats.
 /// Gives a warning for each thing that no file of the repository knows.
 pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
     let Gathered { poms, builds, gradle, projects, imports } = gathered;
@@ -51,7 +51,7 @@ pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
     packages.extend(imported);
     warnings.extend(of_imports);
     packages.sort();
-    packages.dedup();
+    packages.dedup_by(is_repeat);
     warnings
 }
 
@@ -70,6 +70,14 @@ fn drop_neighbours(packages: &mut Vec<Package>, projects: &[Project]) -> Option<
                   projects may be listed as packages"
             .to_owned(),
     })
+}
+
+/// Whether a package is one that the same file has said in all the same words on a line before.
+fn is_repeat(later: &mut Package, first: &mut Package) -> bool {
+    let line = std::mem::replace(&mut later.line, first.line);
+    let same = later == first;
+    later.line = line;
+    same
 }
 
 /// What the manifests of each folder declare: folder, ecosystem, canonical name.
@@ -467,12 +475,13 @@ mod tests {
     }
 
     #[test]
-    fn exact_repeats_are_dropped() {
-        let file = SourceFile { path: "requirements.txt", bytes: b"a\nb" };
+    fn repeats_are_dropped() {
+        let file = SourceFile { path: "requirements.txt", bytes: b"a\nb\na" };
         let mut packages = parser_for(file.path).unwrap().parse(file).packages;
         packages.extend(packages.clone());
         join(&mut packages, Gathered::default());
-        assert_eq!(packages.len(), 2);
+        let lines: Vec<_> = packages.iter().filter_map(|it| it.line).collect();
+        assert_eq!(lines, [1, 2]);
     }
 
     #[test]
