@@ -6,12 +6,14 @@
 
 use super::{
     credentials::without_credentials,
+    join::stronger,
     purl::Ecosystem,
     source::{Findings, SourceFile},
     text,
     workspace::Project,
 };
 use crate::model::scan_result::{Package, Scope, Source};
+use std::collections::HashMap;
 
 /// After this many warnings about one file, the rest are only counted.
 const MAX_WARNINGS: usize = 100;
@@ -52,6 +54,8 @@ pub(crate) struct Collector<'f> {
     text: usize,
     packages_left_out: usize,
     requirements_left_out: usize,
+    /// Whether packages with one purl become one.
+    merges: bool,
 }
 
 impl<'f> Collector<'f> {
@@ -65,7 +69,14 @@ impl<'f> Collector<'f> {
             text: 0,
             packages_left_out: 0,
             requirements_left_out: 0,
+            merges: false,
         }
+    }
+
+    /// For a file that may ask for one package in several places: it is listed once.
+    pub(crate) fn merging(mut self) -> Self {
+        self.merges = true;
+        self
     }
 
     pub(crate) fn add(&mut self, declared: Declared<'_>) {
@@ -176,8 +187,28 @@ impl<'f> Collector<'f> {
         !self.findings.warnings.is_empty()
     }
 
+    /// Of packages with one purl keeps the first, under the scope that needs it most.
+    fn merge(&mut self) {
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut kept: Vec<Package> = Vec::new();
+        for package in std::mem::take(&mut self.findings.packages) {
+            if let Some(before) = places.get(&package.purl).and_then(|at| kept.get_mut(*at)) {
+                before.scope = stronger(before.scope, package.scope);
+                before.specifier = before.specifier.take().or(package.specifier);
+                before.requires.extend(package.requires);
+            } else {
+                places.insert(package.purl.clone(), kept.len());
+                kept.push(package);
+            }
+        }
+        self.findings.packages = kept;
+    }
+
     /// The findings of a file that was understood, at least in part.
     pub(crate) fn finish(mut self) -> Findings {
+        if self.merges {
+            self.merge();
+        }
         self.findings.warnings.sort_by_key(|it| it.line);
         for package in &mut self.findings.packages {
             package.requires.sort_unstable();

@@ -38,7 +38,7 @@ impl Parser for Rockspec {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let found = Collector::new(file, Ecosystem::LuaRocks, Source::Manifest);
+        let found = Collector::new(file, Ecosystem::LuaRocks, Source::Manifest).merging();
         read(file, found, |tokens, at, scope, found| rocks(tokens, at, scope, 0, found))
     }
 }

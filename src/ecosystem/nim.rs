@@ -50,7 +50,7 @@ impl Parser for Nimble {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Nim, Source::Manifest);
+        let mut found = Collector::new(file, Ecosystem::Nim, Source::Manifest).merging();
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Nim);
         tokens.warn(&mut found);

@@ -36,7 +36,7 @@ impl Parser for OpamFile {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        read(file, Collector::new(file, Ecosystem::Opam, Source::Manifest), Some(true))
+        read(file, Collector::new(file, Ecosystem::Opam, Source::Manifest).merging(), Some(true))
     }
 }
 

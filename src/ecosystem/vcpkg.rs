@@ -29,7 +29,7 @@ impl Parser for VcpkgManifest {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let found = Collector::new(file, Ecosystem::Vcpkg, Source::Manifest);
+        let found = Collector::new(file, Ecosystem::Vcpkg, Source::Manifest).merging();
         json::read(file.bytes, found, walk)
     }
 }

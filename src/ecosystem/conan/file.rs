@@ -29,7 +29,7 @@ impl Parser for ConanFile {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let found = Collector::new(file, Ecosystem::Conan, Source::Manifest);
+        let found = Collector::new(file, Ecosystem::Conan, Source::Manifest).merging();
         read(file.bytes, found, Some(true), |section| match section {
             "requires" => Some(Scope::Runtime),
             "build_requires" | "tool_requires" => Some(Scope::Build),

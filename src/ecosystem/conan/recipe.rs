@@ -32,7 +32,7 @@ impl Parser for ConanRecipe {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Conan, Source::Manifest);
+        let mut found = Collector::new(file, Ecosystem::Conan, Source::Manifest).merging();
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Python);
         tokens.warn(&mut found);

@@ -34,7 +34,7 @@ impl Parser for Pubspec {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let found = Collector::new(file, Ecosystem::Pub, Source::Manifest);
+        let found = Collector::new(file, Ecosystem::Pub, Source::Manifest).merging();
         yaml::read(file.bytes, found, walk)
     }
 }

@@ -33,7 +33,7 @@ impl Parser for CabalFile {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Hackage, Source::Manifest);
+        let mut found = Collector::new(file, Ecosystem::Hackage, Source::Manifest).merging();
         let text = text::decode(file.bytes);
         let own = own_names(&text);
         let mut reader = Reader {

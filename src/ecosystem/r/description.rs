@@ -27,7 +27,7 @@ impl Parser for Description {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Cran, Source::Manifest);
+        let mut found = Collector::new(file, Ecosystem::Cran, Source::Manifest).merging();
         let text = text::decode(file.bytes);
         let mut scope = None;
         for (line, content) in (1_u32..).zip(text.lines()) {
