@@ -37,7 +37,7 @@ impl Parser for TerraformFile {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Terraform, Source::Manifest);
+        let mut found = Collector::new(file, Ecosystem::Terraform, Source::Manifest).merging();
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Hcl);
         tokens.warn(&mut found);
@@ -105,7 +105,7 @@ fn read_module(tokens: &Tokens<'_>, line: u32, inner: &[Item<'_>], found: &mut C
     }
     let constraint = inner.iter().find(|it| it.key == "version").and_then(|it| it.text(tokens));
     match Address::read(address) {
-        Some(Address::Registry(name)) => add(name, constraint, line, found),
+        Some(Address::Registry { name, version }) => add(name, version.or(constraint), line, found),
         Some(Address::Repository { name, reference }) => {
             let version = reference.and_then(git_reference::commit);
             let specifier = if version.is_none() { reference } else { None };
@@ -122,12 +122,20 @@ fn read_module(tokens: &Tokens<'_>, line: u32, inner: &[Item<'_>], found: &mut C
 
 /// Where a module comes from.
 enum Address<'a> {
-    Registry(&'a str),
+    Registry { name: &'a str, version: Option<&'a str> },
     Repository { name: String, reference: Option<&'a str> },
 }
 
 impl<'a> Address<'a> {
     fn read(address: &'a str) -> Option<Self> {
+        // Terragrunt's own: a registry, or none for the default, and the version as a parameter.
+        if let Some(rest) = address.strip_prefix("tfr://") {
+            let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+            let place = place.trim_start_matches('/');
+            let name = place.split("//").next().unwrap_or(place);
+            let version = query.split('&').find_map(|it| it.strip_prefix("version="));
+            return Some(Self::Registry { name, version });
+        }
         let (forced, rest) = match address.split_once("::") {
             Some((_, rest)) => (true, rest),
             None => (false, address),
@@ -143,7 +151,7 @@ impl<'a> Address<'a> {
             && !place.contains([':', '@'])
             && (segments == 3 && !first.contains('.') || segments == 4 && first.contains('.'));
         if is_registry {
-            return Some(Self::Registry(place));
+            return Some(Self::Registry { name: place, version: None });
         }
         let reference = query.split('&').find_map(|it| it.strip_prefix("ref="));
         let name = swift::repository_name(place).or_else(|| {
