@@ -1,11 +1,12 @@
 //! Compose files, by the "Compose file reference" of Docker's manual.
 //!
-//! What flows in: the services. What flows out: their images. Decisions: the image of a service that
-//! is built here is what the build is called, so it is no package; a variable has its default.
+//! What flows in: the services. What flows out: their images, and those that a Dockerfile within
+//! the file starts from. Decisions: the image of a service that is built here is what the build is
+//! called, so it is no package; a variable has its default.
 //!
 //! What must stay true: a service of the wrong shape costs only itself.
 
-use super::{image::Images, variables::expand, yaml_stem};
+use super::{dockerfile, image::Images, variables::expand, yaml_stem};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
@@ -70,6 +71,11 @@ fn read_service(service: Node<'_, '_>, images: &mut Images, found: &mut Collecto
         if let Some(image) = image {
             images.add(&expand(image, |_| None), context.line, Scope::Build, found);
         }
+    }
+    if let Some(inline) = build.and_then(|it| it.get("dockerfile_inline"))
+        && let Some(text) = inline.as_str()
+    {
+        dockerfile::read_inline(text, inline.line, images, found);
     }
 }
 

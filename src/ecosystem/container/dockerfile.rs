@@ -41,10 +41,7 @@ impl Parser for Dockerfile {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Docker, Source::Manifest);
         let text = text::decode(file.bytes);
-        let mut build = Build::default();
-        for instruction in instructions::read(&text) {
-            build.read(&instruction);
-        }
+        let build = Build::of(&text);
         if build.stages.is_empty() {
             if !text.trim().is_empty() {
                 found.warn(1, "no `FROM`: nothing is built");
@@ -52,9 +49,14 @@ impl Parser for Dockerfile {
             }
             return found.finish();
         }
-        build.list(&mut found);
+        build.list(0, &mut Images::default(), &mut found);
         found.finish()
     }
+}
+
+/// Reads a Dockerfile that stands in another file, below the line of its key.
+pub(super) fn read_inline(text: &str, line: u32, images: &mut Images, found: &mut Collector<'_>) {
+    Build::of(text).list(line, images, found);
 }
 
 /// What a stage starts from.
@@ -76,12 +78,24 @@ struct Build {
 }
 
 impl Build {
+    fn of(text: &str) -> Self {
+        let mut build = Self::default();
+        for instruction in instructions::read(text) {
+            build.read(&instruction);
+        }
+        build
+    }
+
     fn read(&mut self, instruction: &Instruction<'_>) {
-        let (keyword, rest) = instruction.split();
+        let (mut keyword, mut rest) = instruction.split();
+        // What an image has its heirs do; it cannot be `FROM`.
+        if keyword == "ONBUILD" {
+            (keyword, rest) = instructions::split(rest);
+        }
         match keyword.as_str() {
             "ARG" if self.stages.is_empty() => self.arguments(rest),
             "FROM" => self.stage(rest, instruction.line),
-            "COPY" | "ADD" => {
+            "COPY" => {
                 let options = rest.split_whitespace().take_while(|it| it.starts_with("--"));
                 options.filter_map(|it| it.strip_prefix("--from=")).for_each(|it| {
                     self.other(it, instruction.line);
@@ -142,9 +156,10 @@ impl Build {
         }
     }
 
-    fn list(&self, found: &mut Collector<'_>) {
-        let mut images = Images::default();
-        let mut add = |reference: &str, line, scope, found: &mut Collector<'_>| {
+    /// `above` is how many lines stand above the first.
+    fn list(&self, above: u32, images: &mut Images, found: &mut Collector<'_>) {
+        let mut add = |reference: &str, line: u32, scope, found: &mut Collector<'_>| {
+            let line = line.saturating_add(above);
             if !images.add(reference, line, scope, found) {
                 let reference = text::excerpt(reference);
                 found

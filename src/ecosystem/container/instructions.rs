@@ -16,10 +16,15 @@ pub(super) struct Instruction<'a> {
 impl Instruction<'_> {
     /// The keyword in upper case, and what is behind it.
     pub(super) fn split(&self) -> (String, &str) {
-        let text = self.text.trim();
-        let (keyword, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
-        (keyword.to_ascii_uppercase(), rest.trim_start())
+        split(&self.text)
     }
+}
+
+/// The keyword that a text begins with, in upper case, and what is behind it.
+pub(super) fn split(text: &str) -> (String, &str) {
+    let text = text.trim();
+    let (keyword, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    (keyword.to_ascii_uppercase(), rest.trim_start())
 }
 
 /// Takes a text apart.

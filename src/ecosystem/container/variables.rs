@@ -1,4 +1,4 @@
-//! Variables in a text: `$NAME`, `${NAME}`, and `${NAME:-default}`.
+//! Variables in a text: `$NAME`, `${NAME}`, and `${NAME:-default}`, whose default may have some too.
 //!
 //! What flows in: a text and what is known. What flows out: the text with what is known in it. What
 //! must stay true: what is not known stays as it is written, and nothing grows without a bound.
@@ -6,23 +6,37 @@
 /// No value of a variable is longer; it bounds values that are made of each other.
 const LONGEST: usize = 4096;
 
+/// Defaults within defaults are replaced so deep.
+const MAX_DEPTH: u32 = 4;
+
 /// Replaces the variables that are known, or that have a default.
-pub(super) fn expand<'v>(text: &str, known: impl Fn(&str) -> Option<&'v str>) -> String {
+pub(in crate::ecosystem) fn expand<'v>(
+    text: &str,
+    known: impl Fn(&str) -> Option<&'v str>,
+) -> String {
+    expand_within(text, &known, MAX_DEPTH)
+}
+
+fn expand_within<'v>(text: &str, known: &dyn Fn(&str) -> Option<&'v str>, depth: u32) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('$') {
         out.push_str(before);
-        let (value, length) = match variable(behind) {
+        let (value, default, length) = match variable(behind) {
             Some((name, default, length)) => {
                 let value = known(name).filter(|it| default.is_none() || !it.is_empty());
-                (value.or(default), length)
+                (value, default, length)
             }
-            None => (None, 0),
+            None => (None, None, 0),
         };
         let written = behind.get(..length).unwrap_or_default();
-        match value {
-            Some(value) => out.push_str(value),
-            None => out.extend(["$", written]),
+        match (value, default) {
+            (Some(value), _) => out.push_str(value),
+            (None, Some(default)) if depth > 0 => {
+                out.push_str(&expand_within(default, known, depth - 1));
+            }
+            (None, Some(default)) => out.push_str(default),
+            (None, None) => out.extend(["$", written]),
         }
         if out.len() > LONGEST {
             return text.to_owned();
@@ -80,6 +94,7 @@ mod tests {
             ("${B:-2}${B-3}${EMPTY:-4}", "234"),
             ("$B${B}${B:?no}$", "$B${B}${B:?no}$"),
             ("${B:-${C}}", "${C}"),
+            ("x:${B:-${C:-${A}}}", "x:1"),
             ("${A", "${A"),
             ("${A%x}", "${A%x}"),
         ] {
