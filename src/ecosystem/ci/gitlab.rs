@@ -8,12 +8,13 @@
 //! are `generic`, with the path of the project as namespace. The version of an include is its `ref`
 //! where that is a tag or a commit; a branch, `~latest` and a part of a version (`1.2`, of which a
 //! component gets the newest) are specifiers. An image of the dependency proxy is the one behind it. A
-//! name that has a variable in it is not known here, `$CI_REGISTRY_IMAGE` is the project's own image.
+//! variable has the value that the file gives it; a name that has another one in it is not known here,
+//! `$CI_REGISTRY_IMAGE` is the project's own image.
 //!
 //! What must stay true: `local` files are no packages; an anchor is read where it stands, once; what is
 //! of the wrong shape costs only itself.
 
-use super::reference;
+use super::{reference, variables::Variables};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -62,7 +63,8 @@ impl Parser for GitLabPipeline {
                 || folders.ends_with(&format!("/{folder}"))
         };
         stem.ends_with(".gitlab-ci")
-            || stem == "gitlab-ci"
+            // Debian's packages have theirs beside their other files.
+            || matches!(stem, "gitlab-ci" | "salsa-ci")
             || stem.starts_with(".gitlab-ci")
             || [".gitlab/ci", ".gitlab-ci", ".gitlab/pipelines", "gitlab-ci"]
                 .iter()
@@ -75,44 +77,65 @@ impl Parser for GitLabPipeline {
     }
 }
 
-fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+/// Whether a document is a part of a pipeline, whatever its file is called: a component, or what
+/// another file includes.
+pub(in crate::ecosystem) fn is_pipeline(root: Node<'_, '_>) -> bool {
+    const BESIDE: [&str; 8] =
+        ["image", "stage", "extends", "rules", "only", "needs", "services", "artifacts"];
+    root.members().filter(|it| !NO_JOBS.contains(&it.key)).any(|job| {
+        let script = job.value.get("script");
+        script.is_some_and(|it| it.is_sequence() || it.as_str().is_some())
+            && BESIDE.iter().any(|it| job.value.get(it).is_some())
+    })
+}
+
+/// Reads the jobs of a pipeline, and what it includes.
+pub(in crate::ecosystem) fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+    let header = tree.root().and_then(|it| it.get("spec"));
     let mut pipeline = Pipeline {
         seen: HashSet::new(),
         images: Images::default(),
         included: HashSet::new(),
+        inputs: header.and_then(|it| it.get("inputs")),
         found,
     };
     for root in tree.documents() {
-        pipeline.job(root);
+        pipeline.job(root, root);
         for member in root.members() {
             match member.key {
                 "include" => pipeline.includes(member.value),
                 // These of the top are read above.
                 "image" | "services" => {}
                 key if NO_JOBS.contains(&key) => {}
-                _ => pipeline.job(member.value),
+                _ => pipeline.job(root, member.value),
             }
         }
     }
 }
 
-struct Pipeline<'p, 'f> {
+struct Pipeline<'p, 'f, 't, 'a> {
     /// What has been read, however often it is named.
     seen: HashSet<Id>,
     images: Images,
     included: HashSet<String>,
+    inputs: Option<Node<'t, 'a>>,
     found: &'p mut Collector<'f>,
 }
 
-impl Pipeline<'_, '_> {
+impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
     /// Reads a job, `default`, or the top, which has the same keys.
-    fn job(&mut self, job: Node<'_, '_>) {
+    fn job(&mut self, root: Node<'t, 'a>, job: Node<'t, 'a>) {
         if !job.is_mapping() || !self.seen.insert(job.id()) {
             return;
         }
+        let variables = Variables::of(root, job, self.inputs);
+        let mut has_image = false;
         for member in job.members() {
             match member.key {
-                "image" | "services" => self.image(member.value, 0),
+                "image" | "services" => {
+                    has_image |= member.key == "image";
+                    self.image(member.value, &variables, 0);
+                }
                 "trigger" => {
                     if let Some(include) = member.value.get("include") {
                         self.includes(include);
@@ -121,38 +144,50 @@ impl Pipeline<'_, '_> {
                 "run" => member.value.elements().for_each(|it| self.step(it)),
                 // What is merged may be an alias, or be written here itself.
                 "<<" => {
-                    self.job(member.value);
-                    member.value.elements().for_each(|it| self.job(it));
+                    self.job(root, member.value);
+                    member.value.elements().for_each(|it| self.job(root, it));
                 }
                 _ => {}
             }
         }
+        // What a template leaves open, the job may say.
+        if !has_image
+            && variables.is_own(job)
+            && let Some(image) = job.get("image").or_else(|| variables.inherited_image())
+        {
+            self.image(image, &variables, 0);
+        }
     }
 
     /// `a/b:1`, `{name: a/b:1}`, or a list of those.
-    fn image(&mut self, image: Node<'_, '_>, depth: u32) {
+    fn image(&mut self, image: Node<'_, '_>, variables: &Variables<'_, '_>, depth: u32) {
         // What is referred to stands where it is read itself.
         if image.tag() == Some("!reference") || depth > MAX_LISTS {
             return;
         }
         if image.is_sequence() {
             if self.seen.insert(image.id()) {
-                image.elements().for_each(|it| self.image(it, depth + 1));
+                image.elements().for_each(|it| self.image(it, variables, depth + 1));
             }
         } else if image.is_mapping() {
             match image.get("name") {
-                Some(name) => self.image(name, depth + 1),
+                Some(name) => self.image(name, variables, depth + 1),
                 None if image.get("<<").is_some() => {}
                 None => self.found.warn(image.line, "an image without a name"),
             }
         } else if let Some(written) = image.as_str() {
-            let reference = without_proxy(written);
-            if !self.images.add(&reference, image.line, Scope::Build, self.found)
-                && !reference.contains('$')
-            {
-                let message = format!("`{}` is the name of no image", text::excerpt(written));
-                self.found.warn(image.line, message);
+            for reference in variables.expand(written) {
+                self.reference(&reference, image.line);
             }
+        }
+    }
+
+    fn reference(&mut self, written: &str, line: u32) {
+        let reference = without_proxy(written);
+        if !self.images.add(&reference, line, Scope::Build, self.found) && !reference.contains('$')
+        {
+            let message = format!("`{}` is the name of no image", text::excerpt(written));
+            self.found.warn(line, message);
         }
     }
 

@@ -7,6 +7,7 @@
 mod github;
 mod gitlab;
 mod reference;
+mod variables;
 
 pub(super) use github::GitHubWorkflow;
-pub(super) use gitlab::GitLabPipeline;
+pub(super) use gitlab::{GitLabPipeline, is_pipeline, walk as walk_pipeline};

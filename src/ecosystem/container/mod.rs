@@ -22,6 +22,7 @@ pub(super) use helm::HelmChart;
 pub(super) use image::Images;
 pub(super) use kubernetes::KubernetesManifest;
 pub(super) use values::HelmValues;
+pub(super) use variables::expand;
 
 use super::source::file_name;
 
