@@ -1,18 +1,19 @@
 //! Manifests of Kubernetes, and those that tools for it write beside them.
 //!
-//! What flows in: documents that have `apiVersion` and `kind`, of files that their path makes likely
-//! ones. What flows out: the images of all containers, wherever in a document they stand, so that
+//! What flows in: documents that have `apiVersion` and `kind`, of whatever YAML no other parser
+//! wants. What flows out: the images of all containers, wherever in a document they stand, so that
 //! kinds are read that nobody here knows; the images that a kustomization puts in place of others; and
-//! the charts that Argo CD and Flux install.
+//! the charts that Argo CD, Flux and Kustomize install.
 //!
-//! Decisions: a file without such a document is something else, and nothing is said of it; of one with
-//! lines of a template, as the charts of Helm are, what the template breaks is not said.
+//! Decisions: a file without such a document is something else, and nothing is said of it, unless it
+//! is a part of a pipeline of GitLab, which may have any name as well; of one with lines of a template,
+//! as the charts of Helm are, what the template breaks is not said.
 //!
 //! What must stay true: each node is looked at once, however often it is named.
 
 use super::{image::Images, yaml_stem};
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Parser, SourceFile, ci,
     collect::Collector,
     purl::Ecosystem,
     text,
@@ -25,80 +26,37 @@ use std::collections::HashSet;
 #[derive(Debug)]
 pub(in crate::ecosystem) struct KubernetesManifest;
 
-/// A folder or a part of a file's name that makes a manifest likely.
-const FOLDERS: [&str; 24] = [
-    "k8s",
-    "kube",
-    "kubernetes",
-    "manifests",
-    "manifest",
-    "deploy",
-    "deployment",
-    "deployments",
-    "kustomize",
-    "overlays",
-    "base",
-    "helm",
-    "charts",
-    "chart",
-    "templates",
-    "argocd",
-    "argo",
-    "flux",
-    "clusters",
-    "cluster",
-    "gitops",
-    "openshift",
-    "infra",
-    "tekton",
-];
-const NAMES: [&str; 16] = [
-    "k8s",
-    "kubernetes",
-    "deployment",
-    "deployments",
-    "deploy",
-    "statefulset",
-    "daemonset",
-    "cronjob",
-    "job",
-    "pod",
-    "manifest",
-    "manifests",
-    "kustomization",
-    "replicaset",
-    "install",
-    "kube",
-];
-
 impl Parser for KubernetesManifest {
     fn name(&self) -> &'static str {
         "kubernetes"
     }
 
     fn wants(&self, path: &str) -> bool {
-        let Some(stem) = yaml_stem(path) else { return false };
-        let folder = path.rsplit_once('/').map_or("", |it| it.0).to_ascii_lowercase();
-        stem.split(['.', '-', '_']).any(|it| NAMES.contains(&it))
-            || folder.split('/').any(|it| {
-                FOLDERS.contains(&it) || it.split(['.', '-', '_']).any(|it| FOLDERS.contains(&it))
-            })
+        yaml_stem(path).is_some()
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Docker, Source::Manifest);
+        let mut found = Collector::new(file, Ecosystem::Generic, Source::Manifest);
         let text = text::decode(file.bytes);
-        // Far most files of such folders are something else: they are not worth a tree.
-        if !(text.contains("apiVersion") && text.contains("kind")) {
+        let is_kustomization = yaml_stem(file.path).as_deref() == Some("kustomization");
+        let may_be_manifest = text.contains("apiVersion") && text.contains("kind");
+        // Far most files are something else: they are not worth a tree.
+        if !(is_kustomization || may_be_manifest || text.contains(" script:")) {
             return found.finish();
         }
         let tree = yaml::parse(&text);
-        let manifests: Vec<_> = tree.documents().filter(|it| is_manifest(*it)).collect();
-        if manifests.is_empty() {
+        let manifests: Vec<_> =
+            tree.documents().filter(|it| is_kustomization || is_manifest(*it)).collect();
+        let is_pipeline = manifests.is_empty() && tree.documents().any(ci::is_pipeline);
+        if manifests.is_empty() && !is_pipeline {
             return found.finish();
         }
         if !tree.has_templates() {
             tree.warn(&mut found);
+        }
+        if is_pipeline {
+            ci::walk_pipeline(&tree, &mut found);
+            return found.finish();
         }
         let mut walk = Walk { seen: HashSet::new(), images: Images::default(), found: &mut found };
         for manifest in manifests {
@@ -134,6 +92,9 @@ impl Walk<'_, '_> {
                 }
                 "container" | "script" | "stepTemplate" => self.container(member.value),
                 "images" => member.value.elements().for_each(|it| self.replacement(it)),
+                // A volume that is an image.
+                "image" => self.volume(member.value),
+                "helmCharts" => member.value.elements().for_each(|it| self.chart(it)),
                 _ => {}
             }
             self.node(member.value);
@@ -164,6 +125,20 @@ impl Walk<'_, '_> {
         self.images.add(&reference, image.line, Scope::Runtime, self.found);
     }
 
+    fn volume(&mut self, image: Node<'_, '_>) {
+        if let Some(reference) = image.text("reference") {
+            self.images.add(reference, image.line, Scope::Runtime, self.found);
+        }
+    }
+
+    /// `helmCharts` of a kustomization.
+    fn chart(&mut self, chart: Node<'_, '_>) {
+        // Without a repository it lies beside.
+        if let Some(name) = chart.text("name").filter(|_| chart.get("repo").is_some()) {
+            super::helm::add(name, chart.text("version"), chart.line, self.found);
+        }
+    }
+
     /// The chart of an Application of Argo CD or a `HelmRelease` of Flux.
     fn charts(&mut self, manifest: Node<'_, '_>) {
         let Some(spec) = manifest.get("spec") else { return };
@@ -186,17 +161,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn likely_paths_are_wanted() {
-        for path in [
-            "k8s/web.yaml",
-            "a/deploy-prod/x.yml",
-            "web-deployment.yaml",
-            "charts/a/templates/b.yaml",
-        ] {
+    fn all_yaml_is_wanted() {
+        for path in ["k8s/web.yaml", "a/x.yml", "charts/a/templates/b.yaml"] {
             assert!(KubernetesManifest.wants(path), "{path}");
         }
-        for path in ["src/a.yaml", "k8s/a.json", "docs/openapi.yaml"] {
+        for path in ["k8s/a.json", "kustomization", "a.yaml.md"] {
             assert!(!KubernetesManifest.wants(path), "{path}");
+        }
+    }
+
+    /// Breaks if a file that is no manifest gives anything, be it a warning.
+    #[test]
+    fn other_files_give_nothing() {
+        for text in [
+            "openapi: 3.0.0\nkind: [\napiVersion\n",
+            "- name: a task of Ansible\n  script: x\n  image: a:1\n",
+            "script: make\njobs:\n  include:\n    - script: x\n      stage: y\n",
+            "containers:\n- image: a:1\n",
+        ] {
+            let file = SourceFile { path: "a.yaml", bytes: text.as_bytes() };
+            assert_eq!(KubernetesManifest.parse(file), Findings::default(), "{text}");
         }
     }
 }
