@@ -121,10 +121,10 @@ impl Workflow<'_, '_> {
         if let Some(reference) = wanted.strip_prefix("docker://") {
             return self.image(reference, uses.line);
         }
-        // Forgejo takes the address of a repository too.
-        let wanted = wanted
-            .split_once("://")
-            .map_or(wanted, |(_, rest)| rest.split_once('/').map_or(rest, |(_, path)| path));
+        // Forgejo and Gitea take the address of a repository too.
+        let address = wanted.split_once("://").map(|(_, it)| it);
+        let elsewhere = address.filter(|it| !it.starts_with("github.com/"));
+        let wanted = address.map_or(wanted, |it| it.strip_prefix("github.com/").unwrap_or(it));
         if wanted.starts_with(['.', '/']) || wanted.contains("${{") && !wanted.contains('@') {
             return;
         }
@@ -136,7 +136,10 @@ impl Workflow<'_, '_> {
         let (version, specifier) = reference::split(wanted);
         if self.used.insert(format!("{}@{wanted}", name.to_lowercase())) {
             let (line, direct, scope) = (uses.line, Some(true), Some(Scope::Build));
-            self.found.add(Declared { name, version, specifier, line, direct, scope });
+            // What is not on GitHub has no type of its own.
+            let ecosystem = elsewhere.map_or(Ecosystem::GitHub, |_| Ecosystem::Generic);
+            let declared = Declared { name, version, specifier, line, direct, scope };
+            self.found.add_of(ecosystem, declared);
         }
     }
 }
