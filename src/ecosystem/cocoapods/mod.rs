@@ -5,7 +5,8 @@
 //! direct, and which requires which.
 //!
 //! Decisions. A pod with a path is part of the repository, unless another package manager has put it
-//! there: below `node_modules` (React Native) or `.symlinks` (Flutter) it comes from elsewhere.
+//! there: below `node_modules` (React Native) or `.symlinks` and `Flutter` (Flutter) it comes from
+//! elsewhere. A `:podspec` only says where to get a pod.
 //!
 //! What must stay true: a version is what stands in `PODS`, wherever the pod comes from.
 
@@ -91,9 +92,8 @@ fn read_pod(text: &str) -> (&str, Option<&str>) {
 }
 
 fn is_own(source: Node<'_, '_>) -> bool {
-    let path = source.text(":path").or_else(|| source.text(":podspec"));
-    path.is_some_and(|it| {
-        let placed = it.split('/').any(|it| matches!(it, "node_modules" | ".symlinks"));
-        !placed && !it.contains("://")
+    source.text(":path").is_some_and(|it| {
+        let placed = ["node_modules", ".symlinks", "Flutter"];
+        !it.split('/').any(|it| placed.contains(&it)) && !it.contains("://")
     })
 }
