@@ -75,8 +75,6 @@ fn locked(shard: &Member<'_, '_>, found: &mut Collector<'_>) {
         let message = format!("`{}` has no version", text::excerpt(shard.key));
         found.warn(shard.line, message);
     }
-    // A commit between versions is added to the one before it.
-    let version = version.map(|it| it.split_once("+git.commit.").map_or(it, |(_, commit)| commit));
     found.add(Declared { name: shard.key, version, line: shard.line, ..Declared::default() });
 }
 
