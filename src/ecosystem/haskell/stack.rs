@@ -101,10 +101,27 @@ fn locked(entry: Node<'_, '_>, found: &mut Collector<'_>) {
     }
 }
 
+/// What an archive holds is known once it has been loaded, unless it is called as Cabal does it:
+/// `name-1.2.3.tar.gz`.
+fn archive(address: &str, declared: Declared<'_>, found: &mut Collector<'_>) {
+    let path = address.split(['?', '#']).next().unwrap_or(address);
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let stem = [".tar.gz", ".tgz", ".zip"].iter().find_map(|it| file.strip_suffix(it));
+    match stem.map(identifier) {
+        Some((name, Some(version))) if !name.is_empty() => {
+            found.add(Declared { name, version: Some(version), ..declared });
+        }
+        _ => found.warn(declared.line, "an archive, of which the file does not tell the package"),
+    }
+}
+
 fn extra_dependency(entry: Node<'_, '_>, found: &mut Collector<'_>) {
     let line = entry.line;
     let declared = Declared { line, direct: Some(true), ..Declared::default() };
     if let Some(text) = entry.as_str() {
+        if text.contains("://") {
+            return archive(text, declared, found);
+        }
         let is_folder = text.starts_with('.') || text.contains('/') && !text.contains('@');
         if is_folder || text.is_empty() {
             return;
@@ -114,9 +131,8 @@ fn extra_dependency(entry: Node<'_, '_>, found: &mut Collector<'_>) {
     }
     let address = ["git", "github", "hg"].iter().find_map(|key| entry.text(key));
     let Some(address) = address else {
-        // What an archive holds is known once it has been loaded.
-        if entry.get("archive").or_else(|| entry.get("url")).is_some() {
-            return found.warn(line, "an archive, of which the file does not tell the package");
+        if let Some(address) = ["archive", "url"].iter().find_map(|key| entry.text(key)) {
+            return archive(address, declared, found);
         }
         return found.warn(line, "expected a package, a repository or an archive");
     };
