@@ -152,6 +152,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &nim::Nimble,
     &perl::CpanSnapshot,
     &perl::CpanFile,
+    &perl::CpanMeta,
     &crystal::ShardLock,
     &crystal::ShardYaml,
     &bom::BomJson,

@@ -12,6 +12,7 @@ use crate::ecosystem::{
     text,
 };
 use crate::model::scan_result::{Scope, Source};
+use std::borrow::Cow;
 
 /// Reads `cpanfile`.
 #[derive(Debug)]
@@ -27,8 +28,9 @@ impl Parser for CpanFile {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Cpan, Source::Manifest);
+        let mut found = Collector::new(file, Ecosystem::Cpan, Source::Manifest).merging();
         let text = text::decode(file.bytes);
+        let text = without_documentation(&text);
         let tokens = script::tokens(&text, Dialect::Perl);
         tokens.warn(&mut found);
         // The blocks that are open, each with its end.
@@ -48,6 +50,33 @@ impl Parser for CpanFile {
         }
         found.finish()
     }
+}
+
+/// The program without what Perl does not run: documentation from a line with `=name` to `=cut`, and
+/// all behind `__END__`. Its lines stay where they are.
+fn without_documentation(text: &str) -> Cow<'_, str> {
+    if !text.starts_with('=') && !text.contains("\n=") && !text.contains("\n__") {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut is_documentation = false;
+    for line in text.lines() {
+        let begins = |mark: char| {
+            line.strip_prefix(mark)
+                .is_some_and(|it| it.starts_with(|it: char| it.is_ascii_alphabetic()))
+        };
+        if !is_documentation && matches!(line.trim_end(), "__END__" | "__DATA__") {
+            break;
+        }
+        let is_end = is_documentation && line.starts_with("=cut");
+        is_documentation |= begins('=');
+        if !is_documentation {
+            out.push_str(line);
+        }
+        is_documentation &= !is_end;
+        out.push('\n');
+    }
+    Cow::Owned(out)
 }
 
 /// `on 'test' => sub {` and `feature 'name', 'description' => sub {`: where the block ends, and what
@@ -91,21 +120,32 @@ fn module(tokens: &Tokens<'_>, at: usize, scope: Scope, found: &mut Collector<'_
         }
         return;
     };
+    let comma = tokens.skip_lines(at + 1);
+    let behind = match (tokens.mark(comma), tokens.mark(comma + 1)) {
+        (Some(','), _) => Some(tokens.skip_lines(comma + 1)),
+        (Some('='), Some('>')) => Some(tokens.skip_lines(comma + 2)),
+        _ => None,
+    };
+    let number = behind.and_then(|it| number(tokens, it));
+    let range = behind.and_then(|it| tokens.text(it)).or(number.as_deref());
+    requirement(name, range, tokens.line(at), scope, found);
+}
+
+/// Adds a module, with the range of its versions as it is written.
+pub(super) fn requirement(
+    name: &str,
+    range: Option<&str>,
+    line: u32,
+    scope: Scope,
+    found: &mut Collector<'_>,
+) {
     if name == "perl" {
         return;
     }
-    let behind = match (tokens.mark(at + 1), tokens.mark(at + 2)) {
-        (Some(','), _) => at + 2,
-        (Some('='), Some('>')) => at + 3,
-        _ => at + 1,
-    };
-    let number = number(tokens, behind);
-    let range = tokens.text(behind).or(number.as_deref()).filter(|_| behind > at + 1);
     let range = range.map(str::trim).filter(|it| *it != "0");
     let version = range.and_then(|it| it.strip_prefix("==")).map(str::trim);
     let version = version.filter(|it| !it.contains(','));
     let specifier = if version.is_none() { range } else { None };
-    let line = tokens.line(at);
     let (direct, scope) = (Some(true), Some(scope));
     found.add(Declared { name, version, specifier, line, direct, scope });
 }
