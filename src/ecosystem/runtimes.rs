@@ -1,6 +1,6 @@
 //! Files that say which versions of languages and tools a project is worked on with.
 //!
-//! What flows in: `.tool-versions` of asdf, and files of one version: `.nvmrc`, `.node-version`,
+//! What flows in: `.tool-versions` of asdf, `.sdkmanrc` of SDKMAN, and files of one version: `.nvmrc`, `.node-version`,
 //! `.python-version`, `.ruby-version` and their like. What flows out: each tool. The purl specification
 //! has no type for them, so they are `generic`.
 //!
@@ -26,15 +26,19 @@ impl Parser for ToolVersions {
     }
 
     fn wants(&self, path: &str) -> bool {
-        file_name(path) == ".tool-versions"
+        matches!(file_name(path), ".tool-versions" | ".sdkmanrc")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Generic, Source::Manifest);
         let text = text::decode(file.bytes);
+        let is_sdkman = file.file_name() == ".sdkmanrc";
         for (line, whole) in (1_u32..).zip(text.lines()) {
             let content = whole.split('#').next().unwrap_or_default();
-            let mut words = content.split_whitespace();
+            // `java=17.0.1-tem` is how SDKMAN has it.
+            let separates = |it: char| it.is_whitespace() || is_sdkman && it == '=';
+            let words = content.split(separates);
+            let mut words = words.filter(|it| !it.is_empty());
             let Some(name) = words.next() else { continue };
             let mut versions = words.peekable();
             let is_name =
@@ -50,8 +54,12 @@ impl Parser for ToolVersions {
     }
 }
 
+const RUNTIME_TXT: &str = "runtime.txt";
+
 /// The files of one version, and the tools that they are of.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
+    // Of Heroku, which has the name of the tool before the version.
+    (RUNTIME_TXT, "python"),
     (".nvmrc", "node"),
     (".node-version", "node"),
     (".python-version", "python"),
@@ -82,7 +90,8 @@ impl Parser for VersionFile {
         let text = text::decode(file.bytes);
         for (line, whole) in (1_u32..).zip(text.lines()) {
             let content = whole.split('#').next().unwrap_or_default().trim();
-            if content.is_empty() {
+            let is_other = file.file_name() == RUNTIME_TXT && !content.starts_with("python-");
+            if content.is_empty() || is_other {
                 continue;
             }
             if content.contains(|it: char| it.is_whitespace() || "<>=|{}$\"'".contains(it)) {

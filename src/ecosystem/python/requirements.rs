@@ -16,6 +16,7 @@ use super::{
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    container::HelmChart,
     purl::Ecosystem,
     text::{self, excerpt},
 };
@@ -48,6 +49,10 @@ impl Parser for Requirements {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::PyPi, Source::Manifest);
         let text = text::decode(file.bytes);
+        // Helm 2 had a lock of this name, which is YAML.
+        if file.file_name() == "requirements.lock" && text.contains("dependencies:\n") {
+            return HelmChart.parse(file);
+        }
         let scope = scope_of_file(file.path);
         let notes = compiled::Notes::of(&text);
         let (mut understood, mut refused) = (false, false);
