@@ -101,7 +101,7 @@ impl Manifests {
         for package in packages.iter().filter(|it| is_asked_for(it) && !is_cpan(it)) {
             let own = folder_of(&package.file);
             // The members of a workspace share the lock of the nearest folder with one.
-            let shares = [Ecosystem::Cargo, Ecosystem::Npm].map(Ecosystem::as_str);
+            let shares = [Ecosystem::Cargo, Ecosystem::Npm, Ecosystem::Hex].map(Ecosystem::as_str);
             let folder = if shares.contains(&package.ecosystem.as_str()) {
                 upwards(own).find(|it| locks.contains(&(*it, &package.ecosystem))).unwrap_or(own)
             } else {

@@ -10,6 +10,10 @@
 //!
 //! What must stay true: a version is what stands in `PODS`, wherever the pod comes from.
 
+mod podfile;
+
+pub(super) use podfile::Podfile;
+
 use super::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
@@ -92,8 +96,10 @@ fn read_pod(text: &str) -> (&str, Option<&str>) {
 }
 
 fn is_own(source: Node<'_, '_>) -> bool {
-    source.text(":path").is_some_and(|it| {
-        let placed = ["node_modules", ".symlinks", "Flutter"];
-        !it.split('/').any(|it| placed.contains(&it)) && !it.contains("://")
-    })
+    source.text(":path").is_some_and(is_own_path)
+}
+
+fn is_own_path(path: &str) -> bool {
+    let placed = ["node_modules", ".symlinks", "Flutter"];
+    !path.split('/').any(|it| placed.contains(&it)) && !path.contains("://")
 }

@@ -1,10 +1,12 @@
-//! Hex, the registry of Elixir and Erlang: `mix.lock` and `rebar.lock`.
+//! Hex, the registry of Elixir and Erlang: `mix.exs`, `mix.lock` and `rebar.lock`.
 //!
-//! What flows in: files that are terms of their language. What flows out: the packages under the
-//! names that Hex knows. What must stay true: no term is evaluated.
+//! What flows in: files that are terms or programs of their language. What flows out: the packages under the
+//! names that Hex knows. What must stay true: nothing is evaluated.
 
 mod mix;
+mod mix_exs;
 mod rebar;
 
 pub(super) use mix::MixLock;
+pub(super) use mix_exs::MixProject;
 pub(super) use rebar::RebarLock;

@@ -11,6 +11,7 @@ mod words;
 pub(super) use gemfile::Gemfile;
 pub(super) use gemspec::Gemspec;
 pub(super) use lock::GemfileLock;
+pub(super) use words::{Word, statements, words};
 
 /// The version where constraints allow but one: `1.2.3` or `= 1.2.3`, and no other beside it.
 fn exact<'a>(constraints: &[&'a str]) -> Option<&'a str> {

@@ -6,7 +6,7 @@
 
 /// A word of Ruby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word<'a> {
+pub(in crate::ecosystem) enum Word<'a> {
     String(&'a str),
     /// A string with an expression in it.
     Unknown,
@@ -22,7 +22,7 @@ pub(super) enum Word<'a> {
 const MAX_WORDS: usize = 200;
 
 /// The words of a text, without its comment.
-pub(super) fn words(text: &str) -> Vec<Word<'_>> {
+pub(in crate::ecosystem) fn words(text: &str) -> Vec<Word<'_>> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next().filter(|_| words.len() < MAX_WORDS) {
@@ -110,7 +110,7 @@ fn is_part(it: char) -> bool {
 
 /// The lines of a program with their numbers; those that a comma or a backslash continues are one.
 /// What stands between `=begin` and `=end`, and behind `__END__`, is left out.
-pub(super) fn statements(text: &str) -> Vec<(u32, String)> {
+pub(in crate::ecosystem) fn statements(text: &str) -> Vec<(u32, String)> {
     let mut statements: Vec<(u32, String)> = Vec::new();
     let (mut in_comment, mut continues) = (false, false);
     let mut heredoc = None;

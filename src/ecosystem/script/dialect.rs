@@ -19,13 +19,14 @@ pub(crate) enum Dialect {
     Nim,
     Opam,
     Perl,
+    Swift,
 }
 
 impl Dialect {
     /// What begins a comment that ends with its line.
     pub(super) fn line_comments(self) -> &'static [&'static str] {
         match self {
-            Self::Groovy | Self::Kotlin | Self::Scala => &["//"],
+            Self::Groovy | Self::Kotlin | Self::Scala | Self::Swift => &["//"],
             Self::Python | Self::Elixir | Self::Nim | Self::Opam | Self::Perl => &["#"],
             Self::Erlang => &["%"],
             Self::Hcl => &["#", "//"],
@@ -36,7 +37,9 @@ impl Dialect {
     /// What begins and ends a comment of several lines.
     pub(super) fn block_comment(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Groovy | Self::Kotlin | Self::Scala | Self::Hcl => Some(("/*", "*/")),
+            Self::Groovy | Self::Kotlin | Self::Scala | Self::Hcl | Self::Swift => {
+                Some(("/*", "*/"))
+            }
             Self::Lua => Some(("--[[", "]]")),
             Self::Nim => Some(("#[", "]#")),
             Self::Opam => Some(("(*", "*)")),

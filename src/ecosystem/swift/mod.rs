@@ -1,9 +1,11 @@
-//! Swift: `Package.resolved` of the Swift package manager and of Xcode.
+//! Swift: `Package.swift` and `Package.resolved` of the Swift package manager and of Xcode.
 //!
 //! What must stay true: an address gives one purl, however it is written.
 
 mod address;
+mod manifest;
 mod resolved;
 
 pub(super) use address::name_of as repository_name;
+pub(super) use manifest::PackageSwift;
 pub(super) use resolved::PackageResolved;

@@ -1,0 +1,95 @@
+//! `Podfile`, by the "Podfile Syntax Reference" of `CocoaPods`.
+//!
+//! What flows in: a program in Ruby. What flows out: the pods of its `pod` calls, in whatever target
+//! they stand. What must stay true: nothing is run, so a pod counts whatever condition it stands
+//! under, and a name that is computed is a warning; a pod with a path is part of the repository, with
+//! the exceptions that its lock has.
+
+use super::is_own_path;
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    git_reference,
+    purl::Ecosystem,
+    ruby::{Word, statements, words},
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+
+/// Reads `Podfile`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct Podfile;
+
+impl Parser for Podfile {
+    fn name(&self) -> &'static str {
+        "podfile"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        matches!(file_name(path), "Podfile" | "Podfile.rb")
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::CocoaPods, Source::Manifest).merging();
+        let text = text::decode(file.bytes);
+        for (line, statement) in statements(&text) {
+            if text::is_merge_marker(&statement) {
+                found.warn(line, text::MERGE_MARKER);
+                continue;
+            }
+            let words = words(&statement);
+            let calls = words.iter().enumerate().filter(|(_, it)| **it == Word::Name("pod"));
+            for (at, _) in calls {
+                pod(words.get(at + 1..).unwrap_or_default(), line, &mut found);
+            }
+        }
+        found.finish()
+    }
+}
+
+/// `'Name', '~> 1.0', :git => 'https://…', :tag => '1.0'`
+fn pod(arguments: &[Word<'_>], line: u32, found: &mut Collector<'_>) {
+    let begin = usize::from(arguments.first() == Some(&Word::Mark('(')));
+    match arguments.get(begin) {
+        Some(Word::String(_)) => {}
+        Some(Word::Name(_) | Word::Unknown) => {
+            return found.warn(line, "a pod whose name is computed");
+        }
+        // A variable of that name.
+        _ => return,
+    }
+    let (mut values, mut options, mut key) = (Vec::new(), Vec::new(), None);
+    for word in arguments {
+        match *word {
+            Word::Key(name) => key = Some(name),
+            Word::String(value) => match key.take() {
+                Some(key) => options.push((key, value)),
+                // A list below a key has strings of its own.
+                None if options.is_empty() => values.push(value),
+                None => {}
+            },
+            Word::Name("if" | "unless" | "pod" | "do") | Word::Mark(';') => break,
+            // What is no text, as the configurations that a pod is for.
+            Word::Mark('[') if key.take().is_some() => break,
+            _ => {}
+        }
+    }
+    let Some((name, constraints)) = values.split_first() else { return };
+    let option = |key: &str| options.iter().find(|(it, _)| *it == key).map(|(_, it)| *it);
+    if option("path").is_some_and(is_own_path) {
+        return;
+    }
+    let reference = ["commit", "tag", "branch"].iter().find_map(|it| option(it));
+    let exact = match constraints {
+        [one] => Some(one.trim_start_matches('=').trim()),
+        _ => None,
+    };
+    let exact = exact.filter(|it| it.starts_with(|it: char| it.is_ascii_digit()));
+    let version = exact.or_else(|| reference.and_then(git_reference::commit));
+    let range = constraints.join(", ");
+    let specifier = Some(range.as_str()).filter(|it| !it.is_empty()).or(reference);
+    let specifier = specifier.filter(|_| version.is_none());
+    let (direct, scope) = (Some(true), Some(Scope::Runtime));
+    found.add(Declared { name, version, specifier, line, direct, scope });
+}

@@ -1,0 +1,105 @@
+//! `mix.exs`, by the documentation of `Mix.Tasks.Deps`.
+//!
+//! What flows in: a program in Elixir. What flows out: its dependencies, which are tuples that begin
+//! with an atom: `{:app, "~> 1.0", only: :test}` or `{:app, git: "…"}`, in whatever function they
+//! stand. What must stay true: nothing is run; a dependency with a path, or of the same umbrella, is
+//! part of the repository; any other tuple is none.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    git_reference,
+    purl::Ecosystem,
+    script::{self, Dialect, Tokens},
+    source::file_name,
+    text,
+};
+use crate::model::scan_result::{Scope, Source};
+use std::ops::Range;
+
+/// Reads `mix.exs`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct MixProject;
+
+impl Parser for MixProject {
+    fn name(&self) -> &'static str {
+        "mix"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "mix.exs"
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Hex, Source::Manifest).merging();
+        let text = text::decode(file.bytes);
+        let tokens = script::tokens(&text, Dialect::Elixir);
+        tokens.warn(&mut found);
+        for at in (0..tokens.len()).filter(|at| tokens.is_mark(*at, '{')) {
+            let atom = tokens.skip_lines(at + 1);
+            let name = tokens.word(atom + 1).or_else(|| tokens.text(atom + 1));
+            if let Some(name) = name.filter(|_| tokens.is_mark(atom, ':')) {
+                dependency(&tokens, name, at, &mut found);
+            }
+        }
+        found.finish()
+    }
+}
+
+fn dependency(tokens: &Tokens<'_>, app: &str, at: usize, found: &mut Collector<'_>) {
+    let parts = tokens.elements(at);
+    let requirement = parts.get(1).and_then(|it| tokens.text(it.start).filter(|_| it.len() == 1));
+    let requirement = requirement.map(str::trim).filter(|it| is_requirement(it));
+    let option = |key: &str| parts.iter().skip(1).find_map(|it| option(tokens, it, key));
+    let value = |key: &str| tokens.first_literal(option(key)?);
+    let address = ["git", "github"].iter().find_map(|it| value(it));
+    let is_known = requirement.is_some() || address.is_some() || option("hex").is_some();
+    let is_own = option("path").is_some() || value("in_umbrella") == Some("true");
+    if !is_known || is_own {
+        return;
+    }
+    let reference = ["ref", "tag", "branch"].iter().find_map(|it| value(it));
+    let exact = requirement.map(|it| it.trim_start_matches("==").trim());
+    let exact = exact.filter(|it| {
+        it.starts_with(|it: char| it.is_ascii_digit()) && !it.contains(char::is_whitespace)
+    });
+    let version = exact.or_else(|| reference.and_then(git_reference::commit));
+    let specifier = requirement.or(reference).filter(|_| version.is_none());
+    let only = option("only").map(|it| tokens_of(tokens, it)).unwrap_or_default();
+    let scope = if only.is_empty() || only.contains(&"prod") {
+        match (value("optional"), value("runtime")) {
+            (Some("true"), _) => Scope::Optional,
+            (_, Some("false")) => Scope::Build,
+            _ => Scope::Runtime,
+        }
+    } else if only.contains(&"dev") {
+        Scope::Dev
+    } else {
+        Scope::Test
+    };
+    let (name, line) = (value("hex").unwrap_or(app), tokens.line(at));
+    let (direct, scope) = (Some(true), Some(scope));
+    found.add(Declared { name, version, specifier, line, direct, scope });
+}
+
+/// `~> 1.0`, `>= 1.0.0 and < 2.0.0`, `1.2.3`.
+fn is_requirement(text: &str) -> bool {
+    let number = text.trim_start_matches(['~', '>', '<', '=', '!', ' ']);
+    number.starts_with(|it: char| it.is_ascii_digit())
+}
+
+/// The place of the value of `key: value`.
+fn option(tokens: &Tokens<'_>, part: &Range<usize>, key: &str) -> Option<Range<usize>> {
+    let mut at = part.start;
+    // A list in brackets of its own is read as one without.
+    while tokens.is_mark(at, '[') || tokens.ends_line(at) && at < part.end {
+        at += 1;
+    }
+    let is_key = |at: usize| tokens.word(at) == Some(key) && tokens.is_mark(at + 1, ':');
+    (at..part.end).find(|it| is_key(*it)).map(|it| it + 2..part.end)
+}
+
+/// The words of some places: `:dev`, or `[:dev, :test]`.
+fn tokens_of<'t>(tokens: &'t Tokens<'_>, places: Range<usize>) -> Vec<&'t str> {
+    places.filter_map(|at| tokens.word(at)).collect()
+}
