@@ -130,6 +130,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &hex::MixLock,
     &hex::MixProject,
     &hex::RebarLock,
+    &hex::RebarConfig,
     &terraform::TerraformLock,
     &terraform::TerraformFile,
     &conan::ConanLock,

@@ -1,4 +1,4 @@
-//! Hex, the registry of Elixir and Erlang: `mix.exs`, `mix.lock` and `rebar.lock`.
+//! Hex, the registry of Elixir and Erlang: `mix.exs`, `mix.lock`, `rebar.config` and `rebar.lock`.
 //!
 //! What flows in: files that are terms or programs of their language. What flows out: the packages under the
 //! names that Hex knows. What must stay true: nothing is evaluated.
@@ -6,7 +6,9 @@
 mod mix;
 mod mix_exs;
 mod rebar;
+mod rebar_config;
 
 pub(super) use mix::MixLock;
 pub(super) use mix_exs::MixProject;
 pub(super) use rebar::RebarLock;
+pub(super) use rebar_config::RebarConfig;
