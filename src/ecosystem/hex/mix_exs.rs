@@ -5,6 +5,7 @@
 //! stand. What must stay true: nothing is run; a dependency with a path, or of the same umbrella, is
 //! part of the repository; any other tuple is none.
 
+use super::is_single;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -48,7 +49,8 @@ impl Parser for MixProject {
 
 fn dependency(tokens: &Tokens<'_>, app: &str, at: usize, found: &mut Collector<'_>) {
     let parts = tokens.elements(at);
-    let requirement = parts.get(1).and_then(|it| tokens.text(it.start).filter(|_| it.len() == 1));
+    let requirement =
+        parts.get(1).and_then(|it| tokens.text(it.start).filter(|_| is_single(tokens, it)));
     let requirement = requirement.map(str::trim).filter(|it| is_requirement(it));
     let option = |key: &str| parts.iter().skip(1).find_map(|it| option(tokens, it, key));
     let value = |key: &str| tokens.first_literal(option(key)?);

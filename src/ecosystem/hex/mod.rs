@@ -12,3 +12,11 @@ pub(super) use mix::MixLock;
 pub(super) use mix_exs::MixProject;
 pub(super) use rebar::RebarLock;
 pub(super) use rebar_config::RebarConfig;
+
+use super::script::Tokens;
+use std::ops::Range;
+
+/// Whether an element is one token, whatever lines end behind it.
+fn is_single(tokens: &Tokens<'_>, element: &Range<usize>) -> bool {
+    tokens.skip_lines(element.start + 1) >= element.end
+}

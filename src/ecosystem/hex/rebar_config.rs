@@ -4,6 +4,7 @@
 //! of plugins: `app`, `{app, "1.0.0"}`, `{app, {git, "…", {tag, "…"}}}`, `{app, ".*", {git, …}}`. What
 //! must stay true: no term is evaluated; an entry of the wrong shape costs only itself.
 
+use super::is_single;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -70,10 +71,10 @@ fn dependency(tokens: &Tokens<'_>, element: Range<usize>, scope: Scope, found: &
     // An atom alone is a package in whatever version is the newest.
     let named = parts.first().cloned().unwrap_or_else(|| element.clone());
     let name = tokens.word(named.start).or_else(|| tokens.text(named.start));
-    let Some(app) = name.filter(|_| named.len() == 1) else {
+    let Some(app) = name.filter(|_| is_single(tokens, &named)) else {
         return found.warn(line, "expected a name, or a tuple that begins with one");
     };
-    let range = parts.get(1).and_then(|it| tokens.text(it.start).filter(|_| it.len() == 1));
+    let range = parts.get(1).and_then(|it| tokens.text(it.start).filter(|_| is_single(tokens, it)));
     // What rebar 2 has for any version, as the source tells it.
     let range = range.map(str::trim).filter(|it| !it.contains(['*', '\\']));
     let source = parts.iter().skip(1).find(|it| tokens.is_mark(it.start, '{'));
