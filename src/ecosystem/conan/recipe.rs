@@ -65,7 +65,9 @@ fn call(tokens: &Tokens<'_>, at: usize, scope: Scope, found: &mut Collector<'_>)
     let Some(first) = tokens.elements(at).into_iter().next() else { return };
     let line = tokens.line(first.start);
     match tokens.text(first.start) {
-        Some(text) if first.len() == 1 => add(text, line, scope, found),
+        Some(text) if tokens.skip_lines(first.start + 1) >= first.end => {
+            add(text, line, scope, found);
+        }
         // `"name/%s" % version`: the name is known all the same.
         Some(text) if text.contains('/') => {
             let (name, rest) = text.split_once('/').unwrap_or((text, ""));
