@@ -2,7 +2,7 @@
 //!
 //! What flows in: the services. What flows out: their images, and those that a Dockerfile within
 //! the file starts from. Decisions: the image of a service that is built here is what the build is
-//! called, so it is no package; a variable has its default.
+//! called, so it is no package, whoever else starts it; a variable has its default.
 //!
 //! What must stay true: a service of the wrong shape costs only itself.
 
@@ -50,7 +50,14 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     for root in tree.documents() {
         // Without `services` the file is of the first version, which has them at the top.
         let services = root.get("services").unwrap_or(root);
-        for service in services.members().map(|it| it.value).filter(|it| it.is_mapping()) {
+        let services = || services.members().map(|it| it.value).filter(|it| it.is_mapping());
+        // What one service builds, others start by its name.
+        for service in services().filter(|it| it.get("build").is_some()) {
+            if let Some(name) = service.text("image") {
+                images.leave_out(&expand(name, |_| None));
+            }
+        }
+        for service in services() {
             if seen.insert(service.id()) {
                 read_service(service, &mut images, found);
             }

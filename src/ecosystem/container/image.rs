@@ -28,6 +28,11 @@ pub(in crate::ecosystem) struct Images {
 }
 
 impl Images {
+    /// An image that is made here, and no package.
+    pub(in crate::ecosystem) fn leave_out(&mut self, reference: &str) {
+        self.seen.insert(reference.trim().to_owned());
+    }
+
     /// Adds the image of a reference; says whether it is one.
     pub(in crate::ecosystem) fn add(
         &mut self,
