@@ -125,22 +125,47 @@ fn long_monotonous_files_are_read_in_linear_time(part: usize) {
     }
 }
 
+/// As above, of what the parser itself understands: lines of its own format, whole, and as far as
+/// where something is opened that nothing closes.
+fn long_files_of_their_own_are_read_in_linear_time(part: usize) {
+    for parser in REGISTRY.iter().chain(SOURCES).skip(part).step_by(4) {
+        let cases = CASES.iter().filter(|it| it.parser.name() == parser.name());
+        for case in cases.filter(|it| it.folder.ends_with("one")) {
+            let text = String::from_utf8_lossy(&case.bytes);
+            for line in text.lines().filter(|it| !it.trim().is_empty()).take(8) {
+                let opened = line.rfind(['(', '[', '{', '<', '"', ':']).map(|at| &line[..=at]);
+                for piece in std::iter::once(format!("{line}\n")).chain(opened.map(str::to_owned)) {
+                    let repeated = piece.repeat(60_000 / piece.len());
+                    let bytes = format!("{text}{repeated}");
+                    let file = SourceFile { path: &case.path, bytes: bytes.as_bytes() };
+                    let took = time_of(|| read_alone(*parser, file));
+                    assert!(took.as_secs() < 3, "{}: {piece:?}", parser.name());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn long_files_take_linear_time_by_the_first_parsers() {
     long_monotonous_files_are_read_in_linear_time(0);
+    long_files_of_their_own_are_read_in_linear_time(0);
 }
 
 #[test]
 fn long_files_take_linear_time_by_the_second_parsers() {
     long_monotonous_files_are_read_in_linear_time(1);
+    long_files_of_their_own_are_read_in_linear_time(1);
 }
 
 #[test]
 fn long_files_take_linear_time_by_the_third_parsers() {
     long_monotonous_files_are_read_in_linear_time(2);
+    long_files_of_their_own_are_read_in_linear_time(2);
 }
 
 #[test]
 fn long_files_take_linear_time_by_the_last_parsers() {
     long_monotonous_files_are_read_in_linear_time(3);
+    long_files_of_their_own_are_read_in_linear_time(3);
 }

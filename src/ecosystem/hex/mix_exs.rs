@@ -18,6 +18,9 @@ use crate::ecosystem::{
 use crate::model::scan_result::{Scope, Source};
 use std::ops::Range;
 
+/// More tokens no list of environments has.
+const MOST_WORDS: usize = 64;
+
 /// Reads `mix.exs`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct MixProject;
@@ -52,7 +55,8 @@ fn dependency(tokens: &Tokens<'_>, app: &str, at: usize, found: &mut Collector<'
     let requirement =
         parts.get(1).and_then(|it| tokens.text(it.start).filter(|_| is_single(tokens, it)));
     let requirement = requirement.map(str::trim).filter(|it| is_requirement(it));
-    let option = |key: &str| parts.iter().skip(1).find_map(|it| option(tokens, it, key));
+    let options = options(tokens, parts.get(1..).unwrap_or_default());
+    let option = |key: &str| options.iter().find(|it| it.0 == key).map(|it| it.1.clone());
     let value = |key: &str| tokens.first_literal(option(key)?);
     let address = ["git", "github"].iter().find_map(|it| value(it));
     let is_known = requirement.is_some() || address.is_some() || option("hex").is_some();
@@ -90,18 +94,20 @@ fn is_requirement(text: &str) -> bool {
     number.starts_with(|it: char| it.is_ascii_digit())
 }
 
-/// The place of the value of `key: value`.
-fn option(tokens: &Tokens<'_>, part: &Range<usize>, key: &str) -> Option<Range<usize>> {
-    let mut at = part.start;
-    // A list in brackets of its own is read as one without.
-    while tokens.is_mark(at, '[') || tokens.ends_line(at) && at < part.end {
-        at += 1;
-    }
-    let is_key = |at: usize| tokens.word(at) == Some(key) && tokens.is_mark(at + 1, ':');
-    (at..part.end).find(|it| is_key(*it)).map(|it| it + 2..part.end)
+/// The keys of a tuple's parts `key: value`, and where the values are. A list in brackets of its own
+/// is read as one without. What is inside of a value is passed over: it may be tuples without end.
+fn options<'t>(tokens: &'t Tokens<'_>, parts: &[Range<usize>]) -> Vec<(&'t str, Range<usize>)> {
+    let listed = parts.iter().flat_map(|part| {
+        let list = tokens.elements(part.start);
+        if tokens.is_mark(part.start, '[') { list } else { vec![part.clone()] }
+    });
+    listed
+        .filter(|it| tokens.is_mark(it.start + 1, ':'))
+        .filter_map(|it| Some((tokens.word(it.start)?, it.start + 2..it.end)))
+        .collect()
 }
 
 /// The words of some places: `:dev`, or `[:dev, :test]`.
 fn tokens_of<'t>(tokens: &'t Tokens<'_>, places: Range<usize>) -> Vec<&'t str> {
-    places.filter_map(|at| tokens.word(at)).collect()
+    places.take(MOST_WORDS).filter_map(|at| tokens.word(at)).collect()
 }
