@@ -1,7 +1,8 @@
 //! What it costs to list and read a repository that is there already: processor time for each 10,000
-//! entries of its tree, against a bare `git ls-tree -r -l -z`, in turns within one run. Folders of
-//! sources are named on the command line, and put under git: `cargo bench --bench reading -- ~/src/project …`;
-//! without any it is this project's own. See docs/performance.md.
+//! entries of its tree, against a bare `git ls-tree -r -l -z`, in turns within one run. What a scan of a
+//! repository with one file takes, which is to start processes, is shown apart. Folders of sources are
+//! named on the command line, and put under git: `cargo bench --bench reading -- ~/src/project …`; without
+//! any it is this project's own. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -25,13 +26,15 @@ fn main() -> Outcome<()> {
         folders.push(env!("CARGO_MANIFEST_DIR").into());
     }
     println!(
-        "{:24} {:>8} {:>7} {:>9}  {:>12} {:>12} {:>6}",
-        "", "entries", "parsed", "packages", "ls-tree", "scan", "ratio"
+        "{:24} {:>8} {:>7} {:>9}  {:>9} {:>12} {:>12} {:>6}",
+        "", "entries", "parsed", "packages", "start", "ls-tree", "scan", "ratio"
     );
     for folder in folders {
         measure(&folder)?;
     }
-    println!("milliseconds of processor time for each 10,000 entries, of all processes together");
+    println!(
+        "processor time of all processes together; without the start, for each 10,000 entries"
+    );
     Ok(())
 }
 
@@ -44,20 +47,30 @@ fn measure(folder: &Path) -> Outcome<()> {
     list.arg("-C").arg(&repository).args(["ls-tree", "-r", "-l", "-z", "HEAD"]);
     let mut scan = program(env!("CARGO_BIN_EXE_scanwatch"));
     scan.args(["scan", "--format", "json", "--output"]).arg(&result).arg(&repository);
-    let (mut of_list, mut of_scan) = (0.0, 0.0);
+    let empty = place.path().join("empty");
+    fs::create_dir(&empty)?;
+    fs::File::create(empty.join("README"))?;
+    let nothing = place.path().join("nothing.git");
+    put_under_git(&empty, &nothing)?;
+    let mut start = program(env!("CARGO_BIN_EXE_scanwatch"));
+    start.args(["scan", "--format", "json"]).arg(&nothing);
+    let (mut of_list, mut of_scan, mut of_start) = (0.0, 0.0, 0.0);
     for _ in 0..ROUNDS {
         of_list += processor_time(&mut list)?;
+        of_start += processor_time(&mut start)?;
         of_scan += processor_time(&mut scan)?;
     }
+    of_scan -= of_start;
     let result: serde_json::Value = serde_json::from_slice(&fs::read(&result)?)?;
     let entries = result["files"]["seen"].as_u64().unwrap_or_default();
     let packages = result["packages"].as_array().map_or(0, Vec::len);
     #[expect(clippy::cast_precision_loss, reason = "a figure to be looked at")]
     let each = f64::from(ROUNDS) * entries as f64 / 10_000.0;
     println!(
-        "{:24} {entries:>8} {:>7} {packages:>9}  {:>9.1} ms {:>9.1} ms {:>6.1}",
+        "{:24} {entries:>8} {:>7} {packages:>9}  {:>6.1} ms {:>9.1} ms {:>9.1} ms {:>6.1}",
         folder.file_name().unwrap_or_default().display(),
         result["files"]["parsed"],
+        of_start / f64::from(ROUNDS),
         of_list / each,
         of_scan / each,
         of_scan / of_list,
