@@ -104,6 +104,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &ruby::Gemspec,
     &gradle::GradleLock,
     &gradle::VersionCatalog,
+    &gradle::VerificationMetadata,
     &maven::MavenInstall,
     &golang::VendoredModules,
     &npm::YarnLock,
@@ -168,5 +169,10 @@ pub static REGISTRY: &[&dyn Parser] = &[
 
 /// The first parser that wants a file, judged by its path alone.
 pub fn parser_for(path: &str) -> Option<&'static dyn Parser> {
-    REGISTRY.iter().copied().find(|parser| parser.wants(path))
+    REGISTRY.iter().copied().find(|parser| parser.wants(path) && !parser.is_deep())
+}
+
+/// The first one that wants it in a deep scan, where no other does.
+pub fn deep_parser_for(path: &str) -> Option<&'static dyn Parser> {
+    REGISTRY.iter().copied().find(|parser| parser.is_deep() && parser.wants(path))
 }

@@ -39,6 +39,11 @@ pub trait Parser: Sync {
     /// Whether this parser wants the file, judged by its path alone.
     fn wants(&self, path: &str) -> bool;
 
+    /// Whether the file is read in deep scans alone: what it lists may not be in use.
+    fn is_deep(&self) -> bool {
+        false
+    }
+
     /// What the file declares.
     fn parse(&self, file: SourceFile<'_>) -> Findings;
 }

@@ -23,9 +23,11 @@ mod notation;
 mod resolve;
 mod script;
 mod statement;
+mod verification;
 
 pub(super) use build::GradleBuild;
 pub(super) use catalog::VersionCatalog;
 pub(super) use lock::GradleLock;
 pub(super) use resolve::resolve;
 pub(super) use script::GradleFile;
+pub(super) use verification::VerificationMetadata;

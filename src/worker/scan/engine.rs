@@ -170,9 +170,10 @@ impl<'a> Engine<'a> {
             }
             let shown = text::shown_path(&path);
             infrastructure.see(&shown);
-            let declares = (self.with.parser_for)(&shown);
+            let mut declares = (self.with.parser_for)(&shown);
             let source = if self.with.deep {
                 self.gathered.imports.see(&shown);
+                declares = declares.or_else(|| ecosystem::deep_parser_for(&shown));
                 declares.is_none().then(|| ecosystem::source_parser_for(&shown)).flatten()
             } else {
                 None

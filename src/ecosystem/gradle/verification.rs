@@ -1,0 +1,66 @@
+//! `gradle/verification-metadata.xml`, by "Verifying dependencies" of Gradle's manual.
+//!
+//! What flows in: the checksums of all that a build ever took. What flows out: the modules they are of.
+//! What must stay true: it is read in deep scans alone. Gradle adds to the file and removes nothing, so it
+//! has what a build no longer uses, and what Gradle's own plugins need beside what a project does.
+
+use crate::ecosystem::{
+    Findings, Parser, SourceFile,
+    collect::{Collector, Declared},
+    purl::Ecosystem,
+    source::file_name,
+    xml::{self, Element},
+};
+use crate::model::scan_result::Source;
+
+/// Reads `verification-metadata.xml`.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct VerificationMetadata;
+
+impl Parser for VerificationMetadata {
+    fn name(&self) -> &'static str {
+        "gradle-verification"
+    }
+
+    fn wants(&self, path: &str) -> bool {
+        file_name(path) == "verification-metadata.xml"
+    }
+
+    fn is_deep(&self) -> bool {
+        true
+    }
+
+    fn parse(&self, file: SourceFile<'_>) -> Findings {
+        let mut found = Collector::new(file, Ecosystem::Maven, Source::Lockfile);
+        let text = xml::decode(file.bytes);
+        let tree = xml::parse(&text);
+        for (line, message) in &tree.errors {
+            found.warn(*line, message);
+        }
+        let Some(root) = tree.root().filter(|it| it.name() == "verification-metadata") else {
+            if !found.has_warnings() && !text.trim().is_empty() {
+                found.warn(1, "expected the element `verification-metadata`");
+            }
+            return found.unreadable();
+        };
+        for component in root.descend(&["components", "component"]) {
+            read(component, &mut found);
+        }
+        found.finish()
+    }
+}
+
+fn read(component: Element<'_, '_>, found: &mut Collector<'_>) {
+    let line = component.line();
+    let [group, name, version] =
+        ["group", "name", "version"].map(|it| component.attribute(it).filter(|it| !it.is_empty()));
+    let (Some(group), Some(name)) = (group, name) else {
+        return found.warn(line, "a component without a group or a name");
+    };
+    if version.is_none() {
+        found.warn(line, format!("`{group}:{name}` has no version"));
+    }
+    let name = format!("{group}:{name}");
+    let version = version.as_deref();
+    found.add(Declared { name: &name, version, line, ..Declared::default() });
+}
