@@ -1,0 +1,249 @@
+//! What the files of one repository say together, shown one package a line.
+
+use super::*;
+use crate::ecosystem::{SourceFile, check::read_alone, parser_for};
+
+/// Parses the files, joins what they hold, and shows one package a line.
+#[track_caller]
+fn check(files: &[(&str, &str)], expected: &str) {
+    let (mut packages, mut projects) = (Vec::new(), Vec::new());
+    for (path, text) in files {
+        let file = SourceFile { path, bytes: text.as_bytes() };
+        let findings = read_alone(parser_for(path).unwrap(), file);
+        packages.extend(findings.packages);
+        projects.extend(findings.project.map(|it| *it));
+    }
+    let mut reversed: Vec<_> = packages.iter().rev().cloned().collect();
+    let backwards = projects.iter().rev().cloned().collect();
+    join(&mut packages, Gathered { projects, ..Gathered::default() });
+    join(&mut reversed, Gathered { projects: backwards, ..Gathered::default() });
+    assert_eq!(packages, reversed);
+    let shown: Vec<_> = packages
+        .iter()
+        .map(|it| {
+            let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
+            let direct = it.direct.map_or("-", |it| if it { "direct" } else { "transitive" });
+            let scope = it.scope.map_or("-", Scope::as_str);
+            format!("{} {version} {direct} {scope} {}", it.name, it.file)
+        })
+        .collect();
+    assert_eq!(shown.join("\n"), expected);
+}
+
+#[test]
+fn an_old_npm_lock_learns_what_is_direct() {
+    check(
+        &[
+            (
+                "a/package-lock.json",
+                r#"{"lockfileVersion": 1, "dependencies": {"x": {"version": "1.0.0", "dependencies": {"y": {"version": "2.0.0"}}}, "y": {"version": "1.0.0"}}}"#,
+            ),
+            ("a/package.json", r#"{"dependencies": {"x": "^1"}}"#),
+            ("package.json", r#"{"dependencies": {"y": "^1"}}"#),
+        ],
+        "x - direct runtime a/package.json\n\
+             x 1.0.0 direct runtime a/package-lock.json\n\
+             y - direct runtime package.json\n\
+             y 1.0.0 transitive runtime a/package-lock.json\n\
+             y 2.0.0 transitive runtime a/package-lock.json"
+            .replace("x - ", "x ^1 ")
+            .replace("y - ", "y ^1 ")
+            .as_str(),
+    );
+}
+
+#[test]
+fn a_yarn_lock_learns_from_all_members() {
+    check(
+        &[
+            (
+                "yarn.lock",
+                "x@^1:\n  version \"1.1.0\"\n\"y@npm:z@^2\":\n  version \"2.0.0\"\nw@1:\n  version \"1.0.0\"\n",
+            ),
+            ("package.json", r#"{"devDependencies": {"x": "1.1.0"}}"#),
+            ("own/package.json", r#"{"dependencies": {"y": "npm:z@2.0.0"}}"#),
+        ],
+        "w 1.0.0 transitive - yarn.lock\n\
+             x 1.1.0 direct dev package.json\n\
+             x 1.1.0 direct dev yarn.lock\n\
+             z 2.0.0 direct runtime own/package.json\n\
+             z 2.0.0 direct runtime yarn.lock",
+    );
+}
+
+/// Breaks if a project of the repository's own is a package where its neighbour asks for it by
+/// name, or is none where a lock says that it is from elsewhere.
+#[test]
+fn neighbours_in_a_workspace_are_no_packages() {
+    let left = ("libs/left/package.json", r#"{"name": "@o/Left", "dependencies": {"w": "^1"}}"#);
+    let right =
+        ("libs/right/package.json", r#"{"name": "right", "dependencies": {"@o/left": "^1"}}"#);
+    let apart = ("else/package.json", r#"{"dependencies": {"right": "^2"}}"#);
+    let expected = "right ^2 direct runtime else/package.json\n\
+                        w ^1 direct runtime libs/left/package.json";
+    for (path, text) in [
+        ("package.json", r#"{"workspaces": ["libs/*"], "dependencies": {"right": "*"}}"#),
+        ("package.json", r#"{"workspaces": {"packages": ["libs/*"]}}"#),
+        ("pnpm-workspace.yaml", "packages:\n  - libs/**\n  - '!libs/test'\n"),
+        ("lerna.json", r#"{"packages": ["libs/left", "libs/right"]}"#),
+    ] {
+        check(&[(path, text), left, right, apart], expected);
+    }
+    let lock = (
+        "yarn.lock",
+        "\"@o/left@^1\":\n  version \"1.1.0\"\n  resolved \"https://r/l.tgz\"\nw@^1:\n  version \"1.0.0\"\n",
+    );
+    check(
+        &[("package.json", r#"{"workspaces": ["libs/*"]}"#), left, right, lock],
+        "@o/left 1.1.0 transitive - yarn.lock\n\
+             w ^1 direct runtime libs/left/package.json\n\
+             w 1.0.0 direct runtime yarn.lock",
+    );
+}
+
+#[test]
+fn packages_from_paths_of_the_repository_are_none() {
+    check(
+        &[
+            (
+                "apps/web/composer.json",
+                r#"{"require": {"o/a": "*", "o/b": "*"}, "repositories": [{"type": "path", "url": "../../libs/*"}]}"#,
+            ),
+            (
+                "apps/api/composer.json",
+                r#"{"require": {"o/a": "*"}, "repositories": {"x": {"type": "vcs", "url": "../../libs/*"}}}"#,
+            ),
+            ("libs/a/composer.json", r#"{"name": "O/A"}"#),
+        ],
+        "o/a * direct runtime apps/api/composer.json\n\
+             o/b * direct runtime apps/web/composer.json",
+    );
+}
+
+#[test]
+fn members_inherit_from_their_workspace() {
+    check(
+        &[
+            ("Cargo.toml", "[workspace.dependencies]\nserde = '=1.0.1'\nown = { path = 'own' }\n"),
+            (
+                "own/Cargo.toml",
+                "[dev-dependencies]\nserde.workspace = true\nown.workspace = true\n",
+            ),
+            (
+                "Cargo.lock",
+                "[[package]]\nname = 'own'\nversion = '1.0.0'\ndependencies = ['serde']\n[[package]]\nname = 'serde'\nversion = '1.0.1'\nsource = 'registry+x'\n",
+            ),
+        ],
+        "serde 1.0.1 direct dev Cargo.lock\n\
+             serde 1.0.1 direct - Cargo.toml\n\
+             serde 1.0.1 direct dev own/Cargo.toml",
+    );
+}
+
+/// Breaks if a workspace's own crates are packages because it defines no others.
+#[test]
+fn crates_of_a_workspace_of_nothing_else_are_none() {
+    check(
+        &[
+            ("Cargo.toml", "[workspace]\n[workspace.dependencies]\na = { path = 'a' }\n"),
+            ("b/Cargo.toml", "[dependencies]\na.workspace = true\n"),
+        ],
+        "",
+    );
+}
+
+#[test]
+fn a_member_without_its_workspace_keeps_the_names() {
+    check(
+        &[("own/Cargo.toml", "[dependencies]\nserde.workspace = true\n")],
+        "serde workspace = true direct runtime own/Cargo.toml",
+    );
+}
+
+#[test]
+fn names_of_nuget_have_no_case() {
+    check(
+        &[
+            ("paket.dependencies", "nuget Xunit 2.4.1\n"),
+            ("paket.lock", "NUGET\n  remote: https://x\n    xunit (2.4.1)\n"),
+        ],
+        "Xunit 2.4.1 direct runtime paket.dependencies\n\
+             xunit 2.4.1 direct runtime paket.lock",
+    );
+}
+
+/// Breaks if a lock learns from the manifest of another tool.
+#[test]
+fn a_lock_learns_from_the_manifest_of_its_tool_alone() {
+    check(
+        &[
+            (
+                "poetry.lock",
+                "[[package]]\nname = 'A.b'\nversion = '1'\n[[package]]\nname = 'c'\nversion = '2'\n",
+            ),
+            ("pyproject.toml", "[tool.poetry.group.dev.dependencies]\na-b = '^1'\n"),
+            ("requirements.txt", "c==2\n"),
+        ],
+        "A.b 1 direct dev poetry.lock\n\
+             a-b ^1 direct dev pyproject.toml\n\
+             c 2 transitive - poetry.lock\n\
+             c 2 direct runtime requirements.txt",
+    );
+}
+
+#[test]
+fn names_are_compared_as_their_ecosystem_does() {
+    check(
+        &[
+            ("composer.json", r#"{"require": {"Psr/Log": "^3"}}"#),
+            ("composer.lock", r#"{"packages": [{"name": "psr/log", "version": "3.0.0"}]}"#),
+        ],
+        "Psr/Log ^3 direct runtime composer.json\n\
+             psr/log 3.0.0 direct runtime composer.lock",
+    );
+}
+
+/// Breaks if what go.mod marks as indirect is taken for asked for, or the folder of what is
+/// vendored for a project.
+#[test]
+fn what_is_vendored_learns_from_the_folder_above() {
+    check(
+        &[
+            ("go.mod", "module m\nrequire (\na.b/c v1.0.0\nd.e/f v1.0.0 // indirect\n)\n"),
+            ("vendor/modules.txt", "# a.b/c v1.0.0\n## explicit\n# d.e/f v1.0.0\n"),
+        ],
+        "a.b/c v1.0.0 direct - go.mod\n\
+             a.b/c v1.0.0 direct - vendor/modules.txt\n\
+             d.e/f v1.0.0 transitive - go.mod\n\
+             d.e/f v1.0.0 transitive - vendor/modules.txt",
+    );
+}
+
+#[test]
+fn a_lock_of_gradle_learns_only_what_is_direct() {
+    check(
+        &[
+            ("gradle.lockfile", "g:a:1=runtimeClasspath\ng:b:1=runtimeClasspath\n"),
+            ("build.gradle", "dependencies {\nimplementation 'g:a:1'\n}\n"),
+        ],
+        "g:a 1 direct runtime build.gradle\n\
+             g:a 1 direct runtime gradle.lockfile\n\
+             g:b 1 - runtime gradle.lockfile",
+    );
+}
+
+#[test]
+fn repeats_are_dropped() {
+    let file = SourceFile { path: "requirements.txt", bytes: b"a\nb\na" };
+    let mut packages = parser_for(file.path).unwrap().parse(file).packages;
+    packages.extend(packages.clone());
+    join(&mut packages, Gathered::default());
+    let lines: Vec<_> = packages.iter().filter_map(|it| it.line).collect();
+    assert_eq!(lines, [1, 2]);
+}
+
+#[test]
+fn folders_lead_to_the_root() {
+    assert_eq!(upwards("a/b").collect::<Vec<_>>(), ["a/b", "a", ""]);
+    assert_eq!(upwards("").collect::<Vec<_>>(), [""]);
+}
