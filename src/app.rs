@@ -30,7 +30,7 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::mpsc, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Why an engine does not start.
@@ -101,13 +101,13 @@ impl Engine {
         let tasks = TaskTracker::new();
         let isolation = Arc::new(Isolation::new(&config.scanner));
         let Recovered { jobs: recovered, unread } = recovered;
-        let unplanned: Vec<_> = recovered.iter().filter_map(|job| job.planning.clone()).collect();
-        let supervisor = Supervisor::start(setup.clone(), recovered, &tasks);
+        let (planner, plannings) = mpsc::unbounded_channel();
+        let supervisor = Supervisor::start(setup.clone(), recovered, planner, &tasks);
         let (live, watcher) =
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
         let engine = Self {
             results: Arc::new(Results::new(jobs.clone())),
-            intake: Intake::new(setup.clone(), supervisor.clone(), tasks.clone()),
+            intake: Intake::new(setup.clone(), supervisor.clone(), plannings, &tasks),
             nudger: watcher.nudger(),
             config,
             live,
@@ -122,15 +122,8 @@ impl Engine {
             shutdown: CancellationToken::new(),
             _lock: lock,
         };
-        for planning in unplanned {
-            engine.intake.plan(planning);
-        }
-        let late = Late {
-            setup,
-            supervisor: engine.supervisor.clone(),
-            intake: engine.intake.clone(),
-            left: Arc::clone(&engine.unread),
-        };
+        let late =
+            Late { setup, supervisor: engine.supervisor.clone(), left: Arc::clone(&engine.unread) };
         let shutdown = engine.shutdown.clone();
         engine.tasks.spawn(async move {
             let _ = shutdown.run_until_cancelled(late.run(unread)).await;
@@ -172,7 +165,12 @@ impl Engine {
         self.shutdown.cancel();
         self.supervisor.stop(patience).await;
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                tasks = self.tasks.len(),
+                "the stop grace has passed; unfinished tasks are dropped"
+            );
+        }
         // Joins its thread, which reads for an instant more.
         let watcher = self.watcher;
         let _ = spawn_blocking(move || drop(watcher)).await;

@@ -290,10 +290,11 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
                 hint: Some("Cancel it with the program that runs it".into()),
             });
         }
+        Cancelled::Stopped if !facts.state.is_final() => return Err(stopping()),
         Cancelled::Unwritten(error) => {
             return Err(unstorable("The job is ended, but that cannot be stored yet", &error));
         }
-        Cancelled::Done | Cancelled::NotRunning => {}
+        Cancelled::Done | Cancelled::NotRunning | Cancelled::Stopped => {}
     }
     Ok(reply::json(&Outcome { job_id: facts.id, status: facts.state }))
 }
@@ -305,8 +306,8 @@ async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
         detail: detail.into(),
         hint: Some(hint.into()),
     };
-    match api.intake.retry(job.id()).await {
-        Retried::GoesOn(_) => {}
+    match api.supervisor.retry(job.id()).await {
+        Retried::GoesOn => {}
         Retried::Running => {
             return Err(conflict(
                 "The job is not over yet",
@@ -325,10 +326,8 @@ async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
                 "Submit its URL to scan it here",
             ));
         }
-        Retried::Stopped => {
-            let detail = "The server is stopping".into();
-            return Err(ApiError::Unavailable { detail, retry_after: None });
-        }
+        Retried::Gone => return Err(ApiError::JobNotFound),
+        Retried::Stopped => return Err(stopping()),
         Retried::Failed(error) => return Err(unstorable("The job cannot be stored", &error)),
     }
     api.nudger.nudge(job.id()).await;
@@ -391,7 +390,12 @@ fn refused(error: &IntakeError, sent: Submission) -> ApiError {
             retry_after: Some(QUEUE_RETRY_SECS),
         },
         IntakeError::Store(cause) => unstorable("The job cannot be stored", cause),
+        IntakeError::Stopped => stopping(),
     }
+}
+
+fn stopping() -> ApiError {
+    ApiError::Unavailable { detail: "The server is stopping".into(), retry_after: None }
 }
 
 /// What the disk refuses. Where lies what is for the log alone.

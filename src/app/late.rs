@@ -4,7 +4,6 @@
 //! found at once. What must stay true: a start does not wait for them, and none is forgotten.
 
 use crate::{
-    intake::Intake,
     model::JobId,
     supervisor::{self, Setup, Supervisor},
 };
@@ -24,7 +23,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Late {
     pub(super) setup: Setup,
     pub(super) supervisor: Supervisor,
-    pub(super) intake: Intake,
     /// How many are left, for whoever asks how the service is.
     pub(super) left: Arc<AtomicUsize>,
 }
@@ -52,11 +50,7 @@ impl Late {
         let Ok(Ok(job)) = read else { return false };
         let Some(job) = job else { return true };
         tracing::info!(%id, "a job that could not be read at the start goes on");
-        let planning = job.planning.clone();
         self.supervisor.resume(job).await;
-        if let Some(planning) = planning {
-            self.intake.plan(planning);
-        }
         true
     }
 }

@@ -66,7 +66,11 @@ pub(super) fn run(args: ServeArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    match runtime.block_on(serve(config)) {
+    let served = runtime.block_on(serve(config));
+    // What still blocks a thread reads for nobody, or is found by the next start: every file is
+    // replaced as a whole.
+    runtime.shutdown_background();
+    match served {
         Ok(()) => Exit::Done,
         Err(error) => {
             output::complain(&chain(&error));

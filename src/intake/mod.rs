@@ -20,14 +20,13 @@ use crate::{
         time::Timestamp,
     },
     store::{StoreError, space::Obstacle},
-    supervisor::{NewJob, Planning, Retried, Setup, Supervisor},
+    supervisor::{CreateError, NewJob, Planning, Setup, Supervisor},
 };
 use chrono::Utc;
-use discovery::Discovery;
 use planner::Planner;
-use std::sync::Arc;
 use target::{NotScannable, Target};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 /// What somebody asks for.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +62,18 @@ pub enum IntakeError {
     NoPlace(Obstacle),
     #[error("the job cannot be stored")]
     Store(#[from] StoreError),
+    #[error("The server is stopping")]
+    Stopped,
+}
+
+impl From<CreateError> for IntakeError {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::NoPlace(obstacle) => Self::NoPlace(obstacle),
+            CreateError::Store(error) => Self::Store(error),
+            CreateError::Stopped => Self::Stopped,
+        }
+    }
 }
 
 /// Takes requests in.
@@ -70,15 +81,19 @@ pub enum IntakeError {
 pub struct Intake {
     setup: Setup,
     supervisor: Supervisor,
-    planner: Planner,
 }
 
 impl Intake {
-    /// An intake for this queue; forges are asked on `tasks`.
-    pub fn new(setup: Setup, supervisor: Supervisor, tasks: TaskTracker) -> Self {
-        let discovery = Discovery::new(Arc::clone(&setup.config));
-        let planner = Planner::new(discovery, supervisor.clone(), tasks);
-        Self { setup, supervisor, planner }
+    /// An intake for this queue. The jobs that come by `plannings` have their repositories listed on
+    /// `tasks`.
+    pub fn new(
+        setup: Setup,
+        supervisor: Supervisor,
+        plannings: mpsc::UnboundedReceiver<Planning>,
+        tasks: &TaskTracker,
+    ) -> Self {
+        Planner::start(&setup.config, supervisor.clone(), plannings, tasks);
+        Self { setup, supervisor }
     }
 
     /// Checks a request from outside, and accepts it.
@@ -88,25 +103,6 @@ impl Intake {
     pub async fn accept(&self, request: ScanRequest) -> Result<Accepted, IntakeError> {
         let target = Target::parse(&request.url, &self.setup.config)?;
         self.queue(target, request).await
-    }
-
-    /// Scans again what failed of a finished job: returns once that is on the disk.
-    pub async fn retry(&self, id: &JobId) -> Retried {
-        let retried = self.supervisor.retry(id).await;
-        if let Retried::GoesOn(Some(planning)) = &retried {
-            self.plan(planning.clone());
-        }
-        retried
-    }
-
-    /// Finds out which repositories a job has that the supervisor knows already: one that was
-    /// found at start, or is scanned again.
-    pub fn plan(&self, planning: Planning) {
-        match Target::parse(&planning.url, &self.setup.config) {
-            Ok(target) => self.planner.begin(target, planning),
-            // The settings are others than those that it was accepted by.
-            Err(error) => self.planner.give_up(planning, error.to_string()),
-        }
     }
 
     /// Accepts a target that has been checked: what a user typed at the command line.
@@ -128,38 +124,18 @@ impl Intake {
         let place = self.supervisor.reserve();
         let place = place.ok_or(IntakeError::QueueFull(self.setup.config.jobs.max_queued_jobs))?;
         let (id, created_at) = (JobId::generate(), Utc::now());
-        let stop = target.needs_discovery().then(CancellationToken::new);
-        let plan = match stop {
-            Some(_) => Plan::unknown(),
-            None => Plan::of([(target.name(), target.location())]),
+        let plan = if target.needs_discovery() {
+            Plan::unknown()
+        } else {
+            Plan::of([(target.name(), target.location())])
         };
         let names = plan.repositories.iter().map(|it| it.repo_name.clone()).collect();
         let mut master = Master::new(&id, &url, target.scan_type(), names, created_at);
         master.submitted_by = submitted_by;
-        master.options = Some(options.clone());
-
-        let setup = self.setup.clone();
-        let job =
-            NewJob { id: id.clone(), master, plan, place: Some(place), planning: stop.clone() };
-        let job = tokio::task::spawn_blocking(move || {
-            if let Some(obstacle) = setup.space.obstacle() {
-                return Err(IntakeError::NoPlace(obstacle));
-            }
-            let mode = setup.config.jobs.folder_mode;
-            let created = setup.jobs.create_job(&job.id, mode, &job.master, &job.plan);
-            if created.is_err() {
-                setup.space.suspect();
-            }
-            created?;
-            Ok(job)
-        })
-        .await
-        .map_err(|error| StoreError::at("create", self.setup.jobs.root())(error.into()))??;
-        self.supervisor.submit(job).await;
+        master.options = Some(options);
+        let job = NewJob { id: id.clone(), master, plan, place: Some(place) };
+        self.supervisor.create(job).await?;
         tracing::info!(%id, url, "job accepted");
-        if let Some(stop) = stop {
-            self.planner.begin(target, Planning { id: id.clone(), url, options, stop });
-        }
         Ok(Accepted { job_id: id, created_at })
     }
 }

@@ -119,6 +119,14 @@ impl Target {
         }
     }
 
+    /// The forge that it is on; none for a path.
+    pub fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::Repository(url) | Self::Group(url) | Self::Unknown(url) => Origin::of(url.url()),
+            Self::Path(_) => None,
+        }
+    }
+
     /// Where it is: for a repository the `git_url` of plan and status.
     pub fn location(&self) -> String {
         match self {

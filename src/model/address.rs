@@ -7,6 +7,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
 };
@@ -55,6 +56,16 @@ impl Origin {
             host: normal_host(url.host_str()?),
             port: url.port_or_known_default()?,
         })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port } = self;
+        match (scheme.as_str(), port) {
+            ("https", 443) | ("http", 80) => write!(f, "{scheme}://{host}"),
+            _ => write!(f, "{scheme}://{host}:{port}"),
+        }
     }
 }
 

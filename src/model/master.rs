@@ -104,6 +104,9 @@ pub struct Master {
     pub failed_repositories: Option<Vec<FailedRepository>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the job waits for before its repositories can be listed, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     pub submitted_by: Option<String>,
     pub options: Option<Options>,
 }
@@ -132,6 +135,7 @@ impl Master {
             completed_repositories: fields.texts("completed_repositories"),
             failed_repositories: failed,
             error: fields.text("error"),
+            waiting_for: fields.text("waiting_for"),
             submitted_by: fields.text("submitted_by"),
             options: fields.typed("options", "an object"),
         };

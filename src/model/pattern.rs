@@ -4,8 +4,8 @@
 //! across segments (`**/` also for none at all). A pattern is matched whole and with regard to
 //! case; one without `/` is also matched with a name's last segment alone.
 //!
-//! What must stay true: a match costs at most the pattern's length times the name's, whatever
-//! either of them says.
+//! What must stay true: a match costs a few machine words for each character of the name, whatever
+//! either of them says: all ways through the pattern are followed at once, a bit for each.
 
 use std::{fmt, str::FromStr};
 
@@ -18,7 +18,7 @@ pub const MOST: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
-    parts: Vec<Part>,
+    automaton: Automaton,
 }
 
 /// Why a text is no pattern.
@@ -65,7 +65,7 @@ impl FromStr for Pattern {
         if text.starts_with('/') || text.ends_with('/') {
             return Err(PatternError::Slash(text.to_owned()));
         }
-        Ok(Self { text: text.to_owned(), parts: parts(text) })
+        Ok(Self { text: text.to_owned(), automaton: Automaton::new(&parts(text)) })
     }
 }
 
@@ -89,45 +89,7 @@ impl Pattern {
     /// Whether the pattern stands for this name.
     pub fn matches(&self, name: &str) -> bool {
         let last = name.rsplit('/').next().filter(|_| !self.text.contains('/'));
-        self.matches_whole(name) || last.is_some_and(|it| self.matches_whole(it))
-    }
-
-    /// Follows all ways through the pattern at once: `reached[i]` says that the parts before `i`
-    /// stand for what has been read.
-    fn matches_whole(&self, name: &str) -> bool {
-        let mut reached = vec![false; self.parts.len() + 1];
-        let mut next = reached.clone();
-        reached[0] = true;
-        self.pass_over(&mut reached, None);
-        for c in name.chars() {
-            next.fill(false);
-            for (at, part) in self.parts.iter().enumerate().filter(|(at, _)| reached[*at]) {
-                match part {
-                    Part::Char(wanted) => next[at + 1] |= *wanted == c,
-                    Part::One => next[at + 1] |= c != '/',
-                    Part::Within => next[at] |= c != '/',
-                    Part::Across | Part::Segments => next[at] = true,
-                }
-            }
-            self.pass_over(&mut next, Some(c));
-            std::mem::swap(&mut reached, &mut next);
-            if !reached.contains(&true) {
-                return false;
-            }
-        }
-        reached[self.parts.len()]
-    }
-
-    /// Goes past the parts that stand for nothing (more), after this character.
-    fn pass_over(&self, reached: &mut [bool], after: Option<char>) {
-        for (at, part) in self.parts.iter().enumerate() {
-            let passed = match part {
-                Part::Char(_) | Part::One => false,
-                Part::Within | Part::Across => true,
-                Part::Segments => matches!(after, None | Some('/')),
-            };
-            reached[at + 1] |= reached[at] && passed;
-        }
+        self.automaton.accepts(name) || last.is_some_and(|it| self.automaton.accepts(it))
     }
 }
 
@@ -137,8 +99,130 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// So many words hold a bit for each place between the parts of the longest pattern, ends included.
+const WORDS: usize = LONGEST / 64 + 1;
+
+/// A set of places in a pattern: place `i` is before its part `i`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Places([u64; WORDS]);
+
+impl Places {
+    fn insert(&mut self, at: usize) {
+        self.0[at / 64] |= 1 << (at % 64);
+    }
+
+    fn contains(&self, at: usize) -> bool {
+        self.0[at / 64] & (1 << (at % 64)) != 0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    fn and(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, with)| *word &= with);
+        self
+    }
+
+    fn or(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, with)| *word |= with);
+        self
+    }
+
+    /// The places behind these.
+    fn next(mut self) -> Self {
+        let mut carried = 0;
+        for word in &mut self.0 {
+            (*word, carried) = (*word << 1 | carried, *word >> 63);
+        }
+        self
+    }
+}
+
+/// A pattern as sets of the places before parts of each kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Automaton {
+    /// Before each character that the pattern names, sorted by character.
+    chars: Vec<(char, Places)>,
+    /// Before `?`.
+    one: Places,
+    /// Before what stands for any run of characters within a segment.
+    within: Places,
+    /// Before what stands for any run of characters.
+    across: Places,
+    /// Before what stands for nothing, too, wherever it is met: `*`, `**`.
+    empty: Places,
+    /// Before what stands for nothing, too, where a segment begins: `**/`.
+    empty_at_segment: Places,
+    end: usize,
+}
+
+impl Automaton {
+    fn new(parts: &[Part]) -> Self {
+        let before = |wanted: &dyn Fn(Part) -> bool| {
+            let mut places = Places::default();
+            let meant = parts.iter().enumerate().filter(|(_, part)| wanted(**part));
+            meant.for_each(|(at, _)| places.insert(at));
+            places
+        };
+        let mut chars: Vec<char> = parts
+            .iter()
+            .filter_map(|it| if let Part::Char(c) = it { Some(*c) } else { None })
+            .collect();
+        chars.sort_unstable();
+        chars.dedup();
+        let chars = chars.into_iter().map(|c| (c, before(&|it| it == Part::Char(c)))).collect();
+        Self {
+            chars,
+            one: before(&|it| it == Part::One),
+            within: before(&|it| it == Part::Within),
+            across: before(&|it| matches!(it, Part::Across | Part::Segments)),
+            empty: before(&|it| matches!(it, Part::Within | Part::Across)),
+            empty_at_segment: before(&|it| it == Part::Segments),
+            end: parts.len(),
+        }
+    }
+
+    /// Whether the whole name is what the pattern stands for.
+    fn accepts(&self, name: &str) -> bool {
+        let mut start = Places::default();
+        start.insert(0);
+        let mut reached = self.pass(start, true);
+        for c in name.chars() {
+            let named = self.chars.binary_search_by_key(&c, |(named, _)| *named);
+            let mut moved = match named.ok().and_then(|at| self.chars.get(at)) {
+                Some((_, places)) => reached.and(places),
+                None => Places::default(),
+            };
+            let mut stays = reached.and(&self.across);
+            if c != '/' {
+                moved = moved.or(&reached.and(&self.one));
+                stays = stays.or(&reached.and(&self.within));
+            }
+            reached = self.pass(moved.next().or(&stays), c == '/');
+            if reached.is_empty() {
+                return false;
+            }
+        }
+        reached.contains(self.end)
+    }
+
+    /// Goes past the parts that stand for nothing (more).
+    fn pass(&self, mut reached: Places, segment_begins: bool) -> Places {
+        // At most two of them stand side by side: `parts` joins any others.
+        for _ in 0..2 {
+            reached = reached.or(&reached.and(&self.empty).next());
+            if segment_begins {
+                reached = reached.or(&reached.and(&self.empty_at_segment).next());
+            }
+        }
+        reached
+    }
+}
+
+/// Reads a pattern. Runs of signs that stand for the same as one of them are that one.
 fn parts(text: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let begins = matches!(parts.last(), None | Some(Part::Char('/') | Part::Segments));
@@ -156,7 +240,11 @@ fn parts(text: &str) -> Vec<Part> {
                 other => Part::Char(other),
             }
         };
-        parts.push(part);
+        match (parts.last(), part) {
+            (Some(Part::Across), Part::Across | Part::Within)
+            | (Some(Part::Segments), Part::Segments) => {}
+            _ => parts.push(part),
+        }
     }
     parts
 }
@@ -234,14 +322,25 @@ mod tests {
         }
     }
 
+    /// At word boundaries nothing is lost: the longest pattern has more places than a word has bits.
+    #[test]
+    fn patterns_of_any_length_match() {
+        for length in [1, 62, 63, 64, 65, 127, 128, 129, LONGEST - 1, LONGEST] {
+            let text = "a".repeat(length);
+            check(&text, &[&text], &[&text[1..], &format!("{text}a")]);
+            let starred = format!("{}*", &text[1..]);
+            check(&starred, &[&text, &format!("{text}b")], &[&format!("b{text}")]);
+        }
+    }
+
     proptest! {
         #[test]
         fn all_ways_at_once_find_what_each_way_alone_finds(
-            pattern in "[ab/*?]{1,8}", name in "[ab/]{0,8}"
+            text in "[ab/*?]{1,8}", name in "[ab/]{0,8}"
         ) {
-            let Ok(pattern) = pattern.parse::<Pattern>() else { return Ok(()) };
+            let Ok(pattern) = text.parse::<Pattern>() else { return Ok(()) };
             let chars: Vec<char> = name.chars().collect();
-            prop_assert_eq!(pattern.matches_whole(&name), by_definition(&pattern.parts, &chars));
+            prop_assert_eq!(pattern.automaton.accepts(&name), by_definition(&parts(&text), &chars));
         }
     }
 }

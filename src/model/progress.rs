@@ -52,6 +52,9 @@ pub struct Tail<'a> {
     eta_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    /// What the job waits for before its repositories can be listed, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<&'a str>,
     warnings: Vec<WarningRow<'a>>,
     version: u64,
 }
@@ -304,7 +307,7 @@ where
 /// Builds the part after `elapsed_time_seconds`.
 pub fn tail<'a>(
     facts: &'a JobFacts,
-    master: Option<&Master>,
+    master: Option<&'a Master>,
     repositories: impl Iterator<Item = &'a RepositoryStatus>,
     warnings: Vec<WarningRow<'a>>,
     version: u64,
@@ -316,6 +319,7 @@ pub fn tail<'a>(
         completed_at: facts.completed_at,
         eta_seconds: facts.eta_seconds(now),
         error: facts.error.as_deref(),
+        waiting_for: master.and_then(|it| it.waiting_for.as_deref()),
         warnings,
         version,
     }

@@ -1,4 +1,9 @@
-//! What the rest of the program holds of the supervisor: wishes go in, answers come out.
+//! What the rest of the program holds of the supervisor.
+//!
+//! Input: commands. Output: their answers.
+//!
+//! Invariants: a command that has been sent is carried out, whether or not somebody still waits for
+//! its answer; every change of a job is a command.
 
 use super::{
     RecoveredJob, Setup,
@@ -6,7 +11,10 @@ use super::{
     job::{NewJob, Planned, Planning},
     scans::Scans,
 };
-use crate::{model::JobId, store::StoreError};
+use crate::{
+    model::JobId,
+    store::{StoreError, space::Obstacle},
+};
 use std::{
     sync::{
         Arc,
@@ -30,7 +38,19 @@ pub struct Supervisor {
     scans: Arc<Scans>,
 }
 
-/// What became of a wish to cancel.
+/// Why a job was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    #[error("new jobs are refused: {0}")]
+    NoPlace(Obstacle),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It may be on the disk all the same; then the next server goes on with it.
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+/// The outcome of a cancel command.
 #[derive(Debug)]
 pub enum Cancelled {
     /// The job is called cancelled, its scanners have been told to end.
@@ -39,18 +59,23 @@ pub enum Cancelled {
     Unwritten(StoreError),
     /// No such job is queued or running here.
     NotRunning,
+    /// The server stops: the job is as it was.
+    Stopped,
 }
 
-/// What became of a wish to scan again what failed of a finished job.
+/// The outcome of a command to scan again what failed of a finished job.
 #[derive(Debug)]
 pub enum Retried {
-    /// It is on the disk. If its repositories are to be found out first, that is left to do.
-    GoesOn(Option<Planning>),
-    /// It is not over.
+    /// That it goes on is on the disk. If its repositories have to be listed first, they are being
+    /// listed.
+    GoesOn,
+    /// It is not finished.
     Running,
     NothingFailed,
     /// Another program's job: it has no plan of ours.
     NotOurs,
+    /// Its files are being removed.
+    Gone,
     /// What the disk says.
     Failed(StoreError),
     /// The server stops.
@@ -69,12 +94,19 @@ pub enum RemoveError {
 /// What the loop is told.
 #[derive(Debug)]
 pub(super) enum Command {
-    Submit(Box<NewJob>),
+    Create {
+        job: Box<NewJob>,
+        answer: oneshot::Sender<Result<(), CreateError>>,
+    },
     /// One that could not be read at the start.
     Resume(Box<RecoveredJob>),
     Found {
         id: JobId,
         count: u64,
+    },
+    Waiting {
+        id: JobId,
+        reason: Option<String>,
     },
     Planned {
         id: JobId,
@@ -103,9 +135,10 @@ impl Command {
     /// The job that is meant.
     pub(super) fn job(&self) -> Option<&JobId> {
         match self {
-            Self::Submit(job) => Some(&job.id),
+            Self::Create { job, .. } => Some(&job.id),
             Self::Resume(job) => Some(&job.id),
             Self::Found { id, .. }
+            | Self::Waiting { id, .. }
             | Self::Planned { id, .. }
             | Self::Retry { id, .. }
             | Self::Cancel { id, .. }
@@ -116,8 +149,14 @@ impl Command {
 }
 
 impl Supervisor {
-    /// Starts the loop on `tasks`, with what was found at start.
-    pub fn start(setup: Setup, recovered: Vec<RecoveredJob>, tasks: &TaskTracker) -> Self {
+    /// Starts the loop on `tasks`, with what was found at start. Jobs whose repositories have to be
+    /// listed go to `planner`, whose answer is [`planned`](Self::planned).
+    pub fn start(
+        setup: Setup,
+        recovered: Vec<RecoveredJob>,
+        planner: mpsc::UnboundedSender<Planning>,
+        tasks: &TaskTracker,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let handle = Self {
             commands,
@@ -126,7 +165,7 @@ impl Supervisor {
             queued: Arc::default(),
             scans: Arc::new(Scans::new()),
         };
-        let actor = Actor::new(setup, handle.clone());
+        let actor = Actor::new(setup, planner, handle.clone());
         tasks.spawn(actor.run(inbox, recovered));
         handle
     }
@@ -136,10 +175,14 @@ impl Supervisor {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// Queues a job whose folder has been made.
-    pub async fn submit(&self, job: NewJob) {
-        // The loop ends only with the process: then the next one finds the job on the disk.
-        let _ = self.commands.send(Command::Submit(Box::new(job))).await;
+    /// Creates a job: returns once its folder is on the disk and its repositories are queued.
+    ///
+    /// # Errors
+    /// What kept it from being stored; there is no job then.
+    pub async fn create(&self, job: NewJob) -> Result<(), CreateError> {
+        let (answer, created) = oneshot::channel();
+        let _ = self.commands.send(Command::Create { job: Box::new(job), answer }).await;
+        created.await.unwrap_or(Err(CreateError::Stopped))
     }
 
     /// Goes on with a job that could not be read at the start, and has been read since.
@@ -151,6 +194,11 @@ impl Supervisor {
     pub fn note_found(&self, id: &JobId, count: u64) {
         // Lost while the loop is busy: the plan says it in the end.
         let _ = self.commands.try_send(Command::Found { id: id.clone(), count });
+    }
+
+    /// Says what a job waits for before its repositories are listed, or that it waits no more.
+    pub async fn note_waiting(&self, id: &JobId, reason: Option<String>) {
+        let _ = self.commands.send(Command::Waiting { id: id.clone(), reason }).await;
     }
 
     /// Says which repositories a job has. If nobody wants to know any more, nothing happens.
@@ -175,7 +223,7 @@ impl Supervisor {
     pub async fn cancel(&self, id: &JobId) -> Cancelled {
         let (answer, cancelled) = oneshot::channel();
         let _ = self.commands.send(Command::Cancel { id: id.clone(), answer }).await;
-        cancelled.await.unwrap_or(Cancelled::NotRunning)
+        cancelled.await.unwrap_or(Cancelled::Stopped)
     }
 
     /// Cancels a job, waits until its scanners are gone, and removes its files.

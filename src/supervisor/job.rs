@@ -13,19 +13,18 @@ use std::collections::BTreeMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-/// A job whose folder has just been made.
+/// A job that is to be created, or was found.
 #[derive(Debug)]
 pub struct NewJob {
     pub id: JobId,
     pub master: Master,
+    /// Where it is not complete, the repositories are listed later.
     pub plan: Plan,
     /// Its place among the jobs that wait for their first scan.
     pub place: Option<OwnedSemaphorePermit>,
-    /// Of one whose plan is not complete: cancelled when nobody wants the plan any more.
-    pub planning: Option<CancellationToken>,
 }
 
-/// A job whose repositories are to be found out, by whoever knows how.
+/// A job whose repositories have to be listed, by whoever knows how.
 #[derive(Debug, Clone)]
 pub struct Planning {
     pub id: JobId,
@@ -83,8 +82,10 @@ pub(super) struct Job {
     pub(super) unwritten: bool,
     /// Its place in the queue, given back when its first scan starts.
     place: Option<OwnedSemaphorePermit>,
-    /// While its repositories are being found out.
+    /// While its repositories are being listed: ends that.
     pub(super) planning: Option<CancellationToken>,
+    /// It is known which repositories it has.
+    planned: bool,
 }
 
 impl Job {
@@ -96,8 +97,11 @@ impl Job {
             dirty: false,
             unwritten: false,
             place: job.place,
-            planning: job.planning,
+            planning: None,
+            planned: false,
         };
+        // What it waited for under another server.
+        new.master.waiting_for = None;
         if job.plan.complete {
             new.take_plan(&job.plan);
         }
@@ -122,9 +126,16 @@ impl Job {
                 (index, repository)
             })
             .collect();
+        self.planned = true;
+        self.master.waiting_for = None;
         let total = Some(self.repositories.len() as u64);
         self.dirty |= self.master.total_repositories != total;
         self.master.total_repositories = total;
+    }
+
+    /// Whether it is known which repositories it has.
+    pub(super) fn is_planned(&self) -> bool {
+        self.planned
     }
 
     /// So many repositories are known by now.
@@ -133,8 +144,15 @@ impl Job {
         self.dirty = true;
     }
 
-    /// Its repositories could not be found out.
+    /// What it waits for before its repositories are listed, if it does.
+    pub(super) fn note_waiting_for(&mut self, reason: Option<String>) {
+        self.master.waiting_for = reason;
+        self.dirty = true;
+    }
+
+    /// Its repositories could not be listed.
     pub(super) fn fail(&mut self, error: String, now: Timestamp) {
+        self.master.waiting_for = None;
         self.master.status = Some(JobState::Failed.to_string());
         self.master.total_repositories = Some(0);
         self.master.error = Some(error);
@@ -188,6 +206,7 @@ impl Job {
     pub(super) fn cancel(&mut self, now: Timestamp) {
         self.master.status = Some(JobState::Cancelled.to_string());
         self.master.completed_at.get_or_insert(now);
+        self.master.waiting_for = None;
         if self.planning.is_some() {
             // What its forge has listed by now is not going to be scanned.
             self.master.total_repositories = Some(0);

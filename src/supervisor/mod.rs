@@ -10,11 +10,15 @@
 //! slot. The rules are in `scheduler` (pure); `actor` performs them, one event at a time.
 
 mod actor;
+mod changes;
+mod discards;
 mod handle;
 mod isolation;
 mod job;
+mod lanes;
 mod orphans;
 mod plans;
+mod pools;
 mod recovery;
 mod repositories;
 mod retry;
@@ -23,7 +27,7 @@ mod scans;
 mod scheduler;
 mod spawn;
 
-pub use handle::{Cancelled, RemoveError, Retried, Supervisor};
+pub use handle::{Cancelled, CreateError, RemoveError, Retried, Supervisor};
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning};
 pub use recovery::{Recovered, RecoveredJob, recover, recover_one};

@@ -1,64 +1,71 @@
-//! What the loop does about jobs whose repositories are found out later, and about finished ones that
-//! are to go on.
+//! Jobs whose repositories have to be listed by their forge, which takes its time.
 //!
-//! What flows in: what a forge has told of a job, and wishes to scan again what failed. What flows
-//! out: plans on the disk, queued repositories, answers.
+//! Input: jobs with incomplete plans, and what was listed. Output: orders to the planner; complete plans
+//! on the disk; queued repositories.
 //!
-//! What must stay true: what is written comes in an order in which a crash between any two files is
-//! found, and put right, by the next server; nothing else happens to a job while it is revived.
+//! Invariants: the planner hears of a job from the loop alone, and of each at most once at a time; a
+//! cancelled job needs no plan.
 
 use super::{
     actor::Actor,
-    handle::Retried,
-    job::{Job, Planned},
-    revival::{self, Revival},
+    job::{Planned, Planning},
     scheduler::Event,
 };
 use crate::{
-    model::JobId,
-    store::{StoreError, atomic::Durability},
+    model::{JobId, master::ScanType, plan::Plan},
+    store::StoreError,
 };
 use chrono::Utc;
-use tokio::{sync::oneshot, task::spawn_blocking};
-
-/// A finished job that was read, and perhaps written, to go on; and who waits for the answer.
-pub(super) type Revived = (JobId, oneshot::Sender<Retried>, Result<Revival, StoreError>);
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 impl Actor {
-    /// Takes in which repositories a job has, or that it has none.
-    ///
-    /// Master is written before the plan: a crash in between leaves an incomplete plan, and what
-    /// a job has is found out anew.
-    pub(super) async fn planned(&mut self, id: &JobId, planned: Planned) -> Result<(), StoreError> {
-        let wanted = |job: &&mut Job| job.planning.is_some();
-        let Some(job) = self.jobs.get_mut(id).filter(wanted) else { return Ok(()) };
-        let (scan_type, plan) = match planned {
-            Planned::Repositories { scan_type, plan } => (scan_type, plan),
+    /// Has the repositories of a job listed, if its plan is not complete. Says whether it is not.
+    pub(super) fn begin_planning(&mut self, id: &JobId) -> bool {
+        let Some(job) = self.jobs.get_mut(id).filter(|job| !job.is_planned()) else { return false };
+        let stop = CancellationToken::new();
+        job.planning = Some(stop.clone());
+        let planning = Planning {
+            id: id.clone(),
+            url: job.master.group_url.clone().unwrap_or_default(),
+            options: job.master.options.clone().unwrap_or_default(),
+            stop,
+        };
+        // While the server stops nothing is listed any more; the next one asks again.
+        if self.stop.is_none() {
+            let _ = self.planner.send(planning);
+        }
+        true
+    }
+
+    /// Takes in which repositories a job has, or that they cannot be listed.
+    pub(super) fn listed(
+        &mut self,
+        id: &JobId,
+        planned: Planned,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    ) {
+        match planned {
+            Planned::Repositories { scan_type, plan } => self.plan(id, scan_type, plan, answer),
             Planned::Failed(error) => {
-                tracing::warn!(%id, error, "the job's repositories could not be found out");
-                job.planning = None;
-                job.fail(error, Utc::now());
-                self.on(Event::PlanFailed(id.clone())).await;
-                return Ok(());
+                if let Some(job) = self.jobs.get_mut(id)
+                    && job.planning.take().is_some()
+                {
+                    tracing::warn!(%id, error, "the job's repositories could not be listed");
+                    job.fail(error, Utc::now());
+                    self.on(Event::PlanFailed(id.clone()));
+                }
+                let _ = answer.send(Ok(()));
             }
-        };
-        let mut master = job.master.clone();
-        master.scan_type = Some(scan_type);
-        let folder = self.setup.jobs.job(id);
-        let written = {
-            let (master, plan) = (master.clone(), plan.clone());
-            spawn_blocking(move || {
-                folder.write_master(&master, Durability::Flushed)?;
-                folder.write_plan(&plan)
-            })
-        };
-        written.await.map_err(|error| {
-            StoreError::at("write the plan of", self.setup.jobs.job(id).path())(error.into())
-        })??;
-        let Some(job) = self.jobs.get_mut(id) else { return Ok(()) };
+        }
+    }
+
+    /// A job's plan is on the disk: queues what it names.
+    pub(super) fn planned(&mut self, id: &JobId, scan_type: ScanType, plan: &Plan) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
         job.planning = None;
-        job.master = master;
-        job.take_plan(&plan);
+        job.master.scan_type = Some(scan_type);
+        job.take_plan(plan);
         let (mut queued, mut refused) = (Vec::new(), Vec::new());
         for (index, row) in plan.counted() {
             match &row.refused {
@@ -67,50 +74,10 @@ impl Actor {
             }
         }
         tracing::info!(%id, repositories = queued.len(), refused = refused.len(), "job planned");
-        // The names are news to whoever follows the job.
-        let _ = self.write_master(id).await;
+        // The names are new to whoever follows the job.
+        self.write_master(id);
         let ending = refused.len();
         self.refuse(id.clone(), refused);
-        self.on(Event::Planned { job: id.clone(), queued, ending }).await;
-        Ok(())
-    }
-
-    /// Begins to revive a finished job; what else is wished of it waits until that is done.
-    pub(super) fn retry(&mut self, id: JobId, answer: oneshot::Sender<Retried>) {
-        if self.stop.is_some() || self.jobs.contains_key(&id) {
-            let stops = self.stop.is_some();
-            let _ = answer.send(if stops { Retried::Stopped } else { Retried::Running });
-            return;
-        }
-        self.reviving.insert(id.clone(), Vec::new());
-        let setup = self.setup.clone();
-        self.revivals.spawn(async move {
-            let revived = {
-                let id = id.clone();
-                spawn_blocking(move || revival::revive(&setup, &id)).await
-            };
-            let revived = revived
-                .unwrap_or_else(|error| Err(StoreError::at("read", id.as_str())(error.into())));
-            (id, answer, revived)
-        });
-    }
-
-    pub(super) async fn revived(&mut self, (id, answer, revived): Revived) {
-        let waiting = self.reviving.remove(&id).unwrap_or_default();
-        let outcome = match revived {
-            Ok(Revival::Job(job)) => {
-                tracing::info!(%id, "what failed of the job is scanned again");
-                let planning = job.planning.clone();
-                self.resume(*job).await;
-                Retried::GoesOn(planning)
-            }
-            Ok(Revival::NothingFailed) => Retried::NothingFailed,
-            Ok(Revival::NotOurs) => Retried::NotOurs,
-            Err(error) => Retried::Failed(error),
-        };
-        let _ = answer.send(outcome);
-        for command in waiting {
-            Box::pin(self.obey(command)).await;
-        }
+        self.on(Event::Planned { job: id.clone(), queued, ending });
     }
 }

@@ -9,9 +9,7 @@
 //! only jobs that carry our plan are touched.
 
 use super::{
-    RepoKey, Setup,
-    job::Planning,
-    orphans,
+    RepoKey, Setup, orphans,
     retry::{self, Next},
 };
 use crate::{
@@ -35,34 +33,15 @@ use crate::{
 };
 use chrono::Utc;
 use std::collections::BTreeMap;
-use tokio_util::sync::CancellationToken;
 
 /// An unfinished job that was found at start, or a finished one that is to go on.
 #[derive(Debug)]
 pub struct RecoveredJob {
     pub id: JobId,
     pub master: Master,
+    /// Where it is not complete, the repositories have to be listed again.
     pub plan: Plan,
-    /// What is to be found out of it, if its plan is not complete.
-    pub planning: Option<Planning>,
     pub(super) repositories: BTreeMap<u32, Found>,
-}
-
-impl RecoveredJob {
-    pub(super) fn new(
-        id: JobId,
-        master: Master,
-        plan: Plan,
-        repositories: BTreeMap<u32, Found>,
-    ) -> Self {
-        let planning = (!plan.complete).then(|| Planning {
-            id: id.clone(),
-            url: master.group_url.clone().unwrap_or_default(),
-            options: master.options.clone().unwrap_or_default(),
-            stop: CancellationToken::new(),
-        });
-        Self { id, master, plan, planning, repositories }
-    }
 }
 
 /// Where a repository stands.
@@ -129,7 +108,7 @@ pub fn recover_one(setup: &Setup, id: &JobId) -> Result<Option<RecoveredJob>, St
         // A final job whose repositories are all over, and named, needs nothing more.
         let told = master.named() == repositories.len();
         let done = over && told && master.final_state().is_some();
-        Ok((!done).then(|| RecoveredJob::new(id.clone(), master, plan, repositories)))
+        Ok((!done).then(|| RecoveredJob { id: id.clone(), master, plan, repositories }))
     };
     look().or_else(|error| {
         tracing::error!(%id, error = chain(&error), "cannot recover a job");

@@ -135,7 +135,7 @@ pub(super) fn without_announcement(mut status: Map<String, Value>) -> Map<String
 
 impl Actor {
     /// An attempt has failed, and there will be another.
-    pub(super) async fn tried_again(
+    pub(super) fn tried_again(
         &mut self,
         key: RepoKey,
         shim: Option<&Shim>,
@@ -150,7 +150,7 @@ impl Actor {
             job.expect_attempt(key.index, next);
         }
         self.time_pause(&key, next);
-        self.on(Event::Paused(key)).await;
+        self.on(Event::Paused(key));
     }
 
     pub(super) fn note_retry(&self, key: &RepoKey, cause: FailureKind, next: Next) {
@@ -168,10 +168,10 @@ impl Actor {
         });
     }
 
-    pub(super) async fn pause_over(&mut self, (key, attempt): PauseOver) {
+    pub(super) fn pause_over(&mut self, (key, attempt): PauseOver) {
         // Of a repository that was cancelled, and then began again by hand, a pause may be left.
         if self.next_attempt(&key) == attempt {
-            self.on(Event::PauseOver(key)).await;
+            self.on(Event::PauseOver(key));
         }
     }
 }

@@ -58,6 +58,6 @@ pub(super) fn revive(setup: &Setup, id: &JobId) -> Result<Revival, StoreError> {
         write_waiting(&folder, index, &row.repo_name, &row.git_url, next_attempt, None)?;
         repositories.insert(index, Found::Queued(Next::afresh(next_attempt)));
     }
-    let job = RecoveredJob::new(id.clone(), master, plan, repositories);
+    let job = RecoveredJob { id: id.clone(), master, plan, repositories };
     Ok(Revival::Job(Box::new(job)))
 }

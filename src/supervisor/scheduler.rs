@@ -32,6 +32,9 @@ pub(super) enum Event {
     /// The disk is too full to start this one: it and all others wait.
     NoSpace(RepoKey),
     SpaceAgain,
+    /// Somebody wants the job to end, and that is being written: nothing more of it is started.
+    CancelBegun(JobId),
+    /// It is written.
     CancelAsked(JobId),
     /// The ends of so many repositories, which are not to be started, are written.
     Discarded(JobId, usize),
@@ -92,6 +95,8 @@ struct Job {
     /// How many ends are being written of those that are not to be started.
     discarding: usize,
     cancelled: bool,
+    /// A cancel is being written.
+    held: bool,
     planning: bool,
 }
 
@@ -134,6 +139,7 @@ impl Scheduler {
                     paused: standing.paused.into_iter().collect(),
                     discarding: standing.ending,
                     cancelled: false,
+                    held: false,
                     planning: standing.planning,
                 };
                 self.jobs.insert(job.clone(), entry);
@@ -180,6 +186,11 @@ impl Scheduler {
                 self.queue_again(&repo, &mut effects);
             }
             Event::SpaceAgain => self.waiting_for_space = false,
+            Event::CancelBegun(id) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.held = true;
+                }
+            }
             Event::CancelAsked(id) => {
                 self.cancel(&id, &mut effects);
                 self.finish_if_over(&id, &mut effects);
@@ -291,7 +302,7 @@ impl Scheduler {
         let halted = self.stopping || self.waiting_for_space;
         while !halted && self.running < self.limit {
             let waiting = self.turns.iter().enumerate().filter_map(|(position, id)| {
-                let job = self.jobs.get(id).filter(|job| !job.queued.is_empty())?;
+                let job = self.jobs.get(id).filter(|job| !job.queued.is_empty() && !job.held)?;
                 Some((job.running.len(), position))
             });
             let Some((_, position)) = waiting.min() else { return };

@@ -83,8 +83,6 @@ async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
     let mut estimated = false;
     let document = until(PATIENCE, "the group is over", async || {
         let document = server.progress(&job).await;
-        let summary = &document["summary"];
-        assert!(summary["in_progress"].as_u64().unwrap() <= 5, "{summary}");
         estimated |= document["eta_seconds"].is_u64();
         is_final(&document).then_some(document)
     })

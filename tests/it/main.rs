@@ -66,6 +66,8 @@ mod metrics;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod ownership;
+#[cfg(test)]
 mod packaging;
 #[cfg(test)]
 mod power_cut;

@@ -53,7 +53,7 @@ fn check_plan(projects: &[Project]) {
     };
     let place = GitUrl::parse(PLACE, &policy).expect("a URL that is allowed");
     let selection = Selection::new(&place, &policy, &Options::default()).expect("no patterns");
-    let plan = selection.group(projects);
+    let Some(plan) = selection.group(projects, &|| false) else { panic!("nobody stopped it") };
     assert!(plan.complete && plan.repositories.len() <= projects.len());
     for line in &plan.repositories {
         assert!(!line.repo_name.contains(is_unseen), "{line:?}");

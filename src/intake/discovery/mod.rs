@@ -30,11 +30,18 @@ use crate::{
 use conversation::Conversation;
 use selection::Selection;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// How many groups are matched with patterns at once.
+const SELECTIONS: usize = 2;
 
 /// Asks forges. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Discovery {
     config: Arc<Config>,
+    /// Groups that are being matched with patterns, which is work for the processor.
+    selections: Arc<Semaphore>,
 }
 
 /// What a target has.
@@ -70,11 +77,12 @@ type Count<'a> = &'a mut (dyn FnMut(u64) + Send);
 impl Discovery {
     /// For the forges, limits and policy of these settings.
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config }
+        Self { config, selections: Arc::new(Semaphore::new(SELECTIONS)) }
     }
 
     /// Lists what the target has; `found` is told how many repositories are known so far, after
-    /// each page. Nothing is asked about a target that is known to be a repository.
+    /// each page. Nothing is asked about a target that is known to be a repository. Once `stop` is
+    /// cancelled, nothing of it goes on.
     ///
     /// # Errors
     /// What stood in the way, with the way out.
@@ -83,6 +91,7 @@ impl Discovery {
         target: &Target,
         options: &Options,
         mut found: impl FnMut(u64) + Send,
+        stop: CancellationToken,
     ) -> Result<Listing, DiscoveryError> {
         let (Target::Group(url) | Target::Unknown(url)) = target else {
             return Ok(Listing::Repository(Plan::of([(target.name(), target.location())])));
@@ -98,11 +107,15 @@ impl Discovery {
             .map_err(|_| DiscoveryError::TooSlow { seconds: limit.as_secs() })??;
         match answer {
             Found::Project(project) => Ok(Listing::Repository(selection.single(&project))),
-            // A hundred patterns on a hundred thousand names are work.
             Found::Projects(projects) => {
-                tokio::task::spawn_blocking(move || Listing::Group(selection.group(&projects)))
-                    .await
-                    .map_err(|_| DiscoveryError::Stopped)
+                // Never closed. It goes with the work, which goes on without this future.
+                let permit = Arc::clone(&self.selections).acquire_owned().await;
+                let select = move || {
+                    let _permit = permit;
+                    selection.group(&projects, &|| stop.is_cancelled())
+                };
+                let plan = tokio::task::spawn_blocking(select).await.ok().flatten();
+                plan.map(Listing::Group).ok_or(DiscoveryError::Stopped)
             }
         }
     }

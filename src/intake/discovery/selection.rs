@@ -55,9 +55,10 @@ impl Selection {
         Plan { schema: 1, complete: true, repositories: vec![scanned(row, 0)] }
     }
 
-    /// The plan of a group.
-    pub(super) fn group(&self, projects: &[Project]) -> Plan {
-        let mut rows: Vec<_> = projects.iter().map(|it| self.row(it)).collect();
+    /// The plan of a group; none if `stopped` while it is made.
+    pub(super) fn group(&self, projects: &[Project], stopped: &dyn Fn() -> bool) -> Option<Plan> {
+        let row = |project| (!stopped()).then(|| self.row(project));
+        let mut rows = projects.iter().map(row).collect::<Option<Vec<_>>>()?;
         rows.sort_by(|a, b| (&a.repo_name, &a.git_url).cmp(&(&b.repo_name, &b.git_url)));
         // A list that grows while its pages are read shows an entry twice.
         rows.dedup();
@@ -81,7 +82,7 @@ impl Selection {
                 row
             })
             .collect();
-        Plan { schema: 1, complete: true, repositories }
+        Some(Plan { schema: 1, complete: true, repositories })
     }
 
     fn row(&self, project: &Project) -> PlannedRepository {

@@ -54,6 +54,19 @@ fn a_cancel_discards_what_waits_and_ends_what_runs() {
     assert_eq!(queue.on(Event::Discarded(id("a"), 1)), [Effect::Finish(id("a"))]);
 }
 
+/// Between the command and the write that makes it durable.
+#[test]
+fn nothing_of_a_job_whose_cancel_is_being_written_is_started() {
+    let mut queue = Scheduler::new(1);
+    queue.on(submit("a", 3));
+    queue.on(submit("b", 1));
+    assert!(queue.on(Event::CancelBegun(id("a"))).is_empty());
+    assert_eq!(spawns(&queue.on(Event::Over(repo("a", 0)))), ["b/0"]);
+    assert!(queue.on(Event::Over(repo("b", 0))).contains(&Effect::Finish(id("b"))));
+    assert_eq!(queue.running(), 0, "a slot is free, and stays so");
+    assert_eq!(queue.on(Event::CancelAsked(id("a"))), [Effect::Discard(id("a"), vec![1, 2])]);
+}
+
 #[test]
 fn nothing_of_a_job_that_was_cancelled_before_is_started() {
     let mut queue = Scheduler::new(5);

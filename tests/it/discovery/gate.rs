@@ -7,6 +7,7 @@ use scanwatch::{
     model::master::Options,
 };
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 /// Breaks if a forge can send us, with our token, to another place.
 #[tokio::test]
@@ -81,7 +82,8 @@ async fn an_allowed_name_with_an_inner_address_is_not_contacted() {
     let target = Target::parse(&format!("{url}/acme"), &config);
     let target = target.expect("a name that is allowed");
     let discovery = Discovery::new(config.into());
-    let listing = discovery.list(&target, &Options::default(), |_| {}).await;
+    let listing =
+        discovery.list(&target, &Options::default(), |_| {}, CancellationToken::new()).await;
     let error = listing.expect_err("it leads inside").to_string();
     assert!(error.contains("Private network access not allowed: localhost has"), "{error}");
     assert_eq!(trap.contacts(), 0);
@@ -96,7 +98,8 @@ async fn the_gate_is_passed_once_more_before_a_contact() {
     let target = Target::parse(&url, &config).expect("trusted");
     let closed = Settings::new().load();
     let discovery = Discovery::new(closed);
-    let listing = discovery.list(&target, &Options::default(), |_| {}).await;
+    let listing =
+        discovery.list(&target, &Options::default(), |_| {}, CancellationToken::new()).await;
     let error = listing.expect_err("nobody is trusted").to_string();
     assert!(error.contains("Invalid Git URL scheme: http"), "{error}");
     assert_eq!(forge.contacts(), 0);

@@ -10,6 +10,7 @@ use scanwatch::{
     model::master::Options,
 };
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 /// Breaks if a group is cut short, its subgroups are forgotten, or names and numbers depend on
 /// the order in which a forge happens to list.
@@ -22,8 +23,9 @@ async fn a_group_is_listed_to_its_last_page_with_all_that_is_below_it() {
     let config = Settings::of(&forge, "gitlab").load();
     let target = Target::parse(&format!("{}/Acme/", forge.base()), &config).unwrap();
     let mut counts = Vec::new();
-    let listing =
-        Discovery::new(config).list(&target, &Options::default(), |count| counts.push(count)).await;
+    let listing = Discovery::new(config)
+        .list(&target, &Options::default(), |count| counts.push(count), CancellationToken::new())
+        .await;
     let Ok(Listing::Group(plan)) = listing else { panic!("{listing:?}") };
     assert_eq!(lines(&plan), ["0 platform/api", "1 platform/deep/er/lib", "2 web", "3 zoo"]);
     assert_eq!(plan.repositories[0].git_url, forge.url("acme/platform/api"));

@@ -20,6 +20,7 @@ use scanwatch::{
 };
 use std::{fmt::Display, sync::Arc};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 /// What must not be found anywhere.
 const CANARY: &str = "canary-s3cr3t-0451";
@@ -74,7 +75,8 @@ impl Settings {
     async fn list_with(&self, url: &str, options: &Options) -> Result<Listing, DiscoveryError> {
         let config = self.load();
         let target = Target::parse(url, &config).expect("a URL that is allowed");
-        let listing = Discovery::new(config).list(&target, options, |_| {}).await;
+        let listing =
+            Discovery::new(config).list(&target, options, |_| {}, CancellationToken::new()).await;
         let said = format!(
             "{listing:?} {}",
             listing.as_ref().map_or_else(ToString::to_string, |_| String::new())

@@ -42,7 +42,7 @@ fn lines(plan: &Plan) -> Vec<String> {
 #[test]
 fn names_are_the_paths_below_the_group_sorted_and_numbered() {
     let entries = ["acme/web/z", "ACME/Web/a/b.git", "acme/web/a", "elsewhere/c"];
-    let plan = selection(&Options::default()).group(&entries.map(entry));
+    let plan = selection(&Options::default()).group(&entries.map(entry), &|| false).unwrap();
     assert_eq!(lines(&plan), ["0 a", "1 a/b", "2 elsewhere/c", "3 z"]);
     assert_eq!(plan.repositories[1].git_url, "https://forge.example/ACME/Web/a/b.git.git");
     assert!(plan.complete);
@@ -52,7 +52,7 @@ fn names_are_the_paths_below_the_group_sorted_and_numbered() {
 fn what_comes_twice_is_scanned_once() {
     let again = at("acme/web/b", "https://forge.example/acme/web/a.git");
     let entries = vec![entry("acme/web/a"), entry("acme/web/c"), entry("acme/web/a"), again];
-    let plan = selection(&Options::default()).group(&entries);
+    let plan = selection(&Options::default()).group(&entries, &|| false).unwrap();
     assert_eq!(lines(&plan), ["0 a", "- b skipped: the same repository as `a`", "1 c"]);
 }
 
@@ -73,7 +73,7 @@ fn patterns_leave_out_and_say_so() {
         empty,
     ];
     assert_eq!(
-        lines(&selection(&options).group(&entries)),
+        lines(&selection(&options).group(&entries, &|| false).unwrap()),
         [
             "- apps/empty skipped: the repository is empty",
             "0 apps/one",
@@ -102,7 +102,8 @@ fn a_url_that_is_not_allowed_is_refused_and_shown_without_its_secrets() {
         ("ssh://git:s3cret@forge.example/x", "https://forge.example/acme/web/a.git", "scheme: ssh"),
         ("no URL", "https://forge.example/acme/web/a.git", "blanks"),
     ] {
-        let plan = selection(&Options::default()).group(&[at("acme/web/a", url)]);
+        let plan =
+            selection(&Options::default()).group(&[at("acme/web/a", url)], &|| false).unwrap();
         let row = &plan.repositories[0];
         assert_eq!((row.repo_index, row.repo_name.as_str()), (Some(0), "a"), "{url}");
         assert_eq!(row.git_url, shown, "{url}");
@@ -127,7 +128,7 @@ fn an_odd_entry_costs_itself() {
         entry("acme/web/bell\u{7}"),
         entry(&format!("acme/web/{long}")),
     ];
-    let plan = selection(&Options::default()).group(&entries);
+    let plan = selection(&Options::default()).group(&entries, &|| false).unwrap();
     assert_eq!(
         lines(&plan),
         [

@@ -1,0 +1,177 @@
+//! What a request has begun is the supervisor's: it is carried out whoever hangs up, and what takes long
+//! for one job delays no other.
+
+use crate::support::{
+    dice::Dice,
+    files,
+    forge::{Fault, Forge},
+    server::{Setup, TestServer, is_final},
+    wait::{PATIENCE, eventually, until},
+};
+use serde_json::json;
+use std::{fs, time::Duration};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+/// A request whose client closes its socket after this pause.
+async fn abandoned(server: &TestServer, path: &str, body: &str, pause: Duration) {
+    let mut line = TcpStream::connect(server.address()).await.unwrap();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    line.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(pause).await;
+}
+
+/// The jobs that have folders.
+fn jobs(server: &TestServer) -> Vec<String> {
+    fs::read_dir(server.setup().jobs())
+        .unwrap()
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .filter(|it| !it.starts_with('.'))
+        .collect()
+}
+
+/// Waits until every job on the disk is final, by its own file.
+async fn all_final(server: &TestServer) -> Vec<String> {
+    until(PATIENCE, "every job on the disk is final", async || {
+        let jobs = jobs(server);
+        for job in &jobs {
+            if !is_final(&server.progress(job).await) {
+                return None;
+            }
+        }
+        Some(jobs)
+    })
+    .await
+}
+
+/// Breaks if a submission, or a retry, that was begun is left half done when its client hangs up.
+#[tokio::test]
+async fn what_a_request_has_begun_is_carried_out_whoever_hangs_up() {
+    let script = r#"if [ -e "$dir/healthy" ]; then say completed; else exit 3; fi"#;
+    let server = Setup::new().shell(script).start().await;
+    let mut dice = Dice::new(17);
+    let body = r#"{"git_url": "https://github.com/owner/name.git"}"#;
+    for _ in 0..300 {
+        let pause = Duration::from_micros(500 + dice.below(5_500));
+        abandoned(&server, "/scan", body, pause).await;
+    }
+    let before = all_final(&server).await;
+    assert!(before.len() > 20, "most requests were to be read: {}", before.len());
+    files::write(&server.file("healthy"), "");
+    for job in &before {
+        let pause = Duration::from_micros(200 + dice.below(3_000));
+        abandoned(&server, &format!("/scan/{job}/retry"), "", pause).await;
+    }
+    // Whatever was begun of them ends; a server that lost one of them would say so for ever.
+    let after = all_final(&server).await;
+    assert_eq!(after.len(), before.len());
+    for job in &after {
+        let status = server.progress(job).await["status"].as_str().unwrap().to_owned();
+        assert!(["completed", "failed"].contains(&status.as_str()), "{status}");
+    }
+    let health = server.get("/health").await.json();
+    assert_eq!(health["status"], "healthy", "{health:#}");
+}
+
+/// Breaks if the loop waits for the removal of a job's files.
+#[tokio::test]
+async fn the_removal_of_a_large_job_delays_no_other_job() {
+    const FILES: usize = 300_000;
+    let script =
+        r#"if [ -e "$dir/hold" ]; then say scanning; exec sleep 600; else say completed; fi"#;
+    let server = Setup::new().shell(script).start().await;
+    let large = server.submit("large").await;
+    server.finished(&large).await;
+    let folder = server.job_folder(&large);
+    for part in 0..300 {
+        let part = folder.join(format!("results/part-{part}"));
+        fs::create_dir(&part).unwrap();
+        for n in 0..FILES / 300 {
+            fs::File::create(part.join(n.to_string())).unwrap();
+        }
+    }
+    files::write(&server.file("hold"), "");
+    let other = server.submit("other").await;
+    server.working(&other).await;
+
+    let delete = server.request(reqwest::Method::DELETE, &format!("/scan/{large}"));
+    let delete = tokio::spawn(delete.send());
+    eventually("the removal has begun", async || !folder.exists()).await;
+    server.post_nothing(&format!("/scan/{other}/cancel")).await.expect(200);
+    server.submit("another").await;
+    assert!(!delete.is_finished(), "the cancel and the submission have waited for the removal");
+    assert_eq!(delete.await.unwrap().unwrap().status(), 204);
+    assert_eq!(server.finished(&other).await["status"], "cancelled");
+}
+
+/// A server that knows these forges as GitLabs.
+async fn knowing(forges: &[&Forge]) -> TestServer {
+    let entries: Vec<String> = forges
+        .iter()
+        .map(|it| format!("{{ kind = \"gitlab\", url = \"{}\" }}", it.base()))
+        .collect();
+    let setup =
+        Setup::new().shell("say completed").set("forges", format!("[{}]", entries.join(", ")));
+    setup.start().await
+}
+
+/// Breaks if groups of one forge wait for those of another, or if a group does not say what it waits for.
+#[tokio::test]
+async fn a_slow_forge_delays_its_own_groups_alone_and_they_say_so() {
+    let (slow, quick) = (Forge::start(), Forge::start());
+    slow.group(&["acme/api"]);
+    quick.group(&["acme/api"]);
+    let server = knowing(&[&slow, &quick]).await;
+    for _ in 0..8 {
+        slow.listing().faults.push_back(Fault::Silence);
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        waiting
+            .push(server.submit_with(&json!({ "git_url": format!("{}/acme", slow.base()) })).await);
+    }
+    let url = format!("{}/acme", quick.base());
+    let job = server.submit_with(&json!({ "git_url": url })).await;
+    assert_eq!(server.finished(&job).await["status"], "completed");
+    assert_eq!(slow.listing().asked.len(), 4, "no more of one forge at once");
+
+    let mut reasons = 0;
+    for job in &waiting {
+        let says = |it: &serde_json::Value| it["waiting_for"].as_str().map(str::to_owned);
+        if let Some(text) = says(&server.progress(job).await) {
+            assert!(text.contains(&slow.base()), "{text}");
+            assert_eq!(
+                files::json(&server.job_folder(job).join("master.json")).and_then(|it| says(&it)),
+                Some(text)
+            );
+            reasons += 1;
+        }
+    }
+    assert_eq!(reasons, 4);
+    for job in &waiting {
+        server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
+        let document = server.finished(job).await;
+        assert!(document.get("waiting_for").is_none(), "{document:#}");
+    }
+}
+
+/// Breaks if the cost of a match is more than linear in the name, or if it outlives its job.
+#[tokio::test]
+async fn many_patterns_on_many_long_names_are_no_burden() {
+    let forge = Forge::start();
+    forge.group(&["acme/api"]);
+    for n in 0..2_000 {
+        forge.listing().add(&format!("acme/{}{n}", "a".repeat(100)));
+    }
+    let server = knowing(&[&forge]).await;
+    let patterns: Vec<String> = (10..110).map(|n| format!("{}b{n}", "*a".repeat(98))).collect();
+    let request = json!({ "git_url": format!("{}/acme", forge.base()), "include": patterns });
+    let job = server.submit_with(&request).await;
+    let document = server.finished(&job).await;
+    assert_eq!(document["summary"]["total_repositories"], 0, "{document:#}");
+    let plan = files::json(&server.job_folder(&job).join("repositories.json")).unwrap();
+    assert_eq!(plan["repositories"].as_array().unwrap().len(), 2_001);
+}
