@@ -138,19 +138,20 @@ async fn a_slow_forge_delays_its_own_groups_alone_and_they_say_so() {
     assert_eq!(server.finished(&job).await["status"], "completed");
     assert_eq!(slow.listing().asked.len(), 4, "no more of one forge at once");
 
-    let mut reasons = 0;
-    for job in &waiting {
-        let says = |it: &serde_json::Value| it["waiting_for"].as_str().map(str::to_owned);
-        if let Some(text) = says(&server.progress(job).await) {
-            assert!(text.contains(&slow.base()), "{text}");
-            assert_eq!(
-                files::json(&server.job_folder(job).join("master.json")).and_then(|it| says(&it)),
-                Some(text)
-            );
-            reasons += 1;
+    let reasons = until(PATIENCE, "those that wait say what for", async || {
+        let mut reasons = Vec::new();
+        for job in &waiting {
+            let reason = server.progress(job).await["waiting_for"].clone();
+            if reason.is_string() {
+                let master = files::json(&server.job_folder(job).join("master.json")).unwrap();
+                assert_eq!(master["waiting_for"], reason);
+                reasons.push(reason.to_string());
+            }
         }
-    }
-    assert_eq!(reasons, 4);
+        (reasons.len() == 4).then_some(reasons)
+    })
+    .await;
+    assert!(reasons.iter().all(|it| it.contains(&slow.base())), "{reasons:?}");
     for job in &waiting {
         server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
         let document = server.finished(job).await;
