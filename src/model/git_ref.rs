@@ -1,13 +1,15 @@
 //! Names of branches, tags and commits, as a submitter may give them.
 
+use super::unseen::is_invisible;
+
 /// Says what is wrong with a name, by the rules of git-check-ref-format(1); also refused is what
-/// git could take for an option or a refspec.
+/// git could take for an option or a refspec, and invisible characters, which git allows.
 ///
 /// # Errors
 /// A clause for people that names the rule.
 pub fn check(name: &str) -> Result<(), &'static str> {
     let forbidden =
-        |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
+        |c: char| is_invisible(c) || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
     if name.is_empty() {
         Err("it is empty")
     } else if name.len() > 255 {
@@ -15,7 +17,7 @@ pub fn check(name: &str) -> Result<(), &'static str> {
     } else if name.starts_with(['-', '+', '/']) || name.ends_with('/') || name.contains("//") {
         Err("it begins with - or +, or has / where no name can")
     } else if name.contains(forbidden) {
-        Err("it has blanks, control characters or any of ~ ^ : ? * [ \\")
+        Err("it has blanks, control or invisible characters or any of ~ ^ : ? * [ \\")
     } else if name.contains("..") || name.contains("@{") || name == "@" {
         Err("it has .. or @{ in it")
     } else if name.ends_with('.')
@@ -59,6 +61,9 @@ mod tests {
             "*",
             "[",
             "\\",
+            "main\u{202e}",
+            "ma\u{200b}in",
+            "\u{feff}main",
         ] {
             assert!(check(bad).is_err(), "{bad:?}");
         }

@@ -7,7 +7,7 @@
 
 use super::{
     address::{AddressKind, NetworkPolicy, Origin, kind_of},
-    unseen::is_unseen,
+    unseen::is_invisible,
 };
 use percent_encoding::percent_decode;
 use std::{fmt, net::IpAddr};
@@ -187,7 +187,7 @@ fn check_characters(text: &str) -> Result<(), Refusal> {
     for _ in 0..2 {
         bytes = percent_decode(&bytes).collect();
         let decoded = String::from_utf8_lossy(&bytes);
-        if decoded.contains(|c: char| is_unseen(c) || c == '\\') || leads_astray(&decoded) {
+        if decoded.contains(|c: char| is_invisible(c) || c == '\\') || leads_astray(&decoded) {
             return Err(Refusal::Characters);
         }
     }

@@ -7,6 +7,7 @@
 //! What must stay true: a match costs a few machine words for each character of the name, whatever
 //! either of them says: all ways through the pattern are followed at once, a bit for each.
 
+use super::unseen::is_invisible;
 use std::{fmt, str::FromStr};
 
 /// The longest pattern, in characters.
@@ -28,7 +29,7 @@ pub enum PatternError {
     Empty,
     #[error("a pattern is longer than {LONGEST} characters")]
     Long,
-    #[error("a pattern has control characters in it")]
+    #[error("a pattern has control or invisible characters in it")]
     Characters,
     #[error("`{0}` begins or ends with /: names are matched below the group, without it")]
     Slash(String),
@@ -59,7 +60,7 @@ impl FromStr for Pattern {
         if text.chars().count() > LONGEST {
             return Err(PatternError::Long);
         }
-        if text.contains(char::is_control) {
+        if text.contains(is_invisible) {
             return Err(PatternError::Characters);
         }
         if text.starts_with('/') || text.ends_with('/') {

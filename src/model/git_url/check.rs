@@ -40,7 +40,7 @@ pub(super) fn check_let_in(text: &str, url: &GitUrl) {
     assert!(shown.len() <= 2048 && parsed.path() != "/", "{text:?} as {shown}");
     assert!(!text.bytes().any(|it| it < 0x20 || it == 0x7f), "{text:?} as {shown}");
     let decoded = percent_encoding::percent_decode_str(shown).decode_utf8_lossy();
-    assert!(!decoded.contains(is_unseen) && !decoded.contains("/../"), "{text:?} as {shown}");
-    assert!(!url.name().is_empty() && !url.name().contains(is_unseen), "{text:?}");
+    assert!(!decoded.contains(is_invisible) && !decoded.contains("/../"), "{text:?} as {shown}");
+    assert!(!url.name().is_empty() && !url.name().contains(is_invisible), "{text:?}");
     assert_eq!(GitUrl::parse(shown, &policy()).as_ref(), Ok(url), "{text:?} as {shown}");
 }
