@@ -2,7 +2,7 @@
 //! 422.
 //!
 //! What must stay true: never more than the limit is held, however the body is framed; a media
-//! type is asked for only where there is a body; the 422 has the shapes of `FastAPI`, whose clients
+//! type is asked for only where there is a body, and a compressed one is not read as text; the 422 has the shapes of `FastAPI`, whose clients
 //! parse them; members that nobody asks for are ignored.
 
 use super::{
@@ -29,15 +29,37 @@ pub fn json_body(limit: u64) -> impl Filter<Extract = (Validation,), Error = Rej
 /// The whole body, none as no bytes.
 fn bytes(limit: u64) -> impl Filter<Extract = (Vec<u8>,), Error = Rejection> + Clone {
     super::header("content-type")
+        .and(super::header("content-encoding"))
+        .map(|media_type, coding| Form { media_type, coding })
         .and(super::header("content-length"))
         .and(warp::body::stream())
-        .and_then(move |media_type, length, body| {
-            read(media_type, length, body, limit).map_err(reject::custom)
-        })
+        .and_then(move |form, length, body| read(form, length, body, limit).map_err(reject::custom))
+}
+
+/// What a body is by its headers.
+#[derive(Debug, Default)]
+struct Form {
+    media_type: Option<HeaderValue>,
+    coding: Option<HeaderValue>,
+}
+
+impl Form {
+    /// Whether a body of this form is read here.
+    fn check(&self) -> Result<(), ApiError> {
+        let is_identity =
+            |it: &HeaderValue| it.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+        if self.coding.as_ref().is_some_and(|it| !is_identity(it)) {
+            return Err(ApiError::UnsupportedEncoding);
+        }
+        if !self.media_type.as_ref().is_some_and(is_json) {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        Ok(())
+    }
 }
 
 async fn read(
-    media_type: Option<HeaderValue>,
+    form: Form,
     length: Option<HeaderValue>,
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
     limit: u64,
@@ -52,8 +74,8 @@ async fn read(
     let mut bytes = Vec::new();
     while let Some(piece) = body.next().await {
         let mut piece = piece.map_err(|it| failure(&it))?;
-        if piece.has_remaining() && !media_type.as_ref().is_some_and(is_json) {
-            return Err(ApiError::UnsupportedMediaType);
+        if piece.has_remaining() {
+            form.check()?;
         }
         if (bytes.len() + piece.remaining()) as u64 > limit {
             return Err(too_large());
@@ -182,13 +204,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_compressed_body_is_not_read() {
+        let route = json_body(64).map(|_| "read").recover(crate::api::recover::recover);
+        for (coding, status) in
+            [("gzip", 415), ("br", 415), ("gzip, identity", 415), ("", 415), ("Identity", 200)]
+        {
+            let request = warp::test::request().method("POST").header("content-encoding", coding);
+            let request = request.header("content-type", "application/json").body("{}");
+            let response = request.reply(&route).await;
+            assert_eq!(response.status(), status, "{coding}");
+            let accepted = response.headers().get("accept-encoding").map(HeaderValue::as_bytes);
+            assert_eq!(accepted == Some(b"identity"), status == 415, "{coding}");
+        }
+    }
+
+    #[tokio::test]
     async fn the_limit_holds_with_and_without_a_length() {
         let body = format!("{:64}", r#"{"git_url":"x"}"#);
         assert_eq!(post(Some("application/json"), &body).await.status(), 200);
         assert_eq!(post(Some("application/json"), &format!("{body} ")).await.status(), 413);
 
         let pieces = || futures_util::stream::iter([Ok(&b"{    "[..]), Ok(&b"    }"[..])]);
-        let json = || Some(HeaderValue::from_static("application/json"));
+        let json = || Form {
+            media_type: Some(HeaderValue::from_static("application/json")),
+            coding: None,
+        };
         assert_eq!(read(json(), None, pieces(), 10).await.unwrap().len(), 10);
         let error = read(json(), None, pieces(), 9).await.unwrap_err();
         assert!(matches!(error, ApiError::PayloadTooLarge { limit: Some(9) }));

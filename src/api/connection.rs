@@ -12,6 +12,7 @@
 
 use super::{
     auth::VerifiedCredentials,
+    malformed,
     outgoing::{Outgoing, Untaken},
     request_body::RequestBody,
     server::{BoxError, Limits},
@@ -276,6 +277,7 @@ where
         let mut request =
             request.map(|body| RequestBody::new(body, body_timeout, max_body_bytes, activity));
         request.extensions_mut().insert(self.context.clone());
+        malformed::examine(&mut request);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let (shared, began) = (Arc::clone(&self.shared), Instant::now());
         let answer = self.routes.call(request);

@@ -5,7 +5,7 @@
 //! text, `hint` is there where somebody can do something about it; a cause that only the operator
 //! may see goes to the log, under the incident that the answer names.
 
-use super::{auth::Scope, guard, validation::FieldError};
+use super::{auth::Scope, guard, log_limit::LineLimit, validation::FieldError};
 use crate::{model::git_url::Refusal, store::chain};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,8 +18,8 @@ use warp::{
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{
-            ALLOW, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RETRY_AFTER, UPGRADE,
-            WWW_AUTHENTICATE,
+            ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName,
+            RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
         },
     },
     reply::Response,
@@ -34,6 +34,12 @@ pub enum ApiError {
     /// The request as a whole makes no sense, or policy refuses what it asks for.
     #[error("{detail}")]
     BadRequest { detail: Cow<'static, str>, hint: Option<Cow<'static, str>> },
+    /// The request breaks a rule of HTTP; the text says which.
+    #[error("Malformed request: {0}")]
+    Malformed(&'static str),
+    /// The body is in a transfer coding that is not read here.
+    #[error("The request body's transfer coding is not supported")]
+    UnknownTransferCoding,
     /// There are no usable credentials.
     #[error("Not authenticated")]
     NotAuthenticated,
@@ -73,6 +79,9 @@ pub enum ApiError {
     /// The body is not of a type that is read here.
     #[error("The request body is not JSON by its Content-Type")]
     UnsupportedMediaType,
+    /// The body is compressed, or in another content coding.
+    #[error("The request body has a Content-Encoding, which is not supported")]
+    UnsupportedEncoding,
     /// The requested range lies outside of what there is: this many bytes.
     #[error("The requested range cannot be served")]
     RangeNotSatisfiable { length: u64 },
@@ -133,10 +142,14 @@ impl ApiError {
         Self::Validation { errors, hint: None }
     }
 
-    /// Our own fault: logs the cause, once, here.
+    /// Our own fault: logs the cause, once, here. A client that provokes the same again and again
+    /// does not fill the log: beyond the limit, incidents are counted.
     pub fn internal(what: &'static str, cause: &dyn Error) -> Self {
+        static LINES: LineLimit = LineLimit::new(50);
         let incident = Uuid::now_v7();
-        error!(%incident, error = chain(cause), "cannot {what}");
+        if let Some(suppressed) = LINES.pass() {
+            error!(%incident, error = chain(cause), suppressed, "cannot {what}");
+        }
         Self::Internal { incident }
     }
 
@@ -175,7 +188,8 @@ impl ApiError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::UnknownTransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::NotAuthenticated | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
             Self::MissingScope(_) | Self::CrossSite(_) => StatusCode::FORBIDDEN,
             Self::JobNotFound | Self::Absent(_) | Self::RouteNotFound => StatusCode::NOT_FOUND,
@@ -184,7 +198,9 @@ impl ApiError {
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
@@ -217,6 +233,10 @@ impl ApiError {
                 limit.map(|it| format!("send at most {it} bytes").into())
             }
             Self::UnsupportedMediaType => Some("send Content-Type: application/json".into()),
+            Self::UnsupportedEncoding => Some("send the body uncompressed".into()),
+            Self::UnknownTransferCoding => {
+                Some("send a Content-Length, or Transfer-Encoding: chunked alone".into())
+            }
             Self::UpgradeRequired => Some(
                 "open it as a WebSocket, version 13, by HTTP/1.1; the same messages are an event \
                  stream at …/events"
@@ -234,7 +254,8 @@ impl ApiError {
             Self::Internal { .. } => {
                 Some("the server's log has the cause under this instance".into())
             }
-            Self::JobNotFound
+            Self::Malformed(_)
+            | Self::JobNotFound
             | Self::Absent(_)
             | Self::RouteNotFound
             | Self::MethodNotAllowed { .. }
@@ -255,8 +276,14 @@ impl ApiError {
             Self::MethodNotAllowed { allow: Some(allow) } => {
                 HeaderValue::from_str(allow).ok().map(|it| (ALLOW, it))
             }
-            // The rest of the body may still come: the connection is of no more use.
-            Self::BodyTimeout => Some((CONNECTION, HeaderValue::from_static("close"))),
+            // Where the rest of the body, or of what follows it, begins is not known: the connection
+            // is of no more use.
+            Self::BodyTimeout | Self::Malformed(_) | Self::UnknownTransferCoding => {
+                Some((CONNECTION, HeaderValue::from_static("close")))
+            }
+            Self::UnsupportedEncoding => {
+                Some((ACCEPT_ENCODING, HeaderValue::from_static("identity")))
+            }
             Self::RangeNotSatisfiable { length } => {
                 HeaderValue::try_from(format!("bytes */{length}"))
                     .ok()
@@ -271,6 +298,7 @@ impl ApiError {
         headers.extend(special);
         if let Self::UpgradeRequired = self {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         }
         headers

@@ -43,7 +43,7 @@ const NO_LOG: ApiError = ApiError::Absent("Repository has no log");
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct Tail {
     /// So many of its last lines alone.
-    tail: Option<i64>,
+    tail: Option<u64>,
     /// Whether to go on with what is written from now on.
     follow: Option<bool>,
 }
@@ -98,7 +98,7 @@ fn reads() -> Operation {
 
 impl Tail {
     fn lines(&self) -> Option<usize> {
-        self.tail.map(|it| usize::try_from(it).unwrap_or(0).min(TAIL.0))
+        self.tail.map(|it| usize::try_from(it).map_or(TAIL.0, |it| it.min(TAIL.0)))
     }
 }
 

@@ -58,6 +58,8 @@ mod health;
 mod jobs;
 mod log;
 mod log_follow;
+mod log_limit;
+mod malformed;
 mod meter;
 pub mod method;
 mod metrics;

@@ -8,7 +8,7 @@
 
 use super::{
     auth::{self, Auth, User, authenticated},
-    guard, method,
+    guard, malformed, method,
     operation::Operation,
     recover::recover,
     state::Api,
@@ -151,7 +151,7 @@ pub fn serve(
         let filter = on_path(route.path).and(method::one_of(methods, &allow)).and(filter).boxed();
         served = filter.or(served).unify().boxed();
     }
-    guard::with_security_headers(served.recover(recover))
+    guard::with_security_headers(malformed::refused().and(served).recover(recover))
 }
 
 /// The `Allow` of a path: the methods of all its routes.

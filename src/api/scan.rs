@@ -5,6 +5,7 @@ use super::{
     auth::User,
     body::json_body,
     etag::{IfNoneMatch, if_none_match},
+    log_limit::LineLimit,
     operation::{Answer, Operation, schema_of},
     reply::{self, finish},
     route::{Call, Route, Scope},
@@ -400,7 +401,10 @@ fn stopping() -> ApiError {
 
 /// What the disk refuses. Where lies what is for the log alone.
 fn unstorable(what: &str, cause: &StoreError) -> ApiError {
-    tracing::error!(error = crate::store::chain(cause), "{what}");
+    static LINES: LineLimit = LineLimit::new(20);
+    if let Some(suppressed) = LINES.pass() {
+        tracing::error!(error = crate::store::chain(cause), suppressed, "{what}");
+    }
     ApiError::Unavailable {
         detail: format!("{what}: {}", plainly(&cause.source)).into(),
         retry_after: Some(QUEUE_RETRY_SECS),

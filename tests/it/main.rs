@@ -108,6 +108,8 @@ mod tls;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
+mod targets;
+#[cfg(test)]
 mod troubleshooting;
 #[cfg(test)]
 mod websocket;

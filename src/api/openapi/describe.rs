@@ -202,6 +202,8 @@ fn merge(known: &mut Value, more: &Value) {
 fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
     let mut answers = Vec::new();
     let mut refuses = |status, about| answers.push((status, Answer::problem(about)));
+    refuses(StatusCode::BAD_REQUEST, "The request is malformed: its target or its `Host`.");
+    refuses(StatusCode::NOT_IMPLEMENTED, "The transfer coding is another than chunked.");
     if route.scope != Scope::None {
         refuses(StatusCode::MISDIRECTED_REQUEST, "The `Host` is not this server.");
     }
@@ -221,7 +223,10 @@ fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
         refuses(StatusCode::BAD_REQUEST, "The body ended early.");
         refuses(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive.");
         refuses(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.");
-        refuses(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON by its media type.");
+        refuses(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "The body is not JSON by its media type, or it is compressed.",
+        );
         refuses(StatusCode::UNPROCESSABLE_ENTITY, "The body is of the wrong shape.");
     }
     refuses(StatusCode::SERVICE_UNAVAILABLE, "There are too many connections.");

@@ -1,0 +1,222 @@
+//! Malformed requests: what hyper accepts and no route should see.
+//!
+//! Input: the head of a request. Output: nothing, or the rule that it breaks; the request then goes to
+//! the routes with that rule as an extension and with the target `/`, and is refused by the first
+//! filter.
+//!
+//! Invariants: a request that a route sees has a target with a path (RFC 9112, section 3.2: the
+//! origin form, the absolute form, or `*` of OPTIONS), exactly one host that is valid (only HTTP/1.0
+//! may have none), and a body in no transfer coding but chunked. The filters rely on that: one that
+//! asks for the path of a target in authority form panics.
+
+use super::error::ApiError;
+use hyper::{
+    Method, Request, Uri, Version,
+    header::{HOST, HeaderMap, TRANSFER_ENCODING},
+};
+use warp::{Filter, Rejection, http::uri::Authority, reject};
+
+/// The rule that a request breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Malformed {
+    /// The target has no path: it is in authority form (`CONNECT host:port`), or `*` without OPTIONS.
+    Target,
+    /// Neither a `Host` header nor an authority.
+    NoHost,
+    /// More than one `Host` header.
+    SeveralHosts,
+    /// The host is empty, or is none.
+    BadHost,
+    /// The `Host` header names another host than the target.
+    OtherHost,
+    /// The body is in another transfer coding than chunked.
+    TransferCoding,
+}
+
+impl From<Malformed> for ApiError {
+    fn from(rule: Malformed) -> Self {
+        Self::Malformed(match rule {
+            Malformed::Target => "the request target has no path",
+            Malformed::NoHost => "it has no Host header",
+            Malformed::SeveralHosts => "it has more than one Host header",
+            Malformed::BadHost => "its host is not valid",
+            Malformed::OtherHost => "its Host header and its target name different hosts",
+            Malformed::TransferCoding => return Self::UnknownTransferCoding,
+        })
+    }
+}
+
+/// Checks a request. One that is malformed gets the rule as an extension, and `/` as its target.
+pub(super) fn examine<B>(request: &mut Request<B>) {
+    if let Err(rule) = check(request.method(), request.uri(), request.version(), request.headers())
+    {
+        *request.uri_mut() = Uri::default();
+        request.extensions_mut().insert(rule);
+    }
+}
+
+/// Rejects what [`examine`] has marked. For the place before all routes.
+pub(super) fn refused() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::ext::optional::<Malformed>()
+        .and_then(async |rule: Option<Malformed>| match rule {
+            None => Ok(()),
+            Some(rule) => Err(reject::custom(ApiError::from(rule))),
+        })
+        .untuple_one()
+}
+
+fn check(
+    method: &Method,
+    target: &Uri,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<(), Malformed> {
+    let path = target.path_and_query().ok_or(Malformed::Target)?.path();
+    let is_known = path.starts_with('/') || (path == "*" && method == Method::OPTIONS);
+    if !is_known {
+        return Err(Malformed::Target);
+    }
+    check_host(target.authority(), version, headers)?;
+    let is_chunked = |it: &[u8]| it.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if headers.get_all(TRANSFER_ENCODING).iter().all(|it| is_chunked(it.as_bytes())) {
+        Ok(())
+    } else {
+        Err(Malformed::TransferCoding)
+    }
+}
+
+/// RFC 9112, section 3.2, and RFC 9113, section 8.3.1.
+fn check_host(
+    target: Option<&Authority>,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<(), Malformed> {
+    if target.is_some_and(|it| !is_host(it)) {
+        return Err(Malformed::BadHost);
+    }
+    let mut values = headers.get_all(HOST).iter();
+    let Some(value) = values.next() else {
+        // HTTP/2 has it in `:authority`; HTTP/1.1 needs the header besides.
+        let may_lack =
+            version < Version::HTTP_11 || (version > Version::HTTP_11 && target.is_some());
+        return if may_lack { Ok(()) } else { Err(Malformed::NoHost) };
+    };
+    if values.next().is_some() {
+        return Err(Malformed::SeveralHosts);
+    }
+    let named = value.to_str().ok().and_then(|it| it.parse::<Authority>().ok());
+    let named = named.filter(is_host).ok_or(Malformed::BadHost)?;
+    if target.is_some_and(|it| *it != named) {
+        return Err(Malformed::OtherHost);
+    }
+    Ok(())
+}
+
+/// Whether this is a name or an address, with a port or without: no user, no port that is none.
+fn is_host(authority: &Authority) -> bool {
+    let (text, host) = (authority.as_str(), authority.host());
+    let port = text.strip_prefix(host);
+    let is_port = |it: &str| {
+        it.is_empty()
+            || it == ":"
+            || it.strip_prefix(':').is_some_and(|it| it.parse::<u16>().is_ok())
+    };
+    !host.is_empty() && port.is_some_and(is_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(
+        method: &str,
+        target: &str,
+        version: Version,
+        headers: &[(&str, &str)],
+    ) -> Result<(), Malformed> {
+        let mut request = Request::builder().method(method).uri(target).version(version);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(()).unwrap();
+        examine(&mut request);
+        let rule = request.extensions().get().copied();
+        assert!(rule.is_none() || request.uri().path() == "/");
+        rule.map_or(Ok(()), Err)
+    }
+
+    const HERE: (&str, &str) = ("host", "h:8000");
+
+    #[test]
+    fn a_target_without_a_path_is_refused_whatever_the_method() {
+        for method in ["CONNECT", "GET", "FOO", "OPTIONS"] {
+            for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+                for target in ["a:1", "h:8000", "a", "[::1]:8000"] {
+                    let told = judge(method, target, version, &[HERE]);
+                    assert_eq!(told, Err(Malformed::Target), "{method} {target} {version:?}");
+                }
+            }
+        }
+        for (method, target, expected) in [
+            ("GET", "/", Ok(())),
+            ("GET", "/x?y#z", Ok(())),
+            ("GET", "//x", Ok(())),
+            ("GET", "http://h:8000", Ok(())),
+            ("GET", "http://h:8000/x", Ok(())),
+            ("OPTIONS", "*", Ok(())),
+            ("GET", "*", Err(Malformed::Target)),
+        ] {
+            let told = judge(method, target, Version::HTTP_11, &[HERE]);
+            assert_eq!(told, expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn there_is_exactly_one_host_and_it_is_one() {
+        for (version, target, hosts, expected) in [
+            (Version::HTTP_11, "/", &["h"][..], Ok(())),
+            (Version::HTTP_11, "/", &["h:"], Ok(())),
+            (Version::HTTP_11, "/", &["[::1]:80"], Ok(())),
+            (Version::HTTP_11, "/", &[], Err(Malformed::NoHost)),
+            (Version::HTTP_11, "http://h/", &[], Err(Malformed::NoHost)),
+            (Version::HTTP_10, "/", &[], Ok(())),
+            (Version::HTTP_2, "/", &[], Err(Malformed::NoHost)),
+            (Version::HTTP_2, "http://h/", &[], Ok(())),
+            (Version::HTTP_2, "/", &["h"], Ok(())),
+            (Version::HTTP_2, "http://h/", &["h"], Ok(())),
+            (Version::HTTP_2, "http://h/", &["g"], Err(Malformed::OtherHost)),
+            (Version::HTTP_11, "http://h/", &["H"], Ok(())),
+            (Version::HTTP_11, "http://h/", &["g"], Err(Malformed::OtherHost)),
+            (Version::HTTP_11, "http://u@h/", &["h"], Err(Malformed::BadHost)),
+            (Version::HTTP_11, "/", &["h", "h"], Err(Malformed::SeveralHosts)),
+            (Version::HTTP_10, "/", &["h", "g"], Err(Malformed::SeveralHosts)),
+            (Version::HTTP_2, "http://h/", &["h", "h"], Err(Malformed::SeveralHosts)),
+            (Version::HTTP_11, "/", &[""], Err(Malformed::BadHost)),
+            (Version::HTTP_11, "/", &["u@h"], Err(Malformed::BadHost)),
+            (Version::HTTP_11, "/", &["h/x"], Err(Malformed::BadHost)),
+            (Version::HTTP_11, "/", &["h, g"], Err(Malformed::BadHost)),
+            (Version::HTTP_11, "/", &["h:x"], Err(Malformed::BadHost)),
+            (Version::HTTP_11, "/", &["h:65536"], Err(Malformed::BadHost)),
+            (Version::HTTP_11, "/", &[":80"], Err(Malformed::BadHost)),
+        ] {
+            let headers: Vec<_> = hosts.iter().map(|it| ("host", *it)).collect();
+            let told = judge("GET", target, version, &headers);
+            assert_eq!(told, expected, "{version:?} {target} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn no_transfer_coding_but_chunked_is_read() {
+        for (codings, expected) in [
+            (&["chunked"][..], Ok(())),
+            (&[" Chunked "], Ok(())),
+            (&["gzip, chunked"], Err(Malformed::TransferCoding)),
+            (&["gzip", "chunked"], Err(Malformed::TransferCoding)),
+            (&["identity"], Err(Malformed::TransferCoding)),
+        ] {
+            let codings = codings.iter().map(|it| ("transfer-encoding", *it));
+            let headers: Vec<_> = codings.chain([HERE]).collect();
+            assert_eq!(judge("POST", "/scan", Version::HTTP_11, &headers), expected, "{headers:?}");
+        }
+    }
+}
