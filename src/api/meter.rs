@@ -25,7 +25,7 @@ const CONTINUATION: u8 = 9;
 const WINDOW_UPDATE: u8 = 8;
 
 /// How many frames of either supply a peer may send at once.
-const SUPPLY: u32 = 2000;
+pub(super) const SUPPLY: u32 = 2000;
 /// In what time one more may come: a hundred a second.
 const REFILL: Duration = Duration::from_millis(10);
 /// For how many bytes that it is sent one more window may be opened: a client may open two for each
@@ -40,8 +40,9 @@ pub(super) struct Meter {
     others: Supply,
 }
 
+/// How many frames a peer may send: [`SUPPLY`] at once, and one more after each [`REFILL`].
 #[derive(Debug)]
-struct Supply {
+pub(super) struct Supply {
     left: u32,
     filled: Instant,
     /// Bytes that were sent since then.
@@ -68,8 +69,7 @@ pub(super) struct Flood;
 
 impl Meter {
     pub(super) fn new(now: Instant) -> Self {
-        let supply = || Supply { left: SUPPLY, filled: now, sent: 0 };
-        Self { place: Place::Preface(0), windows: supply(), others: supply() }
+        Self { place: Place::Preface(0), windows: Supply::new(now), others: Supply::new(now) }
     }
 
     /// Looks at bytes that have come.
@@ -123,7 +123,13 @@ impl Meter {
 }
 
 impl Supply {
-    fn count(&mut self, now: Instant) -> Result<(), Flood> {
+    /// A full one.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { left: SUPPLY, filled: now, sent: 0 }
+    }
+
+    /// Takes one frame from it.
+    pub(super) fn count(&mut self, now: Instant) -> Result<(), Flood> {
         if self.left == 0 {
             self.refill(now);
         }

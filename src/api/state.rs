@@ -19,7 +19,7 @@ use std::{
     ops::Deref,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Handles of the parts that answers are made of.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct Api {
     parts: Parts,
     streams: Arc<Streams>,
     pub(super) plans: Arc<Plans>,
+    /// The tasks of open `WebSocket`s.
+    pub(super) sockets: TaskTracker,
 }
 
 impl Deref for Api {
@@ -79,7 +81,7 @@ impl Api {
     /// With no stream open yet.
     pub fn new(parts: Parts) -> Self {
         let plans = Arc::new(Plans::new(parts.jobs.clone()));
-        Self { parts, streams: Arc::default(), plans }
+        Self { parts, streams: Arc::default(), plans, sockets: TaskTracker::new() }
     }
 
     /// Finds a job by the text of a path; an ill-formed id is as good as an unknown one.

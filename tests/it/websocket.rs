@@ -3,6 +3,7 @@
 use crate::support::{
     files,
     handmade::Handmade,
+    processes::resident_bytes,
     raw::{exchange, request},
     server::{Setup, TestServer},
     sse::EventStream,
@@ -110,16 +111,28 @@ async fn what_is_no_upgrade_is_told_so() {
         String::from_utf8(request("GET", &path(&job.id))).unwrap(),
         without("Connection: keep-alive"),
         without("Upgrade:"),
-        without("Sec-WebSocket-Key"),
         whole.replace("Version: 13", "Version: 8"),
     ];
     for request in requests {
         let answer = exchange(server.address(), request.as_bytes(), PATIENCE).await.unwrap();
         assert_eq!(answer.status, 426, "{request}{answer:?}");
         assert_eq!(answer.header("upgrade"), Some("websocket"));
+        assert_eq!(answer.header("sec-websocket-version"), Some("13"));
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         let problem: Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(problem["status"], 426);
+    }
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    for request in [
+        without("Sec-WebSocket-Key"),
+        whole.replace(key, ""),
+        whole.replace(key, "x"),
+        whole.replace(key, "dGhlIHNhbXBsZQ=="),
+        whole.replace(key, &format!("{key}\r\nSec-WebSocket-Key: {key}")),
+    ] {
+        let answer = exchange(server.address(), request.as_bytes(), PATIENCE).await.unwrap();
+        assert_eq!(answer.status, 400, "{request}{answer:?}");
+        assert!(answer.body.contains("Sec-WebSocket-Key"), "{answer:?}");
     }
     let head = exchange(server.address(), &request("HEAD", &path(&job.id)), PATIENCE).await;
     assert_eq!(head.unwrap().status, 426);
@@ -165,14 +178,88 @@ async fn what_a_client_sends_is_passed_over_but_for_its_close() {
     assert_eq!(socket.next().await, Frame::Close(Some(1000)));
     assert_eq!(socket.next().await, Frame::Ended);
 
-    let mut socket = opened(&server, &job).await;
-    socket.send_text(&"x".repeat(5000)).await;
-    let end = socket.next().await;
-    assert!(matches!(end, Frame::Close(_) | Frame::Ended), "{end:?}");
+    let frame = |kind: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[kind, 0x80 | length, 0, 0, 0, 0], payload].concat()
+    };
+    let mut part = vec![frame(0x01, &[b'x'; 100])];
+    part.extend(std::iter::repeat_n(frame(0x00, &[b'x'; 100]), 100));
+    for (what, bytes, code) in [
+        ("a long frame", [&[0x81, 0xfe, 0x20, 0, 0, 0, 0, 0][..], &[b'x'; 8192]].concat(), 1009),
+        ("a long message in short frames", part.concat(), 1009),
+        ("a frame of 2^63 bytes", vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 1009),
+        ("a frame without a mask", vec![0x81, 0x01, b'x'], 1002),
+        ("an unknown kind", frame(0x83, b""), 1002),
+        ("a reserved bit", frame(0xc1, b""), 1002),
+        ("a ping in parts", frame(0x09, b""), 1002),
+        ("a part of nothing", frame(0x80, b"x"), 1002),
+        ("no UTF-8", frame(0x81, b"\xff"), 1007),
+    ] {
+        let mut socket = opened(&server, &job).await;
+        socket.send_raw(&bytes).await;
+        assert_eq!(socket.rest().await.1, Frame::Close(Some(code)), "{what}");
+    }
     eventually("no place is taken any more", async || {
         server.get("/health").await.json()["streams"] == 0
     })
     .await;
+}
+
+/// Breaks if a client can have the server busy for ever, or fill its memory, by frames that cost it
+/// nothing, read or not.
+#[tokio::test]
+async fn a_flood_of_frames_ends_its_socket() {
+    let server = Setup::new().start().await;
+    let job = Handmade::new(&server, 1);
+    job.known(&server).await;
+    // No mask changes anything: it is of zeros.
+    let ping = [&[0x89, 0xfd, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+    for (what, frame) in [
+        ("pings", ping.clone()),
+        ("answers to no ping", vec![0x8a, 0x80, 0, 0, 0, 0]),
+        ("texts of nothing", vec![0x81, 0x80, 0, 0, 0, 0]),
+        ("parts of nothing", vec![0x00, 0x80, 0, 0, 0, 0]),
+    ] {
+        let before = resident_bytes(server.pid());
+        let mut socket = opened(&server, &job).await;
+        if what == "parts of nothing" {
+            socket.send_raw(&[0x01, 0x80, 0, 0, 0, 0]).await;
+        }
+        let burst = frame.repeat(8000 / frame.len());
+        let mut sent = 0;
+        // More than fits into the buffers of both sides, and than is read after a close. Without a
+        // limit, all of it is taken.
+        while sent < 16 << 20 && socket.send_raw(&burst).await {
+            sent += burst.len();
+        }
+        assert!(sent < 16 << 20, "{what}: it goes on");
+        let growth = resident_bytes(server.pid()).saturating_sub(before);
+        assert!(growth < 16 << 20, "{what}: the server has grown by {growth} bytes");
+        let log = server.setup().log();
+        assert!(log.contains("too many frames"), "{what}: {log}");
+    }
+    // The same, of a client that reads what it is told.
+    let mut socket = opened(&server, &job).await;
+    assert!(socket.send_raw(&ping.repeat(2100)).await);
+    assert_eq!(socket.rest().await.1, Frame::Close(Some(1008)));
+    server.get("/livez").await.expect(200);
+}
+
+/// Breaks if a client that sends pings as they are meant is taken for a flood, or is not answered.
+#[tokio::test]
+async fn a_client_that_sends_pings_is_answered_and_served() {
+    let server = Setup::new().start().await;
+    let job = Handmade::new(&server, 1);
+    job.known(&server).await;
+    let mut socket = opened(&server, &job).await;
+    for number in 0..500_u32 {
+        socket.send_ping(&number.to_be_bytes()).await;
+        assert_eq!(socket.next().await, Frame::Pong(number.to_be_bytes().to_vec()));
+    }
+    finish(&server, &job).await;
+    let (messages, end) = socket.rest().await;
+    assert_eq!(messages.last().unwrap()["event"], "end", "{messages:#?}");
+    assert_eq!(end, Frame::Close(Some(1000)));
 }
 
 /// Breaks if sockets are without limit among streams or among connections.

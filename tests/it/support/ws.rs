@@ -14,6 +14,10 @@ use tokio::{
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+/// The most bytes of a frame of the server's.
+const LONGEST_FRAME: u64 = 16 << 10;
+
+const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
@@ -111,24 +115,44 @@ impl WebSocket {
         }
     }
 
+    /// The next frame, or the next message if that comes in several.
     async fn read(&mut self) -> std::io::Result<Frame> {
-        let first = self.stream.read_u8().await?;
-        assert_eq!(first & 0xf0, 0x80, "each message is one frame, without extensions");
-        let length = match self.stream.read_u8().await? {
-            126 => u64::from(self.stream.read_u16().await?),
-            127 => self.stream.read_u64().await?,
-            short => u64::from(short),
-        };
-        assert!(length < 1 << 30, "a server's frames have no mask");
-        let mut payload = vec![0; usize::try_from(length).unwrap()];
-        self.stream.read_exact(&mut payload).await?;
-        Ok(match first & 0x0f {
+        let (first, mut payload) = self.read_frame().await?;
+        let kind = first & 0x0f;
+        let mut is_whole = first & 0x80 != 0;
+        while !is_whole {
+            assert_eq!(kind & 8, 0, "a control frame is one");
+            let (first, more) = self.read_frame().await?;
+            assert_eq!(first & 0x0f, CONTINUATION, "the parts of a message follow each other");
+            payload.extend(more);
+            is_whole = first & 0x80 != 0;
+        }
+        Ok(match kind {
             TEXT => Frame::Text(serde_json::from_slice(&payload).expect("messages are JSON")),
             CLOSE => Frame::Close(payload.first_chunk().map(|it| u16::from_be_bytes(*it))),
             PING => Frame::Ping,
             PONG => Frame::Pong(payload),
             other => panic!("a frame of kind {other}"),
         })
+    }
+
+    async fn read_frame(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
+        let first = self.stream.read_u8().await?;
+        assert_eq!(first & 0x70, 0, "there are no extensions");
+        let length = match self.stream.read_u8().await? {
+            126 => u64::from(self.stream.read_u16().await?),
+            127 => self.stream.read_u64().await?,
+            short => u64::from(short),
+        };
+        assert!(length <= LONGEST_FRAME, "a frame of {length} bytes");
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        self.stream.read_exact(&mut payload).await?;
+        Ok((first, payload))
+    }
+
+    /// Sends bytes as they are, until the server takes no more; whether it took all of them.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) -> bool {
+        matches!(timeout(PATIENCE, self.stream.write_all(bytes)).await, Ok(Ok(())))
     }
 
     pub(crate) async fn send_text(&mut self, text: &str) {
