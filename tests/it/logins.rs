@@ -3,6 +3,7 @@
 
 use crate::support::{
     files,
+    processes::cpu_time,
     raw::KeptLine,
     server::{Answer, Setup, TestServer},
     sse::EventStream,
@@ -14,7 +15,10 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// A scanner that works until it is let go.
 const WAITING: &str = r#"
@@ -282,4 +286,60 @@ async fn many_connections_may_begin_with_the_same_password_at_once() {
     for answer in all {
         answer.expect(200);
     }
+}
+
+/// How long it takes to answer a wrong password, on this machine and just now; and in time of a
+/// processor.
+async fn of_one(server: &TestServer) -> (Duration, Duration) {
+    let (began, used) = (Instant::now(), cpu_time(server.pid()));
+    ask(server, "nobody", "x").await.expect(401);
+    (began.elapsed(), cpu_time(server.pid()).saturating_sub(used))
+}
+
+/// Breaks if a program that goes on with an old password makes everybody wait, itself included.
+#[tokio::test]
+async fn one_wrong_password_in_parallel_costs_few_hashes() {
+    let users = format!("{}{}", line_of_cost(10, "anna", "right"), line("bernd", "b"));
+    let server = with_users(&users).start().await;
+    let (_, of_one) = of_one(&server).await;
+    let before = cpu_time(server.pid());
+    let all = join_all((0..200).map(|_| ask(&server, "anna", "old"))).await;
+    let used = cpu_time(server.pid()).saturating_sub(before);
+    let count = |status: u16| all.iter().filter(|it| it.status == status).count();
+    let (wrong, throttled, busy) = (count(401), count(429), count(503));
+    assert_eq!(wrong + throttled + busy, 200);
+    assert!(wrong <= 10, "{wrong} attempts of one name from one address were let through");
+    // One hash for who came first, and one for those who came while that was computed. Ten without
+    // that, as many as may fail.
+    assert!(used < 6 * of_one, "{used:?} of a processor, one takes {of_one:?}");
+}
+
+/// Breaks if who guesses at one address has those wait who come from another with a right password.
+#[tokio::test]
+async fn guesses_hold_up_nobody_elses_right_password() {
+    let users = format!("{}{}", line_of_cost(8, "anna", "right"), line("bernd", "b"));
+    let server = with_users(&users).start().await;
+    let (single, of_processor) = of_one(&server).await;
+    // As many as one address may have judged, all different.
+    let guess =
+        async |it: usize| ask(&server, ["anna", "bernd"][it % 2], &format!("guess {it}")).await;
+    let used = cpu_time(server.pid());
+    let owner = async {
+        eventually("guesses are being judged", async || {
+            cpu_time(server.pid()) > used + of_processor / 2
+        })
+        .await;
+        let began = Instant::now();
+        let elsewhere = reqwest_from([127, 0, 0, 2]);
+        let request = elsewhere.get(server.url("/health")).basic_auth("anna", Some("right"));
+        let answer = server.send(request).await;
+        (answer.status, began.elapsed())
+    };
+    let (all, (status, took)) = tokio::join!(join_all((0..18).map(guess)), owner);
+    for answer in all {
+        assert!(matches!(answer.status, 401 | 429 | 503), "{}", answer.text);
+    }
+    assert_eq!(status, 200);
+    // Behind one of each name, and what is under way. Behind nine of them without that.
+    assert!(took < 5 * single + Duration::from_secs(1), "{took:?}, one takes {single:?}");
 }

@@ -12,7 +12,7 @@
 
 use super::{
     AuthError, VerifiedCredentials,
-    hashing::{Busy, Hashing},
+    hashing::{Busy, Claim, Hashing},
     header::Presented,
     htpasswd,
     identity::Identity,
@@ -24,7 +24,9 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    api::{connection::ConnectionContext, error::ApiError, named_file::FileError},
+    api::{
+        connection::ConnectionContext, error::ApiError, log_limit::LineLimit, named_file::FileError,
+    },
     config::AuthConfig,
 };
 use secrecy::{ExposeSecret, SecretSlice};
@@ -38,6 +40,11 @@ use std::{
 const TOKEN_USER: &[u8] = b"token";
 /// Seconds after which somebody who met a full queue of passwords may ask again.
 const BUSY_RETRY_SECS: u64 = 2;
+/// Lines of the log about each.
+static FAILED_LOGINS: LineLimit = LineLimit::new(20);
+static WRONG_TOKENS: LineLimit = LineLimit::new(20);
+/// How long a password waits to be judged.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The door of a server that asks.
 #[derive(Debug)]
@@ -47,9 +54,25 @@ pub(super) struct Door {
     files: Mutex<Files>,
     takes_tokens: bool,
     fingerprints: Fingerprints,
-    turns: Turns,
+    /// Those with the same credentials wait for each other's verdict.
+    turns: Turns<Option<Verdict>>,
     throttle: Mutex<Throttle>,
     hashing: Hashing,
+}
+
+/// What became of credentials that others wait with. Right ones are found by their proof.
+#[derive(Debug, Clone, Copy)]
+struct Verdict {
+    outcome: Outcome,
+    /// Those who were there before hold it for theirs. For who comes later, the files may have
+    /// changed.
+    began: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Wrong,
+    Busy,
 }
 
 #[derive(Debug)]
@@ -169,7 +192,9 @@ impl Door {
         self.throttle()
             .charge_token(Network::from(peer), tokens, Instant::now())
             .map_err(too_many)?;
-        tracing::warn!(%peer, "a token was wrong or is over");
+        if let Some(suppressed) = WRONG_TOKENS.pass() {
+            tracing::warn!(%peer, suppressed, "a token was wrong or is over");
+        }
         Err(ApiError::InvalidCredentials)
     }
 
@@ -188,32 +213,47 @@ impl Door {
         if let Some(identity) = proven() {
             return Ok(identity);
         }
-        let place = self.turns.queue(credentials);
-        let _turn = place.turn().await;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let place = self.turns.queue(credentials, usize::MAX).ok_or_else(busy)?;
+        let turn = tokio::time::timeout_at(deadline, place.turn()).await;
+        let mut verdict = turn.map_err(|_| busy())?;
         // Perhaps by a request that had its turn before.
         if let Some(identity) = proven() {
             return Ok(identity);
         }
         let (from, print) = (Network::from(peer), self.fingerprints.of(&[name]));
         self.throttle().charge(from, print, Instant::now()).map_err(too_many)?;
-        let roster = self.roster();
-        match roster.by_password(name, password, &self.hashing).await {
-            Ok(Some(identity)) => {
-                self.throttle().refund(from, print);
-                identity.prove(credentials, Instant::now());
-                Ok(identity)
-            }
-            Ok(None) => {
+        let known = verdict.filter(|it| place.joined() <= it.began);
+        let outcome = if let Some(known) = known {
+            known.outcome
+        } else {
+            let began = Instant::now();
+            let claimant = self.fingerprints.of(&[from.text().as_bytes(), name]);
+            let claim = Claim { claimant, deadline };
+            let roster = self.roster();
+            let outcome = match roster.by_password(name, password, &self.hashing, claim).await {
+                Ok(Some(identity)) => {
+                    self.throttle().refund(from, print);
+                    identity.prove(credentials, Instant::now());
+                    return Ok(identity);
+                }
+                Ok(None) => Outcome::Wrong,
+                Err(Busy) => Outcome::Busy,
+            };
+            *verdict = Some(Verdict { outcome, began });
+            outcome
+        };
+        match outcome {
+            Outcome::Wrong => {
                 // The name is left out: people type passwords there.
-                tracing::warn!(%peer, "a login has failed");
+                if let Some(suppressed) = FAILED_LOGINS.pass() {
+                    tracing::warn!(%peer, suppressed, "a login has failed");
+                }
                 Err(ApiError::InvalidCredentials)
             }
-            Err(Busy) => {
+            Outcome::Busy => {
                 self.throttle().refund(from, print);
-                Err(ApiError::Unavailable {
-                    detail: "Too many logins are being checked".into(),
-                    retry_after: Some(BUSY_RETRY_SECS),
-                })
+                Err(busy())
             }
         }
     }
@@ -231,6 +271,13 @@ impl Door {
 fn remembered(connection: &ConnectionContext, header: &[u8]) -> Option<Arc<Identity>> {
     let verified = connection.verified.lock().unwrap_or_else(PoisonError::into_inner);
     verified.as_ref()?.identity_for(header)
+}
+
+fn busy() -> ApiError {
+    ApiError::Unavailable {
+        detail: "Too many logins are being checked".into(),
+        retry_after: Some(BUSY_RETRY_SECS),
+    }
 }
 
 fn too_many(wait: Duration) -> ApiError {

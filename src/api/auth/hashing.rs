@@ -2,18 +2,28 @@
 //! few at a time.
 //!
 //! What must stay true: a hash costs tens of milliseconds of a processor by design, so at most
-//! [`AT_ONCE`] are computed at once, on threads that serve nobody else, and at most [`WAITING`]
-//! wait; the time that it takes does not tell whether the user exists, or how expensive its hash
-//! is; a client that goes away does not give its place to the next before its hash is done.
+//! [`AT_ONCE`] are computed at once, each on a thread of its own, that serves nobody else; at most
+//! [`WAITING`] wait, of one claimant at most [`WAITING_EACH`], and nobody for longer than the
+//! deadline; claimants take turns, so that one with many passwords holds up no other for longer
+//! than one hash; the time that a hash takes does not tell whether the user exists, or how
+//! expensive its hash is; a client that goes away does not give its place to the next before its
+//! hash is done.
 
+use super::{secret::Fingerprint, turns::Turns};
 use secrecy::{ExposeSecret, SecretSlice};
 use std::{str::FromStr, sync::Arc};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::{Instant, timeout_at},
+};
 
 /// Hashes that are computed at once.
 const AT_ONCE: usize = 2;
 /// Passwords that wait for their turn, beside those.
-const WAITING: usize = 32;
+const WAITING: usize = 128;
+/// Passwords of one claimant that wait, the one that is computed included: as many as may fail in a
+/// minute (`throttle`).
+const WAITING_EACH: usize = 10;
 /// The most that a hash may cost: 2^14 rounds are a second or two.
 pub(super) const HIGHEST_COST: u32 = 14;
 const LOWEST_COST: u32 = 4;
@@ -78,15 +88,25 @@ impl FromStr for PasswordHash {
     }
 }
 
-/// There are more passwords to judge than wait here.
+/// There are more passwords to judge than wait here, or they would wait for too long.
 #[derive(Debug)]
 pub(super) struct Busy;
+
+/// Whose password is to be judged, and until when that has to begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    /// Stands for the name and the address that it comes from.
+    pub(super) claimant: Fingerprint,
+    pub(super) deadline: Instant,
+}
 
 /// The places where hashes are computed.
 #[derive(Debug)]
 pub(super) struct Hashing {
     /// For those that are computed, and those that wait.
     places: Arc<Semaphore>,
+    claimants: Turns<()>,
+    /// First come, first served; of each claimant there is one at a time.
     turns: Arc<Semaphore>,
 }
 
@@ -94,6 +114,7 @@ impl Hashing {
     pub(super) fn new() -> Self {
         Self {
             places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            claimants: Turns::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
@@ -105,16 +126,25 @@ impl Hashing {
         password: SecretSlice<u8>,
         hash: Option<PasswordHash>,
         highest_cost: u32,
+        claim: Claim,
     ) -> Result<bool, Busy> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy)?;
-        // The semaphore is never closed.
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;
+        let own_place = self.claimants.queue(claim.claimant, WAITING_EACH).ok_or(Busy)?;
+        let turns = async {
+            let own_turn = own_place.turn().await;
+            (own_turn, Arc::clone(&self.turns).acquire_owned().await)
+        };
+        let (own_turn, turn) = timeout_at(claim.deadline, turns).await.map_err(|_| Busy)?;
+        let (tell, told) = oneshot::channel();
         let work = move || {
             let right = judge(password.expose_secret(), hash.as_ref(), highest_cost);
-            drop((turn, place));
-            right
+            drop((turn, own_turn, own_place, place));
+            // Nobody may be listening any more.
+            let _ = tell.send(right);
         };
-        spawn_blocking(work).await.map_err(|_| Busy)
+        let thread = std::thread::Builder::new().name("password".to_owned()).spawn(work);
+        thread.map_err(|_| Busy)?;
+        told.await.map_err(|_| Busy)
     }
 }
 
@@ -133,17 +163,25 @@ fn judge(password: &[u8], hash: Option<&PasswordHash>, highest_cost: u32) -> boo
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::secret::Fingerprints, *};
+    use futures_util::future::join_all;
+    use std::{sync::Mutex, time::Duration};
 
     fn hash(password: &str) -> PasswordHash {
         bcrypt::hash(password, LOWEST_COST).unwrap().parse().unwrap()
     }
 
+    fn claim(prints: &Fingerprints, claimant: &str) -> Claim {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        Claim { claimant: prints.of(&[claimant.as_bytes()]), deadline }
+    }
+
     #[tokio::test]
     async fn passwords_are_judged_by_their_hash() {
-        let hashing = Hashing::new();
+        let (hashing, prints) = (Hashing::new(), Fingerprints::new().unwrap());
         let judge = async |password: &str, hash, highest| {
-            hashing.is_right(password.as_bytes().to_vec().into(), hash, highest).await.unwrap()
+            let password = password.as_bytes().to_vec().into();
+            hashing.is_right(password, hash, highest, claim(&prints, "u")).await.unwrap()
         };
         assert!(judge("right", Some(hash("right")), 4).await);
         assert!(judge("right", Some(hash("right")), 6).await);
@@ -160,13 +198,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_queue_is_bounded() {
-        let hashing = Hashing::new();
+    async fn the_queue_is_bounded_in_number_and_in_time() {
+        let (hashing, prints) = (Hashing::new(), Fingerprints::new().unwrap());
+        let ask = |claim| hashing.is_right(b"x".to_vec().into(), None, LOWEST_COST, claim);
         let all = u32::try_from(AT_ONCE + WAITING).unwrap();
         let taken = Arc::clone(&hashing.places).acquire_many_owned(all).await.unwrap();
-        let ask = || hashing.is_right(b"x".to_vec().into(), None, LOWEST_COST);
-        assert!(matches!(ask().await, Err(Busy)));
+        assert!(matches!(ask(claim(&prints, "u")).await, Err(Busy)));
         drop(taken);
-        assert!(matches!(ask().await, Ok(false)));
+        let both = u32::try_from(AT_ONCE).unwrap();
+        let taken = Arc::clone(&hashing.turns).acquire_many_owned(both).await.unwrap();
+        let at_once = Claim { deadline: Instant::now(), ..claim(&prints, "u") };
+        assert!(matches!(ask(at_once).await, Err(Busy)), "it waited for longer than it was to");
+        drop(taken);
+        assert!(matches!(ask(claim(&prints, "u")).await, Ok(false)));
+    }
+
+    #[tokio::test]
+    async fn one_with_many_passwords_holds_up_no_other_and_not_all_of_them_wait() {
+        let (hashing, prints) = (Hashing::new(), Fingerprints::new().unwrap());
+        let both = u32::try_from(AT_ONCE).unwrap();
+        let taken = Arc::clone(&hashing.turns).acquire_many_owned(both).await.unwrap();
+        let order = Mutex::new(Vec::new());
+        let ask = async |name: &'static str| {
+            let claim = claim(&prints, name);
+            let outcome = hashing.is_right(b"x".to_vec().into(), None, LOWEST_COST, claim).await;
+            order.lock().unwrap().push((name, outcome.is_ok()));
+        };
+        let all = join_all((0..20).map(|_| ask("greedy")).chain([ask("other")]));
+        // All have asked once this is polled for the second time.
+        let let_go = async {
+            tokio::task::yield_now().await;
+            drop(taken);
+        };
+        tokio::join!(all, let_go);
+        let order = order.into_inner().unwrap();
+        let busy = order.iter().filter(|it| **it == ("greedy", false)).count();
+        assert_eq!(busy, 20 - WAITING_EACH);
+        let judged: Vec<_> = order.iter().filter(|it| it.1).map(|it| it.0).collect();
+        let place = judged.iter().position(|it| *it == "other").unwrap();
+        assert!(place <= 2, "it was the {place}th: {judged:?}");
     }
 }

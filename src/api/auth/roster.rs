@@ -7,7 +7,7 @@
 
 use super::{
     Scope,
-    hashing::{Busy, Hashing, PasswordHash},
+    hashing::{Busy, Claim, Hashing, PasswordHash},
     htpasswd,
     identity::Identity,
     secret::Padded,
@@ -149,6 +149,7 @@ impl Roster {
         name: &[u8],
         password: SecretSlice<u8>,
         hashing: &Hashing,
+        claim: Claim,
     ) -> Result<Option<Arc<Identity>>, Busy> {
         let account = self.account.as_ref().filter(|it| it.is(name, password.expose_secret()));
         let account = account.map(|it| Arc::clone(&it.identity));
@@ -158,7 +159,7 @@ impl Roster {
         let user = self.user(name);
         let hash = user.map(|it| it.hash.clone());
         // For everybody, known or not.
-        let is_right = hashing.is_right(password, hash, self.highest_cost).await?;
+        let is_right = hashing.is_right(password, hash, self.highest_cost, claim).await?;
         let user = user.filter(|_| is_right).map(|it| Arc::clone(&it.identity));
         Ok(account.or(user).filter(|it| it.is_valid()))
     }

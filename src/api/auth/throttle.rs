@@ -40,6 +40,13 @@ const CAPACITY: usize = 8192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Network(IpAddr);
 
+impl Network {
+    /// Its text, for a fingerprint.
+    pub(super) fn text(self) -> String {
+        self.0.to_string()
+    }
+}
+
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
