@@ -1,6 +1,14 @@
 //! What must hold of the readers of a forge's answers, whatever it says.
 
-use super::{Project, github, gitlab, link::next_page, retry, selection::Selection};
+use super::{
+    Project,
+    conversation::project,
+    entries::{self, Body},
+    github, gitlab,
+    link::next_page,
+    retry,
+    selection::Selection,
+};
 use crate::{
     made_up::choice,
     model::{
@@ -12,7 +20,6 @@ use crate::{
 };
 use chrono::DateTime;
 use reqwest::header::{HeaderMap, HeaderValue};
-use serde_json::Value;
 use url::Url;
 
 const PLACE: &str = "https://forge.example/acme";
@@ -36,10 +43,10 @@ pub(crate) fn listing(bytes: &[u8]) {
         let pause = retry::pause(0, wanted).filter(|_| retry::may_pass(code, &headers));
         assert!(pause.is_none_or(|it| it.as_secs() <= 60), "{pause:?}");
     }
-    if let Ok(Value::Array(items)) = serde_json::from_slice(bytes) {
+    if let Ok(Body::List(items)) = entries::read(bytes) {
         for read in [gitlab::project, github::repository] {
             let numbered = items.iter().zip(1..);
-            let projects: Vec<_> = numbered.map(|(item, at)| read(item, at)).collect();
+            let projects: Vec<_> = numbered.map(|(item, at)| project(item, at, read)).collect();
             check_plan(&projects);
         }
     }

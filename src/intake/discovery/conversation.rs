@@ -8,9 +8,10 @@
 use super::{
     Count, DiscoveryError, Interface, Project,
     client::{self, chain},
+    entries::{self, Body, Entry},
     link::{self, Foreign},
     resolver::Nowhere,
-    retry,
+    retry, selection,
 };
 use crate::{
     config::{Config, DiscoveryConfig},
@@ -37,8 +38,18 @@ pub(super) struct Conversation {
 /// An answer, read whole.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) body: Value,
+    body: Body,
     next: Option<Url>,
+}
+
+impl Answer {
+    /// The one thing that was asked for; a list is none.
+    pub(super) fn one(&self) -> &Value {
+        match &self.body {
+            Body::One(value) => value,
+            Body::List(_) => &Value::Null,
+        }
+    }
 }
 
 /// What came of one try.
@@ -108,12 +119,13 @@ impl Conversation {
                     return Err(DiscoveryError::Status { asked, code: 404, tries: 1 });
                 }
             };
-            let Value::Array(items) = answer.body else {
+            let Body::List(items) = answer.body else {
                 let reason = "it is no list".to_owned();
                 return Err(DiscoveryError::Answer { asked: named(&url, page), reason });
             };
             let known = projects.len();
-            projects.extend((known + 1..).zip(&items).map(|(position, item)| read(item, position)));
+            let numbered = (known + 1..).zip(&items);
+            projects.extend(numbered.map(|(position, item)| project(item, position, read)));
             found(projects.len() as u64);
             if answer.next.as_ref().is_some_and(|it| *it == url || seen.contains(it)) {
                 return Err(DiscoveryError::Circle { asked: named(&url, page) });
@@ -178,11 +190,14 @@ impl Conversation {
             }
             Err(error) => return self.without_answer(&error, asked(), tries),
         };
-        let mut body = serde_json::from_slice(&bytes).map_err(|error| DiscoveryError::Answer {
+        let mut body = entries::read(&bytes).map_err(|error| DiscoveryError::Answer {
             asked: asked(),
             reason: format!("it is no JSON ({error})"),
         })?;
-        mask(&mut body, &self.redactor);
+        match &mut body {
+            Body::One(value) => mask(value, &self.redactor),
+            Body::List(items) => items.iter_mut().flatten().for_each(|it| mask(it, &self.redactor)),
+        }
         let next = link::next_page(&headers, url)
             .map_err(|Foreign(place)| DiscoveryError::ForeignPage { asked: asked(), place })?;
         Ok(Try::Answer(Answer { body, next }))
@@ -229,6 +244,24 @@ impl Conversation {
             ", or give a token under [[forges]] in the server's settings, which may ask more often"
         };
         DiscoveryError::RateLimit { asked, code, wait: wait.unwrap_or_default(), token }
+    }
+}
+
+/// What an entry says; of one that cannot be read, why.
+pub(super) fn project(
+    entry: &Entry,
+    position: usize,
+    read: fn(&Value, usize) -> Project,
+) -> Project {
+    match entry {
+        Ok(item) => read(item, position),
+        Err(reason) => Project {
+            path: None,
+            url: None,
+            skipped: None,
+            unreadable: Some(reason.clone()),
+            label: selection::label(&Value::Null, position),
+        },
     }
 }
 

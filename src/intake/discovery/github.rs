@@ -36,6 +36,7 @@ pub(super) fn repository(item: &Value, position: usize) -> Project {
         path: text("full_name"),
         url: text("clone_url"),
         skipped: (item["disabled"] == true).then_some("the forge has disabled the repository"),
+        unreadable: None,
         label: super::selection::label(item, position),
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn ask(
     if matches!(target, Target::Unknown(_)) {
         let url = question(forge.base(), &format!("projects/{path}"), &[]);
         if let Some(answer) = forge.ask(&url, 1).await? {
-            return Ok(Some(Found::Project(project(&answer.body, 1))));
+            return Ok(Some(Found::Project(project(answer.one(), 1))));
         }
     }
     let subgroups = if include_subgroups { "true" } else { "false" };
@@ -58,6 +58,7 @@ pub(super) fn project(item: &Value, position: usize) -> Project {
         path: text("path_with_namespace"),
         url: text("http_url_to_repo"),
         skipped,
+        unreadable: None,
         label: super::selection::label(item, position),
     }
 }

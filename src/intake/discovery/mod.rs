@@ -10,6 +10,7 @@
 pub(crate) mod check;
 mod client;
 mod conversation;
+mod entries;
 mod error;
 mod github;
 mod gitlab;
@@ -61,6 +62,8 @@ struct Project {
     url: Option<String>,
     /// Why there is nothing to scan, as the forge says.
     skipped: Option<&'static str>,
+    /// Why the entry cannot be read, if it cannot.
+    unreadable: Option<String>,
     /// What it is called if it has no path.
     label: String,
 }

@@ -117,6 +117,9 @@ impl Selection {
 
     /// The URL to fetch from, through the same gate as one that is submitted.
     fn allowed_url(&self, project: &Project) -> Result<String, String> {
+        if let Some(reason) = &project.unreadable {
+            return Err(format!("the forge's entry cannot be read: {reason}"));
+        }
         if project.path.is_none() {
             return Err("the forge's answer does not say its path".to_owned());
         }

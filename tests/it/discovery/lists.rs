@@ -209,3 +209,37 @@ async fn an_entry_that_makes_no_sense_costs_itself() {
         assert!(line.starts_with(expected), "{line}");
     }
 }
+
+/// Breaks if one entry that is no JSON, or text in it that is no Unicode, takes the whole group with it.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_costs_itself() {
+    let forge = Forge::start();
+    let entry = |name: &str, more: &str| {
+        let url = format!("{}/acme/{name}.git", forge.base());
+        format!(r#"{{"path_with_namespace":"acme/{name}","http_url_to_repo":"{url}",{more}}}"#)
+    };
+    let entries = [
+        entry("good", r#""id":1"#),
+        entry("lonely", r#""description":"half a character: \ud800""#),
+        entry("huge", r#""star_count":1e999"#),
+        entry("twice", r#""id":1,"id":2"#),
+        entry("deep", &format!(r#""x":{}{}"#, "[".repeat(500), "]".repeat(500))),
+        entry("torn", r#""x":tru"#),
+        entry("last", r#""id":7"#),
+    ];
+    forge.listing().faults = vec![Fault::Body(format!("[{}]", entries.join(",")))].into();
+    let plan = Settings::of(&forge, "gitlab").group(&format!("{}/acme", forge.base())).await;
+    let lines = lines(&plan);
+    for (line, expected) in lines.iter().zip([
+        "0 (entry 3 of the list)! the forge's entry cannot be read: number out of range",
+        "1 (entry 5 of the list)! the forge's entry cannot be read: recursion limit",
+        "2 (entry 6 of the list)! the forge's entry cannot be read: expected ident",
+        "3 good",
+        "4 last",
+        "5 lonely",
+        "6 twice",
+    ]) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    assert_eq!(lines.len(), 7, "{lines:?}");
+}

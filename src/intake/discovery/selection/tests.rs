@@ -24,6 +24,7 @@ fn at(path: &str, url: &str) -> Project {
         path: Some(path.to_owned()),
         url: Some(url.to_owned()),
         skipped: None,
+        unreadable: None,
         label: String::new(),
     }
 }
@@ -118,6 +119,7 @@ fn an_odd_entry_costs_itself() {
         path: path.map(str::to_owned),
         url: None,
         skipped: None,
+        unreadable: None,
         label: "(entry 17)".to_owned(),
     };
     let long = "x".repeat(LONGEST_NAME + 1);
@@ -125,6 +127,11 @@ fn an_odd_entry_costs_itself() {
         entry("acme/web/good"),
         nothing(None),
         nothing(Some("acme/web/half")),
+        Project {
+            unreadable: Some("number out of range".to_owned()),
+            label: "(entry 18)".to_owned(),
+            ..nothing(None)
+        },
         entry("acme/web/bell\u{7}"),
         entry(&format!("acme/web/{long}")),
     ];
@@ -133,12 +140,13 @@ fn an_odd_entry_costs_itself() {
         lines(&plan),
         [
             "0 (entry 17) refused: the forge's answer does not say its path",
-            "1 bell\u{fffd} refused: the forge names a URL that is refused: Invalid Git URL: \
+            "1 (entry 18) refused: the forge's entry cannot be read: number out of range",
+            "2 bell\u{fffd} refused: the forge names a URL that is refused: Invalid Git URL: \
              contains potentially dangerous characters",
-            "2 good",
-            "3 half refused: the forge's answer names no URL to fetch it from by HTTP",
+            "3 good",
+            "4 half refused: the forge's answer names no URL to fetch it from by HTTP",
             &format!(
-                "4 {} refused: its name is too long or has control characters in it",
+                "5 {} refused: its name is too long or has control characters in it",
                 &long[1..]
             ),
         ]
