@@ -163,7 +163,7 @@ async fn a_change_that_was_not_notified_is_found_by_comparing() {
 /// ones, would stay unseen.
 #[tokio::test]
 async fn after_an_overflow_everything_is_read_again() {
-    let server = Setup::new().set("watch.resync_interval_secs", NEVER).start().await;
+    let server = Setup::new().notified().set("watch.resync_interval_secs", NEVER).start().await;
     let limit = files::text(Path::new("/proc/sys/fs/inotify/max_queued_events"));
     let limit: u32 = limit.trim().parse().unwrap();
     for _ in 0..rounds(1) {
@@ -196,7 +196,7 @@ async fn after_an_overflow_everything_is_read_again() {
 /// Breaks if what happens in a new folder before its watch stands is lost.
 #[tokio::test]
 async fn nothing_is_lost_between_the_making_of_a_folder_and_its_watch() {
-    let server = Setup::new().set("watch.resync_interval_secs", NEVER).start().await;
+    let server = Setup::new().notified().set("watch.resync_interval_secs", NEVER).start().await;
     let jobs: Vec<_> = (0..300)
         .map(|number| {
             let job = Handmade::new(&server, 1);
@@ -260,7 +260,7 @@ fn is_watched(server: &TestServer, path: &Path) -> bool {
 /// Breaks if watches pile up: a machine has only so many of them.
 #[tokio::test]
 async fn a_job_that_is_over_is_watched_no_more() {
-    let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
+    let server = Setup::new().notified().set("watch.resync_interval_secs", 1).start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
     shows(&server, &job, 0, "scanning").await;
@@ -278,7 +278,7 @@ async fn a_job_that_is_over_is_watched_no_more() {
 /// stay that are not in the new one.
 #[tokio::test]
 async fn another_jobs_folder_in_its_place_is_taken_for_what_it_is() {
-    let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
+    let server = Setup::new().notified().set("watch.resync_interval_secs", 1).start().await;
     let (gone, stays) = (Handmade::new(&server, 1), Handmade::new(&server, 1));
     gone.known(&server).await;
     stays.repository(0, "scanning", 1);
@@ -307,7 +307,7 @@ async fn another_jobs_folder_in_its_place_is_taken_for_what_it_is() {
 /// Breaks if a job's folder that another one replaced is still watched in its place.
 #[tokio::test]
 async fn another_folder_in_the_place_of_a_jobs_is_watched() {
-    let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
+    let server = Setup::new().notified().set("watch.resync_interval_secs", 1).start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
     shows(&server, &job, 0, "scanning").await;
@@ -397,13 +397,9 @@ async fn what_a_killed_process_left_is_swept_between_two_clean_ups() {
         files::write(path, "");
         File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
     };
-    let first = staging.join("write-first");
-    age(&first);
+    let expired = aged(&setup.jobs(), "expired", "completed", 48);
     let _server = setup.start().await;
-    eventually("the first clean-up is over", async || !first.exists()).await;
-    // The start may have seen to that one, and the clean-up that comes at once to the next.
-    age(&first);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    eventually("the clean-up of the start has come by", async || !expired.exists()).await;
     let (old, young) = (staging.join("write-old"), staging.join("write-young"));
     age(&old);
     files::write(&young, "");

@@ -6,7 +6,7 @@ use crate::support::{
     published::{self, Files},
     server::{Setup, TestServer},
     sse::EventStream,
-    wait::{PATIENCE, within},
+    wait::{PATIENCE, eventually, within},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -174,7 +174,10 @@ async fn a_hanging_fetch_is_cancelled_with_all_its_processes() {
     let server = server_for(&forge).await;
     let job = server.submit_with(&json!({ "git_url": forge.url("group/slow") })).await;
     within(PATIENCE, "git asks the forge", async || !forge.seen().is_empty()).await;
-    assert_eq!(server.progress(&job).await["repositories"][0]["status"], "cloning");
+    eventually("the server says so", async || {
+        server.progress(&job).await["repositories"][0]["status"] == "cloning"
+    })
+    .await;
     server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
     let document = server.finished(&job).await;
     assert_eq!(document["failed_repositories"][0]["failure"]["kind"], "cancelled", "{document:#}");

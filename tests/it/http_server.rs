@@ -21,7 +21,10 @@ use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -74,12 +77,16 @@ struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     tasks: JoinSet<ServeReport>,
+    /// Requests for `/slow` so far.
+    entered: Arc<AtomicUsize>,
 }
 
 impl Server {
     async fn start(limits: Limits) -> Self {
         let stop = CancellationToken::new();
-        Self::serve(warp::service(routes(stop.clone())), limits, stop).await
+        let entered = Arc::<AtomicUsize>::default();
+        let service = warp::service(routes(stop.clone(), Arc::clone(&entered)));
+        Self { entered, ..Self::serve(service, limits, stop).await }
     }
 
     async fn serve<S, B>(service: S, limits: Limits, stop: CancellationToken) -> Self
@@ -95,7 +102,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         let traffic = Arc::new(Traffic::new([]));
         tasks.spawn(serve(listener, None, service, limits, traffic, stop.clone()));
-        Self { address, stop, tasks }
+        Self { address, stop, tasks, entered: Arc::default() }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -115,8 +122,10 @@ impl Server {
     }
 }
 
+/// `entered` counts the requests that wait for the stop.
 fn routes(
     stop: CancellationToken,
+    entered: Arc<AtomicUsize>,
 ) -> impl Filter<Extract = impl warp::Reply, Error = Infallible> + Clone {
     let hello = warp::path::end()
         .and(warp::ext::get::<ConnectionContext>())
@@ -127,9 +136,14 @@ fn routes(
         .map(|user: User| format!("user {}", user.name().unwrap_or_default()));
     let json = warp::path!("json").and(json_body(64 * 1024)).map(|_: Validation| "taken");
     let large = warp::path!("large").and(json_body(u64::MAX)).map(|_: Validation| "taken");
-    let slow = warp::path!("slow").then(async || {
-        sleep(Duration::from_millis(300)).await;
-        "done"
+    let ends = stop.clone();
+    let slow = warp::path!("slow").then(move || {
+        entered.fetch_add(1, SeqCst);
+        let ends = ends.clone();
+        async move {
+            ends.cancelled().await;
+            "done"
+        }
     });
     let endless = warp::path!("endless").map(|| warp::reply::stream(dots()));
     let events = warp::path!("events")
@@ -407,7 +421,7 @@ async fn a_stop_ends_streams_and_idle_connections_and_lets_requests_finish() {
     read_until(&mut idle, "hello").await;
     let mut slow = server.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").await;
     // Its answer begins only after the stop.
-    sleep(Duration::from_millis(100)).await;
+    eventually("it is asked for", async || server.entered.load(SeqCst) == 1).await;
 
     let address = server.address;
     let start = Instant::now();
@@ -475,19 +489,31 @@ impl tower_service::Service<Request<RequestBody>> for TakeOver {
 #[tokio::test]
 async fn a_connection_that_was_taken_over_keeps_its_place_and_counts_at_the_stop() {
     let stop_grace = Duration::from_millis(300);
-    let limits = Limits { max_connections: 1, stop_grace, ..quick_headers() };
+    let limits = Limits { max_connections: 2, stop_grace, ..quick_headers() };
     let server = Server::serve(TakeOver(TaskTracker::new()), limits, CancellationToken::new());
     let server = server.await;
     let request = "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     let mut taken = server.send(request).await;
     read_until(&mut taken, "\r\n\r\n").await;
-    // No header is due any more: longer than the time for one.
-    sleep(Duration::from_millis(600)).await;
+    // No header is due any more: one that came later, and has to send one, is gone first.
+    let mut silent = server.connect().await;
+    read_to_end(&mut silent, SLACK).await;
+    drop(silent);
     taken.write_all(b"still here").await.unwrap();
     read_until(&mut taken, "still here").await;
-    let mut second = server.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
-    assert!(read_text(&mut second).await.starts_with("HTTP/1.1 503"));
-    assert_eq!(server.stop().await, ServeReport { served: 1, refused: 1, dropped: 1 });
+    let mut second = None;
+    eventually("its place is free", async || {
+        let mut stream = server.send(request).await;
+        let is_taken = read_until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 101");
+        second = is_taken.then_some(stream);
+        is_taken
+    })
+    .await;
+    let mut third = server.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert!(read_text(&mut third).await.starts_with("HTTP/1.1 503"));
+    let report = server.stop().await;
+    assert_eq!((report.served, report.dropped), (3, 2), "{report:?}");
+    assert!(report.refused >= 1, "{report:?}");
 }
 
 /// Waits until `condition` holds: fast when all is well, patient when not.

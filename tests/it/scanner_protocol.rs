@@ -719,8 +719,12 @@ async fn an_end_that_cannot_be_written_at_first_is_written_later() {
         processes::carrying(std::slice::from_ref(&scanner)).is_empty()
     })
     .await;
-    // Longer than a write takes that is not tried again.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // It has slept several times since, to try once more each time.
+    let before = processes::times_asleep(shim);
+    eventually("the shim tries again, or gives up", async || {
+        !processes::lives(shim) || processes::times_asleep(shim) > before + 3
+    })
+    .await;
     assert!(processes::lives(shim), "the shim gave up");
     std::fs::rename(&away, &staging).unwrap();
     let document = server.finished(&job).await;

@@ -218,7 +218,7 @@ async fn a_right_that_is_lost_for_a_while_costs_time_alone() {
 /// Breaks if a file that could not be read for a while, of a job that is over, is never read again.
 #[tokio::test]
 async fn a_file_that_may_be_read_again_is_read_again() {
-    let Some(setup) = as_somebody_else(Setup::new()) else { return };
+    let Some(setup) = as_somebody_else(Setup::new().notified()) else { return };
     let server = setup.shell("say completed\n").set("watch.resync_interval_secs", 1).start().await;
     let job = server.submit("hidden").await;
     server.finished(&job).await;

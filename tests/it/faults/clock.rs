@@ -1,6 +1,6 @@
 //! A wall clock that jumps: ahead, back, and to where all clocks began.
 
-use super::watches;
+use super::{health, watches};
 use crate::support::{
     files,
     namespace::{MOUNTS, can, entered, run},
@@ -125,7 +125,8 @@ async fn a_clock_that_jumps_ends_no_scan_and_removes_no_job() {
     if !entered(test, MOUNTS) || !can("cc", &["--version"]) {
         return;
     }
-    let setup = Setup::new();
+    // How many watches there are is counted.
+    let setup = Setup::new().notified();
     let clock = Clock::new(setup.folder());
     let limit = Duration::from_secs(9);
     let server = setup
@@ -162,7 +163,11 @@ async fn a_clock_that_jumps_ends_no_scan_and_removes_no_job() {
         if number == 0 {
             eventually("it is cleaned up", async || !left.exists()).await;
         } else {
-            tokio::time::sleep(Duration::from_millis(1200)).await;
+            let before = health(&server).await["watch"]["resyncs"].as_u64();
+            eventually("a comparison comes by", async || {
+                health(&server).await["watch"]["resyncs"].as_u64() > before.map(|it| it + 1)
+            })
+            .await;
         }
         figures_make_sense(&server, &[&done, &endless, &job]).await;
         files::write(&server.file(name), "");

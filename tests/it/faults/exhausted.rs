@@ -190,6 +190,7 @@ async fn beyond_the_limit_of_watches_jobs_are_looked_at() {
     }
     allow("max_inotify_watches", 4);
     let server = Setup::new()
+        .notified()
         .set("watch.resync_interval_secs", 1)
         .set("watch.poll_interval_ms", 100)
         .start()
@@ -216,6 +217,7 @@ async fn without_an_instance_for_watching_all_is_looked_at() {
     }
     allow("max_inotify_instances", 0);
     let server = Setup::new()
+        .notified()
         .set("watch.resync_interval_secs", 1)
         .set("watch.poll_interval_ms", 100)
         .start()

@@ -64,6 +64,7 @@ async fn a_peer_that_is_slow_gets_its_whole_answer() {
     let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, step)]).await;
     line.send(&h2::get(1, LARGE)).await.unwrap();
     let mut body = Vec::new();
+    let mut next = tokio::time::Instant::now();
     while body.len() < whole.len() {
         let mut taken = 0;
         while taken < step as usize && body.len() < whole.len() {
@@ -72,7 +73,8 @@ async fn a_peer_that_is_slow_gets_its_whole_answer() {
             body.extend(data.payload);
         }
         // Longer in all than any silence that is suffered, and than the time for writing.
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        next += Duration::from_millis(700);
+        tokio::time::sleep_until(next).await;
         let more = step.to_be_bytes();
         for stream in [0, 1] {
             line.send(&frame(h2::WINDOW_UPDATE, 0, stream, &more)).await.unwrap();

@@ -48,6 +48,13 @@ pub(crate) fn resident_bytes(pid: u32) -> u64 {
     kilobytes.unwrap_or(0) << 10
 }
 
+/// How often the first thread of a process has gone to sleep so far.
+pub(crate) fn times_asleep(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.and_then(|it| it.trim().parse().ok()).unwrap_or(0)
+}
+
 /// Whether a process leads a group, in a session that another one leads: as a shim's scanner does,
 /// and nothing else that a scanner starts.
 pub(crate) fn leads_a_group(pid: u32) -> bool {

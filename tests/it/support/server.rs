@@ -142,10 +142,19 @@ impl Setup {
         let jobs = setup.jobs();
         let setup = setup.variable("SCANWATCH_JOBS__DIR", jobs.display());
         // By command: everything works without notifications, only later.
-        match std::env::var_os("SCANWATCH_TEST_POLL") {
-            Some(_) => setup.variable("SCANWATCH_WATCH__MODE", "poll"),
-            None => setup,
+        if !only_polls() {
+            return setup;
         }
+        setup
+            .variable("SCANWATCH_WATCH__MODE", "poll")
+            // As often as tests expect to hear of changes.
+            .variable("SCANWATCH_WATCH__POLL_INTERVAL_MS", 200)
+    }
+
+    /// Has the server watch by notifications, also where all others only poll: a test of just that.
+    pub(crate) fn notified(mut self) -> Self {
+        self.variables.retain(|(name, _)| !name.starts_with("SCANWATCH_WATCH__"));
+        self
     }
 
     /// The test's own folder.
@@ -160,6 +169,11 @@ impl Setup {
 
     /// Sets a key of the settings file, dotted; the value is spelled as in TOML.
     pub(crate) fn set(mut self, key: &str, value: impl Display) -> Self {
+        // A variable would go before what a test says of its own.
+        if key.starts_with("watch.") {
+            let variable = format!("SCANWATCH_{}", key.to_uppercase().replace('.', "__"));
+            self.variables.retain(|(name, _)| *name != variable);
+        }
         writeln!(self.settings, "{key} = {value}").expect("text grows");
         self
     }
@@ -680,6 +694,11 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(HeaderValue::to_str)?.ok()
     }
+}
+
+/// Whether servers look at files alone, by command.
+fn only_polls() -> bool {
+    std::env::var_os("SCANWATCH_TEST_POLL").is_some()
 }
 
 /// Whether a document says that its job is over, to the last repository: a job is called
