@@ -100,15 +100,17 @@ mod settings;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod space;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod targets;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tokens;
-#[cfg(test)]
-mod targets;
 #[cfg(test)]
 mod troubleshooting;
 #[cfg(test)]

@@ -1,0 +1,85 @@
+//! What is measured: what a server holds, and how long answers take.
+
+use super::MEMORY;
+use crate::support::{files, processes, server::TestServer};
+use std::{fmt, fs, time::Duration};
+
+/// What the server holds at one time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Figures {
+    memory: u64,
+    descriptors: usize,
+    threads: usize,
+    watches: usize,
+}
+
+impl Figures {
+    pub(super) fn of(server: &TestServer) -> Self {
+        let pid = server.pid();
+        let entries = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+        let descriptors: Vec<_> = entries.map(|it| files::text(&it.path())).collect();
+        let watches = descriptors.iter().flat_map(|it| it.lines());
+        Self {
+            memory: processes::resident_bytes(pid),
+            watches: watches.filter(|it| it.starts_with("inotify ")).count(),
+            descriptors: descriptors.len(),
+            threads: processes::threads(pid).len(),
+        }
+    }
+
+    /// Whether descriptors, threads and watches are the same.
+    pub(super) fn counts_as(&self, other: &Self) -> bool {
+        let counts = |it: &Self| (it.descriptors, it.threads, it.watches);
+        counts(self) == counts(other)
+    }
+
+    /// Whether nothing of it is more than it was.
+    pub(super) fn is_as_good_as(&self, before: &Self) -> bool {
+        self.memory <= before.memory + MEMORY
+            && self.descriptors <= before.descriptors
+            && self.threads <= before.threads
+            && self.watches <= before.watches
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { memory, descriptors, threads, watches } = self;
+        write!(
+            f,
+            "{} MiB, {descriptors} descriptors, {threads} threads, {watches} watches",
+            memory >> 20
+        )
+    }
+}
+
+/// How long answers took.
+#[derive(Debug)]
+pub(super) struct Latencies {
+    count: usize,
+    median: Duration,
+    slow: Duration,
+    worst: Duration,
+}
+
+impl Latencies {
+    pub(super) fn of(measured: &[Duration]) -> Self {
+        let mut sorted = measured.to_vec();
+        sorted.sort();
+        let at = |percent: usize| {
+            let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+            sorted.get(place).copied().unwrap_or_default()
+        };
+        Self { count: sorted.len(), median: at(50), slow: at(99), worst: at(100) }
+    }
+}
+
+impl fmt::Display for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, median, slow, worst } = self;
+        write!(
+            f,
+            "{count} answers, p50 {median:.1?}, p99 {slow:.1?} (goal 20 ms), worst {worst:.1?}"
+        )
+    }
+}

@@ -1,0 +1,206 @@
+//! A server under everything at once, for minutes or for an hour: clients that read, leave, stall,
+//! flood and ask for everything, beside real scans and kills of scanners, shims and the server.
+//!
+//! `SCANWATCH_SOAK_MINUTES=5 cargo test --release --test it soak:: -- --ignored --nocapture`. The first
+//! half is for deaths of the server. In the second one server lives to the end: its memory,
+//! descriptors, threads and watches have to return to where they were when it had warmed up.
+//! `SCANWATCH_SEED` plays another sequence.
+
+mod clients;
+mod figures;
+
+use crate::support::{
+    dice::Dice,
+    files,
+    forge::Forge,
+    server::{Setup, TestServer, is_final},
+    wait::within,
+};
+use clients::{Crowd, World};
+use figures::{Figures, Latencies};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// What the memory may differ by: what the allocator keeps for the next rush.
+const MEMORY: u64 = 32 << 20;
+/// How long what is left over may take to end.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+fn number(variable: &str, usual: u64) -> u64 {
+    let text = std::env::var(variable).ok();
+    text.map_or(usual, |it| it.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
+fn forge() -> Forge {
+    let forge = Forge::start();
+    forge.group(&["acme/one", "acme/two", "acme/three", "acme/deep/four", "acme/deep/five"]);
+    let manifest: String = (0..5_000).map(|it| format!("package-{it}==1.{it}\n")).collect();
+    forge.add_repository("acme/large", &[("requirements.txt", manifest.as_bytes())]);
+    forge.listing().add("acme/large");
+    let names: Vec<String> = (0..800).map(|it| format!("part-{it}/package.json")).collect();
+    let many: Vec<_> = names.iter().map(|it| (it.as_str(), &b"{}"[..])).collect();
+    forge.add_repository("acme/many", &many);
+    forge.listing().add("acme/many");
+    forge
+}
+
+/// What a run has come to.
+#[derive(Debug, Default)]
+struct Account {
+    server_deaths: u32,
+    other_deaths: u32,
+}
+
+#[expect(clippy::print_stderr, reason = "what was measured, for whoever asked for it")]
+fn say(text: impl std::fmt::Display) {
+    eprintln!("{text}");
+}
+
+/// Breaks if anything that clients or deaths leave behind piles up, or if a job is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes; docs/reliability.md has the command"]
+async fn everything_returns_to_where_it_was_and_nothing_is_lost() {
+    let length = Duration::from_mins(number("SCANWATCH_SOAK_MINUTES", 5));
+    let seed = number("SCANWATCH_SEED", 20_301);
+    let mut dice = Dice::new(seed);
+    let mut account = Account::default();
+    let forge = forge();
+    let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
+    let mut server = Setup::new()
+        .at_a_fixed_port()
+        .set("forges", forges)
+        .set("jobs.max_queued_jobs", 200)
+        .set("scanner.kill_grace_secs", 1)
+        .start()
+        .await;
+    let world = Arc::new(World::new(&server, &forge).await);
+    say(format!("{} min, seed {seed}", length.as_secs() / 60));
+
+    let crowd = Crowd::start(&world, seed);
+    let began = Instant::now();
+    while began.elapsed() < length / 2 {
+        sleep(Duration::from_millis(3_000 + dice.below(12_000))).await;
+        world.is_down(true);
+        if dice.one_in(3) {
+            assert_eq!(server.terminate().await, Some(0), "a planned stop");
+        } else {
+            server.kill9().await;
+        }
+        sleep(Duration::from_millis(dice.below(3_000))).await;
+        server.restart().await;
+        world.is_down(false);
+        account.server_deaths += 1;
+        kill_some(&server, &mut dice, &mut account);
+    }
+    crowd.stop().await;
+    nothing_is_lost(&server, &world).await;
+
+    // From here on it is one server.
+    world.is_down(true);
+    assert_eq!(server.terminate().await, Some(0));
+    server.restart().await;
+    world.is_down(false);
+    let crowd = Crowd::start(&world, seed + 1);
+    sleep(length / 10).await;
+    crowd.stop().await;
+    let before = emptied(&server, &world, None).await;
+    say(format!("warm   {before}"));
+
+    world.latencies().clear();
+    let crowd = Crowd::start(&world, seed + 2);
+    let began = Instant::now();
+    while began.elapsed() < length / 2 {
+        sleep(Duration::from_millis(500 + dice.below(4_000))).await;
+        kill_some(&server, &mut dice, &mut account);
+    }
+    say(format!("busy   {}", Figures::of(&server)));
+    crowd.stop().await;
+    let states = nothing_is_lost(&server, &world).await;
+    let latencies = Latencies::of(&world.latencies());
+    let after = emptied(&server, &world, Some(&before)).await;
+    say(format!("after  {after}"));
+    say(format!("jobs that are left, by state: {states:?}"));
+    say(format!("{account:?}, {world}"));
+    say(format!("GET /scan/{{id}}, while the server was up: {latencies}"));
+    assert!(!server.setup().log().contains("panicked"), "see the server's log");
+    assert!(after.is_as_good_as(&before), "warm   {before}\nafter  {after}");
+}
+
+/// Kills up to three processes of scans, of whatever kind.
+fn kill_some(server: &TestServer, dice: &mut Dice, account: &mut Account) {
+    for _ in 0..dice.below(4) {
+        if let Some(pid) = dice.pick(&server.processes()) {
+            server.signal(*pid, Signal::KILL);
+            account.other_deaths += 1;
+        }
+    }
+}
+
+/// Waits until every job on the disk has ended, and sees to it that none is missing; how many are in
+/// each state.
+async fn nothing_is_lost(server: &TestServer, world: &World) -> BTreeMap<String, usize> {
+    let began = Instant::now();
+    let documents = loop {
+        let mut documents = BTreeMap::new();
+        for job in on_disk(server) {
+            let answer = server.get(&format!("/scan/{job}")).await;
+            let document = if answer.status == 200 { answer.json() } else { Value::Null };
+            documents.insert(job, document);
+        }
+        let left: Vec<_> = documents.iter().filter(|(_, it)| !is_final(it)).collect();
+        if left.is_empty() {
+            break documents;
+        }
+        assert!(began.elapsed() < PATIENCE, "{} jobs do not end: {left:#?}", left.len());
+        sleep(Duration::from_secs(1)).await;
+    };
+    let there: BTreeSet<String> = documents.keys().cloned().collect();
+    let lost = world.missing(&there);
+    assert!(lost.is_empty(), "jobs that were accepted are gone: {lost:?}");
+    let mut states = BTreeMap::new();
+    for document in documents.values() {
+        *states.entry(document["status"].to_string()).or_default() += 1;
+    }
+    states
+}
+
+fn on_disk(server: &TestServer) -> Vec<String> {
+    let entries = std::fs::read_dir(server.setup().jobs()).unwrap().flatten();
+    let names = entries.filter_map(|it| it.file_name().into_string().ok());
+    names.filter(|it| !it.starts_with('.')).collect()
+}
+
+/// Removes all jobs, and waits until the server is at rest: as good as before, if that can be had.
+async fn emptied(server: &TestServer, world: &World, before: Option<&Figures>) -> Figures {
+    for job in on_disk(server) {
+        world.removes(&job);
+        server.delete(&format!("/scan/{job}")).await.expect(204);
+    }
+    server.quiet(PATIENCE).await;
+    within(PATIENCE, "no stream and nothing in .staging is left", async || {
+        let staging = files::below(&server.setup().jobs().join(".staging"));
+        server.get("/health").await.json()["streams"] == 0 && staging.is_empty()
+    })
+    .await;
+    // Threads that wait for work end after a while, connections are closed, memory is given back.
+    let began = Instant::now();
+    let mut last = Figures::of(server);
+    let mut since = Instant::now();
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let now = Figures::of(server);
+        if !now.counts_as(&last) {
+            (last, since) = (now, Instant::now());
+        }
+        let is_good = before.is_none_or(|it| now.is_as_good_as(it));
+        if (is_good && since.elapsed() > Duration::from_secs(15)) || began.elapsed() > PATIENCE {
+            return now;
+        }
+    }
+}
