@@ -8,6 +8,8 @@
 //! through, helpers too, so that they may `unwrap`.
 
 #[cfg(test)]
+mod aborts;
+#[cfg(test)]
 mod all_events;
 #[cfg(test)]
 mod at_most_five;

@@ -1,0 +1,258 @@
+//! Clients that hang up while a writing request is carried out: whatever has begun is carried out to
+//! its end, or has never begun.
+//!
+//! `SCANWATCH_ROUNDS=1000 cargo test --test it aborts::` plays as many rounds as are wanted, and
+//! `SCANWATCH_SEED` others.
+
+use crate::support::{
+    dice::Dice,
+    files,
+    h2::{self, frame},
+    rounds::rounds,
+    server::{Setup, TestServer, is_final},
+    wait::{PATIENCE, eventually},
+};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
+
+/// Fails at the first attempt, waits, or is done at once, by the repository's name.
+const SCANNER: &str = r#"
+case "$SCANWATCH_REPO_NAME" in
+fails-*) [ "$attempt" = 1 ] && exit 3 ;;
+waits-*)
+    say scanning
+    while [ ! -e "$dir/go" ]; do sleep 0.05; done
+    ;;
+esac
+say completed
+"#;
+
+/// Requests under way at a time.
+const AT_ONCE: usize = 8;
+
+/// A request of one round, and how its client leaves.
+#[derive(Debug)]
+struct Round {
+    method: &'static str,
+    path: String,
+    body: String,
+    /// After this, counted from the last byte that is sent.
+    after: Duration,
+    leaves: Leaves,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Leaves {
+    /// By a reset.
+    Reset,
+    /// By closing in order.
+    Close,
+    /// Before the whole request has been sent: this many of 100 parts of it.
+    Half(u64),
+    /// By taking its stream back, over HTTP/2.
+    TakesBack,
+}
+
+impl Round {
+    fn bytes(&self) -> Vec<u8> {
+        let Self { method, path, body, .. } = self;
+        let length = body.len();
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+
+    /// Sends it, and is gone.
+    async fn play(&self, address: SocketAddr) {
+        let mut line = TcpStream::connect(address).await.expect("the server takes connections");
+        line.set_nodelay(true).expect("a connection");
+        let bytes = self.bytes();
+        match self.leaves {
+            Leaves::Reset | Leaves::Close => {
+                let _ = line.write_all(&bytes).await;
+                sleep(self.after).await;
+                if matches!(self.leaves, Leaves::Reset) {
+                    line.set_zero_linger().expect("a connection");
+                }
+            }
+            Leaves::Half(part) => {
+                let end = bytes.len() * usize::try_from(part).expect("a small number") / 100;
+                let _ = line.write_all(&bytes[..end]).await;
+                sleep(self.after).await;
+            }
+            Leaves::TakesBack => {
+                let more = [("content-type", "application/json")];
+                let block = h2::block(self.method, &self.path, &more);
+                let head = frame(h2::HEADERS, h2::END_HEADERS, 1, &block);
+                let body = frame(h2::DATA, h2::END_STREAM, 1, self.body.as_bytes());
+                let _ = line.write_all(&[h2::opening(&[]), head, body].concat()).await;
+                sleep(self.after).await;
+                let _ = line.write_all(&frame(h2::RST_STREAM, 0, 1, &[0, 0, 0, 8])).await;
+                // The connection stays for a moment: it is the request that is gone.
+                sleep(self.after).await;
+            }
+        }
+    }
+}
+
+/// Folders of jobs, by their names.
+fn on_disk(server: &TestServer) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(server.setup().jobs()).unwrap().flatten();
+    let names = entries.filter_map(|it| it.file_name().into_string().ok());
+    names.filter(|it| !it.starts_with('.')).collect()
+}
+
+/// Every job that the server names, with its progress document.
+async fn known(server: &TestServer) -> BTreeMap<String, Value> {
+    let mut jobs = BTreeMap::new();
+    for page in 1.. {
+        let list = server.get(&format!("/jobs?per_page=100&page={page}")).await.expect(200).json();
+        let rows = list["jobs"].as_array().unwrap();
+        for row in rows {
+            let id = row["job_id"].as_str().unwrap().to_owned();
+            let answer = server.get(&format!("/scan/{id}")).await;
+            // It may just have been removed.
+            if answer.status == 200 {
+                jobs.insert(id, answer.json());
+            }
+        }
+        if rows.len() < 100 {
+            break;
+        }
+    }
+    jobs
+}
+
+/// What a round asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Submit,
+    Retry,
+    Cancel,
+    Remove,
+}
+
+fn kind(dice: &mut Dice) -> Kind {
+    match dice.below(5) {
+        0 | 1 => Kind::Submit,
+        2 => Kind::Retry,
+        3 => Kind::Cancel,
+        _ => Kind::Remove,
+    }
+}
+
+/// A seeded plan: the jobs that it needs are submitted first.
+async fn plan(server: &TestServer, seed: u64, count: u64) -> Vec<Round> {
+    let began = Instant::now();
+    server.submit("first").await;
+    let usual = u64::try_from(began.elapsed().as_micros()).unwrap();
+    // Those that are to be tried again have to fail before others take all places.
+    let mut failed = BTreeMap::new();
+    for number in 0..count {
+        if kind(&mut Dice::of_round(seed, number)) == Kind::Retry {
+            failed.insert(number, server.submit(&format!("fails-{number}")).await);
+        }
+    }
+    for job in failed.values() {
+        assert_eq!(server.finished(job).await["status"], "failed");
+    }
+    let mut rounds = Vec::new();
+    for number in 0..count {
+        let mut dice = Dice::of_round(seed, number);
+        let (method, path, body) = match kind(&mut dice) {
+            Kind::Submit => {
+                let url = format!("https://github.com/acme/new-{number}.git");
+                ("POST", "/scan".to_owned(), json!({ "git_url": url }).to_string())
+            }
+            Kind::Retry => ("POST", format!("/scan/{}/retry", failed[&number]), String::new()),
+            Kind::Cancel => {
+                let job = server.submit(&format!("waits-{number}")).await;
+                ("POST", format!("/scan/{job}/cancel"), String::new())
+            }
+            Kind::Remove => {
+                let name = if dice.one_in(2) { "waits" } else { "done" };
+                let job = server.submit(&format!("{name}-{number}")).await;
+                ("DELETE", format!("/scan/{job}"), String::new())
+            }
+        };
+        let leaves = match dice.below(8) {
+            0..=2 => Leaves::Reset,
+            3..=4 => Leaves::Close,
+            5 => Leaves::Half(dice.below(100)),
+            _ => Leaves::TakesBack,
+        };
+        // From before the request has been read until after it has been answered.
+        let after = Duration::from_micros(dice.below(usual * 3 / 2 + 1));
+        rounds.push(Round { method, path, body, after, leaves });
+    }
+    rounds
+}
+
+/// Breaks if a client that hangs up takes what it has begun with it: a job that nobody works on and
+/// that never ends, a job's folder that the server does not know, a state that only a restart heals.
+#[tokio::test]
+async fn whoever_hangs_up_when_every_job_on_the_disk_ends() {
+    let seed = std::env::var("SCANWATCH_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(4711);
+    let count = rounds(40);
+    let setup = Setup::new().shell(SCANNER).set("scanner.kill_grace_secs", 1);
+    let mut server = setup.set("jobs.max_queued_jobs", 100_000).start().await;
+    let rounds = plan(&server, seed, count).await;
+    let address = server.address();
+    stream::iter(&rounds).for_each_concurrent(AT_ONCE, |it| it.play(address)).await;
+    files::write(&server.file("go"), "");
+
+    let described = |jobs: &BTreeSet<String>| -> String {
+        let of = |job: &String| {
+            let round = rounds.iter().find(|it| it.path.contains(job.as_str()));
+            format!("{job}: {round:?}")
+        };
+        jobs.iter().map(of).collect::<Vec<_>>().join("\n")
+    };
+    // A second each, at most, of those that are left to scan.
+    let began = Instant::now();
+    let patience = PATIENCE + Duration::from_secs(count);
+    let ended = loop {
+        let jobs = known(&server).await;
+        let working = jobs.iter().filter(|(_, it)| !is_final(it)).map(|(id, _)| id.clone());
+        let working: BTreeSet<String> = working.collect();
+        let names: BTreeSet<String> = jobs.keys().cloned().collect();
+        let on_disk = on_disk(&server);
+        let strangers: BTreeSet<_> = on_disk.symmetric_difference(&names).cloned().collect();
+        if working.is_empty() && strangers.is_empty() {
+            break jobs;
+        }
+        let report = format!(
+            "seed {seed}: of {} jobs {} do not end, and {} are on one side alone:\n{}\n{}",
+            on_disk.len(),
+            working.len(),
+            strangers.len(),
+            described(&working),
+            described(&strangers)
+        );
+        assert!(began.elapsed() < patience, "{report}");
+        sleep(Duration::from_millis(200)).await;
+    };
+    server.quiet(Duration::from_secs(20)).await;
+    eventually("nothing is left behind", async || {
+        let staging = server.setup().jobs().join(".staging");
+        std::fs::read_dir(staging).unwrap().flatten().next().is_none()
+    })
+    .await;
+    server.get("/health").await.expect(200);
+
+    // What is true for this server is true for the next.
+    let states = |jobs: &BTreeMap<String, Value>| -> BTreeMap<String, Value> {
+        jobs.iter().map(|(id, it)| (id.clone(), it["status"].clone())).collect()
+    };
+    assert_eq!(server.terminate().await, Some(0));
+    server.restart().await;
+    assert_eq!(states(&known(&server).await), states(&ended), "seed {seed}");
+}
