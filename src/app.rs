@@ -16,7 +16,7 @@ use crate::{
     store::{
         StoreError,
         layout::JobsDir,
-        lock::{self, Held},
+        server_lock::ServerLock,
         space::{Floor, Space},
     },
     supervisor::{self, Isolation, Recovered, Setup, Supervisor},
@@ -73,7 +73,6 @@ pub struct Engine {
     watcher: Watcher,
     tasks: TaskTracker,
     shutdown: CancellationToken,
-    _lock: Held,
 }
 
 impl Engine {
@@ -87,14 +86,15 @@ impl Engine {
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
         let floor =
             Floor { bytes: config.jobs.min_free_bytes, inodes: config.jobs.min_free_inodes };
-        let space = Arc::new(Space::new(&jobs, floor));
+        let space =
+            Arc::new(Space::new(&jobs, floor).for_fetches_of(config.limits.max_fetch_bytes));
         let setup = Setup {
             config: Arc::clone(&config),
             jobs: jobs.clone(),
             space: Arc::clone(&space),
             path: path.clone(),
         };
-        let (lock, recovered) = {
+        let recovered = {
             let setup = setup.clone();
             run_blocking(move || prepare(&setup)).await?
         };
@@ -120,7 +120,6 @@ impl Engine {
             watcher,
             tasks,
             shutdown: CancellationToken::new(),
-            _lock: lock,
         };
         let late =
             Late { setup, supervisor: engine.supervisor.clone(), left: Arc::clone(&engine.unread) };
@@ -178,12 +177,11 @@ impl Engine {
 }
 
 /// Takes the folder and finds out what is in it.
-fn prepare(setup: &Setup) -> Result<(Held, Recovered), StartError> {
+fn prepare(setup: &Setup) -> Result<Recovered, StartError> {
     let jobs = &setup.jobs;
     jobs.create(setup.config.jobs.folder_mode)?;
-    let lock = lock::take(&jobs.server_lock())?
-        .ok_or_else(|| StartError::Locked(jobs.root().to_owned()))?;
-    setup.space.settle();
+    let lock = ServerLock::take(jobs)?.ok_or_else(|| StartError::Locked(jobs.root().to_owned()))?;
+    setup.space.settle(lock);
     sweep(jobs, None);
     cgroup::remove_empty();
     if setup.config.scanner.stall_timeout_secs <= setup.config.scanner.update_interval_secs {
@@ -192,8 +190,7 @@ fn prepare(setup: &Setup) -> Result<(Held, Recovered), StartError> {
              a quiet scanner may be ended as stalled"
         );
     }
-    let recovered = supervisor::recover(setup)?;
-    Ok((lock, recovered))
+    Ok(supervisor::recover(setup)?)
 }
 
 /// A scanner that is named by a relative path is meant from here, not from its scratch folder.

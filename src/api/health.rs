@@ -156,6 +156,8 @@ async fn health(api: &Api, user: &User) -> Response {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
     problems.extend(obstacle.map(|it| format!("new jobs are refused and queued ones wait: {it}")));
+    problems.extend(api.space.crowding());
+    problems.extend(api.supervisor.scans().standstills().problem());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         problems.push(format!(

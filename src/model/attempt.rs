@@ -1,7 +1,10 @@
 //! What lies beside a repository's lock: which attempt was the last to begin, and the order
 //! that a shim is given before it is signalled.
 
-use super::time::{self, Timestamp};
+use super::{
+    FailureKind,
+    time::{self, Timestamp},
+};
 use serde::{Deserialize, Serialize};
 
 /// How often a repository's shim may die without a word before the repository counts as failed.
@@ -23,6 +26,9 @@ pub struct AttemptRecord {
     pub started_at: Timestamp,
 }
 
+/// From here on a number in a record is not believed: a sum must not overflow.
+pub const MOST_ATTEMPTS: u64 = 1 << 32;
+
 /// Why a shim gets SIGTERM. Without an order, it is a cancel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Order {
@@ -39,4 +45,54 @@ pub enum OrderReason {
     Cancel,
     /// The server stops; its next run scans the repository again.
     Stop,
+}
+
+/// The first exit code of a shim that could not write the final state: the disk refused it.
+const FIRST_UNSETTLED: u8 = 100;
+
+/// How an attempt ended whose final state its shim could not write; the exit code carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsettled {
+    Completed,
+    Failed(FailureKind),
+}
+
+impl Unsettled {
+    /// The exit code of the shim.
+    pub fn code(self) -> u8 {
+        let place = match self {
+            Self::Completed => FailureKind::ALL.len(),
+            Self::Failed(kind) => FailureKind::ALL.iter().position(|it| *it == kind).unwrap_or(0),
+        };
+        FIRST_UNSETTLED + u8::try_from(place).unwrap_or(0)
+    }
+
+    /// What an exit code says, if it is one of these.
+    pub fn of_code(code: i32) -> Option<Self> {
+        let place = usize::try_from(code - i32::from(FIRST_UNSETTLED)).ok()?;
+        if place == FailureKind::ALL.len() {
+            return Some(Self::Completed);
+        }
+        FailureKind::ALL.get(place).copied().map(Self::Failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_written_travels_as_an_exit_code() {
+        let kinds = FailureKind::ALL.into_iter().map(Unsettled::Failed);
+        let all: Vec<_> = kinds.chain([Unsettled::Completed]).collect();
+        let mut codes: Vec<u8> = all.iter().map(|it| it.code()).collect();
+        for it in all {
+            assert_eq!(Unsettled::of_code(i32::from(it.code())), Some(it));
+        }
+        codes.dedup();
+        assert_eq!((codes.len(), codes[0]), (13, 100));
+        for code in [0, 74, 75, 76, 77, 78, 99, 113, 128, 255, -1] {
+            assert_eq!(Unsettled::of_code(code), None, "{code}");
+        }
+    }
 }

@@ -64,6 +64,22 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All of them; a place in this list is part of what a shim tells its server.
+    pub const ALL: [Self; 12] = [
+        Self::Spawn,
+        Self::Exit,
+        Self::Signal,
+        Self::OutOfMemory,
+        Self::Timeout,
+        Self::Stalled,
+        Self::Cancelled,
+        Self::Clone,
+        Self::Refused,
+        Self::Limit,
+        Self::Protocol,
+        Self::Interrupted,
+    ];
+
     /// The word in files and answers.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,12 +6,17 @@
 use super::watch::Ending;
 use crate::{
     model::task::ShimTask,
+    store::space,
     sys::{
         ChildEnd,
         memory::{MemoryWatch, Victim},
     },
 };
 use signal_hook::consts::{SIGABRT, SIGKILL, SIGXCPU, SIGXFSZ};
+use std::path::Path;
+
+/// With less than this free, no status of some size can be written.
+const FULL: u64 = 64 << 10;
 
 /// Finds out why a scanner has died.
 pub(super) fn of(
@@ -58,6 +63,18 @@ pub(super) fn of(
         }
         _ => ending,
     }
+}
+
+/// A scanner that gave up on a disk that is full: the disk is named, where its own status could not.
+pub(super) fn with_disk(ending: Ending, task: &ShimTask, staging: &Path) -> Ending {
+    let Ending::Ended(ChildEnd::Exited(code @ 1..)) = ending else { return ending };
+    let Some(free) = space::free_bytes(staging).filter(|it| *it < FULL) else { return ending };
+    let limit = task.scan.limits.max_fetch_bytes;
+    let detail = format!(
+        "Process exited with code {code}: the disk of the jobs folder is full ({free} bytes free), and \
+         a fetch may take {limit} ([limits] max_fetch_bytes); make room, or lower the limit"
+    );
+    Ending::DiskFull { code, detail }
 }
 
 /// The words of Rust's runtime, which aborts then (`std::alloc::handle_alloc_error`).

@@ -4,10 +4,13 @@
 //! What must stay true: nothing that a scanner prints can block it. What is beyond the cap, or
 //! cannot be written because the disk is full, is read and dropped.
 
-use crate::model::{
-    redact::{Redactor, SHORTEST},
-    task::ShimTask,
-    unseen::is_unseen,
+use crate::{
+    model::{
+        redact::{Redactor, SHORTEST},
+        task::ShimTask,
+        unseen::is_unseen,
+    },
+    store::lock,
 };
 use std::{
     collections::VecDeque,
@@ -59,13 +62,21 @@ impl Log {
         use rustix::fs::OFlags;
         // A pipe that an earlier attempt put in its place would be waited for, for ever.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o640)
-            .custom_flags(flags)
-            .open(path)?;
+        let open = || {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o640).custom_flags(flags);
+            let file = options.open(path)?;
+            let facts = file.metadata()?;
+            Ok::<_, io::Error>(lock::keep_if_held(file, &facts))
+        };
+        let file = match open()? {
+            Some(file) => file,
+            // A hard link to this shim's lock: to close it would release the lock.
+            None => {
+                std::fs::remove_file(path)?;
+                open()?.ok_or_else(|| io::Error::other("it is a lock of this process"))?
+            }
+        };
         let state = State { file, written: 0, open_streams: 0, tail: VecDeque::new() };
         let shared = Shared {
             redactor: Redactor::of_login(task.scan.credentials.as_ref()),

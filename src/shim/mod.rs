@@ -23,7 +23,9 @@ use crate::{
     store::{
         StoreError, attempt,
         layout::{JobDir, JobsDir},
-        lock, trash,
+        lock,
+        reserve::{Reserve, is_full},
+        trash,
     },
     sys::{self, memory::MemoryWatch},
 };
@@ -51,8 +53,6 @@ pub enum Exit {
     Stale = 76,
     /// It could not begin; nothing was claimed.
     CouldNotBegin = 77,
-    /// The end could not be written.
-    CouldNotSettle = 78,
 }
 
 /// Runs the shim to its end: the whole of `scanwatch shim`.
@@ -70,9 +70,15 @@ pub fn run() -> ExitCode {
     let exit = match (task, orders) {
         (Ok(task), Ok(orders)) => Shim::new(task).and_then(|shim| shim.run(&orders)),
         // Nobody reads this but whoever runs a shim by hand: a server that died while it wrote.
-        (Err(_), _) | (_, Err(_)) => Ok(Exit::CouldNotBegin),
+        (Err(_), _) | (_, Err(_)) => Ok(Exit::CouldNotBegin.into()),
     };
-    ExitCode::from(exit.unwrap_or(Exit::CouldNotBegin) as u8)
+    exit.unwrap_or(Exit::CouldNotBegin.into())
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }
 
 struct Shim {
@@ -90,16 +96,19 @@ impl Shim {
         Ok(Self { task, job, scratch })
     }
 
-    fn run(self, orders: &watch::Orders) -> Result<Exit, StoreError> {
+    fn run(self, orders: &watch::Orders) -> Result<ExitCode, StoreError> {
         sys::keep_descriptors_to_ourselves();
         let index = self.task.scan.repo_index;
         let Some(_lock) = lock::take(&self.job.lock(index))? else {
-            return Ok(Exit::Busy);
+            return Ok(Exit::Busy.into());
         };
         let before = attempt::read(&self.job, index)?;
         if before.is_some_and(|record| record.attempt >= self.task.scan.attempt) {
-            return Ok(Exit::Stale);
+            return Ok(Exit::Stale.into());
         }
+        // Whatever the disk has to give comes before the attempt is taken: what cannot begin because
+        // the disk is full has not begun, and waits.
+        let ready = self.prepare().inspect_err(|_| self.clear_up())?;
         let record = AttemptRecord {
             schema: 1,
             attempt: self.task.scan.attempt,
@@ -107,18 +116,44 @@ impl Shim {
             retries: self.task.retries,
             started_at: Utc::now(),
         };
-        attempt::write(&self.job, index, &record)?;
+        attempt::write(&self.job, index, &record).inspect_err(|_| self.clear_up())?;
         // The lock is held and the attempt taken: from here on every way out is settled.
-        let settler = Settler::new(&self.task, &self.job);
-        let ending = self.scan(&settler, orders);
-        let settled = settler.settle(&ending);
-        // A folder that stays is removed when the server settles or starts.
+        let settler = Settler::new(&self.task, &self.job, ready.reserves);
+        let ending = self.scan(&settler, orders, &ready.log);
+        // First of all: it may be what fills the disk. One that stays is removed when the server
+        // settles the attempt, or starts.
         let _ = trash::remove_scratch(&self.scratch);
-        Ok(if settled.is_ok() { Exit::Over } else { Exit::CouldNotSettle })
+        Ok(match settler.settle(&ending) {
+            Ok(()) => Exit::Over.into(),
+            Err(unsettled) => ExitCode::from(unsettled.code()),
+        })
+    }
+
+    /// Takes of the disk what the attempt needs in order to begin, and in order to end.
+    fn prepare(&self) -> Result<Ready, StoreError> {
+        let scan = &self.task.scan;
+        let paths = trash::reserves(&self.job, &scan.job_id, scan.repo_index, scan.attempt);
+        let reserves = paths.iter().map(|it| Reserve::make(it)).collect::<Result<_, _>>()?;
+        make_scratch(&self.scratch).map_err(StoreError::at("create", &self.scratch))?;
+        let path = self.job.log(scan.repo_index);
+        match log::Log::create(&path, &self.task).map_err(StoreError::at("create", path)) {
+            Err(error) if is_full(&error) => Err(error),
+            log => Ok(Ready { reserves, log }),
+        }
+    }
+
+    /// Leaves nothing behind of an attempt that was not taken.
+    fn clear_up(&self) {
+        let _ = trash::remove_scratch(&self.scratch);
     }
 
     /// Runs the scanner to its end, and its tree of processes with it.
-    fn scan(&self, settler: &Settler<'_>, orders: &watch::Orders) -> Ending {
+    fn scan(
+        &self,
+        settler: &Settler<'_>,
+        orders: &watch::Orders,
+        log: &Result<log::Log, StoreError>,
+    ) -> Ending {
         let spawn_failure = |what: &str, error: &dyn std::error::Error| {
             let detail = format!("{what}: {}", crate::store::chain(error));
             Ending::NotStarted(Failure::new(FailureKind::Spawn, detail))
@@ -129,26 +164,32 @@ impl Shim {
         if let Some(reason) = orders.given(&self.job, &self.task.scan) {
             return Ending::Ordered(reason);
         }
-        let log = match log::Log::create(&self.job.log(self.task.scan.repo_index), &self.task) {
+        let log = match log {
             Ok(log) => log,
-            Err(error) => return spawn_failure("cannot create the log", &error),
+            Err(error) => return spawn_failure("cannot create the log", &error.source),
         };
-        if let Err(error) = make_scratch(&self.scratch) {
-            return spawn_failure("cannot create the scratch folder", &error);
-        }
         let mut memory = MemoryWatch::begin();
-        let ending = match Scanner::start(&self.task, &log) {
+        let ending = match Scanner::start(&self.task, log) {
             Err(error) => spawn_failure(&process::cannot_start(&self.task), &error),
             Ok(mut scanner) => {
                 let ending =
                     watch::until_the_end(&mut scanner, &self.task, &self.job, settler, orders);
-                scanner.end_tree(&log);
-                cause::of(ending, scanner.pid(), &self.task, &mut memory, &log.stderr_tail())
+                scanner.end_tree(log);
+                let ending =
+                    cause::of(ending, scanner.pid(), &self.task, &mut memory, &log.stderr_tail());
+                cause::with_disk(ending, &self.task, self.job.staging())
             }
         };
         settler.keep_stderr(log.stderr_tail());
         ending
     }
+}
+
+/// What an attempt has of the disk before it is taken.
+struct Ready {
+    reserves: Vec<Reserve>,
+    /// A scanner may have put something in its place that cannot be opened: that ends the attempt.
+    log: Result<log::Log, StoreError>,
 }
 
 fn make_scratch(path: &Path) -> std::io::Result<()> {

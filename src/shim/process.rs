@@ -46,7 +46,7 @@ impl Scanner {
             None => spawn(),
         }?;
         let pid = child.id();
-        if group.is_none() {
+        if group.as_ref().is_none_or(ControlGroup::holds_this_process) {
             log.note("no control group of its own: strays are found one by one");
         }
         if let Err(error) = sys::offer_to_memory_killer(pid) {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     model::{
         Failure, RepoState,
+        attempt::Unsettled,
         redact::Redactor,
         repository::{RepositoryStatus, StatusPatch, has_all_of_an_end, raw_object},
         retry,
@@ -22,6 +23,7 @@ use crate::{
         atomic::{self, Durability},
         layout::JobDir,
         read::{self, Signature},
+        reserve::{self, Reserve},
     },
 };
 use chrono::Utc;
@@ -48,10 +50,12 @@ pub(super) struct Settler<'a> {
     stderr: RefCell<String>,
     /// A flush has failed: what the scanner wrote may not be on the disk, whatever the next says.
     unflushed: Cell<bool>,
+    /// For the first and the final state, should the disk be full.
+    reserves: RefCell<Vec<Reserve>>,
 }
 
 impl<'a> Settler<'a> {
-    pub(super) fn new(task: &'a ShimTask, job: &'a JobDir) -> Self {
+    pub(super) fn new(task: &'a ShimTask, job: &'a JobDir, reserves: Vec<Reserve>) -> Self {
         Self {
             task,
             job,
@@ -62,6 +66,7 @@ impl<'a> Settler<'a> {
             own: RefCell::new(None),
             stderr: RefCell::new(String::new()),
             unflushed: Cell::new(false),
+            reserves: RefCell::new(reserves),
         }
     }
 
@@ -90,24 +95,38 @@ impl<'a> Settler<'a> {
     }
 
     /// Writes the end of the attempt, or makes the scanner's own one durable.
-    pub(super) fn settle(&self, ending: &Ending) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// How it ended, where the disk refuses to keep that for longer than this process waits.
+    pub(super) fn settle(&self, ending: &Ending) -> Result<(), Unsettled> {
         let mut tries = 0;
         loop {
-            match self.settle_once(ending) {
+            let (written, bytes) = self.written();
+            let problem = self.problem_of_result();
+            let limits = (self.task.timeout_secs, self.task.stall_timeout_secs);
+            let verdict = judge(ending, written, problem.as_deref(), limits);
+            let before = bytes.as_deref().and_then(raw_object);
+            let unsettled = match &verdict {
+                Verdict::Stands | Verdict::CompletedUnseen => Unsettled::Completed,
+                Verdict::Ends(_, failure) | Verdict::Interrupted(failure) => {
+                    Unsettled::Failed(failure.kind)
+                }
+            };
+            match self.carry_out(verdict, before) {
                 Ok(()) => return Ok(()),
-                Err(error) if tries >= TRIES => return Err(error),
+                Err(_) if tries >= TRIES => return Err(unsettled),
                 Err(_) => tries += 1,
             }
             thread::sleep(Duration::from_secs(1));
         }
     }
 
-    fn settle_once(&self, ending: &Ending) -> Result<(), StoreError> {
-        let (written, bytes) = self.written();
-        let problem = self.problem_of_result();
-        let limits = (self.task.timeout_secs, self.task.stall_timeout_secs);
-        let before = bytes.as_deref().and_then(raw_object);
-        match judge(ending, written, problem.as_deref(), limits) {
+    fn carry_out(
+        &self,
+        verdict: Verdict,
+        before: Option<Map<String, Value>>,
+    ) -> Result<(), StoreError> {
+        match verdict {
             Verdict::Stands => self.let_stand(before),
             Verdict::CompletedUnseen => {
                 let mut value = self.patch("completed", None).apply(before);
@@ -211,8 +230,76 @@ impl<'a> Settler<'a> {
         if ended.is_some_and(|it| self.counts_tries(it)) {
             retry::note_tries(&mut value, self.task.retries + 1);
         }
-        self.job.write_status(self.task.scan.repo_index, &value, durability)?;
+        self.put(value, durability)?;
         *self.own.borrow_mut() = self.signature();
         Ok(())
+    }
+
+    /// Puts a status into its place; on a disk that is full, into the space that was set aside.
+    fn put(&self, value: Value, durability: Durability) -> Result<(), StoreError> {
+        match self.job.write_status(self.task.scan.repo_index, &value, durability) {
+            Err(error) if reserve::is_full(&error) => {
+                let mut reserves = self.reserves.borrow_mut();
+                let Some(reserve) = reserves.last_mut() else { return Err(error) };
+                reserve.replace(&self.status, &fitting(value))?;
+                // It is the status now.
+                reserves.pop();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// A status as text that fits into the space that was set aside: of one that is larger, what a scanner
+/// has added goes.
+fn fitting(mut value: Value) -> Vec<u8> {
+    const SMALL: usize = 512;
+    let text = |value: &Value| format!("{value:#}\n").into_bytes();
+    let whole = text(&value);
+    if whole.len() <= reserve::SIZE {
+        return whole;
+    }
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|key, value| {
+            matches!(key.as_str(), "git_url" | "failure" | "error_message")
+                || value.as_str().is_some_and(|it| it.len() <= SMALL)
+                || !(value.is_string() || value.is_array() || value.is_object())
+        });
+    }
+    let text = text(&value);
+    // A hundred thousand numbers of a scanner's own: then its figures go, too.
+    if text.len() <= reserve::SIZE { text } else { minimal(&value) }
+}
+
+fn minimal(value: &Value) -> Vec<u8> {
+    let keys = ["status", "attempt", "failure", "completed_at", "repo_name", "repo_index", "pid"];
+    let map: Map<_, _> =
+        keys.iter().filter_map(|key| Some(((*key).to_owned(), value.get(*key)?.clone()))).collect();
+    format!("{:#}\n", Value::Object(map)).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_scanner_has_added_the_final_state_fits() {
+        let mut value = json!({
+            "status": "failed", "attempt": 2, "repo_name": "r", "current_file": 7,
+            "failure": { "kind": "limit", "detail": "why" },
+        });
+        assert_eq!(raw_object(&fitting(value.clone())).unwrap()["current_file"], 7);
+        value["errors"] = json!(vec!["x".repeat(99); 10_000]);
+        let fits = fitting(value.clone());
+        assert!(fits.len() <= reserve::SIZE);
+        let kept = raw_object(&fits).unwrap();
+        assert_eq!((&kept["failure"]["kind"], &kept["current_file"]), (&json!("limit"), &json!(7)));
+        for number in 0..100_000 {
+            value[format!("own_{number}")] = number.into();
+        }
+        let fits = fitting(value);
+        assert!(fits.len() <= reserve::SIZE);
+        assert_eq!(raw_object(&fits).unwrap()["failure"]["detail"], "why");
     }
 }

@@ -87,6 +87,10 @@ pub(super) fn judge(
             let failure = Failure::new(FailureKind::Limit, detail.clone());
             Verdict::Ends(RepoState::Failed, Failure { signal: signal_of(*end), ..failure })
         }
+        (Ending::DiskFull { code, detail }, None) => {
+            let failure = Failure::new(FailureKind::Exit, detail.clone());
+            Verdict::Ends(RepoState::Failed, Failure { exit_code: Some(*code), ..failure })
+        }
         (Ending::TimedOut, None) => {
             let detail = format!("Process killed after {timeout_secs} seconds timeout");
             Verdict::Ends(RepoState::TimedOut, Failure::new(FailureKind::Timeout, detail))

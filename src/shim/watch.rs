@@ -38,6 +38,11 @@ pub(super) enum Ending {
         end: ChildEnd,
         detail: String,
     },
+    /// It gave up, and the disk is full; in words, how.
+    DiskFull {
+        code: i32,
+        detail: String,
+    },
     TimedOut,
     Stalled,
     Ordered(OrderReason),

@@ -6,7 +6,7 @@ use super::{
     layout::JobDir,
     read,
 };
-use crate::model::attempt::{AttemptRecord, Order};
+use crate::model::attempt::{AttemptRecord, MOST_ATTEMPTS, Order};
 
 /// The attempt that began last, if one ever did.
 ///
@@ -14,7 +14,11 @@ use crate::model::attempt::{AttemptRecord, Order};
 /// Where that cannot be told for want of means.
 pub fn read(job: &JobDir, index: u32) -> Result<Option<AttemptRecord>, StoreError> {
     let bytes = read::if_readable(&job.attempt(index), read::STATUS_CAP)?;
-    Ok(bytes.and_then(|it| serde_json::from_slice(&it).ok()))
+    let record = bytes.and_then(|it| serde_json::from_slice::<AttemptRecord>(&it).ok());
+    // A scanner may have put it there.
+    let sane =
+        |it: &AttemptRecord| it.attempt.max(it.interruptions).max(it.retries) < MOST_ATTEMPTS;
+    Ok(record.filter(sane))
 }
 
 /// Claims an attempt; for its shim, which holds the lock, or the server, when nobody does.

@@ -1,31 +1,90 @@
-//! Locks: one server per jobs folder, one shim per repository.
+//! Locks: one server per jobs folder, one shim per repository. Everything that asks the kernel
+//! about record locks is in this file.
 //!
 //! Both are record locks (fcntl(2), `F_SETLK`): children do not inherit them, not even for the
 //! instant between fork and exec; they end with their holder however that dies, and `F_GETLK`
 //! names the holder. So one question to the kernel tells whether a shim lives and which process
 //! it is: no pid file, no reuse of pids.
 //!
-//! What must stay true: a process that holds a record lock never closes another descriptor of
-//! that file, for that would drop the lock.
+//! A process loses a record lock as soon as it closes *any* descriptor of the locked file. The
+//! registry of this module therefore knows every file that this process has locked: it is asked
+//! before a lock file is opened, and a descriptor of such a file that was opened all the same
+//! (through a hard link, say) stays open until the lock is released.
+//!
+//! Input: paths of lock files, and files that others of this process have opened. Output: locks,
+//! and their holders. Invariants: no descriptor of a locked file is closed before its lock is
+//! released; the mutex of the registry is a leaf, nothing is waited for while it is held; an error
+//! of the kernel is never taken for the end of a process.
 
 use super::StoreError;
 use rustix::{
-    fs::{FlockOperation, fcntl_lock},
+    fs::{FlockOperation, OFlags, fcntl_lock},
     io::Errno,
     process::{Flock, FlockOffsetType, FlockType, Pid, PidfdFlags, fcntl_getlk, pidfd_open},
 };
 use std::{
-    fs::{File, OpenOptions},
+    collections::BTreeMap,
+    fs::{File, Metadata, OpenOptions},
     io,
-    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{MetadataExt, OpenOptionsExt},
+    },
     path::Path,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+/// How often a holder may end between two questions before that is an error.
+const TRIES: usize = 100;
+
+/// The files that this process has locked, with the further descriptors of them that must stay
+/// open as long.
+static REGISTRY: Mutex<BTreeMap<Inode, Vec<File>>> = Mutex::new(BTreeMap::new());
+/// How many there are, for those who only want to know that there is none.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Names a file, whatever its paths are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl Inode {
+    fn of(facts: &Metadata) -> Self {
+        Self { device: facts.dev(), number: facts.ino() }
+    }
+}
 
 /// A lock that this process holds until it is dropped.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct Held {
-    _file: File,
+    file: Option<File>,
+    inode: Inode,
+}
+
+impl Held {
+    /// Whether the locked file is still the one at this path. Where that cannot be told, it is.
+    pub fn is_at(&self, path: &Path) -> bool {
+        match std::fs::symlink_metadata(path) {
+            Ok(facts) => Inode::of(&facts) == self.inode,
+            Err(error) => !super::read::is_absence(&error),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut registry = registry();
+        registry.remove(&self.inode);
+        COUNT.store(registry.len(), Ordering::Release);
+        // While the registry is locked: nobody may take the lock in between.
+        drop(self.file.take());
+    }
 }
 
 /// A living process that holds a shim's lock, by a descriptor that cannot be taken for another.
@@ -36,41 +95,114 @@ pub struct Holder {
     pub pidfd: OwnedFd,
 }
 
-/// Takes a lock; `None` if another process has it.
+/// Takes a lock; `None` if another process has it, or this one already.
 pub fn take(path: &Path) -> Result<Option<Held>, StoreError> {
+    let mut registry = registry();
+    if is_held_at(&registry, path) {
+        return Ok(None);
+    }
     let file = open(path).map_err(StoreError::at("open", path))?;
+    let Some((file, inode)) =
+        not_held(&mut registry, file).map_err(StoreError::at("open", path))?
+    else {
+        return Ok(None);
+    };
     match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Held { _file: file })),
+        Ok(()) => {
+            registry.insert(inode, Vec::new());
+            COUNT.store(registry.len(), Ordering::Release);
+            Ok(Some(Held { file: Some(file), inode }))
+        }
         Err(Errno::ACCESS | Errno::AGAIN) => Ok(None),
         Err(error) => Err(StoreError::at("lock", path)(error.into())),
     }
 }
 
-/// Who holds a shim's lock; `None` if nobody does, or if there is no such file: what a scanner
-/// may have put in its place is none that a shim could hold.
+/// Which other process holds a shim's lock; `None` if none does, or if there is no such file: what
+/// a scanner may have put in its place is none that a shim could hold.
 ///
-/// Must not be asked by a process that holds this very lock.
+/// # Errors
+/// Where the kernel does not tell it: then the lock may well be held.
 pub fn holder(path: &Path) -> Result<Option<Holder>, StoreError> {
+    let mut registry = registry();
     match std::fs::symlink_metadata(path) {
         Ok(facts) if facts.is_file() => {}
         Ok(_) => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::at("look at", path)(error)),
     }
-    let file = OpenOptions::new().read(true).write(true).open(path);
-    let file = file.map_err(StoreError::at("open", path))?;
-    loop {
-        let Some(pid) = ask(&file).map_err(StoreError::at("ask for the lock of", path))? else {
-            return Ok(None);
-        };
-        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
+    if is_held_at(&registry, path) {
+        return Ok(None);
+    }
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(FLAGS.bits().cast_signed())
+        .open(path)
+        .and_then(|file| not_held(&mut registry, file));
+    let Some((file, _)) = opened.map_err(StoreError::at("open", path))? else { return Ok(None) };
+    holder_of(|| ask(&file), |pid| pidfd_open(pid, PidfdFlags::empty()))
+        .map_err(StoreError::at("ask for the holder of", path))
+}
+
+/// Names the holder by two questions, between which its process is opened.
+fn holder_of(
+    ask: impl Fn() -> io::Result<Option<Pid>>,
+    open: impl Fn(Pid) -> rustix::io::Result<OwnedFd>,
+) -> io::Result<Option<Holder>> {
+    for _ in 0..TRIES {
+        let Some(pid) = ask()? else { return Ok(None) };
+        let pidfd = match open(pid) {
+            Ok(pidfd) => pidfd,
             // It ended between the two questions.
-            continue;
+            Err(Errno::SRCH) => continue,
+            Err(error) => return Err(error.into()),
         };
         // If the same process still holds the lock, the descriptor is that process's.
-        if ask(&file).map_err(StoreError::at("ask for the lock of", path))? == Some(pid) {
+        if ask()? == Some(pid) {
             return Ok(Some(Holder { pid: pid.as_raw_nonzero().get().cast_unsigned(), pidfd }));
         }
+    }
+    Err(io::Error::other("each process that held it ended before it could be named"))
+}
+
+/// Whether a file that was opened for another purpose is one that this process has locked. Then
+/// its descriptor is kept until the lock is released, for closing it would release the lock.
+pub fn keep_if_held(file: File, facts: &Metadata) -> Option<File> {
+    // As a rule there is none, and no question.
+    if COUNT.load(Ordering::Acquire) == 0 {
+        return Some(file);
+    }
+    match registry().get_mut(&Inode::of(facts)) {
+        Some(kept) => {
+            kept.push(file);
+            None
+        }
+        None => Some(file),
+    }
+}
+
+fn registry() -> MutexGuard<'static, BTreeMap<Inode, Vec<File>>> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_held_at(registry: &BTreeMap<Inode, Vec<File>>, path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|facts| registry.contains_key(&Inode::of(&facts)))
+}
+
+/// A lock file that was opened; `None` if this process has locked it (it may have come to the path
+/// after that was asked).
+fn not_held(
+    registry: &mut BTreeMap<Inode, Vec<File>>,
+    file: File,
+) -> io::Result<Option<(File, Inode)>> {
+    let inode = Inode::of(&file.metadata()?);
+    match registry.get_mut(&inode) {
+        Some(kept) => {
+            kept.push(file);
+            Ok(None)
+        }
+        None => Ok(Some((file, inode))),
     }
 }
 
@@ -93,6 +225,9 @@ fn ask(file: &File) -> io::Result<Option<Pid>> {
     }
 }
 
+/// Neither follow a link nor wait for the other end of a pipe.
+const FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -100,7 +235,7 @@ fn open(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o640)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .custom_flags(FLAGS.bits().cast_signed())
         .open(path)
 }
 
@@ -112,5 +247,56 @@ mod tests {
     fn a_lock_that_nobody_took_has_no_holder() {
         let root = tempfile::tempdir().unwrap();
         assert!(holder(&root.path().join("missing")).unwrap().is_none());
+    }
+
+    fn pid(number: u32) -> Pid {
+        Pid::from_raw(number.cast_signed()).unwrap()
+    }
+
+    /// Breaks if a kernel that cannot open a process (no descriptors, no memory) is believed to
+    /// say that it has ended: the question was repeated for ever then.
+    #[test]
+    fn an_error_is_not_the_end_of_a_process() {
+        let found = holder_of(|| Ok(Some(pid(7))), |_| Err(Errno::MFILE));
+        assert_eq!(found.unwrap_err().raw_os_error(), Some(Errno::MFILE.raw_os_error()));
+        // One that ended is asked about again, but not without end.
+        assert!(holder_of(|| Ok(Some(pid(7))), |_| Err(Errno::SRCH)).is_err());
+        let answers = std::cell::RefCell::new(vec![None, Some(pid(7))]);
+        let ask = || Ok(answers.borrow_mut().pop().unwrap());
+        assert!(holder_of(ask, |_| Err(Errno::SRCH)).unwrap().is_none());
+    }
+
+    /// Whether another process could take the lock.
+    fn is_free(path: &Path) -> bool {
+        let script = "import fcntl, sys\n\
+                      with open(sys.argv[1], 'r+') as file:\n\
+                      \x20   fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n";
+        #[expect(clippy::disallowed_methods, reason = "only another process can tell")]
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", script]).arg(path).stderr(std::process::Stdio::null());
+        python.status().unwrap().success()
+    }
+
+    /// Breaks if somebody else in this process who asks for the lock, or reads the file under
+    /// another name, releases it.
+    #[test]
+    fn a_lock_is_held_until_it_is_dropped_whoever_asks_or_reads() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, other) = (root.path().join("repo_0.lock"), root.path().join("repo_0.json"));
+        let held = take(&path).unwrap().unwrap();
+        std::fs::hard_link(&path, &other).unwrap();
+        assert!(!is_free(&path));
+        assert!(holder(&path).unwrap().is_none(), "no other process has it");
+        assert!(take(&path).unwrap().is_none(), "it is given once");
+        assert!(crate::store::read::open(&other).is_err());
+        assert!(!is_free(&path), "it was released by a question");
+        // Moved to another path while it is held.
+        std::fs::rename(&other, root.path().join("moved")).unwrap();
+        assert!(holder(&root.path().join("moved")).unwrap().is_none());
+        assert!(held.is_at(&path) && !held.is_at(&other));
+        assert!(!is_free(&path));
+        drop(held);
+        assert!(is_free(&path));
+        assert!(take(&path).unwrap().is_some());
     }
 }

@@ -11,7 +11,10 @@ pub mod attempt;
 pub mod layout;
 pub mod lock;
 pub mod read;
+pub mod reserve;
 pub mod retention;
+pub mod room;
+pub mod server_lock;
 pub mod space;
 pub mod trash;
 

@@ -1,7 +1,7 @@
 //! Reading files that others wrote: regular files only, never more than a cap, never waiting on a
 //! pipe that somebody put in the place of a file; through a link only where the operator named it.
 
-use super::StoreError;
+use super::{StoreError, lock};
 use rustix::{fs::OFlags, io::Errno};
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -117,10 +117,13 @@ pub fn named(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
 fn regular(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
+    let facts = file.metadata()?;
+    if !facts.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    Ok(file)
+    // A hard link to a lock file: to close it would release the lock.
+    lock::keep_if_held(file, &facts)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is a lock of this process"))
 }
 
 fn all_of(file: File, cap: u64) -> io::Result<(Vec<u8>, Metadata)> {

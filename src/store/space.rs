@@ -12,17 +12,24 @@ use super::{
     layout::JobsDir,
     plainly,
     read::{Signature, is_absence},
+    reserve,
+    room::{Crowded, Place, Room},
+    server_lock::ServerLock,
 };
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::{
     fmt,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
+
+/// What a scan makes in order to begin: lock, record, log, status, scratch folder, what is set aside,
+/// and what the scanner makes first.
+const FILES_TO_BEGIN: usize = 12;
 
 /// What has to be free; 0 asks for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +63,19 @@ pub enum Obstacle {
     /// There is no folder at the path, or another one than that which this process works in.
     #[error("the jobs folder is gone: it was moved, removed or unmounted")]
     Away,
+    /// The lock file was removed, and another process has locked the one that is there now.
+    #[error(
+        "another scanwatch works in the jobs folder: `.lock` was removed while this server ran; \
+         stop one of the two"
+    )]
+    Taken,
+    /// Scans run, and one more might not find room beside them.
+    #[error(
+        "{} scans run and may still take {}, one more may take {} ([limits] max_fetch_bytes), and {} \
+         are free above the floor ([jobs] min_free_bytes)",
+        .0.running, Size(.0.promised), Size(.0.most), Size(.0.free)
+    )]
+    Crowded(Crowded),
     /// A write has failed, and a try of our own fails as well.
     #[error("nothing can be written to the jobs folder: {0}")]
     Unwritable(String),
@@ -64,7 +84,7 @@ pub enum Obstacle {
 impl Obstacle {
     /// Whether nothing at all can be written. On a disk that is merely full, some of it can.
     pub fn forbids_all(&self) -> bool {
-        matches!(self, Self::ReadOnly | Self::Away)
+        matches!(self, Self::ReadOnly | Self::Away | Self::Taken)
     }
 }
 
@@ -114,6 +134,11 @@ impl Floor {
     }
 }
 
+/// How many bytes are free, for a process without privileges, where this path lies. Blocks.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    statvfs(path).ok().map(|facts| facts.f_bavail.saturating_mul(facts.f_frsize))
+}
+
 /// The disk that the jobs folder lies on, and what has to be free there.
 #[derive(Debug)]
 pub struct Space {
@@ -122,10 +147,15 @@ pub struct Space {
     floor: Floor,
     /// The folder that this process works in, once it does.
     own: OnceLock<Signature>,
+    /// This server's lock of the folder, once it has it.
+    lock: OnceLock<ServerLock>,
     /// Somebody's write has failed, and none of ours has worked since.
     suspected: AtomicBool,
     /// What stood in the way when it was last asked.
     last: Mutex<Option<Obstacle>>,
+    room: Arc<Room>,
+    /// What the queue waits for that is in the way of nothing else.
+    crowded: Mutex<Option<Crowded>>,
 }
 
 impl Space {
@@ -136,15 +166,54 @@ impl Space {
             staging: jobs.staging(),
             floor,
             own: OnceLock::new(),
+            lock: OnceLock::new(),
             suspected: AtomicBool::new(false),
             last: Mutex::new(None),
+            room: Arc::default(),
+            crowded: Mutex::new(None),
         }
     }
 
+    /// The same, with room for scans that may each take so many bytes.
+    #[must_use]
+    pub fn for_fetches_of(self, most: u64) -> Self {
+        Self { room: Arc::new(Room::new(most)), ..self }
+    }
+
+    /// Notes that a scan runs whose scratch folder this is, until the place is dropped.
+    pub fn place(&self, scratch: PathBuf) -> Place {
+        self.room.place(scratch)
+    }
+
+    /// What stands in the way of one more scan now. Blocks.
+    pub fn obstacle_to_scan(&self) -> Option<Obstacle> {
+        if let Some(obstacle) = self.obstacle() {
+            return Some(obstacle);
+        }
+        let free = self.free().map(|free| free.bytes.saturating_sub(self.floor.bytes));
+        let crowded = free.and_then(|free| self.room.crowded(free));
+        let before = std::mem::replace(
+            &mut *self.crowded.lock().unwrap_or_else(PoisonError::into_inner),
+            crowded,
+        );
+        let obstacle = crowded.map(Obstacle::Crowded);
+        if let (None, Some(obstacle)) = (before, &obstacle) {
+            tracing::warn!("scans wait for others to end: {obstacle}");
+        }
+        obstacle
+    }
+
+    /// What the queue waits for beside [`Self::obstacle`], in words for /health.
+    pub fn crowding(&self) -> Option<String> {
+        let crowded = *self.crowded.lock().unwrap_or_else(PoisonError::into_inner);
+        crowded.map(|it| format!("queued scans wait for others to end: {}", Obstacle::Crowded(it)))
+    }
+
     /// Notes that the folder which is at the path now is the one that this process works in: it
-    /// has its lock. As long as that is held open, the folder stays the same one, also over an
-    /// unmount.
-    pub fn settle(&self) {
+    /// has its lock, which is kept here. As long as that is held open, the folder stays the same
+    /// one, also over an unmount.
+    pub fn settle(&self, lock: ServerLock) {
+        let _ = self.lock.set(lock);
         if let Some(now) = Signature::at(&self.folder) {
             let _ = self.own.set(now);
         }
@@ -196,6 +265,9 @@ impl Space {
         if !self.is_here() {
             return Some(Obstacle::Away);
         }
+        if self.lock.get().is_some_and(|lock| !lock.is_ours()) {
+            return Some(Obstacle::Taken);
+        }
         if let Ok(facts) = statvfs(&self.folder)
             && facts.f_flag.contains(StatVfsMountFlags::RDONLY)
         {
@@ -216,19 +288,21 @@ impl Space {
         }
     }
 
-    /// Writes what nobody needs, flushed, and removes it.
+    /// Writes what nobody needs, flushed, and removes it: as much as a scan takes in order to begin,
+    /// in bytes and in files.
     fn try_to_write(&self) -> io::Result<()> {
         let mut file = atomic::new_file(&self.staging)?;
-        // More than fits into an inode: some file systems take that little at any time.
-        file.as_file_mut().write_all(&[b' '; 4096])?;
-        file.as_file().sync_all()
+        file.as_file_mut().write_all(&vec![b' '; 2 * reserve::SIZE])?;
+        file.as_file().sync_all()?;
+        let files: io::Result<Vec<_>> =
+            (1..FILES_TO_BEGIN).map(|_| atomic::new_file(&self.staging)).collect();
+        files.map(drop)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[track_caller]
     fn check(floor: (u64, u64), free: (u64, Option<u64>), expected: Option<&str>) {

@@ -54,6 +54,32 @@ pub fn scratch(job: &JobDir, id: &JobId, index: u32, attempt: u64) -> PathBuf {
     job.staging().join(format!("scratch-{id}-{index}-{attempt}"))
 }
 
+/// Where the space for the first and the final state of one attempt is set aside; removed like the
+/// scratch folder.
+pub fn reserves(job: &JobDir, id: &JobId, index: u32, attempt: u64) -> [PathBuf; 2] {
+    ["first", "last"]
+        .map(|which| job.staging().join(format!("reserve-{id}-{index}-{attempt}-{which}")))
+}
+
+/// Removes the files that [`reserves`] named. Fine if they are gone already.
+pub fn remove_reserves(paths: &[PathBuf]) -> Result<(), StoreError> {
+    paths.iter().try_for_each(|path| match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(StoreError::at("remove", path)),
+    })
+}
+
+/// Removes, of the things in a scratch folder, those whose names begin like this: what is not needed
+/// any more must not keep the disk full.
+pub fn remove_from_scratch(scratch: &Path, prefix: &str) {
+    for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            // What stays is removed with the folder.
+            let _ = remove_folder(&entry.path());
+        }
+    }
+}
+
 /// Removes a scratch folder that [`scratch`] named. Fine if it is gone already.
 pub fn remove_scratch(path: &Path) -> Result<(), StoreError> {
     match remove_folder(path) {

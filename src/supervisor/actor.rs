@@ -11,6 +11,7 @@
 use super::{
     RecoveredJob, RepoKey, Setup,
     discards::Discards,
+    ended::Ended,
     handle::{Command, Supervisor},
     job::{Job, NewJob, Planning},
     lanes::{self, Lanes},
@@ -48,7 +49,7 @@ pub(super) struct Actor {
     pub(super) jobs: HashMap<JobId, Job>,
     /// Repositories that hold a slot, as far as something of theirs runs.
     pub(super) phases: HashMap<RepoKey, Phase>,
-    pub(super) ends: JoinSet<(RepoKey, Option<i32>)>,
+    pub(super) ends: JoinSet<(RepoKey, Ended)>,
     /// The pauses between two tries.
     pub(super) pauses: JoinSet<PauseOver>,
     /// Final states of unstarted repositories that are being written.
@@ -135,13 +136,19 @@ impl Actor {
             let stop_at = self.stop.as_ref().map(|stop| stop.at);
             tokio::select! {
                 Some(ended) = self.ends.join_next(), if !self.ends.is_empty() => match ended {
-                    Ok((key, code)) => self.shim_ended(key, code),
+                    Ok((key, ended)) => self.shim_ended(key, ended),
                     Err(error) => tracing::error!(%error, "a task that awaits a shim failed"),
                 },
                 Some(outcome) = self.effects.join_next(), if !self.effects.is_empty() => {
                     match outcome {
                         Ok(Outcome::Step(id, done)) => self.step_done(&id, done),
-                        Ok(Outcome::Repository(key, done)) => self.repository_done(key, *done),
+                        Ok(Outcome::Repository(key, done)) => {
+                            self.repository_done(key, *done);
+                            // What waits for room may find it where this one has been.
+                            if self.scheduler.waits_for_space() && self.checks.is_empty() {
+                                self.look_for_space();
+                            }
+                        }
                         Err(error) => tracing::error!(%error, "a task that awaits an effect failed"),
                     }
                 }
@@ -239,9 +246,9 @@ impl Actor {
         for (index, found) in repositories {
             match found {
                 Found::Over(status) => job.note_over(index, &status),
-                Found::Running { holder, attempt } => {
+                Found::Running(living) => {
                     running.push(index);
-                    adopted.push((index, holder, attempt));
+                    adopted.push((index, living));
                 }
                 Found::Queued(next) => {
                     job.expect_attempt(index, next);
@@ -266,9 +273,9 @@ impl Actor {
         let planning = self.begin_planning(&id);
         let ending = refused.len();
         self.refuse(id.clone(), refused);
-        for (index, holder, attempt) in adopted {
+        for (index, living) in adopted {
             let key = RepoKey { job: id.clone(), index };
-            let (shim, awaited) = Shim::adopt(holder, attempt);
+            let (shim, awaited) = Shim::adopt(living);
             self.watch(key, shim, awaited);
         }
         for (index, next) in &paused {
@@ -341,7 +348,7 @@ impl Actor {
     /// Looks whether the disk takes writes again.
     fn look_for_space(&mut self) {
         let space = Arc::clone(&self.setup.space);
-        let look = self.pools.of(Purpose::Checks).run(move || space.obstacle().is_none());
+        let look = self.pools.of(Purpose::Checks).run(move || space.obstacle_to_scan().is_none());
         self.checks.spawn(async move { Checked::Space(look.await.unwrap_or(false)) });
     }
 

@@ -12,11 +12,13 @@
 mod actor;
 mod changes;
 mod discards;
+mod ended;
 mod handle;
 mod isolation;
 mod job;
 mod lanes;
 mod orphans;
+mod overdue;
 mod plans;
 mod pools;
 mod recovery;
@@ -30,6 +32,7 @@ mod spawn;
 pub use handle::{Cancelled, CreateError, RemoveError, Retried, Supervisor};
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning};
+pub use overdue::Standstills;
 pub use recovery::{Recovered, RecoveredJob, recover, recover_one};
 pub use scans::Scans;
 

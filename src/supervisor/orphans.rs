@@ -20,7 +20,8 @@ use crate::{
         atomic::{self, Durability},
         attempt, chain,
         layout::JobDir,
-        lock, read, trash,
+        lock::{self, Holder},
+        read, trash,
     },
     sys::{self, Started},
 };
@@ -28,6 +29,7 @@ use chrono::Utc;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::fd::AsFd,
     time::Duration,
 };
 
@@ -65,6 +67,56 @@ pub(super) fn end(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
     remove_traces(folder, key, record.attempt);
 }
 
+/// The attempt of the shim that holds a repository's lock; `None` if the holder is no shim of it. Of
+/// the attempt that is `over` the server has seen the shim end, so the holder is none.
+pub(super) fn attempt_of_shim(
+    holder: &Holder,
+    key: &RepoKey,
+    over: Option<&AttemptRecord>,
+) -> Option<u64> {
+    let words = sys::words_of(holder.pid);
+    // Nothing can be read of one that is ending.
+    if words.iter().all(String::is_empty) {
+        return Some(over.map_or(1, |it| it.attempt + 1));
+    }
+    let [_, kind, job, index, attempt, ..] = &words[..] else { return None };
+    let is_meant = kind == "shim" && job == key.job.as_str() && *index == key.index.to_string();
+    let attempt = attempt.parse().ok().filter(|_| is_meant)?;
+    over.is_none_or(|it| it.attempt != attempt).then_some(attempt)
+}
+
+/// Ends a process that holds a repository's lock and is no shim: one that its scanner has left. It is
+/// known by its mark; where the server has seen the shim end (`is_left`), by the lock alone.
+///
+/// # Errors
+/// If nothing is known of it: it may be anybody's.
+pub(super) fn end_stray(
+    planned: &Planned<'_>,
+    holder: &Holder,
+    record: Option<&AttemptRecord>,
+    is_left: bool,
+) -> Result<(), StoreError> {
+    let Planned { folder, key, .. } = *planned;
+    let pid = holder.pid;
+    tracing::warn!(repository = %key, pid, "a process that is no shim holds the lock of a repository");
+    if let Some(record) = record {
+        end(folder, key, record);
+    }
+    if is_left {
+        let ended = sys::end_process(&holder.pidfd, sys::Ending::Force)
+            .and_then(|()| sys::wait_readable([holder.pidfd.as_fd()], KILL_PATIENCE));
+        ended.map_err(StoreError::at("end the holder of", folder.lock(key.index)))?;
+    }
+    let is_still_there = lock::holder(&folder.lock(key.index))?.is_some_and(|it| it.pid == pid);
+    if is_still_there {
+        let text = format!("process {pid}, which is no shim, holds it; end that process");
+        return Err(StoreError::at("use the lock", folder.lock(key.index))(std::io::Error::other(
+            text,
+        )));
+    }
+    Ok(())
+}
+
 /// Ends the processes of attempts, by repository.
 fn end_processes(id: &JobId, attempts: &BTreeMap<u32, u64>) {
     let ids: BTreeSet<String> = attempts
@@ -88,11 +140,14 @@ fn end_processes(id: &JobId, attempts: &BTreeMap<u32, u64>) {
     }
 }
 
-/// Removes what is of no use any more: the scratch folder, and an order that nobody will read, and
+/// Removes what is of no use any more: the scratch folder, the space set aside, and an order that nobody will read, and
 /// that a power cut may have torn.
 fn remove_traces(folder: &JobDir, key: &RepoKey, attempt: u64) {
     let scratch = trash::scratch(folder, &key.job, key.index, attempt);
-    let removed = trash::remove_scratch(&scratch).and(attempt::remove_order(folder, key.index));
+    let reserves = trash::reserves(folder, &key.job, key.index, attempt);
+    let removed = trash::remove_scratch(&scratch)
+        .and(trash::remove_reserves(&reserves))
+        .and(attempt::remove_order(folder, key.index));
     if let Err(error) = removed {
         tracing::warn!(repository = %key, error = chain(&error), "not all of a dead scan is removed");
     }

@@ -9,8 +9,11 @@
 //! only jobs that carry our plan are touched.
 
 use super::{
-    RepoKey, Setup, orphans,
+    RepoKey, Setup,
+    ended::{Ended, Tree, Verdict},
+    orphans,
     retry::{self, Next},
+    spawn::Living,
 };
 use crate::{
     model::{
@@ -32,7 +35,10 @@ use crate::{
     },
 };
 use chrono::Utc;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread, time::Duration};
+
+/// The pause before a repository is looked at again that somebody else was at.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// An unfinished job that was found at start, or a finished one that is to go on.
 #[derive(Debug)]
@@ -50,7 +56,7 @@ pub(super) enum Found {
     /// Its status file says the end.
     Over(Box<RepositoryStatus>),
     /// A shim is at it.
-    Running { holder: Holder, attempt: u64 },
+    Running(Living),
     /// It is to be scanned: for the first time, or again.
     Queued(Next),
     /// Its attempt has just been found to have failed, for a cause that may pass.
@@ -161,24 +167,13 @@ pub(super) fn look_at(
             let key = RepoKey { job: id.clone(), index };
             let tree = if swept.contains(&index) { Tree::Swept } else { Tree::Unknown };
             let (name, git_url) = (&planned.repo_name, &planned.git_url);
-            let found = find(setup, &key, name, git_url, tree, retries)?;
+            let found = find(setup, &key, name, git_url, &Ended::unknown(tree), retries)?;
             Ok(match (found, &planned.refused) {
                 (Found::Queued(_), Some(reason)) => (index, Found::Refused(reason.clone())),
                 (found, _) => (index, found),
             })
         })
         .collect()
-}
-
-/// What is known of the processes of an attempt whose shim is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tree {
-    /// The shim ended in order: it has seen to them, and to what stands in the files.
-    Ended,
-    /// The shim is dead, and none of them is left.
-    Swept,
-    /// Some may be left.
-    Unknown,
 }
 
 /// Says where a repository stands, and settles an attempt whose shim is dead.
@@ -189,24 +184,58 @@ pub(super) fn find(
     key: &RepoKey,
     name: &str,
     git_url: &str,
-    tree: Tree,
+    ended: &Ended,
     retries: Retries,
 ) -> Result<Found, StoreError> {
-    let (folder, index) = (&setup.jobs.job(&key.job), key.index);
-    let holder = lock::holder(&folder.lock(index))?;
-    let record = attempt::read(folder, index)?;
-    if let Some(holder) = holder {
-        let attempt = record.map_or(1, |it| it.attempt);
-        return Ok(Found::Running { holder, attempt });
+    let folder = &setup.jobs.job(&key.job);
+    let planned = Planned { folder, key, name, git_url };
+    let mut ended = ended.clone();
+    loop {
+        if let Some(found) = look_once(setup, &planned, &ended, retries)? {
+            return Ok(found);
+        }
+        // Another shim has come to life, or another thread settles the same attempt.
+        thread::sleep(PAUSE);
+        if ended.tree == Tree::Swept {
+            ended.tree = Tree::Unknown;
+        }
     }
-    let Some(record) = record else {
+}
+
+/// As [`find`]; `None` if somebody else was at it meanwhile.
+fn look_once(
+    setup: &Setup,
+    planned: &Planned<'_>,
+    ended: &Ended,
+    retries: Retries,
+) -> Result<Option<Found>, StoreError> {
+    let Planned { folder, key, .. } = *planned;
+    let index = key.index;
+    let holder = lock::holder(&folder.lock(index))?;
+    let written = attempt::read(folder, index)?;
+    // A scanner may be able to write that file: it does not take back what this server knows.
+    let record = ended.known.clone().or_else(|| written.clone());
+    // One that was killed and is not gone, for it hangs in the kernel, will not run again.
+    let hangs = |it: &Holder| ended.killed.is_some_and(|killed| killed.pid == it.pid);
+    let is_stuck = holder.as_ref().is_some_and(hangs);
+    if let Some(holder) = holder.filter(|it| !hangs(it)) {
+        let Some(attempt) = orphans::attempt_of_shim(&holder, key, ended.known.as_ref()) else {
+            orphans::end_stray(planned, &holder, record.as_ref(), ended.known.is_some())?;
+            return Ok(None);
+        };
+        let order = attempt::read_order(folder, index).filter(|it| it.attempt == attempt);
+        let record = record.filter(|it| it.attempt == attempt);
+        let ordered = order.map(|it| it.reason);
+        return Ok(Some(Found::Running(Living { holder, attempt, record, ordered })));
+    }
+    let Some(record) = claimed(record, ended) else {
         // No shim ever claimed it. A scanner cannot have written, but a cancel can.
-        return Ok(match read_status(folder, index)? {
+        return Ok(Some(match read_status(folder, index)? {
             Some((status, _)) if status.state.is_final() => Found::Over(Box::new(status)),
             _ => Found::Queued(Next::afresh(1)),
-        });
+        }));
     };
-    if tree == Tree::Unknown {
+    if ended.tree == Tree::Unknown {
         orphans::end(folder, key, &record);
     }
     let status = read_status(folder, index)?;
@@ -216,45 +245,74 @@ pub(super) fn find(
     });
     if let Some((status, bytes)) = &status
         && is_final
-        && (tree == Tree::Ended || orphans::was_seen_to(bytes))
+        && (ended.tree == Tree::Ended || orphans::was_seen_to(bytes))
     {
-        let planned = Planned { folder, key, name, git_url };
-        return Ok(over_or_again(&planned, &record, Box::new(status.clone()), retries));
+        let status = Box::new(status.clone());
+        return Ok(Some(over_or_again(planned, &record, status, retries)));
     }
-    // It waits for the next attempt: by itself, or because somebody asked for one.
     if let Some((status, _)) = &status
-        && status.state == RepoState::Pending
-        && status.attempt > Some(record.attempt)
+        && ended.waiting_is_true
+        && let Some(next) = waiting(&record, status, retries)
     {
-        return Ok(Found::Queued(retry::awaited(&record, status, retries)));
-    }
-    // `interrupted`, written for this attempt: it was stopped in order, or settled before.
-    let in_order = status.as_ref().is_some_and(|(status, _)| {
-        status.attempt == Some(record.attempt)
-            && status.state == RepoState::Pending
-            && status.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Interrupted)
-    });
-    if in_order {
-        return Ok(Found::Queued(Next::after(&record, record.interruptions)));
+        return Ok(Some(Found::Queued(next)));
     }
     // What follows is written in the dead shim's place, so its lock is held meanwhile: a server
     // that was killed may have sent another shim, which has only just come to life. Where
     // something else stands in the place of the lock, no shim can have it either.
     let held = lock::take(&folder.lock(index));
-    let taken = matches!(held, Ok(None));
-    if taken || attempt::read(folder, index)?.is_some_and(|it| it.attempt != record.attempt) {
-        drop(held);
-        return find(setup, key, name, git_url, Tree::Unknown, retries);
+    let taken = matches!(held, Ok(None)) && !is_stuck;
+    let is_claimed_anew = ended.known.is_none() && attempt::read(folder, index)? != written;
+    if taken || is_claimed_anew {
+        return Ok(None);
     }
-    let planned = Planned { folder, key, name, git_url };
     match status {
         Some((status, bytes)) if is_final => {
             let most = setup.config.limits.max_result_bytes;
-            let status = orphans::complete(&planned, &record, &status, &bytes, most)?;
-            Ok(over_or_again(&planned, &record, Box::new(status), retries))
+            let status = orphans::complete(planned, &record, &status, &bytes, most)?;
+            Ok(Some(over_or_again(planned, &record, Box::new(status), retries)))
         }
-        status => settle_dead(&planned, &record, status.map(|(_, bytes)| bytes).as_deref()),
+        status => {
+            let before = status.map(|(_, bytes)| bytes);
+            match ended.verdict() {
+                Some(it) => settle_named(planned, &record, it, before.as_deref(), retries),
+                None => settle_dead(planned, &record, before.as_deref()),
+            }
+            .map(Some)
+        }
     }
+}
+
+/// The record of the last attempt that was claimed. One whose shim the server had to kill counts as
+/// claimed: what it was given is the attempt that ends.
+fn claimed(record: Option<AttemptRecord>, ended: &Ended) -> Option<AttemptRecord> {
+    let Some(killed) = ended.killed else { return record };
+    match record {
+        Some(record) if record.attempt >= killed.attempt => Some(record),
+        // An adopted one: killed before it came so far.
+        earlier => Some(AttemptRecord {
+            schema: 1,
+            attempt: killed.attempt,
+            interruptions: earlier.as_ref().map_or(0, |it| it.interruptions),
+            retries: earlier.as_ref().map_or(0, |it| it.retries),
+            started_at: Utc::now(),
+        }),
+    }
+}
+
+/// What a repository waits for whose status says that it waits.
+fn waiting(record: &AttemptRecord, status: &RepositoryStatus, retries: Retries) -> Option<Next> {
+    if status.state != RepoState::Pending {
+        return None;
+    }
+    // For the next attempt: by itself, or because somebody asked for one.
+    if status.attempt > Some(record.attempt) {
+        return Some(retry::awaited(record, status, retries));
+    }
+    // `interrupted`, written for this attempt: it was stopped in order, or settled before.
+    let is_interrupted =
+        status.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Interrupted);
+    (is_interrupted && status.attempt == Some(record.attempt))
+        .then(|| Next::after(record, record.interruptions))
 }
 
 /// What follows an end: nothing, or another try.
@@ -279,6 +337,30 @@ pub(super) struct Planned<'a> {
     pub(super) git_url: &'a str,
 }
 
+/// Writes the final state of an attempt whose shim could not: it was killed for what it did not do,
+/// or the disk refused.
+fn settle_named(
+    planned: &Planned<'_>,
+    record: &AttemptRecord,
+    Verdict { state, failure }: Verdict,
+    before: Option<&[u8]>,
+    retries: Retries,
+) -> Result<Found, StoreError> {
+    let Planned { folder, key, .. } = *planned;
+    // It may not have come so far, or it may have been taken back.
+    attempt::write(folder, key.index, record)?;
+    let word = state.map_or("interrupted", RepoState::as_str);
+    let begun = Some(record.started_at);
+    let end = End { attempt: record.attempt, begun, word, failure: failure.as_ref() };
+    let bytes = write_status(planned, &end, before)?;
+    match RepositoryStatus::parse(key.index, &bytes) {
+        Ok((status, _)) if state.is_some() => {
+            Ok(over_or_again(planned, record, Box::new(status), retries))
+        }
+        _ => Ok(Found::Queued(Next::after(record, record.interruptions))),
+    }
+}
+
 /// Writes the end of an attempt whose shim died without a word.
 ///
 /// The status comes first: a crash in between leaves a death that is not counted, which is one try
@@ -301,8 +383,12 @@ fn settle_dead(
     let failure = Failure::new(FailureKind::Interrupted, detail);
     let word = if given_up { "failed" } else { "interrupted" };
     tracing::warn!(repository = %key, attempt = record.attempt, given_up, "a shim died without a word");
-    let end =
-        End { attempt: record.attempt, begun: Some(record.started_at), word, failure: &failure };
+    let end = End {
+        attempt: record.attempt,
+        begun: Some(record.started_at),
+        word,
+        failure: Some(&failure),
+    };
     let bytes = write_status(planned, &end, before)?;
     attempt::write(folder, key.index, &AttemptRecord { interruptions, ..record.clone() })?;
     if given_up && let Ok((status, _)) = RepositoryStatus::parse(key.index, &bytes) {
@@ -322,7 +408,7 @@ pub(super) fn write_end(
     failure: &Failure,
 ) -> Result<RepositoryStatus, StoreError> {
     let before = read_status(folder, key.index)?.map(|(_, bytes)| bytes);
-    let end = End { attempt, begun: None, word: state.as_str(), failure };
+    let end = End { attempt, begun: None, word: state.as_str(), failure: Some(failure) };
     let bytes = write_status(&Planned { folder, key, name, git_url }, &end, before.as_deref())?;
     RepositoryStatus::parse(key.index, &bytes).map(|(status, _)| status).map_err(|error| {
         StoreError::at("read back", folder.status(key.index))(std::io::Error::other(error))
@@ -335,7 +421,7 @@ struct End<'a> {
     /// When it began, if it did.
     begun: Option<Timestamp>,
     word: &'a str,
-    failure: &'a Failure,
+    failure: Option<&'a Failure>,
 }
 
 fn write_status(
@@ -352,7 +438,7 @@ fn write_status(
         word: end.word,
         now: Utc::now(),
         started_at: end.begun,
-        failure: Some(end.failure),
+        failure: end.failure,
     }
     .apply(before.and_then(raw_object).map(retry::without_announcement));
     folder.write_status(key.index, &value, Durability::Flushed)?;
@@ -401,15 +487,15 @@ mod tests {
         attempt::write(&folder, 0, &record).unwrap();
         let failure = Failure::new(FailureKind::Exit, "of the test");
         let planned = Planned { folder: &folder, key: &key, name: "r", git_url: URL };
-        let end = End { attempt: of_attempt, begun: None, word, failure: &failure };
+        let end = End { attempt: of_attempt, begun: None, word, failure: Some(&failure) };
         write_status(&planned, &end, None).unwrap();
         (root, Setup::of_test(jobs), key)
     }
 
     fn found(setup: &Setup, key: &RepoKey) -> String {
-        match find(setup, key, "r", URL, Tree::Unknown, Retries::NONE).unwrap() {
+        match find(setup, key, "r", URL, &Ended::unknown(Tree::Unknown), Retries::NONE).unwrap() {
             Found::Over(status) => format!("over: {}", status.state),
-            Found::Running { .. } => "running".to_owned(),
+            Found::Running(_) => "running".to_owned(),
             Found::Queued(Next { attempt, interruptions, .. }) => {
                 format!("attempt {attempt} after {interruptions} interruptions")
             }

@@ -4,9 +4,11 @@
 use super::{
     RepoKey,
     actor::{Actor, Outcome},
+    ended::{Ended, Tree},
     job::Job,
+    overdue::Overseer,
     pools::Purpose,
-    recovery::{self, Found, Tree},
+    recovery::{self, Found},
     retry::Next,
     scheduler::{Effect, Event},
     spawn::{self, Awaited, Shim},
@@ -19,7 +21,7 @@ use crate::{
         retry::Retries,
         time::Timestamp,
     },
-    store::{StoreError, attempt, chain},
+    store::{StoreError, attempt, chain, trash},
 };
 use chrono::Utc;
 use std::{io, sync::Arc, time::Duration};
@@ -60,6 +62,8 @@ pub(super) enum Done {
 /// What a shim that is gone has left.
 pub(super) struct Settled {
     shim: Option<Shim>,
+    /// What the server knows of its end.
+    ended: Ended,
     found: Result<Found, StoreError>,
     /// The shim ended before it claimed its attempt.
     false_start: bool,
@@ -77,10 +81,13 @@ impl Actor {
         self.phases.insert(key.clone(), Phase::Starting(None));
         let space = Arc::clone(&self.setup.space);
         let (folder, index) = (self.setup.jobs.job(&key.job), key.index);
-        let start = move || match space.obstacle() {
+        let scratch = trash::scratch(&folder, &key.job, index, task.scan.attempt);
+        let start = move || match space.obstacle_to_scan() {
             None => {
+                let place = Arc::new(space.place(scratch));
                 attempt::remove_order(&folder, index).map_err(io::Error::other)?;
-                Shim::start(&task).map(Some)
+                let (shim, awaited) = Shim::start(&task)?;
+                Ok(Some((Shim { place: Some(place), ..shim }, awaited)))
             }
             Some(_) => Ok(None),
         };
@@ -100,8 +107,10 @@ impl Actor {
             Done::Ordered(ordered) => self.ordered(&key, &ordered),
             Done::Read(settled) => self.settled(key, settled),
             // It may be tried again, like one whose shim wrote that.
-            Done::Ended(Ok(())) => self.settle(key, None, Some(0)),
-            Done::Ended(Err(error)) => self.try_later(key, &chain(&error)),
+            Done::Ended(Ok(())) => self.settle(key, None, Ended::unknown(Tree::Ended)),
+            Done::Ended(Err(error)) => {
+                self.try_later(key, Ended::unknown(Tree::Unknown), &chain(&error));
+            }
         }
         self.remove_if_idle(&job);
     }
@@ -122,20 +131,29 @@ impl Actor {
                 }
             }
             // Out of processes or memory: it stays queued, in its slot, and is tried again.
-            Err(error) => self.try_later(key, &error.to_string()),
+            Err(error) => self.try_later(key, Ended::unknown(Tree::Unknown), &error.to_string()),
         }
     }
 
-    pub(super) fn watch(&mut self, key: RepoKey, shim: Shim, awaited: Awaited) {
+    pub(super) fn watch(&mut self, key: RepoKey, mut shim: Shim, awaited: Awaited) {
+        let (jobs, space) = (&self.setup.jobs, &self.setup.space);
+        shim.place.get_or_insert_with(|| {
+            let folder = jobs.job(&key.job);
+            Arc::new(space.place(trash::scratch(&folder, &key.job, key.index, shim.attempt)))
+        });
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_running(key.index);
         }
+        let scanner = &self.setup.config.scanner;
+        let limits = (scanner.subprocess_timeout_secs, scanner.kill_grace_secs);
+        let overseer = Overseer::new(key.clone(), shim.clone(), limits, self.handle.clone());
         let running = Running { shim, ordering: false, next: None };
         self.phases.insert(key.clone(), Phase::Running(running));
-        self.ends.spawn(async move { (key, awaited.end().await) });
+        self.ends.spawn(async move { (key, overseer.wait(awaited).await) });
     }
 
-    fn try_later(&mut self, key: RepoKey, error: &str) {
+    /// Asks again after a pause what became of a repository: what is known of its shim is kept.
+    fn try_later(&mut self, key: RepoKey, ended: Ended, error: &str) {
         self.phases.remove(&key);
         let repository =
             self.jobs.get_mut(&key.job).and_then(|job| job.repositories.get_mut(&key.index));
@@ -147,20 +165,20 @@ impl Actor {
         let pause = Duration::from_millis(250 << setbacks.min(5));
         self.ends.spawn(async move {
             sleep(pause).await;
-            (key, None)
+            (key, ended)
         });
     }
 
     /// A shim is gone: reads what became of its repository.
-    pub(super) fn shim_ended(&mut self, key: RepoKey, code: Option<i32>) {
+    pub(super) fn shim_ended(&mut self, key: RepoKey, ended: Ended) {
         let shim = match self.phases.remove(&key) {
             Some(Phase::Running(running)) => Some(running.shim),
             _ => None,
         };
-        self.settle(key, shim, code);
+        self.settle(key, shim, ended);
     }
 
-    fn settle(&mut self, key: RepoKey, shim: Option<Shim>, code: Option<i32>) {
+    fn settle(&mut self, key: RepoKey, shim: Option<Shim>, ended: Ended) {
         self.phases.remove(&key);
         let Some((name, git_url)) = self.facts(&key) else {
             // Its job was forgotten meanwhile.
@@ -169,11 +187,10 @@ impl Actor {
         self.phases.insert(key.clone(), Phase::Settling);
         let retries = self.jobs.get(&key.job).map(|job| self.setup.retries(&job.master));
         let retries = retries.unwrap_or(Retries::NONE);
-        let tree = if code == Some(0) { Tree::Ended } else { Tree::Unknown };
         let attempt = shim.as_ref().map(|it| it.attempt);
-        let (setup, wanted) = (self.setup.clone(), key.clone());
+        let (setup, wanted, known) = (self.setup.clone(), key.clone(), ended.clone());
         let work = self.pools.of(Purpose::Scans).run(move || {
-            let found = recovery::find(&setup, &wanted, &name, &git_url, tree, retries);
+            let found = recovery::find(&setup, &wanted, &name, &git_url, &known, retries);
             let false_start = match &found {
                 Ok(Found::Queued(next)) => attempt.is_some_and(|it| next.attempt <= it),
                 _ => false,
@@ -189,13 +206,13 @@ impl Actor {
             let (found, false_start, refused) = work.await.unwrap_or_else(|panic| {
                 (Err(StoreError::at("settle a scan in", path)(panic.into())), false, false)
             });
-            Done::Read(Settled { shim, found, false_start, refused })
+            Done::Read(Settled { shim, ended, found, false_start, refused })
         });
     }
 
     fn settled(&mut self, key: RepoKey, settled: Settled) {
         self.phases.remove(&key);
-        let Settled { shim, found, false_start, refused } = settled;
+        let Settled { shim, ended, found, false_start, refused } = settled;
         match found {
             Ok(Found::Over(status)) => {
                 self.note_scan(shim.as_ref(), status.state, status.started_at, status.completed_at);
@@ -204,9 +221,9 @@ impl Actor {
             Ok(Found::TriedAgain { failed, cause, next }) => {
                 self.tried_again(key, shim.as_ref(), &failed, cause, next);
             }
-            Ok(Found::Running { holder, attempt }) => {
+            Ok(Found::Running(living)) => {
                 // Another one, of a server that died, was first.
-                let (shim, awaited) = Shim::adopt(holder, attempt);
+                let (shim, awaited) = Shim::adopt(living);
                 self.watch(key, shim, awaited);
             }
             // Only what is found at start, or reopened, can be this.
@@ -222,7 +239,7 @@ impl Actor {
                 self.again(key, next, false_start, refused);
             }
             // The disk does not answer: asked again later.
-            Err(error) => self.try_later(key, &chain(&error)),
+            Err(error) => self.try_later(key, ended, &chain(&error)),
         }
     }
 
@@ -260,7 +277,8 @@ impl Actor {
             }
             // Whatever it is that fails for a moment must not cost all the tries at once.
             if false_start && !job.is_cancelled() {
-                return self.try_later(key, "its shim ended before it began");
+                let ended = Ended::unknown(Tree::Unknown);
+                return self.try_later(key, ended, "its shim ended before it began");
             }
         }
         self.on(Event::Again(key));

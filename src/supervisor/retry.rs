@@ -184,7 +184,8 @@ mod tests {
         store::{attempt, layout::JobsDir},
         supervisor::{
             Setup,
-            recovery::{Tree, find},
+            ended::{Ended, Tree},
+            recovery::find,
         },
     };
 
@@ -264,11 +265,11 @@ mod tests {
 
     fn found(setup: &Setup, key: &RepoKey, most: u64) -> (&'static str, Option<Next>) {
         let rules = Retries::new(most, Duration::from_hours(1));
-        match find(setup, key, "r", URL, Tree::Ended, rules).unwrap() {
+        match find(setup, key, "r", URL, &Ended::unknown(Tree::Ended), rules).unwrap() {
             Found::Over(_) => ("over", None),
             Found::TriedAgain { next, .. } => ("tried again", Some(next)),
             Found::Queued(next) => ("waits", Some(next)),
-            Found::Running { .. } | Found::Refused(_) => panic!("nothing runs, nothing is refused"),
+            Found::Running(_) | Found::Refused(_) => panic!("nothing runs, nothing is refused"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! How scans ended and how long they took, counted where the loop sees an end.
 
+use super::overdue::Standstills;
 use crate::{
     measure::Histogram,
     model::{FailureKind, RepoState, retry::MAY_PASS},
@@ -23,6 +24,7 @@ pub struct Scans {
     interrupted: Histogram,
     /// In the order of [`MAY_PASS`].
     retries: [AtomicU64; MAY_PASS.len()],
+    standstills: Standstills,
 }
 
 impl Scans {
@@ -35,6 +37,7 @@ impl Scans {
             cancelled: histogram(),
             interrupted: histogram(),
             retries: Default::default(),
+            standstills: Standstills::default(),
         }
     }
 
@@ -61,6 +64,11 @@ impl Scans {
     pub fn retries_by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let counts = self.retries.iter().map(|it| it.load(Ordering::Relaxed));
         MAY_PASS.iter().map(|it| it.as_str()).zip(counts)
+    }
+
+    /// The scans whose shims are stopped now.
+    pub fn standstills(&self) -> &Standstills {
+        &self.standstills
     }
 
     /// Every outcome with its durations.

@@ -1,20 +1,20 @@
 //! Shims as the server sees them: started, adopted, told to end, and awaited.
 
-use super::{RepoKey, Setup, job::Job};
+use super::{RepoKey, Setup, job::Job, overdue::Given};
 use crate::{
     model::{
         address::Origin,
-        attempt::{Order, OrderReason},
+        attempt::{AttemptRecord, Order, OrderReason},
         task::{ScanTask, ShimTask},
     },
-    store::{StoreError, attempt, layout::JobDir, lock::Holder},
+    store::{StoreError, attempt, layout::JobDir, lock::Holder, room::Place},
     sys,
 };
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     process::Stdio,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -31,7 +31,26 @@ pub(super) struct Shim {
     pub(super) attempt: u64,
     /// When it was started; not known of one that another server started.
     pub(super) started: Option<Instant>,
-    process: Arc<OwnedFd>,
+    /// From when on its time counts.
+    pub(super) began: Instant,
+    pub(super) pid: u32,
+    pub(super) process: Arc<OwnedFd>,
+    /// What it writes when it claims the attempt, or has written.
+    pub(super) known: Option<AttemptRecord>,
+    pub(super) order: Given,
+    /// Its place among the scans that share the disk.
+    pub(super) place: Option<Arc<Place>>,
+}
+
+/// A shim that another server started, as it was found.
+#[derive(Debug)]
+pub(super) struct Living {
+    pub(super) holder: Holder,
+    pub(super) attempt: u64,
+    /// What it has claimed, if it has come that far.
+    pub(super) record: Option<AttemptRecord>,
+    /// What the other server has told it.
+    pub(super) ordered: Option<OrderReason>,
 }
 
 /// What to wait for to know that a shim is gone.
@@ -108,14 +127,44 @@ impl Shim {
         let pid = child.id().ok_or_else(|| io::Error::other("the shim is gone already"))?;
         let process = Arc::new(sys::open_process(pid)?);
         let task_text = serde_json::to_vec(task)?;
-        let shim = Self { attempt: scan.attempt, started: Some(Instant::now()), process };
+        let now = Instant::now();
+        let known = AttemptRecord {
+            schema: 1,
+            attempt: scan.attempt,
+            interruptions: task.interruptions,
+            retries: task.retries,
+            started_at: chrono::Utc::now(),
+        };
+        let shim = Self {
+            attempt: scan.attempt,
+            started: Some(now),
+            began: now,
+            pid,
+            process,
+            known: Some(known),
+            order: Given::default(),
+            place: None,
+        };
         Ok((shim, Awaited::Started { child: Box::new(child), task: task_text }))
     }
 
     /// Takes over a shim that another server started.
-    pub(super) fn adopt(holder: Holder, attempt: u64) -> (Self, Awaited) {
+    pub(super) fn adopt(living: Living) -> (Self, Awaited) {
+        let Living { holder, attempt, record, ordered } = living;
         let process = Arc::new(holder.pidfd);
-        let shim = Self { attempt, started: None, process: Arc::clone(&process) };
+        let now = Instant::now();
+        // By the kernel's word: what a file says of it could be anything.
+        let age = sys::age_of(holder.pid).unwrap_or_default();
+        let shim = Self {
+            attempt,
+            started: None,
+            began: now.checked_sub(age).unwrap_or(now),
+            pid: holder.pid,
+            process: Arc::clone(&process),
+            known: record,
+            order: Arc::new(Mutex::new(ordered.map(|reason| (reason, now)))),
+            place: None,
+        };
         (shim, Awaited::Adopted(process))
     }
 
@@ -129,6 +178,8 @@ impl Shim {
         // One that was adopted just after it took its lock may have claimed a later attempt since.
         let claimed = attempt::read(job, index).ok().flatten().map_or(0, |it| it.attempt);
         let order = Order { attempt: self.attempt.max(claimed), reason };
+        // From now on it has to react, whether or not that can be written.
+        *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some((reason, Instant::now()));
         let written = attempt::write_order(job, index, &order);
         // Without a written order a signal is a cancel, so a stop must not be signalled then.
         if written.is_ok() || reason == OrderReason::Cancel {
@@ -144,11 +195,16 @@ impl Awaited {
     pub(super) async fn end(self) -> Option<i32> {
         match self {
             Self::Started { mut child, task } => {
-                if let Some(mut stdin) = child.stdin.take() {
-                    // A shim that dies while it is fed is found dead just below.
-                    let _ = stdin.write_all(&task).await;
-                }
-                child.wait().await.ok().and_then(|status| status.code())
+                let stdin = child.stdin.take();
+                let feed = async {
+                    if let Some(mut stdin) = stdin {
+                        // A shim that dies while it is fed is found dead by the other.
+                        let _ = stdin.write_all(&task).await;
+                    }
+                };
+                // One that does not read must not keep this from hearing of its end.
+                let ((), ended) = tokio::join!(feed, child.wait());
+                ended.ok().and_then(|status| status.code())
             }
             Self::Adopted(process) => {
                 // A process descriptor becomes readable when its process ends (pidfd_open(2)).
@@ -187,7 +243,7 @@ mod tests {
         let holder = Holder { pid, pidfd: sys::open_process(pid).unwrap() };
         child.wait().await.unwrap();
 
-        let (shim, _) = Shim::adopt(holder, 1);
+        let (shim, _) = Shim::adopt(Living { holder, attempt: 1, record: None, ordered: None });
         let record = AttemptRecord {
             schema: 1,
             attempt: 2,

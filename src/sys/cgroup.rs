@@ -9,6 +9,7 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -56,7 +57,7 @@ pub fn end_left_behind(name: &str) {
     if let Some(home) = own_folder() {
         let path = home.join(group_name(name));
         if path.is_dir() {
-            drop(ControlGroup { home, path });
+            ControlGroup::at(home, path).kill();
         }
     }
 }
@@ -75,21 +76,28 @@ pub fn remove_empty() {
     }
 }
 
-/// The control group of one attempt; ended and removed when this is dropped.
+/// The control group of one attempt; removed when this is dropped, if nobody is in it then. Nobody is
+/// killed by that: who is to be ended is said by [`Self::kill`].
 #[derive(Debug)]
 pub struct ControlGroup {
     /// The group that this process belongs to.
     home: PathBuf,
     path: PathBuf,
+    /// Whether this process is a member, for the way back was closed.
+    inside: AtomicBool,
 }
 
 impl ControlGroup {
+    fn at(home: PathBuf, path: PathBuf) -> Self {
+        Self { home, path, inside: AtomicBool::new(false) }
+    }
+
     /// Makes the group for the attempt with this tracking id; `None` where that is not possible.
     pub fn create(name: &str) -> Option<Self> {
         let home = own_folder()?;
         let path = home.join(group_name(name));
         fs::create_dir(&path).ok()?;
-        let group = Self { home, path };
+        let group = Self::at(home, path);
         group.path.join("cgroup.kill").exists().then_some(group)
     }
 
@@ -100,22 +108,32 @@ impl ControlGroup {
             return spawn();
         }
         let spawned = spawn();
-        // If the way back is closed, `kill` would end this process too: it must not be used.
         if enter(&self.home).is_err() {
-            return Err(io::Error::other("cannot leave the scanner's control group"));
+            self.inside.store(true, Ordering::Relaxed);
         }
         spawned
     }
 
-    /// SIGKILL to every member.
+    /// Whether this process could not leave the group again, so that it is of no use.
+    pub fn holds_this_process(&self) -> bool {
+        self.inside.load(Ordering::Relaxed)
+    }
+
+    /// SIGKILL to every member; to none where this process is one of them.
     pub fn kill(&self) {
+        if self.holds_this_process() {
+            return;
+        }
         let _ = write(&self.path.join("cgroup.kill"), "1");
     }
 }
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        self.kill();
+        if self.holds_this_process() {
+            // Removed by a later server, once it is empty.
+            return;
+        }
         // Members that are being killed take an instant to leave.
         for _ in 0..200 {
             match fs::remove_dir(&self.path) {
@@ -201,6 +219,40 @@ mod tests {
     fn hybrid_with_memory() -> &'static str {
         "40 24 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
          32 24 0:28 / /sys/fs/cgroup/memory rw shared:3 - cgroup cgroup rw,memory\n"
+    }
+
+    /// Breaks if a shim that cannot leave its scanner's group ends itself with it, or if a group is
+    /// ended by nobody's wish.
+    #[test]
+    fn a_group_is_ended_by_request_alone_and_never_with_this_process_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let group = |name: &str, way_back: bool| {
+            let home = root.path().join(name);
+            let path = home.join("group");
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("cgroup.procs"), "").unwrap();
+            fs::write(path.join("cgroup.kill"), "").unwrap();
+            if way_back {
+                fs::write(home.join("cgroup.procs"), "").unwrap();
+            }
+            (path.join("cgroup.kill"), ControlGroup::at(home, path))
+        };
+        let text = |path: &Path| fs::read_to_string(path).unwrap();
+
+        let (kill, closed) = group("closed", false);
+        assert_eq!(closed.with_members(|| Ok(7)).unwrap(), 7, "what was started is not forgotten");
+        assert!(closed.holds_this_process());
+        closed.kill();
+        drop(closed);
+        assert_eq!(text(&kill), "");
+
+        let (kill, open) = group("open", true);
+        assert_eq!(open.with_members(|| Ok(7)).unwrap(), 7);
+        drop(open);
+        assert_eq!(text(&kill), "", "nobody asked for it");
+        let (kill, open) = group("asked", true);
+        open.kill();
+        assert_eq!(text(&kill), "1");
     }
 
     #[test]

@@ -255,13 +255,8 @@ pub fn end_all(variable: &str, patience: Duration, is_meant: impl Fn(&Started) -
 /// What a process was started with, by /proc. The words come first: one that is between fork and
 /// exec has those of its parent, and whatever it becomes has the mark.
 fn started(pid: u32, variable: &str) -> Option<Started> {
-    let texts = |name: &str| -> Option<Vec<String>> {
-        let bytes = fs::read(format!("/proc/{pid}/{name}")).ok()?;
-        let texts = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-        Some(texts.map(std::borrow::Cow::into_owned).collect())
-    };
-    let words = texts("cmdline")?;
-    let mark = texts("environ")?.into_iter().find_map(|entry| {
+    let words = texts(pid, "cmdline")?;
+    let mark = texts(pid, "environ")?.into_iter().find_map(|entry| {
         let (name, value) = entry.split_once('=')?;
         (name == variable).then(|| value.to_owned())
     });
@@ -273,11 +268,39 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The fourth field of /proc/PID/stat (proc(5)); the second is in brackets and may hold blanks.
+/// The fourth field of /proc/PID/stat (proc(5)).
 fn parent_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(1)?.parse().ok()
+    stat(pid)?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether a process has been stopped by a signal (SIGSTOP, say): it does nothing until SIGCONT.
+pub fn is_stopped(pid: u32) -> bool {
+    stat(pid).is_some_and(|it| it.starts_with('T'))
+}
+
+/// For how long a process has been running, time in which the machine slept included.
+pub fn age_of(pid: u32) -> Option<Duration> {
+    // The 22nd field; ticks are hundredths of a second on every Linux that there is.
+    let ticks: u64 = stat(pid)?.split_whitespace().nth(19)?.parse().ok()?;
+    Some(since_boot().saturating_sub(Duration::from_millis(ticks.saturating_mul(10))))
+}
+
+/// /proc/PID/stat from its third field on; the second is in brackets and may hold blanks.
+fn stat(pid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(')').map(|(_, rest)| rest.trim_start().to_owned())
+}
+
+/// The arguments of a process; empty where they cannot be read.
+pub fn words_of(pid: u32) -> Vec<String> {
+    texts(pid, "cmdline").unwrap_or_default()
+}
+
+/// A list of texts as /proc has it, each ended by a NUL.
+fn texts(pid: u32, name: &str) -> Option<Vec<String>> {
+    let bytes = fs::read(format!("/proc/{pid}/{name}")).ok()?;
+    let texts = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    Some(texts.map(std::borrow::Cow::into_owned).collect())
 }
 
 fn pid_of(pid: u32) -> io::Result<Pid> {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{redact::Redactor, scan_result::Warning, task::ScanTask},
-    store::StoreError,
+    store::{StoreError, trash},
     sys::memory::{MemoryWatch, Victim},
 };
 use std::{
@@ -62,6 +62,7 @@ pub(super) fn perform(task: &ScanTask, means: Means<'_>) -> Ending {
                 session.reporter.log().warn(&format!("told to end by signal {signal}"));
                 return Ending::Stopped(signal);
             }
+            session.give_back();
             let traceback = error.is_internal().then(|| Backtrace::force_capture().to_string());
             session
                 .reporter
@@ -126,6 +127,7 @@ impl<'a> Session<'a> {
         } else {
             self.scan_remote()?
         };
+        self.give_back();
         let count = found.packages.len();
         let files = found.files;
         self.reporter.log().info(&format!(
@@ -134,6 +136,11 @@ impl<'a> Session<'a> {
         ));
         result::write(self.task, &self.redactor, found, commit, self.begin.elapsed())?;
         Ok(count)
+    }
+
+    /// Removes what was fetched: the result and the final status need the room.
+    fn give_back(&self) {
+        trash::remove_from_scratch(&self.task.work_dir, git::REPOSITORY);
     }
 
     fn scan_remote(&self) -> Result<(Found, Option<String>), ScanError> {

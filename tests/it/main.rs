@@ -20,6 +20,8 @@ mod bombs;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod command_line;
@@ -105,6 +107,8 @@ mod shim;
 mod soak;
 #[cfg(test)]
 mod space;
+#[cfg(test)]
+mod standstill;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -392,6 +392,42 @@ async fn a_second_server_on_the_same_folder_exits_with_3() {
     assert_eq!(runs(server.folder()).len(), 1);
 }
 
+/// Breaks if somebody who removes the lock file lets a second server in, or if the first does not
+/// notice.
+#[tokio::test]
+async fn without_its_lock_file_a_folder_has_one_server_all_the_same() {
+    let server = Setup::new().shell(NOTING).start().await;
+    let lock = server.setup().jobs().join(".lock");
+    fs::remove_file(&lock).unwrap();
+    let ended = server.setup().run_to_end().await;
+    assert_eq!(ended.code, Some(3), "{}", ended.output);
+    eventually("the lock file is made and locked again", async || {
+        scanwatch::store::lock::holder(&lock).unwrap().is_some_and(|it| it.pid == server.pid())
+    })
+    .await;
+    let job = server.submit("afterwards").await;
+    assert_eq!(server.finished(&job).await["status"], "completed");
+
+    // A server of an earlier version knows the lock file alone.
+    let other = server.file("other.lock");
+    let held = scanwatch::store::lock::take(&other).unwrap().unwrap();
+    fs::rename(&other, &lock).unwrap();
+    let health = until(PATIENCE, "/health says that there is another", async || {
+        let health = server.get("/health").await.expect(200).json();
+        (health["status"] == "degraded").then_some(health)
+    })
+    .await;
+    assert!(health["problems"].to_string().contains("another scanwatch"), "{health:#}");
+    let url = serde_json::json!({ "git_url": "https://github.com/acme/refused.git" });
+    server.post("/scan", &url).await.expect(503);
+    drop(held);
+    fs::remove_file(&lock).unwrap();
+    eventually("it is well again", async || {
+        server.get("/health").await.expect(200).json()["status"] == "healthy"
+    })
+    .await;
+}
+
 /// Breaks if a finished job changes by a restart, or is scanned again.
 #[tokio::test]
 async fn finished_jobs_are_the_same_after_a_restart() {

@@ -92,6 +92,9 @@ pub(super) struct Source<'a> {
     blobs: Blobs,
 }
 
+/// What the folders begin with that are fetched into.
+pub(crate) const REPOSITORY: &str = "repository-";
+
 /// What the watch of a fetch and the reader of its words tell each other.
 #[derive(Debug, Default)]
 struct Signs {
@@ -105,7 +108,7 @@ impl Source<'_> {
     /// The folder for a repository of this object format.
     fn repository(&self, object_format: &str) -> PathBuf {
         let whole = if self.blobs == Blobs::AtOnce { "whole-" } else { "" };
-        self.git.work_dir().join(format!("repository-{whole}{object_format}.git"))
+        self.git.work_dir().join(format!("{REPOSITORY}{whole}{object_format}.git"))
     }
 
     /// From nothing to the commit, with a folder of this object format; none if there is none.

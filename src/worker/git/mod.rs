@@ -29,7 +29,7 @@ mod version;
 
 pub(super) use command::Git;
 pub(super) use error::GitError;
-pub(super) use fetch::{Blobs, fetch};
+pub(super) use fetch::{Blobs, REPOSITORY, fetch};
 pub(super) use reference::Reference;
 pub(super) use tree::GitTree;
 pub(super) use version::warn_if_old;

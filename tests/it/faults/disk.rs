@@ -16,7 +16,7 @@ use serde_json::json;
 use std::{fs, io::Write, path::Path, time::Duration};
 
 /// Mounts a disk of memory in the jobs folder's place; nothing has to be free on it.
-fn on_a_small_disk(setup: Setup, options: &str) -> Setup {
+pub(super) fn on_a_small_disk(setup: Setup, options: &str) -> Setup {
     fs::create_dir(setup.jobs()).unwrap();
     run("mount", &["-t", "tmpfs", "-o", options, "none", &setup.jobs().display().to_string()]);
     setup.set("jobs.min_free_bytes", 0).set("jobs.min_free_inodes", 0)

@@ -11,6 +11,7 @@ mod many;
 mod numbers;
 mod odd;
 mod paused;
+mod room;
 mod stop;
 mod unwatched;
 mod upgrade;

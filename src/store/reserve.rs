@@ -1,0 +1,99 @@
+//! Space that is set aside for one file that must be written whatever happens to the disk: the final
+//! state of an attempt.
+//!
+//! Input: a path in `.staging`, named by whoever settles the attempt. Output: a file that has its
+//! inode and its blocks already, filled and renamed into place when it is needed.
+//!
+//! Invariant: while the reserve exists, [`Reserve::replace`] needs no further space for content of up
+//! to [`SIZE`] bytes.
+
+use super::{StoreError, atomic};
+use rustix::fs::{FallocateFlags, fallocate};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// What is set aside: far more than a usual status has.
+pub const SIZE: usize = 64 << 10;
+
+/// A file that is ready to be filled; removed when this is dropped.
+#[derive(Debug)]
+pub struct Reserve {
+    file: File,
+    path: PathBuf,
+}
+
+impl Reserve {
+    /// Sets the space aside.
+    pub fn make(path: &Path) -> Result<Self, StoreError> {
+        let make = || {
+            // Left by a shim of this very attempt that died before it could claim it.
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create_new(true).mode(0o640).open(path)?;
+            let mut reserve = Self { file, path: path.to_owned() };
+            reserve.fill()?;
+            Ok(reserve)
+        };
+        make().map_err(StoreError::at("set space aside at", path))
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let flags = FallocateFlags::empty();
+        match fallocate(&self.file, flags, 0, SIZE as u64) {
+            Err(rustix::io::Errno::OPNOTSUPP) => self.file.write_all(&vec![b' '; SIZE]),
+            other => Ok(other?),
+        }
+    }
+
+    /// Replaces `target` by these bytes, flushed. What does not work leaves the reserve as it is.
+    pub fn replace(&mut self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut replace = || {
+            self.file.rewind()?;
+            self.file.write_all(bytes)?;
+            // The blocks behind are given back only after the content is there.
+            self.file.set_len(bytes.len() as u64)?;
+            self.file.sync_all()?;
+            std::fs::rename(&self.path, target)?;
+            atomic::flush_place(target)
+        };
+        replace().map_err(StoreError::at("write", target))
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        // Gone if it was used.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether an error says that the disk has no room.
+pub fn is_full(error: &StoreError) -> bool {
+    matches!(error.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_becomes_the_file_and_is_gone_if_it_is_not_needed() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, target) = (root.path().join("reserve"), root.path().join("repo_0.json"));
+        std::fs::write(&target, "old").unwrap();
+        let mut reserve = Reserve::make(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().len(), SIZE as u64);
+        reserve.replace(&target, b"{}\n").unwrap();
+        drop(reserve);
+        assert_eq!(std::fs::read(&target).unwrap(), b"{}\n");
+        drop(Reserve::make(&path).unwrap());
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,197 @@
+//! Scans that need more of the disk than there is.
+
+use super::{disk::on_a_small_disk, left_in_staging};
+use crate::support::{
+    files,
+    forge::Forge,
+    namespace::{MOUNTS, entered},
+    server::{Setup, TestServer},
+    wait::eventually,
+};
+use serde_json::json;
+use std::{fs, io::Read};
+
+/// Bytes that cannot be compressed.
+fn noise(megabytes: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    fs::File::open("/dev/urandom").unwrap().take(megabytes << 20).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Breaks if a repository that does not fit on the disk ends otherwise than once and with the disk as
+/// its cause, or if it costs anybody else a final state.
+#[tokio::test]
+async fn a_repository_larger_than_the_disk_ends_once_and_says_why() {
+    if !entered("faults::room::a_repository_larger_than_the_disk_ends_once_and_says_why", MOUNTS) {
+        return;
+    }
+    let forge = Forge::start();
+    let large: Vec<_> = (0..5).map(|it| (format!("{it}/package.json"), noise(6))).collect();
+    let large: Vec<(&str, &[u8])> =
+        large.iter().map(|(name, it)| (name.as_str(), &it[..])).collect();
+    forge.add_repository("large", &large);
+    forge.add_repository("small", &[("package.json", b"{}")]);
+    let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", forge.base());
+    let server = on_a_small_disk(Setup::new(), "size=20m").set("forges", forges).start().await;
+    let mut jobs = Vec::new();
+    for name in ["small", "large", "small"] {
+        jobs.push((name, server.submit_with(&json!({ "git_url": forge.url(name) })).await));
+    }
+    for (name, job) in &jobs {
+        let document = server.finished(job).await;
+        let file = server.status_file(job, 0);
+        assert_eq!(file["attempt"], 1, "{name}: {file:#}");
+        if *name == "small" {
+            assert_eq!(document["status"], "completed", "{document:#}");
+            continue;
+        }
+        assert_eq!(document["status"], "failed", "{document:#}");
+        let cause = file["failure"].to_string();
+        assert!(
+            cause.contains("No space left on device") || cause.contains("disk of the jobs folder"),
+            "{file:#}"
+        );
+    }
+    let log = server.setup().log();
+    assert!(!log.contains("died without a word"), "{log}");
+    eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
+}
+
+/// A scanner that fills the disk and keeps it full, and one that gives up when it is.
+const FILLING: &str = r#"
+if [ "$SCANWATCH_REPO_NAME" = fills ]; then
+    while [ ! -e "$dir/begun" ]; do sleep 0.02; done
+    while [ ! -e "$dir/go" ]; do
+        cat /dev/zero 2> /dev/null >> filler
+        echo > "$dir/filled"
+    done
+    exit 4
+fi
+say scanning
+echo > "$dir/begun"
+while [ ! -e "$dir/filled" ]; do sleep 0.02; done
+exit 5
+"#;
+
+/// Breaks if a final state cannot be written on a full disk: no space was set aside for it, or the
+/// scratch folder that fills the disk outlasts it.
+#[tokio::test]
+async fn on_a_full_disk_final_states_are_written_all_the_same() {
+    if !entered("faults::room::on_a_full_disk_final_states_are_written_all_the_same", MOUNTS) {
+        return;
+    }
+    let server = on_a_small_disk(Setup::new(), "size=20m")
+        .set("limits.max_fetch_bytes", 1 << 20)
+        .shell(FILLING)
+        .start()
+        .await;
+    let fills = server.submit("fills").await;
+    let bystander = server.submit("bystander").await;
+    let path = server.job_folder(&bystander).join("repo_0.json");
+    eventually("the bystander ends on a full disk", async || {
+        files::json(&path).is_some_and(|it| it["failure"]["exit_code"] == 5)
+    })
+    .await;
+    files::write(&server.file("go"), "");
+    for (job, code) in [(&fills, 4), (&bystander, 5)] {
+        let document = server.finished(job).await;
+        assert_eq!(document["status"], "failed", "{document:#}");
+        let file = server.status_file(job, 0);
+        assert_eq!(
+            (&file["failure"]["exit_code"], &file["attempt"]),
+            (&code.into(), &1.into()),
+            "{file:#}"
+        );
+        let detail = file["failure"]["detail"].as_str().unwrap();
+        assert!(detail.contains("the disk of the jobs folder is full"), "{detail}");
+    }
+    eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
+}
+
+fn running(server: &TestServer) -> usize {
+    files::text(&server.file("runs")).lines().count()
+}
+
+/// Breaks if scans run beside each other that together may take more than is free, if nobody is told
+/// what they wait for, or if they wait for ever.
+#[tokio::test]
+async fn scans_that_share_a_small_disk_run_one_after_the_other() {
+    if !entered("faults::room::scans_that_share_a_small_disk_run_one_after_the_other", MOUNTS) {
+        return;
+    }
+    let setup =
+        on_a_small_disk(Setup::new(), "size=20m").set("limits.max_fetch_bytes", 8 << 20).shell(
+            "say scanning\necho run >> \"$dir/runs\"\n\
+             while [ ! -e \"$dir/go\" ]; do sleep 0.02; done\nsay completed\n",
+        );
+    let job = setup.lay_group(4);
+    let server = setup.start().await;
+    // Two have room: 16 MiB of somewhat less than 20.
+    eventually("/health says what the others wait for", async || {
+        let health = server.get("/health").await.expect(200).json();
+        let scanners = &health["scanners"];
+        running(&server) == 2
+            && scanners["running"] == 2
+            && scanners["queued"] == 2
+            && health["problems"]
+                .to_string()
+                .contains("queued scans wait for others to end: 2 scans run")
+    })
+    .await;
+    // What a scan has taken counts once: the two go on to have room, and no third.
+    let scratch = fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
+    let scratch = scratch.map(|it| it.path()).find(|it| it.is_dir()).unwrap();
+    files::write(&scratch.join("fetched"), noise(6));
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(running(&server), 2);
+    files::write(&server.file("go"), "");
+    assert_eq!(server.finished(&job).await["status"], "completed");
+    assert_eq!(running(&server), 4);
+    eventually("/health is well", async || {
+        server.get("/health").await.expect(200).json()["status"] == "healthy"
+    })
+    .await;
+}
+
+/// Breaks if a scan that begins while inodes run out fails for that, instead of waiting.
+#[tokio::test]
+async fn a_scan_that_begins_while_inodes_run_out_waits_and_does_not_fail() {
+    let test = "faults::room::a_scan_that_begins_while_inodes_run_out_waits_and_does_not_fail";
+    if !entered(test, MOUNTS) {
+        return;
+    }
+    let setup = on_a_small_disk(Setup::new(), "size=64m,nr_inodes=300")
+        .set("scanner.max_concurrent_processes", 1)
+        .shell(
+            "say scanning\necho run >> \"$dir/runs\"\n\
+             while [ ! -e \"$dir/go-$SCANWATCH_REPO_NAME\" ]; do sleep 0.02; done\nsay completed\n",
+        );
+    let job = setup.lay_group(7);
+    let server = setup.start().await;
+    let filler = server.setup().jobs().join(".filler");
+    fs::create_dir(&filler).unwrap();
+    for left in 0..6 {
+        eventually("a scan runs", async || running(&server) == left + 1).await;
+        let place = |number: usize| filler.join(number.to_string());
+        let most = (0..).find(|number| fs::File::create(place(*number)).is_err()).unwrap();
+        // What the running one gives back when it ends is the room of the next, and so much more.
+        (0..left).for_each(|number| fs::remove_file(place(number)).unwrap());
+        files::write(&server.file(&format!("go-part-{left}")), "");
+        let log = || server.setup().log().matches("queued ones wait").count();
+        let before = log();
+        eventually("the next one has begun, or waits", async || {
+            running(&server) == left + 2
+                || log() > before
+                || server.setup().log().contains("scans wait")
+                || server.status_file(&job, u32::try_from(left).unwrap())["status"] != "completed"
+        })
+        .await;
+        (left..most).for_each(|number| fs::remove_file(place(number)).unwrap());
+    }
+    files::write(&server.file("go-part-6"), "");
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "completed", "{document:#}");
+    for index in 0..7 {
+        assert_eq!(server.status_file(&job, index)["attempt"].as_u64().unwrap_or(1), 1);
+    }
+}
