@@ -29,6 +29,22 @@ pub struct AttemptRecord {
 /// From here on a number in a record is not believed: a sum must not overflow.
 pub const MOST_ATTEMPTS: u64 = 1 << 32;
 
+impl AttemptRecord {
+    /// The record that holds, of the one beside the lock, which a scanner may have written, and the one
+    /// that is kept where a sandboxed scanner cannot write.
+    pub fn agreed(beside: Option<Self>, kept: Option<Self>) -> Option<Self> {
+        match (beside, kept) {
+            // A version that keeps none may have gone on since.
+            (Some(beside), Some(kept)) if beside.attempt > kept.attempt => Some(Self {
+                interruptions: beside.interruptions.max(kept.interruptions),
+                retries: beside.retries.max(kept.retries),
+                ..beside
+            }),
+            (beside, kept) => kept.or(beside),
+        }
+    }
+}
+
 /// Why a shim gets SIGTERM. Without an order, it is a cancel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Order {
@@ -80,6 +96,30 @@ impl Unsettled {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Breaks if what a sandboxed scanner writes over its record gives it attempts, interruptions or
+    /// retries back.
+    #[test]
+    fn nothing_that_is_kept_is_taken_back() {
+        let of = |[attempt, interruptions, retries]: [u64; 3]| AttemptRecord {
+            schema: 1,
+            attempt,
+            interruptions,
+            retries,
+            started_at: Timestamp::default(),
+        };
+        for (beside, kept, expected) in [
+            (None, None, None),
+            (Some([2, 1, 1]), None, Some([2, 1, 1])),
+            (None, Some([2, 1, 1]), Some([2, 1, 1])),
+            (Some([1, 0, 0]), Some([2, 1, 1]), Some([2, 1, 1])),
+            (Some([2, 0, 0]), Some([2, 1, 1]), Some([2, 1, 1])),
+            (Some([3, 0, 0]), Some([2, 1, 1]), Some([3, 1, 1])),
+        ] {
+            let agreed = AttemptRecord::agreed(beside.map(of), kept.map(of));
+            assert_eq!(agreed, expected.map(of), "{beside:?} {kept:?}");
+        }
+    }
 
     #[test]
     fn what_could_not_be_written_travels_as_an_exit_code() {

@@ -1,4 +1,7 @@
 //! The files beside a repository's lock: the attempt that began last, and the order to end.
+//!
+//! A sandboxed scanner may write in its job's folder, and so beside the lock. Of its attempts a second
+//! record is kept in `.attempts`, which is closed to it; where the two differ, nothing is taken back.
 
 use super::{
     StoreError,
@@ -7,13 +10,19 @@ use super::{
     read,
 };
 use crate::model::attempt::{AttemptRecord, MOST_ATTEMPTS, Order};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 /// The attempt that began last, if one ever did.
 ///
 /// # Errors
 /// Where that cannot be told for want of means.
 pub fn read(job: &JobDir, index: u32) -> Result<Option<AttemptRecord>, StoreError> {
-    let bytes = read::if_readable(&job.attempt(index), read::STATUS_CAP)?;
+    let beside = read_one(&job.attempt(index))?;
+    Ok(AttemptRecord::agreed(beside, read_one(&job.kept_attempt(index))?))
+}
+
+fn read_one(path: &Path) -> Result<Option<AttemptRecord>, StoreError> {
+    let bytes = read::if_readable(path, read::STATUS_CAP)?;
     let record = bytes.and_then(|it| serde_json::from_slice::<AttemptRecord>(&it).ok());
     // A scanner may have put it there.
     let sane =
@@ -23,7 +32,21 @@ pub fn read(job: &JobDir, index: u32) -> Result<Option<AttemptRecord>, StoreErro
 
 /// Claims an attempt; for its shim, which holds the lock, or the server, when nobody does.
 pub fn write(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {
-    atomic::replace_json(job.staging(), &job.attempt(index), record, Durability::Flushed)
+    atomic::replace_json(job.staging(), &job.attempt(index), record, Durability::Flushed)?;
+    let kept = job.kept_attempt(index);
+    if kept.exists() { keep(job, index, record) } else { Ok(()) }
+}
+
+/// Keeps the record of an attempt where its scanner cannot write, if that is sandboxed. Not flushed:
+/// what a power cut takes of it stands in the other one.
+pub fn keep(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {
+    let folder = job.kept_attempts();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(StoreError::at("create", folder))?;
+    atomic::replace_json(job.staging(), &job.kept_attempt(index), record, Durability::Eventual)
 }
 
 /// The order for a shim, if one was ever given.
@@ -47,4 +70,24 @@ pub fn remove_order(job: &JobDir, index: u32) -> Result<(), StoreError> {
 /// Leaves an order for a shim; it looks when it is signalled.
 pub fn write_order(job: &JobDir, index: u32, order: &Order) -> Result<(), StoreError> {
     atomic::replace_json(job.staging(), &job.order(index), order, Durability::Eventual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::layout::JobsDir;
+
+    #[test]
+    fn a_number_that_would_overflow_a_sum_is_not_believed() {
+        let root = tempfile::tempdir().unwrap();
+        let job = JobsDir::new(root.path()).unwrap().job(&"job".parse().unwrap());
+        std::fs::create_dir_all(job.path().join("locks")).unwrap();
+        for (number, believed) in [(7, true), (MOST_ATTEMPTS, false), (u64::MAX, false)] {
+            let text = format!(
+                r#"{{"schema":1,"attempt":{number},"interruptions":0,"started_at":"2026-01-01T00:00:00Z"}}"#
+            );
+            std::fs::write(job.attempt(0), text).unwrap();
+            assert_eq!(read(&job, 0).unwrap().is_some(), believed, "{number}");
+        }
+    }
 }

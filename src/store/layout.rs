@@ -19,6 +19,10 @@ use std::{
 /// The folder for temporary files and scratch folders, below the jobs folder.
 const STAGING: &str = ".staging";
 
+/// The folder for what is kept of attempts where no sandboxed scanner can write: below the jobs folder,
+/// and in no job's folder.
+const ATTEMPTS: &str = ".attempts";
+
 /// The jobs folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobsDir {
@@ -98,6 +102,11 @@ impl JobsDir {
     /// The folder for temporary files: same file system, never watched.
     pub fn staging(&self) -> PathBuf {
         self.root.join(STAGING)
+    }
+
+    /// The folder with what is kept of the attempts of all jobs.
+    pub fn attempts(&self) -> PathBuf {
+        self.root.join(ATTEMPTS)
     }
 
     /// The file whose lock says that a server runs on this folder.
@@ -214,6 +223,17 @@ impl JobDir {
     /// Which attempt was the last to begin; written by its shim before anything else.
     pub fn attempt(&self, index: u32) -> PathBuf {
         self.path.join("locks").join(format!("repo_{index}.attempt.json"))
+    }
+
+    /// The folder with what is kept of this job's attempts.
+    pub(super) fn kept_attempts(&self) -> PathBuf {
+        let root = self.staging.parent().unwrap_or(&self.staging);
+        root.join(ATTEMPTS).join(self.path.file_name().unwrap_or_default())
+    }
+
+    /// The same as [`Self::attempt`], where no sandboxed scanner can write.
+    pub(super) fn kept_attempt(&self, index: u32) -> PathBuf {
+        self.kept_attempts().join(format!("repo_{index}.json"))
     }
 
     /// Why a shim is told to end, written before the signal.

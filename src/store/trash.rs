@@ -7,6 +7,7 @@
 use super::{
     StoreError, atomic,
     layout::{JobDir, JobsDir},
+    read::is_missing_folder,
 };
 use crate::model::JobId;
 use std::{
@@ -27,7 +28,17 @@ pub const SELF_TEST: &str = "self-test-";
 
 /// Removes a job's folder with all that is in it. Fine if it is gone already.
 pub fn remove_job(jobs: &JobsDir, id: &JobId) -> Result<(), StoreError> {
-    remove(&jobs.staging(), jobs.job(id).path())
+    let job = jobs.job(id);
+    remove(&jobs.staging(), job.path())?;
+    remove_kept(&job.kept_attempts())
+}
+
+/// Removes what is kept of a job's attempts. Fine if there is nothing.
+fn remove_kept(path: &Path) -> Result<(), StoreError> {
+    match remove_folder(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(StoreError::at("remove", path)),
+    }
 }
 
 /// Removes what stands at a path of ours, at once for every reader.
@@ -137,6 +148,13 @@ pub fn sweep(jobs: &JobsDir, among: Option<&BTreeSet<OsString>>) -> Result<(), S
         let meant = among.is_none_or(|them| them.contains(&name));
         if ours && meant && is_old(&entry.path()) {
             outcome = outcome.and(remove_old(&entry.path()));
+        }
+    }
+    // What is kept of the attempts of jobs that somebody else removed.
+    for entry in fs::read_dir(jobs.attempts()).into_iter().flatten().flatten() {
+        let job = jobs.root().join(entry.file_name());
+        if is_missing_folder(&job) && is_old(&entry.path()) {
+            outcome = outcome.and(remove_kept(&entry.path()));
         }
     }
     outcome

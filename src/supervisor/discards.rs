@@ -5,7 +5,7 @@
 //!
 //! Invariants: what the disk refuses is tried again; a job that is being removed gets no more files.
 
-use super::{RepoKey, actor::Actor, pools::Purpose, recovery, scheduler::Event};
+use super::{RepoKey, actor::Actor, finals, pools::Purpose, scheduler::Event};
 use crate::{
     model::{Failure, FailureKind, JobId, RepoState, repository::RepositoryStatus},
     store::chain,
@@ -77,7 +77,7 @@ impl Actor {
                     && let Some(next) = left.last()
                 {
                     let Unstarted { key, name, git_url, attempt, state, failure } = next;
-                    match recovery::write_end(&folder, key, name, git_url, *attempt, *state, failure)
+                    match finals::write_end(&folder, key, name, git_url, *attempt, *state, failure)
                     {
                         Ok(status) => written.push((key.index, status)),
                         Err(error) => {

@@ -13,6 +13,7 @@ mod actor;
 mod changes;
 mod discards;
 mod ended;
+mod finals;
 mod handle;
 mod isolation;
 mod job;

@@ -7,7 +7,7 @@
 //! What must stay true: a process is ended by its control group or by its mark, never by a number in
 //! a file; when this returns, nobody of the attempt writes any more.
 
-use super::{RepoKey, recovery::Planned};
+use super::{RepoKey, finals::Planned};
 use crate::{
     model::{
         Failure, FailureKind, JobId, RepoState,

@@ -5,6 +5,7 @@ use super::{
     RepoKey,
     actor::{Actor, Outcome},
     ended::{Ended, Tree},
+    finals,
     job::Job,
     overdue::Overseer,
     pools::Purpose,
@@ -312,7 +313,7 @@ impl Actor {
                 tracing::warn!(repository = %wanted, error = chain(&error), "cannot claim an attempt");
                 failure.permanent = true;
             }
-            recovery::write_end(&folder, &wanted, &name, &git_url, attempt, state, &failure)
+            finals::write_end(&folder, &wanted, &name, &git_url, attempt, state, &failure)
                 .map(drop)
         });
         let path = self.setup.jobs.job(&key.job).path().to_owned();

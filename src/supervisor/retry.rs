@@ -9,11 +9,7 @@
 //! any two writes neither gives nor takes a retry.
 
 use super::{
-    RepoKey,
-    actor::Actor,
-    recovery::{Found, read_status},
-    scheduler::Event,
-    spawn::Shim,
+    RepoKey, actor::Actor, finals::read_status, recovery::Found, scheduler::Event, spawn::Shim,
 };
 use crate::{
     model::{

@@ -57,6 +57,8 @@ struct Outside {
     task: ScanTask,
     /// The folder of another job.
     folder: PathBuf,
+    /// The folder with what is kept of the attempts of the job.
+    attempts: PathBuf,
     /// A port of this machine where somebody listens.
     port: u16,
     /// The abstract name of a socket where somebody listens (unix(7)).
@@ -72,11 +74,13 @@ pub fn run(sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<SelfTest> {
         .prefix(crate::store::trash::SELF_TEST)
         .tempdir()
         .context("making a folder for the self-test")?;
-    for name in ["work", "job", "other"] {
+    for name in ["work", "job", "other", "attempts"] {
         fs::create_dir(root.path().join(name)).context("making a folder for the self-test")?;
     }
     let folder = root.path().join("other");
     File::create(folder.join("status")).context("making a file for the self-test")?;
+    let attempts = root.path().join("attempts");
+    File::create(attempts.join("repo_0.json")).context("making a file for the self-test")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening")?;
     let name = format!("scanwatch-self-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).context("naming a socket")?;
@@ -84,6 +88,7 @@ pub fn run(sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<SelfTest> {
     let outside = Outside {
         task: task(root.path(), sandbox, limits)?,
         folder,
+        attempts,
         port: listener.local_addr().context("listening")?.port(),
         name,
     };
@@ -160,7 +165,7 @@ pub fn run_inside(stdin: impl Read, mut stdout: impl Write) -> anyhow::Result<()
 
 /// Tries everything, in order; what changes this process stands last.
 fn attempts(outside: &Outside) -> Vec<Attempt> {
-    let Outside { task, folder, port, name } = outside;
+    let Outside { task, folder, attempts, port, name } = outside;
     let own = &task.work_dir;
     let parent = getppid();
     let of_parent = |file: &str| {
@@ -172,6 +177,9 @@ fn attempts(outside: &Outside) -> Vec<Attempt> {
         attempt("read a file of another job", || read(&folder.join("status"))),
         attempt("change a file of another job", || {
             OpenOptions::new().append(true).open(folder.join("status")).map(drop)
+        }),
+        attempt("change what is kept of its own attempts", || {
+            OpenOptions::new().append(true).open(attempts.join("repo_0.json")).map(drop)
         }),
         attempt("make a file in another job's folder", || {
             File::create(folder.join("new")).map(drop)

@@ -2,8 +2,12 @@
 
 use crate::support::{
     files,
+    forge::{Behaviour, Forge},
+    processes,
     server::{Setup, TestServer},
+    wait::eventually,
 };
+use serde_json::json;
 use std::time::Duration;
 
 fn runs(server: &TestServer, name: &str) -> usize {
@@ -88,4 +92,42 @@ time.sleep(999)
     assert_eq!(file["failure"]["kind"], "interrupted", "{file:#}");
     assert_eq!(runs(&server, "stray"), 3);
     server.quiet(Duration::from_secs(10)).await;
+}
+
+/// Breaks if, after a restart, the record that a sandboxed scanner may have written is all that tells
+/// how often its repository was tried.
+#[tokio::test]
+async fn the_attempts_of_a_sandboxed_scanner_are_kept_out_of_its_reach() {
+    let forge = Forge::start();
+    forge.add_repository("silent", &[("package.json", b"{}")]);
+    forge.behave(Behaviour::Silent);
+    let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", forge.base());
+    let mut server = Setup::new().set("forges", forges).start().await;
+    let job = server.submit_with(&json!({ "git_url": forge.url("silent") })).await;
+    let kept = server.setup().jobs().join(".attempts").join(&job).join("repo_0.json");
+    let beside = server.job_folder(&job).join("locks/repo_0.attempt.json");
+    for attempt in 1..=3 {
+        eventually(&format!("attempt {attempt} is claimed, and kept"), async || {
+            files::json(&kept).is_some_and(|it| it["attempt"] == attempt)
+                && server.shim(&job, 0).is_some()
+        })
+        .await;
+        server.kill9().await;
+        processes::kill_lock_holder(&server.shim_lock(&job, 0));
+        let mut record = files::json(&beside).unwrap();
+        record["attempt"] = 1.into();
+        record["interruptions"] = 0.into();
+        files::replace(&beside, record.to_string());
+        server.restart().await;
+    }
+    let document = server.finished(&job).await;
+    assert_eq!(document["status"], "failed", "{document:#}");
+    let file = server.status_file(&job, 0);
+    assert_eq!(
+        (&file["failure"]["kind"], &file["attempt"]),
+        (&json!("interrupted"), &json!(3)),
+        "{file:#}"
+    );
+    server.delete(&format!("/scan/{job}")).await.expect(204);
+    assert!(!kept.parent().unwrap().exists(), "it is kept longer than its job");
 }

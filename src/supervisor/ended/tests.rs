@@ -4,8 +4,9 @@ use crate::{
     store::{attempt, layout::JobsDir, lock},
     supervisor::{
         RepoKey, Setup,
+        finals::read_status,
         overdue::Cause,
-        recovery::{Found, find, read_status},
+        recovery::{Found, find},
     },
     sys,
 };

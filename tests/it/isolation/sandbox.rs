@@ -43,12 +43,12 @@ fn nothing_that_a_scanner_might_try_succeeds_and_all_of_it_would_without_the_san
     if found["landlock_abi"].as_u64() < Some(6) || found["seccomp"] != true {
         return skip(&format!("this kernel cannot do all of it: {:#}", found["missing"]));
     }
-    assert_eq!((code, count(&found, "refused")), (Some(0), 17), "{found:#}");
+    assert_eq!((code, count(&found, "refused")), (Some(0), 18), "{found:#}");
     assert_eq!(found["no_new_privs"], true);
     let (code, found) = self_test(&["scanner.sandbox=off"]);
     assert_eq!(code, Some(1), "{found:#}");
     if rustix::process::geteuid().is_root() {
-        assert_eq!(count(&found, "possible"), 17, "{found:#}");
+        assert_eq!(count(&found, "possible"), 18, "{found:#}");
     } else {
         assert!(count(&found, "possible") >= 8, "{found:#}");
     }
