@@ -163,8 +163,9 @@ impl Log {
 
     /// Looks for what is new. `ended`: the repository has a final state. Blocks.
     fn look(&mut self, ended: bool) -> io::Result<News> {
-        // Asked for before reading: what is written before that is read.
-        let over = ended && !matches!(lock::holder(&self.lock), Ok(Some(_)));
+        // Asked for before reading: what is written before that is read. Where it cannot be told who
+        // holds the lock, more may come.
+        let over = ended && matches!(lock::holder(&self.lock), Ok(None));
         let nothing = if over { News::Over } else { News::NothingYet };
         let file = match self.file.take() {
             Some(file) if !self.is_same(&file)? => return Ok(News::Over),
