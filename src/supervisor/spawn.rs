@@ -256,4 +256,20 @@ mod tests {
         let order = attempt::read_order(&job, 0).unwrap();
         assert_eq!((order.attempt, order.reason), (2, OrderReason::Stop));
     }
+
+    /// Breaks if the time of a shim that another server started begins anew with each server.
+    #[tokio::test]
+    async fn the_time_of_an_adopted_shim_counts_from_its_start() {
+        #[expect(clippy::disallowed_methods, reason = "a process that stands for the shim")]
+        let mut child = Command::new("sleep").arg("999").spawn().unwrap();
+        let pid = child.id().unwrap();
+        let ran = Duration::from_millis(1200);
+        tokio::time::sleep(ran).await;
+        let holder = Holder { pid, pidfd: sys::open_process(pid).unwrap() };
+        let (shim, _) = Shim::adopt(Living { holder, attempt: 1, record: None, ordered: None });
+        let age = shim.began.elapsed();
+        child.kill().await.unwrap();
+        // Its start is known to a hundredth of a second.
+        assert!(age >= ran.mul_f64(0.9), "{age:?}");
+    }
 }

@@ -1,11 +1,14 @@
 //! Scanners that write what decides about themselves: it decides nothing.
 
-use crate::support::{
-    files,
-    forge::{Behaviour, Forge},
-    processes,
-    server::{Setup, TestServer},
-    wait::eventually,
+use crate::{
+    scanner_protocol::TakenGroup,
+    support::{
+        files,
+        forge::{Behaviour, Forge},
+        processes,
+        server::{Setup, TestServer},
+        wait::eventually,
+    },
 };
 use serde_json::json;
 use std::time::Duration;
@@ -61,36 +64,54 @@ async fn what_a_scanner_writes_gives_it_no_further_attempt() {
 /// for a shim.
 #[tokio::test]
 async fn a_stray_that_takes_the_lock_is_no_shim() {
-    let server = Setup::new()
-        .python(
-            r#"
-import fcntl
-with open(here + '/runs', 'a') as runs:
-    runs.write(task['repo_name'] + '\n')
+    let setup = Setup::new().python(
+        r#"
+if task['attempt'] > 1:
+    say('completed')
+    sys.exit()
 say('scanning')
 lock = os.path.dirname(task['status_file']) + '/locks/repo_0.lock'
 shim = os.getppid()
+read, write = os.pipe()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        # Without the mark, and without a control group (where there is none) nothing tells it.
-        code = 'import fcntl, sys, time; fcntl.lockf(open(sys.argv[1], "r+"), fcntl.LOCK_EX); time.sleep(999)'
-        os.execve(sys.executable, [sys.executable, '-c', code, lock], {})
+        # Without the mark, so that only the lock tells it.
+        code = """
+import fcntl, os, sys, time
+file = open(sys.argv[1], "r+")
+os.close(int(sys.argv[2]))
+while True:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(999)
+    except OSError:
+        pass
+"""
+        os.set_inheritable(write, True)
+        os.execve(sys.executable, [sys.executable, '-c', code, lock, str(write)], {})
     os._exit(0)
+os.close(write)
 os.wait()
-time.sleep(0.3)
+# Its end says that the stray tries to take the lock.
+os.read(read, 1)
 os.kill(shim, signal.SIGKILL)
 time.sleep(999)
 "#,
-        )
-        .start()
-        .await;
-    let job = server.submit("stray").await;
+    );
+    let job = setup.lay_group(1);
+    // A control group would end it with everything else.
+    let group = TakenGroup::of_first_attempt(&job);
+    let server = setup.start().await;
     let document = server.finished(&job).await;
-    assert_eq!(document["status"], "failed", "{document:#}");
-    let file = server.status_file(&job, 0);
-    assert_eq!(file["failure"]["kind"], "interrupted", "{file:#}");
-    assert_eq!(runs(&server, "stray"), 3);
+    assert!(group.is_unused(), "the test is about life without a group");
+    assert_eq!(document["status"], "completed", "{document:#}");
+    let record = files::json(&server.job_folder(&job).join("locks/repo_0.attempt.json")).unwrap();
+    assert_eq!(
+        (&record["attempt"], &record["interruptions"]),
+        (&json!(2), &json!(1)),
+        "{record:#}"
+    );
     server.quiet(Duration::from_secs(10)).await;
 }
 

@@ -737,10 +737,10 @@ async fn an_end_that_cannot_be_written_at_first_is_written_later() {
 
 /// A control group's folder of the name that an attempt's will have: so the shim cannot make one.
 /// Removed with this, where it could be made at all.
-struct TakenGroup(Option<std::path::PathBuf>);
+pub(crate) struct TakenGroup(Option<std::path::PathBuf>);
 
 impl TakenGroup {
-    fn of_first_attempt(job: &str) -> Self {
+    pub(crate) fn of_first_attempt(job: &str) -> Self {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
@@ -753,7 +753,7 @@ impl TakenGroup {
     }
 
     /// Whether the group, if there is one, is as empty as it was made.
-    fn is_unused(&self) -> bool {
+    pub(crate) fn is_unused(&self) -> bool {
         self.0.as_ref().is_none_or(|path| files::text(&path.join("cgroup.procs")).is_empty())
     }
 }
