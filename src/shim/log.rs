@@ -69,13 +69,12 @@ impl Log {
             let facts = file.metadata()?;
             Ok::<_, io::Error>(lock::keep_if_held(file, &facts))
         };
-        let file = match open()? {
-            Some(file) => file,
+        let file = if let Some(file) = open()? {
+            file
+        } else {
             // A hard link to this shim's lock: to close it would release the lock.
-            None => {
-                std::fs::remove_file(path)?;
-                open()?.ok_or_else(|| io::Error::other("it is a lock of this process"))?
-            }
+            std::fs::remove_file(path)?;
+            open()?.ok_or_else(|| io::Error::other("it is a lock of this process"))?
         };
         let state = State { file, written: 0, open_streams: 0, tail: VecDeque::new() };
         let shared = Shared {

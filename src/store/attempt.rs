@@ -86,7 +86,8 @@ mod tests {
             let text = format!(
                 r#"{{"schema":1,"attempt":{number},"interruptions":0,"started_at":"2026-01-01T00:00:00Z"}}"#
             );
-            std::fs::write(job.attempt(0), text).unwrap();
+            atomic::replace(root.path(), &job.attempt(0), text.as_bytes(), Durability::Eventual)
+                .unwrap();
             assert_eq!(read(&job, 0).unwrap().is_some(), believed, "{number}");
         }
     }

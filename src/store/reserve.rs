@@ -87,7 +87,7 @@ mod tests {
     fn what_is_set_aside_becomes_the_file_and_is_gone_if_it_is_not_needed() {
         let root = tempfile::tempdir().unwrap();
         let (path, target) = (root.path().join("reserve"), root.path().join("repo_0.json"));
-        std::fs::write(&target, "old").unwrap();
+        atomic::replace(root.path(), &target, b"old", atomic::Durability::Eventual).unwrap();
         let mut reserve = Reserve::make(&path).unwrap();
         assert_eq!(path.metadata().unwrap().len(), SIZE as u64);
         reserve.replace(&target, b"{}\n").unwrap();

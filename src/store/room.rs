@@ -120,6 +120,7 @@ fn measure(folder: &Path, depth: usize, left: &mut usize, bytes: &mut u64) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::atomic::{self, Durability};
 
     const MIB: u64 = 1 << 20;
 
@@ -127,20 +128,21 @@ mod tests {
     /// begun at all where there is little.
     #[test]
     fn scans_begin_beside_each_other_only_where_all_of_them_have_room() {
-        let root = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let room = Arc::new(Room::new(100 * MIB));
         assert_eq!(room.crowded(0), None, "one alone always begins");
-        let scratch = root.path().join("scratch");
+        let scratch = folder.path().join("scratch");
         fs::create_dir_all(scratch.join("objects/pack")).unwrap();
         let place = room.place(scratch.clone());
         assert_eq!(room.crowded(200 * MIB), None);
         let crowded = Crowded { running: 1, free: 199 * MIB, promised: 100 * MIB, most: 100 * MIB };
         assert_eq!(room.crowded(199 * MIB), Some(crowded));
         // What it has taken is not free any more, so it is not promised again.
-        fs::write(scratch.join("objects/pack/pack"), vec![1; 10 << 20]).unwrap();
+        let (pack, eventual) = (scratch.join("objects/pack/pack"), Durability::Eventual);
+        atomic::replace(folder.path(), &pack, &vec![1; 10 << 20], eventual).unwrap();
         assert_eq!(room.crowded(190 * MIB), None);
         assert!(room.crowded(189 * MIB).is_some());
-        let second = room.place(root.path().join("none"));
+        let second = room.place(folder.path().join("none"));
         assert_eq!(room.crowded(290 * MIB), None);
         assert_eq!(room.crowded(289 * MIB).map(|it| it.promised), Some(190 * MIB));
         drop((place, second));

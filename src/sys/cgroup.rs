@@ -226,14 +226,15 @@ mod tests {
     #[test]
     fn a_group_is_ended_by_request_alone_and_never_with_this_process_in_it() {
         let root = tempfile::tempdir().unwrap();
+        let make = |path: &Path| drop(fs::File::create(path).unwrap());
         let group = |name: &str, way_back: bool| {
             let home = root.path().join(name);
             let path = home.join("group");
             fs::create_dir_all(&path).unwrap();
-            fs::write(path.join("cgroup.procs"), "").unwrap();
-            fs::write(path.join("cgroup.kill"), "").unwrap();
+            make(&path.join("cgroup.procs"));
+            make(&path.join("cgroup.kill"));
             if way_back {
-                fs::write(home.join("cgroup.procs"), "").unwrap();
+                make(&home.join("cgroup.procs"));
             }
             (path.join("cgroup.kill"), ControlGroup::at(home, path))
         };
