@@ -61,9 +61,20 @@ impl Fields {
         self.take(key, "a number", |value| value.as_f64().filter(|it| it.is_finite()))
     }
 
-    /// Takes a time: RFC 3339 or Unix seconds.
+    /// Takes a time: RFC 3339 or Unix seconds, from 1970 up to 2100.
     pub fn time(&mut self, key: &str) -> Option<Timestamp> {
-        self.take(key, "an RFC 3339 time or Unix seconds", |value| time::parse(&value))
+        let want = "an RFC 3339 time or Unix seconds, from 1970 to 2099";
+        self.take(key, want, |value| time::parse(&value))
+    }
+
+    /// Takes a whole number of at most `most`: a greater one is left out with a warning.
+    pub fn count_up_to(&mut self, key: &str, most: u64) -> Option<u64> {
+        let count = self.count(key)?;
+        if count > most {
+            self.warnings.push(format!("`{key}` is {count}, more than {most}"));
+            return None;
+        }
+        Some(count)
     }
 
     /// Takes a list of whatever is in it.

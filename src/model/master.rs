@@ -12,6 +12,10 @@ use serde_json::Value;
 /// The layout version that scanwatch writes.
 pub const SCHEMA: u32 = 1;
 
+/// The most repositories that a master file is believed to have: a wrong number would be counted as
+/// pending for ever.
+pub const MOST_REPOSITORIES: u64 = 1_000_000;
+
 /// What was scanned: decides how a job's end is called.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
@@ -126,7 +130,7 @@ impl Master {
             job_id: fields.text("job_id"),
             group_url: fields.text("group_url"),
             scan_type: fields.typed("scan_type", "repository, group or path"),
-            total_repositories: fields.count("total_repositories"),
+            total_repositories: fields.count_up_to("total_repositories", MOST_REPOSITORIES),
             status: fields.text("status"),
             started_at: fields.time("started_at"),
             completed_at: fields.time("completed_at"),
@@ -218,6 +222,19 @@ pub fn end_state(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Breaks if a number that cannot be is shown as that of the repositories that are left.
+    #[test]
+    fn a_total_that_cannot_be_counts_as_absent() {
+        for (total, read) in [(MOST_REPOSITORIES, Some(MOST_REPOSITORIES)), (1 << 32, None)] {
+            let text =
+                format!("{{\"total_repositories\": {total}, \"started_at\": 1704067200000}}");
+            let (master, warnings) = Master::parse(text.as_bytes()).unwrap();
+            assert_eq!(master.total_repositories, read);
+            assert_eq!(warnings.len(), 1 + usize::from(read.is_none()), "{warnings:?}");
+            assert_eq!(master.started_at, None);
+        }
+    }
 
     #[test]
     fn options_that_are_not_written_are_those_that_nobody_asked_for() {

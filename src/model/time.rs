@@ -1,4 +1,8 @@
 //! Times as the files and answers have them: RFC 3339 in UTC; Unix seconds are read too.
+//!
+//! A time before 1970 or after 2100 is none: it is a number of another unit (milliseconds are the year
+//! 58,000), a clock that never was set, or a word for "never", and would stay above or below all
+//! others for ever.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
@@ -11,12 +15,16 @@ pub fn format(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Reads RFC 3339 text or Unix seconds (whole or fractional); `None` for anything else.
+/// The first second that is too late to be a time of ours: 2100-01-01.
+const TOO_LATE: i64 = 4_102_444_800;
+
+/// Reads RFC 3339 text or Unix seconds (whole or fractional); `None` for anything else, and for what
+/// cannot be the time of a scan.
 ///
 /// A text without an offset, as Python's `datetime.isoformat()` writes for a naive time, is
 /// taken as UTC.
 pub fn parse(value: &Value) -> Option<Timestamp> {
-    match value {
+    let at = match value {
         Value::String(text) => DateTime::parse_from_rfc3339(text)
             .map(|at| at.with_timezone(&Utc))
             .ok()
@@ -31,7 +39,8 @@ pub fn parse(value: &Value) -> Option<Timestamp> {
             DateTime::from_timestamp_micros((seconds * 1e6).round() as i64)
         }
         _ => None,
-    }
+    };
+    at.filter(|it| (0..TOO_LATE).contains(&it.timestamp()))
 }
 
 /// For `#[serde(with = "…")]`: the form of [`format()`], also for `Option`s by [`option`].
@@ -98,5 +107,22 @@ mod tests {
         for value in [json!("yesterday"), json!(1e300), json!(-1e300), json!([]), json!(null)] {
             check(&value, None);
         }
+    }
+
+    /// Breaks if Unix milliseconds, or a word for "never", stand above all times for ever.
+    #[test]
+    fn what_cannot_be_the_time_of_a_scan_is_absent() {
+        for value in [
+            json!(1_704_067_200_000_i64),
+            json!(-1),
+            json!(4_102_444_800_i64),
+            json!("9999-12-31T23:59:59Z"),
+            json!("0001-01-01T00:00:00"),
+            json!("2100-01-01T00:00:00Z"),
+        ] {
+            check(&value, None);
+        }
+        check(&json!(0), Some("1970-01-01T00:00:00.000Z"));
+        check(&json!("2099-12-31T23:59:59.999Z"), Some("2099-12-31T23:59:59.999Z"));
     }
 }
