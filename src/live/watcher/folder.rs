@@ -1,10 +1,11 @@
 //! One job's folder: which of its files are as they were, and what the others say now.
 //!
-//! What must stay true: a file is read only if it is another than before; one that makes no sense
-//! keeps what it said last, and is read again for a while before it counts as broken; an end is held
-//! back until it has been flushed.
+//! What must stay true: a file is read only if it is another than before, or has been changed so
+//! lately that a further change might not show; one that makes no sense keeps what it said last,
+//! and is read again for a while before it counts as broken; an end is held back until it has been
+//! flushed; to read a file costs the same however many others there are.
 
-use super::WatchOptions;
+use super::{WatchOptions, reader::Scan};
 use crate::{
     live::{
         Live,
@@ -28,18 +29,34 @@ const SECOND_LOOK: Duration = Duration::from_millis(50);
 /// For how long it is read again and again, until it counts as broken.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// For how long after a change the time of change may be that of another change: clocks of file
+/// systems tick every 10 ms, or less. (Since Linux 6.13 most of them tell each change that somebody
+/// has seen from the next.)
+const TICK: Duration = Duration::from_millis(20);
+
 /// A job's folder, as far as the thread needs to know it.
 pub(super) struct Folder {
     pub(super) job: SharedJob,
     pub(super) dir: JobDir,
-    pub(super) files: BTreeMap<JobFile, Known>,
+    files: BTreeMap<JobFile, Known>,
+    /// How many of them cannot be understood.
+    broken: usize,
     /// The folder's own facts when it was last listed.
     pub(super) listed: Option<Signature>,
     pub(super) watch: Watch,
     /// Since when nothing in it has changed. By the clock that nobody can set.
     still_since: Instant,
     /// Ends that are being flushed, and are not told yet.
-    pub(super) held: BTreeMap<JobFile, Held>,
+    held: BTreeMap<JobFile, Held>,
+    /// How many of them wait for the flusher.
+    flushing: usize,
+    pub(super) ends: Ends,
+    /// An end of the job that is seen, but is not given to the flusher before its repositories' ends.
+    pub(super) master_end: Option<Signature>,
+    /// What is under way.
+    pub(super) scan: Option<Scan>,
+    /// Whether the job is ours, once that is known.
+    ours: Option<bool>,
 }
 
 /// An end that is held back.
@@ -78,19 +95,27 @@ pub(super) enum Watch {
     Off,
 }
 
-pub(super) struct Known {
+struct Known {
     signature: Option<Signature>,
     /// Since when its content cannot be understood.
-    pub(super) broken_since: Option<Instant>,
+    broken_since: Option<Instant>,
+    /// When it was read it had just been changed: another change may have left the same signature.
+    young: bool,
 }
 
 impl Folder {
     /// A folder of which nothing has been read yet, and its own facts.
-    pub(super) fn new(job: SharedJob, dir: JobDir, facts: &Signature) -> Self {
+    pub(super) fn new(job: SharedJob, dir: JobDir, facts: &Signature, ends: Ends) -> Self {
         Self {
             job,
             dir,
             files: BTreeMap::new(),
+            broken: 0,
+            flushing: 0,
+            ends,
+            master_end: None,
+            scan: None,
+            ours: None,
             listed: None,
             watch: Watch::Off,
             still_since: moment_of(facts.changed_at()),
@@ -103,24 +128,29 @@ impl Folder {
         self.is_told() && self.still_since.elapsed() >= options.resync_interval
     }
 
-    /// Whether one of its files cannot be understood, so that it is worth another look.
-    pub(super) fn has_broken_files(&self) -> bool {
-        self.files.values().any(|it| it.broken_since.is_some())
+    /// How many of its files cannot be understood, so that they are worth another look.
+    pub(super) fn broken_files(&self) -> usize {
+        self.broken
+    }
+
+    /// The files that are known.
+    pub(super) fn known(&self) -> impl Iterator<Item = JobFile> {
+        self.files.keys().copied()
     }
 
     pub(super) fn is_over_and_quiet(&self, options: &WatchOptions) -> bool {
-        self.job.facts().state.is_final()
-            && self.job.facts().summary.in_progress == 0
-            && self.is_quiet(options)
+        let facts = self.job.facts();
+        facts.state.is_final() && facts.summary.in_progress == 0 && self.is_quiet(options)
     }
 
     /// Reads a file if it changed, and tells what is in it.
-    pub(super) fn read(&mut self, file: JobFile, live: &Live, ends: Ends) -> Next {
+    pub(super) fn read(&mut self, file: JobFile, live: &Live) -> Next {
         let path = self.dir.file(file);
         let signature = Signature::at(&path);
         let known = self.files.get(&file);
         let broken_since = known.and_then(|it| it.broken_since);
-        if known.is_some_and(|it| it.signature == signature) && broken_since.is_none() {
+        if known.is_some_and(|it| it.signature == signature && !it.young) && broken_since.is_none()
+        {
             return Next::Nothing;
         }
         let held = self.held.get(&file).copied();
@@ -129,45 +159,49 @@ impl Folder {
         {
             return Next::Nothing;
         }
+        let begun = SystemTime::now();
         let (signature, problem) = match look(file, &path) {
             Ok((content, now)) => {
-                let flushed = held == Some(Held::Flushed(now)) || ends == Ends::ToldAtOnce;
-                if content.is_end() && !flushed && self.is_ours() {
-                    self.held.insert(file, Held::Flushing(now));
+                let flushed = held == Some(Held::Flushed(now)) || self.ends == Ends::ToldAtOnce;
+                let is_same = |it: &Known| it.signature == Some(now) && it.broken_since.is_none();
+                let told = known.is_some_and(is_same);
+                if content.is_end() && !flushed && !told && self.is_ours() {
+                    self.hold(file, Some(Held::Flushing(now)));
                     return Next::Flush(now);
                 }
-                self.held.remove(&file);
+                self.hold(file, None);
                 content.tell(&self.job);
                 (Some(now), None)
             }
             // With the whole folder, or the jobs folder: their own fate decides, they may come back.
             Err(Unread::Missing) if is_missing_folder(self.dir.path()) => return Next::Nothing,
             Err(Unread::Missing) => {
-                self.files.remove(&file);
-                self.held.remove(&file);
+                self.note(file, None);
+                self.hold(file, None);
                 self.job.apply_missing(file);
                 return Next::Nothing;
             }
             Err(Unread::Problem(text)) => (signature, Some(text)),
         };
-        let is_new = known.is_none_or(|it| it.signature != signature);
+        let is_new = self.files.get(&file).is_none_or(|it| it.signature != signature);
         let changed_at = signature.map_or_else(SystemTime::now, |it| it.changed_at());
         if is_new {
             // What is found at the start may be old; later, what is found has just changed.
             self.still_since = if live.is_ready() { Instant::now() } else { moment_of(changed_at) };
         }
+        let now = Instant::now();
         let Some(problem) = problem else {
             if is_new {
                 live.note_taken_in(changed_at);
             }
-            self.files.insert(file, Known { signature, broken_since: None });
-            return Next::Nothing;
+            let young = is_young(changed_at, begun);
+            self.note(file, Some(Known { signature, broken_since: None, young }));
+            return if young { Next::LookAgain(now + TICK) } else { Next::Nothing };
         };
         live.note(|health| health.failed_reads += 1);
         let since = broken_since.unwrap_or_else(Instant::now);
-        self.files.insert(file, Known { signature, broken_since: Some(since) });
+        self.note(file, Some(Known { signature, broken_since: Some(since), young: false }));
         // Perhaps a writer is in the middle of it: what it said before stays, in silence at first.
-        let now = Instant::now();
         if now.duration_since(since) < PATIENCE {
             return Next::LookAgain(now + SECOND_LOOK);
         }
@@ -175,10 +209,20 @@ impl Folder {
         Next::Nothing
     }
 
-    /// This content of a file is on the disk: if there is no other by now, it may be told.
-    pub(super) fn note_flushed(&mut self, file: JobFile, signature: Signature) {
-        if self.held.get(&file) == Some(&Held::Flushing(signature)) {
-            self.held.insert(file, Held::Flushed(signature));
+    /// This content of a file is on the disk: if there is no other by now, it may be told. If there
+    /// is another, that is what is to be flushed next.
+    pub(super) fn note_flushed(
+        &mut self,
+        file: JobFile,
+        signature: Signature,
+    ) -> Option<Signature> {
+        match self.held.get(&file) {
+            Some(Held::Flushing(held)) if *held == signature => {
+                self.hold(file, Some(Held::Flushed(signature)));
+                None
+            }
+            Some(Held::Flushing(other)) => Some(*other),
+            Some(Held::Flushed(_)) | None => None,
         }
     }
 
@@ -186,16 +230,51 @@ impl Folder {
     /// end would never be told.
     pub(super) fn hold_nothing(&mut self) {
         self.held.retain(|_, it| matches!(it, Held::Flushed(_)));
+        self.flushing = 0;
     }
 
     /// Whether nothing of it is held back.
     pub(super) fn is_told(&self) -> bool {
-        !self.held.values().any(|it| matches!(it, Held::Flushing(_)))
+        self.flushing == 0
+    }
+
+    fn hold(&mut self, file: JobFile, held: Option<Held>) {
+        let flushing = |it: Option<Held>| usize::from(matches!(it, Some(Held::Flushing(_))));
+        let old = match held {
+            Some(held) => self.held.insert(file, held),
+            None => self.held.remove(&file),
+        };
+        self.flushing = self.flushing + flushing(held) - flushing(old);
+    }
+
+    fn note(&mut self, file: JobFile, known: Option<Known>) {
+        let broken =
+            |it: Option<&Known>| usize::from(it.is_some_and(|it| it.broken_since.is_some()));
+        let now = broken(known.as_ref());
+        let old = match known {
+            Some(known) => self.files.insert(file, known),
+            None => self.files.remove(&file),
+        };
+        self.broken = self.broken + now - broken(old.as_ref());
     }
 
     /// What other programs write is flushed by them, or not: nothing was promised of it.
-    fn is_ours(&self) -> bool {
-        self.dir.plan().is_file()
+    fn is_ours(&mut self) -> bool {
+        let dir = &self.dir;
+        *self.ours.get_or_insert_with(|| dir.plan().is_file())
+    }
+
+    #[cfg(test)]
+    pub(super) fn pretend_to_know(&mut self, file: JobFile) {
+        let signature = Signature::at(&self.dir.file(file));
+        if let Some(known) = self.files.get_mut(&file) {
+            known.signature = signature;
+        }
+    }
+
+    /// Whether it is ours is to be found out again.
+    pub(super) fn forget_whose(&mut self) {
+        self.ours = None;
     }
 }
 
@@ -249,6 +328,15 @@ fn moment_of(at: SystemTime) -> Instant {
     let now = Instant::now();
     let age = SystemTime::now().duration_since(at).unwrap_or_default();
     now.checked_sub(age).unwrap_or(now)
+}
+
+/// Whether a file that was changed then may be changed again without its time of change showing it.
+fn is_young(changed_at: SystemTime, read_at: SystemTime) -> bool {
+    match read_at.duration_since(changed_at) {
+        Ok(age) => age < TICK,
+        // The coarse clock of files lags behind; far ahead of it, the clock was set.
+        Err(ahead) => ahead.duration() < TICK,
+    }
 }
 
 enum Unread {

@@ -1,59 +1,24 @@
 //! Notifications become hints: which job, which file, or anything.
 //!
-//! Pure, but for the channels of those who wait: what is in a file is not known here.
+//! Pure: what is in a file is not known here.
 
 use super::Message;
-use crate::{
-    model::JobId,
-    store::{layout::JobFile, read::Signature},
-};
+use crate::{model::JobId, store::layout::JobFile};
 use notify::{
     EventKind,
     event::{AccessKind, AccessMode, CreateKind, ModifyKind},
 };
 use std::{
-    collections::BTreeSet,
     ffi::OsStr,
     path::{Component, Path, PathBuf},
 };
-use tokio::sync::oneshot;
-
-/// Messages that came together, each thing once.
-#[derive(Default)]
-pub(super) struct Batch {
-    pub(super) everything: bool,
-    pub(super) jobs: BTreeSet<JobId>,
-    pub(super) files: BTreeSet<(JobId, JobFile)>,
-    pub(super) flushed: Vec<(JobId, JobFile, Signature)>,
-    pub(super) waiting: Vec<(JobId, oneshot::Sender<()>)>,
-}
-
-impl Batch {
-    pub(super) fn add(&mut self, message: Message) {
-        match message {
-            Message::Job(id) => {
-                self.jobs.insert(id);
-            }
-            Message::File(id, file) => {
-                self.files.insert((id, file));
-            }
-            Message::Everything => self.everything = true,
-            Message::Nudge(id, done) => {
-                self.jobs.insert(id.clone());
-                self.waiting.push((id, done));
-            }
-            Message::Flushed(id, file, signature) => self.flushed.push((id, file, signature)),
-            Message::Stop => {}
-        }
-    }
-}
 
 /// Turns a notification into hints. Our own reads raise events too, and a temporary file in a
 /// watched folder raises six: only what can mean new content passes.
 pub(super) fn translate(root: &Path, event: notify::Result<notify::Event>) -> Vec<Message> {
     let Ok(event) = event else { return vec![Message::Everything] };
     if event.need_rescan() {
-        return vec![Message::Everything];
+        return vec![Message::Overflow];
     }
     let relevant = match event.kind {
         EventKind::Create(CreateKind::Folder | CreateKind::Any)
@@ -122,7 +87,7 @@ mod tests {
 
     #[test]
     fn lost_events_and_errors_mean_that_anything_may_have_changed() {
-        check(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)), "Everything");
+        check(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)), "Overflow");
         check(Err(notify::Error::generic("of whatever kind")), "Everything");
         check(Ok(Event::new(EventKind::Other)), "");
     }

@@ -11,8 +11,10 @@
 //!   and each job's folder are watched by themselves, a job's until it is over and quiet.
 //! - notify's callback only filters and sends: to watch from there deadlocks.
 //! - Everything known is compared with the disk at an interval, whatever was notified.
+//! - A large folder is read in turns: others' news and those who wait are served in between.
 //! - An end that comes while this runs is told once it is on the disk, and not a moment before.
 
+mod agenda;
 mod flusher;
 mod folder;
 mod hints;
@@ -36,9 +38,13 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
+
+/// How long the thread is waited for at the end, and who has written for it to read.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+const NUDGE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the reader rests after a panic.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -71,6 +77,8 @@ enum Message {
     File(JobId, JobFile),
     /// Anything may have changed.
     Everything,
+    /// Anything may have changed: the kernel has lost events.
+    Overflow,
     /// As `Job`, by one of our own writers, who waits until it has been read.
     Nudge(JobId, oneshot::Sender<()>),
     /// This content of a file is on the disk.
@@ -96,16 +104,28 @@ impl Watcher {
 
     /// A handle for those who write.
     pub fn nudger(&self) -> Nudger {
-        Nudger { inbox: self.inbox.clone() }
+        Nudger { inbox: self.inbox.clone(), patience: NUDGE_PATIENCE }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         let _ = self.inbox.send(Message::Stop);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        join_within(self.thread.take().into_iter().collect(), END_PATIENCE, "a look at the disk");
+    }
+}
+
+/// Waits for these threads to end, but not for one that hangs in the kernel.
+fn join_within(mut threads: Vec<thread::JoinHandle<()>>, patience: Duration, what: &str) {
+    let end = Instant::now() + patience;
+    while threads.iter().any(|it| !it.is_finished()) && Instant::now() < end {
+        thread::sleep(Duration::from_millis(2));
+    }
+    for thread in threads.extract_if(.., |it| it.is_finished()) {
+        let _ = thread.join();
+    }
+    if !threads.is_empty() {
+        tracing::warn!(threads = threads.len(), "not waited for any longer: {what} hangs");
     }
 }
 
@@ -114,15 +134,22 @@ impl Drop for Watcher {
 #[derive(Debug, Clone)]
 pub struct Nudger {
     inbox: Sender<Message>,
+    patience: Duration,
 }
 
 impl Nudger {
-    /// Returns once the job's folder has been read (or found missing).
-    pub async fn nudge(&self, id: &JobId) {
+    /// Returns once the job's folder has been read (or found missing): true. False where that takes
+    /// too long, as with a disk that hangs: what is known may be older than the write then.
+    pub async fn nudge(&self, id: &JobId) -> bool {
         let (done, read) = oneshot::channel();
-        if self.inbox.send(Message::Nudge(id.clone(), done)).is_ok() {
-            let _ = read.await;
+        if self.inbox.send(Message::Nudge(id.clone(), done)).is_err() {
+            return false;
         }
+        let in_time = matches!(timeout(self.patience, read).await, Ok(Ok(())));
+        if !in_time {
+            tracing::warn!(job = %id, "answered before the files of the job were read again");
+        }
+        in_time
     }
 }
 

@@ -1,33 +1,45 @@
 //! The thread's work: what is watched, what is read, and when.
+//!
+//! Input: messages, and time. Output: changes of the cache.
+//! Invariants: whatever is there to be read is read in turns that are bounded, so that nobody waits
+//! for a job that is not his own.
 
 mod ears;
+mod scan;
+mod sweep;
+
+pub(super) use scan::Scan;
 
 use super::{
     Message, WatchOptions,
+    agenda::{Agenda, News},
     flusher::{Flusher, Unflushed},
-    folder::{Ends, Folder, Next, Watch},
-    hints::Batch,
-    root::{Look, Root},
+    folder::{Folder, Next, Watch},
+    root::Root,
 };
 use crate::{
     live::Live,
     model::JobId,
     store::{
         layout::{JobFile, JobsDir},
-        read::{Signature, is_absence},
+        read::Signature,
     },
 };
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::RecommendedWatcher;
 use std::{
     collections::{BTreeSet, HashMap},
-    fs,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
+use sweep::Sweep;
+
+/// How long a turn lasts.
+const TURN: Duration = Duration::from_millis(4);
+/// How many messages are taken in between two turns.
+const MESSAGES: usize = 4_096;
 
 pub(super) struct Reader {
     live: Arc<Live>,
@@ -40,12 +52,14 @@ pub(super) struct Reader {
     deaf: Option<String>,
     root: Root,
     folders: HashMap<JobId, Folder>,
-    /// Files that made no sense, and when to read them again.
+    agenda: Agenda,
+    /// The comparison of everything that is under way.
+    sweep: Option<Sweep>,
+    /// Files that are to be read again, and when.
     retries: BTreeSet<(Instant, JobId, JobFile)>,
     flusher: Flusher,
-    ends: Ends,
-    /// Who waits until what he wrote is told.
-    waiting: Vec<(JobId, oneshot::Sender<()>)>,
+    resync_at: Instant,
+    poll_at: Instant,
 }
 
 impl Reader {
@@ -55,6 +69,7 @@ impl Reader {
         options: WatchOptions,
         sender: Sender<Message>,
     ) -> Self {
+        let now = Instant::now();
         Self {
             live,
             jobs,
@@ -65,150 +80,125 @@ impl Reader {
             deaf: None,
             root: Root::default(),
             folders: HashMap::new(),
+            agenda: Agenda::default(),
+            sweep: None,
             retries: BTreeSet::new(),
-            ends: Ends::ToldAtOnce,
-            waiting: Vec::new(),
+            resync_at: now,
+            poll_at: now + options.poll_interval,
         }
     }
 
-    /// Takes in what is there.
-    pub(super) fn begin(&mut self) {
-        self.resync();
-        self.ends = Ends::ToldOnceFlushed;
+    pub(super) fn run(&mut self, messages: &Receiver<Message>) {
+        self.begin_sweep(true);
+        while self.take_in(messages) {
+            self.look_at_the_clock();
+            self.turn();
+        }
     }
 
-    pub(super) fn run(&mut self, messages: &Receiver<Message>) {
-        self.begin();
-        self.live.set_ready();
-        let mut resync_at = Instant::now() + self.options.resync_interval;
-        let mut poll_at = Instant::now() + self.options.poll_interval;
-        loop {
-            let mut wake_at = resync_at;
-            if self.polls() {
-                wake_at = wake_at.min(poll_at);
+    /// Takes in what has come; waits for it where there is nothing else to do. False at the end.
+    fn take_in(&mut self, messages: &Receiver<Message>) -> bool {
+        let mut first = None;
+        if self.agenda.is_empty() {
+            let patience = self.wake_at().saturating_duration_since(Instant::now());
+            match messages.recv_timeout(patience) {
+                Ok(message) => first = Some(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
             }
-            if let Some((at, ..)) = self.retries.first() {
-                wake_at = wake_at.min(*at);
+        }
+        let more = std::iter::from_fn(|| messages.try_recv().ok()).take(MESSAGES);
+        for message in first.into_iter().chain(more) {
+            if matches!(message, Message::Stop) {
+                return false;
             }
-            let patience = wake_at.saturating_duration_since(Instant::now());
-            let first = match messages.recv_timeout(patience) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let mut batch = Batch::default();
-            for message in first.into_iter().chain(std::iter::from_fn(|| messages.try_recv().ok()))
-            {
-                if matches!(message, Message::Stop) {
-                    return;
-                }
-                batch.add(message);
+            self.hear(message);
+        }
+        true
+    }
+
+    pub(super) fn hear(&mut self, message: Message) {
+        if let Message::Flushed(id, file, _) = &message {
+            self.flusher.note_flushed(id, *file);
+        }
+        self.agenda.add(message);
+    }
+
+    /// When there is something to do, whether or not something comes.
+    fn wake_at(&self) -> Instant {
+        let poll_at = self.polls().then_some(self.poll_at);
+        let retry_at = self.retries.first().map(|(at, ..)| *at);
+        [poll_at, retry_at].into_iter().flatten().fold(self.resync_at, Instant::min)
+    }
+
+    pub(super) fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        while self.retries.first().is_some_and(|(at, ..)| *at <= now) {
+            if let Some((_, id, file)) = self.retries.pop_first() {
+                self.agenda.look(&id, file);
             }
-            let now = Instant::now();
-            while self.retries.first().is_some_and(|(at, ..)| *at <= now) {
-                if let Some((_, id, file)) = self.retries.pop_first() {
-                    batch.files.insert((id, file));
-                }
-            }
-            if batch.everything {
-                self.live.note(|health| health.overflows += 1);
-            }
-            if batch.everything || now >= resync_at {
-                self.resync();
-                resync_at = Instant::now() + self.options.resync_interval;
-            } else if self.polls() && now >= poll_at {
+        }
+        let overflows = std::mem::take(&mut self.agenda.overflows);
+        if overflows > 0 {
+            self.live.note(|health| health.overflows += overflows);
+        }
+        // One at a time; what comes meanwhile is the beginning of the next.
+        if self.sweep.is_none() && (self.agenda.everything || now >= self.resync_at) {
+            self.agenda.everything = false;
+            self.begin_sweep(false);
+        }
+        if now >= self.poll_at {
+            if self.polls() && self.sweep.is_none() {
                 self.poll();
             }
-            if now >= poll_at {
-                poll_at = Instant::now() + self.options.poll_interval;
+            self.poll_at = Instant::now() + self.options.poll_interval;
+        }
+    }
+
+    /// One turn for the news of a job, and one for the folder of another.
+    pub(super) fn turn(&mut self) {
+        if let Some(id) = self.agenda.next_news() {
+            self.read_news(&id);
+            self.agenda.more_news(&id);
+            self.answer(&id);
+        }
+        if let Some((id, anew)) = self.agenda.next_scan() {
+            if !self.scan(&id, anew) {
+                self.agenda.go_on(&id);
             }
-            for id in batch.jobs {
-                self.read_job(&id);
+            self.answer(&id);
+        }
+    }
+
+    fn read_news(&mut self, id: &JobId) {
+        let end = Instant::now() + TURN;
+        while let Some(news) = self.agenda.take_news(id) {
+            match news {
+                News::Changed(file) => self.read_one(id, file),
+                News::Flushed(file, signature) => self.note_flushed(id, file, signature),
             }
-            for (id, file) in batch.files {
-                self.read_one(&id, file);
+            if Instant::now() >= end {
+                return;
             }
-            for (id, file, signature) in batch.flushed {
-                self.note_flushed(&id, file, signature);
-            }
-            self.waiting.extend(batch.waiting);
-            let folders = &self.folders;
-            let told = |id: &JobId| folders.get(id).is_none_or(Folder::is_told);
-            for (_, done) in self.waiting.extract_if(.., |(id, _)| told(id)) {
-                let _ = done.send(());
-            }
+        }
+    }
+
+    /// Answers who waits for a job, if what was read of it is told.
+    fn answer(&mut self, id: &JobId) {
+        if self.folders.get(id).is_none_or(Folder::is_told) {
+            self.agenda.answer(id);
         }
     }
 
     fn poll(&mut self) {
         if self.notify.is_none() {
-            self.look_at_root();
-        }
-        let polled: Vec<JobId> = self
-            .folders
-            .iter()
-            .filter(|(_, it)| it.watch == Watch::Polled)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in polled {
-            self.read_job(&id);
-        }
-    }
-
-    /// Compares everything known with the disk.
-    fn resync(&mut self) {
-        self.start_notify();
-        self.look_at_root();
-        self.folders.values_mut().for_each(Folder::hold_nothing);
-        let ids: Vec<JobId> = self.folders.keys().cloned().collect();
-        for id in ids {
-            self.read_job(&id);
-            self.rest_if_over(&id);
-        }
-        let notified = self.notify.is_some();
-        let polled = self.folders.values().filter(|it| it.watch == Watch::Polled).count();
-        let polled = if notified { polled } else { 0 };
-        let broken = self
-            .folders
-            .values()
-            .flat_map(|it| it.files.values())
-            .filter(|it| it.broken_since.is_some())
-            .count();
-        let problems = self.root.problem.iter().chain(&self.deaf).cloned().collect();
-        self.live.note(|health| {
-            health.notified = notified;
-            health.polled_jobs = polled;
-            health.problems = problems;
-            health.unreadable_files = broken as u64;
-            health.resyncs += 1;
-            health.last_resync = Some(Instant::now());
-        });
-    }
-
-    /// Watches the jobs folder, anew if another one has taken its place, and lists it.
-    fn look_at_root(&mut self) {
-        match self.root.look(&self.jobs, !self.live.is_empty()) {
-            Look::Away => return,
-            Look::Same => {}
-            Look::Another => {
-                self.watch_all_anew();
-                if let Some(notify) = &mut self.notify {
-                    let root = self.jobs.root();
-                    let _ = notify.unwatch(root);
-                    if let Err(error) = notify.watch(root, RecursiveMode::NonRecursive) {
-                        self.note_deaf(&error);
-                    }
-                }
+            for id in self.look_at_root() {
+                self.agenda.scan(&id);
             }
         }
-        let Some(there) = self.root.list(&self.jobs) else { return };
-        for job in self.live.all().iter().filter(|it| !there.contains(it.id())) {
-            self.forget(job.id());
-        }
-        for id in there {
-            if !self.folders.contains_key(&id) {
-                self.read_job(&id);
-            }
+        let polled = self.folders.iter().filter(|(_, it)| it.watch == Watch::Polled);
+        for (id, _) in polled {
+            self.agenda.scan(id);
         }
     }
 
@@ -219,107 +209,32 @@ impl Reader {
         self.live.remove(id);
     }
 
-    /// Brings one job up to date with its folder: reads what changed since it was last read.
-    fn read_job(&mut self, id: &JobId) {
-        let dir = self.jobs.job(id);
-        let facts = match fs::symlink_metadata(dir.path()) {
-            Ok(facts) if facts.is_dir() => facts,
-            // It may be there: that cannot be told now.
-            Err(error) if !is_absence(&error) => return,
-            _ => {
-                // A jobs folder that is gone as a whole may come back, with all that is in it.
-                if self.root.is_here(&self.jobs) {
-                    self.forget(id);
-                }
-                return;
-            }
-        };
-        let now = Signature::of(&facts);
-        if let Some(folder) = self.folders.get(id) {
-            let replaced = folder.listed.is_some_and(|old| !old.same_file(&now));
-            if replaced {
-                self.forget(id);
-            } else if folder.watch == Watch::Off
-                && folder.listed == Some(now)
-                && !folder.has_broken_files()
-            {
-                // Files are replaced by rename, and that changes the folder.
-                return;
-            }
-        }
-        if !self.folders.contains_key(id) {
-            let folder = Folder::new(self.live.insert(id), dir.clone(), &now);
-            self.folders.insert(id.clone(), folder);
-        }
-        // Watched first, read then: also what is watched already, for its watch is lost when it is
-        // moved away and back, with all that is written before the next one stands.
-        let watched = self.folders.get(id).is_some_and(|it| it.watch != Watch::Off);
-        if watched {
-            self.watch(id);
-        }
-        let mut listed = self.read_files(id);
-        // A job that is over is read without a watch.
-        let rests = self.folders.get(id).is_some_and(|it| it.is_over_and_quiet(&self.options));
-        if !watched && !rests {
-            self.watch(id);
-            listed = self.read_files(id);
-        }
-        if let Some(folder) = self.folders.get_mut(id) {
-            // What could not be listed is looked at again.
-            folder.listed = listed.then_some(now);
-            folder.job.settle(folder.is_quiet(&self.options));
-        }
-    }
-
-    /// Lists a job's folder, and reads the files that are not as they were. Says whether it could
-    /// be listed.
-    fn read_files(&mut self, id: &JobId) -> bool {
-        let Some(files) = self.files(id) else { return false };
-        for file in files {
-            self.read_file(id, file);
-        }
-        true
-    }
-
-    /// The files of a job that are there, or were; none if its folder cannot be listed.
-    fn files(&self, id: &JobId) -> Option<BTreeSet<JobFile>> {
-        let folder = self.folders.get(id)?;
-        let entries = fs::read_dir(folder.dir.path()).ok()?;
-        let there = entries.flatten().filter_map(|it| JobFile::parse(&it.file_name()));
-        Some(there.chain(folder.files.keys().copied()).collect())
-    }
-
     /// Reads one file if it changed.
     pub(super) fn read_one(&mut self, id: &JobId, file: JobFile) {
         if !self.folders.contains_key(id) {
             // A file of a folder that is not known yet: the folder comes first.
-            return self.read_job(id);
+            return self.agenda.scan(id);
         }
         self.read_file(id, file);
-        if let Some(folder) = self.folders.get(id) {
+        if let Some(folder) = self.folders.get(id).filter(|it| it.scan.is_none()) {
             folder.job.settle(folder.is_quiet(&self.options));
         }
     }
 
     fn read_file(&mut self, id: &JobId, file: JobFile) {
         let Some(folder) = self.folders.get_mut(id) else { return };
-        match folder.read(file, &self.live, self.ends) {
+        match folder.read(file, &self.live) {
             Next::Nothing => {}
             Next::LookAgain(at) => {
                 self.retries.insert((at, id.clone(), file));
             }
-            Next::Flush(signature) => {
-                if file == JobFile::Master {
-                    // What the end follows from comes first, though nobody may have said yet that
-                    // it has changed.
-                    for file in self.files(id).unwrap_or_default() {
-                        if file != JobFile::Master {
-                            self.read_file(id, file);
-                        }
-                    }
-                }
-                self.flush(id, file, signature);
+            Next::Flush(signature) if file == JobFile::Master => {
+                // What the end follows from comes first, though nobody may have said yet that it
+                // has changed.
+                folder.master_end = Some(signature);
+                self.agenda.scan(id);
             }
+            Next::Flush(signature) => self.flush(id, file, signature),
         }
     }
 
@@ -329,15 +244,43 @@ impl Reader {
         if !self.flusher.flush(unflushed) {
             // There is no thread for it: better told too early than never.
             folder.note_flushed(file, signature);
-            folder.read(file, &self.live, self.ends);
+            folder.read(file, &self.live);
         }
     }
 
     /// An end has come to the disk: it is told now.
     fn note_flushed(&mut self, id: &JobId, file: JobFile, signature: Signature) {
+        let Some(folder) = self.folders.get_mut(id) else { return };
+        match folder.note_flushed(file, signature) {
+            // Another one has taken its place meanwhile.
+            Some(other) if file != JobFile::Master => self.flush(id, file, other),
+            Some(other) => {
+                folder.master_end = Some(other);
+                self.agenda.scan(id);
+            }
+            None => self.read_one(id, file),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Reader {
+    pub(super) fn has_work(&self) -> bool {
+        !self.agenda.is_empty()
+    }
+
+    pub(super) fn has_retries(&self) -> bool {
+        !self.retries.is_empty()
+    }
+
+    pub(super) fn is_told(&self, id: &JobId) -> bool {
+        self.folders.get(id).is_some_and(Folder::is_told)
+    }
+
+    /// As if the file had the signature that is known.
+    pub(super) fn pretend_to_know(&mut self, id: &JobId, file: JobFile) {
         if let Some(folder) = self.folders.get_mut(id) {
-            folder.note_flushed(file, signature);
-            self.read_one(id, file);
+            folder.pretend_to_know(file);
         }
     }
 }
