@@ -10,7 +10,7 @@ use super::{
     route::{Call, Route, Scope},
     scan::JOB_ID,
     state::{Api, StreamPlace},
-    streamed::streamed,
+    streamed::{BrokenOff, streamed},
     template::Template,
 };
 use crate::live::{EventId, Follower, events};
@@ -93,6 +93,8 @@ fn event_id(last: Option<&HeaderValue>) -> Option<EventId> {
 
 /// Ends with the events, or with the right to see them.
 fn stream(follower: Follower<StreamPlace>, user: &User) -> Response {
-    let events = events(follower).map(Ok).take_until(Box::pin(user.revoked()));
+    let events = events(follower)
+        .map(|piece| piece.map_err(|_| BrokenOff))
+        .take_until(Box::pin(user.revoked()));
     streamed(events, "text/event-stream")
 }

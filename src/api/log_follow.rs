@@ -10,7 +10,7 @@ use super::{
     streamed::{BrokenOff, Piece},
 };
 use crate::{
-    live::{Live, LiveJob},
+    live::LiveJob,
     model::{RepoState, repository::RepositoryStatus},
     store::{
         layout::JobDir,
@@ -49,7 +49,6 @@ pub(super) fn follow(
 ) -> impl Stream<Item = Piece> + Send + use<> {
     let folder = api.jobs.job(job.id());
     let follower = Follower {
-        live: Arc::clone(&api.live),
         changes: job.changes(),
         index: status.index,
         attempt: status.attempt,
@@ -66,7 +65,6 @@ pub(super) fn follow(
 }
 
 struct Follower {
-    live: Arc<Live>,
     job: Arc<LiveJob>,
     changes: watch::Receiver<u64>,
     index: u32,
@@ -107,7 +105,9 @@ impl Follower {
                 News::Over => return None,
             }
             tokio::select! {
-                _ = self.changes.changed() => {}
+                changed = self.changes.changed() => if changed.is_err() || self.job.is_removed() {
+                    return None;
+                },
                 () = sleep_until(look_at + REST.1) => {}
                 () = self.shutdown.cancelled() => return None,
             }
@@ -116,8 +116,8 @@ impl Follower {
 
     /// Whether the attempt is over; `None` where this log is not its log any more.
     fn has_ended(&mut self) -> Option<bool> {
-        let known = self.live.get(self.job.id())?;
-        let status = known.repository(self.index)?;
+        // Another job may have been made under the same id.
+        let status = self.job.repository(self.index).filter(|_| !self.job.is_removed())?;
         // A scanner need not say which attempt it is.
         if self.attempt.is_some() && status.attempt.is_some() && self.attempt != status.attempt {
             // One that waits for its next attempt has the log of the last: its end is to be sent.

@@ -170,7 +170,7 @@ fn watcher(text: &mut Text, api: &Api) {
         ),
         (
             "scanwatch_watcher_overflows_total",
-            "Times at which events may have been lost, so that everything was looked at again.",
+            "Times at which the kernel lost events, so that everything was looked at again.",
             health.overflows,
         ),
         (

@@ -1,5 +1,7 @@
 //! The forms of good answers. Errors are in `error`.
 
+use super::ApiError;
+use crate::live::{PIECE, Reader};
 use bytes::Bytes;
 use serde::Serialize;
 use warp::{
@@ -18,6 +20,23 @@ pub(super) fn json_bytes(bytes: Bytes) -> Response {
     let mut response = Response::new(bytes.into());
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// A document that is JSON already, in pieces that are shared with its other readers. A small one
+/// is copied.
+pub(super) fn json_pieces(reader: Reader) -> Response {
+    let length = reader.length();
+    if length <= PIECE {
+        return match reader.gather() {
+            Ok(bytes) => json_bytes(bytes),
+            Err(error) => ApiError::internal("send a document", &error).into_response(),
+        };
+    }
+    let mut response = warp::reply::stream(reader).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response
 }
 
@@ -41,6 +60,6 @@ pub(super) fn with_header(
 }
 
 /// An answer of either kind as one type.
-pub(super) fn finish(result: Result<Response, super::ApiError>) -> Response {
+pub(super) fn finish(result: Result<Response, ApiError>) -> Response {
     result.unwrap_or_else(Reply::into_response)
 }

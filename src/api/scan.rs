@@ -25,7 +25,6 @@ use crate::{
     store::{StoreError, plainly},
     supervisor::{Cancelled, RemoveError, Retried},
 };
-use chrono::Utc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -268,7 +267,7 @@ fn progress(api: &Api, id: &str, view: &View, seen: &IfNoneMatch) -> Result<Resp
     let response = if seen.has(&etag) {
         reply::empty(StatusCode::NOT_MODIFIED)
     } else {
-        reply::json_bytes(body.bytes(Utc::now()))
+        reply::json_pieces(body.reader())
     };
     let response = reply::with_header(response, header::ETAG, &etag);
     // To be kept, but asked for each time: that is what the entity tag is for.
@@ -282,9 +281,15 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
         writable(&api).await?;
     }
     let cancelled = api.supervisor.cancel(job.id()).await;
-    api.nudger.nudge(job.id()).await;
+    let is_read = api.nudger.nudge(job.id()).await;
     let facts = job.facts();
     match cancelled {
+        Cancelled::NotRunning if !facts.state.is_final() && !is_read => {
+            return Err(ApiError::Unavailable {
+                detail: "The files of the job could not be read in time".into(),
+                retry_after: Some(5),
+            });
+        }
         Cancelled::NotRunning if !facts.state.is_final() => {
             return Err(ApiError::Conflict {
                 detail: "The job is not run by this server, so it cannot be cancelled here".into(),
@@ -297,7 +302,10 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
         }
         Cancelled::Done | Cancelled::NotRunning | Cancelled::Stopped => {}
     }
-    Ok(reply::json(&Outcome { job_id: facts.id, status: facts.state }))
+    // The wish is on the disk, whether or not that has been read again yet.
+    let is_known = is_read || facts.state.is_final();
+    let status = if is_known { facts.state } else { JobState::Cancelled };
+    Ok(reply::json(&Outcome { job_id: facts.id, status }))
 }
 
 /// `POST /scan/{id}/retry`
@@ -331,9 +339,11 @@ async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
         Retried::Stopped => return Err(stopping()),
         Retried::Failed(error) => return Err(unstorable("The job cannot be stored", &error)),
     }
-    api.nudger.nudge(job.id()).await;
+    let is_read = api.nudger.nudge(job.id()).await;
     let facts = job.facts();
-    Ok(reply::json(&Outcome { job_id: facts.id, status: facts.state }))
+    // It goes on, whether or not that has been read again yet.
+    let status = if is_read { facts.state } else { JobState::InProgress };
+    Ok(reply::json(&Outcome { job_id: facts.id, status }))
 }
 
 /// `DELETE /scan/{id}`

@@ -28,7 +28,7 @@ use super::{
     state::{Api, StreamPlace},
     template::Template,
 };
-use crate::live::{Ending, EventId, Follower, Step};
+use crate::live::{self, Ending, EventId, Follower, Step};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
@@ -255,7 +255,7 @@ async fn talk(
             match step {
                 Step::Send(messages) => {
                     for message in messages {
-                        send_text(socket, message.to_text().into()).await?;
+                        send_text(socket, message).await?;
                     }
                     Ok(None)
                 }
@@ -281,20 +281,18 @@ async fn talk(
     }
 }
 
-/// Sends a message, in frames of [`PIECE`], and waits until the last is on its way.
-async fn send_text(socket: &mut Socket, text: Bytes) -> Result<(), tungstenite::Error> {
+/// Sends a message in frames of bounded size, and waits until the last is on its way.
+async fn send_text(socket: &mut Socket, message: live::Message) -> Result<(), tungstenite::Error> {
+    let mut pieces = message.into_text();
     let mut kind = Data::Text;
-    let mut rest = text;
-    loop {
-        let piece = rest.split_to(rest.len().min(PIECE));
-        let is_last = rest.is_empty();
+    while let Some(piece) = pieces.next_piece() {
+        // A reader that was cut off must not take what it has for the whole.
+        let (piece, is_last) = piece.map_err(|_| tungstenite::Error::ConnectionClosed)?;
         // `feed` waits until the frame before it has been taken over.
         socket.feed(Message::Frame(Frame::message(piece, OpCode::Data(kind), is_last))).await?;
-        if is_last {
-            return socket.flush().await;
-        }
         kind = Data::Continue;
     }
+    socket.flush().await
 }
 
 /// What to answer to something that cannot be read.

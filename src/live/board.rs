@@ -9,8 +9,12 @@
 //! who may know it.
 
 use super::{
+    elapsed::Elapsed,
     follow::Source,
-    frames::{EventId, Frames, Message, Then, end_message, job_message},
+    frames::{Content, EventId, Frames, Message, Then, end_message, job_message},
+    ledger::{Kept, Ledger, MOST_SUPERSEDED},
+    pieces::{PIECE, Reader},
+    versions::Versions,
 };
 use crate::model::{
     JobId,
@@ -18,7 +22,6 @@ use crate::model::{
     progress::JobFacts,
     time::Timestamp,
 };
-use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -28,8 +31,6 @@ use tokio::sync::watch;
 
 /// How many jobs a snapshot has.
 const NEWEST: usize = 100;
-/// How many messages a reader that is far behind gets at once.
-const MOST_AT_ONCE: usize = 500;
 /// A reader looks no more often than this, so that a job of ten thousand repositories, whose line
 /// changes with each of them, is told in as many messages as a person can follow.
 const PACE: Duration = Duration::from_millis(500);
@@ -38,6 +39,7 @@ const PACE: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) facts: JobFacts,
+    pub(super) elapsed: Elapsed,
     /// Why it failed.
     pub(super) error: Option<String>,
     /// The job's end has been said.
@@ -48,6 +50,9 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Board {
     epoch: u64,
+    /// The versions of all jobs. Those of the board are its own.
+    versions: Versions,
+    ledger: Ledger,
     state: Mutex<State>,
     /// The newest version.
     version: watch::Sender<u64>,
@@ -83,7 +88,7 @@ enum Word {
 #[derive(Debug)]
 struct Snapshot {
     version: u64,
-    data: Bytes,
+    kept: Kept,
     made: Instant,
 }
 
@@ -97,7 +102,22 @@ impl Board {
             removed: 0,
             snapshot: None,
         };
-        Self { epoch, state: Mutex::new(state), version: watch::Sender::new(1) }
+        Self {
+            epoch,
+            versions: Versions::default(),
+            ledger: Ledger::new(MOST_SUPERSEDED),
+            state: Mutex::new(state),
+            version: watch::Sender::new(1),
+        }
+    }
+
+    pub(super) fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// The account of what readers of the jobs, and of the board, keep alive.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -189,12 +209,12 @@ impl State {
         self.version
     }
 
-    fn snapshot(&mut self) -> Bytes {
+    fn snapshot(&mut self, ledger: &Ledger) -> Reader {
         if let Some(known) = &self.snapshot
             && known.version == self.version
             && known.made.elapsed() < PACE
         {
-            return known.data.clone();
+            return known.kept.document().reader(None);
         }
         let newest = self.by_age.iter().rev().take(NEWEST);
         let rows = newest.filter_map(|(_, id)| self.jobs.get(id));
@@ -205,10 +225,11 @@ impl State {
             total: self.jobs.len(),
             counts,
         };
-        let data = Bytes::from(serde_json::to_vec(&snapshot).unwrap_or_default());
+        let kept = ledger.keep_bytes(serde_json::to_vec(&snapshot).unwrap_or_default());
+        let reader = kept.document().reader(None);
         let (version, made) = (self.version, Instant::now());
-        self.snapshot = Some(Snapshot { version, data: data.clone(), made });
-        data
+        self.snapshot = Some(Snapshot { version, kept, made });
+        reader
     }
 }
 
@@ -229,164 +250,49 @@ impl Source for Board {
         false
     }
 
-    fn snapshot(&self, _now: Timestamp) -> Frames {
-        let mut state = self.lock();
-        let version = state.version;
+    fn first(&self) -> u64 {
+        0
+    }
+
+    fn snapshot(&self) -> Frames {
+        let (version, reader) = {
+            let mut state = self.lock();
+            (state.version, state.snapshot(&self.ledger))
+        };
+        self.ledger.relieve();
         let id = EventId { epoch: self.epoch, version };
-        let message = Message::new("snapshot", id, state.snapshot());
+        let message = Message::new("snapshot", id, Content::Large(reader));
         Frames { messages: vec![message], version, then: Then::Changes }
     }
 
-    fn frames_after(&self, cursor: u64, now: Timestamp) -> Frames {
+    fn frames_after(&self, cursor: u64) -> Frames {
         let state = self.lock();
         if cursor < state.removed {
             drop(state);
-            return self.snapshot(now);
+            return self.snapshot();
         }
-        let mut words = state.order.range(cursor.saturating_add(1)..);
+        let now = Instant::now();
         let mut messages = Vec::new();
-        let mut version = state.version;
-        for (at, (id, word)) in words.by_ref().take(MOST_AT_ONCE) {
+        let mut room = PIECE;
+        let mut version = cursor;
+        for (at, (id, word)) in state.order.range(cursor.saturating_add(1)..) {
+            if room == 0 {
+                return Frames { messages, version, then: Then::More };
+            }
             let Some(Told { line, .. }) = state.jobs.get(id) else { continue };
             let id = EventId { epoch: self.epoch, version: *at };
-            messages.push(match word {
-                Word::Job => Message::new("job", id, job_message(&line.facts, now)),
-                Word::End => Message::new("end", id, end_message(&line.facts)),
-            });
+            let seconds = line.elapsed.seconds(now);
+            let message = match word {
+                Word::Job => Message::small("job", id, job_message(&line.facts, seconds)),
+                Word::End => Message::small("end", id, end_message(&line.facts)),
+            };
+            room = room.saturating_sub(message.weight());
+            messages.push(message);
             version = *at;
-        }
-        if words.next().is_some() {
-            return Frames { messages, version, then: Then::More };
         }
         Frames { messages, version: state.version, then: Then::Changes }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{JobState, state::Summary};
-    use chrono::{TimeDelta, Utc};
-    use serde_json::Value;
-
-    fn line(id: &str, state: JobState, completed: u64) -> Line {
-        let facts = JobFacts {
-            id: id.parse().unwrap(),
-            url: None,
-            state,
-            summary: Summary { completed, total_repositories: 9, ..Summary::default() },
-            started_at: None,
-            completed_at: None,
-            error: None,
-            fraction: 0.0,
-        };
-        Line { facts, error: None, ended: false }
-    }
-
-    fn texts(frames: &Frames) -> Vec<Value> {
-        let parsed = |it: &Message| serde_json::from_str(&it.to_text()).unwrap();
-        frames.messages.iter().map(parsed).collect()
-    }
-
-    /// The messages past the cursor, in short; moves the cursor.
-    fn news(board: &Board, cursor: &mut u64) -> Vec<String> {
-        let frames = board.frames_after(*cursor, Utc::now());
-        *cursor = frames.version;
-        let short = |it: &Value| match it["event"].as_str().unwrap() {
-            "snapshot" => format!("snapshot of {}", it["data"]["total"]),
-            event => format!("{event} {}", it["data"]["job_id"].as_str().unwrap()),
-        };
-        texts(&frames).iter().map(short).collect()
-    }
-
-    #[test]
-    fn each_line_that_changed_is_told_once_and_the_end_last() {
-        let board = Board::new(7);
-        let mut cursor = board.newest().version;
-        for completed in 0..5 {
-            board.tell(line("a", JobState::InProgress, completed));
-            board.tell(line("b", JobState::InProgress, 1));
-        }
-        assert_eq!(news(&board, &mut cursor), ["job b", "job a"]);
-        board.tell(line("a", JobState::InProgress, 4));
-        assert!(news(&board, &mut cursor).is_empty(), "nothing of its line is new");
-
-        board.tell(line("a", JobState::Completed, 9));
-        assert_eq!(news(&board, &mut cursor), ["job a"]);
-        let over = Line { ended: true, ..line("a", JobState::Completed, 9) };
-        board.tell(over.clone());
-        assert_eq!(news(&board, &mut cursor), ["end a"], "the line itself was told");
-        board.tell(over.clone());
-        assert!(news(&board, &mut cursor).is_empty());
-        board.tell(Line { ended: true, ..line("a", JobState::Completed, 8) });
-        assert_eq!(news(&board, &mut cursor), ["job a", "end a"]);
-        // It goes on, as after a retry; even where nothing of its line would tell.
-        board.tell(line("a", JobState::Completed, 8));
-        assert_eq!(news(&board, &mut cursor), ["job a"]);
-        board.tell(over);
-        assert_eq!(news(&board, &mut cursor), ["job a", "end a"]);
-    }
-
-    #[test]
-    fn a_line_and_its_end_have_an_id_each_so_that_no_end_is_lost_between() {
-        let board = Board::new(7);
-        let cursor = board.newest().version;
-        board.tell(Line { ended: true, ..line("a", JobState::Completed, 9) });
-        let frames = board.frames_after(cursor, Utc::now());
-        let ids: Vec<String> =
-            texts(&frames).iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect();
-        let seen = EventId::parse(&ids[0]).unwrap();
-        assert_eq!(news(&board, &mut { seen.version }), ["end a"]);
-    }
-
-    #[test]
-    fn who_may_know_a_removed_job_gets_a_snapshot() {
-        let board = Board::new(7);
-        let mut cursor = board.newest().version;
-        board.tell(line("a", JobState::InProgress, 0));
-        board.tell(line("b", JobState::InProgress, 0));
-        news(&board, &mut cursor);
-        board.remove(&"a".parse().unwrap());
-        assert_eq!(news(&board, &mut cursor), ["snapshot of 1"]);
-        assert!(news(&board, &mut cursor).is_empty());
-        board.remove(&"unknown".parse().unwrap());
-        assert!(news(&board, &mut cursor).is_empty());
-    }
-
-    #[test]
-    fn who_is_far_behind_is_served_in_pieces() {
-        let board = Board::new(7);
-        let mut cursor = board.newest().version;
-        for n in 0..=MOST_AT_ONCE {
-            board.tell(line(&format!("job-{n}"), JobState::InProgress, 0));
-        }
-        assert_eq!(board.frames_after(cursor, Utc::now()).then, Then::More);
-        assert_eq!(news(&board, &mut cursor).len(), MOST_AT_ONCE);
-        assert_eq!(news(&board, &mut cursor).len(), 1);
-        assert!(news(&board, &mut cursor).is_empty());
-    }
-
-    #[test]
-    fn a_snapshot_has_the_newest_jobs_and_counts_all() {
-        let board = Board::new(7);
-        let begin = Utc::now();
-        for n in 0..150_i32 {
-            let mut line = line(&format!("job-{n}"), JobState::Completed, 9);
-            line.facts.started_at = Some(begin + TimeDelta::seconds(n.into()));
-            board.tell(line);
-        }
-        let mut again = line("job-0", JobState::Failed, 9);
-        again.facts.started_at = Some(begin + TimeDelta::seconds(1_000));
-        board.tell(again);
-        let snapshot = &texts(&board.snapshot(Utc::now()))[0]["data"];
-        let rows = snapshot["jobs"].as_array().unwrap();
-        assert_eq!(rows.len(), NEWEST);
-        assert_eq!((&rows[0]["job_id"], &rows[0]["status"]), (&"job-0".into(), &"failed".into()));
-        assert_eq!(rows[1]["job_id"], "job-149");
-        assert_eq!(rows[99]["job_id"], "job-51");
-        assert_eq!(
-            (&snapshot["total"], &snapshot["counts"]["completed"]),
-            (&150.into(), &149.into())
-        );
-    }
-}
+mod tests;

@@ -5,8 +5,6 @@
 //! when it comes back, and never misses a final state; all streams end with the server.
 
 use super::frames::{EventId, Frames, Message, Then};
-use crate::model::time::Timestamp;
-use chrono::Utc;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -25,6 +23,9 @@ pub(super) trait Source: Send + Sync {
     /// The newest version.
     fn newest(&self) -> EventId;
 
+    /// The first version: who has an older one has to begin anew.
+    fn first(&self) -> u64;
+
     /// Wakes at each change; fails once there is nothing more to follow.
     fn changes(&self) -> watch::Receiver<u64>;
 
@@ -32,10 +33,10 @@ pub(super) trait Source: Send + Sync {
     fn is_over(&self) -> bool;
 
     /// What a reader begins with.
-    fn snapshot(&self, now: Timestamp) -> Frames;
+    fn snapshot(&self) -> Frames;
 
     /// What a reader at `cursor` has not been sent.
-    fn frames_after(&self, cursor: u64, now: Timestamp) -> Frames;
+    fn frames_after(&self, cursor: u64) -> Frames;
 }
 
 /// What a reader is to do next.
@@ -87,8 +88,10 @@ impl<G> Follower<G> {
         guard: G,
     ) -> Self {
         let newest = source.newest();
-        // Of another run of the server, or of a future that never was: begin with a snapshot.
-        let cursor = last.filter(|it| it.epoch == newest.epoch && it.version <= newest.version);
+        // Of another run of the server, of another job that had the same id, or of a future that
+        // never was: begin with a snapshot.
+        let versions = source.first()..=newest.version;
+        let cursor = last.filter(|it| it.epoch == newest.epoch && versions.contains(&it.version));
         let now = Instant::now();
         Self {
             changes: source.changes(),
@@ -123,6 +126,10 @@ impl<G> Follower<G> {
             {
                 return Step::Send(messages);
             }
+            if self.over {
+                // Nothing was left to say, as where the job has been removed.
+                continue;
+            }
             let resting = self.look_at > Instant::now();
             tokio::select! {
                 () = self.shutdown.cancelled() => return Step::End(Ending::Shutdown),
@@ -140,10 +147,9 @@ impl<G> Follower<G> {
 
     /// What is new, if anything is.
     fn look(&mut self) -> Option<Vec<Message>> {
-        let now = Utc::now();
         let frames = match self.cursor {
-            None => self.source.snapshot(now),
-            Some(cursor) => self.source.frames_after(cursor, now),
+            None => self.source.snapshot(),
+            Some(cursor) => self.source.frames_after(cursor),
         };
         self.cursor = Some(frames.version);
         self.over = frames.then == Then::Nothing;

@@ -7,25 +7,26 @@
 
 use super::{
     board::{Board, Line},
-    body::{Bodies, Body},
+    body::{Bodies, Body, Wanted},
+    document,
     follow::{Follower, Source},
-    frames::{EventId, Frames, Message, Then, end_message, job_message},
+    frames::{Content, EventId, Frames, Message, Shared, Then, end_message, job_message},
+    pieces::PIECE,
     state::{Data, Part},
 };
 use crate::{
     model::{
         JobId,
         master::{Master, ScanType},
-        progress::{self, JobFacts, Lists, RepositoryEvent, WarningRow},
+        progress::{JobFacts, Lists, RepositoryEvent},
         repository::RepositoryStatus,
         time::Timestamp,
     },
     store::layout::JobFile,
 };
-use chrono::Utc;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -45,13 +46,14 @@ pub struct LiveJob {
 
 impl LiveJob {
     pub(super) fn new(id: JobId, board: Arc<Board>) -> Self {
+        let data = Data::new(id.clone(), board.versions().clone());
         Self {
-            data: Mutex::new(Data::new(id.clone())),
             id,
             epoch: board.epoch(),
             board,
             bodies: Mutex::default(),
-            version: watch::Sender::new(1),
+            version: watch::Sender::new(data.version),
+            data: Mutex::new(data),
         }
     }
 
@@ -67,7 +69,7 @@ impl LiveJob {
 
     /// Why it failed, if it did: its own error, else that of its first failed repository.
     pub fn error_message(&self) -> Option<String> {
-        error_message(&self.lock())
+        self.lock().error_message()
     }
 
     /// What was submitted as what, by whom: from master.json.
@@ -97,6 +99,11 @@ impl LiveJob {
     /// Whether the job has ended and nothing of it moves any more.
     pub fn is_over(&self) -> bool {
         self.lock().ended
+    }
+
+    /// Whether the job's folder is gone.
+    pub fn is_removed(&self) -> bool {
+        self.lock().removed
     }
 
     /// The newest time that the job's files name, of whatever they name one.
@@ -132,31 +139,26 @@ impl LiveJob {
 
     /// The progress document: one shared body per version, made when it is first asked for.
     pub fn body(&self, lists: Lists) -> Body {
-        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        let data = self.lock();
-        bodies.get(lists, data.version, data.repositories.len(), || {
-            let statuses = data.repositories.values().map(|it| &it.status);
-            let head = progress::head(&data.facts, data.master.as_ref(), &statuses, lists);
-            let names: Vec<(String, &Vec<String>)> =
-                data.warnings.iter().map(|(file, texts)| (file.name(), texts)).collect();
-            let rows = names.iter().flat_map(|(file, texts)| {
-                texts.iter().map(move |message| WarningRow { file, message })
-            });
-            let tail = progress::tail(
-                &data.facts,
-                data.master.as_ref(),
-                statuses.clone(),
-                rows.collect(),
-                data.version,
-                Utc::now(),
-            );
-            Body::new(
-                &head,
-                &tail,
-                EventId { epoch: self.epoch, version: data.version },
-                &data.facts,
-            )
-        })
+        self.body_for(Wanted::Answer, lists)
+    }
+
+    fn body_for(&self, wanted: Wanted, lists: Lists) -> Body {
+        let ledger = self.board.ledger();
+        let (body, superseded) = {
+            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut data = self.lock();
+            let most_age = wanted.most_age(data.repositories.len(), data.ended);
+            let (version, elapsed) = (data.version, data.elapsed);
+            bodies.get(lists, version, most_age, || {
+                let seconds = elapsed.seconds(Instant::now());
+                let made = document::pieces(&mut data, ledger, lists, seconds);
+                Body::new(made, EventId { epoch: self.epoch, version }, elapsed, ledger)
+            })
+        };
+        if superseded {
+            ledger.relieve();
+        }
+        body
     }
 
     /// Takes in what a repository's file says now.
@@ -179,6 +181,9 @@ impl LiveJob {
         self.change(|data| {
             let news = data.set_warnings(JobFile::Master, warnings)
                 | (data.master.as_ref() != Some(&master));
+            if news {
+                data.blocks.note_pending();
+            }
             data.master = Some(master);
             news
         });
@@ -202,14 +207,12 @@ impl LiveJob {
         self.change(|data| {
             let mut news = data.set_warnings(file, Vec::new());
             match file {
-                JobFile::Master => news |= data.master.take().is_some(),
+                JobFile::Master => {
+                    news |= data.master.take().is_some();
+                    data.blocks.note_pending();
+                }
                 JobFile::Repository(index) => {
-                    news |= data.unreadable.remove(&index);
-                    if let Some(old) = data.repositories.remove(&index) {
-                        data.uncount(&old.status);
-                        data.order.remove(&old.version);
-                        news = true;
-                    }
+                    news |= data.unreadable.remove(&index) | data.remove(index);
                 }
             }
             news
@@ -229,8 +232,10 @@ impl LiveJob {
                 return;
             }
             data.ended = ends;
-            // The end has an id of its own: who has seen the last change has not seen the end.
-            data.version += u64::from(ends);
+            if ends {
+                // The end has an id of its own: who has seen the last change has not seen the end.
+                data.advance();
+            }
             self.board.tell(line(&data));
         }
         // Wakes the readers: they look for what is past their cursor, and find the end.
@@ -241,6 +246,8 @@ impl LiveJob {
     pub(super) fn remove(&self) {
         self.lock().removed = true;
         self.version.send_modify(|_| ());
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.board.ledger().relieve();
     }
 
     /// Applies a change; if it is news, the job moves to its next version and readers wake.
@@ -281,152 +288,69 @@ impl Source for LiveJob {
         Self::is_over(self)
     }
 
-    fn snapshot(&self, now: Timestamp) -> Frames {
-        let body = self.body(Lists::Whole);
-        let message = Message::new("snapshot", body.id(), body.bytes(now));
+    fn first(&self) -> u64 {
+        self.lock().born
+    }
+
+    fn snapshot(&self) -> Frames {
+        let body = self.body_for(Wanted::Snapshot, Lists::Whole);
+        let message = Message::new("snapshot", body.id(), Content::Large(body.reader()));
         Frames { messages: vec![message], version: body.id().version, then: Then::Changes }
     }
 
     /// The newest message of each part that changed since `cursor`, in the order of the changes,
     /// and the end, if that is what follows.
-    fn frames_after(&self, cursor: u64, now: Timestamp) -> Frames {
+    fn frames_after(&self, cursor: u64) -> Frames {
         let mut data = self.lock();
         let data = &mut *data;
+        if data.removed {
+            return Frames { messages: Vec::new(), version: data.version, then: Then::Nothing };
+        }
+        let ledger = self.board.ledger();
+        let elapsed = data.elapsed.seconds(Instant::now());
         let mut messages = Vec::new();
+        let (mut room, mut last) = (PIECE, cursor);
         for (version, part) in data.order.range(cursor.saturating_add(1)..) {
-            let id = EventId { epoch: self.epoch, version: *version };
-            match part {
-                Part::Job => messages.push(Message::new("job", id, job_message(&data.facts, now))),
-                Part::Repository(index) => {
-                    if let Some(entry) = data.repositories.get_mut(index) {
-                        let shared = entry.data.get_or_insert_with(|| {
-                            let message = RepositoryEvent::of(&self.id, &entry.status);
-                            serde_json::to_vec(&message).unwrap_or_default().into()
-                        });
-                        messages.push(Message::new("repository", id, shared.clone()));
-                    }
-                }
+            if room == 0 {
+                return Frames { messages, version: last, then: Then::More };
             }
+            let id = EventId { epoch: self.epoch, version: *version };
+            let message = match part {
+                Part::Job => Message::small("job", id, job_message(&data.facts, elapsed)),
+                Part::Repository(index) => {
+                    let Some(entry) = data.repositories.get_mut(index) else { continue };
+                    let shared = entry.message.get_or_insert_with(|| {
+                        let message = RepositoryEvent::of(&self.id, &entry.status);
+                        Shared::new(serde_json::to_vec(&message).unwrap_or_default(), ledger)
+                    });
+                    Message::new("repository", id, shared.content())
+                }
+            };
+            room = room.saturating_sub(message.weight());
+            messages.push(message);
+            last = *version;
         }
         if data.ended {
             let id = EventId { epoch: self.epoch, version: data.version };
-            messages.push(Message::new("end", id, end_message(&data.facts)));
+            messages.push(Message::small("end", id, end_message(&data.facts)));
         }
-        let over = data.ended || data.removed;
-        let then = if over { Then::Nothing } else { Then::Changes };
+        let then = if data.ended { Then::Nothing } else { Then::Changes };
         Frames { messages, version: data.version, then }
     }
 }
 
 /// What those who follow all jobs are told.
 fn line(data: &Data) -> Line {
-    Line { facts: data.facts.clone(), error: error_message(data), ended: data.ended }
-}
-
-/// Why a job failed: its own error, else that of its first failed repository.
-fn error_message(data: &Data) -> Option<String> {
-    if data.facts.state.coarse() != "failed" {
-        return None;
+    Line {
+        facts: data.facts.clone(),
+        elapsed: data.elapsed,
+        error: data.error_message(),
+        ended: data.ended,
     }
-    let of_repository = || data.repositories.values().find_map(|it| it.status.error.clone());
-    data.facts.error.clone().or_else(of_repository)
 }
 
 /// A job whose files are read by this thread alone.
 pub(super) type SharedJob = Arc<LiveJob>;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn job() -> LiveJob {
-        LiveJob::new("job".parse().unwrap(), Arc::new(Board::new(7)))
-    }
-
-    fn repository(index: u32, status: &str) -> RepositoryStatus {
-        let text = json!({ "repo_name": format!("r{index}"), "status": status }).to_string();
-        RepositoryStatus::parse(index, text.as_bytes()).unwrap().0
-    }
-
-    fn master(text: &serde_json::Value) -> Master {
-        Master::parse(text.to_string().as_bytes()).unwrap().0
-    }
-
-    fn events(frames: &Frames) -> Vec<String> {
-        let messages = frames.messages.iter();
-        messages
-            .map(|message| {
-                let text: serde_json::Value = serde_json::from_str(&message.to_text()).unwrap();
-                let word = |it: &serde_json::Value| it.as_str().unwrap().to_owned();
-                format!("{} {}", word(&text["event"]), word(&text["data"]["status"]))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_reader_gets_the_newest_state_of_what_changed_and_nothing_twice() {
-        let job = job();
-        job.apply_master(master(&json!({ "total_repositories": 3 })), Vec::new());
-        let cursor = job.frames_after(0, Utc::now()).version;
-        job.apply_repository(repository(0, "cloning"), Vec::new());
-        job.apply_repository(repository(1, "cloning"), Vec::new());
-        job.apply_repository(repository(0, "scanning"), Vec::new());
-        let frames = job.frames_after(cursor, Utc::now());
-        assert_eq!(
-            events(&frames),
-            ["repository cloning", "job in_progress", "repository scanning"]
-        );
-        assert!(job.frames_after(frames.version, Utc::now()).messages.is_empty());
-    }
-
-    #[test]
-    fn what_is_no_news_wakes_nobody() {
-        let job = job();
-        job.apply_repository(repository(0, "cloning"), Vec::new());
-        let before = job.event_id();
-        job.apply_repository(repository(0, "cloning"), Vec::new());
-        job.apply_missing(JobFile::Repository(5));
-        assert_eq!(job.event_id(), before);
-    }
-
-    #[test]
-    fn the_end_comes_when_the_job_is_final_and_nothing_is_left() {
-        let job = job();
-        job.apply_repository(repository(0, "scanning"), Vec::new());
-        let cancelled = json!({ "total_repositories": 2, "status": "cancelled" });
-        job.apply_master(master(&cancelled), Vec::new());
-        job.settle(false);
-        assert!(!job.is_over(), "a repository still works");
-        job.apply_repository(repository(0, "cancelled"), Vec::new());
-        job.settle(false);
-        assert!(!job.is_over(), "one has no file yet");
-        job.settle(true);
-        assert!(job.is_over(), "but nothing has come for a while");
-        let frames = job.frames_after(0, Utc::now());
-        assert_eq!(frames.then, Then::Nothing);
-        assert_eq!(events(&frames).last().unwrap(), "end cancelled");
-    }
-
-    #[test]
-    fn an_unreadable_file_keeps_what_it_last_said() {
-        let job = job();
-        job.apply_repository(repository(0, "completed"), Vec::new());
-        job.apply_problem(JobFile::Repository(0), "not JSON".into());
-        job.apply_problem(JobFile::Repository(1), "not JSON".into());
-        let summary = job.facts().summary;
-        assert_eq!((summary.completed, summary.pending, summary.total_repositories), (1, 1, 2));
-        job.apply_repository(repository(1, "failed"), Vec::new());
-        let summary = job.facts().summary;
-        assert_eq!((summary.failed, summary.pending, summary.total_repositories), (1, 0, 2));
-    }
-
-    #[test]
-    fn an_event_id_reads_back() {
-        let id = EventId { epoch: 0x1f, version: 12 };
-        assert_eq!(EventId::parse(&id.to_string()), Some(id));
-        for bad in ["", "1", "x-1", "1-x", "1-2-3"] {
-            assert_eq!(EventId::parse(bad), None, "{bad}");
-        }
-    }
-}
+mod tests;

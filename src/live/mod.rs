@@ -11,20 +11,26 @@
 mod board;
 mod body;
 mod cache;
+mod document;
+mod elapsed;
 mod follow;
 mod frames;
 mod job;
+mod ledger;
+mod pieces;
 mod plans;
 mod results;
 mod state;
 mod stream;
+mod versions;
 mod watcher;
 
 pub use body::Body;
 pub use cache::{Live, WatchHealth};
 pub use follow::{Ending, Follower, Step};
-pub use frames::{EventId, Message};
+pub use frames::{EventId, Message, TextPieces};
 pub use job::LiveJob;
+pub use pieces::{CutOff, PIECE, Reader};
 pub use plans::Plans;
 pub use results::{ResultSummary, Results};
 pub use stream::events;

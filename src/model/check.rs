@@ -66,7 +66,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
     };
     let summary = progress::totalled(master, counted);
     let working = repositories.iter().filter(|it| it.state.is_working());
-    let fraction = progress::fraction(&summary, working);
+    let fraction = progress::fraction(&summary, working.map(RepositoryStatus::fraction).sum());
     assert!((0.0..=1.0).contains(&fraction), "{fraction}");
     let facts = JobFacts {
         id: id.clone(),
@@ -79,12 +79,12 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         fraction,
     };
     assert!((0.0..=100.0).contains(&facts.percentage()), "{facts:?}");
-    let now = DateTime::UNIX_EPOCH;
+    let newest = repositories.iter().filter_map(|it| it.last_update).max();
     for lists in [Lists::Whole, Lists::LeftOut] {
         let document = ProgressDocument {
             head: progress::head(&facts, master, &repositories.iter(), lists),
-            elapsed_time_seconds: facts.elapsed_seconds(now),
-            tail: progress::tail(&facts, master, repositories.iter(), Vec::new(), 1, now),
+            elapsed_time_seconds: 0,
+            tail: progress::tail(&facts, master, newest, Vec::new(), 1, 0),
         };
         let bytes = serde_json::to_vec(&document).expect("a document is JSON");
         let _: serde_json::Value = serde_json::from_slice(&bytes).expect("it can be read");

@@ -80,8 +80,9 @@ pub struct WarningRow<'a> {
     pub message: &'a str,
 }
 
+/// An item of `repositories`.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
-struct RepositoryRow<'a> {
+pub struct RepositoryRow<'a> {
     repo_index: u32,
     repo_name: Option<&'a str>,
     status: &'a str,
@@ -95,8 +96,9 @@ struct RepositoryRow<'a> {
     progress: Option<&'a Progress>,
 }
 
+/// An item of `current_repositories`.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
-struct CurrentRow<'a> {
+pub struct CurrentRow<'a> {
     repo_name: Option<&'a str>,
     status: &'a str,
     #[serde(with = "time::option")]
@@ -106,13 +108,57 @@ struct CurrentRow<'a> {
     progress: Option<&'a Progress>,
 }
 
+/// An item of `failed_repositories`.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
-struct FailedRow<'a> {
+pub struct FailedRow<'a> {
     repo_name: Option<&'a str>,
     error: &'a str,
     status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
+}
+
+impl<'a> RepositoryRow<'a> {
+    /// The row of any repository.
+    pub fn of(status: &'a RepositoryStatus) -> Self {
+        Self {
+            repo_index: status.index,
+            repo_name: status.name.as_deref(),
+            status: status.word(),
+            started_at: status.started_at,
+            last_update: status.last_update,
+            progress: status.progress.as_ref(),
+        }
+    }
+}
+
+impl<'a> CurrentRow<'a> {
+    /// The row of a repository that is being scanned.
+    pub fn of(status: &'a RepositoryStatus) -> Option<Self> {
+        status.state.is_working().then(|| Self {
+            repo_name: status.name.as_deref(),
+            status: status.word(),
+            started_at: status.started_at,
+            progress: status.progress.as_ref(),
+        })
+    }
+}
+
+impl<'a> FailedRow<'a> {
+    /// The row of a repository that failed.
+    pub fn of(status: &'a RepositoryStatus) -> Option<Self> {
+        status.state.is_failure().then(|| Self {
+            repo_name: status.name.as_deref(),
+            error: status.error.as_deref().unwrap_or("Unknown error"),
+            status: status.word(),
+            failure: status.failure.as_ref(),
+        })
+    }
+}
+
+/// An item of `completed_repositories`: the name of a repository that is completed.
+pub fn completed_name(status: &RepositoryStatus) -> Option<String> {
+    (status.state == RepoState::Completed).then(|| status.display_name())
 }
 
 /// Whether the lists are in the document: `?view=summary` leaves them out.
@@ -186,18 +232,13 @@ impl JobFacts {
             && self.url == other.url
     }
 
-    /// Seconds since the start, up to the end if there is one; 0 where no start is known.
-    pub fn elapsed_seconds(&self, now: Timestamp) -> u64 {
-        elapsed_seconds(self.started_at, self.completed_at, now)
-    }
-
     /// Percent done, 0 to 100, to one decimal; 100 at the end.
     pub fn percentage(&self) -> f64 {
         if self.state.is_final() { 100.0 } else { one_decimal(self.fraction * 100.0) }
     }
 
     /// Seconds left, judged by the pace so far; `None` where nothing can be said.
-    pub fn eta_seconds(&self, now: Timestamp) -> Option<u64> {
+    pub fn eta_seconds(&self, elapsed_seconds: u64) -> Option<u64> {
         if self.state.is_final() || self.fraction < 0.01 {
             return None;
         }
@@ -207,31 +248,19 @@ impl JobFacts {
             clippy::cast_sign_loss,
             reason = "an estimate, of a positive number"
         )]
-        Some((self.elapsed_seconds(now) as f64 * (1.0 - self.fraction) / self.fraction) as u64)
+        Some((elapsed_seconds as f64 * (1.0 - self.fraction) / self.fraction) as u64)
     }
 }
 
-/// Seconds from `started` to `completed` or `now`; never negative.
-pub fn elapsed_seconds(
-    started: Option<Timestamp>,
-    completed: Option<Timestamp>,
-    now: Timestamp,
-) -> u64 {
-    started.map_or(0, |started| {
-        u64::try_from((completed.unwrap_or(now) - started).num_seconds()).unwrap_or(0)
-    })
-}
-
-/// How much of a job is done, 0.0 to 1.0: finished repositories plus the known part of each
-/// working one.
-pub fn fraction<'a>(summary: &Summary, working: impl Iterator<Item = &'a RepositoryStatus>) -> f64 {
+/// How much of a job is done, 0.0 to 1.0: finished repositories plus `partly`, the sum of the known
+/// parts of the working ones.
+pub fn fraction(summary: &Summary, partly: f64) -> f64 {
     if summary.total_repositories == 0 {
         return 0.0;
     }
     #[expect(clippy::cast_precision_loss, reason = "counts of repositories are small")]
     let (over, total) =
         ((summary.completed + summary.failed) as f64, summary.total_repositories as f64);
-    let partly: f64 = working.map(RepositoryStatus::fraction).sum();
     ((over + partly) / total).clamp(0.0, 1.0)
 }
 
@@ -246,78 +275,34 @@ where
     I: Iterator<Item = &'a RepositoryStatus> + Clone,
 {
     let whole = lists == Lists::Whole;
-    let rows = || {
-        repositories
-            .clone()
-            .map(|it| RepositoryRow {
-                repo_index: it.index,
-                repo_name: it.name.as_deref(),
-                status: it.word(),
-                started_at: it.started_at,
-                last_update: it.last_update,
-                progress: it.progress.as_ref(),
-            })
-            .collect()
-    };
-    let current = || {
-        repositories
-            .clone()
-            .filter(|it| it.state.is_working())
-            .map(|it| CurrentRow {
-                repo_name: it.name.as_deref(),
-                status: it.word(),
-                started_at: it.started_at,
-                progress: it.progress.as_ref(),
-            })
-            .collect()
-    };
-    let completed = || {
-        repositories
-            .clone()
-            .filter(|it| it.state == RepoState::Completed)
-            .map(RepositoryStatus::display_name)
-            .collect()
-    };
-    let failed = || {
-        repositories
-            .clone()
-            .filter(|it| it.state.is_failure())
-            .map(|it| FailedRow {
-                repo_name: it.name.as_deref(),
-                error: it.error.as_deref().unwrap_or("Unknown error"),
-                status: it.word(),
-                failure: it.failure.as_ref(),
-            })
-            .collect()
-    };
+    let all = || repositories.clone();
     Head {
         job_id: &facts.id,
         status: facts.state,
         group_url: facts.url.as_deref(),
         summary: facts.summary,
-        repositories: whole.then(rows),
-        current_repositories: whole.then(current),
-        completed_repositories: whole.then(completed),
-        failed_repositories: whole.then(failed),
-        pending_repositories: whole
-            .then(|| pending_names(master, repositories.clone(), facts.summary.pending)),
+        repositories: whole.then(|| all().map(RepositoryRow::of).collect()),
+        current_repositories: whole.then(|| all().filter_map(CurrentRow::of).collect()),
+        completed_repositories: whole.then(|| all().filter_map(completed_name).collect()),
+        failed_repositories: whole.then(|| all().filter_map(FailedRow::of).collect()),
+        pending_repositories: whole.then(|| pending_names(master, all(), facts.summary.pending)),
     }
 }
 
-/// Builds the part after `elapsed_time_seconds`.
+/// Builds the part after `elapsed_time_seconds`. `newest`: the newest time at which a repository
+/// was updated.
 pub fn tail<'a>(
     facts: &'a JobFacts,
     master: Option<&'a Master>,
-    repositories: impl Iterator<Item = &'a RepositoryStatus>,
+    newest: Option<Timestamp>,
     warnings: Vec<WarningRow<'a>>,
     version: u64,
-    now: Timestamp,
+    elapsed_seconds: u64,
 ) -> Tail<'a> {
-    let newest = repositories.filter_map(|it| it.last_update).max();
     Tail {
         last_update: newest.or_else(|| master.and_then(|it| it.last_aggregation.or(it.started_at))),
         completed_at: facts.completed_at,
-        eta_seconds: facts.eta_seconds(now),
+        eta_seconds: facts.eta_seconds(elapsed_seconds),
         error: facts.error.as_deref(),
         waiting_for: master.and_then(|it| it.waiting_for.as_deref()),
         warnings,
@@ -327,7 +312,7 @@ pub fn tail<'a>(
 
 /// Master's names that have not begun, cut to the number of pending ones; made-up names only
 /// where master has no list.
-fn pending_names<'a>(
+pub fn pending_names<'a>(
     master: Option<&Master>,
     repositories: impl Iterator<Item = &'a RepositoryStatus>,
     pending: u64,

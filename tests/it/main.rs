@@ -66,6 +66,8 @@ mod log_follow;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod many_readers;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod openapi;

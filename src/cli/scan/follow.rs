@@ -39,8 +39,10 @@ pub(super) async fn group(title: &str, job: &Arc<LiveJob>) {
         };
         for message in messages {
             // What this process has written itself.
-            let data = serde_json::from_slice(message.data()).unwrap_or_default();
-            for news in view.apply(message.event(), &data) {
+            let event = message.event();
+            let data = message.into_data().unwrap_or_default();
+            let data = serde_json::from_slice(&data).unwrap_or_default();
+            for news in view.apply(event, &data) {
                 match news {
                     News::Working(status) => board.working(&view, &status),
                     News::Over(status) => board.over(&view, &status),

@@ -23,6 +23,23 @@ impl Handmade {
         job
     }
 
+    /// A job that is laid out beside the jobs folder, to be moved in as a whole.
+    pub(crate) fn beside(server: &TestServer, repositories: u32) -> Self {
+        let id = uuid::Uuid::now_v7().to_string();
+        let folder = server.folder().join(&id);
+        std::fs::create_dir(&folder).expect("a new job's name is free");
+        let job = Self { id, folder, repositories };
+        job.master("in_progress");
+        job
+    }
+
+    /// Moves one that was laid out beside into the jobs folder.
+    pub(crate) fn moved_in(&mut self, server: &TestServer) {
+        let folder = server.job_folder(&self.id);
+        std::fs::rename(&self.folder, &folder).expect("the jobs folder is of the same disk");
+        self.folder = folder;
+    }
+
     pub(crate) fn master(&self, status: &str) {
         let now = chrono::Utc::now().to_rfc3339();
         let over = (status != "in_progress").then_some(now.as_str());

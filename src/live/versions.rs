@@ -1,0 +1,21 @@
+//! Version numbers: each is given out once in a run of the server, whatever it is the version of.
+//!
+//! Input: whoever changes something. Output: a number greater than all before it.
+//! Invariants: no number is given out twice, so an entity tag or an event id of a job that was
+//! removed never names a state of another job that was made under the same id.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// The source of version numbers; cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Versions(Arc<AtomicU64>);
+
+impl Versions {
+    /// The next number; the first is 1.
+    pub(super) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed) + 1
+    }
+}
