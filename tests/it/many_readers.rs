@@ -13,7 +13,7 @@ use crate::support::{
     ws::{Frame, WebSocket},
 };
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     fs,
     time::{Duration, Instant},
@@ -130,20 +130,11 @@ async fn readers_that_take_nothing_share_what_they_do_not_take() {
         for place in 0..50 {
             job.repository(place * (MANY / 50), "scanning", step);
         }
-        let mut stream = EventStream::open(&server, &job.stream()).await;
-        while let Some(event) = stream.next_event(PATIENCE).await {
-            let rows = match event.name.as_str() {
-                "snapshot" => event.data["repositories"].as_array().unwrap().clone(),
-                _ => vec![event.data],
-            };
-            let newest = |it: &Value| {
-                it["repo_name"] == format!("part-{}", 49 * (MANY / 50))
-                    && it["progress"]["current_file"] == step
-            };
-            if rows.iter().any(newest) {
-                break;
-            }
-        }
+        let last = format!("{}/repositories/{}", job.path(), 49 * (MANY / 50));
+        eventually("the last of them is known", async || {
+            server.get(&last).await.json()["progress"]["current_file"] == step
+        })
+        .await;
         held.push(unread(&server, &job.path()).await);
         held.push(unread(&server, &job.stream()).await);
         readers += 2;

@@ -85,9 +85,12 @@ impl EventStream {
             }
             // A connection that breaks ends the stream like one that closes.
             let bytes = self.response.chunk().await.ok().flatten()?;
+            // What was there before has no end of a line.
+            let mut from = self.unread.len();
             self.unread.extend_from_slice(&bytes);
-            while let Some(end) = self.unread.iter().position(|it| *it == b'\n') {
-                let line: Vec<u8> = self.unread.drain(..=end).collect();
+            while let Some(end) = self.unread[from..].iter().position(|it| *it == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=from + end).collect();
+                from = 0;
                 let line = String::from_utf8(line).expect("events are UTF-8");
                 self.take_line(line.trim_end_matches(['\n', '\r']));
             }
