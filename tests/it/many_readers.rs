@@ -174,7 +174,8 @@ async fn while_a_large_job_is_read_others_go_on() {
     }
     let took = began.elapsed();
     eprintln!("{rounds} rounds in {took:?}, the longest {longest:?}");
-    assert!(longest < Duration::from_secs(3).max(took / 3), "{longest:?} of {took:?}");
+    // Read to its end in one turn, it would be nearly all of it.
+    assert!(longest < Duration::from_secs(1).max(took / 2), "{longest:?} of {took:?}");
 }
 
 /// Breaks if those who follow a job hear of its removal by the next comment alone.
