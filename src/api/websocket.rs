@@ -6,7 +6,7 @@
 //! or the client floods, 1002, 1007 or 1009 when it breaks the protocol or sends too much.
 //!
 //! What must stay true: what is not taken is not made: the next messages are asked for when the
-//! last are handed to the kernel, and a long one is sent in frames of [`PIECE`]; nothing is read
+//! last are handed to the kernel, and a long one is sent in bounded frames; nothing is read
 //! while something waits to be taken, and what is read is counted (`line`); a peer that takes
 //! nothing for the connection's write timeout is gone; nobody is waited for when the server stops, or
 //! when all is said, for longer than [`CLOSE_PATIENCE`].
@@ -64,9 +64,6 @@ const MAX_INCOMING: usize = 4 * 1024;
 
 /// The bytes that are read at once.
 const READ: usize = 4 * 1024;
-
-/// The bytes of one frame of a long message: what a socket holds of it is copied once per frame.
-const PIECE: usize = 16 * 1024;
 
 /// How much of what a client still sends is read after a close that it did not expect: to close a
 /// socket with unread bytes sends a reset, which destroys the close before it is read.
