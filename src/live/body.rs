@@ -56,7 +56,7 @@ impl Body {
         elapsed: Elapsed,
         ledger: &Ledger,
     ) -> (Self, Kept) {
-        let document = Document::new(ledger, made.pieces, Some(made.splice));
+        let document = Document::new(ledger, made.list, Some(made.splice));
         let kept = ledger.keep(document.clone(), made.own + document.list_bytes());
         (Self { document, id, elapsed }, kept)
     }

@@ -54,7 +54,7 @@ pub(super) struct Blocks {
 /// The pieces of a document.
 #[derive(Debug)]
 pub(super) struct Pieces {
-    pub(super) pieces: Vec<Bytes>,
+    pub(super) list: Vec<Bytes>,
     /// The place of the elapsed seconds among them.
     pub(super) splice: usize,
     /// Bytes that no block has.
@@ -163,7 +163,7 @@ pub(super) fn pieces(data: &mut Data, ledger: &Ledger, lists: Lists, elapsed: u6
     made.list(blocks.warnings.bytes());
     made.text.extend_from_slice(&end.as_bytes()[2..]);
     made.flush();
-    Pieces { pieces: made.pieces, splice, own: made.own }
+    Pieces { list: made.pieces, splice, own: made.own }
 }
 
 /// Makes the blocks of warnings that have changed.
@@ -172,7 +172,9 @@ fn fill_warnings(data: &mut Data, ledger: &Ledger) {
     blocks.warnings.fill(ledger, |range, to| {
         for (file, texts) in warnings.range(file_at(*range.start())..=file_at(*range.end())) {
             let file = file.name();
-            texts.iter().for_each(|message| item(to, &WarningRow { file: &file, message }));
+            for message in texts {
+                item(to, &WarningRow { file: &file, message });
+            }
         }
         None
     });

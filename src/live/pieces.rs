@@ -188,10 +188,11 @@ impl State {
         self.taken_at = Instant::now();
         loop {
             let document = &self.document.as_ref()?.0;
-            if document.splice == Some(self.next) && self.offset == 0 {
-                if let Some(own) = self.own.take() {
-                    return Some(Ok(own));
-                }
+            if document.splice == Some(self.next)
+                && self.offset == 0
+                && let Some(own) = self.own.take()
+            {
+                return Some(Ok(own));
             }
             let Some(piece) = document.pieces.get(self.next) else {
                 self.document = None;

@@ -51,13 +51,12 @@ impl<G> Writer<G> {
                 return Some(Ok(self.text.split().freeze()));
             }
             if let Some(large) = &mut self.large {
-                match large.next_piece() {
-                    Some(piece) => return Some(piece),
-                    None => {
-                        self.large = None;
-                        end_event(&mut self.text);
-                    }
+                let piece = large.next_piece();
+                if piece.is_some() {
+                    return piece;
                 }
+                self.large = None;
+                end_event(&mut self.text);
             } else if let Some(message) = self.messages.pop_front() {
                 let (event, id, content) = message.into_parts();
                 begin_event(&mut self.text, event, id);
