@@ -21,6 +21,7 @@ pub mod live;
 pub mod made_up;
 pub mod measure;
 pub mod model;
+pub mod pool;
 pub mod sbom;
 pub mod shim;
 pub mod store;

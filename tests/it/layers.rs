@@ -10,6 +10,7 @@ use std::{
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("measure", &[]),
+    ("pool", &[]),
     ("sys", &[]),
     ("http", &[]),
     ("config", &["model"]),
@@ -23,7 +24,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("intake", &["config", "http", "model", "store", "supervisor", "sys"]),
     (
         "api",
-        &["config", "intake", "live", "measure", "model", "sbom", "store", "supervisor", "sys"],
+        &[
+            "config",
+            "intake",
+            "live",
+            "measure",
+            "model",
+            "pool",
+            "sbom",
+            "store",
+            "supervisor",
+            "sys",
+        ],
     ),
     ("app", &["config", "intake", "live", "model", "store", "supervisor", "sys"]),
 ];
