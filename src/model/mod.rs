@@ -8,6 +8,7 @@ pub mod address;
 pub mod attempt;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
+pub mod declared;
 pub mod failure;
 pub mod git_ref;
 pub mod git_url;

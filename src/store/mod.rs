@@ -12,6 +12,7 @@ pub mod layout;
 pub mod lock;
 pub mod read;
 pub mod reserve;
+pub mod result_file;
 pub mod retention;
 pub mod room;
 pub mod server_lock;

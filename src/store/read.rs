@@ -5,6 +5,7 @@ use super::{StoreError, lock};
 use rustix::{fs::OFlags, io::Errno};
 use std::{
     fs::{File, Metadata, OpenOptions},
+    hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
@@ -18,7 +19,7 @@ pub const MASTER_CAP: u64 = 64 << 20;
 
 /// Tells one content of a file from the next without reading it: a replaced file has another
 /// inode, one written in place another time of change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature {
     device: u64,
     inode: u64,
@@ -40,6 +41,13 @@ impl Signature {
     /// Whether both are of the same file or folder, whatever happened to its content.
     pub fn same_file(&self, other: &Self) -> bool {
         self.inode == other.inode && self.device == other.device
+    }
+
+    /// A number for it: two signatures that differ have different ones, but for a chance of one in 2^64.
+    pub fn number(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// When the file was changed last, by the kernel's word.

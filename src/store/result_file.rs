@@ -1,0 +1,328 @@
+//! Result files, read package by package.
+//!
+//! Input: a file `results/repo_N.json`, written by any scanner. Output: the text of each package
+//! with its place in the file, and of the other members that are asked for.
+//!
+//! Invariants: a buffer and one package are in memory at a time, whatever the size of the file;
+//! the text of a member is passed on as it is, so what a package says is checked by who reads it;
+//! a file whose structure is not that of a JSON object is reported as such, and so is a file with a single
+//! package or member larger than [`MOST_OF_ONE`].
+
+use super::read::{self, Signature};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+/// The most bytes of one package, and of one member that is asked for.
+pub const MOST_OF_ONE: usize = 1 << 20;
+
+/// How much is read at once where all of the file is read, and where one package is.
+const STEP: (usize, usize) = (64 << 10, 4 << 10);
+
+/// A part of a result file.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    /// A package, and the place of its first byte.
+    Package(u64, &'a [u8]),
+    /// Another member of the object, and its value.
+    Member(&'a str, &'a [u8]),
+}
+
+/// Why a file was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// The reader wants no more.
+    #[error("reading was stopped")]
+    Stopped,
+    /// It is no result file.
+    #[error("it is no result file")]
+    NoSense,
+    #[error("it cannot be read")]
+    Io(#[from] io::Error),
+}
+
+/// An open result file.
+#[derive(Debug)]
+pub struct ResultFile {
+    file: File,
+    signature: Signature,
+    /// A part of the file that begins at `base`; the next byte is the one at `at`.
+    buffer: Vec<u8>,
+    base: u64,
+    at: usize,
+    step: usize,
+    /// The text of the package that was read last.
+    text: Vec<u8>,
+}
+
+impl ResultFile {
+    /// Opens a result file.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = read::open(path)?;
+        let signature = Signature::of(&file.metadata()?);
+        let (buffer, text) = (Vec::new(), Vec::new());
+        Ok(Self { file, signature, buffer, base: 0, at: 0, step: STEP.0, text })
+    }
+
+    /// Tells this content of the file from another.
+    pub fn signature(&self) -> Signature {
+        self.signature
+    }
+
+    /// Reads the whole file: each package, and each member that `wanted` names, in the order of the
+    /// file.
+    pub fn read(
+        &mut self,
+        wanted: &[&str],
+        visit: &mut dyn FnMut(Part<'_>) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
+        self.seek(0, STEP.0);
+        let mut text = std::mem::take(&mut self.text);
+        let done = self.object(wanted, &mut text, visit);
+        self.text = text;
+        done
+    }
+
+    /// Reads on from the package whose first byte is at `place`, up to the last.
+    pub fn read_on(
+        &mut self,
+        place: u64,
+        visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
+        self.seek(place, STEP.0);
+        let mut text = std::mem::take(&mut self.text);
+        let done = self.items(&mut text, &mut |part| match part {
+            Part::Package(place, text) => visit(place, text),
+            Part::Member(..) => Ok(()),
+        });
+        self.text = text;
+        done
+    }
+
+    /// The place of the first package; none if there is none.
+    pub fn first(&mut self) -> Result<Option<u64>, Unread> {
+        let mut first = None;
+        let read = self.read(&[], &mut |part| match part {
+            Part::Package(place, _) => {
+                first = Some(place);
+                Err(Unread::Stopped)
+            }
+            Part::Member(..) => Ok(()),
+        });
+        match read {
+            Ok(()) | Err(Unread::Stopped) => Ok(first),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The text of the package whose first byte is at `place`.
+    pub fn package(&mut self, place: u64) -> Result<&[u8], Unread> {
+        self.seek(place, STEP.1);
+        let mut text = std::mem::take(&mut self.text);
+        let done = self.value(Some(&mut text));
+        self.text = text;
+        done.map(|()| self.text.as_slice())
+    }
+
+    fn object(
+        &mut self,
+        wanted: &[&str],
+        text: &mut Vec<u8>,
+        visit: &mut dyn FnMut(Part<'_>) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
+        let mut has_packages = false;
+        self.expect(b'{')?;
+        let mut more = self.begins(b'}')?;
+        while more {
+            if self.behind_space()? != Some(b'"') {
+                return Err(Unread::NoSense);
+            }
+            self.value(Some(text))?;
+            let name: String = serde_json::from_slice(text).map_err(|_| Unread::NoSense)?;
+            self.expect(b':')?;
+            self.behind_space()?;
+            if name == "packages" {
+                if std::mem::replace(&mut has_packages, true) {
+                    return Err(Unread::NoSense);
+                }
+                self.packages(text, visit)?;
+            } else if wanted.contains(&name.as_str()) {
+                self.value(Some(text))?;
+                visit(Part::Member(&name, text))?;
+            } else {
+                self.value(None)?;
+            }
+            more = self.goes_on(b'}')?;
+        }
+        match self.behind_space()? {
+            None => Ok(()),
+            Some(_) => Err(Unread::NoSense),
+        }
+    }
+
+    fn packages(
+        &mut self,
+        text: &mut Vec<u8>,
+        visit: &mut dyn FnMut(Part<'_>) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
+        self.expect(b'[')?;
+        if self.begins(b']')? { self.items(text, visit) } else { Ok(()) }
+    }
+
+    fn items(
+        &mut self,
+        text: &mut Vec<u8>,
+        visit: &mut dyn FnMut(Part<'_>) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
+        let mut more = true;
+        while more {
+            self.behind_space()?;
+            let place = self.base + self.at as u64;
+            self.value(Some(text))?;
+            visit(Part::Package(place, text))?;
+            more = self.goes_on(b']')?;
+        }
+        Ok(())
+    }
+
+    /// Whether a list or object that was just opened has anything in it; its end is taken.
+    fn begins(&mut self, end: u8) -> Result<bool, Unread> {
+        let is_over = self.behind_space()? == Some(end);
+        self.at += usize::from(is_over);
+        Ok(!is_over)
+    }
+
+    /// Whether another item follows in a list or object; its comma, or the end, is taken.
+    fn goes_on(&mut self, end: u8) -> Result<bool, Unread> {
+        let next = self.behind_space()?;
+        self.at += 1;
+        match next {
+            Some(b',') => Ok(true),
+            Some(byte) if byte == end => Ok(false),
+            _ => Err(Unread::NoSense),
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), Unread> {
+        if self.behind_space()? != Some(byte) {
+            return Err(Unread::NoSense);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The next byte that is no white space, which is not taken.
+    fn behind_space(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            match self.peek()? {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// Takes one value, whatever it is, and keeps its text if that is wanted.
+    fn value(&mut self, mut text: Option<&mut Vec<u8>>) -> Result<(), Unread> {
+        if let Some(text) = &mut text {
+            text.clear();
+            text.shrink_to(STEP.0);
+        }
+        let mut within = Within::default();
+        while self.peek()?.is_some() {
+            let rest = &self.buffer[self.at..];
+            let end = within.end_in(rest);
+            let taken = end.unwrap_or(rest.len());
+            if let Some(text) = &mut text {
+                if text.len() + taken > MOST_OF_ONE {
+                    return Err(Unread::NoSense);
+                }
+                text.extend_from_slice(&rest[..taken]);
+            }
+            self.at += taken;
+            if end.is_some() {
+                return if within.begun { Ok(()) } else { Err(Unread::NoSense) };
+            }
+        }
+        Err(Unread::NoSense)
+    }
+
+    fn seek(&mut self, place: u64, step: usize) {
+        self.step = step;
+        match place.checked_sub(self.base).and_then(|it| usize::try_from(it).ok()) {
+            Some(at) if at < self.buffer.len() => self.at = at,
+            _ => {
+                self.buffer.clear();
+                (self.base, self.at) = (place, 0);
+            }
+        }
+    }
+
+    /// The next byte, which is not taken; none at the end of the file.
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        if self.at >= self.buffer.len() {
+            self.base += self.buffer.len() as u64;
+            self.at -= self.buffer.len();
+            self.buffer.resize(self.step, 0);
+            let count = loop {
+                match self.file.read_at(&mut self.buffer, self.base) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    other => break other?,
+                }
+            };
+            self.buffer.truncate(count);
+        }
+        Ok(self.buffer.get(self.at).copied())
+    }
+}
+
+/// Where in a value the next byte is.
+#[derive(Debug, Default)]
+struct Within {
+    begun: bool,
+    depth: usize,
+    text: bool,
+    escaped: bool,
+    /// A number, or a word.
+    plain: bool,
+}
+
+impl Within {
+    /// Where in these bytes the value ends, if it does.
+    fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (position, byte) in bytes.iter().enumerate() {
+            if self.text {
+                if self.escaped {
+                    self.escaped = false;
+                } else if *byte == b'\\' {
+                    self.escaped = true;
+                } else if *byte == b'"' {
+                    self.text = false;
+                    if self.depth == 0 {
+                        return Some(position + 1);
+                    }
+                }
+                continue;
+            }
+            match byte {
+                b'"' if !self.plain => (self.text, self.begun) = (true, true),
+                b'{' | b'[' if !self.plain => {
+                    self.depth += 1;
+                    self.begun = true;
+                }
+                b'}' | b']' | b',' | b' ' | b'\n' | b'\r' | b'\t' if self.depth == 0 => {
+                    return Some(position);
+                }
+                b'}' | b']' => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        return Some(position + 1);
+                    }
+                }
+                _ if self.depth == 0 => (self.plain, self.begun) = (true, true),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
