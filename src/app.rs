@@ -12,7 +12,7 @@ mod late;
 use crate::{
     config::{Config, WatchMode},
     intake::Intake,
-    live::{Live, Nudger, Results, WatchOptions, Watcher},
+    live::{Live, Nudger, Plans, Results, WatchOptions, Watcher},
     store::{
         StoreError,
         layout::JobsDir,
@@ -61,6 +61,7 @@ pub struct Engine {
     pub live: Arc<Live>,
     pub nudger: Nudger,
     pub results: Arc<Results>,
+    pub plans: Arc<Plans>,
     pub supervisor: Supervisor,
     pub intake: Intake,
     pub isolation: Arc<Isolation>,
@@ -107,6 +108,7 @@ impl Engine {
             Watcher::start(jobs.clone(), watch_options(&config)).map_err(StartError::Watcher)?;
         let engine = Self {
             results: Arc::new(Results::new(jobs.clone())),
+            plans: Arc::new(Plans::new(jobs.clone())),
             intake: Intake::new(setup.clone(), supervisor.clone(), plannings, &tasks),
             nudger: watcher.nudger(),
             config,
@@ -131,6 +133,7 @@ impl Engine {
             live: Arc::clone(&engine.live),
             nudger: engine.nudger.clone(),
             results: Arc::clone(&engine.results),
+            plans: Arc::clone(&engine.plans),
             supervisor: engine.supervisor.clone(),
             jobs: engine.jobs.clone(),
             retention: engine.config.jobs.retention,

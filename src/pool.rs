@@ -190,7 +190,8 @@ mod tests {
         let pool = Pool::new("test", 1);
         let (gate, ran) = (Arc::new(Barrier::new(2)), Arc::new(AtomicUsize::new(0)));
         let held = Arc::clone(&gate);
-        let first = tokio::spawn({
+        let mut first = tokio::task::JoinSet::new();
+        first.spawn({
             let pool = pool.clone();
             async move { pool.run(move || held.wait()).await }
         });
@@ -204,7 +205,7 @@ mod tests {
             left.await.unwrap_err();
         }
         gate.wait();
-        first.await.unwrap().unwrap();
+        first.join_next().await.unwrap().unwrap().unwrap();
         assert_eq!(pool.run(|| 7).await.unwrap(), 7);
         assert_eq!(ran.load(SeqCst), 0);
     }

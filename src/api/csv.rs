@@ -1,21 +1,23 @@
 //! Packages as CSV: whether a request wants it, and the answer, read from the disk repository by
 //! repository while it is sent.
 //!
-//! What must stay true: the packages of one repository at most are in memory for a request,
-//! however many it asks for; an answer whose job is removed meanwhile breaks off.
+//! What must stay true: a piece and a package are in memory for a request, however many it asks for;
+//! an answer whose job is removed meanwhile breaks off.
 
 use super::{
-    ApiError, reply,
-    state::Api,
-    streamed::{BrokenOff, Piece, streamed},
+    ApiError,
+    produced::{Left, PIECE, Producer, Terms, produced, unread},
+    reply,
+    route::Call,
+    streamed::BrokenOff,
 };
 use crate::{
-    model::{JobId, RepoState, repository::RepositoryStatus},
+    live::{LiveJob, Results},
+    model::declared::Declared,
     sbom::csv,
+    store::result_file::{ResultFile, Unread},
 };
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use tokio::task::spawn_blocking;
+use std::sync::Arc;
 use warp::{
     http::{
         HeaderValue,
@@ -76,39 +78,113 @@ fn prefers_csv(accept: &str) -> bool {
 }
 
 /// The packages of those of these repositories that are completed, to be saved as a file.
-pub(super) fn answer(
-    api: Api,
-    job: JobId,
-    repositories: Vec<RepositoryStatus>,
+pub(super) async fn answer<const N: usize>(
+    call: &Call<N>,
+    job: &Arc<LiveJob>,
+    repositories: Vec<u32>,
     file_name: &str,
-) -> Response {
-    let mut completed = repositories.into_iter().filter(|it| it.state == RepoState::Completed);
-    let rows = stream::unfold((api, job), move |(api, job)| {
-        let next = completed.next();
-        async move {
-            let rows = rows(&api, &job, next?).await;
-            Some((rows, (api, job)))
-        }
-    });
-    let heading = stream::once(async { Ok(Bytes::from(csv::heading())) });
-    let response = streamed(heading.chain(rows), MEDIA_TYPE);
+) -> Result<Response, ApiError> {
+    let api = &call.api;
+    let reading = api.reads.open(call)?;
+    let (left, guard) = Left::of(api, job);
+    let rows = Rows {
+        results: Arc::clone(&api.results),
+        job: Arc::clone(job),
+        left,
+        repositories: repositories.into_iter(),
+        heading: Some(csv::heading()),
+        current: None,
+    };
+    let terms = Terms::new(api, &api.reads.results, &call.user).with(guard, reading);
+    let response = produced(terms, rows, MEDIA_TYPE).await;
+    let response = response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
     // A job's id has no character that would need quoting, or mean anything in a path.
     let disposition = format!("attachment; filename=\"{file_name}\"");
     let response = reply::with_header(response, CONTENT_DISPOSITION, &disposition);
-    reply::with_header(response, VARY, "accept")
+    Ok(reply::with_header(response, VARY, "accept"))
 }
 
-/// The rows of one repository.
-async fn rows(api: &Api, job: &JobId, status: RepositoryStatus) -> Piece {
-    let (results, id) = (api.results.clone(), job.clone());
-    let read = spawn_blocking(move || {
-        csv::rows(&status.display_name(), &results.packages(&id, status.index))
-    });
-    let rows = read.await.map_err(|_| BrokenOff)?;
-    // Looked for after reading: files are removed when the job is gone from here, or before.
-    match api.live.get(job) {
-        Some(_) => Ok(rows.into()),
-        None => Err(BrokenOff),
+/// Rows that are read while they are sent.
+struct Rows {
+    results: Arc<Results>,
+    job: Arc<LiveJob>,
+    left: Left,
+    repositories: std::vec::IntoIter<u32>,
+    heading: Option<String>,
+    current: Option<Current>,
+}
+
+/// The repository whose packages are being read.
+struct Current {
+    name: String,
+    file: ResultFile,
+    /// The place of the next package.
+    next: u64,
+}
+
+impl Producer for Rows {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+        piece.extend(self.heading.take().map(String::into_bytes).into_iter().flatten());
+        let mut more = true;
+        while more && piece.len() < PIECE {
+            more = match &mut self.current {
+                Some(current) => {
+                    if current.read(piece)? {
+                        self.current = None;
+                    }
+                    true
+                }
+                None => match self.repositories.next() {
+                    Some(index) => {
+                        self.current = self.begin(index)?;
+                        true
+                    }
+                    None => false,
+                },
+            };
+            // Looked for after reading: files are removed when the job is gone from here, or before.
+            if self.left.has_left() {
+                return Err(BrokenOff);
+            }
+        }
+        Ok(more)
+    }
+}
+
+impl Rows {
+    fn begin(&self, index: u32) -> Result<Option<Current>, BrokenOff> {
+        let id = self.job.id();
+        let status = self.job.repository(index).ok_or(BrokenOff)?;
+        let is_wanted = || !self.left.has_left();
+        let summary = self.results.summary(id, index, &is_wanted).map_err(|_| BrokenOff)?;
+        if !summary.is_sound {
+            return Ok(None);
+        }
+        let file = self.results.open(id, index).map_err(|_| BrokenOff)?;
+        let Some(mut file) = file else { return Ok(None) };
+        let first = file.first().map_err(|_| BrokenOff)?;
+        Ok(first.map(|next| Current { name: status.display_name(), file, next }))
+    }
+}
+
+impl Current {
+    /// Adds rows until the piece is full; says whether they were the last.
+    fn read(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+        let Self { name, file, next } = self;
+        let read = file.read_on(*next, &mut |place, text| {
+            if piece.len() >= PIECE {
+                *next = place;
+                return Err(Unread::Stopped);
+            }
+            let package = Declared::parse(text).map_err(|_| Unread::NoSense)?;
+            piece.extend_from_slice(csv::row(name, &package).as_bytes());
+            Ok(())
+        });
+        match read {
+            Ok(()) => Ok(true),
+            Err(Unread::Stopped) => Ok(false),
+            Err(_) => Err(BrokenOff),
+        }
     }
 }
 

@@ -16,7 +16,6 @@ use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::{Arc, atomic::Ordering};
-use tokio::task::spawn_blocking;
 use warp::{Filter, http::StatusCode, reply::Response};
 
 const HEALTH: Template<0> = Template::new("/health", []);
@@ -143,7 +142,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn health(api: &Api, user: &User) -> Response {
     let space = Arc::clone(&api.space);
     let isolation = Arc::clone(&api.isolation);
-    let asked = spawn_blocking(move || {
+    let asked = api.reads.checks.run(move || {
         isolation.current_confinement();
         (space.free(), space.obstacle())
     });

@@ -1,39 +1,40 @@
 //! The log of one repository's scanner: whole, its last lines, a range of its bytes, or all that
 //! is still to come.
+//!
+//! Input: a log file, which may grow, be begun anew or be removed meanwhile. Output: the bytes that it had at
+//! the first look. Invariants: a piece of it is in memory; what cannot be sent as it was announced breaks
+//! off.
 
 use super::{
-    ApiError,
-    auth::User,
-    header, log_follow,
+    ApiError, header, log_follow,
     operation::{Answer, Operation},
+    produced::{PIECE, Producer, Terms, produced, unread},
     reply::{self, finish},
     repository::{INDEX, find},
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    state::Api,
-    streamed::streamed,
+    streamed::{BrokenOff, streamed},
     template::Template,
 };
 use crate::store::{layout::JobDir, read};
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-};
-use tokio::task::spawn_blocking;
+use std::{fs::File, io, os::unix::fs::FileExt};
 use warp::{
     Filter,
     http::{
         HeaderValue, StatusCode,
-        header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE},
+        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE},
     },
     reply::Response,
 };
 
 /// The most lines that `?tail=` gives, and the most bytes that are looked through for them.
 const TAIL: (usize, u64) = (100_000, 16 << 20);
+
+/// How many of the last bytes that were sent are compared with the file before the next are read.
+const COMPARED: usize = 256;
 
 const LOG: Template<2> = Template::new("/scan/{id}/repositories/{n}/log", [JOB_ID, INDEX]);
 const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
@@ -62,10 +63,10 @@ enum Part {
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::get(&LOG, Scope::Read, reads(), |call, _| {
         call.and(warp::query()).and(header("range")).then(
-            async |Call { api, path: [id, index], user }: Call<2>, tail: Tail, range| {
+            async |call: Call<2>, tail: Tail, range| {
                 finish(match tail.follow {
-                    Some(true) => follow(api, id, index, user, tail).await,
-                    Some(false) | None => log(api, id, index, tail, range).await,
+                    Some(true) => follow(call, tail).await,
+                    Some(false) | None => log(call, tail, range).await,
                 })
             },
         )
@@ -103,24 +104,18 @@ impl Tail {
 }
 
 /// `GET /scan/{id}/repositories/{n}/log?follow=true`; a Range would have no end, and is ignored.
-async fn follow(
-    api: Api,
-    id: String,
-    index: String,
-    user: User,
-    tail: Tail,
-) -> Result<Response, ApiError> {
+async fn follow(call: Call<2>, tail: Tail) -> Result<Response, ApiError> {
+    let Call { api, path: [id, index], user, .. } = call;
     let (job, status) = find(&api, &id, &index)?;
     if status.state.is_final() {
         let log = api.jobs.job(job.id()).log(status.index);
-        let exists = spawn_blocking(move || log.exists()).await;
-        if !exists.map_err(|error| ApiError::internal("look for a log", &error))? {
+        if !api.reads.files.run(move || log.exists()).await? {
             return Err(NO_LOG);
         }
     }
     let lines = tail.lines();
     let start = move |file: &mut File| match lines {
-        Some(lines) => Ok(last_lines(file, lines)?.0),
+        Some(lines) => start_of_lines(file, file.metadata()?.len(), lines),
         None => Ok(0),
     };
     let place = api.stream_place(&user)?;
@@ -132,52 +127,20 @@ async fn follow(
 }
 
 /// `GET /scan/{id}/repositories/{n}/log`
-async fn log(
-    api: Api,
-    id: String,
-    index: String,
-    tail: Tail,
-    range: Option<HeaderValue>,
-) -> Result<Response, ApiError> {
-    let (job, status) = find(&api, &id, &index)?;
+async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Response, ApiError> {
+    let (api, [id, index]) = (&call.api, &call.path);
+    let (job, status) = find(api, id, index)?;
     let folder = api.jobs.job(job.id());
     let lines = tail.lines();
     let range = range.and_then(|it| it.to_str().map(str::to_owned).ok());
-    let read = spawn_blocking(move || read_log(&folder, status.index, lines, range.as_deref()));
-    match read.await {
-        Ok(answer) => answer,
-        Err(error) => Err(ApiError::internal("read a log", &error)),
-    }
-}
-
-fn read_log(
-    folder: &JobDir,
-    index: u32,
-    lines: Option<usize>,
-    range: Option<&str>,
-) -> Result<Response, ApiError> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => NO_LOG,
-        _ => ApiError::internal("read a log", &error),
-    };
-    let mut file = read::open(&folder.log(index)).map_err(failed)?;
-    // A log grows while it is read: what is said of its length has to hold for this answer.
-    let length = file.metadata().map_err(failed)?.len();
-    let part = match (lines, range.and_then(|it| parse_range(it, length))) {
-        (Some(lines), _) => Part::Lines(lines),
-        (None, Some(Ok(part))) => part,
-        (None, Some(Err(()))) => return Err(ApiError::RangeNotSatisfiable { length }),
-        (None, None) => Part::Whole,
-    };
-    let bytes = match part {
-        Part::Whole => bytes_of(&mut file, 0, length),
-        Part::Lines(lines) => last_lines(&mut file, lines).map(|(_, bytes)| bytes),
-        Part::Bytes(first, last) => bytes_of(&mut file, first, last - first + 1),
-    };
-    let bytes = bytes.map_err(failed)?;
-    let mut response = Response::new(bytes.into());
+    let opened = api.reads.files.run(move || open(&folder, status.index, lines, range.as_deref()));
+    let (bytes, part, length) = opened.await??;
+    let announced = bytes.end - bytes.next;
+    let terms = Terms::new(api, &api.reads.files, &call.user);
+    let response = produced(terms, bytes, MEDIA_TYPE).await;
+    let mut response = response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(announced));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Part::Bytes(first, last) = part {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -187,21 +150,90 @@ fn read_log(
     Ok(response)
 }
 
-fn bytes_of(file: &mut File, first: u64, count: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(first))?;
-    file.take(count).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// Opens a log: the bytes that are to be sent, what part of it they are, and its length.
+fn open(
+    folder: &JobDir,
+    index: u32,
+    lines: Option<usize>,
+    range: Option<&str>,
+) -> Result<(LogBytes, Part, u64), ApiError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => NO_LOG,
+        _ => ApiError::internal("read a log", &error),
+    };
+    let file = read::open(&folder.log(index)).map_err(failed)?;
+    // A log grows while it is read: what is said of its length has to hold for this answer.
+    let length = file.metadata().map_err(failed)?.len();
+    let part = match (lines, range.and_then(|it| parse_range(it, length))) {
+        (Some(lines), _) => Part::Lines(lines),
+        (None, Some(Ok(part))) => part,
+        (None, Some(Err(()))) => return Err(ApiError::RangeNotSatisfiable { length }),
+        (None, None) => Part::Whole,
+    };
+    let (next, end) = match part {
+        Part::Whole => (0, length),
+        Part::Lines(lines) => (start_of_lines(&file, length, lines).map_err(failed)?, length),
+        Part::Bytes(first, last) => (first, last + 1),
+    };
+    Ok((LogBytes { file, next, end, sent: Vec::new() }, part, length))
 }
 
-/// The last lines of a log, and where they begin.
-fn last_lines(file: &mut File, lines: usize) -> io::Result<(u64, Vec<u8>)> {
-    let length = file.metadata()?.len();
+/// Bytes of a log that are read while they are sent.
+struct LogBytes {
+    file: File,
+    next: u64,
+    end: u64,
+    /// The last bytes before the next.
+    sent: Vec<u8>,
+}
+
+impl Producer for LogBytes {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+        // A log that is begun anew for another attempt is the same file, cut to nothing.
+        let mut there = vec![0; self.sent.len()];
+        let before = self.next - there.len() as u64;
+        self.file.read_exact_at(&mut there, before).map_err(|_| BrokenOff)?;
+        if there != self.sent {
+            return Err(BrokenOff);
+        }
+        let left = usize::try_from(self.end - self.next).unwrap_or(PIECE).min(PIECE);
+        let start = piece.len();
+        piece.resize(start + left, 0);
+        self.file.read_exact_at(&mut piece[start..], self.next).map_err(|_| BrokenOff)?;
+        self.next += left as u64;
+        self.sent = piece[piece.len() - left.min(COMPARED)..].to_vec();
+        Ok(self.next < self.end)
+    }
+}
+
+/// Where the last lines of a log of this length begin: it is read backwards, piece by piece. A closing line
+/// break ends the last one.
+fn start_of_lines(file: &File, length: u64, lines: usize) -> io::Result<u64> {
+    if lines == 0 {
+        return Ok(length);
+    }
     let first = length.saturating_sub(TAIL.1);
-    let mut bytes = bytes_of(file, first, length - first)?;
-    let start = start_of_last_lines(&bytes, lines);
-    bytes.drain(..start);
-    Ok((first + start as u64, bytes))
+    let mut breaks = 0;
+    let mut end = length;
+    let mut bytes = vec![0; PIECE];
+    while end > first {
+        let count = usize::try_from(end - first).unwrap_or(PIECE).min(PIECE);
+        let start = end - count as u64;
+        let piece = &mut bytes[..count];
+        file.read_exact_at(piece, start)?;
+        for (position, _) in piece.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            let behind = start + position as u64 + 1;
+            if behind == length {
+                continue;
+            }
+            breaks += 1;
+            if breaks == lines {
+                return Ok(behind);
+            }
+        }
+        end = start;
+    }
+    Ok(first)
 }
 
 /// Reads a Range header (RFC 9110, section 14.2). `None` for one that is to be ignored: of another
@@ -231,19 +263,10 @@ fn parse_range(text: &str, length: u64) -> Option<Result<Part, ()>> {
     })
 }
 
-/// Where the last `lines` lines begin; a closing line break ends the last one.
-fn start_of_last_lines(bytes: &[u8], lines: usize) -> usize {
-    if lines == 0 {
-        return bytes.len();
-    }
-    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let breaks = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
-    breaks.map(|(position, _)| position + 1).nth(lines - 1).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::atomic::{Durability, replace};
 
     #[test]
     fn ranges_are_read_by_the_book() {
@@ -268,6 +291,9 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        let long = format!("{}\n", "x".repeat(99)).repeat(2000);
+        let last = &long[long.len() - 1500 * 100..];
         for (text, lines, expected) in [
             ("a\nb\nc\n", 2, "b\nc\n"),
             ("a\nb\nc", 1, "c"),
@@ -275,9 +301,42 @@ mod tests {
             ("a\n", 0, ""),
             ("", 3, ""),
             ("\n\n", 1, "\n"),
+            (&long, 1500, last),
+            (&long, 2000, &long),
+            (&long, 2001, &long),
         ] {
-            let start = start_of_last_lines(text.as_bytes(), lines);
-            assert_eq!(&text[start..], expected, "{text:?}");
+            let path = root.path().join("log");
+            replace(root.path(), &path, text.as_bytes(), Durability::Eventual).unwrap();
+            let file = File::open(&path).unwrap();
+            let start = start_of_lines(&file, text.len() as u64, lines).unwrap();
+            assert_eq!(text[usize::try_from(start).unwrap()..], *expected, "{lines} of {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_begun_anew_breaks_off() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("log");
+        let begin = || {
+            replace(root.path(), &path, &vec![b'a'; 3 * PIECE], Durability::Eventual).unwrap();
+            let file = File::open(&path).unwrap();
+            let mut log = LogBytes { file, next: 0, end: 3 * PIECE as u64, sent: Vec::new() };
+            assert!(log.produce(&mut Vec::new()).unwrap());
+            log
+        };
+        let mut rest = Vec::new();
+        let mut log = begin();
+        while log.produce(&mut rest).unwrap() {}
+        assert_eq!(rest, vec![b'a'; 2 * PIECE]);
+        for anew in [&[][..], &vec![b'b'; 4 * PIECE]] {
+            let mut log = begin();
+            std::fs::OpenOptions::new()
+                .write(true)
+                .truncate(true)
+                .open(&path)
+                .and_then(|mut it| std::io::Write::write_all(&mut it, anew))
+                .unwrap();
+            assert!(log.produce(&mut Vec::new()).is_err(), "{}", anew.len());
         }
     }
 }

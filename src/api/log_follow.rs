@@ -12,6 +12,7 @@ use super::{
 use crate::{
     live::LiveJob,
     model::{RepoState, repository::RepositoryStatus},
+    pool::Pool,
     store::{
         layout::JobDir,
         lock,
@@ -23,7 +24,6 @@ use futures_util::{Stream, stream};
 use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    task::spawn_blocking,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,7 @@ pub(super) fn follow(
         log: Some(Log::new(&folder, status.index, start)),
         look_at: Instant::now(),
         shutdown: api.shutdown.clone(),
+        files: api.reads.files.clone(),
         job,
         _place: place,
     };
@@ -74,6 +75,7 @@ struct Follower {
     log: Option<Log>,
     look_at: Instant,
     shutdown: CancellationToken,
+    files: Pool,
     _place: StreamPlace,
 }
 
@@ -87,7 +89,7 @@ impl Follower {
             self.changes.borrow_and_update();
             let ended = self.has_ended()?;
             let mut log = self.log.take()?;
-            let read = spawn_blocking(move || {
+            let read = self.files.run(move || {
                 let news = log.look(ended);
                 (log, news)
             });

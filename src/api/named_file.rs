@@ -4,10 +4,10 @@
 //! What flows in: time, and SIGHUP. What flows out: calls of what keeps such files. What must stay
 //! true: no report to a client shows a path.
 
+use crate::pool::Pool;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    task::spawn_blocking,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -74,6 +74,7 @@ pub fn keep_current(
         .ok();
     async move {
         let mut next = Instant::now();
+        let pool = Pool::new("named-files", 1);
         loop {
             let anyway = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -82,7 +83,7 @@ pub fn keep_current(
             };
             let files = Arc::clone(&files);
             // A panic is in the log already; the next look may go better.
-            let look = spawn_blocking(move || files.refresh(anyway)).await;
+            let look = pool.run(move || files.refresh(anyway)).await;
             let pause = if matches!(look, Ok(Look::Unsettled)) { SOON.min(every) } else { every };
             next = Instant::now() + pause;
         }

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::ops::Range;
 
 /// Which page of a list is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,14 @@ impl Page {
 
     /// The items on this page.
     pub(super) fn of<T>(self, items: &[T]) -> impl Iterator<Item = &T> {
-        items.iter().skip((self.number - 1).saturating_mul(self.size)).take(self.size)
+        let Range { start, end } = self.range();
+        items.iter().skip(start).take(end - start)
+    }
+
+    /// The numbers of the items on this page, from 0.
+    pub(super) fn range(self) -> Range<usize> {
+        let start = (self.number - 1).saturating_mul(self.size);
+        start..start.saturating_add(self.size)
     }
 
     /// Where the rows of this page stand in the whole.

@@ -9,25 +9,24 @@ use super::{
     etag::{IfNoneMatch, if_none_match},
     operation::{Answer, Operation},
     paging::{Page, Place},
+    produced::{PIECE, Producer, Terms, around, produced, unread},
     reply::{self, finish},
     repository::RepositoryAnswer,
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    state::Api,
+    streamed::BrokenOff,
     template::Template,
 };
 use crate::{
-    live::LiveJob,
+    live::{LiveJob, Plans},
     model::{
         RepoState,
         plan::{Plan, PlannedRepository},
-        repository::RepositoryStatus,
     },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::task::spawn_blocking;
 use warp::{
     Filter,
     http::{StatusCode, header},
@@ -94,14 +93,6 @@ struct SkippedRepository<'a> {
     reason: &'a str,
 }
 
-/// A repository of the job, with its state by reference or as a copy.
-#[derive(Debug, Clone, Copy)]
-enum Row<'a, S> {
-    Begun(S),
-    /// Its number, and its line in the plan.
-    Waiting(u32, Option<&'a PlannedRepository>),
-}
-
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
     let lists = Operation::new("listRepositories", "The repositories of a job")
@@ -125,65 +116,48 @@ pub(super) fn routes() -> Vec<Route> {
     vec![Route::get(&REPOSITORIES, Scope::Read, lists, |call, _| {
         call.and(warp::query()).and(if_none_match()).then(
             async |call: Call<1>, listing, seen: IfNoneMatch| {
-                let [id] = call.path;
-                finish(list(call.api, id, listing, seen).await)
+                finish(list(call, listing, seen).await)
             },
         )
     })]
 }
 
 /// `GET /scan/{id}/repositories`
-async fn list(
-    api: Api,
-    id: String,
-    listing: Listing,
-    seen: IfNoneMatch,
-) -> Result<Response, ApiError> {
-    let job = api.job(&id)?;
-    let wanted = listing.status.as_deref();
-    if wanted.is_some_and(|it| !FILTERS.contains(&it)) {
+async fn list(call: Call<1>, listing: Listing, seen: IfNoneMatch) -> Result<Response, ApiError> {
+    let (api, [id]) = (&call.api, &call.path);
+    let job = api.job(id)?;
+    let wanted = listing.status;
+    if wanted.as_ref().is_some_and(|it| !FILTERS.contains(&it.as_str())) {
         let detail = format!("Invalid status filter. Must be one of: {}", FILTERS.join(", "));
         return Err(ApiError::bad_request(detail));
     }
-    let plan = plan(&api, &job).await?;
-    let plan = plan.as_deref();
-    // Asked for before the rows: they are of this version or newer, so that nothing newer is ever
-    // taken for known. A plan gets longer without a version of its own.
-    let planned = plan.map_or(0, |it| it.repositories.len());
-    let etag = format!("W/\"{}-{planned}\"", job.event_id());
-    if seen.has(&etag) {
-        let response = reply::empty(StatusCode::NOT_MODIFIED);
-        return Ok(reply::with_header(response, header::ETAG, &etag));
-    }
+    let (plans, of) = (Arc::clone(&api.plans), Arc::clone(&job));
     let (default, most) = PER_PAGE;
     let page = Page::new(listing.page, listing.per_page, default, most);
-    let left_out = skipped(plan);
-    let skipped_total = left_out.len();
-    let (rows, skipped, total) = if wanted == Some("skipped") {
-        (Vec::new(), left_out.as_slice(), skipped_total)
-    } else {
-        let (rows, total) = rows(&job, plan, wanted, page);
-        (rows, &[][..], total)
+    let selected = api.reads.files.run(move || {
+        let plan = plans.get(of.id());
+        let plan = plan.as_deref();
+        // Asked for before the rows: they are of this version or newer, so that nothing newer is ever
+        // taken for known. A plan gets longer without a version of its own.
+        let planned = plan.map_or(0, |it| it.repositories.len());
+        let etag = format!("W/\"{}-{planned}\"", of.event_id());
+        if seen.has(&etag) {
+            return (etag, None);
+        }
+        (etag, Some(Rows::select(plans, of, plan, wanted.as_deref(), page)))
+    });
+    let (etag, rows) = selected.await?;
+    let response = match rows {
+        None => reply::empty(StatusCode::NOT_MODIFIED),
+        Some(rows) => {
+            let terms = Terms::new(api, &api.reads.files, &call.user);
+            let response = produced(terms, rows, "application/json").await;
+            let response =
+                response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
+            reply::with_header(response, header::CACHE_CONTROL, "private, no-cache")
+        }
     };
-    let answers = rows.iter().map(|row| match row {
-        Row::Begun(status) => RepositoryAnswer::of(job.id(), status),
-        Row::Waiting(index, planned) => RepositoryAnswer::planned(job.id(), *index, *planned),
-    });
-    let response = reply::json(&RepositoriesPage {
-        repositories: answers.collect(),
-        skipped: page.of(skipped).copied().collect(),
-        skipped_total,
-        place: page.place(total),
-    });
-    let response = reply::with_header(response, header::ETAG, &etag);
-    Ok(reply::with_header(response, header::CACHE_CONTROL, "private, no-cache"))
-}
-
-/// The plan of a job, if it has one.
-pub(super) async fn plan(api: &Api, job: &LiveJob) -> Result<Option<Arc<Plan>>, ApiError> {
-    let (plans, id) = (Arc::clone(&api.plans), job.id().clone());
-    let read = spawn_blocking(move || plans.get(&id)).await;
-    read.map_err(|error| ApiError::internal("read a plan", &error))
+    Ok(reply::with_header(response, header::ETAG, &etag))
 }
 
 /// All repositories of the job by number, as planned; of another program's job nothing is known
@@ -199,32 +173,117 @@ pub(super) fn planned<'a>(
     (0..u32::try_from(total).unwrap_or(0)).map(|index| (index, None)).collect()
 }
 
-/// The rows of a page, and how many there are on all.
-fn rows<'a>(
-    job: &LiveJob,
-    plan: Option<&'a Plan>,
-    wanted: Option<&str>,
-    page: Page,
-) -> (Vec<Row<'a, RepositoryStatus>>, usize) {
+/// The rows of a page, which are made while they are sent.
+struct Rows {
+    plans: Arc<Plans>,
+    job: Arc<LiveJob>,
+    list: List,
+    begin: String,
+    end: String,
+    commas: bool,
+}
+
+/// What is still to be sent.
+enum List {
+    /// Repositories, by their numbers.
+    Repositories(std::vec::IntoIter<u32>),
+    /// Those that are left out, by their places in the plan.
+    Skipped(std::vec::IntoIter<usize>),
+}
+
+impl Rows {
+    fn select(
+        plans: Arc<Plans>,
+        job: Arc<LiveJob>,
+        plan: Option<&Plan>,
+        wanted: Option<&str>,
+        page: Page,
+    ) -> Self {
+        let repositories = plan.map_or(&[][..], |it| &it.repositories);
+        let skipped = repositories.iter().enumerate().filter(|(_, it)| it.skipped.is_some());
+        let skipped: Vec<usize> = skipped.map(|(place, _)| place).collect();
+        let (list, name, total) = if wanted == Some("skipped") {
+            let rows: Vec<usize> = page.of(&skipped).copied().collect();
+            (List::Skipped(rows.into_iter()), "skipped", skipped.len())
+        } else {
+            let all = numbers(&job, plan, wanted);
+            let rows: Vec<u32> = page.of(&all).copied().collect();
+            (List::Repositories(rows.into_iter()), "repositories", all.len())
+        };
+        let answer = RepositoriesPage {
+            repositories: Vec::new(),
+            skipped: Vec::new(),
+            skipped_total: skipped.len(),
+            place: page.place(total),
+        };
+        // It has text keys and whole numbers: nothing that JSON cannot say.
+        let answer = serde_json::to_string(&answer).unwrap_or_default();
+        let [begin, end] = around(name, &answer);
+        Self { plans, job, list, begin, end, commas: false }
+    }
+
+    fn write(&mut self, row: &impl Serialize, piece: &mut Vec<u8>) -> Result<(), BrokenOff> {
+        if std::mem::replace(&mut self.commas, true) {
+            piece.push(b',');
+        }
+        serde_json::to_writer(piece, row).map_err(|_| BrokenOff)
+    }
+}
+
+impl Producer for Rows {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+        piece.extend_from_slice(std::mem::take(&mut self.begin).as_bytes());
+        // Asked for anew for each piece: who reads slowly keeps no plan.
+        let plan = self.plans.get(self.job.id());
+        let job = Arc::clone(&self.job);
+        let mut planned_rows = None;
+        while piece.len() < PIECE {
+            match &mut self.list {
+                List::Repositories(rows) => {
+                    let Some(index) = rows.next() else { break };
+                    if let Some(status) = job.repository(index) {
+                        self.write(&RepositoryAnswer::of(job.id(), &status), piece)?;
+                        continue;
+                    }
+                    let all = planned_rows.get_or_insert_with(|| planned(&job, plan.as_deref()));
+                    let row = all.get(&index).copied().ok_or(BrokenOff)?;
+                    self.write(&RepositoryAnswer::planned(job.id(), index, row), piece)?;
+                }
+                List::Skipped(rows) => {
+                    let Some(place) = rows.next() else { break };
+                    let row = plan.as_ref().and_then(|it| it.repositories.get(place));
+                    let row = row.ok_or(BrokenOff)?;
+                    let reason = row.skipped.as_deref().unwrap_or_default();
+                    let (repo_name, git_url) = (&row.repo_name, &row.git_url);
+                    self.write(&SkippedRepository { repo_name, git_url, reason }, piece)?;
+                }
+            }
+        }
+        if piece.len() >= PIECE {
+            return Ok(true);
+        }
+        piece.extend_from_slice(self.end.as_bytes());
+        Ok(false)
+    }
+}
+
+/// The numbers of all repositories that are wanted, in order.
+fn numbers(job: &LiveJob, plan: Option<&Plan>, wanted: Option<&str>) -> Vec<u32> {
     let mut waiting = planned(job, plan);
+    let mut all = Vec::new();
     job.with_repositories(|begun| {
-        let mut all: Vec<(u32, Row<'a, &RepositoryStatus>)> = Vec::new();
         for status in begun {
             waiting.remove(&status.index);
             if wanted.is_none_or(|word| is_in(status.state, word)) {
-                all.push((status.index, Row::Begun(status)));
+                all.push(status.index);
             }
         }
-        if wanted.is_none_or(|word| is_in(RepoState::Pending, word)) {
-            all.extend(waiting.iter().map(|(index, it)| (*index, Row::Waiting(*index, *it))));
-            all.sort_by_key(|(index, _)| *index);
-        }
-        let rows = page.of(&all).map(|(_, row)| match *row {
-            Row::Begun(status) => Row::Begun(status.clone()),
-            Row::Waiting(index, planned) => Row::Waiting(index, planned),
-        });
-        (rows.collect(), all.len())
-    })
+    });
+    if wanted.is_none_or(|word| is_in(RepoState::Pending, word)) {
+        all.extend(waiting.into_keys());
+        all.sort_unstable();
+    }
+    all
 }
 
 /// Whether a repository in this state is one that the filter's word means.
@@ -235,16 +294,4 @@ fn is_in(state: RepoState, word: &str) -> bool {
         "failed" => state.is_failure(),
         word => state.as_str() == word,
     }
-}
-
-/// What the plan leaves out, and why.
-fn skipped(plan: Option<&Plan>) -> Vec<SkippedRepository<'_>> {
-    let planned = plan.map_or(&[][..], |it| &it.repositories);
-    planned
-        .iter()
-        .filter_map(|it| {
-            let reason = it.skipped.as_deref()?;
-            Some(SkippedRepository { repo_name: &it.repo_name, git_url: &it.git_url, reason })
-        })
-        .collect()
 }

@@ -6,15 +6,17 @@ use super::{
     header,
     operation::{Answer, Operation, schema_of},
     paging::{Page, Place},
+    produced::{Left, PIECE, Producer, Terms, around, produced, unread},
     reply::{self, finish},
-    repositories::{plan, planned},
+    repositories::planned,
     route::{Call, Route, Scope},
     scan::JOB_ID,
     state::Api,
+    streamed::BrokenOff,
     template::{PathParameter, Template},
 };
 use crate::{
-    live::LiveJob,
+    live::{LiveJob, Results},
     model::{
         Failure, JobId, RepoState,
         plan::PlannedRepository,
@@ -22,11 +24,11 @@ use crate::{
         scan_result::Package,
         time::{self, Timestamp},
     },
+    store::result_file::{Part, ResultFile, Unread},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tokio::task::spawn_blocking;
 use warp::{
     Filter,
     http::{HeaderValue, StatusCode, header::VARY},
@@ -77,8 +79,8 @@ pub(super) struct RepositoryAnswer<'a> {
 
 /// A page of packages.
 #[derive(Debug, Serialize, JsonSchema)]
-struct PackagesPage<'a> {
-    packages: Vec<&'a Package>,
+struct PackagesPage {
+    packages: Vec<Package>,
     #[serde(flatten)]
     place: Place,
 }
@@ -103,7 +105,7 @@ pub(super) fn routes() -> Vec<Route> {
         .about("100 on a page where `per_page` is absent, at most 1,000. As CSV: all of them.")
         .query::<PackagesQuery>()
         .header("Accept", "`text/csv` for CSV, where no `format` is given.")
-        .answers(StatusCode::OK, Answer::json::<PackagesPage<'_>>("One page of them, sorted."))
+        .answers(StatusCode::OK, Answer::json::<PackagesPage>("One page of them, sorted."))
         .answers(
             StatusCode::OK,
             Answer::text(csv::MEDIA_TYPE, "All of them, below a line of headings.")
@@ -112,7 +114,8 @@ pub(super) fn routes() -> Vec<Route> {
         .refuses(
             StatusCode::BAD_REQUEST,
             "The repository is not completed, or there is no such format.",
-        );
+        )
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.");
     vec![
         Route::get(&REPOSITORY, Scope::Read, shows, |call, _| {
             call.then(async |Call { api, path: [id, index], .. }| {
@@ -122,8 +125,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get(&PACKAGES, Scope::Read, lists, |call, _| {
             call.and(warp::query()).and(header("accept")).then(
                 async |call: Call<2>, query, accept: Option<_>| {
-                    let [id, index] = call.path;
-                    finish(packages(call.api, id, index, query, accept).await)
+                    finish(packages(call, query, accept).await)
                 },
             )
         }),
@@ -194,36 +196,131 @@ async fn show(api: Api, id: String, index: String) -> Result<Response, ApiError>
     if let Some(status) = job.repository(index) {
         return Ok(reply::json(&RepositoryAnswer::of(job.id(), &status)));
     }
-    let plan = plan(&api, &job).await?;
-    let planned = planned(&job, plan.as_deref()).remove(&index).ok_or_else(absent)?;
-    Ok(reply::json(&RepositoryAnswer::planned(job.id(), index, planned)))
+    let plans = Arc::clone(&api.plans);
+    let shown = api.reads.files.run(move || {
+        let plan = plans.get(job.id());
+        let planned = planned(&job, plan.as_deref()).remove(&index)?;
+        Some(reply::json(&RepositoryAnswer::planned(job.id(), index, planned)))
+    });
+    shown.await?.ok_or_else(absent)
 }
 
 /// `GET /scan/{id}/repositories/{n}/packages`
 async fn packages(
-    api: Api,
-    id: String,
-    index: String,
+    call: Call<2>,
     query: PackagesQuery,
     accept: Option<HeaderValue>,
 ) -> Result<Response, ApiError> {
-    let (job, status) = find(&api, &id, &index)?;
+    let (api, [id, index]) = (&call.api, &call.path);
+    let (job, status) = find(api, id, index)?;
     let format = Format::asked(query.format.as_deref(), accept.as_ref())?;
     if status.state != RepoState::Completed {
         return Err(ApiError::bad_request("Repository not completed"));
     }
-    let (id, index) = (job.id().clone(), status.index);
+    let (id, index) = (job.id(), status.index);
     if format == Format::Csv {
         let name = format!("scanwatch-{id}-{index}.csv");
-        return Ok(csv::answer(api, id, vec![status], &name));
+        return csv::answer(&call, &job, vec![index], &name).await;
     }
-    let packages = spawn_blocking(move || api.results.packages(&id, index))
-        .await
-        .map_err(|error| ApiError::internal("read packages", &error))?;
+    let reading = api.reads.open(&call)?;
+    let (left, guard) = Left::of(api, &job);
     let (default, most) = PACKAGES_PER_PAGE;
-    let page = Page::new(query.page, query.per_page, default, most);
-    let place = page.place(packages.len());
-    let packages = page.of(&packages).collect();
-    let response = reply::json(&PackagesPage { packages, place });
+    let packages = Packages {
+        results: Arc::clone(&api.results),
+        id: id.clone(),
+        index,
+        left,
+        page: Page::new(query.page, query.per_page, default, most),
+        begun: None,
+    };
+    let terms = Terms::new(api, &api.reads.results, &call.user).with(guard, reading);
+    let response = produced(terms, packages, "application/json").await;
+    let response = response.map_err(|error| error.unwrap_or_else(|| unread(api, id)))?;
     Ok(reply::with_header(response, VARY, "accept"))
+}
+
+/// A page of packages that is read while it is sent.
+struct Packages {
+    results: Arc<Results>,
+    id: JobId,
+    index: u32,
+    left: Left,
+    page: Page,
+    begun: Option<Begun>,
+}
+
+/// A page of which the beginning is sent.
+struct Begun {
+    file: Option<ResultFile>,
+    /// The places of the packages that are still to come.
+    places: std::vec::IntoIter<u64>,
+    /// What comes behind them.
+    end: String,
+    commas: bool,
+}
+
+impl Producer for Packages {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+        if self.begun.is_none() {
+            let (head, rest) = self.begin()?;
+            piece.extend_from_slice(head.as_bytes());
+            self.begun = Some(rest);
+        }
+        let Some(begun) = &mut self.begun else { return Err(BrokenOff) };
+        // After reading: the files of a job that is removed look as if nothing was found.
+        if self.left.has_left() {
+            return Err(BrokenOff);
+        }
+        while piece.len() < PIECE {
+            let Some((place, file)) = begun.places.next().zip(begun.file.as_mut()) else {
+                piece.extend_from_slice(begun.end.as_bytes());
+                return Ok(false);
+            };
+            let text = file.package(place).map_err(|_| BrokenOff)?;
+            // Read and written again: what is no member of a package is left out.
+            let package: Package = serde_json::from_slice(text).map_err(|_| BrokenOff)?;
+            if std::mem::replace(&mut begun.commas, true) {
+                piece.push(b',');
+            }
+            serde_json::to_writer(&mut *piece, &package).map_err(|_| BrokenOff)?;
+        }
+        Ok(true)
+    }
+}
+
+impl Packages {
+    fn begin(&self) -> Result<(String, Begun), BrokenOff> {
+        let is_wanted = || !self.left.has_left();
+        let summary = self.results.summary(&self.id, self.index, &is_wanted);
+        let summary = summary.map_err(|_| BrokenOff)?;
+        let (mut file, mut places, mut total) = (None, Vec::new(), 0);
+        if summary.is_sound {
+            total = usize::try_from(summary.packages_total).unwrap_or(usize::MAX);
+            file = self.results.open(&self.id, self.index).map_err(|_| BrokenOff)?;
+        }
+        if let Some(file) = &mut file {
+            let range = self.page.range();
+            let mut number = 0;
+            let read = file.read(&[], &mut |part| {
+                let Part::Package(place, _) = part else { return Ok(()) };
+                if number >= range.end || number % 1024 == 0 && self.left.has_left() {
+                    return Err(Unread::Stopped);
+                }
+                if number >= range.start {
+                    places.push(place);
+                }
+                number += 1;
+                Ok(())
+            });
+            match read {
+                Ok(()) | Err(Unread::Stopped) => {}
+                Err(Unread::NoSense | Unread::Io(_)) => return Err(BrokenOff),
+            }
+        }
+        let page = PackagesPage { packages: Vec::new(), place: self.page.place(total) };
+        // It has text keys and whole numbers: nothing that JSON cannot say.
+        let page = serde_json::to_string(&page).unwrap_or_default();
+        let [begin, end] = around("packages", &page);
+        Ok((begin, Begun { file, places: places.into_iter(), end, commas: false }))
+    }
 }

@@ -5,14 +5,15 @@ use super::{
     csv::{self, Format},
     header,
     operation::{Answer, Operation},
+    produced::{Left, PIECE, Producer, Terms, around, produced, unread},
     reply::{self, finish},
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    state::Api,
+    streamed::BrokenOff,
     template::Template,
 };
 use crate::{
-    live::{LiveJob, ResultSummary},
+    live::{LiveJob, Results},
     model::{
         JobId, RepoState,
         master::ScanType,
@@ -25,7 +26,6 @@ use crate::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::task::spawn_blocking;
 use warp::{
     Filter,
     http::{HeaderValue, StatusCode, header::VARY},
@@ -39,9 +39,6 @@ const PARTIAL: Template<1> = Template::new("/jobs/{id}/partial", [JOB_ID]);
 #[derive(Debug, Serialize, JsonSchema)]
 struct ResultsDocument {
     git_url: Option<String>,
-    /// For each category whether something of it is used.
-    dependencies: BTreeMap<String, bool>,
-    infrastructure_usage: BTreeMap<String, bool>,
     #[schemars(extend("enum" = ["group", "repository"]))]
     scan_type: &'static str,
     total_projects: Option<u64>,
@@ -49,6 +46,10 @@ struct ResultsDocument {
     failed_scans: Option<u64>,
     project_results: Option<Vec<ProjectResult>>,
     failed_projects: Option<Vec<FailedProject>>,
+    // What sums up the lists comes behind them: they are sent while they are read.
+    /// For each category whether something of it is used.
+    dependencies: BTreeMap<String, bool>,
+    infrastructure_usage: BTreeMap<String, bool>,
     /// Packages of all repositories.
     packages_total: u64,
     /// Where the packages themselves are.
@@ -78,10 +79,10 @@ struct FailedProject {
 /// What was found so far.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "PartialResults")]
-struct SoFar<'a> {
-    job_id: &'a JobId,
+struct SoFar {
+    job_id: JobId,
     #[schemars(extend("enum" = COARSE_STATES))]
-    status: &'a str,
+    status: &'static str,
     progress: f64,
     partial_results: ResultsDocument,
     #[serde(with = "time::option")]
@@ -112,59 +113,63 @@ pub(super) fn routes() -> Vec<Route> {
             Answer::text(csv::MEDIA_TYPE, "The packages, below a line of headings.")
                 .header("Content-Disposition", "A name to save it under."),
         )
-        .refuses(StatusCode::BAD_REQUEST, "The job is not completed, or there is no such format.");
+        .refuses(StatusCode::BAD_REQUEST, "The job is not completed, or there is no such format.")
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.");
     let gives_some = Operation::new("getPartialResults", "What a running job has found so far")
         .answers(
             StatusCode::OK,
-            Answer::json::<SoFar<'_>>("What its finished repositories have found."),
+            Answer::json::<SoFar>("What its finished repositories have found."),
         )
-        .refuses(StatusCode::BAD_REQUEST, "The job is not running.");
+        .refuses(StatusCode::BAD_REQUEST, "The job is not running.")
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.");
     vec![
         Route::get(&RESULTS, Scope::Read, gives, |call, _| {
             call.and(warp::query()).and(header("accept")).then(
                 async |call: Call<1>, asked, accept: Option<_>| {
-                    let [id] = call.path;
-                    finish(results(call.api, id, asked, accept).await)
+                    finish(results(call, asked, accept).await)
                 },
             )
         }),
         Route::get(&PARTIAL, Scope::Read, gives_some, |call, _| {
-            call.then(async |Call { api, path: [id], .. }| finish(partial(api, id).await))
+            call.then(async |call: Call<1>| finish(partial(call).await))
         }),
     ]
 }
 
 /// `GET /jobs/{id}/results`
 async fn results(
-    api: Api,
-    id: String,
+    call: Call<1>,
     asked: Formatted,
     accept: Option<HeaderValue>,
 ) -> Result<Response, ApiError> {
-    let job = api.job(&id)?;
+    let [id] = &call.path;
+    let job = call.api.job(id)?;
     let format = Format::asked(asked.format.as_deref(), accept.as_ref())?;
     let facts = job.facts();
     let group = is_group(&job, &facts);
-    let repositories = job.repositories();
-    let completed = repositories.iter().any(|it| it.state == RepoState::Completed);
-    if !facts.state.is_final() || !group && !completed {
+    let all = job.with_repositories(|all| all.map(|it| (it.index, it.state)).collect::<Vec<_>>());
+    let completed = |it: &&(u32, RepoState)| it.1 == RepoState::Completed;
+    if !facts.state.is_final() || !group && !all.iter().any(|it| completed(&it)) {
         return Err(ApiError::bad_request("Job not completed"));
     }
     match format {
         Format::Json => {
-            let response = reply::json(&found(api, facts, group, repositories).await?);
+            let numbers = all.into_iter().map(|it| it.0).collect();
+            let response = found(&call, job, facts, group, numbers, Kind::Results).await?;
             Ok(reply::with_header(response, VARY, "accept"))
         }
         Format::Csv => {
+            let numbers = all.iter().filter(completed).map(|it| it.0).collect();
             let name = format!("scanwatch-{}.csv", facts.id);
-            Ok(csv::answer(api, facts.id, repositories, &name))
+            csv::answer(&call, &job, numbers, &name).await
         }
     }
 }
 
 /// `GET /jobs/{id}/partial`: what the repositories that are over have found so far.
-async fn partial(api: Api, id: String) -> Result<Response, ApiError> {
-    let job = api.job(&id)?;
+async fn partial(call: Call<1>) -> Result<Response, ApiError> {
+    let [id] = &call.path;
+    let job = call.api.job(id)?;
     let facts = job.facts();
     let status = facts.state.coarse();
     if status != "running" {
@@ -172,38 +177,57 @@ async fn partial(api: Api, id: String) -> Result<Response, ApiError> {
         return Err(ApiError::bad_request(detail));
     }
     let group = is_group(&job, &facts);
-    let repositories = job.repositories();
-    let last_updated = repositories.iter().filter_map(|it| it.last_update).max();
-    let over = repositories.into_iter().filter(|it| it.state.is_final()).collect();
-    let progress = facts.percentage();
-    let results = found(api, facts, group, over).await?;
-    Ok(reply::json(&SoFar {
-        job_id: job.id(),
-        status,
-        progress,
-        partial_results: results,
-        last_updated,
-    }))
+    let (over, last_updated) = job.with_repositories(|all| {
+        let (mut over, mut last_updated) = (Vec::new(), None);
+        for it in all {
+            last_updated = last_updated.max(it.last_update);
+            if it.state.is_final() {
+                over.push(it.index);
+            }
+        }
+        (over, last_updated)
+    });
+    found(&call, job, facts, group, over, Kind::SoFar(last_updated)).await
+}
+
+/// Which answer it is.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Results,
+    /// Of a job that is running, with the time of its last news.
+    SoFar(Option<Timestamp>),
 }
 
 /// The results document of these repositories.
 async fn found(
-    api: Api,
+    call: &Call<1>,
+    job: Arc<LiveJob>,
     facts: JobFacts,
     group: bool,
-    repositories: Vec<RepositoryStatus>,
-) -> Result<ResultsDocument, ApiError> {
-    let document = spawn_blocking(move || {
-        let summaries = repositories
-            .iter()
-            .map(|it| match it.state {
-                RepoState::Completed => api.results.summary(&facts.id, it.index),
-                _ => Arc::default(),
-            })
-            .collect::<Vec<_>>();
-        document(&facts, group, &repositories, &summaries)
-    });
-    document.await.map_err(|error| ApiError::internal("read results", &error))
+    repositories: Vec<u32>,
+    kind: Kind,
+) -> Result<Response, ApiError> {
+    let api = &call.api;
+    let reading = api.reads.open(call)?;
+    let (left, guard) = Left::of(api, &job);
+    let id = facts.id.clone();
+    let found = Found {
+        results: Arc::clone(&api.results),
+        job,
+        facts,
+        group,
+        repositories,
+        kind,
+        left,
+        next: Some(Next::Begin),
+        commas: false,
+        dependencies: BTreeMap::new(),
+        infrastructure_usage: BTreeMap::new(),
+        packages_total: 0,
+    };
+    let terms = Terms::new(api, &api.reads.results, &call.user).with(guard, reading);
+    let response = produced(terms, found, "application/json").await;
+    response.map_err(|error| error.unwrap_or_else(|| unread(api, &id)))
 }
 
 /// The Python service's jobs do not say what they are; more than one repository is a group.
@@ -214,61 +238,178 @@ pub(super) fn is_group(job: &LiveJob, facts: &JobFacts) -> bool {
     }
 }
 
-fn document(
-    facts: &JobFacts,
+/// A results document that is made while it is sent.
+struct Found {
+    results: Arc<Results>,
+    job: Arc<LiveJob>,
+    facts: JobFacts,
     group: bool,
-    repositories: &[RepositoryStatus],
-    summaries: &[Arc<ResultSummary>],
-) -> ResultsDocument {
-    let any = |select: fn(&ResultSummary) -> &BTreeMap<String, bool>| {
-        let mut found: BTreeMap<String, bool> = BTreeMap::new();
-        for (name, is_there) in summaries.iter().flat_map(|it| select(it)) {
-            *found.entry(name.clone()).or_default() |= is_there;
+    repositories: Vec<u32>,
+    kind: Kind,
+    left: Left,
+    next: Option<Next>,
+    /// An item of the list has been written.
+    commas: bool,
+    /// What was found in all repositories up to here.
+    dependencies: BTreeMap<String, bool>,
+    infrastructure_usage: BTreeMap<String, bool>,
+    packages_total: u64,
+}
+
+/// What is to be written next.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Begin,
+    /// The project of a repository, by its place in the list.
+    Project(usize),
+    Failed(usize),
+}
+
+impl Producer for Found {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+        while let Some(next) = self.next {
+            if piece.len() >= PIECE {
+                return Ok(true);
+            }
+            self.next = self.write(next, piece)?;
+            // After reading: the files of a job that is removed look as if nothing was found.
+            if self.left.has_left() {
+                return Err(BrokenOff);
+            }
         }
-        found
-    };
-    let failed = || {
-        let failed = repositories.iter().filter(|it| it.state != RepoState::Completed);
-        failed
-            .map(|it| FailedProject {
-                project_name: it.name.clone(),
-                git_url: it.git_url.clone(),
-                error: error_of(it),
-            })
-            .collect()
-    };
-    let projects = || {
-        let projects = repositories.iter().zip(summaries);
-        projects
-            .map(|(it, summary)| {
-                let success = it.state == RepoState::Completed;
-                ProjectResult {
-                    project_name: it.name.clone(),
-                    git_url: it.git_url.clone(),
-                    dependencies: summary.categories.clone(),
-                    infrastructure_usage: summary.infrastructure_usage.clone(),
-                    status: if success { "success" } else { "failed" },
-                    error: (!success).then(|| error_of(it)),
+        Ok(false)
+    }
+}
+
+impl Found {
+    fn write(&mut self, next: Next, piece: &mut Vec<u8>) -> Result<Option<Next>, BrokenOff> {
+        match next {
+            Next::Begin => {
+                if self.group {
+                    let [begin, _, _] = self.frame();
+                    piece.extend_from_slice(begin.as_bytes());
                 }
-            })
-            .collect()
-    };
-    let packages_url = match repositories {
-        [only] if !group => format!("/scan/{}/repositories/{}/packages", facts.id, only.index),
-        _ => format!("/scan/{}/repositories", facts.id),
-    };
-    ResultsDocument {
-        git_url: facts.url.clone(),
-        dependencies: any(|it| &it.categories),
-        infrastructure_usage: any(|it| &it.infrastructure_usage),
-        scan_type: if group { "group" } else { "repository" },
-        total_projects: group.then_some(facts.summary.total_repositories),
-        successful_scans: group.then_some(facts.summary.completed),
-        failed_scans: group.then_some(facts.summary.failed),
-        project_results: group.then(projects),
-        failed_projects: group.then(failed),
-        packages_total: summaries.iter().map(|it| it.packages_total).sum(),
-        packages_url,
+                Ok(Some(Next::Project(0)))
+            }
+            Next::Project(at) => {
+                if let Some(index) = self.repositories.get(at) {
+                    self.project(*index, piece)?;
+                    return Ok(Some(Next::Project(at + 1)));
+                }
+                if self.group {
+                    let [_, between, _] = self.frame();
+                    piece.extend_from_slice(between.as_bytes());
+                    self.commas = false;
+                    return Ok(Some(Next::Failed(0)));
+                }
+                piece.extend_from_slice(self.text().as_bytes());
+                Ok(None)
+            }
+            Next::Failed(at) => {
+                let Some(index) = self.repositories.get(at) else {
+                    let [_, _, end] = self.frame();
+                    piece.extend_from_slice(end.as_bytes());
+                    return Ok(None);
+                };
+                let status = self.job.repository(*index).ok_or(BrokenOff)?;
+                if status.state != RepoState::Completed {
+                    let error = error_of(&status);
+                    let (project_name, git_url) = (status.name, status.git_url);
+                    self.item(&FailedProject { project_name, git_url, error }, piece)?;
+                }
+                Ok(Some(Next::Failed(at + 1)))
+            }
+        }
+    }
+
+    /// Takes in what was found in a repository, and of a group writes it.
+    fn project(&mut self, index: u32, piece: &mut Vec<u8>) -> Result<(), BrokenOff> {
+        let status = self.job.repository(index).ok_or(BrokenOff)?;
+        let success = status.state == RepoState::Completed;
+        let summary = if success {
+            let is_wanted = || !self.left.has_left();
+            let summary = self.results.summary(&self.facts.id, index, &is_wanted);
+            summary.map_err(|_| BrokenOff)?
+        } else {
+            Arc::default()
+        };
+        for (all, here) in [
+            (&mut self.dependencies, &summary.categories),
+            (&mut self.infrastructure_usage, &summary.infrastructure_usage),
+        ] {
+            for (name, is_there) in here {
+                match all.get_mut(name) {
+                    Some(known) => *known |= is_there,
+                    None => drop(all.insert(name.clone(), *is_there)),
+                }
+            }
+        }
+        self.packages_total += summary.packages_total;
+        if !self.group {
+            return Ok(());
+        }
+        let project = ProjectResult {
+            error: (!success).then(|| error_of(&status)),
+            project_name: status.name,
+            git_url: status.git_url,
+            dependencies: summary.categories.clone(),
+            infrastructure_usage: summary.infrastructure_usage.clone(),
+            status: if success { "success" } else { "failed" },
+        };
+        self.item(&project, piece)
+    }
+
+    fn item(&mut self, item: &impl Serialize, piece: &mut Vec<u8>) -> Result<(), BrokenOff> {
+        if std::mem::replace(&mut self.commas, true) {
+            piece.push(b',');
+        }
+        serde_json::to_writer(piece, item).map_err(|_| BrokenOff)
+    }
+
+    /// The whole answer, without the items of its lists.
+    fn text(&self) -> String {
+        let text = match self.kind {
+            Kind::Results => serde_json::to_string(&self.document()),
+            Kind::SoFar(last_updated) => serde_json::to_string(&SoFar {
+                job_id: self.facts.id.clone(),
+                status: "running",
+                progress: self.facts.percentage(),
+                partial_results: self.document(),
+                last_updated,
+            }),
+        };
+        // It has text keys and finite numbers: nothing that JSON cannot say.
+        text.unwrap_or_default()
+    }
+
+    /// What comes before, between and behind the two lists of a group's document.
+    fn frame(&self) -> [String; 3] {
+        let [begin, rest] = around("project_results", &self.text());
+        let failed = "\"failed_projects\":[";
+        let (between, end) = rest.split_once(failed).unwrap_or((&rest, ""));
+        [begin, format!("{between}{failed}"), end.to_owned()]
+    }
+
+    /// The document with what has been found up to here, and without the items of its lists.
+    fn document(&self) -> ResultsDocument {
+        let Self { facts, group, .. } = self;
+        let packages_url = match self.repositories.as_slice() {
+            [only] if !group => format!("/scan/{}/repositories/{only}/packages", facts.id),
+            _ => format!("/scan/{}/repositories", facts.id),
+        };
+        ResultsDocument {
+            git_url: facts.url.clone(),
+            scan_type: if *group { "group" } else { "repository" },
+            total_projects: group.then_some(facts.summary.total_repositories),
+            successful_scans: group.then_some(facts.summary.completed),
+            failed_scans: group.then_some(facts.summary.failed),
+            project_results: group.then(Vec::new),
+            failed_projects: group.then(Vec::new),
+            dependencies: self.dependencies.clone(),
+            infrastructure_usage: self.infrastructure_usage.clone(),
+            packages_total: self.packages_total,
+            packages_url,
+        }
     }
 }
 

@@ -8,13 +8,14 @@
 
 use super::{
     auth::{self, Auth, User, authenticated},
+    connection::ConnectionContext,
     guard, malformed, method,
     operation::Operation,
     recover::recover,
     state::Api,
     template::{PathParameter, Template, is_on},
 };
-use std::{collections::BTreeSet, convert::Infallible, fmt, future::ready, sync::Arc};
+use std::{collections::BTreeSet, convert::Infallible, fmt, future::ready, net::IpAddr, sync::Arc};
 use warp::{
     Filter, Rejection, filters::BoxedFilter, http::Method, path::FullPath, reject, reply::Response,
 };
@@ -39,6 +40,8 @@ pub struct Call<const N: usize> {
     /// is "not found" in the words of the thing, not of the path.
     pub path: [String; N],
     pub user: User,
+    /// The other end of the connection.
+    pub peer: Option<IpAddr>,
     pub api: Api,
 }
 
@@ -183,7 +186,11 @@ fn calls<const N: usize>(
             ready(template.parameters_of(path.as_str()).ok_or_else(reject::not_found))
         })
         .and(user)
-        .map(move |path, user| Call { path, user, api: api.clone() })
+        .and(warp::ext::optional::<ConnectionContext>())
+        .map(move |path, user, connection: Option<ConnectionContext>| {
+            let peer = connection.map(|it| it.peer.ip());
+            Call { path, user, peer, api: api.clone() }
+        })
         .boxed()
 }
 

@@ -29,7 +29,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::task::spawn_blocking;
 use warp::{
     Filter,
     http::{StatusCode, header},
@@ -365,7 +364,7 @@ async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
 /// Refuses a wish before anything follows from it, while nothing of it could be written.
 async fn writable(api: &Api) -> Result<(), ApiError> {
     let space = Arc::clone(&api.space);
-    match spawn_blocking(move || space.obstacle()).await {
+    match api.reads.checks.run(move || space.obstacle()).await {
         Ok(Some(obstacle)) if obstacle.forbids_all() => Err(ApiError::Unavailable {
             detail: format!("Nothing can be changed: {obstacle}").into(),
             retry_after: Some(QUEUE_RETRY_SECS),

@@ -3,6 +3,7 @@
 use super::{
     ApiError,
     auth::{Auth, User},
+    reads::Reads,
     tls::Tls,
     traffic::Traffic,
 };
@@ -28,6 +29,7 @@ pub struct Parts {
     pub live: Arc<Live>,
     pub nudger: Nudger,
     pub results: Arc<Results>,
+    pub plans: Arc<Plans>,
     /// The jobs folder, for what is read when it is asked for.
     pub jobs: JobsDir,
     pub supervisor: Supervisor,
@@ -51,9 +53,9 @@ pub struct Parts {
 pub struct Api {
     parts: Parts,
     streams: Arc<Streams>,
-    pub(super) plans: Arc<Plans>,
     /// The tasks of open `WebSocket`s.
     pub(super) sockets: TaskTracker,
+    pub(super) reads: Reads,
 }
 
 impl Deref for Api {
@@ -80,8 +82,7 @@ pub(super) struct StreamPlace {
 impl Api {
     /// With no stream open yet.
     pub fn new(parts: Parts) -> Self {
-        let plans = Arc::new(Plans::new(parts.jobs.clone()));
-        Self { parts, streams: Arc::default(), plans, sockets: TaskTracker::new() }
+        Self { parts, streams: Arc::default(), sockets: TaskTracker::new(), reads: Reads::new() }
     }
 
     /// Finds a job by the text of a path; an ill-formed id is as good as an unknown one.

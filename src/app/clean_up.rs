@@ -5,7 +5,7 @@
 //! job of another program is treated as one of ours.
 
 use crate::{
-    live::{Live, LiveJob, Nudger, Results},
+    live::{Live, LiveJob, Nudger, Plans, Results},
     model::{JobId, time::Timestamp},
     store::{
         chain,
@@ -33,6 +33,7 @@ pub(super) struct CleanUp {
     pub(super) live: Arc<Live>,
     pub(super) nudger: Nudger,
     pub(super) results: Arc<Results>,
+    pub(super) plans: Arc<Plans>,
     pub(super) supervisor: Supervisor,
     pub(super) jobs: JobsDir,
     /// How long a finished job is kept.
@@ -52,6 +53,8 @@ impl CleanUp {
             tokio::select! {
                 _ = interval.tick() => {}
                 _ = sweeps.tick() => {
+                    self.results.forget_idle();
+                    self.plans.forget_idle();
                     seen = self.sweep(seen).await;
                     continue;
                 }
@@ -65,7 +68,6 @@ impl CleanUp {
                 self.remove_expired().await;
             }
             seen = self.sweep(seen).await;
-            self.results.forget_all_but(&self.live);
         }
     }
 

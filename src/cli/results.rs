@@ -11,7 +11,7 @@ use super::{
     table,
 };
 use crate::{
-    model::{JobId, JobState, scan_result::Package},
+    model::{JobId, JobState, declared::Declared, scan_result::Package},
     sbom::csv,
 };
 use clap::{Args, ValueEnum};
@@ -101,7 +101,9 @@ async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, Cl
             for repository in completed {
                 let mut pages = Pages::of(client, id, repository);
                 while let Some(packages) = pages.next().await? {
-                    output::write(csv::rows(&repository.name(), &packages).as_bytes())?;
+                    let name = repository.name();
+                    let rows = packages.iter().map(|it| csv::row(&name, &Declared::of(it)));
+                    output::write(rows.collect::<String>().as_bytes())?;
                 }
             }
         }

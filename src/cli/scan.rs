@@ -10,10 +10,11 @@ use crate::{
     live::LiveJob,
     model::{
         JobState, RepoState,
+        declared::Declared,
         git_url::Refusal,
         scan_result::{ScanResult, Warning},
     },
-    sbom::{self, Subject},
+    sbom::{self, Budget, Document, InMemory, Pretty},
     store::{chain, layout::JobsDir},
 };
 use anyhow::{Context, anyhow};
@@ -216,18 +217,26 @@ fn report(args: &ScanArgs, scanned: &[Scanned]) -> anyhow::Result<Exit> {
     let one = args.targets.len() == 1 && !scanned.iter().any(|it| it.listed);
     let mut missing: Vec<_> = scanned.iter().flat_map(|it| it.job.repositories()).collect();
     missing.retain(|it| it.state != RepoState::Completed);
-    let subject = match args.targets.first() {
-        Some(name) if !one => Subject::Group { name, missing: &missing },
-        _ => Subject::Repository,
+    let document = |format| -> anyhow::Result<String> {
+        let group = args.targets.first().filter(|_| !one).cloned();
+        let findings = InMemory { results: &results, missing: &missing };
+        let document = Document::new(format, group, findings, Utc::now(), Budget::default());
+        let mut bytes = Vec::new();
+        document.write_to(&mut Pretty::new(&mut bytes))?;
+        bytes.push(b'\n');
+        Ok(String::from_utf8(bytes)?)
     };
     let text = match args.format {
         Format::Table => results.iter().map(|it| table::render(it)).collect::<Vec<_>>().join("\n"),
         Format::Json if one => pretty(&results.first())?,
         Format::Json => pretty(&results)?,
-        Format::Cyclonedx => pretty(&sbom::cyclonedx(subject, &results, Utc::now()))?,
-        Format::Spdx => pretty(&sbom::spdx(subject, &results, Utc::now()))?,
+        Format::Cyclonedx => document(sbom::Format::CycloneDx)?,
+        Format::Spdx => document(sbom::Format::Spdx)?,
         Format::Csv => {
-            let rows = results.iter().map(|it| sbom::csv::rows(&it.repo_name, &it.packages));
+            let rows = results.iter().flat_map(|result| {
+                let packages = result.packages.iter().map(Declared::of);
+                packages.map(|it| sbom::csv::row(&result.repo_name, &it))
+            });
             std::iter::once(sbom::csv::heading()).chain(rows).collect()
         }
     };

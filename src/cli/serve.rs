@@ -125,6 +125,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         live: Arc::clone(&engine.live),
         nudger: engine.nudger.clone(),
         results: Arc::clone(&engine.results),
+        plans: Arc::clone(&engine.plans),
         jobs: engine.jobs().clone(),
         supervisor: engine.supervisor.clone(),
         intake: engine.intake.clone(),

@@ -32,6 +32,6 @@ pub use frames::{EventId, Message, TextPieces};
 pub use job::LiveJob;
 pub use pieces::{CutOff, PIECE, Reader};
 pub use plans::Plans;
-pub use results::{ResultSummary, Results};
+pub use results::{ResultSummary, Results, Unwanted};
 pub use stream::events;
 pub use watcher::{Nudger, WatchOptions, Watcher};

@@ -1,153 +1,254 @@
-//! What the result files say in short: read when somebody first asks, kept until the file is
-//! another. The packages themselves stay on the disk.
+//! Result files in short, and open ones to be read package by package.
+//!
+//! Input: the ids of jobs and the numbers of their repositories. Output: what a result file says in short, read
+//! when somebody first asks and kept until the file is another; or the file itself, open.
+//!
+//! Invariants: packages are never kept; the short forms that are kept have at most [`KEPT_BYTES`] together, and
+//! go when nobody has asked for a minute; what a foreign scanner wrote that makes no sense counts as
+//! nothing found.
 
-use super::Live;
 use crate::{
-    model::{
-        JobId,
-        repository::RepositoryStatus,
-        scan_result::{Package, ScanResult},
-    },
+    model::{JobId, declared::Declared},
     store::{
         layout::JobsDir,
-        read::{self, Signature},
+        read::{Signature, is_want_of_means},
+        result_file::{Part, ResultFile, Unread},
     },
 };
-use dashmap::DashMap;
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, SeqAccess, Visitor},
-};
 use std::{
-    collections::BTreeMap,
-    fmt,
-    io::BufReader,
+    collections::{BTreeMap, HashMap},
+    io,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
+
+/// How many bytes of short forms are kept, about.
+const KEPT_BYTES: usize = 4 << 20;
+/// How long a short form is kept that nobody asks for.
+const KEPT_FOR: Duration = Duration::from_mins(1);
+/// How often, in packages, is looked whether the answer is still wanted.
+const LOOK_EVERY: u64 = 256;
 
 /// One result file in short.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ResultSummary {
-    #[serde(default, rename = "packages", deserialize_with = "count")]
+    /// How many packages it has, whatever they are.
     pub packages_total: u64,
-    #[serde(default)]
     pub categories: BTreeMap<String, bool>,
-    #[serde(default)]
     pub infrastructure_usage: BTreeMap<String, bool>,
+    /// Whether all of them make sense; else none of them counts.
+    pub is_sound: bool,
 }
 
-/// The short forms that have been asked for.
+/// The short forms that have been asked for, and the way to the files.
 #[derive(Debug)]
 pub struct Results {
     jobs: JobsDir,
-    known: DashMap<(JobId, u32), (Signature, Arc<ResultSummary>)>,
-    /// Held while all packages of a file are in memory: that may be much, so one file at a time.
-    reading: Mutex<()>,
+    known: Mutex<Known>,
 }
+
+#[derive(Debug, Default)]
+struct Known {
+    by_file: HashMap<(JobId, u32), Entry>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    signature: Signature,
+    summary: Arc<ResultSummary>,
+    bytes: usize,
+    asked: Instant,
+}
+
+/// The answer is not wanted any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answer is not wanted any more")]
+pub struct Unwanted;
 
 impl Results {
     /// None yet.
     pub fn new(jobs: JobsDir) -> Self {
-        Self { jobs, known: DashMap::new(), reading: Mutex::default() }
+        Self { jobs, known: Mutex::default() }
     }
 
-    /// What one repository's result says in short; nothing found where there is no file. Blocks.
-    pub fn summary(&self, id: &JobId, index: u32) -> Arc<ResultSummary> {
-        let path = self.jobs.job(id).result(index);
-        let key = (id.clone(), index);
-        let Some(signature) = Signature::at(&path) else {
-            self.known.remove(&key);
-            return Arc::default();
-        };
-        if let Some(known) = self.known.get(&key)
-            && known.0 == signature
-        {
-            return Arc::clone(&known.1);
-        }
-        let summary = match read::open(&path).map(BufReader::new).map(serde_json::from_reader) {
-            Ok(Ok(summary)) => Arc::new(summary),
-            // Foreign scanners may write anything; the shim has said so if it is no JSON.
-            Ok(Err(_)) | Err(_) => Arc::default(),
-        };
-        self.known.insert(key, (signature, Arc::clone(&summary)));
-        summary
-    }
-
-    /// All packages of one repository. Blocks.
-    pub fn packages(&self, id: &JobId, index: u32) -> Vec<Package> {
-        #[derive(Deserialize)]
-        struct Packages {
-            #[serde(default)]
-            packages: Vec<Package>,
-        }
-        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = read::open(&self.jobs.job(id).result(index));
-        let read = file.ok().and_then(|it| serde_json::from_reader(BufReader::new(it)).ok());
-        read.map_or_else(Vec::new, |it: Packages| it.packages)
-    }
-
-    /// Works with the whole results of repositories of a job; none if their files are larger than
-    /// `most` together. Blocks.
+    /// Opens the result of a repository; none where there is none. Blocks.
     ///
-    /// What a foreign scanner wrote that makes no sense counts as nothing found.
-    pub fn with_all<T>(
+    /// # Errors
+    /// Where that cannot be told now.
+    pub fn open(&self, id: &JobId, index: u32) -> io::Result<Option<ResultFile>> {
+        match ResultFile::open(&self.jobs.job(id).result(index)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if is_want_of_means(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// What one repository's result says in short; nothing found where there is no file. `is_wanted` is
+    /// asked again and again while the file is read. Blocks.
+    pub fn summary(
         &self,
         id: &JobId,
-        repositories: &[RepositoryStatus],
-        most: u64,
-        work: impl FnOnce(&[ScanResult]) -> T,
-    ) -> Option<T> {
-        #[derive(Default, Deserialize)]
-        struct Whole {
-            #[serde(default)]
-            commit: Option<String>,
-            #[serde(default)]
-            packages: Vec<Package>,
+        index: u32,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Arc<ResultSummary>, Unwanted> {
+        let key = (id.clone(), index);
+        let signature = Signature::at(&self.jobs.job(id).result(index));
+        if let Some(known) = self.with(|it| it.get(&key, signature)) {
+            return Ok(known);
         }
-        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left = most;
-        let mut results = Vec::new();
-        for status in repositories {
-            let file = read::open(&self.jobs.job(id).result(status.index)).ok();
-            let size = file.as_ref().and_then(|it| it.metadata().ok()).map_or(0, |it| it.len());
-            left = left.checked_sub(size)?;
-            let read = file.and_then(|it| serde_json::from_reader(BufReader::new(it)).ok());
-            let Whole { commit, packages } = read.unwrap_or_default();
-            results.push(ScanResult {
-                repo_index: status.index,
-                repo_name: status.display_name(),
-                git_url: status.git_url.clone().unwrap_or_default(),
-                commit,
-                packages,
-                ..ScanResult::default()
-            });
-        }
-        Some(work(&results))
+        let Ok(Some(mut file)) = self.open(id, index) else { return Ok(Arc::default()) };
+        let summary = Arc::new(summarise(&mut file, is_wanted)?);
+        self.with(|it| it.insert(key, file.signature(), &summary));
+        Ok(summary)
     }
 
-    /// Forgets the jobs that are no more, whoever removed them.
-    pub fn forget_all_but(&self, live: &Live) {
-        self.known.retain(|(job, _), _| live.get(job).is_some());
+    /// Forgets what nobody has asked for of late.
+    pub fn forget_idle(&self) {
+        self.with(|known| known.leave(|it| it.asked.elapsed() < KEPT_FOR));
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
+        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Counts a list without keeping it.
-fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    struct Count;
-    impl<'de> Visitor<'de> for Count {
-        type Value = u64;
+impl Known {
+    fn get(
+        &mut self,
+        key: &(JobId, u32),
+        signature: Option<Signature>,
+    ) -> Option<Arc<ResultSummary>> {
+        let entry = self.by_file.get_mut(key).filter(|it| Some(it.signature) == signature)?;
+        entry.asked = Instant::now();
+        Some(Arc::clone(&entry.summary))
+    }
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of packages")
+    fn insert(&mut self, key: (JobId, u32), signature: Signature, summary: &Arc<ResultSummary>) {
+        let names = summary.categories.keys().chain(summary.infrastructure_usage.keys());
+        // With what maps and allocations add.
+        let bytes = 256 + names.map(|it| it.len() + 64).sum::<usize>();
+        if bytes > KEPT_BYTES {
+            return;
         }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<u64, A::Error> {
-            let mut count = 0;
-            while items.next_element::<IgnoredAny>()?.is_some() {
-                count += 1;
-            }
-            Ok(count)
+        let (summary, asked) = (Arc::clone(summary), Instant::now());
+        let entry = Entry { signature, summary, bytes, asked };
+        self.bytes += bytes;
+        if let Some(old) = self.by_file.insert(key, entry) {
+            self.bytes -= old.bytes;
+        }
+        if self.bytes > KEPT_BYTES {
+            // The older half goes, so that this is seldom.
+            let mut times: Vec<_> = self.by_file.values().map(|it| it.asked).collect();
+            times.sort_unstable();
+            let middle = times[times.len() / 2];
+            self.leave(|it| it.asked > middle);
         }
     }
-    from.deserialize_seq(Count)
+
+    fn leave(&mut self, is_left: impl Fn(&Entry) -> bool) {
+        self.by_file.retain(|_, it| is_left(it));
+        self.bytes = self.by_file.values().map(|it| it.bytes).sum();
+        self.by_file.shrink_to_fit();
+    }
+}
+
+fn summarise(
+    file: &mut ResultFile,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<ResultSummary, Unwanted> {
+    let mut summary = ResultSummary { is_sound: true, ..ResultSummary::default() };
+    let read = file.read(&["categories", "infrastructure_usage"], &mut |part| {
+        match part {
+            Part::Package(_, text) => {
+                if summary.packages_total.is_multiple_of(LOOK_EVERY) && !is_wanted() {
+                    return Err(Unread::Stopped);
+                }
+                summary.packages_total += 1;
+                match Declared::parse(text) {
+                    Ok(_) => {}
+                    Err(error) if error.is_data() => summary.is_sound = false,
+                    Err(_) => return Err(Unread::NoSense),
+                }
+            }
+            Part::Member(name, text) => {
+                let map = serde_json::from_slice(text).map_err(|_| Unread::NoSense)?;
+                match name {
+                    "categories" => summary.categories = map,
+                    _ => summary.infrastructure_usage = map,
+                }
+            }
+        }
+        Ok(())
+    });
+    match read {
+        Ok(()) => Ok(summary),
+        Err(Unread::Stopped) => Err(Unwanted),
+        Err(Unread::NoSense | Unread::Io(_)) => Ok(ResultSummary::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::atomic::{Durability, replace};
+    use serde_json::json;
+
+    fn lay(jobs: &JobsDir, id: &JobId, index: u32, text: &str) {
+        let path = jobs.job(id).result(index);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        replace(&jobs.staging(), &path, text.as_bytes(), Durability::Eventual).unwrap();
+    }
+
+    #[test]
+    fn what_makes_no_sense_counts_as_nothing_found() {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
+        jobs.create(0o750).unwrap();
+        let (id, results) = (JobId::generate(), Results::new(jobs.clone()));
+        let package = json!({"name": "a", "version": null, "ecosystem": "npm", "purl": "pkg:npm/a",
+            "file": "f", "direct": null, "scope": null, "source": "manifest"});
+        let whole = |packages: &[&serde_json::Value]| {
+            json!({ "packages": packages, "categories": { "web": true } }).to_string()
+        };
+        let of = |text: &str| {
+            lay(&jobs, &id, 0, text);
+            let summary = results.summary(&id, 0, &|| true).unwrap();
+            (summary.packages_total, summary.is_sound, summary.categories.len())
+        };
+        assert_eq!(of(&whole(&[&package, &package])), (2, true, 1));
+        assert_eq!(of(&whole(&[&package, &json!({"name": 7})])), (2, false, 1));
+        assert_eq!(of("{\"packages\": [{]}"), (0, false, 0));
+        assert_eq!(of("{\"packages\": [{\"a\":x}]}"), (0, false, 0));
+        assert_eq!(of("{\"categories\": 7}"), (0, false, 0));
+        lay(&jobs, &id, 0, &whole(&[&package]));
+        assert_eq!(results.summary(&id, 0, &|| false), Err(Unwanted));
+        assert_eq!(*results.summary(&id, 1, &|| true).unwrap(), ResultSummary::default());
+    }
+
+    #[test]
+    fn little_is_kept_and_it_is_found_again() {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
+        jobs.create(0o750).unwrap();
+        let (id, results) = (JobId::generate(), Results::new(jobs.clone()));
+        let names: BTreeMap<String, bool> =
+            (0..2000).map(|it| (format!("a category of a long name {it}"), true)).collect();
+        let text = json!({ "categories": names }).to_string();
+        for index in 0..60 {
+            lay(&jobs, &id, index, &text);
+            let first = results.summary(&id, index, &|| true).unwrap();
+            let again = results.summary(&id, index, &|| true).unwrap();
+            assert!(Arc::ptr_eq(&first, &again), "read again");
+            assert!(results.with(|it| it.bytes <= KEPT_BYTES));
+        }
+        assert!(results.with(|it| it.by_file.len() > 5));
+        results.with(|known| {
+            for entry in known.by_file.values_mut() {
+                entry.asked -= KEPT_FOR;
+            }
+        });
+        results.forget_idle();
+        assert!(results.with(|it| it.by_file.is_empty() && it.bytes == 0));
+    }
 }

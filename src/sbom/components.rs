@@ -1,99 +1,114 @@
 //! The packages of results, merged by what they are.
 //!
-//! What flows in: results of one repository or several, with packages as the files declare them, one
-//! package as often as it is declared. What flows out: each component once, with all its places. What
-//! must stay true: sorted by purl; a range of a manifest whose lock file says which version it became
-//! is one component with that version; a component requires nothing that is none.
+//! Input: results of one repository or several, with packages as the files declare them, one package as
+//! often as it is declared. Output: the purl of each component, in order, with the places of all its
+//! declarations.
+//!
+//! Invariants: sorted by purl; a range of a manifest whose lock file says which version it became
+//! is one component with that version; memory is bounded by the index's, whatever the results: what
+//! does not fit is collected by reading the results again.
 
-use crate::model::scan_result::{Package, ScanResult, Scope, Source};
+use super::{
+    findings::{Findings, Gone},
+    sorted::{Place, Sorted},
+};
+use crate::model::{declared::Declared, scan_result::Source};
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{DefaultHasher, Hasher},
+    ops::Range,
 };
 
-/// One component, and what all its declarations say of it.
-#[derive(Debug)]
-pub(super) struct Component<'a> {
-    /// The first declaration; name, version and ecosystem are equal in all.
-    pub(super) package: &'a Package,
-    /// Which of the results ask for it themselves.
-    pub(super) direct: BTreeSet<usize>,
-    /// None where a declaration does not say what it is needed for.
-    pub(super) scopes: BTreeSet<Option<Scope>>,
-    pub(super) specifiers: BTreeSet<&'a str>,
-    pub(super) places: BTreeSet<Place<'a>>,
-    /// The purls of what it requires, as far as lock files tell.
-    pub(super) requires: BTreeSet<&'a str>,
+/// Takes what a package is (the purl of its component), its place, and its declaration.
+type Visit<'v> = &'v mut dyn FnMut(&str, u64, &Declared<'_>);
+
+/// Visits the packages of a result; says whether the result makes sense.
+pub(super) fn each<F: Findings>(findings: &mut F, at: u32, visit: Visit<'_>) -> Result<bool, Gone> {
+    let (mut locked, mut open) = (Locked::default(), Vec::new());
+    let makes_sense = findings.packages(at, &mut |place, package| {
+        let is_locked = package.source == Source::Lockfile;
+        if package.version.is_none() && !is_locked {
+            open.push(place);
+            return Ok(());
+        }
+        if is_locked && package.direct == Some(true) {
+            locked.add(package, place);
+        }
+        visit(&package.purl, place, package);
+        Ok(())
+    })?;
+    if !makes_sense {
+        return Ok(false);
+    }
+    locked.finish();
+    for place in open {
+        let mut instead = None;
+        findings.package(at, place, &mut |it| instead = locked.instead_of(it))?;
+        let mut purl = None;
+        if let Some(instead) = instead {
+            findings.package(at, instead, &mut |it| purl = Some(it.purl.clone().into_owned()))?;
+        }
+        findings.package(at, place, &mut |it| {
+            visit(purl.as_deref().unwrap_or(&it.purl), place, it);
+        })?;
+    }
+    Ok(true)
 }
 
-/// Where a component is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place<'a> {
-    /// The place among the results.
-    pub(super) result: usize,
-    pub(super) file: &'a str,
-    pub(super) line: Option<u32>,
+/// What the lock files of a result say the direct dependencies became: by folder and by the purl
+/// without a version, which is in canonical form.
+#[derive(Debug, Default)]
+struct Locked(Vec<Candidate>);
+
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    key: u64,
+    place: u64,
+    purl: u64,
 }
 
-/// Merges the packages of results into components, by purl.
-pub(super) fn of<'a>(results: &[&'a ScanResult]) -> BTreeMap<&'a str, Component<'a>> {
-    let mut components: BTreeMap<&str, Component<'_>> = BTreeMap::new();
-    for (at, result) in results.iter().enumerate() {
-        let locked = Locked::of(&result.packages);
-        for package in &result.packages {
-            let as_locked = locked.instead_of(package).unwrap_or(package);
-            let component = components.entry(&as_locked.purl).or_insert_with(|| Component {
-                package: as_locked,
-                direct: BTreeSet::new(),
-                scopes: BTreeSet::new(),
-                specifiers: BTreeSet::new(),
-                places: BTreeSet::new(),
-                requires: BTreeSet::new(),
-            });
-            if package.direct == Some(true) {
-                component.direct.insert(at);
-            }
-            component.scopes.insert(package.scope);
-            component.specifiers.extend(package.specifier.as_deref());
-            component.places.insert(Place { result: at, file: &package.file, line: package.line });
-            component.requires.extend(package.requires.iter().map(String::as_str));
-        }
+impl Locked {
+    fn add(&mut self, package: &Declared<'_>, place: u64) {
+        let key = keys(&unversioned(&package.purl), folder_of(&package.file)).pop();
+        let mut purl = DefaultHasher::new();
+        purl.write(package.purl.as_bytes());
+        self.0.extend(key.map(|key| Candidate { key, place, purl: purl.finish() }));
     }
-    let purls: BTreeSet<&str> = components.keys().copied().collect();
-    for (purl, component) in &mut components {
-        component.requires.retain(|it| it != purl && purls.contains(it));
+
+    fn finish(&mut self) {
+        self.0.sort_unstable_by_key(|it| (it.key, it.place));
     }
-    components
+
+    /// The place of the nearest lock's answer to a declaration without a version; none where there are
+    /// several, so that it is not clear which of them the range became.
+    fn instead_of(&self, package: &Declared<'_>) -> Option<u64> {
+        let keys = keys(&package.purl, folder_of(&package.file));
+        let found = keys.iter().rev().map(|key| self.of(*key)).find(|it| !it.is_empty())?;
+        let (first, rest) = self.0.get(found)?.split_first()?;
+        rest.iter().all(|it| it.purl == first.purl).then_some(first.place)
+    }
+
+    fn of(&self, key: u64) -> Range<usize> {
+        let start = self.0.partition_point(|it| it.key < key);
+        start..start + self.0[start..].partition_point(|it| it.key == key)
+    }
 }
 
-/// What the lock files say the direct dependencies became: by folder and by the purl without a
-/// version, which is in canonical form. None where there are several, so that it is not clear
-/// which of them a range became.
-struct Locked<'a>(HashMap<(&'a str, Cow<'a, str>), Option<&'a Package>>);
-
-impl<'a> Locked<'a> {
-    fn of(packages: &'a [Package]) -> Self {
-        let mut locked: HashMap<_, Option<&Package>> = HashMap::new();
-        for package in packages.iter().filter(|it| {
-            it.source == Source::Lockfile && it.direct == Some(true) && it.version.is_some()
-        }) {
-            locked
-                .entry((folder_of(&package.file), unversioned(&package.purl)))
-                .and_modify(|it| *it = it.filter(|it| it.purl == package.purl))
-                .or_insert(Some(package));
-        }
-        Self(locked)
+/// A key for a purl in each of the folders from the root to `folder`, which is the last. It takes the time
+/// that it takes to read both once.
+fn keys(purl: &str, folder: &str) -> Vec<u64> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(purl.as_bytes());
+    hasher.write_u8(0xff);
+    let mut keys = vec![hasher.finish()];
+    let mut start = 0;
+    let ends = folder.match_indices('/').map(|(position, _)| position);
+    for end in ends.chain([folder.len()]).filter(|it| *it > 0) {
+        hasher.write(&folder.as_bytes()[start..end]);
+        keys.push(hasher.finish());
+        start = end;
     }
-
-    /// The nearest lock's answer to a declaration without a version.
-    fn instead_of(&self, package: &'a Package) -> Option<&'a Package> {
-        if package.version.is_some() || package.source == Source::Lockfile {
-            return None;
-        }
-        let name = Cow::Borrowed(package.purl.as_str());
-        upwards(folder_of(&package.file))
-            .find_map(|folder| self.0.get(&(folder, name.clone())).copied())?
-    }
+    keys
 }
 
 /// A purl without its version. Every other `@`, `?` and `#` in a purl is percent-encoded.
@@ -109,9 +124,193 @@ fn folder_of(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// A folder, and the folders around it up to the root.
-fn upwards(folder: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(folder), |it| (!it.is_empty()).then(|| folder_of(it)))
+/// One component: its purl, and where it is declared.
+#[derive(Debug)]
+pub(super) struct Component {
+    pub(super) purl: String,
+    places: Places,
+}
+
+#[derive(Debug)]
+enum Places {
+    These(Vec<Place>),
+    /// Too many to be kept: they are looked for.
+    Many,
+}
+
+impl Component {
+    /// Visits the declarations, in order.
+    pub(super) fn each<F: Findings>(
+        &self,
+        findings: &mut F,
+        visit: &mut dyn FnMut(Place, &Declared<'_>),
+    ) -> Result<(), Gone> {
+        match &self.places {
+            Places::These(places) => {
+                for (at, place) in places {
+                    findings.package(*at, *place, &mut |it| visit((*at, *place), it))?;
+                }
+            }
+            Places::Many => {
+                for at in 0..findings.scanned() {
+                    each(findings, at, &mut |purl, place, it| {
+                        if purl == self.purl {
+                            visit((at, place), it);
+                        }
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the purls of what it requires, as often as they are named.
+    pub(super) fn each_required<F: Findings>(
+        &self,
+        findings: &mut F,
+        visit: &mut dyn FnMut(&str),
+    ) -> Result<(), Gone> {
+        if let Places::These(places) = &self.places {
+            return places.iter().try_for_each(|(at, place)| findings.requires(*at, *place, visit));
+        }
+        for at in 0..findings.scanned() {
+            let mut places = Vec::new();
+            each(findings, at, &mut |purl, place, it| {
+                if purl == self.purl && it.required > 0 {
+                    places.push(place);
+                }
+            })?;
+            for place in places {
+                findings.requires(at, place, visit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The components in order, as many at a time as fit; by default none fit.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    purls: Sorted,
+    state: State,
+    next: usize,
+    /// All of them fit, as far as is known.
+    fits: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Empty,
+    /// Results up to this one are in it.
+    Filling(u32),
+    Filled,
+}
+
+/// What the index says of the next component.
+#[derive(Debug)]
+pub(super) enum Next {
+    Component(Component),
+    /// It is to be filled first.
+    Fill,
+    None,
+}
+
+impl Index {
+    /// An index of at most `most` bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self { purls: Sorted::new(most), state: State::Empty, next: 0, fits: true }
+    }
+
+    /// Gives the memory back, unless the index is being filled just now; it is filled again when it is needed.
+    pub(super) fn rest(&mut self) {
+        if self.state == State::Filled {
+            self.purls.free();
+            self.state = State::Empty;
+        }
+    }
+
+    /// Begins with the first component again.
+    pub(super) fn rewind(&mut self) {
+        self.next = 0;
+        if !self.fits {
+            self.state = State::Empty;
+        }
+    }
+
+    /// The next component behind `last`.
+    pub(super) fn next(&mut self, last: Option<&str>) -> Next {
+        if self.state != State::Filled {
+            return Next::Fill;
+        }
+        let Some((purl, first)) = self.purls.get(self.next) else {
+            if self.purls.is_last() {
+                return Next::None;
+            }
+            self.state = State::Empty;
+            return Next::Fill;
+        };
+        let Ok(text) = std::str::from_utf8(purl) else { return Next::None };
+        debug_assert!(last.is_none_or(|last| last < text), "in order");
+        let purl_text = text.to_owned();
+        let mut places = vec![first];
+        let mut next = self.next + 1;
+        while let Some((_, place)) = self.purls.get(next).filter(|(it, _)| *it == purl) {
+            places.push(place);
+            next += 1;
+        }
+        let is_crowded = self.purls.is_crowded(purl);
+        self.next = next;
+        let places = if is_crowded { Places::Many } else { Places::These(places) };
+        Next::Component(Component { purl: purl_text, places })
+    }
+
+    /// Takes in one more result; says whether the index is filled. To be called until it is.
+    pub(super) fn fill<F: Findings>(
+        &mut self,
+        findings: &mut F,
+        last: Option<&str>,
+    ) -> Result<bool, Gone> {
+        let after = || last.map(|it| it.as_bytes().to_vec());
+        let at = match self.state {
+            State::Filled => return Ok(true),
+            State::Filling(at) => at,
+            State::Empty => {
+                self.purls.begin(if self.fits { None } else { after() });
+                0
+            }
+        };
+        // Forgotten again if reading fails: half of an index is none.
+        self.state = State::Empty;
+        if at < findings.scanned() {
+            let mark = self.purls.len();
+            let purls = &mut self.purls;
+            let makes_sense = each(findings, at, &mut |purl, place, _| {
+                purls.push(purl.as_bytes(), (at, place));
+            })?;
+            if !makes_sense && self.purls.len() != mark {
+                self.purls.forget(at);
+            }
+            self.state = State::Filling(at + 1);
+            return Ok(false);
+        }
+        self.purls.finish();
+        self.fits &= self.purls.is_whole();
+        self.next = last.map_or(0, |it| self.purls.behind(it.as_bytes()));
+        self.state = State::Filled;
+        Ok(true)
+    }
+
+    /// Whether a purl is that of a component; `None` where not all are here.
+    pub(super) fn contains(&self, purl: &str) -> Option<bool> {
+        let knows = self.state == State::Filled && self.purls.is_whole();
+        knows.then(|| self.purls.contains(purl.as_bytes()))
+    }
+
+    /// Whether all components are in the index at once.
+    pub(super) fn fits(&self) -> bool {
+        self.fits
+    }
 }
 
 #[cfg(test)]
@@ -128,5 +327,18 @@ mod tests {
         ] {
             assert_eq!(unversioned(purl), expected);
         }
+    }
+
+    #[test]
+    fn the_keys_of_a_folder_are_those_of_the_folders_around_it_and_its_own() {
+        let of = |folder| keys("pkg:npm/a", folder);
+        assert_eq!(of("").len(), 1);
+        for folder in ["a", "a/b", "a/bc/d"] {
+            let around = of(folder_of(folder));
+            assert_eq!(of(folder)[..around.len()], around, "{folder}");
+            assert_eq!(of(folder).len(), around.len() + 1);
+        }
+        assert_ne!(of("a"), keys("pkg:npm/b", "a"));
+        assert_ne!(of("ab").pop(), of("a/b").pop());
     }
 }

@@ -1,10 +1,13 @@
 //! Packages as comma-separated values (RFC 4180), for spreadsheets and scripts.
 //!
-//! What flows in: packages, and the name of the repository that declares them. What flows out:
-//! one line for each, below the heading. What must stay true: pure; lines end in CRLF; no cell is
-//! a formula to a spreadsheet, whatever a repository calls its packages.
+//! Input: packages, and the name of the repository that declares them. Output: one line for each, below
+//! the heading. Invariants: pure; lines end in CRLF; no cell is a formula to a spreadsheet, whatever
+//! a repository calls its packages.
 
-use crate::model::scan_result::{Package, Scope, Source};
+use crate::model::{
+    declared::Declared,
+    scan_result::{Scope, Source},
+};
 
 /// The names of the columns. New ones are added at the end.
 const COLUMNS: [&str; 11] = [
@@ -29,12 +32,8 @@ pub fn heading() -> String {
     line(COLUMNS)
 }
 
-/// A line for each package of one repository.
-pub fn rows<'a>(repository: &str, packages: impl IntoIterator<Item = &'a Package>) -> String {
-    packages.into_iter().map(|package| row(repository, package)).collect()
-}
-
-fn row(repository: &str, package: &Package) -> String {
+/// The line of a package.
+pub fn row(repository: &str, package: &Declared<'_>) -> String {
     let number = package.line.map(|it| it.to_string());
     let direct = package.direct.map(|it| if it { "true" } else { "false" });
     let source = match package.source {
@@ -76,6 +75,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::scan_result::Package;
 
     #[test]
     fn a_cell_is_quoted_where_it_must_be_and_never_a_formula() {
@@ -128,7 +128,7 @@ mod tests {
             "repository,name,version,specifier,ecosystem,purl,scope,direct,file,line,source\r\n"
         );
         assert_eq!(
-            rows("group/app", [&package, &bare]),
+            [&package, &bare].map(|it| row("group/app", &Declared::of(it))).concat(),
             "group/app,left-pad,1.3.0,^1.3,npm,pkg:npm/left-pad@1.3.0,runtime,true,\
              web/package-lock.json,7,lockfile\r\n\
              group/app,left-pad,,,npm,pkg:npm/left-pad@1.3.0,,,web/package-lock.json,,lockfile\r\n"

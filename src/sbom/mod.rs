@@ -1,15 +1,24 @@
 //! Packages become a bill of materials that other tools read.
 //!
-//! What flows in: the results of one repository, or of a group. What flows out: a document that is valid by the schema of
-//! its format. What must stay true: pure; the same result gives the same document to the byte,
-//! apart from the time that it is given; no credentials of a URL appear in it.
+//! Input: the results of one repository, or of a group, as [`Findings`]. Output: a [`Document`] that is valid
+//! by the schema of its format, piece by piece.
+//!
+//! Invariants: pure; the same results give the same document to the byte, apart from the time that
+//! it is given; no credentials of a URL appear in it; memory is bounded by a [`Budget`].
 
+#[cfg(test)]
+mod check;
 mod components;
 pub mod csv;
 mod cyclonedx;
+mod document;
+mod findings;
+mod pretty;
+mod sorted;
 mod spdx;
 mod subject;
+mod writer;
 
-pub use cyclonedx::cyclonedx;
-pub use spdx::spdx;
-pub use subject::Subject;
+pub use document::{Budget, Document, Format};
+pub use findings::{Findings, Gone, InMemory, Repository, Visit};
+pub use pretty::Pretty;

@@ -1,75 +1,132 @@
 //! SPDX 2.3 as JSON.
 //!
-//! What flows in: results and the time. What flows out: one document that describes the repository,
-//! or each repository of a group, with a package for each component.
+//! Input: findings and the time. Output: one document that describes the repository, or each repository of
+//! a group, with a package for each component.
 //!
 //! Decisions. `DEPENDS_ON` says what a repository asks for itself, and what requires what as far as
 //! lock files tell; that a package depends on nothing is not known, and so never claimed. Scopes and
 //! places, for which SPDX has no members, are in comments.
 //!
-//! What must stay true: valid by `spdx-schema.json` of 2.3; every `SPDXID` is unique; a document's
-//! namespace follows from its content.
+//! Invariants: valid by `spdx-schema.json` of 2.3; every `SPDXID` is unique; a document's
+//! namespace follows from its content, and is its last member.
 
 use super::{
-    components::{self, Component},
-    subject::{Subject, group_name, name_of, reason, web_address},
+    components::Component,
+    cyclonedx::location,
+    findings::{Findings, Gone, Repository},
+    subject::{group_name, name_of, reason, web_address},
+    writer::{Commas, Cursor, List, Writer},
 };
-use crate::model::{
-    repository::RepositoryStatus,
-    scan_result::{ScanResult, Scope},
-    time::Timestamp,
-};
+use crate::model::{repository::RepositoryStatus, scan_result::Scope, time::Timestamp};
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 
-/// The document of results.
-pub fn spdx(subject: Subject<'_>, results: &[&ScanResult], now: Timestamp) -> Value {
-    let components = components::of(results);
-    let repositories = results.iter().enumerate().map(|(at, it)| repository(at, it));
-    let missing = (results.len()..).zip(subject.missing()).map(|(at, it)| unknown(at, it));
-    let packages: Vec<_> = repositories
-        .chain(missing)
-        .chain(components.iter().map(|(purl, it)| package(purl, it, subject, results)))
-        .collect();
-    let mut relationships: Vec<_> = (0..results.len() + subject.missing().len())
-        .map(|at| relationship(DOCUMENT, "DESCRIBES", &repository_id(at)))
-        .collect();
-    for (purl, component) in &components {
-        let id = package_id(purl);
-        for at in &component.direct {
-            relationships.push(relationship(&repository_id(*at), "DEPENDS_ON", &id));
-        }
-        for required in &component.requires {
-            relationships.push(relationship(&id, "DEPENDS_ON", &package_id(required)));
-        }
-    }
-    let name = match (subject, results.first()) {
-        (Subject::Group { name, .. }, _) => group_name(name),
-        (Subject::Repository, Some(result)) => result.repo_name.clone(),
-        (Subject::Repository, None) => env!("CARGO_PKG_NAME").to_owned(),
+/// Writes the document.
+pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -> Result<(), Gone> {
+    let name = match &writer.group {
+        Some(name) => group_name(name),
+        None if writer.findings.scanned() == 0 => env!("CARGO_PKG_NAME").to_owned(),
+        None => writer.findings.name(0)?,
     };
-    let content = json!([name, packages, relationships]).to_string();
-    let number = Uuid::new_v5(&Uuid::NAMESPACE_URL, content.as_bytes());
-    json!({
+    let begin = json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": DOCUMENT,
         "name": name,
-        "documentNamespace": format!("https://spdx.org/spdxdocs/{}-{number}", env!("CARGO_PKG_NAME")),
         "creationInfo": {
             // The specification takes no fractions.
             "created": now.to_rfc3339_opts(SecondsFormat::Secs, true),
             "creators": [concat!("Tool: ", env!("CARGO_PKG_NAME"), "-", env!("CARGO_PKG_VERSION"))],
         },
-        "packages": packages,
-        "relationships": relationships,
-    })
+    });
+    let begin = begin.to_string();
+    writer.put(begin.strip_suffix('}').unwrap_or(&begin));
+    writer.put(",\"packages\":");
+    writer.begin_content();
+    writer.note(b"[");
+    writer.note(json!(name).to_string().as_bytes());
+    writer.note(b",");
+    packages(writer).await?;
+    writer.aside(",\"relationships\":");
+    writer.note(b",");
+    relationships(writer).await?;
+    writer.note(b"]");
+    let number = writer.end_content();
+    writer.put(",\"documentNamespace\":");
+    writer.json(&format!("https://spdx.org/spdxdocs/{}-{number}", env!("CARGO_PKG_NAME")));
+    writer.put("}");
+    Ok(())
 }
 
-fn repository_id(at: usize) -> String {
+async fn packages<F: Findings>(writer: &mut Writer<F>) -> Result<(), Gone> {
+    writer.put("[");
+    let mut commas = Commas::default();
+    let scanned = writer.findings.scanned();
+    for at in 0..scanned {
+        commas.next(writer);
+        let it = writer.findings.repository(at)?;
+        writer.json(&repository(at, &it));
+        writer.breathe().await;
+    }
+    if writer.group.is_some() {
+        for at in 0..writer.findings.missing() {
+            commas.next(writer);
+            let it = writer.findings.unscanned(at)?;
+            writer.json(&unknown(scanned + at, &it));
+            writer.breathe().await;
+        }
+    }
+    let mut last: Option<String> = None;
+    while let Some(it) = writer.next(last.as_deref()).await? {
+        commas.next(writer);
+        package(writer, &it).await?;
+        last = Some(it.purl);
+    }
+    writer.put("]");
+    Ok(())
+}
+
+async fn relationships<F: Findings>(writer: &mut Writer<F>) -> Result<(), Gone> {
+    writer.put("[");
+    let mut commas = Commas::default();
+    let missing = if writer.group.is_some() { writer.findings.missing() } else { 0 };
+    for at in 0..writer.findings.scanned() + missing {
+        commas.next(writer);
+        writer.json(&relationship(DOCUMENT, "DESCRIBES", &repository_id(at)));
+        writer.breathe().await;
+    }
+    writer.know_all().await?;
+    let mut last: Option<String> = None;
+    while let Some(it) = writer.next(last.as_deref()).await? {
+        let id = package_id(&it.purl);
+        // In order of the results, for that is the order of the declarations.
+        let mut direct: Vec<u32> = Vec::new();
+        writer.each(&it, &mut |at, declared| {
+            if declared.direct == Some(true) && direct.last() != Some(&at) {
+                direct.push(at);
+            }
+        })?;
+        for at in direct {
+            commas.next(writer);
+            writer.json(&relationship(&repository_id(at), "DEPENDS_ON", &id));
+            writer.breathe().await;
+        }
+        let mut cursor = Cursor::default();
+        while let Some(required) = writer.text(&it, List::Requires, &mut cursor).await? {
+            commas.next(writer);
+            writer.json(&relationship(&id, "DEPENDS_ON", &package_id(&required)));
+            writer.breathe().await;
+        }
+        last = Some(it.purl);
+    }
+    writer.put("]");
+    Ok(())
+}
+
+fn repository_id(at: u32) -> String {
     format!("SPDXRef-Repository-{at}")
 }
 
@@ -82,11 +139,11 @@ fn relationship(from: &str, kind: &str, to: &str) -> Value {
     json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to })
 }
 
-fn repository(at: usize, result: &ScanResult) -> Value {
+fn repository(at: u32, result: &Repository) -> Value {
     let mut members = Map::new();
     let mut insert = |key: &str, value: Value| drop(members.insert(key.to_owned(), value));
     insert("SPDXID", json!(repository_id(at)));
-    insert("name", json!(result.repo_name));
+    insert("name", json!(result.name));
     if let Some(commit) = &result.commit {
         insert("versionInfo", json!(commit));
     }
@@ -101,7 +158,7 @@ fn repository(at: usize, result: &ScanResult) -> Value {
 }
 
 /// A repository of the group of which there is no result.
-fn unknown(at: usize, missing: &RepositoryStatus) -> Value {
+fn unknown(at: u32, missing: &RepositoryStatus) -> Value {
     json!({
         "SPDXID": repository_id(at),
         "name": name_of(missing),
@@ -112,45 +169,60 @@ fn unknown(at: usize, missing: &RepositoryStatus) -> Value {
     })
 }
 
-fn package(
-    purl: &str,
-    component: &Component<'_>,
-    subject: Subject<'_>,
-    results: &[&ScanResult],
-) -> Value {
+async fn package<F: Findings>(writer: &mut Writer<F>, component: &Component) -> Result<(), Gone> {
+    let facts = writer.facts(component)?;
     let mut members = Map::new();
     let mut insert = |key: &str, value: Value| drop(members.insert(key.to_owned(), value));
-    insert("SPDXID", json!(package_id(purl)));
-    insert("name", json!(component.package.name));
-    if let Some(version) = &component.package.version {
+    insert("SPDXID", json!(package_id(&component.purl)));
+    insert("name", json!(facts.name));
+    if let Some(version) = &facts.version {
         insert("versionInfo", json!(version));
     }
     insert("downloadLocation", json!("NOASSERTION"));
     insert("filesAnalyzed", json!(false));
     insert("primaryPackagePurpose", json!("LIBRARY"));
-    let mut files: Vec<_> =
-        component.places.iter().map(|it| subject.location(it, results)).collect();
-    files.dedup();
-    insert("sourceInfo", json!(format!("declared in {}", files.join(", "))));
-    let scopes: Vec<_> = component.scopes.iter().flatten().map(|it| Scope::as_str(*it)).collect();
-    if !scopes.is_empty() {
-        insert("comment", json!(format!("scope: {}", scopes.join(", "))));
+    let begin = Value::Object(members).to_string();
+    writer.put(begin.strip_suffix('}').unwrap_or(&begin));
+    writer.put(",\"sourceInfo\":\"declared in ");
+    let (mut cursor, mut last) = (Cursor::default(), None);
+    while let Some(it) = writer.declaration(component, &mut cursor)? {
+        let location = location(writer, &it)?;
+        if last.as_ref() != Some(&location) {
+            if last.is_some() {
+                writer.put(", ");
+            }
+            // A part of a longer text: without its quotes.
+            let text = json!(location).to_string();
+            writer.put(text.get(1..text.len() - 1).unwrap_or_default());
+            last = Some(location);
+        }
+        writer.breathe().await;
     }
-    insert(
-        "externalRefs",
-        json!([{
-            "referenceCategory": "PACKAGE-MANAGER",
-            "referenceType": "purl",
-            "referenceLocator": purl,
-        }]),
-    );
-    Value::Object(members)
+    writer.put("\",");
+    let scopes: Vec<_> = facts.scopes.iter().flatten().map(|it| Scope::as_str(*it)).collect();
+    if !scopes.is_empty() {
+        writer.put("\"comment\":");
+        writer.json(&format!("scope: {}", scopes.join(", ")));
+        writer.put(",");
+    }
+    writer.put("\"externalRefs\":");
+    writer.json(&json!([{
+        "referenceCategory": "PACKAGE-MANAGER",
+        "referenceType": "purl",
+        "referenceLocator": component.purl,
+    }]));
+    writer.put("}");
+    writer.breathe().await;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::scan_result::{FileCounts, Package, Source};
+    use crate::{
+        model::scan_result::{FileCounts, Package, ScanResult, Source},
+        sbom::check::{Subject, cyclonedx, spdx},
+    };
     use std::collections::BTreeMap;
 
     fn package(purl: &str, direct: bool, requires: &[&str]) -> Package {
@@ -237,7 +309,7 @@ mod tests {
     fn a_group_is_one_component_that_depends_on_its_repositories() {
         let (one, two) = (result("shop"), result("web/site"));
         let subject = Subject::Group { name: "https://git.example/group", missing: &[] };
-        let bom = super::super::cyclonedx(subject, &[&one, &two], Timestamp::UNIX_EPOCH);
+        let bom = cyclonedx(subject, &[&one, &two], Timestamp::UNIX_EPOCH);
         let expected = json!([
             { "ref": "group:group", "dependsOn": ["repository:shop", "repository:web/site"] },
             { "ref": "repository:shop", "dependsOn": ["pkg:npm/a@1.0.0"] },

@@ -1,38 +1,10 @@
 //! What a document is about: one repository, or a group of them.
 //!
-//! What flows in: results, and the name of what was asked for. What flows out: names, addresses and
-//! versions as documents have them. What must stay true: no address has credentials.
+//! Input: repositories, and the name of what was asked for. Output: names, addresses and reasons as
+//! documents have them. Invariants: no address has credentials.
 
-use super::components::Place;
-use crate::model::{repository::RepositoryStatus, scan_result::ScanResult};
+use crate::model::repository::RepositoryStatus;
 use url::Url;
-
-/// What a document is about.
-#[derive(Debug, Clone, Copy)]
-pub enum Subject<'a> {
-    /// The one repository that there is a result of.
-    Repository,
-    /// A group: its name, or its address, and its repositories of which there is no result.
-    Group { name: &'a str, missing: &'a [RepositoryStatus] },
-}
-
-impl<'a> Subject<'a> {
-    /// The repositories of which there is no result.
-    pub(super) fn missing(self) -> &'a [RepositoryStatus] {
-        match self {
-            Subject::Repository => &[],
-            Subject::Group { missing, .. } => missing,
-        }
-    }
-
-    /// The place of a component; in a group it begins with the repository's name.
-    pub(super) fn location(self, place: &Place<'_>, results: &[&ScanResult]) -> String {
-        match (self, results.get(place.result)) {
-            (Subject::Group { .. }, Some(result)) => format!("{}/{}", result.repo_name, place.file),
-            _ => place.file.to_owned(),
-        }
-    }
-}
 
 /// The name of a group: of an address its path, which is what people call it.
 pub(super) fn group_name(name: &str) -> String {

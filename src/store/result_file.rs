@@ -26,6 +26,9 @@ pub enum Part<'a> {
     Member(&'a str, &'a [u8]),
 }
 
+/// Takes packages, each with the place of its first byte.
+pub type Visit<'v> = &'v mut dyn FnMut(u64, &[u8]) -> Result<(), Unread>;
+
 /// Why a file was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
@@ -82,11 +85,7 @@ impl ResultFile {
     }
 
     /// Reads on from the package whose first byte is at `place`, up to the last.
-    pub fn read_on(
-        &mut self,
-        place: u64,
-        visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), Unread>,
-    ) -> Result<(), Unread> {
+    pub fn read_on(&mut self, place: u64, visit: Visit<'_>) -> Result<(), Unread> {
         self.seek(place, STEP.0);
         let mut text = std::mem::take(&mut self.text);
         let done = self.items(&mut text, &mut |part| match part {
@@ -278,23 +277,32 @@ impl ResultFile {
 struct Within {
     begun: bool,
     depth: usize,
-    text: bool,
-    escaped: bool,
+    text: Text,
     /// A number, or a word.
     plain: bool,
+}
+
+/// Whether the next byte is a part of a text.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    #[default]
+    Outside,
+    Inside,
+    /// It follows a backslash.
+    Escaped,
 }
 
 impl Within {
     /// Where in these bytes the value ends, if it does.
     fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
         for (position, byte) in bytes.iter().enumerate() {
-            if self.text {
-                if self.escaped {
-                    self.escaped = false;
+            if self.text != Text::Outside {
+                if self.text == Text::Escaped {
+                    self.text = Text::Inside;
                 } else if *byte == b'\\' {
-                    self.escaped = true;
+                    self.text = Text::Escaped;
                 } else if *byte == b'"' {
-                    self.text = false;
+                    self.text = Text::Outside;
                     if self.depth == 0 {
                         return Some(position + 1);
                     }
@@ -302,7 +310,7 @@ impl Within {
                 continue;
             }
             match byte {
-                b'"' if !self.plain => (self.text, self.begun) = (true, true),
+                b'"' if !self.plain => (self.text, self.begun) = (Text::Inside, true),
                 b'{' | b'[' if !self.plain => {
                     self.depth += 1;
                     self.begun = true;

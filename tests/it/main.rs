@@ -58,6 +58,8 @@ mod http_server;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod large_answers;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod listing;

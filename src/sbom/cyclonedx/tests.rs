@@ -1,0 +1,148 @@
+use super::*;
+use crate::{
+    model::scan_result::{FileCounts, Package, ScanResult, Source},
+    sbom::check::{Subject, cyclonedx},
+};
+use std::collections::BTreeMap;
+
+/// `file:line purl direct|transitive scope`, of a lock file where the file is called so.
+fn package(text: &str) -> Package {
+    let mut words = text.split(' ');
+    let (file, line) = words.next().unwrap().split_once(':').unwrap();
+    let purl = words.next().unwrap().to_owned();
+    let (kind, name) = purl.trim_start_matches("pkg:").split_once('/').unwrap();
+    let (name, version) =
+        name.split_once('@').map_or((name, None), |(name, version)| (name, Some(version)));
+    Package {
+        name: name.replace("%40", "@"),
+        version: version.map(str::to_owned),
+        specifier: version.is_none().then(|| "^1".to_owned()),
+        ecosystem: kind.to_owned(),
+        file: file.to_owned(),
+        line: line.parse().ok(),
+        direct: Some(words.next() == Some("direct")),
+        scope: words.next().map(|it| serde_json::from_value(json!(it)).unwrap()),
+        source: if file.contains("lock") { Source::Lockfile } else { Source::Manifest },
+        requires: Vec::new(),
+        purl,
+    }
+}
+
+fn result(packages: &[&str]) -> ScanResult {
+    ScanResult {
+        schema: 1,
+        repo_index: 0,
+        repo_name: "group/shop".to_owned(),
+        git_url: "https://user:secret@git.example/group/shop.git".to_owned(),
+        commit: Some("4c8b71f58cb8b9e042d6ab73303d63beee7c522b".to_owned()),
+        scanned_at: Timestamp::UNIX_EPOCH,
+        duration_ms: 1,
+        files: FileCounts::default(),
+        packages: packages.iter().map(|it| package(it)).collect(),
+        categories: BTreeMap::new(),
+        infrastructure_usage: BTreeMap::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn shop() -> ScanResult {
+    result(&[
+        "lock:2 pkg:npm/%40a/b@1.2.0 direct runtime",
+        "lock:9 pkg:npm/%40a/b@1.2.0 transitive dev",
+        "package.json:1 pkg:npm/%40a/b direct runtime",
+        "lock:3 pkg:npm/c@2.0.0 direct dev",
+        "web/package.json:1 pkg:npm/c direct test",
+        "lock:4 pkg:npm/d@3.0.0 transitive optional",
+        "Cargo.lock:1 pkg:cargo/rand@0.7.3 direct",
+        "Cargo.lock:2 pkg:cargo/rand@0.8.5 direct",
+        "Cargo.toml:1 pkg:cargo/rand direct runtime",
+        "tools/requirements.txt:1 pkg:pypi/foo direct",
+    ])
+}
+
+/// One component a line: purl, scope, places.
+#[track_caller]
+fn check(result: &ScanResult, expected: &[&str]) {
+    let bom = cyclonedx(Subject::Repository, &[result], Timestamp::UNIX_EPOCH);
+    let shown: Vec<_> = bom["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            let places = it["evidence"]["occurrences"].as_array().unwrap();
+            let places: Vec<_> = places
+                .iter()
+                .map(|it| format!("{}:{}", it["location"].as_str().unwrap(), it["line"]))
+                .collect();
+            let scope = it["scope"].as_str().unwrap_or("-");
+            format!("{} {scope} {}", it["purl"].as_str().unwrap(), places.join(" "))
+        })
+        .collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn packages_are_merged_by_purl() {
+    check(
+        &shop(),
+        &[
+            "pkg:cargo/rand required Cargo.toml:1",
+            "pkg:cargo/rand@0.7.3 - Cargo.lock:1",
+            "pkg:cargo/rand@0.8.5 - Cargo.lock:2",
+            "pkg:npm/%40a/b@1.2.0 required lock:2 lock:9 package.json:1",
+            "pkg:npm/c@2.0.0 excluded lock:3 web/package.json:1",
+            "pkg:npm/d@3.0.0 optional lock:4",
+            "pkg:pypi/foo - tools/requirements.txt:1",
+        ],
+    );
+}
+
+#[test]
+fn a_scope_of_npm_is_the_group() {
+    let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
+    let component = &bom["components"][3];
+    assert_eq!((&component["group"], &component["name"]), (&json!("@a"), &json!("b")));
+}
+
+#[test]
+fn the_repository_depends_on_what_is_direct() {
+    let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
+    assert_eq!(bom["dependencies"][0]["ref"], bom["metadata"]["component"]["bom-ref"]);
+    let direct = bom["dependencies"][0]["dependsOn"].as_array().unwrap();
+    assert!(direct.contains(&json!("pkg:npm/%40a/b@1.2.0")));
+    assert!(!direct.contains(&json!("pkg:npm/d@3.0.0")));
+}
+
+#[test]
+fn repositories_of_one_name_are_told_apart() {
+    let results = [shop(), ScanResult { repo_index: 4, ..shop() }];
+    let results: Vec<_> = results.iter().collect();
+    let subject = Subject::Group { name: "group", missing: &[] };
+    let bom = cyclonedx(subject, &results, Timestamp::UNIX_EPOCH);
+    let wanted = json!(["repository:group/shop", "repository:group/shop#4"]);
+    assert_eq!(bom["dependencies"][0]["dependsOn"], wanted);
+    assert_eq!(bom["components"][1]["bom-ref"], wanted[1]);
+}
+
+#[test]
+fn only_the_time_differs_between_two_documents() {
+    let result = shop();
+    let mut one = cyclonedx(Subject::Repository, &[&result], Timestamp::UNIX_EPOCH);
+    let two = cyclonedx(
+        Subject::Repository,
+        &[&result],
+        Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(5),
+    );
+    assert_ne!(one, two);
+    one["metadata"]["timestamp"] = two["metadata"]["timestamp"].clone();
+    assert_eq!(one.to_string(), two.to_string());
+    let other = cyclonedx(Subject::Repository, &[&self::result(&[])], Timestamp::UNIX_EPOCH);
+    assert_ne!(one["serialNumber"], other["serialNumber"]);
+}
+
+#[test]
+fn no_credentials_appear() {
+    let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH).to_string();
+    assert!(bom.contains("https://git.example/group/shop.git"), "{bom}");
+    assert!(!bom.contains("secret"), "{bom}");
+}

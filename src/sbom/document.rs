@@ -1,0 +1,136 @@
+//! A document that is made piece by piece.
+//!
+//! Input: findings, and what the document is about. Output: its bytes, in pieces. Invariants: pure; the same
+//! findings give the same bytes, however the pieces are taken; memory is bounded by [`Budget`], whatever
+//! the size of the document.
+//!
+//! The writers of the formats are futures that wait for nothing but the taker of the pieces: the
+//! compiler makes of straight code what can be suspended after any of its bytes.
+
+use super::{
+    components::Index,
+    cyclonedx,
+    findings::{Findings, Gone},
+    spdx,
+    writer::Writer,
+};
+use crate::model::time::Timestamp;
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+/// The kinds of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `CycloneDX` 1.6.
+    CycloneDx,
+    /// SPDX 2.3.
+    Spdx,
+}
+
+/// How much memory a document may take, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// For the list of components.
+    pub components: usize,
+    /// For each of the two lists that one component is made of: of places, and of texts.
+    pub component: usize,
+    /// For a piece, but for what is written at once.
+    pub piece: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { components: 12 << 20, component: 4 << 20, piece: 32 << 10 }
+    }
+}
+
+/// A document that is being made; by default one that is over.
+#[derive(Default)]
+pub struct Document<'f> {
+    writing: Option<Writing<'f>>,
+    shared: Arc<Shared>,
+}
+
+type Writing<'f> = Pin<Box<dyn Future<Output = Result<(), Gone>> + Send + 'f>>;
+
+/// What the writer shares with who takes the pieces.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) out: Mutex<Vec<u8>>,
+    pub(super) index: Mutex<Index>,
+}
+
+impl<'f> Document<'f> {
+    /// The document of these findings: of a group with this name or address, or of the one repository that
+    /// there is.
+    pub fn new(
+        format: Format,
+        group: Option<String>,
+        findings: impl Findings + Send + 'f,
+        now: Timestamp,
+        budget: Budget,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            out: Mutex::default(),
+            index: Mutex::new(Index::new(budget.components)),
+        });
+        let mut writer = Writer::new(findings, group, budget, Arc::clone(&shared));
+        let writing = async move {
+            match format {
+                Format::CycloneDx => cyclonedx::write(&mut writer, now).await,
+                Format::Spdx => spdx::write(&mut writer, now).await,
+            }
+        };
+        Self { writing: Some(Box::pin(writing)), shared }
+    }
+
+    /// Adds the next piece to `piece`; none at all is added where there was much to do and nothing to
+    /// say yet. Says whether there is more.
+    pub fn piece(&mut self, piece: &mut Vec<u8>) -> Result<bool, Gone> {
+        let Some(writing) = &mut self.writing else { return Ok(false) };
+        let done = writing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        piece.append(&mut lock(&self.shared.out));
+        match done {
+            Poll::Pending => Ok(true),
+            Poll::Ready(done) => {
+                self.writing = None;
+                done.map(|()| false)
+            }
+        }
+    }
+
+    /// Gives back the most of the memory; what it held is made again for the next piece.
+    pub fn rest(&mut self) {
+        lock(&self.shared.index).rest();
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// Those of `to`, and where the findings change meanwhile.
+    pub fn write_to(mut self, to: &mut dyn io::Write) -> io::Result<()> {
+        let mut piece = Vec::new();
+        loop {
+            let more = self.piece(&mut piece).map_err(io::Error::other)?;
+            to.write_all(&piece)?;
+            if !more {
+                return Ok(());
+            }
+            piece.clear();
+        }
+    }
+}
+
+impl fmt::Debug for Document<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("is_over", &self.writing.is_none()).finish()
+    }
+}
+
+pub(super) fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
