@@ -103,8 +103,11 @@ fn while_a_large_folder_is_read_others_are_served() {
     let other = jobs.create_job(&small, 0o750, &Master::default(), &Plan::of([])).unwrap();
     write(&other, 0, &json!({ "status": "scanning" }));
     reader.hear(Message::Nudge(small.clone(), done));
-    reader.turn();
-    read.try_recv().expect("who has written is answered after one turn");
+    // One turn, or a few where this machine is busy.
+    while read.try_recv().is_err() {
+        reader.turn();
+        assert!(known() < u64::from(count), "who has written waits for the large one");
+    }
     assert_eq!(live.get(&small).unwrap().facts().summary.in_progress, 1);
     write(&other, 0, &json!({ "status": "completed" }));
     reader.hear(Message::File(small.clone(), JobFile::Repository(0)));
