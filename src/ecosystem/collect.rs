@@ -5,6 +5,7 @@
 //! carries credentials; and a file of nothing but mistakes gives a bounded number of warnings.
 
 use super::{
+    budget::{Budget, NODE},
     credentials::without_credentials,
     join::stronger,
     purl::Ecosystem,
@@ -73,6 +74,11 @@ impl<'f> Collector<'f> {
         }
     }
 
+    /// The budget of work of the file. Once it is used up, nothing more is taken.
+    pub(crate) fn budget(&self) -> &'f Budget {
+        self.file.budget
+    }
+
     /// For a file that may ask for one package in several places: it is listed once.
     pub(crate) fn merging(mut self) -> Self {
         self.merges = true;
@@ -107,6 +113,11 @@ impl<'f> Collector<'f> {
             self.packages_left_out += 1;
             return None;
         }
+        let texts = [Some(declared.name), declared.version, declared.specifier];
+        let read: usize = texts.into_iter().flatten().map(|it| it.len().min(MAX_VERSION)).sum();
+        if !self.file.budget.spend(NODE + read as u64) {
+            return None;
+        }
         let name = declared.name.trim();
         let version = self.bounded(declared.version, declared);
         let specifier = self.bounded(declared.specifier, declared);
@@ -130,7 +141,12 @@ impl<'f> Collector<'f> {
             source: self.source,
             requires: Vec::new(),
         };
-        self.text += package.text_len();
+        let text = package.text_len();
+        // The path is as long for each file of this name: it is bounded, but no work of this file.
+        if !self.file.budget.copy(text - package.file.len()) {
+            return None;
+        }
+        self.text += text;
         self.findings.packages.push(package);
         Some(Added(self.findings.packages.len() - 1))
     }
@@ -149,10 +165,12 @@ impl<'f> Collector<'f> {
 
     /// One package of the file requires another one itself.
     pub(crate) fn requires(&mut self, Added(package): Added, Added(required): Added) {
-        let purl = self.findings.packages.get(required).map(|it| it.purl.clone());
-        let (Some(purl), Some(package)) = (purl, self.findings.packages.get_mut(package)) else {
+        let purl = self.findings.packages.get(required).map(|it| it.purl.as_str());
+        let Some(purl) = purl.filter(|it| self.file.budget.copy(it.len())).map(str::to_owned)
+        else {
             return;
         };
+        let Some(package) = self.findings.packages.get_mut(package) else { return };
         if self.text > MAX_TEXT {
             self.requirements_left_out += 1;
         } else if package.purl != purl {
@@ -163,7 +181,9 @@ impl<'f> Collector<'f> {
 
     /// A version or a specifier, unless it is empty, or too long to be one.
     fn bounded<'a>(&mut self, text: Option<&'a str>, of: Declared<'_>) -> Option<&'a str> {
-        let text = text.map(str::trim).filter(|it| !it.is_empty())?;
+        // One that is much too long is not even trimmed: many declarations may share it.
+        let text = text.map(|it| if it.len() > 2 * MAX_VERSION { it } else { it.trim() });
+        let text = text.filter(|it| !it.is_empty())?;
         if text.len() > MAX_VERSION {
             let name = text::excerpt(of.name);
             let message =
@@ -174,7 +194,12 @@ impl<'f> Collector<'f> {
         Some(text)
     }
 
+    /// A warning about a line; none once the budget of work is used up, when what is missing was
+    /// only not read.
     pub(crate) fn warn(&mut self, line: u32, message: impl AsRef<str>) {
+        if !self.file.budget.visit() {
+            return;
+        }
         if self.findings.warnings.len() < MAX_WARNINGS {
             let message = without_credentials(message.as_ref());
             self.findings.warnings.push(self.file.warning(Some(line), message));
@@ -247,7 +272,7 @@ mod tests {
 
     #[test]
     fn warnings_are_bounded_and_names_checked() {
-        let file = SourceFile { path: "Cargo.lock", bytes: b"" };
+        let file = SourceFile { path: "Cargo.lock", bytes: b"", budget: Budget::alone(1 << 30) };
         let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
         for line in 1..=150 {
             collector.add(Declared { name: " ", line, ..Declared::default() });
@@ -262,7 +287,7 @@ mod tests {
     #[test]
     fn packages_are_bounded_by_number_and_by_text() {
         let left_out = |path: &str, wanted: u32| {
-            let file = SourceFile { path, bytes: b"" };
+            let file = SourceFile { path, bytes: b"", budget: Budget::alone(1 << 30) };
             let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
             for line in 1..=wanted {
                 collector.add(Declared { name: "a", line, ..Declared::default() });
@@ -280,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_requires_what_is_told_once_by_purl_and_is_bounded() {
-        let file = SourceFile { path: "Cargo.lock", bytes: b"" };
+        let file = SourceFile { path: "Cargo.lock", bytes: b"", budget: Budget::alone(1 << 30) };
         let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
         let named = |name| Declared { name, line: 1, ..Declared::default() };
         let [b, a, c] = ["b", "a", "c"].map(|it| collector.take(Ecosystem::Cargo, named(it)));
@@ -297,7 +322,7 @@ mod tests {
 
     #[test]
     fn names_and_versions_have_a_length() {
-        let file = SourceFile { path: "Cargo.toml", bytes: b"" };
+        let file = SourceFile { path: "Cargo.toml", bytes: b"", budget: Budget::alone(1 << 30) };
         let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Manifest);
         let long = "1".repeat(5_000);
         collector.add(Declared { name: &long, line: 1, ..Declared::default() });
@@ -312,7 +337,8 @@ mod tests {
 
     #[test]
     fn no_message_carries_a_part_of_a_secret() {
-        let file = SourceFile { path: "requirements.txt", bytes: b"" };
+        let file =
+            SourceFile { path: "requirements.txt", bytes: b"", budget: Budget::alone(1 << 30) };
         let mut collector = Collector::new(file, Ecosystem::PyPi, Source::Manifest);
         let line = format!("x https://user:{}@git.example/x", "secret".repeat(50));
         collector.warn(1, format!("`{}` is odd", text::excerpt(&line)));

@@ -107,7 +107,7 @@ fn every_file_is_read_as_expected() {
             if together.len() > 1 {
                 shown.extend(["# ", case.path.as_str(), "\n"]);
             }
-            let file = SourceFile { path: &case.path, bytes: &case.bytes };
+            let file = SourceFile::alone(&case.path, &case.bytes);
             shown.push_str(&show(&read_alone(case.parser, file)));
         }
         let expected = together[0].folder.join("expected.txt");

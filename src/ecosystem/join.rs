@@ -10,6 +10,7 @@
 //! overwritten.
 
 use super::{
+    budget::Budget,
     cargo::INHERITED,
     dotnet::{self, MsBuild},
     gradle::{self, GradleFile},
@@ -30,14 +31,21 @@ pub struct Gathered {
     pub gradle: Vec<GradleFile>,
     pub projects: Vec<Project>,
     pub imports: Imports,
+    /// Bytes of the files that were read, and of their paths: the measure of what joining may cost.
+    pub bytes: u64,
 }
 
 /// Completes packages by what other files say of them, sorts them, and drops repeats.
 /// Gives a warning for each thing that no file of the repository knows.
 pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
-    let Gathered { poms, builds, gradle, projects, imports } = gathered;
+    let Gathered { poms, builds, gradle, projects, imports, bytes } = gathered;
+    let budget = Budget::of(bytes);
     let mut warnings = Vec::new();
-    for found in [maven::resolve(poms), dotnet::resolve(builds), gradle::resolve(gradle)] {
+    for found in [
+        maven::resolve(poms, &budget),
+        dotnet::resolve(builds, &budget),
+        gradle::resolve(gradle, &budget),
+    ] {
         packages.extend(found.packages);
         warnings.extend(found.warnings);
     }
@@ -52,6 +60,13 @@ pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
     warnings.extend(of_imports);
     packages.sort();
     packages.dedup_by(is_repeat);
+    if budget.was_used_up() {
+        warnings.push(Warning {
+            file: String::new(),
+            line: None,
+            message: budget.message_of_all(),
+        });
+    }
     warnings
 }
 

@@ -9,6 +9,7 @@
 //! bounded by the size of the input, and one bad entry never loses the entries beside it.
 
 mod bom;
+mod budget;
 mod cargo;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
@@ -63,9 +64,10 @@ mod workspace;
 mod xml;
 mod yaml;
 
+pub use budget::Budget;
 pub use imports::{Imports, source_parser_for};
 pub use join::{Gathered, join};
-pub use source::{Findings, Parser, SourceFile};
+pub use source::{Findings, Parser, SourceFile, read};
 
 /// Every parser there is, in the order in which they are asked. To add a format, write its file
 /// and add its line.

@@ -1,6 +1,9 @@
 //! The border between the scan and a parser: a file goes in, findings come out.
 
-use super::{dotnet::MsBuild, gradle::GradleFile, imports::Named, maven::Pom, workspace::Project};
+use super::{
+    budget::Budget, dotnet::MsBuild, gradle::GradleFile, imports::Named, maven::Pom,
+    workspace::Project,
+};
 use crate::model::scan_result::{Package, Warning};
 
 /// One file of a repository, as its parser gets it.
@@ -9,9 +12,32 @@ pub struct SourceFile<'a> {
     /// The path below the repository's root, with `/`; shown as it is in what is found.
     pub path: &'a str,
     pub bytes: &'a [u8],
+    /// The work that reading it may take.
+    pub budget: &'a Budget,
 }
 
-impl SourceFile<'_> {
+/// What a parser finds in a file, within the budget of work of a file of its size.
+pub fn read(parser: &dyn Parser, path: &str, bytes: &[u8]) -> Findings {
+    let budget = Budget::of(bytes.len() as u64);
+    read_within(parser, SourceFile { path, bytes, budget: &budget })
+}
+
+/// As [`read`], within a budget that the caller keeps. A file that uses it up gets one warning.
+pub(crate) fn read_within(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
+    let mut findings = parser.parse(file);
+    if file.budget.was_used_up() {
+        findings.warnings.push(file.warning(None, file.budget.message()));
+    }
+    findings
+}
+
+impl<'a> SourceFile<'a> {
+    /// A file with a budget that nobody else sees.
+    #[cfg(test)]
+    pub(crate) fn alone(path: &'a str, bytes: &'a [u8]) -> Self {
+        Self { path, bytes, budget: Budget::alone(bytes.len()) }
+    }
+
     /// The last segment of the path.
     pub fn file_name(&self) -> &str {
         file_name(self.path)

@@ -49,7 +49,7 @@ impl Parser for CycloneDxXml {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = collector(file);
         let text = xml::decode(file.bytes);
-        let tree = xml::parse(&text);
+        let tree = xml::parse(&text, found.budget());
         for (line, message) in &tree.errors {
             found.warn(*line, message);
         }

@@ -44,7 +44,7 @@ impl Parser for KubernetesManifest {
         if !(is_kustomization || may_be_manifest || text.contains(" script:")) {
             return found.finish();
         }
-        let tree = yaml::parse(&text);
+        let tree = yaml::parse(&text, found.budget());
         let manifests: Vec<_> =
             tree.documents().filter(|it| is_kustomization || is_manifest(*it)).collect();
         let is_pipeline = manifests.is_empty() && tree.documents().any(ci::is_pipeline);
@@ -179,7 +179,7 @@ mod tests {
             "script: make\njobs:\n  include:\n    - script: x\n      stage: y\n",
             "containers:\n- image: a:1\n",
         ] {
-            let file = SourceFile { path: "a.yaml", bytes: text.as_bytes() };
+            let file = SourceFile::alone("a.yaml", text.as_bytes());
             assert_eq!(KubernetesManifest.parse(file), Findings::default(), "{text}");
         }
     }

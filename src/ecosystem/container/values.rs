@@ -37,7 +37,7 @@ impl Parser for HelmValues {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Docker, Source::Manifest);
         let text = text::decode(file.bytes);
-        let tree = yaml::parse(&text);
+        let tree = yaml::parse(&text, found.budget());
         if !tree.has_templates() {
             tree.warn(&mut found);
         }

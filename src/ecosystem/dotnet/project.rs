@@ -64,7 +64,7 @@ impl Parser for MsBuildProject {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::NuGet, Source::Manifest);
         let text = xml::decode(file.bytes);
-        let tree = xml::parse(&text);
+        let tree = xml::parse(&text, found.budget());
         for (line, message) in &tree.errors {
             found.warn(*line, message);
         }

@@ -17,7 +17,7 @@ use super::{
     project::MsBuild,
 };
 use crate::ecosystem::{
-    Findings, SourceFile,
+    Budget, Findings, SourceFile,
     collect::{Collector, Declared},
     expression,
     join::{folder_of, upwards},
@@ -31,12 +31,12 @@ use std::collections::{HashMap, HashSet};
 const MAX_FOLDERS: usize = 64;
 
 /// Makes the packages of all files.
-pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>) -> Findings {
+pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -> Findings {
     builds.sort_by(|a, b| a.file.cmp(&b.file));
     let repository = Repository::of(&builds);
     let mut all = Findings::default();
     for (at, build) in builds.iter().enumerate() {
-        let file = SourceFile { path: &build.file, bytes: &[] };
+        let file = SourceFile { path: &build.file, bytes: &[], budget };
         let mut found = Collector::new(file, Ecosystem::NuGet, Source::Manifest);
         let chain = repository.chain(at);
         for item in &build.items {
@@ -194,10 +194,10 @@ mod tests {
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let builds = files.iter().map(|(path, text)| {
-            let file = SourceFile { path, bytes: text.as_bytes() };
+            let file = SourceFile::alone(path, text.as_bytes());
             *parser_for(path).unwrap().parse(file).msbuild.unwrap()
         });
-        let Findings { packages, warnings, .. } = resolve(builds.collect());
+        let Findings { packages, warnings, .. } = resolve(builds.collect(), Budget::alone(1 << 20));
         let mut shown: Vec<_> = packages
             .iter()
             .map(|it| {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::ecosystem::{
     Findings, SourceFile,
+    budget::Budget,
     collect::{Collector, Declared},
     purl::Ecosystem,
     text,
@@ -24,13 +25,13 @@ use std::collections::HashMap;
 const MAX_OF_BUNDLES: usize = 100_000;
 
 /// The packages of the scripts of one repository.
-pub(in crate::ecosystem) fn resolve(mut files: Vec<GradleFile>) -> Findings {
+pub(in crate::ecosystem) fn resolve(mut files: Vec<GradleFile>, budget: &Budget) -> Findings {
     files.sort_by(|a, b| a.file.cmp(&b.file));
     let builds = Builds::of(&files);
     let mut all = Findings::default();
     let mut of_bundles = MAX_OF_BUNDLES;
     for file in files.iter().filter(|it| !it.asked.is_empty()) {
-        let source = SourceFile { path: &file.file, bytes: b"" };
+        let source = SourceFile { path: &file.file, bytes: b"", budget };
         let mut reader = Reader {
             names: builds.names(file),
             modules: Vec::new(),
@@ -147,10 +148,10 @@ mod tests {
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let mut gradle: Vec<GradleFile> = Vec::new();
         for (path, text) in files {
-            let file = SourceFile { path, bytes: text.as_bytes() };
+            let file = SourceFile::alone(path, text.as_bytes());
             gradle.extend(parser_for(path).unwrap().parse(file).gradle.map(|it| *it));
         }
-        let found = resolve(gradle);
+        let found = resolve(gradle, Budget::alone(1 << 20));
         let mut shown: Vec<_> = found
             .packages
             .iter()

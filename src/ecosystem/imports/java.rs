@@ -166,7 +166,7 @@ mod tests {
 
     #[track_caller]
     fn check_in(path: &str, text: &str, package: Option<&str>, expected: &[(&str, u32)]) {
-        let named = JavaImports.parse(SourceFile { path, bytes: text.as_bytes() }).imports.unwrap();
+        let named = JavaImports.parse(SourceFile::alone(path, text.as_bytes())).imports.unwrap();
         let found: Vec<_> = named.names.iter().map(|(name, line)| (name.as_str(), *line)).collect();
         assert_eq!((named.package.as_deref(), found.as_slice()), (package, expected), "{text:?}");
     }

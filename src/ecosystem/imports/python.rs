@@ -261,7 +261,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &[(&str, u32)]) {
-        let file = SourceFile { path: "a.py", bytes: text.as_bytes() };
+        let file = SourceFile::alone("a.py", text.as_bytes());
         let named = PythonImports.parse(file).imports.unwrap();
         let found: Vec<_> = named.names.iter().map(|(name, line)| (name.as_str(), *line)).collect();
         assert_eq!(found, expected, "{text:?}");
@@ -327,8 +327,7 @@ mod tests {
 
     #[test]
     fn other_encodings_are_read() {
-        let file =
-            SourceFile { path: "a.py", bytes: b"# -*- latin-1 -*- \xe9\xff\nimport a # \xfc\n" };
+        let file = SourceFile::alone("a.py", b"# -*- latin-1 -*- \xe9\xff\nimport a # \xfc\n");
         let named = PythonImports.parse(file).imports.unwrap();
         assert_eq!(named.names.get("a"), Some(&2));
     }
@@ -336,7 +335,7 @@ mod tests {
     #[test]
     fn names_of_one_file_are_bounded() {
         let text = (0..11_000).map(|it| format!("import a{it}\n")).collect::<Vec<_>>().concat();
-        let findings = PythonImports.parse(SourceFile { path: "a.py", bytes: text.as_bytes() });
+        let findings = PythonImports.parse(SourceFile::alone("a.py", text.as_bytes()));
         assert_eq!(findings.imports.as_ref().unwrap().names.len(), 10_000);
         assert!(findings.warnings[0].message.contains("more than 10000"));
     }

@@ -198,7 +198,7 @@ mod tests {
                 imports.see(path);
             }
             for (path, text) in files {
-                let file = SourceFile { path, bytes: text.as_bytes() };
+                let file = SourceFile::alone(path, text.as_bytes());
                 let parser = parser_for(path).or_else(|| source_parser_for(path)).unwrap();
                 let findings = parser.parse(file);
                 packages.extend(findings.packages);
@@ -290,7 +290,7 @@ mod tests {
         let lines = (10..70).map(|it| format!("import a.b.c{it}.D;\n"));
         let source = lines.collect::<Vec<_>>().concat();
         let mut imports = Imports::default();
-        let file = SourceFile { path: "A.java", bytes: source.as_bytes() };
+        let file = SourceFile::alone("A.java", source.as_bytes());
         let named = source_parser_for("A.java").unwrap().parse(file).imports.unwrap();
         imports.add("A.java", *named);
         let (packages, warnings) = imports.resolve(&[]);

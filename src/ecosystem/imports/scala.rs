@@ -229,7 +229,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, package: Option<&str>, expected: &[(&str, u32)]) {
-        let file = SourceFile { path: "a.scala", bytes: text.as_bytes() };
+        let file = SourceFile::alone("a.scala", text.as_bytes());
         let named = ScalaImports.parse(file).imports.unwrap();
         let found: Vec<_> = named.names.iter().map(|(name, line)| (name.as_str(), *line)).collect();
         assert_eq!((named.package.as_deref(), found.as_slice()), (package, expected), "{text:?}");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 fn names(path: &str, bytes: &[u8]) -> BTreeMap<String, u32> {
     let parser = source_parser_for(path).unwrap();
-    parser.parse(SourceFile { path, bytes }).imports.unwrap().names
+    parser.parse(SourceFile::alone(path, bytes)).imports.unwrap().names
 }
 
 /// A file that is cut off names what it named before the cut, but for what the cut is in.
@@ -78,7 +78,7 @@ fn memory_is_bounded_for_paths_of_any_length() {
     for number in 0..2_000 {
         let path = format!("{}/{number}.py", "d".repeat(20_000));
         let text = format!("import name{number}\n");
-        let file = SourceFile { path: &path, bytes: text.as_bytes() };
+        let file = SourceFile::alone(&path, text.as_bytes());
         let parser = source_parser_for(&path).unwrap();
         imports.add(&path, *parser.parse(file).imports.unwrap());
     }

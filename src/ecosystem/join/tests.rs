@@ -8,7 +8,7 @@ use crate::ecosystem::{SourceFile, check::read_alone, parser_for};
 fn check(files: &[(&str, &str)], expected: &str) {
     let (mut packages, mut projects) = (Vec::new(), Vec::new());
     for (path, text) in files {
-        let file = SourceFile { path, bytes: text.as_bytes() };
+        let file = SourceFile::alone(path, text.as_bytes());
         let findings = read_alone(parser_for(path).unwrap(), file);
         packages.extend(findings.packages);
         projects.extend(findings.project.map(|it| *it));
@@ -234,7 +234,7 @@ fn a_lock_of_gradle_learns_only_what_is_direct() {
 
 #[test]
 fn repeats_are_dropped() {
-    let file = SourceFile { path: "requirements.txt", bytes: b"a\nb\na" };
+    let file = SourceFile::alone("requirements.txt", b"a\nb\na");
     let mut packages = parser_for(file.path).unwrap().parse(file).packages;
     packages.extend(packages.clone());
     join(&mut packages, Gathered::default());

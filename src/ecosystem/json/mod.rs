@@ -45,7 +45,7 @@ fn read_kinds(
     walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
 ) -> Findings {
     let text = text::decode(bytes);
-    let document = parse(&text);
+    let document = parse(&text, found.budget());
     for error in &document.errors {
         found.warn(error.line, &error.message);
     }

@@ -4,7 +4,7 @@
 //! loop moves forward or leaves the loop; the depth is checked before each step down.
 
 use super::{Document, Error, Member, Node, Value, escape::unescape};
-use crate::ecosystem::text;
+use crate::ecosystem::{budget::Budget, text};
 use std::borrow::Cow;
 
 /// Deeper values are skipped, with an error. Lock files nest two levels for each package within
@@ -18,9 +18,11 @@ const MAX_VALUES: usize = 1_000_000;
 const MAX_ERRORS: usize = 20;
 
 /// Reads as much of a text as can be understood.
-pub(in crate::ecosystem) fn parse(text: &str) -> Document<'_> {
+pub(in crate::ecosystem) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Document<'a> {
+    budget.read(text.len());
+    let errors = Vec::new();
     let mut reader =
-        Reader { text, at: 0, line: 1, objects: 0, arrays: 0, values: 0, errors: Vec::new() };
+        Reader { text, at: 0, line: 1, objects: 0, arrays: 0, values: 0, errors, budget };
     reader.skip_space();
     let root = if reader.peek().is_some() {
         let root = reader.value();
@@ -46,6 +48,7 @@ struct Reader<'a> {
     arrays: u32,
     values: usize,
     errors: Vec<Error>,
+    budget: &'a Budget,
 }
 
 impl<'a> Reader<'a> {
@@ -95,6 +98,10 @@ impl<'a> Reader<'a> {
         let line = self.line;
         if self.values >= MAX_VALUES {
             self.error(format!("more than {MAX_VALUES} values, the rest is not read"));
+            self.at = self.text.len();
+            return None;
+        }
+        if !self.budget.visit() {
             self.at = self.text.len();
             return None;
         }

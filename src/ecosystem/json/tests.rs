@@ -1,9 +1,10 @@
 use super::*;
+use crate::ecosystem::budget::Budget;
 
 /// The tree as compact JSON, then one line per error.
 #[track_caller]
 fn check(text: &str, expected: &str) {
-    let document = parse(text);
+    let document = parse(text, Budget::alone(1 << 24));
     let mut lines = vec![document.root.as_ref().map_or_else(|| "nothing".to_owned(), show)];
     lines.extend(document.errors.iter().map(|it| format!("{}: {}", it.line, it.message)));
     assert_eq!(lines.join("\n"), expected, "{text}");
@@ -78,7 +79,7 @@ fn the_markers_of_a_merge_leave_both_sides_of_an_array() {
 
 #[test]
 fn lines_are_those_of_the_names_and_values() {
-    let document = parse("{\n\n \"a\":\n  5}");
+    let document = parse("{\n\n \"a\":\n  5}", Budget::alone(1 << 24));
     let root = document.root.unwrap();
     let member = &root.members().unwrap()[0];
     assert_eq!((member.line, member.value.line), (3, 4));
@@ -88,11 +89,11 @@ fn lines_are_those_of_the_names_and_values() {
 fn depth_and_time_are_bounded() {
     for open in ["[", "{\"a\":", "[{\"a\":", "{\"", "\\", "\"\\", ",", "?", "[1 ", "{\"a\"?"] {
         let text = open.repeat(1_000_000);
-        let document = parse(&text);
+        let document = parse(&text, Budget::alone(1 << 24));
         assert!(!document.errors.is_empty(), "{open}");
     }
     let deep = format!("[{}1{}, 2]", "[".repeat(500), "]".repeat(500));
-    let document = parse(&deep);
+    let document = parse(&deep, Budget::alone(1 << 24));
     assert_eq!(document.errors.len(), 1);
     assert!(show(&document.root.unwrap()).ends_with(",2]"));
 }
@@ -101,7 +102,7 @@ fn depth_and_time_are_bounded() {
 #[test]
 fn values_are_bounded_and_those_before_are_kept() {
     let text = format!("{{\"a\": 1, \"b\": [{}", "[0],".repeat(600_000));
-    let document = parse(&text);
+    let document = parse(&text, Budget::alone(1 << 24));
     assert_eq!(document.errors.len(), 1);
     assert_eq!(document.errors[0].message, "more than 1000000 values, the rest is not read");
     let root = document.root.unwrap();

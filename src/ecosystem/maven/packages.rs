@@ -12,6 +12,7 @@ use super::{
 };
 use crate::ecosystem::{
     Findings, SourceFile,
+    budget::Budget,
     collect::{Collector, Declared},
     purl::Ecosystem,
     text,
@@ -19,13 +20,13 @@ use crate::ecosystem::{
 use crate::model::scan_result::{Scope, Source};
 
 /// The packages of the poms of one repository.
-pub(in crate::ecosystem) fn resolve(mut poms: Vec<Pom>) -> Findings {
+pub(in crate::ecosystem) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
     poms.sort_by(|a, b| a.file.cmp(&b.file));
     let repository = Repository::of(&poms);
     let management = Management::of(&repository);
     let mut all = Findings::default();
     for (at, pom) in poms.iter().enumerate() {
-        let file = SourceFile { path: &pom.file, bytes: b"" };
+        let file = SourceFile { path: &pom.file, bytes: b"", budget };
         let found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
         let mut reader = Reader { repository: &repository, management: &management, at, found };
         for entry in &pom.entries {
@@ -36,7 +37,7 @@ pub(in crate::ecosystem) fn resolve(mut poms: Vec<Pom>) -> Findings {
         all.warnings.extend(findings.warnings);
     }
     if let Some(last) = poms.last().filter(|_| repository.is_exhausted()) {
-        let file = SourceFile { path: &last.file, bytes: b"" };
+        let file = SourceFile { path: &last.file, bytes: b"", budget };
         let message = "the poms refer to each other too often: some versions are left open";
         all.warnings.push(file.warning(None, message));
     }

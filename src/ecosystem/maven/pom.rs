@@ -38,7 +38,7 @@ impl Parser for MavenPom {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
         let text = xml::decode(file.bytes);
-        let tree = xml::parse(&text);
+        let tree = xml::parse(&text, found.budget());
         for (line, message) in &tree.errors {
             found.warn(*line, message);
         }

@@ -1,13 +1,13 @@
 //! Poms together: each test is a small repository.
 
 use super::{MavenPom, Pom, resolve};
-use crate::ecosystem::{Findings, Parser, SourceFile, fixtures};
+use crate::ecosystem::{Budget, Findings, Parser, SourceFile, fixtures};
 use crate::model::scan_result::Scope;
 use std::{fs, path::Path};
 
 fn read(path: &str, text: &str) -> Pom {
     let Findings { pom, packages, warnings, unreadable, .. } =
-        MavenPom.parse(SourceFile { path, bytes: text.as_bytes() });
+        MavenPom.parse(SourceFile::alone(path, text.as_bytes()));
     assert!(packages.is_empty() && warnings.is_empty() && !unreadable, "{path}");
     *pom.unwrap()
 }
@@ -15,8 +15,8 @@ fn read(path: &str, text: &str) -> Pom {
 /// One line for each package and warning of the poms, which are given twice, in both orders.
 fn show(files: &[(&str, &str)]) -> String {
     let poms = || files.iter().map(|(path, text)| read(path, text));
-    let findings = resolve(poms().collect());
-    assert_eq!(findings, resolve(poms().rev().collect()));
+    let findings = resolve(poms().collect(), Budget::alone(1 << 20));
+    assert_eq!(findings, resolve(poms().rev().collect(), Budget::alone(1 << 20)));
     let packages = findings.packages.iter().map(|it| {
         let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
         format!("{} {} {version} {}", it.file, it.name, it.scope.map_or("-", Scope::as_str))
@@ -252,7 +252,7 @@ fn imports_that_multiply_end_in_time() {
         .collect();
     let poms = texts.iter().map(|(path, text)| read(path, text)).collect();
     let begun = fixtures::processor_time();
-    assert_eq!(resolve(poms).packages.len(), 10_000);
+    assert_eq!(resolve(poms, Budget::alone(1 << 20)).packages.len(), 10_000);
     assert!(fixtures::processor_time().saturating_sub(begun).as_secs() < 30);
 }
 

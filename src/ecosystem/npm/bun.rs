@@ -45,7 +45,7 @@ impl Parser for BunLock {
 
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     check_version(root, found);
-    let mut graph = Graph::default();
+    let mut graph = Graph::new(found.budget());
     let mut places = HashMap::new();
     let packages = root.get("packages").and_then(Node::members).unwrap_or_default();
     for entry in packages {

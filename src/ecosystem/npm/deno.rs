@@ -45,7 +45,7 @@ impl Parser for DenoLock {
 
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     check_version(root, found);
-    let mut lock = Lock { graph: Graph::default(), packages: HashMap::new() };
+    let mut lock = Lock { graph: Graph::new(found.budget()), packages: HashMap::new() };
     // Version 3 has one table within `packages`, version 2 has it within `npm`.
     let inner = root.get("packages").unwrap_or(root);
     let npm = inner.get("npm").map(|it| it.get("packages").unwrap_or(it));

@@ -4,9 +4,11 @@
 //! flows out: each package once, with its scope where the lock has no words for it: a package is
 //! there for the strongest reason on any way to it from the project.
 //!
-//! What must stay true: a walk without recursion; time linear in packages and requirements.
+//! What must stay true: a walk without recursion; time linear in packages and requirements; each of
+//! them is charged to the budget of work, and what was gathered before that was used up is listed.
 
 use crate::ecosystem::{
+    budget::{Budget, NODE},
     collect::{Added, Collector, Declared},
     purl::Ecosystem,
 };
@@ -17,6 +19,11 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Vertex(usize);
 
+impl Vertex {
+    /// No package at all.
+    const NONE: Self = Self(usize::MAX);
+}
+
 /// How one package asks for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
@@ -24,8 +31,9 @@ pub(super) enum Need {
     Optional,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Graph<'a> {
+    budget: &'a Budget,
     packages: Vec<Entry<'a>>,
     known: HashMap<(&'static str, &'a str, &'a str), Vertex>,
     asked_for: Vec<(Scope, Vertex)>,
@@ -39,9 +47,17 @@ struct Entry<'a> {
 }
 
 impl<'a> Graph<'a> {
+    pub(super) fn new(budget: &'a Budget) -> Self {
+        Self { budget, packages: Vec::new(), known: HashMap::new(), asked_for: Vec::new() }
+    }
+
     /// Adds a package; the one that is there where it was added before.
     pub(super) fn add(&mut self, ecosystem: Ecosystem, declared: Declared<'a>) -> Vertex {
         let version = declared.version.or(declared.specifier).unwrap_or_default();
+        // Of an entry that was not read to its end nothing is known.
+        if !self.budget.spend(NODE + (declared.name.len() + version.len()) as u64) {
+            return Vertex::NONE;
+        }
         let next = Vertex(self.packages.len());
         let key = (ecosystem.as_str(), declared.name, version);
         let vertex = *self.known.entry(key).or_insert(next);
@@ -63,13 +79,16 @@ impl<'a> Graph<'a> {
 
     /// One package requires another one itself.
     pub(super) fn requires(&mut self, package: Vertex, need: Need, required: Vertex) {
-        if let Some(entry) = self.packages.get_mut(package.0) {
+        if let Some(entry) = self.packages.get_mut(package.0).filter(|_| self.budget.visit()) {
             entry.requires.push((need, required));
         }
     }
 
     /// The project or one of its workspaces asks for a package.
     pub(super) fn ask_for(&mut self, scope: Scope, package: Vertex) {
+        if !self.budget.visit() {
+            return;
+        }
         self.asked_for.push((scope, package));
         if let Some(entry) = self.packages.get_mut(package.0) {
             entry.declared.direct = Some(true);
@@ -120,6 +139,7 @@ impl<'a> Graph<'a> {
 
     /// Lists all packages; those that nobody asked for are not direct, where the lock knows.
     pub(super) fn list(self, knows_direct: bool, found: &mut Collector<'_>) {
+        self.budget.allow_listing();
         let added: Vec<Option<Added>> = self
             .packages
             .iter()

@@ -74,7 +74,7 @@ fn read_packages(packages: &Node<'_>, found: &mut Collector<'_>) {
     };
     let places: HashSet<_> = entries.iter().filter_map(|it| Place::of(&it.key)).collect();
     let direct = direct_places(entries, &places);
-    let mut graph = Graph::default();
+    let mut graph = Graph::new(found.budget());
     let mut installed = HashMap::new();
     for entry in entries {
         let Some(place) = Place::of(&entry.key) else { continue };

@@ -22,7 +22,8 @@ use std::collections::HashMap;
 /// This version does not say what the project itself asks for. Only a package at the top can be
 /// that, so for those it stays open until the manifest is at hand; all others are not direct.
 pub(super) fn read(dependencies: &Node<'_>, found: &mut Collector<'_>) {
-    let mut tree = Tree::default();
+    let graph = Graph::new(found.budget());
+    let mut tree = Tree { levels: Vec::new(), requires: Vec::new(), graph };
     tree.read_level(dependencies, None, found);
     tree.link();
     tree.graph.list(false, found);
@@ -35,7 +36,6 @@ struct Level<'a> {
     around: Option<usize>,
 }
 
-#[derive(Default)]
 struct Tree<'a> {
     levels: Vec<Level<'a>>,
     /// A package, what it requires, and the level from which on that is looked for.

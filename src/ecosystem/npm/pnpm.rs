@@ -72,9 +72,10 @@ const GROUPS: [(&str, Scope); 3] = [
 ];
 
 impl<'t> Lock<'t> {
-    fn read(root: Node<'t, '_>, found: &mut Collector<'_>) -> Self {
+    fn read<'f: 't>(root: Node<'t, '_>, found: &mut Collector<'f>) -> Self {
         let version = major(root, found);
-        let mut lock = Self { version, graph: Graph::default(), by_key: HashMap::new() };
+        let graph = Graph::new(found.budget());
+        let mut lock = Self { version, graph, by_key: HashMap::new() };
         let packages = root.get("packages").into_iter().flat_map(Node::members);
         for entry in packages {
             lock.package(entry, found);

@@ -97,7 +97,7 @@ pub(super) fn split_pattern(pattern: &str) -> (&str, &str) {
 }
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
-    let mut graph = Graph::default();
+    let mut graph = Graph::new(found.budget());
     let mut resolved = Resolved::default();
     let mut entries: Vec<(Member<'_, '_>, Owner)> = Vec::new();
     for entry in tree.documents().flat_map(Node::members) {

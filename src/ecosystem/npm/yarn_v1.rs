@@ -33,7 +33,7 @@ pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
     if entries.is_empty() && found.has_warnings() {
         return found.unreadable();
     }
-    let mut graph = Graph::default();
+    let mut graph = Graph::new(found.budget());
     let mut resolved = Resolved::default();
     let mut taken = Vec::new();
     for entry in &entries {

@@ -168,10 +168,8 @@ mod tests {
 
     #[test]
     fn what_the_build_depends_on_is_of_the_build() {
-        let file = SourceFile {
-            path: "project/deps.sbt",
-            bytes: b"libraryDependencies += \"g\" % \"a\" % \"1\"",
-        };
+        let bytes = b"libraryDependencies += \"g\" % \"a\" % \"1\"";
+        let file = SourceFile::alone("project/deps.sbt", bytes);
         assert_eq!(SbtBuild.parse(file).packages[0].scope, Some(Scope::Build));
     }
 

@@ -141,7 +141,7 @@ fn long_scripts_are_read_in_linear_time() {
     for (path, start, piece) in pieces {
         let text = format!("{start}{}", piece.repeat(50_000));
         let begun = fixtures::processor_time();
-        parser_for(path).unwrap().parse(SourceFile { path, bytes: text.as_bytes() });
+        parser_for(path).unwrap().parse(SourceFile::alone(path, text.as_bytes()));
         assert!(
             fixtures::processor_time().saturating_sub(begun).as_secs() < 5,
             "{path}: {piece:?}"
@@ -175,7 +175,7 @@ fn what_is_named_often_costs_little_each_time() {
     ];
     for text in cases {
         let begun = fixtures::processor_time();
-        let file = SourceFile { path: "setup.py", bytes: text.as_bytes() };
+        let file = SourceFile::alone("setup.py", text.as_bytes());
         let found = parser_for(file.path).unwrap().parse(file);
         let told = found.packages.iter().map(crate::model::scan_result::Package::text_len);
         let text = text.get(..20).unwrap_or_default().to_owned();

@@ -56,6 +56,7 @@ pub(crate) fn read(
     walk: impl FnOnce(&Document<'_>, &mut Collector<'_>),
 ) -> Findings {
     let text = text::decode(bytes);
+    found.budget().read(text.len());
     let Survey { deep, ends, cut_at } = Survey::of(&text);
     for line in &deep {
         found.warn(*line, format!("a key of more than {MAX_KEY_PARTS} parts is not read"));
@@ -185,7 +186,7 @@ mod tests {
 
     /// The tables and keys that were read, then the lines of the warnings.
     fn read_keys(text: &str) -> (Vec<String>, Vec<u32>) {
-        let file = SourceFile { path: "Cargo.toml", bytes: text.as_bytes() };
+        let file = SourceFile::alone("Cargo.toml", text.as_bytes());
         let found = Collector::new(file, Ecosystem::Cargo, Source::Manifest);
         let mut keys = Vec::new();
         let findings = read(file.bytes, found, |document, _| {

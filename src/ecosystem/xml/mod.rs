@@ -15,14 +15,15 @@ mod tests;
 
 pub(crate) use reader::parse;
 
-use super::text;
+use super::{budget::Budget, text};
 use std::borrow::Cow;
 
 /// What could be read of a file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tree<'a> {
     nodes: Vec<Node<'a>>,
     pub(crate) errors: Vec<(u32, String)>,
+    budget: &'a Budget,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,11 @@ impl<'a> Tree<'a> {
         self.element(0)
     }
 
+    /// None once the budget of work is used up: so all walks end.
     fn element(&self, at: usize) -> Option<Element<'_, 'a>> {
+        if !self.budget.visit() {
+            return None;
+        }
         Some(Element { tree: self, at, node: self.nodes.get(at)? })
     }
 }
@@ -67,12 +72,16 @@ impl<'t, 'a> Element<'t, 'a> {
 
     /// The text between the tags, without white space around it; empty where there is none.
     pub(crate) fn text(self) -> &'t str {
-        self.node.text.trim()
+        let text = &self.node.text;
+        if self.tree.budget.read(text.len()) { text.trim() } else { "" }
     }
 
     /// The value of an attribute, without white space around it. `MSBuild` takes the names in any case.
     pub(crate) fn attribute(self, name: &str) -> Option<Cow<'a, str>> {
         let mut rest = self.node.attributes;
+        if !self.tree.budget.read(rest.len()) {
+            return None;
+        }
         loop {
             let (before, behind) = rest.split_once('=')?;
             let value = behind.trim_start();

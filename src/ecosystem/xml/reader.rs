@@ -5,7 +5,10 @@
 //! that closes nothing is passed over.
 
 use super::{Node, Tree};
-use crate::ecosystem::text::{self, Lines};
+use crate::ecosystem::{
+    budget::Budget,
+    text::{self, Lines},
+};
 use std::borrow::Cow;
 
 /// Elements below this are passed over: no manifest nests like that.
@@ -16,14 +19,15 @@ const MAX_ELEMENTS: usize = 1_000_000;
 pub(super) const MAX_ERRORS: usize = 20;
 
 /// Reads as much of a text as can be understood.
-pub(crate) fn parse(text: &str) -> Tree<'_> {
+pub(crate) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Tree<'a> {
+    budget.read(text.len());
     let mut reader = Reader {
         rest: text,
         length: text.len(),
         lines: Lines::new(text),
         open: Vec::new(),
         too_deep: 0,
-        tree: Tree::default(),
+        tree: Tree { nodes: Vec::new(), errors: Vec::new(), budget },
     };
     reader.read();
     reader.tree

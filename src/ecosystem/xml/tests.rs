@@ -1,6 +1,7 @@
 //! Whole and broken XML.
 
 use super::{Element, decode, parse, reader::MAX_ERRORS};
+use crate::ecosystem::budget::Budget;
 
 /// The tree as `name=text(children)`, then the lines of the errors.
 fn show(text: &str) -> String {
@@ -19,7 +20,7 @@ fn show(text: &str) -> String {
             out.push(')');
         }
     }
-    let tree = parse(text);
+    let tree = parse(text, Budget::alone(1 << 24));
     let mut out = String::new();
     if let Some(root) = tree.root() {
         write(root, &mut out);
@@ -73,7 +74,7 @@ fn no_nesting_overflows_the_stack() {
         "&".repeat(n),
         "<a/>".repeat(n),
     ] {
-        let tree = parse(&text);
+        let tree = parse(&text, Budget::alone(1 << 24));
         assert!(tree.errors.len() <= MAX_ERRORS);
         assert!(tree.root().is_none_or(|it| it.children().count() <= n));
     }
@@ -92,9 +93,9 @@ fn declared_encodings_are_read() {
 
 #[test]
 fn attributes_are_read_where_they_are_asked_for() {
-    let tree = parse("<a B='1' c = \" &lt;2\nd='3'\" e f='/'/>");
+    let tree = parse("<a B='1' c = \" &lt;2\nd='3'\" e f='/'/>", Budget::alone(1 << 24));
     let root = tree.root().unwrap();
     let shown = ["b", "c", "d", "e f", "g"].map(|it| root.attribute(it).unwrap_or_default());
     assert_eq!(shown, ["1", "<2\nd='3'", "", "/", ""]);
-    assert_eq!(parse("<a b").root().unwrap().attribute("b"), None);
+    assert_eq!(parse("<a b", Budget::alone(1 << 24)).root().unwrap().attribute("b"), None);
 }

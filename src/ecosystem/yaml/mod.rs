@@ -22,7 +22,12 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use super::{collect::Collector, source::Findings, text};
+use super::{
+    budget::{Budget, NODE},
+    collect::Collector,
+    source::Findings,
+    text,
+};
 use std::borrow::Cow;
 
 /// Merged mappings (`<<`) are looked into so far, and so many of them for one key.
@@ -36,6 +41,7 @@ pub(crate) struct Tree<'a> {
     roots: Vec<Id>,
     errors: Vec<Error>,
     has_templates: bool,
+    budget: &'a Budget,
 }
 
 /// Something that YAML does not allow.
@@ -99,8 +105,8 @@ pub(crate) struct Member<'t, 'a> {
 }
 
 /// Reads as much of a text as can be understood.
-pub(crate) fn parse(text: &str) -> Tree<'_> {
-    reader::parse(text)
+pub(crate) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Tree<'a> {
+    reader::parse(text, budget)
 }
 
 /// Reads as much of a file as can be understood, and gives it to `walk`. What could not be
@@ -111,7 +117,7 @@ pub(crate) fn read(
     walk: impl FnOnce(&Tree<'_>, &mut Collector<'_>),
 ) -> Findings {
     let text = text::decode(bytes);
-    let tree = parse(&text);
+    let tree = parse(&text, found.budget());
     tree.warn(&mut found);
     if !tree.documents().any(Node::is_collection) && found.has_warnings() {
         return found.unreadable();
@@ -169,6 +175,9 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     fn own(self, key: &str) -> Option<Node<'t, 'a>> {
+        if !self.tree.budget.visit() {
+            return None;
+        }
         let Value::Mapping { members, order } = self.value()? else { return None };
         let stem = match order {
             None => members.iter().rev().find(|it| it.key == key),
@@ -214,11 +223,11 @@ impl<'t, 'a> Node<'t, 'a> {
             Some(Value::Mapping { members, .. }) => members.as_slice(),
             _ => &[],
         };
-        members.iter().map(move |it| Member {
-            key: &it.key,
-            line: it.line,
-            value: self.follow(it.value),
-        })
+        // Nothing more of any collection once the budget is used up: so all walks end.
+        members
+            .iter()
+            .take_while(|it| self.tree.budget.spend(NODE + it.key.len() as u64))
+            .map(move |it| Member { key: &it.key, line: it.line, value: self.follow(it.value) })
     }
 
     /// The elements of a sequence; nothing where it is none.
@@ -227,13 +236,13 @@ impl<'t, 'a> Node<'t, 'a> {
             Some(Value::Sequence(elements)) => elements.as_slice(),
             _ => &[],
         };
-        elements.iter().map(move |it| self.follow(*it))
+        elements.iter().take_while(|_| self.tree.budget.visit()).map(move |it| self.follow(*it))
     }
 
     /// The text of a scalar, be it a string, a number or a truth value; none of null.
     pub(crate) fn as_str(self) -> Option<&'t str> {
         match self.value()? {
-            Value::Scalar { text, .. } => Some(text),
+            Value::Scalar { text, .. } if self.tree.budget.read(text.len()) => Some(text),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@
 //! of a block leaves the cursor at the next content behind it.
 
 use super::{Error, Id, Reference, Stem, Stored, Tree, Value, lines::Cursor};
-use crate::ecosystem::text;
+use crate::ecosystem::{budget::Budget, text};
 use std::{
     borrow::Cow,
     collections::HashMap,
@@ -19,18 +19,20 @@ pub(super) const MAX_DEPTH: u32 = 100;
 const MAX_ERRORS: usize = 20;
 
 /// Reads as much of a text as can be understood.
-pub(super) fn parse(text: &str) -> Tree<'_> {
+pub(super) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Tree<'a> {
     let mut reader = Reader {
         cursor: Cursor::new(text),
         nodes: Vec::new(),
         anchors: HashMap::new(),
         errors: Vec::new(),
         has_templates: false,
+        budget,
         colon: (usize::MAX, None),
     };
     let roots = reader.documents();
+    budget.read(text.len());
     let Reader { nodes, errors, has_templates, .. } = reader;
-    Tree { nodes, roots, errors, has_templates }
+    Tree { nodes, roots, errors, has_templates, budget }
 }
 
 pub(super) struct Reader<'a> {
@@ -39,6 +41,7 @@ pub(super) struct Reader<'a> {
     pub(super) anchors: HashMap<&'a str, Id>,
     errors: Vec<Error>,
     has_templates: bool,
+    pub(super) budget: &'a Budget,
     /// A place, and where the colon of the key is that begins there.
     colon: (usize, Option<usize>),
 }

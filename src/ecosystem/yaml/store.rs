@@ -23,6 +23,8 @@ impl<'a> Reader<'a> {
         if self.nodes.len() >= MAX_VALUES {
             self.error(format!("more than {MAX_VALUES} values, the rest is not read"));
             self.stop();
+        } else if !self.budget.visit() {
+            self.stop();
         }
         let id = Id(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.nodes.push(Stored { line, tag: None, value });

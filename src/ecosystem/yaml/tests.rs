@@ -1,10 +1,10 @@
 use super::*;
-use crate::ecosystem::fixtures::processor_time;
+use crate::ecosystem::{budget::Budget, fixtures::processor_time};
 
 /// The tree of a text in one line a document: scalars in quotes where they are not plain, then
 /// the lines of the errors.
 fn show(text: &str) -> String {
-    let tree = parse(text);
+    let tree = parse(text, Budget::alone(1 << 24));
     let mut lines: Vec<String> = tree.documents().map(|it| show_node(it, 0)).collect();
     lines.extend(tree.errors.iter().map(|it| format!("{}: {}", it.line, it.message)));
     lines.join("\n")
@@ -105,7 +105,7 @@ fn anchors_aliases_and_tags() {
     );
     check("- &a !t\n  b: 1\n- !t &c d\n- *c\n- &e f: 1\n", "[!t {b@2: 1}, !t d, !t d, {f@5: 1}]");
     check("a: &a [*a]\n", "{a@1: []}\n1: `*a` names nothing above it");
-    let tree = parse("a: &x 1\nb: *x\n");
+    let tree = parse("a: &x 1\nb: *x\n", Budget::alone(1 << 24));
     let root = tree.root().unwrap();
     let [a, b] = ["a", "b"].map(|it| root.get(it).unwrap());
     assert_eq!((a.id(), a.line, b.line), (b.id(), 1, 2));
@@ -113,17 +113,20 @@ fn anchors_aliases_and_tags() {
 
 #[test]
 fn merged_mappings_give_what_is_not_there() {
-    let tree = parse("a: &a {x: 1, y: 2}\nb: &b {y: 3, <<: *a}\nc:\n  <<: [*b, *a]\n  z: 4\n");
+    let tree = parse(
+        "a: &a {x: 1, y: 2}\nb: &b {y: 3, <<: *a}\nc:\n  <<: [*b, *a]\n  z: 4\n",
+        Budget::alone(1 << 24),
+    );
     let c = tree.root().unwrap().get("c").unwrap();
     assert_eq!(["x", "y", "z"].map(|it| c.text(it)), [Some("1"), Some("3"), Some("4")]);
     assert!(c.get("q").is_none());
     let many: Vec<_> = (0..100).map(|it| format!("k{it}: {it}\n")).collect();
     let many = many.concat();
-    let tree = parse(&many);
+    let tree = parse(&many, Budget::alone(1 << 24));
     let root = tree.root().unwrap();
     assert_eq!((root.text("k42"), root.text("k")), (Some("42"), None));
     let repeated = format!("{many}k42: last\n");
-    let tree = parse(&repeated);
+    let tree = parse(&repeated, Budget::alone(1 << 24));
     assert_eq!(tree.root().unwrap().text("k42"), Some("last"));
 }
 
@@ -188,7 +191,7 @@ fn no_nesting_overflows_the_stack_and_no_bomb_costs_much() {
         format!("a0: &a0 [x]\n{bomb}"),
         format!("m0: &m0 {{}}\n{merges}"),
     ] {
-        let tree = parse(&text);
+        let tree = parse(&text, Budget::alone(1 << 24));
         for node in tree.documents().flat_map(Node::members) {
             assert!(node.value.get("none").is_none());
         }

@@ -9,7 +9,7 @@ use super::{
     guard::{guarded, words},
 };
 use crate::{
-    ecosystem::{self, Findings, Gathered, Parser, SourceFile},
+    ecosystem::{self, Findings, Gathered, Parser},
     model::{
         scan_result::{FileCounts, Package, Warning},
         state::Work,
@@ -250,7 +250,8 @@ impl<'a> Engine<'a> {
     }
 
     fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
-        match guarded(|| parser.parse(SourceFile { path, bytes })) {
+        self.gathered.bytes += (bytes.len() + path.len()) as u64;
+        match guarded(|| ecosystem::read(parser, path, bytes)) {
             Ok(Findings {
                 packages,
                 warnings,
