@@ -25,8 +25,8 @@ const MAX_PACKAGES: usize = 250_000;
 const MAX_TEXT: usize = 64 << 20;
 
 /// No registry takes a longer name, in bytes, and nothing that is longer tells a version.
-const MAX_NAME: usize = 1000;
-const MAX_VERSION: usize = 4000;
+pub(crate) const MAX_NAME: usize = 1000;
+pub(crate) const MAX_VERSION: usize = 4000;
 
 /// One package as a parser read it, before it has a purl.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,6 +5,11 @@
 
 use std::borrow::Cow;
 
+/// Where the authority of a URL ends, if it does: `text` is what stands behind `://`.
+pub(crate) fn ends_of_authority(text: &str) -> Option<usize> {
+    text.find(|it: char| matches!(it, '/' | '?' | '#' | '"' | '`' | ',') || it.is_whitespace())
+}
+
 /// The text without what stands before the `@` of a URL's host (RFC 3986 section 3.2.1): it may
 /// be a password or a token. The customary `git@` of ssh stays.
 pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
@@ -13,9 +18,7 @@ pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
     while let Some((before, behind)) = rest.split_once("://") {
         out.push_str(before);
         out.push_str("://");
-        let end = behind
-            .find(|it: char| matches!(it, '/' | '?' | '#' | '"' | '`' | ',') || it.is_whitespace())
-            .unwrap_or(behind.len());
+        let end = ends_of_authority(behind).unwrap_or(behind.len());
         let (authority, tail) = behind.split_at(end);
         match authority.rsplit_once('@') {
             Some((user, host)) if user != "git" => out.push_str(host),

@@ -10,6 +10,10 @@
 const MAX_STEPS: u32 = 64;
 const MAX_LENGTH: usize = 300;
 
+/// A text or a value that is longer, in bytes, is not looked at: it is named as often as somebody
+/// likes, and what it comes to would be too long in the end.
+const MAX_TEXT: usize = 4 * MAX_LENGTH;
+
 /// Replaces the expressions of a text. The error is the first expression that is unknown, as it
 /// stands in the text.
 pub(crate) fn expand<'a>(
@@ -44,9 +48,17 @@ fn append<'a>(
     steps: &mut u32,
     out: &mut String,
 ) -> Result<(), Unknown> {
+    let too_long = || Unknown(text.chars().take(MAX_LENGTH).collect());
+    let push = |out: &mut String, piece: &str| {
+        // Asked before it is copied, which takes time too.
+        (out.len() + piece.len() <= MAX_LENGTH).then(|| out.push_str(piece))
+    };
+    if text.len() > MAX_TEXT {
+        return Err(too_long());
+    }
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once(marks[0]) {
-        out.push_str(before);
+        push(out, before).ok_or_else(too_long)?;
         let Some((name, tail)) = behind.split_once(marks[1]) else {
             return Err(Unknown(behind.to_owned()));
         };
@@ -56,11 +68,7 @@ fn append<'a>(
         append(marks, value, lookup, steps, out).map_err(|_| unknown())?;
         rest = tail;
     }
-    out.push_str(rest);
-    if out.len() > MAX_LENGTH {
-        return Err(Unknown(text.chars().take(MAX_LENGTH).collect()));
-    }
-    Ok(())
+    push(out, rest).ok_or_else(too_long)
 }
 
 #[cfg(test)]
@@ -104,5 +112,22 @@ mod tests {
         check("${loop}", Err("${loop}"));
         check("${many}", Err("${many}"));
         check("${open", Err("${open}"));
+    }
+
+    /// Breaks if a long value is copied, or looked through, as often as it is named.
+    #[test]
+    fn what_is_too_long_is_not_looked_at() {
+        let value = "${a}".repeat(1_000);
+        let lookups = std::cell::Cell::new(0);
+        let lookup = |name: &str| {
+            lookups.set(lookups.get() + 1);
+            (name == "long").then_some(value.as_str())
+        };
+        assert_eq!(expand("${long}${long}", &lookup), Err("${long}".to_owned()));
+        assert_eq!(lookups.get(), 1);
+        let text = format!("{}${{a}}", "x".repeat(301));
+        let shown = format!("${{{}}}", "x".repeat(300));
+        assert_eq!(expand(&text, &lookup), Err(shown));
+        assert_eq!(lookups.get(), 1);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::{Collector, Declared, MAX_NAME},
     purl::Ecosystem,
     runtimes,
     source::file_name,
@@ -45,6 +45,10 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     let Some(tools) = toml::table(&document.root, "tools") else { return };
     for (key, value) in tools {
         let line = document.line(key);
+        if key.get_ref().len() > MAX_NAME {
+            found.warn(line, format!("`{}` is no tool", text::excerpt(key.get_ref())));
+            continue;
+        }
         let wanted = versions(value);
         if wanted.is_empty() {
             let name = text::excerpt(key.get_ref());

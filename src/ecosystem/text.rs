@@ -4,7 +4,7 @@
 //! counted from 1. What must stay true: any bytes decode to something, without a panic; the
 //! lines are those that an editor shows.
 
-use super::credentials::without_credentials;
+use super::credentials::{ends_of_authority, without_credentials};
 use std::borrow::Cow;
 
 /// The text of a file, without its byte order mark.
@@ -62,7 +62,7 @@ pub(crate) const MERGE_MARKER: &str = "the marker of an unfinished merge";
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut line = String::new();
-    for (count, character) in without_credentials(text).chars().enumerate() {
+    for (count, character) in without_credentials(beginning(text)).chars().enumerate() {
         if count == LONGEST {
             line.push('…');
             break;
@@ -70,6 +70,20 @@ pub(crate) fn excerpt(text: &str) -> String {
         line.push(if character.is_control() { ' ' } else { character });
     }
     line
+}
+
+/// The beginning of a text: all that an excerpt needs, however long the text is. An address whose
+/// authority does not end in it is left out, because credentials may stand there.
+fn beginning(text: &str) -> &str {
+    const LONGEST: usize = 2_000;
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let begin = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default();
+    match begin.rsplit_once("://") {
+        Some((before, authority)) if ends_of_authority(authority).is_none() => before,
+        _ => begin,
+    }
 }
 
 #[cfg(test)]
@@ -95,5 +109,15 @@ mod tests {
     fn an_excerpt_is_one_short_line() {
         assert_eq!(excerpt("a\nb"), "a b");
         assert_eq!(excerpt(&"ä".repeat(100)).chars().count(), 81);
+        assert_eq!(excerpt(&"ä".repeat(10_000)).chars().count(), 81);
+    }
+
+    /// Breaks if the beginning of a long password is shown, because the `@` behind it is not seen.
+    #[test]
+    fn an_excerpt_of_a_long_address_has_no_part_of_its_credentials() {
+        let secret = "secret".repeat(1_000);
+        assert_eq!(excerpt(&format!("x https://user:{secret}@h.example/x")), "x https");
+        let long = format!("https://user:secret@h.example/{secret}");
+        assert!(excerpt(&long).starts_with("https://h.example/secret"));
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
     for dependency in root.elements("dependencies") {
         let reference = dependency.text("ref").unwrap_or_default();
         let required = dependency.elements("dependsOn").filter_map(Node::as_str);
-        document.requires.extend(required.map(|it| (Cow::Borrowed(reference), Cow::Borrowed(it))));
+        document.require(Cow::Borrowed(reference), required.map(Cow::Borrowed));
     }
     document.list(found);
 }
@@ -160,9 +160,7 @@ fn of_xml<'t>(root: Element<'t, '_>) -> Document<'t> {
     for dependency in root.descend(&["dependencies", "dependency"]) {
         let reference = dependency.attribute("ref").map(owned).unwrap_or_default();
         let required = dependency.children().filter(|it| it.name() == "dependency");
-        document.requires.extend(
-            required.filter_map(|it| Some((reference.clone(), owned(it.attribute("ref")?)))),
-        );
+        document.require(reference, required.filter_map(|it| it.attribute("ref").map(owned)));
     }
     document
 }

@@ -36,14 +36,29 @@ pub(super) struct Document<'a> {
     pub(super) components: Vec<Component<'a>>,
     /// What it is about.
     pub(super) subject: Option<Cow<'a, str>>,
-    /// Which component requires which.
-    pub(super) requires: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// What requires others. One name may stand for a long list, so it is here once.
+    pub(super) requiring: Vec<Cow<'a, str>>,
+    /// Which of those requires which component.
+    pub(super) requires: Vec<(usize, Cow<'a, str>)>,
 }
 
-impl Document<'_> {
+impl<'a> Document<'a> {
+    /// One component requires others.
+    pub(super) fn require(
+        &mut self,
+        by: Cow<'a, str>,
+        required: impl Iterator<Item = Cow<'a, str>>,
+    ) {
+        let at = self.requiring.len();
+        self.requiring.push(by);
+        self.requires.extend(required.map(|it| (at, it)));
+    }
+
     pub(super) fn list(&self, found: &mut Collector<'_>) {
         let subject = self.subject.as_deref();
-        let asks = |it: &&(Cow<'_, str>, Cow<'_, str>)| Some(it.0.as_ref()) == subject;
+        let is_subject: Vec<bool> =
+            self.requiring.iter().map(|it| Some(it.as_ref()) == subject).collect();
+        let asks = |it: &&(usize, Cow<'_, str>)| is_subject.get(it.0).copied().unwrap_or_default();
         let direct: HashSet<&str> =
             self.requires.iter().filter(asks).map(|(_, required)| required.as_ref()).collect();
         let mut added: HashMap<&str, Added> = HashMap::new();
@@ -57,8 +72,10 @@ impl Document<'_> {
                 added.insert(reference, taken);
             }
         }
-        for (package, required) in &self.requires {
-            let ends = (added.get(package.as_ref()), added.get(required.as_ref()));
+        let requiring: Vec<Option<Added>> =
+            self.requiring.iter().map(|it| added.get(it.as_ref()).copied()).collect();
+        for (by, required) in &self.requires {
+            let ends = (requiring.get(*by).and_then(Option::as_ref), added.get(required.as_ref()));
             if let (Some(package), Some(required)) = ends {
                 found.requires(*package, *required);
             }

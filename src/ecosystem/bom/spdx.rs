@@ -91,12 +91,13 @@ impl<'a> Relations<'a> {
         };
         // The subject need not have a purl.
         components.retain(|it| it.purl.is_some() || Some(it.reference.as_ref()) != subject);
-        let requires = self.requires.into_iter();
-        Document {
-            components,
-            subject: subject.map(Cow::Borrowed),
-            requires: requires.map(|(a, b)| (Cow::Borrowed(a), Cow::Borrowed(b))).collect(),
+        let mut document =
+            Document { components, subject: subject.map(Cow::Borrowed), ..Document::default() };
+        for of_one in self.requires.chunk_by(|a, b| std::ptr::eq(a.0, b.0)) {
+            let by = of_one.first().map_or("", |it| it.0);
+            document.require(Cow::Borrowed(by), of_one.iter().map(|it| Cow::Borrowed(it.1)));
         }
+        document
     }
 }
 

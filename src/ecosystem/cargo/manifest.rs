@@ -6,7 +6,7 @@
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::{Collector, Declared, MAX_VERSION},
     git_reference,
     purl::Ecosystem,
     source::file_name,
@@ -113,6 +113,7 @@ impl Reader<'_, '_, '_> {
             declared.scope = Some(Scope::Optional);
         }
         match toml::descend(&self.document.root, &["workspace", "dependencies"]) {
+            // Each table of a target may ask for one definition: what is too long is not looked through.
             Some(defined) => match defined.get(declared.name).map(Spanned::get_ref) {
                 Some(DeValue::String(range)) => self.add(declared, Some(range.as_ref())),
                 Some(DeValue::Table(table)) => self.detailed(declared, table),
@@ -144,11 +145,15 @@ impl Reader<'_, '_, '_> {
         if let Some(commit) = toml::string(table, "rev").and_then(git_reference::commit) {
             return self.found.add(Declared { version: Some(commit), ..declared });
         }
-        let reference = ["rev", "tag", "branch"]
-            .iter()
-            .find_map(|key| Some(format!("?{key}={}", toml::string(table, key)?)));
-        let address = format!("git+{git}{}", reference.unwrap_or_default());
-        self.found.add(Declared { specifier: range.or(Some(&address)), ..declared });
+        let is_short = |it: &&str| it.len() <= MAX_VERSION;
+        let reference = ["rev", "tag", "branch"].iter().find_map(|key| {
+            let reference = toml::string(table, key).filter(is_short)?;
+            Some(format!("?{key}={reference}"))
+        });
+        let address = Some(git).filter(is_short);
+        let address = address.map(|it| format!("git+{it}{}", reference.unwrap_or_default()));
+        let address = address.as_deref().or(Some(git));
+        self.found.add(Declared { specifier: range.or(address), ..declared });
     }
 
     fn add(&mut self, declared: Declared<'_>, range: Option<&str>) {
@@ -161,6 +166,9 @@ impl Reader<'_, '_, '_> {
 
 /// The version of a comparison requirement that allows but one: `=1.2.3`.
 fn exact(range: &str) -> Option<&str> {
+    if range.len() > MAX_VERSION {
+        return None;
+    }
     let version = range.trim().strip_prefix('=')?.trim_start();
     let core = version.split(['-', '+']).next()?;
     let whole = core.split('.').count() == 3

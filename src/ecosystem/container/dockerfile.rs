@@ -59,6 +59,10 @@ pub(super) fn read_inline(text: &str, line: u32, images: &mut Images, found: &mu
     Build::of(text).list(line, images, found);
 }
 
+/// A value of an `ARG` that is longer, in bytes, is none: no reference of an image is, and one that
+/// is named by many others would be copied for each.
+const LONGEST_VALUE: usize = 512;
+
 /// What a stage starts from.
 #[derive(Debug)]
 enum Base {
@@ -71,8 +75,10 @@ enum Base {
 struct Build {
     /// The `ARG`s before the first stage, which are those that a `FROM` knows.
     arguments: HashMap<String, String>,
-    /// In their order, with their names.
-    stages: Vec<(Option<String>, Base)>,
+    /// In their order.
+    stages: Vec<Base>,
+    /// The last stage of each name, in lower case.
+    names: HashMap<String, usize>,
     /// What is copied or mounted of other images.
     others: Vec<(String, u32)>,
 }
@@ -117,7 +123,11 @@ impl Build {
         for word in rest.split_whitespace() {
             if let Some((name, value)) = word.split_once('=') {
                 let value = self.expand(unquoted(value));
-                self.arguments.insert(name.to_owned(), value);
+                if value.len() <= LONGEST_VALUE {
+                    self.arguments.insert(name.to_owned(), value);
+                } else {
+                    self.arguments.remove(name);
+                }
             }
         }
     }
@@ -139,13 +149,13 @@ impl Build {
         } else {
             Base::Image { reference, line }
         };
-        self.stages.push((name, base));
+        self.names.extend(name.map(|it| (it, self.stages.len())));
+        self.stages.push(base);
     }
 
     /// The stage of a name above, of several the last.
     fn stage_of(&self, name: &str) -> Option<usize> {
-        let name = name.to_ascii_lowercase();
-        self.stages.iter().rposition(|(it, _)| it.as_ref() == Some(&name))
+        self.names.get(&name.to_ascii_lowercase()).copied()
     }
 
     fn other(&mut self, from: &str, line: u32) {
@@ -167,14 +177,14 @@ impl Build {
             }
         };
         let mut last = self.stages.len().checked_sub(1);
-        while let Some((_, base)) = last.and_then(|it| self.stages.get(it)) {
+        while let Some(base) = last.and_then(|it| self.stages.get(it)) {
             // A stage starts from one above it, so that this ends.
             last = if let Base::Stage(above) = base { Some(*above) } else { None };
             if let Base::Image { reference, line } = base {
                 add(reference, *line, Scope::Runtime, found);
             }
         }
-        for (_, base) in &self.stages {
+        for base in &self.stages {
             if let Base::Image { reference, line } = base {
                 add(reference, *line, Scope::Build, found);
             }

@@ -4,7 +4,7 @@
 //! backslash continues, without comments and without here-documents. What must stay true: a
 //! here-document that nothing ends is read as if it were none, so that what is below it counts.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, str::Lines};
 
 /// An instruction and the line on which it begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,55 +27,87 @@ pub(super) fn split(text: &str) -> (String, &str) {
     (keyword.to_ascii_uppercase(), rest.trim_start())
 }
 
-/// Takes a text apart.
-pub(super) fn read(text: &str) -> Vec<Instruction<'_>> {
-    let lines: Vec<&str> = text.lines().collect();
-    let escape = escape_of(&lines);
-    let mut instructions: Vec<Instruction<'_>> = Vec::new();
-    let mut is_open = false;
-    let mut at = 0;
-    // One that nothing ends would be looked for from each line on.
-    let mut unended = false;
-    while let Some(line) = lines.get(at) {
-        let number = u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1);
-        at += 1;
-        let content = line.trim();
-        // A comment or a blank line does not end what it stands in.
-        if content.is_empty() || content.starts_with('#') {
-            continue;
-        }
-        let (content, continues) = match content.strip_suffix(escape) {
-            Some(content) => (content, true),
-            None => (content, false),
-        };
-        match instructions.last_mut().filter(|_| is_open) {
-            Some(last) => last.text.to_mut().extend([" ", content]),
-            None => instructions.push(Instruction { line: number, text: Cow::Borrowed(content) }),
-        }
-        is_open = continues;
-        if !continues
-            && !unended
-            && let Some(last) = instructions.last()
-        {
-            for word in heredocs(&last.text) {
-                match end_of_heredoc(&lines, at, word) {
-                    Some(end) => at = end,
-                    None => unended = true,
+/// Takes a text apart, one instruction at a time: a file may have as many as it has lines.
+pub(super) fn read(text: &str) -> Instructions<'_> {
+    Instructions {
+        lines: text.lines(),
+        number: 0,
+        escape: escape_of(text.lines()),
+        is_unended: false,
+    }
+}
+
+/// The instructions of a text, in their order.
+#[derive(Debug)]
+pub(super) struct Instructions<'a> {
+    lines: Lines<'a>,
+    /// How many lines were taken.
+    number: u32,
+    escape: char,
+    /// Whether nothing ends a here-document: it would be looked for from each line on.
+    is_unended: bool,
+}
+
+impl<'a> Iterator for Instructions<'a> {
+    type Item = Instruction<'a>;
+
+    fn next(&mut self) -> Option<Instruction<'a>> {
+        let mut instruction: Option<Instruction<'a>> = None;
+        while let Some(line) = self.lines.next() {
+            self.number = self.number.saturating_add(1);
+            let content = line.trim();
+            // A comment or a blank line does not end what it stands in.
+            if content.is_empty() || content.starts_with('#') {
+                continue;
+            }
+            let (content, continues) = match content.strip_suffix(self.escape) {
+                Some(content) => (content, true),
+                None => (content, false),
+            };
+            let whole = match instruction.as_mut() {
+                Some(whole) => {
+                    whole.text.to_mut().extend([" ", content]);
+                    whole
                 }
+                None => instruction
+                    .insert(Instruction { line: self.number, text: Cow::Borrowed(content) }),
+            };
+            if !continues {
+                for word in heredocs(&whole.text) {
+                    self.skip_heredoc(word);
+                }
+                break;
             }
         }
+        instruction
     }
-    instructions
+}
+
+impl Instructions<'_> {
+    /// Goes behind the line that ends a here-document.
+    fn skip_heredoc(&mut self, word: &str) {
+        if self.is_unended {
+            return;
+        }
+        let mut ahead = self.lines.clone();
+        match ahead.position(|it| it.trim_start_matches('\t') == word) {
+            Some(before) => {
+                self.lines = ahead;
+                let lines = u32::try_from(before + 1).unwrap_or(u32::MAX);
+                self.number = self.number.saturating_add(lines);
+            }
+            None => self.is_unended = true,
+        }
+    }
 }
 
 /// `# escape=` among the directives at the top says what continues a line.
-fn escape_of(lines: &[&str]) -> char {
-    let directives = lines.iter().map_while(|it| it.trim().strip_prefix('#'));
-    let escapes = directives.filter_map(|it| it.split_once('='));
+fn escape_of(lines: Lines<'_>) -> char {
+    let directives = lines.map_while(|it| it.trim().strip_prefix('#'));
+    let mut escapes = directives.filter_map(|it| it.split_once('='));
     let escape = escapes
-        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("escape"))
-        .map(|(_, value)| value.trim())
-        .next();
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"))
+        .map(|(_, value)| value.trim());
     if escape == Some("`") { '`' } else { '\\' }
 }
 
@@ -95,10 +127,4 @@ fn heredocs(text: &str) -> Vec<&str> {
             (!word.is_empty() && !word.starts_with(|c: char| c.is_ascii_digit())).then_some(word)
         })
         .collect()
-}
-
-/// The line behind the one that ends a here-document.
-fn end_of_heredoc(lines: &[&str], begin: usize, word: &str) -> Option<usize> {
-    let length = lines.get(begin..)?.iter().position(|it| it.trim_start_matches('\t') == word)?;
-    Some(begin + length + 1)
 }

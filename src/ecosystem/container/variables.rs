@@ -3,6 +3,8 @@
 //! What flows in: a text and what is known. What flows out: the text with what is known in it. What
 //! must stay true: what is not known stays as it is written, and nothing grows without a bound.
 
+use std::collections::HashMap;
+
 /// No value of a variable is longer; it bounds values that are made of each other.
 const LONGEST: usize = 4096;
 
@@ -18,11 +20,16 @@ pub(in crate::ecosystem) fn expand<'v>(
 }
 
 fn expand_within<'v>(text: &str, known: &dyn Fn(&str) -> Option<&'v str>, depth: u32) -> String {
+    // What is too long stays as it is, so that the work for one text is bounded.
+    if text.len() > LONGEST {
+        return text.to_owned();
+    }
+    let braces = Braces::of(text);
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('$') {
         out.push_str(before);
-        let (value, default, length) = match variable(behind) {
+        let (value, default, length) = match variable(behind, text.len() - behind.len(), &braces) {
             Some((name, default, length)) => {
                 let value = known(name).filter(|it| default.is_none() || !it.is_empty());
                 (value, default, length)
@@ -48,13 +55,18 @@ fn expand_within<'v>(text: &str, known: &dyn Fn(&str) -> Option<&'v str>, depth:
 }
 
 /// The name of a variable behind its `$`, its default, and how long it is as it is written.
-fn variable(text: &str) -> Option<(&str, Option<&str>, usize)> {
+/// `at` is where `text` stands in the whole of which the braces are known.
+fn variable<'t>(
+    text: &'t str,
+    at: usize,
+    braces: &Braces,
+) -> Option<(&'t str, Option<&'t str>, usize)> {
     let is_name = |it: char| it.is_ascii_alphanumeric() || it == '_';
     let Some(inner) = text.strip_prefix('{') else {
         let end = text.find(|it| !is_name(it)).unwrap_or(text.len());
         return (end > 0).then(|| (text.get(..end).unwrap_or_default(), None, end));
     };
-    let end = closing(inner)?;
+    let end = braces.closing(at)?.checked_sub(at + 1)?;
     let inner = inner.get(..end)?;
     let name_end = inner.find(|it| !is_name(it)).unwrap_or(inner.len());
     let (name, operator) = inner.split_at(name_end);
@@ -63,18 +75,28 @@ fn variable(text: &str) -> Option<(&str, Option<&str>, usize)> {
     (!name.is_empty() && (is_plain || default.is_some())).then_some((name, default, end + 2))
 }
 
-/// Where the brace is closed that was opened before.
-fn closing(text: &str) -> Option<usize> {
-    let mut open = 0_u32;
-    for (at, byte) in text.bytes().enumerate().take(LONGEST) {
-        match byte {
-            b'{' => open += 1,
-            b'}' if open == 0 => return Some(at),
-            b'}' => open -= 1,
-            _ => {}
+/// The braces of a text, and which closes which.
+#[derive(Debug)]
+struct Braces(HashMap<usize, usize>);
+
+impl Braces {
+    fn of(text: &str) -> Self {
+        let mut closing = HashMap::new();
+        let mut open = Vec::new();
+        for (at, byte) in text.bytes().enumerate().filter(|(_, it)| matches!(it, b'{' | b'}')) {
+            if byte == b'{' {
+                open.push(at);
+            } else if let Some(opened) = open.pop() {
+                closing.insert(opened, at);
+            }
         }
+        Self(closing)
     }
-    None
+
+    /// Where the brace at a place is closed.
+    fn closing(&self, at: usize) -> Option<usize> {
+        self.0.get(&at).copied()
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +119,8 @@ mod tests {
             ("x:${B:-${C:-${A}}}", "x:1"),
             ("${A", "${A"),
             ("${A%x}", "${A%x}"),
+            ("}${A}{${A}}", "}1{1}"),
+            ("${${A}", "${1"),
         ] {
             assert_eq!(expand(text, known), expected, "{text}");
         }

@@ -41,7 +41,12 @@ fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
         in_targets.map(|it| (it.key.as_ref(), &it.value)).collect();
     let libraries = root.get("libraries").and_then(|it| it.members()).unwrap_or_default();
     let mut nodes = Vec::new();
+    // A key that is repeated would have all that its target requires once more.
+    let mut seen: HashSet<&str> = HashSet::new();
     for entry in libraries {
+        if !seen.insert(entry.key.as_ref()) {
+            continue;
+        }
         let kind = entry.value.text("type").unwrap_or("package");
         // An assembly that was referred to by its path, or comes with the runtime.
         if kind.starts_with("reference") {

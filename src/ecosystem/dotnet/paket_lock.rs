@@ -32,7 +32,9 @@ impl Parser for PaketLock {
         let text = text::decode(file.bytes);
         let mut reader = Reader {
             found,
-            group: String::new(),
+            groups: HashMap::new(),
+            group: 0,
+            scope: None,
             in_packages: false,
             understood: false,
             package: None,
@@ -48,14 +50,17 @@ impl Parser for PaketLock {
 
 struct Reader<'a, 'f> {
     found: Collector<'f>,
-    /// The name of the group, in lower case; empty for the main one.
-    group: String,
+    /// The groups so far, by their names in lower case. Each line refers to its group by a number.
+    groups: HashMap<String, usize>,
+    /// The group at hand, 0 for the main one, and what it is for.
+    group: usize,
+    scope: Option<Scope>,
     in_packages: bool,
     understood: bool,
     /// The package whose requirements follow.
     package: Option<Added>,
-    known: HashMap<(String, String), Added>,
-    required: Vec<(Added, String, &'a str)>,
+    known: HashMap<(usize, String), Added>,
+    required: Vec<(Added, usize, &'a str)>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -70,7 +75,7 @@ impl<'a> Reader<'a, '_> {
             4 | 5 if self.in_packages => self.package(number, content),
             _ if self.in_packages => {
                 let name = content.split(' ').next().unwrap_or(content);
-                self.required.extend(self.package.map(|it| (it, self.group.clone(), name)));
+                self.required.extend(self.package.map(|it| (it, self.group, name)));
             }
             _ => {}
         }
@@ -78,7 +83,15 @@ impl<'a> Reader<'a, '_> {
 
     fn section(&mut self, number: u32, content: &str) {
         if let Some(group) = content.strip_prefix("GROUP ") {
-            self.group = group.trim().to_ascii_lowercase();
+            let name = group.trim().to_ascii_lowercase();
+            self.scope = match name.as_str() {
+                "" => None,
+                "test" | "tests" => Some(Scope::Test),
+                "build" => Some(Scope::Build),
+                _ => Some(Scope::Dev),
+            };
+            let next = self.groups.len() + 1;
+            self.group = if name.is_empty() { 0 } else { *self.groups.entry(name).or_insert(next) };
         } else if !content.starts_with(|it: char| it.is_ascii_uppercase()) {
             // The markers of a merge stand within a section, which goes on behind them.
             let message = format!("`{}` is no section", text::excerpt(content));
@@ -97,16 +110,11 @@ impl<'a> Reader<'a, '_> {
         if version.is_none() {
             self.found.warn(line, format!("`{}` has no version", text::excerpt(name)));
         }
-        let scope = match self.group.as_str() {
-            "" => None,
-            "test" | "tests" => Some(Scope::Test),
-            "build" => Some(Scope::Build),
-            _ => Some(Scope::Dev),
-        };
+        let scope = self.scope;
         let declared = Declared { name, version, line, scope, ..Declared::default() };
         self.package = self.found.take(Ecosystem::NuGet, declared);
         if let Some(added) = self.package {
-            self.known.insert((self.group.clone(), name.to_ascii_lowercase()), added);
+            self.known.insert((self.group, name.to_ascii_lowercase()), added);
         }
     }
 

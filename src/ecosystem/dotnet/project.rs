@@ -85,18 +85,20 @@ impl Parser for MsBuildProject {
             items: Vec::new(),
             properties: Vec::new(),
         };
-        read(root, &mut build);
+        read(root, &mut build, &mut found);
         build.is_test = is_test(&build);
         Findings { msbuild: Some(Box::new(build)), ..found.finish() }
     }
 }
 
 /// Groups stand in the project, in `Choose`/`When` and in targets.
-fn read(root: Element<'_, '_>, build: &mut MsBuild) {
+fn read(root: Element<'_, '_>, build: &mut MsBuild, found: &mut Collector<'_>) {
     let mut open = vec![root];
     while let Some(element) = open.pop() {
         match element.name() {
-            "ItemGroup" => element.children().for_each(|it| item::items(it, &mut build.items)),
+            "ItemGroup" => {
+                element.children().for_each(|it| item::items(it, &mut build.items, found));
+            }
             "PropertyGroup" => item::properties(element, &mut build.properties),
             "Project" | "Choose" | "When" | "Otherwise" | "Target" => {
                 let at = open.len();

@@ -49,7 +49,8 @@ pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -
     all
 }
 
-/// What one file defines, for quick answers.
+/// What one file defines, or those of a folder together, for quick answers.
+#[derive(Clone, Default)]
 struct Definitions<'a> {
     properties: HashMap<&'a str, &'a str>,
     versions: HashMap<String, &'a str>,
@@ -57,11 +58,15 @@ struct Definitions<'a> {
     references: HashSet<&'a str>,
 }
 
+/// What counts for one file, from the nearest.
+type Chain<'r, 'a> = Vec<&'r Definitions<'a>>;
+
 struct Repository<'a> {
     builds: &'a [MsBuild],
     definitions: Vec<Definitions<'a>>,
-    /// The files that count for all projects below a folder.
-    shared: HashMap<&'a str, Vec<usize>>,
+    /// What the files of a folder define that count for all projects below it: of several the
+    /// first, by their paths.
+    shared: HashMap<&'a str, Definitions<'a>>,
     /// The properties that have one value in the whole repository.
     agreed: HashMap<&'a str, Option<&'a str>>,
     agreed_versions: HashMap<String, Option<&'a str>>,
@@ -70,9 +75,9 @@ struct Repository<'a> {
 impl<'a> Repository<'a> {
     fn of(builds: &'a [MsBuild]) -> Self {
         let definitions: Vec<_> = builds.iter().map(Definitions::of).collect();
-        let mut shared: HashMap<_, Vec<_>> = HashMap::new();
-        for (at, build) in builds.iter().enumerate().filter(|(_, it)| it.is_shared()) {
-            shared.entry(folder_of(&build.file)).or_default().push(at);
+        let mut shared: HashMap<_, Definitions<'_>> = HashMap::new();
+        for (build, own) in builds.iter().zip(&definitions).filter(|(it, _)| it.is_shared()) {
+            shared.entry(folder_of(&build.file)).or_default().add(own);
         }
         let mut agreed: HashMap<&str, Option<&str>> = HashMap::new();
         for (name, value) in definitions.iter().flat_map(|it| &it.properties) {
@@ -87,16 +92,19 @@ impl<'a> Repository<'a> {
         Self { builds, definitions, shared, agreed, agreed_versions }
     }
 
-    /// A file, and those of the folders around it, from the nearest.
-    fn chain(&self, at: usize) -> Vec<usize> {
+    /// What a file defines, and what the folders around it do, from the nearest.
+    fn chain(&self, at: usize) -> Chain<'_, 'a> {
         let file = self.builds.get(at).map_or("", |it| it.file.as_str());
         let around = upwards(folder_of(file)).take(MAX_FOLDERS);
-        let shared = around.filter_map(|it| self.shared.get(it)).flatten().copied();
-        std::iter::once(at).chain(shared.filter(|it| *it != at)).collect()
+        self.definitions
+            .get(at)
+            .into_iter()
+            .chain(around.filter_map(|it| self.shared.get(it)))
+            .collect()
     }
 
-    fn add(&self, build: &MsBuild, item: &Item, chain: &[usize], found: &mut Collector<'_>) {
-        let Some(is_reference) = self.is_reference(build, item, chain) else { return };
+    fn add(&self, build: &MsBuild, item: &Item, chain: &Chain<'_, 'a>, found: &mut Collector<'_>) {
+        let Some(is_reference) = Self::is_reference(build, item, chain) else { return };
         let name = self.expanded(&item.name, chain).unwrap_or_else(|_| item.name.clone());
         let stated = item.version.as_deref().or_else(|| self.version(&name, chain));
         let version = stated.map(|it| self.expanded(it, chain));
@@ -123,12 +131,12 @@ impl<'a> Repository<'a> {
     }
 
     /// Whether an item asks for the package, or only gives it a version; none where it does neither.
-    fn is_reference(&self, build: &MsBuild, item: &Item, chain: &[usize]) -> Option<bool> {
+    fn is_reference(build: &MsBuild, item: &Item, chain: &Chain<'_, '_>) -> Option<bool> {
         match item.kind {
             Kind::Reference => Some(true),
             Kind::Version => Some(false),
             Kind::Update => {
-                let own = chain.first().and_then(|it| self.definitions.get(*it))?;
+                let own = chain.first()?;
                 if item.version.is_none() || own.references.contains(item.name.as_str()) {
                     return None;
                 }
@@ -140,22 +148,20 @@ impl<'a> Repository<'a> {
     }
 
     /// The version that is given to a package in all projects here.
-    fn version(&self, name: &str, chain: &[usize]) -> Option<&'a str> {
+    fn version(&self, name: &str, chain: &Chain<'_, 'a>) -> Option<&'a str> {
         let name = name.to_ascii_lowercase();
-        let mut definitions = chain.iter().filter_map(|it| self.definitions.get(*it));
-        let near = definitions.find_map(|it| it.versions.get(&name).copied());
+        let near = chain.iter().find_map(|it| it.versions.get(&name).copied());
         near.or_else(|| self.agreed_versions.get(&name).copied().flatten())
     }
 
     /// A text with what its properties stand for; the error is the first that is unknown.
-    fn expanded(&self, text: &str, chain: &[usize]) -> Result<String, String> {
+    fn expanded(&self, text: &str, chain: &Chain<'_, 'a>) -> Result<String, String> {
         if !text.contains("$(") {
             return Ok(text.to_owned());
         }
         let lookup = |name: &str| {
             let name = name.to_ascii_lowercase();
-            let mut definitions = chain.iter().filter_map(|it| self.definitions.get(*it));
-            let near = definitions.find_map(|it| it.properties.get(name.as_str()).copied());
+            let near = chain.iter().find_map(|it| it.properties.get(name.as_str()).copied());
             near.or_else(|| self.agreed.get(name.as_str()).copied().flatten())
         };
         expression::expand_between(["$(", ")"], text, &lookup)
@@ -182,6 +188,16 @@ impl<'a> Definitions<'a> {
         let references = build.items.iter().filter(|it| it.kind == Kind::Reference);
         let references = references.map(|it| it.name.as_str()).collect();
         Self { properties, versions, references }
+    }
+
+    /// Adds what another file of the folder defines and none before it does.
+    fn add(&mut self, other: &Self) {
+        for (name, value) in &other.properties {
+            self.properties.entry(*name).or_insert(*value);
+        }
+        for (name, version) in &other.versions {
+            self.versions.entry(name.clone()).or_insert(*version);
+        }
     }
 }
 

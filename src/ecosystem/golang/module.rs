@@ -88,12 +88,12 @@ impl<'a> Module<'a> {
         let mut block: Option<Cow<'a, str>> = None;
         for (number, line) in (1_u32..).zip(text.lines()) {
             let (mut words, comment) = split(line);
-            match (words.first().map(AsRef::as_ref), &block) {
-                (None, _) => {}
-                (Some(")"), _) => block = None,
+            match (words.first().map(AsRef::as_ref), block.take()) {
+                (None, around) => block = around,
+                (Some(")"), _) => {}
                 (Some(_), Some(directive)) => {
-                    let directive = directive.clone();
                     module.line(&directive, words, comment, number, found);
+                    block = Some(directive);
                 }
                 (Some(_), None) => {
                     let directive = words.remove(0);

@@ -25,6 +25,9 @@ use ::toml::de::{DeTable, DeValue};
 /// As many libraries are taken into the bundles of one catalog.
 const MAX_OF_BUNDLES: usize = 10_000;
 
+/// No version is longer, in bytes.
+const LONGEST_VERSION: usize = 300;
+
 /// Reads `*.versions.toml`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct VersionCatalog;
@@ -80,6 +83,15 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>, gradle: &mut GradleF
                     value.and_then(|it| of_value(it.get_ref()))
                 }
             };
+            // One version may be that of thousands of libraries.
+            let is_long = version.is_some_and(|it| it.len() > LONGEST_VERSION);
+            if is_long {
+                let name = text::excerpt(&name);
+                let message =
+                    format!("`{name}`: a version of more than {LONGEST_VERSION} bytes is not read");
+                found.warn(line, message);
+            }
+            let version = version.filter(|_| !is_long);
             let is_range =
                 |it: &&str| it.contains(['[', '(', ',', '+']) || it.starts_with("latest.");
             let exact = version.filter(|it| !is_range(it));
@@ -89,7 +101,8 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>, gradle: &mut GradleF
             found.add(Declared { scope, ..declared });
             let prefix = if key == "plugins" { "plugins." } else { "" };
             let path = format!("{prefix}{}", accessor(alias.get_ref()));
-            let (version, range) = (exact.map(str::to_owned), specifier.map(str::to_owned));
+            let (name, version) = (name.into(), exact.map(Into::into));
+            let range = specifier.map(Into::into);
             gradle.catalog.insert(path, vec![Library { name, version, range }]);
         }
     }

@@ -6,15 +6,16 @@
 
 use super::names::Names;
 use crate::ecosystem::text;
+use std::sync::Arc;
 
 /// A module as a script asks for it.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Module {
     /// `group:name`.
-    pub(super) name: String,
-    pub(super) version: Option<String>,
+    pub(super) name: Arc<str>,
+    pub(super) version: Option<Arc<str>>,
     /// What is declared where it is no single version.
-    pub(super) range: Option<String>,
+    pub(super) range: Option<Arc<str>>,
     /// Why there is no version, where there should be one.
     pub(super) open: Option<String>,
 }
@@ -46,11 +47,11 @@ pub(super) fn of_parts(
     let unknown = |it: String| format!("`{}` has no one value here", text::excerpt(&it));
     let group = names.expand(group).map_err(unknown)?;
     let name = names.expand(name).map_err(unknown)?;
-    let mut module = Module { name: format!("{group}:{name}"), ..Module::default() };
+    let mut module = Module { name: format!("{group}:{name}").into(), ..Module::default() };
     match version.filter(|it| !it.is_empty()).map(|it| (it, names.expand(it))) {
         Some((_, Ok(version))) => module.set_version(&version),
         Some((declared, Err(it))) => {
-            module.range = Some(declared.to_owned());
+            module.range = Some(declared.into());
             module.open = Some(unknown(it));
         }
         None => {}
@@ -68,9 +69,9 @@ impl Module {
         let version = only.unwrap_or(version);
         let is_range = version.contains(['[', ']', '(', ')', ',', ' ']) || version.ends_with('+');
         if version.is_empty() || is_range || version.starts_with("latest.") {
-            self.range = Some(declared.to_owned()).filter(|it| !it.is_empty());
+            self.range = Some(declared).filter(|it| !it.is_empty()).map(Into::into);
         } else {
-            self.version = Some(version.to_owned());
+            self.version = Some(version.into());
         }
         self.open = None;
     }
@@ -100,7 +101,8 @@ mod tests {
         let builds = Builds::of(&[]);
         let shown = match read(notation, &builds.names(&file)) {
             Ok(it) => {
-                let said = it.version.or(it.range.map(|it| format!("range {it}")));
+                let range = it.range.map(|it| format!("range {it}"));
+                let said = it.version.map(|it| it.to_string()).or(range);
                 format!("{} {}", it.name, said.unwrap_or_else(|| "any".to_owned()))
             }
             Err(why) => why,

@@ -19,7 +19,7 @@ use crate::ecosystem::{
     text,
 };
 use crate::model::scan_result::{Scope, Source};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// As many modules are taken from the bundles of all catalogs.
 const MAX_OF_BUNDLES: usize = 100_000;
@@ -54,7 +54,7 @@ struct Reader<'b, 'w, 'f> {
     names: Names<'b>,
     modules: Vec<(Module, Option<Scope>, u32)>,
     /// The versions that `constraints` give, by module.
-    constraints: HashMap<String, Module>,
+    constraints: HashMap<Arc<str>, Module>,
     /// The lines of references to a version catalog that is not there.
     catalog: Vec<u32>,
     of_bundles: &'w mut usize,
@@ -98,7 +98,7 @@ impl Reader<'_, '_, '_> {
             module.set_version(version);
         }
         if asked.is_constraint {
-            self.constraints.insert(module.name.clone(), module);
+            self.constraints.insert(Arc::clone(&module.name), module);
         } else {
             self.modules.push((module, asked.scope, asked.line));
         }

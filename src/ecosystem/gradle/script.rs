@@ -7,7 +7,7 @@
 use super::statement::Kind;
 use crate::ecosystem::script::Constants;
 use crate::model::scan_result::Scope;
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// The texts of an entry are seldom longer, in bytes.
 const USUAL_ENTRY: usize = 256;
@@ -26,18 +26,18 @@ pub struct GradleFile {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Asked {
     pub(super) kind: Kind,
-    pub(super) rich_version: Option<String>,
+    pub(super) rich_version: Option<Arc<str>>,
     pub(super) scope: Option<Scope>,
     pub(super) is_constraint: bool,
     pub(super) line: u32,
 }
 
-/// A library or a plugin of a version catalog.
+/// A library or a plugin of a version catalog. Whoever refers to it shares its texts.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Library {
-    pub(super) name: String,
-    pub(super) version: Option<String>,
-    pub(super) range: Option<String>,
+    pub(super) name: Arc<str>,
+    pub(super) version: Option<Arc<str>>,
+    pub(super) range: Option<Arc<str>>,
 }
 
 impl GradleFile {
@@ -45,7 +45,7 @@ impl GradleFile {
     pub fn size(&self) -> usize {
         let path = self.file.len();
         let asked = self.asked.iter().map(|it| it.kind.text_len() + path);
-        let library = |it: &Library| it.name.len() + it.version.as_ref().map_or(0, String::len);
+        let library = |it: &Library| it.name.len() + it.version.as_ref().map_or(0, |it| it.len());
         let entries = self.catalog.values().flatten().map(library);
         let names = self
             .constants

@@ -6,6 +6,13 @@
 //! must stay true: projects, files and what Gradle brings along give nothing.
 
 use crate::ecosystem::script::{self, Token, Tokens};
+use std::sync::Arc;
+
+/// No version is longer, in bytes: one is given to all modules of a statement.
+const LONGEST_VERSION: usize = 300;
+
+/// No path that leads to a method of Gradle's has more names.
+const MAX_NAMES: usize = 16;
 
 /// A statement.
 #[derive(Debug, Default)]
@@ -13,7 +20,7 @@ pub(super) struct Statement {
     pub(super) configuration: String,
     pub(super) notations: Vec<Notation>,
     /// What the closure says in a `version` block.
-    pub(super) rich_version: Option<String>,
+    pub(super) rich_version: Option<Arc<str>>,
     /// The token behind it, which may open its closure.
     pub(super) end: usize,
     pub(super) opens_block: bool,
@@ -123,11 +130,11 @@ fn end(tokens: &Tokens<'_>, from: usize) -> usize {
 }
 
 /// The version of `version { strictly("1.0") }`.
-fn rich_version(tokens: &Tokens<'_>, from: usize, to: usize) -> Option<String> {
+fn rich_version(tokens: &Tokens<'_>, from: usize, to: usize) -> Option<Arc<str>> {
     (from..to).find_map(|at| {
         matches!(tokens.word(at)?, "strictly" | "require" | "prefer").then_some(())?;
         let value_at = at + 1 + usize::from(tokens.is_mark(at + 1, '('));
-        tokens.text(value_at).map(str::to_owned)
+        tokens.text(value_at).filter(|it| it.len() <= LONGEST_VERSION).map(Arc::from)
     })
 }
 
@@ -199,7 +206,11 @@ impl Arguments<'_, '_> {
     /// Where the arguments begin of a method of some object that only wraps a module.
     fn inside_wrapper(&self, at: usize) -> Option<usize> {
         let mut name_at = at;
-        while self.tokens.word(name_at).is_some() && self.tokens.is_mark(name_at + 1, '.') {
+        // What is longer would be looked through from each of its parts on.
+        while name_at < at + 2 * MAX_NAMES
+            && self.tokens.word(name_at).is_some()
+            && self.tokens.is_mark(name_at + 1, '.')
+        {
             name_at += 2;
         }
         let wraps = WRAPPERS.contains(&self.tokens.word(name_at)?);

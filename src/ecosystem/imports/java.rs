@@ -9,7 +9,7 @@ use super::{
     super::{Findings, Parser, SourceFile, source::file_name, text},
     cursor::{Cursor, Quoting, is_blank, is_newline, is_of_word},
     is_installed,
-    names::{Language, Names, text_of},
+    names::{LONGEST_NAME, Language, Names, text_of},
 };
 
 /// Reads `*.java`.
@@ -123,6 +123,7 @@ impl Scanner<'_> {
     /// of a broken file may be missing.
     fn qualified_name(&mut self) -> (Vec<String>, bool) {
         let mut segments = Vec::new();
+        let mut length = 0;
         loop {
             let before = self.cursor;
             let word = self.cursor.word();
@@ -134,7 +135,11 @@ impl Scanner<'_> {
                 self.cursor.eat(b'*');
                 break;
             }
-            segments.push(text_of(word).to_owned());
+            // A name that is too long is none, whatever follows.
+            if length <= LONGEST_NAME {
+                segments.push(text_of(word).to_owned());
+            }
+            length += word.len() + 1;
             let end = self.cursor;
             self.cursor.skip_space(false);
             if !self.cursor.eat(b'.') {

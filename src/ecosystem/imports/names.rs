@@ -8,9 +8,9 @@ use super::super::{Findings, SourceFile};
 use std::collections::BTreeMap;
 
 /// Different names of one file; no file that somebody wrote has more.
-const MOST_NAMES: usize = 10_000;
+pub(super) const MOST_NAMES: usize = 10_000;
 /// What is longer names nothing that could be found.
-const LONGEST_NAME: usize = 200;
+pub(super) const LONGEST_NAME: usize = 200;
 
 /// The language that an import is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,7 @@ use super::{
     super::{Findings, Parser, SourceFile, text},
     cursor::{Cursor, Quoting, is_blank, is_newline, is_of_word},
     is_installed,
-    names::{Language, Names, text_of},
+    names::{LONGEST_NAME, Language, MOST_NAMES, Names, text_of},
 };
 
 /// How much of a dotted name tells a distribution: `airflow.providers.apache.spark`.
@@ -87,7 +87,10 @@ impl Scanner<'_> {
         loop {
             self.skip_joined_blanks();
             let Some(name) = self.dotted_name() else { return };
-            found.push(name);
+            // One more than are kept, so that it is said that there were more.
+            if found.len() <= MOST_NAMES {
+                found.push(name);
+            }
             self.alias();
             if !self.cursor.eat(b',') {
                 break;
@@ -124,9 +127,10 @@ impl Scanner<'_> {
                 self.cursor.at = before;
                 break;
             }
+            let fits = found.len() <= MOST_NAMES && module.len() + word.len() < LONGEST_NAME;
             if is_long && found.is_empty() {
                 found.push(module.clone());
-            } else if !is_long {
+            } else if !is_long && fits {
                 found.push(format!("{module}.{}", text_of(word)));
             }
             self.skip_within(in_brackets);

@@ -13,7 +13,7 @@ use super::{
     cursor::{Cursor, Quoting, is_newline, is_of_word},
     is_installed,
     java::package_of,
-    names::{Language, Names, text_of},
+    names::{LONGEST_NAME, Language, MOST_NAMES, Names, text_of},
 };
 
 /// Reads `*.scala` and `*.sc`.
@@ -123,7 +123,9 @@ impl Scanner<'_> {
             if has_selectors {
                 self.selectors(&path, &package, &mut found);
             }
-            found.push(package);
+            if found.len() <= MOST_NAMES {
+                found.push(package);
+            }
             self.alias();
             if !self.cursor.eat(b',') {
                 break;
@@ -152,6 +154,7 @@ impl Scanner<'_> {
     /// The words of a path up to a wildcard, and whether selectors in braces follow.
     fn path(&mut self) -> (Vec<String>, bool) {
         let mut path = Vec::new();
+        let mut length = 0;
         loop {
             let before = self.cursor;
             let word = match self.cursor.peek() {
@@ -170,7 +173,10 @@ impl Scanner<'_> {
             if word.is_empty() || word == "_" || word == "given" {
                 return (path, false);
             }
-            path.push(word.to_owned());
+            // A name that is too long is none, whatever follows.
+            let is_short = length <= LONGEST_NAME;
+            length += word.len() + 1;
+            path.extend(is_short.then(|| word.to_owned()));
             self.cursor.skip_blanks();
             if !self.cursor.eat(b'.') {
                 return (path, false);
@@ -207,7 +213,8 @@ impl Scanner<'_> {
                         return;
                     }
                     let may_be = word.starts_with(|it: char| it.is_lowercase()) && word != "given";
-                    if begins && is_package && may_be {
+                    let fits = package.len() + word.len() < LONGEST_NAME;
+                    if begins && is_package && may_be && fits && found.len() <= MOST_NAMES {
                         found.push(format!("{package}.{word}"));
                     }
                     begins = false;

@@ -60,14 +60,17 @@ impl<'r, 'a> Management<'r, 'a> {
         let own = chain.iter().find_map(|holder| {
             let entries = self.entries.get(*holder)?;
             // Of two entries for one thing, Maven takes the last.
-            [name.1, EXPRESSIONS].iter().filter_map(|it| entries.get(it)).flatten().rev().find(
-                |it| {
-                    self.repository.spend()
-                        && counts(*holder, it)
+            [name.1, EXPRESSIONS]
+                .iter()
+                .filter_map(|it| entries.get(it))
+                .flatten()
+                .rev()
+                .take_while(|_| self.repository.spend())
+                .find(|it| {
+                    counts(*holder, it)
                         && it.is_same_kind(wanted)
                         && self.repository.name(at, it).is_ok_and(|it| (&*it.0, &*it.1) == name)
-                },
-            )
+                })
         });
         if let Some(entry) = own {
             return Some((at, entry));
@@ -76,6 +79,7 @@ impl<'r, 'a> Management<'r, 'a> {
             let imports = self.entries.get(*holder)?.get(IMPORTS)?;
             imports
                 .iter()
+                .take_while(|_| self.repository.spend())
                 .filter(|it| counts(*holder, it))
                 .find_map(|import| self.search(self.bom(at, import)?, wanted, name, seen))
         })

@@ -64,8 +64,7 @@ impl<'a> Repository<'a> {
     fn parent(&self, child: usize) -> Option<usize> {
         let pom = self.poms.get(child)?;
         let parent = pom.parent.as_ref()?;
-        let meant =
-            |at: &usize| self.spend() && self.poms.get(*at).is_some_and(|it| is_meant(parent, it));
+        let meant = |at: &usize| self.poms.get(*at).is_some_and(|it| is_meant(parent, it));
         let by_path = parent.path.as_deref().and_then(|path| {
             let path = joined(&pom.file, path)?;
             let within = format!("{path}/pom.xml");
@@ -76,7 +75,8 @@ impl<'a> Repository<'a> {
         });
         by_path.or_else(|| {
             let name = (parent.of.group.as_deref()?, parent.of.artifact.as_deref()?);
-            self.by_name.get(&name)?.iter().copied().find(|it| *it != child && meant(it))
+            let named = self.by_name.get(&name)?.iter().copied();
+            named.take_while(|_| self.spend()).find(|it| *it != child && meant(it))
         })
     }
 
@@ -97,8 +97,9 @@ impl<'a> Repository<'a> {
         version: Option<&str>,
         accept: impl Fn(&Pom) -> bool,
     ) -> Option<usize> {
-        self.by_name.get(&name)?.iter().copied().find(|at| {
-            let pom = self.poms.get(*at).filter(|it| self.spend() && accept(it));
+        let named = self.by_name.get(&name)?.iter().copied();
+        named.take_while(|_| self.spend()).find(|at| {
+            let pom = self.poms.get(*at).filter(|it| accept(it));
             let own = pom.and_then(Pom::version).and_then(|it| self.expand(*at, None, it).ok());
             pom.is_some() && (own.is_none() || version.is_none() || own.as_deref() == version)
         })

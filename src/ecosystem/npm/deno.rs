@@ -25,6 +25,9 @@ use crate::ecosystem::{
 use crate::model::scan_result::{Scope, Source};
 use std::collections::HashMap;
 
+/// No key of a package is longer, in bytes.
+const LONGEST_TARGET: usize = 1_000;
+
 /// Reads `deno.lock`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct DenoLock;
@@ -168,6 +171,10 @@ impl<'n> Lock<'n> {
         let led = || {
             let target = specifiers.0.get(wanted).or_else(|| specifiers.0.get(bare))?;
             let target = without_registry(target).map_or(*target, |(_, it)| it);
+            // One key, however long, may be what thousands of specifiers lead to.
+            if target.len() > LONGEST_TARGET {
+                return None;
+            }
             let with_name = format!("{}@{target}", split_pattern(bare).0);
             [target, with_name.as_str()]
                 .iter()

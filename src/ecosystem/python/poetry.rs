@@ -8,7 +8,7 @@
 
 use super::{archive, group_scope, requirement};
 use crate::ecosystem::{
-    collect::{Collector, Declared},
+    collect::{Collector, Declared, MAX_NAME},
     git_reference,
     purl::python_name,
     text,
@@ -60,7 +60,12 @@ impl Reader<'_, '_, '_> {
                 scope: Some(scope),
                 ..Declared::default()
             };
-            self.dependency(declared, value.get_ref());
+            if declared.name.len() > MAX_NAME {
+                // Said once, whatever alternatives there are for it.
+                self.found.add(declared);
+            } else {
+                self.dependency(declared, value.get_ref());
+            }
         }
     }
 

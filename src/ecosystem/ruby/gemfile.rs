@@ -10,7 +10,7 @@ use super::{
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::{Collector, Declared, MAX_VERSION},
     git_reference,
     join::stronger,
     purl::Ecosystem,
@@ -18,6 +18,7 @@ use crate::ecosystem::{
     text,
 };
 use crate::model::scan_result::{Scope, Source};
+use std::rc::Rc;
 
 /// Blocks within blocks; more are counted, and nothing else.
 const MAX_BLOCKS: usize = 100;
@@ -72,7 +73,8 @@ impl Parser for Gemfile {
 struct Block {
     scope: Option<Scope>,
     is_path: bool,
-    repository: Option<String>,
+    /// Shared with the blocks within.
+    repository: Option<Rc<str>>,
 }
 
 impl Block {
@@ -85,7 +87,7 @@ impl Block {
             }
             "path" => block.is_path = true,
             "git" | "github" => {
-                block.repository = call.values.first().map(|it| repository(word, it));
+                block.repository = call.values.first().map(|it| repository(word, it).into());
             }
             _ => {}
         }
@@ -189,9 +191,13 @@ fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<
         Declared { name, line, direct: Some(true), scope: Some(scope), ..Declared::default() };
     let version = exact(constraints);
     let of_call = call.option(&["git", "github", "gitlab", "bitbucket", "gist"]);
-    let address = of_call.map(|(key, it)| repository(key, it));
+    let address = of_call.map(|(key, it)| Rc::from(repository(key, it)));
     let address = address.or_else(|| block.and_then(|it| it.repository.clone()));
     if let Some(address) = address.filter(|_| version.is_none()) {
+        if address.len() > MAX_VERSION {
+            // All gems of its block have it: it is refused before it is copied.
+            return found.add(Declared { specifier: Some(&address), ..declared });
+        }
         let reference = call.option(&["ref", "tag", "branch"]).map(|(_, it)| it);
         let commit = reference.and_then(git_reference::commit);
         let at = reference.map(|it| format!("@{it}")).unwrap_or_default();

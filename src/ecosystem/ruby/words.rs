@@ -4,6 +4,8 @@
 //! names. What must stay true: each step moves forward; nothing is run, and a string with `#{…}`
 //! in it is a string whose value nobody knows.
 
+use std::{borrow::Cow, str::Lines};
+
 /// A word of Ruby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ecosystem) enum Word<'a> {
@@ -110,39 +112,71 @@ fn is_part(it: char) -> bool {
 
 /// The lines of a program with their numbers; those that a comma or a backslash continues are one.
 /// What stands between `=begin` and `=end`, and behind `__END__`, is left out.
-pub(in crate::ecosystem) fn statements(text: &str) -> Vec<(u32, String)> {
-    let mut statements: Vec<(u32, String)> = Vec::new();
-    let (mut in_comment, mut continues) = (false, false);
-    let mut heredoc = None;
-    for (number, line) in (1_u32..).zip(text.lines()) {
-        let content = line.trim();
-        if let Some(end) = heredoc {
-            heredoc = Some(end).filter(|it| content != *it);
-            continue;
-        }
-        if content == "__END__" {
-            break;
-        }
-        in_comment = (in_comment && !line.starts_with("=end")) || line.starts_with("=begin");
-        let is_empty = content.is_empty() || content.starts_with('#');
-        if in_comment || is_empty || line.starts_with("=end") {
-            continue;
-        }
-        let content = without_comment(content);
-        heredoc = heredoc_end(content);
-        match statements.last_mut().filter(|it| continues && it.1.len() < MAX_STATEMENT) {
-            Some((_, statement)) => {
-                statement.push(' ');
-                statement.push_str(content);
+pub(in crate::ecosystem) fn statements(text: &str) -> Statements<'_> {
+    Statements { lines: text.lines(), number: 0, in_comment: false, heredoc: None, is_over: false }
+}
+
+/// The statements of a program, one at a time: there may be as many as it has lines.
+#[derive(Debug)]
+pub(in crate::ecosystem) struct Statements<'a> {
+    lines: Lines<'a>,
+    /// How many lines were taken.
+    number: u32,
+    in_comment: bool,
+    /// The line that ends the text at hand.
+    heredoc: Option<&'a str>,
+    is_over: bool,
+}
+
+impl<'a> Iterator for Statements<'a> {
+    type Item = (u32, Cow<'a, str>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut statement: Option<(u32, Cow<'a, str>)> = None;
+        while let Some(content) = self.next_line() {
+            let whole = match statement.as_mut() {
+                Some((_, whole)) => {
+                    whole.to_mut().extend([" ", content]);
+                    whole
+                }
+                None => &mut statement.insert((self.number, Cow::Borrowed(content))).1,
+            };
+            if content.ends_with('\\') {
+                whole.to_mut().pop();
             }
-            None => statements.push((number, content.to_owned())),
+            let continues = content.ends_with([',', '\\', '(', '[']);
+            if !continues || whole.len() >= MAX_STATEMENT {
+                break;
+            }
         }
-        continues = content.ends_with([',', '\\', '(', '[']);
-        if let Some((_, statement)) = statements.last_mut().filter(|_| content.ends_with('\\')) {
-            statement.pop();
-        }
+        statement
     }
-    statements
+}
+
+impl<'a> Statements<'a> {
+    /// The next line that is code, without its comment.
+    fn next_line(&mut self) -> Option<&'a str> {
+        while !self.is_over {
+            let line = self.lines.next()?;
+            self.number = self.number.saturating_add(1);
+            let content = line.trim();
+            if let Some(end) = self.heredoc {
+                self.heredoc = Some(end).filter(|it| content != *it);
+                continue;
+            }
+            self.is_over = content == "__END__";
+            self.in_comment =
+                (self.in_comment && !line.starts_with("=end")) || line.starts_with("=begin");
+            let is_empty = content.is_empty() || content.starts_with('#');
+            if self.is_over || self.in_comment || is_empty || line.starts_with("=end") {
+                continue;
+            }
+            let content = without_comment(content);
+            self.heredoc = heredoc_end(content);
+            return Some(content);
+        }
+        None
+    }
 }
 
 /// What ends the text that begins behind the line: `<<~TEXT`, `<<-'text'`, `<<TEXT`.
@@ -221,7 +255,8 @@ mod tests {
     #[test]
     fn statements_go_on_behind_a_comma() {
         let text = "gem 'a', # why\n  # a note\n  '1'\n=begin\ngem 'b'\n=end\ngem 'c#d'\n__END__\ngem 'e'\n";
-        let expected = [(1, "gem 'a', '1'".to_owned()), (7, "gem 'c#d'".to_owned())];
-        assert_eq!(statements(text), expected);
+        let expected = [(1, "gem 'a', '1'".into()), (7, "gem 'c#d'".into())];
+        let found: Vec<_> = statements(text).collect();
+        assert_eq!(found, expected);
     }
 }

@@ -104,7 +104,8 @@ impl Writer<'_, '_, '_> {
         }
         let range = |it: &str| it.contains(['[', '(', ',', '+']) || it.starts_with("latest.");
         let exact = version.as_deref().ok().filter(|it| !range(it));
-        let specifier = exact.is_none().then(|| version.as_deref().unwrap_or(&module.version));
+        let specifier =
+            exact.is_none().then(|| version.as_deref().unwrap_or(module.version.as_ref()));
         let scope = module.scope.unwrap_or_else(|| scope_of(module.configuration.as_deref()));
         self.found.add(Declared {
             name: &name,

@@ -1,8 +1,8 @@
 //! The modules of a build definition, as they are written.
 //!
 //! What flows in: tokens. What flows out: each `group % artifact % version` with what follows
-//! it, unless it is set on a key that asks for nothing. What must stay true: time is linear; a
-//! sequence that is given a configuration gives it to each of its modules once.
+//! it, unless it is set on a key that asks for nothing. What must stay true: time and memory are linear; a
+//! sequence that is given a configuration gives it to each of its modules once, and they share it.
 
 use crate::ecosystem::{
     collect::Collector,
@@ -10,6 +10,10 @@ use crate::ecosystem::{
     text,
 };
 use crate::model::scan_result::Scope;
+use std::rc::Rc;
+
+/// What is given to all modules of a sequence is no longer, in bytes.
+const LONGEST_SHARED: usize = 300;
 
 /// How the name of an artifact goes on.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -23,12 +27,12 @@ pub(super) enum Cross {
 /// A module as the file has it.
 #[derive(Default)]
 pub(super) struct Module {
-    pub(super) group: String,
-    pub(super) artifact: String,
+    pub(super) group: Rc<str>,
+    pub(super) artifact: Rc<str>,
     /// Empty until the sequence that it is in gives it one: `Seq("g" % "a").map(_ % "1")`.
-    pub(super) version: String,
+    pub(super) version: Rc<str>,
     pub(super) cross: Cross,
-    pub(super) configuration: Option<String>,
+    pub(super) configuration: Option<Rc<str>>,
     pub(super) is_full: bool,
     pub(super) scope: Option<Scope>,
     /// Whether the sequence that it is in has given it a configuration.
@@ -108,7 +112,7 @@ impl Reader<'_, '_, '_, '_> {
         if signs == 0 || at.checked_sub(1).is_some_and(|it| tokens.is_mark(it, '%')) {
             return None;
         }
-        let (group, artifact) = (group.to_owned(), artifact.to_owned());
+        let (group, artifact) = (group.into(), artifact.into());
         let cross = cross(signs);
         let scope = self.of_build.then_some(Scope::Build);
         let module = Module { group, artifact, cross, scope, at, ..Module::default() };
@@ -166,7 +170,7 @@ impl Reader<'_, '_, '_, '_> {
         let mut configuration = None;
         if percents(tokens, end) == 1 {
             let (value, behind) = script::value(tokens, end + 1)?;
-            configuration = Some(value);
+            configuration = Some(value.into());
             end = behind;
         }
         let is_call = |name: &str| self.open.iter().rev().take(3).any(|it| it.1 == Some(name));
@@ -178,9 +182,9 @@ impl Reader<'_, '_, '_, '_> {
         let scope = builds.then_some(Scope::Build);
         let is_mapped = false;
         let module = Module {
-            group,
-            artifact,
-            version,
+            group: group.into(),
+            artifact: artifact.into(),
+            version: version.into(),
             cross,
             configuration,
             is_full,
@@ -210,8 +214,8 @@ impl Reader<'_, '_, '_, '_> {
         if percents(tokens, sign) != 1 {
             return;
         }
-        if let Some((configuration, end)) = script::value(tokens, sign + 1) {
-            let more = (percents(tokens, end) == 1).then(|| script::value(tokens, end + 1));
+        if let Some((configuration, end)) = shared(tokens, sign + 1) {
+            let more = (percents(tokens, end) == 1).then(|| shared(tokens, end + 1));
             let more = more.flatten().map(|(configuration, _)| configuration);
             // What is mapped keeps its configuration, and so does all before it in the bracket.
             let inside = |it: &&mut Module| it.at > from && !it.is_mapped;
@@ -221,7 +225,7 @@ impl Reader<'_, '_, '_, '_> {
                     module.version.clone_from(&configuration);
                     module.configuration.clone_from(&more);
                 } else {
-                    module.configuration.get_or_insert_with(|| configuration.clone());
+                    module.configuration.get_or_insert_with(|| Rc::clone(&configuration));
                 }
             }
         }
@@ -230,18 +234,18 @@ impl Reader<'_, '_, '_, '_> {
     /// `Seq("a", "b").map("g" %% _ % "1")`: artifacts of one group.
     fn fill_all(&mut self, from: usize, behind: usize, each: usize) {
         let tokens = self.tokens;
-        let Some((group, end)) = script::value(tokens, each) else { return };
+        let Some((group, end)) = shared(tokens, each) else { return };
         let signs = percents(tokens, end);
         if signs == 0 || tokens.word(end + signs) != Some("_") {
             return;
         }
         let version_at = end + signs + 1;
         let version = (percents(tokens, version_at) == 1).then_some(version_at + 1);
-        let Some((version, _)) = version.and_then(|it| script::value(tokens, it)) else { return };
+        let Some((version, _)) = version.and_then(|it| shared(tokens, it)) else { return };
         for at in from + 1..behind.saturating_sub(1) {
             if let Some(artifact) = tokens.text(at) {
-                let (group, version) = (group.clone(), version.clone());
-                let (artifact, cross) = (artifact.to_owned(), cross(signs));
+                let (group, version) = (Rc::clone(&group), Rc::clone(&version));
+                let (artifact, cross) = (artifact.into(), cross(signs));
                 let scope = self.of_build.then_some(Scope::Build);
                 let module =
                     Module { group, artifact, version, cross, scope, at, ..Module::default() };
@@ -251,6 +255,12 @@ impl Reader<'_, '_, '_, '_> {
             }
         }
     }
+}
+
+/// A text that all modules of a sequence are given, and where it ends; none where it is too long.
+fn shared(tokens: &Tokens<'_>, at: usize) -> Option<(Rc<str>, usize)> {
+    let (text, end) = script::value(tokens, at)?;
+    (text.len() <= LONGEST_SHARED).then(|| (text.into(), end))
 }
 
 /// How the name of an artifact behind some `%` goes on.

@@ -197,10 +197,17 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn insert(&mut self, name: &str, value: &str) {
+        if name.len() > MAX_VALUE || value.len() > MAX_VALUE {
+            return;
+        }
         let mut path = name.to_owned();
         // An object in an object, a map in a map: each name around it may be left out or not.
         let named = self.open.iter().rev().map_while(|(_, outer)| *outer).take(MAX_DEPTH);
         for outer in named {
+            // It gets no shorter, and the names around it may be long, and named for each entry.
+            if outer.len() + path.len() >= MAX_VALUE {
+                break;
+            }
             path = format!("{outer}.{path}");
             self.constants.insert(&path, value);
         }
