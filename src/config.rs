@@ -112,6 +112,8 @@ pub struct ScannerConfig {
     pub stall_timeout_secs: u64,
     /// Before the first retry.
     pub retry_pause: Duration,
+    /// After which a scan may be told to give its slot to another job.
+    pub slow_after: Duration,
     pub log_max_bytes: u64,
     pub sandbox: Sandbox,
 }

@@ -75,6 +75,7 @@ struct RawScanner {
     progress_interval_ms: u64,
     stall_timeout_secs: u64,
     retry_pause_secs: u64,
+    slow_after_secs: u64,
     log_max_bytes: u64,
     sandbox: String,
     sandbox_paths: Vec<PathBuf>,
@@ -268,6 +269,7 @@ impl RawScanner {
             ("progress_interval_ms", self.progress_interval_ms),
             ("stall_timeout_secs", self.stall_timeout_secs),
             ("retry_pause_secs", self.retry_pause_secs),
+            ("slow_after_secs", self.slow_after_secs),
         ] {
             places.at_least(&format!("scanner.{key}"), value, 1)?;
         }
@@ -293,6 +295,7 @@ impl RawScanner {
             progress_interval_ms: self.progress_interval_ms,
             stall_timeout_secs: self.stall_timeout_secs,
             retry_pause: Duration::from_secs(self.retry_pause_secs),
+            slow_after: Duration::from_secs(self.slow_after_secs),
             log_max_bytes: self.log_max_bytes,
             sandbox: Sandbox { mode, paths: self.sandbox_paths },
         })

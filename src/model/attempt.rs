@@ -61,6 +61,8 @@ pub enum OrderReason {
     Cancel,
     /// The server stops; its next run scans the repository again.
     Stop,
+    /// Another job waits without a slot; the repository is queued, and scanned again.
+    Yield,
 }
 
 /// The first exit code of a shim that could not write the final state: the disk refused it.

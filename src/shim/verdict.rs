@@ -107,6 +107,10 @@ pub(super) fn judge(
             FailureKind::Interrupted,
             "Stopped together with the server; its next start scans the repository again",
         )),
+        (Ending::Ordered(OrderReason::Yield), None) => Verdict::Interrupted(Failure::new(
+            FailureKind::Interrupted,
+            "Gave its slot to another job; the repository is queued and scanned again",
+        )),
     }
 }
 
@@ -187,6 +191,8 @@ mod tests {
         check(&Ending::Ordered(OrderReason::Cancel), completed, "stands");
         check(&Ending::Ordered(OrderReason::Stop), SCANNING, "interrupted interrupted");
         check(&Ending::Ordered(OrderReason::Stop), failed, "stands");
+        check(&Ending::Ordered(OrderReason::Yield), SCANNING, "interrupted interrupted");
+        check(&Ending::Ordered(OrderReason::Yield), completed, "stands");
     }
 
     #[test]

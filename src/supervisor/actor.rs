@@ -52,6 +52,8 @@ pub(super) struct Actor {
     pub(super) ends: JoinSet<(RepoKey, Ended)>,
     /// The pauses between two tries.
     pub(super) pauses: JoinSet<PauseOver>,
+    /// The times after which scans are slow: the repository, and the attempt that is meant.
+    pub(super) slow: JoinSet<(RepoKey, u64)>,
     /// Final states of unstarted repositories that are being written.
     pub(super) discards: JoinSet<Discards>,
     pub(super) lanes: Lanes,
@@ -106,6 +108,7 @@ impl Actor {
             phases: HashMap::new(),
             ends: JoinSet::new(),
             pauses: JoinSet::new(),
+            slow: JoinSet::new(),
             discards: JoinSet::new(),
             lanes: Lanes::default(),
             pools: Pools::new(scanners),
@@ -154,6 +157,9 @@ impl Actor {
                 }
                 Some(Ok(over)) = self.pauses.join_next(), if !self.pauses.is_empty() => {
                     self.pause_over(over);
+                }
+                Some(Ok((key, attempt))) = self.slow.join_next(), if !self.slow.is_empty() => {
+                    self.is_slow(key, attempt);
                 }
                 Some(Ok(discards)) = self.discards.join_next(), if !self.discards.is_empty() => {
                     self.discarded(discards);

@@ -145,6 +145,12 @@ impl Actor {
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_running(key.index);
         }
+        let slow = (key.clone(), shim.attempt);
+        let after = self.setup.config.scanner.slow_after;
+        self.slow.spawn(async move {
+            sleep(after).await;
+            slow
+        });
         let scanner = &self.setup.config.scanner;
         let limits = (scanner.subprocess_timeout_secs, scanner.kill_grace_secs);
         let overseer = Overseer::new(key.clone(), shim.clone(), limits, self.handle.clone());
@@ -291,7 +297,11 @@ impl Actor {
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_over(key.index, status);
         }
-        self.on(Event::Over(key.clone()));
+        let event = match status.state {
+            RepoState::Completed => Event::Completed(key.clone()),
+            _ => Event::Over(key.clone()),
+        };
+        self.on(event);
     }
 
     fn end_unstarted(&mut self, key: &RepoKey, state: RepoState, failure: Failure) {
@@ -330,6 +340,14 @@ impl Actor {
         self.effects.spawn(async move { Outcome::Repository(key, Box::new(work.await)) });
     }
 
+    /// A scan has been running for long, if it is still the same.
+    pub(super) fn is_slow(&mut self, key: RepoKey, attempt: u64) {
+        let is_meant = |it: &Phase| matches!(it, Phase::Running(it) if it.shim.attempt == attempt);
+        if self.phases.get(&key).is_some_and(is_meant) {
+            self.on(Event::Slow(key));
+        }
+    }
+
     /// Orders a shim to end. Orders to one shim are given one after the other.
     pub(super) fn order(&mut self, key: &RepoKey, reason: OrderReason) {
         match self.phases.get_mut(key) {
@@ -337,6 +355,11 @@ impl Actor {
             Some(Phase::Running(running)) if running.ordering => running.next = Some(reason),
             Some(Phase::Running(running)) => {
                 running.ordering = true;
+                // A shim of an earlier version does not know that reason, and would take it for a cancel.
+                let reason = match reason {
+                    OrderReason::Yield if running.shim.started.is_none() => OrderReason::Stop,
+                    reason => reason,
+                };
                 let shim = running.shim.clone();
                 let (folder, index) = (self.setup.jobs.job(&key.job), key.index);
                 let path = folder.path().to_owned();

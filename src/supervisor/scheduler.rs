@@ -1,7 +1,13 @@
 //! The rules of the queue, with no clock, no process and no runtime in them.
 //!
 //! A slot that gets free goes to the job with the fewest running, and jobs that are even take
-//! turns: a small job is not starved by a group of thousands.
+//! turns: a small job is not starved by a group of thousands. Nor is it by scans that take long: where no
+//! slot is free, a job without one gets it from a job that holds several and has a slow scan among
+//! them, which is ended and queued again, once in its life. How many slots a job may hold is its
+//! share: slow scans that complete nothing halve it, each completed one adds one
+//! (docs/decisions/0011-a-slow-job-shares-its-slots.md).
+
+mod shares;
 
 use super::RepoKey;
 use crate::model::{JobId, attempt::OrderReason};
@@ -23,6 +29,10 @@ pub(super) enum Event {
     PlanFailed(JobId),
     /// A shim is gone, and its repository is over.
     Over(RepoKey),
+    /// A shim is gone, and its repository has been scanned.
+    Completed(RepoKey),
+    /// A scan has been running for so long that its slot is worth asking for.
+    Slow(RepoKey),
     /// A shim is gone, and its repository is to be scanned again.
     Again(RepoKey),
     /// A shim is gone, and its repository is to be tried again, but not yet.
@@ -90,6 +100,14 @@ pub(super) struct Scheduler {
 struct Job {
     queued: VecDeque<u32>,
     running: BTreeSet<u32>,
+    /// How many slots it may hold, from 1 to the limit.
+    share: usize,
+    /// Of those running the slow ones, the last to become so behind the others.
+    slow: Vec<u32>,
+    /// Which of those running have been told to give their slot back.
+    yielding: BTreeSet<u32>,
+    /// Which have been told so at any time, and are not told again.
+    yielded: BTreeSet<u32>,
     /// Between two tries: they have no slot, and no place in the queue.
     paused: BTreeSet<u32>,
     /// How many ends are being written of those that are not to be started.
@@ -138,9 +156,9 @@ impl Scheduler {
                     running: standing.running.into_iter().collect(),
                     paused: standing.paused.into_iter().collect(),
                     discarding: standing.ending,
-                    cancelled: false,
-                    held: false,
                     planning: standing.planning,
+                    share: self.limit,
+                    ..Job::default()
                 };
                 self.jobs.insert(job.clone(), entry);
                 self.turns.push_back(job.clone());
@@ -164,12 +182,27 @@ impl Scheduler {
                 self.finish_if_over(&id, &mut effects);
             }
             Event::Over(repo) => {
-                self.leave(&repo);
+                self.leave_unscanned(&repo);
                 self.finish_if_over(&repo.job, &mut effects);
+            }
+            Event::Completed(repo) => {
+                self.leave(&repo);
+                if let Some(job) = self.jobs.get_mut(&repo.job) {
+                    job.share = self.limit.min(job.share + 1);
+                }
+                self.finish_if_over(&repo.job, &mut effects);
+            }
+            Event::Slow(repo) => {
+                if let Some(job) = self.jobs.get_mut(&repo.job)
+                    && job.running.contains(&repo.index)
+                    && !job.slow.contains(&repo.index)
+                {
+                    job.slow.push(repo.index);
+                }
             }
             Event::Again(repo) => self.queue_again(&repo, &mut effects),
             Event::Paused(repo) => {
-                if self.leave(&repo) {
+                if self.leave_unscanned(&repo).is_some() {
                     self.pause(&repo, &mut effects);
                 }
             }
@@ -227,6 +260,7 @@ impl Scheduler {
             }
         }
         self.fill(&mut effects);
+        self.reclaim(&mut effects);
         effects
     }
 
@@ -263,23 +297,20 @@ impl Scheduler {
     }
 
     fn queue_again(&mut self, repo: &RepoKey, effects: &mut Vec<Effect>) {
-        if self.leave(repo)
+        if let Some(left) = self.leave(repo)
             && let Some(job) = self.jobs.get_mut(&repo.job)
         {
             if job.cancelled {
                 job.discarding += 1;
                 effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
+            } else if left.was_yielding {
+                // What has not been started yet comes first.
+                job.queued.push_back(repo.index);
             } else {
                 job.queued.push_front(repo.index);
             }
         }
         self.finish_if_over(&repo.job, effects);
-    }
-
-    fn leave(&mut self, repo: &RepoKey) -> bool {
-        let left = self.jobs.get_mut(&repo.job).is_some_and(|job| job.running.remove(&repo.index));
-        self.running -= usize::from(left);
-        left
     }
 
     fn finish_if_over(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
@@ -297,12 +328,14 @@ impl Scheduler {
         }
     }
 
-    /// Gives free slots to the jobs with the fewest running, in the order of their turns.
+    /// Gives free slots to the jobs with the fewest running, in the order of their turns. A job
+    /// gets no more than its share, even if a slot stays free.
     fn fill(&mut self, effects: &mut Vec<Effect>) {
         let halted = self.stopping || self.waiting_for_space;
         while !halted && self.running < self.limit {
             let waiting = self.turns.iter().enumerate().filter_map(|(position, id)| {
-                let job = self.jobs.get(id).filter(|job| !job.queued.is_empty() && !job.held)?;
+                let has_room = |job: &&Job| job.running.len() < job.share && !job.held;
+                let job = self.jobs.get(id).filter(has_room).filter(|it| !it.queued.is_empty())?;
                 Some((job.running.len(), position))
             });
             let Some((_, position)) = waiting.min() else { return };

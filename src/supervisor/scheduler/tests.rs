@@ -217,3 +217,109 @@ fn a_job_without_anything_left_is_finished_at_once() {
     let mut queue = Scheduler::new(1);
     assert_eq!(queue.on(submit("a", 0)), [Effect::Finish(id("a"))]);
 }
+
+/// Five scans of one job that burn: slow, one after the other.
+fn burning() -> Scheduler {
+    let mut queue = Scheduler::new(5);
+    queue.on(submit("bad", 20));
+    for index in 0..5 {
+        assert!(queue.on(Event::Slow(repo("bad", index))).is_empty(), "nobody waits");
+    }
+    queue
+}
+
+fn yields(effects: &[Effect]) -> Vec<String> {
+    let yields = effects.iter().filter_map(|it| match it {
+        Effect::End(repo, OrderReason::Yield) => Some(repo.to_string()),
+        _ => None,
+    });
+    yields.collect()
+}
+
+#[test]
+fn a_job_without_a_slot_gets_one_of_a_job_with_slow_scans() {
+    let mut queue = burning();
+    assert_eq!(yields(&queue.on(submit("good", 2))), ["bad/4"], "the last to become slow");
+    // One slot is coming: nobody else is told to give one back for the same job.
+    assert!(queue.on(Event::Slow(repo("bad", 3))).is_empty());
+    assert_eq!(spawns(&queue.on(Event::Again(repo("bad", 4)))), ["good/0"]);
+    assert_eq!(queue.queued(), 17, "what gave its slot back is queued again");
+    // A slot stays free for others as long as the slow job has completed nothing.
+    assert_eq!(spawns(&queue.on(Event::Completed(repo("good", 0)))), ["good/1"]);
+    queue.on(Event::Completed(repo("good", 1)));
+    assert_eq!(queue.running(), 4);
+    assert_eq!(spawns(&queue.on(submit("next", 1))), ["next/0"], "at once");
+    queue.on(Event::Completed(repo("next", 0)));
+    // What completes gives the share back; what gave its slot back comes after all others.
+    assert_eq!(spawns(&queue.on(Event::Completed(repo("bad", 0)))), ["bad/5", "bad/6"]);
+    for index in 5..18 {
+        queue.on(Event::Completed(repo("bad", index)));
+    }
+    assert_eq!(spawns(&queue.on(Event::Completed(repo("bad", 18)))), ["bad/4"]);
+}
+
+#[test]
+fn each_job_that_waits_gets_a_slot_and_none_is_left_without() {
+    let mut queue = burning();
+    let mut told = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        told.extend(yields(&queue.on(submit(name, 3))));
+    }
+    assert_eq!(told, ["bad/4", "bad/3", "bad/2", "bad/1"], "it keeps one");
+    for index in [4, 3, 2, 1] {
+        assert_eq!(spawns(&queue.on(Event::Again(repo("bad", index)))).len(), 1);
+    }
+    // Once in its life: those that wait on have no more to ask for.
+    assert!(queue.on(Event::Slow(repo("bad", 0))).is_empty());
+    assert_eq!(queue.running(), 5);
+}
+
+#[test]
+fn a_scan_gives_its_slot_back_once() {
+    let mut queue = Scheduler::new(2);
+    queue.on(submit("bad", 2));
+    queue.on(Event::Slow(repo("bad", 0)));
+    assert_eq!(yields(&queue.on(submit("a", 1))), ["bad/0"]);
+    queue.on(Event::Again(repo("bad", 0)));
+    queue.on(Event::Completed(repo("a", 0)));
+    queue.on(Event::Completed(repo("bad", 1)));
+    queue.on(submit("other", 2));
+    queue.on(Event::Slow(repo("bad", 0)));
+    queue.on(Event::Slow(repo("other", 0)));
+    assert!(yields(&queue.on(submit("b", 1))).is_empty(), "each has one slot");
+    queue.on(Event::Over(repo("other", 0)));
+    assert_eq!(queue.running(), 2);
+}
+
+#[test]
+fn slow_scans_that_complete_nothing_halve_the_share_of_their_job() {
+    let mut queue = burning();
+    queue.on(Event::Over(repo("bad", 0)));
+    assert_eq!(queue.running(), 4, "two may run, four still do");
+    queue.on(Event::Paused(repo("bad", 1)));
+    queue.on(Event::Over(repo("bad", 2)));
+    queue.on(Event::Over(repo("bad", 3)));
+    assert_eq!(queue.running(), 1);
+    assert_eq!(spawns(&queue.on(Event::Over(repo("bad", 4)))), ["bad/5"], "one at a time");
+    // A failure that comes quickly halves nothing, and each completed scan adds one.
+    assert_eq!(spawns(&queue.on(Event::Over(repo("bad", 5)))), ["bad/6"]);
+    assert_eq!(spawns(&queue.on(Event::Completed(repo("bad", 6)))).len(), 2);
+    assert_eq!(spawns(&queue.on(Event::Completed(repo("bad", 7)))).len(), 2);
+    assert_eq!(queue.running(), 3);
+}
+
+#[test]
+fn what_became_slow_and_is_gone_is_not_told_to_end() {
+    let mut queue = burning();
+    queue.on(Event::CancelAsked(id("bad")));
+    assert!(yields(&queue.on(submit("good", 1))).is_empty(), "it is ended anyway");
+    let mut queue = burning();
+    queue.on(Event::StopAsked);
+    assert!(yields(&queue.on(submit("good", 1))).is_empty());
+    let mut queue = Scheduler::new(1);
+    queue.on(submit("a", 2));
+    queue.on(Event::Slow(repo("a", 0)));
+    queue.on(Event::Completed(repo("a", 0)));
+    assert!(queue.on(Event::Slow(repo("a", 0))).is_empty());
+    assert!(yields(&queue.on(submit("b", 1))).is_empty(), "one slot is all it has");
+}
