@@ -67,7 +67,7 @@ fn default_max_data_bytes() -> u64 {
 }
 
 fn default_max_cpu_secs() -> u64 {
-    3600
+    600
 }
 
 /// How the built-in scanner shuts itself in, before it reads anything foreign.

@@ -6,6 +6,7 @@
 //! descriptor first and checked again.
 
 pub mod cgroup;
+pub mod cpu;
 pub mod manager;
 pub mod memory;
 pub mod sandbox;

@@ -61,6 +61,9 @@ const DNS: u16 = 53;
 
 /// Descriptors: a few files, pipes and sockets are open at a time.
 const DESCRIPTORS: u64 = 256;
+/// Seconds of processor time that a process has beyond the limit, until the kernel ends it: between two
+/// files the scan sees by itself that it has passed the limit, and says more of it.
+const CPU_GRACE_SECS: u64 = 5;
 /// A file may grow to this in any case; smaller limits are kept by looking.
 const SMALLEST_FILE_LIMIT: u64 = 64 << 20;
 
@@ -105,7 +108,7 @@ pub(super) fn enter(task: &ScanTask) -> Isolation {
         memory_bytes: limits.max_memory_bytes,
         data_bytes: limits.max_data_bytes,
         file_bytes: limits.max_fetch_bytes.max(limits.max_result_bytes).max(SMALLEST_FILE_LIMIT),
-        cpu_secs: limits.max_cpu_secs,
+        cpu_secs: limits.max_cpu_secs.saturating_add(CPU_GRACE_SECS),
         descriptors: DESCRIPTORS,
     };
     let unlimited = sandbox::limit(&quota);

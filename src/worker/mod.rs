@@ -39,7 +39,7 @@ pub use stop::Stop;
 use crate::{
     ecosystem::{self, Parser},
     model::task::ScanTask,
-    sys::{self, memory::MemoryWatch},
+    sys::{self, cpu::CpuClock, memory::MemoryWatch},
 };
 use anyhow::{Context, ensure};
 use isolation::Isolation;
@@ -76,12 +76,12 @@ pub fn read_task(stdin: impl Read) -> anyhow::Result<ScanTask> {
 pub fn run(task: ScanTask) -> ExitCode {
     sys::be_called(c"scanwatch-scan");
     // Opened before the sandbox closes the kernel's files.
-    let memory = MemoryWatch::begin();
+    let (memory, cpu) = (MemoryWatch::begin(), CpuClock::begin());
     // While there is one thread: it binds that one, and what it starts.
     let isolation = isolation::enter(&task);
     // Without it the usual effect of a signal stays, and the shim does the rest.
     let stop = Stop::on_signals().unwrap_or_default();
-    let means = Means { parser_for: ecosystem::parser_for, stop: &stop, memory, isolation };
+    let means = Means { parser_for: ecosystem::parser_for, stop: &stop, memory, cpu, isolation };
     match session::perform(&task, means) {
         Ending::Completed => ExitCode::SUCCESS,
         Ending::Failed => ExitCode::FAILURE,
@@ -96,8 +96,8 @@ pub fn scan(
     parser_for: fn(&str) -> Option<&'static dyn Parser>,
     stop: &Stop,
 ) -> Ending {
-    let means =
-        Means { parser_for, stop, memory: MemoryWatch::begin(), isolation: Isolation::default() };
+    let (memory, cpu) = (MemoryWatch::begin(), CpuClock::begin());
+    let means = Means { parser_for, stop, memory, cpu, isolation: Isolation::default() };
     session::perform(task, means)
 }
 

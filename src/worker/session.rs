@@ -17,7 +17,10 @@ use super::{
 use crate::{
     model::{redact::Redactor, scan_result::Warning, task::ScanTask},
     store::{StoreError, trash},
-    sys::memory::{MemoryWatch, Victim},
+    sys::{
+        cpu::CpuClock,
+        memory::{MemoryWatch, Victim},
+    },
 };
 use std::{
     backtrace::Backtrace,
@@ -43,15 +46,18 @@ pub(super) struct Means<'a> {
     pub(super) parser_for: ParserFor,
     pub(super) stop: &'a Stop,
     pub(super) memory: MemoryWatch,
+    pub(super) cpu: CpuClock,
     pub(super) isolation: Isolation,
 }
 
 /// Scans what the task names.
 pub(super) fn perform(task: &ScanTask, means: Means<'_>) -> Ending {
-    let Means { parser_for, stop, mut memory, isolation } = means;
-    let session = Session::start(task, parser_for, stop);
+    let Means { parser_for, stop, mut memory, cpu, isolation } = means;
+    let session = Session::start(task, parser_for, stop, cpu);
     let done = session.begin(&isolation).and_then(|()| session.scan());
-    let written = match done.map_err(|error| with_evidence(error, &mut memory)) {
+    session.cpu.note_others();
+    let is_over_budget = session.cpu.used() >= Duration::from_secs(task.limits.max_cpu_secs);
+    let written = match done.map_err(|error| with_evidence(error, &mut memory, is_over_budget)) {
         Ok(packages) => {
             let message = format!("Completed: {packages} packages");
             session.reporter.log().info(&message);
@@ -77,8 +83,11 @@ pub(super) fn perform(task: &ScanTask, means: Means<'_>) -> Ending {
 }
 
 /// A git that was killed tells nobody why; the kernel does.
-fn with_evidence(error: ScanError, memory: &mut MemoryWatch) -> ScanError {
+fn with_evidence(error: ScanError, memory: &mut MemoryWatch, is_over_budget: bool) -> ScanError {
     match error {
+        ScanError::Git(error) if error.may_be_a_death() && is_over_budget => {
+            GitError::TooMuchWork.into()
+        }
         ScanError::Git(error)
             if error.may_be_a_death() && memory.has_killed(Victim::Named("git")) =>
         {
@@ -92,17 +101,18 @@ struct Session<'a> {
     task: &'a ScanTask,
     parser_for: ParserFor,
     stop: &'a Stop,
+    cpu: CpuClock,
     redactor: Redactor,
     reporter: Reporter,
     begin: Instant,
 }
 
 impl<'a> Session<'a> {
-    fn start(task: &'a ScanTask, parser_for: ParserFor, stop: &'a Stop) -> Self {
+    fn start(task: &'a ScanTask, parser_for: ParserFor, stop: &'a Stop, cpu: CpuClock) -> Self {
         let redactor = Redactor::of_login(task.credentials.as_ref());
         let reporter = Reporter::start(task, redactor.clone());
         reporter.log().info(&format!("scanning {} ({})", task.repo_name, task.git_url));
-        Self { task, parser_for, stop, redactor, reporter, begin: Instant::now() }
+        Self { task, parser_for, stop, cpu, redactor, reporter, begin: Instant::now() }
     }
 
     /// Says how this process is shut in.
@@ -206,6 +216,7 @@ impl<'a> Session<'a> {
             limits: &self.task.limits,
             reporter: &self.reporter,
             stop: self.stop,
+            cpu: &self.cpu,
             parser_for: self.parser_for,
             deep: self.task.deep,
         }

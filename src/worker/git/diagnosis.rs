@@ -74,6 +74,9 @@ pub(super) fn diagnose(
     if has(&["signal 25", "File size limit exceeded"]) {
         return GitError::TooLarge { most };
     }
+    if is_out_of_time(&own) {
+        return GitError::TooMuchWork;
+    }
     if has(&NO_CONNECTION) {
         return GitError::Unreachable { host, said };
     }
@@ -94,7 +97,15 @@ pub(super) fn diagnose_local(step: &'static str, said: String) -> GitError {
     if is_out_of_memory(&said) {
         return GitError::OutOfMemory { said };
     }
+    if is_out_of_time(&said) {
+        return GitError::TooMuchWork;
+    }
     GitError::Failed { step, said }
+}
+
+/// `RLIMIT_CPU`, which ends a program by SIGXCPU.
+fn is_out_of_time(words: &str) -> bool {
+    ["signal 24", "CPU time limit exceeded"].iter().any(|it| words.contains(it))
 }
 
 fn is_out_of_memory(words: &str) -> bool {
@@ -187,6 +198,7 @@ mod tests {
                 "error: index-pack died of signal 25\nfatal: fetch-pack: invalid index-pack output",
                 "TooLarge",
             ),
+            ("error: index-pack died of signal 24", "TooMuchWork"),
             ("error: index-pack died of signal 9", "Failed"),
             ("fatal: Out of memory, malloc failed (tried to allocate 77 bytes)", "OutOfMemory"),
             ("fatal: mmap failed: Cannot allocate memory", "OutOfMemory"),

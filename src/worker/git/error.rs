@@ -87,6 +87,8 @@ pub(crate) enum GitError {
          what it fetched in {bytes} bytes"
     )]
     TooTight { bytes: u64, seconds: u64 },
+    #[error("git used more processor time than it may have ([limits] max_cpu_secs)")]
+    TooMuchWork,
     #[error("git {step} did not end within {seconds} seconds")]
     TooSlow { step: &'static str, seconds: u64 },
     #[error("git {step} said something that is not understood: {said}")]
@@ -121,7 +123,7 @@ impl GitError {
             | Self::OwnAddress { .. }
             | Self::Reference { .. } => FailureKind::Refused,
             Self::Missing | Self::Spawn { .. } => FailureKind::Spawn,
-            Self::TooLarge { .. } | Self::TooTight { .. } => FailureKind::Limit,
+            Self::TooLarge { .. } | Self::TooTight { .. } | Self::TooMuchWork => FailureKind::Limit,
             Self::OutOfMemory { .. } => FailureKind::OutOfMemory,
             Self::Stopped(_) => FailureKind::Cancelled,
             Self::CredentialsNeeded { .. }
@@ -177,6 +179,7 @@ impl GitError {
             | Self::OutOfMemory { .. }
             | Self::TooLarge { .. }
             | Self::TooTight { .. }
+            | Self::TooMuchWork
             | Self::TooSlow { .. }
             | Self::Answer { .. }
             | Self::Pipe { .. }

@@ -19,6 +19,11 @@ pub(crate) enum LimitError {
     PathTooLong { most: u64 },
     #[error("too many files: the paths of those to be read are longer than {most} bytes together")]
     PathsTooLong { most: usize },
+    #[error(
+        "too much work: more than {most} seconds of processor time ([limits] max_cpu_secs) were used \
+         when {done} of {total} files were read"
+    )]
+    TooMuchWork { most: u64, done: u64, total: u64 },
     #[error("too many packages: more than {most}")]
     TooManyPackages { most: u64 },
     #[error("the result is too large: more than {most} bytes")]

@@ -15,12 +15,13 @@ use crate::{
         state::Work,
         task::Limits,
     },
+    sys::cpu::CpuClock,
     worker::{
         error::ScanError, infrastructure::Infrastructure, reporter::Reporter, status::Stage,
         stop::Stop, text,
     },
 };
-use std::{collections::BTreeMap, thread};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 /// The scanning thread's stack, in bytes.
 const STACK: usize = 32 << 20;
@@ -43,6 +44,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) reporter: &'a Reporter,
     pub(crate) stop: &'a Stop,
+    /// What the scan has used of `max_cpu_secs`.
+    pub(crate) cpu: &'a CpuClock,
     pub(crate) parser_for: ParserFor,
     /// Whether the imports of sources are read.
     pub(crate) deep: bool,
@@ -125,6 +128,8 @@ impl<'a> Engine<'a> {
         let total = wanted.len() as u64;
         reporter.update(|it| it.total_files = Some(total));
         reporter.enter(Work::Scanning, Stage::Parse, &format!("Parsing {total} files"));
+        // What git has used so far.
+        self.with.cpu.note_others();
         for (done, file) in (0..).zip(&wanted) {
             if let Some(signal) = self.with.stop.asked() {
                 return Err(ScanError::Stopped(signal));
@@ -137,10 +142,12 @@ impl<'a> Engine<'a> {
                 figures.message = format!("Parsing {shown}");
                 figures.dependencies_found = Some(packages);
             });
+            self.check_work(done, total)?;
             self.scan_file(tree, file, &shown)?;
             // What several files declare is joined later; until then this bounds the memory.
             self.check_packages(2)?;
         }
+        self.check_work(total, total)?;
         drop(wanted);
         reporter.update(|it| it.current_file = total);
         reporter.enter(Work::Analyzing, Stage::Conclude, "Joining what was found");
@@ -316,6 +323,16 @@ impl<'a> Engine<'a> {
         } else {
             self.left_out += 1;
         }
+    }
+
+    /// A scan that has used up its processor time ends here, with a reason; one that is in the middle
+    /// of something is ended by the kernel somewhat later.
+    fn check_work(&self, done: u64, total: u64) -> Result<(), LimitError> {
+        let most = self.with.limits.max_cpu_secs;
+        if self.with.cpu.used() > Duration::from_secs(most) {
+            return Err(LimitError::TooMuchWork { most, done, total });
+        }
+        Ok(())
     }
 
     fn check_packages(&self, times: u64) -> Result<(), LimitError> {
