@@ -7,7 +7,7 @@
 //! bounded.
 
 /// How many expressions one text may come to need, and how long it may become, in bytes.
-const MAX_STEPS: u32 = 64;
+const MAX_STEPS: u32 = 32;
 const MAX_LENGTH: usize = 300;
 
 /// A text or a value that is longer, in bytes, is not looked at: it is named as often as somebody

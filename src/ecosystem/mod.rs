@@ -40,6 +40,8 @@ mod json;
 mod julia;
 mod lua;
 mod maven;
+#[cfg(test)]
+mod mentions;
 mod mise;
 mod nim;
 mod npm;

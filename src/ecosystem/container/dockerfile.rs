@@ -12,7 +12,8 @@ use super::{
     variables::expand,
 };
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, purl::Ecosystem, source::file_name, text,
+    Findings, Parser, SourceFile, budget::Budget, collect::Collector, purl::Ecosystem,
+    source::file_name, text,
 };
 use crate::model::scan_result::{Scope, Source};
 use std::collections::HashMap;
@@ -41,7 +42,7 @@ impl Parser for Dockerfile {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Docker, Source::Manifest);
         let text = text::decode(file.bytes);
-        let build = Build::of(&text);
+        let build = Build::of(&text, found.budget());
         if build.stages.is_empty() {
             if !text.trim().is_empty() {
                 found.warn(1, "no `FROM`: nothing is built");
@@ -56,12 +57,15 @@ impl Parser for Dockerfile {
 
 /// Reads a Dockerfile that stands in another file, below the line of its key.
 pub(super) fn read_inline(text: &str, line: u32, images: &mut Images, found: &mut Collector<'_>) {
-    Build::of(text).list(line, images, found);
+    Build::of(text, found.budget()).list(line, images, found);
 }
 
 /// A value of an `ARG` that is longer, in bytes, is none: no reference of an image is, and one that
 /// is named by many others would be copied for each.
-const LONGEST_VALUE: usize = 512;
+const LONGEST_VALUE: usize = 256;
+
+/// No file has more stages, more images that are copied from, or more arguments; it bounds the memory.
+const MOST: usize = 10_000;
 
 /// What a stage starts from.
 #[derive(Debug)]
@@ -71,8 +75,10 @@ enum Base {
     Image { reference: String, line: u32 },
 }
 
-#[derive(Debug, Default)]
-struct Build {
+#[derive(Debug)]
+struct Build<'b> {
+    /// What variables come to is charged to it; once it is used up, nothing more is read.
+    budget: &'b Budget,
     /// The `ARG`s before the first stage, which are those that a `FROM` knows.
     arguments: HashMap<String, String>,
     /// In their order.
@@ -81,14 +87,18 @@ struct Build {
     names: HashMap<String, usize>,
     /// What is copied or mounted of other images.
     others: Vec<(String, u32)>,
+    is_cut_short: bool,
 }
 
-impl Build {
-    fn of(text: &str) -> Self {
-        let mut build = Self::default();
-        for instruction in instructions::read(text) {
+impl<'b> Build<'b> {
+    fn of(text: &str, budget: &'b Budget) -> Self {
+        let (arguments, names) = (HashMap::new(), HashMap::new());
+        let (stages, others) = (Vec::new(), Vec::new());
+        let mut build = Self { budget, arguments, stages, names, others, is_cut_short: false };
+        for instruction in instructions::read(text).take_while(|_| budget.visit()) {
             build.read(&instruction);
         }
+        budget.allow_listing();
         build
     }
 
@@ -123,7 +133,11 @@ impl Build {
         for word in rest.split_whitespace() {
             if let Some((name, value)) = word.split_once('=') {
                 let value = self.expand(unquoted(value));
-                if value.len() <= LONGEST_VALUE {
+                if !self.budget.copy(value.len()) {
+                    return;
+                }
+                let has_room = self.arguments.len() < MOST || self.arguments.contains_key(name);
+                if value.len() <= LONGEST_VALUE && has_room {
                     self.arguments.insert(name.to_owned(), value);
                 } else {
                     self.arguments.remove(name);
@@ -140,6 +154,10 @@ impl Build {
     fn stage(&mut self, rest: &str, line: u32) {
         let mut words = rest.split_whitespace().skip_while(|it| it.starts_with("--"));
         let reference = self.expand(unquoted(words.next().unwrap_or_default()));
+        self.is_cut_short |= self.stages.len() >= MOST;
+        if self.is_cut_short || !self.budget.copy(reference.len()) {
+            return;
+        }
         let is_as = words.next().is_some_and(|it| it.eq_ignore_ascii_case("as"));
         let name = words.next().filter(|_| is_as).map(str::to_ascii_lowercase);
         let base = if reference.eq_ignore_ascii_case("scratch") {
@@ -160,6 +178,10 @@ impl Build {
 
     fn other(&mut self, from: &str, line: u32) {
         let from = self.expand(unquoted(from));
+        self.is_cut_short |= self.others.len() >= MOST;
+        if self.is_cut_short || !self.budget.copy(from.len()) {
+            return;
+        }
         let is_number = !from.is_empty() && from.bytes().all(|it| it.is_ascii_digit());
         if !is_number && !from.eq_ignore_ascii_case("scratch") && self.stage_of(&from).is_none() {
             self.others.push((from, line));
@@ -191,6 +213,11 @@ impl Build {
         }
         for (reference, line) in &self.others {
             add(reference, *line, Scope::Build, found);
+        }
+        if self.is_cut_short {
+            let message =
+                format!("more than {MOST} stages or images: the rest of them is not read");
+            found.warn(above.saturating_add(1), message);
         }
     }
 }

@@ -86,6 +86,9 @@ pub(super) fn items(element: Element<'_, '_>, items: &mut Vec<Item>, found: &mut
             found.warn(element.line(), format!("`{}` is no package name", text::excerpt(name)));
             continue;
         }
+        if !found.budget().copy(name.len()) {
+            return;
+        }
         let (name, version) = (name.to_owned(), version.clone());
         items.push(Item { kind, name, version, scope, line: element.line() });
     }

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::ecosystem::{
     Budget, Findings, SourceFile,
+    budget::NODE,
     collect::{Collector, Declared},
     expression,
     join::{folder_of, upwards},
@@ -39,7 +40,9 @@ pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -
         let file = SourceFile { path: &build.file, bytes: &[], budget };
         let mut found = Collector::new(file, Ecosystem::NuGet, Source::Manifest);
         let chain = repository.chain(at);
-        for item in &build.items {
+        // Each name and each property of a text is looked up in each folder around.
+        let lookups = chain.len() as u64 * NODE;
+        for item in build.items.iter().take_while(|_| budget.spend(lookups)) {
             repository.add(build, item, &chain, &mut found);
         }
         let found = found.finish();

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
+    budget::Budget,
     collect::Collector,
     purl::Ecosystem,
     script::{self, Constants, Dialect, Token, Tokens},
@@ -55,6 +56,7 @@ impl Parser for GradleBuild {
                     sets_at: None,
                     tests_at: None,
                     asked: Vec::new(),
+                    budget: found.budget(),
                 };
                 reader.read();
                 gradle.asked = reader.asked;
@@ -103,6 +105,7 @@ struct Reader<'t, 'a> {
     sets_at: Option<usize>,
     tests_at: Option<usize>,
     asked: Vec<Asked>,
+    budget: &'t Budget,
 }
 
 impl Reader<'_, '_> {
@@ -191,7 +194,10 @@ impl Reader<'_, '_> {
         let scope = configuration::scope(&statement.configuration);
         let in_tests = self.tests_at.is_some() && scope == Some(Scope::Runtime);
         let scope = if in_tests { Some(Scope::Test) } else { scope };
-        self.asked.extend(statement.notations.into_iter().map(|notation| Asked {
+        let budget = self.budget;
+        let notations = statement.notations.into_iter();
+        let notations = notations.take_while(|it| budget.copy(it.kind.text_len()));
+        self.asked.extend(notations.map(|notation| Asked {
             kind: notation.kind,
             rich_version: statement.rich_version.clone(),
             scope,

@@ -106,16 +106,17 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>, gradle: &mut GradleF
             gradle.catalog.insert(path, vec![Library { name, version, range }]);
         }
     }
-    bundles(document, gradle);
+    bundles(document, gradle, found);
 }
 
 /// `web = ["spring-web", "jackson"]`: several libraries under one name.
-fn bundles(document: &Document<'_>, gradle: &mut GradleFile) {
+fn bundles(document: &Document<'_>, gradle: &mut GradleFile, found: &Collector<'_>) {
     let mut libraries = MAX_OF_BUNDLES;
     for (name, aliases) in toml::table(&document.root, "bundles").into_iter().flatten() {
         let aliases = aliases.get_ref().as_array().into_iter().flatten();
         let known = aliases.filter_map(|it| gradle.catalog.get(&accessor(it.get_ref().as_str()?)));
-        let bundle: Vec<_> = known.flatten().take(libraries).cloned().collect();
+        let known = known.flatten().take_while(|_| found.budget().visit());
+        let bundle: Vec<_> = known.take(libraries).cloned().collect();
         libraries -= bundle.len();
         gradle.catalog.insert(format!("bundles.{}", accessor(name.get_ref())), bundle);
     }

@@ -10,6 +10,7 @@
 
 use super::script::{GradleFile, Library};
 use crate::ecosystem::{
+    budget::{Budget, NODE},
     expression,
     join::{folder_of, upwards},
     script::{Constants, Said, plain_name},
@@ -54,10 +55,10 @@ impl<'a> Builds<'a> {
     }
 
     /// What names stand for in one of the files.
-    pub(super) fn names<'b>(&'b self, of: &'b GradleFile) -> Names<'b> {
+    pub(super) fn names<'b>(&'b self, of: &'b GradleFile, budget: &'b Budget) -> Names<'b> {
         let folders = upwards(home(&of.file)).take(MAX_FOLDERS);
         let around = folders.filter_map(|it| self.folders.get(it)).collect();
-        Names { own: &of.constants, around }
+        Names { own: &of.constants, around, budget }
     }
 }
 
@@ -66,6 +67,8 @@ pub(super) struct Names<'b> {
     own: &'b Constants,
     /// The folders around the script, from the nearest.
     around: Vec<&'b Folder<'b>>,
+    /// Each name is looked up in each folder.
+    budget: &'b Budget,
 }
 
 impl<'b> Names<'b> {
@@ -75,6 +78,10 @@ impl<'b> Names<'b> {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'b str> {
+        let lookups = NODE * (1 + self.around.len() as u64);
+        if !self.budget.spend(lookups + name.len() as u64) {
+            return None;
+        }
         let name = plain_name(name);
         let own = self.own.look_up(&name).into_iter();
         let around = self.around.iter().filter_map(|it| it.names.get(name.as_str()));

@@ -93,13 +93,16 @@ fn parts(notation: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecosystem::gradle::{names::Builds, script::GradleFile};
+    use crate::ecosystem::{
+        budget::Budget,
+        gradle::{names::Builds, script::GradleFile},
+    };
 
     #[track_caller]
     fn check(notation: &str, expected: &str) {
         let file = GradleFile::default();
         let builds = Builds::of(&[]);
-        let shown = match read(notation, &builds.names(&file)) {
+        let shown = match read(notation, &builds.names(&file, Budget::alone(1 << 20))) {
             Ok(it) => {
                 let range = it.range.map(|it| format!("range {it}"));
                 let said = it.version.map(|it| it.to_string()).or(range);

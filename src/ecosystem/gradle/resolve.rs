@@ -33,7 +33,7 @@ pub(in crate::ecosystem) fn resolve(mut files: Vec<GradleFile>, budget: &Budget)
     for file in files.iter().filter(|it| !it.asked.is_empty()) {
         let source = SourceFile { path: &file.file, bytes: b"", budget };
         let mut reader = Reader {
-            names: builds.names(file),
+            names: builds.names(file, budget),
             modules: Vec::new(),
             constraints: HashMap::new(),
             catalog: Vec::new(),
@@ -96,6 +96,10 @@ impl Reader<'_, '_, '_> {
         };
         if let (None, Some(version)) = (&module.version, &asked.rich_version) {
             module.set_version(version);
+        }
+        let version = module.version.as_ref().or(module.range.as_ref()).map_or(0, |it| it.len());
+        if !self.found.budget().copy(module.name.len() + version) {
+            return;
         }
         if asked.is_constraint {
             self.constraints.insert(Arc::clone(&module.name), module);

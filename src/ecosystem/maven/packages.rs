@@ -22,7 +22,7 @@ use crate::model::scan_result::{Scope, Source};
 /// The packages of the poms of one repository.
 pub(in crate::ecosystem) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
     poms.sort_by(|a, b| a.file.cmp(&b.file));
-    let repository = Repository::of(&poms);
+    let repository = Repository::of(&poms, budget);
     let management = Management::of(&repository);
     let mut all = Findings::default();
     for (at, pom) in poms.iter().enumerate() {

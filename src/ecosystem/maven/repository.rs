@@ -9,7 +9,7 @@
 //! [`MAX_WORK`], however the poms refer to each other.
 
 use super::pom::{Entry, Parent, Pom};
-use crate::ecosystem::expression;
+use crate::ecosystem::{budget::Budget, expression};
 use std::{cell::Cell, collections::HashMap};
 
 /// No chain of parents is longer.
@@ -26,10 +26,11 @@ pub(super) struct Repository<'a> {
     /// Each pom, then its parents that lie in the repository, from the nearest.
     chains: Vec<Vec<usize>>,
     work: Cell<usize>,
+    budget: &'a Budget,
 }
 
 impl<'a> Repository<'a> {
-    pub(super) fn of(poms: &'a [Pom]) -> Self {
+    pub(super) fn of(poms: &'a [Pom], budget: &'a Budget) -> Self {
         let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
         for (at, pom) in poms.iter().enumerate() {
             if let (Some(group), Some(artifact)) = (pom.group(), pom.own.artifact.as_deref()) {
@@ -38,7 +39,7 @@ impl<'a> Repository<'a> {
         }
         let by_path = poms.iter().enumerate().map(|(at, it)| (it.file.as_str(), at)).collect();
         let work = Cell::new(MAX_WORK);
-        let mut repository = Self { poms, by_path, by_name, chains: Vec::new(), work };
+        let mut repository = Self { poms, by_path, by_name, chains: Vec::new(), work, budget };
         repository.chains = (0..poms.len()).map(|at| repository.find_chain(at)).collect();
         repository
     }
@@ -144,7 +145,7 @@ impl<'a> Repository<'a> {
     pub(super) fn spend(&self) -> bool {
         let left = self.work.get();
         self.work.set(left.saturating_sub(1));
-        left > 0
+        left > 0 && self.budget.visit()
     }
 
     pub(super) fn is_exhausted(&self) -> bool {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
+    budget::Budget,
     collect::{Collector, Declared},
     git_reference,
     json::{Member, Node, Value},
@@ -62,7 +63,7 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
             ("peerDependencies", Need::Optional),
         ] {
             for wanted in names(details, group) {
-                if let Some(required) = resolve(&entry.key, wanted, &places) {
+                if let Some(required) = resolve(&entry.key, wanted, &places, found.budget()) {
                     graph.requires(own, need, required);
                 }
             }
@@ -70,7 +71,7 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     }
     let workspaces = root.get("workspaces").and_then(Node::members);
     for workspace in workspaces.unwrap_or_default() {
-        ask(&workspace.value, &places, &mut graph);
+        ask(&workspace.value, &places, &mut graph, found.budget());
     }
     graph.spread_scopes();
     graph.list(workspaces.is_some(), found);
@@ -127,7 +128,12 @@ fn names<'n>(of: &'n Node<'_>, group: &str) -> impl Iterator<Item = &'n str> {
     of.get(group).and_then(Node::members).unwrap_or_default().iter().map(|it| it.key.as_ref())
 }
 
-fn ask(workspace: &Node<'_>, places: &HashMap<&str, Vertex>, graph: &mut Graph<'_>) {
+fn ask(
+    workspace: &Node<'_>,
+    places: &HashMap<&str, Vertex>,
+    graph: &mut Graph<'_>,
+    budget: &Budget,
+) {
     // What only this workspace gets is installed below its name.
     let own = workspace.text("name").unwrap_or_default();
     for (group, scope) in [
@@ -137,7 +143,7 @@ fn ask(workspace: &Node<'_>, places: &HashMap<&str, Vertex>, graph: &mut Graph<'
         ("devDependencies", Scope::Dev),
     ] {
         for wanted in names(workspace, group) {
-            if let Some(vertex) = resolve(own, wanted, places) {
+            if let Some(vertex) = resolve(own, wanted, places, budget) {
                 graph.ask_for(scope, vertex);
             }
         }
@@ -145,7 +151,12 @@ fn ask(workspace: &Node<'_>, places: &HashMap<&str, Vertex>, graph: &mut Graph<'
 }
 
 /// The place nearest to that of a package at which another one is installed.
-fn resolve(from: &str, name: &str, places: &HashMap<&str, Vertex>) -> Option<Vertex> {
+fn resolve(
+    from: &str,
+    name: &str,
+    places: &HashMap<&str, Vertex>,
+    budget: &Budget,
+) -> Option<Vertex> {
     // Bounds the work for a place that no project has.
     const LONGEST_PLACE: usize = 512;
     let mut place = if from.len() > LONGEST_PLACE { "" } else { from };
@@ -154,7 +165,7 @@ fn resolve(from: &str, name: &str, places: &HashMap<&str, Vertex>) -> Option<Ver
         if let Some(vertex) = places.get(wanted.as_str()) {
             return Some(*vertex);
         }
-        if place.is_empty() {
+        if place.is_empty() || !budget.read(2 * wanted.len()) {
             return None;
         }
         // The name of a scoped package has a `/` of its own.

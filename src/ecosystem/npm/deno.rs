@@ -170,11 +170,11 @@ impl<'n> Lock<'n> {
         let known = self.packages.get(&(registry, bare)).copied();
         let led = || {
             let target = specifiers.0.get(wanted).or_else(|| specifiers.0.get(bare))?;
-            let target = without_registry(target).map_or(*target, |(_, it)| it);
             // One key, however long, may be what thousands of specifiers lead to.
             if target.len() > LONGEST_TARGET {
                 return None;
             }
+            let target = without_registry(target).map_or(*target, |(_, it)| it);
             let with_name = format!("{}@{target}", split_pattern(bare).0);
             [target, with_name.as_str()]
                 .iter()

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
+    budget::Budget,
     collect::{Collector, Declared},
     git_reference,
     json::{Member, Node, Value},
@@ -73,7 +74,7 @@ fn read_packages(packages: &Node<'_>, found: &mut Collector<'_>) {
         return found.warn(packages.line, message);
     };
     let places: HashSet<_> = entries.iter().filter_map(|it| Place::of(&it.key)).collect();
-    let direct = direct_places(entries, &places);
+    let direct = direct_places(entries, &places, found.budget());
     let mut graph = Graph::new(found.budget());
     let mut installed = HashMap::new();
     for entry in entries {
@@ -89,7 +90,7 @@ fn read_packages(packages: &Node<'_>, found: &mut Collector<'_>) {
         let own = Place::of(&entry.key).and_then(|it| installed.get(&it).copied());
         let Some(own) = own else { continue };
         for name in wanted(&entry.value, &INSTALLED) {
-            let place = resolve(&entry.key, name, &places);
+            let place = resolve(&entry.key, name, &places, found.budget());
             if let Some(required) = place.and_then(|it| installed.get(&it)) {
                 graph.requires(own, Need::Required, *required);
             }
@@ -177,18 +178,24 @@ pub(super) fn scope(entry: &Node<'_>) -> Scope {
 fn direct_places<'a>(
     entries: &'a [Member<'_>],
     places: &HashSet<Place<'a>>,
+    budget: &'a Budget,
 ) -> Option<HashSet<Place<'a>>> {
     let mut own = entries.iter().filter(|it| Place::of(&it.key).is_none()).peekable();
     own.peek()?;
     let direct = own.flat_map(|importer| {
         let names = wanted(&importer.value, &OF_PROJECT);
-        names.filter_map(|name| resolve(&importer.key, name, places))
+        names.filter_map(|name| resolve(&importer.key, name, places, budget))
     });
     Some(direct.collect())
 }
 
 /// Node's rule: the nearest `node_modules`, from the importer's folder upwards.
-fn resolve<'a>(importer: &'a str, name: &'a str, places: &HashSet<Place<'a>>) -> Option<Place<'a>> {
+fn resolve<'a>(
+    importer: &'a str,
+    name: &'a str,
+    places: &HashSet<Place<'a>>,
+    budget: &Budget,
+) -> Option<Place<'a>> {
     // Bounds the work for a path that no project has.
     const LONGEST_PATH: usize = 512;
     let mut folder = if importer.len() > LONGEST_PATH { "" } else { importer };
@@ -197,7 +204,7 @@ fn resolve<'a>(importer: &'a str, name: &'a str, places: &HashSet<Place<'a>>) ->
         if places.contains(&place) {
             return Some(place);
         }
-        if folder.is_empty() {
+        if folder.is_empty() || !budget.read(folder.len() + name.len()) {
             return None;
         }
         folder = folder.rsplit_once('/').map_or("", |(parent, _)| parent);

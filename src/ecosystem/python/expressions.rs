@@ -15,7 +15,10 @@ use std::collections::{BTreeSet, HashMap};
 const MAX_DEPTH: u32 = 24;
 
 /// What all texts that expressions come to may take, in bytes; a name costs as much as what it
-/// stands for each time that it is written.
+/// stands for each time that it is written. A program may have so much, and so much for each of its
+/// bytes, up to a bound.
+const TEXT_OF_ANY: usize = 1 << 20;
+const TEXT_PER_BYTE: usize = 8;
 const MAX_TEXT: usize = 32 << 20;
 /// What a text takes beside its own bytes.
 const TEXT: usize = 32;
@@ -46,7 +49,8 @@ pub(super) struct Expressions<'t, 'a> {
 }
 
 impl<'t, 'a> Expressions<'t, 'a> {
-    pub(super) fn of(tokens: &'t Tokens<'a>) -> Self {
+    /// `bytes` is the length of the program.
+    pub(super) fn of(tokens: &'t Tokens<'a>, bytes: usize) -> Self {
         let steps = 10_000 + 16 * tokens.len();
         let (values, items) = (HashMap::new(), HashMap::new());
         let mut this = Self {
@@ -57,7 +61,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
             following: Vec::new(),
             depth: 0,
             steps,
-            room: MAX_TEXT,
+            room: MAX_TEXT.min(TEXT_OF_ANY + TEXT_PER_BYTE * bytes),
         };
         let mut open = 0_usize;
         for at in 0..tokens.len() {

@@ -36,7 +36,7 @@ impl Parser for SetupPy {
         let mut found = Collector::new(file, Ecosystem::PyPi, Source::Manifest);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Python);
-        let mut expressions = Expressions::of(&tokens);
+        let mut expressions = Expressions::of(&tokens, text.len());
         let mut arguments = Vec::new();
         for at in (0..tokens.len()).filter(|at| is_call(&tokens, *at)) {
             expressions.entries_of_call(at + 1, &mut arguments);

@@ -198,6 +198,9 @@ fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<
             // All gems of its block have it: it is refused before it is copied.
             return found.add(Declared { specifier: Some(&address), ..declared });
         }
+        if !found.budget().read(address.len()) {
+            return;
+        }
         let reference = call.option(&["ref", "tag", "branch"]).map(|(_, it)| it);
         let commit = reference.and_then(git_reference::commit);
         let at = reference.map(|it| format!("@{it}")).unwrap_or_default();

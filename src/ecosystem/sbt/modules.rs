@@ -40,6 +40,12 @@ pub(super) struct Module {
     pub(super) at: usize,
 }
 
+impl Module {
+    fn text_len(&self) -> usize {
+        self.group.len() + self.artifact.len() + self.version.len()
+    }
+}
+
 /// The modules that are asked for. Of a build's own build, all are.
 pub(super) fn read(tokens: &Tokens<'_>, of_build: bool, found: &mut Collector<'_>) -> Vec<Module> {
     let mut reader = Reader { tokens, of_build, open: Vec::new(), modules: Vec::new(), found };
@@ -93,6 +99,9 @@ impl Reader<'_, '_, '_, '_> {
                 asks = true;
             }
             if let Some((module, end)) = self.module(at).or_else(|| self.open_module(at)) {
+                if !self.found.budget().copy(module.text_len()) {
+                    return;
+                }
                 if asks {
                     self.modules.push(module);
                 }
@@ -244,6 +253,9 @@ impl Reader<'_, '_, '_, '_> {
         let Some((version, _)) = version.and_then(|it| shared(tokens, it)) else { return };
         for at in from + 1..behind.saturating_sub(1) {
             if let Some(artifact) = tokens.text(at) {
+                if !self.found.budget().copy(artifact.len()) {
+                    return;
+                }
                 let (group, version) = (Rc::clone(&group), Rc::clone(&version));
                 let (artifact, cross) = (artifact.into(), cross(signs));
                 let scope = self.of_build.then_some(Scope::Build);
