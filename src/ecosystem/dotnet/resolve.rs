@@ -295,4 +295,30 @@ mod tests {
             ],
         );
     }
+
+    /// Breaks if each reference is looked for in each of the many files of a folder.
+    #[test]
+    fn the_files_of_a_folder_count_together() {
+        let properties = |it: usize| {
+            format!("<Project><PropertyGroup><V{it}>{it}</V{it}></PropertyGroup></Project>")
+        };
+        let mut files: Vec<_> =
+            (0..500).map(|it| (format!("Directory.{it:03}.props"), properties(it))).collect();
+        let items: String = (0..500)
+            .map(|it| format!("<PackageReference Include='A{it}' Version='$(V{it})'/>"))
+            .collect();
+        files.push((
+            "a/b/B.csproj".into(),
+            format!("<Project><ItemGroup>{items}</ItemGroup></Project>"),
+        ));
+        let builds = files.iter().map(|(path, text)| {
+            let file = SourceFile::alone(path, text.as_bytes());
+            *parser_for(path).unwrap().parse(file).msbuild.unwrap()
+        });
+        let budget = Budget::of(1 << 20);
+        let found = resolve(builds.collect(), &budget);
+        assert_eq!(found.packages.len(), 500);
+        assert!(found.packages.iter().all(|it| it.version.is_some()));
+        assert!(budget.spent() < 500 * 500, "{} units", budget.spent());
+    }
 }

@@ -8,7 +8,11 @@
 //! What must stay true: BOMs that import each other end.
 
 use super::{pom::Entry, repository::Repository};
-use std::collections::HashMap;
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+};
 
 /// Of how many poms the management is looked at for one entry.
 const MAX_POMS: usize = 256;
@@ -17,17 +21,52 @@ const IMPORTS: &str = "<import>";
 /// And those whose artifact is an expression.
 const EXPRESSIONS: &str = "${";
 
+/// For so many projects it is remembered what their expressions come to: the one at hand, and the BOMs
+/// that it and its neighbours import.
+const MOST_EXPANDED: usize = 8;
+
+/// The entries whose artifact is an expression, by the names that they have in one project, each with
+/// the pom that holds it.
+type Expanded<'a> = HashMap<(String, String), Vec<(usize, &'a Entry)>>;
+
 /// What the poms of a repository manage.
 pub(super) struct Management<'r, 'a> {
     repository: &'r Repository<'a>,
     /// For each pom, by artifact.
     entries: Vec<HashMap<&'a str, Vec<&'a Entry>>>,
+    /// Of the projects that were asked for last: to expand all entries for each that is wanted would
+    /// take the square of the time.
+    expanded: RefCell<VecDeque<(usize, Rc<Expanded<'a>>)>>,
 }
 
 impl<'r, 'a> Management<'r, 'a> {
     pub(super) fn of(repository: &'r Repository<'a>) -> Self {
         let entries = repository.poms.iter().map(|it| by_artifact(&it.managed)).collect();
-        Self { repository, entries }
+        Self { repository, entries, expanded: RefCell::default() }
+    }
+
+    /// What the expressions of a pom and of its parents come to in this project.
+    fn expanded(&self, at: usize) -> Rc<Expanded<'a>> {
+        if let Some((_, known)) = self.expanded.borrow().iter().find(|it| it.0 == at) {
+            return Rc::clone(known);
+        }
+        let mut names = Expanded::new();
+        for holder in self.repository.chain(at) {
+            let entries = self.entries.get(*holder).and_then(|it| it.get(EXPRESSIONS));
+            let entries = entries.into_iter().flatten();
+            for entry in entries.take_while(|_| self.repository.spend()) {
+                if let Ok(name) = self.repository.name(at, entry) {
+                    names.entry(name).or_default().push((*holder, *entry));
+                }
+            }
+        }
+        let names = Rc::new(names);
+        let mut known = self.expanded.borrow_mut();
+        if known.len() >= MOST_EXPANDED {
+            known.pop_front();
+        }
+        known.push_back((at, Rc::clone(&names)));
+        names
     }
 
     /// What manages an entry of a pom, and as which project it is to be read.
@@ -57,20 +96,25 @@ impl<'r, 'a> Management<'r, 'a> {
             it.profile.is_none() || (holder == at && it.profile == profile)
         };
         let chain = self.repository.chain(at);
+        let expanded = self.expanded(at);
+        let named = expanded.get(&(name.0.to_owned(), name.1.to_owned()));
         let own = chain.iter().find_map(|holder| {
-            let entries = self.entries.get(*holder)?;
+            let fits = |it: &Entry| counts(*holder, it) && it.is_same_kind(wanted);
             // Of two entries for one thing, Maven takes the last.
-            [name.1, EXPRESSIONS]
-                .iter()
-                .filter_map(|it| entries.get(it))
+            let by_expression = named
+                .into_iter()
                 .flatten()
                 .rev()
                 .take_while(|_| self.repository.spend())
-                .find(|it| {
-                    counts(*holder, it)
-                        && it.is_same_kind(wanted)
+                .find(|it| it.0 == *holder && fits(it.1))
+                .map(|it| it.1);
+            by_expression.or_else(|| {
+                let entries = self.entries.get(*holder)?.get(name.1)?.iter().copied();
+                entries.rev().take_while(|_| self.repository.spend()).find(|it| {
+                    fits(it)
                         && self.repository.name(at, it).is_ok_and(|it| (&*it.0, &*it.1) == name)
                 })
+            })
         });
         if let Some(entry) = own {
             return Some((at, entry));
