@@ -355,6 +355,9 @@ impl Actor {
             Some(Phase::Running(running)) if running.ordering => running.next = Some(reason),
             Some(Phase::Running(running)) => {
                 running.ordering = true;
+                if reason == OrderReason::Yield {
+                    tracing::info!(repository = %key, "a job waits without a slot; a slow scan is ended and queued again");
+                }
                 // A shim of an earlier version does not know that reason, and would take it for a cancel.
                 let reason = match reason {
                     OrderReason::Yield if running.shim.started.is_none() => OrderReason::Stop,

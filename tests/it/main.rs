@@ -18,6 +18,8 @@ mod authorities;
 #[cfg(test)]
 mod bombs;
 #[cfg(test)]
+mod budget;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod claims;
