@@ -84,7 +84,7 @@ fn own() -> Duration {
     Duration::try_from(used).unwrap_or_default()
 }
 
-/// The fields `cutime` and `cstime` of proc_pid_stat(5).
+/// The fields `cutime` and `cstime` of `proc_pid_stat(5)`.
 fn others(stat: Option<&File>) -> Duration {
     let mut bytes = [0; LONGEST];
     let length = stat.and_then(|it| it.read_at(&mut bytes, 0).ok()).unwrap_or(0);

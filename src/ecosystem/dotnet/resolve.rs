@@ -304,9 +304,8 @@ mod tests {
         };
         let mut files: Vec<_> =
             (0..500).map(|it| (format!("Directory.{it:03}.props"), properties(it))).collect();
-        let items: String = (0..500)
-            .map(|it| format!("<PackageReference Include='A{it}' Version='$(V{it})'/>"))
-            .collect();
+        let item = |it| format!("<PackageReference Include='A{it}' Version='$(V{it})'/>");
+        let items = (0..500).map(item).collect::<Vec<_>>().concat();
         files.push((
             "a/b/B.csproj".into(),
             format!("<Project><ItemGroup>{items}</ItemGroup></Project>"),

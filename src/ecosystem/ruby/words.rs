@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_text_over_several_lines_is_left_out() {
         let text = "a = <<~EOS\n  gem 'b'\n  EOS\nc << self\nd <<-'x'\ngem 'e'\nx\ngem 'f'\n";
-        let lines: Vec<_> = statements(text).into_iter().map(|it| it.0).collect();
+        let lines: Vec<_> = statements(text).map(|it| it.0).collect();
         assert_eq!(lines, [1, 4, 5, 8]);
     }
 
