@@ -320,6 +320,22 @@ mod tests {
         assert!(findings.warnings[0].message.starts_with("1 times it is left out"));
     }
 
+    /// Breaks if an entry of which the rest was not read becomes a package or a warning.
+    #[test]
+    fn nothing_is_taken_or_said_once_the_budget_is_used_up() {
+        let file = SourceFile::alone("Cargo.lock", b"");
+        let mut collector = Collector::new(file, Ecosystem::Cargo, Source::Lockfile);
+        let named = |name| Declared { name, line: 1, ..Declared::default() };
+        let [a, b] = ["a", "b"].map(|it| collector.take(Ecosystem::Cargo, named(it)).unwrap());
+        assert!(!file.budget.spend(file.budget.allowed()));
+        assert_eq!(collector.take(Ecosystem::Cargo, named("c")), None);
+        collector.requires(a, b);
+        collector.warn(1, "`d` has no version");
+        let findings = collector.finish();
+        assert_eq!((findings.packages.len(), findings.warnings.len()), (2, 0));
+        assert!(findings.packages[0].requires.is_empty());
+    }
+
     #[test]
     fn names_and_versions_have_a_length() {
         let file = SourceFile { path: "Cargo.toml", bytes: b"", budget: Budget::alone(1 << 30) };

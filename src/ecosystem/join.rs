@@ -49,9 +49,9 @@ pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
         packages.extend(found.packages);
         warnings.extend(found.warnings);
     }
-    inherit_from_workspaces(packages, &projects);
-    warnings.extend(drop_neighbours(packages, &projects));
-    let manifests = Manifests::of(packages);
+    inherit_from_workspaces(packages, &projects, &budget);
+    warnings.extend(drop_neighbours(packages, &projects, &budget));
+    let manifests = Manifests::of(packages, &budget);
     for package in packages.iter_mut().filter(|it| it.source == Source::Lockfile) {
         manifests.complete(package);
     }
@@ -72,8 +72,12 @@ pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
 
 /// Drops what is asked for of the repository's own workspaces. A lock says itself where a package is
 /// from, so what it lists stays.
-fn drop_neighbours(packages: &mut Vec<Package>, projects: &[Project]) -> Option<Warning> {
-    let workspaces = Workspaces::of(projects);
+fn drop_neighbours(
+    packages: &mut Vec<Package>,
+    projects: &[Project],
+    budget: &Budget,
+) -> Option<Warning> {
+    let workspaces = Workspaces::of(projects, budget);
     packages.retain(|it| {
         it.source != Source::Manifest
             || !workspaces.has(&it.ecosystem, &it.file, &canonical_name(it))
@@ -104,13 +108,15 @@ struct Manifests {
 type Key = (String, String, &'static str);
 
 impl Manifests {
-    fn of(packages: &[Package]) -> Self {
+    fn of(packages: &[Package], budget: &Budget) -> Self {
         let locks: HashSet<(&str, &str)> = packages
             .iter()
             .filter(|it| it.source == Source::Lockfile)
             .map(|it| (folder_of(&it.file), it.ecosystem.as_str()))
             .collect();
         let mut by_folder: HashMap<_, HashMap<_, Option<Scope>>> = HashMap::new();
+        // By folder and ecosystem: one folder may have many packages and many folders around it.
+        let mut nearest: HashMap<(&str, &str), &str> = HashMap::new();
         // A manifest of Perl names modules, and only their names could tell the distributions.
         let is_cpan = |it: &Package| it.ecosystem == Ecosystem::Cpan.as_str();
         for package in packages.iter().filter(|it| is_asked_for(it) && !is_cpan(it)) {
@@ -118,7 +124,11 @@ impl Manifests {
             // The members of a workspace share the lock of the nearest folder with one.
             let shares = [Ecosystem::Cargo, Ecosystem::Npm, Ecosystem::Hex].map(Ecosystem::as_str);
             let folder = if shares.contains(&package.ecosystem.as_str()) {
-                upwards(own).find(|it| locks.contains(&(*it, &package.ecosystem))).unwrap_or(own)
+                let ecosystem = package.ecosystem.as_str();
+                *nearest.entry((own, ecosystem)).or_insert_with(|| {
+                    let mut around = upwards(own).take_while(|it| budget.read(it.len() + 1));
+                    around.find(|it| locks.contains(&(*it, ecosystem))).unwrap_or(own)
+                })
             } else {
                 own
             };
@@ -204,7 +214,7 @@ fn canonical_name(package: &Package) -> String {
 ///
 /// What it does not define as a package, it defines by a path: that is no package of the
 /// member's either.
-fn inherit_from_workspaces(packages: &mut Vec<Package>, projects: &[Project]) {
+fn inherit_from_workspaces(packages: &mut Vec<Package>, projects: &[Project], budget: &Budget) {
     let inherits = |it: &Package| it.specifier.as_deref() == Some(INHERITED);
     let is_cargo =
         |it: &Package| it.source == Source::Manifest && it.ecosystem == Ecosystem::Cargo.as_str();
@@ -221,17 +231,33 @@ fn inherit_from_workspaces(packages: &mut Vec<Package>, projects: &[Project]) {
             defined.entry(key).or_insert_with(|| package.clone());
         }
     }
+    let defining: HashSet<String> = defined.keys().map(|it| it.0.clone()).collect();
+    // By folder: those around it that define packages, and whether one is a workspace at all.
+    let mut around: HashMap<String, (Vec<String>, bool)> = HashMap::new();
     packages.retain_mut(|package| {
         if !(is_cargo(package) && inherits(package)) {
             return true;
         }
+        let own = folder_of(&package.file);
+        if !around.contains_key(own) {
+            let folders: Vec<&str> =
+                upwards(own).take_while(|it| budget.read(2 * it.len() + 1)).collect();
+            let is_member = folders.iter().any(|it| workspaces.contains(it));
+            let defining = folders.into_iter().filter(|it| defining.contains(*it));
+            around.insert(own.to_owned(), (defining.map(str::to_owned).collect(), is_member));
+        }
+        let Some((folders, is_member)) = around.get(own) else { return true };
         let name = &package.name;
-        let found = upwards(folder_of(&package.file))
-            .find_map(|folder| defined.get(&(folder.to_owned(), name.clone())));
+        let mut folders = folders.iter().take_while(|it| budget.read(it.len() + name.len()));
+        let found = folders.find_map(|folder| defined.get(&(folder.clone(), name.clone())));
         let Some(found) = found else {
             // Of a member without its workspace nobody knows more than the name.
-            return !upwards(folder_of(&package.file)).any(|it| workspaces.contains(it));
+            return !is_member;
         };
+        let texts = [found.version.as_ref(), found.specifier.as_ref(), Some(&found.purl)];
+        if !budget.copy(texts.into_iter().flatten().map(String::len).sum()) {
+            return true;
+        }
         package.version.clone_from(&found.version);
         package.specifier.clone_from(&found.specifier);
         package.purl.clone_from(&found.purl);

@@ -8,6 +8,8 @@
 //! What must stay true: pure (no disk, no network, no clock), never a panic, time and memory
 //! bounded by the size of the input, and one bad entry never loses the entries beside it.
 
+#[cfg(test)]
+mod aliases;
 mod bom;
 mod budget;
 mod cargo;

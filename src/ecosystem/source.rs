@@ -31,13 +31,15 @@ pub(crate) fn read_within(parser: &dyn Parser, file: SourceFile<'_>) -> Findings
     findings
 }
 
+#[cfg(test)]
 impl<'a> SourceFile<'a> {
     /// A file with a budget that nobody else sees.
-    #[cfg(test)]
     pub(crate) fn alone(path: &'a str, bytes: &'a [u8]) -> Self {
         Self { path, bytes, budget: Budget::alone(bytes.len()) }
     }
+}
 
+impl SourceFile<'_> {
     /// The last segment of the path.
     pub fn file_name(&self) -> &str {
         file_name(self.path)

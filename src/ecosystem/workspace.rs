@@ -10,7 +10,7 @@
 //! workspace tells the two apart. Sources: npm's "Workspaces", Yarn's "Workspaces", pnpm's
 //! "pnpm-workspace.yaml", Composer's "Repositories", section "Path".
 
-use super::{join::folder_of, purl::Ecosystem};
+use super::{budget::Budget, join::folder_of, purl::Ecosystem};
 use crate::model::pattern::Pattern;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -94,6 +94,7 @@ fn below(folder: &str, path: &str) -> Option<String> {
 
 /// All workspaces of a repository.
 pub(super) struct Workspaces<'a> {
+    budget: &'a Budget,
     /// The names of each workspace's projects.
     names: Vec<HashSet<&'a str>>,
     /// The workspaces that a folder is in, by ecosystem and folder.
@@ -103,18 +104,19 @@ pub(super) struct Workspaces<'a> {
 }
 
 impl<'a> Workspaces<'a> {
-    pub(super) fn of(projects: &'a [Project]) -> Self {
+    pub(super) fn of(projects: &'a [Project], budget: &'a Budget) -> Self {
         let mut by_folder: BTreeMap<(&str, &str), Vec<&Project>> = BTreeMap::new();
         for project in projects {
             let key = (project.ecosystem, project.folder.as_str());
             by_folder.entry(key).or_default().push(project);
         }
-        let mut all = Self { names: Vec::new(), of_folder: HashMap::new(), is_cut_short: false };
+        let mut all =
+            Self { budget, names: Vec::new(), of_folder: HashMap::new(), is_cut_short: false };
         let mut comparisons = 0;
         for ((ecosystem, root), of_root) in &by_folder {
             let mut folders = HashSet::new();
             for project in of_root {
-                folders.extend(members(project, &by_folder, &mut comparisons));
+                folders.extend(members(project, &by_folder, &mut comparisons, budget));
             }
             if folders.is_empty() {
                 continue;
@@ -138,7 +140,10 @@ impl<'a> Workspaces<'a> {
     pub(super) fn has(&self, ecosystem: &str, file: &str, name: &str) -> bool {
         let key = (ecosystem, folder_of(file));
         let of_folder = self.of_folder.get(&key).into_iter().flatten();
-        of_folder.filter_map(|at| self.names.get(*at)).any(|names| names.contains(name))
+        of_folder
+            .take_while(|_| self.budget.read(8 + name.len()))
+            .filter_map(|at| self.names.get(*at))
+            .any(|names| names.contains(name))
     }
 }
 
@@ -147,6 +152,7 @@ fn members<'a>(
     of: &'a Project,
     by_folder: &BTreeMap<(&'a str, &'a str), Vec<&Project>>,
     comparisons: &mut usize,
+    budget: &Budget,
 ) -> Vec<&'a str> {
     let stands_for = |pattern: &Pattern, folder: &str| {
         // One without a slash would match the last part of any path too.
@@ -161,7 +167,8 @@ fn members<'a>(
                 break;
             }
             *comparisons += 1 + of.left_out.len();
-            if *comparisons > MOST_COMPARISONS {
+            let length = (pattern.as_str().len() + folder.len()) * (1 + of.left_out.len());
+            if *comparisons > MOST_COMPARISONS || !budget.read(length) {
                 return found;
             }
             let is_left_out = || of.left_out.iter().any(|it| stands_for(it, folder));
@@ -195,7 +202,7 @@ mod tests {
     fn check(members: &[&str], expected: bool) {
         let projects =
             [project("", "root", members), project("libs/a", "a", &[]), project("web", "w", &[])];
-        let workspaces = Workspaces::of(&projects);
+        let workspaces = Workspaces::of(&projects, Budget::alone(1 << 24));
         assert_eq!(workspaces.has("npm", "x", "a"), expected, "{members:?}");
         assert!(!workspaces.is_cut_short);
     }
@@ -224,7 +231,7 @@ mod tests {
             project("two", "two", &["../one/a"]),
             project("else", "else", &[]),
         ];
-        let workspaces = Workspaces::of(&projects);
+        let workspaces = Workspaces::of(&projects, Budget::alone(1 << 24));
         let has = |folder: &str, name| workspaces.has("npm", &format!("{folder}/x"), name);
         assert!(has("one", "a") && has("one/a", "b") && has("one/b", "one") && has("two", "a"));
         assert!(!has("two", "b") && !has("else", "a") && !has("one/a", "else"));
@@ -237,6 +244,6 @@ mod tests {
         let many = 1_100;
         let projects: Vec<_> =
             (0..many).map(|it| project(&format!("p/{it}"), "a", &["../**"])).collect();
-        assert!(Workspaces::of(&projects).is_cut_short);
+        assert!(Workspaces::of(&projects, Budget::alone(1 << 24)).is_cut_short);
     }
 }

@@ -62,6 +62,10 @@ impl Cause {
                 let detail = format!("Stopped together with the server; {HOW}");
                 (None, Failure::new(FailureKind::Interrupted, detail))
             }
+            Self::Order(OrderReason::Yield) => {
+                let detail = format!("Its slot went to another job; {HOW}");
+                (None, Failure::new(FailureKind::Interrupted, detail))
+            }
         }
     }
 }

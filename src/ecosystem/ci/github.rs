@@ -13,7 +13,7 @@ use crate::ecosystem::{
     purl::Ecosystem,
     source::file_name,
     text,
-    yaml::{self, Id, Node, Tree},
+    yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
 use std::collections::HashSet;
@@ -45,7 +45,7 @@ impl Parser for GitHubWorkflow {
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let mut workflow =
-        Workflow { seen: HashSet::new(), images: Images::default(), used: HashSet::new(), found };
+        Workflow { seen: Seen::default(), images: Images::default(), used: HashSet::new(), found };
     for root in tree.documents() {
         for job in root.get("jobs").into_iter().flat_map(Node::members) {
             workflow.job(job.value);
@@ -53,6 +53,7 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         if let Some(runs) = root.get("runs") {
             workflow.steps(runs);
             if let Some(image) = runs.get("image")
+                && workflow.seen.is_new(Role::Image, image)
                 && let Some(reference) = image.as_str().and_then(|it| it.strip_prefix("docker://"))
             {
                 workflow.image(reference, image.line);
@@ -61,9 +62,19 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     }
 }
 
+/// What a node is read as.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Job,
+    Services,
+    Steps,
+    Uses,
+    Image,
+}
+
 struct Workflow<'w, 'f> {
     /// What has been read, however often it is named.
-    seen: HashSet<Id>,
+    seen: Seen<Role>,
     images: Images,
     used: HashSet<String>,
     found: &'w mut Collector<'f>,
@@ -71,7 +82,7 @@ struct Workflow<'w, 'f> {
 
 impl Workflow<'_, '_> {
     fn job(&mut self, job: Node<'_, '_>) {
-        if !self.seen.insert(job.id()) {
+        if !self.seen.is_new(Role::Job, job) {
             return;
         }
         if let Some(uses) = job.get("uses") {
@@ -80,7 +91,7 @@ impl Workflow<'_, '_> {
         if let Some(container) = job.get("container") {
             self.container(container);
         }
-        let services = job.get("services").filter(|it| self.seen.insert(it.id()));
+        let services = job.get("services").filter(|it| self.seen.is_new(Role::Services, *it));
         for service in services.into_iter().flat_map(Node::members) {
             self.container(service.value);
         }
@@ -88,7 +99,7 @@ impl Workflow<'_, '_> {
     }
 
     fn steps(&mut self, of: Node<'_, '_>) {
-        let steps = of.get("steps").filter(|it| self.seen.insert(it.id()));
+        let steps = of.get("steps").filter(|it| self.seen.is_new(Role::Steps, *it));
         for step in steps.into_iter().flat_map(Node::elements) {
             if let Some(uses) = step.get("uses") {
                 self.uses(uses);
@@ -99,7 +110,9 @@ impl Workflow<'_, '_> {
     /// `a/b:1`, or `{image: a/b:1}`.
     fn container(&mut self, container: Node<'_, '_>) {
         let image = container.get("image").unwrap_or(container);
-        if let Some(reference) = image.as_str() {
+        if self.seen.is_new(Role::Image, image)
+            && let Some(reference) = image.as_str()
+        {
             self.image(reference, image.line);
         }
     }
@@ -114,6 +127,9 @@ impl Workflow<'_, '_> {
 
     /// `owner/repository/path@reference`, or `docker://image`.
     fn uses(&mut self, uses: Node<'_, '_>) {
+        if !self.seen.is_new(Role::Uses, uses) {
+            return;
+        }
         let Some(wanted) = uses.as_str().map(str::trim) else {
             let message = format!("uses: expected a scalar, got {}", uses.kind());
             return self.found.warn(uses.line, message);

@@ -14,7 +14,10 @@
 //! What must stay true: `local` files are no packages; an anchor is read where it stands, once; what is
 //! of the wrong shape costs only itself.
 
-use super::{reference, variables::Variables};
+use super::{
+    reference,
+    variables::{Origin, Shared, Variables},
+};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -22,7 +25,7 @@ use crate::ecosystem::{
     purl::Ecosystem,
     source::file_name,
     text,
-    yaml::{self, Id, Node, Tree},
+    yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
 use std::{borrow::Cow, collections::HashSet};
@@ -84,7 +87,7 @@ pub(in crate::ecosystem) fn is_pipeline(root: Node<'_, '_>) -> bool {
         ["image", "stage", "extends", "rules", "only", "needs", "services", "artifacts"];
     root.members().filter(|it| !NO_JOBS.contains(&it.key)).any(|job| {
         let script = job.value.get("script");
-        script.is_some_and(|it| it.is_sequence() || it.as_str().is_some())
+        script.is_some_and(|it| it.is_sequence() || it.is_scalar())
             && BESIDE.iter().any(|it| job.value.get(it).is_some())
     })
 }
@@ -93,7 +96,8 @@ pub(in crate::ecosystem) fn is_pipeline(root: Node<'_, '_>) -> bool {
 pub(in crate::ecosystem) fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let header = tree.root().and_then(|it| it.get("spec"));
     let mut pipeline = Pipeline {
-        seen: HashSet::new(),
+        seen: Seen::default(),
+        shared: Shared::default(),
         images: Images::default(),
         included: HashSet::new(),
         inputs: header.and_then(|it| it.get("inputs")),
@@ -113,9 +117,23 @@ pub(in crate::ecosystem) fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     }
 }
 
+/// What a node is read as. What an image stands for follows from the variables around it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Job,
+    Merged,
+    Images,
+    Image(Origin),
+    Includes,
+    Include,
+    Steps,
+    Step,
+}
+
 struct Pipeline<'p, 'f, 't, 'a> {
     /// What has been read, however often it is named.
-    seen: HashSet<Id>,
+    seen: Seen<Role>,
+    shared: Shared<'t, 'a>,
     images: Images,
     included: HashSet<String>,
     inputs: Option<Node<'t, 'a>>,
@@ -125,10 +143,10 @@ struct Pipeline<'p, 'f, 't, 'a> {
 impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
     /// Reads a job, `default`, or the top, which has the same keys.
     fn job(&mut self, root: Node<'t, 'a>, job: Node<'t, 'a>) {
-        if !job.is_mapping() || !self.seen.insert(job.id()) {
+        if !job.is_mapping() || !self.seen.is_new(Role::Job, job) {
             return;
         }
-        let variables = Variables::of(root, job, self.inputs);
+        let variables = self.shared.of(root, job, self.inputs);
         let mut has_image = false;
         for member in job.members() {
             match member.key {
@@ -141,18 +159,22 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
                         self.includes(include);
                     }
                 }
-                "run" => member.value.elements().for_each(|it| self.step(it)),
+                "run" if self.seen.is_new(Role::Steps, member.value) => {
+                    member.value.elements().for_each(|it| self.step(it));
+                }
                 // What is merged may be an alias, or be written here itself.
                 "<<" => {
                     self.job(root, member.value);
-                    member.value.elements().for_each(|it| self.job(root, it));
+                    if self.seen.is_new(Role::Merged, member.value) {
+                        member.value.elements().for_each(|it| self.job(root, it));
+                    }
                 }
                 _ => {}
             }
         }
         // What a template leaves open, the job may say.
         if !has_image
-            && variables.is_own(job)
+            && variables.is_own()
             && let Some(image) = job.get("image").or_else(|| variables.inherited_image())
         {
             self.image(image, &variables, 0);
@@ -166,7 +188,7 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
             return;
         }
         if image.is_sequence() {
-            if self.seen.insert(image.id()) {
+            if self.seen.is_new(Role::Images, image) {
                 image.elements().for_each(|it| self.image(it, variables, depth + 1));
             }
         } else if image.is_mapping() {
@@ -175,9 +197,13 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
                 None if image.get("<<").is_some() => {}
                 None => self.found.warn(image.line, "an image without a name"),
             }
-        } else if let Some(written) = image.as_str() {
+        } else if self.seen.is_new(Role::Image(variables.origin()), image)
+            && let Some(written) = image.as_str()
+        {
             for reference in variables.expand(written) {
-                self.reference(&reference, image.line);
+                if self.found.budget().copy(reference.len()) {
+                    self.reference(&reference, image.line);
+                }
             }
         }
     }
@@ -193,7 +219,7 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
 
     fn includes(&mut self, includes: Node<'_, '_>) {
         if includes.is_sequence() {
-            if self.seen.insert(includes.id()) {
+            if self.seen.is_new(Role::Includes, includes) {
                 includes.elements().for_each(|it| self.include(it));
             }
         } else {
@@ -202,6 +228,9 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
     }
 
     fn include(&mut self, include: Node<'_, '_>) {
+        if !self.seen.is_new(Role::Include, include) {
+            return;
+        }
         if let Some(text) = include.as_str() {
             if is_address(text) {
                 self.add_address(text, include.line);
@@ -243,7 +272,9 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
 
     /// A step of a job that stands in a repository of its own.
     fn step(&mut self, step: Node<'_, '_>) {
-        let Some(wanted) = step.get("step") else { return };
+        let Some(wanted) = step.get("step").filter(|it| self.seen.is_new(Role::Step, *it)) else {
+            return;
+        };
         if let Some(path) = wanted.as_str().filter(|it| !it.starts_with(['.', '/'])) {
             self.component(path, wanted.line);
         } else if let Some(git) = wanted.get("git")

@@ -6,6 +6,7 @@
 
 mod github;
 mod gitlab;
+mod inherited;
 mod reference;
 mod variables;
 

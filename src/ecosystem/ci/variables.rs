@@ -4,68 +4,108 @@
 //! the values in it; several texts, where a matrix runs the job for several values. The nearest value
 //! wins: the job's own, then those of what it extends, then those of the top.
 //!
-//! What must stay true: what has no value here stays as it is written; nothing grows without a bound.
+//! What must stay true: what has no value here stays as it is written; nothing grows without a bound;
+//! what jobs share, be it what they extend or a matrix, is read once, however many jobs there are.
 
-use crate::ecosystem::{container, yaml::Node};
+use super::inherited::{Inherited, Templates};
+use crate::ecosystem::{
+    container,
+    yaml::{Id, Node},
+};
+use std::{collections::HashMap, rc::Rc};
 
 /// Values may be made of variables so often.
 const MAX_ROUNDS: usize = 4;
 
-/// GitLab allows eleven levels of `extends`.
-const MAX_TEMPLATES: usize = 32;
-
 /// A matrix gives no more texts.
 const MAX_TEXTS: usize = 100;
+
+/// Of one matrix no more values are read.
+const MAX_VALUES: usize = 500;
+
+/// A longer text, or one with more variables, is no image: it stays as it is written.
+const MAX_LENGTH: usize = 1000;
+const MAX_VARIABLES: usize = 16;
+
+/// The names of a matrix with their values.
+type Matrix<'t> = Vec<(&'t str, Vec<&'t str>)>;
+
+/// What the jobs of a file share.
+#[derive(Debug, Default)]
+pub(super) struct Shared<'t, 'a> {
+    templates: Templates<'t, 'a>,
+    matrices: HashMap<Id, Rc<Matrix<'t>>>,
+}
+
+impl<'t, 'a> Shared<'t, 'a> {
+    /// Where the variables of a job are looked for. `inputs` are those of the file, with their defaults.
+    pub(super) fn of(
+        &mut self,
+        root: Node<'t, 'a>,
+        job: Node<'t, 'a>,
+        inputs: Option<Node<'t, 'a>>,
+    ) -> Variables<'t, 'a> {
+        let inherited = self.templates.of(root, job);
+        let node = job.get("parallel").and_then(|it| it.get("matrix"));
+        let matrix = node.map(|node| {
+            let read = self.matrices.entry(node.id()).or_insert_with(|| Rc::new(matrix(node)));
+            (node.id(), Rc::clone(read))
+        });
+        Variables { own: job.get("variables"), inherited, matrix, inputs }
+    }
+}
 
 /// Where the variables of one job are looked for.
 #[derive(Debug)]
 pub(super) struct Variables<'t, 'a> {
-    /// What the job extends, the nearest first.
-    templates: Vec<Node<'t, 'a>>,
-    /// The tables of variables, the nearest first.
-    tables: Vec<Node<'t, 'a>>,
-    matrix: Vec<(&'t str, Vec<&'t str>)>,
+    own: Option<Node<'t, 'a>>,
+    inherited: Rc<Inherited<'t, 'a>>,
+    matrix: Option<(Id, Rc<Matrix<'t>>)>,
     inputs: Option<Node<'t, 'a>>,
 }
 
+/// What the values of a job follow from: jobs of which it is the same have the same values.
+pub(super) type Origin = (Option<Id>, usize, Option<Id>);
+
 impl<'t, 'a> Variables<'t, 'a> {
-    /// `inputs` are those of the file, with their defaults.
-    pub(super) fn of(root: Node<'t, 'a>, job: Node<'t, 'a>, inputs: Option<Node<'t, 'a>>) -> Self {
-        let templates = templates(root, job);
-        let around = templates.iter().copied().chain([root]);
-        let tables = std::iter::once(job).chain(around).filter_map(|it| it.get("variables"));
-        Self { tables: tables.collect(), templates, matrix: matrix(job), inputs }
+    pub(super) fn origin(&self) -> Origin {
+        let matrix = self.matrix.as_ref().map(|it| it.0);
+        (self.own.map(Node::id), self.inherited.number, matrix)
     }
 
     /// Whether the job has values of its own for what it extends.
-    pub(super) fn is_own(&self, job: Node<'_, '_>) -> bool {
-        !self.matrix.is_empty() || job.get("variables").is_some()
+    pub(super) fn is_own(&self) -> bool {
+        self.own.is_some() || self.matrix.as_ref().is_some_and(|it| !it.1.is_empty())
     }
 
     /// The image that the job has of what it extends.
     pub(super) fn inherited_image(&self) -> Option<Node<'t, 'a>> {
-        self.templates.iter().find_map(|it| it.get("image"))
+        self.inherited.image
     }
 
     /// The text, or the texts, with what is known in place of the variables.
     pub(super) fn expand(&self, text: &str) -> Vec<String> {
+        if text.len() > MAX_LENGTH || text.matches('$').count() > MAX_VARIABLES {
+            return vec![text.to_owned()];
+        }
         let mut text = self.with_inputs(text);
         for _ in 0..MAX_ROUNDS {
             let next = container::expand(&text, |name| self.value(name));
-            if next == text {
+            if next == text || next.len() > MAX_LENGTH {
                 break;
             }
             text = next;
         }
         let mut texts = vec![text];
-        for (name, values) in &self.matrix {
-            let is_asked_for = texts.iter().any(|it| it.contains(name));
+        for (name, values) in self.matrix.iter().flat_map(|it| it.1.iter()) {
+            let is_asked_for = texts.iter().any(|it| it.contains('$') && it.contains(name));
             if is_asked_for && texts.len() * values.len() <= MAX_TEXTS {
                 let expanded = texts.iter().flat_map(|text| {
                     let value = |value: &'t str| move |it: &str| (it == *name).then_some(value);
                     values.iter().map(move |it| container::expand(text, value(it)))
                 });
                 texts = expanded.collect();
+                texts.retain(|it| it.len() <= MAX_LENGTH);
             }
         }
         texts
@@ -73,8 +113,10 @@ impl<'t, 'a> Variables<'t, 'a> {
 
     /// `NAME: value`, or `NAME: {value: …, description: …}`.
     fn value(&self, name: &str) -> Option<&'t str> {
-        let value = self.tables.iter().find_map(|it| it.get(name))?;
-        value.as_str().or_else(|| value.text("value"))
+        match self.own.and_then(|it| it.get(name)) {
+            Some(value) => value.as_str().or_else(|| value.text("value")),
+            None => self.inherited.value(name),
+        }
     }
 
     /// `$[[ inputs.name | function ]]` becomes the default of the input.
@@ -90,6 +132,9 @@ impl<'t, 'a> Variables<'t, 'a> {
                 Some(default) => out.push_str(default),
                 None => out.extend(["$[[", inner, "]]"]),
             }
+            if out.len() > MAX_LENGTH {
+                return text.to_owned();
+            }
             rest = after;
         }
         out.push_str(rest);
@@ -97,41 +142,17 @@ impl<'t, 'a> Variables<'t, 'a> {
     }
 }
 
-/// What a job extends, level by level; of several the last one wins.
-fn templates<'t, 'a>(root: Node<'t, 'a>, job: Node<'t, 'a>) -> Vec<Node<'t, 'a>> {
-    let mut found: Vec<Node<'t, 'a>> = Vec::new();
-    let mut at = 0;
-    let mut next = Some(job);
-    while let Some(node) = next {
-        if let Some(extends) = node.get("extends") {
-            let mut names: Vec<_> = extends.elements().filter_map(Node::as_str).collect();
-            names.extend(extends.as_str());
-            for template in
-                names.into_iter().rev().take(MAX_TEMPLATES).filter_map(|it| root.get(it))
-            {
-                let is_new = found.iter().all(|it| it.id() != template.id());
-                if is_new && found.len() < MAX_TEMPLATES {
-                    found.push(template);
-                }
-            }
-        }
-        next = found.get(at).copied();
-        at += 1;
-    }
-    found
-}
-
-/// `parallel: {matrix: [{NAME: [value, value], OTHER: value}]}`
-fn matrix<'t>(job: Node<'t, '_>) -> Vec<(&'t str, Vec<&'t str>)> {
-    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
-    let matrix = job.get("parallel").and_then(|it| it.get("matrix"));
-    let rows = matrix.into_iter().flat_map(Node::elements);
-    for member in rows.flat_map(Node::members).take(MAX_TEXTS) {
-        let values = member.value.elements().filter_map(Node::as_str).chain(member.value.as_str());
-        let values = values.take(MAX_TEXTS);
+/// `[{NAME: [value, value], OTHER: value}]`
+fn matrix<'t>(matrix: Node<'t, '_>) -> Matrix<'t> {
+    let mut found: Matrix<'t> = Vec::new();
+    let mut left = MAX_VALUES;
+    for member in matrix.elements().flat_map(Node::members).take(MAX_TEXTS) {
+        let listed = member.value.elements().take(MAX_TEXTS.min(left)).filter_map(Node::as_str);
+        let values: Vec<_> = listed.chain(member.value.as_str().filter(|_| left > 0)).collect();
+        left -= values.len();
         match found.iter_mut().find(|(name, _)| *name == member.key) {
             Some((_, known)) => known.extend(values),
-            None => found.push((member.key, values.collect())),
+            None => found.push((member.key, values)),
         }
     }
     found

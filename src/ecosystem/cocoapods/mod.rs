@@ -20,7 +20,7 @@ use super::{
     purl::Ecosystem,
     source::file_name,
     text,
-    yaml::{self, Node, Tree},
+    yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::Source;
 use std::collections::{HashMap, HashSet};
@@ -47,13 +47,17 @@ impl Parser for PodfileLock {
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let Some(root) = tree.root() else { return };
     let dependencies = root.get("DEPENDENCIES");
-    let direct: Option<HashSet<&str>> = dependencies
-        .map(|it| it.elements().filter_map(Node::as_str).map(|it| read_pod(it).0).collect());
+    let mut seen = Seen::default();
+    let direct: Option<HashSet<&str>> =
+        dependencies.map(|it| strings(it, &mut seen).map(|it| read_pod(it).0).collect());
     let sources = root.get("EXTERNAL SOURCES").into_iter().flat_map(Node::members);
     let own: HashSet<&str> = sources.filter(|it| is_own(it.value)).map(|it| it.key).collect();
     let mut added: HashMap<&str, Added> = HashMap::new();
     let mut requiring = Vec::new();
     for pod in root.get("PODS").into_iter().flat_map(Node::elements) {
+        if !seen.is_new(Role::Pod, pod) {
+            continue;
+        }
         // A pod that requires others is a mapping from itself to a list of them.
         let member = pod.members().next();
         let Some(text) = member.map(|it| it.key).or_else(|| pod.as_str()) else {
@@ -73,10 +77,9 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         added.insert(name, taken);
         requiring.extend(member.map(|it| (taken, it.value)));
     }
-    let mut seen = HashSet::new();
     for (pod, required) in requiring {
         // An alias may put one list below many pods; no file that is meant has one.
-        if !seen.insert(required.id()) {
+        if !seen.is_new(Role::Required, required) {
             continue;
         }
         for required in required.elements().filter_map(Node::as_str) {
@@ -85,6 +88,20 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
             }
         }
     }
+}
+
+/// What a node is read as.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Dependency,
+    Pod,
+    Required,
+}
+
+/// The texts of a list, each node once.
+fn strings<'t>(list: Node<'t, '_>, seen: &mut Seen<Role>) -> impl Iterator<Item = &'t str> {
+    let elements = list.elements().filter(|it| seen.is_new(Role::Dependency, *it));
+    elements.filter_map(Node::as_str)
 }
 
 /// `Name/Subspec (1.0)`

@@ -12,10 +12,9 @@ use crate::ecosystem::{
     collect::Collector,
     purl::Ecosystem,
     text,
-    yaml::{self, Node, Tree},
+    yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
-use std::collections::HashSet;
 
 /// Reads `compose.yaml`, `docker-compose.yml` and what overrides them.
 #[derive(Debug)]
@@ -44,43 +43,66 @@ impl Parser for ComposeFile {
     }
 }
 
+/// What a node is read as.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Built,
+    Service,
+    Image,
+    Contexts,
+    Context,
+    Dockerfile,
+}
+
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let mut images = Images::default();
-    let mut seen = HashSet::new();
+    let mut seen = Seen::default();
     for root in tree.documents() {
         // Without `services` the file is of the first version, which has them at the top.
         let services = root.get("services").unwrap_or(root);
         let services = || services.members().map(|it| it.value).filter(|it| it.is_mapping());
         // What one service builds, others start by its name.
         for service in services().filter(|it| it.get("build").is_some()) {
-            if let Some(name) = service.text("image") {
+            let image = service.get("image").filter(|it| seen.is_new(Role::Built, *it));
+            if let Some(name) = image.and_then(Node::as_str) {
                 images.leave_out(&expand(name, |_| None));
             }
         }
         for service in services() {
-            if seen.insert(service.id()) {
-                read_service(service, &mut images, found);
+            if seen.is_new(Role::Service, service) {
+                read_service(service, &mut seen, &mut images, found);
             }
         }
     }
 }
 
-fn read_service(service: Node<'_, '_>, images: &mut Images, found: &mut Collector<'_>) {
+fn read_service(
+    service: Node<'_, '_>,
+    seen: &mut Seen<Role>,
+    images: &mut Images,
+    found: &mut Collector<'_>,
+) {
     let build = service.get("build");
     if build.is_none()
         && let Some(image) = service.get("image")
+        && seen.is_new(Role::Image, image)
     {
         add(image, images, found);
     }
     let contexts = build.and_then(|it| it.get("additional_contexts"));
+    let contexts = contexts.filter(|it| seen.is_new(Role::Contexts, *it));
     for context in contexts.into_iter().flat_map(Node::members).map(|it| it.value) {
+        if !seen.is_new(Role::Context, context) {
+            continue;
+        }
         let image = context.as_str().and_then(|it| it.strip_prefix("docker-image://"));
         if let Some(image) = image {
             images.add(&expand(image, |_| None), context.line, Scope::Build, found);
         }
     }
     if let Some(inline) = build.and_then(|it| it.get("dockerfile_inline"))
-        && let Some(text) = inline.as_str()
+        && seen.is_new(Role::Dockerfile, inline)
+        && let Some(text) = inline.whole_text()
     {
         dockerfile::read_inline(text, inline.line, images, found);
     }

@@ -9,7 +9,7 @@ use crate::ecosystem::{
     collect::Collector,
     purl::Ecosystem,
     text,
-    yaml::{self, Node, Tree},
+    yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
 
@@ -33,12 +33,13 @@ impl Parser for Devfile {
 }
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
-    let mut images = Images::default();
+    let (mut images, mut seen) = (Images::default(), Seen::default());
     let components = tree.root().and_then(|it| it.get("components"));
     for component in components.into_iter().flat_map(Node::elements) {
         // Version 1 has the fields of the container in the component itself.
         let container = component.get("container").unwrap_or(component);
-        let Some(image) = container.get("image") else { continue };
+        let image = container.get("image").filter(|it| seen.is_new((), *it));
+        let Some(image) = image else { continue };
         // `image: {imageName: …}` is what a component builds.
         let Some(reference) = image.as_str() else { continue };
         if !images.add(reference, image.line, Scope::Dev, found) {

@@ -10,7 +10,7 @@ use crate::ecosystem::{
     purl::Ecosystem,
     source::file_name,
     text,
-    yaml::{self, Node, Tree},
+    yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
 
@@ -39,8 +39,9 @@ impl Parser for HelmChart {
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let dependencies = tree.documents().filter_map(|it| it.get("dependencies"));
+    let mut seen = Seen::default();
     for dependency in dependencies.flat_map(Node::elements) {
-        if dependency.is_null() {
+        if dependency.is_null() || !seen.is_new((), dependency) {
             continue;
         }
         let repository = dependency.text("repository").unwrap_or_default();

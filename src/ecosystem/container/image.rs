@@ -41,6 +41,7 @@ impl Images {
         scope: Scope,
         found: &mut Collector<'_>,
     ) -> bool {
+        found.budget().read(reference.len());
         let Some(Image { name, version, specifier }) = read(reference) else { return false };
         if self.seen.insert(reference.trim().to_owned()) {
             let (direct, scope) = (Some(true), Some(scope));

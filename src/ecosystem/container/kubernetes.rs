@@ -9,7 +9,7 @@
 //! is a part of a pipeline of GitLab, which may have any name as well; of one with lines of a template,
 //! as the charts of Helm are, what the template breaks is not said.
 //!
-//! What must stay true: each node is looked at once, however often it is named.
+//! What must stay true: each node is looked at once in each of its roles, however often it is named.
 
 use super::{image::Images, yaml_stem};
 use crate::ecosystem::{
@@ -17,10 +17,9 @@ use crate::ecosystem::{
     collect::Collector,
     purl::Ecosystem,
     text,
-    yaml::{self, Id, Node},
+    yaml::{self, Node, Seen},
 };
 use crate::model::scan_result::{Scope, Source};
-use std::collections::HashSet;
 
 /// Reads manifests of Kubernetes.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ impl Parser for KubernetesManifest {
             ci::walk_pipeline(&tree, &mut found);
             return found.finish();
         }
-        let mut walk = Walk { seen: HashSet::new(), images: Images::default(), found: &mut found };
+        let mut walk = Walk { seen: Seen::default(), images: Images::default(), found: &mut found };
         for manifest in manifests {
             walk.node(manifest);
         }
@@ -70,8 +69,23 @@ fn is_manifest(node: Node<'_, '_>) -> bool {
     node.text("apiVersion").is_some() && node.get("kind").is_some()
 }
 
+/// What a node is read as.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Node,
+    Containers,
+    Container,
+    Image,
+    Replacements,
+    Replacement,
+    Charts,
+    Chart,
+    Sources,
+    Source,
+}
+
 struct Walk<'w, 'f> {
-    seen: HashSet<Id>,
+    seen: Seen<Role>,
     images: Images,
     found: &'w mut Collector<'f>,
 }
@@ -79,7 +93,7 @@ struct Walk<'w, 'f> {
 impl Walk<'_, '_> {
     /// Looks at a node and at all below it; the depth of a tree is bounded.
     fn node(&mut self, node: Node<'_, '_>) {
-        if !self.seen.insert(node.id()) {
+        if !self.seen.is_new(Role::Node, node) {
             return;
         }
         if is_manifest(node) {
@@ -88,13 +102,13 @@ impl Walk<'_, '_> {
         for member in node.members() {
             match member.key {
                 "containers" | "initContainers" | "ephemeralContainers" | "steps" | "sidecars" => {
-                    member.value.elements().for_each(|it| self.container(it));
+                    self.each(Role::Containers, member.value, Self::container);
                 }
                 "container" | "script" | "stepTemplate" => self.container(member.value),
-                "images" => member.value.elements().for_each(|it| self.replacement(it)),
+                "images" => self.each(Role::Replacements, member.value, Self::replacement),
                 // A volume that is an image.
                 "image" => self.volume(member.value),
-                "helmCharts" => member.value.elements().for_each(|it| self.chart(it)),
+                "helmCharts" => self.each(Role::Charts, member.value, Self::chart),
                 _ => {}
             }
             self.node(member.value);
@@ -102,8 +116,19 @@ impl Walk<'_, '_> {
         node.elements().for_each(|it| self.node(it));
     }
 
+    /// Reads the elements of a list, unless it has been read.
+    fn each<'t, 'a>(&mut self, role: Role, list: Node<'t, 'a>, read: fn(&mut Self, Node<'t, 'a>)) {
+        if self.seen.is_new(role, list) {
+            list.elements().for_each(|it| read(self, it));
+        }
+    }
+
     fn container(&mut self, container: Node<'_, '_>) {
-        let Some(image) = container.get("image") else { return };
+        if !self.seen.is_new(Role::Container, container) {
+            return;
+        }
+        let image = container.get("image").filter(|it| self.seen.is_new(Role::Image, *it));
+        let Some(image) = image else { return };
         let Some(reference) = image.as_str() else { return };
         let is_template = reference.contains("{{") || reference.contains('$');
         if !self.images.add(reference, image.line, Scope::Runtime, self.found) && !is_template {
@@ -114,6 +139,9 @@ impl Walk<'_, '_> {
 
     /// `images` of a kustomization: `name`, and `newName`, `newTag` and `digest` in its place.
     fn replacement(&mut self, image: Node<'_, '_>) {
+        if !self.seen.is_new(Role::Replacement, image) {
+            return;
+        }
         let Some(name) = image.text("newName").or_else(|| image.text("name")) else { return };
         let tag = image.text("newTag").map(|it| format!(":{it}"));
         let digest = image.text("digest").map(|it| format!("@{it}"));
@@ -126,13 +154,18 @@ impl Walk<'_, '_> {
     }
 
     fn volume(&mut self, image: Node<'_, '_>) {
-        if let Some(reference) = image.text("reference") {
+        if let Some(node) = image.get("reference").filter(|it| self.seen.is_new(Role::Image, *it))
+            && let Some(reference) = node.as_str()
+        {
             self.images.add(reference, image.line, Scope::Runtime, self.found);
         }
     }
 
     /// `helmCharts` of a kustomization.
     fn chart(&mut self, chart: Node<'_, '_>) {
+        if !self.seen.is_new(Role::Chart, chart) {
+            return;
+        }
         // Without a repository it lies beside.
         if let Some(name) = chart.text("name").filter(|_| chart.get("repo").is_some()) {
             super::helm::add(name, chart.text("version"), chart.line, self.found);
@@ -144,8 +177,12 @@ impl Walk<'_, '_> {
         let Some(spec) = manifest.get("spec") else { return };
         let flux = spec.get("chart").and_then(|it| it.get("spec"));
         let argo = spec.get("source");
-        let several = spec.get("sources").into_iter().flat_map(Node::elements);
+        let several = spec.get("sources").filter(|it| self.seen.is_new(Role::Sources, *it));
+        let several = several.into_iter().flat_map(Node::elements);
         for source in flux.into_iter().chain(argo).chain(several) {
+            if !self.seen.is_new(Role::Source, source) {
+                continue;
+            }
             let Some(chart) = source.get("chart") else { continue };
             let Some(name) = chart.as_str().filter(|it| !it.starts_with(['.', '/'])) else {
                 continue;

@@ -13,10 +13,9 @@ use crate::ecosystem::{
     collect::Collector,
     purl::Ecosystem,
     text,
-    yaml::{self, Id, Node},
+    yaml::{self, Node, Seen},
 };
 use crate::model::scan_result::{Scope, Source};
-use std::collections::HashSet;
 
 /// Reads `values.yaml` and its variants.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ impl Parser for HelmValues {
         if !tree.has_templates() {
             tree.warn(&mut found);
         }
-        let mut walk = Walk { seen: HashSet::new(), images: Images::default(), found: &mut found };
+        let mut walk = Walk { seen: Seen::default(), images: Images::default(), found: &mut found };
         for root in tree.documents() {
             walk.node("", root);
         }
@@ -50,7 +49,7 @@ impl Parser for HelmValues {
 }
 
 struct Walk<'w, 'f> {
-    seen: HashSet<Id>,
+    seen: Seen,
     images: Images,
     found: &'w mut Collector<'f>,
 }
@@ -58,7 +57,7 @@ struct Walk<'w, 'f> {
 impl Walk<'_, '_> {
     /// Looks at a node and at all below it; the depth of a tree is bounded.
     fn node(&mut self, key: &str, node: Node<'_, '_>) {
-        if !self.seen.insert(node.id()) {
+        if !self.seen.is_new((), node) {
             return;
         }
         if node.is_mapping() {
@@ -90,7 +89,7 @@ impl Walk<'_, '_> {
             && let Some(path) = image.as_str()
         {
             // What stands beside its tag is not read as a whole image once more.
-            self.seen.insert(image.id());
+            self.seen.is_new((), image);
             self.parts(node, path, image.line);
         }
     }
@@ -117,5 +116,7 @@ impl Walk<'_, '_> {
 }
 
 fn is_image(key: &str) -> bool {
-    key.to_ascii_lowercase().ends_with("image")
+    // The end alone: all elements of a list are asked for the list's key.
+    let end = key.len().checked_sub("image".len()).and_then(|it| key.as_bytes().get(it..));
+    end.is_some_and(|it| it.eq_ignore_ascii_case(b"image"))
 }

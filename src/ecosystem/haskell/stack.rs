@@ -14,10 +14,17 @@ use crate::ecosystem::{
     purl::Ecosystem,
     source::file_name,
     swift, text,
-    yaml::{self, Node, Tree},
+    yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::Source;
-use std::collections::HashSet;
+
+/// What a node is read as.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Entry,
+    Folders,
+    Folder,
+}
 
 /// Reads `stack.yaml`.
 #[derive(Debug)]
@@ -37,11 +44,11 @@ impl Parser for StackYaml {
         let found = Collector::new(file, Ecosystem::Hackage, Source::Manifest);
         yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
             let extra = tree.root().and_then(|it| it.get("extra-deps"));
-            let mut seen = HashSet::new();
+            // An alias may name one entry, or its folders, as often as there are lines.
+            let mut seen = Seen::default();
             for entry in extra.into_iter().flat_map(Node::elements) {
-                // An alias may name one entry, with all its folders, as often as there are lines.
-                if seen.insert(entry.id()) {
-                    extra_dependency(entry, found);
+                if seen.is_new(Role::Entry, entry) {
+                    extra_dependency(entry, &mut seen, found);
                 }
             }
         })
@@ -66,7 +73,11 @@ impl Parser for StackLock {
         let found = Collector::new(file, Ecosystem::Hackage, Source::Lockfile);
         yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
             let packages = tree.root().and_then(|it| it.get("packages"));
+            let mut seen = Seen::default();
             for entry in packages.into_iter().flat_map(Node::elements) {
+                if !seen.is_new(Role::Entry, entry) {
+                    continue;
+                }
                 locked(entry, found);
             }
         })
@@ -115,7 +126,7 @@ fn archive(address: &str, declared: Declared<'_>, found: &mut Collector<'_>) {
     }
 }
 
-fn extra_dependency(entry: Node<'_, '_>, found: &mut Collector<'_>) {
+fn extra_dependency(entry: Node<'_, '_>, seen: &mut Seen<Role>, found: &mut Collector<'_>) {
     let line = entry.line;
     let declared = Declared { line, direct: Some(true), ..Declared::default() };
     if let Some(text) = entry.as_str() {
@@ -142,16 +153,21 @@ fn extra_dependency(entry: Node<'_, '_>, found: &mut Collector<'_>) {
     let repository = swift::repository_name(address);
     let repository = repository.as_deref().unwrap_or(address);
     // Each folder is a package, which as a rule has the folder's name.
-    let folders: Vec<_> = entry
-        .get("subdirs")
-        .into_iter()
-        .flat_map(Node::elements)
-        .filter_map(Node::as_str)
-        .filter(|it| *it != ".")
-        .collect();
-    let places = if folders.is_empty() { vec![repository] } else { folders };
-    for place in places {
+    let listed = entry.get("subdirs");
+    let mut add = |place: &str| {
         let name = place.trim_matches('/').rsplit('/').next().unwrap_or(place);
         found.add(Declared { name, version, specifier, ..declared });
+    };
+    let mut has_folders = listed.is_some_and(|it| !seen.is_new(Role::Folders, it));
+    for folder in listed.filter(|_| !has_folders).into_iter().flat_map(Node::elements) {
+        if !seen.is_new(Role::Folder, folder) {
+            has_folders = true;
+        } else if let Some(place) = folder.as_str().filter(|it| *it != ".") {
+            has_folders = true;
+            add(place);
+        }
+    }
+    if !has_folders {
+        add(repository);
     }
 }

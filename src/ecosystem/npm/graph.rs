@@ -25,7 +25,7 @@ impl Vertex {
 }
 
 /// How one package asks for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Need {
     Required,
     Optional,

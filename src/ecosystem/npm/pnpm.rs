@@ -23,10 +23,10 @@ use crate::ecosystem::{
     purl::Ecosystem,
     source::file_name,
     text,
-    yaml::{self, Member, Node, Tree},
+    yaml::{self, Member, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Reads `pnpm-lock.yaml`.
 #[derive(Debug)]
@@ -54,6 +54,13 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     for root in tree.documents().filter(|it| it.is_mapping()) {
         Lock::read(root, found).list(root, found);
     }
+}
+
+/// What a group of dependencies is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Role {
+    Requires(Need),
+    AsksFor(Scope),
 }
 
 /// The packages of a lock.
@@ -137,24 +144,26 @@ impl<'t> Lock<'t> {
     }
 
     fn list(mut self, root: Node<'t, '_>, found: &mut Collector<'_>) {
+        // A lock has no aliases; where one has, what they name counts where it is named first.
+        let mut seen = Seen::default();
         let details = if self.version >= 9 { "snapshots" } else { "packages" };
         for entry in root.get(details).into_iter().flat_map(Node::members) {
             let Some(own) = self.vertex(entry.key) else { continue };
             for (group, need) in
                 [("dependencies", Need::Required), ("optionalDependencies", Need::Optional)]
             {
-                for required in self.named(entry.value, group) {
+                let role = Role::Requires(need);
+                for required in self.named(entry.value, group, role, &mut seen) {
                     self.graph.requires(own, need, required);
                 }
             }
         }
         let importers = root.get("importers");
         let knows_direct = importers.is_some() || GROUPS.iter().any(|it| root.get(it.0).is_some());
-        let mut seen = HashSet::new();
         let importers = importers.into_iter().flat_map(Node::members).map(|it| it.value);
-        for importer in importers.chain([root]).filter(|it| seen.insert(it.id())) {
+        for importer in importers.chain([root]) {
             for (group, scope) in GROUPS {
-                for wanted in self.named(importer, group) {
+                for wanted in self.named(importer, group, Role::AsksFor(scope), &mut seen) {
                     self.graph.ask_for(scope, wanted);
                 }
             }
@@ -164,8 +173,15 @@ impl<'t> Lock<'t> {
     }
 
     /// The packages of a group of dependencies, as far as they are known.
-    fn named(&self, of: Node<'t, '_>, group: &str) -> Vec<Vertex> {
-        let members = of.get(group).into_iter().flat_map(Node::members);
+    fn named(
+        &self,
+        of: Node<'t, '_>,
+        group: &str,
+        role: Role,
+        seen: &mut Seen<Role>,
+    ) -> Vec<Vertex> {
+        let group = of.get(group).filter(|it| seen.is_new(role, *it));
+        let members = group.into_iter().flat_map(Node::members);
         members
             .filter_map(|it| {
                 let reference = it.value.as_str().or_else(|| it.value.text("version"))?;

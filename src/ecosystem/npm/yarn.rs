@@ -22,7 +22,7 @@ use crate::ecosystem::{
     purl::Ecosystem,
     source::file_name,
     text,
-    yaml::{self, Member, Node, Tree},
+    yaml::{self, Member, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
 use std::collections::HashMap;
@@ -111,11 +111,16 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         }
         entries.push((entry, owner));
     }
-    for (entry, owner) in &entries {
+    // A lock has no aliases; where one has, what they name counts where it is named first.
+    let mut seen = Seen::default();
+    for (entry, owner) in entries.iter().filter(|it| it.1 != Owner::Other) {
+        let is_workspace = *owner == Owner::Workspace;
         for (group, need) in
             [("dependencies", Need::Required), ("optionalDependencies", Need::Optional)]
         {
-            let wanted = entry.value.get(group).into_iter().flat_map(Node::members);
+            let role = (is_workspace, need);
+            let group = entry.value.get(group).filter(|it| seen.is_new(role, *it));
+            let wanted = group.into_iter().flat_map(Node::members);
             for (dependency, range) in wanted.filter_map(|it| Some((it.key, it.value.as_str()?))) {
                 let Some(required) = resolved.get(dependency, range) else { continue };
                 match owner {

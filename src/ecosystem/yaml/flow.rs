@@ -83,24 +83,26 @@ impl<'a> Reader<'a> {
             self.at += 1;
             self.flow_space(parent);
         }
+        let begin = self.nodes.len();
         let key = self.flow_node(parent, depth);
         let value = if self.colon_follows(parent) {
             self.flow_value(parent, depth)
         } else {
             Some(self.null())
         };
-        Some(Stem { key: self.text_of(key?), line, value: value? })
+        Some(Stem { key: self.text_of(key?, begin), line, value: value? })
     }
 
     /// An element, which may be a mapping of one pair without its braces.
     fn element(&mut self, parent: Parent, depth: u32) -> Option<Reference> {
         let line = self.line;
+        let begin = self.nodes.len();
         let node = self.flow_node(parent, depth);
         if !self.colon_follows(parent) {
             return node;
         }
         let value = self.flow_value(parent, depth);
-        let stem = Stem { key: self.text_of(node?), line, value: value? };
+        let stem = Stem { key: self.text_of(node?, begin), line, value: value? };
         Some(self.push_mapping(line, vec![stem]))
     }
 

@@ -5,11 +5,13 @@
 //!
 //! Decisions. An anchor is known once its node is read to the end, and an alias stands for that very
 //! node: nothing is copied, there are no cycles, and a bomb of aliases costs what it is long. Who
-//! walks the tree meets a node as often as it is named, so walks that go down on all paths ask
-//! [`Node::id`] whether they have been there. Scalars are text; what `1.10` or `yes` means is for
+//! walks the tree meets a node as often as it is named, so walks ask [`Seen`] before they go into a
+//! node that an alias may name; and a scalar that is longer than any name, version or address is no
+//! text to them ([`Node::as_str`]), as they would read it again for each mention. Scalars are text; what `1.10` or `yes` means is for
 //! the reader of the format to say. Lines of templates (`{{ if … }}`, `{% … %}`) are passed over.
 //!
-//! What must stay true: no panic, bounded recursion and memory, time linear in the length of the
+//! What must stay true: no panic, bounded recursion and memory (of walks as well: no path through a tree
+//! is longer than [`MAX_HEIGHT`](store::MAX_HEIGHT), whatever aliases name), time linear in the length of the
 //! text; a broken line, bad indentation or the marker of an unfinished merge costs itself and what
 //! is nested below it, not what stands beside it.
 
@@ -18,6 +20,7 @@ mod flow;
 mod lines;
 mod reader;
 mod scalar;
+mod seen;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -28,7 +31,11 @@ use super::{
     source::Findings,
     text,
 };
+pub(crate) use seen::Seen;
 use std::borrow::Cow;
+
+/// A longer scalar is no name, version or address, in bytes.
+const LONGEST: usize = 4096;
 
 /// Merged mappings (`<<`) are looked into so far, and so many of them for one key.
 const MAX_MERGE_DEPTH: u32 = 8;
@@ -58,6 +65,8 @@ pub(crate) struct Id(u32);
 #[derive(Debug)]
 struct Stored<'a> {
     line: u32,
+    /// How deep the values in it are nested, those included that aliases name.
+    height: u32,
     tag: Option<&'a str>,
     value: Value<'a>,
 }
@@ -198,13 +207,17 @@ impl<'t, 'a> Node<'t, 'a> {
             return None;
         }
         // One mapping, or a list of them of which earlier ones win.
-        std::iter::once(merge).chain(merge.elements()).find_map(|it| {
+        for merged in std::iter::once(merge).chain(merge.elements()) {
             *looked += 1;
             if *looked > MAX_MERGES {
                 return None;
             }
-            it.own(key).or_else(|| it.merged(key, depth + 1, looked))
-        })
+            let found = merged.own(key).or_else(|| merged.merged(key, depth + 1, looked));
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
     }
 
     /// The text of a member, where it is a scalar.
@@ -239,12 +252,37 @@ impl<'t, 'a> Node<'t, 'a> {
         elements.iter().take_while(|_| self.tree.budget.visit()).map(move |it| self.follow(*it))
     }
 
-    /// The text of a scalar, be it a string, a number or a truth value; none of null.
+    /// The elements of a sequence from its last one on.
+    pub(crate) fn elements_from_the_end(self) -> impl Iterator<Item = Node<'t, 'a>> {
+        let elements = match self.value() {
+            Some(Value::Sequence(elements)) => elements.as_slice(),
+            _ => &[],
+        };
+        let elements = elements.iter().rev().take_while(|_| self.tree.budget.visit());
+        elements.map(move |it| self.follow(*it))
+    }
+
+    /// The text of a scalar, be it a string, a number or a truth value; none of null, nor of a text that
+    /// is longer than 4096 bytes: as many aliases as there are lines may name it.
     pub(crate) fn as_str(self) -> Option<&'t str> {
         match self.value()? {
-            Value::Scalar { text, .. } if self.tree.budget.read(text.len()) => Some(text),
+            Value::Scalar { text, .. } if text.len() <= LONGEST => {
+                self.tree.budget.read(text.len()).then_some(text)
+            }
             _ => None,
         }
+    }
+
+    /// The text of a scalar of any length, for a reader that meets each node once.
+    pub(crate) fn whole_text(self) -> Option<&'t str> {
+        match self.value()? {
+            Value::Scalar { text, .. } => self.tree.budget.read(text.len()).then_some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_scalar(self) -> bool {
+        matches!(self.value(), Some(Value::Scalar { .. }))
     }
 
     /// Whether a scalar is written without quotes.
@@ -273,6 +311,7 @@ impl<'t, 'a> Node<'t, 'a> {
     pub(crate) fn kind(self) -> &'static str {
         match self.value() {
             None | Some(Value::Null) => "null",
+            Some(Value::Scalar { text, .. }) if text.len() > LONGEST => "a text that is too long",
             Some(Value::Scalar { plain: true, .. }) => "a scalar",
             Some(Value::Scalar { plain: false, .. }) => "a text",
             Some(Value::Sequence(_)) => "a sequence",

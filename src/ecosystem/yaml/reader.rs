@@ -76,7 +76,8 @@ impl<'a> Reader<'a> {
         while !self.done {
             let node = if self.is_marker() {
                 let begins = self.peek() == Some(b'-');
-                self.anchors.clear();
+                // Not `clear`, which takes time for each place that the table ever had.
+                self.anchors = HashMap::new();
                 self.at += 3;
                 if begins { self.value(None, Entries::OfSequence, 0) } else { self.end_of_value() }
             } else if self.column() == 0 && self.peek() == Some(b'%') {
@@ -95,7 +96,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn error(&mut self, message: impl Into<String>) {
-        let line = self.line;
+        self.error_at(self.line, message);
+    }
+
+    pub(super) fn error_at(&mut self, line: u32, message: impl Into<String>) {
         let known = self.errors.last().is_some_and(|it| it.line == line);
         if !known && self.errors.len() < MAX_ERRORS {
             self.errors.push(Error { line, message: message.into() });
@@ -225,8 +229,9 @@ impl<'a> Reader<'a> {
     /// Reads `? key`, and passes the `:` of its value, if there is one.
     fn explicit_key(&mut self, column: usize, depth: u32) -> (Cow<'a, str>, bool) {
         self.at += 1;
+        let begin = self.nodes.len();
         let key = self.value(Some(column), Entries::OfSequence, depth + 1);
-        let key = key.map(|it| self.text_of(it)).unwrap_or_default();
+        let key = key.map(|it| self.text_of(it, begin)).unwrap_or_default();
         let at_value = !self.done && self.column() == column && self.is_indicator(b':');
         if at_value {
             self.at += 1;

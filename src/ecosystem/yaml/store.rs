@@ -1,7 +1,8 @@
 //! Where the values go that were read, with their anchors.
 //!
 //! What flows in: values, innermost first. What flows out: references to them. What must stay true:
-//! no more values than there is a bound for, and an anchor names a value that is whole.
+//! no more values than there is a bound for, no path through them that is longer than there is a bound
+//! for, and an anchor names a value that is whole.
 
 use super::{Id, Order, Reference, Stem, Stored, Value, reader::Reader};
 use crate::ecosystem::text;
@@ -9,6 +10,12 @@ use std::borrow::Cow;
 
 /// After so many values the rest of a file is passed over; it bounds the memory.
 const MAX_VALUES: usize = 1_000_000;
+
+/// A collection in which aliases nest deeper than this is empty. Without aliases none does.
+pub(super) const MAX_HEIGHT: u32 = 2 * super::reader::MAX_DEPTH;
+
+/// A longer text is no key where an alias names it: each key has its own copy.
+const LONGEST_ALIAS_KEY: usize = 1000;
 
 /// Of a mapping of up to so many members, each is looked at to find one.
 const SHORT: usize = 16;
@@ -20,6 +27,10 @@ impl<'a> Reader<'a> {
 
     /// Stores a value; the rest of the file is not read where there are too many.
     pub(super) fn push(&mut self, line: u32, value: Value<'a>) -> Reference {
+        self.push_of_height(line, 0, value)
+    }
+
+    fn push_of_height(&mut self, line: u32, height: u32, value: Value<'a>) -> Reference {
         if self.nodes.len() >= MAX_VALUES {
             self.error(format!("more than {MAX_VALUES} values, the rest is not read"));
             self.stop();
@@ -27,19 +38,36 @@ impl<'a> Reader<'a> {
             self.stop();
         }
         let id = Id(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        self.nodes.push(Stored { line, tag: None, value });
+        self.nodes.push(Stored { line, height, tag: None, value });
         Reference { line, id }
     }
 
     pub(super) fn push_mapping(&mut self, line: u32, mut members: Vec<Stem<'a>>) -> Reference {
+        let Some(height) = self.height(line, members.iter().map(|it| it.value)) else {
+            return self.push_mapping(line, Vec::new());
+        };
         members.shrink_to_fit();
         let order = order(&members);
-        self.push(line, Value::Mapping { members, order })
+        self.push_of_height(line, height, Value::Mapping { members, order })
     }
 
     pub(super) fn push_sequence(&mut self, line: u32, mut elements: Vec<Reference>) -> Reference {
+        let Some(height) = self.height(line, elements.iter().copied()) else {
+            return self.push_sequence(line, Vec::new());
+        };
         elements.shrink_to_fit();
-        self.push(line, Value::Sequence(elements))
+        self.push_of_height(line, height, Value::Sequence(elements))
+    }
+
+    /// The height of a collection of these values; none where it is too much.
+    fn height(&mut self, line: u32, values: impl Iterator<Item = Reference>) -> Option<u32> {
+        let of = |it: Reference| self.stored(it.id).map_or(0, |it| it.height);
+        let height = values.map(of).max().unwrap_or(0) + 1;
+        if height > MAX_HEIGHT {
+            let message = format!("aliases nest deeper than {MAX_HEIGHT} levels");
+            self.error_at(line, message);
+        }
+        (height <= MAX_HEIGHT).then_some(height)
     }
 
     pub(super) fn null(&mut self) -> Reference {
@@ -47,12 +75,18 @@ impl<'a> Reader<'a> {
         self.push(line, Value::Null)
     }
 
-    /// The text of a node that is a key.
-    pub(super) fn text_of(&self, key: Reference) -> Cow<'a, str> {
-        match self.stored(key.id).map(|it| &it.value) {
-            Some(Value::Scalar { text, .. }) => text.clone(),
-            _ => Cow::Borrowed(""),
-        }
+    /// The text of a node that is a key; `begin` is how many nodes there were before it was read.
+    pub(super) fn text_of(&mut self, key: Reference, begin: usize) -> Cow<'a, str> {
+        let is_alias = usize::try_from(key.id.0).is_ok_and(|it| it < begin);
+        let text = match self.stored(key.id).map(|it| &it.value) {
+            Some(Value::Scalar { text, .. }) if is_alias && text.len() > LONGEST_ALIAS_KEY => None,
+            Some(Value::Scalar { text, .. }) => Some(text.clone()),
+            _ => Some(Cow::Borrowed("")),
+        };
+        text.unwrap_or_else(|| {
+            self.error(format!("an alias of more than {LONGEST_ALIAS_KEY} bytes is no key"));
+            Cow::Borrowed("")
+        })
     }
 
     /// Gives a node its tag and its anchor.

@@ -199,3 +199,61 @@ fn no_nesting_overflows_the_stack_and_no_bomb_costs_much() {
     let took = processor_time().saturating_sub(start);
     assert!(took.as_secs() < 10, "{took:?}");
 }
+
+/// Breaks if aliases can nest without a bound: a walk over the tree would overflow the stack. The anchors
+/// stand in keys, where no walk meets them one by one.
+#[test]
+fn aliases_nest_no_deeper_than_walks_may_go() {
+    fn height(node: Node<'_, '_>) -> u32 {
+        node.elements().chain(node.members().map(|it| it.value)).map(height).max().unwrap_or(0) + 1
+    }
+    for (open, close) in [("[", "]"), ("{b: ", "}")] {
+        let steps = (1..30_000).map(|it| format!("? &a{it} {open}*a{}{close}\n: c\n", it - 1));
+        let text = format!("? &a0 [x]\n: c\n{}d: *a29999\n", steps.collect::<String>());
+        let tree = parse(&text, Budget::alone(text.len()));
+        assert!(height(tree.root().unwrap()) <= 201);
+        assert_eq!(tree.errors[0].message, "aliases nest deeper than 200 levels");
+    }
+}
+
+#[test]
+fn a_text_that_many_aliases_may_name_has_a_length() {
+    let [short, long] = [4096, 4097].map(|it| "x".repeat(it));
+    let text = format!("a: &a {short}\nb: &b {long}\n? *a\n: c\n? {long}\n: d\n");
+    let tree = parse(&text, Budget::alone(text.len()));
+    let root = tree.root().unwrap();
+    let [a, b] = ["a", "b"].map(|it| root.get(it).unwrap());
+    assert_eq!((a.as_str(), b.as_str(), b.whole_text()), (Some(&*short), None, Some(&*long)));
+    assert_eq!((b.kind(), b.is_scalar()), ("a text that is too long", true));
+    // A key has a copy of its text, unless it stands there itself.
+    let keys: Vec<_> = root.members().map(|it| it.key.len()).collect();
+    assert_eq!(keys, [1, 1, 0, 4097]);
+    assert_eq!(tree.errors[0].message, "an alias of more than 1000 bytes is no key");
+}
+
+/// Breaks if a merge of a list looks at all of it, however long it is.
+#[test]
+fn a_merge_looks_at_so_many_mappings() {
+    let many: Vec<_> = (0..1000).map(|it| format!("{{k{it}: {it}}}, ")).collect();
+    let text = format!("a: {{<<: [{}]}}\n", many.concat());
+    let budget = Budget::unlimited();
+    let tree = parse(&text, &budget);
+    let a = tree.root().unwrap().get("a").unwrap();
+    let before = budget.spent();
+    assert_eq!((a.text("k3"), a.text("k999")), (Some("3"), None));
+    assert!(budget.spent() - before < 5_000);
+}
+
+#[test]
+fn a_budget_that_is_used_up_ends_all_walks() {
+    let text = "a: [b, c]\nd: {e: f}\n";
+    let budget = Budget::alone(0);
+    let tree = parse(text, budget);
+    let root = tree.root().unwrap();
+    let [a, d] = ["a", "d"].map(|it| root.get(it).unwrap());
+    let b = a.elements().next().unwrap();
+    assert!(!budget.spend(budget.allowed()));
+    assert_eq!((root.members().count(), a.elements().count(), d.members().count()), (0, 0, 0));
+    assert!(root.get("a").is_none() && b.as_str().is_none() && b.whole_text().is_none());
+    assert_eq!(parse(text, budget).documents().flat_map(Node::members).count(), 0);
+}

@@ -46,6 +46,49 @@ pub(super) fn yaml(forge: &Forge, name: &str) {
     );
 }
 
+/// A long list or text in half a megabyte, and half a megabyte of mentions of it.
+pub(super) fn mentions(forge: &Forge, name: &str) {
+    let lines = |piece: &str| {
+        let lines = (0..(1 << 19) / piece.len()).map(|it| piece.replace('#', &it.to_string()));
+        lines.collect::<String>()
+    };
+    let text = "x".repeat(1 << 19);
+    let version = format!("1.{}", "0".repeat(3_990));
+    let containers = lines("- {image: 'a#:1'}\n");
+    let list = lines("  a#: 1.0.0\n");
+    let pod = "apiVersion: v1\nkind: Pod\n";
+    lay(
+        forge,
+        name,
+        &[
+            (
+                "containers/a.yaml",
+                format!("{pod}x: &a\n{containers}y:\n{}", lines("- {containers: *a}\n")),
+            ),
+            (
+                "image/a.yaml",
+                format!("{pod}x: &a '{text}'\ny:\n{}", lines("- container: {image: *a}\n")),
+            ),
+            (
+                "image/.gitlab-ci.yml",
+                format!("x: &a '{text}'\nz: {{image: 'b:1'}}\n{}", lines("j#: {image: *a}\n")),
+            ),
+            (
+                "snapshots/pnpm-lock.yaml",
+                format!(
+                    "lockfileVersion: '9.0'\nx: &a\n{list}packages:\n  a0@1.0.0: {{}}\n{}snapshots:\n{}",
+                    lines("  p#@1.0.0: {}\n"),
+                    lines("  p#@1.0.0: {dependencies: *a}\n"),
+                ),
+            ),
+            (
+                "versions/pubspec.yaml",
+                format!("x: &a '{version}'\ndependencies:\n{}", lines("  v#: *a\n")),
+            ),
+        ],
+    );
+}
+
 /// A million brackets, a text of 10 MB, one key a million times, small values without an end.
 pub(super) fn json(forge: &Forge, name: &str) {
     let lock = r#"{"lockfileVersion": 3, "packages": {"node_modules/a": {"version": "1.0.0"}, "#;

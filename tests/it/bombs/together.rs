@@ -91,6 +91,11 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
         of_git("warnings", git::warnings, Finds(0, vec![("", "more warnings are left out")])),
         of_git("links", git::links, Finds(0, vec![("setup.py", "a symbolic link")])),
         of_files("yaml", manifests::yaml, Finds(1, vec![])),
+        of_files(
+            "mentions",
+            manifests::mentions,
+            Finds(60_000, vec![("versions/pubspec.yaml", "takes more work than is allowed")]),
+        ),
         of_files("json", manifests::json, Finds(1, vec![])),
         of_files("toml", manifests::toml, Finds(1, vec![])),
         xml,
