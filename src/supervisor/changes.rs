@@ -26,17 +26,17 @@ impl Actor {
     pub(super) fn create(&mut self, job: Box<NewJob>, answer: CreateAnswer) {
         let id = job.id.clone();
         self.lanes.opening.insert(id.clone(), Vec::new());
-        self.push(id, Step::Create(job, answer));
+        self.push(&id, Step::Create(job, answer));
     }
 
     /// Begins to make an unfinished job of a finished one.
-    pub(super) fn retry(&mut self, id: JobId, answer: oneshot::Sender<Retried>) {
+    pub(super) fn retry(&mut self, id: &JobId, answer: oneshot::Sender<Retried>) {
         let refusal = if self.stop.is_some() {
             Some(Retried::Stopped)
-        } else if self.lanes.is_leaving(&id) {
+        } else if self.lanes.is_leaving(id) {
             Some(Retried::Gone)
         } else {
-            self.jobs.contains_key(&id).then_some(Retried::Running)
+            self.jobs.contains_key(id).then_some(Retried::Running)
         };
         if let Some(refusal) = refusal {
             let _ = answer.send(refusal);
@@ -48,12 +48,12 @@ impl Actor {
 
     /// Writes down which repositories a job has.
     pub(super) fn plan(&mut self, id: &JobId, kind: ScanType, plan: Plan, answer: PlanAnswer) {
-        self.push(id.clone(), Step::Plan(kind, plan, answer));
+        self.push(id, Step::Plan(kind, plan, answer));
     }
 
     /// Has `master.json` written as the job is then.
     pub(super) fn write_master(&mut self, id: &JobId) {
-        self.push(id.clone(), Step::Master(Vec::new()));
+        self.push(id, Step::Master(Vec::new()));
     }
 
     pub(super) fn cancel(&mut self, id: &JobId, answer: oneshot::Sender<Cancelled>) {
@@ -86,20 +86,20 @@ impl Actor {
             tracing::info!(%id, "job cancelled");
         }
         self.on(Event::CancelBegun(id.clone()));
-        self.push(id.clone(), Step::Master(vec![after]));
+        self.push(id, Step::Master(vec![after]));
     }
 
     /// Removes a job's files once nothing of it runs, is written or is queued.
     pub(super) fn remove_if_idle(&mut self, id: &JobId) {
         let lanes = &mut self.lanes;
         let busy = self.jobs.contains_key(id)
-            || lanes.lanes.contains_key(id)
+            || lanes.by_job.contains_key(id)
             || lanes.in_flight.contains_key(id);
         if let Some(removal) = lanes.removals.get_mut(id)
             && !busy
             && !mem::replace(&mut removal.begun, true)
         {
-            self.push(id.clone(), Step::Remove);
+            self.push(id, Step::Remove);
         }
     }
 
@@ -124,7 +124,7 @@ impl Actor {
             Done::Wrote { after, written, over } => self.wrote(id, after, &written, over),
             Done::Removed(removed) => self.removed(id, &removed),
         }
-        if let Some(lane) = self.lanes.lanes.get_mut(id) {
+        if let Some(lane) = self.lanes.by_job.get_mut(id) {
             lane.busy = false;
         }
         self.next_step(id);

@@ -32,7 +32,7 @@ pub(super) type CreateAnswer = oneshot::Sender<Result<(), CreateError>>;
 /// The steps of all jobs that have any.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    pub(super) lanes: HashMap<JobId, Lane>,
+    pub(super) by_job: HashMap<JobId, Lane>,
     /// Jobs that are being created or reopened, and the commands that wait for that.
     pub(super) opening: HashMap<JobId, Vec<Command>>,
     pub(super) removals: HashMap<JobId, Removal>,
@@ -119,25 +119,25 @@ impl Lanes {
 }
 
 impl Actor {
-    pub(super) fn push(&mut self, id: JobId, step: Step) {
-        let lane = self.lanes.lanes.entry(id.clone()).or_default();
+    pub(super) fn push(&mut self, id: &JobId, step: Step) {
+        let lane = self.lanes.by_job.entry(id.clone()).or_default();
         match (lane.waiting.back_mut(), step) {
             // The one that waits will write what is to be written.
             (Some(Step::Master(waiting)), Step::Master(after)) => waiting.extend(after),
             (_, step) => lane.waiting.push_back(step),
         }
         if !lane.busy {
-            self.next_step(&id);
+            self.next_step(id);
         }
     }
 
     pub(super) fn next_step(&mut self, id: &JobId) {
-        let Some(lane) = self.lanes.lanes.get_mut(id) else { return };
+        let Some(lane) = self.lanes.by_job.get_mut(id) else { return };
         if let Some(step) = lane.waiting.pop_front() {
             lane.busy = true;
             self.begin(id.clone(), step);
         } else {
-            self.lanes.lanes.remove(id);
+            self.lanes.by_job.remove(id);
             self.remove_if_idle(id);
         }
     }

@@ -102,14 +102,15 @@ async fn begun(line: &mut TcpStream) {
 /// Looks at the memory of a server until it is asked for the most that it saw, in KiB.
 struct Peak {
     stop: tokio::sync::oneshot::Sender<()>,
-    watch: tokio::task::JoinHandle<u64>,
+    watch: tokio::task::JoinSet<u64>,
 }
 
 impl Peak {
     fn of(server: &TestServer) -> Self {
         let pid = server.pid();
         let (stop, mut stopped) = tokio::sync::oneshot::channel();
-        let watch = tokio::spawn(async move {
+        let mut watch = tokio::task::JoinSet::new();
+        watch.spawn(async move {
             let mut most = 0;
             loop {
                 most = most.max(resident(pid));
@@ -121,9 +122,9 @@ impl Peak {
         Self { stop, watch }
     }
 
-    async fn end(self) -> u64 {
+    async fn end(mut self) -> u64 {
         self.stop.send(()).unwrap();
-        self.watch.await.unwrap()
+        self.watch.join_next().await.unwrap().unwrap()
     }
 }
 
@@ -273,8 +274,9 @@ async fn documents_of_large_results_take_little_memory_and_keep_none() {
         resident(server.pid()).saturating_sub(before) < 32 << 10
     })
     .await;
+    #[expect(clippy::print_stderr, reason = "what was measured, for whoever asked for it")]
     if is_whole() {
-        println!(
+        eprintln!(
             "{at_once} at once: {most} KiB; sizes {sizes:?}; before {before} KiB, after {} KiB",
             resident(server.pid())
         );
@@ -322,7 +324,8 @@ async fn a_large_log_is_served_in_all_its_parts() {
     let job = lay(&server, 1, 1).await;
     let log = job.folder.join("logs/repo_0.log");
     fs::create_dir_all(log.parent().unwrap()).unwrap();
-    let text: String = (0..LINES).map(|number| format!("{number:08} {LINE}")).collect();
+    let lines: Vec<String> = (0..LINES).map(|number| format!("{number:08} {LINE}")).collect();
+    let text = lines.concat();
     files::write(&log, &text);
     let path = format!("{}/repositories/0/log", job.path());
     let whole = server.get(&path).await.expect(200);

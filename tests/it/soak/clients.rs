@@ -32,7 +32,7 @@ const STALLING: u64 = 20;
 const FLOODING: u64 = 2;
 
 /// How long a client waits for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What clients share.
 #[derive(Debug)]

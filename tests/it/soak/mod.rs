@@ -40,7 +40,8 @@ fn number(variable: &str, usual: u64) -> u64 {
 fn forge() -> Forge {
     let forge = Forge::start();
     forge.group(&["acme/one", "acme/two", "acme/three", "acme/deep/four", "acme/deep/five"]);
-    let manifest: String = (0..5_000).map(|it| format!("package-{it}==1.{it}\n")).collect();
+    let lines: Vec<String> = (0..5_000).map(|it| format!("package-{it}==1.{it}\n")).collect();
+    let manifest = lines.concat();
     forge.add_repository("acme/large", &[("requirements.txt", manifest.as_bytes())]);
     forge.listing().add("acme/large");
     let names: Vec<String> = (0..800).map(|it| format!("part-{it}/package.json")).collect();
