@@ -38,6 +38,12 @@ pub struct Lost {
     source: Option<io::Error>,
 }
 
+impl From<Lost> for io::Error {
+    fn from(lost: Lost) -> Self {
+        Self::other(lost)
+    }
+}
+
 /// Ends the threads with the last handle.
 struct Owner {
     name: &'static str,

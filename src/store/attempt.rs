@@ -37,8 +37,8 @@ pub fn write(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), Sto
     if kept.exists() { keep(job, index, record) } else { Ok(()) }
 }
 
-/// Keeps the record of an attempt where its scanner cannot write, if that is sandboxed. Not flushed:
-/// what a power cut takes of it stands in the other one.
+/// Keeps the record of an attempt where its scanner cannot write, if that is sandboxed. A power cut may
+/// take the newest one, which stands in the other file, but never tears one.
 pub fn keep(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {
     let folder = job.kept_attempts();
     DirBuilder::new()
@@ -46,7 +46,7 @@ pub fn keep(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), Stor
         .mode(0o700)
         .create(&folder)
         .map_err(StoreError::at("create", folder))?;
-    atomic::replace_json(job.staging(), &job.kept_attempt(index), record, Durability::Eventual)
+    atomic::replace_json(job.staging(), &job.kept_attempt(index), record, Durability::Content)
 }
 
 /// The order for a shim, if one was ever given.

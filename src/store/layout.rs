@@ -233,7 +233,7 @@ impl JobDir {
 
     /// The same as [`Self::attempt`], where no sandboxed scanner can write.
     pub(super) fn kept_attempt(&self, index: u32) -> PathBuf {
-        self.kept_attempts().join(format!("repo_{index}.json"))
+        self.kept_attempts().join(format!("repo_{index}.attempt.json"))
     }
 
     /// Why a shim is told to end, written before the signal.

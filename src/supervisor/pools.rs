@@ -2,15 +2,12 @@
 //!
 //! Input: a closure that blocks. Output: a future of what it returns.
 //!
-//! Invariants: each purpose has its own bound, so that slow work of one purpose (the removal of a large
-//! folder, processes that take their time to die) never takes the threads of another; all bounds
-//! together stay far below the runtime's own limit of blocking threads (512).
+//! Invariants: each purpose has its own threads ([`crate::pool`]), so that slow work of one purpose (the
+//! removal of a large folder, processes that take their time to die) never takes those of another.
 
-use std::{future::Future, sync::Arc};
-use tokio::{
-    sync::Semaphore,
-    task::{JoinError, spawn_blocking},
-};
+use crate::pool::{self, Lost};
+use std::future::Future;
+use tokio::runtime::Handle;
 
 /// Short writes of a job's own files at once.
 const FILES: usize = 16;
@@ -49,12 +46,12 @@ impl Pools {
     /// For so many scanners at once.
     pub(super) fn new(scanners: usize) -> Self {
         Self {
-            files: Pool::new(FILES),
+            files: Pool::new("jobs-files", FILES),
             // One for the attempt that ends and one for the next, per slot.
-            scans: Pool::new((2 * scanners).clamp(4, 128)),
-            removals: Pool::new(REMOVALS),
-            reopens: Pool::new(REOPENS),
-            checks: Pool::new(CHECKS),
+            scans: Pool::new("jobs-scans", (2 * scanners).clamp(4, 128)),
+            removals: Pool::new("jobs-removals", REMOVALS),
+            reopens: Pool::new("jobs-reopens", REOPENS),
+            checks: Pool::new("jobs-checks", CHECKS),
         }
     }
 
@@ -71,30 +68,28 @@ impl Pools {
 
 /// Threads for one purpose; work beyond them waits in order.
 #[derive(Debug, Clone)]
-pub(super) struct Pool(Arc<Semaphore>);
+pub(super) struct Pool(pool::Pool);
 
 impl Pool {
-    fn new(size: usize) -> Self {
-        Self(Arc::new(Semaphore::new(size)))
+    fn new(name: &'static str, threads: usize) -> Self {
+        Self(pool::Pool::new(name, threads))
     }
 
-    /// Runs `work` as soon as there is a thread.
+    /// Runs `work` as soon as there is a thread. It may start processes: the runtime hears of their ends.
     ///
     /// # Errors
     /// When `work` panics.
     pub(super) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = Result<T, JoinError>> + Send + 'static {
-        let permits = Arc::clone(&self.0);
+    ) -> impl Future<Output = Result<T, Lost>> + Send + 'static {
+        let (pool, runtime) = (self.0.clone(), Handle::current());
         async move {
-            // Never closed. The permit goes with the work: a future that is dropped does not end it.
-            let permit = permits.acquire_owned().await;
-            spawn_blocking(move || {
-                let _permit = permit;
+            let work = move || {
+                let _runtime = runtime.enter();
                 work()
-            })
-            .await
+            };
+            pool.run(work).await
         }
     }
 }

@@ -80,7 +80,7 @@ pub fn run(sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<SelfTest> {
     let folder = root.path().join("other");
     File::create(folder.join("status")).context("making a file for the self-test")?;
     let attempts = root.path().join("attempts");
-    File::create(attempts.join("repo_0.json")).context("making a file for the self-test")?;
+    File::create(attempts.join("kept")).context("making a file for the self-test")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening")?;
     let name = format!("scanwatch-self-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).context("naming a socket")?;
@@ -179,7 +179,7 @@ fn attempts(outside: &Outside) -> Vec<Attempt> {
             OpenOptions::new().append(true).open(folder.join("status")).map(drop)
         }),
         attempt("change what is kept of its own attempts", || {
-            OpenOptions::new().append(true).open(attempts.join("repo_0.json")).map(drop)
+            OpenOptions::new().append(true).open(attempts.join("kept")).map(drop)
         }),
         attempt("make a file in another job's folder", || {
             File::create(folder.join("new")).map(drop)

@@ -125,7 +125,7 @@ async fn the_attempts_of_a_sandboxed_scanner_are_kept_out_of_its_reach() {
     let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", forge.base());
     let mut server = Setup::new().set("forges", forges).start().await;
     let job = server.submit_with(&json!({ "git_url": forge.url("silent") })).await;
-    let kept = server.setup().jobs().join(".attempts").join(&job).join("repo_0.json");
+    let kept = server.setup().jobs().join(".attempts").join(&job).join("repo_0.attempt.json");
     let beside = server.job_folder(&job).join("locks/repo_0.attempt.json");
     for attempt in 1..=3 {
         eventually(&format!("attempt {attempt} is claimed, and kept"), async || {

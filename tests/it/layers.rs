@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("live", &["measure", "model", "store"]),
     ("worker", &["config", "ecosystem", "model", "store", "sys"]),
     ("shim", &["config", "model", "store", "sys"]),
-    ("supervisor", &["config", "measure", "model", "store", "sys"]),
+    ("supervisor", &["config", "measure", "model", "pool", "store", "sys"]),
     ("intake", &["config", "http", "model", "store", "supervisor", "sys"]),
     (
         "api",

@@ -34,7 +34,7 @@ fn schema_of(path: &Path) -> Option<&'static str> {
         (_, "master.json") => "master",
         (_, "repositories.json") => "plan",
         ("results", _) => "result",
-        ("locks", name) if name.ends_with(".attempt.json") => "attempt",
+        (_, name) if name.ends_with(".attempt.json") => "attempt",
         ("locks", name) if name.ends_with(".order.json") => "order",
         (_, name) if name.starts_with("repo_") && name.ends_with(".json") => "repository",
         _ => return None,

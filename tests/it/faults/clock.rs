@@ -175,7 +175,8 @@ async fn a_clock_that_jumps_ends_no_scan_and_removes_no_job() {
         let document = server.finished(&job).await;
         assert_eq!(document["status"], "completed", "{name}: {document:#}");
         figures_make_sense(&server, &[&job]).await;
-        eventually("what is over is watched no more", async || watches(&server) == 2).await;
+        // The jobs folder is, and so is the endless job, until its time limit.
+        eventually("what is over is watched no more", async || watches(&server) <= 2).await;
         others.push(job);
     }
     if began.elapsed() + Duration::from_secs(2) < limit {
