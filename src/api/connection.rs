@@ -35,7 +35,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -62,6 +62,8 @@ const FRAME: u32 = 16 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long a peer may take nothing of its answer while the server stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a request knows of its connection: an extension of the request.
 #[derive(Debug, Clone)]
@@ -88,6 +90,8 @@ pub(super) struct Activity {
     unread: AtomicBool,
     /// Of HTTP/2.
     untaken: Arc<Untaken>,
+    /// Since when the peer takes nothing of what is to be written.
+    stalled_since: Mutex<Option<Instant>>,
 }
 
 impl Activity {
@@ -99,6 +103,17 @@ impl Activity {
     /// Whether a body was dropped before its end.
     pub(super) fn left_unread(&self) -> bool {
         self.unread.load(Relaxed)
+    }
+
+    /// The peer takes nothing since then; or something again.
+    pub(super) fn note_stall(&self, since: Option<Instant>) {
+        *self.stalled_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// For how long the peer has taken nothing of what is to be written.
+    fn stalled(&self) -> Option<Duration> {
+        let since = *self.stalled_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map(|it| it.elapsed())
     }
 }
 
@@ -205,6 +220,7 @@ pub(super) async fn run<S, B>(
     let mut connection =
         pin!(builder.serve_connection_with_upgrades(TokioIo::new(transport), service));
     let mut watch = pin!(sleep(limits.header_timeout));
+    let mut stalls = pin!(sleep(STOP_PATIENCE));
     let (mut watching, mut stopping, mut leaving) = (true, false, false);
     let mut seen = 0;
     loop {
@@ -221,6 +237,15 @@ pub(super) async fn run<S, B>(
                 connection.as_mut().graceful_shutdown();
                 seen = activity.requests.load(Relaxed);
                 watch.as_mut().reset(Instant::now() + limits.header_timeout);
+                stalls.as_mut().reset(Instant::now() + STOP_PATIENCE / 2);
+            }
+            () = stalls.as_mut(), if stopping => {
+                let waits = activity.stalled().max(activity.untaken.longest());
+                if waits.is_some_and(|it| it >= STOP_PATIENCE) {
+                    debug!(%peer, ?waits, "closed by the stop: it does not take its answer");
+                    return;
+                }
+                stalls.as_mut().reset(Instant::now() + STOP_PATIENCE / 2);
             }
             () = watch.as_mut(), if watching => {
                 let requests = activity.requests.load(Relaxed);

@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::OwnedSemaphorePermit,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 /// How long, and for how many bytes, a closing connection goes on reading. To close a socket with
@@ -76,8 +76,13 @@ impl Socket {
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.activity.note_stall(None);
+            }
             return outcome;
+        }
+        if self.stalled.is_none() {
+            self.activity.note_stall(Some(Instant::now()));
         }
         let timeout = self.write_timeout;
         let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));

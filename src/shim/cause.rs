@@ -15,8 +15,9 @@ use crate::{
 use signal_hook::consts::{SIGABRT, SIGKILL, SIGXCPU, SIGXFSZ};
 use std::path::Path;
 
-/// With less than this free, no status of some size can be written.
-const FULL: u64 = 64 << 10;
+/// A disk with less free than this is full: what was set aside for the final states of other scans may
+/// have been given back since.
+const FULL: u64 = 1 << 20;
 
 /// Finds out why a scanner has died.
 pub(super) fn of(

@@ -220,13 +220,13 @@ impl Actor {
                 if self.jobs.contains_key(&job.id) || self.lanes.is_leaving(&job.id) => {}
             Command::Resume(job) => self.resume(*job),
             Command::Found { id, count } => {
-                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.planning.is_some()) {
+                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_being_listed()) {
                     job.note_found(count);
                     self.flush_soon();
                 }
             }
             Command::Waiting { id, reason } => {
-                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.planning.is_some()) {
+                if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_being_listed()) {
                     job.note_waiting_for(reason);
                     self.flush_soon();
                 }

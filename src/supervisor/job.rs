@@ -139,6 +139,12 @@ impl Job {
         self.planned
     }
 
+    /// Whether somebody still wants to know which repositories it has: not of one whose cancel is being
+    /// written.
+    pub(super) fn is_being_listed(&self) -> bool {
+        self.planning.is_some() && !self.is_cancelled()
+    }
+
     /// So many repositories are known by now.
     pub(super) fn note_found(&mut self, count: u64) {
         self.master.total_repositories = Some(count);

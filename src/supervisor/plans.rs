@@ -48,9 +48,8 @@ impl Actor {
         match planned {
             Planned::Repositories { scan_type, plan } => self.plan(id, scan_type, plan, answer),
             Planned::Failed(error) => {
-                if let Some(job) = self.jobs.get_mut(id)
-                    && job.planning.take().is_some()
-                {
+                if let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_being_listed()) {
+                    job.planning = None;
                     tracing::warn!(%id, error, "the job's repositories could not be listed");
                     job.fail(error, Utc::now());
                     self.on(Event::PlanFailed(id.clone()));

@@ -7,7 +7,12 @@ use crate::{
         attempt::{AttemptRecord, Order, OrderReason},
         task::{ScanTask, ShimTask},
     },
-    store::{StoreError, attempt, layout::JobDir, lock::Holder, room::Place},
+    store::{
+        StoreError, attempt,
+        layout::JobDir,
+        lock::{self, Holder},
+        room::Place,
+    },
     sys,
 };
 use std::{
@@ -181,8 +186,12 @@ impl Shim {
         // From now on it has to react, whether or not that can be written.
         *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some((reason, Instant::now()));
         let written = attempt::write_order(job, index, &order);
+        // Before it has its lock, a shim may not listen to signals yet, and would die of one. It looks
+        // for an order once it has the lock.
+        let listens = !matches!(lock::holder(&job.lock(index)), Ok(None));
         // Without a written order a signal is a cancel, so a stop must not be signalled then.
-        if written.is_ok() || reason == OrderReason::Cancel {
+        let signalled = if written.is_ok() { listens } else { reason == OrderReason::Cancel };
+        if signalled {
             sys::end_process(self.process.as_ref(), sys::Ending::Ask)
                 .map_err(StoreError::at("signal the shim of", job.path()))?;
         }
