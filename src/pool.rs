@@ -62,6 +62,8 @@ struct Shared {
 struct State {
     work: VecDeque<Work>,
     threads: usize,
+    /// Threads that stay, also without work.
+    kept: usize,
     idle: usize,
     closed: bool,
 }
@@ -74,6 +76,18 @@ impl Pool {
         let threads = threads.max(1);
         let turns = Arc::new(Semaphore::new(threads));
         Self { owner: Arc::new(Owner { name, threads, turns, shared: Arc::default() }) }
+    }
+
+    /// As [`new`](Self::new), with one thread from now on: there is always somebody to do the work, also
+    /// where the system refuses new threads.
+    pub fn ready(name: &'static str, threads: usize) -> Self {
+        let pool = Self::new(name, threads);
+        let mut state = pool.owner.shared.lock();
+        state.kept = 1;
+        // What cannot be started now is started with the first work.
+        let _ = pool.owner.start_thread(&mut state);
+        drop(state);
+        pool
     }
 
     /// Runs `work` on a thread of the pool as soon as one is free.
@@ -101,21 +115,24 @@ impl Owner {
     fn start(&self, work: Work) -> io::Result<()> {
         let mut state = self.shared.lock();
         if state.idle <= state.work.len() && state.threads < self.threads {
-            let shared = Arc::clone(&self.shared);
-            let started = thread::Builder::new()
-                .name(self.name.to_owned())
-                .spawn(move || shared.work())
-                .map(drop);
-            match started {
-                Ok(()) => state.threads += 1,
+            match self.start_thread(&mut state) {
                 Err(error) if state.threads == 0 => return Err(error),
                 // Those that are there will come to it.
-                Err(_) => {}
+                Ok(()) | Err(_) => {}
             }
         }
         state.work.push_back(work);
         drop(state);
         self.shared.wake.notify_one();
+        Ok(())
+    }
+}
+
+impl Owner {
+    fn start_thread(&self, state: &mut State) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        thread::Builder::new().name(self.name.to_owned()).spawn(move || shared.work())?;
+        state.threads += 1;
         Ok(())
     }
 }
@@ -150,7 +167,7 @@ impl Shared {
                 self.wake.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
-            if waited.timed_out() && state.work.is_empty() {
+            if waited.timed_out() && state.work.is_empty() && state.threads > state.kept {
                 break;
             }
         }

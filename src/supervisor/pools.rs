@@ -72,7 +72,7 @@ pub(super) struct Pool(pool::Pool);
 
 impl Pool {
     fn new(name: &'static str, threads: usize) -> Self {
-        Self(pool::Pool::new(name, threads))
+        Self(pool::Pool::ready(name, threads))
     }
 
     /// Runs `work` as soon as there is a thread. It may start processes: the runtime hears of their ends.
