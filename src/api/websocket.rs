@@ -108,7 +108,7 @@ fn opens() -> Operation {
         .about(
             "The messages of the job's event stream, each as one text message: `event`, `id`, and \
              `data` as an object. Closed with 1000 after `end` (at once, where the client has \
-             seen it), with 1001 when the server stops; what a client sends is passed over, and \
+             seen it), with 1001 when the server stops; what a client sends is ignored, and \
              ends the socket with 1008 where it is a flood. Pages of other sites are refused.",
         )
         .query::<Resumption>()

@@ -33,7 +33,7 @@ pub struct Body {
 pub(super) enum Wanted {
     /// Somebody who asks once.
     Answer,
-    /// Somebody who follows, and is told the changes after it.
+    /// A stream, which sends the later changes after it.
     Snapshot,
 }
 

@@ -23,7 +23,7 @@ pub(super) trait Source: Send + Sync {
     /// The newest version.
     fn newest(&self) -> EventId;
 
-    /// The first version: who has an older one has to begin anew.
+    /// The first version: a reader with an older one starts with a snapshot.
     fn first(&self) -> u64;
 
     /// Wakes at each change; fails once there is nothing more to follow.

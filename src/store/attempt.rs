@@ -15,7 +15,7 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 /// The attempt that began last, if one ever did.
 ///
 /// # Errors
-/// Where that cannot be told for want of means.
+/// When a record cannot be read because resources are exhausted.
 pub fn read(job: &JobDir, index: u32) -> Result<Option<AttemptRecord>, StoreError> {
     let beside = read_one(&job.attempt(index))?;
     Ok(AttemptRecord::agreed(beside, read_one(&job.kept_attempt(index))?))

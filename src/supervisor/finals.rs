@@ -157,7 +157,8 @@ pub(super) fn write_status(
 /// A repository's status, if it has one that makes sense.
 ///
 /// # Errors
-/// Where that cannot be told for want of means: to take an end for no end would cost a scan.
+/// When the file cannot be read because resources are exhausted: a final state that is overlooked
+/// would cost a second scan.
 pub(super) fn read_status(
     folder: &JobDir,
     index: u32,

@@ -158,7 +158,7 @@ impl Shim {
         let Living { holder, attempt, record, ordered } = living;
         let process = Arc::new(holder.pidfd);
         let now = Instant::now();
-        // By the kernel's word: what a file says of it could be anything.
+        // Asked of the kernel, because a scanner may have written anything into a file.
         let age = sys::age_of(holder.pid).unwrap_or_default();
         let shim = Self {
             attempt,

@@ -190,7 +190,7 @@ impl Agenda {
         self.mark(id, Since::Begun, Since::Read);
     }
 
-    /// Answers those for whom this job has been read; it is told, too.
+    /// Answers the requests that wait for this job: it has been read and published.
     pub(super) fn answer(&mut self, id: &JobId) {
         let Some(waiting) = self.waiting.get_mut(id) else { return };
         for it in waiting.extract_if(.., |it| it.since == Since::Read) {

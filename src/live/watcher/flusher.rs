@@ -149,13 +149,19 @@ fn flush_all(files: &Receiver<Unflushed>, watcher: &Sender<Message>, ended: &Ato
                 return;
             }
             if let Err(error) = atomic::flush_content(&path) {
-                tracing::warn!(error = chain(&error), "an end is told that is not flushed");
+                tracing::warn!(
+                    error = chain(&error),
+                    "cannot flush a final state; it is published all the same, and a power cut may undo it"
+                );
             }
         }
         let folders: BTreeSet<PathBuf> = batch.iter().map(|it| it.dir.path().to_owned()).collect();
         for folder in folders {
             if let Err(error) = atomic::flush_folder(&folder) {
-                tracing::warn!(error = chain(&error), "an end is told that is not flushed");
+                tracing::warn!(
+                    error = chain(&error),
+                    "cannot flush a final state; it is published all the same, and a power cut may undo it"
+                );
             }
         }
         for Unflushed { id, file, signature, .. } in batch {

@@ -183,7 +183,7 @@ impl Reader {
         }
     }
 
-    /// Answers who waits for a job, if what was read of it is told.
+    /// Answers the requests that wait for a job, once what was read of it is published.
     fn answer(&mut self, id: &JobId) {
         if self.folders.get(id).is_none_or(Folder::is_told) {
             self.agenda.answer(id);

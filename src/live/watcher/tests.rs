@@ -14,7 +14,7 @@ fn jobs_folder() -> (tempfile::TempDir, JobsDir) {
     (root, jobs)
 }
 
-/// A reader that looks when it is told to.
+/// A reader that compares with the disk only when the test asks for it.
 fn reader(jobs: &JobsDir) -> (Arc<Live>, Reader, Receiver<Message>) {
     let (sender, messages) = channel();
     let hour = Duration::from_hours(1);

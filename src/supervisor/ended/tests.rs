@@ -106,7 +106,7 @@ fn a_shim_that_hangs_in_the_kernel_holds_up_nothing() {
     let killed = Killed { cause: Cause::Timeout(7), pid, attempt: 2 };
     let ended = Ended::of(None, None, Some(killed), Some(record));
     let outcome = found(&setup, &key, &ended);
-    // Before anything else: it would outlast the test.
+    // Killed first, because the process would outlive a test that fails.
     let lives = python.try_wait().unwrap().is_none();
     let process = sys::open_process(pid).unwrap();
     sys::end_process(&process, sys::Ending::Force).unwrap();

@@ -240,7 +240,7 @@ fn yields(effects: &[Effect]) -> Vec<String> {
 fn a_job_without_a_slot_gets_one_of_a_job_with_slow_scans() {
     let mut queue = burning();
     assert_eq!(yields(&queue.on(submit("good", 2))), ["bad/4"], "the last to become slow");
-    // One slot is coming: nobody else is told to give one back for the same job.
+    // One slot is coming: no other scan is ordered to yield for the same job.
     assert!(queue.on(Event::Slow(repo("bad", 3))).is_empty());
     assert_eq!(spawns(&queue.on(Event::Again(repo("bad", 4)))), ["good/0"]);
     assert_eq!(queue.queued(), 17, "what gave its slot back is queued again");
