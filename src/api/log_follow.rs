@@ -52,6 +52,7 @@ pub(super) fn follow(
         changes: job.changes(),
         index: status.index,
         attempt: status.attempt,
+        begun: status.state != RepoState::Pending,
         log: Some(Log::new(&folder, status.index, start)),
         look_at: Instant::now(),
         shutdown: api.shutdown.clone(),
@@ -71,6 +72,8 @@ struct Follower {
     index: u32,
     /// The attempt whose log this is, as far as its status says.
     attempt: Option<u64>,
+    /// Whether the attempt was seen at work or over.
+    begun: bool,
     /// None when nothing more can be read of it.
     log: Option<Log>,
     look_at: Instant,
@@ -121,10 +124,17 @@ impl Follower {
         // Another job may have been made under the same id.
         let status = self.job.repository(self.index).filter(|_| !self.job.is_removed())?;
         // A scanner need not say which attempt it is.
-        if self.attempt.is_some() && status.attempt.is_some() && self.attempt != status.attempt {
-            // One that waits for its next attempt has the log of the last: its end is to be sent.
-            return (status.state == RepoState::Pending).then_some(true);
+        let is_other =
+            self.attempt.is_some() && status.attempt.is_some() && self.attempt != status.attempt;
+        if status.state == RepoState::Pending && (is_other || self.begun) {
+            // One that waits for its next attempt has the log of the last: its end is to be sent,
+            // whether or not the final state in between was seen.
+            return Some(true);
         }
+        if is_other {
+            return None;
+        }
+        self.begun = status.state != RepoState::Pending;
         self.attempt = status.attempt.or(self.attempt);
         Some(status.state.is_final())
     }
