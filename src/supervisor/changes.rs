@@ -228,3 +228,6 @@ fn copy_of(error: &StoreError) -> StoreError {
         source: io::Error::new(error.source.kind(), error.source.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

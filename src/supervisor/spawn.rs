@@ -266,6 +266,38 @@ mod tests {
         assert_eq!((order.attempt, order.reason), (2, OrderReason::Stop));
     }
 
+    /// Breaks if a shim is signalled before it holds its lock: it may not listen to signals yet, and
+    /// would die of one, which counts as a death without a word.
+    #[tokio::test]
+    async fn a_shim_without_its_lock_is_not_signalled_and_its_order_waits() {
+        let root = tempfile::tempdir().unwrap();
+        let jobs = JobsDir::new(root.path()).unwrap();
+        jobs.create(0o750).unwrap();
+        let id = "job".parse().unwrap();
+        let job = jobs.create_job(&id, 0o750, &Master::default(), &Plan::of([])).unwrap();
+        for (reason, has_lock_file) in
+            [(OrderReason::Stop, false), (OrderReason::Cancel, true), (OrderReason::Yield, true)]
+        {
+            // One that was there before may have left its lock file.
+            if has_lock_file {
+                std::fs::File::create(job.lock(0)).unwrap();
+            }
+            // It ends when its input does; of a signal it would have died before it saw that.
+            #[expect(clippy::disallowed_methods, reason = "a process that stands for the shim")]
+            let mut child =
+                Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+            let pid = child.id().unwrap();
+            let holder = Holder { pid, pidfd: sys::open_process(pid).unwrap() };
+            let (shim, _) = Shim::adopt(Living { holder, attempt: 1, record: None, ordered: None });
+            shim.end(&job, 0, reason).unwrap();
+            drop(child.stdin.take());
+            let ended = child.wait().await.unwrap();
+            assert_eq!(ended.code(), Some(0), "{reason:?}: {ended}");
+            let order = attempt::read_order(&job, 0).unwrap();
+            assert_eq!((order.attempt, order.reason), (1, reason));
+        }
+    }
+
     /// Breaks if the time of a shim that another server started begins anew with each server.
     #[tokio::test]
     async fn the_time_of_an_adopted_shim_counts_from_its_start() {

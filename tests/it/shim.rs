@@ -40,6 +40,23 @@ async fn an_attempt_begins_at_most_once() {
     assert_eq!(files::text(&server.file("runs")), "run\nrun\n");
 }
 
+/// Breaks if an order that was given before its shim could hear a signal is not found beside the lock.
+#[tokio::test]
+async fn an_order_that_came_before_the_shim_listened_is_obeyed() {
+    let (server, job) = job().await;
+    let noting = format!("echo run >> \"{}/runs\"", server.folder().display());
+    let left = server.job_folder(&job).join("locks/repo_0.order.json");
+    for (attempt, reason, status) in [(1, "stop", "interrupted"), (2, "cancel", "cancelled")] {
+        let text = format!("{{\"attempt\": {attempt}, \"reason\": \"{reason}\"}}");
+        std::fs::create_dir_all(left.parent().unwrap()).unwrap();
+        files::write(&left, text);
+        let shim = order(server.setup(), &job, 0, attempt, &noting);
+        assert_eq!(start(&shim).wait().unwrap().code(), Some(OVER));
+        assert_eq!(server.status_file(&job, 0)["status"], status, "{reason}");
+        assert!(!server.file("runs").exists(), "{reason}: its scanner was started");
+    }
+}
+
 /// Breaks if a second shim writes, or ends anything, before it knows that it is alone.
 #[tokio::test]
 async fn a_shim_that_finds_another_leaves_without_a_trace() {

@@ -2,11 +2,18 @@
 
 use super::unharmed;
 use crate::support::{
+    files,
     h2::{self, H2Line, frame},
+    handmade::Handmade,
+    raw::request,
     server::{Setup, TestServer},
-    wait::PATIENCE,
+    wait::{PATIENCE, eventually, within},
 };
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncWriteExt, net::TcpSocket};
 
 /// A document of some length.
 const LARGE: &str = "/openapi.json";
@@ -81,4 +88,68 @@ async fn a_peer_that_is_slow_gets_its_whole_answer() {
         }
     }
     assert_eq!(String::from_utf8(body).unwrap(), whole);
+}
+
+/// Breaks if a stop waits out its whole grace for a peer that takes nothing of its answer: an answer
+/// that nobody takes is not asked for its next piece, so it does not notice the stop itself.
+#[tokio::test]
+async fn a_stop_does_not_wait_out_its_grace_for_peers_that_take_nothing() {
+    let patient = || {
+        let setup = Setup::new().set("server.stop_grace_secs", 600);
+        setup.set("server.write_timeout_secs", 600)
+    };
+    // HTTP/2, with its windows shut: whole answers wait, and those that are still produced.
+    let mut server = patient().start().await;
+    let job = Handmade::new(&server, 1);
+    job.repository(0, "completed", 1);
+    job.master("completed");
+    let log = job.folder.join("logs/repo_0.log");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    files::write(&log, "a line of a log\n".repeat(1 << 19));
+    let log = format!("{}/repositories/0/log", job.path());
+    known(&server, &log).await;
+    let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
+    for (stream, path) in [(1, LARGE), (3, &log)] {
+        line.send(&h2::get(stream, path)).await.unwrap();
+        line.next_of(h2::HEADERS, stream).await.expect("it is answered");
+    }
+    ends_soon(&mut server).await;
+    drop(line);
+
+    // HTTP/1, with a socket that is full.
+    server.restart().await;
+    known(&server, &log).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut full = socket.connect(server.address()).await.unwrap();
+    full.write_all(&request("GET", &log)).await.unwrap();
+    let peer = full.local_addr().unwrap().port();
+    let mut before = 0;
+    within(PATIENCE, "the server can send no more", async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = unsent_to(peer);
+        std::mem::replace(&mut before, now) == now && now > 0
+    })
+    .await;
+    ends_soon(&mut server).await;
+}
+
+async fn known(server: &TestServer, log: &str) {
+    eventually("the log is known", async || server.get(log).await.status == 200).await;
+}
+
+/// The stop ends long before its grace has passed.
+async fn ends_soon(server: &mut TestServer) {
+    let ended = tokio::time::timeout(PATIENCE, server.terminate()).await;
+    assert_eq!(ended.expect("the stop waits for who takes nothing"), Some(0));
+}
+
+/// Bytes that wait in the socket whose peer has this port on this machine.
+fn unsent_to(port: u16) -> u64 {
+    let all = fs::read_to_string("/proc/net/tcp").unwrap();
+    let peer = format!(":{port:04X}");
+    let fields = all.lines().map(|it| it.split_ascii_whitespace().collect::<Vec<_>>());
+    let of_peer = fields.filter(|it| it.len() > 4 && it[2].ends_with(&peer));
+    let unsent = of_peer.map(|it| u64::from_str_radix(it[4].split(':').next().unwrap(), 16));
+    unsent.map(Result::unwrap).sum()
 }

@@ -1,0 +1,79 @@
+//! Commands to an actor whose effects are taken in when the test says so: what comes between a command
+//! and its outcome comes there each time.
+
+use super::*;
+use crate::{
+    model::{
+        JobId,
+        master::{Master, ScanType},
+        plan::Plan,
+    },
+    store::layout::{JobFile, JobsDir},
+    supervisor::{
+        Planned, Setup, Supervisor,
+        actor::{Actor, Outcome},
+        handle::Command,
+        job::NewJob,
+    },
+};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+const URL: &str = "https://h.example/group";
+
+/// Takes in the outcomes of all effects, and of those that follow from them.
+async fn take_outcomes(actor: &mut Actor) {
+    while let Some(outcome) = actor.effects.join_next().await {
+        match outcome.unwrap() {
+            Outcome::Step(id, done) => actor.step_done(&id, done),
+            Outcome::Repository(key, done) => actor.repository_done(key, *done),
+        }
+    }
+}
+
+/// Breaks if what a forge lists of a job while the cancel of that job is being written is counted: then
+/// a cancelled job has repositories that nobody ever scans.
+#[tokio::test]
+async fn what_is_listed_while_a_cancel_is_written_is_dropped() {
+    let root = tempfile::tempdir().unwrap();
+    let jobs = JobsDir::new(root.path()).unwrap();
+    jobs.create(0o750).unwrap();
+    let setup = Setup::of_test(jobs);
+    let (planner, mut plannings) = mpsc::unbounded_channel();
+    let handle = Supervisor::start(setup.clone(), Vec::new(), planner.clone(), &TaskTracker::new());
+    let mut actor = Actor::new(setup.clone(), planner, handle);
+
+    let id: JobId = "job".parse().unwrap();
+    let master = Master::new(&id, URL, Some(ScanType::Group), Vec::new(), Utc::now());
+    let job = Box::new(NewJob { id: id.clone(), master, plan: Plan::unknown(), place: None });
+    let (answer, created) = oneshot::channel();
+    actor.obey(Command::Create { job, answer });
+    take_outcomes(&mut actor).await;
+    created.await.unwrap().unwrap();
+    assert_eq!(plannings.recv().await.unwrap().id, id);
+    let found = |count| Command::Found { id: id.clone(), count };
+    let waiting = || Command::Waiting { id: id.clone(), reason: Some("a forge".to_owned()) };
+    actor.obey(found(2));
+    assert_eq!(actor.jobs[&id].master.total_repositories, Some(2));
+
+    let (answer, cancelled) = oneshot::channel();
+    actor.obey(Command::Cancel { id: id.clone(), answer });
+    // The cancel is not written yet, so the planner still lists.
+    actor.obey(found(3));
+    actor.obey(waiting());
+    let (answer, refused) = oneshot::channel();
+    let planned = Planned::Failed("of the test".to_owned());
+    actor.obey(Command::Planned { id: id.clone(), planned, answer });
+    take_outcomes(&mut actor).await;
+    assert!(matches!(cancelled.await.unwrap(), Cancelled::Done));
+    refused.await.unwrap().unwrap();
+
+    assert!(!actor.jobs.contains_key(&id), "it has its final state");
+    let written = std::fs::read(setup.jobs.job(&id).file(JobFile::Master)).unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(
+        (&written["status"], &written["total_repositories"]),
+        (&"cancelled".into(), &0.into())
+    );
+    assert!(written["waiting_for"].is_null() && written["error"].is_null(), "{written:#}");
+}
