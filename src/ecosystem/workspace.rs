@@ -246,4 +246,29 @@ mod tests {
             (0..many).map(|it| project(&format!("p/{it}"), "a", &["../**"])).collect();
         assert!(Workspaces::of(&projects, Budget::alone(1 << 24)).is_cut_short);
     }
+    /// Breaks if the comparison of folders with patterns, or the search for a neighbour, costs nothing.
+    #[test]
+    fn comparing_and_searching_are_charged() {
+        let folder = |it: usize| format!("libs/{}{it}", "long".repeat(25));
+        let names: Vec<String> = (0..100).map(|it| format!("name{it}")).collect();
+        let mut projects = vec![project("", "root", &["libs/*", "!libs/none"])];
+        projects.extend(names.iter().enumerate().map(|(it, name)| project(&folder(it), name, &[])));
+
+        let budget = Budget::unlimited();
+        let workspaces = Workspaces::of(&projects, &budget);
+        let compared = budget.spent();
+        // Each folder of a hundred bytes with two patterns.
+        assert!(compared > 100 * 2 * 100, "{compared}");
+        let file = format!("{}/x", folder(0));
+        assert!(workspaces.has("npm", &file, "name7"));
+        assert!(budget.spent() > compared, "a search costs nothing");
+
+        let used_up = Budget::limited_to(0);
+        assert!(!Workspaces::of(&projects, &used_up).has("npm", &file, "name7"));
+        // Compared while there was work left, and searched when there is none.
+        let used_up = Budget::limited_to(compared);
+        let workspaces = Workspaces::of(&projects, &used_up);
+        assert!(!used_up.is_used_up());
+        assert!(!workspaces.has("npm", &file, "name7") && used_up.is_used_up());
+    }
 }

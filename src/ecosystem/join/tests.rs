@@ -247,3 +247,82 @@ fn folders_lead_to_the_root() {
     assert_eq!(upwards("a/b").collect::<Vec<_>>(), ["a/b", "a", ""]);
     assert_eq!(upwards("").collect::<Vec<_>>(), [""]);
 }
+
+/// A package that a manifest asks for, or a lock lists.
+fn package(file: &str, name: &str, source: Source) -> Package {
+    let path = "Cargo.toml";
+    let file_of = SourceFile::alone(path, b"[dependencies]\nx = '1'\n");
+    let one = read_alone(parser_for(path).unwrap(), file_of).packages.remove(0);
+    let purl = format!("pkg:cargo/{name}");
+    Package { file: file.to_owned(), name: name.to_owned(), purl, source, ..one }
+}
+
+/// Members so deep down, each in a folder of its own.
+fn deep(count: usize) -> Vec<String> {
+    (0..count).map(|it| format!("{}m{it}/Cargo.toml", "deep/".repeat(20))).collect()
+}
+
+/// What a step of joining charges, and what comes of it without a budget.
+fn with_and_without<T>(step: impl Fn(&Budget) -> T) -> (u64, T, T) {
+    let unlimited = Budget::unlimited();
+    let all = step(&unlimited);
+    (unlimited.spent(), all, step(&Budget::limited_to(0)))
+}
+
+/// Breaks if the folders around a manifest are looked through without a charge.
+#[test]
+fn the_search_for_the_lock_of_a_member_is_charged() {
+    let mut packages = vec![package("Cargo.lock", "x", Source::Lockfile)];
+    packages.extend(deep(50).iter().map(|it| package(it, "x", Source::Manifest)));
+    let root = (String::new(), "cargo".to_owned(), "");
+    let (spent, all, none) = with_and_without(|budget| {
+        let manifests = Manifests::of(&packages, budget);
+        manifests.by_folder.contains_key(&root)
+    });
+    assert!(all && !none);
+    // A folder of a hundred bytes, and the twenty around it.
+    assert!(spent > 50 * 1_000, "{spent}");
+}
+
+/// Breaks if what members inherit from their workspaces is looked for, or copied, without a charge.
+#[test]
+fn what_members_inherit_is_charged() {
+    let members = deep(50);
+    let packages = |defined: &str| {
+        let mut packages = vec![package("Cargo.toml", "x", Source::Manifest)];
+        (packages[0].scope, packages[0].specifier) = (None, Some(defined.to_owned()));
+        packages.extend(members.iter().map(|it| {
+            let inherits = Some(INHERITED.to_owned());
+            Package { specifier: inherits, ..package(it, "x", Source::Manifest) }
+        }));
+        packages
+    };
+    let inherited = |defined: &str, budget: &Budget| {
+        let mut packages = packages(defined);
+        inherit_from_workspaces(&mut packages, &[], budget);
+        packages.iter().skip(1).filter(|it| it.specifier.as_deref() == Some(defined)).count()
+    };
+    let (spent, all, none) = with_and_without(|budget| inherited("1", budget));
+    assert_eq!((all, none), (50, 0));
+    // Each folder around each member, by its length, twice.
+    assert!(spent > 50 * 2_000, "{spent}");
+    let long = "1".repeat(1_000);
+    let (of_long, ..) = with_and_without(|budget| inherited(&long, budget));
+    assert!(of_long > spent + 50 * 1_000, "what is copied: {of_long} and {spent}");
+
+    // Many folders around one that define nothing of the name that is asked for: each is asked.
+    let mut wide: Vec<Package> = std::iter::successors(Some("deep/".repeat(20)), |it| {
+        it.strip_suffix("deep/").map(str::to_owned)
+    })
+    .map(|it| Package { scope: None, ..package(&format!("{it}Cargo.toml"), "y", Source::Manifest) })
+    .collect();
+    wide.extend((0..50).map(|it| {
+        let file = format!("{}Cargo.toml", "deep/".repeat(20));
+        let inherits = Some(INHERITED.to_owned());
+        Package { specifier: inherits, ..package(&file, &format!("x{it}"), Source::Manifest) }
+    }));
+    let (spent, ..) = with_and_without(|budget| {
+        inherit_from_workspaces(&mut wide.clone(), &[], budget);
+    });
+    assert!(spent > 50 * 1_000, "{spent}");
+}
