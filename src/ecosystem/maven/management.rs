@@ -10,8 +10,7 @@
 use super::{pom::Entry, repository::Repository};
 use std::{
     cell::RefCell,
-    collections::{HashMap, VecDeque},
-    rc::Rc,
+    collections::{HashMap, HashSet},
 };
 
 /// Of how many poms the management is looked at for one entry.
@@ -21,52 +20,62 @@ const IMPORTS: &str = "<import>";
 /// And those whose artifact is an expression.
 const EXPRESSIONS: &str = "${";
 
-/// For so many projects it is remembered what their expressions come to: the one at hand, and the BOMs
-/// that it and its neighbours import.
-const MOST_EXPANDED: usize = 8;
+/// So many names and imports are remembered, of all projects together.
+const MOST_KNOWN: usize = 50_000;
 
-/// The entries whose artifact is an expression, by the names that they have in one project, each with
-/// the pom that holds it.
-type Expanded<'a> = HashMap<(String, String), Vec<(usize, &'a Entry)>>;
+/// An entry, with its place among those of its pom.
+type Placed<'a> = (usize, &'a Entry);
 
 /// What the poms of a repository manage.
 pub(super) struct Management<'r, 'a> {
     repository: &'r Repository<'a>,
     /// For each pom, by artifact.
-    entries: Vec<HashMap<&'a str, Vec<&'a Entry>>>,
-    /// Of the projects that were asked for last: to expand all entries for each that is wanted would
-    /// take the square of the time.
-    expanded: RefCell<VecDeque<(usize, Rc<Expanded<'a>>)>>,
+    entries: Vec<HashMap<&'a str, Vec<Placed<'a>>>>,
+    /// To expand the entries anew for each that is wanted would take the square of the time.
+    known: RefCell<Known<'a>>,
+}
+
+/// What has been found out of projects so far.
+#[derive(Default)]
+struct Known<'a> {
+    projects: HashMap<usize, Project<'a>>,
+    /// How many names and imports they have together.
+    size: usize,
+}
+
+/// What a project manages, its parents included, as it reads it itself.
+#[derive(Default)]
+struct Project<'a> {
+    /// Of two entries for one thing, Maven takes the last.
+    entries: HashMap<(String, String), HashMap<Use<'a>, Placed<'a>>>,
+    /// The artifacts whose entries are among `entries`; those with expressions always are.
+    artifacts: HashSet<String>,
+    /// By profile: the poms of the repository that are imported, each with its place in the order.
+    imports: HashMap<Option<usize>, Vec<(usize, usize)>>,
+}
+
+/// What an entry is for, besides its name.
+#[derive(PartialEq, Eq, Hash)]
+struct Use<'a> {
+    /// The pom that has it.
+    holder: usize,
+    profile: Option<usize>,
+    is_plugin: bool,
+    kind: Option<&'a str>,
+    classifier: Option<&'a str>,
+}
+
+impl<'a> Use<'a> {
+    fn of(entry: &'a Entry, holder: usize, profile: Option<usize>) -> Self {
+        let (kind, classifier) = (entry.kind.as_deref(), entry.classifier.as_deref());
+        Self { holder, profile, is_plugin: entry.is_plugin, kind, classifier }
+    }
 }
 
 impl<'r, 'a> Management<'r, 'a> {
     pub(super) fn of(repository: &'r Repository<'a>) -> Self {
         let entries = repository.poms.iter().map(|it| by_artifact(&it.managed)).collect();
-        Self { repository, entries, expanded: RefCell::default() }
-    }
-
-    /// What the expressions of a pom and of its parents come to in this project.
-    fn expanded(&self, at: usize) -> Rc<Expanded<'a>> {
-        if let Some((_, known)) = self.expanded.borrow().iter().find(|it| it.0 == at) {
-            return Rc::clone(known);
-        }
-        let mut names = Expanded::new();
-        for holder in self.repository.chain(at) {
-            let entries = self.entries.get(*holder).and_then(|it| it.get(EXPRESSIONS));
-            let entries = entries.into_iter().flatten();
-            for entry in entries.take_while(|_| self.repository.spend()) {
-                if let Ok(name) = self.repository.name(at, entry) {
-                    names.entry(name).or_default().push((*holder, *entry));
-                }
-            }
-        }
-        let names = Rc::new(names);
-        let mut known = self.expanded.borrow_mut();
-        if known.len() >= MOST_EXPANDED {
-            known.pop_front();
-        }
-        known.push_back((at, Rc::clone(&names)));
-        names
+        Self { repository, entries, known: RefCell::default() }
     }
 
     /// What manages an entry of a pom, and as which project it is to be read.
@@ -90,64 +99,131 @@ impl<'r, 'a> Management<'r, 'a> {
             return None;
         }
         seen.push(at);
-        // A profile counts in its own pom alone: it is not inherited, and a BOM has none.
+        // A BOM is read without profiles.
         let profile = wanted.profile.filter(|_| seen.len() == 1);
-        let counts = |holder: usize, it: &Entry| {
-            it.profile.is_none() || (holder == at && it.profile == profile)
-        };
-        let chain = self.repository.chain(at);
-        let expanded = self.expanded(at);
-        let named = expanded.get(&(name.0.to_owned(), name.1.to_owned()));
-        let own = chain.iter().find_map(|holder| {
-            let fits = |it: &Entry| counts(*holder, it) && it.is_same_kind(wanted);
-            // Of two entries for one thing, Maven takes the last.
-            let by_expression = named
-                .into_iter()
-                .flatten()
-                .rev()
-                .take_while(|_| self.repository.spend())
-                .find(|it| it.0 == *holder && fits(it.1))
-                .map(|it| it.1);
-            by_expression.or_else(|| {
-                let entries = self.entries.get(*holder)?.get(name.1)?.iter().copied();
-                entries.rev().take_while(|_| self.repository.spend()).find(|it| {
-                    fits(it)
-                        && self.repository.name(at, it).is_ok_and(|it| (&*it.0, &*it.1) == name)
-                })
-            })
-        });
-        if let Some(entry) = own {
+        if let Some(entry) = self.own(at, wanted, name, profile) {
             return Some((at, entry));
         }
-        chain.iter().find_map(|holder| {
-            let imports = self.entries.get(*holder)?.get(IMPORTS)?;
-            imports
-                .iter()
-                .take_while(|_| self.repository.spend())
-                .filter(|it| counts(*holder, it))
-                .find_map(|import| self.search(self.bom(at, import)?, wanted, name, seen))
+        let mut imports = self.imports(at, profile).into_iter();
+        imports.find_map(|bom| self.search(bom, wanted, name, seen))
+    }
+
+    /// What a project or its parents state themselves, the nearest first.
+    fn own(
+        &self,
+        at: usize,
+        wanted: &Entry,
+        name: (&str, &str),
+        profile: Option<usize>,
+    ) -> Option<&'a Entry> {
+        self.with(at, |project| {
+            let mut added = 0;
+            if !project.artifacts.contains(name.1) {
+                project.artifacts.insert(name.1.to_owned());
+                added = self.add(at, project, name.1);
+            }
+            let by_use = project.entries.get(&(name.0.to_owned(), name.1.to_owned()));
+            let chain = self.repository.chain(at).iter().take_while(|_| self.repository.spend());
+            let found = by_use.and_then(|by_use| {
+                chain.copied().find_map(|holder| {
+                    let of = |profile| by_use.get(&Use::of(wanted, holder, profile));
+                    let own = profile.filter(|_| holder == at).and_then(|it| of(Some(it)));
+                    of(None).into_iter().chain(own).max_by_key(|it| it.0)
+                })
+            });
+            (found.map(|it| it.1), added)
         })
+    }
+
+    /// The poms of the repository that a project imports, in their order.
+    fn imports(&self, at: usize, profile: Option<usize>) -> Vec<usize> {
+        self.with(at, |project| {
+            let own = profile.and_then(|it| project.imports.get(&Some(it)));
+            let all = project.imports.get(&None).into_iter().chain(own).flatten();
+            let mut all: Vec<_> = all.take_while(|_| self.repository.spend()).copied().collect();
+            all.sort_unstable();
+            (all.into_iter().map(|it| it.1).collect(), 0)
+        })
+    }
+
+    /// Looks something up in what is known of a project; the work says how much it has added.
+    fn with<T>(&self, at: usize, work: impl FnOnce(&mut Project<'a>) -> (T, usize)) -> T {
+        let mut known = self.known.borrow_mut();
+        if known.size > MOST_KNOWN {
+            *known = Known::default();
+        }
+        let Known { projects, size } = &mut *known;
+        let project = projects.entry(at).or_insert_with(|| {
+            let mut project = Project::default();
+            *size +=
+                1 + self.add(at, &mut project, EXPRESSIONS) + self.add_imports(at, &mut project);
+            project
+        });
+        let (found, added) = work(project);
+        *size += added;
+        found
+    }
+
+    /// Adds what a project manages under a key of [`by_artifact`].
+    fn add(&self, at: usize, project: &mut Project<'a>, key: &str) -> usize {
+        let mut added = 0;
+        for (holder, (place, entry)) in self.under(at, key) {
+            let Ok(name) = self.repository.name(at, entry) else { continue };
+            added += 1;
+            let by_use = project.entries.entry(name).or_default();
+            let last =
+                by_use.entry(Use::of(entry, holder, entry.profile)).or_insert((place, entry));
+            if last.0 < place {
+                *last = (place, entry);
+            }
+        }
+        added
+    }
+
+    fn add_imports(&self, at: usize, project: &mut Project<'a>) -> usize {
+        let mut seen = HashSet::new();
+        for (_, (_, import)) in self.under(at, IMPORTS) {
+            let Some(bom) = self.bom(at, import) else { continue };
+            if seen.insert((import.profile, bom)) {
+                project.imports.entry(import.profile).or_default().push((seen.len(), bom));
+            }
+        }
+        seen.len()
+    }
+
+    /// The entries of a project and its parents under a key of [`by_artifact`]. A profile counts in its
+    /// own pom alone: it is not inherited.
+    fn under<'s>(
+        &'s self,
+        at: usize,
+        key: &'s str,
+    ) -> impl Iterator<Item = (usize, Placed<'a>)> + 's {
+        let of_each = self.repository.chain(at).iter().map(move |holder| {
+            let entries = self.entries.get(*holder).and_then(|it| it.get(key));
+            entries.into_iter().flatten().map(move |it| (*holder, *it))
+        });
+        let all = of_each.flatten().take_while(|_| self.repository.spend());
+        all.filter(move |(holder, (_, entry))| entry.profile.is_none() || *holder == at)
     }
 
     /// The pom of the repository that an import means.
     fn bom(&self, at: usize, import: &Entry) -> Option<usize> {
-        let (group, artifact) =
-            self.repository.spend().then(|| self.repository.name(at, import).ok())??;
+        let (group, artifact) = self.repository.name(at, import).ok()?;
         let version = import.of.version.as_deref()?;
         let version = self.repository.expand(at, import.profile, version).ok();
         self.repository.find((&group, &artifact), version.as_deref())
     }
 }
 
-fn by_artifact(managed: &[Entry]) -> HashMap<&str, Vec<&Entry>> {
+fn by_artifact(managed: &[Entry]) -> HashMap<&str, Vec<Placed<'_>>> {
     let mut entries: HashMap<_, Vec<_>> = HashMap::new();
-    for entry in managed {
-        let key = match entry.of.artifact.as_deref().unwrap_or_default() {
-            _ if entry.is_import() => IMPORTS,
+    for placed in managed.iter().enumerate() {
+        let key = match placed.1.of.artifact.as_deref().unwrap_or_default() {
+            _ if placed.1.is_import() => IMPORTS,
             artifact if artifact.contains("${") => EXPRESSIONS,
             artifact => artifact,
         };
-        entries.entry(key).or_default().push(entry);
+        entries.entry(key).or_default().push(placed);
     }
     entries
 }

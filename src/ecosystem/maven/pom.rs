@@ -134,13 +134,6 @@ impl Entry {
     pub(super) fn is_import(&self) -> bool {
         self.scope.as_deref() == Some("import")
     }
-
-    /// Whether two entries of one name are for the same thing.
-    pub(super) fn is_same_kind(&self, other: &Self) -> bool {
-        self.is_plugin == other.is_plugin
-            && self.kind == other.kind
-            && self.classifier == other.classifier
-    }
 }
 
 struct Reader<'f, 'c> {

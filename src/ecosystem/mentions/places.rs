@@ -161,8 +161,15 @@ fn dotnet() -> Vec<Place> {
 fn jvm() -> Vec<Place> {
     const CATALOG: &str = "gradle/libs.versions.toml";
     fn dependency(artifact: &str, version: &str) -> String {
+        let version =
+            if version.is_empty() { "" } else { &format!("<version>{version}</version>") };
         format!(
-            "<dependency><groupId>g</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+            "<dependency><groupId>g</groupId><artifactId>{artifact}</artifactId>{version}</dependency>"
+        )
+    }
+    fn managing(managed: &str, asked_for: &str) -> String {
+        format!(
+            "<project><dependencyManagement><dependencies>{managed}</dependencies></dependencyManagement><dependencies>{asked_for}</dependencies></project>"
         )
     }
     vec![
@@ -250,12 +257,38 @@ fn jvm() -> Vec<Place> {
         }),
         ("managed expressions", "pom.xml", |size| {
             let managed = many(size / 2, |it| dependency(&format!("${{m{it}}}"), "1"));
-            let all = many(size / 2, |it| {
-                dependency(&format!("a{it}"), "").replace("<version></version>", "")
+            managing(&managed, &many(size / 2, |it| dependency(&format!("a{it}"), "")))
+        }),
+        ("managed groups that are expressions", "pom.xml", |size| {
+            let managed =
+                many(size / 2, |it| dependency("a", "1").replace(">g<", &format!(">${{m{it}}}<")));
+            managing(&managed, &many(size / 2, |_| dependency("a", "")))
+        }),
+        ("managed groups", "pom.xml", |size| {
+            let managed =
+                many(size / 2, |it| dependency("a", "1").replace(">g<", &format!(">g{it}<")));
+            managing(&managed, &many(size / 2, |_| dependency("a", "")))
+        }),
+        ("managed kinds", "pom.xml", |size| {
+            let kind = |it| format!("</version><type>t{it}</type>");
+            let managed =
+                many(size / 2, |it| dependency("a", "1").replace("</version>", &kind(it)));
+            managing(&managed, &many(size / 2, |_| dependency("a", "")))
+        }),
+        ("imports that are not there", "pom.xml", |size| {
+            let import = "</version><type>pom</type><scope>import</scope>";
+            let managed = many(size / 2, |it| {
+                dependency(&format!("b{it}"), "1").replace("</version>", import)
             });
-            format!(
-                "<project><dependencyManagement><dependencies>{managed}</dependencies></dependencyManagement><dependencies>{all}</dependencies></project>"
-            )
+            managing(&managed, &many(size / 2, |it| dependency(&format!("a{it}"), "")))
+        }),
+        ("profiles", "pom.xml", |size| {
+            let profiles = many(size, |it| {
+                let managed = managing(&dependency("a", "1"), &dependency("a", ""));
+                format!("<profile><id>p{it}</id>{managed}</profile>")
+            });
+            let profiles = profiles.replace("<project>", "").replace("</project>", "");
+            format!("<project><profiles>{profiles}</profiles></project>")
         }),
     ]
 }
