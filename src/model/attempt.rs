@@ -31,7 +31,7 @@ pub const MOST_ATTEMPTS: u64 = 1 << 32;
 
 impl AttemptRecord {
     /// The record that holds, of the one beside the lock, which a scanner may have written, and the one
-    /// that is kept where a sandboxed scanner cannot write.
+    /// in `.attempts`, where a sandboxed scanner cannot write.
     pub fn agreed(beside: Option<Self>, kept: Option<Self>) -> Option<Self> {
         match (beside, kept) {
             // A version that keeps none may have gone on since.

@@ -19,11 +19,7 @@ mod verdict;
 mod watch;
 
 use crate::{
-    model::{
-        Failure, FailureKind,
-        attempt::AttemptRecord,
-        task::{SandboxMode, ShimTask},
-    },
+    model::{Failure, FailureKind, attempt::AttemptRecord, task::ShimTask},
     store::{
         StoreError, attempt,
         layout::{JobDir, JobsDir},
@@ -121,11 +117,8 @@ impl Shim {
             started_at: Utc::now(),
         };
         attempt::write(&self.job, index, &record).inspect_err(|_| self.clear_up())?;
-        // A scanner of the operator's own may write anywhere.
-        if self.task.command.is_empty() && self.task.scan.sandbox.mode != SandboxMode::Off {
-            // The attempt is claimed; without this it is only easier to take back.
-            let _ = attempt::keep(&self.job, index, &record);
-        }
+        // The attempt is claimed; without this it is only easier to take back.
+        let _ = attempt::keep(&self.job, index, &record);
         // The lock is held and the attempt taken: from here on every way out is settled.
         let settler = Settler::new(&self.task, &self.job, ready.reserves);
         let ending = self.scan(&settler, orders, &ready.log);

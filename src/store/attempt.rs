@@ -1,7 +1,8 @@
 //! The files beside a repository's lock: the attempt that began last, and the order to end.
 //!
-//! A sandboxed scanner may write in its job's folder, and so beside the lock. Of its attempts a second
-//! record is kept in `.attempts`, which is closed to it; where the two differ, nothing is taken back.
+//! A scanner may write in its job's folder, and so beside the lock. A second record of its attempts is
+//! kept in `.attempts`, which is closed to a sandboxed scanner; where the two differ, nothing is taken
+//! back. A scanner without a sandbox can write both, if it looks for the second.
 
 use super::{
     StoreError,
@@ -37,8 +38,8 @@ pub fn write(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), Sto
     if kept.exists() { keep(job, index, record) } else { Ok(()) }
 }
 
-/// Keeps the record of an attempt where its scanner cannot write, if that is sandboxed. A power cut may
-/// take the newest one, which stands in the other file, but never tears one.
+/// Keeps a second record of an attempt, where a sandboxed scanner cannot write. A power cut may take the
+/// newest one, which stands in the other file, but never tears one.
 pub fn keep(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {
     let folder = job.kept_attempts();
     DirBuilder::new()

@@ -123,8 +123,21 @@ async fn the_attempts_of_a_sandboxed_scanner_are_kept_out_of_its_reach() {
     forge.add_repository("silent", &[("package.json", b"{}")]);
     forge.behave(Behaviour::Silent);
     let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", forge.base());
-    let mut server = Setup::new().set("forges", forges).start().await;
+    let server = Setup::new().set("forges", forges).start().await;
     let job = server.submit_with(&json!({ "git_url": forge.url("silent") })).await;
+    a_record_that_is_reset_gives_no_attempt(server, job).await;
+}
+
+/// Breaks if a scanner of the operator's own, which has no sandbox, gets an attempt for each restart by
+/// resetting the one record that it knows.
+#[tokio::test]
+async fn a_scanner_without_a_sandbox_gains_nothing_by_one_record_either() {
+    let server = Setup::new().shell("say scanning\nexec sleep 999").start().await;
+    let job = server.submit("own").await;
+    a_record_that_is_reset_gives_no_attempt(server, job).await;
+}
+
+async fn a_record_that_is_reset_gives_no_attempt(mut server: TestServer, job: String) {
     let kept = server.setup().jobs().join(".attempts").join(&job).join("repo_0.attempt.json");
     let beside = server.job_folder(&job).join("locks/repo_0.attempt.json");
     for attempt in 1..=3 {
