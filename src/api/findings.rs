@@ -5,7 +5,6 @@
 //! replaced, a job that is removed, a repository that is scanned again, and a reader that has left end the
 //! reading; what a foreign scanner wrote that makes no sense counts as nothing found.
 
-use super::{produced::Left, state::Api};
 use crate::{
     live::{LiveJob, Results},
     model::{
@@ -16,7 +15,7 @@ use crate::{
     sbom::{Findings, Gone, Repository, Visit},
     store::result_file::{Part, ResultFile, Unread},
 };
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, fmt, sync::Arc};
 
 /// How many files are open at a time: also of documents that were put aside.
 const OPEN: usize = 3;
@@ -24,8 +23,7 @@ const OPEN: usize = 3;
 const LOOK_EVERY: u32 = 128;
 
 /// The findings of some repositories of a job.
-#[derive(Debug)]
-pub(super) struct FromFiles {
+pub struct FromFiles {
     results: Arc<Results>,
     scanned: Vec<u32>,
     missing: Vec<u32>,
@@ -45,12 +43,20 @@ enum Seen {
     File(u64),
 }
 
+/// Whether somebody still wants what is read.
+pub type IsWanted = Box<dyn Fn() -> bool + Send>;
+
 /// Whether to go on.
-#[derive(Debug)]
 struct Look {
     job: Arc<LiveJob>,
-    left: Left,
+    is_wanted: IsWanted,
     next: u32,
+}
+
+impl fmt::Debug for FromFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FromFiles({}, {} results)", self.look.job.id(), self.scanned.len())
+    }
 }
 
 impl Look {
@@ -63,22 +69,22 @@ impl Look {
     }
 
     fn now(&self) -> Result<(), Gone> {
-        if self.left.has_left() { Err(Gone) } else { Ok(()) }
+        if (self.is_wanted)() { Ok(()) } else { Err(Gone) }
     }
 }
 
 impl FromFiles {
-    /// Those of the repositories of these numbers, and of those without a result.
-    pub(super) fn new(
-        api: &Api,
+    /// Those of the repositories of these numbers, and of those without a result. `is_wanted` is asked
+    /// again and again while files are read.
+    pub fn new(
+        results: &Arc<Results>,
         job: &Arc<LiveJob>,
-        scanned: Vec<u32>,
-        missing: Vec<u32>,
-        left: Left,
+        [scanned, missing]: [Vec<u32>; 2],
+        is_wanted: IsWanted,
     ) -> Self {
-        let look = Look { job: Arc::clone(job), left, next: 0 };
+        let look = Look { job: Arc::clone(job), is_wanted, next: 0 };
         Self {
-            results: Arc::clone(&api.results),
+            results: Arc::clone(results),
             seen: vec![Seen::NotYet; scanned.len()],
             scanned,
             missing,

@@ -53,7 +53,7 @@ mod docs;
 pub mod error;
 pub mod etag;
 mod events;
-mod findings;
+pub mod findings;
 mod fixed;
 pub mod guard;
 mod health;

@@ -140,7 +140,7 @@ async fn of_repository(call: Call<2>, asked: Formatted) -> Result<Response, ApiE
 async fn document<const N: usize>(
     call: &Call<N>,
     job: &Arc<LiveJob>,
-    [scanned, missing]: [Vec<u32>; 2],
+    repositories: [Vec<u32>; 2],
     group: Option<String>,
     format: sbom::Format,
     file_name: &str,
@@ -148,7 +148,8 @@ async fn document<const N: usize>(
     let api = &call.api;
     let reading = api.reads.open(call)?;
     let (left, guard) = Left::of(api, job);
-    let findings = FromFiles::new(api, job, scanned, missing, left);
+    let is_wanted = Box::new(move || !left.has_left());
+    let findings = FromFiles::new(&api.results, job, repositories, is_wanted);
     let document = Document::new(format, group, findings, Utc::now(), Budget::default());
     let terms = Terms::new(api, &api.reads.results, &call.user).with(guard, reading);
     let response = seated(terms, document, "application/json").await;

@@ -4,6 +4,7 @@ mod follow;
 
 use super::{Exit, SettingsArgs, logging, output, signals::Signals, table, wanted::WantedArgs};
 use crate::{
+    api::findings::FromFiles,
     app::{Engine, StartError},
     config::Config,
     intake::{IntakeError, ScanRequest, target::Target},
@@ -14,7 +15,7 @@ use crate::{
         git_url::Refusal,
         scan_result::{ScanResult, Warning},
     },
-    sbom::{self, Budget, Document, InMemory, Pretty},
+    sbom::{self, Budget, Document, Pretty},
     store::{chain, layout::JobsDir},
 };
 use anyhow::{Context, anyhow};
@@ -149,7 +150,7 @@ async fn scan_all(
     let jobs = engine.jobs().clone();
     let work = scan_targets(args, &engine, targets);
     let outcome = tokio::select! {
-        scanned = work => scanned.and_then(|scanned| report(args, &scanned)),
+        scanned = work => scanned.and_then(|scanned| report(args, &engine, &scanned)),
         () = signals.next() => {
             output::complain("interrupted");
             Ok(Exit::Interrupted)
@@ -212,14 +213,16 @@ fn read_results(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Vec<ScanResult>
 }
 
 /// Writes what was found, and says what failed.
-fn report(args: &ScanArgs, scanned: &[Scanned]) -> anyhow::Result<Exit> {
+fn report(args: &ScanArgs, engine: &Engine, scanned: &[Scanned]) -> anyhow::Result<Exit> {
     let results: Vec<&ScanResult> = scanned.iter().flat_map(|it| &it.results).collect();
     let one = args.targets.len() == 1 && !scanned.iter().any(|it| it.listed);
-    let mut missing: Vec<_> = scanned.iter().flat_map(|it| it.job.repositories()).collect();
-    missing.retain(|it| it.state != RepoState::Completed);
     let document = |format| -> anyhow::Result<String> {
         let group = args.targets.first().filter(|_| !one).cloned();
-        let findings = InMemory { results: &results, missing: &missing };
+        let job = &scanned.first().context("nothing was scanned")?.job;
+        let (completed, missing): (Vec<_>, Vec<_>) =
+            job.repositories().into_iter().partition(|it| it.state == RepoState::Completed);
+        let repositories = [completed, missing].map(|of| of.iter().map(|it| it.index).collect());
+        let findings = FromFiles::new(&engine.results, job, repositories, Box::new(|| true));
         let document = Document::new(format, group, findings, Utc::now(), Budget::default());
         let mut bytes = Vec::new();
         document.write_to(&mut Pretty::new(&mut bytes))?;

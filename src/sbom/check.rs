@@ -1,7 +1,9 @@
 //! Documents of results in memory, for tests: each is made in several ways, which have to agree.
 
-use super::{Budget, Document, Format, InMemory};
-use crate::model::{repository::RepositoryStatus, scan_result::ScanResult, time::Timestamp};
+use super::{Budget, Document, Findings, Format, Gone, Repository, Visit};
+use crate::model::{
+    declared::Declared, repository::RepositoryStatus, scan_result::ScanResult, time::Timestamp,
+};
 use serde_json::Value;
 
 /// What a document is about.
@@ -49,4 +51,70 @@ fn document(
         assert_eq!(make(budget, true), text, "with a budget of {most} bytes and rests");
     }
     serde_json::from_str(&text).unwrap()
+}
+
+/// Results that are in memory, and the repositories without one.
+#[derive(Debug, Clone, Copy)]
+struct InMemory<'a> {
+    results: &'a [&'a ScanResult],
+    missing: &'a [RepositoryStatus],
+}
+
+impl<'a> InMemory<'a> {
+    fn result(&self, at: u32) -> Result<&'a ScanResult, Gone> {
+        self.results.get(at as usize).copied().ok_or(Gone)
+    }
+}
+
+impl Findings for InMemory<'_> {
+    fn scanned(&self) -> u32 {
+        u32::try_from(self.results.len()).unwrap_or(u32::MAX)
+    }
+
+    fn missing(&self) -> u32 {
+        u32::try_from(self.missing.len()).unwrap_or(u32::MAX)
+    }
+
+    fn repository(&mut self, at: u32) -> Result<Repository, Gone> {
+        let result = self.result(at)?;
+        Ok(Repository {
+            index: result.repo_index,
+            name: result.repo_name.clone(),
+            git_url: result.git_url.clone(),
+            commit: result.commit.clone(),
+        })
+    }
+
+    fn name(&mut self, at: u32) -> Result<String, Gone> {
+        Ok(self.result(at)?.repo_name.clone())
+    }
+
+    fn unscanned(&mut self, at: u32) -> Result<RepositoryStatus, Gone> {
+        self.missing.get(at as usize).cloned().ok_or(Gone)
+    }
+
+    fn packages(&mut self, at: u32, visit: Visit<'_>) -> Result<bool, Gone> {
+        for (place, package) in (0..).zip(&self.result(at)?.packages) {
+            visit(place, &Declared::of(package))?;
+        }
+        Ok(true)
+    }
+
+    fn package(
+        &mut self,
+        at: u32,
+        place: u64,
+        visit: &mut dyn FnMut(&Declared<'_>),
+    ) -> Result<(), Gone> {
+        let place = usize::try_from(place).map_err(|_| Gone)?;
+        visit(&Declared::of(self.result(at)?.packages.get(place).ok_or(Gone)?));
+        Ok(())
+    }
+
+    fn requires(&mut self, at: u32, place: u64, visit: &mut dyn FnMut(&str)) -> Result<(), Gone> {
+        let place = usize::try_from(place).map_err(|_| Gone)?;
+        let package = self.result(at)?.packages.get(place).ok_or(Gone)?;
+        package.requires.iter().for_each(|it| visit(it));
+        Ok(())
+    }
 }

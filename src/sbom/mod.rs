@@ -20,5 +20,5 @@ mod subject;
 mod writer;
 
 pub use document::{Budget, Document, Format};
-pub use findings::{Findings, Gone, InMemory, Repository, Visit};
+pub use findings::{Findings, Gone, Repository, Visit};
 pub use pretty::Pretty;
