@@ -13,6 +13,7 @@ use crate::{
     config::{Config, WatchMode},
     intake::Intake,
     live::{Live, Nudger, Plans, Results, WatchOptions, Watcher},
+    pool::Pool,
     store::{
         StoreError,
         layout::JobsDir,
@@ -123,8 +124,12 @@ impl Engine {
             tasks,
             shutdown: CancellationToken::new(),
         };
-        let late =
-            Late { setup, supervisor: engine.supervisor.clone(), left: Arc::clone(&engine.unread) };
+        let late = Late {
+            setup,
+            supervisor: engine.supervisor.clone(),
+            left: Arc::clone(&engine.unread),
+            pool: Pool::new("unread-jobs", 1),
+        };
         let shutdown = engine.shutdown.clone();
         engine.tasks.spawn(async move {
             let _ = shutdown.run_until_cancelled(late.run(unread)).await;
@@ -137,6 +142,7 @@ impl Engine {
             supervisor: engine.supervisor.clone(),
             jobs: engine.jobs.clone(),
             retention: engine.config.jobs.retention,
+            pool: Pool::new("clean-up", 1),
         };
         let (every, shutdown) = (engine.config.jobs.cleanup_interval, engine.shutdown.clone());
         engine.tasks.spawn(async move {

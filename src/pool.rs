@@ -7,8 +7,8 @@
 //!   away. Pools share nothing, so work of one purpose never waits for work of another.
 //! - A caller that is dropped while it waits for a thread leaves the queue; its closure never runs.
 //! - Callers are served in the order in which they came.
-//! - The end of the process waits for no pool: the threads are detached, and what runs in them only
-//!   reads.
+//! - The end of the process waits for no pool: the threads are detached, and what the end cuts off is
+//!   done again by the next process.
 
 use std::{
     collections::VecDeque,

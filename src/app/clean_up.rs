@@ -7,6 +7,7 @@
 use crate::{
     live::{Live, LiveJob, Nudger, Plans, Results},
     model::{JobId, time::Timestamp},
+    pool::Pool,
     store::{
         chain,
         layout::{JobFile, JobsDir},
@@ -18,10 +19,7 @@ use crate::{
 };
 use chrono::Utc;
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc, time::Duration};
-use tokio::{
-    task::spawn_blocking,
-    time::{Instant, MissedTickBehavior, interval_at},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// How often is looked for what a killed process left in `.staging`.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
@@ -38,6 +36,7 @@ pub(super) struct CleanUp {
     pub(super) jobs: JobsDir,
     /// How long a finished job is kept.
     pub(super) retention: Duration,
+    pub(super) pool: Pool,
 }
 
 impl CleanUp {
@@ -75,7 +74,7 @@ impl CleanUp {
     /// disk's, also what is being written just now looks old. Says what is there now.
     async fn sweep(&self, seen: BTreeSet<OsString>) -> BTreeSet<OsString> {
         let jobs = self.jobs.clone();
-        let swept = spawn_blocking(move || {
+        let swept = self.pool.run(move || {
             let now = trash::staged(&jobs);
             sweep(&jobs, Some(&seen));
             now
@@ -85,7 +84,7 @@ impl CleanUp {
 
     async fn remove_expired(&self) {
         let (live, jobs, retention) = (Arc::clone(&self.live), self.jobs.clone(), self.retention);
-        let expired = spawn_blocking(move || expired(&live, &jobs, retention)).await;
+        let expired = self.pool.run(move || expired(&live, &jobs, retention)).await;
         for id in expired.unwrap_or_default() {
             match self.supervisor.remove(&id).await {
                 Ok(()) => tracing::info!(%id, "removed an expired job"),

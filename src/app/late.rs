@@ -5,6 +5,7 @@
 
 use crate::{
     model::JobId,
+    pool::Pool,
     supervisor::{self, Setup, Supervisor},
 };
 use std::{
@@ -14,7 +15,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::time::sleep;
 
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -25,6 +26,7 @@ pub(super) struct Late {
     pub(super) supervisor: Supervisor,
     /// How many are left, for whoever asks how the service is.
     pub(super) left: Arc<AtomicUsize>,
+    pub(super) pool: Pool,
 }
 
 impl Late {
@@ -46,7 +48,7 @@ impl Late {
     /// Whether the job needs no further try.
     async fn took_up(&self, id: &JobId) -> bool {
         let (setup, wanted) = (self.setup.clone(), id.clone());
-        let read = spawn_blocking(move || supervisor::recover_one(&setup, &wanted)).await;
+        let read = self.pool.run(move || supervisor::recover_one(&setup, &wanted)).await;
         let Ok(Ok(job)) = read else { return false };
         let Some(job) = job else { return true };
         tracing::info!(%id, "a job that could not be read at the start goes on");

@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("worker", &["config", "ecosystem", "model", "store", "sys"]),
     ("shim", &["config", "model", "store", "sys"]),
     ("supervisor", &["config", "measure", "model", "pool", "store", "sys"]),
-    ("intake", &["config", "http", "model", "store", "supervisor", "sys"]),
+    ("intake", &["config", "http", "model", "pool", "store", "supervisor", "sys"]),
     (
         "api",
         &[
@@ -37,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
-    ("app", &["config", "intake", "live", "model", "store", "supervisor", "sys"]),
+    ("app", &["config", "intake", "live", "model", "pool", "store", "supervisor", "sys"]),
 ];
 
 /// What is there for tests alone, and does not exist in the program.

@@ -27,11 +27,11 @@ use super::target::Target;
 use crate::{
     config::Config,
     model::{git_url::GitUrl, master::Options, plan::Plan},
+    pool::Pool,
 };
 use conversation::Conversation;
 use selection::Selection;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// How many groups are matched with patterns at once.
@@ -41,8 +41,8 @@ const SELECTIONS: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Discovery {
     config: Arc<Config>,
-    /// Groups that are being matched with patterns, which is work for the processor.
-    selections: Arc<Semaphore>,
+    /// Matches groups with patterns, which is work for the processor.
+    selections: Pool,
 }
 
 /// What a target has.
@@ -80,7 +80,7 @@ type Count<'a> = &'a mut (dyn FnMut(u64) + Send);
 impl Discovery {
     /// For the forges, limits and policy of these settings.
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config, selections: Arc::new(Semaphore::new(SELECTIONS)) }
+        Self { config, selections: Pool::new("selections", SELECTIONS) }
     }
 
     /// Lists what the target has; `found` is told how many repositories are known so far, after
@@ -111,13 +111,8 @@ impl Discovery {
         match answer {
             Found::Project(project) => Ok(Listing::Repository(selection.single(&project))),
             Found::Projects(projects) => {
-                // Never closed. It goes with the work, which goes on without this future.
-                let permit = Arc::clone(&self.selections).acquire_owned().await;
-                let select = move || {
-                    let _permit = permit;
-                    selection.group(&projects, &|| stop.is_cancelled())
-                };
-                let plan = tokio::task::spawn_blocking(select).await.ok().flatten();
+                let select = move || selection.group(&projects, &|| stop.is_cancelled());
+                let plan = self.selections.run(select).await.ok().flatten();
                 plan.map(Listing::Group).ok_or(DiscoveryError::Stopped)
             }
         }
