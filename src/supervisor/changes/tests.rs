@@ -21,6 +21,9 @@ use tokio_util::task::TaskTracker;
 
 const URL: &str = "https://h.example/group";
 
+/// A command about a job.
+type Late = fn(JobId) -> Command;
+
 /// Takes in the outcomes of all effects, and of those that follow from them.
 async fn take_outcomes(actor: &mut Actor) {
     while let Some(outcome) = actor.effects.join_next().await {
@@ -43,37 +46,38 @@ async fn what_is_listed_while_a_cancel_is_written_is_dropped() {
     let handle = Supervisor::start(setup.clone(), Vec::new(), planner.clone(), &TaskTracker::new());
     let mut actor = Actor::new(setup.clone(), planner, handle);
 
-    let id: JobId = "job".parse().unwrap();
-    let master = Master::new(&id, URL, Some(ScanType::Group), Vec::new(), Utc::now());
-    let job = Box::new(NewJob { id: id.clone(), master, plan: Plan::unknown(), place: None });
-    let (answer, created) = oneshot::channel();
-    actor.obey(Command::Create { job, answer });
-    take_outcomes(&mut actor).await;
-    created.await.unwrap().unwrap();
-    assert_eq!(plannings.recv().await.unwrap().id, id);
-    let found = |count| Command::Found { id: id.clone(), count };
-    let waiting = || Command::Waiting { id: id.clone(), reason: Some("a forge".to_owned()) };
-    actor.obey(found(2));
-    assert_eq!(actor.jobs[&id].master.total_repositories, Some(2));
+    let late: [Late; 3] = [
+        |id| Command::Found { id, count: 3 },
+        |id| Command::Waiting { id, reason: Some("a forge".to_owned()) },
+        |id| {
+            let (answer, _) = oneshot::channel();
+            Command::Planned { id, planned: Planned::Failed("of the test".to_owned()), answer }
+        },
+    ];
+    for (number, late) in late.into_iter().enumerate() {
+        let id: JobId = format!("job-{number}").parse().unwrap();
+        let master = Master::new(&id, URL, Some(ScanType::Group), Vec::new(), Utc::now());
+        let job = Box::new(NewJob { id: id.clone(), master, plan: Plan::unknown(), place: None });
+        let (answer, created) = oneshot::channel();
+        actor.obey(Command::Create { job, answer });
+        take_outcomes(&mut actor).await;
+        created.await.unwrap().unwrap();
+        assert_eq!(plannings.recv().await.unwrap().id, id);
+        actor.obey(Command::Found { id: id.clone(), count: 2 });
+        assert_eq!(actor.jobs[&id].master.total_repositories, Some(2));
 
-    let (answer, cancelled) = oneshot::channel();
-    actor.obey(Command::Cancel { id: id.clone(), answer });
-    // The cancel is not written yet, so the planner still lists.
-    actor.obey(found(3));
-    actor.obey(waiting());
-    let (answer, refused) = oneshot::channel();
-    let planned = Planned::Failed("of the test".to_owned());
-    actor.obey(Command::Planned { id: id.clone(), planned, answer });
-    take_outcomes(&mut actor).await;
-    assert!(matches!(cancelled.await.unwrap(), Cancelled::Done));
-    refused.await.unwrap().unwrap();
-
-    assert!(!actor.jobs.contains_key(&id), "it has its final state");
-    let written = std::fs::read(setup.jobs.job(&id).file(JobFile::Master)).unwrap();
-    let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
-    assert_eq!(
-        (&written["status"], &written["total_repositories"]),
-        (&"cancelled".into(), &0.into())
-    );
-    assert!(written["waiting_for"].is_null() && written["error"].is_null(), "{written:#}");
+        let (answer, cancelled) = oneshot::channel();
+        actor.obey(Command::Cancel { id: id.clone(), answer });
+        // The cancel is not written yet, so the planner still lists.
+        actor.obey(late(id.clone()));
+        take_outcomes(&mut actor).await;
+        assert!(matches!(cancelled.await.unwrap(), Cancelled::Done));
+        assert!(!actor.jobs.contains_key(&id), "{number}: it has no final state");
+        let written = std::fs::read(setup.jobs.job(&id).file(JobFile::Master)).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        let (status, total) = (&written["status"], &written["total_repositories"]);
+        assert_eq!((status, total), (&"cancelled".into(), &0.into()), "{number}: {written:#}");
+        assert!(written["waiting_for"].is_null(), "{number}: {written:#}");
+        assert!(written["error"].is_null(), "{number}: {written:#}");
+    }
 }

@@ -9,6 +9,7 @@ use crate::support::{
     server::{Setup, TestServer},
     wait::{PATIENCE, eventually, within},
 };
+use serde_json::json;
 use std::{
     fs,
     time::{Duration, Instant},
@@ -90,39 +91,41 @@ async fn a_peer_that_is_slow_gets_its_whole_answer() {
     assert_eq!(String::from_utf8(body).unwrap(), whole);
 }
 
-/// Breaks if a stop waits out its whole grace for a peer that takes nothing of its answer: an answer
-/// that nobody takes is not asked for its next piece, so it does not notice the stop itself.
+/// Breaks if a stop waits out its whole grace for a peer that takes nothing of its answer.
 #[tokio::test]
 async fn a_stop_does_not_wait_out_its_grace_for_peers_that_take_nothing() {
-    let patient = || {
-        let setup = Setup::new().set("server.stop_grace_secs", 600);
-        setup.set("server.write_timeout_secs", 600)
-    };
-    // HTTP/2, with its windows shut: whole answers wait, and those that are still produced.
-    let mut server = patient().start().await;
-    let job = Handmade::new(&server, 1);
-    job.repository(0, "completed", 1);
-    job.master("completed");
-    let log = job.folder.join("logs/repo_0.log");
-    fs::create_dir_all(log.parent().unwrap()).unwrap();
-    files::write(&log, "a line of a log\n".repeat(1 << 19));
-    let log = format!("{}/repositories/0/log", job.path());
-    known(&server, &log).await;
+    let setup = Setup::new().set("server.stop_grace_secs", 600);
+    let mut server = setup.set("server.write_timeout_secs", 600).start().await;
+    // A document that is longer than what a socket takes.
+    let job = Handmade::new(&server, 500);
+    let filename = "long/".repeat(3_000);
+    for index in 0..500 {
+        let status = json!({
+            "repo_index": index, "repo_name": format!("part-{index}"), "status": "scanning",
+            "current_filename": filename, "message": filename,
+        });
+        files::replace(&job.folder.join(format!("repo_{index}.json")), status.to_string());
+    }
+    known(&server, &job).await;
+
+    // HTTP/2, with its windows shut; the connection lives, for it answers pings.
     let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
-    for (stream, path) in [(1, LARGE), (3, &log)] {
+    for (stream, path) in [(1, LARGE), (3, &job.path())] {
         line.send(&h2::get(stream, path)).await.unwrap();
         line.next_of(h2::HEADERS, stream).await.expect("it is answered");
     }
-    ends_soon(&mut server).await;
-    drop(line);
+    tokio::select! {
+        () = ends_soon(&mut server) => {}
+        () = async { while line.next().await.is_some() {} std::future::pending().await } => {}
+    }
 
     // HTTP/1, with a socket that is full.
     server.restart().await;
-    known(&server, &log).await;
+    known(&server, &job).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut full = socket.connect(server.address()).await.unwrap();
-    full.write_all(&request("GET", &log)).await.unwrap();
+    full.write_all(&request("GET", &job.path())).await.unwrap();
     let peer = full.local_addr().unwrap().port();
     let mut before = 0;
     within(PATIENCE, "the server can send no more", async || {
@@ -134,8 +137,10 @@ async fn a_stop_does_not_wait_out_its_grace_for_peers_that_take_nothing() {
     ends_soon(&mut server).await;
 }
 
-async fn known(server: &TestServer, log: &str) {
-    eventually("the log is known", async || server.get(log).await.status == 200).await;
+/// Waits until the whole of the long document is there.
+async fn known(server: &TestServer, job: &Handmade) {
+    eventually("the document is long", async || server.get(&job.path()).await.text.len() > 6 << 20)
+        .await;
 }
 
 /// The stop ends long before its grace has passed.
