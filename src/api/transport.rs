@@ -18,6 +18,9 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+/// The most bytes that wait, encrypted, for a peer to take them: two records of TLS.
+const UNSENT: usize = 32 << 10;
+
 /// A connection as HTTP sees it.
 #[derive(Debug)]
 pub(super) struct Transport {
@@ -45,7 +48,10 @@ impl Transport {
             socket.shutdown().await?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it speaks HTTP, not TLS"));
         }
-        Ok(with_meter(Line::Tls(Box::new(tls.accept(socket).await?))))
+        let mut stream = tls.accept(socket).await?;
+        // By default rustls keeps up to 64 KiB for a peer that takes nothing.
+        stream.get_mut().1.set_buffer_limit(Some(UNSENT));
+        Ok(with_meter(Line::Tls(Box::new(stream))))
     }
 }
 
