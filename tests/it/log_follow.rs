@@ -26,7 +26,7 @@ impl Following {
     async fn of(server: &TestServer, path: &str) -> Self {
         let request = server.request(Method::GET, path);
         let response = timeout(PATIENCE, request.send()).await.unwrap().unwrap();
-        assert_eq!(response.status(), 200);
+        assert_eq!(response.status(), 200, "{response:?}");
         let media_type = response.headers()["content-type"].to_str().unwrap();
         assert_eq!(media_type, "text/plain; charset=utf-8");
         Self { response, text: String::new() }
@@ -65,8 +65,10 @@ async fn handmade(server: &TestServer, log: &str) -> (Handmade, std::path::PathB
     let path = job.folder.join("logs/repo_0.log");
     files::write(&path, log);
     job.repository(0, "scanning", 1);
-    eventually("the repository is known", async || {
-        server.get(&format!("{}/repositories/0", job.path())).await.status == 200
+    // Before its file is read, the repository is known by the job's plan, and waits.
+    eventually("the repository is known to be at work", async || {
+        let shown = server.get(&format!("{}/repositories/0", job.path())).await;
+        shown.status == 200 && shown.json()["status"] == "scanning"
     })
     .await;
     (job, path)
@@ -81,27 +83,33 @@ fn following(job: &Handmade) -> String {
     format!("{}/repositories/0/log?follow=true", job.path())
 }
 
-/// Breaks if the last lines of a try are lost because its repository waits for the next one at once.
+/// Breaks if the last lines of a try are lost because its repository waits for the next one at once,
+/// or if the answer has no end where nobody has seen the failure in between.
 #[tokio::test]
 async fn a_log_is_followed_to_the_end_of_its_try() {
-    let server = Setup::new()
-        .shell(
-            "say scanning; echo first\n\
-             while [ ! -e \"$dir/go\" ]; do sleep 0.05; done\n\
-             echo last; exit 7\n",
-        )
-        .set("scanner.retry_pause_secs", 600)
-        .start()
-        .await;
-    let body = json!({ "git_url": "https://github.com/acme/talks.git", "retries": 1 });
-    let job = server.submit_with(&body).await;
-    server.working(&job).await;
-    let path = format!("/scan/{job}/repositories/0/log?follow=true");
-    let mut whole = Following::of(&server, &path).await;
-    whole.until("first\n").await;
-    files::write(&server.file("go"), "");
-    assert_eq!(whole.rest().await, "first\nlast\n");
-    assert_eq!(server.progress(&job).await["summary"]["pending"], 1);
+    for mode in ["\"auto\"", "\"poll\""] {
+        let server = Setup::new()
+            .shell(
+                "say scanning; echo first\n\
+                 while [ ! -e \"$dir/go\" ]; do sleep 0.05; done\n\
+                 echo last; exit 7\n",
+            )
+            .set("scanner.retry_pause_secs", 600)
+            .set("watch.mode", mode)
+            .set("watch.poll_interval_ms", 1_000)
+            .start()
+            .await;
+        let body = json!({ "git_url": "https://github.com/acme/talks.git", "retries": 1 });
+        let job = server.submit_with(&body).await;
+        server.working(&job).await;
+        let path = format!("/scan/{job}/repositories/0/log?follow=true");
+        let mut whole = Following::of(&server, &path).await;
+        whole.until("first\n").await;
+        files::write(&server.file("go"), "");
+        assert_eq!(whole.rest().await, "first\nlast\n", "{mode}");
+        let of_job = server.progress(&job).await;
+        assert_eq!(of_job["summary"]["pending"], 1, "{mode}");
+    }
 }
 
 /// Breaks if lines come late, twice or not at all, or the answer does not end with the scan; the
