@@ -48,7 +48,16 @@ struct SelfTestArgs {
 }
 
 pub(super) fn run(args: WorkerArgs) -> ExitCode {
-    match scan(args) {
+    report(scan(args))
+}
+
+/// What a shim has started: the task is on standard input.
+pub(super) fn run_task() -> ExitCode {
+    report(worker::read_task(std::io::stdin().lock()).map(worker::run))
+}
+
+fn report(done: anyhow::Result<ExitCode>) -> ExitCode {
+    match done {
         Ok(code) => code,
         Err(error) => {
             output::complain(&format!("{error:#}"));
@@ -67,7 +76,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     }
     let WorkerArgs { url, status_file, result_file, reference, deep, settings, .. } = args;
     let (Some(url), Some(status_file), Some(result_file)) = (url, status_file, result_file) else {
-        return Ok(worker::run(worker::read_task(std::io::stdin().lock())?));
+        return Ok(run_task());
     };
     let config = settings.load(Vec::new()).context("settings")?;
     let by_hand = ByHand {
