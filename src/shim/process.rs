@@ -40,23 +40,29 @@ impl Scanner {
         sys::forbid_core_dumps()?;
         let group = ControlGroup::create(&tracking_id(&task.scan));
         let mut command = command(task);
-        let mut spawn = || sys::yielding(|| command.spawn());
-        let child = match &group {
-            Some(group) => group.with_members(spawn),
-            None => spawn(),
+        // It gets its task before this process leaves the group, which takes a while.
+        let mut start = || {
+            let mut child = sys::yielding(|| command.spawn())?;
+            // What it starts inherits this.
+            let offered = sys::offer_to_memory_killer(child.id());
+            let connected = connect(&mut child, task, log);
+            Ok::<_, io::Error>((child.id(), offered, connected))
+        };
+        let (pid, offered, connected) = match &group {
+            Some(group) => group.with_members(start),
+            None => start(),
         }?;
-        let pid = child.id();
         if group.as_ref().is_none_or(ControlGroup::holds_this_process) {
             log.note("no control group of its own: strays are found one by one");
         }
-        if let Err(error) = sys::offer_to_memory_killer(pid) {
+        if let Err(error) = offered {
             log.note(&format!("not preferred when memory runs out: {error}"));
         }
         // A child of ours that has not been reaped: the number is its own.
         let pidfd = sys::open_process(pid)?;
         let mut scanner =
             Self { pid, pidfd, group, end: None, grace: Duration::from_secs(task.kill_grace_secs) };
-        match connect(child, task, log) {
+        match connected {
             Ok(()) => Ok(scanner),
             Err(error) => {
                 scanner.grace = Duration::ZERO;
@@ -120,7 +126,8 @@ impl Scanner {
     /// its own children become ours.
     fn kill_what_is_left(&mut self) -> usize {
         let patience = Instant::now() + KILL_PATIENCE;
-        loop {
+        // Most scanners leave nobody: then no process has to be looked for.
+        while self.has_children() {
             if let Some(group) = &self.group {
                 group.kill();
             }
@@ -130,21 +137,24 @@ impl Scanner {
                     let _ = sys::end_process(process, Ending::Force);
                 }
             }
-            loop {
-                match sys::reap_one() {
-                    Ok(Some(reaped)) => self.note(reaped),
-                    Ok(None) => break,
-                    // No child is left: the tree is gone.
-                    Err(_) => {
-                        self.group.take();
-                        return 0;
-                    }
-                }
-            }
             if Instant::now() >= patience {
                 return children.len();
             }
             thread::sleep(Duration::from_millis(2));
+        }
+        self.group.take();
+        0
+    }
+
+    /// Reaps what is dead; whether anybody lives.
+    fn has_children(&mut self) -> bool {
+        loop {
+            match sys::reap_one() {
+                Ok(Some(reaped)) => self.note(reaped),
+                Ok(None) => return true,
+                // The tree is gone.
+                Err(_) => return false,
+            }
         }
     }
 
@@ -166,7 +176,7 @@ impl AsFd for Scanner {
 }
 
 /// Connects the scanner's three streams, each by a thread of its own: none can block another.
-fn connect(mut child: Child, task: &ShimTask, log: &Log) -> io::Result<()> {
+fn connect(child: &mut Child, task: &ShimTask, log: &Log) -> io::Result<()> {
     if let Some(stdout) = child.stdout.take() {
         log.drain(stdout, super::log::Stream::Stdout)?;
     }
