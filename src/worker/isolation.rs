@@ -6,7 +6,10 @@
 //! process has one thread; what git needs to fetch stays open, what is written is never run; the
 //! files of other scans, of other jobs and of the server's user are closed.
 
-use super::local::{self, Local};
+use super::{
+    git::program_in,
+    local::{self, Local},
+};
 use crate::{
     model::{
         address::Origin,
@@ -148,8 +151,7 @@ fn rules(task: &ScanTask) -> Rules {
 /// Where the git of this `PATH` lies, with its helpers and libraries: `/opt/git` of
 /// `/opt/git/bin/git`.
 fn prefix_of_git(path: &std::ffi::OsStr) -> Option<PathBuf> {
-    let git = env::split_paths(path).map(|it| it.join("git")).find(|it| it.is_file())?;
-    let prefix = fs::canonicalize(git).ok()?.parent()?.parent()?.to_owned();
+    let prefix = fs::canonicalize(program_in(path)?).ok()?.parent()?.parent()?.to_owned();
     // Of `/bin/git` that would be everything.
     prefix.parent().is_some().then_some(prefix)
 }

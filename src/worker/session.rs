@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
 
     fn scan_remote(&self) -> Result<(Found, Option<String>), ScanError> {
         let git = self.git()?;
-        match self.fetch_and_scan(&git, Blobs::Later) {
+        match self.fetch_and_scan(&git, Blobs::WithFew) {
             Err(ScanError::Git(GitError::Withheld { said })) => {
                 let message = "the server does not hand out single files, all are fetched";
                 self.reporter.log().warn(&format!("{message} ({said})"));
@@ -207,7 +207,10 @@ impl<'a> Session<'a> {
 
     fn git(&self) -> Result<Git, ScanError> {
         let git = Git::new(&self.task.work_dir, self.stop)?;
-        git::warn_if_old(&git, self.reporter.log())?;
+        // It is the same for all repositories of a job: to ask takes the start of a process.
+        if self.task.repo_index == 0 {
+            git::warn_if_old(&git, self.reporter.log())?;
+        }
         Ok(git)
     }
 

@@ -14,17 +14,19 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     fs::DirBuilder,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
+/// What it is called.
+const PROGRAM: &str = "git";
 /// Where programs are looked for, should the scanner have no `PATH` itself.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What every call is told, whatever it does.
-const ALWAYS: [&str; 17] = [
+const ALWAYS: [&str; 18] = [
     // No program of anybody's choice runs.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -49,12 +51,16 @@ const ALWAYS: [&str; 17] = [
     "core.packedGitLimit=64m",
     // Packs stay packs: few files, whatever the repository.
     "fetch.unpackLimit=1",
+    // It is for whoever reads a pack many times.
+    "pack.writeReverseIndex=false",
     "protocol.version=2",
 ];
 
 /// How git is called within one scan.
 #[derive(Debug)]
 pub(crate) struct Git {
+    /// Where it lies, or its bare name where it was not found.
+    program: PathBuf,
     path: OsString,
     /// An empty folder.
     home: PathBuf,
@@ -80,8 +86,11 @@ impl Git {
             .mode(0o700)
             .create(&home)
             .map_err(|source| GitError::Folder { source })?;
+        let path = env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
         Ok(Self {
-            path: env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into()),
+            // A program that is named by its path is started without a copy of this process.
+            program: program_in(&path).unwrap_or_else(|| PROGRAM.into()),
+            path,
             home,
             work_dir: work_dir.to_owned(),
             tracking: env::var_os(TRACKING_VARIABLE),
@@ -135,7 +144,7 @@ impl Git {
         reason = "the one way to run git: environment cleared, a group of its own, always reaped"
     )]
     fn command(&self) -> Command {
-        let mut command = Command::new("git");
+        let mut command = Command::new(&self.program);
         command
             .env_clear()
             .env("PATH", &self.path)
@@ -206,6 +215,15 @@ impl Call {
         let running = self.start(Stdio::null(), deadline(step, within))?;
         running.output()
     }
+}
+
+/// The git of this `PATH`, found as execvp(3) finds it.
+pub(crate) fn program_in(path: &OsStr) -> Option<PathBuf> {
+    let is_program = |it: &PathBuf| {
+        it.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+    };
+    let folders = env::split_paths(path).filter(|it| it.is_absolute());
+    folders.map(|it| it.join(PROGRAM)).find(is_program)
 }
 
 /// Ends a call that takes longer.

@@ -69,6 +69,9 @@ pub(crate) enum GitError {
     /// The server left blobs out and does not hand them out afterwards; handled by a second try.
     #[error("the server does not hand out single files ({said})")]
     Withheld { said: String },
+    /// The repository is not as small as it has to be to come in one go; handled by a second try.
+    #[error("the repository does not come in one go")]
+    NotFew,
     #[error("git {step} failed ({said})")]
     Failed { step: &'static str, said: String },
     /// The repository names its objects by SHA-256; handled by a second try.
@@ -140,6 +143,7 @@ impl GitError {
             | Self::NotSmart { .. }
             | Self::Server { .. }
             | Self::Withheld { .. }
+            | Self::NotFew
             | Self::Failed { .. }
             | Self::ObjectFormat { .. }
             | Self::TooSlow { .. }
@@ -174,6 +178,7 @@ impl GitError {
             | Self::Stalled { .. }
             | Self::Server { .. }
             | Self::Withheld { .. }
+            | Self::NotFew
             | Self::Failed { .. }
             | Self::ObjectFormat { .. }
             | Self::OutOfMemory { .. }

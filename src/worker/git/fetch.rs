@@ -2,9 +2,10 @@
 //! wanted.
 //!
 //! What flows in: the task. What flows out: the folder and the commit, or that there is none; later,
-//! blobs by their ids. Where the server can, a commit comes without its blobs at first ("partial
-//! clone"), and those that a parser wants all at once, when it is known which: of most repositories a
-//! small part. A server that cannot sends everything at once, and nothing has to be asked for again.
+//! blobs by their ids. A small repository comes in one go, large blobs aside: a second fetch would take
+//! longer than what it spares. As soon as git says that there is more, the commit is fetched without its
+//! blobs ("partial clone"), and those that a parser wants come all at once, when it is known which: of
+//! large repositories a small part. A server that leaves nothing out sends everything at once.
 //! What must stay true: silence, size and the wish to stop end it from outside, whatever git
 //! and the server do; what it says meanwhile moves the figures of the status file.
 
@@ -12,14 +13,16 @@ use super::{
     Git, GitError,
     command::Call,
     diagnosis::diagnose,
-    process::Running,
+    process::{Nudge, Running},
     progress::{Listener, Progress},
     reference::Reference,
     remote::Remote,
+    repository,
     tree::GitTree,
 };
 use crate::{
     model::{state::Work, task::ScanTask},
+    store::trash,
     worker::{reporter::Reporter, status::Stage},
 };
 use std::{
@@ -41,6 +44,11 @@ const KEPT_AS: &str = "refs/scan/head";
 const ALWAYS: [&str; 4] =
     ["--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--progress"];
 const WITHOUT_BLOBS: &str = "--filter=blob:none";
+/// Room for nearly every manifest and for most lock files.
+const WITHOUT_LARGE_BLOBS: &str = "--filter=blob:limit=64k";
+/// The most objects that a small repository has. Of usual sources they come to about a megabyte, which
+/// takes no longer than another connection and its questions.
+const FEW_OBJECTS: u64 = 500;
 /// How often the folder is measured.
 const MEASURE: Duration = Duration::from_secs(1);
 /// What git puts together of differences in a second, at the least. It is counted in what was
@@ -52,6 +60,8 @@ pub(super) const SHORT_CALL: Duration = Duration::from_mins(1);
 /// When the blobs of a commit are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blobs {
+    /// All but large ones with the commit, if there are few; else later.
+    WithFew,
     /// Those that are wanted, once they are.
     Later,
     /// All of them, with the commit.
@@ -68,17 +78,21 @@ pub(crate) fn fetch<'a>(
     let reference = Reference::parse(task.reference.as_deref())?;
     let remote = Remote::of(task)?;
     reporter.enter(Work::Cloning, Stage::Fetch, &format!("Connecting to {}", remote.host()));
-    let source = Source { git, task, reporter, remote, reference, blobs };
+    let mut source = Source { git, task, reporter, remote, reference, blobs };
     let mut format = "sha1";
-    let mut brought = source.start_over(format);
-    if matches!(brought, Err(GitError::ObjectFormat { .. })) {
-        format = "sha256";
-        brought = source.start_over(format);
+    loop {
+        match source.start_over(format) {
+            Ok(true) => break,
+            Ok(false) => return Ok(None),
+            Err(GitError::ObjectFormat { .. }) if format == "sha1" => format = "sha256",
+            Err(GitError::NotFew) => {
+                source.blobs = Blobs::Later;
+                trash::remove_from_scratch(git.work_dir(), REPOSITORY);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(brought?.map(|commit| {
-        let repository = source.repository(format);
-        GitTree::fetched(git, repository, commit, source)
-    }))
+    GitTree::fetched(git, source.repository(format), KEPT_AS, source).map(Some)
 }
 
 /// Where a repository is fetched from, and all that it takes.
@@ -99,6 +113,8 @@ pub(crate) const REPOSITORY: &str = "repository-";
 #[derive(Debug, Default)]
 struct Signs {
     heard: AtomicBool,
+    /// There is more than should come in one go.
+    is_much: AtomicBool,
     bytes_on_disk: AtomicU64,
     /// All has come, and git puts together what came as differences.
     resolving: AtomicBool,
@@ -111,31 +127,24 @@ impl Source<'_> {
         self.git.work_dir().join(format!("{REPOSITORY}{whole}{object_format}.git"))
     }
 
-    /// From nothing to the commit, with a folder of this object format; none if there is none.
-    fn start_over(&self, object_format: &str) -> Result<Option<String>, GitError> {
+    /// From nothing to the commit, with a folder of this object format; whether there is a commit.
+    fn start_over(&self, object_format: &str) -> Result<bool, GitError> {
         let repository = self.repository(object_format);
-        self.git
-            .local("init")
-            .args(["init", "--quiet", "--bare", "--initial-branch=main"])
-            .arg(format!("--object-format={object_format}"))
-            .arg("--")
-            .arg(&repository)
-            .output(SHORT_CALL)?
-            .successful("init")?;
+        repository::create(&repository, object_format)
+            .map_err(|source| GitError::Folder { source })?;
         match self.transfer(&repository) {
-            Ok(()) => {}
+            Ok(()) => Ok(true),
             Err(GitError::ReferenceNotFound { .. }) if self.reference.is_default() => {
-                return self.without_default_branch(&repository);
+                self.without_default_branch(&repository)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        commit_of(self.git, &repository, KEPT_AS).map(Some)
     }
 
     /// No default branch: then either there is none at all, or it was named wrongly, or this
     /// is no repository. A server that says nothing at all in git's protocol (an empty page)
     /// would otherwise pass for an empty repository.
-    fn without_default_branch(&self, repository: &Path) -> Result<Option<String>, GitError> {
+    fn without_default_branch(&self, repository: &Path) -> Result<bool, GitError> {
         let step = "ls-remote";
         // Within the folder that is measured, as a trace of many refs is long. What is traced
         // is git's protocol, not the headers that carry the credentials.
@@ -153,11 +162,12 @@ impl Source<'_> {
             let said = "it lists no branches in git's protocol".to_owned();
             return Err(GitError::NotSmart { host: self.remote.host(), said });
         }
-        if refs.text().is_empty() { Ok(None) } else { Err(GitError::NoDefaultBranch) }
+        if refs.text().is_empty() { Ok(false) } else { Err(GitError::NoDefaultBranch) }
     }
 
     fn transfer(&self, repository: &Path) -> Result<(), GitError> {
         let filter: &[&str] = match self.blobs {
+            Blobs::WithFew => &[WITHOUT_LARGE_BLOBS],
             Blobs::Later => &[WITHOUT_BLOBS],
             Blobs::AtOnce => &[],
         };
@@ -169,7 +179,13 @@ impl Source<'_> {
             .args(filter.iter().copied())
             .args(["--", self.remote.url()])
             .arg(format!("+{}:{KEPT_AS}", self.reference.name()));
-        self.run(call, repository, None)
+        self.run(call, repository, None).map_err(|error| match error {
+            // A server may allow one filter and forbid another.
+            GitError::Failed { said, .. } if said.contains("filter 'blob:limit' not supported") => {
+                GitError::NotFew
+            }
+            other => other,
+        })
     }
 
     /// Fetches blobs that were left out, all in one go.
@@ -207,6 +223,7 @@ impl Source<'_> {
         let input = if ids.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut running = call.start(input, self.watch(repository, Arc::clone(&signs)))?;
         let (questions, pipe) = (running.stdin(), running.stderr());
+        let nudge = (self.blobs == Blobs::WithFew && ids.is_none()).then(|| running.nudge());
         let (ended, last_words) = thread::scope(|scope| {
             // git reads all of them before it begins; a pipe that breaks has ended.
             scope.spawn(move || {
@@ -214,7 +231,7 @@ impl Source<'_> {
                 ids?.iter().try_for_each(|id| writeln!(questions, "{id}")).ok()
             });
             // Its end closes the pipe, also where a helper would hold it open.
-            let listener = scope.spawn(|| self.listen(pipe, &signs));
+            let listener = scope.spawn(|| self.listen(pipe, &signs, nudge));
             let ended = Running::finish(running);
             (ended, listener.join().unwrap_or_default())
         });
@@ -245,6 +262,9 @@ impl Source<'_> {
         // Counted by looks, so that the time for which all of us are stopped is none.
         let mut resolved_for = 0;
         move || {
+            if signs.is_much.load(Ordering::Relaxed) {
+                return Some(GitError::NotFew);
+            }
             let silent = !signs.heard.load(Ordering::Relaxed);
             // curl's own limit for a connection is five minutes and cannot be set through git.
             if silent && begin.elapsed() >= Duration::from_secs(limits.connect_timeout_secs) {
@@ -268,19 +288,34 @@ impl Source<'_> {
         }
     }
 
-    /// Turns what git says into figures; returns its last words.
-    fn listen(&self, pipe: Option<impl Read>, signs: &Signs) -> Vec<String> {
+    /// Turns what git says into figures; returns its last words. Where there is a `nudge`, it ends a
+    /// transfer of more than a few objects, unless the server would leave nothing out of another.
+    fn listen(
+        &self,
+        pipe: Option<impl Read>,
+        signs: &Signs,
+        mut nudge: Option<Nudge>,
+    ) -> Vec<String> {
         let mut listener = Listener::default();
         let Some(mut pipe) = pipe else { return Vec::new() };
         let mut piece = [0; 4096];
+        let mut objects = 0;
         // A pipe that breaks has ended.
         while let Ok(length @ 1..) = pipe.read(&mut piece) {
             signs.heard.store(true, Ordering::Relaxed);
             let on_disk = signs.bytes_on_disk.load(Ordering::Relaxed);
             listener.hear(&piece[..length], |progress| {
                 signs.resolving.store(progress.is_resolving, Ordering::Relaxed);
+                objects = objects.max(progress.objects.unwrap_or(0));
                 self.show(progress, on_disk);
             });
+            if objects > FEW_OBJECTS
+                && !listener.is_unfiltered()
+                && let Some(nudge) = nudge.take()
+            {
+                signs.is_much.store(true, Ordering::Relaxed);
+                nudge.look();
+            }
         }
         listener.into_last_words()
     }
@@ -294,23 +329,6 @@ impl Source<'_> {
             figures.stage_progress = progress.percent;
             figures.message = progress.message;
         });
-    }
-}
-
-/// The commit that a name stands for.
-pub(super) fn commit_of(git: &Git, repository: &Path, name: &str) -> Result<String, GitError> {
-    let answer = git
-        .on("rev-parse", repository)
-        .args(["rev-parse", "--verify", "--quiet"])
-        .arg(format!("{name}^{{commit}}"))
-        .output(SHORT_CALL)?;
-    let commit = answer.text();
-    let is_id = matches!(commit.len(), 40 | 64) && commit.bytes().all(|it| it.is_ascii_hexdigit());
-    if answer.status.success() && is_id {
-        Ok(commit)
-    } else {
-        let said = format!("`{name}` stands for no commit");
-        Err(GitError::Failed { step: "rev-parse", said })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! url ─► gate (GitUrl) ─► addresses judged and pinned ─► git fetch --depth=1 into a bare folder
-//!     ─► commit ─► ls-tree ─► entries ─► git fetch of the wanted blobs ─► cat-file ─► bytes
+//!     ─► commit ─► ls-tree ─► entries ─► git fetch of what is wanted and missing ─► cat-file ─► bytes
 //! ```
 //!
 //! What flows in: a URL or a bare repository of this machine. What flows out: the entries of
@@ -13,21 +13,22 @@
 //! the one that the gate let through; credentials travel in its environment alone; every git
 //! that was started is ended, with its helpers, before the scanner goes on without it.
 
-mod blobs;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
 mod command;
 mod diagnosis;
 mod error;
 mod fetch;
+mod objects;
 mod process;
 mod progress;
 mod reference;
 mod remote;
+mod repository;
 mod tree;
 mod version;
 
-pub(super) use command::Git;
+pub(super) use command::{Git, program_in};
 pub(super) use error::GitError;
 pub(super) use fetch::{Blobs, REPOSITORY, fetch};
 pub(super) use reference::Reference;

@@ -33,9 +33,30 @@ pub(super) struct Running {
     step: &'static str,
     child: Child,
     group: Pid,
-    /// Dropping this releases the watch.
-    release: Option<Sender<()>>,
+    words: Sender<Word>,
     watch: Option<JoinHandle<Option<GitError>>>,
+    /// Group and watch have been ended: there is neither of that number that is ours.
+    is_over: bool,
+}
+
+/// What a watch is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// To ask now.
+    Look,
+    /// To end, for git has.
+    Release,
+}
+
+/// Has the watch of a git ask at once whether that has to end.
+#[derive(Debug, Clone)]
+pub(super) struct Nudge(Sender<Word>);
+
+impl Nudge {
+    pub(super) fn look(&self) {
+        // A watch that is gone has nothing left to end.
+        let _ = self.0.send(Word::Look);
+    }
 }
 
 /// How a git ended, and what it said.
@@ -80,9 +101,10 @@ impl Running {
             _ => GitError::Spawn { source },
         })?;
         let group = Pid::from_child(&child);
-        let (release, released) = mpsc::channel();
+        let (words, told) = mpsc::channel();
         let watch = thread::Builder::new().name("git-watch".to_owned()).spawn(move || {
-            while released.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            while matches!(told.recv_timeout(TICK), Ok(Word::Look) | Err(RecvTimeoutError::Timeout))
+            {
                 if let Some(why) = kill() {
                     // Gone already is fine: then its end was on its way.
                     let _ = kill_process_group(group, Signal::KILL);
@@ -91,10 +113,15 @@ impl Running {
             }
             None
         });
-        let mut running = Self { step, child, group, release: Some(release), watch: None };
+        let mut running = Self { step, child, group, words, watch: None, is_over: false };
         // Should the thread not start, `running` is dropped, and with it git.
         running.watch = Some(watch.map_err(|source| GitError::Spawn { source })?);
         Ok(running)
+    }
+
+    /// For whoever learns that it has to end.
+    pub(super) fn nudge(&self) -> Nudge {
+        Nudge(self.words.clone())
     }
 
     pub(super) fn stdin(&mut self) -> Option<ChildStdin> {
@@ -139,7 +166,8 @@ impl Running {
 
     /// Ends the group and the watch, reaps; says why the watch ended it, if it did.
     fn end(&mut self) -> (Option<GitError>, io::Result<ExitStatus>) {
-        drop(self.release.take());
+        self.is_over = true;
+        let _ = self.words.send(Word::Release);
         let why = self.watch.take().and_then(|it| it.join().ok()).flatten();
         let _ = kill_process_group(self.group, Signal::KILL);
         (why, self.child.wait())
@@ -148,8 +176,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // After `finish` there is neither a watch nor a group of that number that is ours.
-        if self.watch.is_some() || self.release.is_some() {
+        if !self.is_over {
             let _ = self.end();
         }
     }

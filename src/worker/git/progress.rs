@@ -9,6 +9,9 @@ const LONGEST_LINE: usize = 4 << 10;
 /// How many of its last words are kept, for the message should it fail.
 const LAST_WORDS: usize = 8;
 
+/// What git says of a server that does not know filters.
+const UNFILTERED: &str = "warning: filtering not recognized by server";
+
 /// One line of progress, as `Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Progress {
@@ -17,6 +20,8 @@ pub(super) struct Progress {
     pub(super) percent: Option<f64>,
     /// What was received so far.
     pub(super) bytes: Option<u64>,
+    /// How many objects there are, or have been counted so far.
+    pub(super) objects: Option<u64>,
     /// Whether all has come: by git's own word, not the server's.
     pub(super) is_resolving: bool,
 }
@@ -28,9 +33,15 @@ pub(super) struct Listener {
     /// Whether the line was longer.
     is_cut: bool,
     last_words: VecDeque<String>,
+    is_unfiltered: bool,
 }
 
 impl Listener {
+    /// Whether the server sends all blobs, whatever it is asked to leave out.
+    pub(super) fn is_unfiltered(&self) -> bool {
+        self.is_unfiltered
+    }
+
     /// Takes in a piece, and hands on each line of progress that it ends.
     pub(super) fn hear(&mut self, piece: &[u8], mut on_progress: impl FnMut(Progress)) {
         for &byte in piece {
@@ -60,6 +71,7 @@ impl Listener {
         if let Some(progress) = parse(&line) {
             on_progress(progress);
         } else if !line.is_empty() && !is_chatter(&line) {
+            self.is_unfiltered |= line.starts_with(UNFILTERED);
             if self.last_words.len() == LAST_WORDS {
                 self.last_words.pop_front();
             }
@@ -86,8 +98,17 @@ fn parse(line: &str) -> Option<Progress> {
     let rest = rest.trim();
     let percent = rest.split_once('%').and_then(|(it, _)| it.trim().parse().ok());
     let bytes = rest.split(", ").find_map(|part| amount(part.split(" | ").next()?));
+    let objects =
+        if label == "Enumerating objects" { rest.split(',').next() } else { out_of(rest) };
+    let objects = objects.and_then(|it| it.parse().ok());
     let is_resolving = label == "Resolving deltas" && text.len() == line.len();
-    Some(Progress { message: format!("{label}: {rest}"), percent, bytes, is_resolving })
+    Some(Progress { message: format!("{label}: {rest}"), percent, bytes, objects, is_resolving })
+}
+
+/// The second number of `45% (9/20)`.
+fn out_of(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('/')?;
+    Some(rest.split_once(')')?.0)
 }
 
 /// `1.20 MiB` in bytes.
@@ -158,6 +179,21 @@ mod tests {
             ],
             &["remote: HTTP Basic: Access denied", "fatal: early EOF"],
         );
+    }
+
+    #[test]
+    fn the_number_of_objects_is_known_before_they_come() {
+        let mut listener = Listener::default();
+        let mut counts = Vec::new();
+        let said = b"remote: Enumerating objects: 20, done.\nremote: Enumerating objects: many\n\
+                     Receiving objects:  45% (9/21), 1.50 MiB\rReceiving objects: 12\r";
+        listener.hear(said, |it| counts.push(it.objects));
+        assert_eq!(counts, [Some(20), None, Some(21), None]);
+        assert!(!listener.is_unfiltered());
+        listener.hear(b"remote: warning: filtering not recognized by server\n", |_| {});
+        assert!(!listener.is_unfiltered(), "these are the server's words");
+        listener.hear(b"warning: filtering not recognized by server, ignoring\n", |_| {});
+        assert!(listener.is_unfiltered());
     }
 
     #[test]

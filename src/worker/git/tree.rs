@@ -7,10 +7,10 @@
 
 use super::{
     Git, GitError,
-    blobs::{Blob, Blobs},
     command::deadline,
     diagnosis::diagnose_local,
-    fetch::{SHORT_CALL, Source, commit_of},
+    fetch::{SHORT_CALL, Source},
+    objects::{Blob, Objects},
     process::{drain_beside, joined, said},
     reference::Reference,
 };
@@ -38,18 +38,18 @@ pub(crate) struct GitTree<'a> {
     commit: String,
     /// Where the blobs are that were left out of the fetch.
     source: Option<Source<'a>>,
-    blobs: Option<Blobs>,
+    objects: Objects,
 }
 
 impl<'a> GitTree<'a> {
-    /// The tree of a commit that was fetched from this source.
+    /// The tree of what a name stands for in a repository that was fetched from this source.
     pub(super) fn fetched(
         git: &'a Git,
         repository: PathBuf,
-        commit: String,
+        name: &str,
         source: Source<'a>,
-    ) -> Self {
-        Self { git, repository, commit, source: Some(source), blobs: None }
+    ) -> Result<Self, GitError> {
+        Self::open(git, repository, name, Some(source))
     }
 
     /// The tree of what a name stands for in a repository of this machine; `None` if the
@@ -59,12 +59,25 @@ impl<'a> GitTree<'a> {
         repository: &Path,
         reference: &Reference,
     ) -> Result<Option<Self>, GitError> {
-        let commit = commit_of(git, repository, reference.name());
-        if commit.is_err() && reference.is_default() && has_no_refs(git, repository)? {
+        let tree = Self::open(git, repository.to_owned(), reference.name(), None);
+        if tree.is_err() && reference.is_default() && has_no_refs(git, repository)? {
             return Ok(None);
         }
-        let repository = repository.to_owned();
-        Ok(Some(Self { git, repository, commit: commit?, source: None, blobs: None }))
+        tree.map(Some)
+    }
+
+    fn open(
+        git: &'a Git,
+        repository: PathBuf,
+        name: &str,
+        source: Option<Source<'a>>,
+    ) -> Result<Self, GitError> {
+        let mut objects = Objects::open(git, &repository)?;
+        let Some(commit) = objects.commit(name)? else {
+            let said = format!("`{name}` stands for no commit");
+            return Err(GitError::Failed { step: "rev-parse", said });
+        };
+        Ok(Self { git, repository, commit, source, objects })
     }
 
     /// The full id of the commit.
@@ -121,24 +134,21 @@ impl Tree for GitTree<'_> {
     }
 
     fn prepare(&mut self, ids: &[&String]) -> Result<Vec<Option<u64>>, ScanError> {
-        let mut sizes = Blobs::sizes(self.git, &self.repository, ids)?;
+        let sizes = self.objects.sizes(ids)?;
         let Some(source) = &self.source else { return Ok(sizes) };
         let is_missing =
             |(id, size): (&&'_ String, &Option<u64>)| size.is_none().then(|| (*id).clone());
         let missing: BTreeSet<String> = ids.iter().zip(&sizes).filter_map(is_missing).collect();
-        if !missing.is_empty() {
-            source.bring(&self.repository, &missing)?;
-            sizes = Blobs::sizes(self.git, &self.repository, ids)?;
+        if missing.is_empty() {
+            return Ok(sizes);
         }
-        Ok(sizes)
+        source.bring(&self.repository, &missing)?;
+        self.objects = Objects::open(self.git, &self.repository)?;
+        Ok(self.objects.sizes(ids)?)
     }
 
     fn read(&mut self, id: &String, most: u64) -> Result<Content, ScanError> {
-        let blobs = match &mut self.blobs {
-            Some(blobs) => blobs,
-            none => none.insert(Blobs::open(self.git, &self.repository)?),
-        };
-        Ok(match blobs.read(id, most)? {
+        Ok(match self.objects.read(id, most)? {
             Blob::Bytes(bytes) => Content::Bytes(bytes),
             Blob::TooLarge(size) => Content::TooLarge(Some(size)),
             Blob::Missing => Content::Unreadable("its object is missing".to_owned()),

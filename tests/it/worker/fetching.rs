@@ -69,10 +69,14 @@ fn a_repository_is_fetched_scanned_and_reported() {
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 
+/// Bytes that cannot be packed.
+fn noise(dice: &mut Dice, length: usize) -> Vec<u8> {
+    (0..length).map(|_| u8::try_from(dice.below(256)).unwrap()).collect()
+}
+
 /// A repository of a megabyte, of which fifty bytes are of interest.
 fn mostly_noise(forge: &Forge) -> Repository {
-    let mut dice = Dice::new(11);
-    let noise: Vec<u8> = (0..1 << 20).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
+    let noise = noise(&mut Dice::new(11), 1 << 20);
     forge.add_repository(
         "project",
         &[
@@ -105,13 +109,80 @@ fn what_nobody_reads_is_not_fetched() {
     assert_eq!(place.packages(), OF_THE_NOISE);
     assert!(forge.sent() < 20_000, "{} bytes were sent", forge.sent());
     assert!(place.status()["download_bytes"].as_u64() < Some(50_000), "{:#}", place.status());
-    // Branches, the commit, and all files together.
-    assert_eq!(asked(&forge), 3, "{:#?}", forge.seen());
+    // Branches, and the commit with its small files.
+    assert_eq!(asked(&forge), 2, "{:#?}", forge.seen());
+}
 
+/// A manifest that is too large to come with its commit.
+fn large_manifest() -> Vec<u8> {
+    [b"flask==3.0.0\n".as_slice(), &[b'#'; 70_000]].concat()
+}
+
+/// Breaks if a large file that is wanted is not fetched, or one that is not wanted is.
+#[test]
+fn a_large_file_is_fetched_if_it_is_wanted() {
+    let forge = Forge::start();
+    let repository = mostly_noise(&forge);
+    repository.commit("main", &[Entry::File(b"requirements.txt", &large_manifest())]);
+    repository.allow_filters();
     let place = Place::new();
-    forge.add_repository("bare", &[("README.md", b"no manifest")]).allow_filters();
-    completes(&place.task_at(&forge, "bare"));
-    assert_eq!(asked(&forge), 5, "nothing is wanted: {:#?}", forge.seen());
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), ["flask 3.0.0 @ requirements.txt"]);
+    // Branches, the commit, and what is wanted of its large files.
+    assert_eq!(asked(&forge), 3, "{:#?}", forge.seen());
+}
+
+/// A repository of two manifests among 600 other files, more than come in one go.
+fn of_many_files(forge: &Forge) -> Repository {
+    let mut dice = Dice::new(12);
+    let noise: Vec<_> = (0..600).map(|it| (format!("noise/{it}"), noise(&mut dice, 500))).collect();
+    let mut files: Vec<(&str, &[u8])> = noise.iter().map(|it| (it.0.as_str(), &*it.1)).collect();
+    files.push(("requirements.txt", b"flask==3.0.0\n"));
+    files.push(("api/requirements.txt", b"attrs==23.1.0\n"));
+    forge.add_repository("project", &files)
+}
+
+const OF_MANY_FILES: [&str; 2] =
+    ["attrs 23.1.0 @ api/requirements.txt", "flask 3.0.0 @ requirements.txt"];
+
+/// Breaks if all files of a repository of many are fetched.
+#[test]
+fn of_many_files_the_wanted_ones_are_fetched() {
+    let forge = Forge::start();
+    of_many_files(&forge).allow_filters();
+    // So slow that it is stopped long before its end.
+    forge.behave(Behaviour::Slow(50_000));
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), OF_MANY_FILES);
+    // Branches and the commit, which turns out to be much; both without any files; and two files.
+    assert_eq!(asked(&forge), 5, "{:#?}", forge.seen());
+}
+
+/// Breaks if a server that leaves nothing out is stopped, and asked for the same once more.
+#[test]
+fn many_files_of_a_server_that_leaves_nothing_out_are_fetched_once() {
+    let forge = Forge::start();
+    of_many_files(&forge);
+    forge.behave(Behaviour::Slow(200_000));
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), OF_MANY_FILES);
+    assert_eq!(asked(&forge), 2, "{:#?}", forge.seen());
+}
+
+/// Breaks if a server that forbids to leave out some blobs, but not to leave out all, costs the scan.
+#[test]
+fn a_server_that_knows_one_filter_is_asked_for_that() {
+    let forge = Forge::start();
+    let repository = mostly_noise(&forge);
+    repository.allow_filters();
+    repository.git(&["config", "uploadpackfilter.allow", "false"], b"");
+    repository.git(&["config", "uploadpackfilter.blob:none.allow", "true"], b"");
+    let place = Place::new();
+    completes(&place.task_at(&forge, "project"));
+    assert_eq!(place.packages(), OF_THE_NOISE);
+    assert!(forge.sent() < 20_000, "{} bytes were sent", forge.sent());
 }
 
 /// Breaks if a server that leaves nothing out is asked twice, or fails.
@@ -129,11 +200,16 @@ fn a_server_that_leaves_nothing_out_is_asked_once() {
 #[test]
 fn a_server_that_withholds_single_files_is_asked_for_all() {
     let forge = Forge::start();
-    mostly_noise(&forge).allow_filters();
+    let repository = mostly_noise(&forge);
+    let noise = noise(&mut Dice::new(13), 1 << 20);
+    let files =
+        [Entry::File(b"noise", &noise), Entry::File(b"requirements.txt", &large_manifest())];
+    repository.commit("main", &files);
+    repository.allow_filters();
     forge.behave(Behaviour::OldProtocol);
     let place = Place::new();
     completes(&place.task_at(&forge, "project"));
-    assert_eq!(place.packages(), OF_THE_NOISE);
+    assert_eq!(place.packages(), ["flask 3.0.0 @ requirements.txt"]);
     assert!(forge.sent() > 1 << 20, "{} bytes were sent", forge.sent());
     // For the commit, for a file that is not handed out, and for everything.
     let begun = forge.seen().iter().filter(|it| it.method == "GET").count();

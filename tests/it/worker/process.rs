@@ -181,6 +181,38 @@ fn without_git_the_scanner_says_so() {
     assert!(log.contains("git is not installed"), "{log}");
 }
 
+/// Breaks if a git is started for what another one can answer, or for what takes none.
+#[test]
+fn a_small_repository_takes_three_calls_of_git() {
+    let forge = Forge::start();
+    forge.add_repository("project", &[("requirements.txt", b"a==1\n")]).allow_filters();
+    let place = Place::new();
+    let calls = place.file("calls");
+    let path = std::env::var_os("PATH").unwrap();
+    let git = std::env::split_paths(&path).map(|it| it.join("git")).find(|it| it.is_file());
+    fs::create_dir(place.file("bin")).unwrap();
+    let mut wrapper = File::create(place.file("bin/git")).unwrap();
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n",
+        calls.display(),
+        git.unwrap().display()
+    );
+    wrapper.write_all(script.as_bytes()).unwrap();
+    wrapper.set_permissions(fs::Permissions::from_mode(0o755)).unwrap();
+    drop(wrapper);
+    let mut command = scanner();
+    command.env("PATH", format!("{}:{}", place.file("bin").display(), path.display()));
+    let (code, log) = finish(start(command, &place.task_at(&forge, "project")));
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(place.packages(), ["a 1 @ requirements.txt"]);
+    let calls = fs::read_to_string(calls).unwrap();
+    let named = |line: &str| {
+        let steps = ["fetch", "cat-file", "ls-tree"];
+        line.split(' ').find_map(|word| steps.into_iter().find(|it| *it == word)).unwrap_or("?")
+    };
+    assert_eq!(calls.lines().map(named).collect::<Vec<_>>(), ["fetch", "cat-file", "ls-tree"]);
+}
+
 #[test]
 fn a_last_status_that_cannot_be_written_has_an_exit_code_of_its_own() {
     let place = Place::new();

@@ -1,6 +1,7 @@
-//! The bytes of single blobs, from one `git cat-file --batch`; and what is known of many.
+//! What a name stands for, the sizes of blobs and their bytes, all from one `git cat-file --batch-command`:
+//! each question that had a git of its own would cost the start of a process.
 //!
-//! What must stay true: one id is asked for at a time, and its answer read to the end, or of sizes so
+//! What must stay true: one object is asked for at a time, and its answer read to the end, or of sizes so
 //! few that questions and answers fit into their pipes, so that neither side ever waits for the other;
 //! no more than the cap is held in memory.
 
@@ -19,11 +20,11 @@ use std::{
 };
 
 const STEP: &str = "cat-file";
-/// The longest first line of an answer: an id, a type, a size.
-const LONGEST_HEAD: u64 = 256;
-/// So many sizes are asked for at once: their ids are 65 bytes at most, a pipe takes 4,096.
+/// The longest first line of an answer: an id or the name that was asked for, a type, a size.
+const LONGEST_HEAD: u64 = 1024;
+/// So many sizes are asked for at once: a question is 70 bytes at most, a pipe takes 4,096.
 const SIZES_AT_ONCE: usize = 32;
-/// For all blobs of a scan together; the scan's own deadline is shorter.
+/// For all questions of a scan together; the scan's own deadline is shorter.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// What became of a blob that was asked for.
@@ -34,9 +35,9 @@ pub(super) enum Blob {
     Missing,
 }
 
-/// A running `git cat-file --batch`.
+/// A running `git cat-file --batch-command`.
 #[derive(Debug)]
-pub(super) struct Blobs {
+pub(super) struct Objects {
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
     /// What it complains of, besides in its answers.
@@ -45,29 +46,12 @@ pub(super) struct Blobs {
     running: Option<Running>,
 }
 
-impl Blobs {
+impl Objects {
+    /// Starts the git that answers for this repository.
     pub(super) fn open(git: &Git, repository: &Path) -> Result<Self, GitError> {
-        Self::start(git, repository, "--batch")
-    }
-
-    /// The sizes of blobs, in order; none of one that is not there.
-    pub(super) fn sizes(
-        git: &Git,
-        repository: &Path,
-        ids: &[&String],
-    ) -> Result<Vec<Option<u64>>, GitError> {
-        let mut blobs = Self::start(git, repository, "--batch-check")?;
-        let mut sizes = Vec::with_capacity(ids.len());
-        for some in ids.chunks(SIZES_AT_ONCE) {
-            blobs.ask_sizes(some, &mut sizes).map_err(|error| blobs.explained(error))?;
-        }
-        Ok(sizes)
-    }
-
-    fn start(git: &Git, repository: &Path, mode: &str) -> Result<Self, GitError> {
         let mut running = git
             .on(STEP, repository)
-            .args(["cat-file", mode])
+            .args(["cat-file", "--batch-command"])
             .start(Stdio::piped(), deadline(STEP, LONGEST_LIFE))?;
         let complaints = running.stderr().map(drain_beside);
         let (Some(questions), Some(answers)) = (running.stdin(), running.stdout()) else {
@@ -75,6 +59,28 @@ impl Blobs {
         };
         let answers = BufReader::new(answers);
         Ok(Self { questions, answers, complaints, running: Some(running) })
+    }
+
+    /// The full id of the commit that a name stands for; `None` if it stands for none.
+    pub(super) fn commit(&mut self, name: &str) -> Result<Option<String>, GitError> {
+        let asked = self.put(&format!("info {name}^{{commit}}\n")).and_then(|()| self.head());
+        let head = asked.map_err(|error| self.explained(error))?;
+        let mut words = head.split_ascii_whitespace();
+        let is_id =
+            |id: &&str| matches!(id.len(), 40 | 64) && id.bytes().all(|it| it.is_ascii_hexdigit());
+        Ok(match (words.next().filter(is_id), words.next()) {
+            (Some(id), Some("commit")) => Some(id.to_owned()),
+            _ => None,
+        })
+    }
+
+    /// The sizes of blobs, in order; none of one that is not there.
+    pub(super) fn sizes(&mut self, ids: &[&String]) -> Result<Vec<Option<u64>>, GitError> {
+        let mut sizes = Vec::with_capacity(ids.len());
+        for some in ids.chunks(SIZES_AT_ONCE) {
+            self.ask_sizes(some, &mut sizes).map_err(|error| self.explained(error))?;
+        }
+        Ok(sizes)
     }
 
     /// Reads one blob of at most `most` bytes.
@@ -101,7 +107,7 @@ impl Blobs {
     }
 
     fn ask(&mut self, id: &str, most: u64) -> Result<Blob, GitError> {
-        self.put(&format!("{id}\n"))?;
+        self.put(&format!("contents {id}\n"))?;
         let head = self.head()?;
         let mut words = head.split_ascii_whitespace();
         let (_, kind, size) = (words.next(), words.next(), words.next());
@@ -128,6 +134,7 @@ impl Blobs {
     fn ask_sizes(&mut self, ids: &[&String], sizes: &mut Vec<Option<u64>>) -> Result<(), GitError> {
         let mut questions = String::new();
         for id in ids {
+            questions.push_str("info ");
             questions.push_str(id);
             questions.push('\n');
         }
