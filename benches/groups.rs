@@ -1,0 +1,216 @@
+//! How fast a group of small repositories is scanned, against as many bare `git clone --depth 1` at once of
+//! the same repositories from the same server, in turns within one run: `cargo bench --bench groups`. A
+//! forge on this machine lists the group and serves it by `git http-backend`. The time of the group is that
+//! from its submission to the end of its job. Beside it, of one repository: how many programs are started,
+//! and how often a file is flushed, counted by strace. See docs/performance.md.
+
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+#[path = "../tests/it/support/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::unnecessary_debug_formatting,
+    reason = "made for the tests, which use all of it"
+)]
+mod support;
+
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+use support::{
+    forge::{Forge, program},
+    server::{Setup, TestServer},
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const REPOSITORIES: usize = 400;
+const AT_ONCE: usize = 5;
+const ROUNDS: usize = 3;
+const NEEDED: &str = "strace is needed, and the right to trace (Debian's package strace)";
+
+fn main() -> Outcome<()> {
+    let forge = Forge::start();
+    let urls: Vec<String> = (0..REPOSITORIES).map(|number| add(&forge, number)).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(&forge, &urls))
+}
+
+/// A small service with a few manifests among its sources; its URL.
+fn add(forge: &Forge, number: usize) -> String {
+    let path = format!("acme/service-{number}");
+    let package = format!(
+        r#"{{"name": "service-{number}", "dependencies": {{"express": "4.18.{number}", "pg": "^8"}}}}"#
+    );
+    let readme = format!("# Service {number}\n").repeat(60);
+    let source = format!("def work_{number}(it):\n    return it + {number}\n").repeat(40);
+    let repository = forge.add_repository(
+        &path,
+        &[
+            ("README.md", readme.as_bytes()),
+            ("package.json", package.as_bytes()),
+            ("api/requirements.txt", b"flask==3.0.0\nattrs==23.1.0\nrequests>=2\n"),
+            ("api/main.py", source.as_bytes()),
+            ("api/work/first.py", format!("# first\n{source}").as_bytes()),
+            ("api/work/second.py", format!("# second\n{source}").as_bytes()),
+            ("Dockerfile", b"FROM python:3.12-slim\nCOPY api /api\n"),
+            (".gitlab-ci.yml", b"test:\n  image: python:3.12\n  script: [pytest]\n"),
+        ],
+    );
+    repository.allow_filters();
+    forge.listing().add(&path);
+    forge.url(&path)
+}
+
+async fn measure(forge: &Forge, urls: &[String]) -> Outcome<()> {
+    let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
+    let server = Setup::new().set("forges", forges).start().await;
+    let one = count_of_a_scan(&server, &urls[0]).await?;
+    println!("one scan:  {one}");
+    println!("one clone: {}", count_of_a_clone(&urls[0])?);
+    println!("{:>5} {:>9} {:>9} {:>9} {:>6}", "round", "clones s", "group s", "per hour", "ratio");
+    let mut ratios = Vec::new();
+    for round in 1..=ROUNDS {
+        let clones = clone_all(urls)?;
+        let group = scan_group(&server, &format!("{}/acme", forge.base())).await?;
+        let (clones, group) = (clones.as_secs_f64(), group.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let per_hour = REPOSITORIES as f64 * 3600.0 / group;
+        println!("{round:5} {clones:9.2} {group:9.2} {per_hour:9.0} {:6.2}", clones / group);
+        ratios.push(clones / group);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("ratio at the median: {:.2}", ratios[ratios.len() / 2]);
+    Ok(())
+}
+
+fn clone_all(urls: &[String]) -> Outcome<Duration> {
+    let place = tempfile::tempdir()?;
+    let begin = Instant::now();
+    let mut clones = program("xargs")
+        .args([&format!("-P{AT_ONCE}"), "-n1", "git", "clone", "--quiet", "--bare", "--depth", "1"])
+        .current_dir(place.path())
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut list = clones.stdin.take().ok_or("xargs has no standard input")?;
+    list.write_all(urls.join("\n").as_bytes())?;
+    drop(list);
+    let done = clones.wait()?;
+    let took = begin.elapsed();
+    let count = fs::read_dir(place.path())?.count();
+    if done.success() && count == urls.len() {
+        Ok(took)
+    } else {
+        Err(format!("xargs: {done}, {count} clones").into())
+    }
+}
+
+async fn scan_group(server: &TestServer, url: &str) -> Outcome<Duration> {
+    let begin = Instant::now();
+    let job = server.submit_with(&json!({ "git_url": url })).await;
+    loop {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        // A line for each job: the document of this one would take its time to be sent.
+        let jobs = server.get("/jobs?limit=1").await.json();
+        match jobs["jobs"][0]["status"].as_str() {
+            Some("completed") => break,
+            Some("pending" | "initializing" | "in_progress" | "running") => {}
+            other => return Err(format!("the job is {other:?}").into()),
+        }
+    }
+    let took = begin.elapsed();
+    let document = server.progress(&job).await;
+    if document["summary"]["completed"] == REPOSITORIES {
+        Ok(took)
+    } else {
+        Err(format!("not all were scanned: {}", document["summary"]).into())
+    }
+}
+
+/// What strace sees of the server while it scans one repository.
+async fn count_of_a_scan(server: &TestServer, url: &str) -> Outcome<String> {
+    let place = tempfile::tempdir()?;
+    let trace = place.path().join("trace");
+    let tracer = strace(&trace).args(["-p", &server.pid().to_string()]).spawn();
+    let mut tracer = tracer.map_err(|error| format!("{error}: {NEEDED}"))?;
+    while !is_traced(server.pid())? {
+        if let Some(status) = tracer.try_wait()? {
+            return Err(format!("strace: {status}: {NEEDED}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let job = server.submit_with(&json!({ "git_url": url })).await;
+    server.finished(&job).await;
+    let pid = rustix::process::Pid::from_child(&tracer);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+    tracer.wait()?;
+    counted(&trace)
+}
+
+/// Whether each thread of a process is traced.
+fn is_traced(pid: u32) -> Outcome<bool> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+        if tracer.is_some_and(|it| it.trim() == "0") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn count_of_a_clone(url: &str) -> Outcome<String> {
+    let place = tempfile::tempdir()?;
+    let trace = place.path().join("trace");
+    let clone = ["git", "clone", "--quiet", "--bare", "--depth", "1", url];
+    strace(&trace).args(clone).current_dir(place.path()).status()?;
+    counted(&trace)
+}
+
+fn strace(trace: &Path) -> Command {
+    let mut strace = program("strace");
+    let calls = "trace=execve,fsync,fdatasync";
+    // Whole lists of arguments: what a git is to do stands behind many settings.
+    strace.args(["-f", "-qq", "-v", "-s", "99", "--seccomp-bpf", "-e", calls]);
+    strace.args(["-e", "status=successful", "-o"]);
+    strace.arg(trace).stdout(Stdio::null()).stderr(Stdio::null());
+    strace
+}
+
+/// The programs and flushes in a trace.
+fn counted(trace: &Path) -> Outcome<String> {
+    let text = fs::read_to_string(trace).map_err(|error| format!("{error}: {NEEDED}"))?;
+    let flushes = text.lines().filter(|it| it.contains("sync(")).count();
+    let mut programs: BTreeMap<String, usize> = BTreeMap::new();
+    for line in text.lines().filter(|it| it.contains("execve(")) {
+        *programs.entry(named(line)).or_default() += 1;
+    }
+    let count: usize = programs.values().sum();
+    let named: Vec<_> = programs.iter().map(|(name, times)| format!("{times} {name}")).collect();
+    Ok(format!("{count} programs ({}), {flushes} flushes", named.join(", ")))
+}
+
+/// What a program is there for, by its arguments: `git fetch` of `execve("…", ["git", "-c", …, "fetch", …`.
+fn named(line: &str) -> String {
+    let words: Vec<&str> = line.split('"').skip(3).step_by(2).collect();
+    let program = words.first().and_then(|it| it.rsplit('/').next()).unwrap_or_default();
+    let options = ["-c", "--git-dir", "--shallow-file"];
+    let mut rest = words.iter().skip(1);
+    while let Some(word) = rest.next() {
+        if options.contains(word) {
+            rest.next();
+        } else if !word.starts_with('-') && !word.contains(['=', '/', ':']) {
+            return format!("{program} {word}");
+        }
+    }
+    program.to_owned()
+}
