@@ -1,3 +1,5 @@
+mod model;
+
 use super::{flusher::Flusher, reader::Reader, *};
 use crate::{
     model::{master::Master, plan::Plan},

@@ -2,7 +2,7 @@
 
 use super::{
     WAITING, as_somebody_else, complains, does_not_spin, go, health, is_well, refusal, runs,
-    runs_now,
+    runs_now, watches,
 };
 use crate::support::{
     files,
@@ -12,6 +12,7 @@ use crate::support::{
     tracing::{Interference, can_interfere},
     wait::eventually,
 };
+use notify::Watcher as _;
 use reqwest::Method;
 use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -234,6 +235,82 @@ async fn without_an_instance_for_watching_all_is_looked_at() {
     assert_eq!(health(&server).await["watch"]["mode"], "notify");
     all_are_seen(&server, &jobs, 3).await;
     assert_eq!(server.setup().log().matches("no notifications").count(), 1, "said once");
+}
+
+/// What another program watches, until this is dropped: of a user, all programs share the limits.
+fn taken_by_another(folders: &[std::path::PathBuf]) -> notify::RecommendedWatcher {
+    let mut other = notify::recommended_watcher(|_| ()).unwrap();
+    for folder in folders {
+        fs::create_dir_all(folder).unwrap();
+        other.watch(folder, notify::RecursiveMode::NonRecursive).unwrap();
+    }
+    other
+}
+
+/// A gauge of `/metrics`.
+async fn gauge(server: &TestServer, name: &str) -> String {
+    let text = server.get("/metrics").await.expect(200).text;
+    let line = text.lines().find(|it| it.starts_with(&format!("{name} ")));
+    line.and_then(|it| it.split(' ').next_back()).unwrap_or("none").to_owned()
+}
+
+/// Breaks if watches that another program lets go are not taken, without a restart and without a limit that
+/// is raised; or if neither `/health` nor a metric says how many jobs are polled meanwhile.
+#[tokio::test]
+async fn watches_that_another_program_lets_go_are_taken() {
+    if !entered("faults::exhausted::watches_that_another_program_lets_go_are_taken", LIMITS) {
+        return;
+    }
+    allow("max_inotify_watches", 20);
+    let setup = Setup::new()
+        .notified()
+        .set("watch.resync_interval_secs", 1)
+        .set("watch.poll_interval_ms", 100);
+    let folders: Vec<_> = (0..16).map(|it| setup.folder().join(format!("other-{it}"))).collect();
+    let server = setup.start().await;
+    let other = taken_by_another(&folders);
+    let jobs: Vec<_> = (0..8).map(|_| Handmade::new(&server, 1)).collect();
+    for job in &jobs {
+        job.repository(0, "scanning", 1);
+    }
+    // The jobs folder has one of the four that are left.
+    complains(&server, "5 jobs are polled: the kernel's watches ran out").await;
+    assert_eq!(gauge(&server, "scanwatch_watcher_polled_jobs").await, "5");
+    assert_eq!(gauge(&server, "scanwatch_watcher_notified").await, "1");
+    all_are_seen(&server, &jobs, 2).await;
+    drop(other);
+    is_well(&server).await;
+    assert_eq!(gauge(&server, "scanwatch_watcher_polled_jobs").await, "0");
+    assert_eq!(watches(&server), 9, "the jobs folder, and that of each job");
+    all_are_seen(&server, &jobs, 3).await;
+}
+
+/// Breaks as above, of the instances through which a program watches.
+#[tokio::test]
+async fn an_instance_that_another_program_lets_go_is_taken() {
+    if !entered("faults::exhausted::an_instance_that_another_program_lets_go_is_taken", LIMITS) {
+        return;
+    }
+    allow("max_inotify_instances", 1);
+    let other = taken_by_another(&[]);
+    let server = Setup::new()
+        .notified()
+        .set("watch.resync_interval_secs", 1)
+        .set("watch.poll_interval_ms", 100)
+        .start()
+        .await;
+    complains(&server, "fs.inotify.max_user_instances").await;
+    assert_eq!(gauge(&server, "scanwatch_watcher_notified").await, "0");
+    let jobs: Vec<_> = (0..3).map(|_| Handmade::new(&server, 1)).collect();
+    for job in &jobs {
+        job.repository(0, "scanning", 1);
+    }
+    all_are_seen(&server, &jobs, 2).await;
+    drop(other);
+    is_well(&server).await;
+    assert_eq!(gauge(&server, "scanwatch_watcher_notified").await, "1");
+    assert_eq!(watches(&server), 4, "the jobs folder, and that of each job");
+    all_are_seen(&server, &jobs, 3).await;
 }
 
 async fn all_are_seen(server: &TestServer, jobs: &[Handmade], step: u32) {

@@ -3,10 +3,12 @@
 //! The table of docs/reliability.md says which fault is brought about where, and how.
 
 mod away;
+mod bursts;
 mod clock;
 mod disk;
 mod exhausted;
 mod flushes;
+mod kinds;
 mod many;
 mod numbers;
 mod odd;

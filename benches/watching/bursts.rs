@@ -1,0 +1,201 @@
+//! Much at once: updates, new jobs, and more events than the kernel keeps.
+
+use crate::support::{
+    Folder, Outcome, Server, Times, status, status_file, steps, until, until_equal,
+};
+use notify::{RecursiveMode, Watcher as _};
+use rustix::process::Signal;
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+const TURNS: u32 = 2;
+
+/// What is on the disk of jobs that were laid out: the steps of each job's repositories.
+fn on_disk(jobs: &[PathBuf]) -> Outcome<Vec<(String, Vec<u32>)>> {
+    let read = |job: &PathBuf| {
+        let mut wanted = Vec::new();
+        let mut index = 0;
+        while let Ok(text) = fs::read_to_string(status_file(job, index)) {
+            wanted.extend(steps(&text));
+            index += 1;
+        }
+        let name = job.file_name().ok_or("no name")?;
+        Ok((name.to_string_lossy().into_owned(), wanted))
+    };
+    jobs.iter().map(read).collect()
+}
+
+fn equal(server: &Server, jobs: &[PathBuf], begin: Instant) -> Outcome<Duration> {
+    let mut client = server.client()?;
+    // Beside the server, which has its own work; it is small.
+    let disk = on_disk(jobs)?;
+    until_equal(&mut client, disk.iter().map(|(id, steps)| (id.as_str(), steps.clone())))?;
+    Ok(begin.elapsed())
+}
+
+/// Renames status files into place, one repository after the other, again and again.
+fn update(folder: &Folder, jobs: &[PathBuf], repositories: u32, updates: u32) -> Outcome<Duration> {
+    let begin = Instant::now();
+    let files: Vec<PathBuf> = (0..repositories)
+        .flat_map(|index| jobs.iter().map(move |job| status_file(job, index)))
+        .collect();
+    for (step, path) in (1..=updates).zip(files.iter().cycle()) {
+        folder.replace(path, &status("scanning", step))?;
+    }
+    Ok(begin.elapsed())
+}
+
+pub(crate) fn burst() -> Outcome<()> {
+    const JOBS: u32 = 100;
+    const REPOSITORIES: u32 = 10;
+    const UPDATES: u32 = 100_000;
+    let folder = Folder::new()?;
+    let bare_folder = Folder::new()?;
+    let lay = |folder: &Folder| -> Outcome<Vec<PathBuf>> {
+        (0..JOBS).map(|it| folder.lay(&format!("burst-{it}"), REPOSITORIES, 0)).collect()
+    };
+    let (jobs, bare_jobs) = (lay(&folder)?, lay(&bare_folder)?);
+    let server = Server::start(&folder, &[])?;
+    let (mut served, mut bare) = (Times::default(), Times::default());
+    println!(
+        "{UPDATES} updates of {} files in one burst; ms after the last of them",
+        JOBS * REPOSITORIES
+    );
+    for turn in 1..=TURNS {
+        let known = Bare::watch(&bare_jobs)?;
+        let took_bare = update(&bare_folder, &bare_jobs, REPOSITORIES, UPDATES)?;
+        bare.add(known.until_equal(&bare_jobs)?);
+        let took = update(&folder, &jobs, REPOSITORIES, UPDATES)?;
+        served.add(equal(&server, &jobs, Instant::now())?);
+        println!(
+            "turn {turn}: written in {took:.1?}, beside a bare watch in {took_bare:.1?}; 0 lost"
+        );
+    }
+    println!("{}", bare.line("a bare watch has read the last of each file"));
+    println!("{}", served.line("the server shows the last of each file"));
+    println!("overflows of the kernel's queue: {}", server.health("overflows")?);
+    Ok(())
+}
+
+/// Somebody who reads each file that an event names, and does nothing else.
+struct Bare {
+    _watcher: notify::RecommendedWatcher,
+    read: mpsc::Receiver<(PathBuf, u32)>,
+}
+
+impl Bare {
+    fn watch(jobs: &[PathBuf]) -> Outcome<Self> {
+        let (sender, read) = mpsc::channel();
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let Ok(event) = event else { return };
+                if event.kind.is_modify()
+                    && let Some(path) = event.paths.into_iter().next()
+                    && let Some(step) =
+                        fs::read_to_string(&path).ok().and_then(|it| steps(&it).next())
+                {
+                    let _ = sender.send((path, step));
+                }
+            })?;
+        for job in jobs {
+            watcher.watch(job, RecursiveMode::NonRecursive)?;
+        }
+        Ok(Self { _watcher: watcher, read })
+    }
+
+    /// Until it has read what is on the disk, from now on.
+    fn until_equal(&self, jobs: &[PathBuf]) -> Outcome<Duration> {
+        let begin = Instant::now();
+        let mut wanted: HashMap<PathBuf, u32> = HashMap::new();
+        for (job, (_, steps)) in jobs.iter().zip(on_disk(jobs)?) {
+            let files = (0..).map(|index| status_file(job, index));
+            wanted.extend(files.zip(steps));
+        }
+        while !wanted.is_empty() {
+            let (path, step) = self.read.recv_timeout(Duration::from_secs(10))?;
+            if wanted.get(&path) == Some(&step) {
+                wanted.remove(&path);
+            }
+        }
+        Ok(begin.elapsed())
+    }
+}
+
+pub(crate) fn jobs() -> Outcome<()> {
+    const JOBS: u32 = 400;
+    const REPOSITORIES: u32 = 8;
+    let folder = Folder::new()?;
+    let server = Server::start(&folder, &[])?;
+    let (mut served, mut bare) = (Times::default(), Times::default());
+    println!("{JOBS} new jobs of {} files at once; ms", REPOSITORIES + 1);
+    for turn in 1..=TURNS {
+        let begin = Instant::now();
+        let made: Vec<PathBuf> = (0..JOBS)
+            .map(|it| folder.lay(&format!("turn-{turn}-{it}"), REPOSITORIES, it))
+            .collect::<Outcome<_>>()?;
+        let took = begin.elapsed();
+        served.add(equal(&server, &made, Instant::now())?);
+        let begin = Instant::now();
+        on_disk(&made)?;
+        bare.add(begin.elapsed());
+        println!("turn {turn}: written in {took:.1?}; 0 lost");
+    }
+    println!("{}", bare.line("one thread reads the same files"));
+    println!("{}", served.line("after the last write all are served"));
+    Ok(())
+}
+
+pub(crate) fn overflow() -> Outcome<()> {
+    const JOBS: u32 = 400;
+    const REPOSITORIES: u32 = 8;
+    let folder = Folder::new()?;
+    let mut made: Vec<PathBuf> = (0..JOBS)
+        .map(|it| folder.lay(&format!("job-{it}"), REPOSITORIES, 0))
+        .collect::<Outcome<_>>()?;
+    // A resync would find everything by itself.
+    let server = Server::start(&folder, &["watch.resync_interval_secs=3600"])?;
+    let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")?;
+    let queue: u32 = queue.trim().parse()?;
+    let (mut served, mut bare) = (Times::default(), Times::default());
+    println!(
+        "{JOBS} jobs of {} files, all changed beyond a full queue of events; ms",
+        REPOSITORIES + 1
+    );
+    for turn in 1..=TURNS {
+        let before = server.health("overflows")?;
+        server.signal(Signal::STOP)?;
+        fill(&folder, &made[0], queue)?;
+        update(&folder, &made, REPOSITORIES, JOBS * REPOSITORIES)?;
+        for number in 0..10 {
+            made.push(folder.lay(&format!("new-{turn}-{number}"), REPOSITORIES, turn)?);
+        }
+        server.signal(Signal::CONT)?;
+        served.add(equal(&server, &made, Instant::now())?);
+        until("the overflow is counted", || {
+            server.health("overflows").is_ok_and(|it| it > before)
+        })?;
+        let begin = Instant::now();
+        on_disk(&made)?;
+        bare.add(begin.elapsed());
+    }
+    println!("{}", bare.line("one thread reads the same files"));
+    println!("{}", served.line("from SIGCONT until all are served"));
+    Ok(())
+}
+
+/// Renames to and fro in a watched folder, until the kernel keeps no more events of it.
+fn fill(folder: &Folder, job: &Path, queue: u32) -> Outcome<()> {
+    let (one, other) = (job.join("one"), job.join("other"));
+    folder.replace(&one, "")?;
+    // Each rename is two events at least.
+    for _ in 0..queue / 4 + 10 {
+        fs::rename(&one, &other)?;
+        fs::rename(&other, &one)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! A server to measure, jobs laid out by hand, and figures.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::{Duration, Instant},
+};
+
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// How long anything may take that is awaited.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A jobs folder of its own, gone at the end.
+pub(crate) struct Folder {
+    home: tempfile::TempDir,
+    pub(crate) jobs: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Outcome<Self> {
+        let home = tempfile::tempdir()?;
+        let jobs = home.path().join("jobs");
+        fs::create_dir_all(jobs.join(".staging"))?;
+        Ok(Self { home, jobs })
+    }
+
+    /// Writes a file as scanners do: elsewhere on the same disk, then renamed.
+    pub(crate) fn replace(&self, path: &Path, text: &str) -> Outcome<()> {
+        let staged = self.jobs.join(".staging/bench.tmp");
+        File::create(&staged)?.write_all(text.as_bytes())?;
+        Ok(fs::rename(staged, path)?)
+    }
+
+    /// A job of so many repositories, all of them at this step.
+    pub(crate) fn lay(&self, id: &str, repositories: u32, step: u32) -> Outcome<PathBuf> {
+        let job = self.jobs.join(id);
+        fs::create_dir(&job)?;
+        let master = format!(r#"{{"job_id":"{id}","total_repositories":{repositories}}}"#);
+        self.replace(&job.join("master.json"), &master)?;
+        for index in 0..repositories {
+            self.replace(&status_file(&job, index), &status("scanning", step))?;
+        }
+        Ok(job)
+    }
+}
+
+pub(crate) fn status_file(job: &Path, index: u32) -> PathBuf {
+    job.join(format!("repo_{index}.json"))
+}
+
+pub(crate) fn status(word: &str, step: u32) -> String {
+    format!(r#"{{"repo_name":"r","status":"{word}","total_files":9999999,"current_file":{step}}}"#)
+}
+
+/// The steps that a text names, in its order.
+pub(crate) fn steps(text: &str) -> impl Iterator<Item = u32> {
+    text.split("\"current_file\":").skip(1).filter_map(|rest| {
+        rest.split(|it: char| !it.is_ascii_digit()).next().and_then(|it| it.parse().ok())
+    })
+}
+
+/// A server, ended with this.
+pub(crate) struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    pub(crate) fn start(folder: &Folder, settings: &[&str]) -> Outcome<Self> {
+        let settings = settings.iter().flat_map(|it| ["--set", it]);
+        let mut child = command(env!("CARGO_BIN_EXE_scanwatch"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--jobs-dir"])
+            .arg(&folder.jobs)
+            .args(["--set", "log.level=error", "--set", "scanner.command=/bin/true"])
+            .args(settings)
+            .current_dir(folder.home.path())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut stderr = BufReader::new(child.stderr.take().ok_or("no standard error")?);
+        let mut first = String::new();
+        stderr.read_line(&mut first)?;
+        // A full pipe would stop the server.
+        thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
+        let server = Self { child, address };
+        let mut client = server.client()?;
+        until("the server is ready", || client.get("/readyz").is_ok())?;
+        Ok(server)
+    }
+
+    pub(crate) fn client(&self) -> Outcome<Client> {
+        let stream = TcpStream::connect(&self.address)?;
+        stream.set_nodelay(true)?;
+        Ok(Client(BufReader::new(stream)))
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) -> Outcome<()> {
+        let pid = i32::try_from(self.child.id())?;
+        let pid = rustix::process::Pid::from_raw(pid).ok_or("no process")?;
+        Ok(rustix::process::kill_process(pid, signal)?)
+    }
+
+    /// How many folders it watches.
+    pub(crate) fn watches(&self) -> Outcome<usize> {
+        let mut count = 0;
+        for entry in fs::read_dir(format!("/proc/{}/fdinfo", self.child.id()))?.flatten() {
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            count += text.lines().filter(|it| it.starts_with("inotify ")).count();
+        }
+        Ok(count)
+    }
+
+    /// The steps that arrive on the event stream of a job, and when.
+    pub(crate) fn stream(&self, id: &str) -> Outcome<Receiver<(Instant, u32)>> {
+        let mut stream = self.client()?.0.into_inner();
+        write!(stream, "GET /scan/{id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let (sender, arrived) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                let now = Instant::now();
+                if line.starts_with("data: ") && line.contains("\"repo_index\":0") {
+                    for step in steps(&line) {
+                        let _ = sender.send((now, step));
+                    }
+                }
+            }
+        });
+        // What is written before it has begun is part of its snapshot.
+        arrived.recv_timeout(PATIENCE)?;
+        Ok(arrived)
+    }
+
+    /// A figure of `/health`, by its name.
+    pub(crate) fn health(&self, name: &str) -> Outcome<u64> {
+        let text = self.client()?.get("/health")?;
+        let rest = text.split(&format!("\"{name}\":")).nth(1).ok_or("no such figure")?;
+        let digits = rest.split(|it: char| !it.is_ascii_digit()).next().unwrap_or_default();
+        Ok(digits.parse()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection that is kept.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+impl Client {
+    /// The body of an answer of 200.
+    pub(crate) fn get(&mut self, path: &str) -> Outcome<String> {
+        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let (mut first, mut length) = (String::new(), 0);
+        self.0.read_line(&mut first)?;
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line)?;
+            let line = line.trim().to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        let body = String::from_utf8(body)?;
+        if first.starts_with("HTTP/1.1 200") { Ok(body) } else { Err(first.into()) }
+    }
+}
+
+/// When the server shows what is on the disk, of each of these jobs: the time that it takes from
+/// now on. `wanted`: the steps of a job's repositories.
+pub(crate) fn until_equal<'a>(
+    client: &mut Client,
+    jobs: impl Iterator<Item = (&'a str, Vec<u32>)>,
+) -> Outcome<Duration> {
+    let begin = Instant::now();
+    for (id, wanted) in jobs {
+        until("the server shows what is on the disk", || {
+            client.get(&format!("/scan/{id}")).is_ok_and(|document| {
+                let rows = document.split("\"current_repositories\":").next().unwrap_or_default();
+                steps(rows).eq(wanted.iter().copied())
+            })
+        })?;
+    }
+    Ok(begin.elapsed())
+}
+
+/// Waits for a condition.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> Outcome<()> {
+    let begin = Instant::now();
+    while !condition() {
+        if begin.elapsed() > PATIENCE {
+            return Err(format!("waited in vain: {what}").into());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server under measurement")]
+fn command(program: &str) -> Command {
+    Command::new(program)
+}
+
+/// Times, counted by the microsecond.
+#[derive(Default)]
+pub(crate) struct Times(BTreeMap<u128, u32>);
+
+impl Times {
+    pub(crate) fn add(&mut self, time: Duration) {
+        *self.0.entry(time.as_micros()).or_default() += 1;
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.0.values().sum()
+    }
+
+    /// In milliseconds.
+    pub(crate) fn percentile(&self, percent: u32) -> f64 {
+        let mut left = (self.count() * percent).div_ceil(100);
+        for (micros, count) in &self.0 {
+            left = left.saturating_sub(*count);
+            if left == 0 {
+                return Duration::from_micros(u64::try_from(*micros).unwrap_or(u64::MAX))
+                    .as_secs_f64()
+                    * 1e3;
+            }
+        }
+        0.0
+    }
+
+    pub(crate) fn line(&self, what: &str) -> String {
+        let [p50, p99, worst] = [50, 99, 100].map(|it| self.percentile(it));
+        format!("{what:44} {:6} {p50:9.2} {p99:9.2} {worst:9.2}", self.count())
+    }
+}
