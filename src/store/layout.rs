@@ -122,19 +122,14 @@ impl JobsDir {
     /// The jobs that have folders.
     pub fn jobs(&self) -> Result<Vec<JobId>, StoreError> {
         let read = || -> io::Result<Vec<JobId>> {
-            let mut jobs = Vec::new();
-            for entry in fs::read_dir(&self.root)? {
-                let entry = entry?;
-                // A link is none of ours: it may lead anywhere.
-                if entry.file_type()?.is_dir()
-                    && let Some(id) = entry.file_name().to_str().and_then(|it| it.parse().ok())
-                {
-                    jobs.push(id);
-                }
-            }
-            Ok(jobs)
+            self.listing()?.filter_map(io::Result::transpose).collect()
         };
         read().map_err(StoreError::at("list", &self.root))
+    }
+
+    /// The same, entry by entry.
+    pub fn listing(&self) -> io::Result<Listing> {
+        fs::read_dir(&self.root).map(Listing)
     }
 
     /// Makes a job: all its files at once, by one rename, flushed. After a crash there is the
@@ -277,6 +272,24 @@ impl JobDir {
             }
             other => other,
         }
+    }
+}
+
+/// What stands in the jobs folder, an entry at a time: the jobs that have folders, and `None` for what is no
+/// job.
+#[derive(Debug)]
+pub struct Listing(fs::ReadDir);
+
+impl Iterator for Listing {
+    type Item = io::Result<Option<JobId>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let job = |entry: fs::DirEntry| {
+            // A link is none of ours: it may lead anywhere.
+            let is_folder = entry.file_type()?.is_dir();
+            Ok(entry.file_name().to_str().filter(|_| is_folder).and_then(|it| it.parse().ok()))
+        };
+        Some(self.0.next()?.and_then(job))
     }
 }
 

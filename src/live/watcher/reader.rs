@@ -99,7 +99,7 @@ impl Reader {
     /// Takes in what has come; waits for it where there is nothing else to do. False at the end.
     fn take_in(&mut self, messages: &Receiver<Message>) -> bool {
         let mut first = None;
-        if self.agenda.is_empty() {
+        if self.is_idle() {
             let patience = self.wake_at().saturating_duration_since(Instant::now());
             match messages.recv_timeout(patience) {
                 Ok(message) => first = Some(message),
@@ -122,6 +122,11 @@ impl Reader {
             self.flusher.note_flushed(id, *file);
         }
         self.agenda.add(message);
+    }
+
+    /// Whether there is nothing to do before something comes.
+    fn is_idle(&self) -> bool {
+        self.agenda.is_empty() && !self.is_listing()
     }
 
     /// When there is something to do, whether or not something comes.
@@ -155,7 +160,7 @@ impl Reader {
         }
     }
 
-    /// One turn for the news of a job, and one for the folder of another.
+    /// One turn for the news of a job, one for the folder of another, and one for the list of all.
     pub(super) fn turn(&mut self) {
         if let Some(id) = self.agenda.next_news() {
             self.read_news(&id);
@@ -168,6 +173,7 @@ impl Reader {
             }
             self.answer(&id);
         }
+        self.go_on_listing();
     }
 
     fn read_news(&mut self, id: &JobId) {
@@ -191,8 +197,9 @@ impl Reader {
     }
 
     fn poll(&mut self) {
-        if self.notify.is_none() {
-            for id in self.look_at_root() {
+        if self.notify.is_none() && self.look_at_root() {
+            let there = self.jobs.jobs().unwrap_or_default();
+            for id in there.into_iter().filter(|it| !self.folders.contains_key(it)) {
                 self.agenda.scan(&id);
             }
         }
@@ -266,7 +273,12 @@ impl Reader {
 #[cfg(test)]
 impl Reader {
     pub(super) fn has_work(&self) -> bool {
-        !self.agenda.is_empty()
+        !self.is_idle()
+    }
+
+    /// How many jobs wait to be compared with the disk.
+    pub(super) fn uncompared(&self) -> usize {
+        self.sweep.as_ref().map_or(0, sweep::Sweep::left)
     }
 
     pub(super) fn has_retries(&self) -> bool {

@@ -6,11 +6,11 @@
 use crate::{
     model::JobId,
     store::{
-        layout::JobsDir,
+        layout::{JobsDir, Listing},
         read::{Signature, is_absence},
     },
 };
-use std::{collections::BTreeSet, fs};
+use std::{fs, io};
 
 /// The jobs folder as it was found last.
 #[derive(Debug, Default)]
@@ -66,19 +66,39 @@ impl Root {
         self.known.zip(now).is_some_and(|(known, now)| known.same_file(&now))
     }
 
-    /// The jobs that are in it; `None` if that cannot be told.
-    pub(super) fn list(&mut self, jobs: &JobsDir) -> Option<BTreeSet<JobId>> {
-        match jobs.jobs() {
-            Ok(ids) => {
+    /// Begins to list it; `None` if it cannot be read.
+    pub(super) fn list(&mut self, jobs: &JobsDir) -> Option<Listing> {
+        match jobs.listing() {
+            Ok(listing) => {
                 self.problem = None;
-                Some(ids.into_iter().collect())
+                Some(listing)
             }
             Err(error) => {
-                let path = jobs.root().display();
-                self.problem =
-                    Some(format!("the jobs folder `{path}` cannot be read: {}", error.source));
+                self.note_unread(jobs, &error);
                 None
             }
         }
+    }
+
+    /// The next jobs of a listing, of so many entries; none at its end, or where it cannot be read any further.
+    pub(super) fn next_jobs(
+        &mut self,
+        jobs: &JobsDir,
+        listing: &mut Listing,
+        entries: usize,
+    ) -> Option<Vec<JobId>> {
+        let read: io::Result<Vec<_>> = listing.take(entries).collect();
+        match read {
+            Ok(read) => (!read.is_empty()).then(|| read.into_iter().flatten().collect()),
+            Err(error) => {
+                self.note_unread(jobs, &error);
+                None
+            }
+        }
+    }
+
+    fn note_unread(&mut self, jobs: &JobsDir, error: &io::Error) {
+        let path = jobs.root().display();
+        self.problem = Some(format!("the jobs folder `{path}` cannot be read: {error}"));
     }
 }

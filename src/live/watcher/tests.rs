@@ -18,13 +18,18 @@ fn jobs_folder() -> (tempfile::TempDir, JobsDir) {
 
 /// A reader that compares with the disk only when the test asks for it.
 fn reader(jobs: &JobsDir) -> (Arc<Live>, Reader, Receiver<Message>) {
+    let live = Live::new(1);
+    let (reader, messages) = reader_of(&live, jobs);
+    (live, reader, messages)
+}
+
+fn reader_of(live: &Arc<Live>, jobs: &JobsDir) -> (Reader, Receiver<Message>) {
     let (sender, messages) = channel();
     let hour = Duration::from_hours(1);
     let options = WatchOptions { notify: false, poll_interval: hour, resync_interval: hour };
-    let live = Live::new(1);
-    let mut reader = Reader::new(Arc::clone(&live), jobs.clone(), options, sender);
+    let mut reader = Reader::new(Arc::clone(live), jobs.clone(), options, sender);
     reader.begin_sweep(true);
-    (live, reader, messages)
+    (reader, messages)
 }
 
 /// Takes turns until nothing is left; how many it took.
@@ -54,6 +59,23 @@ fn after_a_panic_the_work_begins_again_and_the_cache_is_kept() {
     });
     assert_eq!((begun, live.health().panics), (3, 2));
     assert!(live.problems(Duration::from_secs(10)).is_empty());
+}
+
+/// Breaks if a job whose folder went while the reader had failed is served for ever.
+#[test]
+fn a_fresh_start_forgets_what_is_gone() {
+    let (_root, jobs) = jobs_folder();
+    for id in ["gone", "stays"] {
+        std::fs::create_dir(jobs.root().join(id)).unwrap();
+    }
+    let (live, mut reader, _messages) = reader(&jobs);
+    work_off(&mut reader);
+    drop(reader);
+    std::fs::remove_dir(jobs.root().join("gone")).unwrap();
+    let (mut fresh, _messages) = reader_of(&live, &jobs);
+    work_off(&mut fresh);
+    let known: Vec<String> = live.all().iter().map(|it| it.id().to_string()).collect();
+    assert_eq!(known, ["stays"]);
 }
 
 /// Breaks if a job is told to be over before what its repositories say is: the end of the job may be
@@ -192,4 +214,31 @@ fn what_is_written_twice_in_one_tick_is_read_twice() {
     reader.look_at_the_clock();
     work_off(&mut reader);
     assert!(!reader.has_retries());
+}
+
+/// Breaks if the jobs folder is listed to its end while others wait, or if a job that comes or goes without a
+/// notification is not found by comparing.
+#[test]
+fn a_folder_of_many_jobs_is_listed_in_turns() {
+    let (_root, jobs) = jobs_folder();
+    let make =
+        |number: u32| std::fs::create_dir(jobs.root().join(format!("job-{number}"))).unwrap();
+    make(0);
+    let (live, mut reader, _messages) = reader(&jobs);
+    work_off(&mut reader);
+    let many = 2_000;
+    (1..many).for_each(make);
+    std::fs::remove_dir(jobs.root().join("job-0")).unwrap();
+    reader.hear(Message::Overflow);
+    reader.look_at_the_clock();
+    let mut most = 0;
+    while reader.has_work() {
+        reader.turn();
+        if most == 0 {
+            most = reader.uncompared();
+        }
+    }
+    assert!((1..many as usize / 2).contains(&most), "{most} after the first turn");
+    assert_eq!(live.len(), many as usize - 1);
+    assert!(live.get(&"job-0".parse().unwrap()).is_none());
 }

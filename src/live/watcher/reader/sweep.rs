@@ -3,7 +3,8 @@
 //!
 //! Input: the jobs folder. Output: each of its jobs on the agenda; and, when the last of them has been
 //! compared, how well the disk is being watched.
-//! Invariants: one is under way at most; it ends, whatever else there is to do.
+//! Invariants: one is under way at most; it ends, whatever else there is to do; the jobs folder is listed in
+//! turns, however many jobs are in it. Jobs that are gone are found as they are compared.
 
 use super::Reader;
 use crate::{
@@ -12,32 +13,65 @@ use crate::{
         root::Look,
     },
     model::JobId,
+    store::layout::Listing,
 };
 use notify::{RecursiveMode, Watcher as _};
 use std::{collections::HashSet, time::Instant};
 
+/// How many entries of the jobs folder are listed together.
+const ENTRIES: usize = 256;
+
 /// A comparison of everything that is under way.
 pub(super) struct Sweep {
+    /// What has not been listed yet.
+    listing: Option<Listing>,
     /// The jobs that have not been compared yet.
     left: HashSet<JobId>,
     /// The first one: what it finds has happened before.
     initial: bool,
 }
 
+#[cfg(test)]
+impl Sweep {
+    pub(super) fn left(&self) -> usize {
+        self.left.len()
+    }
+}
+
 impl Reader {
     pub(in super::super) fn begin_sweep(&mut self, initial: bool) {
         self.start_notify();
-        let new = self.look_at_root();
+        let listing = if self.look_at_root() { self.root.list(&self.jobs) } else { None };
         self.agenda.forget_the_impatient();
         if self.flusher.mend() {
             self.folders.values_mut().for_each(Folder::hold_nothing);
         }
-        let left: HashSet<JobId> = self.folders.keys().cloned().chain(new).collect();
+        // Also those that were known to a reader before this one.
+        let left: HashSet<JobId> = self.live.all().iter().map(|it| it.id().clone()).collect();
         for id in &left {
             self.agenda.scan(id);
         }
-        self.sweep = Some(Sweep { left, initial });
+        self.sweep = Some(Sweep { listing, left, initial });
         self.end_sweep();
+    }
+
+    /// Whether the jobs folder is being listed.
+    pub(super) fn is_listing(&self) -> bool {
+        self.sweep.as_ref().is_some_and(|it| it.listing.is_some())
+    }
+
+    /// A turn for the listing of the jobs folder: what is new in it is compared.
+    pub(super) fn go_on_listing(&mut self) {
+        let Some(sweep) = &mut self.sweep else { return };
+        let Some(listing) = &mut sweep.listing else { return };
+        let Some(ids) = self.root.next_jobs(&self.jobs, listing, ENTRIES) else {
+            sweep.listing = None;
+            return self.end_sweep();
+        };
+        for id in ids.into_iter().filter(|it| !self.folders.contains_key(it)) {
+            self.agenda.scan(&id);
+            sweep.left.insert(id);
+        }
     }
 
     /// Whether what is found of a job has happened before the start.
@@ -56,7 +90,8 @@ impl Reader {
 
     /// Says how things are, if everything has been compared.
     fn end_sweep(&mut self) {
-        let Some(sweep) = self.sweep.take_if(|it| it.left.is_empty()) else { return };
+        let is_over = |it: &mut Sweep| it.left.is_empty() && it.listing.is_none();
+        let Some(sweep) = self.sweep.take_if(is_over) else { return };
         let notified = self.notify.is_some();
         let polled = self.folders.values().filter(|it| it.watch == Watch::Polled).count();
         let polled = if notified { polled } else { 0 };
@@ -76,11 +111,10 @@ impl Reader {
         }
     }
 
-    /// Watches the jobs folder, anew if another one has taken its place, and lists it: forgets the
-    /// jobs that are gone, and says which are new.
-    pub(super) fn look_at_root(&mut self) -> Vec<JobId> {
+    /// Watches the jobs folder, anew if another one has taken its place; whether it is there.
+    pub(super) fn look_at_root(&mut self) -> bool {
         match self.root.look(&self.jobs, !self.live.is_empty()) {
-            Look::Away => return Vec::new(),
+            Look::Away => return false,
             Look::Same => {}
             Look::Another => {
                 self.watch_all_anew();
@@ -93,11 +127,6 @@ impl Reader {
                 }
             }
         }
-        let Some(there) = self.root.list(&self.jobs) else { return Vec::new() };
-        for job in self.live.all().iter().filter(|it| !there.contains(it.id())) {
-            self.forget(job.id());
-            self.note_scanned(job.id());
-        }
-        there.into_iter().filter(|it| !self.folders.contains_key(it)).collect()
+        true
     }
 }
