@@ -76,7 +76,10 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(folder: &Folder, settings: &[&str]) -> Outcome<Self> {
         let settings = settings.iter().flat_map(|it| ["--set", it]);
-        let mut child = command(env!("CARGO_BIN_EXE_scanwatch"))
+        // Another build is measured by its path in SCANWATCH_BINARY.
+        let binary = std::env::var("SCANWATCH_BINARY");
+        let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_scanwatch").to_owned());
+        let mut child = command(&binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--jobs-dir"])
             .arg(&folder.jobs)
             .args(["--set", "log.level=error", "--set", "scanner.command=/bin/true"])
@@ -126,7 +129,8 @@ impl Server {
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 let now = Instant::now();
-                if line.starts_with("data: ") && line.contains("\"repo_index\":0") {
+                // Chunks of the transfer break lines, but no row of a repository.
+                if line.contains("\"repo_index\":0") {
                     for step in steps(&line) {
                         let _ = sender.send((now, step));
                     }
