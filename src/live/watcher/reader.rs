@@ -126,7 +126,7 @@ impl Reader {
 
     /// Whether there is nothing to do before something comes.
     fn is_idle(&self) -> bool {
-        self.agenda.is_empty() && !self.is_listing()
+        self.agenda.is_empty() && !self.is_gathering()
     }
 
     /// When there is something to do, whether or not something comes.
@@ -160,7 +160,7 @@ impl Reader {
         }
     }
 
-    /// One turn for the news of a job, one for the folder of another, and one for the list of all.
+    /// One turn for the news of a job, one for the folder of another, and one for the comparison of all.
     pub(super) fn turn(&mut self) {
         if let Some(id) = self.agenda.next_news() {
             self.read_news(&id);
@@ -173,7 +173,7 @@ impl Reader {
             }
             self.answer(&id);
         }
-        self.go_on_listing();
+        self.gather();
     }
 
     fn read_news(&mut self, id: &JobId) {

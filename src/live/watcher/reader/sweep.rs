@@ -3,8 +3,8 @@
 //!
 //! Input: the jobs folder. Output: each of its jobs on the agenda; and, when the last of them has been
 //! compared, how well the disk is being watched.
-//! Invariants: one is under way at most; it ends, whatever else there is to do; the jobs folder is listed in
-//! turns, however many jobs are in it. Jobs that are gone are found as they are compared.
+//! Invariants: one is under way at most; it ends, whatever else there is to do; it takes turns, however many
+//! jobs there are, also to begin and to list the jobs folder. Jobs that are gone are found as they are compared.
 
 use super::Reader;
 use crate::{
@@ -18,14 +18,16 @@ use crate::{
 use notify::{RecursiveMode, Watcher as _};
 use std::{collections::HashSet, time::Instant};
 
-/// How many entries of the jobs folder are listed together.
-const ENTRIES: usize = 256;
+/// How many jobs are put on the agenda together, and how many entries of the jobs folder are listed.
+const AT_ONCE: usize = 256;
 
 /// A comparison of everything that is under way.
 pub(super) struct Sweep {
+    /// Jobs that were known when it began, and are not on the agenda yet.
+    known: Vec<JobId>,
     /// What has not been listed yet.
     listing: Option<Listing>,
-    /// The jobs that have not been compared yet.
+    /// The jobs on the agenda that have not been compared yet.
     left: HashSet<JobId>,
     /// The first one: what it finds has happened before.
     initial: bool,
@@ -47,28 +49,29 @@ impl Reader {
             self.folders.values_mut().for_each(Folder::hold_nothing);
         }
         // Also those that were known to a reader before this one.
-        let left: HashSet<JobId> = self.live.all().iter().map(|it| it.id().clone()).collect();
-        for id in &left {
-            self.agenda.scan(id);
-        }
-        self.sweep = Some(Sweep { listing, left, initial });
+        let known = self.live.all().iter().map(|it| it.id().clone()).collect();
+        self.sweep = Some(Sweep { known, listing, left: HashSet::new(), initial });
         self.end_sweep();
     }
 
-    /// Whether the jobs folder is being listed.
-    pub(super) fn is_listing(&self) -> bool {
-        self.sweep.as_ref().is_some_and(|it| it.listing.is_some())
+    /// Whether not all jobs are on the agenda that are to be compared.
+    pub(super) fn is_gathering(&self) -> bool {
+        self.sweep.as_ref().is_some_and(|it| !it.known.is_empty() || it.listing.is_some())
     }
 
-    /// A turn for the listing of the jobs folder: what is new in it is compared.
-    pub(super) fn go_on_listing(&mut self) {
+    /// A turn for what is to be compared: the jobs that are known, and then what is new in the jobs folder.
+    pub(super) fn gather(&mut self) {
         let Some(sweep) = &mut self.sweep else { return };
-        let Some(listing) = &mut sweep.listing else { return };
-        let Some(ids) = self.root.next_jobs(&self.jobs, listing, ENTRIES) else {
-            sweep.listing = None;
-            return self.end_sweep();
-        };
-        for id in ids.into_iter().filter(|it| !self.folders.contains_key(it)) {
+        let mut ids = sweep.known.split_off(sweep.known.len().saturating_sub(AT_ONCE));
+        if ids.is_empty() {
+            let Some(listing) = &mut sweep.listing else { return };
+            let Some(there) = self.root.next_jobs(&self.jobs, listing, AT_ONCE) else {
+                sweep.listing = None;
+                return self.end_sweep();
+            };
+            ids.extend(there.into_iter().filter(|it| !self.folders.contains_key(it)));
+        }
+        for id in ids {
             self.agenda.scan(&id);
             sweep.left.insert(id);
         }
@@ -90,8 +93,10 @@ impl Reader {
 
     /// Says how things are, if everything has been compared.
     fn end_sweep(&mut self) {
-        let is_over = |it: &mut Sweep| it.left.is_empty() && it.listing.is_none();
-        let Some(sweep) = self.sweep.take_if(is_over) else { return };
+        if self.is_gathering() {
+            return;
+        }
+        let Some(sweep) = self.sweep.take_if(|it| it.left.is_empty()) else { return };
         let notified = self.notify.is_some();
         let polled = self.folders.values().filter(|it| it.watch == Watch::Polled).count();
         let polled = if notified { polled } else { 0 };
