@@ -398,7 +398,7 @@ impl Found {
             _ => format!("/scan/{}/repositories", facts.id),
         };
         ResultsDocument {
-            git_url: facts.url.clone(),
+            git_url: facts.url.as_deref().map(str::to_owned),
             scan_type: if *group { "group" } else { "repository" },
             total_projects: group.then_some(facts.summary.total_repositories),
             successful_scans: group.then_some(facts.summary.completed),

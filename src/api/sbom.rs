@@ -120,7 +120,7 @@ async fn of_job(call: Call<1>, asked: Formatted) -> Result<Response, ApiError> {
         return Err(ApiError::bad_request("Job not completed"));
     }
     let numbers = |of: Vec<(u32, RepoState)>| of.into_iter().map(|it| it.0).collect();
-    let group = is_group(&job, &facts).then(|| facts.url.clone().unwrap_or_default());
+    let group = is_group(&job, &facts).then(|| facts.url.as_deref().unwrap_or_default().to_owned());
     let name = format!("scanwatch-{}.{}", facts.id, ending(format));
     document(&call, &job, [numbers(scanned), numbers(missing)], group, format, &name).await
 }

@@ -21,7 +21,8 @@ use chrono::Utc;
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// How often is looked for what a killed process left in `.staging`.
+/// How often is looked for what a killed process left in `.staging`, and for what nobody has asked
+/// for since the last look.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 /// How long the first clean-up waits for the disk to be read, each time it looks.
 const UNREADY_PAUSE: Duration = Duration::from_millis(200);
@@ -54,6 +55,7 @@ impl CleanUp {
                 _ = sweeps.tick() => {
                     self.results.forget_idle();
                     self.plans.forget_idle();
+                    self.rest_idle().await;
                     seen = self.sweep(seen).await;
                     continue;
                 }
@@ -80,6 +82,12 @@ impl CleanUp {
             now
         });
         swept.await.unwrap_or_default()
+    }
+
+    /// Has the jobs that nobody asks for take less memory.
+    async fn rest_idle(&self) {
+        let live = Arc::clone(&self.live);
+        let _ = self.pool.run(move || live.rest_idle()).await;
     }
 
     async fn remove_expired(&self) {

@@ -1,12 +1,14 @@
-//! Where all jobs stand, a line each, for those who follow all of them.
+//! Where all jobs stand, a line each, for lists and for those who follow all of them.
 //!
 //! What flows in: the line of a job, each time that anything of it changed. What flows out: a
 //! snapshot of the newest jobs, and after that `job` and `end` of those whose line is another.
 //!
 //! What must stay true: as with one job, a change gets the next version, each job remembers that
 //! of its newest line and of its end, and a reader is a cursor; what happens within a job and
-//! leaves its line as it is wakes nobody; a removed job is told by a fresh snapshot to everyone
-//! who may know it.
+//! leaves its line as it is wakes nobody, and takes no lock but the job's own; a removed job is
+//! told by a fresh snapshot to everyone who may know it.
+//!
+//! Locks: a job's data, then the board, then a card. A card's lock is a leaf, held to copy a line.
 
 use super::{
     elapsed::Elapsed,
@@ -23,8 +25,9 @@ use crate::model::{
     time::Timestamp,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -41,9 +44,24 @@ pub(super) struct Line {
     pub(super) facts: JobFacts,
     pub(super) elapsed: Elapsed,
     /// Why it failed.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<Arc<str>>,
     /// The job's end has been said.
     pub(super) ended: bool,
+}
+
+/// A job's line and its place on the board: the job and the board share it.
+#[derive(Debug)]
+pub(super) struct Card {
+    id: JobId,
+    told: Mutex<Told>,
+}
+
+/// The newest line of a job, and the versions of what is to be said of it; 0 where nothing is.
+#[derive(Debug)]
+struct Told {
+    line: Line,
+    version: u64,
+    end: u64,
 }
 
 /// The lines of all jobs.
@@ -61,27 +79,20 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct State {
     version: u64,
-    jobs: HashMap<JobId, Told>,
     /// Which word got which version; a job has one entry for its line, and one for its end.
-    order: BTreeMap<u64, (JobId, Word)>,
-    by_age: BTreeSet<(Option<Timestamp>, JobId)>,
+    order: BTreeMap<u64, Arc<Card>>,
+    by_age: BTreeSet<Aged>,
+    counts: JobCounts,
     /// The version of the newest removal: who stands before it may know a job that is gone.
     removed: u64,
     snapshot: Option<Snapshot>,
 }
 
-/// The newest line of a job, and the versions of what is to be said of it.
-#[derive(Debug)]
-struct Told {
-    line: Line,
-    version: u64,
-    end: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    Job,
-    End,
+/// A job among all, in the order of their starts; ids of ours part those of one instant.
+#[derive(Debug, Clone)]
+struct Aged {
+    started_at: Option<Timestamp>,
+    card: Arc<Card>,
 }
 
 /// A snapshot that is shared by those who join at about the same time.
@@ -92,13 +103,61 @@ struct Snapshot {
     made: Instant,
 }
 
+impl Card {
+    /// Of a job that the board does not know yet.
+    pub(super) fn new(line: Line) -> Arc<Self> {
+        let id = line.facts.id.clone();
+        Arc::new(Self { id, told: Mutex::new(Told { line, version: 0, end: 0 }) })
+    }
+
+    pub(super) fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Shows the newest line.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Line) -> T) -> T {
+        look(&self.told().line)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Told {
+    /// Whether this line would be told in the same words as the newest one.
+    fn says(&self, line: &Line) -> bool {
+        self.line.ended == line.ended && self.line.facts.has_line_of(&line.facts)
+    }
+}
+
+impl Ord for Aged {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.started_at, &self.card.id).cmp(&(other.started_at, &other.card.id))
+    }
+}
+
+impl PartialOrd for Aged {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Aged {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Aged {}
+
 impl Board {
     pub(super) fn new(epoch: u64) -> Self {
         let state = State {
             version: 1,
-            jobs: HashMap::new(),
             order: BTreeMap::new(),
             by_age: BTreeSet::new(),
+            counts: JobCounts::default(),
             removed: 0,
             snapshot: None,
         };
@@ -124,37 +183,38 @@ impl Board {
         self.epoch
     }
 
-    /// A job of which nothing may have been told yet: nothing could be read of it so far.
-    pub(super) fn introduce(&self, id: &JobId, line: impl FnOnce() -> Line) {
-        if !self.lock().jobs.contains_key(id) {
-            self.tell(line());
+    /// Takes in what a job's line is now. One that is not on the board yet is not told before it
+    /// is [introduced](Self::introduce).
+    pub(super) fn tell(&self, card: &Arc<Card>, line: Line) {
+        {
+            let mut told = card.told();
+            if told.version == 0 || told.says(&line) {
+                // Progress within it, for the snapshot.
+                told.line = line;
+                return;
+            }
+        }
+        self.change(|state| state.take(card, line));
+    }
+
+    /// A job whose folder has been read: from now on it is on the board.
+    pub(super) fn introduce(&self, card: &Arc<Card>) {
+        if card.told().version == 0 {
+            self.change(|state| state.introduce(card));
         }
     }
 
-    /// Takes in what a job's line is now.
-    pub(super) fn tell(&self, line: Line) {
-        let version = {
-            let mut state = self.lock();
-            if !state.take(line) {
-                return;
-            }
-            state.version
-        };
-        self.version.send_replace(version);
+    /// A job is gone.
+    pub(super) fn remove(&self, card: &Arc<Card>) {
+        if card.told().version != 0 {
+            self.change(|state| state.remove(card));
+        }
     }
 
-    /// A job is gone.
-    pub(super) fn remove(&self, id: &JobId) {
+    fn change(&self, apply: impl FnOnce(&mut State)) {
         let version = {
             let mut state = self.lock();
-            let Some(told) = state.jobs.remove(id) else { return };
-            state.order.remove(&told.version);
-            if let Some(end) = told.end {
-                state.order.remove(&end);
-            }
-            state.by_age.remove(&(told.line.facts.started_at, id.clone()));
-            state.version += 1;
-            state.removed = state.version;
+            apply(&mut state);
             state.version
         };
         self.version.send_replace(version);
@@ -167,45 +227,52 @@ impl Board {
 }
 
 impl State {
-    /// Takes in a line; whether it is news.
-    fn take(&mut self, line: Line) -> bool {
-        let id = line.facts.id.clone();
-        self.by_age.insert((line.facts.started_at, id.clone()));
-        let Some(old) = self.jobs.remove(&id) else {
-            let version = self.next(&id, Word::Job);
-            let end = line.ended.then(|| self.next(&id, Word::End));
-            self.jobs.insert(id, Told { line, version, end });
-            return true;
-        };
-        if old.line.facts.started_at != line.facts.started_at {
-            self.by_age.remove(&(old.line.facts.started_at, id.clone()));
-        }
-        let same = old.line.facts.has_line_of(&line.facts);
-        if same && old.line.ended == line.ended {
-            // Progress within it, for the snapshot.
-            self.jobs.insert(id, Told { line, ..old });
-            return false;
+    fn introduce(&mut self, card: &Arc<Card>) {
+        let mut told = card.told();
+        let started_at = told.line.facts.started_at;
+        self.by_age.insert(Aged { started_at, card: Arc::clone(card) });
+        self.counts.add(&told.line.facts);
+        told.version = self.next(card);
+        told.end = if told.line.ended { self.next(card) } else { 0 };
+    }
+
+    /// Takes in a line that is news.
+    fn take(&mut self, card: &Arc<Card>, line: Line) {
+        let mut told = card.told();
+        let (old, new) = (told.line.facts.started_at, line.facts.started_at);
+        if old != new {
+            self.by_age.remove(&Aged { started_at: old, card: Arc::clone(card) });
+            self.by_age.insert(Aged { started_at: new, card: Arc::clone(card) });
         }
         // A job that goes on after its end is told as well: so the end is taken back.
-        let version = if same && line.ended {
-            old.version
-        } else {
-            self.order.remove(&old.version);
-            self.next(&id, Word::Job)
-        };
-        if let Some(end) = old.end {
-            self.order.remove(&end);
+        if !(line.ended && told.line.facts.has_line_of(&line.facts)) {
+            self.order.remove(&told.version);
+            told.version = self.next(card);
         }
+        self.order.remove(&told.end);
         // The end is the last word, also of a line that has changed after it.
-        let end = line.ended.then(|| self.next(&id, Word::End));
-        self.jobs.insert(id, Told { line, version, end });
-        true
+        told.end = if line.ended { self.next(card) } else { 0 };
+        self.counts.take_away(&told.line.facts);
+        self.counts.add(&line.facts);
+        told.line = line;
+    }
+
+    fn remove(&mut self, card: &Arc<Card>) {
+        let mut told = card.told();
+        self.order.remove(&told.version);
+        self.order.remove(&told.end);
+        let started_at = told.line.facts.started_at;
+        self.by_age.remove(&Aged { started_at, card: Arc::clone(card) });
+        self.counts.take_away(&told.line.facts);
+        (told.version, told.end) = (0, 0);
+        self.version += 1;
+        self.removed = self.version;
     }
 
     /// Puts a word at the end of the order.
-    fn next(&mut self, id: &JobId, word: Word) -> u64 {
+    fn next(&mut self, card: &Arc<Card>) -> u64 {
         self.version += 1;
-        self.order.insert(self.version, (id.clone(), word));
+        self.order.insert(self.version, Arc::clone(card));
         self.version
     }
 
@@ -217,13 +284,11 @@ impl State {
             return known.kept.document().reader(None);
         }
         let newest = self.by_age.iter().rev().take(NEWEST);
-        let rows = newest.filter_map(|(_, id)| self.jobs.get(id));
-        let mut counts = JobCounts::default();
-        self.jobs.values().for_each(|it| counts.add(&it.line.facts));
+        let lines: Vec<Line> = newest.map(|it| it.card.look(Line::clone)).collect();
         let snapshot = JobsSnapshot {
-            jobs: rows.map(|it| ListedJob::of(&it.line.facts, it.line.error.as_deref())).collect(),
-            total: self.jobs.len(),
-            counts,
+            jobs: lines.iter().map(|it| ListedJob::of(&it.facts, it.error.as_deref())).collect(),
+            total: self.by_age.len(),
+            counts: self.counts,
         };
         let kept = ledger.keep_bytes(serde_json::to_vec(&snapshot).unwrap_or_default());
         let reader = kept.document().reader(None);
@@ -275,16 +340,17 @@ impl Source for Board {
         let mut messages = Vec::new();
         let mut room = PIECE;
         let mut version = cursor;
-        for (at, (id, word)) in state.order.range(cursor.saturating_add(1)..) {
+        for (at, card) in state.order.range(cursor.saturating_add(1)..) {
             if room == 0 {
                 return Frames { messages, version, then: Then::More };
             }
-            let Some(Told { line, .. }) = state.jobs.get(id) else { continue };
             let id = EventId { epoch: self.epoch, version: *at };
-            let seconds = line.elapsed.seconds(now);
-            let message = match word {
-                Word::Job => Message::small("job", id, job_message(&line.facts, seconds)),
-                Word::End => Message::small("end", id, end_message(&line.facts)),
+            let Told { line, end, .. } = &*card.told();
+            let message = if at == end {
+                Message::small("end", id, end_message(&line.facts))
+            } else {
+                let seconds = line.elapsed.seconds(now);
+                Message::small("job", id, job_message(&line.facts, seconds))
             };
             room = room.saturating_sub(message.weight());
             messages.push(message);

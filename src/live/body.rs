@@ -111,9 +111,4 @@ impl Bodies {
         let cached = Cached { body: body.clone(), _kept: kept, made: Instant::now() };
         (body, place.replace(cached).is_some())
     }
-
-    /// Nobody will ask any more.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::{measure::Histogram, model::JobId};
 use dashmap::DashMap;
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -21,12 +22,17 @@ use tokio_util::sync::CancellationToken;
 const LAG_BOUNDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// How many jobs are open that were packed. For the next one, the first of them is packed again.
+pub(super) const MOST_ROUSED: usize = 256;
+
 /// The cache. Everybody reads it; only the watcher's thread writes it.
 #[derive(Debug)]
 pub struct Live {
     jobs: DashMap<JobId, SharedJob>,
     /// A line of each, for those who follow all.
     board: Arc<Board>,
+    /// Those that were packed and have been looked up since, the first one first.
+    roused: Mutex<VecDeque<SharedJob>>,
     ready: AtomicBool,
     health: Mutex<WatchHealth>,
     lag: Histogram,
@@ -58,6 +64,7 @@ impl Live {
         Arc::new(Self {
             jobs: DashMap::new(),
             board: Arc::new(Board::new(epoch)),
+            roused: Mutex::default(),
             ready: AtomicBool::new(false),
             health: Mutex::default(),
             lag: Histogram::new(LAG_BOUNDS),
@@ -67,12 +74,34 @@ impl Live {
     /// A job, if there is one.
     pub fn get(&self, id: &JobId) -> Option<Arc<LiveJob>> {
         // Cloned out of the guard: holding that over an await can deadlock.
-        self.jobs.get(id).map(|it| Arc::clone(&it))
+        let job = self.jobs.get(id).map(|it| Arc::clone(&it))?;
+        if job.is_roused() {
+            self.note_roused(&job);
+        }
+        Some(job)
+    }
+
+    /// A job that was packed is opened. Who walks through all jobs does not have all of them open.
+    fn note_roused(&self, job: &SharedJob) {
+        let first = {
+            let mut roused = self.roused.lock().unwrap_or_else(PoisonError::into_inner);
+            roused.push_back(Arc::clone(job));
+            if roused.len() > MOST_ROUSED { roused.pop_front() } else { None }
+        };
+        if let Some(first) = first {
+            first.rest_unless_followed();
+        }
     }
 
     /// All jobs, in no order.
     pub fn all(&self) -> Vec<Arc<LiveJob>> {
         self.jobs.iter().map(|it| Arc::clone(&it)).collect()
+    }
+
+    /// Packs the jobs that nobody has asked for, and of which nothing has changed, since the last
+    /// time that this was called. Each is locked for itself, for less than a millisecond.
+    pub fn rest_idle(&self) {
+        self.all().iter().for_each(|job| job.rest_if_idle());
     }
 
     /// Follows all jobs: a reader that joins, or that comes back with `last` seen.
@@ -147,7 +176,6 @@ impl Live {
     pub(super) fn remove(&self, id: &JobId) {
         if let Some((_, job)) = self.jobs.remove(id) {
             job.remove();
-            self.board.remove(id);
         }
     }
 

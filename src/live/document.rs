@@ -119,6 +119,22 @@ impl Blocks {
         self.warnings.forget(place_of(file), &mut self.stale);
     }
 
+    /// Keeps no bytes: all of it is made anew when somebody asks.
+    pub(super) fn release(&mut self) {
+        for list in [
+            &mut self.repositories,
+            &mut self.current,
+            &mut self.completed,
+            &mut self.failed,
+            &mut self.warnings,
+        ] {
+            list.changed.extend(std::mem::take(&mut list.blocks).into_keys());
+        }
+        self.pending = Vec::new();
+        self.pending_changed = true;
+        self.stale = Vec::new();
+    }
+
     /// The names of those that have not begun are others than before.
     pub(super) fn note_pending(&mut self) {
         self.pending_changed = true;

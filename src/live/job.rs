@@ -6,12 +6,13 @@
 //! history: it is a cursor, and what is past the cursor is what it has not sent.
 
 use super::{
-    board::{Board, Line},
+    board::{Board, Card},
     body::{Bodies, Body, Wanted},
     document,
     follow::{Follower, Source},
     frames::{Content, EventId, Frames, Message, Shared, Then, end_message, job_message},
     pieces::PIECE,
+    slot::Slot,
     state::{Data, Part},
 };
 use crate::{
@@ -25,61 +26,62 @@ use crate::{
     store::layout::JobFile,
 };
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+mod rest;
+
 /// One job, shared by everyone who reads it.
 #[derive(Debug)]
 pub struct LiveJob {
-    id: JobId,
-    epoch: u64,
+    /// Its line, which it shares with the board.
+    card: Arc<Card>,
     /// Where its line is told to those who follow all jobs.
     board: Arc<Board>,
-    data: Mutex<Data>,
-    bodies: Mutex<Bodies>,
-    /// The newest version; the sender is dropped with the job.
-    version: watch::Sender<u64>,
+    data: Mutex<Slot>,
+    bodies: Mutex<Option<Box<Bodies>>>,
+    /// It has been packed, and nobody has looked it up since.
+    at_rest: AtomicBool,
 }
 
 impl LiveJob {
     pub(super) fn new(id: JobId, board: Arc<Board>) -> Self {
-        let data = Data::new(id.clone(), board.versions().clone());
+        let data = Data::new(id, board.versions().clone());
         Self {
-            id,
-            epoch: board.epoch(),
+            card: Card::new(data.line()),
             board,
             bodies: Mutex::default(),
-            version: watch::Sender::new(data.version),
-            data: Mutex::new(data),
+            data: Mutex::new(Slot::new(data)),
+            at_rest: AtomicBool::new(false),
         }
     }
 
     /// The job's id.
     pub fn id(&self) -> &JobId {
-        &self.id
+        self.card.id()
     }
 
     /// State, counts and times, without any list.
     pub fn facts(&self) -> JobFacts {
-        self.lock().facts.clone()
+        self.card.look(|line| line.facts.clone())
     }
 
     /// Why it failed, if it did: its own error, else that of its first failed repository.
-    pub fn error_message(&self) -> Option<String> {
-        self.lock().error_message()
+    pub fn error_message(&self) -> Option<Arc<str>> {
+        self.card.look(|line| line.error.clone())
     }
 
     /// What was submitted as what, by whom: from master.json.
     pub fn scan_type(&self) -> Option<ScanType> {
-        self.lock().master.as_ref().and_then(|it| it.scan_type)
+        self.with(|data| data.master.as_ref().and_then(|it| it.scan_type))
     }
 
     /// The newest state of each repository, in order of their numbers.
     pub fn repositories(&self) -> Vec<RepositoryStatus> {
-        self.lock().repositories.values().map(|it| it.status.clone()).collect()
+        self.with_repositories(|all| all.cloned().collect())
     }
 
     /// Shows the newest state of each repository, in order of their numbers. The job stands still
@@ -88,17 +90,17 @@ impl LiveJob {
         &self,
         look: impl FnOnce(&mut dyn Iterator<Item = &RepositoryStatus>) -> T,
     ) -> T {
-        look(&mut self.lock().repositories.values().map(|it| &it.status))
+        self.with(|data| look(&mut data.repositories.values().map(|it| &it.status)))
     }
 
     /// The newest state of one repository.
     pub fn repository(&self, index: u32) -> Option<RepositoryStatus> {
-        self.lock().repositories.get(&index).map(|it| it.status.clone())
+        self.with(|data| data.repositories.get(&index).map(|it| it.status.clone()))
     }
 
     /// Whether the job has ended and nothing of it moves any more.
     pub fn is_over(&self) -> bool {
-        self.lock().ended
+        self.card.look(|line| line.ended)
     }
 
     /// Whether the job's folder is gone.
@@ -108,23 +110,26 @@ impl LiveJob {
 
     /// The newest time that the job's files name, of whatever they name one.
     pub fn newest_time(&self) -> Option<Timestamp> {
-        let data = self.lock();
-        let of_job = data.master.iter().flat_map(|it| [it.started_at, it.last_aggregation]);
-        let of_repositories = data
-            .repositories
-            .values()
-            .flat_map(|it| [it.status.started_at, it.status.last_update, it.status.completed_at]);
-        of_job.chain(of_repositories).flatten().max()
+        self.with(|data| {
+            let of_job = data.master.iter().flat_map(|it| [it.started_at, it.last_aggregation]);
+            let of_repositories = data.repositories.values().map(|it| &it.status);
+            let of_repositories =
+                of_repositories.flat_map(|it| [it.started_at, it.last_update, it.completed_at]);
+            of_job.chain(of_repositories).flatten().max()
+        })
     }
 
     /// The newest version.
     pub fn event_id(&self) -> EventId {
-        EventId { epoch: self.epoch, version: self.lock().version }
+        EventId { epoch: self.board.epoch(), version: self.with(|data| data.version) }
     }
 
     /// Wakes at each change; fails once the job is removed.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
+        self.with(|data| {
+            let changes = || watch::Sender::new(data.version);
+            data.changes.get_or_insert_with(changes).subscribe()
+        })
     }
 
     /// Follows the job: a reader that joins, or that comes back with `last` seen.
@@ -145,14 +150,16 @@ impl LiveJob {
     fn body_for(&self, wanted: Wanted, lists: Lists) -> Body {
         let ledger = self.board.ledger();
         let (body, superseded) = {
-            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut data = self.lock();
+            let mut bodies = self.bodies();
+            let mut slot = self.lock();
+            let data = slot.open(&self.card, self.board.versions());
             let most_age = wanted.most_age(data.repositories.len(), data.ended);
             let (version, elapsed) = (data.version, data.elapsed);
-            bodies.get(lists, version, most_age, || {
+            bodies.get_or_insert_default().get(lists, version, most_age, || {
                 let seconds = elapsed.seconds(Instant::now());
-                let made = document::pieces(&mut data, ledger, lists, seconds);
-                Body::new(made, EventId { epoch: self.epoch, version }, elapsed, ledger)
+                let made = document::pieces(data, ledger, lists, seconds);
+                let id = EventId { epoch: self.board.epoch(), version };
+                Body::new(made, id, elapsed, ledger)
             })
         };
         if superseded {
@@ -222,51 +229,81 @@ impl LiveJob {
     /// Decides whether the end can be said: the job is final, and either nothing is left to come
     /// or nothing has come for a while (`quiet`).
     pub(super) fn settle(&self, quiet: bool) {
-        {
-            let mut data = self.lock();
-            let summary = data.facts.summary;
+        let (ends, ended) = self.card.look(|line| {
+            let summary = line.facts.summary;
             let still = summary.in_progress == 0 && summary.pending == 0;
-            let ends = data.facts.state.is_final() && (still || quiet);
-            if ends == data.ended {
-                self.board.introduce(&self.id, || line(&data));
-                return;
-            }
-            data.ended = ends;
-            if ends {
-                // The end has an id of its own: who has seen the last change has not seen the end.
-                data.advance();
-            }
-            self.board.tell(line(&data));
+            (line.facts.state.is_final() && (still || quiet), line.ended)
+        });
+        if ends != ended {
+            // Wakes the readers: they look for what is past their cursor, and find the end.
+            self.publish(|data| {
+                data.ended = ends;
+                if ends {
+                    // The end has an id of its own: who has seen the last change has not seen the
+                    // end.
+                    data.advance();
+                }
+                true
+            });
         }
-        // Wakes the readers: they look for what is past their cursor, and find the end.
-        self.version.send_modify(|_| ());
+        self.board.introduce(&self.card);
+        if quiet {
+            self.rest_if(|slot, has_bodies| !has_bodies && !slot.is_followed());
+        }
     }
 
     /// The job's folder is gone: streams end, and whoever still holds this finds nothing new.
     pub(super) fn remove(&self) {
-        self.lock().removed = true;
-        self.version.send_modify(|_| ());
-        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let changes = {
+            let mut slot = self.lock();
+            slot.removed = true;
+            slot.changes().cloned()
+        };
+        if let Some(changes) = changes {
+            changes.send_modify(|_| ());
+        }
+        let unused = self.bodies().take();
+        drop(unused);
+        self.board.remove(&self.card);
         self.board.ledger().relieve();
     }
 
     /// Applies a change; if it is news, the job moves to its next version and readers wake.
     fn change(&self, apply: impl FnOnce(&mut Data) -> bool) {
-        let version = {
-            let mut data = self.lock();
-            if !apply(&mut data) {
-                return;
+        self.publish(|data| {
+            let news = apply(data);
+            if news {
+                data.refresh();
             }
-            data.refresh();
-            self.board.tell(line(&data));
-            data.version
-        };
-        self.version.send_replace(version);
+            news
+        });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Data> {
+    /// Applies a change of the data; if it is one, the board is told and readers wake.
+    fn publish(&self, apply: impl FnOnce(&mut Data) -> bool) {
+        let changes = self.with(|data| {
+            if !apply(data) {
+                return None;
+            }
+            self.board.tell(&self.card, data.line());
+            data.changes.clone().zip(Some(data.version))
+        });
+        if let Some((changes, version)) = changes {
+            changes.send_replace(version);
+        }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Data) -> T) -> T {
+        look(self.lock().open(&self.card, self.board.versions()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot> {
         // A panic while it was held leaves a job that is read anew at the next resync.
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bodies(&self) -> MutexGuard<'_, Option<Box<Bodies>>> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -289,7 +326,7 @@ impl Source for LiveJob {
     }
 
     fn first(&self) -> u64 {
-        self.lock().born
+        self.with(|data| data.born)
     }
 
     fn snapshot(&self) -> Frames {
@@ -301,11 +338,11 @@ impl Source for LiveJob {
     /// The newest message of each part that changed since `cursor`, in the order of the changes,
     /// and the end, if that is what follows.
     fn frames_after(&self, cursor: u64) -> Frames {
-        let mut data = self.lock();
-        let data = &mut *data;
-        if data.removed {
-            return Frames { messages: Vec::new(), version: data.version, then: Then::Nothing };
+        let mut slot = self.lock();
+        if slot.removed {
+            return Frames { messages: Vec::new(), version: cursor, then: Then::Nothing };
         }
+        let data = slot.open(&self.card, self.board.versions());
         let ledger = self.board.ledger();
         let elapsed = data.elapsed.seconds(Instant::now());
         let mut messages = Vec::new();
@@ -314,13 +351,13 @@ impl Source for LiveJob {
             if room == 0 {
                 return Frames { messages, version: last, then: Then::More };
             }
-            let id = EventId { epoch: self.epoch, version: *version };
+            let id = EventId { epoch: self.board.epoch(), version: *version };
             let message = match part {
                 Part::Job => Message::small("job", id, job_message(&data.facts, elapsed)),
                 Part::Repository(index) => {
                     let Some(entry) = data.repositories.get_mut(index) else { continue };
                     let shared = entry.message.get_or_insert_with(|| {
-                        let message = RepositoryEvent::of(&self.id, &entry.status);
+                        let message = RepositoryEvent::of(self.id(), &entry.status);
                         Shared::new(serde_json::to_vec(&message).unwrap_or_default(), ledger)
                     });
                     Message::new("repository", id, shared.content())
@@ -331,21 +368,11 @@ impl Source for LiveJob {
             last = *version;
         }
         if data.ended {
-            let id = EventId { epoch: self.epoch, version: data.version };
+            let id = EventId { epoch: self.board.epoch(), version: data.version };
             messages.push(Message::small("end", id, end_message(&data.facts)));
         }
         let then = if data.ended { Then::Nothing } else { Then::Changes };
         Frames { messages, version: data.version, then }
-    }
-}
-
-/// What those who follow all jobs are told.
-fn line(data: &Data) -> Line {
-    Line {
-        facts: data.facts.clone(),
-        elapsed: data.elapsed,
-        error: data.error_message(),
-        ended: data.ended,
     }
 }
 

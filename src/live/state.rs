@@ -1,13 +1,17 @@
 //! What the files of one job say, counted and put in the order of its versions.
 //!
+//! Such data is either open, to be asked and changed, or packed, to take little memory.
+//!
 //! What must stay true: every part has one entry in `order`, its newest; the counts are those of
 //! the newest states; whatever changes, the version grows; a change costs the same however large the
 //! job is.
 
 use super::{
+    board::Line,
     document::Blocks,
     elapsed::{Elapsed, Moment},
     frames::Shared,
+    packed::{self, Files},
     versions::Versions,
 };
 use crate::{
@@ -20,7 +24,11 @@ use crate::{
     },
     store::layout::JobFile,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use tokio::sync::watch;
 
 #[derive(Debug)]
 pub(super) struct Data {
@@ -37,6 +45,8 @@ pub(super) struct Data {
     pub(super) counted: Summary,
     pub(super) warnings: BTreeMap<JobFile, Vec<String>>,
     pub(super) facts: JobFacts,
+    /// Why the job failed: its own error, else that of its first failed repository.
+    reason: Option<Arc<str>>,
     pub(super) elapsed: Elapsed,
     /// What the progress document is made of.
     pub(super) blocks: Blocks,
@@ -49,7 +59,8 @@ pub(super) struct Data {
     pub(super) job_version: u64,
     /// Nothing more is expected: the end has been said.
     pub(super) ended: bool,
-    pub(super) removed: bool,
+    /// Who waits for the next version; made when somebody first does.
+    pub(super) changes: Option<watch::Sender<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +80,8 @@ pub(super) struct Entry {
 impl Data {
     /// Of a job of which no file has been read.
     pub(super) fn new(id: JobId, versions: Versions) -> Self {
+        let born = versions.next();
+        let files = Files { born, version: born, job_version: born, ..Files::default() };
         let facts = JobFacts {
             id,
             url: None,
@@ -79,25 +92,76 @@ impl Data {
             error: None,
             fraction: 0.0,
         };
-        let born = versions.next();
-        Self {
-            master: None,
+        let line = Line { facts, elapsed: Elapsed::default(), error: None, ended: false };
+        Self::of(files, line, versions)
+    }
+
+    /// Of a job whose files say this, and whose line is this.
+    fn of(files: Files, line: Line, versions: Versions) -> Self {
+        let Files { master, repositories, unreadable, warnings, born, version, job_version } =
+            files;
+        let mut data = Self {
+            master,
             repositories: BTreeMap::new(),
-            unreadable: BTreeSet::new(),
+            unreadable,
             failed: BTreeSet::new(),
             parts: 0,
             counted: Summary::default(),
-            warnings: BTreeMap::new(),
-            facts,
-            elapsed: Elapsed::default(),
+            warnings,
+            facts: line.facts,
+            reason: line.error,
+            elapsed: line.elapsed,
             blocks: Blocks::new(),
             versions,
             born,
-            version: born,
-            order: BTreeMap::from([(born, Part::Job)]),
-            job_version: born,
-            ended: false,
-            removed: false,
+            version,
+            order: BTreeMap::from([(job_version, Part::Job)]),
+            job_version,
+            ended: line.ended,
+            changes: None,
+        };
+        data.warnings.keys().for_each(|file| data.blocks.note_warnings(*file));
+        for (status, version) in repositories {
+            data.blocks.note(None, Some(&status));
+            data.place(status, version);
+        }
+        data
+    }
+
+    /// What has been packed of a job whose line is this.
+    pub(super) fn unpack(bytes: &[u8], line: Line, versions: Versions) -> Self {
+        Self::of(packed::unpack(bytes, &line.facts), line, versions)
+    }
+
+    /// What its files say, in few bytes.
+    pub(super) fn pack(self) -> Box<[u8]> {
+        let repositories = self.repositories.into_values().map(|it| (it.status, it.version));
+        let files = Files {
+            repositories: repositories.collect(),
+            master: self.master,
+            unreadable: self.unreadable,
+            warnings: self.warnings,
+            born: self.born,
+            version: self.version,
+            job_version: self.job_version,
+        };
+        packed::pack(files, &self.facts)
+    }
+
+    /// Drops what can be made again.
+    pub(super) fn release(&mut self) {
+        self.blocks.release();
+        self.repositories.values_mut().for_each(|it| it.message = None);
+        self.changes = None;
+    }
+
+    /// The job's line.
+    pub(super) fn line(&self) -> Line {
+        Line {
+            facts: self.facts.clone(),
+            elapsed: self.elapsed,
+            error: self.reason.clone(),
+            ended: self.ended,
         }
     }
 
@@ -115,9 +179,14 @@ impl Data {
             self.uncount(&old.status);
             self.order.remove(&old.version);
         }
+        self.place(status, version);
+    }
+
+    /// Puts a repository where there is none.
+    fn place(&mut self, status: RepositoryStatus, version: u64) {
         self.count(&status);
-        self.order.insert(version, Part::Repository(index));
-        self.repositories.insert(index, Entry { status, version, message: None });
+        self.order.insert(version, Part::Repository(status.index));
+        self.repositories.insert(status.index, Entry { status, version, message: None });
     }
 
     /// Takes a repository away; whether there was one.
@@ -159,15 +228,6 @@ impl Data {
         }
     }
 
-    /// Why a job failed: its own error, else that of its first failed repository.
-    pub(super) fn error_message(&self) -> Option<String> {
-        if self.facts.state.coarse() != "failed" {
-            return None;
-        }
-        let first = || self.repositories.get(self.failed.first()?)?.status.error.clone();
-        self.facts.error.clone().or_else(first)
-    }
-
     pub(super) fn set_warnings(&mut self, file: JobFile, warnings: Vec<String>) -> bool {
         let news = if warnings.is_empty() {
             self.warnings.remove(&file).is_some()
@@ -191,12 +251,12 @@ impl Data {
         let partly = self.parts as f64 / MILLION;
         let facts = JobFacts {
             id: self.facts.id.clone(),
-            url: master.and_then(|it| it.group_url.clone()),
+            url: shared(self.facts.url.as_ref(), master.and_then(|it| it.group_url.as_deref())),
             state,
             summary,
             started_at: master.and_then(|it| it.started_at),
             completed_at: master.and_then(|it| it.completed_at),
-            error: master.and_then(|it| it.error.clone()),
+            error: shared(self.facts.error.as_ref(), master.and_then(|it| it.error.as_deref())),
             fraction: progress::fraction(&summary, partly),
         };
         let same_line = facts.has_line_of(&self.facts);
@@ -205,6 +265,7 @@ impl Data {
         }
         self.elapsed.note(facts.started_at, facts.completed_at, Moment::now());
         self.facts = facts;
+        self.reason = self.reason();
         // Warnings and the like are in the document alone, but they are news to it.
         self.advance();
         if !same_line {
@@ -213,6 +274,22 @@ impl Data {
             self.order.insert(self.version, Part::Job);
         }
     }
+}
+
+impl Data {
+    fn reason(&self) -> Option<Arc<str>> {
+        if self.facts.state.coarse() != "failed" {
+            return None;
+        }
+        let first = || self.repositories.get(self.failed.first()?)?.status.error.as_deref();
+        self.facts.error.clone().or_else(|| shared(self.reason.as_ref(), first()))
+    }
+}
+
+/// A text that many copies share: the one that is known, where it is the same.
+fn shared(known: Option<&Arc<str>>, text: Option<&str>) -> Option<Arc<str>> {
+    let text = text?;
+    Some(known.filter(|it| ***it == *text).map_or_else(|| text.into(), Arc::clone))
 }
 
 const MILLION: f64 = 1e6;

@@ -70,12 +70,12 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
     assert!((0.0..=1.0).contains(&fraction), "{fraction}");
     let facts = JobFacts {
         id: id.clone(),
-        url: master.and_then(|it| it.group_url.clone()),
+        url: master.and_then(|it| it.group_url.as_deref().map(Into::into)),
         state: JobState::derive(master.and_then(Master::final_state), &summary),
         summary,
         started_at: master.and_then(|it| it.started_at),
         completed_at: master.and_then(|it| it.completed_at),
-        error: master.and_then(|it| it.error.clone()),
+        error: master.and_then(|it| it.error.as_deref().map(Into::into)),
         fraction,
     };
     assert!((0.0..=100.0).contains(&facts.percentage()), "{facts:?}");

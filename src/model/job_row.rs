@@ -79,12 +79,20 @@ impl<'a> ListedJob<'a> {
 impl JobCounts {
     /// Counts one more job.
     pub fn add(&mut self, facts: &JobFacts) {
-        let place = match facts.state.coarse() {
+        *self.place(facts) += 1;
+    }
+
+    /// Counts a job no more that has been counted as it was then.
+    pub fn take_away(&mut self, facts: &JobFacts) {
+        *self.place(facts) -= 1;
+    }
+
+    fn place(&mut self, facts: &JobFacts) -> &mut usize {
+        match facts.state.coarse() {
             "pending" => &mut self.pending,
             "running" => &mut self.running,
             "completed" => &mut self.completed,
             _ => &mut self.failed,
-        };
-        *place += 1;
+        }
     }
 }

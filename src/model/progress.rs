@@ -12,7 +12,7 @@ use super::{
     time::{self, Timestamp},
 };
 use serde::Serialize;
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 /// Sets total and pending of counted states: the total is master's, else that of the files.
 pub fn totalled(master: Option<&Master>, counted: Summary) -> Summary {
@@ -212,12 +212,13 @@ impl<'a> RepositoryEvent<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobFacts {
     pub id: JobId,
-    pub url: Option<String>,
+    /// Shared, as the error is: facts are copied with every change and for every reader.
+    pub url: Option<Arc<str>>,
     pub state: JobState,
     pub summary: Summary,
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
-    pub error: Option<String>,
+    pub error: Option<Arc<str>>,
     /// How much is done, 0.0 to 1.0.
     pub fraction: f64,
 }

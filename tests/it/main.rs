@@ -14,6 +14,8 @@ mod all_events;
 #[cfg(test)]
 mod at_most_five;
 #[cfg(test)]
+mod at_rest;
+#[cfg(test)]
 mod authorities;
 #[cfg(test)]
 mod bombs;

@@ -1,9 +1,11 @@
 use super::*;
+use crate::store::layout::JobsDir;
 use crate::{
-    live::{Ending, Step},
+    live::{Ending, Step, WatchOptions, Watcher, cache::MOST_ROUSED},
     model::progress::{self, ProgressDocument, WarningRow},
 };
 use serde_json::json;
+use std::io::Write;
 
 fn job() -> LiveJob {
     LiveJob::new("job".parse().unwrap(), Arc::new(Board::new(7)))
@@ -97,7 +99,8 @@ fn an_event_id_reads_back() {
 /// The body as it is sent, and the same document made in one go by the rules of the model.
 fn both_forms(job: &LiveJob, lists: Lists) -> (String, String) {
     let sent = job.body(lists).reader().gather().unwrap();
-    let data = job.lock();
+    let mut slot = job.lock();
+    let data = slot.open(&job.card, job.board.versions());
     let statuses = data.repositories.values().map(|it| &it.status);
     let names: Vec<(String, &Vec<String>)> =
         data.warnings.iter().map(|(file, texts)| (file.name(), texts)).collect();
@@ -254,4 +257,152 @@ fn many_news_come_in_bounded_steps_and_in_order() {
     }
     assert_eq!(told.len(), 3_002);
     assert!(job.frames_after(cursor).messages.is_empty());
+}
+
+/// What a reader can tell apart: the tag and bytes of both documents, all news, facts, and rows.
+fn all_that_is_told(job: &LiveJob) -> (String, Vec<String>, String) {
+    let bodies: Vec<_> = [Lists::Whole, Lists::LeftOut]
+        .map(|lists| {
+            let body = job.body(lists);
+            let text = body.reader().gather().unwrap();
+            format!("{} {}", body.id(), String::from_utf8(text.to_vec()).unwrap())
+        })
+        .into();
+    let news = job.frames_after(0).messages.into_iter();
+    let news = news.map(|it| String::from_utf8(it.into_text().gather().unwrap()).unwrap());
+    let facts = (job.facts(), job.error_message(), job.repositories(), job.newest_time());
+    (format!("{facts:?} {:?}", job.first()), news.collect(), bodies.join("\n"))
+}
+
+fn over(repositories: u32) -> LiveJob {
+    let job = job();
+    let text = json!({
+        "group_url": "https://git.example.com/g", "scan_type": "group", "status": "all_failed",
+        "total_repositories": repositories, "completed_at": "2024-01-02T00:00:00Z",
+    });
+    job.apply_master(master(&text), vec!["a warning".to_owned()]);
+    for index in (0..repositories).rev() {
+        job.apply_repository(repository(index, "failed"), vec![format!("warning {index}")]);
+    }
+    job.apply_problem(JobFile::Repository(repositories), "not JSON".to_owned());
+    job.settle(false);
+    job
+}
+
+/// Breaks if a reader can tell that a job has been at rest: by a tag, an event id, an order or a
+/// byte that is another one afterwards.
+#[test]
+fn a_job_that_has_rested_is_the_same_as_before() {
+    let job = over(9);
+    let before = all_that_is_told(&job);
+    let seen = job.event_id();
+    let rest = || {
+        job.rest_if_idle();
+        assert!(!job.lock().is_packed(), "it was asked just now");
+        job.rest_if_idle();
+        assert!(job.lock().is_packed() && job.bodies().is_none());
+    };
+    rest();
+    assert!(job.is_over() && !job.is_removed());
+    assert_eq!(job.facts().summary.failed, 9);
+    assert_eq!(job.error_message().as_deref(), Some("Unknown error"));
+    job.settle(false);
+    assert!(job.lock().is_packed(), "its line is enough for lists");
+    assert_eq!(all_that_is_told(&job), before);
+    rest();
+    let job = Arc::new(job);
+    let follower = Arc::clone(&job).follow(Some(seen), CancellationToken::new(), ());
+    assert!(follower.is_over(), "who has seen the end has seen it");
+    // What comes later is told as ever.
+    job.rest_if_idle();
+    job.apply_repository(repository(3, "completed"), Vec::new());
+    let frames = job.frames_after(seen.version);
+    assert_eq!(events(frames), ["repository completed", "job all_failed", "end all_failed"]);
+    assert_eq!(both_forms(&job, Lists::Whole).0, both_forms(&job, Lists::Whole).1);
+}
+
+#[test]
+fn a_job_that_is_found_quiet_rests_at_once_unless_somebody_looks() {
+    let job = over(3);
+    let waiting = job.changes();
+    job.settle(true);
+    assert!(!job.lock().is_packed(), "somebody waits for changes");
+    drop(waiting);
+    let body = job.body(Lists::Whole);
+    job.settle(true);
+    assert!(!job.lock().is_packed(), "somebody has just asked");
+    drop(body);
+    job.bodies().take();
+    job.settle(true);
+    assert!(job.lock().is_packed());
+}
+
+/// Breaks if the finished jobs of a large folder all stand open after a start.
+#[test]
+fn a_finished_job_is_packed_as_soon_as_it_is_read() {
+    let root = tempfile::tempdir().unwrap();
+    let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
+    jobs.create(0o750).unwrap();
+    let folder = jobs.root().join("job");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, text) in [
+        ("master.json", r#"{"status":"completed","total_repositories":1}"#),
+        ("repo_0.json", r#"{"status":"completed","repo_name":"r"}"#),
+    ] {
+        let mut file = std::fs::File::create(folder.join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+    let (poll_interval, resync_interval) = (Duration::from_secs(10), Duration::from_millis(500));
+    // Nobody can set the time of change that counts.
+    std::thread::sleep(resync_interval);
+    let options = WatchOptions { notify: false, poll_interval, resync_interval };
+    let (live, _watcher) = Watcher::start(jobs, options).unwrap();
+    while !live.is_ready() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let job = live.get(&"job".parse().unwrap()).unwrap();
+    assert!(job.lock().is_packed());
+    assert_eq!((job.is_over(), job.repositories().len()), (true, 1));
+    assert!(!job.lock().is_packed());
+}
+
+/// Breaks if whoever walks through all jobs has all of them open, and as many documents.
+#[test]
+fn few_jobs_that_were_at_rest_are_open_at_once() {
+    let live = crate::live::Live::new(7);
+    let ids: Vec<JobId> =
+        (0..2 * MOST_ROUSED).map(|it| format!("job-{it}").parse().unwrap()).collect();
+    for id in &ids {
+        let job = live.insert(id);
+        job.apply_repository(repository(0, "completed"), Vec::new());
+        job.settle(true);
+        assert!(job.lock().is_packed());
+    }
+    let first = live.get(&ids[0]).unwrap();
+    let _follows = first.changes();
+    for id in &ids {
+        for _ in 0..2 {
+            assert!(live.get(id).unwrap().body(Lists::Whole).reader().length() > 0);
+        }
+    }
+    let open = |id: &&JobId| !live.insert(id).lock().is_packed();
+    let all: Vec<_> = ids.iter().filter(open).collect();
+    assert_eq!(all.len(), MOST_ROUSED + 1);
+    assert_eq!(all[0], &ids[0], "somebody follows it");
+}
+
+/// Breaks if a large job is locked for as long as it takes to pack it, or keeps its documents.
+#[test]
+fn a_large_job_at_rest_keeps_its_rows_alone() {
+    let job = over(1_500);
+    let before = all_that_is_told(&job);
+    let ledger = job.board.ledger();
+    let reader = job.body(Lists::Whole).reader();
+    job.rest_if_idle();
+    job.rest_if_idle();
+    assert!(!job.lock().is_packed() && job.bodies().is_none());
+    assert!(ledger.superseded() > reader.length() / 2, "only the reader keeps the document");
+    drop(reader);
+    assert_eq!(ledger.superseded(), 0);
+    assert_eq!(all_that_is_told(&job), before);
 }
