@@ -1,0 +1,330 @@
+//! How much memory the server takes for each repository of finished jobs that nobody asks for, and how
+//! one job of 10,000 repositories is served while it moves.
+//!
+//! `cargo bench --bench memory`: 20,000 jobs of 8 repositories, as the built-in scanner leaves them;
+//! the resident memory of a server that has read them and has been left alone, less that of a server
+//! without any job, for each repository; at once, at its peak, and after each of them was asked for.
+//! `cargo bench --bench memory -- moving`: 10,000 repositories, of which 50 move twice a second, 100
+//! pollers of the summary, and one of the whole document. See docs/performance.md.
+
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+use serde_json::{Value, json};
+use std::{
+    env,
+    error::Error,
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread::{self, sleep},
+    time::{Duration, Instant},
+};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const JOBS: usize = 20_000;
+const REPOSITORIES: usize = 8;
+/// What nobody asks for is packed within half a minute.
+const IDLE: Duration = Duration::from_secs(40);
+
+const LARGE: usize = 10_000;
+const MOVING: usize = 50;
+const POLLERS: usize = 100;
+const MEASURED: Duration = Duration::from_secs(20);
+
+fn main() -> Outcome<()> {
+    let home = tempfile::tempdir()?;
+    if env::args().any(|it| it == "moving") { moving(home.path()) } else { resting(home.path()) }
+}
+
+fn resting(home: &Path) -> Outcome<()> {
+    let jobs: usize = env::var("JOBS").ok().and_then(|it| it.parse().ok()).unwrap_or(JOBS);
+    let empty = Server::start(&home.join("empty"))?;
+    let folder = home.join("jobs");
+    let begin = Instant::now();
+    let ids: Vec<String> = (0..jobs).map(|it| lay(&folder, it)).collect::<Outcome<_>>()?;
+    println!("{jobs} jobs of {REPOSITORIES} laid in {:.1} s", begin.elapsed().as_secs_f64());
+    // What has changed within a resync interval is not quiet.
+    sleep(Duration::from_secs(11));
+    let none = empty.memory("VmRSS")?;
+    drop(empty);
+    let begin = Instant::now();
+    let server = Server::start(&folder)?;
+    println!("ready after {:.2} s; an empty server has {} kB", begin.elapsed().as_secs_f64(), none);
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let print = |what: &str, kilobytes: u64| {
+        let each = kilobytes.saturating_sub(none) as f64 * 1024.0 / (jobs * REPOSITORIES) as f64;
+        println!("{what:44} {kilobytes:8} kB {each:8.0} B for each repository");
+    };
+    print("when it is ready", server.memory("VmRSS")?);
+    sleep(IDLE);
+    print("left alone", server.memory("VmRSS")?);
+    print("peak of the start", server.memory("VmHWM")?);
+    let mut connection = server.connect()?;
+    let begin = Instant::now();
+    for id in &ids {
+        get(&mut connection, &format!("/scan/{id}"))?;
+    }
+    let each = begin.elapsed() / u32::try_from(jobs)?;
+    print("after each of them was asked for", server.memory("VmRSS")?);
+    sleep(IDLE);
+    print("left alone again", server.memory("VmRSS")?);
+    println!("GET /scan/{{id}} of a job at rest: {:.3} ms on average", each.as_secs_f64() * 1e3);
+    Ok(())
+}
+
+/// A finished job of a group, as the server and the built-in scanner leave it.
+fn lay(folder: &Path, number: usize) -> Outcome<String> {
+    const WORDS: [&str; 8] =
+        ["gateway", "billing", "search-index", "mobile", "auth", "deploy-tools", "ui", "reports"];
+    let id = format!("0190b0ab-{:04x}-7e4b-9c61-{number:012x}", number * 40_503 % 65_536);
+    let job = folder.join(&id);
+    fs::create_dir_all(&job)?;
+    let group = format!("platform/team-{}", number % 900);
+    let name = |it: usize| format!("{group}/{}-{}", WORDS[(number + it) % 8], number * 31 % 97);
+    let url = |it: usize| format!("https://gitlab.example.com/{}.git", name(it));
+    let time = |second: usize| {
+        let second = number * 3 + second;
+        let (hour, minute) = (second / 3_600 % 24, second / 60 % 60);
+        format!(
+            "2026-03-{:02}T{hour:02}:{minute:02}:{:02}.{:03}Z",
+            1 + second / 86_400 % 28,
+            second % 60,
+            second * 7_919 % 1_000
+        )
+    };
+    let fails = |it: usize| (number + it) % 16 == 7;
+    let detail = "git fetch: remote: Repository not found, or it may not be read";
+    for it in 0..REPOSITORIES {
+        let (files, packages) = (3 + (number + it * 7) % 40, (number * 13 + it * 89) % 600);
+        let mut status = json!({
+            "schema": 1, "repo_index": it, "repo_name": name(it), "git_url": url(it),
+            "status": "completed", "attempt": 1, "revision": 7 + it, "pid": null,
+            "started_at": time(it), "last_update": time(9 + it), "completed_at": time(9 + it),
+            "message": format!("Completed: {packages} packages"),
+            "stage": "conclude", "stage_index": 5, "stage_total": 5, "stage_progress": 100.0,
+            "download_bytes": 10_000 + number * 991 % 90_000,
+            "commit": format!("{:040x}", number * 1_000_003 + it),
+            "total_files": files, "current_file": files, "percentage": 100.0,
+            "current_filename": format!("{}/package-{it}/package.json", WORDS[it % 8]),
+            "dependencies_found": packages, "errors": [], "error_message": null,
+        });
+        if fails(it) {
+            let error =
+                json!({ "message": detail, "timestamp": time(9 + it), "exception": "Clone" });
+            status["status"] = "failed".into();
+            status["errors"] = json!([error]);
+            status["error_message"] = detail.into();
+            status["failure"] = json!({ "kind": "clone", "detail": detail, "permanent": true });
+            status["message"] = "Fetching".into();
+            status["stage"] = "fetch".into();
+        } else if (number + it) % 20 == 3 {
+            status["warnings"] = json!(["pom.xml: a parent is not in the repository"]);
+        }
+        write(&job.join(format!("repo_{it}.json")), &status)?;
+    }
+    let (failed, completed): (Vec<_>, Vec<_>) = (0..REPOSITORIES).partition(|it| fails(*it));
+    let row = |it: &usize| json!({ "repo_name": name(*it), "error": detail, "status": "failed" });
+    let master = json!({
+        "schema": 1, "job_id": id, "group_url": format!("https://gitlab.example.com/{group}"),
+        "scan_type": "group", "total_repositories": REPOSITORIES,
+        "status": if failed.is_empty() { "completed" } else { "completed_with_errors" },
+        "started_at": time(0), "completed_at": time(20), "last_aggregation": time(20),
+        "pending_repositories": [],
+        "completed_repositories": completed.iter().map(|it| name(*it)).collect::<Vec<_>>(),
+        "failed_repositories": failed.iter().map(row).collect::<Vec<_>>(),
+        "submitted_by": "somebody", "options": { "deep": false },
+    });
+    let plan = |it| json!({ "repo_index": it, "repo_name": name(it), "git_url": url(it) });
+    let plan = json!({
+        "schema": 1, "complete": true, "repositories": (0..REPOSITORIES).map(plan).collect::<Vec<_>>(),
+    });
+    write(&job.join("repositories.json"), &plan)?;
+    write(&job.join("master.json"), &master)?;
+    Ok(id)
+}
+
+fn write(path: &Path, value: &Value) -> Outcome<()> {
+    Ok(File::create(path)?.write_all(&serde_json::to_vec_pretty(value)?)?)
+}
+
+/// The large job, while some of it moves.
+fn moving(home: &Path) -> Outcome<()> {
+    let folder = home.join("jobs");
+    let job = folder.join("large");
+    fs::create_dir_all(&job)?;
+    let names: Vec<_> = (0..LARGE).map(|it| format!("group/repository-{it}")).collect();
+    write(
+        &job.join("master.json"),
+        &json!({ "total_repositories": LARGE, "started_at": "2026-03-01T00:00:00Z",
+            "pending_repositories": names }),
+    )?;
+    for it in 0..LARGE {
+        write(&job.join(format!("repo_{it}.json")), &working(it, 0))?;
+    }
+    let server = Server::start(&folder)?;
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| -> Outcome<()> {
+        let writer = scope.spawn(|| write_on(&folder, &job, &stop));
+        let poll = |path: &'static str, pause: u64| {
+            let (server, stop) = (&server, &stop);
+            scope.spawn(move || -> Outcome<Vec<Duration>> {
+                let mut connection = server.connect()?;
+                let mut all = Vec::new();
+                while !stop.load(Relaxed) {
+                    let begin = Instant::now();
+                    get(&mut connection, path)?;
+                    all.push(begin.elapsed());
+                    sleep(Duration::from_millis(pause));
+                }
+                Ok(all)
+            })
+        };
+        let pollers: Vec<_> =
+            (0..POLLERS).map(|_| poll("/scan/large?view=summary", 1_000)).collect();
+        let whole = poll("/scan/large", 100);
+        sleep(Duration::from_secs(3));
+        let (begin, used) = (Instant::now(), server.processor_time()?);
+        sleep(MEASURED);
+        let used = server.processor_time()? - used;
+        let cores = used / begin.elapsed().as_secs_f64();
+        stop.store(true, Relaxed);
+        let mut summaries = Vec::new();
+        for poller in pollers {
+            summaries.extend(poller.join().map_err(|_| "a poller failed")??);
+        }
+        let whole = whole.join().map_err(|_| "the reader failed")??;
+        writer.join().map_err(|_| "the writer failed")??;
+        print("GET /scan/{id}?view=summary", summaries);
+        print("GET /scan/{id}, the whole document", whole);
+        println!("{cores:.3} cores, {} kB resident", server.memory("VmRSS")?);
+        Ok(())
+    })
+}
+
+fn print(what: &str, mut all: Vec<Duration>) {
+    all.sort_unstable();
+    let at =
+        |percent: usize| all[(all.len() * percent / 100).min(all.len() - 1)].as_secs_f64() * 1e3;
+    let (count, p50, p99, worst) = (all.len(), at(50), at(99), at(100));
+    println!("{what:40} {count:6} times, p50 {p50:.2} ms, p99 {p99:.2} ms, worst {worst:.2} ms");
+}
+
+/// A repository at work.
+fn working(index: usize, step: usize) -> Value {
+    json!({
+        "repo_name": format!("group/repository-{index}"), "status": "scanning",
+        "git_url": format!("https://gitlab.example.com/group/repository-{index}.git"),
+        "started_at": "2026-03-01T00:00:01Z", "last_update": "2026-03-01T00:00:02Z",
+        "message": "Parsing files", "total_files": 1_000_000, "current_file": step,
+        "current_filename": "src/package.json",
+    })
+}
+
+/// Moves some of the repositories twice a second.
+fn write_on(folder: &Path, job: &Path, stop: &AtomicBool) -> Outcome<()> {
+    let staged = folder.join(".staging").join("bench.tmp");
+    for step in 1.. {
+        let begin = Instant::now();
+        for it in 0..MOVING {
+            if stop.load(Relaxed) {
+                return Ok(());
+            }
+            let it = it * LARGE / MOVING;
+            File::create(&staged)?.write_all(working(it, step).to_string().as_bytes())?;
+            fs::rename(&staged, job.join(format!("repo_{it}.json")))?;
+        }
+        sleep(Duration::from_millis(500).saturating_sub(begin.elapsed()));
+    }
+    Ok(())
+}
+
+/// One request of a connection that is kept; the length of its answer.
+fn get(connection: &mut BufReader<TcpStream>, path: &str) -> Outcome<usize> {
+    write!(connection.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut length = None;
+    loop {
+        let mut line = String::new();
+        connection.read_line(&mut line)?;
+        if line.starts_with("HTTP/1.1 ") && !line.starts_with("HTTP/1.1 200") || line.is_empty() {
+            return Err(format!("{path}: {line}").into());
+        }
+        let lower = line.to_ascii_lowercase();
+        if let Some(text) = lower.strip_prefix("content-length:") {
+            length = Some(text.trim().parse()?);
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length.ok_or("an answer without a length")?];
+    connection.read_exact(&mut body)?;
+    Ok(body.len())
+}
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(jobs: &Path) -> Outcome<Self> {
+        fs::create_dir_all(jobs)?;
+        let program: PathBuf = env::var_os("SCANWATCH")
+            .map_or_else(|| env!("CARGO_BIN_EXE_scanwatch").into(), PathBuf::from);
+        let mut child = command(&program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--jobs-dir"])
+            .arg(jobs)
+            .args(["--set", "log.level=error", "--set", "jobs.retention_hours=1000000"])
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take().ok_or("no standard error")?;
+        let mut stderr = BufReader::new(stderr);
+        let mut first = String::new();
+        stderr.read_line(&mut first)?;
+        thread::spawn(move || stderr.lines().for_each(drop));
+        let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
+        let server = Self { child, address };
+        while get(&mut server.connect()?, "/readyz").is_err() {
+            sleep(Duration::from_millis(5));
+        }
+        Ok(server)
+    }
+
+    fn connect(&self) -> Outcome<BufReader<TcpStream>> {
+        let stream = TcpStream::connect(&self.address)?;
+        stream.set_nodelay(true)?;
+        Ok(BufReader::new(stream))
+    }
+
+    /// A figure of the kernel's, in kilobytes.
+    fn memory(&self, name: &str) -> Outcome<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = text.lines().find(|it| it.starts_with(name)).ok_or("no such figure")?;
+        Ok(line.split_whitespace().nth(1).ok_or("no figure")?.parse()?)
+    }
+
+    /// Seconds of processor time that the server has used.
+    fn processor_time(&self) -> Outcome<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = text.rsplit_once(") ").ok_or("an odd stat file")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = self.child.id().to_string();
+        let _ = command(Path::new("kill")).args(["-TERM", &pid]).status();
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server under measurement, and kill(1)")]
+fn command(program: &Path) -> Command {
+    Command::new(program)
+}
