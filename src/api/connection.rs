@@ -24,11 +24,11 @@ use crate::store::chain;
 use hyper::{
     Request, Response, Version,
     body::{Body, Incoming},
+    server::conn::{http1, http2},
     service::Service,
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::conn::auto::Builder,
     service::TowerToHyperService,
 };
 use std::{
@@ -38,9 +38,10 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
@@ -122,7 +123,8 @@ impl Activity {
 pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) traffic: Arc<Traffic>,
-    pub(super) builder: Builder<Owned>,
+    http1: http1::Builder,
+    http2: http2::Builder<Owned>,
     /// Asks connections to end when they can.
     pub(super) stop: CancellationToken,
     /// Ends them.
@@ -137,16 +139,15 @@ impl Shared {
         tasks: TaskTracker,
     ) -> Self {
         let cut = CancellationToken::new();
-        let mut builder = Builder::new(Owned { tasks, cut: cut.clone() });
-        builder
-            .http1()
+        let mut http1 = http1::Builder::new();
+        http1
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
             .keep_alive(true)
             .max_buf_size(BUFFER as usize)
             .max_headers(HEADERS);
-        builder
-            .http2()
+        let mut http2 = http2::Builder::new(Owned { tasks, cut: cut.clone() });
+        http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .max_pending_accept_reset_streams(UNSERVED_RESETS)
@@ -158,7 +159,7 @@ impl Shared {
             .max_header_list_size(BUFFER)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(limits.header_timeout);
-        Self { limits, traffic, builder, stop, cut }
+        Self { limits, traffic, http1, http2, stop, cut }
     }
 }
 
@@ -196,14 +197,14 @@ pub(super) async fn run<S, B>(
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let Shared { limits, builder, stop, cut, .. } = &*shared;
+    let Shared { limits, http1, http2, stop, cut, .. } = &*shared;
     let peer = context.peer;
     let opened = tokio::select! {
         opened = timeout(limits.header_timeout, Transport::open(socket, tls)) => opened,
         // Nothing has been asked yet.
         () = stop.cancelled() => return,
     };
-    let transport = match opened {
+    let mut transport = match opened {
         Ok(Ok(transport)) => transport,
         Ok(Err(error)) => {
             debug!(%peer, error = chain(&error), "handshake failed");
@@ -214,62 +215,112 @@ pub(super) async fn run<S, B>(
             return;
         }
     };
+    let request_due = Instant::now() + limits.header_timeout;
+    let version = tokio::select! {
+        version = timeout_at(request_due, transport.speaks_http2()) => version,
+        () = stop.cancelled() => return,
+    };
+    let is_http2 = match version {
+        Ok(Ok(is_http2)) => is_http2,
+        Ok(Err(error)) => {
+            debug!(%peer, error = chain(&error), "connection failed");
+            return;
+        }
+        Err(_) => {
+            debug!(%peer, requests = 0, "silent connection closed");
+            return;
+        }
+    };
     let routes = TowerToHyperService::new(service);
     let service =
         Entrance { routes, context, activity: Arc::clone(&activity), shared: Arc::clone(&shared) };
-    let mut connection =
-        pin!(builder.serve_connection_with_upgrades(TokioIo::new(transport), service));
-    let mut watch = pin!(sleep(limits.header_timeout));
-    let mut stalls = pin!(sleep(STOP_PATIENCE));
-    let (mut watching, mut stopping, mut leaving) = (true, false, false);
+    let io = TokioIo::new(transport);
+    let mut connection = if is_http2 {
+        Http::Two(Box::new(http2.serve_connection(io, service)))
+    } else {
+        Http::One(http1.serve_connection(io, service).with_upgrades())
+    };
+    let mut alarm = pin!(sleep_until(request_due));
+    let mut end = pin!(stop.cancelled());
+    let (mut watching, mut stopping, mut leaving, mut has_left) = (true, false, false, false);
+    let mut look_at = request_due;
     let mut seen = 0;
     loop {
+        if leaving && !has_left {
+            has_left = true;
+            match &mut connection {
+                Http::One(connection) => Pin::new(connection).graceful_shutdown(),
+                Http::Two(connection) => Pin::new(&mut **connection).graceful_shutdown(),
+            }
+        }
         tokio::select! {
-            outcome = connection.as_mut() => {
+            outcome = &mut connection => {
                 if let Err(error) = outcome {
-                    debug!(%peer, error = chain(&*error), "connection failed");
+                    debug!(%peer, error = chain(&error), "connection failed");
                 }
                 return;
             }
-            () = cut.cancelled() => return,
-            () = stop.cancelled(), if !stopping => {
+            () = end.as_mut() => {
+                if stopping {
+                    return;
+                }
                 (watching, stopping, leaving) = (true, true, true);
-                connection.as_mut().graceful_shutdown();
+                end.set(cut.cancelled());
                 seen = activity.requests.load(Relaxed);
-                watch.as_mut().reset(Instant::now() + limits.header_timeout);
-                stalls.as_mut().reset(Instant::now() + STOP_PATIENCE / 2);
+                look_at = Instant::now() + limits.header_timeout;
+                alarm.as_mut().reset(Instant::now() + STOP_PATIENCE / 2);
             }
-            () = stalls.as_mut(), if stopping => {
-                let waits = activity.stalled().max(activity.untaken.longest());
-                if waits.is_some_and(|it| it >= STOP_PATIENCE) {
-                    debug!(%peer, ?waits, "closed by the stop: it does not take its answer");
-                    return;
-                }
-                stalls.as_mut().reset(Instant::now() + STOP_PATIENCE / 2);
-            }
-            () = watch.as_mut(), if watching => {
-                let requests = activity.requests.load(Relaxed);
+            () = alarm.as_mut(), if watching => {
                 let untaken = activity.untaken.longest();
-                let is_idle = requests == seen
-                    && untaken.is_none()
-                    && activity.under_way.load(Relaxed) == 0;
-                seen = requests;
-                if untaken.is_some_and(|it| it >= limits.write_timeout) {
-                    debug!(%peer, ?untaken, "closed: it does not take its answer");
-                    return;
+                if stopping {
+                    let waits = activity.stalled().max(untaken);
+                    if waits.is_some_and(|it| it >= STOP_PATIENCE) {
+                        debug!(%peer, ?waits, "closed by the stop: it does not take its answer");
+                        return;
+                    }
                 }
-                if requests > 0 && !activity.http2.load(Relaxed) {
-                    // hyper's own timer has it from here on.
-                    watching = false;
-                } else if requests == 0 || (is_idle && leaving) {
-                    debug!(%peer, requests, "silent connection closed");
-                    return;
-                } else if is_idle {
-                    leaving = true;
-                    connection.as_mut().graceful_shutdown();
+                let now = Instant::now();
+                if now >= look_at {
+                    let requests = activity.requests.load(Relaxed);
+                    let is_idle = requests == seen
+                        && untaken.is_none()
+                        && activity.under_way.load(Relaxed) == 0;
+                    seen = requests;
+                    if untaken.is_some_and(|it| it >= limits.write_timeout) {
+                        debug!(%peer, ?untaken, "closed: it does not take its answer");
+                        return;
+                    }
+                    if requests > 0 && !activity.http2.load(Relaxed) {
+                        // hyper's own timer has it from here on.
+                        watching = stopping;
+                    } else if requests == 0 || (is_idle && has_left) {
+                        debug!(%peer, requests, "silent connection closed");
+                        return;
+                    } else if is_idle {
+                        leaving = true;
+                    }
+                    look_at = now + limits.header_timeout;
                 }
-                watch.as_mut().reset(Instant::now() + limits.header_timeout);
+                let next = if stopping { look_at.min(now + STOP_PATIENCE / 2) } else { look_at };
+                alarm.as_mut().reset(next);
             }
+        }
+    }
+}
+
+/// A connection of either version. Few are of HTTP/2, and those need more room.
+enum Http<One, Two> {
+    One(One),
+    Two(Box<Two>),
+}
+
+impl<One: Future + Unpin, Two: Future<Output = One::Output> + Unpin> Future for Http<One, Two> {
+    type Output = One::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<One::Output> {
+        match &mut *self {
+            Self::One(connection) => Pin::new(connection).poll(context),
+            Self::Two(connection) => Pin::new(connection).poll(context),
         }
     }
 }

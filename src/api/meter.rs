@@ -7,14 +7,11 @@
 //! A peer has a supply of them, which fills up with time; of windows another one, which fills up with
 //! the bytes that it is sent as well: whoever downloads has to open them.
 //!
-//! What must stay true: what is no HTTP/2 costs nothing but a look at its first bytes; what a browser, curl or a
-//! proxy sends is never enough.
+//! What must stay true: what a browser, curl or a proxy sends is never enough.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What HTTP/2 begins with.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The length, in three bytes, the kind, the flags, the stream.
 const HEAD: usize = 9;
 
@@ -52,14 +49,10 @@ pub(super) struct Supply {
 /// Where in the stream of bytes the next one is.
 #[derive(Debug)]
 enum Place {
-    /// So many bytes of the preface have come.
-    Preface(usize),
     /// So many bytes of a frame's head have come, with these values.
     Head(usize, [u8; HEAD]),
     /// So many bytes of a frame's content are to come.
     Content(usize),
-    /// It is no HTTP/2.
-    Elsewhere,
 }
 
 /// There were more frames than anybody needs.
@@ -68,26 +61,19 @@ enum Place {
 pub(super) struct Flood;
 
 impl Meter {
+    /// Of a connection whose preface has come.
     pub(super) fn new(now: Instant) -> Self {
-        Self { place: Place::Preface(0), windows: Supply::new(now), others: Supply::new(now) }
+        Self {
+            place: Place::Head(0, [0; HEAD]),
+            windows: Supply::new(now),
+            others: Supply::new(now),
+        }
     }
 
     /// Looks at bytes that have come.
     pub(super) fn take(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Flood> {
-        while let Some(&first) = bytes.first() {
+        while !bytes.is_empty() {
             match &mut self.place {
-                Place::Elsewhere => return Ok(()),
-                Place::Preface(come) => {
-                    if first != PREFACE[*come] {
-                        self.place = Place::Elsewhere;
-                        return Ok(());
-                    }
-                    *come += 1;
-                    bytes = &bytes[1..];
-                    if *come == PREFACE.len() {
-                        self.place = Place::Head(0, [0; HEAD]);
-                    }
-                }
                 Place::Head(come, head) => {
                     let more = (HEAD - *come).min(bytes.len());
                     head[*come..*come + more].copy_from_slice(&bytes[..more]);
@@ -160,12 +146,6 @@ mod tests {
         bytes
     }
 
-    fn begun(now: Instant) -> Meter {
-        let mut meter = Meter::new(now);
-        meter.take(PREFACE, now).unwrap();
-        meter
-    }
-
     /// How many frames of this kind in a row are taken, at most twice the supply.
     fn taken(meter: &mut Meter, kind: u8, now: Instant) -> u32 {
         let bytes = frame(kind, 8);
@@ -176,17 +156,17 @@ mod tests {
     fn frames_that_ask_for_nothing_are_counted_and_others_are_not() {
         let now = Instant::now();
         for kind in [2, 3, 4, 5, PING, 7, 8, 10, 0x77, 0xff] {
-            assert_eq!(taken(&mut begun(now), kind, now), SUPPLY, "kind {kind}");
+            assert_eq!(taken(&mut Meter::new(now), kind, now), SUPPLY, "kind {kind}");
         }
         for kind in [DATA, HEADERS, CONTINUATION] {
-            assert_eq!(taken(&mut begun(now), kind, now), 2 * SUPPLY, "kind {kind}");
+            assert_eq!(taken(&mut Meter::new(now), kind, now), 2 * SUPPLY, "kind {kind}");
         }
     }
 
     #[test]
     fn it_does_not_matter_how_the_bytes_are_cut() {
         let now = Instant::now();
-        let mut bytes = PREFACE.to_vec();
+        let mut bytes = Vec::new();
         for number in 0..SUPPLY {
             bytes.extend(frame(PING, u8::try_from(number % 100).unwrap()));
             bytes.extend(frame(DATA, u8::try_from(number % 7).unwrap()));
@@ -204,7 +184,7 @@ mod tests {
     fn the_supply_fills_up_with_time_and_with_what_is_sent() {
         let now = Instant::now();
         let empty = || {
-            let mut meter = begun(now);
+            let mut meter = Meter::new(now);
             for _ in 0..SUPPLY {
                 meter.take(&frame(PING, 8), now).unwrap();
             }
@@ -218,7 +198,7 @@ mod tests {
         assert_eq!(taken(&mut meter, PING, later), 500, "for windows alone");
 
         let empty = || {
-            let mut meter = begun(now);
+            let mut meter = Meter::new(now);
             for _ in 0..SUPPLY {
                 meter.take(&frame(WINDOW_UPDATE, 4), now).unwrap();
             }
@@ -231,16 +211,5 @@ mod tests {
         meter.sent(usize::MAX);
         meter.sent(usize::MAX);
         assert_eq!(taken(&mut meter, WINDOW_UPDATE, now), SUPPLY, "and no more than that");
-    }
-
-    #[test]
-    fn what_is_no_http2_is_not_looked_at() {
-        let now = Instant::now();
-        for begin in [&b"GET / HTTP/1.1\r\n"[..], b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
-            let mut meter = Meter::new(now);
-            meter.take(begin, now).unwrap();
-            meter.take(b"OST / HTTP/1.1\r\n", now).unwrap();
-            assert_eq!(taken(&mut meter, PING, now), 2 * SUPPLY);
-        }
     }
 }

@@ -2,8 +2,9 @@
 //! clear or under TLS.
 //!
 //! What must stay true: a handshake is part of its connection's own task, so that nobody waits for a
-//! slow one but its peer; it has the socket's place and the socket's time for writing; what comes is
-//! counted (see `meter`) before HTTP hears of it.
+//! slow one but its peer; it has the socket's place and the socket's time for writing; the frames of
+//! HTTP/2 are counted (see `meter`) before HTTP hears of them; bytes that were read to tell the version of HTTP are
+//! part of the first read that follows, with what has come after them.
 
 use super::{error::ApiError, meter::Meter, socket::Socket};
 use std::{
@@ -13,7 +14,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::Instant,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -21,11 +22,17 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 /// The most bytes that wait, encrypted, for a peer to take them: two records of TLS.
 const UNSENT: usize = 32 << 10;
 
+/// What HTTP/2 begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// A connection as HTTP sees it.
 #[derive(Debug)]
 pub(super) struct Transport {
     line: Line,
-    meter: Meter,
+    /// Of HTTP/2.
+    meter: Option<Box<Meter>>,
+    /// Read already, and not handed over yet.
+    begun: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -37,9 +44,9 @@ enum Line {
 impl Transport {
     /// Shakes hands, where there is TLS. The caller sees to it that this has an end.
     pub(super) async fn open(mut socket: Socket, tls: Option<TlsAcceptor>) -> io::Result<Self> {
-        let with_meter = |line| Self { line, meter: Meter::new(Instant::now()) };
+        let on = |line| Self { line, meter: None, begun: Vec::new() };
         let Some(tls) = tls else {
-            return Ok(with_meter(Line::Plain(socket)));
+            return Ok(on(Line::Plain(socket)));
         };
         // Every request of HTTP begins with the capital letter of a method, no handshake does.
         if socket.first_byte().await?.is_some_and(|it| it.is_ascii_uppercase()) {
@@ -51,7 +58,22 @@ impl Transport {
         let mut stream = tls.accept(socket).await?;
         // By default rustls keeps up to 64 KiB for a peer that takes nothing.
         stream.get_mut().1.set_buffer_limit(Some(UNSENT));
-        Ok(with_meter(Line::Tls(Box::new(stream))))
+        Ok(on(Line::Tls(Box::new(stream))))
+    }
+
+    /// Whether the peer speaks HTTP/2: it begins with the preface.
+    pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        let (mut begun, mut length) = ([0; PREFACE.len()], 0);
+        while length < begun.len() && PREFACE.starts_with(&begun[..length]) {
+            match self.read(&mut begun[length..]).await? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        let is_http2 = begun[..length] == *PREFACE;
+        self.meter = is_http2.then(|| Box::new(Meter::new(Instant::now())));
+        self.begun = begun[..length].to_vec();
+        Ok(is_http2)
     }
 }
 
@@ -68,12 +90,25 @@ impl AsyncRead for Transport {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { line, meter } = self.get_mut();
+        let Self { line, meter, begun } = self.get_mut();
+        let handed_over = begun.len().min(buffer.remaining());
+        if handed_over > 0 {
+            buffer.put_slice(&begun[..handed_over]);
+            *begun = begun.split_off(handed_over);
+            if buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
         let before = buffer.filled().len();
-        ready!(match line {
+        let read = match line {
             Line::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
             Line::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        })?;
+        };
+        if read.is_pending() && handed_over > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(read)?;
+        let Some(meter) = meter else { return Poll::Ready(Ok(())) };
         let flood = |flood| io::Error::new(io::ErrorKind::InvalidData, flood);
         Poll::Ready(meter.take(&buffer.filled()[before..], Instant::now()).map_err(flood))
     }
@@ -85,12 +120,14 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { line, meter } = self.get_mut();
+        let Self { line, meter, .. } = self.get_mut();
         let sent = ready!(match line {
             Line::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
             Line::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         })?;
-        meter.sent(sent);
+        if let Some(meter) = meter {
+            meter.sent(sent);
+        }
         Poll::Ready(Ok(sent))
     }
 
@@ -99,12 +136,14 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { line, meter } = self.get_mut();
+        let Self { line, meter, .. } = self.get_mut();
         let sent = ready!(match line {
             Line::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
             Line::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         })?;
-        meter.sent(sent);
+        if let Some(meter) = meter {
+            meter.sent(sent);
+        }
         Poll::Ready(Ok(sent))
     }
 
@@ -127,5 +166,66 @@ impl AsyncWrite for Transport {
             Line::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             Line::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{connection::Activity, traffic::Traffic};
+    use std::{sync::Arc, time::Duration};
+    use tokio::{
+        net::{TcpListener, TcpStream},
+        sync::Semaphore,
+    };
+
+    /// A client, and the transport that it is connected to.
+    async fn connected() -> (TcpStream, Transport) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.set_nodelay(true).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let open = Arc::new(Traffic::new([])).open();
+        let activity = Arc::<Activity>::default();
+        let socket = Socket::new(stream, place, open, activity, Duration::from_secs(10));
+        (client, Transport::open(socket, None).await.unwrap())
+    }
+
+    /// Breaks if a request is handed over in two parts: hyper's buffer would be twice as large, for as
+    /// long as the connection lasts.
+    #[tokio::test]
+    async fn a_request_is_handed_over_whole_after_its_version_is_known() {
+        for (request, is_http2) in [
+            (&b"GET /scan/0/events HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], false),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand what follows", true),
+            (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", false),
+            (b"GET / HTTP/1.0\r\n\r\n", false),
+        ] {
+            let (mut client, mut transport) = connected().await;
+            client.write_all(request).await.unwrap();
+            assert_eq!(transport.speaks_http2().await.unwrap(), is_http2);
+            let mut space = [0; 8192];
+            let read = transport.read(&mut space).await.unwrap();
+            assert_eq!(space[..read], *request);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_preface_may_come_in_pieces_and_be_taken_in_pieces() {
+        let (mut client, mut transport) = connected().await;
+        let sending = async {
+            for byte in PREFACE {
+                client.write_all(&[*byte]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let (is_http2, ()) = tokio::join!(transport.speaks_http2(), sending);
+        assert!(is_http2.unwrap());
+        let mut space = [0; 24];
+        for part in space.chunks_mut(10) {
+            assert_eq!(transport.read(part).await.unwrap(), part.len());
+        }
+        assert_eq!(space, *PREFACE);
     }
 }
