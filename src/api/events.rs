@@ -13,8 +13,8 @@ use super::{
     streamed::{BrokenOff, streamed},
     template::Template,
 };
-use crate::live::{EventId, Follower, events};
-use futures_util::StreamExt;
+use crate::live::{Ending, EventId, Follower, events};
+use futures_util::TryStreamExt;
 use warp::{
     Filter,
     http::{HeaderValue, StatusCode},
@@ -72,29 +72,37 @@ fn streams_all() -> Operation {
 fn job(api: &Api, id: &str, user: &User, last: Option<&HeaderValue>) -> Result<Response, ApiError> {
     let job = api.job(id)?;
     let place = api.stream_place(user)?;
-    let follower = job.follow(event_id(last), api.shutdown.clone(), place);
+    let follower = job.follow(event_id(last), end(api, user), place);
     if follower.is_over() {
         // The end was seen: an EventSource that is told so does not come back.
         return Ok(reply::empty(StatusCode::NO_CONTENT));
     }
-    Ok(stream(follower, user))
+    Ok(stream(follower))
 }
 
 /// `GET /events`
 fn all_jobs(api: &Api, user: &User, last: Option<&HeaderValue>) -> Result<Response, ApiError> {
     let place = api.stream_place(user)?;
-    let follower = api.live.follow(event_id(last), api.shutdown.clone(), place);
-    Ok(stream(follower, user))
+    let follower = api.live.follow(event_id(last), end(api, user), place);
+    Ok(stream(follower))
 }
 
 fn event_id(last: Option<&HeaderValue>) -> Option<EventId> {
     last.and_then(|it| it.to_str().ok()).and_then(EventId::parse)
 }
 
-/// Ends with the events, or with the right to see them.
-fn stream(follower: Follower<StreamPlace>, user: &User) -> Response {
-    let events = events(follower)
-        .map(|piece| piece.map_err(|_| BrokenOff))
-        .take_until(Box::pin(user.revoked()));
-    streamed(events, "text/event-stream")
+/// Waits until the server stops, or the user may no more.
+fn end(api: &Api, user: &User) -> impl Future<Output = Ending> + Send + 'static {
+    let (shutdown, revoked) = (api.shutdown.clone(), user.revoked());
+    async move {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Ending::Shutdown,
+            () = revoked => Ending::Revoked,
+        }
+    }
+}
+
+fn stream(follower: Follower<StreamPlace>) -> Response {
+    streamed(events(follower).map_err(|_| BrokenOff), "text/event-stream")
 }

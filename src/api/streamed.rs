@@ -6,11 +6,11 @@
 //! cannot be finished breaks off, and does not look whole.
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use std::{
     pin::Pin,
     sync::{Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use warp::{
     Reply,
@@ -34,10 +34,6 @@ pub(super) fn streamed(
     pieces: impl Stream<Item = Piece> + Send + 'static,
     media_type: &'static str,
 ) -> Response {
-    let pieces = pieces.filter(|it| {
-        let worth = it.as_ref().map_or(true, |piece| !piece.is_empty());
-        std::future::ready(worth)
-    });
     let body = Pieces { inner: Mutex::new(Box::pin(pieces)) };
     let mut response = warp::reply::stream(body).into_response();
     let headers = response.headers_mut();
@@ -59,6 +55,11 @@ impl Stream for Pieces {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
         let inner = self.get_mut().inner.get_mut().unwrap_or_else(PoisonError::into_inner);
-        inner.as_mut().poll_next(context)
+        loop {
+            let piece = ready!(inner.as_mut().poll_next(context));
+            if !matches!(&piece, Some(Ok(bytes)) if bytes.is_empty()) {
+                return Poll::Ready(piece);
+            }
+        }
     }
 }

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::live::{self, Ending, EventId, Follower, Step};
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use line::Line;
@@ -132,8 +132,9 @@ fn open(
     let upgrade = opening?;
     let place = api.stream_place(user)?;
     let last = resumption.last_event_id.as_deref().and_then(EventId::parse);
-    let follower = job.follow(last, api.shutdown.clone(), place);
     let (shutdown, revoked) = (api.shutdown.clone(), user.revoked());
+    let stopped = shutdown.clone().cancelled_owned();
+    let follower = job.follow(last, stopped.map(|()| Ending::Shutdown), place);
     let answer = upgrade.answer();
     // It keeps its connection's place, and a stop waits for the places.
     api.sockets.spawn(async move {
@@ -169,6 +170,10 @@ enum Farewell {
     Gone,
 }
 
+impl Farewell {
+    const REVOKED: Self = Self::Close(CloseCode::Policy, "the credentials do not hold any more");
+}
+
 /// The whole life of a socket.
 async fn serve(
     mut socket: Socket,
@@ -179,9 +184,7 @@ async fn serve(
 ) {
     let farewell = tokio::select! {
         farewell = talk(&mut socket, &mut follower, &shutdown) => farewell,
-        () = revoked => {
-            Farewell::Close(CloseCode::Policy, "the credentials do not hold any more")
-        }
+        () = revoked => Farewell::REVOKED,
     };
     // Whether a close is confirmed makes no difference any more.
     match farewell {
@@ -273,6 +276,7 @@ async fn talk(
             Ok(Some(Ending::Shutdown)) => {
                 return Farewell::Close(CloseCode::Away, "the server stops");
             }
+            Ok(Some(Ending::Revoked)) => return Farewell::REVOKED,
             Err(_) => return Farewell::Gone,
         }
     }

@@ -3,7 +3,7 @@
 use super::{
     EventId,
     board::Board,
-    follow::Follower,
+    follow::{Ending, Follower},
     job::{LiveJob, SharedJob},
 };
 use crate::{measure::Histogram, model::JobId};
@@ -16,7 +16,6 @@ use std::{
     },
     time::{Duration, Instant, SystemTime},
 };
-use tokio_util::sync::CancellationToken;
 
 /// From a notification that comes at once to a change that only a resync finds.
 const LAG_BOUNDS: &[f64] =
@@ -104,14 +103,14 @@ impl Live {
         self.all().iter().for_each(|job| job.rest_if_idle());
     }
 
-    /// Follows all jobs: a reader that joins, or that comes back with `last` seen.
+    /// Follows all jobs until `end`: a reader that joins, or that comes back with `last` seen.
     pub fn follow<G>(
         &self,
         last: Option<EventId>,
-        shutdown: CancellationToken,
+        end: impl Future<Output = Ending> + Send + 'static,
         guard: G,
     ) -> Follower<G> {
-        Follower::new(self.board.clone(), last, shutdown, guard)
+        Follower::new(self.board.clone(), last, end, guard)
     }
 
     /// How many jobs are known.

@@ -2,15 +2,23 @@
 //! follows changes, it gets the newest message of each part that is past the cursor.
 //!
 //! What must stay true: nothing is kept per reader; one that is slow finds fewer, newer messages
-//! when it comes back, and never misses a final state; all streams end with the server.
+//! when it comes back, and never misses a final state; all streams end with the server. A reader that
+//! waits has one timer, which is not set anew for each message: there are thousands of them.
 
 use super::frames::{EventId, Frames, Message, Then};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, Sleep, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::ReusableBoxFuture;
 
 /// How often something is sent over a silent line, to keep it open.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -57,19 +65,26 @@ pub enum Ending {
     Over,
     /// The server stops.
     Shutdown,
+    /// The user's rights have ended.
+    Revoked,
 }
 
 /// One reader. With it goes a `guard`, which is dropped when the reader is.
 pub struct Follower<G> {
     source: Arc<dyn Source>,
-    changes: watch::Receiver<u64>,
     /// The version up to which everything has been sent; none before the snapshot.
     cursor: Option<u64>,
-    over: bool,
-    heartbeat: Instant,
+    ended: Option<Ending>,
+    /// There may be something that has not been sent.
+    unseen: bool,
     /// Before this it does not look again.
     look_at: Instant,
-    shutdown: CancellationToken,
+    /// When the line has been silent for too long.
+    heartbeat: Instant,
+    change: ReusableBoxFuture<'static, Option<watch::Receiver<u64>>>,
+    end: Pin<Box<dyn Future<Output = Ending> + Send>>,
+    /// Fires when one of the two times above has come, or before.
+    alarm: Option<Pin<Box<Sleep>>>,
     _guard: G,
 }
 
@@ -80,11 +95,12 @@ impl<G> fmt::Debug for Follower<G> {
 }
 
 impl<G> Follower<G> {
-    /// A reader that joins, or that comes back with `last` seen.
+    /// A reader that joins, or that comes back with `last` seen. What it follows may end before
+    /// `end` does.
     pub(super) fn new(
         source: Arc<dyn Source>,
         last: Option<EventId>,
-        shutdown: CancellationToken,
+        end: impl Future<Output = Ending> + Send + 'static,
         guard: G,
     ) -> Self {
         let newest = source.newest();
@@ -92,55 +108,77 @@ impl<G> Follower<G> {
         // never was: begin with a snapshot.
         let versions = source.first()..=newest.version;
         let cursor = last.filter(|it| it.epoch == newest.epoch && versions.contains(&it.version));
+        let is_over = source.is_over() && cursor == Some(newest);
         let now = Instant::now();
         Self {
-            changes: source.changes(),
-            over: source.is_over() && cursor == Some(newest),
+            change: ReusableBoxFuture::new(next_change(source.changes())),
+            ended: is_over.then_some(Ending::Over),
             source,
             cursor: cursor.map(|it| it.version),
-            heartbeat: now + HEARTBEAT,
+            unseen: true,
             look_at: now,
-            shutdown,
+            heartbeat: now + HEARTBEAT,
+            end: Box::pin(end),
+            alarm: None,
             _guard: guard,
         }
     }
 
     /// Whether nothing more will come.
     pub fn is_over(&self) -> bool {
-        self.over
+        self.ended == Some(Ending::Over)
     }
 
     /// The next step. May be dropped while it waits: no message is lost by that.
     pub async fn next(&mut self) -> Step {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The next step.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Step> {
+        if self.ended.is_none()
+            && let Poll::Ready(ending) = self.end.as_mut().poll(context)
+        {
+            self.ended = Some(ending);
+        }
         loop {
-            if self.over {
-                return Step::End(Ending::Over);
+            if let Some(ending) = self.ended {
+                return Poll::Ready(Step::End(ending));
             }
-            if self.shutdown.is_cancelled() {
-                return Step::End(Ending::Shutdown);
-            }
-            // Marked as seen before looking, so that a change while looking wakes again.
-            self.changes.borrow_and_update();
-            if Instant::now() >= self.look_at
-                && let Some(messages) = self.look()
+            if !self.unseen
+                && let Poll::Ready(change) = self.change.poll(context)
             {
-                return Step::Send(messages);
-            }
-            if self.over {
-                // Nothing was left to say, as where the job has been removed.
+                match change {
+                    Some(changes) => {
+                        self.change.set(next_change(changes));
+                        self.unseen = true;
+                    }
+                    None => self.ended = Some(Ending::Over),
+                }
                 continue;
             }
-            let resting = self.look_at > Instant::now();
-            tokio::select! {
-                () = self.shutdown.cancelled() => return Step::End(Ending::Shutdown),
-                () = sleep_until(self.look_at), if resting => {}
-                changed = self.changes.changed(), if !resting => if changed.is_err() {
-                    return Step::End(Ending::Over);
-                },
-                () = sleep_until(self.heartbeat) => {
-                    self.heartbeat = Instant::now() + HEARTBEAT;
-                    return Step::KeepOpen;
+            if self.unseen && self.look_at <= Instant::now() {
+                self.unseen = false;
+                if let Some(messages) = self.look() {
+                    return Poll::Ready(Step::Send(messages));
                 }
+                // Nothing to say, as where the job has been removed.
+                continue;
+            }
+            let due = if self.unseen { self.look_at.min(self.heartbeat) } else { self.heartbeat };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if due < alarm.deadline() {
+                alarm.as_mut().reset(due);
+            }
+            ready!(alarm.as_mut().poll(context));
+            let now = Instant::now();
+            let is_silent = self.heartbeat <= now;
+            if is_silent {
+                self.heartbeat = now + HEARTBEAT;
+            }
+            alarm.as_mut().reset(self.heartbeat);
+            if is_silent {
+                return Poll::Ready(Step::KeepOpen);
             }
         }
     }
@@ -152,13 +190,19 @@ impl<G> Follower<G> {
             Some(cursor) => self.source.frames_after(cursor),
         };
         self.cursor = Some(frames.version);
-        self.over = frames.then == Then::Nothing;
+        self.ended = (frames.then == Then::Nothing).then_some(Ending::Over);
         if frames.messages.is_empty() {
             return None;
         }
         let now = Instant::now();
         self.heartbeat = now + HEARTBEAT;
-        self.look_at = if frames.then == Then::More { now } else { now + self.source.pace() };
+        self.unseen = frames.then == Then::More;
+        self.look_at = if self.unseen { now } else { now + self.source.pace() };
         Some(frames.messages)
     }
+}
+
+/// Waits for a change; none once there is nothing more to follow.
+async fn next_change(mut changes: watch::Receiver<u64>) -> Option<watch::Receiver<u64>> {
+    changes.changed().await.is_ok().then_some(changes)
 }

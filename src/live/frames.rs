@@ -8,7 +8,7 @@ use super::{
 use crate::model::{progress::JobFacts, time};
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// Where a reader of a stream stands: the server's run, and a version of what it follows in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl EventId {
 }
 
 /// The most bytes of data that are copied for a reader.
-const SMALL: usize = 4 << 10;
+pub(super) const SMALL: usize = 4 << 10;
 
 /// The data of a message that the cache has for all readers.
 #[derive(Debug)]
@@ -165,7 +165,8 @@ impl TextPieces {
 /// The lines of a server-sent event (WHATWG HTML, section 9.2) before its data. JSON has no raw
 /// newline, so the data is one line.
 pub(super) fn begin_event(to: &mut BytesMut, event: &str, id: EventId) {
-    to.extend_from_slice(format!("id: {id}\nevent: {event}\ndata: ").as_bytes());
+    // There is always room in it.
+    let _ = write!(to, "id: {id}\nevent: {event}\ndata: ");
 }
 
 /// What ends the data, and the event.

@@ -9,7 +9,7 @@ use super::{
     board::{Board, Card},
     body::{Bodies, Body, Wanted},
     document,
-    follow::{Follower, Source},
+    follow::{Ending, Follower, Source},
     frames::{Content, EventId, Frames, Message, Shared, Then, end_message, job_message},
     pieces::PIECE,
     slot::Slot,
@@ -30,7 +30,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 mod rest;
 
@@ -132,14 +131,14 @@ impl LiveJob {
         })
     }
 
-    /// Follows the job: a reader that joins, or that comes back with `last` seen.
+    /// Follows the job until `end`: a reader that joins, or that comes back with `last` seen.
     pub fn follow<G>(
         self: Arc<Self>,
         last: Option<EventId>,
-        shutdown: CancellationToken,
+        end: impl Future<Output = Ending> + Send + 'static,
         guard: G,
     ) -> Follower<G> {
-        Follower::new(self, last, shutdown, guard)
+        Follower::new(self, last, end, guard)
     }
 
     /// The progress document: one shared body per version, made when it is first asked for.
@@ -332,7 +331,8 @@ impl Source for LiveJob {
     fn snapshot(&self) -> Frames {
         let body = self.body_for(Wanted::Snapshot, Lists::Whole);
         let message = Message::new("snapshot", body.id(), Content::Large(body.reader()));
-        Frames { messages: vec![message], version: body.id().version, then: Then::Changes }
+        // What has changed since it was made; of a job that is over, the end.
+        Frames { messages: vec![message], version: body.id().version, then: Then::More }
     }
 
     /// The newest message of each part that changed since `cursor`, in the order of the changes,

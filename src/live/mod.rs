@@ -35,5 +35,5 @@ pub use job::LiveJob;
 pub use pieces::{CutOff, PIECE, Reader};
 pub use plans::Plans;
 pub use results::{ResultSummary, Results, Unwanted};
-pub use stream::events;
+pub use stream::{Events, events};
 pub use watcher::{Nudger, WatchOptions, Watcher};

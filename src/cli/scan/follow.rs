@@ -6,8 +6,7 @@ use super::super::{
     progress::Progress,
 };
 use crate::live::{LiveJob, Step};
-use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
+use std::{future::pending, sync::Arc};
 
 /// One repository.
 pub(super) async fn repository(name: &str, job: &LiveJob) {
@@ -30,7 +29,7 @@ pub(super) async fn group(title: &str, job: &Arc<LiveJob>) {
     let mut board = Board::new(false);
     let mut view = JobView::new(job.id());
     view.title = title.to_owned();
-    let mut follower = Arc::clone(job).follow(None, CancellationToken::new(), ());
+    let mut follower = Arc::clone(job).follow(None, pending(), ());
     loop {
         let messages = match follower.next().await {
             Step::Send(messages) => messages,

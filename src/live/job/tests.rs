@@ -205,7 +205,7 @@ fn a_reader_of_an_earlier_job_of_this_name_begins_anew() {
     let second = live.insert(&id);
     second.apply_repository(repository(0, "failed"), Vec::new());
     assert!(second.event_id().version > tag.version, "a version is given twice");
-    let mut follower = second.follow(Some(tag), CancellationToken::new(), ());
+    let mut follower = second.follow(Some(tag), std::future::pending(), ());
     let Some(Step::Send(messages)) = now(follower.next()) else { panic!("nothing to send") };
     assert_eq!(messages[0].event(), "snapshot");
 }
@@ -215,7 +215,7 @@ fn a_reader_is_told_at_once_that_its_job_is_removed() {
     let live = crate::live::Live::new(7);
     let id: JobId = "job".parse().unwrap();
     let job = live.insert(&id);
-    let mut follower = job.follow(None, CancellationToken::new(), ());
+    let mut follower = job.follow(None, std::future::pending(), ());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         assert!(matches!(follower.next().await, Step::Send(_)));
@@ -311,7 +311,7 @@ fn a_job_that_has_rested_is_the_same_as_before() {
     assert_eq!(all_that_is_told(&job), before);
     rest();
     let job = Arc::new(job);
-    let follower = Arc::clone(&job).follow(Some(seen), CancellationToken::new(), ());
+    let follower = Arc::clone(&job).follow(Some(seen), std::future::pending(), ());
     assert!(follower.is_over(), "who has seen the end has seen it");
     // What comes later is told as ever.
     job.rest_if_idle();

@@ -13,7 +13,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use tokio_util::sync::CancellationToken;
 
 pub(super) struct World {
     _root: tempfile::TempDir,
@@ -361,7 +360,7 @@ fn row(document: &Value, index: u32) -> Option<&Value> {
 
 /// What a reader of all jobs begins with.
 fn board(live: &Live) -> Value {
-    let mut follower = live.follow(None, CancellationToken::new(), ());
+    let mut follower = live.follow(None, std::future::pending(), ());
     let Some(Step::Send(messages)) = follower.next().now_or_never() else { panic!("no snapshot") };
     let snapshot = messages.into_iter().next().unwrap().into_data().unwrap();
     serde_json::from_slice(&snapshot).unwrap()
