@@ -42,6 +42,30 @@ pub(super) enum Shared {
     Large(Kept),
 }
 
+/// The data of a message that was made for one reader and is the same for those who read with it.
+#[derive(Debug, Default)]
+pub(super) struct Memo(Option<((u64, u64), Bytes)>);
+
+impl Memo {
+    /// What is made of a version at a second of its elapsed time.
+    pub(super) fn get(
+        &mut self,
+        version: u64,
+        elapsed: u64,
+        make: impl FnOnce() -> Vec<u8>,
+    ) -> Bytes {
+        let key = (version, elapsed);
+        match &self.0 {
+            Some((known, data)) if *known == key => data.clone(),
+            _ => {
+                let data = Bytes::from(make());
+                self.0 = Some((key, data.clone()));
+                data
+            }
+        }
+    }
+}
+
 /// One message for one reader.
 #[derive(Debug)]
 pub struct Message {

@@ -344,7 +344,7 @@ impl Source for LiveJob {
         }
         let data = slot.open(&self.card, self.board.versions());
         let ledger = self.board.ledger();
-        let elapsed = data.elapsed.seconds(Instant::now());
+        let (newest, elapsed) = (data.version, data.elapsed.seconds(Instant::now()));
         let mut messages = Vec::new();
         let (mut room, mut last) = (PIECE, cursor);
         for (version, part) in data.order.range(cursor.saturating_add(1)..) {
@@ -353,7 +353,10 @@ impl Source for LiveJob {
             }
             let id = EventId { epoch: self.board.epoch(), version: *version };
             let message = match part {
-                Part::Job => Message::small("job", id, job_message(&data.facts, elapsed)),
+                Part::Job => {
+                    let make = || job_message(&data.facts, elapsed);
+                    Message::small("job", id, data.job_message.get(newest, elapsed, make))
+                }
                 Part::Repository(index) => {
                     let Some(entry) = data.repositories.get_mut(index) else { continue };
                     let shared = entry.message.get_or_insert_with(|| {
@@ -369,7 +372,8 @@ impl Source for LiveJob {
         }
         if data.ended {
             let id = EventId { epoch: self.board.epoch(), version: data.version };
-            messages.push(Message::small("end", id, end_message(&data.facts)));
+            let end = data.end_message.get(newest, 0, || end_message(&data.facts));
+            messages.push(Message::small("end", id, end));
         }
         let then = if data.ended { Then::Nothing } else { Then::Changes };
         Frames { messages, version: data.version, then }

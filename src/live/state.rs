@@ -10,7 +10,7 @@ use super::{
     board::Line,
     document::Blocks,
     elapsed::{Elapsed, Moment},
-    frames::Shared,
+    frames::{Memo, Shared},
     packed::{self, Files},
     versions::Versions,
 };
@@ -57,6 +57,8 @@ pub(super) struct Data {
     /// Which part got which version; every part has one entry, its newest.
     pub(super) order: BTreeMap<u64, Part>,
     pub(super) job_version: u64,
+    pub(super) job_message: Memo,
+    pub(super) end_message: Memo,
     /// Nothing more is expected: the end has been said.
     pub(super) ended: bool,
     /// Who waits for the next version; made when somebody first does.
@@ -117,6 +119,8 @@ impl Data {
             version,
             order: BTreeMap::from([(job_version, Part::Job)]),
             job_version,
+            job_message: Memo::default(),
+            end_message: Memo::default(),
             ended: line.ended,
             changes: None,
         };
@@ -152,6 +156,8 @@ impl Data {
     pub(super) fn release(&mut self) {
         self.blocks.release();
         self.repositories.values_mut().for_each(|it| it.message = None);
+        self.job_message = Memo::default();
+        self.end_message = Memo::default();
         self.changes = None;
     }
 

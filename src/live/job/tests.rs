@@ -234,6 +234,31 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), future).await.ok() })
 }
 
+/// Breaks if thousands of readers cost a message each, or if one is handed what is no longer true.
+#[test]
+fn readers_of_one_version_share_its_messages() {
+    let job = job();
+    let data = |job: &LiveJob| {
+        let messages = job.frames_after(0).messages.into_iter();
+        messages.map(|it| it.into_data().unwrap()).collect::<Vec<_>>()
+    };
+    job.apply_repository(repository(0, "scanning"), Vec::new());
+    job.apply_master(master(&json!({ "total_repositories": 1 })), Vec::new());
+    let (first, second) = (data(&job), data(&job));
+    assert_eq!(first.len(), 2, "the job and its repository");
+    // Unless a second has just gone by.
+    if first == second {
+        assert!(first.iter().zip(&second).all(|(a, b)| a.as_ptr() == b.as_ptr()));
+    }
+    job.apply_repository(repository(0, "completed"), Vec::new());
+    job.apply_master(master(&json!({ "status": "completed" })), Vec::new());
+    job.settle(false);
+    let text = events(job.frames_after(0));
+    assert_eq!(text, ["repository completed", "job completed", "end completed"]);
+    let end = |job: &LiveJob| data(job).pop().unwrap().as_ptr();
+    assert_eq!(end(&job), end(&job));
+}
+
 /// Breaks if what a reader of many news is handed at once grows with their number.
 #[test]
 fn many_news_come_in_bounded_steps_and_in_order() {
