@@ -5,6 +5,7 @@
 //! for a job that is not his own.
 
 mod ears;
+mod retries;
 mod scan;
 mod sweep;
 
@@ -26,8 +27,9 @@ use crate::{
     },
 };
 use notify::RecommendedWatcher;
+use retries::Retries;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender},
@@ -55,8 +57,7 @@ pub(super) struct Reader {
     agenda: Agenda,
     /// The comparison of everything that is under way.
     sweep: Option<Sweep>,
-    /// Files that are to be read again, and when.
-    retries: BTreeSet<(Instant, JobId, JobFile)>,
+    retries: Retries,
     flusher: Flusher,
     resync_at: Instant,
     poll_at: Instant,
@@ -82,7 +83,7 @@ impl Reader {
             folders: HashMap::new(),
             agenda: Agenda::default(),
             sweep: None,
-            retries: BTreeSet::new(),
+            retries: Retries::default(),
             resync_at: now,
             poll_at: now + options.poll_interval,
         }
@@ -132,16 +133,13 @@ impl Reader {
     /// When there is something to do, whether or not something comes.
     fn wake_at(&self) -> Instant {
         let poll_at = self.polls().then_some(self.poll_at);
-        let retry_at = self.retries.first().map(|(at, ..)| *at);
-        [poll_at, retry_at].into_iter().flatten().fold(self.resync_at, Instant::min)
+        [poll_at, self.retries.next_at()].into_iter().flatten().fold(self.resync_at, Instant::min)
     }
 
     pub(super) fn look_at_the_clock(&mut self) {
         let now = Instant::now();
-        while self.retries.first().is_some_and(|(at, ..)| *at <= now) {
-            if let Some((_, id, file)) = self.retries.pop_first() {
-                self.agenda.look(&id, file);
-            }
+        while let Some((id, file)) = self.retries.pop_due(now) {
+            self.agenda.look(&id, file);
         }
         let overflows = std::mem::take(&mut self.agenda.overflows);
         if overflows > 0 {
@@ -233,7 +231,7 @@ impl Reader {
         match folder.read(file, &self.live) {
             Next::Nothing => {}
             Next::LookAgain(at) => {
-                self.retries.insert((at, id.clone(), file));
+                self.retries.set(at, id, file);
             }
             Next::Flush(signature) if file == JobFile::Master => {
                 // What the end follows from comes first, though nobody may have said yet that it
@@ -282,7 +280,7 @@ impl Reader {
     }
 
     pub(super) fn has_retries(&self) -> bool {
-        !self.retries.is_empty()
+        self.retries.next_at().is_some()
     }
 
     pub(super) fn is_told(&self, id: &JobId) -> bool {

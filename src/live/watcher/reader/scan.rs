@@ -122,7 +122,7 @@ impl Reader {
         match folder.read(JobFile::Master, &self.live) {
             Next::Nothing => {}
             Next::LookAgain(at) => {
-                self.retries.insert((at, id.clone(), JobFile::Master));
+                self.retries.set(at, id, JobFile::Master);
             }
             Next::Flush(signature) => folder.master_end = Some(signature),
         }
