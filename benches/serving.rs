@@ -1,21 +1,15 @@
-//! How fast the server answers while five scanners burn every core, and how long a change of a
-//! status file takes to a reader of the event stream. `cargo bench --bench serving`
-//!
-//! The stream is measured against its limits, in turns within one run: a bare inotify watch on the
-//! same renames, and, for an end, which is told once it has been flushed, a bare write that is
-//! flushed. The ratio means more than either figure. See docs/performance.md.
+//! How fast the server answers while five scanners burn every core. `cargo bench --bench serving`. See
+//! docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
-use notify::Watcher;
 use std::{
     error::Error,
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc::{self, Receiver},
     time::{Duration, Instant},
 };
 
@@ -54,107 +48,12 @@ fn main() -> Outcome<()> {
         server.submit(&format!("https://github.com/bench/queued-{number}.git"))
     })?
     .print("POST /scan, 5 scanners burning");
-    drop(server);
-
-    let quiet = tempfile::tempdir()?;
-    let server = Server::start(quiet.path())?;
-    streams(&server)?;
-    ends(&server)
-}
-
-/// A job that nobody runs, and when each of its events arrives.
-fn job_and_stream(server: &Server, id: &str) -> Outcome<(PathBuf, Receiver<Instant>)> {
-    let job = server.jobs.join(id);
-    fs::create_dir(&job)?;
-    // A job with a plan is one of the server's own, whose ends it flushes.
-    replace(server, &job, "repositories.json", "{}")?;
-    replace(server, &job, "master.json", r#"{"total_repositories": 2}"#)?;
-    while server.get(&format!("/scan/{id}")).is_err() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let mut stream = server.connect()?;
-    write!(stream, "GET /scan/{id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-    let (sender, events) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if line == "event: snapshot" || line == "event: repository" {
-                let _ = sender.send(Instant::now());
-            }
-        }
-    });
-    // What is written before the stream has begun is part of its snapshot.
-    events.recv_timeout(Duration::from_secs(5))?;
-    Ok((job, events))
-}
-
-/// Renames status files of a job that nobody runs, and waits for each on both sides, in turns.
-fn streams(server: &Server) -> Outcome<()> {
-    let (job, seen_by_stream) = job_and_stream(server, "bench-stream")?;
-    let (sender, seen_by_watch) = mpsc::channel();
-    let mut bare = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|it| it.kind.is_modify()) {
-            let _ = sender.send(Instant::now());
-        }
-    })?;
-    bare.watch(&job, notify::RecursiveMode::NonRecursive)?;
-
-    let (mut to_stream, mut to_watch) = (Latencies::default(), Latencies::default());
-    for number in 0..ROUNDS {
-        while seen_by_watch.try_recv().is_ok() {}
-        while seen_by_stream.try_recv().is_ok() {}
-        let status =
-            format!(r#"{{"status":"scanning","total_files":{ROUNDS},"current_file":{number}}}"#);
-        let begin = Instant::now();
-        replace(server, &job, "repo_0.json", &status)?;
-        to_watch.add(seen_by_watch.recv_timeout(Duration::from_secs(5))? - begin);
-        to_stream.add(seen_by_stream.recv_timeout(Duration::from_secs(5))? - begin);
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    to_watch.print("rename → a bare inotify watch");
-    to_stream.print("rename → bytes of the event stream");
-    to_stream.print_ratio(&to_watch);
     Ok(())
-}
-
-/// Renames ends of a repository, unflushed, and waits for each; in turns with a bare write that is
-/// flushed, the file and the folder.
-fn ends(server: &Server) -> Outcome<()> {
-    let (job, seen) = job_and_stream(server, "bench-end")?;
-    let staging = server.jobs.join(".staging");
-    let (mut to_stream, mut to_disk) = (Latencies::default(), Latencies::default());
-    for number in 0..ROUNDS {
-        while seen.try_recv().is_ok() {}
-        let status =
-            format!(r#"{{"status":"completed","total_files":{ROUNDS},"current_file":{number}}}"#);
-        let begin = Instant::now();
-        replace(server, &job, "repo_0.json", &status)?;
-        to_stream.add(seen.recv_timeout(Duration::from_secs(5))? - begin);
-
-        let begin = Instant::now();
-        let staged = staging.join("bench.tmp");
-        let mut file = fs::File::create(&staged)?;
-        file.write_all(status.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&staged, staging.join("bench.json"))?;
-        fs::File::open(&staging)?.sync_all()?;
-        to_disk.add(begin.elapsed());
-    }
-    to_disk.print("an end → the disk, by a bare writer");
-    to_stream.print("an end → bytes of the event stream");
-    to_stream.print_ratio(&to_disk);
-    Ok(())
-}
-
-fn replace(server: &Server, job: &Path, name: &str, text: &str) -> Outcome<()> {
-    let staged = server.jobs.join(".staging").join("bench.tmp");
-    fs::File::create(&staged)?.write_all(text.as_bytes())?;
-    Ok(fs::rename(staged, job.join(name))?)
 }
 
 struct Server {
     child: Child,
     address: String,
-    jobs: PathBuf,
 }
 
 impl Server {
@@ -174,7 +73,7 @@ impl Server {
         let mut first = String::new();
         BufReader::new(stderr).read_line(&mut first)?;
         let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
-        let server = Self { child, address, jobs };
+        let server = Self { child, address };
         while server.get("/readyz").is_err() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -248,11 +147,6 @@ impl Latencies {
 
     fn percentile(&self, percent: usize) -> Duration {
         self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
-    }
-
-    fn print_ratio(&self, limit: &Self) {
-        let ratio = self.percentile(50).as_secs_f64() / limit.percentile(50).as_secs_f64();
-        println!("ratio at p50: {ratio:.2}");
     }
 
     fn print(&self, what: &str) {

@@ -1,0 +1,68 @@
+//! What an idle stream costs in memory: how much the anonymous memory of the server's process grows
+//! while all streams are opened.
+
+use crate::{
+    Outcome, STREAMS,
+    bare::{self, Bare},
+    clients::{Clients, read_until},
+    server::Server,
+};
+use std::{fs, net::TcpStream, process::Child};
+
+/// Each with fresh processes; the median counts.
+const ROUNDS: usize = 5;
+
+pub(crate) fn measure() -> Outcome<()> {
+    let (mut ours, mut limits) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let server = Server::start()?;
+        let job = server.job("bench-idle")?;
+        let first = first_bytes(&server.address, &job.request)?;
+        let open = |count| Clients::open(&server.address, &job.request, "snapshot", count);
+        ours.push(growth(&server.child, open)?);
+
+        let bare = Bare::start(&first, "")?;
+        let open = |count| Clients::open(&bare.address, bare::REQUEST, "snapshot", count);
+        limits.push(growth(&bare.child, open)?);
+    }
+    let (ours, limit) = (median(ours), median(limits));
+    println!("an idle event stream, {STREAMS} of them: {ours:.1} KiB each");
+    println!("the same on bare hyper:                {limit:.1} KiB each");
+    println!("ratio: {:.2}", ours / limit);
+    Ok(())
+}
+
+/// What a stream of the server begins with, its head left out.
+pub(crate) fn first_bytes(address: &str, request: &str) -> Outcome<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    std::io::Write::write_all(&mut stream, request.as_bytes())?;
+    let text = read_until(&mut stream, "snapshot")?;
+    let (_, body) = text.split_once("\r\n\r\n").ok_or("no body")?;
+    Ok(body.to_owned())
+}
+
+/// KiB for each stream.
+fn growth(server: &Child, open: impl Fn(usize) -> Outcome<Clients>) -> Outcome<f64> {
+    // What a process needs once is there before.
+    drop(open(10)?);
+    let before = anonymous(server)?;
+    let clients = open(STREAMS)?;
+    let after = anonymous(server)?;
+    drop(clients);
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let each = after.saturating_sub(before) as f64 / STREAMS as f64;
+    Ok(each)
+}
+
+/// The resident anonymous memory of a process, in KiB.
+fn anonymous(process: &Child) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let line = status.lines().find_map(|it| it.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
