@@ -90,6 +90,8 @@ mod python_service;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod reconnects;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod repositories;

@@ -39,26 +39,35 @@ impl EventStream {
     }
 
     async fn connect(server: &TestServer, path: &str, last: Option<&str>) -> Self {
+        let stream = timeout(super::wait::PATIENCE, Self::join(server, path, last));
+        let stream = stream.await.expect("a stream begins at once");
+        stream.unwrap_or_else(|| panic!("{path} is over for who has seen {last:?}"))
+    }
+
+    /// Joins a stream, after the event with this id if there is one; `None` where the server says that
+    /// nothing more will come.
+    pub(crate) async fn join(server: &TestServer, path: &str, last: Option<&str>) -> Option<Self> {
         let mut request =
             server.request(reqwest::Method::GET, path).header("Accept", "text/event-stream");
         if let Some(id) = last {
             request = request.header("Last-Event-ID", id);
         }
-        let response = timeout(super::wait::PATIENCE, request.send())
-            .await
-            .expect("a stream begins at once")
-            .unwrap_or_else(|error| panic!("cannot join {path}: {error}"));
+        let response = request.send().await;
+        let response = response.unwrap_or_else(|error| panic!("cannot join {path}: {error}"));
+        if response.status() == 204 {
+            return None;
+        }
         assert_eq!(response.status(), 200, "joining {path}, last id {last:?}");
         let kind = response.headers()["content-type"].to_str().unwrap_or_default();
         assert!(kind.starts_with("text/event-stream"), "{path} has content type {kind}");
-        Self {
+        Some(Self {
             response,
             unread: Vec::new(),
             ready: VecDeque::new(),
             half: Vec::new(),
             retry: None,
             comments: Vec::new(),
-        }
+        })
     }
 
     /// The next event; `None` once the stream has ended.
