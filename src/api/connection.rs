@@ -35,7 +35,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -90,7 +90,7 @@ pub(super) struct Activity {
     http2: AtomicBool,
     unread: AtomicBool,
     /// Of HTTP/2.
-    untaken: Arc<Untaken>,
+    untaken: OnceLock<Arc<Untaken>>,
     /// Since when the peer takes nothing of what is to be written.
     stalled_since: Mutex<Option<Instant>>,
 }
@@ -109,6 +109,11 @@ impl Activity {
     /// The peer takes nothing since then; or something again.
     pub(super) fn note_stall(&self, since: Option<Instant>) {
         *self.stalled_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// For how long the peer has taken nothing of an answer; of HTTP/2.
+    fn untaken(&self) -> Option<Duration> {
+        self.untaken.get()?.longest()
     }
 
     /// For how long the peer has taken nothing of what is to be written.
@@ -199,37 +204,9 @@ pub(super) async fn run<S, B>(
 {
     let Shared { limits, http1, http2, stop, cut, .. } = &*shared;
     let peer = context.peer;
-    let opened = tokio::select! {
-        opened = timeout(limits.header_timeout, Transport::open(socket, tls)) => opened,
-        // Nothing has been asked yet.
-        () = stop.cancelled() => return,
-    };
-    let mut transport = match opened {
-        Ok(Ok(transport)) => transport,
-        Ok(Err(error)) => {
-            debug!(%peer, error = chain(&error), "handshake failed");
-            return;
-        }
-        Err(_) => {
-            debug!(%peer, "slow handshake ended");
-            return;
-        }
-    };
-    let request_due = Instant::now() + limits.header_timeout;
-    let version = tokio::select! {
-        version = timeout_at(request_due, transport.speaks_http2()) => version,
-        () = stop.cancelled() => return,
-    };
-    let is_http2 = match version {
-        Ok(Ok(is_http2)) => is_http2,
-        Ok(Err(error)) => {
-            debug!(%peer, error = chain(&error), "connection failed");
-            return;
-        }
-        Err(_) => {
-            debug!(%peer, requests = 0, "silent connection closed");
-            return;
-        }
+    let Some((transport, request_due, is_http2)) = open(socket, tls, peer, limits, stop).await
+    else {
+        return;
     };
     let routes = TowerToHyperService::new(service);
     let service =
@@ -271,7 +248,7 @@ pub(super) async fn run<S, B>(
                 alarm.as_mut().reset(Instant::now() + STOP_PATIENCE / 2);
             }
             () = alarm.as_mut(), if watching => {
-                let untaken = activity.untaken.longest();
+                let untaken = activity.untaken();
                 if stopping {
                     let waits = activity.stalled().max(untaken);
                     if waits.is_some_and(|it| it >= STOP_PATIENCE) {
@@ -304,6 +281,42 @@ pub(super) async fn run<S, B>(
                 let next = if stopping { look_at.min(now + STOP_PATIENCE / 2) } else { look_at };
                 alarm.as_mut().reset(next);
             }
+        }
+    }
+}
+
+/// Opens the transport and tells the version of HTTP; also says when the first request is due. None of a
+/// connection that has ended, before anything was asked.
+async fn open(
+    socket: Socket,
+    tls: Option<TlsAcceptor>,
+    peer: SocketAddr,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> Option<(Transport, Instant, bool)> {
+    let opening = timeout(limits.header_timeout, Transport::open(socket, tls));
+    let mut transport = match stop.run_until_cancelled(opening).await? {
+        Ok(Ok(transport)) => transport,
+        Ok(Err(error)) => {
+            debug!(%peer, error = chain(&error), "handshake failed");
+            return None;
+        }
+        Err(_) => {
+            debug!(%peer, "slow handshake ended");
+            return None;
+        }
+    };
+    let request_due = Instant::now() + limits.header_timeout;
+    let telling = timeout_at(request_due, transport.speaks_http2());
+    match stop.run_until_cancelled(telling).await? {
+        Ok(Ok(is_http2)) => Some((transport, request_due, is_http2)),
+        Ok(Err(error)) => {
+            debug!(%peer, error = chain(&error), "connection failed");
+            None
+        }
+        Err(_) => {
+            debug!(%peer, requests = 0, "silent connection closed");
+            None
         }
     }
 }
@@ -347,7 +360,8 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         let under_way = UnderWay::new(Arc::clone(&self.activity), version);
-        let untaken = (version == Version::HTTP_2).then(|| Arc::clone(&self.activity.untaken));
+        let untaken = (version == Version::HTTP_2)
+            .then(|| Arc::clone(self.activity.untaken.get_or_init(Arc::default)));
         let Limits { body_timeout, max_body_bytes, .. } = self.shared.limits;
         let activity = Arc::clone(&self.activity);
         let mut request =

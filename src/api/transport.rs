@@ -55,7 +55,8 @@ impl Transport {
             socket.shutdown().await?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it speaks HTTP, not TLS"));
         }
-        let mut stream = tls.accept(socket).await?;
+        // In a box of its own: a handshake needs more room than all that follows.
+        let mut stream = Box::pin(tls.accept(socket)).await?;
         // By default rustls keeps up to 64 KiB for a peer that takes nothing.
         stream.get_mut().1.set_buffer_limit(Some(UNSENT));
         Ok(on(Line::Tls(Box::new(stream))))
