@@ -12,6 +12,7 @@ use super::{
 };
 use crate::model::{
     job_row::{JobRow, ListedJob},
+    progress::JobFacts,
     state::COARSE_STATES,
 };
 use schemars::JsonSchema;
@@ -70,15 +71,13 @@ fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
         let detail = format!("Invalid status filter. Must be one of: {}", COARSE_STATES.join(", "));
         return Err(ApiError::bad_request(detail));
     }
-    let mut jobs: Vec<_> = api.live.all().into_iter().map(|job| (job.facts(), job)).collect();
-    jobs.retain(|(facts, _)| wanted.is_none_or(|it| facts.state.coarse() == it));
-    // Ids of ours sort by time as well: they part jobs of one instant.
-    jobs.sort_by(|(a, _), (b, _)| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
     let (default, most) = JOBS_PER_PAGE;
     let page = Page::new(listing.page, listing.per_page, default, most);
-    let rows: Vec<_> = page.of(&jobs).map(|(facts, job)| (facts, job.error_message())).collect();
+    // Copied, so that nobody waits while they are written as JSON.
+    let copy = |facts: &JobFacts, error: Option<&str>| (facts.clone(), error.map(str::to_owned));
+    let (rows, total) = api.live.page(wanted, page.range(), copy);
     let rows = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref()));
-    Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(jobs.len()) }))
+    Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(total) }))
 }
 
 /// `GET /jobs/{id}`

@@ -11,9 +11,8 @@ use super::{
 };
 use crate::{
     measure::{Kind, Text},
-    model::{JobState, state::Summary, time::Timestamp},
+    model::{JobState, time::Timestamp},
 };
-use std::collections::HashMap;
 use warp::{
     Filter,
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
@@ -95,20 +94,11 @@ fn process(text: &mut Text, api: &Api) {
 }
 
 fn jobs(text: &mut Text, api: &Api) {
-    let mut by_state: HashMap<JobState, u64> = HashMap::new();
-    let mut all = Summary::default();
-    for job in api.live.all() {
-        let facts = job.facts();
-        *by_state.entry(facts.state).or_default() += 1;
-        all.pending += facts.summary.pending;
-        all.in_progress += facts.summary.in_progress;
-        all.completed += facts.summary.completed;
-        all.failed += facts.summary.failed;
-    }
+    let counts = api.live.counts();
+    let all = &counts.repositories;
     text.family("scanwatch_jobs", Kind::Gauge, "Jobs that are known, by state.");
     for state in JobState::ALL {
-        let count = by_state.get(&state).copied().unwrap_or(0);
-        text.sample(&[("state", state.as_str())], count);
+        text.sample(&[("state", state.as_str())], counts.jobs(state));
     }
     text.family("scanwatch_repositories", Kind::Gauge, "Repositories of these jobs, by state.");
     for (state, count) in [

@@ -15,18 +15,20 @@ use super::{
     follow::Source,
     frames::{Content, EventId, Frames, Message, Then, end_message, job_message},
     ledger::{Kept, Ledger, MOST_SUPERSEDED},
+    listing::{Counts, Listing},
     pieces::{PIECE, Reader},
     versions::Versions,
 };
 use crate::model::{
     JobId,
-    job_row::{JobCounts, JobsSnapshot, ListedJob},
+    job_row::{JobsSnapshot, ListedJob},
     progress::JobFacts,
     time::Timestamp,
 };
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -81,8 +83,7 @@ struct State {
     version: u64,
     /// Which word got which version; a job has one entry for its line, and one for its end.
     order: BTreeMap<u64, Arc<Card>>,
-    by_age: BTreeSet<Aged>,
-    counts: JobCounts,
+    listing: Listing<Aged>,
     /// The version of the newest removal: who stands before it may know a job that is gone.
     removed: u64,
     snapshot: Option<Snapshot>,
@@ -131,6 +132,12 @@ impl Told {
     }
 }
 
+impl Aged {
+    fn of(card: &Arc<Card>, facts: &JobFacts) -> Self {
+        Self { started_at: facts.started_at, card: Arc::clone(card) }
+    }
+}
+
 impl Ord for Aged {
     fn cmp(&self, other: &Self) -> Ordering {
         (self.started_at, &self.card.id).cmp(&(other.started_at, &other.card.id))
@@ -156,8 +163,7 @@ impl Board {
         let state = State {
             version: 1,
             order: BTreeMap::new(),
-            by_age: BTreeSet::new(),
-            counts: JobCounts::default(),
+            listing: Listing::new(),
             removed: 0,
             snapshot: None,
         };
@@ -211,6 +217,24 @@ impl Board {
         }
     }
 
+    /// Shows the jobs at these places, newest first, of one coarse state or of all: facts, and why it
+    /// failed. And says how many there are.
+    pub(super) fn page<T>(
+        &self,
+        state: Option<&str>,
+        places: Range<usize>,
+        look: impl Fn(&JobFacts, Option<&str>) -> T,
+    ) -> (Vec<T>, usize) {
+        let board = self.lock();
+        let jobs = board.listing.page(state, places).into_iter();
+        let show = |job: &Aged| job.card.look(|line| look(&line.facts, line.error.as_deref()));
+        (jobs.map(show).collect(), board.listing.len(state))
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.lock().listing.counts().clone()
+    }
+
     fn change(&self, apply: impl FnOnce(&mut State)) {
         let version = {
             let mut state = self.lock();
@@ -229,9 +253,7 @@ impl Board {
 impl State {
     fn introduce(&mut self, card: &Arc<Card>) {
         let mut told = card.told();
-        let started_at = told.line.facts.started_at;
-        self.by_age.insert(Aged { started_at, card: Arc::clone(card) });
-        self.counts.add(&told.line.facts);
+        self.listing.insert(Aged::of(card, &told.line.facts), &told.line.facts);
         told.version = self.next(card);
         told.end = if told.line.ended { self.next(card) } else { 0 };
     }
@@ -239,11 +261,8 @@ impl State {
     /// Takes in a line that is news.
     fn take(&mut self, card: &Arc<Card>, line: Line) {
         let mut told = card.told();
-        let (old, new) = (told.line.facts.started_at, line.facts.started_at);
-        if old != new {
-            self.by_age.remove(&Aged { started_at: old, card: Arc::clone(card) });
-            self.by_age.insert(Aged { started_at: new, card: Arc::clone(card) });
-        }
+        self.listing.remove(&Aged::of(card, &told.line.facts), &told.line.facts);
+        self.listing.insert(Aged::of(card, &line.facts), &line.facts);
         // A job that goes on after its end is told as well: so the end is taken back.
         if !(line.ended && told.line.facts.has_line_of(&line.facts)) {
             self.order.remove(&told.version);
@@ -252,8 +271,6 @@ impl State {
         self.order.remove(&told.end);
         // The end is the last word, also of a line that has changed after it.
         told.end = if line.ended { self.next(card) } else { 0 };
-        self.counts.take_away(&told.line.facts);
-        self.counts.add(&line.facts);
         told.line = line;
     }
 
@@ -261,9 +278,7 @@ impl State {
         let mut told = card.told();
         self.order.remove(&told.version);
         self.order.remove(&told.end);
-        let started_at = told.line.facts.started_at;
-        self.by_age.remove(&Aged { started_at, card: Arc::clone(card) });
-        self.counts.take_away(&told.line.facts);
+        self.listing.remove(&Aged::of(card, &told.line.facts), &told.line.facts);
         (told.version, told.end) = (0, 0);
         self.version += 1;
         self.removed = self.version;
@@ -283,12 +298,12 @@ impl State {
         {
             return known.kept.document().reader(None);
         }
-        let newest = self.by_age.iter().rev().take(NEWEST);
+        let newest = self.listing.page(None, 0..NEWEST).into_iter();
         let lines: Vec<Line> = newest.map(|it| it.card.look(Line::clone)).collect();
         let snapshot = JobsSnapshot {
             jobs: lines.iter().map(|it| ListedJob::of(&it.facts, it.error.as_deref())).collect(),
-            total: self.by_age.len(),
-            counts: self.counts,
+            total: self.listing.len(None),
+            counts: self.listing.coarse_counts(),
         };
         let kept = ledger.keep_bytes(serde_json::to_vec(&snapshot).unwrap_or_default());
         let reader = kept.document().reader(None);

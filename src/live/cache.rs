@@ -5,11 +5,16 @@ use super::{
     board::Board,
     follow::{Ending, Follower},
     job::{LiveJob, SharedJob},
+    listing::Counts,
 };
-use crate::{measure::Histogram, model::JobId};
+use crate::{
+    measure::Histogram,
+    model::{JobId, progress::JobFacts},
+};
 use dashmap::DashMap;
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -111,6 +116,22 @@ impl Live {
         guard: G,
     ) -> Follower<G> {
         Follower::new(self.board.clone(), last, end, guard)
+    }
+
+    /// Shows the jobs at these places, newest first, of one coarse state or of all: facts, and why it
+    /// failed. And says how many there are.
+    pub fn page<T>(
+        &self,
+        state: Option<&str>,
+        places: Range<usize>,
+        look: impl Fn(&JobFacts, Option<&str>) -> T,
+    ) -> (Vec<T>, usize) {
+        self.board.page(state, places, look)
+    }
+
+    /// How many jobs and repositories are in which state.
+    pub fn counts(&self) -> Counts {
+        self.board.counts()
     }
 
     /// How many jobs are known.

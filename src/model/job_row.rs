@@ -75,24 +75,3 @@ impl<'a> ListedJob<'a> {
         Self { row: JobRow::of(facts), git_url: facts.url.as_deref(), error_message }
     }
 }
-
-impl JobCounts {
-    /// Counts one more job.
-    pub fn add(&mut self, facts: &JobFacts) {
-        *self.place(facts) += 1;
-    }
-
-    /// Counts a job no more that has been counted as it was then.
-    pub fn take_away(&mut self, facts: &JobFacts) {
-        *self.place(facts) -= 1;
-    }
-
-    fn place(&mut self, facts: &JobFacts) -> &mut usize {
-        match facts.state.coarse() {
-            "pending" => &mut self.pending,
-            "running" => &mut self.running,
-            "completed" => &mut self.completed,
-            _ => &mut self.failed,
-        }
-    }
-}
