@@ -12,12 +12,10 @@
 
 use super::{
     auth::VerifiedCredentials,
-    malformed,
     outgoing::{Outgoing, Untaken},
     request_body::RequestBody,
     server::{BoxError, Limits},
     socket::Socket,
-    traffic::Traffic,
     transport::Transport,
 };
 use crate::store::chain;
@@ -29,7 +27,6 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
 };
 use std::{
     net::SocketAddr,
@@ -127,7 +124,6 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) limits: Limits,
-    pub(super) traffic: Arc<Traffic>,
     http1: http1::Builder,
     http2: http2::Builder<Owned>,
     /// Asks connections to end when they can.
@@ -137,12 +133,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(
-        limits: Limits,
-        traffic: Arc<Traffic>,
-        stop: CancellationToken,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub(super) fn new(limits: Limits, stop: CancellationToken, tasks: TaskTracker) -> Self {
         let cut = CancellationToken::new();
         let mut http1 = http1::Builder::new();
         http1
@@ -164,7 +155,7 @@ impl Shared {
             .max_header_list_size(BUFFER)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(limits.header_timeout);
-        Self { limits, traffic, http1, http2, stop, cut }
+        Self { limits, http1, http2, stop, cut }
     }
 }
 
@@ -208,9 +199,12 @@ pub(super) async fn run<S, B>(
     else {
         return;
     };
-    let routes = TowerToHyperService::new(service);
-    let service =
-        Entrance { routes, context, activity: Arc::clone(&activity), shared: Arc::clone(&shared) };
+    let service = Entrance {
+        routes: service,
+        context,
+        activity: Arc::clone(&activity),
+        shared: Arc::clone(&shared),
+    };
     let io = TokioIo::new(transport);
     let mut connection = if is_http2 {
         Http::Two(Box::new(http2.serve_connection(io, service)))
@@ -341,7 +335,7 @@ impl<One: Future + Unpin, Two: Future<Output = One::Output> + Unpin> Future for 
 /// The way of a request from hyper to the routes.
 #[derive(Debug)]
 struct Entrance<S> {
-    routes: TowerToHyperService<S>,
+    routes: S,
     context: ConnectionContext,
     activity: Arc<Activity>,
     shared: Arc<Shared>,
@@ -367,15 +361,8 @@ where
         let mut request =
             request.map(|body| RequestBody::new(body, body_timeout, max_body_bytes, activity));
         request.extensions_mut().insert(self.context.clone());
-        malformed::examine(&mut request);
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let (shared, began) = (Arc::clone(&self.shared), Instant::now());
-        let answer = self.routes.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            shared.traffic.note(uri.path(), &method, answer.status(), began.elapsed());
-            Ok(answer.map(|body| Outgoing::new(body, untaken, under_way)))
-        })
+        let answer = self.routes.clone().call(request);
+        Box::pin(async move { Ok(answer.await?.map(|it| Outgoing::new(it, untaken, under_way))) })
     }
 }
 

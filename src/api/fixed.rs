@@ -1,48 +1,68 @@
-//! Answers that do not change as long as the program runs: bytes come in once, with their media
-//! type, and go out again and again, or a 304.
+//! Answers that do not change as long as the program runs.
+//!
+//! Input: bytes, once, with their media type. Output: the same again and again, compressed for those
+//! who want that, or a 304.
+//!
+//! Invariants: each of the two forms has a strong tag of its own (RFC 9110, section 8.8.3.3).
 
 use super::{
+    coding::{self, Coding},
     etag::IfNoneMatch,
     operation::{Answer, Operation},
     reply,
 };
+use crate::live::Sent;
 use bytes::Bytes;
+use std::sync::OnceLock;
 use uuid::Uuid;
 use warp::{
-    http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG},
-    },
+    http::{HeaderMap, StatusCode},
     reply::Response,
 };
 
-/// Bytes and their tag.
+/// Bytes in both forms.
 #[derive(Debug)]
 pub(super) struct Fixed {
-    media_type: &'static str,
+    headers: HeaderMap,
+    plain: Form,
+    /// Made when somebody first wants it.
+    compressed: OnceLock<Form>,
+}
+
+#[derive(Debug)]
+struct Form {
     bytes: Bytes,
-    etag: String,
+    tag: Bytes,
 }
 
 impl Fixed {
     pub(super) fn new(media_type: &'static str, bytes: Bytes) -> Self {
-        let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, &bytes);
-        Self { media_type, bytes, etag: format!("\"{}\"", digest.simple()) }
+        let (headers, plain) = (reply::headers_of_kept(media_type), Form::new(bytes));
+        Self { headers, plain, compressed: OnceLock::new() }
     }
 
     /// The bytes, or that the client has them.
-    pub(super) fn answer(&self, seen: &IfNoneMatch) -> Response {
-        let response = if seen.has(&self.etag) {
-            reply::empty(StatusCode::NOT_MODIFIED)
-        } else {
-            let mut response = Response::new(self.bytes.clone().into());
-            let media_type = HeaderValue::from_static(self.media_type);
-            response.headers_mut().insert(CONTENT_TYPE, media_type);
-            response
+    pub(super) fn answer(&self, seen: &IfNoneMatch, coding: Coding) -> Response {
+        let plain = &self.plain.bytes;
+        let coding = coding.of(plain.len());
+        let Form { bytes, tag } = match coding {
+            Coding::Identity => &self.plain,
+            Coding::Gzip => {
+                self.compressed.get_or_init(|| Form::new(coding::gzip_small(plain).into()))
+            }
         };
-        let response = reply::with_header(response, ETAG, &self.etag);
+        if seen.has(tag) {
+            return reply::not_modified(&self.headers, tag);
+        }
         // To be kept, but asked for each time: the next version of the program has another.
-        reply::with_header(response, CACHE_CONTROL, "private, no-cache")
+        reply::kept(Sent::Whole(bytes.clone()), &self.headers, tag, coding)
+    }
+}
+
+impl Form {
+    fn new(bytes: Bytes) -> Self {
+        let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, &bytes);
+        Self { bytes, tag: format!("\"{}\"", digest.simple()).into() }
     }
 }
 

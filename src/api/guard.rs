@@ -7,15 +7,15 @@
 //! and pass.
 
 use super::{auth::Auth, error::ApiError};
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 use url::Url;
 use warp::{
-    Filter, Rejection, Reply,
+    Filter, Rejection,
     host::Authority,
     http::{
-        HeaderName, HeaderValue, Method,
+        HeaderName, HeaderValue, Method, Request,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
             X_CONTENT_TYPE_OPTIONS,
         },
     },
@@ -30,48 +30,39 @@ const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Rejects a write (any method but GET, HEAD and OPTIONS) that another site's page has sent.
-pub fn same_site_writes() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    source()
-        .and(warp::method())
-        .and_then(async |source: Source, method: Method| match method {
-            Method::GET | Method::HEAD | Method::OPTIONS => Ok(()),
-            _ => source.judge().map_err(reject::custom),
-        })
-        .untuple_one()
+/// Refuses a write (any method but GET, HEAD and OPTIONS) that another site's page has sent.
+pub(super) fn check_write<B>(request: &Request<B>) -> Result<(), ApiError> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let header = |name| request.headers().get(name).cloned();
+    let (fetch_site, origin) = (header("sec-fetch-site"), header("origin"));
+    Source { fetch_site, origin, host: host_of(request) }.judge()
 }
 
 /// Rejects any request that another site's page has sent: for `WebSocket`s, which such a page may
 /// open and read with our user's credentials.
 pub fn same_site() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    source().and_then(async |source: Source| source.judge().map_err(reject::custom)).untuple_one()
+    super::header("sec-fetch-site")
+        .and(super::header("origin"))
+        .and(warp::host::optional())
+        .map(|fetch_site, origin, host| Source { fetch_site, origin, host })
+        .and_then(async |source: Source| source.judge().map_err(reject::custom))
+        .untuple_one()
 }
 
 /// Keeps an open server from answering to foreign names: a page whose name was made to point at
 /// us (DNS rebinding) is of the same origin by its own account. With credentials there is
 /// nothing to win by that, for browsers keep them by name.
-pub fn known_host(auth: Arc<Auth>) -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::host::optional()
-        .and_then(move |host: Option<Authority>| {
-            let known = !auth.is_open() || host.is_none_or(|it| is_local_name(it.host()));
-            std::future::ready(if known {
-                Ok(())
-            } else {
-                Err(reject::custom(ApiError::UnknownHost))
-            })
-        })
-        .untuple_one()
+pub(super) fn check_host<B>(auth: &Auth, request: &Request<B>) -> Result<(), ApiError> {
+    let known = !auth.is_open() || host_of(request).is_none_or(|it| is_local_name(it.host()));
+    if known { Ok(()) } else { Err(ApiError::UnknownHost) }
 }
 
-/// Adds to every answer, errors included, what restrains browsers. For the outermost place.
-pub fn with_security_headers<F, R>(
-    filter: F,
-) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone
-where
-    F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
-    R: Reply,
-{
-    filter.map(|reply: R| secured(reply.into_response()))
+/// The host that a request names, which has been found to be valid.
+fn host_of<B>(request: &Request<B>) -> Option<Authority> {
+    let of_header = || request.headers().get(HOST)?.to_str().ok()?.parse().ok();
+    request.uri().authority().cloned().or_else(of_header)
 }
 
 /// Where a browser says that a request comes from, and where it goes.
@@ -80,13 +71,6 @@ struct Source {
     fetch_site: Option<HeaderValue>,
     origin: Option<HeaderValue>,
     host: Option<Authority>,
-}
-
-fn source() -> impl Filter<Extract = (Source,), Error = Rejection> + Clone {
-    super::header("sec-fetch-site")
-        .and(super::header("origin"))
-        .and(warp::host::optional())
-        .map(|fetch_site, origin, host| Source { fetch_site, origin, host })
 }
 
 impl Source {
@@ -133,6 +117,10 @@ fn is_local_name(host: &str) -> bool {
 /// The same answer with what restrains browsers.
 pub(super) fn secured(mut response: Response) -> Response {
     let headers = response.headers_mut();
+    // Nothing else sets this one: an answer that has it has them all.
+    if headers.contains_key(X_CONTENT_TYPE_OPTIONS) {
+        return response;
+    }
     let is_page =
         headers.get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"));
     let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
@@ -152,20 +140,19 @@ pub(super) fn secured(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use warp::Reply;
 
-    async fn write(headers: &[(&'static str, &str)]) -> Result<(), String> {
-        let mut request = warp::test::request().method("POST");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.filter(&same_site_writes()).await.map_err(|it| match it.find::<ApiError>() {
-            Some(error) => error.to_string(),
-            None => format!("{it:?}"),
-        })
+    fn request(method: &str, headers: &[(&'static str, &str)]) -> Request<()> {
+        let request = Request::builder().method(method);
+        headers.iter().fold(request, |it, (name, value)| it.header(*name, *value)).body(()).unwrap()
     }
 
-    #[tokio::test]
-    async fn writes_of_our_own_pages_and_of_other_clients_pass() {
+    fn write(headers: &[(&'static str, &str)]) -> Result<(), String> {
+        check_write(&request("POST", headers)).map_err(|it| it.to_string())
+    }
+
+    #[test]
+    fn writes_of_our_own_pages_and_of_other_clients_pass() {
         for headers in [
             &[][..],
             &[("host", "h:1")],
@@ -178,14 +165,14 @@ mod tests {
             &[("origin", "http://[::1]:8000"), ("host", "[::1]:8000")],
             &[("origin", "http://h"), ("host", "h"), ("sec-fetch-site", "same-origin")],
         ] {
-            assert_eq!(write(headers).await, Ok(()), "{headers:?}");
+            assert_eq!(write(headers), Ok(()), "{headers:?}");
         }
     }
 
-    #[tokio::test]
-    async fn writes_of_other_sites_are_refused_by_the_header_that_says_so() {
+    #[test]
+    fn writes_of_other_sites_are_refused_by_the_header_that_says_so() {
         for site in ["cross-site", "same-site", "", "None"] {
-            let error = write(&[("sec-fetch-site", site)]).await.unwrap_err();
+            let error = write(&[("sec-fetch-site", site)]).unwrap_err();
             assert!(error.contains("Sec-Fetch-Site"), "{error}");
         }
         for headers in [
@@ -199,7 +186,7 @@ mod tests {
             &[("origin", ""), ("host", "h")],
             &[("origin", "http://x"), ("host", "h"), ("sec-fetch-site", "same-origin")],
         ] {
-            let error = write(headers).await.unwrap_err();
+            let error = write(headers).unwrap_err();
             assert!(error.contains("Origin"), "{headers:?}: {error}");
         }
     }
@@ -207,40 +194,42 @@ mod tests {
     #[tokio::test]
     async fn reads_are_refused_only_where_that_is_asked_for() {
         let read = || warp::test::request().header("sec-fetch-site", "cross-site");
-        assert!(read().matches(&same_site_writes()).await);
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            let read = request(method, &[("sec-fetch-site", "cross-site")]);
+            assert!(check_write(&read).is_ok(), "{method}");
+        }
         assert!(!read().matches(&same_site()).await);
         assert!(warp::test::request().matches(&same_site()).await);
     }
 
-    #[tokio::test]
-    async fn an_open_server_answers_to_names_that_cannot_be_foreign() {
-        let open = known_host(Arc::new(Auth::open()));
+    #[test]
+    fn an_open_server_answers_to_names_that_cannot_be_foreign() {
+        let passes =
+            |auth: &Auth, host| check_host(auth, &request("GET", &[("host", host)])).is_ok();
+        let open = Auth::open();
         for host in ["localhost", "LOCALHOST.:8000", "a.localhost", "127.0.0.1:8000", "[::1]:8000"]
         {
-            assert!(warp::test::request().header("host", host).matches(&open).await, "{host}");
+            assert!(passes(&open, host), "{host}");
         }
-        assert!(warp::test::request().matches(&open).await);
+        assert!(check_host(&open, &request("GET", &[])).is_ok());
         for host in ["evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"] {
-            assert!(!warp::test::request().header("host", host).matches(&open).await, "{host}");
+            assert!(!passes(&open, host), "{host}");
         }
         let closed = Auth::single("u", &secrecy::SecretString::from("p")).unwrap();
-        let closed = known_host(Arc::new(closed));
-        assert!(warp::test::request().header("host", "scan.example").matches(&closed).await);
+        assert!(passes(&closed, "scan.example"));
     }
 
-    #[tokio::test]
-    async fn answers_restrain_browsers_and_keep_what_they_say_themselves() {
-        let plain = with_security_headers(warp::any().map(|| "x"));
-        let response = warp::test::request().reply(&plain).await;
+    #[test]
+    fn answers_restrain_browsers_and_keep_what_they_say_themselves() {
+        let response = secured(Response::new("x".into()));
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
         assert_eq!(response.headers()["referrer-policy"], "no-referrer");
         assert_eq!(response.headers()["cache-control"], "no-store");
         assert_eq!(response.headers()["content-security-policy"], DATA_POLICY);
 
-        let cached =
-            || warp::reply::with_header(warp::reply::html("x"), "cache-control", "max-age=9");
-        let page = with_security_headers(warp::any().map(cached));
-        let response = warp::test::request().reply(&page).await;
+        let mut page = warp::reply::html("x").into_response();
+        page.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=9"));
+        let response = secured(page);
         assert_eq!(response.headers()["cache-control"], "max-age=9");
         assert_eq!(response.headers()["content-security-policy"], PAGE_POLICY);
     }

@@ -1,8 +1,6 @@
 //! Malformed requests: what hyper accepts and no route should see.
 //!
-//! Input: the head of a request. Output: nothing, or the rule that it breaks; the request then goes to
-//! the routes with that rule as an extension and with the target `/`, and is refused by the first
-//! filter.
+//! Input: the head of a request. Output: nothing, or the rule that it breaks.
 //!
 //! Invariants: a request that a route sees has a target with a path (RFC 9112, section 3.2: the
 //! origin form, the absolute form, or `*` of OPTIONS), exactly one host that is valid (only HTTP/1.0
@@ -11,10 +9,10 @@
 
 use super::error::ApiError;
 use hyper::{
-    Method, Request, Uri, Version,
+    Method, Request, Version,
     header::{HOST, HeaderMap, TRANSFER_ENCODING},
 };
-use warp::{Filter, Rejection, http::uri::Authority, reject};
+use warp::http::uri::Authority;
 
 /// The rule that a request breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,39 +44,17 @@ impl From<Malformed> for ApiError {
     }
 }
 
-/// Checks a request. One that is malformed gets the rule as an extension, and `/` as its target.
-pub(super) fn examine<B>(request: &mut Request<B>) {
-    if let Err(rule) = check(request.method(), request.uri(), request.version(), request.headers())
-    {
-        *request.uri_mut() = Uri::default();
-        request.extensions_mut().insert(rule);
-    }
-}
-
-/// Rejects what [`examine`] has marked. For the place before all routes.
-pub(super) fn refused() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::ext::optional::<Malformed>()
-        .and_then(async |rule: Option<Malformed>| match rule {
-            None => Ok(()),
-            Some(rule) => Err(reject::custom(ApiError::from(rule))),
-        })
-        .untuple_one()
-}
-
-fn check(
-    method: &Method,
-    target: &Uri,
-    version: Version,
-    headers: &HeaderMap,
-) -> Result<(), Malformed> {
+/// Checks a request.
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
+    let target = request.uri();
     let path = target.path_and_query().ok_or(Malformed::Target)?.path();
-    let is_known = path.starts_with('/') || (path == "*" && method == Method::OPTIONS);
+    let is_known = path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS);
     if !is_known {
         return Err(Malformed::Target);
     }
-    check_host(target.authority(), version, headers)?;
+    check_host(target.authority(), request.version(), request.headers())?;
     let is_chunked = |it: &[u8]| it.trim_ascii().eq_ignore_ascii_case(b"chunked");
-    if headers.get_all(TRANSFER_ENCODING).iter().all(|it| is_chunked(it.as_bytes())) {
+    if request.headers().get_all(TRANSFER_ENCODING).iter().all(|it| is_chunked(it.as_bytes())) {
         Ok(())
     } else {
         Err(Malformed::TransferCoding)
@@ -138,11 +114,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut request = request.body(()).unwrap();
-        examine(&mut request);
-        let rule = request.extensions().get().copied();
-        assert!(rule.is_none() || request.uri().path() == "/");
-        rule.map_or(Ok(()), Err)
+        check(&request.body(()).unwrap())
     }
 
     const HERE: (&str, &str) = ("host", "h:8000");

@@ -8,6 +8,7 @@ use super::{
     route::{Call, Route, Scope},
     state::Api,
     template::Template,
+    traffic::{OTHER, Requests},
 };
 use crate::{
     measure::{Kind, Text},
@@ -212,11 +213,9 @@ fn traffic(text: &mut Text, api: &Api) {
         Kind::Counter,
         "Answered requests, by the template of their path.",
     );
-    for (request, count) in api.traffic.requests() {
-        let status = request.status.to_string();
-        let labels =
-            [("route", request.route), ("method", request.method), ("status", status.as_str())];
-        text.sample(&labels, count);
+    for Requests { route, method, status, count } in api.traffic.requests() {
+        let status = status.map_or_else(|| OTHER.to_owned(), |it| it.to_string());
+        text.sample(&[("route", route), ("method", method), ("status", &status)], count);
     }
     text.family(
         "scanwatch_http_request_duration_seconds",

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! server ─► connection ─► transport ─► socket    accepts, shakes hands, caps, times, stops
-//!              └► warp routes, each: path ─► method ─► guard ─► auth ─► body ─► handler
-//!                      └► rejection ─► recover ─► error ─► application/problem+json
+//!              └► router: path ─► method ─► guard ─► auth ─► warp filter of the route: body ─► handler
+//!                      └──────────────────────────────────────► error ─► application/problem+json
 //! ```
 //!
 //! What must stay true: every wait for a peer has an end; what a request may do is settled
@@ -25,27 +25,22 @@
 //! the checks of both against each other. A file for a new resource is named once more, in
 //! [`routes::resources`].
 //!
-//! # In which order a route rejects
+//! # In which order a request is refused
 //!
-//! warp tries the next route after *every* rejection and adds the rejections up, so what comes
-//! out is right only if each route rejects in the order path, method, host, credentials, origin,
-//! query, body. [`route`] sees to it up to the origin. Of what is left must stay true:
+//! The [`router`] looks the route up once and refuses in the order malformed, path, method, host,
+//! credentials, origin. What is left is the route's own filter, query, body and handler, and its
+//! rejections are its own: no other route is tried after them. Of it must stay true:
 //!
 //! - a parameter of the path is parsed by the handler, for a rejection would be the 404 of an
 //!   unknown path, where an ill-formed job id is "Job not found";
 //! - a route that opens a WebSocket puts [`guard::same_site`] before all else of its own: such a
 //!   request is a GET, and yet another site's page can read what comes of it;
 //! - handlers go by `.map` and `.then`, never `.and_then`: their errors are answers, made by
-//!   [`ApiError::into_response`](warp::Reply::into_response). A rejection from there would send
-//!   the request on to the other routes.
-//!
-//! So a path that no route has collects nothing but "not found", a known path with a wrong method
-//! nothing but "wrong method", and any other error comes from the one route that matched both.
-//! [`recover`](recover::recover) goes after the last route, then
-//! [`guard::with_security_headers`] around the whole.
+//!   [`ApiError::into_response`](warp::Reply::into_response).
 
 pub mod auth;
 pub mod body;
+mod coding;
 pub mod connection;
 mod csv;
 mod desk;
@@ -63,7 +58,6 @@ mod log_follow;
 mod log_limit;
 mod malformed;
 mod meter;
-pub mod method;
 mod metrics;
 pub mod named_file;
 pub mod openapi;
@@ -79,6 +73,7 @@ mod repository;
 pub mod request_body;
 mod results;
 pub mod route;
+pub mod router;
 pub mod routes;
 mod sbom;
 mod scan;

@@ -1,11 +1,11 @@
 //! The forms of good answers. Errors are in `error`.
 
-use super::ApiError;
-use crate::live::{PIECE, Reader};
+use super::{ApiError, coding::Coding, guard};
+use crate::live::Sent;
 use bytes::Bytes;
 use serde::Serialize;
 use warp::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::{Reply, Response},
 };
 
@@ -23,21 +23,54 @@ pub(super) fn json_bytes(bytes: Bytes) -> Response {
     response
 }
 
-/// A document that is JSON already, in pieces that are shared with its other readers. A small one
-/// is copied.
-pub(super) fn json_pieces(reader: Reader) -> Response {
-    let length = reader.length();
-    if length <= PIECE {
-        return match reader.gather() {
-            Ok(bytes) => json_bytes(bytes),
-            Err(error) => ApiError::internal("send a document", &error).into_response(),
-        };
-    }
-    let mut response = warp::reply::stream(reader).into_response();
+/// A document that the client keeps, and asks for each time: that is what its tag is for.
+pub(super) fn kept(sent: Sent, of_kind: &HeaderMap, tag: &Bytes, coding: Coding) -> Response {
+    let (mut response, length) = match sent {
+        Sent::Whole(bytes) => (Response::new(bytes.into()), None),
+        Sent::Pieces(reader) => {
+            let length = reader.length();
+            (warp::reply::stream(reader).into_response(), Some(length))
+        }
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.clone_from(of_kind);
+    insert_tag(headers, tag);
+    headers.extend(length.map(|it| (header::CONTENT_LENGTH, HeaderValue::from(it))));
+    if coding == Coding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     response
+}
+
+/// The client has the document with this tag.
+pub(super) fn not_modified(of_kind: &HeaderMap, tag: &Bytes) -> Response {
+    let mut response = empty(StatusCode::NOT_MODIFIED);
+    let headers = response.headers_mut();
+    headers.clone_from(of_kind);
+    headers.remove(header::CONTENT_TYPE);
+    insert_tag(headers, tag);
+    response
+}
+
+/// The headers of all documents of one kind that are [`kept`], to be made once; the tag is put in its
+/// place.
+pub(super) fn headers_of_kept(media_type: &'static str) -> HeaderMap {
+    let mut response = Response::default();
+    for (name, value) in [
+        (header::CONTENT_TYPE, media_type),
+        (header::ETAG, "\"\""),
+        (header::CACHE_CONTROL, "private, no-cache"),
+        (header::VARY, "accept-encoding"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    std::mem::take(guard::secured(response).headers_mut())
+}
+
+fn insert_tag(headers: &mut HeaderMap, tag: &Bytes) {
+    if let Ok(tag) = HeaderValue::from_maybe_shared(tag.clone()) {
+        headers.insert(header::ETAG, tag);
+    }
 }
 
 /// An answer without a body.

@@ -6,7 +6,6 @@
 
 use super::{
     ApiError,
-    etag::{IfNoneMatch, if_none_match},
     operation::{Answer, Operation},
     paging::{Page, Place},
     produced::{PIECE, Producer, Terms, around, produced, unread},
@@ -114,17 +113,14 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .refuses(StatusCode::BAD_REQUEST, "There is no such state.");
     vec![Route::get(&REPOSITORIES, Scope::Read, lists, |call, _| {
-        call.and(warp::query()).and(if_none_match()).then(
-            async |call: Call<1>, listing, seen: IfNoneMatch| {
-                finish(list(call, listing, seen).await)
-            },
-        )
+        call.and(warp::query())
+            .then(async |call: Call<1>, listing| finish(list(call, listing).await))
     })]
 }
 
 /// `GET /scan/{id}/repositories`
-async fn list(call: Call<1>, listing: Listing, seen: IfNoneMatch) -> Result<Response, ApiError> {
-    let (api, [id]) = (&call.api, &call.path);
+async fn list(call: Call<1>, listing: Listing) -> Result<Response, ApiError> {
+    let (api, [id], seen) = (&call.api, &call.path, call.seen);
     let job = api.job(id)?;
     let wanted = listing.status;
     if wanted.as_ref().is_some_and(|it| !FILTERS.contains(&it.as_str())) {
@@ -141,7 +137,7 @@ async fn list(call: Call<1>, listing: Listing, seen: IfNoneMatch) -> Result<Resp
         // taken for known. A plan gets longer without a version of its own.
         let planned = plan.map_or(0, |it| it.repositories.len());
         let etag = format!("W/\"{}-{planned}\"", of.event_id());
-        if seen.has(&etag) {
+        if seen.has(etag.as_bytes()) {
             return (etag, None);
         }
         (etag, Some(Rows::select(plans, of, plan, wanted.as_deref(), page)))

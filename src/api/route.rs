@@ -1,23 +1,23 @@
-//! One route: method, path, who may use it, what it says of itself, and its handler. A table of
-//! such values is what is served, what `Allow` names, and what the OpenAPI document describes.
+//! One route: method, path, who may use it, its documentation, and its handler.
 //!
-//! What must stay true: a route rejects in the order that the module's page asks for, and does so
-//! by construction: path and method are put before it by [`serve`], host, credentials and origin
-//! by its [`Scope`]; only query, body and handler are its own. What is documented of path, method
-//! and scope is what is enforced, for there is one value of each.
+//! Input: a table of such values. Output: what the [`Router`](super::router::Router) serves, what
+//! `Allow` names, and what the OpenAPI document describes.
+//!
+//! Invariants: a route's own part is query, body and handler alone; what comes before them is the
+//! router's, by the route's path, method and scope. What is documented of these is what is enforced,
+//! for there is one value of each.
 
 use super::{
-    auth::{self, Auth, User, authenticated},
-    connection::ConnectionContext,
-    guard, malformed, method,
+    auth::{self, Auth, User},
+    coding::Coding,
+    etag::IfNoneMatch,
     operation::Operation,
-    recover::recover,
     state::Api,
-    template::{PathParameter, Template, is_on},
+    template::{PathParameter, Template},
 };
-use std::{collections::BTreeSet, convert::Infallible, fmt, future::ready, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 use warp::{
-    Filter, Rejection, filters::BoxedFilter, http::Method, path::FullPath, reject, reply::Response,
+    Filter, Rejection, filters::BoxedFilter, http::Method, path::FullPath, reply::Response,
 };
 
 /// What a request must be allowed to do.
@@ -33,6 +33,38 @@ pub enum Scope {
     Admin,
 }
 
+impl Scope {
+    /// What credentials must allow; `None` where none are needed.
+    pub(super) fn needed(self) -> Option<auth::Scope> {
+        match self {
+            Self::None => None,
+            Self::Read => Some(auth::Scope::Read),
+            Self::Write => Some(auth::Scope::Write),
+            Self::Admin => Some(auth::Scope::Admin),
+        }
+    }
+}
+
+/// A route as it is served.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) path: &'static str,
+    pub(super) methods: Vec<Method>,
+    pub(super) scope: Scope,
+    /// The route's own part.
+    pub(super) filter: BoxedFilter<(Response,)>,
+}
+
+/// What the router found out about a request that its route may answer: an extension of the request.
+#[derive(Debug, Clone)]
+pub(super) struct Admitted {
+    pub(super) user: User,
+    /// The other end of the connection.
+    pub(super) peer: Option<IpAddr>,
+    pub(super) seen: IfNoneMatch,
+    pub(super) coding: Coding,
+}
+
 /// A request that has come as far as its route's own part.
 #[derive(Debug, Clone)]
 pub struct Call<const N: usize> {
@@ -42,6 +74,10 @@ pub struct Call<const N: usize> {
     pub user: User,
     /// The other end of the connection.
     pub peer: Option<IpAddr>,
+    /// What the client has already.
+    pub seen: IfNoneMatch,
+    /// How it wants to be answered.
+    pub(super) coding: Coding,
     pub api: Api,
 }
 
@@ -63,7 +99,7 @@ pub struct Route {
     filter: MakeFilter,
 }
 
-/// Makes the part of a route that comes after path and method.
+/// Makes a route's own part.
 type MakeFilter = Box<dyn FnOnce(&Door) -> BoxedFilter<(Response,)> + Send>;
 
 impl Route {
@@ -119,10 +155,15 @@ impl Route {
     {
         let template = *path;
         // Boxed: nested as they are, the types of all routes would take minutes to compile.
-        let filter =
-            Box::new(move |door: &Door| answer(calls(template, scope, door), door).boxed());
+        let filter = Box::new(move |door: &Door| answer(calls(template, &door.api), door).boxed());
         let parameters = path.parameters.to_vec();
         Self { method, path: path.text, parameters, scope, operation, filter }
+    }
+
+    /// As it is served.
+    pub(super) fn endpoint(self, door: &Door) -> Endpoint {
+        let (methods, filter) = (self.methods(), (self.filter)(door));
+        Endpoint { path: self.path, methods, scope: self.scope, filter }
     }
 
     /// The methods that it answers.
@@ -141,64 +182,14 @@ impl fmt::Debug for Route {
     }
 }
 
-/// All of `routes` as one service, errors included. The first is tried first.
-pub fn serve(
-    routes: Vec<Route>,
-    door: &Door,
-) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
-    let allowed: Vec<String> = routes.iter().map(|it| allow(&routes, it.path)).collect();
-    let mut served = warp::any().and_then(|| ready(Err(reject::not_found()))).boxed();
-    for (route, allow) in routes.into_iter().zip(allowed).rev() {
-        let methods = route.methods();
-        let filter = (route.filter)(door);
-        let filter = on_path(route.path).and(method::one_of(methods, &allow)).and(filter).boxed();
-        served = filter.or(served).unify().boxed();
-    }
-    guard::with_security_headers(malformed::refused().and(served).recover(recover))
-}
-
-/// The `Allow` of a path: the methods of all its routes.
-pub fn allow(routes: &[Route], path: &str) -> String {
-    let of_path = routes.iter().filter(|it| it.path == path);
-    let methods: BTreeSet<_> =
-        of_path.flat_map(Route::methods).map(|it| it.as_str().to_owned()).collect();
-    methods.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-/// Requests of this path that the scope lets through; the path itself has been matched before.
-fn calls<const N: usize>(
-    template: Template<N>,
-    scope: Scope,
-    door: &Door,
-) -> BoxedFilter<(Call<N>,)> {
-    let auth = || Arc::clone(&door.auth);
-    let with = |needed| guard::known_host(auth()).and(authenticated(auth(), needed));
-    let writing = |needed| with(needed).and(guard::same_site_writes()).boxed();
-    let user = match scope {
-        Scope::None => warp::any().map(User::anybody).boxed(),
-        Scope::Read => with(auth::Scope::Read).boxed(),
-        Scope::Write => writing(auth::Scope::Write),
-        Scope::Admin => writing(auth::Scope::Admin),
-    };
-    let api = door.api.clone();
+/// Requests that the router has admitted to a route of this template.
+fn calls<const N: usize>(template: Template<N>, api: &Api) -> BoxedFilter<(Call<N>,)> {
+    let api = api.clone();
     warp::path::full()
-        .and_then(move |path: FullPath| {
-            ready(template.parameters_of(path.as_str()).ok_or_else(reject::not_found))
-        })
-        .and(user)
-        .and(warp::ext::optional::<ConnectionContext>())
-        .map(move |path, user, connection: Option<ConnectionContext>| {
-            let peer = connection.map(|it| it.peer.ip());
-            Call { path, user, peer, api: api.clone() }
+        .and(warp::ext::get::<Admitted>())
+        .map(move |path: FullPath, Admitted { user, peer, seen, coding }| {
+            let path = template.parameters_of(path.as_str());
+            Call { path, user, peer, seen, coding, api: api.clone() }
         })
         .boxed()
-}
-
-fn on_path(template: &'static str) -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path::full()
-        .and_then(move |path: FullPath| {
-            let matches = is_on(template, path.as_str());
-            ready(if matches { Ok(()) } else { Err(reject::not_found()) })
-        })
-        .untuple_one()
 }

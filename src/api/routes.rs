@@ -1,19 +1,20 @@
 //! All routes, joined: each file of a resource gives its own, and here they become one table, which
 //! is served, and described by the OpenAPI document.
 //!
-//! What must stay true: no path is one of two templates, so that it does not matter for what is
-//! answered which route is tried first; what is asked most goes first.
+//! Invariants: no path is one of two templates, and no two routes have the same path and method.
 
 use super::{
     auth::Auth,
-    docs, events, health, jobs, log, metrics, openapi, repositories, repository, results,
-    route::{Door, Route, serve},
+    docs, events, health, jobs, log, metrics, openapi, repositories, repository,
+    request_body::RequestBody,
+    results,
+    route::{Door, Route},
+    router::{Answers, Router, router},
     sbom, scan,
     state::Api,
     websocket,
 };
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
-use warp::{Filter, reply::Response};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Routes that belong together, in the order in which they are described.
 #[derive(Debug)]
@@ -60,18 +61,17 @@ pub fn paths() -> BTreeSet<&'static str> {
 }
 
 /// The routes, ready to be served.
-pub fn routes(
-    api: Api,
-    auth: &Arc<Auth>,
-) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+pub fn routes(api: Api, auth: &Arc<Auth>) -> Router<impl Answers<RequestBody> + use<>> {
     let door = Door { api, auth: Arc::clone(auth) };
-    serve(resources().into_iter().flat_map(|it| it.routes).collect(), &door)
+    let routes = resources().into_iter().flat_map(|it| it.routes);
+    let endpoints = routes.map(|it| it.endpoint(&door)).collect();
+    router(endpoints, Arc::clone(auth), Arc::clone(&door.api.traffic))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{route::allow, template::is_on};
+    use crate::api::template::Paths;
 
     fn all() -> Vec<Route> {
         resources().into_iter().flat_map(|it| it.routes).collect()
@@ -86,16 +86,9 @@ mod tests {
             let place = (route.path, route.method.to_string());
             assert!(places.insert(place), "{route:?} is there twice");
             for other in routes.iter().filter(|it| it.path != route.path) {
-                assert!(!is_on(route.path, other.path), "{route:?} takes the path of {other:?}");
+                let found = Paths::new([route.path]).find(other.path);
+                assert_eq!(found, None, "{route:?} takes the path of {other:?}");
             }
         }
-    }
-
-    #[test]
-    fn a_path_allows_the_methods_of_all_its_routes() {
-        let routes = all();
-        assert_eq!(allow(&routes, "/scan"), "POST");
-        assert_eq!(allow(&routes, "/scan/{id}"), "DELETE, GET, HEAD");
-        assert_eq!(allow(&routes, "/jobs"), "GET, HEAD");
     }
 }

@@ -4,7 +4,7 @@ use super::{
     ApiError,
     auth::User,
     body::json_body,
-    etag::{IfNoneMatch, if_none_match},
+    coding::{Coding, gzip_fast},
     log_limit::LineLimit,
     operation::{Answer, Operation, schema_of},
     reply::{self, finish},
@@ -28,10 +28,10 @@ use crate::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use warp::{
     Filter,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     reply::Response,
 };
 
@@ -44,6 +44,9 @@ pub(super) const JOB_ID: PathParameter = PathParameter {
     about: "The job, by the id that its submission was answered with.",
     schema: schema_of::<JobId>,
 };
+
+/// The headers of the progress document.
+static DOCUMENT: LazyLock<HeaderMap> = LazyLock::new(|| reply::headers_of_kept("application/json"));
 
 const SCANS: Template<0> = Template::new("/scan", []);
 const SCAN: Template<1> = Template::new("/scan/{id}", [JOB_ID]);
@@ -105,9 +108,7 @@ struct Outcome {
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get(&SCAN, Scope::Read, follows(), |call, _| {
-            call.and(warp::query()).and(if_none_match()).map(|call: Call<1>, view, seen| {
-                finish(progress(&call.api, &call.path[0], &view, &seen))
-            })
+            call.and(warp::query()).map(|call: Call<1>, view| finish(progress(&call, &view)))
         }),
         Route::post(&SCANS, Scope::Write, submits(), |call, door| {
             call.and(json_body(door.api.config.server.max_body_bytes))
@@ -129,7 +130,8 @@ fn follows() -> Operation {
     Operation::new("getScan", "Where a job stands: the progress document")
         .about(
             "Send the entity tag of the last answer as `If-None-Match`: nothing new is answered \
-             by 304, without a body. The elapsed seconds are no part of the tag.",
+             by 304, without a body. The elapsed seconds are no part of the tag. A document of 1 \
+             to 256 KiB is sent as gzip where `Accept-Encoding` asks for it.",
         )
         .query::<View>()
         .header("If-None-Match", "The `ETag` of the document that the client has.")
@@ -252,25 +254,25 @@ async fn submit(api: Api, user: &User, mut body: Validation) -> Result<Response,
 }
 
 /// `GET /scan/{id}`
-fn progress(api: &Api, id: &str, view: &View, seen: &IfNoneMatch) -> Result<Response, ApiError> {
-    let job = api.job(id)?;
-    let (lists, mark) = match view.view.as_deref() {
-        Some("summary") => (Lists::LeftOut, "s"),
-        None | Some("full") => (Lists::Whole, ""),
+fn progress(call: &Call<1>, view: &View) -> Result<Response, ApiError> {
+    let job = call.api.job(&call.path[0])?;
+    let lists = match view.view.as_deref() {
+        Some("summary") => Lists::LeftOut,
+        None | Some("full") => Lists::Whole,
         Some(_) => {
             return Err(ApiError::bad_request("Invalid view. Must be one of: full, summary"));
         }
     };
     let body = job.body(lists);
-    let etag = format!("W/\"{}{mark}\"", body.id());
-    let response = if seen.has(&etag) {
-        reply::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        reply::json_pieces(body.reader())
+    if call.seen.has(body.tag()) {
+        return Ok(reply::not_modified(&DOCUMENT, body.tag()));
+    }
+    let coding = call.coding.of(body.length());
+    let sent = match coding {
+        Coding::Identity => body.sent(),
+        Coding::Gzip => body.compressed(gzip_fast),
     };
-    let response = reply::with_header(response, header::ETAG, &etag);
-    // To be kept, but asked for each time: that is what the entity tag is for.
-    Ok(reply::with_header(response, header::CACHE_CONTROL, "private, no-cache"))
+    Ok(reply::kept(sent, &DOCUMENT, body.tag(), coding))
 }
 
 /// `POST /scan/{id}/cancel`

@@ -77,8 +77,8 @@ pub struct ServeReport {
 /// Serves connections until `shutdown`, then lets those that are left finish, for the grace.
 /// With `tls`, each of them begins with a handshake.
 ///
-/// `service` is what `warp::service(routes)` gives, `traffic` is told of what is served. Open streams have to end by themselves on the
-/// same token, or they use up the grace.
+/// `service` answers every request, `traffic` counts the connections. Open streams have to end by
+/// themselves on the same token, or they use up the grace.
 pub async fn serve<S, B>(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
@@ -98,12 +98,7 @@ where
 {
     let mut report = ServeReport::default();
     let tasks = TaskTracker::new();
-    let shared = Arc::new(Shared::new(
-        limits.clone(),
-        Arc::clone(&traffic),
-        shutdown.clone(),
-        tasks.clone(),
-    ));
+    let shared = Arc::new(Shared::new(limits.clone(), shutdown.clone(), tasks.clone()));
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let refusing = Arc::new(Semaphore::new(REFUSING));
     let mut trouble = Trouble::default();

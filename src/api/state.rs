@@ -23,7 +23,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Handles of the parts that answers are made of.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Parts {
     pub config: Arc<Config>,
     pub live: Arc<Live>,
@@ -48,9 +48,13 @@ pub struct Parts {
     pub shutdown: CancellationToken,
 }
 
-/// Shared by all handlers.
+/// Shared by all handlers; cloning counts one reference.
 #[derive(Debug, Clone)]
-pub struct Api {
+pub struct Api(Arc<Shared>);
+
+/// What handlers share.
+#[derive(Debug)]
+pub struct Shared {
     parts: Parts,
     streams: Arc<Streams>,
     /// The tasks of open `WebSocket`s.
@@ -59,6 +63,14 @@ pub struct Api {
 }
 
 impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Deref for Shared {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
@@ -82,7 +94,12 @@ pub(super) struct StreamPlace {
 impl Api {
     /// With no stream open yet.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, streams: Arc::default(), sockets: TaskTracker::new(), reads: Reads::new() }
+        Self(Arc::new(Shared {
+            parts,
+            streams: Arc::default(),
+            sockets: TaskTracker::new(),
+            reads: Reads::new(),
+        }))
     }
 
     /// Finds a job by the text of a path; an ill-formed id is as good as an unknown one.

@@ -1,10 +1,13 @@
-//! The paths of routes: a template such as `/scan/{id}` comes in with what its parameters are, and
-//! tells for a request's path whether it is one of it, and which parameters it has.
+//! The paths of routes.
 //!
-//! What must stay true: a path matches to its end or not at all, and is compared as it was sent; a
+//! Input: templates such as `/scan/{id}`, with what their parameters are; the path of a request.
+//! Output: the template that the path is one of, found segment by segment, and its parameters.
+//!
+//! Invariants: a path matches to its end or not at all, and is compared as it was sent; a
 //! parameter has at least one character; no parameter is without its documentation.
 
 use super::operation::SchemaOf;
+use std::str::Split;
 
 /// A part of a path that differs from request to request: `{name}` in its template.
 #[derive(Debug, Clone, Copy)]
@@ -46,37 +49,67 @@ impl<const N: usize> Template<N> {
         Self { text, parameters }
     }
 
-    /// The parameters of a request's path, if it is one of this template.
-    pub(super) fn parameters_of(&self, path: &str) -> Option<[String; N]> {
-        let mut found = segments(self.text, path)?
-            .filter(|(expected, _)| is_parameter(expected))
-            .map(|(_, given)| given.to_owned());
-        let parameters = std::array::from_fn(|_| found.next().unwrap_or_default());
-        Some(parameters)
+    /// The parameters of a request's path, which is one of this template.
+    pub(super) fn parameters_of(&self, path: &str) -> [String; N] {
+        let pairs = self.text.split('/').zip(path.split('/'));
+        let mut found = pairs.filter(|(name, _)| is_parameter(name)).map(|(_, given)| given);
+        std::array::from_fn(|_| found.next().unwrap_or_default().to_owned())
     }
 }
 
-/// Whether a request's path is one of the template with this text.
-pub fn is_on(template: &str, path: &str) -> bool {
-    segments(template, path).is_some()
+/// Templates as a tree of their segments: each has a place, which is found by a path.
+#[derive(Debug, Default)]
+pub struct Paths {
+    /// The place of the template that ends here.
+    end: Option<usize>,
+    fixed: Vec<(&'static str, Paths)>,
+    parameter: Option<Box<Paths>>,
 }
 
-/// The segments of a template, each beside that of the path; `None` where they do not fit. One
-/// slash at the end of the path is passed over.
-fn segments<'a>(
-    template: &'a str,
-    path: &'a str,
-) -> Option<impl Iterator<Item = (&'a str, &'a str)>> {
-    let path = match path.strip_suffix('/') {
-        Some(shorter) if !shorter.is_empty() && !shorter.ends_with('/') => shorter,
-        _ => path,
-    };
-    let pairs = || template.split('/').zip(path.split('/'));
-    let as_many = template.split('/').count() == path.split('/').count();
-    let fits = |(expected, given): (&str, &str)| {
-        if is_parameter(expected) { !given.is_empty() } else { expected == given }
-    };
-    (as_many && pairs().all(fits)).then(pairs)
+impl Paths {
+    /// The templates, each at its place in the list.
+    pub fn new(templates: impl IntoIterator<Item = &'static str>) -> Self {
+        let mut paths = Self::default();
+        for (place, template) in templates.into_iter().enumerate() {
+            paths.insert(template, place);
+        }
+        paths
+    }
+
+    /// The place of the template that a request's path is one of. One slash at the end of the path is
+    /// ignored.
+    pub fn find(&self, path: &str) -> Option<usize> {
+        let path = match path.strip_suffix('/') {
+            Some(shorter) if !shorter.is_empty() && !shorter.ends_with('/') => shorter,
+            _ => path,
+        };
+        self.below(path.split('/'))
+    }
+
+    fn insert(&mut self, template: &'static str, place: usize) {
+        let mut node = self;
+        for segment in template.split('/') {
+            node = if is_parameter(segment) {
+                node.parameter.get_or_insert_default()
+            } else {
+                let known = node.fixed.iter().position(|(name, _)| *name == segment);
+                let at = known.unwrap_or(node.fixed.len());
+                if known.is_none() {
+                    node.fixed.push((segment, Self::default()));
+                }
+                &mut node.fixed[at].1
+            };
+        }
+        node.end = Some(place);
+    }
+
+    fn below(&self, mut path: Split<'_, char>) -> Option<usize> {
+        let Some(segment) = path.next() else { return self.end };
+        let fixed = self.fixed.iter().find(|(name, _)| *name == segment);
+        let found = fixed.and_then(|(_, node)| node.below(path.clone()));
+        let parameter = self.parameter.as_ref().filter(|_| found.is_none() && !segment.is_empty());
+        found.or_else(|| parameter?.below(path))
+    }
 }
 
 fn is_parameter(segment: &str) -> bool {
@@ -107,7 +140,30 @@ mod tests {
             ("/scan/{id}/log", "/scan//log", false),
             ("/scan/{id}/log", "/scan/%2e/log", true),
         ] {
-            assert_eq!(is_on(template, path), expected, "{template} {path}");
+            let found = Paths::new([template]).find(path);
+            assert_eq!(found.is_some(), expected, "{template} {path}");
+        }
+    }
+
+    #[test]
+    fn each_path_finds_its_own_template_among_those_that_begin_alike() {
+        let templates =
+            ["/scan", "/scan/{id}", "/scan/{id}/log", "/scan/all", "/scan/all/log/{n}", "/"];
+        let paths = Paths::new(templates);
+        for (path, expected) in [
+            ("/scan", Some(0)),
+            ("/scan/7", Some(1)),
+            ("/scan/7/log", Some(2)),
+            ("/scan/all", Some(3)),
+            // What is fixed comes first, and is left again where nothing below it fits.
+            ("/scan/all/log", Some(2)),
+            ("/scan/all/log/1", Some(4)),
+            ("/scan/7/log/1", None),
+            ("/", Some(5)),
+            ("/{id}", None),
+            ("", None),
+        ] {
+            assert_eq!(paths.find(path), expected, "{path}");
         }
     }
 
@@ -118,7 +174,6 @@ mod tests {
         const B: PathParameter = PathParameter { name: "b", ..OF };
         const TEMPLATE: Template<2> = Template::new("/x/{a}/y/{b}", [OF, B]);
         let found = TEMPLATE.parameters_of("/x/1/y/%2f/");
-        assert_eq!(found, Some(["1".to_owned(), "%2f".to_owned()]));
-        assert_eq!(TEMPLATE.parameters_of("/x/1/z/2"), None);
+        assert_eq!(found, ["1", "%2f"]);
     }
 }

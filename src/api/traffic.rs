@@ -1,15 +1,15 @@
 //! What is asked of the server, counted: connections, and requests by route, method and status.
 //!
-//! What must stay true: every label has a bounded number of values, whatever is sent: a path counts
-//! as the template that it is one of, or as [`UNMATCHED`]; a method that is none of ours as
-//! [`OTHER`].
+//! Input: answers as they begin, each with the place of its route. Output: the counts so far.
+//!
+//! Invariants: counting is a few atomic additions, without a lock; every label has a bounded number of
+//! values, whatever is sent: a path counts as the template that it is one of, or as [`UNMATCHED`]; a
+//! method that is none of ours, and a status that no answer of ours has, as [`OTHER`].
 
-use super::template::is_on;
 use crate::measure::Histogram;
 use std::{
-    collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -18,8 +18,17 @@ use warp::http::{Method, StatusCode};
 
 /// The route of a path that there is not.
 pub const UNMATCHED: &str = "unmatched";
-/// The method of a request that no route could ever have.
+/// A method that no route could ever have, and a status that no answer has.
 pub const OTHER: &str = "other";
+
+/// The methods that are told apart; what is none of them counts after the last.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+
+/// The statuses of answers, in order; what is none of them counts after the last.
+const STATUSES: [u16; 23] = [
+    101, 200, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 416, 421, 422, 426,
+    429, 500, 501, 503,
+];
 
 /// From an answer out of memory to one that waits for the disk.
 const BOUNDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
@@ -29,25 +38,28 @@ const BOUNDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 pub struct Traffic {
     /// The last is [`UNMATCHED`].
     routes: Vec<Route>,
-    requests: Mutex<BTreeMap<Request, u64>>,
     /// Connections that were served, and those for which there was no place.
     served: AtomicU64,
     refused: AtomicU64,
     closed: AtomicU64,
 }
 
-/// Requests that are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Request {
+/// How many requests of a route had the same method and got the same status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Requests {
     pub(super) route: &'static str,
     pub(super) method: &'static str,
-    pub(super) status: u16,
+    /// None: [`OTHER`].
+    pub(super) status: Option<u16>,
+    pub(super) count: u64,
 }
 
 #[derive(Debug)]
 struct Route {
     template: &'static str,
     durations: Histogram,
+    /// By method, and for each by status.
+    requests: Vec<AtomicU64>,
 }
 
 /// A connection that counts as open until this is dropped.
@@ -57,25 +69,37 @@ pub(super) struct Open(Arc<Traffic>);
 impl Traffic {
     /// Nothing counted yet, for paths of these templates.
     pub fn new(templates: impl IntoIterator<Item = &'static str>) -> Self {
-        let route = |template| Route { template, durations: Histogram::new(BOUNDS) };
+        let places = (METHODS.len() + 1) * (STATUSES.len() + 1);
+        let route = |template| Route {
+            template,
+            durations: Histogram::new(BOUNDS),
+            requests: (0..places).map(|_| AtomicU64::new(0)).collect(),
+        };
         Self {
             routes: templates.into_iter().chain([UNMATCHED]).map(route).collect(),
-            requests: Mutex::default(),
             served: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             closed: AtomicU64::new(0),
         }
     }
 
-    /// Counts an answer, and how long it took until it began.
-    pub(super) fn note(&self, path: &str, method: &Method, status: StatusCode, took: Duration) {
-        let found = self.routes.iter().find(|it| is_on(it.template, path)).or(self.routes.last());
-        let Some(route) = found else { return };
+    /// The place of a template among the routes; of one that there is not, that of [`UNMATCHED`].
+    pub(super) fn place_of(&self, template: &str) -> usize {
+        let known = self.routes.iter().position(|it| it.template == template);
+        known.unwrap_or(self.routes.len() - 1)
+    }
+
+    /// Counts an answer of the route at this place, and how long it took until it began.
+    pub(super) fn note(&self, place: usize, method: &Method, status: StatusCode, took: Duration) {
+        let Some(route) = self.routes.get(place) else { return };
         route.durations.observe(took);
-        let key =
-            Request { route: route.template, method: method_word(method), status: status.as_u16() };
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry(key).or_default() += 1;
+        let known = METHODS.iter().position(|it| *it == method.as_str());
+        let method = known.unwrap_or(METHODS.len());
+        let statuses = STATUSES.len();
+        let status = STATUSES.binary_search(&status.as_u16()).unwrap_or(statuses);
+        if let Some(count) = route.requests.get(method * (statuses + 1) + status) {
+            count.fetch_add(1, Relaxed);
+        }
     }
 
     /// Counts a connection as open.
@@ -98,8 +122,21 @@ impl Traffic {
     }
 
     /// The answered requests so far.
-    pub(super) fn requests(&self) -> BTreeMap<Request, u64> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn requests(&self) -> impl Iterator<Item = Requests> {
+        let methods = METHODS.iter().copied().chain([OTHER]);
+        let statuses = || STATUSES.into_iter().map(Some).chain([None]);
+        let labels = methods.flat_map(move |method| statuses().map(move |it| (method, it)));
+        self.routes.iter().flat_map(move |route| {
+            let counts = route.requests.iter().map(|it| it.load(Relaxed));
+            labels.clone().zip(counts).filter(|(_, count)| *count > 0).map(
+                |((method, status), count)| Requests {
+                    route: route.template,
+                    method,
+                    status,
+                    count,
+                },
+            )
+        })
     }
 
     /// How long the answers of each route took to begin.
@@ -114,11 +151,6 @@ impl Drop for Open {
     }
 }
 
-fn method_word(method: &Method) -> &'static str {
-    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
-    known.into_iter().find(|it| *it == method.as_str()).unwrap_or(OTHER)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,18 +158,29 @@ mod tests {
     #[test]
     fn no_request_adds_a_value_to_a_label() {
         let traffic = Traffic::new(["/scan/{id}"]);
-        let note = |path, method: &str| {
+        let note = |place, method: &str, status| {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            traffic.note(path, &method, StatusCode::OK, Duration::ZERO);
+            traffic.note(place, &method, StatusCode::from_u16(status).unwrap(), Duration::ZERO);
         };
-        for (path, method) in
-            [("/scan/1", "GET"), ("/scan/2", "GET"), ("/x", "GET"), ("/y", "BREW"), ("/z", "STEAM")]
-        {
-            note(path, method);
+        let (known, unknown) = (traffic.place_of("/scan/{id}"), traffic.place_of("/x"));
+        for (place, method, status) in [
+            (known, "GET", 200),
+            (known, "GET", 200),
+            (known, "GET", 404),
+            (unknown, "GET", 404),
+            (unknown, "BREW", 418),
+            (unknown, "STEAM", 999),
+        ] {
+            note(place, method, status);
         }
         let counted: Vec<_> =
-            traffic.requests().iter().map(|(it, n)| (it.route, it.method, *n)).collect();
-        let expected = [("/scan/{id}", "GET", 2), (UNMATCHED, "GET", 1), (UNMATCHED, OTHER, 2)];
+            traffic.requests().map(|it| (it.route, it.method, it.status, it.count)).collect();
+        let expected = [
+            ("/scan/{id}", "GET", Some(200), 2),
+            ("/scan/{id}", "GET", Some(404), 1),
+            (UNMATCHED, "GET", Some(404), 1),
+            (UNMATCHED, OTHER, None, 2),
+        ];
         assert_eq!(counted, expected);
     }
 }

@@ -138,7 +138,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         unread: Arc::clone(&engine.unread),
         shutdown: shutdown.clone(),
     };
-    let service = warp::service(routes(Api::new(parts), &auth));
+    let service = routes(Api::new(parts), &auth);
     // Scanners are told to end at once, not after the last request.
     let ((), report) = tokio::join!(
         async {

@@ -1,18 +1,26 @@
 //! The progress document as it is sent: shared pieces, and the elapsed seconds among them.
 //!
 //! It is made once per version of the job, when somebody first asks; a huge job's at most ten times
-//! a second. The seconds are spliced in per request and are no part of the entity tag.
+//! a second. The seconds are spliced in and are no part of the entity tag. What is sent of a small
+//! document, or of a compressed one, is made once for each second of a job at work, once for a finished
+//! one, and shared by those who ask meanwhile.
 
 use super::{
     EventId,
     document::Pieces,
     elapsed::Elapsed,
     ledger::{Kept, Ledger},
-    pieces::{Document, Reader},
+    pieces::{Document, PIECE, Reader},
 };
 use crate::model::progress::Lists;
-use std::time::{Duration, Instant};
+use bytes::Bytes;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
+/// The most digits of the elapsed seconds.
+const MOST_DIGITS: usize = 20;
 /// From this many repositories on, a body may lag behind by [`HUGE_INTERVAL`].
 pub(super) const HUGE: usize = 1_000;
 const HUGE_INTERVAL: Duration = Duration::from_millis(100);
@@ -22,10 +30,31 @@ const JOINING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One progress document; cloning shares it.
 #[derive(Debug, Clone)]
-pub struct Body {
+pub struct Body(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     document: Document,
     id: EventId,
+    tag: Bytes,
     elapsed: Elapsed,
+    whole: Mutex<Option<OfSecond<Bytes>>>,
+    compressed: Mutex<Option<OfSecond<Kept>>>,
+}
+
+/// What was made of a document, with these elapsed seconds in it.
+#[derive(Debug)]
+struct OfSecond<T> {
+    seconds: u64,
+    made: T,
+}
+
+/// A document on its way to a client.
+#[derive(Debug)]
+pub enum Sent {
+    /// At most [`PIECE`] bytes.
+    Whole(Bytes),
+    Pieces(Reader),
 }
 
 /// Who wants a body.
@@ -52,25 +81,78 @@ impl Body {
     /// The body made of these pieces, and the cache's hold on it.
     pub(super) fn new(
         made: Pieces,
+        lists: Lists,
         id: EventId,
         elapsed: Elapsed,
         ledger: &Ledger,
     ) -> (Self, Kept) {
         let document = Document::new(ledger, made.list, Some(made.splice));
         let kept = ledger.keep(document.clone(), made.own + document.list_bytes());
-        (Self { document, id, elapsed }, kept)
+        let mark = if lists == Lists::LeftOut { "s" } else { "" };
+        let (whole, compressed) = (Mutex::default(), Mutex::default());
+        let tag = format!("W/\"{id}{mark}\"").into();
+        (Self(Arc::new(Inner { document, id, tag, elapsed, whole, compressed })), kept)
     }
 
     /// The version that this is the document of.
     pub fn id(&self) -> EventId {
-        self.id
+        self.0.id
+    }
+
+    /// The entity tag, a weak one.
+    pub fn tag(&self) -> &Bytes {
+        &self.0.tag
+    }
+
+    /// Bytes of the document, but for the digits of the elapsed seconds.
+    pub fn length(&self) -> usize {
+        self.0.document.length()
     }
 
     /// A reader of the document as it is now.
     pub fn reader(&self) -> Reader {
-        let elapsed = self.elapsed.seconds(Instant::now()).to_string();
-        self.document.reader(Some(elapsed.into()))
+        self.0.document.reader(Some(self.seconds().to_string().into()))
     }
+
+    /// The document as it is now.
+    pub fn sent(&self) -> Sent {
+        if self.length() + MOST_DIGITS > PIECE {
+            return Sent::Pieces(self.reader());
+        }
+        let Inner { document, whole, .. } = &*self.0;
+        let join = |seconds: u64| document.joined(seconds.to_string().as_bytes()).into();
+        Sent::Whole(of_second(whole, self.seconds(), join, Bytes::clone))
+    }
+
+    /// The document as it is now, compressed by `compress`. Made while others who ask for it wait.
+    pub fn compressed(&self, compress: impl FnOnce(&[u8]) -> Vec<u8>) -> Sent {
+        let Inner { document, compressed, .. } = &*self.0;
+        let make = |seconds: u64| {
+            let plain = document.joined(seconds.to_string().as_bytes());
+            document.ledger().keep_bytes(compress(&plain))
+        };
+        of_second(compressed, self.seconds(), make, |kept| match kept.document().single() {
+            Some(bytes) => Sent::Whole(bytes),
+            None => Sent::Pieces(kept.document().reader(None)),
+        })
+    }
+
+    fn seconds(&self) -> u64 {
+        self.0.elapsed.seconds(Instant::now())
+    }
+}
+
+/// Takes from what was made for these seconds, or makes it.
+fn of_second<M, T>(
+    cached: &Mutex<Option<OfSecond<M>>>,
+    seconds: u64,
+    make: impl FnOnce(u64) -> M,
+    take: impl FnOnce(&M) -> T,
+) -> T {
+    let mut cached = cached.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = cached.take().filter(|it| it.seconds == seconds);
+    let known = known.unwrap_or_else(|| OfSecond { seconds, made: make(seconds) });
+    take(&cached.insert(known).made)
 }
 
 /// The newest body of each view.
@@ -103,7 +185,7 @@ impl Bodies {
         };
         if let Some(Cached { body, made, .. }) = place {
             let lags = lists == Lists::Whole && made.elapsed() < most_age;
-            if body.id.version == version || lags {
+            if body.id().version == version || lags {
                 return (body.clone(), false);
             }
         }

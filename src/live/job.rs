@@ -158,7 +158,7 @@ impl LiveJob {
                 let seconds = elapsed.seconds(Instant::now());
                 let made = document::pieces(data, ledger, lists, seconds);
                 let id = EventId { epoch: self.board.epoch(), version };
-                Body::new(made, id, elapsed, ledger)
+                Body::new(made, lists, id, elapsed, ledger)
             })
         };
         if superseded {

@@ -28,7 +28,7 @@ mod stream;
 mod versions;
 mod watcher;
 
-pub use body::Body;
+pub use body::{Body, Sent};
 pub use cache::{Live, WatchHealth};
 pub use follow::{Ending, Follower, Step};
 pub use frames::{EventId, Message, TextPieces};

@@ -99,6 +99,37 @@ impl Document {
         &self.0.pieces
     }
 
+    /// The bytes, with `own` in the place that the document leaves for it.
+    pub(super) fn joined(&self, own: &[u8]) -> Vec<u8> {
+        let Inner { pieces, length, splice, .. } = &*self.0;
+        let at = splice.unwrap_or(pieces.len());
+        let mut whole = Vec::with_capacity(length + own.len());
+        pieces[..at].iter().for_each(|it| whole.extend_from_slice(it));
+        if splice.is_some() {
+            whole.extend_from_slice(own);
+        }
+        pieces[at..].iter().for_each(|it| whole.extend_from_slice(it));
+        whole
+    }
+
+    /// Bytes of the pieces, without that which each reader has of its own.
+    pub(super) fn length(&self) -> usize {
+        self.0.length
+    }
+
+    /// The one piece of a document that is handed over at once.
+    pub(super) fn single(&self) -> Option<Bytes> {
+        match &*self.0.pieces {
+            [piece] if self.0.splice.is_none() && piece.len() <= PIECE => Some(piece.clone()),
+            _ => None,
+        }
+    }
+
+    /// The account that its bytes are in.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
     pub(super) fn mark_superseded(&self) {
         self.0.superseded.store(true, Relaxed);
     }
@@ -244,6 +275,7 @@ mod tests {
             if splice == Some(lengths.len()) {
                 expected.extend_from_slice(b"OWN");
             }
+            assert_eq!(document.joined(b"OWN"), expected, "{lengths:?} {splice:?}");
             let mut reader = document.reader(Some(Bytes::from_static(b"OWN")));
             assert_eq!(reader.length(), expected.len(), "{lengths:?} {splice:?}");
             let mut got = Vec::new();

@@ -8,7 +8,7 @@ use futures_util::{
 use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use scanwatch::api::{
-    auth::{Auth, Scope, User, authenticated},
+    auth::{Auth, Scope},
     body::json_body,
     connection::ConnectionContext,
     recover::recover,
@@ -37,7 +37,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{
     Filter,
-    http::{Request, Response, StatusCode},
+    http::{HeaderValue, Request, Response, StatusCode},
 };
 
 /// What a busy machine may add to a time limit.
@@ -132,8 +132,15 @@ fn routes(
         .map(|context: ConnectionContext| format!("hello {}", context.peer.ip()));
     let auth = Arc::new(Auth::single("u", &"p".into()).unwrap());
     let me = warp::path!("me")
-        .and(authenticated(auth, Scope::Read))
-        .map(|user: User| format!("user {}", user.name().unwrap_or_default()));
+        .and(warp::header::value("authorization").map(Some).or(warp::any().map(|| None)).unify())
+        .and(warp::ext::get::<ConnectionContext>())
+        .then(move |header: Option<HeaderValue>, connection: ConnectionContext| {
+            let auth = Arc::clone(&auth);
+            async move {
+                let user = auth.grant(header.as_ref(), Some(&connection), Scope::Read).await;
+                user.map(|it| format!("user {}", it.name().unwrap_or_default()))
+            }
+        });
     let json = warp::path!("json").and(json_body(64 * 1024)).map(|_: Validation| "taken");
     let large = warp::path!("large").and(json_body(u64::MAX)).map(|_: Validation| "taken");
     let ends = stop.clone();

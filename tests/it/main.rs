@@ -30,6 +30,8 @@ mod client;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod compression;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod discovery;

@@ -10,7 +10,13 @@ use std::{
     fmt,
     future::pending,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release},
+        },
+    },
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -67,6 +73,9 @@ pub struct Identity {
     name: String,
     scope: Scope,
     expires: Option<DateTime<Utc>>,
+    /// Asked for with each request, which takes no lock as asking the token does.
+    is_revoked: AtomicBool,
+    /// Ends the streams.
     revoked: CancellationToken,
     /// The credentials that were right, and when they were used last. One is enough: people and
     /// programs send the same again and again.
@@ -79,6 +88,7 @@ impl Identity {
             name: name.to_owned(),
             scope,
             expires,
+            is_revoked: AtomicBool::new(false),
             revoked: CancellationToken::new(),
             proof: Mutex::new(None),
         })
@@ -98,11 +108,12 @@ impl Identity {
 
     /// Whether it still stands.
     pub(super) fn is_valid(&self) -> bool {
-        !self.revoked.is_cancelled() && self.expires.is_none_or(|it| Utc::now() < it)
+        !self.is_revoked.load(Acquire) && self.expires.is_none_or(|it| Utc::now() < it)
     }
 
     /// Ends it, and the streams that it reads.
     pub(super) fn revoke(&self) {
+        self.is_revoked.store(true, Release);
         self.revoked.cancel();
     }
 

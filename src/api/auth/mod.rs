@@ -44,7 +44,7 @@ use roster::Account;
 use secrecy::SecretString;
 use secret::Padded;
 use std::sync::Arc;
-use warp::{Filter, Rejection, http::HeaderValue, reject};
+use warp::http::HeaderValue;
 
 /// Who may use the server.
 #[derive(Debug)]
@@ -90,23 +90,6 @@ impl VerifiedCredentials {
         let same = bool::from(self.header.equals(header));
         (same && self.identity.is_valid()).then(|| Arc::clone(&self.identity))
     }
-}
-
-/// A filter that rejects who may not use the server, or not for this. To stand before every
-/// filter that reads the body.
-pub fn authenticated(
-    auth: Arc<Auth>,
-    needed: Scope,
-) -> impl Filter<Extract = (User,), Error = Rejection> + Clone {
-    super::header("authorization").and(warp::ext::optional::<ConnectionContext>()).and_then(
-        move |header: Option<HeaderValue>, connection: Option<ConnectionContext>| {
-            let auth = Arc::clone(&auth);
-            async move {
-                let granted = auth.grant(header.as_ref(), connection.as_ref(), needed).await;
-                granted.map_err(reject::custom)
-            }
-        },
-    )
 }
 
 impl Auth {
@@ -230,17 +213,5 @@ mod tests {
         for name in ["", "a:b", "a\n"] {
             assert!(Auth::single(name, &SecretString::from("x")).is_err(), "{name:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn the_filter_hands_out_the_user() {
-        let filter = authenticated(Arc::new(auth()), Scope::Admin);
-        let request =
-            warp::test::request().header("authorization", basic("scän:s3cret:with colon"));
-        assert_eq!(request.filter(&filter).await.unwrap().name(), Some("scän"));
-        let rejection = warp::test::request().filter(&filter).await.unwrap_err();
-        assert!(matches!(rejection.find(), Some(ApiError::NotAuthenticated)));
-        let open = authenticated(Arc::new(Auth::open()), Scope::Admin);
-        assert_eq!(warp::test::request().filter(&open).await.unwrap().name(), None);
     }
 }

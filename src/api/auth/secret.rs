@@ -16,6 +16,9 @@ use subtle::{Choice, ConstantTimeEq};
 /// Secrets are compared in blocks of this many bytes, so that only their number could be measured.
 const BLOCK: usize = 256;
 
+/// Bytes that are compared at once.
+const WORD: usize = size_of::<u64>();
+
 /// A secret, filled up to whole blocks.
 #[derive(Debug)]
 pub(super) struct Padded {
@@ -26,24 +29,31 @@ pub(super) struct Padded {
 impl Padded {
     pub(super) fn new(secret: &[u8]) -> Self {
         let width = secret.len().next_multiple_of(BLOCK).max(BLOCK);
-        Self { bytes: fill(secret, width), length: secret.len() as u64 }
+        let mut bytes = vec![0; width];
+        bytes[..secret.len()].copy_from_slice(secret);
+        Self { bytes: bytes.into(), length: secret.len() as u64 }
     }
 
     /// Takes as long for each `given` of one length, and does not depend on our own length but by
     /// whole blocks.
     pub(super) fn equals(&self, given: &[u8]) -> Choice {
         let ours = self.bytes.expose_secret();
-        let theirs = fill(given, ours.len());
-        ours.ct_eq(theirs.expose_secret()) & self.length.ct_eq(&(given.len() as u64))
+        let same_length = self.length.ct_eq(&(given.len() as u64));
+        (0..ours.len())
+            .step_by(WORD)
+            .fold(same_length, |same, at| same & word(ours, at).ct_eq(&word(given, at)))
     }
 }
 
-/// The first `width` bytes of `text`, filled up with zeros.
-fn fill(text: &[u8], width: usize) -> SecretSlice<u8> {
-    let mut bytes = vec![0; width];
-    let kept = text.len().min(width);
-    bytes[..kept].copy_from_slice(&text[..kept]);
-    bytes.into()
+/// The word of `text` that begins at this place, filled up with zeros.
+fn word(text: &[u8], at: usize) -> u64 {
+    let rest = text.get(at..).unwrap_or_default();
+    let mut bytes = [0; WORD];
+    match rest.first_chunk() {
+        Some(whole) => bytes = *whole,
+        None => bytes[..rest.len()].copy_from_slice(rest),
+    }
+    u64::from_le_bytes(bytes)
 }
 
 /// Stands for a secret or a name, at a fixed size.
@@ -85,6 +95,22 @@ mod tests {
         assert!(!bool::from(padded.equals(format!("{}q", &secret[1..]).as_bytes())));
         // What the padding would hide, were lengths not compared.
         assert!(!bool::from(padded.equals(format!("{secret}\0").as_bytes())));
+    }
+
+    #[test]
+    fn every_byte_and_every_length_makes_a_difference() {
+        for length in [0, 1, 7, 8, 9, 31, 255, 256, 257] {
+            let secret: Vec<u8> = (1..=length).map(|it: u16| it.to_le_bytes()[0] | 1).collect();
+            let padded = Padded::new(&secret);
+            assert!(bool::from(padded.equals(&secret)), "{length}");
+            for at in 0..secret.len() {
+                let mut wrong = secret.clone();
+                wrong[at] ^= 0x80;
+                assert!(!bool::from(padded.equals(&wrong)), "{length} {at}");
+                assert!(!bool::from(padded.equals(&secret[..at])), "{length} {at}");
+            }
+            assert!(!bool::from(padded.equals(&[&secret[..], b"\0"].concat())), "{length}");
+        }
     }
 
     #[test]

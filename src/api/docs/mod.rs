@@ -4,7 +4,6 @@
 //! page as text; all style and script is in files, for the page's policy allows no other.
 
 use super::{
-    etag::if_none_match,
     fixed::{Fixed, with_tag},
     operation::{Answer, Operation},
     route::{Call, Route, Scope},
@@ -50,6 +49,6 @@ fn file(
     let gives = with_tag(operation, Answer::text(media_type, "The file."));
     Route::get(path, Scope::Read, gives, move |call, _| {
         let fixed = Arc::new(Fixed::new(media_type, text.into()));
-        call.and(if_none_match()).map(move |_: Call<0>, seen| fixed.answer(&seen))
+        call.map(move |call: Call<0>| fixed.answer(&call.seen, call.coding))
     })
 }

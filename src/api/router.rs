@@ -1,0 +1,375 @@
+//! The way of a request to its route.
+//!
+//! ```text
+//! request ─► malformed? ─► path ─► method ─► host ─► credentials ─► origin ─► the route's filter
+//! ```
+//!
+//! Input: requests, and the table of routes. Output: answers, errors included, each counted and with
+//! the headers that restrain browsers.
+//!
+//! Invariants: a request is looked up once and reaches one route alone, so no rejection of a route
+//! leads on to another; it is refused in the order above, and only the route it may use reads its
+//! query and its body. No filter sees a malformed request: warp's panic where a target has no path.
+
+use super::{
+    auth::{Auth, User},
+    coding::Coding,
+    connection::ConnectionContext,
+    error::ApiError,
+    etag::IfNoneMatch,
+    guard, malformed,
+    recover::recover,
+    route::{Admitted, Endpoint, Scope},
+    template::Paths,
+    traffic::{Traffic, UNMATCHED},
+};
+use hyper::{Request, body::Body};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    error::Error,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+use tower_service::Service;
+use warp::{
+    Filter,
+    http::{Method, header::AUTHORIZATION},
+    reply::Response,
+};
+
+/// All routes as one service; cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Router<S>(Arc<Table<S>>);
+
+#[derive(Debug)]
+struct Table<S> {
+    paths: Paths,
+    /// Those of the templates, at the places that `paths` names.
+    places: Vec<Place<S>>,
+    auth: Arc<Auth>,
+    traffic: Arc<Traffic>,
+    /// Where requests count that no path has.
+    unmatched: usize,
+}
+
+/// The routes of one path.
+#[derive(Debug)]
+struct Place<S> {
+    /// Their methods, as the header has them.
+    allow: Arc<str>,
+    routes: Vec<Served<S>>,
+    /// Where its requests count.
+    counted: usize,
+}
+
+#[derive(Debug)]
+struct Served<S> {
+    methods: Vec<Method>,
+    scope: Scope,
+    service: S,
+}
+
+/// A service that has an answer to every request.
+pub trait Answers<B>:
+    Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<B, S> Answers<B> for S where
+    S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The router of these routes.
+pub(super) fn router<B>(
+    endpoints: Vec<Endpoint>,
+    auth: Arc<Auth>,
+    traffic: Arc<Traffic>,
+) -> Router<impl Answers<B> + use<B>>
+where
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
+{
+    let (mut templates, mut places) = (Vec::new(), Vec::<Place<_>>::new());
+    for Endpoint { path, methods, scope, filter } in endpoints {
+        let known = templates.iter().position(|it| *it == path);
+        let at = known.unwrap_or(templates.len());
+        if known.is_none() {
+            templates.push(path);
+            let counted = traffic.place_of(path);
+            places.push(Place { allow: "".into(), routes: Vec::new(), counted });
+        }
+        let service = warp::service(filter.recover(recover));
+        places[at].routes.push(Served { methods, scope, service });
+        places[at].allow = allow(&places[at].routes);
+    }
+    let (paths, unmatched) = (Paths::new(templates), traffic.place_of(UNMATCHED));
+    Router(Arc::new(Table { paths, places, auth, traffic, unmatched }))
+}
+
+/// The `Allow` of these routes.
+fn allow<S>(routes: &[Served<S>]) -> Arc<str> {
+    let methods: BTreeSet<&str> =
+        routes.iter().flat_map(|it| &it.methods).map(Method::as_str).collect();
+    methods.into_iter().collect::<Vec<_>>().join(", ").into()
+}
+
+impl<S, B> Service<Request<B>> for Router<S>
+where
+    S: Answers<B>,
+    B: Send + Sync + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let table = Arc::clone(&self.0);
+        Box::pin(async move { Ok(table.answer(request).await) })
+    }
+}
+
+impl<S> Table<S> {
+    /// The answer to a request, whatever it is.
+    async fn answer<B: Sync>(&self, mut request: Request<B>) -> Response
+    where
+        S: Answers<B>,
+    {
+        let (began, method) = (Instant::now(), request.method().clone());
+        let place = self.place(&request);
+        let counted = place.as_ref().map_or(self.unmatched, |it| it.counted);
+        let admitted = match place {
+            Ok(place) => self.admit(place, &request).await,
+            Err(error) => Err(error),
+        };
+        let response = match admitted {
+            Ok((service, admitted)) => {
+                request.extensions_mut().insert(admitted);
+                let Ok(response) = service.clone().call(request).await;
+                response
+            }
+            Err(error) => error.to_response(),
+        };
+        self.traffic.note(counted, &method, response.status(), began.elapsed());
+        guard::secured(response)
+    }
+
+    /// The routes of a request's path.
+    fn place<B>(&self, request: &Request<B>) -> Result<&Place<S>, ApiError> {
+        malformed::check(request)?;
+        let place = self.paths.find(request.uri().path()).and_then(|it| self.places.get(it));
+        place.ok_or(ApiError::RouteNotFound)
+    }
+
+    /// The service of the route, of those of a path, that may answer a request.
+    async fn admit<'a, B: Sync>(
+        &self,
+        place: &'a Place<S>,
+        request: &Request<B>,
+    ) -> Result<(&'a S, Admitted), ApiError> {
+        let Some(route) = place.routes.iter().find(|it| it.methods.contains(request.method()))
+        else {
+            return Err(ApiError::MethodNotAllowed { allow: Some(Arc::clone(&place.allow)) });
+        };
+        let headers = request.headers();
+        let connection = request.extensions().get::<ConnectionContext>();
+        let user = if let Some(needed) = route.scope.needed() {
+            guard::check_host(&self.auth, request)?;
+            let user = self.auth.grant(headers.get(AUTHORIZATION), connection, needed).await?;
+            guard::check_write(request)?;
+            user
+        } else {
+            User::anybody()
+        };
+        let peer = connection.map(|it| it.peer.ip());
+        let (seen, coding) = (IfNoneMatch::of(headers), Coding::wanted(headers));
+        Ok((&route.service, Admitted { user, peer, seen, coding }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{body::json_body, validation::Validation};
+    use secrecy::SecretString;
+    use serde_json::Value;
+    use std::collections::HashMap;
+    use warp::{
+        Rejection,
+        filters::BoxedFilter,
+        http::{HeaderMap, request},
+    };
+
+    const OF_JOB: &str = "DELETE, GET, HEAD";
+    /// The user u with the password p.
+    const RIGHT: &str = "Basic dTpw";
+
+    fn endpoint<F>(path: &'static str, methods: &[Method], scope: Scope, filter: F) -> Endpoint
+    where
+        F: Filter<Extract = (Response,), Error = Rejection> + Send + Sync + 'static,
+    {
+        Endpoint { path, methods: methods.to_vec(), scope, filter: filter.boxed() }
+    }
+
+    /// The text of an answer.
+    fn text(text: String) -> Response {
+        Response::new(text.into())
+    }
+
+    fn routes(auth: Auth) -> (Router<impl Answers<String>>, Arc<Traffic>) {
+        let reads = [Method::GET, Method::HEAD];
+        let any = || -> BoxedFilter<()> { warp::any().boxed() };
+        let submit = json_body(100).map(|mut body: Validation| {
+            let url = body.required_text("git_url");
+            crate::api::reply::finish(body.finish().map(|()| text(url)))
+        });
+        let user = warp::ext::get::<Admitted>()
+            .map(|it: Admitted| text(it.user.name().unwrap_or_default().to_owned()));
+        let list = warp::query().map(|it: HashMap<String, u32>| text(format!("{it:?}")));
+        let endpoints = vec![
+            endpoint("/scan/{id}", &[Method::DELETE], Scope::Admin, user),
+            endpoint("/scan", &[Method::POST], Scope::Write, submit),
+            endpoint(
+                "/scan/{id}",
+                &reads,
+                Scope::Read,
+                any().map(|| ApiError::JobNotFound.to_response()),
+            ),
+            endpoint("/jobs", &reads, Scope::Read, list),
+            endpoint("/livez", &reads, Scope::None, any().map(|| text("ok".into()))),
+        ];
+        let traffic = Arc::new(Traffic::new(["/jobs", "/livez", "/scan", "/scan/{id}"]));
+        (router(endpoints, Arc::new(auth), Arc::clone(&traffic)), traffic)
+    }
+
+    fn closed() -> Auth {
+        Auth::single("u", &SecretString::from("p")).unwrap()
+    }
+
+    fn anonymous(request: &str) -> request::Builder {
+        let (method, path) = request.split_once(' ').unwrap();
+        Request::builder().method(method).uri(path).header("host", "h")
+    }
+
+    fn asks(request: &str) -> request::Builder {
+        anonymous(request).header("authorization", RIGHT)
+    }
+
+    async fn answer(request: request::Builder, body: &str) -> Response {
+        let Ok(response) = routes(closed()).0.call(request.body(body.to_owned()).unwrap()).await;
+        response
+    }
+
+    async fn bytes(response: Response) -> Vec<u8> {
+        let mut body = response.into_body();
+        let frame = std::future::poll_fn(|it| Pin::new(&mut body).poll_frame(it)).await;
+        frame.map_or_else(Vec::new, |it| it.unwrap().into_data().unwrap().to_vec())
+    }
+
+    async fn check(request: request::Builder, body: &str, status: u16, detail: &str) -> HeaderMap {
+        let shown = format!("{request:?}");
+        let response = answer(request, body).await;
+        let (headers, given) = (response.headers().clone(), response.status().as_u16());
+        let problem: Value = serde_json::from_slice(&bytes(response).await).unwrap();
+        assert_eq!((given, &problem["detail"]), (status, &detail.into()), "{shown}");
+        assert_eq!(headers["content-type"], "application/problem+json");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        headers
+    }
+
+    #[tokio::test]
+    async fn paths_come_before_methods_and_methods_before_all_else() {
+        for path in ["/", "/x", "/scan/1/x", "/jobs/1", "/scan/..%2f/x"] {
+            for method in ["GET", "POST", "DELETE", "PATCH"] {
+                check(anonymous(&format!("{method} {path}")), "", 404, "Not Found").await;
+            }
+        }
+        for (request, allow) in [
+            ("GET /scan", "POST"),
+            ("PUT /scan/1", OF_JOB),
+            ("OPTIONS /jobs", "GET, HEAD"),
+            ("POST /livez", "GET, HEAD"),
+        ] {
+            let headers = check(anonymous(request), "text", 405, "Method Not Allowed").await;
+            assert_eq!(headers["allow"], allow);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_malformed_request_is_refused_before_its_path_is_looked_up() {
+        for request in [asks("GET /x").header("host", "h"), asks("CONNECT h:80")] {
+            assert_eq!(answer(request, "").await.status(), 400);
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_judged_before_query_body_and_id() {
+        for request in ["GET /scan/1", "DELETE /scan/1", "POST /scan", "GET /jobs?x=y"] {
+            let headers = check(anonymous(request), "text", 401, "Not authenticated").await;
+            assert!(headers.contains_key("www-authenticate"));
+            let wrong = anonymous(request).header("authorization", "Basic dTpx");
+            check(wrong, "text", 401, "Invalid credentials").await;
+        }
+        assert_eq!(answer(anonymous("GET /livez"), "").await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn an_open_server_judges_the_host_before_all_but_path_and_method() {
+        let mut routes = routes(Auth::open()).0;
+        for (request, status) in
+            [("GET /jobs?x=y", 421), ("POST /scan", 421), ("GET /livez", 200), ("PUT /jobs", 405)]
+        {
+            let Ok(response) = routes.call(asks(request).body(String::new()).unwrap()).await;
+            assert_eq!(response.status(), status, "{request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_other_error_keeps_its_own_status() {
+        check(asks("GET /scan/1"), "", 404, "Job not found").await;
+        check(asks("HEAD /scan/1"), "", 404, "Job not found").await;
+        check(asks("GET /jobs?x=y"), "", 400, "Invalid query string").await;
+        let foreign = asks("DELETE /scan/1").header("origin", "http://evil.example");
+        let refused = "Cross-site request refused: its Origin is not this host";
+        check(foreign, "", 403, refused).await;
+        let text = asks("POST /scan").header("content-type", "text/plain");
+        check(text, "{}", 415, "The request body is not JSON by its Content-Type").await;
+        let json = || asks("POST /scan").header("content-type", "application/json");
+        check(json(), &"x".repeat(101), 413, "The request body is too large").await;
+        assert_eq!(answer(json(), "7").await.status(), 422);
+        let response = answer(asks("DELETE /scan/1/"), "").await;
+        assert_eq!((response.status().as_u16(), &bytes(response).await[..]), (200, &b"u"[..]));
+    }
+
+    #[tokio::test]
+    async fn each_request_counts_at_its_route() {
+        let (mut routes, traffic) = routes(closed());
+        for request in ["GET /scan/1", "HEAD /scan/2/", "GET /scan", "GET /x", "CONNECT h:80"] {
+            let Ok(_) = routes.call(asks(request).body(String::new()).unwrap()).await;
+        }
+        let counted: Vec<_> =
+            traffic.requests().map(|it| (it.route, it.method, it.status)).collect();
+        let expected = [
+            ("/scan", "GET", Some(405)),
+            ("/scan/{id}", "GET", Some(404)),
+            ("/scan/{id}", "HEAD", Some(404)),
+            (UNMATCHED, "GET", Some(404)),
+            (UNMATCHED, "other", Some(400)),
+        ];
+        assert_eq!(counted, expected);
+    }
+}
