@@ -1,7 +1,17 @@
 //! How fast the server answers while five scanners burn every core. `cargo bench --bench serving`. See
 //! docs/performance.md.
+//!
+//! With a name it measures that alone: `-- get` reads of one document beside nginx, `-- lists` lists of
+//! many jobs.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+#[path = "serving/get.rs"]
+mod get;
+#[path = "serving/lists.rs"]
+mod lists;
+#[path = "serving/server.rs"]
+mod server;
 
 use std::{
     error::Error,
@@ -24,6 +34,13 @@ const BURNER: &str = "#!/bin/sh\n\
     while :; do :; done\n";
 
 fn main() -> Outcome<()> {
+    let is_row = |name: &str| std::env::args().any(|it| it == name);
+    if is_row("get") {
+        return get::measure();
+    }
+    if is_row("lists") {
+        return lists::measure();
+    }
     let home = tempfile::tempdir()?;
     let server = Server::start(home.path())?;
     let idle = Latencies::of(ROUNDS, || server.get("/livez"))?;
