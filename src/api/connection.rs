@@ -25,9 +25,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::Service,
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     net::SocketAddr,
     pin::{Pin, pin},
@@ -45,8 +43,6 @@ use tracing::debug;
 
 /// What the headers of a request may need, and what a connection's buffers may grow to.
 const BUFFER: u32 = 16 * 1024;
-/// HTTP/1: how many headers a request may have.
-const HEADERS: usize = 100;
 
 /// HTTP/2: what one connection may have under way, and may make us hold.
 const STREAMS: u32 = 64;
@@ -140,8 +136,8 @@ impl Shared {
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
             .keep_alive(true)
-            .max_buf_size(BUFFER as usize)
-            .max_headers(HEADERS);
+            // Of headers it may have 100, hyper's default: to set it costs an allocation per request.
+            .max_buf_size(BUFFER as usize);
         let mut http2 = http2::Builder::new(Owned { tasks, cut: cut.clone() });
         http2
             .timer(TokioTimer::new())

@@ -23,11 +23,13 @@ use super::{
     template::Paths,
     traffic::{Traffic, UNMATCHED},
 };
+use futures_util::FutureExt;
 use hyper::{Request, body::Body};
 use std::{
     collections::BTreeSet,
     convert::Infallible,
     error::Error,
+    future::ready,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -74,7 +76,7 @@ struct Served<S> {
 
 /// A service that has an answer to every request.
 pub trait Answers<B>:
-    Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
+    Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
     + Clone
     + Send
     + Sync
@@ -83,7 +85,7 @@ pub trait Answers<B>:
 }
 
 impl<B, S> Answers<B> for S where
-    S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
+    S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
         + Sync
@@ -137,68 +139,118 @@ where
         Poll::Ready(Ok(()))
     }
 
+    /// Only credentials that the connection does not know are waited for. So the request is no part of
+    /// the future of nearly all requests, which stays small.
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let table = Arc::clone(&self.0);
-        Box::pin(async move { Ok(table.answer(request).await) })
+        let (table, began) = (Arc::clone(&self.0), Instant::now());
+        let (counted, found) = self.0.find(&request);
+        let count = Count { table, counted, method: request.method().clone(), began };
+        let answer = match found.map(|route| (route, self.0.known_user(route.scope, &request))) {
+            Ok((route, Some(user))) => user.and_then(|user| route.begin(user, request)),
+            Ok((_, None)) => return Box::pin(judged(request, count)),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => Box::pin(answer.map(move |it| it.map(|response| count.finish(response)))),
+            Err(error) => Box::pin(ready(Ok(count.finish(error.to_response())))),
+        }
     }
 }
 
+/// The answer to a request whose credentials have to be judged.
+async fn judged<B: Sync, S: Answers<B>>(
+    request: Request<B>,
+    count: Count<S>,
+) -> Result<Response, Infallible> {
+    let table = Arc::clone(&count.table);
+    let answer = match table.find(&request).1 {
+        Ok(route) => {
+            let user = table.judged_user(route.scope, &request).await;
+            user.and_then(|user| route.begin(user, request))
+        }
+        Err(error) => Err(error),
+    };
+    let response = match answer {
+        Ok(answer) => answer.await?,
+        Err(error) => error.to_response(),
+    };
+    Ok(count.finish(response))
+}
+
 impl<S> Table<S> {
-    /// The answer to a request, whatever it is.
-    async fn answer<B: Sync>(&self, mut request: Request<B>) -> Response
+    /// Where a request counts; and its route, if it is one that may be asked at all: of malformed, path,
+    /// method and host the first that is wrong is the error.
+    fn find<B>(&self, request: &Request<B>) -> (usize, Result<&Served<S>, ApiError>) {
+        if let Err(rule) = malformed::check(request) {
+            return (self.unmatched, Err(rule.into()));
+        }
+        let place = self.paths.find(request.uri().path()).and_then(|it| self.places.get(it));
+        let Some(Place { allow, routes, counted }) = place else {
+            return (self.unmatched, Err(ApiError::RouteNotFound));
+        };
+        let wrong_method = || ApiError::MethodNotAllowed { allow: Some(Arc::clone(allow)) };
+        let route = routes.iter().find(|it| it.methods.contains(request.method()));
+        let route = route.ok_or_else(wrong_method).and_then(|route| {
+            let is_open = route.scope == Scope::None;
+            if is_open { Ok(route) } else { guard::check_host(&self.auth, request).map(|()| route) }
+        });
+        (*counted, route)
+    }
+
+    /// Who asks, as far as that needs no judgement.
+    fn known_user<B>(&self, scope: Scope, request: &Request<B>) -> Option<Result<User, ApiError>> {
+        let Some(needed) = scope.needed() else { return Some(Ok(User::anybody())) };
+        self.auth.known(request.headers().get(AUTHORIZATION), connection_of(request), needed)
+    }
+
+    /// Who asks.
+    async fn judged_user<B: Sync>(
+        &self,
+        scope: Scope,
+        request: &Request<B>,
+    ) -> Result<User, ApiError> {
+        let Some(needed) = scope.needed() else { return Ok(User::anybody()) };
+        let authorization = request.headers().get(AUTHORIZATION);
+        self.auth.grant(authorization, connection_of(request), needed).await
+    }
+}
+
+impl<S> Served<S> {
+    /// Begins to answer a request of this user, unless another site's page has sent it.
+    fn begin<B>(&self, user: User, mut request: Request<B>) -> Result<S::Future, ApiError>
     where
         S: Answers<B>,
     {
-        let (began, method) = (Instant::now(), request.method().clone());
-        let place = self.place(&request);
-        let counted = place.as_ref().map_or(self.unmatched, |it| it.counted);
-        let admitted = match place {
-            Ok(place) => self.admit(place, &request).await,
-            Err(error) => Err(error),
-        };
-        let response = match admitted {
-            Ok((service, admitted)) => {
-                request.extensions_mut().insert(admitted);
-                let Ok(response) = service.clone().call(request).await;
-                response
-            }
-            Err(error) => error.to_response(),
-        };
-        self.traffic.note(counted, &method, response.status(), began.elapsed());
+        if self.scope != Scope::None {
+            guard::check_write(&request)?;
+        }
+        let peer = connection_of(&request).map(|it| it.peer.ip());
+        let headers = request.headers();
+        let (seen, coding) = (IfNoneMatch::of(headers), Coding::wanted(headers));
+        request.extensions_mut().insert(Admitted { user, peer, seen, coding });
+        Ok(self.service.clone().call(request))
+    }
+}
+
+/// A request that is counted when its answer begins.
+struct Count<S> {
+    table: Arc<Table<S>>,
+    counted: usize,
+    method: Method,
+    began: Instant,
+}
+
+impl<S> Count<S> {
+    /// The answer as it is sent.
+    fn finish(&self, response: Response) -> Response {
+        let Self { table, counted, method, began } = self;
+        table.traffic.note(*counted, method, response.status(), began.elapsed());
         guard::secured(response)
     }
+}
 
-    /// The routes of a request's path.
-    fn place<B>(&self, request: &Request<B>) -> Result<&Place<S>, ApiError> {
-        malformed::check(request)?;
-        let place = self.paths.find(request.uri().path()).and_then(|it| self.places.get(it));
-        place.ok_or(ApiError::RouteNotFound)
-    }
-
-    /// The service of the route, of those of a path, that may answer a request.
-    async fn admit<'a, B: Sync>(
-        &self,
-        place: &'a Place<S>,
-        request: &Request<B>,
-    ) -> Result<(&'a S, Admitted), ApiError> {
-        let Some(route) = place.routes.iter().find(|it| it.methods.contains(request.method()))
-        else {
-            return Err(ApiError::MethodNotAllowed { allow: Some(Arc::clone(&place.allow)) });
-        };
-        let headers = request.headers();
-        let connection = request.extensions().get::<ConnectionContext>();
-        let user = if let Some(needed) = route.scope.needed() {
-            guard::check_host(&self.auth, request)?;
-            let user = self.auth.grant(headers.get(AUTHORIZATION), connection, needed).await?;
-            guard::check_write(request)?;
-            user
-        } else {
-            User::anybody()
-        };
-        let peer = connection.map(|it| it.peer.ip());
-        let (seen, coding) = (IfNoneMatch::of(headers), Coding::wanted(headers));
-        Ok((&route.service, Admitted { user, peer, seen, coding }))
-    }
+fn connection_of<B>(request: &Request<B>) -> Option<&ConnectionContext> {
+    request.extensions().get()
 }
 
 #[cfg(test)]

@@ -131,10 +131,14 @@ impl Body {
             let plain = document.joined(seconds.to_string().as_bytes());
             document.ledger().keep_bytes(compress(&plain))
         };
-        of_second(compressed, self.seconds(), make, |kept| match kept.document().single() {
-            Some(bytes) => Sent::Whole(bytes),
-            None => Sent::Pieces(kept.document().reader(None)),
-        })
+        let sent =
+            of_second(compressed, self.seconds(), make, |kept| match kept.document().single() {
+                Some(bytes) => Sent::Whole(bytes),
+                None => Sent::Pieces(kept.document().reader(None)),
+            });
+        // That of the second before has been superseded.
+        document.ledger().relieve();
+        sent
     }
 
     fn seconds(&self) -> u64 {

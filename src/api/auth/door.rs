@@ -268,7 +268,7 @@ impl Door {
 }
 
 /// Whose credentials these are, if the connection has seen them and they still hold.
-fn remembered(connection: &ConnectionContext, header: &[u8]) -> Option<Arc<Identity>> {
+pub(super) fn remembered(connection: &ConnectionContext, header: &[u8]) -> Option<Arc<Identity>> {
     let verified = connection.verified.lock().unwrap_or_else(PoisonError::into_inner);
     verified.as_ref()?.identity_for(header)
 }

@@ -135,11 +135,23 @@ impl Auth {
             return Ok(User::anybody());
         };
         let header = authorization.ok_or(ApiError::NotAuthenticated)?.as_bytes();
-        let identity = door.identify(header, connection).await?;
-        if identity.scope() < needed {
-            return Err(ApiError::MissingScope(needed));
+        allowed(door.identify(header, connection).await?, needed)
+    }
+
+    /// The same, as far as nothing has to be judged for it: where nobody is asked, where there are no
+    /// credentials, and where they are those that the connection has verified last.
+    pub(super) fn known(
+        &self,
+        authorization: Option<&HeaderValue>,
+        connection: Option<&ConnectionContext>,
+        needed: Scope,
+    ) -> Option<Result<User, ApiError>> {
+        if self.is_open() {
+            return Some(Ok(User::anybody()));
         }
-        Ok(User::of(identity))
+        let Some(header) = authorization else { return Some(Err(ApiError::NotAuthenticated)) };
+        let identity = door::remembered(connection?, header.as_bytes())?;
+        Some(allowed(identity, needed))
     }
 
     /// What is wrong with the files as they are now, for `/health`.
@@ -156,6 +168,14 @@ impl NamedFiles for Auth {
         // Such a file stands alone: as soon as it makes sense, it is meant.
         Look::Settled
     }
+}
+
+/// The user of this identity, if it may do what needs this scope.
+fn allowed(identity: Arc<Identity>, needed: Scope) -> Result<User, ApiError> {
+    if identity.scope() < needed {
+        return Err(ApiError::MissingScope(needed));
+    }
+    Ok(User::of(identity))
 }
 
 /// Whether a name can be sent in Basic authentication.

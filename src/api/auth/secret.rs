@@ -38,10 +38,10 @@ impl Padded {
     /// whole blocks.
     pub(super) fn equals(&self, given: &[u8]) -> Choice {
         let ours = self.bytes.expose_secret();
-        let same_length = self.length.ct_eq(&(given.len() as u64));
-        (0..ours.len())
-            .step_by(WORD)
-            .fold(same_length, |same, at| same & word(ours, at).ct_eq(&word(given, at)))
+        // All differences are gathered before any of them is looked at.
+        let places = (0..ours.len()).step_by(WORD);
+        let differences = places.fold(0, |all, at| all | (word(ours, at) ^ word(given, at)));
+        differences.ct_eq(&0) & self.length.ct_eq(&(given.len() as u64))
     }
 }
 
