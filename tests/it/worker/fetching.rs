@@ -115,7 +115,7 @@ fn what_nobody_reads_is_not_fetched() {
 
 /// A manifest that is too large to come with its commit.
 fn large_manifest() -> Vec<u8> {
-    [b"flask==3.0.0\n".as_slice(), &[b'#'; 70_000]].concat()
+    [b"flask==3.0.0\n".as_slice(), b"#".repeat(70_000).as_slice()].concat()
 }
 
 /// Breaks if a large file that is wanted is not fetched, or one that is not wanted is.
