@@ -61,7 +61,7 @@ pub(crate) fn burst() -> Outcome<()> {
     };
     let (jobs, bare_jobs) = (lay(&folder)?, lay(&bare_folder)?);
     let server = Server::start(&folder, &[])?;
-    let (mut served, mut bare) = (Times::default(), Times::default());
+    let (mut by_server, mut bare) = (Times::default(), Times::default());
     println!(
         "{UPDATES} updates of {} files in one burst; ms after the last of them",
         JOBS * REPOSITORIES
@@ -71,13 +71,13 @@ pub(crate) fn burst() -> Outcome<()> {
         let took_bare = update(&bare_folder, &bare_jobs, REPOSITORIES, UPDATES)?;
         bare.add(known.until_equal(&bare_jobs)?);
         let took = update(&folder, &jobs, REPOSITORIES, UPDATES)?;
-        served.add(equal(&server, &jobs, Instant::now())?);
+        by_server.add(equal(&server, &jobs, Instant::now())?);
         println!(
             "turn {turn}: written in {took:.1?}, beside a bare watch in {took_bare:.1?}; 0 lost"
         );
     }
     println!("{}", bare.line("a bare watch has read the last of each file"));
-    println!("{}", served.line("the server shows the last of each file"));
+    println!("{}", by_server.line("the server shows the last of each file"));
     println!("overflows of the kernel's queue: {}", server.health("overflows")?);
     Ok(())
 }
@@ -131,7 +131,7 @@ pub(crate) fn jobs() -> Outcome<()> {
     const REPOSITORIES: u32 = 8;
     let folder = Folder::new()?;
     let server = Server::start(&folder, &[])?;
-    let (mut served, mut bare) = (Times::default(), Times::default());
+    let (mut by_server, mut bare) = (Times::default(), Times::default());
     println!("{JOBS} new jobs of {} files at once; ms", REPOSITORIES + 1);
     for turn in 1..=TURNS {
         let begin = Instant::now();
@@ -139,14 +139,14 @@ pub(crate) fn jobs() -> Outcome<()> {
             .map(|it| folder.lay(&format!("turn-{turn}-{it}"), REPOSITORIES, it))
             .collect::<Outcome<_>>()?;
         let took = begin.elapsed();
-        served.add(equal(&server, &made, Instant::now())?);
+        by_server.add(equal(&server, &made, Instant::now())?);
         let begin = Instant::now();
         on_disk(&made)?;
         bare.add(begin.elapsed());
         println!("turn {turn}: written in {took:.1?}; 0 lost");
     }
     println!("{}", bare.line("one thread reads the same files"));
-    println!("{}", served.line("after the last write all are served"));
+    println!("{}", by_server.line("after the last write all are served"));
     Ok(())
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn overflow() -> Outcome<()> {
     let server = Server::start(&folder, &["watch.resync_interval_secs=3600"])?;
     let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")?;
     let queue: u32 = queue.trim().parse()?;
-    let (mut served, mut bare) = (Times::default(), Times::default());
+    let (mut by_server, mut bare) = (Times::default(), Times::default());
     println!(
         "{JOBS} jobs of {} files, all changed beyond a full queue of events; ms",
         REPOSITORIES + 1
@@ -175,7 +175,7 @@ pub(crate) fn overflow() -> Outcome<()> {
             made.push(folder.lay(&format!("new-{turn}-{number}"), REPOSITORIES, turn)?);
         }
         server.signal(Signal::CONT)?;
-        served.add(equal(&server, &made, Instant::now())?);
+        by_server.add(equal(&server, &made, Instant::now())?);
         until("the overflow is counted", || {
             server.health("overflows").is_ok_and(|it| it > before)
         })?;
@@ -184,7 +184,7 @@ pub(crate) fn overflow() -> Outcome<()> {
         bare.add(begin.elapsed());
     }
     println!("{}", bare.line("one thread reads the same files"));
-    println!("{}", served.line("from SIGCONT until all are served"));
+    println!("{}", by_server.line("from SIGCONT until all are served"));
     Ok(())
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn retire() -> Outcome<()> {
 
     let known = AtomicU64::new(u64::MAX);
     let [mut before, mut during] = [(); 2].map(|()| (Times::default(), Times::default()));
-    let mut begun = None;
+    let mut first_gone = None;
     thread::scope(|scope| -> Outcome<()> {
         let all = RETIRED + KEPT + 1;
         scope.spawn(|| {
@@ -81,11 +81,11 @@ pub(crate) fn retire() -> Outcome<()> {
                 };
                 let retiring = known.load(Relaxed) < all;
                 if retiring {
-                    begun.get_or_insert(begin);
+                    first_gone.get_or_insert(begin);
                 }
-                let (bare, served) = if retiring { &mut during } else { &mut before };
-                bare.add(by_bare);
-                served.add(by_stream);
+                let (of_bare, of_stream) = if retiring { &mut during } else { &mut before };
+                of_bare.add(by_bare);
+                of_stream.add(by_stream);
                 thread::sleep(PAUSE);
             }
             Ok(())
@@ -95,7 +95,7 @@ pub(crate) fn retire() -> Outcome<()> {
         known.store(0, Relaxed);
         measured
     })?;
-    let took = begun.map(|it| it.elapsed()).unwrap_or_default();
+    let took = first_gone.map(|it| it.elapsed()).unwrap_or_default();
     println!(
         "{RETIRED} finished jobs are retired beside {KEPT}, in {took:.1?}; ms from a rename on"
     );

@@ -16,7 +16,7 @@ use std::{
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// How long anything may take that is awaited.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A jobs folder of its own, gone at the end.
 pub(crate) struct Folder {
