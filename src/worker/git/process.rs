@@ -44,8 +44,8 @@ pub(super) struct Running {
 enum Word {
     /// To ask now.
     Look,
-    /// To end, for git has.
-    Release,
+    /// To end, for git has; once more asked whether git had to, where it failed.
+    Release { failed: bool },
 }
 
 /// Has the watch of a git ask at once whether that has to end.
@@ -103,15 +103,20 @@ impl Running {
         let group = Pid::from_child(&child);
         let (words, told) = mpsc::channel();
         let watch = thread::Builder::new().name("git-watch".to_owned()).spawn(move || {
-            while matches!(told.recv_timeout(TICK), Ok(Word::Look) | Err(RecvTimeoutError::Timeout))
-            {
+            loop {
+                match told.recv_timeout(TICK) {
+                    Ok(Word::Look) | Err(RecvTimeoutError::Timeout) => {}
+                    Ok(Word::Release { failed: true }) => return kill(),
+                    Ok(Word::Release { failed: false }) | Err(RecvTimeoutError::Disconnected) => {
+                        return None;
+                    }
+                }
                 if let Some(why) = kill() {
                     // Gone already is fine: then its end was on its way.
                     let _ = kill_process_group(group, Signal::KILL);
                     return Some(why);
                 }
             }
-            None
         });
         let mut running = Self { step, child, group, words, watch: None, is_over: false };
         // Should the thread not start, `running` is dropped, and with it git.
@@ -143,9 +148,17 @@ impl Running {
     pub(super) fn finish(mut self) -> Result<ExitStatus, GitError> {
         // Left to be reaped, so that the group cannot become another's before it is signalled.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while matches!(waitid(WaitId::Pid(self.group), ended), Err(Errno::INTR)) {}
+        let exited = loop {
+            match waitid(WaitId::Pid(self.group), ended) {
+                Err(Errno::INTR) => {}
+                exited => break exited,
+            }
+        };
+        let succeeded = matches!(exited, Ok(Some(it)) if it.exit_status() == Some(0));
         let step = self.step;
-        match self.end() {
+        // A signal to the scanner's group also reaches a git that has just been started and has none
+        // of its own yet: it fails before the watch has asked.
+        match self.end(!succeeded) {
             (Some(why), _) => Err(why),
             (None, status) => status.map_err(|source| GitError::Pipe { step, source }),
         }
@@ -153,7 +166,7 @@ impl Running {
 
     /// Ends it. Says why it was ended already, if it did not end by itself.
     pub(super) fn abandon(mut self) -> Option<GitError> {
-        self.end().0
+        self.end(false).0
     }
 
     /// Takes what it says until its end.
@@ -164,10 +177,11 @@ impl Running {
         Ok(Output { status: self.finish()?, stdout, stderr })
     }
 
-    /// Ends the group and the watch, reaps; says why the watch ended it, if it did.
-    fn end(&mut self) -> (Option<GitError>, io::Result<ExitStatus>) {
+    /// Ends the group and the watch, reaps; says why the watch ended it, if it did, or why it had to end,
+    /// where it `failed`.
+    fn end(&mut self, failed: bool) -> (Option<GitError>, io::Result<ExitStatus>) {
         self.is_over = true;
-        let _ = self.words.send(Word::Release);
+        let _ = self.words.send(Word::Release { failed });
         let why = self.watch.take().and_then(|it| it.join().ok()).flatten();
         let _ = kill_process_group(self.group, Signal::KILL);
         (why, self.child.wait())
@@ -177,7 +191,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_over {
-            let _ = self.end();
+            let _ = self.end(false);
         }
     }
 }
@@ -205,6 +219,10 @@ fn drain(mut pipe: impl Read) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    };
 
     /// Breaks if half of a secret looks like a whole word, because nothing shows that it was cut.
     #[test]
@@ -213,5 +231,21 @@ mod tests {
         assert_eq!(drain(vec![b'x'; longest].as_slice()).len(), longest);
         let cut = drain(vec![b'x'; longest + 1].as_slice());
         assert!(said(&cut).ends_with("x…"));
+    }
+
+    /// Breaks if a git that a signal to the scanner ended together with it counts as one that failed.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a program that stands for git")]
+    fn one_that_failed_when_the_scanner_was_to_stop_is_asked_about_once_more() {
+        let asked = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&asked);
+        let kill = move || stop.load(Relaxed).then_some(GitError::Stopped(15));
+        let mut command = Command::new("sh");
+        command.args(["-c", "kill -TERM $$"]);
+        let running = Running::start("version", &mut command, Box::new(kill)).unwrap();
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(running.group), ended).unwrap();
+        asked.store(true, Relaxed);
+        assert!(matches!(running.finish(), Err(GitError::Stopped(15))));
     }
 }
