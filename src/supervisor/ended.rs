@@ -35,6 +35,8 @@ pub(super) struct Ended {
     pub(super) killed: Option<Killed>,
     /// The record of the attempt that the shim has claimed, as far as this server knows.
     pub(super) known: Option<AttemptRecord>,
+    /// Whether this server has seen the shim end, whether or not it had claimed an attempt.
+    pub(super) is_seen: bool,
     /// Whether a status that says that the repository waits was written by shim or server.
     pub(super) waiting_is_true: bool,
 }
@@ -54,6 +56,7 @@ impl Ended {
             unsettled: code.and_then(Unsettled::of_code),
             killed,
             known: known.filter(|_| claimed),
+            is_seen: true,
             // Of one that another server started there is no code.
             waiting_is_true: !claimed
                 || in_order
@@ -63,7 +66,14 @@ impl Ended {
 
     /// Nothing is known but what the disk says: of an attempt that is found, or that never began.
     pub(super) fn unknown(tree: Tree) -> Self {
-        Self { tree, unsettled: None, killed: None, known: None, waiting_is_true: true }
+        Self {
+            tree,
+            unsettled: None,
+            killed: None,
+            known: None,
+            is_seen: false,
+            waiting_is_true: true,
+        }
     }
 }
 

@@ -86,7 +86,8 @@ pub(super) fn attempt_of_shim(
 }
 
 /// Ends a process that holds a repository's lock and is no shim: one that its scanner has left. It is
-/// known by its mark; where the server has seen the shim end (`is_left`), by the lock alone.
+/// known by its mark; where the server has seen the shim end (`is_seen`) and an attempt has been claimed
+/// before, by the lock alone: a stray may also take it between two shims.
 ///
 /// # Errors
 /// If nothing is known of it: it may be anybody's.
@@ -94,7 +95,7 @@ pub(super) fn end_stray(
     planned: &Planned<'_>,
     holder: &Holder,
     record: Option<&AttemptRecord>,
-    is_left: bool,
+    is_seen: bool,
 ) -> Result<(), StoreError> {
     let Planned { folder, key, .. } = *planned;
     let pid = holder.pid;
@@ -102,7 +103,7 @@ pub(super) fn end_stray(
     if let Some(record) = record {
         end(folder, key, record);
     }
-    if is_left {
+    if is_seen && record.is_some() {
         let ended = sys::end_process(&holder.pidfd, sys::Ending::Force)
             .and_then(|()| sys::wait_readable([holder.pidfd.as_fd()], KILL_PATIENCE));
         ended.map_err(StoreError::at("end the holder of", folder.lock(key.index)))?;

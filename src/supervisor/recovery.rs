@@ -214,7 +214,7 @@ fn look_once(
     let is_stuck = holder.as_ref().is_some_and(hangs);
     if let Some(holder) = holder.filter(|it| !hangs(it)) {
         let Some(attempt) = orphans::attempt_of_shim(&holder, key, ended.known.as_ref()) else {
-            orphans::end_stray(planned, &holder, record.as_ref(), ended.known.is_some())?;
+            orphans::end_stray(planned, &holder, record.as_ref(), ended.is_seen)?;
             return Ok(None);
         };
         let order = attempt::read_order(folder, index).filter(|it| it.attempt == attempt);

@@ -1,7 +1,11 @@
 use super::*;
 use crate::{
     model::{master::Master, plan::Plan, retry::Retries},
-    store::{attempt, layout::JobsDir, lock},
+    store::{
+        attempt,
+        layout::{JobDir, JobsDir},
+        lock,
+    },
     supervisor::{
         RepoKey, Setup,
         finals::read_status,
@@ -10,7 +14,10 @@ use crate::{
     },
     sys,
 };
-use std::io::Read;
+use std::{
+    io::Read,
+    process::{Child, Command, Stdio},
+};
 
 #[test]
 fn a_shim_that_claimed_nothing_leaves_the_word_to_the_disk() {
@@ -85,22 +92,52 @@ fn what_the_disk_refused_has_the_cause_that_its_shim_names() {
     assert_eq!(found(&setup, &key, &ended), ("attempt 3".to_owned(), 2));
 }
 
-/// Breaks if a shim that SIGKILL does not end, for it hangs in the kernel, keeps its repository from
-/// ever having a final state.
-#[test]
-fn a_shim_that_hangs_in_the_kernel_holds_up_nothing() {
-    let (_root, setup, key, record) = job();
-    let folder = setup.jobs.job(&key.job);
+/// A process that has the lock of the repository, and nothing that tells whose it is.
+fn holder_of_lock(folder: &JobDir) -> Child {
     let script = "import fcntl, sys, time\n\
                   file = open(sys.argv[1], 'w')\n\
                   fcntl.lockf(file, fcntl.LOCK_EX)\n\
                   print('held', flush=True)\n\
                   time.sleep(999)";
     #[expect(clippy::disallowed_methods, reason = "a process that holds the lock")]
-    let mut python = std::process::Command::new("python3");
-    python.args(["-c", script]).arg(folder.lock(0)).stdout(std::process::Stdio::piped());
+    let mut python = Command::new("python3");
+    python.args(["-c", script]).arg(folder.lock(0)).stdout(Stdio::piped());
     let mut python = python.spawn().unwrap();
     python.stdout.take().unwrap().read_exact(&mut [0; 5]).unwrap();
+    python
+}
+
+/// Breaks if a process that a scanner has left, and that takes the lock between the end of one shim and
+/// the start of the next, keeps its repository from ever being scanned; or if one is ended of which it is
+/// not known that it was left by a scanner.
+#[test]
+fn a_stray_that_takes_the_lock_between_two_shims_is_ended() {
+    for is_claimed in [true, false] {
+        let (_root, setup, key, record) = job();
+        let folder = setup.jobs.job(&key.job);
+        if is_claimed {
+            attempt::write(&folder, 0, &record).unwrap();
+        }
+        let mut python = holder_of_lock(&folder);
+        // The next shim found the lock taken.
+        let ended = Ended::of(Some(75), None, None, None);
+        let found = find(&setup, &key, "r", URL, &ended, Retries::NONE);
+        // Killed first, because the process would outlive a test that fails.
+        let process = sys::open_process(python.id()).unwrap();
+        let lives = python.try_wait().unwrap().is_none();
+        sys::end_process(&process, sys::Ending::Force).unwrap();
+        python.wait().unwrap();
+        assert_eq!((found.is_ok(), lives), (is_claimed, !is_claimed), "{found:?}");
+    }
+}
+
+/// Breaks if a shim that SIGKILL does not end, for it hangs in the kernel, keeps its repository from
+/// ever having a final state.
+#[test]
+fn a_shim_that_hangs_in_the_kernel_holds_up_nothing() {
+    let (_root, setup, key, record) = job();
+    let folder = setup.jobs.job(&key.job);
+    let mut python = holder_of_lock(&folder);
     let pid = python.id();
     assert_eq!(lock::holder(&folder.lock(0)).unwrap().map(|it| it.pid), Some(pid));
     let killed = Killed { cause: Cause::Timeout(7), pid, attempt: 2 };
