@@ -19,8 +19,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// The most bytes that wait, encrypted, for a peer to take them: two records of TLS.
-const UNSENT: usize = 32 << 10;
+/// The most bytes that wait, encrypted, for a peer to take them: a record of TLS and a half.
+const UNSENT: usize = 24 << 10;
 
 /// What HTTP/2 begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
