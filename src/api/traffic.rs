@@ -21,7 +21,7 @@ pub const UNMATCHED: &str = "unmatched";
 /// A method that no route could ever have, and a status that no answer has.
 pub const OTHER: &str = "other";
 
-/// The methods that are told apart; what is none of them counts after the last.
+/// The methods that have a counter of their own; all others share the last counter.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 
 /// The statuses of answers, in order; what is none of them counts after the last.

@@ -278,7 +278,7 @@ impl LiveJob {
         });
     }
 
-    /// Applies a change of the data; if it is one, the board is told and readers wake.
+    /// Applies a change of the data. If anything changed, publishes it to the board and wakes readers.
     fn publish(&self, apply: impl FnOnce(&mut Data) -> bool) {
         let changes = self.with(|data| {
             if !apply(data) {

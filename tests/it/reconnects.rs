@@ -120,7 +120,7 @@ fn state(row: &Value) -> (u64, (String, u64)) {
     (row["repo_index"].as_u64().expect("a number"), (status.to_owned(), number))
 }
 
-/// Changes files until it is told to stop; then says what they say.
+/// Changes files until it is stopped; then returns their content.
 struct Writer {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<States>,

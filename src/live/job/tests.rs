@@ -339,7 +339,7 @@ fn a_job_that_has_rested_is_the_same_as_before() {
     let job = Arc::new(job);
     let follower = Arc::clone(&job).follow(Some(seen), std::future::pending(), ());
     assert!(follower.is_over(), "who has seen the end has seen it");
-    // What comes later is told as ever.
+    // Later changes are published as before.
     job.rest_if_idle();
     job.apply_repository(repository(3, "completed"), Vec::new());
     let frames = job.frames_after(seen.version);

@@ -39,7 +39,7 @@ pub(super) struct Running {
     is_over: bool,
 }
 
-/// What a watch is told.
+/// A message to the thread that watches a git.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
     /// To ask now.
