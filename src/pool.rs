@@ -7,6 +7,7 @@
 //!   away. Pools share nothing, so work of one purpose never waits for work of another.
 //! - A caller that is dropped while it waits for a thread leaves the queue; its closure never runs.
 //! - Callers are served in the order in which they came.
+//! - A thread that was not needed for [`IDLE`] ends, also where a trickle of work wakes the idle threads in turn.
 //! - The end of the process waits for no pool: the threads are detached, and what the end cuts off is
 //!   done again by the next process.
 
@@ -16,11 +17,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Semaphore, oneshot};
 
-/// How long a thread without work stays.
+/// How long a thread stays that is not needed.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// A bounded pool of threads. Clones share the threads.
@@ -52,19 +53,21 @@ struct Owner {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    /// How long a thread stays that is not needed.
+    patience: Duration,
 }
 
-#[derive(Default)]
 struct State {
     work: VecDeque<Work>,
     threads: usize,
     /// Threads that stay, also without work.
     kept: usize,
     idle: usize,
+    /// When work last came that no idle thread could take.
+    short_at: Instant,
     closed: bool,
 }
 
@@ -73,9 +76,22 @@ type Work = Box<dyn FnOnce() + Send>;
 impl Pool {
     /// A pool of at most `threads` threads, which are started when they are needed.
     pub fn new(name: &'static str, threads: usize) -> Self {
+        Self::with_patience(name, threads, IDLE)
+    }
+
+    fn with_patience(name: &'static str, threads: usize, patience: Duration) -> Self {
         let threads = threads.max(1);
         let turns = Arc::new(Semaphore::new(threads));
-        Self { owner: Arc::new(Owner { name, threads, turns, shared: Arc::default() }) }
+        let state = State {
+            work: VecDeque::new(),
+            threads: 0,
+            kept: 0,
+            idle: 0,
+            short_at: Instant::now(),
+            closed: false,
+        };
+        let shared = Shared { state: Mutex::new(state), wake: Condvar::new(), patience };
+        Self { owner: Arc::new(Owner { name, threads, turns, shared: Arc::new(shared) }) }
     }
 
     /// As [`new`](Self::new), with one thread from now on: there is always somebody to do the work, also
@@ -114,11 +130,14 @@ impl Pool {
 impl Owner {
     fn start(&self, work: Work) -> io::Result<()> {
         let mut state = self.shared.lock();
-        if state.idle <= state.work.len() && state.threads < self.threads {
-            match self.start_thread(&mut state) {
-                Err(error) if state.threads == 0 => return Err(error),
-                // Those that are there will come to it.
-                Ok(()) | Err(_) => {}
+        if state.idle <= state.work.len() {
+            state.short_at = Instant::now();
+            if state.threads < self.threads {
+                match self.start_thread(&mut state) {
+                    Err(error) if state.threads == 0 => return Err(error),
+                    // Those that are there will come to it.
+                    Ok(()) | Err(_) => {}
+                }
             }
         }
         state.work.push_back(work);
@@ -159,12 +178,16 @@ impl Shared {
                 state = self.lock();
                 continue;
             }
-            if state.closed {
+            // A thread that was woken now and then would never wait for so long in one go.
+            let spare = state.idle > 0 && state.short_at.elapsed() >= self.patience;
+            if state.closed || (spare && state.threads > state.kept) {
                 break;
             }
             state.idle += 1;
-            let (woken, waited) =
-                self.wake.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) = self
+                .wake
+                .wait_timeout(state, self.patience)
+                .unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if waited.timed_out() && state.work.is_empty() && state.threads > state.kept {
@@ -231,6 +254,25 @@ mod tests {
         first.join_next().await.unwrap().unwrap().unwrap();
         assert_eq!(pool.run(|| 7).await.unwrap(), 7);
         assert_eq!(ran.load(SeqCst), 0);
+    }
+
+    /// Breaks if work that comes now and then keeps all threads that were once needed.
+    #[tokio::test]
+    async fn threads_that_are_not_needed_end_while_work_goes_on() {
+        let pool = Pool::with_patience("test", 3, Duration::from_millis(100));
+        let together = Arc::new(Barrier::new(3));
+        let meet = || {
+            let together = Arc::clone(&together);
+            pool.run(move || together.wait())
+        };
+        let met = futures_util::future::join_all((0..3).map(|_| meet())).await;
+        assert!(met.into_iter().all(|it| it.is_ok()));
+        let began = Instant::now();
+        while pool.owner.shared.lock().threads > 1 {
+            assert!(began.elapsed() < Duration::from_secs(20), "the threads stay");
+            pool.run(|| ()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use crate::support::{
     dice::Dice,
     files,
     forge::Forge,
+    processes::thread_names,
     server::{Setup, TestServer, is_final},
     wait::within,
 };
@@ -112,6 +113,7 @@ async fn everything_returns_to_where_it_was_and_nothing_is_lost() {
     crowd.stop().await;
     let before = emptied(&server, &world, None).await;
     say(format!("warm   {before}"));
+    let threads_before = thread_names(server.pid());
 
     world.latencies().clear();
     let crowd = Crowd::start(&world, seed + 2);
@@ -130,7 +132,11 @@ async fn everything_returns_to_where_it_was_and_nothing_is_lost() {
     say(format!("{account:?}, {world}"));
     say(format!("GET /scan/{{id}}, while the server was up: {latencies}"));
     assert!(!server.setup().log().contains("panicked"), "see the server's log");
-    assert!(after.is_as_good_as(&before), "warm   {before}\nafter  {after}");
+    let threads = thread_names(server.pid());
+    assert!(
+        after.is_as_good_as(&before),
+        "warm   {before}, {threads_before:?}\nafter  {after}, {threads:?}"
+    );
 }
 
 /// Kills up to three processes of scans, of whatever kind.

@@ -184,6 +184,15 @@ pub(crate) fn threads(pid: u32) -> Vec<String> {
     tasks.filter_map(|it| state_in(&it.path().join("stat"))).collect()
 }
 
+/// The names of a process's threads, sorted.
+pub(crate) fn thread_names(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    let mut names: Vec<String> = names.map(|name| name.trim_end().to_owned()).collect();
+    names.sort();
+    names
+}
+
 fn state_in(stat: &Path) -> Option<String> {
     let line = fs::read_to_string(stat).ok()?;
     let (_, fields) = line.rsplit_once(')')?;
