@@ -193,6 +193,17 @@ impl Live {
         Arc::clone(&self.jobs.entry(id.clone()).or_insert_with(new))
     }
 
+    /// A job that has been read before it was known. Of a name that is known the old one stays.
+    pub(super) fn insert_read(&self, job: LiveJob) -> SharedJob {
+        let id = job.id().clone();
+        Arc::clone(&self.jobs.entry(id).or_insert_with(|| Arc::new(job)))
+    }
+
+    /// What jobs are made with.
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
     pub(super) fn remove(&self, id: &JobId) {
         if let Some((_, job)) = self.jobs.remove(id) {
             job.remove();

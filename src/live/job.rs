@@ -8,6 +8,7 @@
 use super::{
     board::{Board, Card},
     body::{Bodies, Body, Wanted},
+    content::Content as FileContent,
     document,
     follow::{Ending, Follower, Source},
     frames::{Content, EventId, Frames, Message, Shared, Then, end_message, job_message},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     model::{
         JobId,
-        master::{Master, ScanType},
+        master::ScanType,
         progress::{JobFacts, Lists, RepositoryEvent},
         repository::RepositoryStatus,
         time::Timestamp,
@@ -32,6 +33,9 @@ use std::{
 use tokio::sync::watch;
 
 mod rest;
+
+#[cfg(test)]
+use crate::model::master::Master;
 
 /// One job, shared by everyone who reads it.
 #[derive(Debug)]
@@ -49,6 +53,24 @@ pub struct LiveJob {
 impl LiveJob {
     pub(super) fn new(id: JobId, board: Arc<Board>) -> Self {
         let data = Data::new(id, board.versions().clone());
+        Self::of(data, board)
+    }
+
+    /// A job whose files have all been read before anybody knows it. It is published when it is settled.
+    pub(super) fn of_files(
+        id: JobId,
+        board: Arc<Board>,
+        files: impl IntoIterator<Item = FileContent>,
+    ) -> Self {
+        let mut data = Data::new(id, board.versions().clone());
+        for content in files {
+            data.take_in(content);
+        }
+        data.refresh();
+        Self::of(data, board)
+    }
+
+    fn of(data: Data, board: Arc<Board>) -> Self {
         Self {
             card: Card::new(data.line()),
             board,
@@ -167,32 +189,9 @@ impl LiveJob {
         body
     }
 
-    /// Takes in what a repository's file says now.
-    pub(super) fn apply_repository(&self, status: RepositoryStatus, warnings: Vec<String>) {
-        self.change(|data| {
-            let index = status.index;
-            let file = JobFile::Repository(index);
-            let news = data.unreadable.remove(&index)
-                | data.set_warnings(file, warnings)
-                | data.repositories.get(&index).is_none_or(|old| old.status != status);
-            if news {
-                data.insert(status);
-            }
-            news
-        });
-    }
-
-    /// Takes in what the master file says now.
-    pub(super) fn apply_master(&self, master: Master, warnings: Vec<String>) {
-        self.change(|data| {
-            let news = data.set_warnings(JobFile::Master, warnings)
-                | (data.master.as_ref() != Some(&master));
-            if news {
-                data.blocks.note_pending();
-            }
-            data.master = Some(master);
-            news
-        });
+    /// Takes in what a file says now.
+    pub(super) fn apply(&self, content: FileContent) {
+        self.change(|data| data.take_in(content));
     }
 
     /// A file is there, but cannot be read: what it last said stays.
@@ -377,6 +376,17 @@ impl Source for LiveJob {
         }
         let then = if data.ended { Then::Nothing } else { Then::Changes };
         Frames { messages, version: data.version, then }
+    }
+}
+
+#[cfg(test)]
+impl LiveJob {
+    pub(super) fn apply_repository(&self, status: RepositoryStatus, warnings: Vec<String>) {
+        self.apply(FileContent::Repository(status, warnings));
+    }
+
+    pub(super) fn apply_master(&self, master: Master, warnings: Vec<String>) {
+        self.apply(FileContent::Master(master, warnings));
     }
 }
 

@@ -11,6 +11,7 @@
 mod board;
 mod body;
 mod cache;
+mod content;
 mod document;
 mod elapsed;
 mod follow;

@@ -8,6 +8,7 @@
 
 use super::{
     board::Line,
+    content::Content,
     document::Blocks,
     elapsed::{Elapsed, Moment},
     frames::{Memo, Shared},
@@ -175,6 +176,31 @@ impl Data {
     pub(super) fn advance(&mut self) -> u64 {
         self.version = self.versions.next();
         self.version
+    }
+
+    /// Takes in what a file says; whether it is news.
+    pub(super) fn take_in(&mut self, content: Content) -> bool {
+        match content {
+            Content::Master(master, warnings) => {
+                let news = self.set_warnings(JobFile::Master, warnings)
+                    | (self.master.as_ref() != Some(&master));
+                if news {
+                    self.blocks.note_pending();
+                }
+                self.master = Some(master);
+                news
+            }
+            Content::Repository(status, warnings) => {
+                let index = status.index;
+                let news = self.unreadable.remove(&index)
+                    | self.set_warnings(JobFile::Repository(index), warnings)
+                    | self.repositories.get(&index).is_none_or(|old| old.status != status);
+                if news {
+                    self.insert(status);
+                }
+                news
+            }
+        }
     }
 
     pub(super) fn insert(&mut self, status: RepositoryStatus) {

@@ -2,28 +2,45 @@
 //! leaves a warning; it never spoils the fields beside it.
 
 use super::time::{self, Timestamp};
-use serde_json::{Map, Value};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+use std::{borrow::Cow, fmt};
 
 /// The longest text that is kept, in bytes: whoever writes a file of a megabyte for each of
 /// thousands of repositories must not fill the memory of those who read them all.
 pub const LONGEST_TEXT: usize = 16 << 10;
 
+/// A JSON value that borrows its texts from the bytes it was parsed from: tens of thousands of small
+/// files are parsed at a start, and most members of each are never asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'a, str>),
+    List(Vec<Value<'a>>),
+    Object(Members<'a>),
+}
+
+/// The members of an object, in the order of the file. Of a name that is given twice, the last counts.
+type Members<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
+
 /// One JSON object, read field by field.
 #[derive(Debug)]
-pub struct Fields {
-    map: Map<String, Value>,
+pub struct Fields<'a> {
+    members: Members<'a>,
     warnings: Vec<String>,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
     /// Parses `bytes` as one JSON object; a leading byte order mark is skipped.
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err("the file is empty".to_owned());
         }
         match serde_json::from_slice(bytes) {
-            Ok(Value::Object(map)) => Ok(Self { map, warnings: Vec::new() }),
+            Ok(Value::Object(members)) => Ok(Self { members, warnings: Vec::new() }),
             Ok(other) => Err(format!("want a JSON object, got {}", kind_of(&other))),
             Err(error) => Err(format!("not valid JSON: {error}")),
         }
@@ -42,29 +59,36 @@ impl Fields {
     /// Takes a text; what is too long of it is left out with a warning.
     pub fn text(&mut self, key: &str) -> Option<String> {
         let text = self.take(key, "text", |value| match value {
-            Value::String(text) => Some(text),
+            Value::Text(text) => Some(text),
             _ => None,
         })?;
         if text.len() > LONGEST_TEXT {
             self.warnings.push(format!("`{key}` is longer than {LONGEST_TEXT} bytes"));
         }
-        Some(shortened(text))
+        Some(shortened(text.into_owned()))
     }
 
     /// Takes a whole number that is not negative; `12.0` is one.
     pub fn count(&mut self, key: &str) -> Option<u64> {
-        self.take(key, "a whole number of 0 or more", |value| count_of(&value))
+        self.take(key, "a whole number of 0 or more", |value| value.count())
     }
 
     /// Takes a finite number.
     pub fn number(&mut self, key: &str) -> Option<f64> {
-        self.take(key, "a number", |value| value.as_f64().filter(|it| it.is_finite()))
+        self.take(key, "a number", |value| match value {
+            Value::Number(number) => number.as_f64().filter(|it| it.is_finite()),
+            _ => None,
+        })
     }
 
     /// Takes a time: RFC 3339 or Unix seconds, from 1970 up to 2100.
     pub fn time(&mut self, key: &str) -> Option<Timestamp> {
         let want = "an RFC 3339 time or Unix seconds, from 1970 to 2099";
-        self.take(key, want, |value| time::parse(&value))
+        self.take(key, want, |value| match value {
+            Value::Text(text) => time::of_text(&text),
+            Value::Number(number) => time::of_number(&number),
+            _ => None,
+        })
     }
 
     /// Takes a whole number of at most `most`: a greater one is left out with a warning.
@@ -78,9 +102,9 @@ impl Fields {
     }
 
     /// Takes a list of whatever is in it.
-    pub fn list(&mut self, key: &str) -> Option<Vec<Value>> {
+    pub fn list(&mut self, key: &str) -> Option<Vec<Value<'a>>> {
         self.take(key, "a list", |value| match value {
-            Value::Array(items) => Some(items),
+            Value::List(items) => Some(items),
             _ => None,
         })
     }
@@ -92,7 +116,7 @@ impl Fields {
         let texts: Vec<String> = items
             .into_iter()
             .filter_map(|item| match item {
-                Value::String(text) => Some(shortened(text)),
+                Value::Text(text) => Some(shortened(text.into_owned())),
                 _ => None,
             })
             .collect();
@@ -104,17 +128,16 @@ impl Fields {
 
     /// Takes a value by its `Deserialize`.
     pub fn typed<T: serde::de::DeserializeOwned>(&mut self, key: &str, want: &str) -> Option<T> {
-        self.take(key, want, |value| serde_json::from_value(value).ok())
+        self.take(key, want, Value::typed)
     }
 
     fn take<T>(
         &mut self,
         key: &str,
         want: &str,
-        read: impl FnOnce(Value) -> Option<T>,
+        read: impl FnOnce(Value<'a>) -> Option<T>,
     ) -> Option<T> {
-        // `swap_remove` leaves the order of what is never listed to itself.
-        let value = self.map.swap_remove(key).filter(|value| !value.is_null())?;
+        let value = member(&mut self.members, key).filter(|value| *value != Value::Null)?;
         let kind = kind_of(&value);
         let read = read(value);
         if read.is_none() {
@@ -134,24 +157,146 @@ pub fn shortened(mut text: String) -> String {
     text
 }
 
+/// Takes a member of an object.
+fn member<'a>(members: &mut Members<'a>, key: &str) -> Option<Value<'a>> {
+    let at = members.iter().rposition(|(name, _)| name == key)?;
+    Some(std::mem::replace(&mut members[at].1, Value::Null))
+}
+
+impl<'a> Value<'a> {
+    /// The text, or that of an object's member of this name.
+    pub fn text_or_member(self, key: &str) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.into_owned()),
+            Self::Object(mut members) => match member(&mut members, key)? {
+                Self::Text(text) => Some(text.into_owned()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The value by its `Deserialize`.
+    pub fn typed<T: de::DeserializeOwned>(self) -> Option<T> {
+        serde_json::from_value(self.into_owned()).ok()
+    }
+
+    fn count(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => count_of_number(number),
+            _ => None,
+        }
+    }
+
+    fn into_owned(self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(is) => is.into(),
+            Self::Number(number) => number.into(),
+            Self::Text(text) => text.into_owned().into(),
+            Self::List(items) => items.into_iter().map(Self::into_owned).collect(),
+            Self::Object(members) => members
+                .into_iter()
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect(),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any valid JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, is: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(is))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number.into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
+        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value<'de>, A::Error> {
+        let mut object = Vec::new();
+        while let Some(Name(name)) = members.next_key()? {
+            object.push((name, members.next_value()?));
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// The name of a member: borrowed unless it has escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match from.deserialize_str(ValueVisitor)? {
+            Value::Text(name) => Ok(Self(name)),
+            _ => Err(de::Error::custom("the name of a member is no text")),
+        }
+    }
+}
+
 /// A whole number of 0 or more; `12.0` is one.
-pub fn count_of(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| {
+pub fn count_of(value: &serde_json::Value) -> Option<u64> {
+    value.as_number().and_then(count_of_number)
+}
+
+fn count_of_number(number: &Number) -> Option<u64> {
+    number.as_u64().or_else(|| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
-        value
+        number
             .as_f64()
             .filter(|it| it.fract() == 0.0 && (0.0..9.0e15).contains(it))
             .map(|it| it as u64)
     })
 }
 
-fn kind_of(value: &Value) -> &'static str {
+fn kind_of(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
+        Value::Text(_) => "text",
+        Value::List(_) => "a list",
         Value::Object(_) => "an object",
     }
 }
@@ -165,11 +310,21 @@ mod tests {
     fn texts_are_bounded_and_cut_between_characters() {
         let long = "é".repeat(LONGEST_TEXT);
         let object = serde_json::json!({ "name": long, "list": [long], "short": "é" });
-        let mut fields = Fields::parse(object.to_string().as_bytes()).unwrap();
+        let bytes = object.to_string();
+        let mut fields = Fields::parse(bytes.as_bytes()).unwrap();
         for text in [fields.text("name").unwrap(), fields.texts("list").unwrap().remove(0)] {
             assert!(text.len() <= LONGEST_TEXT && text.ends_with("é…"), "{} bytes", text.len());
         }
         assert_eq!(fields.text("short").as_deref(), Some("é"));
         assert_eq!(fields.into_warnings(), ["`name` is longer than 16384 bytes"]);
+    }
+
+    #[test]
+    fn of_a_name_that_is_given_twice_the_last_counts() {
+        let text = r#"{"a": 1, "\u0061": "x\ty", "b": "first", "b": null}"#;
+        let mut fields = Fields::parse(text.as_bytes()).unwrap();
+        assert_eq!(fields.text("a").as_deref(), Some("x\ty"));
+        assert_eq!(fields.text("b"), None);
+        assert!(fields.into_warnings().is_empty());
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     JobId, JobState,
-    json::Fields,
+    json::{self, Fields},
     time::{self, Timestamp},
 };
 use serde::Serialize;
@@ -122,9 +122,9 @@ impl Master {
     /// A sentence for people, when the bytes are no JSON object at all.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<String>), String> {
         let mut fields = Fields::parse(bytes)?;
-        let failed = fields.list("failed_repositories").map(|items| {
-            items.into_iter().filter_map(|it| serde_json::from_value(it).ok()).collect()
-        });
+        let failed = fields
+            .list("failed_repositories")
+            .map(|items| items.into_iter().filter_map(json::Value::typed).collect());
         let master = Self {
             schema: fields.count("schema").and_then(|it| u32::try_from(it).ok()).unwrap_or(0),
             job_id: fields.text("job_id"),
@@ -144,6 +144,11 @@ impl Master {
             options: fields.typed("options", "an object"),
         };
         Ok((master, fields.into_warnings()))
+    }
+
+    /// The final state that a master.json of these bytes names, and nothing else of it.
+    pub fn final_state_in(bytes: &[u8]) -> Option<JobState> {
+        Fields::parse(bytes).ok()?.text("status").as_deref().and_then(JobState::parse_final)
     }
 
     /// The final state that the file names, if it names one.

@@ -93,15 +93,10 @@ impl RepositoryStatus {
         let word = fields.text("status");
         let state = word.as_deref().map_or(RepoState::Pending, RepoState::parse);
         let unknown_word = word.filter(|_| state == RepoState::Pending);
-        let first_error =
-            fields.list("errors").and_then(|errors| match errors.into_iter().next() {
-                Some(Value::Object(mut first)) => match first.remove("message") {
-                    Some(Value::String(message)) => Some(shortened(message)),
-                    _ => None,
-                },
-                Some(Value::String(message)) => Some(shortened(message)),
-                _ => None,
-            });
+        let first_error = fields
+            .list("errors")
+            .and_then(|errors| errors.into_iter().next()?.text_or_member("message"))
+            .map(shortened);
         let error_message = fields.text("error_message");
         let error = state
             .is_failure()
@@ -158,7 +153,7 @@ impl RepositoryStatus {
 }
 
 impl Progress {
-    fn read(fields: &mut Fields) -> Option<Self> {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let message = fields.text("message").filter(|text| !text.is_empty());
         let stored = fields.number("percentage");
         let total_files = fields.count("total_files");

@@ -5,7 +5,7 @@
 //! others for ever.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// An instant of the wall clock, in UTC.
 pub type Timestamp = DateTime<Utc>;
@@ -24,23 +24,35 @@ const TOO_LATE: i64 = 4_102_444_800;
 /// A text without an offset, as Python's `datetime.isoformat()` writes for a naive time, is
 /// taken as UTC.
 pub fn parse(value: &Value) -> Option<Timestamp> {
-    let at = match value {
-        Value::String(text) => DateTime::parse_from_rfc3339(text)
-            .map(|at| at.with_timezone(&Utc))
-            .ok()
-            .or_else(|| Some(text.parse::<chrono::NaiveDateTime>().ok()?.and_utc())),
-        Value::Number(number) => {
-            let seconds = number.as_f64()?;
-            // Beyond this the product below leaves the range of chrono (year 262,142).
-            if seconds.abs() > 8.0e12 {
-                return None;
-            }
-            #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
-            DateTime::from_timestamp_micros((seconds * 1e6).round() as i64)
-        }
+    match value {
+        Value::String(text) => of_text(text),
+        Value::Number(number) => of_number(number),
         _ => None,
-    };
-    at.filter(|it| (0..TOO_LATE).contains(&it.timestamp()))
+    }
+}
+
+/// As [`parse`], of a text.
+pub fn of_text(text: &str) -> Option<Timestamp> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.with_timezone(&Utc))
+        .ok()
+        .or_else(|| Some(text.parse::<chrono::NaiveDateTime>().ok()?.and_utc()))
+        .filter(is_sane)
+}
+
+/// As [`parse`], of a number.
+pub fn of_number(number: &Number) -> Option<Timestamp> {
+    let seconds = number.as_f64()?;
+    // Beyond this the product below leaves the range of chrono (year 262,142).
+    if seconds.abs() > 8.0e12 {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
+    DateTime::from_timestamp_micros((seconds * 1e6).round() as i64).filter(is_sane)
+}
+
+fn is_sane(at: &Timestamp) -> bool {
+    (0..TOO_LATE).contains(&at.timestamp())
 }
 
 /// For `#[serde(with = "…")]`: the form of [`format()`], also for `Option`s by [`option`].

@@ -48,9 +48,9 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Names a file, whatever its paths are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Inode {
-    device: u64,
-    number: u64,
+pub(super) struct Inode {
+    pub(super) device: u64,
+    pub(super) number: u64,
 }
 
 impl Inode {
@@ -169,11 +169,16 @@ fn holder_of(
 /// Whether a file that was opened for another purpose is one that this process has locked. Then
 /// its descriptor is kept until the lock is released, for closing it would release the lock.
 pub fn keep_if_held(file: File, facts: &Metadata) -> Option<File> {
+    keep_if_locked(file, Inode::of(facts))
+}
+
+/// As [`keep_if_held`].
+pub(super) fn keep_if_locked(file: File, inode: Inode) -> Option<File> {
     // As a rule there is none, and no question.
     if COUNT.load(Ordering::Acquire) == 0 {
         return Some(file);
     }
-    match registry().get_mut(&Inode::of(facts)) {
+    match registry().get_mut(&inode) {
         Some(kept) => {
             kept.push(file);
             None

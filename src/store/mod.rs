@@ -10,6 +10,7 @@ pub mod atomic;
 pub mod attempt;
 pub mod layout;
 pub mod lock;
+pub mod open_folder;
 pub mod read;
 pub mod reserve;
 pub mod result_file;

@@ -1,7 +1,10 @@
 //! Reading files that others wrote: regular files only, never more than a cap, never waiting on a
 //! pipe that somebody put in the place of a file; through a link only where the operator named it.
 
-use super::{StoreError, lock};
+use super::{
+    StoreError,
+    lock::{self, Inode},
+};
 use rustix::{fs::OFlags, io::Errno};
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -28,6 +31,19 @@ pub struct Signature {
 }
 
 impl Signature {
+    pub(super) fn new(device: u64, inode: u64, size: u64, changed: (i64, i64)) -> Self {
+        Self { device, inode, size, changed }
+    }
+
+    /// Which file it is, whatever happens to its content.
+    pub(super) fn inode(&self) -> Inode {
+        Inode { device: self.device, number: self.inode }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The signature of a file whose facts are known.
     pub fn of(facts: &Metadata) -> Self {
         Self {
@@ -107,12 +123,12 @@ pub fn is_missing_folder(path: &Path) -> bool {
 
 /// Opens a regular file for reading.
 pub fn open(path: &Path) -> io::Result<File> {
-    regular(path, OFlags::NOFOLLOW)
+    regular(path, OFlags::NOFOLLOW).map(|(file, _)| file)
 }
 
 /// Reads a whole regular file of at most `cap` bytes.
 pub fn whole(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Signature)> {
-    let (bytes, facts) = all_of(open(path)?, cap)?;
+    let (bytes, facts) = all_of(regular(path, OFlags::NOFOLLOW)?, cap)?;
     Ok((bytes, Signature::of(&facts)))
 }
 
@@ -122,7 +138,8 @@ pub fn named(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
     all_of(regular(path, OFlags::empty())?, cap)
 }
 
-fn regular(path: &Path, flags: OFlags) -> io::Result<File> {
+/// Opens a regular file, and says what the system knows of it.
+fn regular(path: &Path, flags: OFlags) -> io::Result<(File, Metadata)> {
     let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let facts = file.metadata()?;
@@ -130,24 +147,26 @@ fn regular(path: &Path, flags: OFlags) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     // A hard link to a lock file: to close it would release the lock.
-    lock::keep_if_held(file, &facts)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is a lock of this process"))
+    let file = lock::keep_if_held(file, &facts).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "it is a lock of this process")
+    })?;
+    Ok((file, facts))
 }
 
-fn all_of(file: File, cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
-    // Before the content: what is written meanwhile makes another signature.
-    let facts = file.metadata()?;
-    let too_large = || {
-        let text = format!("it is larger than {cap} bytes");
-        io::Error::new(io::ErrorKind::FileTooLarge, text)
-    };
+/// The facts are older than the content: what is written meanwhile makes another signature.
+fn all_of((file, facts): (File, Metadata), cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
     if facts.len() > cap {
-        return Err(too_large());
+        return Err(too_large(cap));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(facts.len()).unwrap_or(0) + 1);
     // It may grow while it is read.
     file.take(cap + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > cap { Err(too_large()) } else { Ok((bytes, facts)) }
+    if bytes.len() as u64 > cap { Err(too_large(cap)) } else { Ok((bytes, facts)) }
+}
+
+pub(super) fn too_large(cap: u64) -> io::Error {
+    let text = format!("it is larger than {cap} bytes");
+    io::Error::new(io::ErrorKind::FileTooLarge, text)
 }
 
 /// Reads a whole regular file of at most `cap` bytes; `None` of one that is not there, or is none.

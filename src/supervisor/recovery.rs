@@ -29,7 +29,12 @@ use crate::{
     },
 };
 use chrono::Utc;
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 /// The pause before a repository is looked at again that somebody else was at.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -84,14 +89,33 @@ pub(super) enum Unread {
 /// Only when the jobs folder itself cannot be listed; what is wrong with one job is logged and
 /// leaves that job as it is.
 pub fn recover(setup: &Setup) -> Result<Recovered, StoreError> {
-    let mut recovered = Recovered::default();
-    for id in setup.jobs.jobs()? {
-        match recover_one(setup, &id) {
-            Ok(job) => recovered.jobs.extend(job),
-            Err(_) => recovered.unread.push(id),
+    let left = Mutex::new(setup.jobs.jobs()?.into_iter());
+    let recovered = Mutex::new(Recovered::default());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(id) = next() {
+            let found = recover_one(setup, &id);
+            if matches!(found, Ok(None)) {
+                continue;
+            }
+            let mut recovered = recovered.lock().unwrap_or_else(PoisonError::into_inner);
+            match found {
+                Ok(job) => recovered.jobs.extend(job),
+                Err(_) => recovered.unread.push(id),
+            }
         }
-    }
+    };
+    // Jobs have nothing to do with each other. This thread works too, for a machine without others.
+    let others = thread::available_parallelism().map_or(0, |it| it.get() - 1);
+    thread::scope(|scope| {
+        for _ in 0..others {
+            let _ = thread::Builder::new().name("recovery".to_owned()).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let mut recovered = recovered.into_inner().unwrap_or_else(PoisonError::into_inner);
     recovered.jobs.sort_by(|a, b| a.id.cmp(&b.id));
+    recovered.unread.sort();
     Ok(recovered)
 }
 
@@ -121,9 +145,13 @@ pub fn recover_one(setup: &Setup, id: &JobId) -> Result<Option<RecoveredJob>, St
 
 /// Reads a job of ours that may need work; a cancelled one may have been cut short.
 fn unfinished(folder: &JobDir) -> Result<Option<(Master, Plan)>, Unread> {
-    let settled =
-        |master: &Master| master.final_state().is_some_and(|state| state != JobState::Cancelled);
-    Ok(ours(folder)?.filter(|(master, _)| !settled(master)))
+    let settled = |state: Option<JobState>| state.is_some_and(|it| it != JobState::Cancelled);
+    // Of nearly all jobs the plan need not be read.
+    let master = read::whole(&folder.file(JobFile::Master), read::MASTER_CAP);
+    if master.is_ok_and(|(bytes, _)| settled(Master::final_state_in(&bytes))) {
+        return Ok(None);
+    }
+    Ok(ours(folder)?.filter(|(master, _)| !settled(master.final_state())))
 }
 
 /// Reads a job of ours: one with a plan.

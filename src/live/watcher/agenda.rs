@@ -89,7 +89,8 @@ impl Agenda {
             Message::Flushed(id, file, signature) => {
                 self.news_of(&id).flushed.push_back((file, signature));
             }
-            Message::Stop => {}
+            // Not for the agenda.
+            Message::Loaded(_) | Message::LoaderEnded | Message::Stop => {}
         }
     }
 

@@ -5,13 +5,9 @@
 //! and is read again for a while before it counts as broken; an end is held back until it has been
 //! flushed; to read a file costs the same however many others there are.
 
-use super::{WatchOptions, reader::Scan};
+use super::{WatchOptions, reader::Scan, resting::Resting};
 use crate::{
-    live::{
-        Live,
-        job::{LiveJob, SharedJob},
-    },
-    model::{master::Master, repository::RepositoryStatus},
+    live::{Live, content::Content, job::SharedJob},
     store::{
         layout::{JobDir, JobFile},
         read::{self, Signature, is_absence, is_missing_folder},
@@ -20,6 +16,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -88,15 +85,16 @@ pub(super) enum Next {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watch {
+    /// By the kernel's notifications.
     Notified,
     /// For want of watches it is looked at.
     Polled,
-    /// Over and quiet: only the folder's own facts are compared.
     Off,
 }
 
 struct Known {
-    signature: Option<Signature>,
+    /// The number of its signature.
+    signature: Option<u64>,
     /// Since when its content cannot be understood.
     broken_since: Option<Instant>,
     /// When it was read it had just been changed: another change may have left the same signature.
@@ -123,6 +121,33 @@ impl Folder {
         }
     }
 
+    /// A folder of which these files are known, as they were when its own facts were `listed`.
+    pub(super) fn of_known(
+        job: SharedJob,
+        dir: JobDir,
+        listed: &Signature,
+        files: impl IntoIterator<Item = (JobFile, u64)>,
+        still_since: Instant,
+    ) -> Self {
+        let known =
+            |signature| Known { signature: Some(signature), broken_since: None, young: false };
+        Self {
+            files: files.into_iter().map(|(file, signature)| (file, known(signature))).collect(),
+            listed: Some(*listed),
+            still_since,
+            ..Self::new(job, dir, listed, Ends::ToldOnceFlushed)
+        }
+    }
+
+    /// What has to be known of it while nothing changes; none if something of it is to be read again.
+    pub(super) fn rest(&self) -> Option<Resting> {
+        let may = self.held.is_empty() && self.broken == 0 && self.master_end.is_none();
+        let listed = self.listed.filter(|_| may)?;
+        let files = self.files.iter().filter(|(_, it)| !it.young);
+        let files = files.filter_map(|(file, it)| Some((*file, it.signature?)));
+        Some(Resting::new(Arc::clone(&self.job), listed, files))
+    }
+
     /// Whether nothing has changed for a resync period.
     pub(super) fn is_quiet(&self, options: &WatchOptions) -> bool {
         self.is_told() && self.still_since.elapsed() >= options.resync_interval
@@ -138,9 +163,13 @@ impl Folder {
         self.files.keys().copied()
     }
 
-    pub(super) fn is_over_and_quiet(&self, options: &WatchOptions) -> bool {
+    fn is_over(&self) -> bool {
         let facts = self.job.facts();
-        facts.state.is_final() && facts.summary.in_progress == 0 && self.is_quiet(options)
+        facts.state.is_final() && facts.summary.in_progress == 0
+    }
+
+    pub(super) fn is_over_and_quiet(&self, options: &WatchOptions) -> bool {
+        self.is_quiet(options) && self.is_over()
     }
 
     /// Reads a file if it changed, and tells what is in it.
@@ -149,8 +178,8 @@ impl Folder {
         let signature = Signature::at(&path);
         let known = self.files.get(&file);
         let broken_since = known.and_then(|it| it.broken_since);
-        if known.is_some_and(|it| it.signature == signature && !it.young) && broken_since.is_none()
-        {
+        let number = signature.map(|it| it.number());
+        if known.is_some_and(|it| it.signature == number && !it.young) && broken_since.is_none() {
             return Next::Nothing;
         }
         let held = self.held.get(&file).copied();
@@ -163,14 +192,15 @@ impl Folder {
         let (signature, problem) = match look(file, &path) {
             Ok((content, now)) => {
                 let flushed = held == Some(Held::Flushed(now)) || self.ends == Ends::ToldAtOnce;
-                let is_same = |it: &Known| it.signature == Some(now) && it.broken_since.is_none();
+                let is_same =
+                    |it: &Known| it.signature == Some(now.number()) && it.broken_since.is_none();
                 let told = known.is_some_and(is_same);
                 if content.is_end() && !flushed && !told && self.is_ours() {
                     self.hold(file, Some(Held::Flushing(now)));
                     return Next::Flush(now);
                 }
                 self.hold(file, None);
-                content.tell(&self.job);
+                self.job.apply(content);
                 (Some(now), None)
             }
             // With the whole folder, or the jobs folder: their own fate decides, they may come back.
@@ -183,7 +213,8 @@ impl Folder {
             }
             Err(Unread::Problem(text)) => (signature, Some(text)),
         };
-        let is_new = self.files.get(&file).is_none_or(|it| it.signature != signature);
+        let number = signature.map(|it| it.number());
+        let is_new = self.files.get(&file).is_none_or(|it| it.signature != number);
         let changed_at = signature.map_or_else(SystemTime::now, |it| it.changed_at());
         if is_new {
             // What is found at the start may be old; later, what is found has just changed.
@@ -195,12 +226,12 @@ impl Folder {
                 live.note_taken_in(changed_at);
             }
             let young = is_young(changed_at, begun);
-            self.note(file, Some(Known { signature, broken_since: None, young }));
+            self.note(file, Some(Known { signature: number, broken_since: None, young }));
             return if young { Next::LookAgain(now + TICK) } else { Next::Nothing };
         };
         live.note(|health| health.failed_reads += 1);
         let since = broken_since.unwrap_or_else(Instant::now);
-        self.note(file, Some(Known { signature, broken_since: Some(since), young: false }));
+        self.note(file, Some(Known { signature: number, broken_since: Some(since), young: false }));
         // Perhaps a writer is in the middle of it: what it said before stays, in silence at first.
         if now.duration_since(since) < PATIENCE {
             return Next::LookAgain(now + SECOND_LOOK);
@@ -266,7 +297,7 @@ impl Folder {
 
     #[cfg(test)]
     pub(super) fn pretend_to_know(&mut self, file: JobFile) {
-        let signature = Signature::at(&self.dir.file(file));
+        let signature = Signature::at(&self.dir.file(file)).map(|it| it.number());
         if let Some(known) = self.files.get_mut(&file) {
             known.signature = signature;
         }
@@ -278,60 +309,28 @@ impl Folder {
     }
 }
 
-/// What is in a file.
-enum Content {
-    Master(Master, Vec<String>),
-    Repository(RepositoryStatus, Vec<String>),
-}
-
-impl Content {
-    /// Whether it is an end: of the job, or of the repository.
-    fn is_end(&self) -> bool {
-        match self {
-            Self::Master(master, _) => master.final_state().is_some(),
-            Self::Repository(status, _) => status.state.is_final(),
-        }
-    }
-
-    fn tell(self, job: &LiveJob) {
-        match self {
-            Self::Master(master, warnings) => job.apply_master(master, warnings),
-            Self::Repository(status, warnings) => job.apply_repository(status, warnings),
-        }
-    }
-}
-
 fn look(file: JobFile, path: &Path) -> Result<(Content, Signature), Unread> {
-    let cap = match file {
-        JobFile::Master => read::MASTER_CAP,
-        JobFile::Repository(_) => read::STATUS_CAP,
-    };
-    let (bytes, signature) = read::whole(path, cap).map_err(|error| {
+    let (bytes, signature) = read::whole(path, Content::cap(file)).map_err(|error| {
         if is_absence(&error) {
             Unread::Missing
         } else {
             Unread::Problem(format!("cannot be read: {error}"))
         }
     })?;
-    let content = match file {
-        JobFile::Master => Master::parse(&bytes).map(|(it, texts)| Content::Master(it, texts)),
-        JobFile::Repository(index) => {
-            RepositoryStatus::parse(index, &bytes).map(|(it, texts)| Content::Repository(it, texts))
-        }
-    };
-    Ok((content.map_err(Unread::Problem)?, signature))
+    let content = Content::parse(file, &bytes).map_err(Unread::Problem)?;
+    Ok((content, signature))
 }
 
 /// The moment of a time of the wall clock, as far as that can be believed: what lies in the future
 /// was just now.
-fn moment_of(at: SystemTime) -> Instant {
+pub(super) fn moment_of(at: SystemTime) -> Instant {
     let now = Instant::now();
     let age = SystemTime::now().duration_since(at).unwrap_or_default();
     now.checked_sub(age).unwrap_or(now)
 }
 
 /// Whether a file that was changed then may be changed again without its time of change showing it.
-fn is_young(changed_at: SystemTime, read_at: SystemTime) -> bool {
+pub(super) fn is_young(changed_at: SystemTime, read_at: SystemTime) -> bool {
     match read_at.duration_since(changed_at) {
         Ok(age) => age < TICK,
         // The coarse clock of files lags behind; far ahead of it, the clock was set.

@@ -1,16 +1,17 @@
 //! The one thread that reads status files: hints come in, the cache follows the disk.
 //!
-//! What flows in: notifications of the kernel (through `notify`), nudges of our own writers, and
-//! time. What flows out: changes of [`Live`].
+//! What flows in: notifications of the kernel, nudges of our own writers, and time. What flows out:
+//! changes of [`Live`].
 //!
 //! What must stay true:
-//! - One thread reads all files, one after the other: the last content that it read is the
-//!   newest, whoever wrote the file.
+//! - One thread changes the cache, and reads the files whose jobs are in it, one after the other: the
+//!   last content that it read is the newest, whoever wrote the file. Jobs that are there at the start
+//!   are read by others (`loader`) before anybody knows them, and put in by this thread.
 //! - A new folder is watched first and read then, or a change between the two would be lost.
 //! - Recursive watches lose what happens in a new folder before the watch stands; so the root
 //!   and each job's folder are watched by themselves, a job's until it is over and quiet.
-//! - notify's callback only filters and sends: to watch from there deadlocks.
-//! - Everything known is compared with the disk at an interval, whatever was notified.
+//! - Everything known is compared with the disk at an interval, whatever was notified; of finished and
+//!   quiet jobs as many as take a small part of a processor (`reader::sweep`).
 //! - A large folder is read in turns: others' news and those who wait are served in between.
 //! - An end that comes while this runs is told once it is on the disk, and not a moment before.
 
@@ -18,7 +19,10 @@ mod agenda;
 mod flusher;
 mod folder;
 mod hints;
+mod loader;
+mod notifications;
 mod reader;
+mod resting;
 mod root;
 
 use super::Live;
@@ -29,6 +33,7 @@ use crate::{
         read::Signature,
     },
 };
+use loader::Loaded;
 use reader::Reader;
 use std::{
     io,
@@ -68,7 +73,7 @@ pub struct Watcher {
 }
 
 /// What the thread is told. Unbounded on purpose: the kernel's own queue is bounded, the thread
-/// folds what is doubled, and a full channel would block notify's callback for ever.
+/// folds what is doubled.
 #[derive(Debug)]
 enum Message {
     /// Something about a job's folder itself.
@@ -83,6 +88,10 @@ enum Message {
     Nudge(JobId, oneshot::Sender<()>),
     /// This content of a file is on the disk.
     Flushed(JobId, JobFile, Signature),
+    /// A job that was there at the start has been read.
+    Loaded(Box<Loaded>),
+    /// One of the threads that read such jobs has ended.
+    LoaderEnded,
     Stop,
 }
 

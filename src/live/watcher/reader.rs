@@ -5,6 +5,8 @@
 //! for a job that is not his own.
 
 mod ears;
+mod load;
+mod rest;
 mod retries;
 mod scan;
 mod sweep;
@@ -16,6 +18,9 @@ use super::{
     agenda::{Agenda, News},
     flusher::{Flusher, Unflushed},
     folder::{Folder, Next, Watch},
+    loader::Loaded,
+    notifications::Notifications,
+    resting::Resting,
     root::Root,
 };
 use crate::{
@@ -26,10 +31,11 @@ use crate::{
         read::Signature,
     },
 };
-use notify::RecommendedWatcher;
+use load::Loading;
+use rest::Rounds;
 use retries::Retries;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender},
@@ -37,6 +43,7 @@ use std::{
     time::{Duration, Instant},
 };
 use sweep::Sweep;
+pub(super) use sweep::Sweeping;
 
 /// How long a turn lasts.
 const TURN: Duration = Duration::from_millis(4);
@@ -47,14 +54,25 @@ pub(super) struct Reader {
     live: Arc<Live>,
     jobs: JobsDir,
     options: WatchOptions,
-    /// For notify's callback.
+    /// For those who work for this thread.
     sender: Sender<Message>,
-    notify: Option<RecommendedWatcher>,
+    notifications: Option<Arc<Notifications>>,
     /// Why the kernel does not tell of changes, although it should.
     deaf: Option<String>,
     root: Root,
+    /// The folders of jobs that may change.
     folders: HashMap<JobId, Folder>,
+    /// How many of them are polled.
+    polled: usize,
+    /// Those of jobs that are over and quiet.
+    resting: BTreeMap<JobId, Resting>,
+    rounds: Rounds,
+    /// While the jobs that were there at the start are read.
+    loading: Option<Loading>,
+    loaded: VecDeque<Box<Loaded>>,
     agenda: Agenda,
+    /// Known jobs that are to be put on the agenda.
+    known: Vec<JobId>,
     /// The comparison of everything that is under way.
     sweep: Option<Sweep>,
     retries: Retries,
@@ -77,11 +95,17 @@ impl Reader {
             options,
             flusher: Flusher::start(&sender),
             sender,
-            notify: None,
+            notifications: None,
             deaf: None,
             root: Root::default(),
             folders: HashMap::new(),
+            polled: 0,
+            resting: BTreeMap::new(),
+            rounds: Rounds::default(),
+            loading: None,
+            loaded: VecDeque::new(),
             agenda: Agenda::default(),
+            known: Vec::new(),
             sweep: None,
             retries: Retries::default(),
             resync_at: now,
@@ -90,7 +114,9 @@ impl Reader {
     }
 
     pub(super) fn run(&mut self, messages: &Receiver<Message>) {
-        self.begin_sweep(true);
+        // Jobs that are known, to a reader that begins anew after a panic, are followed by others.
+        let load = self.live.is_empty();
+        self.begin_sweep(Sweeping::First { load });
         while self.take_in(messages) {
             self.look_at_the_clock();
             self.turn();
@@ -119,21 +145,36 @@ impl Reader {
     }
 
     pub(super) fn hear(&mut self, message: Message) {
-        if let Message::Flushed(id, file, _) = &message {
-            self.flusher.note_flushed(id, *file);
+        match message {
+            // What comes for a reader before this one, which has failed, is read anew.
+            Message::Loaded(_) if self.loading.is_none() => return,
+            Message::Loaded(loaded) => return self.loaded.push_back(loaded),
+            Message::LoaderEnded => return self.loader_ended(),
+            Message::Flushed(ref id, file, _) => self.flusher.note_flushed(id, file),
+            _ => {}
         }
         self.agenda.add(message);
     }
 
     /// Whether there is nothing to do before something comes.
     fn is_idle(&self) -> bool {
-        self.agenda.is_empty() && !self.is_gathering()
+        self.agenda.is_empty()
+            && !self.is_gathering()
+            && self.loaded.is_empty()
+            && !self.loading.as_ref().is_some_and(Loading::has_ended)
+            && (self.sweep.is_none() || self.rounds.are_done())
     }
 
     /// When there is something to do, whether or not something comes.
     fn wake_at(&self) -> Instant {
         let poll_at = self.polls().then_some(self.poll_at);
-        [poll_at, self.retries.next_at()].into_iter().flatten().fold(self.resync_at, Instant::min)
+        // The next comparison of everything does not begin before the one that is under way has ended.
+        let resync_at = if self.sweep.is_some() {
+            Instant::now() + self.options.resync_interval
+        } else {
+            self.resync_at
+        };
+        [poll_at, self.retries.next_at()].into_iter().flatten().fold(resync_at, Instant::min)
     }
 
     pub(super) fn look_at_the_clock(&mut self) {
@@ -148,7 +189,7 @@ impl Reader {
         // One at a time; what comes meanwhile is the beginning of the next.
         if self.sweep.is_none() && (self.agenda.everything || now >= self.resync_at) {
             self.agenda.everything = false;
-            self.begin_sweep(false);
+            self.begin_sweep(Sweeping::Again);
         }
         if now >= self.poll_at {
             if self.polls() && self.sweep.is_none() {
@@ -158,7 +199,8 @@ impl Reader {
         }
     }
 
-    /// One turn for the news of a job, one for the folder of another, and one for the comparison of all.
+    /// One turn for the news of a job, one for the folder of another, one for what is to be compared,
+    /// one for jobs that were there at the start, and one for jobs that rest.
     pub(super) fn turn(&mut self) {
         if let Some(id) = self.agenda.next_news() {
             self.read_news(&id);
@@ -172,6 +214,12 @@ impl Reader {
             self.answer(&id);
         }
         self.gather();
+        if self.loading.is_some() {
+            self.take_in_loaded();
+        }
+        if self.sweep.is_some() && !self.rounds.are_done() {
+            self.compare_resting();
+        }
     }
 
     fn read_news(&mut self, id: &JobId) {
@@ -195,11 +243,8 @@ impl Reader {
     }
 
     fn poll(&mut self) {
-        if self.notify.is_none() && self.look_at_root() {
-            let there = self.jobs.jobs().unwrap_or_default();
-            for id in there.into_iter().filter(|it| !self.folders.contains_key(it)) {
-                self.agenda.scan(&id);
-            }
+        if self.notifications.is_none() && !self.root.is_being_listed() {
+            self.begin_listing();
         }
         let polled = self.folders.iter().filter(|(_, it)| it.watch == Watch::Polled);
         for (id, _) in polled {
@@ -211,11 +256,13 @@ impl Reader {
         if let Some(folder) = self.folders.remove(id) {
             self.unwatch(&folder.dir, folder.watch);
         }
+        self.resting.remove(id);
         self.live.remove(id);
     }
 
     /// Reads one file if it changed.
     pub(super) fn read_one(&mut self, id: &JobId, file: JobFile) {
+        self.wake(id);
         if !self.folders.contains_key(id) {
             // A file of a folder that is not known yet: the folder comes first.
             return self.agenda.scan(id);
@@ -276,7 +323,12 @@ impl Reader {
 
     /// How many jobs wait to be compared with the disk.
     pub(super) fn uncompared(&self) -> usize {
-        self.sweep.as_ref().map_or(0, sweep::Sweep::left)
+        self.sweep.iter().flat_map(Sweep::left).count()
+    }
+
+    /// Whether the job is over and quiet, so that little is kept of it.
+    pub(super) fn rests(&self, id: &JobId) -> bool {
+        self.resting.contains_key(id)
     }
 
     pub(super) fn has_retries(&self) -> bool {
@@ -284,7 +336,7 @@ impl Reader {
     }
 
     pub(super) fn is_told(&self, id: &JobId) -> bool {
-        self.folders.get(id).is_some_and(Folder::is_told)
+        self.rests(id) || self.folders.get(id).is_some_and(Folder::is_told)
     }
 
     /// As if the file had the signature that is known.

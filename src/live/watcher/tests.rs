@@ -1,6 +1,11 @@
 mod model;
+mod starting;
 
-use super::{flusher::Flusher, reader::Reader, *};
+use super::{
+    flusher::Flusher,
+    reader::{Reader, Sweeping},
+    *,
+};
 use crate::{
     model::{master::Master, plan::Plan},
     store::{atomic::Durability, layout::JobDir},
@@ -18,18 +23,57 @@ fn jobs_folder() -> (tempfile::TempDir, JobsDir) {
 
 /// A reader that compares with the disk only when the test asks for it.
 fn reader(jobs: &JobsDir) -> (Arc<Live>, Reader, Receiver<Message>) {
+    reader_with(jobs, Duration::from_hours(1), false)
+}
+
+/// One for which a file is old after such a time, with other threads at the start or without.
+fn reader_with(
+    jobs: &JobsDir,
+    resync_interval: Duration,
+    load: bool,
+) -> (Arc<Live>, Reader, Receiver<Message>) {
     let live = Live::new(1);
-    let (reader, messages) = reader_of(&live, jobs);
+    let (reader, messages) = reader_of(&live, jobs, resync_interval, load);
     (live, reader, messages)
 }
 
-fn reader_of(live: &Arc<Live>, jobs: &JobsDir) -> (Reader, Receiver<Message>) {
+fn reader_of(
+    live: &Arc<Live>,
+    jobs: &JobsDir,
+    resync_interval: Duration,
+    load: bool,
+) -> (Reader, Receiver<Message>) {
     let (sender, messages) = channel();
-    let hour = Duration::from_hours(1);
-    let options = WatchOptions { notify: false, poll_interval: hour, resync_interval: hour };
+    let poll_interval = Duration::from_hours(1);
+    let options = WatchOptions { notify: false, poll_interval, resync_interval };
     let mut reader = Reader::new(Arc::clone(live), jobs.clone(), options, sender);
-    reader.begin_sweep(true);
+    reader.begin_sweep(Sweeping::First { load });
     (reader, messages)
+}
+
+/// A finished job of repositories with such states.
+fn finished_job(jobs: &JobsDir, id: &str, states: &[&str]) -> (JobId, JobDir) {
+    let id: JobId = id.parse().unwrap();
+    let end = Master { status: Some("completed".to_owned()), ..Master::default() };
+    let folder = jobs.create_job(&id, 0o750, &end, &Plan::of([])).unwrap();
+    for (index, state) in (0..).zip(states) {
+        write(&folder, index, &json!({ "status": state }));
+    }
+    (id, folder)
+}
+
+/// Takes in what comes and works it off, until that.
+#[track_caller]
+fn until(reader: &mut Reader, messages: &Receiver<Message>, mut done: impl FnMut(&Reader) -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done(reader) {
+        assert!(Instant::now() < end, "it does not come about");
+        if let Ok(message) = messages.recv_timeout(Duration::from_millis(1)) {
+            reader.hear(message);
+        }
+        reader.look_at_the_clock();
+        reader.turn();
+    }
 }
 
 /// Takes turns until nothing is left; how many it took.
@@ -72,7 +116,7 @@ fn a_fresh_start_forgets_what_is_gone() {
     work_off(&mut reader);
     drop(reader);
     std::fs::remove_dir(jobs.root().join("gone")).unwrap();
-    let (mut fresh, _messages) = reader_of(&live, &jobs);
+    let (mut fresh, _messages) = reader_of(&live, &jobs, Duration::from_hours(1), false);
     work_off(&mut fresh);
     let known: Vec<String> = live.all().iter().map(|it| it.id().to_string()).collect();
     assert_eq!(known, ["stays"]);

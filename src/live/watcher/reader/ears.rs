@@ -5,35 +5,26 @@
 
 use super::Reader;
 use crate::{
-    live::watcher::{folder::Watch, hints::translate},
+    live::watcher::{folder::Watch, notifications::Notifications},
     model::JobId,
     store::{layout::JobDir, read::is_missing_folder},
 };
-use notify::{ErrorKind, RecursiveMode, Watcher as _};
+use notify::ErrorKind;
+use std::sync::Arc;
 
 impl Reader {
     /// Has the kernel tell of changes, where that is wanted and it does not yet.
     pub(super) fn start_notify(&mut self) {
-        let wanted = self.options.notify && self.notify.is_none();
+        let wanted = self.options.notify && self.notifications.is_none();
         if !wanted || is_missing_folder(self.jobs.root()) {
             return;
         }
-        let (root, sender) = (self.jobs.root().to_owned(), self.sender.clone());
-        let started = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            for message in translate(&root, event) {
-                // The receiver is gone only when the thread is.
-                let _ = sender.send(message);
-            }
-        });
-        let watched = started.and_then(|mut notify| {
-            notify.watch(self.jobs.root(), RecursiveMode::NonRecursive).map(|()| notify)
-        });
-        match watched {
-            Ok(notify) => {
+        match Notifications::start(self.jobs.root(), self.sender.clone()) {
+            Ok(notifications) => {
                 if self.deaf.take().is_some() {
                     tracing::info!("the kernel tells of changes of files again");
                 }
-                self.notify = Some(notify);
+                self.notifications = Some(Arc::new(notifications));
                 self.watch_all_anew();
             }
             Err(error) => self.note_deaf(&error),
@@ -42,8 +33,8 @@ impl Reader {
 
     /// From now on files are looked at. Said once, though it is tried again at each comparison.
     pub(super) fn note_deaf(&mut self, error: &notify::Error) {
-        self.notify = None;
-        let limit = match &error.kind {
+        self.notifications = None;
+        let limit = match error.kind {
             ErrorKind::MaxFilesWatch => " (fs.inotify.max_user_watches)",
             _ => " (fs.inotify.max_user_instances?)",
         };
@@ -59,48 +50,43 @@ impl Reader {
             folder.watch = Watch::Off;
             folder.listed = None;
         }
+        self.polled = 0;
     }
 
     /// Whether something has to be looked at between two resyncs.
     pub(super) fn polls(&self) -> bool {
-        self.notify.is_none() || self.folders.values().any(|it| it.watch == Watch::Polled)
+        self.notifications.is_none() || self.polled > 0
     }
 
     /// Watches a job's folder, or has it looked at where that cannot be.
     pub(super) fn watch(&mut self, id: &JobId) {
         let Some(folder) = self.folders.get_mut(id) else { return };
-        let Some(notify) = &mut self.notify else {
-            folder.watch = Watch::Polled;
-            return;
-        };
         let path = folder.dir.path();
-        folder.watch = match notify.watch(path, RecursiveMode::NonRecursive) {
-            Ok(()) => Watch::Notified,
-            Err(error) => {
+        let watch = match self.notifications.as_ref().map(|it| it.watch(path)) {
+            None => Watch::Polled,
+            Some(Ok(())) => Watch::Notified,
+            Some(Err(error)) => {
                 // Out of watches (fs.inotify.max_user_watches): those that stand go on.
                 tracing::debug!(%error, folder = %path.display(), "not watched; polled");
                 Watch::Polled
             }
         };
+        let old = std::mem::replace(&mut folder.watch, watch);
+        self.count_polled(old, watch);
     }
 
+    /// A folder that is not kept any more needs no watch.
     pub(super) fn unwatch(&mut self, dir: &JobDir, watch: Watch) {
+        self.count_polled(watch, Watch::Off);
         if watch == Watch::Notified
-            && let Some(notify) = &mut self.notify
+            && let Some(notifications) = &self.notifications
         {
-            // Fails for a folder that is gone, whose watch went with it.
-            let _ = notify.unwatch(dir.path());
+            notifications.unwatch(dir.path());
         }
     }
 
-    pub(super) fn rest_if_over(&mut self, id: &JobId) {
-        let Some(folder) = self.folders.get_mut(id) else { return };
-        if folder.watch != Watch::Off && folder.is_over_and_quiet(&self.options) {
-            // From here on it is looked at no more, so what is quiet now has to be told now.
-            folder.job.settle(true);
-            let (dir, watch) = (folder.dir.clone(), folder.watch);
-            folder.watch = Watch::Off;
-            self.unwatch(&dir, watch);
-        }
+    fn count_polled(&mut self, old: Watch, new: Watch) {
+        self.polled += usize::from(new == Watch::Polled);
+        self.polled -= usize::from(old == Watch::Polled);
     }
 }

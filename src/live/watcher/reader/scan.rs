@@ -72,7 +72,10 @@ impl Reader {
         let facts = match fs::symlink_metadata(dir.path()) {
             Ok(facts) if facts.is_dir() => facts,
             // It may be there: that cannot be told now.
-            Err(error) if !is_absence(&error) => return false,
+            Err(error) if !is_absence(&error) => {
+                self.root.forget_listing();
+                return false;
+            }
             _ => {
                 // A jobs folder that is gone as a whole may come back, with all that is in it.
                 if self.root.is_here(&self.jobs) {
@@ -82,6 +85,16 @@ impl Reader {
             }
         };
         let now = Signature::of(&facts);
+        if let Some(resting) = self.resting.get(id) {
+            if resting.is_as_listed(&now) {
+                return false;
+            }
+            if resting.is_same_folder(&now) {
+                self.wake(id);
+            } else {
+                self.forget(id);
+            }
+        }
         if let Some(folder) = self.folders.get(id) {
             let replaced = folder.listed.is_some_and(|old| !old.same_file(&now));
             if replaced {

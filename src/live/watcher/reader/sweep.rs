@@ -1,21 +1,20 @@
 //! The comparison of everything that is known with the disk: at the start, at an interval, and for
 //! fear of lost events.
 //!
-//! Input: the jobs folder. Output: each of its jobs on the agenda; and, when the last of them has been
-//! compared, how well the disk is being watched.
+//! Input: the jobs folder. Output: each of its jobs that may change, is new or is gone, on the agenda, those
+//! that are new at the start with the threads that read them; and, when the last of them has been compared, and
+//! the [rounds](super::rest) of jobs that rest are done, how well the disk is being watched.
 //! Invariants: one is under way at most; it ends, whatever else there is to do; it takes turns, however many
 //! jobs there are, also to begin and to list the jobs folder. Jobs that are gone are found as they are compared.
 
 use super::Reader;
 use crate::{
     live::watcher::{
-        folder::{Folder, Watch},
-        root::Look,
+        folder::Folder,
+        root::{Listed, Look},
     },
     model::JobId,
-    store::layout::Listing,
 };
-use notify::{RecursiveMode, Watcher as _};
 use std::{collections::HashSet, time::Instant};
 
 /// How many jobs are put on the agenda together, and how many entries of the jobs folder are listed.
@@ -23,83 +22,112 @@ const AT_ONCE: usize = 256;
 
 /// A comparison of everything that is under way.
 pub(super) struct Sweep {
-    /// Jobs that were known when it began, and are not on the agenda yet.
-    known: Vec<JobId>,
-    /// What has not been listed yet.
-    listing: Option<Listing>,
-    /// The jobs on the agenda that have not been compared yet.
+    which: Sweeping,
+    /// The jobs on the agenda, or with the threads that read them, that have not been compared yet.
     left: HashSet<JobId>,
-    /// The first one: what it finds has happened before.
-    initial: bool,
 }
 
-#[cfg(test)]
 impl Sweep {
-    pub(super) fn left(&self) -> usize {
-        self.left.len()
+    pub(super) fn left(&self) -> impl Iterator<Item = &JobId> {
+        self.left.iter()
     }
 }
 
+/// Which comparison of everything this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Sweeping {
+    /// What it finds has happened before. `load`: no job is known, so that they may be read by several
+    /// threads.
+    First {
+        load: bool,
+    },
+    Again,
+}
+
 impl Reader {
-    pub(in super::super) fn begin_sweep(&mut self, initial: bool) {
+    pub(in super::super) fn begin_sweep(&mut self, which: Sweeping) {
         self.start_notify();
-        let listing = if self.look_at_root() { self.root.list(&self.jobs) } else { None };
+        self.begin_listing();
         self.agenda.forget_the_impatient();
         if self.flusher.mend() {
             self.folders.values_mut().for_each(Folder::hold_nothing);
         }
-        // Also those that were known to a reader before this one.
-        let known = self.live.all().iter().map(|it| it.id().clone()).collect();
-        self.sweep = Some(Sweep { known, listing, left: HashSet::new(), initial });
+        self.known = match which {
+            // Those that were known to a reader before this one.
+            Sweeping::First { .. } => self.live.all().iter().map(|it| it.id().clone()).collect(),
+            Sweeping::Again => self.folders.keys().cloned().collect(),
+        };
+        self.rounds.begin(self.resting.len(), self.options.resync_interval);
+        self.sweep = Some(Sweep { which, left: HashSet::new() });
         self.end_sweep();
     }
 
     /// Whether not all jobs are on the agenda that are to be compared.
     pub(super) fn is_gathering(&self) -> bool {
-        self.sweep.as_ref().is_some_and(|it| !it.known.is_empty() || it.listing.is_some())
+        !self.known.is_empty() || self.root.is_being_listed()
     }
 
-    /// A turn for what is to be compared: the jobs that are known, and then what is new in the jobs folder.
+    /// A turn for what is to be compared: the jobs that are known, and then what is new in the jobs
+    /// folder, or gone from it.
     pub(super) fn gather(&mut self) {
-        let Some(sweep) = &mut self.sweep else { return };
-        let mut ids = sweep.known.split_off(sweep.known.len().saturating_sub(AT_ONCE));
-        if ids.is_empty() {
-            let Some(listing) = &mut sweep.listing else { return };
-            let Some(there) = self.root.next_jobs(&self.jobs, listing, AT_ONCE) else {
-                sweep.listing = None;
-                return self.end_sweep();
-            };
-            ids.extend(there.into_iter().filter(|it| !self.folders.contains_key(it)));
+        let known = self.known.split_off(self.known.len().saturating_sub(AT_ONCE));
+        if !known.is_empty() {
+            return self.compare(known);
         }
+        if !self.root.is_being_listed() {
+            return;
+        }
+        let load = |it: &&mut Sweep| it.which == Sweeping::First { load: true };
+        match self.root.next_jobs(&self.jobs, AT_ONCE) {
+            Listed::Jobs(mut new) => {
+                new.retain(|id| !self.folders.contains_key(id) && !self.resting.contains_key(id));
+                match self.sweep.as_mut().filter(load) {
+                    Some(sweep) => sweep.left.extend(new),
+                    None => self.compare(new),
+                }
+            }
+            Listed::End(gone) => {
+                self.known.extend(gone);
+                if let Some(sweep) = self.sweep.as_mut().filter(load) {
+                    let new = sweep.left.iter().cloned().collect();
+                    self.start_loading(new);
+                }
+                self.end_sweep();
+            }
+        }
+    }
+
+    fn compare(&mut self, ids: Vec<JobId>) {
         for id in ids {
             self.agenda.scan(&id);
-            sweep.left.insert(id);
+            if let Some(sweep) = &mut self.sweep {
+                sweep.left.insert(id);
+            }
         }
     }
 
     /// Whether what is found of a job has happened before the start.
     pub(super) fn is_beginning(&self, id: &JobId) -> bool {
-        self.sweep.as_ref().is_some_and(|it| it.initial && it.left.contains(id))
+        self.sweep.as_ref().is_some_and(|it| it.which != Sweeping::Again && it.left.contains(id))
     }
 
     /// A job has been compared.
     pub(super) fn note_scanned(&mut self, id: &JobId) {
         self.agenda.note_read(id);
+        self.rest_if_over(id);
         if self.sweep.as_mut().is_some_and(|it| it.left.remove(id)) {
-            self.rest_if_over(id);
             self.end_sweep();
         }
     }
 
     /// Says how things are, if everything has been compared.
-    fn end_sweep(&mut self) {
-        if self.is_gathering() {
+    pub(super) fn end_sweep(&mut self) {
+        if self.is_gathering() || !self.rounds.are_done() {
             return;
         }
         let Some(sweep) = self.sweep.take_if(|it| it.left.is_empty()) else { return };
-        let notified = self.notify.is_some();
-        let polled = self.folders.values().filter(|it| it.watch == Watch::Polled).count();
-        let polled = if notified { polled } else { 0 };
+        let notified = self.notifications.is_some();
+        let polled = if notified { self.polled } else { 0 };
         let broken: usize = self.folders.values().map(Folder::broken_files).sum();
         let problems = self.root.problem.iter().chain(&self.deaf).cloned().collect();
         self.live.note(|health| {
@@ -111,22 +139,29 @@ impl Reader {
             health.last_resync = Some(Instant::now());
         });
         self.resync_at = Instant::now() + self.options.resync_interval;
-        if sweep.initial {
+        if sweep.which != Sweeping::Again {
             self.live.set_ready();
         }
     }
 
+    /// Begins to list the jobs folder, if that may show others than the last time. Jobs that rest are not
+    /// looked at one by one in each comparison: it is to be told of those that are gone.
+    pub(super) fn begin_listing(&mut self) {
+        if self.look_at_root() {
+            self.root.list(&self.jobs, || self.resting.keys().cloned().collect());
+        }
+    }
+
     /// Watches the jobs folder, anew if another one has taken its place; whether it is there.
-    pub(super) fn look_at_root(&mut self) -> bool {
+    fn look_at_root(&mut self) -> bool {
         match self.root.look(&self.jobs, !self.live.is_empty()) {
             Look::Away => return false,
             Look::Same => {}
             Look::Another => {
+                self.wake_all();
                 self.watch_all_anew();
-                if let Some(notify) = &mut self.notify {
-                    let root = self.jobs.root();
-                    let _ = notify.unwatch(root);
-                    if let Err(error) = notify.watch(root, RecursiveMode::NonRecursive) {
+                if let Some(notifications) = &self.notifications {
+                    if let Err(error) = notifications.watch_root_again() {
                         self.note_deaf(&error);
                     }
                 }

@@ -221,7 +221,8 @@ impl World {
         for mut waiting in self.waiting.drain(..) {
             assert!(waiting.try_recv().is_ok(), "who waits for a job is answered");
         }
-        let (live, mut fresh, messages) = reader(&self.jobs);
+        // Its jobs are read by other threads.
+        let (live, mut fresh, messages) = reader_with(&self.jobs, Duration::from_hours(1), true);
         settle(&live, &mut fresh, &messages);
         let (ours, wanted) = (all(&self.live), all(&live));
         assert_eq!(ours.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
@@ -332,7 +333,7 @@ fn settle(live: &Live, reader: &mut Reader, messages: &Receiver<Message>) {
             reader.look_at_the_clock();
         }
         let told = live.all().iter().all(|it| reader.is_told(it.id()));
-        if told && !reader.has_work() && !reader.has_retries() {
+        if live.is_ready() && told && !reader.has_work() && !reader.has_retries() {
             return;
         }
         assert!(Instant::now() < end, "the reader comes to no end");

@@ -1,0 +1,298 @@
+//! How long a server takes to start on a folder of finished jobs, and what it costs while nothing happens.
+//!
+//! `cargo bench --bench starting`: the time until `/readyz` answers, with 20,000 jobs of 8 repositories
+//! each, for the first start on files that have just been written and for later starts, in turns with the
+//! limit: openat, read and close of the same 180,000 files by one thread.
+//! `cargo bench --bench starting -- idle`: the processor time of a server with 100,000 such jobs that
+//! nobody uses, over a minute, and the memory for each repository.
+//!
+//! `SCANWATCH_BENCH_JOBS` is another number of jobs. See docs/performance.md.
+
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, openat},
+    io::read,
+};
+use std::{
+    error::Error,
+    ffi::CString,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const REPOSITORIES: usize = 8;
+const ROUNDS: usize = 5;
+/// How long the idle server is watched, and how long it is left alone before.
+const IDLE: Duration = Duration::from_secs(60);
+const SETTLING: Duration = Duration::from_secs(25);
+
+fn main() -> Outcome<()> {
+    let idle = std::env::args().any(|it| it == "idle");
+    let jobs = match std::env::var("SCANWATCH_BENCH_JOBS") {
+        Ok(number) => number.parse()?,
+        Err(_) if idle => 100_000,
+        Err(_) => 20_000,
+    };
+    let home = tempfile::tempdir()?;
+    if idle { be_idle(home.path(), jobs) } else { start(home.path(), jobs) }
+}
+
+fn start(home: &Path, count: usize) -> Outcome<()> {
+    println!("{count} jobs of {REPOSITORIES} repositories; seconds");
+    println!("{:34} {:>8} {:>8} {:>8}", "", "limit", "start", "ratio");
+    let (mut firsts, mut limits, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..2 {
+        let folder = home.join(format!("jobs-{round}"));
+        let files = lay_out(&folder, count)?;
+        // Once for the cache of the kernel.
+        read_all(&files)?;
+        let limit = read_all(&files)?;
+        let first = start_once(&folder)?;
+        firsts.push(first / limit);
+        println!("{:34} {limit:8.2} {first:8.2} {:8.2}", "the first start", first / limit);
+        if round > 0 {
+            // By then the files are old enough to be taken for finished.
+            std::thread::sleep(Duration::from_secs(11));
+            for _ in 0..ROUNDS {
+                limits.push(read_all(&files)?);
+                starts.push(start_once(&folder)?);
+            }
+        }
+        if round == 0 {
+            fs::remove_dir_all(&folder)?;
+        }
+    }
+    let (limit, start) = (median(&mut limits), median(&mut starts));
+    println!("{:34} {limit:8.2} {start:8.2} {:8.2}", "a later start (median)", start / limit);
+    Ok(())
+}
+
+fn be_idle(home: &Path, count: usize) -> Outcome<()> {
+    let empty = Server::start(&home.join("empty"))?;
+    std::thread::sleep(Duration::from_secs(2));
+    let base = empty.memory()?;
+    drop(empty);
+    let folder = home.join("jobs");
+    lay_out(&folder, count)?;
+    std::thread::sleep(Duration::from_secs(11));
+    let server = Server::start(&folder)?;
+    std::thread::sleep(SETTLING);
+    let (before, begin) = (server.cpu()?, Instant::now());
+    std::thread::sleep(IDLE);
+    let used = server.cpu()? - before;
+    let cores = used.as_secs_f64() / begin.elapsed().as_secs_f64();
+    let repositories = count * REPOSITORIES;
+    let bytes = server.memory()?.saturating_sub(base) / repositories.max(1);
+    println!("{count} finished jobs, nothing happens: {cores:.4} cores over {} s", IDLE.as_secs());
+    println!("{bytes} bytes of resident memory for each of {repositories} repositories");
+    Ok(())
+}
+
+/// Seconds from the start of the process to a `/readyz` that answers.
+fn start_once(folder: &Path) -> Outcome<f64> {
+    let begin = Instant::now();
+    let server = Server::start(folder)?;
+    let elapsed = begin.elapsed();
+    drop(server);
+    Ok(elapsed.as_secs_f64())
+}
+
+/// The limit: one thread opens, reads and closes each file.
+fn read_all(files: &[CString]) -> Outcome<f64> {
+    let mut buffer = vec![0u8; 64 << 10];
+    let begin = Instant::now();
+    for path in files {
+        let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        while read(&file, &mut *buffer)? == buffer.len() {}
+    }
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Finished jobs, as the server leaves them. Returns the files that are read of them.
+fn lay_out(root: &Path, count: usize) -> Outcome<Vec<CString>> {
+    fs::create_dir(root)?;
+    let mut files = Vec::with_capacity(count * (REPOSITORIES + 1));
+    for number in 0..count {
+        let id = format!("0198f000-0000-7000-8000-{number:012x}");
+        let job = root.join(&id);
+        fs::create_dir(&job)?;
+        for name in ["results", "logs", "locks"] {
+            fs::create_dir(job.join(name))?;
+        }
+        let names: Vec<String> =
+            (0..REPOSITORIES).map(|index| format!("group-{number}/repository-{index}")).collect();
+        put(&job, "repositories.json", &plan(&names))?;
+        for (index, name) in names.iter().enumerate() {
+            let path = put(&job, &format!("repo_{index}.json"), &status(index, name))?;
+            files.push(CString::new(path.as_os_str().as_bytes())?);
+        }
+        let path = put(&job, "master.json", &master(&id, number, &names))?;
+        files.push(CString::new(path.as_os_str().as_bytes())?);
+    }
+    Ok(files)
+}
+
+fn put(folder: &Path, name: &str, text: &str) -> Outcome<PathBuf> {
+    let path = folder.join(name);
+    fs::File::create(&path)?.write_all(text.as_bytes())?;
+    Ok(path)
+}
+
+fn plan(names: &[String]) -> String {
+    let rows: Vec<String> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            format!(
+                "    {{\n      \"repo_index\": {index},\n      \"repo_name\": \"{name}\",\n      \
+                 \"git_url\": \"https://forge.example/{name}.git\"\n    }}"
+            )
+        })
+        .collect();
+    format!(
+        "{{\n  \"schema\": 1,\n  \"complete\": true,\n  \"repositories\": [\n{}\n  ]\n}}\n",
+        rows.join(",\n")
+    )
+}
+
+fn status(index: usize, name: &str) -> String {
+    format!(
+        r#"{{
+  "schema": 1,
+  "repo_index": {index},
+  "repo_name": "{name}",
+  "git_url": "https://forge.example/{name}.git",
+  "status": "completed",
+  "attempt": 1,
+  "revision": 9,
+  "pid": null,
+  "started_at": "2026-01-05T10:00:00.125Z",
+  "last_update": "2026-01-05T10:00:03.250Z",
+  "completed_at": "2026-01-05T10:00:03.250Z",
+  "message": "Completed: 12 packages in 3 manifests",
+  "stage": "done",
+  "stage_index": 6,
+  "stage_total": 6,
+  "download_bytes": 48123,
+  "commit": "5a7855f2f5e2c2b1f0c3d4e5f60718293a4b5c6d",
+  "total_files": 3,
+  "current_file": 3,
+  "percentage": 100.0,
+  "dependencies_found": 12,
+  "errors": [],
+  "error_message": null
+}}
+"#
+    )
+}
+
+fn master(id: &str, number: usize, names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|it| format!("    \"{it}\"")).collect();
+    format!(
+        r#"{{
+  "schema": 1,
+  "job_id": "{id}",
+  "group_url": "https://forge.example/group-{number}",
+  "scan_type": "group",
+  "total_repositories": {},
+  "status": "completed",
+  "started_at": "2026-01-05T10:00:00.000Z",
+  "completed_at": "2026-01-05T10:00:09.500Z",
+  "last_aggregation": "2026-01-05T10:00:09.500Z",
+  "pending_repositories": [],
+  "completed_repositories": [
+{}
+  ],
+  "failed_repositories": [],
+  "submitted_by": null,
+  "options": {{
+    "deep": false
+  }}
+}}
+"#,
+        names.len(),
+        names.join(",\n")
+    )
+}
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    /// Starts a server, and waits until it is ready.
+    fn start(jobs: &Path) -> Outcome<Self> {
+        let mut child = command(env!("CARGO_BIN_EXE_scanwatch"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--set", "log.level=error"])
+            // The jobs are old, and stay.
+            .args(["--set", "jobs.retention_hours=100000", "--jobs-dir"])
+            .arg(jobs)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take().ok_or("no standard error")?;
+        let mut first = String::new();
+        BufReader::new(stderr).read_line(&mut first)?;
+        let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
+        let server = Self { child, address };
+        while !server.is_ready() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(server)
+    }
+
+    fn is_ready(&self) -> bool {
+        let exchange = || -> Outcome<String> {
+            let mut stream = TcpStream::connect(&self.address)?;
+            let request = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        exchange().is_ok_and(|it| it.starts_with("HTTP/1.1 200"))
+    }
+
+    /// Resident memory, in bytes.
+    fn memory(&self) -> Outcome<usize> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let kib: usize = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib << 10)
+    }
+
+    /// The processor time of all its threads so far.
+    fn cpu(&self) -> Outcome<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // After the name, which may contain anything: the 14th and 15th field, in ticks of 10 ms.
+        let (_, fields) = stat.rsplit_once(") ").ok_or("no name in /proc/PID/stat")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>);
+        Ok(Duration::from_millis(ticks.sum::<Result<u64, _>>()? * 10))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = self.child.id().to_string();
+        let _ = command("kill").args(["-TERM", &pid]).status();
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server under measurement, and kill(1)")]
+fn command(program: &str) -> Command {
+    Command::new(program)
+}
