@@ -124,11 +124,15 @@ fn median(values: &mut [f64]) -> f64 {
 /// Finished jobs, as the server leaves them. Returns the files that are read of them.
 fn lay_out(root: &Path, count: usize) -> Outcome<Vec<CString>> {
     fs::create_dir(root)?;
+    let attempts = root.join(".attempts");
+    fs::create_dir(&attempts)?;
     let mut files = Vec::with_capacity(count * (REPOSITORIES + 1));
     for number in 0..count {
         let id = format!("0198f000-0000-7000-8000-{number:012x}");
         let job = root.join(&id);
         fs::create_dir(&job)?;
+        // As a server with sandboxed scanners leaves it.
+        fs::create_dir(attempts.join(&id))?;
         for name in ["results", "logs", "locks"] {
             fs::create_dir(job.join(name))?;
         }

@@ -69,6 +69,15 @@ impl CleanUp {
                 self.remove_expired().await;
             }
             seen = self.sweep(seen).await;
+            self.sweep_kept().await;
+        }
+    }
+
+    async fn sweep_kept(&self) {
+        let jobs = self.jobs.clone();
+        let swept = self.pool.run(move || trash::sweep_kept(&jobs)).await;
+        if let Ok(Err(error)) = swept {
+            tracing::warn!(error = chain(&error), "cannot sweep .attempts");
         }
     }
 

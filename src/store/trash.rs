@@ -150,7 +150,16 @@ pub fn sweep(jobs: &JobsDir, among: Option<&BTreeSet<OsString>>) -> Result<(), S
             outcome = outcome.and(remove_old(&entry.path()));
         }
     }
-    // What is kept of the attempts of jobs that somebody else removed.
+    outcome
+}
+
+/// Removes what is kept of the attempts of jobs that somebody else removed. It asks for each job, so it
+/// is not for every few seconds.
+///
+/// # Errors
+/// The first of what could not be removed; it does not keep the rest from it.
+pub fn sweep_kept(jobs: &JobsDir) -> Result<(), StoreError> {
+    let mut outcome = Ok(());
     for entry in fs::read_dir(jobs.attempts()).into_iter().flatten().flatten() {
         let job = jobs.root().join(entry.file_name());
         if is_missing_folder(&job) && is_old(&entry.path()) {
