@@ -7,9 +7,10 @@ use crate::{Outcome, server::command};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use hyper::{
-    Request, Response,
+    HeaderMap, Request, Response,
     body::{Body, Frame, Incoming},
     server::conn::http1,
+    header::{CONNECTION, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING},
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
@@ -18,6 +19,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     pin::Pin,
     process::{Child, ChildStdin, Stdio},
+    sync::Arc,
     task::{Context, Poll},
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -35,11 +37,11 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// A server whose streams begin with `first` and go on with `event`.
-    pub(crate) fn start(first: &str, event: &str) -> Outcome<Self> {
+    /// A server whose streams have this head, begin with `first` and go on with `event`.
+    pub(crate) fn start(head: &str, first: &str, event: &str) -> Outcome<Self> {
         let own = std::env::current_exe()?;
         let mut child = command(own.to_str().ok_or("the path of this program is not UTF-8")?)
-            .args([ROLE, first, event])
+            .args([ROLE, head, first, event])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -65,8 +67,9 @@ impl Drop for Bare {
 /// The server itself: an event for each line of standard input.
 pub(crate) fn serve() -> Outcome<()> {
     let mut texts = std::env::args().skip_while(|it| it != ROLE).skip(1);
-    let mut next = || texts.next().map(Bytes::from).ok_or("two texts are needed");
-    let (first, event) = (next()?, next()?);
+    let mut next = || texts.next().ok_or("three texts are needed");
+    let head = headers(&next()?)?;
+    let (first, event) = (Bytes::from(next()?), Bytes::from(next()?));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let sender = watch::Sender::new(Bytes::new());
@@ -83,15 +86,30 @@ pub(crate) fn serve() -> Outcome<()> {
         loop {
             let (socket, _) = listener.accept().await?;
             socket.set_nodelay(true)?;
-            let (first, events) = (first.clone(), events.clone());
+            let (head, first, events) = (head.clone(), first.clone(), events.clone());
             let service = service_fn(move |_: Request<Incoming>| {
                 let body = Events(Box::pin(body(first.clone(), events.clone())));
-                async { Ok::<_, Infallible>(Response::new(body)) }
+                let mut response = Response::new(body);
+                response.headers_mut().clone_from(&head);
+                async { Ok::<_, Infallible>(response) }
             });
             let builder = http1::Builder::new();
             connections.spawn(builder.serve_connection(TokioIo::new(socket), service));
         }
     })
+}
+
+/// The headers of an answer, without those that hyper adds by itself.
+fn headers(head: &str) -> Outcome<Arc<HeaderMap>> {
+    let lines = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.insert(name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?);
+    }
+    for name in [DATE, CONNECTION, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    Ok(Arc::new(headers))
 }
 
 fn body(first: Bytes, mut events: watch::Receiver<Bytes>) -> impl Stream<Item = Bytes> + Send {

@@ -17,29 +17,29 @@ pub(crate) fn measure() -> Outcome<()> {
     for _ in 0..ROUNDS {
         let server = Server::start()?;
         let job = server.job("bench-idle")?;
-        let first = first_bytes(&server.address, &job.request)?;
+        let (head, first) = beginning(&server.address, &job.request)?;
         let open = |count| Clients::open(&server.address, &job.request, "snapshot", count);
         ours.push(growth(&server.child, open)?);
 
-        let bare = Bare::start(&first, "")?;
+        let bare = Bare::start(&head, &first, "")?;
         let open = |count| Clients::open(&bare.address, bare::REQUEST, "snapshot", count);
         limits.push(growth(&bare.child, open)?);
     }
     let (ours, limit) = (median(ours), median(limits));
     println!("an idle event stream, {STREAMS} of them: {ours:.1} KiB each");
-    println!("the same on bare hyper:                {limit:.1} KiB each");
+    println!("the same bytes from bare hyper:        {limit:.1} KiB each");
     println!("ratio: {:.2}", ours / limit);
     Ok(())
 }
 
-/// What a stream of the server begins with, its head left out.
-pub(crate) fn first_bytes(address: &str, request: &str) -> Outcome<String> {
+/// What a stream of the server begins with: the head of the answer, and the first event.
+pub(crate) fn beginning(address: &str, request: &str) -> Outcome<(String, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     std::io::Write::write_all(&mut stream, request.as_bytes())?;
     let text = read_until(&mut stream, "snapshot")?;
-    let (_, body) = text.split_once("\r\n\r\n").ok_or("no body")?;
-    Ok(body.to_owned())
+    let (head, body) = text.split_once("\r\n\r\n").ok_or("no body")?;
+    Ok((head.to_owned(), body.to_owned()))
 }
 
 /// KiB for each stream.

@@ -4,7 +4,7 @@ use crate::{
     Outcome, STREAMS,
     bare::{self, Bare},
     clients::{Clients, read_until},
-    idle::first_bytes,
+    idle::beginning,
     latencies::Latencies,
     server::{Job, Server, status},
 };
@@ -21,8 +21,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) fn measure() -> Outcome<()> {
     let server = Server::start()?;
     let job = server.job("bench-last")?;
-    let first = first_bytes(&server.address, &job.request)?;
-    let mut bare = Bare::start(&first, &event(&server, &job)?)?;
+    let (head, first) = beginning(&server.address, &job.request)?;
+    let mut bare = Bare::start(&head, &first, &event(&server, &job)?)?;
     let mut ours = Clients::open(&server.address, &job.request, "snapshot", STREAMS)?;
     let mut theirs = Clients::open(&bare.address, bare::REQUEST, "snapshot", STREAMS)?;
     sleep(PAUSE);
