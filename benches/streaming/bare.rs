@@ -9,8 +9,8 @@ use futures_util::{Stream, StreamExt, stream};
 use hyper::{
     HeaderMap, Request, Response,
     body::{Body, Frame, Incoming},
-    server::conn::http1,
     header::{CONNECTION, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING},
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;

@@ -193,10 +193,9 @@ impl Live {
         Arc::clone(&self.jobs.entry(id.clone()).or_insert_with(new))
     }
 
-    /// A job that has been read before it was known. Of a name that is known the old one stays.
-    pub(super) fn insert_read(&self, job: LiveJob) -> SharedJob {
-        let id = job.id().clone();
-        Arc::clone(&self.jobs.entry(id).or_insert_with(|| Arc::new(job)))
+    /// A job that has been read before it was known.
+    pub(super) fn insert_read(&self, job: SharedJob) {
+        self.jobs.insert(job.id().clone(), job);
     }
 
     /// What jobs are made with.

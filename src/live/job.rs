@@ -227,6 +227,25 @@ impl LiveJob {
     /// Decides whether the end can be said: the job is final, and either nothing is left to come
     /// or nothing has come for a while (`quiet`).
     pub(super) fn settle(&self, quiet: bool) {
+        self.decide_end(quiet);
+        self.board.introduce(&self.card);
+        if quiet {
+            self.rest_quietly();
+        }
+    }
+
+    /// As [`settle`](Self::settle) of a finished and quiet job that no reader knows yet, as far as that can be
+    /// done before it is published: afterwards it is packed.
+    pub(super) fn settle_unpublished(&self) {
+        self.decide_end(true);
+        self.rest_quietly();
+    }
+
+    fn rest_quietly(&self) {
+        self.rest_if(|slot, has_bodies| !has_bodies && !slot.is_followed());
+    }
+
+    fn decide_end(&self, quiet: bool) {
         let (ends, ended) = self.card.look(|line| {
             let summary = line.facts.summary;
             let still = summary.in_progress == 0 && summary.pending == 0;
@@ -243,10 +262,6 @@ impl LiveJob {
                 }
                 true
             });
-        }
-        self.board.introduce(&self.card);
-        if quiet {
-            self.rest_if(|slot, has_bodies| !has_bodies && !slot.is_followed());
         }
     }
 

@@ -233,6 +233,11 @@ impl JobFacts {
             && self.url == other.url
     }
 
+    /// Whether the job is final and none of its repositories is at work.
+    pub fn is_over(&self) -> bool {
+        self.state.is_final() && self.summary.in_progress == 0
+    }
+
     /// Percent done, 0 to 100, to one decimal; 100 at the end.
     pub fn percentage(&self) -> f64 {
         if self.state.is_final() { 100.0 } else { one_decimal(self.fraction * 100.0) }

@@ -163,13 +163,8 @@ impl Folder {
         self.files.keys().copied()
     }
 
-    fn is_over(&self) -> bool {
-        let facts = self.job.facts();
-        facts.state.is_final() && facts.summary.in_progress == 0
-    }
-
     pub(super) fn is_over_and_quiet(&self, options: &WatchOptions) -> bool {
-        self.is_quiet(options) && self.is_over()
+        self.is_quiet(options) && self.job.facts().is_over()
     }
 
     /// Reads a file if it changed, and tells what is in it.

@@ -12,9 +12,14 @@ use super::{
     folder::{is_young, moment_of},
     join_within,
     notifications::Notifications,
+    resting::Resting,
 };
 use crate::{
-    live::{board::Board, content::Content, job::LiveJob},
+    live::{
+        board::Board,
+        content::Content,
+        job::{LiveJob, SharedJob},
+    },
     model::JobId,
     store::{
         layout::{JobFile, JobsDir},
@@ -35,21 +40,39 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+/// How many jobs are handed over together: each message may wake the watcher's thread.
+const BATCH: usize = 32;
+
 /// A job that has been read.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) id: JobId,
-    pub(super) job: LiveJob,
-    /// The folder's own facts from before it was listed.
-    pub(super) listed: Signature,
-    /// The files of which all is known, in order.
-    pub(super) files: Vec<(JobFile, Signature)>,
-    /// Whether these are all its files.
-    pub(super) complete: bool,
-    /// Whether the folder has been watched since before it was read.
-    pub(super) watched: bool,
-    /// The newest change of a file.
-    pub(super) still_since: Instant,
+    pub(super) job: SharedJob,
+    pub(super) folder: LoadedFolder,
+}
+
+/// The folder of a job that has been read.
+#[derive(Debug)]
+pub(super) enum LoadedFolder {
+    /// The job is finished and quiet, and all its files are known.
+    Resting(Resting),
+    Other {
+        /// The folder's own facts from before it was listed.
+        listed: Signature,
+        /// The files of which all is known, in order, each with the number of its signature.
+        files: Vec<(JobFile, u64)>,
+        /// Whether these are all its files.
+        complete: bool,
+        /// Whether the folder has been watched since before it was read.
+        watched: bool,
+        /// The newest change of a file.
+        still_since: Instant,
+    },
+}
+
+impl LoadedFolder {
+    pub(super) fn is_watched(&self) -> bool {
+        matches!(self, Self::Other { watched: true, .. })
+    }
 }
 
 /// What the threads work with.
@@ -127,17 +150,22 @@ impl Drop for End<'_> {
 impl Work {
     fn run(&self) {
         let Ok(root) = OpenFolder::open(self.jobs.root()) else { return };
-        let mut buffer = Vec::new();
+        let (mut buffer, mut batch) = (Vec::new(), Vec::new());
         while !self.ended.load(Relaxed) {
             let next = self.left.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(id) = next else { return };
+            let Some(id) = next else { break };
             // What cannot be read is left to the watcher's thread.
-            if let Ok(loaded) = self.load(&root, id, &mut buffer)
-                && self.watcher.send(Message::Loaded(Box::new(loaded))).is_err()
-            {
-                return;
+            batch.extend(self.load(&root, id, &mut buffer));
+            if batch.len() == BATCH {
+                self.send(&mut batch);
             }
         }
+        self.send(&mut batch);
+    }
+
+    fn send(&self, batch: &mut Vec<Loaded>) {
+        // The watcher's thread is gone only at the end.
+        let _ = self.watcher.send(Message::Loaded(std::mem::take(batch)));
     }
 
     fn load(&self, root: &OpenFolder, id: JobId, buffer: &mut Vec<u8>) -> io::Result<Loaded> {
@@ -168,9 +196,16 @@ impl Work {
             reading.read(JobFile::Repository(index), buffer);
         }
         let Reading { newest, contents, files, complete, .. } = reading;
-        let job = LiveJob::of_files(id.clone(), Arc::clone(&self.board), contents);
-        let still_since = moment_of(newest);
-        Ok(Loaded { id, job, listed, files, complete, watched, still_since })
+        let job = Arc::new(LiveJob::of_files(id, Arc::clone(&self.board), contents));
+        let folder = if complete && !watched && !self.is_lately(newest) && job.facts().is_over() {
+            // Packed by this thread, which has the memory that it frees.
+            job.settle_unpublished();
+            LoadedFolder::Resting(Resting::new(Arc::clone(&job), listed, files))
+        } else {
+            let still_since = moment_of(newest);
+            LoadedFolder::Other { listed, files, complete, watched, still_since }
+        };
+        Ok(Loaded { job, folder })
     }
 
     /// Whether something that was changed then has not been quiet for a resync period.
@@ -190,7 +225,7 @@ struct Reading {
     begun: SystemTime,
     newest: SystemTime,
     contents: Vec<Content>,
-    files: Vec<(JobFile, Signature)>,
+    files: Vec<(JobFile, u64)>,
     complete: bool,
 }
 
@@ -209,7 +244,7 @@ impl Reading {
         match Content::parse(file, buffer) {
             Ok(content) if !is_young(changed_at, self.begun) => {
                 self.contents.push(content);
-                self.files.push((file, signature));
+                self.files.push((file, signature.number()));
             }
             _ => self.complete = false,
         }

@@ -88,8 +88,8 @@ enum Message {
     Nudge(JobId, oneshot::Sender<()>),
     /// This content of a file is on the disk.
     Flushed(JobId, JobFile, Signature),
-    /// A job that was there at the start has been read.
-    Loaded(Box<Loaded>),
+    /// Jobs that were there at the start have been read.
+    Loaded(Vec<Loaded>),
     /// One of the threads that read such jobs has ended.
     LoaderEnded,
     Stop,

@@ -69,7 +69,7 @@ pub(super) struct Reader {
     rounds: Rounds,
     /// While the jobs that were there at the start are read.
     loading: Option<Loading>,
-    loaded: VecDeque<Box<Loaded>>,
+    loaded: VecDeque<Loaded>,
     agenda: Agenda,
     /// Known jobs that are to be put on the agenda.
     known: Vec<JobId>,
@@ -148,7 +148,7 @@ impl Reader {
         match message {
             // What comes for a reader before this one, which has failed, is read anew.
             Message::Loaded(_) if self.loading.is_none() => return,
-            Message::Loaded(loaded) => return self.loaded.push_back(loaded),
+            Message::Loaded(loaded) => return self.loaded.extend(loaded),
             Message::LoaderEnded => return self.loader_ended(),
             Message::Flushed(ref id, file, _) => self.flusher.note_flushed(id, file),
             _ => {}

@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// What is known of the folder of such a job.
+#[derive(Debug)]
 pub(super) struct Resting {
     pub(super) job: SharedJob,
     listed: Signature,
@@ -26,9 +27,9 @@ impl Resting {
     pub(super) fn new(
         job: SharedJob,
         listed: Signature,
-        files: impl Iterator<Item = (JobFile, u64)>,
+        files: impl IntoIterator<Item = (JobFile, u64)>,
     ) -> Self {
-        Self { job, listed, files: files.collect() }
+        Self { job, listed, files: files.into_iter().collect() }
     }
 
     /// What is needed to read it again, as far as it has changed.

@@ -8,7 +8,7 @@ use super::{Reader, Sweep, TURN};
 use crate::{
     live::watcher::{
         folder::{Ends, Folder, Watch},
-        loader::{Loaded, Loader},
+        loader::{Loaded, LoadedFolder, Loader},
     },
     model::JobId,
 };
@@ -46,7 +46,7 @@ impl Reader {
     pub(super) fn take_in_loaded(&mut self) {
         let end = Instant::now() + TURN;
         while let Some(loaded) = self.loaded.pop_front() {
-            self.take_in_job(*loaded);
+            self.take_in_job(loaded);
             if Instant::now() >= end {
                 return;
             }
@@ -60,38 +60,54 @@ impl Reader {
     }
 
     fn take_in_job(&mut self, loaded: Loaded) {
-        let Loaded { id, job, listed, files, complete, watched, still_since } = loaded;
-        if self.folders.contains_key(&id) || !self.is_beginning(&id) {
+        let Loaded { job, folder } = loaded;
+        let id = job.id().clone();
+        let known = self.folders.contains_key(&id);
+        if known || !self.is_beginning(&id) {
             // A watch of a folder that is known is the folder's own.
-            if watched
-                && !self.folders.contains_key(&id)
+            if folder.is_watched()
+                && !known
                 && let Some(notifications) = &self.notifications
             {
                 notifications.unwatch(self.jobs.job(&id).path());
             }
             return;
         }
-        let job = self.live.insert_read(job);
-        let files = files.into_iter().map(|(file, signature)| (file, signature.number()));
-        let mut folder = Folder::of_known(job, self.jobs.job(&id), &listed, files, still_since);
-        folder.watch = if watched { Watch::Notified } else { Watch::Off };
+        self.live.insert_read(Arc::clone(&job));
+        match folder {
+            LoadedFolder::Resting(resting) => {
+                job.settle(true);
+                self.resting.insert(id.clone(), resting);
+                self.note_scanned(&id);
+            }
+            LoadedFolder::Other { listed, files, complete, watched, still_since } => {
+                let dir = self.jobs.job(&id);
+                let mut folder = Folder::of_known(job, dir, &listed, files, still_since);
+                folder.watch = if watched { Watch::Notified } else { Watch::Off };
+                self.take_in_folder(&id, folder, complete);
+            }
+        }
+    }
+
+    /// `complete`: all its files are known.
+    fn take_in_folder(&mut self, id: &JobId, mut folder: Folder, complete: bool) {
         // Without notifications every folder that does not rest is polled: nothing is missed.
-        let noticed = watched || self.notifications.is_none();
+        let noticed = folder.watch == Watch::Notified || self.notifications.is_none();
         let known = complete && (noticed || folder.is_over_and_quiet(&self.options));
         if known {
             folder.job.settle(folder.is_quiet(&self.options));
         } else {
             // The rest is read by this thread, as if nothing had been listed.
             (folder.listed, folder.ends) = (None, Ends::ToldAtOnce);
-            self.agenda.scan(&id);
+            self.agenda.scan(id);
         }
         self.folders.insert(id.clone(), folder);
-        self.rest_if_over(&id);
-        if self.folders.get(&id).is_some_and(|it| it.watch == Watch::Off) {
-            self.watch(&id);
+        self.rest_if_over(id);
+        if self.folders.get(id).is_some_and(|it| it.watch == Watch::Off) {
+            self.watch(id);
         }
         if known {
-            self.note_scanned(&id);
+            self.note_scanned(id);
         }
     }
 }

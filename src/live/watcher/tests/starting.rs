@@ -55,7 +55,11 @@ fn a_job_that_was_read_meanwhile_is_not_taken_in_again() {
     let (live, mut reader, messages) = reader_with(&jobs, Duration::from_hours(1), true);
     work_off(&mut reader);
     let mut held = Vec::new();
-    while held.iter().filter(|it| matches!(it, Message::Loaded(_))).count() < 2 {
+    let loaded = |message: &Message| match message {
+        Message::Loaded(jobs) => jobs.len(),
+        _ => 0,
+    };
+    while held.iter().map(loaded).sum::<usize>() < 2 {
         held.push(messages.recv_timeout(PATIENCE).unwrap());
     }
     write(&folder, 0, &json!({ "status": "failed" }));
@@ -112,6 +116,10 @@ fn a_finished_job_rests_and_wakes_when_anything_of_it_changes() {
     until(&mut reader, &messages, |it| it.rests(&id));
     std::fs::remove_file(folder.status(1)).unwrap();
     until(&mut reader, &messages, |_| counts() == (0, 1));
+    until(&mut reader, &messages, |it| it.rests(&id));
+    // Only the folder tells of a file that is new.
+    write(&folder, 2, &json!({ "status": "failed" }));
+    until(&mut reader, &messages, |_| counts() == (0, 2));
     until(&mut reader, &messages, |it| it.rests(&id));
     crate::store::trash::remove_job(&jobs, &id).unwrap();
     until(&mut reader, &messages, |it| !it.rests(&id) && live.get(&id).is_none());
