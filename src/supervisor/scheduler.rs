@@ -5,7 +5,7 @@
 //! slot is free, a job without one gets it from a job that holds several and has a slow scan among
 //! them, which is ended and queued again, once in its life. How many slots a job may hold is its
 //! share: slow scans that complete nothing halve it, each completed one adds one
-//! (docs/decisions/0012-a-slow-job-shares-its-slots.md).
+//! (docs/decisions/0012-slow-jobs-give-back-slots.md).
 
 mod shares;
 
