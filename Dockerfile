@@ -1,8 +1,8 @@
-# scanwatch in a container. compose.yaml runs it; docs/operations.md says what to know.
+# Container image of scanwatch. compose.yaml runs it; docs/operations.md describes its operation.
 #
 #   docker build -t scanwatch .
 
-# rust-version in Cargo.toml is the oldest that builds; this is the one it is tested with.
+# rust-version in Cargo.toml is the oldest version that builds scanwatch; the tests run with this version.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
@@ -15,8 +15,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked && cp target/release/scanwatch /usr/local/bin/scanwatch
 
 FROM debian:bookworm-slim
-# git fetches, ca-certificates says whom to trust. tini is process 1: it reaps what a killed shim
-# leaves, which the server does not do for processes that are not its own.
+# git fetches repositories; ca-certificates provides the trusted authorities. tini is process 1: it reaps the
+# processes that a killed shim leaves; the server reaps only its own children.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates git tini \
     && rm -rf /var/lib/apt/lists/* \
@@ -26,14 +26,14 @@ RUN apt-get update \
     && install -d -o scanwatch -g scanwatch -m 0750 /var/lib/scanwatch
 COPY --from=build /usr/local/bin/scanwatch /usr/local/bin/scanwatch
 USER 10001:10001
-# The jobs folder is tmp/scan_jobs below.
+# The jobs folder is tmp/scan_jobs below this folder.
 WORKDIR /var/lib/scanwatch
 VOLUME /var/lib/scanwatch
-# Every address of the container; this needs API_USERNAME and API_PASSWORD.
+# Listen on all addresses of the container; this requires API_USERNAME and API_PASSWORD.
 ENV SCANWATCH_SERVER__LISTEN=0.0.0.0:8000
 EXPOSE 8000
-# /readyz needs no credentials. A service that is degraded (a full disk) is still ready: to start it
-# anew would cost its scans and help nobody.
+# /readyz needs no credentials. A degraded service (such as with a full disk) is still ready: a restart
+# would lose its running scans and not help.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8000 && printf 'GET /readyz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
 ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/scanwatch"]
