@@ -1,17 +1,17 @@
-//! `scanwatch cancel`: ends jobs.
+//! `scanwatch cancel`: cancels jobs.
 
 use super::{
     Exit,
-    client::{ClientError, ServerArgs, ask},
+    client::{ClientError, ServerArgs, run_with_client},
     exit, output,
 };
 use crate::model::JobId;
 use clap::Args;
 
 #[derive(Debug, Args)]
-#[command(after_help = exit::CODES_OF_ASKING)]
+#[command(after_help = exit::CODES_OF_REQUESTS)]
 pub(super) struct CancelArgs {
-    /// The jobs to end. One that is over already stays as it is.
+    /// The jobs to cancel. Finished jobs stay unchanged.
     #[arg(required = true, value_name = "JOB")]
     jobs: Vec<JobId>,
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub(super) struct CancelArgs {
 }
 
 pub(super) fn run(args: &CancelArgs) -> Exit {
-    ask(&args.server, async |client| {
+    run_with_client(&args.server, async |client| {
         let mut exit = Exit::Done;
         for job in &args.jobs {
             match client.post(&format!("/scan/{job}/cancel"), None).await {
@@ -28,9 +28,9 @@ pub(super) fn run(args: &CancelArgs) -> Exit {
                     let state = answer.value["status"].as_str().unwrap_or_default();
                     output::write(format!("{job}  {}\n", output::printable(state)).as_bytes())?;
                 }
-                // One that is not there costs only itself.
+                // An unknown job does not affect the others.
                 Err(error @ ClientError::Refused { status: 404 | 409, .. }) => {
-                    output::complain(&format!("{job}: {}", error.spoken()));
+                    output::print_error(&format!("{job}: {}", error.message_with_hint()));
                     exit = exit.max(error.exit());
                 }
                 Err(error) => return Err(error),

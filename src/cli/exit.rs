@@ -1,66 +1,68 @@
-//! The exit codes.
+//! The exit codes of all commands, and the help texts that explain them.
 
 use std::process::ExitCode;
 
-/// The codes of all commands, below the help of the program.
-pub(super) const CODES: &str = "Exit codes: 0 done, 1 a repository failed, 2 usage or settings, \
-    3 the jobs folder is another server's, 4 the server cannot be reached, 130 interrupted. \
-    `scanwatch help COMMAND` says what they mean there.";
+/// Exit codes of all commands, shown in the help of the program.
+pub(super) const CODES: &str = "Exit codes: 0 success, 1 a repository failed, 2 usage or settings, \
+    3 another server uses the jobs folder, 4 the server cannot be reached, 130 interrupted. \
+    `scanwatch help COMMAND` explains the codes of a command.";
 
 /// Of `serve`.
-pub(super) const CODES_OF_SERVE: &str = "Exit codes: 0 stopped in order, 1 a fault of its own, \
-    2 usage or settings, 3 the jobs folder is another server's, 130 stopped at once.";
+pub(super) const CODES_OF_SERVE: &str = "Exit codes: 0 stopped in order, 1 internal error, \
+    2 usage or settings, 3 another server uses the jobs folder, 130 stopped at once.";
 
 /// Of `scan`.
-pub(super) const CODES_OF_SCAN: &str = "Exit codes: 0 all are scanned, 1 a repository failed, \
+pub(super) const CODES_OF_SCAN: &str = "Exit codes: 0 all repositories are scanned, 1 a repository failed, \
     2 usage or settings, 130 interrupted.";
 
 /// Of `worker`.
-pub(super) const CODES_OF_WORKER: &str = "Exit codes: 0 the repository is scanned, 1 it failed \
-    (the status file says why), 2 usage or settings, 74 the status file cannot be written, 128 + N \
+pub(super) const CODES_OF_WORKER: &str = "Exit codes: 0 the repository is scanned, 1 the scan failed \
+    (the status file has the cause), 2 usage or settings, 74 the status file cannot be written, 128 + N \
     ended by signal N.";
 
 /// Of `config`.
-pub(super) const CODES_OF_CONFIG: &str = "Exit codes: 0 done, 1 it cannot be written, \
+pub(super) const CODES_OF_CONFIG: &str = "Exit codes: 0 success, 1 the output cannot be written, \
     2 usage or settings.";
 
 /// Of commands that wait for jobs.
 pub(super) const CODES_OF_WAITING: &str = "Exit codes: 0 every job is completed, \
-    1 a job ended otherwise (completed_with_errors, all_failed, failed, timeout, cancelled) or is \
-    gone, 2 usage, settings, or a request that the server refused, 4 the server cannot be reached, \
-    or was away for too long, 130 interrupted (the jobs go on). Of several, the greatest.";
+    1 a job ended otherwise (completed_with_errors, all_failed, failed, timeout, cancelled) or was \
+    removed, 2 usage, settings, or a request that the server refused, 4 the server cannot be \
+    reached, or was unreachable for too long, 130 interrupted (the jobs continue). Of several, the \
+    highest.";
 
-/// Of commands that ask a server once.
-pub(super) const CODES_OF_ASKING: &str = "Exit codes: 0 done, 2 usage, settings, or a request that \
-    the server refused, 4 the server cannot be reached, or does not serve now. Of several, the \
-    greatest.";
+/// Of commands that send single requests to a server.
+pub(super) const CODES_OF_REQUESTS: &str = "Exit codes: 0 success, 2 usage, settings, or a request \
+    that the server refused, 4 the server cannot be reached, or is unavailable. Of several, the \
+    highest.";
 
 /// Of `results`.
-pub(super) const CODES_OF_RESULTS: &str = "Exit codes: 0 done (what failed is named on standard \
-    error), 1 no repository completed, 2 usage, settings, or a job that is not over or not there, \
-    4 the server cannot be reached, or does not serve now.";
+pub(super) const CODES_OF_RESULTS: &str = "Exit codes: 0 success (failed repositories are listed on \
+    standard error), 1 no repository completed, 2 usage, settings, or a job that is unfinished or \
+    unknown, 4 the server cannot be reached, or is unavailable.";
 
 /// Of `health`.
 pub(super) const CODES_OF_HEALTH: &str = "Exit codes: 0 healthy, 1 degraded, 2 usage, settings, or \
-    credentials that the server refused, 4 the server cannot be reached, or does not serve now.";
+    credentials that the server refused, 4 the server cannot be reached, or is unavailable.";
 
-/// Of commands that only print something of their own.
-pub(super) const CODES_OF_PRINTING: &str = "Exit codes: 0 done, 2 it cannot be written, or usage.";
+/// Of commands that only print built-in information.
+pub(super) const CODES_OF_PRINTING: &str =
+    "Exit codes: 0 success, 2 the output cannot be written, or usage.";
 
-/// How a command ends; of several ends, the greatest is that of the whole.
+/// How a command ends. The order matters: of several results, the greatest is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// All is done.
+    /// Success.
     Done,
     /// A repository failed.
     Failed,
-    /// The arguments or the settings make no sense, or what they name cannot be used.
+    /// The arguments or the settings are invalid, or something that they name cannot be used.
     Usage,
-    /// The jobs folder is another server's.
+    /// Another server uses the jobs folder.
     Locked,
-    /// The server cannot be reached, or does not serve now.
+    /// The server cannot be reached, or is unavailable.
     Unreachable,
-    /// Ended by Ctrl-C or SIGTERM before it was done.
+    /// Ctrl-C or SIGTERM ended the command.
     Interrupted,
 }
 

@@ -1,8 +1,8 @@
-//! `scanwatch health`: how a server is.
+//! `scanwatch health`: prints the health of a server.
 
 use super::{
     Exit,
-    client::{ServerArgs, ask},
+    client::{ServerArgs, run_with_client},
     exit,
     output::{self, printable},
 };
@@ -27,21 +27,21 @@ struct Health {
 }
 
 pub(super) fn run(args: &HealthArgs) -> Exit {
-    ask(&args.server, async |client| {
+    run_with_client(&args.server, async |client| {
         let document = client.get("/health").await?;
         let health: Health = document.read()?;
         if args.server.json {
             output::write(&document.line())?;
         } else {
             let mut text = format!(
-                "{}: scanwatch {} at {}, for {}\n",
+                "{}: scanwatch {} at {}, user {}\n",
                 printable(&health.status),
                 printable(&health.version),
                 client.server(),
-                printable(health.user.as_deref().unwrap_or("everybody on that machine")),
+                printable(health.user.as_deref().unwrap_or("none (no authentication)")),
             );
             for problem in &health.problems {
-                // A `String` takes all that is written to it.
+                // Writing to a `String` cannot fail.
                 let _ = writeln!(text, "  {}", printable(problem));
             }
             output::write(text.as_bytes())?;

@@ -1,8 +1,8 @@
-//! `scanwatch jobs`: the jobs of a server, newest first.
+//! `scanwatch jobs`: lists the jobs of a server, newest first.
 
 use super::{
     Exit,
-    client::{ClientError, Document, ServerArgs, ask},
+    client::{ClientError, Document, ServerArgs, run_with_client},
     exit,
     output::{self, printable},
 };
@@ -10,22 +10,22 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::{collections::HashSet, fmt::Write};
 
-/// The most jobs that the server gives at once.
-const MOST_PER_PAGE: u64 = 100;
+/// The maximum number of jobs that the server returns per page.
+const MAX_PER_PAGE: u64 = 100;
 
 #[derive(Debug, Args)]
-#[command(after_help = exit::CODES_OF_ASKING)]
+#[command(after_help = exit::CODES_OF_REQUESTS)]
 pub(super) struct JobsArgs {
-    /// Only jobs in this state.
+    /// List only jobs in this state.
     #[arg(long, value_enum)]
     status: Option<State>,
-    /// Which page of them, from 1.
+    /// The page to print; the first is 1.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     page: u64,
-    /// How many to a page, up to 100.
+    /// Jobs per page, up to 100.
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     per_page: u64,
-    /// All pages. With --json: one a line.
+    /// Print all pages. With --json: one page per line.
     #[arg(long, conflicts_with_all = ["page", "per_page"])]
     all: bool,
     #[command(flatten)]
@@ -36,9 +36,9 @@ pub(super) struct JobsArgs {
 enum State {
     Pending,
     Running,
-    /// Over, with results.
+    /// Finished, with results.
     Completed,
-    /// Over, without.
+    /// Finished, without results.
     Failed,
 }
 
@@ -60,12 +60,12 @@ struct Row {
 }
 
 pub(super) fn run(args: &JobsArgs) -> Exit {
-    ask(&args.server, async |client| {
+    run_with_client(&args.server, async |client| {
         let (mut number, per_page) =
-            if args.all { (1, MOST_PER_PAGE) } else { (args.page, args.per_page) };
+            if args.all { (1, MAX_PER_PAGE) } else { (args.page, args.per_page) };
         let mut seen = HashSet::new();
         loop {
-            let state = args.status.map(|it| format!("&status={}", it.word()));
+            let state = args.status.map(|state| format!("&status={}", state.as_str()));
             let state = state.unwrap_or_default();
             let path = format!("/jobs?page={number}&per_page={per_page}{state}");
             let document = client.get(&path).await?;
@@ -80,7 +80,7 @@ pub(super) fn run(args: &JobsArgs) -> Exit {
 }
 
 impl State {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
@@ -104,7 +104,7 @@ fn print(
         text.push_str(&line(["JOB", "STATUS", "DONE", "CREATED", "URL"]));
     }
     for row in &page.jobs {
-        // A job that was submitted meanwhile has moved the others to the next page.
+        // If a job was submitted between two requests, the pages have shifted: skip repeated rows.
         if seen.insert(row.job_id.clone()) {
             text.push_str(&describe(row));
         }
@@ -112,19 +112,19 @@ fn print(
     output::write(text.as_bytes())?;
     if !args.all && page.total > page.jobs.len() as u64 {
         let (shown, total, pages) = (page.jobs.len(), page.total, page.total_pages);
-        output::say(&format!(
-            "{shown} of {total} jobs; --page 1 to {pages}, or --all, has the others"
+        output::print_message(&format!(
+            "{shown} of {total} jobs; use --page 1 to {pages}, or --all, for the others"
         ));
     }
     Ok(())
 }
 
 fn describe(row: &Row) -> String {
-    let done = row.progress.map_or("-".to_owned(), |it| format!("{it:.0}%"));
+    let done = row.progress.map_or("-".to_owned(), |percent| format!("{percent:.0}%"));
     let created = printable(row.created_at.as_deref().unwrap_or("-"));
     let mut last = printable(row.git_url.as_deref().unwrap_or("-"));
     if let Some(error) = &row.error_message {
-        // A `String` takes all that is written to it.
+        // Writing to a `String` cannot fail.
         let _ = write!(last, "  ({})", printable(error));
     }
     line([&printable(&row.job_id), &printable(&row.status), &done, &created, &last])

@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, as text or JSON.
+//! Logging to standard error, as text or JSON.
 
 use crate::config::{LogConfig, LogFormat};
 use std::io::{self, IsTerminal};
@@ -10,8 +10,8 @@ pub(super) fn start(config: LogConfig) {
         .with_max_level(config.level)
         .with_writer(io::stderr)
         .with_target(false)
-        // A line that cannot be written (a full disk, a pipe whose reader died) would be complained
-        // of by `eprintln!`, which panics for the same reason.
+        // tracing reports a failed write (a full disk, a closed pipe) with `eprintln!`, which panics
+        // if its own write fails.
         .log_internal_errors(false);
     let started = match config.format {
         LogFormat::Json => {
@@ -22,6 +22,6 @@ pub(super) fn start(config: LogConfig) {
             tracing::subscriber::set_global_default(builder.with_ansi(colours).finish())
         }
     };
-    // Only a second call fails, and then the first one holds.
+    // Only a second call fails; the first one stays in effect.
     let _ = started;
 }

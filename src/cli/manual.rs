@@ -1,5 +1,5 @@
-//! `scanwatch completions` and `scanwatch man`: what a package puts beside the program, made from
-//! the one description of the command line that there is.
+//! `scanwatch completions` and `scanwatch man`: shell completions and manual pages for packages,
+//! generated from the description of the command line.
 
 use super::{Cli, Exit, output};
 use anyhow::Context;
@@ -14,7 +14,7 @@ use std::{
 #[derive(Debug, Args)]
 #[command(after_help = super::exit::CODES_OF_PRINTING)]
 pub(super) struct CompletionsArgs {
-    /// The shell to complete in.
+    /// The shell.
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -22,8 +22,8 @@ pub(super) struct CompletionsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = super::exit::CODES_OF_PRINTING)]
 pub(super) struct ManArgs {
-    /// An existing folder to write a page per command to; without it, the main page goes to
-    /// standard output.
+    /// An existing folder; one page per command is written to it. Without it, the main page is
+    /// printed on standard output.
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
@@ -34,26 +34,26 @@ pub(super) fn completions(args: &CompletionsArgs) -> Exit {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    ended(output::data(&script).context("cannot write to standard output"))
+    finish(output::write_data(&script).context("cannot write to standard output"))
 }
 
 /// Prints the main page, or writes all pages.
 pub(super) fn man(args: &ManArgs) -> Exit {
     let mut command = Cli::command().disable_help_subcommand(true);
-    // Gives every command its whole name, `scanwatch-config-show`.
+    // Sets the full name of every command, such as `scanwatch-config-show`.
     command.build();
-    ended(match &args.folder {
+    finish(match &args.folder {
         None => page(&command)
-            .and_then(|page| output::data(&page).context("cannot write to standard output")),
+            .and_then(|page| output::write_data(&page).context("cannot write to standard output")),
         Some(folder) => write_pages(&command, folder),
     })
 }
 
-fn ended(result: anyhow::Result<()>) -> Exit {
+fn finish(result: anyhow::Result<()>) -> Exit {
     match result {
         Ok(()) => Exit::Done,
         Err(error) => {
-            output::complain(&format!("{error:#}"));
+            output::print_error(&format!("{error:#}"));
             Exit::Usage
         }
     }
@@ -68,8 +68,8 @@ fn write_pages(command: &Command, folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write `{}`", path.display()))?;
     command
         .get_subcommands()
-        .filter(|it| !it.is_hide_set())
-        .try_for_each(|it| write_pages(it, folder))
+        .filter(|subcommand| !subcommand.is_hide_set())
+        .try_for_each(|subcommand| write_pages(subcommand, folder))
 }
 
 fn page(command: &Command) -> anyhow::Result<Vec<u8>> {
@@ -77,6 +77,6 @@ fn page(command: &Command) -> anyhow::Result<Vec<u8>> {
     clap_mangen::Man::new(command.clone())
         .source(concat!("scanwatch ", env!("CARGO_PKG_VERSION")))
         .render(&mut page)
-        .context("cannot make the page")?;
+        .context("cannot render the manual page")?;
     Ok(page)
 }

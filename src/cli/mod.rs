@@ -1,8 +1,8 @@
 //! The command line: one file per command.
 //!
-//! What flows in: arguments, settings. What flows out: data on standard output, everything else
-//! on standard error, and an exit code. What must stay true: rules live elsewhere; output is
-//! written so that a closed pipe ends it quietly.
+//! Input: arguments and settings. Output: data on standard output, everything else on standard
+//! error, and an exit code. Invariants: commands contain no rules of their own; a closed pipe ends
+//! a command without an error message.
 
 mod cancel;
 mod client;
@@ -17,6 +17,7 @@ mod progress;
 mod results;
 mod retry;
 mod scan;
+mod scan_options;
 mod schema;
 mod serve;
 mod settings;
@@ -25,7 +26,6 @@ mod status;
 mod submit;
 mod table;
 mod token;
-mod wanted;
 mod watch;
 mod worker;
 
@@ -35,8 +35,8 @@ use clap::{Parser, Subcommand};
 use settings::SettingsArgs;
 use std::process::ExitCode;
 
-/// Scans git repositories for their dependencies, each in a process of its own, and shows live
-/// what happens.
+/// Scans git repositories for their dependencies, each in a process of its own, and publishes the
+/// progress live.
 #[derive(Debug, Parser)]
 #[command(name = "scanwatch", version, about, arg_required_else_help = true)]
 #[command(after_help = exit::CODES)]
@@ -47,34 +47,34 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service: submit scans by HTTP, follow them live.
+    /// Run the service: clients submit scans over HTTP and follow their progress.
     Serve(serve::ServeArgs),
     /// Scan repositories or local folders now, without a server.
     Scan(scan::ScanArgs),
-    /// Submit repositories or groups to a server; with --wait, follow them to their end.
+    /// Submit repositories or groups to a server; with --wait, wait until they are finished.
     Submit(submit::SubmitArgs),
-    /// Follow jobs of a server until they are over; a restart of the server ends nothing.
+    /// Follow jobs of a server until they are finished; continues after a restart of the server.
     Watch(watch::WatchArgs),
-    /// Print where a job of a server stands.
+    /// Print the progress of a job of a server.
     Status(status::StatusArgs),
-    /// Print what a job of a server has found.
+    /// Print the results of a job of a server.
     Results(results::ResultsArgs),
     /// List the jobs of a server, newest first.
     Jobs(jobs::JobsArgs),
-    /// End jobs of a server.
+    /// Cancel jobs of a server.
     Cancel(cancel::CancelArgs),
-    /// Have the failed repositories of a job scanned again.
+    /// Scan the failed repositories of a job again.
     Retry(retry::RetryArgs),
-    /// Print how a server is.
+    /// Print the health of a server.
     Health(health::HealthArgs),
-    /// The built-in scanner: one repository. The server starts it; by hand, give --url.
+    /// Run the built-in scanner on one repository. The server starts it; to run it manually, use --url.
     Worker(worker::WorkerArgs),
-    /// Look at the settings.
+    /// Check or print the settings.
     Config {
         #[command(subcommand)]
         command: settings::ConfigCommand,
     },
-    /// Tokens for programs that use the server.
+    /// Manage tokens for programs that use the server.
     #[command(after_help = exit::CODES_OF_PRINTING)]
     Token {
         #[command(subcommand)]
@@ -85,22 +85,22 @@ enum Command {
     Openapi,
     /// Print JSON Schemas of the files of a job.
     Schema(schema::SchemaArgs),
-    /// Print the completions of a shell.
+    /// Print the completion script of a shell.
     Completions(manual::CompletionsArgs),
-    /// Print the manual page, or write one for every command into a folder.
+    /// Print the manual page, or write one page per command into a folder.
     Man(manual::ManArgs),
-    /// Stands between server and scanner; the server starts it, with its task on standard input.
+    /// Run a shim between server and scanner; the server starts it and sends the task on standard input.
     #[command(hide = true)]
     Shim {
-        /// For people who read the list of processes.
+        /// Job, repository and attempt, shown in the process list.
         _words: Vec<String>,
     },
 }
 
-/// Runs the program to its end.
+/// Parses the arguments, runs the command and returns its exit code.
 pub fn run() -> ExitCode {
-    // A scan starts this program twice, with these very words: to describe all commands before they are
-    // recognized would take as long as the rest of the start.
+    // Each scan starts this program twice with these arguments. Building the description of all
+    // commands to parse them would take as long as the rest of the start.
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     match words.as_slice() {
         [command, _, _, _] if command == "shim" => return crate::shim::run(),

@@ -1,6 +1,6 @@
 //! Progress on standard error: a bar per repository on a terminal, plain lines elsewhere.
 
-use super::output::{printable, say};
+use super::output::{print_message, printable};
 use crate::model::{
     RepoState,
     repository::{Figures, RepositoryStatus},
@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a plain line is printed at most while only figures move.
+/// The minimum interval between two plain lines of a repository whose state has not changed.
 pub(super) const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often a bar shows that it is alive.
+/// The interval at which the spinner of a bar moves.
 pub(super) const TICK: Duration = Duration::from_millis(120);
 
 /// Shows one repository's progress.
@@ -25,7 +25,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show a repository.
+    /// Starts to show a repository.
     pub(super) fn new(name: &str) -> Self {
         let name = printable(name);
         let bar = stderr().is_terminal().then(|| {
@@ -41,11 +41,11 @@ impl Progress {
         let text = describe(status);
         let Some(bar) = &self.bar else {
             let now = Instant::now();
-            let news = self
+            let is_due = self
                 .last
                 .is_none_or(|(state, at)| state != status.state || now - at >= PLAIN_INTERVAL);
-            if news {
-                say(&format!("{}: {text}", self.name));
+            if is_due {
+                print_message(&format!("{}: {text}", self.name));
                 self.last = Some((status.state, now));
             }
             return;
@@ -53,18 +53,18 @@ impl Progress {
         advance(bar, status);
     }
 
-    /// Ends with what became of it.
+    /// Removes the bar and prints the final state.
     pub(super) fn finish(self, status: Option<&RepositoryStatus>) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
             if let Some(status) = status {
-                say(&format!("{}: {}", self.name, describe(status)));
+                print_message(&format!("{}: {}", self.name, describe(status)));
             }
         }
     }
 }
 
-/// A bar that is not drawn yet: of a hundred parts, unless it is told otherwise.
+/// A bar with a length of 100 that is not drawn yet.
 pub(super) fn bar(name: &str) -> ProgressBar {
     let bar = ProgressBar::new(100);
     if let Ok(style) =
@@ -76,26 +76,26 @@ pub(super) fn bar(name: &str) -> ProgressBar {
     bar
 }
 
-/// Brings a repository's bar to its newest state.
+/// Updates a repository's bar to its newest state.
 pub(super) fn advance(bar: &ProgressBar, status: &RepositoryStatus) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
     bar.set_position((status.fraction() * 100.0) as u64);
     bar.set_message(describe(status));
 }
 
-/// A repository's state in words: figures while it is worked on, the cause where it failed.
+/// Describes a repository's state: progress figures while it is scanned, the cause if it failed.
 pub(super) fn describe(status: &RepositoryStatus) -> String {
     if let Some(error) = &status.error {
-        let kind = status.failure.as_ref().map(|it| format!(" ({})", it.kind.as_str()));
+        let kind = status.failure.as_ref().map(|failure| format!(" ({})", failure.kind.as_str()));
         return format!("{}{}: {}", status.word(), kind.unwrap_or_default(), printable(error));
     }
     let progress = status.progress.as_ref();
     if status.state == RepoState::Pending
-        && let Some(message) = progress.and_then(|it| it.message.as_deref())
+        && let Some(message) = progress.and_then(|progress| progress.message.as_deref())
     {
         return format!("{}: {}", status.word(), printable(message));
     }
-    let figures = match progress.map(|it| &it.figures) {
+    let figures = match progress.map(|progress| &progress.figures) {
         Some(Figures::Files { total, current, .. }) => format!(" {current}/{total} files"),
         Some(Figures::Download { megabytes, .. }) => format!(" {megabytes:.1} MB"),
         Some(Figures::Extraction { extracted, total, .. }) => format!(" {extracted}/{total} files"),

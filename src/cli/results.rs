@@ -1,11 +1,11 @@
-//! `scanwatch results`: what a job has found.
+//! `scanwatch results`: prints the results of a job.
 //!
-//! Packages are fetched page by page and repository by repository, and written as they come: a
-//! group's packages need no more memory than one repository's.
+//! Packages are fetched page by page and repository by repository, and written at once, so a
+//! group needs no more memory than one of its repositories.
 
 use super::{
     Exit,
-    client::{Client, ClientError, ServerArgs, ask},
+    client::{Client, ClientError, ServerArgs, run_with_client},
     exit, output,
     status::describe_failure,
     table,
@@ -17,16 +17,16 @@ use crate::{
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-/// Packages of one page: as many as the server gives at once.
+/// Packages per page: the maximum of the server.
 const PER_PAGE: usize = 1_000;
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::CODES_OF_RESULTS)]
 pub(super) struct ResultsArgs {
-    /// The job, which must be over.
+    /// The job; it must be finished.
     #[arg(value_name = "JOB")]
     job: JobId,
-    /// The form of the results; --json is the same as --format json.
+    /// The output format; --json is the same as --format json.
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     format: Format,
     #[command(flatten)]
@@ -35,15 +35,15 @@ pub(super) struct ResultsArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people: a table for each repository.
+    /// One table per repository.
     Table,
     /// The server's results document.
     Json,
-    /// A line per package, over all repositories.
+    /// One line per package, over all repositories.
     Csv,
 }
 
-/// What is needed of the progress document.
+/// The members of the progress document that this command needs.
 #[derive(Deserialize)]
 struct Job {
     status: String,
@@ -69,26 +69,27 @@ struct Page {
 
 pub(super) fn run(args: &ResultsArgs) -> Exit {
     let format = if args.server.json { Format::Json } else { args.format };
-    ask(&args.server, async |client| results(client, &args.job, format).await)
+    run_with_client(&args.server, async |client| results(client, &args.job, format).await)
 }
 
 async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, ClientError> {
     let job: Job = client.get(&format!("/scan/{id}")).await?.read()?;
     if JobState::parse_final(&job.status).is_none() {
         return Err(ClientError::Settings(format!(
-            "job {id} is not over ({}); scanwatch watch {id} waits for it",
+            "job {id} is not finished ({}); to wait for it: scanwatch watch {id}",
             output::printable(&job.status)
         )));
     }
     for failed in &job.failed_repositories {
-        output::say(&describe_failure(failed));
+        output::print_message(&describe_failure(failed));
     }
     if let Some(error) = job.error.as_ref().filter(|_| job.failed_repositories.is_empty()) {
-        output::say(&output::printable(error));
+        output::print_message(&output::printable(error));
     }
-    let completed: Vec<_> = job.repositories.iter().filter(|it| it.status == "completed").collect();
+    let completed: Vec<_> =
+        job.repositories.iter().filter(|repository| repository.status == "completed").collect();
     if completed.is_empty() {
-        output::complain(&format!("job {id} has no results: no repository completed"));
+        output::print_error(&format!("job {id} has no results: no repository completed"));
         return Ok(Exit::Failed);
     }
     match format {
@@ -102,7 +103,8 @@ async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, Cl
                 let mut pages = Pages::of(client, id, repository);
                 while let Some(packages) = pages.next().await? {
                     let name = repository.name();
-                    let rows = packages.iter().map(|it| csv::row(&name, &Declared::of(it)));
+                    let rows =
+                        packages.iter().map(|package| csv::row(&name, &Declared::of(package)));
                     output::write(rows.collect::<String>().as_bytes())?;
                 }
             }
@@ -113,10 +115,10 @@ async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, Cl
                 while let Some(more) = pages.next().await? {
                     packages.extend(more);
                 }
-                let parted = if number == 0 { "" } else { "\n" };
+                let separator = if number == 0 { "" } else { "\n" };
                 let name = output::printable(&repository.name());
                 let table = table::packages(&packages);
-                let text = format!("{parted}{table}{name}: {} packages\n", packages.len());
+                let text = format!("{separator}{table}{name}: {} packages\n", packages.len());
                 output::write(text.as_bytes())?;
             }
         }
@@ -144,7 +146,7 @@ impl<'a> Pages<'a> {
         Self { client, path, next: 1, total: 1 }
     }
 
-    /// The next page; `None` behind the last.
+    /// The next page; `None` after the last one.
     async fn next(&mut self) -> Result<Option<Vec<Package>>, ClientError> {
         if self.next > self.total {
             return Ok(None);

@@ -1,17 +1,17 @@
-//! `scanwatch retry`: has the failed repositories of a job scanned again.
+//! `scanwatch retry`: scans the failed repositories of a job again.
 
 use super::{
     Exit,
-    client::{ClientError, ServerArgs, ask},
+    client::{ClientError, ServerArgs, run_with_client},
     exit, output,
 };
 use crate::model::JobId;
 use clap::Args;
 
 #[derive(Debug, Args)]
-#[command(after_help = exit::CODES_OF_ASKING)]
+#[command(after_help = exit::CODES_OF_REQUESTS)]
 pub(super) struct RetryArgs {
-    /// The job, which must be over.
+    /// The job; it must be finished.
     #[arg(value_name = "JOB")]
     job: JobId,
     #[command(flatten)]
@@ -20,12 +20,15 @@ pub(super) struct RetryArgs {
 
 pub(super) fn run(args: &RetryArgs) -> Exit {
     let job = &args.job;
-    ask(&args.server, async |client| {
+    run_with_client(&args.server, async |client| {
         let answer = client.post(&format!("/scan/{job}/retry"), None).await;
         let answer = answer.map_err(|error| match error {
-            // It is the path that is unknown, not the job.
+            // The server does not know the route; a 404 with "Job not found" would name the job.
             ClientError::Refused { status: 404 | 405, .. } if !error.is_unknown_job() => {
-                ClientError::Settings(format!("{} is too old for retry", client.server()))
+                ClientError::Settings(format!(
+                    "the server at {} is too old: it does not support retry",
+                    client.server()
+                ))
             }
             other => other,
         })?;
@@ -34,7 +37,7 @@ pub(super) fn run(args: &RetryArgs) -> Exit {
         } else {
             let state = answer.value["status"].as_str().unwrap_or_default();
             output::write(format!("{job}  {}\n", output::printable(state)).as_bytes())?;
-            output::say(&format!("follow it by: scanwatch watch {job}"));
+            output::print_message(&format!("to follow it: scanwatch watch {job}"));
         }
         Ok(Exit::Done)
     })

@@ -1,8 +1,10 @@
-//! `scanwatch scan`: the same engine as the service, in one process, for what is named here.
+//! `scanwatch scan`: runs the engine of the service in this process, for the targets of the command line.
 
 mod follow;
 
-use super::{Exit, SettingsArgs, logging, output, signals::Signals, table, wanted::WantedArgs};
+use super::{
+    Exit, SettingsArgs, logging, output, scan_options::ScanOptionsArgs, signals::Signals, table,
+};
 use crate::{
     api::findings::FromFiles,
     app::{Engine, StartError},
@@ -13,6 +15,7 @@ use crate::{
         JobState, RepoState,
         declared::Declared,
         git_url::Refusal,
+        repository::RepositoryStatus,
         scan_result::{ScanResult, Warning},
     },
     sbom::{self, Budget, Document, Pretty},
@@ -29,26 +32,26 @@ use std::{
     time::Duration,
 };
 
-/// How many warnings are printed; the JSON result has all.
-const SHOWN_WARNINGS: usize = 20;
-/// How long scanners may take to end when the user does not want them any more.
-const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// The maximum number of printed warnings; the JSON result contains all.
+const MAX_PRINTED_WARNINGS: usize = 20;
+/// How long scanners may take to stop after an interrupt.
+const STOP_GRACE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 #[command(after_help = super::exit::CODES_OF_SCAN)]
 pub(super) struct ScanArgs {
-    /// Git URLs, groups, local folders, bare repositories. What is typed here is trusted as typed.
+    /// Git URLs, groups, local folders, bare repositories. Targets on the command line are trusted.
     #[arg(required = true, value_name = "URL|PATH")]
     targets: Vec<String>,
-    /// The form of the result.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Write the result to a file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    wanted: WantedArgs,
-    /// Keep the jobs folder (status files, logs, results), and say where it is.
+    scan_options: ScanOptionsArgs,
+    /// Keep the jobs folder (status files, logs, results), and print its path.
     #[arg(long)]
     keep: bool,
     #[command(flatten)]
@@ -57,21 +60,21 @@ pub(super) struct ScanArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people.
+    /// A text table.
     Table,
-    /// The result file; a list of them for several targets, or for a group.
+    /// The result file; for several targets or a group, a list of result files.
     Json,
     /// CycloneDX 1.6 JSON; one repository or group at a time.
     Cyclonedx,
     /// SPDX 2.3 JSON; one repository or group at a time.
     Spdx,
-    /// A line per package, of all targets.
+    /// One line per package, for all targets.
     Csv,
 }
 
 impl Format {
-    /// The name of a form that says what one target is made of.
-    fn of_one_target(self) -> Option<&'static str> {
+    /// The name of a format that can describe only one target.
+    fn single_target_name(self) -> Option<&'static str> {
         match self {
             Self::Cyclonedx => Some("cyclonedx"),
             Self::Spdx => Some("spdx"),
@@ -80,26 +83,26 @@ impl Format {
     }
 }
 
-/// What became of one target.
+/// The outcome of one target.
 struct Scanned {
     job: Arc<LiveJob>,
-    /// Of each repository that was scanned well.
+    /// The results of its completed repositories.
     results: Vec<ScanResult>,
-    /// Its forge was asked what it is.
+    /// The target may be a group: its repositories were listed by the forge.
     listed: bool,
 }
 
 pub(super) fn run(mut args: ScanArgs) -> Exit {
-    if let (Some(format), true) = (args.format.of_one_target(), args.targets.len() > 1) {
-        output::complain(&format!(
-            "--format {format} describes one target: name one, or use --format json"
+    if let (Some(format), true) = (args.format.single_target_name(), args.targets.len() > 1) {
+        output::print_error(&format!(
+            "--format {format} can describe only one target: name one target, or use --format json"
         ));
         return Exit::Usage;
     }
     let mut config = match std::mem::take(&mut args.settings).load(Vec::new()) {
         Ok(config) => config,
         Err(refused) => {
-            output::complain(&refused.to_string());
+            output::print_error(&refused.to_string());
             return Exit::Usage;
         }
     };
@@ -110,10 +113,10 @@ pub(super) fn run(mut args: ScanArgs) -> Exit {
         match Target::typed(text, &mut config) {
             Ok(target) => targets.push((text.clone(), target)),
             Err(refusal) => {
-                output::complain(&format!(
+                output::print_error(&format!(
                     "`{}`: {refusal}; {}",
-                    shown(text, &refusal),
-                    way_out(&refusal)
+                    redacted(text, &refusal),
+                    remedy(&refusal)
                 ));
                 return Exit::Usage;
             }
@@ -127,7 +130,7 @@ pub(super) fn run(mut args: ScanArgs) -> Exit {
     match scanned {
         Ok(exit) => exit,
         Err(error) => {
-            output::complain(&format!("{error:#}"));
+            output::print_error(&format!("{error:#}"));
             Exit::Usage
         }
     }
@@ -138,12 +141,14 @@ async fn scan_all(
     mut config: Config,
     targets: Vec<(String, Target)>,
 ) -> anyhow::Result<Exit> {
-    // Before there is anything that a signal could leave behind.
+    // Install the handlers before anything exists that a signal could leave behind.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let home =
-        tempfile::Builder::new().prefix("scanwatch-").tempdir().context("no temporary folder")?;
+    let home = tempfile::Builder::new()
+        .prefix("scanwatch-")
+        .tempdir()
+        .context("cannot create a temporary folder")?;
     config.jobs.dir = home.path().join("jobs");
-    // The floor is for a service that waits for space: what is asked for here ends, well or not.
+    // The minimum of free space makes a service wait for space; this command must finish.
     (config.jobs.min_free_bytes, config.jobs.min_free_inodes) = (0, 0);
     config.jobs.max_queued_jobs = config.jobs.max_queued_jobs.max(targets.len());
     let engine = Engine::start(config).await.map_err(|error: StartError| anyhow!(chain(&error)))?;
@@ -152,18 +157,18 @@ async fn scan_all(
     let outcome = tokio::select! {
         scanned = work => scanned.and_then(|scanned| report(args, &engine, &scanned)),
         () = signals.next() => {
-            output::complain("interrupted");
+            output::print_error("interrupted");
             Ok(Exit::Interrupted)
         }
     };
-    // What still runs belongs to nobody any more.
-    for job in engine.live.all().iter().filter(|it| !it.facts().state.is_final()) {
+    // Cancel what still runs after an interrupt.
+    for job in engine.live.all().iter().filter(|job| !job.facts().state.is_final()) {
         engine.supervisor.cancel(job.id()).await;
     }
-    engine.stop(STOP_PATIENCE).await;
+    engine.stop(STOP_GRACE).await;
     if args.keep {
         let kept = home.keep();
-        output::say(&format!("kept {}", kept.join("jobs").display()));
+        output::print_message(&format!("kept {}", kept.join("jobs").display()));
     } else {
         home.close().with_context(|| format!("cannot remove `{}`", jobs.root().display()))?;
     }
@@ -177,13 +182,16 @@ async fn scan_targets(
 ) -> anyhow::Result<Vec<Scanned>> {
     let mut started = Vec::new();
     for (text, target) in targets {
-        let options = args.wanted.options();
+        let options = args.scan_options.options();
         let (name, listed) = (target.name(), target.needs_discovery());
         let request = ScanRequest { url: text, options, submitted_by: None };
         let accepted = engine.intake.queue(target, request).await;
         let accepted = accepted.map_err(|error: IntakeError| anyhow!(chain(&error)))?;
         engine.nudger.nudge(&accepted.job_id).await;
-        let job = engine.live.get(&accepted.job_id).context("the job has disappeared")?;
+        let job = engine
+            .live
+            .get(&accepted.job_id)
+            .context("the job has disappeared from the jobs folder")?;
         started.push((name, job, listed));
     }
     let mut scanned = Vec::new();
@@ -204,24 +212,32 @@ fn read_results(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Vec<ScanResult>
     for repository in job.repositories() {
         let path = jobs.job(job.id()).result(repository.index);
         if repository.state == RepoState::Completed && path.exists() {
-            let file = crate::store::read::open(&path).context("cannot open a result")?;
+            let file = crate::store::read::open(&path)
+                .with_context(|| format!("cannot open the result `{}`", path.display()))?;
             let result = serde_json::from_reader(BufReader::new(file));
-            results.push(result.context("cannot read a result")?);
+            results.push(
+                result.with_context(|| format!("cannot read the result `{}`", path.display()))?,
+            );
         }
     }
     Ok(results)
 }
 
-/// Writes what was found, and says what failed.
+/// Writes the results, and prints warnings. The exit code tells whether all repositories completed.
 fn report(args: &ScanArgs, engine: &Engine, scanned: &[Scanned]) -> anyhow::Result<Exit> {
-    let results: Vec<&ScanResult> = scanned.iter().flat_map(|it| &it.results).collect();
-    let one = args.targets.len() == 1 && !scanned.iter().any(|it| it.listed);
+    let results: Vec<&ScanResult> = scanned.iter().flat_map(|target| &target.results).collect();
+    let one = args.targets.len() == 1 && !scanned.iter().any(|target| target.listed);
     let document = |format| -> anyhow::Result<String> {
         let group = args.targets.first().filter(|_| !one).cloned();
         let job = &scanned.first().context("nothing was scanned")?.job;
-        let (completed, missing): (Vec<_>, Vec<_>) =
-            job.repositories().into_iter().partition(|it| it.state == RepoState::Completed);
-        let repositories = [completed, missing].map(|of| of.iter().map(|it| it.index).collect());
+        let (completed, missing): (Vec<_>, Vec<_>) = job
+            .repositories()
+            .into_iter()
+            .partition(|repository| repository.state == RepoState::Completed);
+        let indices = |repositories: Vec<RepositoryStatus>| {
+            repositories.iter().map(|repository| repository.index).collect()
+        };
+        let repositories = [indices(completed), indices(missing)];
         let findings = FromFiles::new(&engine.results, job, repositories, Box::new(|| true));
         let document = Document::new(format, group, findings, Utc::now(), Budget::default());
         let mut bytes = Vec::new();
@@ -230,7 +246,9 @@ fn report(args: &ScanArgs, engine: &Engine, scanned: &[Scanned]) -> anyhow::Resu
         Ok(String::from_utf8(bytes)?)
     };
     let text = match args.format {
-        Format::Table => results.iter().map(|it| table::render(it)).collect::<Vec<_>>().join("\n"),
+        Format::Table => {
+            results.iter().map(|result| table::render(result)).collect::<Vec<_>>().join("\n")
+        }
         Format::Json if one => pretty(&results.first())?,
         Format::Json => pretty(&results)?,
         Format::Cyclonedx => document(sbom::Format::CycloneDx)?,
@@ -238,40 +256,41 @@ fn report(args: &ScanArgs, engine: &Engine, scanned: &[Scanned]) -> anyhow::Resu
         Format::Csv => {
             let rows = results.iter().flat_map(|result| {
                 let packages = result.packages.iter().map(Declared::of);
-                packages.map(|it| sbom::csv::row(&result.repo_name, &it))
+                packages.map(|package| sbom::csv::row(&result.repo_name, &package))
             });
             std::iter::once(sbom::csv::heading()).chain(rows).collect()
         }
     };
-    let warnings: Vec<&Warning> = results.iter().flat_map(|it| &it.warnings).collect();
-    for warning in warnings.iter().take(SHOWN_WARNINGS) {
-        output::say(&format!("warning: {}", describe(warning)));
+    let warnings: Vec<&Warning> = results.iter().flat_map(|result| &result.warnings).collect();
+    for warning in warnings.iter().take(MAX_PRINTED_WARNINGS) {
+        output::print_message(&format!("warning: {}", describe(warning)));
     }
-    if warnings.len() > SHOWN_WARNINGS {
-        let more = warnings.len() - SHOWN_WARNINGS;
-        output::say(&format!("warning: {more} more; --format json has them all"));
+    if warnings.len() > MAX_PRINTED_WARNINGS {
+        let more = warnings.len() - MAX_PRINTED_WARNINGS;
+        output::print_message(&format!("warning: {more} more warnings; --format json prints all"));
     }
     let nothing = results.is_empty();
     match &args.output {
-        // A failed scan must not leave an empty file where a good one may be.
+        // A failed scan must not replace a good file with an empty one.
         _ if nothing => {}
-        None => output::data(text.as_bytes()).context("cannot write to standard output")?,
+        None => output::write_data(text.as_bytes()).context("cannot write to standard output")?,
         Some(path) => write_file(path, text.as_bytes())?,
     }
     let mut exit = Exit::Done;
-    for repository in scanned.iter().flat_map(|it| it.job.repositories()) {
+    for repository in scanned.iter().flat_map(|target| target.job.repositories()) {
         if repository.state != RepoState::Completed {
             exit = Exit::Failed;
         }
     }
-    if scanned.iter().any(|it| it.job.facts().state != JobState::Completed) {
+    if scanned.iter().any(|target| target.job.facts().state != JobState::Completed) {
         exit = Exit::Failed;
     }
     Ok(exit)
 }
 
 fn pretty(value: &impl serde::Serialize) -> anyhow::Result<String> {
-    let mut text = serde_json::to_string_pretty(value).context("cannot say the result as JSON")?;
+    let mut text =
+        serde_json::to_string_pretty(value).context("cannot serialize the result as JSON")?;
     text.push('\n');
     Ok(text)
 }
@@ -279,14 +298,14 @@ fn pretty(value: &impl serde::Serialize) -> anyhow::Result<String> {
 fn write_file(path: &std::path::Path, bytes: &[u8]) -> anyhow::Result<()> {
     use crate::store::atomic::{Durability, replace};
     let shown = || format!("cannot write `{}`", path.display());
-    // What a link leads to is meant; and a pipe or a device is written to, not replaced.
+    // Follow symbolic links; write to a pipe or a device instead of replacing it.
     let absolute = match path.metadata() {
         Ok(facts) if facts.is_file() => path.canonicalize().with_context(shown)?,
         Ok(_) => {
             let mut opened = OpenOptions::new().write(true).open(path).with_context(shown)?;
             return opened.write_all(bytes).with_context(shown);
         }
-        Err(_) => std::path::absolute(path).context("cannot tell the working directory")?,
+        Err(_) => std::path::absolute(path).context("cannot determine the working directory")?,
     };
     let folder = absolute.parent().unwrap_or(&absolute);
     replace(folder, &absolute, bytes, Durability::Flushed).map_err(|error| anyhow!(chain(&error)))
@@ -300,15 +319,15 @@ fn describe(warning: &Warning) -> String {
     output::printable(&format!("{place}: {}", warning.message))
 }
 
-/// The text as typed, unless it holds credentials.
-fn shown(text: &str, refusal: &Refusal) -> String {
+/// The target as typed, without credentials.
+fn redacted(text: &str, refusal: &Refusal) -> String {
     match refusal {
         Refusal::Userinfo => "https://***@…".to_owned(),
         _ => output::printable(text),
     }
 }
 
-fn way_out(refusal: &Refusal) -> &'static str {
+fn remedy(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::Userinfo => {
             "name the forge with its token_file or token_env under [[forges]] in a settings file (--config)"

@@ -1,5 +1,5 @@
-//! `scanwatch schema`: what the files of a job look like, as JSON Schema, for those who read them
-//! or write a scanner.
+//! `scanwatch schema`: prints JSON Schemas of the files of a job, for programs that read them and
+//! for authors of scanners.
 
 use super::{Exit, output};
 use crate::{
@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Args)]
 #[command(after_help = super::exit::CODES_OF_PRINTING)]
 pub(super) struct SchemaArgs {
-    /// Which one; all of them, by name, if absent.
+    /// The document; without it, all schemas are printed, by name.
     #[arg(value_enum)]
     document: Option<Document>,
 }
@@ -30,15 +30,15 @@ pub(super) struct SchemaArgs {
 enum Document {
     /// master.json: the job.
     Master,
-    /// repositories.json: which repositories, under which numbers.
+    /// repositories.json: the repositories of the job and their numbers.
     Plan,
-    /// `repo_N.json`: where a repository stands; a scanner writes it.
+    /// `repo_N.json`: the status of a repository; a scanner writes it.
     Repository,
-    /// `results/repo_N.json`: what was found; a scanner writes it.
+    /// `results/repo_N.json`: the packages found; a scanner writes it.
     Result,
-    /// `locks/repo_N.attempt.json`: which attempt was the last to begin.
+    /// `locks/repo_N.attempt.json`: the attempt that started last.
     Attempt,
-    /// `locks/repo_N.order.json`: why a shim is being ended.
+    /// `locks/repo_N.order.json`: why a shim is to stop.
     Order,
     /// The line of JSON that a scanner reads from its standard input.
     Task,
@@ -51,16 +51,18 @@ pub(super) fn run(args: &SchemaArgs) -> Exit {
         Some(document) => document.schema(),
         None => Value::Object(all()),
     };
-    // Schemas have text keys and finite numbers: nothing that JSON cannot say.
+    // Cannot fail: schemas have only text keys and finite numbers.
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
-    match output::data(text.as_bytes()) {
+    match output::write_data(text.as_bytes()) {
         Ok(()) => Exit::Done,
         Err(_) => Exit::Failed,
     }
 }
 
 fn all() -> Map<String, Value> {
-    let named = |it: &Document| Some((it.to_possible_value()?.get_name().to_owned(), it.schema()));
+    let named = |document: &Document| {
+        Some((document.to_possible_value()?.get_name().to_owned(), document.schema()))
+    };
     Document::value_variants().iter().filter_map(named).collect()
 }
 
@@ -79,12 +81,12 @@ impl Document {
     }
 }
 
-/// Of what scanwatch writes: all members are there.
+/// The schema of a document that scanwatch writes: all members are present.
 fn written<T: JsonSchema>() -> Value {
     of_written().into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// Of what scanwatch reads: members with a default may be absent.
+/// The schema of a document that scanwatch reads: members with a default may be absent.
 fn accepted<T: JsonSchema>() -> Value {
     of_read().into_generator().into_root_schema_for::<T>().to_value()
 }

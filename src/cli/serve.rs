@@ -1,4 +1,4 @@
-//! `scanwatch serve`: the service.
+//! `scanwatch serve`: runs the service until a signal stops it.
 
 use super::{Exit, SettingsArgs, logging, output};
 use crate::{
@@ -44,36 +44,36 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: ServeArgs) -> Exit {
     let mut flags = Vec::new();
-    flags.extend(args.listen.map(|it| ("server.listen".to_owned(), it)));
-    flags.extend(args.jobs_dir.map(|it| ("jobs.dir".to_owned(), it)));
+    flags.extend(args.listen.map(|address| ("server.listen".to_owned(), address)));
+    flags.extend(args.jobs_dir.map(|folder| ("jobs.dir".to_owned(), folder)));
     let config = match args.settings.load(flags) {
         Ok(config) => config,
         Err(refused) => {
-            output::complain(&refused.to_string());
+            output::print_error(&refused.to_string());
             return Exit::Usage;
         }
     };
     logging::start(config.log);
     sys::keep_descriptors_to_ourselves();
     if let Err(error) = sys::keep_memory_to_ourselves() {
-        tracing::warn!(%error, "others of this user can read the server's memory");
+        tracing::warn!(%error, "other processes of this user can read the server's memory");
     }
     sys::raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("cannot start the runtime: {error}"));
+            output::print_error(&format!("cannot start the runtime: {error}"));
             return Exit::Usage;
         }
     };
     let served = runtime.block_on(serve(config));
-    // What still blocks a thread reads for nobody, or is found by the next start: every file is
-    // replaced as a whole.
+    // Threads that still block read for no client; the next start finds interrupted writes, because
+    // every file is replaced atomically.
     runtime.shutdown_background();
     match served {
         Ok(()) => Exit::Done,
         Err(error) => {
-            output::complain(&chain(&error));
+            output::print_error(&chain(&error));
             match error {
                 StartError::Locked(_) => Exit::Locked,
                 StartError::QueueEnded => Exit::Failed,
@@ -90,13 +90,13 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let tls = tls.map_err(|error| StartError::Tls(error.to_string()))?.map(Arc::new);
     let address = config.server.listen;
     let at = |source| StartError::Listen { address, source };
-    // Before anything else: a port that is taken must not cost a recovery.
+    // Bind first, so that a port in use is detected before the recovery.
     let listener = TcpListener::bind(address).await.map_err(at)?;
     let address = listener.local_addr().map_err(at)?;
     let engine = Engine::start(config).await?;
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
-    // Tells a stop that was asked for from one that was not.
+    // Set by a signal: distinguishes a requested stop from a failure of the queue.
     let stopped = CancellationToken::new();
     tasks.spawn(stop_on_signals(shutdown.clone(), stopped.clone()));
     let every = engine.config.auth.reload_interval;
@@ -107,8 +107,8 @@ async fn serve(config: Config) -> Result<(), StartError> {
     if let Some(tls) = &tls {
         tasks.spawn(keep_current(Arc::clone(tls), every, shutdown.clone()));
     }
-    tell(&engine, address, &auth, tls.as_deref());
-    tell_manager(News::Ready);
+    print_banner(&engine, address, &auth, tls.as_deref());
+    notify_manager(News::Ready);
 
     let settings = engine.config.server.clone();
     let limits = Limits {
@@ -139,15 +139,15 @@ async fn serve(config: Config) -> Result<(), StartError> {
         shutdown: shutdown.clone(),
     };
     let service = routes(Api::new(parts), &auth);
-    // Scanners are told to end at once, not after the last request.
+    // Stop the scanners at once, not after the last request.
     let ((), report) = tokio::join!(
         async {
             tokio::select! {
                 () = shutdown.cancelled() => {
-                    tell_manager(News::Stopping);
+                    notify_manager(News::Stopping);
                     engine.supervisor.stop(settings.stop_grace).await;
                 }
-                // Without its queue a server would take in jobs and start none.
+                // Without its queue the server would accept jobs and start none.
                 () = engine.supervisor.ended() => shutdown.cancel(),
             }
         },
@@ -159,12 +159,12 @@ async fn serve(config: Config) -> Result<(), StartError> {
     if in_order { Ok(()) } else { Err(StartError::QueueEnded) }
 }
 
-/// The users: the one of `API_USERNAME` and `API_PASSWORD`, and those of the files.
+/// The accounts: the one of `API_USERNAME` and `API_PASSWORD`, and those of the files.
 fn credentials(config: &Config) -> Result<Auth, StartError> {
     let variable = |name| match std::env::var(name) {
-        Ok(text) => Ok(Some(text).filter(|it| !it.is_empty())),
+        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
         Err(VarError::NotPresent) => Ok(None),
-        // Set and unusable is not the same as not set: that would open the server to everybody.
+        // An unusable value must not count as unset: that would turn off authentication.
         Err(VarError::NotUnicode(_)) => {
             Err(StartError::Credentials(format!("{name} is not valid UTF-8")))
         }
@@ -191,8 +191,8 @@ fn credentials(config: &Config) -> Result<Auth, StartError> {
     }
 }
 
-/// Says where the service is and how it is used.
-fn tell(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&Tls>) {
+/// Prints the server's address and how to use it, with warnings.
+fn print_banner(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&Tls>) {
     let base = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
     let files = &engine.config.auth;
     let login = if auth.is_open() {
@@ -216,48 +216,50 @@ fn tell(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&Tls>) {
         text.push_str("\n  warning: ");
         text.push_str(&warning);
     }
-    output::say(&text);
+    output::print_message(&text);
     tracing::info!(%address, confinement = engine.isolation.confinement().as_str(), "serving");
 }
 
-/// What keeps nobody from using the service, and should be thought of.
+/// Warnings about settings that work but are unsafe.
 fn warnings(config: &Config, auth: &Auth, tls: Option<&Tls>) -> Vec<String> {
     let mut warnings = tls.map(Tls::warnings).unwrap_or_default();
     if auth.is_open() {
         warnings.push(
-            "no credentials, so every user of this machine may use it; set API_USERNAME and \
-             API_PASSWORD to change that"
+            "no credentials are configured: every user of this machine has full access; set \
+             API_USERNAME and API_PASSWORD to require authentication"
                 .to_owned(),
         );
     }
     let server = &config.server;
     if tls.is_none() && !server.behind_proxy && !server.listen.ip().is_loopback() {
         warnings.push(
-            "no TLS, so credentials and results travel in the clear; set [server] \
-             tls_certificate_file and tls_key_file, or put a proxy with TLS in front and set \
-             [server] behind_proxy = true"
+            "no TLS: credentials and results are sent unencrypted; set [server] \
+             tls_certificate_file and tls_key_file, or use a proxy with TLS and set [server] \
+             behind_proxy = true"
                 .to_owned(),
         );
     }
     warnings
 }
 
-/// Tells the service manager, if one wants to know.
-fn tell_manager(news: News) {
+/// Notifies the service manager, if there is one.
+fn notify_manager(news: News) {
     if let Some(socket) = std::env::var_os(NOTIFY_VARIABLE)
         && let Err(error) = manager::tell(&socket, news)
     {
-        tracing::warn!(?socket, %error, "cannot tell the service manager: {news:?}");
+        tracing::warn!(?socket, %error, "cannot notify the service manager of {news:?}");
     }
 }
 
-/// The first signal stops in order, the second at once.
+/// The first signal stops the server in order, the second one at once.
 async fn stop_on_signals(shutdown: CancellationToken, stopped: CancellationToken) {
     let signals = signal(SignalKind::terminate()).and_then(|terminate| {
         signal(SignalKind::interrupt()).map(|interrupt| (terminate, interrupt))
     });
     let Ok((mut terminate, mut interrupt)) = signals else {
-        tracing::error!("cannot listen for signals: this process ends at the first one");
+        tracing::error!(
+            "cannot install signal handlers: the first signal ends this process at once"
+        );
         return;
     };
     loop {
@@ -266,7 +268,7 @@ async fn stop_on_signals(shutdown: CancellationToken, stopped: CancellationToken
             _ = interrupt.recv() => {}
         }
         if shutdown.is_cancelled() {
-            // Nothing is lost by it: what runs goes on, and the next start finds it.
+            // Nothing is lost: running scans continue, and the next server adopts them.
             std::process::exit(130);
         }
         tracing::info!("stopping; a second signal stops at once");

@@ -1,4 +1,4 @@
-//! The arguments that every command with settings has, and `scanwatch config`.
+//! The settings arguments, which several commands share, and `scanwatch config`.
 
 use super::{Exit, output};
 use crate::{
@@ -9,10 +9,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, json};
 use std::{fmt::Write, path::PathBuf};
 
-/// Where the places of settings begin to be said, in characters.
-const PLACE_COLUMN: usize = 56;
+/// The column at which `config show` prints the sources of settings, in characters.
+const SOURCE_COLUMN: usize = 56;
 
-/// Where settings come from, beside the defaults and the environment.
+/// Sources of settings in addition to the defaults and the environment.
 #[derive(Debug, Default, Args)]
 pub(super) struct SettingsArgs {
     /// A settings file (TOML); `scanwatch config defaults` prints one with every setting.
@@ -27,15 +27,15 @@ pub(super) struct SettingsArgs {
 #[derive(Debug, Subcommand)]
 #[command(after_help = super::exit::CODES_OF_CONFIG)]
 pub(super) enum ConfigCommand {
-    /// Check the settings as `serve` would, and say what is wrong.
+    /// Check the settings as `serve` would, and report errors.
     Check {
         #[command(flatten)]
         settings: SettingsArgs,
     },
-    /// Print every setting as it holds, and where it comes from: the default, a file and line, a
-    /// variable, a flag. Secrets are not settings: of a token, only where it is read from is said.
+    /// Print the effective value of every setting, and where it comes from: the default, a file and
+    /// line, a variable, a flag. Secrets are not settings: for a token, only its source is shown.
     Show {
-        /// One JSON object: each setting with its `value`, and `from`.
+        /// Print one JSON object: each setting with its `value`, and its source as `from`.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -46,7 +46,7 @@ pub(super) enum ConfigCommand {
 }
 
 impl SettingsArgs {
-    /// Reads all settings; `more` are those of flags of the command's own.
+    /// Reads all settings; `more` are the command's own flags.
     pub(super) fn load(self, more: Vec<(String, String)>) -> Result<Config, Refused> {
         Config::load(&self.sources(more))
     }
@@ -78,7 +78,7 @@ pub(super) fn run(command: ConfigCommand) -> Exit {
     }
 }
 
-/// Checks what `serve` would read: what the files hold is for the one who checks to hear as well.
+/// Checks the content of the files that `serve` would read: users, tokens and certificates.
 fn check_files(config: &Config) -> Exit {
     let users = Auth::new(None, &config.auth).map_err(|error| error.to_string());
     let tls = config.server.tls.as_ref().map(Tls::open).transpose();
@@ -86,14 +86,14 @@ fn check_files(config: &Config) -> Exit {
     match (users, tls) {
         (Ok(_), Ok(tls)) => {
             for warning in tls.as_ref().map(Tls::warnings).unwrap_or_default() {
-                output::say(&format!("warning: {warning}"));
+                output::print_message(&format!("warning: {warning}"));
             }
-            output::say("the settings are fine");
+            output::print_message("the settings are valid");
             Exit::Done
         }
         (users, tls) => {
             for error in [users.err(), tls.err()].into_iter().flatten() {
-                output::complain(&error);
+                output::print_error(&error);
             }
             Exit::Usage
         }
@@ -101,41 +101,41 @@ fn check_files(config: &Config) -> Exit {
 }
 
 fn print(text: &str) -> Exit {
-    match output::data(text.as_bytes()) {
+    match output::write_data(text.as_bytes()) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            output::complain(&format!("cannot write to standard output: {error}"));
+            output::print_error(&format!("cannot write to standard output: {error}"));
             Exit::Failed
         }
     }
 }
 
 fn refuse(refused: &Refused) -> Exit {
-    output::complain(&refused.to_string());
+    output::print_error(&refused.to_string());
     Exit::Usage
 }
 
 fn as_json(settings: &[Effective]) -> String {
-    let members = settings.iter().map(|it| {
-        let from = it.place.as_deref().unwrap_or("default");
-        (it.path.clone(), json!({ "value": it.value, "from": from }))
+    let members = settings.iter().map(|setting| {
+        let from = setting.place.as_deref().unwrap_or("default");
+        (setting.path.clone(), json!({ "value": setting.value, "from": from }))
     });
     format!("{:#}\n", serde_json::Value::Object(members.collect::<Map<_, _>>()))
 }
 
-/// As a settings file that says the same, with the places as comments.
+/// Renders an equivalent settings file, with the sources as comments.
 fn as_file(settings: &[Effective]) -> String {
     let mut text = String::new();
     for Effective { path, value, place } in settings {
         let setting = format!("{path} = {value}");
         let place = output::printable(place.as_deref().unwrap_or("default"));
-        // A `String` takes all that is written to it.
-        let _ = writeln!(text, "{setting:PLACE_COLUMN$}  # {place}");
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "{setting:SOURCE_COLUMN$}  # {place}");
     }
     text
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("want section.key=value")?;
+    let (key, value) = text.split_once('=').ok_or("expected section.key=value")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }

@@ -1,20 +1,20 @@
-//! The signals by which a person, or the system, ends a command that takes its time.
+//! The signals that interrupt a long-running command.
 
 use crate::sys;
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What ends a command before it is done: Ctrl-C, `kill`, a terminal that is closed.
+/// Interrupts of a command: SIGINT (Ctrl-C), SIGTERM, and SIGHUP (a closed terminal).
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// None under nohup(1).
+    /// `None` under nohup(1).
     hangup: Option<Signal>,
 }
 
 impl Signals {
-    /// From here on a signal is news, and ends nothing by itself.
+    /// Installs the handlers. From here on a signal no longer ends the process by itself.
     pub(super) fn listen() -> io::Result<Self> {
         let hangup = SignalKind::hangup();
         let ignored = sys::was_started_ignoring(hangup.as_raw_value());
@@ -25,7 +25,7 @@ impl Signals {
         })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         let hangup = async {
             match &mut self.hangup {

@@ -1,8 +1,8 @@
-//! `scanwatch status`: where one job stands, now.
+//! `scanwatch status`: prints the progress of one job.
 
 use super::{
     Exit,
-    client::{ServerArgs, ask, spoken},
+    client::{ServerArgs, format_duration, run_with_client},
     exit,
     output::{self, printable},
 };
@@ -12,9 +12,9 @@ use serde_json::Value;
 use std::{fmt::Write, time::Duration};
 
 #[derive(Debug, Args)]
-#[command(after_help = exit::CODES_OF_ASKING)]
+#[command(after_help = exit::CODES_OF_REQUESTS)]
 pub(super) struct StatusArgs {
-    /// The job to ask for.
+    /// The job.
     #[arg(value_name = "JOB")]
     job: JobId,
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(args: &StatusArgs) -> Exit {
-    ask(&args.server, async |client| {
+    run_with_client(&args.server, async |client| {
         let document = client.get(&format!("/scan/{}", args.job)).await?;
         if args.server.json {
             output::write(&document.line())?;
@@ -33,12 +33,12 @@ pub(super) fn run(args: &StatusArgs) -> Exit {
     })
 }
 
-/// The progress document for people.
+/// Renders the progress document as text.
 fn describe(job: &Value) -> String {
     let mut text = String::new();
     let word = |value: &Value| printable(value.as_str().unwrap_or("-"));
     let count = |name: &str| job["summary"][name].as_u64().unwrap_or(0);
-    // A `String` takes all that is written to it.
+    // Writing to a `String` cannot fail.
     let _ = writeln!(text, "{}  {}", word(&job["job_id"]), word(&job["group_url"]));
     let _ = write!(
         text,
@@ -50,7 +50,8 @@ fn describe(job: &Value) -> String {
         count("in_progress"),
         count("pending"),
     );
-    let time = |name: &str| job[name].as_u64().map(|it| spoken(Duration::from_secs(it)));
+    let time =
+        |name: &str| job[name].as_u64().map(|secs| format_duration(Duration::from_secs(secs)));
     if let Some(elapsed) = time("elapsed_time_seconds") {
         let _ = write!(text, ", {elapsed}");
     }
@@ -66,18 +67,18 @@ fn describe(job: &Value) -> String {
     for repository in list("current_repositories") {
         let message = repository["progress"]["message"].as_str().map(printable);
         let percentage = repository["progress"]["percentage"].as_f64();
-        let percentage = percentage.map(|it| format!(" {it:.0}%"));
+        let percentage = percentage.map(|percent| format!(" {percent:.0}%"));
         let _ = writeln!(
             text,
             "  {}: {}{}{}",
             word(&repository["repo_name"]),
             word(&repository["status"]),
             percentage.unwrap_or_default(),
-            message.map(|it| format!(", {it}")).unwrap_or_default(),
+            message.map(|message| format!(", {message}")).unwrap_or_default(),
         );
     }
     for repository in list("repositories") {
-        // What waits for its next try says so.
+        // A repository that waits for its next attempt has a message.
         if let (Some("pending"), Some(message)) =
             (repository["status"].as_str(), repository["progress"]["message"].as_str())
         {
@@ -94,10 +95,10 @@ fn describe(job: &Value) -> String {
     text
 }
 
-/// A row of the list of failed repositories.
+/// Renders one row of the list of failed repositories.
 pub(super) fn describe_failure(row: &Value) -> String {
     let word = |value: &Value| printable(value.as_str().unwrap_or("-"));
-    let kind = row["failure"]["kind"].as_str().map(|it| format!(" ({})", printable(it)));
+    let kind = row["failure"]["kind"].as_str().map(|kind| format!(" ({})", printable(kind)));
     let status = row["status"].as_str().unwrap_or("failed");
     format!(
         "{}: {}{}: {}",

@@ -1,10 +1,10 @@
-//! `scanwatch submit`: hands URLs to a server, and waits for them if told to.
+//! `scanwatch submit`: submits URLs to a server, and waits for the jobs with --wait.
 
 use super::{
     Exit,
-    client::{Client, ClientError, Document, ServerArgs, Wait, WaitArgs, ask},
+    client::{Client, ClientError, Document, ServerArgs, Wait, WaitArgs, run_with_client},
     exit, output,
-    wanted::WantedArgs,
+    scan_options::ScanOptionsArgs,
 };
 use crate::model::JobId;
 use clap::Args;
@@ -17,11 +17,11 @@ pub(super) struct SubmitArgs {
     /// URLs of repositories or groups.
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
-    /// Wait until every job is over, and show its progress. With --json: its events, one a line.
+    /// Wait until every job is finished, and show its progress. With --json: its events, one per line.
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
-    wanted: WantedArgs,
+    scan_options: ScanOptionsArgs,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -34,7 +34,7 @@ struct Accepted {
 }
 
 pub(super) fn run(args: &SubmitArgs) -> Exit {
-    ask(&args.server, async |client| {
+    run_with_client(&args.server, async |client| {
         let (jobs, submitted) = submit_all(args, client).await?;
         if jobs.is_empty() || !args.wait {
             return Ok(submitted);
@@ -45,7 +45,7 @@ pub(super) fn run(args: &SubmitArgs) -> Exit {
     })
 }
 
-/// Submits every URL; one that is refused costs only itself.
+/// Submits every URL; a refused URL does not affect the others.
 async fn submit_all(args: &SubmitArgs, client: &Client) -> Result<(Vec<JobId>, Exit), ClientError> {
     let (mut jobs, mut exit) = (Vec::new(), Exit::Done);
     for url in &args.urls {
@@ -55,15 +55,18 @@ async fn submit_all(args: &SubmitArgs, client: &Client) -> Result<(Vec<JobId>, E
                 jobs.push(job);
             }
             Err(error @ ClientError::Refused { status: 400 | 422, .. }) => {
-                // A URL that is refused may hold a password; git@host:path holds none.
+                // A refused URL may contain a password; `git@host:path` contains none.
                 let secret = url.split_once('@').is_some_and(|(before, _)| before.contains(':'));
                 let shown = if secret { "***".to_owned() } else { output::printable(url) };
-                output::complain(&format!("`{shown}` is not scanned: {}", error.spoken()));
+                output::print_error(&format!(
+                    "`{shown}` is not scanned: {}",
+                    error.message_with_hint()
+                ));
                 exit = exit.max(error.exit());
             }
-            // The others would fare no better; what was accepted before goes on, and is waited for.
+            // The remaining URLs would fail too; wait for the jobs that were accepted before.
             Err(error) if !jobs.is_empty() => {
-                return Ok((jobs, exit.max(error.tell())));
+                return Ok((jobs, exit.max(error.report())));
             }
             Err(error) => return Err(error),
         }
@@ -80,23 +83,23 @@ async fn submit(
     Ok((document.read::<Accepted>()?.job_id, document))
 }
 
-/// What is asked for; what the user did not name is left to the server.
+/// The body of the request; options that the user did not set are left to the server.
 fn request(args: &SubmitArgs, url: &str) -> Value {
-    let wanted = args.wanted.options();
+    let options = args.scan_options.options();
     let mut body = json!({ "git_url": url });
-    if let Some(reference) = wanted.reference {
+    if let Some(reference) = options.reference {
         body["ref"] = reference.into();
     }
-    if wanted.deep {
+    if options.deep {
         body["deep"] = true.into();
     }
-    if !wanted.include_subgroups {
+    if !options.include_subgroups {
         body["include_subgroups"] = false.into();
     }
-    if wanted.retries > 0 {
-        body["retries"] = wanted.retries.into();
+    if options.retries > 0 {
+        body["retries"] = options.retries.into();
     }
-    for (name, patterns) in [("include", wanted.include), ("exclude", wanted.exclude)] {
+    for (name, patterns) in [("include", options.include), ("exclude", options.exclude)] {
         if !patterns.is_empty() {
             body[name] = patterns.into();
         }
@@ -106,13 +109,13 @@ fn request(args: &SubmitArgs, url: &str) -> Value {
 
 fn report(args: &SubmitArgs, job: &JobId, document: &Document) -> Result<(), ClientError> {
     match (args.server.json, args.wait) {
-        // The events say which job they are about.
+        // The events contain the job id.
         (true, true) => {}
         (true, false) => output::write(&document.line())?,
         (false, wait) => {
             output::write(format!("{job}\n").as_bytes())?;
             if !wait {
-                output::say(&format!("submitted; follow it by: scanwatch watch {job}"));
+                output::print_message(&format!("submitted; to follow it: scanwatch watch {job}"));
             }
         }
     }

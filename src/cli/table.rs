@@ -1,4 +1,4 @@
-//! Packages as a table for people.
+//! Renders packages as a text table.
 
 use super::output::printable;
 use crate::model::scan_result::{Package, ScanResult};
@@ -6,13 +6,13 @@ use std::fmt::Write;
 
 const HEADINGS: [&str; 6] = ["PACKAGE", "VERSION", "ECOSYSTEM", "SCOPE", "DIRECT", "DECLARED IN"];
 
-/// The widest that a version or range is shown, in characters.
-const WIDEST_VERSION: usize = 32;
+/// The maximum width of a version or range, in characters.
+const MAX_VERSION_WIDTH: usize = 32;
 
-/// One repository's packages; nothing where there are none.
+/// Renders one repository's packages; empty if there are none.
 pub(super) fn packages(packages: &[Package]) -> String {
     let rows: Vec<[String; 6]> = packages.iter().map(row).collect();
-    let mut widths = HEADINGS.map(|it| it.chars().count());
+    let mut widths = HEADINGS.map(|heading| heading.chars().count());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -28,11 +28,12 @@ pub(super) fn packages(packages: &[Package]) -> String {
     text
 }
 
-/// One repository's packages, and a line that counts them.
+/// Renders one repository's packages, followed by a line with their number.
 pub(super) fn render(result: &ScanResult) -> String {
     let mut text = packages(&result.packages);
     let files = &result.files;
-    let commit = result.commit.as_deref().map(|it| format!(" at {}", it.get(..12).unwrap_or(it)));
+    let commit = result.commit.as_deref();
+    let commit = commit.map(|id| format!(" at {}", id.get(..12).unwrap_or(id)));
     let _ = writeln!(
         text,
         "{}{}: {} packages in {} of {} files{}",
@@ -64,7 +65,7 @@ fn row(package: &Package) -> [String; 6] {
         printable(&package.name),
         shortened(&printable(&version)),
         package.ecosystem.clone(),
-        package.scope.map_or("-", |it| it.as_str()).to_owned(),
+        package.scope.map_or("-", |scope| scope.as_str()).to_owned(),
         match package.direct {
             Some(true) => "yes",
             Some(false) => "no",
@@ -75,12 +76,12 @@ fn row(package: &Package) -> [String; 6] {
     ]
 }
 
-/// A range can be longer than a line of the terminal.
+/// Cuts a version to its maximum width, because a range can be longer than a terminal line.
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= WIDEST_VERSION {
+    if text.chars().count() <= MAX_VERSION_WIDTH {
         return text.to_owned();
     }
-    text.chars().take(WIDEST_VERSION - 1).chain(['…']).collect()
+    text.chars().take(MAX_VERSION_WIDTH - 1).chain(['…']).collect()
 }
 
 fn line(text: &mut String, cells: &[String; 6], widths: &[usize; 6]) {

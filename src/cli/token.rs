@@ -1,4 +1,4 @@
-//! `scanwatch token`: tokens for programs that use the server.
+//! `scanwatch token`: creates tokens for programs that use the server.
 
 use super::{Exit, output};
 use crate::api::auth::{Expiry, NewToken, Scope};
@@ -8,16 +8,16 @@ use secrecy::ExposeSecret;
 /// `scanwatch token …`
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a token. It is shown once, on standard error; the line for [auth] `tokens_file`, which
-    /// holds no secret, goes to standard output.
+    /// Create a token. The token is printed once, on standard error; the line for [auth] `tokens_file`,
+    /// which contains no secret, goes to standard output.
     New {
-        /// What it is called, in /health and in jobs.
+        /// The name of the token, shown in /health and in jobs.
         name: String,
-        /// What it may do: "read" looks, "write" submits, cancels and retries too,
-        /// "admin" removes jobs too.
+        /// The permissions of the token: "read" reads, "write" also submits, cancels and retries,
+        /// "admin" also removes jobs.
         #[arg(long)]
         scope: Scope,
-        /// The last day on which it is good (2030-12-31), or the instant at which it ends.
+        /// The last day on which the token is valid (2030-12-31), or the instant at which it expires.
         #[arg(long, value_name = "DAY")]
         expires: Option<Expiry>,
     },
@@ -28,18 +28,20 @@ pub(super) fn run(command: TokenCommand) -> Exit {
     let token = match NewToken::make(&name, scope, expires.as_ref()) {
         Ok(token) => token,
         Err(error) => {
-            output::complain(&error.to_string());
+            output::print_error(&error.to_string());
             return Exit::Usage;
         }
     };
-    if output::data(format!("{}\n", token.line).as_bytes()).is_err() {
-        output::complain("cannot write the line: the token is not shown, it would be of no use");
+    if output::write_data(format!("{}\n", token.line).as_bytes()).is_err() {
+        output::print_error(
+            "cannot write the line to standard output; the token is not printed, because it would be useless",
+        );
         return Exit::Failed;
     }
-    output::say(&format!(
-        "The token, which is not shown again:\n\n\x20 {}\n\n\
-         It is sent as `Authorization: Bearer TOKEN`, or as the password of the user `token`.\n\
-         The line on standard output belongs into the file of [auth] tokens_file.",
+    output::print_message(&format!(
+        "The token (it is not shown again):\n\n\x20 {}\n\n\
+         Clients send it as `Authorization: Bearer TOKEN`, or as the password of the user `token`.\n\
+         Append the line on standard output to the file that [auth] tokens_file names.",
         token.secret.expose_secret(),
     ));
     Exit::Done

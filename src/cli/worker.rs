@@ -1,4 +1,4 @@
-//! `scanwatch worker`: the built-in scanner, started by a shim or by hand.
+//! `scanwatch worker`: the built-in scanner, started by a shim or manually.
 
 use super::{SettingsArgs, output};
 use crate::{
@@ -12,19 +12,19 @@ use std::{fmt::Write, path::PathBuf, process::ExitCode};
 #[derive(Debug, Args)]
 #[command(after_help = super::exit::CODES_OF_WORKER)]
 pub(super) struct WorkerArgs {
-    /// A repository to scan by hand; without it, the task is read from standard input.
+    /// The repository to scan; without it, the task is read from standard input.
     #[arg(long, requires_all = ["status_file", "result_file"])]
     url: Option<String>,
-    /// Where to write the status, again and again.
+    /// The status file; it is replaced at every change.
     #[arg(long, value_name = "FILE")]
     status_file: Option<PathBuf>,
-    /// Where to write what is found.
+    /// The result file.
     #[arg(long, value_name = "FILE")]
     result_file: Option<PathBuf>,
     /// The branch, tag or commit to scan.
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
-    /// Read the imports of Python, Java and Scala sources too: what is used and not declared.
+    /// Also read the imports of Python, Java and Scala sources, to find undeclared packages.
     #[arg(long)]
     deep: bool,
     #[command(flatten)]
@@ -36,13 +36,13 @@ pub(super) struct WorkerArgs {
 /// The self-test of the sandbox.
 #[derive(Debug, Args)]
 struct SelfTestArgs {
-    /// Scan nothing: shut in like a scanner, try to get out, and say what is refused.
+    /// Scan nothing: try to break out of the scanner's sandbox, and print what is refused.
     #[arg(long, conflicts_with_all = ["url", "status_file", "result_file", "reference", "deep"])]
     self_test_escape: bool,
-    /// With --self-test-escape: the outcome as JSON.
+    /// With --self-test-escape: print the outcome as JSON.
     #[arg(long, requires = "self_test_escape")]
     json: bool,
-    /// The part of the self-test that is shut in.
+    /// The part of the self-test that runs inside the sandbox.
     #[arg(long, requires = "self_test_escape", hide = true)]
     inside: bool,
 }
@@ -51,7 +51,7 @@ pub(super) fn run(args: WorkerArgs) -> ExitCode {
     report(scan(args))
 }
 
-/// What a shim has started: the task is on standard input.
+/// Runs the scanner for a shim, which sends the task on standard input.
 pub(super) fn run_task() -> ExitCode {
     report(worker::read_task(std::io::stdin().lock()).map(worker::run))
 }
@@ -60,7 +60,7 @@ fn report(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            output::complain(&format!("{error:#}"));
+            output::print_error(&format!("{error:#}"));
             ExitCode::from(2)
         }
     }
@@ -97,7 +97,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Says what a scanner could do beside its work; 1 if there is anything.
+/// Prints which escapes the sandbox refuses; the exit code is 1 if one is possible.
 fn self_test(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let config = args.settings.load(Vec::new()).context("settings")?;
     let found = worker::escape::run(&config.scanner.sandbox, &config.limits)?;
@@ -106,12 +106,12 @@ fn self_test(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     } else {
         table(&found)
     };
-    output::data(text.as_bytes()).context("writing the outcome")?;
+    output::write_data(text.as_bytes()).context("writing the outcome")?;
     Ok(ExitCode::from(u8::from(found.possible().next().is_some())))
 }
 
 fn table(found: &SelfTest) -> String {
-    let width = found.attempts.iter().map(|it| it.what.len()).max().unwrap_or(0);
+    let width = found.attempts.iter().map(|attempt| attempt.what.len()).max().unwrap_or(0);
     let mut text = String::new();
     for Attempt { what, outcome, said } in &found.attempts {
         let outcome = match outcome {
@@ -121,14 +121,14 @@ fn table(found: &SelfTest) -> String {
         };
         let _ = writeln!(text, "{what:width$}  {outcome}");
     }
-    let yes = |it| if it { "yes" } else { "no" };
+    let yes_no = |enabled| if enabled { "yes" } else { "no" };
     let _ = writeln!(
         text,
         "sandbox {}: Landlock {}, seccomp {}, no new privileges {}; {} of {} refused",
         found.sandbox,
         found.landlock_abi,
-        yes(found.seccomp),
-        yes(found.no_new_privs),
+        yes_no(found.seccomp),
+        yes_no(found.no_new_privs),
         found.refused(),
         found.attempts.len()
     );

@@ -51,5 +51,5 @@ async fn a_service_manager_hears_when_it_is_ready_and_when_it_stops() {
 async fn a_service_manager_that_is_gone_is_no_reason_not_to_serve() {
     let server = Setup::new().variable("NOTIFY_SOCKET", "/nonexistent/socket").start().await;
     server.get("/health").await.expect(200);
-    assert!(server.setup().log().contains("cannot tell the service manager"));
+    assert!(server.setup().log().contains("cannot notify the service manager"));
 }

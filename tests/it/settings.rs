@@ -83,7 +83,7 @@ async fn a_server_without_tls_that_others_reach_says_so() {
             .variable("SCANWATCH_SERVER__LISTEN", address)
             .user("operator", "secret")
     };
-    let words = "warning: no TLS, so credentials and results travel in the clear";
+    let words = "warning: no TLS: credentials and results are sent unencrypted";
     let proxied = everywhere("0.0.0.0:0").set("server.behind_proxy", true);
     for (setup, warned) in [
         (everywhere("0.0.0.0:0"), true),

@@ -1,4 +1,4 @@
-//! What can go wrong between a command and a server, and what the command's exit code makes of it.
+//! Errors between a command and a server, their messages and their exit codes.
 
 use super::super::{Exit, output};
 use crate::model::JobId;
@@ -6,108 +6,104 @@ use rustls::{CertificateError, InvalidMessage};
 use serde_json::Value;
 use std::{error::Error, io, time::Duration};
 
-/// Why a command did not get what it wanted.
+/// Why a request to the server failed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum ClientError {
-    /// What this command was told makes no sense, before anybody is asked.
+    /// The arguments or the environment are invalid; no request was sent.
     #[error("{0}")]
     Settings(String),
     #[error("cannot reach the server at {server}: {}", root(.source))]
     Unreachable { server: String, source: reqwest::Error },
-    /// There is no telling whether it is the server that was meant.
+    /// The certificate does not prove that this is the intended server.
     #[error("the server at {server} is not trusted: {reason}")]
     Untrusted { server: String, reason: String, hint: &'static str },
-    /// The stream of events ended without an end of the job.
+    /// The event stream ended before the job.
     #[error("the server closed the stream")]
     StreamClosed,
     #[error("the server at {server} does not answer")]
     Silent { server: String },
-    #[error("{server} does not answer as scanwatch does: {what}")]
-    Foreign { server: String, what: String },
-    /// The server says that the request was wrong.
+    #[error("unexpected answer from {server}: {what}")]
+    UnexpectedAnswer { server: String, what: String },
+    /// The server refused the request.
     #[error("{detail}")]
     Refused { status: u16, detail: String, hint: Option<String> },
-    /// The server says that it cannot, now.
-    #[error("the server does not serve this now ({status}): {detail}")]
+    /// The server cannot serve the request at the moment.
+    #[error("the server is unavailable ({status}): {detail}")]
     Unavailable { status: u16, detail: String, hint: Option<String> },
-    #[error("job {0} is gone: it was removed, by somebody or because its time was over")]
-    Gone(JobId),
-    #[error("gave up after {}: {why}", super::spoken(*.patience))]
-    GaveUp { patience: Duration, why: String },
+    #[error("job {0} no longer exists: it was deleted or has expired")]
+    JobRemoved(JobId),
+    #[error("gave up after {}: {cause}", super::format_duration(*.timeout))]
+    GaveUp { timeout: Duration, cause: String },
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
 }
 
 impl ClientError {
-    /// The answer of a server that said no.
-    pub(super) fn of_answer(
+    /// The error for an answer with a status other than success.
+    pub(super) fn from_answer(
         server: &str,
         status: u16,
         location: Option<&str>,
         body: &[u8],
     ) -> Self {
         let problem: Option<Value> = serde_json::from_slice(body).ok();
-        let member = |name: &str| problem.as_ref().and_then(|it| it.get(name));
-        let detail = member("detail").map(spoken_detail);
+        let member = |name: &str| problem.as_ref().and_then(|problem| problem.get(name));
+        let detail = member("detail").map(detail_text);
         let hint = member("hint").and_then(Value::as_str).map(str::to_owned);
-        let foreign = |what: String| Self::Foreign { server: server.to_owned(), what };
+        let unexpected = |what: String| Self::UnexpectedAnswer { server: server.to_owned(), what };
         match (status, detail) {
-            (300..=399, _) => foreign(match location {
+            (300..=399, _) => unexpected(match location {
                 Some(location) => {
-                    format!("it leads to {location}; if that is it, name it by --server")
+                    format!("a redirect to {location}; if this is the right server, use --server")
                 }
-                None => format!("its answer is {status}"),
+                None => format!("status {status}"),
             }),
-            // A proxy in front of the server may ask for credentials too, in its own words.
+            // A proxy may request credentials too, with a body of its own.
             (401, detail) => Self::Refused {
                 status,
                 detail: detail.unwrap_or_else(|| "Not authenticated".to_owned()),
-                hint: Some(
-                    "credentials are taken from API_USERNAME and API_PASSWORD, or SCANWATCH_TOKEN"
-                        .to_owned(),
-                ),
+                hint: Some("set API_USERNAME and API_PASSWORD, or SCANWATCH_TOKEN".to_owned()),
             },
             (408 | 429 | 500..=599, detail) => Self::Unavailable {
                 status,
-                detail: detail.unwrap_or_else(|| "no reason is given".to_owned()),
+                detail: detail.unwrap_or_else(|| "no reason given".to_owned()),
                 hint,
             },
             (_, Some(detail)) => Self::Refused { status, detail, hint },
-            (_, None) => foreign(format!("its answer is {status}, without a reason")),
+            (_, None) => unexpected(format!("status {status} without a reason")),
         }
     }
 
-    /// What TLS says of the server, where that is not to be got over by trying again.
-    pub(super) fn of_tls(server: &str, error: &rustls::Error) -> Option<Self> {
+    /// The error for a TLS failure that a retry cannot fix.
+    pub(super) fn from_tls(server: &str, error: &rustls::Error) -> Option<Self> {
         use CertificateError as Certificate;
         let server = server.to_owned();
         let (reason, hint) = match error {
             rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-                let what = "it does not speak TLS; if it is meant, ask it by http://".to_owned();
-                return Some(Self::Foreign { server, what });
+                let what = "it does not speak TLS; if this is the right server, use http://";
+                return Some(Self::UnexpectedAnswer { server, what: what.to_owned() });
             }
             rustls::Error::InvalidCertificate(certificate) => match certificate {
-                // The latter of an authority with the name of one that is trusted, and another key.
+                // BadSignature: an authority with the name of a trusted one but another key.
                 Certificate::UnknownIssuer | Certificate::BadSignature => (
-                    "nobody whom this machine trusts vouches for its certificate".to_owned(),
-                    "name the authority that does by --ca-file FILE or SCANNER_CA_FILE",
+                    "no trusted certificate authority signed its certificate".to_owned(),
+                    "name its certificate authority with --ca-file FILE or SCANNER_CA_FILE",
                 ),
                 Certificate::Expired | Certificate::ExpiredContext { .. } => (
                     "its certificate has expired".to_owned(),
-                    "its operator has to renew it; or this machine's clock is wrong",
+                    "the operator of the server must renew it, or this machine's clock is wrong",
                 ),
-                Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => (
-                    "its certificate is not valid yet".to_owned(),
-                    "this machine's clock may be wrong",
-                ),
+                Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                    ("its certificate is not valid yet".to_owned(), "check this machine's clock")
+                }
                 Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => (
                     "its certificate is for another name".to_owned(),
-                    "name the server by --server as its certificate does",
+                    "use a name from the certificate with --server",
                 ),
                 other => (
                     format!("its certificate cannot be used: {other}"),
-                    "its operator has to look at it; an authority's own certificate is none for a \
-                     server",
+                    "the operator of the server must check it; a CA certificate cannot be used as a \
+                     server certificate",
                 ),
             },
             _ => return None,
@@ -115,8 +111,8 @@ impl ClientError {
         Some(Self::Untrusted { server, reason, hint })
     }
 
-    /// Whether it can be otherwise in a moment.
-    pub(super) fn passes(&self) -> bool {
+    /// Whether a retry may succeed.
+    pub(super) fn is_temporary(&self) -> bool {
         matches!(
             self,
             Self::Unreachable { .. }
@@ -126,7 +122,7 @@ impl ClientError {
         )
     }
 
-    /// Whether nobody reads what is written any more: no reason to complain.
+    /// Whether the reader of standard output has closed the pipe, which is not reported.
     pub(in crate::cli) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -136,24 +132,24 @@ impl ClientError {
         matches!(self, Self::Refused { status: 404, detail, .. } if detail == "Job not found")
     }
 
-    /// The exit code that this leads to.
+    /// The exit code for this error.
     pub(in crate::cli) fn exit(&self) -> Exit {
         match self {
             error if error.is_closed_pipe() => Exit::Done,
             Self::Settings(_) | Self::Refused { .. } | Self::Output(_) => Exit::Usage,
-            Self::Gone(_) => Exit::Failed,
+            Self::JobRemoved(_) => Exit::Failed,
             Self::Unreachable { .. }
             | Self::StreamClosed
             | Self::Silent { .. }
-            | Self::Foreign { .. }
+            | Self::UnexpectedAnswer { .. }
             | Self::Untrusted { .. }
             | Self::Unavailable { .. }
             | Self::GaveUp { .. } => Exit::Unreachable,
         }
     }
 
-    /// What happened, and the way out where there is one.
-    pub(in crate::cli) fn spoken(&self) -> String {
+    /// The message, followed by the hint if there is one.
+    pub(in crate::cli) fn message_with_hint(&self) -> String {
         let text = output::printable(&self.to_string());
         match self {
             Self::Refused { hint: Some(hint), .. } | Self::Unavailable { hint: Some(hint), .. } => {
@@ -164,16 +160,16 @@ impl ClientError {
         }
     }
 
-    /// Says it on standard error; the exit code.
-    pub(in crate::cli) fn tell(&self) -> Exit {
+    /// Prints the error on standard error and returns the exit code.
+    pub(in crate::cli) fn report(&self) -> Exit {
         if !self.is_closed_pipe() {
-            output::complain(&self.spoken());
+            output::print_error(&self.message_with_hint());
         }
         self.exit()
     }
 }
 
-/// The cause at the bottom: what is above it says that a request failed.
+/// The innermost cause; the outer errors only say that a request failed.
 fn root(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(deeper) = cause.source() {
@@ -182,14 +178,14 @@ fn root(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// A `detail` as text: the fields of a body that was wrong are told one by one.
-fn spoken_detail(detail: &Value) -> String {
-    let field = |it: &Value| {
-        let place = it["loc"].as_array().and_then(|it| it.last()?.as_str());
-        match (place, it["msg"].as_str()) {
+/// Renders a `detail` as text; the errors of a request body are listed field by field.
+fn detail_text(detail: &Value) -> String {
+    let field = |error: &Value| {
+        let place = error["loc"].as_array().and_then(|path| path.last()?.as_str());
+        match (place, error["msg"].as_str()) {
             (Some(place), Some(message)) => format!("{place}: {message}"),
             (None, Some(message)) => message.to_owned(),
-            _ => it.to_string(),
+            _ => error.to_string(),
         }
     };
     match detail {
@@ -205,12 +201,13 @@ mod tests {
 
     #[track_caller]
     fn check(status: u16, body: &str, exit: Exit, expected: &str) {
-        let error = ClientError::of_answer("http://s", status, Some("http://t/"), body.as_bytes());
-        assert_eq!((error.exit(), error.spoken()), (exit, expected.to_owned()));
+        let error =
+            ClientError::from_answer("http://s", status, Some("http://t/"), body.as_bytes());
+        assert_eq!((error.exit(), error.message_with_hint()), (exit, expected.to_owned()));
     }
 
     #[test]
-    fn an_answer_that_says_no_is_told_with_its_way_out() {
+    fn an_error_answer_is_printed_with_its_hint() {
         check(404, r#"{"detail": "Job not found"}"#, Exit::Usage, "Job not found");
         check(400, r#"{"detail": "No", "hint": "do"}"#, Exit::Usage, "No; do");
         check(
@@ -223,27 +220,21 @@ mod tests {
             401,
             "<html>",
             Exit::Usage,
-            "Not authenticated; credentials are taken from API_USERNAME and API_PASSWORD, or \
-             SCANWATCH_TOKEN",
+            "Not authenticated; set API_USERNAME and API_PASSWORD, or SCANWATCH_TOKEN",
         );
-        check(
-            502,
-            "<html>",
-            Exit::Unreachable,
-            "the server does not serve this now (502): no reason is given",
-        );
+        check(502, "<html>", Exit::Unreachable, "the server is unavailable (502): no reason given");
         check(
             404,
             "<html>",
             Exit::Unreachable,
-            "http://s does not answer as scanwatch does: its answer is 404, without a reason",
+            "unexpected answer from http://s: status 404 without a reason",
         );
         check(
             302,
             "",
             Exit::Unreachable,
-            "http://s does not answer as scanwatch does: it leads to http://t/; if that is it, \
-             name it by --server",
+            "unexpected answer from http://s: a redirect to http://t/; if this is the right server, \
+             use --server",
         );
         check(400, r#"{"detail": "\u001b[31m"}"#, Exit::Usage, "\\u{1b}[31m");
     }

@@ -1,22 +1,21 @@
-//! What the commands that ask a server have in common.
+//! The client of a server, shared by the commands that send requests to one.
 //!
-//! What flows in: the server's address, credentials of the environment, what the user wants. What
-//! flows out: the server's documents, progress, and exit codes that a CI job can rely on. What must
-//! stay true: secrets come from the environment alone, never from arguments, and are never shown;
-//! standard output is data only.
+//! Input: the server's address, credentials from the environment, the user's arguments. Output: the
+//! server's documents, progress, and exit codes for CI jobs. Invariants: secrets come only from the
+//! environment, never from arguments, and are never printed; standard output contains only data.
 
-mod board;
 mod error;
 mod http;
-mod job;
+mod job_events;
+mod job_view;
+mod progress_display;
 mod sse;
-mod stream;
 mod wait;
 
-pub(in crate::cli) use board::Board;
 pub(in crate::cli) use error::ClientError;
 pub(in crate::cli) use http::{Client, Document};
-pub(in crate::cli) use job::{JobView, News};
+pub(in crate::cli) use job_view::{JobUpdate, JobView};
+pub(in crate::cli) use progress_display::ProgressDisplay;
 pub(in crate::cli) use wait::{Wait, WaitArgs};
 
 use super::{Exit, output};
@@ -24,46 +23,46 @@ use clap::Args;
 use std::{path::PathBuf, time::Duration};
 
 const SERVER_HELP: &str = "The server's address [env: SCANNER_SERVER_URL] [default: \
-    http://127.0.0.1:8000]. Credentials come from the environment alone: SCANWATCH_TOKEN, or \
+    http://127.0.0.1:8000]. Credentials are read only from the environment: SCANWATCH_TOKEN, or \
     API_USERNAME and API_PASSWORD";
 
-const CA_FILE_HELP: &str = "Certificates (PEM) of the authorities that vouch for the server, instead \
-    of the system's [env: SCANNER_CA_FILE]";
+const CA_FILE_HELP: &str = "The certificate authorities (PEM) of the server, instead of those of the \
+    system [env: SCANNER_CA_FILE]";
 
-/// Which server is asked, and how its answers are printed.
+/// The server, and how its answers are printed.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ServerArgs {
     #[arg(long, value_name = "URL", help = SERVER_HELP)]
     server: Option<String>,
     #[arg(long, value_name = "FILE", help = CA_FILE_HELP)]
     ca_file: Option<PathBuf>,
-    /// Print the server's documents as they are: JSON, one document a line where there are several.
+    /// Print the server's JSON documents unchanged; if there are several, one per line.
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
 
-/// Asks a server, and says what went wrong.
-pub(in crate::cli) fn ask(
+/// Runs a command with a client of the server, and prints its error.
+pub(in crate::cli) fn run_with_client(
     args: &ServerArgs,
-    questions: impl AsyncFnOnce(&Client) -> Result<Exit, ClientError>,
+    command: impl AsyncFnOnce(&Client) -> Result<Exit, ClientError>,
 ) -> Exit {
-    let client = match Client::of(args) {
+    let client = match Client::from_args(args) {
         Ok(client) => client,
-        Err(error) => return error.tell(),
+        Err(error) => return error.report(),
     };
-    // One thread: a command waits, most of the time.
+    // One thread is enough, because a command mostly waits.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("cannot start the runtime: {error}"));
+            output::print_error(&format!("cannot start the runtime: {error}"));
             return Exit::Usage;
         }
     };
-    runtime.block_on(questions(&client)).unwrap_or_else(|error| error.tell())
+    runtime.block_on(command(&client)).unwrap_or_else(|error| error.report())
 }
 
-/// A length of time for people, in its two largest units.
-pub(in crate::cli) fn spoken(time: Duration) -> String {
+/// Formats a duration in its two largest units.
+pub(in crate::cli) fn format_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),

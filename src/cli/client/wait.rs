@@ -1,16 +1,16 @@
-//! Waiting for jobs: what `watch` and `submit --wait` do.
+//! Waits for jobs, for `watch` and `submit --wait`.
 //!
-//! What flows in: jobs of one server. What flows out: progress for people or events for machines,
-//! and an exit code. What must stay true: nothing that happens here ends a job; a server that is
-//! restarted ends no waiting; a job that fails costs only itself.
+//! Input: jobs of one server. Output: progress as text, or events as JSON, and an exit code.
+//! Invariants: nothing here ends a job; a restart of the server does not end the waiting; a failed
+//! job does not affect the others.
 
 use super::{
     super::{Exit, output, signals::Signals},
-    board::Board,
     error::ClientError,
     http::Client,
-    job::{JobView, News},
-    stream::{JobEvents, Step},
+    job_events::{JobEvents, StreamUpdate},
+    job_view::{JobUpdate, JobView},
+    progress_display::ProgressDisplay,
 };
 use crate::model::{JobId, JobState};
 use clap::Args;
@@ -18,44 +18,44 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::{Value, json};
 use std::{cell::RefCell, time::Duration};
 
-/// How jobs are waited for.
+/// Arguments of commands that wait for jobs.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WaitArgs {
-    /// How long a server may be away before the waiting ends: `90s`, `10m`, `1h`.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
+    /// How long the server may be unreachable before the command gives up: `90s`, `10m`, `1h`.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     reconnect_timeout: Duration,
 }
 
-/// What one wait is about.
+/// The jobs to wait for, and how.
 #[derive(Debug)]
 pub(in crate::cli) struct Wait<'a> {
     pub(in crate::cli) client: &'a Client,
     pub(in crate::cli) jobs: &'a [JobId],
-    /// The server has just accepted the jobs: one that it does not know is gone.
+    /// The server has just accepted the jobs, so a job that it does not know was removed.
     pub(in crate::cli) accepted: bool,
     pub(in crate::cli) args: &'a WaitArgs,
     pub(in crate::cli) json: bool,
 }
 
 impl Wait<'_> {
-    /// Waits until every job is over. The exit code is that of the job that went worst.
+    /// Waits until every job is finished. The exit code is the highest of all jobs.
     pub(in crate::cli) async fn run(&self) -> Result<Exit, ClientError> {
         let mut signals = Signals::listen().map_err(|error| {
-            ClientError::Settings(format!("cannot listen for signals: {error}"))
+            ClientError::Settings(format!("cannot install signal handlers: {error}"))
         })?;
-        let board = RefCell::new(Board::new(self.json));
+        let display = RefCell::new(ProgressDisplay::new(self.json));
         let work = async {
             let mut jobs: FuturesUnordered<_> =
-                self.jobs.iter().map(|job| self.follow(job, &board)).collect();
+                self.jobs.iter().map(|job| self.follow(job, &display)).collect();
             let mut exit = Exit::Done;
             while let Some(ended) = jobs.next().await {
                 exit = exit.max(match ended {
                     Ok(JobState::Completed) => Exit::Done,
                     Ok(_) => Exit::Failed,
-                    // Nobody reads on: there is nothing left to do.
+                    // The reader of the output has closed the pipe: nothing is left to do.
                     Err(error) if error.is_closed_pipe() => return Exit::Done,
                     Err(error) => {
-                        board.borrow_mut().complain(error.spoken());
+                        display.borrow_mut().error(error.message_with_hint());
                         error.exit()
                     }
                 });
@@ -66,55 +66,59 @@ impl Wait<'_> {
             exit = work => exit,
             () = signals.next() => Exit::Interrupted,
         };
-        board.borrow().clear();
+        display.borrow().clear();
         if exit == Exit::Interrupted {
             let ids: Vec<_> = self.jobs.iter().map(JobId::as_str).collect();
             let ids = ids.join(" ");
-            output::say(&format!(
-                "interrupted; the scan goes on without this command\n\
-                 \x20 follow it  scanwatch watch {ids}\n\
-                 \x20 end it     scanwatch cancel {ids}"
+            output::print_message(&format!(
+                "interrupted; the scan continues on the server\n\
+                 \x20 to follow it: scanwatch watch {ids}\n\
+                 \x20 to cancel it: scanwatch cancel {ids}"
             ));
         }
         Ok(exit)
     }
 
-    async fn follow(&self, id: &JobId, board: &RefCell<Board>) -> Result<JobState, ClientError> {
-        let patience = self.args.reconnect_timeout;
-        let mut events = JobEvents::new(self.client, id, self.accepted, patience);
+    async fn follow(
+        &self,
+        id: &JobId,
+        display: &RefCell<ProgressDisplay>,
+    ) -> Result<JobState, ClientError> {
+        let timeout = self.args.reconnect_timeout;
+        let mut events = JobEvents::new(self.client, id, self.accepted, timeout);
         let mut job = JobView::new(id);
         loop {
             let message = match events.next().await? {
-                Step::Message(message) => message,
-                Step::Lost(why) => {
-                    board.borrow_mut().lost(&why);
+                StreamUpdate::Message(message) => message,
+                StreamUpdate::Disconnected(cause) => {
+                    display.borrow_mut().disconnected(&cause);
                     continue;
                 }
-                Step::Back => {
-                    board.borrow_mut().back();
+                StreamUpdate::Reconnected => {
+                    display.borrow_mut().reconnected();
                     continue;
                 }
-                Step::Over => {
+                StreamUpdate::Finished => {
                     let state =
                         self.document(id).await?["status"].as_str().map(JobState::parse_final);
                     return Ok(state.flatten().unwrap_or(JobState::Failed));
                 }
             };
             let data: Value = serde_json::from_str(&message.data)
-                .map_err(|_| self.client.foreign("an event is no JSON"))?;
+                .map_err(|_| self.client.unexpected("an event is not JSON"))?;
             if self.json {
                 let line = json!({ "event": message.event, "id": message.id, "data": data });
                 output::write(format!("{line}\n").as_bytes())?;
             }
-            for news in job.apply(&message.event, &data) {
-                match news {
-                    News::Working(status) => board.borrow_mut().working(&job, &status),
-                    News::Over(status) => board.borrow_mut().over(&job, &status),
-                    News::Waiting(status) => board.borrow_mut().waiting(&job, &status),
-                    News::Counts => board.borrow_mut().counts(&job),
-                    News::Ended(state) => {
-                        self.explain(&job, state, board).await;
-                        board.borrow_mut().ended(&job, state);
+            for update in job.apply(&message.event, &data) {
+                match update {
+                    JobUpdate::Working(status) => display.borrow_mut().working(&job, &status),
+                    JobUpdate::Finished(status) => display.borrow_mut().finished(&job, &status),
+                    JobUpdate::Waiting(status) => display.borrow_mut().waiting(&job, &status),
+                    JobUpdate::Counts => display.borrow_mut().counts(&job),
+                    JobUpdate::JobFinished(state) => {
+                        self.explain(&job, state, display).await;
+                        display.borrow_mut().job_finished(&job, state);
                         return Ok(state);
                     }
                 }
@@ -122,16 +126,16 @@ impl Wait<'_> {
         }
     }
 
-    /// A job that failed without any of its repositories has an error of its own.
-    async fn explain(&self, job: &JobView, state: JobState, board: &RefCell<Board>) {
-        if state == JobState::Completed || job.has_told_failure() || self.json {
+    /// Prints the error of a job that failed although none of its repositories did.
+    async fn explain(&self, job: &JobView, state: JobState, display: &RefCell<ProgressDisplay>) {
+        if state == JobState::Completed || job.has_reported_failure() || self.json {
             return;
         }
-        // Without it, the state still says enough to go on.
+        // If this request fails, the printed state has to suffice.
         if let Ok(document) = self.document(&job.id).await
             && let Some(error) = document["error"].as_str()
         {
-            board.borrow_mut().remark(job, error);
+            display.borrow_mut().remark(job, error);
         }
     }
 
@@ -140,8 +144,8 @@ impl Wait<'_> {
     }
 }
 
-/// A time as people write it: a number and `s`, `m` or `h`.
-fn parse_time(text: &str) -> Result<Duration, String> {
+/// Parses a duration: a number and `s`, `m` or `h`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
         Some((end, _)) => text.split_at(end),
         None => (text, "s"),
@@ -154,22 +158,22 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     };
     let number: u32 = number.parse().unwrap_or(0);
     if seconds == 0 || number == 0 {
-        return Err("want a time such as 90s, 10m or 1h".to_owned());
+        return Err("expected a duration such as 90s, 10m or 1h".to_owned());
     }
     Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse_time;
+    use super::parse_duration;
 
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn durations_are_parsed() {
         for (text, seconds) in [("90s", 90), ("10m", 600), ("1h", 3600), ("7", 7)] {
-            assert_eq!(parse_time(text).unwrap().as_secs(), seconds, "{text}");
+            assert_eq!(parse_duration(text).unwrap().as_secs(), seconds, "{text}");
         }
         for bad in ["", "0s", "m", "-1s", "10 m", "1d", "1.5h", "99999999999999s"] {
-            assert!(parse_time(bad).is_err(), "{bad}");
+            assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Shows the progress of a job of this process until it is over: of one repository its own, of a
-//! group a bar for each that is being scanned, and one for all.
+//! Shows the progress of a job of this process until it is finished: one bar for a single
+//! repository; for a group, one bar per running repository and one for the group.
 
 use super::super::{
-    client::{Board, JobView, News},
+    client::{JobUpdate, JobView, ProgressDisplay},
     progress::Progress,
 };
 use crate::live::{LiveJob, Step};
 use std::{future::pending, sync::Arc};
 
-/// One repository.
+/// Follows a job of one repository.
 pub(super) async fn repository(name: &str, job: &LiveJob) {
     let mut progress = Progress::new(name);
     let mut changes = job.changes();
@@ -24,9 +24,9 @@ pub(super) async fn repository(name: &str, job: &LiveJob) {
     progress.finish(job.repository(0).as_ref());
 }
 
-/// What its forge says that it is: followed by the same messages as over HTTP.
+/// Follows a job whose repositories the forge lists, with the same messages as over HTTP.
 pub(super) async fn group(title: &str, job: &Arc<LiveJob>) {
-    let mut board = Board::new(false);
+    let mut display = ProgressDisplay::new(false);
     let mut view = JobView::new(job.id());
     view.title = title.to_owned();
     let mut follower = Arc::clone(job).follow(None, pending(), ());
@@ -37,26 +37,27 @@ pub(super) async fn group(title: &str, job: &Arc<LiveJob>) {
             Step::End(_) => break,
         };
         for message in messages {
-            // What this process has written itself.
+            // This process has serialized the message itself, so parsing cannot fail.
             let event = message.event();
             let data = message.into_data().unwrap_or_default();
             let data = serde_json::from_slice(&data).unwrap_or_default();
-            for news in view.apply(event, &data) {
-                match news {
-                    News::Working(status) => board.working(&view, &status),
-                    News::Over(status) => board.over(&view, &status),
-                    News::Waiting(status) => board.waiting(&view, &status),
-                    News::Counts => board.counts(&view),
-                    News::Ended(state) => {
-                        if let Some(error) = job.facts().error.filter(|_| !view.has_told_failure())
+            for update in view.apply(event, &data) {
+                match update {
+                    JobUpdate::Working(status) => display.working(&view, &status),
+                    JobUpdate::Finished(status) => display.finished(&view, &status),
+                    JobUpdate::Waiting(status) => display.waiting(&view, &status),
+                    JobUpdate::Counts => display.counts(&view),
+                    JobUpdate::JobFinished(state) => {
+                        if let Some(error) =
+                            job.facts().error.filter(|_| !view.has_reported_failure())
                         {
-                            board.remark(&view, &error);
+                            display.remark(&view, &error);
                         }
-                        board.ended(&view, state);
+                        display.job_finished(&view, state);
                     }
                 }
             }
         }
     }
-    board.clear();
+    display.clear();
 }

@@ -164,8 +164,13 @@ fn a_retry_tells_what_became_of_it() {
         ("200 OK", r#"{"job_id": "a", "status": "in_progress"}"#, 0, "scanwatch watch a"),
         ("409 Conflict", r#"{"detail": "The job is running"}"#, 2, "The job is running"),
         ("404 Not Found", r#"{"detail": "Job not found"}"#, 2, "Job not found"),
-        ("404 Not Found", r#"{"detail": "Not Found"}"#, 2, "too old for retry"),
-        ("405 Method Not Allowed", r#"{"detail": "Method Not Allowed"}"#, 2, "too old for retry"),
+        ("404 Not Found", r#"{"detail": "Not Found"}"#, 2, "does not support retry"),
+        (
+            "405 Method Not Allowed",
+            r#"{"detail": "Method Not Allowed"}"#,
+            2,
+            "does not support retry",
+        ),
     ] {
         let fake = Fake::answering(status, body);
         let mut command = crate::support::forge::program(env!("CARGO_BIN_EXE_scanwatch"));

@@ -22,11 +22,11 @@ fn a_server_that_is_not_there_or_not_ours_is_exit_code_4() {
     let busy = Fake::answering("503 Service Unavailable", r#"{"detail": "disk full"}"#);
     for (server, expected) in [
         ("http://127.0.0.1:1".to_owned(), "cannot reach the server at http://127.0.0.1:"),
-        (web.url(), "does not answer as scanwatch does: its answer is no JSON"),
-        (other.url(), "does not answer as scanwatch does: its document is another one"),
-        (elsewhere.url(), "it leads to https://x.example/"),
-        (mail.url(), "what it says is not HTTP"),
-        (busy.url(), "does not serve this now (503): disk full"),
+        (web.url(), "not JSON"),
+        (other.url(), "unknown document"),
+        (elsewhere.url(), "a redirect to https://x.example/"),
+        (mail.url(), "not HTTP"),
+        (busy.url(), "the server is unavailable (503): disk full"),
     ] {
         for arguments in [&["jobs"] as &[&str], &["submit", "https://h/x.git", "--wait"]] {
             let mut command = command(arguments);

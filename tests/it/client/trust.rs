@@ -48,8 +48,8 @@ async fn a_server_that_is_not_trusted_is_told_with_the_way_out() {
     let (right, wrong) = (file("right.pem", &authority), file("wrong.pem", &stranger));
     let good = authority.issue();
     for (pair, ca_file, reason, way_out) in [
-        (&good, None, "nobody whom this machine trusts", "--ca-file FILE or SCANNER_CA_FILE"),
-        (&good, Some(&wrong), "nobody whom this machine trusts", "--ca-file FILE"),
+        (&good, None, "no trusted certificate authority", "--ca-file FILE or SCANNER_CA_FILE"),
+        (&good, Some(&wrong), "no trusted certificate authority", "--ca-file FILE"),
         (&expired, Some(&right), "has expired", "renew it"),
         (&early, Some(&right), "is not valid yet", "clock"),
         (&elsewhere, Some(&right), "is for another name", "--server"),

@@ -131,12 +131,12 @@ async fn waiting_survives_a_server_that_is_killed() {
     server.working(&job).await;
     wait.says("held: scanning").await;
     server.kill9().await;
-    wait.says("the job goes on, trying to come back to it").await;
+    wait.says("the job continues; reconnecting").await;
     server.restart().await;
-    wait.says("the server is back").await;
+    wait.says("reconnected to the server").await;
     files::write(&server.file("go"), "");
     let ran = wait.end().await.expect(0);
-    assert_eq!(ran.err.matches("trying to come back").count(), 1, "said once: {ran:?}");
+    assert_eq!(ran.err.matches("; reconnecting").count(), 1, "reported once: {ran:?}");
     assert!(ran.err.contains("held: completed"), "{ran:?}");
 }
 
@@ -152,11 +152,11 @@ async fn waiting_survives_a_server_that_is_stopped() {
     // Both are being followed.
     watch.says_times("held: scanning", 2).await;
     server.terminate().await;
-    watch.says("trying to come back to it").await;
+    watch.says("; reconnecting").await;
     server.restart().await;
     files::write(&server.file("go"), "");
     let ran = watch.end().await.expect(0);
-    assert_eq!(ran.err.matches("trying to come back").count(), 1, "{ran:?}");
+    assert_eq!(ran.err.matches("; reconnecting").count(), 1, "{ran:?}");
     assert_eq!(ran.err.matches("held: completed").count(), 2, "{ran:?}");
 }
 
@@ -185,7 +185,7 @@ async fn a_job_that_was_removed_meanwhile_is_said_to_be_gone() {
     std::fs::rename(server.job_folder(&job), server.file("taken-away")).unwrap();
     server.restart().await;
     let ran = watch.end().await.expect(1);
-    assert!(ran.err.contains(&format!("job {job} is gone")), "{ran:?}");
+    assert!(ran.err.contains(&format!("job {job} no longer exists")), "{ran:?}");
 }
 
 /// Breaks if a Ctrl-C at a waiting command ends the scan, or leaves the user without a way back.

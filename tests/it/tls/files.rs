@@ -100,7 +100,7 @@ async fn one_file_without_the_other_and_files_that_are_not_there_are_refused() {
     let (certificate, key) = setup.tls_files();
     let settings =
         format!("[server]\ntls_certificate_file = {certificate:?}\ntls_key_file = {key:?}\n");
-    assert_eq!(checked(&setup, &settings), (true, "the settings are fine\n".to_owned()));
+    assert_eq!(checked(&setup, &settings), (true, "the settings are valid\n".to_owned()));
     fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
     let (fine, said) = checked(&setup, &settings);
     assert!(

@@ -1,9 +1,9 @@
-//! One job's events, for as long as it takes.
+//! The event stream of one job, with reconnects.
 //!
-//! What flows in: the streams of a server that may be restarted meanwhile. What flows out: each
-//! message once, and word of an outage and of its end. What must stay true: a lost line is joined
-//! again after the last message that arrived, or from a snapshot; attempts are some seconds apart;
-//! an outage that lasts longer than the patience ends it all; so does a job that is really gone.
+//! Input: event streams of a server that may restart. Output: each message once, and the start and
+//! end of outages. Invariants: after an interruption the stream resumes after the last message, or
+//! with a snapshot; reconnects are seconds apart; an outage longer than the timeout is an error, and
+//! so is a job that no longer exists.
 
 use super::{
     error::ClientError,
@@ -14,55 +14,60 @@ use crate::model::JobId;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// The first and the longest pause between two attempts.
+/// The shortest and the longest pause before a reconnect.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
-/// What happens next.
+/// What happened on the stream.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum StreamUpdate {
     Message(Message),
-    /// The server is away: why.
-    Lost(String),
-    /// It is there again.
-    Back,
-    /// The job had ended before, and this reader knew it.
-    Over,
+    /// The server cannot be reached, with the cause.
+    Disconnected(String),
+    /// The server can be reached again.
+    Reconnected,
+    /// The job was finished before, and all its events have been received.
+    Finished,
 }
 
-/// A job's events.
+/// The events of one job.
 #[derive(Debug)]
 pub(super) struct JobEvents<'a> {
     client: &'a Client,
     job: &'a JobId,
-    patience: Duration,
-    /// The server has said that there is this job.
+    reconnect_timeout: Duration,
+    /// The server has confirmed that the job exists.
     known: bool,
-    /// The server has just denied that there is this job, and it may not have read its disk.
-    denied: bool,
+    /// The last answer was "Job not found"; the server may not have read its disk yet.
+    not_found: bool,
     connection: Option<Connection>,
     last_id: String,
     first_pause: Duration,
     outage: Option<Outage>,
 }
 
-/// The time since the last sign of the server.
+/// An outage: the time since the server last sent data.
 #[derive(Debug)]
 struct Outage {
     deadline: Instant,
     pause: Duration,
-    said: bool,
-    why: String,
+    reported: bool,
+    cause: String,
 }
 
 impl<'a> JobEvents<'a> {
-    /// A job's events from the beginning; `known` where the server has accepted the job.
-    pub(super) fn new(client: &'a Client, job: &'a JobId, known: bool, patience: Duration) -> Self {
+    /// Starts from the first event; `known` if the server has accepted the job.
+    pub(super) fn new(
+        client: &'a Client,
+        job: &'a JobId,
+        known: bool,
+        reconnect_timeout: Duration,
+    ) -> Self {
         Self {
             client,
             job,
-            patience,
+            reconnect_timeout,
             known,
-            denied: false,
+            not_found: false,
             connection: None,
             last_id: String::new(),
             first_pause: PAUSES.0,
@@ -70,104 +75,108 @@ impl<'a> JobEvents<'a> {
         }
     }
 
-    /// The next step, whenever it comes.
-    pub(super) async fn next(&mut self) -> Result<Step, ClientError> {
+    /// Waits for the next update.
+    pub(super) async fn next(&mut self) -> Result<StreamUpdate, ClientError> {
         loop {
-            let step = match self.connection.take() {
-                Some(connection) => self.listen(connection).await,
-                None => self.join().await,
+            let update = match self.connection.take() {
+                Some(connection) => self.read(connection).await,
+                None => self.connect().await,
             };
-            if let Some(step) = step? {
-                return Ok(step);
+            if let Some(update) = update? {
+                return Ok(update);
             }
         }
     }
 
-    async fn listen(&mut self, mut connection: Connection) -> Result<Option<Step>, ClientError> {
-        let heard = connection.next(self.client).await;
-        if connection.spoke {
+    async fn read(
+        &mut self,
+        mut connection: Connection,
+    ) -> Result<Option<StreamUpdate>, ClientError> {
+        let received = connection.next(self.client).await;
+        if connection.received_data {
             self.outage = None;
             self.first_pause =
                 connection.parser.retry().unwrap_or(PAUSES.0).clamp(PAUSES.0, PAUSES.1);
         }
-        match heard {
+        match received {
             Ok(Some(message)) => {
                 self.last_id.clone_from(&message.id);
                 self.connection = Some(connection);
-                Ok(Some(Step::Message(message)))
+                Ok(Some(StreamUpdate::Message(message)))
             }
-            // Closed in order, as proxies do from time to time: no word of it if the next attempt
-            // succeeds.
-            Ok(None) => self.lost(&ClientError::StreamClosed),
-            Err(error) if error.passes() => self.lost(&error),
+            // Proxies close connections from time to time: not reported if the reconnect succeeds.
+            Ok(None) => self.interrupted(&ClientError::StreamClosed),
+            Err(error) if error.is_temporary() => self.interrupted(&error),
             Err(error) => Err(error),
         }
     }
 
-    async fn join(&mut self) -> Result<Option<Step>, ClientError> {
+    async fn connect(&mut self) -> Result<Option<StreamUpdate>, ClientError> {
         if let Some(outage) = &mut self.outage {
             sleep_until((Instant::now() + outage.pause).min(outage.deadline)).await;
             outage.pause = (outage.pause * 2).min(PAUSES.1);
         }
-        let joined = self.client.events(self.job, &self.last_id);
-        let joined = match &self.outage {
-            None => joined.await,
-            Some(outage) => timeout_at(outage.deadline, joined).await.unwrap_or_else(|_| {
+        let connecting = self.client.events(self.job, &self.last_id);
+        let connected = match &self.outage {
+            None => connecting.await,
+            Some(outage) => timeout_at(outage.deadline, connecting).await.unwrap_or_else(|_| {
                 Err(ClientError::Silent { server: self.client.server().to_owned() })
             }),
         };
-        match joined {
+        match connected {
             Ok(Some(response)) => {
-                (self.known, self.denied) = (true, false);
+                (self.known, self.not_found) = (true, false);
                 self.connection = Some(Connection::new(response));
-                // The outage itself is over when the server has said something.
-                let said = self.outage.as_mut().map(|it| std::mem::take(&mut it.said));
-                Ok((said == Some(true)).then_some(Step::Back))
+                // The outage ends when the server has sent data.
+                let reported =
+                    self.outage.as_mut().map(|outage| std::mem::take(&mut outage.reported));
+                Ok((reported == Some(true)).then_some(StreamUpdate::Reconnected))
             }
-            Ok(None) => Ok(Some(Step::Over)),
+            Ok(None) => Ok(Some(StreamUpdate::Finished)),
             Err(error) if !self.known => Err(error),
-            Err(error) if error.is_unknown_job() => self.look_again().await,
-            Err(error) if error.passes() => self.lost(&error),
+            Err(error) if error.is_unknown_job() => self.check_again().await,
+            Err(error) if error.is_temporary() => self.interrupted(&error),
             Err(error) => Err(error),
         }
     }
 
-    /// A server that has just been started knows its jobs a moment later.
-    async fn look_again(&mut self) -> Result<Option<Step>, ClientError> {
+    /// A server that has just started does not know its jobs until it has read its disk.
+    async fn check_again(&mut self) -> Result<Option<StreamUpdate>, ClientError> {
         match self.client.is_ready().await {
-            Ok(true) if self.denied => Err(ClientError::Gone(self.job.clone())),
+            Ok(true) if self.not_found => Err(ClientError::JobRemoved(self.job.clone())),
             Ok(true) => {
-                self.denied = true;
+                self.not_found = true;
                 Ok(None)
             }
-            Ok(false) => self.lost(&ClientError::Unavailable {
+            Ok(false) => self.interrupted(&ClientError::Unavailable {
                 status: 503,
-                detail: "it reads its files".to_owned(),
+                detail: "it is reading its jobs folder".to_owned(),
                 hint: None,
             }),
-            Err(error) if error.passes() => self.lost(&error),
+            Err(error) if error.is_temporary() => self.interrupted(&error),
             Err(error) => Err(error),
         }
     }
 
-    fn lost(&mut self, cause: &ClientError) -> Result<Option<Step>, ClientError> {
+    fn interrupted(&mut self, cause: &ClientError) -> Result<Option<StreamUpdate>, ClientError> {
         let now = Instant::now();
         let outage = self.outage.get_or_insert_with(|| Outage {
-            deadline: now + self.patience,
+            deadline: now + self.reconnect_timeout,
             pause: self.first_pause,
-            said: false,
-            why: cause.spoken(),
+            reported: false,
+            cause: cause.message_with_hint(),
         });
-        // That the patience ended in the middle of an attempt says nothing about the server.
+        // A timeout in the middle of a reconnect says nothing about the server: keep the earlier cause.
         if !matches!(cause, ClientError::Silent { .. }) {
-            outage.why = cause.spoken();
+            outage.cause = cause.message_with_hint();
         }
         if now >= outage.deadline {
-            return Err(ClientError::GaveUp { patience: self.patience, why: outage.why.clone() });
+            let (timeout, cause) = (self.reconnect_timeout, outage.cause.clone());
+            return Err(ClientError::GaveUp { timeout, cause });
         }
-        let quiet = outage.said || matches!(cause, ClientError::StreamClosed);
-        outage.said |= !quiet;
-        Ok((!quiet).then(|| Step::Lost(outage.why.clone())))
+        let quiet = outage.reported || matches!(cause, ClientError::StreamClosed);
+        outage.reported |= !quiet;
+        Ok((!quiet).then(|| StreamUpdate::Disconnected(outage.cause.clone())))
     }
 }
 
@@ -177,29 +186,30 @@ struct Connection {
     response: reqwest::Response,
     parser: Parser,
     ready: VecDeque<Message>,
-    /// Something has arrived.
-    spoke: bool,
+    /// Some data has arrived.
+    received_data: bool,
 }
 
 impl Connection {
     fn new(response: reqwest::Response) -> Self {
-        Self { response, parser: Parser::new(), ready: VecDeque::new(), spoke: false }
+        Self { response, parser: Parser::new(), ready: VecDeque::new(), received_data: false }
     }
 
-    /// The next message; `None` when the server has closed the stream.
+    /// Waits for the next message; `None` when the server has closed the stream.
     async fn next(&mut self, client: &Client) -> Result<Option<Message>, ClientError> {
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(Some(message));
             }
-            let piece = self.response.chunk().await.map_err(|error| client.broken(error))?;
+            let piece =
+                self.response.chunk().await.map_err(|error| client.transfer_error(error))?;
             let Some(piece) = piece else {
                 return Ok(None);
             };
-            self.spoke = true;
+            self.received_data = true;
             self.parser
                 .feed(&piece, &mut self.ready)
-                .map_err(|error| client.foreign(error.to_string()))?;
+                .map_err(|error| client.unexpected(error.to_string()))?;
         }
     }
 }
@@ -221,7 +231,7 @@ mod tests {
         String::from_utf8(head).unwrap().to_lowercase()
     }
 
-    async fn begin(stream: &mut TcpStream, events: &str) {
+    async fn respond(stream: &mut TcpStream, events: &str) {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
         stream.write_all(format!("{head}{events}").as_bytes()).await.unwrap();
     }
@@ -234,42 +244,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_falls_silent_is_joined_again_after_the_last_message() {
+    async fn a_silent_stream_is_resumed_after_the_last_message() {
         let (listener, client) = server().await;
         let job = "a".parse().unwrap();
         let mut events = JobEvents::new(&client, &job, false, Duration::from_mins(1));
         let serve = async {
             let (mut first, _) = listener.accept().await.unwrap();
             assert!(!request(&mut first).await.contains("last-event-id"));
-            begin(&mut first, "id: e-1\ndata: one\n\n").await;
+            respond(&mut first, "id: e-1\ndata: one\n\n").await;
             let (mut second, _) = listener.accept().await.unwrap();
             assert!(request(&mut second).await.contains("last-event-id: e-1\r\n"));
-            begin(&mut second, "id: e-2\ndata: two\n\n").await;
+            respond(&mut second, "id: e-2\ndata: two\n\n").await;
             (first, second)
         };
         let follow = async {
-            let mut steps = Vec::new();
+            let mut updates = Vec::new();
             for _ in 0..4 {
-                steps.push(match events.next().await.unwrap() {
-                    Step::Message(message) => message.data,
-                    Step::Lost(_) => "lost".to_owned(),
-                    Step::Back => "back".to_owned(),
-                    Step::Over => "over".to_owned(),
+                updates.push(match events.next().await.unwrap() {
+                    StreamUpdate::Message(message) => message.data,
+                    StreamUpdate::Disconnected(_) => "disconnected".to_owned(),
+                    StreamUpdate::Reconnected => "reconnected".to_owned(),
+                    StreamUpdate::Finished => "finished".to_owned(),
                 });
             }
-            steps
+            updates
         };
-        let (_open, steps) = tokio::join!(serve, follow);
-        assert_eq!(steps, ["one", "lost", "back", "two"]);
+        let (_open, updates) = tokio::join!(serve, follow);
+        assert_eq!(updates, ["one", "disconnected", "reconnected", "two"]);
     }
 
-    /// Answers one request after the other with the next of these: a status, or events.
+    /// Answers each request with the next of these answers: a status, or events.
     async fn answer(listener: &TcpListener, answers: &[(u16, &str)]) {
         for (status, body) in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
             request(&mut stream).await;
             if *status == 200 {
-                begin(&mut stream, body).await;
+                respond(&mut stream, body).await;
                 continue;
             }
             let length = body.len();
@@ -279,49 +289,49 @@ mod tests {
         }
     }
 
-    const DENIED: (u16, &str) = (404, r#"{"detail": "Job not found"}"#);
+    const NOT_FOUND: (u16, &str) = (404, r#"{"detail": "Job not found"}"#);
     const STARTING: (u16, &str) = (503, r#"{"status": "starting"}"#);
     const READY: (u16, &str) = (200, "{}");
 
     #[tokio::test]
-    async fn a_server_that_has_not_read_its_disk_is_not_taken_at_its_word() {
+    async fn job_not_found_counts_only_after_the_server_has_read_its_disk() {
         let (listener, client) = server().await;
         let job = "a".parse().unwrap();
         let mut events = JobEvents::new(&client, &job, true, Duration::from_mins(1));
         let found = (200, "data: one\n\n");
         let follow = async {
             loop {
-                if let Step::Message(message) = events.next().await.unwrap() {
+                if let StreamUpdate::Message(message) = events.next().await.unwrap() {
                     break message.data;
                 }
             }
         };
-        // It knows the job once it is ready, be that between two questions.
-        let answers = [DENIED, STARTING, DENIED, READY, found];
+        // The server becomes ready between two requests, and then knows the job.
+        let answers = [NOT_FOUND, STARTING, NOT_FOUND, READY, found];
         let (data, ()) = tokio::join!(follow, answer(&listener, &answers));
         assert_eq!(data, "one");
 
-        // Asked when it was ready, it denies the job still.
+        // The server is ready and still does not know the job.
         let mut events = JobEvents::new(&client, &job, true, Duration::from_mins(1));
-        let answers = [DENIED, READY, DENIED, READY];
+        let answers = [NOT_FOUND, READY, NOT_FOUND, READY];
         let (error, ()) = tokio::join!(events.next(), answer(&listener, &answers));
-        assert!(matches!(error, Err(ClientError::Gone(_))), "{error:?}");
+        assert!(matches!(error, Err(ClientError::JobRemoved(_))), "{error:?}");
     }
 
     #[tokio::test]
-    async fn a_reader_that_has_seen_the_end_is_told_so() {
+    async fn a_reconnect_after_the_end_finishes_the_stream() {
         let (listener, client) = server().await;
         let job = "a".parse().unwrap();
         let mut events = JobEvents::new(&client, &job, false, Duration::from_mins(1));
         let follow = async { (events.next().await, events.next().await) };
         let answers = [(200, "id: e-1\ndata: one\n\n"), (204, "")];
         let ((first, second), ()) = tokio::join!(follow, answer(&listener, &answers));
-        assert!(matches!(first, Ok(Step::Message(_))), "{first:?}");
-        assert!(matches!(second, Ok(Step::Over)), "{second:?}");
+        assert!(matches!(first, Ok(StreamUpdate::Message(_))), "{first:?}");
+        assert!(matches!(second, Ok(StreamUpdate::Finished)), "{second:?}");
     }
 
     #[tokio::test]
-    async fn a_server_that_only_accepts_does_not_end_the_outage() {
+    async fn a_server_that_accepts_and_sends_nothing_does_not_end_the_outage() {
         let (listener, client) = server().await;
         let job = "a".parse().unwrap();
         let mut events = JobEvents::new(&client, &job, true, Duration::from_millis(1500));
@@ -329,7 +339,7 @@ mod tests {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 request(&mut stream).await;
-                begin(&mut stream, "").await;
+                respond(&mut stream, "").await;
             }
         };
         let follow = async {

@@ -1,28 +1,28 @@
-//! What a command knows of a job that it follows: events come in, news for people go out.
+//! What a command knows about a job that it follows: turns events into updates for the display.
 //!
-//! What must stay true: pure; what was told once is not told again, however often a snapshot
-//! repeats it; members that are missing or odd cost only themselves.
+//! Input: events of one job. Output: [`JobUpdate`]s. Invariants: pure; nothing is reported twice,
+//! however often snapshots repeat it; a missing or invalid member affects only itself.
 
 use crate::model::{JobId, JobState, RepoState, repository::RepositoryStatus, state::Summary};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// Something to tell.
+/// A change to display.
 #[derive(Debug, PartialEq)]
-pub(in crate::cli) enum News {
-    /// A scanner is at work on a repository.
+pub(in crate::cli) enum JobUpdate {
+    /// A repository is being scanned.
     Working(RepositoryStatus),
-    /// A repository is over, or this try of it.
-    Over(RepositoryStatus),
-    /// A repository is tried again, and says when and why.
+    /// A repository, or one attempt of it, is finished.
+    Finished(RepositoryStatus),
+    /// A repository waits for its next attempt; its message has the time and the cause.
     Waiting(RepositoryStatus),
     /// The counts of the job may have changed.
     Counts,
-    /// The job is over.
-    Ended(JobState),
+    /// The job is finished.
+    JobFinished(JobState),
 }
 
-/// A job, as far as its events have told.
+/// The state of a job, according to its events.
 #[derive(Debug)]
 pub(in crate::cli) struct JobView {
     pub(in crate::cli) id: JobId,
@@ -31,15 +31,15 @@ pub(in crate::cli) struct JobView {
     pub(in crate::cli) summary: Summary,
     pub(in crate::cli) elapsed_seconds: Option<u64>,
     pub(in crate::cli) eta_seconds: Option<u64>,
-    begun: bool,
-    /// Those whose end was told, and whether they failed.
-    over: HashMap<u32, bool>,
-    /// What those said last that wait for their next try.
+    joined: bool,
+    /// The repositories whose final state was reported, and whether they failed.
+    finished: HashMap<u32, bool>,
+    /// The last message of each repository that waits for its next attempt.
     waiting: HashMap<u32, String>,
 }
 
 impl JobView {
-    /// Nothing is known but the id.
+    /// Creates a view of which only the job id is known.
     pub(in crate::cli) fn new(id: &JobId) -> Self {
         Self {
             id: id.clone(),
@@ -47,46 +47,46 @@ impl JobView {
             summary: Summary::default(),
             elapsed_seconds: None,
             eta_seconds: None,
-            begun: false,
-            over: HashMap::new(),
+            joined: false,
+            finished: HashMap::new(),
             waiting: HashMap::new(),
         }
     }
 
-    /// Takes in an event; what is new to people.
-    pub(in crate::cli) fn apply(&mut self, event: &str, data: &Value) -> Vec<News> {
+    /// Applies an event and returns the changes to display.
+    pub(in crate::cli) fn apply(&mut self, event: &str, data: &Value) -> Vec<JobUpdate> {
         match event {
             "snapshot" => self.snapshot(data),
             "repository" => {
-                data.as_object().and_then(|it| self.repository(it)).into_iter().collect()
+                data.as_object().and_then(|row| self.repository(row)).into_iter().collect()
             }
             "job" => {
                 self.counts(data);
-                vec![News::Counts]
+                vec![JobUpdate::Counts]
             }
             "end" => {
                 self.counts(data);
                 let state = data["status"].as_str().and_then(JobState::parse_final);
-                vec![News::Counts, News::Ended(state.unwrap_or(JobState::Failed))]
+                vec![JobUpdate::Counts, JobUpdate::JobFinished(state.unwrap_or(JobState::Failed))]
             }
-            // Of a newer server.
+            // An event of a newer server.
             _ => Vec::new(),
         }
     }
 
-    fn snapshot(&mut self, data: &Value) -> Vec<News> {
+    fn snapshot(&mut self, data: &Value) -> Vec<JobUpdate> {
         if let Some(url) = data["group_url"].as_str() {
             url.clone_into(&mut self.title);
         }
         self.counts(data);
         let empty = Vec::new();
         let list = |name: &str| data[name].as_array().unwrap_or(&empty);
-        // The reasons stand in a list of their own, in the same order.
-        let mut reasons: HashMap<&str, Vec<&Value>> = HashMap::new();
+        // The errors are in a separate list, in the same order.
+        let mut errors: HashMap<&str, Vec<&Value>> = HashMap::new();
         for row in list("failed_repositories").iter().rev() {
-            reasons.entry(row["repo_name"].as_str().unwrap_or_default()).or_default().push(row);
+            errors.entry(row["repo_name"].as_str().unwrap_or_default()).or_default().push(row);
         }
-        let mut news = Vec::new();
+        let mut updates = Vec::new();
         for row in list("repositories").iter().filter_map(Value::as_object) {
             let mut row = row.clone();
             let name = row.get("repo_name").and_then(Value::as_str).unwrap_or_default();
@@ -94,23 +94,25 @@ impl JobView {
                 row.get("status").and_then(Value::as_str),
                 Some("failed" | "timeout" | "cancelled")
             );
-            if let Some(reason) = reasons.get_mut(name).filter(|_| failed).and_then(Vec::pop) {
-                row.insert("error".to_owned(), reason["error"].clone());
-                row.insert("failure".to_owned(), reason["failure"].clone());
+            if let Some(error_row) = errors.get_mut(name).filter(|_| failed).and_then(Vec::pop) {
+                row.insert("error".to_owned(), error_row["error"].clone());
+                row.insert("failure".to_owned(), error_row["failure"].clone());
             }
-            news.extend(self.repository(&row));
+            updates.extend(self.repository(&row));
         }
-        // Who joins late wants to know what failed, and is not told what went well meanwhile.
-        if !std::mem::replace(&mut self.begun, true) {
-            news.retain(|it| !matches!(it, News::Over(status) if !status.state.is_failure()));
+        // The first snapshot reports earlier failures, but not earlier successes.
+        if !std::mem::replace(&mut self.joined, true) {
+            updates.retain(
+                |update| !matches!(update, JobUpdate::Finished(status) if !status.state.is_failure()),
+            );
         }
-        news.push(News::Counts);
-        news
+        updates.push(JobUpdate::Counts);
+        updates
     }
 
-    /// Whether a failure was told that explains why the job failed.
-    pub(in crate::cli) fn has_told_failure(&self) -> bool {
-        self.over.values().any(|failed| *failed)
+    /// Whether a reported failure explains why the job failed.
+    pub(in crate::cli) fn has_reported_failure(&self) -> bool {
+        self.finished.values().any(|failed| *failed)
     }
 
     fn counts(&mut self, data: &Value) {
@@ -121,28 +123,28 @@ impl JobView {
         self.eta_seconds = data["eta_seconds"].as_u64();
     }
 
-    fn repository(&mut self, row: &Map<String, Value>) -> Option<News> {
+    fn repository(&mut self, row: &Map<String, Value>) -> Option<JobUpdate> {
         let status = status_of(row)?;
         let index = status.index;
         if status.state.is_final() {
-            let told = self.over.insert(index, status.state.is_failure());
-            return told.is_none().then_some(News::Over(status));
+            let reported = self.finished.insert(index, status.state.is_failure());
+            return reported.is_none().then_some(JobUpdate::Finished(status));
         }
-        // Begun again, or about to be.
-        self.over.remove(&index);
+        // The next attempt has started, or will start.
+        self.finished.remove(&index);
         if status.state.is_working() {
             self.waiting.remove(&index);
-            return Some(News::Working(status));
+            return Some(JobUpdate::Working(status));
         }
-        // What else is pending has nothing to say, or was cut short.
-        let message = status.progress.as_ref().and_then(|it| it.message.clone());
+        // Only a waiting retry has a message and the status `pending`; skip queued and interrupted ones.
+        let message = status.progress.as_ref().and_then(|progress| progress.message.clone());
         let message = message.filter(|_| status.word() == RepoState::Pending.as_str())?;
-        let told = self.waiting.insert(index, message.clone());
-        (told.as_deref() != Some(&message)).then_some(News::Waiting(status))
+        let reported = self.waiting.insert(index, message.clone());
+        (reported.as_deref() != Some(&message)).then_some(JobUpdate::Waiting(status))
     }
 }
 
-/// An event says what a status file says, with the figures one level deeper.
+/// Parses a row as a status file; the progress figures of a row are one level deeper.
 fn status_of(row: &Map<String, Value>) -> Option<RepositoryStatus> {
     let index = u32::try_from(row.get("repo_index")?.as_u64()?).ok()?;
     let mut flat = row.clone();
@@ -161,25 +163,27 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(news: &[News]) -> Vec<String> {
-        news.iter()
-            .map(|it| match it {
-                News::Working(status) => format!("{} {}", status.index, status.word()),
-                News::Over(status) => {
+    fn described(updates: &[JobUpdate]) -> Vec<String> {
+        updates
+            .iter()
+            .map(|update| match update {
+                JobUpdate::Working(status) => format!("{} {}", status.index, status.word()),
+                JobUpdate::Finished(status) => {
                     format!("{} {}: {:?}", status.index, status.word(), status.error.as_deref())
                 }
-                News::Waiting(status) => {
-                    let message = status.progress.as_ref().and_then(|it| it.message.as_deref());
+                JobUpdate::Waiting(status) => {
+                    let message =
+                        status.progress.as_ref().and_then(|progress| progress.message.as_deref());
                     format!("{} waits: {}", status.index, message.unwrap_or_default())
                 }
-                News::Counts => "counts".to_owned(),
-                News::Ended(state) => format!("ended {state}"),
+                JobUpdate::Counts => "counts".to_owned(),
+                JobUpdate::JobFinished(state) => format!("finished {state}"),
             })
             .collect()
     }
 
     #[test]
-    fn what_was_told_is_not_told_again() {
+    fn nothing_is_reported_twice() {
         let mut view = JobView::new(&"a".parse().unwrap());
         let mut snapshot = json!({
             "group_url": "https://gitlab.com/acme",
@@ -200,49 +204,52 @@ mod tests {
             ],
         });
         assert_eq!(
-            told(&view.apply("snapshot", &snapshot)),
+            described(&view.apply("snapshot", &snapshot)),
             ["1 failed: Some(\"first\")", "2 timeout: Some(\"second\")", "3 scanning", "counts"]
         );
         assert_eq!((view.title.as_str(), view.summary.failed), ("https://gitlab.com/acme", 2));
-        // After an outage: only what is new.
+        // After an outage, only changes are reported.
         snapshot["repositories"][3] =
             json!({"repo_index": 3, "repo_name": "d", "status": "completed"});
-        assert_eq!(told(&view.apply("snapshot", &snapshot)), ["3 completed: None", "counts"]);
+        assert_eq!(described(&view.apply("snapshot", &snapshot)), ["3 completed: None", "counts"]);
         let again = json!({"repo_index": 1, "status": "cloning"});
-        assert_eq!(told(&view.apply("repository", &again)), ["1 cloning"]);
+        assert_eq!(described(&view.apply("repository", &again)), ["1 cloning"]);
         let failed = json!({"repo_index": 1, "status": "failed", "error": "third"});
-        assert_eq!(told(&view.apply("repository", &failed)), ["1 failed: Some(\"third\")"]);
+        assert_eq!(described(&view.apply("repository", &failed)), ["1 failed: Some(\"third\")"]);
         assert!(view.apply("repository", &failed).is_empty());
         assert!(view.apply("novelty", &json!({})).is_empty());
         let end = json!({"status": "completed_with_errors"});
-        assert_eq!(told(&view.apply("end", &end)), ["counts", "ended completed_with_errors"]);
+        assert_eq!(
+            described(&view.apply("end", &end)),
+            ["counts", "finished completed_with_errors"]
+        );
     }
 
     #[test]
-    fn a_repository_that_is_tried_again_is_told_once_for_each_try() {
+    fn each_attempt_of_a_repository_is_reported_once() {
         let mut view = JobView::new(&"a".parse().unwrap());
-        let mut tell = |event: Value| told(&view.apply("repository", &event));
+        let mut apply = |event: Value| described(&view.apply("repository", &event));
         let failed = json!({"repo_index": 0, "status": "failed", "error": "no luck"});
         let waits = |number: u32| {
             json!({"repo_index": 0, "status": "pending", "attempt": number,
                 "progress": {"message": format!("Attempt {number} of 3")}})
         };
-        assert_eq!(tell(failed.clone()), ["0 failed: Some(\"no luck\")"]);
-        assert_eq!(tell(waits(2)), ["0 waits: Attempt 2 of 3"]);
-        assert!(tell(waits(2)).is_empty());
-        // A reader that was slow has not seen the second attempt.
-        assert_eq!(tell(waits(3)), ["0 waits: Attempt 3 of 3"]);
-        assert_eq!(tell(json!({"repo_index": 0, "status": "scanning"})), ["0 scanning"]);
-        assert!(tell(json!({"repo_index": 0, "status": "interrupted"})).is_empty());
-        assert!(tell(json!({"repo_index": 0, "status": "pending"})).is_empty());
-        assert_eq!(tell(failed), ["0 failed: Some(\"no luck\")"]);
-        assert!(view.has_told_failure());
+        assert_eq!(apply(failed.clone()), ["0 failed: Some(\"no luck\")"]);
+        assert_eq!(apply(waits(2)), ["0 waits: Attempt 2 of 3"]);
+        assert!(apply(waits(2)).is_empty());
+        // A slow client has not seen the second attempt.
+        assert_eq!(apply(waits(3)), ["0 waits: Attempt 3 of 3"]);
+        assert_eq!(apply(json!({"repo_index": 0, "status": "scanning"})), ["0 scanning"]);
+        assert!(apply(json!({"repo_index": 0, "status": "interrupted"})).is_empty());
+        assert!(apply(json!({"repo_index": 0, "status": "pending"})).is_empty());
+        assert_eq!(apply(failed), ["0 failed: Some(\"no luck\")"]);
+        assert!(view.has_reported_failure());
         view.apply("repository", &waits(2));
-        assert!(!view.has_told_failure(), "it explains nothing any more");
+        assert!(!view.has_reported_failure(), "the next attempt is not a failure yet");
     }
 
     #[test]
-    fn the_figures_of_an_event_are_those_of_its_repository() {
+    fn the_progress_of_an_event_is_parsed() {
         let row = json!({"repo_index": 3, "status": "scanning", "repo_name": "d",
             "progress": {"total_files": 10, "current_file": 5, "percentage": 50.0}});
         let status = status_of(row.as_object().unwrap()).unwrap();

@@ -1,32 +1,32 @@
-//! What is wanted of a scan beyond the URL: the same for `scan`, which does it here, and `submit`,
-//! which has it done.
+//! The options of a scan, shared by `scan`, which runs in this process, and `submit`, which asks a
+//! server.
 
 use crate::model::{master::Options, retry::MAX_RETRIES};
 use clap::Args;
 
 #[derive(Debug, Args)]
-pub(super) struct WantedArgs {
+pub(super) struct ScanOptionsArgs {
     /// The branch, tag or commit to scan.
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
-    /// Read the imports of Python, Java and Scala sources too: what is used and not declared.
+    /// Also read the imports of Python, Java and Scala sources, to find undeclared packages.
     #[arg(long)]
     deep: bool,
-    /// Of a group: leave its subgroups out.
+    /// For a group: skip its subgroups.
     #[arg(long)]
     no_subgroups: bool,
-    /// Of a group: only repositories whose path matches. May be repeated.
+    /// For a group: scan only repositories whose path matches. May be repeated.
     #[arg(long, value_name = "PATTERN")]
     include: Vec<String>,
-    /// Of a group: not the repositories whose path matches. May be repeated.
+    /// For a group: skip repositories whose path matches. May be repeated.
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// Try a repository again, up to N times, if it failed for a cause that may pass.
+    /// Retry a repository up to N times if its failure may be temporary.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MAX_RETRIES))]
     retries: u64,
 }
 
-impl WantedArgs {
+impl ScanOptionsArgs {
     pub(super) fn options(&self) -> Options {
         Options {
             reference: self.reference.clone(),

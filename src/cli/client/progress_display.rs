@@ -1,13 +1,13 @@
-//! The progress of several jobs on standard error: on a terminal a bar for each repository that is
-//! being scanned and one for each group, elsewhere plain lines.
+//! Shows the progress of several jobs on standard error: on a terminal one bar per running
+//! repository and one per group, elsewhere plain lines.
 //!
-//! What must stay true: nothing of others reaches a terminal unprinted as it is; bars that are no
-//! longer true are gone; what failed stays to be read.
+//! Input: updates of jobs. Output: bars or lines. Invariants: untrusted text is escaped before it
+//! reaches a terminal; outdated bars are removed; failures stay visible.
 
 use super::{
-    super::output::{complain, printable, say},
-    job::JobView,
-    spoken,
+    super::output::{print_error, print_message, printable},
+    format_duration,
+    job_view::JobView,
 };
 use crate::{
     cli::progress::{self, PLAIN_INTERVAL},
@@ -21,23 +21,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most repositories that are drawn at once; the bar of the group counts them all.
-const MOST_BARS: usize = 12;
+/// The maximum number of bars of repositories; the bar of the group counts all of them.
+const MAX_BARS: usize = 12;
 
-/// What is drawn or printed.
+/// The bars or lines of all followed jobs.
 #[derive(Debug)]
-pub(in crate::cli) struct Board {
+pub(in crate::cli) struct ProgressDisplay {
     form: Form,
-    /// How many streams are lost; an outage of all of them is said once.
-    lost: usize,
-    complaints: HashSet<String>,
+    /// The number of interrupted streams; an outage of all of them is reported once.
+    interrupted: usize,
+    reported_errors: HashSet<String>,
 }
 
 #[derive(Debug)]
 enum Form {
-    /// Only what goes wrong: whoever asked reads the events themselves.
+    /// Prints only problems, because standard output has the events.
     Quiet,
-    /// What was last printed of a repository, or of the job, and when.
+    /// The state that was printed last, of a repository or of the job (`None`), and when.
     Plain(HashMap<(JobId, Option<u32>), (String, Instant)>),
     Bars {
         screen: MultiProgress,
@@ -45,8 +45,8 @@ enum Form {
     },
 }
 
-impl Board {
-    /// With nothing on it; `quiet` where the events themselves are printed.
+impl ProgressDisplay {
+    /// Creates an empty display; `quiet` if the events themselves are printed.
     pub(in crate::cli) fn new(quiet: bool) -> Self {
         let form = if quiet {
             Form::Quiet
@@ -55,25 +55,25 @@ impl Board {
         } else {
             Form::Plain(HashMap::new())
         };
-        Self { form, lost: 0, complaints: HashSet::new() }
+        Self { form, interrupted: 0, reported_errors: HashSet::new() }
     }
 
-    /// A repository is being scanned.
+    /// Shows a repository that is being scanned.
     pub(in crate::cli) fn working(&mut self, job: &JobView, status: &RepositoryStatus) {
         let key = (job.id.clone(), Some(status.index));
         match &mut self.form {
             Form::Quiet => {}
-            // In a group, only what is over is worth a line.
+            // In a group, only finished repositories get a line.
             Form::Plain(_) if is_group(job) => {}
             Form::Plain(printed) => {
                 if is_due(printed, key, status.word()) {
-                    say(&line_of(status));
+                    print_message(&line_of(status));
                 }
             }
             Form::Bars { screen, bars } => {
-                if !bars.contains_key(&key) && bars.len() < MOST_BARS {
+                if !bars.contains_key(&key) && bars.len() < MAX_BARS {
                     let bar = progress::bar(&printable(&status.display_name()));
-                    // Bars of groups stay below.
+                    // Bars of groups stay at the bottom.
                     let bar = screen.insert(0, bar);
                     bar.enable_steady_tick(progress::TICK);
                     bars.insert(key.clone(), bar);
@@ -85,8 +85,8 @@ impl Board {
         }
     }
 
-    /// A repository is over.
-    pub(in crate::cli) fn over(&mut self, job: &JobView, status: &RepositoryStatus) {
+    /// Shows the final state of a repository.
+    pub(in crate::cli) fn finished(&mut self, job: &JobView, status: &RepositoryStatus) {
         let key = (job.id.clone(), Some(status.index));
         match &mut self.form {
             Form::Quiet => return,
@@ -96,16 +96,16 @@ impl Board {
                     bar.finish_and_clear();
                     screen.remove(&bar);
                 }
-                // What went well is seen in the count of the group.
+                // The bar of the group counts completed repositories.
                 if is_group(job) && !status.state.is_failure() {
                     return;
                 }
             }
         }
-        self.say(&line_of(status));
+        self.print_unless_quiet(&line_of(status));
     }
 
-    /// A repository is tried again, and says when and why.
+    /// Shows that a repository waits for its next attempt, with the time and the cause.
     pub(in crate::cli) fn waiting(&mut self, job: &JobView, status: &RepositoryStatus) {
         let key = (job.id.clone(), Some(status.index));
         match &mut self.form {
@@ -118,10 +118,10 @@ impl Board {
                 }
             }
         }
-        self.say(&line_of(status));
+        self.print_unless_quiet(&line_of(status));
     }
 
-    /// The counts of a job may have changed.
+    /// Updates the counts of a job.
     pub(in crate::cli) fn counts(&mut self, job: &JobView) {
         if !is_group(job) {
             return;
@@ -132,7 +132,7 @@ impl Board {
             Form::Quiet => {}
             Form::Plain(printed) => {
                 if is_due(printed, key, "") {
-                    say(&format!("{}: {text}", printable(&job.title)));
+                    print_message(&format!("{}: {text}", printable(&job.title)));
                 }
             }
             Form::Bars { screen, bars } => {
@@ -149,8 +149,8 @@ impl Board {
         }
     }
 
-    /// A job is over.
-    pub(in crate::cli) fn ended(&mut self, job: &JobView, state: JobState) {
+    /// Removes the bars of a job and prints its final state.
+    pub(in crate::cli) fn job_finished(&mut self, job: &JobView, state: JobState) {
         if let Form::Bars { screen, bars } = &mut self.form {
             bars.retain(|(id, _), bar| {
                 if *id == job.id {
@@ -160,14 +160,15 @@ impl Board {
                 *id != job.id
             });
         }
-        let elapsed =
-            job.elapsed_seconds.map(|it| format!(" in {}", spoken(Duration::from_secs(it))));
+        let elapsed = job
+            .elapsed_seconds
+            .map(|secs| format!(" in {}", format_duration(Duration::from_secs(secs))));
         let summary = &job.summary;
         let counts = format!(
             ", {} of {} repositories completed, {} failed",
             summary.completed, summary.total_repositories, summary.failed
         );
-        self.say(&format!(
+        self.print_unless_quiet(&format!(
             "{}: {state}{}{}",
             printable(&job.title),
             if is_group(job) && summary.total_repositories > 0 { &counts } else { "" },
@@ -175,55 +176,55 @@ impl Board {
         ));
     }
 
-    /// Something about a job that explains its end.
+    /// Prints an explanation of a job's final state.
     pub(in crate::cli) fn remark(&mut self, job: &JobView, text: &str) {
-        self.say(&format!("{}: {}", printable(&job.title), printable(text)));
+        self.print_unless_quiet(&format!("{}: {}", printable(&job.title), printable(text)));
     }
 
-    /// One of the streams is lost.
-    pub(in crate::cli) fn lost(&mut self, why: &str) {
-        self.lost += 1;
-        if self.lost == 1 {
-            self.loud(&format!("{why}; the job goes on, trying to come back to it"));
+    /// Reports that one of the streams is interrupted.
+    pub(in crate::cli) fn disconnected(&mut self, cause: &str) {
+        self.interrupted += 1;
+        if self.interrupted == 1 {
+            self.print(&format!("{cause}; the job continues; reconnecting"));
         }
     }
 
-    /// One of the streams is there again.
-    pub(in crate::cli) fn back(&mut self) {
-        self.lost = self.lost.saturating_sub(1);
-        if self.lost == 0 {
-            self.loud("the server is back");
+    /// Reports that one of the streams is connected again.
+    pub(in crate::cli) fn reconnected(&mut self) {
+        self.interrupted = self.interrupted.saturating_sub(1);
+        if self.interrupted == 0 {
+            self.print("reconnected to the server");
         }
     }
 
-    /// Says what went wrong; of several jobs that fail alike, once.
-    pub(in crate::cli) fn complain(&mut self, text: String) {
-        if !self.complaints.contains(&text) {
-            self.above(|| complain(&text));
-            self.complaints.insert(text);
+    /// Prints an error; the same error of several jobs is printed once.
+    pub(in crate::cli) fn error(&mut self, text: String) {
+        if !self.reported_errors.contains(&text) {
+            self.above_bars(|| print_error(&text));
+            self.reported_errors.insert(text);
         }
     }
 
-    /// Takes everything off a terminal that is no longer true.
+    /// Removes all bars from the terminal.
     pub(in crate::cli) fn clear(&self) {
         if let Form::Bars { screen, .. } = &self.form {
-            // A terminal that is gone has nothing left on it.
+            // An error means that the terminal is closed.
             let _ = screen.clear();
         }
     }
 
-    fn say(&self, text: &str) {
+    fn print_unless_quiet(&self, text: &str) {
         if !matches!(self.form, Form::Quiet) {
-            self.loud(text);
+            self.print(text);
         }
     }
 
-    fn loud(&self, text: &str) {
-        self.above(|| say(text));
+    fn print(&self, text: &str) {
+        self.above_bars(|| print_message(text));
     }
 
-    /// Prints where no bar is drawn over it.
-    fn above(&self, print: impl FnOnce()) {
+    /// Prints above the bars.
+    fn above_bars(&self, print: impl FnOnce()) {
         match &self.form {
             Form::Bars { screen, .. } => screen.suspend(print),
             Form::Quiet | Form::Plain(_) => print(),
@@ -242,35 +243,35 @@ fn line_of(status: &RepositoryStatus) -> String {
 fn counts_of(job: &JobView) -> String {
     let summary = &job.summary;
     if summary.total_repositories == 0 {
-        return "looking for its repositories".to_owned();
+        return "listing repositories".to_owned();
     }
     let mut text = format!(
-        "{} of {} repositories over",
+        "{} of {} repositories finished",
         summary.completed + summary.failed,
         summary.total_repositories
     );
     if summary.failed > 0 {
-        // A `String` takes all that is written to it.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, ", {} failed", summary.failed);
     }
     if let Some(eta) = job.eta_seconds {
-        let _ = write!(text, ", about {} left", spoken(Duration::from_secs(eta)));
+        let _ = write!(text, ", about {} left", format_duration(Duration::from_secs(eta)));
     }
     text
 }
 
-/// Whether a line is to be printed: at once when the state is another, now and then otherwise.
+/// Whether to print a line: at once if the state has changed, otherwise at intervals.
 fn is_due(
     printed: &mut HashMap<(JobId, Option<u32>), (String, Instant)>,
     key: (JobId, Option<u32>),
-    word: &str,
+    state: &str,
 ) -> bool {
     let now = Instant::now();
     let due = printed
         .get(&key)
-        .is_none_or(|(last, at)| last != word || now.duration_since(*at) >= PLAIN_INTERVAL);
+        .is_none_or(|(last, at)| last != state || now.duration_since(*at) >= PLAIN_INTERVAL);
     if due {
-        printed.insert(key, (word.to_owned(), now));
+        printed.insert(key, (state.to_owned(), now));
     }
     due
 }
