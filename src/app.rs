@@ -1,13 +1,11 @@
-//! Builds and connects the parts, recovers what a dead server left, and stops in order.
+//! Builds and connects the components, recovers the jobs of a dead server, and stops in order.
 //!
-//! What flows in: settings. What flows out: a running [`Engine`], the same for the service and
-//! for a scan from the command line.
-//!
-//! What must stay true: one engine per jobs folder; everything on the disk is settled or adopted
-//! before anything new is started; a stop leaves no process behind.
+//! Input: settings. Output: a running [`Engine`], the same for the service and for a scan from the
+//! command line. Invariants: one engine per jobs folder; all attempts on the disk are finalized or
+//! adopted before a new one starts; a stop leaves no process behind.
 
 mod clean_up;
-mod late;
+mod deferred_recovery;
 
 use crate::{
     config::{Config, WatchMode},
@@ -24,7 +22,7 @@ use crate::{
     sys::cgroup,
 };
 use clean_up::{CleanUp, sweep};
-use late::Late;
+use deferred_recovery::DeferredRecovery;
 use std::{
     io,
     path::PathBuf,
@@ -34,10 +32,10 @@ use std::{
 use tokio::{sync::mpsc, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Why an engine does not start.
+/// Why an engine does not start, or why a server stopped unexpectedly.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("the jobs folder `{}` belongs to another scanwatch that is running", .0.display())]
+    #[error("the jobs folder `{}` is in use by another scanwatch; stop it or choose another [jobs] dir", .0.display())]
     Locked(PathBuf),
     #[error("cannot use the jobs folder")]
     Store(#[from] StoreError),
@@ -50,12 +48,13 @@ pub enum StartError {
     #[error("{0}")]
     Tls(String),
     #[error(
-        "the queue has ended by a fault; start again: what runs goes on, what waits is on the disk"
+        "internal error: the queue has stopped; restart the server: running scans continue, and queued \
+         ones are on the disk"
     )]
     QueueEnded,
 }
 
-/// The running parts.
+/// The running components.
 #[derive(Debug)]
 pub struct Engine {
     pub config: Arc<Config>,
@@ -67,9 +66,9 @@ pub struct Engine {
     pub intake: Intake,
     pub isolation: Arc<Isolation>,
     pub space: Arc<Space>,
-    /// The `PATH` of scanners.
+    /// The `PATH` of the scanners.
     path: String,
-    /// How many jobs could not be read at the start, and have not been since.
+    /// The number of jobs that could not be read at the start and are not recovered yet.
     pub unread: Arc<AtomicUsize>,
     jobs: JobsDir,
     watcher: Watcher,
@@ -78,10 +77,10 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Takes the jobs folder, recovers what is in it, and starts all parts.
+    /// Locks the jobs folder, recovers its jobs, and starts all components.
     ///
     /// # Errors
-    /// What keeps it from starting; nothing has been changed then.
+    /// The reason why the engine cannot start; in this case nothing has been changed.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let config = Arc::new(with_absolute_command(config));
         let jobs = JobsDir::new(&config.jobs.dir)?;
@@ -124,15 +123,15 @@ impl Engine {
             tasks,
             shutdown: CancellationToken::new(),
         };
-        let late = Late {
+        let deferred_recovery = DeferredRecovery {
             setup,
             supervisor: engine.supervisor.clone(),
-            left: Arc::clone(&engine.unread),
+            remaining: Arc::clone(&engine.unread),
             pool: Pool::new("unread-jobs", 1),
         };
         let shutdown = engine.shutdown.clone();
         engine.tasks.spawn(async move {
-            let _ = shutdown.run_until_cancelled(late.run(unread)).await;
+            let _ = shutdown.run_until_cancelled(deferred_recovery.run(unread)).await;
         });
         let clean_up = CleanUp {
             live: Arc::clone(&engine.live),
@@ -156,7 +155,7 @@ impl Engine {
         &self.jobs
     }
 
-    /// Has the sandbox of scanners tested, beside everything else.
+    /// Starts the self-test of the scanners' sandbox in the background.
     pub fn test_isolation(&self) {
         let isolation = Arc::clone(&self.isolation);
         let (config, path) = (Arc::clone(&self.config), self.path.clone());
@@ -167,25 +166,25 @@ impl Engine {
         });
     }
 
-    /// Ends all scanners in order (their repositories are queued for the next start) and all
-    /// parts. Waits for at most `patience`.
-    pub async fn stop(self, patience: Duration) {
+    /// Ends all scanners in order (their repositories are queued for the next start) and stops all
+    /// components. Waits for at most `grace`.
+    pub async fn stop(self, grace: Duration) {
         self.shutdown.cancel();
-        self.supervisor.stop(patience).await;
+        self.supervisor.stop(grace).await;
         self.tasks.close();
-        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(
                 tasks = self.tasks.len(),
-                "the stop grace has passed; unfinished tasks are dropped"
+                "the grace period of the stop has passed; unfinished tasks are aborted"
             );
         }
-        // Joins its thread, which reads for an instant more.
+        // Joins the watcher's thread, which may still be reading a file.
         let watcher = self.watcher;
         let _ = spawn_blocking(move || drop(watcher)).await;
     }
 }
 
-/// Takes the folder and finds out what is in it.
+/// Creates and locks the jobs folder, and recovers its jobs.
 fn prepare(setup: &Setup) -> Result<Recovered, StartError> {
     let jobs = &setup.jobs;
     jobs.create(setup.config.jobs.folder_mode)?;
@@ -196,13 +195,14 @@ fn prepare(setup: &Setup) -> Result<Recovered, StartError> {
     if setup.config.scanner.stall_timeout_secs <= setup.config.scanner.update_interval_secs {
         tracing::warn!(
             "scanner.stall_timeout_secs is not longer than scanner.update_interval_secs: \
-             a quiet scanner may be ended as stalled"
+             healthy scanners may be ended as stalled; raise scanner.stall_timeout_secs"
         );
     }
     Ok(supervisor::recover(setup)?)
 }
 
-/// A scanner that is named by a relative path is meant from here, not from its scratch folder.
+/// Resolves a relative path of the scanner against the working directory of the server, because
+/// scanners start in their scratch folders.
 fn with_absolute_command(mut config: Config) -> Config {
     if let Some(program) = config.scanner.command.first_mut()
         && program.contains('/')

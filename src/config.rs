@@ -1,18 +1,18 @@
-//! The settings: read once, checked once, then plain data that is passed on.
+//! The settings, read and validated once at the start.
 //!
-//! What flows in: the layers (see `layers`) and the token files and variables that they name.
-//! What flows out: a [`Config`] in which every value is usable, or a refusal that names the
-//! setting and its place. What must stay true: there is no global state, and no part of the
-//! program reads a variable or a file of settings for itself.
+//! Input: the layers (see `layers`), and the token files and variables that they name. Output: a
+//! [`Config`] with usable values, or an error that names the setting and the source of its value.
+//! Invariants: there is no global state; no other module reads environment variables or files of
+//! settings.
 
 pub mod authorities;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod check;
 mod forges;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod layers;
 mod raw;
 
-pub use layers::{Effective, Refused};
+pub use layers::{EffectiveSetting, SettingsError};
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
@@ -26,7 +26,7 @@ use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 use toml::Table;
 
-/// The defaults, as they are in the repository.
+/// The default settings: config/default.toml of the repository.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
 /// All settings.
@@ -50,7 +50,7 @@ pub struct Config {
 pub struct ServerConfig {
     pub listen: SocketAddr,
     pub tls: Option<TlsFiles>,
-    /// A proxy in front ends TLS.
+    /// A proxy terminates TLS.
     pub behind_proxy: bool,
     pub max_connections: usize,
     pub max_streams: usize,
@@ -62,7 +62,7 @@ pub struct ServerConfig {
     pub stop_grace: Duration,
 }
 
-/// The files of a certificate and its key.
+/// The files of a certificate and its private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     pub certificate_file: PathBuf,
@@ -74,9 +74,9 @@ pub struct TlsFiles {
 pub struct AuthConfig {
     /// Users with bcrypt hashes.
     pub htpasswd_file: Option<PathBuf>,
-    /// Tokens, by their SHA-256.
+    /// Tokens, stored as SHA-256 hashes.
     pub tokens_file: Option<PathBuf>,
-    /// How often the files are looked at.
+    /// How often the files are checked for changes.
     pub reload_interval: Duration,
 }
 
@@ -102,7 +102,7 @@ pub struct JobsConfig {
 /// `[scanner]`
 #[derive(Debug, Clone)]
 pub struct ScannerConfig {
-    /// Program and arguments; empty for the built-in one.
+    /// Program and arguments; empty for the built-in scanner.
     pub command: Vec<String>,
     pub max_concurrent_processes: usize,
     pub subprocess_timeout_secs: u64,
@@ -110,9 +110,9 @@ pub struct ScannerConfig {
     pub update_interval_secs: u64,
     pub progress_interval_ms: u64,
     pub stall_timeout_secs: u64,
-    /// Before the first retry.
+    /// The pause before the first retry.
     pub retry_pause: Duration,
-    /// After which a scan may be told to give its slot to another job.
+    /// The time after which a scan counts as slow and may have to give its slot to another job.
     pub slow_after: Duration,
     pub log_max_bytes: u64,
     pub sandbox: Sandbox,
@@ -126,23 +126,23 @@ pub struct WatchConfig {
     pub resync_interval: Duration,
 }
 
-/// How changes of files are noticed.
+/// How file changes are detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchMode {
-    /// By the kernel's notifications; polling where they cannot be had.
+    /// Inotify events; polling where they are not available.
     Auto,
-    /// By looking, at an interval.
+    /// Polling at an interval.
     Poll,
 }
 
-/// `[discovery]`: limits for what a forge is asked about one group.
+/// `[discovery]`: limits for listing one group on its forge.
 #[derive(Debug, Clone, Copy)]
 pub struct DiscoveryConfig {
     pub max_pages: u32,
     pub max_answer_bytes: u64,
-    /// For one answer.
+    /// The timeout of one answer.
     pub answer_timeout: Duration,
-    /// For all of them, pauses included.
+    /// The timeout of the whole list, including pauses.
     pub timeout: Duration,
 }
 
@@ -153,70 +153,70 @@ pub struct LogConfig {
     pub level: tracing::Level,
 }
 
-/// The form of a log line.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-/// One of `[[forges]]`: trusted as named, perhaps with credentials.
+/// One of `[[forges]]`: a trusted origin, optionally with credentials.
 #[derive(Debug, Clone)]
 pub struct Forge {
     pub kind: ForgeKind,
     pub origin: Origin,
     pub username: String,
     pub token: Option<SecretString>,
-    /// The certificate authorities of `ca_file`: trusted for this forge, beside the system's.
+    /// The certificate authorities of `ca_file`, trusted for this forge in addition to the system's.
     pub authorities: Vec<CertificateDer<'static>>,
 }
 
-/// Which interface a forge has.
+/// The kind of a forge, which determines its API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ForgeKind {
     Gitlab,
     Github,
-    /// Repositories over http alone.
+    /// A git server without an API.
     Git,
 }
 
-/// Where settings come from, beside the defaults.
+/// The sources of settings in addition to the defaults.
 #[derive(Debug, Default)]
 pub struct Sources {
     pub file: Option<PathBuf>,
-    /// Environment variables, all of them; those of other programs are passed over.
+    /// All environment variables; those of other programs are ignored.
     pub environment: Vec<(String, String)>,
-    /// `section.key` and value, from flags.
+    /// `section.key` and value of each flag.
     pub flags: Vec<(String, String)>,
 }
 
 impl Config {
-    /// Reads and checks all settings.
+    /// Reads and validates all settings.
     ///
     /// # Errors
-    /// The first setting that is refused, with its name and its place.
-    pub fn load(sources: &Sources) -> Result<Self, Refused> {
-        let (table, places) = layered(sources)?;
-        checked(table, &places, sources)
+    /// The first invalid setting, with its name and the source of its value.
+    pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
+        let (table, places) = merge_layers(sources)?;
+        validate(table, &places, sources)
     }
 
-    /// Every setting as it holds, in order of the names, and where it comes from.
+    /// The effective value of every setting, sorted by name, with its source.
     ///
     /// # Errors
-    /// As [`Config::load`]: what is listed can be used.
-    pub fn effective(sources: &Sources) -> Result<Vec<Effective>, Refused> {
-        let (table, places) = layered(sources)?;
-        checked(table.clone(), &places, sources)?;
-        Ok(layers::flat(table, &places))
+    /// Like [`Config::load`]: only valid settings are listed.
+    pub fn effective(sources: &Sources) -> Result<Vec<EffectiveSetting>, SettingsError> {
+        let (table, places) = merge_layers(sources)?;
+        validate(table.clone(), &places, sources)?;
+        Ok(layers::flatten(table, &places))
     }
 
-    /// The forge that the settings name by this origin.
+    /// The forge with this origin, if the settings name it.
     pub fn forge(&self, origin: &Origin) -> Option<&Forge> {
-        self.forges.iter().find(|it| it.origin == *origin)
+        self.forges.iter().find(|forge| forge.origin == *origin)
     }
 
-    /// The credentials for a URL's origin, if a forge names some.
+    /// The credentials for an origin, if its forge has a token.
     pub fn credentials_for(&self, origin: &Origin) -> Option<Credentials> {
         let forge = self.forge(origin)?;
         let token = forge.token.as_ref()?;
@@ -227,30 +227,31 @@ impl Config {
     }
 }
 
-/// All layers as one table, and where each value of it comes from.
-fn layered(sources: &Sources) -> Result<(Table, BTreeMap<String, String>), Refused> {
+/// Merges all layers into one table, and records the source of each value.
+fn merge_layers(sources: &Sources) -> Result<(Table, BTreeMap<String, String>), SettingsError> {
     let mut layers = Layers::new(DEFAULTS)?;
     if let Some(path) = &sources.file {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Refused {
+        let text = std::fs::read_to_string(path).map_err(|error| SettingsError {
             place: name.clone(),
             message: format!("cannot be read: {error}"),
         })?;
-        layers.file(&name, &text)?;
+        layers.add_file(&name, &text)?;
     }
-    layers.environment(sources.environment.iter().cloned())?;
+    layers.add_environment(sources.environment.iter().cloned())?;
     for (path, value) in &sources.flags {
-        layers.text(path, value, format!("command line, {path}"))?;
+        layers.add_text(path, value, format!("command line, {path}"))?;
     }
     Ok(layers.finish())
 }
 
-fn checked(
+/// Turns the merged table into usable settings.
+fn validate(
     table: Table,
     places: &BTreeMap<String, String>,
     sources: &Sources,
-) -> Result<Config, Refused> {
-    let raw: Raw = table.try_into().map_err(|error: toml::de::Error| Refused {
+) -> Result<Config, SettingsError> {
+    let raw: Raw = table.try_into().map_err(|error: toml::de::Error| SettingsError {
         place: places.get("forges").or(places.get("categories")).cloned().unwrap_or_default(),
         message: error.message().to_owned(),
     })?;
@@ -275,7 +276,7 @@ mod tests {
         let environment =
             environment.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         Config::load(&Sources { file: Some(path), environment, flags: Vec::new() })
-            .map_err(|it| it.to_string().replace(&root.path().display().to_string(), ""))
+            .map_err(|error| error.to_string().replace(&root.path().display().to_string(), ""))
     }
 
     #[track_caller]
@@ -296,13 +297,13 @@ mod tests {
     }
 
     #[test]
-    fn later_layers_win() {
+    fn later_layers_override_earlier_ones() {
         let config = load(
             "[scanner]\nkill_grace_secs = 7\nstall_timeout_secs = 9\n",
             &[
                 ("SCANWATCH_SCANNER__STALL_TIMEOUT_SECS", "11"),
                 ("SCANWATCH_NETWORK__ALLOW_HOSTS", "a.example, B.example."),
-                ("SCANWATCH_JOB_ID", "no setting: it has no __"),
+                ("SCANWATCH_JOB_ID", "not a setting: without __"),
             ],
         )
         .unwrap();
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused_by_name_and_place() {
+    fn an_error_names_the_setting_and_its_source() {
         refused(
             "[scanner]\n\nmax_procs = 3\n",
             &[],
@@ -321,12 +322,12 @@ mod tests {
         refused(
             "[scanner]\nkill_grace_secs = \"5\"\n",
             &[],
-            "line 2: `scanner.kill_grace_secs`: want a whole",
+            "line 2: `scanner.kill_grace_secs`: expected a whole",
         );
         refused(
             "[scanner]\nkill_grace_secs = -5\n",
             &[],
-            "want a whole number from 0 to 9007199254740991, got `-5`",
+            "expected a whole number from 0 to 9007199254740991, got `-5`",
         );
         refused(
             "[scanner]\nmax_concurrent_processes = 0\n",
@@ -365,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_of_authorities_is_read_at_the_start() {
+    fn a_bundle_of_certificate_authorities_is_read_at_the_start() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = root.path().join(name);
@@ -388,7 +389,7 @@ mod tests {
         for (text, reason) in [
             ("", "no certificate"),
             (key.serialize_pem().as_str(), "no certificate"),
-            (torn.as_str(), "no PEM bundle"),
+            (torn.as_str(), "not a PEM bundle"),
             (no_certificate, "cannot be used"),
         ] {
             let bad = write("bad.pem", text);
@@ -397,11 +398,11 @@ mod tests {
         }
         refused(&with("/nonexistent/ca.pem"), &[], "cannot read `/nonexistent/ca.pem`");
         let plain = with(&good).replace("https:", "http:");
-        refused(&plain, &[], "`ca_file` is for a forge with https");
+        refused(&plain, &[], "`ca_file` requires an https URL");
     }
 
     #[test]
-    fn a_forge_is_trusted_as_named_and_brings_its_token() {
+    fn a_forge_is_trusted_and_has_its_token() {
         let config = load(
             "[[forges]]\nkind = \"gitlab\"\nurl = \"http://10.0.0.1:8080/\"\ntoken_env = \"T\"\n",
             &[("T", "s3cret\n")],

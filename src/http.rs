@@ -1,18 +1,18 @@
-//! The one place where HTTP clients are made: for the forges that are asked for their groups, and
-//! for the command line, which asks a server of ours.
+//! The only place that creates HTTP clients: for forges, whose groups are listed, and for the client
+//! commands, which send requests to a scanwatch server.
 //!
-//! What must stay true: no client follows a redirect or takes a proxy from the environment by
-//! itself. Where a request goes is decided by whoever sends it.
+//! Input: nothing. Output: a preconfigured client builder. Invariants: no client follows redirects or
+//! uses a proxy from the environment; the sender of a request decides where it goes.
 
 use reqwest::{ClientBuilder, redirect};
 use std::{error::Error, io, time::Duration};
 
-/// How long a connection may take to be made.
+/// The timeout for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The start of every client.
+/// The builder of every client.
 pub fn client() -> ClientBuilder {
-    // Fails only when it was done before.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     ClientBuilder::new()
         .user_agent(concat!("scanwatch/", env!("CARGO_PKG_VERSION")))
@@ -21,15 +21,15 @@ pub fn client() -> ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// The first error of this type in a chain, within wrappers of `io::Error` too.
+/// Finds the first error of a type in an error chain, including errors wrapped in `io::Error`.
 pub fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(it) = error.downcast_ref::<E>() {
-            return Some(it);
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
         }
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        // `source` of an `io::Error` passes over what it wraps.
+        // `source` of an `io::Error` skips the wrapped error.
         next = match wrapped {
             Some(inner) => Some(inner),
             None => error.source(),

@@ -23,7 +23,7 @@ pub const READERS: [Reader; 8] = [
     ("git", worker::git_check::git),
     ("listing", intake::discovery::check::listing),
     ("credentials", api::auth::check::credentials),
-    ("settings", config::check::settings),
+    ("settings", config::fuzz::settings),
 ];
 
 /// Gives bytes to the reader of this name.

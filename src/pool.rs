@@ -1,15 +1,16 @@
-//! Threads for blocking work, a few for each purpose.
+//! Bounded thread pools for blocking work, one per purpose.
 //!
-//! Input: closures that block (reading files, making documents). Output: their results.
+//! Input: closures that block (reading files, producing documents). Output: their results.
 //!
 //! Invariants:
-//! - A pool runs at most as many closures at a time as it has threads, also where their callers have gone
-//!   away. Pools share nothing, so work of one purpose never waits for work of another.
+//! - A pool runs at most as many closures at a time as it has threads, even if their callers were
+//!   dropped. Pools share nothing, so work of one purpose never waits for work of another.
 //! - A caller that is dropped while it waits for a thread leaves the queue; its closure never runs.
-//! - Callers are served in the order in which they came.
-//! - A thread that was not needed for [`IDLE`] ends, also where a trickle of work wakes the idle threads in turn.
-//! - The end of the process waits for no pool: the threads are detached, and what the end cuts off is
-//!   done again by the next process.
+//! - Callers are served in order.
+//! - A thread that was not needed for [`IDLE_TIMEOUT`] ends, even if a trickle of work wakes the idle threads in
+//!   turn.
+//! - The end of the process waits for no pool: the threads are detached, and the next process redoes
+//!   interrupted work.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +23,7 @@ use std::{
 use tokio::sync::{Semaphore, oneshot};
 
 /// How long a thread stays that is not needed.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A bounded pool of threads. Clones share the threads.
 #[derive(Clone)]
@@ -30,7 +31,7 @@ pub struct Pool {
     owner: Arc<Owner>,
 }
 
-/// The closure did not come to its end: it panicked, or no thread could be started.
+/// The closure did not finish: it panicked, or no thread could be started.
 #[derive(Debug, thiserror::Error)]
 #[error("work on the pool `{pool}` was lost")]
 pub struct Lost {
@@ -45,7 +46,7 @@ impl From<Lost> for io::Error {
     }
 }
 
-/// Ends the threads with the last handle.
+/// Shared by all handles of a pool; ends the threads when the last handle is dropped.
 struct Owner {
     name: &'static str,
     threads: usize,
@@ -57,50 +58,50 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     /// How long a thread stays that is not needed.
-    patience: Duration,
+    idle_timeout: Duration,
 }
 
 struct State {
     work: VecDeque<Work>,
     threads: usize,
-    /// Threads that stay, also without work.
-    kept: usize,
+    /// The number of threads that stay when they are idle.
+    min_threads: usize,
     idle: usize,
-    /// When work last came that no idle thread could take.
-    short_at: Instant,
+    /// When work last arrived that no idle thread could take.
+    all_busy_at: Instant,
     closed: bool,
 }
 
 type Work = Box<dyn FnOnce() + Send>;
 
 impl Pool {
-    /// A pool of at most `threads` threads, which are started when they are needed.
+    /// Creates a pool of at most `threads` threads, which are started when they are needed.
     pub fn new(name: &'static str, threads: usize) -> Self {
-        Self::with_patience(name, threads, IDLE)
+        Self::with_idle_timeout(name, threads, IDLE_TIMEOUT)
     }
 
-    fn with_patience(name: &'static str, threads: usize, patience: Duration) -> Self {
+    fn with_idle_timeout(name: &'static str, threads: usize, idle_timeout: Duration) -> Self {
         let threads = threads.max(1);
         let turns = Arc::new(Semaphore::new(threads));
         let state = State {
             work: VecDeque::new(),
             threads: 0,
-            kept: 0,
+            min_threads: 0,
             idle: 0,
-            short_at: Instant::now(),
+            all_busy_at: Instant::now(),
             closed: false,
         };
-        let shared = Shared { state: Mutex::new(state), wake: Condvar::new(), patience };
+        let shared = Shared { state: Mutex::new(state), wake: Condvar::new(), idle_timeout };
         Self { owner: Arc::new(Owner { name, threads, turns, shared: Arc::new(shared) }) }
     }
 
-    /// As [`new`](Self::new), with one thread from now on: there is always somebody to do the work, also
-    /// where the system refuses new threads.
+    /// Like [`new`](Self::new), but starts one thread at once and keeps it, so that the pool works even
+    /// if the system refuses new threads later.
     pub fn ready(name: &'static str, threads: usize) -> Self {
         let pool = Self::new(name, threads);
         let mut state = pool.owner.shared.lock();
-        state.kept = 1;
-        // What cannot be started now is started with the first work.
+        state.min_threads = 1;
+        // If this fails, the thread is started with the first work.
         let _ = pool.owner.start_thread(&mut state);
         drop(state);
         pool
@@ -116,7 +117,7 @@ impl Pool {
         let turn = turn.map_err(|_| lost(None))?;
         let (sender, result) = oneshot::channel();
         let work = move || {
-            // A panic has been logged by the hook; the caller finds the sender gone.
+            // The panic hook has logged the panic; the caller notices that the sender is dropped.
             if let Ok(done) = catch_unwind(AssertUnwindSafe(work)) {
                 let _ = sender.send(done);
             }
@@ -131,11 +132,11 @@ impl Owner {
     fn start(&self, work: Work) -> io::Result<()> {
         let mut state = self.shared.lock();
         if state.idle <= state.work.len() {
-            state.short_at = Instant::now();
+            state.all_busy_at = Instant::now();
             if state.threads < self.threads {
                 match self.start_thread(&mut state) {
                     Err(error) if state.threads == 0 => return Err(error),
-                    // Those that are there will come to it.
+                    // The existing threads will do the work.
                     Ok(()) | Err(_) => {}
                 }
             }
@@ -168,7 +169,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The life of a thread.
+    /// The main loop of a thread.
     fn work(&self) {
         let mut state = self.lock();
         loop {
@@ -179,18 +180,18 @@ impl Shared {
                 continue;
             }
             // A thread that was woken now and then would never wait for so long in one go.
-            let spare = state.idle > 0 && state.short_at.elapsed() >= self.patience;
-            if state.closed || (spare && state.threads > state.kept) {
+            let spare = state.idle > 0 && state.all_busy_at.elapsed() >= self.idle_timeout;
+            if state.closed || (spare && state.threads > state.min_threads) {
                 break;
             }
             state.idle += 1;
             let (woken, waited) = self
                 .wake
-                .wait_timeout(state, self.patience)
+                .wait_timeout(state, self.idle_timeout)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
-            if waited.timed_out() && state.work.is_empty() && state.threads > state.kept {
+            if waited.timed_out() && state.work.is_empty() && state.threads > state.min_threads {
                 break;
             }
         }
@@ -214,7 +215,7 @@ mod tests {
     use tokio::task::yield_now;
 
     #[tokio::test]
-    async fn no_more_run_at_once_than_there_are_threads() {
+    async fn no_more_closures_run_at_once_than_there_are_threads() {
         let pool = Pool::new("test", 3);
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let work = || {
@@ -226,13 +227,13 @@ mod tests {
             })
         };
         let all = futures_util::future::join_all((0..100).map(|_| work())).await;
-        assert!(all.into_iter().all(|it| it.is_ok()));
+        assert!(all.into_iter().all(|result| result.is_ok()));
         assert!(most.load(SeqCst) <= 3);
         assert!(pool.owner.shared.lock().threads <= 3);
     }
 
     #[tokio::test]
-    async fn work_of_a_caller_that_left_the_queue_never_runs() {
+    async fn work_of_a_dropped_caller_never_runs() {
         let pool = Pool::new("test", 1);
         let (gate, ran) = (Arc::new(Barrier::new(2)), Arc::new(AtomicUsize::new(0)));
         let held = Arc::clone(&gate);
@@ -259,7 +260,7 @@ mod tests {
     /// Breaks if work that comes now and then keeps all threads that were once needed.
     #[tokio::test]
     async fn threads_that_are_not_needed_end_while_work_goes_on() {
-        let pool = Pool::with_patience("test", 3, Duration::from_millis(100));
+        let pool = Pool::with_idle_timeout("test", 3, Duration::from_millis(100));
         let together = Arc::new(Barrier::new(3));
         let meet = || {
             let together = Arc::clone(&together);
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_its_caller_alone() {
+    async fn a_panic_affects_only_its_caller() {
         let pool = Pool::new("test", 1);
         let lost = pool.run(|| -> u8 { panic!("on purpose") }).await;
         assert_eq!(lost.unwrap_err().to_string(), "work on the pool `test` was lost");

@@ -1,8 +1,8 @@
-//! The clean-up: finished jobs whose time is over go, and so does what crashes left.
+//! The periodic clean-up: removes expired jobs and files that crashed processes left.
 //!
-//! What flows in: what is known of the jobs, and time. What flows out: wishes to the supervisor,
-//! which alone removes jobs. What must stay true: what an end is, is said by the job's files; a
-//! job of another program is treated as one of ours.
+//! Input: the cached jobs and the time. Output: remove commands for the supervisor, which alone
+//! removes jobs. Invariants: a job's files determine when it finished; jobs of other programs are
+//! treated like our own.
 
 use crate::{
     live::{Live, LiveJob, Nudger, Plans, Results},
@@ -21,13 +21,13 @@ use chrono::Utc;
 use std::{collections::BTreeSet, ffi::OsString, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// How often is looked for what a killed process left in `.staging`, and for what nobody has asked
-/// for since the last look.
+/// The interval for removing files that killed processes left in `.staging`, and for packing idle
+/// jobs.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
-/// How long the first clean-up waits for the disk to be read, each time it looks.
+/// The pause before checking again whether the first read of the disk is done.
 const UNREADY_PAUSE: Duration = Duration::from_millis(200);
 
-/// What a clean-up works with.
+/// The clean-up task and what it needs.
 pub(super) struct CleanUp {
     pub(super) live: Arc<Live>,
     pub(super) nudger: Nudger,
@@ -41,7 +41,7 @@ pub(super) struct CleanUp {
 }
 
 impl CleanUp {
-    /// Cleans up at once, and then at an interval, for ever.
+    /// Cleans up at once, and then at an interval, without an end.
     pub(super) async fn run(self, every: Duration) {
         let mut clock = Clock::new(Utc::now(), sys::since_boot());
         let mut interval = interval_at(Instant::now(), every);
@@ -61,7 +61,7 @@ impl CleanUp {
                 }
             }
             if !self.live.is_ready() {
-                // Nothing is known yet, and the next turn may be an hour away.
+                // The disk is not read yet, and the regular interval may be an hour: check again soon.
                 interval.reset_after(UNREADY_PAUSE);
                 continue;
             }
@@ -77,12 +77,15 @@ impl CleanUp {
         let jobs = self.jobs.clone();
         let swept = self.pool.run(move || trash::sweep_kept(&jobs)).await;
         if let Ok(Err(error)) = swept {
-            tracing::warn!(error = chain(&error), "cannot sweep .attempts");
+            tracing::warn!(
+                error = chain(&error),
+                "cannot remove outdated records in .attempts; the next clean-up retries"
+            );
         }
     }
 
-    /// Sweeps `.staging` of what was there at the last look too: by a clock that is ahead of the
-    /// disk's, also what is being written just now looks old. Says what is there now.
+    /// Removes files in `.staging` that already existed at the previous sweep, and returns those that
+    /// exist now. Age alone is not enough: if the clock is ahead of the disk's, new files look old.
     async fn sweep(&self, seen: BTreeSet<OsString>) -> BTreeSet<OsString> {
         let jobs = self.jobs.clone();
         let swept = self.pool.run(move || {
@@ -93,7 +96,7 @@ impl CleanUp {
         swept.await.unwrap_or_default()
     }
 
-    /// Has the jobs that nobody asks for take less memory.
+    /// Packs idle jobs, so that they take less memory.
     async fn rest_idle(&self) {
         let live = Arc::clone(&self.live);
         let _ = self.pool.run(move || live.rest_idle()).await;
@@ -104,9 +107,9 @@ impl CleanUp {
         let expired = self.pool.run(move || expired(&live, &jobs, retention)).await;
         for id in expired.unwrap_or_default() {
             match self.supervisor.remove(&id).await {
-                Ok(()) => tracing::info!(%id, "removed an expired job"),
+                Ok(()) => tracing::info!(%id, "expired job removed"),
                 Err(error) => {
-                    tracing::error!(%id, error = chain(&error), "cannot remove an expired job");
+                    tracing::error!(%id, error = chain(&error), "cannot remove an expired job; the next clean-up retries");
                 }
             }
             self.nudger.nudge(&id).await;
@@ -123,19 +126,25 @@ fn expired(live: &Live, jobs: &JobsDir, retention: Duration) -> Vec<JobId> {
     live.all().iter().filter(|job| is_expired(job)).map(|job| job.id().clone()).collect()
 }
 
-/// When a finished job ended: by its own word; else, for other programs leave it out, the newest
-/// time that its files name; and where they name none, when the last word was written.
+/// When a finished job was completed: its `completed_at`; otherwise, because other programs omit it,
+/// the newest time in its files; otherwise the modification time of master.json.
 fn ended_at(job: &LiveJob, jobs: &JobsDir) -> Option<Timestamp> {
     let written = || {
         let master = jobs.job(job.id()).file(JobFile::Master);
-        std::fs::symlink_metadata(master).and_then(|it| it.modified()).ok().map(Timestamp::from)
+        std::fs::symlink_metadata(master)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .map(Timestamp::from)
     };
     job.facts().completed_at.or_else(|| job.newest_time()).or_else(written)
 }
 
-/// What cannot be removed now is no reason not to work; it is tried again at the next clean-up.
+/// Removes leftovers in `.staging`. A failure is only logged, and the next sweep retries.
 pub(super) fn sweep(jobs: &JobsDir, among: Option<&BTreeSet<OsString>>) {
     if let Err(error) = trash::sweep(jobs, among) {
-        tracing::warn!(error = chain(&error), "cannot sweep .staging");
+        tracing::warn!(
+            error = chain(&error),
+            "cannot remove leftovers in .staging; the next sweep retries"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use super::{Exit, output};
 use crate::{
     api::{auth::Auth, tls::Tls},
-    config::{Config, DEFAULTS, Effective, Refused, Sources},
+    config::{Config, DEFAULTS, EffectiveSetting, SettingsError, Sources},
 };
 use clap::{Args, Subcommand};
 use serde_json::{Map, json};
@@ -47,7 +47,7 @@ pub(super) enum ConfigCommand {
 
 impl SettingsArgs {
     /// Reads all settings; `more` are the command's own flags.
-    pub(super) fn load(self, more: Vec<(String, String)>) -> Result<Config, Refused> {
+    pub(super) fn load(self, more: Vec<(String, String)>) -> Result<Config, SettingsError> {
         Config::load(&self.sources(more))
     }
 
@@ -110,12 +110,12 @@ fn print(text: &str) -> Exit {
     }
 }
 
-fn refuse(refused: &Refused) -> Exit {
+fn refuse(refused: &SettingsError) -> Exit {
     output::print_error(&refused.to_string());
     Exit::Usage
 }
 
-fn as_json(settings: &[Effective]) -> String {
+fn as_json(settings: &[EffectiveSetting]) -> String {
     let members = settings.iter().map(|setting| {
         let from = setting.place.as_deref().unwrap_or("default");
         (setting.path.clone(), json!({ "value": setting.value, "from": from }))
@@ -124,9 +124,9 @@ fn as_json(settings: &[Effective]) -> String {
 }
 
 /// Renders an equivalent settings file, with the sources as comments.
-fn as_file(settings: &[Effective]) -> String {
+fn as_file(settings: &[EffectiveSetting]) -> String {
     let mut text = String::new();
-    for Effective { path, value, place } in settings {
+    for EffectiveSetting { path, value, place } in settings {
         let setting = format!("{path} = {value}");
         let place = output::printable(place.as_deref().unwrap_or("default"));
         // Writing to a `String` cannot fail.

@@ -1,9 +1,9 @@
-//! Certificate authorities that somebody trusts beside or instead of the system's: a PEM bundle, of a
-//! forge in the settings, or of a server on the command line.
+//! Reads a PEM bundle of certificate authorities: of a forge in the settings, or of the server on the
+//! command line.
 //!
-//! What flows in: the file's path. What flows out: its certificates, and its absolute path for
-//! the scanners, which have working directories of their own. What must stay true: a bundle in
-//! which anything cannot be used is refused at the start, not at the first scan.
+//! Input: the path of the file. Output: its certificates, and its absolute path for the scanners,
+//! which have other working directories. Invariants: an unusable certificate in a bundle is an error
+//! at the start, not at the first scan.
 
 use rustls::{
     RootCertStore,
@@ -14,20 +14,20 @@ use std::path::{Path, PathBuf};
 /// Reads a bundle.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// A message that names the file and the cause.
 pub fn read(path: &Path) -> Result<(PathBuf, Vec<CertificateDer<'static>>), String> {
     let shown = path.display();
     let absolute = std::path::absolute(path)
         .ok()
-        .filter(|it| it.to_str().is_some())
-        .ok_or_else(|| format!("the path of `{shown}` is not text"))?;
+        .filter(|path| path.to_str().is_some())
+        .ok_or_else(|| format!("the path of `{shown}` is not valid UTF-8"))?;
     let bytes =
         std::fs::read(&absolute).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
     let certificates = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("`{shown}` is no PEM bundle: {error}"))?;
+        .map_err(|error| format!("`{shown}` is not a PEM bundle: {error}"))?;
     if certificates.is_empty() {
-        return Err(format!("`{shown}` has no certificate in it"));
+        return Err(format!("`{shown}` contains no certificate"));
     }
     for (number, certificate) in (1..).zip(&certificates) {
         RootCertStore::empty().add(certificate.clone()).map_err(|error| {

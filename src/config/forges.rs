@@ -1,7 +1,7 @@
-//! One of `[[forges]]`: its origin, its token, its certificate authorities.
+//! Validates one of `[[forges]]`: its origin, its token, its certificate authorities.
 //!
-//! What flows in: a table of the settings, and the files and variables that it names. What flows
-//! out: a [`Forge`], or what is wrong. What must stay true: no message repeats a secret.
+//! Input: a table of the settings, and the files and variables that it names. Output: a [`Forge`], or
+//! an error message. Invariants: no message contains a secret.
 
 use super::{Forge, ForgeKind, authorities};
 use crate::model::address::{Authority, Origin};
@@ -26,29 +26,31 @@ fn default_username() -> String {
 }
 
 impl RawForge {
-    /// The forge, and its bundle of authorities as scanners are told of it.
+    /// The forge, and its bundle of certificate authorities for the scanners' task.
     pub(super) fn check(
         self,
         environment: &[(String, String)],
     ) -> Result<(Forge, Option<Authority>), String> {
         let parsed = url::Url::parse(&self.url).ok();
-        let usable = parsed.filter(|it| {
-            matches!(it.scheme(), "https" | "http")
-                && it.username().is_empty()
-                && it.password().is_none()
+        let usable = parsed.filter(|url| {
+            matches!(url.scheme(), "https" | "http")
+                && url.username().is_empty()
+                && url.password().is_none()
         });
         let origin = usable.as_ref().and_then(Origin::of).ok_or_else(|| {
-            // The text is not repeated: it may hold a token.
-            "`url`: want http(s)://host[:port], without credentials".to_owned()
+            // Do not print the text: it may contain a token.
+            "`url`: expected http(s)://host[:port], without credentials".to_owned()
         })?;
         let token = match (&self.token_file, &self.token_env) {
             (None, None) => None,
-            (Some(_), Some(_)) => return Err("want token_file or token_env, not both".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("expected token_file or token_env, not both".to_owned());
+            }
             (Some(path), None) => Some(read_token(path)?),
             (None, Some(name)) => {
                 let value =
-                    environment.iter().find(|(key, _)| key == name).map(|(_, it)| it.trim());
-                let value = value.filter(|it| !it.is_empty());
+                    environment.iter().find(|(key, _)| key == name).map(|(_, text)| text.trim());
+                let value = value.filter(|text| !text.is_empty());
                 let value = value.ok_or_else(|| format!("`token_env`: {name} is not set"))?;
                 Some(SecretString::from(value))
             }
@@ -57,7 +59,7 @@ impl RawForge {
         let mut authority = None;
         if let Some(path) = &self.ca_file {
             if origin.scheme != "https" {
-                return Err("`ca_file` is for a forge with https".to_owned());
+                return Err("`ca_file` requires an https URL".to_owned());
             }
             let (ca_file, certificates) =
                 authorities::read(path).map_err(|reason| format!("`ca_file`: {reason}"))?;

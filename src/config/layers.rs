@@ -1,9 +1,8 @@
-//! Settings from several places, laid over each other.
+//! Merges the layers of settings.
 //!
-//! What flows in: the built-in defaults, a file, environment variables, flags. What flows out:
-//! one table, and for every key where its value came from. What must stay true: the defaults
-//! are the only list of keys; a key that is not among them, or a value of another type, is
-//! refused with the key's name and its place.
+//! Input: the built-in defaults, a file, environment variables, flags. Output: one table, and the
+//! source of the value of every key. Invariants: the defaults are the only list of keys; an unknown
+//! key or a value of another type is an error that names the key and its source.
 
 use std::collections::BTreeMap;
 use toml::{
@@ -11,56 +10,56 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// Sections whose members users name, so that the defaults cannot list them.
-const FREE: [&str; 2] = ["categories", "forges"];
+/// Sections whose keys users choose, so the defaults cannot list them.
+const FREE_SECTIONS: [&str; 2] = ["categories", "forges"];
 
-/// The largest number that a setting may be (2^53 - 1, the largest that all JSON readers know):
-/// a time of that many seconds can be added to any instant.
-const MOST: i64 = 9_007_199_254_740_991;
+/// The maximum of a numeric setting: 2^53 - 1, the largest integer that all JSON parsers represent
+/// exactly. A duration of that many seconds can be added to any instant.
+const MAX_INTEGER: i64 = 9_007_199_254_740_991;
 
-/// A setting that was refused, and why.
+/// An invalid setting, and why it is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
-pub struct Refused {
-    /// Where it came from: a file and line, a variable, a flag.
+pub struct SettingsError {
+    /// The source of the value: a file and line, a variable, a flag.
     pub place: String,
     pub message: String,
 }
 
-/// A setting as it holds. It names files and variables that hold secrets, and holds none itself.
+/// A setting with its effective value. It may name files and variables with secrets, but contains none.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Effective {
+pub struct EffectiveSetting {
     /// `section.key`, spelled as in a settings file.
     pub path: String,
     pub value: Value,
-    /// Where it comes from: a file and line, a variable, a flag; `None` for the default.
+    /// The source of the value: a file and line, a variable, a flag; `None` for the default.
     pub place: Option<String>,
 }
 
-/// The settings read so far.
+/// The settings merged so far.
 #[derive(Debug)]
 pub(super) struct Layers {
     merged: Table,
-    /// `section.key` → place; keys that still have their default are absent.
+    /// `section.key` → source of the value; keys with the default value are absent.
     places: BTreeMap<String, String>,
 }
 
 impl Layers {
-    /// Begins with the defaults.
-    pub(super) fn new(defaults: &str) -> Result<Self, Refused> {
+    /// Starts with the defaults.
+    pub(super) fn new(defaults: &str) -> Result<Self, SettingsError> {
         let merged = parse("config/default.toml", defaults)?.0;
         Ok(Self { merged, places: BTreeMap::new() })
     }
 
-    /// Lays a file over what is there.
-    pub(super) fn file(&mut self, name: &str, text: &str) -> Result<(), Refused> {
+    /// Adds a file as the next layer.
+    pub(super) fn add_file(&mut self, name: &str, text: &str) -> Result<(), SettingsError> {
         let (table, lines) = parse(name, text)?;
         let place = |path: &str| match lines.get(path) {
             Some(line) => format!("{name}, line {line}"),
             None => name.to_owned(),
         };
         for (section, value) in table {
-            if FREE.contains(&section.as_str()) {
+            if FREE_SECTIONS.contains(&section.as_str()) {
                 self.places.insert(section.clone(), place(&section));
                 self.merged.insert(section, value);
                 continue;
@@ -70,7 +69,7 @@ impl Layers {
             };
             let (Value::Table(_), Value::Table(members)) = (known, value) else {
                 let message = format!("`{section}` is a section: write [{section}]");
-                return Err(Refused { place: place(&section), message });
+                return Err(SettingsError { place: place(&section), message });
             };
             for (key, value) in members {
                 let path = format!("{section}.{key}");
@@ -80,13 +79,18 @@ impl Layers {
         Ok(())
     }
 
-    /// Lays one `section.key` with a value as text over what is there.
-    pub(super) fn text(&mut self, path: &str, text: &str, place: String) -> Result<(), Refused> {
+    /// Adds a value given as text, from a variable or a flag.
+    pub(super) fn add_text(
+        &mut self,
+        path: &str,
+        text: &str,
+        place: String,
+    ) -> Result<(), SettingsError> {
         let value = match self.get(path) {
             None => return Err(self.unknown(path, place)),
             Some(Value::String(_)) => Value::String(text.to_owned()),
             Some(Value::Array(_)) if !text.trim_start().starts_with('[') => {
-                let items = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Value::Array(items.map(scalar).collect())
             }
             Some(_) => parse_value(text),
@@ -94,41 +98,41 @@ impl Layers {
         self.set(path, value, place)
     }
 
-    /// Environment variables `SCANWATCH_SECTION__KEY`; others are none of ours.
-    pub(super) fn environment(
+    /// Adds the environment variables `SCANWATCH_SECTION__KEY`, and ignores all others.
+    pub(super) fn add_environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), SettingsError> {
         for (name, value) in variables {
             if let Some((section, key)) =
                 name.strip_prefix("SCANWATCH_").and_then(|rest| rest.split_once("__"))
             {
                 let path = format!("{}.{}", section.to_lowercase(), key.to_lowercase());
-                self.text(&path, &value, format!("environment variable {name}"))?;
+                self.add_text(&path, &value, format!("environment variable {name}"))?;
             }
         }
         Ok(())
     }
 
-    /// The whole, and the places.
+    /// The merged table, and the sources of its values.
     pub(super) fn finish(self) -> (Table, BTreeMap<String, String>) {
         (self.merged, self.places)
     }
 
     fn get(&self, path: &str) -> Option<&Value> {
         let (section, key) = path.split_once('.')?;
-        if FREE.contains(&section) {
+        if FREE_SECTIONS.contains(&section) {
             return None;
         }
         self.merged.get(section)?.as_table()?.get(key)
     }
 
-    fn set(&mut self, path: &str, value: Value, place: String) -> Result<(), Refused> {
+    fn set(&mut self, path: &str, value: Value, place: String) -> Result<(), SettingsError> {
         let Some(known) = self.get(path) else {
             return Err(self.unknown(path, place));
         };
         check_type(path, known, &value)
-            .map_err(|message| Refused { place: place.clone(), message })?;
+            .map_err(|message| SettingsError { place: place.clone(), message })?;
         if let Some((section, key)) = path.split_once('.')
             && let Some(Value::Table(members)) = self.merged.get_mut(section)
         {
@@ -138,75 +142,80 @@ impl Layers {
         Ok(())
     }
 
-    fn unknown(&self, path: &str, place: String) -> Refused {
+    fn unknown(&self, path: &str, place: String) -> SettingsError {
         let known = self.merged.iter().flat_map(|(section, value)| {
-            let members = value.as_table().filter(|_| !FREE.contains(&section.as_str()));
+            let members = value.as_table().filter(|_| !FREE_SECTIONS.contains(&section.as_str()));
             let members = members.into_iter().flat_map(Table::keys);
             std::iter::once(section.clone())
                 .chain(members.map(move |key| format!("{section}.{key}")))
         });
         let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
         let nearest = known
-            .map(|it| (distance(&it, path).min(distance(&last(&it), &last(path)) + 1), it))
+            .map(|name| {
+                let of_key = edit_distance(&last(&name), &last(path)) + 1;
+                (edit_distance(&name, path).min(of_key), name)
+            })
             .min()
             .filter(|(distance, _)| *distance <= 4);
         let hint = match nearest {
             Some((_, name)) => format!("; did you mean `{name}`?"),
             None => "; config/default.toml lists all settings".to_owned(),
         };
-        Refused { place, message: format!("unknown setting `{path}`{hint}") }
+        SettingsError { place, message: format!("unknown setting `{path}`{hint}") }
     }
 }
 
-/// A merged table, setting by setting.
-pub(super) fn flat(table: Table, places: &BTreeMap<String, String>) -> Vec<Effective> {
+/// Lists the settings of a merged table.
+pub(super) fn flatten(table: Table, places: &BTreeMap<String, String>) -> Vec<EffectiveSetting> {
     let mut settings = Vec::new();
     for (section, value) in table {
         let place_of_section = places.get(&section).cloned();
         match value {
             Value::Table(members) => settings.extend(members.into_iter().map(|(key, value)| {
                 let place = places.get(&format!("{section}.{key}")).cloned();
-                Effective {
-                    path: format!("{section}.{}", spelled(&key)),
+                EffectiveSetting {
+                    path: format!("{section}.{}", toml_key(&key)),
                     value,
                     place: place.or_else(|| place_of_section.clone()),
                 }
             })),
-            value => settings.push(Effective { path: section, value, place: place_of_section }),
+            value => {
+                settings.push(EffectiveSetting { path: section, value, place: place_of_section })
+            }
         }
     }
     settings
 }
 
-/// A key as TOML spells it: in quotes, unless it is a bare word.
-fn spelled(key: &str) -> String {
+/// A key in TOML syntax: quoted, unless it is a bare key.
+fn toml_key(key: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !key.is_empty() && key.bytes().all(bare) {
         key.to_owned()
     } else {
-        // JSON's escapes are among TOML's, and never break the line, which a key must not.
+        // JSON's escapes are valid in TOML, and contain no line breaks, which a key must not have.
         serde_json::Value::from(key).to_string()
     }
 }
 
 fn check_type(path: &str, known: &Value, value: &Value) -> Result<(), String> {
     let fits = match (known, value) {
-        (Value::Integer(_), Value::Integer(number)) => (0..=MOST).contains(number),
+        (Value::Integer(_), Value::Integer(number)) => (0..=MAX_INTEGER).contains(number),
         (Value::Array(_), Value::Array(items)) => {
-            items.iter().all(|it| it.is_str() || it.is_integer())
+            items.iter().all(|item| item.is_str() || item.is_integer())
         }
         (known, value) => known.type_str() == value.type_str() && !known.is_integer(),
     };
     if fits {
         return Ok(());
     }
-    let want = match known {
+    let expected = match known {
         Value::Integer(_) => "a whole number from 0 to 9007199254740991",
         Value::String(_) => "text",
         Value::Array(_) => "a list",
         _ => known.type_str(),
     };
-    Err(format!("`{path}`: want {want}, got `{value}`"))
+    Err(format!("`{path}`: expected {expected}, got `{value}`"))
 }
 
 fn scalar(text: &str) -> Value {
@@ -219,14 +228,14 @@ fn parse_value(text: &str) -> Value {
     parsed.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// Parses a file, and notes the line of each `section` and `section.key`.
-fn parse(name: &str, text: &str) -> Result<(Table, BTreeMap<String, usize>), Refused> {
+/// Parses a file, and records the line of each `section` and `section.key`.
+fn parse(name: &str, text: &str) -> Result<(Table, BTreeMap<String, usize>), SettingsError> {
     let line_of = |offset: usize| {
         1 + text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
     };
     let refused = |error: &toml::de::Error| {
         let line = error.span().map_or(1, |span| line_of(span.start));
-        Refused { place: format!("{name}, line {line}"), message: error.message().to_owned() }
+        SettingsError { place: format!("{name}, line {line}"), message: error.message().to_owned() }
     };
     let tree = DeTable::parse(text).map_err(|error| refused(&error))?;
     let mut lines = BTreeMap::new();
@@ -243,8 +252,8 @@ fn parse(name: &str, text: &str) -> Result<(Table, BTreeMap<String, usize>), Ref
     Ok((table, lines))
 }
 
-/// Levenshtein's distance, for "did you mean".
-fn distance(left: &str, right: &str) -> usize {
+/// The Levenshtein distance, for "did you mean".
+fn edit_distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.chars().enumerate() {

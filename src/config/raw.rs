@@ -1,11 +1,11 @@
-//! The settings as they are written, and the checks that make them usable.
+//! The sections of the settings as they are written, and their validation.
 //!
-//! What flows in: the merged table, section by section, and where each value came from. What
-//! flows out: the sections of [`Config`](super::Config), or the first refusal.
+//! Input: the merged table, section by section, and the source of each value. Output: the sections of
+//! [`Config`](super::Config), or the first error. Invariants: every value of the result is usable.
 
 use super::{
-    AuthConfig, Config, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, Refused, ScannerConfig,
-    ServerConfig, TlsFiles, WatchConfig, WatchMode, forges::RawForge,
+    AuthConfig, Config, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig,
+    ServerConfig, SettingsError, TlsFiles, WatchConfig, WatchMode, forges::RawForge,
 };
 use crate::model::{
     address::{NetworkPolicy, normal_host},
@@ -110,30 +110,30 @@ struct RawLog {
     level: String,
 }
 
-/// Looks up where a setting came from, to refuse it there.
+/// The sources of the values, for error messages.
 pub(super) struct Places<'a>(pub(super) &'a BTreeMap<String, String>);
 
 impl Places<'_> {
-    fn refuse(&self, path: &str, message: impl std::fmt::Display) -> Refused {
+    fn refuse(&self, path: &str, message: impl std::fmt::Display) -> SettingsError {
         let place = self.0.get(path).cloned().unwrap_or_else(|| "default".to_owned());
-        Refused { place, message: format!("`{path}`: {message}") }
+        SettingsError { place, message: format!("`{path}`: {message}") }
     }
 
-    fn at_least(&self, path: &str, value: u64, least: u64) -> Result<(), Refused> {
+    fn at_least(&self, path: &str, value: u64, least: u64) -> Result<(), SettingsError> {
         if value < least {
-            return Err(self.refuse(path, format!("want {least} or more, got {value}")));
+            return Err(self.refuse(path, format!("expected {least} or more, got {value}")));
         }
         Ok(())
     }
 }
 
 impl Raw {
-    /// Checks every value, and reads the tokens that the forges name.
+    /// Validates every value, and reads the tokens that the forges name.
     pub(super) fn check(
         self,
         places: &Places<'_>,
         environment: &[(String, String)],
-    ) -> Result<Config, Refused> {
+    ) -> Result<Config, SettingsError> {
         let server = self.server.check(places)?;
         let auth = self.auth.check(places)?;
         let jobs = self.jobs.check(places)?;
@@ -149,12 +149,12 @@ impl Raw {
             .collect::<Result<Vec<_>, _>>()?;
         let (forges, authorities): (Vec<_>, Vec<_>) = forges.into_iter().unzip();
         let mut network = self.network.check(places)?;
-        network.trusted = forges.iter().map(|it| it.origin.clone()).collect();
+        network.trusted = forges.iter().map(|forge| forge.origin.clone()).collect();
         network.authorities = authorities.into_iter().flatten().collect();
         let discovery = self.discovery.check(places)?;
         places.at_least("limits.max_tree_depth", self.limits.max_tree_depth, 1)?;
         places.at_least("limits.connect_timeout_secs", self.limits.connect_timeout_secs, 1)?;
-        // Less than this program itself needs to start and to say why it ends.
+        // Smaller values are less than this program needs to start and to report an error.
         places.at_least("limits.max_memory_bytes", self.limits.max_memory_bytes, 256 << 20)?;
         places.at_least("limits.max_data_bytes", self.limits.max_data_bytes, 64 << 20)?;
         places.at_least("limits.max_cpu_secs", self.limits.max_cpu_secs, 1)?;
@@ -174,30 +174,32 @@ impl Raw {
     }
 }
 
-/// The path of a file that is named, as the empty one names none.
-fn named(path: PathBuf) -> Option<PathBuf> {
-    Some(path).filter(|it| !it.as_os_str().is_empty())
+/// The path of a file; an empty path means that no file is set.
+fn non_empty(path: PathBuf) -> Option<PathBuf> {
+    Some(path).filter(|path| !path.as_os_str().is_empty())
 }
 
 impl RawServer {
-    fn check(self, places: &Places<'_>) -> Result<ServerConfig, Refused> {
+    fn check(self, places: &Places<'_>) -> Result<ServerConfig, SettingsError> {
         let listen = self.listen.parse().map_err(|_| {
-            let message =
-                format!("want an address and port such as 127.0.0.1:8000, got `{}`", self.listen);
+            let message = format!(
+                "expected an address and port such as 127.0.0.1:8000, got `{}`",
+                self.listen
+            );
             places.refuse("server.listen", message)
         })?;
-        let tls = match (named(self.tls_certificate_file), named(self.tls_key_file)) {
+        let tls = match (non_empty(self.tls_certificate_file), non_empty(self.tls_key_file)) {
             (None, None) => None,
             (Some(certificate_file), Some(key_file)) => {
                 Some(TlsFiles { certificate_file, key_file })
             }
             (Some(_), None) => {
-                let message = "`server.tls_key_file` is not set: want both files, or neither";
+                let message = "`server.tls_key_file` is not set: set both files, or neither";
                 return Err(places.refuse("server.tls_certificate_file", message));
             }
             (None, Some(_)) => {
                 let message =
-                    "`server.tls_certificate_file` is not set: want both files, or neither";
+                    "`server.tls_certificate_file` is not set: set both files, or neither";
                 return Err(places.refuse("server.tls_key_file", message));
             }
         };
@@ -223,28 +225,28 @@ impl RawServer {
 }
 
 impl RawAuth {
-    fn check(self, places: &Places<'_>) -> Result<AuthConfig, Refused> {
+    fn check(self, places: &Places<'_>) -> Result<AuthConfig, SettingsError> {
         places.at_least("auth.reload_interval_secs", self.reload_interval_secs, 1)?;
         Ok(AuthConfig {
-            htpasswd_file: named(self.htpasswd_file),
-            tokens_file: named(self.tokens_file),
+            htpasswd_file: non_empty(self.htpasswd_file),
+            tokens_file: non_empty(self.tokens_file),
             reload_interval: Duration::from_secs(self.reload_interval_secs),
         })
     }
 }
 
 impl RawJobs {
-    fn check(self, places: &Places<'_>) -> Result<JobsConfig, Refused> {
+    fn check(self, places: &Places<'_>) -> Result<JobsConfig, SettingsError> {
         let mode = u32::from_str_radix(&self.folder_mode, 8).ok();
         let Some(folder_mode) = mode.filter(|mode| mode & 0o700 == 0o700 && *mode <= 0o777) else {
             let message = format!(
-                "want an octal mode that lets the owner in, such as 0750, got `{}`",
+                "expected an octal mode with all permissions for the owner, such as 0750, got `{}`",
                 self.folder_mode
             );
             return Err(places.refuse("jobs.folder_mode", message));
         };
         if self.dir.as_os_str().is_empty() {
-            return Err(places.refuse("jobs.dir", "want a folder, got nothing"));
+            return Err(places.refuse("jobs.dir", "expected a folder, got an empty text"));
         }
         places.at_least("jobs.cleanup_interval_secs", self.cleanup_interval_secs, 1)?;
         places.at_least("jobs.max_queued_jobs", self.max_queued_jobs as u64, 1)?;
@@ -261,7 +263,7 @@ impl RawJobs {
 }
 
 impl RawScanner {
-    fn check(self, places: &Places<'_>) -> Result<ScannerConfig, Refused> {
+    fn check(self, places: &Places<'_>) -> Result<ScannerConfig, SettingsError> {
         for (key, value) in [
             ("max_concurrent_processes", self.max_concurrent_processes as u64),
             ("subprocess_timeout_secs", self.subprocess_timeout_secs),
@@ -278,12 +280,12 @@ impl RawScanner {
             "require" => SandboxMode::Require,
             "off" => SandboxMode::Off,
             other => {
-                let message = format!("want \"auto\", \"require\" or \"off\", got `{other}`");
+                let message = format!("expected \"auto\", \"require\" or \"off\", got `{other}`");
                 return Err(places.refuse("scanner.sandbox", message));
             }
         };
-        if let Some(path) = self.sandbox_paths.iter().find(|it| !it.is_absolute()) {
-            let message = format!("want absolute paths, got `{}`", path.display());
+        if let Some(path) = self.sandbox_paths.iter().find(|path| !path.is_absolute()) {
+            let message = format!("expected absolute paths, got `{}`", path.display());
             return Err(places.refuse("scanner.sandbox_paths", message));
         }
         Ok(ScannerConfig {
@@ -303,12 +305,12 @@ impl RawScanner {
 }
 
 impl RawWatch {
-    fn check(self, places: &Places<'_>) -> Result<WatchConfig, Refused> {
+    fn check(self, places: &Places<'_>) -> Result<WatchConfig, SettingsError> {
         let mode = match self.mode.as_str() {
             "auto" => WatchMode::Auto,
             "poll" => WatchMode::Poll,
             other => {
-                let message = format!("want \"auto\" or \"poll\", got `{other}`");
+                let message = format!("expected \"auto\" or \"poll\", got `{other}`");
                 return Err(places.refuse("watch.mode", message));
             }
         };
@@ -323,28 +325,28 @@ impl RawWatch {
 }
 
 impl RawNetwork {
-    fn check(self, places: &Places<'_>) -> Result<NetworkPolicy, Refused> {
-        let allow_nets = self
-            .allow_nets
-            .iter()
-            .map(|text| {
-                let net = text.parse::<ipnet::IpNet>();
-                net.or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from)).map_err(
-                    |_| {
-                        let message = format!("want a network such as 10.1.0.0/16, got `{text}`");
-                        places.refuse("network.allow_nets", message)
-                    },
-                )
-            })
-            .collect::<Result<_, _>>()?;
+    fn check(self, places: &Places<'_>) -> Result<NetworkPolicy, SettingsError> {
+        let allow_nets =
+            self.allow_nets
+                .iter()
+                .map(|text| {
+                    let net = text.parse::<ipnet::IpNet>();
+                    net.or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
+                        .map_err(|_| {
+                            let message =
+                                format!("expected a network such as 10.1.0.0/16, got `{text}`");
+                            places.refuse("network.allow_nets", message)
+                        })
+                })
+                .collect::<Result<_, _>>()?;
         for host in &self.allow_hosts {
             if host.is_empty() || host.contains(['/', ':', '@', ' ']) {
-                let message = format!("want a host's name without scheme and port, got `{host}`");
+                let message = format!("expected a host name without scheme and port, got `{host}`");
                 return Err(places.refuse("network.allow_hosts", message));
             }
         }
         Ok(NetworkPolicy {
-            allow_hosts: self.allow_hosts.iter().map(|it| normal_host(it)).collect(),
+            allow_hosts: self.allow_hosts.iter().map(|host| normal_host(host)).collect(),
             allow_nets,
             allow_ports: self.allow_ports,
             trusted: Vec::new(),
@@ -355,7 +357,7 @@ impl RawNetwork {
 }
 
 impl RawDiscovery {
-    fn check(self, places: &Places<'_>) -> Result<DiscoveryConfig, Refused> {
+    fn check(self, places: &Places<'_>) -> Result<DiscoveryConfig, SettingsError> {
         for (key, value) in [
             ("max_pages", self.max_pages.into()),
             ("max_answer_bytes", self.max_answer_bytes),
@@ -374,17 +376,18 @@ impl RawDiscovery {
 }
 
 impl RawLog {
-    fn check(self, places: &Places<'_>) -> Result<LogConfig, Refused> {
+    fn check(self, places: &Places<'_>) -> Result<LogConfig, SettingsError> {
         let format = match self.format.as_str() {
             "text" => LogFormat::Text,
             "json" => LogFormat::Json,
             other => {
-                let message = format!("want \"text\" or \"json\", got `{other}`");
+                let message = format!("expected \"text\" or \"json\", got `{other}`");
                 return Err(places.refuse("log.format", message));
             }
         };
         let level = self.level.parse().map_err(|_| {
-            let message = format!("want error, warn, info, debug or trace, got `{}`", self.level);
+            let message =
+                format!("expected error, warn, info, debug or trace, got `{}`", self.level);
             places.refuse("log.level", message)
         })?;
         Ok(LogConfig { format, level })
