@@ -21,7 +21,7 @@ pub const READERS: [Reader; 8] = [
     ("status", model::check::status),
     ("redactor", model::redact::check::redactor),
     ("git", worker::git_check::git),
-    ("listing", intake::discovery::check::listing),
+    ("listing", intake::discovery::fuzz::listing),
     ("credentials", api::auth::check::credentials),
     ("settings", config::fuzz::settings),
 ];

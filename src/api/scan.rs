@@ -381,10 +381,9 @@ fn refused(error: &IntakeError, sent: Submission) -> ApiError {
     };
     match error {
         IntakeError::Refused(refusal) => ApiError::refused_url(refusal, sent.git_url.into()),
-        IntakeError::NotScannable(what) => ApiError::BadRequest {
-            detail: what.to_string().into(),
-            hint: Some(what.way_out().into()),
-        },
+        IntakeError::NotScannable(what) => {
+            ApiError::BadRequest { detail: what.to_string().into(), hint: Some(what.hint().into()) }
+        }
         IntakeError::Reference(why) => {
             let message = format!("Value error, not the name of a branch, tag or commit: {why}");
             invalid("ref", message, sent.reference.into())

@@ -110,7 +110,7 @@ pub(super) fn run(mut args: ScanArgs) -> Exit {
     logging::start(config.log);
     let mut targets = Vec::new();
     for text in &args.targets {
-        match Target::typed(text, &mut config) {
+        match Target::from_command_line(text, &mut config) {
             Ok(target) => targets.push((text.clone(), target)),
             Err(refusal) => {
                 output::print_error(&format!(

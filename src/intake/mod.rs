@@ -1,10 +1,8 @@
-//! A request becomes a plan: what is asked for, whether it is allowed, and a job on the disk.
+//! Turns a request into a job: validates the URL and the options, and creates the job.
 //!
-//! What flows in: a URL (or, from the command line, a path) with options. What flows out: an
-//! accepted job, durable before the submitter hears of it, and queued; where the forge has to be
-//! asked what the URL names, its plan follows.
-//!
-//! What must stay true: no request waits for a forge; nothing is accepted that could not be kept.
+//! Input: a URL (or, from the command line, a path) with options. Output: an accepted job, durable
+//! before the answer and queued; if the forge has to be queried, its plan follows later. Invariants:
+//! no request waits for a forge; a job that cannot be stored is not accepted.
 
 pub mod discovery;
 mod planner;
@@ -28,16 +26,16 @@ use target::{NotScannable, Target};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-/// What somebody asks for.
+/// A request to scan something.
 #[derive(Debug, Clone, Default)]
 pub struct ScanRequest {
     pub url: String,
     pub options: Options,
-    /// The user, where there are users.
+    /// The user, if the server has authentication.
     pub submitted_by: Option<String>,
 }
 
-/// A job that is on the disk and in the queue.
+/// A job that is durable and queued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
     pub job_id: JobId,
@@ -53,10 +51,10 @@ pub enum IntakeError {
     NotScannable(#[from] NotScannable),
     #[error("Invalid ref: {0}")]
     Reference(&'static str),
-    /// Of the member that is named.
+    /// The name of the invalid member, and the error.
     #[error("Invalid pattern in {0}: {1}")]
     Pattern(&'static str, PatternError),
-    #[error("The queue is full: {0} jobs wait already")]
+    #[error("The queue is full: {0} jobs are waiting already")]
     QueueFull(usize),
     #[error("New jobs are refused: {0}")]
     NoPlace(Obstacle),
@@ -76,7 +74,7 @@ impl From<CreateError> for IntakeError {
     }
 }
 
-/// Takes requests in.
+/// Accepts requests.
 #[derive(Debug, Clone)]
 pub struct Intake {
     setup: Setup,
@@ -84,8 +82,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// An intake for this queue. The jobs that come by `plannings` have their repositories listed on
-    /// `tasks`.
+    /// Creates an intake, and starts a planner on `tasks` for the jobs from `plannings`.
     pub fn new(
         setup: Setup,
         supervisor: Supervisor,
@@ -96,19 +93,19 @@ impl Intake {
         Self { setup, supervisor }
     }
 
-    /// Checks a request from outside, and accepts it.
+    /// Validates a request from outside, and accepts it.
     ///
     /// # Errors
-    /// The first rule that the request breaks, or what kept the job from being stored.
+    /// The first rule that the request violates, or the reason why the job could not be stored.
     pub async fn accept(&self, request: ScanRequest) -> Result<Accepted, IntakeError> {
         let target = Target::parse(&request.url, &self.setup.config)?;
         self.queue(target, request).await
     }
 
-    /// Accepts a target that has been checked: what a user typed at the command line.
+    /// Accepts a validated target, such as one from the command line.
     ///
     /// # Errors
-    /// A reference or pattern that is none, or what kept the job from being stored.
+    /// An invalid reference or pattern, or the reason why the job could not be stored.
     pub async fn queue(
         &self,
         target: Target,
@@ -121,19 +118,20 @@ impl Intake {
         for (member, patterns) in [("include", &options.include), ("exclude", &options.exclude)] {
             Pattern::list(patterns).map_err(|error| IntakeError::Pattern(member, error))?;
         }
-        let place = self.supervisor.reserve();
-        let place = place.ok_or(IntakeError::QueueFull(self.setup.config.jobs.max_queued_jobs))?;
+        let reservation = self.supervisor.reserve();
+        let reservation =
+            reservation.ok_or(IntakeError::QueueFull(self.setup.config.jobs.max_queued_jobs))?;
         let (id, created_at) = (JobId::generate(), Utc::now());
         let plan = if target.needs_discovery() {
             Plan::unknown()
         } else {
             Plan::of([(target.name(), target.location())])
         };
-        let names = plan.repositories.iter().map(|it| it.repo_name.clone()).collect();
+        let names = plan.repositories.iter().map(|planned| planned.repo_name.clone()).collect();
         let mut master = Master::new(&id, &url, target.scan_type(), names, created_at);
         master.submitted_by = submitted_by;
         master.options = Some(options);
-        let job = NewJob { id: id.clone(), master, plan, place: Some(place) };
+        let job = NewJob { id: id.clone(), master, plan, place: Some(reservation) };
         self.supervisor.create(job).await?;
         tracing::info!(%id, url, "job accepted");
         Ok(Accepted { job_id: id, created_at })

@@ -1,11 +1,9 @@
-//! Lists the repositories of the jobs whose forge has to be asked, each job in a task of its own.
+//! Lists the repositories of jobs on their forges, each job in a task of its own.
 //!
-//! Input: jobs on the disk whose plans are not complete, from the supervisor. Output: their plans, or
-//! why there is none, to the supervisor.
-//!
-//! Invariants: a job that waits for its plan belongs to one task until the supervisor has taken the
-//! answer, or nobody wants it any more; a slow forge delays the jobs of that forge alone, and they
-//! say so; a disk that is full for a while costs time, and never the answer.
+//! Input: jobs with incomplete plans, from the supervisor. Output: their plans, or an error, for the
+//! supervisor. Invariants: a job that waits for its plan belongs to one task until the supervisor has
+//! taken the answer or the job is cancelled; a slow forge delays only the jobs of that forge, and they
+//! report it; a full disk delays an answer but never loses it.
 
 use super::{
     discovery::{Discovery, Listing},
@@ -28,12 +26,12 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-/// How many jobs of one forge are listed at once: forges limit how often they are asked.
-const AT_ONCE: usize = 4;
-/// The pauses while the disk refuses a plan: the first, and the longest.
+/// How many groups of one forge are listed concurrently, because forges limit the request rate.
+const MAX_LISTINGS_PER_FORGE: usize = 4;
+/// The first and the longest pause between two attempts to store a plan.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// Hands plans to the supervisor. Cheap to clone.
+/// Lists groups and delivers their plans to the supervisor. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Planner {
     config: Arc<Config>,
@@ -43,7 +41,7 @@ pub(super) struct Planner {
 }
 
 impl Planner {
-    /// Starts to take in jobs, until the supervisor has ended.
+    /// Starts to plan the jobs that arrive, until the supervisor has ended.
     pub(super) fn start(
         config: &Arc<Config>,
         supervisor: Supervisor,
@@ -71,16 +69,16 @@ impl Planner {
     async fn plan(&self, planning: &Planning) {
         let planned = match Target::parse(&planning.url, &self.config) {
             Ok(target) => self.list(&target, planning).await,
-            // The settings are others than those by which it was accepted.
+            // The settings have changed since the job was accepted.
             Err(error) => Planned::Failed(error.to_string()),
         };
-        self.tell(planning, planned).await;
+        self.deliver(planning, planned).await;
     }
 
     async fn list(&self, target: &Target, planning: &Planning) -> Planned {
         let id = &planning.id;
         let _permit = self.permit(target, planning).await;
-        tracing::info!(%id, url = planning.url, "listing the job's repositories");
+        tracing::info!(%id, url = planning.url, "listing the repositories of the job");
         let found = |count| self.supervisor.note_found(id, count);
         let listing =
             self.discovery.list(target, &planning.options, found, planning.stop.clone()).await;
@@ -93,34 +91,37 @@ impl Planner {
         }
     }
 
-    /// Waits until the forge may be asked for one more job; the job says meanwhile what it waits for.
+    /// Waits for a listing permit of the forge; meanwhile the job reports what it waits for.
     async fn permit(&self, target: &Target, planning: &Planning) -> Option<OwnedSemaphorePermit> {
         let origin = target.origin()?;
         let forge = {
             let mut forges = self.forges.lock().unwrap_or_else(PoisonError::into_inner);
             let forge = forges.entry(origin.clone());
-            Arc::clone(forge.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
+            Arc::clone(forge.or_insert_with(|| Arc::new(Semaphore::new(MAX_LISTINGS_PER_FORGE))))
         };
         if let Ok(permit) = Arc::clone(&forge).try_acquire_owned() {
             return Some(permit);
         }
-        let reason = format!("waiting for {origin}: {AT_ONCE} other groups of it are being listed");
-        tracing::info!(id = %planning.id, reason, "the job's listing waits");
+        let reason = format!(
+            "waiting for {origin}: {MAX_LISTINGS_PER_FORGE} other groups of this forge are being listed"
+        );
+        tracing::info!(id = %planning.id, reason, "the listing of the job has to wait");
         self.supervisor.note_waiting(&planning.id, Some(reason)).await;
-        // Never closed.
+        // The semaphore is never closed.
         let permit = forge.acquire_owned().await.ok();
         self.supervisor.note_waiting(&planning.id, None).await;
         permit
     }
 
-    /// Tells the supervisor until it has been able to write it down.
-    async fn tell(&self, planning: &Planning, planned: Planned) {
+    /// Delivers a plan to the supervisor, and retries until the supervisor could store it.
+    async fn deliver(&self, planning: &Planning, planned: Planned) {
         let mut pause = PAUSES.0;
         while let Err(error) = self.supervisor.planned(&planning.id, planned.clone()).await {
             tracing::error!(
                 id = %planning.id,
                 error = chain(&error),
-                "cannot write a job's plan; it is tried again"
+                pause_ms = pause.as_millis(),
+                "cannot store the plan of a job; retrying"
             );
             sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);

@@ -1,10 +1,9 @@
-//! What a URL means: a repository, a group, or something that only its forge can tell.
+//! Classifies a URL: a repository, a group, or something that only its forge knows.
 //!
-//! What flows in: a URL, and the settings that say which forge has which interface. What flows
-//! out: a [`Target`]. What must stay true: nothing is contacted here, and a forge is asked only
-//! where its interface is known.
+//! Input: a URL, and the settings, which define the API of each forge. Output: a [`Target`].
+//! Invariants: no host is contacted here; a forge is queried only if its API is known.
 
-use super::discovery::Interface;
+use super::discovery::ForgeApi;
 use crate::{
     config::{Config, ForgeKind},
     model::{
@@ -20,15 +19,15 @@ use std::path::PathBuf;
 pub enum Target {
     /// A repository of a forge.
     Repository(GitUrl),
-    /// A group, an organisation or a user of a forge: its repositories have to be asked for.
+    /// A group, an organisation or a user of a forge; the forge has to list its repositories.
     Group(GitUrl),
-    /// A project or a group: its forge has to be asked which.
+    /// A project or a group; only the forge knows which.
     Unknown(GitUrl),
     /// A folder or bare repository of this machine, as an absolute path.
     Path(PathBuf),
 }
 
-/// A good URL of something that cannot be scanned.
+/// A valid URL of something that cannot be scanned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotScannable {
     #[error("Not a repository: {0} names a group, an organisation or a user")]
@@ -37,36 +36,36 @@ pub enum NotScannable {
 
 impl NotScannable {
     /// What to submit instead.
-    pub fn way_out(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
             Self::Group(_) => {
-                "submit the URLs of its repositories, one by one, such as \
-                 https://host/group/project.git; or, if this is a GitLab or a GitHub of your own, \
-                 name it under [[forges]] in the server's settings"
+                "submit the URLs of its repositories one by one, such as \
+                 https://host/group/project.git; or, if this is your own GitLab or GitHub, add it \
+                 under [[forges]] in the server's settings"
             }
         }
     }
 }
 
 impl Target {
-    /// Reads a URL from outside.
+    /// Validates and classifies a URL from outside.
     ///
     /// # Errors
-    /// The rule that refuses it.
+    /// The rule that refuses the URL.
     pub fn parse(text: &str, config: &Config) -> Result<Self, super::IntakeError> {
         let url = GitUrl::parse(text, &config.network)?;
         if names_an_unlisted_group(&url, config) {
             return Err(NotScannable::Group(url.to_string()).into());
         }
-        Ok(Self::of(url, config))
+        Ok(Self::classify(url, config))
     }
 
-    /// Reads what a user typed at the command line, where it is trusted as typed. Extends the
-    /// policy of `config` by it.
+    /// Reads a target from the command line, which is trusted, and extends the policy of `config`
+    /// accordingly.
     ///
     /// # Errors
-    /// The rule that refuses it.
-    pub fn typed(text: &str, config: &mut Config) -> Result<Self, Refusal> {
+    /// The rule that refuses the target.
+    pub fn from_command_line(text: &str, config: &mut Config) -> Result<Self, Refusal> {
         let network = &mut config.network;
         let path = PathBuf::from(text);
         if !text.is_empty() && path.exists() {
@@ -79,47 +78,51 @@ impl Target {
         }
         if let Some(origin) = url::Url::parse(text).ok().as_ref().and_then(Origin::of) {
             network.trusted.push(origin);
-        } else if let Some((host, _)) = text.split_once('@').and_then(|(_, it)| it.split_once(':'))
+        } else if let Some((host, _)) =
+            text.split_once('@').and_then(|(_, rest)| rest.split_once(':'))
         {
             let origin = url::Url::parse(&format!("https://{host}/")).ok();
             network.trusted.extend(origin.as_ref().and_then(Origin::of));
         }
         let url = GitUrl::parse(text, &config.network)?;
-        Ok(Self::of(url, config))
+        Ok(Self::classify(url, config))
     }
 
-    /// What a URL that passed the gate means, by the interface of its forge.
-    fn of(url: GitUrl, config: &Config) -> Self {
+    /// Classifies a validated URL by the API of its forge.
+    fn classify(url: GitUrl, config: &Config) -> Self {
         let several = url.depth() >= 2;
-        match Interface::of(&url, config) {
+        match ForgeApi::of(&url, config) {
             _ if url.as_str().ends_with(".git") => Self::Repository(url),
             Some(_) if !several => Self::Group(url),
-            Some(Interface::Gitlab) => Self::Unknown(url),
-            Some(Interface::Github) | None => Self::Repository(url),
+            Some(ForgeApi::Gitlab) => Self::Unknown(url),
+            Some(ForgeApi::Github) | None => Self::Repository(url),
         }
     }
 
-    /// Whether a forge has to be asked before it is known what there is to scan.
+    /// Whether the forge has to be queried to find out what to scan.
     pub fn needs_discovery(&self) -> bool {
         matches!(self, Self::Group(_) | Self::Unknown(_))
     }
 
-    /// Its name: the last segment of its URL or path.
+    /// The name: the last segment of the URL or path.
     pub fn name(&self) -> String {
         match self {
             Self::Repository(url) | Self::Group(url) | Self::Unknown(url) => url.name(),
             Self::Path(path) => {
-                // The folder that git keeps in a work tree is called by the work tree's name.
-                let inner = path.file_name().is_some_and(|it| it == ".git");
+                // A `.git` folder gets the name of its work tree.
+                let inner = path.file_name().is_some_and(|name| name == ".git");
                 let named = path.parent().filter(|_| inner).unwrap_or(path);
-                let name = named.file_name().map(|it| it.to_string_lossy().into_owned());
+                let name = named.file_name().map(|name| name.to_string_lossy().into_owned());
                 let name = name.unwrap_or_else(|| "root".to_owned());
-                name.strip_suffix(".git").filter(|it| !it.is_empty()).unwrap_or(&name).to_owned()
+                name.strip_suffix(".git")
+                    .filter(|stem| !stem.is_empty())
+                    .unwrap_or(&name)
+                    .to_owned()
             }
         }
     }
 
-    /// The forge that it is on; none for a path.
+    /// The origin of its forge; `None` for a path.
     pub fn origin(&self) -> Option<Origin> {
         match self {
             Self::Repository(url) | Self::Group(url) | Self::Unknown(url) => Origin::of(url.url()),
@@ -127,7 +130,7 @@ impl Target {
         }
     }
 
-    /// Where it is: for a repository the `git_url` of plan and status.
+    /// The URL or path; for a repository, the `git_url` of plan and status.
     pub fn location(&self) -> String {
         match self {
             Self::Repository(url) | Self::Group(url) | Self::Unknown(url) => url.to_string(),
@@ -135,7 +138,7 @@ impl Target {
         }
     }
 
-    /// The kind of job that it makes; none where the forge has to say.
+    /// The type of its job; `None` if only the forge knows.
     pub fn scan_type(&self) -> Option<ScanType> {
         match self {
             Self::Repository(_) => Some(ScanType::Repository),
@@ -146,13 +149,13 @@ impl Target {
     }
 }
 
-/// On a forge with groups, a path of one segment is never a repository; and without a known
-/// interface nobody can be asked what is in it.
+/// Whether the URL names a group of a forge without a known API: on a forge with groups, a path of one
+/// segment is never a repository.
 fn names_an_unlisted_group(url: &GitUrl, config: &Config) -> bool {
-    let forge = Origin::of(url.url()).and_then(|it| config.forge(&it));
-    let plain = forge.is_some_and(|it| it.kind == ForgeKind::Git);
+    let forge = Origin::of(url.url()).and_then(|origin| config.forge(&origin));
+    let plain = forge.is_some_and(|forge| forge.kind == ForgeKind::Git);
     let short = url.depth() < 2 && !url.as_str().ends_with(".git");
-    short && !plain && Interface::of(url, config).is_none()
+    short && !plain && ForgeApi::of(url, config).is_none()
 }
 
 #[cfg(test)]
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_called_by_its_last_part_that_says_something() {
+    fn the_name_of_a_path_is_its_last_meaningful_segment() {
         for (path, name) in [
             ("/srv/app", "app"),
             ("/srv/app.git", "app"),
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_means_what_its_forge_can_be_asked() {
+    fn a_url_is_classified_by_the_api_of_its_forge() {
         let (repository, group, unknown, none) = ("Repository", "Group", "Unknown", "Err");
         for (url, expected) in [
             ("https://gitlab.com/acme", group),
@@ -224,13 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_means_the_same_and_an_unknown_forge_has_repositories_alone() {
+    fn targets_of_the_command_line_are_classified_alike_and_unknown_forges_have_only_repositories()
+    {
         for (url, expected) in [
             ("https://gitlab.com/acme", "Group"),
             ("https://gitlab.com/acme/api", "Unknown"),
             ("http://elsewhere.example/api", "Repository"),
         ] {
-            let target = format!("{:?}", Target::typed(url, &mut config()).unwrap());
+            let target = format!("{:?}", Target::from_command_line(url, &mut config()).unwrap());
             assert_eq!(target.split('(').next(), Some(expected), "{url}");
         }
     }

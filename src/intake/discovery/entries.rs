@@ -1,11 +1,9 @@
-//! A forge's answer, read entry by entry.
+//! Parses a forge's answer entry by entry.
 //!
-//! Input: the bytes of an answer. Output: a list of entries, each a JSON value or the reason why it
-//! is none; or one JSON value; or the reason why the answer as a whole makes no sense.
-//!
-//! Invariants: what cannot be read in one entry costs that entry alone, as long as its brackets and
-//! quotes are closed; text that is no Unicode (bytes that are no UTF-8, surrogates without their other
-//! half) is replaced by U+FFFD and costs nothing.
+//! Input: the bytes of an answer. Output: a list of entries, each a JSON value or an error; or a single
+//! JSON value; or an error for the whole answer. Invariants: an invalid entry does not affect the
+//! others, as long as its brackets and quotes are closed; invalid Unicode (invalid UTF-8, lone
+//! surrogates) is replaced by U+FFFD.
 
 use serde_json::Value;
 use std::ops::Range;
@@ -17,25 +15,25 @@ pub(super) enum Body {
     One(Value),
 }
 
-/// One entry of a list, or why it cannot be read.
+/// One entry of a list, or why it cannot be parsed.
 pub(super) type Entry = Result<Value, String>;
 
-/// Reads an answer.
+/// Parses an answer.
 pub(super) fn read(bytes: &[u8]) -> Result<Body, String> {
     let Some(entries) = split(bytes) else {
         return parse(bytes).map(Body::One);
     };
-    Ok(Body::List(entries.into_iter().map(|it| parse(&bytes[it])).collect()))
+    Ok(Body::List(entries.into_iter().map(|range| parse(&bytes[range])).collect()))
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, String> {
     let text = String::from_utf8_lossy(bytes);
-    serde_json::from_str(&with_whole_surrogates(&text)).map_err(|error| error.to_string())
+    serde_json::from_str(&without_lone_surrogates(&text)).map_err(|error| error.to_string())
 }
 
-/// Where the entries of a list are; `None` of what is no list, or one that is not closed.
+/// The positions of the entries of a list; `None` if the bytes are not a complete list.
 fn split(bytes: &[u8]) -> Option<Vec<Range<usize>>> {
-    let begin = bytes.iter().position(|it| !it.is_ascii_whitespace())?;
+    let begin = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
     if bytes[begin] != b'[' {
         return None;
     }
@@ -63,7 +61,7 @@ fn split(bytes: &[u8]) -> Option<Vec<Range<usize>>> {
             break;
         }
     }
-    let is_blank = |it: &[u8]| it.iter().all(u8::is_ascii_whitespace);
+    let is_blank = |text: &[u8]| text.iter().all(u8::is_ascii_whitespace);
     if !is_blank(&bytes[end? + 1..]) {
         return None;
     }
@@ -72,19 +70,19 @@ fn split(bytes: &[u8]) -> Option<Vec<Range<usize>>> {
     {
         return Some(Vec::new());
     }
-    let is_list = !entries.iter().any(|it| is_blank(&bytes[it.clone()]));
+    let is_list = !entries.iter().any(|range| is_blank(&bytes[range.clone()]));
     is_list.then_some(entries)
 }
 
-/// JSON in which each escape of a surrogate that has no other half stands for U+FFFD.
-fn with_whole_surrogates(text: &str) -> String {
+/// Replaces each escape of a lone surrogate by U+FFFD.
+fn without_lone_surrogates(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut rest = text;
-    // A backslash stands nowhere but in texts, and before what it escapes.
+    // In JSON, backslashes occur only within strings, before the escaped character.
     while let Some(at) = rest.find('\\') {
         whole.push_str(&rest[..at]);
         rest = &rest[at..];
-        let length = match (unit(rest), unit(rest.get(6..).unwrap_or_default())) {
+        let length = match (utf16_unit(rest), utf16_unit(rest.get(6..).unwrap_or_default())) {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
             (Some(0xd800..=0xdfff), _) => {
                 whole.push_str("\\ufffd");
@@ -101,10 +99,11 @@ fn with_whole_surrogates(text: &str) -> String {
     whole
 }
 
-/// The unit of UTF-16 for which the escape at the beginning of a text stands.
-fn unit(text: &str) -> Option<u16> {
+/// The UTF-16 unit of the escape at the beginning of a text.
+fn utf16_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
-    digits.bytes().all(|it| it.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+    let all_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    all_hex.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]
@@ -112,8 +111,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// The entries of a list, with `Null` for those that cannot be read; or the one value.
-    fn told(text: impl AsRef<[u8]>) -> Result<Value, ()> {
+    /// The entries of a list, with `Null` for invalid ones; or the single value.
+    fn parsed(text: impl AsRef<[u8]>) -> Result<Value, ()> {
         Ok(match read(text.as_ref()).map_err(drop)? {
             Body::List(entries) => entries.into_iter().map(Result::unwrap_or_default).collect(),
             Body::One(value) => value,
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_read_costs_itself_alone() {
+    fn an_invalid_entry_does_not_affect_the_others() {
         let good = json!({ "a": "ä,[{\"\\" });
         for bad in [
             "{\"a\": 1e999}",
@@ -134,12 +133,12 @@ mod tests {
             &format!("{}{}", "[".repeat(1000), "]".repeat(1000)),
         ] {
             let text = format!(" [{good}, {bad} ,{good},7]\n");
-            assert_eq!(told(&text), Ok(json!([good, null, good, 7])), "{bad}");
+            assert_eq!(parsed(&text), Ok(json!([good, null, good, 7])), "{bad}");
         }
     }
 
     #[test]
-    fn text_that_is_no_unicode_costs_nothing() {
+    fn invalid_unicode_is_replaced() {
         for (text, expected) in [
             (r#"["\ud800"]"#, "\u{fffd}"),
             (r#"["\udc00x"]"#, "\u{fffd}x"),
@@ -149,21 +148,21 @@ mod tests {
             (r#"["\\ud800"]"#, "\\ud800"),
             (r#"["\\\ud800"]"#, "\\\u{fffd}"),
         ] {
-            assert_eq!(told(text), Ok(json!([expected])), "{text}");
+            assert_eq!(parsed(text), Ok(json!([expected])), "{text}");
         }
-        assert_eq!(told(b"[\"a\xff\", 1]"), Ok(json!(["a\u{fffd}", 1])));
-        assert_eq!(told(r#"{"a": "\ud800"}"#), Ok(json!({ "a": "\u{fffd}" })));
+        assert_eq!(parsed(b"[\"a\xff\", 1]"), Ok(json!(["a\u{fffd}", 1])));
+        assert_eq!(parsed(r#"{"a": "\ud800"}"#), Ok(json!({ "a": "\u{fffd}" })));
     }
 
     #[test]
-    fn what_is_no_whole_list_is_none() {
-        assert_eq!(told(" [ ] "), Ok(json!([])));
-        assert_eq!(told("{\"a\": [1]}"), Ok(json!({ "a": [1] })));
-        assert_eq!(told("[[1], [2]]"), Ok(json!([[1], [2]])));
+    fn an_incomplete_list_is_an_error() {
+        assert_eq!(parsed(" [ ] "), Ok(json!([])));
+        assert_eq!(parsed("{\"a\": [1]}"), Ok(json!({ "a": [1] })));
+        assert_eq!(parsed("[[1], [2]]"), Ok(json!([[1], [2]])));
         for text in
             ["", "[", "[1", "[1}", "[1,]", "[,1]", "[1]x", "[\"]", "[{]}]", "x", "\\", "\\u"]
         {
-            assert_eq!(told(text), Err(()), "{text}");
+            assert_eq!(parsed(text), Err(()), "{text}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Why a forge could not be asked, or what was wrong with its answer. No variant holds a secret:
-//! questions are named by their address and path alone.
+//! Errors of queries to a forge. No variant contains a secret: requests are shown only with address
+//! and path.
 
 use crate::model::{git_url::Refusal, pattern::PatternError};
 
@@ -11,59 +11,65 @@ pub enum DiscoveryError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     #[error(
-        "{url} names a group, and nobody knows how to ask its forge: name it under [[forges]] with \
-         its kind in the server's settings, or submit the URLs of its repositories"
+        "{url} names a group, but the API of its forge is not known: add the forge with its kind under \
+         [[forges]] in the server's settings, or submit the URLs of its repositories"
     )]
-    NoInterface { url: String },
+    UnknownApi { url: String },
     #[error(
-        "{url} does not exist, or {token}: check the URL, or give a token that may read it under \
+        "{url} does not exist, or {token}: check the URL, or add a token with read access under \
          [[forges]] (token_file or token_env) in the server's settings"
     )]
     NotFound { url: String, token: &'static str },
     #[error(
-        "{asked} wants a token ({code}): give one that may read it under [[forges]] (token_file or \
+        "{request} requires a token ({code}): add one with read access under [[forges]] (token_file or \
          token_env) in the server's settings"
     )]
-    TokenNeeded { asked: String, code: u16 },
+    TokenNeeded { request: String, code: u16 },
     #[error(
-        "{asked} does not accept the token ({code}): check the token under [[forges]] in the \
-         server's settings, and what it may read"
+        "{request} refuses the token ({code}): check the token under [[forges]] in the server's \
+         settings, and its permissions"
     )]
-    TokenRefused { asked: String, code: u16 },
-    #[error("the token of {host} cannot be sent: it has characters that no header may have")]
+    TokenRefused { request: String, code: u16 },
+    #[error(
+        "the token of {host} cannot be sent: it has characters that are not allowed in an HTTP header"
+    )]
     Token { host: String },
-    #[error("{asked} was asked too often ({code}){wait}: try again later{token}")]
-    RateLimit { asked: String, code: u16, wait: String, token: &'static str },
-    #[error("{asked} redirects to another place, which is not followed: submit the new URL")]
-    Redirected { asked: String },
-    #[error("{asked} answers {code}, tried {tries} time(s)")]
-    Status { asked: String, code: u16, tries: u32 },
-    #[error("{asked} cannot be reached, tried {tries} time(s): {reason}")]
-    Unreachable { asked: String, tries: u32, reason: String },
+    #[error("rate limit of {request} reached ({code}){pause}: try again later{token}")]
+    RateLimit { request: String, code: u16, pause: String, token: &'static str },
+    #[error(
+        "{request} redirects to another URL, and redirects are not followed: submit the new URL"
+    )]
+    Redirected { request: String },
+    #[error("{request} answers {code} after {attempts} attempt(s)")]
+    Status { request: String, code: u16, attempts: u32 },
+    #[error("{request} cannot be reached after {attempts} attempt(s): {reason}")]
+    Unreachable { request: String, attempts: u32, reason: String },
     #[error("{0}")]
     Address(String),
     #[error(
-        "no trusted connection for {asked}: {reason}; if the forge has a certificate authority of \
-         its own, name it by ca_file under [[forges]] in the server's settings"
+        "no trusted connection for {request}: {reason}; if the forge has its own certificate \
+         authority, set ca_file under [[forges]] in the server's settings"
     )]
-    Tls { asked: String, reason: String },
-    #[error("no whole answer from {asked} within {seconds} seconds")]
-    Silent { asked: String, seconds: u64 },
-    #[error("the list was not complete after {seconds} seconds ([discovery] timeout_secs)")]
+    Tls { request: String, reason: String },
+    #[error(
+        "no complete answer from {request} within {seconds} s ([discovery] answer_timeout_secs)"
+    )]
+    AnswerTimeout { request: String, seconds: u64 },
+    #[error("the list was not complete after {seconds} s ([discovery] timeout_secs)")]
     TooSlow { seconds: u64 },
-    #[error("{asked} answers with more than {most} bytes ([discovery] max_answer_bytes)")]
-    TooLarge { asked: String, most: u64 },
-    #[error("{asked} has more than {most} pages ([discovery] max_pages)")]
-    TooManyPages { asked: String, most: u32 },
-    #[error("{asked} goes on with a page that was there before")]
-    Circle { asked: String },
-    #[error("{asked} goes on at another place ({place}), which is not asked")]
-    ForeignPage { asked: String, place: String },
-    #[error("the answer of {asked} is not understood: {reason}")]
-    Answer { asked: String, reason: String },
-    #[error("no HTTP client can be made: {0}")]
+    #[error("{request} answers with more than {max} bytes ([discovery] max_answer_bytes)")]
+    TooLarge { request: String, max: u64 },
+    #[error("{request} has more than {max} pages ([discovery] max_pages)")]
+    TooManyPages { request: String, max: u32 },
+    #[error("{request} links to a page that was already read")]
+    PageLoop { request: String },
+    #[error("{request} links to a next page of another origin ({origin}), which is not requested")]
+    OtherOrigin { request: String, origin: String },
+    #[error("the answer of {request} is invalid: {reason}")]
+    InvalidAnswer { request: String, reason: String },
+    #[error("cannot create an HTTP client: {0}")]
     Client(String),
-    /// Any of the others, with a forge's token in it, which is masked.
+    /// Any other variant whose message contained the forge's token, with the token masked.
     #[error("{0}")]
     Masked(String),
     #[error("the server is stopping")]

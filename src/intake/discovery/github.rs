@@ -1,37 +1,38 @@
-//! GitHub's interface: organisations and users.
+//! The GitHub API: repositories of organisations and users.
 //!
-//! What must stay true: pages are cut from a list whose order does not change while it is read;
-//! a member of an entry that is missing or odd counts as not said.
+//! Input: the URL of an organisation or user. Output: its repositories. Invariants: lists are requested
+//! in an order that does not change while their pages are read; a missing or invalid member of an
+//! entry counts as absent.
 
 use super::{
-    Count, DiscoveryError, Found, Project,
-    conversation::Conversation,
-    interface::{path_as_segment, question},
+    DiscoveryError, ForgeAnswer, OnProgress, Project,
+    forge_api::{endpoint, path_as_segment},
+    paging::ForgeClient,
 };
 use crate::model::git_url::GitUrl;
 use serde_json::Value;
 
-/// Asks what an organisation or a user has; `None` if there is neither.
-pub(super) async fn ask(
-    forge: &Conversation,
+/// Lists the repositories of an organisation or a user; `None` if neither exists.
+pub(super) async fn query(
+    forge: &ForgeClient,
     url: &GitUrl,
-    found: Count<'_>,
-) -> Result<Option<Found>, DiscoveryError> {
+    found: OnProgress<'_>,
+) -> Result<Option<ForgeAnswer>, DiscoveryError> {
     let name = path_as_segment(url);
     let order = [("sort", "created"), ("direction", "asc")];
-    for (place, kind) in [("orgs", "all"), ("users", "owner")] {
+    for (owners, kind) in [("orgs", "all"), ("users", "owner")] {
         let mut query = vec![("per_page", "100"), ("type", kind)];
         query.extend(order);
-        let question = question(forge.base(), &format!("{place}/{name}/repos"), &query);
-        if let Some(projects) = forge.list(question, repository, found).await? {
-            return Ok(Some(Found::Projects(projects)));
+        let url = endpoint(forge.base(), &format!("{owners}/{name}/repos"), &query);
+        if let Some(projects) = forge.list(url, repository, found).await? {
+            return Ok(Some(ForgeAnswer::Projects(projects)));
         }
     }
     Ok(None)
 }
 
 pub(super) fn repository(item: &Value, position: usize) -> Project {
-    let text = |key: &str| item[key].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+    let text = |key: &str| item[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     Project {
         path: text("full_name"),
         url: text("clone_url"),

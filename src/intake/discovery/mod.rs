@@ -1,27 +1,26 @@
-//! Asks a forge what a URL names, and which repositories a group has.
+//! Queries a forge: what a URL names, and which repositories a group has.
 //!
-//! What flows in: a target that passed the gate, the options, the settings. What flows out: a
-//! complete plan, in which every repository that the forge lists has its line, or an error that
-//! names what was asked. What must stay true: one origin is contacted, by the policy of the
-//! gate; the token goes there and nowhere else; everything that a forge can make long has a
-//! limit; what one repository's entry says wrongly costs that repository alone.
+//! Input: a validated target, the options, the settings. Output: a complete plan with one entry for
+//! every repository that the forge lists, or an error that names the request. Invariants: only one
+//! origin is contacted, according to the URL policy; the token is sent only there; everything that a
+//! forge can make long is limited; an invalid entry affects only its own repository.
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod check;
-mod client;
-mod conversation;
 mod entries;
 mod error;
+mod forge_api;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod github;
 mod gitlab;
-mod interface;
-mod link;
+mod http_client;
+mod next_page;
+mod paging;
 mod resolver;
 mod retry;
 mod selection;
 
 pub use error::DiscoveryError;
-pub use interface::Interface;
+pub use forge_api::ForgeApi;
 
 use super::target::Target;
 use crate::{
@@ -29,66 +28,66 @@ use crate::{
     model::{git_url::GitUrl, master::Options, plan::Plan},
     pool::Pool,
 };
-use conversation::Conversation;
+use paging::ForgeClient;
 use selection::Selection;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// How many groups are matched with patterns at once.
+/// The number of threads that match groups with patterns.
 const SELECTIONS: usize = 2;
 
-/// Asks forges. Cheap to clone.
+/// Queries forges. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Discovery {
     config: Arc<Config>,
-    /// Matches groups with patterns, which is work for the processor.
+    /// Matches groups with patterns, which is CPU-bound.
     selections: Pool,
 }
 
-/// What a target has.
+/// The repositories of a target.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Listing {
-    /// It is one repository.
+    /// The target is one repository.
     Repository(Plan),
-    /// It is a group, an organisation or a user.
+    /// The target is a group, an organisation or a user.
     Group(Plan),
 }
 
-/// One entry of a forge's answer, as far as it is understood.
+/// One entry of a forge's answer, as far as it could be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Project {
-    /// From the forge's root on, without `.git`.
+    /// The path below the forge's root, without `.git`.
     path: Option<String>,
     url: Option<String>,
-    /// Why there is nothing to scan, as the forge says.
+    /// Why there is nothing to scan, according to the forge.
     skipped: Option<&'static str>,
-    /// Why the entry cannot be read, if it cannot.
+    /// Why the entry cannot be parsed, if so.
     unreadable: Option<String>,
-    /// What it is called if it has no path.
+    /// The name of an entry without a path.
     label: String,
 }
 
-/// What a forge says that a URL names.
-enum Found {
+/// What a URL names, according to its forge.
+enum ForgeAnswer {
     Project(Project),
     Projects(Vec<Project>),
 }
 
-/// Is told how many repositories are known so far.
-type Count<'a> = &'a mut (dyn FnMut(u64) + Send);
+/// A callback that receives the number of repositories found so far.
+type OnProgress<'a> = &'a mut (dyn FnMut(u64) + Send);
 
 impl Discovery {
-    /// For the forges, limits and policy of these settings.
+    /// Creates a discovery with the forges, limits and policy of the settings.
     pub fn new(config: Arc<Config>) -> Self {
         Self { config, selections: Pool::new("selections", SELECTIONS) }
     }
 
-    /// Lists what the target has; `found` is told how many repositories are known so far, after
-    /// each page. Nothing is asked about a target that is known to be a repository. Once `stop` is
-    /// cancelled, nothing of it goes on.
+    /// Lists the repositories of the target. `found` receives the number of repositories found so far,
+    /// after each page. A target that is known to be a repository causes no request. Cancelling `stop`
+    /// ends the listing.
     ///
     /// # Errors
-    /// What stood in the way, with the way out.
+    /// The cause of the failure, with the remedy.
     pub async fn list(
         &self,
         target: &Target,
@@ -99,18 +98,18 @@ impl Discovery {
         let (Target::Group(url) | Target::Unknown(url)) = target else {
             return Ok(Listing::Repository(Plan::of([(target.name(), target.location())])));
         };
-        // The gate once more, here, where the contact is made.
+        // Validate the URL again, because this code contacts the host.
         let url = GitUrl::parse(url.as_str(), &self.config.network)
             .map_err(|refusal| DiscoveryError::Refused { refusal })?;
         let selection = Selection::new(&url, &self.config.network, options)?;
         let limit = self.config.discovery.timeout;
-        let answer = self.ask(target, &url, options, &mut found);
+        let answer = self.query(target, &url, options, &mut found);
         let answer = tokio::time::timeout(limit, answer)
             .await
             .map_err(|_| DiscoveryError::TooSlow { seconds: limit.as_secs() })??;
         match answer {
-            Found::Project(project) => Ok(Listing::Repository(selection.single(&project))),
-            Found::Projects(projects) => {
+            ForgeAnswer::Project(project) => Ok(Listing::Repository(selection.single(&project))),
+            ForgeAnswer::Projects(projects) => {
                 let select = move || selection.group(&projects, &|| stop.is_cancelled());
                 let plan = self.selections.run(select).await.ok().flatten();
                 plan.map(Listing::Group).ok_or(DiscoveryError::Stopped)
@@ -118,26 +117,30 @@ impl Discovery {
         }
     }
 
-    async fn ask(
+    async fn query(
         &self,
         target: &Target,
         url: &GitUrl,
         options: &Options,
-        found: Count<'_>,
-    ) -> Result<Found, DiscoveryError> {
-        let interface = Interface::of(url, &self.config)
-            .ok_or_else(|| DiscoveryError::NoInterface { url: url.to_string() })?;
-        let forge = Conversation::new(url, interface, &self.config)?;
-        let answer = match interface {
-            Interface::Gitlab => {
-                gitlab::ask(&forge, target, options.include_subgroups, found).await
+        found: OnProgress<'_>,
+    ) -> Result<ForgeAnswer, DiscoveryError> {
+        let api = ForgeApi::of(url, &self.config)
+            .ok_or_else(|| DiscoveryError::UnknownApi { url: url.to_string() })?;
+        let forge = ForgeClient::new(url, api, &self.config)?;
+        let answer = match api {
+            ForgeApi::Gitlab => {
+                gitlab::query(&forge, target, options.include_subgroups, found).await
             }
-            Interface::Github => github::ask(&forge, url, found).await,
+            ForgeApi::Github => github::query(&forge, url, found).await,
         };
-        let answer = answer.map_err(|error| forge.shown(error))?;
+        let answer = answer.map_err(|error| forge.masked(error))?;
         answer.ok_or_else(|| DiscoveryError::NotFound {
             url: url.to_string(),
-            token: if forge.has_token() { "the token may not see it" } else { "there is no token" },
+            token: if forge.has_token() {
+                "the token has no access to it"
+            } else {
+                "there is no token"
+            },
         })
     }
 }

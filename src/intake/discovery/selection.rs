@@ -1,9 +1,9 @@
-//! From what a forge lists to a plan: which repositories are scanned, skipped, refused. Pure.
+//! Turns a forge's list into a plan: which repositories are scanned, skipped or refused. Pure.
 //!
-//! What flows in: the forge's entries, the options, the policy. What flows out: a complete plan,
-//! sorted by name. What must stay true: every entry has its line, and an entry that comes twice
-//! has one; a URL that the gate refuses, or that leads to another forge, stands in no line as it
-//! came, and its line says why it must not be contacted.
+//! Input: the forge's entries, the options, the policy. Output: a complete plan, sorted by name.
+//! Invariants: every entry has a row, and duplicate entries have one; a URL that the policy refuses, or
+//! that leads to another forge, is shown only without its secrets, and its row says why it must not be
+//! contacted.
 
 use super::Project;
 use crate::model::{
@@ -19,15 +19,15 @@ use serde_json::Value;
 use std::collections::HashMap;
 use url::Url;
 
-/// The longest name, in characters.
-const LONGEST_NAME: usize = 1024;
-/// How many patterns a reason names.
-const SHOWN: usize = 3;
+/// The maximum length of a name, in characters.
+const MAX_NAME_CHARS: usize = 1024;
+/// The maximum number of patterns that a reason names.
+const MAX_NAMED_PATTERNS: usize = 3;
 
-/// What decides about the entries of one list.
+/// The rules for the entries of one list.
 #[derive(Debug)]
 pub(super) struct Selection {
-    /// What was asked about.
+    /// The URL of the group or repository.
     place: GitUrl,
     policy: NetworkPolicy,
     include: Vec<Pattern>,
@@ -35,7 +35,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Reads the options' patterns.
+    /// Parses the patterns of the options.
     pub(super) fn new(
         place: &GitUrl,
         policy: &NetworkPolicy,
@@ -49,18 +49,18 @@ impl Selection {
         })
     }
 
-    /// The plan of one repository. Whoever names it wants it, whatever it has in it.
+    /// The plan of one repository. It is scanned even if it is empty or excluded, because it was named.
     pub(super) fn single(&self, project: &Project) -> Plan {
-        let row = self.judged(&self.place.name(), project);
+        let row = self.wanted_row(&self.place.name(), project);
         Plan { schema: 1, complete: true, repositories: vec![scanned(row, 0)] }
     }
 
-    /// The plan of a group; none if `stopped` while it is made.
+    /// The plan of a group; `None` if `stopped` returns true meanwhile.
     pub(super) fn group(&self, projects: &[Project], stopped: &dyn Fn() -> bool) -> Option<Plan> {
         let row = |project| (!stopped()).then(|| self.row(project));
         let mut rows = projects.iter().map(row).collect::<Option<Vec<_>>>()?;
         rows.sort_by(|a, b| (&a.repo_name, &a.git_url).cmp(&(&b.repo_name, &b.git_url)));
-        // A list that grows while its pages are read shows an entry twice.
+        // If a list grows while its pages are read, an entry may appear twice.
         rows.dedup();
         let mut known: HashMap<String, String> = HashMap::new();
         let mut index = 0;
@@ -90,46 +90,46 @@ impl Selection {
             Some(path) => self.name_below(path),
             None => project.label.clone(),
         };
-        match self.left_out(&name).or_else(|| project.skipped.map(str::to_owned)) {
+        match self.skip_reason(&name).or_else(|| project.skipped.map(str::to_owned)) {
             Some(reason) => PlannedRepository {
-                git_url: self.harmless(project),
-                repo_name: cleaned(&name),
+                git_url: self.displayable_url(project),
+                repo_name: sanitized(&name),
                 skipped: Some(reason),
-                ..blank()
+                ..empty_row()
             },
-            None => self.judged(&name, project),
+            None => self.wanted_row(&name, project),
         }
     }
 
-    /// A repository that is wanted, and whether it may be contacted.
-    fn judged(&self, name: &str, project: &Project) -> PlannedRepository {
-        let repo_name = cleaned(name);
+    /// The row of a wanted repository, with the reason if it must not be contacted.
+    fn wanted_row(&self, name: &str, project: &Project) -> PlannedRepository {
+        let repo_name = sanitized(name);
         let (git_url, refused) = match self.allowed_url(project) {
             Ok(_) if repo_name != name => (
-                self.harmless(project),
-                Some("its name is too long or has control characters in it".to_owned()),
+                self.displayable_url(project),
+                Some("its name is too long or contains control characters".to_owned()),
             ),
             Ok(url) => (url, None),
-            Err(reason) => (self.harmless(project), Some(reason)),
+            Err(reason) => (self.displayable_url(project), Some(reason)),
         };
-        PlannedRepository { repo_name, git_url, refused, ..blank() }
+        PlannedRepository { repo_name, git_url, refused, ..empty_row() }
     }
 
-    /// The URL to fetch from, through the same gate as one that is submitted.
+    /// The URL to fetch from, validated like a submitted URL.
     fn allowed_url(&self, project: &Project) -> Result<String, String> {
         if let Some(reason) = &project.unreadable {
             return Err(format!("the forge's entry cannot be read: {reason}"));
         }
         if project.path.is_none() {
-            return Err("the forge's answer does not say its path".to_owned());
+            return Err("the forge's entry has no path".to_owned());
         }
         let text = project.url.as_ref();
-        let text = text.ok_or("the forge's answer names no URL to fetch it from by HTTP")?;
+        let text = text.ok_or("the forge's entry has no HTTP clone URL")?;
         let url = GitUrl::parse(text, &self.policy)
-            .map_err(|it| format!("the forge names a URL that is refused: {it}"))?;
+            .map_err(|refusal| format!("the URL of the forge's entry is refused: {refusal}"))?;
         if Origin::of(url.url()) != Origin::of(self.place.url()) {
             return Err(format!(
-                "the forge names a URL of another place, {}: only {} is contacted for this job",
+                "the URL of the forge's entry has another origin, {}: only {} is contacted for this job",
                 url.url().origin().ascii_serialization(),
                 self.place.url().origin().ascii_serialization(),
             ));
@@ -137,20 +137,20 @@ impl Selection {
         Ok(url.to_string())
     }
 
-    /// What a plan may show of a URL that is not contacted: no credentials, no query, and no
-    /// address that is not one of HTTP. Else where the forge should have it.
-    fn harmless(&self, project: &Project) -> String {
-        let text = project.url.as_deref().filter(|it| it.len() <= 2 * LONGEST_NAME);
-        let url = text.and_then(|it| Url::parse(it).ok());
-        let url = url.filter(|it| matches!(it.scheme(), "http" | "https"));
+    /// A URL for display in a plan, without credentials and query. If the entry has no HTTP URL, the
+    /// expected URL on the forge.
+    fn displayable_url(&self, project: &Project) -> String {
+        let text = project.url.as_deref().filter(|text| text.len() <= 2 * MAX_NAME_CHARS);
+        let url = text.and_then(|text| Url::parse(text).ok());
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
         let mut url = url.unwrap_or_else(|| {
             let mut url = self.place.url().clone();
             if let Some(path) = &project.path {
-                url.set_path(&format!("{}.git", cleaned(path)));
+                url.set_path(&format!("{}.git", sanitized(path)));
             }
             url
         });
-        // Both can be set where there is a host, as there is here.
+        // Setting these fails only for URLs without a host, and this URL has one.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_query(None);
@@ -158,11 +158,11 @@ impl Selection {
         url.to_string()
     }
 
-    /// A repository's path below the group's; whole, if it is not below it.
+    /// A repository's path below the group's path; the whole path if it is not below it.
     fn name_below(&self, path: &str) -> String {
         let group = percent_decode_str(self.place.url().path()).decode_utf8_lossy();
         let mut rest = path;
-        for segment in group.split('/').filter(|it| !it.is_empty()) {
+        for segment in group.split('/').filter(|segment| !segment.is_empty()) {
             match rest.split_once('/') {
                 Some((first, below)) if first.to_lowercase() == segment.to_lowercase() => {
                     rest = below;
@@ -173,22 +173,22 @@ impl Selection {
         rest.strip_suffix(".git").unwrap_or(rest).to_owned()
     }
 
-    /// Why the options leave a repository out, if they do.
-    fn left_out(&self, name: &str) -> Option<String> {
-        if !self.include.is_empty() && !self.include.iter().any(|it| it.matches(name)) {
-            let mut shown: Vec<_> =
-                self.include.iter().take(SHOWN).map(|it| format!("`{it}`")).collect();
-            if self.include.len() > SHOWN {
+    /// Why the options skip a repository, if they do.
+    fn skip_reason(&self, name: &str) -> Option<String> {
+        if !self.include.is_empty() && !self.include.iter().any(|pattern| pattern.matches(name)) {
+            let first = self.include.iter().take(MAX_NAMED_PATTERNS);
+            let mut shown: Vec<_> = first.map(|pattern| format!("`{pattern}`")).collect();
+            if self.include.len() > MAX_NAMED_PATTERNS {
                 shown.push("…".to_owned());
             }
             return Some(format!("not included by {}", shown.join(", ")));
         }
-        let pattern = self.exclude.iter().find(|it| it.matches(name))?;
+        let pattern = self.exclude.iter().find(|pattern| pattern.matches(name))?;
         Some(format!("excluded by `{pattern}`"))
     }
 }
 
-/// What an entry without a path is called: no two are called the same.
+/// The unique name of an entry without a path.
 pub(super) fn label(item: &Value, position: usize) -> String {
     match item["id"].as_u64() {
         Some(id) => format!("(project {id})"),
@@ -196,7 +196,7 @@ pub(super) fn label(item: &Value, position: usize) -> String {
     }
 }
 
-fn blank() -> PlannedRepository {
+fn empty_row() -> PlannedRepository {
     PlannedRepository {
         repo_index: None,
         repo_name: String::new(),
@@ -210,10 +210,10 @@ fn scanned(row: PlannedRepository, index: u32) -> PlannedRepository {
     PlannedRepository { repo_index: Some(index), ..row }
 }
 
-/// A name that can be shown anywhere.
-fn cleaned(name: &str) -> String {
+/// Makes a name safe to display: limits its length and replaces invisible characters.
+fn sanitized(name: &str) -> String {
     let shown = |c: char| if is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c };
-    name.chars().take(LONGEST_NAME).map(shown).collect()
+    name.chars().take(MAX_NAME_CHARS).map(shown).collect()
 }
 
 #[cfg(test)]

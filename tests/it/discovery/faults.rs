@@ -45,7 +45,7 @@ async fn what_passes_is_asked_again() {
 async fn what_does_not_pass_is_an_error_after_four_tries() {
     let forge = forge(&vec![status(503, "Retry-After: 0\r\n"); 9]);
     let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
-    let asked = format!("{}/api/v4/groups/acme/projects answers 503, tried 4", forge.base());
+    let asked = format!("{}/api/v4/groups/acme/projects answers 503 after 4 attempt", forge.base());
     assert!(error.contains(&asked), "{error}");
     assert_eq!(forge.listing().asked.len(), 4);
 }
@@ -58,7 +58,7 @@ async fn a_pause_that_is_too_long_is_not_made() {
     {
         let forge = forge(&[status(429, headers)]);
         let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
-        assert!(error.contains("asked too often (429), and wants "), "{error}");
+        assert!(error.contains("reached (429), it requests a pause of "), "{error}");
         assert_eq!(forge.listing().asked.len(), 1);
     }
 }
@@ -68,11 +68,11 @@ async fn a_pause_that_is_too_long_is_not_made() {
 async fn what_stays_wrong_is_told_at_once() {
     for (fault, said) in [
         (status(418, ""), "answers 418"),
-        (status(403, ""), "wants a token (403)"),
-        (status(302, "Location: http://127.0.0.1:1/\r\n"), "redirects to another place"),
-        (Fault::HalfJson, "it is no JSON"),
-        (Fault::Body("{\"message\": \"hello\"}".to_owned()), "it is no list"),
-        (Fault::Body("[".repeat(100_000)), "it is no JSON"),
+        (status(403, ""), "requires a token (403)"),
+        (status(302, "Location: http://127.0.0.1:1/\r\n"), "redirects to another URL"),
+        (Fault::HalfJson, "not JSON"),
+        (Fault::Body("{\"message\": \"hello\"}".to_owned()), "not a list"),
+        (Fault::Body("[".repeat(100_000)), "not JSON"),
     ] {
         let forge = forge(&[fault]);
         let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
@@ -103,7 +103,7 @@ async fn pages_without_end_come_to_one() {
     let first = forge.listing().asked[0].clone();
     forge.listing().faults = vec![Fault::Next(first)].into();
     let error = settings.error(&acme(&forge)).await;
-    assert!(error.contains("a page that was there before"), "{error}");
+    assert!(error.contains("a page that was already read"), "{error}");
 }
 
 /// Breaks if an answer is read without a limit.
@@ -121,12 +121,12 @@ async fn silence_has_an_end() {
     let forge = forge(&[Fault::Silence]);
     let settings = Settings::of(&forge, "gitlab").set("discovery.answer_timeout_secs", 1);
     let error = settings.error(&acme(&forge)).await;
-    assert!(error.contains("no whole answer") && error.contains("within 1 seconds"), "{error}");
+    assert!(error.contains("no complete answer") && error.contains("within 1 s"), "{error}");
 
     forge.listing().faults = vec![Fault::Torn; 9].into();
     let settings = Settings::of(&forge, "gitlab").set("discovery.timeout_secs", 1);
     let error = settings.error(&acme(&forge)).await;
-    assert!(error.contains("not complete after 1 seconds"), "{error}");
+    assert!(error.contains("not complete after 1 s"), "{error}");
 }
 
 /// Breaks if a forge that is not there is not named as such.
@@ -136,5 +136,8 @@ async fn a_forge_that_is_not_there_is_named() {
     let (settings, url) = (Settings::of(&gone, "gitlab"), acme(&gone));
     drop(gone);
     let error = settings.error(&url).await;
-    assert!(error.contains("cannot be reached, tried 4") && error.contains("refused"), "{error}");
+    assert!(
+        error.contains("cannot be reached after 4 attempt") && error.contains("refused"),
+        "{error}"
+    );
 }

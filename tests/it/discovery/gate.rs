@@ -21,7 +21,10 @@ async fn a_next_page_at_another_place_is_not_asked_for() {
     // Even where the other place is trusted for itself.
     let settings = Settings::of(&forge, "gitlab").with_token().forge(&trap.base(), "gitlab", "");
     let error = settings.error(&format!("{}/acme", forge.base())).await;
-    assert!(error.contains("goes on at another place") && error.contains(&trap.base()), "{error}");
+    assert!(
+        error.contains("a next page of another origin") && error.contains(&trap.base()),
+        "{error}"
+    );
     assert_eq!(trap.contacts(), 0);
 }
 
@@ -53,10 +56,10 @@ async fn a_url_that_is_not_of_the_forge_is_refused_in_its_line() {
     let settings = Settings::of(&forge, "gitlab").forge(&other.base(), "git", "");
     let plan = settings.group(&format!("{}/acme", forge.base())).await;
     for (line, expected) in lines(&plan).iter().zip([
-        "0 a! the forge names a URL of another place",
-        "1 b! the forge names a URL that is refused: Invalid Git URL scheme: http",
-        "2 c! the forge names a URL that is refused: Invalid Git URL: credentials",
-        "3 d! the forge names a URL that is refused: Invalid Git URL scheme: ext",
+        "0 a! the URL of the forge's entry has another origin",
+        "1 b! the URL of the forge's entry is refused: Invalid Git URL scheme: http",
+        "2 c! the URL of the forge's entry is refused: Invalid Git URL: credentials",
+        "3 d! the URL of the forge's entry is refused: Invalid Git URL scheme: ext",
         "4 e",
     ]) {
         assert!(line.starts_with(expected), "{line}");

@@ -101,7 +101,7 @@ async fn what_is_not_there_is_told_with_the_way_out() {
     }
     let settings = Settings::of(&forge, "gitlab").with_token();
     let error = settings.error(&format!("{}/nobody", forge.base())).await;
-    assert!(error.contains("the token may not see it"), "{error}");
+    assert!(error.contains("the token has no access to it"), "{error}");
 }
 
 /// Breaks if organisations and users of a GitHub are not both found, or pages are forgotten.
@@ -137,10 +137,10 @@ async fn the_token_goes_with_each_question() {
     }
     assert!(forge.listing().asked.iter().all(|it| !it.contains(CANARY)));
     let error = Settings::of(&forge, "gitlab").error(&url).await;
-    assert!(error.contains("wants a token") && error.contains("[[forges]]"), "{error}");
+    assert!(error.contains("requires a token") && error.contains("[[forges]]"), "{error}");
     forge.listing().token = Some("another".to_owned());
     let error = Settings::of(&forge, "gitlab").with_token().error(&url).await;
-    assert!(error.contains("does not accept the token"), "{error}");
+    assert!(error.contains("refuses the token"), "{error}");
 }
 
 /// Breaks if what is left out is lost, or what is archived is not scanned.
@@ -199,11 +199,11 @@ async fn an_entry_that_makes_no_sense_costs_itself() {
     let lines = lines(&plan);
     assert_eq!(lines.len(), 6, "{lines:?}");
     for (line, expected) in lines.iter().zip([
-        "0 (entry 4 of the list)! the forge's answer does not say",
+        "0 (entry 4 of the list)! the forge's entry has no path",
         "1 (entry 5 of the list)! ",
         "2 (project 77)! ",
         "3 good",
-        "4 half! the forge's answer names no URL",
+        "4 half! the forge's entry has no HTTP clone URL",
         "5 odd",
     ]) {
         assert!(line.starts_with(expected), "{line}");

@@ -1,4 +1,4 @@
-//! What becomes of each kind of entry.
+//! Tests of each kind of entry.
 
 use super::*;
 
@@ -29,13 +29,13 @@ fn at(path: &str, url: &str) -> Project {
     }
 }
 
-/// `number name` of each line, and why it is left out or refused.
+/// `number name` of each row, and why it is skipped or refused.
 fn lines(plan: &Plan) -> Vec<String> {
-    let line = |it: &PlannedRepository| {
-        let number = it.repo_index.map_or("-".to_owned(), |it| it.to_string());
-        let reason = it.skipped.iter().map(|it| format!(" skipped: {it}"));
-        let reason = reason.chain(it.refused.iter().map(|it| format!(" refused: {it}")));
-        format!("{number} {}{}", it.repo_name, reason.collect::<String>())
+    let line = |row: &PlannedRepository| {
+        let number = row.repo_index.map_or("-".to_owned(), |index| index.to_string());
+        let reason = row.skipped.iter().map(|reason| format!(" skipped: {reason}"));
+        let reason = reason.chain(row.refused.iter().map(|reason| format!(" refused: {reason}")));
+        format!("{number} {}{}", row.repo_name, reason.collect::<String>())
     };
     plan.repositories.iter().map(line).collect()
 }
@@ -50,7 +50,7 @@ fn names_are_the_paths_below_the_group_sorted_and_numbered() {
 }
 
 #[test]
-fn what_comes_twice_is_scanned_once() {
+fn duplicate_entries_are_scanned_once() {
     let again = at("acme/web/b", "https://forge.example/acme/web/a.git");
     let entries = vec![entry("acme/web/a"), entry("acme/web/c"), entry("acme/web/a"), again];
     let plan = selection(&Options::default()).group(&entries, &|| false).unwrap();
@@ -58,7 +58,7 @@ fn what_comes_twice_is_scanned_once() {
 }
 
 #[test]
-fn patterns_leave_out_and_say_so() {
+fn repositories_skipped_by_patterns_have_a_reason() {
     let options = Options {
         include: vec!["apps/**".into(), "lib-*".into()],
         exclude: vec!["*-old".into()],
@@ -86,11 +86,11 @@ fn patterns_leave_out_and_say_so() {
 }
 
 #[test]
-fn a_url_that_is_not_allowed_is_refused_and_shown_without_its_secrets() {
+fn a_refused_url_is_shown_without_its_secrets() {
     for (url, shown, reason) in [
         ("http://127.0.0.1:9/x.git", "http://127.0.0.1:9/x.git", "scheme: http"),
         ("https://127.0.0.1/x.git", "https://127.0.0.1/x.git", "Private network"),
-        ("https://other.example/x.git", "https://other.example/x.git", "another place"),
+        ("https://other.example/x.git", "https://other.example/x.git", "another origin"),
         ("https://evil.example/x.git", "https://evil.example/x.git", "Domain not allowed"),
         ("https://u:s3cret@forge.example/x.git", "https://forge.example/x.git", "credentials"),
         (
@@ -114,7 +114,7 @@ fn a_url_that_is_not_allowed_is_refused_and_shown_without_its_secrets() {
 }
 
 #[test]
-fn an_odd_entry_costs_itself() {
+fn an_invalid_entry_affects_only_itself() {
     let nothing = |path: Option<&str>| Project {
         path: path.map(str::to_owned),
         url: None,
@@ -122,7 +122,7 @@ fn an_odd_entry_costs_itself() {
         unreadable: None,
         label: "(entry 17)".to_owned(),
     };
-    let long = "x".repeat(LONGEST_NAME + 1);
+    let long = "x".repeat(MAX_NAME_CHARS + 1);
     let entries = vec![
         entry("acme/web/good"),
         nothing(None),
@@ -139,14 +139,14 @@ fn an_odd_entry_costs_itself() {
     assert_eq!(
         lines(&plan),
         [
-            "0 (entry 17) refused: the forge's answer does not say its path",
+            "0 (entry 17) refused: the forge's entry has no path",
             "1 (entry 18) refused: the forge's entry cannot be read: number out of range",
-            "2 bell\u{fffd} refused: the forge names a URL that is refused: Invalid Git URL: \
+            "2 bell\u{fffd} refused: the URL of the forge's entry is refused: Invalid Git URL: \
              contains potentially dangerous characters",
             "3 good",
-            "4 half refused: the forge's answer names no URL to fetch it from by HTTP",
+            "4 half refused: the forge's entry has no HTTP clone URL",
             &format!(
-                "5 {} refused: its name is too long or has control characters in it",
+                "5 {} refused: its name is too long or contains control characters",
                 &long[1..]
             ),
         ]
@@ -154,7 +154,7 @@ fn an_odd_entry_costs_itself() {
 }
 
 #[test]
-fn a_single_project_is_scanned_whatever_is_in_it() {
+fn a_single_project_is_always_scanned() {
     let options = Options { exclude: vec!["web".into()], ..Options::default() };
     let mut empty = entry("acme/web");
     empty.skipped = Some("the repository is empty");

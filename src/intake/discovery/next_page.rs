@@ -1,32 +1,35 @@
-//! Where a forge says that its list goes on: the `Link` header of RFC 8288, or `X-Next-Page`.
+//! Finds the next page of a forge's list: the `Link` header of RFC 8288, or `X-Next-Page`.
 //!
-//! What must stay true: the next page is of the origin that was asked, or there is none: the
-//! token goes with the question.
+//! Input: the headers of an answer. Output: the URL of the next page. Invariants: the next page has the
+//! same origin as the current one, because requests contain the token.
 
 use crate::model::address::Origin;
 use reqwest::header::{HeaderMap, LINK};
 use url::Url;
 
-/// A link that leads to another origin, which is named.
+/// The link leads to another origin, which is named here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Foreign(pub(super) String);
+pub(super) struct OtherOrigin(pub(super) String);
 
 /// The next page after `current`, if there is one.
-pub(super) fn next_page(headers: &HeaderMap, current: &Url) -> Result<Option<Url>, Foreign> {
-    let links = headers.get_all(LINK).iter().filter_map(|it| it.to_str().ok());
+pub(super) fn next_page(headers: &HeaderMap, current: &Url) -> Result<Option<Url>, OtherOrigin> {
+    let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     if let Some(target) = links.flat_map(links_of).find_map(Link::next) {
-        let url = current.join(target).map_err(|_| Foreign("nowhere".to_owned()))?;
-        let own = Origin::of(&url).is_some_and(|it| Some(it) == Origin::of(current));
-        if !own || !url.username().is_empty() || url.password().is_some() {
-            return Err(Foreign(url.origin().ascii_serialization()));
+        let url = current.join(target).map_err(|_| OtherOrigin("nowhere".to_owned()))?;
+        let same_origin =
+            Origin::of(&url).is_some_and(|origin| Some(origin) == Origin::of(current));
+        if !same_origin || !url.username().is_empty() || url.password().is_some() {
+            return Err(OtherOrigin(url.origin().ascii_serialization()));
         }
         return Ok(Some(url));
     }
-    let number = headers.get("x-next-page").and_then(|it| it.to_str().ok()).map(str::trim);
-    Ok(number.filter(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit())).map(|page| {
+    let number = headers.get("x-next-page").and_then(|value| value.to_str().ok()).map(str::trim);
+    let is_number =
+        |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    Ok(number.filter(is_number).map(|page| {
         let mut url = current.clone();
         let others: Vec<(String, String)> =
-            current.query_pairs().filter(|it| it.0 != "page").map(into_owned).collect();
+            current.query_pairs().filter(|pair| pair.0 != "page").map(into_owned).collect();
         url.query_pairs_mut().clear().extend_pairs(others).append_pair("page", page);
         url
     }))
@@ -36,7 +39,7 @@ fn into_owned((key, value): (impl Into<String>, impl Into<String>)) -> (String, 
     (key.into(), value.into())
 }
 
-/// One link of a header, as it is written.
+/// One link of a header.
 struct Link<'a> {
     target: &'a str,
     relations: Option<&'a str>,
@@ -45,11 +48,11 @@ struct Link<'a> {
 impl<'a> Link<'a> {
     fn next(self) -> Option<&'a str> {
         let mut relations = self.relations?.split_ascii_whitespace();
-        relations.any(|it| it.eq_ignore_ascii_case("next")).then_some(self.target)
+        relations.any(|relation| relation.eq_ignore_ascii_case("next")).then_some(self.target)
     }
 }
 
-/// The links of one header. Reading ends where the text makes no sense.
+/// The links of one header. Parsing ends at the first invalid link.
 fn links_of(text: &str) -> impl Iterator<Item = Link<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -65,7 +68,7 @@ fn links_of(text: &str) -> impl Iterator<Item = Link<'_>> {
                 Some(value) => value_of(value.trim_start()),
                 None => ("", &parameter[end..]),
             };
-            // The first one counts (RFC 8288, section 3.3).
+            // Only the first `rel` counts (RFC 8288, section 3.3).
             if name.eq_ignore_ascii_case("rel") {
                 link.relations = link.relations.or(Some(value));
             }
@@ -75,7 +78,7 @@ fn links_of(text: &str) -> impl Iterator<Item = Link<'_>> {
     })
 }
 
-/// The value at the beginning of a text, quoted or not, and what comes after it.
+/// Splits a quoted or unquoted value off the beginning of a text.
 fn value_of(text: &str) -> (&str, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ',']).unwrap_or(text.len());
@@ -98,16 +101,16 @@ mod tests {
 
     const HERE: &str = "https://forge.example/api/v4/groups/a/projects?per_page=2&page=1";
 
-    fn next(headers: &[(&'static str, &str)]) -> Result<Option<String>, Foreign> {
+    fn next(headers: &[(&'static str, &str)]) -> Result<Option<String>, OtherOrigin> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        next_page(&map, &Url::parse(HERE).unwrap()).map(|it| it.map(String::from))
+        next_page(&map, &Url::parse(HERE).unwrap()).map(|url| url.map(String::from))
     }
 
     #[test]
-    fn the_next_page_is_found_in_each_spelling() {
+    fn the_next_page_is_found_in_each_syntax() {
         let page = "https://forge.example/api/v4/x?page=2";
         for header in [
             format!("<{page}>; rel=\"next\""),
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_next_page_where_none_is_named() {
+    fn without_a_valid_link_there_is_no_next_page() {
         for header in
             ["", "<https://forge.example/1>; rel=first", "rel=next", "</2; rel=next", "</2>"]
         {
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_alone_takes_the_place_of_a_link() {
+    fn a_page_number_is_used_without_a_link() {
         let page = "https://forge.example/api/v4/groups/a/projects?per_page=2&page=7";
         assert_eq!(next(&[("x-next-page", "7")]), Ok(Some(page.to_owned())));
     }
@@ -155,13 +158,13 @@ mod tests {
             ("https://[", "nowhere"),
         ] {
             let header = format!("<{target}>; rel=next");
-            assert_eq!(next(&[("link", &header)]), Err(Foreign(origin.to_owned())), "{target}");
+            assert_eq!(next(&[("link", &header)]), Err(OtherOrigin(origin.to_owned())), "{target}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_header_breaks_the_reader(text in "[<>;,=\" \\\\a-z/ä]{0,60}") {
+        fn no_header_breaks_the_parser(text in "[<>;,=\" \\\\a-z/ä]{0,60}") {
             prop_assert!(links_of(&text).count() <= text.len());
         }
     }

@@ -1,11 +1,11 @@
-//! What must hold of the readers of a forge's answers, whatever it says.
+//! Fuzz invariants of the parsers of a forge's answers: they hold for any answer.
 
 use super::{
     Project,
-    conversation::project,
     entries::{self, Body},
     github, gitlab,
-    link::next_page,
+    next_page::next_page,
+    paging::project,
     retry,
     selection::Selection,
 };
@@ -39,9 +39,9 @@ pub(crate) fn listing(bytes: &[u8]) {
             assert!(next.username().is_empty() && next.password().is_none(), "{next}");
         }
         let code = u16::try_from(code).unwrap_or(0) + 350;
-        let wanted = retry::wanted_pause(&headers, DateTime::UNIX_EPOCH);
-        let pause = retry::pause(0, wanted).filter(|_| retry::may_pass(code, &headers));
-        assert!(pause.is_none_or(|it| it.as_secs() <= 60), "{pause:?}");
+        let requested = retry::requested_pause(&headers, DateTime::UNIX_EPOCH);
+        let pause = retry::pause(0, requested).filter(|_| retry::is_temporary(code, &headers));
+        assert!(pause.is_none_or(|pause| pause.as_secs() <= 60), "{pause:?}");
     }
     if let Ok(Body::List(items)) = entries::read(bytes) {
         for read in [gitlab::project, github::repository] {
@@ -60,7 +60,9 @@ fn check_plan(projects: &[Project]) {
     };
     let place = GitUrl::parse(PLACE, &policy).expect("a URL that is allowed");
     let selection = Selection::new(&place, &policy, &Options::default()).expect("no patterns");
-    let Some(plan) = selection.group(projects, &|| false) else { panic!("nobody stopped it") };
+    let Some(plan) = selection.group(projects, &|| false) else {
+        panic!("the selection was not stopped")
+    };
     assert!(plan.complete && plan.repositories.len() <= projects.len());
     for line in &plan.repositories {
         assert!(!line.repo_name.contains(is_unseen), "{line:?}");
@@ -68,7 +70,7 @@ fn check_plan(projects: &[Project]) {
         let shown = Url::parse(&line.git_url).expect("a URL of HTTP");
         assert!(shown.username().is_empty() && shown.password().is_none(), "{line:?}");
         if line.skipped.is_none() && line.refused.is_none() {
-            let url = GitUrl::parse(&line.git_url, &policy).expect("it passed the gate");
+            let url = GitUrl::parse(&line.git_url, &policy).expect("the URL was accepted before");
             assert_eq!(Origin::of(url.url()), Origin::of(place.url()), "{line:?}");
         }
     }

@@ -1,10 +1,11 @@
-//! The HTTP client for one forge: what it trusts, whom it may contact, what it says of itself.
+//! Builds the HTTP client for one forge: trusted certificates, allowed addresses, headers.
 //!
-//! What must stay true: certificates are always verified; a forge's own authorities vouch for
-//! that forge alone; where an origin is not trusted as named, it is asked by TLS, and its
-//! addresses are judged when the connection is made.
+//! Input: the base URL and the settings of the forge. Output: an HTTP client. Invariants: certificates
+//! are always verified; the certificate authorities of a forge are trusted only for that forge; an
+//! origin that the settings do not name is contacted only over TLS, and its addresses are checked when
+//! the connection is made.
 
-use super::{DiscoveryError, resolver::Judge};
+use super::{DiscoveryError, resolver::PolicyResolver};
 use crate::{
     config::{Config, Forge},
     http,
@@ -18,21 +19,21 @@ use secrecy::ExposeSecret;
 use std::{error::Error, sync::Arc};
 use url::Url;
 
-/// A client for questions below this base, with the token of this forge.
+/// Creates a client for requests below a base URL, with the token of the forge.
 pub(super) fn client(
     base: &Url,
     forge: Option<&Forge>,
     config: &Config,
 ) -> Result<Client, DiscoveryError> {
-    let trusted = Origin::of(base).is_some_and(|it| config.network.trusted.contains(&it));
+    let trusted = Origin::of(base).is_some_and(|origin| config.network.trusted.contains(&origin));
     let mut builder = http::client()
         .default_headers(headers(base, forge)?)
         .timeout(config.discovery.answer_timeout);
     if !trusted {
-        let judge = Judge::new(Arc::new(config.network.clone()));
-        builder = builder.https_only(true).dns_resolver(judge);
+        let resolver = PolicyResolver::new(Arc::new(config.network.clone()));
+        builder = builder.https_only(true).dns_resolver(resolver);
     }
-    for authority in forge.into_iter().flat_map(|it| &it.authorities) {
+    for authority in forge.into_iter().flat_map(|forge| &forge.authorities) {
         let certificate = Certificate::from_der(authority);
         let certificate = certificate.map_err(|error| client_error(&error))?;
         builder = builder.tls_certs_merge([certificate]);
@@ -40,11 +41,11 @@ pub(super) fn client(
     builder.build().map_err(|error| client_error(&error))
 }
 
-/// What every question carries. The token is marked, so that no log shows it.
+/// The headers of every request. The token is marked as sensitive, so that no log shows it.
 fn headers(base: &Url, forge: Option<&Forge>) -> Result<HeaderMap, DiscoveryError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    if let Some(token) = forge.and_then(|it| it.token.as_ref()) {
+    if let Some(token) = forge.and_then(|forge| forge.token.as_ref()) {
         let value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
         let mut value = value.map_err(|_| DiscoveryError::Token {
             host: base.host_str().unwrap_or_default().to_owned(),
@@ -59,14 +60,14 @@ fn client_error(error: &reqwest::Error) -> DiscoveryError {
     DiscoveryError::Client(chain(error))
 }
 
-/// An error with its causes. The first line of reqwest's says no more than that it failed.
+/// The causes of an error. The outermost message of reqwest only says that the request failed.
 pub(super) fn chain(error: &reqwest::Error) -> String {
-    let mut said = Vec::new();
+    let mut causes = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {
-        said.push(cause.to_string());
+        causes.push(cause.to_string());
         next = cause.source();
     }
-    said.dedup();
-    if said.is_empty() { "the connection failed".to_owned() } else { said.join(": ") }
+    causes.dedup();
+    if causes.is_empty() { "the connection failed".to_owned() } else { causes.join(": ") }
 }

@@ -1,4 +1,4 @@
-//! Which forge is asked in which way, and where.
+//! The API of each forge: its kind and its base URL.
 
 use crate::{
     config::{Config, ForgeKind},
@@ -7,23 +7,23 @@ use crate::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use url::Url;
 
-/// All but what RFC 3986 calls unreserved: a path of several segments becomes one.
+/// All characters except the unreserved ones of RFC 3986, so that a path becomes a single segment.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where GitHub's own interface is.
+/// The API of github.com.
 const GITHUB_API: &str = "https://api.github.com/";
 
-/// An interface by which a forge can be asked.
+/// The API of a forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interface {
-    /// Version 4 of GitLab's REST interface.
+pub enum ForgeApi {
+    /// Version 4 of GitLab's REST API.
     Gitlab,
-    /// Version 3 of GitHub's.
+    /// Version 3 of GitHub's REST API.
     Github,
 }
 
-impl Interface {
-    /// The interface of a URL's forge: that of the settings, or that of a public forge.
+impl ForgeApi {
+    /// The API of a URL's forge, according to the settings, or of a public forge.
     pub fn of(url: &GitUrl, config: &Config) -> Option<Self> {
         let origin = Origin::of(url.url())?;
         if let Some(forge) = config.forge(&origin) {
@@ -41,8 +41,8 @@ impl Interface {
         }
     }
 
-    /// The place that is asked about this URL; questions are added to its path. GitHub's own is
-    /// allowed where GitHub is.
+    /// The base URL of the API; the paths of requests are appended to it. If github.com is allowed, its
+    /// API host is allowed too.
     pub(super) fn base(self, url: &GitUrl) -> Option<Url> {
         let origin = Origin::of(url.url())?;
         if self == Self::Github && is_public(&origin, "github.com") {
@@ -67,8 +67,8 @@ pub(super) fn path_as_segment(url: &GitUrl) -> String {
     percent_encode(&bytes, RESERVED).to_string()
 }
 
-/// A question below a base.
-pub(super) fn question(base: &Url, path: &str, query: &[(&str, &str)]) -> Url {
+/// The URL of a request below a base URL.
+pub(super) fn endpoint(base: &Url, path: &str, query: &[(&str, &str)]) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path()));
     if !query.is_empty() {
