@@ -47,13 +47,13 @@ fn folder_with(files: &[(&str, &str)]) -> TempDir {
 const PROJECT: &[(&str, &str)] = &[
     ("project/requirements.txt", "requests==2.31.0\nflask>=2\n"),
     ("project/web/package.json", r#"{"dependencies": {"left-pad": "1.3.0"}}"#),
-    // Ignored by git, and found all the same.
+    // Ignored by git, but scanned.
     ("project/.gitignore", "web/\n"),
     ("project/node_modules/x/package.json", r#"{"dependencies": {"hidden": "1.0.0"}}"#),
 ];
 
-/// Breaks if a local folder is not scanned by the same engine, or if anything but the data is
-/// on standard output, or anything is left behind.
+/// Breaks if a local folder is not scanned by the same engine, if standard output has more than the
+/// data, or if any file is left behind.
 #[test]
 fn a_local_folder_is_scanned_and_nothing_is_left() {
     let home = folder_with(PROJECT);
@@ -66,14 +66,14 @@ fn a_local_folder_is_scanned_and_nothing_is_left() {
     assert!(ran.err.contains("project: completed"), "{}", ran.err);
     assert!(!ran.err.contains('\u{1b}'), "no colours where there is no terminal: {}", ran.err);
     let mut left: Vec<_> =
-        std::fs::read_dir(home.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["project"]);
 }
 
-/// Breaks if the formats for machines are not what they say.
+/// Breaks if a machine-readable format is invalid.
 #[test]
-fn the_formats_for_machines_are_what_they_say() {
+fn the_machine_readable_formats_are_valid() {
     let home = folder_with(PROJECT);
     let ran = run(home.path(), &["scan", "project", "--format", "json"]);
     let result: Value = serde_json::from_str(&ran.out).unwrap();
@@ -106,7 +106,7 @@ fn the_formats_for_machines_are_what_they_say() {
     assert!(lines.contains(&row), "{lines:#?}");
 }
 
-/// Breaks if a URL that is typed is not trusted as typed, or a bare repository is not read.
+/// Breaks if a URL on the command line is not trusted, or a bare repository is not read.
 #[test]
 fn urls_and_bare_repositories_are_scanned() {
     let home = TempDir::new().unwrap();
@@ -125,8 +125,8 @@ fn urls_and_bare_repositories_are_scanned() {
     assert!(by_url["commit"].is_string());
 }
 
-/// Breaks if a group that is typed is not scanned whole, if what fails in it hides what was found,
-/// or if its bill of materials leaves out a repository that was scanned.
+/// Breaks if a group is not scanned completely, if a failure hides the results of others, or if its
+/// bill of materials omits a scanned repository.
 #[test]
 fn a_group_is_scanned_and_its_failures_are_named() {
     let home = TempDir::new().unwrap();
@@ -142,7 +142,8 @@ fn a_group_is_scanned_and_its_failures_are_named() {
     let ran = scan(&["--format", "json", "--exclude", "**/old"]);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     let found: Value = serde_json::from_str(&ran.out).unwrap();
-    let names: Vec<_> = found.as_array().unwrap().iter().map(|it| &it["repo_name"]).collect();
+    let names: Vec<_> =
+        found.as_array().unwrap().iter().map(|result| &result["repo_name"]).collect();
     assert_eq!(names, ["api", "web/site"]);
     assert!(ran.err.contains("gone: failed (clone)"), "{}", ran.err);
     assert!(ran.err.contains("2 of 3 repositories completed, 1 failed"), "{}", ran.err);
@@ -158,16 +159,16 @@ fn a_group_is_scanned_and_its_failures_are_named() {
             Some("acme")
         );
         assert!(ran.out.contains("web/site"), "{bom:#}");
-        // The one that failed is named as what is not in it.
+        // The failed repository is listed as missing from the document.
         let parts = bom["components"].as_array().or(bom["packages"].as_array()).unwrap();
-        let gone = parts.iter().find(|it| it["name"] == "gone").unwrap();
+        let gone = parts.iter().find(|part| part["name"] == "gone").unwrap();
         let reason = &gone["properties"][0]["value"];
         let reason = reason.as_str().or(gone["comment"].as_str()).unwrap();
         assert!(reason.contains("failed: "), "{reason}");
     }
 }
 
-/// A program whose sources say more than its manifests.
+/// A program that imports more than its manifests declare.
 const SOURCES: &[(&str, &str)] = &[
     ("app/requirements.txt", "flask==3.0.0\n"),
     ("app/shop/__init__.py", ""),
@@ -183,8 +184,8 @@ const SOURCES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Breaks if a deep scan does not list what is imported and not declared, if one that is not deep
-/// does, or if two deep scans differ, or the one of a folder and the one of a commit.
+/// Breaks if a deep scan does not list undeclared imports, if another scan does, or if two deep
+/// scans differ, or those of a folder and of a commit.
 #[test]
 fn a_deep_scan_lists_what_is_imported_and_not_declared() {
     let home = folder_with(SOURCES);
@@ -202,7 +203,7 @@ fn a_deep_scan_lists_what_is_imported_and_not_declared() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|it| it["source"] == "import")
+        .filter(|package| package["source"] == "import")
         .map(|it| {
             assert_eq!((&it["version"], &it["direct"]), (&Value::Null, &Value::Bool(true)));
             let text = |key: &str| it[key].as_str().unwrap().to_owned();
@@ -219,7 +220,7 @@ fn a_deep_scan_lists_what_is_imported_and_not_declared() {
             "pkg:pypi/requests runtime shop/web.py:2",
         ]
     );
-    // And a list that may have what is not in use.
+    // Also a list that may contain unused packages.
     assert_eq!(deep["packages"].as_array().unwrap().len(), 7, "{deep:#}");
     assert!(deep.to_string().contains("pkg:maven/g/a@1"), "{deep:#}");
     assert_eq!(deep["files"], json!({"seen": 8, "parsed": 8, "failed": 0, "skipped": 0}));
@@ -234,9 +235,9 @@ fn a_deep_scan_lists_what_is_imported_and_not_declared() {
     assert_eq!(of_commit["warnings"], json!([]));
 }
 
-/// Breaks if one failure is not told by the exit code, or costs the results of the others.
+/// Breaks if the exit code does not report a failure, or if a failure affects other targets.
 #[test]
-fn a_failure_is_said_and_costs_only_itself() {
+fn a_failure_is_reported_and_does_not_affect_other_targets() {
     let home = folder_with(PROJECT);
     let forge = Forge::start();
     let missing = forge.url("group/missing");
@@ -246,9 +247,9 @@ fn a_failure_is_said_and_costs_only_itself() {
     assert!(ran.err.contains("missing: failed (clone)"), "{}", ran.err);
 }
 
-/// Breaks if what makes no sense is not refused by name, with exit code 2.
+/// Breaks if invalid arguments are not refused by name, with exit code 2.
 #[test]
-fn what_makes_no_sense_is_refused_by_name() {
+fn invalid_arguments_are_refused_by_name() {
     let home = TempDir::new().unwrap();
     for (arguments, expected) in [
         (&["scan", "no-such-folder"] as &[&str], "`no-such-folder`"),
@@ -268,22 +269,22 @@ fn what_makes_no_sense_is_refused_by_name() {
     }
 }
 
-/// Breaks if the kept folder is not said, or not kept.
+/// Breaks if the path of the kept folder is not printed, or the folder is not kept.
 #[test]
 fn a_kept_jobs_folder_is_named() {
     let home = folder_with(PROJECT);
     let ran = run(home.path(), &["scan", "project", "--keep"]);
-    let kept = ran.err.lines().find_map(|it| it.strip_prefix("kept ")).expect(&ran.err);
+    let kept = ran.err.lines().find_map(|line| line.strip_prefix("kept ")).expect(&ran.err);
     let statuses: Vec<_> = files::below(Path::new(kept))
         .into_iter()
-        .filter(|it| it.ends_with("repo_0.json"))
+        .filter(|path| path.ends_with("repo_0.json"))
         .collect();
     assert_eq!(statuses.len(), 2, "status and result: {statuses:?}");
 }
 
-/// Breaks if `--output` replaces what it was told to write to: a link, a pipe, a device.
+/// Breaks if `--output` replaces a symbolic link, a pipe or a device instead of writing to it.
 #[test]
-fn an_output_that_is_no_plain_file_is_written_to() {
+fn an_output_that_is_not_a_regular_file_is_written_to() {
     use std::os::unix::fs::{FileTypeExt, symlink};
     let home = folder_with(PROJECT);
     let place = |name: &str| home.path().join(name);
@@ -312,7 +313,7 @@ fn an_output_that_is_no_plain_file_is_written_to() {
 async fn a_scan_that_ends_early_leaves_nothing() {
     let home = folder_with(PROJECT);
     let script = home.path().join("scanner.sh");
-    // The first target's result is none; the second one's scan would take for ever.
+    // The first target's result is invalid; the second one's scan would never end.
     files::write(
         &script,
         "began=${0%/*}/began\n\
@@ -345,13 +346,14 @@ async fn a_scan_that_ends_early_leaves_nothing() {
         assert_eq!(scan.wait().await.unwrap().code(), Some(code), "{arguments:?}");
         assert!(!processes::lives(scanner), "{arguments:?}");
         let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().collect();
-        let left = left.iter().filter(|it| it.file_name().to_string_lossy().contains("scanwatch"));
+        let left =
+            left.iter().filter(|entry| entry.file_name().to_string_lossy().contains("scanwatch"));
         assert_eq!(left.count(), 0, "{arguments:?}");
     }
 }
 
-/// Breaks if a Ctrl-C in the server's terminal reaches a shim that has just been started: it would
-/// take it for a wish to cancel.
+/// Breaks if Ctrl-C in the server's terminal reaches a shim that has just been started: the shim
+/// would treat it as a cancel.
 #[tokio::test]
 async fn a_shim_leaves_its_servers_session_before_anything_else() {
     let home = TempDir::new().unwrap();
@@ -365,9 +367,9 @@ async fn a_shim_leaves_its_servers_session_before_anything_else() {
     .await;
 }
 
-/// Breaks if the scanner cannot be run by itself.
+/// Breaks if the scanner cannot be run standalone.
 #[test]
-fn the_worker_runs_by_hand() {
+fn the_worker_runs_standalone() {
     let home = folder_with(PROJECT);
     let ran = run(
         home.path(),
@@ -397,10 +399,9 @@ fn the_printed_defaults_are_a_settings_file() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
 }
 
-/// Breaks if a package cannot put completions and manual pages beside the program, or if they do
-/// not name every command.
+/// Breaks if completions or manual pages cannot be generated, or do not cover every command.
 #[test]
-fn completions_and_manual_pages_are_made_of_the_program_itself() {
+fn completions_and_manual_pages_cover_every_command() {
     let home = folder_with(&[("man/own.txt", "stays")]);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = run(home.path(), &["completions", shell]);
@@ -419,15 +420,15 @@ fn completions_and_manual_pages_are_made_of_the_program_itself() {
     let (_, commands) = help.split_once("Commands:\n").unwrap();
     let commands: Vec<_> = commands
         .lines()
-        .take_while(|it| !it.is_empty())
-        .filter_map(|it| it.split_whitespace().next())
-        .filter(|it| *it != "help")
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
         .collect();
     assert!(commands.len() > 10, "{commands:?}");
     for command in commands {
         let page = files::text(&home.path().join(format!("man/scanwatch-{command}.1")));
         assert!(page.contains(&format!(".TH scanwatch-{command} 1")), "{command}: {page}");
-        // Each says what its exit codes mean.
+        // Each help text explains the exit codes.
         let help = run(home.path(), &[command, "--help"]).out;
         assert!(help.contains("Exit codes: 0 "), "{command}: {help}");
     }
@@ -440,10 +441,9 @@ fn completions_and_manual_pages_are_made_of_the_program_itself() {
     assert!(ran.err.contains("no-such-folder/scanwatch.1"), "{}", ran.err);
 }
 
-/// Breaks if the settings that hold are shown otherwise than they hold, or without the place where
-/// to change them, or with a secret.
+/// Breaks if `config show` prints other values than the effective ones, no sources, or a secret.
 #[test]
-fn the_settings_that_hold_are_shown_with_their_places() {
+fn the_effective_settings_are_shown_with_their_sources() {
     let home = folder_with(&[(
         "own.toml",
         "[scanner]\nkill_grace_secs = 7\ncommand = [\"say\", \"a\\n\\\"b\\\"\"]\n\
@@ -473,10 +473,10 @@ fn the_settings_that_hold_are_shown_with_their_places() {
     let text = show(&[]);
     assert!(!text.contains("s3cret"), "{text}");
     assert!(text.contains("# own.toml, line 2\n"), "{text}");
-    // What is printed is a settings file that says the same.
+    // The output is an equivalent settings file.
     files::write(&home.path().join("own.toml"), &text);
     let values = |text: &str| -> Vec<String> {
-        text.lines().map(|it| it.split("  # ").next().unwrap().trim().to_owned()).collect()
+        text.lines().map(|line| line.split("  # ").next().unwrap().trim().to_owned()).collect()
     };
     assert_eq!(values(&show(&[])), values(&text));
 
@@ -484,9 +484,9 @@ fn the_settings_that_hold_are_shown_with_their_places() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
 }
 
-/// Breaks if the service stops working when nobody takes its log any more.
+/// Breaks if the service fails when its log can no longer be written.
 #[tokio::test]
-async fn a_log_that_cannot_be_written_costs_only_the_log() {
+async fn a_log_that_cannot_be_written_does_not_affect_the_service() {
     let home = TempDir::new().unwrap();
     let mut command = scanwatch(home.path());
     command.args(["serve", "--listen", "127.0.0.1:0", "--set", "scanner.command=true"]);
@@ -515,9 +515,9 @@ async fn a_log_that_cannot_be_written_costs_only_the_log() {
     .await;
 }
 
-/// Breaks if credentials that cannot be read count as none: the server would be open to everybody.
+/// Breaks if unreadable credentials count as none: the server would require no authentication.
 #[test]
-fn credentials_that_are_no_text_are_refused() {
+fn credentials_that_are_not_utf8_are_refused() {
     use std::os::unix::ffi::OsStrExt;
     let home = TempDir::new().unwrap();
     let password = std::ffi::OsStr::from_bytes(b"p\xe4ssword");

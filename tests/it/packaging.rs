@@ -1,5 +1,5 @@
-//! The files that put scanwatch to work elsewhere (systemd unit, Dockerfile, compose.yaml), and the
-//! documents around them: what they name has to exist.
+//! The deployment files (systemd unit, Dockerfile, compose.yaml) and their documents: everything
+//! that they name has to exist.
 
 use crate::support::{files, forge::program, server::Setup};
 use std::{
@@ -22,7 +22,7 @@ fn read(path: &str) -> String {
 
 /// The values of a key in the unit.
 fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
-    unit.lines().filter_map(|it| it.strip_prefix(key)?.strip_prefix('=')).collect()
+    unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
 }
 
 fn scanwatch(arguments: &[&str], environment: &[(String, String)]) -> Output {
@@ -30,26 +30,26 @@ fn scanwatch(arguments: &[&str], environment: &[(String, String)]) -> Output {
     program(env!("CARGO_BIN_EXE_scanwatch")).args(arguments).envs(environment).output().unwrap()
 }
 
-/// Fails unless these are a command and its flags, by its own help.
+/// Fails unless the words are an existing command and its flags.
 fn is_a_command_line(words: &[&str]) {
-    let of_command = words.iter().take_while(|it| !it.starts_with("--")).copied();
+    let of_command = words.iter().take_while(|word| !word.starts_with("--")).copied();
     let help = scanwatch(&of_command.chain(["--help"]).collect::<Vec<_>>(), &[]);
     assert!(help.status.success(), "there is no command `{}`", words.join(" "));
     let help = String::from_utf8(help.stdout).unwrap();
-    for flag in words.iter().filter(|it| it.starts_with("--")) {
+    for flag in words.iter().filter(|word| word.starts_with("--")) {
         assert!(help.contains(&format!("{flag} ")), "`{}`: no {flag}", words.join(" "));
     }
 }
 
 fn stop_grace_secs() -> u64 {
-    let line = DEFAULTS.lines().find_map(|it| it.strip_prefix("stop_grace_secs = "));
+    let line = DEFAULTS.lines().find_map(|line| line.strip_prefix("stop_grace_secs = "));
     line.unwrap().parse().unwrap()
 }
 
-/// Breaks if the unit starts something that there is not, kills scans that should go on, or gives a
-/// stop less time than the server takes.
+/// Breaks if the unit starts a missing command, kills scans that should continue, or gives a stop
+/// less time than the server needs.
 #[test]
-fn the_unit_names_what_there_is() {
+fn the_unit_names_existing_things() {
     let unit = read("packaging/scanwatch.service");
     let start: Vec<_> = values(&unit, "ExecStart")[0].split(' ').collect();
     assert!(start[0].ends_with("/scanwatch"), "{start:?}");
@@ -64,9 +64,9 @@ fn the_unit_names_what_there_is() {
     }
     let folder = values(&unit, "WorkingDirectory")[0];
     assert_eq!(folder, format!("/var/lib/{}", values(&unit, "StateDirectory")[0]));
-    let below = DEFAULTS.lines().find_map(|it| it.strip_prefix("dir = ")).unwrap();
+    let below = DEFAULTS.lines().find_map(|line| line.strip_prefix("dir = ")).unwrap();
     assert!(unit.contains(&format!("{folder}/{}", below.trim_matches('"'))));
-    // What the reason is given for is really left out.
+    // The options that the comments explain are really absent.
     for left_out in ["ProtectControlGroups", "PrivateUsers", "ProcSubset"] {
         assert!(unit.contains(&format!("# - {left_out}")) && values(&unit, left_out).is_empty());
     }
@@ -88,32 +88,32 @@ fn systemd_understands_the_unit() {
         return;
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    let about_it: Vec<_> = said.lines().filter(|it| it.contains("scanwatch.service")).collect();
+    let about_it: Vec<_> = said.lines().filter(|line| line.contains("scanwatch.service")).collect();
     assert!(output.status.success() && about_it.is_empty(), "{said}");
 }
 
-/// The words of an instruction of the Dockerfile in JSON form.
+/// The words of a Dockerfile instruction in JSON form.
 fn words(dockerfile: &str, instruction: &str) -> Vec<String> {
     let (_, rest) = dockerfile.rsplit_once(&format!("{instruction} [")).unwrap();
     let line = rest.lines().next().unwrap();
     serde_json::from_str(&format!("[{line}")).unwrap()
 }
 
-/// Breaks if the image is built by a compiler that is too old, or started with a command or a
-/// setting that there is not.
+/// Breaks if the image is built with a compiler that is too old, or started with a command or a
+/// setting that does not exist.
 #[test]
-fn the_dockerfile_names_what_there_is() {
+fn the_dockerfile_names_existing_things() {
     let dockerfile = read("Dockerfile");
     let number = |text: &str| -> u32 {
         text.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
     };
-    let after = |text: &'static str, start: &str| text.split_once(start).map_or("", |it| it.1);
+    let after = |text: &'static str, start: &str| text.split_once(start).map_or("", |rest| rest.1);
     let oldest = after(include_str!("../../Cargo.toml"), "rust-version = \"1.");
     let version = after(include_str!("../../Dockerfile"), "FROM rust:1.");
     assert!(number(version) >= number(oldest));
-    for line in dockerfile.lines().filter_map(|it| it.strip_prefix("COPY ")) {
+    for line in dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")) {
         for path in
-            line.split(' ').rev().skip(1).filter(|it| !line.starts_with("--") && !it.is_empty())
+            line.split(' ').rev().skip(1).filter(|word| !line.starts_with("--") && !word.is_empty())
         {
             assert!(root().join(path).exists(), "COPY {path}");
             let ignored = read(".dockerignore");
@@ -127,28 +127,30 @@ fn the_dockerfile_names_what_there_is() {
 
     let environment: Vec<(String, String)> = dockerfile
         .lines()
-        .filter_map(|it| it.strip_prefix("ENV ")?.split_once('='))
+        .filter_map(|line| line.strip_prefix("ENV ")?.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let checked = scanwatch(&["config", "check"], &environment);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    // A user without a name cannot own what a volume begins with.
-    let folder = dockerfile.lines().find_map(|it| it.strip_prefix("VOLUME ")).unwrap();
+    // The user needs a name to own the initial content of a volume.
+    let folder = dockerfile.lines().find_map(|line| line.strip_prefix("VOLUME ")).unwrap();
     assert!(dockerfile.contains(&format!("install -d -o scanwatch -g scanwatch -m 0750 {folder}")));
     assert!(dockerfile.contains(&format!("WORKDIR {folder}\n")));
     assert!(dockerfile.contains("USER 10001"));
 }
 
-/// Breaks if a container that serves is called unhealthy, or one that does not is called healthy.
+/// Breaks if the health check reports a running server as unhealthy, or a stopped one as healthy.
 #[tokio::test]
-async fn the_health_check_of_the_image_tells_a_server_that_serves() {
+async fn the_health_check_of_the_image_detects_a_running_server() {
     let dockerfile = read("Dockerfile");
     let (before, _) = dockerfile.split_once("ENTRYPOINT").unwrap();
     let check = words(before, "CMD");
     let mut server = Setup::new().user("operator", "secret").start().await;
     let port = server.address().port();
-    let check: Vec<_> =
-        check.iter().map(|it| it.replace("127.0.0.1/8000", &format!("127.0.0.1/{port}"))).collect();
+    let check: Vec<_> = check
+        .iter()
+        .map(|word| word.replace("127.0.0.1/8000", &format!("127.0.0.1/{port}")))
+        .collect();
     assert!(check.concat().contains(&port.to_string()), "{check:?}");
     let is_healthy = async || {
         let mut command: Command = program(&check[0]);
@@ -162,26 +164,27 @@ async fn the_health_check_of_the_image_tells_a_server_that_serves() {
     assert!(!is_healthy().await);
 }
 
-/// Breaks if compose.yaml and the image do not fit each other.
+/// Breaks if compose.yaml and the image do not match.
 #[test]
 fn the_compose_file_fits_the_image() {
     let (compose, dockerfile) = (read("compose.yaml"), read("Dockerfile"));
-    let folder = dockerfile.lines().find_map(|it| it.strip_prefix("VOLUME ")).unwrap();
+    let folder = dockerfile.lines().find_map(|line| line.strip_prefix("VOLUME ")).unwrap();
     assert!(compose.contains(&format!("- jobs:{folder}\n")));
-    let port = dockerfile.lines().find_map(|it| it.strip_prefix("EXPOSE ")).unwrap();
+    let port = dockerfile.lines().find_map(|line| line.strip_prefix("EXPOSE ")).unwrap();
     assert!(compose.contains(&format!("\"127.0.0.1:{port}:{port}\"")));
     assert!(dockerfile.contains(&format!("SCANWATCH_SERVER__LISTEN=0.0.0.0:{port}\n")));
     let grace =
-        compose.lines().find_map(|it| it.trim().strip_prefix("stop_grace_period: ")).unwrap();
+        compose.lines().find_map(|line| line.trim().strip_prefix("stop_grace_period: ")).unwrap();
     let unit = read("packaging/scanwatch.service");
     assert_eq!(grace, format!("{}s", values(&unit, "TimeoutStopSec")[0]));
-    let set = compose.lines().filter_map(|it| it.trim().strip_prefix("SCANWATCH_"));
-    let set = set.map(|it| it.split_once(": ").unwrap());
+    let set = compose.lines().filter_map(|line| line.trim().strip_prefix("SCANWATCH_"));
+    let set = set.map(|pair| pair.split_once(": ").unwrap());
     let set: Vec<_> = set
         .map(|(name, value)| (format!("SCANWATCH_{name}"), value.trim_matches('"').to_owned()))
         .collect();
     assert!(!set.is_empty() && scanwatch(&["config", "check"], &set).status.success(), "{set:?}");
-    let variables = compose.lines().find_map(|it| it.trim().strip_prefix("env_file: ")).unwrap();
+    let variables =
+        compose.lines().find_map(|line| line.trim().strip_prefix("env_file: ")).unwrap();
     for document in ["docs/operations.md", ".gitignore"] {
         assert!(read(document).contains(variables), "{document} does not name {variables}");
     }
@@ -192,18 +195,19 @@ fn the_compose_file_fits_the_image() {
     is_a_command_line(&settings.split(' ').collect::<Vec<_>>());
 }
 
-/// Breaks if a document names a setting, a command or a file that there is not.
+/// Breaks if a document names a setting, a command or a file that does not exist.
 #[test]
 fn what_the_documents_name_exists() {
     let sections: toml::Table = DEFAULTS.parse().unwrap();
     for document in ["docs/operations.md", "docs/troubleshooting.md", "README.md"] {
         let text = read(document);
         let mut named = BTreeSet::new();
-        for code in text.split('`').skip(1).step_by(2).filter(|it| !it.contains('\n')) {
-            if let Some((section, key)) = code.strip_prefix('[').and_then(|it| it.split_once("] "))
+        for code in text.split('`').skip(1).step_by(2).filter(|code| !code.contains('\n')) {
+            if let Some((section, key)) =
+                code.strip_prefix('[').and_then(|rest| rest.split_once("] "))
                 && key.chars().all(|c| c == '_' || c.is_ascii_lowercase())
             {
-                let known = sections.get(section).and_then(|it| it.get(key)).is_some();
+                let known = sections.get(section).and_then(|keys| keys.get(key)).is_some();
                 assert!(known, "{document}: there is no setting `{code}`");
                 named.insert(key.to_owned());
             }
@@ -214,7 +218,7 @@ fn what_the_documents_name_exists() {
         }
         assert!(document == "README.md" || named.len() >= 5, "{document}: {named:?}");
         let folder = Path::new(document).parent().unwrap();
-        for link in text.split("](").skip(1).filter_map(|it| it.split(')').next()) {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let place = root().join(folder).join(link);
             assert!(link.contains("://") || place.exists(), "{document}: {link}");
         }

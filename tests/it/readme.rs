@@ -1,6 +1,6 @@
-//! Every command of the README is run as it stands there. Only three things differ: the program is
-//! the one under test instead of a release build, the port is a free one, and the repository is
-//! one of a forge on this machine.
+//! Runs every command of the README. Only three things differ: the program is the one under test
+//! instead of a release build, the port is a free one, and the repository is on a forge on this
+//! machine.
 
 use crate::support::{
     documents::{run, shell, shell_lines},
@@ -19,22 +19,23 @@ fn commands() -> Vec<&'static str> {
     shell_lines(README)
 }
 
-/// How the README starts the program.
+/// The prefix with which the README starts the program.
 const PROGRAM: &str = "cargo run --release -- ";
 
-/// Whether a command asks the service, or looks at its files.
-fn is_of_the_service(line: &str) -> bool {
-    let own = line.strip_prefix(PROGRAM).is_some_and(|it| it != "serve" && it != "scan .");
+/// Whether a command uses the service or its files.
+fn uses_the_service(line: &str) -> bool {
+    let own =
+        line.strip_prefix(PROGRAM).is_some_and(|command| command != "serve" && command != "scan .");
     own || ["curl", "JOB=", "jq"].iter().any(|start| line.starts_with(start))
 }
 
 fn only(start: &str) -> &'static str {
-    let found: Vec<_> = commands().into_iter().filter(|it| it.starts_with(start)).collect();
+    let found: Vec<_> = commands().into_iter().filter(|line| line.starts_with(start)).collect();
     assert_eq!(found.len(), 1, "{start}: {found:?}");
     found[0]
 }
 
-/// Breaks if the first command of the README does not do what it promises, on this very project.
+/// Breaks if the first command of the README does not work on this project.
 #[test]
 fn the_first_command_finds_this_projects_packages() {
     let home = TempDir::new().unwrap();
@@ -46,15 +47,15 @@ fn the_first_command_finds_this_projects_packages() {
     }
     let mut command = shell(home.path(), only("cargo run --release -- scan"));
     let out = run(command.current_dir(&project));
-    let row = out.lines().find(|it| it.starts_with("notify ")).expect(&out);
+    let row = out.lines().find(|line| line.starts_with("notify ")).expect(&out);
     assert!(row.contains("cargo") && row.contains("runtime") && row.contains("yes"), "{row}");
     assert!(out.contains("scanwatch: ") && out.contains(" packages in 2 of 2 files"), "{out}");
 }
 
-/// Breaks if the service cannot be used by the commands that stand under it.
+/// Breaks if the commands of the README cannot use the service.
 #[tokio::test]
-async fn the_service_is_used_by_the_commands_under_it() {
-    // The README's server is one on embedded defaults: started by its own line.
+async fn the_commands_of_the_readme_use_the_service() {
+    // The README starts the server with the built-in defaults.
     assert_eq!(only("cargo run --release -- serve"), "cargo run --release -- serve");
     let forge = Forge::start();
     forge.add_repository("owner/app", &[("package.json", br#"{"dependencies": {"a": "1.0.0"}}"#)]);
@@ -68,9 +69,9 @@ async fn the_service_is_used_by_the_commands_under_it() {
 
     let lines: Vec<String> = commands()
         .into_iter()
-        .filter(|it| is_of_the_service(it))
-        .map(|it| {
-            it.replace("127.0.0.1:8000", &server.address().to_string())
+        .filter(|line| uses_the_service(line))
+        .map(|line| {
+            line.replace("127.0.0.1:8000", &server.address().to_string())
                 .replace("https://github.com/BurntSushi/ripgrep.git", &forge.url("owner/app"))
         })
         .collect();
@@ -109,14 +110,14 @@ async fn the_service_is_used_by_the_commands_under_it() {
             }
         }
     }
-    within(PATIENCE, "the job is over", async || {
+    within(PATIENCE, "the job is finished", async || {
         server.progress(&job).await["status"] == "completed"
     })
     .await;
 }
 
-/// Breaks if continuous integration and the README mean different tests, or if the README has a
-/// command that no test runs.
+/// Breaks if continuous integration runs other tests than the README names, or if no test runs a
+/// command of the README.
 #[test]
 fn the_test_command_is_the_one_of_continuous_integration() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -128,17 +129,17 @@ fn the_test_command_is_the_one_of_continuous_integration() {
     let known = ["cargo run --release -- scan .", "cargo run --release -- serve", line];
     let unknown: BTreeSet<_> = commands()
         .into_iter()
-        .filter(|it| !known.contains(it))
-        .filter(|it| !is_of_the_service(it))
+        .filter(|line| !known.contains(line))
+        .filter(|line| !uses_the_service(line))
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// Breaks if the documents of the folder `docs` name a file that is not there.
+/// Breaks if a link of the README leads to a missing file.
 #[test]
-fn the_links_of_the_documents_lead_somewhere() {
+fn the_links_of_the_readme_exist() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    for target in README.split("](").skip(1).filter_map(|it| it.split(')').next()) {
+    for target in README.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
         assert!(target.contains("://") || root.join(target).exists(), "{target}");
     }
 }

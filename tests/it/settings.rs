@@ -1,4 +1,4 @@
-//! Settings: what is wrong in them is refused at the start, by name and place.
+//! Settings: errors are reported at the start, with the key and the source of the value.
 
 use crate::support::{
     alone::may_have_a_network,
@@ -6,7 +6,8 @@ use crate::support::{
     server::{Ended, Setup},
 };
 
-/// A start that is refused: exit code 2, and each of these words in what it says.
+/// Asserts that the start was refused with exit code 2, and that the output contains each of the
+/// words.
 #[track_caller]
 fn refused(ended: &Ended, words: &[&str]) {
     assert_eq!(ended.code, Some(2), "{}", ended.output);
@@ -15,7 +16,7 @@ fn refused(ended: &Ended, words: &[&str]) {
     }
 }
 
-/// Breaks if a misspelled key is silently ignored: the operator believes that it is set.
+/// Breaks if a misspelled key is silently ignored.
 #[tokio::test]
 async fn an_unknown_key_of_the_file_is_refused_with_its_name_and_the_file() {
     let setup = Setup::new().set("scanner.max_concurent_processes", 3);
@@ -31,16 +32,16 @@ async fn an_unknown_key_of_the_environment_is_refused_with_the_variables_name() 
     refused(&setup.run_to_end().await, &["SCANWATCH_SCANNER__MAX_CONCURENT_PROCESSES"]);
 }
 
-/// Breaks if a bad value is replaced by a default behind the operator's back.
+/// Breaks if an invalid value is silently replaced by a default.
 #[tokio::test]
-async fn a_bad_value_is_refused_with_its_key_and_place() {
+async fn a_bad_value_is_refused_with_its_key_and_source() {
     let setup = Setup::new().set("scanner.max_concurrent_processes", "\"many\"");
     refused(&setup.run_to_end().await, &["max_concurrent_processes", "settings.toml"]);
     let setup = Setup::new().set("scanner.max_concurrent_processes", 0);
     refused(&setup.run_to_end().await, &["max_concurrent_processes", "settings.toml"]);
     let setup = Setup::new().variable("SCANWATCH_JOBS__RETENTION_HOURS", "soon");
     refused(&setup.run_to_end().await, &["SCANWATCH_JOBS__RETENTION_HOURS"]);
-    // A time that no clock reaches.
+    // A duration that is too large.
     let setup = Setup::new().set("scanner.subprocess_timeout_secs", i64::MAX);
     refused(&setup.run_to_end().await, &["subprocess_timeout_secs", "settings.toml"]);
     let setup = Setup::new().set("watch.mode", "\"sometimes\"");
@@ -49,19 +50,19 @@ async fn a_bad_value_is_refused_with_its_key_and_place() {
     refused(&setup.run_to_end().await, &["SCANWATCH_SERVER__LISTEN"]);
 }
 
-/// Breaks if a file that is no TOML counts as an empty one.
+/// Breaks if an invalid TOML file counts as an empty one.
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_refused() {
     let setup = Setup::new().set("[[[", "what is this");
     refused(&setup.run_to_end().await, &["settings.toml"]);
 }
 
-/// Breaks if a server without a password can be reached from elsewhere.
+/// Breaks if a server without credentials listens on another address than loopback.
 #[tokio::test]
 async fn another_address_than_loopback_needs_credentials() {
     let setup = Setup::new().variable("SCANWATCH_SERVER__LISTEN", "0.0.0.0:0");
     refused(&setup.run_to_end().await, &["0.0.0.0", "API_PASSWORD"]);
-    // Half a pair, or an empty half, is none.
+    // Half of a pair, or an empty half, does not count as credentials.
     let setup = Setup::new()
         .variable("SCANWATCH_SERVER__LISTEN", "0.0.0.0:0")
         .variable("API_USERNAME", "operator")
@@ -69,16 +70,15 @@ async fn another_address_than_loopback_needs_credentials() {
     refused(&setup.run_to_end().await, &[]);
 }
 
-/// Breaks if credentials travel in the clear and nobody has said so, or if it is said where they do
-/// not.
+/// Breaks if there is no warning about unencrypted credentials, or if there is one without cause.
 #[tokio::test]
-async fn a_server_without_tls_that_others_reach_says_so() {
+async fn a_reachable_server_without_tls_warns() {
     if !may_have_a_network() {
         return;
     }
     let everywhere = |address: &str| {
         Setup::new()
-            // A network of its own, which nobody else is in.
+            // A network namespace of its own.
             .launched_by(&["unshare", "-rn"])
             .variable("SCANWATCH_SERVER__LISTEN", address)
             .user("operator", "secret")
@@ -99,10 +99,10 @@ async fn a_server_without_tls_that_others_reach_says_so() {
     }
 }
 
-/// Breaks if the layers are applied in another order than file, then environment; or if
-/// variables that are no settings, having no `__`, are taken for misspelled ones.
+/// Breaks if the layers are not applied in the order file, environment; or if variables without
+/// `__`, which are not settings, are reported as misspelled ones.
 #[tokio::test]
-async fn the_environment_is_above_the_file() {
+async fn the_environment_overrides_the_file() {
     let server = Setup::new()
         .set("jobs.dir", "\"from-the-file\"")
         .variable("SCANWATCH_NOTE", "not a setting")
@@ -112,9 +112,9 @@ async fn the_environment_is_above_the_file() {
     assert!(!server.file("from-the-file").exists(), "the file's folder is not");
 }
 
-/// Breaks if the server needs settings to start, or hides that it is open to everybody here.
+/// Breaks if the server needs settings to start, or does not warn that it has no authentication.
 #[tokio::test]
-async fn a_server_without_credentials_says_so_and_where_it_is() {
+async fn a_server_without_credentials_warns_and_prints_its_address() {
     let server = Setup::new().start().await;
     let log = server.setup().log();
     assert!(log.contains(&server.url("")), "{log}");

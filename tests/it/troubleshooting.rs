@@ -1,6 +1,5 @@
-//! Every command of docs/troubleshooting.md is run as it stands there, while a scan is at work. What
-//! differs is the port, the repository that is scanned by hand, and that `tail -f` and `watch` look
-//! once.
+//! Runs every command of docs/troubleshooting.md during a scan. Only the port, the repository of
+//! the standalone scan, and `tail -f` and `watch` differ: the latter run once.
 
 use crate::support::{
     documents::{run, shell, shell_lines},
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 
 const DOCUMENT: &str = include_str!("../../docs/troubleshooting.md");
 
-/// What must be in the output of the commands that begin like this.
+/// The expected output of the commands that begin with each prefix.
 const SHOWN: &[(&str, &str)] = &[
     ("jq . ", "\"status\": \"scanning\""),
     ("tail -f", "\"status\": \"scanning\""),
@@ -43,10 +42,9 @@ const SHOWN: &[(&str, &str)] = &[
     ("ps ax -o", "scanwatch shim"),
 ];
 
-/// Breaks if an operator in need finds a command that does not work, or does not show what the
-/// document says.
+/// Breaks if a command of the document does not work, or does not show what the document says.
 #[tokio::test]
-async fn the_commands_of_the_document_show_what_they_promise() {
+async fn the_commands_of_the_document_work() {
     let forge = Forge::start();
     forge.add_repository("owner/app", &[("package.json", br#"{"dependencies": {"a": "1.0.0"}}"#)]);
     let server = Setup::new()
@@ -92,12 +90,12 @@ async fn the_commands_of_the_document_show_what_they_promise() {
     assert_eq!(server.finished(&job).await["status"], "completed");
 }
 
-/// Breaks if a repository can fail for a reason that the document does not know.
+/// Breaks if the document does not explain a failure kind.
 #[test]
 fn every_kind_of_failure_is_explained() {
     let schema = schemars::schema_for!(scanwatch::model::FailureKind).to_value().to_string();
     let kinds: Vec<_> =
-        schema.split("\"const\":\"").skip(1).filter_map(|it| it.split('"').next()).collect();
+        schema.split("\"const\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(kinds.contains(&"out_of_memory") && kinds.len() >= 12, "{schema}");
     for kind in kinds {
         assert!(DOCUMENT.contains(&format!("| `{kind}` |")), "{kind}");

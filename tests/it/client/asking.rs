@@ -1,11 +1,12 @@
-//! Commands that ask once: submit, status, results, jobs, cancel, retry, health.
+//! Commands that send single requests: submit, status, results, jobs, cancel, retry, health.
 
 use super::{fake::Fake, run, scanwatch, setup, url};
 use crate::support::files;
 use serde_json::json;
 use std::{io::Read, process::Stdio};
 
-/// Breaks if a script cannot go from a URL to what was found, with ids on standard output alone.
+/// Breaks if a script cannot get from a URL to its packages, or if standard output has more than
+/// ids.
 #[tokio::test]
 async fn a_script_goes_from_a_url_to_its_packages() {
     let server = setup().start().await;
@@ -30,7 +31,7 @@ async fn a_script_goes_from_a_url_to_its_packages() {
     assert_eq!(same.out, ran.out);
 }
 
-/// Breaks if the server does not get what the user has asked for.
+/// Breaks if the server does not get the options that the user has set.
 #[tokio::test]
 async fn the_options_of_a_submission_reach_the_server() {
     let server = setup().start().await;
@@ -47,8 +48,8 @@ async fn the_options_of_a_submission_reach_the_server() {
     run(&server, &["submit", &url("one"), "--retries", "11"]).expect(2);
 }
 
-/// Breaks if the rows of a group's repositories are not in one table, on whatever page they were,
-/// or if a cell is a formula to a spreadsheet.
+/// Breaks if the rows of a group's repositories are not in one table, whatever page they were on,
+/// or if a spreadsheet would interpret a cell as a formula.
 #[tokio::test]
 async fn a_groups_packages_are_one_csv_file() {
     let setup = setup();
@@ -62,12 +63,12 @@ async fn a_groups_packages_are_one_csv_file() {
         format!("{repository},{name},1.0,,npm,pkg:npm/x@1.0,dev,true,\"a,b.json\",3,lockfile")
     };
     assert!(lines[0].starts_with("repository,name,version,"), "{lines:#?}");
-    let expected = ["part-0", "part-1"].map(|it| [row(it, "'=1+1"), row(it, "left-pad")]);
+    let expected = ["part-0", "part-1"].map(|name| [row(name, "'=1+1"), row(name, "left-pad")]);
     assert_eq!(lines[1..], expected.concat(), "{lines:#?}");
     assert!(ran.err.contains("part-2: failed (exit): Process exited with code 3"), "{ran:?}");
 }
 
-/// Breaks if packages behind the first page are left out.
+/// Breaks if packages after the first page are missing.
 #[tokio::test]
 async fn packages_of_every_page_are_there() {
     let server = super::Setup::new()
@@ -82,16 +83,18 @@ async fn packages_of_every_page_are_there() {
     let job = server.submit("large").await;
     server.finished(&job).await;
     let ran = run(&server, &["results", &job, "--format", "csv"]).expect(0);
-    let names: Vec<_> = ran.out.lines().skip(1).map(|it| it.split(',').nth(1).unwrap()).collect();
+    let names: Vec<_> =
+        ran.out.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
     let expected: Vec<_> = (0..2001).map(|n| format!("p{n:04}")).collect();
     assert_eq!(names, expected);
     let ran = run(&server, &["results", &job]).expect(0);
     assert!(ran.out.contains("p2000") && ran.out.ends_with("large: 2001 packages\n"));
 }
 
-/// Breaks if results are given out, or an empty file, where there are none yet, or none at all.
+/// Breaks if results, or an empty file, are printed for a job that has no results yet or none at
+/// all.
 #[tokio::test]
-async fn a_job_without_results_says_why() {
+async fn results_of_a_job_without_results_print_the_reason() {
     let server = setup().start().await;
     let (held, bad) = (server.submit("held").await, server.submit("bad").await);
     server.working(&held).await;
@@ -107,7 +110,8 @@ async fn a_job_without_results_says_why() {
     }
 }
 
-/// Breaks if the list of jobs is not the server's, newest first, whole where that is asked for.
+/// Breaks if the list of jobs differs from the server's, is not newest first, or --all is
+/// incomplete.
 #[tokio::test]
 async fn jobs_are_listed_by_page_state_or_all() {
     let server = setup().start().await;
@@ -119,7 +123,7 @@ async fn jobs_are_listed_by_page_state_or_all() {
         server.finished(job).await;
     }
     let ran = run(&server, &["jobs"]).expect(0);
-    let ids: Vec<_> = ran.out.lines().skip(1).map(|it| it.split(' ').next().unwrap()).collect();
+    let ids: Vec<_> = ran.out.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(ids, [&jobs[2], &jobs[1], &jobs[0]]);
     assert!(ran.out.contains("(Process exited with code 3)"), "{ran:?}");
 
@@ -130,7 +134,7 @@ async fn jobs_are_listed_by_page_state_or_all() {
     assert_eq!((&page["total"], &page["jobs"][0]["job_id"]), (&json!(1), &json!(jobs[0])));
     run(&server, &["jobs", "--status", "odd"]).expect(2);
 
-    // One page more than the server gives at once.
+    // One more page than the server returns at once.
     for _ in 0..2 {
         for _ in 0..49 {
             server.submit("held").await;
@@ -139,11 +143,11 @@ async fn jobs_are_listed_by_page_state_or_all() {
     let ran = run(&server, &["jobs", "--all"]).expect(0);
     assert_eq!((ran.out.lines().count(), ran.err.as_str()), (1 + 3 + 98, ""));
     let pages = run(&server, &["jobs", "--all", "--json"]).expect(0).lines();
-    let counts: Vec<_> = pages.iter().map(|it| it["jobs"].as_array().unwrap().len()).collect();
+    let counts: Vec<_> = pages.iter().map(|page| page["jobs"].as_array().unwrap().len()).collect();
     assert_eq!(counts, [100, 1]);
 }
 
-/// Breaks if a job cannot be ended, or one that is not there costs the others.
+/// Breaks if a job cannot be cancelled, or if an unknown job affects the others.
 #[tokio::test]
 async fn jobs_are_cancelled_one_by_one() {
     let server = setup().start().await;
@@ -157,9 +161,10 @@ async fn jobs_are_cancelled_one_by_one() {
     assert_eq!(answer, json!({ "job_id": held, "status": "cancelled" }));
 }
 
-/// Breaks if a server's answers to a retry are not told apart: done, running, unknown, too old.
+/// Breaks if the answers to a retry are not distinguished: success, running, unknown job, old
+/// server.
 #[test]
-fn a_retry_tells_what_became_of_it() {
+fn a_retry_prints_its_outcome() {
     for (status, body, code, expected) in [
         ("200 OK", r#"{"job_id": "a", "status": "in_progress"}"#, 0, "scanwatch watch a"),
         ("409 Conflict", r#"{"detail": "The job is running"}"#, 2, "The job is running"),
@@ -182,9 +187,9 @@ fn a_retry_tells_what_became_of_it() {
     }
 }
 
-/// Breaks if an operator cannot ask by hand how the server is, or a script by the exit code.
+/// Breaks if an operator, or a script by the exit code, cannot query the health of the server.
 #[tokio::test]
-async fn the_health_of_a_server_is_told() {
+async fn the_health_of_a_server_is_printed() {
     let server = setup().start().await;
     let ran = run(&server, &["health"]).expect(0);
     assert!(ran.out.starts_with("healthy: scanwatch "), "{ran:?}");
@@ -198,9 +203,9 @@ async fn the_health_of_a_server_is_told() {
     assert!(ran.out.contains("degraded") && ran.out.contains("  no room\n"), "{ran:?}");
 }
 
-/// Breaks if a reader that has seen enough (`| head`) leaves an error behind.
+/// Breaks if a command prints an error when its reader closes the pipe (`| head`).
 #[tokio::test]
-async fn a_closed_pipe_ends_a_command_quietly() {
+async fn a_closed_pipe_ends_a_command_without_an_error() {
     let server = setup().start().await;
     let job = server.submit("held").await;
     server.working(&job).await;
@@ -209,7 +214,7 @@ async fn a_closed_pipe_ends_a_command_quietly() {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         if arguments[0] == "watch" {
-            // It has begun; what comes next meets nobody.
+            // The command has started to write; its next write fails.
             out.read_exact(&mut [0; 8]).unwrap();
         }
         drop(out);

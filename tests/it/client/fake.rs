@@ -1,4 +1,4 @@
-//! Something that listens and is no scanwatch, or one of another age.
+//! A fake server: not a scanwatch server, or one of another version.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-/// Answers every request alike, and remembers their heads.
+/// Gives every request the same answer, and records the heads of the requests.
 #[derive(Debug)]
 pub(super) struct Fake {
     address: SocketAddr,
@@ -21,11 +21,11 @@ impl Fake {
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&heads);
-        // Ends with the test's process: nobody waits for one who only listens.
+        // The thread ends with the test process.
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let lines = BufReader::new(&stream).lines().map_while(Result::ok);
-                let head: Vec<_> = lines.take_while(|it| !it.is_empty()).collect();
+                let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
                 seen.lock().unwrap().push(head.join("\n"));
                 let _ = stream.write_all(answer.as_bytes());
             }
@@ -46,7 +46,7 @@ impl Fake {
         format!("http://{}", self.address)
     }
 
-    /// The heads of the requests so far, in lower case but for values.
+    /// The heads of the requests so far, in lower case except values.
     pub(super) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }

@@ -1,5 +1,5 @@
-//! The commands that ask a server, as a user or a CI job runs them: the real program against a
-//! real server, which is killed, stopped and started again.
+//! The client commands, as a user or a CI job runs them: the real program against a real server,
+//! which is killed, stopped and restarted.
 
 mod asking;
 mod fake;
@@ -14,8 +14,8 @@ use crate::support::{
 use serde_json::Value;
 use std::process::{Command, Output};
 
-/// A scanner that does what the repository's name says: `bad` fails, `held` and `part-1` wait for
-/// the file `go`; what is not `bad` finds two packages.
+/// A scanner whose behaviour depends on the repository's name: `bad` fails, `held` and `part-1`
+/// wait for the file `go`; all except `bad` find two packages.
 const SCANNER: &str = r#"
 say scanning '"total_files": 4, "current_file": 2'
 case $SCANWATCH_REPO_NAME in
@@ -31,7 +31,7 @@ mv part "$SCANWATCH_RESULT_FILE"
 say completed
 "#;
 
-/// What a command said, and how it ended.
+/// The output and the exit code of a command.
 #[derive(Debug)]
 struct Ran {
     code: Option<i32>,
@@ -46,10 +46,10 @@ impl Ran {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Standard output as one JSON document a line.
+    /// Standard output as one JSON document per line.
     #[track_caller]
     fn lines(&self) -> Vec<Value> {
-        self.out.lines().map(|it| serde_json::from_str(it).expect(it)).collect()
+        self.out.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
     }
 
     #[track_caller]
@@ -71,7 +71,7 @@ fn setup() -> Setup {
     Setup::new().shell(SCANNER)
 }
 
-/// The program, told by the environment where the server is.
+/// The program, with the server's address in the environment.
 fn scanwatch(server: &TestServer, arguments: &[&str]) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
     command.args(arguments).env("SCANNER_SERVER_URL", server.url(""));

@@ -1,4 +1,4 @@
-//! What goes wrong, and the exit codes that scripts tell it by.
+//! Errors, and their exit codes.
 
 use super::{Ran, fake::Fake, run, scanwatch, setup, url};
 use crate::support::forge::program;
@@ -10,9 +10,9 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Breaks if a script cannot tell that the server is away, or is not ours, from its own mistakes.
+/// Breaks if a script cannot distinguish an unreachable or foreign server from its own mistakes.
 #[test]
-fn a_server_that_is_not_there_or_not_ours_is_exit_code_4() {
+fn an_unreachable_or_foreign_server_is_exit_code_4() {
     let web = Fake::answering("200 OK", "<html>");
     let other = Fake::answering("200 OK", r#"{"hello": "world"}"#);
     let elsewhere = Fake::saying(
@@ -39,9 +39,9 @@ fn a_server_that_is_not_there_or_not_ours_is_exit_code_4() {
     }
 }
 
-/// Breaks if a mistake of the user's is not told with the server's own words and code 2.
+/// Breaks if a mistake of the user is not reported with the server's own message and code 2.
 #[tokio::test]
-async fn what_the_server_refuses_is_told_in_its_words() {
+async fn an_error_of_the_server_is_printed_unchanged() {
     let server = setup().user("me", "s3cret").start().await;
     let own = |arguments: &[&str]| {
         let mut command = scanwatch(&server, arguments);
@@ -60,7 +60,7 @@ async fn what_the_server_refuses_is_told_in_its_words() {
         assert!(ran.err.contains("Job not found"), "{command}: {ran:?}");
     }
     own(&["status", "../etc"]).expect(2);
-    // One URL that is refused costs only itself.
+    // A refused URL does not affect the other one.
     let ran = own(&["submit", "https://evil.example/x.git", &url("one")]).expect(2);
     assert!(ran.err.contains("Domain not allowed: evil.example"), "{ran:?}");
     assert_eq!(ran.out.lines().count(), 1, "{ran:?}");
@@ -69,9 +69,9 @@ async fn what_the_server_refuses_is_told_in_its_words() {
     assert!(ran.out.is_empty() && !ran.err.contains("s3cret"), "{ran:?}");
 }
 
-/// Breaks if settings that make no sense are sent somewhere, or a secret is repeated.
+/// Breaks if a request is sent with invalid settings, or a secret is printed.
 #[test]
-fn settings_that_make_no_sense_are_refused_before_anybody_is_asked() {
+fn invalid_settings_are_refused_before_any_request() {
     let fake = Fake::answering("200 OK", "{}");
     let server = fake.url();
     for (arguments, variables, expected) in [
@@ -97,9 +97,9 @@ fn settings_that_make_no_sense_are_refused_before_anybody_is_asked() {
     assert!(fake.heads().is_empty());
 }
 
-/// Breaks if credentials are taken from elsewhere than the environment, or go by another scheme.
+/// Breaks if credentials do not come from the environment, or are sent with the wrong scheme.
 #[test]
-fn a_token_goes_before_name_and_password() {
+fn a_token_takes_precedence_over_name_and_password() {
     for (variables, expected) in [
         (&[("API_USERNAME", "u"), ("API_PASSWORD", "p")] as &[(&str, &str)], Some("Basic dTpw")),
         (
@@ -113,7 +113,7 @@ fn a_token_goes_before_name_and_password() {
         command.env("SCANNER_SERVER_URL", fake.url()).envs(variables.iter().copied());
         Ran::from(command.output().unwrap()).expect(0);
         let heads = fake.heads();
-        let sent = heads[0].lines().find_map(|it| it.strip_prefix("authorization: "));
+        let sent = heads[0].lines().find_map(|line| line.strip_prefix("authorization: "));
         assert_eq!(sent, expected, "{heads:?}");
     }
 }

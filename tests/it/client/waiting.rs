@@ -1,4 +1,4 @@
-//! `submit --wait` and `watch`: to the end, through restarts, and until somebody has enough.
+//! `submit --wait` and `watch`: until the end, across restarts, and interrupted.
 
 use super::{Ran, run, scanwatch, setup, url};
 use crate::support::{
@@ -30,12 +30,12 @@ impl Waiting {
         Self { child: command.spawn().unwrap(), out, err }
     }
 
-    /// Waits until it has said this to the person at the terminal.
+    /// Waits until the command has printed this text on standard error.
     async fn says(&mut self, text: &str) {
         self.says_times(text, 1).await;
     }
 
-    /// Waits until it has said this so many times.
+    /// Waits until the command has printed this text so many times.
     async fn says_times(&mut self, text: &str, times: usize) {
         eventually(&format!("the command says {text:?}, {times} times"), async || {
             let err = files::text(&self.err);
@@ -48,7 +48,7 @@ impl Waiting {
         .await;
     }
 
-    /// The job that it has submitted.
+    /// The id of the submitted job.
     async fn job(&self) -> String {
         until(PATIENCE, "the command prints a job's id", async || {
             files::text(&self.out).lines().next().map(str::to_owned)
@@ -70,10 +70,10 @@ impl Drop for Waiting {
     }
 }
 
-/// Breaks if a CI job cannot tell by the exit code whether everything was scanned, or not see what
-/// was not.
+/// Breaks if the exit code does not tell a CI job whether everything was scanned, or if failures
+/// are not printed.
 #[tokio::test]
-async fn the_exit_code_says_whether_all_went_well() {
+async fn the_exit_code_tells_whether_all_jobs_completed() {
     let server = setup().start().await;
     let ran = run(&server, &["submit", "--wait", &url("good")]).expect(0);
     assert_eq!(ran.out.lines().count(), 1, "the id: {ran:?}");
@@ -84,14 +84,14 @@ async fn the_exit_code_says_whether_all_went_well() {
     assert_eq!(ran.out.lines().count(), 2, "{ran:?}");
     assert!(ran.err.contains("bad: failed (exit): Process exited with code 3"), "{ran:?}");
     assert!(ran.err.contains(&format!("{}: failed", url("bad"))), "{ran:?}");
-    // Those that are over already are told the same way.
+    // Finished jobs are reported in the same way.
     let jobs: Vec<_> = ran.out.lines().collect();
     run(&server, &["watch", jobs[0]]).expect(0);
     let ran = run(&server, &["watch", jobs[0], jobs[1]]).expect(1);
     assert!(ran.err.contains("bad: failed (exit)"), "{ran:?}");
 }
 
-/// Breaks if the repositories of a group are not told apart, or are not all counted.
+/// Breaks if the repositories of a group are not distinguished, or are not all counted.
 #[tokio::test]
 async fn a_group_is_followed_to_its_last_repository() {
     let setup = setup();
@@ -108,9 +108,9 @@ async fn a_group_is_followed_to_its_last_repository() {
     );
 }
 
-/// Breaks if a program that reads along does not get the server's events as they are.
+/// Breaks if a program does not get the server's events unchanged.
 #[tokio::test]
-async fn the_events_are_printed_for_machines() {
+async fn the_events_are_printed_as_json() {
     let server = setup().start().await;
     let ran = run(&server, &["submit", "--wait", "--json", &url("bad")]).expect(1);
     let events = ran.lines();
@@ -118,13 +118,13 @@ async fn the_events_are_printed_for_machines() {
     assert_eq!(events[0]["data"]["group_url"], url("bad"));
     let end = events.last().unwrap();
     assert_eq!((&end["event"], &end["data"]["status"]), (&"end".into(), &"failed".into()));
-    assert!(events.iter().all(|it| it["id"].as_str().is_some_and(|it| it.contains('-'))));
+    assert!(events.iter().all(|event| event["id"].as_str().is_some_and(|id| id.contains('-'))));
     assert_eq!(ran.err, "");
 }
 
-/// Breaks if a server that is killed and started again ends the waiting of a CI job.
+/// Breaks if killing and restarting the server ends the waiting of a CI job.
 #[tokio::test]
-async fn waiting_survives_a_server_that_is_killed() {
+async fn waiting_continues_after_the_server_is_killed() {
     let mut server = setup().at_a_fixed_port().start().await;
     let mut wait = Waiting::start(&server, &["submit", "--wait", &url("held")]);
     let job = wait.job().await;
@@ -141,15 +141,15 @@ async fn waiting_survives_a_server_that_is_killed() {
 }
 
 /// Breaks if a planned restart, which ends scanners and queues their repositories again, ends the
-/// waiting; or if several jobs make several outages of one.
+/// waiting; or if one outage is reported once per job.
 #[tokio::test]
-async fn waiting_survives_a_server_that_is_stopped() {
+async fn waiting_continues_after_the_server_is_stopped() {
     let mut server = setup().at_a_fixed_port().start().await;
     let (first, second) = (server.submit("held").await, server.submit("held").await);
     server.working(&first).await;
     server.working(&second).await;
     let mut watch = Waiting::start(&server, &["watch", &first, &second]);
-    // Both are being followed.
+    // Both jobs are being followed.
     watch.says_times("held: scanning", 2).await;
     server.terminate().await;
     watch.says("; reconnecting").await;
@@ -160,9 +160,9 @@ async fn waiting_survives_a_server_that_is_stopped() {
     assert_eq!(ran.err.matches("held: completed").count(), 2, "{ran:?}");
 }
 
-/// Breaks if a CI job waits for ever for a server that does not come back.
+/// Breaks if a CI job waits forever for a server that stays unreachable.
 #[tokio::test]
-async fn patience_with_a_server_that_is_away_ends() {
+async fn waiting_for_an_unreachable_server_ends_after_the_timeout() {
     let mut server = setup().start().await;
     let job = server.submit("held").await;
     let mut watch = Waiting::start(&server, &["watch", &job, "--reconnect-timeout", "2s"]);
@@ -172,10 +172,10 @@ async fn patience_with_a_server_that_is_away_ends() {
     assert!(ran.err.contains("gave up after 2 s: cannot reach the server"), "{ran:?}");
 }
 
-/// Breaks if somebody waits for a job that was removed; or if a server that has only just started,
-/// and does not know its jobs yet, is taken at its word.
+/// Breaks if a command waits for a removed job, or believes that a job was removed because a server
+/// that has just started does not know its jobs yet.
 #[tokio::test]
-async fn a_job_that_was_removed_meanwhile_is_said_to_be_gone() {
+async fn a_job_that_was_removed_meanwhile_is_reported() {
     let mut server = setup().at_a_fixed_port().start().await;
     let job = server.submit("held").await;
     server.working(&job).await;
@@ -188,7 +188,7 @@ async fn a_job_that_was_removed_meanwhile_is_said_to_be_gone() {
     assert!(ran.err.contains(&format!("job {job} no longer exists")), "{ran:?}");
 }
 
-/// Breaks if a Ctrl-C at a waiting command ends the scan, or leaves the user without a way back.
+/// Breaks if Ctrl-C ends the scan, or if the user is not told how to continue.
 #[tokio::test]
 async fn an_interrupted_wait_leaves_the_scan_running() {
     let server = setup().start().await;
@@ -204,7 +204,7 @@ async fn an_interrupted_wait_leaves_the_scan_running() {
     assert_eq!(server.finished(&job).await["status"], "completed");
 }
 
-/// Breaks if a terminal gets no bars, or is left with some that are no longer true.
+/// Breaks if a terminal gets no bars, or is left with outdated ones.
 #[tokio::test]
 async fn a_terminal_gets_bars_and_at_last_a_summary() {
     let server = setup().start().await;
@@ -228,7 +228,7 @@ async fn a_terminal_gets_bars_and_at_last_a_summary() {
     let text = files::text(&screen);
     assert_eq!(status.code(), Some(1), "{text}");
     assert!(text.contains("bad: failed (exit): Process exited with code 3"), "{text}");
-    // What is drawn last are the words that stay.
+    // The text that is drawn last stays on the terminal.
     let last = text.rsplit("\u{1b}[2K").next().unwrap();
     assert!(last.contains(&format!("{}: completed", url("held"))), "{last:?}");
 }

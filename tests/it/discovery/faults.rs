@@ -1,4 +1,4 @@
-//! Forges that fail, for a moment or for good.
+//! Forges that fail temporarily or permanently.
 
 use super::{Settings, lines};
 use crate::support::forge::{Fault, Forge};
@@ -19,17 +19,17 @@ fn acme(forge: &Forge) -> String {
     format!("{}/acme", forge.base())
 }
 
-/// Breaks if a forge that has a bad moment, or wants a pause, costs a whole group.
+/// Breaks if a temporary failure, or a requested pause, fails a whole group.
 #[tokio::test]
-async fn what_passes_is_asked_again() {
+async fn temporary_failures_are_retried() {
     let now = "Retry-After: 0\r\n";
     let used_up = "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1\r\n";
     let passing = [
-        // Three for the first page.
+        // Three failures for the first page.
         status(429, now),
         status(503, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
         status(403, used_up),
-        // The page, and one after a pause of ours.
+        // The page, and a retry after a pause without a request of the forge.
         Fault::Next("/api/v4/groups/acme/projects?page=2".to_owned()),
         Fault::Torn,
     ];
@@ -39,10 +39,10 @@ async fn what_passes_is_asked_again() {
     assert_eq!(forge.listing().asked.len(), 6);
 }
 
-/// Breaks if a forge that stays broken is asked for ever, or the error does not say what was
-/// asked and what was answered.
+/// Breaks if a permanent failure is retried forever, or if the error does not name the request and
+/// the answer.
 #[tokio::test]
-async fn what_does_not_pass_is_an_error_after_four_tries() {
+async fn a_failure_that_persists_is_an_error_after_four_attempts() {
     let forge = forge(&vec![status(503, "Retry-After: 0\r\n"); 9]);
     let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
     let asked = format!("{}/api/v4/groups/acme/projects answers 503 after 4 attempt", forge.base());
@@ -50,9 +50,9 @@ async fn what_does_not_pass_is_an_error_after_four_tries() {
     assert_eq!(forge.listing().asked.len(), 4);
 }
 
-/// Breaks if a forge can put a job to sleep for an hour.
+/// Breaks if a forge can delay a job for an hour.
 #[tokio::test]
-async fn a_pause_that_is_too_long_is_not_made() {
+async fn a_requested_pause_that_is_too_long_is_an_error() {
     for headers in
         ["Retry-After: 3600\r\n", "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 99999999999\r\n"]
     {
@@ -63,9 +63,9 @@ async fn a_pause_that_is_too_long_is_not_made() {
     }
 }
 
-/// Breaks if an answer that asking again will not change is asked for again, or is a list.
+/// Breaks if a permanent failure is retried, or treated as a list.
 #[tokio::test]
-async fn what_stays_wrong_is_told_at_once() {
+async fn permanent_failures_are_reported_at_once() {
     for (fault, said) in [
         (status(418, ""), "answers 418"),
         (status(403, ""), "requires a token (403)"),
@@ -81,18 +81,18 @@ async fn what_stays_wrong_is_told_at_once() {
     }
 }
 
-/// Breaks if a list that disappears while it is read counts as complete.
+/// Breaks if a list that disappears while its pages are read counts as complete.
 #[tokio::test]
-async fn a_page_that_is_missing_is_an_error() {
+async fn a_missing_page_is_an_error() {
     let next = "/api/v4/nowhere".to_owned();
     let forge = forge(&[Fault::Next(next)]);
     let error = Settings::of(&forge, "gitlab").error(&acme(&forge)).await;
     assert!(error.contains("/api/v4/nowhere (page 2) answers 404"), "{error}");
 }
 
-/// Breaks if a forge can keep a list going for ever.
+/// Breaks if a list can be endless.
 #[tokio::test]
-async fn pages_without_end_come_to_one() {
+async fn an_endless_list_is_an_error() {
     let forge = forge(&[]);
     forge.listing().endless = true;
     let settings = Settings::of(&forge, "gitlab").set("discovery.max_pages", 7);
@@ -106,7 +106,7 @@ async fn pages_without_end_come_to_one() {
     assert!(error.contains("a page that was already read"), "{error}");
 }
 
-/// Breaks if an answer is read without a limit.
+/// Breaks if the size of an answer is not limited.
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_read() {
     let forge = forge(&[Fault::Body(format!("[\"{}\"]", "x".repeat(10_000)))]);
@@ -115,9 +115,9 @@ async fn an_answer_that_is_too_large_is_not_read() {
     assert!(error.contains("more than 9999 bytes"), "{error}");
 }
 
-/// Breaks if a forge that says nothing, or little by little, holds a job for ever.
+/// Breaks if a silent or slow forge blocks a job forever.
 #[tokio::test]
-async fn silence_has_an_end() {
+async fn a_silent_forge_is_an_error_after_the_timeout() {
     let forge = forge(&[Fault::Silence]);
     let settings = Settings::of(&forge, "gitlab").set("discovery.answer_timeout_secs", 1);
     let error = settings.error(&acme(&forge)).await;
@@ -129,9 +129,9 @@ async fn silence_has_an_end() {
     assert!(error.contains("not complete after 1 s"), "{error}");
 }
 
-/// Breaks if a forge that is not there is not named as such.
+/// Breaks if the error does not name an unreachable forge.
 #[tokio::test]
-async fn a_forge_that_is_not_there_is_named() {
+async fn an_unreachable_forge_is_named() {
     let gone = Forge::start();
     let (settings, url) = (Settings::of(&gone, "gitlab"), acme(&gone));
     drop(gone);

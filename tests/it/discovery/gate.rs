@@ -1,4 +1,4 @@
-//! Where questions go, and where they do not.
+//! Which hosts are contacted, and which are not.
 
 use super::{CANARY, Settings, lines};
 use crate::support::forge::{Fault, Forge};
@@ -9,16 +9,16 @@ use scanwatch::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-/// Breaks if a forge can send us, with our token, to another place.
+/// Breaks if a forge can direct a request with the token to another origin.
 #[tokio::test]
-async fn a_next_page_at_another_place_is_not_asked_for() {
+async fn a_next_page_of_another_origin_is_not_requested() {
     let (forge, trap) = (Forge::start(), Forge::start());
     forge.group(&["acme/a"]);
     trap.group(&["acme/a"]);
     forge.listing().token = Some(CANARY.to_owned());
     let next = format!("{}/api/v4/groups/acme/projects?page=2", trap.base());
     forge.listing().faults = vec![Fault::Next(next)].into();
-    // Even where the other place is trusted for itself.
+    // Even if the other origin is trusted itself.
     let settings = Settings::of(&forge, "gitlab").with_token().forge(&trap.base(), "gitlab", "");
     let error = settings.error(&format!("{}/acme", forge.base())).await;
     assert!(
@@ -40,9 +40,9 @@ async fn a_redirect_is_not_followed() {
     assert_eq!(trap.contacts(), 0);
 }
 
-/// Breaks if a group can lead its scans to another place, or its plan shows a secret.
+/// Breaks if a group can direct its scans to another origin, or its plan shows a secret.
 #[tokio::test]
-async fn a_url_that_is_not_of_the_forge_is_refused_in_its_line() {
+async fn a_url_of_another_origin_is_refused_in_its_row() {
     let (forge, other) = (Forge::start(), Forge::start());
     forge.group(&["acme/a", "acme/b", "acme/c", "acme/d", "acme/e"]);
     for (path, url) in [
@@ -69,13 +69,13 @@ async fn a_url_that_is_not_of_the_forge_is_refused_in_its_line() {
     assert_eq!(other.contacts(), 0);
 }
 
-/// Breaks if a name that is allowed may lead inside: its addresses are judged where the
-/// connection is made, whatever the name said before.
+/// Breaks if an allowed name can resolve to a private address: its addresses must be checked when
+/// the connection is made.
 #[tokio::test]
-async fn an_allowed_name_with_an_inner_address_is_not_contacted() {
+async fn an_allowed_name_with_a_private_address_is_not_contacted() {
     let trap = Forge::start();
     let url = format!("https://localhost:{}", trap.port());
-    // The settings know the interface by a forge that is trusted; this test takes the trust away.
+    // The settings define the API of a trusted forge; this test removes the trust.
     let settings = Settings::new()
         .forge(&url, "gitlab", "")
         .set("network.allow_hosts", "localhost")
@@ -92,9 +92,9 @@ async fn an_allowed_name_with_an_inner_address_is_not_contacted() {
     assert_eq!(trap.contacts(), 0);
 }
 
-/// Breaks if a target that was let in under other settings is asked under these.
+/// Breaks if a target that was accepted with other settings is contacted with these.
 #[tokio::test]
-async fn the_gate_is_passed_once_more_before_a_contact() {
+async fn the_url_policy_is_checked_again_before_a_contact() {
     let forge = Forge::start();
     let config = Settings::of(&forge, "gitlab").load();
     let url = format!("{}/acme", forge.base());
@@ -108,9 +108,9 @@ async fn the_gate_is_passed_once_more_before_a_contact() {
     assert_eq!(forge.contacts(), 0);
 }
 
-/// Breaks if a forge can have its own token shown to everybody, by repeating it.
+/// Breaks if a forge can reveal its token by including it in an answer.
 #[tokio::test]
-async fn a_forge_that_repeats_the_token_shows_it_to_nobody() {
+async fn a_token_in_answers_of_the_forge_is_masked() {
     let forge = Forge::start();
     forge.group(&["acme/a"]);
     forge.listing().token = Some(CANARY.to_owned());

@@ -1,4 +1,4 @@
-//! What is listed, and how it is asked for.
+//! Which repositories are listed, and with which requests.
 
 use super::{CANARY, Settings, lines};
 use crate::support::forge::{Fault, Forge};
@@ -12,8 +12,8 @@ use scanwatch::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-/// Breaks if a group is cut short, its subgroups are forgotten, or names and numbers depend on
-/// the order in which a forge happens to list.
+/// Breaks if a list is incomplete, subgroups are missing, or names and numbers depend on the order
+/// of the forge's list.
 #[tokio::test]
 async fn a_group_is_listed_to_its_last_page_with_all_that_is_below_it() {
     let forge = Forge::start();
@@ -37,9 +37,9 @@ async fn a_group_is_listed_to_its_last_page_with_all_that_is_below_it() {
     assert_eq!(forge.listing().asked[0], first);
 }
 
-/// Breaks if a forge behind an old proxy, which swallows the header, is read for one page.
+/// Breaks if only one page is read from a forge behind a proxy that removes the Link header.
 #[tokio::test]
-async fn a_list_goes_on_by_number_where_there_are_no_links() {
+async fn without_links_the_next_page_is_found_by_its_number() {
     let forge = Forge::start();
     forge.group(&["acme/a", "acme/b", "acme/c"]);
     forge.listing().page_size = 1;
@@ -48,9 +48,9 @@ async fn a_list_goes_on_by_number_where_there_are_no_links() {
     assert_eq!(lines(&plan), ["0 a", "1 b", "2 c"]);
 }
 
-/// Breaks if a project and a group of several segments are not told from each other.
+/// Breaks if a project and a group with several path segments are not distinguished.
 #[tokio::test]
-async fn what_only_the_forge_can_tell_is_asked_of_it() {
+async fn the_forge_decides_between_project_and_group() {
     let forge = Forge::start();
     forge.group(&["acme/platform/api", "acme/platform/deep/lib"]);
     let settings = Settings::of(&forge, "gitlab");
@@ -72,9 +72,10 @@ async fn what_only_the_forge_can_tell_is_asked_of_it() {
     );
 }
 
-/// Breaks if a user's projects cannot be had, or a group of several segments is taken for one.
+/// Breaks if a user's projects are not listed, or a group with several path segments is treated as
+/// a user.
 #[tokio::test]
-async fn a_name_that_is_no_group_may_be_a_users() {
+async fn a_name_that_is_not_a_group_may_be_a_user() {
     let forge = Forge::start();
     forge.group(&["alice/dots"]);
     forge.listing().is_user("alice");
@@ -84,9 +85,9 @@ async fn a_name_that_is_no_group_may_be_a_users() {
     assert!(error.contains("does not exist"), "{error}");
 }
 
-/// Breaks if what does not exist, and what a token may not see, is not told with the way out.
+/// Breaks if the error for a missing or inaccessible target has no remedy.
 #[tokio::test]
-async fn what_is_not_there_is_told_with_the_way_out() {
+async fn a_target_that_does_not_exist_is_reported_with_the_remedy() {
     let forge = Forge::start();
     for (kind, places) in [
         ("gitlab", vec!["/api/v4/groups/nobody/projects", "/api/v4/users/nobody/projects"]),
@@ -104,7 +105,7 @@ async fn what_is_not_there_is_told_with_the_way_out() {
     assert!(error.contains("the token has no access to it"), "{error}");
 }
 
-/// Breaks if organisations and users of a GitHub are not both found, or pages are forgotten.
+/// Breaks if organisations or users of GitHub are not found, or pages are missing.
 #[tokio::test]
 async fn organisations_and_users_of_a_github_are_listed() {
     let forge = Forge::start();
@@ -123,9 +124,9 @@ async fn organisations_and_users_of_a_github_are_listed() {
     assert!(forge.listing().asked.is_empty(), "a repository's URL needs no question");
 }
 
-/// Breaks if the token is not sent, or sent in another way than by its header.
+/// Breaks if the token is not sent, or not only in its header.
 #[tokio::test]
-async fn the_token_goes_with_each_question() {
+async fn the_token_is_sent_with_each_request() {
     let forge = Forge::start();
     forge.group(&["acme/a", "acme/b"]);
     forge.listing().page_size = 1;
@@ -135,7 +136,7 @@ async fn the_token_goes_with_each_question() {
         let plan = Settings::of(&forge, kind).with_token().group(&url).await;
         assert_eq!(lines(&plan), ["0 a", "1 b"]);
     }
-    assert!(forge.listing().asked.iter().all(|it| !it.contains(CANARY)));
+    assert!(forge.listing().asked.iter().all(|request| !request.contains(CANARY)));
     let error = Settings::of(&forge, "gitlab").error(&url).await;
     assert!(error.contains("requires a token") && error.contains("[[forges]]"), "{error}");
     forge.listing().token = Some("another".to_owned());
@@ -143,7 +144,7 @@ async fn the_token_goes_with_each_question() {
     assert!(error.contains("refuses the token"), "{error}");
 }
 
-/// Breaks if what is left out is lost, or what is archived is not scanned.
+/// Breaks if a skipped repository is not listed, or an archived one is not scanned.
 #[tokio::test]
 async fn what_is_not_scanned_is_listed_with_its_reason() {
     let forge = Forge::start();
@@ -187,9 +188,9 @@ async fn what_is_not_scanned_is_listed_with_its_reason() {
     assert!(settings.list_with(&url, &options).await.is_err(), "no pattern");
 }
 
-/// Breaks if one entry that makes no sense takes the others with it, or disappears.
+/// Breaks if an invalid entry affects the others, or disappears.
 #[tokio::test]
-async fn an_entry_that_makes_no_sense_costs_itself() {
+async fn an_invalid_entry_affects_only_itself() {
     let forge = Forge::start();
     forge.group(&["acme/good", "acme/half", "acme/odd"]);
     forge.listing().describe("acme/half", json!({"http_url_to_repo": null}));
@@ -210,9 +211,9 @@ async fn an_entry_that_makes_no_sense_costs_itself() {
     }
 }
 
-/// Breaks if one entry that is no JSON, or text in it that is no Unicode, takes the whole group with it.
+/// Breaks if one entry with invalid JSON or invalid Unicode affects the whole group.
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_costs_itself() {
+async fn an_unreadable_entry_affects_only_itself() {
     let forge = Forge::start();
     let entry = |name: &str, more: &str| {
         let url = format!("{}/acme/{name}.git", forge.base());

@@ -1,5 +1,5 @@
-//! Forges are asked what a URL names and what a group has: a real client against a real server,
-//! which speaks as GitLab and GitHub do, and misbehaves.
+//! Queries to forges: a real client against a real server that imitates the APIs of GitLab and
+//! GitHub, and misbehaves.
 
 mod faults;
 mod gate;
@@ -22,10 +22,10 @@ use std::{fmt::Display, sync::Arc};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// What must not be found anywhere.
+/// A secret that must not appear anywhere.
 const CANARY: &str = "canary-s3cr3t-0451";
 
-/// Settings in which nothing is named but what the test says.
+/// Settings with only the values that the test sets.
 pub(crate) struct Settings {
     text: String,
     flags: Vec<(String, String)>,
@@ -67,7 +67,7 @@ impl Settings {
         Arc::new(Config::load(&sources).expect("settings that are good"))
     }
 
-    /// Lists what a URL names.
+    /// Lists the repositories of a URL.
     async fn list(&self, url: &str) -> Result<Listing, DiscoveryError> {
         self.list_with(url, &Options::default()).await
     }
@@ -85,7 +85,7 @@ impl Settings {
         listing
     }
 
-    /// The plan of what has to be a group.
+    /// The plan of a group; anything else fails the test.
     async fn group(&self, url: &str) -> Plan {
         match self.list(url).await {
             Ok(Listing::Group(plan)) => plan,
@@ -93,7 +93,7 @@ impl Settings {
         }
     }
 
-    /// What went wrong, as people read it.
+    /// The message of the expected error.
     pub(crate) async fn error(&self, url: &str) -> String {
         match self.list(url).await {
             Err(error) => error.to_string(),
@@ -102,13 +102,13 @@ impl Settings {
     }
 }
 
-/// `number name` of each line; what is left out has a reason, and what is refused too.
+/// `number name` of each row, with the reason if it is skipped or refused.
 fn lines(plan: &Plan) -> Vec<String> {
-    let line = |it: &PlannedRepository| {
-        let number = it.repo_index.map_or("-".to_owned(), |it| it.to_string());
-        let skipped = it.skipped.as_ref().map(|it| format!(": {it}"));
-        let refused = it.refused.as_ref().map(|it| format!("! {it}"));
-        format!("{number} {}{}", it.repo_name, skipped.or(refused).unwrap_or_default())
+    let line = |row: &PlannedRepository| {
+        let number = row.repo_index.map_or("-".to_owned(), |index| index.to_string());
+        let skipped = row.skipped.as_ref().map(|reason| format!(": {reason}"));
+        let refused = row.refused.as_ref().map(|reason| format!("! {reason}"));
+        format!("{number} {}{}", row.repo_name, skipped.or(refused).unwrap_or_default())
     };
     plan.repositories.iter().map(line).collect()
 }

@@ -1,9 +1,10 @@
-//! A forge whose certificate nobody knows but the settings.
+//! A forge with a certificate authority of its own.
 
 use super::{Settings, lines};
 use crate::support::{files, forge::Forge};
 
-/// Breaks if the authority of the settings is not trusted, or a list is asked for without one.
+/// Breaks if the certificate authority of the settings is not trusted, or an unverified forge is
+/// contacted.
 #[tokio::test]
 async fn a_group_is_listed_over_tls_with_the_forges_own_authority_alone() {
     let forge = Forge::start();
@@ -23,7 +24,7 @@ async fn a_group_is_listed_over_tls_with_the_forges_own_authority_alone() {
     assert_eq!(lines(&plan), ["0 a"]);
     assert_eq!(plan.repositories[0].git_url, format!("{}/acme/a.git", front.base()));
 
-    // One forge's authority vouches for no other.
+    // A forge's certificate authority is not trusted for other forges.
     let settings = Settings::new().forge(&front.base(), "gitlab", "").forge(
         "https://other.example",
         "gitlab",

@@ -222,7 +222,7 @@ fn the_gate_is_asked_once_more() {
 }
 
 #[test]
-fn an_allowed_name_with_an_inner_address_is_not_contacted() {
+fn an_allowed_name_with_a_private_address_is_not_contacted() {
     let forge = forge();
     let place = Place::new();
     let mut task = place.task(&format!("https://localhost:{}/project.git", forge.port()));
