@@ -167,7 +167,8 @@ pub struct Forge {
     pub origin: Origin,
     pub username: String,
     pub token: Option<SecretString>,
-    /// The certificate authorities of `ca_file`, trusted for this forge in addition to the system's.
+    /// The certificate authorities of `ca_file`, trusted for this forge in addition to the
+    /// system's.
     pub authorities: Vec<CertificateDer<'static>>,
 }
 

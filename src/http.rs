@@ -1,8 +1,8 @@
-//! The only place that creates HTTP clients: for forges, whose groups are listed, and for the client
-//! commands, which send requests to a scanwatch server.
+//! The only place that creates HTTP clients: for forges, whose groups are listed, and for the
+//! client commands, which send requests to a scanwatch server.
 //!
-//! Input: nothing. Output: a preconfigured client builder. Invariants: no client follows redirects or
-//! uses a proxy from the environment; the sender of a request decides where it goes.
+//! Input: nothing. Output: a preconfigured client builder. Invariants: no client follows redirects
+//! or uses a proxy from the environment; the sender of a request decides where it goes.
 
 use reqwest::{ClientBuilder, redirect};
 use std::{error::Error, io, time::Duration};

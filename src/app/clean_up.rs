@@ -61,7 +61,8 @@ impl CleanUp {
                 }
             }
             if !self.live.is_ready() {
-                // The disk is not read yet, and the regular interval may be an hour: check again soon.
+                // The disk is not read yet, and the regular interval may be an hour: check again
+                // soon.
                 interval.reset_after(UNREADY_PAUSE);
                 continue;
             }
@@ -84,8 +85,9 @@ impl CleanUp {
         }
     }
 
-    /// Removes files in `.staging` that already existed at the previous sweep, and returns those that
-    /// exist now. Age alone is not enough: if the clock is ahead of the disk's, new files look old.
+    /// Removes files in `.staging` that already existed at the previous sweep, and returns those
+    /// that exist now. Age alone is not enough: if the clock is ahead of the disk's, new files look
+    /// old.
     async fn sweep(&self, seen: BTreeSet<OsString>) -> BTreeSet<OsString> {
         let jobs = self.jobs.clone();
         let swept = self.pool.run(move || {
@@ -126,8 +128,8 @@ fn expired(live: &Live, jobs: &JobsDir, retention: Duration) -> Vec<JobId> {
     live.all().iter().filter(|job| is_expired(job)).map(|job| job.id().clone()).collect()
 }
 
-/// When a finished job was completed: its `completed_at`; otherwise, because other programs omit it,
-/// the newest time in its files; otherwise the modification time of master.json.
+/// When a finished job was completed: its `completed_at`; otherwise, because other programs omit
+/// it, the newest time in its files; otherwise the modification time of master.json.
 fn ended_at(job: &LiveJob, jobs: &JobsDir) -> Option<Timestamp> {
     let written = || {
         let master = jobs.job(job.id()).file(JobFile::Master);

@@ -10,8 +10,8 @@ pub(super) fn start(config: LogConfig) {
         .with_max_level(config.level)
         .with_writer(io::stderr)
         .with_target(false)
-        // tracing reports a failed write (a full disk, a closed pipe) with `eprintln!`, which panics
-        // if its own write fails.
+        // tracing reports a failed write (a full disk, a closed pipe) with `eprintln!`, which
+        // panics if its own write fails.
         .log_internal_errors(false);
     let started = match config.format {
         LogFormat::Json => {

@@ -67,7 +67,8 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Print the health of a server.
     Health(health::HealthArgs),
-    /// Run the built-in scanner on one repository. The server starts it; to run it manually, use --url.
+    /// Run the built-in scanner on one repository. The server starts it; to run it manually, use
+    /// --url.
     Worker(worker::WorkerArgs),
     /// Check or print the settings.
     Config {
@@ -89,7 +90,8 @@ enum Command {
     Completions(manual::CompletionsArgs),
     /// Print the manual page, or write one page per command into a folder.
     Man(manual::ManArgs),
-    /// Run a shim between server and scanner; the server starts it and sends the task on standard input.
+    /// Run a shim between server and scanner; the server starts it and sends the task on standard
+    /// input.
     #[command(hide = true)]
     Shim {
         /// Job, repository and attempt, shown in the process list.

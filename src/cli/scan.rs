@@ -1,4 +1,5 @@
-//! `scanwatch scan`: runs the engine of the service in this process, for the targets of the command line.
+//! `scanwatch scan`: runs the engine of the service in this process, for the targets of the command
+//! line.
 
 mod follow;
 

@@ -17,7 +17,8 @@ pub(super) struct SubmitArgs {
     /// URLs of repositories or groups.
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
-    /// Wait until every job is finished, and show its progress. With --json: its events, one per line.
+    /// Wait until every job is finished, and show its progress. With --json: its events, one per
+    /// line.
     #[arg(long)]
     wait: bool,
     #[command(flatten)]

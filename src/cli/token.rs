@@ -8,8 +8,8 @@ use secrecy::ExposeSecret;
 /// `scanwatch token …`
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Create a token. The token is printed once, on standard error; the line for [auth] `tokens_file`,
-    /// which contains no secret, goes to standard output.
+    /// Create a token. The token is printed once, on standard error; the line for [auth]
+    /// `tokens_file`, which contains no secret, goes to standard output.
     New {
         /// The name of the token, shown in /health and in jobs.
         name: String,
@@ -17,7 +17,8 @@ pub(super) enum TokenCommand {
         /// "admin" also removes jobs.
         #[arg(long)]
         scope: Scope,
-        /// The last day on which the token is valid (2030-12-31), or the instant at which it expires.
+        /// The last day on which the token is valid (2030-12-31), or the instant at which it
+        /// expires.
         #[arg(long, value_name = "DAY")]
         expires: Option<Expiry>,
     },

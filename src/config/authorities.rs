@@ -1,9 +1,9 @@
-//! Reads a PEM bundle of certificate authorities: of a forge in the settings, or of the server on the
-//! command line.
+//! Reads a PEM bundle of certificate authorities: of a forge in the settings, or of the server on
+//! the command line.
 //!
 //! Input: the path of the file. Output: its certificates, and its absolute path for the scanners,
-//! which have other working directories. Invariants: an unusable certificate in a bundle is an error
-//! at the start, not at the first scan.
+//! which have other working directories. Invariants: an unusable certificate in a bundle is an
+//! error at the start, not at the first scan.
 
 use rustls::{
     RootCertStore,

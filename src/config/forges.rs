@@ -1,7 +1,7 @@
 //! Validates one of `[[forges]]`: its origin, its token, its certificate authorities.
 //!
-//! Input: a table of the settings, and the files and variables that it names. Output: a [`Forge`], or
-//! an error message. Invariants: no message contains a secret.
+//! Input: a table of the settings, and the files and variables that it names. Output: a [`Forge`],
+//! or an error message. Invariants: no message contains a secret.
 
 use super::{Forge, ForgeKind, authorities};
 use crate::model::address::{Authority, Origin};

@@ -26,7 +26,8 @@ pub struct SettingsError {
     pub message: String,
 }
 
-/// A setting with its effective value. It may name files and variables with secrets, but contains none.
+/// A setting with its effective value. It may name files and variables with secrets, but contains
+/// none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EffectiveSetting {
     /// `section.key`, spelled as in a settings file.

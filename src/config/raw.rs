@@ -1,7 +1,8 @@
 //! The sections of the settings as they are written, and their validation.
 //!
-//! Input: the merged table, section by section, and the source of each value. Output: the sections of
-//! [`Config`](super::Config), or the first error. Invariants: every value of the result is usable.
+//! Input: the merged table, section by section, and the source of each value. Output: the sections
+//! of [`Config`](super::Config), or the first error. Invariants: every value of the result is
+//! usable.
 
 use super::{
     AuthConfig, Config, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig,

@@ -1,8 +1,8 @@
 //! Turns a request into a job: validates the URL and the options, and creates the job.
 //!
 //! Input: a URL (or, from the command line, a path) with options. Output: an accepted job, durable
-//! before the answer and queued; if the forge has to be queried, its plan follows later. Invariants:
-//! no request waits for a forge; a job that cannot be stored is not accepted.
+//! before the answer and queued; if the forge has to be queried, its plan follows later.
+//! Invariants: no request waits for a forge; a job that cannot be stored is not accepted.
 
 pub mod discovery;
 mod planner;

@@ -1,9 +1,9 @@
 //! Lists the repositories of jobs on their forges, each job in a task of its own.
 //!
-//! Input: jobs with incomplete plans, from the supervisor. Output: their plans, or an error, for the
-//! supervisor. Invariants: a job that waits for its plan belongs to one task until the supervisor has
-//! taken the answer or the job is cancelled; a slow forge delays only the jobs of that forge, and they
-//! report it; a full disk delays an answer but never loses it.
+//! Input: jobs with incomplete plans, from the supervisor. Output: their plans, or an error, for
+//! the supervisor. Invariants: a job that waits for its plan belongs to one task until the
+//! supervisor has taken the answer or the job is cancelled; a slow forge delays only the jobs of
+//! that forge, and they report it; a full disk delays an answer but never loses it.
 
 use super::{
     discovery::{Discovery, Listing},

@@ -149,8 +149,8 @@ impl Target {
     }
 }
 
-/// Whether the URL names a group of a forge without a known API: on a forge with groups, a path of one
-/// segment is never a repository.
+/// Whether the URL names a group of a forge without a known API: on a forge with groups, a path of
+/// one segment is never a repository.
 fn names_an_unlisted_group(url: &GitUrl, config: &Config) -> bool {
     let forge = Origin::of(url.url()).and_then(|origin| config.forge(&origin));
     let plain = forge.is_some_and(|forge| forge.kind == ForgeKind::Git);

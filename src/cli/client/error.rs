@@ -233,8 +233,8 @@ mod tests {
             302,
             "",
             Exit::Unreachable,
-            "unexpected answer from http://s: a redirect to http://t/; if this is the right server, \
-             use --server",
+            "unexpected answer from http://s: a redirect to http://t/; if this is the right \
+             server, use --server",
         );
         check(400, r#"{"detail": "\u001b[31m"}"#, Exit::Usage, "\\u{1b}[31m");
     }

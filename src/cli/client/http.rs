@@ -1,9 +1,9 @@
 //! The HTTP client of the commands.
 //!
 //! Input: the server's address, credentials from the environment, trusted certificate authorities.
-//! Output: documents, event streams, or an error. Invariants: credentials are sent only to the named
-//! server (no redirects, no proxies, no untrusted certificates); the size of an answer is limited; a
-//! request other than a stream ends after a read timeout.
+//! Output: documents, event streams, or an error. Invariants: credentials are sent only to the
+//! named server (no redirects, no proxies, no untrusted certificates); the size of an answer is
+//! limited; a request other than a stream ends after a read timeout.
 
 use super::{ServerArgs, error::ClientError};
 use crate::{config::authorities, http, model::JobId};

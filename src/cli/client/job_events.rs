@@ -2,8 +2,8 @@
 //!
 //! Input: event streams of a server that may restart. Output: each message once, and the start and
 //! end of outages. Invariants: after an interruption the stream resumes after the last message, or
-//! with a snapshot; reconnects are seconds apart; an outage longer than the timeout is an error, and
-//! so is a job that no longer exists.
+//! with a snapshot; reconnects are seconds apart; an outage longer than the timeout is an error,
+//! and so is a job that no longer exists.
 
 use super::{
     error::ClientError,
@@ -166,7 +166,8 @@ impl<'a> JobEvents<'a> {
             reported: false,
             cause: cause.message_with_hint(),
         });
-        // A timeout in the middle of a reconnect says nothing about the server: keep the earlier cause.
+        // A timeout in the middle of a reconnect says nothing about the server: keep the earlier
+        // cause.
         if !matches!(cause, ClientError::Silent { .. }) {
             outage.cause = cause.message_with_hint();
         }

@@ -136,7 +136,8 @@ impl JobView {
             self.waiting.remove(&index);
             return Some(JobUpdate::Working(status));
         }
-        // Only a waiting retry has a message and the status `pending`; skip queued and interrupted ones.
+        // Only a waiting retry has a message and the status `pending`; skip queued and interrupted
+        // ones.
         let message = status.progress.as_ref().and_then(|progress| progress.message.clone());
         let message = message.filter(|_| status.word() == RepoState::Pending.as_str())?;
         let reported = self.waiting.insert(index, message.clone());

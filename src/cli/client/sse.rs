@@ -1,7 +1,7 @@
 //! Parser of the event-stream format (WHATWG HTML, section 9.2.6).
 //!
-//! Input: bytes in arbitrary pieces. Output: whole messages. Invariants: the boundaries of the pieces
-//! make no difference; a line or a message without an end takes a bounded amount of memory.
+//! Input: bytes in arbitrary pieces. Output: whole messages. Invariants: the boundaries of the
+//! pieces make no difference; a line or a message without an end takes a bounded amount of memory.
 
 use std::time::Duration;
 

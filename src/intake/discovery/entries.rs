@@ -1,9 +1,9 @@
 //! Parses a forge's answer entry by entry.
 //!
-//! Input: the bytes of an answer. Output: a list of entries, each a JSON value or an error; or a single
-//! JSON value; or an error for the whole answer. Invariants: an invalid entry does not affect the
-//! others, as long as its brackets and quotes are closed; invalid Unicode (invalid UTF-8, lone
-//! surrogates) is replaced by U+FFFD.
+//! Input: the bytes of an answer. Output: a list of entries, each a JSON value or an error; or a
+//! single JSON value; or an error for the whole answer. Invariants: an invalid entry does not
+//! affect the others, as long as its brackets and quotes are closed; invalid Unicode (invalid
+//! UTF-8, lone surrogates) is replaced by U+FFFD.
 
 use serde_json::Value;
 use std::ops::Range;

@@ -41,8 +41,8 @@ impl ForgeApi {
         }
     }
 
-    /// The base URL of the API; the paths of requests are appended to it. If github.com is allowed, its
-    /// API host is allowed too.
+    /// The base URL of the API; the paths of requests are appended to it. If github.com is allowed,
+    /// its API host is allowed too.
     pub(super) fn base(self, url: &GitUrl) -> Option<Url> {
         let origin = Origin::of(url.url())?;
         if self == Self::Github && is_public(&origin, "github.com") {

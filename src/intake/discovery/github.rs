@@ -1,8 +1,8 @@
 //! The GitHub API: repositories of organisations and users.
 //!
-//! Input: the URL of an organisation or user. Output: its repositories. Invariants: lists are requested
-//! in an order that does not change while their pages are read; a missing or invalid member of an
-//! entry counts as absent.
+//! Input: the URL of an organisation or user. Output: its repositories. Invariants: lists are
+//! requested in an order that does not change while their pages are read; a missing or invalid
+//! member of an entry counts as absent.
 
 use super::{
     DiscoveryError, ForgeAnswer, OnProgress, Project,

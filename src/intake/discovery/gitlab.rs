@@ -1,8 +1,8 @@
 //! The GitLab API: projects, groups with their subgroups, and users.
 //!
-//! Input: a target. Output: its project or projects. Invariants: lists are requested in an order that
-//! does not change while their pages are read (by id, ascending); a missing or invalid member of an
-//! entry counts as absent.
+//! Input: a target. Output: its project or projects. Invariants: lists are requested in an order
+//! that does not change while their pages are read (by id, ascending); a missing or invalid member
+//! of an entry counts as absent.
 
 use super::{
     DiscoveryError, ForgeAnswer, OnProgress, Project,

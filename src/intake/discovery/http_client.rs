@@ -1,9 +1,9 @@
 //! Builds the HTTP client for one forge: trusted certificates, allowed addresses, headers.
 //!
-//! Input: the base URL and the settings of the forge. Output: an HTTP client. Invariants: certificates
-//! are always verified; the certificate authorities of a forge are trusted only for that forge; an
-//! origin that the settings do not name is contacted only over TLS, and its addresses are checked when
-//! the connection is made.
+//! Input: the base URL and the settings of the forge. Output: an HTTP client. Invariants:
+//! certificates are always verified; the certificate authorities of a forge are trusted only for
+//! that forge; an origin that the settings do not name is contacted only over TLS, and its
+//! addresses are checked when the connection is made.
 
 use super::{DiscoveryError, resolver::PolicyResolver};
 use crate::{

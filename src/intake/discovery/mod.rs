@@ -2,8 +2,8 @@
 //!
 //! Input: a validated target, the options, the settings. Output: a complete plan with one entry for
 //! every repository that the forge lists, or an error that names the request. Invariants: only one
-//! origin is contacted, according to the URL policy; the token is sent only there; everything that a
-//! forge can make long is limited; an invalid entry affects only its own repository.
+//! origin is contacted, according to the URL policy; the token is sent only there; everything that
+//! a forge can make long is limited; an invalid entry affects only its own repository.
 
 mod entries;
 mod error;
@@ -82,9 +82,9 @@ impl Discovery {
         Self { config, selections: Pool::new("selections", SELECTIONS) }
     }
 
-    /// Lists the repositories of the target. `found` receives the number of repositories found so far,
-    /// after each page. A target that is known to be a repository causes no request. Cancelling `stop`
-    /// ends the listing.
+    /// Lists the repositories of the target. `found` receives the number of repositories found so
+    /// far, after each page. A target that is known to be a repository causes no request.
+    /// Cancelling `stop` ends the listing.
     ///
     /// # Errors
     /// The cause of the failure, with the remedy.

@@ -1,7 +1,7 @@
 //! Finds the next page of a forge's list: the `Link` header of RFC 8288, or `X-Next-Page`.
 //!
-//! Input: the headers of an answer. Output: the URL of the next page. Invariants: the next page has the
-//! same origin as the current one, because requests contain the token.
+//! Input: the headers of an answer. Output: the URL of the next page. Invariants: the next page has
+//! the same origin as the current one, because requests contain the token.
 
 use crate::model::address::Origin;
 use reqwest::header::{HeaderMap, LINK};

@@ -1,9 +1,9 @@
 //! Requests to one forge: paging through lists, retries, and limits.
 //!
 //! Input: the URL of a request. Output: JSON and the URL of the next page, or that the object does
-//! not exist. Invariants: only the origin of [`ForgeClient::base`] is contacted, with the token of its
-//! forge; answers are returned with the token masked; certificates are always verified; the size of
-//! an answer is checked while it is read; a page is requested at most four times.
+//! not exist. Invariants: only the origin of [`ForgeClient::base`] is contacted, with the token of
+//! its forge; answers are returned with the token masked; certificates are always verified; the
+//! size of an answer is checked while it is read; a page is requested at most four times.
 
 use super::{
     DiscoveryError, ForgeApi, OnProgress, Project,

@@ -1,8 +1,9 @@
-//! Resolves names when a connection is made, and checks every address against the policy. A name whose
-//! addresses change between a check and the connection therefore gains nothing (DNS rebinding).
+//! Resolves names when a connection is made, and checks every address against the policy. A name
+//! whose addresses change between a check and the connection therefore gains nothing (DNS
+//! rebinding).
 //!
-//! Input: a host name. Output: its addresses. Invariants: either all addresses of a name are allowed,
-//! or none is returned.
+//! Input: a host name. Output: its addresses. Invariants: either all addresses of a name are
+//! allowed, or none is returned.
 
 use crate::{model::address::NetworkPolicy, sys};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};

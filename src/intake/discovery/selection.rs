@@ -1,9 +1,9 @@
 //! Turns a forge's list into a plan: which repositories are scanned, skipped or refused. Pure.
 //!
 //! Input: the forge's entries, the options, the policy. Output: a complete plan, sorted by name.
-//! Invariants: every entry has a row, and duplicate entries have one; a URL that the policy refuses, or
-//! that leads to another forge, is shown only without its secrets, and its row says why it must not be
-//! contacted.
+//! Invariants: every entry has a row, and duplicate entries have one; a URL that the policy
+//! refuses, or that leads to another forge, is shown only without its secrets, and its row says why
+//! it must not be contacted.
 
 use super::Project;
 use crate::model::{
@@ -49,7 +49,8 @@ impl Selection {
         })
     }
 
-    /// The plan of one repository. It is scanned even if it is empty or excluded, because it was named.
+    /// The plan of one repository. It is scanned even if it is empty or excluded, because it was
+    /// named.
     pub(super) fn single(&self, project: &Project) -> Plan {
         let row = self.wanted_row(&self.place.name(), project);
         Plan { schema: 1, complete: true, repositories: vec![scanned(row, 0)] }
@@ -137,8 +138,8 @@ impl Selection {
         Ok(url.to_string())
     }
 
-    /// A URL for display in a plan, without credentials and query. If the entry has no HTTP URL, the
-    /// expected URL on the forge.
+    /// A URL for display in a plan, without credentials and query. If the entry has no HTTP URL,
+    /// the expected URL on the forge.
     fn displayable_url(&self, project: &Project) -> String {
         let text = project.url.as_deref().filter(|text| text.len() <= 2 * MAX_NAME_CHARS);
         let url = text.and_then(|text| Url::parse(text).ok());
