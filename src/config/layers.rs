@@ -181,7 +181,7 @@ pub(super) fn flatten(table: Table, places: &BTreeMap<String, String>) -> Vec<Ef
                 }
             })),
             value => {
-                settings.push(EffectiveSetting { path: section, value, place: place_of_section })
+                settings.push(EffectiveSetting { path: section, value, place: place_of_section });
             }
         }
     }
