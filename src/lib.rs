@@ -14,11 +14,11 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod ecosystem;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod intake;
 pub mod live;
-#[cfg(any(test, fuzzing))]
-pub mod made_up;
 pub mod measure;
 pub mod model;
 pub mod pool;

@@ -1,4 +1,4 @@
-//! The reader `credentials` of `scanwatch::made_up`.
+//! The fuzz target `credentials` of `scanwatch::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::made_up::run("credentials", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::fuzzing::run("credentials", bytes));

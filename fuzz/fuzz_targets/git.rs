@@ -1,4 +1,4 @@
-//! The reader `git` of `scanwatch::made_up`.
+//! The fuzz target `git` of `scanwatch::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::made_up::run("git", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::fuzzing::run("git", bytes));

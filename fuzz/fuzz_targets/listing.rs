@@ -1,4 +1,4 @@
-//! The reader `listing` of `scanwatch::made_up`.
+//! The fuzz target `listing` of `scanwatch::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::made_up::run("listing", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::fuzzing::run("listing", bytes));

@@ -1,4 +1,4 @@
-//! The reader `parsers` of `scanwatch::made_up`.
+//! The fuzz target `parsers` of `scanwatch::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::made_up::run("parsers", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::fuzzing::run("parsers", bytes));

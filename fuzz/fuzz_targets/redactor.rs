@@ -1,4 +1,4 @@
-//! The reader `redactor` of `scanwatch::made_up`.
+//! The fuzz target `redactor` of `scanwatch::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::made_up::run("redactor", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::fuzzing::run("redactor", bytes));

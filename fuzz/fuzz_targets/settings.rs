@@ -1,4 +1,4 @@
-//! The reader `settings` of `scanwatch::made_up`.
+//! The fuzz target `settings` of `scanwatch::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::made_up::run("settings", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::fuzzing::run("settings", bytes));

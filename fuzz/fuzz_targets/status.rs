@@ -1,4 +1,4 @@
-//! The reader `status` of `scanwatch::made_up`.
+//! The fuzz target `status` of `scanwatch::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::made_up::run("status", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::fuzzing::run("status", bytes));

@@ -1,4 +1,4 @@
-//! The reader `url` of `scanwatch::made_up`.
+//! The fuzz target `url` of `scanwatch::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::made_up::run("url", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scanwatch::fuzzing::run("url", bytes));

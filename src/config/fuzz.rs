@@ -5,7 +5,7 @@ use super::{
     layers::{Layers, flatten},
     validate,
 };
-use crate::made_up::choice;
+use crate::fuzzing::choice;
 
 /// Reads the same bytes as a settings file and as the value of a variable.
 pub(crate) fn settings(bytes: &[u8]) {

@@ -5,7 +5,7 @@
 //! Files of a `real` case were written by the package manager itself; `COMMAND.txt` says how. Sources
 //! no package manager writes: there it is code as programs have it.
 
-use super::{Findings, Parser, REGISTRY, SourceFile, check::read_alone, imports::SOURCES};
+use super::{Findings, Parser, REGISTRY, SourceFile, fuzz::read_alone, imports::SOURCES};
 use crate::model::scan_result::{Package, Scope};
 use rustix::time::{ClockId, clock_gettime};
 use std::{

@@ -11,9 +11,9 @@
 mod places;
 
 use super::{
-    Budget, Parser, SourceFile, check::read_alone, deep_parser_for, parser_for, source_parser_for,
+    Budget, Parser, SourceFile, deep_parser_for, fuzz::read_alone, parser_for, source_parser_for,
 };
-use crate::made_up::time_of;
+use crate::fuzzing::time_of;
 use crate::model::scan_result::Package;
 use places::places;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

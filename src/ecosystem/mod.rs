@@ -13,8 +13,6 @@ mod aliases;
 mod bom;
 mod budget;
 mod cargo;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod check;
 mod ci;
 mod cocoapods;
 mod collect;
@@ -28,8 +26,8 @@ mod dotnet;
 mod expression;
 #[cfg(test)]
 mod fixtures;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod git_reference;
 mod gleam;
 mod golang;
@@ -45,6 +43,8 @@ mod maven;
 #[cfg(test)]
 mod mentions;
 mod mise;
+#[cfg(test)]
+mod mutated_files;
 mod nim;
 mod npm;
 mod opam;

@@ -310,6 +310,6 @@ fn check_literal(
 }
 
 #[cfg(any(test, fuzzing))]
-pub(crate) mod check;
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,10 @@
 
 pub mod address;
 pub mod attempt;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod check;
 pub mod declared;
 pub mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod git_ref;
 pub mod git_url;
 pub mod job_id;

@@ -23,9 +23,9 @@
 //! a secret left; work grows with the text, not with its square. A secret that goes on behind the
 //! end of a text is not found in it: [`Redactor::settled`] says from where on that may be.
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod check;
 mod forms;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod reader;
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,7 @@ mod text;
 
 pub use by_hand::ByHand;
 #[cfg(any(test, fuzzing))]
-pub(crate) use git::check as git_check;
+pub(crate) use git::fuzz as git_fuzz;
 pub use session::Ending;
 pub use stop::Stop;
 

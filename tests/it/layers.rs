@@ -41,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What is there for tests alone, and does not exist in the program.
-const OF_TESTS: &str = "made_up";
+const OF_TESTS: &str = "fuzzing";
 
 /// The command line runs everything.
 const FREE: [&str; 2] = ["cli", "main"];

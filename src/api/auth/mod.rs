@@ -16,9 +16,9 @@
 //! measure tells whether a user exists, or how near a guess was; nothing that an identity was
 //! given outlives it.
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod check;
 mod door;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hashing;
 mod header;
 mod htpasswd;

@@ -12,7 +12,7 @@ mod generate;
 mod samples;
 
 use super::{Budget, Findings, Parser, REGISTRY, SourceFile, fixtures, source::read_within};
-use crate::made_up::time_of;
+use crate::fuzzing::time_of;
 use generate::{Shape, Value};
 use samples::SAMPLES;
 
@@ -198,7 +198,7 @@ fn work_of_real_files() {
                     let Ok(bytes) = std::fs::read(&path) else { continue };
                     let budget = Budget::unlimited();
                     let file = SourceFile { path: &shown, bytes: &bytes, budget: &budget };
-                    drop(super::check::read_alone(parser, file));
+                    drop(super::fuzz::read_alone(parser, file));
                     let limit = Budget::of(bytes.len() as u64).allowed();
                     measured.push((
                         budget.spent() * 1000 / limit,

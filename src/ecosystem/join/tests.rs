@@ -1,7 +1,7 @@
 //! What the files of one repository say together, shown one package a line.
 
 use super::*;
-use crate::ecosystem::{SourceFile, check::read_alone, parser_for};
+use crate::ecosystem::{SourceFile, fuzz::read_alone, parser_for};
 
 /// Parses the files, joins what they hold, and shows one package a line.
 #[track_caller]

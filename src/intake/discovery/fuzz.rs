@@ -10,7 +10,7 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    made_up::choice,
+    fuzzing::choice,
     model::{
         address::{NetworkPolicy, Origin},
         git_url::GitUrl,

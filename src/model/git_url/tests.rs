@@ -1,6 +1,6 @@
 //! The gate, rule by rule, and spelling by spelling.
 
-use super::{check::policy, *};
+use super::{fuzz::policy, *};
 
 #[track_caller]
 fn accepts(text: &str, url: &str, name: &str) {
@@ -146,4 +146,4 @@ fn each_rule_refuses_in_its_order() {
     }
 }
 
-mod made_up;
+mod generated;

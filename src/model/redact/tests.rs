@@ -1,7 +1,7 @@
 //! Every form of a secret, as tools write them, and what must stay as it is.
 
 use super::*;
-use crate::made_up::{cases, time_of};
+use crate::fuzzing::{cases, time_of};
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},

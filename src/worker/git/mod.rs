@@ -13,12 +13,12 @@
 //! the one that the gate let through; credentials travel in its environment alone; every git
 //! that was started is ended, with its helpers, before the scanner goes on without it.
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod check;
 mod command;
 mod diagnosis;
 mod error;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod objects;
 mod process;
 mod progress;

@@ -10,7 +10,7 @@ use super::{
     version,
 };
 use crate::{
-    made_up::choice,
+    fuzzing::choice,
     worker::{sample, text},
 };
 use std::{io::BufReader, path::Path};

@@ -1,6 +1,6 @@
-//! Every reader on damaged input, of which the whole was real.
+//! Every fuzz target on real, mutated and random input.
 
-use super::{READERS, cases, damage::Damage, run};
+use super::{TARGETS, cases, mutation::Mutation, run};
 use crate::{
     config::DEFAULTS,
     ecosystem::{REGISTRY, source_parser_for},
@@ -14,14 +14,14 @@ use std::{
     sync::LazyLock,
 };
 
-/// By the reader's name: real inputs, in the form in which it takes them.
+/// Real inputs by the name of the target, in the form that the target takes.
 static CORPUS: LazyLock<BTreeMap<&str, Vec<Vec<u8>>>> =
-    LazyLock::new(|| READERS.iter().map(|(name, _)| (*name, corpus(name))).collect());
+    LazyLock::new(|| TARGETS.iter().map(|(name, _)| (*name, corpus(name))).collect());
 
-/// All of them, to take pieces of.
+/// The inputs of all targets, for splicing.
 static ALL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| CORPUS.values().flatten().cloned().collect());
 
-/// What the grammars are made of.
+/// Tokens of the grammars.
 const TOKENS: [&str; 44] = [
     "\"",
     "'",
@@ -73,7 +73,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The files below a folder of fixtures.
+/// All files below a folder of fixtures, with their contents.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -87,14 +87,14 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-fn corpus(reader: &str) -> Vec<Vec<u8>> {
-    let texts = |texts: &[&str]| texts.iter().map(|it| it.as_bytes().to_vec()).collect();
-    match reader {
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    match target {
         "parsers" => files(&fixtures().join("ecosystem"))
             .into_iter()
             .filter_map(|(path, bytes)| {
                 let name = path.file_name()?.to_str()?;
-                let declares = REGISTRY.iter().position(|it| it.wants(name));
+                let declares = REGISTRY.iter().position(|parser| parser.wants(name));
                 let imports = || source_parser_for(name).map(|_| REGISTRY.len());
                 let number = u8::try_from(declares.or_else(imports)?).ok()?;
                 (bytes.len() < 20_000).then(|| [&[number], bytes.as_slice()].concat())
@@ -102,7 +102,7 @@ fn corpus(reader: &str) -> Vec<Vec<u8>> {
             .collect(),
         "url" => ["addresses.txt", "others.txt"]
             .iter()
-            .flat_map(|it| fs::read_to_string(fixtures().join("urls").join(it)))
+            .flat_map(|file| fs::read_to_string(fixtures().join("urls").join(file)))
             .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
             .filter_map(|line| serde_json::from_str::<String>(line.split_once('\t')?.1).ok())
             .chain(["https://a.star.example/x".into(), "git@github.com:a/b.git".into()])
@@ -112,7 +112,7 @@ fn corpus(reader: &str) -> Vec<Vec<u8>> {
             let real = files(&fixtures().join("python-service"));
             let cases = fs::read(fixtures().join("status-scenarios.json")).unwrap();
             let cases: serde_json::Value = serde_json::from_slice(&cases).unwrap();
-            let mut inputs: Vec<_> = real.into_iter().map(|it| it.1).collect();
+            let mut inputs: Vec<_> = real.into_iter().map(|(_, bytes)| bytes).collect();
             objects(&cases, &mut inputs);
             inputs
         }
@@ -151,33 +151,33 @@ fn corpus(reader: &str) -> Vec<Vec<u8>> {
                          [\"10.0.0.0/8\"]\n[categories]\n\"Web\" = { dependencies = [\"flask\"] }\n";
             texts(&[&file, short, "\u{20}17", "\u{11}[\"a\", \"b\"]", "\u{2a}a.example, b.example"])
         }
-        _ => panic!("{reader} has no real input"),
+        _ => panic!("no corpus for the target {target}"),
     }
 }
 
-/// Every object within a value, as a file by itself.
+/// Every object within a JSON value, as a file of its own.
 fn objects(value: &serde_json::Value, found: &mut Vec<Vec<u8>>) {
     match value {
         serde_json::Value::Object(members) => {
             found.push(value.to_string().into_bytes());
-            members.values().for_each(|it| objects(it, found));
+            members.values().for_each(|member| objects(member, found));
         }
-        serde_json::Value::Array(items) => items.iter().for_each(|it| objects(it, found)),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| objects(item, found)),
         _ => {}
     }
 }
 
-/// Breaks if a reader has no real input, or cannot bear it. With `SCANWATCH_CORPUS`, the inputs are
-/// written there, as fuzzers want them.
+/// Fails if a target has no real input, or violates an invariant on it. `SCANWATCH_CORPUS` names a
+/// folder into which the inputs are written as seed corpora for the fuzzers.
 #[test]
-fn every_reader_bears_what_is_real() {
+fn every_target_accepts_real_input() {
     let folder = std::env::var_os("SCANWATCH_CORPUS").map(PathBuf::from);
-    for (reader, inputs) in CORPUS.iter() {
-        assert!(!inputs.is_empty(), "{reader}");
+    for (target, inputs) in CORPUS.iter() {
+        assert!(!inputs.is_empty(), "{target}");
         for (number, input) in inputs.iter().enumerate() {
-            run(reader, input);
+            run(target, input);
             if let Some(folder) = &folder {
-                let folder = folder.join(reader);
+                let folder = folder.join(target);
                 fs::create_dir_all(&folder).unwrap();
                 let mut file = fs::File::create(folder.join(format!("real-{number}"))).unwrap();
                 file.write_all(input).unwrap();
@@ -186,13 +186,13 @@ fn every_reader_bears_what_is_real() {
     }
 }
 
-/// Breaks if a reader has no fuzzer, or a fuzzer no reader.
+/// Fails if a target has no binary in `fuzz/fuzz_targets`, or a binary has no target.
 #[test]
-fn every_reader_has_its_fuzzer() {
+fn every_target_has_a_fuzzer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-    let mut readers: Vec<_> = READERS.iter().map(|it| it.0.to_owned()).collect();
-    readers.sort();
+    let mut targets: Vec<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    targets.sort();
     let fuzzers: Vec<_> = files(&folder.join("fuzz_targets"))
         .into_iter()
         .map(|(path, text)| {
@@ -203,41 +203,41 @@ fn every_reader_has_its_fuzzer() {
             name
         })
         .collect();
-    assert_eq!(fuzzers, readers);
+    assert_eq!(fuzzers, targets);
 }
 
 proptest! {
     #![proptest_config(cases(2_000))]
 
-    /// Breaks if there is input that a reader cannot bear: it panics, or says what cannot be.
+    /// Fails if mutated input makes a target panic or violate an invariant.
     #[test]
-    fn every_reader_bears_what_is_damaged(
-        reader in any::<Index>(),
+    fn every_target_accepts_mutated_input(
+        target in any::<Index>(),
         input in any::<Index>(),
-        damages in prop::collection::vec(Damage::any(), 1..8),
+        mutations in prop::collection::vec(Mutation::any(), 1..8),
     ) {
-        let (reader, _) = reader.get(&READERS);
-        let mut bytes = input.get(&CORPUS[reader]).clone();
-        for damage in &damages {
-            damage.apply(&mut bytes, &TOKENS, &ALL);
+        let (target, _) = target.get(&TARGETS);
+        let mut bytes = input.get(&CORPUS[target]).clone();
+        for mutation in &mutations {
+            mutation.apply(&mut bytes, &TOKENS, &ALL);
         }
-        run(reader, &bytes);
+        run(target, &bytes);
     }
 }
 
 proptest! {
     #![proptest_config(cases(800))]
 
-    /// Breaks if there are bytes that nobody has written and that a reader cannot bear.
+    /// Fails if random bytes or random tokens make a target panic or violate an invariant.
     #[test]
-    fn every_reader_bears_any_bytes(
-        reader in any::<Index>(),
+    fn every_target_accepts_random_bytes(
+        target in any::<Index>(),
         bytes in prop::collection::vec(any::<u8>(), 0..300),
         tokens in prop::collection::vec(any::<Index>(), 0..40),
     ) {
-        let (reader, _) = reader.get(&READERS);
-        run(reader, &bytes);
-        let tokens: String = tokens.iter().map(|it| *it.get(&TOKENS)).collect();
-        run(reader, &[bytes.get(..2).unwrap_or_default(), tokens.as_bytes()].concat());
+        let (target, _) = target.get(&TARGETS);
+        run(target, &bytes);
+        let tokens: String = tokens.iter().map(|token| *token.get(&TOKENS)).collect();
+        run(target, &[bytes.get(..2).unwrap_or_default(), tokens.as_bytes()].concat());
     }
 }

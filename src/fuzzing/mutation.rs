@@ -1,22 +1,25 @@
-//! What happens to real input before a reader gets it: damage of a few kinds, at places that are
-//! scaled to its length.
+//! Mutations of real input for property tests.
+//!
+//! Input: random numbers from proptest. Output: truncated, changed, repeated or spliced bytes.
+//! Invariants: a position is a fraction of the input's length, so every case fits every input.
 
 use proptest::{prelude::*, sample::Index};
 
-/// One kind of damage.
+/// One change of an input. The first number of each variant is the position.
 #[derive(Debug, Clone)]
-pub(crate) enum Damage {
+pub(crate) enum Mutation {
     Truncate(u16),
     Replace(u16, u8),
     Insert(u16, Index),
     Remove(u16, u8),
-    /// A piece of the input comes once more.
+    /// Inserts a copy of a piece of the input.
     Repeat(u16, u8),
-    /// A piece of another input.
+    /// Inserts a piece of another input.
     Splice(u16, Index, u16),
 }
 
-impl Damage {
+impl Mutation {
+    /// All mutations, equally likely.
     pub(crate) fn any() -> impl Strategy<Value = Self> {
         prop_oneof![
             any::<u16>().prop_map(Self::Truncate),
@@ -28,14 +31,14 @@ impl Damage {
         ]
     }
 
-    /// Does it. `tokens` are what the input's grammar is made of, `others` inputs of any kind.
+    /// Applies the mutation. `tokens` are tokens of the input's grammar, `others` are inputs of any kind.
     pub(crate) fn apply(&self, bytes: &mut Vec<u8>, tokens: &[&str], others: &[Vec<u8>]) {
         let length = bytes.len();
         match self {
             Self::Truncate(at) => bytes.truncate(scaled(*at, length)),
             Self::Replace(at, byte) => {
-                if let Some(place) = bytes.get_mut(scaled(*at, length)) {
-                    *place = *byte;
+                if let Some(target) = bytes.get_mut(scaled(*at, length)) {
+                    *target = *byte;
                 }
             }
             Self::Insert(at, token) => {
@@ -61,6 +64,7 @@ impl Damage {
     }
 }
 
+/// A position of 0..=65535 as an offset into an input of this length.
 fn scaled(at: u16, length: usize) -> usize {
     length * usize::from(at) / usize::from(u16::MAX)
 }

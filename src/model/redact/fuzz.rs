@@ -1,7 +1,7 @@
 //! What must hold of the redactor, whatever the secret is and whatever the text.
 
 use super::*;
-use crate::made_up::choice;
+use crate::fuzzing::choice;
 
 /// The first byte says how many of the next are the secret, and the second where the text is cut.
 pub(crate) fn redactor(bytes: &[u8]) {

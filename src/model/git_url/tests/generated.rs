@@ -1,7 +1,7 @@
-//! Made-up URLs: every spelling of an address, and whatever else can be put together.
+//! Generated URLs: every spelling of an address, and random combinations of URL parts.
 
-use super::{super::*, check::check_let_in, policy};
-use crate::made_up::cases;
+use super::{super::*, fuzz::check_let_in, policy};
+use crate::fuzzing::cases;
 use proptest::{prelude::*, sample::select};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
