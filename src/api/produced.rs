@@ -282,7 +282,7 @@ impl Seated {
             let room = tokio::select! {
                 room = to.reserve() => room,
                 () = is_in_the_way(&self.reading) => {
-                    self.document.rest();
+                    self.document.free_memory();
                     self.seat = None;
                     to.reserve().await
                 }

@@ -1,12 +1,11 @@
-//! The packages of results, merged by what they are.
+//! Merges the packages of results to components.
 //!
-//! Input: results of one repository or several, with packages as the files declare them, one package as
-//! often as it is declared. Output: the purl of each component, in order, with the places of all its
-//! declarations.
+//! Input: results of one or several repositories, with one package for each declaration. Output: the purl
+//! of each component, in order, with the positions of all its declarations.
 //!
-//! Invariants: sorted by purl; a range of a manifest whose lock file says which version it became
-//! is one component with that version; memory is bounded by the index's, whatever the results: what
-//! does not fit is collected by reading the results again.
+//! Invariants: components are sorted by purl; a range in a manifest that a lock file resolves is one
+//! component with the resolved version; memory is bounded by the budget of the index, whatever the results:
+//! what does not fit is collected by reading the results again.
 
 use super::{
     findings::{Findings, Gone},
@@ -19,13 +18,13 @@ use std::{
     ops::Range,
 };
 
-/// Takes what a package is (the purl of its component), its place, and its declaration.
+/// Visits a package: the purl of its component, its position, and its declaration.
 type Visit<'v> = &'v mut dyn FnMut(&str, u64, &Declared<'_>);
 
-/// Visits the packages of a result; says whether the result makes sense.
+/// Visits the packages of a result. False if the result is malformed.
 pub(super) fn each<F: Findings>(findings: &mut F, at: u32, visit: Visit<'_>) -> Result<bool, Gone> {
     let (mut locked, mut open) = (Locked::default(), Vec::new());
-    let makes_sense = findings.packages(at, &mut |place, package| {
+    let is_valid = findings.packages(at, &mut |place, package| {
         let is_locked = package.source == Source::Lockfile;
         if package.version.is_none() && !is_locked {
             open.push(place);
@@ -37,26 +36,28 @@ pub(super) fn each<F: Findings>(findings: &mut F, at: u32, visit: Visit<'_>) -> 
         visit(&package.purl, place, package);
         Ok(())
     })?;
-    if !makes_sense {
+    if !is_valid {
         return Ok(false);
     }
     locked.finish();
     for place in open {
-        let mut instead = None;
-        findings.package(at, place, &mut |it| instead = locked.instead_of(it))?;
+        let mut resolved = None;
+        findings.package(at, place, &mut |package| resolved = locked.resolved(package))?;
         let mut purl = None;
-        if let Some(instead) = instead {
-            findings.package(at, instead, &mut |it| purl = Some(it.purl.clone().into_owned()))?;
+        if let Some(resolved) = resolved {
+            findings.package(at, resolved, &mut |package| {
+                purl = Some(package.purl.clone().into_owned());
+            })?;
         }
-        findings.package(at, place, &mut |it| {
-            visit(purl.as_deref().unwrap_or(&it.purl), place, it);
+        findings.package(at, place, &mut |package| {
+            visit(purl.as_deref().unwrap_or(&package.purl), place, package);
         })?;
     }
     Ok(true)
 }
 
-/// What the lock files of a result say the direct dependencies became: by folder and by the purl
-/// without a version, which is in canonical form.
+/// The direct dependencies in the lock files of a result, by folder and by purl without version, which is
+/// canonical.
 #[derive(Debug, Default)]
 struct Locked(Vec<Candidate>);
 
@@ -76,26 +77,26 @@ impl Locked {
     }
 
     fn finish(&mut self) {
-        self.0.sort_unstable_by_key(|it| (it.key, it.place));
+        self.0.sort_unstable_by_key(|candidate| (candidate.key, candidate.place));
     }
 
-    /// The place of the nearest lock's answer to a declaration without a version; none where there are
-    /// several, so that it is not clear which of them the range became.
-    fn instead_of(&self, package: &Declared<'_>) -> Option<u64> {
+    /// The position of the locked package that a declaration without a version resolves to, in the nearest
+    /// lock file; none if there are several, because the range could be any of them.
+    fn resolved(&self, package: &Declared<'_>) -> Option<u64> {
         let keys = keys(&package.purl, folder_of(&package.file));
-        let found = keys.iter().rev().map(|key| self.of(*key)).find(|it| !it.is_empty())?;
+        let found = keys.iter().rev().map(|key| self.of(*key)).find(|range| !range.is_empty())?;
         let (first, rest) = self.0.get(found)?.split_first()?;
-        rest.iter().all(|it| it.purl == first.purl).then_some(first.place)
+        rest.iter().all(|candidate| candidate.purl == first.purl).then_some(first.place)
     }
 
     fn of(&self, key: u64) -> Range<usize> {
-        let start = self.0.partition_point(|it| it.key < key);
-        start..start + self.0[start..].partition_point(|it| it.key == key)
+        let start = self.0.partition_point(|candidate| candidate.key < key);
+        start..start + self.0[start..].partition_point(|candidate| candidate.key == key)
     }
 }
 
-/// A key for a purl in each of the folders from the root to `folder`, which is the last. It takes the time
-/// that it takes to read both once.
+/// The keys of a purl in each folder from the root to `folder`, which is the last. Takes linear time in the
+/// length of both.
 fn keys(purl: &str, folder: &str) -> Vec<u64> {
     let mut hasher = DefaultHasher::new();
     hasher.write(purl.as_bytes());
@@ -103,7 +104,7 @@ fn keys(purl: &str, folder: &str) -> Vec<u64> {
     let mut keys = vec![hasher.finish()];
     let mut start = 0;
     let ends = folder.match_indices('/').map(|(position, _)| position);
-    for end in ends.chain([folder.len()]).filter(|it| *it > 0) {
+    for end in ends.chain([folder.len()]).filter(|end| *end > 0) {
         hasher.write(&folder.as_bytes()[start..end]);
         keys.push(hasher.finish());
         start = end;
@@ -124,7 +125,7 @@ fn folder_of(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// One component: its purl, and where it is declared.
+/// One component: its purl, and the positions of its declarations.
 #[derive(Debug)]
 pub(super) struct Component {
     pub(super) purl: String,
@@ -134,7 +135,7 @@ pub(super) struct Component {
 #[derive(Debug)]
 enum Places {
     These(Vec<Place>),
-    /// Too many to be kept: they are looked for.
+    /// Too many to keep: each visit searches for them.
     Many,
 }
 
@@ -148,14 +149,14 @@ impl Component {
         match &self.places {
             Places::These(places) => {
                 for (at, place) in places {
-                    findings.package(*at, *place, &mut |it| visit((*at, *place), it))?;
+                    findings.package(*at, *place, &mut |package| visit((*at, *place), package))?;
                 }
             }
             Places::Many => {
                 for at in 0..findings.scanned() {
-                    each(findings, at, &mut |purl, place, it| {
+                    each(findings, at, &mut |purl, place, package| {
                         if purl == self.purl {
-                            visit((at, place), it);
+                            visit((at, place), package);
                         }
                     })?;
                 }
@@ -164,7 +165,7 @@ impl Component {
         Ok(())
     }
 
-    /// Visits the purls of what it requires, as often as they are named.
+    /// Visits the purls of the dependencies, as often as they are named.
     pub(super) fn each_required<F: Findings>(
         &self,
         findings: &mut F,
@@ -175,8 +176,8 @@ impl Component {
         }
         for at in 0..findings.scanned() {
             let mut places = Vec::new();
-            each(findings, at, &mut |purl, place, it| {
-                if purl == self.purl && it.required > 0 {
+            each(findings, at, &mut |purl, place, package| {
+                if purl == self.purl && package.required > 0 {
                     places.push(place);
                 }
             })?;
@@ -188,13 +189,13 @@ impl Component {
     }
 }
 
-/// The components in order, as many at a time as fit; by default none fit.
+/// The components in order, as many at a time as fit. By default none fit.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     purls: Sorted,
     state: State,
     next: usize,
-    /// All of them fit, as far as is known.
+    /// Whether all components fit, as far as is known.
     fits: bool,
 }
 
@@ -202,16 +203,16 @@ pub(super) struct Index {
 enum State {
     #[default]
     Empty,
-    /// Results up to this one are in it.
+    /// Results before this one have been read.
     Filling(u32),
     Filled,
 }
 
-/// What the index says of the next component.
+/// The answer of the index to a request for the next component.
 #[derive(Debug)]
 pub(super) enum Next {
     Component(Component),
-    /// It is to be filled first.
+    /// The index has to be filled first.
     Fill,
     None,
 }
@@ -222,15 +223,15 @@ impl Index {
         Self { purls: Sorted::new(most), state: State::Empty, next: 0, fits: true }
     }
 
-    /// Gives the memory back, unless the index is being filled just now; it is filled again when it is needed.
-    pub(super) fn rest(&mut self) {
+    /// Frees the memory, unless the index is being filled. It is filled again on demand.
+    pub(super) fn free_memory(&mut self) {
         if self.state == State::Filled {
             self.purls.free();
             self.state = State::Empty;
         }
     }
 
-    /// Begins with the first component again.
+    /// Starts again with the first component.
     pub(super) fn rewind(&mut self) {
         self.next = 0;
         if !self.fits {
@@ -238,7 +239,7 @@ impl Index {
         }
     }
 
-    /// The next component behind `last`.
+    /// The next component after `last`.
     pub(super) fn next(&mut self, last: Option<&str>) -> Next {
         if self.state != State::Filled {
             return Next::Fill;
@@ -255,7 +256,7 @@ impl Index {
         let purl_text = text.to_owned();
         let mut places = vec![first];
         let mut next = self.next + 1;
-        while let Some((_, place)) = self.purls.get(next).filter(|(it, _)| *it == purl) {
+        while let Some((_, place)) = self.purls.get(next).filter(|(other, _)| *other == purl) {
             places.push(place);
             next += 1;
         }
@@ -265,13 +266,13 @@ impl Index {
         Next::Component(Component { purl: purl_text, places })
     }
 
-    /// Takes in one more result; says whether the index is filled. To be called until it is.
+    /// Reads one more result. Returns whether the index is filled; call it until it is.
     pub(super) fn fill<F: Findings>(
         &mut self,
         findings: &mut F,
         last: Option<&str>,
     ) -> Result<bool, Gone> {
-        let after = || last.map(|it| it.as_bytes().to_vec());
+        let after = || last.map(|purl| purl.as_bytes().to_vec());
         let at = match self.state {
             State::Filled => return Ok(true),
             State::Filling(at) => at,
@@ -280,15 +281,15 @@ impl Index {
                 0
             }
         };
-        // Forgotten again if reading fails: half of an index is none.
+        // Reset in case reading fails, because half of an index is useless.
         self.state = State::Empty;
         if at < findings.scanned() {
             let mark = self.purls.len();
             let purls = &mut self.purls;
-            let makes_sense = each(findings, at, &mut |purl, place, _| {
+            let is_valid = each(findings, at, &mut |purl, place, _| {
                 purls.push(purl.as_bytes(), (at, place));
             })?;
-            if !makes_sense && self.purls.len() != mark {
+            if !is_valid && self.purls.len() != mark {
                 self.purls.forget(at);
             }
             self.state = State::Filling(at + 1);
@@ -296,18 +297,18 @@ impl Index {
         }
         self.purls.finish();
         self.fits &= self.purls.is_whole();
-        self.next = last.map_or(0, |it| self.purls.behind(it.as_bytes()));
+        self.next = last.map_or(0, |purl| self.purls.behind(purl.as_bytes()));
         self.state = State::Filled;
         Ok(true)
     }
 
-    /// Whether a purl is that of a component; `None` where not all are here.
+    /// Whether there is a component with this purl; `None` if the index does not contain all components.
     pub(super) fn contains(&self, purl: &str) -> Option<bool> {
         let knows = self.state == State::Filled && self.purls.is_whole();
         knows.then(|| self.purls.contains(purl.as_bytes()))
     }
 
-    /// Whether all components are in the index at once.
+    /// Whether the index contains all components at once.
     pub(super) fn fits(&self) -> bool {
         self.fits
     }
@@ -318,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_purl_loses_nothing_but_its_version() {
+    fn unversioned_removes_only_the_version() {
         for (purl, expected) in [
             ("pkg:npm/%40a/b@1.0.0", "pkg:npm/%40a/b"),
             ("pkg:npm/b", "pkg:npm/b"),
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_a_folder_are_those_of_the_folders_around_it_and_its_own() {
+    fn keys_are_those_of_the_folder_and_the_folders_above() {
         let of = |folder| keys("pkg:npm/a", folder);
         assert_eq!(of("").len(), 1);
         for folder in ["a", "a/b", "a/bc/d"] {

@@ -1,15 +1,15 @@
 //! Packages as comma-separated values (RFC 4180), for spreadsheets and scripts.
 //!
-//! Input: packages, and the name of the repository that declares them. Output: one line for each, below
-//! the heading. Invariants: pure; lines end in CRLF; no cell is a formula to a spreadsheet, whatever
-//! a repository calls its packages.
+//! Input: packages, and the names of their repositories. Output: a heading, and one line for each package.
+//! Invariants: pure; lines end in CRLF; no cell is a formula to a spreadsheet, whatever the names of
+//! packages are.
 
 use crate::model::{
     declared::Declared,
     scan_result::{Scope, Source},
 };
 
-/// The names of the columns. New ones are added at the end.
+/// The names of the columns. New columns are appended.
 const COLUMNS: [&str; 11] = [
     "repository",
     "name",
@@ -24,7 +24,7 @@ const COLUMNS: [&str; 11] = [
     "source",
 ];
 
-/// What a spreadsheet takes for the beginning of a formula, or passes over before one.
+/// Characters that begin a formula in a spreadsheet, or that it skips before one.
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// The first line.
@@ -34,8 +34,8 @@ pub fn heading() -> String {
 
 /// The line of a package.
 pub fn row(repository: &str, package: &Declared<'_>) -> String {
-    let number = package.line.map(|it| it.to_string());
-    let direct = package.direct.map(|it| if it { "true" } else { "false" });
+    let number = package.line.map(|line| line.to_string());
+    let direct = package.direct.map(|is_direct| if is_direct { "true" } else { "false" });
     let source = match package.source {
         Source::Lockfile => "lockfile",
         Source::Manifest => "manifest",
@@ -62,7 +62,7 @@ fn line(cells: [&str; COLUMNS.len()]) -> String {
     text
 }
 
-/// A cell as it is written: no formula, and in quotes where it must be.
+/// A cell that is not a formula, quoted if necessary.
 fn cell(text: &str) -> String {
     let mark = if text.starts_with(FORMULA_STARTS) { "'" } else { "" };
     if text.contains(['"', ',', '\r', '\n']) {
@@ -78,7 +78,7 @@ mod tests {
     use crate::model::scan_result::Package;
 
     #[test]
-    fn a_cell_is_quoted_where_it_must_be_and_never_a_formula() {
+    fn a_cell_is_quoted_if_necessary_and_never_a_formula() {
         for (text, expected) in [
             ("", ""),
             ("plain", "plain"),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_a_line_below_the_heading() {
+    fn a_package_is_a_line_after_the_heading() {
         let package = Package {
             name: "left-pad".to_owned(),
             version: Some("1.3.0".to_owned()),
@@ -128,7 +128,7 @@ mod tests {
             "repository,name,version,specifier,ecosystem,purl,scope,direct,file,line,source\r\n"
         );
         assert_eq!(
-            [&package, &bare].map(|it| row("group/app", &Declared::of(it))).concat(),
+            [&package, &bare].map(|package| row("group/app", &Declared::of(package))).concat(),
             "group/app,left-pad,1.3.0,^1.3,npm,pkg:npm/left-pad@1.3.0,runtime,true,\
              web/package-lock.json,7,lockfile\r\n\
              group/app,left-pad,,,npm,pkg:npm/left-pad@1.3.0,,,web/package-lock.json,,lockfile\r\n"

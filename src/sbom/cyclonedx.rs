@@ -1,13 +1,12 @@
 //! `CycloneDX` 1.6 (ECMA-424) as JSON.
 //!
-//! Input: findings, and the time. Output: one document with the repository or the group as its
-//! subject, a component per package and, in a group, per repository, what each repository asks for
-//! itself, and what requires what as far as lock files tell.
+//! Input: findings, and the time. Output: one document with the repository or the group as its subject, a
+//! component for each package and, in a group, for each repository, the direct dependencies of each
+//! repository, and the dependencies of packages as far as lock files state them.
 //!
-//! Invariants: valid by `bom-1.6.schema.json`; every `bom-ref` is unique; what is not known (what a
-//! package needs of which no lock tells) is left out rather than claimed to be empty. The serial
-//! number follows from the content, so that two documents with one number differ in nothing but their
-//! time; it is the last member, for the content is not known before.
+//! Invariants: valid by `bom-1.6.schema.json`; every `bom-ref` is unique; unknown dependencies are omitted, not
+//! claimed to be empty. The serial number follows from the content, so two documents with one number differ
+//! only in their time; it is the last member, because the content is not known before.
 
 use super::{
     components::Component,
@@ -28,8 +27,8 @@ pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -
         Some(name) => group(name),
         None if writer.findings.scanned() == 0 => group(env!("CARGO_PKG_NAME")),
         None => {
-            let it = writer.findings.repository(0)?;
-            repository(&it, &repository_reference(&it.name))
+            let first = writer.findings.repository(0)?;
+            repository(&first, &repository_reference(&first.name))
         }
     };
     writer.put(
@@ -58,7 +57,7 @@ pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -
     writer.note(b"]");
     let number = writer.end_content();
     if writer.group.is_some() && writer.findings.missing() > 0 {
-        // What these would bring is not in the document, and nobody shall think that it is.
+        // The dependencies of these repositories are missing from the document, which has to be stated.
         writer.put(",\"compositions\":[");
         writer.json(&json!({ "aggregate": "incomplete", "assemblies": [about["bom-ref"]] }));
         writer.put(",{\"aggregate\":\"unknown\",\"dependencies\":[");
@@ -77,7 +76,7 @@ pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -
     Ok(())
 }
 
-/// The list of repositories, if it is a group, and packages.
+/// Writes the repositories of a group, and the packages.
 async fn components<F: Findings>(
     writer: &mut Writer<F>,
     references: &References,
@@ -88,23 +87,23 @@ async fn components<F: Findings>(
         for at in 0..writer.findings.scanned() {
             commas.next(writer);
             let reference = references.scanned(writer, at)?;
-            let it = writer.findings.repository(at)?;
-            writer.json(&repository(&it, &reference));
+            let result = writer.findings.repository(at)?;
+            writer.json(&repository(&result, &reference));
             writer.breathe().await;
         }
         for at in 0..writer.findings.missing() {
             commas.next(writer);
             let reference = references.missing(writer, at)?;
-            let it = writer.findings.unscanned(at)?;
-            writer.json(&unknown(&it, &reference));
+            let missing = writer.findings.unscanned(at)?;
+            writer.json(&unknown(&missing, &reference));
             writer.breathe().await;
         }
     }
     let mut last: Option<String> = None;
-    while let Some(it) = writer.next(last.as_deref()).await? {
+    while let Some(package) = writer.next(last.as_deref()).await? {
         commas.next(writer);
-        component(writer, &it).await?;
-        last = Some(it.purl);
+        component(writer, &package).await?;
+        last = Some(package.purl);
     }
     writer.put("]");
     Ok(())
@@ -149,13 +148,13 @@ async fn dependencies<F: Findings>(
     }
     writer.know_all().await?;
     let mut last: Option<String> = None;
-    while let Some(it) = writer.next(last.as_deref()).await? {
+    while let Some(package) = writer.next(last.as_deref()).await? {
         let mut cursor = Cursor::default();
         let mut begun: Option<Commas> = None;
-        while let Some(required) = writer.text(&it, List::Requires, &mut cursor).await? {
+        while let Some(required) = writer.text(&package, List::Requires, &mut cursor).await? {
             if begun.is_none() {
                 listed.next(writer);
-                begun = Some(depends_on(writer, &json!(it.purl)));
+                begun = Some(depends_on(writer, &json!(package.purl)));
             }
             if let Some(commas) = &mut begun {
                 commas.next(writer);
@@ -166,13 +165,13 @@ async fn dependencies<F: Findings>(
         if begun.is_some() {
             writer.put("]}");
         }
-        last = Some(it.purl);
+        last = Some(package.purl);
     }
     writer.put("]");
     Ok(())
 }
 
-/// Begins to say what something depends on.
+/// Begins the dependencies of a component.
 fn depends_on<F: Findings>(writer: &mut Writer<F>, reference: &Value) -> Commas {
     writer.put("{\"ref\":");
     writer.json(reference);
@@ -180,13 +179,13 @@ fn depends_on<F: Findings>(writer: &mut Writer<F>, reference: &Value) -> Commas 
     Commas::default()
 }
 
-/// No purl begins like this, so it differs from the reference of every package.
+/// The reference of a repository. No purl has this prefix, so it differs from every package's reference.
 fn repository_reference(name: &str) -> String {
     format!("repository:{name}")
 }
 
-/// The references of repositories: where two have one name, as in jobs of other programs, each but the
-/// first has its number as well.
+/// The references of repositories. If two have the same name, as in jobs of other programs, all but the first
+/// have their number appended.
 struct References(Vec<bool>);
 
 impl References {
@@ -210,7 +209,7 @@ impl References {
     }
 }
 
-/// A repository of the group of which there is no result.
+/// A repository of the group without a result.
 fn unknown(missing: &RepositoryStatus, reference: &str) -> Value {
     json!({
         "type": "application",
@@ -220,7 +219,7 @@ fn unknown(missing: &RepositoryStatus, reference: &str) -> Value {
     })
 }
 
-/// A scanned repository: what the document is about, or a part of that.
+/// A scanned repository: the subject of the document, or a part of it.
 fn repository(result: &Repository, reference: &str) -> Value {
     let mut members = Map::new();
     members.insert("type".to_owned(), json!("application"));
@@ -269,10 +268,10 @@ async fn component<F: Findings>(writer: &mut Writer<F>, component: &Component) -
     properties(writer, component, &facts).await?;
     writer.put(",\"evidence\":{\"occurrences\":[");
     let (mut commas, mut cursor) = (Commas::default(), Cursor::default());
-    while let Some(it) = writer.declaration(component, &mut cursor)? {
+    while let Some(declaration) = writer.declaration(component, &mut cursor)? {
         commas.next(writer);
-        let location = location(writer, &it)?;
-        writer.json(&match it.line {
+        let location = location(writer, &declaration)?;
+        writer.json(&match declaration.line {
             Some(line) => json!({ "location": location, "line": line }),
             None => json!({ "location": location }),
         });
@@ -283,7 +282,7 @@ async fn component<F: Findings>(writer: &mut Writer<F>, component: &Component) -
     Ok(())
 }
 
-/// The place of a component; in a group it begins with the repository's name.
+/// The location of a declaration; in a group it begins with the repository's name.
 pub(super) fn location<F: Findings>(
     writer: &mut Writer<F>,
     declaration: &Declaration,
@@ -294,11 +293,11 @@ pub(super) fn location<F: Findings>(
     Ok(format!("{}/{}", writer.findings.name(declaration.at)?, declaration.file))
 }
 
-/// The schema's three words. "Excluded" is for "usage for test and other non-runtime purposes";
-/// where one declaration does not tell, the component may be required, which is the default.
+/// The scope, one of three values in the schema. "Excluded" is for "usage for test and other non-runtime
+/// purposes"; if one declaration has no scope, the component may be required, which is the default.
 fn scope(facts: &Facts) -> Option<&'static str> {
     let any = |wanted: &[Scope]| {
-        facts.scopes.iter().any(|it| it.is_some_and(|scope| wanted.contains(&scope)))
+        facts.scopes.iter().any(|scope| scope.is_some_and(|scope| wanted.contains(&scope)))
     };
     if any(&[Scope::Runtime, Scope::Peer]) {
         Some("required")
@@ -311,7 +310,7 @@ fn scope(facts: &Facts) -> Option<&'static str> {
     }
 }
 
-/// What `CycloneDX` has no word for, under our own namespace.
+/// Writes properties that `CycloneDX` has no members for, in our own namespace.
 async fn properties<F: Findings>(
     writer: &mut Writer<F>,
     component: &Component,
@@ -322,8 +321,8 @@ async fn properties<F: Findings>(
     writer.put(",\"properties\":[");
     writer.json(&property("direct", if facts.is_direct { "true" } else { "false" }));
     let (mut cursor, mut last) = (Cursor::default(), None);
-    while let Some(it) = writer.declaration(component, &mut cursor)? {
-        let location = location(writer, &it)?;
+    while let Some(declaration) = writer.declaration(component, &mut cursor)? {
+        let location = location(writer, &declaration)?;
         if last.as_ref() != Some(&location) {
             writer.put(",");
             writer.json(&property("file", &location));
@@ -336,9 +335,9 @@ async fn properties<F: Findings>(
         writer.json(&property("scope", scope.as_str()));
     }
     let mut cursor = Cursor::default();
-    while let Some(it) = writer.text(component, List::Specifiers, &mut cursor).await? {
+    while let Some(specifier) = writer.text(component, List::Specifiers, &mut cursor).await? {
         writer.put(",");
-        writer.json(&property("specifier", &it));
+        writer.json(&property("specifier", &specifier));
         writer.breathe().await;
     }
     writer.put("]");

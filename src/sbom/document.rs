@@ -1,11 +1,11 @@
-//! A document that is made piece by piece.
+//! A document that is written piece by piece.
 //!
-//! Input: findings, and what the document is about. Output: its bytes, in pieces. Invariants: pure; the same
-//! findings give the same bytes, however the pieces are taken; memory is bounded by [`Budget`], whatever
-//! the size of the document.
+//! Input: findings, and the subject of the document. Output: its bytes, in pieces. Invariants: pure; the
+//! same findings give the same bytes, however the pieces are taken; memory is bounded by [`Budget`],
+//! whatever the size of the document.
 //!
-//! The writers of the formats are futures that wait for nothing but the taker of the pieces: the
-//! compiler makes of straight code what can be suspended after any of its bytes.
+//! The writers of the formats are futures that await nothing but the consumer of the pieces: the compiler
+//! turns straight-line code into code that can be suspended after any byte.
 
 use super::{
     components::Index,
@@ -22,7 +22,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// The kinds of documents.
+/// The formats of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `CycloneDX` 1.6.
@@ -31,14 +31,14 @@ pub enum Format {
     Spdx,
 }
 
-/// How much memory a document may take, in bytes.
+/// Limits of a document's memory, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// For the list of components.
+    /// For the index of components.
     pub components: usize,
-    /// For each of the two lists that one component is made of: of places, and of texts.
+    /// For each of the two lists of one component: locations and texts.
     pub component: usize,
-    /// For a piece, but for what is written at once.
+    /// For a piece, in addition to what is written at once.
     pub piece: usize,
 }
 
@@ -48,7 +48,7 @@ impl Default for Budget {
     }
 }
 
-/// A document that is being made; by default one that is over.
+/// A document that is being written; by default one that is finished.
 #[derive(Default)]
 pub struct Document<'f> {
     writing: Option<Writing<'f>>,
@@ -57,7 +57,7 @@ pub struct Document<'f> {
 
 type Writing<'f> = Pin<Box<dyn Future<Output = Result<(), Gone>> + Send + 'f>>;
 
-/// What the writer shares with who takes the pieces.
+/// State that the writer shares with the consumer of the pieces.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) out: Mutex<Vec<u8>>,
@@ -65,8 +65,7 @@ pub(super) struct Shared {
 }
 
 impl<'f> Document<'f> {
-    /// The document of these findings: of a group with this name or address, or of the one repository that
-    /// there is.
+    /// A document of these findings: of a group with this name or address, or of the only repository.
     pub fn new(
         format: Format,
         group: Option<String>,
@@ -88,8 +87,7 @@ impl<'f> Document<'f> {
         Self { writing: Some(Box::pin(writing)), shared }
     }
 
-    /// Adds the next piece to `piece`; none at all is added where there was much to do and nothing to
-    /// say yet. Says whether there is more.
+    /// Appends the next piece to `piece`, possibly nothing after much work. Returns whether there is more.
     pub fn piece(&mut self, piece: &mut Vec<u8>) -> Result<bool, Gone> {
         let Some(writing) = &mut self.writing else { return Ok(false) };
         let done = writing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -103,15 +101,15 @@ impl<'f> Document<'f> {
         }
     }
 
-    /// Gives back the most of the memory; what it held is made again for the next piece.
-    pub fn rest(&mut self) {
-        lock(&self.shared.index).rest();
+    /// Frees most of the memory; the next piece computes the contents again.
+    pub fn free_memory(&mut self) {
+        lock(&self.shared.index).free_memory();
     }
 
-    /// Writes all of it.
+    /// Writes the whole document.
     ///
     /// # Errors
-    /// Those of `to`, and where the findings change meanwhile.
+    /// Errors of `to`, and an error if the findings change meanwhile.
     pub fn write_to(mut self, to: &mut dyn io::Write) -> io::Result<()> {
         let mut piece = Vec::new();
         loop {
@@ -127,7 +125,7 @@ impl<'f> Document<'f> {
 
 impl fmt::Debug for Document<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Document").field("is_over", &self.writing.is_none()).finish()
+        f.debug_struct("Document").field("is_finished", &self.writing.is_none()).finish()
     }
 }
 

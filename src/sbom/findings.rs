@@ -1,12 +1,13 @@
-//! What a document is made of, wherever it lies.
+//! The interface to the results from which documents are made.
 //!
-//! Input: results that the caller reads. Output: repositories and packages, one by one. Invariants: what is asked for twice is the same each time, or [`Gone`].
+//! Input: results that the caller reads. Output: repositories and packages, one by one. Invariants: repeated
+//! reads give the same answer, or [`Gone`].
 
 use crate::model::{declared::Declared, repository::RepositoryStatus};
 
-/// What is being read has changed, was removed, or is not wanted any more.
+/// The results have changed, were removed, or the document is no longer wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("what is being read is gone")]
+#[error("the results are gone")]
 pub struct Gone;
 
 /// A repository with a result.
@@ -18,15 +19,15 @@ pub struct Repository {
     pub commit: Option<String>,
 }
 
-/// Takes packages, each with its place in its result.
+/// Visits packages, each with its position in its result.
 pub type Visit<'v> = &'v mut dyn FnMut(u64, &Declared<'_>) -> Result<(), Gone>;
 
-/// The results of one repository, or of a group. They are named by their position, from 0.
+/// The results of one repository, or of a group. They are identified by their index, from 0.
 pub trait Findings {
-    /// How many results there are.
+    /// The number of results.
     fn scanned(&self) -> u32;
 
-    /// How many repositories of the group have none.
+    /// The number of repositories of the group without a result.
     fn missing(&self) -> u32;
 
     /// A repository with a result.
@@ -38,11 +39,11 @@ pub trait Findings {
     /// A repository without a result.
     fn unscanned(&mut self, at: u32) -> Result<RepositoryStatus, Gone>;
 
-    /// Visits the packages of a result in their order; says whether the result makes sense. If not,
-    /// it counts as one without packages, and what was visited is to be forgotten.
+    /// Visits the packages of a result in order. False if the result is malformed: it then counts as a
+    /// result without packages, and the caller has to forget what was visited.
     fn packages(&mut self, at: u32, visit: Visit<'_>) -> Result<bool, Gone>;
 
-    /// Visits the package at a place of a result.
+    /// Visits the package at a position of a result.
     fn package(
         &mut self,
         at: u32,
@@ -50,6 +51,6 @@ pub trait Findings {
         visit: &mut dyn FnMut(&Declared<'_>),
     ) -> Result<(), Gone>;
 
-    /// Visits the purls that the package at a place of a result requires.
+    /// Visits the purls that the package at a position of a result requires.
     fn requires(&mut self, at: u32, place: u64, visit: &mut dyn FnMut(&str)) -> Result<(), Gone>;
 }

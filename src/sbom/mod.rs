@@ -1,18 +1,18 @@
-//! Packages become a bill of materials that other tools read.
+//! Software bills of materials: documents in `CycloneDX` and SPDX, and CSV.
 //!
-//! Input: the results of one repository, or of a group, as [`Findings`]. Output: a [`Document`] that is valid
-//! by the schema of its format, piece by piece.
+//! Input: the results of one repository, or of a group, as [`Findings`]. Output: a [`Document`] that is
+//! valid by the schema of its format, piece by piece.
 //!
-//! Invariants: pure; the same results give the same document to the byte, apart from the time that
-//! it is given; no credentials of a URL appear in it; memory is bounded by a [`Budget`].
+//! Invariants: pure; the same results give the same document to the byte, apart from the given time; no
+//! credentials of a URL appear in it; memory is bounded by a [`Budget`].
 
-#[cfg(test)]
-mod check;
 mod components;
 pub mod csv;
 mod cyclonedx;
 mod document;
 mod findings;
+#[cfg(test)]
+mod in_memory;
 mod pretty;
 mod sorted;
 mod spdx;

@@ -1,18 +1,18 @@
-//! JSON with line breaks, made of JSON without.
+//! Indents compact JSON.
 //!
-//! Input: the bytes of JSON without white space, in pieces of any size. Output: the same JSON, indented by 2, as
-//! `serde_json` writes it. Invariants: nothing is kept but the place in it.
+//! Input: the bytes of JSON without white space, in pieces of any size. Output: the same JSON, indented by 2,
+//! as `serde_json` writes it. Invariants: only the position in the JSON is kept, never its text.
 
 use std::io::{self, Write};
 
-/// Writes indented what is written to it without white space.
+/// A writer that indents JSON without white space.
 #[derive(Debug)]
 pub struct Pretty<W> {
     to: W,
     depth: usize,
     text: bool,
     escaped: bool,
-    /// A list or object was opened, and nothing of it has come.
+    /// Whether a list or object was opened and is still empty.
     opened: bool,
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn it_is_what_serde_json_writes() {
+    fn output_equals_that_of_serde_json() {
         for value in [
             json!({}),
             json!([]),
@@ -83,7 +83,7 @@ mod tests {
             for size in [1, 2, 3, text.len()] {
                 let mut written = Vec::new();
                 let mut pretty = Pretty::new(&mut written);
-                text.as_bytes().chunks(size).for_each(|it| pretty.write_all(it).unwrap());
+                text.as_bytes().chunks(size).for_each(|chunk| pretty.write_all(chunk).unwrap());
                 let expected = serde_json::to_string_pretty(&value).unwrap();
                 assert_eq!(String::from_utf8(written).unwrap(), expected);
                 assert_eq!(serde_json::from_str::<Value>(&expected).unwrap(), value);

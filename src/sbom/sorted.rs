@@ -1,34 +1,34 @@
-//! Texts in order, each once, in bounded memory.
+//! Sorts and deduplicates texts in bounded memory, in several passes.
 //!
-//! Input: texts in any order, as often as they occur, each with a place; the same ones in each pass.
-//! Output: the texts in order, as many as fit, and whether those are all. The next pass takes the
-//! same input and keeps those that come after.
+//! Input: texts in any order, each with a position; the same ones in each pass. Output: the first texts in
+//! order, as many as fit, and whether these are all. The next pass takes the same input and keeps the texts
+//! after these.
 //!
-//! Invariants: never more than `most` bytes (while it makes room, half as much again); a text is
-//! kept with all its places or not at all; where the places of one text alone are too many, the
-//! text is kept and [`Sorted::is_crowded`] says so.
+//! Invariants: never more than `most` bytes (half as much again while texts are evicted); a text is kept with
+//! all its positions or not at all; if the positions of one text alone are too many, the text is kept
+//! and [`Sorted::is_crowded`] is true.
 
-/// Where a text was found: which result, and where in it.
+/// The position of a text: the result, and the position in it.
 pub(super) type Place = (u32, u64);
 
-/// Bytes of an item beside its text.
+/// Bytes of an item in addition to its text.
 const ITEM: usize = size_of::<Item>();
 
-/// A bounded, sorted list of texts and their places.
+/// A bounded, sorted list of texts with their positions.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
     most: usize,
     bytes: Vec<u8>,
     items: Vec<Item>,
-    /// Texts up to this one are those of earlier passes.
+    /// Texts up to this one belong to earlier passes.
     after: Option<Vec<u8>>,
-    /// Texts from this one on are left for later passes.
+    /// Texts from this one on belong to later passes.
     until: Option<Vec<u8>>,
-    /// A text whose places are too many to be kept.
+    /// A text whose positions are too many to keep.
     crowded: Option<Vec<u8>>,
 }
 
-/// A text, as a part of the bytes, and a place of it.
+/// A text, as a range of the bytes, and one of its positions.
 #[derive(Debug, Clone, Copy)]
 struct Item {
     start: u32,
@@ -44,7 +44,7 @@ impl Sorted {
         Self { most, bytes, items, after: None, until: None, crowded: None }
     }
 
-    /// Begins a pass that keeps texts behind `after` alone.
+    /// Begins a pass that keeps only texts after `after`.
     pub(super) fn begin(&mut self, after: Option<Vec<u8>>) {
         self.bytes.clear();
         self.items.clear();
@@ -53,15 +53,15 @@ impl Sorted {
         self.crowded = None;
     }
 
-    /// Gives the memory back.
+    /// Frees the memory.
     pub(super) fn free(&mut self) {
         *self = Self::new(self.most);
     }
 
-    /// Takes one text.
+    /// Adds one text.
     pub(super) fn push(&mut self, text: &[u8], (result, place): Place) {
         let is = |of: &Option<Vec<u8>>, test: fn(&[u8], &[u8]) -> bool| {
-            of.as_ref().is_some_and(|it| test(text, it))
+            of.as_ref().is_some_and(|bound| test(text, bound))
         };
         if is(&self.after, |text, after| text <= after)
             || is(&self.until, |text, until| text >= until)
@@ -71,7 +71,7 @@ impl Sorted {
         }
         let mut item = Item { start: 0, length: 0, place, result };
         match self.items.last() {
-            // The declarations of one package mostly stand together.
+            // The declarations of one package are mostly adjacent.
             Some(last) if self.text(last) == text => {
                 (item.start, item.length) = (last.start, last.length);
             }
@@ -91,53 +91,53 @@ impl Sorted {
         }
     }
 
-    /// Takes back what was found in a result.
+    /// Removes the texts of a result.
     pub(super) fn forget(&mut self, result: u32) {
-        self.items.retain(|it| it.result != result);
+        self.items.retain(|item| item.result != result);
     }
 
-    /// Ends a pass: what was kept is in order from now on.
+    /// Ends a pass and sorts the texts.
     pub(super) fn finish(&mut self) {
         let Self { bytes, items, .. } = self;
-        let key = |it: &Item| (text_in(bytes, it), it.result, it.place);
+        let key = |item: &Item| (text_in(bytes, item), item.result, item.place);
         items.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
         items.dedup_by(|a, b| key(a) == key(b));
     }
 
-    /// Whether nothing is left for later passes.
+    /// Whether no texts are left for later passes.
     pub(super) fn is_last(&self) -> bool {
         self.until.is_none()
     }
 
-    /// Whether all texts are here, those of earlier passes included.
+    /// Whether all texts are here, including those of earlier passes.
     pub(super) fn is_whole(&self) -> bool {
         self.until.is_none() && self.after.is_none()
     }
 
-    /// Whether the text has more places than are kept.
+    /// Whether the text has more positions than are kept.
     pub(super) fn is_crowded(&self, text: &[u8]) -> bool {
         self.crowded.as_deref() == Some(text)
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// The text and the place of an item, in order, after [`Self::finish`].
+    /// The text and position of an item, in order. Requires [`Self::finish`].
     pub(super) fn get(&self, number: usize) -> Option<(&[u8], Place)> {
         let item = self.items.get(number)?;
         Some((self.text(item), (item.result, item.place)))
     }
 
-    /// The first item whose text comes behind `text`, after [`Self::finish`].
+    /// The index of the first item after `text`. Requires [`Self::finish`].
     pub(super) fn behind(&self, text: &[u8]) -> usize {
-        self.items.partition_point(|it| self.text(it) <= text)
+        self.items.partition_point(|item| self.text(item) <= text)
     }
 
-    /// Whether a text is here, after [`Self::finish`].
+    /// Whether a text is here. Requires [`Self::finish`].
     pub(super) fn contains(&self, text: &[u8]) -> bool {
-        self.items.binary_search_by(|it| self.text(it).cmp(text)).is_ok()
+        self.items.binary_search_by(|item| self.text(item).cmp(text)).is_ok()
     }
 
     fn text(&self, item: &Item) -> &[u8] {
@@ -148,7 +148,7 @@ impl Sorted {
         self.bytes.len() + self.items.len() * ITEM
     }
 
-    /// Leaves what is double, and the latter half of the rest if that is not enough.
+    /// Removes duplicates, and evicts the second half of the rest if that is not enough.
     fn make_room(&mut self) {
         self.finish();
         let mut bytes = Vec::with_capacity(self.most / 4);
@@ -158,14 +158,14 @@ impl Sorted {
         for number in 0..self.items.len() {
             let mut item = self.items[number];
             let text = text_in(&self.bytes, &item);
-            if let Some(same) = last.filter(|it| text_in(&bytes, it) == text) {
+            if let Some(same) = last.filter(|same| text_in(&bytes, same) == text) {
                 (item.start, item.length) = (same.start, same.length);
             } else {
                 if bytes.len() + number * ITEM > self.most / 2 {
                     self.until = Some(text.to_vec());
                     break;
                 }
-                // Not larger than the bytes before, which were counted by 32 bits.
+                // The previous bytes were counted by 32 bits, and these are not more.
                 item.start = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 bytes.extend_from_slice(text);
                 crowded_from = Some(number);
@@ -176,20 +176,25 @@ impl Sorted {
         }
         self.items.truncate(kept);
         self.bytes = bytes;
-        if self.crowded.as_ref().zip(self.until.as_ref()).is_some_and(|(it, until)| it >= until) {
+        if self
+            .crowded
+            .as_ref()
+            .zip(self.until.as_ref())
+            .is_some_and(|(crowded, until)| crowded >= until)
+        {
             self.crowded = None;
         }
-        // The last text has more places than all others together.
+        // The last text has more positions than all others together.
         if let (Some(first), Some(last)) = (crowded_from, last)
             && self.weight() > self.most / 4 * 3
         {
             let text = self.text(&last).to_vec();
-            if self.crowded.as_ref().is_some_and(|it| *it != text) {
-                // There is one already, so this one is left for the next pass.
+            if self.crowded.as_ref().is_some_and(|crowded| *crowded != text) {
+                // There is a crowded text already, so this one is left for the next pass.
                 self.items.truncate(first);
                 self.until = Some(text);
             } else {
-                // It stays with the first of them.
+                // Keeps its first position only.
                 self.items.truncate(first + 1);
                 self.crowded = Some(text);
             }
@@ -198,7 +203,7 @@ impl Sorted {
 }
 
 fn text_in<'a>(bytes: &'a [u8], item: &Item) -> &'a [u8] {
-    // An item is made with the bytes that it names.
+    // An item is created together with its bytes.
     let end = item.start as usize + item.length as usize;
     bytes.get(item.start as usize..end).unwrap_or_default()
 }
@@ -209,8 +214,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    /// All texts with their places, by as many passes as it takes; the places of a crowded one are taken as
-    /// they are meant.
+    /// All texts with their positions, in as many passes as necessary; the positions of a crowded text are
+    /// taken from the input.
     fn all(input: &[(String, u32)], most: usize) -> (Vec<(String, u32)>, usize) {
         let (mut sorted, mut found, mut passes) = (Sorted::new(most), Vec::new(), 0);
         let mut after = None;
@@ -225,14 +230,15 @@ mod tests {
             let mut number = 0;
             while let Some((text, (place, _))) = sorted.get(number) {
                 assert!(sorted.contains(text));
-                assert_eq!(sorted.get(sorted.behind(text)).map(|it| it.0 > text), {
-                    let is_last = sorted.items[number..].iter().all(|it| sorted.text(it) == text);
+                assert_eq!(sorted.get(sorted.behind(text)).map(|item| item.0 > text), {
+                    let is_last =
+                        sorted.items[number..].iter().all(|item| sorted.text(item) == text);
                     (!is_last).then_some(true)
                 });
                 let text = String::from_utf8(text.to_vec()).unwrap();
                 if sorted.is_crowded(text.as_bytes()) {
                     let mut places: Vec<_> =
-                        input.iter().filter(|it| it.0 == text).cloned().collect();
+                        input.iter().filter(|entry| entry.0 == text).cloned().collect();
                     places.sort();
                     places.dedup();
                     found.extend(places);
@@ -251,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_comes_once_and_in_order_however_little_fits(
+        fn every_text_comes_once_and_in_order_in_any_budget(
             input in prop::collection::vec(("[ab]{0,3}", 0_u32..40), 0..200),
             most in 40_usize..2000,
         ) {
@@ -263,17 +269,18 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_takes_one_pass() {
-        let input: Vec<_> = (0..1000).map(|it| (format!("text {}", it % 100), it)).collect();
+    fn a_large_budget_takes_one_pass() {
+        let input: Vec<_> =
+            (0..1000).map(|number| (format!("text {}", number % 100), number)).collect();
         let (found, passes) = all(&input, 1 << 20);
         assert_eq!((found.len(), passes), (1000, 1));
         let (found, passes) = all(&input, 8 << 10);
         assert_eq!(found.len(), 1000);
         assert!((4..=12).contains(&passes), "{passes}");
-        let by_text = found.iter().fold(BTreeMap::new(), |mut by, it| {
-            *by.entry(&it.0).or_insert(0) += 1;
+        let by_text = found.iter().fold(BTreeMap::new(), |mut by, entry| {
+            *by.entry(&entry.0).or_insert(0) += 1;
             by
         });
-        assert!(by_text.values().all(|it| *it == 10));
+        assert!(by_text.values().all(|count| *count == 10));
     }
 }

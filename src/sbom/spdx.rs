@@ -3,12 +3,12 @@
 //! Input: findings and the time. Output: one document that describes the repository, or each repository of
 //! a group, with a package for each component.
 //!
-//! Decisions. `DEPENDS_ON` says what a repository asks for itself, and what requires what as far as
-//! lock files tell; that a package depends on nothing is not known, and so never claimed. Scopes and
-//! places, for which SPDX has no members, are in comments.
+//! Decisions. `DEPENDS_ON` states the direct dependencies of a repository, and the dependencies of packages
+//! as far as lock files state them; that a package has no dependencies is unknown, so it is never claimed.
+//! Scopes and locations, for which SPDX has no members, are in comments.
 //!
-//! Invariants: valid by `spdx-schema.json` of 2.3; every `SPDXID` is unique; a document's
-//! namespace follows from its content, and is its last member.
+//! Invariants: valid by `spdx-schema.json` of 2.3; every `SPDXID` is unique; the namespace of a document
+//! follows from its content, and is the last member.
 
 use super::{
     components::Component,
@@ -37,7 +37,7 @@ pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -
         "SPDXID": DOCUMENT,
         "name": name,
         "creationInfo": {
-            // The specification takes no fractions.
+            // The specification does not allow fractional seconds.
             "created": now.to_rfc3339_opts(SecondsFormat::Secs, true),
             "creators": [concat!("Tool: ", env!("CARGO_PKG_NAME"), "-", env!("CARGO_PKG_VERSION"))],
         },
@@ -67,23 +67,23 @@ async fn packages<F: Findings>(writer: &mut Writer<F>) -> Result<(), Gone> {
     let scanned = writer.findings.scanned();
     for at in 0..scanned {
         commas.next(writer);
-        let it = writer.findings.repository(at)?;
-        writer.json(&repository(at, &it));
+        let result = writer.findings.repository(at)?;
+        writer.json(&repository(at, &result));
         writer.breathe().await;
     }
     if writer.group.is_some() {
         for at in 0..writer.findings.missing() {
             commas.next(writer);
-            let it = writer.findings.unscanned(at)?;
-            writer.json(&unknown(scanned + at, &it));
+            let missing = writer.findings.unscanned(at)?;
+            writer.json(&unknown(scanned + at, &missing));
             writer.breathe().await;
         }
     }
     let mut last: Option<String> = None;
-    while let Some(it) = writer.next(last.as_deref()).await? {
+    while let Some(component) = writer.next(last.as_deref()).await? {
         commas.next(writer);
-        package(writer, &it).await?;
-        last = Some(it.purl);
+        package(writer, &component).await?;
+        last = Some(component.purl);
     }
     writer.put("]");
     Ok(())
@@ -100,11 +100,11 @@ async fn relationships<F: Findings>(writer: &mut Writer<F>) -> Result<(), Gone> 
     }
     writer.know_all().await?;
     let mut last: Option<String> = None;
-    while let Some(it) = writer.next(last.as_deref()).await? {
-        let id = package_id(&it.purl);
-        // In order of the results, for that is the order of the declarations.
+    while let Some(component) = writer.next(last.as_deref()).await? {
+        let id = package_id(&component.purl);
+        // In order of the results, like the declarations.
         let mut direct: Vec<u32> = Vec::new();
-        writer.each(&it, &mut |at, declared| {
+        writer.each(&component, &mut |at, declared| {
             if declared.direct == Some(true) && direct.last() != Some(&at) {
                 direct.push(at);
             }
@@ -115,12 +115,12 @@ async fn relationships<F: Findings>(writer: &mut Writer<F>) -> Result<(), Gone> 
             writer.breathe().await;
         }
         let mut cursor = Cursor::default();
-        while let Some(required) = writer.text(&it, List::Requires, &mut cursor).await? {
+        while let Some(required) = writer.text(&component, List::Requires, &mut cursor).await? {
             commas.next(writer);
             writer.json(&relationship(&id, "DEPENDS_ON", &package_id(&required)));
             writer.breathe().await;
         }
-        last = Some(it.purl);
+        last = Some(component.purl);
     }
     writer.put("]");
     Ok(())
@@ -130,7 +130,7 @@ fn repository_id(at: u32) -> String {
     format!("SPDXRef-Repository-{at}")
 }
 
-/// An id takes letters, digits, `.` and `-` alone, so it cannot be the purl.
+/// An id may contain only letters, digits, `.` and `-`, so it cannot be the purl.
 fn package_id(purl: &str) -> String {
     format!("SPDXRef-Package-{}", Uuid::new_v5(&Uuid::NAMESPACE_URL, purl.as_bytes()))
 }
@@ -147,9 +147,9 @@ fn repository(at: u32, result: &Repository) -> Value {
     if let Some(commit) = &result.commit {
         insert("versionInfo", json!(commit));
     }
-    let address = web_address(&result.git_url).map(|it| match &result.commit {
-        Some(commit) => format!("git+{it}@{commit}"),
-        None => format!("git+{it}"),
+    let address = web_address(&result.git_url).map(|address| match &result.commit {
+        Some(commit) => format!("git+{address}@{commit}"),
+        None => format!("git+{address}"),
     });
     insert("downloadLocation", json!(address.as_deref().unwrap_or("NOASSERTION")));
     insert("filesAnalyzed", json!(false));
@@ -157,7 +157,7 @@ fn repository(at: u32, result: &Repository) -> Value {
     Value::Object(members)
 }
 
-/// A repository of the group of which there is no result.
+/// A repository of the group without a result.
 fn unknown(at: u32, missing: &RepositoryStatus) -> Value {
     json!({
         "SPDXID": repository_id(at),
@@ -185,13 +185,13 @@ async fn package<F: Findings>(writer: &mut Writer<F>, component: &Component) -> 
     writer.put(begin.strip_suffix('}').unwrap_or(&begin));
     writer.put(",\"sourceInfo\":\"declared in ");
     let (mut cursor, mut last) = (Cursor::default(), None);
-    while let Some(it) = writer.declaration(component, &mut cursor)? {
-        let location = location(writer, &it)?;
+    while let Some(declaration) = writer.declaration(component, &mut cursor)? {
+        let location = location(writer, &declaration)?;
         if last.as_ref() != Some(&location) {
             if last.is_some() {
                 writer.put(", ");
             }
-            // A part of a longer text: without its quotes.
+            // A part of a longer string, so its quotes are removed.
             let text = json!(location).to_string();
             writer.put(text.get(1..text.len() - 1).unwrap_or_default());
             last = Some(location);
@@ -199,7 +199,7 @@ async fn package<F: Findings>(writer: &mut Writer<F>, component: &Component) -> 
         writer.breathe().await;
     }
     writer.put("\",");
-    let scopes: Vec<_> = facts.scopes.iter().flatten().map(|it| Scope::as_str(*it)).collect();
+    let scopes: Vec<_> = facts.scopes.iter().flatten().map(|scope| Scope::as_str(*scope)).collect();
     if !scopes.is_empty() {
         writer.put("\"comment\":");
         writer.json(&format!("scope: {}", scopes.join(", ")));
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use crate::{
         model::scan_result::{FileCounts, Package, ScanResult, Source},
-        sbom::check::{Subject, cyclonedx, spdx},
+        sbom::in_memory::{Subject, cyclonedx, spdx},
     };
     use std::collections::BTreeMap;
 
@@ -238,7 +238,7 @@ mod tests {
             direct: Some(direct),
             scope: Some(Scope::Runtime),
             source: Source::Lockfile,
-            requires: requires.iter().map(|it| (*it).to_owned()).collect(),
+            requires: requires.iter().map(|purl| (*purl).to_owned()).collect(),
         }
     }
 
@@ -266,24 +266,28 @@ mod tests {
         }
     }
 
-    /// `from > to` of all that depends on something, by the names of the packages.
+    /// `from > to` for all dependencies, by the names of the packages.
     fn dependencies(document: &Value) -> Vec<String> {
         let packages = document["packages"].as_array().unwrap();
         let name = |id: &Value| {
-            let package = packages.iter().find(|it| it["SPDXID"] == *id).unwrap();
+            let package = packages.iter().find(|package| package["SPDXID"] == *id).unwrap();
             package["name"].as_str().unwrap().to_owned()
         };
         let relationships = document["relationships"].as_array().unwrap().iter();
         relationships
-            .filter(|it| it["relationshipType"] == "DEPENDS_ON")
-            .map(|it| {
-                format!("{} > {}", name(&it["spdxElementId"]), name(&it["relatedSpdxElement"]))
+            .filter(|relationship| relationship["relationshipType"] == "DEPENDS_ON")
+            .map(|relationship| {
+                format!(
+                    "{} > {}",
+                    name(&relationship["spdxElementId"]),
+                    name(&relationship["relatedSpdxElement"])
+                )
             })
             .collect()
     }
 
     #[test]
-    fn what_depends_on_what_is_said_as_far_as_it_is_known() {
+    fn known_dependencies_are_listed() {
         let one = result("shop");
         let document = spdx(Subject::Repository, &[&one], Timestamp::UNIX_EPOCH);
         assert_eq!(dependencies(&document), ["shop > a", "a > b"]);

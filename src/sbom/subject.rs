@@ -1,12 +1,12 @@
-//! What a document is about: one repository, or a group of them.
+//! The subject of a document: one repository, or a group of them.
 //!
-//! Input: repositories, and the name of what was asked for. Output: names, addresses and reasons as
-//! documents have them. Invariants: no address has credentials.
+//! Input: repositories, and the name of the group. Output: names, addresses and reasons for the document.
+//! Invariants: no address contains credentials.
 
 use crate::model::repository::RepositoryStatus;
 use url::Url;
 
-/// The name of a group: of an address its path, which is what people call it.
+/// The name of a group: of an address only the path.
 pub(super) fn group_name(name: &str) -> String {
     match Url::parse(name).ok().filter(Url::has_host) {
         Some(address) => {
@@ -18,20 +18,20 @@ pub(super) fn group_name(name: &str) -> String {
     }
 }
 
-/// The name of a repository of which there is no result.
+/// The name of a repository without a result.
 pub(super) fn name_of(missing: &RepositoryStatus) -> String {
     let named = missing.name.clone().or_else(|| web_address(missing.git_url.as_deref()?));
     named.unwrap_or_else(|| format!("repository {}", missing.index))
 }
 
-/// Why there is no result of it.
+/// Why a repository has no result.
 pub(super) fn reason(missing: &RepositoryStatus) -> String {
     let state = missing.state.as_str();
     missing.error.as_ref().map_or_else(|| state.to_owned(), |error| format!("{state}: {error}"))
 }
 
-/// A repository's address without credentials; none for a local folder and `git@host:path`,
-/// which are no URLs.
+/// A repository's address without credentials; none for a local folder and for `git@host:path`, which are
+/// not URLs.
 pub(super) fn web_address(git_url: &str) -> Option<String> {
     let mut address = Url::parse(git_url).ok().filter(Url::has_host)?;
     address.set_username("").ok()?;

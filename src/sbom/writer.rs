@@ -1,8 +1,8 @@
-//! What the writers of the formats write with: findings come in as they ask for them, JSON goes out.
+//! Writes the JSON of a document and reads the findings for it.
 //!
-//! Input: findings. Output: the bytes of a piece; in order, each once, what a component has of places and
-//! texts. Invariants: no list of a component's is in memory beyond the budget: what does not fit is
-//! collected by visiting its declarations again.
+//! Input: findings. Output: the bytes of a piece; the locations and texts of a component, in order and each
+//! once. Invariants: no list of a component exceeds the budget: what does not fit is collected by visiting
+//! its declarations again.
 
 use super::{
     components::{Component, Next, each},
@@ -23,7 +23,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// What the writers of the formats write with.
+/// The output and the findings of one document.
 pub(super) struct Writer<F> {
     pub(super) findings: F,
     pub(super) group: Option<String>,
@@ -32,20 +32,20 @@ pub(super) struct Writer<F> {
     digest: Option<Context>,
     places: Sorted,
     texts: Sorted,
-    /// The declaration and the range of the component that was asked for last, if it is declared once.
+    /// The declaration and range of the last requested component, if it is declared once.
     only: Option<(Declaration, Option<String>)>,
-    /// The purls of all components by their hashes, sorted, where the index cannot tell.
+    /// The sorted hashes of all components' purls, if the index cannot hold all components.
     known: Option<Vec<u64>>,
 }
 
-/// A list of one component's that is written in order.
+/// A list of one component that is written in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
     Specifiers,
     Requires,
 }
 
-/// Where a component is declared.
+/// The location of a declaration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Declaration {
     pub(super) at: u32,
@@ -53,14 +53,14 @@ pub(super) struct Declaration {
     pub(super) line: Option<u32>,
 }
 
-/// What all declarations of a component say of it, but for lists.
+/// The combined facts of all declarations of a component, without lists.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) name: String,
     pub(super) version: Option<String>,
     pub(super) ecosystem: String,
     pub(super) is_direct: bool,
-    /// None where a declaration does not say what it is needed for.
+    /// None for a declaration without a scope.
     pub(super) scopes: BTreeSet<Option<Scope>>,
 }
 
@@ -84,23 +84,23 @@ impl<F: Findings> Writer<F> {
         }
     }
 
-    /// Writes what is JSON already.
+    /// Writes a piece of JSON.
     pub(super) fn put(&mut self, text: &str) {
         lock(&self.shared.out).extend_from_slice(text.as_bytes());
         self.note(text.as_bytes());
     }
 
-    /// Writes a value.
+    /// Serializes a value.
     pub(super) fn json(&mut self, value: &(impl Serialize + ?Sized)) {
         let shared = Arc::clone(&self.shared);
         let mut out = lock(&shared.out);
         let start = out.len();
-        // Values of ours have text keys: nothing that JSON cannot say.
+        // Our values have string keys, so serialization cannot fail.
         let _ = serde_json::to_writer(&mut *out, value);
         self.note(&out[start..]);
     }
 
-    /// Lets the piece be taken, if it is large enough.
+    /// Yields to the consumer if the piece is large enough.
     pub(super) fn breathe(&mut self) -> impl Future<Output = ()> + Send + use<F> {
         let is_full = lock(&self.shared.out).len() >= self.piece;
         async move {
@@ -110,28 +110,28 @@ impl<F: Findings> Writer<F> {
         }
     }
 
-    /// From now on what is written counts for the number of the content.
+    /// Begins hashing the content.
     pub(super) fn begin_content(&mut self) {
         let mut digest = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
         digest.update(Uuid::NAMESPACE_URL.as_bytes());
         self.digest = Some(digest);
     }
 
-    /// Counts what is not written here.
+    /// Hashes bytes that are not written here.
     pub(super) fn note(&mut self, bytes: &[u8]) {
         if let Some(digest) = &mut self.digest {
             digest.update(bytes);
         }
     }
 
-    /// Writes what does not count.
+    /// Writes text that is not hashed.
     pub(super) fn aside(&mut self, text: &str) {
         let digest = self.digest.take();
         self.put(text);
         self.digest = digest;
     }
 
-    /// The number of the content: a version 5 UUID of it below the namespace of URLs.
+    /// Ends hashing: a version 5 UUID of the content in the namespace of URLs.
     pub(super) fn end_content(&mut self) -> Uuid {
         let mut bytes = [0; 16];
         if let Some(digest) = self.digest.take() {
@@ -140,12 +140,12 @@ impl<F: Findings> Writer<F> {
         uuid::Builder::from_sha1_bytes(bytes).into_uuid()
     }
 
-    /// Begins with the first component again.
+    /// Starts again with the first component.
     pub(super) fn rewind(&mut self) {
         lock(&self.shared.index).rewind();
     }
 
-    /// The next component behind `last`.
+    /// The next component after `last`.
     pub(super) async fn next(&mut self, last: Option<&str>) -> Result<Option<Component>, Gone> {
         loop {
             match lock(&self.shared.index).next(last) {
@@ -159,13 +159,13 @@ impl<F: Findings> Writer<F> {
 
     async fn fill(&mut self, last: Option<&str>) -> Result<(), Gone> {
         while !lock(&self.shared.index).fill(&mut self.findings, last)? {
-            // One result at a time: others have work for this thread too.
+            // Yields after each result, because the thread has other work too.
             suspended().await;
         }
         Ok(())
     }
 
-    /// Sees to it that [`List::Requires`] can tell what is a component.
+    /// Makes [`List::Requires`] able to tell which purls are components.
     pub(super) async fn know_all(&mut self) -> Result<(), Gone> {
         self.rewind();
         if lock(&self.shared.index).fits() {
@@ -174,9 +174,8 @@ impl<F: Findings> Writer<F> {
         let mut known = Vec::new();
         for at in 0..self.findings.scanned() {
             let mark = known.len();
-            let makes_sense =
-                each(&mut self.findings, at, &mut |purl, _, _| known.push(hash(purl)))?;
-            if !makes_sense {
+            let is_valid = each(&mut self.findings, at, &mut |purl, _, _| known.push(hash(purl)))?;
+            if !is_valid {
                 known.truncate(mark);
             }
             known.sort_unstable();
@@ -193,35 +192,36 @@ impl<F: Findings> Writer<F> {
         component: &Component,
         visit: &mut dyn FnMut(u32, &Declared<'_>),
     ) -> Result<(), Gone> {
-        component.each(&mut self.findings, &mut |(at, _), it| visit(at, it))
+        component.each(&mut self.findings, &mut |(at, _), package| visit(at, package))
     }
 
-    /// What the declarations of a component say.
+    /// The combined facts of a component's declarations.
     pub(super) fn facts(&mut self, component: &Component) -> Result<Facts, Gone> {
         let mut facts = Facts::default();
         let mut is_named = false;
         let (mut count, mut only) = (0_u64, None);
-        self.each(component, &mut |at, it| {
+        self.each(component, &mut |at, package| {
             count += 1;
             only = (count == 1).then(|| {
-                let declaration = Declaration { at, file: it.file.to_string(), line: it.line };
-                (declaration, it.specifier.as_ref().map(ToString::to_string))
+                let file = package.file.to_string();
+                let declaration = Declaration { at, file, line: package.line };
+                (declaration, package.specifier.as_ref().map(ToString::to_string))
             });
-            facts.is_direct |= it.direct == Some(true);
-            facts.scopes.insert(it.scope);
-            // A range has the name and version of what it became.
-            if !is_named && it.purl == component.purl {
+            facts.is_direct |= package.direct == Some(true);
+            facts.scopes.insert(package.scope);
+            // A range has the name and version of the package that it resolves to.
+            if !is_named && package.purl == component.purl {
                 is_named = true;
-                facts.name = it.name.clone().into_owned();
-                facts.version = it.version.as_ref().map(ToString::to_string);
-                facts.ecosystem = it.ecosystem.clone().into_owned();
+                facts.name = package.name.clone().into_owned();
+                facts.version = package.version.as_ref().map(ToString::to_string);
+                facts.ecosystem = package.ecosystem.clone().into_owned();
             }
         })?;
         self.only = only;
         Ok(facts)
     }
 
-    /// Where a component is declared, in order; to be asked after its facts.
+    /// The next location of a component's declarations, in order. Call it after [`Self::facts`].
     pub(super) fn declaration(
         &mut self,
         component: &Component,
@@ -232,9 +232,9 @@ impl<F: Findings> Writer<F> {
         }
         let Self { findings, places, .. } = self;
         let found = cursor.next(places, |places| {
-            component.each(findings, &mut |(at, _), it| {
-                let line = it.line.map_or(0, |line| u64::from(line) + 1);
-                let file = it.file.as_bytes();
+            component.each(findings, &mut |(at, _), package| {
+                let line = package.line.map_or(0, |line| u64::from(line) + 1);
+                let file = package.file.as_bytes();
                 let key = [&at.to_be_bytes(), file, &[0], &line.to_be_bytes()].concat();
                 places.push(&key, (0, 0));
             })
@@ -244,12 +244,12 @@ impl<F: Findings> Writer<F> {
             let (file, line) = rest.split_last_chunk()?;
             let file = String::from_utf8_lossy(file.strip_suffix(&[0])?).into_owned();
             let line = u64::from_be_bytes(*line).checked_sub(1);
-            let line = line.and_then(|it| u32::try_from(it).ok());
+            let line = line.and_then(|line| u32::try_from(line).ok());
             Some(Declaration { at: u32::from_be_bytes(*at), file, line })
         }))
     }
 
-    /// The next text of a list of a component; of its ranges to be asked after its facts.
+    /// The next text of a component's list. For specifiers, call it after [`Self::facts`].
     pub(super) async fn text(
         &mut self,
         component: &Component,
@@ -260,13 +260,13 @@ impl<F: Findings> Writer<F> {
             return Ok(specifier.clone().filter(|_| cursor.once()));
         }
         if list == List::Requires && self.known.is_none() {
-            // It may have been given back since the component was found.
+            // The index may have been freed since the component was found.
             self.fill(Some(&component.purl)).await?;
         }
         let Self { findings, texts, known, shared, .. } = self;
         let found = cursor.next(texts, |texts| match list {
-            List::Specifiers => component.each(findings, &mut |_, it| {
-                if let Some(specifier) = &it.specifier {
+            List::Specifiers => component.each(findings, &mut |_, package| {
+                if let Some(specifier) = &package.specifier {
                     texts.push(specifier.as_bytes(), (0, 0));
                 }
             }),
@@ -280,28 +280,28 @@ impl<F: Findings> Writer<F> {
                 }
             }),
         })?;
-        Ok(found.map(|it| String::from_utf8_lossy(&it).into_owned()))
+        Ok(found.map(|text| String::from_utf8_lossy(&text).into_owned()))
     }
 
-    /// The next purl that a repository asks for itself.
+    /// The next purl that a repository requires directly.
     pub(super) fn direct(&mut self, at: u32, cursor: &mut Cursor) -> Result<Option<String>, Gone> {
         let Self { findings, texts, .. } = self;
         let found = cursor.next(texts, |texts| {
-            let makes_sense = each(findings, at, &mut |purl, _, it| {
-                if it.direct == Some(true) {
+            let is_valid = each(findings, at, &mut |purl, _, package| {
+                if package.direct == Some(true) {
                     texts.push(purl.as_bytes(), (0, 0));
                 }
             })?;
-            if !makes_sense {
+            if !is_valid {
                 texts.forget(0);
             }
             Ok(())
         })?;
-        Ok(found.map(|it| String::from_utf8_lossy(&it).into_owned()))
+        Ok(found.map(|purl| String::from_utf8_lossy(&purl).into_owned()))
     }
 
-    /// Which of the repositories, those without results after those with them, has the name of
-    /// one before.
+    /// Which repositories have the name of an earlier one. Those without results come after those with
+    /// results.
     pub(super) fn doubles(&mut self) -> Result<Vec<bool>, Gone> {
         let mut seen = HashSet::new();
         let mut doubles = Vec::new();
@@ -316,7 +316,7 @@ impl<F: Findings> Writer<F> {
     }
 }
 
-/// Where in a list of a component's the writer is.
+/// The writer's position in a list of a component.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     next: usize,
@@ -324,12 +324,12 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Whether it is asked for the first time.
+    /// Whether this is the first call.
     fn once(&mut self) -> bool {
         !std::mem::replace(&mut self.is_begun, true)
     }
 
-    /// The next text of a list, which is collected in as many passes as it takes.
+    /// The next text of a list, which is collected in as many passes as necessary.
     fn next(
         &mut self,
         list: &mut Sorted,
@@ -346,7 +346,7 @@ impl Cursor {
                     return Ok(None);
                 }
             }
-            let end = list.len().checked_sub(1).and_then(|it| list.get(it));
+            let end = list.len().checked_sub(1).and_then(|index| list.get(index));
             let after = end.filter(|_| self.is_begun).map(|(text, _)| text.to_vec());
             list.begin(after);
             collect(list)?;
@@ -368,14 +368,12 @@ impl Commas {
     }
 }
 
-/// Lets go of the thread once.
+/// Yields the thread once.
 async fn suspended() {
-    let mut is_over = false;
-    poll_fn(
-        |_| {
-            if std::mem::replace(&mut is_over, true) { Poll::Ready(()) } else { Poll::Pending }
-        },
-    )
+    let mut has_yielded = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut has_yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
     .await;
 }
 

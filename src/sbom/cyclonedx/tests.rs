@@ -1,11 +1,11 @@
 use super::*;
 use crate::{
     model::scan_result::{FileCounts, Package, ScanResult, Source},
-    sbom::check::{Subject, cyclonedx},
+    sbom::in_memory::{Subject, cyclonedx},
 };
 use std::collections::BTreeMap;
 
-/// `file:line purl direct|transitive scope`, of a lock file where the file is called so.
+/// `file:line purl direct|transitive scope`; a lock file has "lock" in its name.
 fn package(text: &str) -> Package {
     let mut words = text.split(' ');
     let (file, line) = words.next().unwrap().split_once(':').unwrap();
@@ -21,7 +21,7 @@ fn package(text: &str) -> Package {
         file: file.to_owned(),
         line: line.parse().ok(),
         direct: Some(words.next() == Some("direct")),
-        scope: words.next().map(|it| serde_json::from_value(json!(it)).unwrap()),
+        scope: words.next().map(|scope| serde_json::from_value(json!(scope)).unwrap()),
         source: if file.contains("lock") { Source::Lockfile } else { Source::Manifest },
         requires: Vec::new(),
         purl,
@@ -38,7 +38,7 @@ fn result(packages: &[&str]) -> ScanResult {
         scanned_at: Timestamp::UNIX_EPOCH,
         duration_ms: 1,
         files: FileCounts::default(),
-        packages: packages.iter().map(|it| package(it)).collect(),
+        packages: packages.iter().map(|text| package(text)).collect(),
         categories: BTreeMap::new(),
         infrastructure_usage: BTreeMap::new(),
         warnings: Vec::new(),
@@ -60,7 +60,7 @@ fn shop() -> ScanResult {
     ])
 }
 
-/// One component a line: purl, scope, places.
+/// Compares one component a line: purl, scope, locations.
 #[track_caller]
 fn check(result: &ScanResult, expected: &[&str]) {
     let bom = cyclonedx(Subject::Repository, &[result], Timestamp::UNIX_EPOCH);
@@ -68,14 +68,16 @@ fn check(result: &ScanResult, expected: &[&str]) {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| {
-            let places = it["evidence"]["occurrences"].as_array().unwrap();
+        .map(|component| {
+            let places = component["evidence"]["occurrences"].as_array().unwrap();
             let places: Vec<_> = places
                 .iter()
-                .map(|it| format!("{}:{}", it["location"].as_str().unwrap(), it["line"]))
+                .map(|occurrence| {
+                    format!("{}:{}", occurrence["location"].as_str().unwrap(), occurrence["line"])
+                })
                 .collect();
-            let scope = it["scope"].as_str().unwrap_or("-");
-            format!("{} {scope} {}", it["purl"].as_str().unwrap(), places.join(" "))
+            let scope = component["scope"].as_str().unwrap_or("-");
+            format!("{} {scope} {}", component["purl"].as_str().unwrap(), places.join(" "))
         })
         .collect();
     assert_eq!(shown, expected);
@@ -98,14 +100,14 @@ fn packages_are_merged_by_purl() {
 }
 
 #[test]
-fn a_scope_of_npm_is_the_group() {
+fn an_npm_scope_is_the_group() {
     let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
     let component = &bom["components"][3];
     assert_eq!((&component["group"], &component["name"]), (&json!("@a"), &json!("b")));
 }
 
 #[test]
-fn the_repository_depends_on_what_is_direct() {
+fn the_repository_depends_on_direct_packages() {
     let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
     assert_eq!(bom["dependencies"][0]["ref"], bom["metadata"]["component"]["bom-ref"]);
     let direct = bom["dependencies"][0]["dependsOn"].as_array().unwrap();
@@ -114,7 +116,7 @@ fn the_repository_depends_on_what_is_direct() {
 }
 
 #[test]
-fn repositories_of_one_name_are_told_apart() {
+fn repositories_with_one_name_have_different_references() {
     let results = [shop(), ScanResult { repo_index: 4, ..shop() }];
     let results: Vec<_> = results.iter().collect();
     let subject = Subject::Group { name: "group", missing: &[] };
@@ -125,7 +127,7 @@ fn repositories_of_one_name_are_told_apart() {
 }
 
 #[test]
-fn only_the_time_differs_between_two_documents() {
+fn two_documents_differ_only_in_the_time() {
     let result = shop();
     let mut one = cyclonedx(Subject::Repository, &[&result], Timestamp::UNIX_EPOCH);
     let two = cyclonedx(

@@ -1,4 +1,4 @@
-//! Documents of results in memory, for tests: each is made in several ways, which have to agree.
+//! Documents of results in memory, for tests: each is written in several ways, which must agree.
 
 use super::{Budget, Document, Findings, Format, Gone, Repository, Visit};
 use crate::model::{
@@ -6,7 +6,7 @@ use crate::model::{
 };
 use serde_json::Value;
 
-/// What a document is about.
+/// The subject of a document.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Subject<'a> {
     Repository,
@@ -31,29 +31,29 @@ fn document(
         Subject::Repository => (None, &[][..]),
         Subject::Group { name, missing } => (Some(name.to_owned()), missing),
     };
-    let make = |budget, rests| {
+    let make = |budget, frees_memory| {
         let findings = InMemory { results, missing };
         let mut document = Document::new(format, group.clone(), findings, now, budget);
         let mut bytes = Vec::new();
         while document.piece(&mut bytes).unwrap() {
-            if rests {
-                document.rest();
+            if frees_memory {
+                document.free_memory();
             }
         }
         String::from_utf8(bytes).unwrap()
     };
     let text = make(Budget::default(), false);
     let in_pieces = Budget { piece: 1, ..Budget::default() };
-    assert_eq!(make(in_pieces, true), text, "with rests");
+    assert_eq!(make(in_pieces, true), text, "with freed memory");
     for most in [200, 1000, 5000] {
         let budget = Budget { components: most, component: most, piece: 1 };
         assert_eq!(make(budget, false), text, "with a budget of {most} bytes");
-        assert_eq!(make(budget, true), text, "with a budget of {most} bytes and rests");
+        assert_eq!(make(budget, true), text, "with a budget of {most} bytes and freed memory");
     }
     serde_json::from_str(&text).unwrap()
 }
 
-/// Results that are in memory, and the repositories without one.
+/// Results in memory, and the repositories without a result.
 #[derive(Debug, Clone, Copy)]
 struct InMemory<'a> {
     results: &'a [&'a ScanResult],
@@ -114,7 +114,7 @@ impl Findings for InMemory<'_> {
     fn requires(&mut self, at: u32, place: u64, visit: &mut dyn FnMut(&str)) -> Result<(), Gone> {
         let place = usize::try_from(place).map_err(|_| Gone)?;
         let package = self.result(at)?.packages.get(place).ok_or(Gone)?;
-        package.requires.iter().for_each(|it| visit(it));
+        package.requires.iter().for_each(|purl| visit(purl));
         Ok(())
     }
 }
