@@ -1,34 +1,33 @@
-//! The budget of work of one file, and of the step that joins all files of a repository.
+//! Work budgets: the limit of the work for one file, and for joining all files of a repository.
 //!
-//! A file of some kilobytes can name one long list or text many thousand times. Parsers are written so
-//! that this costs no more than the file is long; the budget is the second line of defence. Whoever
-//! visits a node or copies text charges it. When the budget is used up, the readers of this module's
-//! neighbours return nothing more, so that every walk over them ends, and what was found before is kept.
+//! A file of some kilobytes can name one long list or text many thousand times. Parsers are linear in
+//! the length of the file; the budget is the second line of defence. Whoever visits a node or copies
+//! text charges the budget. Once it is used up, the JSON, TOML, YAML and XML readers return nothing more,
+//! so that every walk ends, and the findings so far are kept.
 //!
-//! Input: the size of a file in bytes, then charges. Output: whether there is work left, and a count
-//! of the units spent.
+//! Input: the size of a file in bytes, then charges. Output: whether work is left, and the units spent.
 //!
-//! Invariants: the budget is a linear function of the size; once it is used up it stays used up, except
-//! for one listing ([`Budget::allow_listing`]); charging is an addition and a comparison.
+//! Invariants: the budget is a linear function of the size; once used up it stays used up, except for
+//! one listing ([`Budget::allow_listing`]); a charge costs one addition and one comparison.
 
 use std::cell::Cell;
 
-/// Units for a visit of one node of a tree, or one step of a loop that looks something up.
+/// Units for visiting one node of a tree, or for one lookup in a loop.
 pub(crate) const NODE: u64 = 8;
 
-/// Units for a byte that is copied into a result: it is parsed, encoded, compared and written.
+/// Units for each byte that is copied into a finding: it is parsed, encoded, compared and written.
 const COPIED: u64 = 4;
 
-/// Units for each byte of the file: real lock files, manifests and pipelines take five at most, as
-/// docs/performance.md measures it.
+/// Units for each byte of the file. Real lock files, manifests and pipelines take at most five, as
+/// docs/performance.md measures.
 const UNITS_PER_BYTE: u64 = 128;
 
-/// Units for a file of any size, so that a small file with many rules is not cut short.
+/// Units for a file of any size, so that a small file with many rules is not cut off.
 const UNITS_PER_FILE: u64 = 1 << 20;
 
-/// The budget of work of one file or one repository.
+/// The work budget of one file or one repository.
 ///
-/// A unit is about the work of reading one byte, at most a few nanoseconds.
+/// A unit is about the work of reading one byte: at most a few nanoseconds.
 #[derive(Debug)]
 pub struct Budget {
     allowed: u64,
@@ -39,7 +38,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The budget of a file of so many bytes, or of a repository whose files have so many together.
+    /// The budget of a file of this many bytes, or of a repository whose files have this many in total.
     pub fn of(bytes: u64) -> Self {
         Self::limited_to(bytes.saturating_mul(UNITS_PER_BYTE).saturating_add(UNITS_PER_FILE))
     }
@@ -54,19 +53,19 @@ impl Budget {
         }
     }
 
-    /// A budget without an end, which only counts.
+    /// A budget without a limit, which only counts.
     #[cfg(test)]
     pub(crate) fn unlimited() -> Self {
         Self::limited_to(u64::MAX)
     }
 
-    /// A budget that nobody else sees.
+    /// A budget for a single test file.
     #[cfg(test)]
     pub(crate) fn alone(bytes: usize) -> &'static Self {
         Box::leak(Box::new(Self::of(bytes as u64)))
     }
 
-    /// Charges units; false once there are none left.
+    /// Charges units. False once the budget is used up.
     pub(crate) fn spend(&self, units: u64) -> bool {
         let spent = self.spent.get().saturating_add(units);
         self.spent.set(spent);
@@ -77,7 +76,7 @@ impl Budget {
         false
     }
 
-    /// Charges a visit of a node, or a step of a loop.
+    /// Charges the visit of a node, or a step of a loop.
     pub(crate) fn visit(&self) -> bool {
         self.spend(NODE)
     }
@@ -87,52 +86,52 @@ impl Budget {
         self.spend(bytes as u64)
     }
 
-    /// Charges bytes that are copied into what is kept.
+    /// Charges bytes that are copied into a finding.
     pub(crate) fn copy(&self, bytes: usize) -> bool {
         self.spend((bytes as u64).saturating_mul(COPIED))
     }
 
-    /// Whether there is no work left.
+    /// Whether the budget is used up.
     pub(crate) fn is_used_up(&self) -> bool {
         self.spent.get() > self.limit.get()
     }
 
-    /// Allows as much again, once, where the budget is used up: for a parser that reads everything
-    /// first and lists it then. What it lists was charged when it was read, so this is bounded.
+    /// Grants the budget once more where it is used up: for a parser that reads everything first and
+    /// lists it afterwards. Each listed entry was charged when it was read, so this is bounded.
     pub(crate) fn allow_listing(&self) {
         if self.is_used_up() && !self.is_listing.replace(true) {
             self.limit.set(self.spent.get().saturating_add(self.allowed));
         }
     }
 
-    /// Whether the budget was used up at any time, and something is missing for it.
+    /// Whether the budget was ever used up, so that findings are incomplete.
     pub(crate) fn was_used_up(&self) -> bool {
         self.was_used_up.get()
     }
 
-    /// The units spent so far, those beyond the budget included.
+    /// The units spent so far, including those beyond the budget.
     pub fn spent(&self) -> u64 {
         self.spent.get()
     }
 
-    /// The units that are allowed.
+    /// The units of the whole budget.
     pub fn allowed(&self) -> u64 {
         self.allowed
     }
 
-    /// What a warning says where the budget was used up.
+    /// The warning for a file that used up its budget.
     pub(crate) fn message(&self) -> String {
         format!(
-            "takes more work than is allowed for a file of its size ({} units); the rest is not read",
+            "the file takes more work than is allowed for its size ({} units); the rest is skipped",
             self.allowed
         )
     }
 
-    /// The same of all files of a repository together.
+    /// The warning for a repository that used up its budget.
     pub(crate) fn message_of_all(&self) -> String {
         format!(
-            "joining what the files say of each other takes more work than is allowed for their \
-             size ({} units); some packages may be missing or incomplete",
+            "combining the findings of all files takes more work than is allowed for their size \
+             ({} units); some packages may be missing or incomplete",
             self.allowed
         )
     }

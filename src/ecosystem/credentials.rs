@@ -1,17 +1,19 @@
-//! Credentials in URLs are cut out before anything is shown or stored.
+//! Removes credentials from URLs before they are shown or stored.
 //!
-//! What flows in: text of a file. What flows out: the same text, without what may be a password
-//! or a token. What must stay true: cut first, shorten then; half of a secret is one too.
+//! Input: any text of a file. Output: the text without the userinfo of its URLs. Invariants:
+//! credentials are removed before a text is shortened, because half of a secret is still secret.
 
 use std::borrow::Cow;
 
-/// Where the authority of a URL ends, if it does: `text` is what stands behind `://`.
+/// Where the authority of a URL ends, if it does. `text` is the part after `://`.
 pub(crate) fn ends_of_authority(text: &str) -> Option<usize> {
-    text.find(|it: char| matches!(it, '/' | '?' | '#' | '"' | '`' | ',') || it.is_whitespace())
+    text.find(|character: char| {
+        matches!(character, '/' | '?' | '#' | '"' | '`' | ',') || character.is_whitespace()
+    })
 }
 
-/// The text without what stands before the `@` of a URL's host (RFC 3986 section 3.2.1): it may
-/// be a password or a token. The customary `git@` of ssh stays.
+/// The text without what precedes the `@` of a URL's host (RFC 3986 section 3.2.1), which may be a
+/// password or a token. The usual user `git@` of ssh stays.
 pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut rest = text;
@@ -38,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_cut_out_of_urls() {
+    fn credentials_are_removed_from_urls() {
         for (text, expected) in [
             ("git+https://u:p%40@h.example/x.git@v1#a", "git+https://h.example/x.git@v1#a"),
             ("https://token@h/x https://a:b@c", "https://h/x https://c"),

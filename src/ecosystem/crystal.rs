@@ -1,14 +1,14 @@
 //! Crystal: `shard.lock` and `shard.yml`, by "shard.yml(5)" of shards' manual.
 //!
-//! What flows in: tables from names to where a shard comes from. What flows out: shards with their
-//! version or commit. What must stay true: a shard with a path is part of the repository.
+//! Input: tables from names to where a shard comes from. Output: shards with their version or
+//! commit. Invariants: a shard with a path is part of the repository.
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     yaml::{self, Member, Tree},
 };
@@ -30,7 +30,7 @@ impl Parser for ShardLock {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Crystal, Source::Lockfile);
         yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
-            let shards = tree.root().and_then(|it| it.get("shards"));
+            let shards = tree.root().and_then(|root| root.get("shards"));
             for shard in shards.into_iter().flat_map(yaml::Node::members) {
                 locked(&shard, found);
             }
@@ -57,7 +57,7 @@ impl Parser for ShardYaml {
             let groups =
                 [("dependencies", Scope::Runtime), ("development_dependencies", Scope::Dev)];
             for (group, scope) in groups {
-                let shards = tree.root().and_then(|it| it.get(group));
+                let shards = tree.root().and_then(|root| root.get(group));
                 for shard in shards.into_iter().flat_map(yaml::Node::members) {
                     declared(&shard, scope, found);
                 }
@@ -84,10 +84,11 @@ fn declared(shard: &Member<'_, '_>, scope: Scope, found: &mut Collector<'_>) {
         return;
     }
     let text = |key: &str| value.text(key);
-    let range = text("version").filter(|it| *it != "*");
-    let exact = range.map(|it| it.trim_start_matches('=').trim());
-    let exact = exact.filter(|it| {
-        it.starts_with(|it: char| it.is_ascii_digit()) && !it.contains([' ', ',', '<', '>', '*'])
+    let range = text("version").filter(|range| *range != "*");
+    let exact = range.map(|range| range.trim_start_matches('=').trim());
+    let exact = exact.filter(|version| {
+        version.starts_with(|character: char| character.is_ascii_digit())
+            && !version.contains([' ', ',', '<', '>', '*'])
     });
     let version = text("commit").and_then(git_reference::commit).or(exact);
     let specifier = range.or_else(|| text("tag")).or_else(|| text("branch"));

@@ -1,21 +1,19 @@
-//! `${…}`: expressions in a text, by Maven's "Model Interpolation"; those of build scripts are
-//! brought into the same form.
+//! Expands `${…}` expressions, by Maven's "Model Interpolation". Expressions of build scripts are
+//! converted to the same form.
 //!
-//! What flows in: a text, and something that knows what names stand for. What flows out: the text
-//! with every expression replaced; none where one of them is unknown. What must stay true: what
-//! expressions stand for may hold expressions; however they refer to each other, the work is
-//! bounded.
+//! Input: a text, and a lookup of names. Output: the text with every expression replaced, or the first
+//! expression that is unknown. Invariants: values may contain expressions; however they refer to each
+//! other, the work is bounded.
 
-/// How many expressions one text may come to need, and how long it may become, in bytes.
+/// Expressions that one text may expand, and the length of the result in bytes.
 const MAX_STEPS: u32 = 32;
 const MAX_LENGTH: usize = 300;
 
-/// A text or a value that is longer, in bytes, is not looked at: it is named as often as somebody
-/// likes, and what it comes to would be too long in the end.
+/// A longer text or value is not expanded: the result would exceed [`MAX_LENGTH`], and a file may
+/// name the value any number of times.
 const MAX_TEXT: usize = 4 * MAX_LENGTH;
 
-/// Replaces the expressions of a text. The error is the first expression that is unknown, as it
-/// stands in the text.
+/// Expands the expressions of a text. The error is the first unknown expression, as written.
 pub(crate) fn expand<'a>(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<&'a str>,
@@ -23,7 +21,7 @@ pub(crate) fn expand<'a>(
     expand_between(["${", "}"], text, lookup)
 }
 
-/// As [`expand`], for expressions that are written between other marks.
+/// As [`expand`], for expressions between other delimiters.
 pub(crate) fn expand_between<'a>(
     marks: [&str; 2],
     text: &str,
@@ -37,10 +35,10 @@ pub(crate) fn expand_between<'a>(
     }
 }
 
-/// The name of an expression that could not be replaced.
+/// The name of an expression that could not be expanded.
 struct Unknown(String);
 
-/// Recursion ends with the steps, each of which is one level at most.
+/// Appends the expansion of a text. The recursion is bounded, because each level takes at least one step.
 fn append<'a>(
     marks: [&str; 2],
     text: &str,
@@ -50,7 +48,7 @@ fn append<'a>(
 ) -> Result<(), Unknown> {
     let too_long = || Unknown(text.chars().take(MAX_LENGTH).collect());
     let push = |out: &mut String, piece: &str| {
-        // Asked before it is copied, which takes time too.
+        // Checked before copying, because copying takes time too.
         (out.len() + piece.len() <= MAX_LENGTH).then(|| out.push_str(piece))
     };
     if text.len() > MAX_TEXT {
@@ -92,21 +90,21 @@ mod tests {
     }
 
     #[test]
-    fn names_are_replaced() {
+    fn names_are_expanded() {
         check("plain", Ok("plain"));
         check("${b}-${ a }", Ok("1.2-1"));
         check("$a {b} $", Ok("$a {b} $"));
     }
 
     #[test]
-    fn other_marks_are_taken() {
+    fn other_delimiters_are_accepted() {
         let lookup = |name: &str| (name == "a").then_some("1");
         assert_eq!(expand_between(["$(", ")"], "$(a).${a}", &lookup), Ok("1.${a}".to_owned()));
         assert_eq!(expand_between(["$(", ")"], "$(b)", &lookup), Err("$(b)".to_owned()));
     }
 
     #[test]
-    fn what_is_unknown_or_endless_is_named() {
+    fn unknown_and_endless_expressions_are_errors() {
         check("1.${missing}", Err("${missing}"));
         check("${partly}", Err("${partly}"));
         check("${loop}", Err("${loop}"));
@@ -114,9 +112,9 @@ mod tests {
         check("${open", Err("${open}"));
     }
 
-    /// Breaks if a long value is copied, or looked through, as often as it is named.
+    /// Fails if a long value is copied or scanned each time that it is named.
     #[test]
-    fn what_is_too_long_is_not_looked_at() {
+    fn long_texts_are_not_expanded() {
         let value = "${a}".repeat(1_000);
         let lookups = std::cell::Cell::new(0);
         let lookup = |name: &str| {

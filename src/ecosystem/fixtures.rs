@@ -1,9 +1,10 @@
-//! The files of `tests/fixtures/ecosystem`, each compared with what is expected of it.
+//! The files of `tests/fixtures/ecosystem`, compared with the expected findings.
 //!
 //! A case is a folder below `<parser>/` with a file that this parser wants. Beside the file lies
-//! `expected.txt`, with one part for each such file; `UPDATE_EXPECT=1` rewrites it, and the diff is to be read before a commit.
-//! Files of a `real` case were written by the package manager itself; `COMMAND.txt` says how. Sources
-//! no package manager writes: there it is code as programs have it.
+//! `expected.txt`, with one section for each such file; `UPDATE_EXPECT=1` rewrites it (review the diff
+//! before you commit). Files of a `real` case were written by the package manager itself;
+//! `COMMAND.txt` states how. For sources, which no package manager writes, it is code as real programs
+//! have it.
 
 use super::{Findings, Parser, REGISTRY, SourceFile, fuzz::read_alone, imports::SOURCES};
 use crate::model::scan_result::{Package, Scope};
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// A file of a case, and its path as the parser sees it: below the case's folder.
+/// A file of a case. The path is relative to the case's folder, as the parser sees it.
 pub(super) struct Case {
     pub(super) parser: &'static dyn Parser,
     pub(super) folder: PathBuf,
@@ -23,7 +24,7 @@ pub(super) struct Case {
     pub(super) bytes: Vec<u8>,
 }
 
-/// All cases there are, sorted.
+/// All cases, sorted.
 pub(super) fn all() -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem");
     let mut cases = Vec::new();
@@ -45,7 +46,7 @@ fn collect(parser: &'static dyn Parser, folder: &Path, cases: &mut Vec<Case>) {
             continue;
         }
         let name = entry.file_name().unwrap().to_str().unwrap();
-        // Some are wanted for the folder that they are in.
+        // Some parsers match by folder, so they need the path below the case.
         let path = if parser.wants(name) { name.to_owned() } else { below_its_case(&entry) };
         if parser.wants(&path) {
             let bytes = fs::read(&entry).unwrap();
@@ -54,15 +55,14 @@ fn collect(parser: &'static dyn Parser, folder: &Path, cases: &mut Vec<Case>) {
     }
 }
 
-/// The path of a file below the folder of its case: below its parser's folder without the case.
+/// The path of a file below the folder of its case.
 fn below_its_case(file: &Path) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem");
     let below = file.strip_prefix(root).unwrap();
     below.components().skip(2).collect::<PathBuf>().to_str().unwrap().to_owned()
 }
 
-/// What this thread has computed so far. Unlike the time on the wall it is the same on a machine
-/// that does other things too.
+/// The CPU time of this thread. Unlike wall-clock time it does not depend on the load of the machine.
 pub(super) fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).expect("a time that has passed")
@@ -71,11 +71,11 @@ pub(super) fn processor_time() -> Duration {
 fn show(findings: &Findings) -> String {
     let mut lines: Vec<_> = findings.packages.iter().map(show_package).collect();
     lines.sort();
-    lines.extend(findings.warnings.iter().map(|it| {
-        let line = it.line.map_or_else(|| "-".to_owned(), |it| it.to_string());
-        format!("warning: {line}: {}", it.message)
+    lines.extend(findings.warnings.iter().map(|warning| {
+        let line = warning.line.map_or_else(|| "-".to_owned(), |line| line.to_string());
+        format!("warning: {line}: {}", warning.message)
     }));
-    if let Some(members) = findings.project.as_ref().and_then(|it| it.shown_members()) {
+    if let Some(members) = findings.project.as_ref().and_then(|project| project.shown_members()) {
         lines.push(format!("workspace: {members}"));
     }
     if findings.unreadable {
@@ -85,11 +85,11 @@ fn show(findings: &Findings) -> String {
     lines.join("\n")
 }
 
-/// `name version|specifier scope direct line purl`, and the purls that it requires behind ` > `.
+/// `name version|specifier scope direct line purl`, then the purls that it requires, each after ` > `.
 fn show_package(package: &Package) -> String {
     let version = package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
     let scope = package.scope.map_or("-", Scope::as_str);
-    let direct = package.direct.map_or("-", |it| if it { "direct" } else { "transitive" });
+    let direct = package.direct.map_or("-", |value| if value { "direct" } else { "transitive" });
     let line = package.line.unwrap_or_default();
     let purls = std::iter::once(&package.purl).chain(&package.requires);
     let purls: Vec<_> = purls.map(String::as_str).collect();
@@ -97,7 +97,7 @@ fn show_package(package: &Package) -> String {
 }
 
 #[test]
-fn every_file_is_read_as_expected() {
+fn every_file_gives_the_expected_findings() {
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let cases = all();
     let mut wrong = Vec::new();
@@ -126,7 +126,7 @@ fn every_parser_has_the_same_cases() {
     for parser in REGISTRY.iter().chain(SOURCES) {
         for name in ["empty", "broken", "one", "many", "real"] {
             let has = cases.iter().any(|case| {
-                case.parser.name() == parser.name() && case.folder.iter().any(|it| it == name)
+                case.parser.name() == parser.name() && case.folder.iter().any(|part| part == name)
             });
             assert!(has, "{} has no case `{name}`", parser.name());
         }

@@ -5,7 +5,7 @@
 
 use super::{
     Budget, Findings, Imports, Parser, REGISTRY, SourceFile, dotnet, gradle, imports::SOURCES,
-    maven, source::read_within,
+    maven, parser::read_within,
 };
 use crate::fuzzing::choice;
 

@@ -1,16 +1,15 @@
-//! Gleam: `manifest.toml` and `gleam.toml`, by "gleam.toml" of Gleam's documentation and as its
-//! compiler writes the other.
+//! Gleam: `gleam.toml`, by Gleam's documentation, and `manifest.toml`, as its compiler writes it.
 //!
-//! What flows in: locked packages, and dependencies. What flows out: packages of Hex; what the lock
-//! says is required by what. What must stay true: `manifest.toml` is the name of other files too, so
-//! only entries that Gleam writes are read; a local package is part of the repository.
+//! Input: locked packages, and dependencies. Output: packages of Hex, and the dependencies in the lock file.
+//! Invariants: other tools use the name `manifest.toml` too, so only entries with Gleam's keys are read; a
+//! local package is part of the repository.
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     toml::{self, Document},
 };
@@ -87,7 +86,7 @@ fn read_manifest(document: &Document<'_>, found: &mut Collector<'_>) {
         if version.is_none() {
             found.warn(line, format!("`{}` has no version", text::excerpt(name)));
         }
-        let direct = requirements.map(|it| it.contains_key(name));
+        let direct = requirements.map(|requirements| requirements.contains_key(name));
         let declared = Declared { name, version, line, direct, ..Declared::default() };
         if let Some(taken) = found.take(Ecosystem::Hex, declared) {
             added.insert(name, taken);
@@ -95,9 +94,10 @@ fn read_manifest(document: &Document<'_>, found: &mut Collector<'_>) {
     }
     for entry in toml::elements(&document.root, "packages") {
         let Some(table) = entry.get_ref().as_table() else { continue };
-        let own = toml::string(table, "name").and_then(|it| added.get(it)).copied();
-        let wanted = toml::elements(table, "requirements").filter_map(|it| it.get_ref().as_str());
-        for required in wanted.filter_map(|it| added.get(it)) {
+        let own = toml::string(table, "name").and_then(|name| added.get(name)).copied();
+        let wanted = toml::elements(table, "requirements")
+            .filter_map(|requirement| requirement.get_ref().as_str());
+        for required in wanted.filter_map(|name| added.get(name)) {
             if let Some(own) = own {
                 found.requires(own, *required);
             }
@@ -117,7 +117,7 @@ fn dependency(declared: Declared<'_>, value: &DeValue<'_>, found: &mut Collector
             Some(git) => {
                 let reference = toml::string(table, "ref");
                 let version = reference.and_then(git_reference::commit);
-                let at = reference.map(|it| format!("@{it}")).unwrap_or_default();
+                let at = reference.map(|reference| format!("@{reference}")).unwrap_or_default();
                 let specifier = format!("git+{git}{at}");
                 let specifier = if version.is_none() { Some(specifier.as_str()) } else { None };
                 found.add(Declared { version, specifier, ..declared });
@@ -132,12 +132,12 @@ fn dependency(declared: Declared<'_>, value: &DeValue<'_>, found: &mut Collector
     }
 }
 
-/// A range of Hex: a version alone, or behind `==`, is exact.
+/// Adds a dependency. In Hex, a version without an operator or after `==` is exact.
 fn add(declared: Declared<'_>, range: Option<&str>, found: &mut Collector<'_>) {
-    let exact = range.map(|it| it.trim_start_matches('=').trim());
-    let version = exact.filter(|it| {
-        it.starts_with(|it: char| it.is_ascii_digit())
-            && it.bytes().all(|it| it.is_ascii_alphanumeric() || b".-+".contains(&it))
+    let exact = range.map(|range| range.trim_start_matches('=').trim());
+    let version = exact.filter(|version| {
+        version.starts_with(|character: char| character.is_ascii_digit())
+            && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
     });
     let specifier = if version.is_none() { range } else { None };
     found.add(Declared { version, specifier, ..declared });

@@ -1,13 +1,11 @@
-//! What the files of one repository say together.
+//! Combines the findings of all files of one repository.
 //!
-//! What flows in: the packages of all its files, in any order, its poms, projects of `MSBuild` and
-//! builds of Gradle, and what its sources import. What flows out: the same packages, sorted, where lock files know
-//! from the manifests beside them what is direct and what for; the packages of the poms,
-//! projects and builds, which need each other to know their versions; and what is imported and declared
-//! nowhere.
+//! Input: the packages of all files in any order, the poms, `MSBuild` projects and Gradle builds, the
+//! workspaces, and the imports of the sources. Output: all packages, sorted and without repeats. Lock
+//! files get `direct` and `scope` from the manifests beside them; poms, projects and builds, which need
+//! each other to know their versions, are resolved; imports that no file declares become packages.
 //!
-//! What must stay true: the order of the input does not matter; what a file says itself is never
-//! overwritten.
+//! Invariants: the order of the input does not matter; what a file itself declares is never overwritten.
 
 use super::{
     budget::Budget,
@@ -16,14 +14,14 @@ use super::{
     gradle::{self, GradleFile},
     imports::Imports,
     maven::{self, Pom},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     workspace::{Project, Workspaces},
 };
 use crate::model::scan_result::{Package, Scope, Source, Warning};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What the files of a repository say that is no package by itself.
+/// The findings of all files of a repository that are not packages yet.
 #[derive(Debug, Default)]
 pub struct Gathered {
     pub poms: Vec<Pom>,
@@ -31,12 +29,12 @@ pub struct Gathered {
     pub gradle: Vec<GradleFile>,
     pub projects: Vec<Project>,
     pub imports: Imports,
-    /// Bytes of the files that were read, and of their paths: the measure of what joining may cost.
+    /// Bytes of all parsed files and of their paths. Determines the budget of [`join`].
     pub bytes: u64,
 }
 
-/// Completes packages by what other files say of them, sorts them, and drops repeats.
-/// Gives a warning for each thing that no file of the repository knows.
+/// Completes, sorts and deduplicates the packages of a repository.
+/// Returns a warning for each thing that no file of the repository defines.
 pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
     let Gathered { poms, builds, gradle, projects, imports, bytes } = gathered;
     let budget = Budget::of(bytes);
@@ -50,9 +48,9 @@ pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
         warnings.extend(found.warnings);
     }
     inherit_from_workspaces(packages, &projects, &budget);
-    warnings.extend(drop_neighbours(packages, &projects, &budget));
+    warnings.extend(drop_own_projects(packages, &projects, &budget));
     let manifests = Manifests::of(packages, &budget);
-    for package in packages.iter_mut().filter(|it| it.source == Source::Lockfile) {
+    for package in packages.iter_mut().filter(|package| package.source == Source::Lockfile) {
         manifests.complete(package);
     }
     let (imported, of_imports) = imports.resolve(packages);
@@ -70,17 +68,17 @@ pub fn join(packages: &mut Vec<Package>, gathered: Gathered) -> Vec<Warning> {
     warnings
 }
 
-/// Drops what is asked for of the repository's own workspaces. A lock says itself where a package is
-/// from, so what it lists stays.
-fn drop_neighbours(
+/// Drops requirements of manifests that name a project of the same workspace. Entries of lock files
+/// stay, because a lock file itself states where each package comes from.
+fn drop_own_projects(
     packages: &mut Vec<Package>,
     projects: &[Project],
     budget: &Budget,
 ) -> Option<Warning> {
     let workspaces = Workspaces::of(projects, budget);
-    packages.retain(|it| {
-        it.source != Source::Manifest
-            || !workspaces.has(&it.ecosystem, &it.file, &canonical_name(it))
+    packages.retain(|package| {
+        package.source != Source::Manifest
+            || !workspaces.has(&package.ecosystem, &package.file, &canonical_name(package))
     });
     workspaces.is_cut_short.then(|| Warning {
         file: String::new(),
@@ -91,7 +89,7 @@ fn drop_neighbours(
     })
 }
 
-/// Whether a package is one that the same file has said in all the same words on a line before.
+/// Whether two packages of one file are equal in everything but the line.
 fn is_repeat(later: &mut Package, first: &mut Package) -> bool {
     let line = std::mem::replace(&mut later.line, first.line);
     let same = later == first;
@@ -99,35 +97,38 @@ fn is_repeat(later: &mut Package, first: &mut Package) -> bool {
     same
 }
 
-/// What the manifests of each folder declare: folder, ecosystem, canonical name.
+/// The requirements of all manifests, by folder and ecosystem.
 struct Manifests {
+    /// The scope of each requirement, by its canonical name.
     by_folder: HashMap<Key, HashMap<String, Option<Scope>>>,
 }
 
-/// Folder, ecosystem, and which of the tools of one ecosystem a file belongs to.
+/// Folder, ecosystem, and the tool that a file belongs to.
 type Key = (String, String, &'static str);
 
 impl Manifests {
     fn of(packages: &[Package], budget: &Budget) -> Self {
         let locks: HashSet<(&str, &str)> = packages
             .iter()
-            .filter(|it| it.source == Source::Lockfile)
-            .map(|it| (folder_of(&it.file), it.ecosystem.as_str()))
+            .filter(|package| package.source == Source::Lockfile)
+            .map(|package| (folder_of(&package.file), package.ecosystem.as_str()))
             .collect();
         let mut by_folder: HashMap<_, HashMap<_, Option<Scope>>> = HashMap::new();
-        // By folder and ecosystem: one folder may have many packages and many folders around it.
+        // Cached, because many packages of a folder look for the same lock file.
         let mut nearest: HashMap<(&str, &str), &str> = HashMap::new();
-        // A manifest of Perl names modules, and only their names could tell the distributions.
-        let is_cpan = |it: &Package| it.ecosystem == Ecosystem::Cpan.as_str();
-        for package in packages.iter().filter(|it| is_asked_for(it) && !is_cpan(it)) {
+        // A Perl manifest names modules; the distribution of a module cannot be derived from its name.
+        let is_cpan = |package: &Package| package.ecosystem == Ecosystem::Cpan.as_str();
+        for package in packages.iter().filter(|package| is_asked_for(package) && !is_cpan(package))
+        {
             let own = folder_of(&package.file);
-            // The members of a workspace share the lock of the nearest folder with one.
+            // The members of a workspace share the lock file of the nearest folder above that has one.
             let shares = [Ecosystem::Cargo, Ecosystem::Npm, Ecosystem::Hex].map(Ecosystem::as_str);
             let folder = if shares.contains(&package.ecosystem.as_str()) {
                 let ecosystem = package.ecosystem.as_str();
                 *nearest.entry((own, ecosystem)).or_insert_with(|| {
-                    let mut around = upwards(own).take_while(|it| budget.read(it.len() + 1));
-                    around.find(|it| locks.contains(&(*it, ecosystem))).unwrap_or(own)
+                    let mut around =
+                        upwards(own).take_while(|folder| budget.read(folder.len() + 1));
+                    around.find(|folder| locks.contains(&(*folder, ecosystem))).unwrap_or(own)
                 })
             } else {
                 own
@@ -137,14 +138,14 @@ impl Manifests {
                 .or_default()
                 .entry(canonical_name(package))
                 .or_default();
-            *declared = stronger(*declared, package.scope);
+            *declared = stronger_scope(*declared, package.scope);
         }
         Self { by_folder }
     }
 
     fn complete(&self, package: &mut Package) {
         let folder = folder_of(&package.file);
-        // What is vendored stands in a folder of its own.
+        // Vendored packages are in a folder below the manifest's.
         let folder = match folder.strip_suffix("vendor/composer") {
             Some(above) => above.trim_end_matches('/'),
             None if package.file.ends_with("vendor/modules.txt") => folder_of(folder),
@@ -154,7 +155,8 @@ impl Manifests {
             return;
         };
         let entry = declared.get(&canonical_name(package));
-        // A build of Gradle may name its modules in a catalog, or for all projects at once.
+        // A Gradle build may declare a module in a catalog or in another project, so a module that is
+        // missing here may still be direct.
         if entry.is_some() || !package.file.ends_with(".lockfile") {
             package.direct.get_or_insert(entry.is_some());
         }
@@ -164,7 +166,7 @@ impl Manifests {
     }
 }
 
-/// Whether a manifest has a package because the project itself asks for it.
+/// Whether a manifest declares the package as a requirement of its own project.
 fn is_asked_for(package: &Package) -> bool {
     package.source == Source::Manifest && package.direct == Some(true)
 }
@@ -173,8 +175,8 @@ fn key(folder: &str, package: &Package) -> Key {
     (folder.to_owned(), package.ecosystem.clone(), tool_of(file_name(&package.file)))
 }
 
-/// The tool whose manifest a lock belongs to, where one folder may have those of several: what
-/// `requirements.txt` lists beside a `poetry.lock` is often an export of it.
+/// The tool that a file belongs to, where one folder may have files of several tools: a
+/// `requirements.txt` beside a `poetry.lock` is often exported from it.
 fn tool_of(file: &str) -> &'static str {
     match file {
         "Pipfile" | "Pipfile.lock" => "pipenv",
@@ -185,8 +187,8 @@ fn tool_of(file: &str) -> &'static str {
     }
 }
 
-/// Of the scopes under which a project asks for one package, the one that needs it most.
-pub(super) fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
+/// The scope with the strongest need, of those under which a project requires one package.
+pub(super) fn stronger_scope(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
     let rank = |scope: Scope| match scope {
         Scope::Runtime => 0,
         Scope::Peer => 1,
@@ -195,44 +197,45 @@ pub(super) fn stronger(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
         Scope::Test => 4,
         Scope::Dev => 5,
     };
-    [a, b].into_iter().flatten().min_by_key(|it| rank(*it))
+    [a, b].into_iter().flatten().min_by_key(|scope| rank(*scope))
 }
 
-/// The purl up to its version: one for all spellings of a name. Every other `@`, `?` and `#` in a
-/// purl is percent-encoded.
+/// The purl without its version, which is equal for all spellings of a name. Every other `@`, `?` and
+/// `#` in a purl is percent-encoded.
 fn canonical_name(package: &Package) -> String {
     let purl = package.purl.as_str();
     let name = purl.split(['@', '?', '#']).next().unwrap_or(purl);
-    // A purl leaves the letters of NuGet as they are, but to NuGet all their cases are one name.
+    // A purl keeps the case of a NuGet name, but NuGet ignores it.
     if package.ecosystem == Ecosystem::NuGet.as_str() {
         return name.to_ascii_lowercase();
     }
     name.to_owned()
 }
 
-/// Gives members of cargo workspaces the versions that the workspace's manifest defines.
+/// Copies the versions of `workspace = true` requirements from the workspace's manifest.
 ///
-/// What it does not define as a package, it defines by a path: that is no package of the
-/// member's either.
+/// A requirement that the workspace does not define as a package is defined by a path, so it is a
+/// project of the repository: it is dropped.
 fn inherit_from_workspaces(packages: &mut Vec<Package>, projects: &[Project], budget: &Budget) {
-    let inherits = |it: &Package| it.specifier.as_deref() == Some(INHERITED);
-    let is_cargo =
-        |it: &Package| it.source == Source::Manifest && it.ecosystem == Ecosystem::Cargo.as_str();
+    let inherits = |package: &Package| package.specifier.as_deref() == Some(INHERITED);
+    let is_cargo = |package: &Package| {
+        package.source == Source::Manifest && package.ecosystem == Ecosystem::Cargo.as_str()
+    };
     if !packages.iter().any(inherits) {
         return;
     }
     let mut defined: BTreeMap<(String, String), Package> = BTreeMap::new();
-    let is_cargo_project = |it: &&Project| it.is_of(Ecosystem::Cargo);
+    let is_cargo_project = |project: &&Project| project.is_of(Ecosystem::Cargo);
     let workspaces: HashSet<&str> =
         projects.iter().filter(is_cargo_project).map(Project::folder).collect();
-    for package in packages.iter().filter(|it| is_cargo(it) && it.scope.is_none()) {
+    for package in packages.iter().filter(|package| is_cargo(package) && package.scope.is_none()) {
         if !inherits(package) {
             let key = (folder_of(&package.file).to_owned(), package.name.clone());
             defined.entry(key).or_insert_with(|| package.clone());
         }
     }
-    let defining: HashSet<String> = defined.keys().map(|it| it.0.clone()).collect();
-    // By folder: those around it that define packages, and whether one is a workspace at all.
+    let defining: HashSet<String> = defined.keys().map(|key| key.0.clone()).collect();
+    // By folder: the folders above that define packages, and whether one of them is a workspace.
     let mut around: HashMap<String, (Vec<String>, bool)> = HashMap::new();
     packages.retain_mut(|package| {
         if !(is_cargo(package) && inherits(package)) {
@@ -241,17 +244,18 @@ fn inherit_from_workspaces(packages: &mut Vec<Package>, projects: &[Project], bu
         let own = folder_of(&package.file);
         if !around.contains_key(own) {
             let folders: Vec<&str> =
-                upwards(own).take_while(|it| budget.read(2 * it.len() + 1)).collect();
-            let is_member = folders.iter().any(|it| workspaces.contains(it));
-            let defining = folders.into_iter().filter(|it| defining.contains(*it));
+                upwards(own).take_while(|folder| budget.read(2 * folder.len() + 1)).collect();
+            let is_member = folders.iter().any(|folder| workspaces.contains(folder));
+            let defining = folders.into_iter().filter(|folder| defining.contains(*folder));
             around.insert(own.to_owned(), (defining.map(str::to_owned).collect(), is_member));
         }
         let Some((folders, is_member)) = around.get(own) else { return true };
         let name = &package.name;
-        let mut folders = folders.iter().take_while(|it| budget.read(it.len() + name.len()));
+        let mut folders =
+            folders.iter().take_while(|folder| budget.read(folder.len() + name.len()));
         let found = folders.find_map(|folder| defined.get(&(folder.clone(), name.clone())));
         let Some(found) = found else {
-            // Of a member without its workspace nobody knows more than the name.
+            // Without the workspace's manifest, the requirement may still be a package: keep it.
             return !is_member;
         };
         let texts = [found.version.as_ref(), found.specifier.as_ref(), Some(&found.purl)];
@@ -265,15 +269,15 @@ fn inherit_from_workspaces(packages: &mut Vec<Package>, projects: &[Project], bu
     });
 }
 
-/// The path of the folder that a file is in; empty at the root.
+/// The folder of a file; empty for the root.
 pub(super) fn folder_of(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// A folder, and the folders around it up to the root.
+/// A folder and all folders above it, up to the root.
 pub(super) fn upwards(folder: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(folder), |it| {
-        (!it.is_empty()).then(|| it.rsplit_once('/').map_or("", |(parent, _)| parent))
+    std::iter::successors(Some(folder), |folder| {
+        (!folder.is_empty()).then(|| folder.rsplit_once('/').map_or("", |(parent, _)| parent))
     })
 }
 

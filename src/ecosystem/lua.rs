@@ -1,16 +1,15 @@
-//! Lua: `*.rockspec` and `luarocks.lock`, by "Rockspec format" and "Pinning versions with a lock file"
-//! of `LuaRocks`' documentation.
+//! Lua: `*.rockspec` and `luarocks.lock`, by "Rockspec format" and "Pinning versions with a lock
+//! file" of `LuaRocks`' documentation.
 //!
-//! What flows in: assignments and tables of Lua. What flows out: the rocks that stand in the tables of
-//! dependencies. What must stay true: `lua` is the interpreter, not a rock; libraries of the system
-//! (`external_dependencies`) are none either; nothing is run.
+//! Input: assignments and tables of Lua. Output: the rocks in the dependency tables. Invariants: `lua` is the
+//! interpreter, not a rock; system libraries (`external_dependencies`) are not rocks either; nothing is run.
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -101,20 +100,23 @@ fn rocks(tokens: &Tokens<'_>, at: usize, scope: Scope, depth: u32, found: &mut C
 /// `name >= 1.0, < 2.0`
 fn rock(text: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
     let text = text.trim();
-    let is_of_name = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_' | '.' | '/');
-    let end = text.find(|it| !is_of_name(it)).unwrap_or(text.len());
+    let is_of_name =
+        |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | '/');
+    let end = text.find(|character| !is_of_name(character)).unwrap_or(text.len());
     let (name, range) = text.split_at_checked(end).unwrap_or((text, ""));
     if name == "lua" {
         return;
     }
     if name.is_empty() {
-        return found.warn(line, format!("`{}` is no rock", text::excerpt(text)));
+        return found.warn(line, format!("`{}` is not a rock", text::excerpt(text)));
     }
-    let range = Some(range.trim()).filter(|it| !it.is_empty());
-    let is_version =
-        |it: &&str| it.starts_with(|it: char| it.is_alphanumeric()) && !it.contains([',', ' ']);
+    let range = Some(range.trim()).filter(|range| !range.is_empty());
+    let is_version = |version: &&str| {
+        version.starts_with(|character: char| character.is_alphanumeric())
+            && !version.contains([',', ' '])
+    };
     // A version without an operator is exact.
-    let version = range.map(|it| it.trim_start_matches('=').trim()).filter(is_version);
+    let version = range.map(|version| version.trim_start_matches('=').trim()).filter(is_version);
     let specifier = if version.is_none() { range } else { None };
     let (direct, scope) = (Some(true), Some(scope));
     found.add(Declared { name, version, specifier, line, direct, scope });

@@ -1,16 +1,14 @@
 //! `mise.toml`, by the manual of mise.
 //!
-//! What flows in: the `[tools]`. What flows out: each tool; what mise takes from a registry of packages
-//! (`npm:prettier`) is a package of it, all others are `generic`. What must stay true: a tool of the
-//! wrong shape costs only itself.
+//! Input: the `[tools]`. Output: each tool; tools that mise installs from a package registry (`npm:prettier`)
+//! are packages of that registry, all others are `generic`. Invariants: a malformed tool loses only itself.
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared, MAX_NAME},
+    parser::file_name,
     purl::Ecosystem,
-    runtimes,
-    source::file_name,
-    text,
+    runtimes, text,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -29,11 +27,12 @@ impl Parser for MiseToml {
         let file = file_name(path).trim_start_matches('.');
         let is_named = ["mise", "rtx"]
             .iter()
-            .any(|it| file.strip_prefix(it).is_some_and(|it| it.starts_with('.')));
+            .any(|name| file.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
         (is_named && file.ends_with(".toml"))
-            || ["mise/config.toml", ".mise/config.toml"]
-                .iter()
-                .any(|it| path == *it || path.strip_suffix(it).is_some_and(|it| it.ends_with('/')))
+            || ["mise/config.toml", ".mise/config.toml"].iter().any(|suffix| {
+                path == *suffix
+                    || path.strip_suffix(suffix).is_some_and(|before| before.ends_with('/'))
+            })
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -46,7 +45,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     for (key, value) in tools {
         let line = document.line(key);
         if key.get_ref().len() > MAX_NAME {
-            found.warn(line, format!("`{}` is no tool", text::excerpt(key.get_ref())));
+            found.warn(line, format!("`{}` is not a tool name", text::excerpt(key.get_ref())));
             continue;
         }
         let wanted = versions(value);

@@ -1,15 +1,19 @@
-//! Bytes become packages: one file per format, one line in [`REGISTRY`] for each.
+//! Parsers: bytes of a manifest, lock file or source become packages.
 //!
-//! What flows in: one file's path and bytes. What flows out: the packages that it declares,
-//! with their lines, and a warning for each thing that was not understood. [`join()`] then adds
-//! what the files of one repository say of each other. Sources have parsers of their own: what
-//! they import is asked for beside what is declared.
+//! Input: the path and the bytes of one file. Output: the packages that it declares, with their
+//! lines, and a warning for each part that could not be parsed. [`join()`] then combines the
+//! findings of all files of one repository. Sources have parsers of their own: their imports are
+//! compared with the declared packages.
 //!
-//! What must stay true: pure (no disk, no network, no clock), never a panic, time and memory
-//! bounded by the size of the input, and one bad entry never loses the entries beside it.
+//! Invariants: parsers are pure (no disk, no network, no clock) and never panic; their time and memory
+//! are bounded by the size of the input; and a bad entry never loses the entries beside it.
+//!
+//! Each format is one file and one line in [`REGISTRY`].
 
 #[cfg(test)]
 mod aliases;
+#[cfg(test)]
+mod amplification;
 mod bom;
 mod budget;
 mod cargo;
@@ -40,14 +44,13 @@ mod json;
 mod julia;
 mod lua;
 mod maven;
-#[cfg(test)]
-mod mentions;
 mod mise;
 #[cfg(test)]
 mod mutated_files;
 mod nim;
 mod npm;
 mod opam;
+mod parser;
 mod perl;
 mod php;
 mod purl;
@@ -58,7 +61,6 @@ mod ruby;
 mod runtimes;
 mod sbt;
 mod script;
-mod source;
 mod swift;
 mod terraform;
 mod text;
@@ -71,10 +73,10 @@ mod yaml;
 pub use budget::Budget;
 pub use imports::{Imports, source_parser_for};
 pub use join::{Gathered, join};
-pub use source::{Findings, Parser, SourceFile, read};
+pub use parser::{Findings, Parser, SourceFile, read};
 
-/// Every parser there is, in the order in which they are asked. To add a format, write its file
-/// and add its line.
+/// All parsers, in the order in which they are tried. To add a format, add its file and its line
+/// (docs/adding-a-format.md).
 pub static REGISTRY: &[&dyn Parser] = &[
     &npm::PackageLock,
     &npm::PackageJson,
@@ -169,16 +171,16 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &bom::BomJson,
     &bom::CycloneDxXml,
     &bom::SpdxTags,
-    // It judges by the folder, so it has what no other one wants.
+    // It matches by folder, so it comes last and gets the files that no other parser wants.
     &container::KubernetesManifest,
 ];
 
-/// The first parser that wants a file, judged by its path alone.
+/// The first parser that wants a file, by the path alone.
 pub fn parser_for(path: &str) -> Option<&'static dyn Parser> {
     REGISTRY.iter().copied().find(|parser| parser.wants(path) && !parser.is_deep())
 }
 
-/// The first one that wants it in a deep scan, where no other does.
+/// The first parser that wants a file in a deep scan only.
 pub fn deep_parser_for(path: &str) -> Option<&'static dyn Parser> {
     REGISTRY.iter().copied().find(|parser| parser.is_deep() && parser.wants(path))
 }

@@ -130,7 +130,7 @@ fn check_repeated_tokens(part: usize) {
 fn check_repeated_lines(part: usize) {
     for parser in REGISTRY.iter().chain(SOURCES).skip(part).step_by(4) {
         let cases = CASES.iter().filter(|case| case.parser.name() == parser.name());
-        for case in cases.filter(|it| it.folder.ends_with("one")) {
+        for case in cases.filter(|case| case.folder.ends_with("one")) {
             let text = String::from_utf8_lossy(&case.bytes);
             for line in text.lines().filter(|line| !line.trim().is_empty()).take(8) {
                 let opened = line.rfind(['(', '[', '{', '<', '"', ':']).map(|at| &line[..=at]);

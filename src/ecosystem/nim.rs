@@ -1,17 +1,17 @@
 //! Nim: `*.nimble` and `nimble.lock`, by "Nimble User Guide".
 //!
-//! What flows in: `requires` of a manifest, `packages` of a lock. What flows out: packages under their
-//! names; where an address is required, its last part. What must stay true: `nim` is the compiler, not
-//! a package, unless a lock lists it; a manifest is a program, and it is never run.
+//! Input: `requires` of a manifest, or `packages` of a lock file. Output: packages under their names; for an
+//! address, the last segment. Invariants: `nim` is the compiler and not a package, unless a lock file lists
+//! it; a manifest is a program, and it is never run.
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     git_reference,
     json::{self, Node},
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -46,7 +46,7 @@ impl Parser for Nimble {
     }
 
     fn wants(&self, path: &str) -> bool {
-        file_name(path).strip_suffix(".nimble").is_some_and(|it| !it.is_empty())
+        file_name(path).strip_suffix(".nimble").is_some_and(|stem| !stem.is_empty())
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -56,13 +56,13 @@ impl Parser for Nimble {
         tokens.warn(&mut found);
         for at in 0..tokens.len() {
             let scope = match tokens.word(at) {
-                // The old form, in the manner of an ini file, begins with a capital.
+                // The old form, similar to an INI file, is capitalized.
                 Some("requires" | "Requires") => Scope::Runtime,
                 Some("taskRequires") => Scope::Dev,
                 _ => continue,
             };
             let first = skip_marks(&tokens, at + 1);
-            // Behind the name of the task.
+            // The name of the task comes first.
             let first = if scope == Scope::Dev { skip_marks(&tokens, first + 1) } else { first };
             requirements(&tokens, first, scope, &mut found);
         }
@@ -77,7 +77,7 @@ fn skip_marks(tokens: &Tokens<'_>, mut at: usize) -> usize {
     at
 }
 
-/// Texts with commas between, each of which may hold several requirements.
+/// Reads strings with commas between, each of which may contain several requirements.
 fn requirements(tokens: &Tokens<'_>, mut at: usize, scope: Scope, found: &mut Collector<'_>) {
     while let Some(text) = tokens.text(at) {
         for text in text.split(',') {
@@ -104,9 +104,9 @@ fn requirement(text: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
     if name.eq_ignore_ascii_case("nim") {
         return;
     }
-    let range = Some(range.trim()).filter(|it| !it.is_empty());
-    let commit = range.and_then(|it| it.strip_prefix('#')).and_then(git_reference::commit);
-    let exact = range.and_then(|it| it.strip_prefix("==")).map(str::trim);
+    let range = Some(range.trim()).filter(|range| !range.is_empty());
+    let commit = range.and_then(|range| range.strip_prefix('#')).and_then(git_reference::commit);
+    let exact = range.and_then(|range| range.strip_prefix("==")).map(str::trim);
     let version = commit.or(exact);
     let specifier = if version.is_none() { range } else { None };
     let (direct, scope) = (Some(true), Some(scope));
@@ -115,8 +115,8 @@ fn requirement(text: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
 
 fn read_lock(root: &Node<'_>, found: &mut Collector<'_>) {
     let tasks = root.get("tasks").and_then(Node::members).unwrap_or_default();
-    let packages = root.get("packages").map(|it| (it, Scope::Runtime));
-    let lists = packages.into_iter().chain(tasks.iter().map(|it| (&it.value, Scope::Dev)));
+    let packages = root.get("packages").map(|packages| (packages, Scope::Runtime));
+    let lists = packages.into_iter().chain(tasks.iter().map(|task| (&task.value, Scope::Dev)));
     for (list, scope) in lists {
         let Some(members) = list.members() else {
             found.warn(list.line, format!("packages: expected an object, got {}", list.kind()));
@@ -126,7 +126,7 @@ fn read_lock(root: &Node<'_>, found: &mut Collector<'_>) {
         let mut added: HashMap<&str, Added> = HashMap::new();
         for member in members {
             let (name, line) = (member.key.as_ref(), member.line);
-            let usable = |it: &&str| !it.is_empty() && !it.starts_with('#');
+            let usable = |version: &&str| !version.is_empty() && !version.starts_with('#');
             let version = member.value.text("version").filter(usable);
             let version = version.or_else(|| member.value.text("vcsRevision"));
             if version.is_none() {
@@ -140,7 +140,7 @@ fn read_lock(root: &Node<'_>, found: &mut Collector<'_>) {
         for member in members {
             let Some(package) = added.get(member.key.as_ref()) else { continue };
             let wanted = member.value.elements("dependencies").filter_map(Node::as_str);
-            for required in wanted.filter_map(|it| added.get(it)) {
+            for required in wanted.filter_map(|name| added.get(name)) {
                 found.requires(*package, *required);
             }
         }

@@ -1,24 +1,24 @@
 //! `OCaml`: `*.opam` and `*.opam.locked`, by "Package definitions" of opam's manual.
 //!
-//! What flows in: fields whose values are lists. What flows out: the packages that `depends` and
-//! `depopts` name, with the filters and ranges behind them; a locked file has one version for each.
-//! What must stay true: of alternatives (`"a" | "b"`) all are listed; the package itself is none.
+//! Input: fields whose values are lists. Output: the packages in `depends` and `depopts`, with their filters
+//! and ranges; a locked file has one version of each. Invariants: all alternatives (`"a" | "b"`) are listed;
+//! the package itself is not a package.
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
 use std::ops::Range;
 
-/// Brackets within a list of dependencies.
+/// Depth of brackets within a list of dependencies.
 const MAX_DEPTH: u32 = 8;
 
-/// What is longer, in tokens, says nothing of versions.
+/// Tokens of a filter that are read.
 const LONGEST_FILTER: usize = 200;
 
 /// Reads `*.opam`.
@@ -77,7 +77,7 @@ fn read(file: SourceFile<'_>, mut found: Collector<'_>, direct: Option<bool>) ->
             let end = tokens.behind_bracket(value);
             packages(&tokens, value + 1..end, declared, 0, &mut found);
         } else if let Some(name) = tokens.text(value) {
-            // One package needs no brackets.
+            // A single package needs no brackets.
             package(&tokens, value, name, declared, &mut found);
         }
     }
@@ -102,7 +102,7 @@ fn packages(
     }
 }
 
-/// A name, and in braces what it is for and which versions will do.
+/// Reads a name, and its filters and versions in braces.
 fn package(
     tokens: &Tokens<'_>,
     at: usize,
@@ -125,18 +125,18 @@ fn package(
         };
     }
     let range = range(tokens, filter);
-    let version = range.strip_prefix("= ").filter(|it| !it.contains([' ', '(']));
+    let version = range.strip_prefix("= ").filter(|version| !version.contains([' ', '(']));
     let specifier = if version.is_none() { Some(range.as_str()) } else { None };
     let line = tokens.line(at);
     found.add(Declared { name, version, specifier, line, ..declared });
 }
 
-/// The comparisons of a filter, without what it is for.
+/// The version comparisons of a filter.
 fn range(tokens: &Tokens<'_>, filter: Range<usize>) -> String {
     let mut range = String::new();
     let mut operator = String::new();
     let mut joint = "";
-    // `os != "win32"` compares something else.
+    // `os != "win32"` compares a variable, not the version.
     let mut of_variable = false;
     for at in filter.take(LONGEST_FILTER) {
         match (tokens.mark(at), tokens.text(at)) {
@@ -162,7 +162,7 @@ fn range(tokens: &Tokens<'_>, filter: Range<usize>) -> String {
                 operator.clear();
                 joint = "";
             }
-            // `{= version}`: that of the package itself.
+            // `{= version}` is the version of the package itself.
             (None, None) if tokens.word(at) == Some("version") => operator.clear(),
             _ => {}
         }

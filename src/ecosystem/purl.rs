@@ -1,12 +1,12 @@
-//! Names become Package URLs by the purl specification's rules for each type.
+//! Package URLs: the purl specification's rules for each type.
 //!
-//! What flows in: a name and a version as a file declares them. What flows out: the canonical
-//! purl (ECMA-427). What must stay true: two spellings of one package give one purl.
+//! Input: a name and a version as a file declares them. Output: the canonical purl (ECMA-427).
+//! Invariants: two spellings of one package give equal purls.
 
 use super::purl_types;
 use packageurl::PackageUrl;
 
-/// The kinds of packages that are read; each has a purl type.
+/// The ecosystems of the packages that are found; each has a purl type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ecosystem {
     Npm,
@@ -76,20 +76,20 @@ impl Ecosystem {
         }
     }
 
-    /// The package's purl; none where the name cannot be one.
+    /// The package's purl; none where the name is not valid.
     pub(crate) fn purl(self, name: &str, version: Option<&str>) -> Option<String> {
         // Qualifiers and subpath.
         let mut behind = String::new();
         let (namespace, name) = match self {
-            // npm-definition: the scope is the namespace, its `@` included.
-            // The specification has no jsr, whose names are those of npm with a scope.
+            // npm-definition: the scope is the namespace, including its `@`.
+            // The specification has no jsr, whose names are scoped names of npm.
             Self::Npm | Self::Jsr => match name.split_once('/') {
                 Some((scope, name)) if scope.starts_with('@') => {
                     (Some(scope.to_owned()), name.to_owned())
                 }
                 _ => (None, name.to_owned()),
             },
-            // golang-definition: the last segment is the name, and all is lower case.
+            // golang-definition: the last segment is the name, and everything is lower case.
             Self::Golang if !is_module_path(name) => return None,
             Self::Golang => match name.to_lowercase().rsplit_once('/') {
                 Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
@@ -103,16 +103,17 @@ impl Ecosystem {
                 }
                 (Some(group.to_owned()), artifact.to_owned())
             }
-            // composer-definition: the vendor is the namespace, and all is lower case.
+            // composer-definition: the vendor is the namespace, and everything is lower case.
             Self::Composer => {
                 let lower = name.to_lowercase();
-                let (vendor, name) = lower.split_once('/').filter(|it| !it.1.contains('/'))?;
+                let (vendor, name) =
+                    lower.split_once('/').filter(|parts| !parts.1.contains('/'))?;
                 if vendor.is_empty() {
                     return None;
                 }
                 (Some(vendor.to_owned()), name.to_owned())
             }
-            // nuget-definition and gem-definition: no namespace, and the name as it is.
+            // nuget-definition and gem-definition: no namespace, and the name unchanged.
             Self::NuGet | Self::Gem if !is_plain(name) => return None,
             Self::Docker => {
                 let (registry, path) = registry_and_path(name);
@@ -121,7 +122,7 @@ impl Ecosystem {
                 }
                 split_last(path)
             }
-            // github-definition: owner and repository, in lower case; what is in it is a subpath.
+            // github-definition: owner and repository, in lower case; the path in it is a subpath.
             Self::GitHub => {
                 let (owner, rest) = name.split_once('/')?;
                 let (repository, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -142,7 +143,7 @@ impl Ecosystem {
     }
 }
 
-/// The parts of a purl behind its type, none of them encoded.
+/// The parts of a purl after its type, not encoded.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Parts<'a> {
     pub(crate) namespace: Option<&'a str>,
@@ -152,7 +153,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) subpath: Option<&'a str>,
 }
 
-/// The canonical purl of some parts; none where one of them cannot be what it should be.
+/// The canonical purl of these parts; none where one of them is not valid.
 pub(crate) fn write(kind: &str, parts: Parts<'_>) -> Option<String> {
     let mut purl = PackageUrl::new(kind, parts.name).ok()?;
     if let Some(namespace) = parts.namespace {
@@ -170,13 +171,13 @@ pub(crate) fn write(kind: &str, parts: Parts<'_>) -> Option<String> {
     Some(encode_fully(&purl.to_string()))
 }
 
-/// docker-definition: Docker Hub is where an image is that names no registry, and `library` the
-/// owner of one that names none; another registry is the qualifier `repository_url`.
+/// docker-definition: an image without a registry is on Docker Hub, and one without an owner belongs
+/// to `library`; any other registry is the qualifier `repository_url`.
 fn registry_and_path(name: &str) -> (Option<&str>, &str) {
     const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
     let (registry, path) = match name.split_once('/') {
         Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => {
-            (Some(first).filter(|it| !HUB.contains(it)), path)
+            (Some(first).filter(|registry| !HUB.contains(registry)), path)
         }
         _ => (None, name),
     };
@@ -184,7 +185,7 @@ fn registry_and_path(name: &str) -> (Option<&str>, &str) {
     (registry, official.unwrap_or(path))
 }
 
-/// The last segment is the name, what is before it the namespace.
+/// The last segment is the name, everything before it the namespace.
 fn split_last(path: &str) -> (Option<String>, String) {
     match path.rsplit_once('/') {
         Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
@@ -192,10 +193,10 @@ fn split_last(path: &str) -> (Option<String>, String) {
     }
 }
 
-/// Encodes the segments of a subpath.
+/// Percent-encodes the segments of a subpath.
 fn encode_path(path: &str) -> String {
     let mut out = String::new();
-    for segment in path.split('/').filter(|it| !matches!(*it, "" | "." | "..")) {
+    for segment in path.split('/').filter(|segment| !matches!(*segment, "" | "." | "..")) {
         if !out.is_empty() {
             out.push('/');
         }
@@ -210,9 +211,9 @@ fn encode_path(path: &str) -> String {
     out
 }
 
-/// Encodes what the crate leaves: by ECMA-427, "Character encoding", only letters, digits, `.-_~`
-/// and `:` stand for themselves, `/` only between segments, which a version has none of, and `&`
-/// only between qualifiers.
+/// Encodes what the `packageurl` crate leaves: by ECMA-427, "Character encoding", only letters, digits,
+/// `.-_~` and `:` are not encoded, `/` only between segments (a version has none), and `&` only
+/// between qualifiers.
 fn encode_fully(purl: &str) -> String {
     let mut out = String::with_capacity(purl.len());
     let mut part = '/';
@@ -237,26 +238,27 @@ fn push_encoded(out: &mut String, character: char) {
     ));
 }
 
-/// The characters of a Go module path (`golang.org/x/mod/module`, `CheckPath`).
+/// Whether a path has only the characters of a Go module path (`golang.org/x/mod/module`, `CheckPath`).
 fn is_module_path(path: &str) -> bool {
-    path.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~/".contains(&it))
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte))
 }
 
-/// The characters of an id of `NuGet`, and of the name of a gem.
+/// Whether a name has only the characters of a `NuGet` id or the name of a gem.
 fn is_plain(name: &str) -> bool {
-    name.chars().all(|it| it.is_alphanumeric() || matches!(it, '-' | '_' | '.'))
+    name.chars()
+        .all(|character| character.is_alphanumeric() || matches!(character, '-' | '_' | '.'))
 }
 
-/// Maven's own rule for groups and artifacts (`DefaultModelValidator`): letters, digits, `-_.`.
+/// Maven's rule for groups and artifacts (`DefaultModelValidator`): letters, digits, `-_.`.
 fn is_maven_id(id: &str) -> bool {
-    !id.is_empty() && id.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it))
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// PEP 503, Normalized Names, which pypi-definition asks for: lower case, and each run of `-`,
-/// `_` and `.` is one `-`.
+/// PEP 503, "Normalized Names", which pypi-definition requires: lower case, and each run of `-`, `_`
+/// and `.` becomes one `-`.
 pub(crate) fn python_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
-    for part in name.split(['-', '_', '.']).filter(|it| !it.is_empty()) {
+    for part in name.split(['-', '_', '.']).filter(|part| !part.is_empty()) {
         if !out.is_empty() {
             out.push('-');
         }

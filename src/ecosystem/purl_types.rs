@@ -1,16 +1,16 @@
-//! The purl specification's rules for types whose names need more than to be copied.
+//! The purl rules of the types whose names have to be transformed.
 //!
-//! What flows in: a name as a file declares it. What flows out: its purl. What must stay true: as
-//! in [`purl`](super::purl): two spellings of one package give one purl.
+//! Input: a name as a file declares it. Output: its purl. Invariants: as in [`purl`](super::purl), two
+//! spellings of one package give equal purls.
 //!
-//! Decisions. `nim` and `crystal` are no registered types yet; they are among the specification's
-//! candidates and are used as those are proposed. A module of Perl is named in the purl as
-//! distributions are, for the specification takes no `::`; who wrote it is known only where the
-//! file tells.
+//! Decisions. `nim` and `crystal` are not registered types yet; they are candidates of the
+//! specification and are used as proposed. The purl of a Perl module is written like that of a
+//! distribution, because the specification forbids `::`; its author is known only where the file names
+//! one.
 
 use super::purl::{Ecosystem, Parts, write};
 
-/// The purl of a package of one of these types; none where the name cannot be one.
+/// The purl of a package of one of these types; none where the name is not valid.
 pub(super) fn purl(ecosystem: Ecosystem, name: &str, version: Option<&str>) -> Option<String> {
     let lower = name.to_lowercase();
     let parts = Parts { name, version, ..Parts::default() };
@@ -19,11 +19,11 @@ pub(super) fn purl(ecosystem: Ecosystem, name: &str, version: Option<&str>) -> O
         Ecosystem::Pub => {
             return write("pub", Parts { name: &lower.replace('-', "_"), ..parts });
         }
-        // nim: names are equal but for case and underscores ("Nimble User Guide").
+        // nim: names are compared without case and underscores ("Nimble User Guide").
         Ecosystem::Nim => return write("nim", Parts { name: &lower.replace('_', ""), ..parts }),
         Ecosystem::Cpan => return write("cpan", Parts { name: &name.replace("::", "-"), ..parts }),
         Ecosystem::Hex => Parts { name: &lower, ..parts },
-        // luarocks-definition: a rock of a user's own manifest has the user as its namespace.
+        // luarocks-definition: a rock of a user's own manifest has the user as namespace.
         Ecosystem::LuaRocks => behind_last_slash(&lower, parts),
         // swift-definition: the host and the folders of the address are the namespace.
         Ecosystem::Swift => behind_last_slash(name, parts),
@@ -45,24 +45,24 @@ fn behind_last_slash<'a>(name: &'a str, parts: Parts<'a>) -> Parts<'a> {
 }
 
 /// terraform-definition: `hashicorp/aws` is a provider, `terraform-aws-modules/vpc/aws` a module,
-/// whose last part its purl leaves out; a registry that is not the default stands before either.
+/// whose purl has no last part; a registry other than the default comes before either.
 fn terraform(name: &str, version: Option<&str>) -> Option<String> {
     let (host, rest) = match name.split_once('/') {
         Some((host, rest)) if host.contains('.') => (Some(host), rest),
         _ => (None, name),
     };
-    let host = host.filter(|it| !it.eq_ignore_ascii_case("registry.terraform.io"));
-    let usable = |it: u8| it.is_ascii_alphanumeric() || b"-_./:".contains(&it);
+    let host = host.filter(|host| !host.eq_ignore_ascii_case("registry.terraform.io"));
+    let usable = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte);
     if !name.bytes().all(usable) {
         return None;
     }
-    // The registry tells no case apart.
+    // The registry ignores case.
     let rest = rest.to_lowercase();
     let mut segments = rest.split('/');
     let first = segments.next()?;
     let parts = match segments.next() {
         Some(name) => Parts { namespace: Some(first), name, version, ..Parts::default() },
-        // Before there were namespaces, all providers were HashiCorp's.
+        // Terraform had no namespaces at first; all providers were HashiCorp's.
         None => Parts { namespace: Some("hashicorp"), name: first, version, ..Parts::default() },
     };
     match host {

@@ -1,17 +1,17 @@
-//! Files that say which versions of languages and tools a project is worked on with.
+//! Files that state the versions of languages and tools for working on a project.
 //!
-//! What flows in: `.tool-versions` of asdf, `.sdkmanrc` of SDKMAN, and files of one version: `.nvmrc`, `.node-version`,
-//! `.python-version`, `.ruby-version` and their like. What flows out: each tool. The purl specification
-//! has no type for them, so they are `generic`.
+//! Input: `.tool-versions` of asdf, `.sdkmanrc` of SDKMAN, and files of a single version: `.nvmrc`,
+//! `.node-version`, `.python-version`, `.ruby-version` and similar ones. Output: each tool. The purl
+//! specification has no type for them, so they are `generic`.
 //!
-//! What must stay true: a part of a version (`20`, `lts/*`) is a specifier, as the newest one that
-//! fulfils it is taken; `system`, and what lies in a folder, is no package.
+//! Invariants: a partial version (`20`, `lts/*`) is a specifier, because it selects the newest match;
+//! `system` and local folders are not packages.
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -35,20 +35,21 @@ impl Parser for ToolVersions {
         let is_sdkman = file.file_name() == ".sdkmanrc";
         for (line, whole) in (1_u32..).zip(text.lines()) {
             let content = whole.split('#').next().unwrap_or_default();
-            // `java=17.0.1-tem` is how SDKMAN has it.
-            let separates = |it: char| it.is_whitespace() || is_sdkman && it == '=';
+            // SDKMAN writes `java=17.0.1-tem`.
+            let separates =
+                |character: char| character.is_whitespace() || is_sdkman && character == '=';
             let words = content.split(separates);
-            let mut words = words.filter(|it| !it.is_empty());
+            let mut words = words.filter(|word| !word.is_empty());
             let Some(name) = words.next() else { continue };
             let mut versions = words.peekable();
             let is_name =
-                name.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_./:@".contains(&it));
+                name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte));
             if !is_name || versions.peek().is_none() {
                 found.warn(line, format!("unexpected `{}`", text::excerpt(whole)));
                 continue;
             }
-            // The ones behind the first are tried where it is not there.
-            versions.for_each(|it| add_exact(name, it, line, &mut found));
+            // Further versions are fallbacks.
+            versions.for_each(|version| add_exact(name, version, line, &mut found));
         }
         found.finish()
     }
@@ -56,9 +57,9 @@ impl Parser for ToolVersions {
 
 const RUNTIME_TXT: &str = "runtime.txt";
 
-/// The files of one version, and the tools that they are of.
+/// The files of a single version, with their tools.
 const FILES: [(&str, &str); 10] = [
-    // Of Heroku, which has the name of the tool before the version.
+    // A file of Heroku, with the name of the tool before the version.
     (RUNTIME_TXT, "python"),
     (".nvmrc", "node"),
     (".node-version", "node"),
@@ -71,7 +72,7 @@ const FILES: [(&str, &str); 10] = [
     (".bun-version", "bun"),
 ];
 
-/// Reads the files of one version.
+/// Reads the files of a single version.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct VersionFile;
 
@@ -94,12 +95,14 @@ impl Parser for VersionFile {
             if content.is_empty() || is_other {
                 continue;
             }
-            if content.contains(|it: char| it.is_whitespace() || "<>=|{}$\"'".contains(it)) {
-                found.warn(line, format!("`{}` is no version", text::excerpt(content)));
+            if content.contains(|character: char| {
+                character.is_whitespace() || "<>=|{}$\"'".contains(character)
+            }) {
+                found.warn(line, format!("`{}` is not a version", text::excerpt(content)));
                 continue;
             }
             // `ruby-3.2.2`, `node-v20.11.0`
-            let version = content.strip_prefix(tool).and_then(|it| it.strip_prefix('-'));
+            let version = content.strip_prefix(tool).and_then(|rest| rest.strip_prefix('-'));
             add(tool, version.unwrap_or(content), line, &mut found);
         }
         found.finish()
@@ -111,7 +114,7 @@ fn tool_of(path: &str) -> Option<&'static str> {
     FILES.iter().find(|(name, _)| *name == file).map(|(_, tool)| *tool)
 }
 
-/// Adds a tool of asdf, which takes nothing for a version but a whole one, and `latest`.
+/// Adds a tool of asdf, which accepts only complete versions, and `latest`.
 fn add_exact(name: &str, wanted: &str, line: u32, found: &mut Collector<'_>) {
     if wanted.starts_with("latest") || wanted.contains(':') || wanted == "system" {
         return add(name, wanted, line, found);
@@ -121,7 +124,7 @@ fn add_exact(name: &str, wanted: &str, line: u32, found: &mut Collector<'_>) {
     found.add(Declared { name, version, specifier: None, line, direct, scope });
 }
 
-/// Adds a tool with the version that is asked for, if it is to be got from anywhere.
+/// Adds a tool with the requested version, unless it is a local one.
 pub(super) fn add(name: &str, wanted: &str, line: u32, found: &mut Collector<'_>) {
     if wanted == "system" || wanted.starts_with("path:") || wanted.starts_with("sub-") {
         return;
@@ -132,16 +135,17 @@ pub(super) fn add(name: &str, wanted: &str, line: u32, found: &mut Collector<'_>
     found.add(Declared { name, version, specifier, line, direct, scope });
 }
 
-/// The version where it is a whole one: two dots at least, as `20.11.0`, `pypy3.9-7.3.9` or
-/// `temurin-21.0.1+12` have them.
+/// The version, if it is complete: with at least two dots, such as `20.11.0`, `pypy3.9-7.3.9` or
+/// `temurin-21.0.1+12`.
 pub(super) fn exact(wanted: &str) -> Option<&str> {
     let version = wanted.strip_prefix('v').unwrap_or(wanted);
-    let is_plain = version.bytes().all(|it| it.is_ascii_alphanumeric() || b"._-+".contains(&it));
+    let is_plain =
+        version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte));
     let is_whole = version.split('.').count() >= 3
         && version
             .split('.')
             .skip(1)
             .take(2)
-            .all(|it| it.starts_with(|it: char| it.is_ascii_digit()));
+            .all(|part| part.starts_with(|character: char| character.is_ascii_digit()));
     (is_plain && is_whole).then_some(version)
 }

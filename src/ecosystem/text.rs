@@ -1,16 +1,15 @@
-//! Bytes become text, and places in a text become line numbers.
+//! Decodes files to text, and maps offsets to line numbers.
 //!
-//! What flows in: a file's bytes. What flows out: text that every parser can read, and lines
-//! counted from 1. What must stay true: any bytes decode to something, without a panic; the
-//! lines are those that an editor shows.
+//! Input: the bytes of a file. Output: its text, and line numbers counted from 1. Invariants: any
+//! bytes decode to a text, without a panic; the lines are those that an editor shows.
 
 use super::credentials::{ends_of_authority, without_credentials};
 use std::borrow::Cow;
 
 /// The text of a file, without its byte order mark.
 ///
-/// UTF-16 is recognised by its mark: that is what `pip freeze > requirements.txt` writes in a
-/// Windows `PowerShell`. Anything else is UTF-8, with U+FFFD for what is not.
+/// UTF-16 is recognised by its byte order mark: `pip freeze > requirements.txt` writes it in Windows
+/// `PowerShell`. All other files are read as UTF-8; invalid bytes become U+FFFD.
 pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     if let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf") {
         String::from_utf8_lossy(rest)
@@ -30,7 +29,7 @@ fn utf16(bytes: &[u8], join: fn([u8; 2]) -> u16) -> String {
         .collect()
 }
 
-/// Where the lines of a text begin.
+/// The offsets at which the lines of a text begin.
 #[derive(Debug)]
 pub(crate) struct Lines {
     starts: Vec<usize>,
@@ -42,23 +41,22 @@ impl Lines {
         Self { starts: newlines.map(|(at, _)| at + 1).collect() }
     }
 
-    /// The line of a byte offset, from 1; the last line for an offset behind the end.
+    /// The line number of a byte offset; the last line for an offset beyond the end.
     pub(crate) fn at(&self, offset: usize) -> u32 {
         let before = self.starts.partition_point(|start| *start <= offset);
         u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
     }
 }
 
-/// Whether a line is the marker of an unfinished merge.
+/// Whether a line is a conflict marker of an unfinished merge.
 pub(crate) fn is_merge_marker(line: &str) -> bool {
-    ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|it| line.starts_with(it))
+    ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|marker| line.starts_with(marker))
 }
 
-/// What a warning says of such a line.
-pub(crate) const MERGE_MARKER: &str = "the marker of an unfinished merge";
+/// The warning for such a line.
+pub(crate) const MERGE_MARKER: &str = "merge conflict marker";
 
-/// A piece of input for a message: one line, shortened, without credentials, so that a warning
-/// can be shown whatever the file holds.
+/// A piece of input for a message: one line, shortened, without credentials or control characters.
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut line = String::new();
@@ -72,8 +70,8 @@ pub(crate) fn excerpt(text: &str) -> String {
     line
 }
 
-/// The beginning of a text: all that an excerpt needs, however long the text is. An address whose
-/// authority does not end in it is left out, because credentials may stand there.
+/// A prefix of a text that is long enough for an excerpt. An address whose authority may go on beyond
+/// the prefix is dropped, because the authority may contain credentials.
 fn beginning(text: &str) -> &str {
     const LONGEST: usize = 2_000;
     if text.len() <= LONGEST {
@@ -91,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_of_utf_8_and_utf_16_are_understood() {
+    fn byte_order_marks_select_the_encoding() {
         assert_eq!(decode(b"\xef\xbb\xbfa"), "a");
         assert_eq!(decode(b"\xff\xfea\0=\0"), "a=");
         assert_eq!(decode(b"\xfe\xff\0a\0=\0"), "a=");
@@ -112,7 +110,7 @@ mod tests {
         assert_eq!(excerpt(&"ä".repeat(10_000)).chars().count(), 81);
     }
 
-    /// Breaks if the beginning of a long password is shown, because the `@` behind it is not seen.
+    /// Fails if the beginning of a long password is shown because its `@` is beyond the prefix.
     #[test]
     fn an_excerpt_of_a_long_address_has_no_part_of_its_credentials() {
         let secret = "secret".repeat(1_000);

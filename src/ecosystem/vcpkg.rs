@@ -1,15 +1,15 @@
 //! `vcpkg.json`, by "vcpkg.json Reference" of vcpkg's documentation.
 //!
-//! What flows in: a manifest. What flows out: its dependencies and those of its features, which
-//! are optional; what is only needed on the host builds. What must stay true: an override decides
-//! the version; a feature that asks for other features of the same project asks for no package.
+//! Input: a manifest. Output: its dependencies, and those of its features, which are optional; dependencies on
+//! the host have the scope `build`. Invariants: an override determines the version; a dependency on features
+//! of the project itself is not a package.
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{self, Node, Value},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -37,17 +37,17 @@ impl Parser for VcpkgManifest {
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     let overrides: HashMap<&str, &str> = root
         .elements("overrides")
-        .filter_map(|it| Some((it.text("name")?, version_of(it)?)))
+        .filter_map(|entry| Some((entry.text("name")?, version_of(entry)?)))
         .collect();
     let mut reader = Reader { own: root.text("name"), overrides, found };
     reader.list(root, Scope::Runtime);
-    match root.get("features").map(|it| &it.value) {
+    match root.get("features").map(|features| &features.value) {
         Some(Value::Object(features)) => {
             for feature in features {
                 reader.list(&feature.value, Scope::Optional);
             }
         }
-        // As it was written before 2021.
+        // The form before 2021.
         Some(Value::Array(features)) => {
             for feature in features {
                 reader.list(feature, Scope::Optional);
@@ -59,8 +59,8 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
 
 fn version_of<'t>(entry: &'t Node<'_>) -> Option<&'t str> {
     let keys = ["version", "version-semver", "version-date", "version-string"];
-    let version = keys.iter().find_map(|it| entry.text(it))?;
-    // The revision of the port stands behind `#`.
+    let version = keys.iter().find_map(|key| entry.text(key))?;
+    // The port version follows `#`.
     Some(version.split('#').next().unwrap_or(version))
 }
 
@@ -90,12 +90,12 @@ impl Reader<'_, '_, '_> {
         if self.own == Some(name) {
             return;
         }
-        let usable = |it: u8| it.is_ascii_alphanumeric() || b"-_.".contains(&it);
+        let usable = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if !name.bytes().all(usable) {
-            let message = format!("`{}` is no package name", text::excerpt(name));
+            let message = format!("`{}` is not a valid package name", text::excerpt(name));
             return self.found.warn(entry.line, message);
         }
-        let least = entry.text("version>=").map(|it| format!(">={it}"));
+        let least = entry.text("version>=").map(|version| format!(">={version}"));
         self.found.add(Declared {
             name,
             version: self.overrides.get(name).copied(),

@@ -1,12 +1,13 @@
-//! Projects of one repository that use each other.
+//! Workspaces: which requirements name a project of the same repository.
 //!
-//! What flows in: what each manifest says of itself, its name and the folders of the projects that it
-//! is worked on together with; of those of cargo only that they are workspaces, for cargo says itself
-//! which packages are the repository's. What flows out: whether a package that a manifest asks for is such a
-//! project. What must stay true: memory and time are bounded whatever the manifests say, and what
-//! is not sure to be of the repository stays a package.
+//! Input: the name and the workspace members that each manifest declares; of cargo manifests only
+//! whether they are a workspace, because cargo itself marks path dependencies. Output: whether a
+//! requirement of a manifest is a project of its own workspace.
 //!
-//! A project asks for its neighbour as it does for any other package, by name and range; only the
+//! Invariants: memory and time are bounded whatever the manifests declare; a requirement that is not
+//! certainly a project of the repository stays a package.
+//!
+//! A project requires its neighbour as it requires any other package, by name and range; only the
 //! workspace tells the two apart. Sources: npm's "Workspaces", Yarn's "Workspaces", pnpm's
 //! "pnpm-workspace.yaml", Composer's "Repositories", section "Path".
 
@@ -14,28 +15,28 @@ use super::{budget::Budget, join::folder_of, purl::Ecosystem};
 use crate::model::pattern::Pattern;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Of one manifest no more patterns are read. Some workspaces list each of their folders.
-const MOST_PATTERNS: usize = 1_000;
-/// Folders that are compared with patterns, in one repository: no more than a second's work.
-const MOST_COMPARISONS: usize = 1_000_000;
+/// Patterns that are read of one manifest. Some workspaces list each of their folders.
+const MAX_PATTERNS: usize = 1_000;
+/// Comparisons of folders with patterns in one repository: at most a second of work.
+const MAX_COMPARISONS: usize = 1_000_000;
 
-/// What a manifest says of itself.
+/// The project that a manifest describes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Project {
-    /// Where it lies, from the root of the repository.
+    /// The manifest's folder, from the root of the repository.
     folder: String,
-    /// Its tool, as an ecosystem.
+    /// The purl type of the tool.
     ecosystem: &'static str,
-    /// Its purl without a version.
+    /// The project's purl without a version.
     name: Option<String>,
-    /// The folders of its workspace, from the root of the repository.
+    /// The member folders of its workspace, from the root of the repository.
     members: Vec<Pattern>,
-    left_out: Vec<Pattern>,
+    excluded: Vec<Pattern>,
 }
 
 impl Project {
-    /// `members` are folders below that of the manifest or beside it, with `*` and `**`; those
-    /// after a `!` are none.
+    /// `members` are patterns of folders relative to the manifest's, with `*` and `**`. A pattern
+    /// after `!` excludes folders.
     pub(super) fn new<'a>(
         file: &str,
         ecosystem: &'static str,
@@ -44,17 +45,17 @@ impl Project {
     ) -> Self {
         let folder = folder_of(file).to_owned();
         let mut project = Self { folder, ecosystem, name, ..Self::default() };
-        for member in members.take(MOST_PATTERNS) {
+        for member in members.take(MAX_PATTERNS) {
             let (list, member) = match member.strip_prefix('!') {
-                Some(member) => (&mut project.left_out, member),
+                Some(member) => (&mut project.excluded, member),
                 None => (&mut project.members, member),
             };
-            list.extend(below(&project.folder, member).and_then(|it| it.parse().ok()));
+            list.extend(below(&project.folder, member).and_then(|pattern| pattern.parse().ok()));
         }
         project
     }
 
-    /// Where it lies, from the root of the repository.
+    /// The manifest's folder, from the root of the repository.
     pub(super) fn folder(&self) -> &str {
         &self.folder
     }
@@ -63,25 +64,25 @@ impl Project {
         self.ecosystem == ecosystem.as_str()
     }
 
-    /// The folders of its workspace, if it is one.
+    /// The members of its workspace as patterns, if it has any.
     #[cfg(test)]
     pub(super) fn shown_members(&self) -> Option<String> {
         let members = self.members.iter().map(ToString::to_string);
-        let left_out = self.left_out.iter().map(|it| format!("!{it}"));
-        let shown: Vec<_> = members.chain(left_out).collect();
+        let excluded = self.excluded.iter().map(|pattern| format!("!{pattern}"));
+        let shown: Vec<_> = members.chain(excluded).collect();
         (!shown.is_empty()).then(|| shown.join(" "))
     }
 
-    /// Bytes that it takes, about.
+    /// The approximate size in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
-        let patterns = self.members.len() + self.left_out.len();
+        let patterns = self.members.len() + self.excluded.len();
         self.folder.len() + self.name.as_ref().map_or(0, String::len) + patterns * 1_000
     }
 }
 
-/// A path from the root of the repository, of one from a folder; none if it leads out of it.
+/// Resolves a path relative to a folder; none if it leads out of the repository.
 fn below(folder: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').filter(|it| !it.is_empty()).collect();
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split(['/', '\\']) {
         match part {
             "" | "." => {}
@@ -95,11 +96,11 @@ fn below(folder: &str, path: &str) -> Option<String> {
 /// All workspaces of a repository.
 pub(super) struct Workspaces<'a> {
     budget: &'a Budget,
-    /// The names of each workspace's projects.
+    /// The names of the projects of each workspace.
     names: Vec<HashSet<&'a str>>,
-    /// The workspaces that a folder is in, by ecosystem and folder.
+    /// The indices of the workspaces that a folder belongs to, by ecosystem and folder.
     of_folder: HashMap<(&'a str, &'a str), Vec<usize>>,
-    /// Whether there were more than could be compared.
+    /// Whether the limit of comparisons was reached.
     pub(super) is_cut_short: bool,
 }
 
@@ -126,17 +127,17 @@ impl<'a> Workspaces<'a> {
             for folder in folders {
                 let key = (*ecosystem, folder);
                 let of_folder = by_folder.get(&key).into_iter().flatten();
-                names.extend(of_folder.filter_map(|it| it.name.as_deref()));
+                names.extend(of_folder.filter_map(|project| project.name.as_deref()));
                 all.of_folder.entry(key).or_default().push(all.names.len());
             }
             all.names.push(names);
         }
-        all.is_cut_short = comparisons > MOST_COMPARISONS;
+        all.is_cut_short = comparisons > MAX_COMPARISONS;
         all
     }
 
-    /// Whether what a manifest asks for by this name (a purl without a version) is a project of its
-    /// own workspace.
+    /// Whether a requirement of a manifest, by its purl without a version, is a project of the
+    /// manifest's own workspace.
     pub(super) fn has(&self, ecosystem: &str, file: &str, name: &str) -> bool {
         let key = (ecosystem, folder_of(file));
         let of_folder = self.of_folder.get(&key).into_iter().flatten();
@@ -147,15 +148,15 @@ impl<'a> Workspaces<'a> {
     }
 }
 
-/// The folders with projects that a workspace's patterns stand for.
+/// The folders of projects that match the patterns of a workspace.
 fn members<'a>(
     of: &'a Project,
     by_folder: &BTreeMap<(&'a str, &'a str), Vec<&Project>>,
     comparisons: &mut usize,
     budget: &Budget,
 ) -> Vec<&'a str> {
-    let stands_for = |pattern: &Pattern, folder: &str| {
-        // One without a slash would match the last part of any path too.
+    let matches = |pattern: &Pattern, folder: &str| {
+        // A pattern without a slash would match the last segment of any path.
         let is_whole = pattern.as_str().contains('/') || pattern.as_str().contains("**");
         (is_whole || !folder.contains('/')) && pattern.matches(folder)
     };
@@ -166,13 +167,13 @@ fn members<'a>(
             if *ecosystem != of.ecosystem || !folder.starts_with(fixed) {
                 break;
             }
-            *comparisons += 1 + of.left_out.len();
-            let length = (pattern.as_str().len() + folder.len()) * (1 + of.left_out.len());
-            if *comparisons > MOST_COMPARISONS || !budget.read(length) {
+            *comparisons += 1 + of.excluded.len();
+            let length = (pattern.as_str().len() + folder.len()) * (1 + of.excluded.len());
+            if *comparisons > MAX_COMPARISONS || !budget.read(length) {
                 return found;
             }
-            let is_left_out = || of.left_out.iter().any(|it| stands_for(it, folder));
-            if stands_for(pattern, folder) && !is_left_out() {
+            let is_excluded = || of.excluded.iter().any(|pattern| matches(pattern, folder));
+            if matches(pattern, folder) && !is_excluded() {
                 found.push(*folder);
             }
         }
@@ -180,11 +181,11 @@ fn members<'a>(
     found
 }
 
-/// What every folder that the pattern stands for begins with.
+/// The literal prefix that all matching folders share.
 fn fixed_part(pattern: &str) -> &str {
-    let sign = pattern.find(['*', '?']).unwrap_or(pattern.len());
-    let fixed = pattern.get(..sign).unwrap_or_default();
-    // `a/**/b` stands for `a/b` too.
+    let wildcard = pattern.find(['*', '?']).unwrap_or(pattern.len());
+    let fixed = pattern.get(..wildcard).unwrap_or_default();
+    // `a/**/b` also matches `a/b`.
     fixed.strip_suffix('/').unwrap_or(fixed)
 }
 
@@ -197,7 +198,7 @@ mod tests {
         Project::new(&format!("{folder}/x"), "npm", name, members.iter().copied())
     }
 
-    /// Whether the project in each folder knows `a`, which lies in `libs/a`, as its neighbour.
+    /// Asserts whether the workspace has the project `a`, whose folder is `libs/a`.
     #[track_caller]
     fn check(members: &[&str], expected: bool) {
         let projects =
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_stand_for_folders() {
+    fn members_are_matched_by_patterns() {
         for members in
             ["libs/a", "./libs/a/", "libs/*", "**", "libs/**", "li*/a", "*/?", "x/../libs/a"]
         {
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn members_know_each_other_and_nobody_else_does() {
+    fn a_workspace_has_its_own_members_only() {
         let projects = [
             project("one", "one", &["a", "b"]),
             project("one/a", "a", &[]),
@@ -235,37 +236,40 @@ mod tests {
         let has = |folder: &str, name| workspaces.has("npm", &format!("{folder}/x"), name);
         assert!(has("one", "a") && has("one/a", "b") && has("one/b", "one") && has("two", "a"));
         assert!(!has("two", "b") && !has("else", "a") && !has("one/a", "else"));
-        // Of one workspace, though of another one as well.
+        // `one/a` is in two workspaces.
         assert!(has("one/a", "two"));
     }
 
     #[test]
-    fn many_workspaces_over_many_projects_are_cut_short() {
+    fn comparisons_are_limited() {
         let many = 1_100;
         let projects: Vec<_> =
-            (0..many).map(|it| project(&format!("p/{it}"), "a", &["../**"])).collect();
+            (0..many).map(|number| project(&format!("p/{number}"), "a", &["../**"])).collect();
         assert!(Workspaces::of(&projects, Budget::alone(1 << 24)).is_cut_short);
     }
-    /// Breaks if the comparison of folders with patterns, or the search for a neighbour, costs nothing.
+
+    /// Fails if comparing folders with patterns, or the search for a project, is not charged.
     #[test]
     fn comparing_and_searching_are_charged() {
-        let folder = |it: usize| format!("libs/{}{it}", "long".repeat(25));
-        let names: Vec<String> = (0..100).map(|it| format!("name{it}")).collect();
+        let folder = |number: usize| format!("libs/{}{number}", "long".repeat(25));
+        let names: Vec<String> = (0..100).map(|number| format!("name{number}")).collect();
         let mut projects = vec![project("", "root", &["libs/*", "!libs/none"])];
-        projects.extend(names.iter().enumerate().map(|(it, name)| project(&folder(it), name, &[])));
+        projects.extend(
+            names.iter().enumerate().map(|(number, name)| project(&folder(number), name, &[])),
+        );
 
         let budget = Budget::unlimited();
         let workspaces = Workspaces::of(&projects, &budget);
         let compared = budget.spent();
-        // Each folder of a hundred bytes with two patterns.
+        // Each folder of 100 bytes is compared with two patterns.
         assert!(compared > 100 * 2 * 100, "{compared}");
         let file = format!("{}/x", folder(0));
         assert!(workspaces.has("npm", &file, "name7"));
-        assert!(budget.spent() > compared, "a search costs nothing");
+        assert!(budget.spent() > compared, "the search was not charged");
 
         let used_up = Budget::limited_to(0);
         assert!(!Workspaces::of(&projects, &used_up).has("npm", &file, "name7"));
-        // Compared while there was work left, and searched when there is none.
+        // The comparisons fit into this budget, the search does not.
         let used_up = Budget::limited_to(compared);
         let workspaces = Workspaces::of(&projects, &used_up);
         assert!(!used_up.is_used_up());

@@ -1,27 +1,27 @@
-//! Files of many mentions, made of a sample.
+//! Generates files with many mentions of one value of a sample.
 //!
-//! Input: a sample as a value, and which part of it is to be long and mentioned. Output: a file of about
-//! so many bytes. Half of it is what is mentioned, the rest are the mentions.
+//! Input: a sample as a value, and which part of it is long and mentioned. Output: a file of about the
+//! requested size: half of it is the mentioned part, the rest are the mentions.
 
 use crate::ecosystem::{budget::Budget, yaml};
 use std::fmt::Write;
 
-/// A value of YAML that can be written.
+/// A YAML value that can be written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Text(String),
     List(Vec<Value>),
     Map(Vec<(String, Value)>),
-    /// Written as it is, with anchors and aliases.
+    /// Written verbatim, with anchors and aliases.
     Raw(String),
 }
 
-/// What of a sample is long, and how it is mentioned.
+/// Which value of a sample is long, and how it is mentioned.
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
-    /// The places, from the root on, of the value that is long.
+    /// The path of the long value: the index at each level, from the root.
     long: Vec<usize>,
-    /// How many of them lead to what is repeated.
+    /// The number of indices that lead to the repeated value.
     repeated: usize,
     how: How,
     /// The keys of the path, for messages.
@@ -31,19 +31,19 @@ pub(super) struct Shape {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum How {
-    /// The text goes on and on.
+    /// A long text.
     LongText,
-    /// It is made of variables.
+    /// A text of many variables.
     Variables,
-    /// The collection has many elements.
+    /// A collection of many elements.
     Many,
-    /// It has many, all of which are one.
+    /// A collection of many aliases of one element.
     ManyAliases,
-    /// Mappings that merge a long one.
+    /// Mappings that merge a long mapping.
     Merge,
-    /// Mappings that merge a list of many.
+    /// Mappings that merge a list of many mappings.
     MergeMany,
-    /// The key of a long collection is long.
+    /// A long collection with a long key.
     LongKey,
 }
 
@@ -53,7 +53,11 @@ impl Value {
             if node.is_sequence() {
                 Value::List(node.elements().map(of).collect())
             } else if node.is_mapping() {
-                Value::Map(node.members().map(|it| (it.key.to_owned(), of(it.value))).collect())
+                Value::Map(
+                    node.members()
+                        .map(|member| (member.key.to_owned(), of(member.value)))
+                        .collect(),
+                )
             } else {
                 Value::Text(node.as_str().unwrap_or_default().to_owned())
             }
@@ -61,7 +65,7 @@ impl Value {
         of(yaml::parse(text, Budget::alone(1 << 20)).root().expect("a sample"))
     }
 
-    /// The text of a file: the members of the root on lines of their own.
+    /// The text of a file, with each member of the root on its own line.
     pub(super) fn write(&self) -> String {
         let mut out = String::new();
         match self {
@@ -154,17 +158,18 @@ impl Value {
         shown
     }
 
-    /// The collection with its elements again and again; each has a name or a text of its own.
+    /// The collection with its elements repeated; each copy has a different name or text.
     fn many(&self, size: usize) -> Value {
         let mut value = self.clone();
         let length = self.flow().len().max(8);
         for number in 0..size / length {
             match (&mut value, self) {
                 (Self::List(elements), Self::List(of)) => {
-                    elements.extend(of.iter().map(|it| it.numbered(number)));
+                    elements.extend(of.iter().map(|element| element.numbered(number)));
                 }
                 (Self::Map(members), Self::Map(of)) => {
-                    let again = of.iter().map(|it| (format!("{}{number}", it.0), it.1.clone()));
+                    let again =
+                        of.iter().map(|member| (format!("{}{number}", member.0), member.1.clone()));
                     members.extend(again);
                 }
                 _ => {}
@@ -183,13 +188,13 @@ impl Value {
         }
     }
 
-    /// The collection with its first element, and aliases of it.
+    /// The collection with its first element, and aliases of that element.
     fn many_aliases(&self, size: usize) -> Value {
         let first = Self::Raw(format!("&e {}", self.at(&[0]).flow()));
         let alias = || Self::Raw("*e".to_owned());
         match self {
             Self::Map(of) => {
-                let again = (0..size / 12).map(|it| (format!("{}{it}", of[0].0), alias()));
+                let again = (0..size / 12).map(|number| (format!("{}{number}", of[0].0), alias()));
                 Self::Map(std::iter::once((of[0].0.clone(), first)).chain(again).collect())
             }
             _ => Self::List(std::iter::once(first).chain((0..size / 4).map(|_| alias())).collect()),
@@ -197,14 +202,14 @@ impl Value {
     }
 }
 
-/// Some readers look for keys before they read a file as YAML.
+/// Quotes unusual keys, because some parsers search for keys before they parse the YAML.
 fn quoted_key(key: &str) -> String {
-    let is_plain = key.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-<".contains(&it));
+    let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-<".contains(&byte));
     if is_plain { key.to_owned() } else { format!("{key:?}") }
 }
 
 impl Shape {
-    /// All that there are of a sample.
+    /// All shapes of a sample.
     pub(super) fn all(sample: &Value) -> Vec<Self> {
         let mut paths = Vec::new();
         sample.paths(&[], &mut paths);
@@ -230,7 +235,7 @@ impl Shape {
         shapes
     }
 
-    /// A file of about so many bytes.
+    /// A file of about this many bytes.
     pub(super) fn write(&self, sample: &Value, size: usize) -> String {
         let mut file = sample.clone();
         let value = sample.at(&self.long).clone();
@@ -246,7 +251,7 @@ impl Shape {
             How::Merge => (format!("&a {}", value.many(half).flow()), "{<<: *a}"),
             How::MergeMany => {
                 let list = Value::List(vec![value.clone()]).many_aliases(half).flow();
-                // Behind what is read of it.
+                // Behind the part of the value that is read.
                 (format!("{{<<: &a {list}}}"), "{<<: *a}")
             }
         };
@@ -266,7 +271,7 @@ impl Shape {
             Value::Map(members) => {
                 let key = members[*place].0.clone();
                 let times = 1 + half / (copy.flow().len() + key.len() + 8);
-                let copies = (0..times).map(|it| (format!("{key}{it}"), copy.clone()));
+                let copies = (0..times).map(|number| (format!("{key}{number}"), copy.clone()));
                 let behind = members.split_off(place + 1);
                 members.extend(copies);
                 members.extend(behind);

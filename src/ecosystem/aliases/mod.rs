@@ -1,39 +1,42 @@
-//! Generated files that name one thing many times: reading them costs no more than they are long.
+//! Generated YAML files that name one thing many times: parsing costs no more than their length.
 //!
-//! Input: a small sample of each format that YAML is read for (`samples`). From each value of a sample
-//! (`generate`) files are made in which that value is long, be it a text or a collection, or an alias of
-//! itself, and in which each collection around it is repeated with aliases of that value: where a format can
-//! mention something, it is mentioned many times.
+//! Input: a small sample of each YAML format (`samples`). For each value of a sample, `generate` makes files
+//! in which that value is long (a text, a collection, or an alias of itself), and in which each collection
+//! around it is repeated with aliases of that value: wherever a format can name something, it is named
+//! many times.
 //!
 //! Output: the work that the parsers charge for such a file, and for one that is four times as long. Work
-//! is counted, so that the test tells the same on every machine.
+//! is counted, not timed, so the test gives the same result on every machine.
 
 mod generate;
 mod samples;
 
-use super::{Budget, Findings, Parser, REGISTRY, SourceFile, fixtures, source::read_within};
+use super::{Budget, Findings, Parser, REGISTRY, SourceFile, fixtures, parser::read_within};
 use crate::fuzzing::time_of;
 use generate::{Shape, Value};
 use samples::SAMPLES;
 
-/// Bytes of the shorter file. A half is long enough to be no name or version.
+/// Bytes of the shorter file. Half of it is too long for a name or a version.
 const SIZE: usize = 9_000;
 
-/// Units for a byte that no file takes, whatever it mentions: a text of the length of a version in each of
-/// its mentions.
+/// Limit of the units for each byte, whatever the file names: the length of the longest version for each
+/// mention.
 const MOST_PER_BYTE: u64 = 2_000;
 
-/// What a parser finds, and the units of work that it took.
+/// The findings of a parser, and the units of work that it spent.
 fn read(parser: &dyn Parser, path: &str, text: &str, budget: &Budget) -> (Findings, u64) {
     let file = SourceFile { path, bytes: text.as_bytes(), budget };
     (read_within(parser, file), budget.spent())
 }
 
 fn parser(name: &str) -> &'static dyn Parser {
-    *REGISTRY.iter().find(|it| it.name() == name).unwrap_or_else(|| panic!("no parser {name}"))
+    *REGISTRY
+        .iter()
+        .find(|parser| parser.name() == name)
+        .unwrap_or_else(|| panic!("no parser {name}"))
 }
 
-/// The files whose cost grows faster than they do, of every eighth sample.
+/// Checks every eighth sample: the cost of its generated files must not grow faster than their length.
 fn check(part: usize) {
     let mut worse = Vec::new();
     for (name, path, text) in SAMPLES.iter().skip(part).step_by(8) {
@@ -43,7 +46,7 @@ fn check(part: usize) {
         let mut of_sample = 0;
         for shape in Shape::all(&sample) {
             let [short, long] = [SIZE, 4 * SIZE].map(|size| shape.write(&sample, size));
-            // Both with an end, so that this test has one too.
+            // Both budgets are limited, so that this test ends.
             let most = MOST_PER_BYTE * short.len() as u64;
             let (_, of_short) = read(parser, path, &short, &Budget::limited_to(most));
             let (_, of_long) = read(parser, path, &long, &Budget::limited_to(8 * of_short));
@@ -62,7 +65,7 @@ fn check(part: usize) {
             let budget = Budget::of(0);
             let took = time_of(|| read(parser, path, &long, &budget));
             assert!(took.as_secs() < 3, "{name} {shape:?}: {took:?}");
-            // What is done behind the end of the budget is no more than to leave the walks.
+            // Once the budget is used up, the only work left is to leave the walks.
             assert!(budget.spent() < 3 * budget.allowed(), "{name} {shape:?}: {}", budget.spent());
         }
     }
@@ -70,54 +73,54 @@ fn check(part: usize) {
 }
 
 #[test]
-fn mentions_cost_what_they_are_long_by_the_first_samples() {
+fn cost_of_aliases_is_linear_in_the_first_samples() {
     check(0);
 }
 
 #[test]
-fn mentions_cost_what_they_are_long_by_the_second_samples() {
+fn cost_of_aliases_is_linear_in_the_second_samples() {
     check(1);
 }
 
 #[test]
-fn mentions_cost_what_they_are_long_by_the_third_samples() {
+fn cost_of_aliases_is_linear_in_the_third_samples() {
     check(2);
 }
 
 #[test]
-fn mentions_cost_what_they_are_long_by_the_fourth_samples() {
+fn cost_of_aliases_is_linear_in_the_fourth_samples() {
     check(3);
 }
 
 #[test]
-fn mentions_cost_what_they_are_long_by_the_fifth_samples() {
+fn cost_of_aliases_is_linear_in_the_fifth_samples() {
     check(4);
 }
 
 #[test]
-fn mentions_cost_what_they_are_long_by_the_sixth_samples() {
+fn cost_of_aliases_is_linear_in_the_sixth_samples() {
     check(5);
 }
 
 #[test]
-fn mentions_cost_what_they_are_long_by_the_seventh_samples() {
+fn cost_of_aliases_is_linear_in_the_seventh_samples() {
     check(6);
 }
 
 #[test]
-fn mentions_cost_what_they_are_long_by_the_last_samples() {
+fn cost_of_aliases_is_linear_in_the_last_samples() {
     check(7);
 }
 
-/// Breaks if a format of YAML has no sample, or a sample says nothing.
+/// Fails if a YAML format has no sample, or a sample gives no findings.
 #[test]
-fn each_format_of_yaml_has_its_sample() {
+fn each_yaml_format_has_a_sample() {
     for case in fixtures::all() {
         let is_yaml = case.path.ends_with(".yml") || case.path.ends_with(".yaml");
-        // The reader of conda's files knows no aliases.
+        // The reader of conda files does not support aliases.
         if is_yaml && case.parser.name() != "conda" {
             let name = case.parser.name();
-            assert!(SAMPLES.iter().any(|it| it.0 == name), "no sample for {name}");
+            assert!(SAMPLES.iter().any(|sample| sample.0 == name), "no sample for {name}");
         }
     }
     for (name, path, text) in SAMPLES {
@@ -128,14 +131,15 @@ fn each_format_of_yaml_has_its_sample() {
     }
 }
 
-/// Breaks if a file that takes too much work costs more than itself: what was found is kept, nothing is said of
-/// what was not read, and there is one warning. A version of the allowed length in each of many entries is
-/// the most that aliases can still ask for.
+/// Fails if a file that uses up its budget costs more than its length, loses what was found, or gives
+/// more than one warning. A version of the maximum length in each of many entries is the most that aliases
+/// can still cause.
 #[test]
 fn a_file_that_uses_up_its_budget_keeps_what_was_found() {
     let version = "1".repeat(4000);
-    let entries =
-        |entry: &str| (0..20_000).map(|it| entry.replace('#', &it.to_string())).collect::<String>();
+    let entries = |entry: &str| {
+        (0..20_000).map(|number| entry.replace('#', &number.to_string())).collect::<String>()
+    };
     for (name, path, text) in [
         (
             "pubspec",
@@ -166,20 +170,24 @@ fn a_file_that_uses_up_its_budget_keeps_what_was_found() {
             findings.packages.iter().map(crate::model::scan_result::Package::text_len).sum();
         assert!(size < 40 * text.len(), "{name}: {size} of {}", text.len());
         assert!(findings.packages.len() > 100, "{name}: {}", findings.packages.len());
-        let messages: Vec<_> = findings.warnings.iter().map(|it| it.message.as_str()).collect();
+        let messages: Vec<_> =
+            findings.warnings.iter().map(|warning| warning.message.as_str()).collect();
         if name == "compose" {
             assert_eq!((findings.packages.len(), messages.len()), (20_000, 0));
         } else {
             assert_eq!(messages.len(), 1, "{name}: {messages:?}");
-            assert!(messages[0].starts_with("takes more work than is allowed"), "{messages:?}");
+            assert!(messages[0].starts_with("the file takes more work"), "{messages:?}");
             assert!(
-                findings.packages.iter().all(|it| it.version.as_deref() == Some(version.as_str()))
+                findings
+                    .packages
+                    .iter()
+                    .all(|package| package.version.as_deref() == Some(version.as_str()))
             );
         }
     }
 }
 
-/// Prints the work for the files below `SCANWATCH_MEASURE`, as units per byte, the most first.
+/// Prints the work for the files below `SCANWATCH_MEASURE`, in units per byte, most expensive first.
 #[test]
 #[ignore = "a measurement of files that the caller has"]
 #[expect(clippy::print_stderr, reason = "what was measured, for whoever asked for it")]
@@ -191,8 +199,8 @@ fn work_of_real_files() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
             match entry.file_type() {
-                Ok(it) if it.is_dir() => folders.push(path),
-                Ok(it) if it.is_file() => {
+                Ok(kind) if kind.is_dir() => folders.push(path),
+                Ok(kind) if kind.is_file() => {
                     let shown = path.to_string_lossy().into_owned();
                     let Some(parser) = super::parser_for(&shown) else { continue };
                     let Ok(bytes) = std::fs::read(&path) else { continue };
@@ -211,11 +219,13 @@ fn work_of_real_files() {
             }
         }
     }
-    measured.sort_by_key(|it| it.1 * 10 / (it.2 as u64 + 1));
-    let most = measured.iter().max_by_key(|it| it.0);
-    eprintln!("{} files; most of its budget took {most:?}", measured.len());
-    for (share, spent, size, path) in measured.iter().rev().filter(|it| it.2 > 500).take(40) {
+    measured.sort_by_key(|measurement| measurement.1 * 10 / (measurement.2 as u64 + 1));
+    let most = measured.iter().max_by_key(|measurement| measurement.0);
+    eprintln!("{} files; largest share of a budget: {most:?}", measured.len());
+    for (share, spent, size, path) in
+        measured.iter().rev().filter(|measurement| measurement.2 > 500).take(40)
+    {
         let tenths = spent * 10 / *size as u64;
-        eprintln!("{tenths} tenths of a unit a byte, {share} ‰ of the budget: {size} {path}");
+        eprintln!("{tenths} tenths of a unit per byte, {share} ‰ of the budget: {size} {path}");
     }
 }

@@ -1,5 +1,4 @@
-//! A small file of each format that YAML is read for, with each place in which the format names
-//! something.
+//! A small sample of each YAML format, with each place in which the format names something.
 
 /// Parser, path and text. A format with several kinds of files has several samples.
 pub(super) const SAMPLES: [(&str, &str, &str); 23] = [

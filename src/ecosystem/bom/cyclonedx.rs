@@ -1,8 +1,8 @@
 //! `CycloneDX` (ECMA-424) of all versions, as JSON and as XML.
 //!
-//! What flows in: a document. What flows out: its components, those within components too, and its
-//! `dependencies`. What must stay true: `metadata.component` is what the document is about; `excluded`
-//! means that run time does without; nothing here recurses.
+//! Input: a document. Output: its components, including nested ones, and its `dependencies`.
+//! Invariants: `metadata.component` is the subject and not a package; `excluded` means "not needed at
+//! run time"; nothing here recurses.
 
 use super::{
     collector,
@@ -12,13 +12,13 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::Node,
-    source::file_name,
+    parser::file_name,
     xml::{self, Element},
 };
 use crate::model::scan_result::Scope;
 use std::borrow::Cow;
 
-/// What may well have no purl, and is no package then.
+/// Component types that are packages only if they have a purl.
 const NO_PACKAGES: [&str; 8] = [
     "file",
     "operating-system",
@@ -43,7 +43,7 @@ impl Parser for CycloneDxXml {
         let name = file_name(path).to_ascii_lowercase();
         let ends = [".cdx.xml", ".cyclonedx.xml", ".bom.xml", ".sbom.xml"];
         matches!(name.as_str(), "bom.xml" | "sbom.xml" | "cyclonedx.xml")
-            || ends.iter().any(|it| name.ends_with(it))
+            || ends.iter().any(|end| name.ends_with(end))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -75,20 +75,20 @@ fn scope_of(word: Option<&str>) -> Option<Scope> {
     }
 }
 
-/// Reads a document in JSON.
+/// Reads a JSON document.
 pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
-    let known = root.text("specVersion").is_none_or(|it| it.starts_with("1."));
+    let known = root.text("specVersion").is_none_or(|version| version.starts_with("1."));
     if !known {
-        found.warn(root.line, "unknown specVersion, read as far as known");
+        found.warn(root.line, "unknown specVersion; parsed as far as possible");
     }
-    let subject = root.get("metadata").and_then(|it| it.get("component"));
+    let subject = root.get("metadata").and_then(|metadata| metadata.get("component"));
     let mut document = Document {
-        subject: subject.and_then(|it| it.text("bom-ref")).map(Cow::Borrowed),
+        subject: subject.and_then(|subject| subject.text("bom-ref")).map(Cow::Borrowed),
         ..Document::default()
     };
     let mut open: Vec<&Node<'_>> = root.elements("components").collect();
-    // What the subject is made of, some tools put into it.
-    open.extend(subject.into_iter().flat_map(|it| it.elements("components")));
+    // Some tools nest the components in the subject.
+    open.extend(subject.into_iter().flat_map(|subject| subject.elements("components")));
     while let Some(component) = open.pop() {
         if component.members().is_none() {
             let message = format!("a component: expected an object, got {}", component.kind());
@@ -101,7 +101,7 @@ pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
             document.components.push(of_json(component));
         }
     }
-    document.components.sort_by_key(|it| it.line);
+    document.components.sort_by_key(|component| component.line);
     for dependency in root.elements("dependencies") {
         let reference = dependency.text("ref").unwrap_or_default();
         let required = dependency.elements("dependsOn").filter_map(Node::as_str);
@@ -111,9 +111,10 @@ pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
 }
 
 fn of_json<'a>(component: &'a Node<'_>) -> Component<'a> {
-    // npm has a word of its own for what the scope cannot say.
-    let is_dev = component.elements("properties").any(|it| {
-        it.text("name") == Some("cdx:npm:package:development") && it.text("value") == Some("true")
+    // npm has a property of its own for what the scope cannot express.
+    let is_dev = component.elements("properties").any(|property| {
+        property.text("name") == Some("cdx:npm:package:development")
+            && property.text("value") == Some("true")
     });
     let purl = component.text("purl").map(Cow::Borrowed);
     let reference = component.text("bom-ref").or_else(|| component.text("purl"));
@@ -128,18 +129,21 @@ fn of_json<'a>(component: &'a Node<'_>) -> Component<'a> {
 }
 
 fn of_xml<'t>(root: Element<'t, '_>) -> Document<'t> {
-    let subject = root.child("metadata").and_then(|it| it.child("component"));
+    let subject = root.child("metadata").and_then(|metadata| metadata.child("component"));
     let mut document = Document {
-        subject: subject.and_then(|it| it.attribute("bom-ref")).map(owned),
+        subject: subject.and_then(|subject| subject.attribute("bom-ref")).map(owned),
         ..Document::default()
     };
-    let within = |it: Element<'t, '_>| it.descend(&["components", "component"]);
+    let within = |parent: Element<'t, '_>| parent.descend(&["components", "component"]);
     let mut open = within(root);
     open.extend(subject.into_iter().flat_map(within));
     while let Some(component) = open.pop() {
         open.extend(within(component));
         let text = |key: &str| {
-            component.child(key).map(|it| Cow::Borrowed(it.text())).filter(|it| !it.is_empty())
+            component
+                .child(key)
+                .map(|child| Cow::Borrowed(child.text()))
+                .filter(|text| !text.is_empty())
         };
         let kind = component.attribute("type").unwrap_or_default();
         let purl = text("purl");
@@ -156,11 +160,14 @@ fn of_xml<'t>(root: Element<'t, '_>) -> Document<'t> {
             scope: scope_of(text("scope").as_deref()),
         });
     }
-    document.components.sort_by_key(|it| it.line);
+    document.components.sort_by_key(|component| component.line);
     for dependency in root.descend(&["dependencies", "dependency"]) {
         let reference = dependency.attribute("ref").map(owned).unwrap_or_default();
-        let required = dependency.children().filter(|it| it.name() == "dependency");
-        document.require(reference, required.filter_map(|it| it.attribute("ref").map(owned)));
+        let required = dependency.children().filter(|child| child.name() == "dependency");
+        document.require(
+            reference,
+            required.filter_map(|required| required.attribute("ref").map(owned)),
+        );
     }
     document
 }

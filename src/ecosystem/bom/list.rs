@@ -1,7 +1,7 @@
-//! The components of a document become packages.
+//! Converts the components of a document to packages.
 //!
-//! What flows in: components, and which refers to which. What flows out: packages. What must stay true:
-//! a purl is kept as it is, but in canonical form; a type that is not known here is kept too.
+//! Input: components, and the dependencies between them. Output: packages. Invariants: a purl keeps its
+//! parts and becomes canonical; purls of unknown types are kept too.
 
 use crate::ecosystem::{
     collect::{Added, Collector, Declared},
@@ -17,33 +17,33 @@ use std::{
     str::FromStr,
 };
 
-/// One component, as a document has it.
+/// One component of a document.
 #[derive(Debug, Default)]
 pub(super) struct Component<'a> {
-    /// What other parts of the document call it.
+    /// The component's identifier within the document.
     pub(super) reference: Cow<'a, str>,
     pub(super) purl: Option<Cow<'a, str>>,
     pub(super) name: Cow<'a, str>,
-    /// For a purl that has none.
+    /// Used where the purl has no version.
     pub(super) version: Option<Cow<'a, str>>,
     pub(super) line: u32,
     pub(super) scope: Option<Scope>,
 }
 
-/// A document.
+/// The components and dependencies of a document.
 #[derive(Debug, Default)]
 pub(super) struct Document<'a> {
     pub(super) components: Vec<Component<'a>>,
-    /// What it is about.
+    /// The component that the document describes.
     pub(super) subject: Option<Cow<'a, str>>,
-    /// What requires others. One name may stand for a long list, so it is here once.
+    /// The requiring components. Each is stored once, because a long name may require many components.
     pub(super) requiring: Vec<Cow<'a, str>>,
-    /// Which of those requires which component.
+    /// Index into `requiring`, and the required component.
     pub(super) requires: Vec<(usize, Cow<'a, str>)>,
 }
 
 impl<'a> Document<'a> {
-    /// One component requires others.
+    /// Records that one component requires others.
     pub(super) fn require(
         &mut self,
         by: Cow<'a, str>,
@@ -51,16 +51,22 @@ impl<'a> Document<'a> {
     ) {
         let at = self.requiring.len();
         self.requiring.push(by);
-        self.requires.extend(required.map(|it| (at, it)));
+        self.requires.extend(required.map(|required| (at, required)));
     }
 
     pub(super) fn list(&self, found: &mut Collector<'_>) {
         let subject = self.subject.as_deref();
         let is_subject: Vec<bool> =
-            self.requiring.iter().map(|it| Some(it.as_ref()) == subject).collect();
-        let asks = |it: &&(usize, Cow<'_, str>)| is_subject.get(it.0).copied().unwrap_or_default();
-        let direct: HashSet<&str> =
-            self.requires.iter().filter(asks).map(|(_, required)| required.as_ref()).collect();
+            self.requiring.iter().map(|requiring| Some(requiring.as_ref()) == subject).collect();
+        let of_subject = |required: &&(usize, Cow<'_, str>)| {
+            is_subject.get(required.0).copied().unwrap_or_default()
+        };
+        let direct: HashSet<&str> = self
+            .requires
+            .iter()
+            .filter(of_subject)
+            .map(|(_, required)| required.as_ref())
+            .collect();
         let mut added: HashMap<&str, Added> = HashMap::new();
         for component in &self.components {
             let reference = component.reference.as_ref();
@@ -73,7 +79,7 @@ impl<'a> Document<'a> {
             }
         }
         let requiring: Vec<Option<Added>> =
-            self.requiring.iter().map(|it| added.get(it.as_ref()).copied()).collect();
+            self.requiring.iter().map(|requiring| added.get(requiring.as_ref()).copied()).collect();
         for (by, required) in &self.requires {
             let ends = (requiring.get(*by).and_then(Option::as_ref), added.get(required.as_ref()));
             if let (Some(package), Some(required)) = ends {
@@ -91,11 +97,11 @@ fn take(
     let line = component.line;
     let Some(purl) = &component.purl else {
         let name = text::excerpt(&component.name);
-        found.warn(line, format!("`{name}` has no purl and is left out"));
+        found.warn(line, format!("`{name}` has no purl and is skipped"));
         return None;
     };
     let Some(parsed) = Parsed::read(purl) else {
-        found.warn(line, format!("`{}` is no purl", text::excerpt(purl)));
+        found.warn(line, format!("`{}` is not a valid purl", text::excerpt(purl)));
         return None;
     };
     let name = parsed.display_name();
@@ -105,7 +111,7 @@ fn take(
     found.take_as(&parsed.kind, declared, |version| parsed.write(version))
 }
 
-/// A purl, decoded.
+/// A decoded purl.
 #[derive(Debug)]
 struct Parsed {
     kind: String,
@@ -117,10 +123,10 @@ struct Parsed {
 }
 
 impl Parsed {
-    /// By the rules of the type where the purl follows them, and otherwise as far as it can be told
-    /// apart: other tools leave out what a type requires.
+    /// Parses a purl by the rules of its type, or leniently if it violates them: other tools omit
+    /// parts that a type requires.
     fn read(text: &str) -> Option<Self> {
-        /// What is longer is none.
+        /// Longer texts are rejected.
         const LONGEST: usize = 8_000;
         let text = text.trim();
         if text.len() > LONGEST {
@@ -144,19 +150,19 @@ impl Parsed {
     }
 
     fn read_leniently(text: &str) -> Option<Self> {
-        let decode = |it: &str| percent_decode_str(it).decode_utf8_lossy().into_owned();
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let rest = text.strip_prefix("pkg:")?.trim_start_matches('/');
         let rest = rest.split(['?', '#']).next()?;
         let (kind, rest) = rest.split_once('/')?;
         let slash = rest.rfind('/').unwrap_or(0);
-        // A version may hold anything but a plain `@`; a scope of npm begins with one.
-        let at = rest.rfind('@').filter(|it| *it > slash && *it > 0);
+        // A version may contain anything but a plain `@`; an npm scope begins with one.
+        let at = rest.rfind('@').filter(|offset| *offset > slash && *offset > 0);
         let (path, version) = rest.split_at(at.unwrap_or(rest.len()));
         let (namespace, name) = match path.trim_matches('/').rsplit_once('/') {
             Some((namespace, name)) => (Some(decode(namespace)), decode(name)),
             None => (None, decode(path.trim_matches('/'))),
         };
-        let version = version.strip_prefix('@').filter(|it| !it.is_empty()).map(decode);
+        let version = version.strip_prefix('@').filter(|version| !version.is_empty()).map(decode);
         let (qualifiers, subpath) = (Vec::new(), None);
         let kind = kind.to_lowercase();
         (!name.is_empty()).then_some(Self { kind, namespace, name, version, qualifiers, subpath })
@@ -177,8 +183,8 @@ impl Parsed {
         )
     }
 
-    /// The name that the ecosystem uses. Where the namespace is not part of what people call a package
-    /// (an author, a distribution, a vendor), it is left out.
+    /// The name that the ecosystem uses, without the namespace where it is not part of the usual name
+    /// (an author, a distribution, a vendor).
     fn display_name(&self) -> String {
         let name = &self.name;
         match (self.kind.as_str(), &self.namespace) {
@@ -199,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn purls_of_other_tools_are_read() {
+    fn purls_of_other_tools_are_parsed() {
         for (text, expected) in [
             ("pkg:npm/%40types/node@1.0.0", "npm @types/node pkg:npm/%40types/node@1.0.0"),
             ("pkg:npm/@types/node@1.0.0", "npm @types/node pkg:npm/%40types/node@1.0.0"),

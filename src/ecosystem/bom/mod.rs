@@ -1,10 +1,9 @@
-//! Software bills of materials that lie in the tree: `CycloneDX` as JSON and XML, SPDX as JSON and as
-//! tags and values.
+//! Software bills of materials in the repository: `CycloneDX` as JSON and XML, SPDX as JSON and as tags
+//! and values.
 //!
-//! What flows in: documents of other tools. What flows out: one package for each component with a
-//! purl, of whatever type; which of them requires which, as far as the document tells. What must stay
-//! true: what the document is about is no package; a component without a purl is none that could be
-//! named, and is a warning.
+//! Input: documents of other tools. Output: one package for each component with a purl of any type, and
+//! the dependencies between them as far as the document states them. Invariants: the subject of a
+//! document is not a package; a component without a purl is a warning, because it cannot be identified.
 
 mod cyclonedx;
 mod list;
@@ -18,12 +17,12 @@ use super::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::{self, Node},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
 };
 use crate::model::scan_result::Source;
 
-/// Reads `CycloneDX` and SPDX documents in JSON; which of them one is, its content tells.
+/// Reads `CycloneDX` and SPDX documents in JSON; the content tells them apart.
 #[derive(Debug)]
 pub(super) struct BomJson;
 
@@ -36,7 +35,7 @@ impl Parser for BomJson {
         let name = file_name(path).to_ascii_lowercase();
         let names = ["bom.json", "sbom.json", "cyclonedx.json", "spdx.json", "spdx-sbom.json"];
         let ends = [".cdx.json", ".cyclonedx.json", ".spdx.json", ".bom.json", ".sbom.json"];
-        names.contains(&name.as_str()) || ends.iter().any(|it| name.ends_with(it))
+        names.contains(&name.as_str()) || ends.iter().any(|end| name.ends_with(end))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -48,13 +47,13 @@ impl Parser for BomJson {
             } else if root.get("bomFormat").is_some() || root.get("components").is_some() {
                 cyclonedx::read(root, found);
             } else {
-                found.warn(root.line, "neither a document of CycloneDX nor one of SPDX");
+                found.warn(root.line, "neither a CycloneDX nor an SPDX document");
             }
         })
     }
 }
 
-/// The type of each package is the one that its purl has; of those here, none is the default.
+/// The purl determines the ecosystem of each package; npm is only a placeholder.
 fn collector(file: SourceFile<'_>) -> Collector<'_> {
     Collector::new(file, Ecosystem::Npm, Source::Lockfile)
 }

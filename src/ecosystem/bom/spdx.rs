@@ -1,21 +1,21 @@
 //! SPDX 2.2 and 2.3 as JSON, by their JSON schema, and the packages of SPDX 3.
 //!
-//! What flows in: a document. What flows out: the packages with a purl among their external references,
-//! and what the relationships say of them. What must stay true: where the document describes one
-//! package, that is what it is about; where it describes several, they are its packages.
+//! Input: a document. Output: the packages with a purl among their external references, and their
+//! relationships. Invariants: where the document describes exactly one package, that package is the
+//! subject; where it describes several, they are ordinary packages.
 
 use super::list::{Component, Document};
 use crate::ecosystem::{collect::Collector, json::Node};
 use crate::model::scan_result::Scope;
 use std::{borrow::Cow, collections::HashMap};
 
-/// Reads a document.
+/// Reads a JSON document.
 pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
     if root.get("@graph").is_some() {
         return read_graph(root, found);
     }
-    if root.text("spdxVersion").is_some_and(|it| !it.starts_with("SPDX-2.")) {
-        found.warn(root.line, "unknown spdxVersion, read as far as known");
+    if root.text("spdxVersion").is_some_and(|version| !version.starts_with("SPDX-2.")) {
+        found.warn(root.line, "unknown spdxVersion; parsed as far as possible");
     }
     let mut relations = Relations::default();
     for described in root.elements("documentDescribes").filter_map(Node::as_str) {
@@ -27,10 +27,11 @@ pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
     }
     let components = root.elements("packages").map(|package| {
         let references = package.elements("externalRefs");
-        let mut purls = references.filter(|it| it.text("referenceType") == Some("purl"));
+        let mut purls =
+            references.filter(|reference| reference.text("referenceType") == Some("purl"));
         Component {
             reference: Cow::Borrowed(package.text("SPDXID").unwrap_or_default()),
-            purl: purls.find_map(|it| it.text("referenceLocator")).map(Cow::Borrowed),
+            purl: purls.find_map(|reference| reference.text("referenceLocator")).map(Cow::Borrowed),
             name: Cow::Borrowed(package.text("name").unwrap_or_default()),
             version: package.text("versionInfo").and_then(known).map(Cow::Borrowed),
             line: package.line,
@@ -40,12 +41,12 @@ pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
     relations.document(components.collect()).list(found);
 }
 
-/// A value that is neither "no" nor "nobody knows".
+/// A value, unless it is empty, `NOASSERTION` or `NONE`.
 pub(super) fn known(value: &str) -> Option<&str> {
-    Some(value).filter(|it| !it.is_empty() && !matches!(*it, "NOASSERTION" | "NONE"))
+    Some(value).filter(|text| !text.is_empty() && !matches!(*text, "NOASSERTION" | "NONE"))
 }
 
-/// What relationships say.
+/// The relationships of a document.
 #[derive(Debug, Default)]
 pub(super) struct Relations<'a> {
     described: Vec<&'a str>,
@@ -80,7 +81,7 @@ impl<'a> Relations<'a> {
         }
     }
 
-    /// The document of these packages.
+    /// The document with these packages.
     pub(super) fn document(self, mut components: Vec<Component<'a>>) -> Document<'a> {
         for component in &mut components {
             component.scope = self.scopes.get(component.reference.as_ref()).copied();
@@ -89,21 +90,28 @@ impl<'a> Relations<'a> {
             [subject] if components.len() > 1 => Some(*subject),
             _ => None,
         };
-        // The subject need not have a purl.
-        components.retain(|it| it.purl.is_some() || Some(it.reference.as_ref()) != subject);
+        // The subject does not need a purl.
+        components.retain(|component| {
+            component.purl.is_some() || Some(component.reference.as_ref()) != subject
+        });
         let mut document =
             Document { components, subject: subject.map(Cow::Borrowed), ..Document::default() };
         for of_one in self.requires.chunk_by(|a, b| std::ptr::eq(a.0, b.0)) {
-            let by = of_one.first().map_or("", |it| it.0);
-            document.require(Cow::Borrowed(by), of_one.iter().map(|it| Cow::Borrowed(it.1)));
+            let by = of_one.first().map_or("", |relation| relation.0);
+            document.require(
+                Cow::Borrowed(by),
+                of_one.iter().map(|relation| Cow::Borrowed(relation.1)),
+            );
         }
         document
     }
 }
 
-/// SPDX 3: all elements in one array.
+/// Reads an SPDX 3 document, whose elements are all in one array.
 fn read_graph(root: &Node<'_>, found: &mut Collector<'_>) {
-    let kind = |it: &Node<'_>| it.text("type").or_else(|| it.text("@type")).map(str::to_owned);
+    let kind = |element: &Node<'_>| {
+        element.text("type").or_else(|| element.text("@type")).map(str::to_owned)
+    };
     let mut relations = Relations::default();
     let mut components = Vec::new();
     for element in root.elements("@graph") {
@@ -129,9 +137,10 @@ fn read_graph(root: &Node<'_>, found: &mut Collector<'_>) {
 fn package_of_graph<'a>(element: &'a Node<'_>) -> Component<'a> {
     let mut identifiers = element.elements("externalIdentifier");
     let purl = element.text("software_packageUrl").or_else(|| {
-        let of_purl = |it: &&Node<'_>| {
-            it.text("externalIdentifierType")
-                .is_some_and(|it| it.eq_ignore_ascii_case("packageUrl"))
+        let of_purl = |identifier: &&Node<'_>| {
+            identifier
+                .text("externalIdentifierType")
+                .is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"))
         };
         identifiers.find(of_purl)?.text("identifier")
     });

@@ -1,14 +1,14 @@
 //! SPDX 2 as tags and values (`*.spdx`), by "Format of tag-value" of its specification.
 //!
-//! What flows in: lines. What flows out: as from a document in JSON. What must stay true: what stands
-//! between `<text>` and `</text>` is no tag, over however many lines it goes.
+//! Input: lines. Output: the same as for a JSON document. Invariants: text between `<text>` and `</text>`
+//! is not a tag, however many lines it has.
 
 use super::{
     collector,
     list::Component,
     spdx::{Relations, known},
 };
-use crate::ecosystem::{Findings, Parser, SourceFile, source::file_name, text};
+use crate::ecosystem::{Findings, Parser, SourceFile, parser::file_name, text};
 use std::borrow::Cow;
 
 /// Reads `*.spdx`.
@@ -44,7 +44,7 @@ impl Parser for SpdxTags {
             }
             match content.split_once(':') {
                 Some((tag, value)) => reader.tag(tag.trim(), value.trim(), line),
-                None => found.warn(line, format!("`{}` is no tag", text::excerpt(content))),
+                None => found.warn(line, format!("`{}` is not a tag", text::excerpt(content))),
             }
         }
         if !reader.understood && found.has_warnings() {
@@ -59,7 +59,7 @@ impl Parser for SpdxTags {
 struct Reader<'a> {
     components: Vec<Component<'a>>,
     relations: Relations<'a>,
-    /// Whether the lines are about the last of the packages.
+    /// Whether the current tags describe the last package.
     in_package: bool,
     understood: bool,
 }

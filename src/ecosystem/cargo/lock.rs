@@ -1,14 +1,14 @@
 //! `Cargo.lock` of version 1 to 4, as cargo's own `encode.rs` describes it.
 //!
-//! What flows in: the `[[package]]` entries, and `[root]` of cargo before 1.16. What flows out:
-//! every entry with a source. What must stay true: an entry without a source is a member of the
-//! workspace or a crate of the repository; what those depend on is direct.
+//! Input: the `[[package]]` entries, and `[root]` of cargo before 1.16. Output: every entry with a source.
+//! Invariants: an entry without a source is a workspace member or a path dependency, so it is not a
+//! package; its dependencies are direct.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     toml::{self, Document},
 };
@@ -47,15 +47,16 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     for entry in toml::elements(&document.root, "package") {
         let taken = read_entry(entry, document, direct.as_ref(), found);
         if let (Some(taken), Some(table)) = (taken, entry.get_ref().as_table()) {
-            added.extend(references(table).map(|it| (it, taken)));
+            added.extend(references(table).map(|reference| (reference, taken)));
         }
     }
     for entry in toml::elements(&document.root, "package") {
         let Some(table) = entry.get_ref().as_table() else { continue };
-        // The full form names one entry alone.
-        let own = references(table).last().and_then(|it| added.get(&it)).copied();
-        let wanted = toml::elements(table, "dependencies").filter_map(|it| it.get_ref().as_str());
-        for required in wanted.filter_map(|it| added.get(&reference(it)).copied()) {
+        // The longest reference identifies exactly one entry.
+        let own = references(table).last().and_then(|reference| added.get(&reference)).copied();
+        let wanted = toml::elements(table, "dependencies")
+            .filter_map(|dependency| dependency.get_ref().as_str());
+        for required in wanted.filter_map(|dependency| added.get(&reference(dependency)).copied()) {
             if let Some(own) = own {
                 found.requires(own, required);
             }
@@ -64,12 +65,12 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
 }
 
 fn check_version(document: &Document<'_>, found: &mut Collector<'_>) {
-    // Absent in version 1 and 2.
+    // Versions 1 and 2 have no such key.
     let Some(node) = document.root.get("version") else { return };
-    let known = node.get_ref().as_integer().and_then(|it| it.as_str().parse::<u32>().ok());
-    if known.is_none_or(|it| it > NEWEST_VERSION) {
+    let known = node.get_ref().as_integer().and_then(|number| number.as_str().parse::<u32>().ok());
+    if known.is_none_or(|version| version > NEWEST_VERSION) {
         let line = document.line(node);
-        found.warn(line, "unknown version of the lock's format, read as far as known");
+        found.warn(line, "unknown version of the lock file; parsed as far as possible");
     }
 }
 
@@ -92,46 +93,48 @@ fn read_entry(
     if version.is_none() {
         found.warn(line, format!("`{}` has no version", text::excerpt(name)));
     }
-    // Replaced by `[replace]` of the manifest: what is built in its place has its own entry.
+    // `[replace]` of the manifest replaced this entry; the replacement has an entry of its own.
     if toml::string(table, "source").is_none() || table.contains_key("replace") {
         return None;
     }
-    let direct = direct.map(|it| it.contains(table));
+    let direct = direct.map(|direct| direct.contains(table));
     found.take(Ecosystem::Cargo, Declared { name, version, line, direct, ..Declared::default() })
 }
 
-/// `name`, `name version` and `name version (source)`, as far as a reference gives them.
+/// `name`, `name version` or `name version (source)`.
 type Reference<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
-/// What the crates of the repository depend on, in the form in which a lock refers to it:
-/// `name`, `name version` or `name version (source)`, each as short as it is clear.
+/// The dependencies of the repository's own crates, as the lock file refers to them: `name`,
+/// `name version` or `name version (source)`, each as short as it is unambiguous.
 struct Direct<'a>(HashSet<Reference<'a>>);
 
 impl<'a> Direct<'a> {
-    /// None where the lock lists no crate of the repository, so that nothing is known.
+    /// None where the lock file lists none of the repository's crates.
     fn of(document: &'a Document<'_>) -> Option<Self> {
         let mut own = toml::elements(&document.root, "package")
-            .filter_map(|it| it.get_ref().as_table())
+            .filter_map(|entry| entry.get_ref().as_table())
             .chain(toml::table(&document.root, "root"))
-            .filter(|it| toml::string(it, "source").is_none())
+            .filter(|table| toml::string(table, "source").is_none())
             .peekable();
         own.peek()?;
-        let wanted = own.flat_map(|it| toml::elements(it, "dependencies"));
-        Some(Self(wanted.filter_map(|it| it.get_ref().as_str()).map(reference).collect()))
+        let wanted = own.flat_map(|table| toml::elements(table, "dependencies"));
+        Some(Self(
+            wanted.filter_map(|dependency| dependency.get_ref().as_str()).map(reference).collect(),
+        ))
     }
 
     fn contains(&self, package: &DeTable<'_>) -> bool {
-        references(package).any(|it| self.0.contains(&it))
+        references(package).any(|reference| self.0.contains(&reference))
     }
 }
 
-/// The forms in which a lock refers to an entry, each as short as it is clear; the longest last.
+/// The references that may name an entry, the shortest first.
 fn references<'a>(package: &'a DeTable<'_>) -> impl Iterator<Item = Reference<'a>> {
     let name = toml::string(package, "name").unwrap_or_default();
     let version = toml::string(package, "version");
     let source = toml::string(package, "source");
-    // A reference leaves the commit of a git source out or has it, by version.
-    let short = source.map(|it| it.split('#').next().unwrap_or(it));
+    // Depending on the version of the lock file, references contain the commit of a git source.
+    let short = source.map(|source| source.split('#').next().unwrap_or(source));
     [(name, None, None), (name, version, None), (name, version, short), (name, version, source)]
         .into_iter()
 }
@@ -140,6 +143,6 @@ fn reference(text: &str) -> Reference<'_> {
     let mut parts = text.splitn(3, ' ');
     let name = parts.next().unwrap_or(text);
     let version = parts.next();
-    let source = parts.next().map(|it| it.trim_start_matches('(').trim_end_matches(')'));
+    let source = parts.next().map(|source| source.trim_start_matches('(').trim_end_matches(')'));
     (name, version, source)
 }

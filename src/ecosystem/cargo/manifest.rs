@@ -1,15 +1,15 @@
 //! `Cargo.toml`, by "The Manifest Format" and "Specifying Dependencies" of the Cargo book.
 //!
-//! What flows in: the dependency tables of a package or a workspace. What flows out: each crate
-//! that comes from elsewhere, under its real name. What must stay true: a dependency with a
-//! `path` lies in the repository, whatever version it has when it is published.
+//! Input: the dependency tables of a package or a workspace. Output: each external crate, under its real
+//! name. Invariants: a dependency with a `path` is part of the repository, even if it also has a version
+//! for publishing.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared, MAX_VERSION},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     toml::{self, Document},
 };
@@ -19,8 +19,8 @@ use ::toml::{
     de::{DeTable, DeValue},
 };
 
-/// The specifier of a dependency that its workspace defines in another file, until
-/// [`join`](crate::ecosystem::join()) puts that definition in its place.
+/// The specifier of a dependency that the workspace's manifest defines, until
+/// [`join`](crate::ecosystem::join()) replaces it with that definition.
 pub(in crate::ecosystem) const INHERITED: &str = "workspace = true";
 
 const GROUPS: [(&str, Scope); 5] = [
@@ -58,7 +58,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
             reader.groups(table);
         }
     }
-    // What the members may ask for; which of them does, and why, is in their manifests.
+    // Definitions for the members; the members' manifests state which of them are used, and how.
     if let Some(workspace) = toml::table(&document.root, "workspace") {
         reader.group(workspace, "dependencies", None);
         reader.found.describe(None, std::iter::empty());
@@ -107,19 +107,20 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// `name = { workspace = true }`: the workspace's table says what it is.
+    /// `name = { workspace = true }`: the workspace's table defines the crate.
     fn inherited(&mut self, mut declared: Declared<'_>, own: &DeTable<'_>) {
         if toml::is_true(own, "optional") {
             declared.scope = Some(Scope::Optional);
         }
         match toml::descend(&self.document.root, &["workspace", "dependencies"]) {
-            // Each table of a target may ask for one definition: what is too long is not looked through.
+            // Each table of a target may refer to the same definition, so long texts are not copied.
             Some(defined) => match defined.get(declared.name).map(Spanned::get_ref) {
                 Some(DeValue::String(range)) => self.add(declared, Some(range.as_ref())),
                 Some(DeValue::Table(table)) => self.detailed(declared, table),
                 _ => {
                     let name = text::excerpt(declared.name);
-                    let message = format!("`{name}` is not among the workspace's dependencies");
+                    let message =
+                        format!("`{name}` is not defined in the workspace's dependencies");
                     self.found.warn(declared.line, message);
                 }
             },
@@ -141,17 +142,18 @@ impl Reader<'_, '_, '_> {
         let Some(git) = toml::string(table, "git") else {
             return self.add(declared, range);
         };
-        // A range beside a git source only has to fit; what is built is the reference.
+        // A range beside a git source is only a check; the git reference determines the crate.
         if let Some(commit) = toml::string(table, "rev").and_then(git_reference::commit) {
             return self.found.add(Declared { version: Some(commit), ..declared });
         }
-        let is_short = |it: &&str| it.len() <= MAX_VERSION;
+        let is_short = |text: &&str| text.len() <= MAX_VERSION;
         let reference = ["rev", "tag", "branch"].iter().find_map(|key| {
             let reference = toml::string(table, key).filter(is_short)?;
             Some(format!("?{key}={reference}"))
         });
         let address = Some(git).filter(is_short);
-        let address = address.map(|it| format!("git+{it}{}", reference.unwrap_or_default()));
+        let address =
+            address.map(|address| format!("git+{address}{}", reference.unwrap_or_default()));
         let address = address.as_deref().or(Some(git));
         self.found.add(Declared { specifier: range.or(address), ..declared });
     }
@@ -164,7 +166,7 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// The version of a comparison requirement that allows but one: `=1.2.3`.
+/// The version of a requirement that allows exactly one: `=1.2.3`.
 fn exact(range: &str) -> Option<&str> {
     if range.len() > MAX_VERSION {
         return None;
@@ -172,6 +174,8 @@ fn exact(range: &str) -> Option<&str> {
     let version = range.trim().strip_prefix('=')?.trim_start();
     let core = version.split(['-', '+']).next()?;
     let whole = core.split('.').count() == 3
-        && core.split('.').all(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()));
+        && core
+            .split('.')
+            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
     (whole && !version.contains([',', ' '])).then_some(version)
 }

@@ -1,8 +1,7 @@
 //! Cargo: `Cargo.lock` and `Cargo.toml`.
 //!
-//! What flows in: what cargo writes, and what people write by hand. What flows out: the crates
-//! that come from elsewhere. What must stay true: members of the workspace and crates that a
-//! path names are the project itself, never packages.
+//! Input: lock files of cargo, and manifests. Output: the external crates. Invariants: workspace members
+//! and path dependencies are part of the repository, never packages.
 
 mod lock;
 mod manifest;

@@ -1,17 +1,17 @@
-//! Workflows of GitHub Actions, and `action.yml`, by "Workflow syntax" and "Metadata syntax" of
-//! GitHub's manual. Forgejo and Gitea have the same.
+//! GitHub Actions workflows and `action.yml`, by "Workflow syntax" and "Metadata syntax" of GitHub's
+//! manual. Forgejo and Gitea use the same formats.
 //!
-//! What flows in: jobs and steps. What flows out: the actions and workflows that they use, with the
-//! reference behind the `@` as version where it is a tag or a commit; the images that jobs, services and
-//! actions run in. What must stay true: what begins with `./` lies in the repository.
+//! Input: jobs and steps. Output: the actions and workflows that they use, with the reference after the
+//! `@` as version if it is a tag or a commit, and the images of jobs, services and actions. Invariants:
+//! a path that begins with `./` is part of the repository.
 
 use super::reference;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     container::Images,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     yaml::{self, Node, Seen, Tree},
 };
@@ -33,8 +33,8 @@ impl Parser for GitHubWorkflow {
         let Some(stem) = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) else {
             return false;
         };
-        let folder = path.rsplit_once('/').map_or("", |it| it.0);
-        stem == "action" || FOLDERS.iter().any(|it| folder.ends_with(it))
+        let folder = path.rsplit_once('/').map_or("", |parts| parts.0);
+        stem == "action" || FOLDERS.iter().any(|known| folder.ends_with(known))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -54,7 +54,8 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
             workflow.steps(runs);
             if let Some(image) = runs.get("image")
                 && workflow.seen.is_new(Role::Image, image)
-                && let Some(reference) = image.as_str().and_then(|it| it.strip_prefix("docker://"))
+                && let Some(reference) =
+                    image.as_str().and_then(|image| image.strip_prefix("docker://"))
             {
                 workflow.image(reference, image.line);
             }
@@ -62,7 +63,7 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// What a node is read as.
+/// The role in which a node is read.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Role {
     Job,
@@ -73,7 +74,7 @@ enum Role {
 }
 
 struct Workflow<'w, 'f> {
-    /// What has been read, however often it is named.
+    /// The nodes that have been read; an alias may name one again.
     seen: Seen<Role>,
     images: Images,
     used: HashSet<String>,
@@ -91,7 +92,8 @@ impl Workflow<'_, '_> {
         if let Some(container) = job.get("container") {
             self.container(container);
         }
-        let services = job.get("services").filter(|it| self.seen.is_new(Role::Services, *it));
+        let services =
+            job.get("services").filter(|services| self.seen.is_new(Role::Services, *services));
         for service in services.into_iter().flat_map(Node::members) {
             self.container(service.value);
         }
@@ -99,7 +101,7 @@ impl Workflow<'_, '_> {
     }
 
     fn steps(&mut self, of: Node<'_, '_>) {
-        let steps = of.get("steps").filter(|it| self.seen.is_new(Role::Steps, *it));
+        let steps = of.get("steps").filter(|steps| self.seen.is_new(Role::Steps, *steps));
         for step in steps.into_iter().flat_map(Node::elements) {
             if let Some(uses) = step.get("uses") {
                 self.uses(uses);
@@ -120,7 +122,7 @@ impl Workflow<'_, '_> {
     fn image(&mut self, reference: &str, line: u32) {
         let is_known = self.images.add(reference, line, Scope::Build, self.found);
         if !is_known && !reference.trim().is_empty() && !reference.contains("${{") {
-            let message = format!("`{}` is the name of no image", text::excerpt(reference));
+            let message = format!("`{}` is not an image name", text::excerpt(reference));
             self.found.warn(line, message);
         }
     }
@@ -137,22 +139,23 @@ impl Workflow<'_, '_> {
         if let Some(reference) = wanted.strip_prefix("docker://") {
             return self.image(reference, uses.line);
         }
-        // Forgejo and Gitea take the address of a repository too.
-        let address = wanted.split_once("://").map(|(_, it)| it);
-        let elsewhere = address.filter(|it| !it.starts_with("github.com/"));
-        let wanted = address.map_or(wanted, |it| it.strip_prefix("github.com/").unwrap_or(it));
+        // Forgejo and Gitea also accept the address of a repository.
+        let address = wanted.split_once("://").map(|(_, rest)| rest);
+        let elsewhere = address.filter(|address| !address.starts_with("github.com/"));
+        let wanted = address
+            .map_or(wanted, |address| address.strip_prefix("github.com/").unwrap_or(address));
         if wanted.starts_with(['.', '/']) || wanted.contains("${{") && !wanted.contains('@') {
             return;
         }
         let (name, wanted) = wanted.split_once('@').unwrap_or((wanted, ""));
         if !name.contains('/') || name.contains(['$', '{', ' ']) {
-            let message = format!("`{}` names no action", text::excerpt(name));
+            let message = format!("`{}` does not name an action", text::excerpt(name));
             return self.found.warn(uses.line, message);
         }
         let (version, specifier) = reference::split(wanted);
         if self.used.insert(format!("{}@{wanted}", name.to_lowercase())) {
             let (line, direct, scope) = (uses.line, Some(true), Some(Scope::Build));
-            // What is not on GitHub has no type of its own.
+            // The purl specification has a type for GitHub only.
             let ecosystem = elsewhere.map_or(Ecosystem::GitHub, |_| Ecosystem::Generic);
             let declared = Declared { name, version, specifier, line, direct, scope };
             self.found.add_of(ecosystem, declared);

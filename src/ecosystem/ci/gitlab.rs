@@ -1,18 +1,18 @@
 //! `.gitlab-ci.yml`, by the "CI/CD YAML syntax reference" of GitLab's manual.
 //!
-//! What flows in: a pipeline, or a file that pipelines include. What flows out: the images and services
-//! of its jobs, of `default` and of the top; what it includes of other projects, as components, from the
-//! web, and of GitLab's own templates; and the steps of jobs that come from elsewhere.
+//! Input: a pipeline, or a file that pipelines include. Output: the images and services of its jobs, of
+//! `default` and of the top level; its includes from other projects, components, the web and GitLab's
+//! templates; and the external steps of jobs.
 //!
-//! Decisions. The purl specification has no type for GitLab, so that components, projects and templates
-//! are `generic`, with the path of the project as namespace. The version of an include is its `ref`
-//! where that is a tag or a commit; a branch, `~latest` and a part of a version (`1.2`, of which a
-//! component gets the newest) are specifiers. An image of the dependency proxy is the one behind it. A
-//! variable has the value that the file gives it; a name that has another one in it is not known here,
+//! Decisions. The purl specification has no type for GitLab, so components, projects and templates are
+//! `generic`, with the path of the project as namespace. The version of an include is its `ref` if that is
+//! a tag or a commit; a branch, `~latest` and a partial version (`1.2`, which selects the newest release)
+//! are specifiers. An image of the dependency proxy is recorded as the image behind the proxy. A variable
+//! has the value that the file defines; a name with an unknown variable in it is not recorded;
 //! `$CI_REGISTRY_IMAGE` is the project's own image.
 //!
-//! What must stay true: `local` files are no packages; an anchor is read where it stands, once; what is
-//! of the wrong shape costs only itself.
+//! Invariants: `local` files are not packages; an anchored node is read once, where it is defined; a
+//! malformed entry loses only itself.
 
 use super::{
     reference,
@@ -22,29 +22,29 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     container::Images,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
 use std::{borrow::Cow, collections::HashSet};
 
-/// At the top, these are no jobs, and nothing in them names a package.
+/// Top-level keys that are not jobs and name no package.
 const NO_JOBS: [&str; 8] =
     ["stages", "variables", "workflow", "cache", "spec", "before_script", "after_script", "types"];
 
-/// What stands before an image that comes through GitLab's dependency proxy.
+/// Variables that prefix an image of GitLab's dependency proxy.
 const PROXIES: [&str; 2] =
     ["CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX", "CI_DEPENDENCY_PROXY_DIRECT_GROUP_IMAGE_PREFIX"];
 
-/// Variables for the host that a pipeline runs on.
+/// Variables for the host of the GitLab instance.
 const HOSTS: [&str; 3] = ["CI_SERVER_FQDN", "CI_SERVER_HOST", "CI_TEMPLATE_REGISTRY_HOST"];
 
-/// `image` may be given by `!reference`s in lists, and `services` by lists in lists, so deep.
+/// Depth of lists: `!reference`s give `image` lists, and `services` lists of lists.
 const MAX_LISTS: u32 = 10;
 
-/// Reads `.gitlab-ci.yml` and the files that it is made of.
+/// Reads `.gitlab-ci.yml` and the files that it includes.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct GitLabPipeline;
 
@@ -58,7 +58,7 @@ impl Parser for GitLabPipeline {
         let Some(stem) = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) else {
             return false;
         };
-        let folders = path.rsplit_once('/').map_or("", |it| it.0);
+        let folders = path.rsplit_once('/').map_or("", |parts| parts.0);
         let is_within = |folder: &str| {
             folders == folder
                 || folders.starts_with(&format!("{folder}/"))
@@ -66,12 +66,12 @@ impl Parser for GitLabPipeline {
                 || folders.ends_with(&format!("/{folder}"))
         };
         stem.ends_with(".gitlab-ci")
-            // Debian's packages have theirs beside their other files.
+            // Debian packages have a pipeline under this name.
             || matches!(stem, "gitlab-ci" | "salsa-ci")
             || stem.starts_with(".gitlab-ci")
             || [".gitlab/ci", ".gitlab-ci", ".gitlab/pipelines", "gitlab-ci"]
                 .iter()
-                .any(|it| is_within(it))
+                .any(|folder| is_within(folder))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -80,27 +80,26 @@ impl Parser for GitLabPipeline {
     }
 }
 
-/// Whether a document is a part of a pipeline, whatever its file is called: a component, or what
-/// another file includes.
+/// Whether a document is part of a pipeline, whatever its file name: a component or an included file.
 pub(in crate::ecosystem) fn is_pipeline(root: Node<'_, '_>) -> bool {
     const BESIDE: [&str; 8] =
         ["image", "stage", "extends", "rules", "only", "needs", "services", "artifacts"];
-    root.members().filter(|it| !NO_JOBS.contains(&it.key)).any(|job| {
+    root.members().filter(|member| !NO_JOBS.contains(&member.key)).any(|job| {
         let script = job.value.get("script");
-        script.is_some_and(|it| it.is_sequence() || it.is_scalar())
-            && BESIDE.iter().any(|it| job.value.get(it).is_some())
+        script.is_some_and(|script| script.is_sequence() || script.is_scalar())
+            && BESIDE.iter().any(|key| job.value.get(key).is_some())
     })
 }
 
-/// Reads the jobs of a pipeline, and what it includes.
+/// Reads the jobs and includes of a pipeline.
 pub(in crate::ecosystem) fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
-    let header = tree.root().and_then(|it| it.get("spec"));
+    let header = tree.root().and_then(|root| root.get("spec"));
     let mut pipeline = Pipeline {
         seen: Seen::default(),
         shared: Shared::default(),
         images: Images::default(),
         included: HashSet::new(),
-        inputs: header.and_then(|it| it.get("inputs")),
+        inputs: header.and_then(|spec| spec.get("inputs")),
         found,
     };
     for root in tree.documents() {
@@ -108,7 +107,7 @@ pub(in crate::ecosystem) fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         for member in root.members() {
             match member.key {
                 "include" => pipeline.includes(member.value),
-                // These of the top are read above.
+                // Read with the top level above.
                 "image" | "services" => {}
                 key if NO_JOBS.contains(&key) => {}
                 _ => pipeline.job(root, member.value),
@@ -117,7 +116,7 @@ pub(in crate::ecosystem) fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// What a node is read as. What an image stands for follows from the variables around it.
+/// The role in which a node is read. An image also depends on the origin of its variables.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Role {
     Job,
@@ -131,7 +130,7 @@ enum Role {
 }
 
 struct Pipeline<'p, 'f, 't, 'a> {
-    /// What has been read, however often it is named.
+    /// The nodes that have been read; an alias may name one again.
     seen: Seen<Role>,
     shared: Shared<'t, 'a>,
     images: Images,
@@ -141,7 +140,7 @@ struct Pipeline<'p, 'f, 't, 'a> {
 }
 
 impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
-    /// Reads a job, `default`, or the top, which has the same keys.
+    /// Reads a job, `default`, or the top level, which has the same keys.
     fn job(&mut self, root: Node<'t, 'a>, job: Node<'t, 'a>) {
         if !job.is_mapping() || !self.seen.is_new(Role::Job, job) {
             return;
@@ -160,19 +159,19 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
                     }
                 }
                 "run" if self.seen.is_new(Role::Steps, member.value) => {
-                    member.value.elements().for_each(|it| self.step(it));
+                    member.value.elements().for_each(|step| self.step(step));
                 }
-                // What is merged may be an alias, or be written here itself.
+                // The merged mapping may be an alias or be written here.
                 "<<" => {
                     self.job(root, member.value);
                     if self.seen.is_new(Role::Merged, member.value) {
-                        member.value.elements().for_each(|it| self.job(root, it));
+                        member.value.elements().for_each(|image| self.job(root, image));
                     }
                 }
                 _ => {}
             }
         }
-        // What a template leaves open, the job may say.
+        // The job may define the variables of an inherited image.
         if !has_image
             && variables.is_own()
             && let Some(image) = job.get("image").or_else(|| variables.inherited_image())
@@ -183,13 +182,13 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
 
     /// `a/b:1`, `{name: a/b:1}`, or a list of those.
     fn image(&mut self, image: Node<'_, '_>, variables: &Variables<'_, '_>, depth: u32) {
-        // What is referred to stands where it is read itself.
+        // A `!reference` is read where its target is defined.
         if image.tag() == Some("!reference") || depth > MAX_LISTS {
             return;
         }
         if image.is_sequence() {
             if self.seen.is_new(Role::Images, image) {
-                image.elements().for_each(|it| self.image(it, variables, depth + 1));
+                image.elements().for_each(|element| self.image(element, variables, depth + 1));
             }
         } else if image.is_mapping() {
             match image.get("name") {
@@ -212,7 +211,7 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
         let reference = without_proxy(written);
         if !self.images.add(&reference, line, Scope::Build, self.found) && !reference.contains('$')
         {
-            let message = format!("`{}` is the name of no image", text::excerpt(written));
+            let message = format!("`{}` is not an image name", text::excerpt(written));
             self.found.warn(line, message);
         }
     }
@@ -220,7 +219,7 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
     fn includes(&mut self, includes: Node<'_, '_>) {
         if includes.is_sequence() {
             if self.seen.is_new(Role::Includes, includes) {
-                includes.elements().for_each(|it| self.include(it));
+                includes.elements().for_each(|include| self.include(include));
             }
         } else {
             self.include(includes);
@@ -237,7 +236,7 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
             }
             return;
         }
-        // More than one of them is an error that GitLab says.
+        // GitLab rejects an include with more than one of these keys.
         for member in include.members() {
             let text = member.value.as_str();
             match (member.key, text) {
@@ -261,21 +260,24 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
     /// `host/group/project/name@1.0.0`
     fn component(&mut self, component: &str, line: u32) {
         let (path, wanted) = component.rsplit_once('@').unwrap_or((component, ""));
-        // Of a part of a version, the newest release is taken.
+        // A partial version selects the newest release, so it is a specifier.
         let (version, specifier) = reference::split(wanted);
-        let is_whole =
-            |it: &&str| it.matches('.').count() >= 2 || !it.contains('.') && it.len() >= 7;
+        let is_whole = |version: &&str| {
+            version.matches('.').count() >= 2 || !version.contains('.') && version.len() >= 7
+        };
         let version = version.filter(is_whole);
-        let specifier = specifier.or(Some(wanted).filter(|it| version.is_none() && !it.is_empty()));
+        let specifier =
+            specifier.or(Some(wanted).filter(|wanted| version.is_none() && !wanted.is_empty()));
         self.add(without_host(path), (version, specifier), line);
     }
 
-    /// A step of a job that stands in a repository of its own.
+    /// Reads a step of a job that is defined in another repository.
     fn step(&mut self, step: Node<'_, '_>) {
-        let Some(wanted) = step.get("step").filter(|it| self.seen.is_new(Role::Step, *it)) else {
+        let Some(wanted) = step.get("step").filter(|step| self.seen.is_new(Role::Step, *step))
+        else {
             return;
         };
-        if let Some(path) = wanted.as_str().filter(|it| !it.starts_with(['.', '/'])) {
+        if let Some(path) = wanted.as_str().filter(|path| !path.starts_with(['.', '/'])) {
             self.component(path, wanted.line);
         } else if let Some(git) = wanted.get("git")
             && let Some(address) = git.text("url")
@@ -309,18 +311,19 @@ fn is_address(text: &str) -> bool {
 
 /// The address without scheme and credentials.
 fn without_scheme(address: &str) -> &str {
-    let rest = address.split_once("://").map_or(address, |(_, it)| it);
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or(rest);
     host.rfind('@').map_or(rest, |at| rest.get(at + 1..).unwrap_or(rest))
 }
 
-/// The variable that a text begins with, and what is behind it.
+/// The variable at the beginning of a text, and the text after it.
 fn leading_variable(text: &str) -> Option<(&str, &str)> {
     let rest = text.strip_prefix('$')?;
     if let Some(inner) = rest.strip_prefix('{') {
         return inner.split_once('}');
     }
-    let end = rest.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_'))?;
+    let end =
+        rest.find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))?;
     rest.split_at_checked(end)
 }
 
@@ -348,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_pipelines_are_wanted() {
+    fn pipeline_files_are_wanted() {
         for path in [
             ".gitlab-ci.yml",
             "a/.gitlab-ci.yaml",
@@ -363,11 +366,12 @@ mod tests {
         }
     }
 
-    /// Breaks if a list that many jobs name is read for each of them.
+    /// Fails if a list that many jobs name is read once for each of them.
     #[test]
     fn aliases_do_not_multiply() {
-        let services: Vec<_> = (0..1000).map(|it| format!("  - a{it}\n")).collect();
-        let jobs: Vec<_> = (0..1000).map(|it| format!("j{it}: {{services: *s}}\n")).collect();
+        let services: Vec<_> = (0..1000).map(|number| format!("  - a{number}\n")).collect();
+        let jobs: Vec<_> =
+            (0..1000).map(|number| format!("j{number}: {{services: *s}}\n")).collect();
         let text =
             format!(".s: &s\n{}\n.t: {{services: *s}}\n{}", services.concat(), jobs.concat());
         let file = SourceFile::alone(".gitlab-ci.yml", text.as_bytes());

@@ -1,10 +1,10 @@
-//! What the jobs of GitLab's pipelines have of the templates that they extend.
+//! The variables and the image that GitLab jobs inherit by `extends`.
 //!
-//! Input: a job. Output: its templates, level by level, with their variables and image; those of the
-//! top of the file come last.
+//! Input: a job. Output: its templates, level by level, with their variables and image, then those of the
+//! top level.
 //!
-//! Invariants: jobs that extend the same share one answer; of each list of `extends`, however many
-//! jobs an alias gives it to, the names are looked up once.
+//! Invariants: jobs that extend the same templates share one result; the names in a list of `extends` are
+//! looked up once, however many jobs refer to it by an alias.
 
 use crate::ecosystem::yaml::{Id, Node};
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
@@ -12,32 +12,32 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 /// GitLab allows eleven levels of `extends`.
 const MAX_TEMPLATES: usize = 32;
 
-/// The templates of a file.
+/// The templates of a file, cached.
 #[derive(Debug, Default)]
 pub(super) struct Templates<'t, 'a> {
-    /// By root and value of `extends`: what it names, each once, the nearest first.
+    /// By root and value of `extends`: the named templates without repeats, the nearest first.
     named: HashMap<(Id, Id), Rc<[Node<'t, 'a>]>>,
-    /// By root and what is named.
+    /// By root and named templates.
     inherited: HashMap<(Id, Vec<Id>), Rc<Inherited<'t, 'a>>>,
 }
 
-/// What a job has of what it extends, and of the top.
+/// The inheritance of a job: from its templates and from the top level.
 #[derive(Debug)]
 pub(super) struct Inherited<'t, 'a> {
-    /// Differs from that of any other one of the file.
+    /// Identifies this inheritance within the file.
     pub(super) number: usize,
     pub(super) image: Option<Node<'t, 'a>>,
-    /// The tables of variables, the nearest first.
+    /// The `variables` tables, the nearest first.
     tables: Vec<Node<'t, 'a>>,
-    /// What was looked for in them.
+    /// Cache of lookups in the tables.
     values: RefCell<HashMap<String, Option<&'t str>>>,
 }
 
 impl<'t, 'a> Templates<'t, 'a> {
-    /// What a job has of others.
+    /// The inheritance of a job.
     pub(super) fn of(&mut self, root: Node<'t, 'a>, job: Node<'t, 'a>) -> Rc<Inherited<'t, 'a>> {
         let named = self.named(root, job);
-        let key = (root.id(), named.iter().map(|it| it.id()).collect::<Vec<_>>());
+        let key = (root.id(), named.iter().map(|template| template.id()).collect::<Vec<_>>());
         if let Some(known) = self.inherited.get(&key) {
             return Rc::clone(known);
         }
@@ -45,28 +45,28 @@ impl<'t, 'a> Templates<'t, 'a> {
         let around = all.iter().copied().chain([root]);
         let inherited = Rc::new(Inherited {
             number: self.inherited.len(),
-            image: all.iter().find_map(|it| it.get("image")),
-            tables: around.filter_map(|it| it.get("variables")).collect(),
+            image: all.iter().find_map(|template| template.get("image")),
+            tables: around.filter_map(|template| template.get("variables")).collect(),
             values: RefCell::default(),
         });
         self.inherited.insert(key, Rc::clone(&inherited));
         inherited
     }
 
-    /// What a job extends itself; of several the last one wins.
+    /// The templates in the job's own `extends`; the last one wins, so it comes first.
     fn named(&mut self, root: Node<'t, 'a>, job: Node<'t, 'a>) -> Rc<[Node<'t, 'a>]> {
         let Some(extends) = job.get("extends") else { return Rc::default() };
         let known = self.named.entry((root.id(), extends.id())).or_insert_with(|| {
             let names = extends.as_str().into_iter();
             let names = names.chain(extends.elements_from_the_end().filter_map(Node::as_str));
             let mut found = Vec::new();
-            add_new(&mut found, names.take(MAX_TEMPLATES).filter_map(|it| root.get(it)));
+            add_new(&mut found, names.take(MAX_TEMPLATES).filter_map(|name| root.get(name)));
             found.into()
         });
         Rc::clone(known)
     }
 
-    /// These and what they extend in turn, level by level.
+    /// The named templates and those that they extend, level by level.
     fn all(&mut self, root: Node<'t, 'a>, named: &[Node<'t, 'a>]) -> Vec<Node<'t, 'a>> {
         let mut found = named.to_vec();
         let mut at = 0;
@@ -80,10 +80,10 @@ impl<'t, 'a> Templates<'t, 'a> {
     }
 }
 
-/// Adds those that are not there, as long as there are not too many.
+/// Appends nodes that are not in the list yet, up to the limit.
 fn add_new<'t, 'a>(found: &mut Vec<Node<'t, 'a>>, others: impl Iterator<Item = Node<'t, 'a>>) {
     for other in others {
-        if found.len() < MAX_TEMPLATES && found.iter().all(|it| it.id() != other.id()) {
+        if found.len() < MAX_TEMPLATES && found.iter().all(|template| template.id() != other.id()) {
             found.push(other);
         }
     }
@@ -95,8 +95,8 @@ impl<'t> Inherited<'t, '_> {
         if let Some(known) = self.values.borrow().get(name) {
             return *known;
         }
-        let value = self.tables.iter().find_map(|it| it.get(name));
-        let value = value.and_then(|it| it.as_str().or_else(|| it.text("value")));
+        let value = self.tables.iter().find_map(|table| table.get(name));
+        let value = value.and_then(|value| value.as_str().or_else(|| value.text("value")));
         self.values.borrow_mut().insert(name.to_owned(), value);
         value
     }

@@ -1,8 +1,7 @@
-//! What pipelines run on and include: GitLab CI/CD and GitHub Actions.
+//! CI pipelines: GitLab CI/CD and GitHub Actions.
 //!
-//! What flows in: the files of a pipeline. What flows out: the images of its jobs, and the actions,
-//! components and files of other projects that it includes. What must stay true: what lies in the
-//! repository itself is no package.
+//! Input: the files of a pipeline. Output: the images of its jobs, and the actions, components and files
+//! of other projects that it includes. Invariants: files of the repository itself are not packages.
 
 mod github;
 mod gitlab;

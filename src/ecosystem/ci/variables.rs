@@ -1,11 +1,11 @@
-//! Variables of GitLab's pipelines, as far as the file itself gives them a value.
+//! Expands variables of GitLab pipelines that the file itself defines.
 //!
-//! What flows in: the text of an image, and the job that it stands in. What flows out: the text with
-//! the values in it; several texts, where a matrix runs the job for several values. The nearest value
-//! wins: the job's own, then those of what it extends, then those of the top.
+//! Input: the text of an image, and its job. Output: the text with the values inserted; several texts,
+//! where a matrix runs the job with several values. The nearest definition wins: the job's own, then those
+//! of its templates, then those of the top level.
 //!
-//! What must stay true: what has no value here stays as it is written; nothing grows without a bound;
-//! what jobs share, be it what they extend or a matrix, is read once, however many jobs there are.
+//! Invariants: an undefined variable stays as written; the output is bounded; templates and matrices that
+//! jobs share are read once.
 
 use super::inherited::{Inherited, Templates};
 use crate::ecosystem::{
@@ -14,23 +14,23 @@ use crate::ecosystem::{
 };
 use std::{collections::HashMap, rc::Rc};
 
-/// Values may be made of variables so often.
+/// Rounds of expansion, because values may contain variables.
 const MAX_ROUNDS: usize = 4;
 
-/// A matrix gives no more texts.
+/// Texts that a matrix may give.
 const MAX_TEXTS: usize = 100;
 
-/// Of one matrix no more values are read.
+/// Values that are read of one matrix.
 const MAX_VALUES: usize = 500;
 
-/// A longer text, or one with more variables, is no image: it stays as it is written.
+/// A longer text, or one with more variables, is not expanded.
 const MAX_LENGTH: usize = 1000;
 const MAX_VARIABLES: usize = 16;
 
-/// The names of a matrix with their values.
+/// The variables of a matrix with their values.
 type Matrix<'t> = Vec<(&'t str, Vec<&'t str>)>;
 
-/// What the jobs of a file share.
+/// Data that the jobs of a file share.
 #[derive(Debug, Default)]
 pub(super) struct Shared<'t, 'a> {
     templates: Templates<'t, 'a>,
@@ -38,7 +38,7 @@ pub(super) struct Shared<'t, 'a> {
 }
 
 impl<'t, 'a> Shared<'t, 'a> {
-    /// Where the variables of a job are looked for. `inputs` are those of the file, with their defaults.
+    /// The variables of a job. `inputs` are those of the file, with their defaults.
     pub(super) fn of(
         &mut self,
         root: Node<'t, 'a>,
@@ -46,7 +46,7 @@ impl<'t, 'a> Shared<'t, 'a> {
         inputs: Option<Node<'t, 'a>>,
     ) -> Variables<'t, 'a> {
         let inherited = self.templates.of(root, job);
-        let node = job.get("parallel").and_then(|it| it.get("matrix"));
+        let node = job.get("parallel").and_then(|parallel| parallel.get("matrix"));
         let matrix = node.map(|node| {
             let read = self.matrices.entry(node.id()).or_insert_with(|| Rc::new(matrix(node)));
             (node.id(), Rc::clone(read))
@@ -55,7 +55,7 @@ impl<'t, 'a> Shared<'t, 'a> {
     }
 }
 
-/// Where the variables of one job are looked for.
+/// The sources of a job's variables.
 #[derive(Debug)]
 pub(super) struct Variables<'t, 'a> {
     own: Option<Node<'t, 'a>>,
@@ -64,26 +64,26 @@ pub(super) struct Variables<'t, 'a> {
     inputs: Option<Node<'t, 'a>>,
 }
 
-/// What the values of a job follow from: jobs of which it is the same have the same values.
+/// Identifies the sources of variables: jobs with equal origins have equal values.
 pub(super) type Origin = (Option<Id>, usize, Option<Id>);
 
 impl<'t, 'a> Variables<'t, 'a> {
     pub(super) fn origin(&self) -> Origin {
-        let matrix = self.matrix.as_ref().map(|it| it.0);
+        let matrix = self.matrix.as_ref().map(|matrix| matrix.0);
         (self.own.map(Node::id), self.inherited.number, matrix)
     }
 
-    /// Whether the job has values of its own for what it extends.
+    /// Whether the job has variables of its own.
     pub(super) fn is_own(&self) -> bool {
-        self.own.is_some() || self.matrix.as_ref().is_some_and(|it| !it.1.is_empty())
+        self.own.is_some() || self.matrix.as_ref().is_some_and(|matrix| !matrix.1.is_empty())
     }
 
-    /// The image that the job has of what it extends.
+    /// The image of the job's templates.
     pub(super) fn inherited_image(&self) -> Option<Node<'t, 'a>> {
         self.inherited.image
     }
 
-    /// The text, or the texts, with what is known in place of the variables.
+    /// Expands a text. A matrix may give several texts.
     pub(super) fn expand(&self, text: &str) -> Vec<String> {
         if text.len() > MAX_LENGTH || text.matches('$').count() > MAX_VARIABLES {
             return vec![text.to_owned()];
@@ -97,15 +97,16 @@ impl<'t, 'a> Variables<'t, 'a> {
             text = next;
         }
         let mut texts = vec![text];
-        for (name, values) in self.matrix.iter().flat_map(|it| it.1.iter()) {
-            let is_asked_for = texts.iter().any(|it| it.contains('$') && it.contains(name));
-            if is_asked_for && texts.len() * values.len() <= MAX_TEXTS {
+        for (name, values) in self.matrix.iter().flat_map(|matrix| matrix.1.iter()) {
+            let is_used = texts.iter().any(|text| text.contains('$') && text.contains(name));
+            if is_used && texts.len() * values.len() <= MAX_TEXTS {
                 let expanded = texts.iter().flat_map(|text| {
-                    let value = |value: &'t str| move |it: &str| (it == *name).then_some(value);
-                    values.iter().map(move |it| container::expand(text, value(it)))
+                    let value =
+                        |value: &'t str| move |variable: &str| (variable == *name).then_some(value);
+                    values.iter().map(move |entry| container::expand(text, value(entry)))
                 });
                 texts = expanded.collect();
-                texts.retain(|it| it.len() <= MAX_LENGTH);
+                texts.retain(|text| text.len() <= MAX_LENGTH);
             }
         }
         texts
@@ -113,13 +114,13 @@ impl<'t, 'a> Variables<'t, 'a> {
 
     /// `NAME: value`, or `NAME: {value: …, description: …}`.
     fn value(&self, name: &str) -> Option<&'t str> {
-        match self.own.and_then(|it| it.get(name)) {
+        match self.own.and_then(|variables| variables.get(name)) {
             Some(value) => value.as_str().or_else(|| value.text("value")),
             None => self.inherited.value(name),
         }
     }
 
-    /// `$[[ inputs.name | function ]]` becomes the default of the input.
+    /// Replaces `$[[ inputs.name | function ]]` with the default of the input.
     fn with_inputs(&self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
@@ -127,8 +128,8 @@ impl<'t, 'a> Variables<'t, 'a> {
             let Some((inner, after)) = behind.split_once("]]") else { break };
             out.push_str(before);
             let name = inner.split('|').next().unwrap_or(inner).trim().strip_prefix("inputs.");
-            let input = name.and_then(|it| self.inputs?.get(it));
-            match input.and_then(|it| it.text("default")) {
+            let input = name.and_then(|name| self.inputs?.get(name));
+            match input.and_then(|input| input.text("default")) {
                 Some(default) => out.push_str(default),
                 None => out.extend(["$[[", inner, "]]"]),
             }

@@ -1,14 +1,14 @@
 //! `Podfile.lock`, as `Lockfile` of `CocoaPods` writes it.
 //!
-//! What flows in: `PODS`, `DEPENDENCIES` and `EXTERNAL SOURCES`. What flows out: one package for
-//! each pod and each of its subspecs, which cocoapods-definition makes the subpath; which of them are
-//! direct, and which requires which.
+//! Input: `PODS`, `DEPENDENCIES` and `EXTERNAL SOURCES`. Output: one package for each pod and each
+//! subspec (the subpath of the purl, by cocoapods-definition); which of them are direct, and the
+//! dependencies between them.
 //!
-//! Decisions. A pod with a path is part of the repository, unless another package manager has put it
-//! there: below `node_modules` (React Native) or `.symlinks` and `Flutter` (Flutter) it comes from
-//! elsewhere. A `:podspec` only says where to get a pod.
+//! Decisions. A pod with a path is part of the repository, unless another package manager has installed
+//! it there: below `node_modules` (React Native) or `.symlinks` and `Flutter` (Flutter) it is external. A
+//! `:podspec` only states where to get a pod.
 //!
-//! What must stay true: a version is what stands in `PODS`, wherever the pod comes from.
+//! Invariants: the version is the one in `PODS`, wherever the pod comes from.
 
 mod podfile;
 
@@ -17,8 +17,8 @@ pub(super) use podfile::Podfile;
 use super::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     yaml::{self, Node, Seen, Tree},
 };
@@ -49,18 +49,19 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let dependencies = root.get("DEPENDENCIES");
     let mut seen = Seen::default();
     let direct: Option<HashSet<&str>> =
-        dependencies.map(|it| strings(it, &mut seen).map(|it| read_pod(it).0).collect());
+        dependencies.map(|list| strings(list, &mut seen).map(|pod| read_pod(pod).0).collect());
     let sources = root.get("EXTERNAL SOURCES").into_iter().flat_map(Node::members);
-    let own: HashSet<&str> = sources.filter(|it| is_own(it.value)).map(|it| it.key).collect();
+    let own: HashSet<&str> =
+        sources.filter(|source| is_own(source.value)).map(|source| source.key).collect();
     let mut added: HashMap<&str, Added> = HashMap::new();
     let mut requiring = Vec::new();
     for pod in root.get("PODS").into_iter().flat_map(Node::elements) {
         if !seen.is_new(Role::Pod, pod) {
             continue;
         }
-        // A pod that requires others is a mapping from itself to a list of them.
+        // A pod with dependencies is a mapping from the pod to a list of them.
         let member = pod.members().next();
-        let Some(text) = member.map(|it| it.key).or_else(|| pod.as_str()) else {
+        let Some(text) = member.map(|member| member.key).or_else(|| pod.as_str()) else {
             found.warn(pod.line, "a pod without a name");
             continue;
         };
@@ -71,14 +72,14 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         if version.is_none() {
             found.warn(pod.line, format!("`{}` has no version", text::excerpt(text)));
         }
-        let direct = direct.as_ref().map(|it| it.contains(name));
+        let direct = direct.as_ref().map(|direct| direct.contains(name));
         let declared = Declared { name, version, line: pod.line, direct, ..Declared::default() };
         let Some(taken) = found.take(Ecosystem::CocoaPods, declared) else { continue };
         added.insert(name, taken);
-        requiring.extend(member.map(|it| (taken, it.value)));
+        requiring.extend(member.map(|member| (taken, member.value)));
     }
     for (pod, required) in requiring {
-        // An alias may put one list below many pods; no file that is meant has one.
+        // A malicious file may give one list to many pods by an alias; it is read once.
         if !seen.is_new(Role::Required, required) {
             continue;
         }
@@ -90,7 +91,7 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// What a node is read as.
+/// The role in which a node is read.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Role {
     Dependency,
@@ -98,9 +99,9 @@ enum Role {
     Required,
 }
 
-/// The texts of a list, each node once.
+/// The strings of a list, each node once.
 fn strings<'t>(list: Node<'t, '_>, seen: &mut Seen<Role>) -> impl Iterator<Item = &'t str> {
-    let elements = list.elements().filter(|it| seen.is_new(Role::Dependency, *it));
+    let elements = list.elements().filter(|node| seen.is_new(Role::Dependency, *node));
     elements.filter_map(Node::as_str)
 }
 
@@ -112,11 +113,12 @@ fn read_pod(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether a pod is part of the repository.
 fn is_own(source: Node<'_, '_>) -> bool {
     source.text(":path").is_some_and(is_own_path)
 }
 
 fn is_own_path(path: &str) -> bool {
-    let placed = ["node_modules", ".symlinks", "Flutter"];
-    !path.split('/').any(|it| placed.contains(&it)) && !path.contains("://")
+    let installed = ["node_modules", ".symlinks", "Flutter"];
+    !path.split('/').any(|part| installed.contains(&part)) && !path.contains("://")
 }

@@ -1,18 +1,17 @@
 //! `Podfile`, by the "Podfile Syntax Reference" of `CocoaPods`.
 //!
-//! What flows in: a program in Ruby. What flows out: the pods of its `pod` calls, in whatever target
-//! they stand. What must stay true: nothing is run, so a pod counts whatever condition it stands
-//! under, and a name that is computed is a warning; a pod with a path is part of the repository, with
-//! the exceptions that its lock has.
+//! Input: a program in Ruby. Output: the pods of its `pod` calls, in any target. Invariants: nothing is
+//! run, so a pod counts whatever its condition is, and a computed name is a warning; a pod with a path is
+//! part of the repository, with the same exceptions as in the lock file.
 
 use super::is_own_path;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
     ruby::{Word, statements, words},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -39,7 +38,7 @@ impl Parser for Podfile {
                 continue;
             }
             let words = words(&statement);
-            let calls = words.iter().enumerate().filter(|(_, it)| **it == Word::Name("pod"));
+            let calls = words.iter().enumerate().filter(|(_, word)| **word == Word::Name("pod"));
             for (at, _) in calls {
                 pod(words.get(at + 1..).unwrap_or_default(), line, &mut found);
             }
@@ -56,7 +55,7 @@ fn pod(arguments: &[Word<'_>], line: u32, found: &mut Collector<'_>) {
         Some(Word::Name(_) | Word::Unknown) => {
             return found.warn(line, "a pod whose name is computed");
         }
-        // A variable of that name.
+        // A variable named `pod`.
         _ => return,
     }
     let (mut values, mut options, mut key) = (Vec::new(), Vec::new(), None);
@@ -65,30 +64,31 @@ fn pod(arguments: &[Word<'_>], line: u32, found: &mut Collector<'_>) {
             Word::Key(name) => key = Some(name),
             Word::String(value) => match key.take() {
                 Some(key) => options.push((key, value)),
-                // A list below a key has strings of its own.
+                // Strings of a list that belongs to an option.
                 None if options.is_empty() => values.push(value),
                 None => {}
             },
             Word::Name("if" | "unless" | "pod" | "do") | Word::Mark(';') => break,
-            // What is no text, as the configurations that a pod is for.
+            // A list, such as the configurations of a pod.
             Word::Mark('[') if key.take().is_some() => break,
             _ => {}
         }
     }
     let Some((name, constraints)) = values.split_first() else { return };
-    let option = |key: &str| options.iter().find(|(it, _)| *it == key).map(|(_, it)| *it);
+    let option = |key: &str| options.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
     if option("path").is_some_and(is_own_path) {
         return;
     }
-    let reference = ["commit", "tag", "branch"].iter().find_map(|it| option(it));
+    let reference = ["commit", "tag", "branch"].iter().find_map(|key| option(key));
     let exact = match constraints {
         [one] => Some(one.trim_start_matches('=').trim()),
         _ => None,
     };
-    let exact = exact.filter(|it| it.starts_with(|it: char| it.is_ascii_digit()));
+    let exact =
+        exact.filter(|version| version.starts_with(|character: char| character.is_ascii_digit()));
     let version = exact.or_else(|| reference.and_then(git_reference::commit));
     let range = constraints.join(", ");
-    let specifier = Some(range.as_str()).filter(|it| !it.is_empty()).or(reference);
+    let specifier = Some(range.as_str()).filter(|range| !range.is_empty()).or(reference);
     let specifier = specifier.filter(|_| version.is_none());
     let (direct, scope) = (Some(true), Some(Scope::Runtime));
     found.add(Declared { name, version, specifier, line, direct, scope });

@@ -1,15 +1,14 @@
-//! `conanfile.txt` and `conaninfo.txt`, by the section on them of Conan's reference.
+//! `conanfile.txt` and `conaninfo.txt`, by Conan's reference.
 //!
-//! What flows in: sections of lines. What flows out: the references that the sections of
-//! requirements hold. What must stay true: a `#` within a reference is its revision; one behind
-//! white space begins a comment.
+//! Input: sections of lines. Output: the references in the requirement sections. Invariants: a `#` within a
+//! reference begins its revision; a `#` after white space begins a comment.
 
 use super::reference;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -39,7 +38,7 @@ impl Parser for ConanFile {
     }
 }
 
-/// Reads `conaninfo.txt`, which Conan writes beside what it has installed.
+/// Reads `conaninfo.txt`, which Conan writes beside installed packages.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct ConanInfo;
 
@@ -54,11 +53,12 @@ impl Parser for ConanInfo {
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Conan, Source::Lockfile);
-        // Conan 1 lists them whole, and beside that as far as they matter for compatibility.
+        // Conan 1 lists the requirements completely, and again with only the parts that matter for
+        // compatibility.
         let text = text::decode(file.bytes);
-        let whole = text.lines().any(|it| it.trim() == "[full_requires]");
+        let whole = text.lines().any(|line| line.trim() == "[full_requires]");
         let section = if whole { "full_requires" } else { "requires" };
-        read(file.bytes, found, None, |it| (it == section).then_some(Scope::Runtime))
+        read(file.bytes, found, None, |name| (name == section).then_some(Scope::Runtime))
     }
 }
 
@@ -80,7 +80,7 @@ fn read(
         if content.is_empty() {
             continue;
         }
-        if let Some(section) = content.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+        if let Some(section) = content.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             understood = true;
             scope = scope_of(section.trim());
         } else if scope.is_some() {
@@ -90,7 +90,7 @@ fn read(
                 &mut found,
             );
         } else if !understood {
-            found.warn(line, format!("`{}` is in no section", text::excerpt(content)));
+            found.warn(line, format!("`{}` is not in a section", text::excerpt(content)));
         }
     }
     if !understood && found.has_warnings() {
@@ -100,8 +100,9 @@ fn read(
 }
 
 fn without_comment(line: &str) -> &str {
-    let begins =
-        |at: usize| line.get(..at).is_none_or(|it| it.is_empty() || it.ends_with([' ', '\t']));
+    let begins = |at: usize| {
+        line.get(..at).is_none_or(|before| before.is_empty() || before.ends_with([' ', '\t']))
+    };
     let comment = line.match_indices('#').map(|(at, _)| at).find(|at| begins(*at));
     line.get(..comment.unwrap_or(line.len())).unwrap_or(line)
 }

@@ -1,16 +1,16 @@
 //! `conan.lock`: the graph of Conan 1 (`graph_lock`), and the lists of Conan 2.
 //!
-//! What flows in: an object. What flows out: of the lists, what is needed at run time and what to
-//! build; of the graph, also what is direct and what requires what. What must stay true: a node with
-//! a path is the project itself.
+//! Input: an object. Output: from lists, the requirements for run time and build; from a graph, also the
+//! direct requirements and the dependencies between packages. Invariants: a node with a path is the
+//! project itself.
 
 use super::reference;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     json::{self, Node, Value},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
 };
 use crate::model::scan_result::{Scope, Source};
 use std::collections::{HashMap, HashSet};
@@ -44,15 +44,15 @@ impl Parser for ConanLock {
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     let version = root.text("version").unwrap_or("0.4");
     if !matches!(version, "0.1" | "0.2" | "0.3" | "0.4" | "0.5") {
-        let line = root.get("version").map_or(1, |it| it.line);
-        found.warn(line, "unknown version of the lock's format, read as far as known");
+        let line = root.get("version").map_or(1, |version| version.line);
+        found.warn(line, "unknown version of the lock file; parsed as far as possible");
     }
-    if let Some(nodes) = root.get("graph_lock").and_then(|it| it.get("nodes")) {
+    if let Some(nodes) = root.get("graph_lock").and_then(|graph| graph.get("nodes")) {
         return read_graph(nodes, found);
     }
     for (key, scope) in LISTS {
         for entry in root.elements(key) {
-            // A list may hold, instead of a reference, an array of one and what it carries.
+            // An entry is a reference, or an array of a reference and its attributes.
             let text = match &entry.value {
                 Value::Array(parts) => parts.first().and_then(Node::as_str),
                 _ => entry.as_str(),
@@ -69,13 +69,13 @@ fn read_graph(nodes: &Node<'_>, found: &mut Collector<'_>) {
     };
     let needed = |node: &Node<'_>| {
         let lists = ["requires", "build_requires", "python_requires"];
-        let needed = lists.iter().flat_map(|it| node.elements(it));
-        needed.filter_map(|it| it.as_str().map(str::to_owned)).collect::<Vec<_>>()
+        let needed = lists.iter().flat_map(|list| node.elements(list));
+        needed.filter_map(|reference| reference.as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
-    let own: Vec<_> = members.iter().filter(|it| is_project(&it.value)).collect();
-    let direct: HashSet<_> = own.iter().flat_map(|it| needed(&it.value)).collect();
+    let own: Vec<_> = members.iter().filter(|member| is_project(&member.value)).collect();
+    let direct: HashSet<_> = own.iter().flat_map(|member| needed(&member.value)).collect();
     let mut added: HashMap<&str, Added> = HashMap::new();
-    for member in members.iter().filter(|it| !is_project(&it.value)) {
+    for member in members.iter().filter(|member| !is_project(&member.value)) {
         let node = &member.value;
         let build = node.text("context") == Some("build");
         let declared = Declared {
@@ -84,7 +84,7 @@ fn read_graph(nodes: &Node<'_>, found: &mut Collector<'_>) {
             scope: Some(if build { Scope::Build } else { Scope::Runtime }),
             ..Declared::default()
         };
-        // Before version 0.4 it was called `pref`.
+        // The key was `pref` before version 0.4.
         let text = node.text("ref").or_else(|| node.text("pref")).unwrap_or_default();
         if let Some(taken) = reference::add(text, declared, found) {
             added.insert(&member.key, taken);
@@ -100,8 +100,8 @@ fn read_graph(nodes: &Node<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// The project has a path, or no reference to a package at all.
+/// Whether a node is the project itself: it has a path, or no reference to a package.
 fn is_project(node: &Node<'_>) -> bool {
     let reference = node.text("ref").or_else(|| node.text("pref"));
-    node.text("path").is_some() || reference.is_none_or(|it| !it.contains('/'))
+    node.text("path").is_some() || reference.is_none_or(|reference| !reference.contains('/'))
 }

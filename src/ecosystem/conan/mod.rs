@@ -1,7 +1,7 @@
 //! Conan: `conan.lock`, `conanfile.txt`, `conanfile.py` and `conaninfo.txt`.
 //!
-//! What flows in: what Conan 1 and 2 read and write. What flows out: the packages of its references.
-//! What must stay true: a recipe is a program, and it is never run.
+//! Input: files that Conan 1 and 2 read and write. Output: the referenced packages. Invariants: a recipe is
+//! a program, and it is never run.
 
 mod file;
 mod lock;

@@ -1,22 +1,21 @@
 //! `conanfile.py`, by "Attributes" and `requirements()` of Conan's reference.
 //!
-//! What flows in: a recipe. What flows out: the references that stand in it as texts: in attributes
-//! (`requires = "a/1.0", "b/2.0"`) and in calls (`self.requires("a/1.0")`). What must stay true:
-//! nothing is run; conditions are not looked at, so what is needed at times is listed; what is put
-//! together when the recipe runs is a warning.
+//! Input: a recipe. Output: the literal references in attributes (`requires = "a/1.0", "b/2.0"`) and in
+//! calls (`self.requires("a/1.0")`). Invariants: nothing is run; conditions are ignored, so conditional
+//! requirements are listed; a computed reference is a warning.
 
 use super::reference;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
 
-const NOT_LITERAL: &str = "not a literal: only running the recipe would tell what it is";
+const NOT_LITERAL: &str = "not a literal: the value is known only when the recipe runs";
 
 /// Reads `conanfile.py`.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ fn scope_of(word: &str) -> Option<Scope> {
     }
 }
 
-/// The first argument is the reference.
+/// Reads a call, whose first argument is the reference.
 fn call(tokens: &Tokens<'_>, at: usize, scope: Scope, found: &mut Collector<'_>) {
     let Some(first) = tokens.elements(at).into_iter().next() else { return };
     let line = tokens.line(first.start);
@@ -68,7 +67,7 @@ fn call(tokens: &Tokens<'_>, at: usize, scope: Scope, found: &mut Collector<'_>)
         Some(text) if tokens.skip_lines(first.start + 1) >= first.end => {
             add(text, line, scope, found);
         }
-        // `"name/%s" % version`: the name is known all the same.
+        // `"name/%s" % version`: the name is a literal.
         Some(text) if text.contains('/') => {
             let (name, rest) = text.split_once('/').unwrap_or((text, ""));
             let declared = Declared { name, specifier: Some(rest), line, ..Declared::default() };
@@ -79,13 +78,13 @@ fn call(tokens: &Tokens<'_>, at: usize, scope: Scope, found: &mut Collector<'_>)
     }
 }
 
-/// A text, several with commas between, or a tuple or list of them. What stands deeper than that
-/// says how, not what.
+/// Reads a string, several strings with commas between, or a tuple or list of strings. Deeper elements
+/// are options of a reference.
 fn attribute(tokens: &Tokens<'_>, mut at: usize, scope: Scope, found: &mut Collector<'_>) {
     if matches!(tokens.mark(at), Some('(' | '[')) {
         for element in tokens.elements(at) {
             let nested = tokens.elements(element.start).into_iter().next();
-            let at = nested.map_or(element.start, |it| it.start);
+            let at = nested.map_or(element.start, |inner| inner.start);
             match tokens.text(at) {
                 Some(text) => add(text, tokens.line(at), scope, found),
                 None => found.warn(tokens.line(at), NOT_LITERAL),
@@ -94,7 +93,7 @@ fn attribute(tokens: &Tokens<'_>, mut at: usize, scope: Scope, found: &mut Colle
         return;
     }
     while let Some(text) = tokens.text(at) {
-        // One text may hold several.
+        // One string may contain several references.
         for text in text.split(", ") {
             add(text, tokens.line(at), scope, found);
         }
@@ -107,9 +106,9 @@ fn attribute(tokens: &Tokens<'_>, mut at: usize, scope: Scope, found: &mut Colle
 
 fn add(text: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
     let (scope, direct) = (Some(scope), Some(true));
-    if text.split('/').next().is_some_and(|it| it.contains('$')) {
-        return found
-            .warn(line, format!("`{}`: only running the recipe would tell", text::excerpt(text)));
+    if text.split('/').next().is_some_and(|name| name.contains('$')) {
+        let message = format!("`{}` is known only when the recipe runs", text::excerpt(text));
+        return found.warn(line, message);
     }
     let _ = reference::add(text, Declared { line, direct, scope, ..Declared::default() }, found);
 }

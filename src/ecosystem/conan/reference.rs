@@ -1,7 +1,7 @@
 //! `name/version@user/channel#recipe:package#build`, by "Package references" of Conan's reference.
 //!
-//! What flows in: a reference. What flows out: its parts. What must stay true: a version range, and
-//! a version that only a build would tell, are specifiers.
+//! Input: a reference. Output: its parts. Invariants: a version range, and a version that only a build
+//! determines, are specifiers.
 
 use crate::ecosystem::{
     collect::{Added, Collector, Declared},
@@ -9,7 +9,7 @@ use crate::ecosystem::{
     text,
 };
 
-/// The parts that say which package is meant.
+/// The parts of a reference that identify a package.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reference<'a> {
     pub(super) name: &'a str,
@@ -22,7 +22,7 @@ impl<'a> Reference<'a> {
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let text = text.trim();
         let (name, rest) = text.split_once('/')?;
-        // A range may hold anything but its closing bracket.
+        // A range may contain any character but its closing bracket.
         let (version, rest) = match rest.find(']').filter(|_| rest.starts_with('[')) {
             Some(end) => rest.split_at_checked(end + 1)?,
             None => rest.split_at(rest.find(['@', '#', ':', '%']).unwrap_or(rest.len())),
@@ -30,15 +30,15 @@ impl<'a> Reference<'a> {
         let place = rest.strip_prefix('@').unwrap_or_default();
         let place = place.split(['#', ':', '%']).next().unwrap_or(place);
         let (user, channel) = place.split_once('/').unwrap_or((place, ""));
-        let named = |it: &'a str| (!it.is_empty() && it != "_").then_some(it);
-        let usable = |it: u8| it.is_ascii_alphanumeric() || b"_+.-".contains(&it);
+        let named = |part: &'a str| (!part.is_empty() && part != "_").then_some(part);
+        let usable = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);
         let is_name = !name.is_empty() && name.bytes().all(usable);
         let reference =
             Self { name, version: version.trim(), user: named(user), channel: named(channel) };
         (is_name && !reference.version.is_empty()).then_some(reference)
     }
 
-    /// The version where it is one.
+    /// The version, unless it is a range.
     fn exact(&self) -> Option<&'a str> {
         let is_range = self.version.starts_with(['[', '<', '(', '$', '{'])
             || self.version.contains(['*', '~', '{'])
@@ -51,7 +51,7 @@ impl<'a> Reference<'a> {
 /// Adds the package of a reference.
 pub(super) fn add(text: &str, declared: Declared<'_>, found: &mut Collector<'_>) -> Option<Added> {
     let Some(reference) = Reference::read(text) else {
-        found.warn(declared.line, format!("`{}` is no reference", text::excerpt(text)));
+        found.warn(declared.line, format!("`{}` is not a valid reference", text::excerpt(text)));
         return None;
     };
     let version = reference.exact();
@@ -72,11 +72,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_have_parts() {
+    fn references_are_parsed() {
         let read = |text| {
-            let it = Reference::read(text)?;
-            let place = format!("{}/{}", it.user.unwrap_or("-"), it.channel.unwrap_or("-"));
-            Some(format!("{} {} {place}", it.name, it.exact().unwrap_or("?")))
+            let reference = Reference::read(text)?;
+            let place =
+                format!("{}/{}", reference.user.unwrap_or("-"), reference.channel.unwrap_or("-"));
+            Some(format!("{} {} {place}", reference.name, reference.exact().unwrap_or("?")))
         };
         for (text, expected) in [
             ("zlib/1.2.11", Some("zlib 1.2.11 -/-")),

@@ -1,31 +1,30 @@
 //! `environment.yml`, by "Managing environments" of conda's manual.
 //!
-//! What flows in: the `dependencies` of an environment. What flows out: its conda packages, and
-//! those of its `pip` list as packages of `PyPI`.
+//! Input: the `dependencies` of an environment. Output: its conda packages, and the requirements of its
+//! `pip` list as `PyPI` packages.
 //!
-//! Decisions. The file is read line by line, as far as YAML is used for it: blocks and `[…]`
-//! lists. A YAML reader would stop at the first bad line, and such files are written by hand, with
-//! templates in them. `python` is a package like any other, for conda installs it as one. `name=1.2`
-//! asks for any 1.2.x, but is what `conda env export` writes of an exact version too: it is given as
-//! version and as specifier. An environment that was exported (it has a `prefix`) lists all
-//! packages, so what is direct is not known.
+//! Decisions. The file is read line by line, with the parts of YAML that such files use: blocks and `[…]`
+//! lists. These files are written manually and contain templates, so a YAML parser would stop at the
+//! first bad line. `python` is a package like any other, because conda installs it as one. `name=1.2`
+//! requires any 1.2.x, but `conda env export` writes exact versions the same way: the text becomes both
+//! version and specifier. An exported environment (with a `prefix`) lists all packages, so `direct` is
+//! unknown.
 //!
-//! What must stay true: a bad line costs only itself; nothing is expanded, so aliases cost nothing.
+//! Invariants: a bad line loses only itself; nothing is expanded, so aliases cost nothing.
 
 mod spec;
 
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    python,
-    source::file_name,
-    text,
+    python, text,
 };
 use crate::model::scan_result::{Scope, Source};
 use spec::Spec;
 
-/// Reads `environment.yml` and its relatives.
+/// Reads `environment.yml` and files with similar names.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct CondaEnvironment;
 
@@ -39,17 +38,17 @@ impl Parser for CondaEnvironment {
         let Some(stem) = file.strip_suffix(".yml").or_else(|| file.strip_suffix(".yaml")) else {
             return false;
         };
-        // `conda-lock.yml` is another format, `meta.yaml` and `conda_build_config.yaml` recipes.
+        // `conda-lock.yml` has another format; `meta.yaml` and `conda_build_config.yaml` are recipes.
         let is_other = stem.ends_with("lock") || stem.contains("build") || stem.contains("forge");
         let words: Vec<_> = stem.split(['-', '_', '.']).collect();
-        let named = ["environment", "conda", "condaenv"].iter().any(|it| words.contains(it));
+        let named = ["environment", "conda", "condaenv"].iter().any(|word| words.contains(word));
         named && !is_other
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Conda, Source::Manifest);
         let text = text::decode(file.bytes);
-        let exported = text.lines().any(|it| it.starts_with("prefix:"));
+        let exported = text.lines().any(|line| line.starts_with("prefix:"));
         let declared = Declared {
             direct: (!exported).then_some(true),
             scope: Some(scope_of_file(file.path)),
@@ -77,7 +76,7 @@ fn scope_of_file(path: &str) -> Scope {
     let file = file_name(path).to_ascii_lowercase();
     let mut words = file.split(['-', '_', '.']);
     words
-        .find_map(|it| match it {
+        .find_map(|word| match word {
             "test" | "tests" | "testing" => Some(Scope::Test),
             "dev" | "develop" | "development" | "docs" => Some(Scope::Dev),
             "build" => Some(Scope::Build),
@@ -86,7 +85,7 @@ fn scope_of_file(path: &str) -> Scope {
         .unwrap_or(Scope::Runtime)
 }
 
-/// What the entries of a list are.
+/// The kind of a list's entries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum List {
     Conda,
@@ -96,11 +95,11 @@ enum List {
 
 struct Reader<'f, 'c> {
     declared: Declared<'static>,
-    /// The lists that are open, each with the column of its key.
+    /// The open lists, each with the column of its key.
     lists: Vec<(usize, List)>,
-    /// Whether the last of them is written in brackets, and not closed yet.
+    /// Whether the last list is in brackets that are not closed yet.
     in_brackets: bool,
-    /// Whether there is any key.
+    /// Whether the file has any key.
     understood: bool,
     found: &'c mut Collector<'f>,
 }
@@ -123,21 +122,21 @@ impl Reader<'_, '_> {
             None if !is_entry => return self.refuse(list, text),
             _ => {}
         }
-        // A list may stand in the column of its key.
+        // A list may have the column of its key.
         self.lists.retain(|(at, _)| *at < column || (is_entry && *at == column));
         self.in_brackets = false;
         let list = self.lists.last().map_or(List::Other, |(_, list)| *list);
         match key {
-            // The column of the key of an entry is behind the dash.
+            // The column of a key within an entry is after the dash.
             Some((key, value)) => self.key(list, column + usize::from(is_entry), key, value),
             None => self.entry(list, text),
         }
     }
 
-    /// A line that is neither key nor entry: the text of a value, or a mistake.
+    /// Handles a line that is neither key nor entry: the continuation of a value, or a mistake.
     fn refuse(&mut self, list: List, text: &str) {
         if list != List::Other || self.lists.is_empty() {
-            let message = format!("`{}` is no entry of a list", text::excerpt(text));
+            let message = format!("`{}` is not a list entry", text::excerpt(text));
             self.found.warn(self.declared.line, message);
         }
     }
@@ -156,12 +155,12 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Entries between brackets, as far as they stand on one line.
+    /// Reads the entries between brackets on one line.
     fn entries(&mut self, list: List, text: &str) {
-        // A bracket may belong to an entry: `uvicorn[standard]`.
+        // The bracket may belong to an entry: `uvicorn[standard]`.
         let closes = text.ends_with(']') && text.matches('[').count() < text.matches(']').count();
         let text = if closes { text.trim_end_matches(']') } else { text };
-        for entry in text.split(',').filter(|it| !it.trim().is_empty()) {
+        for entry in text.split(',').filter(|entry| !entry.trim().is_empty()) {
             self.entry(list, entry.trim());
         }
         self.in_brackets = !closes;
@@ -172,7 +171,7 @@ impl Reader<'_, '_> {
         match list {
             List::Other => {}
             List::Conda if entry.starts_with('{') => {
-                let message = format!("`{}` is not read", text::excerpt(entry));
+                let message = format!("`{}` is skipped", text::excerpt(entry));
                 self.found.warn(self.declared.line, message);
             }
             List::Conda => self.package(entry),
@@ -182,7 +181,7 @@ impl Reader<'_, '_> {
 
     fn package(&mut self, entry: &str) {
         let Some(spec) = Spec::read(entry) else {
-            let message = format!("`{}` is no package of conda", text::excerpt(entry));
+            let message = format!("`{}` is not a conda package", text::excerpt(entry));
             return self.found.warn(self.declared.line, message);
         };
         let Spec { name, version, specifier } = spec;
@@ -193,17 +192,18 @@ impl Reader<'_, '_> {
 /// `key:` or `key: value`; none for an entry such as `channel::name`.
 fn key_and_value(text: &str) -> Option<(&str, &str)> {
     let (key, value) = text.split_once(':')?;
-    let is_key = key.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-\"'".contains(&it));
+    let is_key = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-\"'".contains(&byte));
     let ends = value.is_empty() || value.starts_with([' ', '\t']);
     (is_key && ends && !key.is_empty()).then(|| (unquoted(key), value.trim()))
 }
 
 fn unquoted(text: &str) -> &str {
-    let quoted = ['"', '\''].iter().find_map(|it| text.strip_prefix(*it)?.strip_suffix(*it));
+    let quoted =
+        ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
     quoted.unwrap_or(text).trim()
 }
 
-/// A `#` begins a comment at the start of a line and behind white space.
+/// Removes a comment: a `#` at the start of a line or after white space.
 fn without_comment(line: &str) -> &str {
     let mut before = ' ';
     for (at, character) in line.char_indices() {
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_conda_are_wanted() {
+    fn conda_files_are_wanted() {
         for path in [
             "environment.yml",
             "a/environment.yaml",

@@ -1,10 +1,9 @@
 //! One entry of an environment, by "Package match specifications" of conda's manual.
 //!
-//! What flows in: `channel::name=version=build` in any of its forms. What flows out: the name, and
-//! the version where the entry states one. What must stay true: text that does not begin with a
-//! name says nothing.
+//! Input: `channel::name=version=build` in any of its forms. Output: the name, and the version if the entry
+//! states one. Invariants: a text that does not begin with a name is not a specification.
 
-/// What a match specification says.
+/// The name and version of a match specification.
 #[derive(Debug, PartialEq)]
 pub(super) struct Spec<'a> {
     pub(super) name: &'a str,
@@ -18,41 +17,49 @@ impl<'a> Spec<'a> {
         if text.contains("://") {
             return Self::of_archive(text);
         }
-        let text = text.rsplit_once("::").map_or(text, |(_, it)| it).trim();
-        let allowed = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.');
-        let end = text.find(|it| !allowed(it)).unwrap_or(text.len());
+        let text = text.rsplit_once("::").map_or(text, |(_, rest)| rest).trim();
+        let allowed = |character: char| {
+            character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.')
+        };
+        let end = text.find(|character| !allowed(character)).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
-        if !name.starts_with(|it: char| it.is_ascii_alphanumeric() || it == '_') {
+        if !name
+            .starts_with(|character: char| character.is_ascii_alphanumeric() || character == '_')
+        {
             return None;
         }
         let rest = rest.trim();
         let none = Self { name, version: None, specifier: None };
         if let Some(attributes) = rest.strip_prefix('[') {
-            let version = attributes.split_once("version=").map(|(_, it)| it).unwrap_or_default();
+            let version =
+                attributes.split_once("version=").map(|(_, rest)| rest).unwrap_or_default();
             let version = version.trim_start_matches(['"', '\'']);
             let version = version.split(['"', '\'', ']']).next().unwrap_or_default();
-            return Some(Self { specifier: Some(version).filter(|it| !it.is_empty()), ..none });
+            return Some(Self {
+                specifier: Some(version).filter(|version| !version.is_empty()),
+                ..none
+            });
         }
         let is_range =
             rest.starts_with(['>', '<', '!', '~', '*']) || rest.contains([',', '|', '*']);
         if rest.is_empty() || is_range {
-            return Some(Self { specifier: Some(rest).filter(|it| !it.is_empty()), ..none });
+            return Some(Self { specifier: Some(rest).filter(|range| !range.is_empty()), ..none });
         }
         let exact = rest.strip_prefix("==");
         let version = exact.or_else(|| rest.strip_prefix('=')).unwrap_or(rest).trim();
-        // Behind the version, the build.
-        let mut parts = version.split(['=', ' ']).map(str::trim).filter(|it| !it.is_empty());
+        // The build follows the version.
+        let mut parts = version.split(['=', ' ']).map(str::trim).filter(|part| !part.is_empty());
         let version = parts.next()?;
         let has_build = parts.next().is_some();
-        if !version.starts_with(|it: char| it.is_ascii_alphanumeric()) {
+        if !version.starts_with(|character: char| character.is_ascii_alphanumeric()) {
             return None;
         }
-        // A single `=` and no build: any version that begins so.
+        // A single `=` without a build matches any version with this prefix.
         let fuzzy = exact.is_none() && !has_build && rest.starts_with('=');
         Some(Self { name, version: Some(version), specifier: fuzzy.then_some(rest) })
     }
 
-    /// The address of a package: `…/name-version-build.conda`.
+    /// Parses the address of a package: `…/name-version-build.conda`.
     fn of_archive(address: &'a str) -> Option<Self> {
         let file = address.split('#').next()?.rsplit('/').next()?;
         let stem = file.strip_suffix(".conda").or_else(|| file.strip_suffix(".tar.bz2"))?;
@@ -67,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn match_specifications_are_read() {
+    fn match_specifications_are_parsed() {
         for (text, expected) in [
             ("numpy", Some(("numpy", None, None))),
             ("numpy=1.26.4", Some(("numpy", Some("1.26.4"), Some("=1.26.4")))),

@@ -1,10 +1,10 @@
 //! Compose files, by the "Compose file reference" of Docker's manual.
 //!
-//! What flows in: the services. What flows out: their images, and those that a Dockerfile within
-//! the file starts from. Decisions: the image of a service that is built here is what the build is
-//! called, so it is no package, whoever else starts it; a variable has its default.
+//! Input: the services. Output: their images, and the base images of inline Dockerfiles. Decisions: if a
+//! service is built here, its `image` is only the name of the result, so it is not a package, even where
+//! another service uses it; a variable has its default value.
 //!
-//! What must stay true: a service of the wrong shape costs only itself.
+//! Invariants: a malformed service loses only itself.
 
 use super::{dockerfile, image::Images, variables::expand, yaml_stem};
 use crate::ecosystem::{
@@ -16,7 +16,7 @@ use crate::ecosystem::{
 };
 use crate::model::scan_result::{Scope, Source};
 
-/// Reads `compose.yaml`, `docker-compose.yml` and what overrides them.
+/// Reads `compose.yaml`, `docker-compose.yml` and their override files.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct ComposeFile;
 
@@ -30,7 +30,7 @@ impl Parser for ComposeFile {
         yaml_stem(path).is_some_and(|stem| {
             NAMES.iter().any(|name| {
                 stem.strip_prefix(name)
-                    .is_some_and(|it| it.is_empty() || it.starts_with(['.', '-', '_']))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '_']))
             }) || stem.ends_with(".compose")
                 || stem.ends_with("-compose")
                 || stem.ends_with(".docker-compose")
@@ -43,7 +43,7 @@ impl Parser for ComposeFile {
     }
 }
 
-/// What a node is read as.
+/// The role in which a node is read.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Role {
     Built,
@@ -58,14 +58,15 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let mut images = Images::default();
     let mut seen = Seen::default();
     for root in tree.documents() {
-        // Without `services` the file is of the first version, which has them at the top.
+        // Files of version 1 have the services at the top level.
         let services = root.get("services").unwrap_or(root);
-        let services = || services.members().map(|it| it.value).filter(|it| it.is_mapping());
-        // What one service builds, others start by its name.
-        for service in services().filter(|it| it.get("build").is_some()) {
-            let image = service.get("image").filter(|it| seen.is_new(Role::Built, *it));
+        let services =
+            || services.members().map(|member| member.value).filter(|service| service.is_mapping());
+        // An image that one service builds may be used by others.
+        for service in services().filter(|service| service.get("build").is_some()) {
+            let image = service.get("image").filter(|image| seen.is_new(Role::Built, *image));
             if let Some(name) = image.and_then(Node::as_str) {
-                images.leave_out(&expand(name, |_| None));
+                images.exclude(&expand(name, |_| None));
             }
         }
         for service in services() {
@@ -89,18 +90,18 @@ fn read_service(
     {
         add(image, images, found);
     }
-    let contexts = build.and_then(|it| it.get("additional_contexts"));
-    let contexts = contexts.filter(|it| seen.is_new(Role::Contexts, *it));
-    for context in contexts.into_iter().flat_map(Node::members).map(|it| it.value) {
+    let contexts = build.and_then(|build| build.get("additional_contexts"));
+    let contexts = contexts.filter(|contexts| seen.is_new(Role::Contexts, *contexts));
+    for context in contexts.into_iter().flat_map(Node::members).map(|member| member.value) {
         if !seen.is_new(Role::Context, context) {
             continue;
         }
-        let image = context.as_str().and_then(|it| it.strip_prefix("docker-image://"));
+        let image = context.as_str().and_then(|context| context.strip_prefix("docker-image://"));
         if let Some(image) = image {
             images.add(&expand(image, |_| None), context.line, Scope::Build, found);
         }
     }
-    if let Some(inline) = build.and_then(|it| it.get("dockerfile_inline"))
+    if let Some(inline) = build.and_then(|build| build.get("dockerfile_inline"))
         && seen.is_new(Role::Dockerfile, inline)
         && let Some(text) = inline.whole_text()
     {
@@ -116,7 +117,7 @@ fn add(image: Node<'_, '_>, images: &mut Images, found: &mut Collector<'_>) {
     let reference = expand(reference, |_| None);
     if !images.add(&reference, image.line, Scope::Runtime, found) {
         let reference = text::excerpt(&reference);
-        let message = format!("`{reference}` is the name of no image, or not all of it");
+        let message = format!("`{reference}` is not a complete image name");
         found.warn(image.line, message);
     }
 }

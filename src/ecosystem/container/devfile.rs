@@ -1,7 +1,7 @@
 //! `devfile.yaml`, by the schema of version 2.
 //!
-//! What flows in: the components. What flows out: the images of the containers in which is developed.
-//! What must stay true: an image that is built here is no package.
+//! Input: the components. Output: the images of the development containers. Invariants: an image that is
+//! built here is not a package.
 
 use super::{image::Images, yaml_stem};
 use crate::ecosystem::{
@@ -23,7 +23,7 @@ impl Parser for Devfile {
     }
 
     fn wants(&self, path: &str) -> bool {
-        yaml_stem(path).is_some_and(|it| it == "devfile" || it == ".devfile")
+        yaml_stem(path).is_some_and(|stem| stem == "devfile" || stem == ".devfile")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -34,16 +34,16 @@ impl Parser for Devfile {
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let (mut images, mut seen) = (Images::default(), Seen::default());
-    let components = tree.root().and_then(|it| it.get("components"));
+    let components = tree.root().and_then(|root| root.get("components"));
     for component in components.into_iter().flat_map(Node::elements) {
-        // Version 1 has the fields of the container in the component itself.
+        // Version 1 has the container's fields in the component itself.
         let container = component.get("container").unwrap_or(component);
-        let image = container.get("image").filter(|it| seen.is_new((), *it));
+        let image = container.get("image").filter(|image| seen.is_new((), *image));
         let Some(image) = image else { continue };
-        // `image: {imageName: …}` is what a component builds.
+        // `image: {imageName: …}` is the name of an image that the component builds.
         let Some(reference) = image.as_str() else { continue };
         if !images.add(reference, image.line, Scope::Dev, found) {
-            let message = format!("`{}` is the name of no image", text::excerpt(reference));
+            let message = format!("`{}` is not an image name", text::excerpt(reference));
             found.warn(image.line, message);
         }
     }

@@ -1,10 +1,10 @@
 //! Dockerfiles, by the "Dockerfile reference" of Docker's manual.
 //!
-//! What flows in: `FROM`, `ARG`, `COPY --from=` and `RUN --mount=…,from=`. What flows out: the images
-//! that a build starts from or copies of. Decisions: the image below the last stage is what runs, all
-//! others are there to build; an `ARG` has its default.
+//! Input: `FROM`, `ARG`, `COPY --from=` and `RUN --mount=…,from=`. Output: the images that the build starts
+//! from or copies from. Decisions: the base image of the last stage has the scope `runtime`, all others
+//! `build`; an `ARG` has its default value.
 //!
-//! What must stay true: a stage of the file, by name or number, and `scratch` are no images.
+//! Invariants: a stage of the file, by name or number, and `scratch` are not images.
 
 use super::{
     image::Images,
@@ -12,13 +12,13 @@ use super::{
     variables::expand,
 };
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, budget::Budget, collect::Collector, purl::Ecosystem,
-    source::file_name, text,
+    Findings, Parser, SourceFile, budget::Budget, collect::Collector, parser::file_name,
+    purl::Ecosystem, text,
 };
 use crate::model::scan_result::{Scope, Source};
 use std::collections::HashMap;
 
-/// Reads Dockerfiles, whatever they are called.
+/// Reads Dockerfiles, whatever their file name.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct Dockerfile;
 
@@ -33,10 +33,10 @@ impl Parser for Dockerfile {
         let file = file_name(path).to_ascii_lowercase();
         let is_named = NAMES.iter().any(|name| {
             file.strip_prefix(name)
-                .is_some_and(|it| it.is_empty() || it.starts_with(['.', '-', '_']))
-                || file.strip_suffix(name).is_some_and(|it| it.ends_with(['.', '-', '_']))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '_']))
+                || file.strip_suffix(name).is_some_and(|rest| rest.ends_with(['.', '-', '_']))
         });
-        is_named && !OTHERS.iter().any(|it| file.ends_with(it))
+        is_named && !OTHERS.iter().any(|suffix| file.ends_with(suffix))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -45,7 +45,7 @@ impl Parser for Dockerfile {
         let build = Build::of(&text, found.budget());
         if build.stages.is_empty() {
             if !text.trim().is_empty() {
-                found.warn(1, "no `FROM`: nothing is built");
+                found.warn(1, "no `FROM` instruction");
                 return found.unreadable();
             }
             return found.finish();
@@ -55,19 +55,19 @@ impl Parser for Dockerfile {
     }
 }
 
-/// Reads a Dockerfile that stands in another file, below the line of its key.
+/// Reads a Dockerfile inside another file; `line` is the line of its key.
 pub(super) fn read_inline(text: &str, line: u32, images: &mut Images, found: &mut Collector<'_>) {
     Build::of(text, found.budget()).list(line, images, found);
 }
 
-/// A value of an `ARG` that is longer, in bytes, is none: no reference of an image is, and one that
-/// is named by many others would be copied for each.
+/// A longer `ARG` value is dropped: no image reference is that long, and a value that many others name
+/// would be copied for each of them.
 const LONGEST_VALUE: usize = 256;
 
-/// No file has more stages, more images that are copied from, or more arguments; it bounds the memory.
-const MOST: usize = 10_000;
+/// Limit of stages, of images that are copied from, and of arguments; this bounds the memory.
+const MAX_ITEMS: usize = 10_000;
 
-/// What a stage starts from.
+/// The base of a stage.
 #[derive(Debug)]
 enum Base {
     Scratch,
@@ -77,15 +77,15 @@ enum Base {
 
 #[derive(Debug)]
 struct Build<'b> {
-    /// What variables come to is charged to it; once it is used up, nothing more is read.
+    /// Charged for expanded variables; once it is used up, nothing more is read.
     budget: &'b Budget,
-    /// The `ARG`s before the first stage, which are those that a `FROM` knows.
+    /// The `ARG`s before the first stage, which are the ones that `FROM` can use.
     arguments: HashMap<String, String>,
-    /// In their order.
+    /// In the order of the file.
     stages: Vec<Base>,
     /// The last stage of each name, in lower case.
     names: HashMap<String, usize>,
-    /// What is copied or mounted of other images.
+    /// Images that are copied from or mounted, with their lines.
     others: Vec<(String, u32)>,
     is_cut_short: bool,
 }
@@ -104,7 +104,7 @@ impl<'b> Build<'b> {
 
     fn read(&mut self, instruction: &Instruction<'_>) {
         let (mut keyword, mut rest) = instruction.split();
-        // What an image has its heirs do; it cannot be `FROM`.
+        // An `ONBUILD` instruction runs in derived builds; it cannot be `FROM`.
         if keyword == "ONBUILD" {
             (keyword, rest) = instructions::split(rest);
         }
@@ -112,17 +112,18 @@ impl<'b> Build<'b> {
             "ARG" if self.stages.is_empty() => self.arguments(rest),
             "FROM" => self.stage(rest, instruction.line),
             "COPY" => {
-                let options = rest.split_whitespace().take_while(|it| it.starts_with("--"));
-                options.filter_map(|it| it.strip_prefix("--from=")).for_each(|it| {
-                    self.other(it, instruction.line);
+                let options = rest.split_whitespace().take_while(|word| word.starts_with("--"));
+                options.filter_map(|option| option.strip_prefix("--from=")).for_each(|from| {
+                    self.other(from, instruction.line);
                 });
             }
             "RUN" => {
-                let options = rest.split_whitespace().take_while(|it| it.starts_with("--"));
-                let mounts = options.filter_map(|it| it.strip_prefix("--mount="));
-                let from =
-                    mounts.flat_map(|it| it.split(',')).filter_map(|it| it.strip_prefix("from="));
-                from.for_each(|it| self.other(it, instruction.line));
+                let options = rest.split_whitespace().take_while(|word| word.starts_with("--"));
+                let mounts = options.filter_map(|option| option.strip_prefix("--mount="));
+                let from = mounts
+                    .flat_map(|mount| mount.split(','))
+                    .filter_map(|option| option.strip_prefix("from="));
+                from.for_each(|from| self.other(from, instruction.line));
             }
             _ => {}
         }
@@ -136,7 +137,8 @@ impl<'b> Build<'b> {
                 if !self.budget.copy(value.len()) {
                     return;
                 }
-                let has_room = self.arguments.len() < MOST || self.arguments.contains_key(name);
+                let has_room =
+                    self.arguments.len() < MAX_ITEMS || self.arguments.contains_key(name);
                 if value.len() <= LONGEST_VALUE && has_room {
                     self.arguments.insert(name.to_owned(), value);
                 } else {
@@ -152,13 +154,13 @@ impl<'b> Build<'b> {
 
     /// `FROM --platform=… image AS name`
     fn stage(&mut self, rest: &str, line: u32) {
-        let mut words = rest.split_whitespace().skip_while(|it| it.starts_with("--"));
+        let mut words = rest.split_whitespace().skip_while(|word| word.starts_with("--"));
         let reference = self.expand(unquoted(words.next().unwrap_or_default()));
-        self.is_cut_short |= self.stages.len() >= MOST;
+        self.is_cut_short |= self.stages.len() >= MAX_ITEMS;
         if self.is_cut_short || !self.budget.copy(reference.len()) {
             return;
         }
-        let is_as = words.next().is_some_and(|it| it.eq_ignore_ascii_case("as"));
+        let is_as = words.next().is_some_and(|word| word.eq_ignore_ascii_case("as"));
         let name = words.next().filter(|_| is_as).map(str::to_ascii_lowercase);
         let base = if reference.eq_ignore_ascii_case("scratch") {
             Base::Scratch
@@ -167,40 +169,39 @@ impl<'b> Build<'b> {
         } else {
             Base::Image { reference, line }
         };
-        self.names.extend(name.map(|it| (it, self.stages.len())));
+        self.names.extend(name.map(|name| (name, self.stages.len())));
         self.stages.push(base);
     }
 
-    /// The stage of a name above, of several the last.
+    /// The last stage of this name so far.
     fn stage_of(&self, name: &str) -> Option<usize> {
         self.names.get(&name.to_ascii_lowercase()).copied()
     }
 
     fn other(&mut self, from: &str, line: u32) {
         let from = self.expand(unquoted(from));
-        self.is_cut_short |= self.others.len() >= MOST;
+        self.is_cut_short |= self.others.len() >= MAX_ITEMS;
         if self.is_cut_short || !self.budget.copy(from.len()) {
             return;
         }
-        let is_number = !from.is_empty() && from.bytes().all(|it| it.is_ascii_digit());
+        let is_number = !from.is_empty() && from.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number && !from.eq_ignore_ascii_case("scratch") && self.stage_of(&from).is_none() {
             self.others.push((from, line));
         }
     }
 
-    /// `above` is how many lines stand above the first.
+    /// Adds all images. `above` is the number of lines before the first one.
     fn list(&self, above: u32, images: &mut Images, found: &mut Collector<'_>) {
         let mut add = |reference: &str, line: u32, scope, found: &mut Collector<'_>| {
             let line = line.saturating_add(above);
             if !images.add(reference, line, scope, found) {
                 let reference = text::excerpt(reference);
-                found
-                    .warn(line, format!("`{reference}` is the name of no image, or not all of it"));
+                found.warn(line, format!("`{reference}` is not a complete image name"));
             }
         };
         let mut last = self.stages.len().checked_sub(1);
-        while let Some(base) = last.and_then(|it| self.stages.get(it)) {
-            // A stage starts from one above it, so that this ends.
+        while let Some(base) = last.and_then(|stage| self.stages.get(stage)) {
+            // A stage starts from an earlier one, so this ends.
             last = if let Base::Stage(above) = base { Some(*above) } else { None };
             if let Base::Image { reference, line } = base {
                 add(reference, *line, Scope::Runtime, found);
@@ -215,8 +216,7 @@ impl<'b> Build<'b> {
             add(reference, *line, Scope::Build, found);
         }
         if self.is_cut_short {
-            let message =
-                format!("more than {MOST} stages or images: the rest of them is not read");
+            let message = format!("more than {MAX_ITEMS} stages or images; the rest is skipped");
             found.warn(above.saturating_add(1), message);
         }
     }

@@ -1,20 +1,19 @@
 //! `Chart.yaml`, `Chart.lock`, and `requirements.yaml` and `.lock` of Helm 2.
 //!
-//! What flows in: the `dependencies`. What flows out: the charts that a chart needs; those of a lock
-//! with the version that was taken. What must stay true: a chart that lies beside (`file://`), or is
-//! only a condition of one, is no package; the chart itself is none.
+//! Input: the `dependencies`. Output: the charts that a chart depends on; a lock file gives their resolved
+//! versions. Invariants: a local chart (`file://`) and the chart itself are not packages.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
 
-/// Reads what a chart of Helm depends on.
+/// Reads the dependencies of a Helm chart.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct HelmChart;
 
@@ -38,7 +37,7 @@ impl Parser for HelmChart {
 }
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
-    let dependencies = tree.documents().filter_map(|it| it.get("dependencies"));
+    let dependencies = tree.documents().filter_map(|root| root.get("dependencies"));
     let mut seen = Seen::default();
     for dependency in dependencies.flat_map(Node::elements) {
         if dependency.is_null() || !seen.is_new((), dependency) {
@@ -56,26 +55,26 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         if version.is_none() {
             found.warn(dependency.line, format!("`{}` has no version", text::excerpt(name)));
         }
-        // Without a repository it lies in `charts/`.
+        // A dependency without a repository is in `charts/`.
         add(name, version, dependency.line, found);
     }
 }
 
-/// Adds a chart, with what is asked for as version where that is one.
+/// Adds a chart. An exact version becomes the version, anything else the specifier.
 pub(super) fn add(name: &str, wanted: Option<&str>, line: u32, found: &mut Collector<'_>) {
-    let exact = wanted.filter(|it| is_version(it));
+    let exact = wanted.filter(|version| is_version(version));
     let specifier = wanted.filter(|_| exact.is_none());
     let (direct, scope) = (Some(true), Some(Scope::Runtime));
     let declared = Declared { name, version: exact, specifier, line, direct, scope };
     found.add_of(Ecosystem::Helm, declared);
 }
 
-/// Whether this is a whole version, and not a range of them.
+/// Whether a text is a complete version and not a range.
 fn is_version(text: &str) -> bool {
     let text = text.strip_prefix('v').unwrap_or(text);
     let core = text.split(['-', '+']).next().unwrap_or(text);
-    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     core.split('.').count() == 3
         && core.split('.').all(is_number)
-        && text.bytes().all(|it| it.is_ascii_alphanumeric() || b".-+".contains(&it))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
 }

@@ -1,10 +1,10 @@
-//! References of images, by the grammar of the `distribution/reference` package.
+//! Image references, by the grammar of the `distribution/reference` package.
 //!
-//! What flows in: `registry/path/name:tag@digest`. What flows out: name, version, and what was asked
-//! for beside. Decisions: a digest names one image, so it is the version where there is one, and the
-//! tag is kept as specifier; a tag with a variable in it is a specifier alone.
+//! Input: `registry/path/name:tag@digest`. Output: name, version and specifier. Decisions: a digest
+//! identifies one image, so it is the version, and the tag beside it is the specifier; a tag with a
+//! variable in it is only a specifier.
 //!
-//! What must stay true: a reference whose name is not whole is none.
+//! Invariants: a reference with an incomplete name is rejected.
 
 use crate::ecosystem::{
     collect::{Collector, Declared},
@@ -13,7 +13,7 @@ use crate::ecosystem::{
 use crate::model::scan_result::Scope;
 use std::collections::HashSet;
 
-/// An image, as a reference names it.
+/// The parts of an image reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Image<'a> {
     name: &'a str,
@@ -21,19 +21,19 @@ struct Image<'a> {
     specifier: Option<&'a str>,
 }
 
-/// The images of a file, each once.
+/// The images of a file, each added once.
 #[derive(Debug, Default)]
 pub(in crate::ecosystem) struct Images {
     seen: HashSet<String>,
 }
 
 impl Images {
-    /// An image that is made here, and no package.
-    pub(in crate::ecosystem) fn leave_out(&mut self, reference: &str) {
+    /// Excludes an image that is built here, so it is not a package.
+    pub(in crate::ecosystem) fn exclude(&mut self, reference: &str) {
         self.seen.insert(reference.trim().to_owned());
     }
 
-    /// Adds the image of a reference; says whether it is one.
+    /// Adds the image of a reference. Returns whether the reference is valid.
     pub(in crate::ecosystem) fn add(
         &mut self,
         reference: &str,
@@ -52,7 +52,7 @@ impl Images {
     }
 }
 
-/// Reads a reference; none where its name is not whole.
+/// Parses a reference; none if its name is incomplete.
 fn read(reference: &str) -> Option<Image<'_>> {
     let reference = reference.trim();
     let variable = reference.find("{{").into_iter().chain(reference.find('$')).min();
@@ -64,31 +64,32 @@ fn read(reference: &str) -> Option<Image<'_>> {
         Some((before, digest)) => (before, Some(digest)),
         None => (known, None),
     };
-    let path = before_digest.rfind('/').map_or(0, |it| it + 1);
-    let colon = before_digest.get(path..)?.find(':').map(|it| path + it);
+    let path = before_digest.rfind('/').map_or(0, |slash| slash + 1);
+    let colon = before_digest.get(path..)?.find(':').map(|offset| path + offset);
     let name = before_digest.get(..colon.unwrap_or(before_digest.len()))?;
     if !is_name(name) || (!is_whole && digest.is_none() && colon.is_none()) {
         return None;
     }
-    let tag = colon.and_then(|it| before_digest.get(it + 1..)).filter(|it| !it.is_empty());
+    let tag = colon.and_then(|colon| before_digest.get(colon + 1..)).filter(|tag| !tag.is_empty());
     if !is_whole {
         return Some(Image { name, version: None, specifier: reference.get(name.len() + 1..) });
     }
-    Some(match digest.filter(|it| !it.is_empty()) {
+    Some(match digest.filter(|digest| !digest.is_empty()) {
         Some(digest) => Image { name, version: Some(digest), specifier: tag },
         None => Image { name, version: tag, specifier: None },
     })
 }
 
 fn is_name(name: &str) -> bool {
-    // The host of a registry may have a port.
-    let path = name.split_once('/').filter(|(host, _)| host.contains(':')).map_or(name, |it| it.1);
+    // The host may have a port.
+    let path =
+        name.split_once('/').filter(|(host, _)| host.contains(':')).map_or(name, |parts| parts.1);
     let is_part = |part: &str| {
-        part.starts_with(|it: char| it.is_ascii_alphanumeric())
-            && part.bytes().all(|it| it.is_ascii_alphanumeric() || b"._-".contains(&it))
+        part.starts_with(|character: char| character.is_ascii_alphanumeric())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     path.split('/').all(is_part)
-        && name.bytes().all(|it| it.is_ascii_alphanumeric() || b"._-:/".contains(&it))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/".contains(&byte))
 }
 
 #[cfg(test)]
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_leave_a_specifier_where_the_name_is_whole() {
+    fn a_variable_in_the_tag_gives_a_specifier() {
         check("a/b:$TAG", "a/b", None, Some("$TAG"));
         check("a/b:1.${MINOR:-2}-x", "a/b", None, Some("1.${MINOR:-2}-x"));
         check("a@${DIGEST}", "a", None, Some("${DIGEST}"));

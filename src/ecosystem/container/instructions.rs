@@ -1,8 +1,8 @@
 //! The instructions of a Dockerfile, by the "Dockerfile reference" of Docker's manual.
 //!
-//! What flows in: the text. What flows out: one line for each instruction, with those joined that a
-//! backslash continues, without comments and without here-documents. What must stay true: a
-//! here-document that nothing ends is read as if it were none, so that what is below it counts.
+//! Input: the text. Output: one text for each instruction, with continuation lines joined, and without
+//! comments and here-documents. Invariants: an unterminated here-document is ignored, so that the lines
+//! below it count.
 
 use std::{borrow::Cow, str::Lines};
 
@@ -14,20 +14,20 @@ pub(super) struct Instruction<'a> {
 }
 
 impl Instruction<'_> {
-    /// The keyword in upper case, and what is behind it.
+    /// The keyword in upper case, and the rest.
     pub(super) fn split(&self) -> (String, &str) {
         split(&self.text)
     }
 }
 
-/// The keyword that a text begins with, in upper case, and what is behind it.
+/// Splits a text into the keyword at its beginning, in upper case, and the rest.
 pub(super) fn split(text: &str) -> (String, &str) {
     let text = text.trim();
     let (keyword, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     (keyword.to_ascii_uppercase(), rest.trim_start())
 }
 
-/// Takes a text apart, one instruction at a time: a file may have as many as it has lines.
+/// Iterates over the instructions of a text without collecting them.
 pub(super) fn read(text: &str) -> Instructions<'_> {
     Instructions {
         lines: text.lines(),
@@ -37,14 +37,14 @@ pub(super) fn read(text: &str) -> Instructions<'_> {
     }
 }
 
-/// The instructions of a text, in their order.
+/// The instructions of a text, in order.
 #[derive(Debug)]
 pub(super) struct Instructions<'a> {
     lines: Lines<'a>,
-    /// How many lines were taken.
+    /// The number of lines that were read.
     number: u32,
     escape: char,
-    /// Whether nothing ends a here-document: it would be looked for from each line on.
+    /// Set once a here-document has no end, so that the end is not searched again from each line.
     is_unended: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Iterator for Instructions<'a> {
         while let Some(line) = self.lines.next() {
             self.number = self.number.saturating_add(1);
             let content = line.trim();
-            // A comment or a blank line does not end what it stands in.
+            // A comment or a blank line does not end a continued instruction.
             if content.is_empty() || content.starts_with('#') {
                 continue;
             }
@@ -84,13 +84,13 @@ impl<'a> Iterator for Instructions<'a> {
 }
 
 impl Instructions<'_> {
-    /// Goes behind the line that ends a here-document.
+    /// Skips a here-document and the line that ends it.
     fn skip_heredoc(&mut self, word: &str) {
         if self.is_unended {
             return;
         }
         let mut ahead = self.lines.clone();
-        match ahead.position(|it| it.trim_start_matches('\t') == word) {
+        match ahead.position(|line| line.trim_start_matches('\t') == word) {
             Some(before) => {
                 self.lines = ahead;
                 let lines = u32::try_from(before + 1).unwrap_or(u32::MAX);
@@ -101,29 +101,29 @@ impl Instructions<'_> {
     }
 }
 
-/// `# escape=` among the directives at the top says what continues a line.
+/// The character that continues a line, by the `# escape=` directive at the top.
 fn escape_of(lines: Lines<'_>) -> char {
-    let directives = lines.map_while(|it| it.trim().strip_prefix('#'));
-    let mut escapes = directives.filter_map(|it| it.split_once('='));
+    let directives = lines.map_while(|line| line.trim().strip_prefix('#'));
+    let mut escapes = directives.filter_map(|directive| directive.split_once('='));
     let escape = escapes
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"))
         .map(|(_, value)| value.trim());
     if escape == Some("`") { '`' } else { '\\' }
 }
 
-/// The words that end the here-documents of an instruction.
+/// The delimiters of an instruction's here-documents.
 fn heredocs(text: &str) -> Vec<&str> {
     const KEYWORDS: [&str; 3] = ["RUN", "COPY", "ADD"];
     let keyword = text.split([' ', '\t']).next().unwrap_or_default();
-    if !KEYWORDS.iter().any(|it| keyword.eq_ignore_ascii_case(it)) {
+    if !KEYWORDS.iter().any(|known| keyword.eq_ignore_ascii_case(known)) {
         return Vec::new();
     }
     text.split("<<")
         .skip(1)
-        .filter_map(|it| {
-            let it = it.strip_prefix('-').unwrap_or(it).trim_start_matches(['"', '\'']);
-            let end = it.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-            let word = it.get(..end.unwrap_or(it.len()))?;
+        .filter_map(|part| {
+            let body = part.strip_prefix('-').unwrap_or(part).trim_start_matches(['"', '\'']);
+            let end = body.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let word = body.get(..end.unwrap_or(body.len()))?;
             (!word.is_empty() && !word.starts_with(|c: char| c.is_ascii_digit())).then_some(word)
         })
         .collect()

@@ -1,15 +1,14 @@
-//! Manifests of Kubernetes, and those that tools for it write beside them.
+//! Kubernetes manifests, and files of related tools.
 //!
-//! What flows in: documents that have `apiVersion` and `kind`, of whatever YAML no other parser
-//! wants. What flows out: the images of all containers, wherever in a document they stand, so that
-//! kinds are read that nobody here knows; the images that a kustomization puts in place of others; and
-//! the charts that Argo CD, Flux and Kustomize install.
+//! Input: documents with `apiVersion` and `kind`, in any YAML file that no other parser wants. Output: the
+//! images of all containers anywhere in a document, so unknown kinds are covered; the replacement images
+//! of a kustomization; and the charts that Argo CD, Flux and Kustomize install.
 //!
-//! Decisions: a file without such a document is something else, and nothing is said of it, unless it
-//! is a part of a pipeline of GitLab, which may have any name as well; of one with lines of a template,
-//! as the charts of Helm are, what the template breaks is not said.
+//! Decisions: a file without such a document is ignored without a warning, unless it is part of a GitLab
+//! pipeline, which may have any name as well; syntax errors are not reported for files with template
+//! lines, such as those of Helm charts.
 //!
-//! What must stay true: each node is looked at once in each of its roles, however often it is named.
+//! Invariants: each node is read once in each of its roles, however often it is named.
 
 use super::{image::Images, yaml_stem};
 use crate::ecosystem::{
@@ -21,7 +20,7 @@ use crate::ecosystem::{
 };
 use crate::model::scan_result::{Scope, Source};
 
-/// Reads manifests of Kubernetes.
+/// Reads Kubernetes manifests.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct KubernetesManifest;
 
@@ -39,13 +38,15 @@ impl Parser for KubernetesManifest {
         let text = text::decode(file.bytes);
         let is_kustomization = yaml_stem(file.path).as_deref() == Some("kustomization");
         let may_be_manifest = text.contains("apiVersion") && text.contains("kind");
-        // Far most files are something else: they are not worth a tree.
+        // Most files are something else, and are not worth parsing.
         if !(is_kustomization || may_be_manifest || text.contains(" script:")) {
             return found.finish();
         }
         let tree = yaml::parse(&text, found.budget());
-        let manifests: Vec<_> =
-            tree.documents().filter(|it| is_kustomization || is_manifest(*it)).collect();
+        let manifests: Vec<_> = tree
+            .documents()
+            .filter(|manifest| is_kustomization || is_manifest(*manifest))
+            .collect();
         let is_pipeline = manifests.is_empty() && tree.documents().any(ci::is_pipeline);
         if manifests.is_empty() && !is_pipeline {
             return found.finish();
@@ -69,7 +70,7 @@ fn is_manifest(node: Node<'_, '_>) -> bool {
     node.text("apiVersion").is_some() && node.get("kind").is_some()
 }
 
-/// What a node is read as.
+/// The role in which a node is read.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Role {
     Node,
@@ -91,7 +92,7 @@ struct Walk<'w, 'f> {
 }
 
 impl Walk<'_, '_> {
-    /// Looks at a node and at all below it; the depth of a tree is bounded.
+    /// Reads a node and its descendants; the depth of a tree is bounded.
     fn node(&mut self, node: Node<'_, '_>) {
         if !self.seen.is_new(Role::Node, node) {
             return;
@@ -106,20 +107,20 @@ impl Walk<'_, '_> {
                 }
                 "container" | "script" | "stepTemplate" => self.container(member.value),
                 "images" => self.each(Role::Replacements, member.value, Self::replacement),
-                // A volume that is an image.
+                // A volume may be an image.
                 "image" => self.volume(member.value),
                 "helmCharts" => self.each(Role::Charts, member.value, Self::chart),
                 _ => {}
             }
             self.node(member.value);
         }
-        node.elements().for_each(|it| self.node(it));
+        node.elements().for_each(|element| self.node(element));
     }
 
-    /// Reads the elements of a list, unless it has been read.
+    /// Reads the elements of a list, unless they have been read.
     fn each<'t, 'a>(&mut self, role: Role, list: Node<'t, 'a>, read: fn(&mut Self, Node<'t, 'a>)) {
         if self.seen.is_new(role, list) {
-            list.elements().for_each(|it| read(self, it));
+            list.elements().for_each(|element| read(self, element));
         }
     }
 
@@ -127,24 +128,24 @@ impl Walk<'_, '_> {
         if !self.seen.is_new(Role::Container, container) {
             return;
         }
-        let image = container.get("image").filter(|it| self.seen.is_new(Role::Image, *it));
+        let image = container.get("image").filter(|image| self.seen.is_new(Role::Image, *image));
         let Some(image) = image else { return };
         let Some(reference) = image.as_str() else { return };
         let is_template = reference.contains("{{") || reference.contains('$');
         if !self.images.add(reference, image.line, Scope::Runtime, self.found) && !is_template {
-            let message = format!("`{}` is the name of no image", text::excerpt(reference));
+            let message = format!("`{}` is not an image name", text::excerpt(reference));
             self.found.warn(image.line, message);
         }
     }
 
-    /// `images` of a kustomization: `name`, and `newName`, `newTag` and `digest` in its place.
+    /// `images` of a kustomization: `name`, and its replacements `newName`, `newTag` and `digest`.
     fn replacement(&mut self, image: Node<'_, '_>) {
         if !self.seen.is_new(Role::Replacement, image) {
             return;
         }
         let Some(name) = image.text("newName").or_else(|| image.text("name")) else { return };
-        let tag = image.text("newTag").map(|it| format!(":{it}"));
-        let digest = image.text("digest").map(|it| format!("@{it}"));
+        let tag = image.text("newTag").map(|tag| format!(":{tag}"));
+        let digest = image.text("digest").map(|digest| format!("@{digest}"));
         if tag.is_none() && digest.is_none() && image.text("newName").is_none() {
             return;
         }
@@ -154,7 +155,8 @@ impl Walk<'_, '_> {
     }
 
     fn volume(&mut self, image: Node<'_, '_>) {
-        if let Some(node) = image.get("reference").filter(|it| self.seen.is_new(Role::Image, *it))
+        if let Some(node) =
+            image.get("reference").filter(|reference| self.seen.is_new(Role::Image, *reference))
             && let Some(reference) = node.as_str()
         {
             self.images.add(reference, image.line, Scope::Runtime, self.found);
@@ -166,7 +168,7 @@ impl Walk<'_, '_> {
         if !self.seen.is_new(Role::Chart, chart) {
             return;
         }
-        // Without a repository it lies beside.
+        // A chart without a repository is a local one.
         if let Some(name) = chart.text("name").filter(|_| chart.get("repo").is_some()) {
             super::helm::add(name, chart.text("version"), chart.line, self.found);
         }
@@ -175,16 +177,17 @@ impl Walk<'_, '_> {
     /// The chart of an Application of Argo CD or a `HelmRelease` of Flux.
     fn charts(&mut self, manifest: Node<'_, '_>) {
         let Some(spec) = manifest.get("spec") else { return };
-        let flux = spec.get("chart").and_then(|it| it.get("spec"));
+        let flux = spec.get("chart").and_then(|chart| chart.get("spec"));
         let argo = spec.get("source");
-        let several = spec.get("sources").filter(|it| self.seen.is_new(Role::Sources, *it));
+        let several =
+            spec.get("sources").filter(|sources| self.seen.is_new(Role::Sources, *sources));
         let several = several.into_iter().flat_map(Node::elements);
         for source in flux.into_iter().chain(argo).chain(several) {
             if !self.seen.is_new(Role::Source, source) {
                 continue;
             }
             let Some(chart) = source.get("chart") else { continue };
-            let Some(name) = chart.as_str().filter(|it| !it.starts_with(['.', '/'])) else {
+            let Some(name) = chart.as_str().filter(|name| !name.starts_with(['.', '/'])) else {
                 continue;
             };
             let wanted = source.text("version").or_else(|| source.text("targetRevision"));
@@ -207,7 +210,7 @@ mod tests {
         }
     }
 
-    /// Breaks if a file that is no manifest gives anything, be it a warning.
+    /// Fails if a file that is not a manifest gives any finding, even a warning.
     #[test]
     fn other_files_give_nothing() {
         for text in [

@@ -1,9 +1,9 @@
-//! Container images: Dockerfiles, compose files, manifests of Kubernetes, charts of Helm, devfiles.
+//! Container images: Dockerfiles, compose files, Kubernetes manifests, Helm charts, devfiles.
 //!
-//! What flows in: files that name images, most of them YAML. What flows out: each image that a file
-//! names, once, with the line that names it first, and the charts that a chart needs.
+//! Input: files that name images, most of them YAML. Output: each image that a file names, once, with the
+//! line of its first mention, and the charts that a chart depends on.
 //!
-//! What must stay true: an image whose name is not whole, as a variable is part of it, is none.
+//! Invariants: an image with a variable in its name is not a package, because its name is incomplete.
 
 mod compose;
 mod devfile;
@@ -24,9 +24,9 @@ pub(super) use kubernetes::KubernetesManifest;
 pub(super) use values::HelmValues;
 pub(super) use variables::expand;
 
-use super::source::file_name;
+use super::parser::file_name;
 
-/// The name of a YAML file without its ending, in lower case.
+/// The name of a YAML file without its extension, in lower case.
 pub(super) fn yaml_stem(path: &str) -> Option<String> {
     let file = file_name(path).to_ascii_lowercase();
     let stem = file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml"))?;

@@ -1,11 +1,11 @@
 //! `values.yaml` of charts of Helm.
 //!
-//! What flows in: values, among which charts by custom describe an image: `repository`, `tag`, and
-//! maybe `registry` and `digest`; or in one text under a key that ends with `image`. What flows out:
-//! these images. Decisions: without a tag it is the chart's `appVersion`, which another file says.
+//! Input: values, in which charts by convention describe an image by `repository`, `tag`, and optionally
+//! `registry` and `digest`, or by one text whose key ends with `image`. Output: these images. Decisions: a
+//! missing tag means the chart's `appVersion`, which is in another file.
 //!
-//! What must stay true: the repository of a chart or of sources, an address, is no image; each node is
-//! looked at once, however often it is named.
+//! Invariants: the repository of a chart or of sources, which is an address, is not an image; each node is
+//! read once, however often it is named.
 
 use super::{image::Images, yaml_stem};
 use crate::ecosystem::{
@@ -55,7 +55,7 @@ struct Walk<'w, 'f> {
 }
 
 impl Walk<'_, '_> {
-    /// Looks at a node and at all below it; the depth of a tree is bounded.
+    /// Reads a node and its descendants; the depth of a tree is bounded.
     fn node(&mut self, key: &str, node: Node<'_, '_>) {
         if !self.seen.is_new((), node) {
             return;
@@ -75,7 +75,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// `repository: a/b` with `tag: 1`, or `image: a/b` with `tag: 1` beside.
+    /// Reads `repository: a/b` with `tag: 1`, or `image: a/b` with `tag: 1`.
     fn mapping(&mut self, key: &str, node: Node<'_, '_>) {
         let has_version = node.get("tag").is_some() || node.get("digest").is_some();
         if let Some(repository) = node.get("repository")
@@ -88,7 +88,7 @@ impl Walk<'_, '_> {
         if let Some(image) = node.get("image")
             && let Some(path) = image.as_str()
         {
-            // What stands beside its tag is not read as a whole image once more.
+            // Marks the text as read, so that it is not read again without its tag.
             self.seen.is_new((), image);
             self.parts(node, path, image.line);
         }
@@ -96,10 +96,11 @@ impl Walk<'_, '_> {
 
     fn parts(&mut self, node: Node<'_, '_>, path: &str, line: u32) {
         let part = |key: &str, mark: &str| {
-            let text = node.text(key).filter(|it| !it.is_empty())?;
+            let text = node.text(key).filter(|text| !text.is_empty())?;
             Some(format!("{mark}{text}"))
         };
-        let registry = part("registry", "").map(|it| format!("{}/", it.trim_end_matches('/')));
+        let registry =
+            part("registry", "").map(|registry| format!("{}/", registry.trim_end_matches('/')));
         let (tag, digest) = match path.rsplit('/').next() {
             Some(last) if last.contains([':', '@']) => (None, None),
             _ => (part("tag", ":").or_else(|| part("imageTag", ":")), part("digest", "@")),
@@ -110,13 +111,13 @@ impl Walk<'_, '_> {
     }
 
     fn text(&mut self, reference: &str, line: u32) {
-        // Empty where it is for each installation to say.
+        // The text may be empty, for each installation to set.
         self.images.add(reference, line, Scope::Runtime, self.found);
     }
 }
 
 fn is_image(key: &str) -> bool {
-    // The end alone: all elements of a list are asked for the list's key.
-    let end = key.len().checked_sub("image".len()).and_then(|it| key.as_bytes().get(it..));
-    end.is_some_and(|it| it.eq_ignore_ascii_case(b"image"))
+    // Compares only the end of the key, because a list's key is compared for each element.
+    let end = key.len().checked_sub("image".len()).and_then(|start| key.as_bytes().get(start..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(b"image"))
 }

@@ -1,17 +1,17 @@
-//! Variables in a text: `$NAME`, `${NAME}`, and `${NAME:-default}`, whose default may have some too.
+//! Expands variables: `$NAME`, `${NAME}`, and `${NAME:-default}`, whose default may contain variables.
 //!
-//! What flows in: a text and what is known. What flows out: the text with what is known in it. What
-//! must stay true: what is not known stays as it is written, and nothing grows without a bound.
+//! Input: a text, and a lookup of values. Output: the text with the known values inserted. Invariants: an
+//! unknown variable stays as written, and the output is bounded.
 
 use std::collections::HashMap;
 
-/// No value of a variable is longer; it bounds values that are made of each other.
+/// Longest text in bytes; this bounds values that contain each other.
 const LONGEST: usize = 4096;
 
-/// Defaults within defaults are replaced so deep.
+/// Depth to which defaults within defaults are expanded.
 const MAX_DEPTH: u32 = 4;
 
-/// Replaces the variables that are known, or that have a default.
+/// Expands the variables that are known or have a default.
 pub(in crate::ecosystem) fn expand<'v>(
     text: &str,
     known: impl Fn(&str) -> Option<&'v str>,
@@ -20,7 +20,7 @@ pub(in crate::ecosystem) fn expand<'v>(
 }
 
 fn expand_within<'v>(text: &str, known: &dyn Fn(&str) -> Option<&'v str>, depth: u32) -> String {
-    // What is too long stays as it is, so that the work for one text is bounded.
+    // Longer texts are not expanded, so that the work for one text is bounded.
     if text.len() > LONGEST {
         return text.to_owned();
     }
@@ -31,7 +31,7 @@ fn expand_within<'v>(text: &str, known: &dyn Fn(&str) -> Option<&'v str>, depth:
         out.push_str(before);
         let (value, default, length) = match variable(behind, text.len() - behind.len(), &braces) {
             Some((name, default, length)) => {
-                let value = known(name).filter(|it| default.is_none() || !it.is_empty());
+                let value = known(name).filter(|value| default.is_none() || !value.is_empty());
                 (value, default, length)
             }
             None => (None, None, 0),
@@ -54,28 +54,28 @@ fn expand_within<'v>(text: &str, known: &dyn Fn(&str) -> Option<&'v str>, depth:
     out
 }
 
-/// The name of a variable behind its `$`, its default, and how long it is as it is written.
-/// `at` is where `text` stands in the whole of which the braces are known.
+/// Parses the variable after a `$`: its name, its default, and its length as written. `at` is the offset
+/// of `text` in the text of the braces.
 fn variable<'t>(
     text: &'t str,
     at: usize,
     braces: &Braces,
 ) -> Option<(&'t str, Option<&'t str>, usize)> {
-    let is_name = |it: char| it.is_ascii_alphanumeric() || it == '_';
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let Some(inner) = text.strip_prefix('{') else {
-        let end = text.find(|it| !is_name(it)).unwrap_or(text.len());
+        let end = text.find(|character| !is_name(character)).unwrap_or(text.len());
         return (end > 0).then(|| (text.get(..end).unwrap_or_default(), None, end));
     };
     let end = braces.closing(at)?.checked_sub(at + 1)?;
     let inner = inner.get(..end)?;
-    let name_end = inner.find(|it| !is_name(it)).unwrap_or(inner.len());
+    let name_end = inner.find(|character| !is_name(character)).unwrap_or(inner.len());
     let (name, operator) = inner.split_at(name_end);
     let default = operator.strip_prefix(":-").or_else(|| operator.strip_prefix('-'));
     let is_plain = operator.is_empty() || operator.starts_with([':', '?']);
     (!name.is_empty() && (is_plain || default.is_some())).then_some((name, default, end + 2))
 }
 
-/// The braces of a text, and which closes which.
+/// The matching braces of a text: the offset of the closing brace by that of the opening one.
 #[derive(Debug)]
 struct Braces(HashMap<usize, usize>);
 
@@ -83,7 +83,7 @@ impl Braces {
     fn of(text: &str) -> Self {
         let mut closing = HashMap::new();
         let mut open = Vec::new();
-        for (at, byte) in text.bytes().enumerate().filter(|(_, it)| matches!(it, b'{' | b'}')) {
+        for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'{' | b'}')) {
             if byte == b'{' {
                 open.push(at);
             } else if let Some(opened) = open.pop() {
@@ -93,7 +93,7 @@ impl Braces {
         Self(closing)
     }
 
-    /// Where the brace at a place is closed.
+    /// The offset of the brace that closes the one at this offset.
     fn closing(&self, at: usize) -> Option<usize> {
         self.0.get(&at).copied()
     }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_known_is_replaced() {
+    fn known_variables_are_expanded() {
         let known = |name: &str| match name {
             "A" => Some("1"),
             "EMPTY" => Some(""),

@@ -1,14 +1,14 @@
 //! `pubspec.lock`, as `LockFile.serialize` of pub writes it.
 //!
-//! What flows in: `packages`, from names to descriptions. What flows out: one package for each, with
-//! what it is needed for. What must stay true: the version of a repository's package is the one that
-//! its own pubspec states, as the lock has it.
+//! Input: `packages`, from names to descriptions. Output: one package for each entry, with its scope.
+//! Invariants: a package of the repository has the version that its own pubspec states, as in the lock
+//! file.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     yaml::{self, Member, Tree},
 };
@@ -34,7 +34,7 @@ impl Parser for PubspecLock {
 }
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
-    let packages = tree.root().and_then(|it| it.get("packages"));
+    let packages = tree.root().and_then(|root| root.get("packages"));
     for package in packages.into_iter().flat_map(yaml::Node::members) {
         read_package(&package, found);
     }
@@ -46,7 +46,7 @@ fn read_package(package: &Member<'_, '_>, found: &mut Collector<'_>) {
         return;
     }
     let description = entry.get("description");
-    let described = |key: &str| description.and_then(|it| it.text(key));
+    let described = |key: &str| description.and_then(|description| description.text(key));
     let version = entry.text("version").or_else(|| described("resolved-ref"));
     if version.is_none() {
         let message = format!("`{}` has no version", text::excerpt(package.key));
@@ -55,13 +55,13 @@ fn read_package(package: &Member<'_, '_>, found: &mut Collector<'_>) {
     let (direct, scope) = match entry.text("dependency") {
         Some("transitive") => (Some(false), None),
         Some("direct dev") => (Some(true), Some(Scope::Dev)),
-        // `direct` alone is how it was written before there were others.
+        // Old lock files have only `direct`.
         Some("direct main" | "direct") => (Some(true), Some(Scope::Runtime)),
         Some("direct overridden") => (Some(true), None),
         _ => (None, None),
     };
     found.add(Declared {
-        // A package of another registry may be called otherwise there.
+        // Another registry may use a different name for the package.
         name: described("name").unwrap_or(package.key),
         version,
         line: package.line,

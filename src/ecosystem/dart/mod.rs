@@ -1,8 +1,7 @@
 //! Dart and Flutter: `pubspec.lock` and `pubspec.yaml`.
 //!
-//! What flows in: what pub writes and reads. What flows out: packages of pub. What must stay true: a
-//! package with a path is part of the repository; the SDKs themselves are no packages, those that
-//! come with one (`flutter`) are.
+//! Input: files that pub writes and reads. Output: packages of pub. Invariants: a package with a path is
+//! part of the repository; an SDK is not a package, but the packages that it provides (`flutter`) are.
 
 mod lock;
 mod pubspec;

@@ -1,14 +1,14 @@
 //! `pubspec.yaml`, by "The pubspec file" and "Package dependencies" of Dart's documentation.
 //!
-//! What flows in: the tables of dependencies. What flows out: what each asks for. What must stay true:
-//! a version without an operator is exact, as pub has it.
+//! Input: the dependency tables. Output: the required packages. Invariants: a version without an operator
+//! is exact, as in pub.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     yaml::{self, Member, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -16,7 +16,7 @@ use crate::model::scan_result::{Scope, Source};
 const GROUPS: [(&str, Option<Scope>); 3] = [
     ("dependencies", Some(Scope::Runtime)),
     ("dev_dependencies", Some(Scope::Dev)),
-    // Whatever asks for it, this is what it gets.
+    // An override applies whatever requires the package.
     ("dependency_overrides", None),
 ];
 
@@ -59,16 +59,17 @@ fn read_dependency(dependency: &Member<'_, '_>, scope: Option<Scope>, found: &mu
         let reference = git.text("ref");
         let version = reference.and_then(git_reference::commit);
         let address = git.as_str().or_else(|| git.text("url")).unwrap_or_default();
-        let at = reference.map(|it| format!("@{it}")).unwrap_or_default();
+        let at = reference.map(|reference| format!("@{reference}")).unwrap_or_default();
         let specifier = format!("git+{address}{at}");
         let specifier = if version.is_none() { Some(specifier.as_str()) } else { None };
         return found.add(Declared { version, specifier, ..declared });
     }
-    let name = value.get("hosted").and_then(|it| it.text("name")).unwrap_or(dependency.key);
-    let sdk = value.text("sdk").map(|it| format!("sdk: {it}"));
+    let name = value.get("hosted").and_then(|hosted| hosted.text("name")).unwrap_or(dependency.key);
+    let sdk = value.text("sdk").map(|name| format!("sdk: {name}"));
     let range = value.as_str().or_else(|| value.text("version")).or(sdk.as_deref());
-    let version = range.filter(|it| {
-        it.starts_with(|it: char| it.is_ascii_digit()) && !it.contains([' ', '<', '>', '|'])
+    let version = range.filter(|range| {
+        range.starts_with(|character: char| character.is_ascii_digit())
+            && !range.contains([' ', '<', '>', '|'])
     });
     let specifier = if version.is_none() { range } else { None };
     found.add(Declared { name, version, specifier, ..declared });

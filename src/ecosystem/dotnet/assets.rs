@@ -1,14 +1,14 @@
-//! `project.assets.json`, which a restore writes into `obj`, as `NuGet`'s `LockFileFormat` has it.
+//! `project.assets.json`, which a restore writes into `obj`, by `NuGet`'s `LockFileFormat`.
 //!
-//! What flows in: the packages of each target. What flows out: each of them once. What must stay
-//! true: projects are no packages; what `projectFileDependencyGroups` names is direct.
+//! Input: the packages of each target. Output: each package once. Invariants: projects are not packages;
+//! packages in `projectFileDependencyGroups` are direct.
 
 use super::{
     deps::{name_and_version, requires},
     graph::{self, Node},
 };
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, purl::Ecosystem, source::file_name,
+    Findings, Parser, SourceFile, collect::Collector, json, parser::file_name, purl::Ecosystem,
 };
 use crate::model::scan_result::Source;
 use std::collections::HashSet;
@@ -34,10 +34,10 @@ impl Parser for ProjectAssets {
 fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
     let direct = direct(root);
     let mut frameworks: Vec<Vec<Node<'_>>> = Vec::new();
-    let targets = root.get("targets").and_then(|it| it.members()).unwrap_or_default();
-    // Without targets there is still the list of what was restored.
+    let targets = root.get("targets").and_then(|targets| targets.members()).unwrap_or_default();
+    // Without targets, the list of restored libraries remains.
     let libraries = root.get("libraries").filter(|_| targets.is_empty());
-    for target in targets.iter().map(|it| &it.value).chain(libraries) {
+    for target in targets.iter().map(|target| &target.value).chain(libraries) {
         let mut nodes = Vec::new();
         for entry in target.members().unwrap_or_default() {
             let Some((name, version)) = name_and_version(entry, found) else { continue };
@@ -45,7 +45,7 @@ fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
                 name,
                 version,
                 line: entry.line,
-                direct: direct.as_ref().map(|it| it.contains(&name.to_ascii_lowercase())),
+                direct: direct.as_ref().map(|names| names.contains(&name.to_ascii_lowercase())),
                 requires: requires(&entry.value),
                 is_project: entry.value.text("type") == Some("project"),
             });
@@ -55,11 +55,11 @@ fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
     graph::add(&frameworks, found);
 }
 
-/// The names that the project's file has itself: `Serilog >= 4.0.0`.
+/// The requirements of the project file itself: `Serilog >= 4.0.0`.
 fn direct(root: &json::Node<'_>) -> Option<HashSet<String>> {
     let groups = root.get("projectFileDependencyGroups")?;
-    let keys = groups.members()?.iter().map(|it| it.key.as_ref());
-    let entries = keys.flat_map(|it| groups.elements(it)).filter_map(json::Node::as_str);
-    let names = entries.filter_map(|it| it.split(' ').next());
+    let keys = groups.members()?.iter().map(|group| group.key.as_ref());
+    let entries = keys.flat_map(|key| groups.elements(key)).filter_map(json::Node::as_str);
+    let names = entries.filter_map(|entry| entry.split(' ').next());
     Some(names.map(str::to_ascii_lowercase).collect())
 }

@@ -1,14 +1,13 @@
 //! `packages.config`, by its reference in `NuGet`'s manual.
 //!
-//! What flows in: the list of all packages that a project has installed. What flows out: each of
-//! them; the list does not tell which the project asked for. What must stay true: the versions are
-//! exact, so this is a lock.
+//! Input: the list of all packages that a project has installed. Output: each package; the list does not
+//! state which are direct. Invariants: the versions are exact, so the file counts as a lock file.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     xml::{self, Element},
 };
@@ -36,14 +35,18 @@ impl Parser for PackagesConfig {
         for (line, message) in &tree.errors {
             found.warn(*line, message);
         }
-        let Some(root) = tree.root().filter(|it| it.name().eq_ignore_ascii_case("packages")) else {
-            let told = found.has_warnings() || text.trim().is_empty();
-            if !told {
+        let Some(root) =
+            tree.root().filter(|element| element.name().eq_ignore_ascii_case("packages"))
+        else {
+            let is_reported = found.has_warnings() || text.trim().is_empty();
+            if !is_reported {
                 found.warn(1, "expected the element `packages`");
             }
             return found.unreadable();
         };
-        for element in root.children().filter(|it| it.name().eq_ignore_ascii_case("package")) {
+        for element in
+            root.children().filter(|element| element.name().eq_ignore_ascii_case("package"))
+        {
             read(element, &mut found);
         }
         found.finish()
@@ -60,7 +63,7 @@ fn read(element: Element<'_, '_>, found: &mut Collector<'_>) {
         found.warn(line, format!("`{}` has no version", text::excerpt(&name)));
     }
     let is_dev = element.attribute("developmentDependency");
-    let scope = if is_dev.is_some_and(|it| it.eq_ignore_ascii_case("true")) {
+    let scope = if is_dev.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         Scope::Dev
     } else {
         Scope::Runtime

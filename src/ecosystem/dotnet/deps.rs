@@ -1,16 +1,15 @@
 //! `*.deps.json`, by "runtime-configuration-file.md" of the .NET SDK.
 //!
-//! What flows in: the `targets` and `libraries` of a built program. What flows out: the packages
-//! among the libraries. What must stay true: the program itself and other projects are no
-//! packages; what they ask for is direct.
+//! Input: the `targets` and `libraries` of a built program. Output: the packages among the libraries.
+//! Invariants: the program itself and other projects are not packages; their dependencies are direct.
 
 use super::graph::{self, Node};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::{self, Member},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -35,39 +34,43 @@ impl Parser for DepsJson {
 }
 
 fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
-    let targets = root.get("targets").and_then(|it| it.members()).unwrap_or_default();
-    let in_targets = targets.iter().flat_map(|it| it.value.members().unwrap_or_default());
+    let targets = root.get("targets").and_then(|targets| targets.members()).unwrap_or_default();
+    let in_targets = targets.iter().flat_map(|target| target.value.members().unwrap_or_default());
     let by_key: HashMap<&str, &json::Node<'_>> =
-        in_targets.map(|it| (it.key.as_ref(), &it.value)).collect();
-    let libraries = root.get("libraries").and_then(|it| it.members()).unwrap_or_default();
+        in_targets.map(|entry| (entry.key.as_ref(), &entry.value)).collect();
+    let libraries =
+        root.get("libraries").and_then(|libraries| libraries.members()).unwrap_or_default();
     let mut nodes = Vec::new();
-    // A key that is repeated would have all that its target requires once more.
+    // A repeated key would repeat all dependencies of its target.
     let mut seen: HashSet<&str> = HashSet::new();
     for entry in libraries {
         if !seen.insert(entry.key.as_ref()) {
             continue;
         }
         let kind = entry.value.text("type").unwrap_or("package");
-        // An assembly that was referred to by its path, or comes with the runtime.
+        // An assembly that was referenced by its path or belongs to the runtime.
         if kind.starts_with("reference") {
             continue;
         }
         let Some((name, version)) = name_and_version(entry, found) else { continue };
         nodes.push(Node {
-            // The package with the runtime for one platform.
+            // A runtime pack is the package with the runtime for one platform.
             name: without_prefix(name),
             version,
             line: entry.line,
             direct: None,
-            requires: by_key.get(entry.key.as_ref()).map(|it| requires(it)).unwrap_or_default(),
+            requires: by_key
+                .get(entry.key.as_ref())
+                .map(|entry| requires(entry))
+                .unwrap_or_default(),
             is_project: kind == "project",
         });
     }
-    let own = || nodes.iter().filter(|it| it.is_project);
+    let own = || nodes.iter().filter(|node| node.is_project);
     if own().next().is_some() {
         let direct: HashSet<String> = own()
-            .flat_map(|it| &it.requires)
-            .map(|it| without_prefix(it).to_ascii_lowercase())
+            .flat_map(|node| &node.requires)
+            .map(|name| without_prefix(name).to_ascii_lowercase())
             .collect();
         for node in &mut nodes {
             node.direct = Some(direct.contains(&node.name.to_ascii_lowercase()));
@@ -93,8 +96,11 @@ pub(super) fn name_and_version<'a>(
     split
 }
 
-/// The names of what an entry of a target requires.
+/// The names of an entry's dependencies.
 pub(super) fn requires<'a>(entry: &'a json::Node<'_>) -> Vec<&'a str> {
-    let required = entry.get("dependencies").and_then(|it| it.members()).unwrap_or_default();
-    required.iter().map(|it| it.key.as_ref()).collect()
+    let required = entry
+        .get("dependencies")
+        .and_then(|dependencies| dependencies.members())
+        .unwrap_or_default();
+    required.iter().map(|dependency| dependency.key.as_ref()).collect()
 }

@@ -1,9 +1,8 @@
-//! The packages of a file that lists them once for each target framework.
+//! Adds the packages of a file that lists them for each target framework.
 //!
-//! What flows in: name, version and what is known of each, per framework. What flows out: each
-//! pair of name and version once, direct where one framework has it so, and what requires what.
-//! What must stay true: `NuGet` takes names in any case; a requirement leads to a package of its
-//! own framework.
+//! Input: the packages of each framework. Output: each pair of name and version once, direct if it is direct
+//! in any framework, and the dependencies between them. Invariants: `NuGet` ignores the case of names; a
+//! dependency refers to a package of its own framework.
 
 use crate::ecosystem::{
     collect::{Added, Collector, Declared},
@@ -17,9 +16,9 @@ pub(super) struct Node<'a> {
     pub(super) version: &'a str,
     pub(super) line: u32,
     pub(super) direct: Option<bool>,
-    /// The names of what it requires.
+    /// The names of its dependencies.
     pub(super) requires: Vec<&'a str>,
-    /// A project of the solution: it leads on to packages, and is none.
+    /// A project of the solution: it has dependencies, but is not a package.
     pub(super) is_project: bool,
 }
 
@@ -30,11 +29,11 @@ pub(super) fn add(frameworks: &[Vec<Node<'_>>], found: &mut Collector<'_>) {
         let known = direct.entry(key(node)).or_default();
         *known = match (*known, node.direct) {
             (Some(true), _) | (_, Some(true)) => Some(true),
-            (known, said) => known.or(said),
+            (known, stated) => known.or(stated),
         };
     }
     let mut added: HashMap<(String, &str), Option<Added>> = HashMap::new();
-    for node in frameworks.iter().flatten().filter(|it| !it.is_project) {
+    for node in frameworks.iter().flatten().filter(|node| !node.is_project) {
         let key = key(node);
         let direct = direct.get(&key).copied().flatten();
         let Node { name, version, line, .. } = *node;
@@ -45,7 +44,9 @@ pub(super) fn add(frameworks: &[Vec<Node<'_>>], found: &mut Collector<'_>) {
     for nodes in frameworks {
         let by_name: HashMap<String, Added> = nodes
             .iter()
-            .filter_map(|it| Some((it.name.to_ascii_lowercase(), added.get(&key(it)).copied()??)))
+            .filter_map(|node| {
+                Some((node.name.to_ascii_lowercase(), added.get(&key(node)).copied()??))
+            })
             .collect();
         for node in nodes {
             let Some(own) = added.get(&key(node)).copied().flatten() else { continue };

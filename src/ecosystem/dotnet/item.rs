@@ -1,34 +1,33 @@
-//! The items and properties of one file of `MSBuild`, as they stand in it.
+//! The package items and properties of one `MSBuild` file.
 //!
-//! What flows in: the tree of the file. What flows out: what is said of packages, unexpanded. What must
-//! stay true: nothing is evaluated; of a condition only that there is one is kept.
+//! Input: the XML tree of the file. Output: items and properties, unexpanded. Invariants: nothing is
+//! evaluated; of a condition only its presence is recorded.
 
 use crate::ecosystem::{collect::Collector, text, xml::Element};
 use crate::model::scan_result::Scope;
 use std::sync::Arc;
 
-/// No name, no version and no value of use is longer, in bytes.
+/// Longest name, version and property value in bytes.
 const LONGEST: usize = 300;
 
-/// Of one file no more packages are read, and no more properties: it bounds the memory until all files
-/// are there.
-const MOST: usize = 50_000;
+/// Packages and properties of one file; this bounds the memory until all files have been read.
+const MAX_ITEMS: usize = 50_000;
 
-/// What an item says of a package.
+/// The role of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The project asks for it.
+pub(super) enum ItemKind {
+    /// The project requires the package.
     Reference,
-    /// It has this version in each project that asks for it: `PackageVersion`, or `Update`.
+    /// Sets the version in each project that requires it: `PackageVersion`, or `Update`.
     Version,
-    /// A reference that only says more of one that stands elsewhere.
+    /// Changes a reference that is defined elsewhere.
     Update,
 }
 
-/// One package of an item.
+/// One package of an `ItemGroup`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Item {
-    pub(super) kind: Kind,
+    pub(super) kind: ItemKind,
     pub(super) name: String,
     /// Shared by all packages of an element.
     pub(super) version: Option<Arc<str>>,
@@ -36,7 +35,7 @@ pub(super) struct Item {
     pub(super) line: u32,
 }
 
-/// A property, and whether it is set only under a condition.
+/// A property, and whether it is set under a condition only.
 #[derive(Debug, PartialEq)]
 pub(super) struct Property {
     pub(super) name: String,
@@ -44,46 +43,48 @@ pub(super) struct Property {
     pub(super) is_conditional: bool,
 }
 
-/// The packages of an element of an `ItemGroup`; an item may name several.
+/// Reads the packages of an element of an `ItemGroup`; one element may name several.
 pub(super) fn items(element: Element<'_, '_>, items: &mut Vec<Item>, found: &mut Collector<'_>) {
     let (kind, scope) = match element.name() {
-        "PackageReference" => (Kind::Reference, None),
+        "PackageReference" => (ItemKind::Reference, None),
         "DotNetCliToolReference" | "PackageDownload" | "GlobalPackageReference" => {
-            (Kind::Reference, Some(Scope::Build))
+            (ItemKind::Reference, Some(Scope::Build))
         }
-        "PackageVersion" => (Kind::Version, None),
+        "PackageVersion" => (ItemKind::Version, None),
         _ => return,
     };
     let (names, kind) = match (element.attribute("Include"), element.attribute("Update")) {
-        (None, Some(names)) if kind == Kind::Reference => (names, Kind::Update),
+        (None, Some(names)) if kind == ItemKind::Reference => (names, ItemKind::Update),
         (Some(names), _) | (None, Some(names)) => (names, kind),
         (None, None) => return,
     };
     let metadata = |name: &str| {
         element.attribute(name).map(std::borrow::Cow::into_owned).or_else(|| {
-            let child = element.children().find(|it| it.name().eq_ignore_ascii_case(name))?;
+            let child = element.children().find(|child| child.name().eq_ignore_ascii_case(name))?;
             Some(child.text().to_owned())
         })
     };
     let version = metadata("VersionOverride").or_else(|| metadata("Version"));
-    let version = version.filter(|it| !it.is_empty());
-    let is_long = version.as_ref().is_some_and(|it| it.len() > LONGEST);
+    let version = version.filter(|version| !version.is_empty());
+    let is_long = version.as_ref().is_some_and(|version| version.len() > LONGEST);
     if is_long {
-        let message = format!("a version of more than {LONGEST} bytes is not read");
+        let message = format!("the version is longer than {LONGEST} bytes and is ignored");
         found.warn(element.line(), message);
     }
     let version: Option<Arc<str>> = version.filter(|_| !is_long).map(Arc::from);
-    // Nothing of it reaches those who use the project.
-    let private = metadata("PrivateAssets")
-        .is_some_and(|it| it.split(';').any(|it| it.trim().eq_ignore_ascii_case("all")));
+    // `all` means that the package is not passed on to the project's users.
+    let private = metadata("PrivateAssets").is_some_and(|assets| {
+        assets.split(';').any(|asset| asset.trim().eq_ignore_ascii_case("all"))
+    });
     let scope = scope.or(private.then_some(Scope::Build));
-    for name in names.split(';').map(str::trim).filter(|it| !it.is_empty()) {
-        if items.len() >= MOST {
-            let message = format!("more than {MOST} packages: the rest of them is not read");
+    for name in names.split(';').map(str::trim).filter(|name| !name.is_empty()) {
+        if items.len() >= MAX_ITEMS {
+            let message = format!("more than {MAX_ITEMS} packages; the rest is skipped");
             return found.warn(element.line(), message);
         }
         if name.len() > LONGEST {
-            found.warn(element.line(), format!("`{}` is no package name", text::excerpt(name)));
+            let message = format!("`{}` is not a valid package name", text::excerpt(name));
+            found.warn(element.line(), message);
             continue;
         }
         if !found.budget().copy(name.len()) {
@@ -94,12 +95,14 @@ pub(super) fn items(element: Element<'_, '_>, items: &mut Vec<Item>, found: &mut
     }
 }
 
-/// The properties of a `PropertyGroup`.
+/// Reads the properties of a `PropertyGroup`.
 pub(super) fn properties(group: Element<'_, '_>, properties: &mut Vec<Property>) {
     let of_group = group.attribute("Condition").is_some();
-    let is_short = |it: &Element<'_, '_>| it.name().len() <= LONGEST && it.text().len() <= LONGEST;
-    let room = MOST.saturating_sub(properties.len());
-    let all = group.children().filter(|it| !it.text().is_empty() && is_short(it));
+    let is_short = |property: &Element<'_, '_>| {
+        property.name().len() <= LONGEST && property.text().len() <= LONGEST
+    };
+    let room = MAX_ITEMS.saturating_sub(properties.len());
+    let all = group.children().filter(|element| !element.text().is_empty() && is_short(element));
     for element in all.take(room) {
         properties.push(Property {
             name: element.name().to_ascii_lowercase(),

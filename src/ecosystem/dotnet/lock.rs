@@ -1,15 +1,15 @@
 //! `packages.lock.json` of version 1 and 2, by "Locking dependencies" of `NuGet`'s manual.
 //!
-//! What flows in: the packages of each target framework. What flows out: each of them once, with
-//! what it requires. What must stay true: an entry of type `Project` is a project of the solution.
+//! Input: the packages of each target framework. Output: each package once, with its dependencies.
+//! Invariants: an entry of type `Project` is a project of the solution.
 
 use super::graph::{self, Node};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::{self, Member, Value},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -25,7 +25,7 @@ impl Parser for PackagesLock {
     }
 
     fn wants(&self, path: &str) -> bool {
-        // "packages.<project name>.lock.json", where one folder has several projects.
+        // `packages.<project name>.lock.json`, where one folder has several projects.
         let file = file_name(path);
         file.starts_with("packages.") && file.ends_with(".lock.json")
             || file == "packages.lock.json"
@@ -40,7 +40,7 @@ fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
     if let Some(version) = root.get("version")
         && !matches!(version.value, Value::Number("1" | "2"))
     {
-        found.warn(version.line, "unknown version of the lock, read as far as known");
+        found.warn(version.line, "unknown version of the lock file; parsed as far as possible");
     }
     let Some(dependencies) = root.get("dependencies") else { return };
     let Some(members) = dependencies.members() else {
@@ -52,8 +52,8 @@ fn walk(root: &json::Node<'_>, found: &mut Collector<'_>) {
     for framework in members {
         let name = framework.key.as_ref();
         let entries = framework.value.members().unwrap_or_default();
-        let nodes: Vec<_> = entries.iter().filter_map(|it| node(it, found)).collect();
-        // `net8.0/linux-x64` has what that platform needs beside the packages of `net8.0`.
+        let nodes: Vec<_> = entries.iter().filter_map(|entry| node(entry, found)).collect();
+        // `net8.0/linux-x64` lists the packages of that platform in addition to those of `net8.0`.
         let base = name.split_once('/').map_or(name, |(base, _)| base);
         let at = *places.entry(base).or_insert(frameworks.len());
         match frameworks.get_mut(at) {
@@ -77,13 +77,17 @@ fn node<'a>(entry: &'a Member<'_>, found: &mut Collector<'_>) -> Option<Node<'a>
     if version.is_none() && !is_project {
         found.warn(entry.line, format!("`{}` has no version", text::excerpt(name)));
     }
-    let required = entry.value.get("dependencies").and_then(|it| it.members());
+    let required = entry.value.get("dependencies").and_then(|dependencies| dependencies.members());
     Some(Node {
         name,
         version: version.unwrap_or_default(),
         line: entry.line,
         direct: (!kind.is_empty()).then(|| kind.eq_ignore_ascii_case("direct")),
-        requires: required.unwrap_or_default().iter().map(|it| it.key.as_ref()).collect(),
+        requires: required
+            .unwrap_or_default()
+            .iter()
+            .map(|dependency| dependency.key.as_ref())
+            .collect(),
         is_project,
     })
 }

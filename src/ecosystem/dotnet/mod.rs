@@ -1,13 +1,13 @@
-//! .NET: project files, `packages.config`, what `NuGet` locks and the SDK writes, and Paket.
+//! .NET: project files, `packages.config`, files of `NuGet` and of the SDK, and Paket.
 //!
-//! What flows in: `*.csproj` and its relatives with the files that `MSBuild` takes in from the folders
-//! around them, `packages.lock.json`, `project.assets.json`, `*.deps.json`, `paket.lock` and
-//! `paket.dependencies`. What flows out: packages of `NuGet`.
+//! Input: `*.csproj` and similar files with the files that `MSBuild` imports from the folders above,
+//! `packages.lock.json`, `project.assets.json`, `*.deps.json`, `paket.lock` and `paket.dependencies`.
+//! Output: `NuGet` packages.
 //!
-//! Decision. `Version="1.2.3"` asks for that version or a later one, and is resolved to the lowest there
-//! is: it is given as the version. A range or a floating version (`1.*`) is a specifier.
+//! Decision. `Version="1.2.3"` requires that version or a later one, and `NuGet` resolves it to the lowest:
+//! it is recorded as the version. A range or a floating version (`1.*`) is a specifier.
 //!
-//! What must stay true: projects and assemblies that come with no package are none.
+//! Invariants: projects, and assemblies that belong to no package, are not packages.
 
 mod assets;
 mod config;
@@ -30,13 +30,13 @@ pub(super) use project::MsBuild;
 pub(super) use project::MsBuildProject;
 pub(super) use resolve::resolve;
 
-/// The version where a text allows but one: `1.2.3`, which is the lowest that is taken, and
-/// `[1.2.3]`.
+/// The version, if a text allows exactly one or names the lowest: `[1.2.3]` or `1.2.3`.
 fn exact(text: &str) -> Option<&str> {
     let text = text.trim();
-    let inner = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text).trim();
-    let is_version = inner.starts_with(|it: char| it.is_ascii_digit())
-        && inner.bytes().all(|it| it.is_ascii_alphanumeric() || b".-+".contains(&it));
+    let inner =
+        text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text).trim();
+    let is_version = inner.starts_with(|character: char| character.is_ascii_digit())
+        && inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte));
     is_version.then_some(inner)
 }
 
@@ -45,7 +45,7 @@ mod tests {
     use super::exact;
 
     #[test]
-    fn versions_are_told_from_ranges() {
+    fn versions_are_distinguished_from_ranges() {
         for (text, version) in
             [("1.0", "1.0"), ("[1.2.3]", "1.2.3"), (" 1.0.0-rc.1+b ", "1.0.0-rc.1+b")]
         {

@@ -1,14 +1,13 @@
 //! `paket.dependencies`, by "The paket.dependencies file" of Paket's manual.
 //!
-//! What flows in: lines of `nuget name constraint options`, in groups. What flows out: each
-//! package as a direct one. What must stay true: a version without an operator, or behind `=`
-//! or `==`, is that one; what follows the constraint is no part of it.
+//! Input: lines of `nuget name constraint options`, in groups. Output: each package as direct. Invariants: a
+//! version without an operator, or after `=` or `==`, is exact; options after the constraint are ignored.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -63,9 +62,9 @@ fn scope_of(group: &str) -> Scope {
 
 fn add(text: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    // Options have the form `key: value`; `!` and `@` say which of several versions is taken.
-    let words = rest.split_whitespace().take_while(|it| !it.ends_with(':') && !is_option(it));
-    let words: Vec<_> = words.map(|it| it.trim_start_matches(['!', '@'])).collect();
+    // Options have the form `key: value`; `!` and `@` choose a resolution strategy.
+    let words = rest.split_whitespace().take_while(|word| !word.ends_with(':') && !is_option(word));
+    let words: Vec<_> = words.map(|word| word.trim_start_matches(['!', '@'])).collect();
     let constraint = words.join(" ");
     let bare = constraint.trim_start_matches('=').trim();
     let version = super::exact(bare);
@@ -76,5 +75,5 @@ fn add(text: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
 
 /// `prerelease`, `beta`, `framework:net45`.
 fn is_option(word: &str) -> bool {
-    word.contains(':') || word.starts_with(|it: char| it.is_ascii_alphabetic())
+    word.contains(':') || word.starts_with(|character: char| character.is_ascii_alphabetic())
 }

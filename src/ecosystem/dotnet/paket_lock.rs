@@ -1,14 +1,14 @@
 //! `paket.lock`, by "The paket.lock file" of Paket's manual.
 //!
-//! What flows in: the sections of each group. What flows out: the packages of `NUGET`, and what
-//! each requires. What must stay true: files and repositories (`GITHUB`, `GIT`, `HTTP`) are no
-//! packages of a registry; a requirement leads to a package of its own group.
+//! Input: the sections of each group. Output: the packages of `NUGET` and their dependencies. Invariants:
+//! files and repositories (`GITHUB`, `GIT`, `HTTP`) are not packages of a registry; a dependency refers to a
+//! package of its own group.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -50,14 +50,14 @@ impl Parser for PaketLock {
 
 struct Reader<'a, 'f> {
     found: Collector<'f>,
-    /// The groups so far, by their names in lower case. Each line refers to its group by a number.
+    /// The groups by name in lower case. Each line refers to its group by number.
     groups: HashMap<String, usize>,
-    /// The group at hand, 0 for the main one, and what it is for.
+    /// The current group, 0 for the main group, and its scope.
     group: usize,
     scope: Option<Scope>,
     in_packages: bool,
     understood: bool,
-    /// The package whose requirements follow.
+    /// The package whose dependencies follow.
     package: Option<Added>,
     known: HashMap<(usize, String), Added>,
     required: Vec<(Added, usize, &'a str)>,
@@ -70,12 +70,12 @@ impl<'a> Reader<'a, '_> {
         match indent {
             _ if content.is_empty() => {}
             0 => self.section(number, content),
-            // Of the four that begin `remote:`, `specs:` and the like.
+            // `remote:`, `specs:` and similar lines.
             1..=3 => {}
             4 | 5 if self.in_packages => self.package(number, content),
             _ if self.in_packages => {
                 let name = content.split(' ').next().unwrap_or(content);
-                self.required.extend(self.package.map(|it| (it, self.group, name)));
+                self.required.extend(self.package.map(|package| (package, self.group, name)));
             }
             _ => {}
         }
@@ -92,9 +92,9 @@ impl<'a> Reader<'a, '_> {
             };
             let next = self.groups.len() + 1;
             self.group = if name.is_empty() { 0 } else { *self.groups.entry(name).or_insert(next) };
-        } else if !content.starts_with(|it: char| it.is_ascii_uppercase()) {
-            // The markers of a merge stand within a section, which goes on behind them.
-            let message = format!("`{}` is no section", text::excerpt(content));
+        } else if !content.starts_with(|character: char| character.is_ascii_uppercase()) {
+            // A merge conflict marker is inside a section, which continues after it.
+            let message = format!("`{}` is not a section", text::excerpt(content));
             return self.found.warn(number, message);
         }
         self.package = None;
@@ -105,7 +105,7 @@ impl<'a> Reader<'a, '_> {
     /// `FSharp.Core (6.0.3) - restriction: >= net45`.
     fn package(&mut self, line: u32, content: &str) {
         let (name, rest) = content.split_once(' ').unwrap_or((content, ""));
-        let version = rest.trim_start().strip_prefix('(').and_then(|it| it.split_once(')'));
+        let version = rest.trim_start().strip_prefix('(').and_then(|rest| rest.split_once(')'));
         let version = version.map(|(version, _)| version);
         if version.is_none() {
             self.found.warn(line, format!("`{}` has no version", text::excerpt(name)));

@@ -1,17 +1,17 @@
-//! `*.csproj`, `*.fsproj`, `*.vbproj`, and the files that `MSBuild` takes into all projects below a
+//! `*.csproj`, `*.fsproj`, `*.vbproj`, and the files that `MSBuild` imports into all projects below a
 //! folder: `Directory.Build.props`, `Directory.Build.targets`, `Directory.Packages.props`, and
-//! `Packages.props`; other `*.props` and `*.targets` may define what those refer to.
+//! `Packages.props`; other `*.props` and `*.targets` may define properties that those use.
 //!
-//! What flows in: one file. What flows out: a [`MsBuild`], whose packages [`resolve`](super::resolve())
-//! makes once all files of the repository are there. What must stay true: elements count wherever they
-//! stand, in `Choose` and in targets too: conditions are not evaluated.
+//! Input: one file. Output: an [`MsBuild`], which [`resolve`](super::resolve()) converts to packages once
+//! all files of the repository have been read. Invariants: conditions are not evaluated, so elements count
+//! anywhere, also in `Choose` and in targets.
 
-use super::item::{self, Item, Kind, Property};
+use super::item::{self, Item, ItemKind, Property};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     xml::{self, Element},
 };
 use crate::model::scan_result::Source;
@@ -20,7 +20,7 @@ use crate::model::scan_result::Source;
 #[derive(Debug)]
 pub(in crate::ecosystem) struct MsBuildProject;
 
-/// What one file of `MSBuild` says of packages, for [`join`](crate::ecosystem::join()).
+/// The packages and properties of one `MSBuild` file, for [`join`](crate::ecosystem::join()).
 #[derive(Debug, PartialEq)]
 pub struct MsBuild {
     pub(super) file: String,
@@ -30,17 +30,17 @@ pub struct MsBuild {
 }
 
 impl MsBuild {
-    /// How much there is in it, in packages or what is as large.
+    /// The number of items and properties, as a measure of the memory.
     pub fn size(&self) -> usize {
         self.items.len() + self.properties.len()
     }
 
-    /// Whether it is a project, not a file that projects take in.
+    /// Whether the file is a project, not a file that projects import.
     pub(super) fn is_project(&self) -> bool {
         self.file.to_ascii_lowercase().ends_with("proj")
     }
 
-    /// Whether `MSBuild` takes it into the projects below its folder.
+    /// Whether `MSBuild` imports the file into the projects below its folder.
     pub(super) fn is_shared(&self) -> bool {
         let file = file_name(&self.file).to_ascii_lowercase();
         (file.starts_with("directory.") || file == "packages.props") && !self.is_project()
@@ -58,7 +58,7 @@ impl Parser for MsBuildProject {
             ".targets",
         ];
         let file = file_name(path).to_ascii_lowercase();
-        SUFFIXES.iter().any(|it| file.len() > it.len() && file.ends_with(it))
+        SUFFIXES.iter().any(|suffix| file.len() > suffix.len() && file.ends_with(suffix))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -68,9 +68,9 @@ impl Parser for MsBuildProject {
         for (line, message) in &tree.errors {
             found.warn(*line, message);
         }
-        let Some(root) = tree.root().filter(|it| it.name() == "Project") else {
+        let Some(root) = tree.root().filter(|root| root.name() == "Project") else {
             let is_project = file.path.to_ascii_lowercase().ends_with("proj");
-            // Other tools have files of that name too.
+            // Other tools use these file names too.
             if !is_project && tree.root().is_some() {
                 return Findings::default();
             }
@@ -91,19 +91,19 @@ impl Parser for MsBuildProject {
     }
 }
 
-/// Groups stand in the project, in `Choose`/`When` and in targets.
+/// Reads the groups in the project, in `Choose`/`When` and in targets.
 fn read(root: Element<'_, '_>, build: &mut MsBuild, found: &mut Collector<'_>) {
     let mut open = vec![root];
     while let Some(element) = open.pop() {
         match element.name() {
             "ItemGroup" => {
-                element.children().for_each(|it| item::items(it, &mut build.items, found));
+                element.children().for_each(|child| item::items(child, &mut build.items, found));
             }
             "PropertyGroup" => item::properties(element, &mut build.properties),
             "Project" | "Choose" | "When" | "Otherwise" | "Target" => {
                 let at = open.len();
                 open.extend(element.children());
-                // The stack gives the first child back first.
+                // The last element of the stack is read first.
                 open.get_mut(at..).unwrap_or_default().reverse();
             }
             _ => {}
@@ -112,12 +112,13 @@ fn read(root: Element<'_, '_>, build: &mut MsBuild, found: &mut Collector<'_>) {
 }
 
 fn is_test(build: &MsBuild) -> bool {
-    let says_so =
-        |it: &Property| it.name == "istestproject" && it.value.eq_ignore_ascii_case("true");
-    let has_sdk = |it: &Item| {
-        it.kind == Kind::Reference && it.name.eq_ignore_ascii_case("Microsoft.NET.Test.Sdk")
+    let is_declared = |property: &Property| {
+        property.name == "istestproject" && property.value.eq_ignore_ascii_case("true")
     };
-    build.properties.iter().any(says_so) || build.items.iter().any(has_sdk)
+    let has_sdk = |item: &Item| {
+        item.kind == ItemKind::Reference && item.name.eq_ignore_ascii_case("Microsoft.NET.Test.Sdk")
+    };
+    build.properties.iter().any(is_declared) || build.items.iter().any(has_sdk)
 }
 
 #[cfg(test)]
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_msbuild_are_wanted() {
+    fn msbuild_files_are_wanted() {
         for path in [
             "a/App.csproj",
             "Lib.fsproj",

@@ -1,19 +1,19 @@
-//! The files of `MSBuild` of one repository become packages.
+//! Resolves the `MSBuild` files of a repository to packages.
 //!
-//! What flows in: all of them. What flows out: what each project asks for, with the version that
-//! it states, or that is given to all projects below a folder; and those given versions themselves.
-//! By "Central Package Management" of `NuGet`'s manual and "Customize the build by folder" of `MSBuild`'s.
+//! Input: all files. Output: the requirements of each project, with the version that the project states or
+//! that is set for all projects below a folder; and the versions that are set this way. By "Central Package
+//! Management" of `NuGet`'s manual and "Customize the build by folder" of `MSBuild`'s.
 //!
-//! Decisions. A file named by `Import` is not followed: a property or a version that neither the
-//! project nor a folder around it defines is the one that all other files agree on. Of several definitions in
-//! one file the last counts, one under a condition only where there is no other.
+//! Decisions. A file in an `Import` is not followed: a property or a version that neither the project nor
+//! a folder above defines has the value that all other files agree on. Of several definitions in one file
+//! the last wins; a conditional one counts only without another.
 //!
-//! What must stay true: the order of the files does not matter; the work for a reference is
-//! bounded by the depth of its folder.
+//! Invariants: the order of the files does not matter; the work for a reference is bounded by the depth of
+//! its folder.
 
 use super::{
     exact,
-    item::{Item, Kind},
+    item::{Item, ItemKind},
     project::MsBuild,
 };
 use crate::ecosystem::{
@@ -28,10 +28,10 @@ use crate::ecosystem::{
 use crate::model::scan_result::{Scope, Source};
 use std::collections::{HashMap, HashSet};
 
-/// No project lies deeper below a file that concerns it.
+/// The number of folders above a project that are searched.
 const MAX_FOLDERS: usize = 64;
 
-/// Makes the packages of all files.
+/// Resolves all files.
 pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -> Findings {
     builds.sort_by(|a, b| a.file.cmp(&b.file));
     let repository = Repository::of(&builds);
@@ -40,7 +40,7 @@ pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -
         let file = SourceFile { path: &build.file, bytes: &[], budget };
         let mut found = Collector::new(file, Ecosystem::NuGet, Source::Manifest);
         let chain = repository.chain(at);
-        // Each name and each property of a text is looked up in each folder around.
+        // Each name and each property is looked up in each folder above.
         let lookups = chain.len() as u64 * NODE;
         for item in build.items.iter().take_while(|_| budget.spend(lookups)) {
             repository.add(build, item, &chain, &mut found);
@@ -52,25 +52,25 @@ pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -
     all
 }
 
-/// What one file defines, or those of a folder together, for quick answers.
+/// The definitions of a file, or of all files of a folder.
 #[derive(Clone, Default)]
 struct Definitions<'a> {
     properties: HashMap<&'a str, &'a str>,
     versions: HashMap<String, &'a str>,
-    /// What the file asks for.
+    /// The packages that the file requires.
     references: HashSet<&'a str>,
 }
 
-/// What counts for one file, from the nearest.
+/// The definitions that apply to a file, the nearest first.
 type Chain<'r, 'a> = Vec<&'r Definitions<'a>>;
 
 struct Repository<'a> {
     builds: &'a [MsBuild],
     definitions: Vec<Definitions<'a>>,
-    /// What the files of a folder define that count for all projects below it: of several the
-    /// first, by their paths.
+    /// The definitions of a folder that apply to all projects below it. Of several files the first by
+    /// path wins.
     shared: HashMap<&'a str, Definitions<'a>>,
-    /// The properties that have one value in the whole repository.
+    /// The properties that have the same value in the whole repository; none for different values.
     agreed: HashMap<&'a str, Option<&'a str>>,
     agreed_versions: HashMap<String, Option<&'a str>>,
 }
@@ -79,30 +79,30 @@ impl<'a> Repository<'a> {
     fn of(builds: &'a [MsBuild]) -> Self {
         let definitions: Vec<_> = builds.iter().map(Definitions::of).collect();
         let mut shared: HashMap<_, Definitions<'_>> = HashMap::new();
-        for (build, own) in builds.iter().zip(&definitions).filter(|(it, _)| it.is_shared()) {
+        for (build, own) in builds.iter().zip(&definitions).filter(|(build, _)| build.is_shared()) {
             shared.entry(folder_of(&build.file)).or_default().add(own);
         }
         let mut agreed: HashMap<&str, Option<&str>> = HashMap::new();
-        for (name, value) in definitions.iter().flat_map(|it| &it.properties) {
+        for (name, value) in definitions.iter().flat_map(|definitions| &definitions.properties) {
             let known = agreed.entry(*name).or_insert(Some(*value));
-            *known = known.filter(|it| it == value);
+            *known = known.filter(|known| known == value);
         }
         let mut agreed_versions: HashMap<String, Option<&str>> = HashMap::new();
-        for (name, value) in definitions.iter().flat_map(|it| &it.versions) {
+        for (name, value) in definitions.iter().flat_map(|definitions| &definitions.versions) {
             let known = agreed_versions.entry(name.clone()).or_insert(Some(*value));
-            *known = known.filter(|it| it == value);
+            *known = known.filter(|known| known == value);
         }
         Self { builds, definitions, shared, agreed, agreed_versions }
     }
 
-    /// What a file defines, and what the folders around it do, from the nearest.
+    /// The definitions of a file and of the folders above, the nearest first.
     fn chain(&self, at: usize) -> Chain<'_, 'a> {
-        let file = self.builds.get(at).map_or("", |it| it.file.as_str());
+        let file = self.builds.get(at).map_or("", |build| build.file.as_str());
         let around = upwards(folder_of(file)).take(MAX_FOLDERS);
         self.definitions
             .get(at)
             .into_iter()
-            .chain(around.filter_map(|it| self.shared.get(it)))
+            .chain(around.filter_map(|folder| self.shared.get(folder)))
             .collect()
     }
 
@@ -110,7 +110,7 @@ impl<'a> Repository<'a> {
         let Some(is_reference) = Self::is_reference(build, item, chain) else { return };
         let name = self.expanded(&item.name, chain).unwrap_or_else(|_| item.name.clone());
         let stated = item.version.as_deref().or_else(|| self.version(&name, chain));
-        let version = stated.map(|it| self.expanded(it, chain));
+        let version = stated.map(|text| self.expanded(text, chain));
         match &version {
             None if is_reference => {
                 let name = text::excerpt(&name);
@@ -118,12 +118,13 @@ impl<'a> Repository<'a> {
             }
             Some(Err(unknown)) => {
                 let (name, unknown) = (text::excerpt(&name), text::excerpt(unknown));
-                let message = format!("`{name}`: `{unknown}` has no one value in this repository");
+                let message =
+                    format!("`{name}`: `{unknown}` has no single value in this repository");
                 found.warn(item.line, message);
             }
             _ => {}
         }
-        let known = version.as_ref().and_then(|it| it.as_deref().ok());
+        let known = version.as_ref().and_then(|text| text.as_deref().ok());
         let exact = known.and_then(exact);
         let specifier = if exact.is_none() { known.or(stated) } else { None };
         let of_project = if build.is_test { Scope::Test } else { Scope::Runtime };
@@ -133,38 +134,40 @@ impl<'a> Repository<'a> {
         found.add(Declared { name, version: exact, specifier, line, direct, scope });
     }
 
-    /// Whether an item asks for the package, or only gives it a version; none where it does neither.
+    /// Whether an item requires the package (true) or only sets its version (false); none for neither.
     fn is_reference(build: &MsBuild, item: &Item, chain: &Chain<'_, '_>) -> Option<bool> {
         match item.kind {
-            Kind::Reference => Some(true),
-            Kind::Version => Some(false),
-            Kind::Update => {
+            ItemKind::Reference => Some(true),
+            ItemKind::Version => Some(false),
+            ItemKind::Update => {
                 let own = chain.first()?;
                 if item.version.is_none() || own.references.contains(item.name.as_str()) {
                     return None;
                 }
-                // What the SDK asks for by itself is only updated (FSharp.Core); and files for all
-                // projects give versions that way.
+                // In a project, `Update` changes a reference of the SDK (FSharp.Core); in a shared file,
+                // it sets versions for all projects.
                 Some(build.is_project())
             }
         }
     }
 
-    /// The version that is given to a package in all projects here.
+    /// The version that is set for a package in all projects here.
     fn version(&self, name: &str, chain: &Chain<'_, 'a>) -> Option<&'a str> {
         let name = name.to_ascii_lowercase();
-        let near = chain.iter().find_map(|it| it.versions.get(&name).copied());
+        let near = chain.iter().find_map(|definitions| definitions.versions.get(&name).copied());
         near.or_else(|| self.agreed_versions.get(&name).copied().flatten())
     }
 
-    /// A text with what its properties stand for; the error is the first that is unknown.
+    /// Expands the properties in a text. The error is the first unknown property.
     fn expanded(&self, text: &str, chain: &Chain<'_, 'a>) -> Result<String, String> {
         if !text.contains("$(") {
             return Ok(text.to_owned());
         }
         let lookup = |name: &str| {
             let name = name.to_ascii_lowercase();
-            let near = chain.iter().find_map(|it| it.properties.get(name.as_str()).copied());
+            let near = chain
+                .iter()
+                .find_map(|definitions| definitions.properties.get(name.as_str()).copied());
             near.or_else(|| self.agreed.get(name.as_str()).copied().flatten())
         };
         expression::expand_between(["$(", ")"], text, &lookup)
@@ -183,17 +186,17 @@ impl<'a> Definitions<'a> {
             }
         }
         let mut versions = HashMap::new();
-        for item in build.items.iter().filter(|it| it.kind != Kind::Reference) {
+        for item in build.items.iter().filter(|item| item.kind != ItemKind::Reference) {
             if let Some(version) = item.version.as_deref() {
                 versions.insert(item.name.to_ascii_lowercase(), version);
             }
         }
-        let references = build.items.iter().filter(|it| it.kind == Kind::Reference);
-        let references = references.map(|it| it.name.as_str()).collect();
+        let references = build.items.iter().filter(|item| item.kind == ItemKind::Reference);
+        let references = references.map(|item| item.name.as_str()).collect();
         Self { properties, versions, references }
     }
 
-    /// Adds what another file of the folder defines and none before it does.
+    /// Adds the definitions of another file of the folder; existing ones win.
     fn add(&mut self, other: &Self) {
         for (name, value) in &other.properties {
             self.properties.entry(*name).or_insert(*value);
@@ -209,7 +212,7 @@ mod tests {
     use super::*;
     use crate::ecosystem::parser_for;
 
-    /// One package a line, then the warnings.
+    /// Compares one package a line, then the warnings.
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let builds = files.iter().map(|(path, text)| {
@@ -219,17 +222,18 @@ mod tests {
         let Findings { packages, warnings, .. } = resolve(builds.collect(), Budget::alone(1 << 20));
         let mut shown: Vec<_> = packages
             .iter()
-            .map(|it| {
-                let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
-                format!("{} {version} {}", it.name, it.file)
+            .map(|package| {
+                let version =
+                    package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
+                format!("{} {version} {}", package.name, package.file)
             })
             .collect();
-        shown.extend(warnings.into_iter().map(|it| it.message));
+        shown.extend(warnings.into_iter().map(|warning| warning.message));
         assert_eq!(shown, expected);
     }
 
     #[test]
-    fn versions_come_from_the_folders_around() {
+    fn versions_come_from_the_folders_above() {
         check(
             &[
                 (
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_property_of_another_file_counts_where_all_agree() {
+    fn a_property_of_another_file_counts_if_all_agree() {
         let project = "<Project><ItemGroup><PackageReference Include='A' Version='$(V)'/></ItemGroup></Project>";
         let versions = "<Project><PropertyGroup><V>1.2.3</V></PropertyGroup></Project>";
         check(
@@ -268,15 +272,15 @@ mod tests {
         let others = "<Project><PropertyGroup><V>4.5.6</V></PropertyGroup></Project>";
         check(
             &[("a/A.csproj", project), ("eng/Versions.props", versions), ("x/O.props", others)],
-            &["A $(V) a/A.csproj", "`A`: `$(V)` has no one value in this repository"],
+            &["A $(V) a/A.csproj", "`A`: `$(V)` has no single value in this repository"],
         );
     }
 
     #[test]
-    fn the_nearest_definition_counts() {
-        let version = |it: &str| {
+    fn the_nearest_definition_wins() {
+        let version = |version: &str| {
             format!(
-                "<Project><ItemGroup><PackageVersion Include='A' Version='{it}'/></ItemGroup></Project>"
+                "<Project><ItemGroup><PackageVersion Include='A' Version='{version}'/></ItemGroup></Project>"
             )
         };
         check(
@@ -296,15 +300,19 @@ mod tests {
         );
     }
 
-    /// Breaks if each reference is looked for in each of the many files of a folder.
+    /// Fails if each reference is looked up in each of the many files of a folder.
     #[test]
-    fn the_files_of_a_folder_count_together() {
-        let properties = |it: usize| {
-            format!("<Project><PropertyGroup><V{it}>{it}</V{it}></PropertyGroup></Project>")
+    fn the_files_of_a_folder_are_merged() {
+        let properties = |number: usize| {
+            format!(
+                "<Project><PropertyGroup><V{number}>{number}</V{number}></PropertyGroup></Project>"
+            )
         };
-        let mut files: Vec<_> =
-            (0..500).map(|it| (format!("Directory.{it:03}.props"), properties(it))).collect();
-        let item = |it| format!("<PackageReference Include='A{it}' Version='$(V{it})'/>");
+        let mut files: Vec<_> = (0..500)
+            .map(|number| (format!("Directory.{number:03}.props"), properties(number)))
+            .collect();
+        let item =
+            |number| format!("<PackageReference Include='A{number}' Version='$(V{number})'/>");
         let items = (0..500).map(item).collect::<Vec<_>>().concat();
         files.push((
             "a/b/B.csproj".into(),
@@ -317,7 +325,7 @@ mod tests {
         let budget = Budget::of(1 << 20);
         let found = resolve(builds.collect(), &budget);
         assert_eq!(found.packages.len(), 500);
-        assert!(found.packages.iter().all(|it| it.version.is_some()));
+        assert!(found.packages.iter().all(|package| package.version.is_some()));
         assert!(budget.spent() < 500 * 500, "{} units", budget.spent());
     }
 }

@@ -1,20 +1,19 @@
 //! `go.mod`, by the "Go Modules Reference", section "go.mod files".
 //!
-//! What flows in: the file of the main module. What flows out: the modules that it requires,
-//! each as what `replace` puts in its place; those marked `// indirect` are not direct, unless
-//! a `tool` line asks for them.
+//! Input: the file of the main module. Output: the modules that it requires, with `replace` applied; those
+//! marked `// indirect` are not direct, unless a `tool` line requires them.
 //!
-//! Decisions: since Go 1.17 the file lists every module that the build needs. `exclude` and `retract`
-//! choose between versions, and `go` and `toolchain` name the language: no packages.
+//! Decisions: since Go 1.17 the file lists every module of the build. `exclude` and `retract` restrict
+//! versions, and `go` and `toolchain` select the language version: they name no packages.
 //!
-//! What must stay true: a module that is replaced by a folder lies beside the project and is no
-//! package; a bad line costs only itself.
+//! Invariants: a module that is replaced by a folder is local and not a package; a bad line loses only
+//! itself.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -23,11 +22,11 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-/// The directives that say nothing of packages.
-const SILENT: [&str; 8] =
+/// The directives that name no packages.
+const IGNORED: [&str; 8] =
     ["module", "go", "toolchain", "godebug", "exclude", "retract", "ignore", "tool"];
 
-/// No line of a `go.mod` has more words; what is behind them is not read.
+/// Words that are read of one line; no valid line has more.
 const MAX_WORDS: usize = 16;
 
 /// Reads `go.mod`.
@@ -63,22 +62,22 @@ struct Requirement<'a> {
     line: u32,
 }
 
-/// What stands on the left of a `replace`: a path, and a version where only that one is meant.
+/// The left side of a `replace`: a path, and a version if the replacement is only for that version.
 type Replaced<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
 
-/// What stands on the right of a `replace`.
+/// The right side of a `replace`.
 enum Replacement<'a> {
     Folder,
     Module { path: Cow<'a, str>, version: Cow<'a, str> },
 }
 
-/// The lines of a file that have to do with packages.
+/// The lines of a file that concern packages.
 #[derive(Default)]
 struct Module<'a> {
     requirements: Vec<Requirement<'a>>,
     replacements: HashMap<Replaced<'a>, Replacement<'a>>,
     tools: HashSet<Cow<'a, str>>,
-    /// Whether there is any line of a `go.mod`.
+    /// Whether the file has any valid line.
     understood: bool,
 }
 
@@ -97,7 +96,7 @@ impl<'a> Module<'a> {
                 }
                 (Some(_), None) => {
                     let directive = words.remove(0);
-                    if words.first().is_some_and(|it| it == "(") {
+                    if words.first().is_some_and(|word| word == "(") {
                         module.understood |= is_known(&directive);
                         block = Some(directive);
                     } else {
@@ -126,14 +125,17 @@ impl<'a> Module<'a> {
                 line,
             }),
             ("replace", _) => match replacement(words) {
-                Some((what, by)) => drop(self.replacements.insert(what, by)),
+                Some((replaced, replacement)) => {
+                    drop(self.replacements.insert(replaced, replacement));
+                }
                 None => found.warn(line, "replace: expected `module [version] => module version`"),
             },
             ("tool", [path]) => drop(self.tools.insert(std::mem::take(path))),
             ("require", _) => found.warn(line, "require: expected a module and a version"),
             _ if is_known(directive) => {}
             _ => {
-                let message = format!("`{}` is no directive of go.mod", text::excerpt(directive));
+                let message =
+                    format!("`{}` is not a directive of go.mod", text::excerpt(directive));
                 found.warn(line, message);
             }
         }
@@ -151,9 +153,9 @@ impl<'a> Module<'a> {
                 None => {}
             }
             let is_tool = required.indirect && providers.contains(&index);
-            // A branch or a tag, until a go command writes a version in its place.
+            // A branch or a tag stays until a go command replaces it with a version.
             let is_version = version.starts_with('v')
-                && version.bytes().nth(1).is_some_and(|it| it.is_ascii_digit());
+                && version.bytes().nth(1).is_some_and(|byte| byte.is_ascii_digit());
             found.add(Declared {
                 name: path,
                 version: is_version.then_some(version.as_ref()),
@@ -165,28 +167,32 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Which requirements provide the packages of the `tool` lines: of the modules whose path
-    /// is a prefix, the longest.
+    /// The requirements that provide the packages of the `tool` lines: for each tool, the module whose
+    /// path is the longest prefix.
     fn providers_of_tools(&self) -> HashSet<usize> {
-        let by_path: HashMap<&str, usize> =
-            self.requirements.iter().enumerate().map(|(at, it)| (it.path.as_ref(), at)).collect();
+        let by_path: HashMap<&str, usize> = self
+            .requirements
+            .iter()
+            .enumerate()
+            .map(|(at, requirement)| (requirement.path.as_ref(), at))
+            .collect();
         let provider = |tool: &str| {
             let ends = tool.rmatch_indices('/').map(|(at, _)| at);
             std::iter::once(tool.len())
                 .chain(ends)
-                // The go command knows no path of that many segments.
+                // The go command accepts no longer path.
                 .take(64)
                 .find_map(|end| by_path.get(tool.get(..end)?).copied())
         };
-        self.tools.iter().filter_map(|it| provider(it)).collect()
+        self.tools.iter().filter_map(|tool| provider(tool)).collect()
     }
 }
 
 fn is_known(directive: &str) -> bool {
-    matches!(directive, "require" | "replace") || SILENT.contains(&directive)
+    matches!(directive, "require" | "replace") || IGNORED.contains(&directive)
 }
 
-/// `old [version] => new [version]`; without a version, the new one is a folder.
+/// `old [version] => new [version]`; without a version, `new` is a folder.
 fn replacement(words: Vec<Cow<'_, str>>) -> Option<(Replaced<'_>, Replacement<'_>)> {
     let mut words = words.into_iter();
     let old = words.next()?;
@@ -212,11 +218,11 @@ fn is_folder(path: &str) -> bool {
     let drive = path.as_bytes().get(1) == Some(&b':');
     matches!(path, "." | "..")
         || drive
-        || ["./", "../", "/", ".\\", "..\\", "\\"].iter().any(|it| path.starts_with(it))
+        || ["./", "../", "/", ".\\", "..\\", "\\"].iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// The words of a line, and its comment. A word is quoted, a parenthesis, or a run of other
-/// characters that white space, a parenthesis or a comment ends.
+/// The words of a line, and its comment. A word is a quoted string, a parenthesis, or a run of other
+/// characters up to white space, a parenthesis or a comment.
 fn split(line: &str) -> (Vec<Cow<'_, str>>, &str) {
     let mut words = Vec::new();
     let mut rest = line.trim();
@@ -231,10 +237,12 @@ fn split(line: &str) -> (Vec<Cow<'_, str>>, &str) {
             '"' | '`' => quoted(rest, first),
             '(' | ')' => (Cow::Borrowed(&rest[..1]), &rest[1..]),
             _ => {
-                let ends = |at: usize, it: char| {
-                    it.is_whitespace() || matches!(it, '(' | ')') || rest[at..].starts_with("//")
+                let ends = |at: usize, character: char| {
+                    character.is_whitespace()
+                        || matches!(character, '(' | ')')
+                        || rest[at..].starts_with("//")
                 };
-                let end = rest.char_indices().find(|(at, it)| ends(*at, *it));
+                let end = rest.char_indices().find(|(at, character)| ends(*at, *character));
                 let (word, tail) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
                 (Cow::Borrowed(word), tail)
             }
@@ -244,14 +252,14 @@ fn split(line: &str) -> (Vec<Cow<'_, str>>, &str) {
     }
 }
 
-/// A string as in Go: interpreted in `"`, raw in a backquote. Paths and versions need no
-/// escapes but those of `"` and `\`.
+/// Parses a Go string: interpreted in `"`, raw in a backquote. Paths and versions need no escapes but
+/// those of `"` and `\`.
 fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
     let body = &text[1..];
     let mut escaped = false;
-    let end = body.find(|it: char| {
-        let ends = it == quote && !escaped;
-        escaped = quote == '"' && it == '\\' && !escaped;
+    let end = body.find(|character: char| {
+        let ends = character == quote && !escaped;
+        escaped = quote == '"' && character == '\\' && !escaped;
         ends
     });
     let Some(end) = end else { return (Cow::Borrowed(body), "") };
@@ -268,9 +276,9 @@ fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
 mod tests {
     use super::*;
 
-    /// Breaks if a line of brackets takes twenty times its size.
+    /// Fails if a line of brackets takes twenty times its size.
     #[test]
-    fn a_line_has_few_words() {
+    fn the_words_of_a_line_are_limited() {
         let (words, comment) = split("a (b) \"c\" // d");
         assert_eq!((words.join(" ").as_str(), comment), ("a ( b ) c", "d"));
         assert_eq!(split(&"(".repeat(1_000_000)).0.len(), MAX_WORDS);

@@ -1,8 +1,8 @@
 //! `vendor/modules.txt`, by "Vendoring" of the "Go Modules Reference".
 //!
-//! What flows in: a line for each module that is vendored, and those for its packages. What flows
-//! out: the modules, each as what `replace` puts in its place. What must stay true: a module that
-//! is replaced by a folder is no package; what is direct, only the `go.mod` above the folder knows.
+//! Input: a line for each vendored module, and lines for its packages. Output: the modules, with `replace`
+//! applied. Invariants: a module that is replaced by a folder is not a package; only the `go.mod` above
+//! the folder states what is direct.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
@@ -34,7 +34,7 @@ impl Parser for VendoredModules {
                 understood = true;
                 read(module, line, &mut found);
             } else if !content.starts_with("## ") && !is_package(content) {
-                let message = format!("`{}` is no line of modules.txt", text::excerpt(content));
+                let message = format!("`{}` is not a line of modules.txt", text::excerpt(content));
                 found.warn(line, message);
             }
         }
@@ -43,11 +43,11 @@ impl Parser for VendoredModules {
 }
 
 fn is_package(line: &str) -> bool {
-    line.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~/+".contains(&it))
+    line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/+".contains(&byte))
 }
 
-/// `path version`, `path version => path version`; and for a replacement of every version, whether
-/// it is vendored or not, `path => path version`.
+/// `path version`, `path version => path version`, or `path => path version` for a replacement of every
+/// version, whether it is vendored or not.
 fn read(module: &str, line: u32, found: &mut Collector<'_>) {
     let (own, by) = match module.split_once("=>") {
         Some((own, by)) => (own, Some(by)),

@@ -1,28 +1,27 @@
 //! The blocks of a build script.
 //!
-//! What flows in: the tokens of a script. What flows out: what stands in its `dependencies` and
-//! `plugins` blocks, wherever they are (`buildscript`, `allprojects`, source sets), and the texts
-//! that it gives to names, as `gradle.properties` and the sources of `buildSrc` do; `resolve` makes packages of it. What must stay
-//! true: each statement is read on its own; the closure behind one only excludes and adjusts, so
-//! it holds no package.
+//! Input: the tokens of a script. Output: the statements of its `dependencies` and `plugins` blocks,
+//! wherever they are (`buildscript`, `allprojects`, source sets), and its string constants, like those of
+//! `gradle.properties` and the sources of `buildSrc`; `resolve` converts them to packages. Invariants: each
+//! statement is read on its own; the closure after it only excludes and adjusts, so it names no package.
 
 use super::{
     configuration,
-    script::{Asked, GradleFile},
-    statement::{self, Kind},
+    script::{GradleFile, Requested},
+    statement::{self, NotationKind},
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     budget::Budget,
     collect::Collector,
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Constants, Dialect, Token, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
 
-/// Reads `*.gradle` and `*.gradle.kts`; of `gradle.properties` and `buildSrc` the names.
+/// Reads `*.gradle` and `*.gradle.kts`, and the constants of `gradle.properties` and `buildSrc`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct GradleBuild;
 
@@ -55,11 +54,11 @@ impl Parser for GradleBuild {
                     blocks: Vec::new(),
                     sets_at: None,
                     tests_at: None,
-                    asked: Vec::new(),
+                    requested: Vec::new(),
                     budget: found.budget(),
                 };
                 reader.read();
-                gradle.asked = reader.asked;
+                gradle.requested = reader.requested;
                 tokens.warn(&mut found);
             }
         }
@@ -69,16 +68,16 @@ impl Parser for GradleBuild {
 
 const PROPERTIES: &str = "gradle.properties";
 
-/// A program of `buildSrc`, where builds keep the names of their modules.
+/// Whether a file is a source of `buildSrc`, where builds define the names of their modules.
 fn is_of_build_source(path: &str) -> bool {
     (path.ends_with(".kt") || path.ends_with(".groovy"))
-        && path.split('/').any(|it| it == "buildSrc")
+        && path.split('/').any(|folder| folder == "buildSrc")
 }
 
-/// The texts of a `gradle.properties`, by `java.util.Properties` as far as versions need it.
+/// The properties of a `gradle.properties`, by `java.util.Properties` as far as versions need it.
 fn properties(text: &str) -> Constants {
     let mut constants = Constants::default();
-    for line in text.lines().map(str::trim).filter(|it| !it.starts_with(['#', '!'])) {
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '!'])) {
         if let Some((name, value)) = line.split_once(['=', ':']) {
             constants.define(name.trim(), value.trim());
         }
@@ -86,25 +85,25 @@ fn properties(text: &str) -> Constants {
     constants
 }
 
-/// What a block holds.
+/// The kind of a block.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Block {
     Other,
     Dependencies,
     Constraints,
     Plugins,
-    /// Nothing that is read, whatever is in it.
-    Silent,
+    /// A block whose contents are ignored.
+    Ignored,
 }
 
 struct Reader<'t, 'a> {
     tokens: &'t Tokens<'a>,
-    /// The blocks that are open at this place.
+    /// The blocks that are open here.
     blocks: Vec<Block>,
-    /// How many blocks were open where source sets or suites began, and where those of tests did.
+    /// The number of open blocks where source sets or suites began, and where those for tests did.
     sets_at: Option<usize>,
     tests_at: Option<usize>,
-    asked: Vec<Asked>,
+    requested: Vec<Requested>,
     budget: &'t Budget,
 }
 
@@ -125,8 +124,8 @@ impl Reader<'_, '_> {
                 Some(Token::Mark('}')) => {
                     self.blocks.pop();
                     let open = self.blocks.len();
-                    self.sets_at = self.sets_at.filter(|it| *it < open);
-                    self.tests_at = self.tests_at.filter(|it| *it < open);
+                    self.sets_at = self.sets_at.filter(|at| *at < open);
+                    self.tests_at = self.tests_at.filter(|at| *at < open);
                     begins = true;
                     at += 1;
                 }
@@ -151,7 +150,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Notes where a block belongs to the source sets, or among these to one of tests:
+    /// Records whether a block begins the source sets, or within these the ones for tests:
     /// `sourceSets { commonTest.dependencies {`, `suites { test {`.
     fn enter_set(&mut self, bracket: usize) {
         let mut from = bracket;
@@ -163,22 +162,23 @@ impl Reader<'_, '_> {
         }
         let open = self.blocks.len();
         let words = || {
-            (from..bracket).filter_map(|it| self.tokens.word(it).or_else(|| self.tokens.text(it)))
+            (from..bracket).filter_map(|at| self.tokens.word(at).or_else(|| self.tokens.text(at)))
         };
-        if words().any(|it| matches!(it, "sourceSets" | "suites")) {
+        if words().any(|word| matches!(word, "sourceSets" | "suites")) {
             self.sets_at.get_or_insert(open);
         }
-        if self.sets_at.is_some() && words().any(|it| it.to_ascii_lowercase().contains("test")) {
+        if self.sets_at.is_some() && words().any(|word| word.to_ascii_lowercase().contains("test"))
+        {
             self.tests_at.get_or_insert(open);
         }
     }
 
-    /// What the block holds whose bracket is at `at`, inside another.
+    /// The kind of the block whose bracket is at `at`.
     fn block_at(&self, at: usize, outer: Block) -> Block {
-        let name = at.checked_sub(1).and_then(|it| self.tokens.word(it));
+        let name = at.checked_sub(1).and_then(|at| self.tokens.word(at));
         match (outer, name) {
-            (Block::Silent, _) | (_, Some("dependencyManagement" | "modules" | "components")) => {
-                Block::Silent
+            (Block::Ignored, _) | (_, Some("dependencyManagement" | "modules" | "components")) => {
+                Block::Ignored
             }
             (_, Some("dependencies")) => Block::Dependencies,
             (Block::Dependencies, Some("constraints")) => Block::Constraints,
@@ -188,7 +188,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// A statement of a `dependencies` block; gives where reading goes on.
+    /// Reads a statement of a `dependencies` block. Returns the index of the next token.
     fn dependency(&mut self, at: usize, block: Block) -> usize {
         let Some(statement) = statement::read(self.tokens, at) else { return at + 1 };
         let scope = configuration::scope(&statement.configuration);
@@ -196,20 +196,20 @@ impl Reader<'_, '_> {
         let scope = if in_tests { Some(Scope::Test) } else { scope };
         let budget = self.budget;
         let notations = statement.notations.into_iter();
-        let notations = notations.take_while(|it| budget.copy(it.kind.text_len()));
-        self.asked.extend(notations.map(|notation| Asked {
+        let notations = notations.take_while(|notation| budget.copy(notation.kind.text_len()));
+        self.requested.extend(notations.map(|notation| Requested {
             kind: notation.kind,
             rich_version: statement.rich_version.clone(),
             scope,
             is_constraint: block == Block::Constraints,
             line: notation.line,
         }));
-        // What stands in the closure of a dependency only excludes and adjusts.
+        // The closure of a dependency only excludes and adjusts.
         let closes = statement.opens_block && statement.end > at + 1;
         if closes { self.tokens.behind_bracket(statement.end) } else { statement.end }
     }
 
-    /// A statement of a `plugins` block: `id("x") version "y"`, `kotlin("jvm") version "y"`.
+    /// Reads a statement of a `plugins` block: `id("x") version "y"`, `kotlin("jvm") version "y"`.
     fn plugin(&mut self, at: usize) -> usize {
         let tokens = self.tokens;
         let mut end = at;
@@ -229,22 +229,22 @@ impl Reader<'_, '_> {
             (Some("alias"), _) => {
                 if let Some((path, _)) = script::value(tokens, text_at) {
                     let path = path.trim_start_matches("${").trim_end_matches('}');
-                    self.plugin_asked(at, Kind::Name(path.to_owned()));
+                    self.plugin_requested(at, NotationKind::Name(path.to_owned()));
                 }
                 return end.max(at + 1);
             }
             _ => return end.max(at + 1),
         };
-        // A plugin of Gradle itself has no dot in its id, and no version.
+        // A core plugin has no dot in its id and no version.
         if id.contains('.') || version.is_some() {
             let name = format!("{id}.gradle.plugin");
-            self.plugin_asked(at, Kind::Parts { group: id, name, version });
+            self.plugin_requested(at, NotationKind::Parts { group: id, name, version });
         }
         end.max(at + 1)
     }
 
-    fn plugin_asked(&mut self, at: usize, kind: Kind) {
-        self.asked.push(Asked {
+    fn plugin_requested(&mut self, at: usize, kind: NotationKind) {
+        self.requested.push(Requested {
             kind,
             rich_version: None,
             scope: Some(Scope::Build),

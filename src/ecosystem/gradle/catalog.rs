@@ -1,11 +1,12 @@
-//! `gradle/libs.versions.toml` and other version catalogs, by "Version Catalogs" of Gradle's manual.
+//! `gradle/libs.versions.toml` and other version catalogs, by "Version Catalogs" of Gradle's
+//! manual.
 //!
-//! What flows in: `[versions]`, `[libraries]` and `[plugins]`. What flows out: each library as
-//! `group:artifact`, each plugin as its marker `id:id.gradle.plugin`, and all by the names that scripts use. What must stay true: a
-//! bundle is made of libraries, so it is none itself; whether a build asks for what a catalog has, the
-//! catalog does not tell.
+//! Input: `[versions]`, `[libraries]` and `[plugins]`. Output: each library as `group:artifact`, each
+//! plugin as its marker `id:id.gradle.plugin`, and all of them by the names that scripts use. Invariants: a
+//! bundle is a list of libraries and not a package; `direct` is unknown, because a catalog does not state
+//! whether a build uses an entry.
 //!
-//! Decision. Of a rich version the preferred one counts, else the strict, else the required.
+//! Decision. Of a rich version the preferred one wins, then the strict, then the required.
 
 use super::{
     names::accessor,
@@ -14,18 +15,18 @@ use super::{
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
 use ::toml::de::{DeTable, DeValue};
 
-/// As many libraries are taken into the bundles of one catalog.
+/// Libraries in all bundles of one catalog.
 const MAX_OF_BUNDLES: usize = 10_000;
 
-/// No version is longer, in bytes.
+/// Longest version in bytes.
 const LONGEST_VERSION: usize = 300;
 
 /// Reads `*.versions.toml`.
@@ -67,7 +68,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>, gradle: &mut GradleF
                 if key == "plugins" { plugin(value.get_ref()) } else { library(value.get_ref()) };
             let Some((name, version)) = entry else {
                 let alias = text::excerpt(alias.get_ref());
-                found.warn(line, format!("`{alias}` names no module"));
+                found.warn(line, format!("`{alias}` does not name a module"));
                 continue;
             };
             let version = match version {
@@ -75,26 +76,28 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>, gradle: &mut GradleF
                 Version::Text(text) => Some(text),
                 Version::Value(value) => of_value(value),
                 Version::Reference(reference) => {
-                    let value = versions.and_then(|it| it.get(reference));
+                    let value = versions.and_then(|version| version.get(reference));
                     if value.is_none() {
                         let (name, reference) = (text::excerpt(&name), text::excerpt(reference));
-                        found.warn(line, format!("`{name}`: there is no version `{reference}`"));
+                        found.warn(line, format!("`{name}`: undefined version `{reference}`"));
                     }
-                    value.and_then(|it| of_value(it.get_ref()))
+                    value.and_then(|value| of_value(value.get_ref()))
                 }
             };
-            // One version may be that of thousands of libraries.
-            let is_long = version.is_some_and(|it| it.len() > LONGEST_VERSION);
+            // Thousands of libraries may share one version.
+            let is_long = version.is_some_and(|version| version.len() > LONGEST_VERSION);
             if is_long {
                 let name = text::excerpt(&name);
-                let message =
-                    format!("`{name}`: a version of more than {LONGEST_VERSION} bytes is not read");
+                let message = format!(
+                    "`{name}`: the version is longer than {LONGEST_VERSION} bytes and is ignored"
+                );
                 found.warn(line, message);
             }
             let version = version.filter(|_| !is_long);
-            let is_range =
-                |it: &&str| it.contains(['[', '(', ',', '+']) || it.starts_with("latest.");
-            let exact = version.filter(|it| !is_range(it));
+            let is_range = |version: &&str| {
+                version.contains(['[', '(', ',', '+']) || version.starts_with("latest.")
+            };
+            let exact = version.filter(|version| !is_range(version));
             let specifier = version.filter(|_| exact.is_none());
             let declared =
                 Declared { name: &name, version: exact, specifier, line, ..Declared::default() };
@@ -109,12 +112,13 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>, gradle: &mut GradleF
     bundles(document, gradle, found);
 }
 
-/// `web = ["spring-web", "jackson"]`: several libraries under one name.
+/// Reads bundles: `web = ["spring-web", "jackson"]`.
 fn bundles(document: &Document<'_>, gradle: &mut GradleFile, found: &Collector<'_>) {
     let mut libraries = MAX_OF_BUNDLES;
     for (name, aliases) in toml::table(&document.root, "bundles").into_iter().flatten() {
         let aliases = aliases.get_ref().as_array().into_iter().flatten();
-        let known = aliases.filter_map(|it| gradle.catalog.get(&accessor(it.get_ref().as_str()?)));
+        let known =
+            aliases.filter_map(|alias| gradle.catalog.get(&accessor(alias.get_ref().as_str()?)));
         let known = known.flatten().take_while(|_| found.budget().visit());
         let bundle: Vec<_> = known.take(libraries).cloned().collect();
         libraries -= bundle.len();
@@ -122,7 +126,7 @@ fn bundles(document: &Document<'_>, gradle: &mut GradleFile, found: &Collector<'
     }
 }
 
-/// How an entry states its version.
+/// The version of an entry.
 #[derive(Clone, Copy)]
 enum Version<'t, 'i> {
     None,
@@ -167,7 +171,7 @@ fn version<'t, 'i>(table: &'t DeTable<'i>) -> Version<'t, 'i> {
     let Some(value) = table.get("version").map(::toml::Spanned::get_ref) else {
         return Version::None;
     };
-    let reference = value.as_table().and_then(|it| toml::string(it, "ref"));
+    let reference = value.as_table().and_then(|table| toml::string(table, "ref"));
     reference.map_or(Version::Value(value), Version::Reference)
 }
 

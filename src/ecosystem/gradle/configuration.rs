@@ -1,19 +1,19 @@
-//! What the configurations of Gradle are for, by their names: those of the Java, Groovy, Android
-//! and Kotlin plugins, and the source sets that builds add by the same pattern.
+//! The scopes of Gradle configurations by their names: those of the Java, Groovy, Android and Kotlin
+//! plugins, and source sets that follow the same pattern.
 
 use crate::model::scan_result::Scope;
 
-/// The scope of a configuration; none where its name tells nothing.
+/// The scope of a configuration; none if its name does not determine one.
 pub(super) fn scope(configuration: &str) -> Option<Scope> {
     let name = configuration.to_ascii_lowercase();
-    let ends = |all: &[&str]| all.iter().any(|it| name.ends_with(it));
+    let ends = |all: &[&str]| all.iter().any(|suffix| name.ends_with(suffix));
     if name.contains("test") {
         return Some(Scope::Test);
     }
-    // There to compile against, or run by the compiler; not shipped.
+    // Needed to compile or run by the compiler; not shipped.
     if ends(&["compileonly", "compileonlyapi", "annotationprocessor", "providedcompile"])
         || ends(&["classpath", "provided", "providedruntime"])
-        || ["kapt", "ksp"].iter().any(|it| name.starts_with(it))
+        || ["kapt", "ksp"].iter().any(|prefix| name.starts_with(prefix))
     {
         return Some(Scope::Build);
     }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_the_scope() {
+    fn names_determine_the_scope() {
         for (name, expected) in [
             ("implementation", Some(Scope::Runtime)),
             ("commonMainApi", Some(Scope::Runtime)),

@@ -1,22 +1,22 @@
-//! `gradle.lockfile`, `buildscript-gradle.lockfile`, `settings-gradle.lockfile`, by "Locking
-//! Versions" of Gradle's manual; and the files of `gradle/dependency-locks`, which Gradle wrote before 7.
+//! `gradle.lockfile`, `buildscript-gradle.lockfile` and `settings-gradle.lockfile`, by "Locking Versions"
+//! of Gradle's manual, and the files of `gradle/dependency-locks` of Gradle before 7.
 //!
-//! What flows in: a line for each module, with the configurations that resolved it. What flows out:
-//! each module, with the scope of the configuration that needs it most. What must stay true: a lock
-//! does not tell what is direct; `empty=` names configurations without modules.
+//! Input: a line for each module, with the configurations that resolved it. Output: each module, with the
+//! strongest scope of its configurations. Invariants: a lock file does not state what is direct; `empty=`
+//! lists configurations without modules.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     gradle::configuration,
-    join::stronger,
+    join::stronger_scope,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
 
-/// Reads the locks of Gradle.
+/// Reads Gradle lock files.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct GradleLock;
 
@@ -36,7 +36,7 @@ impl Parser for GradleLock {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Maven, Source::Lockfile);
         let text = text::decode(file.bytes);
-        // The name of an old lock is that of its configuration.
+        // The name of an old lock file is the name of its configuration.
         let of_file = is_of_one_configuration(file.path)
             .then(|| file.file_name().trim_end_matches(".lockfile"));
         let mut understood = false;
@@ -53,7 +53,8 @@ impl Parser for GradleLock {
                 understood = true;
                 continue;
             }
-            let Some((name, version)) = module.rsplit_once(':').filter(|it| it.0.contains(':'))
+            let Some((name, version)) =
+                module.rsplit_once(':').filter(|parts| parts.0.contains(':'))
             else {
                 let message =
                     format!("`{}`: expected group, artifact and version", text::excerpt(content));
@@ -61,7 +62,7 @@ impl Parser for GradleLock {
                 continue;
             };
             understood = true;
-            let scope = configurations.split(',').map(scope).fold(None, stronger);
+            let scope = configurations.split(',').map(scope).fold(None, stronger_scope);
             let version = Some(version);
             found.add(Declared { name, version, line, scope, ..Declared::default() });
         }
@@ -73,7 +74,7 @@ fn is_of_one_configuration(path: &str) -> bool {
     path.rsplit('/').nth(1) == Some("dependency-locks")
 }
 
-/// The scope of a configuration that is resolved, not declared: `testRuntimeClasspath`.
+/// The scope of a resolved (not declared) configuration: `testRuntimeClasspath`.
 fn scope(configuration: &str) -> Option<Scope> {
     let name = configuration.trim();
     let lower = name.to_ascii_lowercase();
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locks_of_gradle_are_wanted() {
+    fn gradle_locks_are_wanted() {
         for path in [
             "gradle.lockfile",
             "a/buildscript-gradle.lockfile",
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn configurations_tell_the_scope() {
+    fn configurations_determine_the_scope() {
         for (name, expected) in [
             ("runtimeClasspath", Some(Scope::Runtime)),
             ("releaseCompileClasspath", Some(Scope::Runtime)),

@@ -1,18 +1,17 @@
-//! Gradle: `build.gradle`, `build.gradle.kts`, and the scripts that those apply; locks and version
+//! Gradle: `build.gradle`, `build.gradle.kts` and the scripts that they apply; lock files and version
 //! catalogs.
 //!
-//! What flows in: build scripts in Groovy and Kotlin, by "Declaring dependencies" and "Using
-//! Plugins" of Gradle's manual. What flows out: each module and plugin that a script names, with
-//! the versions that names stand for, whichever file of the build defines them (`resolve`).
+//! Input: build scripts in Groovy and Kotlin, by "Declaring dependencies" and "Using Plugins" of Gradle's
+//! manual. Output: each module and plugin that a script names, with the values of the names that it uses,
+//! whichever file of the build defines them (`resolve`).
 //!
 //! Decisions. A plugin of the `plugins` block is a package under the name of its marker,
-//! `id:id.gradle.plugin`; one of Gradle itself (no dot in its id) is none. A `platform` is a
-//! package: unlike the BOM that Maven imports, Gradle lists it among what a configuration resolves to.
-//! A reference to a version catalog is the module that the catalog has, and counted where there is no
-//! such catalog.
+//! `id:id.gradle.plugin`; a core plugin (no dot in its id) is not a package. A `platform` is a package:
+//! unlike a BOM that Maven imports, Gradle lists it in the resolved configuration. A reference to a version
+//! catalog is the module in the catalog; references to a missing catalog are counted.
 //!
-//! What must stay true: nothing is run; projects, files and what Gradle brings along are no
-//! packages; constraints are none either, but give versions.
+//! Invariants: nothing is run; projects, files and parts of Gradle itself are not packages; constraints
+//! are not packages either, but set versions.
 
 mod build;
 mod catalog;

@@ -1,24 +1,24 @@
-//! What a name stands for in a script, as far as the files of its build tell.
+//! Looks up names of Gradle scripts in the files of their build.
 //!
-//! What flows in: all files of a repository. What flows out: for a script, the text of a name, and
-//! the entries of a version catalog. A script knows its own names first, then those of its folder
-//! and the folders around it: of the build script there, of `gradle.properties`, then of
-//! the other scripts, of `gradle/`, and of `buildSrc`.
+//! Input: all files of a repository. Output: for a script, the value of a name, and the entries of a
+//! version catalog. The script's own names come first, then those of its folder and the folders above: of
+//! the build script there, of `gradle.properties`, then of the other scripts, of `gradle/`, and of
+//! `buildSrc`.
 //!
-//! What must stay true: a name to which files of equal rank give two texts stands for neither; the
-//! work for a name is bounded by the depth of the folder.
+//! Invariants: a name with different values in files of equal rank has no value; the work for a name is
+//! bounded by the depth of the folder.
 
 use super::script::{GradleFile, Library};
 use crate::ecosystem::{
     budget::{Budget, NODE},
     expression,
     join::{folder_of, upwards},
-    script::{Constants, Said, plain_name},
-    source::file_name,
+    parser::file_name,
+    script::{Constants, Definition, plain_name},
 };
 use std::collections::HashMap;
 
-/// No script lies deeper below a file that concerns it.
+/// The number of folders above a script that are searched.
 const MAX_FOLDERS: usize = 32;
 
 /// All files of a repository.
@@ -26,25 +26,25 @@ pub(super) struct Builds<'a> {
     folders: HashMap<&'a str, Folder<'a>>,
 }
 
-/// What the files of one folder say together.
+/// The definitions of the files of one folder.
 #[derive(Default)]
 struct Folder<'a> {
-    /// The text of each name, and the rank of the file that it is from.
-    names: HashMap<&'a str, (Said<'a>, u8)>,
+    /// The value of each name, and the rank of its file.
+    names: HashMap<&'a str, (Definition<'a>, u8)>,
     catalogs: HashMap<&'a str, &'a GradleFile>,
 }
 
 impl<'a> Builds<'a> {
     pub(super) fn of(files: &'a [GradleFile]) -> Self {
         let mut folders: HashMap<_, Folder<'_>> = HashMap::new();
-        let mut by_rank: Vec<_> = files.iter().map(|it| (rank(&it.file), it)).collect();
-        by_rank.sort_by_key(|it| it.0);
+        let mut by_rank: Vec<_> = files.iter().map(|file| (rank(&file.file), file)).collect();
+        by_rank.sort_by_key(|ranked| ranked.0);
         for (rank, file) in by_rank {
             let folder = folders.entry(home(&file.file)).or_default();
             for (name, value) in file.constants.iter() {
                 let known = folder.names.entry(name).or_insert((value, rank));
                 if known.1 == rank && known.0 != value {
-                    known.0 = Said::Several;
+                    known.0 = Definition::Ambiguous;
                 }
             }
             if let Some(name) = file_name(&file.file).strip_suffix(".versions.toml") {
@@ -54,25 +54,25 @@ impl<'a> Builds<'a> {
         Self { folders }
     }
 
-    /// What names stand for in one of the files.
+    /// The names that apply to one of the files.
     pub(super) fn names<'b>(&'b self, of: &'b GradleFile, budget: &'b Budget) -> Names<'b> {
         let folders = upwards(home(&of.file)).take(MAX_FOLDERS);
-        let around = folders.filter_map(|it| self.folders.get(it)).collect();
+        let around = folders.filter_map(|folder| self.folders.get(folder)).collect();
         Names { own: &of.constants, around, budget }
     }
 }
 
-/// What names stand for in one script.
+/// The names that apply to one script.
 pub(super) struct Names<'b> {
     own: &'b Constants,
-    /// The folders around the script, from the nearest.
+    /// The folders, the nearest first.
     around: Vec<&'b Folder<'b>>,
-    /// Each name is looked up in each folder.
+    /// Charged for the lookup of each name in each folder.
     budget: &'b Budget,
 }
 
 impl<'b> Names<'b> {
-    /// Replaces the names in a text. The error is the first that is unknown.
+    /// Expands the names in a text. The error is the first unknown name.
     pub(super) fn expand(&self, text: &str) -> Result<String, String> {
         expression::expand(text, &|name| self.get(name))
     }
@@ -84,31 +84,32 @@ impl<'b> Names<'b> {
         }
         let name = plain_name(name);
         let own = self.own.look_up(&name).into_iter();
-        let around = self.around.iter().filter_map(|it| it.names.get(name.as_str()));
-        let mut all = own.chain(around.map(|it| it.0));
-        // `val x = property("x")` says nothing of its own.
-        all.find(|it| it.text().is_none_or(|value| !is_reference_to(value, &name)))?.text()
+        let around = self.around.iter().filter_map(|folder| folder.names.get(name.as_str()));
+        let mut all = own.chain(around.map(|constant| constant.0));
+        // `val x = property("x")` defines no value.
+        all.find(|definition| definition.text().is_none_or(|value| !is_reference_to(value, &name)))?
+            .text()
     }
 
-    /// The entries of a version catalog under a path: `libs.guava`, `libs.bundles.web`.
+    /// The entries of a version catalog for a path: `libs.guava`, `libs.bundles.web`.
     pub(super) fn libraries(&self, path: &str) -> Option<&'b [Library]> {
         let (catalog, path) = path.split_once('.')?;
         let alias = accessor(path);
         self.around
             .iter()
-            .find_map(|it| it.catalogs.get(catalog)?.catalog.get(&alias))
+            .find_map(|folder| folder.catalogs.get(catalog)?.catalog.get(&alias))
             .map(Vec::as_slice)
     }
 
     /// Whether a path begins with the name of a version catalog.
     pub(super) fn is_of_catalog(&self, path: &str) -> bool {
         let catalog = path.split('.').next().unwrap_or(path);
-        catalog == "libs" || self.around.iter().any(|it| it.catalogs.contains_key(catalog))
+        catalog == "libs" || self.around.iter().any(|folder| folder.catalogs.contains_key(catalog))
     }
 }
 
-/// The path by which scripts name an entry of a catalog: dashes and underscores become dots. What
-/// is found by its alias gives the same.
+/// The path by which scripts name an entry of a catalog: dashes and underscores become dots. A lookup by
+/// alias (`findLibrary`) gives the same path.
 pub(super) fn accessor(alias: &str) -> String {
     const FINDERS: [(&str, &str); 3] =
         [("findLibrary['", ""), ("findPlugin['", "plugins."), ("findBundle['", "bundles.")];
@@ -122,11 +123,11 @@ pub(super) fn accessor(alias: &str) -> String {
 }
 
 fn is_reference_to(value: &str, name: &str) -> bool {
-    let inner = value.strip_prefix("${").and_then(|it| it.strip_suffix('}'));
-    inner.is_some_and(|it| plain_name(it) == name)
+    let inner = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inner.is_some_and(|inner| plain_name(inner) == name)
 }
 
-/// Which of the files of one folder counts first.
+/// The precedence of a file within its folder; lower ranks win.
 fn rank(path: &str) -> u8 {
     match file_name(path) {
         "build.gradle" | "build.gradle.kts" => 0,
@@ -135,7 +136,7 @@ fn rank(path: &str) -> u8 {
     }
 }
 
-/// The folder whose builds a file concerns.
+/// The folder of the build that a file belongs to.
 fn home(path: &str) -> &str {
     let folder = folder_of(path);
     if let Some((before, _)) = path.split_once("buildSrc/")
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_concern_the_folder_of_their_build() {
+    fn files_belong_to_the_folder_of_their_build() {
         for (path, folder) in [
             ("build.gradle", ""),
             ("gradle/libs.versions.toml", ""),

@@ -1,58 +1,60 @@
-//! How a module is written: `group:name:version:classifier@extension`, or in named parts.
+//! Parses module notations: `group:name:version:classifier@extension`, or named parts.
 //!
-//! What flows in: the parts, in which names may stand for texts (`${…}`). What flows out: the
-//! module, with a version or what is known of it. What must stay true: a version that cannot be
-//! told does not cost the module.
+//! Input: the parts, which may contain names (`${…}`). Output: the module, with its version as far as it is
+//! known. Invariants: a module with an unknown version is kept.
 
 use super::names::Names;
 use crate::ecosystem::text;
 use std::sync::Arc;
 
-/// A module as a script asks for it.
+/// A module that a script requires.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Module {
     /// `group:name`.
     pub(super) name: Arc<str>,
     pub(super) version: Option<Arc<str>>,
-    /// What is declared where it is no single version.
+    /// The declared range, where it is not a single version.
     pub(super) range: Option<Arc<str>>,
-    /// Why there is no version, where there should be one.
-    pub(super) open: Option<String>,
+    /// Why the version is unknown, where one is declared.
+    pub(super) problem: Option<String>,
 }
 
-/// Reads a module in one text. The error says what is wrong with it.
+/// Parses a notation in one text. The error message describes the problem.
 pub(super) fn read(notation: &str, names: &Names<'_>) -> Result<Module, String> {
-    // A name may stand for a whole notation.
+    // The whole notation may be a name.
     let expanded = names.expand(notation);
     let notation = expanded.as_deref().unwrap_or(notation);
     let mut parts = parts(notation);
     let (Some(group), Some(name)) = (parts.next(), parts.next()) else {
         return Err(match &expanded {
-            Err(unknown) => format!("`{}` has no one value here", text::excerpt(unknown)),
-            Ok(_) => format!("`{}` is no module", text::excerpt(notation)),
+            Err(unknown) => format!("`{}` has no single value here", text::excerpt(unknown)),
+            Ok(_) => format!("`{}` is not a module", text::excerpt(notation)),
         });
     };
     let name = name.split('@').next().unwrap_or(name);
-    let version = parts.next().map(|it| it.split('@').next().unwrap_or(it));
+    let version = parts.next().map(|version| version.split('@').next().unwrap_or(version));
     of_parts(group, name, version, names)
 }
 
-/// Reads a module whose parts are given apart.
+/// Parses a module from separate parts.
 pub(super) fn of_parts(
     group: &str,
     name: &str,
     version: Option<&str>,
     names: &Names<'_>,
 ) -> Result<Module, String> {
-    let unknown = |it: String| format!("`{}` has no one value here", text::excerpt(&it));
+    let unknown = |name: String| format!("`{}` has no single value here", text::excerpt(&name));
     let group = names.expand(group).map_err(unknown)?;
     let name = names.expand(name).map_err(unknown)?;
     let mut module = Module { name: format!("{group}:{name}").into(), ..Module::default() };
-    match version.filter(|it| !it.is_empty()).map(|it| (it, names.expand(it))) {
+    match version
+        .filter(|version| !version.is_empty())
+        .map(|version| (version, names.expand(version)))
+    {
         Some((_, Ok(version))) => module.set_version(&version),
-        Some((declared, Err(it))) => {
+        Some((declared, Err(error))) => {
             module.range = Some(declared.into());
-            module.open = Some(unknown(it));
+            module.problem = Some(unknown(error));
         }
         None => {}
     }
@@ -60,33 +62,33 @@ pub(super) fn of_parts(
 }
 
 impl Module {
-    /// By "Declaring Versions and Ranges": `1.0!!` is strict, `[1.0]` one version; `1.+`,
-    /// `latest.release` and intervals are many.
+    /// By "Declaring Versions and Ranges": `1.0!!` is strict, `[1.0]` is one version; `1.+`,
+    /// `latest.release` and intervals are ranges.
     pub(super) fn set_version(&mut self, declared: &str) {
         let declared = declared.trim();
         let version = declared.split("!!").next().unwrap_or(declared);
-        let only = version.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let only = version.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let version = only.unwrap_or(version);
         let is_range = version.contains(['[', ']', '(', ')', ',', ' ']) || version.ends_with('+');
         if version.is_empty() || is_range || version.starts_with("latest.") {
-            self.range = Some(declared).filter(|it| !it.is_empty()).map(Into::into);
+            self.range = Some(declared).filter(|range| !range.is_empty()).map(Into::into);
         } else {
             self.version = Some(version.into());
         }
-        self.open = None;
+        self.problem = None;
     }
 }
 
-/// Splits at the colons that are not inside `${…}`.
+/// Splits at colons outside of `${…}`.
 fn parts(notation: &str) -> impl Iterator<Item = &str> {
     let mut inside = false;
-    notation.split(move |it| {
-        match it {
+    notation.split(move |character| {
+        match character {
             '{' => inside = true,
             '}' => inside = false,
             _ => {}
         }
-        it == ':' && !inside
+        character == ':' && !inside
     })
 }
 
@@ -103,10 +105,10 @@ mod tests {
         let file = GradleFile::default();
         let builds = Builds::of(&[]);
         let shown = match read(notation, &builds.names(&file, Budget::alone(1 << 20))) {
-            Ok(it) => {
-                let range = it.range.map(|it| format!("range {it}"));
-                let said = it.version.map(|it| it.to_string()).or(range);
-                format!("{} {}", it.name, said.unwrap_or_else(|| "any".to_owned()))
+            Ok(module) => {
+                let range = module.range.map(|range| format!("range {range}"));
+                let said = module.version.map(|version| version.to_string()).or(range);
+                format!("{} {}", module.name, said.unwrap_or_else(|| "any".to_owned()))
             }
             Err(why) => why,
         };
@@ -125,7 +127,7 @@ mod tests {
         check("g:a:1.0+build", "g:a 1.0+build");
         check("g:a:latest.release", "g:a range latest.release");
         check("g:a:${v}", "g:a range ${v}");
-        check("${x}", "`${x}` has no one value here");
-        check("word", "`word` is no module");
+        check("${x}", "`${x}` has no single value here");
+        check("word", "`word` is not a module");
     }
 }

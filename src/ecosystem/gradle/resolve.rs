@@ -1,15 +1,15 @@
-//! The scripts of all Gradle builds of a repository become packages.
+//! Resolves the Gradle builds of a repository to packages.
 //!
-//! What flows in: their files, in any order. What flows out: the modules and plugins that each
-//! script asks for, with what the names and catalogs of its build stand for, and a warning for
-//! each that no file of the repository tells. What must stay true: the order of the files does not matter;
-//! bundles of a catalog, which are many modules in one word, are bounded.
+//! Input: the files of the builds, in any order. Output: the modules and plugins that each script requires,
+//! with the values of the names and catalogs of its build, and a warning for each that no file of the
+//! repository defines. Invariants: the order of the files does not matter; the number of modules from
+//! bundles, which are many modules for one name, is bounded.
 
 use super::{
     names::{Builds, Names},
     notation::{self, Module},
-    script::{Asked, GradleFile, Library},
-    statement::Kind,
+    script::{GradleFile, Library, Requested},
+    statement::NotationKind,
 };
 use crate::ecosystem::{
     Findings, SourceFile,
@@ -21,16 +21,16 @@ use crate::ecosystem::{
 use crate::model::scan_result::{Scope, Source};
 use std::{collections::HashMap, sync::Arc};
 
-/// As many modules are taken from the bundles of all catalogs.
+/// Modules from the bundles of all catalogs.
 const MAX_OF_BUNDLES: usize = 100_000;
 
-/// The packages of the scripts of one repository.
+/// Resolves the scripts of one repository.
 pub(in crate::ecosystem) fn resolve(mut files: Vec<GradleFile>, budget: &Budget) -> Findings {
     files.sort_by(|a, b| a.file.cmp(&b.file));
     let builds = Builds::of(&files);
     let mut all = Findings::default();
     let mut of_bundles = MAX_OF_BUNDLES;
-    for file in files.iter().filter(|it| !it.asked.is_empty()) {
+    for file in files.iter().filter(|file| !file.requested.is_empty()) {
         let source = SourceFile { path: &file.file, bytes: b"", budget };
         let mut reader = Reader {
             names: builds.names(file, budget),
@@ -40,8 +40,8 @@ pub(in crate::ecosystem) fn resolve(mut files: Vec<GradleFile>, budget: &Budget)
             of_bundles: &mut of_bundles,
             found: Collector::new(source, Ecosystem::Maven, Source::Manifest),
         };
-        for asked in &file.asked {
-            reader.read(asked);
+        for requested in &file.requested {
+            reader.read(requested);
         }
         let findings = reader.finish();
         all.packages.extend(findings.packages);
@@ -53,71 +53,75 @@ pub(in crate::ecosystem) fn resolve(mut files: Vec<GradleFile>, budget: &Budget)
 struct Reader<'b, 'w, 'f> {
     names: Names<'b>,
     modules: Vec<(Module, Option<Scope>, u32)>,
-    /// The versions that `constraints` give, by module.
+    /// The versions that `constraints` set, by module.
     constraints: HashMap<Arc<str>, Module>,
-    /// The lines of references to a version catalog that is not there.
+    /// The lines of references to a version catalog that is missing.
     catalog: Vec<u32>,
     of_bundles: &'w mut usize,
     found: Collector<'f>,
 }
 
 impl Reader<'_, '_, '_> {
-    fn read(&mut self, asked: &Asked) {
-        match &asked.kind {
-            Kind::Text(text) => self.add(asked, notation::read(text, &self.names)),
-            Kind::Parts { group, name, version } => {
+    fn read(&mut self, requested: &Requested) {
+        match &requested.kind {
+            NotationKind::Text(text) => self.add(requested, notation::read(text, &self.names)),
+            NotationKind::Parts { group, name, version } => {
                 let module = notation::of_parts(group, name, version.as_deref(), &self.names);
-                self.add(asked, module);
+                self.add(requested, module);
             }
-            Kind::Name(path) if self.names.get(path).is_some() => {
-                self.add(asked, notation::read(&format!("${{{path}}}"), &self.names));
+            NotationKind::Name(path) if self.names.get(path).is_some() => {
+                self.add(requested, notation::read(&format!("${{{path}}}"), &self.names));
             }
-            Kind::Name(path) => match self.names.libraries(path) {
-                Some([library]) => self.add(asked, Ok(module_of(library))),
+            NotationKind::Name(path) => match self.names.libraries(path) {
+                Some([library]) => self.add(requested, Ok(module_of(library))),
                 Some(bundle) => {
                     for library in bundle.iter().take(*self.of_bundles) {
                         *self.of_bundles -= 1;
-                        self.add(asked, Ok(module_of(library)));
+                        self.add(requested, Ok(module_of(library)));
                     }
                 }
-                None if self.names.is_of_catalog(path) => self.catalog.push(asked.line),
+                None if self.names.is_of_catalog(path) => self.catalog.push(requested.line),
                 None => {
                     let path = text::excerpt(path);
-                    self.found.warn(asked.line, format!("`{path}` has no one value here"));
+                    self.found.warn(requested.line, format!("`{path}` has no single value here"));
                 }
             },
         }
     }
 
-    fn add(&mut self, asked: &Asked, module: Result<Module, String>) {
+    fn add(&mut self, requested: &Requested, module: Result<Module, String>) {
         let mut module = match module {
             Ok(module) => module,
-            Err(why) => return self.found.warn(asked.line, why),
+            Err(why) => return self.found.warn(requested.line, why),
         };
-        if let (None, Some(version)) = (&module.version, &asked.rich_version) {
+        if let (None, Some(version)) = (&module.version, &requested.rich_version) {
             module.set_version(version);
         }
-        let version = module.version.as_ref().or(module.range.as_ref()).map_or(0, |it| it.len());
+        let version =
+            module.version.as_ref().or(module.range.as_ref()).map_or(0, |version| version.len());
         if !self.found.budget().copy(module.name.len() + version) {
             return;
         }
-        if asked.is_constraint {
+        if requested.is_constraint {
             self.constraints.insert(Arc::clone(&module.name), module);
         } else {
-            self.modules.push((module, asked.scope, asked.line));
+            self.modules.push((module, requested.scope, requested.line));
         }
     }
 
     fn finish(mut self) -> Findings {
         for (module, scope, line) in &self.modules {
-            let open = module.version.is_none() && module.range.is_none();
-            let constraint = self.constraints.get(&module.name).filter(|_| open);
+            let is_unversioned = module.version.is_none() && module.range.is_none();
+            let constraint = self.constraints.get(&module.name).filter(|_| is_unversioned);
             let known = constraint.unwrap_or(module);
             let name = text::excerpt(&module.name);
-            if let Some(why) = &known.open {
-                self.found.warn(*line, format!("`{name}`: {why}"));
+            if let Some(problem) = &known.problem {
+                self.found.warn(*line, format!("`{name}`: {problem}"));
             } else if known.version.is_none() && known.range.is_none() {
-                self.found.warn(*line, format!("`{name}`: the version is managed elsewhere"));
+                self.found.warn(
+                    *line,
+                    format!("`{name}`: the version is defined outside the repository"),
+                );
             }
             self.found.add(Declared {
                 name: &module.name,
@@ -139,7 +143,7 @@ impl Reader<'_, '_, '_> {
 
 fn module_of(library: &Library) -> Module {
     let Library { name, version, range } = library.clone();
-    Module { name, version, range, open: None }
+    Module { name, version, range, problem: None }
 }
 
 #[cfg(test)]
@@ -147,24 +151,30 @@ mod tests {
     use super::*;
     use crate::ecosystem::parser_for;
 
-    /// What is found in these files together: `name version|specifier file:line`.
+    /// Compares the findings of these files together: `name version|specifier file:line`.
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let mut gradle: Vec<GradleFile> = Vec::new();
         for (path, text) in files {
             let file = SourceFile::alone(path, text.as_bytes());
-            gradle.extend(parser_for(path).unwrap().parse(file).gradle.map(|it| *it));
+            gradle.extend(parser_for(path).unwrap().parse(file).gradle.map(|boxed| *boxed));
         }
         let found = resolve(gradle, Budget::alone(1 << 20));
         let mut shown: Vec<_> = found
             .packages
             .iter()
-            .map(|it| {
-                let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
-                format!("{} {version} {}:{}", it.name, it.file, it.line.unwrap_or_default())
+            .map(|package| {
+                let version =
+                    package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
+                format!(
+                    "{} {version} {}:{}",
+                    package.name,
+                    package.file,
+                    package.line.unwrap_or_default()
+                )
             })
             .collect();
-        shown.extend(found.warnings.into_iter().map(|it| it.message));
+        shown.extend(found.warnings.into_iter().map(|warning| warning.message));
         assert_eq!(shown, expected);
     }
 
@@ -176,7 +186,7 @@ mod tests {
     );
 
     #[test]
-    fn references_to_a_catalog_are_what_it_has() {
+    fn references_to_a_catalog_are_resolved() {
         let script = "plugins { alias(libs.plugins.shadow) }\ndependencies {\nimplementation(libs.ktor.core)\n\
                       api(libs.bundles.web.all)\napi(\"a:b:${libs.versions.ktor.get()}\")\n\
                       api(libs.findLibrary(\"ktor-core\").get())\napi(libs.missing)\n}\n";
@@ -195,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_folders_around_are_known() {
+    fn names_of_the_folders_above_are_known() {
         check(
             &[
                 ("build.gradle", "ext.junit = '5.10'\next.both = 'script'\n"),
@@ -216,7 +226,7 @@ mod tests {
                 "g:x 1 app/build.gradle:6",
                 "g:c script app/build.gradle:7",
                 "g:d ${elsewhere} app/build.gradle:8",
-                "`g:d`: `${elsewhere}` has no one value here",
+                "`g:d`: `${elsewhere}` has no single value here",
             ],
         );
     }

@@ -1,17 +1,17 @@
 //! One statement of a `dependencies` block.
 //!
-//! What flows in: the tokens from a configuration's name on. What flows out: what it is given, as
-//! written: `implementation "g:a:v", "g:b:v"`, `api(platform("g:a:v"))`, `"custom"("g:a:v")`,
-//! `implementation group: "g", name: "a"`, `implementation(libs.a)`, `add("api", "g:a:v")`. What
-//! must stay true: projects, files and what Gradle brings along give nothing.
+//! Input: the tokens from the name of a configuration. Output: the notations, as written:
+//! `implementation "g:a:v", "g:b:v"`, `api(platform("g:a:v"))`, `"custom"("g:a:v")`,
+//! `implementation group: "g", name: "a"`, `implementation(libs.a)`, `add("api", "g:a:v")`.
+//! Invariants: projects, files and parts of Gradle itself are ignored.
 
 use crate::ecosystem::script::{self, Token, Tokens};
 use std::sync::Arc;
 
-/// No version is longer, in bytes: one is given to all modules of a statement.
+/// Longest version in bytes, because all modules of a statement may share it.
 const LONGEST_VERSION: usize = 300;
 
-/// No path that leads to a method of Gradle's has more names.
+/// Names in a path that leads to a method of Gradle.
 const MAX_NAMES: usize = 16;
 
 /// A statement.
@@ -19,23 +19,23 @@ const MAX_NAMES: usize = 16;
 pub(super) struct Statement {
     pub(super) configuration: String,
     pub(super) notations: Vec<Notation>,
-    /// What the closure says in a `version` block.
+    /// The version in a `version` block of the closure.
     pub(super) rich_version: Option<Arc<str>>,
-    /// The token behind it, which may open its closure.
+    /// The index of the token after the statement, which may open its closure.
     pub(super) end: usize,
     pub(super) opens_block: bool,
 }
 
-/// One module that is asked for.
+/// One required module.
 #[derive(Debug)]
 pub(super) struct Notation {
-    pub(super) kind: Kind,
+    pub(super) kind: NotationKind,
     pub(super) line: u32,
 }
 
-/// How a module is written.
+/// The form of a notation.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum NotationKind {
     Text(String),
     Parts {
         group: String,
@@ -46,7 +46,7 @@ pub(super) enum Kind {
     Name(String),
 }
 
-impl Kind {
+impl NotationKind {
     pub(super) fn text_len(&self) -> usize {
         match self {
             Self::Text(text) | Self::Name(text) => text.len(),
@@ -57,13 +57,13 @@ impl Kind {
     }
 }
 
-/// The words with which no dependency begins.
+/// Words that do not begin a dependency.
 const KEYWORDS: [&str; 20] = [
     "if", "else", "for", "while", "when", "try", "catch", "def", "val", "var", "final", "return",
     "println", "exclude", "apply", "import", "because", "version", "listOf", "setOf",
 ];
 
-/// Calls that give no module of a repository.
+/// Calls that do not return a module of a repository.
 const LOCAL: [&str; 11] = [
     "project",
     "files",
@@ -78,13 +78,13 @@ const LOCAL: [&str; 11] = [
     "optionalNpm",
 ];
 
-/// Methods of Gradle that give the module of their argument: `dependencies.create("g:a:v")`.
+/// Methods of Gradle that return the module in their argument: `dependencies.create("g:a:v")`.
 const WRAPPERS: [&str; 5] = ["create", "platform", "enforcedPlatform", "module", "testFixtures"];
 
-/// Reads the statement that begins at `at`; none where there is no call of a configuration.
+/// Reads the statement that begins at `at`; none if it is not a call of a configuration.
 pub(super) fn read(tokens: &Tokens<'_>, at: usize) -> Option<Statement> {
     let configuration = tokens.word(at).or_else(|| tokens.text(at))?.to_owned();
-    let is_keyword = tokens.word(at).is_some_and(|it| KEYWORDS.contains(&it));
+    let is_keyword = tokens.word(at).is_some_and(|word| KEYWORDS.contains(&word));
     if is_keyword || matches!(tokens.mark(at + 1), Some('.' | '=' | '{' | '[' | ':')) {
         return None;
     }
@@ -106,8 +106,8 @@ pub(super) fn read(tokens: &Tokens<'_>, at: usize) -> Option<Statement> {
     Some(statement)
 }
 
-/// Where the arguments end: with the line, unless a bracket is open or a comma is last. Behind a
-/// comma may be lines that are empty, or hold but a comment.
+/// The end of the arguments: the end of the line, unless a bracket is open or a comma is last. Blank
+/// lines and comments may follow a comma.
 fn end(tokens: &Tokens<'_>, from: usize) -> usize {
     let mut at = from;
     let mut behind_comma = false;
@@ -134,11 +134,11 @@ fn rich_version(tokens: &Tokens<'_>, from: usize, to: usize) -> Option<Arc<str>>
     (from..to).find_map(|at| {
         matches!(tokens.word(at)?, "strictly" | "require" | "prefer").then_some(())?;
         let value_at = at + 1 + usize::from(tokens.is_mark(at + 1, '('));
-        tokens.text(value_at).filter(|it| it.len() <= LONGEST_VERSION).map(Arc::from)
+        tokens.text(value_at).filter(|version| version.len() <= LONGEST_VERSION).map(Arc::from)
     })
 }
 
-/// The parts of a module that are given by name.
+/// The named parts of a module.
 #[derive(Default)]
 struct Parts {
     group: Option<String>,
@@ -147,13 +147,13 @@ struct Parts {
     line: u32,
 }
 
-/// Whether a path of names leads to no module of a repository.
+/// Whether a path of names does not lead to a module of a repository.
 fn is_local(path: &str) -> bool {
     let mut segments = path.split(['.', '[']);
     let first = segments.next().unwrap_or_default();
     matches!(first, "projects" | "sourceSets" | "true" | "false" | "it")
-        || first.starts_with(|it: char| it.is_ascii_digit())
-        || segments.any(|it| LOCAL.contains(&it))
+        || first.starts_with(|character: char| character.is_ascii_digit())
+        || segments.any(|segment| LOCAL.contains(&segment))
 }
 
 struct Arguments<'t, 'a> {
@@ -171,7 +171,7 @@ impl Arguments<'_, '_> {
         self.end_parts();
     }
 
-    /// Reads what is at `at`, and gives where to go on.
+    /// Reads the argument at `at`. Returns the index of the next token.
     fn argument(&mut self, at: usize, to: usize) -> usize {
         let tokens = self.tokens;
         if tokens.is_mark(at, '{') {
@@ -193,20 +193,20 @@ impl Arguments<'_, '_> {
             return self.positional(at, line);
         }
         if tokens.text(at).is_some() || value.matches("${").count() > 1 {
-            self.notations.push(Notation { kind: Kind::Text(value), line });
+            self.notations.push(Notation { kind: NotationKind::Text(value), line });
         } else {
             let path = value.trim_start_matches("${").trim_end_matches('}').to_owned();
             if !is_local(&path) {
-                self.notations.push(Notation { kind: Kind::Name(path), line });
+                self.notations.push(Notation { kind: NotationKind::Name(path), line });
             }
         }
         end
     }
 
-    /// Where the arguments begin of a method of some object that only wraps a module.
+    /// The index of the arguments, if `at` begins a call of a method that only wraps a module.
     fn inside_wrapper(&self, at: usize) -> Option<usize> {
         let mut name_at = at;
-        // What is longer would be looked through from each of its parts on.
+        // Bounded, because a longer path would be searched again from each of its parts.
         while name_at < at + 2 * MAX_NAMES
             && self.tokens.word(name_at).is_some()
             && self.tokens.is_mark(name_at + 1, '.')
@@ -242,7 +242,8 @@ impl Arguments<'_, '_> {
         let Parts { group, name, version, line } = std::mem::take(&mut self.parts);
         if let Some(group) = group {
             let name = name.unwrap_or_default();
-            self.notations.push(Notation { kind: Kind::Parts { group, name, version }, line });
+            self.notations
+                .push(Notation { kind: NotationKind::Parts { group, name, version }, line });
         }
     }
 
@@ -256,7 +257,7 @@ impl Arguments<'_, '_> {
             // `kotlin("stdlib", "1.9")` of Gradle's Kotlin DSL.
             if let Some(module) = tokens.text(at + 2) {
                 let version = tokens.is_mark(at + 3, ',').then(|| script::value(tokens, at + 4));
-                let kind = Kind::Parts {
+                let kind = NotationKind::Parts {
                     group: "org.jetbrains.kotlin".to_owned(),
                     name: format!("kotlin-{module}"),
                     version: version.flatten().map(|(version, _)| version),
@@ -265,7 +266,7 @@ impl Arguments<'_, '_> {
             }
             return tokens.behind_bracket(at + 1);
         }
-        // `platform`, `create` and the like: what matters is inside.
+        // The arguments of `platform`, `create` and similar calls are read next.
         at + 2
     }
 
@@ -275,7 +276,7 @@ impl Arguments<'_, '_> {
         let second = tokens.text(at + 2).filter(|_| tokens.is_mark(at + 1, ','));
         let Some(group) = tokens.text(at) else { return at + 1 };
         let Some(name) = second else {
-            self.notations.push(Notation { kind: Kind::Text(group.to_owned()), line });
+            self.notations.push(Notation { kind: NotationKind::Text(group.to_owned()), line });
             return at + 1;
         };
         let version =
@@ -283,7 +284,7 @@ impl Arguments<'_, '_> {
         let end = version.as_ref().map_or(at + 3, |(_, end)| *end);
         let (group, name) = (group.to_owned(), name.to_owned());
         let version = version.map(|(version, _)| version);
-        self.notations.push(Notation { kind: Kind::Parts { group, name, version }, line });
+        self.notations.push(Notation { kind: NotationKind::Parts { group, name, version }, line });
         end
     }
 }

@@ -1,14 +1,14 @@
 //! `gradle/verification-metadata.xml`, by "Verifying dependencies" of Gradle's manual.
 //!
-//! What flows in: the checksums of all that a build ever took. What flows out: the modules they are of.
-//! What must stay true: it is read in deep scans alone. Gradle adds to the file and removes nothing, so it
-//! has what a build no longer uses, and what Gradle's own plugins need beside what a project does.
+//! Input: the checksums of all files that a build ever used. Output: their modules. Invariants: the file is
+//! read in deep scans only, because Gradle adds entries and removes none: it lists modules that are no
+//! longer used, and dependencies of Gradle plugins.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     xml::{self, Element},
 };
 use crate::model::scan_result::Source;
@@ -37,7 +37,7 @@ impl Parser for VerificationMetadata {
         for (line, message) in &tree.errors {
             found.warn(*line, message);
         }
-        let Some(root) = tree.root().filter(|it| it.name() == "verification-metadata") else {
+        let Some(root) = tree.root().filter(|root| root.name() == "verification-metadata") else {
             if !found.has_warnings() && !text.trim().is_empty() {
                 found.warn(1, "expected the element `verification-metadata`");
             }
@@ -52,8 +52,8 @@ impl Parser for VerificationMetadata {
 
 fn read(component: Element<'_, '_>, found: &mut Collector<'_>) {
     let line = component.line();
-    let [group, name, version] =
-        ["group", "name", "version"].map(|it| component.attribute(it).filter(|it| !it.is_empty()));
+    let [group, name, version] = ["group", "name", "version"]
+        .map(|key| component.attribute(key).filter(|value| !value.is_empty()));
     let (Some(group), Some(name)) = (group, name) else {
         return found.warn(line, "a component without a group or a name");
     };

@@ -1,19 +1,19 @@
 //! `*.cabal`, by "Package description" of Cabal's reference.
 //!
-//! What flows in: sections and fields by their indentation. What flows out: what `build-depends` of
-//! each section asks for, the tools that it is built with, and what `Setup.hs` needs.
+//! Input: sections and fields by their indentation. Output: the `build-depends` of each section, the build
+//! tools, and the dependencies of `Setup.hs`.
 //!
-//! Decisions. Test suites are tests, benchmarks development. Conditions are not looked at: what is
-//! needed on one system is listed. `base` is a package like any other.
+//! Decisions. Test suites have the scope `test`, benchmarks `dev`. Conditions are ignored, so dependencies
+//! of one platform are listed. `base` is a package like any other.
 //!
-//! What must stay true: the package itself and its libraries are none; a bad line costs only itself.
+//! Invariants: the package itself and its libraries are not packages; a bad line loses only itself.
 
 use super::constraint::Constraint;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -29,7 +29,7 @@ impl Parser for CabalFile {
     }
 
     fn wants(&self, path: &str) -> bool {
-        file_name(path).strip_suffix(".cabal").is_some_and(|it| !it.is_empty())
+        file_name(path).strip_suffix(".cabal").is_some_and(|stem| !stem.is_empty())
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -50,27 +50,28 @@ impl Parser for CabalFile {
     }
 }
 
-/// The package's name, and those of the libraries within it.
+/// The names of the package and of its libraries.
 fn own_names(text: &str) -> HashSet<String> {
     let mut names = HashSet::new();
     for line in text.lines().map(str::trim) {
         let lower = line.to_ascii_lowercase();
         let rest = ["name:", "library ", "foreign-library "]
             .iter()
-            .find(|it| lower.starts_with(**it))
-            .and_then(|it| line.get(it.len()..));
-        // `library` alone has the package's name; a field has a colon.
-        names.extend(rest.map(|it| it.trim().to_owned()).filter(|it| !it.contains([':', ' '])));
+            .find(|prefix| lower.starts_with(**prefix))
+            .and_then(|prefix| line.get(prefix.len()..));
+        // `library` without a name is the package itself; a field has a colon.
+        names.extend(
+            rest.map(|name| name.trim().to_owned()).filter(|name| !name.contains([':', ' '])),
+        );
     }
     names
 }
 
 struct Reader<'f, 'c> {
     scope: Scope,
-    /// The field that is open: its column and what its elements are for; none where it is of no
-    /// interest.
+    /// The open field: its column and the scope of its elements; no scope for a field that is ignored.
     field: Option<(usize, Option<Scope>)>,
-    /// The beginning of an element that goes on, up to a closing brace.
+    /// The beginning of an element that continues up to a closing brace.
     open: String,
     own: HashSet<String>,
     found: &'c mut Collector<'f>,
@@ -124,7 +125,7 @@ impl Reader<'_, '_> {
         };
     }
 
-    /// The elements of a line. A comma within `{…}` separates libraries of one package.
+    /// Reads the elements of a line. A comma within `{…}` separates libraries of one package.
     fn entries(&mut self, text: &str, line: u32, scope: Scope) {
         const LONGEST: usize = 1000;
         for part in text.split(',') {
@@ -144,12 +145,12 @@ impl Reader<'_, '_> {
 
     fn entry(&mut self, text: &str, line: u32, scope: Scope) {
         let text = text.trim();
-        // A range may go on on a line of its own.
+        // A line may begin with the continuation of a range.
         if text.is_empty() || text.starts_with(['<', '>', '=', '&', '|', '^', '(', ')', '}']) {
             return;
         }
         let Some(Constraint { name, version, range }) = Constraint::read(text) else {
-            let message = format!("`{}` is no dependency", text::excerpt(text));
+            let message = format!("`{}` is not a dependency", text::excerpt(text));
             return self.found.warn(line, message);
         };
         if self.own.contains(name) {

@@ -1,10 +1,9 @@
-//! `name ==1.2.3`: a package and the versions of it that will do, by "Version constraints" of
-//! Cabal's reference.
+//! Parses `name ==1.2.3`, by "Version constraints" of Cabal's reference.
 //!
-//! What flows in: one element of a list. What flows out: name, version and range. What must stay true:
-//! only `==` without a wildcard is a version.
+//! Input: one element of a list. Output: name, version and range. Invariants: only `==` without a wildcard
+//! gives a version.
 
-/// A package and its range.
+/// A package and its version range.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Constraint<'a> {
     pub(super) name: &'a str,
@@ -15,21 +14,21 @@ pub(super) struct Constraint<'a> {
 impl<'a> Constraint<'a> {
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let text = text.trim();
-        let is_of_name = |it: char| it.is_ascii_alphanumeric() || it == '-';
-        let end = text.find(|it| !is_of_name(it)).unwrap_or(text.len());
+        let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '-';
+        let end = text.find(|character| !is_of_name(character)).unwrap_or(text.len());
         let (name, rest) = text.split_at_checked(end)?;
-        // `name-1.2` is no name: what follows is cut off where none can stand.
-        if name.is_empty() || !name.bytes().any(|it| it.is_ascii_alphabetic()) {
+        // A name has a letter in it: `1.2` is not a name.
+        if name.is_empty() || !name.bytes().any(|byte| byte.is_ascii_alphabetic()) {
             return None;
         }
         let range = behind_library(rest)?.trim();
-        let version = range.strip_prefix("==").map(str::trim).filter(|it| is_version(it));
+        let version = range.strip_prefix("==").map(str::trim).filter(|version| is_version(version));
         let range = (version.is_none() && !range.is_empty() && range != "-any").then_some(range);
         Some(Self { name, version, range })
     }
 }
 
-/// What stands behind `:library` or `:{library, library}`.
+/// The text after `:library` or `:{library, library}`.
 fn behind_library(rest: &str) -> Option<&str> {
     let Some(library) = rest.strip_prefix(':') else { return Some(rest) };
     if library.starts_with('{') {
@@ -40,8 +39,8 @@ fn behind_library(rest: &str) -> Option<&str> {
 }
 
 pub(super) fn is_version(text: &str) -> bool {
-    text.starts_with(|it: char| it.is_ascii_digit())
-        && text.bytes().all(|it| it.is_ascii_digit() || it == b'.')
+    text.starts_with(|character: char| character.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 #[cfg(test)]
@@ -63,7 +62,8 @@ mod tests {
             ("1.0", None),
             ("", None),
         ] {
-            let read = Constraint::read(text).map(|it| (it.name, it.version, it.range));
+            let read = Constraint::read(text)
+                .map(|constraint| (constraint.name, constraint.version, constraint.range));
             assert_eq!(read, expected, "{text}");
         }
     }

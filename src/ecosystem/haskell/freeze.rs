@@ -1,15 +1,14 @@
-//! `cabal.project.freeze`, as `cabal freeze` writes it, and `cabal.config` of old.
+//! `cabal.project.freeze`, as `cabal freeze` writes it, and the old `cabal.config`.
 //!
-//! What flows in: the field `constraints`. What flows out: each package that is held at one
-//! version. What must stay true: flags (`zlib +bundled-c-zlib`) are no packages; what is direct,
-//! the file does not tell.
+//! Input: the field `constraints`. Output: each package with an exact version. Invariants: flags
+//! (`zlib +bundled-c-zlib`) are not packages; the file does not state what is direct.
 
 use super::constraint::Constraint;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -41,7 +40,7 @@ impl Parser for CabalFreeze {
             let mut rest = content;
             if !content.starts_with([' ', '\t']) && !content.trim().is_empty() {
                 let Some((field, value)) = content.split_once(':') else {
-                    let message = format!("`{}` is no field", text::excerpt(content));
+                    let message = format!("`{}` is not a field", text::excerpt(content));
                     found.warn(line, message);
                     continue;
                 };
@@ -49,7 +48,7 @@ impl Parser for CabalFreeze {
                 rest = value;
             }
             if in_constraints {
-                for entry in rest.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+                for entry in rest.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
                     constraint(entry, line, &mut found);
                 }
             }
@@ -59,14 +58,14 @@ impl Parser for CabalFreeze {
 }
 
 fn constraint(entry: &str, line: u32, found: &mut Collector<'_>) {
-    // `any.` is the qualifier of all solvers' goals; `setup.` and `pkg:setup.` are others.
+    // The qualifier `any.` applies to all goals of the solver; others are `setup.` and `pkg:setup.`.
     let entry = entry.strip_prefix("any.").unwrap_or(entry);
-    let is_flag = entry.split_whitespace().nth(1).is_some_and(|it| it.starts_with(['+', '-']));
+    let is_flag = entry.split_whitespace().nth(1).is_some_and(|word| word.starts_with(['+', '-']));
     if is_flag {
         return;
     }
     match Constraint::read(entry) {
-        // A package that comes with the compiler is `installed`, whatever version that is.
+        // A package of the compiler is `installed`, in whatever version.
         Some(Constraint { name, version: Some(version), .. }) => {
             let version = Some(version);
             found.add(Declared { name, version, line, ..Declared::default() });
@@ -78,6 +77,6 @@ fn constraint(entry: &str, line: u32, found: &mut Collector<'_>) {
             found.add(Declared { name, specifier, line, ..Declared::default() });
         }
         Some(_) => {}
-        None => found.warn(line, format!("`{}` is no constraint", text::excerpt(entry))),
+        None => found.warn(line, format!("`{}` is not a valid constraint", text::excerpt(entry))),
     }
 }

@@ -1,7 +1,7 @@
 //! Haskell: `*.cabal`, `cabal.project.freeze`, `stack.yaml` and `stack.yaml.lock`.
 //!
-//! What flows in: what Cabal and Stack read and write. What flows out: packages of Hackage. What must
-//! stay true: a package of the project itself, and a library within it, are none.
+//! Input: files that Cabal and Stack read and write. Output: packages of Hackage. Invariants: a package of
+//! the project itself and a library in it are not packages.
 
 mod cabal;
 mod constraint;

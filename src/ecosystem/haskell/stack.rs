@@ -1,24 +1,23 @@
 //! `stack.yaml` and `stack.yaml.lock`, by "Project-level configuration" and "Lock files" of Stack's
 //! documentation.
 //!
-//! What flows in: `extra-deps` of the one, `packages` of the other. What flows out: packages of
-//! Hackage with their version, packages of repositories with the version that the lock states, else
-//! with the commit. What must stay true: a folder is part of the project; a snapshot (`lts-20.1`) is
-//! no package.
+//! Input: `extra-deps` or `packages`. Output: packages of Hackage with their version, and packages of
+//! repositories with the version of the lock file, else with the commit. Invariants: a folder is part of the
+//! project; a snapshot (`lts-20.1`) is not a package.
 
 use super::constraint::is_version;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     swift, text,
     yaml::{self, Node, Seen, Tree},
 };
 use crate::model::scan_result::Source;
 
-/// What a node is read as.
+/// The role in which a node is read.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Role {
     Entry,
@@ -43,8 +42,8 @@ impl Parser for StackYaml {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Hackage, Source::Manifest);
         yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
-            let extra = tree.root().and_then(|it| it.get("extra-deps"));
-            // An alias may name one entry, or its folders, as often as there are lines.
+            let extra = tree.root().and_then(|root| root.get("extra-deps"));
+            // Aliases may name one entry, or its folders, on every line.
             let mut seen = Seen::default();
             for entry in extra.into_iter().flat_map(Node::elements) {
                 if seen.is_new(Role::Entry, entry) {
@@ -72,7 +71,7 @@ impl Parser for StackLock {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Hackage, Source::Lockfile);
         yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
-            let packages = tree.root().and_then(|it| it.get("packages"));
+            let packages = tree.root().and_then(|root| root.get("packages"));
             let mut seen = Seen::default();
             for entry in packages.into_iter().flat_map(Node::elements) {
                 if !seen.is_new(Role::Entry, entry) {
@@ -84,7 +83,7 @@ impl Parser for StackLock {
     }
 }
 
-/// `name-1.2.3@sha256:…,1234`, where all but the name may be left out.
+/// Parses `name-1.2.3@sha256:…,1234`, where everything but the name is optional.
 fn identifier(text: &str) -> (&str, Option<&str>) {
     let text = text.split(['@', ' ']).next().unwrap_or(text);
     match text.rsplit_once('-').filter(|(_, version)| is_version(version)) {
@@ -96,7 +95,7 @@ fn identifier(text: &str) -> (&str, Option<&str>) {
 fn locked(entry: Node<'_, '_>, found: &mut Collector<'_>) {
     let line = entry.line;
     let Some(completed) = entry.get("completed").or_else(|| entry.get("original")) else {
-        return found.warn(line, "a package that is neither completed nor original");
+        return found.warn(line, "neither `completed` nor `original`");
     };
     if let Some(text) = completed.text("hackage") {
         let (name, version) = identifier(text);
@@ -112,17 +111,17 @@ fn locked(entry: Node<'_, '_>, found: &mut Collector<'_>) {
     }
 }
 
-/// What an archive holds is known once it has been loaded, unless it is called as Cabal does it:
-/// `name-1.2.3.tar.gz`.
+/// Adds the package of an archive, if the file name identifies it as Cabal names archives:
+/// `name-1.2.3.tar.gz`. Otherwise only the archive's contents would identify the package.
 fn archive(address: &str, declared: Declared<'_>, found: &mut Collector<'_>) {
     let path = address.split(['?', '#']).next().unwrap_or(address);
     let file = path.rsplit('/').next().unwrap_or(path);
-    let stem = [".tar.gz", ".tgz", ".zip"].iter().find_map(|it| file.strip_suffix(it));
+    let stem = [".tar.gz", ".tgz", ".zip"].iter().find_map(|suffix| file.strip_suffix(suffix));
     match stem.map(identifier) {
         Some((name, Some(version))) if !name.is_empty() => {
             found.add(Declared { name, version: Some(version), ..declared });
         }
-        _ => found.warn(declared.line, "an archive, of which the file does not tell the package"),
+        _ => found.warn(declared.line, "an archive whose name does not identify a package"),
     }
 }
 
@@ -152,19 +151,19 @@ fn extra_dependency(entry: Node<'_, '_>, seen: &mut Seen<Role>, found: &mut Coll
     let specifier = if version.is_none() { reference } else { None };
     let repository = swift::repository_name(address);
     let repository = repository.as_deref().unwrap_or(address);
-    // Each folder is a package, which as a rule has the folder's name.
+    // Each folder is a package, usually with the folder's name.
     let listed = entry.get("subdirs");
-    let mut add = |place: &str| {
-        let name = place.trim_matches('/').rsplit('/').next().unwrap_or(place);
+    let mut add = |path: &str| {
+        let name = path.trim_matches('/').rsplit('/').next().unwrap_or(path);
         found.add(Declared { name, version, specifier, ..declared });
     };
-    let mut has_folders = listed.is_some_and(|it| !seen.is_new(Role::Folders, it));
+    let mut has_folders = listed.is_some_and(|list| !seen.is_new(Role::Folders, list));
     for folder in listed.filter(|_| !has_folders).into_iter().flat_map(Node::elements) {
         if !seen.is_new(Role::Folder, folder) {
             has_folders = true;
-        } else if let Some(place) = folder.as_str().filter(|it| *it != ".") {
+        } else if let Some(path) = folder.as_str().filter(|path| *path != ".") {
             has_folders = true;
-            add(place);
+            add(path);
         }
     }
     if !has_folders {

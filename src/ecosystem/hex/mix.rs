@@ -1,21 +1,20 @@
 //! `mix.lock`, as `Mix.Dep.Lock` and `Hex.SCM` write it.
 //!
-//! What flows in: a map from applications to tuples, one a line. What flows out: `:hex` entries
-//! with their version, `:git` entries with their commit; which of them requires which, as the
-//! entries of Hex say themselves.
+//! Input: a map from applications to tuples, one a line. Output: `:hex` entries with their version, `:git`
+//! entries with their commit, and the dependencies that the Hex entries list.
 //!
-//! Decisions. An application may differ in name from the package that it comes in, and the package
-//! is what is listed. A package of an organisation (`hexpm:acme`) has it as namespace.
+//! Decisions. The name of an application may differ from that of its package; the package is listed. A
+//! package of an organisation (`hexpm:acme`) has the organisation as namespace.
 //!
-//! What must stay true: an entry is found wherever it stands, so one that is broken costs only
-//! itself; what is direct, only `mix.exs` would tell.
+//! Invariants: entries are found anywhere in the file, so a broken entry loses only itself; only `mix.exs`
+//! states what is direct.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
+    parser::file_name,
     purl::{self, Ecosystem, Parts},
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -58,10 +57,10 @@ impl Parser for MixLock {
     }
 }
 
-/// An entry that was taken: where its application is named, and the elements of its tuple.
+/// A recorded entry: the index of its application, and the elements of its tuple.
 type Entry = (usize, Added, Vec<Range<usize>>);
 
-/// Where the tuple of an entry begins: `"app": {:hex, …` or, of old, `"app" => {:hex, …`.
+/// The index of an entry's tuple: `"app": {:hex, …`, or in old files `"app" => {:hex, …`.
 fn tuple_of_entry(tokens: &Tokens<'_>, at: usize) -> Option<usize> {
     tokens.text(at)?;
     let behind = match (tokens.mark(at + 1)?, tokens.mark(at + 2)?) {
@@ -89,8 +88,9 @@ fn read_entry(
             if version.is_none() {
                 found.warn(line, format!("`{}` has no version", text::excerpt(app)));
             }
-            let organisation =
-                part(6).and_then(|it| it.strip_prefix("hexpm:")).map(str::to_lowercase);
+            let organisation = part(6)
+                .and_then(|repository| repository.strip_prefix("hexpm:"))
+                .map(str::to_lowercase);
             let lower = name.to_lowercase();
             found.take_as("hex", Declared { name, version, ..declared }, |version| {
                 let namespace = organisation.as_deref();
@@ -101,14 +101,14 @@ fn read_entry(
         "path" => None,
         other => {
             let message =
-                format!("`{}`: `{}` is no known source", text::excerpt(app), text::excerpt(other));
+                format!("`{}`: unknown source `{}`", text::excerpt(app), text::excerpt(other));
             found.warn(line, message);
             None
         }
     }
 }
 
-/// The dependencies of an entry of Hex are tuples that begin with an application.
+/// Records the dependencies of Hex entries, which are tuples that begin with an application.
 fn connect(tokens: &Tokens<'_>, entries: &[Entry], found: &mut Collector<'_>) {
     let by_app: HashMap<&str, Added> =
         entries.iter().filter_map(|(at, added, _)| Some((tokens.text(*at)?, *added))).collect();
@@ -116,9 +116,9 @@ fn connect(tokens: &Tokens<'_>, entries: &[Entry], found: &mut Collector<'_>) {
         if tokens.first_literal(parts.first().cloned().unwrap_or_default()) != Some("hex") {
             continue;
         }
-        let list = parts.get(5).map_or(0, |it| it.start);
+        let list = parts.get(5).map_or(0, |list| list.start);
         for dependency in tokens.elements(list) {
-            let app = tokens.first_literal(dependency).and_then(|it| by_app.get(it));
+            let app = tokens.first_literal(dependency).and_then(|app| by_app.get(app));
             if let Some(required) = app {
                 found.requires(*added, *required);
             }

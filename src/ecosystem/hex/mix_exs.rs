@@ -1,25 +1,25 @@
 //! `mix.exs`, by the documentation of `Mix.Tasks.Deps`.
 //!
-//! What flows in: a program in Elixir. What flows out: its dependencies, which are tuples that begin
-//! with an atom: `{:app, "~> 1.0", only: :test}` or `{:app, git: "…"}`, in whatever function they
-//! stand. What must stay true: nothing is run; a dependency with a path, or of the same umbrella, is
-//! part of the repository; any other tuple is none.
+//! Input: a program in Elixir. Output: its dependencies: tuples that begin with an atom, such as
+//! `{:app, "~>
+//! 1.0", only: :test}` or `{:app, git: "…"}`, in any function. Invariants: nothing is run; a dependency with
+//! a path, or of the same umbrella, is part of the repository; other tuples are ignored.
 
 use super::is_single;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
 use std::ops::Range;
 
-/// More tokens no list of environments has.
-const MOST_WORDS: usize = 64;
+/// Tokens that are read of a list of environments.
+const MAX_WORDS: usize = 64;
 
 /// Reads `mix.exs`.
 #[derive(Debug)]
@@ -53,25 +53,27 @@ impl Parser for MixProject {
 fn dependency(tokens: &Tokens<'_>, app: &str, at: usize, found: &mut Collector<'_>) {
     let parts = tokens.elements(at);
     let requirement =
-        parts.get(1).and_then(|it| tokens.text(it.start).filter(|_| is_single(tokens, it)));
-    let requirement = requirement.map(str::trim).filter(|it| is_requirement(it));
+        parts.get(1).and_then(|part| tokens.text(part.start).filter(|_| is_single(tokens, part)));
+    let requirement = requirement.map(str::trim).filter(|requirement| is_requirement(requirement));
     let options = options(tokens, parts.get(1..).unwrap_or_default());
-    let option = |key: &str| options.iter().find(|it| it.0 == key).map(|it| it.1.clone());
+    let option =
+        |key: &str| options.iter().find(|option| option.0 == key).map(|option| option.1.clone());
     let value = |key: &str| tokens.first_literal(option(key)?);
-    let address = ["git", "github"].iter().find_map(|it| value(it));
+    let address = ["git", "github"].iter().find_map(|key| value(key));
     let is_known = requirement.is_some() || address.is_some() || option("hex").is_some();
     let is_own = option("path").is_some() || value("in_umbrella") == Some("true");
     if !is_known || is_own {
         return;
     }
-    let reference = ["ref", "tag", "branch"].iter().find_map(|it| value(it));
-    let exact = requirement.map(|it| it.trim_start_matches("==").trim());
-    let exact = exact.filter(|it| {
-        it.starts_with(|it: char| it.is_ascii_digit()) && !it.contains(char::is_whitespace)
+    let reference = ["ref", "tag", "branch"].iter().find_map(|key| value(key));
+    let exact = requirement.map(|requirement| requirement.trim_start_matches("==").trim());
+    let exact = exact.filter(|version| {
+        version.starts_with(|character: char| character.is_ascii_digit())
+            && !version.contains(char::is_whitespace)
     });
     let version = exact.or_else(|| reference.and_then(git_reference::commit));
     let specifier = requirement.or(reference).filter(|_| version.is_none());
-    let only = option("only").map(|it| tokens_of(tokens, it)).unwrap_or_default();
+    let only = option("only").map(|range| tokens_of(tokens, range)).unwrap_or_default();
     let scope = if only.is_empty() || only.contains(&"prod") {
         match (value("optional"), value("runtime")) {
             (Some("true"), _) => Scope::Optional,
@@ -91,23 +93,23 @@ fn dependency(tokens: &Tokens<'_>, app: &str, at: usize, found: &mut Collector<'
 /// `~> 1.0`, `>= 1.0.0 and < 2.0.0`, `1.2.3`.
 fn is_requirement(text: &str) -> bool {
     let number = text.trim_start_matches(['~', '>', '<', '=', '!', ' ']);
-    number.starts_with(|it: char| it.is_ascii_digit())
+    number.starts_with(|character: char| character.is_ascii_digit())
 }
 
-/// The keys of a tuple's parts `key: value`, and where the values are. A list in brackets of its own
-/// is read as one without. What is inside of a value is passed over: it may be tuples without end.
+/// The `key: value` parts of a tuple: each key, and the tokens of its value. A list in brackets is read like
+/// one without. Values are not searched, because tuples may nest without end.
 fn options<'t>(tokens: &'t Tokens<'_>, parts: &[Range<usize>]) -> Vec<(&'t str, Range<usize>)> {
     let listed = parts.iter().flat_map(|part| {
         let list = tokens.elements(part.start);
         if tokens.is_mark(part.start, '[') { list } else { vec![part.clone()] }
     });
     listed
-        .filter(|it| tokens.is_mark(it.start + 1, ':'))
-        .filter_map(|it| Some((tokens.word(it.start)?, it.start + 2..it.end)))
+        .filter(|part| tokens.is_mark(part.start + 1, ':'))
+        .filter_map(|part| Some((tokens.word(part.start)?, part.start + 2..part.end)))
         .collect()
 }
 
-/// The words of some places: `:dev`, or `[:dev, :test]`.
-fn tokens_of<'t>(tokens: &'t Tokens<'_>, places: Range<usize>) -> Vec<&'t str> {
-    places.take(MOST_WORDS).filter_map(|at| tokens.word(at)).collect()
+/// The words in a range of tokens: `:dev`, or `[:dev, :test]`.
+fn tokens_of<'t>(tokens: &'t Tokens<'_>, range: Range<usize>) -> Vec<&'t str> {
+    range.take(MAX_WORDS).filter_map(|at| tokens.word(at)).collect()
 }

@@ -1,7 +1,7 @@
 //! Hex, the registry of Elixir and Erlang: `mix.exs`, `mix.lock`, `rebar.config` and `rebar.lock`.
 //!
-//! What flows in: files that are terms or programs of their language. What flows out: the packages under the
-//! names that Hex knows. What must stay true: nothing is evaluated.
+//! Input: files that are terms or programs of their language. Output: the packages by their names in Hex.
+//! Invariants: nothing is evaluated.
 
 mod mix;
 mod mix_exs;
@@ -16,7 +16,7 @@ pub(super) use rebar_config::RebarConfig;
 use super::script::Tokens;
 use std::ops::Range;
 
-/// Whether an element is one token, whatever lines end behind it.
+/// Whether an element is a single token, apart from line ends.
 fn is_single(tokens: &Tokens<'_>, element: &Range<usize>) -> bool {
     tokens.skip_lines(element.start + 1) >= element.end
 }

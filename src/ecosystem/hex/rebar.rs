@@ -1,16 +1,16 @@
 //! `rebar.lock`, as `rebar_config:write_lock_file` of rebar3 writes it.
 //!
-//! What flows in: terms of Erlang, `{<<"app">>,Source,Level}`. What flows out: packages of Hex
-//! with their version, repositories with their commit. What must stay true: level 0 is what the
-//! project asks for itself; the lists of hashes behind are no packages.
+//! Input: Erlang terms `{<<"app">>,Source,Level}`. Output: packages of Hex with their version, repositories
+//! with their commit. Invariants: entries of level 0 are direct; the lists of hashes at the end are
+//! ignored.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -59,8 +59,8 @@ fn read_entry(tokens: &Tokens<'_>, at: usize, app: &str, found: &mut Collector<'
     let entry = tokens.elements(at);
     let source = tokens.elements(tokens.skip_lines(at + 7));
     let literal = |number: usize| tokens.first_literal(source.get(number)?.clone());
-    let level = entry.get(2).and_then(|it| tokens.first_literal(it.clone()));
-    let direct = level.and_then(|it| it.parse::<u32>().ok()).map(|it| it == 0);
+    let level = entry.get(2).and_then(|range| tokens.first_literal(range.clone()));
+    let direct = level.and_then(|number| number.parse::<u32>().ok()).map(|number| number == 0);
     let declared = Declared { name: app, line, direct, ..Declared::default() };
     match literal(0).unwrap_or_default() {
         "pkg" => {
@@ -72,15 +72,15 @@ fn read_entry(tokens: &Tokens<'_>, at: usize, app: &str, found: &mut Collector<'
         }
         "git" | "git_subdir" | "hg" => {
             // `{ref,"…"}`, `{tag,"…"}`, `{branch,"…"}`.
-            let reference = source.get(2).and_then(|it| {
-                let parts = tokens.elements(it.start);
+            let reference = source.get(2).and_then(|tuple| {
+                let parts = tokens.elements(tuple.start);
                 tokens.first_literal(parts.get(1)?.clone())
             });
             let version = reference.and_then(git_reference::commit);
             let specifier = if version.is_none() { reference } else { None };
             found.add(Declared { version, specifier, ..declared });
         }
-        // A plugin of rebar3 knows other sources; what they mean, only it knows.
+        // Plugins of rebar3 define other kinds of sources.
         _ => {
             found.warn(line, format!("`{}` has an unknown source", text::excerpt(app)));
             found.add(declared);

@@ -1,17 +1,17 @@
 //! `rebar.config`, by "Dependencies" of rebar3's documentation.
 //!
-//! What flows in: terms of Erlang. What flows out: the elements of each `{deps, […]}` and of the lists
-//! of plugins: `app`, `{app, "1.0.0"}`, `{app, {git, "…", {tag, "…"}}}`, `{app, ".*", {git, …}}`. What
-//! must stay true: no term is evaluated; an entry of the wrong shape costs only itself.
+//! Input: Erlang terms. Output: the elements of each `{deps, […]}` and of the lists of plugins:
+//! `app`, `{app, "1.0.0"}`, `{app, {git, "…", {tag, "…"}}}`, `{app, ".*", {git, …}}`. Invariants:
+//! no term is evaluated; a malformed entry loses only itself.
 
 use super::is_single;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -68,29 +68,31 @@ impl Parser for RebarConfig {
 fn dependency(tokens: &Tokens<'_>, element: Range<usize>, scope: Scope, found: &mut Collector<'_>) {
     let line = tokens.line(element.start);
     let parts = tokens.elements(element.start);
-    // An atom alone is a package in whatever version is the newest.
+    // A single atom is a package in its newest version.
     let named = parts.first().cloned().unwrap_or_else(|| element.clone());
     let name = tokens.word(named.start).or_else(|| tokens.text(named.start));
     let Some(app) = name.filter(|_| is_single(tokens, &named)) else {
         return found.warn(line, "expected a name, or a tuple that begins with one");
     };
-    let range = parts.get(1).and_then(|it| tokens.text(it.start).filter(|_| is_single(tokens, it)));
-    // What rebar 2 has for any version, as the source tells it.
-    let range = range.map(str::trim).filter(|it| !it.contains(['*', '\\']));
-    let source = parts.iter().skip(1).find(|it| tokens.is_mark(it.start, '{'));
-    let source = source.map(|it| tokens.elements(it.start)).unwrap_or_default();
+    let range =
+        parts.get(1).and_then(|part| tokens.text(part.start).filter(|_| is_single(tokens, part)));
+    // rebar 2 writes a pattern for any version; the source determines it.
+    let range = range.map(str::trim).filter(|range| !range.contains(['*', '\\']));
+    let source = parts.iter().skip(1).find(|part| tokens.is_mark(part.start, '{'));
+    let source = source.map(|part| tokens.elements(part.start)).unwrap_or_default();
     let literal = |at: usize| tokens.first_literal(source.get(at)?.clone());
     let is_package = literal(0) == Some("pkg");
     let name = literal(1).filter(|_| is_package).unwrap_or(app);
-    // `{tag, "1.0"}`, `{ref, "…"}`, `{branch, "…"}`, or of old the branch alone.
-    let reference = source.get(2).filter(|_| !is_package).and_then(|it| {
-        let parts = tokens.elements(it.start);
-        let place = parts.get(1).unwrap_or(it);
+    // `{tag, "1.0"}`, `{ref, "…"}`, `{branch, "…"}`, or in old files the branch alone.
+    let reference = source.get(2).filter(|_| !is_package).and_then(|tuple| {
+        let parts = tokens.elements(tuple.start);
+        let place = parts.get(1).unwrap_or(tuple);
         tokens.first_literal(place.clone())
     });
-    let exact = range.map(|it| it.trim_start_matches("==").trim());
-    let exact = exact.filter(|it| {
-        it.starts_with(|it: char| it.is_ascii_digit()) && !it.contains(char::is_whitespace)
+    let exact = range.map(|range| range.trim_start_matches("==").trim());
+    let exact = exact.filter(|version| {
+        version.starts_with(|character: char| character.is_ascii_digit())
+            && !version.contains(char::is_whitespace)
     });
     let version = reference.and_then(git_reference::commit).or(exact);
     let specifier = reference.or(range).filter(|_| version.is_none());

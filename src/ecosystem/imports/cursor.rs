@@ -1,21 +1,22 @@
-//! A place in a source, and the steps over what all three languages have.
+//! A cursor over the bytes of a source, with the steps that all three languages share.
 //!
-//! What must stay true: every step goes forward or stays, so a scanner that moves at each turn is
-//! linear; a text or a comment that nothing closes ends with the line or the file.
+//! Input: the text of a source. Output: the position after each step. Invariants: every step goes forward
+//! or stays, so a scanner that moves in each iteration is linear; an unterminated string or comment ends
+//! with the line or the file.
 
-/// A place in the bytes of a source.
+/// A position in the bytes of a source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'t> {
     bytes: &'t [u8],
     pub(super) at: usize,
 }
 
-/// How a text between quotes ends.
+/// How a string ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quoting {
-    /// A backslash takes the next character with it.
+    /// A backslash escapes the next character.
     Backslash,
-    /// Nothing is escaped in a text between three quotes, and further quotes before its end are its own.
+    /// A string between three quotes has no escapes, and may end with more than three quotes.
     ScalaRaw,
 }
 
@@ -36,27 +37,27 @@ impl<'t> Cursor<'t> {
         self.at = (self.at + by).min(self.bytes.len());
     }
 
-    /// Steps over this byte, if it is the next.
+    /// Skips this byte, if it is next.
     pub(super) fn eat(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
         self.at += usize::from(is_next);
         is_next
     }
 
-    /// Steps over all that fit.
+    /// Skips all bytes that match.
     pub(super) fn skip_while(&mut self, fits: impl Fn(u8) -> bool) {
         let rest = self.rest();
-        self.at += rest.iter().position(|it| !fits(*it)).unwrap_or(rest.len());
+        self.at += rest.iter().position(|byte| !fits(*byte)).unwrap_or(rest.len());
     }
 
-    /// The word at this place, stepped over; empty where there is none.
+    /// Reads the word at the cursor; empty where there is none.
     pub(super) fn word(&mut self) -> &'t [u8] {
         let rest = self.rest();
         self.skip_while(is_of_word);
         rest.get(..rest.len() - self.rest().len()).unwrap_or_default()
     }
 
-    /// Steps over this word, if it is the next.
+    /// Skips this word, if it is next.
     pub(super) fn eat_word(&mut self, word: &[u8]) -> bool {
         let begin = self.at;
         let is_next = self.word() == word;
@@ -66,12 +67,12 @@ impl<'t> Cursor<'t> {
         is_next
     }
 
-    /// To the end of the line, which is left.
+    /// Skips the rest of the line, but not the line break.
     pub(super) fn skip_line(&mut self) {
-        self.skip_while(|it| !is_newline(it));
+        self.skip_while(|byte| !is_newline(byte));
     }
 
-    /// Over a comment of the C family; whether there was one.
+    /// Skips a C-style comment. Returns whether there was one.
     pub(super) fn skip_comment(&mut self, nested: bool) -> bool {
         if self.rest().starts_with(b"//") {
             self.skip_line();
@@ -83,7 +84,7 @@ impl<'t> Cursor<'t> {
         self.advance(2);
         let mut depth = 1_usize;
         while depth > 0 && !self.rest().is_empty() {
-            self.skip_while(|it| it != b'*' && it != b'/');
+            self.skip_while(|byte| byte != b'*' && byte != b'/');
             if self.rest().starts_with(b"*/") {
                 depth -= 1;
                 self.advance(2);
@@ -97,22 +98,22 @@ impl<'t> Cursor<'t> {
         true
     }
 
-    /// Over white space, ends of lines and comments of the C family.
+    /// Skips white space, line breaks and C-style comments.
     pub(super) fn skip_space(&mut self, nested: bool) {
         loop {
-            self.skip_while(|it| is_blank(it) || is_newline(it));
+            self.skip_while(|byte| is_blank(byte) || is_newline(byte));
             if !self.skip_comment(nested) {
                 break;
             }
         }
     }
 
-    /// Over white space within the line.
+    /// Skips white space within the line.
     pub(super) fn skip_blanks(&mut self) {
         self.skip_while(is_blank);
     }
 
-    /// Over the text that begins with the quote at this place.
+    /// Skips the string whose opening quote is at the cursor.
     pub(super) fn skip_text(&mut self, quoting: Quoting) {
         let Some(quote) = self.peek() else { return };
         let three = [quote; 3];
@@ -120,38 +121,40 @@ impl<'t> Cursor<'t> {
         self.advance(if is_long { 3 } else { 1 });
         let has_escapes = !is_long || quoting == Quoting::Backslash;
         loop {
-            self.skip_while(|it| it != quote && it != b'\\' && (is_long || !is_newline(it)));
+            self.skip_while(|byte| {
+                byte != quote && byte != b'\\' && (is_long || !is_newline(byte))
+            });
             match self.peek() {
                 None => return,
                 Some(b'\\') if has_escapes => {
                     let is_pair = self.rest().starts_with(b"\\\r\n");
                     self.advance(if is_pair { 3 } else { 2 });
                 }
-                Some(it) if it == quote && is_long => {
+                Some(next) if next == quote && is_long => {
                     if self.rest().starts_with(&three) {
                         self.advance(3);
                         if quoting == Quoting::ScalaRaw {
-                            self.skip_while(|it| it == quote);
+                            self.skip_while(|byte| byte == quote);
                         }
                         return;
                     }
                     self.advance(1);
                 }
-                Some(it) if it == quote => return self.advance(1),
-                Some(it) if is_newline(it) && !is_long => return,
+                Some(next) if next == quote => return self.advance(1),
+                Some(next) if is_newline(next) && !is_long => return,
                 Some(_) => self.advance(1),
             }
         }
     }
 
-    /// Whether nothing but white space stands between the line's begin and this place.
+    /// Whether only white space precedes the cursor in its line.
     pub(super) fn begins_line(&self) -> bool {
         let before = self.bytes.get(..self.at).unwrap_or_default();
-        before.iter().rev().find(|it| !is_blank(**it)).is_none_or(|it| is_newline(*it))
+        before.iter().rev().find(|byte| !is_blank(**byte)).is_none_or(|byte| is_newline(*byte))
     }
 }
 
-/// What words are made of; a character that is not of ASCII may be a letter.
+/// Whether a byte belongs to a word. Characters outside of ASCII may be letters.
 pub(super) fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }

@@ -1,12 +1,11 @@
 //! The imports of Java, by "Import Declarations" and "Modules" of the Java Language Specification.
 //!
-//! What flows in: a compilation unit. What flows out: the packages that it imports from, and the
-//! one it is in; of a `module-info.java` the modules that it requires, which are called as their
-//! packages. What must stay true: nothing behind the first brace of a class is read; comments,
-//! strings and text blocks name nothing.
+//! Input: a compilation unit. Output: the packages that it imports from, and its own package; for a
+//! `module-info.java` the modules that it requires, whose names are those of their packages. Invariants:
+//! reading ends at the first brace of a class; comments, strings and text blocks are ignored.
 
 use super::{
-    super::{Findings, Parser, SourceFile, source::file_name, text},
+    super::{Findings, Parser, SourceFile, parser::file_name, text},
     cursor::{Cursor, Quoting, is_blank, is_newline, is_of_word},
     is_installed,
     names::{LONGEST_NAME, Language, Names, text_of},
@@ -45,7 +44,7 @@ impl Scanner<'_> {
     fn scan(&mut self) {
         // Whether a declaration may begin here.
         let mut begins = true;
-        // The arguments of annotations may hold braces, and they stand before imports too.
+        // The arguments of annotations may contain braces, and annotations may precede imports.
         let mut brackets = 0_usize;
         while let Some(byte) = self.cursor.peek() {
             if self.cursor.skip_comment(false) {
@@ -62,7 +61,7 @@ impl Scanner<'_> {
                         b"requires" if self.is_module && begins => self.requires(at),
                         _ => {}
                     }
-                    // What is broken off may end where the next line begins.
+                    // A truncated statement ends with its line.
                     begins = self.cursor.begins_line();
                     continue;
                 }
@@ -78,13 +77,13 @@ impl Scanner<'_> {
         }
     }
 
-    /// `import static a.b.C.d;`, `import a.b.*;`, `import module a.b;`, behind the first word.
+    /// Reads `import static a.b.C.d;`, `import a.b.*;` or `import module a.b;` after the first word.
     fn import(&mut self, at: usize) {
         self.cursor.skip_space(false);
         let before = self.cursor;
         if matches!(self.cursor.word(), b"static" | b"module") {
             self.cursor.skip_space(false);
-            // Also the begin of a name.
+            // `static` or `module` may also be the beginning of a name.
             if !self.cursor.peek().is_some_and(is_of_word) {
                 self.cursor = before;
             }
@@ -94,7 +93,7 @@ impl Scanner<'_> {
         self.name(at);
     }
 
-    /// `requires transitive static a.b;`, behind the first word.
+    /// Reads `requires transitive static a.b;` after the first word.
     fn requires(&mut self, at: usize) {
         self.cursor.skip_space(false);
         while self.cursor.eat_word(b"transitive") || self.cursor.eat_word(b"static") {
@@ -110,7 +109,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `package a.b;`, `module a.b {`, behind the first word.
+    /// Reads `package a.b;` or `module a.b {` after the first word.
     fn package(&mut self) {
         self.cursor.skip_space(false);
         let (name, ends) = self.qualified_name();
@@ -119,8 +118,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// The words of a name up to `*`, and whether it ends as a declaration does. The semicolon
-    /// of a broken file may be missing.
+    /// The words of a name up to `*`, and whether the declaration ends there. The semicolon of a broken
+    /// file may be missing.
     fn qualified_name(&mut self) -> (Vec<String>, bool) {
         let mut segments = Vec::new();
         let mut length = 0;
@@ -135,7 +134,7 @@ impl Scanner<'_> {
                 self.cursor.eat(b'*');
                 break;
             }
-            // A name that is too long is none, whatever follows.
+            // A name that is too long is dropped as a whole.
             if length <= LONGEST_NAME {
                 segments.push(text_of(word).to_owned());
             }
@@ -153,15 +152,15 @@ impl Scanner<'_> {
             self.cursor.skip_blanks();
         }
         let next = self.cursor.peek();
-        let ends = next.is_none_or(|it| it == b';' || it == b'/' || is_newline(it));
+        let ends = next.is_none_or(|byte| byte == b';' || byte == b'/' || is_newline(byte));
         (segments, ends)
     }
 }
 
-/// The package of a name: what stands before the first word that begins as a class does.
+/// The package of a name: everything before the first segment that begins like a class.
 pub(super) fn package_of(segments: &[String]) -> String {
-    let is_class = |it: &&String| it.chars().next().is_some_and(char::is_uppercase);
-    let end = segments.iter().position(|it| is_class(&it)).unwrap_or(segments.len());
+    let is_class = |segment: &&String| segment.chars().next().is_some_and(char::is_uppercase);
+    let end = segments.iter().position(|segment| is_class(&segment)).unwrap_or(segments.len());
     segments.get(..end).unwrap_or_default().join(".")
 }
 
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_behind_the_first_brace_counts() {
+    fn code_after_the_first_brace_is_ignored() {
         check(
             "import a.B;\nclass C { String s = \"\"\"\nimport d.E;\n\"\"\";\n}\nimport f.G;\n",
             None,

@@ -1,7 +1,7 @@
-//! Which package holds a module: the tables, and the rules for namespaces that many packages share.
+//! Maps modules to packages, by tables and by rules for shared namespaces.
 //!
-//! What flows in: a dotted name. What flows out: the package that brings it, and others that
-//! would too. What must stay true: the longest part of a name that is known counts.
+//! Input: a dotted name. Output: the package that provides it, and alternative packages. Invariants: the
+//! longest known prefix of a name determines the package.
 
 use super::super::purl::python_name;
 use std::{
@@ -9,7 +9,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// What one line of a table says: the package first, then what brings the same.
+/// By module: the package, then alternative packages.
 type Table = HashMap<&'static str, Vec<&'static str>>;
 
 static STANDARD: LazyLock<HashSet<&'static str>> =
@@ -19,8 +19,8 @@ static DISTRIBUTIONS: LazyLock<Table> =
 static ARTIFACTS: LazyLock<Table> =
     LazyLock::new(|| table(include_str!("tables/jvm_libraries.txt")));
 
-/// Namespaces of Python in which each module is a distribution of its own: the namespace, and
-/// what the module's name is put behind.
+/// Namespaces of Python in which each module is a distribution of its own: the namespace, and the prefix
+/// of the distributions' names.
 const NAMESPACES: [(&str, &str); 26] = [
     ("airflow.providers", "apache-airflow-providers-"),
     ("airflow.providers.apache", "apache-airflow-providers-apache-"),
@@ -50,15 +50,15 @@ const NAMESPACES: [(&str, &str); 26] = [
     ("zope", "zope."),
 ];
 
-/// A package, and what declares it as well.
+/// A package, and the alternatives that provide the same modules.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Library {
     pub(super) name: String,
-    /// Names of packages that bring the same; those of Maven may end in `*`.
+    /// Packages that provide the same; those of Maven may end in `*`.
     pub(super) others: &'static [&'static str],
 }
 
-/// What holds a package of the JVM.
+/// The library of a package of the JVM.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Artifact {
     Library(Library),
@@ -67,8 +67,8 @@ pub(super) enum Artifact {
     Unknown,
 }
 
-/// The distribution of a Python module; none for one of the standard library, and for one that no
-/// distribution brings.
+/// The distribution of a Python module; none for modules of the standard library, and for modules that
+/// belong to no distribution.
 pub(super) fn distribution(module: &str) -> Option<Library> {
     let top = module.split('.').next().unwrap_or(module);
     if STANDARD.contains(top) {
@@ -83,13 +83,13 @@ pub(super) fn distribution(module: &str) -> Option<Library> {
             return Some(Library { name: of_namespace(stem, next), others: &[] });
         }
     }
-    // A name that begins so is private to an implementation, or nobody's.
+    // A name with a leading underscore is private to an implementation.
     let is_name = !top.starts_with('_') && top.is_ascii();
     let name = python_name(top);
     (is_name && !name.is_empty()).then_some(Library { name, others: &[] })
 }
 
-/// What holds a package of Java or Scala.
+/// The library of a package of Java or Scala.
 pub(super) fn artifact(package: &str) -> Artifact {
     match parts(package).find_map(|part| ARTIFACTS.get(part)) {
         Some(names) => library(names).map_or(Artifact::Platform, Artifact::Library),
@@ -102,25 +102,27 @@ fn library(names: &'static [&'static str]) -> Option<Library> {
     Some(Library { name: (*name).to_owned(), others })
 }
 
-/// `google-cloud-` and `bigquery_storage_v1` are `google-cloud-bigquery-storage`.
+/// `google-cloud-` and `bigquery_storage_v1` become `google-cloud-bigquery-storage`.
 fn of_namespace(stem: &str, module: &str) -> String {
     if stem.ends_with('.') {
         return format!("{stem}{module}");
     }
     let version = module.rfind("_v").filter(|at| {
-        module.get(at + 2..).is_some_and(|it| it.starts_with(|it: char| it.is_ascii_digit()))
+        module
+            .get(at + 2..)
+            .is_some_and(|rest| rest.starts_with(|character: char| character.is_ascii_digit()))
     });
     format!("{stem}{}", module.get(..version.unwrap_or(module.len())).unwrap_or(module))
         .replace('_', "-")
 }
 
-/// A dotted name, and the names around it: `a.b.c`, `a.b`, `a`.
+/// A dotted name and its prefixes: `a.b.c`, `a.b`, `a`.
 pub(super) fn parts(name: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(name), |it| it.rsplit_once('.').map(|(outer, _)| outer))
+    std::iter::successors(Some(name), |inner| inner.rsplit_once('.').map(|(outer, _)| outer))
 }
 
 fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
-    text.lines().filter(|it| !it.starts_with('#') && !it.is_empty())
+    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
 }
 
 fn table(text: &'static str) -> Table {
@@ -137,7 +139,7 @@ mod tests {
     use crate::ecosystem::purl::Ecosystem;
 
     #[test]
-    fn python_modules_have_their_distributions() {
+    fn python_modules_are_mapped_to_distributions() {
         for (module, expected) in [
             ("yaml", Some("PyYAML")),
             ("numpy.linalg", Some("numpy")),
@@ -159,13 +161,13 @@ mod tests {
             ("_private", None),
             ("größe", None),
         ] {
-            let found = distribution(module).map(|it| it.name);
+            let found = distribution(module).map(|library| library.name);
             assert_eq!(found.as_deref(), expected, "{module}");
         }
     }
 
     #[test]
-    fn packages_of_the_jvm_have_their_artifacts() {
+    fn jvm_packages_are_mapped_to_artifacts() {
         for (package, expected) in [
             ("com.google.common.collect", Some("com.google.guava:guava")),
             ("com.google.common.truth", Some("com.google.truth:truth")),
@@ -191,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_name_everything_once_and_only_what_has_a_purl() {
+    fn table_entries_are_unique_and_have_valid_purls() {
         for (text, ecosystem) in [
             (include_str!("tables/python_distributions.txt"), Ecosystem::PyPi),
             (include_str!("tables/jvm_libraries.txt"), Ecosystem::Maven),
         ] {
-            let keys: Vec<_> = lines(text).filter_map(|it| it.split(' ').next()).collect();
+            let keys: Vec<_> = lines(text).filter_map(|line| line.split(' ').next()).collect();
             let table = table(text);
             assert_eq!(keys.len(), table.len());
             for (key, names) in table {
@@ -204,7 +206,7 @@ mod tests {
                     assert!(ecosystem.purl(name, None).is_some(), "{key}: {name}");
                     assert!(!name.ends_with('*'), "{key}: {name}");
                 }
-                assert!(names.iter().all(|it| !it.is_empty()), "{key}: {names:?}");
+                assert!(names.iter().all(|name| !name.is_empty()), "{key}: {names:?}");
             }
         }
         assert!(STANDARD.contains("tomllib") && STANDARD.len() > 300);

@@ -1,30 +1,29 @@
-//! Imports: what the sources of Python, Java and Scala name, whether or not a manifest declares it.
+//! Imports: the packages that Python, Java and Scala sources use, whether or not a manifest declares them.
 //!
 //! ```text
 //! every path ─► Imports::see ─┐
-//! source ─► parser ─► Named ─► Imports::add ─► Imports::resolve ─► packages that nothing declares
+//! source ─► parser ─► FileImports ─► Imports::add ─► Imports::resolve ─► undeclared packages
 //! ```
 //!
-//! What flows in: the paths of a repository, and the sources among them, one after the other.
-//! What flows out: one package for each library that is imported and that no manifest or lock
-//! file declares, at the place of its first import. Read only where a scan is asked to go deep:
-//! there are many more sources than manifests.
+//! Input: the paths of a repository, and its sources, one after the other. Output: one package for each
+//! library that is imported and that no manifest or lock file declares, at its first import. Sources are
+//! read in deep scans only, because there are many more sources than manifests.
 //!
-//! What must stay true: text in strings and comments is never an import; the standard libraries
-//! and the repository's own modules are no packages; memory is bounded by names, never by
-//! contents; the order of the files does not matter.
+//! Invariants: text in strings and comments is never an import; the standard libraries and the
+//! repository's own modules are not packages; memory is bounded by names, never by contents; the order of
+//! the files does not matter.
 //!
-//! Decisions. An import names a module, not a package: which package that is, the tables below
-//! `tables/` say. A Python module that is not in them has the name of its package, as most have;
-//! a package of the JVM that is not in them has no name that could be right, so it is a warning.
+//! Decisions. An import names a module, not a package; the tables in `tables/` map modules to packages. A
+//! Python module that is not in a table has the name of its package, as most do. For an unknown package of
+//! the JVM there is no such rule, so it is a warning.
 
 mod cursor;
 mod gather;
 mod java;
 mod libraries;
+mod location;
 mod names;
 mod own;
-mod place;
 mod python;
 mod resolve;
 mod scala;
@@ -32,20 +31,21 @@ mod scala;
 mod tests;
 
 pub use gather::Imports;
-pub(super) use names::Named;
+pub(super) use names::FileImports;
 
 use super::Parser;
 
-/// The parsers of sources, in the order in which they are asked.
+/// The parsers of sources, in the order in which they are tried.
 pub(super) static SOURCES: &[&dyn Parser] =
     &[&python::PythonImports, &java::JavaImports, &scala::ScalaImports];
 
-/// The parser that reads the imports of a file, judged by its path alone.
+/// The parser of a source file's imports, by the path alone.
 pub fn source_parser_for(path: &str) -> Option<&'static dyn Parser> {
     SOURCES.iter().copied().find(|parser| parser.wants(path))
 }
 
-/// Whether a folder on the way to a file holds what tools installed there.
+/// Whether a path leads through a folder of installed packages.
 fn is_installed(path: &str) -> bool {
-    path.split('/').any(|it| matches!(it, "site-packages" | "dist-packages" | "node_modules"))
+    path.split('/')
+        .any(|segment| matches!(segment, "site-packages" | "dist-packages" | "node_modules"))
 }

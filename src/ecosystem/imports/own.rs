@@ -1,32 +1,31 @@
-//! What belongs to the repository itself.
+//! Tells whether an import means a module of the repository itself.
 //!
-//! What flows in: the paths of its files, and the packages that its sources say they are in. What
-//! flows out: whether an import means one of them. What must stay true: memory is bounded by the
-//! number of files, and an import is decided in as many steps as there are folders around it.
+//! Input: the paths of all files, and the packages that the sources declare. Output: whether an import
+//! belongs to the repository. Invariants: memory is bounded by the number of files, and a decision takes
+//! as many steps as there are folders above the importing file.
 //!
-//! Decisions for Python. The folders in which a module is looked for are that of the importing
-//! file, those around it which are no packages themselves, and `src` in each. A folder without
-//! `__init__.py` is a module only where what is imported from it is there too: `alembic/env.py`
-//! imports the package alembic, not its own folder. A package that lies in no other one, outside
-//! of tests, is the repository's wherever it is. A file never means itself.
+//! Decisions for Python. A module is searched in the folder of the importing file, in the folders above
+//! that are not packages themselves, and in `src` of each. A folder without `__init__.py` is a module only
+//! where the imported name exists in it: `alembic/env.py` imports the package alembic, not its own folder. A
+//! top-level package outside of tests belongs to the repository wherever it is. A file never imports itself.
 
 use super::{
     libraries::{Artifact, artifact, parts},
-    place::is_test,
+    location::is_test,
 };
 use std::{
     cell::OnceCell,
     collections::{HashMap, HashSet},
 };
 
-/// Bytes of the paths that are kept. A path of 4,096 bytes may bring 60 folders, each with a path
-/// of its own; usual ones bring a hundred bytes each.
-const MOST_BYTES: usize = 64 << 20;
+/// Bytes of the recorded paths. A path of 4,096 bytes may add 60 folders, each with a path of its own;
+/// usual paths add a hundred bytes each.
+const MAX_BYTES: usize = 64 << 20;
 
-/// What a path without its extension is.
+/// The kind of a path without its extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// A folder with modules somewhere below it.
+enum PathKind {
+    /// A folder with modules in or below it.
     Folder,
     Module,
     /// A folder with an `__init__.py`.
@@ -36,15 +35,15 @@ enum Kind {
 /// The Python modules of a repository.
 #[derive(Debug, Default)]
 pub(super) struct OwnModules {
-    kinds: HashMap<String, Kind>,
-    /// The last segments of all paths: what is not among them is from elsewhere.
+    kinds: HashMap<String, PathKind>,
+    /// The last segments of all paths. Other names are external.
     names: HashSet<String>,
     bytes: usize,
     top_level: OnceCell<HashSet<String>>,
 }
 
 impl OwnModules {
-    /// Takes note of a file, if it is a module.
+    /// Records a file, if it is a module.
     pub(super) fn see(&mut self, path: &str) {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let Some((stem, extensions)) = name.split_once('.') else { return };
@@ -53,25 +52,25 @@ impl OwnModules {
             return;
         }
         for around in folders(folder) {
-            // Then those around it are known too.
+            // The folders above it are known too.
             if self.kinds.contains_key(around) {
                 break;
             }
-            self.put(around, Kind::Folder);
+            self.put(around, PathKind::Folder);
         }
         if stem == "__init__" {
-            self.put(folder, Kind::Package);
+            self.put(folder, PathKind::Package);
         } else {
-            self.put(&within(folder, stem), Kind::Module);
+            self.put(&within(folder, stem), PathKind::Module);
         }
     }
 
-    /// Whether there are more modules than can be kept: what is one of them is not known then.
+    /// Whether there are too many modules to record.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes > MOST_BYTES
+        self.bytes > MAX_BYTES
     }
 
-    fn put(&mut self, path: &str, kind: Kind) {
+    fn put(&mut self, path: &str, kind: PathKind) {
         if path.is_empty() || self.is_full() {
             return;
         }
@@ -98,19 +97,23 @@ impl OwnModules {
         self.top_level().contains(top)
             || folders(own)
                 .chain([""])
-                .filter(|it| *it == own || self.kinds.get(*it) != Some(&Kind::Package))
-                .any(|it| {
-                    self.is_in(it, top, next, file)
-                        || self.is_in(&within(it, "src"), top, next, file)
+                .filter(|folder| {
+                    *folder == own || self.kinds.get(*folder) != Some(&PathKind::Package)
+                })
+                .any(|folder| {
+                    self.is_in(folder, top, next, file)
+                        || self.is_in(&within(folder, "src"), top, next, file)
                 })
     }
 
     fn is_in(&self, folder: &str, top: &str, next: Option<&str>, file: &str) -> bool {
         let path = within(folder, top);
         match self.kinds.get(&path) {
-            Some(Kind::Package) => true,
-            Some(Kind::Module) => file.strip_prefix(&path).is_none_or(|it| !it.starts_with('.')),
-            Some(Kind::Folder) => {
+            Some(PathKind::Package) => true,
+            Some(PathKind::Module) => {
+                file.strip_prefix(&path).is_none_or(|rest| !rest.starts_with('.'))
+            }
+            Some(PathKind::Folder) => {
                 next.is_some_and(|next| self.kinds.contains_key(&within(&path, next)))
             }
             None => false,
@@ -119,7 +122,7 @@ impl OwnModules {
 
     fn top_level(&self) -> &HashSet<String> {
         self.top_level.get_or_init(|| {
-            let is_package = |path: &str| self.kinds.get(path) == Some(&Kind::Package);
+            let is_package = |path: &str| self.kinds.get(path) == Some(&PathKind::Package);
             let top = |path: &String| {
                 let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
                 let is_top = is_package(path) && !is_package(folder) && !is_test(path);
@@ -130,21 +133,21 @@ impl OwnModules {
     }
 }
 
-/// A folder, and those around it below the root.
+/// A folder and the folders above it, without the root.
 fn folders(folder: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(folder), |it| it.rsplit_once('/').map(|(around, _)| around))
-        .filter(|it| !it.is_empty())
+    std::iter::successors(Some(folder), |path| path.rsplit_once('/').map(|(around, _)| around))
+        .filter(|folder| !folder.is_empty())
 }
 
 fn within(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// The packages of the JVM that a repository's sources are in.
+/// The packages of the JVM that the repository's sources declare.
 #[derive(Debug, Default)]
 pub(super) struct OwnPackages {
     packages: HashSet<String>,
-    /// How many sources are below the first three segments of their packages.
+    /// The number of sources by the first three segments of their package.
     roots: HashMap<String, usize>,
     sources: usize,
 }
@@ -156,15 +159,16 @@ impl OwnPackages {
         self.packages.insert(package);
     }
 
-    /// Whether a package is one of the repository's, below one, or has the same first three
-    /// segments. Of a library that is known, a few sources in its package do not make the library
-    /// one's own: that is how its inner parts are reached.
+    /// Whether a package belongs to the repository: it is declared, is below a declared one, or shares its
+    /// first three segments. A few sources in the package of a known library do not count: projects do
+    /// this to access package-private parts of a library.
     pub(super) fn has(&self, package: &str) -> bool {
         let root = root_of(package);
         let of_root = self.roots.get(root).copied().unwrap_or(0);
         let is_known = matches!(artifact(root), Artifact::Library(_));
         (of_root > 0 && (!is_known || of_root * 10 >= self.sources))
-            || parts(package).any(|it| self.packages.contains(it) && it.contains('.'))
+            || parts(package)
+                .any(|package| self.packages.contains(package) && package.contains('.'))
             || (!package.contains('.') && self.packages.contains(package))
     }
 }
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_are_looked_for_where_python_finds_them() {
+    fn modules_are_searched_as_python_does() {
         let modules = modules(&[
             "app/__init__.py",
             "app/clients/__init__.py",

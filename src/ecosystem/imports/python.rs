@@ -1,23 +1,23 @@
 //! The imports of Python, by "The import statement" of the Python Language Reference.
 //!
-//! What flows in: a module. What flows out: the modules that it imports, at any depth and under
-//! any condition: `import a.b`, `from a import b` (as `a.b`), and calls of `__import__`,
-//! `importlib.import_module` and `pytest.importorskip` with a literal. What must stay true: time
-//! is linear; strings, comments and relative imports name nothing.
+//! Input: a module. Output: the modules that it imports, at any depth and under any condition:
+//! `import a.b`, `from a import b` (as `a.b`), and calls of `__import__`, `importlib.import_module`
+//! and `pytest.importorskip` with a literal. Invariants: the time is linear; strings, comments and
+//! relative imports are ignored.
 //!
-//! Decisions. A statement that ends in anything but its end (`import the things`) is prose, and
-//! names nothing. f-strings are strings. Stubs (`.pyi`) are not read: they repeat their module.
+//! Decisions. A statement with trailing text (`import the things`) is prose and ignored. f-strings
+//! are strings. Stubs (`.pyi`) are not read, because they repeat their module.
 
 use super::{
     super::{Findings, Parser, SourceFile, text},
     cursor::{Cursor, Quoting, is_blank, is_newline, is_of_word},
     is_installed,
-    names::{LONGEST_NAME, Language, MOST_NAMES, Names, text_of},
+    names::{LONGEST_NAME, Language, MAX_NAMES, Names, text_of},
 };
 
-/// How much of a dotted name tells a distribution: `airflow.providers.apache.spark`.
-const TELLING_SEGMENTS: usize = 4;
-/// Words that no module can be called.
+/// Segments of a dotted name that may identify a distribution: `airflow.providers.apache.spark`.
+const MAX_SEGMENTS: usize = 4;
+/// Words that cannot be the name of a module.
 const KEYWORDS: [&[u8]; 12] = [
     b"import", b"from", b"as", b"def", b"class", b"if", b"for", b"while", b"try", b"with",
     b"return", b"async",
@@ -69,7 +69,7 @@ impl Scanner<'_> {
                         b"__import__" | b"import_module" | b"importorskip" => self.call(at),
                         _ => {}
                     }
-                    // What is broken off may end where the next line begins.
+                    // A truncated statement ends with its line.
                     begins = self.cursor.begins_line();
                 }
                 _ => {
@@ -81,14 +81,14 @@ impl Scanner<'_> {
         }
     }
 
-    /// `import a.b as c, d`, behind its first word.
+    /// Reads `import a.b as c, d` after its first word.
     fn import(&mut self, at: usize) {
         let mut found = Vec::new();
         loop {
             self.skip_joined_blanks();
             let Some(name) = self.dotted_name() else { return };
-            // One more than are kept, so that it is said that there were more.
-            if found.len() <= MOST_NAMES {
+            // One more than the limit, so that the limit is reported.
+            if found.len() <= MAX_NAMES {
                 found.push(name);
             }
             self.alias();
@@ -103,7 +103,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `from a.b import (c as d, e)`, behind its first word.
+    /// Reads `from a.b import (c as d, e)` after its first word.
     fn from(&mut self, at: usize) {
         self.skip_joined_blanks();
         let Some(module) = self.dotted_name() else { return };
@@ -114,7 +114,7 @@ impl Scanner<'_> {
         self.skip_joined_blanks();
         let mut found = Vec::new();
         let in_brackets = self.cursor.eat(b'(');
-        let is_long = module.split('.').count() >= TELLING_SEGMENTS;
+        let is_long = module.split('.').count() >= MAX_SEGMENTS;
         loop {
             self.skip_within(in_brackets);
             if self.cursor.eat(b'*') {
@@ -127,7 +127,7 @@ impl Scanner<'_> {
                 self.cursor.at = before;
                 break;
             }
-            let fits = found.len() <= MOST_NAMES && module.len() + word.len() < LONGEST_NAME;
+            let fits = found.len() <= MAX_NAMES && module.len() + word.len() < LONGEST_NAME;
             if is_long && found.is_empty() {
                 found.push(module.clone());
             } else if !is_long && fits {
@@ -156,10 +156,11 @@ impl Scanner<'_> {
         }
     }
 
-    /// `import_module("a.b")`, behind its first word; nothing moves if it is anything else.
+    /// Reads `import_module("a.b")` after its first word. Does not move for anything else.
     fn call(&mut self, at: usize) {
         let mut cursor = self.cursor;
-        let skip = |it: &mut Cursor<'_>| it.skip_while(|it| is_blank(it) || is_newline(it));
+        let skip =
+            |cursor: &mut Cursor<'_>| cursor.skip_while(|byte| is_blank(byte) || is_newline(byte));
         skip(&mut cursor);
         if !cursor.eat(b'(') {
             return;
@@ -171,22 +172,23 @@ impl Scanner<'_> {
         let Some(quote @ (b'"' | b'\'')) = cursor.peek() else { return };
         cursor.advance(1);
         let begin = cursor.rest();
-        cursor.skip_while(|it| is_of_word(it) || it == b'.');
+        cursor.skip_while(|byte| is_of_word(byte) || byte == b'.');
         let name = begin.get(..begin.len() - cursor.rest().len()).unwrap_or_default();
         let closes = cursor.eat(quote);
         skip(&mut cursor);
         if !closes || !matches!(cursor.peek(), Some(b')' | b',')) {
             return;
         }
-        let segments: Vec<_> = text_of(name).split('.').take(TELLING_SEGMENTS).collect();
-        let is_name = |it: &&str| it.bytes().next().is_some_and(|it| !it.is_ascii_digit());
+        let segments: Vec<_> = text_of(name).split('.').take(MAX_SEGMENTS).collect();
+        let is_name =
+            |segment: &&str| segment.bytes().next().is_some_and(|first| !first.is_ascii_digit());
         if segments.iter().all(is_name) {
             self.names.add(segments.join("."), at);
         }
         self.cursor = cursor;
     }
 
-    /// `a.b.c`, cut where it tells nothing more; none for what is no name, a relative one too.
+    /// Reads `a.b.c`, cut to [`MAX_SEGMENTS`]; none for an invalid or relative name.
     fn dotted_name(&mut self) -> Option<String> {
         let mut name = String::new();
         let mut segments = 0;
@@ -198,7 +200,7 @@ impl Scanner<'_> {
                 self.cursor.at = before;
                 return None;
             }
-            if segments < TELLING_SEGMENTS {
+            if segments < MAX_SEGMENTS {
                 if segments > 0 {
                     name.push('.');
                 }
@@ -213,7 +215,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `as name`, if it is there.
+    /// Skips `as name`, if it is there.
     fn alias(&mut self) {
         self.skip_joined_blanks();
         if self.cursor.eat_word(b"as") {
@@ -223,7 +225,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Over blanks, and over ends of lines behind a backslash.
+    /// Skips blanks, and line breaks after a backslash.
     fn skip_joined_blanks(&mut self) {
         loop {
             self.cursor.skip_blanks();
@@ -238,7 +240,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// As above; in brackets over ends of lines and comments too.
+    /// As [`skip_joined_blanks`](Self::skip_joined_blanks); within brackets also line breaks and comments.
     fn skip_within(&mut self, brackets: bool) {
         self.skip_joined_blanks();
         if !brackets {
@@ -247,7 +249,7 @@ impl Scanner<'_> {
         loop {
             match self.cursor.peek() {
                 Some(b'#') => self.cursor.skip_line(),
-                Some(it) if is_newline(it) => self.cursor.advance(1),
+                Some(byte) if is_newline(byte) => self.cursor.advance(1),
                 _ => break,
             }
             self.skip_joined_blanks();
@@ -255,7 +257,7 @@ impl Scanner<'_> {
     }
 
     fn is_end_of_statement(&self) -> bool {
-        self.cursor.peek().is_none_or(|it| is_newline(it) || it == b';' || it == b'#')
+        self.cursor.peek().is_none_or(|byte| is_newline(byte) || byte == b';' || byte == b'#')
     }
 }
 
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_import_names_nothing() {
+    fn other_text_is_not_an_import() {
         for text in [
             "from . import a\nfrom .b import c\nfrom .. import (d, e)\n",
             "'''\nimport a\n'''\n",
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_that_nothing_closes_ends_with_its_line() {
+    fn an_unterminated_string_ends_with_its_line() {
         check("x = 'it\nimport a\n", &[("a", 2)]);
         check("x = \"it's\"\nimport a\n", &[("a", 2)]);
         check("from a import (b,\nimport c\n", &[("a.b", 1), ("c", 2)]);
@@ -338,14 +340,15 @@ mod tests {
 
     #[test]
     fn names_of_one_file_are_bounded() {
-        let text = (0..11_000).map(|it| format!("import a{it}\n")).collect::<Vec<_>>().concat();
+        let text =
+            (0..11_000).map(|number| format!("import a{number}\n")).collect::<Vec<_>>().concat();
         let findings = PythonImports.parse(SourceFile::alone("a.py", text.as_bytes()));
         assert_eq!(findings.imports.as_ref().unwrap().names.len(), 10_000);
         assert!(findings.warnings[0].message.contains("more than 10000"));
     }
 
     #[test]
-    fn modules_are_wanted_and_what_tools_installed_is_not() {
+    fn modules_are_wanted_but_installed_packages_are_not() {
         for path in ["a.py", "b/setup.py", "c.pyw"] {
             assert!(PythonImports.wants(path), "{path}");
         }

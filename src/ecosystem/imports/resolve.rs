@@ -1,19 +1,19 @@
-//! From imports to packages, once everything is read.
+//! Converts imports to packages, once all files have been read.
 //!
-//! What flows in: the imports of a repository, and the packages that its manifests and lock files
-//! declare. What flows out: a package for each library that is imported and not declared, and a
-//! warning for each package of the JVM of which nobody knows whose it is.
+//! Input: the imports of a repository, and the packages that its manifests and lock files declare. Output: a
+//! package for each library that is imported but not declared, and a warning for each package of the JVM
+//! whose library is unknown.
 //!
-//! Decisions. A library counts as declared by any file of the repository, under any of the names
-//! that bring it (`opencv-python-headless`, a Spring Boot starter), and a Python library by conda too. A
-//! Scala library counts by its name without the Scala version. A package of the JVM that no table
-//! knows may be of a declared group (`com.acme.util` of `com.acme:anything`); else there is no
-//! name that could be right: a purl needs the group and the artifact, and the package tells neither.
+//! Decisions. A library counts as declared by any file of the repository, under any name that provides it
+//! (`opencv-python-headless`, a Spring Boot starter); conda packages also declare Python libraries. A Scala
+//! library is compared without its Scala version. A JVM package that is in no table may belong to a declared
+//! group (`com.acme.util` of `com.acme:anything`); otherwise it has no purl, because neither the group nor
+//! the artifact can be derived from the package.
 
 use super::{
-    gather::{Imports, MOST_NAMES},
+    gather::{Imports, MAX_NAMES},
     libraries::{Artifact, Library, artifact, parts},
-    place::Place,
+    location::Location,
 };
 use crate::{
     ecosystem::purl::{Ecosystem, python_name},
@@ -24,13 +24,13 @@ use std::{
     ops::Bound,
 };
 
-/// Unknown packages that are named one by one.
-const MOST_UNKNOWN: usize = 50;
-/// The segments by which unknown packages are told apart.
+/// Unknown packages that get a warning each.
+const MAX_UNKNOWN: usize = 50;
+/// Segments by which unknown packages are grouped.
 const SHOWN_SEGMENTS: usize = 3;
 
 impl Imports {
-    /// The packages that are imported, beside those that are declared.
+    /// The imported packages that are not declared.
     pub(in crate::ecosystem) fn resolve(
         self,
         declared: &[Package],
@@ -38,111 +38,111 @@ impl Imports {
         if self.python.is_empty() && self.jvm.is_empty() {
             return (Vec::new(), Vec::new());
         }
-        let declared = Declared::of(declared);
+        let declared = DeclaredPackages::of(declared);
         let mut found = Vec::new();
         let mut warnings = Vec::new();
-        for (name, (place, others)) in self.python {
+        for (name, (location, others)) in self.python {
             let is_declared =
-                [name.as_str()].iter().chain(others).any(|it| declared.has_python(it));
+                [name.as_str()].iter().chain(others).any(|name| declared.has_python(name));
             if !is_declared {
-                found.extend(package(Ecosystem::PyPi, name, place));
+                found.extend(package(Ecosystem::PyPi, name, location));
             }
         }
-        let mut libraries: BTreeMap<String, Place> = BTreeMap::new();
-        let mut unknown: BTreeMap<String, Place> = BTreeMap::new();
-        for (imported, (place, is_java)) in self.jvm {
+        let mut libraries: BTreeMap<String, Location> = BTreeMap::new();
+        let mut unknown: BTreeMap<String, Location> = BTreeMap::new();
+        for (imported, (location, is_java)) in self.jvm {
             if self.packages.has(&imported) {
                 continue;
             }
             match artifact(&imported) {
                 Artifact::Library(library) if declared.has_library(&library) => {}
-                Artifact::Library(library) => keep_first(&mut libraries, library.name, place),
+                Artifact::Library(library) => keep_first(&mut libraries, library.name, location),
                 Artifact::Unknown if declared.has_group_of(&imported) => {}
-                // Scala imports from objects and values too, whose names are no packages.
+                // Scala also imports from objects and values, whose names are not packages.
                 Artifact::Unknown if is_java || is_reversed_domain(&imported) => {
                     let segments: Vec<_> = imported.split('.').take(SHOWN_SEGMENTS).collect();
-                    keep_first(&mut unknown, segments.join("."), place);
+                    keep_first(&mut unknown, segments.join("."), location);
                 }
                 Artifact::Platform | Artifact::Unknown => {}
             }
         }
-        for (name, place) in libraries {
-            found.extend(package(Ecosystem::Maven, name, place));
+        for (name, location) in libraries {
+            found.extend(package(Ecosystem::Maven, name, location));
         }
-        let left_out = unknown.len().saturating_sub(MOST_UNKNOWN);
-        for (name, place) in unknown.into_iter().take(MOST_UNKNOWN) {
+        let omitted = unknown.len().saturating_sub(MAX_UNKNOWN);
+        for (name, location) in unknown.into_iter().take(MAX_UNKNOWN) {
             let message = format!(
-                "`{name}` is imported, but which package holds it is not known: it is not listed"
+                "`{name}` is imported, but the package that provides it is unknown; it is not listed"
             );
-            warnings.push(Warning { file: place.file, line: Some(place.line), message });
+            warnings.push(Warning { file: location.file, line: Some(location.line), message });
         }
-        if left_out > 0 {
-            let message = format!("{left_out} more imported packages are not known");
+        if omitted > 0 {
+            let message = format!("{omitted} more imported packages are unknown");
             warnings.push(Warning { file: String::new(), line: None, message });
         }
         if self.is_full {
-            let message = format!(
-                "more than {MOST_NAMES} imports, or long ones: the rest of them is left out"
-            );
+            let message =
+                format!("more than {MAX_NAMES} imports, or too long ones; the rest is omitted");
             warnings.push(Warning { file: String::new(), line: None, message });
         }
         (found, warnings)
     }
 }
 
-fn keep_first(places: &mut BTreeMap<String, Place>, name: String, place: Place) {
+fn keep_first(places: &mut BTreeMap<String, Location>, name: String, location: Location) {
     match places.entry(name) {
-        Entry::Vacant(entry) => drop(entry.insert(place)),
-        Entry::Occupied(mut entry) if place < *entry.get() => {
-            entry.insert(place);
+        Entry::Vacant(entry) => drop(entry.insert(location)),
+        Entry::Occupied(mut entry) if location < *entry.get() => {
+            entry.insert(location);
         }
         Entry::Occupied(_) => {}
     }
 }
 
-fn package(ecosystem: Ecosystem, name: String, place: Place) -> Option<Package> {
+fn package(ecosystem: Ecosystem, name: String, location: Location) -> Option<Package> {
     Some(Package {
         purl: ecosystem.purl(&name, None)?,
         name,
         version: None,
         specifier: None,
         ecosystem: ecosystem.as_str().to_owned(),
-        scope: Some(place.scope()),
-        file: place.file,
-        line: Some(place.line),
+        scope: Some(location.scope()),
+        file: location.file,
+        line: Some(location.line),
         direct: Some(true),
         source: Source::Import,
         requires: Vec::new(),
     })
 }
 
-/// Whether a name begins as packages do that are called after a domain.
+/// Whether a package begins like a reversed domain name.
 fn is_reversed_domain(package: &str) -> bool {
     let top = package.split('.').next().unwrap_or(package);
     package.contains('.')
         && (top.len() == 2 || matches!(top, "com" | "org" | "net" | "dev" | "edu" | "gov" | "app"))
-        && top.bytes().all(|it| it.is_ascii_lowercase())
+        && top.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
-/// What the manifests and lock files declare.
-struct Declared {
+/// The packages that manifests and lock files declare.
+struct DeclaredPackages {
     python: HashSet<String>,
     /// `group:artifact`, without Scala versions.
     maven: BTreeSet<String>,
     groups: HashSet<String>,
 }
 
-impl Declared {
+impl DeclaredPackages {
     fn of(packages: &[Package]) -> Self {
         let of = |ecosystem: Ecosystem| {
-            packages.iter().filter(move |it| it.ecosystem == ecosystem.as_str())
+            packages.iter().filter(move |package| package.ecosystem == ecosystem.as_str())
         };
         let python = of(Ecosystem::PyPi).chain(of(Ecosystem::Conda));
-        let group = |it: &Package| it.name.split(':').next().unwrap_or_default().to_owned();
+        let group =
+            |package: &Package| package.name.split(':').next().unwrap_or_default().to_owned();
         Self {
-            python: python.map(|it| python_name(&it.name)).collect(),
+            python: python.map(|package| python_name(&package.name)).collect(),
             maven: of(Ecosystem::Maven)
-                .map(|it| without_scala_version(&it.name).to_owned())
+                .map(|package| without_scala_version(&package.name).to_owned())
                 .collect(),
             groups: of(Ecosystem::Maven).map(group).collect(),
         }
@@ -157,7 +157,10 @@ impl Declared {
             match name.strip_suffix('*') {
                 Some(begin) => {
                     let from = (Bound::Included(begin), Bound::Unbounded);
-                    self.maven.range::<str, _>(from).next().is_some_and(|it| it.starts_with(begin))
+                    self.maven
+                        .range::<str, _>(from)
+                        .next()
+                        .is_some_and(|requirement| requirement.starts_with(begin))
                 }
                 None => self.maven.contains(*name),
             }
@@ -165,22 +168,26 @@ impl Declared {
     }
 
     fn has_group_of(&self, package: &str) -> bool {
-        parts(package).any(|it| self.groups.contains(it))
+        parts(package).any(|group| self.groups.contains(group))
     }
 }
 
-/// `org.typelevel:cats-core_2.13` and `org.typelevel:cats-core_sjs1_3` are `org.typelevel:cats-core`.
+/// Removes the Scala version: `org.typelevel:cats-core_2.13` and `org.typelevel:cats-core_sjs1_3` become
+/// `org.typelevel:cats-core`.
 fn without_scala_version(name: &str) -> &str {
-    let is_version = |it: &str| {
+    let is_version = |suffix: &str| {
         ["2.10", "2.11", "2.12", "2.13", "3"].iter().any(|version| {
-            it.strip_prefix(version).is_some_and(|it| it.is_empty() || it.starts_with('.'))
+            suffix
+                .strip_prefix(version)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
     };
     let Some((name, _)) = name.rsplit_once('_').filter(|(_, version)| is_version(version)) else {
         return name;
     };
-    let is_platform = |it: &str| it.starts_with("sjs") || it.starts_with("native");
-    name.rsplit_once('_').filter(|(_, it)| is_platform(it)).map_or(name, |(name, _)| name)
+    let is_platform =
+        |platform: &str| platform.starts_with("sjs") || platform.starts_with("native");
+    name.rsplit_once('_').filter(|(_, suffix)| is_platform(suffix)).map_or(name, |(name, _)| name)
 }
 
 #[cfg(test)]
@@ -188,7 +195,7 @@ mod tests {
     use super::*;
     use crate::ecosystem::{Gathered, SourceFile, join, parser_for, source_parser_for};
 
-    /// What is found in these files together: `name scope file:line`, and warnings.
+    /// Compares the findings of these files together: `name scope file:line`, and warnings.
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let run = |files: &[&(&str, &str)]| {
@@ -202,21 +209,21 @@ mod tests {
                 let parser = parser_for(path).or_else(|| source_parser_for(path)).unwrap();
                 let findings = parser.parse(file);
                 packages.extend(findings.packages);
-                gradle.extend(findings.gradle.map(|it| *it));
+                gradle.extend(findings.gradle.map(|boxed| *boxed));
                 if let Some(named) = findings.imports {
                     imports.add(path, *named);
                 }
             }
             let warnings = join(&mut packages, Gathered { gradle, imports, ..Gathered::default() });
-            let imported = packages.iter().filter(|it| it.source == Source::Import);
-            let shown = imported.map(|it| {
-                assert_eq!((it.direct, &it.version), (Some(true), &None));
-                let scope = it.scope.map_or("-", |it| it.as_str());
-                format!("{} {scope} {}:{}", it.name, it.file, it.line.unwrap_or(0))
+            let imported = packages.iter().filter(|package| package.source == Source::Import);
+            let shown = imported.map(|package| {
+                assert_eq!((package.direct, &package.version), (Some(true), &None));
+                let scope = package.scope.map_or("-", |scope| scope.as_str());
+                format!("{} {scope} {}:{}", package.name, package.file, package.line.unwrap_or(0))
             });
-            let warnings = warnings.iter().map(|it| {
-                let name = it.message.split('`').nth(1).unwrap_or(&it.message);
-                format!("? {name} {}:{}", it.file, it.line.unwrap_or(0))
+            let warnings = warnings.iter().map(|warning| {
+                let name = warning.message.split('`').nth(1).unwrap_or(&warning.message);
+                format!("? {name} {}:{}", warning.file, warning.line.unwrap_or(0))
             });
             shown.chain(warnings).collect::<Vec<_>>()
         };
@@ -227,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declared_is_not_listed_again() {
+    fn declared_packages_are_not_listed_again() {
         check(
             &[
                 ("requirements.txt", "Flask==3.0\nopencv-python-headless\n"),
@@ -245,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_jvm_is_resolved_by_tables_groups_and_own_packages() {
+    fn jvm_packages_are_resolved_by_tables_groups_and_own_packages() {
         check(
             &[
                 (
@@ -271,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_starter_declares_what_it_brings() {
+    fn a_starter_declares_the_libraries_that_it_provides() {
         let source = "import org.springframework.web.bind.annotation.GetMapping;\nimport org.springframework.kafka.core.KafkaTemplate;\n";
         check(
             &[
@@ -286,20 +293,20 @@ mod tests {
     }
 
     #[test]
-    fn unknown_packages_are_counted_where_they_are_many() {
-        let lines = (10..70).map(|it| format!("import a.b.c{it}.D;\n"));
+    fn unknown_packages_beyond_the_limit_are_counted() {
+        let lines = (10..70).map(|number| format!("import a.b.c{number}.D;\n"));
         let source = lines.collect::<Vec<_>>().concat();
         let mut imports = Imports::default();
         let file = SourceFile::alone("A.java", source.as_bytes());
         let named = source_parser_for("A.java").unwrap().parse(file).imports.unwrap();
         imports.add("A.java", *named);
         let (packages, warnings) = imports.resolve(&[]);
-        assert_eq!((packages.len(), warnings.len()), (0, MOST_UNKNOWN + 1));
-        assert_eq!(warnings[MOST_UNKNOWN].message, "10 more imported packages are not known");
+        assert_eq!((packages.len(), warnings.len()), (0, MAX_UNKNOWN + 1));
+        assert_eq!(warnings[MAX_UNKNOWN].message, "10 more imported packages are unknown");
     }
 
     #[test]
-    fn scala_versions_are_no_part_of_a_name() {
+    fn scala_versions_are_removed_from_names() {
         for (name, expected) in [
             ("g:cats-core_2.13", "g:cats-core"),
             ("g:cats-core_3", "g:cats-core"),
@@ -315,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_told_from_values() {
+    fn packages_are_distinguished_from_values() {
         for name in ["com.acme.x", "de.acme", "org.x", "io.acme.y"] {
             assert!(is_reversed_domain(name), "{name}");
         }

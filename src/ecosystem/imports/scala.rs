@@ -1,19 +1,19 @@
 //! The imports of Scala 2 and 3, by "Import Clauses" of the language's specification and reference.
 //!
-//! What flows in: a source or a script. What flows out: the packages that it imports from, wherever
-//! in it that is, and the one it is in. What must stay true: time is linear; comments (which
-//! nest), strings and characters name nothing.
+//! Input: a source or a script. Output: the packages that it imports from, anywhere in the file,
+//! and its own package. Invariants: the time is linear; comments (which nest), strings and
+//! characters are ignored.
 //!
-//! Decisions. `import a.b` may mean a package or a member of one, so the whole of it counts as
-//! the package; the tables find the longest part that they know. In braces a name in lower
-//! case may be a package too (`import cats.{data, effect}`).
+//! Decisions. `import a.b` may name a package or a member of one, so the whole name counts as the
+//! package; the tables find its longest known prefix. A lower-case name in braces may also be a
+//! package (`import cats.{data, effect}`).
 
 use super::{
     super::{Findings, Parser, SourceFile, text},
     cursor::{Cursor, Quoting, is_newline, is_of_word},
     is_installed,
     java::package_of,
-    names::{LONGEST_NAME, Language, MOST_NAMES, Names, text_of},
+    names::{LONGEST_NAME, Language, MAX_NAMES, Names, text_of},
 };
 
 /// Reads `*.scala` and `*.sc`.
@@ -41,7 +41,7 @@ impl Parser for ScalaImports {
 struct Scanner<'t> {
     cursor: Cursor<'t>,
     names: Names<'t>,
-    /// Whether nothing but package clauses stood here so far.
+    /// Whether only package clauses have been read so far.
     in_head: bool,
 }
 
@@ -61,7 +61,7 @@ impl Scanner<'_> {
                 _ if is_of_word(byte) => {
                     let at = self.cursor.at;
                     let word = self.cursor.word();
-                    // Both are reserved words: only behind a dot they are something else.
+                    // Both words are reserved, except after a dot.
                     match word {
                         b"import" if before != b'.' => self.import(at),
                         b"package" if before != b'.' && self.in_head => self.package(),
@@ -74,33 +74,38 @@ impl Scanner<'_> {
         }
     }
 
-    /// `'a'`, `'\n'`; a quote that begins a symbol is one byte.
+    /// Skips `'a'` or `'\n'`; of a symbol only its quote.
     fn character(&mut self) {
         self.cursor.advance(1);
         let rest = self.cursor.rest();
         let length = match rest.first() {
-            Some(b'\\') => rest.iter().skip(2).take(6).position(|it| *it == b'\'').map(|it| it + 3),
+            Some(b'\\') => {
+                rest.iter().skip(2).take(6).position(|byte| *byte == b'\'').map(|offset| offset + 3)
+            }
             Some(b'\'') | None => None,
             // The bytes of one character.
             Some(_) => {
-                let end = rest.iter().skip(1).take(4).position(|it| !(0x80..0xc0).contains(it));
-                end.map(|it| it + 1).filter(|it| rest.get(*it) == Some(&b'\'')).map(|it| it + 1)
+                let end = rest.iter().skip(1).take(4).position(|byte| !(0x80..0xc0).contains(byte));
+                end.map(|offset| offset + 1)
+                    .filter(|offset| rest.get(*offset) == Some(&b'\''))
+                    .map(|offset| offset + 1)
             }
         };
         self.cursor.advance(length.unwrap_or(0));
     }
 
-    /// A name in backquotes; empty where nothing closes it.
+    /// Reads a name in backquotes; empty if it is unterminated.
     fn backquoted(&mut self) -> &str {
         self.cursor.advance(1);
         let rest = self.cursor.rest();
-        let end = rest.iter().position(|it| *it == b'`' || is_newline(*it)).unwrap_or(rest.len());
+        let end =
+            rest.iter().position(|byte| *byte == b'`' || is_newline(*byte)).unwrap_or(rest.len());
         let closed = rest.get(end) == Some(&b'`');
         self.cursor.advance(if closed { end + 1 } else { 0 });
         text_of(rest.get(..end).filter(|_| closed).unwrap_or_default())
     }
 
-    /// `package a.b`, behind its first word. That of an object goes on below its package.
+    /// Reads `package a.b` after its first word. A package object is in the package above it.
     fn package(&mut self) {
         self.cursor.skip_space(true);
         if self.cursor.eat_word(b"object") {
@@ -110,20 +115,20 @@ impl Scanner<'_> {
         self.names.belongs_to(&path.join("."));
     }
 
-    /// `import a.b.{C, D => E, _}, x.y.*`, behind its first word.
+    /// Reads `import a.b.{C, D => E, _}, x.y.*` after its first word.
     fn import(&mut self, at: usize) {
         let mut found = Vec::new();
         loop {
             self.cursor.skip_space(true);
             let (mut path, has_selectors) = self.path();
-            if path.first().is_some_and(|it| it == "_root_") {
+            if path.first().is_some_and(|segment| segment == "_root_") {
                 path.remove(0);
             }
             let package = package_of(&path);
             if has_selectors {
                 self.selectors(&path, &package, &mut found);
             }
-            if found.len() <= MOST_NAMES {
+            if found.len() <= MAX_NAMES {
                 found.push(package);
             }
             self.alias();
@@ -132,8 +137,8 @@ impl Scanner<'_> {
             }
         }
         let next = self.cursor.peek();
-        let is_end = next.is_none_or(|it| is_newline(it) || b";})/".contains(&it));
-        // What is broken off may end where the next line begins.
+        let is_end = next.is_none_or(|byte| is_newline(byte) || b";})/".contains(&byte));
+        // A truncated statement ends with its line.
         if is_end || self.cursor.begins_line() {
             for name in found {
                 self.names.add(name, at);
@@ -141,7 +146,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `as name` of Scala 3, if it is there.
+    /// Skips `as name` of Scala 3, if it is there.
     fn alias(&mut self) {
         self.cursor.skip_blanks();
         if self.cursor.eat_word(b"as") {
@@ -151,7 +156,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// The words of a path up to a wildcard, and whether selectors in braces follow.
+    /// Reads the words of a path up to a wildcard; returns whether selectors in braces follow.
     fn path(&mut self) -> (Vec<String>, bool) {
         let mut path = Vec::new();
         let mut length = 0;
@@ -173,7 +178,7 @@ impl Scanner<'_> {
             if word.is_empty() || word == "_" || word == "given" {
                 return (path, false);
             }
-            // A name that is too long is none, whatever follows.
+            // A name that is too long is dropped as a whole.
             let is_short = length <= LONGEST_NAME;
             length += word.len() + 1;
             path.extend(is_short.then(|| word.to_owned()));
@@ -185,7 +190,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `{C, d => e, given F[G], *}`: what may be a package is the first word of each.
+    /// Reads `{C, d => e, given F[G], *}`: the first word of each selector may be a package.
     fn selectors(&mut self, path: &[String], package: &str, found: &mut Vec<String>) {
         let is_package = package.split('.').count() == path.len();
         let mut depth = 0_usize;
@@ -203,7 +208,7 @@ impl Scanner<'_> {
                     begins = false;
                     continue;
                 }
-                // What was never closed ends here.
+                // Unclosed braces end here.
                 b';' | b'"' => return,
                 _ if is_of_word(byte) => {
                     let before = self.cursor;
@@ -212,9 +217,10 @@ impl Scanner<'_> {
                         self.cursor = before;
                         return;
                     }
-                    let may_be = word.starts_with(|it: char| it.is_lowercase()) && word != "given";
+                    let may_be = word.starts_with(|character: char| character.is_lowercase())
+                        && word != "given";
                     let fits = package.len() + word.len() < LONGEST_NAME;
-                    if begins && is_package && may_be && fits && found.len() <= MOST_NAMES {
+                    if begins && is_package && may_be && fits && found.len() <= MAX_NAMES {
                         found.push(format!("{package}.{word}"));
                     }
                     begins = false;
@@ -269,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_import_names_nothing() {
+    fn other_text_is_not_an_import() {
         for text in [
             "/* import a.B /* import c.D */\nimport e.F\n*/\n",
             "// import a.B\n",
@@ -286,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_closes_ends_with_its_line() {
+    fn unterminated_text_ends_with_its_line() {
         check("val s = \"it\nimport a.B\n", None, &[("a", 2)]);
         check("val s = 'symbol\nimport a.B\n", None, &[("a", 2)]);
         check("import\nimport a.{B,\nimport c.D\n", None, &[("a", 2), ("c", 3)]);

@@ -1,4 +1,4 @@
-//! Sources that are broken off, and sources in which everything but the imports is text.
+//! Truncated sources, and sources whose strings and comments look like imports.
 
 use super::{Imports, SOURCES, source_parser_for};
 use crate::ecosystem::{SourceFile, fixtures};
@@ -10,27 +10,27 @@ fn names(path: &str, bytes: &[u8]) -> BTreeMap<String, u32> {
     parser.parse(SourceFile::alone(path, bytes)).imports.unwrap().names
 }
 
-/// A file that is cut off names what it named before the cut, but for what the cut is in.
+/// A truncated file gives the imports before the cut, except for the one that is cut.
 #[test]
-fn every_beginning_of_a_source_is_read() {
-    let is_source = |name: &str| SOURCES.iter().any(|it| it.name() == name);
+fn every_prefix_of_a_source_is_parsed() {
+    let is_source = |name: &str| SOURCES.iter().any(|parser| parser.name() == name);
     let cases: Vec<_> =
-        fixtures::all().into_iter().filter(|it| is_source(it.parser.name())).collect();
+        fixtures::all().into_iter().filter(|case| is_source(case.parser.name())).collect();
     assert!(cases.len() > 15);
     for case in cases {
         let whole = names(&case.path, &case.bytes);
         for end in 0..case.bytes.len() {
-            let lines = case.bytes[..end].split(|it| *it == b'\n').count();
+            let lines = case.bytes[..end].split(|byte| *byte == b'\n').count();
             let last = u32::try_from(lines).unwrap();
             for (name, line) in names(&case.path, &case.bytes[..end]) {
                 assert!(line <= last, "{} {end}: {name}", case.path);
             }
         }
-        assert!(whole.values().all(|it| *it > 0));
+        assert!(whole.values().all(|line| *line > 0));
     }
 }
 
-/// Text that ends no text of any of the three languages.
+/// Text that ends no string or comment of any of the three languages.
 fn prose() -> impl Strategy<Value = String> {
     "([a-z ();:#{}.,*=é'\n]|import hidden\\.a\n|from hidden import b\n){0,60}"
 }
@@ -63,7 +63,7 @@ proptest! {
     }
 }
 
-/// Breaks if paths take memory without a bound: each may bring sixty folders, and each name a path.
+/// Fails if the memory for paths is unbounded: each path may add sixty folders, and each name a path.
 #[test]
 fn memory_is_bounded_for_paths_of_any_length() {
     let deep = "folder/".repeat(60);
@@ -71,10 +71,10 @@ fn memory_is_bounded_for_paths_of_any_length() {
     for number in 0..10_000 {
         imports.see(&format!("{number}/{deep}a.py"));
     }
-    assert!(imports.is_lost());
+    assert!(imports.has_too_many_modules());
     let mut imports = Imports::default();
     imports.see("a/b.py");
-    assert!(!imports.is_lost());
+    assert!(!imports.has_too_many_modules());
     for number in 0..2_000 {
         let path = format!("{}/{number}.py", "d".repeat(20_000));
         let text = format!("import name{number}\n");
@@ -84,5 +84,5 @@ fn memory_is_bounded_for_paths_of_any_length() {
     }
     let (packages, warnings) = imports.resolve(&[]);
     assert!((1_000..2_000).contains(&packages.len()), "{}", packages.len());
-    assert!(warnings[0].message.contains("is left out"), "{warnings:?}");
+    assert!(warnings[0].message.contains("is omitted"), "{warnings:?}");
 }

@@ -1,9 +1,9 @@
-//! What the files of one repository say together, shown one package a line.
+//! Combined findings of several files, shown with one package on each line.
 
 use super::*;
 use crate::ecosystem::{SourceFile, fuzz::read_alone, parser_for};
 
-/// Parses the files, joins what they hold, and shows one package a line.
+/// Parses the files, joins their findings in both orders, and compares the packages, one a line.
 #[track_caller]
 fn check(files: &[(&str, &str)], expected: &str) {
     let (mut packages, mut projects) = (Vec::new(), Vec::new());
@@ -11,7 +11,7 @@ fn check(files: &[(&str, &str)], expected: &str) {
         let file = SourceFile::alone(path, text.as_bytes());
         let findings = read_alone(parser_for(path).unwrap(), file);
         packages.extend(findings.packages);
-        projects.extend(findings.project.map(|it| *it));
+        projects.extend(findings.project.map(|boxed| *boxed));
     }
     let mut reversed: Vec<_> = packages.iter().rev().cloned().collect();
     let backwards = projects.iter().rev().cloned().collect();
@@ -20,18 +20,20 @@ fn check(files: &[(&str, &str)], expected: &str) {
     assert_eq!(packages, reversed);
     let shown: Vec<_> = packages
         .iter()
-        .map(|it| {
-            let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
-            let direct = it.direct.map_or("-", |it| if it { "direct" } else { "transitive" });
-            let scope = it.scope.map_or("-", Scope::as_str);
-            format!("{} {version} {direct} {scope} {}", it.name, it.file)
+        .map(|package| {
+            let version =
+                package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
+            let direct =
+                package.direct.map_or("-", |value| if value { "direct" } else { "transitive" });
+            let scope = package.scope.map_or("-", Scope::as_str);
+            format!("{} {version} {direct} {scope} {}", package.name, package.file)
         })
         .collect();
     assert_eq!(shown.join("\n"), expected);
 }
 
 #[test]
-fn an_old_npm_lock_learns_what_is_direct() {
+fn an_old_npm_lock_gets_direct_from_the_manifest() {
     check(
         &[
             (
@@ -53,7 +55,7 @@ fn an_old_npm_lock_learns_what_is_direct() {
 }
 
 #[test]
-fn a_yarn_lock_learns_from_all_members() {
+fn a_yarn_lock_gets_direct_and_scope_from_all_members() {
     check(
         &[
             (
@@ -71,10 +73,10 @@ fn a_yarn_lock_learns_from_all_members() {
     );
 }
 
-/// Breaks if a project of the repository's own is a package where its neighbour asks for it by
-/// name, or is none where a lock says that it is from elsewhere.
+/// Fails if a project of the repository is a package where another project of its workspace requires
+/// it by name, or is dropped where a lock file lists it from a registry.
 #[test]
-fn neighbours_in_a_workspace_are_no_packages() {
+fn projects_of_the_same_workspace_are_not_packages() {
     let left = ("libs/left/package.json", r#"{"name": "@o/Left", "dependencies": {"w": "^1"}}"#);
     let right =
         ("libs/right/package.json", r#"{"name": "right", "dependencies": {"@o/left": "^1"}}"#);
@@ -102,7 +104,7 @@ fn neighbours_in_a_workspace_are_no_packages() {
 }
 
 #[test]
-fn packages_from_paths_of_the_repository_are_none() {
+fn path_repositories_are_not_packages() {
     check(
         &[
             (
@@ -140,9 +142,9 @@ fn members_inherit_from_their_workspace() {
     );
 }
 
-/// Breaks if a workspace's own crates are packages because it defines no others.
+/// Fails if crates of a workspace are packages because the workspace defines no other packages.
 #[test]
-fn crates_of_a_workspace_of_nothing_else_are_none() {
+fn path_crates_of_a_workspace_without_packages_are_not_packages() {
     check(
         &[
             ("Cargo.toml", "[workspace]\n[workspace.dependencies]\na = { path = 'a' }\n"),
@@ -153,7 +155,7 @@ fn crates_of_a_workspace_of_nothing_else_are_none() {
 }
 
 #[test]
-fn a_member_without_its_workspace_keeps_the_names() {
+fn a_member_without_its_workspace_keeps_its_requirements() {
     check(
         &[("own/Cargo.toml", "[dependencies]\nserde.workspace = true\n")],
         "serde workspace = true direct runtime own/Cargo.toml",
@@ -161,7 +163,7 @@ fn a_member_without_its_workspace_keeps_the_names() {
 }
 
 #[test]
-fn names_of_nuget_have_no_case() {
+fn nuget_names_are_compared_without_case() {
     check(
         &[
             ("paket.dependencies", "nuget Xunit 2.4.1\n"),
@@ -172,9 +174,9 @@ fn names_of_nuget_have_no_case() {
     );
 }
 
-/// Breaks if a lock learns from the manifest of another tool.
+/// Fails if a lock file is completed from the manifest of another tool.
 #[test]
-fn a_lock_learns_from_the_manifest_of_its_tool_alone() {
+fn a_lock_is_completed_from_the_manifest_of_its_tool_only() {
     check(
         &[
             (
@@ -192,7 +194,7 @@ fn a_lock_learns_from_the_manifest_of_its_tool_alone() {
 }
 
 #[test]
-fn names_are_compared_as_their_ecosystem_does() {
+fn names_are_compared_by_the_rules_of_their_ecosystem() {
     check(
         &[
             ("composer.json", r#"{"require": {"Psr/Log": "^3"}}"#),
@@ -203,10 +205,10 @@ fn names_are_compared_as_their_ecosystem_does() {
     );
 }
 
-/// Breaks if what go.mod marks as indirect is taken for asked for, or the folder of what is
-/// vendored for a project.
+/// Fails if an indirect requirement of go.mod counts as direct, or a vendor folder counts as a
+/// project.
 #[test]
-fn what_is_vendored_learns_from_the_folder_above() {
+fn vendored_packages_are_completed_from_the_folder_above() {
     check(
         &[
             ("go.mod", "module m\nrequire (\na.b/c v1.0.0\nd.e/f v1.0.0 // indirect\n)\n"),
@@ -220,7 +222,7 @@ fn what_is_vendored_learns_from_the_folder_above() {
 }
 
 #[test]
-fn a_lock_of_gradle_learns_only_what_is_direct() {
+fn a_gradle_lock_gets_only_direct_from_the_build() {
     check(
         &[
             ("gradle.lockfile", "g:a:1=runtimeClasspath\ng:b:1=runtimeClasspath\n"),
@@ -238,17 +240,17 @@ fn repeats_are_dropped() {
     let mut packages = parser_for(file.path).unwrap().parse(file).packages;
     packages.extend(packages.clone());
     join(&mut packages, Gathered::default());
-    let lines: Vec<_> = packages.iter().filter_map(|it| it.line).collect();
+    let lines: Vec<_> = packages.iter().filter_map(|package| package.line).collect();
     assert_eq!(lines, [1, 2]);
 }
 
 #[test]
-fn folders_lead_to_the_root() {
+fn upwards_ends_at_the_root() {
     assert_eq!(upwards("a/b").collect::<Vec<_>>(), ["a/b", "a", ""]);
     assert_eq!(upwards("").collect::<Vec<_>>(), [""]);
 }
 
-/// A package that a manifest asks for, or a lock lists.
+/// A package that a manifest requires or a lock file lists.
 fn package(file: &str, name: &str, source: Source) -> Package {
     let path = "Cargo.toml";
     let file_of = SourceFile::alone(path, b"[dependencies]\nx = '1'\n");
@@ -257,69 +259,76 @@ fn package(file: &str, name: &str, source: Source) -> Package {
     Package { file: file.to_owned(), name: name.to_owned(), purl, source, ..one }
 }
 
-/// Members so deep down, each in a folder of its own.
+/// Paths of manifests 20 folders deep, each in a folder of its own.
 fn deep(count: usize) -> Vec<String> {
-    (0..count).map(|it| format!("{}m{it}/Cargo.toml", "deep/".repeat(20))).collect()
+    (0..count).map(|number| format!("{}m{number}/Cargo.toml", "deep/".repeat(20))).collect()
 }
 
-/// What a step of joining charges, and what comes of it without a budget.
+/// Runs a step with an unlimited budget and with none: the units spent, and both results.
 fn with_and_without<T>(step: impl Fn(&Budget) -> T) -> (u64, T, T) {
     let unlimited = Budget::unlimited();
     let all = step(&unlimited);
     (unlimited.spent(), all, step(&Budget::limited_to(0)))
 }
 
-/// Breaks if the folders around a manifest are looked through without a charge.
+/// Fails if the search for the lock file of a workspace member is not charged.
 #[test]
 fn the_search_for_the_lock_of_a_member_is_charged() {
     let mut packages = vec![package("Cargo.lock", "x", Source::Lockfile)];
-    packages.extend(deep(50).iter().map(|it| package(it, "x", Source::Manifest)));
+    packages.extend(deep(50).iter().map(|folder| package(folder, "x", Source::Manifest)));
     let root = (String::new(), "cargo".to_owned(), "");
     let (spent, all, none) = with_and_without(|budget| {
         let manifests = Manifests::of(&packages, budget);
         manifests.by_folder.contains_key(&root)
     });
     assert!(all && !none);
-    // A folder of a hundred bytes, and the twenty around it.
+    // A folder of 100 bytes, and the 20 folders above it.
     assert!(spent > 50 * 1_000, "{spent}");
 }
 
-/// Breaks if what members inherit from their workspaces is looked for, or copied, without a charge.
+/// Fails if the search for inherited versions, or copying them, is not charged.
 #[test]
 fn what_members_inherit_is_charged() {
     let members = deep(50);
     let packages = |defined: &str| {
         let mut packages = vec![package("Cargo.toml", "x", Source::Manifest)];
         (packages[0].scope, packages[0].specifier) = (None, Some(defined.to_owned()));
-        packages.extend(members.iter().map(|it| {
+        packages.extend(members.iter().map(|folder| {
             let inherits = Some(INHERITED.to_owned());
-            Package { specifier: inherits, ..package(it, "x", Source::Manifest) }
+            Package { specifier: inherits, ..package(folder, "x", Source::Manifest) }
         }));
         packages
     };
     let inherited = |defined: &str, budget: &Budget| {
         let mut packages = packages(defined);
         inherit_from_workspaces(&mut packages, &[], budget);
-        packages.iter().skip(1).filter(|it| it.specifier.as_deref() == Some(defined)).count()
+        packages
+            .iter()
+            .skip(1)
+            .filter(|package| package.specifier.as_deref() == Some(defined))
+            .count()
     };
     let (spent, all, none) = with_and_without(|budget| inherited("1", budget));
     assert_eq!((all, none), (50, 0));
-    // Each folder around each member, by its length, twice.
+    // The length of each folder above each member, twice.
     assert!(spent > 50 * 2_000, "{spent}");
     let long = "1".repeat(1_000);
     let (of_long, ..) = with_and_without(|budget| inherited(&long, budget));
-    assert!(of_long > spent + 50 * 1_000, "what is copied: {of_long} and {spent}");
+    assert!(of_long > spent + 50 * 1_000, "copying was not charged: {of_long} and {spent}");
 
-    // Many folders around one that define nothing of the name that is asked for: each is asked.
-    let mut wide: Vec<Package> = std::iter::successors(Some("deep/".repeat(20)), |it| {
-        it.strip_suffix("deep/").map(str::to_owned)
+    // Many folders above that define packages, but not the required one: each lookup is charged.
+    let mut wide: Vec<Package> = std::iter::successors(Some("deep/".repeat(20)), |folder| {
+        folder.strip_suffix("deep/").map(str::to_owned)
     })
-    .map(|it| Package { scope: None, ..package(&format!("{it}Cargo.toml"), "y", Source::Manifest) })
+    .map(|folder| Package {
+        scope: None,
+        ..package(&format!("{folder}Cargo.toml"), "y", Source::Manifest)
+    })
     .collect();
-    wide.extend((0..50).map(|it| {
+    wide.extend((0..50).map(|number| {
         let file = format!("{}Cargo.toml", "deep/".repeat(20));
         let inherits = Some(INHERITED.to_owned());
-        Package { specifier: inherits, ..package(&file, &format!("x{it}"), Source::Manifest) }
+        Package { specifier: inherits, ..package(&file, &format!("x{number}"), Source::Manifest) }
     }));
     let (spent, ..) = with_and_without(|budget| {
         inherit_from_workspaces(&mut wide.clone(), &[], budget);

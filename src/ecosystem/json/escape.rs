@@ -1,7 +1,7 @@
-//! The escapes of JSON strings, RFC 8259 section 7.
+//! Escapes of JSON strings, RFC 8259 section 7.
 //!
-//! What flows in: what stands between two quotes. What flows out: the text that it means. What
-//! must stay true: what is no escape stays as it is written; half of a surrogate pair is U+FFFD.
+//! Input: the text between two quotes. Output: the decoded text. Invariants: an invalid escape stays
+//! as written; half of a surrogate pair becomes U+FFFD.
 
 /// Decodes the escapes of a string.
 pub(super) fn unescape(raw: &str) -> String {
@@ -16,7 +16,7 @@ pub(super) fn unescape(raw: &str) -> String {
             Some('r') => out.push('\r'),
             Some('b') => out.push('\u{8}'),
             Some('f') => out.push('\u{c}'),
-            Some(it @ ('"' | '\\' | '/')) => out.push(it),
+            Some(character @ ('"' | '\\' | '/')) => out.push(character),
             Some('u') => {
                 let (decoded, tail) = code_points(behind);
                 out.push(decoded);
@@ -51,7 +51,8 @@ fn code_points(text: &str) -> (char, &str) {
 }
 
 fn code_unit(text: &str) -> Option<(u16, &str)> {
-    let digits = text.get(1..5).filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let digits =
+        text.get(1..5).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     let unit = u16::from_str_radix(digits, 16).ok().filter(|_| text.starts_with('u'))?;
     Some((unit, text.get(5..)?))
 }

@@ -1,12 +1,11 @@
-//! JSON (RFC 8259) with line numbers, for files that may be broken.
+//! A JSON reader (RFC 8259) with line numbers that tolerates broken files.
 //!
-//! What flows in: the text of a file. What flows out: a tree that borrows from the text, every
-//! value and member with its line, and the errors met on the way. A file that was cut off, a
-//! stray token or the markers of an unfinished merge cost the members that they hit; what stands
-//! before and after them is kept.
+//! Input: the text of a file. Output: a tree that borrows from the text, with the line of every value
+//! and member, and the errors. A truncated file, a stray token or a merge conflict marker loses only
+//! the members that it hits; the members before and after are kept.
 //!
-//! What must stay true: no panic, bounded recursion, and every step moves forward, so the time is
-//! linear in the length of the text.
+//! Invariants: no panic, bounded recursion, and every step moves forward, so the time is linear in the
+//! length of the text.
 
 mod escape;
 mod reader;
@@ -15,12 +14,11 @@ mod tests;
 
 pub(super) use reader::parse;
 
-use super::{collect::Collector, source::Findings, text};
+use super::{collect::Collector, parser::Findings, text};
 
 use std::borrow::Cow;
 
-/// Reads as much of a file's object as can be understood, and gives it to `walk`. What could not be
-/// understood is a warning.
+/// Reads the object of a file and passes it to `walk`. Each syntax error becomes a warning.
 pub(crate) fn read(
     bytes: &[u8],
     found: Collector<'_>,
@@ -29,7 +27,7 @@ pub(crate) fn read(
     read_kinds(bytes, found, false, walk)
 }
 
-/// As [`read`], for a file that may hold an array as well.
+/// As [`read`], for a file that may contain an array instead.
 pub(crate) fn read_object_or_array(
     bytes: &[u8],
     found: Collector<'_>,
@@ -65,22 +63,22 @@ fn read_kinds(
     found.finish()
 }
 
-/// What could be read of a text.
+/// The tree of a text, as far as it could be read.
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
-    /// None where the text holds no value at all.
+    /// None where the text contains no value.
     pub(crate) root: Option<Node<'a>>,
     pub(crate) errors: Vec<Error>,
 }
 
-/// Something that JSON does not allow.
+/// A syntax error.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Error {
     pub(crate) line: u32,
     pub(crate) message: String,
 }
 
-/// A value and the line on which it begins.
+/// A value, and the line on which it begins.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Node<'a> {
     pub(crate) line: u32,
@@ -91,14 +89,14 @@ pub(crate) struct Node<'a> {
 pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
-    /// As it is written.
+    /// As written.
     Number(&'a str),
     String(Cow<'a, str>),
     Array(Vec<Node<'a>>),
     Object(Vec<Member<'a>>),
 }
 
-/// A name and its value; `line` is the name's.
+/// A name and its value; `line` is that of the name.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Member<'a> {
     pub(crate) key: Cow<'a, str>,
@@ -109,17 +107,17 @@ pub(crate) struct Member<'a> {
 impl<'a> Node<'a> {
     /// The value of a member; of the last one where a name is repeated, as in JavaScript.
     pub(crate) fn get(&self, key: &str) -> Option<&Node<'a>> {
-        self.members()?.iter().rev().find(|it| it.key == key).map(|it| &it.value)
+        self.members()?.iter().rev().find(|member| member.key == key).map(|member| &member.value)
     }
 
-    /// The text of a member, where it is one.
+    /// The text of a member, if it is a string.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str()
     }
 
-    /// Whether a member is there and `true`.
+    /// Whether a member is `true`.
     pub(crate) fn is_true(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|it| it.value == Value::Bool(true))
+        self.get(key).is_some_and(|node| node.value == Value::Bool(true))
     }
 
     pub(crate) fn members(&self) -> Option<&[Member<'a>]> {
@@ -129,9 +127,9 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The elements of a member, where it is an array.
+    /// The elements of a member, if it is an array.
     pub(crate) fn elements(&self, key: &str) -> impl Iterator<Item = &Node<'a>> {
-        let elements = match self.get(key).map(|it| &it.value) {
+        let elements = match self.get(key).map(|node| &node.value) {
             Some(Value::Array(elements)) => elements.as_slice(),
             _ => &[],
         };
@@ -145,7 +143,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What kind of value this is, in the words of RFC 8259.
+    /// The kind of the value, in the terms of RFC 8259.
     pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "null",

@@ -1,23 +1,23 @@
-//! The grammar of JSON by recursive descent, and how to go on behind what breaks it.
+//! A recursive-descent parser of JSON with error recovery.
 //!
-//! What flows in: a text. What flows out: a [`Document`]. What must stay true: each pass of a
-//! loop moves forward or leaves the loop; the depth is checked before each step down.
+//! Input: a text. Output: a [`Document`]. Invariants: each iteration of a loop moves forward or
+//! leaves the loop; the depth is checked before each descent.
 
 use super::{Document, Error, Member, Node, Value, escape::unescape};
 use crate::ecosystem::{budget::Budget, text};
 use std::borrow::Cow;
 
-/// Deeper values are skipped, with an error. Lock files nest two levels for each package within
-/// a package.
+/// Deeper values are skipped, with an error. Lock files nest two levels for each package within a
+/// package.
 const MAX_DEPTH: u32 = 128;
 
-/// After so many values the rest of a file is passed over; it bounds the memory.
+/// The rest of a file with more values is skipped; this bounds the memory.
 const MAX_VALUES: usize = 1_000_000;
 
-/// More errors than this help nobody; a file of noise would bring one with each byte.
+/// Errors that are kept; a file of noise would give one for each byte.
 const MAX_ERRORS: usize = 20;
 
-/// Reads as much of a text as can be understood.
+/// Parses a text as far as possible.
 pub(in crate::ecosystem) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Document<'a> {
     budget.read(text.len());
     let errors = Vec::new();
@@ -28,7 +28,7 @@ pub(in crate::ecosystem) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Docu
         let root = reader.value();
         reader.skip_space();
         if root.is_some() && reader.peek().is_some() {
-            reader.error("unexpected text behind the end of the document".to_owned());
+            reader.error("unexpected text after the end of the document".to_owned());
         }
         root
     } else {
@@ -42,8 +42,8 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     line: u32,
-    /// How many objects and arrays are open around the place: a `]` inside of an object ends
-    /// it where an array is open outside, and is noise where none is.
+    /// How many objects and arrays are open: a `]` inside an object ends the object where an array is
+    /// open outside, and is noise where none is.
     objects: u32,
     arrays: u32,
     values: usize,
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Moves on by one byte and counts lines.
+    /// Advances by one byte and counts lines.
     fn bump(&mut self) {
         if self.peek() == Some(b'\n') {
             self.line = self.line.saturating_add(1);
@@ -76,10 +76,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether another error here is worth saying: one broken spot often breaks several rules,
-    /// and the first says it best.
+    /// Whether another error on this line is useful: one broken spot often breaks several rules, and
+    /// the first error describes it best.
     fn is_wanted(&self) -> bool {
-        self.errors.last().is_none_or(|it| it.line != self.line) && self.errors.len() < MAX_ERRORS
+        self.errors.last().is_none_or(|error| error.line != self.line)
+            && self.errors.len() < MAX_ERRORS
     }
 
     fn unexpected(&mut self, wanted: &str) {
@@ -92,12 +93,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a value; none where there is none, and then nothing but noise was passed, or one too
-    /// many, and then all of the rest.
+    /// Reads a value. None after noise, or where there are too many values; then the rest is skipped.
     fn value(&mut self) -> Option<Node<'a>> {
         let line = self.line;
         if self.values >= MAX_VALUES {
-            self.error(format!("more than {MAX_VALUES} values, the rest is not read"));
+            self.error(format!("more than {MAX_VALUES} values; the rest is skipped"));
             self.at = self.text.len();
             return None;
         }
@@ -129,11 +129,13 @@ impl<'a> Reader<'a> {
             "null" => Some(Value::Null),
             "true" => Some(Value::Bool(true)),
             "false" => Some(Value::Bool(false)),
-            _ if word.starts_with(|it: char| it == '-' || it.is_ascii_digit()) => {
+            _ if word
+                .starts_with(|character: char| character == '-' || character.is_ascii_digit()) =>
+            {
                 Some(Value::Number(word))
             }
             _ => {
-                self.error(format!("`{}` is no value", text::excerpt(word)));
+                self.error(format!("`{}` is not a valid value", text::excerpt(word)));
                 None
             }
         }
@@ -175,7 +177,7 @@ impl<'a> Reader<'a> {
                 Some(_) => {
                     self.unexpected("a name");
                     self.skip_noise(b"");
-                    // The comma was lost in the noise, which has been said already.
+                    // The noise may have contained the comma, and was reported already.
                     separated = true;
                 }
                 None => {
@@ -185,7 +187,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.objects -= 1;
-        // Most are small, and there may be a million.
+        // Most objects are small, and a file may have a million of them.
         members.shrink_to_fit();
         Some(Value::Object(members))
     }
@@ -239,7 +241,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(_) => {
                     self.unexpected("a value");
-                    // Behind the marker of a merge the next element follows without a comma.
+                    // After a merge conflict marker the next element follows without a comma.
                     self.skip_noise(b"{[");
                     separated = true;
                 }
@@ -254,16 +256,16 @@ impl<'a> Reader<'a> {
         Some(Value::Array(elements))
     }
 
-    /// Passes at least one byte, and on to where a name, a separator or an end may stand.
+    /// Skips at least one byte, and on to where a name, a separator or an end may be.
     fn skip_noise(&mut self, ends: &[u8]) {
         self.bump();
-        let is_end = |it: u8| matches!(it, b'"' | b',' | b'}' | b']') || ends.contains(&it);
-        while self.peek().is_some_and(|it| !is_end(it)) {
+        let is_end = |byte: u8| matches!(byte, b'"' | b',' | b'}' | b']') || ends.contains(&byte);
+        while self.peek().is_some_and(|byte| !is_end(byte)) {
             self.bump();
         }
     }
 
-    /// At the depth limit, passes the whole value, without recursion, and says so.
+    /// At the depth limit, skips the whole value without recursion, with an error.
     fn too_deep(&mut self) -> bool {
         if self.objects + self.arrays < MAX_DEPTH {
             return false;
@@ -290,7 +292,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a string from its opening quote on. One that no quote ends stops at the line's end.
+    /// Reads a string from its opening quote. A string without a closing quote ends with the line.
     fn string(&mut self) -> Cow<'a, str> {
         self.bump();
         let start = self.at;
@@ -301,19 +303,19 @@ impl<'a> Reader<'a> {
                 Some(b'\\') => {
                     escaped = true;
                     self.at += 1;
-                    if self.peek().is_some_and(|it| it != b'\n') {
+                    if self.peek().is_some_and(|byte| byte != b'\n') {
                         self.at += 1;
                     }
                 }
                 Some(b'\n') | None => {
-                    self.error("a string without its closing quote".to_owned());
+                    self.error("unterminated string".to_owned());
                     break;
                 }
                 Some(_) => self.at += 1,
             }
         }
-        // Every byte that ends a run is ASCII, so the run ends between characters; but the one
-        // behind a backslash may be the first of several.
+        // Every byte that ends a run is ASCII, so the run ends between characters; but the byte after
+        // a backslash may be the first of several.
         let mut end = self.at.min(self.text.len());
         while !self.text.is_char_boundary(end) {
             end -= 1;

@@ -1,32 +1,36 @@
 use super::*;
 use crate::ecosystem::budget::Budget;
 
-/// The tree as compact JSON, then one line per error.
+/// Compares the tree as compact JSON, followed by one line for each error.
 #[track_caller]
 fn check(text: &str, expected: &str) {
     let document = parse(text, Budget::alone(1 << 24));
     let mut lines = vec![document.root.as_ref().map_or_else(|| "nothing".to_owned(), show)];
-    lines.extend(document.errors.iter().map(|it| format!("{}: {}", it.line, it.message)));
+    lines.extend(document.errors.iter().map(|error| format!("{}: {}", error.line, error.message)));
     assert_eq!(lines.join("\n"), expected, "{text}");
 }
 
 fn show(node: &Node<'_>) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
-        Value::Bool(it) => it.to_string(),
-        Value::Number(it) => (*it).to_owned(),
-        Value::String(it) => format!("{it:?}"),
-        Value::Array(it) => format!("[{}]", it.iter().map(show).collect::<Vec<_>>().join(",")),
-        Value::Object(it) => {
-            let members: Vec<_> =
-                it.iter().map(|it| format!("{}:{}", it.key, show(&it.value))).collect();
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => (*number).to_owned(),
+        Value::String(text) => format!("{text:?}"),
+        Value::Array(elements) => {
+            format!("[{}]", elements.iter().map(show).collect::<Vec<_>>().join(","))
+        }
+        Value::Object(members) => {
+            let members: Vec<_> = members
+                .iter()
+                .map(|member| format!("{}:{}", member.key, show(&member.value)))
+                .collect();
             format!("{{{}}}", members.join(","))
         }
     }
 }
 
 #[test]
-fn whole_documents_are_read() {
+fn valid_documents_are_parsed() {
     check(
         r#"{"a": [1, -2.5e3, true, null], "b": {"c": "d"}, "e": []}"#,
         "{a:[1,-2.5e3,true,null],b:{c:\"d\"},e:[]}",
@@ -35,10 +39,10 @@ fn whole_documents_are_read() {
 }
 
 #[test]
-fn a_file_that_was_cut_off_keeps_what_it_has() {
+fn a_truncated_file_keeps_what_it_has() {
     check(
         "{\"a\": {\"b\": 1,\n\"c\": {\"d\": \"x",
-        "{a:{b:1,c:{d:\"x\"}}}\n2: a string without its closing quote",
+        "{a:{b:1,c:{d:\"x\"}}}\n2: unterminated string",
     );
     check("{\"a\": 1,\n\"b\"", "{a:1}\n2: expected `:`, found the end of the file");
     check("[1, {", "[1,{}]\n1: expected `}`, found the end of the file");
@@ -47,8 +51,8 @@ fn a_file_that_was_cut_off_keeps_what_it_has() {
 }
 
 #[test]
-fn stray_tokens_cost_only_what_they_hit() {
-    check("{\"a\": nul, \"b\": 1}", "{b:1}\n1: `nul` is no value");
+fn stray_tokens_lose_only_what_they_hit() {
+    check("{\"a\": nul, \"b\": 1}", "{b:1}\n1: `nul` is not a valid value");
     check("{\"a\": 1,\n\"b\": 2,\n}", "{a:1,b:2}");
     check("{\"a\": 1\n\"b\": 2}", "{a:1,b:2}\n2: expected `,`, found `\"b\":`");
     check("{\"a\" \"b\": 2}", "{b:2}\n1: expected `:`, found `\"b\":`");
@@ -57,12 +61,12 @@ fn stray_tokens_cost_only_what_they_hit() {
     check("{\"a\": [1, \"b\": 2}", "{a:[1,\"b\"]}\n1: expected a value, found `:`");
     check(
         "{\"a\": \"x\n\"b\": 2}",
-        "{a:\"x\",b:2}\n1: a string without its closing quote\n2: expected `,`, found `\"b\":`",
+        "{a:\"x\",b:2}\n1: unterminated string\n2: expected `,`, found `\"b\":`",
     );
 }
 
 #[test]
-fn the_markers_of_a_merge_leave_both_sides() {
+fn merge_conflict_markers_keep_both_sides() {
     check(
         "{\n<<<<<<< HEAD\n\"a\": 1,\n=======\n\"a\": 2,\n>>>>>>> main\n\"b\": 3\n}",
         "{a:1,a:2,b:3}\n2: expected a name, found `<<<<<<<`\n4: expected a name, found `=======`\n6: expected a name, found `>>>>>>>`",
@@ -70,7 +74,7 @@ fn the_markers_of_a_merge_leave_both_sides() {
 }
 
 #[test]
-fn the_markers_of_a_merge_leave_both_sides_of_an_array() {
+fn merge_conflict_markers_keep_both_sides_of_an_array() {
     check(
         "[\n<<<<<<< HEAD\n{\"a\": 1},\n=======\n{\"a\": 2},\n>>>>>>> main\n[3]\n]",
         "[{a:1},{a:2},[3]]\n2: expected a value, found `<<<<<<<`\n4: expected a value, found `=======`\n6: expected a value, found `>>>>>>>`",
@@ -78,7 +82,7 @@ fn the_markers_of_a_merge_leave_both_sides_of_an_array() {
 }
 
 #[test]
-fn lines_are_those_of_the_names_and_values() {
+fn lines_are_those_of_names_and_values() {
     let document = parse("{\n\n \"a\":\n  5}", Budget::alone(1 << 24));
     let root = document.root.unwrap();
     let member = &root.members().unwrap()[0];
@@ -98,15 +102,15 @@ fn depth_and_time_are_bounded() {
     assert!(show(&document.root.unwrap()).ends_with(",2]"));
 }
 
-/// Breaks if a file of small values takes a hundred times its size as a tree.
+/// Fails if the tree of a file of small values is unbounded.
 #[test]
-fn values_are_bounded_and_those_before_are_kept() {
+fn values_are_bounded_and_the_first_ones_are_kept() {
     let text = format!("{{\"a\": 1, \"b\": [{}", "[0],".repeat(600_000));
     let document = parse(&text, Budget::alone(1 << 24));
     assert_eq!(document.errors.len(), 1);
-    assert_eq!(document.errors[0].message, "more than 1000000 values, the rest is not read");
+    assert_eq!(document.errors[0].message, "more than 1000000 values; the rest is skipped");
     let root = document.root.unwrap();
-    assert_eq!(root.get("a").map(|it| &it.value), Some(&Value::Number("1")));
-    let Some(Value::Array(elements)) = root.get("b").map(|it| &it.value) else { panic!() };
+    assert_eq!(root.get("a").map(|member| &member.value), Some(&Value::Number("1")));
+    let Some(Value::Array(elements)) = root.get("b").map(|member| &member.value) else { panic!() };
     assert!((400_000..600_000).contains(&elements.len()));
 }

@@ -1,16 +1,15 @@
 //! `Manifest.toml` of format 1 and 2, by "Manifest.toml" of Pkg's documentation.
 //!
-//! What flows in: arrays of entries by name: below `deps` since format 2, at the root before. What
-//! flows out: one package for each entry that has a version or a repository, and which of them
-//! requires which. What must stay true: an entry with a path is part of the project; what is direct,
-//! `Project.toml` tells.
+//! Input: arrays of entries by name: below `deps` since format 2, before that at the root. Output: one package
+//! for each entry with a version or a repository, and the dependencies between them. Invariants: an entry
+//! with a path is part of the project; `Project.toml` states what is direct.
 
 use super::purl;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     toml::{self, Document},
 };
@@ -33,7 +32,7 @@ impl Parser for JuliaManifest {
     fn wants(&self, path: &str) -> bool {
         let name = file_name(path);
         let stem = name.strip_prefix("Julia").unwrap_or(name);
-        // `Manifest-v1.11.toml` is for one version of Julia.
+        // `Manifest-v1.11.toml` applies to one version of Julia.
         stem == "Manifest.toml" || stem.starts_with("Manifest-v") && stem.ends_with(".toml")
     }
 
@@ -45,9 +44,11 @@ impl Parser for JuliaManifest {
 
 fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     let format = toml::string(&document.root, "manifest_format");
-    if let Some(format) = format.filter(|it| !it.starts_with("1.") && !it.starts_with("2.")) {
+    if let Some(format) =
+        format.filter(|format| !format.starts_with("1.") && !format.starts_with("2."))
+    {
         let format = text::excerpt(format);
-        found.warn(1, format!("unknown manifest_format {format}, read as far as known"));
+        found.warn(1, format!("unknown manifest_format {format}; parsed as far as possible"));
     }
     let entries = match format {
         Some(_) => toml::table(&document.root, "deps"),
@@ -69,18 +70,18 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
         }
     }
     for (package, table) in requiring {
-        for required in names(table).filter_map(|it| added.get(it)) {
+        for required in names(table).filter_map(|name| added.get(name)) {
             found.requires(package, *required);
         }
     }
 }
 
-/// What an entry requires: an array of names, or, where a name is not clear, a table from names
-/// to UUIDs.
+/// The dependencies of an entry: an array of names, or, where a name is ambiguous, a table from names to
+/// UUIDs.
 fn names<'t>(table: &'t DeTable<'_>) -> impl Iterator<Item = &'t str> {
-    let array = toml::elements(table, "deps").filter_map(|it| it.get_ref().as_str());
+    let array = toml::elements(table, "deps").filter_map(|name| name.get_ref().as_str());
     let keys = toml::table(table, "deps").into_iter().flat_map(DeTable::keys);
-    array.chain(keys.map(|it: &Spanned<_>| it.get_ref().as_ref()))
+    array.chain(keys.map(|key: &Spanned<_>| key.get_ref().as_ref()))
 }
 
 fn read_entry(
@@ -89,8 +90,9 @@ fn read_entry(
     line: u32,
     found: &mut Collector<'_>,
 ) -> Option<Added> {
-    let has =
-        |key: &str| table.get(key).is_some_and(|it| matches!(it.get_ref(), DeValue::String(_)));
+    let has = |key: &str| {
+        table.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::String(_)))
+    };
     let comes_with_julia = !has("version") && !has("git-tree-sha1") && !has("repo-url");
     if has("path") || comes_with_julia {
         return None;

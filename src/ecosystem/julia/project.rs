@@ -1,15 +1,14 @@
 //! `Project.toml`, by "Project.toml" of Pkg's documentation.
 //!
-//! What flows in: `deps`, `weakdeps` and `extras`, from names to UUIDs, and `compat`. What flows out:
-//! packages, with the range that `compat` has. What must stay true: a package with a path in `sources`
-//! is part of the project.
+//! Input: `deps`, `weakdeps` and `extras`, from names to UUIDs, and `compat`. Output: packages, with their
+//! range in `compat`. Invariants: a package with a path in `sources` is part of the project.
 
 use super::purl;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     toml::{self, Document},
 };
@@ -52,16 +51,16 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
                 found.warn(line, format!("`{name}`: expected a UUID, got {kind}"));
                 continue;
             };
-            let source = sources.and_then(|it| toml::table(it, name));
-            if source.is_some_and(|it| it.contains_key("path")) {
+            let source = sources.and_then(|sources| toml::table(sources, name));
+            if source.is_some_and(|source| source.contains_key("path")) {
                 continue;
             }
-            // Until Julia 1.9 a weak dependency had to be an extra too.
-            let is_weak = toml::table(root, "weakdeps").is_some_and(|it| it.contains_key(name));
+            // Before Julia 1.9, a weak dependency had to be an extra too.
+            let is_weak = toml::table(root, "weakdeps").is_some_and(|weak| weak.contains_key(name));
             if group == "extras" && is_weak {
                 continue;
             }
-            let range = compat.and_then(|it| toml::string(it, name));
+            let range = compat.and_then(|compat| toml::string(compat, name));
             let version = range.and_then(exact);
             let specifier = if version.is_none() { range } else { None };
             let (direct, scope) = (Some(true), Some(scope));
@@ -74,5 +73,5 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
 /// The version of `=1.2.3`.
 fn exact(range: &str) -> Option<&str> {
     let version = range.trim().strip_prefix('=')?.trim();
-    version.bytes().all(|it| it.is_ascii_digit() || it == b'.').then_some(version)
+    version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then_some(version)
 }

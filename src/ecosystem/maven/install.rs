@@ -1,15 +1,15 @@
 //! `maven_install.json`, which Bazel's `rules_jvm_external` writes, of version 1 (0.1.0) to 3.
 //!
-//! What flows in: a list of coordinates with what each depends on (version 1), or artifacts by name
-//! and what depends on what (from 2 on). What flows out: each module once, whatever its classifiers.
-//! What must stay true: where the hashes of the inputs stand by name, those are direct.
+//! Input: a list of coordinates with their dependencies (version 1), or artifacts by name and a table of
+//! dependencies (from version 2). Output: each module once, whatever its classifiers. Invariants: if the
+//! input hashes are listed by name, those modules are direct.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     json::{self, Node, Value},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -42,10 +42,10 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     if let Some(Node { value: Value::String(version), line }) = root.get("version")
         && !matches!(version.as_ref(), "0.1.0" | "1" | "2" | "3")
     {
-        found.warn(*line, "unknown version of the lock, read as far as known");
+        found.warn(*line, "unknown version of the lock file; parsed as far as possible");
     }
-    let inputs = root.get(INPUTS).and_then(|it| it.members());
-    let inputs = inputs.map(|it| it.iter().map(|it| module(&it.key)).collect());
+    let inputs = root.get(INPUTS).and_then(|inputs| inputs.members());
+    let inputs = inputs.map(|inputs| inputs.iter().map(|member| module(&member.key)).collect());
     let mut modules = Modules { direct: inputs, by_name: HashMap::new(), seen: HashMap::new() };
     if root.get("artifacts").is_some() {
         newer(root, &mut modules, found);
@@ -54,7 +54,7 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// The modules that were taken.
+/// The modules that were added.
 struct Modules {
     direct: Option<HashSet<String>>,
     by_name: HashMap<String, Added>,
@@ -67,7 +67,7 @@ impl Modules {
         if self.seen.contains_key(&key) {
             return;
         }
-        let direct = self.direct.as_ref().map(|it| it.contains(name));
+        let direct = self.direct.as_ref().map(|direct| direct.contains(name));
         let version = Some(version);
         let declared = Declared { name, version, line, direct, ..Declared::default() };
         if let Some(added) = found.take(Ecosystem::Maven, declared) {
@@ -128,7 +128,7 @@ fn older(root: &Node<'_>, modules: &mut Modules, found: &mut Collector<'_>) {
     }
 }
 
-/// `group:artifact` of `group:artifact[:packaging[:classifier]]:version`, and of such a key.
+/// `group:artifact` of a coordinate or key `group:artifact[:packaging[:classifier]]:version`.
 fn module(coordinate: &str) -> String {
     let mut parts = coordinate.split(':');
     let (group, artifact) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

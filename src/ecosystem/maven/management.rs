@@ -1,11 +1,10 @@
-//! `dependencyManagement` and `pluginManagement`: versions that are stated in one place for many.
+//! `dependencyManagement` and `pluginManagement`: versions that are defined in one place for many uses.
 //!
-//! What flows in: the poms of a repository. What flows out: for a dependency or a plugin, the
-//! entry that manages it. By "Dependency Management" and "Importing Dependencies" of Maven's
-//! introduction: what a pom or its parents manage wins over what they import; a BOM is a project
-//! of its own, read with its own properties and parents.
+//! Input: the poms of a repository. Output: for a dependency or a plugin, the entry that manages it. By
+//! "Dependency Management" and "Importing Dependencies" of Maven's introduction: entries of a pom or its
+//! parents win over imports; a BOM is a project of its own, with its own properties and parents.
 //!
-//! What must stay true: BOMs that import each other end.
+//! Invariants: circular imports of BOMs end.
 
 use super::{pom::Entry, repository::Repository};
 use std::{
@@ -13,51 +12,51 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-/// Of how many poms the management is looked at for one entry.
+/// Poms whose management is searched for one entry.
 const MAX_POMS: usize = 256;
-/// Under which key imports are; no artifact has such a name.
+/// The key of imports; no artifact has such a name.
 const IMPORTS: &str = "<import>";
-/// And those whose artifact is an expression.
+/// The key of entries whose artifact is an expression.
 const EXPRESSIONS: &str = "${";
 
-/// So many names and imports are remembered, of all projects together.
-const MOST_KNOWN: usize = 50_000;
+/// Names and imports that are cached for all projects together.
+const MAX_CACHED: usize = 50_000;
 
-/// An entry, with its place among those of its pom.
+/// An entry, with its index in its pom.
 type Placed<'a> = (usize, &'a Entry);
 
-/// What the poms of a repository manage.
+/// The managed versions of a repository's poms.
 pub(super) struct Management<'r, 'a> {
     repository: &'r Repository<'a>,
     /// For each pom, by artifact.
     entries: Vec<HashMap<&'a str, Vec<Placed<'a>>>>,
-    /// To expand the entries anew for each that is wanted would take the square of the time.
-    known: RefCell<Known<'a>>,
+    /// Expanding the entries again for each lookup would take quadratic time.
+    cache: RefCell<Cache<'a>>,
 }
 
-/// What has been found out of projects so far.
+/// The projects that have been read so far.
 #[derive(Default)]
-struct Known<'a> {
+struct Cache<'a> {
     projects: HashMap<usize, Project<'a>>,
-    /// How many names and imports they have together.
+    /// The number of names and imports in all projects.
     size: usize,
 }
 
-/// What a project manages, its parents included, as it reads it itself.
+/// The managed entries of a project and its parents, expanded as the project reads them.
 #[derive(Default)]
 struct Project<'a> {
-    /// Of two entries for one thing, Maven takes the last.
+    /// Of two entries for the same use, Maven takes the last.
     entries: HashMap<(String, String), HashMap<Use<'a>, Placed<'a>>>,
-    /// The artifacts whose entries are among `entries`; those with expressions always are.
+    /// The artifacts whose entries are in `entries`. Entries with expressions are always there.
     artifacts: HashSet<String>,
-    /// By profile: the poms of the repository that are imported, each with its place in the order.
+    /// By profile: the imported poms of the repository, each with its position.
     imports: HashMap<Option<usize>, Vec<(usize, usize)>>,
 }
 
-/// What an entry is for, besides its name.
+/// The use of an entry, in addition to its name.
 #[derive(PartialEq, Eq, Hash)]
 struct Use<'a> {
-    /// The pom that has it.
+    /// The pom that contains the entry.
     holder: usize,
     profile: Option<usize>,
     is_plugin: bool,
@@ -74,11 +73,11 @@ impl<'a> Use<'a> {
 
 impl<'r, 'a> Management<'r, 'a> {
     pub(super) fn of(repository: &'r Repository<'a>) -> Self {
-        let entries = repository.poms.iter().map(|it| by_artifact(&it.managed)).collect();
-        Self { repository, entries, known: RefCell::default() }
+        let entries = repository.poms.iter().map(|pom| by_artifact(&pom.managed)).collect();
+        Self { repository, entries, cache: RefCell::default() }
     }
 
-    /// What manages an entry of a pom, and as which project it is to be read.
+    /// The entry that manages an entry of a pom, and the project that defines its expressions.
     pub(super) fn of_entry(
         &self,
         at: usize,
@@ -99,7 +98,7 @@ impl<'r, 'a> Management<'r, 'a> {
             return None;
         }
         seen.push(at);
-        // A BOM is read without profiles.
+        // Profiles of a BOM do not apply.
         let profile = wanted.profile.filter(|_| seen.len() == 1);
         if let Some(entry) = self.own(at, wanted, name, profile) {
             return Some((at, entry));
@@ -108,7 +107,7 @@ impl<'r, 'a> Management<'r, 'a> {
         imports.find_map(|bom| self.search(bom, wanted, name, seen))
     }
 
-    /// What a project or its parents state themselves, the nearest first.
+    /// The managed entry of a project or its parents, the nearest first.
     fn own(
         &self,
         at: usize,
@@ -127,32 +126,33 @@ impl<'r, 'a> Management<'r, 'a> {
             let found = by_use.and_then(|by_use| {
                 chain.copied().find_map(|holder| {
                     let of = |profile| by_use.get(&Use::of(wanted, holder, profile));
-                    let own = profile.filter(|_| holder == at).and_then(|it| of(Some(it)));
-                    of(None).into_iter().chain(own).max_by_key(|it| it.0)
+                    let own =
+                        profile.filter(|_| holder == at).and_then(|profile| of(Some(profile)));
+                    of(None).into_iter().chain(own).max_by_key(|placed| placed.0)
                 })
             });
-            (found.map(|it| it.1), added)
+            (found.map(|placed| placed.1), added)
         })
     }
 
-    /// The poms of the repository that a project imports, in their order.
+    /// The poms of the repository that a project imports, in order.
     fn imports(&self, at: usize, profile: Option<usize>) -> Vec<usize> {
         self.with(at, |project| {
-            let own = profile.and_then(|it| project.imports.get(&Some(it)));
+            let own = profile.and_then(|profile| project.imports.get(&Some(profile)));
             let all = project.imports.get(&None).into_iter().chain(own).flatten();
             let mut all: Vec<_> = all.take_while(|_| self.repository.spend()).copied().collect();
             all.sort_unstable();
-            (all.into_iter().map(|it| it.1).collect(), 0)
+            (all.into_iter().map(|import| import.1).collect(), 0)
         })
     }
 
-    /// Looks something up in what is known of a project; the work says how much it has added.
+    /// Looks something up in a cached project; `work` also returns how much it has added.
     fn with<T>(&self, at: usize, work: impl FnOnce(&mut Project<'a>) -> (T, usize)) -> T {
-        let mut known = self.known.borrow_mut();
-        if known.size > MOST_KNOWN {
-            *known = Known::default();
+        let mut cache = self.cache.borrow_mut();
+        if cache.size > MAX_CACHED {
+            *cache = Cache::default();
         }
-        let Known { projects, size } = &mut *known;
+        let Cache { projects, size } = &mut *cache;
         let project = projects.entry(at).or_insert_with(|| {
             let mut project = Project::default();
             *size +=
@@ -164,7 +164,7 @@ impl<'r, 'a> Management<'r, 'a> {
         found
     }
 
-    /// Adds what a project manages under a key of [`by_artifact`].
+    /// Adds the managed entries of a project for a key of [`by_artifact`].
     fn add(&self, at: usize, project: &mut Project<'a>, key: &str) -> usize {
         let mut added = 0;
         for (holder, (place, entry)) in self.under(at, key) {
@@ -191,22 +191,22 @@ impl<'r, 'a> Management<'r, 'a> {
         seen.len()
     }
 
-    /// The entries of a project and its parents under a key of [`by_artifact`]. A profile counts in its
-    /// own pom alone: it is not inherited.
+    /// The managed entries of a project and its parents for a key of [`by_artifact`]. Profiles are not
+    /// inherited, so they count in their own pom only.
     fn under<'s>(
         &'s self,
         at: usize,
         key: &'s str,
     ) -> impl Iterator<Item = (usize, Placed<'a>)> + 's {
         let of_each = self.repository.chain(at).iter().map(move |holder| {
-            let entries = self.entries.get(*holder).and_then(|it| it.get(key));
-            entries.into_iter().flatten().map(move |it| (*holder, *it))
+            let entries = self.entries.get(*holder).and_then(|entries| entries.get(key));
+            entries.into_iter().flatten().map(move |placed| (*holder, *placed))
         });
         let all = of_each.flatten().take_while(|_| self.repository.spend());
         all.filter(move |(holder, (_, entry))| entry.profile.is_none() || *holder == at)
     }
 
-    /// The pom of the repository that an import means.
+    /// The pom of the repository that an import refers to.
     fn bom(&self, at: usize, import: &Entry) -> Option<usize> {
         let (group, artifact) = self.repository.name(at, import).ok()?;
         let version = import.of.version.as_deref()?;

@@ -1,18 +1,17 @@
 //! Maven: `pom.xml`, by the "POM Reference" and the "Introduction to the Dependency Mechanism".
 //!
-//! What flows in: each pom of a repository, read on its own in `pom`. What flows out, once all
-//! are read: the dependencies, plugins and extensions of each, with the versions that properties,
-//! parents, `dependencyManagement` and imported BOMs of the repository give them (`packages`).
+//! Input: each pom of a repository, parsed on its own in `pom`. Output, once all poms have been parsed: the
+//! dependencies, plugins and extensions of each, with the versions that properties, parents,
+//! `dependencyManagement` and imported BOMs of the repository define (`packages`).
 //!
-//! Decisions. A pom that another repository holds is not fetched: what only it knows is a
-//! package without a version, and a warning. Scopes: `compile`, `runtime` and none are runtime,
-//! `test` is test; `provided` and `system` are build, since such a package is there to compile
-//! and test against, and is not shipped; `optional` is optional, unless the scope is one of the
-//! last three; plugins, what they depend on, and extensions are build. Profiles count, whether
-//! or not they are active: they are asked for by someone.
+//! Decisions. Poms of other repositories are not fetched: a version that only such a pom defines is unknown,
+//! with a warning. Scopes: `compile`, `runtime` and none are runtime, `test` is test; `provided` and
+//! `system` are build, because such a package is used to compile and test, and is not shipped; `optional`
+//! is optional, unless the scope is one of the last three; plugins, their dependencies and extensions are
+//! build. Profiles count whether or not they are active.
 //!
-//! What must stay true: modules of the repository, imported BOMs, parents, and what is only
-//! managed are no packages.
+//! Invariants: modules of the repository, imported BOMs, parents, and entries that are only managed are not
+//! packages.
 
 mod install;
 mod management;

@@ -1,9 +1,9 @@
-//! The entries of all poms become packages.
+//! Converts the entries of all poms to packages.
 //!
-//! What flows in: the poms of one repository, in any order. What flows out: the packages that
-//! each asks for, and a warning for each version that nothing in the repository states. What must
-//! stay true: a project of the repository is no package of another one, in the version that lies
-//! there; an older version of itself, from outside, is one.
+//! Input: the poms of one repository, in any order. Output: the packages that each pom requires, and a
+//! warning for each version that no pom of the repository defines. Invariants: a project of the repository
+//! is not a package of another one, in the version in the repository; an older released version of it is
+//! one.
 
 use super::{
     management::Management,
@@ -19,7 +19,7 @@ use crate::ecosystem::{
 };
 use crate::model::scan_result::{Scope, Source};
 
-/// The packages of the poms of one repository.
+/// Resolves the poms of one repository.
 pub(in crate::ecosystem) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
     poms.sort_by(|a, b| a.file.cmp(&b.file));
     let repository = Repository::of(&poms, budget);
@@ -38,24 +38,24 @@ pub(in crate::ecosystem) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Find
     }
     if let Some(last) = poms.last().filter(|_| repository.is_exhausted()) {
         let file = SourceFile { path: &last.file, bytes: b"", budget };
-        let message = "the poms refer to each other too often: some versions are left open";
+        let message = "the poms refer to each other too often; some versions are unknown";
         all.warnings.push(file.warning(None, message));
     }
     all
 }
 
-/// What is said of a version.
+/// A version, as far as it is known.
 enum Version {
     Exact(String),
     Range(String),
-    /// What is declared, and why it tells nothing.
-    Open(Option<String>, String),
+    /// The declared version, and why it is unknown.
+    Unknown(Option<String>, String),
 }
 
 struct Reader<'r, 'a> {
     repository: &'r Repository<'a>,
     management: &'r Management<'r, 'a>,
-    /// The pom at hand.
+    /// The current pom.
     at: usize,
     found: Collector<'a>,
 }
@@ -65,7 +65,7 @@ impl Reader<'_, '_> {
         let (group, artifact) = match self.repository.name(self.at, entry) {
             Ok(name) => name,
             Err(unknown) => {
-                let message = format!("`{}` is not defined here", text::excerpt(&unknown));
+                let message = format!("`{}` is undefined", text::excerpt(&unknown));
                 return self.found.warn(entry.line, message);
             }
         };
@@ -74,22 +74,22 @@ impl Reader<'_, '_> {
             (Some(version), _) => self.version(self.at, entry, version),
             (None, Some((at, by))) => match &by.of.version {
                 Some(version) => self.version(at, by, version),
-                None => elsewhere(),
+                None => external(),
             },
-            (None, None) => elsewhere(),
+            (None, None) => external(),
         };
-        // An import belongs to management alone; Maven refuses it elsewhere.
+        // An import is only valid in management; Maven rejects it elsewhere.
         if entry.is_import() || self.is_own((&group, &artifact), &version) {
             return;
         }
         let name = format!("{group}:{artifact}");
-        if let Version::Open(_, why) = &version {
+        if let Version::Unknown(_, why) = &version {
             self.found.warn(entry.line, format!("`{}`: {why}", text::excerpt(&name)));
         }
         let (version, specifier) = match &version {
             Version::Exact(version) => (Some(version.as_str()), None),
             Version::Range(range) => (None, Some(range.as_str())),
-            Version::Open(declared, _) => (None, declared.as_deref()),
+            Version::Unknown(declared, _) => (None, declared.as_deref()),
         };
         let scope = entry.scope.as_deref().or_else(|| manager?.1.scope.as_deref());
         let scope = if entry.builds { Scope::Build } else { scope_of(scope, entry.optional) };
@@ -97,13 +97,14 @@ impl Reader<'_, '_> {
         self.found.add(Declared { name: &name, version, specifier, line, direct, scope });
     }
 
-    /// A version as a project reads it.
+    /// The expanded version of an entry.
     fn version(&self, at: usize, entry: &Entry, declared: &str) -> Version {
         match self.repository.expand(at, entry.profile, declared) {
             Ok(version) => of_text(version),
             Err(unknown) => {
-                let why = format!("`{}` is defined elsewhere", text::excerpt(&unknown));
-                Version::Open(Some(declared.to_owned()), why)
+                let why =
+                    format!("`{}` is defined outside the repository", text::excerpt(&unknown));
+                Version::Unknown(Some(declared.to_owned()), why)
             }
         }
     }
@@ -111,36 +112,38 @@ impl Reader<'_, '_> {
     fn is_own(&self, name: (&str, &str), version: &Version) -> bool {
         let version = match version {
             Version::Exact(version) => Some(version.as_str()),
-            Version::Range(_) | Version::Open(..) => None,
+            Version::Range(_) | Version::Unknown(..) => None,
         };
         self.repository.has_project(name, version)
     }
 }
 
-fn elsewhere() -> Version {
-    Version::Open(None, "the version is managed elsewhere".to_owned())
+fn external() -> Version {
+    Version::Unknown(None, "the version is defined outside the repository".to_owned())
 }
 
-/// By "Dependency Version Requirement Specification": `[1.0]` allows but that one.
+/// By "Dependency Version Requirement Specification": `[1.0]` allows exactly one version.
 fn of_text(version: String) -> Version {
     if version.is_empty() {
-        return elsewhere();
+        return external();
     }
     if !version.starts_with(['[', '(']) {
         let moving = matches!(version.as_str(), "LATEST" | "RELEASE");
-        // What Maven's `DefaultModelValidator` refuses, and what XML leaves of a bad reference.
-        // `@…@` is what a build of plugins puts in place before its tests.
-        let refused = |it: char| it.is_whitespace() || "\\/:\"<>|?*[](){},&;@".contains(it);
+        // The characters that Maven's `DefaultModelValidator` rejects, and the remains of an invalid XML
+        // reference. `@…@` is a placeholder that builds of plugins replace before their tests.
+        let is_invalid = |character: char| {
+            character.is_whitespace() || "\\/:\"<>|?*[](){},&;@".contains(character)
+        };
         return match version {
             version if moving => Version::Range(version),
-            version if version.contains(refused) => {
-                Version::Open(Some(version), "the version is none".to_owned())
+            version if version.contains(is_invalid) => {
+                Version::Unknown(Some(version), "the version is not valid".to_owned())
             }
             version => Version::Exact(version),
         };
     }
-    let only = version.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-    match only.filter(|it| !it.contains([',', '[', '(', ')', ']'])) {
+    let only = version.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match only.filter(|version| !version.contains([',', '[', '(', ')', ']'])) {
         Some(only) => Version::Exact(only.trim().to_owned()),
         None => Version::Range(version),
     }

@@ -1,27 +1,26 @@
-//! One pom: XML becomes what Maven's model has of dependencies.
+//! Parses one pom to the parts of Maven's model that concern dependencies.
 //!
-//! What flows in: the text of a `pom.xml`. What flows out: a [`Pom`], with every expression as it
-//! stands in the file; what it comes to is decided when all poms of the repository are there.
-//! What must stay true: texts that are too long for a name or a version are left out, so that the
-//! memory that a repository takes until then is bounded by the number of its entries.
+//! Input: the text of a `pom.xml`. Output: a [`Pom`] with unexpanded expressions; they are expanded once all
+//! poms of the repository have been read. Invariants: texts that are too long for a name or a version are
+//! dropped, so that the memory until then is bounded by the number of entries.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     xml::{self, Element},
 };
 use crate::model::scan_result::Source;
 use std::collections::HashMap;
 
-/// The texts of an entry are seldom longer, in bytes.
+/// Bytes of an average entry.
 const USUAL_ENTRY: usize = 256;
 
-/// No name and no version is longer, in bytes.
+/// Longest name and version in bytes.
 const MAX_VALUE: usize = 300;
 
-/// Reads `pom.xml`, and the `*.pom` of repositories.
+/// Reads `pom.xml`, and `*.pom` files of Maven repositories.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct MavenPom;
 
@@ -42,7 +41,7 @@ impl Parser for MavenPom {
         for (line, message) in &tree.errors {
             found.warn(*line, message);
         }
-        let Some(root) = tree.root().filter(|it| it.name() == "project") else {
+        let Some(root) = tree.root().filter(|root| root.name() == "project") else {
             found.warn(1, "expected the element `project`");
             return found.unreadable();
         };
@@ -54,7 +53,7 @@ impl Parser for MavenPom {
     }
 }
 
-/// What one pom says, as it stands there.
+/// The contents of one pom, unexpanded.
 #[derive(Debug, Default, PartialEq)]
 pub struct Pom {
     pub(super) file: String,
@@ -69,11 +68,11 @@ pub struct Pom {
 }
 
 impl Pom {
-    /// How many things it holds, long ones counted several times: a measure of the memory that it
-    /// takes, and of that which its packages will take, each of which has the path of the file.
+    /// The number of entries, with long ones counted several times: a measure of the memory of the pom and
+    /// of its packages, each of which contains the path of the file.
     pub fn size(&self) -> usize {
         let path = self.file.len();
-        let entries = self.entries.iter().map(|it| it.text_len() + path);
+        let entries = self.entries.iter().map(|entry| entry.text_len() + path);
         let managed = self.managed.iter().map(Entry::text_len);
         let properties = self.profiles.iter().chain([&self.properties]).flatten();
         let properties = properties.map(|(name, value)| name.len() + value.len());
@@ -81,11 +80,12 @@ impl Pom {
         1 + path / USUAL_ENTRY + self.profiles.len() + all.sum::<usize>()
     }
 
-    /// Its group and version, which it has from its parent where it states none.
+    /// The pom's group, or its parent's.
     pub(super) fn group(&self) -> Option<&str> {
         self.own.group.as_deref().or_else(|| self.parent.as_ref()?.of.group.as_deref())
     }
 
+    /// The pom's version, or its parent's.
     pub(super) fn version(&self) -> Option<&str> {
         self.own.version.as_deref().or_else(|| self.parent.as_ref()?.of.version.as_deref())
     }
@@ -103,7 +103,7 @@ pub(super) struct Coordinates {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Parent {
     pub(super) of: Coordinates,
-    /// None where it is to be looked for by its coordinates alone.
+    /// None if the parent is found by its coordinates only.
     pub(super) path: Option<String>,
 }
 
@@ -112,14 +112,14 @@ pub(super) struct Parent {
 pub(super) struct Entry {
     pub(super) of: Coordinates,
     pub(super) is_plugin: bool,
-    /// `type` and `classifier`; with group and artifact they make the key of what is managed.
+    /// `type` and `classifier`, which together with group and artifact identify a managed entry.
     pub(super) kind: Option<String>,
     pub(super) classifier: Option<String>,
     pub(super) scope: Option<String>,
     pub(super) optional: bool,
-    /// Whether it is part of the build, not of the product.
+    /// Whether the entry is part of the build, not of the product.
     pub(super) builds: bool,
-    /// The profile that it stands in, unless that is active by default.
+    /// The entry's profile, unless that is active by default.
     pub(super) profile: Option<usize>,
     pub(super) line: u32,
 }
@@ -156,7 +156,7 @@ impl Reader<'_, '_> {
         self.sections(project, None);
         for profile in project.descend(&["profiles", "profile"]) {
             let active = profile.descend(&["activation", "activeByDefault"]);
-            if active.iter().any(|it| it.text() == "true") {
+            if active.iter().any(|active| active.text() == "true") {
                 self.pom.properties.extend(properties(profile));
                 self.sections(profile, None);
             } else {
@@ -166,7 +166,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// What the project and each of its profiles may have.
+    /// Reads the sections that a project and its profiles may have.
     fn sections(&mut self, of: Element<'_, '_>, profile: Option<usize>) {
         let dependency = Entry { profile, ..Entry::default() };
         for element in of.descend(&["dependencies", "dependency"]) {
@@ -204,15 +204,15 @@ impl Reader<'_, '_> {
 fn entry(element: Element<'_, '_>, like: &Entry) -> Option<Entry> {
     let mut of = coordinates(element);
     if like.is_plugin {
-        // Plugins of Maven itself need no group.
+        // Maven's own plugins need no group.
         of.group.get_or_insert_with(|| "org.apache.maven.plugins".to_owned());
     }
     (of.group.is_some() && of.artifact.is_some()).then(|| Entry {
         of,
-        kind: value(element, "type").filter(|it| it != "jar"),
+        kind: value(element, "type").filter(|kind| kind != "jar"),
         classifier: value(element, "classifier"),
         scope: value(element, "scope"),
-        optional: value(element, "optional").is_some_and(|it| it == "true"),
+        optional: value(element, "optional").is_some_and(|optional| optional == "true"),
         line: element.line(),
         ..*like
     })
@@ -228,8 +228,8 @@ fn coordinates(of: Element<'_, '_>) -> Coordinates {
 
 fn properties(of: Element<'_, '_>) -> HashMap<String, String> {
     let all = of.child("properties").into_iter().flat_map(Element::children);
-    all.filter(|it| it.text().len() <= MAX_VALUE && it.name().len() <= MAX_VALUE)
-        .map(|it| (it.name().to_owned(), it.text().to_owned()))
+    all.filter(|property| property.text().len() <= MAX_VALUE && property.name().len() <= MAX_VALUE)
+        .map(|property| (property.name().to_owned(), property.text().to_owned()))
         .collect()
 }
 

@@ -1,21 +1,20 @@
-//! The poms of one repository, and how they hang together.
+//! The poms of one repository, and their parents.
 //!
-//! What flows in: the poms as their files have them. What flows out: which is whose parent, and
-//! what an expression stands for in a project. By "Project Inheritance" of the POM Reference: a
-//! child has the properties of its parents, the nearest first; and what it inherits is read with
-//! the child's own.
+//! Input: the poms of all files. Output: the parents of each pom, and the values of expressions in a
+//! project. By "Project Inheritance" of the POM Reference: a child inherits the properties of its parents,
+//! the nearest first; inherited entries are expanded with the child's properties.
 //!
-//! What must stay true: poms that name each other as parents end; the whole work is bounded by
-//! [`MAX_WORK`], however the poms refer to each other.
+//! Invariants: circular parents end; the total work is bounded by [`MAX_WORK`], however the poms refer to
+//! each other.
 
 use super::pom::{Entry, Parent, Pom};
 use crate::ecosystem::{budget::Budget, expression};
 use std::{cell::Cell, collections::HashMap};
 
-/// No chain of parents is longer.
+/// Longest chain of parents.
 const MAX_PARENTS: usize = 32;
-/// How often a pom or an entry is looked at for one repository. A thousand modules with fifty
-/// dependencies each need less than a million.
+/// Visits of poms and entries for one repository. A thousand modules with fifty dependencies each need less
+/// than a million.
 const MAX_WORK: usize = 5_000_000;
 
 /// All poms of a repository.
@@ -23,7 +22,7 @@ pub(super) struct Repository<'a> {
     pub(super) poms: &'a [Pom],
     by_path: HashMap<&'a str, usize>,
     by_name: HashMap<(&'a str, &'a str), Vec<usize>>,
-    /// Each pom, then its parents that lie in the repository, from the nearest.
+    /// For each pom: itself, then its parents in the repository, the nearest first.
     chains: Vec<Vec<usize>>,
     work: Cell<usize>,
     budget: &'a Budget,
@@ -37,21 +36,21 @@ impl<'a> Repository<'a> {
                 by_name.entry((group, artifact)).or_default().push(at);
             }
         }
-        let by_path = poms.iter().enumerate().map(|(at, it)| (it.file.as_str(), at)).collect();
+        let by_path = poms.iter().enumerate().map(|(at, pom)| (pom.file.as_str(), at)).collect();
         let work = Cell::new(MAX_WORK);
         let mut repository = Self { poms, by_path, by_name, chains: Vec::new(), work, budget };
         repository.chains = (0..poms.len()).map(|at| repository.find_chain(at)).collect();
         repository
     }
 
-    /// The pom and its parents, from the nearest.
+    /// The pom and its parents, the nearest first.
     pub(super) fn chain(&self, at: usize) -> &[usize] {
         self.chains.get(at).map_or(&[], Vec::as_slice)
     }
 
     fn find_chain(&self, at: usize) -> Vec<usize> {
         let mut chain = vec![at];
-        while let Some(parent) = chain.last().and_then(|it| self.parent(*it))
+        while let Some(parent) = chain.last().and_then(|pom| self.parent(*pom))
             && chain.len() < MAX_PARENTS
             && !chain.contains(&parent)
         {
@@ -60,36 +59,36 @@ impl<'a> Repository<'a> {
         chain
     }
 
-    /// The parent at the path that the child states, if it is the one meant; else any in the
-    /// repository with its coordinates.
+    /// The parent at the path that the child states, if its coordinates match; else any pom in the
+    /// repository with the coordinates.
     fn parent(&self, child: usize) -> Option<usize> {
         let pom = self.poms.get(child)?;
         let parent = pom.parent.as_ref()?;
-        let meant = |at: &usize| self.poms.get(*at).is_some_and(|it| is_meant(parent, it));
+        let meant = |at: &usize| self.poms.get(*at).is_some_and(|pom| is_meant(parent, pom));
         let by_path = parent.path.as_deref().and_then(|path| {
             let path = joined(&pom.file, path)?;
             let within = format!("{path}/pom.xml");
             [path.as_str(), within.trim_start_matches('/')]
                 .iter()
-                .find_map(|it| self.by_path.get(it).copied())
+                .find_map(|path| self.by_path.get(path).copied())
                 .filter(meant)
         });
         by_path.or_else(|| {
             let name = (parent.of.group.as_deref()?, parent.of.artifact.as_deref()?);
             let named = self.by_name.get(&name)?.iter().copied();
-            named.take_while(|_| self.spend()).find(|it| *it != child && meant(it))
+            named.take_while(|_| self.spend()).find(|index| *index != child && meant(index))
         })
     }
 
-    /// The first pom of a group and artifact that has a version; what is not known fits.
+    /// The first pom with this group and artifact whose version matches; unknown versions match.
     pub(super) fn find(&self, name: (&str, &str), version: Option<&str>) -> Option<usize> {
         self.find_where(name, version, |_| true)
     }
 
-    /// Whether a project of the repository is meant. A `*.pom` is what a repository of packages
-    /// has of one of them, so it is no project of this one.
+    /// Whether a project of the repository has these coordinates. A `*.pom` file belongs to a Maven
+    /// repository that is checked in, so it is not a project of this repository.
     pub(super) fn has_project(&self, name: (&str, &str), version: Option<&str>) -> bool {
-        self.find_where(name, version, |it| it.file.ends_with("pom.xml")).is_some()
+        self.find_where(name, version, |pom| pom.file.ends_with("pom.xml")).is_some()
     }
 
     fn find_where(
@@ -100,21 +99,22 @@ impl<'a> Repository<'a> {
     ) -> Option<usize> {
         let named = self.by_name.get(&name)?.iter().copied();
         named.take_while(|_| self.spend()).find(|at| {
-            let pom = self.poms.get(*at).filter(|it| accept(it));
-            let own = pom.and_then(Pom::version).and_then(|it| self.expand(*at, None, it).ok());
+            let pom = self.poms.get(*at).filter(|pom| accept(pom));
+            let own =
+                pom.and_then(Pom::version).and_then(|version| self.expand(*at, None, version).ok());
             pom.is_some() && (own.is_none() || version.is_none() || own.as_deref() == version)
         })
     }
 
-    /// The group and the artifact of an entry, as a project reads them. The error is the
-    /// expression that is unknown.
+    /// The expanded group and artifact of an entry. The error is the first unknown expression.
     pub(super) fn name(&self, at: usize, entry: &Entry) -> Result<(String, String), String> {
-        let read =
-            |it: &Option<String>| self.expand(at, entry.profile, it.as_deref().unwrap_or_default());
+        let read = |text: &Option<String>| {
+            self.expand(at, entry.profile, text.as_deref().unwrap_or_default())
+        };
         Ok((read(&entry.of.group)?, read(&entry.of.artifact)?))
     }
 
-    /// Replaces expressions by what a project and its parents say.
+    /// Expands expressions with the properties of a project and its parents.
     pub(super) fn expand(
         &self,
         at: usize,
@@ -130,18 +130,18 @@ impl<'a> Repository<'a> {
     fn property(&self, at: usize, profile: Option<usize>, name: &str) -> Option<&'a str> {
         let pom = self.poms.get(at).filter(|_| self.spend())?;
         let of_project = name.strip_prefix("project.").or_else(|| name.strip_prefix("pom."));
-        if let Some(value) = of_project.and_then(|it| of_model(pom, it)) {
+        if let Some(value) = of_project.and_then(|key| of_model(pom, key)) {
             return Some(value);
         }
-        let of_profile = profile.and_then(|it| pom.profiles.get(it)?.get(name));
+        let of_profile = profile.and_then(|profile| pom.profiles.get(profile)?.get(name));
         let mut inherited =
-            self.chain(at).iter().filter_map(|it| self.poms.get(*it)?.properties.get(name));
+            self.chain(at).iter().filter_map(|pom| self.poms.get(*pom)?.properties.get(name));
         let defined = of_profile.or_else(|| inherited.next()).map(String::as_str);
-        // Without the prefix: the form of Maven 1 and 2, which Maven 3 still reads.
+        // The form without prefix is that of Maven 1 and 2; Maven 3 still accepts it.
         defined.or_else(|| of_model(pom, name))
     }
 
-    /// Takes one from the work that is left; false where there is none.
+    /// Charges one unit of work. False once the work is used up.
     pub(super) fn spend(&self) -> bool {
         let left = self.work.get();
         self.work.set(left.saturating_sub(1));
@@ -153,19 +153,19 @@ impl<'a> Repository<'a> {
     }
 }
 
-/// Whether a pom is the parent that is meant. Maven compares the version too; a range or an
-/// expression on one side is left to it.
+/// Whether a pom is the parent that a child refers to. The version has to match, unless one side is a range
+/// or an expression.
 fn is_meant(parent: &Parent, pom: &Pom) -> bool {
     let (Some(asked), Some(own)) = (parent.of.version.as_deref(), pom.version()) else {
         return false;
     };
-    let open = |it: &str| it.contains("${") || it.starts_with(['[', '(']);
+    let open = |text: &str| text.contains("${") || text.starts_with(['[', '(']);
     parent.of.group.as_deref() == pom.group()
         && parent.of.artifact == pom.own.artifact
         && (asked == own || open(asked) || open(own))
 }
 
-/// The path that a pom's relative path leads to; none outside the repository.
+/// Resolves a pom's relative path; none outside the repository.
 fn joined(file: &str, path: &str) -> Option<String> {
     let mut segments: Vec<&str> = file.split('/').collect();
     segments.pop();

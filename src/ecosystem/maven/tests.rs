@@ -1,4 +1,4 @@
-//! Poms together: each test is a small repository.
+//! Combined poms: each test is a small repository.
 
 use super::{MavenPom, Pom, resolve};
 use crate::ecosystem::{Budget, Findings, Parser, SourceFile, fixtures};
@@ -12,16 +12,22 @@ fn read(path: &str, text: &str) -> Pom {
     *pom.unwrap()
 }
 
-/// One line for each package and warning of the poms, which are given twice, in both orders.
+/// One line for each package and warning of the poms, which are resolved in both orders.
 fn show(files: &[(&str, &str)]) -> String {
     let poms = || files.iter().map(|(path, text)| read(path, text));
     let findings = resolve(poms().collect(), Budget::alone(1 << 20));
     assert_eq!(findings, resolve(poms().rev().collect(), Budget::alone(1 << 20)));
-    let packages = findings.packages.iter().map(|it| {
-        let version = it.version.as_deref().or(it.specifier.as_deref()).unwrap_or("-");
-        format!("{} {} {version} {}", it.file, it.name, it.scope.map_or("-", Scope::as_str))
+    let packages = findings.packages.iter().map(|package| {
+        let version = package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
+        format!(
+            "{} {} {version} {}",
+            package.file,
+            package.name,
+            package.scope.map_or("-", Scope::as_str)
+        )
     });
-    let warnings = findings.warnings.iter().map(|it| format!("{}: {}", it.file, it.message));
+    let warnings =
+        findings.warnings.iter().map(|warning| format!("{}: {}", warning.file, warning.message));
     packages.chain(warnings).collect::<Vec<_>>().join("\n")
 }
 
@@ -64,7 +70,7 @@ fn version(version: &str) -> String {
 }
 
 #[test]
-fn a_child_reads_what_it_inherits_with_its_own_properties() {
+fn inherited_entries_are_expanded_with_the_childs_properties() {
     let parent = project(
         "g:parent",
         &format!(
@@ -103,7 +109,7 @@ fn a_child_reads_what_it_inherits_with_its_own_properties() {
 }
 
 #[test]
-fn a_bom_is_read_with_its_own_properties_and_gives_way() {
+fn a_bom_has_its_own_properties_and_loses_against_own_entries() {
     let bom = project(
         "g:bom",
         &format!(
@@ -132,14 +138,14 @@ fn a_bom_is_read_with_its_own_properties_and_gives_way() {
             "user/pom.xml x:b 2.0 runtime",
             "user/pom.xml x:c - runtime",
             "user/pom.xml x:d ${d} runtime",
-            "user/pom.xml: `x:c`: the version is managed elsewhere",
-            "user/pom.xml: `x:d`: `${d}` is defined elsewhere",
+            "user/pom.xml: `x:c`: the version is defined outside the repository",
+            "user/pom.xml: `x:d`: `${d}` is defined outside the repository",
         ],
     );
 }
 
 #[test]
-fn projects_of_the_repository_are_no_packages_in_their_version() {
+fn projects_of_the_repository_are_not_packages_in_their_version() {
     let user = child(
         "g:parent",
         "user",
@@ -160,7 +166,7 @@ fn projects_of_the_repository_are_no_packages_in_their_version() {
 }
 
 #[test]
-fn a_repository_of_packages_has_no_projects() {
+fn poms_of_a_maven_repository_are_not_projects() {
     let wants = dependencies(&[dependency("x:a", &version("1"))]);
     check(
         &[("lib/x/a/1/a-1.pom", &project("x:a", "")), ("pom.xml", &project("g:app", &wants))],
@@ -169,7 +175,7 @@ fn a_repository_of_packages_has_no_projects() {
 }
 
 #[test]
-fn a_parent_is_found_by_path_or_name_in_its_version() {
+fn a_parent_is_found_by_path_or_coordinates() {
     let properties = |v: &str| format!("<properties><v>{v}</v></properties>");
     let uses = dependencies(&[dependency("x:a", &version("${v}"))]);
     let other = project("g:other", &properties("3"));
@@ -189,13 +195,13 @@ fn a_parent_is_found_by_path_or_name_in_its_version() {
             "a/three/pom.xml x:a 1 runtime",
             "one/pom.xml x:a 1 runtime",
             "two/pom.xml x:a ${v} runtime",
-            "two/pom.xml: `x:a`: `${v}` is defined elsewhere",
+            "two/pom.xml: `x:a`: `${v}` is defined outside the repository",
         ],
     );
 }
 
 #[test]
-fn a_profile_counts_in_its_own_pom() {
+fn a_profile_counts_in_its_own_pom_only() {
     let profile = |id: &str, rest: &str| {
         format!("<profiles><profile><id>{id}</id>{rest}</profile></profiles>")
     };
@@ -219,13 +225,13 @@ fn a_profile_counts_in_its_own_pom() {
             "one/pom.xml x:a 2 runtime",
             "one/pom.xml x:b - runtime",
             "one/pom.xml x:c 3 runtime",
-            "one/pom.xml: `x:b`: the version is managed elsewhere",
+            "one/pom.xml: `x:b`: the version is defined outside the repository",
         ],
     );
 }
 
 #[test]
-fn circles_end() {
+fn circular_references_end() {
     let import =
         |name: &str| dependency(name, "<version>1</version><type>pom</type><scope>import</scope>");
     let wants = dependencies(&[dependency("x:a", "")]);
@@ -237,14 +243,15 @@ fn circles_end() {
 }
 
 #[test]
-fn imports_that_multiply_end_in_time() {
+fn imports_that_multiply_are_bounded() {
     let import = |name: String| {
         dependency(&name, "<version>1</version><type>pom</type><scope>import</scope>")
     };
     let texts: Vec<(String, String)> = (0..100)
         .map(|at| {
             let next = |step: usize| import(format!("g:p{}", (at + step) % 100));
-            let wants: Vec<_> = (0..100).map(|it| dependency(&format!("x:a{it}"), "")).collect();
+            let wants: Vec<_> =
+                (0..100).map(|number| dependency(&format!("x:a{number}"), "")).collect();
             let imports: Vec<_> = (1..50).map(next).collect();
             let rest = managed(&imports) + &dependencies(&wants);
             (format!("{at}/pom.xml"), project(&format!("g:p{at}"), &rest))
@@ -256,19 +263,19 @@ fn imports_that_multiply_end_in_time() {
     assert!(fixtures::processor_time().saturating_sub(begun).as_secs() < 30);
 }
 
-/// The versions are those that Maven's own model builder gives for the same files.
+/// The expected versions are those of Maven's own model builder for the same files.
 #[test]
-fn a_project_of_several_modules_is_read_as_maven_reads_it() {
+fn a_project_of_several_modules_matches_maven() {
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem/pom/real/modules");
     let names = ["pom.xml", "bom/pom.xml", "core/pom.xml", "web/pom.xml"];
-    let texts = names.map(|it| fs::read_to_string(folder.join(it)).unwrap());
+    let texts = names.map(|name| fs::read_to_string(folder.join(name)).unwrap());
     let files: Vec<_> = names.iter().copied().zip(texts.iter().map(String::as_str)).collect();
     let together = fs::read_to_string(folder.join("together.txt")).unwrap();
     assert_eq!(show(&files), together.trim_end());
 }
 
-/// Breaks if long texts, or a long path that each package will have, do not count.
+/// Fails if long texts, or a long path that each package contains, are not counted.
 #[test]
 fn the_size_of_a_pom_is_a_measure_of_its_memory() {
     let dependency = "<dependency><groupId>g</groupId><artifactId>a</artifactId></dependency>";

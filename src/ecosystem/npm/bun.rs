@@ -1,12 +1,10 @@
-//! `bun.lock`, the text form of bun's lock: JSON with trailing commas.
+//! `bun.lock`, the text form of bun's lock file: JSON with trailing commas.
 //!
-//! What flows in: `workspaces`, by folder, and `packages`, by the place at which each is installed:
-//! `a`, or `a/b` for the `b` that only `a` gets. An entry is a list: `name@version`, what it is got
-//! from, and what it requires, by the kind of its source. What flows out: each package once, under
-//! its real name.
+//! Input: `workspaces`, by folder, and `packages`, by install path: `a`, or `a/b` for the `b` that only `a`
+//! uses. An entry is a list of `name@version` and, depending on the kind of source, the source and an
+//! object with the dependencies. Output: each package once, under its real name.
 //!
-//! What must stay true: workspaces, links and folders are no packages; an entry of another shape
-//! costs only itself.
+//! Invariants: workspaces, links and folders are not packages; a malformed entry loses only itself.
 
 use super::{
     graph::{Graph, Need, Vertex},
@@ -19,8 +17,8 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     json::{Member, Node, Value},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -47,15 +45,15 @@ impl Parser for BunLock {
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     check_version(root, found);
     let mut graph = Graph::new(found.budget());
-    let mut places = HashMap::new();
+    let mut paths = HashMap::new();
     let packages = root.get("packages").and_then(Node::members).unwrap_or_default();
     for entry in packages {
         if let Some(vertex) = read_entry(entry, &mut graph, found) {
-            places.insert(entry.key.as_ref(), vertex);
+            paths.insert(entry.key.as_ref(), vertex);
         }
     }
     for entry in packages {
-        let Some(own) = places.get(entry.key.as_ref()).copied() else { continue };
+        let Some(own) = paths.get(entry.key.as_ref()).copied() else { continue };
         let Some(details) = details(&entry.value) else { continue };
         for (group, need) in [
             ("dependencies", Need::Required),
@@ -63,7 +61,7 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
             ("peerDependencies", Need::Optional),
         ] {
             for wanted in names(details, group) {
-                if let Some(required) = resolve(&entry.key, wanted, &places, found.budget()) {
+                if let Some(required) = resolve(&entry.key, wanted, &paths, found.budget()) {
                     graph.requires(own, need, required);
                 }
             }
@@ -71,9 +69,9 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     }
     let workspaces = root.get("workspaces").and_then(Node::members);
     for workspace in workspaces.unwrap_or_default() {
-        ask(&workspace.value, &places, &mut graph, found.budget());
+        add_direct(&workspace.value, &paths, &mut graph, found.budget());
     }
-    graph.spread_scopes();
+    graph.propagate_scopes();
     graph.list(workspaces.is_some(), found);
 }
 
@@ -81,8 +79,8 @@ fn check_version(root: &Node<'_>, found: &mut Collector<'_>) {
     match root.get("lockfileVersion") {
         Some(Node { value: Value::Number("0" | "1" | "2" | "3"), .. }) => {}
         other => {
-            let line = other.map_or(root.line, |it| it.line);
-            found.warn(line, "unknown lockfileVersion, read as far as known");
+            let line = other.map_or(root.line, |version| version.line);
+            found.warn(line, "unknown lockfileVersion; parsed as far as possible");
         }
     }
 }
@@ -100,7 +98,7 @@ fn read_entry<'n>(
     found: &mut Collector<'_>,
 ) -> Option<Vertex> {
     let Some(identity) = elements(&entry.value).first().and_then(Node::as_str) else {
-        let message = format!("`{}` names no package", text::excerpt(&entry.key));
+        let message = format!("`{}` does not name a package", text::excerpt(&entry.key));
         found.warn(entry.line, message);
         return None;
     };
@@ -108,9 +106,9 @@ fn read_entry<'n>(
     if is_linked(reference) || reference.starts_with("root:") {
         return None;
     }
-    let commit = reference.split_once('#').and_then(|(_, it)| git_reference::commit(it));
+    let commit = reference.split_once('#').and_then(|(_, commit)| git_reference::commit(commit));
     let version = Some(reference)
-        .filter(|it| spec::is_version(it))
+        .filter(|reference| spec::is_version(reference))
         .or(commit)
         .or_else(|| spec::version_of_tarball(reference, name));
     let specifier = version.is_none().then_some(reference);
@@ -119,22 +117,26 @@ fn read_entry<'n>(
     Some(graph.add(Ecosystem::Npm, declared))
 }
 
-/// The object of an entry that says what the package requires.
+/// The object of an entry with the package's dependencies.
 fn details<'n, 'a>(entry: &'n Node<'a>) -> Option<&'n Node<'a>> {
-    elements(entry).iter().find(|it| it.members().is_some())
+    elements(entry).iter().find(|node| node.members().is_some())
 }
 
 fn names<'n>(of: &'n Node<'_>, group: &str) -> impl Iterator<Item = &'n str> {
-    of.get(group).and_then(Node::members).unwrap_or_default().iter().map(|it| it.key.as_ref())
+    of.get(group)
+        .and_then(Node::members)
+        .unwrap_or_default()
+        .iter()
+        .map(|member| member.key.as_ref())
 }
 
-fn ask(
+fn add_direct(
     workspace: &Node<'_>,
-    places: &HashMap<&str, Vertex>,
+    paths: &HashMap<&str, Vertex>,
     graph: &mut Graph<'_>,
     budget: &Budget,
 ) {
-    // What only this workspace gets is installed below its name.
+    // Packages that only this workspace uses are installed below its name.
     let own = workspace.text("name").unwrap_or_default();
     for (group, scope) in [
         ("dependencies", Scope::Runtime),
@@ -143,35 +145,35 @@ fn ask(
         ("devDependencies", Scope::Dev),
     ] {
         for wanted in names(workspace, group) {
-            if let Some(vertex) = resolve(own, wanted, places, budget) {
-                graph.ask_for(scope, vertex);
+            if let Some(vertex) = resolve(own, wanted, paths, budget) {
+                graph.add_direct(scope, vertex);
             }
         }
     }
 }
 
-/// The place nearest to that of a package at which another one is installed.
+/// The package that another one gets for a name: that of the nearest install path.
 fn resolve(
     from: &str,
     name: &str,
-    places: &HashMap<&str, Vertex>,
+    paths: &HashMap<&str, Vertex>,
     budget: &Budget,
 ) -> Option<Vertex> {
-    // Bounds the work for a place that no project has.
-    const LONGEST_PLACE: usize = 512;
-    let mut place = if from.len() > LONGEST_PLACE { "" } else { from };
+    // Bounds the work for unrealistic paths.
+    const LONGEST_PATH: usize = 512;
+    let mut path = if from.len() > LONGEST_PATH { "" } else { from };
     loop {
-        let wanted = if place.is_empty() { name.to_owned() } else { format!("{place}/{name}") };
-        if let Some(vertex) = places.get(wanted.as_str()) {
+        let wanted = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        if let Some(vertex) = paths.get(wanted.as_str()) {
             return Some(*vertex);
         }
-        if place.is_empty() || !budget.read(2 * wanted.len()) {
+        if path.is_empty() || !budget.read(2 * wanted.len()) {
             return None;
         }
-        // The name of a scoped package has a `/` of its own.
-        let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
+        // The name of a scoped package contains a `/`.
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         let scope = parent.rsplit('/').next().unwrap_or(parent);
-        place = if scope.starts_with('@') {
+        path = if scope.starts_with('@') {
             parent.rsplit_once('/').map_or("", |(parent, _)| parent)
         } else {
             parent

@@ -1,13 +1,13 @@
 //! `deno.lock` of version 2 to 5.
 //!
-//! What flows in: the packages of npm and of JSR, in `packages` up to version 3 and at the top since,
-//! and the specifiers that lead to them. What flows out: each package once, with its purl type.
+//! Input: the packages of npm and JSR, in `packages` up to version 3 and at the top level since version 4,
+//! and the specifiers that resolve to them. Output: each package once, with its purl type.
 //!
-//! Decisions. Modules that are imported by their URL (`remote`) have neither name nor version: no
-//! packages. What `workspace` lists is direct; without it the file does not tell. What for, it never
-//! tells.
+//! Decisions. Modules that are imported by URL (`remote`) have neither name nor version, so they are not
+//! packages. Packages in `workspace` are direct; without it `direct` is unknown. The file never states
+//! scopes.
 //!
-//! What must stay true: the peers in a key (`a@1.0.0_b@2.0.0`) are no part of the version.
+//! Invariants: the peers in a key (`a@1.0.0_b@2.0.0`) are not part of the version.
 
 use super::{
     graph::{Graph, Need, Vertex},
@@ -18,14 +18,14 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{Member, Node, Value},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
 use std::collections::HashMap;
 
-/// No key of a package is longer, in bytes.
+/// Longest key of a package in bytes.
 const LONGEST_TARGET: usize = 1_000;
 
 /// Reads `deno.lock`.
@@ -49,9 +49,9 @@ impl Parser for DenoLock {
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     check_version(root, found);
     let mut lock = Lock { graph: Graph::new(found.budget()), packages: HashMap::new() };
-    // Version 3 has one table within `packages`, version 2 has it within `npm`.
+    // In version 3 the table is within `packages`, in version 2 within `npm`.
     let inner = root.get("packages").unwrap_or(root);
-    let npm = inner.get("npm").map(|it| it.get("packages").unwrap_or(it));
+    let npm = inner.get("npm").map(|npm| npm.get("packages").unwrap_or(npm));
     let entries = [(Registry::Jsr, inner.get("jsr")), (Registry::Npm, npm)];
     for (registry, entry) in members(&entries) {
         lock.package(registry, entry, found);
@@ -70,10 +70,10 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
             }
         }
     }
-    let asked = asked_for(root);
-    for specifier in &asked {
+    let direct = direct_specifiers(root);
+    for specifier in &direct {
         if let Some(vertex) = lock.resolve(Registry::Npm, specifier, &specifiers) {
-            lock.graph.ask_for(Scope::Runtime, vertex);
+            lock.graph.add_direct(Scope::Runtime, vertex);
         }
     }
     lock.graph.list(root.get("workspace").is_some(), found);
@@ -81,9 +81,12 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
 
 fn check_version(root: &Node<'_>, found: &mut Collector<'_>) {
     let version = root.get("version");
-    if !version.and_then(Node::as_str).is_some_and(|it| matches!(it, "2" | "3" | "4" | "5")) {
-        let line = version.map_or(root.line, |it| it.line);
-        found.warn(line, "unknown version of the lock, read as far as known");
+    if !version
+        .and_then(Node::as_str)
+        .is_some_and(|version| matches!(version, "2" | "3" | "4" | "5"))
+    {
+        let line = version.map_or(root.line, |version| version.line);
+        found.warn(line, "unknown version of the lock file; parsed as far as possible");
     }
 }
 
@@ -98,44 +101,46 @@ fn members<'n, 'a>(
 ) -> impl Iterator<Item = (Registry, &'n Member<'a>)> {
     tables.iter().flat_map(|(registry, table)| {
         let members = table.and_then(Node::members).unwrap_or_default();
-        members.iter().map(|it| (*registry, it))
+        members.iter().map(|member| (*registry, member))
     })
 }
 
-/// What an entry requires: a list, or by version 2 and 3 of npm a table with the keys as values.
+/// The dependencies of an entry: a list, or for npm in versions 2 and 3 a table with the keys as values.
 fn dependencies<'n>(node: &'n Node<'_>) -> Vec<&'n str> {
     match &node.value {
         Value::Array(elements) => elements.iter().filter_map(Node::as_str).collect(),
-        Value::Object(members) => members.iter().filter_map(|it| it.value.as_str()).collect(),
+        Value::Object(members) => {
+            members.iter().filter_map(|member| member.value.as_str()).collect()
+        }
         _ => Vec::new(),
     }
 }
 
-/// What the project, its members and their `package.json` ask for.
-fn asked_for<'n>(root: &'n Node<'_>) -> Vec<&'n str> {
+/// The direct dependencies of the project, its members and their `package.json`.
+fn direct_specifiers<'n>(root: &'n Node<'_>) -> Vec<&'n str> {
     let Some(workspace) = root.get("workspace") else { return Vec::new() };
     let own = workspace.get("members").and_then(Node::members).unwrap_or_default();
     std::iter::once(workspace)
-        .chain(own.iter().map(|it| &it.value))
-        .flat_map(|it| [Some(it), it.get("packageJson")])
-        .filter_map(|it| it?.get("dependencies"))
+        .chain(own.iter().map(|member| &member.value))
+        .flat_map(|workspace| [Some(workspace), workspace.get("packageJson")])
+        .filter_map(|part| part?.get("dependencies"))
         .flat_map(dependencies)
         .collect()
 }
 
-/// By what is asked for, `npm:a@^1`, the key that it leads to: with its registry, without, or the
-/// version alone.
+/// From a specifier, such as `npm:a@^1`, to the key of a package: with its registry, without it, or only the
+/// version.
 struct Specifiers<'n>(HashMap<&'n str, &'n str>);
 
 impl<'n> Specifiers<'n> {
     fn of(root: &'n Node<'_>, inner: &'n Node<'_>) -> Self {
         let tables = [root.get("specifiers"), inner.get("specifiers")];
-        let of_npm = root.get("npm").and_then(|it| it.get("specifiers"));
+        let of_npm = root.get("npm").and_then(|tables| tables.get("specifiers"));
         let members = tables.into_iter().chain([of_npm]).flatten().filter_map(Node::members);
         Self(
             members
                 .flatten()
-                .filter_map(|it| Some((it.key.as_ref(), it.value.as_str()?)))
+                .filter_map(|member| Some((member.key.as_ref(), member.value.as_str()?)))
                 .collect(),
         )
     }
@@ -143,14 +148,15 @@ impl<'n> Specifiers<'n> {
 
 struct Lock<'n> {
     graph: Graph<'n>,
-    /// By key, and by the name alone, which stands for the first package of it.
+    /// By key, and by the name alone, which refers to the first package of that name.
     packages: HashMap<(Registry, &'n str), Vertex>,
 }
 
 impl<'n> Lock<'n> {
     fn package(&mut self, registry: Registry, entry: &'n Member<'_>, found: &mut Collector<'_>) {
         let (name, rest) = split_pattern(&entry.key);
-        let version = Some(rest.split('_').next().unwrap_or(rest)).filter(|it| !it.is_empty());
+        let version =
+            Some(rest.split('_').next().unwrap_or(rest)).filter(|version| !version.is_empty());
         if version.is_none() {
             let message = format!("`{}` has no version", text::excerpt(&entry.key));
             found.warn(entry.line, message);
@@ -168,22 +174,22 @@ impl<'n> Lock<'n> {
     fn resolve(&self, of: Registry, wanted: &str, specifiers: &Specifiers<'_>) -> Option<Vertex> {
         let (registry, bare) = without_registry(wanted).unwrap_or((of, wanted));
         let known = self.packages.get(&(registry, bare)).copied();
-        let led = || {
+        let resolved = || {
             let target = specifiers.0.get(wanted).or_else(|| specifiers.0.get(bare))?;
-            // One key, however long, may be what thousands of specifiers lead to.
+            // Thousands of specifiers may resolve to one long key.
             if target.len() > LONGEST_TARGET {
                 return None;
             }
-            let target = without_registry(target).map_or(*target, |(_, it)| it);
+            let target = without_registry(target).map_or(*target, |(_, rest)| rest);
             let with_name = format!("{}@{target}", split_pattern(bare).0);
             [target, with_name.as_str()]
                 .iter()
-                .find_map(|it| self.packages.get(&(registry, *it)).copied())
+                .find_map(|key| self.packages.get(&(registry, *key)).copied())
         };
-        // `jsr:@a/b@1` of a workspace is `jsr:@a/b@^1.0.0` in the specifiers, so the name alone has
-        // to do where it is clear.
+        // `jsr:@a/b@1` of a workspace is `jsr:@a/b@^1.0.0` in the specifiers, so the name alone is tried
+        // last.
         known
-            .or_else(led)
+            .or_else(resolved)
             .or_else(|| self.packages.get(&(registry, split_pattern(bare).0)).copied())
     }
 }

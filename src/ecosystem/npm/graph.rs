@@ -1,11 +1,11 @@
-//! The packages of a lock that holds the graph of what requires what.
+//! The packages of a lock file with their dependency graph.
 //!
-//! What flows in: packages, who requires whom, and what the project and its workspaces ask for. What
-//! flows out: each package once, with its scope where the lock has no words for it: a package is
-//! there for the strongest reason on any way to it from the project.
+//! Input: packages, the dependencies between them, and the direct dependencies of the project and its
+//! workspaces. Output: each package once. Where the lock file has no scopes, a package gets the strongest
+//! scope of all paths to it from the project.
 //!
-//! What must stay true: a walk without recursion; time linear in packages and requirements; each of
-//! them is charged to the budget of work, and what was gathered before that was used up is listed.
+//! Invariants: walks do not recurse; the time is linear in packages and dependencies; each of them is
+//! charged to the budget, and once that is used up, what was collected so far is listed.
 
 use crate::ecosystem::{
     budget::{Budget, NODE},
@@ -15,16 +15,16 @@ use crate::ecosystem::{
 use crate::model::scan_result::Scope;
 use std::collections::{HashMap, VecDeque};
 
-/// A package of the lock, by its place in the [`Graph`].
+/// The index of a package in the [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Vertex(usize);
 
 impl Vertex {
-    /// No package at all.
+    /// A package that was not added.
     const NONE: Self = Self(usize::MAX);
 }
 
-/// How one package asks for another.
+/// How one package requires another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Need {
     Required,
@@ -36,7 +36,7 @@ pub(super) struct Graph<'a> {
     budget: &'a Budget,
     packages: Vec<Entry<'a>>,
     known: HashMap<(&'static str, &'a str, &'a str), Vertex>,
-    asked_for: Vec<(Scope, Vertex)>,
+    direct: Vec<(Scope, Vertex)>,
 }
 
 #[derive(Debug)]
@@ -48,13 +48,13 @@ struct Entry<'a> {
 
 impl<'a> Graph<'a> {
     pub(super) fn new(budget: &'a Budget) -> Self {
-        Self { budget, packages: Vec::new(), known: HashMap::new(), asked_for: Vec::new() }
+        Self { budget, packages: Vec::new(), known: HashMap::new(), direct: Vec::new() }
     }
 
-    /// Adds a package; the one that is there where it was added before.
+    /// Adds a package, or returns the equal package that was added before.
     pub(super) fn add(&mut self, ecosystem: Ecosystem, declared: Declared<'a>) -> Vertex {
         let version = declared.version.or(declared.specifier).unwrap_or_default();
-        // Of an entry that was not read to its end nothing is known.
+        // An entry that was read only in part is not added.
         if !self.budget.spend(NODE + (declared.name.len() + version.len()) as u64) {
             return Vertex::NONE;
         }
@@ -63,8 +63,8 @@ impl<'a> Graph<'a> {
         let vertex = *self.known.entry(key).or_insert(next);
         match self.packages.get_mut(vertex.0) {
             None => self.packages.push(Entry { declared, ecosystem, requires: Vec::new() }),
-            // Of two places of one package, the one that is needed more says what for, and one that
-            // may be the project's own choice keeps that open.
+            // Of two entries for one package, the stronger scope wins, and `direct` stays open if it is
+            // open for one of them.
             Some(Entry { declared: first, .. }) => {
                 if rank(declared.scope) < rank(first.scope) {
                     first.scope = declared.scope;
@@ -77,36 +77,36 @@ impl<'a> Graph<'a> {
         vertex
     }
 
-    /// One package requires another one itself.
+    /// Records that one package requires another one.
     pub(super) fn requires(&mut self, package: Vertex, need: Need, required: Vertex) {
         if let Some(entry) = self.packages.get_mut(package.0).filter(|_| self.budget.visit()) {
             entry.requires.push((need, required));
         }
     }
 
-    /// The project or one of its workspaces asks for a package.
-    pub(super) fn ask_for(&mut self, scope: Scope, package: Vertex) {
+    /// Records that the project or one of its workspaces requires a package.
+    pub(super) fn add_direct(&mut self, scope: Scope, package: Vertex) {
         if !self.budget.visit() {
             return;
         }
-        self.asked_for.push((scope, package));
+        self.direct.push((scope, package));
         if let Some(entry) = self.packages.get_mut(package.0) {
             entry.declared.direct = Some(true);
         }
     }
 
-    /// Gives each package that has no scope the one for which it is there.
-    pub(super) fn spread_scopes(&mut self) {
+    /// Gives each package without a scope the strongest scope of its dependents.
+    pub(super) fn propagate_scopes(&mut self) {
         let mut reached: Vec<Option<Scope>> = vec![None; self.packages.len()];
         for scope in [Scope::Runtime, Scope::Peer, Scope::Optional, Scope::Dev] {
             let mut queue: VecDeque<Vertex> = VecDeque::new();
-            let start = self.asked_for.iter().filter(|it| it.0 == scope);
-            queue.extend(start.map(|it| it.1));
+            let start = self.direct.iter().filter(|direct| direct.0 == scope);
+            queue.extend(start.map(|direct| direct.1));
             if scope == Scope::Optional {
                 queue.extend(self.optional(&reached));
             }
             while let Some(vertex) = queue.pop_front() {
-                let Some(slot) = reached.get_mut(vertex.0).filter(|it| it.is_none()) else {
+                let Some(slot) = reached.get_mut(vertex.0).filter(|slot| slot.is_none()) else {
                     continue;
                 };
                 *slot = Some(scope);
@@ -114,7 +114,7 @@ impl<'a> Graph<'a> {
                 let needed = entry.requires.iter().filter(|(need, _)| {
                     *need == Need::Required || !matches!(scope, Scope::Runtime | Scope::Peer)
                 });
-                queue.extend(needed.map(|it| it.1));
+                queue.extend(needed.map(|requirement| requirement.1));
             }
         }
         for (entry, scope) in self.packages.iter_mut().zip(reached) {
@@ -122,7 +122,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// What the packages that were reached would do without.
+    /// The optional dependencies of the packages that have been reached.
     fn optional<'g>(
         &'g self,
         reached: &[Option<Scope>],
@@ -137,7 +137,8 @@ impl<'a> Graph<'a> {
             .map(|(_, vertex)| *vertex)
     }
 
-    /// Lists all packages; those that nobody asked for are not direct, where the lock knows.
+    /// Lists all packages. Packages that are not known to be direct are transitive, if the lock file states
+    /// what is direct.
     pub(super) fn list(self, knows_direct: bool, found: &mut Collector<'_>) {
         self.budget.allow_listing();
         let added: Vec<Option<Added>> = self
@@ -162,7 +163,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Of the reasons for which a package is there, the strongest comes first.
+/// The order of scopes, the strongest first.
 fn rank(scope: Option<Scope>) -> u8 {
     match scope {
         Some(Scope::Runtime) => 0,

@@ -1,11 +1,11 @@
 //! `package-lock.json` and `npm-shrinkwrap.json`, by "npm help package-lock.json".
 //!
-//! What flows in: the flat `packages` of lockfileVersion 2 and 3; the nested `dependencies` of
-//! version 1 are read beside, in `lock_v1`. What flows out: each package once, at however many places
-//! it is installed, and which others Node gives it where it asks for them.
+//! Input: the flat `packages` of lockfileVersion 2 and 3; the nested `dependencies` of version 1 are read
+//! in `lock_v1`. Output: each package once, however often it is installed, with the dependencies that Node
+//! resolves for it.
 //!
-//! What must stay true: keys outside of `node_modules` are the project itself, its workspaces
-//! and linked folders, never packages; what one of those asks for is direct.
+//! Invariants: keys outside of `node_modules` are the project itself, its workspaces and linked folders,
+//! never packages; their dependencies are direct.
 
 use super::{
     graph::{Graph, Need, Vertex},
@@ -18,8 +18,8 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     json::{Member, Node, Value},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -45,7 +45,7 @@ impl Parser for PackageLock {
 
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     check_version(root, found);
-    // Version 2 has both, and says the same in both.
+    // Version 2 has both, with the same contents.
     if let Some(packages) = root.get("packages") {
         read_packages(packages, found);
     } else if let Some(dependencies) = root.get("dependencies") {
@@ -55,11 +55,12 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
 
 fn check_version(root: &Node<'_>, found: &mut Collector<'_>) {
     match root.get("lockfileVersion") {
-        // npm 4 and older wrote npm-shrinkwrap.json without it.
+        // npm 4 and older wrote npm-shrinkwrap.json without a version.
         None | Some(Node { value: Value::Number("1" | "2" | "3"), .. }) => {}
         Some(Node { value: Value::Number(version), line }) => {
             let version = text::excerpt(version);
-            found.warn(*line, format!("unknown lockfileVersion {version}, read as far as known"));
+            let message = format!("unknown lockfileVersion {version}; parsed as far as possible");
+            found.warn(*line, message);
         }
         Some(other) => {
             let message = format!("lockfileVersion: expected a number, got {}", other.kind());
@@ -73,25 +74,26 @@ fn read_packages(packages: &Node<'_>, found: &mut Collector<'_>) {
         let message = format!("packages: expected an object, got {}", packages.kind());
         return found.warn(packages.line, message);
     };
-    let places: HashSet<_> = entries.iter().filter_map(|it| Place::of(&it.key)).collect();
-    let direct = direct_places(entries, &places, found.budget());
+    let paths: HashSet<_> =
+        entries.iter().filter_map(|entry| InstallPath::of(&entry.key)).collect();
+    let direct = direct_paths(entries, &paths, found.budget());
     let mut graph = Graph::new(found.budget());
     let mut installed = HashMap::new();
     for entry in entries {
-        let Some(place) = Place::of(&entry.key) else { continue };
-        let vertex = read_entry(entry, place.name, &mut graph, found);
+        let Some(path) = InstallPath::of(&entry.key) else { continue };
+        let vertex = read_entry(entry, path.name, &mut graph, found);
         let Some(vertex) = vertex else { continue };
-        installed.insert(place, vertex);
-        if direct.as_ref().is_some_and(|it| it.contains(&place)) {
-            graph.ask_for(Scope::Runtime, vertex);
+        installed.insert(path, vertex);
+        if direct.as_ref().is_some_and(|paths| paths.contains(&path)) {
+            graph.add_direct(Scope::Runtime, vertex);
         }
     }
     for entry in entries {
-        let own = Place::of(&entry.key).and_then(|it| installed.get(&it).copied());
+        let own = InstallPath::of(&entry.key).and_then(|path| installed.get(&path).copied());
         let Some(own) = own else { continue };
         for name in wanted(&entry.value, &INSTALLED) {
-            let place = resolve(&entry.key, name, &places, found.budget());
-            if let Some(required) = place.and_then(|it| installed.get(&it)) {
+            let path = resolve(&entry.key, name, &paths, found.budget());
+            if let Some(required) = path.and_then(|path| installed.get(&path)) {
                 graph.requires(own, Need::Required, *required);
             }
         }
@@ -99,26 +101,26 @@ fn read_packages(packages: &Node<'_>, found: &mut Collector<'_>) {
     graph.list(direct.is_some(), found);
 }
 
-/// What of a package is installed with it; and what of the project is, besides.
+/// The dependency groups that are installed for a package, and those for the project.
 const INSTALLED: [&str; 3] = ["dependencies", "optionalDependencies", "peerDependencies"];
 const OF_PROJECT: [&str; 4] =
     ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
 
-/// The names in some of the groups of an entry.
+/// The names in these groups of an entry.
 fn wanted<'a>(entry: &'a Node<'_>, groups: &'a [&str]) -> impl Iterator<Item = &'a str> {
     let groups = groups.iter().filter_map(|group| entry.get(group)?.members());
-    groups.flatten().map(|it| it.key.as_ref())
+    groups.flatten().map(|member| member.key.as_ref())
 }
 
-/// Where a package is installed: `folder/node_modules/name`.
+/// The path at which a package is installed: `folder/node_modules/name`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Place<'a> {
+struct InstallPath<'a> {
     folder: &'a str,
     name: &'a str,
 }
 
-impl<'a> Place<'a> {
-    /// None for the key of a folder that is the project's own.
+impl<'a> InstallPath<'a> {
+    /// None for the key of one of the project's own folders.
     fn of(key: &'a str) -> Option<Self> {
         let (before, name) = key.rsplit_once("node_modules/")?;
         Some(Self { folder: before.strip_suffix('/').unwrap_or(before), name })
@@ -138,17 +140,17 @@ fn read_entry<'n>(
         return None;
     }
     let resolved = entry.value.text("resolved").unwrap_or_default();
-    // With `install-links` a folder of the repository is copied instead.
+    // With `install-links` npm copies a folder of the repository instead of linking it.
     if entry.value.is_true("link") || (resolved.starts_with("file:") && is_linked(resolved)) {
         return None;
     }
-    let commit = resolved.split_once('#').and_then(|(_, it)| git_reference::commit(it));
+    let commit = resolved.split_once('#').and_then(|(_, commit)| git_reference::commit(commit));
     let version = entry.value.text("version").or(commit);
     if version.is_none() {
         found.warn(entry.line, format!("`{key}` has no version"));
     }
     let declared = Declared {
-        // Only an alias has a name beside that of its place.
+        // Only an alias has a name that differs from its path.
         name: entry.value.text("name").unwrap_or(installed_as),
         version,
         specifier: (version.is_none() && spec::is_git(resolved)).then_some(resolved),
@@ -159,32 +161,32 @@ fn read_entry<'n>(
     Some(graph.add(Ecosystem::Npm, declared))
 }
 
-/// The flags say why a package is there: absent on all that the project needs at run time.
+/// The scope by the entry's flags; no flag means that the project needs the package at run time.
 pub(super) fn scope(entry: &Node<'_>) -> Scope {
     if entry.is_true("dev") {
         Scope::Dev
     } else if entry.is_true("peer") {
         Scope::Peer
     } else if entry.is_true("optional") || entry.is_true("devOptional") {
-        // devOptional: a development dependency that a run time one can do without.
+        // `devOptional`: a dependency for development that is optional at run time.
         Scope::Optional
     } else {
         Scope::Runtime
     }
 }
 
-/// Where what the project and its workspaces ask for is installed; none where the lock lost
-/// the entries that say so.
-fn direct_places<'a>(
+/// The paths of the direct dependencies of the project and its workspaces; none if the lock file has no
+/// entries for these.
+fn direct_paths<'a>(
     entries: &'a [Member<'_>],
-    places: &HashSet<Place<'a>>,
+    paths: &HashSet<InstallPath<'a>>,
     budget: &'a Budget,
-) -> Option<HashSet<Place<'a>>> {
-    let mut own = entries.iter().filter(|it| Place::of(&it.key).is_none()).peekable();
+) -> Option<HashSet<InstallPath<'a>>> {
+    let mut own = entries.iter().filter(|entry| InstallPath::of(&entry.key).is_none()).peekable();
     own.peek()?;
     let direct = own.flat_map(|importer| {
         let names = wanted(&importer.value, &OF_PROJECT);
-        names.filter_map(|name| resolve(&importer.key, name, places, budget))
+        names.filter_map(|name| resolve(&importer.key, name, paths, budget))
     });
     Some(direct.collect())
 }
@@ -193,16 +195,16 @@ fn direct_places<'a>(
 fn resolve<'a>(
     importer: &'a str,
     name: &'a str,
-    places: &HashSet<Place<'a>>,
+    paths: &HashSet<InstallPath<'a>>,
     budget: &Budget,
-) -> Option<Place<'a>> {
-    // Bounds the work for a path that no project has.
+) -> Option<InstallPath<'a>> {
+    // Bounds the work for unrealistic paths.
     const LONGEST_PATH: usize = 512;
     let mut folder = if importer.len() > LONGEST_PATH { "" } else { importer };
     loop {
-        let place = Place { folder, name };
-        if places.contains(&place) {
-            return Some(place);
+        let path = InstallPath { folder, name };
+        if paths.contains(&path) {
+            return Some(path);
         }
         if folder.is_empty() || !budget.read(folder.len() + name.len()) {
             return None;

@@ -1,7 +1,7 @@
-//! The `dependencies` of a lock of lockfileVersion 1: packages within packages.
+//! The nested `dependencies` of lockfileVersion 1.
 //!
-//! What flows in: the outermost `dependencies` object. What flows out: each package in it at any
-//! depth, and what each requires. What must stay true: the recursion is as deep as the tree, which the reader bounds.
+//! Input: the outermost `dependencies` object. Output: the packages at any depth, and their dependencies.
+//! Invariants: the recursion is as deep as the tree, whose depth the JSON reader bounds.
 
 use super::{
     graph::{Graph, Need, Vertex},
@@ -19,8 +19,8 @@ use std::collections::HashMap;
 
 /// Reads all packages below `dependencies`.
 ///
-/// This version does not say what the project itself asks for. Only a package at the top can be
-/// that, so for those it stays open until the manifest is at hand; all others are not direct.
+/// This version does not state the project's direct dependencies. Only top-level packages can be direct,
+/// so for these it stays open until the manifest is known; all others are transitive.
 pub(super) fn read(dependencies: &Node<'_>, found: &mut Collector<'_>) {
     let graph = Graph::new(found.budget());
     let mut tree = Tree { levels: Vec::new(), requires: Vec::new(), graph };
@@ -29,7 +29,7 @@ pub(super) fn read(dependencies: &Node<'_>, found: &mut Collector<'_>) {
     tree.graph.list(false, found);
 }
 
-/// What is installed in one folder `node_modules`, and in which other that one is.
+/// The packages of one `node_modules` folder, and the folder that contains it.
 #[derive(Default)]
 struct Level<'a> {
     packages: HashMap<&'a str, Vertex>,
@@ -38,7 +38,7 @@ struct Level<'a> {
 
 struct Tree<'a> {
     levels: Vec<Level<'a>>,
-    /// A package, what it requires, and the level from which on that is looked for.
+    /// A package, its dependencies, and the level at which their lookup begins.
     requires: Vec<(Vertex, &'a Node<'a>, usize)>,
     graph: Graph<'a>,
 }
@@ -78,15 +78,17 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Node's rule: the nearest folder that has the package, from its own upwards. There are no more
-    /// levels around one than the reader lets values be nested.
+    /// Node's rule: the nearest folder that has the package, from its own upwards. The number of levels is
+    /// bounded by the JSON reader's limit of nesting.
     fn link(&mut self) {
         for (own, requires, from) in &self.requires {
-            for name in requires.members().unwrap_or_default().iter().map(|it| it.key.as_ref()) {
+            for name in
+                requires.members().unwrap_or_default().iter().map(|member| member.key.as_ref())
+            {
                 let mut levels = std::iter::successors(self.levels.get(*from), |level| {
                     self.levels.get(level.around?)
                 });
-                if let Some(required) = levels.find_map(|it| it.packages.get(name)) {
+                if let Some(required) = levels.find_map(|level| level.packages.get(name)) {
                     self.graph.requires(*own, Need::Required, *required);
                 }
             }
@@ -111,7 +113,7 @@ fn read_entry<'a>(
         found.warn(entry.line, format!("`{}` has no version", text::excerpt(&entry.key)));
         return Some(graph.add(Ecosystem::Npm, declared));
     };
-    // The place of a version also takes where the package came from, in place of a version.
+    // `version` contains the source of the package instead, if it is not from a registry.
     if let Some(path) = stated.strip_prefix("file:") {
         declared.version = spec::version_of_tarball(path, &entry.key);
         // A folder is part of the repository; an archive holds a package.
@@ -123,8 +125,8 @@ fn read_entry<'a>(
             return None;
         };
         declared.name = alias_of.unwrap_or(&entry.key);
-        declared.version =
-            version.or_else(|| stated.split_once('#').and_then(|it| git_reference::commit(it.1)));
+        declared.version = version
+            .or_else(|| stated.split_once('#').and_then(|parts| git_reference::commit(parts.1)));
         declared.specifier = specifier.filter(|_| declared.version.is_none());
     } else {
         declared.version = Some(stated);

@@ -1,8 +1,7 @@
 //! `package.json`, by "npm help package.json".
 //!
-//! What flows in: the dependency tables of a manifest. What flows out: each entry as a direct
-//! package with the range that it asks for, and what the project is called and works with. What must stay true: a table of the wrong shape, or
-//! one bad entry in it, costs only itself.
+//! Input: the dependency tables of a manifest. Output: each entry as a direct package with its range, and the
+//! project's name and workspaces. Invariants: a malformed table or entry loses only itself.
 
 use super::{
     read_object,
@@ -12,7 +11,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{Member, Node},
-    source::file_name,
+    parser::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -40,10 +39,10 @@ impl Parser for PackageJson {
 }
 
 fn describe(root: &Node<'_>, found: &mut Collector<'_>) {
-    // Either the list itself, or, with Yarn 1, an object with it.
-    let members = root
-        .elements("workspaces")
-        .chain(root.get("workspaces").into_iter().flat_map(|it| it.elements("packages")));
+    // A list, or, with Yarn 1, an object with the list.
+    let members = root.elements("workspaces").chain(
+        root.get("workspaces").into_iter().flat_map(|workspaces| workspaces.elements("packages")),
+    );
     found.describe(root.text("name"), members.filter_map(Node::as_str));
 }
 
@@ -57,14 +56,14 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     // "Entries in optionalDependencies will override entries of the same name in
     // dependencies."
     let overriding: HashSet<&str> =
-        entries(root, "optionalDependencies").iter().map(|it| it.key.as_ref()).collect();
+        entries(root, "optionalDependencies").iter().map(|entry| entry.key.as_ref()).collect();
     let optional_peers: HashSet<&str> = entries(root, "peerDependenciesMeta")
         .iter()
-        .filter(|it| it.value.is_true("optional"))
-        .map(|it| it.key.as_ref())
+        .filter(|entry| entry.value.is_true("optional"))
+        .map(|entry| entry.key.as_ref())
         .collect();
     for (table, scope) in TABLES {
-        if let Some(node) = root.get(table).filter(|it| it.members().is_none()) {
+        if let Some(node) = root.get(table).filter(|table| table.members().is_none()) {
             let message = format!("{table}: expected an object, got {}", node.kind());
             found.warn(node.line, message);
         }

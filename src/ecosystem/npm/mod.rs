@@ -1,8 +1,7 @@
-//! npm: `package.json` and what workspaces say, and the locks of npm, yarn, pnpm, bun and deno.
+//! npm: `package.json` and workspace files, and the lock files of npm, yarn, pnpm, bun and deno.
 //!
-//! What flows in: what the package managers write, and what people write by hand. What flows out: the
-//! packages with their real names (an alias is shown as what it stands for). What must stay
-//! true: what lies in the repository itself (workspaces, linked folders) is no package.
+//! Input: lock files, and manifests. Output: the packages under their real names (an alias is resolved).
+//! Invariants: workspaces and linked folders of the repository are not packages.
 
 mod bun;
 mod deno;
@@ -33,7 +32,7 @@ use super::{
 };
 use crate::model::scan_result::Source;
 
-/// Reads as much of a JSON object as can be understood, and gives it to `walk`.
+/// Reads the object of a JSON file as far as possible and passes it to `walk`.
 fn read_object(
     file: SourceFile<'_>,
     source: Source,

@@ -1,15 +1,15 @@
 //! `pnpm-lock.yaml` of lockfileVersion 5 to 9.
 //!
-//! What flows in: `packages`, whose keys are `/name/1.2.3_peer`, `/name@1.2.3(peer)` or `name@1.2.3`,
-//! by version; since 9 `snapshots` hold what requires what. `importers` are the projects of a
-//! workspace; a project alone has its dependencies at the top, before 9. What flows out: each package
-//! once, whatever peers it stands beside.
+//! Input: `packages`, whose keys are `/name/1.2.3_peer`, `/name@1.2.3(peer)` or `name@1.2.3`, depending on the
+//! version; since version 9 `snapshots` contain the dependencies. `importers` are the projects of a
+//! workspace; before version 9, a single project has its dependencies at the top level. Output: each package
+//! once, whatever its peers.
 //!
-//! Decisions. An entry says its name and version itself where its key does not (a repository, a
-//! tarball). Up to version 8 a flag says what is there for development; since 9 the way from the
-//! importers does. A folder is no package.
+//! Decisions. An entry has a name and a version if its key has none (a repository, a tarball). Up to version
+//! 8 a flag marks development packages; since 9 the scope follows from the importers. A folder is not a
+//! package.
 //!
-//! What must stay true: a key of a form that is not known costs only itself, and is said.
+//! Invariants: an unknown form of key loses only itself, with a warning.
 
 use super::{
     graph::{Graph, Need, Vertex},
@@ -20,8 +20,8 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     yaml::{self, Member, Node, Seen, Tree},
 };
@@ -39,8 +39,9 @@ impl Parser for PnpmLock {
 
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
-        // A lock for each branch: `pnpm-lock.feature.yaml`.
-        file.strip_prefix("pnpm-lock.").is_some_and(|it| it == "yaml" || it.ends_with(".yaml"))
+        // There may be a lock file for each branch: `pnpm-lock.feature.yaml`.
+        file.strip_prefix("pnpm-lock.")
+            .is_some_and(|suffix| suffix == "yaml" || suffix.ends_with(".yaml"))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -50,25 +51,25 @@ impl Parser for PnpmLock {
 }
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
-    // pnpm 11 writes what it is itself made of as a document before that of the project.
-    for root in tree.documents().filter(|it| it.is_mapping()) {
+    // pnpm 11 writes a document about pnpm itself before that of the project.
+    for root in tree.documents().filter(|root| root.is_mapping()) {
         Lock::read(root, found).list(root, found);
     }
 }
 
-/// What a group of dependencies is read as.
+/// The role in which a group of dependencies is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Role {
     Requires(Need),
-    AsksFor(Scope),
+    Direct(Scope),
 }
 
 /// The packages of a lock.
 struct Lock<'t> {
-    /// The number before the first dot.
+    /// The major version of the format.
     version: u32,
     graph: Graph<'t>,
-    /// By key, with peers and without.
+    /// By key, with and without peers.
     by_key: HashMap<&'t str, Vertex>,
 }
 
@@ -94,20 +95,20 @@ impl<'t> Lock<'t> {
         let key = Key::of(entry.key, self.version);
         let name = entry.value.text("name").or(key.name);
         let resolution = entry.value.get("resolution");
-        let says = |field: &str| resolution.and_then(|it| it.text(field));
-        if says("directory").is_some() || key.is_folder() {
+        let resolved = |field: &str| resolution.and_then(|resolution| resolution.text(field));
+        if resolved("directory").is_some() || key.is_folder() {
             return;
         }
         let Some(name) = name else {
-            let message = format!("`{}` names no package", text::excerpt(entry.key));
+            let message = format!("`{}` does not name a package", text::excerpt(entry.key));
             return found.warn(entry.line, message);
         };
-        let from_tarball = || says("tarball")?.rsplit_once('/').map(|(_, it)| it);
+        let from_tarball = || resolved("tarball")?.rsplit_once('/').map(|(_, file)| file);
         let version = entry
             .value
             .text("version")
             .or(key.version)
-            .or_else(|| says("commit"))
+            .or_else(|| resolved("commit"))
             .or_else(|| git_reference::commit(from_tarball()?))
             .or_else(|| git_reference::commit(key.reference.rsplit(['#', '/']).next()?))
             .or_else(|| spec::version_of_tarball(key.reference, name));
@@ -122,14 +123,14 @@ impl<'t> Lock<'t> {
             direct: None,
             scope: self.flagged_scope(entry.value),
         };
-        // `node@runtime:22.14.0` is the program itself, which no registry of npm has.
+        // `node@runtime:22.14.0` is Node itself, which is not in the npm registry.
         let is_runtime = key.reference.starts_with("runtime:");
         let ecosystem = if is_runtime { Ecosystem::Generic } else { Ecosystem::Npm };
         let vertex = self.graph.add(ecosystem, declared);
         self.by_key.insert(entry.key, vertex);
     }
 
-    /// What the flags of an entry say; there are none since version 9.
+    /// The scope by the flags of an entry; there are none since version 9.
     fn flagged_scope(&self, entry: Node<'_, '_>) -> Option<Scope> {
         if self.version >= 9 {
             None
@@ -144,7 +145,7 @@ impl<'t> Lock<'t> {
     }
 
     fn list(mut self, root: Node<'t, '_>, found: &mut Collector<'_>) {
-        // A lock has no aliases; where one has, what they name counts where it is named first.
+        // pnpm writes no aliases; in a malicious file, an aliased group counts once.
         let mut seen = Seen::default();
         let details = if self.version >= 9 { "snapshots" } else { "packages" };
         for entry in root.get(details).into_iter().flat_map(Node::members) {
@@ -159,20 +160,22 @@ impl<'t> Lock<'t> {
             }
         }
         let importers = root.get("importers");
-        let knows_direct = importers.is_some() || GROUPS.iter().any(|it| root.get(it.0).is_some());
-        let importers = importers.into_iter().flat_map(Node::members).map(|it| it.value);
+        let knows_direct =
+            importers.is_some() || GROUPS.iter().any(|group| root.get(group.0).is_some());
+        let importers =
+            importers.into_iter().flat_map(Node::members).map(|importer| importer.value);
         for importer in importers.chain([root]) {
             for (group, scope) in GROUPS {
-                for wanted in self.named(importer, group, Role::AsksFor(scope), &mut seen) {
-                    self.graph.ask_for(scope, wanted);
+                for wanted in self.named(importer, group, Role::Direct(scope), &mut seen) {
+                    self.graph.add_direct(scope, wanted);
                 }
             }
         }
-        self.graph.spread_scopes();
+        self.graph.propagate_scopes();
         self.graph.list(knows_direct, found);
     }
 
-    /// The packages of a group of dependencies, as far as they are known.
+    /// The packages of a dependency group, as far as they are in the lock file.
     fn named(
         &self,
         of: Node<'t, '_>,
@@ -180,18 +183,18 @@ impl<'t> Lock<'t> {
         role: Role,
         seen: &mut Seen<Role>,
     ) -> Vec<Vertex> {
-        let group = of.get(group).filter(|it| seen.is_new(role, *it));
+        let group = of.get(group).filter(|group| seen.is_new(role, *group));
         let members = group.into_iter().flat_map(Node::members);
         members
-            .filter_map(|it| {
-                let reference = it.value.as_str().or_else(|| it.value.text("version"))?;
-                let key = refers_to(it.key, reference, self.version)?;
+            .filter_map(|member| {
+                let reference = member.value.as_str().or_else(|| member.value.text("version"))?;
+                let key = refers_to(member.key, reference, self.version)?;
                 self.vertex(&key)
             })
             .collect()
     }
 
-    /// A package by its key; one that is not there stands without its peers.
+    /// A package by its key, or by its key without peers.
     fn vertex(&self, key: &str) -> Option<Vertex> {
         let bare = || key.split('(').next().unwrap_or(key);
         self.by_key.get(key).or_else(|| self.by_key.get(bare())).copied()
@@ -202,11 +205,11 @@ fn major(root: Node<'_, '_>, found: &mut Collector<'_>) -> u32 {
     const KNOWN: std::ops::RangeInclusive<u32> = 5..=9;
     let version = root.get("lockfileVersion");
     let text = version.and_then(Node::as_str).unwrap_or_default();
-    let major = text.split('.').next().and_then(|it| it.parse::<u32>().ok());
-    if !major.is_some_and(|it| KNOWN.contains(&it)) {
-        let line = version.map_or(root.line, |it| it.line);
+    let major = text.split('.').next().and_then(|number| number.parse::<u32>().ok());
+    if !major.is_some_and(|major| KNOWN.contains(&major)) {
+        let line = version.map_or(root.line, |version| version.line);
         let message =
-            format!("unknown lockfileVersion `{}`, read as far as known", text::excerpt(text));
+            format!("unknown lockfileVersion `{}`; parsed as far as possible", text::excerpt(text));
         found.warn(line, message);
     }
     major.unwrap_or(*KNOWN.end())

@@ -1,27 +1,27 @@
-//! The keys of `pnpm-lock.yaml`, by what pnpm's `dependency-path` makes.
+//! The keys of `pnpm-lock.yaml`, by pnpm's `dependency-path`.
 //!
-//! What flows in: a key, or a reference to one, and the version of the lock. What flows out: name
-//! and version, as far as the key has them. What must stay true: a guess is never a version.
+//! Input: a key or a reference to one, and the version of the lock file. Output: name and version, as far as
+//! the key contains them. Invariants: a guess is never a version.
 
 use super::{spec, yarn::split_pattern};
 
-/// A key, taken apart.
+/// The parts of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Key<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) version: Option<&'a str>,
-    /// The whole key, or what is behind the name where that is no version.
+    /// The whole key, or the part after the name if that is not a version.
     pub(super) reference: &'a str,
 }
 
 impl<'a> Key<'a> {
-    /// Reads a key of a lock of the version.
+    /// Parses a key of a lock file of this version.
     pub(super) fn of(key: &'a str, version: u32) -> Self {
         let bare = key.split('(').next().unwrap_or(key);
         let (name, reference) = if version >= 9 {
             split_pattern(bare)
         } else {
-            // A host stands before what does not come from the registry.
+            // Packages that are not from the registry have a host first.
             let path = match bare.strip_prefix('/') {
                 Some(path) => path,
                 None => bare.split_once('/').map_or(bare, |(_, path)| path),
@@ -39,22 +39,23 @@ impl<'a> Key<'a> {
 
     /// Whether the key is that of a folder.
     pub(super) fn is_folder(&self) -> bool {
-        let archive = [".tgz", ".tar.gz", ".tar"].iter().any(|it| self.reference.ends_with(it));
+        let archive =
+            [".tgz", ".tar.gz", ".tar"].iter().any(|suffix| self.reference.ends_with(suffix));
         let local = ["file:", "link:", "workspace:"];
-        local.iter().any(|it| self.reference.starts_with(it)) && !archive
+        local.iter().any(|prefix| self.reference.starts_with(prefix)) && !archive
     }
 }
 
-/// `name/1.2.3`, `@scope/name/1.2.3_peer@1` or, of pnpm 2, `name/1.2.3/peer@1`.
+/// Splits `name/1.2.3`, `@scope/name/1.2.3_peer@1` or, of pnpm 2, `name/1.2.3/peer@1`.
 fn split_path(path: &str) -> (&str, &str) {
-    let begin = if path.starts_with('@') { path.find('/').map_or(0, |it| it + 1) } else { 0 };
-    let Some(slash) = path.get(begin..).and_then(|it| it.find('/')) else { return (path, "") };
+    let begin = if path.starts_with('@') { path.find('/').map_or(0, |slash| slash + 1) } else { 0 };
+    let Some(slash) = path.get(begin..).and_then(|rest| rest.find('/')) else { return (path, "") };
     let name = path.get(..begin + slash).unwrap_or_default();
     let rest = path.get(begin + slash + 1..).unwrap_or_default();
     (name, rest.split(['_', '/']).next().unwrap_or(rest))
 }
 
-/// The key to which a reference of a dependency leads; none where it leads out of the lock.
+/// The key that a dependency's reference resolves to; none outside of the lock file.
 pub(super) fn refers_to(name: &str, reference: &str, version: u32) -> Option<String> {
     if reference.starts_with("link:") || reference.starts_with("workspace:") {
         return None;
@@ -70,9 +71,10 @@ pub(super) fn refers_to(name: &str, reference: &str, version: u32) -> Option<Str
         });
     }
     let bare = reference.split('(').next().unwrap_or(reference);
-    // An alias names the package itself, a URL has a colon before any `@`.
-    let before_at = bare.get(1..).and_then(|it| it.find('@'));
-    let is_key = before_at.is_some_and(|at| !bare.get(..=at).is_some_and(|it| it.contains(':')));
+    // An alias contains the name of the package; a URL has a colon before any `@`.
+    let before_at = bare.get(1..).and_then(|rest| rest.find('@'));
+    let is_key =
+        before_at.is_some_and(|at| !bare.get(..=at).is_some_and(|before| before.contains(':')));
     Some(if is_key { reference.to_owned() } else { format!("{name}@{reference}") })
 }
 

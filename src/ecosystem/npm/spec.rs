@@ -1,13 +1,13 @@
-//! What the right side of a dependency asks for: npm's package specifications.
+//! npm's package specifications: the right side of a dependency.
 //!
-//! What flows in: `^1.2.3`, `npm:other@1`, `user/repo#tag`, a URL. What flows out: which package
-//! that is, and whether it is one exact version. The forms are those of "npm help package-spec"
-//! and of the `dependencies` section of "npm help package.json", plus the prefixes of the other
-//! package managers that write `package.json`. What must stay true: a guess is never a version.
+//! Input: `^1.2.3`, `npm:other@1`, `user/repo#tag`, a URL. Output: the package, and whether the specification
+//! is an exact version. The forms are those of "npm help package-spec" and of the `dependencies` section of
+//! "npm help package.json", plus the prefixes of other package managers that read `package.json`.
+//! Invariants: a guess is never a version.
 
 use crate::ecosystem::git_reference;
 
-/// What a specification asks for.
+/// The meaning of a specification.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Spec<'a> {
     /// A folder or file beside the project, or a workspace: not a package.
@@ -15,14 +15,14 @@ pub(super) enum Spec<'a> {
     Package {
         /// The real name, where the specification is an alias (`npm:name@range`).
         alias_of: Option<&'a str>,
-        /// The one version, or the commit, that fulfils it.
+        /// The only version or commit that matches.
         version: Option<&'a str>,
-        /// What is asked for, where that is no version.
+        /// The specification, if it is not an exact version.
         specifier: Option<&'a str>,
     },
 }
 
-/// Reads the specification of the package `name`.
+/// Parses the specification of the package `name`.
 pub(super) fn read<'a>(name: &str, spec: &'a str) -> Spec<'a> {
     let spec = spec.trim();
     if let Some(target) = spec.strip_prefix("npm:") {
@@ -59,8 +59,8 @@ fn package<'a>(
     Spec::Package { alias_of, version, specifier }
 }
 
-/// `name@range`, where a scope's own `@` is no separator. A range alone says where the package
-/// comes from, and is no alias.
+/// Splits `name@range`; the `@` of a scope is not a separator. A range without a name is not an alias, but
+/// only names the registry.
 fn split_alias(target: &str) -> (Option<&str>, &str) {
     match target.rsplit_once('@') {
         Some((name, range)) if !name.is_empty() => (Some(name), range),
@@ -69,12 +69,12 @@ fn split_alias(target: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// What the range behind `npm:` begins with, where it is no name.
+/// Whether a text after `npm:` begins like a range and not like a name.
 pub(super) fn is_range_start(first: char) -> bool {
     first.is_ascii_digit() || "^~<>=*".contains(first)
 }
 
-/// The version of what yarn patches: `name@npm%3A1.2.3#./name.patch`.
+/// The version in a patch of yarn: `name@npm%3A1.2.3#./name.patch`.
 fn patched(source: &str) -> Option<&str> {
     let source = source.split('#').next().unwrap_or(source);
     let (_, range) = source.rsplit_once('@')?;
@@ -82,11 +82,11 @@ fn patched(source: &str) -> Option<&str> {
     exact(bare.unwrap_or(range))
 }
 
-/// Whether the specification names something in the file system or another workspace.
+/// Whether the specification names a file, a folder or another workspace.
 pub(super) fn is_local(spec: &str) -> bool {
     const PREFIXES: [&str; 4] = ["workspace:", "file:", "link:", "portal:"];
     let lower = spec.to_ascii_lowercase();
-    PREFIXES.iter().any(|it| lower.starts_with(it))
+    PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
         || spec.starts_with(['.', '/', '\\'])
         || spec.starts_with("~/")
         || is_windows_path(spec)
@@ -95,38 +95,38 @@ pub(super) fn is_local(spec: &str) -> bool {
 
 fn is_windows_path(spec: &str) -> bool {
     let mut chars = spec.chars();
-    chars.next().is_some_and(|it| it.is_ascii_alphabetic())
+    chars.next().is_some_and(|character| character.is_ascii_alphabetic())
         && chars.next() == Some(':')
         && matches!(chars.next(), Some('/' | '\\'))
 }
 
 fn is_archive(lower: &str) -> bool {
-    [".tgz", ".tar.gz", ".tar"].iter().any(|it| lower.ends_with(it))
+    [".tgz", ".tar.gz", ".tar"].iter().any(|suffix| lower.ends_with(suffix))
 }
 
 fn is_web(spec: &str) -> bool {
     spec.starts_with("https://") || spec.starts_with("http://")
 }
 
-/// Whether the specification is a git URL or the shorthand of a host of git repositories.
+/// Whether the specification is a git URL or a shorthand of a git host.
 pub(super) fn is_git(spec: &str) -> bool {
     const PREFIXES: [&str; 8] =
         ["git+", "git:", "git@", "ssh:", "github:", "gitlab:", "bitbucket:", "gist:"];
     let address = spec.split('#').next().unwrap_or(spec);
-    if PREFIXES.iter().any(|it| spec.starts_with(it))
+    if PREFIXES.iter().any(|prefix| spec.starts_with(prefix))
         || (is_web(spec) && address.strip_suffix(".git").is_some())
     {
         return true;
     }
-    // `user/repo` is GitHub's.
-    let plain = |it: &str| {
-        !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it))
+    // `user/repo` is a repository on GitHub.
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     address.split_once('/').is_some_and(|(user, repository)| plain(user) && plain(repository))
 }
 
-/// The version in the name of a tarball, as registries lay them out:
-/// `…/-/name-1.2.3.tgz`.
+/// The version in the name of a tarball, as registries name them: `…/-/name-1.2.3.tgz`.
 pub(super) fn version_of_tarball<'a>(address: &'a str, name: &str) -> Option<&'a str> {
     let path = address.split(['?', '#']).next()?;
     let file = path.rsplit(['/', ':']).next()?;
@@ -136,7 +136,7 @@ pub(super) fn version_of_tarball<'a>(address: &'a str, name: &str) -> Option<&'a
     is_version(version).then_some(version)
 }
 
-/// The version where a range allows but one: `1.2.3`, `=1.2.3`, `v1.2.3`.
+/// The version, if a range allows exactly one: `1.2.3`, `=1.2.3`, `v1.2.3`.
 fn exact(range: &str) -> Option<&str> {
     let range = range.trim();
     let version = range.strip_prefix('=').unwrap_or(range).trim_start();
@@ -144,17 +144,20 @@ fn exact(range: &str) -> Option<&str> {
     is_version(version).then_some(version)
 }
 
-/// Whether this is a whole version by Semantic Versioning 2.0.0, section 2, 9 and 10.
+/// Whether a text is a complete version by Semantic Versioning 2.0.0, sections 2, 9 and 10.
 pub(super) fn is_version(text: &str) -> bool {
     let (text, build) = text.split_once('+').unwrap_or((text, "0"));
     let (core, pre_release) = text.split_once('-').unwrap_or((text, "0"));
-    let dotted = |it: &str| {
-        it.split('.').all(|part| {
-            !part.is_empty() && part.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
+    let dotted = |text: &str| {
+        text.split('.').all(|part| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         })
     };
     core.split('.').count() == 3
-        && core.split('.').all(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
+        && core
+            .split('.')
+            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
         && dotted(pre_release)
         && dotted(build)
 }
@@ -190,16 +193,16 @@ mod tests {
         check("npm:7zip-bin@5.0.0", Some("7zip-bin"), Some("5.0.0"), None);
     }
 
-    /// Breaks if a range of yarn 2 and later becomes the name of a package.
+    /// Fails if a range of yarn 2 and later becomes the name of a package.
     #[test]
-    fn a_protocol_before_a_range_is_no_alias() {
+    fn a_protocol_before_a_range_is_not_an_alias() {
         check("npm:^3.0.1", None, None, Some("^3.0.1"));
         check("npm:3.0.1", None, Some("3.0.1"), None);
         check("npm:*", None, None, Some("*"));
     }
 
     #[test]
-    fn a_patch_is_of_a_version() {
+    fn a_patch_has_the_version_of_the_original() {
         check("patch:left-pad@npm%3A1.3.0#./a.patch", None, Some("1.3.0"), None);
         check("patch:@s/left-pad@npm:1.3.0#~/.yarn/a.patch", None, Some("1.3.0"), None);
         check("patch:left-pad@1.3.0#./a.patch", None, Some("1.3.0"), None);
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beside_is_no_package() {
+    fn local_files_are_not_packages() {
         for spec in [
             "workspace:*",
             "file:../a",

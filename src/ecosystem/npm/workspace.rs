@@ -1,12 +1,12 @@
-//! What makes one workspace of several projects, outside of their manifests: `pnpm-workspace.yaml`, by
-//! pnpm's manual, and `lerna.json`, by Lerna's.
+//! Workspace files outside of manifests: `pnpm-workspace.yaml`, by pnpm's manual, and `lerna.json`, by
+//! Lerna's.
 //!
-//! What flows in: the list `packages`. What flows out: the workspace, and no package: the versions of a
-//! catalog are those of whoever asks for them.
+//! Input: the list `packages`. Output: the workspace, and no package: the versions of a catalog count where a
+//! manifest uses them. Invariants: none beyond those of all parsers.
 
 use super::read_object;
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, purl::Ecosystem, source::file_name,
+    Findings, Parser, SourceFile, collect::Collector, json, parser::file_name, purl::Ecosystem,
     yaml,
 };
 use crate::model::scan_result::Source;
@@ -33,7 +33,7 @@ impl Parser for WorkspaceFile {
         }
         let found = Collector::new(file, Ecosystem::Npm, Source::Manifest);
         yaml::read(file.bytes, found, |tree, found| {
-            let packages = tree.root().and_then(|it| it.get("packages"));
+            let packages = tree.root().and_then(|root| root.get("packages"));
             let members = packages.into_iter().flat_map(yaml::Node::elements);
             found.describe(None, members.filter_map(yaml::Node::as_str));
         })

@@ -1,15 +1,14 @@
 //! `yarn.lock` of all versions of yarn.
 //!
-//! What flows in: the file of yarn 1, an indentation format of its own (`yarn_v1`), or that of yarn 2
-//! and later, which is YAML with a `__metadata` of its version. What flows out: each package once,
-//! under its real name, with what it requires.
+//! Input: a file of yarn 1, in an indentation format of its own (`yarn_v1`), or a file of yarn 2 and later,
+//! which is YAML with a `__metadata` entry. Output: each package once, under its real name, with its
+//! dependencies.
 //!
-//! Decisions. What is linked (`link:`, `portal:`, `file:` of a folder, workspaces) is no package; a
-//! tarball that lies beside the project is one. A package that is patched has an entry of its own
-//! beside that of the original: the two are one package. Yarn 2 lists the workspaces themselves and
-//! what they ask for, so what is direct is known; what for, only `package.json` says.
+//! Decisions. A linked folder (`link:`, `portal:`, `file:`, workspaces) is not a package; a local tarball is
+//! one. A patched package has a separate entry beside that of the original: the two are one package. Yarn 2
+//! lists the workspaces and their dependencies, so `direct` is known; only `package.json` states scopes.
 //!
-//! What must stay true: a bad entry costs only itself.
+//! Invariants: a bad entry loses only itself.
 
 use super::{
     graph::{Graph, Need, Vertex},
@@ -19,15 +18,15 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
     yaml::{self, Member, Node, Seen, Tree},
 };
 use crate::model::scan_result::{Scope, Source};
 use std::collections::HashMap;
 
-/// The versions that `__metadata` is known to have.
+/// The known versions of `__metadata`.
 const VERSIONS: std::ops::RangeInclusive<u32> = 1..=10;
 
 /// Reads `yarn.lock`.
@@ -46,7 +45,7 @@ impl Parser for YarnLock {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Npm, Source::Lockfile);
         let text = text::decode(file.bytes);
-        if text.lines().any(|it| it.starts_with("__metadata:")) {
+        if text.lines().any(|line| line.starts_with("__metadata:")) {
             yaml::read(file.bytes, found, walk)
         } else {
             yarn_v1::read(&text, found)
@@ -54,16 +53,16 @@ impl Parser for YarnLock {
     }
 }
 
-/// What asks for a package, `name@range`, and the package that it gets.
+/// Maps patterns, `name@range`, to the packages that they resolve to.
 #[derive(Debug, Default)]
 pub(super) struct Resolved<'a> {
     by_pattern: HashMap<&'a str, Vertex>,
-    /// The one package of a name; none where there are several.
+    /// The only package of a name; none if there are several.
     by_name: HashMap<&'a str, Option<Vertex>>,
 }
 
 impl<'a> Resolved<'a> {
-    /// Notes what a package is got for: `a@^1, a@npm:^2`.
+    /// Records a pattern of a package, such as `a@^1`.
     pub(super) fn note(&mut self, pattern: &'a str, vertex: Vertex) {
         self.by_pattern.insert(pattern, vertex);
         let name = split_pattern(pattern).0;
@@ -73,21 +72,21 @@ impl<'a> Resolved<'a> {
         }
     }
 
-    /// The package that a range of a name gets. One that is not there is overridden by
-    /// `resolutions`, so that the only package of the name is meant.
+    /// The package that a name and range resolve to. If the pattern is missing, `resolutions` override it,
+    /// so the only package of that name is meant.
     pub(super) fn get(&self, name: &str, range: &str) -> Option<Vertex> {
         let forms = [format!("{name}@{range}"), format!("{name}@npm:{range}")];
         forms
             .iter()
-            .find_map(|it| self.by_pattern.get(it.as_str()).copied())
+            .find_map(|form| self.by_pattern.get(form.as_str()).copied())
             .or_else(|| self.by_name.get(name).copied().flatten())
     }
 }
 
-/// `name@range`, where a scope's own `@` is no separator.
+/// Splits `name@range`; the `@` of a scope is not a separator.
 pub(super) fn split_pattern(pattern: &str) -> (&str, &str) {
     let begin = usize::from(pattern.starts_with('@'));
-    match pattern.get(begin..).and_then(|it| it.find('@')) {
+    match pattern.get(begin..).and_then(|rest| rest.find('@')) {
         Some(at) => (
             pattern.get(..begin + at).unwrap_or_default(),
             pattern.get(begin + at + 1..).unwrap_or_default(),
@@ -107,25 +106,27 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         }
         let owner = read_entry(entry, &mut graph, found);
         if let Owner::Package(vertex) = owner {
-            entry.key.split(", ").for_each(|it| resolved.note(it, vertex));
+            entry.key.split(", ").for_each(|pattern| resolved.note(pattern, vertex));
         }
         entries.push((entry, owner));
     }
-    // A lock has no aliases; where one has, what they name counts where it is named first.
+    // Yarn writes no aliases; in a malicious file, an aliased group counts once.
     let mut seen = Seen::default();
-    for (entry, owner) in entries.iter().filter(|it| it.1 != Owner::Other) {
+    for (entry, owner) in entries.iter().filter(|entry| entry.1 != Owner::Other) {
         let is_workspace = *owner == Owner::Workspace;
         for (group, need) in
             [("dependencies", Need::Required), ("optionalDependencies", Need::Optional)]
         {
             let role = (is_workspace, need);
-            let group = entry.value.get(group).filter(|it| seen.is_new(role, *it));
+            let group = entry.value.get(group).filter(|group| seen.is_new(role, *group));
             let wanted = group.into_iter().flat_map(Node::members);
-            for (dependency, range) in wanted.filter_map(|it| Some((it.key, it.value.as_str()?))) {
+            for (dependency, range) in
+                wanted.filter_map(|member| Some((member.key, member.value.as_str()?)))
+            {
                 let Some(required) = resolved.get(dependency, range) else { continue };
                 match owner {
                     Owner::Package(own) => graph.requires(*own, need, required),
-                    Owner::Workspace => graph.ask_for(Scope::Runtime, required),
+                    Owner::Workspace => graph.add_direct(Scope::Runtime, required),
                     Owner::Other => {}
                 }
             }
@@ -137,14 +138,15 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
 
 fn check_version(metadata: Node<'_, '_>, found: &mut Collector<'_>) {
     let version = metadata.text("version").unwrap_or_default();
-    if !version.parse().is_ok_and(|it| VERSIONS.contains(&it)) {
+    if !version.parse().is_ok_and(|number| VERSIONS.contains(&number)) {
         let version = text::excerpt(version);
-        let message = format!("unknown version `{version}` of the lock, read as far as known");
+        let message =
+            format!("unknown version `{version}` of the lock file; parsed as far as possible");
         found.warn(metadata.line, message);
     }
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Owner {
     Package(Vertex),
@@ -166,20 +168,21 @@ fn read_entry<'t>(
         found.warn(entry.line, message);
         return Owner::Other;
     }
-    // What was asked for is what was got, where the entry does not tell.
-    let asked = entry.key.split(", ").next().unwrap_or(entry.key);
-    let (name, reference) = split_pattern(entry.value.text("resolution").unwrap_or(asked));
+    // Without a resolution, the pattern itself is the resolution.
+    let pattern = entry.key.split(", ").next().unwrap_or(entry.key);
+    let (name, reference) = split_pattern(entry.value.text("resolution").unwrap_or(pattern));
     if reference.starts_with("workspace:") {
         return Owner::Workspace;
     }
     if is_linked(reference) {
         return Owner::Other;
     }
-    let commit = reference.rsplit_once("commit=").map(|(_, it)| it.split('&').next().unwrap_or(it));
+    let commit =
+        reference.rsplit_once("commit=").map(|(_, rest)| rest.split('&').next().unwrap_or(rest));
     let version = entry
         .value
         .text("version")
-        .or_else(|| reference.strip_prefix("npm:").and_then(|it| it.split("::").next()))
+        .or_else(|| reference.strip_prefix("npm:").and_then(|range| range.split("::").next()))
         .or_else(|| commit.and_then(git_reference::commit));
     if version.is_none() {
         found.warn(entry.line, format!("`{}` has no version", text::excerpt(entry.key)));
@@ -189,11 +192,12 @@ fn read_entry<'t>(
     Owner::Package(graph.add(Ecosystem::Npm, declared))
 }
 
-/// Whether a range names a folder; an archive is a package wherever it lies.
+/// Whether a range names a folder. A local archive is a package.
 pub(super) fn is_linked(range: &str) -> bool {
     let path = range.split(['#', ':']).nth(1).unwrap_or(range);
     let path = path.split("::").next().unwrap_or(path);
-    let is_archive =
-        [".tgz", ".tar.gz", ".tar"].iter().any(|it| path.ends_with(it) || range.ends_with(it));
+    let is_archive = [".tgz", ".tar.gz", ".tar"]
+        .iter()
+        .any(|suffix| path.ends_with(suffix) || range.ends_with(suffix));
     spec::is_local(range) && !is_archive
 }

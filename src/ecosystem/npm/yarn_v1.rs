@@ -1,8 +1,8 @@
-//! `yarn.lock` of yarn 1, by what its own `lockfile/stringify.js` writes.
+//! `yarn.lock` of yarn 1, as its `lockfile/stringify.js` writes it.
 //!
-//! What flows in: entries of the form `name@range, name@range:`, with their fields two spaces
-//! deeper, and the lists of dependencies in two more. What flows out: each package with a version.
-//! What must stay true: a line that is none of these costs only itself.
+//! Input: entries of the form `name@range, name@range:`, with fields indented by two spaces, and lists of
+//! dependencies by four. Output: each package with a version. Invariants: a malformed line loses only
+//! itself.
 
 use super::{
     graph::{Graph, Need},
@@ -17,7 +17,7 @@ use crate::ecosystem::{
     text,
 };
 
-/// One entry, as it is written.
+/// One entry, as written.
 #[derive(Debug, Default)]
 struct Entry<'a> {
     line: u32,
@@ -39,7 +39,7 @@ pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
     for entry in &entries {
         let Some(declared) = declared(entry, &mut found) else { continue };
         let vertex = graph.add(Ecosystem::Npm, declared);
-        entry.patterns.iter().for_each(|it| resolved.note(it, vertex));
+        entry.patterns.iter().for_each(|pattern| resolved.note(pattern, vertex));
         taken.push((entry, vertex));
     }
     for (entry, own) in taken {
@@ -56,8 +56,8 @@ pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
 fn entries<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     let mut list = None;
-    // The fields behind a broken line are not those of the entry before it.
-    let mut is_lost = false;
+    // The fields after a malformed entry do not belong to the entry before it.
+    let mut is_malformed = false;
     for (line, whole) in (1_u32..).zip(text.lines()) {
         let content = whole.trim();
         if content.is_empty() || content.starts_with('#') {
@@ -67,15 +67,15 @@ fn entries<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Entry<'a>> {
         if depth == 0 {
             list = None;
             if let Some(patterns) = patterns(content) {
-                is_lost = false;
+                is_malformed = false;
                 entries.push(Entry { line, patterns, ..Entry::default() });
             } else {
-                is_lost |= content.contains('@');
+                is_malformed |= content.contains('@');
                 found.warn(line, format!("unexpected `{}`", text::excerpt(content)));
             }
             continue;
         }
-        let Some(entry) = entries.last_mut().filter(|_| !is_lost) else {
+        let Some(entry) = entries.last_mut().filter(|_| !is_malformed) else {
             found.warn(line, format!("unexpected `{}`", text::excerpt(content)));
             continue;
         };
@@ -84,7 +84,7 @@ fn entries<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Entry<'a>> {
                 let (name, rest) = word(content);
                 entry.dependencies.push((need, name, word(rest).0));
             }
-            // A list of which nothing is known.
+            // An unknown list.
             (true, None) => {}
             (false, _) => list = field(entry, content),
         }
@@ -92,7 +92,7 @@ fn entries<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Entry<'a>> {
     entries
 }
 
-/// Reads a field; the list that it begins, if it does.
+/// Reads a field. Returns the kind of the list that it begins.
 fn field<'a>(entry: &mut Entry<'a>, content: &'a str) -> Option<Need> {
     let (name, rest) = word(content);
     match name {
@@ -123,12 +123,12 @@ fn patterns(content: &str) -> Option<Vec<&str>> {
         patterns.push(pattern);
         rest = rest.trim_start_matches([',', ' ']);
     }
-    // Every entry is of some range, if only the empty one.
-    let is_range = |it: &&str| it.get(1..).is_some_and(|it| it.contains('@'));
+    // Every pattern has a range, even if it is empty.
+    let is_range = |pattern: &&str| pattern.get(1..).is_some_and(|rest| rest.contains('@'));
     (!patterns.is_empty() && patterns.iter().all(is_range)).then_some(patterns)
 }
 
-/// The first word of a line, without its quotes, and what is behind it.
+/// Splits a line into its first word, without quotes, and the rest.
 fn word(text: &str) -> (&str, &str) {
     let (word, rest) = match text.strip_prefix('"') {
         Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
@@ -137,13 +137,13 @@ fn word(text: &str) -> (&str, &str) {
     (word, rest.trim_start())
 }
 
-/// The package of an entry; none where it lies beside the project.
+/// The package of an entry; none for a linked folder.
 fn declared<'a>(entry: &Entry<'a>, found: &mut Collector<'_>) -> Option<Declared<'a>> {
-    let split = entry.patterns.iter().map(|it| split_pattern(it));
+    let split = entry.patterns.iter().map(|pattern| split_pattern(pattern));
     let (name, range) = split
         .map(|(name, range)| match range.strip_prefix("npm:") {
-            // An alias stands for what is behind it.
-            Some(target) if target.get(1..).is_some_and(|it| it.contains('@')) => {
+            // An alias resolves to its target.
+            Some(target) if target.get(1..).is_some_and(|rest| rest.contains('@')) => {
                 split_pattern(target)
             }
             Some(target) if !target.starts_with(spec::is_range_start) => (target, ""),
@@ -153,7 +153,9 @@ fn declared<'a>(entry: &Entry<'a>, found: &mut Collector<'_>) -> Option<Declared
     if is_linked(range) {
         return None;
     }
-    let commit = || entry.resolved?.rsplit_once('#').and_then(|(_, it)| git_reference::commit(it));
+    let commit = || {
+        entry.resolved?.rsplit_once('#').and_then(|(_, reference)| git_reference::commit(reference))
+    };
     let version =
         entry.version.or_else(commit).or_else(|| spec::version_of_tarball(entry.resolved?, name));
     if version.is_none() {

@@ -1,14 +1,14 @@
 //! `cpanfile`, by "cpanfile - A format for describing CPAN dependencies".
 //!
-//! What flows in: a program of calls. What flows out: the modules that they name, with their phase.
-//! What must stay true: nothing is run; a version without an operator is the least that will do.
+//! Input: a program of calls. Output: the modules that the calls name, with the scope of their phase.
+//! Invariants: nothing is run; a version without an operator is a minimum.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -33,7 +33,7 @@ impl Parser for CpanFile {
         let text = without_documentation(&text);
         let tokens = script::tokens(&text, Dialect::Perl);
         tokens.warn(&mut found);
-        // The blocks that are open, each with its end.
+        // The open blocks, each with its end.
         let mut phases: Vec<(usize, Scope)> = Vec::new();
         for at in 0..tokens.len() {
             while phases.last().is_some_and(|(end, _)| at >= *end) {
@@ -52,8 +52,8 @@ impl Parser for CpanFile {
     }
 }
 
-/// The program without what Perl does not run: documentation from a line with `=name` to `=cut`, and
-/// all behind `__END__`. Its lines stay where they are.
+/// The program without POD (from a line with `=name` to `=cut`) and without everything after `__END__`. The
+/// line numbers stay the same.
 fn without_documentation(text: &str) -> Cow<'_, str> {
     if !text.starts_with('=') && !text.contains("\n=") && !text.contains("\n__") {
         return Cow::Borrowed(text);
@@ -62,8 +62,9 @@ fn without_documentation(text: &str) -> Cow<'_, str> {
     let mut is_documentation = false;
     for line in text.lines() {
         let begins = |mark: char| {
-            line.strip_prefix(mark)
-                .is_some_and(|it| it.starts_with(|it: char| it.is_ascii_alphabetic()))
+            line.strip_prefix(mark).is_some_and(|rest| {
+                rest.starts_with(|character: char| character.is_ascii_alphabetic())
+            })
         };
         if !is_documentation && matches!(line.trim_end(), "__END__" | "__DATA__") {
             break;
@@ -79,8 +80,8 @@ fn without_documentation(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// `on 'test' => sub {` and `feature 'name', 'description' => sub {`: where the block ends, and what
-/// it is for.
+/// Reads `on 'test' => sub {` or `feature 'name', 'description' => sub {`: the end of the block, and its
+/// scope.
 fn block(tokens: &Tokens<'_>, at: usize, word: &str) -> Option<(usize, Scope)> {
     if !matches!(word, "on" | "feature") {
         return None;
@@ -113,10 +114,7 @@ fn module(tokens: &Tokens<'_>, at: usize, scope: Scope, found: &mut Collector<'_
     let at = if tokens.is_mark(at, '(') { tokens.skip_lines(at + 1) } else { at };
     let Some(name) = tokens.text(at) else {
         if tokens.word(at).is_some() {
-            found.warn(
-                tokens.line(at),
-                "not a literal: only running the file would tell what it is",
-            );
+            found.warn(tokens.line(at), "not a literal: the value is known only at run time");
         }
         return;
     };
@@ -126,12 +124,12 @@ fn module(tokens: &Tokens<'_>, at: usize, scope: Scope, found: &mut Collector<'_
         (Some('='), Some('>')) => Some(tokens.skip_lines(comma + 2)),
         _ => None,
     };
-    let number = behind.and_then(|it| number(tokens, it));
-    let range = behind.and_then(|it| tokens.text(it)).or(number.as_deref());
+    let number = behind.and_then(|at| number(tokens, at));
+    let range = behind.and_then(|at| tokens.text(at)).or(number.as_deref());
     requirement(name, range, tokens.line(at), scope, found);
 }
 
-/// Adds a module, with the range of its versions as it is written.
+/// Adds a module with its version range, as written.
 pub(super) fn requirement(
     name: &str,
     range: Option<&str>,
@@ -142,25 +140,25 @@ pub(super) fn requirement(
     if name == "perl" {
         return;
     }
-    let range = range.map(str::trim).filter(|it| *it != "0");
-    let version = range.and_then(|it| it.strip_prefix("==")).map(str::trim);
-    let version = version.filter(|it| !it.contains(','));
+    let range = range.map(str::trim).filter(|range| *range != "0");
+    let version = range.and_then(|range| range.strip_prefix("==")).map(str::trim);
+    let version = version.filter(|version| !version.contains(','));
     let specifier = if version.is_none() { range } else { None };
     let (direct, scope) = (Some(true), Some(scope));
     found.add(Declared { name, version, specifier, line, direct, scope });
 }
 
-/// A version that is written as a number: `1.23`.
+/// Reads a version that is written as a number: `1.23`.
 fn number(tokens: &Tokens<'_>, at: usize) -> Option<String> {
     let first = tokens.word(at)?;
-    let is_number = |it: &str| {
-        let digits = it.trim_start_matches('v');
-        !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit() || it == b'_')
+    let is_number = |part: &str| {
+        let digits = part.trim_start_matches('v');
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
     };
-    let mut number = Some(first).filter(|it| is_number(it))?.to_owned();
+    let mut number = Some(first).filter(|part| is_number(part))?.to_owned();
     let mut at = at + 1;
     while tokens.is_mark(at, '.') && number.len() < 100 {
-        let part = tokens.word(at + 1).filter(|it| is_number(it))?;
+        let part = tokens.word(at + 1).filter(|part| is_number(part))?;
         number.push('.');
         number.push_str(part);
         at += 2;

@@ -1,16 +1,16 @@
 //! `META.json` of a distribution, by `CPAN::Meta::Spec`, version 2.
 //!
-//! What flows in: `prereqs`, a table of phases, of relations and of modules, and those of optional
-//! features. What flows out: the modules, under the scope of their phase. What must stay true: a file
-//! of that name that says nothing of a specification of CPAN gives nothing.
+//! Input: `prereqs`, a table of phases, relations and modules, and those of optional features. Output: the
+//! modules, with the scope of their phase. Invariants: a file with this name that does not follow a CPAN
+//! specification gives nothing.
 
 use super::cpanfile::requirement;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::{self, Member, Node},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
 };
 use crate::model::scan_result::{Scope, Source};
 
@@ -34,8 +34,8 @@ impl Parser for CpanMeta {
 }
 
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
-    // PostgreSQL's extensions have the same file, with names of their own.
-    let address = root.get("meta-spec").and_then(|it| it.text("url")).unwrap_or_default();
+    // PostgreSQL extensions have a file of the same name.
+    let address = root.get("meta-spec").and_then(|spec| spec.text("url")).unwrap_or_default();
     if root.get("meta-spec").is_none() || address.to_ascii_lowercase().contains("pgxn") {
         return;
     }
@@ -56,7 +56,7 @@ fn phases(of: &Node<'_>, given: Option<Scope>, found: &mut Collector<'_>) {
             "configure" | "build" => Scope::Build,
             "test" => Scope::Test,
             "develop" => Scope::Dev,
-            // Those that begin with `x_` are for nobody knows what.
+            // Custom phases begin with `x_`.
             _ => continue,
         };
         for relation in members(Some(&phase.value)) {
@@ -74,7 +74,7 @@ fn phases(of: &Node<'_>, given: Option<Scope>, found: &mut Collector<'_>) {
     }
 }
 
-/// A version may be written as a number.
+/// The text of a version that is written as a number.
 fn number<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     match node.value {
         json::Value::Number(text) => Some(text),

@@ -1,8 +1,8 @@
 //! Perl: `cpanfile`, `META.json` and `cpanfile.snapshot`.
 //!
-//! What flows in: what cpanm and Carton read and write. What flows out: the modules that the first two
-//! ask for, the distributions that the last has chosen. What must stay true: `perl` is the interpreter,
-//! not a package; a module's name does not tell its distribution, so the two are not joined.
+//! Input: files that cpanm and Carton read and write. Output: modules of `cpanfile` and `META.json`, and
+//! distributions of `cpanfile.snapshot`. Invariants: `perl` is the interpreter and not a package; modules and
+//! distributions are not joined, because a module's name does not determine its distribution.
 
 mod cpanfile;
 mod meta;

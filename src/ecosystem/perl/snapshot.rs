@@ -1,15 +1,14 @@
 //! `cpanfile.snapshot`, as Carton writes it ("carton snapshot format: version 1.0").
 //!
-//! What flows in: distributions, what each provides and what it requires. What flows out: one package
-//! for each, with its author as namespace, and which of them requires which: a module is required, and
-//! the distribution that provides it is meant. What must stay true: lines are told apart by their
-//! indentation alone.
+//! Input: distributions, with the modules that each provides and requires. Output: one package for each
+//! distribution, with its author as namespace, and the dependencies between distributions by the modules
+//! that they provide. Invariants: only the indentation determines the meaning of a line.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
+    parser::file_name,
     purl::{self, Ecosystem, Parts},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -38,12 +37,13 @@ impl Parser for CpanSnapshot {
             let taken = distribution.take(&mut found);
             added.push(taken);
             if let Some(taken) = taken {
-                providers.extend(distribution.provides.iter().map(|it| (*it, taken)));
+                providers.extend(distribution.provides.iter().map(|module| (*module, taken)));
             }
         }
         for (distribution, taken) in distributions.iter().zip(added) {
             let Some(taken) = taken else { continue };
-            for required in distribution.requires.iter().filter_map(|it| providers.get(it)) {
+            for required in distribution.requires.iter().filter_map(|module| providers.get(module))
+            {
                 found.requires(taken, *required);
             }
         }
@@ -84,7 +84,7 @@ fn read<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Distribution<'a>> {
             continue;
         }
         let Some(distribution) = distributions.last_mut().filter(|_| column >= 4) else {
-            found.warn(line, format!("`{}` is in no distribution", text::excerpt(body)));
+            found.warn(line, format!("`{}` is not in a distribution", text::excerpt(body)));
             continue;
         };
         if column < 6 {
@@ -122,11 +122,11 @@ impl Distribution<'_> {
     }
 }
 
-/// `Name-With-Dashes-v1.2.3-TRIAL`: the version begins behind the last dash that a digit follows.
+/// Splits `Name-With-Dashes-v1.2.3-TRIAL`: the version begins after the last dash before a digit.
 fn split(full_name: &str) -> (&str, Option<&str>) {
     let begins = |at: &usize| {
         let rest = full_name.get(at + 1..).unwrap_or_default();
-        rest.trim_start_matches('v').starts_with(|it: char| it.is_ascii_digit())
+        rest.trim_start_matches('v').starts_with(|character: char| character.is_ascii_digit())
     };
     match full_name.rmatch_indices('-').map(|(at, _)| at).find(begins) {
         Some(at) => (full_name.get(..at).unwrap_or(full_name), full_name.get(at + 1..)),

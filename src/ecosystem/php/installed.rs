@@ -1,8 +1,7 @@
 //! `vendor/composer/installed.json`: a list in Composer 1, an object around it in Composer 2.
 //!
-//! What flows in: the packages that are checked in with the project. What flows out: each of them
-//! with what it requires. What must stay true: only Composer 2 says which are there for
-//! development.
+//! Input: the vendored packages of the project. Output: each package with its dependencies. Invariants: only
+//! Composer 2 marks development packages.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
@@ -24,7 +23,7 @@ impl Parser for InstalledJson {
 
     fn wants(&self, path: &str) -> bool {
         path.strip_suffix("composer/installed.json")
-            .is_some_and(|it| it.is_empty() || it.ends_with('/'))
+            .is_some_and(|before| before.is_empty() || before.ends_with('/'))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -40,9 +39,9 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     };
     let of_dev: HashSet<&str> =
         root.elements("dev-package-names").filter_map(Node::as_str).collect();
-    let scope = |it: &Node<'_>| {
-        let is_dev = it.text("name").is_some_and(|name| of_dev.contains(name));
+    let scope = |package: &Node<'_>| {
+        let is_dev = package.text("name").is_some_and(|name| of_dev.contains(name));
         if is_dev { Scope::Dev } else { Scope::Runtime }
     };
-    super::add_all(packages.into_iter().map(|it| (it, scope(it))), found);
+    super::add_all(packages.into_iter().map(|package| (package, scope(package))), found);
 }

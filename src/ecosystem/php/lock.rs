@@ -1,10 +1,10 @@
 //! `composer.lock`, by "Libraries" and "Basic usage" of Composer's manual, and its class `Locker`.
 //!
-//! What flows in: `packages` and `packages-dev`. What flows out: each of them with what it
-//! requires. What must stay true: what is direct, only the `composer.json` beside it knows.
+//! Input: `packages` and `packages-dev`. Output: each package with its dependencies. Invariants: only the
+//! `composer.json` beside the file states what is direct.
 
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, purl::Ecosystem, source::file_name,
+    Findings, Parser, SourceFile, collect::Collector, json, parser::file_name, purl::Ecosystem,
 };
 use crate::model::scan_result::{Scope, Source};
 
@@ -24,8 +24,8 @@ impl Parser for ComposerLock {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Composer, Source::Lockfile);
         json::read(file.bytes, found, |root, found| {
-            let of_runtime = root.elements("packages").map(|it| (it, Scope::Runtime));
-            let of_dev = root.elements("packages-dev").map(|it| (it, Scope::Dev));
+            let of_runtime = root.elements("packages").map(|package| (package, Scope::Runtime));
+            let of_dev = root.elements("packages-dev").map(|package| (package, Scope::Dev));
             super::add_all(of_runtime.chain(of_dev), found);
         })
     }

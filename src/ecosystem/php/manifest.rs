@@ -1,7 +1,8 @@
-//! `composer.json`, by "The composer.json schema" and "Versions and constraints" of Composer's manual.
+//! `composer.json`, by "The composer.json schema" and "Versions and constraints" of Composer's
+//! manual.
 //!
-//! What flows in: `require` and `require-dev`. What flows out: each package as a direct one,
-//! and what the project is called and which folders it takes packages from. What must stay true: a constraint is a version only where it allows but one.
+//! Input: `require` and `require-dev`. Output: each package as direct, the project's name, and the folders of
+//! its path repositories. Invariants: a constraint is a version only if it allows exactly one.
 
 use super::is_platform;
 use crate::ecosystem::{
@@ -9,8 +10,8 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     json::{self, Node},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -36,24 +37,25 @@ impl Parser for ComposerJson {
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     let repositories = root.get("repositories");
     // A list, or an object whose keys are names.
-    let named = repositories.and_then(Node::members).unwrap_or_default().iter().map(|it| &it.value);
+    let named =
+        repositories.and_then(Node::members).unwrap_or_default().iter().map(|member| &member.value);
     let of_paths = root
         .elements("repositories")
         .chain(named)
-        .filter(|it| it.text("type") == Some("path"))
-        .filter_map(|it| it.text("url"));
+        .filter(|repository| repository.text("type") == Some("path"))
+        .filter_map(|repository| repository.text("url"));
     found.describe(root.text("name"), of_paths);
     for (key, scope) in [("require", Scope::Runtime), ("require-dev", Scope::Dev)] {
         let Some(group) = root.get(key) else { continue };
         let Some(members) = group.members() else {
-            // An empty object is an empty array to PHP.
+            // PHP encodes an empty object as an empty array.
             if root.elements(key).next().is_some() || !matches!(group.value, json::Value::Array(_))
             {
                 found.warn(group.line, format!("{key}: expected an object, got {}", group.kind()));
             }
             continue;
         };
-        for entry in members.iter().filter(|it| !is_platform(&it.key)) {
+        for entry in members.iter().filter(|entry| !is_platform(&entry.key)) {
             let Some(constraint) = entry.value.as_str() else {
                 let (name, kind) = (text::excerpt(&entry.key), entry.value.kind());
                 found.warn(entry.line, format!("`{name}`: expected a string, got {kind}"));
@@ -72,7 +74,7 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// `1.2.3`, `v1.2.3`, `=1.2.3`, and the commit of `dev-main#4c8b71f`.
+/// The version of `1.2.3`, `v1.2.3` and `=1.2.3`, and the commit of `dev-main#4c8b71f`.
 fn exact(constraint: &str) -> Option<&str> {
     let constraint = constraint.trim();
     if let Some((_, commit)) = constraint.split_once('#') {
@@ -80,9 +82,9 @@ fn exact(constraint: &str) -> Option<&str> {
     }
     let version = constraint.trim_start_matches('=').trim();
     let number = version.strip_prefix(['v', 'V']).unwrap_or(version);
-    let is_version = number.starts_with(|it: char| it.is_ascii_digit())
-        && number.bytes().all(|it| it.is_ascii_alphanumeric() || b".-_+".contains(&it))
-        && !number.split(['.', '-']).any(|it| matches!(it, "x" | "X"));
+    let is_version = number.starts_with(|character: char| character.is_ascii_digit())
+        && number.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))
+        && !number.split(['.', '-']).any(|part| matches!(part, "x" | "X"));
     is_version.then_some(version)
 }
 
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_told_from_constraints() {
+    fn versions_are_distinguished_from_constraints() {
         for (constraint, version) in [
             ("1.2.3", Some("1.2.3")),
             ("=v1.2.3-beta.1", Some("v1.2.3-beta.1")),

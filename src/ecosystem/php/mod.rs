@@ -1,8 +1,7 @@
 //! PHP: `composer.lock`, `composer.json` and `vendor/composer/installed.json`.
 //!
-//! What flows in: what Composer 1 and 2 write, and the manifest that people write. What flows out:
-//! packages by `vendor/name`. What must stay true: the platform (`php`, `ext-json`), and what a
-//! repository of type `path` provides, are no packages.
+//! Input: lock files of Composer 1 and 2, and manifests. Output: packages named `vendor/name`. Invariants:
+//! platform packages (`php`, `ext-json`) and packages of `path` repositories are not packages.
 
 mod installed;
 mod lock;
@@ -21,7 +20,7 @@ use super::{
 use crate::model::scan_result::Scope;
 use std::collections::HashMap;
 
-/// Adds the packages of a lock or of what is installed, then what each requires.
+/// Adds the locked or installed packages, then their dependencies.
 fn add_all<'a>(packages: impl Iterator<Item = (&'a Node<'a>, Scope)>, found: &mut Collector<'_>) {
     let mut by_name: HashMap<String, Added> = HashMap::new();
     let mut replaced: HashMap<String, Added> = HashMap::new();
@@ -56,8 +55,8 @@ fn take<'a>(
         found.warn(node.line, "a package without a name");
         return None;
     };
-    let address = |key: &str, field: &str| node.get(key).and_then(|it| it.text(field));
-    if ["dist", "source"].iter().any(|it| address(it, "type") == Some("path")) {
+    let address = |key: &str, field: &str| node.get(key).and_then(|source| source.text(field));
+    if ["dist", "source"].iter().any(|key| address(key, "type") == Some("path")) {
         return None;
     }
     let version = node.text("version").or_else(|| address("source", "reference"));
@@ -69,16 +68,17 @@ fn take<'a>(
     Some((name, found.take(Ecosystem::Composer, declared)?))
 }
 
-/// The line that a person looks for: the brace of an entry stands alone on its own.
+/// The line of the entry's name, because its brace is on a line of its own.
 fn line_of_name(node: &Node<'_>) -> u32 {
-    let name = node.members().unwrap_or_default().iter().find(|it| it.key == "name");
-    name.map_or(node.line, |it| it.line)
+    let name = node.members().unwrap_or_default().iter().find(|member| member.key == "name");
+    name.map_or(node.line, |name| name.line)
 }
 
-/// The names of what one table of a package lists, without those of the platform.
+/// The names in one table of a package, without platform packages.
 fn names<'a>(node: &'a Node<'_>, key: &str) -> impl Iterator<Item = &'a str> {
-    let members: &[Member<'_>] = node.get(key).and_then(|it| it.members()).unwrap_or_default();
-    members.iter().map(|it| it.key.as_ref()).filter(|it| !is_platform(it))
+    let members: &[Member<'_>] =
+        node.get(key).and_then(|requirements| requirements.members()).unwrap_or_default();
+    members.iter().map(|member| member.key.as_ref()).filter(|name| !is_platform(name))
 }
 
 /// "Platform packages": PHP itself, its extensions, libraries, and Composer's own interfaces.

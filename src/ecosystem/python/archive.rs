@@ -1,11 +1,10 @@
 //! Names and versions in the file names of wheels and source distributions.
 //!
-//! What flows in: a URL or a path. What flows out: what its last segment says. What must stay
-//! true: a name that is not built by the rules says nothing.
+//! Input: a URL or a path. Output: the name and version in its last segment. Invariants: a file name that
+//! does not follow the rules gives nothing.
 
-/// The name and version that a file's name states, by the "Binary distribution format" and the
-/// "Source distribution format" of the Python packaging
-/// specifications.
+/// The name and version in a file name, by the "Binary distribution format" and the "Source distribution
+/// format" of the Python packaging specifications.
 pub(super) fn name_and_version(address: &str) -> Option<(&str, &str)> {
     let file = address.split(['?', '#']).next()?.rsplit(['/', '\\']).next()?;
     let (name, version) = if let Some(stem) = file.strip_suffix(".whl") {
@@ -17,10 +16,10 @@ pub(super) fn name_and_version(address: &str) -> Option<(&str, &str)> {
         }
         (name, version)
     } else {
-        // A name may have dashes in source distributions from before PEP 625; a version may not.
+        // Before PEP 625 a name in a source distribution could contain dashes; a version cannot.
         stem_of_archive(file)?.rsplit_once('-')?
     };
-    let versioned = version.starts_with(|it: char| it.is_ascii_digit());
+    let versioned = version.starts_with(|character: char| character.is_ascii_digit());
     (!name.is_empty() && versioned).then_some((name, version))
 }
 
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_names_state_what_they_hold() {
+    fn file_names_state_name_and_version() {
         for (address, expected) in [
             ("https://h/x/foo_bar-1.2.3-py3-none-any.whl#sha256=0", Some(("foo_bar", "1.2.3"))),
             ("foo-1.2-1-cp311-cp311-linux_x86_64.whl", Some(("foo", "1.2"))),

@@ -1,33 +1,32 @@
-//! Python's literals: texts, lists of texts, dictionaries of lists.
+//! Evaluates Python literals: strings, lists of strings, dictionaries of lists.
 //!
-//! What flows in: the tokens of a program. What flows out: what an expression comes to, as far as
-//! it consists of literals, of sums of them, and of names that are bound to them; and the lines of
-//! what does not. By "Expressions" of the Python Language Reference.
+//! Input: the tokens of a program. Output: the values of expressions, as far as they consist of literals,
+//! concatenations, and names bound to these; and the lines of other expressions. By "Expressions" of the
+//! Python Language Reference.
 //!
-//! What must stay true: nothing is run; however names refer to each other, the work is bounded by
-//! a multiple of the program's length, and what it comes to by [`MAX_TEXT`]. A name that is bound several times stands for all of its
-//! lists: which of them holds depends on where the program runs.
+//! Invariants: nothing is run; however names refer to each other, the work is bounded by a multiple of the
+//! program's length, and the result by [`MAX_TEXT`]. A name that is bound several times has the values of all
+//! its bindings, because the binding that applies depends on where the program runs.
 
 use crate::ecosystem::script::{Token, Tokens};
 use std::collections::{BTreeSet, HashMap};
 
-/// How deep names and brackets are followed.
+/// Depth to which names and brackets are followed.
 const MAX_DEPTH: u32 = 24;
 
-/// What all texts that expressions come to may take, in bytes; a name costs as much as what it
-/// stands for each time that it is written. A program may have so much, and so much for each of its
-/// bytes, up to a bound.
+/// Bytes of all texts in the results; each use of a name counts as its value. The limit is a base value plus
+/// a share for each byte of the program, up to a maximum.
 const TEXT_OF_ANY: usize = 1 << 20;
 const TEXT_PER_BYTE: usize = 8;
 const MAX_TEXT: usize = 32 << 20;
-/// What a text takes beside its own bytes.
+/// Overhead of a text, in bytes.
 const TEXT: usize = 32;
 
 /// An entry of a dictionary, or an argument of a call.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
-    /// Where its value begins.
+    /// The index of its value.
     pub(super) value: usize,
 }
 
@@ -35,16 +34,16 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Expressions<'t, 'a> {
     tokens: &'t Tokens<'a>,
-    /// Where the values begin that a name is bound to, or that are added to it.
+    /// The indices of the values that are bound or appended to a name.
     values: HashMap<&'a str, Vec<usize>>,
-    /// What is set in a dictionary: `name["key"] = value`.
+    /// Assignments to dictionary keys: `name["key"] = value`.
     items: HashMap<&'a str, Vec<(String, usize)>>,
     unknown: BTreeSet<u32>,
-    /// The names that are being followed: one that comes up in its own value adds nothing.
+    /// The names that are being evaluated; a name within its own value adds nothing.
     following: Vec<&'a str>,
     depth: u32,
     steps: usize,
-    /// Bytes of texts that may yet come.
+    /// Remaining bytes for texts.
     room: usize,
 }
 
@@ -73,7 +72,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
             }
             // `name.append(value)`, `name.extend(value)`.
             let adds = matches!(tokens.word(at), Some("append" | "extend"));
-            let name = at.checked_sub(2).and_then(|it| tokens.word(it));
+            let name = at.checked_sub(2).and_then(|offset| tokens.word(offset));
             if let (true, true, Some(name)) = (adds, tokens.is_mark(at + 1, '('), name) {
                 this.values.entry(name).or_default().push(at + 2);
             }
@@ -81,43 +80,43 @@ impl<'t, 'a> Expressions<'t, 'a> {
         this
     }
 
-    /// `name = value`, `name: type = value`, `name += value`, `name["key"] = value`.
+    /// Records `name = value`, `name: type = value`, `name += value` or `name["key"] = value`.
     fn assignment(&mut self, at: usize) {
         let tokens = self.tokens;
         let is_comparison = tokens.is_mark(at + 1, '=')
             || at
                 .checked_sub(1)
-                .is_some_and(|it| matches!(tokens.mark(it), Some('=' | '!' | '<' | '>')));
+                .is_some_and(|offset| matches!(tokens.mark(offset), Some('=' | '!' | '<' | '>')));
         let Some(mut before) = at.checked_sub(1).filter(|_| !is_comparison) else { return };
         if tokens.is_mark(before, '+') {
             before = before.saturating_sub(1);
         }
         if tokens.is_mark(before, ']') {
-            let key = before.checked_sub(1).and_then(|it| tokens.text(it));
-            let name = before.checked_sub(3).and_then(|it| tokens.word(it));
+            let key = before.checked_sub(1).and_then(|offset| tokens.text(offset));
+            let name = before.checked_sub(3).and_then(|offset| tokens.word(offset));
             if let (Some(key), Some(name)) = (key, name) {
                 self.items.entry(name).or_default().push((key.to_owned(), at + 1));
             }
             return;
         }
-        let typed = before.checked_sub(2).filter(|it| tokens.is_mark(it + 1, ':'));
+        let typed = before.checked_sub(2).filter(|offset| tokens.is_mark(offset + 1, ':'));
         if let Some(name) = tokens.word(typed.unwrap_or(before)) {
             self.values.entry(name).or_default().push(at + 1);
         }
     }
 
-    /// The lines of what was asked for and is no literal.
+    /// The lines of requested expressions that are not literals.
     pub(super) fn unknown(&self) -> impl Iterator<Item = u32> {
         self.unknown.iter().copied()
     }
 
-    /// A text: a literal, a name of one, a sum. None for anything else.
+    /// Evaluates a string: a literal, a name of one, a concatenation. None for anything else.
     pub(super) fn text(&mut self, at: usize) -> Option<String> {
         let (text, end) = self.sum_of_texts(at)?;
         self.ends(end).then_some(text)
     }
 
-    /// The texts of a list, a tuple, a set, a name of one, a sum of these, each with its line.
+    /// Evaluates a list, a tuple, a set, a name of one, or a concatenation, to strings with their lines.
     pub(super) fn texts(&mut self, at: usize, into: &mut Vec<(String, u32)>) {
         let at = self.tokens.skip_lines(at);
         if !self.enter() {
@@ -142,7 +141,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
         self.depth -= 1;
     }
 
-    /// Where a term ends that was not understood.
+    /// The end of a term that was not understood.
     fn behind_term(&mut self, from: usize) -> usize {
         let mut at = from;
         while !self.ends(at) && !self.tokens.is_mark(at, '+') && self.steps > 0 {
@@ -154,13 +153,13 @@ impl<'t, 'a> Expressions<'t, 'a> {
         at
     }
 
-    /// One term of a sum; gives where it ends.
+    /// Evaluates one term of a concatenation. Returns its end.
     fn term(&mut self, at: usize, into: &mut Vec<(String, u32)>) -> Option<usize> {
         let tokens = self.tokens;
         match tokens.get(at)? {
             Token::Mark('[' | '(' | '{') => {
                 for element in self.elements(at) {
-                    // `*others` puts the elements of another list in its place.
+                    // `*others` inserts the elements of another list.
                     if tokens.is_mark(element, '*')
                         || matches!(tokens.mark(element), Some('[' | '('))
                     {
@@ -187,7 +186,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
                 if let Some(key) = key {
                     let mut entries = Vec::new();
                     self.entries(at, &mut entries);
-                    for entry in entries.iter().filter(|it| it.key == key) {
+                    for entry in entries.iter().filter(|entry| entry.key == key) {
                         self.texts(entry.value, into);
                     }
                     return (!entries.is_empty()).then_some(at + 4);
@@ -204,7 +203,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
         }
     }
 
-    /// What a name is bound to; nothing while it is being followed, none for an unknown one.
+    /// The bindings of a name; empty while it is being evaluated, none for an unknown name.
     fn values_of(&mut self, name: &str) -> Option<Vec<usize>> {
         let values = self.values.get(name)?;
         self.steps = self.steps.saturating_sub(values.len());
@@ -212,7 +211,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
         Some(if is_followed { Vec::new() } else { values.clone() })
     }
 
-    /// The entries of a dictionary, of `dict(…)`, or of a name of one.
+    /// Evaluates a dictionary, `dict(…)`, or a name of one, to its entries.
     pub(super) fn entries(&mut self, at: usize, into: &mut Vec<Entry>) {
         let tokens = self.tokens;
         let at = tokens.skip_lines(at);
@@ -257,7 +256,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
         self.depth -= 1;
     }
 
-    /// The named arguments of a call, whose bracket is at `at`.
+    /// The named arguments of the call whose bracket is at `at`.
     pub(super) fn entries_of_call(&mut self, at: usize, into: &mut Vec<Entry>) {
         let tokens = self.tokens;
         for element in self.elements(at) {
@@ -279,14 +278,14 @@ impl<'t, 'a> Expressions<'t, 'a> {
         }
     }
 
-    /// Whether there is room for another text, which it takes then.
+    /// Reserves room for another text, if there is any.
     fn has_room(&mut self, bytes: usize) -> bool {
         let left = self.room.checked_sub(bytes + TEXT);
         self.room = left.unwrap_or(self.room);
         left.is_some()
     }
 
-    /// Where the elements between brackets begin.
+    /// The indices of the elements between brackets.
     fn elements(&mut self, bracket: usize) -> Vec<usize> {
         let tokens = self.tokens;
         let mut elements = Vec::new();
@@ -309,7 +308,7 @@ impl<'t, 'a> Expressions<'t, 'a> {
         elements
     }
 
-    /// Literals one after the other or with `+` between them, names of texts among them.
+    /// Concatenates adjacent literals, and strings with `+` between them.
     fn sum_of_texts(&mut self, at: usize) -> Option<(String, usize)> {
         let tokens = self.tokens;
         let (mut sum, mut at) = self.one_text(tokens.skip_lines(at))?;
@@ -331,11 +330,11 @@ impl<'t, 'a> Expressions<'t, 'a> {
             return None;
         }
         let result = match self.tokens.get(at) {
-            Some(Token::Text(text)) => self.interpolated(text.as_ref()).map(|it| (it, at + 1)),
+            Some(Token::Text(text)) => self.interpolated(text.as_ref()).map(|text| (text, at + 1)),
             Some(Token::Word(name)) => match self.values.get(name).map(Vec::as_slice) {
                 Some([value]) => {
                     let value = *value;
-                    self.text(value).map(|it| (it, at + 1))
+                    self.text(value).map(|text| (text, at + 1))
                 }
                 _ => None,
             },
@@ -345,9 +344,9 @@ impl<'t, 'a> Expressions<'t, 'a> {
         result.filter(|(text, _)| self.has_room(text.len()))
     }
 
-    /// A text whose `${name}` are replaced, which stand for `{name}` in an f-string.
+    /// Expands the `${name}` of a string, which the lexer writes for `{name}` in an f-string.
     fn interpolated(&mut self, text: &str) -> Option<String> {
-        // Asked before it is copied, for that takes time too.
+        // Checked before copying, because copying takes time too.
         if text.len() > self.room {
             return None;
         }
@@ -355,29 +354,33 @@ impl<'t, 'a> Expressions<'t, 'a> {
         let mut out = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let (name, rest) = part.split_once('}')?;
-            let value =
-                self.values.get(name.trim()).filter(|it| it.len() == 1)?.first().copied()?;
+            let value = self
+                .values
+                .get(name.trim())
+                .filter(|values| values.len() == 1)?
+                .first()
+                .copied()?;
             out.push_str(&self.text(value)?);
             out.push_str(rest);
         }
         Some(out)
     }
 
-    /// Whether an expression can end at a place.
+    /// Whether an expression can end at this index.
     fn ends(&self, at: usize) -> bool {
         let tokens = self.tokens;
         tokens.ends_line(at) || matches!(tokens.mark(at), Some(',' | ')' | ']' | '}' | ':' | ';'))
     }
 
-    /// Inside brackets a line does not end an expression; outside, what follows it is on a line
-    /// of its own and begins with a name.
+    /// Within brackets a line end does not end an expression. Outside, the next statement begins with a
+    /// name, so a string or `+` continues the expression.
     fn skip_lines_in_brackets(&self, at: usize) -> usize {
         let next = self.tokens.skip_lines(at);
         let goes_on = self.tokens.text(next).is_some() || self.tokens.is_mark(next, '+');
         if goes_on { next } else { at }
     }
 
-    /// One step deeper; false where it is too deep or too much.
+    /// Enters one level. False where the limit of depth or work is reached.
     fn enter(&mut self) -> bool {
         self.steps = self.steps.saturating_sub(1);
         if self.depth >= MAX_DEPTH || self.steps == 0 {

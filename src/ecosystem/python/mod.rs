@@ -1,15 +1,13 @@
-//! Python: `requirements*.txt`, `pyproject.toml`, `setup.cfg` and `setup.py`; what is locked in
-//! [`locks`].
+//! Python: `requirements*.txt`, `pyproject.toml`, `setup.cfg` and `setup.py`; lock files are in [`locks`].
 //!
-//! What flows in: what pip, pip-tools, Poetry, PDM, uv, Hatch and setuptools read, mostly written by hand.
-//! What flows out: each requirement, with a version where it allows but one. What must stay
-//! true: a requirement that the standards of today refuse is still listed, as long as its name
-//! is clear; the project itself is never a package.
+//! Input: files that pip, pip-tools, Poetry, PDM, uv, Hatch and setuptools read, mostly written manually.
+//! Output: each requirement, with a version if it allows exactly one. Invariants: a requirement that
+//! today's standards reject is still listed if its name is valid; the project itself is never a package.
 
 mod archive;
-mod compiled;
 mod expressions;
 mod locks;
+mod pip_compile;
 mod poetry;
 mod pyproject;
 mod requirement;
@@ -26,8 +24,8 @@ pub(super) use setup_py::SetupPy;
 use super::purl::python_name;
 use crate::model::scan_result::Scope;
 
-/// What a group of dependencies is for, by its name. The standards leave names to the project;
-/// only the ones that everybody understands tell tests from the rest of development.
+/// The scope of a dependency group by its name. The standards define no names; only common ones are
+/// recognized as tests.
 fn group_scope(name: &str) -> Scope {
     match name.to_ascii_lowercase().as_str() {
         "main" => Scope::Runtime,

@@ -1,10 +1,9 @@
-//! The tables of Poetry, by "The pyproject.toml file" and "Dependency specification" of its
-//! documentation.
+//! Poetry's tables, by "The pyproject.toml file" and "Dependency specification" of its documentation.
 //!
-//! What flows in: `[tool.poetry]`, and what `[project]` asks for already. What flows out: the packages of the main group, of
-//! `dev-dependencies` and of each `group`. What must stay true: `python` is the interpreter, not
-//! a package; a path is part of the repository; a table
-//! without a version that only says from where Poetry takes a package of `[project]` is none more.
+//! Input: `[tool.poetry]`, and the names that `[project]` requires. Output: the packages of the main group,
+//! of `dev-dependencies` and of each `group`. Invariants: `python` is the interpreter and not a package; a
+//! path is part of the repository; a table without a version that only states the source of a package in
+//! `[project]` is not listed again.
 
 use super::{archive, group_scope, requirement};
 use crate::ecosystem::{
@@ -37,7 +36,7 @@ pub(super) fn read(
 
 struct Reader<'d, 'f, 'c> {
     document: &'d Document<'d>,
-    /// What `[project]` asks for, in canonical form.
+    /// The names that `[project]` requires, in canonical form.
     standard: &'d HashSet<String>,
     found: &'c mut Collector<'f>,
 }
@@ -61,7 +60,7 @@ impl Reader<'_, '_, '_> {
                 ..Declared::default()
             };
             if declared.name.len() > MAX_NAME {
-                // Said once, whatever alternatives there are for it.
+                // Reported once, not for each alternative.
                 self.found.add(declared);
             } else {
                 self.dependency(declared, value.get_ref());
@@ -78,7 +77,7 @@ impl Reader<'_, '_, '_> {
                 for alternative in alternatives {
                     let line = self.document.line(alternative);
                     match alternative.get_ref() {
-                        // One level, as Poetry has it: an array within is no alternative.
+                        // Poetry allows one level of arrays only.
                         DeValue::Array(_) => self.refuse(declared, alternative.get_ref()),
                         value => self.dependency(Declared { line, ..declared }, value),
                     }
@@ -107,7 +106,7 @@ impl Reader<'_, '_, '_> {
             }
             let reference =
                 ["rev", "tag", "branch"].iter().find_map(|key| toml::string(table, key));
-            let reference = reference.map(|it| format!("@{it}")).unwrap_or_default();
+            let reference = reference.map(|reference| format!("@{reference}")).unwrap_or_default();
             let specifier = format!("git+{git}{reference}");
             return self.found.add(Declared { specifier: Some(&specifier), ..declared });
         }
@@ -123,11 +122,13 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// "Exact requirements": a version without an operator allows but that one.
+    /// By "Exact requirements": a version without an operator is exact.
     fn constraint(&mut self, declared: Declared<'_>, constraint: &str) {
         let constraint = constraint.trim();
-        let bare = constraint.starts_with(|it: char| it.is_ascii_digit())
-            && constraint.bytes().all(|it| it.is_ascii_alphanumeric() || b".-_+!".contains(&it));
+        let bare = constraint.starts_with(|character: char| character.is_ascii_digit())
+            && constraint
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-_+!".contains(&byte));
         let version = if bare { Some(constraint) } else { requirement::pinned(constraint) };
         let specifier = version.is_none().then_some(constraint);
         self.found.add(Declared { version, specifier, ..declared });

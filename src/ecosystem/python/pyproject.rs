@@ -1,9 +1,9 @@
-//! `pyproject.toml`: what a Python project asks for, in the standard's tables and the tools'.
+//! `pyproject.toml`: the requirements of a Python project, in standard tables and in those of tools.
 //!
-//! What flows in: `[project]` (PEP 621), `[dependency-groups]` (PEP 735), `[build-system]`
-//! (PEP 518), the older tables of PDM, uv, Rye and Flit, the environments of Hatch; Poetry's are read in `poetry`. What flows out: each
-//! requirement as a direct package. What must stay true: the project's own extras, and what a
-//! tool takes from the workspace or a path, are no packages.
+//! Input: `[project]` (PEP 621), `[dependency-groups]` (PEP 735), `[build-system]` (PEP 518), the older tables
+//! of PDM, uv, Rye and Flit, and the environments of Hatch; Poetry's tables are read in `poetry`. Output: each
+//! requirement as a direct package. Invariants: the project's own extras, and packages from the workspace or
+//! a path, are not packages.
 
 use super::{
     group_scope, poetry,
@@ -12,8 +12,8 @@ use super::{
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::{Ecosystem, python_name},
-    source::file_name,
     text,
     toml::{self, Document},
 };
@@ -78,10 +78,10 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// The names that mean the repository itself, in canonical form: the project's, which an extra
-/// may ask for to include another extra, and what uv or Poetry take from the workspace or a path.
+/// Names that mean the repository itself, in canonical form: the project's name, which an extra may require
+/// to include another extra, and the workspace and path sources of uv and Poetry.
 fn own_names(root: &DeTable<'_>) -> HashSet<String> {
-    let project = toml::table(root, "project").and_then(|it| toml::string(it, "name"));
+    let project = toml::table(root, "project").and_then(|project| toml::string(project, "name"));
     let tables: [&[&str]; 2] = [&["tool", "uv", "sources"], &["tool", "poetry", "dependencies"]];
     let sources = tables.iter().filter_map(|path| toml::descend(root, path));
     let local = sources.flatten().filter_map(|(name, source)| {
@@ -92,28 +92,31 @@ fn own_names(root: &DeTable<'_>) -> HashSet<String> {
     project.into_iter().chain(local).map(python_name).collect()
 }
 
-/// The names that `[project]` asks for, of which Poetry's table may say where they come from.
+/// The names that `[project]` requires; Poetry's table may state their sources.
 fn standard_names(root: &DeTable<'_>) -> HashSet<String> {
     let Some(project) = toml::table(root, "project") else { return HashSet::new() };
     let optional = toml::table(project, "optional-dependencies").into_iter();
-    let optional = optional.flat_map(|it| it.values().filter_map(|it| it.get_ref().as_array()));
+    let optional = optional
+        .flat_map(|optional| optional.values().filter_map(|value| value.get_ref().as_array()));
     let all = optional.flatten().chain(toml::elements(project, "dependencies"));
-    all.filter_map(|it| requirement::name(it.get_ref().as_str()?)).map(python_name).collect()
+    all.filter_map(|requirement| requirement::name(requirement.get_ref().as_str()?))
+        .map(python_name)
+        .collect()
 }
 
 struct Reader<'d, 'f, 'c> {
     document: &'d Document<'d>,
     own: HashSet<String>,
-    /// The groups of the table at hand, which its lists may include.
+    /// The groups of the current table, which its lists may include.
     groups: HashSet<String>,
     found: &'c mut Collector<'f>,
 }
 
 impl Reader<'_, '_, '_> {
-    /// A table whose values are lists of requirements.
+    /// Reads a table whose values are lists of requirements.
     fn lists(&mut self, groups: Option<&DeTable<'_>>, scope: impl Fn(&str) -> Scope) {
         let Some(groups) = groups else { return };
-        self.groups = groups.keys().map(|it| python_name(it.get_ref())).collect();
+        self.groups = groups.keys().map(|key| python_name(key.get_ref())).collect();
         for name in groups.keys() {
             self.list(groups, name.get_ref(), scope(name.get_ref()));
         }
@@ -135,12 +138,12 @@ impl Reader<'_, '_, '_> {
         let line = self.document.line(element);
         match element.get_ref() {
             DeValue::String(requirement) => self.requirement(requirement, line, scope),
-            // Listed under its own name already.
+            // The included group is listed under its own name.
             DeValue::Table(table) if table.contains_key("include-group") => {
                 let name = toml::string(table, "include-group").unwrap_or_default();
                 if !self.groups.contains(&python_name(name)) {
                     let name = text::excerpt(name);
-                    self.found.warn(line, format!("include-group: there is no group `{name}`"));
+                    self.found.warn(line, format!("include-group: undefined group `{name}`"));
                 }
             }
             other => {
@@ -151,19 +154,19 @@ impl Reader<'_, '_, '_> {
     }
 
     fn requirement(&mut self, text: &str, line: u32, scope: Scope) {
-        // PDM's way to write a path or a repository into a list of requirements.
+        // PDM writes a path or a repository in a list of requirements this way.
         let text = text.strip_prefix("-e ").unwrap_or(text);
         match requirement::read(text) {
             Requirement::Package { name, .. } if self.own.contains(&python_name(name)) => {}
-            Requirement::Package { name, version, specifier, oddity } => {
+            Requirement::Package { name, version, specifier, problem } => {
                 let (specifier, direct, scope) = (specifier.as_deref(), Some(true), Some(scope));
                 self.found.add(Declared { name, version, specifier, line, direct, scope });
-                if let Some(oddity) = oddity {
-                    self.found.warn(line, format!("`{}`: {oddity}", text::excerpt(text)));
+                if let Some(problem) = problem {
+                    self.found.warn(line, format!("`{}`: {problem}", text::excerpt(text)));
                 }
             }
             Requirement::Local => {}
-            Requirement::Refused(why) => {
+            Requirement::Invalid(why) => {
                 self.found.warn(line, format!("`{}`: {why}", text::excerpt(text)));
             }
         }

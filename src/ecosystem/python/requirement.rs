@@ -1,31 +1,31 @@
-//! One requirement: "Dependency specifiers" (PEP 508), and what pip took before.
+//! Parses one requirement: "Dependency specifiers" (PEP 508), and older forms that pip accepted.
 //!
-//! What flows in: `name[extra]>=1; marker`, `name @ url`, a URL, a path. What flows out: the
-//! name, and the version where the requirement allows but one. What must stay true: text that
-//! does not begin with a name is refused; after a clear name nothing is.
+//! Input: `name[extra]>=1; marker`, `name @ url`, a URL, a path. Output: the name, and the version if the
+//! requirement allows exactly one. Invariants: a text that does not begin with a name is rejected; after a
+//! valid name nothing is.
 
 use super::archive;
 use crate::ecosystem::git_reference;
 use std::borrow::Cow;
 
-/// What a requirement says.
+/// The meaning of a requirement.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Requirement<'a> {
     Package {
         name: &'a str,
         version: Option<&'a str>,
-        /// As declared, without extras and marker; none where there is a version.
+        /// As declared, without extras and marker; none if there is a version.
         specifier: Option<Cow<'a, str>>,
-        /// What is wrong with a requirement that is clear all the same.
-        oddity: Option<&'static str>,
+        /// The problem of a requirement that is malformed but unambiguous.
+        problem: Option<&'static str>,
     },
-    /// A folder beside the project, often the project itself: no package.
+    /// A local folder, often the project itself: not a package.
     Local,
-    /// Why this is no requirement.
-    Refused(&'static str),
+    /// Why the text is not a requirement.
+    Invalid(&'static str),
 }
 
-/// Reads one requirement.
+/// Parses one requirement.
 pub(super) fn read(text: &str) -> Requirement<'_> {
     let text = text.trim();
     if let Some(version_control) = version_control(text) {
@@ -36,7 +36,7 @@ pub(super) fn read(text: &str) -> Requirement<'_> {
     }
     let (name, rest) = split_name(text);
     if name.is_empty() {
-        return Requirement::Refused("does not begin with a package name");
+        return Requirement::Invalid("does not begin with a package name");
     }
     let rest = without_extras(rest.trim_start()).trim_start();
     if let Some(address) = rest.strip_prefix('@') {
@@ -44,21 +44,20 @@ pub(super) fn read(text: &str) -> Requirement<'_> {
     }
     let specifier = rest.split(';').next().unwrap_or(rest).trim();
     if !specifier.is_empty() && !specifier.starts_with(['=', '<', '>', '!', '~', '(']) {
-        return Requirement::Refused("a package name and then text that is no version");
+        return Requirement::Invalid("the text after the package name is not a version");
     }
     with_specifier(name, specifier)
 }
 
-/// The name with which a requirement begins, if it does.
+/// The name at the beginning of a requirement, if there is one.
 pub(super) fn name(text: &str) -> Option<&str> {
-    Some(split_name(text.trim()).0).filter(|it| !it.is_empty())
+    Some(split_name(text.trim()).0).filter(|name| !name.is_empty())
 }
 
-/// The requirement of a name and version specifiers that are written apart, or one after the
-/// other.
+/// The requirement of a name and its version specifiers.
 pub(super) fn with_specifier<'a>(name: &'a str, specifier: &'a str) -> Requirement<'a> {
     // `name (>=1.0)` is the form of PEP 345.
-    let bare = specifier.strip_prefix('(').and_then(|it| it.strip_suffix(')'));
+    let bare = specifier.strip_prefix('(').and_then(|specifier| specifier.strip_suffix(')'));
     let specifier = bare.unwrap_or(specifier).trim();
     if let Some(version) = pinned(specifier) {
         return package(name, Some(version), None);
@@ -68,7 +67,7 @@ pub(super) fn with_specifier<'a>(name: &'a str, specifier: &'a str) -> Requireme
         name,
         version: None,
         specifier: (!specifier.is_empty()).then_some(Cow::Borrowed(specifier)),
-        oddity: single_equals.then_some("`=` is no version operator"),
+        problem: single_equals.then_some("`=` is not a version operator"),
     }
 }
 
@@ -77,26 +76,29 @@ fn package<'a>(
     version: Option<&'a str>,
     specifier: Option<Cow<'a, str>>,
 ) -> Requirement<'a> {
-    Requirement::Package { name, version, specifier, oddity: None }
+    Requirement::Package { name, version, specifier, problem: None }
 }
 
 /// The version of `==1.2` or `===1.2`; `==1.2.*` and lists of clauses are ranges.
 pub(super) fn pinned(specifier: &str) -> Option<&str> {
     let version = specifier.strip_prefix("===").or_else(|| specifier.strip_prefix("=="))?.trim();
-    let allowed =
-        |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '_' | '-' | '+' | '!');
+    let allowed = |character: char| {
+        character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-' | '+' | '!')
+    };
     (!version.is_empty() && version.chars().all(allowed)).then_some(version)
 }
 
-/// `name` at the start of a text; empty where there is none. A name begins and ends with a
+/// Splits off the name at the beginning of a text; empty if there is none. A name begins and ends with a
 /// letter or digit.
 fn split_name(text: &str) -> (&str, &str) {
     let end = text
-        .find(|it: char| !(it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.')))
+        .find(|character: char| {
+            !(character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.'))
+        })
         .unwrap_or(text.len());
     let (name, _) = text.split_at_checked(end).unwrap_or((text, ""));
     let name = name.trim_end_matches(['-', '_', '.']);
-    if name.starts_with(|it: char| it.is_ascii_alphanumeric()) {
+    if name.starts_with(|character: char| character.is_ascii_alphanumeric()) {
         (name, text.get(name.len()..).unwrap_or_default())
     } else {
         ("", text)
@@ -110,19 +112,19 @@ fn without_extras(text: &str) -> &str {
     }
 }
 
-/// The marker of a requirement by URL needs a space before its `;`, which a URL may contain.
+/// Cuts a URL at the first space: the marker of a requirement by URL needs a space before its `;`.
 fn without_marker_of_url(text: &str) -> &str {
     text.split([' ', '\t']).next().unwrap_or(text)
 }
 
-/// `git+https://host/path@reference#egg=name`; pip knows four systems of version control.
+/// Parses `git+https://host/path@reference#egg=name`, in one of the four version control systems of pip.
 fn version_control(text: &str) -> Option<Requirement<'_>> {
     const PREFIXES: [&str; 5] = ["git+", "hg+", "svn+", "bzr+", "git://"];
-    PREFIXES.iter().find(|it| text.starts_with(**it))?;
+    PREFIXES.iter().find(|prefix| text.starts_with(**prefix))?;
     let address = without_marker_of_url(text);
     let egg = fragment(address, "egg").map(|egg| split_name(egg).0).unwrap_or_default();
     Some(if egg.is_empty() {
-        Requirement::Refused("a repository without a package name (#egg=name)")
+        Requirement::Invalid("a repository without a package name (#egg=name)")
     } else {
         at_address(egg, address)
     })
@@ -130,10 +132,10 @@ fn version_control(text: &str) -> Option<Requirement<'_>> {
 
 fn fragment<'a>(address: &'a str, key: &str) -> Option<&'a str> {
     let (_, fragment) = address.split_once('#')?;
-    fragment.split('&').find_map(|it| it.strip_prefix(key)?.strip_prefix('='))
+    fragment.split('&').find_map(|part| part.strip_prefix(key)?.strip_prefix('='))
 }
 
-/// A named package at an address: the version is the commit or what the file's name states.
+/// A named package at an address: its version is the commit, or the version in the file name.
 fn at_address<'a>(name: &'a str, address: &'a str) -> Requirement<'a> {
     let version = if version_control_reference(address).is_some() {
         version_control_reference(address).and_then(git_reference::commit)
@@ -157,15 +159,15 @@ fn is_path_or_url(text: &str) -> bool {
     let head = text.split([' ', '\t', ';', '[']).next().unwrap_or(text);
     let scheme = head.split_once(':').is_some_and(|(scheme, _)| {
         !scheme.is_empty()
-            && scheme.bytes().all(|it| it.is_ascii_alphanumeric() || b"+-.".contains(&it))
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     });
     scheme || head.starts_with('.') || head.contains(['/', '\\']) || archive::is_archive(head)
 }
 
 fn path_or_url(address: &str) -> Requirement<'_> {
     let remote = address.contains("://") && !address.starts_with("file:");
-    let egg = fragment(address, "egg").map(|egg| split_name(egg).0).filter(|it| !it.is_empty());
-    // The egg of a folder is the name of what lies there.
+    let egg = fragment(address, "egg").map(|egg| split_name(egg).0).filter(|name| !name.is_empty());
+    // The egg of a local folder is the name of that project.
     if let Some(name) = egg.filter(|_| remote || archive::is_archive(address)) {
         return at_address(name, address);
     }
@@ -173,7 +175,7 @@ fn path_or_url(address: &str) -> Requirement<'_> {
         return package(name, Some(version), None);
     }
     if remote || archive::is_archive(address) {
-        Requirement::Refused("an address that states no package name")
+        Requirement::Invalid("the address contains no package name")
     } else {
         Requirement::Local
     }
@@ -186,14 +188,14 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &str) {
         let shown = match read(text) {
-            Requirement::Package { name, version, specifier, oddity } => {
-                let version = version.map(|it| format!("version {it}"));
-                let specifier = specifier.map(|it| format!("specifier {it}"));
-                let said = version.or(specifier).unwrap_or_else(|| "any".to_owned());
-                format!("{name}: {said}{}", oddity.map_or("", |_| " (odd)"))
+            Requirement::Package { name, version, specifier, problem } => {
+                let version = version.map(|version| format!("version {version}"));
+                let specifier = specifier.map(|specifier| format!("specifier {specifier}"));
+                let shown = version.or(specifier).unwrap_or_else(|| "any".to_owned());
+                format!("{name}: {shown}{}", problem.map_or("", |_| " (problem)"))
             }
             Requirement::Local => "local".to_owned(),
-            Requirement::Refused(_) => "refused".to_owned(),
+            Requirement::Invalid(_) => "invalid".to_owned(),
         };
         assert_eq!(shown, expected, "{text}");
     }
@@ -216,15 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn what_pip_took_before_is_still_read() {
+    fn older_forms_are_accepted() {
         check("foo>=1.*", "foo: specifier >=1.*");
         check("pytz>dev", "pytz: specifier >dev");
         check("foo (>=1.0)", "foo: specifier >=1.0");
-        check("numpy=1.21.0=py39", "numpy: specifier =1.21.0=py39 (odd)");
+        check("numpy=1.21.0=py39", "numpy: specifier =1.21.0=py39 (problem)");
     }
 
     #[test]
-    fn addresses_have_a_name_or_are_refused() {
+    fn addresses_have_a_name_or_are_invalid() {
         let hash = "4c8b71f58cb8b9e042d6ab73303d63beee7c522b";
         check(
             &format!("git+https://h.example/a/b.git@{hash}#egg=foo[x]"),
@@ -238,7 +240,7 @@ mod tests {
             "git+https://h.example/a@main#subdirectory=x&egg=foo",
             "foo: specifier git+https://h.example/a@main#subdirectory=x&egg=foo",
         );
-        check("git+https://h.example/a", "refused");
+        check("git+https://h.example/a", "invalid");
         check("foo@ https://h.example/foo-1.2-py3-none-any.whl", "foo: version 1.2");
         check("foo @ file:///croot/foo_169/work", "foo: specifier file:///croot/foo_169/work");
         check("https://h.example/foo-1.2.tar.gz#sha256=0", "foo: version 1.2");
@@ -246,12 +248,12 @@ mod tests {
             "https://h.example/main.zip#egg=foo",
             "foo: specifier https://h.example/main.zip#egg=foo",
         );
-        check("https://h.example/main.zip", "refused");
+        check("https://h.example/main.zip", "invalid");
         check("./wheels/foo-1.2-py3-none-any.whl", "foo: version 1.2");
     }
 
     #[test]
-    fn folders_are_local_and_prose_is_refused() {
+    fn folders_are_local_and_prose_is_invalid() {
         for text in [
             ".",
             "./sub",
@@ -264,7 +266,7 @@ mod tests {
             check(text, "local");
         }
         for text in ["hello world", "-", "", "==1.2", "é", "<<<<<<< HEAD", "foo, bar"] {
-            check(text, "refused");
+            check(text, "invalid");
         }
     }
 }

@@ -1,16 +1,16 @@
 //! `requirements*.txt`, by pip's "Requirements File Format".
 //!
-//! What flows in: lines of requirements and options. What flows out: each requirement as a
-//! package; where pip-compile or uv wrote the file, its notes tell direct from transitive.
+//! Input: lines of requirements and options. Output: each requirement as a package. In a file that pip-compile
+//! or uv wrote, annotations distinguish direct from transitive requirements.
 //!
-//! Decisions: constraints files are not read, since a constraint "only controls which version of
-//! a requirement is installed, not whether it is"; files that `-r` names are read on their own,
-//! wherever they have a name of this kind.
+//! Decisions: constraints files are not read, because a constraint "only controls which version of a
+//! requirement is installed, not whether it is"; files that `-r` names are read on their own, if they have a
+//! name of this kind.
 //!
-//! What must stay true: a line that is no requirement costs only itself.
+//! Invariants: an invalid line loses only itself.
 
 use super::{
-    compiled, group_scope,
+    group_scope, pip_compile,
     requirement::{self, Requirement},
 };
 use crate::ecosystem::{
@@ -23,10 +23,10 @@ use crate::ecosystem::{
 use crate::model::scan_result::{Scope, Source};
 use std::borrow::Cow;
 
-/// What is written for people, and lies beside requirements.
+/// Names of documentation files that may be beside requirements.
 const PROSE: [&str; 5] = ["readme", "license", "licence", "changelog", "notes"];
 
-/// Reads `requirements.txt` and its many relatives, `.in` files too.
+/// Reads `requirements.txt` and files with similar names, including `.in` files.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct Requirements;
 
@@ -42,85 +42,85 @@ impl Parser for Requirements {
         if stem.contains("constraints") || PROSE.contains(&stem) {
             return false;
         }
-        // `requirements/`, and what lies in folders within.
-        stem.contains("requirement") || segments.take(4).any(|it| it == "requirements")
+        // The folder `requirements/`, and folders in it.
+        stem.contains("requirement") || segments.take(4).any(|segment| segment == "requirements")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::PyPi, Source::Manifest);
         let text = text::decode(file.bytes);
-        // Helm 2 had a lock of this name, which is YAML.
+        // The lock file of Helm 2 has this name too; it is YAML.
         if file.file_name() == "requirements.lock" && text.contains("dependencies:\n") {
             return HelmChart.parse(file);
         }
         let scope = scope_of_file(file.path);
-        let notes = compiled::Notes::of(&text);
-        let (mut understood, mut refused) = (false, false);
+        let annotations = pip_compile::Annotations::of(&text);
+        let (mut has_valid, mut has_invalid) = (false, false);
         for (number, line) in logical_lines(&text) {
-            let direct = Some(notes.is_direct(number));
+            let direct = Some(annotations.is_direct(number));
             let declared = Declared { line: number, direct, scope, ..Declared::default() };
             match add(&line, declared, &mut found) {
-                Read::Understood => understood = true,
-                Read::Refused => refused = true,
-                Read::Empty => {}
+                Line::Valid => has_valid = true,
+                Line::Invalid => has_invalid = true,
+                Line::Empty => {}
             }
         }
-        if refused && !understood { found.unreadable() } else { found.finish() }
+        if has_invalid && !has_valid { found.unreadable() } else { found.finish() }
     }
 }
 
-/// What became of a line.
+/// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ecosystem) enum Read {
-    /// A package, something of the repository, or an option.
-    Understood,
-    /// No requirement; there is a warning.
-    Refused,
+pub(in crate::ecosystem) enum Line {
+    /// A package, a local folder, or an option.
+    Valid,
+    /// Not a requirement; a warning was added.
+    Invalid,
     Empty,
 }
 
-/// Adds what a line of a requirements file asks for, with the line number, `direct` and scope of
+/// Adds the requirement in a line of a requirements file, with the line number, `direct` and scope of
 /// `declared`.
 pub(in crate::ecosystem) fn add(
     text: &str,
     declared: Declared<'_>,
     found: &mut Collector<'_>,
-) -> Read {
+) -> Line {
     let text = without_comment(text).trim();
     match requirement_of(text).map(requirement::read) {
-        Some(Requirement::Package { name, version, specifier, oddity }) => {
+        Some(Requirement::Package { name, version, specifier, problem }) => {
             let specifier = specifier.as_deref();
             found.add_of(Ecosystem::PyPi, Declared { name, version, specifier, ..declared });
-            if let Some(oddity) = oddity {
-                found.warn(declared.line, format!("`{}`: {oddity}", excerpt(text)));
+            if let Some(problem) = problem {
+                found.warn(declared.line, format!("`{}`: {problem}", excerpt(text)));
             }
-            Read::Understood
+            Line::Valid
         }
-        Some(Requirement::Refused(why)) => {
+        Some(Requirement::Invalid(why)) => {
             found.warn(declared.line, format!("`{}`: {why}", excerpt(text)));
-            Read::Refused
+            Line::Invalid
         }
-        None if text.is_empty() => Read::Empty,
-        Some(Requirement::Local) | None => Read::Understood,
+        None if text.is_empty() => Line::Empty,
+        Some(Requirement::Local) | None => Line::Valid,
     }
 }
 
 fn stem(file: &str) -> Option<&str> {
-    // What rye locks has the same form.
-    let locked = || file.strip_suffix(".lock").filter(|it| it.starts_with("requirements"));
-    let text = [".txt", ".in", ".pip"].iter().find_map(|it| file.strip_suffix(it));
+    // Lock files of rye have the same form.
+    let locked = || file.strip_suffix(".lock").filter(|stem| stem.starts_with("requirements"));
+    let text = [".txt", ".in", ".pip"].iter().find_map(|suffix| file.strip_suffix(suffix));
     text.or_else(locked)
 }
 
-/// The file's name is all that tells what it is for: `requirements-dev.txt`,
-/// `requirements/test.txt`. None where it says something that is not generally understood.
+/// The scope by the name of the file: `requirements-dev.txt`, `requirements/test.txt`. None for unusual
+/// names.
 fn scope_of_file(path: &str) -> Option<Scope> {
     let path = path.to_ascii_lowercase();
     let file = path.rsplit('/').next().unwrap_or(&path);
     let words: Vec<_> = stem(file)
         .unwrap_or(file)
         .split(['-', '_', '.'])
-        .filter(|it| !matches!(*it, "" | "requirement" | "requirements"))
+        .filter(|word| !matches!(*word, "" | "requirement" | "requirements"))
         .collect();
     let [word] = words.as_slice() else {
         return words.is_empty().then_some(Scope::Runtime);
@@ -134,8 +134,7 @@ fn scope_of_file(path: &str) -> Option<Scope> {
     }
 }
 
-/// Joins the lines that end with a backslash, and numbers each by its first. A comment is never
-/// continued.
+/// Joins lines that end with a backslash, numbered by the first one. A comment is never continued.
 fn logical_lines(text: &str) -> impl Iterator<Item = (u32, Cow<'_, str>)> {
     let mut lines = (1_u32..).zip(text.lines());
     std::iter::from_fn(move || {
@@ -148,7 +147,7 @@ fn logical_lines(text: &str) -> impl Iterator<Item = (u32, Cow<'_, str>)> {
             if let Some(part) = continued(next) {
                 joined.push_str(part);
             } else {
-                // A comment ends the requirement above it; the space keeps them apart.
+                // A comment ends the requirement before it; the space separates them.
                 if next.trim_start().starts_with('#') {
                     joined.push(' ');
                 }
@@ -165,8 +164,7 @@ fn continued(line: &str) -> Option<&str> {
     (without_comment(head).len() == head.len()).then_some(head)
 }
 
-/// A `#` begins a comment at the start of a line and behind white space; elsewhere it belongs
-/// to a URL.
+/// Removes a comment: a `#` at the start of a line or after white space. Elsewhere it belongs to a URL.
 fn without_comment(line: &str) -> &str {
     let mut before = ' ';
     for (at, character) in line.char_indices() {
@@ -178,8 +176,8 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
-/// The requirement of a line, without the options behind it; none for a line that is empty or
-/// an option. `-e` takes a requirement.
+/// The requirement of a line, without the options after it; none for an empty line or an option. `-e` has a
+/// requirement as argument.
 fn requirement_of(line: &str) -> Option<&str> {
     let line = if let Some(editable) = option(line, "-e").or_else(|| option(line, "--editable")) {
         editable.trim().trim_matches(['"', '\''])
@@ -188,19 +186,19 @@ fn requirement_of(line: &str) -> Option<&str> {
     } else {
         line
     };
-    let options = line
-        .char_indices()
-        .zip(line.chars().skip(1))
-        .find_map(|((at, it), next)| (it.is_whitespace() && next == '-').then_some(at));
+    let options =
+        line.char_indices().zip(line.chars().skip(1)).find_map(|((at, character), next)| {
+            (character.is_whitespace() && next == '-').then_some(at)
+        });
     let requirement = options.map_or(line, |at| line.get(..at).unwrap_or(line)).trim();
     (!requirement.is_empty()).then_some(requirement)
 }
 
 fn option<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let value = line.strip_prefix(name)?;
-    value
-        .starts_with(|it: char| it == '=' || it.is_whitespace())
-        .then(|| value.trim_start_matches(|it: char| it == '=' || it.is_whitespace()))
+    value.starts_with(|character: char| character == '=' || character.is_whitespace()).then(|| {
+        value.trim_start_matches(|character: char| character == '=' || character.is_whitespace())
+    })
 }
 
 #[cfg(test)]
@@ -242,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_tells_what_a_file_is_for() {
+    fn the_file_name_determines_the_scope() {
         for (path, scope) in [
             ("requirements.txt", Some(Scope::Runtime)),
             ("requirements-dev.txt", Some(Scope::Dev)),

@@ -1,16 +1,16 @@
 //! `setup.cfg`, by "Configuring setuptools using setup.cfg files" of its manual, and Python's
 //! `configparser`.
 //!
-//! What flows in: sections of keys with values that go on in indented lines. What flows out: what
-//! `options` and `options.extras_require` ask for. What must stay true: the other sections, which
-//! belong to other tools, say nothing; neither does `file:`, since that file is read on its own.
+//! Input: sections of keys with values that continue in indented lines. Output: the requirements in `options`
+//! and `options.extras_require`. Invariants: sections of other tools are ignored; so is `file:`, because that
+//! file is read on its own.
 
 use super::{python_name, requirement, requirements};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -58,9 +58,9 @@ impl Parser for SetupCfg {
                 let value = value.trim();
                 scope = scope_of(section, key.trim()).filter(|_| !value.starts_with("file:"));
                 if let Some(scope) = scope {
-                    // On one line, a semicolon is between two requirements; in a line of its own,
-                    // it begins a marker, and many expect that here as well.
-                    for part in value.split(';').filter(|it| !is_marker(it)) {
+                    // On one line, a semicolon separates requirements; on a separate line it begins a
+                    // marker, which many files also have here.
+                    for part in value.split(';').filter(|part| !is_marker(part)) {
                         add(
                             part,
                             Declared { scope: Some(scope), ..declared },
@@ -70,7 +70,8 @@ impl Parser for SetupCfg {
                     }
                 }
             } else if section.starts_with("options") || !understood {
-                let message = format!("`{}` is neither section nor key", text::excerpt(content));
+                let message =
+                    format!("`{}` is neither a section nor a key", text::excerpt(content));
                 found.warn(number, message);
             }
         }
@@ -83,42 +84,43 @@ fn scope_of(section: &str, key: &str) -> Option<Scope> {
         ("options", "install_requires") => Some(Scope::Runtime),
         ("options", "setup_requires") => Some(Scope::Build),
         ("options", "tests_require") => Some(Scope::Test),
-        // `extras` is the section of pbr.
+        // `extras` is a section of pbr.
         ("options.extras_require" | "extras", _) => Some(Scope::Optional),
         _ => None,
     }
 }
 
-/// A key, which begins with a letter or digit, and the beginning of its value.
+/// Splits a line into a key, which begins with a letter or digit, and the beginning of its value.
 fn key_and_value(line: &str) -> Option<(&str, &str)> {
-    let is_key = line.starts_with(|it: char| it.is_alphanumeric() || it == '_');
+    let is_key =
+        line.starts_with(|character: char| character.is_alphanumeric() || character == '_');
     line.split_once(['=', ':']).filter(|_| is_key)
 }
 
-/// Whether a text begins as an environment marker does.
+/// Whether a text begins like an environment marker.
 fn is_marker(text: &str) -> bool {
     ["python_", "sys_platform", "platform_", "os_name", "implementation_", "extra "]
         .iter()
-        .any(|it| text.trim_start().starts_with(it))
+        .any(|prefix| text.trim_start().starts_with(prefix))
 }
 
-/// The project's name, which an extra may ask for to include another one.
+/// The project's name. An extra may require the project itself to include another extra.
 fn own_name(text: &str) -> Option<&str> {
-    let metadata = text.lines().skip_while(|it| it.trim() != "[metadata]").skip(1);
-    metadata.take_while(|it| !it.starts_with('[')).find_map(|line| {
+    let metadata = text.lines().skip_while(|line| line.trim() != "[metadata]").skip(1);
+    metadata.take_while(|line| !line.starts_with('[')).find_map(|line| {
         let (key, value) = line.split_once(['=', ':'])?;
         (key.trim() == "name").then_some(value.trim())
     })
 }
 
-/// Adds a requirement, unless it means the project itself.
+/// Adds a requirement, unless it refers to the project itself.
 pub(super) fn add(
     text: &str,
     declared: Declared<'_>,
     own: Option<&str>,
     found: &mut Collector<'_>,
 ) {
-    if own.is_some_and(|it| requirement::name(text).is_some_and(|name| python_name(name) == it)) {
+    if own.is_some_and(|own| requirement::name(text).is_some_and(|name| python_name(name) == own)) {
         return;
     }
     requirements::add(text, declared, found);

@@ -1,9 +1,9 @@
-//! `setup.py`: what the call of `setup` asks for in literals, by setuptools' "Keywords".
+//! `setup.py`: literal arguments of the call of `setup`, by setuptools' "Keywords".
 //!
-//! What flows in: a Python program. What flows out: what `install_requires`, `extras_require`,
-//! `setup_requires` and `tests_require` are given as lists, tuples and dictionaries of texts, or by
-//! names that the same file binds to such. What must stay true: nothing is run; what only running
-//! the file would tell is a warning with its line.
+//! Input: a Python program. Output: the requirements in `install_requires`, `extras_require`,
+//! `setup_requires` and `tests_require`, given as lists, tuples and dictionaries of strings, or by names of
+//! such values in the same file. Invariants: nothing is run; a value that is known only at run time is a
+//! warning with its line.
 
 use super::{
     expressions::{Entry, Expressions},
@@ -12,9 +12,9 @@ use super::{
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -41,14 +41,16 @@ impl Parser for SetupPy {
         for at in (0..tokens.len()).filter(|at| is_call(&tokens, *at)) {
             expressions.entries_of_call(at + 1, &mut arguments);
         }
-        let own = arguments.iter().find(|it| it.key == "name");
-        let own = own.and_then(|it| expressions.text(it.value)).map(|it| python_name(&it));
+        let own = arguments.iter().find(|argument| argument.key == "name");
+        let own = own
+            .and_then(|argument| expressions.text(argument.value))
+            .map(|name| python_name(&name));
         for (scope, list) in lists(&mut expressions, &arguments) {
             let mut texts = Vec::new();
             expressions.texts(list, &mut texts);
             for (text, line) in &texts {
                 let (line, direct, scope) = (*line, Some(true), Some(scope));
-                // A text of several lines is a list too.
+                // A string of several lines is a list too.
                 for text in text.lines() {
                     let declared = Declared { line, direct, scope, ..Declared::default() };
                     setup_cfg::add(text, declared, own.as_deref(), &mut found);
@@ -56,14 +58,14 @@ impl Parser for SetupPy {
             }
         }
         for line in expressions.unknown() {
-            found.warn(line, "not a literal: only running the file would tell what it is");
+            found.warn(line, "not a literal: the value is known only at run time");
         }
         tokens.warn(&mut found);
         found.finish()
     }
 }
 
-/// Where the lists of requirements begin, and what each is for.
+/// The lists of requirements with their scopes.
 fn lists(expressions: &mut Expressions<'_, '_>, arguments: &[Entry]) -> Vec<(Scope, usize)> {
     let mut lists = Vec::new();
     for argument in arguments {
@@ -74,10 +76,10 @@ fn lists(expressions: &mut Expressions<'_, '_>, arguments: &[Entry]) -> Vec<(Sco
             "extras_require" => {
                 let mut extras = Vec::new();
                 expressions.entries(argument.value, &mut extras);
-                // `:marker` is no extra, but what is required where the marker holds.
+                // The key `:marker` is not an extra but a condition.
                 let scope =
                     |key: &str| if key.starts_with(':') { Scope::Runtime } else { Scope::Optional };
-                lists.extend(extras.iter().map(|it| (scope(&it.key), it.value)));
+                lists.extend(extras.iter().map(|extra| (scope(&extra.key), extra.value)));
             }
             _ => {}
         }
@@ -85,13 +87,13 @@ fn lists(expressions: &mut Expressions<'_, '_>, arguments: &[Entry]) -> Vec<(Sco
     lists
 }
 
-/// Whether `setup(` or `setuptools.setup(` stands at a place.
+/// Whether `setup(` or `setuptools.setup(` is at this index.
 fn is_call(tokens: &Tokens<'_>, at: usize) -> bool {
     let before = |steps: usize| at.checked_sub(steps);
-    let is_method = before(1).is_some_and(|it| tokens.is_mark(it, '.'));
-    let of = before(2).and_then(|it| tokens.word(it));
+    let is_method = before(1).is_some_and(|offset| tokens.is_mark(offset, '.'));
+    let of = before(2).and_then(|offset| tokens.word(offset));
     tokens.word(at) == Some("setup")
         && tokens.is_mark(at + 1, '(')
-        && before(1).and_then(|it| tokens.word(it)) != Some("def")
+        && before(1).and_then(|offset| tokens.word(offset)) != Some("def")
         && (!is_method || matches!(of, Some("setuptools" | "core")))
 }

@@ -1,14 +1,13 @@
 //! `DESCRIPTION`, by "The DESCRIPTION file" of "Writing R Extensions".
 //!
-//! What flows in: fields, whose values go on in lines that begin with white space. What flows out:
-//! what a package or project depends on. What must stay true: any other text of that name gives
-//! nothing.
+//! Input: fields, whose values may continue in indented lines. Output: the dependencies of a package or
+//! project. Invariants: other text with this file name gives nothing.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -42,7 +41,7 @@ impl Parser for Description {
                 rest = value;
             }
             let Some(scope) = scope else { continue };
-            for entry in rest.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+            for entry in rest.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
                 add(entry, line, scope, &mut found);
             }
         }
@@ -69,11 +68,13 @@ fn add(entry: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
         return;
     }
     // "It should contain only (ASCII) letters, numbers and dot".
-    let usable = |it: u8| it.is_ascii_alphanumeric() || it == b'.';
-    if !name.bytes().all(usable) || !name.starts_with(|it: char| it.is_ascii_alphabetic()) {
-        return found.warn(line, format!("`{}` is no dependency", text::excerpt(entry)));
+    let usable = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.';
+    if !name.bytes().all(usable)
+        || !name.starts_with(|character: char| character.is_ascii_alphabetic())
+    {
+        return found.warn(line, format!("`{}` is not a dependency", text::excerpt(entry)));
     }
-    let version = range.and_then(|it| it.strip_prefix("==")).map(str::trim);
+    let version = range.and_then(|range| range.strip_prefix("==")).map(str::trim);
     let specifier = if version.is_none() { range } else { None };
     let (direct, scope) = (Some(true), Some(scope));
     found.add(Declared { name, version, specifier, line, direct, scope });

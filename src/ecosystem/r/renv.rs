@@ -1,15 +1,14 @@
 //! `renv.lock`, by "Lockfiles" of renv's documentation.
 //!
-//! What flows in: `Packages`, from names to records. What flows out: one package for each record, and
-//! which of them requires which, of all versions of renv. What must stay true: the file does not tell
-//! what is direct.
+//! Input: `Packages`, from names to records, of all versions of renv. Output: one package for each record, and
+//! the dependencies between them. Invariants: the file does not state what is direct.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     json::{self, Member, Node},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -50,10 +49,10 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     for member in members {
         let name = member.value.text("Package").unwrap_or(&member.key);
         let Some(package) = added.get(name) else { continue };
-        // renv 1.1 copies the fields of the package's own description.
+        // renv 1.1 copies the fields of the package's DESCRIPTION.
         for key in ["Requirements", "Depends", "Imports", "LinkingTo"] {
             let wanted = member.value.elements(key).filter_map(Node::as_str);
-            for required in wanted.filter_map(|it| added.get(without_range(it))) {
+            for required in wanted.filter_map(|name| added.get(without_range(name))) {
                 found.requires(*package, *required);
             }
         }

@@ -1,8 +1,8 @@
 //! `Gemfile` and `gems.rb`, by "gemfile(5)" of Bundler's manual.
 //!
-//! What flows in: a program in Ruby. What flows out: the gems of its `gem` calls, with the groups,
-//! paths and repositories of the blocks around them. What must stay true: nothing is run, so a gem
-//! counts whatever condition it stands under, and a name that is computed is a warning.
+//! Input: a program in Ruby. Output: the gems of its `gem` calls, with the groups, paths and repositories of
+//! the enclosing blocks. Invariants: nothing is run, so a gem counts whatever its condition is, and a computed
+//! name is a warning.
 
 use super::{
     exact,
@@ -12,15 +12,15 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared, MAX_VERSION},
     git_reference,
-    join::stronger,
+    join::stronger_scope,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
 use std::rc::Rc;
 
-/// Blocks within blocks; more are counted, and nothing else.
+/// Depth of blocks; deeper ones are only counted.
 const MAX_BLOCKS: usize = 100;
 
 /// Reads `Gemfile`, `gems.rb`, `*.gemfile` and `Pluginfile`.
@@ -34,7 +34,7 @@ impl Parser for Gemfile {
 
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
-        // `Pluginfile` is fastlane's, which a Gemfile reads as a part of itself.
+        // `Pluginfile` belongs to fastlane, whose Gemfile includes it.
         matches!(file, "Gemfile" | "gems.rb" | "Gemfile.next" | "Gemfile.local" | "Pluginfile")
             || file.ends_with(".gemfile")
     }
@@ -58,9 +58,9 @@ impl Parser for Gemfile {
                 Some(Word::Name(word)) if opens_block(&words) => {
                     blocks.push(Block::of(word, &call, blocks.last()));
                 }
-                // `%w[a b].each do |name|`.
+                // A block after another expression, such as `%w[a b].each do |name|`.
                 _ if opens_block(&words) => blocks.push(blocks.last().cloned().unwrap_or_default()),
-                // `group(:test) { gem "a" }`, `gem "a" if …` behind something else.
+                // `group(:test) { gem "a" }`, or `gem "a" if …` after other code.
                 _ => in_braces(&words, &call, number, blocks.last(), &mut found),
             }
         }
@@ -68,12 +68,12 @@ impl Parser for Gemfile {
     }
 }
 
-/// What the calls in a block have in common.
+/// The attributes that the calls in a block share.
 #[derive(Clone, Default)]
 struct Block {
     scope: Option<Scope>,
     is_path: bool,
-    /// Shared with the blocks within.
+    /// Shared with nested blocks.
     repository: Option<Rc<str>>,
 }
 
@@ -82,12 +82,13 @@ impl Block {
         let mut block = around.cloned().unwrap_or_default();
         match word {
             "group" => {
-                let groups = call.values.iter().map(|it| Some(scope_of(it)));
-                block.scope = groups.fold(None, stronger);
+                let groups = call.values.iter().map(|group| Some(scope_of(group)));
+                block.scope = groups.fold(None, stronger_scope);
             }
             "path" => block.is_path = true,
             "git" | "github" => {
-                block.repository = call.values.first().map(|it| repository(word, it).into());
+                block.repository =
+                    call.values.first().map(|address| repository(word, address).into());
             }
             _ => {}
         }
@@ -98,7 +99,7 @@ impl Block {
 /// The arguments of a call.
 #[derive(Default)]
 struct Call<'a> {
-    /// Strings and symbols that have no key.
+    /// Strings and symbols without a key.
     values: Vec<&'a str>,
     options: Vec<(&'a str, &'a str)>,
 }
@@ -108,7 +109,7 @@ impl<'a> Call<'a> {
         let mut call = Self::default();
         let mut key = None;
         let mut before = None;
-        // Within the brackets of `ENV["X"]` or `fetch("X")`, what ends them.
+        // The closing bracket, within `ENV["X"]` or `fetch("X")`.
         let mut inside = None;
         for word in words.iter().skip(1) {
             let behind_name = matches!(before, Some(Word::Name(_)));
@@ -123,7 +124,7 @@ impl<'a> Call<'a> {
                     Some(key) => call.options.push((key, value)),
                     None => call.values.push(value),
                 },
-                // A condition has strings of its own, and so has what follows.
+                // Strings of a condition or of the next call are not arguments.
                 Word::Name("if" | "unless" | "do" | "gem") | Word::Mark(';') => break,
                 _ => {}
             }
@@ -139,9 +140,10 @@ impl<'a> Call<'a> {
 fn opens_block(words: &[Word<'_>]) -> bool {
     const KEYWORDS: [&str; 10] =
         ["if", "unless", "case", "begin", "def", "while", "until", "for", "class", "module"];
-    let is_keyword = |it: &Word<'_>| matches!(it, Word::Name(it) if KEYWORDS.contains(it));
+    let is_keyword = |word: &Word<'_>| matches!(word, Word::Name(name) if KEYWORDS.contains(name));
     // `version = if …` has its own `end`.
-    let assigned = words.windows(2).any(|it| matches!(it, [Word::Mark('='), it] if is_keyword(it)));
+    let assigned =
+        words.windows(2).any(|pair| matches!(pair, [Word::Mark('='), word] if is_keyword(word)));
     let opens = words.first().is_some_and(is_keyword) || assigned;
     let is_do = words.contains(&Word::Name("do"));
     (opens || is_do) && !words.contains(&Word::Name("end"))
@@ -154,7 +156,7 @@ fn in_braces(
     around: Option<&Block>,
     found: &mut Collector<'_>,
 ) {
-    let Some(at) = words.iter().position(|it| *it == Word::Name("gem")) else { return };
+    let Some(at) = words.iter().position(|word| *word == Word::Name("gem")) else { return };
     let block = match words.first() {
         Some(Word::Name("group")) => {
             let before = words.get(..at).unwrap_or_default();
@@ -166,9 +168,9 @@ fn in_braces(
     gems(words.get(at..).unwrap_or_default(), line, block.as_ref(), found);
 }
 
-/// The gems that the words of a line ask for by name: `gem "a"; gem "b"`.
+/// Adds the gems of all `gem` calls in a line: `gem "a"; gem "b"`.
 fn gems(words: &[Word<'_>], line: u32, block: Option<&Block>, found: &mut Collector<'_>) {
-    let calls = words.iter().enumerate().filter(|it| *it.1 == Word::Name("gem"));
+    let calls = words.iter().enumerate().filter(|entry| *entry.1 == Word::Name("gem"));
     for (at, _) in calls {
         let call = Call::of(words.get(at..).unwrap_or_default());
         if !call.values.is_empty() {
@@ -179,31 +181,31 @@ fn gems(words: &[Word<'_>], line: u32, block: Option<&Block>, found: &mut Collec
 
 fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<'_>) {
     let Some((name, constraints)) = call.values.split_first() else {
-        return found.warn(line, "a gem whose name is computed");
+        return found.warn(line, "the gem's name is computed");
     };
-    if call.option(&["path"]).is_some() || block.is_some_and(|it| it.is_path) {
+    if call.option(&["path"]).is_some() || block.is_some_and(|block| block.is_path) {
         return;
     }
     let groups = call.options.iter().filter(|(key, _)| matches!(*key, "group" | "groups"));
-    let own = groups.map(|(_, it)| Some(scope_of(it))).fold(None, stronger);
-    let scope = own.or(block.and_then(|it| it.scope)).unwrap_or(Scope::Runtime);
+    let own = groups.map(|(_, group)| Some(scope_of(group))).fold(None, stronger_scope);
+    let scope = own.or(block.and_then(|block| block.scope)).unwrap_or(Scope::Runtime);
     let declared =
         Declared { name, line, direct: Some(true), scope: Some(scope), ..Declared::default() };
     let version = exact(constraints);
     let of_call = call.option(&["git", "github", "gitlab", "bitbucket", "gist"]);
-    let address = of_call.map(|(key, it)| Rc::from(repository(key, it)));
-    let address = address.or_else(|| block.and_then(|it| it.repository.clone()));
+    let address = of_call.map(|(key, address)| Rc::from(repository(key, address)));
+    let address = address.or_else(|| block.and_then(|block| block.repository.clone()));
     if let Some(address) = address.filter(|_| version.is_none()) {
         if address.len() > MAX_VERSION {
-            // All gems of its block have it: it is refused before it is copied.
+            // All gems of the block share it, so it is rejected before it is copied.
             return found.add(Declared { specifier: Some(&address), ..declared });
         }
         if !found.budget().read(address.len()) {
             return;
         }
-        let reference = call.option(&["ref", "tag", "branch"]).map(|(_, it)| it);
+        let reference = call.option(&["ref", "tag", "branch"]).map(|(_, reference)| reference);
         let commit = reference.and_then(git_reference::commit);
-        let at = reference.map(|it| format!("@{it}")).unwrap_or_default();
+        let at = reference.map(|reference| format!("@{reference}")).unwrap_or_default();
         let specifier = format!("git+{address}{at}");
         let specifier = commit.is_none().then_some(specifier.as_str());
         return found.add(Declared { version: commit, specifier, ..declared });
@@ -216,7 +218,7 @@ fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<
 fn repository(key: &str, value: &str) -> String {
     match key {
         "github" if !value.contains("://") => {
-            // `rails` stands for `rails/rails`.
+            // `rails` is short for `rails/rails`.
             let (owner, name) = value.split_once('/').unwrap_or((value, value));
             format!("https://github.com/{owner}/{name}.git")
         }
@@ -226,7 +228,8 @@ fn repository(key: &str, value: &str) -> String {
     }
 }
 
-/// Groups are named by the project; Bundler installs all, so one that is unknown is needed.
+/// The scope of a group. Groups have arbitrary names and Bundler installs all of them, so an unknown group
+/// is runtime.
 fn scope_of(group: &str) -> Scope {
     match group {
         "test" | "tests" | "testing" | "cucumber" | "spec" => Scope::Test,

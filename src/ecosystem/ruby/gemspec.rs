@@ -1,8 +1,7 @@
 //! `*.gemspec`, by "Specification Reference" of the `RubyGems` guides.
 //!
-//! What flows in: a program in Ruby, written by hand or by `RubyGems`. What flows out: the gems of its
-//! `add_dependency` calls and the like. What must stay true: nothing is run; the gem itself is no
-//! package.
+//! Input: a program in Ruby, written manually or by `RubyGems`. Output: the gems of its `add_dependency` and
+//! similar calls. Invariants: nothing is run; the gem itself is not a package.
 
 use super::{
     exact,
@@ -33,15 +32,15 @@ impl Parser for Gemspec {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Gem, Source::Manifest);
         let text = text::decode(file.bytes);
-        // `RubyGems` of old wrote each dependency for three versions of itself.
+        // Old versions of `RubyGems` wrote each dependency for three versions of `RubyGems`.
         let mut seen = HashSet::new();
         for (line, statement) in statements(&text) {
             let words = words(&statement);
             let calls = words.iter().enumerate();
-            for (at, scope) in calls.filter_map(|(at, it)| Some((at, scope_of(*it)?))) {
+            for (at, scope) in calls.filter_map(|(at, word)| Some((at, scope_of(*word)?))) {
                 let arguments = arguments(words.get(at + 1..).unwrap_or_default());
                 let Some((name, constraints)) = arguments.split_first() else {
-                    found.warn(line, "a dependency whose name is computed");
+                    found.warn(line, "the dependency's name is computed");
                     continue;
                 };
                 let constraint = constraints.join(", ");
@@ -58,15 +57,15 @@ impl Parser for Gemspec {
     }
 }
 
-/// The strings of a call, up to its condition or the next call of the line.
+/// The strings of a call, up to its condition or the next call in the line.
 fn arguments<'a>(words: &[Word<'a>]) -> Vec<&'a str> {
-    let is_end = |it: &Word<'_>| {
-        matches!(it, Word::Name("if" | "unless") | Word::Mark(';')) || scope_of(*it).is_some()
+    let is_end = |word: &Word<'_>| {
+        matches!(word, Word::Name("if" | "unless") | Word::Mark(';')) || scope_of(*word).is_some()
     };
     words
         .iter()
-        .take_while(|it| !is_end(it))
-        .filter_map(|it| if let Word::String(value) = it { Some(*value) } else { None })
+        .take_while(|word| !is_end(word))
+        .filter_map(|word| if let Word::String(value) = word { Some(*value) } else { None })
         .collect()
 }
 

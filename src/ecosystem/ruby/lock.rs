@@ -1,20 +1,20 @@
-//! `Gemfile.lock`, `gems.locked` and the locks of other Gemfiles, by Bundler's `lockfile_parser.rb`.
+//! `Gemfile.lock`, `gems.locked` and lock files of other Gemfiles, by Bundler's `lockfile_parser.rb`.
 //!
-//! What flows in: the sections with `specs:`, and `DEPENDENCIES`. What flows out: each gem once, though
-//! it is listed for each platform, and what it requires. What must stay true: gems of a `PATH` lie in
-//! the repository; what those require, and what `DEPENDENCIES` names, is direct.
+//! Input: the sections with `specs:`, and `DEPENDENCIES`. Output: each gem once, although it is listed for each
+//! platform, and its dependencies. Invariants: gems of a `PATH` are part of the repository; their
+//! dependencies, and the gems in `DEPENDENCIES`, are direct.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
 use std::collections::{HashMap, HashSet};
 
-/// Reads the locks of Bundler.
+/// Reads lock files of Bundler.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct GemfileLock;
 
@@ -44,10 +44,10 @@ impl Parser for GemfileLock {
     }
 }
 
-/// What the lines below a heading are.
+/// The kind of a section.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Section {
-    /// Gems from somewhere else.
+    /// External gems.
     Gems,
     /// Gems of the repository.
     Path,
@@ -56,7 +56,7 @@ enum Section {
     Other,
 }
 
-/// A line of `specs:`.
+/// An entry of `specs:`.
 struct Spec<'a> {
     name: &'a str,
     version: Option<&'a str>,
@@ -70,7 +70,7 @@ struct Lock<'a> {
     section: Section,
     specs: Vec<Spec<'a>>,
     dependencies: HashSet<&'a str>,
-    /// Whether the section of the project's own dependencies is there.
+    /// Whether the file states the project's own dependencies.
     knows_direct: bool,
     understood: bool,
 }
@@ -109,10 +109,12 @@ impl<'a> Lock<'a> {
                 self.knows_direct = true;
                 Section::Dependencies
             }
-            _ if content.starts_with(|it: char| it.is_ascii_uppercase()) => Section::Other,
+            _ if content.starts_with(|character: char| character.is_ascii_uppercase()) => {
+                Section::Other
+            }
             _ => {
-                // The markers of a merge stand within a section, which goes on behind them.
-                let message = format!("`{}` is no section", text::excerpt(content));
+                // A merge conflict marker is inside a section, which continues after it.
+                let message = format!("`{}` is not a section", text::excerpt(content));
                 return found.warn(number, message);
             }
         };
@@ -120,12 +122,12 @@ impl<'a> Lock<'a> {
     }
 
     fn list(self, found: &mut Collector<'_>) {
-        let own = || self.specs.iter().filter(|it| it.is_own);
-        let of_own: HashSet<&str> = own().flat_map(|it| it.requires.iter().copied()).collect();
+        let own = || self.specs.iter().filter(|spec| spec.is_own);
+        let of_own: HashSet<&str> = own().flat_map(|spec| spec.requires.iter().copied()).collect();
         let knows_direct = self.knows_direct || own().next().is_some();
         let mut added: HashMap<(&str, Option<&str>), Option<Added>> = HashMap::new();
         let mut by_name: HashMap<&str, Added> = HashMap::new();
-        for spec in self.specs.iter().filter(|it| !it.is_own) {
+        for spec in self.specs.iter().filter(|spec| !spec.is_own) {
             let Spec { name, version, line, .. } = *spec;
             let is_direct = self.dependencies.contains(name) || of_own.contains(name);
             let taken = added.entry((name, version)).or_insert_with(|| {
@@ -144,19 +146,19 @@ impl<'a> Lock<'a> {
             let Some(own) = added.get(&(spec.name, spec.version)).copied().flatten() else {
                 continue;
             };
-            for required in spec.requires.iter().filter_map(|it| by_name.get(it)) {
+            for required in spec.requires.iter().filter_map(|name| by_name.get(name)) {
                 found.requires(own, *required);
             }
         }
     }
 }
 
-/// `name (1.2.3-x86_64-linux)`, `name (>= 1)`, `name!`: a version has no dash, so that is where
-/// the platform begins.
+/// Splits `name (1.2.3-x86_64-linux)`, `name (>= 1)` or `name!`. A version contains no dash, so the platform
+/// begins after it.
 fn name_and_version(content: &str) -> (&str, Option<&str>) {
     let (name, rest) = content.split_once(' ').unwrap_or((content, ""));
-    let version = rest.trim().strip_prefix('(').and_then(|it| it.split([')', '-']).next());
-    (name.trim_end_matches('!'), version.filter(|it| !it.is_empty()))
+    let version = rest.trim().strip_prefix('(').and_then(|rest| rest.split([')', '-']).next());
+    (name.trim_end_matches('!'), version.filter(|version| !version.is_empty()))
 }
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_bundler_are_wanted() {
+    fn bundler_files_are_wanted() {
         for path in
             ["Gemfile.lock", "a/gems.locked", "Gemfile.next.lock", "gemfiles/rails_7.gemfile.lock"]
         {
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_versions_are_told_apart() {
+    fn names_and_versions_are_split() {
         for (line, expected) in [
             ("nokogiri (1.15.0-x86_64-linux)", ("nokogiri", Some("1.15.0"))),
             ("rails (7.0.0.rc1)", ("rails", Some("7.0.0.rc1"))),

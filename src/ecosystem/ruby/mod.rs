@@ -1,7 +1,7 @@
-//! Ruby: `Gemfile.lock` and its relatives, `Gemfile`, `gems.rb` and `*.gemspec`.
+//! Ruby: `Gemfile.lock` and similar lock files, `Gemfile`, `gems.rb` and `*.gemspec`.
 //!
-//! What flows in: what Bundler locks, and the programs that ask for gems. What flows out: gems.
-//! What must stay true: no program is run; gems from a path are part of the repository.
+//! Input: lock files of Bundler, and programs that require gems. Output: gems. Invariants: no program is run;
+//! gems from a path are part of the repository.
 
 mod gemfile;
 mod gemspec;
@@ -13,12 +13,12 @@ pub(super) use gemspec::Gemspec;
 pub(super) use lock::GemfileLock;
 pub(super) use words::{Word, statements, words};
 
-/// The version where constraints allow but one: `1.2.3` or `= 1.2.3`, and no other beside it.
+/// The version, if the constraints allow exactly one: a single `1.2.3` or `= 1.2.3`.
 fn exact<'a>(constraints: &[&'a str]) -> Option<&'a str> {
     let [constraint] = constraints else { return None };
     let version = constraint.trim();
     let version = version.strip_prefix('=').unwrap_or(version).trim();
-    let is_version = version.starts_with(|it: char| it.is_ascii_digit())
-        && version.bytes().all(|it| it.is_ascii_alphanumeric() || b".-".contains(&it));
+    let is_version = version.starts_with(|character: char| character.is_ascii_digit())
+        && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
     is_version.then_some(version)
 }

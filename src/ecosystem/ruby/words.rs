@@ -1,8 +1,7 @@
-//! The words of a line of Ruby, as far as a Gemfile needs them.
+//! Splits lines of Ruby into words, as far as Gemfiles need it.
 //!
-//! What flows in: a line, or several that a comma joins. What flows out: strings, symbols, keys and
-//! names. What must stay true: each step moves forward; nothing is run, and a string with `#{…}`
-//! in it is a string whose value nobody knows.
+//! Input: a line, or several that a comma joins. Output: strings, symbols, keys and names. Invariants: each
+//! step moves forward; nothing is run, so the value of a string with `#{…}` in it is unknown.
 
 use std::{borrow::Cow, str::Lines};
 
@@ -10,7 +9,7 @@ use std::{borrow::Cow, str::Lines};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ecosystem) enum Word<'a> {
     String(&'a str),
-    /// A string with an expression in it.
+    /// A string with an interpolated expression.
     Unknown,
     /// `:name`.
     Symbol(&'a str),
@@ -20,16 +19,16 @@ pub(in crate::ecosystem) enum Word<'a> {
     Mark(char),
 }
 
-/// No line has more words; what is behind them is not read.
+/// Words that are read of one line; no real line has more.
 const MAX_WORDS: usize = 200;
 
-/// The words of a text, without its comment.
+/// The words of a line, without its comment.
 pub(in crate::ecosystem) fn words(text: &str) -> Vec<Word<'_>> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next().filter(|_| words.len() < MAX_WORDS) {
         if let Some(tail) = rest.strip_prefix("=>") {
-            // What stands before an arrow is a key.
+            // The word before an arrow is a key.
             if let Some(Word::Symbol(name) | Word::String(name)) = words.last().copied() {
                 words.pop();
                 words.push(Word::Key(name));
@@ -51,19 +50,19 @@ pub(in crate::ecosystem) fn words(text: &str) -> Vec<Word<'_>> {
     words
 }
 
-/// A string from its opening quote on. No gem has a quote in its name, so escapes need no care.
+/// Reads a string from its opening quote. Gem names contain no quotes, so escapes are ignored.
 fn string(text: &str, quote: char) -> (Word<'_>, &str) {
     let body = text.get(1..).unwrap_or_default();
     let (value, tail) = body.split_once(quote).unwrap_or((body, ""));
     // `"name": value`.
-    if let Some(tail) = tail.strip_prefix(':').filter(|it| !it.starts_with(':')) {
+    if let Some(tail) = tail.strip_prefix(':').filter(|tail| !tail.starts_with(':')) {
         return (Word::Key(value), tail);
     }
     let is_known = quote == '\'' || !value.contains("#{");
     (if is_known { Word::String(value) } else { Word::Unknown }, tail)
 }
 
-/// `%q<name>` and `%Q(name)`, as gemspecs that `RubyGems` writes have them; `%w[a b]` is one string.
+/// Reads `%q<name>` and `%Q(name)`, which `RubyGems` writes; `%w[a b]` is read as one string.
 fn percent(text: &str) -> (Word<'_>, &str) {
     let behind = text.get(1..).unwrap_or_default();
     let body = behind.strip_prefix(['q', 'Q', 'w', 'W', 'i', 'I']).unwrap_or(behind);
@@ -85,16 +84,16 @@ fn symbol(text: &str) -> (Word<'_>, &str) {
         let (word, tail) = string(body, quote);
         return (if let Word::String(value) = word { Word::Symbol(value) } else { word }, tail);
     }
-    let end = body.find(|it| !is_part(it)).unwrap_or(body.len());
+    let end = body.find(|character| !is_part(character)).unwrap_or(body.len());
     match body.split_at_checked(end) {
         Some((name, tail)) if !name.is_empty() => (Word::Symbol(name), tail),
         _ => (Word::Mark(':'), body),
     }
 }
 
-/// A name, or a key where one colon follows.
+/// Reads a name, or a key if a single colon follows.
 fn name(text: &str) -> (Word<'_>, &str) {
-    let end = text.find(|it| !is_part(it)).unwrap_or(text.len());
+    let end = text.find(|character| !is_part(character)).unwrap_or(text.len());
     let (name, tail) = text.split_at_checked(end).unwrap_or((text, ""));
     match tail.strip_prefix(':') {
         Some(behind) if !behind.starts_with(':') => (Word::Key(name), behind),
@@ -102,28 +101,28 @@ fn name(text: &str) -> (Word<'_>, &str) {
     }
 }
 
-fn is_letter(it: char) -> bool {
-    it.is_alphabetic() || it == '_'
+fn is_letter(character: char) -> bool {
+    character.is_alphabetic() || character == '_'
 }
 
-fn is_part(it: char) -> bool {
-    it.is_alphanumeric() || matches!(it, '_' | '?' | '!')
+fn is_part(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '?' | '!')
 }
 
-/// The lines of a program with their numbers; those that a comma or a backslash continues are one.
-/// What stands between `=begin` and `=end`, and behind `__END__`, is left out.
+/// The statements of a program with their line numbers. A comma or a backslash continues a line. Comments
+/// between `=begin` and `=end`, and everything after `__END__`, are skipped.
 pub(in crate::ecosystem) fn statements(text: &str) -> Statements<'_> {
     Statements { lines: text.lines(), number: 0, in_comment: false, heredoc: None, is_over: false }
 }
 
-/// The statements of a program, one at a time: there may be as many as it has lines.
+/// Iterates over the statements of a program without collecting them.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct Statements<'a> {
     lines: Lines<'a>,
-    /// How many lines were taken.
+    /// The number of lines that were read.
     number: u32,
     in_comment: bool,
-    /// The line that ends the text at hand.
+    /// The delimiter of the current here-document.
     heredoc: Option<&'a str>,
     is_over: bool,
 }
@@ -154,14 +153,14 @@ impl<'a> Iterator for Statements<'a> {
 }
 
 impl<'a> Statements<'a> {
-    /// The next line that is code, without its comment.
+    /// The next line of code, without its comment.
     fn next_line(&mut self) -> Option<&'a str> {
         while !self.is_over {
             let line = self.lines.next()?;
             self.number = self.number.saturating_add(1);
             let content = line.trim();
             if let Some(end) = self.heredoc {
-                self.heredoc = Some(end).filter(|it| content != *it);
+                self.heredoc = Some(end).filter(|end| content != *end);
                 continue;
             }
             self.is_over = content == "__END__";
@@ -179,37 +178,37 @@ impl<'a> Statements<'a> {
     }
 }
 
-/// What ends the text that begins behind the line: `<<~TEXT`, `<<-'text'`, `<<TEXT`.
+/// The delimiter of the here-document that begins in a line: `<<~TEXT`, `<<-'text'`, `<<TEXT`.
 fn heredoc_end(line: &str) -> Option<&str> {
     let (_, behind) = line.split_once("<<")?;
     let indented = behind.strip_prefix(['~', '-']);
     let rest = indented.unwrap_or(behind);
     let name = rest.strip_prefix(['"', '\'']).unwrap_or(rest);
-    let end = name.find(|it| !is_part(it)).unwrap_or(name.len());
+    let end = name.find(|character| !is_part(character)).unwrap_or(name.len());
     let name = name.get(..end)?;
-    // `list <<item` puts an item into a list.
-    let is_name = |it: char| is_letter(it) && (indented.is_some() || it.is_uppercase());
+    // `list <<item` appends an item to a list.
+    let is_name =
+        |character: char| is_letter(character) && (indented.is_some() || character.is_uppercase());
     name.starts_with(is_name).then_some(name)
 }
 
-/// No call in a Gemfile is longer, in bytes.
+/// Longest statement in bytes.
 const MAX_STATEMENT: usize = 4000;
 
-/// A `#` behind white space begins a comment; one in a string has something else before it, or
-/// an even number of quotes does not.
+/// Removes a comment: a `#` after white space, outside of strings.
 fn without_comment(line: &str) -> &str {
     let mut quote = None;
     let mut before = ' ';
-    for (at, it) in line.char_indices() {
+    for (at, character) in line.char_indices() {
         match quote {
-            Some(open) if it == open => quote = None,
-            None if matches!(it, '"' | '\'') => quote = Some(it),
-            None if it == '#' && before.is_whitespace() => {
+            Some(open) if character == open => quote = None,
+            None if matches!(character, '"' | '\'') => quote = Some(character),
+            None if character == '#' && before.is_whitespace() => {
                 return line.get(..at).unwrap_or(line).trim_end();
             }
             _ => {}
         }
-        before = it;
+        before = character;
     }
     line
 }
@@ -244,16 +243,16 @@ mod tests {
         assert_eq!(words("'github': \"x/y\""), [Key("github"), String("x/y")]);
     }
 
-    /// Breaks if what a text says is taken for code.
+    /// Fails if the text of a here-document is read as code.
     #[test]
-    fn a_text_over_several_lines_is_left_out() {
+    fn here_documents_are_skipped() {
         let text = "a = <<~EOS\n  gem 'b'\n  EOS\nc << self\nd <<-'x'\ngem 'e'\nx\ngem 'f'\n";
-        let lines: Vec<_> = statements(text).map(|it| it.0).collect();
+        let lines: Vec<_> = statements(text).map(|statement| statement.0).collect();
         assert_eq!(lines, [1, 4, 5, 8]);
     }
 
     #[test]
-    fn statements_go_on_behind_a_comma() {
+    fn statements_continue_after_a_comma() {
         let text = "gem 'a', # why\n  # a note\n  '1'\n=begin\ngem 'b'\n=end\ngem 'c#d'\n__END__\ngem 'e'\n";
         let expected = [(1, "gem 'a', '1'".into()), (7, "gem 'c#d'".into())];
         let found: Vec<_> = statements(text).collect();

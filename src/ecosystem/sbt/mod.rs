@@ -1,13 +1,13 @@
 //! sbt: `*.sbt` and the Scala files of `project/`, by "Library dependencies" of sbt's manual.
 //!
-//! What flows in: build definitions. What flows out: each `group % artifact % version` in them,
-//! wherever it stands, with the configuration behind it. What must stay true: nothing is run;
-//! exclusions and overrides ask for nothing, so they are no packages.
+//! Input: build definitions. Output: each `group % artifact % version` anywhere in them, with its
+//! configuration. Invariants: nothing is run; exclusions and overrides require nothing, so they are not
+//! packages.
 //!
-//! Decisions. `%%` puts the Scala version behind the name of the artifact; it is put there where the
-//! file says which that is (`scalaVersion := "2.13.14"`), and left out where not, as it is for
-//! `%%%`, whose name tells the platform too. Plugins of sbt are scope build, and so is what the build itself
-//! depends on (`project/*.sbt`); `Provided` is build as in Maven.
+//! Decisions. `%%` appends the Scala version to the artifact's name. It is appended if the file states the
+//! version (`scalaVersion := "2.13.14"`), and otherwise omitted, as for `%%%`, which appends the platform too.
+//! Plugins of sbt have the scope build, and so do the dependencies of the build itself (`project/*.sbt`);
+//! `Provided` is build, as in Maven.
 
 mod modules;
 
@@ -40,7 +40,7 @@ impl Parser for SbtBuild {
         let tokens = script::tokens(&text, Dialect::Scala);
         let mut constants = Constants::of(&tokens);
         let scala = scala_version(&tokens, &constants);
-        // What sbt's own keys are worth.
+        // The values of sbt's own keys.
         constants.define("scalaOrganization.value", "org.scala-lang");
         if let Some(scala) = &scala {
             constants.define("scalaVersion.value", scala);
@@ -82,12 +82,12 @@ struct Writer<'t, 'a, 'f> {
 impl Writer<'_, '_, '_> {
     fn add(&mut self, module: &Module) {
         let line = self.tokens.line(module.at);
-        let expand = |it: &str| self.constants.expand(it);
+        let expand = |name: &str| self.constants.expand(name);
         let (group, artifact) = match (expand(&module.group), expand(&module.artifact)) {
             (Ok(group), Ok(artifact)) => (group, artifact),
             (Err(unknown), _) | (_, Err(unknown)) => {
                 let unknown = text::excerpt(&unknown);
-                let message = format!("`{unknown}` has no one value in this file");
+                let message = format!("`{unknown}` has no single value in this file");
                 return self.found.warn(line, message);
             }
         };
@@ -99,11 +99,11 @@ impl Writer<'_, '_, '_> {
         let version = expand(&module.version);
         if let Err(unknown) = &version {
             let (name, unknown) = (text::excerpt(&name), text::excerpt(unknown));
-            let message = format!("`{name}`: `{unknown}` has no one value in this file");
+            let message = format!("`{name}`: `{unknown}` has no single value in this file");
             self.found.warn(line, message);
         }
-        let range = |it: &str| it.contains(['[', '(', ',', '+']) || it.starts_with("latest.");
-        let exact = version.as_deref().ok().filter(|it| !range(it));
+        let range = |text: &str| text.contains(['[', '(', ',', '+']) || text.starts_with("latest.");
+        let exact = version.as_deref().ok().filter(|text| !range(text));
         let specifier =
             exact.is_none().then(|| version.as_deref().unwrap_or(module.version.as_ref()));
         let scope = module.scope.unwrap_or_else(|| scope_of(module.configuration.as_deref()));
@@ -125,12 +125,11 @@ fn binary(version: &str) -> &str {
     version.get(..end.unwrap_or(version.len())).unwrap_or(version)
 }
 
-/// The scope of a configuration: `Test`, `"test"`, `"test->test;compile->compile"`. Of several
-/// the one that needs the module most.
+/// The scope of a configuration: `Test`, `"test"`, `"test->test;compile->compile"`. Of several, the strongest.
 fn scope_of(configuration: Option<&str>) -> Scope {
     let Some(configuration) = configuration else { return Scope::Runtime };
     let text = configuration.trim_start_matches("${").trim_end_matches('}').to_ascii_lowercase();
-    let scope = |it: &str| match it.split("->").next().unwrap_or(it).trim() {
+    let scope = |part: &str| match part.split("->").next().unwrap_or(part).trim() {
         "test" | "it" | "integrationtest" => Scope::Test,
         "provided" | "plugin" | "scala-tool" => Scope::Build,
         "optional" => Scope::Optional,
@@ -139,7 +138,7 @@ fn scope_of(configuration: Option<&str>) -> Scope {
     let scopes: Vec<_> = text.split([';', ',']).map(scope).collect();
     [Scope::Runtime, Scope::Build, Scope::Optional]
         .into_iter()
-        .find(|it| scopes.contains(it))
+        .find(|scope| scopes.contains(scope))
         .unwrap_or(Scope::Test)
 }
 
@@ -148,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_sbt_are_wanted() {
+    fn sbt_files_are_wanted() {
         for path in ["build.sbt", "a/core.sbt", "project/plugins.sbt", "project/Dependencies.scala"]
         {
             assert!(SbtBuild.wants(path), "{path}");
@@ -168,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_build_depends_on_is_of_the_build() {
+    fn dependencies_of_the_build_have_the_scope_build() {
         let bytes = b"libraryDependencies += \"g\" % \"a\" % \"1\"";
         let file = SourceFile::alone("project/deps.sbt", bytes);
         assert_eq!(SbtBuild.parse(file).packages[0].scope, Some(Scope::Build));
     }
 
     #[test]
-    fn configurations_tell_the_scope() {
+    fn configurations_determine_the_scope() {
         for (configuration, expected) in [
             ("${Test}", Scope::Test),
             ("it,test", Scope::Test),

@@ -1,8 +1,8 @@
-//! The modules of a build definition, as they are written.
+//! Reads the modules of a build definition, unexpanded.
 //!
-//! What flows in: tokens. What flows out: each `group % artifact % version` with what follows
-//! it, unless it is set on a key that asks for nothing. What must stay true: time and memory are linear; a
-//! sequence that is given a configuration gives it to each of its modules once, and they share it.
+//! Input: tokens. Output: each `group % artifact % version` with the parts that follow it, except in keys that
+//! do not require modules. Invariants: time and memory are linear; a configuration for a sequence is given to
+//! each of its modules once, and shared by them.
 
 use crate::ecosystem::{
     collect::Collector,
@@ -12,10 +12,10 @@ use crate::ecosystem::{
 use crate::model::scan_result::Scope;
 use std::rc::Rc;
 
-/// What is given to all modules of a sequence is no longer, in bytes.
+/// Longest text, in bytes, that all modules of a sequence may share.
 const LONGEST_SHARED: usize = 300;
 
-/// How the name of an artifact goes on.
+/// The suffix of an artifact's name.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(super) enum Cross {
     #[default]
@@ -24,18 +24,18 @@ pub(super) enum Cross {
     Platform,
 }
 
-/// A module as the file has it.
+/// A module, as written.
 #[derive(Default)]
 pub(super) struct Module {
     pub(super) group: Rc<str>,
     pub(super) artifact: Rc<str>,
-    /// Empty until the sequence that it is in gives it one: `Seq("g" % "a").map(_ % "1")`.
+    /// Empty until the module's sequence gives it a version: `Seq("g" % "a").map(_ % "1")`.
     pub(super) version: Rc<str>,
     pub(super) cross: Cross,
     pub(super) configuration: Option<Rc<str>>,
     pub(super) is_full: bool,
     pub(super) scope: Option<Scope>,
-    /// Whether the sequence that it is in has given it a configuration.
+    /// Whether the module's sequence has given it a configuration.
     is_mapped: bool,
     pub(super) at: usize,
 }
@@ -46,7 +46,7 @@ impl Module {
     }
 }
 
-/// The modules that are asked for. Of a build's own build, all are.
+/// The required modules. In the build of the build, all modules are required.
 pub(super) fn read(tokens: &Tokens<'_>, of_build: bool, found: &mut Collector<'_>) -> Vec<Module> {
     let mut reader = Reader { tokens, of_build, open: Vec::new(), modules: Vec::new(), found };
     reader.read();
@@ -58,7 +58,7 @@ struct Reader<'t, 'a, 'f, 'c> {
     tokens: &'t Tokens<'a>,
     /// Whether the file defines the build of the build.
     of_build: bool,
-    /// The open brackets: where, and what is called.
+    /// The open brackets: the index of each, and the name before it.
     open: Vec<(usize, Option<&'a str>)>,
     modules: Vec<Module>,
     found: &'c mut Collector<'f>,
@@ -67,42 +67,42 @@ struct Reader<'t, 'a, 'f, 'c> {
 impl Reader<'_, '_, '_, '_> {
     fn read(&mut self) {
         let tokens = self.tokens;
-        let mut asks = true;
-        // How many brackets were open where a key began that asks for nothing.
-        let mut silent_at = 0;
+        let mut is_requiring = true;
+        // The number of open brackets where a key began that requires nothing.
+        let mut ignored_at = 0;
         let mut at = 0;
         while at < tokens.len() {
             match tokens.mark(at) {
                 Some('(' | '{' | '[') => {
-                    self.open.push((at, at.checked_sub(1).and_then(|it| tokens.word(it))));
+                    self.open.push((at, at.checked_sub(1).and_then(|offset| tokens.word(offset))));
                 }
                 Some(')' | '}' | ']') => {
                     if let Some((from, _)) = self.open.pop() {
                         self.configure_all(from, at + 1);
                     }
-                    asks |= self.open.len() < silent_at;
+                    is_requiring |= self.open.len() < ignored_at;
                 }
-                Some(',') => asks |= self.open.len() <= silent_at,
-                // `key += …`, `key := …`: what is set says whether something is asked for.
+                Some(',') => is_requiring |= self.open.len() <= ignored_at,
+                // `key += …`, `key := …`: the key determines whether modules are required.
                 Some('=')
                     if matches!(
-                        at.checked_sub(1).and_then(|it| tokens.mark(it)),
+                        at.checked_sub(1).and_then(|offset| tokens.mark(offset)),
                         Some('+' | ':')
                     ) =>
                 {
-                    asks = self.asks(at);
-                    silent_at = self.open.len();
+                    is_requiring = self.is_requiring_key(at);
+                    ignored_at = self.open.len();
                 }
                 _ => {}
             }
             if matches!(tokens.word(at), Some("val" | "def" | "lazy" | "addCompilerPlugin")) {
-                asks = true;
+                is_requiring = true;
             }
             if let Some((module, end)) = self.module(at).or_else(|| self.open_module(at)) {
                 if !self.found.budget().copy(module.text_len()) {
                     return;
                 }
-                if asks {
+                if is_requiring {
                     self.modules.push(module);
                 }
                 at = end;
@@ -112,13 +112,13 @@ impl Reader<'_, '_, '_, '_> {
         }
     }
 
-    /// `group % artifact`, which nothing follows.
+    /// Reads `group % artifact` without a version.
     fn open_module(&self, at: usize) -> Option<(Module, usize)> {
         let tokens = self.tokens;
         let signs = percents(tokens, at + 1);
         let artifact_at = at + 1 + signs;
         let (group, artifact) = (tokens.text(at)?, tokens.text(artifact_at)?);
-        if signs == 0 || at.checked_sub(1).is_some_and(|it| tokens.is_mark(it, '%')) {
+        if signs == 0 || at.checked_sub(1).is_some_and(|offset| tokens.is_mark(offset, '%')) {
             return None;
         }
         let (group, artifact) = (group.into(), artifact.into());
@@ -128,22 +128,24 @@ impl Reader<'_, '_, '_, '_> {
         Some((module, artifact_at + 1))
     }
 
-    /// Drops what no sequence has given a version, with a warning.
+    /// Drops the modules without a version, with a warning.
     fn drop_open(&mut self) {
         let (tokens, found) = (self.tokens, &mut *self.found);
-        self.modules.retain(|it| {
-            let is_open = it.version.is_empty();
+        self.modules.retain(|module| {
+            let is_open = module.version.is_empty();
             if is_open {
-                let name = text::excerpt(&format!("{}:{}", it.group, it.artifact));
-                found.warn(tokens.line(it.at), format!("`{name}` has no version"));
+                let name = text::excerpt(&format!("{}:{}", module.group, module.artifact));
+                found.warn(tokens.line(module.at), format!("`{name}` has no version"));
             }
             !is_open
         });
     }
 
-    /// Whether the key before an operator takes what is asked for.
-    fn asks(&self, operator: usize) -> bool {
-        let key = (operator.saturating_sub(4)..operator).rev().find_map(|it| self.tokens.word(it));
+    /// Whether the key before an operator requires modules.
+    fn is_requiring_key(&self, operator: usize) -> bool {
+        let key = (operator.saturating_sub(4)..operator)
+            .rev()
+            .find_map(|offset| self.tokens.word(offset));
         !matches!(
             key,
             Some(
@@ -155,21 +157,21 @@ impl Reader<'_, '_, '_, '_> {
         )
     }
 
-    /// `group % artifact % version`, and what follows it.
+    /// Reads `group % artifact % version`, and the parts that follow it.
     fn module(&self, at: usize) -> Option<(Module, usize)> {
         let tokens = self.tokens;
         let (group, end) = script::value(tokens, at)?;
         let signs = percents(tokens, end);
-        if signs == 0 || at.checked_sub(1).is_some_and(|it| tokens.is_mark(it, '%')) {
+        if signs == 0 || at.checked_sub(1).is_some_and(|offset| tokens.is_mark(offset, '%')) {
             return None;
         }
         let artifact_at = tokens.skip_lines(end + signs);
         let (artifact, end) = script::value(tokens, artifact_at)?;
-        // What is mapped over a sequence, which is read with the sequence.
-        if [at, artifact_at].iter().any(|it| tokens.word(*it) == Some("_")) {
+        // The template of a sequence is read with the sequence.
+        if [at, artifact_at].iter().any(|operand| tokens.word(*operand) == Some("_")) {
             return None;
         }
-        // A remainder has no texts.
+        // In arithmetic, `%` is the remainder and has no string operands.
         tokens.text(at).or_else(|| tokens.text(artifact_at))?;
         let end = tokens.skip_lines(end);
         if percents(tokens, end) != 1 {
@@ -182,7 +184,8 @@ impl Reader<'_, '_, '_, '_> {
             configuration = Some(value.into());
             end = behind;
         }
-        let is_call = |name: &str| self.open.iter().rev().take(3).any(|it| it.1 == Some(name));
+        let is_call =
+            |name: &str| self.open.iter().rev().take(3).any(|frame| frame.1 == Some(name));
         let builds = self.of_build || is_call("addSbtPlugin") || is_call("addCompilerPlugin");
         let builds = builds || is_call("compilerPlugin");
         let is_full = tokens.word(end) == Some("cross") && self.is_full(end);
@@ -204,14 +207,14 @@ impl Reader<'_, '_, '_, '_> {
         Some((module, end))
     }
 
-    /// `cross CrossVersion.full`: the name goes on with the whole Scala version.
+    /// Whether `cross CrossVersion.full` follows: the suffix is the complete Scala version.
     fn is_full(&self, at: usize) -> bool {
         self.tokens.word(at) == Some("cross")
-            && (at..at + 6).any(|it| self.tokens.word(it) == Some("full"))
+            && (at..at + 6).any(|offset| self.tokens.word(offset) == Some("full"))
     }
 
-    /// `Seq(…).map(_ % Test)`: a configuration for all in the bracket, and a version for those that
-    /// have none.
+    /// Applies `Seq(…).map(_ % Test)`: a configuration for all modules in the bracket, and a version for
+    /// those without one.
     fn configure_all(&mut self, from: usize, behind: usize) {
         let tokens = self.tokens;
         let maps = tokens.is_mark(behind, '.') && tokens.word(behind + 1) == Some("map");
@@ -226,8 +229,8 @@ impl Reader<'_, '_, '_, '_> {
         if let Some((configuration, end)) = shared(tokens, sign + 1) {
             let more = (percents(tokens, end) == 1).then(|| shared(tokens, end + 1));
             let more = more.flatten().map(|(configuration, _)| configuration);
-            // What is mapped keeps its configuration, and so does all before it in the bracket.
-            let inside = |it: &&mut Module| it.at > from && !it.is_mapped;
+            // A module that was mapped keeps its configuration, and so do all before it in the bracket.
+            let inside = |module: &&mut Module| module.at > from && !module.is_mapped;
             for module in self.modules.iter_mut().rev().take_while(inside) {
                 module.is_mapped = true;
                 if module.version.is_empty() && maps {
@@ -240,7 +243,7 @@ impl Reader<'_, '_, '_, '_> {
         }
     }
 
-    /// `Seq("a", "b").map("g" %% _ % "1")`: artifacts of one group.
+    /// Applies `Seq("a", "b").map("g" %% _ % "1")`: artifacts of one group.
     fn fill_all(&mut self, from: usize, behind: usize, each: usize) {
         let tokens = self.tokens;
         let Some((group, end)) = shared(tokens, each) else { return };
@@ -250,7 +253,7 @@ impl Reader<'_, '_, '_, '_> {
         }
         let version_at = end + signs + 1;
         let version = (percents(tokens, version_at) == 1).then_some(version_at + 1);
-        let Some((version, _)) = version.and_then(|it| shared(tokens, it)) else { return };
+        let Some((version, _)) = version.and_then(|offset| shared(tokens, offset)) else { return };
         for at in from + 1..behind.saturating_sub(1) {
             if let Some(artifact) = tokens.text(at) {
                 if !self.found.budget().copy(artifact.len()) {
@@ -269,13 +272,13 @@ impl Reader<'_, '_, '_, '_> {
     }
 }
 
-/// A text that all modules of a sequence are given, and where it ends; none where it is too long.
+/// A text that all modules of a sequence share, and its end; none if it is too long.
 fn shared(tokens: &Tokens<'_>, at: usize) -> Option<(Rc<str>, usize)> {
     let (text, end) = script::value(tokens, at)?;
     (text.len() <= LONGEST_SHARED).then(|| (text.into(), end))
 }
 
-/// How the name of an artifact behind some `%` goes on.
+/// The suffix by the number of `%` before the artifact.
 fn cross(signs: usize) -> Cross {
     match signs {
         0 | 1 => Cross::None,
@@ -284,7 +287,7 @@ fn cross(signs: usize) -> Cross {
     }
 }
 
-/// How many `%` stand at a place.
+/// The number of `%` at this index.
 fn percents(tokens: &Tokens<'_>, at: usize) -> usize {
-    (0..3).take_while(|it| tokens.is_mark(at + it, '%')).count()
+    (0..3).take_while(|step| tokens.is_mark(at + step, '%')).count()
 }

@@ -1,24 +1,24 @@
-//! The names that a build script gives to texts.
+//! The string constants of a build script.
 //!
-//! What flows in: the tokens of a Groovy, Kotlin or Scala script. What flows out: what a name
-//! stands for, as far as the script says it in so many words: `def x = "1"`, `val x = "1"`,
-//! `ext { x = "1" }`, `ext.x = "1"`, `extra["x"] = "1"`, `val x by extra("1")`, `set("x", "1")`,
-//! `versions = [x: "1"]`, `object V { val x = "1" }`, `val V = new { val x = "1" }`, and sums of these.
+//! Input: the tokens of a Groovy, Kotlin or Scala script. Output: the values of the names that the
+//! script defines literally: `def x = "1"`, `val x = "1"`, `ext { x = "1" }`, `ext.x = "1"`,
+//! `extra["x"] = "1"`, `val x by extra("1")`, `set("x", "1")`, `versions = [x: "1"]`,
+//! `object V { val x = "1" }`, `val V = new { val x = "1" }`, and concatenations of these.
 //!
-//! What must stay true: a name that is given two texts stands for neither.
+//! Invariants: a name with two different values has no value.
 
 use super::{Token, Tokens};
 use crate::ecosystem::expression;
 use std::collections::HashMap;
 
-/// No name and no version is longer, in bytes.
+/// Longest name and value in bytes.
 const MAX_VALUE: usize = 300;
 
-/// Names within names are told apart up to this depth.
+/// Depth of nested objects and maps.
 const MAX_DEPTH: usize = 4;
 
-/// Where Gradle keeps names, and what it wraps around them.
-const KEEPERS: [&str; 10] = [
+/// Objects and functions of Gradle that hold or wrap names.
+const HOLDERS: [&str; 10] = [
     "project",
     "rootProject",
     "ext",
@@ -31,31 +31,31 @@ const KEEPERS: [&str; 10] = [
     "toString",
 ];
 
-/// Names, and the texts they stand for.
+/// Names and their values.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Constants {
-    /// None where a name is given several texts. A name inside an object or a map is here as
-    /// `object.name`, and one inside an object on its own as well.
+    /// None for a name with several values. A name inside an object or a map is stored as `object.name`;
+    /// inside an object also on its own.
     values: HashMap<String, Option<String>>,
 }
 
-/// What a script says of a name.
+/// The definition of a name.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Said<'c> {
+pub(crate) enum Definition<'c> {
     Text(&'c str),
-    /// Several texts, so none of them counts.
-    Several,
+    /// Different values, so none of them counts.
+    Ambiguous,
 }
 
-impl<'c> Said<'c> {
+impl<'c> Definition<'c> {
     fn of(value: Option<&'c String>) -> Self {
-        value.map_or(Self::Several, |it| Self::Text(it))
+        value.map_or(Self::Ambiguous, |value| Self::Text(value))
     }
 
     pub(crate) fn text(self) -> Option<&'c str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Several => None,
+            Self::Ambiguous => None,
         }
     }
 }
@@ -64,32 +64,32 @@ impl Constants {
     pub(crate) fn of(tokens: &Tokens<'_>) -> Self {
         let mut reader = Reader { tokens, open: Vec::new(), constants: Self::default() };
         for at in 0..tokens.len() {
-            reader.look_at(at);
+            reader.visit(at);
         }
         reader.constants
     }
 
-    /// Replaces the names in a text. The error is the first that is unknown.
+    /// Expands the names in a text. The error is the first unknown name.
     pub(crate) fn expand(&self, text: &str) -> Result<String, String> {
         expression::expand(text, &|name| self.get(name))
     }
 
-    /// What a name or a path stands for.
+    /// The value of a name or a path.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values.get(&plain_name(name))?.as_deref()
     }
 
-    /// What is said of a plain name.
-    pub(crate) fn look_up(&self, plain_name: &str) -> Option<Said<'_>> {
-        self.values.get(plain_name).map(|it| Said::of(it.as_ref()))
+    /// The definition of a plain name.
+    pub(crate) fn look_up(&self, plain_name: &str) -> Option<Definition<'_>> {
+        self.values.get(plain_name).map(|value| Definition::of(value.as_ref()))
     }
 
-    /// All plain names, and what is said of each.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Said<'_>)> {
-        self.values.iter().map(|(name, value)| (name.as_str(), Said::of(value.as_ref())))
+    /// All plain names with their definitions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Definition<'_>)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), Definition::of(value.as_ref())))
     }
 
-    /// Gives a name a text that the script itself does not state.
+    /// Defines a name from outside the script.
     pub(crate) fn define(&mut self, name: &str, value: &str) {
         self.insert(&plain_name(name), value);
     }
@@ -100,12 +100,12 @@ impl Constants {
         }
         self.values
             .entry(name.to_owned())
-            .and_modify(|it| *it = it.take().filter(|it| it == value))
+            .and_modify(|known| *known = known.take().filter(|known| known == value))
             .or_insert_with(|| Some(value.to_owned()));
     }
 }
 
-/// A text, a name, or a sum of these from `at` on, as a text with `${…}`; and where it ends.
+/// Reads a string, a name, or a concatenation of these, as a text with `${…}`. Also returns its end.
 pub(crate) fn value(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
     let (mut sum, mut at) = operand(tokens, at)?;
     while tokens.is_mark(at, '+') && sum.len() <= MAX_VALUE {
@@ -141,25 +141,27 @@ fn operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
     Some((format!("${{{path}}}"), at))
 }
 
-/// A path without what only says where a name is kept: `project.ext.x`, `property("x")`.
+/// A path without the holders: `project.ext.x`, `property("x")`.
 pub(crate) fn plain_name(name: &str) -> String {
-    let mut segments: Vec<&str> =
-        name.split(['.', '[', ']', '(', ')', '"', '\'', ' ']).filter(|it| !it.is_empty()).collect();
+    let mut segments: Vec<&str> = name
+        .split(['.', '[', ']', '(', ')', '"', '\'', ' '])
+        .filter(|segment| !segment.is_empty())
+        .collect();
     if segments.len() > 1 {
-        segments.retain(|it| !KEEPERS.contains(it));
+        segments.retain(|segment| !HOLDERS.contains(segment));
     }
     segments.join(".")
 }
 
 struct Reader<'t, 'a> {
     tokens: &'t Tokens<'a>,
-    /// The open brackets, and the name before each.
+    /// The open brackets, each with the name before it.
     open: Vec<(char, Option<&'a str>)>,
     constants: Constants,
 }
 
 impl<'a> Reader<'_, 'a> {
-    fn look_at(&mut self, at: usize) {
+    fn visit(&mut self, at: usize) {
         match self.tokens.get(at) {
             Some(Token::Mark(open @ ('(' | '[' | '{'))) => {
                 self.open.push((*open, self.name_before(at)));
@@ -173,15 +175,15 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// The name of the object, map or call that a bracket opens: `object V {`, `x = [`,
-    /// `x = mapOf(`.
+    /// The name of the object, map or call that a bracket opens: `object V {`, `x = [`, `x = mapOf(`.
     fn name_before(&self, at: usize) -> Option<&'a str> {
         let before = at.checked_sub(1)?;
         if self.tokens.is_mark(before, '=') {
             return self.tokens.word(before.checked_sub(1)?);
         }
         // A map within a map.
-        if self.tokens.is_mark(before, ':') && self.open.last().is_some_and(|it| it.0 == '[') {
+        if self.tokens.is_mark(before, ':') && self.open.last().is_some_and(|frame| frame.0 == '[')
+        {
             return self.tokens.word(before.checked_sub(1)?);
         }
         let word = self.tokens.word(before)?;
@@ -192,7 +194,7 @@ impl<'a> Reader<'_, 'a> {
                 .is_mark(sign, '=')
                 .then(|| self.tokens.word(sign.checked_sub(1)?))?;
         }
-        let keyword = before.checked_sub(1).and_then(|it| self.tokens.word(it));
+        let keyword = before.checked_sub(1).and_then(|offset| self.tokens.word(offset));
         (keyword == Some("object")).then_some(word)
     }
 
@@ -201,10 +203,10 @@ impl<'a> Reader<'_, 'a> {
             return;
         }
         let mut path = name.to_owned();
-        // An object in an object, a map in a map: each name around it may be left out or not.
+        // Within nested objects and maps, outer names may be omitted in references.
         let named = self.open.iter().rev().map_while(|(_, outer)| *outer).take(MAX_DEPTH);
         for outer in named {
-            // It gets no shorter, and the names around it may be long, and named for each entry.
+            // Bounded, because each entry copies the outer names.
             if outer.len() + path.len() >= MAX_VALUE {
                 break;
             }
@@ -218,8 +220,8 @@ impl<'a> Reader<'_, 'a> {
 
     /// `name = value`, `name: Type = value`, `ext.name = value`, `extra["name"] = value`.
     fn assignment(&mut self, at: usize) {
-        // A named argument, a comparison, or `:=`.
-        let in_call = self.open.last().is_some_and(|it| it.0 != '{');
+        // Excludes named arguments, comparisons and `:=`.
+        let in_call = self.open.last().is_some_and(|frame| frame.0 != '{');
         let Some(before) = at.checked_sub(1).filter(|_| !in_call) else { return };
         let tokens = self.tokens;
         let Some((value, end)) = value(tokens, at + 1) else { return };
@@ -227,24 +229,25 @@ impl<'a> Reader<'_, 'a> {
             return;
         }
         if tokens.is_mark(before, ']') {
-            let key = before.checked_sub(1).and_then(|it| tokens.text(it)).map(str::to_owned);
+            let key =
+                before.checked_sub(1).and_then(|offset| tokens.text(offset)).map(str::to_owned);
             if let Some(key) = key {
                 self.insert(&key, &value);
             }
             return;
         }
-        let typed = before.checked_sub(2).filter(|it| tokens.is_mark(it + 1, ':'));
+        let typed = before.checked_sub(2).filter(|offset| tokens.is_mark(offset + 1, ':'));
         let Some(name) = tokens.word(typed.unwrap_or(before)) else { return };
-        let path = before.checked_sub(2).filter(|it| tokens.is_mark(it + 1, '.'));
-        match path.and_then(|it| tokens.word(it)) {
+        let path = before.checked_sub(2).filter(|offset| tokens.is_mark(offset + 1, '.'));
+        match path.and_then(|offset| tokens.word(offset)) {
             Some(outer) => self.constants.insert(&plain_name(&format!("{outer}.{name}")), &value),
             None => self.insert(name, &value),
         }
     }
 
-    /// An entry of a map that is given a name.
+    /// Reads an entry of a map that has a name.
     fn entry(&mut self, at: usize, value_at: usize) {
-        let Some((_, Some(_))) = self.open.last().filter(|it| it.0 != '{') else { return };
+        let Some((_, Some(_))) = self.open.last().filter(|frame| frame.0 != '{') else { return };
         let tokens = self.tokens;
         let Some(before) = at.checked_sub(1) else { return };
         let key = tokens.word(before).or_else(|| tokens.text(before)).map(str::to_owned);
@@ -257,7 +260,7 @@ impl<'a> Reader<'_, 'a> {
     fn delegate(&mut self, at: usize) {
         let tokens = self.tokens;
         let Some(before) = at.checked_sub(1) else { return };
-        let typed = before.checked_sub(2).filter(|it| tokens.is_mark(it + 1, ':'));
+        let typed = before.checked_sub(2).filter(|offset| tokens.is_mark(offset + 1, ':'));
         let name = tokens.word(typed.unwrap_or(before));
         let is_extra = tokens.word(at + 1) == Some("extra") && tokens.is_mark(at + 2, '(');
         if let (Some(name), true, Some(text)) = (name, is_extra, tokens.text(at + 3)) {

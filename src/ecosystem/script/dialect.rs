@@ -1,8 +1,7 @@
-//! What the languages of scripts differ in, as far as their tokens are concerned.
+//! Lexical differences between the languages of scripts.
 //!
-//! What flows in: a language. What flows out: how its comments, texts and names are written, by
-//! its reference. What must stay true: a new language is a variant here, and no word of it is
-//! anywhere else but in the lexer.
+//! Input: a language. Output: the syntax of its comments, strings and names, by its reference. Invariants: a
+//! new language is a variant here; only this file and the lexer contain syntax of a single language.
 
 /// The language of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +12,7 @@ pub(crate) enum Dialect {
     Python,
     Elixir,
     Erlang,
-    /// The language of Terraform.
+    /// HCL, the language of Terraform.
     Hcl,
     Lua,
     Nim,
@@ -23,7 +22,7 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// What begins a comment that ends with its line.
+    /// The marks that begin a comment up to the end of the line.
     pub(super) fn line_comments(self) -> &'static [&'static str] {
         match self {
             Self::Groovy | Self::Kotlin | Self::Scala | Self::Swift => &["//"],
@@ -34,7 +33,7 @@ impl Dialect {
         }
     }
 
-    /// What begins and ends a comment of several lines.
+    /// The marks around a block comment.
     pub(super) fn block_comment(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Groovy | Self::Kotlin | Self::Scala | Self::Hcl | Self::Swift => {
@@ -47,7 +46,7 @@ impl Dialect {
         }
     }
 
-    /// Whether a text may stand between `'` as well.
+    /// Whether `'` may enclose strings.
     pub(super) fn has_single_quotes(self) -> bool {
         matches!(
             self,
@@ -55,7 +54,7 @@ impl Dialect {
         )
     }
 
-    /// Whether a name may hold a `-`.
+    /// Whether a name may contain `-`.
     pub(super) fn has_dashes_in_names(self) -> bool {
         matches!(self, Self::Hcl | Self::Opam)
     }

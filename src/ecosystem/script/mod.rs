@@ -1,9 +1,8 @@
-//! Manifests that are programs, in Groovy, Kotlin, Scala, Python and others, and files that are
-//! written like programs.
+//! Manifests that are programs in Groovy, Kotlin, Scala, Python and other languages, and files with a
+//! similar syntax.
 //!
-//! What flows in: the text of a build script. What flows out: its tokens, and the names that it
-//! gives to texts. What must stay true: nothing is ever run; a script that no compiler would take
-//! still has tokens.
+//! Input: the text of a build script. Output: its tokens, and its string constants. Invariants: nothing is
+//! ever run; an invalid script still has tokens.
 
 mod constants;
 mod dialect;
@@ -12,7 +11,7 @@ mod lexer;
 mod tests;
 mod tokens;
 
-pub(crate) use constants::{Constants, Said, plain_name, value};
+pub(crate) use constants::{Constants, Definition, plain_name, value};
 pub(crate) use dialect::Dialect;
 pub(crate) use lexer::tokens;
 pub(crate) use tokens::{Token, Tokens};

@@ -6,7 +6,7 @@ use crate::ecosystem::{SourceFile, fixtures, parser_for};
 #[track_caller]
 fn check(dialect: Dialect, text: &str, expected: &str) {
     let tokens = tokens(text, dialect);
-    let shown = (0..tokens.len()).filter_map(|at| tokens.get(at)).map(|it| match it {
+    let shown = (0..tokens.len()).filter_map(|at| tokens.get(at)).map(|token| match token {
         Token::Word(word) => (*word).to_owned(),
         Token::Text(text) => format!("<{text}>"),
         Token::Mark(mark) => mark.to_string(),
@@ -16,7 +16,7 @@ fn check(dialect: Dialect, text: &str, expected: &str) {
 }
 
 #[test]
-fn texts_of_all_languages_are_read() {
+fn strings_of_all_languages_are_read() {
     let groovy = Dialect::Groovy;
     check(groovy, r#"a 'b$c' "d$e.f-${g}" '\'' "\$h""#, "a <b$c> <d${e.f}-${g}> <'> <$h>");
     check(groovy, "'''a\nb''' x ~/['\"]/ y 4 / 2", "<a\nb> x ~ <['\"]> y 4 / 2");
@@ -27,7 +27,7 @@ fn texts_of_all_languages_are_read() {
 }
 
 #[test]
-fn languages_of_data_have_texts_of_their_own() {
+fn data_languages_have_their_own_strings() {
     let hcl = Dialect::Hcl;
     check(hcl, r#"a-b = "c${d["e"]}f" # g"#, r#"a-b = <c${d["e"]}f> |"#.trim_end_matches(" |"));
     check(hcl, "a = <<-EOT\n{ \"\n  EOT\nb // c", "a = <{ \"\n> | b");
@@ -40,7 +40,7 @@ fn languages_of_data_have_texts_of_their_own() {
 }
 
 #[test]
-fn comments_and_open_texts_end() {
+fn comments_and_unterminated_strings_end() {
     check(Dialect::Groovy, "a // b\nc /* d\ne */ f 'g\nh", "a | c f <g> | h");
     check(Dialect::Groovy, "a /* b", "a");
     check(Dialect::Kotlin, "\"\"\"a\nb", "<a\nb>");
@@ -54,7 +54,7 @@ fn check_constant(text: &str, name: &str, expected: Option<&str>) {
 }
 
 #[test]
-fn names_stand_for_texts() {
+fn constants_have_values() {
     for text in [
         "val x = \"1\"",
         "val x: String = \"1\"",
@@ -78,7 +78,7 @@ fn names_stand_for_texts() {
 }
 
 #[test]
-fn the_markers_of_a_merge_are_passed_over() {
+fn merge_conflict_markers_are_skipped() {
     let text = "a\n<<<<<<< HEAD 'x\nb\n=======\nc =======\n>>>>>>> main";
     check(Dialect::Groovy, text, "a | | b | | c = = = = = = = |");
     assert_eq!(tokens(text, Dialect::Python).warnings.len(), 3);
@@ -150,7 +150,7 @@ fn long_scripts_are_read_in_linear_time() {
 }
 
 #[test]
-fn brackets_and_blank_lines_lead_on() {
+fn brackets_and_blank_lines_are_skipped_in_one_step() {
     let tokens = tokens("\n\na ( [ b ) c\n\n\nd } (", Dialect::Groovy);
     let places = 0..=tokens.len();
     let behind_lines: Vec<_> = places.clone().map(|at| tokens.skip_lines(at)).collect();
@@ -159,10 +159,10 @@ fn brackets_and_blank_lines_lead_on() {
     assert_eq!(behind_brackets, [1, 2, 3, 13, 7, 6, 7, 8, 9, 10, 11, 12, 13, 14, 14]);
 }
 
-/// Breaks if what a name stands for is looked for anew, or put together anew, as often as it is named,
-/// at a cost that grows with the whole file.
+/// Fails if the value of a name is computed again each time that it is used, at a cost that grows with the
+/// whole file.
 #[test]
-fn what_is_named_often_costs_little_each_time() {
+fn repeated_uses_of_a_name_cost_little() {
     let blank = "\n".repeat(400_000);
     let long = "x".repeat(1 << 20);
     let cases = [
@@ -177,9 +177,9 @@ fn what_is_named_often_costs_little_each_time() {
         let begun = fixtures::processor_time();
         let file = SourceFile::alone("setup.py", text.as_bytes());
         let found = parser_for(file.path).unwrap().parse(file);
-        let told = found.packages.iter().map(crate::model::scan_result::Package::text_len);
+        let sizes = found.packages.iter().map(crate::model::scan_result::Package::text_len);
         let text = text.get(..20).unwrap_or_default().to_owned();
-        assert!(told.sum::<usize>() < 64 << 20, "{text}");
+        assert!(sizes.sum::<usize>() < 64 << 20, "{text}");
         assert!(fixtures::processor_time().saturating_sub(begun).as_secs() < 20, "{text}");
     }
 }

@@ -1,7 +1,7 @@
-//! The tokens of a script, by their places.
+//! The tokens of a script, by index.
 //!
-//! What flows in: what the lexer has found. What flows out: answers to what stands where. What
-//! must stay true: a place behind the end is one where nothing stands, never a panic.
+//! Input: the output of the lexer. Output: queries by index. Invariants: an index beyond the end gives no
+//! token, never a panic.
 
 use crate::ecosystem::collect::Collector;
 use std::{borrow::Cow, ops::Range};
@@ -11,7 +11,7 @@ use std::{borrow::Cow, ops::Range};
 pub(crate) enum Token<'a> {
     /// A name, a keyword or a number.
     Word(&'a str),
-    /// A text in quotes.
+    /// A string.
     Text(Cow<'a, str>),
     /// Any other character.
     Mark(char),
@@ -22,15 +22,15 @@ pub(crate) enum Token<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Tokens<'a> {
     pub(super) all: Vec<(Token<'a>, u32)>,
-    /// For an opening bracket, the place behind the one that closes it; for the end of a line, the
-    /// next place that is none. Looked for anew each time, they would take the square of the time.
+    /// For an opening bracket, the index after its closing one; for a line end, the index of the next token
+    /// that is none. Precomputed, because repeated searches would take quadratic time.
     jumps: Vec<u32>,
-    /// What was passed over, each with its line.
+    /// Warnings about skipped text, with their lines.
     pub(super) warnings: Vec<(u32, &'static str)>,
 }
 
 impl<'a> Tokens<'a> {
-    /// Says what was passed over.
+    /// Adds the lexer's warnings.
     pub(crate) fn warn(&self, found: &mut Collector<'_>) {
         for (line, warning) in &self.warnings {
             found.warn(*line, warning);
@@ -78,12 +78,12 @@ impl<'a> Tokens<'a> {
         matches!(self.get(at), None | Some(Token::EndOfLine))
     }
 
-    /// The first place from `at` on that is not the end of a line.
+    /// The first index from `at` on that is not a line end.
     pub(crate) fn skip_lines(&self, at: usize) -> usize {
         if self.get(at) == Some(&Token::EndOfLine) { self.jump(at) } else { at }
     }
 
-    /// Behind the bracket that closes the one at `at`.
+    /// The index after the bracket that closes the one at `at`.
     pub(crate) fn behind_bracket(&self, at: usize) -> usize {
         match self.mark(at) {
             Some('(' | '[' | '{') => self.jump(at),
@@ -91,9 +91,8 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// What stands between the commas inside of the bracket at `at`; where there is no bracket,
-    /// nothing. Brackets that are nested are passed as wholes, so that all calls together take no
-    /// longer than the script is.
+    /// The elements between the commas inside the bracket at `at`; none if there is no bracket. Nested
+    /// brackets are skipped as wholes, so that all calls together are linear in the length of the script.
     pub(crate) fn elements(&self, at: usize) -> Vec<Range<usize>> {
         let mut elements = Vec::new();
         if !matches!(self.mark(at), Some('(' | '[' | '{')) {
@@ -111,22 +110,22 @@ impl<'a> Tokens<'a> {
             place = self.behind_bracket(place);
         }
         elements.push(self.skip_lines(start)..end);
-        elements.retain(|it| it.start < it.end);
+        elements.retain(|element| element.start < element.end);
         elements
     }
 
-    /// The first word or text of some places.
+    /// The first word or string in a range of tokens.
     pub(crate) fn first_literal(&self, mut places: Range<usize>) -> Option<&str> {
         places.find_map(|at| self.text(at).or_else(|| self.word(at)))
     }
 
     fn jump(&self, at: usize) -> usize {
-        self.jumps.get(at).map_or(at + 1, |it| *it as usize)
+        self.jumps.get(at).map_or(at + 1, |target| *target as usize)
     }
 
-    /// Finds out where the brackets close; to be called once all tokens are there.
+    /// Computes the jumps; called once all tokens have been read.
     pub(super) fn connect(&mut self) {
-        let place = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        let place = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
         self.jumps = vec![place(self.len()); self.len()];
         let mut open = Vec::new();
         let mut begin_of_blank = None;

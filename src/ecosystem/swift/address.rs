@@ -1,8 +1,7 @@
-//! Addresses of git repositories as names.
+//! Converts addresses of git repositories to names.
 //!
-//! What flows in: an address as git takes it, by "Git URLs" of git's manual. What flows out:
-//! `host/folder/repository`. What must stay true: https, ssh and the short form of one
-//! repository give one name, without credentials and without `.git`.
+//! Input: an address in any form of "Git URLs" of git's manual. Output: `host/folder/repository`. Invariants:
+//! the https, ssh and short forms of one repository give one name, without credentials and `.git`.
 
 /// `host/folder/repository`; none for a path on disk.
 pub(in crate::ecosystem) fn name_of(address: &str) -> Option<String> {
@@ -17,7 +16,7 @@ pub(in crate::ecosystem) fn name_of(address: &str) -> Option<String> {
     let host = host.split(':').next().unwrap_or(host).to_lowercase();
     let path = path.split(['?', '#']).next().unwrap_or(path).trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
-    let usable = |it: &str| !it.is_empty() && !it.contains(char::is_whitespace);
+    let usable = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
     (usable(&host) && usable(path)).then(|| format!("{host}/{path}"))
 }
 

@@ -1,17 +1,17 @@
 //! `Package.swift`, by "`PackageDescription`" of the Swift package manager.
 //!
-//! What flows in: a program in Swift. What flows out: what its `.package(…)` calls ask for, named by
-//! the last part of the address, as the manager does it. What must stay true: nothing is run; a
-//! package with a path is part of the repository; what the targets use is no declaration.
+//! Input: a program in Swift. Output: the packages of its `.package(…)` calls, named by the last part of the
+//! address, as the package manager names them. Invariants: nothing is run; a package with a path is part of
+//! the repository; uses in targets are not declarations.
 
 use super::address;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -28,7 +28,7 @@ impl Parser for PackageSwift {
 
     fn wants(&self, path: &str) -> bool {
         let name = file_name(path);
-        // `Package@swift-5.9.swift` is for one version of Swift.
+        // `Package@swift-5.9.swift` applies to one version of Swift.
         name == "Package.swift" || name.starts_with("Package@swift-") && name.ends_with(".swift")
     }
 
@@ -44,7 +44,7 @@ impl Parser for PackageSwift {
         };
         let mut calls = (0..tokens.len()).filter(|at| begins(*at)).peekable();
         while let Some(at) = calls.next() {
-            // One that nothing closes ends where the next one begins.
+            // An unclosed call ends where the next one begins.
             let next = calls.peek().copied().unwrap_or(tokens.len());
             package(&tokens, at + 2..tokens.behind_bracket(at + 2).min(next), &mut found);
         }
@@ -56,21 +56,21 @@ fn package(tokens: &Tokens<'_>, range: Range<usize>, found: &mut Collector<'_>) 
     // `key: value`, at whatever depth: `.upToNextMajor(from: "1.0.0")`.
     let value = |key: &str| {
         let is_key = |at: usize| tokens.word(at) == Some(key) && tokens.is_mark(at + 1, ':');
-        let key = range.clone().find(|it| is_key(*it))?;
+        let key = range.clone().find(|at| is_key(*at))?;
         tokens.text(tokens.skip_lines(key + 2))
     };
     // `.exact("1.0.0")`, `.branch("main")`.
     let call = |name: &str| {
         let is_call = |at: usize| tokens.word(at) == Some(name) && tokens.is_mark(at + 1, '(');
-        range.clone().find(|it| is_call(*it)).and_then(|it| tokens.text(it + 2))
+        range.clone().find(|at| is_call(*at)).and_then(|at| tokens.text(at + 2))
     };
     let line = tokens.line(range.start);
     let named = value("url").and_then(address::name_of);
-    // A registry's packages are `scope.name`.
-    let id = value("id").map(|it| it.replacen('.', "/", 1));
+    // Registries name packages `scope.name`.
+    let id = value("id").map(|id| id.replacen('.', "/", 1));
     let Some(whole) = named.or(id) else {
         if value("path").is_none() {
-            found.warn(line, "a package whose address only running the manifest would tell");
+            found.warn(line, "the package's address is known only at run time");
         }
         return;
     };
@@ -87,7 +87,7 @@ fn package(tokens: &Tokens<'_>, range: Range<usize>, found: &mut Collector<'_>) 
     });
 }
 
-/// The range that is asked for, in words of its own: `from: "1.0.0"`, `"1.0.0"..<"2.0.0"`, a branch.
+/// The required range in a uniform notation, from `from: "1.0.0"`, `"1.0.0"..<"2.0.0"` or a branch.
 fn wanted<'t>(
     tokens: &'t Tokens<'_>,
     range: &Range<usize>,
@@ -98,11 +98,11 @@ fn wanted<'t>(
         return Some(branch.to_owned());
     }
     if let Some(from) = value("from") {
-        let is_minor = range.clone().any(|it| tokens.word(it) == Some("upToNextMinor"));
+        let is_minor = range.clone().any(|at| tokens.word(at) == Some("upToNextMinor"));
         return Some(format!("{} {from}", if is_minor { "~>" } else { "^" }));
     }
     let is_dots = |at: usize| tokens.is_mark(at, '.') && tokens.is_mark(at + 1, '.');
-    let dots = range.clone().find(|it| is_dots(*it))?;
+    let dots = range.clone().find(|at| is_dots(*at))?;
     let upper = tokens.text(dots + 3)?;
     let lower = tokens.text(dots.checked_sub(1)?)?;
     let operator = if tokens.is_mark(dots + 2, '<') { "<" } else { "<=" };

@@ -1,6 +1,7 @@
 //! Swift: `Package.swift` and `Package.resolved` of the Swift package manager and of Xcode.
 //!
-//! What must stay true: an address gives one purl, however it is written.
+//! Input: files that the Swift package manager reads and writes. Output: packages with their address as purl.
+//! Invariants: an address gives one purl, however it is written.
 
 mod address;
 mod manifest;

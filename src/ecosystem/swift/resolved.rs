@@ -1,23 +1,21 @@
 //! `Package.resolved` of version 1, 2 and 3, as `ResolvedPackagesStore` of the Swift package
 //! manager writes it.
 //!
-//! What flows in: the pins. What flows out: one package for each, with the version, or the commit
-//! where a branch or a commit is asked for.
+//! Input: the pins. Output: one package for each pin, with its version, or its commit if a branch or a commit
+//! is required.
 //!
-//! Decisions. The name is that of the pin: the identity, or before version 2 the package's own
-//! name. The purl follows from the address, as swift-definition has it; a pin of a registry has
-//! its scope in place of an address.
+//! Decisions. The name is that of the pin: the identity, or before version 2 the package's own name. The purl
+//! follows from the address, by swift-definition; a pin of a registry has its scope instead of an address.
 //!
-//! What must stay true: the file does not tell what is direct; a repository on the same disk is
-//! part of the project.
+//! Invariants: the file does not state what is direct; a local repository is part of the project.
 
 use super::address;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{self, Node, Value},
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -33,7 +31,7 @@ impl Parser for PackageResolved {
 
     fn wants(&self, path: &str) -> bool {
         let name = file_name(path);
-        // `.package.resolved` is how some projects keep it beside an Xcode workspace.
+        // Some projects keep a `.package.resolved` beside an Xcode workspace.
         matches!(name, "Package.resolved" | ".package.resolved")
     }
 
@@ -46,7 +44,9 @@ impl Parser for PackageResolved {
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     match root.get("version") {
         None | Some(Node { value: Value::Number("1" | "2" | "3"), .. }) => {}
-        Some(other) => found.warn(other.line, "unknown version of the file, read as far as known"),
+        Some(other) => {
+            found.warn(other.line, "unknown version of the file; parsed as far as possible");
+        }
     }
     let inner = root.get("object").unwrap_or(root);
     for pin in inner.elements("pins") {
@@ -61,17 +61,17 @@ fn read_pin(pin: &Node<'_>, found: &mut Collector<'_>) {
     }
     let address = pin.text("location").or_else(|| pin.text("repositoryURL")).unwrap_or_default();
     let named = address::name_of(address);
-    let last = || named.as_deref().and_then(|it| it.rsplit('/').next());
+    let last = || named.as_deref().and_then(|path| path.rsplit('/').next());
     let Some(name) = pin.text("identity").or_else(|| pin.text("package")).or_else(last) else {
         return found.warn(pin.line, "a pin without a name");
     };
-    let state = |key: &str| pin.get("state").and_then(|it| it.text(key));
+    let state = |key: &str| pin.get("state").and_then(|state| state.text(key));
     let version = state("version").or_else(|| state("revision"));
     if version.is_none() {
         found.warn(pin.line, format!("`{}` has neither version nor revision", text::excerpt(name)));
     }
     let specifier = if version.is_none() { state("branch") } else { None };
-    // `scope.name` is how registries name packages.
+    // Registries name packages `scope.name`.
     let in_purl = named.clone().unwrap_or_else(|| match name.split_once('.') {
         Some((scope, name)) if kind == "registry" => format!("{scope}/{name}"),
         _ => name.to_owned(),

@@ -1,7 +1,7 @@
 //! The blocks and attributes of HCL.
 //!
-//! What flows in: tokens. What flows out: what a body holds, in its order. What must stay true:
-//! each token is looked at once a level, and brackets that nothing closes end with the file.
+//! Input: tokens. Output: the items of a body, in order. Invariants: each token is read once for
+//! each level, and unclosed brackets end with the file.
 
 use crate::ecosystem::script::{Token, Tokens};
 use std::ops::Range;
@@ -12,13 +12,13 @@ pub(super) struct Item<'t> {
     pub(super) key: &'t str,
     pub(super) line: u32,
     pub(super) labels: Vec<&'t str>,
-    /// Where the value begins, or the brace of a block.
+    /// The index of the value, or of the brace of a block.
     pub(super) value: usize,
     pub(super) is_block: bool,
 }
 
 impl Item<'_> {
-    /// Where the body of a block, or of an object in braces, stands.
+    /// The tokens in the body of a block or an object.
     pub(super) fn body(&self, tokens: &Tokens<'_>) -> Option<Range<usize>> {
         if !tokens.is_mark(self.value, '{') {
             return None;
@@ -28,7 +28,7 @@ impl Item<'_> {
         Some(self.value + 1..if closed { end - 1 } else { end })
     }
 
-    /// The value where it is one text and nothing else.
+    /// The value, if it is a single string.
     pub(super) fn text<'t>(&self, tokens: &'t Tokens<'_>) -> Option<&'t str> {
         let behind = self.value + 1;
         let ends = tokens.ends_line(behind) || matches!(tokens.mark(behind), Some('}' | ','));
@@ -36,8 +36,8 @@ impl Item<'_> {
     }
 }
 
-/// The blocks of providers, of modules and of `terraform` itself, wherever they stand: what is not
-/// closed holds what follows it, and that is still to be found.
+/// The `provider`, `module` and `terraform` blocks anywhere in the file: an unclosed block contains the blocks
+/// after it, which still have to be found.
 pub(super) fn blocks<'t>(tokens: &'t Tokens<'_>) -> Vec<Item<'t>> {
     let header = |at: usize| {
         let key = tokens.word(at)?;
@@ -53,7 +53,7 @@ pub(super) fn blocks<'t>(tokens: &'t Tokens<'_>) -> Vec<Item<'t>> {
     (0..tokens.len()).filter_map(header).collect()
 }
 
-/// What stands in a body.
+/// The items of a body.
 pub(super) fn items<'t>(tokens: &'t Tokens<'_>, body: Range<usize>) -> Vec<Item<'t>> {
     let mut items = Vec::new();
     let mut at = body.start;
@@ -86,7 +86,7 @@ pub(super) fn items<'t>(tokens: &'t Tokens<'_>, body: Range<usize>) -> Vec<Item<
     items
 }
 
-/// The end of the line that a value ends on, or the comma behind it.
+/// The index of the line end or comma after a value.
 fn end_of_value(tokens: &Tokens<'_>, mut at: usize, end: usize) -> usize {
     while at < end && !tokens.ends_line(at) && !tokens.is_mark(at, ',') {
         at = tokens.behind_bracket(at);

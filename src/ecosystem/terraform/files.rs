@@ -1,23 +1,22 @@
 //! `*.tf`, by "Provider Requirements" and "Module Sources" of Terraform's documentation.
 //!
-//! What flows in: `required_providers`, the `version` of `provider` blocks, as it was written
-//! before Terraform 0.13, and the `source` of modules; of Terragrunt's `terragrunt.hcl` the source
-//! of its `terraform` block. What flows out: providers and modules under their addresses.
+//! Input: `required_providers`, the `version` of `provider` blocks (as before Terraform 0.13), and the `source`
+//! of modules; of Terragrunt's `terragrunt.hcl` the source of its `terraform` block. Output: providers and
+//! modules under their addresses.
 //!
-//! Decisions. A version without an operator is exact, as Terraform has it. A module of a
-//! repository is named by host and path; its `ref` is a version where it is a commit. A source
-//! that is put together when Terraform runs is a warning.
+//! Decisions. A version without an operator is exact, as in Terraform. A module of a repository is named by
+//! host and path; its `ref` is a version if it is a commit. A computed source is a warning.
 //!
-//! What must stay true: a folder of the repository is no package.
+//! Invariants: a folder of the repository is not a package.
 
 use super::blocks::{Item, blocks, items};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
-    source::file_name,
     swift, text,
 };
 use crate::model::scan_result::Source;
@@ -45,7 +44,7 @@ impl Parser for TerraformFile {
             let inner = items(&tokens, block.body(&tokens).unwrap_or_default());
             match block.key {
                 "terraform" => {
-                    for providers in inner.iter().filter(|it| it.key == "required_providers") {
+                    for providers in inner.iter().filter(|item| item.key == "required_providers") {
                         let body = providers.body(&tokens).unwrap_or_default();
                         for provider in items(&tokens, body) {
                             read_requirement(&tokens, &provider, &mut found);
@@ -62,7 +61,7 @@ impl Parser for TerraformFile {
 }
 
 fn read_requirement(tokens: &Tokens<'_>, provider: &Item<'_>, found: &mut Collector<'_>) {
-    // A block is none: it got here because a brace is missing.
+    // A block is here only if a brace is missing.
     if provider.is_block {
         return;
     }
@@ -72,9 +71,9 @@ fn read_requirement(tokens: &Tokens<'_>, provider: &Item<'_>, found: &mut Collec
         return found.warn(provider.line, message);
     }
     let inner = items(tokens, body.unwrap_or_default());
-    let value = |key: &str| inner.iter().find(|it| it.key == key)?.text(tokens);
+    let value = |key: &str| inner.iter().find(|item| item.key == key)?.text(tokens);
     let name = value("source").unwrap_or(provider.key);
-    // Part of Terraform itself.
+    // A builtin provider is part of Terraform itself.
     if name.starts_with("terraform.io/builtin/") {
         return;
     }
@@ -82,28 +81,30 @@ fn read_requirement(tokens: &Tokens<'_>, provider: &Item<'_>, found: &mut Collec
     add(name, constraint, provider.line, found);
 }
 
-/// The block only configures a provider, unless it says which version it is for.
+/// Reads a `provider` block, which configures a provider and may state its version.
 fn read_provider(
     tokens: &Tokens<'_>,
     block: &Item<'_>,
     inner: &[Item<'_>],
     found: &mut Collector<'_>,
 ) {
-    let constraint = inner.iter().find(|it| it.key == "version").and_then(|it| it.text(tokens));
+    let constraint =
+        inner.iter().find(|item| item.key == "version").and_then(|item| item.text(tokens));
     if let (Some(name), Some(constraint)) = (block.labels.first(), constraint) {
         add(name, Some(constraint), block.line, found);
     }
 }
 
 fn read_module(tokens: &Tokens<'_>, line: u32, inner: &[Item<'_>], found: &mut Collector<'_>) {
-    let Some(source) = inner.iter().find(|it| it.key == "source") else { return };
-    let Some(address) = source.text(tokens).filter(|it| !it.contains("${")) else {
-        return found.warn(source.line, "a source that only running Terraform would tell");
+    let Some(source) = inner.iter().find(|item| item.key == "source") else { return };
+    let Some(address) = source.text(tokens).filter(|address| !address.contains("${")) else {
+        return found.warn(source.line, "the source is known only when Terraform runs");
     };
     if address.is_empty() || address.starts_with(['.', '/', '~']) {
         return;
     }
-    let constraint = inner.iter().find(|it| it.key == "version").and_then(|it| it.text(tokens));
+    let constraint =
+        inner.iter().find(|item| item.key == "version").and_then(|item| item.text(tokens));
     match Address::read(address) {
         Some(Address::Registry { name, version }) => add(name, version.or(constraint), line, found),
         Some(Address::Repository { name, reference }) => {
@@ -114,13 +115,13 @@ fn read_module(tokens: &Tokens<'_>, line: u32, inner: &[Item<'_>], found: &mut C
             found.add(Declared { name, version, specifier, line, direct, ..Declared::default() });
         }
         None => {
-            let message = format!("`{}` is no source of a module", text::excerpt(address));
+            let message = format!("`{}` is not a valid module source", text::excerpt(address));
             found.warn(source.line, message);
         }
     }
 }
 
-/// Where a module comes from.
+/// The source of a module.
 enum Address<'a> {
     Registry { name: &'a str, version: Option<&'a str> },
     Repository { name: String, reference: Option<&'a str> },
@@ -128,12 +129,12 @@ enum Address<'a> {
 
 impl<'a> Address<'a> {
     fn read(address: &'a str) -> Option<Self> {
-        // Terragrunt's own: a registry, or none for the default, and the version as a parameter.
+        // Terragrunt's form: an optional registry, and the version as a parameter.
         if let Some(rest) = address.strip_prefix("tfr://") {
             let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
             let place = place.trim_start_matches('/');
             let name = place.split("//").next().unwrap_or(place);
-            let version = query.split('&').find_map(|it| it.strip_prefix("version="));
+            let version = query.split('&').find_map(|parameter| parameter.strip_prefix("version="));
             return Some(Self::Registry { name, version });
         }
         let (forced, rest) = match address.split_once("::") {
@@ -141,9 +142,9 @@ impl<'a> Address<'a> {
             None => (false, address),
         };
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        // The folder of the module within its package stands behind `//`.
-        let scheme = place.find("://").map_or(0, |it| it + 3);
-        let folder = place.get(scheme..)?.find("//").map_or(place.len(), |it| it + scheme);
+        // The folder of the module within its package follows `//`.
+        let scheme = place.find("://").map_or(0, |scheme| scheme + 3);
+        let folder = place.get(scheme..)?.find("//").map_or(place.len(), |folder| folder + scheme);
         let place = place.get(..folder)?;
         let first = place.split('/').next()?;
         let segments = place.split('/').count();
@@ -153,7 +154,7 @@ impl<'a> Address<'a> {
         if is_registry {
             return Some(Self::Registry { name: place, version: None });
         }
-        let reference = query.split('&').find_map(|it| it.strip_prefix("ref="));
+        let reference = query.split('&').find_map(|parameter| parameter.strip_prefix("ref="));
         let name = swift::repository_name(place).or_else(|| {
             let bare = first.contains('.') && segments > 1 && !first.contains(['@', ':']);
             bare.then(|| place.strip_suffix(".git").unwrap_or(place).to_owned())
@@ -163,10 +164,10 @@ impl<'a> Address<'a> {
 }
 
 fn add(name: &str, constraint: Option<&str>, line: u32, found: &mut Collector<'_>) {
-    let exact = constraint.map(|it| it.trim_start_matches('=').trim());
-    let version = exact.filter(|it| {
-        it.starts_with(|it: char| it.is_ascii_digit())
-            && it.bytes().all(|it| it.is_ascii_alphanumeric() || b".-+".contains(&it))
+    let exact = constraint.map(|constraint| constraint.trim_start_matches('=').trim());
+    let version = exact.filter(|version| {
+        version.starts_with(|character: char| character.is_ascii_digit())
+            && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
     });
     let specifier = if version.is_none() { constraint } else { None };
     let direct = Some(true);

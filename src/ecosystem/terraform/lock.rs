@@ -1,16 +1,16 @@
 //! `.terraform.lock.hcl`, by "Dependency Lock File" of Terraform's documentation.
 //!
-//! What flows in: the `provider` blocks. What flows out: one package for each, under its whole
-//! address, with the version that was chosen and the constraints that led to it. What must stay
-//! true: modules are not locked, so none is here; what is direct, the file does not tell.
+//! Input: the `provider` blocks. Output: one package for each provider, under its complete address, with the
+//! selected version and the constraints. Invariants: Terraform does not lock modules; the file does not state
+//! what is direct.
 
 use super::blocks::{blocks, items};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
     script::{self, Dialect},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::Source;
@@ -35,14 +35,14 @@ impl Parser for TerraformLock {
         tokens.warn(&mut found);
         let blocks = blocks(&tokens);
         if blocks.is_empty() && (0..tokens.len()).any(|at| !tokens.ends_line(at)) {
-            found.warn(1, "no block of a provider");
+            found.warn(1, "no `provider` block");
         }
         for block in &blocks {
             let Some(name) = block.labels.first().filter(|_| block.key == "provider") else {
                 continue;
             };
             let inner = items(&tokens, block.body(&tokens).unwrap_or_default());
-            let value = |key: &str| inner.iter().find(|it| it.key == key)?.text(&tokens);
+            let value = |key: &str| inner.iter().find(|item| item.key == key)?.text(&tokens);
             let (version, specifier) = (value("version"), value("constraints"));
             let line = block.line;
             if version.is_none() {

@@ -1,8 +1,7 @@
 //! Terraform and `OpenTofu`: `.terraform.lock.hcl` and `*.tf`.
 //!
-//! What flows in: files in HCL, by "HCL Native Syntax Specification". What flows out: providers and
-//! modules that come from a registry or a repository. What must stay true: no expression is
-//! evaluated; a module of the same repository is no package.
+//! Input: files in HCL, by "HCL Native Syntax Specification". Output: providers and modules from a registry or
+//! a repository. Invariants: no expression is evaluated; a module of the same repository is not a package.
 
 mod blocks;
 mod files;

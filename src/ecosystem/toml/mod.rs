@@ -1,39 +1,38 @@
-//! TOML 1.1 with line numbers, for files that may be broken.
+//! A TOML 1.1 reader with line numbers that tolerates broken files.
 //!
-//! What flows in: the text of a file. What flows out: the tables as far as they could be read,
-//! and the errors met on the way.
+//! Input: the text of a file. Output: the tables as far as they could be read, and the errors.
 //!
-//! What must stay true: the tree is never so deep that walking or dropping it overflows the
-//! stack. The `toml` crate bounds arrays and inline tables, not the parts of a dotted key, so
-//! lines with too many of those are taken out before it sees them. And a line that is neither
-//! key nor table (the marker of an unfinished merge) costs only itself: the crate reads nothing
-//! behind one, so it is taken out too, and the rest read again. And memory is bounded: a file of
-//! more tokens than any project has is cut, and of a long one that is broken all over the rest is not read.
+//! Invariants: the tree is never so deep that walking or dropping it overflows the stack. The `toml`
+//! crate limits the depth of arrays and inline tables, but not the parts of a dotted key, so lines
+//! with longer keys are blanked before parsing. A line that is neither a key nor a table (such as a
+//! merge conflict marker) loses only itself: the crate stops at such a line, so the line is blanked and
+//! the text is parsed again. Memory is bounded: a file with more tokens than any real project has is cut,
+//! and a long file with too many errors is read up to them.
 
-mod survey;
+mod prescan;
 
 use super::{
     collect::Collector,
-    source::Findings,
+    parser::Findings,
     text::{self, Lines},
 };
+use prescan::{MAX_KEY_PARTS, Prescan};
 use std::borrow::Cow;
-use survey::{MAX_KEY_PARTS, Survey};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-/// As with JSON: a file of noise would bring an error with each line.
+/// Errors that are kept; a file of noise would give one for each line.
 const MAX_ERRORS: usize = 20;
 
-/// A long file is read up to the piece in which it gets more errors than this.
+/// A long file is read up to the piece that exceeds this number of errors.
 const MAX_ERRORS_OF_A_LONG_FILE: usize = 1000;
 
-/// How the crate's message about a key without a value begins.
+/// The beginning of the crate's message about a key without a value.
 const LONE_KEY: &str = "key with no value";
 
-/// What could be read of a text.
+/// The tables of a text, as far as they could be read.
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
     pub(crate) root: DeTable<'a>,
@@ -48,8 +47,7 @@ impl Document<'_> {
     }
 }
 
-/// Reads as much of a file as can be understood, and gives it to `walk`. What could not be
-/// understood is a warning.
+/// Reads a file as far as possible and passes it to `walk`. Each syntax error becomes a warning.
 pub(crate) fn read(
     bytes: &[u8],
     mut found: Collector<'_>,
@@ -57,18 +55,18 @@ pub(crate) fn read(
 ) -> Findings {
     let text = text::decode(bytes);
     found.budget().read(text.len());
-    let Survey { deep, ends, cut_at } = Survey::of(&text);
+    let Prescan { deep, ends, cut_at } = Prescan::of(&text);
     for line in &deep {
-        found.warn(*line, format!("a key of more than {MAX_KEY_PARTS} parts is not read"));
+        found.warn(*line, format!("the key has more than {MAX_KEY_PARTS} parts and is skipped"));
     }
     if let Some(line) = cut_at {
-        found.warn(line, "the file or a table of it is too long, the rest is not read");
+        found.warn(line, "the file or one of its tables is too long; the rest is skipped");
     }
     let text = without_lines(&text, &deep);
-    let end = end_of_sense(&text, &ends);
+    let end = end_of_usable_text(&text, &ends);
     if ends.last() > Some(&end) {
         let line = Lines::new(&text).at(end);
-        found.warn(line, "too many errors, the rest is not read");
+        found.warn(line, "too many errors; the rest is skipped");
     }
     let text = text.get(..end).unwrap_or_default();
     let document = parse(text);
@@ -89,9 +87,9 @@ pub(crate) fn read(
     finish(&parse(&text), found, walk)
 }
 
-/// Where a text ends, or the piece of it that begins with the last of many errors. All errors
-/// of a text are made before the first can be looked at, so a long one is read in pieces at first.
-fn end_of_sense(text: &str, ends: &[usize]) -> usize {
+/// The end of a text, or the begin of the piece that exceeds the error limit. The crate collects all
+/// errors of a text before it returns any, so a long text is parsed in pieces first.
+fn end_of_usable_text(text: &str, ends: &[usize]) -> usize {
     let mut begin = 0;
     let mut errors = 0;
     if ends.len() > 1 {
@@ -124,17 +122,17 @@ fn parse(text: &str) -> Document<'_> {
     let mut errors: Vec<(u32, String)> = reported
         .iter()
         .map(|error| {
-            let line = lines.at(error.span().map_or(0, |it| it.start));
+            let line = lines.at(error.span().map_or(0, |span| span.start));
             (line, error.message().replace('\n', ", "))
         })
         .collect();
-    // One broken spot often breaks several rules; of those, a lone key has to be kept.
+    // One broken spot often breaks several rules; of its errors, keep the one about a lone key.
     errors.sort_by_key(|(line, message)| (*line, !message.starts_with(LONE_KEY)));
     errors.dedup_by_key(|(line, _)| *line);
     Document { root: root.into_inner(), lines, errors }
 }
 
-/// The text with some lines made blank, so that all others keep their places.
+/// The text with these lines blanked, so that all other offsets stay the same.
 fn without_lines<'a>(text: &'a str, numbers: &[u32]) -> Cow<'a, str> {
     if numbers.is_empty() {
         return Cow::Borrowed(text);
@@ -142,7 +140,7 @@ fn without_lines<'a>(text: &'a str, numbers: &[u32]) -> Cow<'a, str> {
     let mut kept = String::with_capacity(text.len());
     for (number, line) in (1_u32..).zip(text.split_inclusive('\n')) {
         if numbers.binary_search(&number).is_ok() {
-            kept.extend(line.bytes().map(|it| if it == b'\n' { '\n' } else { ' ' }));
+            kept.extend(line.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
         } else {
             kept.push_str(line);
         }
@@ -150,7 +148,7 @@ fn without_lines<'a>(text: &'a str, numbers: &[u32]) -> Cow<'a, str> {
     Cow::Owned(kept)
 }
 
-/// The value of a key, where it is a table.
+/// The value of a key, if it is a table.
 pub(crate) fn table<'t, 'i>(parent: &'t DeTable<'i>, key: &str) -> Option<&'t DeTable<'i>> {
     parent.get(key)?.get_ref().as_table()
 }
@@ -160,22 +158,22 @@ pub(crate) fn descend<'t, 'i>(root: &'t DeTable<'i>, path: &[&str]) -> Option<&'
     path.iter().try_fold(root, |at, key| table(at, key))
 }
 
-/// The elements of a key, where it is an array.
+/// The elements of a key, if it is an array.
 pub(crate) fn elements<'t, 'i>(
     parent: &'t DeTable<'i>,
     key: &str,
 ) -> impl Iterator<Item = &'t Spanned<DeValue<'i>>> + use<'t, 'i> {
-    parent.get(key).and_then(|it| it.get_ref().as_array()).into_iter().flatten()
+    parent.get(key).and_then(|value| value.get_ref().as_array()).into_iter().flatten()
 }
 
-/// The text of a key, where it is one.
+/// The text of a key, if it is a string.
 pub(crate) fn string<'t>(parent: &'t DeTable<'_>, key: &str) -> Option<&'t str> {
     parent.get(key)?.get_ref().as_str()
 }
 
-/// Whether a key is there and `true`.
+/// Whether a key is `true`.
 pub(crate) fn is_true(parent: &DeTable<'_>, key: &str) -> bool {
-    parent.get(key).and_then(|it| it.get_ref().as_bool()) == Some(true)
+    parent.get(key).and_then(|value| value.get_ref().as_bool()) == Some(true)
 }
 
 #[cfg(test)]
@@ -184,7 +182,7 @@ mod tests {
     use crate::ecosystem::{SourceFile, purl::Ecosystem};
     use crate::model::scan_result::Source;
 
-    /// The tables and keys that were read, then the lines of the warnings.
+    /// The tables and keys that were read, and the lines of the warnings.
     fn read_keys(text: &str) -> (Vec<String>, Vec<u32>) {
         let file = SourceFile::alone("Cargo.toml", text.as_bytes());
         let found = Collector::new(file, Ecosystem::Cargo, Source::Manifest);
@@ -193,11 +191,11 @@ mod tests {
             for (key, value) in &document.root {
                 let line = document.line(key);
                 let inner = value.get_ref().as_table().into_iter().flat_map(DeTable::keys);
-                let inner: Vec<_> = inner.map(|it| it.get_ref().as_ref()).collect();
+                let inner: Vec<_> = inner.map(|key| key.get_ref().as_ref()).collect();
                 keys.push(format!("{line}:{}[{}]", key.get_ref(), inner.join(",")));
             }
         });
-        (keys, findings.warnings.iter().filter_map(|it| it.line).collect())
+        (keys, findings.warnings.iter().filter_map(|warning| warning.line).collect())
     }
 
     #[track_caller]
@@ -208,26 +206,26 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_does_not_hide_the_others() {
+    fn a_broken_line_loses_only_itself() {
         check("[a]\nb = \nc = 1\n[d\ne = 2\n[f]\ng = 3\n", &["1:a[b,c]", "6:f[g]"], &[2, 4]);
     }
 
     #[test]
-    fn the_markers_of_a_merge_leave_both_sides() {
+    fn merge_conflict_markers_keep_both_sides() {
         let text = "[a]\n<<<<<<< HEAD\nb = 1\n=======\nc = 1\n>>>>>>> main\nd = 1\n[e]\n";
         check(text, &["1:a[,b,c,d]", "8:e[]"], &[2, 4, 6]);
     }
 
     #[test]
-    fn deep_keys_cost_their_line_only() {
+    fn long_keys_lose_only_their_line() {
         let text = format!("a = 1\n{}b = 2\nc = \"{}\"\n", "x.".repeat(40), ".".repeat(40));
         check(&text, &["1:a[]", "3:c[]"], &[2]);
     }
 
-    /// Breaks if a long file is taken for a broken one, or is read past its sense.
+    /// Fails if a long valid file is cut, or a broken one is read beyond the error limit.
     #[test]
-    fn a_long_file_is_read_up_to_where_it_is_broken_all_over() {
-        let good: Vec<String> = (0..30_000).map(|it| format!("[t{it}]\na = 1\n")).collect();
+    fn a_long_file_is_read_up_to_the_error_limit() {
+        let good: Vec<String> = (0..30_000).map(|number| format!("[t{number}]\na = 1\n")).collect();
         let good = good.concat();
         let (keys, warnings) = read_keys(&good);
         assert_eq!((keys.len(), warnings.len()), (30_000, 0));
@@ -240,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn no_nesting_overflows_the_stack() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let key = format!("{}y", "x.".repeat(MAX_KEY_PARTS - 1));
         let n = 100_000;
         for text in [

@@ -1,8 +1,8 @@
-//! Text becomes the elements of a tree.
+//! Parses XML text into a tree of elements, with error recovery.
 //!
-//! What flows in: any text. What flows out: a tree, and an error for each tag that does not fit.
-//! A closing tag closes the innermost element of its name, and with it what is open inside; one
-//! that closes nothing is passed over.
+//! Input: any text. Output: a tree, and an error for each malformed or mismatched tag. Invariants: a
+//! closing tag closes the innermost element of its name and the elements that are open inside it; a
+//! closing tag without an opening tag is skipped.
 
 use super::{Node, Tree};
 use crate::ecosystem::{
@@ -11,14 +11,14 @@ use crate::ecosystem::{
 };
 use std::borrow::Cow;
 
-/// Elements below this are passed over: no manifest nests like that.
+/// Deeper elements are skipped; no manifest nests like that.
 pub(super) const MAX_DEPTH: usize = 100;
-/// After so many elements the rest of a file is passed over; it bounds the memory.
+/// The rest of a file with more elements is skipped; this bounds the memory.
 const MAX_ELEMENTS: usize = 1_000_000;
-/// A file of noise would bring an error with each tag.
+/// Errors that are kept; a file of noise would give one for each tag.
 pub(super) const MAX_ERRORS: usize = 20;
 
-/// Reads as much of a text as can be understood.
+/// Parses a text as far as possible.
 pub(crate) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Tree<'a> {
     budget.read(text.len());
     let mut reader = Reader {
@@ -37,9 +37,9 @@ struct Reader<'a> {
     rest: &'a str,
     length: usize,
     lines: Lines,
-    /// The elements that are open, from the outermost.
+    /// The open elements, from the outermost.
     open: Vec<usize>,
-    /// How many elements below the deepest of those are open.
+    /// The number of open elements below the depth limit.
     too_deep: usize,
     tree: Tree<'a>,
 }
@@ -53,8 +53,8 @@ impl<'a> Reader<'a> {
             self.markup();
         }
         if self.tree.nodes.len() >= MAX_ELEMENTS {
-            self.error(format!("more than {MAX_ELEMENTS} elements, the rest is not read"));
-        } else if let Some(open) = self.open.last().and_then(|it| self.tree.nodes.get(*it)) {
+            self.error(format!("more than {MAX_ELEMENTS} elements; the rest is skipped"));
+        } else if let Some(open) = self.open.last().and_then(|open| self.tree.nodes.get(*open)) {
             self.error(format!("`<{}>` of line {} is not closed", open.name, open.line));
         }
         self.close_down_to(0);
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    /// What begins with the `<` at which the reader stands.
+    /// Reads the comment, CDATA section, instruction, document type or tag that begins here with `<`.
     fn markup(&mut self) {
         for (start, end) in [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")] {
             let Some(body) = self.rest.strip_prefix(start) else { continue };
@@ -83,13 +83,14 @@ impl<'a> Reader<'a> {
             return;
         }
         if self.rest.starts_with("<!") {
-            self.error("a document type is not read".to_owned());
+            self.error("the document type is ignored".to_owned());
             let simple = self.rest.find('>').unwrap_or(self.rest.len());
-            let subset = self.rest.get(..simple).is_some_and(|it| it.contains('['));
-            let end = if subset { self.rest.find("]>").map(|it| it + 1) } else { Some(simple) };
-            self.take(end.map_or(self.rest.len(), |it| it + 1));
+            let subset = self.rest.get(..simple).is_some_and(|subset| subset.contains('['));
+            let end =
+                if subset { self.rest.find("]>").map(|offset| offset + 1) } else { Some(simple) };
+            self.take(end.map_or(self.rest.len(), |offset| offset + 1));
         } else if self.rest.starts_with("<<<<<<<") {
-            self.error("the marker of an unfinished merge".to_owned());
+            self.error(text::MERGE_MARKER.to_owned());
             self.take(self.rest.find('\n').unwrap_or(self.rest.len()));
         } else if !self.rest.is_empty() {
             self.tag();
@@ -98,27 +99,28 @@ impl<'a> Reader<'a> {
 
     fn tag(&mut self) {
         let body = self.rest.get(1..).unwrap_or_default();
-        // A `<` may stand in no tag, not even in the value of an attribute.
+        // XML forbids `<` inside a tag, even in an attribute value.
         let mut quote = None;
-        let end = body.find(|it: char| {
+        let end = body.find(|character: char| {
             match quote {
-                Some(open) if it == open => quote = None,
-                None if matches!(it, '"' | '\'') => quote = Some(it),
+                Some(open) if character == open => quote = None,
+                None if matches!(character, '"' | '\'') => quote = Some(character),
                 _ => {}
             }
-            it == '<' || (it == '>' && quote.is_none())
+            character == '<' || (character == '>' && quote.is_none())
         });
         let inside = body.get(..end.unwrap_or(body.len())).unwrap_or_default();
-        let is_whole = end.is_some_and(|it| body.as_bytes().get(it) == Some(&b'>'));
+        let is_whole = end.is_some_and(|end| body.as_bytes().get(end) == Some(&b'>'));
         let (closes, inside) = match inside.strip_prefix('/') {
             Some(inside) => (true, inside),
             None => (false, inside),
         };
         let empty = inside.ends_with('/');
-        let name = inside.split(|it: char| it.is_whitespace() || it == '/').next();
+        let name =
+            inside.split(|character: char| character.is_whitespace() || character == '/').next();
         let name = name.unwrap_or_default();
-        if !name.starts_with(|it: char| it.is_alphabetic() || it == '_') {
-            self.error("a `<` that begins no tag".to_owned());
+        if !name.starts_with(|character: char| character.is_alphabetic() || character == '_') {
+            self.error("`<` does not begin a tag".to_owned());
             self.take(1);
             return;
         }
@@ -138,7 +140,7 @@ impl<'a> Reader<'a> {
     fn open(&mut self, name: &'a str, attributes: &'a str, empty: bool) {
         if self.open.len() >= MAX_DEPTH {
             if self.too_deep == 0 {
-                self.error(format!("elements below {MAX_DEPTH} others are not read"));
+                self.error(format!("elements nested deeper than {MAX_DEPTH} levels are skipped"));
             }
             self.too_deep += usize::from(!empty);
             return;
@@ -151,22 +153,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Closes the innermost open element of that name, and those in it.
+    /// Closes the innermost open element of that name, and the elements inside it.
     fn close(&mut self, name: &str) {
         if self.too_deep > 0 {
             self.too_deep -= 1;
             return;
         }
         let nodes = &self.tree.nodes;
-        let is_it = |at: &usize| nodes.get(*at).is_some_and(|it| it.name == name);
-        match self.open.iter().rposition(is_it) {
+        let has_name = |at: &usize| nodes.get(*at).is_some_and(|node| node.name == name);
+        match self.open.iter().rposition(has_name) {
             Some(place) => {
                 if place + 1 < self.open.len() {
-                    self.error(format!("`</{}>` closes what is not closed in it", short(name)));
+                    self.error(format!(
+                        "`</{}>` closes an element with open children",
+                        short(name)
+                    ));
                 }
                 self.close_down_to(place);
             }
-            None => self.error(format!("`</{}>` closes nothing", short(name))),
+            None => self.error(format!("`</{}>` has no opening tag", short(name))),
         }
     }
 
@@ -181,8 +186,8 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, text: Cow<'a, str>) {
         let open = self.open.last().filter(|_| self.too_deep == 0);
-        let Some(node) = open.and_then(|it| self.tree.nodes.get_mut(*it)) else { return };
-        // White space between elements is most of a file, and says nothing.
+        let Some(node) = open.and_then(|open| self.tree.nodes.get_mut(*open)) else { return };
+        // Most of a file is white space between elements, which has no meaning here.
         if text.trim().is_empty() {
             return;
         }
@@ -210,7 +215,7 @@ fn short(name: &str) -> String {
     text::excerpt(name)
 }
 
-/// The text with its character references and the five entities that need no declaration.
+/// The text with character references and the five predefined entities replaced.
 pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);

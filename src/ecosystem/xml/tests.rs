@@ -1,4 +1,4 @@
-//! Whole and broken XML.
+//! Well-formed and broken XML.
 
 use super::{Element, decode, parse, reader::MAX_ERRORS};
 use crate::ecosystem::budget::Budget;
@@ -45,7 +45,7 @@ fn well_formed_text_is_read() {
 }
 
 #[test]
-fn what_fits_nothing_costs_only_itself() {
+fn malformed_markup_loses_only_itself() {
     for (text, expected) in [
         ("<a>\n<<<<<<< HEAD\n<b/>\n=======\n<c/><d/></a>", "a========(b c d ) [2]"),
         ("<a><b>1</c></b>\n<d>2</a>", "a(b=1 d=2 ) [1 2]"),
@@ -60,7 +60,7 @@ fn what_fits_nothing_costs_only_itself() {
 }
 
 #[test]
-fn no_nesting_overflows_the_stack() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let n = 100_000;
     for text in [
         "<a>".repeat(n),
@@ -76,7 +76,7 @@ fn no_nesting_overflows_the_stack() {
     ] {
         let tree = parse(&text, Budget::alone(1 << 24));
         assert!(tree.errors.len() <= MAX_ERRORS);
-        assert!(tree.root().is_none_or(|it| it.children().count() <= n));
+        assert!(tree.root().is_none_or(|root| root.children().count() <= n));
     }
 }
 
@@ -92,10 +92,10 @@ fn declared_encodings_are_read() {
 }
 
 #[test]
-fn attributes_are_read_where_they_are_asked_for() {
+fn attributes_are_parsed_on_demand() {
     let tree = parse("<a B='1' c = \" &lt;2\nd='3'\" e f='/'/>", Budget::alone(1 << 24));
     let root = tree.root().unwrap();
-    let shown = ["b", "c", "d", "e f", "g"].map(|it| root.attribute(it).unwrap_or_default());
+    let shown = ["b", "c", "d", "e f", "g"].map(|name| root.attribute(name).unwrap_or_default());
     assert_eq!(shown, ["1", "<2\nd='3'", "", "/", ""]);
     assert_eq!(parse("<a b", Budget::alone(1 << 24)).root().unwrap().attribute("b"), None);
 }

@@ -1,10 +1,9 @@
-//! The escapes of double-quoted scalars, YAML 1.2.2 section 5.7.
+//! Escapes of double-quoted scalars, YAML 1.2.2 section 5.7.
 //!
-//! What flows in: a line of what stands between two quotes. What flows out: the text that it means.
-//! What must stay true: what is no escape stays as it is written; half of a surrogate pair is
-//! U+FFFD.
+//! Input: a line of the text between two quotes. Output: the decoded text. Invariants: an invalid escape
+//! stays as written; half of a surrogate pair becomes U+FFFD.
 
-/// Decodes the escapes of a line, and adds what it means.
+/// Decodes the escapes of a line and appends the result.
 pub(super) fn unescape(raw: &str, out: &mut String) {
     let mut rest = raw;
     while let Some((before, behind)) = rest.split_once('\\') {
@@ -16,9 +15,9 @@ pub(super) fn unescape(raw: &str, out: &mut String) {
             Some('x') => rest = code_point(rest, 2, out),
             Some('u') => rest = utf16(rest, out),
             Some('U') => rest = code_point(rest, 8, out),
-            Some(it) => match simple(it) {
+            Some(character) => match simple(character) {
                 Some(meant) => out.push(meant),
-                None => out.extend(['\\', it]),
+                None => out.extend(['\\', character]),
             },
             None => out.push('\\'),
         }
@@ -52,7 +51,7 @@ fn code_point<'a>(text: &'a str, digits: usize, out: &mut String) -> &'a str {
     rest
 }
 
-/// JSON is YAML, and JSON writes what is behind U+FFFF as a pair of surrogates.
+/// JSON is a subset of YAML, and JSON writes characters above U+FFFF as surrogate pairs.
 fn utf16<'a>(text: &'a str, out: &mut String) -> &'a str {
     let first = hexadecimal(text, 4);
     let second = first.and_then(|(_, rest)| hexadecimal(rest.strip_prefix("\\u")?, 4));
@@ -67,7 +66,7 @@ fn utf16<'a>(text: &'a str, out: &mut String) -> &'a str {
 
 fn hexadecimal(text: &str, digits: usize) -> Option<(u32, &str)> {
     let (number, rest) = text.split_at_checked(digits)?;
-    if !number.bytes().all(|it| it.is_ascii_hexdigit()) {
+    if !number.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     Some((u32::from_str_radix(number, 16).ok()?, rest))

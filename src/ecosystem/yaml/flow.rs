@@ -1,17 +1,18 @@
-//! Flow collections: `[…]` and `{…}`, and with them JSON.
+//! Flow collections `[…]` and `{…}`, which include JSON.
 //!
-//! What flows in: the place of an opening bracket. What flows out: the collection up to its closing
-//! one. What must stay true: one that is not closed ends where a line is indented no more than what
-//! it belongs to, so that the lines from there on are read.
+//! Input: the position of an opening bracket. Output: the collection up to its closing bracket.
+//! Invariants: an unclosed collection ends at the first line that is indented no more than its parent, so
+//! that the following lines are read.
 
 use super::{
-    Reference, Stem, Value,
+    Reference, StoredMember, Value,
     reader::{MAX_DEPTH, Parent, Reader},
 };
+use crate::ecosystem::text;
 use std::borrow::Cow;
 
 impl<'a> Reader<'a> {
-    /// Reads a collection; says whether its end was found.
+    /// Reads a collection. Returns whether its end was found.
     pub(super) fn flow(&mut self, parent: Parent, depth: u32) -> (Option<Reference>, bool) {
         if depth >= MAX_DEPTH {
             self.error(format!("nested deeper than {MAX_DEPTH} levels"));
@@ -31,7 +32,7 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 Some(b']' | b'}') => {
                     if (self.peek() == Some(b'}')) != is_mapping {
-                        self.error("a bracket of the wrong kind");
+                        self.error("wrong closing bracket");
                     }
                     self.at += 1;
                     break;
@@ -42,7 +43,7 @@ impl<'a> Reader<'a> {
             }
         }
         if !closed {
-            self.error("a bracket that is not closed");
+            self.error("unclosed bracket");
         }
         let node = if is_mapping {
             self.push_mapping(line, members)
@@ -52,7 +53,7 @@ impl<'a> Reader<'a> {
         (Some(node), closed)
     }
 
-    /// Goes to what is next in a collection; false where there is nothing more of it.
+    /// Moves to the next content of a collection. False where the collection ends.
     fn flow_space(&mut self, parent: Parent) -> bool {
         loop {
             if self.is_rest_blank() {
@@ -68,7 +69,7 @@ impl<'a> Reader<'a> {
             self.skip_spaces();
             let is_first = self.is_first();
             if is_first && self.is_merge_marker() {
-                self.error("the marker of an unfinished merge");
+                self.error(text::MERGE_MARKER);
                 self.skip_rest();
                 continue;
             }
@@ -77,7 +78,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn pair(&mut self, parent: Parent, depth: u32) -> Option<Stem<'a>> {
+    fn pair(&mut self, parent: Parent, depth: u32) -> Option<StoredMember<'a>> {
         let line = self.line;
         if self.is_indicator(b'?') {
             self.at += 1;
@@ -90,7 +91,7 @@ impl<'a> Reader<'a> {
         } else {
             Some(self.null())
         };
-        Some(Stem { key: self.text_of(key?, begin), line, value: value? })
+        Some(StoredMember { key: self.text_of(key?, begin), line, value: value? })
     }
 
     /// An element, which may be a mapping of one pair without its braces.
@@ -102,11 +103,11 @@ impl<'a> Reader<'a> {
             return node;
         }
         let value = self.flow_value(parent, depth);
-        let stem = Stem { key: self.text_of(node?, begin), line, value: value? };
+        let stem = StoredMember { key: self.text_of(node?, begin), line, value: value? };
         Some(self.push_mapping(line, vec![stem]))
     }
 
-    /// Whether a colon is next, which is passed.
+    /// Skips a colon; returns whether there was one.
     fn colon_follows(&mut self, parent: Parent) -> bool {
         let follows = self.flow_space(parent) && self.peek() == Some(b':');
         if follows {
@@ -115,7 +116,7 @@ impl<'a> Reader<'a> {
         follows
     }
 
-    /// The value behind a colon.
+    /// The value after a colon.
     fn flow_value(&mut self, parent: Parent, depth: u32) -> Option<Reference> {
         if !self.flow_space(parent) || matches!(self.peek(), Some(b',' | b']' | b'}')) {
             return Some(self.null());
@@ -142,7 +143,7 @@ impl<'a> Reader<'a> {
         Some(node)
     }
 
-    /// Reads a plain scalar with the lines that continue it; passes at least one byte.
+    /// Reads a plain scalar with its continuation lines; skips at least one byte.
     fn flow_plain(&mut self, parent: Parent) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(self.flow_plain_line());
         while self.is_rest_blank()
@@ -161,7 +162,7 @@ impl<'a> Reader<'a> {
         let bytes = rest.as_bytes();
         let ends = |(at, byte): (usize, &u8)| match byte {
             b',' | b'[' | b']' | b'{' | b'}' => true,
-            b':' => bytes.get(at + 1).is_none_or(|it| b" \t,[]{}".contains(it)),
+            b':' => bytes.get(at + 1).is_none_or(|byte| b" \t,[]{}".contains(byte)),
             b'#' => at > 0 && matches!(bytes.get(at - 1), Some(b' ' | b'\t')),
             _ => false,
         };

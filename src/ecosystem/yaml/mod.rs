@@ -1,23 +1,23 @@
-//! YAML 1.2 with line numbers, for files that may be broken.
+//! A YAML 1.2 reader with line numbers that tolerates broken files.
 //!
-//! What flows in: the text of a file. What flows out: a [`Tree`] that borrows from the text: its
-//! documents, every value and member with its line, and the errors met on the way.
+//! Input: the text of a file. Output: a [`Tree`] that borrows from the text: its documents, the line of
+//! every value and member, and the errors.
 //!
-//! Decisions. An anchor is known once its node is read to the end, and an alias stands for that very
-//! node: nothing is copied, there are no cycles, and a bomb of aliases costs what it is long. Who
-//! walks the tree meets a node as often as it is named, so walks ask [`Seen`] before they go into a
-//! node that an alias may name; and a scalar that is longer than any name, version or address is no
-//! text to them ([`Node::as_str`]), as they would read it again for each mention. Scalars are text; what `1.10` or `yes` means is for
-//! the reader of the format to say. Lines of templates (`{{ if … }}`, `{% … %}`) are passed over.
+//! Decisions. An anchor is defined once its node is complete, and an alias refers to that node: nothing
+//! is copied, there are no cycles, and an alias bomb costs no more than its length. A walk of the tree
+//! meets a node as often as it is named, so walks ask [`Seen`] before they enter a node that an alias may
+//! name; and [`Node::as_str`] returns no scalar that is longer than any name, version or address, because
+//! a walk would read it again for each mention. Scalars are text; the parser of the format decides what
+//! `1.10` or `yes` means. Template lines (`{{ if … }}`, `{% … %}`) are skipped.
 //!
-//! What must stay true: no panic, bounded recursion and memory (of walks as well: no path through a tree
-//! is longer than [`MAX_HEIGHT`](store::MAX_HEIGHT), whatever aliases name), time linear in the length of the
-//! text; a broken line, bad indentation or the marker of an unfinished merge costs itself and what
-//! is nested below it, not what stands beside it.
+//! Invariants: no panic; bounded recursion and memory, for walks as well: no path through a tree is
+//! longer than [`MAX_HEIGHT`](store::MAX_HEIGHT), whatever aliases name; time linear in the length of the
+//! text; a broken line, bad indentation or a merge conflict marker loses itself and what is nested below
+//! it, but not its siblings.
 
+mod cursor;
 mod escape;
 mod flow;
-mod lines;
 mod reader;
 mod scalar;
 mod seen;
@@ -28,20 +28,20 @@ mod tests;
 use super::{
     budget::{Budget, NODE},
     collect::Collector,
-    source::Findings,
+    parser::Findings,
     text,
 };
 pub(crate) use seen::Seen;
 use std::borrow::Cow;
 
-/// A longer scalar is no name, version or address, in bytes.
+/// Longest scalar in bytes that [`Node::as_str`] returns.
 const LONGEST: usize = 4096;
 
-/// Merged mappings (`<<`) are looked into so far, and so many of them for one key.
+/// Depth of merged mappings (`<<`), and their number for one key, that a lookup searches.
 const MAX_MERGE_DEPTH: u32 = 8;
 const MAX_MERGES: u32 = 64;
 
-/// What could be read of a text.
+/// The documents of a text, as far as they could be read.
 #[derive(Debug)]
 pub(crate) struct Tree<'a> {
     nodes: Vec<Stored<'a>>,
@@ -51,21 +51,21 @@ pub(crate) struct Tree<'a> {
     budget: &'a Budget,
 }
 
-/// Something that YAML does not allow.
+/// A syntax error.
 #[derive(Debug, PartialEq, Eq)]
 struct Error {
     line: u32,
     message: String,
 }
 
-/// Which node of a tree.
+/// The index of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Id(u32);
 
 #[derive(Debug)]
 struct Stored<'a> {
     line: u32,
-    /// How deep the values in it are nested, those included that aliases name.
+    /// The depth of nesting in the value, with aliases followed.
     height: u32,
     tag: Option<&'a str>,
     value: Value<'a>,
@@ -76,10 +76,10 @@ enum Value<'a> {
     Null,
     Scalar { text: Cow<'a, str>, plain: bool },
     Sequence(Vec<Reference>),
-    Mapping { members: Vec<Stem<'a>>, order: Order },
+    Mapping { members: Vec<StoredMember<'a>>, order: Order },
 }
 
-/// A node, and the line on which it is named: its own, or that of an alias.
+/// A node, and the line on which it is named: its own, or that of the alias.
 #[derive(Debug, Clone, Copy)]
 struct Reference {
     line: u32,
@@ -87,13 +87,13 @@ struct Reference {
 }
 
 #[derive(Debug)]
-struct Stem<'a> {
+struct StoredMember<'a> {
     key: Cow<'a, str>,
     line: u32,
     value: Reference,
 }
 
-/// The places of the members of a long mapping, sorted by key and place; none for a short one.
+/// The indices of the members of a long mapping, sorted by key; none for a short mapping.
 type Order = Option<Box<[u32]>>;
 
 /// A value in a tree.
@@ -101,7 +101,7 @@ type Order = Option<Box<[u32]>>;
 pub(crate) struct Node<'t, 'a> {
     tree: &'t Tree<'a>,
     id: Id,
-    /// Where it begins; of an alias, where the alias stands.
+    /// The line on which the node begins; for an alias, the line of the alias.
     pub(crate) line: u32,
 }
 
@@ -113,13 +113,12 @@ pub(crate) struct Member<'t, 'a> {
     pub(crate) value: Node<'t, 'a>,
 }
 
-/// Reads as much of a text as can be understood.
+/// Parses a text as far as possible.
 pub(crate) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Tree<'a> {
     reader::parse(text, budget)
 }
 
-/// Reads as much of a file as can be understood, and gives it to `walk`. What could not be
-/// understood is a warning.
+/// Reads a file as far as possible and passes it to `walk`. Each syntax error becomes a warning.
 pub(crate) fn read(
     bytes: &[u8],
     mut found: Collector<'_>,
@@ -136,10 +135,10 @@ pub(crate) fn read(
 }
 
 impl<'a> Tree<'a> {
-    /// The values of all documents that have one.
+    /// The values of all documents that are not empty.
     pub(crate) fn documents(&self) -> impl Iterator<Item = Node<'_, 'a>> {
         self.roots.iter().map(|id| {
-            let line = self.stored(*id).map_or(1, |it| it.line);
+            let line = self.stored(*id).map_or(1, |node| node.line);
             Node { tree: self, id: *id, line }
         })
     }
@@ -149,14 +148,14 @@ impl<'a> Tree<'a> {
         self.documents().next()
     }
 
-    /// Says what was not understood.
+    /// Adds a warning for each syntax error.
     pub(crate) fn warn(&self, found: &mut Collector<'_>) {
         for error in &self.errors {
             found.warn(error.line, &error.message);
         }
     }
 
-    /// Whether there are lines of a template, which may break what is around them.
+    /// Whether template lines were skipped, which may break the structure around them.
     pub(crate) fn has_templates(&self) -> bool {
         self.has_templates
     }
@@ -167,18 +166,18 @@ impl<'a> Tree<'a> {
 }
 
 impl<'t, 'a> Node<'t, 'a> {
-    /// Equal for two aliases of one anchor.
+    /// The index of the node; equal for two aliases of one anchor.
     pub(crate) fn id(self) -> Id {
         self.id
     }
 
-    /// The tag as it is written: `!reference`.
+    /// The tag as written: `!reference`.
     pub(crate) fn tag(self) -> Option<&'a str> {
         self.tree.stored(self.id)?.tag
     }
 
-    /// The value of a member; of the last one where a name is repeated. Where there is none, that
-    /// of a mapping that is merged with `<<`.
+    /// The value of a member; of the last one where a key is repeated. Without one, the value in a
+    /// mapping that is merged with `<<`.
     pub(crate) fn get(self, key: &str) -> Option<Node<'t, 'a>> {
         self.own(key).or_else(|| self.merged(key, 0, &mut 0))
     }
@@ -188,17 +187,18 @@ impl<'t, 'a> Node<'t, 'a> {
             return None;
         }
         let Value::Mapping { members, order } = self.value()? else { return None };
-        let stem = match order {
-            None => members.iter().rev().find(|it| it.key == key),
+        let member = match order {
+            None => members.iter().rev().find(|member| member.key == key),
             Some(order) => {
                 let named = |place: &u32| members.get(usize::try_from(*place).ok()?);
-                let behind = order
-                    .partition_point(|place| named(place).is_some_and(|it| it.key.as_ref() <= key));
+                let behind = order.partition_point(|place| {
+                    named(place).is_some_and(|member| member.key.as_ref() <= key)
+                });
                 let last = order.get(behind.checked_sub(1)?)?;
-                named(last).filter(|it| it.key == key)
+                named(last).filter(|member| member.key == key)
             }
         };
-        stem.map(|it| self.follow(it.value))
+        member.map(|member| self.follow(member.value))
     }
 
     fn merged(self, key: &str, depth: u32, looked: &mut u32) -> Option<Node<'t, 'a>> {
@@ -206,7 +206,7 @@ impl<'t, 'a> Node<'t, 'a> {
         if depth >= MAX_MERGE_DEPTH {
             return None;
         }
-        // One mapping, or a list of them of which earlier ones win.
+        // One mapping, or a list of mappings of which earlier ones win.
         for merged in std::iter::once(merge).chain(merge.elements()) {
             *looked += 1;
             if *looked > MAX_MERGES {
@@ -220,50 +220,57 @@ impl<'t, 'a> Node<'t, 'a> {
         None
     }
 
-    /// The text of a member, where it is a scalar.
+    /// The text of a member, if it is a scalar.
     pub(crate) fn text(self, key: &str) -> Option<&'t str> {
         self.get(key)?.as_str()
     }
 
-    /// Whether a member is there and `true`.
+    /// Whether a member is `true`.
     pub(crate) fn is_true(self, key: &str) -> bool {
         self.text(key) == Some("true")
     }
 
-    /// The members of a mapping, without merged ones; nothing where it is none.
+    /// The members of a mapping, without merged ones; empty for other nodes.
     pub(crate) fn members(self) -> impl Iterator<Item = Member<'t, 'a>> {
         let members = match self.value() {
             Some(Value::Mapping { members, .. }) => members.as_slice(),
             _ => &[],
         };
-        // Nothing more of any collection once the budget is used up: so all walks end.
+        // Once the budget is used up, collections appear empty, so that all walks end.
         members
             .iter()
-            .take_while(|it| self.tree.budget.spend(NODE + it.key.len() as u64))
-            .map(move |it| Member { key: &it.key, line: it.line, value: self.follow(it.value) })
+            .take_while(|member| self.tree.budget.spend(NODE + member.key.len() as u64))
+            .map(move |member| Member {
+                key: &member.key,
+                line: member.line,
+                value: self.follow(member.value),
+            })
     }
 
-    /// The elements of a sequence; nothing where it is none.
+    /// The elements of a sequence; empty for other nodes.
     pub(crate) fn elements(self) -> impl Iterator<Item = Node<'t, 'a>> {
         let elements = match self.value() {
             Some(Value::Sequence(elements)) => elements.as_slice(),
             _ => &[],
         };
-        elements.iter().take_while(|_| self.tree.budget.visit()).map(move |it| self.follow(*it))
+        elements
+            .iter()
+            .take_while(|_| self.tree.budget.visit())
+            .map(move |element| self.follow(*element))
     }
 
-    /// The elements of a sequence from its last one on.
+    /// The elements of a sequence, last one first.
     pub(crate) fn elements_from_the_end(self) -> impl Iterator<Item = Node<'t, 'a>> {
         let elements = match self.value() {
             Some(Value::Sequence(elements)) => elements.as_slice(),
             _ => &[],
         };
         let elements = elements.iter().rev().take_while(|_| self.tree.budget.visit());
-        elements.map(move |it| self.follow(*it))
+        elements.map(move |element| self.follow(*element))
     }
 
-    /// The text of a scalar, be it a string, a number or a truth value; none of null, nor of a text that
-    /// is longer than 4096 bytes: as many aliases as there are lines may name it.
+    /// The text of a string, number or boolean. None for null, and for a text of more than 4096 bytes,
+    /// because every line may hold an alias of it.
     pub(crate) fn as_str(self) -> Option<&'t str> {
         match self.value()? {
             Value::Scalar { text, .. } if text.len() <= LONGEST => {
@@ -273,7 +280,7 @@ impl<'t, 'a> Node<'t, 'a> {
         }
     }
 
-    /// The text of a scalar of any length, for a reader that meets each node once.
+    /// The text of a scalar of any length, for walks that visit each node once.
     pub(crate) fn whole_text(self) -> Option<&'t str> {
         match self.value()? {
             Value::Scalar { text, .. } => self.tree.budget.read(text.len()).then_some(text),
@@ -285,7 +292,7 @@ impl<'t, 'a> Node<'t, 'a> {
         matches!(self.value(), Some(Value::Scalar { .. }))
     }
 
-    /// Whether a scalar is written without quotes.
+    /// Whether a scalar is not quoted.
     #[cfg(test)]
     fn is_plain(self) -> bool {
         matches!(self.value(), Some(Value::Scalar { plain: true, .. }))
@@ -307,7 +314,7 @@ impl<'t, 'a> Node<'t, 'a> {
         self.is_mapping() || self.is_sequence()
     }
 
-    /// What kind of value this is, in the words of the YAML specification.
+    /// The kind of the value, in the terms of the YAML specification.
     pub(crate) fn kind(self) -> &'static str {
         match self.value() {
             None | Some(Value::Null) => "null",
@@ -320,7 +327,7 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     fn value(self) -> Option<&'t Value<'a>> {
-        self.tree.stored(self.id).map(|it| &it.value)
+        self.tree.stored(self.id).map(|node| &node.value)
     }
 
     fn follow(self, Reference { line, id }: Reference) -> Self {

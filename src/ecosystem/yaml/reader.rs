@@ -1,10 +1,10 @@
-//! The blocks of YAML by recursive descent, and how to go on behind what breaks them.
+//! A recursive-descent parser of YAML's block structures, with error recovery.
 //!
-//! What flows in: a text. What flows out: a [`Tree`]. What must stay true: each pass of a loop
-//! moves forward or leaves the loop; the depth is checked before each step down. What reads a value
-//! of a block leaves the cursor at the next content behind it.
+//! Input: a text. Output: a [`Tree`]. Invariants: each iteration of a loop moves forward or leaves the
+//! loop; the depth is checked before each descent. A function that reads a block value leaves the cursor
+//! at the next content after it.
 
-use super::{Error, Id, Reference, Stem, Stored, Tree, Value, lines::Cursor};
+use super::{Error, Id, Reference, Stored, StoredMember, Tree, Value, cursor::Cursor};
 use crate::ecosystem::{budget::Budget, text};
 use std::{
     borrow::Cow,
@@ -15,10 +15,10 @@ use std::{
 /// Deeper values are skipped, with an error.
 pub(super) const MAX_DEPTH: u32 = 100;
 
-/// More errors than this help nobody; a file of noise would bring one with each line.
+/// Errors that are kept; a file of noise would give one for each line.
 const MAX_ERRORS: usize = 20;
 
-/// Reads as much of a text as can be understood.
+/// Parses a text as far as possible.
 pub(super) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Tree<'a> {
     let mut reader = Reader {
         cursor: Cursor::new(text),
@@ -42,7 +42,7 @@ pub(super) struct Reader<'a> {
     errors: Vec<Error>,
     has_templates: bool,
     pub(super) budget: &'a Budget,
-    /// A place, and where the colon of the key is that begins there.
+    /// Cache: a key's offset, and the offset of its colon.
     colon: (usize, Option<usize>),
 }
 
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         while !self.done {
             let node = if self.is_marker() {
                 let begins = self.peek() == Some(b'-');
-                // Not `clear`, which takes time for each place that the table ever had.
+                // Not `clear`, which takes time for the whole capacity of the table.
                 self.anchors = HashMap::new();
                 self.at += 3;
                 if begins { self.value(None, Entries::OfSequence, 0) } else { self.end_of_value() }
@@ -87,10 +87,11 @@ impl<'a> Reader<'a> {
             } else {
                 Some(self.block(None, 0))
             };
-            let is_null = |it: &Reference| {
-                self.stored(it.id).is_none_or(|it| matches!(it.value, Value::Null))
+            let is_null = |reference: &Reference| {
+                self.stored(reference.id).is_none_or(|node| matches!(node.value, Value::Null))
             };
-            roots.extend(node.filter(|it| !is_null(it)).map(|it| it.id));
+            roots
+                .extend(node.filter(|reference| !is_null(reference)).map(|reference| reference.id));
         }
         roots
     }
@@ -100,7 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn error_at(&mut self, line: u32, message: impl Into<String>) {
-        let known = self.errors.last().is_some_and(|it| it.line == line);
+        let known = self.errors.last().is_some_and(|error| error.line == line);
         if !known && self.errors.len() < MAX_ERRORS {
             self.errors.push(Error { line, message: message.into() });
         }
@@ -111,8 +112,8 @@ impl<'a> Reader<'a> {
         self.error(message);
     }
 
-    /// Goes to the next place where something is written, from the rest of a line on of which
-    /// nothing is left to read. Says whether nothing but blank lines were passed.
+    /// Moves on from the end of a value to the next content. Returns whether only blank lines were
+    /// skipped.
     pub(super) fn go_to_content(&mut self) -> bool {
         let mut only_blank = true;
         while !self.done {
@@ -125,7 +126,7 @@ impl<'a> Reader<'a> {
                 self.next_line();
             } else if self.is_merge_marker() {
                 only_blank = false;
-                self.error("the marker of an unfinished merge");
+                self.error(text::MERGE_MARKER);
                 self.next_line();
             } else if self.is_template() {
                 only_blank = false;
@@ -149,13 +150,13 @@ impl<'a> Reader<'a> {
             self.has_templates = true;
             let behind = self.mark();
             self.return_to(mark);
-            self.error("the lines of a template are passed over");
+            self.error("template lines are skipped");
             self.return_to(behind);
         }
         true
     }
 
-    /// Ends a value that ends within a line.
+    /// Ends a value that ends within the line: reports any text after it.
     pub(super) fn end_of_value(&mut self) -> Option<Reference> {
         if !self.is_rest_blank() {
             self.skip_spaces();
@@ -166,7 +167,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Reads the node whose first line begins here.
+    /// Reads the block node that begins here.
     fn block(&mut self, parent: Parent, depth: u32) -> Reference {
         if depth >= MAX_DEPTH {
             return self.too_deep(parent);
@@ -221,17 +222,17 @@ impl<'a> Reader<'a> {
             } else {
                 (self.key(), self.value(Some(column), Entries::OfMapping, depth + 1))
             };
-            members.extend(value.map(|value| Stem { key, line, value }));
+            members.extend(value.map(|value| StoredMember { key, line, value }));
         }
         self.push_mapping(line, members)
     }
 
-    /// Reads `? key`, and passes the `:` of its value, if there is one.
+    /// Reads `? key`, and skips the `:` of its value, if it has one.
     fn explicit_key(&mut self, column: usize, depth: u32) -> (Cow<'a, str>, bool) {
         self.at += 1;
         let begin = self.nodes.len();
         let key = self.value(Some(column), Entries::OfSequence, depth + 1);
-        let key = key.map(|it| self.text_of(it, begin)).unwrap_or_default();
+        let key = key.map(|key| self.text_of(key, begin)).unwrap_or_default();
         let at_value = !self.done && self.column() == column && self.is_indicator(b':');
         if at_value {
             self.at += 1;
@@ -239,7 +240,7 @@ impl<'a> Reader<'a> {
         (key, at_value)
     }
 
-    /// Whether an entry of a collection follows at its column; passes what is no entry of any.
+    /// Whether an entry of a collection follows at its column; skips lines that belong to no collection.
     fn follows(&mut self, column: usize, kind: Entries) -> bool {
         while !self.done && !self.is_marker() {
             let entry = if self.is_indicator(b'-') {
@@ -250,8 +251,8 @@ impl<'a> Reader<'a> {
                 None
             };
             match (self.column().cmp(&column), entry) {
-                (std::cmp::Ordering::Equal, Some(it)) if it == kind => return true,
-                // A list may stand at the column of its key, behind which other keys follow.
+                (std::cmp::Ordering::Equal, Some(entry)) if entry == kind => return true,
+                // A list may have the column of its key; other keys may follow at the same column.
                 (std::cmp::Ordering::Equal, Some(Entries::OfMapping))
                 | (std::cmp::Ordering::Less, Some(_)) => return false,
                 (std::cmp::Ordering::Greater, Some(_)) => self.error("bad indentation"),
@@ -263,8 +264,7 @@ impl<'a> Reader<'a> {
         false
     }
 
-    /// Reads the value behind a `-` or a `:`. None where the node is that of an alias which is
-    /// not known.
+    /// Reads the value after a `-` or a `:`. None for an undefined alias.
     fn value(&mut self, parent: Parent, kind: Entries, depth: u32) -> Option<Reference> {
         self.skip_spaces();
         let (anchor, tag) = self.properties();
@@ -281,7 +281,7 @@ impl<'a> Reader<'a> {
         Some(node)
     }
 
-    /// Reads the value that stands below its key or dash, if there is any.
+    /// Reads the value below its key or dash, if there is one.
     fn nested(&mut self, parent: Parent, kind: Entries, depth: u32) -> Reference {
         let is_list_at_key =
             kind == Entries::OfMapping && Some(self.column()) == parent && self.is_indicator(b'-');
@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
         self.is_indicator(b'-') || self.is_indicator(b'?') || self.colon().is_some()
     }
 
-    /// Reads a value that begins within the line and is no block collection.
+    /// Reads a value that begins within the line and is not a block collection.
     fn inline(&mut self, parent: Parent, depth: u32) -> Option<Reference> {
         let line = self.line;
         match self.peek() {
@@ -330,10 +330,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where the colon behind a key is that begins here; none where no key does.
+    /// The offset of the colon of the key that begins here; none if no key does.
     pub(super) fn colon(&mut self) -> Option<usize> {
         if self.colon.0 != self.at {
-            self.colon = (self.at, super::scalar::colon_of(self.rest()).map(|it| self.at + it));
+            self.colon =
+                (self.at, super::scalar::colon_of(self.rest()).map(|offset| self.at + offset));
         }
         self.colon.1
     }

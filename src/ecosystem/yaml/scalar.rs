@@ -1,8 +1,8 @@
-//! Scalars of blocks: plain ones, those in quotes, and whole blocks of text.
+//! Block scalars: plain, quoted, literal and folded.
 //!
-//! What flows in: the place where one begins. What flows out: its text, with lines folded as YAML
-//! 1.2.2 chapters 7.3 and 8.1 have it. What must stay true: a scalar without its closing quote ends
-//! with its line, so that what stands below it is read.
+//! Input: the position where a scalar begins. Output: its text, with lines folded by YAML 1.2.2 chapters
+//! 7.3 and 8.1. Invariants: an unterminated quoted scalar ends with its line, so that the following lines
+//! are read.
 
 use super::{
     escape::unescape,
@@ -10,11 +10,11 @@ use super::{
 };
 use std::borrow::Cow;
 
-/// Where in a line the colon behind a key is; none where the line begins with no key.
+/// The offset of the colon after a key; none where the line does not begin with a key.
 pub(super) fn colon_of(line: &str) -> Option<usize> {
     let begin = behind_properties(line);
     let rest = line.get(begin..)?;
-    let ends = |it: &str| it.is_empty() || it.starts_with([' ', '\t']);
+    let ends = |rest: &str| rest.is_empty() || rest.starts_with([' ', '\t']);
     match rest.bytes().next()? {
         quote @ (b'"' | b'\'') => {
             let length = quoted_length(rest, quote)?;
@@ -36,7 +36,7 @@ pub(super) fn colon_of(line: &str) -> Option<usize> {
     }
 }
 
-/// How long the anchors and tags at the beginning of a line are, with what separates them.
+/// The length of the anchors and tags at the beginning of a line, with their separators.
 fn behind_properties(line: &str) -> usize {
     let mut rest = line;
     while rest.starts_with(['&', '!']) {
@@ -46,7 +46,7 @@ fn behind_properties(line: &str) -> usize {
     line.len() - rest.len()
 }
 
-/// The length of a text in quotes, with both of them; none where it does not end in the line.
+/// The length of a quoted scalar including its quotes; none if it does not end in the line.
 fn quoted_length(line: &str, quote: u8) -> Option<usize> {
     let bytes = line.as_bytes();
     let mut at = 1;
@@ -62,31 +62,35 @@ fn quoted_length(line: &str, quote: u8) -> Option<usize> {
     }
 }
 
-/// The length of a `{{ … "x" … }}` within double quotes, which a program replaces before YAML is
-/// read. A quote behind which the value may end is no part of one.
+/// The length of a `{{ … "x" … }}` within double quotes, which a template engine replaces before the YAML
+/// is parsed. A quote after which the value may end is not part of a template.
 fn template_length(line: &str, at: usize) -> Option<usize> {
-    // No statement within quotes is longer; it bounds the work.
+    // Longer statements are not recognized; this bounds the work.
     const LONGEST: usize = 500;
     let rest = line.get(at..)?.strip_prefix("{{")?;
-    let end =
-        rest.bytes().take(LONGEST).zip(rest.bytes().skip(1)).position(|it| it == (b'}', b'}'))?;
+    let end = rest
+        .bytes()
+        .take(LONGEST)
+        .zip(rest.bytes().skip(1))
+        .position(|pair| pair == (b'}', b'}'))?;
     let quote = rest.get(..end)?.find('"')?;
     let behind = rest.get(quote + 1..)?.trim_start();
     let ends = behind.is_empty() || behind.starts_with([',', ':', ']', '}', '#']);
     (!ends).then_some(end + 4)
 }
 
-/// The end of a plain scalar in its line: before a comment, without spaces.
+/// The end of a plain scalar in its line: before a comment, without trailing white space.
 fn end_of_plain(line: &str) -> usize {
     let comment = line.match_indices('#').map(|(at, _)| at).find(|at| {
-        at.checked_sub(1).is_some_and(|it| matches!(line.as_bytes().get(it), Some(b' ' | b'\t')))
+        at.checked_sub(1)
+            .is_some_and(|before| matches!(line.as_bytes().get(before), Some(b' ' | b'\t')))
     });
     let text = line.get(..comment.unwrap_or(line.len())).unwrap_or_default();
     text.trim_end_matches([' ', '\t']).len()
 }
 
 impl<'a> Reader<'a> {
-    /// Reads a key up to behind its colon.
+    /// Reads a key and its colon.
     pub(super) fn key(&mut self) -> Cow<'a, str> {
         let Some(colon) = self.colon() else { return Cow::Borrowed("") };
         let whole = self.text.get(self.at..colon).unwrap_or_default();
@@ -99,7 +103,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a plain scalar with the lines that continue it.
+    /// Reads a plain scalar with its continuation lines.
     pub(super) fn plain(&mut self, parent: Parent) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(self.plain_line());
         loop {
@@ -132,7 +136,7 @@ impl<'a> Reader<'a> {
         rest.get(..end).unwrap_or_default()
     }
 
-    /// Reads a scalar in quotes, from the opening one on, and stops behind the closing one.
+    /// Reads a quoted scalar from its opening quote to after its closing quote.
     pub(super) fn quoted(&mut self, parent: Parent) -> Cow<'a, str> {
         let quote = self.peek().unwrap_or(b'"');
         let rest = self.rest();
@@ -166,12 +170,12 @@ impl<'a> Reader<'a> {
             self.add_line(quote, self.rest().len(), &mut out);
         }
         self.return_to(mark);
-        self.error("a text without its closing quote");
+        self.error("unterminated quoted scalar");
         self.skip_rest();
         Cow::Borrowed(rest.get(1..).unwrap_or_default())
     }
 
-    /// Goes to the next line with anything in it.
+    /// Moves to the next line that is not blank.
     fn skip_blank(&mut self) {
         self.skip_spaces();
         while !self.done && self.peek().is_none() {
@@ -180,7 +184,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds a line of a text in quotes. A NUL at the end says that the next one is joined to it.
+    /// Appends a line of a quoted scalar. A trailing NUL marks that the next line is joined to it.
     fn add_line(&self, quote: u8, end: usize, out: &mut String) {
         let rest = self.rest();
         let whole = rest.get(..end).unwrap_or_default();
@@ -199,13 +203,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a block scalar from its `|` or `>` on.
+    /// Reads a literal or folded scalar from its `|` or `>`.
     pub(super) fn block_scalar(&mut self, parent: Parent) -> Cow<'a, str> {
         let header = self.rest();
         let folded = header.starts_with('>');
         let indicators = header.split([' ', '\t']).next().unwrap_or(header);
-        let digit = indicators.bytes().find(u8::is_ascii_digit).map(|it| usize::from(it - b'0'));
-        let mut indentation = digit.map(|it| parent.map_or(0, |it| it) + it);
+        let digit =
+            indicators.bytes().find(u8::is_ascii_digit).map(|digit| usize::from(digit - b'0'));
+        let mut indentation = digit.map(|digit| parent.map_or(0, |column| column) + digit);
         let mut out = String::new();
         let mut blank = 0;
         self.next_line();
@@ -232,14 +237,14 @@ impl<'a> Reader<'a> {
         Cow::Owned(out)
     }
 
-    /// How many spaces a line begins with.
+    /// The number of leading spaces of a line.
     fn column_of_text(&self) -> usize {
         let rest = self.rest();
         rest.len() - rest.trim_start_matches(' ').len()
     }
 }
 
-/// The break between two lines of a block scalar with blank lines between them.
+/// Appends the break between two lines of a literal or folded scalar, with blank lines between them.
 fn separate(out: &mut String, folded: bool, blank: u32) {
     if out.is_empty() {
         return;
@@ -251,7 +256,7 @@ fn separate(out: &mut String, folded: bool, blank: u32) {
     }
 }
 
-/// One line break is a space, several are one less.
+/// One line break becomes a space, several become one less.
 fn fold(out: &mut String, breaks: u32) {
     if breaks <= 1 {
         out.push(' ');
@@ -260,7 +265,7 @@ fn fold(out: &mut String, breaks: u32) {
     }
 }
 
-/// Where the closing quote of a line is that continues a text.
+/// The offset of the closing quote in a continuation line.
 fn closing(line: &str, quote: u8) -> Option<usize> {
     let bytes = line.as_bytes();
     let mut at = 0;

@@ -1,23 +1,22 @@
-//! Where the values go that were read, with their anchors.
+//! Stores the values of a tree and its anchors.
 //!
-//! What flows in: values, innermost first. What flows out: references to them. What must stay true:
-//! no more values than there is a bound for, no path through them that is longer than there is a bound
-//! for, and an anchor names a value that is whole.
+//! Input: values, innermost first. Output: references to them. Invariants: the number of values and the
+//! length of the paths through them are bounded, and an anchor names a complete value.
 
-use super::{Id, Order, Reference, Stem, Stored, Value, reader::Reader};
+use super::{Id, Order, Reference, Stored, StoredMember, Value, reader::Reader};
 use crate::ecosystem::text;
 use std::borrow::Cow;
 
-/// After so many values the rest of a file is passed over; it bounds the memory.
+/// The rest of a file with more values is skipped; this bounds the memory.
 const MAX_VALUES: usize = 1_000_000;
 
-/// A collection in which aliases nest deeper than this is empty. Without aliases none does.
+/// A collection in which aliases nest deeper than this becomes empty. No tree without aliases is deeper.
 pub(super) const MAX_HEIGHT: u32 = 2 * super::reader::MAX_DEPTH;
 
-/// A longer text is no key where an alias names it: each key has its own copy.
+/// A longer text is not accepted as a key where an alias names it, because each key has its own copy.
 const LONGEST_ALIAS_KEY: usize = 1000;
 
-/// Of a mapping of up to so many members, each is looked at to find one.
+/// A mapping of up to this many members is searched linearly.
 const SHORT: usize = 16;
 
 impl<'a> Reader<'a> {
@@ -25,14 +24,14 @@ impl<'a> Reader<'a> {
         self.nodes.get(usize::try_from(id.0).ok()?)
     }
 
-    /// Stores a value; the rest of the file is not read where there are too many.
+    /// Stores a value. With too many values, the rest of the file is skipped.
     pub(super) fn push(&mut self, line: u32, value: Value<'a>) -> Reference {
         self.push_of_height(line, 0, value)
     }
 
     fn push_of_height(&mut self, line: u32, height: u32, value: Value<'a>) -> Reference {
         if self.nodes.len() >= MAX_VALUES {
-            self.error(format!("more than {MAX_VALUES} values, the rest is not read"));
+            self.error(format!("more than {MAX_VALUES} values; the rest is skipped"));
             self.stop();
         } else if !self.budget.visit() {
             self.stop();
@@ -42,8 +41,12 @@ impl<'a> Reader<'a> {
         Reference { line, id }
     }
 
-    pub(super) fn push_mapping(&mut self, line: u32, mut members: Vec<Stem<'a>>) -> Reference {
-        let Some(height) = self.height(line, members.iter().map(|it| it.value)) else {
+    pub(super) fn push_mapping(
+        &mut self,
+        line: u32,
+        mut members: Vec<StoredMember<'a>>,
+    ) -> Reference {
+        let Some(height) = self.height(line, members.iter().map(|member| member.value)) else {
             return self.push_mapping(line, Vec::new());
         };
         members.shrink_to_fit();
@@ -59,9 +62,9 @@ impl<'a> Reader<'a> {
         self.push_of_height(line, height, Value::Sequence(elements))
     }
 
-    /// The height of a collection of these values; none where it is too much.
+    /// The height of a collection of these values; none if it exceeds the limit.
     fn height(&mut self, line: u32, values: impl Iterator<Item = Reference>) -> Option<u32> {
-        let of = |it: Reference| self.stored(it.id).map_or(0, |it| it.height);
+        let of = |value: Reference| self.stored(value.id).map_or(0, |node| node.height);
         let height = values.map(of).max().unwrap_or(0) + 1;
         if height > MAX_HEIGHT {
             let message = format!("aliases nest deeper than {MAX_HEIGHT} levels");
@@ -75,21 +78,23 @@ impl<'a> Reader<'a> {
         self.push(line, Value::Null)
     }
 
-    /// The text of a node that is a key; `begin` is how many nodes there were before it was read.
+    /// The text of a key node; `begin` is the number of nodes before the key was read.
     pub(super) fn text_of(&mut self, key: Reference, begin: usize) -> Cow<'a, str> {
-        let is_alias = usize::try_from(key.id.0).is_ok_and(|it| it < begin);
-        let text = match self.stored(key.id).map(|it| &it.value) {
+        let is_alias = usize::try_from(key.id.0).is_ok_and(|node| node < begin);
+        let text = match self.stored(key.id).map(|stored| &stored.value) {
             Some(Value::Scalar { text, .. }) if is_alias && text.len() > LONGEST_ALIAS_KEY => None,
             Some(Value::Scalar { text, .. }) => Some(text.clone()),
             _ => Some(Cow::Borrowed("")),
         };
         text.unwrap_or_else(|| {
-            self.error(format!("an alias of more than {LONGEST_ALIAS_KEY} bytes is no key"));
+            self.error(format!(
+                "an alias of more than {LONGEST_ALIAS_KEY} bytes is not valid as a key"
+            ));
             Cow::Borrowed("")
         })
     }
 
-    /// Gives a node its tag and its anchor.
+    /// Sets the tag and the anchor of a node.
     pub(super) fn attach(
         &mut self,
         node: Reference,
@@ -105,7 +110,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads anchor and tag, as far as they are there.
+    /// Reads an anchor and a tag, if there are any.
     pub(super) fn properties(&mut self) -> (Option<&'a str>, Option<&'a str>) {
         let (mut anchor, mut tag) = (None, None);
         loop {
@@ -133,7 +138,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads `*name`; none where nothing above has this name.
+    /// Reads `*name`; none where the anchor is not defined above.
     pub(super) fn alias(&mut self) -> Option<Reference> {
         let rest = self.rest();
         let word = rest.split([' ', '\t', ',', ']', '}']).next().unwrap_or(rest);
@@ -141,23 +146,23 @@ impl<'a> Reader<'a> {
         let line = self.line;
         let id = self.anchors.get(word.get(1..).unwrap_or_default()).copied();
         if id.is_none() {
-            self.error(format!("`{}` names nothing above it", text::excerpt(word)));
+            self.error(format!("`{}` is an undefined alias", text::excerpt(word)));
         }
         Some(Reference { line, id: id? })
     }
 }
 
-/// Sorts the places of a mapping's members, so that one is found fast.
-fn order(members: &[Stem<'_>]) -> Order {
+/// Sorts the indices of a mapping's members by key, for binary search.
+fn order(members: &[StoredMember<'_>]) -> Order {
     if members.len() <= SHORT {
         return None;
     }
     let key = |place: &u32| {
-        let stem = usize::try_from(*place).ok().and_then(|it| members.get(it));
-        stem.map(|it| it.key.as_ref())
+        let member = usize::try_from(*place).ok().and_then(|at| members.get(at));
+        member.map(|member| member.key.as_ref())
     };
     let mut order: Vec<u32> = (0..u32::try_from(members.len()).unwrap_or(u32::MAX)).collect();
-    // Stable, so that of several of one name the last stays the last.
+    // Stable, so that of several equal keys the last stays the last.
     order.sort_by(|a, b| key(a).cmp(&key(b)));
     Some(order.into_boxed_slice())
 }

@@ -1,26 +1,27 @@
 use super::*;
 use crate::ecosystem::{budget::Budget, fixtures::processor_time};
 
-/// The tree of a text in one line a document: scalars in quotes where they are not plain, then
+/// The tree of a text, one line for each document, with scalars in quotes where they are quoted; then
 /// the lines of the errors.
 fn show(text: &str) -> String {
     let tree = parse(text, Budget::alone(1 << 24));
-    let mut lines: Vec<String> = tree.documents().map(|it| show_node(it, 0)).collect();
-    lines.extend(tree.errors.iter().map(|it| format!("{}: {}", it.line, it.message)));
+    let mut lines: Vec<String> = tree.documents().map(|node| show_node(node, 0)).collect();
+    lines.extend(tree.errors.iter().map(|error| format!("{}: {}", error.line, error.message)));
     lines.join("\n")
 }
 
 fn show_node(node: Node<'_, '_>, depth: u32) -> String {
     assert!(depth <= 101);
-    let tag = node.tag().map(|it| format!("{it} ")).unwrap_or_default();
+    let tag = node.tag().map(|tag| format!("{tag} ")).unwrap_or_default();
     let inner = if let Some(text) = node.as_str() {
         if node.is_plain() { text.to_owned() } else { format!("{text:?}") }
     } else if node.is_mapping() {
-        let show =
-            |it: Member| format!("{}@{}: {}", it.key, it.line, show_node(it.value, depth + 1));
+        let show = |member: Member| {
+            format!("{}@{}: {}", member.key, member.line, show_node(member.value, depth + 1))
+        };
         format!("{{{}}}", node.members().map(show).collect::<Vec<_>>().join(", "))
     } else if node.is_sequence() {
-        let inner: Vec<_> = node.elements().map(|it| show_node(it, depth + 1)).collect();
+        let inner: Vec<_> = node.elements().map(|node| show_node(node, depth + 1)).collect();
         format!("[{}]", inner.join(", "))
     } else {
         "~".to_owned()
@@ -89,12 +90,12 @@ fn flow_collections_and_json() {
 }
 
 #[test]
-fn documents_are_told_apart() {
+fn documents_are_separated() {
     check(
         "%YAML 1.2\n---\na: &x 1\n---\n--- # c\n- 2\n...\n--- 3\n--- |\n 4\n",
         "{a@3: 1}\n[2]\n3\n\"4\\n\"",
     );
-    check("a: &x 1\n---\nb: *x\n", "{a@1: 1}\n{}\n3: `*x` names nothing above it");
+    check("a: &x 1\n---\nb: *x\n", "{a@1: 1}\n{}\n3: `*x` is an undefined alias");
 }
 
 #[test]
@@ -104,23 +105,23 @@ fn anchors_aliases_and_tags() {
         "{a@1: {b@2: 1}, c@3: {b@2: 1}, d@4: [{b@2: 1}, 2], e@5: !!str 3, f@6: !reference [g, h], i@7: 2}",
     );
     check("- &a !t\n  b: 1\n- !t &c d\n- *c\n- &e f: 1\n", "[!t {b@2: 1}, !t d, !t d, {f@5: 1}]");
-    check("a: &a [*a]\n", "{a@1: []}\n1: `*a` names nothing above it");
+    check("a: &a [*a]\n", "{a@1: []}\n1: `*a` is an undefined alias");
     let tree = parse("a: &x 1\nb: *x\n", Budget::alone(1 << 24));
     let root = tree.root().unwrap();
-    let [a, b] = ["a", "b"].map(|it| root.get(it).unwrap());
+    let [a, b] = ["a", "b"].map(|key| root.get(key).unwrap());
     assert_eq!((a.id(), a.line, b.line), (b.id(), 1, 2));
 }
 
 #[test]
-fn merged_mappings_give_what_is_not_there() {
+fn merged_mappings_provide_missing_members() {
     let tree = parse(
         "a: &a {x: 1, y: 2}\nb: &b {y: 3, <<: *a}\nc:\n  <<: [*b, *a]\n  z: 4\n",
         Budget::alone(1 << 24),
     );
     let c = tree.root().unwrap().get("c").unwrap();
-    assert_eq!(["x", "y", "z"].map(|it| c.text(it)), [Some("1"), Some("3"), Some("4")]);
+    assert_eq!(["x", "y", "z"].map(|key| c.text(key)), [Some("1"), Some("3"), Some("4")]);
     assert!(c.get("q").is_none());
-    let many: Vec<_> = (0..100).map(|it| format!("k{it}: {it}\n")).collect();
+    let many: Vec<_> = (0..100).map(|number| format!("k{number}: {number}\n")).collect();
     let many = many.concat();
     let tree = parse(&many, Budget::alone(1 << 24));
     let root = tree.root().unwrap();
@@ -131,20 +132,20 @@ fn merged_mappings_give_what_is_not_there() {
 }
 
 #[test]
-fn what_is_broken_costs_itself() {
+fn broken_lines_lose_only_themselves() {
     check("a: 1\n%%%\nb: 2\n", "{a@1: 1, b@3: 2}\n2: unexpected `%%%`");
     check(
         "a:\n  b: 1\n<<<<<<< HEAD\n  c: 2\n=======\n  c: 3\n>>>>>>> x\n  d: 4\n",
-        "{a@1: {b@2: 1, c@4: 2, c@6: 3, d@8: 4}}\n3: the marker of an unfinished merge\n5: the marker of an unfinished merge\n7: the marker of an unfinished merge",
+        "{a@1: {b@2: 1, c@4: 2, c@6: 3, d@8: 4}}\n3: merge conflict marker\n5: merge conflict marker\n7: merge conflict marker",
     );
     check("a: 1\n    b: 2\nc: 3\n", "{a@1: 1, c@3: 3}\n2: bad indentation");
     check(
         "a: \"b\nc: d\ne: 'f\n",
-        "{a@1: \"b\", c@2: d, e@3: \"f\"}\n1: a text without its closing quote\n3: a text without its closing quote",
+        "{a@1: \"b\", c@2: d, e@3: \"f\"}\n1: unterminated quoted scalar\n3: unterminated quoted scalar",
     );
     check(
         "a: [b, c\nd: {e: f\ng: h\n",
-        "{a@1: [b, c], d@2: {e@2: f}, g@3: h}\n2: a bracket that is not closed\n3: a bracket that is not closed",
+        "{a@1: [b, c], d@2: {e@2: f}, g@3: h}\n2: unclosed bracket\n3: unclosed bracket",
     );
     check("a:\n\tb: 1\nc: 2\n", "{a@1: {b@2: 1}, c@3: 2}\n2: a tab in the indentation");
     check("a: 'b' c\nd: [e] f\n", "{a@1: \"b\", d@2: [e]}\n1: unexpected `c`\n2: unexpected `f`");
@@ -153,20 +154,21 @@ fn what_is_broken_costs_itself() {
 }
 
 #[test]
-fn templates_cost_their_lines() {
+fn templates_lose_only_their_lines() {
     check(
         "{{- if .x }}\na:\n{{- range .y }}\n  - b: {{ .z }}:{{ .w | default \"v\" }}\n    c: \"{{ include \"d\" . }}-e\"\n{{- end }}\n{{/*\ntext: x\n*/}}\nf: ['{{', \"}}\"]\ng: \"{{\"\n{% if %}\nh: 1\n",
-        "{a@2: [{b@4: {{ .z }}:{{ .w | default \"v\" }}, c@5: \"{{ include \\\"d\\\" . }}-e\"}], f@10: [\"{{\", \"}}\"], g@11: \"{{\", h@13: 1}\n1: the lines of a template are passed over",
+        "{a@2: [{b@4: {{ .z }}:{{ .w | default \"v\" }}, c@5: \"{{ include \\\"d\\\" . }}-e\"}], f@10: [\"{{\", \"}}\"], g@11: \"{{\", h@13: 1}\n1: template lines are skipped",
     );
 }
 
 #[test]
-fn no_nesting_overflows_the_stack_and_no_bomb_costs_much() {
+fn deep_nesting_and_alias_bombs_are_harmless() {
     let n = 30_000;
     let lines = |line: fn(usize) -> String| (1..200).map(line).collect::<Vec<_>>().concat();
-    let bomb = lines(|it| format!("a{it}: &a{it} [*a{0}, *a{0}, *a{0}]\n", it - 1));
-    let merges = lines(|it| format!("m{it}: &m{it}\n  <<: [*m{0}, *m{0}]\n", it - 1));
-    let stairs = lines(|it| format!("{}a:\n", " ".repeat(it)));
+    let bomb = lines(|number| format!("a{number}: &a{number} [*a{0}, *a{0}, *a{0}]\n", number - 1));
+    let merges =
+        lines(|number| format!("m{number}: &m{number}\n  <<: [*m{0}, *m{0}]\n", number - 1));
+    let stairs = lines(|number| format!("{}a:\n", " ".repeat(number)));
     let start = processor_time();
     for text in [
         "[".repeat(n),
@@ -200,15 +202,21 @@ fn no_nesting_overflows_the_stack_and_no_bomb_costs_much() {
     assert!(took.as_secs() < 10, "{took:?}");
 }
 
-/// Breaks if aliases can nest without a bound: a walk over the tree would overflow the stack. The anchors
-/// stand in keys, where no walk meets them one by one.
+/// Fails if aliases can nest without a bound, so that a walk of the tree would overflow the stack. The
+/// anchors are in keys, where no walk meets them one by one.
 #[test]
-fn aliases_nest_no_deeper_than_walks_may_go() {
+fn the_nesting_of_aliases_is_bounded() {
     fn height(node: Node<'_, '_>) -> u32 {
-        node.elements().chain(node.members().map(|it| it.value)).map(height).max().unwrap_or(0) + 1
+        node.elements()
+            .chain(node.members().map(|member| member.value))
+            .map(height)
+            .max()
+            .unwrap_or(0)
+            + 1
     }
     for (open, close) in [("[", "]"), ("{b: ", "}")] {
-        let steps = (1..30_000).map(|it| format!("? &a{it} {open}*a{}{close}\n: c\n", it - 1));
+        let steps =
+            (1..30_000).map(|number| format!("? &a{number} {open}*a{}{close}\n: c\n", number - 1));
         let text = format!("? &a0 [x]\n: c\n{}d: *a29999\n", steps.collect::<String>());
         let tree = parse(&text, Budget::alone(text.len()));
         assert!(height(tree.root().unwrap()) <= 201);
@@ -217,24 +225,24 @@ fn aliases_nest_no_deeper_than_walks_may_go() {
 }
 
 #[test]
-fn a_text_that_many_aliases_may_name_has_a_length() {
-    let [short, long] = [4096, 4097].map(|it| "x".repeat(it));
+fn long_texts_are_not_returned_for_aliases() {
+    let [short, long] = [4096, 4097].map(|length| "x".repeat(length));
     let text = format!("a: &a {short}\nb: &b {long}\n? *a\n: c\n? {long}\n: d\n");
     let tree = parse(&text, Budget::alone(text.len()));
     let root = tree.root().unwrap();
-    let [a, b] = ["a", "b"].map(|it| root.get(it).unwrap());
+    let [a, b] = ["a", "b"].map(|key| root.get(key).unwrap());
     assert_eq!((a.as_str(), b.as_str(), b.whole_text()), (Some(&*short), None, Some(&*long)));
     assert_eq!((b.kind(), b.is_scalar()), ("a text that is too long", true));
-    // A key has a copy of its text, unless it stands there itself.
-    let keys: Vec<_> = root.members().map(|it| it.key.len()).collect();
+    // A key that is an alias has a copy of the text, a literal key has not.
+    let keys: Vec<_> = root.members().map(|member| member.key.len()).collect();
     assert_eq!(keys, [1, 1, 0, 4097]);
-    assert_eq!(tree.errors[0].message, "an alias of more than 1000 bytes is no key");
+    assert_eq!(tree.errors[0].message, "an alias of more than 1000 bytes is not valid as a key");
 }
 
-/// Breaks if a merge of a list looks at all of it, however long it is.
+/// Fails if a merge of a list searches the whole list, however long it is.
 #[test]
-fn a_merge_looks_at_so_many_mappings() {
-    let many: Vec<_> = (0..1000).map(|it| format!("{{k{it}: {it}}}, ")).collect();
+fn a_merge_searches_a_bounded_number_of_mappings() {
+    let many: Vec<_> = (0..1000).map(|number| format!("{{k{number}: {number}}}, ")).collect();
     let text = format!("a: {{<<: [{}]}}\n", many.concat());
     let budget = Budget::unlimited();
     let tree = parse(&text, &budget);
@@ -245,12 +253,12 @@ fn a_merge_looks_at_so_many_mappings() {
 }
 
 #[test]
-fn a_budget_that_is_used_up_ends_all_walks() {
+fn a_used_up_budget_ends_all_walks() {
     let text = "a: [b, c]\nd: {e: f}\n";
     let budget = Budget::alone(0);
     let tree = parse(text, budget);
     let root = tree.root().unwrap();
-    let [a, d] = ["a", "d"].map(|it| root.get(it).unwrap());
+    let [a, d] = ["a", "d"].map(|key| root.get(key).unwrap());
     let b = a.elements().next().unwrap();
     assert!(!budget.spend(budget.allowed()));
     assert_eq!((root.members().count(), a.elements().count(), d.members().count()), (0, 0, 0));

@@ -202,7 +202,7 @@ impl<'a> Engine<'a> {
                 (Kind::File { .. } | Kind::Link, None) => {}
             }
         })?;
-        if size_of_paths > MOST_PATH_BYTES || self.gathered.imports.is_lost() {
+        if size_of_paths > MOST_PATH_BYTES || self.gathered.imports.has_too_many_modules() {
             return Err(LimitError::PathsTooLong { most: MOST_PATH_BYTES }.into());
         }
         wanted.sort_by(|a, b| a.path.cmp(&b.path));

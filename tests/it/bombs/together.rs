@@ -63,9 +63,9 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
             vec![
                 ("attributes/pom.xml", "is not closed"),
                 ("elements/pom.xml", "more than 1000000 elements"),
-                ("laughs/pom.xml", "a document type is not read"),
-                ("nested/pom.xml", "elements below 100 others are not read"),
-                ("outside/pom.xml", "a document type is not read"),
+                ("laughs/pom.xml", "the document type is ignored"),
+                ("nested/pom.xml", "elements nested deeper than 100 levels"),
+                ("outside/pom.xml", "the document type is ignored"),
             ],
         ),
     };

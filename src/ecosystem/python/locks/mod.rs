@@ -1,9 +1,8 @@
-//! What Python's package managers lock: `poetry.lock`, `Pipfile.lock`, `pdm.lock`, `uv.lock` and
-//! `pylock.toml`; and `Pipfile`, which no other file's parser would read.
+//! Lock files of Python's package managers: `poetry.lock`, `Pipfile.lock`, `pdm.lock`, `uv.lock` and
+//! `pylock.toml`; and `Pipfile`.
 //!
-//! What flows in: the files that the tools write. What flows out: each locked package, what it is
-//! for, and which of the others it requires. What must stay true: the project itself, and what is
-//! taken from a folder beside it, are no packages.
+//! Input: files that the tools write. Output: each locked package, its scope, and its dependencies.
+//! Invariants: the project itself and local folders are not packages.
 
 mod pdm;
 mod pipfile;
@@ -32,15 +31,15 @@ use ::toml::{
 };
 use std::collections::HashMap;
 
-/// A lock holds a name several times where its version depends on the platform, or on that of
-/// Python; more often than this none does, and it bounds the work.
+/// Entries of one name. A lock file has several if the version depends on the platform or on the version of
+/// Python; the limit bounds the work.
 const MAX_ENTRIES_OF_A_NAME: usize = 8;
 
-/// The packages of a lock by canonical name, so that a requirement finds them.
+/// The packages of a lock file by canonical name.
 #[derive(Debug)]
-struct Known<T>(HashMap<String, Vec<(Option<String>, T)>>);
+struct LockedPackages<T>(HashMap<String, Vec<(Option<String>, T)>>);
 
-impl<T: Copy> Known<T> {
+impl<T: Copy> LockedPackages<T> {
     fn new() -> Self {
         Self(HashMap::new())
     }
@@ -52,18 +51,18 @@ impl<T: Copy> Known<T> {
         }
     }
 
-    /// The entries of a name, and of a version where one is stated.
+    /// The entries of a name, optionally of one version.
     fn find(&self, name: &str, version: Option<&str>) -> impl Iterator<Item = T> {
         let of_name = self.0.get(&python_name(name)).map_or(&[][..], Vec::as_slice);
-        let is_it = move |(it, _): &&(Option<String>, T)| {
-            version.is_none_or(|version| it.as_deref() == Some(version))
+        let has_version = move |(own_version, _): &&(Option<String>, T)| {
+            version.is_none_or(|version| own_version.as_deref() == Some(version))
         };
-        of_name.iter().filter(is_it).map(|(_, entry)| *entry)
+        of_name.iter().filter(has_version).map(|(_, entry)| *entry)
     }
 }
 
-/// Says that a package requires the entries of a name.
-fn require(package: Added, name: &str, known: &Known<Added>, found: &mut Collector<'_>) {
+/// Records that a package requires all entries of a name.
+fn require(package: Added, name: &str, known: &LockedPackages<Added>, found: &mut Collector<'_>) {
     for required in known.find(name, None) {
         found.requires(package, required);
     }
@@ -77,7 +76,7 @@ struct Entry<'t, 'i> {
     line: u32,
 }
 
-/// An entry as every lock in TOML has it; none, and a warning, where it is something else.
+/// The table, name and line of an entry; none, with a warning, for a malformed entry.
 fn entry<'t, 'i>(
     node: &'t Spanned<DeValue<'i>>,
     document: &Document<'_>,
@@ -95,7 +94,7 @@ fn entry<'t, 'i>(
     Some(Entry { table, name, line })
 }
 
-/// Warns of a version of the format that is newer than what is known of it.
+/// Adds a warning if the version of the format is unknown.
 fn check_version(
     parent: Option<&DeTable<'_>>,
     key: &str,
@@ -103,29 +102,29 @@ fn check_version(
     document: &Document<'_>,
     found: &mut Collector<'_>,
 ) {
-    let Some(node) = parent.and_then(|it| it.get(key)) else { return };
+    let Some(node) = parent.and_then(|parent| parent.get(key)) else { return };
     let stated = match node.get_ref() {
         DeValue::Integer(number) => number.as_str(),
         DeValue::String(version) => version.split('.').next().unwrap_or_default(),
         _ => "",
     };
-    if stated.parse::<u32>().ok().is_none_or(|it| it > newest) {
+    if stated.parse::<u32>().ok().is_none_or(|number| number > newest) {
         let line = document.line(node);
-        found.warn(line, format!("unknown {key} of the lock, read as far as known"));
+        found.warn(line, format!("unknown {key} of the lock file; parsed as far as possible"));
     }
 }
 
-/// Warns of a package whose entry tells no version at all.
+/// Adds a warning for a package without a version.
 fn warn_of_no_version(entry: Entry<'_, '_>, found: &mut Collector<'_>) {
     found.warn(entry.line, format!("`{}` has no version", text::excerpt(entry.name)));
 }
 
-/// Whether a path leads to a folder of the repository; an archive holds a package.
+/// Whether a path is a folder of the repository; a local archive is a package.
 fn is_folder(path: &str) -> bool {
     !archive::is_archive(path)
 }
 
-/// The name with which a requirement of a lock begins.
+/// The name at the beginning of a requirement.
 fn required_name(requirement: &str) -> Option<&str> {
     requirement::name(requirement)
 }

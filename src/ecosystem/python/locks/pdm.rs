@@ -1,18 +1,18 @@
 //! `pdm.lock` of `lock_version` 2 to 4, by "Lock file" of PDM's manual and what PDM writes.
 //!
-//! What flows in: the `[[package]]` entries. What flows out: each package once, though it has an
-//! entry for each set of its extras that is asked for, with what its groups say of its scope.
+//! Input: the `[[package]]` entries. Output: each package once, although there is an entry for each requested
+//! set of its extras, with the scope of its groups.
 //!
-//! What must stay true: an entry with the path of a folder is no package; a group that may be an
-//! extra of the project as well as a part of its development tells no scope.
+//! Invariants: an entry with the path of a folder is not a package; a group whose name may be that of an
+//! extra gives no scope.
 
-use super::{Entry, Known, check_version, entry, is_folder, require, required_name};
+use super::{Entry, LockedPackages, check_version, entry, is_folder, require, required_name};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    join::stronger,
+    join::stronger_scope,
+    parser::file_name,
     purl::{Ecosystem, python_name},
-    source::file_name,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -50,10 +50,10 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     let mut scopes: HashMap<_, Option<Scope>> = HashMap::new();
     for entry in &entries {
         let scope = scopes.entry(key(*entry)).or_default();
-        *scope = stronger(*scope, scope_of(entry.table));
+        *scope = stronger_scope(*scope, scope_of(entry.table));
     }
     let mut by_key: HashMap<_, Option<Added>> = HashMap::new();
-    let mut known = Known::new();
+    let mut known = LockedPackages::new();
     for entry in &entries {
         let key = key(*entry);
         let scope = scopes.get(&key).copied().flatten();
@@ -71,13 +71,13 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// What an entry with extras shares with that of the package itself.
+/// The key that an entry with extras shares with that of the package itself.
 fn key<'t>(entry: Entry<'t, '_>) -> (String, Option<&'t str>) {
     (python_name(entry.name), version(entry.table))
 }
 
 fn version<'t>(table: &'t DeTable<'_>) -> Option<&'t str> {
-    // `revision` is the commit that `ref` led to.
+    // `revision` is the commit of `ref`.
     toml::string(table, "version").or_else(|| toml::string(table, "revision"))
 }
 
@@ -93,17 +93,21 @@ fn take(entry: Entry<'_, '_>, scope: Option<Scope>, found: &mut Collector<'_>) -
     found.take(Ecosystem::PyPi, Declared { name, version, line, scope, ..Declared::default() })
 }
 
-/// A list of requirements; a table by name in locks of PDM 0.
+/// The names in a list of requirements; lock files of PDM 0 have a table by name.
 fn dependencies<'t>(table: &'t DeTable<'_>) -> impl Iterator<Item = &'t str> {
-    let listed = toml::elements(table, "dependencies").filter_map(|it| it.get_ref().as_str());
+    let listed = toml::elements(table, "dependencies")
+        .filter_map(|dependency| dependency.get_ref().as_str());
     let keys = toml::table(table, "dependencies").into_iter().flat_map(DeTable::keys);
-    listed.filter_map(required_name).chain(keys.map(|it| it.get_ref().as_ref()))
+    listed.filter_map(required_name).chain(keys.map(|key| key.get_ref().as_ref()))
 }
 
-/// By its groups, which were sections once.
+/// The scope of the groups, which were called sections in old versions.
 fn scope_of(table: &DeTable<'_>) -> Option<Scope> {
     let groups = toml::elements(table, "groups").chain(toml::elements(table, "sections"));
-    groups.filter_map(|it| it.get_ref().as_str()).map(scope_of_group).fold(None, stronger)
+    groups
+        .filter_map(|group| group.get_ref().as_str())
+        .map(scope_of_group)
+        .fold(None, stronger_scope)
 }
 
 fn scope_of_group(name: &str) -> Option<Scope> {

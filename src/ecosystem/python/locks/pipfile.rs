@@ -1,24 +1,23 @@
 //! `Pipfile`, by "Pipfile & Pipfile.lock" of pipenv's manual.
 //!
-//! What flows in: `[packages]`, `[dev-packages]` and the categories of the project's own. What
-//! flows out: each package as a direct one. What must stay true: the tables that belong to pipenv
-//! itself hold no packages; a path is part of the repository.
+//! Input: `[packages]`, `[dev-packages]` and the project's own categories. Output: each package as direct.
+//! Invariants: pipenv's own tables contain no packages; a path is part of the repository.
 
 use super::{super::group_scope, is_folder};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
+    parser::file_name,
     purl::Ecosystem,
     python::{archive, requirement},
-    source::file_name,
     text,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
 use ::toml::de::{DeTable, DeValue};
 
-/// The tables of pipenv that are no category of packages.
+/// Tables of pipenv that are not categories of packages.
 const NO_CATEGORIES: [&str; 5] = ["source", "requires", "scripts", "pipenv", "build-system"];
 
 /// Reads `Pipfile`.
@@ -77,17 +76,17 @@ fn dependency(declared: Declared<'_>, value: &DeValue<'_>, found: &mut Collector
 
 fn detailed(declared: Declared<'_>, table: &DeTable<'_>, found: &mut Collector<'_>) {
     if let Some(repository) =
-        ["git", "hg", "svn", "bzr"].iter().find_map(|it| toml::string(table, it))
+        ["git", "hg", "svn", "bzr"].iter().find_map(|system| toml::string(table, system))
     {
         let reference = toml::string(table, "ref");
         if let Some(commit) = reference.and_then(git_reference::commit) {
             return found.add(Declared { version: Some(commit), ..declared });
         }
-        let reference = reference.map(|it| format!("@{it}")).unwrap_or_default();
+        let reference = reference.map(|reference| format!("@{reference}")).unwrap_or_default();
         let specifier = format!("git+{repository}{reference}");
         return found.add(Declared { specifier: Some(&specifier), ..declared });
     }
-    let address = ["file", "path"].iter().find_map(|it| toml::string(table, it));
+    let address = ["file", "path"].iter().find_map(|key| toml::string(table, key));
     if let Some(address) = address {
         if !address.contains("://") && is_folder(address) {
             return;

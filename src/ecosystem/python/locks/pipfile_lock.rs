@@ -1,17 +1,16 @@
 //! `Pipfile.lock` of pipfile-spec 2 to 6, by "Pipfile & Pipfile.lock" of pipenv's manual.
 //!
-//! What flows in: `default`, `develop` and each category of the project's own. What flows out:
-//! every package of them. What must stay true: what is installed from a folder is no package;
-//! what is direct, only the `Pipfile` beside it knows.
+//! Input: `default`, `develop` and the project's own categories. Output: all packages of these. Invariants: a
+//! package from a folder is not listed; only the `Pipfile` beside the file states what is direct.
 
 use super::{super::group_scope, is_folder};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{self, Member, Node},
+    parser::file_name,
     purl::Ecosystem,
     python::{archive, requirement},
-    source::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -56,16 +55,16 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
 }
 
 fn check_version(root: &Node<'_>, found: &mut Collector<'_>) {
-    let Some(node) = root.get("_meta").and_then(|it| it.get("pipfile-spec")) else { return };
+    let Some(node) = root.get("_meta").and_then(|meta| meta.get("pipfile-spec")) else { return };
     if !matches!(node.value, json::Value::Number("1" | "2" | "3" | "4" | "5" | "6")) {
-        found.warn(node.line, "unknown pipfile-spec, read as far as known");
+        found.warn(node.line, "unknown pipfile-spec; parsed as far as possible");
     }
 }
 
 fn read_entry(entry: &Member<'_>, scope: Scope, found: &mut Collector<'_>) {
     let name = entry.key.split('[').next().unwrap_or(&entry.key);
     let declared = Declared { name, line: entry.line, scope: Some(scope), ..Declared::default() };
-    // The first locks had a version and nothing else.
+    // In the first lock files an entry was only a version.
     if let Some(specifier) = entry.value.as_str() {
         return add(declared, Some(specifier), found);
     }
@@ -77,10 +76,10 @@ fn read_entry(entry: &Member<'_>, scope: Scope, found: &mut Collector<'_>) {
     if field("path").is_some_and(is_folder) {
         return;
     }
-    if let Some(version) = field("version").filter(|it| *it != "*") {
+    if let Some(version) = field("version").filter(|version| *version != "*") {
         return add(declared, Some(version), found);
     }
-    if let Some(reference) = ["git", "hg", "svn", "bzr"].iter().find_map(|it| field(it)) {
+    if let Some(reference) = ["git", "hg", "svn", "bzr"].iter().find_map(|system| field(system)) {
         let version = field("ref");
         let specifier = version.is_none().then_some(reference);
         return found.add(Declared { version, specifier, ..declared });

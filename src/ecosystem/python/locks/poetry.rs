@@ -1,21 +1,22 @@
-//! `poetry.lock` of every lock-version up to 2.1, as Poetry's own `locker.py` writes it.
+//! `poetry.lock` of every lock-version up to 2.1, as Poetry's `locker.py` writes it.
 //!
-//! What flows in: the `[[package]]` entries. What flows out: each of them, with what its category
-//! (up to 1.1) or its groups (from 2.1 on) say of its scope; 2.0 says nothing of it.
+//! Input: the `[[package]]` entries. Output: each package, with the scope of its category (up to 1.1) or its
+//! groups (from 2.1); version 2.0 has no scopes.
 //!
-//! Decisions. What the project itself asks for stands in the manifest alone. A requirement that
-//! only an extra needs counts where the lock has the package: the lock does not tell which extras
-//! are asked for. What must stay true: an entry from a directory is no package.
+//! Decisions. Only the manifest states the direct requirements of the project. A dependency of an extra
+//! counts if the lock file has the package, because the file does not state which extras are requested.
+//! Invariants: an entry from a directory is not a package.
 
 use super::{
-    super::group_scope, Entry, Known, check_version, entry, is_folder, require, warn_of_no_version,
+    super::group_scope, Entry, LockedPackages, check_version, entry, is_folder, require,
+    warn_of_no_version,
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    join::stronger,
+    join::stronger_scope,
+    parser::file_name,
     purl::Ecosystem,
-    source::file_name,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -45,7 +46,7 @@ impl Parser for PoetryLock {
 fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     let metadata = toml::table(&document.root, "metadata");
     check_version(metadata, "lock-version", NEWEST_VERSION, document, found);
-    let mut known = Known::new();
+    let mut known = LockedPackages::new();
     let mut taken = Vec::new();
     for node in toml::elements(&document.root, "package") {
         let Some(entry) = entry(node, document, found) else { continue };
@@ -63,7 +64,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
 
 fn take(entry: Entry<'_, '_>, found: &mut Collector<'_>) -> Option<Added> {
     let source = toml::table(entry.table, "source");
-    let of_source = |key: &str| source.and_then(|it| toml::string(it, key));
+    let of_source = |key: &str| source.and_then(|source| toml::string(source, key));
     let from_folder = match of_source("type") {
         Some("directory") => true,
         Some("file") => of_source("url").is_some_and(is_folder),
@@ -84,10 +85,13 @@ fn take(entry: Entry<'_, '_>, found: &mut Collector<'_>) -> Option<Added> {
 
 fn scope(table: &DeTable<'_>) -> Option<Scope> {
     let category = toml::string(table, "category");
-    let groups = toml::elements(table, "groups").filter_map(|it| it.get_ref().as_str());
-    let strongest =
-        category.into_iter().chain(groups).map(|it| Some(group_scope(it))).fold(None, stronger);
-    // An extra of the project asks for it.
+    let groups = toml::elements(table, "groups").filter_map(|group| group.get_ref().as_str());
+    let strongest = category
+        .into_iter()
+        .chain(groups)
+        .map(|name| Some(group_scope(name)))
+        .fold(None, stronger_scope);
+    // The package belongs to an extra of the project.
     let optional = strongest == Some(Scope::Runtime) && toml::is_true(table, "optional");
     if optional { Some(Scope::Optional) } else { strongest }
 }

@@ -1,18 +1,17 @@
 //! `pylock.toml` (PEP 751), which pip, uv and PDM write.
 //!
-//! What flows in: `[[packages]]`. What flows out: each of them, with the scope that its marker
-//! tells where it asks for an extra or a group. What must stay true: what is installed from a
-//! directory is no package; an entry without a version has a commit, or a version in the name of
-//! its archive.
+//! Input: `[[packages]]`. Output: each package, with the scope of the extras or groups in its marker.
+//! Invariants: a package from a directory is not listed; an entry without a version has a commit, or a
+//! version in the name of its archive.
 
-use super::{super::group_scope, Entry, Known, check_version, entry, warn_of_no_version};
+use super::{super::group_scope, Entry, LockedPackages, check_version, entry, warn_of_no_version};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    join::stronger,
+    join::stronger_scope,
+    parser::file_name,
     purl::Ecosystem,
     python::archive,
-    source::file_name,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -30,9 +29,10 @@ impl Parser for PyLock {
     }
 
     fn wants(&self, path: &str) -> bool {
-        let named = file_name(path).strip_prefix("pylock.").and_then(|it| it.strip_suffix("toml"));
-        // "pylock.name.toml", where the name has no dot.
-        named.is_some_and(|it| it.matches('.').count() <= 1 && it != ".")
+        let named =
+            file_name(path).strip_prefix("pylock.").and_then(|rest| rest.strip_suffix("toml"));
+        // `pylock.name.toml`, where the name contains no dot.
+        named.is_some_and(|name| name.matches('.').count() <= 1 && name != ".")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -43,7 +43,7 @@ impl Parser for PyLock {
 
 fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     check_version(Some(&document.root), "lock-version", NEWEST_VERSION, document, found);
-    let mut known = Known::new();
+    let mut known = LockedPackages::new();
     let mut taken = Vec::new();
     for node in toml::elements(&document.root, "packages") {
         let Some(entry) = entry(node, document, found) else { continue };
@@ -54,7 +54,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     }
     for (table, added) in taken {
         let required = toml::elements(table, "dependencies");
-        for required in required.filter_map(|it| it.get_ref().as_table()) {
+        for required in required.filter_map(|dependency| dependency.get_ref().as_table()) {
             let name = toml::string(required, "name").unwrap_or_default();
             for required in known.find(name, toml::string(required, "version")) {
                 found.requires(added, required);
@@ -80,31 +80,31 @@ fn version<'t>(table: &'t DeTable<'_>) -> Option<&'t str> {
     let commit = || toml::string(toml::table(table, "vcs")?, "commit-id");
     let of_archive = || {
         let archive = toml::table(table, "archive")?;
-        let address = ["url", "path"].iter().find_map(|it| toml::string(archive, it))?;
+        let address = ["url", "path"].iter().find_map(|key| toml::string(archive, key))?;
         archive::name_and_version(address).map(|(_, version)| version)
     };
     toml::string(table, "version").or_else(commit).or_else(of_archive)
 }
 
-/// A marker such as `'dev' in dependency_groups or 'http2' in extras`. The words in quotes before
-/// each `in` are what it asks for.
+/// The scope of a marker such as `'dev' in dependency_groups or 'http2' in extras`: that of the quoted words
+/// before each `in`.
 fn scope(marker: &str) -> Option<Scope> {
     let named = |list: &str| -> Vec<&str> {
         let mut before: Vec<_> = marker.split(list).collect();
         before.pop();
         before.into_iter().filter_map(quoted_at_end).collect()
     };
-    let groups = named("in dependency_groups").into_iter().map(|it| match it {
+    let groups = named("in dependency_groups").into_iter().map(|group| match group {
         "default" => Scope::Runtime,
         other => group_scope(other),
     });
     let extras = named("in extras").into_iter().map(|_| Scope::Optional);
-    groups.chain(extras).map(Some).fold(None, stronger)
+    groups.chain(extras).map(Some).fold(None, stronger_scope)
 }
 
 fn quoted_at_end(text: &str) -> Option<&str> {
     let text = text.trim_end();
-    let quote = text.chars().next_back().filter(|it| matches!(it, '"' | '\''))?;
+    let quote = text.chars().next_back().filter(|character| matches!(character, '"' | '\''))?;
     text.strip_suffix(quote)?.rsplit(quote).next()
 }
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn markers_tell_scopes() {
+    fn markers_determine_scopes() {
         for (marker, expected) in [
             ("'dev' in dependency_groups", Some(Scope::Dev)),
             ("\"default\" in dependency_groups", Some(Scope::Runtime)),

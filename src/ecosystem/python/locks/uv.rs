@@ -1,20 +1,19 @@
-//! `uv.lock` and the locks of scripts, as uv's own `lock/mod.rs` writes them.
+//! `uv.lock` and the lock files of scripts, as uv's `lock/mod.rs` writes them.
 //!
-//! What flows in: `[[package]]` entries, and `[[distribution]]` of uv before 0.3.
-//! What flows out: every entry that comes from somewhere else. What must stay true: an entry whose
-//! source is `virtual`, `editable` or `directory` lies in the repository and is no package; what
-//! those ask for is direct.
+//! Input: `[[package]]` entries, and `[[distribution]]` of uv before 0.3. Output: every external package.
+//! Invariants: an entry whose source is `virtual`, `editable` or `directory` is part of the repository and not
+//! a package; its dependencies are direct.
 //!
-//! Decision. The lock does not say what a package is there for, but holds the whole graph: a package has
-//! the strongest scope by which the project's own entries lead to it.
+//! Decision. The lock file has no scopes but the whole graph: a package has the strongest scope of all paths
+//! to it from the project's own entries.
 
-use super::{Entry, Known, check_version, entry, warn_of_no_version};
+use super::{Entry, LockedPackages, check_version, entry, warn_of_no_version};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    parser::file_name,
     purl::Ecosystem,
     python::group_scope,
-    source::file_name,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -50,7 +49,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     let graph = Graph::of(&entries);
     let wanted = graph.wanted(root);
     let scopes = graph.scopes(&wanted);
-    let knows_direct = !wanted.is_empty() || entries.iter().any(|it| is_own(it.table));
+    let knows_direct = !wanted.is_empty() || entries.iter().any(|entry| is_own(entry.table));
     let mut direct = vec![false; entries.len()];
     for (at, _) in &wanted {
         if let Some(direct) = direct.get_mut(*at) {
@@ -73,7 +72,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     }
     for (from, edges) in added.iter().zip(&graph.edges) {
         let Some(from) = from else { continue };
-        for required in edges.iter().filter_map(|it| added.get(*it).copied().flatten()) {
+        for required in edges.iter().filter_map(|target| added.get(*target).copied().flatten()) {
             found.requires(*from, required);
         }
     }
@@ -85,24 +84,24 @@ fn version<'t>(table: &'t DeTable<'_>) -> Option<&'t str> {
     toml::string(table, "version").or_else(commit)
 }
 
-/// Whether an entry lies in the repository. The source was a text with a prefix at first.
+/// Whether an entry is part of the repository. In old versions the source is a text with a prefix.
 fn is_own(table: &DeTable<'_>) -> bool {
     const OWN: [&str; 3] = ["virtual", "editable", "directory"];
-    let kind = toml::string(table, "source").and_then(|it| it.split('+').next());
+    let kind = toml::string(table, "source").and_then(|source| source.split('+').next());
     let keys = toml::table(table, "source");
-    OWN.iter().any(|it| kind == Some(it) || keys.is_some_and(|keys| keys.contains_key(*it)))
+    OWN.iter().any(|own| kind == Some(own) || keys.is_some_and(|keys| keys.contains_key(*own)))
 }
 
-/// Which entry requires which.
+/// The dependencies between entries, by index.
 struct Graph<'e, 't, 'i> {
     entries: &'e [Entry<'t, 'i>],
-    known: Known<usize>,
+    known: LockedPackages<usize>,
     edges: Vec<Vec<usize>>,
 }
 
 impl<'e, 't, 'i> Graph<'e, 't, 'i> {
     fn of(entries: &'e [Entry<'t, 'i>]) -> Self {
-        let mut known = Known::new();
+        let mut known = LockedPackages::new();
         for (at, entry) in entries.iter().enumerate() {
             known.insert(entry.name, toml::string(entry.table, "version"), at);
         }
@@ -110,7 +109,7 @@ impl<'e, 't, 'i> Graph<'e, 't, 'i> {
         graph.edges = entries
             .iter()
             .map(|entry| {
-                // The lock has the extras of a package that something asks for.
+                // The lock file contains only the extras that are requested.
                 let extras = arrays(entry.table, "optional-dependencies");
                 let names = std::iter::once((entry.table, "dependencies")).chain(extras);
                 names.flat_map(|(table, key)| graph.targets(table, key)).collect()
@@ -119,23 +118,25 @@ impl<'e, 't, 'i> Graph<'e, 't, 'i> {
         graph
     }
 
-    /// The entries that a list of requirements leads to.
+    /// The entries that a list of requirements refers to.
     fn targets(&self, table: &DeTable<'_>, key: &str) -> Vec<usize> {
-        let tables = toml::elements(table, key).filter_map(|it| it.get_ref().as_table());
-        let target = |it| {
-            let name = toml::string(it, "name").unwrap_or_default();
-            self.known.find(name, toml::string(it, "version"))
+        let tables =
+            toml::elements(table, key).filter_map(|dependency| dependency.get_ref().as_table());
+        let target = |dependency| {
+            let name = toml::string(dependency, "name").unwrap_or_default();
+            self.known.find(name, toml::string(dependency, "version"))
         };
         tables.flat_map(target).collect()
     }
 
-    /// What the project's own entries, a script or a workspace without a project ask for.
+    /// The direct requirements of the project's own entries, of a script, or of a workspace without a
+    /// project.
     fn wanted(&self, root: &DeTable<'_>) -> Vec<(usize, Scope)> {
         let mut wanted = Vec::new();
         let mut want = |table: &DeTable<'_>, key: &str, scope: Scope| {
-            wanted.extend(self.targets(table, key).into_iter().map(|it| (it, scope)));
+            wanted.extend(self.targets(table, key).into_iter().map(|target| (target, scope)));
         };
-        for own in self.entries.iter().map(|it| it.table).filter(|it| is_own(it)) {
+        for own in self.entries.iter().map(|entry| entry.table).filter(|table| is_own(table)) {
             want(own, "dependencies", Scope::Runtime);
             for (table, key) in arrays(own, "optional-dependencies") {
                 want(table, key, Scope::Optional);
@@ -153,18 +154,21 @@ impl<'e, 't, 'i> Graph<'e, 't, 'i> {
         wanted
     }
 
-    /// The strongest scope by which each entry is reached.
+    /// The strongest scope of all paths to each entry.
     fn scopes(&self, wanted: &[(usize, Scope)]) -> Vec<Option<Scope>> {
         let mut scopes = vec![None; self.entries.len()];
         for scope in [Scope::Runtime, Scope::Optional, Scope::Test, Scope::Dev] {
-            let mut open: Vec<usize> =
-                wanted.iter().filter(|(_, it)| *it == scope).map(|(at, _)| *at).collect();
+            let mut open: Vec<usize> = wanted
+                .iter()
+                .filter(|(_, own_scope)| *own_scope == scope)
+                .map(|(at, _)| *at)
+                .collect();
             while let Some(at) = open.pop() {
                 let Some(known) = scopes.get_mut(at) else { continue };
                 if known.is_none() {
                     *known = Some(scope);
-                    // What the project's own entries ask for is wanted by itself.
-                    let other = self.entries.get(at).is_some_and(|it| !is_own(it.table));
+                    // The requirements of the project's own entries are in `wanted` themselves.
+                    let other = self.entries.get(at).is_some_and(|entry| !is_own(entry.table));
                     open.extend(self.edges.get(at).filter(|_| other).into_iter().flatten());
                 }
             }
@@ -173,11 +177,13 @@ impl<'e, 't, 'i> Graph<'e, 't, 'i> {
     }
 }
 
-/// The keys of a table of lists.
+/// The keys of a table of lists, each with the table.
 fn arrays<'t, 'i>(
     table: &'t DeTable<'i>,
     key: &str,
 ) -> impl Iterator<Item = (&'t DeTable<'i>, &'t str)> {
     let lists = toml::table(table, key);
-    lists.into_iter().flat_map(|lists| lists.keys().map(move |it| (lists, it.get_ref().as_ref())))
+    lists
+        .into_iter()
+        .flat_map(|lists| lists.keys().map(move |name| (lists, name.get_ref().as_ref())))
 }

@@ -1,34 +1,34 @@
-//! Where something is imported, and what for.
+//! The location of an import, and whether it belongs to tests.
 
 use crate::model::scan_result::Scope;
 
-/// A place of an import. Of two the lesser counts: what is shipped before what only tests need,
-/// then by path and line.
+/// The location of an import. Locations in shipped code are less than those in tests, then they are
+/// ordered by path and line; the first one counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) is_test: bool,
     pub(super) file: String,
     pub(super) line: u32,
 }
 
-impl Place {
+impl Location {
     pub(super) fn scope(&self) -> Scope {
         if self.is_test { Scope::Test } else { Scope::Runtime }
     }
 
-    /// Whether an import there comes before this one.
+    /// Whether an import at the given location comes before this one.
     pub(super) fn is_after(&self, is_test: bool, file: &str, line: u32) -> bool {
         (is_test, file, line) < (self.is_test, self.file.as_str(), self.line)
     }
 }
 
-/// Whether a source is there for tests, judged by the names of its folders and its own.
+/// Whether a source belongs to tests, by the names of its folders and its own.
 pub(super) fn is_test(path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = name.split('.').next().unwrap_or(name);
-    let is_folder = |it: &str| {
-        let it = it.to_ascii_lowercase();
-        matches!(it.as_str(), "test" | "tests" | "testing" | "integrationtest" | "androidtest")
+    let is_folder = |folder: &str| {
+        let folder = folder.to_ascii_lowercase();
+        matches!(folder.as_str(), "test" | "tests" | "testing" | "integrationtest" | "androidtest")
     };
     folders.split('/').any(is_folder)
         || format!("/{folders}/").contains("/src/it/")
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_are_told_by_their_paths() {
+    fn tests_are_recognized_by_their_paths() {
         for path in [
             "tests/a.py",
             "a/test/b.py",
@@ -62,9 +62,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shipped_comes_first() {
-        let place = Place { is_test: true, file: "b".to_owned(), line: 2 };
-        assert!(place.is_after(false, "z", 9) && place.is_after(true, "a", 9));
-        assert!(place.is_after(true, "b", 1) && !place.is_after(true, "b", 2));
+    fn shipped_code_comes_first() {
+        let location = Location { is_test: true, file: "b".to_owned(), line: 2 };
+        assert!(location.is_after(false, "z", 9) && location.is_after(true, "a", 9));
+        assert!(location.is_after(true, "b", 1) && !location.is_after(true, "b", 2));
     }
 }

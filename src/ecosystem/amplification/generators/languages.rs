@@ -1,11 +1,11 @@
-//! The places of manifests that are programs, of locks, and of sources.
+//! Generators of manifests that are programs, of lock files, and of sources.
 
-use super::{Place, long, many};
+use super::{Generator, long, many};
 
-pub(super) fn scripts() -> Vec<Place> {
+pub(super) fn scripts() -> Vec<Generator> {
     vec![
         ("a repository of many gems", "Gemfile", |size| {
-            let gems = many(size / 2, |it| format!("gem 'a{it}'\n"));
+            let gems = many(size / 2, |number| format!("gem 'a{number}'\n"));
             format!("git '{}' do\n{gems}end\n", long(size / 2))
         }),
         ("blocks in a block", "Gemfile", |size| {
@@ -13,7 +13,7 @@ pub(super) fn scripts() -> Vec<Place> {
             format!("git '{}' do\ngem 'a'\n{blocks}end\n", long(size / 2))
         }),
         ("a list of many mentions", "setup.py", |size| {
-            let list = many(size / 2, |it| format!("'a{it}',"));
+            let list = many(size / 2, |number| format!("'a{number}',"));
             format!(
                 "a = [{list}]\nsetup(install_requires=[{}])\n",
                 many(size / 2, |_| "*a,".to_owned())
@@ -27,24 +27,26 @@ pub(super) fn scripts() -> Vec<Place> {
             )
         }),
         ("a dictionary of many mentions", "setup.py", |size| {
-            let entries = many(size / 2, |it| format!("'k{it}':['a{it}'],"));
+            let entries = many(size / 2, |number| format!("'k{number}':['a{number}'],"));
             format!(
                 "a = {{{entries}}}\nsetup(install_requires={}['b'])\n",
                 many(size / 2, |_| "a['k1']+".to_owned())
             )
         }),
         ("a definition of a workspace", "Cargo.toml", |size| {
-            let members =
-                many(size / 2, |it| format!("[target.t{it}.dependencies]\nx.workspace=true\n"));
+            let members = many(size / 2, |number| {
+                format!("[target.t{number}.dependencies]\nx.workspace=true\n")
+            });
             format!("[workspace.dependencies]\nx = {{ git = '{}' }}\n{members}", long(size / 2))
         }),
         ("a range of a workspace", "Cargo.toml", |size| {
-            let members =
-                many(size / 2, |it| format!("[target.t{it}.dependencies]\nx.workspace=true\n"));
+            let members = many(size / 2, |number| {
+                format!("[target.t{number}.dependencies]\nx.workspace=true\n")
+            });
             format!("[workspace.dependencies]\nx = '={}'\n{members}", long(size / 2))
         }),
         ("a long directive", "go.mod", |size| {
-            let lines = many(size / 2, |it| format!("a{it}\n"));
+            let lines = many(size / 2, |number| format!("a{number}\n"));
             format!("module a\nrequire b v1.0.0\n\"\\\\{}\" (\n{lines})\n", long(size / 2))
         }),
         ("a replacement", "go.mod", |size| {
@@ -65,7 +67,7 @@ pub(super) fn scripts() -> Vec<Place> {
     ]
 }
 
-pub(super) fn locks() -> Vec<Place> {
+pub(super) fn locks() -> Vec<Generator> {
     fn deep() -> String {
         "a/".repeat(250)
     }
@@ -78,14 +80,14 @@ pub(super) fn locks() -> Vec<Place> {
             )
         }),
         ("a deep importer", "package-lock.json", |size| {
-            let names = many(size, |it| format!("\"d{it}\":\"1\","));
+            let names = many(size, |number| format!("\"d{number}\":\"1\","));
             format!(
                 "{{\"lockfileVersion\":3,\"packages\":{{\"node_modules/a\":{{\"version\":\"1.0.0\"}},\"{}\":{{\"dependencies\":{{{names}}}}}}}}}",
                 deep()
             )
         }),
         ("a deep place", "bun.lock", |size| {
-            let names = many(size, |it| format!("\"d{it}\":\"1\","));
+            let names = many(size, |number| format!("\"d{number}\":\"1\","));
             format!(
                 "{{\"lockfileVersion\":1,\"packages\":{{\"{}b\":[\"b@1.0.0\",\"\",{{\"dependencies\":{{{names}}}}}]}}}}",
                 deep()
@@ -93,8 +95,10 @@ pub(super) fn locks() -> Vec<Place> {
         }),
         ("one that many require", "poetry.lock", |size| {
             let version = long(3_900);
-            let all = many(size, |it| {
-                format!("[[package]]\nname='p{it}'\nversion='1'\n[package.dependencies]\na='*'\n")
+            let all = many(size, |number| {
+                format!(
+                    "[[package]]\nname='p{number}'\nversion='1'\n[package.dependencies]\na='*'\n"
+                )
             });
             format!("[[package]]\nname='a'\nversion='{version}'\n{all}")
         }),
@@ -131,21 +135,23 @@ pub(super) fn locks() -> Vec<Place> {
     ]
 }
 
-pub(super) fn imports() -> Vec<Place> {
+pub(super) fn imports() -> Vec<Generator> {
     vec![
         ("names of a long module", "a.py", |size| {
             format!(
                 "import b\nfrom {} import ({})\n",
                 long(size / 2),
-                many(size / 2, |it| format!("a{it},"))
+                many(size / 2, |number| format!("a{number},"))
             )
         }),
-        ("many names", "a.py", |size| format!("import {} b\n", many(size, |it| format!("a{it},")))),
+        ("many names", "a.py", |size| {
+            format!("import {} b\n", many(size, |number| format!("a{number},")))
+        }),
         ("selectors of a long package", "a.scala", |size| {
             format!(
                 "import com.acme.b.C\nimport a.{}.{{{}}}\n",
                 long(size / 2),
-                many(size / 2, |it| format!("a{it},"))
+                many(size / 2, |number| format!("a{number},"))
             )
         }),
         ("many segments", "A.java", |size| {

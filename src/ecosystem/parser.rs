@@ -1,7 +1,7 @@
-//! The border between the scan and a parser: a file goes in, findings come out.
+//! The interface of all parsers: [`SourceFile`] in, [`Findings`] out.
 
 use super::{
-    budget::Budget, dotnet::MsBuild, gradle::GradleFile, imports::Named, maven::Pom,
+    budget::Budget, dotnet::MsBuild, gradle::GradleFile, imports::FileImports, maven::Pom,
     workspace::Project,
 };
 use crate::model::scan_result::{Package, Warning};
@@ -9,20 +9,20 @@ use crate::model::scan_result::{Package, Warning};
 /// One file of a repository, as its parser gets it.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceFile<'a> {
-    /// The path below the repository's root, with `/`; shown as it is in what is found.
+    /// The path below the repository's root, with `/`, as it appears in the findings.
     pub path: &'a str,
     pub bytes: &'a [u8],
-    /// The work that reading it may take.
+    /// The limit of the work that parsing may take.
     pub budget: &'a Budget,
 }
 
-/// What a parser finds in a file, within the budget of work of a file of its size.
+/// Parses a file within a budget that depends on its size.
 pub fn read(parser: &dyn Parser, path: &str, bytes: &[u8]) -> Findings {
     let budget = Budget::of(bytes.len() as u64);
     read_within(parser, SourceFile { path, bytes, budget: &budget })
 }
 
-/// As [`read`], within a budget that the caller keeps. A file that uses it up gets one warning.
+/// As [`read`], within the caller's budget. A file that uses up the budget gets one warning.
 pub(crate) fn read_within(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
     let mut findings = parser.parse(file);
     if file.budget.was_used_up() {
@@ -33,7 +33,7 @@ pub(crate) fn read_within(parser: &dyn Parser, file: SourceFile<'_>) -> Findings
 
 #[cfg(test)]
 impl<'a> SourceFile<'a> {
-    /// A file with a budget that nobody else sees.
+    /// A file with a budget of its own.
     pub(crate) fn alone(path: &'a str, bytes: &'a [u8]) -> Self {
         Self { path, bytes, budget: Budget::alone(bytes.len()) }
     }
@@ -51,49 +51,48 @@ impl SourceFile<'_> {
     }
 }
 
-/// The last segment of a path with `/`. Each parser asks for it, of each path of a tree: byte by byte
-/// from behind is faster than any search for so few.
+/// The last segment of a path with `/`. Called by each parser for each path of a tree: for so few
+/// bytes a loop from the end is faster than `rsplit`.
 pub(crate) fn file_name(path: &str) -> &str {
     let slash = path.bytes().rposition(|byte| byte == b'/');
     slash.and_then(|at| path.get(at + 1..)).unwrap_or(path)
 }
 
-/// Reads one kind of file. Pure: bytes in, findings out. The scan owns the walk, the size
-/// limits and the reading, and guards against a panic all the same.
+/// Parses one kind of file. Pure: bytes in, findings out. The scan walks the tree, enforces the size
+/// limits, reads the files, and catches panics all the same.
 pub trait Parser: Sync {
-    /// A short, stable name, as it appears in reports: `cargo-lock`.
+    /// A short, stable name for reports and fixtures: `cargo-lock`.
     fn name(&self) -> &'static str;
 
-    /// Whether this parser wants the file, judged by its path alone.
+    /// Whether the parser handles this file, by the path alone.
     fn wants(&self, path: &str) -> bool;
 
-    /// Whether the file is read in deep scans alone: what it lists may not be in use.
+    /// Whether the file is parsed in deep scans only, because it may list packages that are not in use.
     fn is_deep(&self) -> bool {
         false
     }
 
-    /// What the file declares.
+    /// Parses the file.
     fn parse(&self, file: SourceFile<'_>) -> Findings;
 }
 
-/// What a file told us. Half a broken file is still worth reporting, so there is no `Result`:
-/// what could not be read is a warning beside the rest.
+/// The findings of one file. There is no `Result`: a part that cannot be parsed becomes a warning
+/// beside the packages of the rest.
 #[derive(Debug, Default, PartialEq)]
 pub struct Findings {
     pub packages: Vec<Package>,
     pub warnings: Vec<Warning>,
-    /// Set where nothing of the file could be understood; a file without packages is fine.
+    /// Set where nothing of the file could be parsed. A file without packages is not unreadable.
     pub unreadable: bool,
-    /// A pom, whose packages [`join`](super::join()) makes once all poms of the repository are
-    /// there: what a version is, one of them alone seldom knows.
+    /// A pom. [`join`](super::join()) resolves it with all poms of the repository, because a pom alone
+    /// seldom defines all of its versions.
     pub pom: Option<Box<Pom>>,
-    /// A project of `MSBuild`, with which it is the same.
+    /// An `MSBuild` project, resolved together with the others.
     pub msbuild: Option<Box<MsBuild>>,
-    /// A file of a Gradle build, with which it is the same.
+    /// A file of a Gradle build, resolved together with the others.
     pub gradle: Option<Box<GradleFile>>,
-    /// What a manifest says of its own project.
+    /// The project that a manifest describes.
     pub project: Option<Box<Project>>,
-    /// What a source imports, of which [`join`](super::join()) makes packages once it is known what
-    /// is declared.
-    pub imports: Option<Box<Named>>,
+    /// The imports of a source file. [`join`](super::join()) compares them with the declared packages.
+    pub imports: Option<Box<FileImports>>,
 }

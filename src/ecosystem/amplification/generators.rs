@@ -1,20 +1,20 @@
-//! The places in which formats can mention something, and how to write files that do it.
+//! Generators of files that name one thing many times, for each place in which a format can do so.
 //!
-//! Input: the size of a file. Output: its text: a long text, or a long list, and what refers to it.
+//! Input: the size of a file. Output: its text: a long text or list, and many mentions of it.
 
 mod languages;
 
 use languages::{imports, locks, scripts};
 
-/// A path, and how to write a file of so many bytes for it.
-pub(super) type Place = (&'static str, &'static str, fn(usize) -> String);
+/// A description, a path, and a generator of a file of this many bytes.
+pub(super) type Generator = (&'static str, &'static str, fn(usize) -> String);
 
-/// A text of so many bytes.
+/// A text of this many bytes.
 fn long(size: usize) -> String {
     "x".repeat(size)
 }
 
-/// Pieces of a file until it is so long.
+/// Repeats a piece, which gets its number, until the text has this many bytes.
 fn many(size: usize, piece: impl Fn(usize) -> String) -> String {
     let mut out = String::new();
     for number in 0.. {
@@ -26,43 +26,51 @@ fn many(size: usize, piece: impl Fn(usize) -> String) -> String {
     out
 }
 
-/// Half of a file is `one` long thing, the other half mentions it.
+/// Half of a file is the `one` long thing, the other half mentions it.
 fn halves(size: usize, one: impl Fn(usize) -> String, mention: impl Fn(usize) -> String) -> String {
     one(size / 2) + &many(size / 2, mention)
 }
 
-fn docker(what: &'static str, file: fn(usize) -> String) -> Place {
+fn docker(what: &'static str, file: fn(usize) -> String) -> Generator {
     (what, "Dockerfile", file)
 }
 
-/// Every place, with what is mentioned there.
-pub(super) fn places() -> Vec<Place> {
+/// All generators.
+pub(super) fn generators() -> Vec<Generator> {
     [containers(), dotnet(), jvm(), scripts(), locks(), imports()].concat()
 }
 
-fn containers() -> Vec<Place> {
+fn containers() -> Vec<Generator> {
     vec![
         docker("a long ARG in other ARGs", |size| {
             let tail = "FROM a:1\nFROM $b1\nFROM b:$b2\n";
-            halves(size, |_| format!("ARG a={}\n", long(4_000)), |it| format!("ARG b{it}=$a\n"))
-                + tail
+            halves(
+                size,
+                |_| format!("ARG a={}\n", long(4_000)),
+                |number| format!("ARG b{number}=$a\n"),
+            ) + tail
         }),
         docker("a short ARG in other ARGs", |size| {
             let tail = "FROM b:$b2\n";
-            halves(size, |_| format!("ARG a={}\n", long(250)), |it| format!("ARG b{it}=$a\n"))
-                + tail
+            halves(
+                size,
+                |_| format!("ARG a={}\n", long(250)),
+                |number| format!("ARG b{number}=$a\n"),
+            ) + tail
         }),
         docker("an ARG that doubles", |size| {
-            many(size, |it| match it {
+            many(size, |number| match number {
                 0 => "ARG a0=xx\n".to_owned(),
-                it => format!("ARG a{it}=$a{0}$a{0}\n", it - 1),
+                number => format!("ARG a{number}=$a{0}$a{0}\n", number - 1),
             }) + "FROM a:$a9\n"
         }),
         docker("an ARG in FROM", |size| {
-            format!("ARG a={}\n", long(500)) + &many(size, |it| format!("FROM i{it}:$a\n"))
+            format!("ARG a={}\n", long(500)) + &many(size, |number| format!("FROM i{number}:$a\n"))
         }),
         docker("defaults within defaults", |size| {
-            many(size, |it| format!("FROM i{it}:${{a:-${{b:-${{c:-${{d:-{it}}}}}}}}}\n"))
+            many(size, |number| {
+                format!("FROM i{number}:${{a:-${{b:-${{c:-${{d:-{number}}}}}}}}}\n")
+            })
         }),
         docker("braces that nothing closes", |size| {
             many(size, |_| format!("FROM {}\n", "${".repeat(2_000)))
@@ -70,21 +78,21 @@ fn containers() -> Vec<Place> {
         docker("many stages", |size| {
             halves(
                 size,
-                |size| many(size, |it| format!("FROM a AS s{it}\n")),
-                |it| format!("FROM n{it}\n"),
+                |size| many(size, |number| format!("FROM a AS s{number}\n")),
+                |number| format!("FROM n{number}\n"),
             )
         }),
         docker("COPY from many stages", |size| {
             halves(
                 size,
-                |size| many(size, |it| format!("FROM a AS s{it}\n")),
-                |it| format!("COPY --from=n{it} a b\n"),
+                |size| many(size, |number| format!("FROM a AS s{number}\n")),
+                |number| format!("COPY --from=n{number} a b\n"),
             )
         }),
         docker("here-documents that nothing ends", |size| {
             halves(
                 size,
-                |size| format!("FROM a\nRUN {}\n", many(size, |it| format!("<<a{it} "))),
+                |size| format!("FROM a\nRUN {}\n", many(size, |number| format!("<<a{number} "))),
                 |_| "b\n".to_owned(),
             )
         }),
@@ -102,21 +110,21 @@ fn project(inner: &str) -> String {
     format!("<Project>{inner}</Project>")
 }
 
-fn dotnet() -> Vec<Place> {
+fn dotnet() -> Vec<Generator> {
     const PROJECT: &str = "a.csproj";
     fn references(size: usize, version: &str) -> String {
-        many(size, |it| format!("<PackageReference Include='a{it}' Version='{version}'/>"))
+        many(size, |number| format!("<PackageReference Include='a{number}' Version='{version}'/>"))
     }
     vec![
         ("a version of many names", PROJECT, |size| {
-            let names = many(size - 4_000, |it| format!("a{it};"));
+            let names = many(size - 4_000, |number| format!("a{number};"));
             let version = long(4_000);
             project(&format!(
                 "<ItemGroup><PackageReference Include='{names}' Version='{version}'/></ItemGroup>"
             ))
         }),
         ("a short version of many names", PROJECT, |size| {
-            let names = many(size, |it| format!("a{it};"));
+            let names = many(size, |number| format!("a{number};"));
             let version = long(290);
             project(&format!(
                 "<ItemGroup><PackageReference Include='{names}' Version='{version}'/></ItemGroup>"
@@ -128,16 +136,16 @@ fn dotnet() -> Vec<Place> {
         }),
         ("a property many times in one version", PROJECT, |size| {
             let group = format!("<PropertyGroup><P>{}</P></PropertyGroup>", long(200));
-            let names = many(size, |it| format!("a{it};"));
+            let names = many(size, |number| format!("a{number};"));
             let version = "$(P)".repeat(70);
             project(&format!(
                 "{group}<ItemGroup><PackageReference Include='{names}' Version='{version}'/></ItemGroup>"
             ))
         }),
         ("properties that double", PROJECT, |size| {
-            let group = many(size / 2, |it| match it {
+            let group = many(size / 2, |number| match number {
                 0 => "<P0>1</P0>".to_owned(),
-                it => format!("<P{it}>$(P{0})$(P{0})</P{it}>", it - 1),
+                number => format!("<P{number}>$(P{0})$(P{0})</P{number}>", number - 1),
             });
             let references = references(size / 2, "$(P40)");
             project(&format!(
@@ -145,20 +153,21 @@ fn dotnet() -> Vec<Place> {
             ))
         }),
         ("a target of many libraries", "a.deps.json", |size| {
-            let required = many(size / 2, |it| format!("\"r{it}\":\"1\","));
+            let required = many(size / 2, |number| format!("\"r{number}\":\"1\","));
             let libraries = many(size / 2, |_| "\"a/1\":{\"type\":\"package\"},".to_owned());
             format!(
                 "{{\"targets\":{{\"t\":{{\"a/1\":{{\"dependencies\":{{{required}}}}}}}}},\"libraries\":{{{libraries}}}}}"
             )
         }),
         ("a long group", "paket.lock", |size| {
-            let lines = many(size / 2, |it| format!("    a{it} (1)\n      b{it} (1)\n"));
+            let lines =
+                many(size / 2, |number| format!("    a{number} (1)\n      b{number} (1)\n"));
             format!("GROUP {}\nNUGET\n  remote: x\n{lines}", long(size / 2))
         }),
     ]
 }
 
-fn jvm() -> Vec<Place> {
+fn jvm() -> Vec<Generator> {
     const CATALOG: &str = "gradle/libs.versions.toml";
     fn dependency(artifact: &str, version: &str) -> String {
         let version =
@@ -174,21 +183,21 @@ fn jvm() -> Vec<Place> {
     }
     vec![
         ("a long version of a sequence", "build.sbt", |size| {
-            let modules = many(size / 2, |it| format!("\"g\" % \"a{it}\",\n"));
+            let modules = many(size / 2, |number| format!("\"g\" % \"a{number}\",\n"));
             format!("libraryDependencies ++= Seq({modules}).map(_ % \"{}\")\n", long(size / 2))
         }),
         ("a short version of a sequence", "build.sbt", |size| {
-            let modules = many(size, |it| format!("\"g\" % \"a{it}\",\n"));
+            let modules = many(size, |number| format!("\"g\" % \"a{number}\",\n"));
             format!("libraryDependencies ++= Seq({modules}).map(_ % \"{}\")\n", long(290))
         }),
         ("a long group of a sequence", "build.sbt", |size| {
-            let artifacts = many(size / 2, |it| format!("\"a{it}\","));
+            let artifacts = many(size / 2, |number| format!("\"a{number}\","));
             let one = "libraryDependencies += \"g\" % \"a\" % \"1\"";
             format!("val a = Seq({artifacts}).map(\"{}\" %% _ % \"1\")\n{one}\n", long(size / 2))
         }),
         ("a version of Scala", "build.sbt", |size| {
-            let modules = many(size / 2, |it| {
-                format!("\"g\" %% \"a{it}\" % \"1\" cross CrossVersion.full\n")
+            let modules = many(size / 2, |number| {
+                format!("\"g\" %% \"a{number}\" % \"1\" cross CrossVersion.full\n")
             });
             format!("scalaVersion := \"{}\"\n{modules}", long(size / 2))
         }),
@@ -196,29 +205,29 @@ fn jvm() -> Vec<Place> {
             halves(
                 size,
                 |size| format!("val v = \"{}\"\n", long(size)),
-                |it| format!("val a{it} = \"g\" % \"a\" % v\n"),
+                |number| format!("val a{number} = \"g\" % \"a\" % v\n"),
             )
         }),
         ("a constant of Gradle", "build.gradle", |size| {
-            let asked = many(size / 2, |it| format!("api \"g:a{it}:$v\"\n"));
+            let asked = many(size / 2, |number| format!("api \"g:a{number}:$v\"\n"));
             format!("ext.v = '{}'\ndependencies {{\n{asked}}}\n", long(size / 2))
         }),
         ("constants that double", "build.gradle", |size| {
-            let constants = many(size / 2, |it| match it {
+            let constants = many(size / 2, |number| match number {
                 0 => "ext.v0 = '1'\n".to_owned(),
-                it => format!("ext.v{it} = \"${{v{0}}}${{v{0}}}\"\n", it - 1),
+                number => format!("ext.v{number} = \"${{v{0}}}${{v{0}}}\"\n", number - 1),
             });
             format!(
                 "{constants}dependencies {{\n{}}}\n",
-                many(size / 2, |it| format!("api \"g:a{it}:$v40\"\n"))
+                many(size / 2, |number| format!("api \"g:a{number}:$v40\"\n"))
             )
         }),
         ("a map with a long name", "build.gradle", |size| {
-            let entries = many(size / 2, |it| format!("a{it}: '1',"));
+            let entries = many(size / 2, |number| format!("a{number}: '1',"));
             format!("{} = [{entries}]\ndependencies {{ api 'g:a:1' }}\n", long(size / 2))
         }),
         ("a version of many modules", "build.gradle", |size| {
-            let modules = many(size / 2, |it| format!("'g:a{it}',"));
+            let modules = many(size / 2, |number| format!("'g:a{number}',"));
             format!(
                 "dependencies {{\napi({modules} 'g:b') {{ version {{ strictly('{}') }} }}\n}}\n",
                 long(size / 2)
@@ -228,64 +237,67 @@ fn jvm() -> Vec<Place> {
             format!("dependencies {{\napi {}\napi 'g:a:1'\n}}\n", many(size, |_| "a.".to_owned()))
         }),
         ("a version of many libraries", CATALOG, |size| {
-            let libraries =
-                many(size / 2, |it| format!("a{it} = {{ module = 'g:a', version.ref = 'v' }}\n"));
+            let libraries = many(size / 2, |number| {
+                format!("a{number} = {{ module = 'g:a', version.ref = 'v' }}\n")
+            });
             format!("[versions]\nv = '{}'\n[libraries]\n{libraries}", long(size / 2))
         }),
         ("a library in many bundles", CATALOG, |size| {
-            let libraries = many(size / 3, |it| format!("a{it} = 'g:a:1'\n"));
-            let list = many(size / 3, |it| format!("'a{it}',"));
-            let bundles = many(size / 3, |it| format!("b{it} = ['bundles-b0']\n"));
+            let libraries = many(size / 3, |number| format!("a{number} = 'g:a:1'\n"));
+            let list = many(size / 3, |number| format!("'a{number}',"));
+            let bundles = many(size / 3, |number| format!("b{number} = ['bundles-b0']\n"));
             format!("[libraries]\n{libraries}[bundles]\nb0 = [{list}]\nc{bundles}")
         }),
         ("a property of Maven", "pom.xml", |size| {
-            let all = many(size, |it| dependency(&format!("a{it}"), "${v}"));
+            let all = many(size, |number| dependency(&format!("a{number}"), "${v}"));
             format!(
                 "<project><properties><v>{}</v></properties><dependencies>{all}</dependencies></project>",
                 long(290)
             )
         }),
         ("properties that double", "pom.xml", |size| {
-            let properties = many(size / 2, |it| match it {
+            let properties = many(size / 2, |number| match number {
                 0 => "<p0>1</p0>".to_owned(),
-                it => format!("<p{it}>${{p{0}}}${{p{0}}}</p{it}>", it - 1),
+                number => format!("<p{number}>${{p{0}}}${{p{0}}}</p{number}>", number - 1),
             });
-            let all = many(size / 2, |it| dependency(&format!("a{it}"), "${p40}"));
+            let all = many(size / 2, |number| dependency(&format!("a{number}"), "${p40}"));
             format!(
                 "<project><properties>{properties}</properties><dependencies>{all}</dependencies></project>"
             )
         }),
         ("managed expressions", "pom.xml", |size| {
-            let managed = many(size / 2, |it| dependency(&format!("${{m{it}}}"), "1"));
-            managing(&managed, &many(size / 2, |it| dependency(&format!("a{it}"), "")))
+            let managed = many(size / 2, |number| dependency(&format!("${{m{number}}}"), "1"));
+            managing(&managed, &many(size / 2, |number| dependency(&format!("a{number}"), "")))
         }),
         ("managed groups that are expressions", "pom.xml", |size| {
-            let managed =
-                many(size / 2, |it| dependency("a", "1").replace(">g<", &format!(">${{m{it}}}<")));
+            let managed = many(size / 2, |number| {
+                dependency("a", "1").replace(">g<", &format!(">${{m{number}}}<"))
+            });
             managing(&managed, &many(size / 2, |_| dependency("a", "")))
         }),
         ("managed groups", "pom.xml", |size| {
-            let managed =
-                many(size / 2, |it| dependency("a", "1").replace(">g<", &format!(">g{it}<")));
+            let managed = many(size / 2, |number| {
+                dependency("a", "1").replace(">g<", &format!(">g{number}<"))
+            });
             managing(&managed, &many(size / 2, |_| dependency("a", "")))
         }),
         ("managed kinds", "pom.xml", |size| {
-            let kind = |it| format!("</version><type>t{it}</type>");
+            let kind = |number| format!("</version><type>t{number}</type>");
             let managed =
-                many(size / 2, |it| dependency("a", "1").replace("</version>", &kind(it)));
+                many(size / 2, |number| dependency("a", "1").replace("</version>", &kind(number)));
             managing(&managed, &many(size / 2, |_| dependency("a", "")))
         }),
         ("imports that are not there", "pom.xml", |size| {
             let import = "</version><type>pom</type><scope>import</scope>";
-            let managed = many(size / 2, |it| {
-                dependency(&format!("b{it}"), "1").replace("</version>", import)
+            let managed = many(size / 2, |number| {
+                dependency(&format!("b{number}"), "1").replace("</version>", import)
             });
-            managing(&managed, &many(size / 2, |it| dependency(&format!("a{it}"), "")))
+            managing(&managed, &many(size / 2, |number| dependency(&format!("a{number}"), "")))
         }),
         ("profiles", "pom.xml", |size| {
-            let profiles = many(size, |it| {
+            let profiles = many(size, |number| {
                 let managed = managing(&dependency("a", "1"), &dependency("a", ""));
-                format!("<profile><id>p{it}</id>{managed}</profile>")
+                format!("<profile><id>p{number}</id>{managed}</profile>")
             });
             let profiles = profiles.replace("<project>", "").replace("</project>", "");
             format!("<project><profiles>{profiles}</profiles></project>")

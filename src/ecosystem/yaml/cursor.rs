@@ -1,8 +1,7 @@
-//! The cursor: where in the text the reader is, and what kind of line lies there.
+//! The cursor of the YAML reader, and the classification of lines.
 //!
-//! What flows in: a text. What flows out: the places at which something is written, line by line.
-//! What must stay true: the cursor only moves forward, unless it returns to a [`Mark`], and its
-//! line's end is looked for once for each line.
+//! Input: a text. Output: the content of the text, line by line. Invariants: the cursor only moves
+//! forward, unless it returns to a [`Mark`]; the end of each line is searched for once.
 
 /// A cursor in a text.
 #[derive(Debug, Clone, Copy)]
@@ -11,18 +10,18 @@ pub(super) struct Cursor<'a> {
     pub(super) at: usize,
     pub(super) line: u32,
     start: usize,
-    /// Where in the line something else than spaces begins.
+    /// The offset of the first character in the line that is not white space.
     first: usize,
-    /// The tabs before that, each of which is as wide as most indent by: two columns.
+    /// The number of tabs before that offset. Each counts as two columns, the most common indentation.
     tabs: usize,
-    /// The end of the line, without its line break.
+    /// The end of the line, without the line break.
     end: usize,
-    /// Where the next line begins, if there is one.
+    /// The offset of the next line, if there is one.
     next: Option<usize>,
     pub(super) done: bool,
 }
 
-/// A place to return to.
+/// A position to return to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark<'a>(Cursor<'a>);
 
@@ -45,14 +44,14 @@ impl<'a> Cursor<'a> {
 
     fn enter(&mut self, start: usize) {
         let rest = self.text.get(start..).unwrap_or_default();
-        let length = rest.bytes().position(|it| it == b'\n');
-        self.next = length.map(|it| start + it + 1);
+        let length = rest.bytes().position(|byte| byte == b'\n');
+        self.next = length.map(|offset| start + offset + 1);
         let line = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();
         self.start = start;
         let content = line.trim_start_matches([' ', '\t']);
         let indentation = line.get(..line.len() - content.len()).unwrap_or_default();
         self.first = start + indentation.len();
-        self.tabs = indentation.bytes().filter(|it| *it == b'\t').count();
+        self.tabs = indentation.bytes().filter(|byte| *byte == b'\t').count();
         self.at = start;
         self.end = start + line.strip_suffix('\r').unwrap_or(line).len();
     }
@@ -65,7 +64,7 @@ impl<'a> Cursor<'a> {
         *self = cursor;
     }
 
-    /// Goes to the beginning of the next line, or is done.
+    /// Moves to the next line, or sets `done`.
     pub(super) fn next_line(&mut self) {
         if let Some(next) = self.next {
             self.enter(next);
@@ -75,7 +74,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads no further.
+    /// Ends reading.
     pub(super) fn stop(&mut self) {
         self.done = true;
         self.at = self.end;
@@ -91,7 +90,7 @@ impl<'a> Cursor<'a> {
         if at < self.end { self.text.as_bytes().get(at).copied() } else { None }
     }
 
-    /// What is left of the line.
+    /// The rest of the line.
     pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..self.end).unwrap_or_default()
     }
@@ -105,7 +104,7 @@ impl<'a> Cursor<'a> {
         self.at - self.start + tabs
     }
 
-    /// Whether nothing but spaces stands before the place in its line.
+    /// Whether only white space precedes the cursor in its line.
     pub(super) fn is_first(&self) -> bool {
         self.at <= self.first
     }
@@ -116,7 +115,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether only spaces and a comment are left of the line.
+    /// Whether only white space and a comment are left of the line.
     pub(super) fn is_rest_blank(&self) -> bool {
         let rest = self.rest();
         let text = rest.trim_start_matches([' ', '\t']);
@@ -126,33 +125,34 @@ impl<'a> Cursor<'a> {
         text.is_empty() || (text.starts_with('#') && behind_space)
     }
 
-    /// Whether a byte stands here alone: with a space behind it, or the end of the line.
+    /// Whether this byte is here, followed by white space or the end of the line.
     pub(super) fn is_indicator(&self, byte: u8) -> bool {
         self.peek() == Some(byte) && matches!(self.peek_behind(1), None | Some(b' ' | b'\t'))
     }
 
-    /// Whether a document begins or ends with this line.
+    /// Whether the line is a document marker.
     pub(super) fn is_marker(&self) -> bool {
         self.at == self.start
             && (self.rest().starts_with("---") || self.rest().starts_with("..."))
             && matches!(self.peek_behind(3), None | Some(b' ' | b'\t'))
     }
 
-    /// Whether this line is the marker of an unfinished merge.
+    /// Whether the line is a merge conflict marker.
     pub(super) fn is_merge_marker(&self) -> bool {
         const MARKERS: [&str; 4] = ["<<<<<<<", "=======", ">>>>>>>", "|||||||"];
         let rest = self.rest();
         self.at == self.start
-            && MARKERS.iter().any(|it| {
-                rest.strip_prefix(it).is_some_and(|it| it.is_empty() || it.starts_with(' '))
+            && MARKERS.iter().any(|marker| {
+                rest.strip_prefix(marker)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
             })
     }
 
-    /// Passes a line that is nothing but a statement of a template, or several lines of which
-    /// the last one ends it. Goes to the beginning of the line behind it.
+    /// Skips a line that consists of a template statement, or the lines of a statement of several lines.
+    /// Leaves the cursor at the begin of the next line.
     pub(super) fn skip_template(&mut self) -> bool {
         const KINDS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("<%", "%>")];
-        // A statement over more lines than these is taken for one of a line.
+        // A statement without an end in this many lines counts as one line.
         const MAX_LINES: u32 = 20;
         let line = self.rest().trim_end();
         let Some((_, end)) = KINDS.iter().find(|(begin, _)| line.starts_with(begin)) else {

@@ -1,36 +1,36 @@
-//! A first look at a text of TOML, token by token, before a tree is made of it.
+//! Scans a TOML text token by token before it is parsed into a tree.
 //!
-//! What flows in: a text. What flows out: which of its lines have keys of too many parts, how much
-//! of it is read, and where it can be parted.
+//! Input: a text. Output: the lines whose keys have too many parts, the offset up to which the text is
+//! parsed, and the offsets at which it can be split.
 //!
-//! What must stay true: memory is that of the lines that are found. A tree takes about a hundred
-//! bytes for each token of a good text, and five hundred for each of a bad one: of ten megabytes
-//! of `}` that would be five gigabytes.
+//! Invariants: the scan keeps nothing but these offsets. A tree takes about 100 bytes for each token of
+//! a valid text, and 500 for each of an invalid one: for ten megabytes of `}` that would be five
+//! gigabytes.
 
-/// More parts than this in one dotted key cost their line. Each of the 80 levels of nesting
-/// that `toml` allows can hold such a key.
+/// A dotted key with more parts loses its line. Each of the 80 levels of nesting that `toml` allows can
+/// hold such a key.
 pub(super) const MAX_KEY_PARTS: usize = 32;
 
-/// So many tokens are read: a lock file of 4 MB has them.
+/// The number of tokens that are parsed: those of a lock file of 4 MB.
 pub(super) const MAX_TOKENS: usize = 1_000_000;
 
-/// A piece ends with the table in which it gets so many tokens; a table of twice as many is cut.
+/// A piece ends with the table that exceeds this number of tokens; a table of twice as many is cut.
 const PIECE: usize = 64_000;
 
-/// What a text looks like.
+/// The result of the scan.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(super) struct Prescan {
     /// The lines with keys of too many parts.
     pub(super) deep: Vec<u32>,
-    /// Where the pieces end. Each begins where the one before ended: with the header of a table.
+    /// The ends of the pieces. Each piece begins at the end of the one before, with a table header.
     pub(super) ends: Vec<usize>,
-    /// The line at which the last piece ends, if there is more behind it.
+    /// The line at which the last piece is cut; none if the whole text is used.
     pub(super) cut_at: Option<u32>,
 }
 
-impl Survey {
+impl Prescan {
     pub(super) fn of(text: &str) -> Self {
-        let mut survey = Self::default();
+        let mut prescan = Self::default();
         let (mut line, mut dots, mut open) = (1_u32, 0, 0_usize);
         let (mut tokens, mut in_piece, mut begin_of_line) = (0, 0, 0);
         let mut rest = text;
@@ -40,19 +40,19 @@ impl Survey {
             let weight = weight(token);
             (tokens, in_piece) = (tokens + weight, in_piece + weight);
             if in_piece > PIECE && first == b'[' && open == 0 && at == begin_of_line {
-                survey.ends.push(at);
+                prescan.ends.push(at);
                 in_piece = weight;
             }
             if tokens > MAX_TOKENS || in_piece > 2 * PIECE {
-                survey.ends.push(begin_of_line);
-                survey.cut_at = Some(line);
-                return survey;
+                prescan.ends.push(begin_of_line);
+                prescan.cut_at = Some(line);
+                return prescan;
             }
             match first {
                 b'.' => {
                     dots += 1;
-                    if dots >= MAX_KEY_PARTS && survey.deep.last() != Some(&line) {
-                        survey.deep.push(line);
+                    if dots >= MAX_KEY_PARTS && prescan.deep.last() != Some(&line) {
+                        prescan.deep.push(line);
                     }
                 }
                 b'\n' | b'=' | b',' | b'[' | b']' | b'{' | b'}' => dots = 0,
@@ -65,37 +65,36 @@ impl Survey {
             }
             if let Some(newline) = token.rfind('\n') {
                 begin_of_line = at + newline + 1;
-                let newlines = token.bytes().filter(|it| *it == b'\n').count();
+                let newlines = token.bytes().filter(|byte| *byte == b'\n').count();
                 line = line.saturating_add(u32::try_from(newlines).unwrap_or(u32::MAX));
             }
             rest = tail;
         }
-        survey.ends.push(text.len());
-        survey
+        prescan.ends.push(text.len());
+        prescan
     }
 }
 
-/// How many tokens or errors `toml` makes of a token, at the most: in a text or a comment those
-/// that a bad escape or a control character costs, elsewhere one for each run of blanks and each
-/// sign.
+/// The maximum number of tokens or errors that `toml` makes of a token: in a string or a comment those
+/// of invalid escapes and control characters, elsewhere one for each run of blanks and each sign.
 fn weight(token: &str) -> usize {
     let quoted = token.starts_with(['"', '\'', '#']);
     let mut before = b'\0';
-    let costs = |it: &u8| {
-        let is_blank = matches!(it, b' ' | b'\t');
-        let more_blanks = is_blank && before == *it;
-        before = *it;
-        match it {
+    let costs = |byte: &u8| {
+        let is_blank = matches!(byte, b' ' | b'\t');
+        let more_blanks = is_blank && before == *byte;
+        before = *byte;
+        match byte {
             _ if is_blank => !quoted && !more_blanks,
             b'\\' | 0..0x20 | 0x7f => true,
-            _ => !quoted && !it.is_ascii_alphanumeric() && *it < 0x80,
+            _ => !quoted && !byte.is_ascii_alphanumeric() && *byte < 0x80,
         }
     };
     1 + token.as_bytes().get(1..).unwrap_or_default().iter().copied().filter(costs).count()
 }
 
-/// The length of the token at the start of `text`: a string, a comment, a run of other
-/// characters, or one character. Strings that nothing ends go on to where `toml` ends them.
+/// The length of the token at the start of `text`: a string, a comment, a run of other characters, or
+/// one character. An unterminated string ends where `toml` ends it.
 fn length(text: &str) -> usize {
     for quotes in ["\"\"\"", "'''"] {
         if let Some(body) = text.strip_prefix(quotes) {
@@ -103,18 +102,20 @@ fn length(text: &str) -> usize {
         }
     }
     let bytes = text.as_bytes();
-    let until = |end: fn(u8) -> bool| bytes.iter().skip(1).position(|it| end(*it));
+    let until = |end: fn(u8) -> bool| bytes.iter().skip(1).position(|byte| end(*byte));
     match bytes.first() {
-        Some(b'#') => until(|it| it == b'\n' || it == b'\r').map_or(bytes.len(), |it| it + 1),
-        Some(b'\'') => match until(|it| it == b'\'' || it == b'\n') {
+        Some(b'#') => {
+            until(|byte| byte == b'\n' || byte == b'\r').map_or(bytes.len(), |offset| offset + 1)
+        }
+        Some(b'\'') => match until(|byte| byte == b'\'' || byte == b'\n') {
             Some(end) if bytes.get(end + 1) == Some(&b'\'') => end + 2,
             Some(end) => end + 1,
             None => bytes.len(),
         },
         Some(b'"') => basic_length(bytes),
         Some(byte) if is_punctuation(*byte) => 1,
-        Some(_) => until(|it| is_punctuation(it) || matches!(it, b'"' | b'\'' | b'#'))
-            .map_or(bytes.len(), |it| it + 1),
+        Some(_) => until(|byte| is_punctuation(byte) || matches!(byte, b'"' | b'\'' | b'#'))
+            .map_or(bytes.len(), |offset| offset + 1),
         None => 0,
     }
 }
@@ -135,8 +136,8 @@ fn basic_length(bytes: &[u8]) -> usize {
     }
 }
 
-/// From behind the opening quotes to behind the closing ones, with up to two more that belong
-/// to the text.
+/// The offset after the closing quotes, counted from after the opening ones. Up to two more quotes
+/// belong to the text.
 fn multi_line_length(body: &str, quotes: &str) -> usize {
     let bytes = body.as_bytes();
     let escapes = quotes.starts_with('"');
@@ -145,9 +146,9 @@ fn multi_line_length(body: &str, quotes: &str) -> usize {
         match bytes.get(at) {
             None => return bytes.len(),
             Some(b'\\') if escapes => at += 2,
-            Some(_) if bytes.get(at..).is_some_and(|it| it.starts_with(quotes.as_bytes())) => {
+            Some(_) if bytes.get(at..).is_some_and(|rest| rest.starts_with(quotes.as_bytes())) => {
                 let more = bytes.iter().skip(at + 3).take(2);
-                return at + 3 + more.take_while(|it| quotes.as_bytes().contains(it)).count();
+                return at + 3 + more.take_while(|byte| quotes.as_bytes().contains(byte)).count();
             }
             Some(_) => at += 1,
         }
@@ -159,25 +160,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_is_parted_between_tables() {
+    fn a_long_text_is_split_between_tables() {
         let table = "[[package]]\nname = \"a\"\ndependencies = [\n \"b\",\n]\n";
         let text = table.repeat(10_000);
-        let survey = Survey::of(&text);
-        assert!(survey.ends.len() > 2 && survey.cut_at.is_none());
-        assert!(survey.ends.iter().all(|end| end % table.len() == 0));
-        assert_eq!(survey.ends.last(), Some(&text.len()));
-        assert_eq!(Survey::of(table).ends, [table.len()]);
+        let prescan = Prescan::of(&text);
+        assert!(prescan.ends.len() > 2 && prescan.cut_at.is_none());
+        assert!(prescan.ends.iter().all(|end| end % table.len() == 0));
+        assert_eq!(prescan.ends.last(), Some(&text.len()));
+        assert_eq!(Prescan::of(table).ends, [table.len()]);
     }
 
     #[test]
-    fn what_is_too_much_is_cut_before_a_line() {
+    fn a_text_beyond_the_limits_is_cut_before_a_line() {
         let text = "a = 1\n".repeat(100_000);
-        let survey = Survey::of(&text);
-        let [end] = survey.ends.as_slice() else { panic!("{:?}", survey.ends) };
+        let prescan = Prescan::of(&text);
+        let [end] = prescan.ends.as_slice() else { panic!("{:?}", prescan.ends) };
         assert!(*end > 0 && end % 6 == 0);
-        assert_eq!(survey.cut_at, Some(u32::try_from(end / 6).unwrap() + 1));
-        assert_eq!(Survey::of(&"}".repeat(200_000)).ends, [0]);
+        assert_eq!(prescan.cut_at, Some(u32::try_from(end / 6).unwrap() + 1));
+        assert_eq!(Prescan::of(&"}".repeat(200_000)).ends, [0]);
         let text = "[a]\n".repeat(1_000_000);
-        assert_eq!(Survey::of(&text).cut_at, Some(250_001));
+        assert_eq!(Prescan::of(&text).cut_at, Some(250_001));
     }
 }

@@ -1,32 +1,31 @@
-//! Files that mention one thing as often as they can: a long text, a long list, a name that stands for
-//! others.
+//! Amplification: files that name one long text, list or name as often as they can.
 //!
-//! Input: a way to write such a file, for each place in which a format can mention something. Output: a
-//! failure where four times the file takes more than about four times the work, gives more than four times
-//! the findings, or needs more memory than a scanner may have.
+//! Input: a generator of such a file, for each place in which a format can name something. Output: a
+//! failure where a file of four times the size takes more than about four times the work, gives more than
+//! four times the findings, or needs more memory than a scanner may have.
 //!
-//! Invariants: what is compared is counted, not timed; only a bound on processor time, which is far
-//! from what linear work takes, catches work that nobody charges.
+//! Invariants: work is counted, not timed; a generous limit of CPU time catches only work that is not
+//! charged.
 
-mod places;
+mod generators;
 
 use super::{
     Budget, Parser, SourceFile, deep_parser_for, fuzz::read_alone, parser_for, source_parser_for,
 };
 use crate::fuzzing::time_of;
 use crate::model::scan_result::Package;
-use places::places;
+use generators::generators;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{process::Command, time::Duration};
 
-/// Bytes of a file, and of one four times as large.
+/// Bytes of the smaller and the larger file.
 const SIZES: [usize; 2] = [100_000, 400_000];
 
-/// What reading the larger file may take on a slow machine without optimizations: linear work takes a
-/// tenth of it, quadratic work ten times as much.
+/// Limit of the CPU time for the larger file on a slow machine without optimizations: linear work takes
+/// a tenth of it, quadratic work ten times as much.
 const LONGEST: Duration = Duration::from_secs(8);
 
-/// What a scanner may fill with data, by the settings.
+/// Limit of a scanner's data segment, as in the default settings.
 const MEMORY: u64 = 256 << 20;
 
 fn parser_of(path: &str) -> &'static dyn Parser {
@@ -34,12 +33,12 @@ fn parser_of(path: &str) -> &'static dyn Parser {
     parser_for(path).or_else(deep).unwrap_or_else(|| panic!("no parser for {path}"))
 }
 
-/// What reading a file comes to.
+/// The cost and the result of parsing a file.
 struct Measured {
     units: u64,
-    /// Bytes of what is found.
+    /// Bytes of the findings.
     found: usize,
-    /// Whether the budget of the file ended it.
+    /// Whether the file used up its budget.
     is_cut_short: bool,
 }
 
@@ -48,7 +47,7 @@ fn measure(path: &str, text: &str) -> Measured {
     let file = SourceFile { path, bytes: text.as_bytes(), budget: &budget };
     let findings = read_alone(parser_of(path), file);
     let packages = findings.packages.iter().map(Package::text_len);
-    let warnings = findings.warnings.iter().map(|it| it.message.len());
+    let warnings = findings.warnings.iter().map(|warning| warning.message.len());
     Measured {
         units: budget.spent(),
         found: packages.chain(warnings).sum(),
@@ -56,9 +55,9 @@ fn measure(path: &str, text: &str) -> Measured {
     }
 }
 
-/// Reads the files of every fourth place.
-fn read_places(part: usize) {
-    for (what, path, file) in places().into_iter().skip(part).step_by(4) {
+/// Checks every fourth generator.
+fn check(part: usize) {
+    for (what, path, file) in generators().into_iter().skip(part).step_by(4) {
         let [small, large] = SIZES.map(file);
         let about_four_times = large.len() < 5 * small.len() && large.len() > 2 * small.len();
         assert!(about_four_times, "{path}, {what}: {} and {} bytes", small.len(), large.len());
@@ -70,9 +69,12 @@ fn read_places(part: usize) {
             "{path}, {what}: {} units and {} bytes become {} and {} in {took:?}",
             few.units, few.found, more.units, more.found
         );
-        assert!(few.found > 0 && more.found > 0, "{case}: nothing is found, so nothing is tried");
+        assert!(
+            few.found > 0 && more.found > 0,
+            "{case}: nothing was found, so nothing was tested"
+        );
         assert!(more.units < 6 * few.units + 500_000, "{case}");
-        // Where the budget ends a file, what is found follows from it.
+        // Where the budget ends a file, it determines the findings.
         if !few.is_cut_short && !more.is_cut_short {
             assert!(more.found < 6 * few.found + 50_000, "{case}");
         }
@@ -81,19 +83,19 @@ fn read_places(part: usize) {
     }
 }
 
-/// Set in the process that does the reading, which may fill no more memory than a scanner.
+/// Set in the child process, whose memory is limited like a scanner's.
 const INSIDE: &str = "SCANWATCH_TEST_MENTIONS";
 
-/// Runs the test of this name in a process of its own.
+/// Runs a test in a child process with the memory of a scanner.
 fn within_the_memory_of_a_scanner(test: &str, part: usize) {
     if std::env::var_os(INSIDE).is_some() {
         let limit = Rlimit { current: Some(MEMORY), maximum: getrlimit(Resource::Data).maximum };
         setrlimit(Resource::Data, limit).unwrap();
-        return read_places(part);
+        return check(part);
     }
     #[expect(clippy::disallowed_methods, reason = "this very program")]
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", &format!("ecosystem::mentions::{test}")])
+        .args(["--exact", "--nocapture", &format!("ecosystem::amplification::{test}")])
         .env(INSIDE, "1")
         .output()
         .unwrap();
@@ -106,23 +108,23 @@ fn within_the_memory_of_a_scanner(test: &str, part: usize) {
     );
 }
 
-/// The first of four parts, so that they can be tried beside each other.
+/// The first of four parts, which run in parallel.
 #[test]
-fn what_is_mentioned_often_is_read_once_in_the_first_places() {
-    within_the_memory_of_a_scanner("what_is_mentioned_often_is_read_once_in_the_first_places", 0);
+fn mentions_are_linear_in_the_first_generators() {
+    within_the_memory_of_a_scanner("mentions_are_linear_in_the_first_generators", 0);
 }
 
 #[test]
-fn what_is_mentioned_often_is_read_once_in_the_second_places() {
-    within_the_memory_of_a_scanner("what_is_mentioned_often_is_read_once_in_the_second_places", 1);
+fn mentions_are_linear_in_the_second_generators() {
+    within_the_memory_of_a_scanner("mentions_are_linear_in_the_second_generators", 1);
 }
 
 #[test]
-fn what_is_mentioned_often_is_read_once_in_the_third_places() {
-    within_the_memory_of_a_scanner("what_is_mentioned_often_is_read_once_in_the_third_places", 2);
+fn mentions_are_linear_in_the_third_generators() {
+    within_the_memory_of_a_scanner("mentions_are_linear_in_the_third_generators", 2);
 }
 
 #[test]
-fn what_is_mentioned_often_is_read_once_in_the_last_places() {
-    within_the_memory_of_a_scanner("what_is_mentioned_often_is_read_once_in_the_last_places", 3);
+fn mentions_are_linear_in_the_last_generators() {
+    within_the_memory_of_a_scanner("mentions_are_linear_in_the_last_generators", 3);
 }
