@@ -1,7 +1,7 @@
 //! What is counted, and how it is told: plain atomics that the parts hold themselves, and the text
 //! format of Prometheus.
 //!
-//! What flows in: single observations. What flows out: their counts, and lines of text. What must
+//! Input: single observations. Output: their counts, and lines of text. What must
 //! stay true: to observe never waits and never fails; nothing here is global, each part owns its
 //! figures and hands them out by its handle.
 

@@ -1,6 +1,6 @@
 //! The text format of Prometheus, version 0.0.4: families of samples go in, text goes out.
 //!
-//! What must stay true: all samples of a family stand together below its HELP and TYPE; whatever a
+//! Invariants: all samples of a family stand together below its HELP and TYPE; whatever a
 //! label holds, a line stays one line.
 
 use super::Histogram;

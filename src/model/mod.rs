@@ -1,7 +1,7 @@
 //! The words of the domain: plain data and pure rules.
 //!
-//! What flows in: bytes and values that the outer modules read. What flows out: checked
-//! types and decisions. What must stay true: nothing here touches a disk, a network, a
+//! Input: bytes and values that the outer modules read. Output: checked
+//! types and decisions. Invariants: nothing here touches a disk, a network, a
 //! clock or a runtime; the same input gives the same answer.
 
 pub mod address;

@@ -4,7 +4,7 @@
 //! across segments (`**/` also for none at all). A pattern is matched whole and with regard to
 //! case; one without `/` is also matched with a name's last segment alone.
 //!
-//! What must stay true: a match costs a few machine words for each character of the name, whatever
+//! Invariants: a match costs a few machine words for each character of the name, whatever
 //! either of them says: all ways through the pattern are followed at once, a bit for each.
 
 use super::unseen::is_invisible;

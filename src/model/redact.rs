@@ -19,7 +19,7 @@
 //! | any of them over the end of a line, or where lines were joined | wrapped base64, `remote: …` | |
 //! | the beginning of any of them, before a `…` | text that was shortened | `a/"…` |
 //!
-//! What must stay true: text without a secret comes out as it came; what comes out has no form of
+//! Invariants: text without a secret comes out as it came; what comes out has no form of
 //! a secret left; work grows with the text, not with its square. A secret that goes on behind the
 //! end of a text is not found in it: [`Redactor::settled`] says from where on that may be.
 

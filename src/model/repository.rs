@@ -1,6 +1,6 @@
 //! One repository's status file, `repo_N.json`: bytes come in, what they say goes out.
 //!
-//! What must stay true: any field may be missing, odd or unknown; only a file that is no JSON
+//! Invariants: any field may be missing, odd or unknown; only a file that is no JSON
 //! object at all is refused. Files of the Python service and of foreign scanners are read by
 //! the same rules as our own.
 

@@ -1,7 +1,7 @@
 //! Which failures are tried again, how often, and after which pause.
 //!
-//! What flows in: how an attempt ended, and how often its repository was tried again before. What
-//! flows out: the next try, or none. What must stay true: nobody is tried again who did not ask
+//! Input: how an attempt ended, and how often its repository was tried again before. What
+//! flows out: the next try, or none. Invariants: nobody is tried again who did not ask
 //! for it; a cause that cannot pass is never tried again; pauses grow.
 
 use super::{Failure, FailureKind, RepoState, repository::RepositoryStatus};

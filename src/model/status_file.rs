@@ -1,6 +1,6 @@
 //! The shape of `repo_N.json` for those who write one: scanners of any kind.
 //!
-//! What must stay true: every member that [`RepositoryStatus`](super::repository::RepositoryStatus)
+//! Invariants: every member that [`RepositoryStatus`](super::repository::RepositoryStatus)
 //! reads is here. Reading is lenient: a member that is absent, unknown or odd spoils nothing.
 
 use super::{Failure, time::Timestamp};

@@ -1,7 +1,7 @@
 //! Why a scanner died that was not ended by its shim: what the signal alone does not say.
 //!
-//! What flows in: the signal, the kernel's evidence, the last words. What flows out: the same ending, or
-//! one with its cause. What must stay true: without evidence a death is a signal and nothing more.
+//! Input: the signal, the kernel's evidence, the last words. Output: the same ending, or
+//! one with its cause. Invariants: without evidence a death is a signal and nothing more.
 
 use super::watch::Ending;
 use crate::{

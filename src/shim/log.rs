@@ -1,7 +1,7 @@
 //! A scanner's log: stdout and stderr come in, whole lines go out to `logs/repo_N.log`, with
 //! secrets masked and control characters spelled out, up to a cap.
 //!
-//! What must stay true: nothing that a scanner prints can block it. What is beyond the cap, or
+//! Invariants: nothing that a scanner prints can block it. What is beyond the cap, or
 //! cannot be written because the disk is full, is read and dropped.
 
 use crate::{

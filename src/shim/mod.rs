@@ -1,11 +1,11 @@
 //! The process between server and scanner, one per attempt: a small blocking program, so that a
 //! scan needs no server to end well and loses nothing when the server dies.
 //!
-//! What flows in: one [`ShimTask`] on standard input, and later perhaps SIGTERM (with an order
-//! in a file). What flows out: a scanner process, its log, and the final state in `repo_N.json`
+//! Input: one [`ShimTask`] on standard input, and later perhaps SIGTERM (with an order
+//! in a file). Output: a scanner process, its log, and the final state in `repo_N.json`
 //! where the scanner did not write one.
 //!
-//! What must stay true:
+//! Invariants:
 //! - It holds the repository's lock from before its first write until it exits.
 //! - An attempt begins at most once: whoever finds it taken goes away without a trace.
 //! - When it exits in order, a final state (or `interrupted`, on a stop) is on the disk, and no

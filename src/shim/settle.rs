@@ -1,7 +1,7 @@
 //! The status file as far as the shim writes it: `starting` before the scanner, and the end that
 //! the scanner did not write itself.
 //!
-//! What must stay true: whatever a scanner of any kind has written (name, progress, fields that
+//! Invariants: whatever a scanner of any kind has written (name, progress, fields that
 //! scanwatch does not know) stays; and what is final is on the disk before the shim exits.
 
 use super::{

@@ -1,7 +1,7 @@
 //! What a scanner's end means: pure rules of the scanner protocol.
 //!
-//! What flows in: how the run ended, and what stands in the status file. What flows out: the
-//! state to write, or that what stands there stays. What must stay true: within one attempt a
+//! Input: how the run ended, and what stands in the status file. Output: the
+//! state to write, or that what stands there stays. Invariants: within one attempt a
 //! final state stays, with the one exception that the protocol makes (`completed`, and then a
 //! code other than 0).
 

@@ -1,8 +1,8 @@
 //! What is durable: the layout of the jobs folder, the one writer of files, the locks that say
 //! who lives, and the removal of what is no longer wanted.
 //!
-//! What flows in: values to write, names to look up. What flows out: whole files, and answers
-//! about them. What must stay true: a reader, a crash or a power cut sees the whole old file or
+//! Input: values to write, names to look up. Output: whole files, and answers
+//! about them. Invariants: a reader, a crash or a power cut sees the whole old file or
 //! the whole new one; temporary files lie in `.staging`, which nobody watches; nothing is
 //! removed that scanwatch did not make.
 

@@ -1,7 +1,7 @@
 //! How long finished jobs are kept: the rules alone, without a disk.
 //!
-//! What flows in: what a job's files say, and what the clocks say. What flows out: whether its
-//! time is over. What must stay true: a job that runs, or might, is never removed; a wall clock
+//! Input: what a job's files say, and what the clocks say. Output: whether its
+//! time is over. Invariants: a job that runs, or might, is never removed; a wall clock
 //! that somebody set ahead removes nothing that is young.
 
 use crate::model::{progress::JobFacts, time::Timestamp};

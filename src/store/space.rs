@@ -2,8 +2,8 @@
 //! space, so that what runs can still write its results and its end; the folder at the path has to
 //! be the one that this process works in; and the disk has to take writes.
 //!
-//! What flows in: the file system's own figures, asked for each time, and the word of those whose
-//! write has failed. What flows out: what stands in the way, if anything does. What must stay true:
+//! Input: the file system's own figures, asked for each time, and the word of those whose
+//! write has failed. Output: what stands in the way, if anything does. Invariants:
 //! a file system that gives no answer, or counts no inodes, refuses nothing; a change is logged
 //! once, whoever finds it.
 

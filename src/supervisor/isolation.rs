@@ -1,9 +1,9 @@
 //! How scanners are shut in on this machine, as far as it can be found out without one.
 //!
-//! What flows in: the settings, and what the kernel lets this process do. What flows out: facts for the
+//! Input: the settings, and what the kernel lets this process do. Output: facts for the
 //! log, /health and the metrics.
 //!
-//! What must stay true: nothing is less than it was without a line in the log; the built-in scanner's
+//! Invariants: nothing is less than it was without a line in the log; the built-in scanner's
 //! sandbox is known by trying it, in a process of the same kind.
 
 use crate::{

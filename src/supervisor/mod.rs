@@ -1,10 +1,10 @@
 //! A plan becomes processes: the queue, the limit, and who is told to end.
 //!
-//! What flows in: accepted jobs, wishes to cancel or remove, the ends of shims, and at start what
-//! a dead server left. What flows out: shims, each with its task on standard input; `master.json`;
+//! Input: accepted jobs, wishes to cancel or remove, the ends of shims, and at start what
+//! a dead server left. Output: shims, each with its task on standard input; `master.json`;
 //! and the status files of repositories whose shim is not there to write them.
 //!
-//! What must stay true: at most as many shims as the settings allow run at once; every
+//! Invariants: at most as many shims as the settings allow run at once; every
 //! repository of an accepted job reaches a final state or is queued; a living shim is never
 //! doubled; while the disk is too full, what is queued waits; what is tried again waits without a
 //! slot. The rules are in `scheduler` (pure); `actor` performs them, one event at a time.

@@ -1,10 +1,10 @@
 //! What is left of an attempt whose shim is dead: its processes, its scratch folder, and perhaps an
 //! end that its scanner wrote and that nobody has looked at.
 //!
-//! What flows in: attempts of which the kernel says that nobody holds their locks. What flows out:
+//! Input: attempts of which the kernel says that nobody holds their locks. Output:
 //! no process and no scratch folder of them, and ends that are as complete as any other.
 //!
-//! What must stay true: a process is ended by its control group or by its mark, never by a number in
+//! Invariants: a process is ended by its control group or by its mark, never by a number in
 //! a file; when this returns, nobody of the attempt writes any more.
 
 use super::{RepoKey, finals::Planned};

@@ -1,10 +1,10 @@
 //! What a dead server or a dead shim left: which shims live, which attempts died without a word,
 //! what is to be queued.
 //!
-//! What flows in: a job's folder, and the kernel's word on who holds its locks. What flows out:
+//! Input: a job's folder, and the kernel's word on who holds its locks. Output:
 //! where each repository stands; dead attempts are settled on the way.
 //!
-//! What must stay true: the lock is asked before the status is read, for a shim lets go of the
+//! Invariants: the lock is asked before the status is read, for a shim lets go of the
 //! lock only after its last write; nothing is written for a repository whose shim lives; and
 //! only jobs that carry our plan are touched.
 

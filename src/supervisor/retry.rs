@@ -1,9 +1,9 @@
 //! Repositories between two tries: how they wait, on the disk and in the loop.
 //!
-//! What flows in: an attempt that failed for a cause that may pass, and what is left of its
-//! retries. What flows out: a status file that says what is waited for, and a timer.
+//! Input: an attempt that failed for a cause that may pass, and what is left of its
+//! retries. Output: a status file that says what is waited for, and a timer.
 //!
-//! What must stay true: which retry an attempt is stands in its record; the status file of a
+//! Invariants: which retry an attempt is stands in its record; the status file of a
 //! repository that waits for a retry names the failure before it, that of one that waits because
 //! somebody asked for it does not. So nothing but the disk has to remember, and a crash between
 //! any two writes neither gives nor takes a retry.

@@ -1,7 +1,7 @@
 //! A finished job of which something failed becomes an unfinished one again.
 //!
-//! What flows in: a job's folder. What flows out: the same job as if it had been found at start, with
-//! what failed queued for its next attempt. What must stay true: whatever was completed stays as it
+//! Input: a job's folder. Output: the same job as if it had been found at start, with
+//! what failed queued for its next attempt. Invariants: whatever was completed stays as it
 //! is; what must not be contacted is not tried again.
 
 use super::{

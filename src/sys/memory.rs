@@ -1,9 +1,9 @@
 //! Whether the kernel killed a process for want of memory: by its own word, not by a guess.
 //!
-//! What flows in: nothing but the moment of the beginning. What flows out: evidence for the death of one
+//! Input: nothing but the moment of the beginning. Output: evidence for the death of one
 //! process. SIGKILL alone is none: an operator sends the same.
 //!
-//! What must stay true: two sources have to agree where both can be had. The counter of the
+//! Invariants: two sources have to agree where both can be had. The counter of the
 //! memory control group (`oom_kill` of `memory.events` in cgroup v2, of `memory.oom_control` in v1)
 //! says that some process of the group was killed since the beginning; the kernel's log says
 //! which. The log names processes by the numbers of the first namespace, and may be closed to

@@ -1,7 +1,7 @@
 //! Calls that only Linux has, behind plain functions: signals by process descriptor, orphans,
 //! groups, what lies in /proc, and which addresses are this machine's.
 //!
-//! What must stay true: no process is signalled by a number that might meanwhile be another's.
+//! Invariants: no process is signalled by a number that might meanwhile be another's.
 //! A number is used only for a child of ours that has not been reaped, or turned into a
 //! descriptor first and checked again.
 

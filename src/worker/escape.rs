@@ -5,9 +5,9 @@
 //!  └─ outside: its folder, its sockets, this process ─────┘
 //! ```
 //!
-//! What flows in: the settings of the sandbox. What flows out: for each attempt, whether it was refused.
+//! Input: the settings of the sandbox. Output: for each attempt, whether it was refused.
 //!
-//! What must stay true: every attempt succeeds without the sandbox, for this user or for root, or
+//! Invariants: every attempt succeeds without the sandbox, for this user or for root, or
 //! it would prove nothing; and what succeeds does no harm: it touches the self-test's own
 //! folder, sockets and processes alone.
 

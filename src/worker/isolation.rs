@@ -1,8 +1,8 @@
 //! How the built-in scanner shuts itself in: which paths and ports one scan needs, and nothing else.
 //!
-//! What flows in: the task. What flows out: the level that was reached, or that it is too low.
+//! Input: the task. Output: the level that was reached, or that it is too low.
 //!
-//! What must stay true: it is entered before anything of the repository is read, while the
+//! Invariants: it is entered before anything of the repository is read, while the
 //! process has one thread; what git needs to fetch stays open, what is written is never run; the
 //! files of other scans, of other jobs and of the server's user are closed.
 

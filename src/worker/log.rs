@@ -1,6 +1,6 @@
 //! The scanner's log: standard error, which its shim keeps in `logs/repo_N.log`.
 //!
-//! What must stay true: one event is one line, and no secret and no control character of a
+//! Invariants: one event is one line, and no secret and no control character of a
 //! foreign text is in it.
 
 use super::text;

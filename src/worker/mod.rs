@@ -5,10 +5,10 @@
 //!                 └────────── Reporter: repo_N.json, at every step ──────────┘
 //! ```
 //!
-//! What flows in: one line of JSON on standard input. What flows out: the status file while it
+//! Input: one line of JSON on standard input. Output: the status file while it
 //! works, the result file before the last status, and a log on standard error.
 //!
-//! What must stay true: blocking code in a process of its own, that knows no server; whatever a
+//! Invariants: blocking code in a process of its own, that knows no server; whatever a
 //! repository, its server or a parser does, there is one final status with a named cause; what
 //! comes from outside is never run, followed or checked out.
 

@@ -1,10 +1,10 @@
 //! The owner of the status file: it says at any time where the scan stands.
 //!
-//! What flows in: changes of state, figures, errors. What flows out: the status file, replaced
+//! Input: changes of state, figures, errors. Output: the status file, replaced
 //! at once on a change of state, at most every `progress_interval_ms` while figures move, and
 //! at least every `update_interval_secs` as a sign of life; the last two by a thread of its own.
 //!
-//! What must stay true: the revision grows with each write; after a final write there is none;
+//! Invariants: the revision grows with each write; after a final write there is none;
 //! a write of progress that fails costs nothing but that write.
 
 use super::{

@@ -1,6 +1,6 @@
 //! One scan from its first status to its last: which source, which tree, what comes of it.
 //!
-//! What must stay true: the result is on the disk before the status says `completed`; every
+//! Invariants: the result is on the disk before the status says `completed`; every
 //! way out but an order to stop writes a final status; an order to stop writes none, for the
 //! final word is then its sender's.
 

@@ -1,7 +1,7 @@
 //! What a scanner says of itself: the shape of its status file, field by field.
 //!
-//! What flows in: the figures that the scan sets, and the facts that its reporter keeps. What
-//! flows out: one JSON object in the order of the contract. What must stay true: every text
+//! Input: the figures that the scan sets, and the facts that its reporter keeps. What
+//! flows out: one JSON object in the order of the contract. Invariants: every text
 //! that goes in here passes the redactor on its way.
 
 use super::text;

@@ -1,6 +1,6 @@
 //! Text from outside, made fit to be shown: names of files, words of servers and of git.
 //!
-//! What must stay true: what comes out has no character that moves a cursor, begins a new line
+//! Invariants: what comes out has no character that moves a cursor, begins a new line
 //! or turns the direction of reading, and is of bounded length.
 
 use crate::model::unseen::is_unseen;

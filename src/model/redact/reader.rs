@@ -1,6 +1,6 @@
 //! One character in each way in which tools write it.
 //!
-//! What must stay true: every way is of bounded length, and a way that the end of the text cuts off
+//! Invariants: every way is of bounded length, and a way that the end of the text cuts off
 //! is told as unfinished.
 
 use super::forms::Alphabet;

@@ -1,9 +1,9 @@
 //! A sandbox that a process puts around itself and everything that it starts, for good.
 //!
-//! What flows in: [`Rules`], the paths and ports that stay open. What flows out: a [`Level`], what
+//! Input: [`Rules`], the paths and ports that stay open. Output: a [`Level`], what
 //! of it the kernel could do, and what not.
 //!
-//! What must stay true: it is entered by the one thread that there is, before anything foreign is
+//! Invariants: it is entered by the one thread that there is, before anything foreign is
 //! read, for Landlock and seccomp bind threads; nothing can be opened again afterwards; what cannot be had is
 //! named, never passed over in silence.
 //!

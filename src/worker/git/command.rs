@@ -1,6 +1,6 @@
 //! How git is called: the one place that builds its command line and environment.
 //!
-//! What must stay true: the environment is cleared, so that neither proxies nor traces nor
+//! Invariants: the environment is cleared, so that neither proxies nor traces nor
 //! anybody's settings take part; a call that needs no host cannot contact one; secrets stand in
 //! the environment of the one call that needs them, never in its arguments.
 

@@ -1,7 +1,7 @@
 //! From git's last words to the cause that an operator can act on.
 //!
 //! git has one exit code (128) for every failure of a fetch, so its words are read, in the
-//! language that `LC_ALL=C` fixes. What must stay true: words of the server (`remote: …`) and
+//! language that `LC_ALL=C` fixes. Invariants: words of the server (`remote: …`) and
 //! of the submitter (the URL) are shown, but decide nothing.
 
 use super::{GitError, reference::Reference, remote::Remote};

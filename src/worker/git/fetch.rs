@@ -1,12 +1,12 @@
 //! The fetch: one commit of a repository comes into a bare folder, and of its blobs those that are
 //! wanted.
 //!
-//! What flows in: the task. What flows out: the folder and the commit, or that there is none; later,
+//! Input: the task. Output: the folder and the commit, or that there is none; later,
 //! blobs by their ids. A small repository comes in one go, large blobs aside: a second fetch would take
 //! longer than what it spares. As soon as git says that there is more, the commit is fetched without its
 //! blobs ("partial clone"), and those that a parser wants come all at once, when it is known which: of
 //! large repositories a small part. A server that leaves nothing out sends everything at once.
-//! What must stay true: silence, size and the wish to stop end it from outside, whatever git
+//! Invariants: silence, size and the wish to stop end it from outside, whatever git
 //! and the server do; what it says meanwhile moves the figures of the status file.
 
 use super::{

@@ -5,10 +5,10 @@
 //!     ─► commit ─► ls-tree ─► entries ─► git fetch of what is wanted and missing ─► cat-file ─► bytes
 //! ```
 //!
-//! What flows in: a URL or a bare repository of this machine. What flows out: the entries of
+//! Input: a URL or a bare repository of this machine. Output: the entries of
 //! one commit's tree, and the bytes of those that somebody asks for.
 //!
-//! What must stay true: nothing is ever checked out, so that links, hooks, filters, submodules
+//! Invariants: nothing is ever checked out, so that links, hooks, filters, submodules
 //! and names of files cannot do harm; git knows no settings but ours and contacts no host but
 //! the one that the gate let through; credentials travel in its environment alone; every git
 //! that was started is ended, with its helpers, before the scanner goes on without it.

@@ -1,7 +1,7 @@
 //! What a name stands for, the sizes of blobs and their bytes, all from one `git cat-file --batch-command`:
 //! each question that had a git of its own would cost the start of a process.
 //!
-//! What must stay true: one object is asked for at a time, and its answer read to the end, or of sizes so
+//! Invariants: one object is asked for at a time, and its answer read to the end, or of sizes so
 //! few that questions and answers fit into their pipes, so that neither side ever waits for the other;
 //! no more than the cap is held in memory.
 

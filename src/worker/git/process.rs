@@ -1,6 +1,6 @@
 //! A git that runs, and its owner.
 //!
-//! What must stay true: git runs in a process group of its own, so that its helpers
+//! Invariants: git runs in a process group of its own, so that its helpers
 //! (git-remote-https, index-pack) end with it; when its owner is dropped, at whatever point,
 //! the whole group is dead and git is reaped. The group is signalled only before git is reaped:
 //! until then nobody else can have its number.

@@ -1,6 +1,6 @@
 //! What git says on standard error while it fetches: lines of progress, and everything else.
 //!
-//! What must stay true: whatever a server sends through it, memory stays bounded.
+//! Invariants: whatever a server sends through it, memory stays bounded.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! What is to be read of a repository: its default branch, a branch, a tag or a commit.
 //!
-//! What must stay true: a name that gets through here is one by the rules of
+//! Invariants: a name that gets through here is one by the rules of
 //! git-check-ref-format(1), so that it is neither an option nor a pattern nor an expression,
 //! and cannot end the source side of a refspec.
 

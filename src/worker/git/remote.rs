@@ -1,7 +1,7 @@
 //! The one place that a fetch may contact, and what it says there.
 //!
-//! What flows in: the task's URL, policy and credentials. What flows out: settings for git.
-//! What must stay true: the URL passes the gate once more, here; a name that is not trusted is
+//! Input: the task's URL, policy and credentials. Output: settings for git.
+//! Invariants: the URL passes the gate once more, here; a name that is not trusted is
 //! resolved once, every address must be allowed, and git is pinned to these addresses, so that
 //! a name which changes its mind between check and contact leads nowhere else.
 

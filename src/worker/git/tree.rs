@@ -1,7 +1,7 @@
 //! One commit of a bare repository, as a tree that can be scanned.
 //!
-//! What flows in: the stream of `git ls-tree`. What flows out: its entries, one by one.
-//! What must stay true: a record never grows beyond the cap of a path, entries are counted
+//! Input: the stream of `git ls-tree`. Output: its entries, one by one.
+//! Invariants: a record never grows beyond the cap of a path, entries are counted
 //! while they stream and the time is limited from outside, so that a tree of ten thousand
 //! million entries costs no more than one of the limit.
 

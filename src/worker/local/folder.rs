@@ -1,6 +1,6 @@
 //! A folder as it lies on disk.
 //!
-//! What must stay true: links are not followed and nothing but regular files is opened; what
+//! Invariants: links are not followed and nothing but regular files is opened; what
 //! tools put there (`node_modules` and its like) is left out, what `.gitignore` names is not: a
 //! lock file that git ignores is still one.
 

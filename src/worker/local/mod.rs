@@ -1,9 +1,9 @@
 //! Repositories of this machine: only for what a user typed at the command line.
 //!
-//! What flows in: an absolute path. What flows out: a tree. A bare repository is read at HEAD,
+//! Input: an absolute path. Output: a tree. A bare repository is read at HEAD,
 //! or at what the user names, in place; any other folder as it lies on disk.
 //!
-//! What must stay true: nothing is written there, and no link is followed below the path.
+//! Invariants: nothing is written there, and no link is followed below the path.
 
 mod folder;
 

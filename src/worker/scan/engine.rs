@@ -1,6 +1,6 @@
 //! The loop over the files of a tree.
 //!
-//! What flows in: a tree, a lookup of parsers, the limits. What flows out: what was found, and
+//! Input: a tree, a lookup of parsers, the limits. Output: what was found, and
 //! figures on the way. A deep scan reads sources too, where no other parser wants the file. All of it runs on one thread with a stack of known size, so that a file
 //! which nests deeply meets the same end on every machine.
 

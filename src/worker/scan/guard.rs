@@ -1,6 +1,6 @@
 //! A parser may be wrong, and then it may panic: that costs its file and nothing else.
 //!
-//! What must stay true: a panic under guard is caught with its place and a backtrace, and does
+//! Invariants: a panic under guard is caught with its place and a backtrace, and does
 //! not write on standard error by itself; one that is not under guard is none of ours.
 
 use std::{

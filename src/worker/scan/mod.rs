@@ -4,7 +4,7 @@
 //! Tree::list ─► wanted by a parser? ─► Tree::prepare ─► Tree::read (capped) ─► parse (guarded) ─► join ─► Found
 //! ```
 //!
-//! What must stay true: one file that is odd, too large, broken or deadly for its parser costs
+//! Invariants: one file that is odd, too large, broken or deadly for its parser costs
 //! that file and a warning, never the rest; what is larger than a limit ends the scan and says
 //! so, and is never cut in silence; the same tree gives the same answer.
 

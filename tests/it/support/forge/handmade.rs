@@ -1,6 +1,6 @@
 //! Packs made by hand (gitformat-pack(5)), with objects that git would never write.
 //!
-//! What must stay true: what is made is small and made quickly, whatever it unpacks to.
+//! Invariants: what is made is small and made quickly, whatever it unpacks to.
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::fmt::Write as _;
