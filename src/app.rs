@@ -189,7 +189,7 @@ fn prepare(setup: &Setup) -> Result<Recovered, StartError> {
     let jobs = &setup.jobs;
     jobs.create(setup.config.jobs.folder_mode)?;
     let lock = ServerLock::take(jobs)?.ok_or_else(|| StartError::Locked(jobs.root().to_owned()))?;
-    setup.space.settle(lock);
+    setup.space.adopt(lock);
     sweep(jobs, None);
     cgroup::remove_empty();
     if setup.config.scanner.stall_timeout_secs <= setup.config.scanner.update_interval_secs {

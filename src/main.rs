@@ -1,4 +1,4 @@
-//! The program: reads the command line, runs it, maps the result to an exit code.
+//! The program's entry point: runs the command line and maps the result to an exit code.
 
 use std::process::ExitCode;
 

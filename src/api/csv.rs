@@ -176,7 +176,7 @@ impl Current {
                 *next = place;
                 return Err(Unread::Stopped);
             }
-            let package = Declared::parse(text).map_err(|_| Unread::NoSense)?;
+            let package = Declared::parse(text).map_err(|_| Unread::Invalid)?;
             piece.extend_from_slice(csv::row(name, &package).as_bytes());
             Ok(())
         });

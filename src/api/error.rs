@@ -155,7 +155,7 @@ impl ApiError {
 
     /// The refusal of the URL that was given as `git_url`.
     pub fn refused_url(refusal: &Refusal, input: Value) -> Self {
-        let hint = Some(Cow::Borrowed(refusal.way_out()));
+        let hint = Some(Cow::Borrowed(refusal.hint()));
         if refusal.is_malformed() {
             let message = format!("Value error, {refusal}");
             let ctx = json!({ "error": refusal.to_string() });
@@ -402,7 +402,7 @@ mod tests {
         let problem: Value = serde_json::from_slice(&error.problem()).unwrap();
         assert_eq!(problem["status"], 400);
         assert_eq!(problem["detail"], "Domain not allowed: evil.example");
-        assert_eq!(problem["hint"], Refusal::Host(String::new()).way_out());
+        assert_eq!(problem["hint"], Refusal::Host(String::new()).hint());
 
         let error = ApiError::refused_url(&Refusal::Shape("it is no URL"), "x".into());
         let problem: Value = serde_json::from_slice(&error.problem()).unwrap();

@@ -163,7 +163,7 @@ impl Findings for FromFiles {
             let (_, file) = self.open.back_mut().ok_or(Gone)?;
             let read = file.read(&["commit"], &mut |part| {
                 if let Part::Member(_, text) = part {
-                    commit = serde_json::from_slice(text).map_err(|_| Unread::NoSense)?;
+                    commit = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
                     return Err(Unread::Stopped);
                 }
                 self.look.at_times().map_err(|Gone| Unread::Stopped)
@@ -195,12 +195,12 @@ impl Findings for FromFiles {
         let read = file.read(&[], &mut |part| {
             let Part::Package(place, text) = part else { return Ok(()) };
             look.at_times().map_err(|Gone| Unread::Stopped)?;
-            let package = Declared::parse(text).map_err(|_| Unread::NoSense)?;
+            let package = Declared::parse(text).map_err(|_| Unread::Invalid)?;
             visit(place, &package).map_err(|Gone| Unread::Stopped)
         });
         match read {
             Ok(()) => Ok(true),
-            Err(Unread::NoSense) => {
+            Err(Unread::Invalid) => {
                 self.open.pop_back();
                 *self.seen.get_mut(at as usize).ok_or(Gone)? = Seen::Nothing;
                 Ok(false)

@@ -156,7 +156,7 @@ async fn health(api: &Api, user: &User) -> Response {
     }
     problems.extend(obstacle.map(|it| format!("new jobs are refused and queued ones wait: {it}")));
     problems.extend(api.space.crowding());
-    problems.extend(api.supervisor.scans().standstills().problem());
+    problems.extend(api.supervisor.scan_metrics().stopped_shims().problem());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         problems.push(format!(

@@ -132,7 +132,7 @@ fn scans(text: &mut Text, api: &Api) {
         Kind::Histogram,
         "How long scanners ran, by how they ended; interrupted ones begin again.",
     );
-    for (outcome, durations) in api.supervisor.scans().by_outcome() {
+    for (outcome, durations) in api.supervisor.scan_metrics().by_outcome() {
         text.histogram(&[("outcome", outcome)], durations);
     }
     text.family(
@@ -140,7 +140,7 @@ fn scans(text: &mut Text, api: &Api) {
         Kind::Counter,
         "Repositories that are tried again because that was asked for, by why they failed.",
     );
-    for (cause, count) in api.supervisor.scans().retries_by_cause() {
+    for (cause, count) in api.supervisor.scan_metrics().retries_by_cause() {
         text.sample(&[("cause", cause)], count);
     }
 }

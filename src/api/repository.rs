@@ -314,7 +314,7 @@ impl Packages {
             });
             match read {
                 Ok(()) | Err(Unread::Stopped) => {}
-                Err(Unread::NoSense | Unread::Io(_)) => return Err(BrokenOff),
+                Err(Unread::Invalid | Unread::Io(_)) => return Err(BrokenOff),
             }
         }
         let page = PackagesPage { packages: Vec::new(), place: self.page.place(total) };

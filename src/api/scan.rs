@@ -257,7 +257,7 @@ async fn submit(api: Api, user: &User, mut body: Validation) -> Result<Response,
 fn progress(call: &Call<1>, view: &View) -> Result<Response, ApiError> {
     let job = call.api.job(&call.path[0])?;
     let lists = match view.view.as_deref() {
-        Some("summary") => Lists::LeftOut,
+        Some("summary") => Lists::Omitted,
         None | Some("full") => Lists::Whole,
         Some(_) => {
             return Err(ApiError::bad_request("Invalid view. Must be one of: full, summary"));

@@ -1,6 +1,6 @@
 //! Output of a command: data to standard output, messages to standard error.
 
-use crate::model::unseen::is_unseen;
+use crate::model::control_chars::is_unprintable;
 use std::io::{self, Write};
 
 /// Writes data and flushes it. Returns `BrokenPipe` if the reader has closed the pipe.
@@ -31,6 +31,6 @@ pub(super) fn print_error(text: &str) {
 /// Escapes control characters in untrusted text, because a terminal would interpret them.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
-        .flat_map(|c| if is_unseen(c) { c.escape_default().collect() } else { vec![c] })
+        .flat_map(|c| if is_unprintable(c) { c.escape_default().collect() } else { vec![c] })
         .collect()
 }

@@ -16,7 +16,7 @@ use crate::{
     store::chain,
     sys::{
         self,
-        manager::{self, NOTIFY_VARIABLE, News},
+        service_manager::{self, NOTIFY_VARIABLE, ServiceState},
     },
 };
 use chrono::Utc;
@@ -54,8 +54,8 @@ pub(super) fn run(args: ServeArgs) -> Exit {
         }
     };
     logging::start(config.log);
-    sys::keep_descriptors_to_ourselves();
-    if let Err(error) = sys::keep_memory_to_ourselves() {
+    sys::close_descriptors_on_exec();
+    if let Err(error) = sys::protect_memory() {
         tracing::warn!(%error, "other processes of this user can read the server's memory");
     }
     sys::raise_descriptor_limit();
@@ -108,7 +108,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         tasks.spawn(keep_current(Arc::clone(tls), every, shutdown.clone()));
     }
     print_banner(&engine, address, &auth, tls.as_deref());
-    notify_manager(News::Ready);
+    notify_manager(ServiceState::Ready);
 
     let settings = engine.config.server.clone();
     let limits = Limits {
@@ -144,7 +144,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         async {
             tokio::select! {
                 () = shutdown.cancelled() => {
-                    notify_manager(News::Stopping);
+                    notify_manager(ServiceState::Stopping);
                     engine.supervisor.stop(settings.stop_grace).await;
                 }
                 // Without its queue the server would accept jobs and start none.
@@ -243,11 +243,11 @@ fn warnings(config: &Config, auth: &Auth, tls: Option<&Tls>) -> Vec<String> {
 }
 
 /// Notifies the service manager, if there is one.
-fn notify_manager(news: News) {
+fn notify_manager(state: ServiceState) {
     if let Some(socket) = std::env::var_os(NOTIFY_VARIABLE)
-        && let Err(error) = manager::tell(&socket, news)
+        && let Err(error) = service_manager::notify(&socket, state)
     {
-        tracing::warn!(?socket, %error, "cannot notify the service manager of {news:?}");
+        tracing::warn!(?socket, %error, "cannot notify the service manager of {state:?}");
     }
 }
 

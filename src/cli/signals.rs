@@ -17,7 +17,7 @@ impl Signals {
     /// Installs the handlers. From here on a signal no longer ends the process by itself.
     pub(super) fn listen() -> io::Result<Self> {
         let hangup = SignalKind::hangup();
-        let ignored = sys::was_started_ignoring(hangup.as_raw_value());
+        let ignored = sys::inherits_ignored(hangup.as_raw_value());
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

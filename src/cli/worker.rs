@@ -3,7 +3,7 @@
 use super::{SettingsArgs, output};
 use crate::{
     model::self_test::{Attempt, Outcome, SelfTest},
-    worker::{self, ByHand},
+    worker::{self, Standalone},
 };
 use anyhow::Context;
 use clap::Args;
@@ -68,7 +68,7 @@ fn report(done: anyhow::Result<ExitCode>) -> ExitCode {
 
 fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     if args.self_test.inside {
-        worker::escape::run_inside(std::io::stdin().lock(), std::io::stdout().lock())?;
+        worker::sandbox_self_test::run_inside(std::io::stdin().lock(), std::io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.self_test.self_test_escape {
@@ -79,7 +79,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         return Ok(run_task());
     };
     let config = settings.load(Vec::new()).context("settings")?;
-    let by_hand = ByHand {
+    let standalone = Standalone {
         url,
         reference,
         status_file,
@@ -91,7 +91,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         categories: config.categories,
         sandbox: config.scanner.sandbox,
     };
-    let (task, scratch) = by_hand.into_task()?;
+    let (task, scratch) = standalone.into_task()?;
     let code = worker::run(task);
     scratch.close().context("removing the scratch folder")?;
     Ok(code)
@@ -100,7 +100,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
 /// Prints which escapes the sandbox refuses; the exit code is 1 if one is possible.
 fn self_test(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let config = args.settings.load(Vec::new()).context("settings")?;
-    let found = worker::escape::run(&config.scanner.sandbox, &config.limits)?;
+    let found = worker::sandbox_self_test::run(&config.scanner.sandbox, &config.limits)?;
     let text = if args.self_test.json {
         serde_json::to_string_pretty(&found)? + "\n"
     } else {

@@ -67,7 +67,7 @@ pub enum IntakeError {
 impl From<CreateError> for IntakeError {
     fn from(error: CreateError) -> Self {
         match error {
-            CreateError::NoPlace(obstacle) => Self::NoPlace(obstacle),
+            CreateError::NoSpace(obstacle) => Self::NoPlace(obstacle),
             CreateError::Store(error) => Self::Store(error),
             CreateError::Stopped => Self::Stopped,
         }
@@ -118,9 +118,9 @@ impl Intake {
         for (member, patterns) in [("include", &options.include), ("exclude", &options.exclude)] {
             Pattern::list(patterns).map_err(|error| IntakeError::Pattern(member, error))?;
         }
-        let reservation = self.supervisor.reserve();
-        let reservation =
-            reservation.ok_or(IntakeError::QueueFull(self.setup.config.jobs.max_queued_jobs))?;
+        let permit = self.supervisor.reserve();
+        let permit =
+            permit.ok_or(IntakeError::QueueFull(self.setup.config.jobs.max_queued_jobs))?;
         let (id, created_at) = (JobId::generate(), Utc::now());
         let plan = if target.needs_discovery() {
             Plan::unknown()
@@ -131,7 +131,7 @@ impl Intake {
         let mut master = Master::new(&id, &url, target.scan_type(), names, created_at);
         master.submitted_by = submitted_by;
         master.options = Some(options);
-        let job = NewJob { id: id.clone(), master, plan, place: Some(reservation) };
+        let job = NewJob { id: id.clone(), master, plan, permit: Some(permit) };
         self.supervisor.create(job).await?;
         tracing::info!(%id, url, "job accepted");
         Ok(Accepted { job_id: id, created_at })

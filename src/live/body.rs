@@ -88,7 +88,7 @@ impl Body {
     ) -> (Self, Kept) {
         let document = Document::new(ledger, made.list, Some(made.splice));
         let kept = ledger.keep(document.clone(), made.own + document.list_bytes());
-        let mark = if lists == Lists::LeftOut { "s" } else { "" };
+        let mark = if lists == Lists::Omitted { "s" } else { "" };
         let (whole, compressed) = (Mutex::default(), Mutex::default());
         let tag = format!("W/\"{id}{mark}\"").into();
         (Self(Arc::new(Inner { document, id, tag, elapsed, whole, compressed })), kept)
@@ -185,7 +185,7 @@ impl Bodies {
     ) -> (Body, bool) {
         let place = match lists {
             Lists::Whole => &mut self.whole,
-            Lists::LeftOut => &mut self.summary,
+            Lists::Omitted => &mut self.summary,
         };
         if let Some(Cached { body, made, .. }) = place {
             let lags = lists == Lists::Whole && made.elapsed() < most_age;

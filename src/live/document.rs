@@ -152,7 +152,7 @@ pub(super) fn pieces(data: &mut Data, ledger: &Ledger, lists: Lists, elapsed: u6
     let Data { blocks, facts, master, version, .. } = data;
     let mut made = Assembly { ledger, pieces: Vec::new(), text: Vec::new(), own: 0 };
     let none = std::iter::empty();
-    made.value(&progress::head(facts, master.as_ref(), &none, Lists::LeftOut));
+    made.value(&progress::head(facts, master.as_ref(), &none, Lists::Omitted));
     made.text.pop();
     if lists == Lists::Whole {
         for (name, list) in [

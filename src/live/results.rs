@@ -11,7 +11,7 @@ use crate::{
     model::{JobId, declared::Declared},
     store::{
         layout::JobsDir,
-        read::{Signature, is_want_of_means},
+        read::{Signature, is_resource_exhaustion},
         result_file::{Part, ResultFile, Unread},
     },
 };
@@ -79,7 +79,7 @@ impl Results {
     pub fn open(&self, id: &JobId, index: u32) -> io::Result<Option<ResultFile>> {
         match ResultFile::open(&self.jobs.job(id).result(index)) {
             Ok(file) => Ok(Some(file)),
-            Err(error) if is_want_of_means(&error) => Err(error),
+            Err(error) if is_resource_exhaustion(&error) => Err(error),
             Err(_) => Ok(None),
         }
     }
@@ -168,11 +168,11 @@ fn summarise(
                 match Declared::parse(text) {
                     Ok(_) => {}
                     Err(error) if error.is_data() => summary.is_sound = false,
-                    Err(_) => return Err(Unread::NoSense),
+                    Err(_) => return Err(Unread::Invalid),
                 }
             }
             Part::Member(name, text) => {
-                let map = serde_json::from_slice(text).map_err(|_| Unread::NoSense)?;
+                let map = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
                 match name {
                     "categories" => summary.categories = map,
                     _ => summary.infrastructure_usage = map,
@@ -184,7 +184,7 @@ fn summarise(
     match read {
         Ok(()) => Ok(summary),
         Err(Unread::Stopped) => Err(Unwanted),
-        Err(Unread::NoSense | Unread::Io(_)) => Ok(ResultSummary::default()),
+        Err(Unread::Invalid | Unread::Io(_)) => Ok(ResultSummary::default()),
     }
 }
 

@@ -1,21 +1,23 @@
-//! How long things took: each duration counts in one bucket of fixed bounds.
+//! A histogram of durations: each counts in one bucket with fixed bounds.
+//!
+//! Input: durations. Output: cumulated counts. Invariants: observing never blocks.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-/// Durations, counted by buckets.
+/// Durations, counted in buckets.
 #[derive(Debug)]
 pub struct Histogram {
-    /// Upper bounds in seconds, growing; what is longer than the last is in a bucket of its own.
+    /// Upper bounds in seconds, ascending; longer durations count in one more bucket.
     bounds: &'static [f64],
     buckets: Vec<AtomicU64>,
     sum_micros: AtomicU64,
 }
 
 impl Histogram {
-    /// Nothing counted yet.
+    /// An empty histogram.
     pub fn new(bounds: &'static [f64]) -> Self {
         let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self { bounds, buckets, sum_micros: AtomicU64::new(0) }
@@ -24,8 +26,8 @@ impl Histogram {
     /// Counts one duration.
     pub fn observe(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
-        let place = self.bounds.partition_point(|bound| *bound < seconds);
-        if let Some(bucket) = self.buckets.get(place) {
+        let index = self.bounds.partition_point(|bound| *bound < seconds);
+        if let Some(bucket) = self.buckets.get(index) {
             bucket.fetch_add(1, Relaxed);
         }
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);

@@ -1,9 +1,8 @@
-//! What is counted, and how it is told: plain atomics that the parts hold themselves, and the text
-//! format of Prometheus.
+//! Metrics: plain atomics that the parts own, and the text format of Prometheus.
 //!
-//! Input: single observations. Output: their counts, and lines of text. What must
-//! stay true: to observe never waits and never fails; nothing here is global, each part owns its
-//! figures and hands them out by its handle.
+//! Input: single observations. Output: counts, and lines of text. Invariants: observing never
+//! blocks and never fails; nothing is global: each part owns its metrics and exposes them through
+//! its handle.
 
 mod histogram;
 mod text;

@@ -1,17 +1,17 @@
-//! The text format of Prometheus, version 0.0.4: families of samples go in, text goes out.
+//! Writes the text format of Prometheus, version 0.0.4. Input: families of samples. Output: text.
 //!
-//! Invariants: all samples of a family stand together below its HELP and TYPE; whatever a
-//! label holds, a line stays one line.
+//! Invariants: all samples of a family follow its HELP and TYPE lines; whatever a label contains, a
+//! sample stays on one line.
 
 use super::Histogram;
 use std::fmt::{Display, Write as _};
 
-/// What a family is.
+/// The type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows.
+    /// A value that only grows.
     Counter,
-    /// It goes up and down.
+    /// A value that goes up and down.
     Gauge,
     /// Counts by upper bounds.
     Histogram,
@@ -28,7 +28,7 @@ impl Text {
     /// The media type of the text.
     pub const MEDIA_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// Begins a family; the samples that follow are its own.
+    /// Starts a family; the samples that follow belong to it.
     pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
         let kind = match kind {
             Kind::Counter => "counter",
@@ -56,12 +56,12 @@ impl Text {
     pub fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) {
         let mut count = 0;
         for (bound, up_to) in histogram.cumulated() {
-            let bound = bound.map_or_else(|| "+Inf".to_owned(), |it| it.to_string());
+            let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
             self.line("_bucket", &[labels, &[("le", bound.as_str())]].concat(), &up_to);
             count = up_to;
         }
         self.line("_sum", labels, &histogram.sum());
-        // The last bucket's own number: buckets and count are of one instant.
+        // Taken from the last bucket, so that buckets and count are consistent.
         self.line("_count", labels, &count);
     }
 
@@ -88,7 +88,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn families_samples_and_histograms_have_their_form() {
+    fn families_samples_and_histograms_are_formatted() {
         let mut text = Text::default();
         text.single("a_total", Kind::Counter, "What\nit \\is.", 7);
         text.family("b", Kind::Gauge, "B.");

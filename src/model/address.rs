@@ -1,8 +1,10 @@
-//! Which hosts and addresses a scan may contact.
+//! The network policy: which hosts and addresses a scan may contact.
 //!
-//! Default deny: a name must be allowed, and every address it resolves to must be public (or in
-//! a network that the settings open). What the operator names as a forge is trusted as named:
-//! scheme, host and port together, whatever its address.
+//! Input: settings, hosts, addresses. Output: whether contact is allowed.
+//!
+//! Invariants: default deny: a name must be allowed, and every address it resolves to must be
+//! public or in an allowed network. Forges that the operator configures are trusted as configured:
+//! scheme, host and port together, whatever their address.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -12,22 +14,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What may be contacted; travels to the scanner as `network`.
+/// What may be contacted; sent to the scanner as `network`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NetworkPolicy {
     /// Names, in lower case; `*.example.com` allows every name below it.
     pub allow_hosts: Vec<String>,
-    /// Networks beside the public ones.
+    /// Allowed networks in addition to public addresses.
     #[schemars(with = "Vec<String>")]
     pub allow_nets: Vec<IpNet>,
     pub allow_ports: Vec<u16>,
-    /// Forges that the settings name, and what a user typed on the command line.
+    /// Forges in the settings, and URLs that a user typed on the command line.
     #[serde(default)]
     pub trusted: Vec<Origin>,
-    /// Who vouches for the certificates of forges that have their own.
+    /// The certificate authorities of forges that have their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorities: Vec<Authority>,
-    /// Whether the URL may be a path of this machine: only what a user typed there.
+    /// Whether the URL may be a local path: only if a user typed it on the command line.
     #[serde(default)]
     pub local_paths: bool,
 }
@@ -49,7 +51,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of a URL with a host; `None` for one without, or of an unknown scheme.
+    /// The origin of a URL; `None` for a URL without a host or with an unknown scheme.
     pub fn of(url: &url::Url) -> Option<Self> {
         Some(Self {
             scheme: url.scheme().to_owned(),
@@ -69,24 +71,24 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What an address is good for.
+/// The kind of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressKind {
     Public,
-    /// Loopback, private, link-local, reserved: nothing that a public name should resolve to.
-    Inside,
+    /// Loopback, private, link-local or reserved: no public name should resolve to it.
+    NonPublic,
     /// The metadata service of a cloud.
     Metadata,
 }
 
-/// A host's name as it is compared: lower case, without one closing dot.
+/// Normalizes a host name for comparison: lower case, without one trailing dot.
 pub fn normal_host(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
 }
 
 impl NetworkPolicy {
-    /// Whether this host's name is allowed by `allow_hosts`.
+    /// Whether `allow_hosts` allows this host name.
     pub fn allows_host(&self, host: &str) -> bool {
         self.allow_hosts.iter().any(|allowed| match allowed.strip_prefix("*.") {
             Some(parent) => host
@@ -98,24 +100,24 @@ impl NetworkPolicy {
 
     /// The PEM bundle for this origin, if it has its own.
     pub fn ca_file(&self, origin: &Origin) -> Option<&Path> {
-        let authority = self.authorities.iter().find(|it| it.origin == *origin)?;
+        let authority = self.authorities.iter().find(|authority| authority.origin == *origin)?;
         Some(&authority.ca_file)
     }
 
-    /// Whether this address may be contacted under a name that is not trusted.
+    /// Whether this address may be contacted under an untrusted name.
     pub fn allows_address(&self, address: IpAddr) -> bool {
         self.in_allowed_net(address) || kind_of(address) == AddressKind::Public
     }
 
-    /// Whether `allow_nets` opens this address, in its mapped form too.
+    /// Whether `allow_nets` allows this address, also in its IPv4-mapped form.
     pub fn in_allowed_net(&self, address: IpAddr) -> bool {
         let plain = address.to_canonical();
         self.allow_nets.iter().any(|net| net.contains(&address) || net.contains(&plain))
     }
 }
 
-/// Judges an address by the IANA special-purpose registries (RFC 6890 and its updates); an IPv6
-/// address that carries an IPv4 one is judged by that too.
+/// Classifies an address by the IANA special-purpose registries (RFC 6890 and its updates). An IPv6
+/// address that contains an IPv4 address is classified by that, too.
 pub fn kind_of(address: IpAddr) -> AddressKind {
     match address {
         IpAddr::V4(v4) => kind_of_v4(v4),
@@ -129,7 +131,7 @@ fn kind_of_v4(address: Ipv4Addr) -> AddressKind {
         Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
         Ipv4Addr::new(100, 100, 100, 200), // Alibaba
         Ipv4Addr::new(192, 0, 0, 192),     // Oracle
-        Ipv4Addr::new(168, 63, 129, 16),   // Azure's wire server, at an address that looks public
+        Ipv4Addr::new(168, 63, 129, 16),   // Azure's wire server, at a public-looking address
     ];
     if METADATA.contains(&address) {
         return AddressKind::Metadata;
@@ -145,7 +147,7 @@ fn kind_of_v4(address: Ipv4Addr) -> AddressKind {
         | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => true,
         _ => false,
     };
-    if inside { AddressKind::Inside } else { AddressKind::Public }
+    if inside { AddressKind::NonPublic } else { AddressKind::Public }
 }
 
 fn kind_of_v6(address: Ipv6Addr) -> AddressKind {
@@ -155,7 +157,7 @@ fn kind_of_v6(address: Ipv6Addr) -> AddressKind {
     if let Some(v4) = address.to_ipv4_mapped() {
         return kind_of_v4(v4);
     }
-    // Global unicast is 2000::/3 (RFC 4291); of it, these parts lead elsewhere.
+    // Global unicast is 2000::/3 (RFC 4291), except for these parts.
     let inside = match address.segments() {
         [first, ..] if first & 0xe000 != 0x2000 => true,
         // 2001::/23: Teredo, benchmarking, ORCHID; and documentation.
@@ -165,7 +167,7 @@ fn kind_of_v6(address: Ipv6Addr) -> AddressKind {
         [0x3fff, second, ..] if second < 0x1000 => true,
         _ => false,
     };
-    if inside { AddressKind::Inside } else { AddressKind::Public }
+    if inside { AddressKind::NonPublic } else { AddressKind::Public }
 }
 
 #[cfg(test)]
@@ -219,7 +221,7 @@ mod tests {
             "ff02::1",
             "5f00::1",
         ] {
-            assert_eq!(kind_of(inside.parse().unwrap()), AddressKind::Inside, "{inside}");
+            assert_eq!(kind_of(inside.parse().unwrap()), AddressKind::NonPublic, "{inside}");
         }
         for metadata in [
             "169.254.169.254",
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_compared_whole_or_below_a_star() {
+    fn names_match_exactly_or_below_a_wildcard() {
         let policy = NetworkPolicy {
             allow_hosts: vec!["github.com".into(), "*.corp.example".into()],
             ..NetworkPolicy::default()
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_opened_opens_that_network_alone() {
+    fn an_allowed_network_allows_only_that_network() {
         let policy = NetworkPolicy {
             allow_nets: vec!["10.1.0.0/16".parse().unwrap()],
             ..NetworkPolicy::default()
@@ -286,7 +288,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_mapped_address_is_judged_as_the_plain_one(bits: u32) {
+        fn a_mapped_address_is_classified_as_its_ipv4_address(bits: u32) {
             let plain = Ipv4Addr::from(bits);
             prop_assert_eq!(kind_of(plain.to_ipv6_mapped().into()), kind_of(plain.into()));
         }

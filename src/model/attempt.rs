@@ -1,5 +1,6 @@
-//! What lies beside a repository's lock: which attempt was the last to begin, and the order
-//! that a shim is given before it is signalled.
+//! The files beside a repository's lock: the record of the last attempt, and the order to its shim.
+//!
+//! Input: records and orders as JSON. Output: the same as values, and the record that counts.
 
 use super::{
     FailureKind,
@@ -7,18 +8,18 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How often a repository's shim may die without a word before the repository counts as failed.
+/// How many shims of a repository may die without reporting a cause before the repository fails.
 pub const MAX_INTERRUPTIONS: u64 = 3;
 
-/// Written by a shim as soon as it holds the lock: this attempt is taken, whatever happens.
+/// The claim of an attempt; its shim writes it as soon as it holds the lock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptRecord {
     pub schema: u32,
     /// From 1.
     pub attempt: u64,
-    /// How many shims of this repository died without a word so far.
+    /// How many shims of this repository have died without reporting a cause.
     pub interruptions: u64,
-    /// Which retry of those that were asked for this attempt is; 0 for the first try.
+    /// The number of this attempt among the requested retries; 0 for the first try.
     #[serde(default)]
     pub retries: u64,
     #[serde(with = "time")]
@@ -26,15 +27,16 @@ pub struct AttemptRecord {
     pub started_at: Timestamp,
 }
 
-/// From here on a number in a record is not believed: a sum must not overflow.
+/// Numbers from here on in a record are implausible: a sum must not overflow.
 pub const MOST_ATTEMPTS: u64 = 1 << 32;
 
 impl AttemptRecord {
-    /// The record that holds, of the one beside the lock, which a scanner may have written, and the one
-    /// in `.attempts`, where a sandboxed scanner cannot write.
+    /// The record that counts, given the one beside the lock, which a scanner may have written, and
+    /// the one in `.attempts`, which a sandboxed scanner cannot write.
     pub fn agreed(beside: Option<Self>, kept: Option<Self>) -> Option<Self> {
         match (beside, kept) {
-            // A version that keeps none may have gone on since.
+            // An older version of scanwatch, which writes no second record, may have continued the
+            // job.
             (Some(beside), Some(kept)) if beside.attempt > kept.attempt => Some(Self {
                 interruptions: beside.interruptions.max(kept.interruptions),
                 retries: beside.retries.max(kept.retries),
@@ -45,53 +47,55 @@ impl AttemptRecord {
     }
 }
 
-/// Why a shim gets SIGTERM. Without an order, it is a cancel.
+/// Why a shim gets SIGTERM. Without an order SIGTERM means cancel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Order {
-    /// The attempt that is meant; a later one is not bound by it.
+    /// The attempt that the order is for; later attempts ignore it.
     pub attempt: u64,
     pub reason: OrderReason,
 }
 
-/// The reasons there are.
+/// The reason of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OrderReason {
-    /// Somebody does not want the result.
+    /// The job was cancelled.
     Cancel,
-    /// The server stops; its next run scans the repository again.
+    /// The server stops; the next server scans the repository again.
     Stop,
-    /// Another job waits without a slot; the repository is queued, and scanned again.
+    /// Another job needs the slot; the repository is queued and scanned again.
     Yield,
 }
 
-/// The first exit code of a shim that could not write the final state: the disk refused it.
-const FIRST_UNSETTLED: u8 = 100;
+/// The first exit code of a shim that could not write the final state because the disk refused it.
+const FIRST_UNWRITTEN: u8 = 100;
 
-/// How an attempt ended whose final state its shim could not write; the exit code carries it.
+/// How an attempt ended if its shim could not write the final state; encoded in the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsettled {
+pub enum UnwrittenEnd {
     Completed,
     Failed(FailureKind),
 }
 
-impl Unsettled {
+impl UnwrittenEnd {
     /// The exit code of the shim.
     pub fn code(self) -> u8 {
-        let place = match self {
+        let index = match self {
             Self::Completed => FailureKind::ALL.len(),
-            Self::Failed(kind) => FailureKind::ALL.iter().position(|it| *it == kind).unwrap_or(0),
+            Self::Failed(kind) => {
+                FailureKind::ALL.iter().position(|known| *known == kind).unwrap_or(0)
+            }
         };
-        FIRST_UNSETTLED + u8::try_from(place).unwrap_or(0)
+        FIRST_UNWRITTEN + u8::try_from(index).unwrap_or(0)
     }
 
-    /// What an exit code says, if it is one of these.
+    /// Decodes an exit code, if it is one of these.
     pub fn of_code(code: i32) -> Option<Self> {
-        let place = usize::try_from(code - i32::from(FIRST_UNSETTLED)).ok()?;
-        if place == FailureKind::ALL.len() {
+        let index = usize::try_from(code - i32::from(FIRST_UNWRITTEN)).ok()?;
+        if index == FailureKind::ALL.len() {
             return Some(Self::Completed);
         }
-        FailureKind::ALL.get(place).copied().map(Self::Failed)
+        FailureKind::ALL.get(index).copied().map(Self::Failed)
     }
 }
 
@@ -99,10 +103,10 @@ impl Unsettled {
 mod tests {
     use super::*;
 
-    /// Breaks if what a sandboxed scanner writes over its record gives it attempts, interruptions or
+    /// Breaks if a sandboxed scanner that overwrites its record gets attempts, interruptions or
     /// retries back.
     #[test]
-    fn nothing_that_is_kept_is_taken_back() {
+    fn the_second_record_cannot_be_reverted() {
         let of = |[attempt, interruptions, retries]: [u64; 3]| AttemptRecord {
             schema: 1,
             attempt,
@@ -124,17 +128,17 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_travels_as_an_exit_code() {
-        let kinds = FailureKind::ALL.into_iter().map(Unsettled::Failed);
-        let all: Vec<_> = kinds.chain([Unsettled::Completed]).collect();
-        let mut codes: Vec<u8> = all.iter().map(|it| it.code()).collect();
-        for it in all {
-            assert_eq!(Unsettled::of_code(i32::from(it.code())), Some(it));
+    fn an_unwritten_end_is_encoded_as_exit_code() {
+        let kinds = FailureKind::ALL.into_iter().map(UnwrittenEnd::Failed);
+        let all: Vec<_> = kinds.chain([UnwrittenEnd::Completed]).collect();
+        let mut codes: Vec<u8> = all.iter().map(|end| end.code()).collect();
+        for end in all {
+            assert_eq!(UnwrittenEnd::of_code(i32::from(end.code())), Some(end));
         }
         codes.dedup();
         assert_eq!((codes.len(), codes[0]), (13, 100));
         for code in [0, 74, 75, 76, 77, 78, 99, 113, 128, 255, -1] {
-            assert_eq!(Unsettled::of_code(code), None, "{code}");
+            assert_eq!(UnwrittenEnd::of_code(code), None, "{code}");
         }
     }
 }

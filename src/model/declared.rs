@@ -1,8 +1,8 @@
-//! A package as a result file declares it, without a copy of its texts.
+//! A package of a result file, parsed without copying its texts.
 //!
-//! Input: the JSON text of one package. Output: its members. Invariants: exactly what
-//! [`Package`] takes is taken; the list of what it requires is checked and counted, and read by
-//! [`each_required`] alone, so it is never in memory.
+//! Input: the JSON text of one package. Output: its members. Invariants: accepts exactly what
+//! [`Package`] accepts; the list of required packages is validated and counted, and read only by
+//! [`each_required`], so it is never in memory.
 
 use super::scan_result::{Package, Scope, Source};
 use serde::{
@@ -11,7 +11,7 @@ use serde::{
 };
 use std::{borrow::Cow, fmt};
 
-/// One package as one file declares it; its members are those of [`Package`].
+/// One package as one file declares it, with the members of [`Package`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Declared<'a> {
     #[serde(borrow)]
@@ -36,12 +36,12 @@ pub struct Declared<'a> {
 }
 
 impl<'a> Declared<'a> {
-    /// Reads the text of one package.
+    /// Parses the text of one package.
     pub fn parse(text: &'a [u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(text)
     }
 
-    /// One that is in memory.
+    /// Borrows from a package in memory.
     pub fn of(package: &'a Package) -> Self {
         Self {
             name: (&package.name).into(),
@@ -59,7 +59,7 @@ impl<'a> Declared<'a> {
     }
 }
 
-/// Visits the purls of what a package requires, one by one, given its text.
+/// Visits the purls of the packages that a package requires, one by one, given its text.
 pub fn each_required(text: &[u8], visit: &mut dyn FnMut(&str)) -> serde_json::Result<()> {
     serde_json::Deserializer::from_slice(text).deserialize_map(Members(visit))
 }
@@ -144,7 +144,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn what_a_package_takes_is_taken_and_nothing_else() {
+    fn accepts_exactly_what_a_package_accepts() {
         let whole = json!({
             "name": "a \"b\"", "version": "1", "specifier": "^1", "ecosystem": "npm", "purl": "pkg:npm/a@1",
             "file": "f", "line": 7, "direct": true, "scope": "dev", "source": "lockfile",
@@ -170,7 +170,8 @@ mod tests {
                         (format!("{declared:?}"), format!("{:?}", Declared::of(&package)));
                     assert_eq!(read, expected, "{text}");
                     let mut required = Vec::new();
-                    each_required(text.as_bytes(), &mut |it| required.push(it.to_owned())).unwrap();
+                    each_required(text.as_bytes(), &mut |purl| required.push(purl.to_owned()))
+                        .unwrap();
                     assert_eq!(required, package.requires, "{text}");
                 }
                 (package, declared) => {

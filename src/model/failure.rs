@@ -1,29 +1,32 @@
-//! Why a repository's scan died: a closed list of causes, so that an operator never reads
-//! just "failed".
+//! Why a repository's scan failed: a closed list of causes, so that an operator never reads just
+//! "failed".
+//!
+//! Input: what the scanner, its shim or the server found. Output: a cause in status files and
+//! events.
 
-/// The cause of a repository's end, as it stands in status files and events.
+/// The cause of a repository's failure, as in status files and events.
 #[derive(
     Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
 pub struct Failure {
     pub kind: FailureKind,
-    /// One sentence for people: what happened and, where there is one, the way out.
+    /// One sentence for people: what happened and, if possible, what to do.
     pub detail: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// Whether another attempt would end the same way: then there is none by itself.
+    /// Whether another attempt would fail in the same way; then there is no automatic retry.
     #[serde(default, skip_serializing_if = "is_false")]
     pub permanent: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// The closed list of causes.
+/// The causes.
 #[derive(
     Debug,
     Clone,
@@ -43,13 +46,13 @@ pub enum FailureKind {
     Exit,
     /// The scanner was killed by a signal that scanwatch did not send.
     Signal,
-    /// The kernel killed the scanner for want of memory.
+    /// The kernel killed the scanner because memory ran out.
     OutOfMemory,
-    /// The scanner ran past its deadline.
+    /// The scanner exceeded its deadline.
     Timeout,
-    /// The scanner lived, but gave no sign of life for too long.
+    /// The scanner was alive but sent no heartbeat for too long.
     Stalled,
-    /// Somebody asked for the end.
+    /// The scan was cancelled.
     Cancelled,
     /// The repository could not be fetched or read.
     Clone,
@@ -64,7 +67,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// All of them; a place in this list is part of what a shim tells its server.
+    /// All kinds. Their order is part of the exit codes between shim and server.
     pub const ALL: [Self; 12] = [
         Self::Spawn,
         Self::Exit,
@@ -80,7 +83,7 @@ impl FailureKind {
         Self::Interrupted,
     ];
 
-    /// The word in files and answers.
+    /// The name in files and answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Spawn => "spawn",
@@ -100,7 +103,7 @@ impl FailureKind {
 }
 
 impl Failure {
-    /// A failure with neither exit code nor signal, which may pass.
+    /// A transient failure without exit code and signal.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), exit_code: None, signal: None, permanent: false }
     }

@@ -1,4 +1,4 @@
-//! What must hold of the readers of a job's files, whatever is in them.
+//! Fuzz invariants of the readers of a job's files, for any content.
 
 use super::{
     JobId, JobState,
@@ -10,10 +10,10 @@ use super::{
 };
 use chrono::DateTime;
 
-/// Reads the same bytes as each file of a job, and makes of them what is served.
+/// Reads the same bytes as each file of a job, and builds the served documents.
 pub(crate) fn status(bytes: &[u8]) {
-    let status = RepositoryStatus::parse(7, bytes).map(|it| it.0).ok();
-    let master = Master::parse(bytes).map(|it| it.0).ok();
+    let status = RepositoryStatus::parse(7, bytes).map(|parsed| parsed.0).ok();
+    let master = Master::parse(bytes).map(|parsed| parsed.0).ok();
     if let Ok(plan) = serde_json::from_slice::<Plan>(bytes) {
         let again = serde_json::to_vec(&plan).expect("a plan is JSON");
         assert_eq!(serde_json::from_slice::<Plan>(&again).ok().as_ref(), Some(&plan));
@@ -37,7 +37,7 @@ fn check_status(status: &RepositoryStatus, id: &JobId, bytes: &[u8]) {
     assert!(!status.display_name().is_empty() && !status.word().is_empty());
     assert_eq!(status.error.is_some(), status.state.is_failure(), "{status:?}");
     serde_json::to_vec(&RepositoryEvent::of(id, status)).expect("an event is JSON");
-    // What a shim lays over it says what the shim wants to say.
+    // A patch of a shim must result in the state that the shim wrote.
     let patch = StatusPatch {
         index: 7,
         name: "r",
@@ -55,32 +55,32 @@ fn check_status(status: &RepositoryStatus, id: &JobId, bytes: &[u8]) {
 
 fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatus]) {
     let of = |wanted: fn(&RepositoryStatus) -> bool| {
-        repositories.iter().filter(|it| wanted(it)).count() as u64
+        repositories.iter().filter(|status| wanted(status)).count() as u64
     };
     let counted = Summary {
         total_repositories: repositories.len() as u64,
-        completed: of(|it| it.state.is_final() && !it.state.is_failure()),
-        in_progress: of(|it| it.state.is_working()),
+        completed: of(|status| status.state.is_final() && !status.state.is_failure()),
+        in_progress: of(|status| status.state.is_working()),
         pending: 0,
-        failed: of(|it| it.state.is_failure()),
+        failed: of(|status| status.state.is_failure()),
     };
     let summary = progress::totalled(master, counted);
-    let working = repositories.iter().filter(|it| it.state.is_working());
+    let working = repositories.iter().filter(|status| status.state.is_working());
     let fraction = progress::fraction(&summary, working.map(RepositoryStatus::fraction).sum());
     assert!((0.0..=1.0).contains(&fraction), "{fraction}");
     let facts = JobFacts {
         id: id.clone(),
-        url: master.and_then(|it| it.group_url.as_deref().map(Into::into)),
+        url: master.and_then(|master| master.group_url.as_deref().map(Into::into)),
         state: JobState::derive(master.and_then(Master::final_state), &summary),
         summary,
-        started_at: master.and_then(|it| it.started_at),
-        completed_at: master.and_then(|it| it.completed_at),
-        error: master.and_then(|it| it.error.as_deref().map(Into::into)),
+        started_at: master.and_then(|master| master.started_at),
+        completed_at: master.and_then(|master| master.completed_at),
+        error: master.and_then(|master| master.error.as_deref().map(Into::into)),
         fraction,
     };
     assert!((0.0..=100.0).contains(&facts.percentage()), "{facts:?}");
-    let newest = repositories.iter().filter_map(|it| it.last_update).max();
-    for lists in [Lists::Whole, Lists::LeftOut] {
+    let newest = repositories.iter().filter_map(|status| status.last_update).max();
+    for lists in [Lists::Whole, Lists::Omitted] {
         let document = ProgressDocument {
             head: progress::head(&facts, master, &repositories.iter(), lists),
             elapsed_time_seconds: 0,

@@ -1,12 +1,14 @@
-//! Names of branches, tags and commits, as a submitter may give them.
+//! Validates names of branches, tags and commits in requests.
+//!
+//! Input: a name. Output: the rule that it breaks, if any.
 
-use super::unseen::is_invisible;
+use super::control_chars::is_invisible;
 
-/// Says what is wrong with a name, by the rules of git-check-ref-format(1); also refused is what
-/// git could take for an option or a refspec, and invisible characters, which git allows.
+/// Checks a name by the rules of git-check-ref-format(1). Also refuses what git could take for an
+/// option or a refspec, and invisible characters, which git allows.
 ///
 /// # Errors
-/// A clause for people that names the rule.
+/// A clause that names the broken rule.
 pub fn check(name: &str) -> Result<(), &'static str> {
     let forbidden =
         |c: char| is_invisible(c) || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
@@ -15,15 +17,15 @@ pub fn check(name: &str) -> Result<(), &'static str> {
     } else if name.len() > 255 {
         Err("it is longer than 255 bytes")
     } else if name.starts_with(['-', '+', '/']) || name.ends_with('/') || name.contains("//") {
-        Err("it begins with - or +, or has / where no name can")
+        Err("it starts with - or +, or has a / at its start, at its end or next to another")
     } else if name.contains(forbidden) {
-        Err("it has blanks, control or invisible characters or any of ~ ^ : ? * [ \\")
+        Err("it contains blanks, control or invisible characters, or one of ~ ^ : ? * [ \\")
     } else if name.contains("..") || name.contains("@{") || name == "@" {
-        Err("it has .. or @{ in it")
+        Err("it contains .. or @{")
     } else if name.ends_with('.')
         || name.split('/').any(|part| part.starts_with('.') || part.ends_with(".lock"))
     {
-        Err("a part of it begins or ends with . or ends with .lock")
+        Err("one of its parts starts or ends with . or ends with .lock")
     } else {
         Ok(())
     }
@@ -34,7 +36,7 @@ mod tests {
     use super::check;
 
     #[test]
-    fn names_that_git_would_take_for_something_else_are_refused() {
+    fn names_that_git_would_interpret_differently_are_refused() {
         for good in ["main", "v1.2.3", "feature/x-y", "refs/tags/v1", &"a1".repeat(20)] {
             assert!(check(good).is_ok(), "{good}");
         }

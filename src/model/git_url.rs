@@ -1,32 +1,34 @@
-//! The gate for repository URLs: text comes in, a URL that policy allows goes out.
+//! The gate for repository URLs: decides whether policy allows a URL.
 //!
-//! The rules are checked in the order characters, shape, scheme, userinfo, literal address,
-//! port, host. Everything below works with the parsed form alone, never with the text: parsers
-//! differ in what they strip and repair. Names are resolved by the scanner, which checks the
-//! addresses by the same policy before it connects.
+//! Input: text. Output: a parsed URL that policy allows, or the rule that refuses it.
+//!
+//! Invariants: the rules are checked in the order characters, shape, scheme, userinfo, literal
+//! address, port, host. All later code uses the parsed form, never the text, because parsers differ
+//! in what they strip and repair. Names are resolved by the scanner, which checks the addresses
+//! against the same policy before it connects.
 
 use super::{
     address::{AddressKind, NetworkPolicy, Origin, kind_of},
-    unseen::is_invisible,
+    control_chars::is_invisible,
 };
 use percent_encoding::percent_decode;
 use std::{fmt, net::IpAddr};
 use url::{Host, Url};
 
-/// The longest URL that is looked at, in bytes.
+/// The longest allowed URL, in bytes.
 const LONGEST: usize = 2048;
 
 const TOO_LONG: Refusal = Refusal::Shape("it is longer than 2,048 bytes");
-const NO_NAME: Refusal = Refusal::Shape("its host is no name");
+const NO_NAME: Refusal = Refusal::Shape("its host is not a valid name");
 
-/// A repository's URL that policy allows.
+/// A repository URL that policy allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitUrl {
     url: Url,
     trusted: bool,
 }
 
-/// Which rule refuses a URL.
+/// The rule that refuses a URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("Invalid Git URL: contains potentially dangerous characters")]
@@ -52,47 +54,47 @@ pub enum Refusal {
 
 impl Refusal {
     /// What the submitter or the operator can do about it.
-    pub fn way_out(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
             Self::Characters => {
-                "leave out control characters and any of ; & | ` $ < > \\ and ../, and what stands \
-                 for a control character, \\ or ../ in percent-encoding"
+                "remove control characters and any of ; & | ` $ < > \\ and ../, and everything \
+                 that is a control character, \\ or ../ in percent-encoding"
             }
             Self::Shape(_) => {
                 "submit https://host/path/repository.git or git@host:path/repository.git"
             }
             Self::Scheme(_) => {
-                "submit the https URL; http is for a host that [[forges]] names with http"
+                "submit the https URL; http is only accepted for a forge that [[forges]] configures with http"
             }
             Self::Userinfo => "submit the URL without user and password",
             Self::Metadata | Self::PrivateNetwork => {
-                "if this is your own forge, name it under [[forges]], or open its network by \
-                 [network] allow_nets and its host by allow_hosts, in the server's settings"
+                "if this is your own forge, configure it under [[forges]], or add its network to \
+                 [network] allow_nets and its host to allow_hosts, in the server's settings"
             }
             Self::Port(_) => {
-                "if this port is right, add it to [network] allow_ports, or name the forge \
+                "if this port is right, add it to [network] allow_ports, or configure the forge \
                  under [[forges]], in the server's settings"
             }
             Self::Host(_) => {
-                "if this host is right, add it to [network] allow_hosts, or name the forge \
+                "if this host is right, add it to [network] allow_hosts, or configure the forge \
                  under [[forges]], in the server's settings"
             }
         }
     }
 
-    /// Whether the text is no URL of a repository at all, rather than one that policy refuses.
+    /// Whether the text is not a repository URL at all, rather than one that policy refuses.
     pub fn is_malformed(&self) -> bool {
         matches!(self, Self::Shape(_))
     }
 }
 
 impl GitUrl {
-    /// Checks a URL as a user or a forge gave it.
+    /// Checks a URL of a user or a forge.
     pub fn parse(text: &str, policy: &NetworkPolicy) -> Result<Self, Refusal> {
         check_characters(text)?;
         let mut url = parse_shape(text)?;
         let origin = Origin::of(&url);
-        let trusted = origin.as_ref().is_some_and(|it| policy.trusted.contains(it));
+        let trusted = origin.as_ref().is_some_and(|origin| policy.trusted.contains(origin));
         if url.scheme() != "https" && !(trusted && url.scheme() == "http") {
             return Err(Refusal::Scheme(url.scheme().to_owned()));
         }
@@ -100,7 +102,7 @@ impl GitUrl {
             return Err(Refusal::Userinfo);
         }
         let Some(Origin { host, port, .. }) = origin else {
-            return Err(Refusal::Shape("it names no host"));
+            return Err(Refusal::Shape("it has no host"));
         };
         check_path(&url)?;
         if !trusted {
@@ -109,11 +111,11 @@ impl GitUrl {
             if !policy.allow_ports.contains(&port) {
                 return Err(Refusal::Port(port));
             }
-            let opened = literal.is_some_and(|it| policy.in_allowed_net(it));
+            let opened = literal.is_some_and(|address| policy.in_allowed_net(address));
             if !policy.allows_host(&host) && !opened {
                 return Err(Refusal::Host(host));
             }
-            // Behind a star any name could stand, and not every one is a name to git and curl.
+            // A wildcard allows arbitrary labels, and not every label is valid for git and curl.
             if literal.is_none() && !is_name(&host) {
                 return Err(NO_NAME);
             }
@@ -121,14 +123,14 @@ impl GitUrl {
         if url.host_str() != Some(&host) && url.set_host(Some(&host)).is_err() {
             return Err(NO_NAME);
         }
-        // What is let in here is looked at again, in its one form, by whoever fetches it.
+        // The normalized URL is checked again by the scanner, so it must be short enough, too.
         if url.as_str().len() > LONGEST {
             return Err(TOO_LONG);
         }
         Ok(Self { url, trusted })
     }
 
-    /// The URL as text: what git is given.
+    /// The URL as text, for git.
     pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
@@ -139,27 +141,27 @@ impl GitUrl {
     }
 
     /// Whether the settings (or the user at the command line) name this origin, so that its
-    /// addresses are not judged.
+    /// addresses are not checked.
     pub fn is_trusted(&self) -> bool {
         self.trusted
     }
 
-    /// Host, in the form in which names are resolved.
+    /// The host, in the form in which it is resolved.
     pub fn host(&self) -> Host<&str> {
         self.url.host().unwrap_or(Host::Domain(""))
     }
 
-    /// Port, the scheme's own where the URL has none.
+    /// The port; the scheme's default if the URL has none.
     pub fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(443)
     }
 
-    /// How many segments the path has.
+    /// The number of segments in the path.
     pub fn depth(&self) -> usize {
-        self.url.path().split('/').filter(|it| !it.is_empty()).count()
+        self.url.path().split('/').filter(|segment| !segment.is_empty()).count()
     }
 
-    /// A single repository's name: the last segment without `.git`.
+    /// The name of a single repository: the last segment without `.git`.
     pub fn name(&self) -> String {
         let path = self.url.path().trim_end_matches('/');
         let last = path.rsplit('/').next().unwrap_or("");
@@ -178,24 +180,25 @@ impl fmt::Display for GitUrl {
 fn check_characters(text: &str) -> Result<(), Refusal> {
     let dangerous =
         |c: char| c.is_control() || matches!(c, ';' | '&' | '|' | '`' | '$' | '<' | '>' | '\\');
-    if text.contains(dangerous) || leads_astray(text) {
+    if text.contains(dangerous) || has_parent_segment(text) {
         return Err(Refusal::Characters);
     }
-    // The parser takes some of what is encoded for what it stands for; a proxy before the forge
-    // may do so once more.
+    // The parser decodes some percent-encoded characters; a proxy in front of the forge may decode
+    // again.
     let mut bytes = text.as_bytes().to_vec();
     for _ in 0..2 {
         bytes = percent_decode(&bytes).collect();
         let decoded = String::from_utf8_lossy(&bytes);
-        if decoded.contains(|c: char| is_invisible(c) || c == '\\') || leads_astray(&decoded) {
+        if decoded.contains(|c: char| is_invisible(c) || c == '\\') || has_parent_segment(&decoded)
+        {
             return Err(Refusal::Characters);
         }
     }
     Ok(())
 }
 
-/// Whether a part of a path is `..`.
-fn leads_astray(text: &str) -> bool {
+/// Whether a segment of a path is `..`.
+fn has_parent_segment(text: &str) -> bool {
     text.contains("../") || text.ends_with("/..")
 }
 
@@ -206,34 +209,34 @@ fn parse_shape(text: &str) -> Result<Url, Refusal> {
     if text.len() > LONGEST {
         return Err(TOO_LONG);
     }
-    // A remote helper's address (gitremote-helpers(7)) is none that `url` would understand.
+    // The address of a remote helper (gitremote-helpers(7)), which the `url` crate would not parse.
     if let Some((helper, _)) = text.split_once("::")
         && !helper.is_empty()
-        && helper.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-')
+        && helper.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     {
         return Err(Refusal::Scheme(helper.to_ascii_lowercase()));
     }
     if text.contains(char::is_whitespace) {
-        return Err(Refusal::Shape("it has blanks in it"));
+        return Err(Refusal::Shape("it contains blanks"));
     }
     let spelled = match scp_like(text) {
         Some(https) => https?,
         None => text.to_owned(),
     };
-    let url = Url::parse(&spelled).map_err(|_| Refusal::Shape("it is no URL"))?;
+    let url = Url::parse(&spelled).map_err(|_| Refusal::Shape("it is not a URL"))?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Refusal::Shape("a repository's URL has neither ? nor #"));
+        return Err(Refusal::Shape("a repository URL must not contain ? or #"));
     }
     Ok(url)
 }
 
-/// `git@host:path`, the short form of git-clone(1), as the https URL that it stands for.
+/// `git@host:path`, the short form of git-clone(1), as the equivalent https URL.
 fn scp_like(text: &str) -> Option<Result<String, Refusal>> {
     if text.contains("://") {
         return None;
     }
     let (user, rest) = text.split_once('@')?;
-    // `user:secret@host/path`, which a parser would take for one of the scheme `user`.
+    // `user:secret@host/path`, which a parser would take for a URL with the scheme `user`.
     if user.contains(':') && !user.contains('/') {
         return Some(Err(Refusal::Userinfo));
     }
@@ -252,21 +255,21 @@ fn scp_like(text: &str) -> Option<Result<String, Refusal>> {
 }
 
 fn check_path(url: &Url) -> Result<(), Refusal> {
-    let mut segments = url.path().split('/').filter(|it| !it.is_empty()).peekable();
+    let mut segments = url.path().split('/').filter(|segment| !segment.is_empty()).peekable();
     if segments.peek().is_none() {
         return Err(Refusal::Shape("it names no repository"));
     }
-    if segments.any(|it| percent_decode(it.as_bytes()).next() == Some(b'-')) {
-        return Err(Refusal::Shape("a part of its path begins with -"));
+    if segments.any(|segment| percent_decode(segment.as_bytes()).next() == Some(b'-')) {
+        return Err(Refusal::Shape("a part of its path starts with -"));
     }
     Ok(())
 }
 
-/// Whether a host is a name as they are in the DNS (RFC 1123, section 2.1), with the underscore
-/// that some have. To curl, `-name` and `+name` in a list of addresses are orders, not names.
+/// Whether a host is a valid DNS name (RFC 1123, section 2.1); underscores are allowed, too. curl
+/// interprets `-name` and `+name` in a list of addresses as commands.
 fn is_name(host: &str) -> bool {
     let good = |label: &str| {
-        let known = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         (1..=63).contains(&label.len())
             && label.bytes().all(known)
             && !label.starts_with('-')
@@ -275,7 +278,7 @@ fn is_name(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(good)
 }
 
-/// The address that stands in the place of a name, in whatever spelling.
+/// The address literal in place of a host name, in any notation.
 fn literal_address(url: &Url, host: &str) -> Option<IpAddr> {
     match url.host() {
         Some(Host::Ipv4(v4)) => Some(v4.into()),
@@ -293,7 +296,7 @@ fn check_literal(
         return match kind_of(address) {
             _ if policy.in_allowed_net(address) => Ok(()),
             AddressKind::Public => Ok(()),
-            AddressKind::Inside => Err(Refusal::PrivateNetwork),
+            AddressKind::NonPublic => Err(Refusal::PrivateNetwork),
             AddressKind::Metadata => Err(Refusal::Metadata),
         };
     }

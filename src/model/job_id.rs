@@ -1,11 +1,13 @@
-//! The name of a job: text from a request or a folder listing comes in, a name that is safe
-//! as a file name goes out. No other code below the edge checks for `..` or `/` again.
+//! Job ids.
+//!
+//! Input: text from a request or a folder listing. Output: a name that is safe as a file name.
+//! Invariants: no other code has to check for `..` or `/` again.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 /// The name of a job and of its folder: 1 to 64 of `A-Z a-z 0-9 . _ -`, no leading dot.
 ///
-/// Cloning is cheap: the text is shared.
+/// Cloning is cheap because the text is shared.
 #[derive(
     Clone,
     PartialEq,
@@ -24,9 +26,9 @@ use std::{fmt, str::FromStr, sync::Arc};
 )]
 pub struct JobId(Arc<str>);
 
-/// The text that was offered as a job's name cannot be one.
+/// The text is not a valid job id.
 #[derive(Debug, thiserror::Error)]
-#[error("invalid job id `{0}`: want 1 to 64 of A-Z a-z 0-9 . _ - and no leading dot")]
+#[error("invalid job id `{0}`: expected 1 to 64 of A-Z a-z 0-9 . _ - without a leading dot")]
 pub struct InvalidJobId(String);
 
 impl JobId {

@@ -1,5 +1,6 @@
-//! A job in a line: a row of `/jobs`, and of the snapshot with which the stream of all jobs
-//! begins.
+//! A job as one row: of `/jobs`, and of the snapshot at the start of the stream of all jobs.
+//!
+//! Input: facts of a job. Output: a JSON object.
 
 use super::{
     JobId,
@@ -9,7 +10,7 @@ use super::{
 };
 use serde::Serialize;
 
-/// A job in a line.
+/// A job as one row.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct JobRow<'a> {
     job_id: &'a JobId,
@@ -21,33 +22,33 @@ pub struct JobRow<'a> {
     #[serde(with = "time::option")]
     #[schemars(with = "Option<Timestamp>")]
     completed_at: Option<Timestamp>,
-    /// Percent, to one decimal; 100 at the end, however it ended.
+    /// Percent, to one decimal; 100 for every finished job.
     progress: f64,
 }
 
-/// A job in the list of all.
+/// A row of the list of all jobs.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct ListedJob<'a> {
     #[serde(flatten)]
     row: JobRow<'a>,
-    /// As it was submitted.
+    /// The submitted URL.
     git_url: Option<&'a str>,
     /// Why it failed.
     error_message: Option<&'a str>,
 }
 
-/// What a stream of all jobs begins with.
+/// The first message of a stream of all jobs.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct JobsSnapshot<'a> {
     /// The newest 100, newest first.
     pub jobs: Vec<ListedJob<'a>>,
-    /// All jobs there are.
+    /// The number of all jobs.
     pub total: usize,
-    /// How many of all are in which state.
+    /// The number of jobs in each state.
     pub counts: JobCounts,
 }
 
-/// How many jobs are in which state.
+/// The number of jobs in each state.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct JobCounts {
     pub pending: usize,
@@ -57,7 +58,7 @@ pub struct JobCounts {
 }
 
 impl<'a> JobRow<'a> {
-    /// The row of a job where it stands now.
+    /// The row for the current state of a job.
     pub fn of(facts: &'a JobFacts) -> Self {
         Self {
             job_id: &facts.id,
@@ -70,7 +71,7 @@ impl<'a> JobRow<'a> {
 }
 
 impl<'a> ListedJob<'a> {
-    /// The row of a job, and why it failed, if it did.
+    /// The row of a job, with its error if it failed.
     pub fn of(facts: &'a JobFacts, error_message: Option<&'a str>) -> Self {
         Self { row: JobRow::of(facts), git_url: facts.url.as_deref(), error_message }
     }

@@ -1,17 +1,19 @@
-//! Lenient reading of JSON objects: a field that cannot be understood counts as absent and
-//! leaves a warning; it never spoils the fields beside it.
+//! Lenient parsing of JSON objects.
+//!
+//! Input: bytes. Output: members and warnings. Invariants: an invalid member counts as absent and
+//! causes a warning; it never affects other members.
 
 use super::time::{self, Timestamp};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 use std::{borrow::Cow, fmt};
 
-/// The longest text that is kept, in bytes: whoever writes a file of a megabyte for each of
-/// thousands of repositories must not fill the memory of those who read them all.
+/// The longest text that is kept, in bytes: a writer of a megabyte file for each of thousands of
+/// repositories must not fill the memory of the reader.
 pub const LONGEST_TEXT: usize = 16 << 10;
 
-/// A JSON value that borrows its texts from the bytes it was parsed from: tens of thousands of small
-/// files are parsed at a start, and most members of each are never asked for.
+/// A JSON value that borrows its texts from the parsed bytes: tens of thousands of small files are
+/// parsed at start, and most members of each are never used.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     Null,
@@ -22,10 +24,10 @@ pub enum Value<'a> {
     Object(Members<'a>),
 }
 
-/// The members of an object, in the order of the file. Of a name that is given twice, the last counts.
+/// The members of an object in file order. The last of several members with the same name counts.
 type Members<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 
-/// One JSON object, read field by field.
+/// A JSON object, read member by member.
 #[derive(Debug)]
 pub struct Fields<'a> {
     members: Members<'a>,
@@ -41,12 +43,12 @@ impl<'a> Fields<'a> {
         }
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(members)) => Ok(Self { members, warnings: Vec::new() }),
-            Ok(other) => Err(format!("want a JSON object, got {}", kind_of(&other))),
+            Ok(other) => Err(format!("expected a JSON object, got {}", kind_of(&other))),
             Err(error) => Err(format!("not valid JSON: {error}")),
         }
     }
 
-    /// What could not be understood, one sentence each.
+    /// The warnings about invalid members, one sentence each.
     pub fn into_warnings(self) -> Vec<String> {
         self.warnings
     }
@@ -56,7 +58,7 @@ impl<'a> Fields<'a> {
         self.warnings.push(text);
     }
 
-    /// Takes a text; what is too long of it is left out with a warning.
+    /// Takes a text; a text that is too long is truncated with a warning.
     pub fn text(&mut self, key: &str) -> Option<String> {
         let text = self.take(key, "text", |value| match value {
             Value::Text(text) => Some(text),
@@ -76,7 +78,7 @@ impl<'a> Fields<'a> {
     /// Takes a finite number.
     pub fn number(&mut self, key: &str) -> Option<f64> {
         self.take(key, "a number", |value| match value {
-            Value::Number(number) => number.as_f64().filter(|it| it.is_finite()),
+            Value::Number(number) => number.as_f64().filter(|number| number.is_finite()),
             _ => None,
         })
     }
@@ -91,7 +93,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Takes a whole number of at most `most`: a greater one is left out with a warning.
+    /// Takes a whole number of at most `most`: a larger one is ignored with a warning.
     pub fn count_up_to(&mut self, key: &str, most: u64) -> Option<u64> {
         let count = self.count(key)?;
         if count > most {
@@ -101,7 +103,7 @@ impl<'a> Fields<'a> {
         Some(count)
     }
 
-    /// Takes a list of whatever is in it.
+    /// Takes a list with any items.
     pub fn list(&mut self, key: &str) -> Option<Vec<Value<'a>>> {
         self.take(key, "a list", |value| match value {
             Value::List(items) => Some(items),
@@ -109,7 +111,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Takes a list of texts; other items are left out with a warning.
+    /// Takes a list of texts; other items are ignored with a warning.
     pub fn texts(&mut self, key: &str) -> Option<Vec<String>> {
         let items = self.list(key)?;
         let whole = items.len();
@@ -121,7 +123,7 @@ impl<'a> Fields<'a> {
             })
             .collect();
         if texts.len() < whole {
-            self.warnings.push(format!("`{key}` has items that are no text"));
+            self.warnings.push(format!("`{key}` has items that are not text"));
         }
         Some(texts)
     }
@@ -141,13 +143,13 @@ impl<'a> Fields<'a> {
         let kind = kind_of(&value);
         let read = read(value);
         if read.is_none() {
-            self.warnings.push(format!("`{key}`: want {want}, got {kind}"));
+            self.warnings.push(format!("`{key}`: expected {want}, got {kind}"));
         }
         read
     }
 }
 
-/// A text of no more than [`LONGEST_TEXT`]; a `…` stands for the rest.
+/// Truncates a text to [`LONGEST_TEXT`], marked by `…`.
 pub fn shortened(mut text: String) -> String {
     if text.len() > LONGEST_TEXT {
         text.truncate(text.floor_char_boundary(LONGEST_TEXT - '…'.len_utf8()));
@@ -164,7 +166,7 @@ fn member<'a>(members: &mut Members<'a>, key: &str) -> Option<Value<'a>> {
 }
 
 impl<'a> Value<'a> {
-    /// The text, or that of an object's member of this name.
+    /// The text, or the text of an object's member with this name.
     pub fn text_or_member(self, key: &str) -> Option<String> {
         match self {
             Self::Text(text) => Some(text.into_owned()),
@@ -270,7 +272,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match from.deserialize_str(ValueVisitor)? {
             Value::Text(name) => Ok(Self(name)),
-            _ => Err(de::Error::custom("the name of a member is no text")),
+            _ => Err(de::Error::custom("the name of a member is not text")),
         }
     }
 }
@@ -285,8 +287,8 @@ fn count_of_number(number: &Number) -> Option<u64> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
         number
             .as_f64()
-            .filter(|it| it.fract() == 0.0 && (0.0..9.0e15).contains(it))
-            .map(|it| it as u64)
+            .filter(|number| number.fract() == 0.0 && (0.0..9.0e15).contains(number))
+            .map(|number| number as u64)
     })
 }
 
@@ -305,7 +307,7 @@ fn kind_of(value: &Value<'_>) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Breaks if what is kept of a file is as long as the file.
+    /// Breaks if a file of any size is kept in memory.
     #[test]
     fn texts_are_bounded_and_cut_between_characters() {
         let long = "é".repeat(LONGEST_TEXT);
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_that_is_given_twice_the_last_counts() {
+    fn the_last_of_several_members_with_one_name_counts() {
         let text = r#"{"a": 1, "\u0061": "x\ty", "b": "first", "b": null}"#;
         let mut fields = Fields::parse(text.as_bytes()).unwrap();
         assert_eq!(fields.text("a").as_deref(), Some("x\ty"));

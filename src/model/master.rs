@@ -1,5 +1,7 @@
-//! The job's own file, `master.json`: read leniently (the Python service's too), written whole
-//! by the server alone.
+//! The job's own file, `master.json`.
+//!
+//! Input: bytes, of the Python service, too. Output: the file's content. Invariants: parsed
+//! leniently; only the server writes it, as a whole.
 
 use super::{
     JobId, JobState,
@@ -12,11 +14,10 @@ use serde_json::Value;
 /// The layout version that scanwatch writes.
 pub const SCHEMA: u32 = 1;
 
-/// The most repositories that a master file is believed to have: a wrong number would be counted as
-/// pending for ever.
+/// The largest plausible number of repositories: a wrong number would count as pending for ever.
 pub const MOST_REPOSITORIES: u64 = 1_000_000;
 
-/// What was scanned: decides how a job's end is called.
+/// What was scanned; decides the name of a job's final state.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
@@ -30,30 +31,30 @@ pub enum ScanType {
     Path,
 }
 
-/// What the submitter asked for beyond the URL.
+/// The options of a submission.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Options {
     /// The branch, tag or commit to scan; the default branch if absent.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// Whether source files are to be read for imports too.
+    /// Whether imports in source files are read, too.
     #[serde(default)]
     pub deep: bool,
-    /// Of a group: whether the groups below it are scanned too.
+    /// Only for a group: whether its subgroups are scanned, too.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub include_subgroups: bool,
-    /// Of a group: [patterns](super::pattern) of which a repository's name has to match one.
+    /// Only for a group: [patterns](super::pattern), one of which a repository's name must match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// Of a group: patterns of which a repository's name must match none.
+    /// Only for a group: patterns that a repository's name must not match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// How often a repository is tried again whose attempt failed for a cause that may pass.
+    /// How often a repository is retried after a failure with a transient cause.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -75,7 +76,7 @@ impl Default for Options {
     }
 }
 
-/// A repository that failed, as master.json lists it.
+/// A failed repository in master.json.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct FailedRepository {
     pub repo_name: Option<String>,
@@ -83,7 +84,7 @@ pub struct FailedRepository {
     pub status: String,
 }
 
-/// What master.json says.
+/// The content of master.json.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Master {
     pub schema: u32,
@@ -108,7 +109,7 @@ pub struct Master {
     pub failed_repositories: Option<Vec<FailedRepository>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What the job waits for before its repositories can be listed, if it does.
+    /// What the job waits for before its repositories can be listed, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     pub submitted_by: Option<String>,
@@ -116,17 +117,20 @@ pub struct Master {
 }
 
 impl Master {
-    /// Reads a master.json. The second value are warnings: fields that were not understood.
+    /// Parses a master.json. The second value contains warnings about invalid members.
     ///
     /// # Errors
-    /// A sentence for people, when the bytes are no JSON object at all.
+    /// A sentence for people, if the bytes are not a JSON object.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<String>), String> {
         let mut fields = Fields::parse(bytes)?;
         let failed = fields
             .list("failed_repositories")
             .map(|items| items.into_iter().filter_map(json::Value::typed).collect());
         let master = Self {
-            schema: fields.count("schema").and_then(|it| u32::try_from(it).ok()).unwrap_or(0),
+            schema: fields
+                .count("schema")
+                .and_then(|schema| u32::try_from(schema).ok())
+                .unwrap_or(0),
             job_id: fields.text("job_id"),
             group_url: fields.text("group_url"),
             scan_type: fields.typed("scan_type", "repository, group or path"),
@@ -146,25 +150,25 @@ impl Master {
         Ok((master, fields.into_warnings()))
     }
 
-    /// The final state that a master.json of these bytes names, and nothing else of it.
+    /// Parses only the final state from the bytes of a master.json.
     pub fn final_state_in(bytes: &[u8]) -> Option<JobState> {
         Fields::parse(bytes).ok()?.text("status").as_deref().and_then(JobState::parse_final)
     }
 
-    /// The final state that the file names, if it names one.
+    /// The final state in the file, if there is one.
     pub fn final_state(&self) -> Option<JobState> {
         self.status.as_deref().and_then(JobState::parse_final)
     }
 
-    /// How many repositories it names as over. A job that is cancelled is called so before all of
-    /// them are.
+    /// How many repositories the file lists as finished. A job is marked cancelled before all its
+    /// repositories are finished.
     pub fn named(&self) -> usize {
         self.completed_repositories.as_ref().map_or(0, Vec::len)
             + self.failed_repositories.as_ref().map_or(0, Vec::len)
     }
 
-    /// The first master.json of a job: nothing has started. What it scans may still have to be
-    /// found out; then there is no `scan_type`, and no name.
+    /// The first master.json of a job: nothing has started. If its repositories still have to be
+    /// listed, it has no `scan_type` and no names.
     pub fn new(
         id: &JobId,
         url: &str,
@@ -188,7 +192,7 @@ impl Master {
         }
     }
 
-    /// Takes back that the job is over: it goes on.
+    /// Marks a finished job as unfinished.
     pub fn reopen(&mut self, now: Timestamp) {
         self.status = Some(JobState::InProgress.to_string());
         self.completed_at = None;
@@ -196,15 +200,15 @@ impl Master {
         self.last_aggregation = Some(now);
     }
 
-    /// The file's content, indented for people who read it.
+    /// The file's content.
     pub fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or(Value::Null)
     }
 }
 
-/// The state in which a job ends, from its repositories' ends.
+/// The final state of a job, derived from those of its repositories.
 ///
-/// `last` is the state of the single repository of a job that has one.
+/// `last` is the state of the only repository of a job that has one.
 pub fn end_state(
     scan_type: ScanType,
     completed: u64,
@@ -228,9 +232,9 @@ pub fn end_state(
 mod tests {
     use super::*;
 
-    /// Breaks if a number that cannot be is shown as that of the repositories that are left.
+    /// Breaks if an impossible number is shown as the number of pending repositories.
     #[test]
-    fn a_total_that_cannot_be_counts_as_absent() {
+    fn an_impossible_total_counts_as_absent() {
         for (total, read) in [(MOST_REPOSITORIES, Some(MOST_REPOSITORIES)), (1 << 32, None)] {
             let text =
                 format!("{{\"total_repositories\": {total}, \"started_at\": 1704067200000}}");
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_are_not_written_are_those_that_nobody_asked_for() {
+    fn absent_options_are_the_defaults() {
         let text = r#"{"deep":false}"#;
         assert_eq!(serde_json::from_str::<Options>(text).unwrap(), Options::default());
         assert_eq!(serde_json::to_string(&Options::default()).unwrap(), text);

@@ -1,11 +1,11 @@
-//! The words of the domain: plain data and pure rules.
+//! The domain model: plain data and pure rules.
 //!
-//! Input: bytes and values that the outer modules read. Output: checked
-//! types and decisions. Invariants: nothing here touches a disk, a network, a
-//! clock or a runtime; the same input gives the same answer.
+//! Input: bytes and values that the outer modules read. Output: validated types and decisions.
+//! Invariants: no disk, network, clock or runtime; the same input gives the same output.
 
 pub mod address;
 pub mod attempt;
+pub mod control_chars;
 pub mod declared;
 pub mod failure;
 #[cfg(any(test, fuzzing))]
@@ -28,7 +28,6 @@ pub mod state;
 pub mod status_file;
 pub mod task;
 pub mod time;
-pub mod unseen;
 
 pub use failure::{Failure, FailureKind};
 pub use job_id::JobId;

@@ -1,13 +1,15 @@
-//! Patterns on the names of a group's repositories: text comes in, a verdict on names goes out.
+//! Patterns for the names of a group's repositories.
 //!
-//! `*` stands for any run of characters within a segment, `?` for one of them, `**` for any run
-//! across segments (`**/` also for none at all). A pattern is matched whole and with regard to
-//! case; one without `/` is also matched with a name's last segment alone.
+//! Input: a pattern, names. Output: whether they match.
 //!
-//! Invariants: a match costs a few machine words for each character of the name, whatever
-//! either of them says: all ways through the pattern are followed at once, a bit for each.
+//! `*` matches any characters within a segment, `?` one of them, `**` any characters across
+//! segments (`**/` also none at all). A pattern must match the whole name, and case matters; a
+//! pattern without `/` is also matched against a name's last segment.
+//!
+//! Invariants: a match costs a few machine words for each character of the name, whatever pattern
+//! and name contain: all paths through the pattern are followed at once, one bit for each.
 
-use super::unseen::is_invisible;
+use super::control_chars::is_invisible;
 use std::{fmt, str::FromStr};
 
 /// The longest pattern, in characters.
@@ -15,23 +17,25 @@ pub const LONGEST: usize = 200;
 /// The most patterns of one list.
 pub const MOST: usize = 100;
 
-/// A pattern that has been checked.
+/// A valid pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
     automaton: Automaton,
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     #[error("a pattern is empty")]
     Empty,
     #[error("a pattern is longer than {LONGEST} characters")]
     Long,
-    #[error("a pattern has control or invisible characters in it")]
+    #[error("a pattern contains control or invisible characters")]
     Characters,
-    #[error("`{0}` begins or ends with /: names are matched below the group, without it")]
+    #[error(
+        "`{0}` starts or ends with /: patterns are matched against paths relative to the group"
+    )]
     Slash(String),
     #[error("more than {MOST} patterns")]
     Many,
@@ -46,7 +50,7 @@ enum Part {
     Within,
     /// `**`
     Across,
-    /// `**/`, where a segment begins: any number of whole segments.
+    /// `**/` at the start of a segment: any number of whole segments.
     Segments,
 }
 
@@ -71,27 +75,27 @@ impl FromStr for Pattern {
 }
 
 impl Pattern {
-    /// As it was written.
+    /// The pattern's text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Reads a list of patterns.
+    /// Parses a list of patterns.
     ///
     /// # Errors
-    /// The first that is none, or that there are too many.
+    /// The first invalid pattern, or that there are too many.
     pub fn list<T: AsRef<str>>(texts: &[T]) -> Result<Vec<Self>, PatternError> {
         if texts.len() > MOST {
             return Err(PatternError::Many);
         }
-        texts.iter().map(|it| it.as_ref().parse()).collect()
+        texts.iter().map(|text| text.as_ref().parse()).collect()
     }
 
-    /// Whether the pattern stands for this name.
+    /// Whether the pattern matches this name.
     pub fn matches(&self, name: &str) -> bool {
-        // Of a name without `/` the last segment is the name.
-        let last = name.rsplit_once('/').filter(|_| !self.text.contains('/')).map(|(_, it)| it);
-        self.automaton.accepts(name) || last.is_some_and(|it| self.automaton.accepts(it))
+        // A name without `/` is its own last segment.
+        let last = name.rsplit_once('/').filter(|_| !self.text.contains('/')).map(|(_, last)| last);
+        self.automaton.accepts(name) || last.is_some_and(|last| self.automaton.accepts(last))
     }
 }
 
@@ -101,11 +105,11 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A set of places in a pattern, a bit for each: place `i` is before its part `i`.
+/// A set of positions in a pattern, one bit for each: position `i` is before part `i`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Places(u128, u128);
 
-/// The longest pattern has a place for each part, and one at its end.
+/// The longest pattern has a position for each part and one at its end.
 const _: () = assert!(LONGEST < 256);
 
 impl Places {
@@ -125,26 +129,26 @@ impl Places {
         Self(self.0 | other.0, self.1 | other.1)
     }
 
-    /// The places behind these.
+    /// The positions after these.
     fn next(self) -> Self {
         Self(self.0 << 1, self.1 << 1 | self.0 >> 127)
     }
 }
 
-/// A pattern as sets of the places before parts of each kind.
+/// A pattern as sets of the positions before parts of each kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Automaton {
-    /// Before each character that the pattern names, sorted by character.
+    /// Before each character in the pattern, sorted by character.
     chars: Vec<(char, Places)>,
     /// Before `?`.
     one: Places,
-    /// Before what stands for any run of characters within a segment.
+    /// Before parts that match any characters within a segment.
     within: Places,
-    /// Before what stands for any run of characters.
+    /// Before parts that match any characters.
     across: Places,
-    /// Before what stands for nothing, too, wherever it is met: `*`, `**`.
+    /// Before parts that may match nothing anywhere: `*`, `**`.
     empty: Places,
-    /// Before what stands for nothing, too, where a segment begins: `**/`.
+    /// Before parts that may match nothing at the start of a segment: `**/`.
     empty_at_segment: Places,
     end: Places,
 }
@@ -157,23 +161,23 @@ impl Automaton {
         };
         let mut chars: Vec<char> = parts
             .iter()
-            .filter_map(|it| if let Part::Char(c) = it { Some(*c) } else { None })
+            .filter_map(|part| if let Part::Char(c) = part { Some(*c) } else { None })
             .collect();
         chars.sort_unstable();
         chars.dedup();
-        let chars = chars.into_iter().map(|c| (c, before(&|it| it == Part::Char(c)))).collect();
+        let chars = chars.into_iter().map(|c| (c, before(&|part| part == Part::Char(c)))).collect();
         Self {
             chars,
-            one: before(&|it| it == Part::One),
-            within: before(&|it| it == Part::Within),
-            across: before(&|it| matches!(it, Part::Across | Part::Segments)),
-            empty: before(&|it| matches!(it, Part::Within | Part::Across)),
-            empty_at_segment: before(&|it| it == Part::Segments),
+            one: before(&|part| part == Part::One),
+            within: before(&|part| part == Part::Within),
+            across: before(&|part| matches!(part, Part::Across | Part::Segments)),
+            empty: before(&|part| matches!(part, Part::Within | Part::Across)),
+            empty_at_segment: before(&|part| part == Part::Segments),
             end: Places::at(parts.len()),
         }
     }
 
-    /// Whether the whole name is what the pattern stands for.
+    /// Whether the pattern matches the whole name.
     fn accepts(&self, name: &str) -> bool {
         let mut reached = self.pass(Places::at(0), true);
         for c in name.chars() {
@@ -195,9 +199,9 @@ impl Automaton {
         !reached.and(self.end).is_empty()
     }
 
-    /// Goes past the parts that stand for nothing (more).
+    /// Skips the parts that may match nothing (more).
     fn pass(&self, mut reached: Places, segment_begins: bool) -> Places {
-        // At most two of them stand side by side: `parts` joins any others.
+        // At most two of them are adjacent: `parts` merges others.
         for _ in 0..2 {
             reached = reached.or(reached.and(self.empty).next());
             if segment_begins {
@@ -208,7 +212,7 @@ impl Automaton {
     }
 }
 
-/// Reads a pattern. Runs of signs that stand for the same as one of them are that one.
+/// Parses a pattern. Merges adjacent wildcards that are equivalent to one of them.
 fn parts(text: &str) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let mut rest = text;
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn each_sign_stands_for_what_is_said_of_it() {
+    fn each_wildcard_matches_as_documented() {
         check("api", &["api", "web/api"], &["apis", "api/web", "API"]);
         check("web/api", &["web/api"], &["x/web/api", "api"]);
         check("*-old", &["a-old", "web/-old"], &["a-old-b", "x-old/web"]);
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn invalid_patterns_are_refused() {
         for (text, refused) in [
             ("", PatternError::Empty),
             ("a\nb", PatternError::Characters),
@@ -282,7 +286,7 @@ mod tests {
         assert_eq!(Pattern::list(&vec!["a"; MOST + 1]), Err(PatternError::Many));
     }
 
-    /// Whoever tries one way after the other does not come back from this.
+    /// A backtracking matcher would not return from this.
     #[test]
     fn no_pattern_makes_a_match_explode() {
         let name = format!("{}b", "a".repeat(1000));
@@ -291,7 +295,7 @@ mod tests {
         check(&format!("{}x", "**/".repeat(60)), &[], &[&"a/".repeat(500)]);
     }
 
-    /// The same by the definition, one way after the other.
+    /// The definition as a backtracking matcher.
     fn by_definition(parts: &[Part], name: &[char]) -> bool {
         let Some((part, rest)) = parts.split_first() else { return name.is_empty() };
         let skips = |allowed: fn(char) -> bool| {
@@ -310,7 +314,7 @@ mod tests {
         }
     }
 
-    /// Where one word ends and the next begins nothing is lost.
+    /// Nothing is lost between the two machine words.
     #[test]
     fn patterns_of_any_length_match() {
         for length in [2, 63, 64, 126, 127, 128, 129, LONGEST - 1, LONGEST] {
@@ -323,7 +327,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_ways_at_once_find_what_each_way_alone_finds(
+        fn the_automaton_agrees_with_the_definition(
             text in "[ab/*?]{1,8}", name in "[ab/]{0,8}"
         ) {
             let Ok(pattern) = text.parse::<Pattern>() else { return Ok(()) };

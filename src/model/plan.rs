@@ -1,7 +1,7 @@
-//! The plan of a job, `repositories.json`: which repositories, under which numbers.
+//! The plan of a job, `repositories.json`: its repositories and their indices.
 //!
-//! A job folder that holds one is ours: only such jobs are queued, adopted and settled.
-//! It never holds a credential.
+//! Invariants: a job folder with a plan is ours: only such jobs are queued, adopted and finalized.
+//! A plan never contains credentials.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,29 +9,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     pub schema: u32,
-    /// Whether all repositories are listed; a group's plan may be cut short by a crash.
+    /// Whether all repositories are listed; a crash may leave a group's plan incomplete.
     pub complete: bool,
     pub repositories: Vec<PlannedRepository>,
 }
 
-/// One line of the plan.
+/// One entry of the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlannedRepository {
-    /// The N of `repo_N.json`; none for a repository that is left out.
+    /// The N of `repo_N.json`; `None` for a skipped repository.
     pub repo_index: Option<u32>,
     pub repo_name: String,
-    /// Where it is fetched from; for a scan of a local path, that path.
+    /// The URL to fetch from; for a scan of a local path, that path.
     pub git_url: String,
-    /// Why it is left out, if it is.
+    /// Why the repository is skipped, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// Why it must not be contacted, if it must not: it counts, and has failed from the start.
+    /// Why the repository must not be contacted, if so: it counts, and fails without being started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
 impl Plan {
-    /// A complete plan, numbered in the order given.
+    /// A complete plan, numbered in the given order.
     pub fn of(repositories: impl IntoIterator<Item = (String, String)>) -> Self {
         let repositories = (0u32..)
             .zip(repositories)
@@ -46,13 +46,13 @@ impl Plan {
         Self { schema: 1, complete: true, repositories }
     }
 
-    /// A plan of which nothing is known yet: the forge is still to be asked.
+    /// An empty, incomplete plan: the forge has still to be queried.
     pub fn unknown() -> Self {
         Self { schema: 1, complete: false, repositories: Vec::new() }
     }
 
-    /// The repositories that count, with their numbers.
+    /// The repositories that are not skipped, with their indices.
     pub fn counted(&self) -> impl Iterator<Item = (u32, &PlannedRepository)> {
-        self.repositories.iter().filter_map(|it| Some((it.repo_index?, it)))
+        self.repositories.iter().filter_map(|row| Some((row.repo_index?, row)))
     }
 }

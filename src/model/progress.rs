@@ -1,8 +1,10 @@
-//! The progress document: what `GET /scan/{id}` says of a job, from what its files say.
+//! The progress document of `GET /scan/{id}`, derived from a job's files.
 //!
-//! Pure aggregation: the job's master file (if it could be read) and its repositories come in,
-//! in order of their numbers; the document goes out in two parts, around the one member that
-//! changes with the clock (`elapsed_time_seconds`), so that a shared body can be spliced.
+//! Input: the job's master file (if readable) and its repositories, in order of their indices.
+//! Output: the document in two parts, around the one member that changes with the clock
+//! (`elapsed_time_seconds`), so that a shared body can be spliced.
+//!
+//! Invariants: pure aggregation.
 
 use super::{
     Failure, JobId, JobState, RepoState,
@@ -14,9 +16,11 @@ use super::{
 use serde::Serialize;
 use std::{collections::HashSet, sync::Arc};
 
-/// Sets total and pending of counted states: the total is master's, else that of the files.
+/// Completes counted states with total and pending: the total is master's, otherwise the number of
+/// files.
 pub fn totalled(master: Option<&Master>, counted: Summary) -> Summary {
-    let total = master.and_then(|it| it.total_repositories).unwrap_or(counted.total_repositories);
+    let total =
+        master.and_then(|master| master.total_repositories).unwrap_or(counted.total_repositories);
     let begun = counted.completed + counted.in_progress + counted.failed;
     Summary { total_repositories: total, pending: total.saturating_sub(begun), ..counted }
 }
@@ -52,28 +56,28 @@ pub struct Tail<'a> {
     eta_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    /// What the job waits for before its repositories can be listed, if it does.
+    /// What the job waits for before its repositories can be listed, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<&'a str>,
     warnings: Vec<WarningRow<'a>>,
     version: u64,
 }
 
-/// Where a job stands, with all its repositories.
+/// The state of a job, with all its repositories.
 ///
-/// It is described as a whole, and sent in its parts, spliced around the seconds.
+/// Described as a whole, and sent in parts, spliced around the seconds.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "Progress", description = "Where a job stands, with all its repositories.")]
+#[schemars(rename = "Progress", description = "The state of a job, with all its repositories.")]
 pub struct ProgressDocument<'a> {
     #[serde(flatten)]
     pub head: Head<'a>,
-    /// Seconds since the start, up to the end.
+    /// Seconds from the start to the end, or until now.
     pub elapsed_time_seconds: u64,
     #[serde(flatten)]
     pub tail: Tail<'a>,
 }
 
-/// A file of the job that could not be read as it should, and why.
+/// A problem with one of the job's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct WarningRow<'a> {
     pub file: &'a str,
@@ -156,16 +160,16 @@ impl<'a> FailedRow<'a> {
     }
 }
 
-/// An item of `completed_repositories`: the name of a repository that is completed.
+/// An item of `completed_repositories`: the name of a completed repository.
 pub fn completed_name(status: &RepositoryStatus) -> Option<String> {
     (status.state == RepoState::Completed).then(|| status.display_name())
 }
 
-/// Whether the lists are in the document: `?view=summary` leaves them out.
+/// Whether the document contains the lists: `?view=summary` omits them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lists {
     Whole,
-    LeftOut,
+    Omitted,
 }
 
 /// The message of a `repository` event.
@@ -175,7 +179,7 @@ pub struct RepositoryEvent<'a> {
     repo_index: u32,
     repo_name: Option<&'a str>,
     status: &'a str,
-    /// The number of the attempt that this is the state of, or that is waited for.
+    /// The number of the attempt that this state belongs to, or that is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,7 +195,7 @@ pub struct RepositoryEvent<'a> {
 }
 
 impl<'a> RepositoryEvent<'a> {
-    /// The message for one repository's newest state.
+    /// The message for one repository's current state.
     pub fn of(job_id: &'a JobId, status: &'a RepositoryStatus) -> Self {
         Self {
             job_id,
@@ -208,23 +212,24 @@ impl<'a> RepositoryEvent<'a> {
     }
 }
 
-/// Where a job stands without any list: a row of `/jobs`, the message of a `job` event.
+/// The state of a job without lists: a row of `/jobs`, the message of a `job` event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobFacts {
     pub id: JobId,
-    /// Shared, as the error is: facts are copied with every change and for every reader.
+    /// Shared, like the error, because facts are copied with every change and for every reader.
     pub url: Option<Arc<str>>,
     pub state: JobState,
     pub summary: Summary,
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
     pub error: Option<Arc<str>>,
-    /// How much is done, 0.0 to 1.0.
+    /// The completed fraction, 0.0 to 1.0.
     pub fraction: f64,
 }
 
 impl JobFacts {
-    /// Whether the job's own line is the same in both: progress within repositories is none of it.
+    /// Whether the job's own row is the same in both; progress within repositories is not part of
+    /// it.
     pub fn has_line_of(&self, other: &Self) -> bool {
         self.state == other.state
             && self.summary == other.summary
@@ -238,12 +243,12 @@ impl JobFacts {
         self.state.is_final() && self.summary.in_progress == 0
     }
 
-    /// Percent done, 0 to 100, to one decimal; 100 at the end.
+    /// Percent done, 0 to 100, to one decimal; 100 for a finished job.
     pub fn percentage(&self) -> f64 {
         if self.state.is_final() { 100.0 } else { one_decimal(self.fraction * 100.0) }
     }
 
-    /// Seconds left, judged by the pace so far; `None` where nothing can be said.
+    /// Estimated seconds left, by the pace so far; `None` if there is no estimate.
     pub fn eta_seconds(&self, elapsed_seconds: u64) -> Option<u64> {
         if self.state.is_final() || self.fraction < 0.01 {
             return None;
@@ -258,8 +263,8 @@ impl JobFacts {
     }
 }
 
-/// How much of a job is done, 0.0 to 1.0: finished repositories plus `partly`, the sum of the known
-/// parts of the working ones.
+/// The completed fraction of a job, 0.0 to 1.0: finished repositories plus `partly`, the sum of the
+/// known fractions of those in progress.
 pub fn fraction(summary: &Summary, partly: f64) -> f64 {
     if summary.total_repositories == 0 {
         return 0.0;
@@ -295,8 +300,7 @@ where
     }
 }
 
-/// Builds the part after `elapsed_time_seconds`. `newest`: the newest time at which a repository
-/// was updated.
+/// Builds the part after `elapsed_time_seconds`. `newest` is the latest update of a repository.
 pub fn tail<'a>(
     facts: &'a JobFacts,
     master: Option<&'a Master>,
@@ -306,35 +310,36 @@ pub fn tail<'a>(
     elapsed_seconds: u64,
 ) -> Tail<'a> {
     Tail {
-        last_update: newest.or_else(|| master.and_then(|it| it.last_aggregation.or(it.started_at))),
+        last_update: newest
+            .or_else(|| master.and_then(|master| master.last_aggregation.or(master.started_at))),
         completed_at: facts.completed_at,
         eta_seconds: facts.eta_seconds(elapsed_seconds),
         error: facts.error.as_deref(),
-        waiting_for: master.and_then(|it| it.waiting_for.as_deref()),
+        waiting_for: master.and_then(|master| master.waiting_for.as_deref()),
         warnings,
         version,
     }
 }
 
-/// Master's names that have not begun, cut to the number of pending ones; made-up names only
-/// where master has no list.
+/// Master's names that have not started, cut to the number of pending repositories; placeholders
+/// only if master has no list.
 pub fn pending_names<'a>(
     master: Option<&Master>,
     repositories: impl Iterator<Item = &'a RepositoryStatus>,
     pending: u64,
 ) -> Vec<String> {
     let count = usize::try_from(pending).unwrap_or(usize::MAX);
-    let begun = repositories.filter(|it| it.state != RepoState::Pending);
-    if let Some(names) = master.and_then(|it| it.pending_repositories.as_ref()) {
-        let begun: HashSet<&str> = begun.filter_map(|it| it.name.as_deref()).collect();
+    let begun = repositories.filter(|status| status.state != RepoState::Pending);
+    if let Some(names) = master.and_then(|master| master.pending_repositories.as_ref()) {
+        let begun: HashSet<&str> = begun.filter_map(|status| status.name.as_deref()).collect();
         return names
             .iter()
-            .filter(|it| !begun.contains(it.as_str()))
+            .filter(|name| !begun.contains(name.as_str()))
             .take(count)
             .cloned()
             .collect();
     }
-    let begun: HashSet<u32> = begun.map(|it| it.index).collect();
+    let begun: HashSet<u32> = begun.map(|status| status.index).collect();
     (0..u32::MAX)
         .filter(|index| !begun.contains(index))
         .take(count.min(100_000))

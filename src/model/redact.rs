@@ -1,6 +1,6 @@
-//! Hides secrets in text that leaves a scanner or a forge: logs, errors, status, results.
+//! Masks secrets in text that leaves a scanner or a forge client: logs, errors, status, results.
 //!
-//! A secret is looked for as it is, and in every form that tools put it into on the way:
+//! A secret is found unchanged and in every encoding that tools apply:
 //!
 //! | form | written by | example of `a/"é` |
 //! |---|---|---|
@@ -19,9 +19,11 @@
 //! | any of them over the end of a line, or where lines were joined | wrapped base64, `remote: …` | |
 //! | the beginning of any of them, before a `…` | text that was shortened | `a/"…` |
 //!
-//! Invariants: text without a secret comes out as it came; what comes out has no form of
-//! a secret left; work grows with the text, not with its square. A secret that goes on behind the
-//! end of a text is not found in it: [`Redactor::settled`] says from where on that may be.
+//! Input: text. Output: the same text with secrets masked.
+//!
+//! Invariants: text without a secret is unchanged; masked text contains no form of a secret; the
+//! work is linear in the length of the text. A secret that continues after the end of a text is not
+//! found: [`Redactor::settled`] returns where such a secret may start.
 
 mod forms;
 #[cfg(any(test, fuzzing))]
@@ -34,27 +36,27 @@ use super::task::Credentials;
 use forms::{Pattern, Places};
 use std::{borrow::Cow, fmt, ops::Range};
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 pub const MASK: &str = "***";
 
-/// Shorter secrets are not looked for, in bytes: they would mask half of every log. Of a secret
-/// that is cut off, as many characters have to be there.
+/// Shorter secrets are not masked, in bytes: they would mask half of every log. A truncated secret
+/// is masked if at least this many characters are left.
 pub const SHORTEST: usize = 4;
 
-/// Finds the forms of a set of secrets.
+/// Masks all forms of a set of secrets.
 #[derive(Clone, Default)]
 pub struct Redactor {
     patterns: Vec<Pattern>,
-    /// By a byte: the patterns that a text may begin with that begins with this byte.
+    /// For each byte: the patterns of which a text that starts with this byte may be a match.
     by_first_byte: Vec<Vec<usize>>,
 }
 
-/// What one look at a text tells.
+/// The matches in a text.
 #[derive(Debug, Default)]
 struct Look {
-    /// Where secrets are, in order; none touches the next.
+    /// The ranges of secrets, in order, without overlap.
     secrets: Vec<Range<usize>>,
-    /// Where what could be one begins that goes on behind the end, and how many of its characters
+    /// Where a possible secret starts that continues after the end, and how many of its characters
     /// are there.
     unfinished: Vec<(usize, usize)>,
 }
@@ -62,16 +64,16 @@ struct Look {
 impl Redactor {
     /// A redactor of these secrets.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let known = secrets.into_iter().filter(|it| it.len() >= SHORTEST);
+        let known = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST);
         Self::of(forms::of_all(known.flat_map(forms::of_secret)))
     }
 
-    /// A redactor of a login: its password, and the header that is made of both.
+    /// A redactor for a login: its password, and the header that contains both.
     pub fn of_login(login: Option<&Credentials>) -> Self {
-        let known = login.into_iter().filter(|it| it.password.len() >= SHORTEST);
-        Self::of(forms::of_all(known.flat_map(|it| {
-            let pair = forms::of_pair(&it.username, &it.password);
-            forms::of_secret(&it.password).chain([pair])
+        let known = login.into_iter().filter(|login| login.password.len() >= SHORTEST);
+        Self::of(forms::of_all(known.flat_map(|login| {
+            let pair = forms::of_pair(&login.username, &login.password);
+            forms::of_secret(&login.password).chain([pair])
         })))
     }
 
@@ -101,21 +103,22 @@ impl Redactor {
                 end = secret.end;
             }
             shown.push_str(&text[end..]);
-            // Once more: with its neighbours, a mask may be what a secret with * in it looks like.
-            // Each round is shorter than the last.
+            // Repeat, because a mask and its neighbours may look like a secret that contains `*`.
+            // Each round shortens the text.
             text = Cow::Owned(shown);
         }
     }
 
-    /// How much of the text is settled: before this place nothing begins that could be a secret,
-    /// of which at least `known` characters are there already and the rest is yet to come.
+    /// How much of the text is settled: no possible secret starts before this offset that has at
+    /// least `known` characters in the text and continues after its end.
     pub fn settled(&self, text: &str, known: usize) -> usize {
         let Look { secrets, unfinished } = self.look(text);
-        let begin = unfinished.into_iter().filter(|it| it.1 >= known).map(|it| it.0).min();
+        let begin =
+            unfinished.into_iter().filter(|start| start.1 >= known).map(|start| start.0).min();
         let begin = begin.unwrap_or(text.len());
-        // One that is whole is not parted either: its end may be the beginning of the next.
-        let parted = secrets.into_iter().find(|it| it.start < begin && begin < it.end);
-        parted.map_or(begin, |it| it.start)
+        // Complete secrets are not split either: their end may be the start of another one.
+        let parted = secrets.into_iter().find(|secret| secret.start < begin && begin < secret.end);
+        parted.map_or(begin, |secret| secret.start)
     }
 
     fn look(&self, text: &str) -> Look {
@@ -125,7 +128,8 @@ impl Redactor {
         }
         let mut places = Places::default();
         for (start, byte) in text.bytes().enumerate() {
-            // No character begins with the later bytes of another: this is the place of one.
+            // Continuation bytes of UTF-8 never match a first byte, so this is a character
+            // boundary.
             for number in &self.by_first_byte[usize::from(byte)] {
                 let found = self.patterns[*number].find_at(text, start, &mut places);
                 if let Some(units) = found.unfinished {

@@ -1,8 +1,8 @@
-//! One repository's status file, `repo_N.json`: bytes come in, what they say goes out.
+//! The status file of one repository, `repo_N.json`.
 //!
-//! Invariants: any field may be missing, odd or unknown; only a file that is no JSON
-//! object at all is refused. Files of the Python service and of foreign scanners are read by
-//! the same rules as our own.
+//! Input: bytes. Output: the status, reduced to what is served. Invariants: any member may be
+//! missing, invalid or unknown; only a file that is not a JSON object is refused. Files of the
+//! Python service and of custom scanners are parsed by the same rules as our own.
 
 use super::{
     Failure, RepoState,
@@ -12,28 +12,28 @@ use super::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// What one repository's status file says, reduced to what is served.
+/// The content of one repository's status file, reduced to what is served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RepositoryStatus {
-    /// From the file's name; a different number inside the file is only worth a warning.
+    /// From the file's name; a different number inside the file only causes a warning.
     pub index: u32,
     pub name: Option<String>,
     pub git_url: Option<String>,
     pub state: RepoState,
-    /// The status word as written, where it is none that [`RepoState`] knows.
+    /// The original status word, if [`RepoState`] does not know it.
     pub unknown_word: Option<String>,
     pub started_at: Option<Timestamp>,
     pub last_update: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
     pub attempt: Option<u64>,
     pub progress: Option<Progress>,
-    /// Why it failed, in words; set for the failed states alone.
+    /// Why it failed; set only for failed states.
     pub error: Option<String>,
     pub failure: Option<Failure>,
     pub dependencies_found: Option<u64>,
 }
 
-/// The moving figures of a repository, in the one form that its numbers allow.
+/// The changing figures of a repository, in the form that its numbers allow.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[schemars(rename = "RepositoryProgress")]
 pub struct Progress {
@@ -51,7 +51,7 @@ pub struct Progress {
     pub stage_progress: Option<f64>,
 }
 
-/// The figures, first that applies: files, download, extraction, none.
+/// The figures of the first kind that applies: files, download, extraction, none.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Figures {
@@ -81,14 +81,16 @@ pub enum Figures {
 }
 
 impl RepositoryStatus {
-    /// Reads a status file. The second value are warnings: fields that were not understood.
+    /// Parses a status file. The second value contains warnings about invalid members.
     ///
     /// # Errors
-    /// A sentence for people, when the bytes are no JSON object at all.
+    /// A sentence for people, if the bytes are not a JSON object.
     pub fn parse(index: u32, bytes: &[u8]) -> Result<(Self, Vec<String>), String> {
         let mut fields = Fields::parse(bytes)?;
-        if let Some(inside) = fields.count("repo_index").filter(|it| *it != u64::from(index)) {
-            fields.warn(format!("`repo_index` is {inside}, the file's name says {index}"));
+        if let Some(inside) =
+            fields.count("repo_index").filter(|inside| *inside != u64::from(index))
+        {
+            fields.warn(format!("`repo_index` is {inside}, but the file's name says {index}"));
         }
         let word = fields.text("status");
         let state = word.as_deref().map_or(RepoState::Pending, RepoState::parse);
@@ -101,7 +103,7 @@ impl RepositoryStatus {
         let error = state
             .is_failure()
             .then(|| first_error.or(error_message).unwrap_or_else(|| "Unknown error".to_owned()));
-        // What a scanner or its shim had to say that is no failure.
+        // Warnings of a scanner or its shim that are not failures.
         for warning in fields.texts("warnings").unwrap_or_default().into_iter().take(100) {
             fields.warn(warning);
         }
@@ -125,17 +127,17 @@ impl RepositoryStatus {
         Ok((status, fields.into_warnings()))
     }
 
-    /// The status word to show: as written, where it is none of the known ones.
+    /// The status word to show: the original one if it is unknown.
     pub fn word(&self) -> &str {
         self.unknown_word.as_deref().unwrap_or(self.state.as_str())
     }
 
-    /// The name to show where a name is needed.
+    /// The name to show, with a fallback.
     pub fn display_name(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("Repository {}", self.index))
     }
 
-    /// How much of this repository is done, 0.0 to 1.0, as far as its figures tell.
+    /// The completed fraction of this repository, 0.0 to 1.0, as far as its figures show.
     pub fn fraction(&self) -> f64 {
         match (&self.progress, self.state) {
             (_, state) if state.is_final() => 1.0,
@@ -204,8 +206,8 @@ impl Progress {
     }
 }
 
-/// The raw object of a status file, to write a death into it without losing what a scanner of
-/// any kind has put there. `None` when the bytes are no JSON object.
+/// The JSON object of a status file, for adding a final state without losing members of any
+/// scanner. `None` if the bytes are not a JSON object.
 pub fn raw_object(bytes: &[u8]) -> Option<serde_json::Map<String, Value>> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(map)) => Some(map),
@@ -213,30 +215,30 @@ pub fn raw_object(bytes: &[u8]) -> Option<serde_json::Map<String, Value>> {
     }
 }
 
-/// Whether a final status has all that every end has, whoever wrote it.
-pub fn has_all_of_an_end(map: &serde_json::Map<String, Value>) -> bool {
+/// Whether a final status has all members that every final status has.
+pub fn is_complete_final_status(map: &serde_json::Map<String, Value>) -> bool {
     ["repo_name", "attempt", "started_at", "completed_at", "git_url"]
         .iter()
         .all(|key| map.get(*key).is_some_and(|value| !value.is_null()))
 }
 
-/// What goes into a status file that scanwatch writes for a repository.
+/// What scanwatch writes into a repository's status file.
 #[derive(Debug)]
 pub struct StatusPatch<'a> {
     pub index: u32,
     pub name: &'a str,
     pub git_url: &'a str,
     pub attempt: u64,
-    /// The word to write; `interrupted` is one that counts as pending.
+    /// The status word to write; `interrupted` counts as pending.
     pub word: &'a str,
     pub now: Timestamp,
-    /// When the attempt began, where that is known.
+    /// When the attempt began, if that is known.
     pub started_at: Option<Timestamp>,
     pub failure: Option<&'a Failure>,
 }
 
 impl StatusPatch<'_> {
-    /// Lays the patch over what the scanner last wrote (`before`): name and progress stay.
+    /// Applies the patch to what the scanner last wrote (`before`): name and progress are kept.
     pub fn apply(&self, before: Option<serde_json::Map<String, Value>>) -> Value {
         let mut map = before.unwrap_or_default();
         let now = time::format(self.now);
@@ -254,7 +256,7 @@ impl StatusPatch<'_> {
             set("error_message", failure.detail.clone().into());
             let entry = serde_json::json!({ "message": failure.detail, "timestamp": now });
             match map.get_mut("errors").and_then(Value::as_array_mut) {
-                // The cause of the end stands first: that is what clients show.
+                // The cause of the failure comes first, because clients show the first error.
                 Some(errors) => errors.insert(0, entry),
                 None => {
                     map.insert("errors".to_owned(), Value::Array(vec![entry]));
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_field_is_absent_and_warned_of() {
+    fn an_invalid_member_is_absent_and_causes_a_warning() {
         let (status, warnings) = read(&json!({
             "repo_index": "three", "repo_name": 7, "status": "scanning", "total_files": -1,
             "failure": {"kind": "unheard of"}, "errors": "none", "last_update": "soon",
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_reason_do_not_leave_their_range() {
+    fn percentages_stay_within_their_range() {
         let (status, _) =
             read(&json!({"total_files": 10, "current_file": 99, "status": "scanning"}));
         let Some(Progress { figures: Figures::Files { percentage, .. }, .. }) = status.progress
@@ -339,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_death_keeps_name_and_progress_and_puts_its_cause_first() {
+    fn a_patch_keeps_name_and_progress_and_puts_its_cause_first() {
         let before = raw_object(
             br#"{"repo_name":"a/b","status":"scanning","current_file":4,"revision":8,
                  "errors":[{"message":"old"}]}"#,
@@ -368,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_parted() {
+    fn thousands_are_separated() {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_234_567), "1,234,567");

@@ -1,24 +1,24 @@
-//! Which failures are tried again, how often, and after which pause.
+//! The retry rules: which failures are retried, how often, and after which pause.
 //!
-//! Input: how an attempt ended, and how often its repository was tried again before. What
-//! flows out: the next try, or none. Invariants: nobody is tried again who did not ask
-//! for it; a cause that cannot pass is never tried again; pauses grow.
+//! Input: how an attempt ended, and how many retries its repository has used. Output: the next
+//! retry, or none. Invariants: no retry without a request for it; a permanent cause is never
+//! retried; pauses grow.
 
 use super::{Failure, FailureKind, RepoState, repository::RepositoryStatus};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The most retries that can be asked for.
+/// The maximum number of retries that can be requested.
 pub const MAX_RETRIES: u64 = 10;
-/// The longest pause is so many times the first.
+/// The maximum ratio of a pause to the first one.
 const MAX_FACTOR: u32 = 32;
-/// No pause is longer.
+/// The maximum pause.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
-/// So many characters of the last failure are repeated while its repository waits.
+/// How many characters of the last failure are shown while its repository waits.
 const SHOWN: usize = 300;
 
-/// The causes that may pass, in the order of their words.
-pub const MAY_PASS: [FailureKind; 7] = [
+/// The transient causes, sorted by name.
+pub const TRANSIENT: [FailureKind; 7] = [
     FailureKind::Clone,
     FailureKind::Exit,
     FailureKind::OutOfMemory,
@@ -28,11 +28,11 @@ pub const MAY_PASS: [FailureKind; 7] = [
     FailureKind::Timeout,
 ];
 
-/// Why an attempt failed, if another one may end better.
+/// The cause of a failed attempt, if it is transient.
 ///
-/// A scanner that knows that its failure stays calls it permanent; one that gives no cause has
-/// given up, like one that exits.
-pub fn may_pass(state: RepoState, failure: Option<&Failure>) -> Option<FailureKind> {
+/// A scanner marks a failure that would recur as permanent; a failure without a cause counts like a
+/// nonzero exit.
+pub fn transient_cause(state: RepoState, failure: Option<&Failure>) -> Option<FailureKind> {
     let unnamed = match state {
         RepoState::Failed => FailureKind::Exit,
         RepoState::TimedOut => FailureKind::Timeout,
@@ -41,7 +41,8 @@ pub fn may_pass(state: RepoState, failure: Option<&Failure>) -> Option<FailureKi
         | RepoState::Completed
         | RepoState::Cancelled => return None,
     };
-    let (kind, permanent) = failure.map_or((unnamed, false), |it| (it.kind, it.permanent));
+    let (kind, permanent) =
+        failure.map_or((unnamed, false), |failure| (failure.kind, failure.permanent));
     match kind {
         FailureKind::Spawn
         | FailureKind::Exit
@@ -50,7 +51,7 @@ pub fn may_pass(state: RepoState, failure: Option<&Failure>) -> Option<FailureKi
         | FailureKind::Timeout
         | FailureKind::Stalled
         | FailureKind::Clone => (!permanent).then_some(kind),
-        // Somebody or something decided it, or it is counted elsewhere.
+        // Caused by a decision, or counted elsewhere.
         FailureKind::Refused
         | FailureKind::Limit
         | FailureKind::Protocol
@@ -59,7 +60,7 @@ pub fn may_pass(state: RepoState, failure: Option<&Failure>) -> Option<FailureKi
     }
 }
 
-/// How often the repositories of a job are tried again, and how soon.
+/// The automatic retries of a job's repositories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
     most: u64,
@@ -67,18 +68,18 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// Nothing is tried again.
+    /// No retries.
     pub const NONE: Self = Self { most: 0, first_pause: Duration::ZERO };
 
-    /// At most so often, the first time after this pause.
+    /// At most this many retries, the first one after this pause.
     pub fn new(most: u64, first_pause: Duration) -> Self {
         Self { most: most.min(MAX_RETRIES), first_pause }
     }
 
-    /// The retry that follows an attempt which was retry number `used` (0 is the first try), if
-    /// one follows.
+    /// The retry after an attempt that was retry number `used` (0 is the first try), if there is
+    /// one.
     pub fn after(&self, used: u64, status: &RepositoryStatus) -> Option<Retry> {
-        let cause = may_pass(status.state, status.failure.as_ref())?;
+        let cause = transient_cause(status.state, status.failure.as_ref())?;
         if used >= self.most {
             return None;
         }
@@ -99,7 +100,7 @@ impl Retries {
         Some(Retry { cause, number, pause, failure, message })
     }
 
-    /// The pause before this retry: the first one, doubled with each try.
+    /// The pause before this retry: the first one, doubled with each retry.
     pub fn pause(&self, number: u64) -> Duration {
         let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(MAX_FACTOR).clamp(1, MAX_FACTOR);
@@ -107,21 +108,21 @@ impl Retries {
     }
 }
 
-/// One more try of a repository.
+/// A retry of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     pub cause: FailureKind,
     /// From 1.
     pub number: u64,
-    /// How long it is waited for.
+    /// The pause before it.
     pub pause: Duration,
-    /// What ended the try before.
+    /// The failure of the attempt before.
     pub failure: Failure,
-    /// All of that for people.
+    /// A summary for people.
     pub message: String,
 }
 
-/// Says how often a repository was tried, in the words of its error: its cause keeps its own.
+/// Adds the number of attempts to a repository's error text; its failure's detail is unchanged.
 pub fn note_tries(status: &mut Value, tries: u64) {
     let note = format!(" ({tries} attempts)");
     let noted = |text: &str| match text.strip_suffix(&note) {
@@ -130,8 +131,8 @@ pub fn note_tries(status: &mut Value, tries: u64) {
     };
     let cause = status["failure"]["detail"].as_str().unwrap_or("Unknown error");
     let mut shown = noted(cause);
-    // The first of the errors is what clients show.
-    let first = status.get_mut("errors").and_then(|it| it.get_mut(0));
+    // The first error is the one that clients show.
+    let first = status.get_mut("errors").and_then(|errors| errors.get_mut(0));
     let first = match first {
         Some(Value::Object(entry)) => entry.get_mut("message"),
         other => other,
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_may_pass_is_tried_again_and_no_other() {
+    fn only_transient_causes_are_retried() {
         let word = |kind: FailureKind| kind.as_str();
         for (kind, passes) in [
             (FailureKind::Spawn, true),
@@ -175,23 +176,23 @@ mod tests {
             let failure = Failure::new(kind, "why");
             let expected = passes.then_some(kind);
             for state in [RepoState::Failed, RepoState::TimedOut] {
-                assert_eq!(may_pass(state, Some(&failure)), expected, "{}", word(kind));
+                assert_eq!(transient_cause(state, Some(&failure)), expected, "{}", word(kind));
                 let permanent = Failure { permanent: true, ..failure.clone() };
-                assert_eq!(may_pass(state, Some(&permanent)), None, "{}", word(kind));
+                assert_eq!(transient_cause(state, Some(&permanent)), None, "{}", word(kind));
             }
             for state in [RepoState::Completed, RepoState::Cancelled, RepoState::Pending] {
-                assert_eq!(may_pass(state, Some(&failure)), None, "{state}: {}", word(kind));
+                assert_eq!(transient_cause(state, Some(&failure)), None, "{state}: {}", word(kind));
             }
-            assert_eq!(MAY_PASS.contains(&kind), passes, "{}", word(kind));
+            assert_eq!(TRANSIENT.contains(&kind), passes, "{}", word(kind));
         }
-        assert!(MAY_PASS.is_sorted_by_key(|it| it.as_str()));
-        assert_eq!(may_pass(RepoState::Failed, None), Some(FailureKind::Exit));
-        assert_eq!(may_pass(RepoState::TimedOut, None), Some(FailureKind::Timeout));
-        assert_eq!(may_pass(RepoState::Cancelled, None), None);
+        assert!(TRANSIENT.is_sorted_by_key(|kind| kind.as_str()));
+        assert_eq!(transient_cause(RepoState::Failed, None), Some(FailureKind::Exit));
+        assert_eq!(transient_cause(RepoState::TimedOut, None), Some(FailureKind::Timeout));
+        assert_eq!(transient_cause(RepoState::Cancelled, None), None);
     }
 
     #[test]
-    fn permanent_is_what_a_scanner_says_and_nothing_else() {
+    fn only_the_scanner_marks_failures_as_permanent() {
         let of = |failure: Value| {
             let file = json!({ "status": "failed", "failure": failure });
             Retries::new(1, Duration::ZERO).after(0, &status(&file)).is_some()
@@ -204,12 +205,16 @@ mod tests {
     }
 
     #[test]
-    fn there_are_as_many_retries_as_were_asked_for() {
+    fn there_are_as_many_retries_as_requested() {
         let failed = status(&json!({ "status": "failed", "error_message": "no luck" }));
         let next = |most, used| Retries::new(most, Duration::from_secs(10)).after(used, &failed);
         assert_eq!(next(0, 0), None);
         assert_eq!(next(3, 3), None);
-        assert_eq!(next(1000, MAX_RETRIES), None, "a file may say what no request may");
+        assert_eq!(
+            next(1000, MAX_RETRIES),
+            None,
+            "a file may contain more than a request may ask for"
+        );
         let retry = next(3, 1).unwrap();
         assert_eq!((retry.number, retry.pause), (2, Duration::from_secs(20)));
         assert_eq!(retry.message, "Attempt 3 of 4 begins in 20 s (last: exit: no luck)");
@@ -217,10 +222,10 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_an_end() {
+    fn pauses_double_up_to_a_maximum() {
         let pauses = |first: u64| {
             let rules = Retries::new(MAX_RETRIES, Duration::from_secs(first));
-            (1..=MAX_RETRIES).map(|it| rules.pause(it).as_secs()).collect::<Vec<_>>()
+            (1..=MAX_RETRIES).map(|number| rules.pause(number).as_secs()).collect::<Vec<_>>()
         };
         assert_eq!(pauses(10), [10, 20, 40, 80, 160, 320, 320, 320, 320, 320]);
         assert_eq!(pauses(60), [60, 120, 240, 480, 600, 600, 600, 600, 600, 600]);
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_tries_stands_in_the_error_once_and_not_in_its_cause() {
+    fn the_number_of_attempts_is_in_the_error_once_and_not_in_its_cause() {
         let mut file = json!({
             "status": "failed", "error_message": "Process exited with code 3",
             "errors": [{ "message": "Process exited with code 3" }, { "message": "old" }],

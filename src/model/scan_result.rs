@@ -1,4 +1,6 @@
-//! What a scan found: `results/repo_N.json`, written by a scanner, read by the server.
+//! The results of a scan, `results/repo_N.json`.
+//!
+//! Input: what a scanner found. Output: the file's content.
 
 use super::time::{self, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ pub struct ScanResult {
     pub repo_index: u32,
     pub repo_name: String,
     pub git_url: String,
-    /// The commit that was read; none for a plain folder.
+    /// The scanned commit; null for a plain folder.
     pub commit: Option<String>,
     #[serde(with = "time")]
     #[schemars(with = "Timestamp")]
@@ -27,18 +29,18 @@ pub struct ScanResult {
     pub warnings: Vec<Warning>,
 }
 
-/// How many files were seen, and what became of those that a parser wanted.
+/// How many files were seen, and the outcome for those that a parser handles.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 pub struct FileCounts {
     /// All files of the tree.
     pub seen: u64,
-    /// Read and understood, at least in part.
+    /// Parsed, at least in part.
     pub parsed: u64,
-    /// Wanted, but nothing in them could be understood.
+    /// Handled by a parser, but nothing in them could be parsed.
     pub failed: u64,
-    /// Wanted, but not read: too large, a link.
+    /// Handled by a parser, but not read: too large, a link.
     pub skipped: u64,
 }
 
@@ -48,9 +50,9 @@ pub struct FileCounts {
 )]
 pub struct Package {
     pub name: String,
-    /// The exact version, where the file states one.
+    /// The exact version, if the file states one.
     pub version: Option<String>,
-    /// The range as declared, where the file declares one.
+    /// The version range as declared, if the file declares one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub specifier: Option<String>,
     /// The ecosystem's name as in purl types: `npm`, `pypi`, `cargo`.
@@ -62,18 +64,18 @@ pub struct Package {
     /// The line of the declaration in that file, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// Whether the project itself asks for it; none where the file does not tell.
+    /// Whether the project itself requires the package; null if the file does not say.
     pub direct: Option<bool>,
     pub scope: Option<Scope>,
     pub source: Source,
-    /// The purls of the packages of the same lock file that it requires itself, sorted; empty where
-    /// it requires none, or the file does not tell.
+    /// The purls of the packages in the same lock file that this package requires, sorted; empty if
+    /// it requires none or the file does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
 }
 
 impl Package {
-    /// Bytes of its texts: hardly less memory than it takes, and less than it takes as JSON.
+    /// The size of its texts in bytes: nearly its size in memory, and less than its size as JSON.
     pub fn text_len(&self) -> usize {
         let Self { name, version, specifier, ecosystem, purl, file, requires, .. } = self;
         let texts = [name, ecosystem, purl, file].into_iter();
@@ -81,7 +83,7 @@ impl Package {
     }
 }
 
-/// What a package is needed for.
+/// What a package is used for.
 #[derive(
     Debug,
     Clone,
@@ -106,7 +108,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The word in files and tables.
+    /// The name in files and tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Runtime => "runtime",
@@ -119,7 +121,7 @@ impl Scope {
     }
 }
 
-/// What kind of file a package was read from.
+/// The kind of file that a package was read from.
 #[derive(
     Debug,
     Clone,
@@ -140,7 +142,7 @@ pub enum Source {
     Import,
 }
 
-/// Something in a file that was not understood; the rest of the file stands.
+/// A part of a file that could not be parsed; the rest of the file is used.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]

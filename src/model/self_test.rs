@@ -1,52 +1,54 @@
-//! What a scanner that was shut in found out about its own sandbox, by trying to get out.
+//! The result of the sandbox self-test: what a sandboxed scanner could still do.
+//!
+//! Input: attempts. Output: a report as JSON.
 
 use serde::{Deserialize, Serialize};
 
 /// The outcome of a self-test.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelfTest {
-    /// Whether a sandbox was asked for: "auto", "require" or "off".
+    /// The configured mode: "auto", "require" or "off".
     pub sandbox: String,
-    /// The version of Landlock's interface that holds; 0 without it.
+    /// The Landlock interface version in effect; 0 without Landlock.
     pub landlock_abi: u8,
     pub seccomp: bool,
     pub no_new_privs: bool,
-    /// What was asked for and does not hold, with its reason.
+    /// The requested parts that are not in effect, with their reasons.
     pub missing: Vec<String>,
     pub attempts: Vec<Attempt>,
 }
 
-/// One thing that a scanner which was taken over might try.
+/// An action that a compromised scanner might try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// In words.
+    /// A description.
     pub what: String,
     pub outcome: Outcome,
-    /// What the kernel said; empty where it did as it was told.
+    /// The kernel's error; empty if the attempt succeeded.
     pub said: String,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// For want of permission.
+    /// Permission was denied.
     Refused,
-    /// Not done, for another reason: it says nothing about the sandbox.
+    /// It failed for another reason, which says nothing about the sandbox.
     Failed,
-    /// Done.
+    /// It succeeded.
     Possible,
 }
 
 impl SelfTest {
-    /// What could be done.
+    /// The attempts that succeeded.
     pub fn possible(&self) -> impl Iterator<Item = &str> {
-        let possible = self.attempts.iter().filter(|it| it.outcome == Outcome::Possible);
-        possible.map(|it| it.what.as_str())
+        let possible = self.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Possible);
+        possible.map(|attempt| attempt.what.as_str())
     }
 
     /// How many attempts were refused.
     pub fn refused(&self) -> usize {
-        self.attempts.iter().filter(|it| it.outcome == Outcome::Refused).count()
+        self.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Refused).count()
     }
 }

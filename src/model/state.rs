@@ -1,21 +1,23 @@
-//! The states of a repository and of a job, and the one rule that derives a job's state.
+//! The states of a repository and of a job, and the rule that derives a job's state.
+//!
+//! Input: status words, counts. Output: states.
 
 use std::fmt;
 
-/// Where one repository's scan stands, as its status file says it.
+/// The state of one repository's scan, according to its status file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RepoState {
-    /// Not begun, or a word that scanwatch does not know: counts as pending.
+    /// Not started, or an unknown status word.
     Pending,
-    /// A scanner is at work on it.
+    /// A scanner is working on it.
     Working(Work),
-    /// Over and done with, well.
+    /// Finished successfully.
     Completed,
-    /// Over: it failed.
+    /// Finished: failed.
     Failed,
-    /// Over: it ran past its deadline.
+    /// Finished: the scan exceeded its deadline.
     TimedOut,
-    /// Over: somebody asked for its end.
+    /// Finished: the scan was cancelled.
     Cancelled,
 }
 
@@ -31,7 +33,8 @@ pub enum Work {
 }
 
 impl RepoState {
-    /// Reads a status word; any case, since the Python service's clients were lenient too.
+    /// Parses a status word, ignoring case, because clients of the Python service were lenient,
+    /// too.
     pub fn parse(word: &str) -> Self {
         match word.trim().to_ascii_lowercase().as_str() {
             "starting" => Self::Working(Work::Starting),
@@ -48,7 +51,7 @@ impl RepoState {
         }
     }
 
-    /// The word in files and answers.
+    /// The status word in files and answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -65,7 +68,7 @@ impl RepoState {
         }
     }
 
-    /// Whether a scanner is said to be at work.
+    /// Whether a scanner is working.
     pub fn is_working(self) -> bool {
         matches!(self, Self::Working(_))
     }
@@ -75,7 +78,7 @@ impl RepoState {
         matches!(self, Self::Failed | Self::TimedOut | Self::Cancelled)
     }
 
-    /// Whether nothing more happens within this attempt.
+    /// Whether the state is final within its attempt.
     pub fn is_final(self) -> bool {
         self == Self::Completed || self.is_failure()
     }
@@ -87,13 +90,13 @@ impl fmt::Display for RepoState {
     }
 }
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     Initializing,
     InProgress,
-    /// All repositories are over, the job's end is not written yet.
+    /// All repositories are finished, and the job's final state is not written yet.
     Processing,
     Completed,
     CompletedWithErrors,
@@ -107,7 +110,7 @@ pub enum JobState {
 /// The words of [`JobState::coarse`].
 pub const COARSE_STATES: [&str; 4] = ["pending", "running", "completed", "failed"];
 
-/// How many repositories stand where.
+/// The number of repositories in each state.
 #[derive(
     Debug,
     Clone,
@@ -128,7 +131,7 @@ pub struct Summary {
 }
 
 impl JobState {
-    /// Every state there is.
+    /// Every state.
     pub const ALL: [Self; 9] = [
         Self::Initializing,
         Self::InProgress,
@@ -141,7 +144,7 @@ impl JobState {
         Self::Cancelled,
     ];
 
-    /// Reads master.json's `status`; `Some` only for a final word, in any case.
+    /// Parses the `status` of master.json; `Some` only for a final state, ignoring case.
     pub fn parse_final(word: &str) -> Option<Self> {
         match word.trim().to_ascii_lowercase().as_str() {
             "completed" => Some(Self::Completed),
@@ -154,8 +157,8 @@ impl JobState {
         }
     }
 
-    /// The overall status: the first that applies of a final word in master.json, all done,
-    /// some working or done, nothing yet.
+    /// The overall status, the first that applies: a final state in master.json, all repositories
+    /// finished, some in progress or finished, nothing yet.
     pub fn derive(master: Option<Self>, summary: &Summary) -> Self {
         let over = summary.completed + summary.failed;
         match master {
@@ -168,7 +171,7 @@ impl JobState {
         }
     }
 
-    /// The word in files and answers.
+    /// The status word in files and answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Initializing => "initializing",
@@ -183,7 +186,7 @@ impl JobState {
         }
     }
 
-    /// The coarser word of the `/jobs` routes: `pending running completed failed`.
+    /// The coarser status word of the `/jobs` routes: `pending running completed failed`.
     pub fn coarse(self) -> &'static str {
         match self {
             Self::Initializing => "pending",
@@ -193,7 +196,7 @@ impl JobState {
         }
     }
 
-    /// Whether the job has ended.
+    /// Whether the job is finished.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Initializing | Self::InProgress | Self::Processing)
     }
@@ -216,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_and_answers_have_the_same_words() {
+    fn files_and_answers_use_the_same_words() {
         for state in JobState::ALL {
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
             assert!(COARSE_STATES.contains(&state.coarse()));
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn words_survive_a_round_trip_and_unknown_ones_are_pending() {
+    fn words_round_trip_and_unknown_words_are_pending() {
         for word in [
             "starting",
             "downloading",

@@ -1,14 +1,15 @@
-//! The two messages that travel on standard input: what a shim is to do, and what a scanner is
-//! to scan. Credentials travel here and nowhere else.
+//! The two messages on standard input: the task of a shim, and the task of a scanner.
+//!
+//! Input: settings and plan. Output: JSON. Invariants: credentials travel here and nowhere else.
 
 use super::{JobId, address::NetworkPolicy};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-/// The variable that marks every process of one attempt, so that strays can be found.
+/// The environment variable that marks every process of one attempt, so that strays can be found.
 pub const TRACKING_VARIABLE: &str = "SCANWATCH_TRACKING_ID";
 
-/// A user name and its secret, for one repository's host.
+/// A user name and password for one repository's host.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Credentials {
     pub username: String,
@@ -21,27 +22,27 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Sizes and times at which a scan ends with `failure.kind` = `limit` or `clone`.
+/// Limits beyond which a scan fails with `failure.kind` = `limit` or `clone`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Entries of one commit's tree.
     pub max_tree_entries: u64,
-    /// Folders below each other.
+    /// Nested folders.
     pub max_tree_depth: u64,
     /// Bytes of one path.
     pub max_path_bytes: u64,
     /// Seconds for listing one tree.
     pub list_timeout_secs: u64,
-    /// Bytes of one file that is read; larger ones are listed as skipped.
+    /// Bytes of one file that is read; larger files are reported as skipped.
     pub max_file_bytes: u64,
     /// Bytes that one fetch may leave on disk.
     pub max_fetch_bytes: u64,
-    /// Seconds until a connection must stand.
+    /// Seconds until a connection must be established.
     pub connect_timeout_secs: u64,
-    /// Seconds for which a fetch may move (nearly) nothing.
+    /// Seconds without progress after which a fetch fails.
     pub fetch_stall_timeout_secs: u64,
-    /// Sources of one repository whose imports are read; the rest is listed as skipped.
+    /// Source files of one repository whose imports are read; the rest is reported as skipped.
     pub max_source_files: u64,
     /// Packages of one repository.
     pub max_packages: u64,
@@ -50,7 +51,7 @@ pub struct Limits {
     /// Bytes of address space of the built-in scanner, and of each git that it starts.
     #[serde(default = "default_max_memory_bytes")]
     pub max_memory_bytes: u64,
-    /// Bytes that each of them may fill with data of its own.
+    /// Bytes of private memory of each of these processes.
     #[serde(default = "default_max_data_bytes")]
     pub max_data_bytes: u64,
     /// Seconds of processor time of the built-in scanner, and of each git that it starts.
@@ -70,33 +71,33 @@ fn default_max_cpu_secs() -> u64 {
     600
 }
 
-/// How the built-in scanner shuts itself in, before it reads anything foreign.
+/// The sandbox of the built-in scanner, which it enters before it reads foreign data.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sandbox {
     #[serde(default)]
     pub mode: SandboxMode,
-    /// Folders that stay open for reading and for running programs, beside the system's.
+    /// Folders that stay readable and executable, in addition to the system's.
     #[serde(default)]
     pub paths: Vec<PathBuf>,
 }
 
-/// How much of it there has to be.
+/// Which parts of the sandbox are required.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum SandboxMode {
-    /// What the kernel can do.
+    /// Everything that the kernel supports.
     #[default]
     Auto,
-    /// All of it, or no scan.
+    /// All parts; otherwise scans fail.
     Require,
-    /// None: only the limits hold.
+    /// No sandbox: only resource limits.
     Off,
 }
 
 impl SandboxMode {
-    /// The word in settings and answers.
+    /// The name in settings and answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -106,19 +107,19 @@ impl SandboxMode {
     }
 }
 
-/// Packages and patterns that make up one category of the results.
+/// Packages and patterns of one category of the results.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Category {
-    /// Names of packages; matched without regard to case, `-`, `_` and `.`.
+    /// Package names; compared ignoring case and the difference between `-`, `_` and `.`.
     #[serde(default)]
     pub dependencies: Vec<String>,
-    /// Names with `*` for any run of characters.
+    /// Names in which `*` matches any characters.
     #[serde(default)]
     pub patterns: Vec<String>,
 }
 
-/// What a scanner reads from its standard input: one line of JSON, then end of file.
+/// The task of a scanner on its standard input: one line of JSON, then end of file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ScanTask {
     pub job_id: JobId,
@@ -126,7 +127,7 @@ pub struct ScanTask {
     pub repo_name: String,
     /// A https URL; for a scan of a local path, that path.
     pub git_url: String,
-    /// Branch, tag or commit; none for the default branch.
+    /// Branch, tag or commit; null for the default branch.
     #[serde(rename = "ref", default)]
     pub reference: Option<String>,
     pub attempt: u64,
@@ -137,7 +138,7 @@ pub struct ScanTask {
     pub update_interval_secs: u64,
     #[serde(default = "default_progress_interval_ms")]
     pub progress_interval_ms: u64,
-    /// Whether the imports of sources are read beside manifests and lock files.
+    /// Whether imports in source files are read, in addition to manifests and lock files.
     #[serde(default)]
     pub deep: bool,
     pub limits: Limits,
@@ -156,32 +157,32 @@ fn default_progress_interval_ms() -> u64 {
 }
 
 impl ScanTask {
-    /// Marks the processes of this attempt; the same for every server that asks.
+    /// The id that marks the processes of this attempt; the same for every server.
     pub fn tracking_id(job_id: &JobId, repo_index: u32, attempt: u64) -> String {
         format!("{job_id}/{repo_index}/{attempt}")
     }
 }
 
-/// What a shim reads from its standard input.
+/// The task of a shim on its standard input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShimTask {
     /// The jobs folder: parent of the job's folder and of `.staging`.
     pub jobs_dir: PathBuf,
     /// The scanner's program and arguments; empty for the built-in one.
     pub command: Vec<String>,
-    /// The `PATH` that the scanner gets.
+    /// The scanner's `PATH`.
     pub path: String,
-    /// Seconds after which the scanner is ended.
+    /// Seconds after which the scanner is stopped.
     pub timeout_secs: u64,
     /// Seconds between SIGTERM and SIGKILL.
     pub kill_grace_secs: u64,
-    /// Seconds without a heartbeat after which the scanner is ended.
+    /// Seconds without a heartbeat after which the scanner is stopped.
     pub stall_timeout_secs: u64,
-    /// Bytes of a log file, after which the rest is drained unseen.
+    /// The size limit of a log file in bytes; further output is drained and dropped.
     pub log_max_bytes: u64,
-    /// How often before a shim of this repository died without a word.
+    /// How many shims of this repository have died without reporting a cause.
     pub interruptions: u64,
-    /// Which retry of those that were asked for this attempt is; 0 for the first try.
+    /// The number of this attempt among the requested retries; 0 for the first try.
     #[serde(default)]
     pub retries: u64,
     pub scan: ScanTask,

@@ -1,8 +1,8 @@
-//! Times as the files and answers have them: RFC 3339 in UTC; Unix seconds are read too.
+//! Times in files and answers: RFC 3339 in UTC; Unix seconds are read, too.
 //!
-//! A time before 1970 or after 2100 is none: it is a number of another unit (milliseconds are the year
-//! 58,000), a clock that never was set, or a word for "never", and would stay above or below all
-//! others for ever.
+//! Input: text and numbers. Output: times. Invariants: a time before 1970 or after 2100 is invalid:
+//! it is a number in another unit (milliseconds would be the year 58,000), from a clock that was
+//! never set, or a placeholder for "never", and would sort before or after all others for ever.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Number, Value};
@@ -10,19 +10,19 @@ use serde_json::{Number, Value};
 /// An instant of the wall clock, in UTC.
 pub type Timestamp = DateTime<Utc>;
 
-/// RFC 3339 with milliseconds and `Z`, the one form that scanwatch writes.
+/// RFC 3339 with milliseconds and `Z`, the only format that scanwatch writes.
 pub fn format(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// The first second that is too late to be a time of ours: 2100-01-01.
+/// The first invalid second: 2100-01-01.
 const TOO_LATE: i64 = 4_102_444_800;
 
-/// Reads RFC 3339 text or Unix seconds (whole or fractional); `None` for anything else, and for what
-/// cannot be the time of a scan.
+/// Parses RFC 3339 text or Unix seconds (whole or fractional); `None` for anything else, and for an
+/// impossible time.
 ///
-/// A text without an offset, as Python's `datetime.isoformat()` writes for a naive time, is
-/// taken as UTC.
+/// A text without an offset, as Python's `datetime.isoformat()` writes for a naive time, is taken
+/// as UTC.
 pub fn parse(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => of_text(text),
@@ -31,7 +31,7 @@ pub fn parse(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// As [`parse`], of a text.
+/// As [`parse`], for a text.
 pub fn of_text(text: &str) -> Option<Timestamp> {
     DateTime::parse_from_rfc3339(text)
         .map(|at| at.with_timezone(&Utc))
@@ -40,10 +40,10 @@ pub fn of_text(text: &str) -> Option<Timestamp> {
         .filter(is_sane)
 }
 
-/// As [`parse`], of a number.
+/// As [`parse`], for a number.
 pub fn of_number(number: &Number) -> Option<Timestamp> {
     let seconds = number.as_f64()?;
-    // Beyond this the product below leaves the range of chrono (year 262,142).
+    // Larger numbers would leave the range of chrono (year 262,142) in the product below.
     if seconds.abs() > 8.0e12 {
         return None;
     }
@@ -55,7 +55,7 @@ fn is_sane(at: &Timestamp) -> bool {
     (0..TOO_LATE).contains(&at.timestamp())
 }
 
-/// For `#[serde(with = "…")]`: the form of [`format()`], also for `Option`s by [`option`].
+/// For `#[serde(with = "…")]`: the format of [`format()`]; for `Option`s see [`option`].
 pub fn serialize<S: serde::Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&format(*at))
 }
@@ -115,15 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_absent() {
+    fn invalid_times_are_absent() {
         for value in [json!("yesterday"), json!(1e300), json!(-1e300), json!([]), json!(null)] {
             check(&value, None);
         }
     }
 
-    /// Breaks if Unix milliseconds, or a word for "never", stand above all times for ever.
+    /// Breaks if Unix milliseconds, or a placeholder for "never", sort after all times for ever.
     #[test]
-    fn what_cannot_be_the_time_of_a_scan_is_absent() {
+    fn impossible_times_are_absent() {
         for value in [
             json!(1_704_067_200_000_i64),
             json!(-1),

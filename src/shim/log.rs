@@ -1,14 +1,16 @@
-//! A scanner's log: stdout and stderr come in, whole lines go out to `logs/repo_N.log`, with
-//! secrets masked and control characters spelled out, up to a cap.
+//! The log of a scanner: copies stdout and stderr to `logs/repo_N.log`.
 //!
-//! Invariants: nothing that a scanner prints can block it. What is beyond the cap, or
-//! cannot be written because the disk is full, is read and dropped.
+//! Input: the two streams. Output: whole lines, with secrets masked and control characters escaped,
+//! up to a size limit.
+//!
+//! Invariants: nothing that a scanner prints can block it. Output beyond the limit, or that cannot
+//! be written because the disk is full, is read and dropped.
 
 use crate::{
     model::{
+        control_chars::is_unprintable,
         redact::{Redactor, SHORTEST},
         task::ShimTask,
-        unseen::is_unseen,
     },
     store::lock,
 };
@@ -23,21 +25,21 @@ use std::{
     time::Duration,
 };
 
-/// The longest line that is kept in one piece, in bytes.
+/// The longest line that is kept whole, in bytes.
 const LONGEST_LINE: usize = 64 << 10;
 /// How much of the end of stderr goes into a status file, in bytes.
 const TAIL: usize = 4 << 10;
-/// How long the streams may stay open once every process of the tree is gone.
+/// How long the streams may stay open once every process of the tree has exited.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Which of the two a line came from.
+/// The stream that a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
     Stdout,
     Stderr,
 }
 
-/// The log of one attempt; an earlier attempt's is begun anew.
+/// The log of one attempt; it replaces the log of an earlier attempt.
 #[derive(Clone)]
 pub(super) struct Log {
     shared: Arc<Shared>,
@@ -60,7 +62,7 @@ struct State {
 impl Log {
     pub(super) fn create(path: &Path, task: &ShimTask) -> io::Result<Self> {
         use rustix::fs::OFlags;
-        // A pipe that an earlier attempt put in its place would be waited for, for ever.
+        // Opening a FIFO that an earlier attempt put at this path would block for ever.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let open = || {
             let mut options = OpenOptions::new();
@@ -72,9 +74,9 @@ impl Log {
         let file = if let Some(file) = open()? {
             file
         } else {
-            // A hard link to this shim's lock: to close it would release the lock.
+            // The path is a hard link to this shim's lock; closing the file would release the lock.
             std::fs::remove_file(path)?;
-            open()?.ok_or_else(|| io::Error::other("it is a lock of this process"))?
+            open()?.ok_or_else(|| io::Error::other("the path is a lock file of this process"))?
         };
         let state = State { file, written: 0, open_streams: 0, tail: VecDeque::new() };
         let shared = Shared {
@@ -110,7 +112,8 @@ impl Log {
         self.line(&self.masked(format!("scanwatch: {text}").as_bytes()), Stream::Stdout);
     }
 
-    /// Waits until the streams have ended; not for ever, for a process that fled with one.
+    /// Waits until the streams have ended, but not for ever: a process that escaped may hold one
+    /// open.
     pub(super) fn finish(&self) {
         let open = |state: &mut State| state.open_streams > 0;
         let waited = self.shared.drained.wait_timeout_while(self.state(), END_PATIENCE, open);
@@ -132,13 +135,13 @@ impl Log {
                 Ok(0) | Err(_) => break,
                 Ok(count) => pending.extend(buffer.iter().take(count)),
             }
-            let whole = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |it| it + 1);
-            let settled = self.settled_lines(&pending[..whole]);
-            self.lines(&pending[..settled], stream);
-            pending.drain(..settled);
+            let whole = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let ready = self.ready_lines(&pending[..whole]);
+            self.lines(&pending[..ready], stream);
+            pending.drain(..ready);
             if pending.len() >= LONGEST_LINE {
-                // Cut where a secret cannot be: what may be the beginning of one stays for the
-                // next piece.
+                // Cut outside of anything that could be a secret: a possible start of a secret
+                // stays for the next piece.
                 let masked = self.masked(&pending);
                 let cut = self.shared.redactor.settled(&masked, 0);
                 self.lines(&masked.as_bytes()[..cut], stream);
@@ -148,9 +151,9 @@ impl Log {
         self.lines(&pending, stream);
     }
 
-    /// How much of these lines can be written: a line that ends within what could be a secret waits
-    /// for the next one.
-    fn settled_lines(&self, lines: &[u8]) -> usize {
+    /// How many bytes of these lines can be written: a line that ends within a possible secret
+    /// waits for the next line.
+    fn ready_lines(&self, lines: &[u8]) -> usize {
         let text = String::from_utf8_lossy(lines);
         let settled = self.shared.redactor.settled(&text, SHORTEST);
         let count = text[..settled].matches('\n').count();
@@ -158,24 +161,24 @@ impl Log {
         if settled == text.len() {
             lines.len()
         } else {
-            ends.take(count).last().map_or(0, |it| it.0 + 1)
+            ends.take(count).last().map_or(0, |(end, _)| end + 1)
         }
     }
 
-    /// Writes lines: masked together, for a secret may lie over the end of one.
+    /// Writes lines. They are masked together, because a secret may span two of them.
     fn lines(&self, bytes: &[u8], stream: Stream) {
         if stream == Stream::Stdout && self.state().written >= self.shared.cap {
             return;
         }
         let masked = self.masked(bytes);
-        masked.lines().for_each(|it| self.line(it, stream));
+        masked.lines().for_each(|line| self.line(line, stream));
     }
 
     fn masked(&self, bytes: &[u8]) -> String {
         self.shared.redactor.redact(&String::from_utf8_lossy(bytes)).into_owned()
     }
 
-    /// Writes a line that is masked.
+    /// Writes a line that is already masked.
     fn line(&self, text: &str, stream: Stream) {
         let mut text = visible(text);
         text.push('\n');
@@ -190,8 +193,10 @@ impl Log {
         }
         state.written += text.len() as u64;
         if state.written >= self.shared.cap {
-            text =
-                format!("scanwatch: the log ends here, at its cap of {} bytes\n", self.shared.cap);
+            text = format!(
+                "scanwatch: log truncated at {} bytes ([scanner] log_max_bytes)\n",
+                self.shared.cap
+            );
         }
         // A full disk must not stop the scanner.
         let _ = state.file.write_all(text.as_bytes());
@@ -202,12 +207,12 @@ impl Log {
     }
 }
 
-/// Spells out control characters: a log is read in terminals.
+/// Escapes control characters, because a log is read in terminals.
 fn visible(text: &str) -> String {
     let text = text.strip_suffix('\r').unwrap_or(text);
     let mut shown = String::with_capacity(text.len() + 1);
     for c in text.chars() {
-        if is_unseen(c) && c != '\t' {
+        if is_unprintable(c) && c != '\t' {
             shown.extend(c.escape_default());
         } else {
             shown.push(c);
@@ -247,7 +252,7 @@ mod tests {
         std::fs::read_to_string(file.path()).unwrap()
     }
 
-    /// Delivers pieces as a pipe does, one at a time; between them it may be looked at the log.
+    /// Delivers pieces one at a time, as a pipe does; the closure runs between them.
     struct Pieces<F>(VecDeque<Vec<u8>>, F);
 
     impl<F: FnMut()> Read for Pieces<F> {
@@ -263,10 +268,10 @@ mod tests {
         }
     }
 
-    /// What is written of these pieces.
+    /// The log after these pieces.
     fn written(pieces: &[&[u8]]) -> String {
         let (log, file) = log();
-        let pieces = pieces.iter().map(|it| it.to_vec()).collect();
+        let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
         log.copy(Pieces(pieces, || {}), Stream::Stderr);
         let text = text_of(&file);
         let tail = log.stderr_tail();
@@ -274,9 +279,9 @@ mod tests {
         text
     }
 
-    /// Breaks if a line that is too long to be kept is cut within a secret, wherever it lies.
+    /// Breaks if a line that is too long is cut within a secret, wherever the secret starts.
     #[test]
-    fn a_long_line_is_cut_at_no_place_of_a_secret() {
+    fn a_long_line_is_never_cut_within_a_secret() {
         for form in [SECRET.to_owned(), STANDARD_NO_PAD.encode(format!("oauth2:{SECRET}"))] {
             for before in 0..=form.len() + 1 {
                 let head = vec![b'x'; LONGEST_LINE - before];
@@ -289,9 +294,9 @@ mod tests {
         }
     }
 
-    /// Breaks if a secret gets through in two lines, or in two pieces of one.
+    /// Breaks if a secret gets through when it spans two lines or two pieces.
     #[test]
-    fn a_secret_in_two_lines_is_masked_and_so_is_one_in_two_pieces() {
+    fn a_secret_that_spans_lines_or_pieces_is_masked() {
         for at in 1..SECRET.len() {
             let (head, tail) = SECRET.split_at(at);
             let line = written(&[b"is it ", head.as_bytes(), tail.as_bytes(), b"?\nno\n"]);
@@ -306,16 +311,16 @@ mod tests {
                 }
             }
         }
-        // One that does not go on is written at the end, as it is.
+        // A possible secret that does not continue is written unchanged at the end.
         assert_eq!(written(&[b"ends in canary-\n"]), "ends in canary-\n");
     }
 
-    /// Breaks if honest lines wait for the next one: a log is followed while it grows.
+    /// Breaks if harmless lines wait for the next one: clients follow the log while it grows.
     #[test]
-    fn a_line_is_written_when_it_ends() {
+    fn a_line_is_written_as_soon_as_it_ends() {
         let (log, file) = log();
         let mut seen = Vec::new();
-        let pieces = ["one\ntw", "o\n", "three\nfour"].map(|it| it.as_bytes().to_vec());
+        let pieces = ["one\ntw", "o\n", "three\nfour"].map(|text| text.as_bytes().to_vec());
         log.copy(Pieces(pieces.into(), || seen.push(text_of(&file))), Stream::Stdout);
         let expected = ["", "one\n", "one\ntwo\n", "one\ntwo\nthree\n"];
         assert_eq!(seen, expected);

@@ -1,22 +1,23 @@
-//! The process between server and scanner, one per attempt: a small blocking program, so that a
-//! scan needs no server to end well and loses nothing when the server dies.
+//! The shim is the process between server and scanner, one for each attempt: a small blocking
+//! program, so that a scan completes without a server and loses nothing when the server dies.
 //!
-//! Input: one [`ShimTask`] on standard input, and later perhaps SIGTERM (with an order
-//! in a file). Output: a scanner process, its log, and the final state in `repo_N.json`
-//! where the scanner did not write one.
+//! Input: one [`ShimTask`] on standard input, and later perhaps SIGTERM (with an order in a file).
+//! Output: a scanner process, its log, and the final state in `repo_N.json` if the scanner wrote
+//! none.
 //!
 //! Invariants:
-//! - It holds the repository's lock from before its first write until it exits.
-//! - An attempt begins at most once: whoever finds it taken goes away without a trace.
-//! - When it exits in order, a final state (or `interrupted`, on a stop) is on the disk, and no
-//!   process of the attempt is left.
+//! - The shim holds the repository's lock from before its first write until it exits.
+//! - An attempt begins at most once: a shim whose attempt is already claimed exits without changing
+//!   anything.
+//! - When the shim exits cleanly, a final state (or `interrupted`, after a stop) is on the disk,
+//!   and no process of the attempt is left.
 
-mod cause;
+mod death_cause;
+mod finalize;
 mod log;
-mod process;
-mod settle;
+mod process_tree;
 mod verdict;
-mod watch;
+mod wait;
 
 use crate::{
     model::{Failure, FailureKind, attempt::AttemptRecord, task::ShimTask},
@@ -30,8 +31,8 @@ use crate::{
     sys::{self, memory::MemoryWatch},
 };
 use chrono::Utc;
-use process::Scanner;
-use settle::Settler;
+use finalize::Finalizer;
+use process_tree::Scanner;
 use std::{
     fs::DirBuilder,
     io::Read,
@@ -39,37 +40,38 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use watch::Ending;
+use wait::RunEnd;
 
-/// How a shim exits, for the server that started it.
+/// The exit codes of a shim, for the server that started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// The attempt is over, its end is on the disk.
+    /// The attempt has ended and its final state is on the disk.
     Over = 0,
     /// Another shim holds the lock.
     Busy = 75,
-    /// This attempt was taken before.
+    /// This attempt was claimed before.
     Stale = 76,
-    /// It could not begin; nothing was claimed.
+    /// The attempt could not begin; nothing was claimed.
     CouldNotBegin = 77,
 }
 
 /// Runs the shim to its end: the whole of `scanwatch shim`.
 pub fn run() -> ExitCode {
-    sys::be_called(c"scanwatch-shim");
-    // First of all: a Ctrl-C is for the server, which then says what it wants of its shims.
-    sys::lead_own_session();
-    // The task has secrets. A kernel that refuses leaves what every program has.
-    let _ = sys::keep_memory_to_ourselves();
-    // From here on SIGTERM is an order, not death.
-    let orders = watch::Orders::listen();
+    sys::set_process_name(c"scanwatch-shim");
+    // First, because Ctrl-C is meant for the server, which then orders its shims.
+    sys::start_own_session();
+    // The task contains secrets. If the kernel refuses, the default protection remains.
+    let _ = sys::protect_memory();
+    // From here on SIGTERM is an order; the shim handles it.
+    let orders = wait::Orders::listen();
     let mut text = String::new();
-    let read = std::io::stdin().lock().read_to_string(&mut text).map_err(|it| it.to_string());
-    let task = read.and_then(|_| serde_json::from_str(&text).map_err(|it| it.to_string()));
+    let read = std::io::stdin().lock().read_to_string(&mut text).map_err(|error| error.to_string());
+    let task = read.and_then(|_| serde_json::from_str(&text).map_err(|error| error.to_string()));
     let exit = match (task, orders) {
         (Ok(task), Ok(orders)) => Shim::new(task).and_then(|shim| shim.run(&orders)),
-        // Nobody reads this but whoever runs a shim by hand: a server that died while it wrote.
+        // The input is invalid only if the server died while it wrote, or a person runs the shim
+        // manually.
         (Err(_), _) | (_, Err(_)) => Ok(Exit::CouldNotBegin.into()),
     };
     exit.unwrap_or(Exit::CouldNotBegin.into())
@@ -96,8 +98,8 @@ impl Shim {
         Ok(Self { task, job, scratch })
     }
 
-    fn run(self, orders: &watch::Orders) -> Result<ExitCode, StoreError> {
-        sys::keep_descriptors_to_ourselves();
+    fn run(self, orders: &wait::Orders) -> Result<ExitCode, StoreError> {
+        sys::close_descriptors_on_exec();
         let index = self.task.scan.repo_index;
         let Some(_lock) = lock::take(&self.job.lock(index))? else {
             return Ok(Exit::Busy.into());
@@ -106,8 +108,8 @@ impl Shim {
         if before.is_some_and(|record| record.attempt >= self.task.scan.attempt) {
             return Ok(Exit::Stale.into());
         }
-        // Whatever the disk has to give comes before the attempt is taken: what cannot begin because
-        // the disk is full has not begun, and waits.
+        // Everything that needs disk space comes before the claim: an attempt that cannot begin
+        // because the disk is full has not begun, and the repository waits.
         let ready = self.prepare().inspect_err(|_| self.clear_up())?;
         let record = AttemptRecord {
             schema: 1,
@@ -117,25 +119,25 @@ impl Shim {
             started_at: Utc::now(),
         };
         attempt::write(&self.job, index, &record).inspect_err(|_| self.clear_up())?;
-        // The attempt is claimed; without this it is only easier to take back.
+        // The attempt is claimed. Without this copy a scanner could revert the claim more easily.
         let _ = attempt::keep(&self.job, index, &record);
-        // The lock is held and the attempt taken: from here on every way out is settled.
-        let settler = Settler::new(&self.task, &self.job, ready.reserves);
-        let ending = self.scan(&settler, orders, &ready.log);
-        // First of all: it may be what fills the disk. One that stays is removed when the server
-        // settles the attempt, or starts.
+        // The lock is held and the attempt claimed: from here on every exit finalizes the attempt.
+        let finalizer = Finalizer::new(&self.task, &self.job, ready.reserves);
+        let ending = self.scan(&finalizer, orders, &ready.log);
+        // Removed first, because the scratch folder may be what fills the disk. If it stays, the
+        // server removes it when it finalizes the attempt, or at start.
         let _ = trash::remove_scratch(&self.scratch);
-        Ok(match settler.settle(&ending) {
+        Ok(match finalizer.finalize(&ending) {
             Ok(()) => Exit::Over.into(),
-            Err(unsettled) => ExitCode::from(unsettled.code()),
+            Err(unwritten) => ExitCode::from(unwritten.code()),
         })
     }
 
-    /// Takes of the disk what the attempt needs in order to begin, and in order to end.
+    /// Allocates the disk space that the attempt needs to begin and to end.
     fn prepare(&self) -> Result<Ready, StoreError> {
         let scan = &self.task.scan;
         let paths = trash::reserves(&self.job, &scan.job_id, scan.repo_index, scan.attempt);
-        let reserves = paths.iter().map(|it| Reserve::make(it)).collect::<Result<_, _>>()?;
+        let reserves = paths.iter().map(|path| Reserve::make(path)).collect::<Result<_, _>>()?;
         make_scratch(&self.scratch).map_err(StoreError::at("create", &self.scratch))?;
         let path = self.job.log(scan.repo_index);
         match log::Log::create(&path, &self.task).map_err(StoreError::at("create", path)) {
@@ -144,27 +146,27 @@ impl Shim {
         }
     }
 
-    /// Leaves nothing behind of an attempt that was not taken.
+    /// Removes the files of an attempt that was not claimed.
     fn clear_up(&self) {
         let _ = trash::remove_scratch(&self.scratch);
     }
 
-    /// Runs the scanner to its end, and its tree of processes with it.
+    /// Runs the scanner and its process tree until both have ended.
     fn scan(
         &self,
-        settler: &Settler<'_>,
-        orders: &watch::Orders,
+        finalizer: &Finalizer<'_>,
+        orders: &wait::Orders,
         log: &Result<log::Log, StoreError>,
-    ) -> Ending {
+    ) -> RunEnd {
         let spawn_failure = |what: &str, error: &dyn std::error::Error| {
             let detail = format!("{what}: {}", crate::store::chain(error));
-            Ending::NotStarted(Failure::new(FailureKind::Spawn, detail))
+            RunEnd::NotStarted(Failure::new(FailureKind::Spawn, detail))
         };
-        if let Err(error) = settler.write_starting() {
+        if let Err(error) = finalizer.write_starting() {
             return spawn_failure("cannot write the first status", &error);
         }
         if let Some(reason) = orders.given(&self.job, &self.task.scan) {
-            return Ending::Ordered(reason);
+            return RunEnd::Ordered(reason);
         }
         let log = match log {
             Ok(log) => log,
@@ -172,34 +174,39 @@ impl Shim {
         };
         let mut memory = MemoryWatch::begin();
         let ending = match Scanner::start(&self.task, log) {
-            Err(error) => spawn_failure(&process::cannot_start(&self.task), &error),
+            Err(error) => spawn_failure(&process_tree::cannot_start(&self.task), &error),
             Ok(mut scanner) => {
                 let ending =
-                    watch::until_the_end(&mut scanner, &self.task, &self.job, settler, orders);
+                    wait::until_run_ends(&mut scanner, &self.task, &self.job, finalizer, orders);
                 scanner.end_tree(log);
-                let ending =
-                    cause::of(ending, scanner.pid(), &self.task, &mut memory, &log.stderr_tail());
-                cause::with_disk(ending, &self.task, self.job.staging())
+                let ending = death_cause::of(
+                    ending,
+                    scanner.pid(),
+                    &self.task,
+                    &mut memory,
+                    &log.stderr_tail(),
+                );
+                death_cause::with_disk(ending, &self.task, self.job.staging())
             }
         };
-        settler.keep_stderr(log.stderr_tail());
+        finalizer.keep_stderr(log.stderr_tail());
         ending
     }
 }
 
-/// What an attempt has of the disk before it is taken.
+/// The files of an attempt that exist before the attempt is claimed.
 struct Ready {
     reserves: Vec<Reserve>,
-    /// A scanner may have put something in its place that cannot be opened: that ends the attempt.
+    /// A scanner may have put something unusable at the log's path: that fails the attempt.
     log: Result<log::Log, StoreError>,
 }
 
 fn make_scratch(path: &Path) -> std::io::Result<()> {
     let make = || DirBuilder::new().mode(0o700).create(path);
     match make() {
-        // Left by a shim of this very attempt that died before it could claim it.
+        // Left by a shim of the same attempt that died before it could claim it.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            trash::remove_scratch(path).map_err(|it| it.source)?;
+            trash::remove_scratch(path).map_err(|error| error.source)?;
             make()
         }
         other => other,

@@ -1,43 +1,42 @@
-//! What a scanner's end means: pure rules of the scanner protocol.
+//! The scanner protocol as pure rules: derives the final state from how a scanner's run ended.
 //!
-//! Input: how the run ended, and what stands in the status file. Output: the
-//! state to write, or that what stands there stays. Invariants: within one attempt a
-//! final state stays, with the one exception that the protocol makes (`completed`, and then a
-//! code other than 0).
+//! Input: how the run ended, and the content of the status file. Output: the state to write, or
+//! that the written state is kept. Invariants: within one attempt a final state is kept, with the
+//! one exception that the protocol makes (`completed`, and then an exit code other than 0).
 
-use super::watch::Ending;
+use super::wait::RunEnd;
 use crate::{
     model::{Failure, FailureKind, RepoState, attempt::OrderReason},
     sys::ChildEnd,
 };
 
-/// What stands in the status file once the scanner is gone.
+/// The content of the status file after the scanner's exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
-    /// What the shim wrote itself.
+    /// Only what the shim wrote itself.
     Nothing,
-    /// A state by the scanner.
+    /// A state that the scanner wrote.
     State(RepoState),
-    /// Something that is no status.
+    /// Not a valid status.
     Unreadable,
 }
 
-/// What to do about the status file.
+/// What to do with the status file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
-    /// The scanner's own final state stays.
+    /// Keep the scanner's own final state.
     Stands,
-    /// It did its work without ever writing: completed.
-    CompletedUnseen,
-    /// This state, for this reason.
+    /// The scanner succeeded without ever writing a status: completed.
+    CompletedWithoutStatus,
+    /// Write this state with this failure.
     Ends(RepoState, Failure),
-    /// Not over: the next server scans the repository again.
+    /// Not final: the repository is scanned again.
     Interrupted(Failure),
 }
 
-/// Judges an end. `result` is what is wrong with the result file, if anything is.
+/// Derives the verdict. `result` is the problem of the result file, if it has one.
 pub(super) fn judge(
-    ending: &Ending,
+    ending: &RunEnd,
     written: Written,
     result: Option<&str>,
     limits: (u64, u64),
@@ -50,16 +49,16 @@ pub(super) fn judge(
     let failed =
         |kind, detail: String| Verdict::Ends(RepoState::Failed, Failure::new(kind, detail));
     match (ending, last) {
-        (Ending::Ended(ChildEnd::Exited(0)), Some(RepoState::Completed)) => match result {
+        (RunEnd::Ended(ChildEnd::Exited(0)), Some(RepoState::Completed)) => match result {
             None => Verdict::Stands,
             Some(wrong) => failed(FailureKind::Protocol, format!("The result file {wrong}")),
         },
-        (Ending::Ended(ChildEnd::Exited(code)), Some(RepoState::Completed)) => exited(*code),
-        // Over before it was ended, or after an end of its own choice.
+        (RunEnd::Ended(ChildEnd::Exited(code)), Some(RepoState::Completed)) => exited(*code),
+        // The scanner was finished before it was stopped, or chose its final state when it was.
         (_, Some(_)) => Verdict::Stands,
-        (Ending::NotStarted(failure), None) => Verdict::Ends(RepoState::Failed, failure.clone()),
-        (Ending::Ended(ChildEnd::Exited(0)), None) => match (written, result) {
-            (Written::Nothing, None) => Verdict::CompletedUnseen,
+        (RunEnd::NotStarted(failure), None) => Verdict::Ends(RepoState::Failed, failure.clone()),
+        (RunEnd::Ended(ChildEnd::Exited(0)), None) => match (written, result) {
+            (Written::Nothing, None) => Verdict::CompletedWithoutStatus,
             (Written::Nothing, Some(wrong)) => {
                 failed(FailureKind::Protocol, format!("The result file {wrong}"))
             }
@@ -72,44 +71,44 @@ pub(super) fn judge(
                 format!("The scanner exited with code 0 while its status was `{state}`"),
             ),
         },
-        (Ending::Ended(ChildEnd::Exited(code)), None) => exited(*code),
-        (Ending::Ended(ChildEnd::Signalled(signal)), None) => {
+        (RunEnd::Ended(ChildEnd::Exited(code)), None) => exited(*code),
+        (RunEnd::Ended(ChildEnd::Signalled(signal)), None) => {
             let detail = format!("Process killed by signal {signal}{}", signal_name(*signal));
             let failure =
                 Failure { signal: Some(*signal), ..Failure::new(FailureKind::Signal, detail) };
             Verdict::Ends(RepoState::Failed, failure)
         }
-        (Ending::OutOfMemory { end, detail }, None) => {
+        (RunEnd::OutOfMemory { end, detail }, None) => {
             let failure = Failure::new(FailureKind::OutOfMemory, detail.clone());
             Verdict::Ends(RepoState::Failed, Failure { signal: signal_of(*end), ..failure })
         }
-        (Ending::Limited { end, detail }, None) => {
+        (RunEnd::Limited { end, detail }, None) => {
             let failure = Failure::new(FailureKind::Limit, detail.clone());
             Verdict::Ends(RepoState::Failed, Failure { signal: signal_of(*end), ..failure })
         }
-        (Ending::DiskFull { code, detail }, None) => {
+        (RunEnd::DiskFull { code, detail }, None) => {
             let failure = Failure::new(FailureKind::Exit, detail.clone());
             Verdict::Ends(RepoState::Failed, Failure { exit_code: Some(*code), ..failure })
         }
-        (Ending::TimedOut, None) => {
+        (RunEnd::TimedOut, None) => {
             let detail = format!("Process killed after {timeout_secs} seconds timeout");
             Verdict::Ends(RepoState::TimedOut, Failure::new(FailureKind::Timeout, detail))
         }
-        (Ending::Stalled, None) => failed(
+        (RunEnd::Stalled, None) => failed(
             FailureKind::Stalled,
-            format!("Process killed after {stall_timeout_secs} seconds without a sign of life"),
+            format!("Process killed after {stall_timeout_secs} seconds without a heartbeat"),
         ),
-        (Ending::Ordered(OrderReason::Cancel), None) => {
+        (RunEnd::Ordered(OrderReason::Cancel), None) => {
             let failure = Failure::new(FailureKind::Cancelled, "Cancelled on request");
             Verdict::Ends(RepoState::Cancelled, failure)
         }
-        (Ending::Ordered(OrderReason::Stop), None) => Verdict::Interrupted(Failure::new(
+        (RunEnd::Ordered(OrderReason::Stop), None) => Verdict::Interrupted(Failure::new(
             FailureKind::Interrupted,
-            "Stopped together with the server; its next start scans the repository again",
+            "Stopped together with the server; the next server start scans the repository again",
         )),
-        (Ending::Ordered(OrderReason::Yield), None) => Verdict::Interrupted(Failure::new(
+        (RunEnd::Ordered(OrderReason::Yield), None) => Verdict::Interrupted(Failure::new(
             FailureKind::Interrupted,
-            "Gave its slot to another job; the repository is queued and scanned again",
+            "Its slot went to another job; the repository is queued and scanned again",
         )),
     }
 }
@@ -127,7 +126,7 @@ fn exited(code: i32) -> Verdict {
     Verdict::Ends(RepoState::Failed, failure)
 }
 
-/// The usual name of a signal, in brackets; empty for one that has none.
+/// The name of a signal in parentheses; empty if the signal has none.
 fn signal_name(signal: i32) -> String {
     match signal_hook::low_level::signal_name(signal) {
         Some(name) => format!(" ({name})"),
@@ -143,11 +142,11 @@ mod tests {
     const SCANNING: Written = Written::State(RepoState::Working(Work::Scanning));
 
     #[track_caller]
-    fn check(ending: &Ending, written: Written, expected: &str) {
+    fn check(ending: &RunEnd, written: Written, expected: &str) {
         let verdict = judge(ending, written, None, (3600, 120));
         let text = match verdict {
             Verdict::Stands => "stands".to_owned(),
-            Verdict::CompletedUnseen => "completed".to_owned(),
+            Verdict::CompletedWithoutStatus => "completed".to_owned(),
             Verdict::Interrupted(failure) => format!("interrupted {}", failure.kind.as_str()),
             Verdict::Ends(state, failure) => {
                 format!("{state} {} {}", failure.kind.as_str(), failure.detail)
@@ -157,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn each_end_has_its_cause() {
-        let exited = |code| Ending::Ended(ChildEnd::Exited(code));
+    fn each_exit_gets_its_cause() {
+        let exited = |code| RunEnd::Ended(ChildEnd::Exited(code));
         let completed = Written::State(RepoState::Completed);
         let failed = Written::State(RepoState::Failed);
-        let kill = || Ending::Ended(ChildEnd::Signalled(9));
+        let kill = || RunEnd::Ended(ChildEnd::Signalled(9));
         check(&exited(0), Written::Nothing, "completed");
         check(&exited(0), completed, "stands");
         check(&exited(0), failed, "stands");
@@ -174,31 +173,31 @@ mod tests {
         check(&kill(), SCANNING, "failed signal Process killed by signal 9 (SIGKILL)");
         check(&kill(), completed, "stands");
         check(
-            &Ending::TimedOut,
+            &RunEnd::TimedOut,
             SCANNING,
             "timeout timeout Process killed after 3600 seconds timeout",
         );
-        check(&Ending::TimedOut, completed, "stands");
+        check(&RunEnd::TimedOut, completed, "stands");
         let detail = || "as it was".to_owned();
-        let starved = Ending::OutOfMemory { end: ChildEnd::Signalled(9), detail: detail() };
+        let starved = RunEnd::OutOfMemory { end: ChildEnd::Signalled(9), detail: detail() };
         check(&starved, SCANNING, "failed out_of_memory as it was");
         check(&starved, completed, "stands");
-        let limited = Ending::Limited { end: ChildEnd::Signalled(24), detail: detail() };
+        let limited = RunEnd::Limited { end: ChildEnd::Signalled(24), detail: detail() };
         check(&limited, SCANNING, "failed limit as it was");
         check(&limited, failed, "stands");
-        check(&Ending::Stalled, SCANNING, "failed stalled");
-        check(&Ending::Ordered(OrderReason::Cancel), SCANNING, "cancelled cancelled");
-        check(&Ending::Ordered(OrderReason::Cancel), completed, "stands");
-        check(&Ending::Ordered(OrderReason::Stop), SCANNING, "interrupted interrupted");
-        check(&Ending::Ordered(OrderReason::Stop), failed, "stands");
-        check(&Ending::Ordered(OrderReason::Yield), SCANNING, "interrupted interrupted");
-        check(&Ending::Ordered(OrderReason::Yield), completed, "stands");
+        check(&RunEnd::Stalled, SCANNING, "failed stalled");
+        check(&RunEnd::Ordered(OrderReason::Cancel), SCANNING, "cancelled cancelled");
+        check(&RunEnd::Ordered(OrderReason::Cancel), completed, "stands");
+        check(&RunEnd::Ordered(OrderReason::Stop), SCANNING, "interrupted interrupted");
+        check(&RunEnd::Ordered(OrderReason::Stop), failed, "stands");
+        check(&RunEnd::Ordered(OrderReason::Yield), SCANNING, "interrupted interrupted");
+        check(&RunEnd::Ordered(OrderReason::Yield), completed, "stands");
     }
 
     #[test]
     fn a_broken_result_file_breaks_the_protocol() {
         for written in [Written::Nothing, Written::State(RepoState::Completed)] {
-            let ending = Ending::Ended(ChildEnd::Exited(0));
+            let ending = RunEnd::Ended(ChildEnd::Exited(0));
             let verdict = judge(&ending, written, Some("is not valid JSON"), (1, 1));
             assert!(matches!(
                 verdict,

@@ -1,9 +1,11 @@
-//! The only writer of files that others read.
+//! The atomic writer: the only writer of files that others read.
 //!
-//! A file is made in `.staging` (same file system, never watched), written, and renamed over
-//! its target: a watcher hears of one complete change, a reader never sees half a file. What
-//! must survive a power cut is flushed before and after the rename; measured on ext4, a rename
-//! without the flush leaves empty files.
+//! Input: bytes and a target path. Output: the file, replaced as a whole.
+//!
+//! Invariants: a file is made in `.staging` (same file system, never watched), written, and renamed
+//! over its target: a watcher sees one complete change, a reader never sees half a file. What must
+//! be durable is fsynced before and after the rename; on ext4 a rename without fsync can leave
+//! empty files after a power cut (measured).
 
 use super::{StoreError, read};
 use serde::Serialize;
@@ -15,23 +17,24 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// Whether a write has to be on the disk when the writer returns.
+/// How durable a write is when the writer returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// File and folder are flushed: the creation of a job, final states, results.
+    /// File and folder are fsynced: the creation of a job, final states, results.
     Flushed,
-    /// The file is flushed, its folder is not: after a power cut there is the old file or the new
-    /// one, whole. For a folder that is made whole, and for what must never be torn.
+    /// The file is fsynced, its folder is not: after a power cut there is the old file or the new
+    /// one, whole. For files in a folder that is created as a whole, and for files that must never
+    /// be torn.
     Content,
-    /// The kernel may take its time: progress.
+    /// Nothing is fsynced: progress.
     Eventual,
 }
 
 /// Replaces `path` by `bytes`. `staging` lies on the same file system.
 ///
 /// # Errors
-/// Whatever the disk says. A failed flush is a failed write: the old file stays, and the
-/// temporary one is removed.
+/// If the disk refuses. A failed fsync is a failed write: the old file stays, and the temporary
+/// file is removed.
 pub fn replace(
     staging: &Path,
     path: &Path,
@@ -57,18 +60,18 @@ pub fn replace_json(
     replace(staging, path, &bytes, durability)
 }
 
-/// Flushes a file that somebody else wrote and renamed into place, and its folder.
+/// Fsyncs a file that another process wrote and renamed into place, and its folder.
 ///
 /// # Errors
-/// Whatever the disk says. Then it has to be written anew, by [`rewrite`]: the kernel drops what it
-/// could not write and says so once, so that another flush would seem to work.
+/// If the disk refuses. The file must then be rewritten by [`rewrite`]: the kernel drops pages that
+/// it could not write and reports that only once, so another fsync would seem to succeed.
 pub fn flush(path: &Path) -> Result<(), StoreError> {
     flush_content(path)?;
     flush_place(path).map_err(StoreError::at("flush", path))
 }
 
-/// Flushes what is in a file that somebody else wrote. Fine if there is none, or something else in
-/// its place: that is for whoever reads it to say.
+/// Fsyncs the content of a file that another process wrote. Succeeds if the path is missing or not
+/// a regular file: readers report that.
 pub fn flush_content(path: &Path) -> Result<(), StoreError> {
     if !std::fs::symlink_metadata(path).is_ok_and(|facts| facts.is_file()) {
         return Ok(());
@@ -79,12 +82,12 @@ pub fn flush_content(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Flushes a folder: the names that are in it.
+/// Fsyncs a folder, which makes the names in it durable.
 pub fn flush_folder(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|it| it.sync_all()).map_err(StoreError::at("flush", path))
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(StoreError::at("flush", path))
 }
 
-/// Writes a file anew with what is in it, flushed.
+/// Rewrites a file with its own content, fsynced.
 pub fn rewrite(staging: &Path, path: &Path) -> Result<(), StoreError> {
     let rewrite = || {
         let mut old = read::open(path)?;
@@ -111,23 +114,23 @@ fn make(
     }
     file.persist(path)?;
     if durability == Durability::Flushed {
-        // The rename itself is durable only once the folder is flushed.
+        // The rename is durable only once the folder is fsynced.
         flush_place(path)?;
     }
     Ok(())
 }
 
-/// A new file with a name that no other has; it is removed when this is dropped.
+/// A new file with a unique name; it is removed on drop.
 pub(super) fn new_file(staging: &Path) -> io::Result<NamedTempFile> {
-    // Opened here, and not by the crate, so that an error is the system's own.
+    // Opened here and not by the crate, so that errors are the system's own.
     tempfile::Builder::new().prefix("write-").make_in(staging, |path| {
         let mut options = OpenOptions::new();
-        // The folder's mode guards; operators who may enter it may read what is in it.
+        // The folder's mode protects the file; operators who may enter the folder may read it.
         options.read(true).write(true).create_new(true).mode(0o640).open(path)
     })
 }
 
-/// Flushes the folder that something lies in: its name, or that it has none any more.
+/// Fsyncs the parent folder of a path, which makes its creation or removal durable.
 pub(super) fn flush_place(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
@@ -147,7 +150,7 @@ mod tests {
         let path = root.path().join("file.json");
         replace(&staging, &path, b"old", Durability::Flushed).unwrap();
 
-        // A folder in the place of the target makes the rename fail.
+        // A folder at the target's path makes the rename fail.
         let blocked = root.path().join("folder");
         std::fs::create_dir_all(blocked.join("inside")).unwrap();
         let error = replace(&staging, &blocked, b"new", Durability::Eventual).unwrap_err();
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_indented_and_ends_its_line() {
+    fn json_is_indented_and_ends_with_a_newline() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a.json");
         replace_json(root.path(), &path, &serde_json::json!({"a": 1}), Durability::Eventual)

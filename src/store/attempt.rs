@@ -1,8 +1,10 @@
-//! The files beside a repository's lock: the attempt that began last, and the order to end.
+//! The files beside a repository's lock: the record of the last attempt, and the order to stop it.
 //!
-//! A scanner may write in its job's folder, and so beside the lock. A second record of its attempts is
-//! kept in `.attempts`, which is closed to a sandboxed scanner; where the two differ, nothing is taken
-//! back. A scanner without a sandbox can write both, if it looks for the second.
+//! Input: records and orders. Output: the same, as far as they can be trusted.
+//!
+//! Invariants: a scanner may be able to write in its job's folder, and so beside the lock. A second
+//! record is therefore kept in `.attempts`, which a sandboxed scanner cannot access; if the two
+//! differ, the later attempt counts. A scanner without a sandbox can write both.
 
 use super::{
     StoreError,
@@ -13,10 +15,10 @@ use super::{
 use crate::model::attempt::{AttemptRecord, MOST_ATTEMPTS, Order};
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
-/// The attempt that began last, if one ever did.
+/// The record of the attempt that began last, if any.
 ///
 /// # Errors
-/// When a record cannot be read because resources are exhausted.
+/// If a record cannot be read because resources are exhausted.
 pub fn read(job: &JobDir, index: u32) -> Result<Option<AttemptRecord>, StoreError> {
     let beside = read_one(&job.attempt(index))?;
     Ok(AttemptRecord::agreed(beside, read_one(&job.kept_attempt(index))?))
@@ -24,22 +26,24 @@ pub fn read(job: &JobDir, index: u32) -> Result<Option<AttemptRecord>, StoreErro
 
 fn read_one(path: &Path) -> Result<Option<AttemptRecord>, StoreError> {
     let bytes = read::if_readable(path, read::STATUS_CAP)?;
-    let record = bytes.and_then(|it| serde_json::from_slice::<AttemptRecord>(&it).ok());
-    // A scanner may have put it there.
-    let sane =
-        |it: &AttemptRecord| it.attempt.max(it.interruptions).max(it.retries) < MOST_ATTEMPTS;
+    let record = bytes.and_then(|bytes| serde_json::from_slice::<AttemptRecord>(&bytes).ok());
+    // A scanner may have written the file.
+    let sane = |record: &AttemptRecord| {
+        record.attempt.max(record.interruptions).max(record.retries) < MOST_ATTEMPTS
+    };
     Ok(record.filter(sane))
 }
 
-/// Claims an attempt; for its shim, which holds the lock, or the server, when nobody does.
+/// Claims an attempt. Called by its shim, which holds the lock, or by the server if nobody holds
+/// it.
 pub fn write(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {
     atomic::replace_json(job.staging(), &job.attempt(index), record, Durability::Flushed)?;
     let kept = job.kept_attempt(index);
     if kept.exists() { keep(job, index, record) } else { Ok(()) }
 }
 
-/// Keeps a second record of an attempt, where a sandboxed scanner cannot write. A power cut may take the
-/// newest one, which stands in the other file, but never tears one.
+/// Keeps a second record of an attempt where a sandboxed scanner cannot write. A power cut may lose
+/// the newest one, which the other file still has, but never tears one.
 pub fn keep(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), StoreError> {
     let folder = job.kept_attempts();
     DirBuilder::new()
@@ -50,14 +54,14 @@ pub fn keep(job: &JobDir, index: u32, record: &AttemptRecord) -> Result<(), Stor
     atomic::replace_json(job.staging(), &job.kept_attempt(index), record, Durability::Content)
 }
 
-/// The order for a shim, if one was ever given.
+/// The order for a shim, if one was given.
 pub fn read_order(job: &JobDir, index: u32) -> Option<Order> {
     let (bytes, _) = read::whole(&job.order(index), read::STATUS_CAP).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
-/// Takes back the order, when the shim that it was for is gone: it may have ended before it took
-/// its attempt, and the next one that does must not obey.
+/// Removes the order after its shim has exited: the shim may have exited before it claimed its
+/// attempt, and the next shim that claims it must not obey the order.
 pub fn remove_order(job: &JobDir, index: u32) -> Result<(), StoreError> {
     let path = job.order(index);
     match std::fs::remove_file(&path) {
@@ -68,7 +72,7 @@ pub fn remove_order(job: &JobDir, index: u32) -> Result<(), StoreError> {
     }
 }
 
-/// Leaves an order for a shim; it looks when it is signalled.
+/// Writes an order for a shim, which reads it when it is signalled.
 pub fn write_order(job: &JobDir, index: u32, order: &Order) -> Result<(), StoreError> {
     atomic::replace_json(job.staging(), &job.order(index), order, Durability::Eventual)
 }
@@ -79,7 +83,7 @@ mod tests {
     use crate::store::layout::JobsDir;
 
     #[test]
-    fn a_number_that_would_overflow_a_sum_is_not_believed() {
+    fn an_implausibly_large_attempt_number_is_ignored() {
         let root = tempfile::tempdir().unwrap();
         let job = JobsDir::new(root.path()).unwrap().job(&"job".parse().unwrap());
         std::fs::create_dir_all(job.path().join("locks")).unwrap();

@@ -1,4 +1,7 @@
-//! Where things lie in the jobs folder. Nobody else joins paths below it.
+//! The layout of the jobs folder: which path holds what.
+//!
+//! Input: job ids and indices. Output: paths, and new job folders. Invariants: no other module
+//! joins paths below the jobs folder; a job's folder appears as a whole or not at all.
 
 use super::{
     StoreError,
@@ -19,8 +22,8 @@ use std::{
 /// The folder for temporary files and scratch folders, below the jobs folder.
 const STAGING: &str = ".staging";
 
-/// The folder for what is kept of attempts where no sandboxed scanner can write: below the jobs folder,
-/// and in no job's folder.
+/// The folder of the second records of attempts, which no sandboxed scanner can write: below the
+/// jobs folder, outside of every job's folder.
 const ATTEMPTS: &str = ".attempts";
 
 /// The jobs folder.
@@ -36,7 +39,7 @@ pub struct JobDir {
     staging: PathBuf,
 }
 
-/// What a file in a job's folder is, by its name.
+/// The kind of a file in a job's folder, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum JobFile {
     /// `master.json`
@@ -46,14 +49,14 @@ pub enum JobFile {
 }
 
 impl JobFile {
-    /// Reads a file's name; `None` for files that are none of ours to read.
+    /// Parses a file name; `None` for files that scanwatch does not read.
     pub fn parse(name: &OsStr) -> Option<Self> {
         let name = name.to_str()?;
         if name == "master.json" {
             return Some(Self::Master);
         }
         let digits = name.strip_prefix("repo_")?.strip_suffix(".json")?;
-        let plain = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         // `repo_007.json` would be a second file for repository 7.
         let plain = plain && (digits == "0" || !digits.starts_with('0'));
         if plain { digits.parse().ok().map(Self::Repository) } else { None }
@@ -69,20 +72,20 @@ impl JobFile {
 }
 
 impl JobsDir {
-    /// Names a jobs folder, without touching the disk.
+    /// A jobs folder; does not touch the disk.
     ///
     /// # Errors
-    /// When the working directory cannot be told.
+    /// If the working directory is unknown.
     pub fn new(path: &Path) -> Result<Self, StoreError> {
         let root = std::path::absolute(path).map_err(StoreError::at("locate", path))?;
         Ok(Self { root })
     }
 
-    /// Makes the folder and `.staging` below it, with `mode`, where they are missing.
+    /// Creates the folder and `.staging` below it, with `mode`, unless they exist.
     ///
     /// # Errors
-    /// When they cannot be made, when a link stands in their place, or when the folder belongs
-    /// to another user than this process: whoever owns it can put anything in it.
+    /// If they cannot be created, if one of them is a symbolic link, or if the folder belongs to a
+    /// different user than this process, who could put anything into it.
     pub fn create(&self, mode: u32) -> Result<(), StoreError> {
         let make = |path: &Path| DirBuilder::new().recursive(true).mode(mode).create(path);
         make(&self.root).map_err(StoreError::at("create", &self.root))?;
@@ -104,17 +107,17 @@ impl JobsDir {
         self.root.join(STAGING)
     }
 
-    /// The folder with what is kept of the attempts of all jobs.
+    /// The folder of the second records of all jobs' attempts.
     pub fn attempts(&self) -> PathBuf {
         self.root.join(ATTEMPTS)
     }
 
-    /// The file whose lock says that a server runs on this folder.
+    /// The file that the running server locks.
     pub fn server_lock(&self) -> PathBuf {
         self.root.join(".lock")
     }
 
-    /// The folder of a job, whether there is one or not.
+    /// The folder of a job, whether or not it exists.
     pub fn job(&self, id: &JobId) -> JobDir {
         JobDir { path: self.root.join(id.as_str()), staging: self.staging() }
     }
@@ -127,13 +130,13 @@ impl JobsDir {
         read().map_err(StoreError::at("list", &self.root))
     }
 
-    /// The same, entry by entry.
+    /// As [`Self::jobs`], entry by entry.
     pub fn listing(&self) -> io::Result<Listing> {
         fs::read_dir(&self.root).map(Listing)
     }
 
-    /// Makes a job: all its files at once, by one rename, flushed. After a crash there is the
-    /// whole job or none of it.
+    /// Creates a job with all its files by one rename, fsynced. After a crash there is the whole
+    /// job or none of it.
     pub fn create_job(
         &self,
         id: &JobId,
@@ -152,13 +155,14 @@ impl JobsDir {
             let path = new.path().join(name);
             DirBuilder::new().mode(mode).create(&path).map_err(StoreError::at("create", &path))?;
         }
-        let unborn = JobDir { path: new.path().to_owned(), staging: staging.clone() };
-        unborn.write_master(master, Durability::Content)?;
-        atomic::replace_json(&staging, &unborn.plan(), plan, Durability::Content)?;
+        let new_job = JobDir { path: new.path().to_owned(), staging: staging.clone() };
+        new_job.write_master(master, Durability::Content)?;
+        atomic::replace_json(&staging, &new_job.plan(), plan, Durability::Content)?;
         fs::rename(new.path(), &job.path).map_err(StoreError::at("create", &job.path))?;
-        // The guard's folder has moved away: there is nothing left for it to remove.
+        // The folder has been renamed; its guard must not remove anything.
         let _ = new.keep();
-        // Last of all, and the outer one first: it carries the inner one's entries along.
+        // Fsynced last, the outer folder first: the filesystem's journal then includes the inner
+        // entries.
         let flush = |path: &Path| {
             let flushed = File::open(path).and_then(|folder| folder.sync_all());
             flushed.map_err(StoreError::at("flush", path))
@@ -166,7 +170,7 @@ impl JobsDir {
         match flush(&self.root).and_then(|()| flush(&job.path)) {
             Ok(()) => Ok(job),
             Err(error) => {
-                // Whoever is told that there is no job must not meet it after a restart.
+                // A caller that gets an error must not find the job after a restart.
                 let _ = trash::remove(&staging, &job.path);
                 Err(error)
             }
@@ -180,12 +184,12 @@ impl JobDir {
         &self.path
     }
 
-    /// Where this job's files are made before they are renamed into it.
+    /// The folder in which this job's files are made before they are renamed.
     pub fn staging(&self) -> &Path {
         &self.staging
     }
 
-    /// One of the files that are watched.
+    /// The path of a watched file.
     pub fn file(&self, file: JobFile) -> PathBuf {
         self.path.join(file.name())
     }
@@ -210,28 +214,28 @@ impl JobDir {
         self.path.join("logs").join(format!("repo_{index}.log"))
     }
 
-    /// The file whose lock a living shim holds.
+    /// The file that a living shim locks.
     pub fn lock(&self, index: u32) -> PathBuf {
         self.path.join("locks").join(format!("repo_{index}.lock"))
     }
 
-    /// Which attempt was the last to begin; written by its shim before anything else.
+    /// The record of the last attempt; its shim writes it before anything else.
     pub fn attempt(&self, index: u32) -> PathBuf {
         self.path.join("locks").join(format!("repo_{index}.attempt.json"))
     }
 
-    /// The folder with what is kept of this job's attempts.
+    /// The folder of the second records of this job's attempts.
     pub(super) fn kept_attempts(&self) -> PathBuf {
         let root = self.staging.parent().unwrap_or(&self.staging);
         root.join(ATTEMPTS).join(self.path.file_name().unwrap_or_default())
     }
 
-    /// The same as [`Self::attempt`], where no sandboxed scanner can write.
+    /// As [`Self::attempt`], where no sandboxed scanner can write.
     pub(super) fn kept_attempt(&self, index: u32) -> PathBuf {
         self.kept_attempts().join(format!("repo_{index}.attempt.json"))
     }
 
-    /// Why a shim is told to end, written before the signal.
+    /// The order to a shim, with its reason; written before the signal.
     pub fn order(&self, index: u32) -> PathBuf {
         self.path.join("locks").join(format!("repo_{index}.order.json"))
     }
@@ -241,7 +245,7 @@ impl JobDir {
         self.write(JobFile::Master, master, durability)
     }
 
-    /// Replaces `repositories.json`, flushed.
+    /// Replaces `repositories.json`, fsynced.
     pub fn write_plan(&self, plan: &Plan) -> Result<(), StoreError> {
         atomic::replace_json(&self.staging, &self.plan(), plan, Durability::Flushed)
     }
@@ -264,8 +268,8 @@ impl JobDir {
     ) -> Result<(), StoreError> {
         let path = self.file(file);
         match atomic::replace_json(&self.staging, &path, value, durability) {
-            // A scanner can put a folder in the place of a file. It has to go: the end could not
-            // be said otherwise, now or ever.
+            // A scanner can create a folder at a file's path. The folder is removed, because the
+            // final state could never be written otherwise.
             Err(error) if error.source.kind() == io::ErrorKind::IsADirectory => {
                 trash::remove(&self.staging, &path)?;
                 atomic::replace_json(&self.staging, &path, value, durability)
@@ -275,8 +279,7 @@ impl JobDir {
     }
 }
 
-/// What stands in the jobs folder, an entry at a time: the jobs that have folders, and `None` for what is no
-/// job.
+/// The entries of the jobs folder: a job id for each job's folder, `None` for anything else.
 #[derive(Debug)]
 pub struct Listing(fs::ReadDir);
 
@@ -285,9 +288,9 @@ impl Iterator for Listing {
 
     fn next(&mut self) -> Option<Self::Item> {
         let job = |entry: fs::DirEntry| {
-            // A link is none of ours: it may lead anywhere.
+            // A symbolic link is ignored: it may lead anywhere.
             let is_folder = entry.file_type()?.is_dir();
-            Ok(entry.file_name().to_str().filter(|_| is_folder).and_then(|it| it.parse().ok()))
+            Ok(entry.file_name().to_str().filter(|_| is_folder).and_then(|name| name.parse().ok()))
         };
         Some(self.0.next()?.and_then(job))
     }
@@ -296,11 +299,17 @@ impl Iterator for Listing {
 fn check_owner(path: &Path) -> io::Result<()> {
     let facts = fs::symlink_metadata(path)?;
     if !facts.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is a link, not a folder"));
+        return Err(io::Error::new(
+            io::ErrorKind::NotADirectory,
+            "it is a symbolic link, not a folder",
+        ));
     }
     let me = rustix::process::geteuid().as_raw();
     if facts.uid() != me {
-        let text = format!("it belongs to user {}, this process runs as user {me}", facts.uid());
+        let text = format!(
+            "it belongs to user {}, but this process runs as user {me}; change its owner or the server's user",
+            facts.uid()
+        );
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
     Ok(())
@@ -311,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_the_layout_are_files_of_a_job() {
+    fn only_file_names_of_the_layout_are_recognized() {
         for (name, file) in [
             ("master.json", Some(JobFile::Master)),
             ("repo_0.json", Some(JobFile::Repository(0))),
@@ -328,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_the_folder_is_refused() {
+    fn a_symbolic_link_as_jobs_folder_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let elsewhere = root.path().join("elsewhere");
         std::fs::create_dir(&elsewhere).unwrap();
@@ -338,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_there_as_a_whole_or_not_at_all() {
+    fn a_job_appears_as_a_whole_or_not_at_all() {
         let root = tempfile::tempdir().unwrap();
         let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
         jobs.create(0o750).unwrap();
@@ -362,7 +371,7 @@ mod tests {
             }
             assert!(maker.join().unwrap());
         });
-        // What cannot be made leaves nothing behind, and nothing that is there is touched.
+        // A failed creation leaves nothing behind and changes no existing job.
         assert!(make(&ids[0]).is_err());
         assert_eq!(jobs.jobs().unwrap().len(), ids.len());
         assert_eq!(std::fs::read_dir(jobs.staging()).unwrap().count(), 0);

@@ -1,20 +1,20 @@
-//! Locks: one server per jobs folder, one shim per repository. Everything that asks the kernel
-//! about record locks is in this file.
+//! Locks: one server per jobs folder, one shim per repository. All system calls for record locks
+//! are in this file.
 //!
-//! Both are record locks (fcntl(2), `F_SETLK`): children do not inherit them, not even for the
-//! instant between fork and exec; they end with their holder however that dies, and `F_GETLK`
-//! names the holder. So one question to the kernel tells whether a shim lives and which process
-//! it is: no pid file, no reuse of pids.
+//! Both are record locks (fcntl(2), `F_SETLK`): children do not inherit them, not even between fork
+//! and exec; they end with their holder, however it dies, and `F_GETLK` names the holder. So the
+//! kernel answers whether a shim lives and which process it is: there are no pid files, and reused
+//! pids do no harm.
 //!
 //! A process loses a record lock as soon as it closes *any* descriptor of the locked file. The
-//! registry of this module therefore knows every file that this process has locked: it is asked
-//! before a lock file is opened, and a descriptor of such a file that was opened all the same
-//! (through a hard link, say) stays open until the lock is released.
+//! registry of this module therefore knows every file that this process has locked: it is checked
+//! before a lock file is opened, and a descriptor of such a file that was opened nevertheless
+//! (through a hard link, for instance) stays open until the lock is released.
 //!
-//! Input: paths of lock files, and files that others of this process have opened. Output: locks,
+//! Input: paths of lock files, and files that other code of this process has opened. Output: locks,
 //! and their holders. Invariants: no descriptor of a locked file is closed before its lock is
-//! released; the mutex of the registry is a leaf, nothing is waited for while it is held; an error
-//! of the kernel is never taken for the end of a process.
+//! released; the mutex of the registry is a leaf: nothing is awaited while it is held; an error of
+//! the kernel is never taken for the end of a process.
 
 use super::StoreError;
 use rustix::{
@@ -37,16 +37,15 @@ use std::{
     },
 };
 
-/// How often a holder may end between two questions before that is an error.
+/// How often the holder may change between two queries before that is an error.
 const TRIES: usize = 100;
 
-/// The files that this process has locked, with the further descriptors of them that must stay
-/// open as long.
+/// The files that this process has locked, with additional descriptors that must stay open as long.
 static REGISTRY: Mutex<BTreeMap<Inode, Vec<File>>> = Mutex::new(BTreeMap::new());
-/// How many there are, for those who only want to know that there is none.
+/// The number of locked files, to skip the registry when it is 0.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// Names a file, whatever its paths are.
+/// Identifies a file independently of its paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Inode {
     pub(super) device: u64,
@@ -62,13 +61,14 @@ impl Inode {
 /// A lock that this process holds until it is dropped.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
-pub struct Held {
+pub struct RecordLock {
     file: Option<File>,
     inode: Inode,
 }
 
-impl Held {
-    /// Whether the locked file is still the one at this path. Where that cannot be told, it is.
+impl RecordLock {
+    /// Whether the locked file is still the one at this path. If that is unknown, the answer is
+    /// yes.
     pub fn is_at(&self, path: &Path) -> bool {
         match std::fs::symlink_metadata(path) {
             Ok(facts) => Inode::of(&facts) == self.inode,
@@ -77,26 +77,26 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for RecordLock {
     fn drop(&mut self) {
         let mut registry = registry();
         registry.remove(&self.inode);
         COUNT.store(registry.len(), Ordering::Release);
-        // While the registry is locked: nobody may take the lock in between.
+        // Closed while the registry is locked, so that nobody takes the lock in between.
         drop(self.file.take());
     }
 }
 
-/// A living process that holds a shim's lock, by a descriptor that cannot be taken for another.
+/// A living process that holds a shim's lock, with a pidfd that cannot refer to another process.
 #[derive(Debug)]
 pub struct Holder {
-    /// For people; signals go through the descriptor.
+    /// For display; signals go through the pidfd.
     pub pid: u32,
     pub pidfd: OwnedFd,
 }
 
-/// Takes a lock; `None` if another process has it, or this one already.
-pub fn take(path: &Path) -> Result<Option<Held>, StoreError> {
+/// Takes a lock; `None` if another process holds it, or this process already does.
+pub fn take(path: &Path) -> Result<Option<RecordLock>, StoreError> {
     let mut registry = registry();
     if is_held_at(&registry, path) {
         return Ok(None);
@@ -111,18 +111,18 @@ pub fn take(path: &Path) -> Result<Option<Held>, StoreError> {
         Ok(()) => {
             registry.insert(inode, Vec::new());
             COUNT.store(registry.len(), Ordering::Release);
-            Ok(Some(Held { file: Some(file), inode }))
+            Ok(Some(RecordLock { file: Some(file), inode }))
         }
         Err(Errno::ACCESS | Errno::AGAIN) => Ok(None),
         Err(error) => Err(StoreError::at("lock", path)(error.into())),
     }
 }
 
-/// Which other process holds a shim's lock; `None` if none does, or if there is no such file: what
-/// a scanner may have put in its place is none that a shim could hold.
+/// The other process that holds a shim's lock; `None` if there is none, or the path is not a
+/// regular file: a shim cannot hold a lock on anything that a scanner may have put there instead.
 ///
 /// # Errors
-/// Where the kernel does not tell it: then the lock may well be held.
+/// If the kernel does not answer: the lock may be held.
 pub fn holder(path: &Path) -> Result<Option<Holder>, StoreError> {
     let mut registry = registry();
     match std::fs::symlink_metadata(path) {
@@ -145,7 +145,7 @@ pub fn holder(path: &Path) -> Result<Option<Holder>, StoreError> {
         .map_err(StoreError::at("ask for the holder of", path))
 }
 
-/// Names the holder by two questions, between which its process is opened.
+/// Determines the holder by two queries, between which its process is opened.
 fn holder_of(
     ask: impl Fn() -> io::Result<Option<Pid>>,
     open: impl Fn(Pid) -> rustix::io::Result<OwnedFd>,
@@ -154,27 +154,27 @@ fn holder_of(
         let Some(pid) = ask()? else { return Ok(None) };
         let pidfd = match open(pid) {
             Ok(pidfd) => pidfd,
-            // It ended between the two questions.
+            // The holder exited between the two queries.
             Err(Errno::SRCH) => continue,
             Err(error) => return Err(error.into()),
         };
-        // If the same process still holds the lock, the descriptor is that process's.
+        // If the same process still holds the lock, the pidfd belongs to it.
         if ask()? == Some(pid) {
             return Ok(Some(Holder { pid: pid.as_raw_nonzero().get().cast_unsigned(), pidfd }));
         }
     }
-    Err(io::Error::other("each process that held it ended before it could be named"))
+    Err(io::Error::other("every holder exited before it could be identified"))
 }
 
-/// Whether a file that was opened for another purpose is one that this process has locked. Then
-/// its descriptor is kept until the lock is released, for closing it would release the lock.
+/// Checks a file that was opened for another purpose. If this process has locked the file, its
+/// descriptor is kept until the lock is released, because closing it would release the lock.
 pub fn keep_if_held(file: File, facts: &Metadata) -> Option<File> {
     keep_if_locked(file, Inode::of(facts))
 }
 
 /// As [`keep_if_held`].
 pub(super) fn keep_if_locked(file: File, inode: Inode) -> Option<File> {
-    // As a rule there is none, and no question.
+    // Usually this process holds no lock.
     if COUNT.load(Ordering::Acquire) == 0 {
         return Some(file);
     }
@@ -195,8 +195,8 @@ fn is_held_at(registry: &BTreeMap<Inode, Vec<File>>, path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|facts| registry.contains_key(&Inode::of(&facts)))
 }
 
-/// A lock file that was opened; `None` if this process has locked it (it may have come to the path
-/// after that was asked).
+/// A lock file that was opened; `None` if this process has locked it (the file may have been moved
+/// to the path after the check).
 fn not_held(
     registry: &mut BTreeMap<Inode, Vec<File>>,
     file: File,
@@ -212,25 +212,25 @@ fn not_held(
 }
 
 fn ask(file: &File) -> io::Result<Option<Pid>> {
-    let wish = Flock {
+    let query = Flock {
         start: 0,
         length: 0,
         pid: None,
         typ: FlockType::WriteLock,
         offset_type: FlockOffsetType::Set,
     };
-    // A holder in another pid namespace has no pid here; it lives, but cannot be named.
-    let answer = fcntl_getlk(file, &wish)?;
+    // A holder in another pid namespace has no pid here; it lives but cannot be identified.
+    let answer = fcntl_getlk(file, &query)?;
     match answer {
         None => Ok(None),
         Some(Flock { pid: Some(pid), .. }) => Ok(Some(pid)),
         Some(Flock { pid: None, .. }) => {
-            Err(io::Error::other("its holder lives in another pid namespace"))
+            Err(io::Error::other("its holder runs in another pid namespace"))
         }
     }
 }
 
-/// Neither follow a link nor wait for the other end of a pipe.
+/// Do not follow a symbolic link, and do not block on a FIFO.
 const FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
 
 fn open(path: &Path) -> io::Result<File> {
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_that_nobody_took_has_no_holder() {
+    fn a_free_lock_has_no_holder() {
         let root = tempfile::tempdir().unwrap();
         assert!(holder(&root.path().join("missing")).unwrap().is_none());
     }
@@ -258,13 +258,13 @@ mod tests {
         Pid::from_raw(number.cast_signed()).unwrap()
     }
 
-    /// Breaks if a kernel that cannot open a process (no descriptors, no memory) is believed to
-    /// say that it has ended: the question was repeated for ever then.
+    /// Breaks if a kernel that cannot open a process (out of descriptors or memory) is taken to say
+    /// that the process has exited: the query would repeat for ever.
     #[test]
-    fn an_error_is_not_the_end_of_a_process() {
+    fn an_error_of_the_kernel_is_not_the_end_of_a_process() {
         let found = holder_of(|| Ok(Some(pid(7))), |_| Err(Errno::MFILE));
         assert_eq!(found.unwrap_err().raw_os_error(), Some(Errno::MFILE.raw_os_error()));
-        // One that ended is asked about again, but not without end.
+        // An exited holder leads to another query, but not endlessly.
         assert!(holder_of(|| Ok(Some(pid(7))), |_| Err(Errno::SRCH)).is_err());
         let answers = std::cell::RefCell::new(vec![None, Some(pid(7))]);
         let ask = || Ok(answers.borrow_mut().pop().unwrap());
@@ -282,19 +282,19 @@ mod tests {
         python.status().unwrap().success()
     }
 
-    /// Breaks if somebody else in this process who asks for the lock, or reads the file under
-    /// another name, releases it.
+    /// Breaks if other code of this process releases the lock by querying it or by reading the file
+    /// under another name.
     #[test]
-    fn a_lock_is_held_until_it_is_dropped_whoever_asks_or_reads() {
+    fn a_lock_is_held_until_drop_despite_queries_and_reads() {
         let root = tempfile::tempdir().unwrap();
         let (path, other) = (root.path().join("repo_0.lock"), root.path().join("repo_0.json"));
         let held = take(&path).unwrap().unwrap();
         std::fs::hard_link(&path, &other).unwrap();
         assert!(!is_free(&path));
-        assert!(holder(&path).unwrap().is_none(), "no other process has it");
-        assert!(take(&path).unwrap().is_none(), "it is given once");
+        assert!(holder(&path).unwrap().is_none(), "no other process holds it");
+        assert!(take(&path).unwrap().is_none(), "it is taken only once");
         assert!(crate::store::read::open(&other).is_err());
-        assert!(!is_free(&path), "it was released by a question");
+        assert!(!is_free(&path), "a query released it");
         // Moved to another path while it is held.
         std::fs::rename(&other, root.path().join("moved")).unwrap();
         assert!(holder(&root.path().join("moved")).unwrap().is_none());

@@ -1,11 +1,11 @@
-//! What is durable: the layout of the jobs folder, the one writer of files, the locks that say
-//! who lives, and the removal of what is no longer wanted.
+//! Storage: the layout of the jobs folder, the atomic writer, the locks, and the removal of what is
+//! no longer needed.
 //!
-//! Input: values to write, names to look up. Output: whole files, and answers
-//! about them. Invariants: a reader, a crash or a power cut sees the whole old file or
-//! the whole new one; temporary files lie in `.staging`, which nobody watches; nothing is
-//! removed that scanwatch did not make.
+//! Input: values to write, names to look up. Output: whole files, and facts about them. Invariants:
+//! a reader, a crash or a power cut sees the whole old file or the whole new one; temporary files
+//! are in `.staging`, which is not watched; nothing is removed that scanwatch did not create.
 
+pub mod admission;
 pub mod atomic;
 pub mod attempt;
 pub mod layout;
@@ -15,14 +15,13 @@ pub mod read;
 pub mod reserve;
 pub mod result_file;
 pub mod retention;
-pub mod room;
 pub mod server_lock;
 pub mod space;
 pub mod trash;
 
 use std::{io, path::PathBuf};
 
-/// A step on the disk that failed, with its place.
+/// A failed file operation, with its path.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`", path.display())]
 pub struct StoreError {
@@ -32,20 +31,20 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// For `map_err`: names the action and the place.
+    /// For `map_err`: adds the action and the path.
     pub fn at(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self { action, path, source }
     }
 }
 
-/// What the system said, without the path that an error may have got on its way: for clients.
+/// The system's message without the path that an error may contain: for clients.
 pub fn plainly(error: &io::Error) -> String {
     let by_the_system = error.raw_os_error().map(io::Error::from_raw_os_error);
     by_the_system.unwrap_or_else(|| error.kind().into()).to_string()
 }
 
-/// Says an error and all its causes on one line: `outer: inner: root`.
+/// Formats an error and all its causes on one line: `outer: inner: root`.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,8 +1,9 @@
-//! A folder that is open: what lies in it is listed, looked at and read without a walk along its path.
+//! An open folder: its entries are listed, inspected and read without walking its path again.
 //!
-//! Input: the path of a folder, names in it. Output: as in [`read`](super::read), and by the same rules:
-//! regular files only, never more than a cap, through no link.
-//! Invariant: a file costs four system calls, and none of them allocates.
+//! Input: the path of a folder, names in it. Output: as in [`read`](super::read), under the same
+//! rules: regular files only, never more than a cap, no symbolic links.
+//!
+//! Invariants: a file costs four system calls, none of which allocates.
 
 use super::{
     lock,
@@ -14,32 +15,32 @@ use rustix::{
 };
 use std::{ffi::CStr, fs::File, io, mem::MaybeUninit, os::fd::OwnedFd, path::Path};
 
-/// How much of a folder is listed with one system call.
+/// How many bytes of a listing one system call returns.
 const LISTING: usize = 4 << 10;
-/// How much of a file is read with one system call: most status files are far smaller.
+/// How many bytes of a file one system call reads: most status files are far smaller.
 const CHUNK: usize = 16 << 10;
 
-/// A folder that is open.
+/// An open folder.
 #[derive(Debug)]
 pub struct OpenFolder(OwnedFd);
 
 impl OpenFolder {
-    /// Opens a folder, not following a link in the last place.
+    /// Opens a folder without following a symbolic link in the last component.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(openat(CWD, path, FOLDER, Mode::empty())?))
     }
 
-    /// Opens a folder in this one.
+    /// Opens a subfolder.
     pub fn folder(&self, name: &str) -> io::Result<Self> {
         Ok(Self(openat(&self.0, name, FOLDER, Mode::empty())?))
     }
 
-    /// The folder's own facts.
+    /// The signature of the folder itself.
     pub fn signature(&self) -> io::Result<Signature> {
         Ok(signature_of(&fstat(&self.0)?))
     }
 
-    /// The facts of what has this name, if that is a folder.
+    /// The signature of the subfolder with this name.
     pub fn signature_of_folder(&self, name: &str) -> io::Result<Signature> {
         let facts = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(facts.st_mode) == FileType::Directory {
@@ -49,12 +50,12 @@ impl OpenFolder {
         }
     }
 
-    /// The facts of what has this name, whatever it is.
+    /// The signature of the entry with this name, whatever its type.
     pub fn signature_of(&self, name: &str) -> io::Result<Signature> {
         Ok(signature_of(&statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
-    /// Lists the names in it.
+    /// Lists the names in the folder.
     pub fn list(&self, mut each: impl FnMut(&CStr)) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); LISTING];
         let mut entries = RawDir::new(&self.0, &mut buffer);
@@ -64,26 +65,26 @@ impl OpenFolder {
         Ok(())
     }
 
-    /// Reads a whole regular file of at most `cap` bytes into the buffer, in the place of what is there.
+    /// Reads a whole regular file of at most `cap` bytes into the buffer, replacing its content.
     pub fn read(&self, name: &str, cap: u64, buffer: &mut Vec<u8>) -> io::Result<Signature> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.0, name, flags, Mode::empty())?;
-        // Before the content: what is written meanwhile makes another signature.
+        // Taken before the content: a later write results in a different signature.
         let facts = fstat(&file)?;
         if FileType::from_raw_mode(facts.st_mode) != FileType::RegularFile {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
         let signature = signature_of(&facts);
-        // A hard link to a lock file: to close it would release the lock.
+        // A hard link to a lock file; closing it would release the lock.
         let file = lock::keep_if_locked(File::from(file), signature.inode()).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "it is a lock of this process")
+            io::Error::new(io::ErrorKind::InvalidInput, "it is a lock file of this process")
         })?;
         if signature.size() > cap {
             return Err(too_large(cap));
         }
         buffer.clear();
         loop {
-            // A read that does not fill its room has come to the end.
+            // A short read means the end of the file.
             let room = CHUNK.max(usize::try_from(signature.size()).unwrap_or(0) + 1);
             buffer.reserve(room);
             let before = buffer.len();
@@ -95,7 +96,7 @@ impl OpenFolder {
                 return Err(too_large(cap));
             }
         }
-        // It may grow while it is read.
+        // The file may grow while it is read.
         if buffer.len() as u64 > cap { Err(too_large(cap)) } else { Ok(signature) }
     }
 }

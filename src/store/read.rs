@@ -1,5 +1,7 @@
-//! Reading files that others wrote: regular files only, never more than a cap, never waiting on a
-//! pipe that somebody put in the place of a file; through a link only where the operator named it.
+//! Reads files that others wrote.
+//!
+//! Input: paths. Output: contents and signatures. Invariants: regular files only, never more than a
+//! cap, never blocking on a FIFO; a symbolic link is followed only if the operator configured it.
 
 use super::{
     StoreError,
@@ -15,13 +17,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// The most that is read of one repository's status file, in bytes.
+/// The size limit of a repository's status file, in bytes.
 pub const STATUS_CAP: u64 = 1 << 20;
-/// The most that is read of a master.json or a plan: a group of 10,000 has long lists.
+/// The size limit of a master.json or a plan: a group of 10,000 has long lists.
 pub const MASTER_CAP: u64 = 64 << 20;
 
-/// Tells one content of a file from the next without reading it: a replaced file has another
-/// inode, one written in place another time of change.
+/// Distinguishes contents of a file without reading it: a replaced file has another inode, a
+/// modified one another change time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature {
     device: u64,
@@ -35,7 +37,7 @@ impl Signature {
         Self { device, inode, size, changed }
     }
 
-    /// Which file it is, whatever happens to its content.
+    /// The identity of the file, independent of its content.
     pub(super) fn inode(&self) -> Inode {
         Inode { device: self.device, number: self.inode }
     }
@@ -44,7 +46,7 @@ impl Signature {
         self.size
     }
 
-    /// The signature of a file whose facts are known.
+    /// The signature for known metadata.
     pub fn of(facts: &Metadata) -> Self {
         Self {
             device: facts.dev(),
@@ -54,48 +56,50 @@ impl Signature {
         }
     }
 
-    /// Whether both are of the same file or folder, whatever happened to its content.
+    /// Whether both are of the same file or folder, whatever its content.
     pub fn same_file(&self, other: &Self) -> bool {
         self.inode == other.inode && self.device == other.device
     }
 
-    /// A number for it: two signatures that differ have different ones, but for a chance of one in 2^64.
+    /// A 64-bit hash of the signature; two different signatures collide with a probability of
+    /// 2^-64.
     pub fn number(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// When the file was changed last, by the kernel's word.
+    /// The change time of the file.
     pub fn changed_at(&self) -> SystemTime {
         let seconds = u64::try_from(self.changed.0).unwrap_or(0);
         let nanos = u32::try_from(self.changed.1).unwrap_or(0);
         UNIX_EPOCH + Duration::new(seconds, nanos)
     }
 
-    /// The signature of the file at `path`, not following a link; `None` if there is none.
+    /// The signature of the file at `path`, without following a symbolic link; `None` if there is
+    /// none.
     pub fn at(path: &Path) -> Option<Self> {
         std::fs::symlink_metadata(path).ok().map(|facts| Self::of(&facts))
     }
 }
 
-/// Whether an error says that there is nothing there. Any other says nothing about the thing: the
-/// process may be out of descriptors, or the right to look may be gone for a while.
+/// Whether an error means that nothing is there. Any other error says nothing about the file: the
+/// process may be out of descriptors, or permissions may be missing for a while.
 pub fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Whether an error says that what is there, if anything, is no file as we write them: a link, a
-/// pipe, a socket, a folder, or far too large.
+/// Whether an error means that the path, if it exists, is not a file as scanwatch writes it: a
+/// symbolic link, FIFO, socket or folder, or far too large.
 pub fn is_no_file_of_ours(error: &io::Error) -> bool {
     let by_kind = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge);
     is_absence(error) || by_kind || matches!(errno(error), Some(Errno::LOOP | Errno::NXIO))
 }
 
-/// Whether an error says that this process lacks means that it has at other times, so that nothing
-/// is known of what it wanted to read.
-pub fn is_want_of_means(error: &io::Error) -> bool {
-    const MEANS: [Errno; 8] = [
+/// Whether an error means that resources are exhausted for a while, so that nothing is known about
+/// the file.
+pub fn is_resource_exhaustion(error: &io::Error) -> bool {
+    const EXHAUSTED: [Errno; 8] = [
         Errno::MFILE,
         Errno::NFILE,
         Errno::NOMEM,
@@ -105,15 +109,15 @@ pub fn is_want_of_means(error: &io::Error) -> bool {
         Errno::STALE,
         Errno::TIMEDOUT,
     ];
-    errno(error).is_some_and(|it| MEANS.contains(&it))
+    errno(error).is_some_and(|errno| EXHAUSTED.contains(&errno))
 }
 
 fn errno(error: &io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw_os_error)
 }
 
-/// Whether a folder is not there, or something else is in its place. Where that cannot be told, it
-/// is not called missing.
+/// Whether a folder is missing or something else is at its path. If that is unknown, it is not
+/// missing.
 pub fn is_missing_folder(path: &Path) -> bool {
     match std::fs::symlink_metadata(path) {
         Ok(facts) => !facts.is_dir(),
@@ -132,13 +136,13 @@ pub fn whole(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Signature)> {
     Ok((bytes, Signature::of(&facts)))
 }
 
-/// Reads a whole regular file of at most `cap` bytes that the operator named, so that links to it
-/// are his own; and what the system knows of it.
+/// Reads a whole regular file of at most `cap` bytes that the operator configured, so that symbolic
+/// links are allowed; returns its metadata, too.
 pub fn named(path: &Path, cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
     all_of(regular(path, OFlags::empty())?, cap)
 }
 
-/// Opens a regular file, and says what the system knows of it.
+/// Opens a regular file and returns its metadata.
 fn regular(path: &Path, flags: OFlags) -> io::Result<(File, Metadata)> {
     let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
@@ -146,20 +150,20 @@ fn regular(path: &Path, flags: OFlags) -> io::Result<(File, Metadata)> {
     if !facts.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    // A hard link to a lock file: to close it would release the lock.
+    // A hard link to a lock file; closing it would release the lock.
     let file = lock::keep_if_held(file, &facts).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "it is a lock of this process")
+        io::Error::new(io::ErrorKind::InvalidInput, "it is a lock file of this process")
     })?;
     Ok((file, facts))
 }
 
-/// The facts are older than the content: what is written meanwhile makes another signature.
+/// The metadata is older than the content: a later write results in a different signature.
 fn all_of((file, facts): (File, Metadata), cap: u64) -> io::Result<(Vec<u8>, Metadata)> {
     if facts.len() > cap {
         return Err(too_large(cap));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(facts.len()).unwrap_or(0) + 1);
-    // It may grow while it is read.
+    // The file may grow while it is read.
     file.take(cap + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > cap { Err(too_large(cap)) } else { Ok((bytes, facts)) }
 }
@@ -169,20 +173,21 @@ pub(super) fn too_large(cap: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, text)
 }
 
-/// Reads a whole regular file of at most `cap` bytes; `None` of one that is not there, or is none.
+/// Reads a whole regular file of at most `cap` bytes; `None` if it is missing or not a regular
+/// file.
 ///
 /// # Errors
-/// Where that cannot be told for want of means: it may well be there.
+/// If resources are exhausted: the file may exist.
 pub fn if_readable(path: &Path, cap: u64) -> Result<Option<Vec<u8>>, StoreError> {
     match whole(path, cap) {
         Ok((bytes, _)) => Ok(Some(bytes)),
-        Err(error) if is_want_of_means(&error) => Err(StoreError::at("read", path)(error)),
+        Err(error) if is_resource_exhaustion(&error) => Err(StoreError::at("read", path)(error)),
         Err(_) => Ok(None),
     }
 }
 
-/// What is wrong with a file that should be JSON, if there is one and something is. It is read
-/// through once, and nothing of it is kept.
+/// The problem of a file that should be JSON, if it exists and is invalid. The file is parsed once,
+/// and nothing of it is kept.
 pub fn problem_of_json(path: &Path, cap: u64, limit: &str) -> Option<String> {
     let file = match open(path) {
         Ok(file) => file,

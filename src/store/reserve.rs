@@ -1,8 +1,8 @@
-//! Space that is set aside for one file that must be written whatever happens to the disk: the final
-//! state of an attempt.
+//! Reserved disk space for a file that must be written even if the disk is full: the final state of
+//! an attempt.
 //!
-//! Input: a path in `.staging`, named by whoever settles the attempt. Output: a file that has its
-//! inode and its blocks already, filled and renamed into place when it is needed.
+//! Input: a path in `.staging`. Output: a file with its inode and blocks allocated, filled and
+//! renamed into place when it is needed.
 //!
 //! Invariant: while the reserve exists, [`Reserve::replace`] needs no further space for content of up
 //! to [`SIZE`] bytes.
@@ -16,10 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is set aside: far more than a usual status has.
+/// The reserved size: far more than a usual status needs.
 pub const SIZE: usize = 64 << 10;
 
-/// A file that is ready to be filled; removed when this is dropped.
+/// A file with reserved space; removed on drop.
 #[derive(Debug)]
 pub struct Reserve {
     file: File,
@@ -27,10 +27,10 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Sets the space aside.
+    /// Reserves the space.
     pub fn make(path: &Path) -> Result<Self, StoreError> {
         let make = || {
-            // Left by a shim of this very attempt that died before it could claim it.
+            // Left by a shim of the same attempt that died before it could claim it.
             match std::fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -41,7 +41,7 @@ impl Reserve {
             reserve.fill()?;
             Ok(reserve)
         };
-        make().map_err(StoreError::at("set space aside at", path))
+        make().map_err(StoreError::at("reserve space at", path))
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -52,12 +52,12 @@ impl Reserve {
         }
     }
 
-    /// Replaces `target` by these bytes, flushed. What does not work leaves the reserve as it is.
+    /// Replaces `target` by these bytes, fsynced. On failure the reserved file stays as it is.
     pub fn replace(&mut self, target: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let mut replace = || {
             self.file.rewind()?;
             self.file.write_all(bytes)?;
-            // The blocks behind are given back only after the content is there.
+            // The unused blocks are released only after the content is written.
             self.file.set_len(bytes.len() as u64)?;
             self.file.sync_all()?;
             std::fs::rename(&self.path, target)?;
@@ -69,12 +69,12 @@ impl Reserve {
 
 impl Drop for Reserve {
     fn drop(&mut self) {
-        // Gone if it was used.
+        // The file is gone if it was used.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Whether an error says that the disk has no room.
+/// Whether an error means that the disk is full.
 pub fn is_full(error: &StoreError) -> bool {
     matches!(error.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_aside_becomes_the_file_and_is_gone_if_it_is_not_needed() {
+    fn reserved_space_becomes_the_file_and_is_released_if_it_is_not_needed() {
         let root = tempfile::tempdir().unwrap();
         let (path, target) = (root.path().join("reserve"), root.path().join("repo_0.json"));
         atomic::replace(root.path(), &target, b"old", atomic::Durability::Eventual).unwrap();

@@ -1,43 +1,43 @@
-//! Result files, read package by package.
+//! Reads result files package by package.
 //!
 //! Input: a file `results/repo_N.json`, written by any scanner. Output: the text of each package
-//! with its place in the file, and of the other members that are asked for.
+//! with its offset in the file, and of the requested other members.
 //!
-//! Invariants: a buffer and one package are in memory at a time, whatever the size of the file;
-//! the text of a member is passed on as it is, so what a package says is checked by who reads it;
-//! a file whose structure is not that of a JSON object is reported as such, and so is a file with a single
-//! package or member larger than [`MOST_OF_ONE`].
+//! Invariants: only a buffer and one package are in memory at a time, whatever the size of the
+//! file; the text of a member is passed on unchanged, so the reader validates each package; a file
+//! that is structurally not a JSON object is reported, and so is a package or member larger than
+//! [`MOST_OF_ONE`].
 
 use super::read::{self, Signature};
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
-/// The most bytes of one package, and of one member that is asked for.
+/// The size limit of a package and of a requested member, in bytes.
 pub const MOST_OF_ONE: usize = 1 << 20;
 
-/// How much is read at once where all of the file is read, and where one package is.
+/// The buffer size for reading the whole file, and for reading one package.
 const STEP: (usize, usize) = (64 << 10, 4 << 10);
 
 /// A part of a result file.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {
-    /// A package, and the place of its first byte.
+    /// A package, and the offset of its first byte.
     Package(u64, &'a [u8]),
     /// Another member of the object, and its value.
     Member(&'a str, &'a [u8]),
 }
 
-/// Takes packages, each with the place of its first byte.
+/// Receives packages, each with the offset of its first byte.
 pub type Visit<'v> = &'v mut dyn FnMut(u64, &[u8]) -> Result<(), Unread>;
 
-/// Why a file was not read to its end.
+/// Why a file was not read completely.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
-    /// The reader wants no more.
+    /// The visitor stopped.
     #[error("reading was stopped")]
     Stopped,
-    /// It is no result file.
-    #[error("it is no result file")]
-    NoSense,
+    /// The file is not a result file.
+    #[error("it is not a result file")]
+    Invalid,
     #[error("it cannot be read")]
     Io(#[from] io::Error),
 }
@@ -47,7 +47,7 @@ pub enum Unread {
 pub struct ResultFile {
     file: File,
     signature: Signature,
-    /// A part of the file that begins at `base`; the next byte is the one at `at`.
+    /// A part of the file that starts at offset `base`; `at` is the next byte in it.
     buffer: Vec<u8>,
     base: u64,
     at: usize,
@@ -65,13 +65,12 @@ impl ResultFile {
         Ok(Self { file, signature, buffer, base: 0, at: 0, step: STEP.0, text })
     }
 
-    /// Tells this content of the file from another.
+    /// Identifies this content of the file.
     pub fn signature(&self) -> Signature {
         self.signature
     }
 
-    /// Reads the whole file: each package, and each member that `wanted` names, in the order of the
-    /// file.
+    /// Reads the whole file: each package and each member in `wanted`, in file order.
     pub fn read(
         &mut self,
         wanted: &[&str],
@@ -84,7 +83,7 @@ impl ResultFile {
         done
     }
 
-    /// Reads on from the package whose first byte is at `place`, up to the last.
+    /// Reads the packages from the one at offset `place` on.
     pub fn read_on(&mut self, place: u64, visit: Visit<'_>) -> Result<(), Unread> {
         self.seek(place, STEP.0);
         let mut text = std::mem::take(&mut self.text);
@@ -96,7 +95,7 @@ impl ResultFile {
         done
     }
 
-    /// The place of the first package; none if there is none.
+    /// The offset of the first package, if there is one.
     pub fn first(&mut self) -> Result<Option<u64>, Unread> {
         let mut first = None;
         let read = self.read(&[], &mut |part| match part {
@@ -112,7 +111,7 @@ impl ResultFile {
         }
     }
 
-    /// The text of the package whose first byte is at `place`.
+    /// The text of the package at offset `place`.
     pub fn package(&mut self, place: u64) -> Result<&[u8], Unread> {
         self.seek(place, STEP.1);
         let mut text = std::mem::take(&mut self.text);
@@ -132,15 +131,15 @@ impl ResultFile {
         let mut more = self.begins(b'}')?;
         while more {
             if self.behind_space()? != Some(b'"') {
-                return Err(Unread::NoSense);
+                return Err(Unread::Invalid);
             }
             self.value(Some(text))?;
-            let name: String = serde_json::from_slice(text).map_err(|_| Unread::NoSense)?;
+            let name: String = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
             self.expect(b':')?;
             self.behind_space()?;
             if name == "packages" {
                 if std::mem::replace(&mut has_packages, true) {
-                    return Err(Unread::NoSense);
+                    return Err(Unread::Invalid);
                 }
                 self.packages(text, visit)?;
             } else if wanted.contains(&name.as_str()) {
@@ -153,7 +152,7 @@ impl ResultFile {
         }
         match self.behind_space()? {
             None => Ok(()),
-            Some(_) => Err(Unread::NoSense),
+            Some(_) => Err(Unread::Invalid),
         }
     }
 
@@ -182,33 +181,33 @@ impl ResultFile {
         Ok(())
     }
 
-    /// Whether a list or object that was just opened has anything in it; its end is taken.
+    /// Whether a list or object that was just opened has content; consumes its end otherwise.
     fn begins(&mut self, end: u8) -> Result<bool, Unread> {
         let is_over = self.behind_space()? == Some(end);
         self.at += usize::from(is_over);
         Ok(!is_over)
     }
 
-    /// Whether another item follows in a list or object; its comma, or the end, is taken.
+    /// Whether another item follows in a list or object; consumes its comma or its end.
     fn goes_on(&mut self, end: u8) -> Result<bool, Unread> {
         let next = self.behind_space()?;
         self.at += 1;
         match next {
             Some(b',') => Ok(true),
             Some(byte) if byte == end => Ok(false),
-            _ => Err(Unread::NoSense),
+            _ => Err(Unread::Invalid),
         }
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), Unread> {
         if self.behind_space()? != Some(byte) {
-            return Err(Unread::NoSense);
+            return Err(Unread::Invalid);
         }
         self.at += 1;
         Ok(())
     }
 
-    /// The next byte that is no white space, which is not taken.
+    /// The next byte that is not white space, without consuming it.
     fn behind_space(&mut self) -> io::Result<Option<u8>> {
         loop {
             match self.peek()? {
@@ -218,7 +217,7 @@ impl ResultFile {
         }
     }
 
-    /// Takes one value, whatever it is, and keeps its text if that is wanted.
+    /// Consumes one value of any type, and stores its text if requested.
     fn value(&mut self, mut text: Option<&mut Vec<u8>>) -> Result<(), Unread> {
         if let Some(text) = &mut text {
             text.clear();
@@ -231,21 +230,21 @@ impl ResultFile {
             let taken = end.unwrap_or(rest.len());
             if let Some(text) = &mut text {
                 if text.len() + taken > MOST_OF_ONE {
-                    return Err(Unread::NoSense);
+                    return Err(Unread::Invalid);
                 }
                 text.extend_from_slice(&rest[..taken]);
             }
             self.at += taken;
             if end.is_some() {
-                return if within.begun { Ok(()) } else { Err(Unread::NoSense) };
+                return if within.begun { Ok(()) } else { Err(Unread::Invalid) };
             }
         }
-        Err(Unread::NoSense)
+        Err(Unread::Invalid)
     }
 
     fn seek(&mut self, place: u64, step: usize) {
         self.step = step;
-        match place.checked_sub(self.base).and_then(|it| usize::try_from(it).ok()) {
+        match place.checked_sub(self.base).and_then(|offset| usize::try_from(offset).ok()) {
             Some(at) if at < self.buffer.len() => self.at = at,
             _ => {
                 self.buffer.clear();
@@ -254,7 +253,7 @@ impl ResultFile {
         }
     }
 
-    /// The next byte, which is not taken; none at the end of the file.
+    /// The next byte, without consuming it; `None` at the end of the file.
     fn peek(&mut self) -> io::Result<Option<u8>> {
         if self.at >= self.buffer.len() {
             self.base += self.buffer.len() as u64;
@@ -272,28 +271,28 @@ impl ResultFile {
     }
 }
 
-/// Where in a value the next byte is.
+/// The position within a value.
 #[derive(Debug, Default)]
 struct Within {
     begun: bool,
     depth: usize,
     text: Text,
-    /// A number, or a word.
+    /// A number or a literal.
     plain: bool,
 }
 
-/// Whether the next byte is a part of a text.
+/// Whether the next byte belongs to a string.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Text {
     #[default]
     Outside,
     Inside,
-    /// It follows a backslash.
+    /// After a backslash.
     Escaped,
 }
 
 impl Within {
-    /// Where in these bytes the value ends, if it does.
+    /// The index at which the value ends in these bytes, if it does.
     fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
         for (position, byte) in bytes.iter().enumerate() {
             if self.text != Text::Outside {

@@ -1,18 +1,18 @@
-//! How long finished jobs are kept: the rules alone, without a disk.
+//! The retention rules for finished jobs: pure, without a disk.
 //!
-//! Input: what a job's files say, and what the clocks say. Output: whether its
-//! time is over. Invariants: a job that runs, or might, is never removed; a wall clock
-//! that somebody set ahead removes nothing that is young.
+//! Input: what a job's files say, and the clocks. Output: whether the job has expired. Invariants:
+//! a job that runs, or might run, is never removed; a wall clock that was set ahead does not remove
+//! young jobs.
 
 use crate::model::{progress::JobFacts, time::Timestamp};
 use std::time::Duration;
 
-/// By how much the wall clock may run ahead of the steady one between two looks: corrections of
-/// a clock that is kept in time are far smaller.
+/// By how much the wall clock may run ahead of the monotonic clock between two checks: corrections
+/// of a synchronized clock are far smaller.
 const TOLERANCE: Duration = Duration::from_mins(5);
 
-/// Whether a job's time is over, counted from its end. One that has no final state, or of which a
-/// repository is said to be worked on, is never removed, whatever the clock says.
+/// Whether a job has expired, counted from its end. A job without a final state, or with a
+/// repository that is being scanned, never expires, whatever the clock says.
 pub fn is_expired(
     job: &JobFacts,
     ended_at: Option<Timestamp>,
@@ -26,25 +26,25 @@ pub fn is_expired(
     job.summary.in_progress == 0 && age > retention
 }
 
-/// Tells time that passed from a wall clock that was set ahead.
+/// Distinguishes elapsed time from a wall clock that was set ahead.
 ///
-/// After such a jump the ages of all jobs are wrong, so nothing is removed until as much time has
-/// really passed as jobs are kept: what was there at the jump is old enough then by any clock.
+/// After such a jump the ages of all jobs are wrong, so nothing is removed until the retention time
+/// has really passed: whatever existed at the jump is old enough then by any clock.
 #[derive(Debug)]
 pub struct Clock {
     wall: Timestamp,
-    /// Time that nobody can set, since whenever.
+    /// A monotonic time with an arbitrary origin.
     steady: Duration,
     distrusted_until: Option<Duration>,
 }
 
 impl Clock {
-    /// Trusts the wall clock as it is now.
+    /// Trusts the current wall clock.
     pub fn new(wall: Timestamp, steady: Duration) -> Self {
         Self { wall, steady, distrusted_until: None }
     }
 
-    /// Whether ages by the wall clock can be believed now.
+    /// Whether ages by the wall clock can be trusted now.
     pub fn is_trusted(&mut self, wall: Timestamp, steady: Duration, retention: Duration) -> bool {
         let passed = steady.saturating_sub(self.steady);
         let claimed = (wall - self.wall).to_std().unwrap_or_default();
@@ -53,7 +53,7 @@ impl Clock {
         if ahead > TOLERANCE {
             tracing::warn!(
                 seconds = ahead.as_secs(),
-                "the clock was set ahead: no job is removed until the retention time has passed"
+                "the wall clock was set ahead; no job is removed until the retention time has passed"
             );
             self.distrusted_until = Some(steady + retention);
         }
@@ -105,10 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_ahead_is_believed_after_the_retention_time() {
+    fn a_clock_that_was_set_ahead_is_trusted_after_the_retention_time() {
         let start = Timestamp::default() + TimeDelta::days(1000);
         let mut clock = Clock::new(start, Duration::ZERO);
-        // Hours by the wall clock, hours that passed, whether it is believed.
+        // Hours by the wall clock, elapsed hours, whether the clock is trusted.
         for (wall, steady, trusted) in [
             (0, 0, true),
             (1, 1, true),

@@ -1,19 +1,18 @@
-//! Whether anything new can be begun on the disk of the jobs folder: there is a floor of free
-//! space, so that what runs can still write its results and its end; the folder at the path has to
-//! be the one that this process works in; and the disk has to take writes.
+//! Decides whether new work can start on the disk of the jobs folder: enough free space above the
+//! floor, so that running scans can still write their results and final states; the jobs folder is
+//! still the one that this process works in; and the disk accepts writes.
 //!
-//! Input: the file system's own figures, asked for each time, and the word of those whose
-//! write has failed. Output: what stands in the way, if anything does. Invariants:
-//! a file system that gives no answer, or counts no inodes, refuses nothing; a change is logged
-//! once, whoever finds it.
+//! Input: the file system's figures, queried each time, and reports of failed writes. Output: the
+//! obstacle, if there is one. Invariants: a file system that does not answer, or counts no inodes,
+//! refuses nothing; each change is logged once.
 
 use super::{
+    admission::{Admission, Crowded, ScanRegistration},
     atomic,
     layout::JobsDir,
     plainly,
     read::{Signature, is_absence},
     reserve,
-    room::{Crowded, Place, Room},
     server_lock::ServerLock,
 };
 use rustix::fs::{StatVfsMountFlags, statvfs};
@@ -27,62 +26,62 @@ use std::{
     },
 };
 
-/// What a scan makes in order to begin: lock, record, log, status, scratch folder, what is set aside,
-/// and what the scanner makes first.
+/// The files that a scan creates to start: lock, record, log, status, scratch folder, reserved
+/// space, and the first files of the scanner.
 const FILES_TO_BEGIN: usize = 12;
 
-/// What has to be free; 0 asks for nothing.
+/// The required free space; 0 requires nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Floor {
     pub bytes: u64,
     pub inodes: u64,
 }
 
-/// What is free for a process without privileges.
+/// The free space for an unprivileged process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Free {
     pub bytes: u64,
-    /// `None` where the file system makes inodes as it needs them.
+    /// `None` if the file system allocates inodes dynamically.
     pub inodes: Option<u64>,
 }
 
-/// Less is free than the floor wants.
+/// Less is free than the floor requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortage {
     Bytes { free: u64, wanted: u64 },
     Inodes { free: u64, wanted: u64 },
 }
 
-/// Why nothing new can be begun.
+/// Why no new work can start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
-    #[error("too little space: {0}")]
+    #[error("not enough free space: {0}")]
     Short(Shortage),
     #[error("the disk of the jobs folder is read-only")]
     ReadOnly,
-    /// There is no folder at the path, or another one than that which this process works in.
+    /// The path is missing, or is a different folder from the one that this process works in.
     #[error("the jobs folder is gone: it was moved, removed or unmounted")]
     Away,
-    /// The lock file was removed, and another process has locked the one that is there now.
+    /// The lock file was removed, and another process has locked the new one.
     #[error(
         "another scanwatch works in the jobs folder: `.lock` was removed while this server ran; \
          stop one of the two"
     )]
     Taken,
-    /// Scans run, and one more might not find room beside them.
+    /// Scans run, and one more might not have enough room beside them.
     #[error(
-        "{} scans run and may still take {}, one more may take {} ([limits] max_fetch_bytes), and {} \
+        "{} scans run and may still use {}, one more may use {} ([limits] max_fetch_bytes), and {} \
          are free above the floor ([jobs] min_free_bytes)",
         .0.running, Size(.0.promised), Size(.0.most), Size(.0.free)
     )]
     Crowded(Crowded),
-    /// A write has failed, and a try of our own fails as well.
-    #[error("nothing can be written to the jobs folder: {0}")]
+    /// A write has failed, and so does a test write.
+    #[error("the jobs folder is not writable: {0}")]
     Unwritable(String),
 }
 
 impl Obstacle {
-    /// Whether nothing at all can be written. On a disk that is merely full, some of it can.
+    /// Whether nothing at all can be written. On a full disk some writes succeed.
     pub fn forbids_all(&self) -> bool {
         matches!(self, Self::ReadOnly | Self::Away | Self::Taken)
     }
@@ -93,20 +92,20 @@ impl fmt::Display for Shortage {
         match *self {
             Self::Bytes { free, wanted } => write!(
                 f,
-                "{} free on the disk of the jobs folder, {} wanted ([jobs] min_free_bytes)",
+                "{} free on the disk of the jobs folder, {} required ([jobs] min_free_bytes)",
                 Size(free),
                 Size(wanted)
             ),
             Self::Inodes { free, wanted } => write!(
                 f,
-                "{free} inodes free on the disk of the jobs folder, {wanted} wanted \
+                "{free} inodes free on the disk of the jobs folder, {wanted} required \
                  ([jobs] min_free_inodes)"
             ),
         }
     }
 }
 
-/// Bytes in the unit that suits them.
+/// Bytes, formatted in a suitable unit.
 struct Size(u64);
 
 impl fmt::Display for Size {
@@ -124,42 +123,42 @@ impl fmt::Display for Size {
 }
 
 impl Floor {
-    /// What is short of the floor, if anything is.
+    /// What falls short of the floor, if anything does.
     pub fn shortage(&self, free: Free) -> Option<Shortage> {
         if free.bytes < self.bytes {
             return Some(Shortage::Bytes { free: free.bytes, wanted: self.bytes });
         }
-        let inodes = free.inodes.filter(|it| *it < self.inodes)?;
+        let inodes = free.inodes.filter(|free| *free < self.inodes)?;
         Some(Shortage::Inodes { free: inodes, wanted: self.inodes })
     }
 }
 
-/// How many bytes are free, for a process without privileges, where this path lies. Blocks.
+/// How many bytes are free for an unprivileged process on the disk of this path. Blocks.
 pub fn free_bytes(path: &Path) -> Option<u64> {
     statvfs(path).ok().map(|facts| facts.f_bavail.saturating_mul(facts.f_frsize))
 }
 
-/// The disk that the jobs folder lies on, and what has to be free there.
+/// The disk of the jobs folder, and what has to be free there.
 #[derive(Debug)]
 pub struct Space {
     folder: PathBuf,
     staging: PathBuf,
     floor: Floor,
-    /// The folder that this process works in, once it does.
+    /// The folder that this process works in, once it is known.
     own: OnceLock<Signature>,
-    /// This server's lock of the folder, once it has it.
+    /// This server's lock of the folder, once it is taken.
     lock: OnceLock<ServerLock>,
-    /// Somebody's write has failed, and none of ours has worked since.
+    /// A write has failed, and no test write has succeeded since.
     suspected: AtomicBool,
-    /// What stood in the way when it was last asked.
+    /// The obstacle at the last check.
     last: Mutex<Option<Obstacle>>,
-    room: Arc<Room>,
-    /// What the queue waits for that is in the way of nothing else.
+    admission: Arc<Admission>,
+    /// What only the queue waits for.
     crowded: Mutex<Option<Crowded>>,
 }
 
 impl Space {
-    /// Of the disk below this jobs folder.
+    /// The disk of this jobs folder.
     pub fn new(jobs: &JobsDir, floor: Floor) -> Self {
         Self {
             folder: jobs.root().to_owned(),
@@ -169,62 +168,65 @@ impl Space {
             lock: OnceLock::new(),
             suspected: AtomicBool::new(false),
             last: Mutex::new(None),
-            room: Arc::default(),
+            admission: Arc::default(),
             crowded: Mutex::new(None),
         }
     }
 
-    /// The same, with room for scans that may each take so many bytes.
+    /// Adds the limit of a fetch, which running scans may each use.
     #[must_use]
     pub fn for_fetches_of(self, most: u64) -> Self {
-        Self { room: Arc::new(Room::new(most)), ..self }
+        Self { admission: Arc::new(Admission::new(most)), ..self }
     }
 
-    /// Notes that a scan runs whose scratch folder this is, until the place is dropped.
-    pub fn place(&self, scratch: PathBuf) -> Place {
-        self.room.place(scratch)
+    /// Registers a running scan with this scratch folder until the return value is dropped.
+    pub fn register(&self, scratch: PathBuf) -> ScanRegistration {
+        self.admission.register(scratch)
     }
 
-    /// What stands in the way of one more scan now. Blocks.
+    /// The obstacle to one more scan, if there is one. Blocks.
     pub fn obstacle_to_scan(&self) -> Option<Obstacle> {
         if let Some(obstacle) = self.obstacle() {
             return Some(obstacle);
         }
         let free = self.free().map(|free| free.bytes.saturating_sub(self.floor.bytes));
-        let crowded = free.and_then(|free| self.room.crowded(free));
+        let crowded = free.and_then(|free| self.admission.crowded(free));
         let before = std::mem::replace(
             &mut *self.crowded.lock().unwrap_or_else(PoisonError::into_inner),
             crowded,
         );
         let obstacle = crowded.map(Obstacle::Crowded);
         if let (None, Some(obstacle)) = (before, &obstacle) {
-            tracing::warn!("scans wait for others to end: {obstacle}");
+            tracing::warn!(
+                "not enough free space for another scan; queued scans wait for running ones: {obstacle}"
+            );
         }
         obstacle
     }
 
-    /// What the queue waits for beside [`Self::obstacle`], in words for /health.
+    /// What the queue waits for in addition to [`Self::obstacle`], for /health.
     pub fn crowding(&self) -> Option<String> {
         let crowded = *self.crowded.lock().unwrap_or_else(PoisonError::into_inner);
-        crowded.map(|it| format!("queued scans wait for others to end: {}", Obstacle::Crowded(it)))
+        crowded.map(|crowded| {
+            format!("queued scans wait for running ones: {}", Obstacle::Crowded(crowded))
+        })
     }
 
-    /// Notes that the folder which is at the path now is the one that this process works in: it
-    /// has its lock, which is kept here. As long as that is held open, the folder stays the same
-    /// one, also over an unmount.
-    pub fn settle(&self, lock: ServerLock) {
+    /// Records that this process works in the folder now at the path, and keeps its lock. While the
+    /// lock is open, the folder keeps its identity, even across an unmount.
+    pub fn adopt(&self, lock: ServerLock) {
         let _ = self.lock.set(lock);
         if let Some(now) = Signature::at(&self.folder) {
             let _ = self.own.set(now);
         }
     }
 
-    /// Somebody could not write: until a try of our own works, nothing new is begun.
+    /// Reports a failed write: no new work starts until a test write succeeds.
     pub fn suspect(&self) {
         self.suspected.store(true, Ordering::Relaxed);
     }
 
-    /// What is free now; `None` if the disk does not say. Blocks.
+    /// The free space; `None` if the disk does not report it. Blocks.
     pub fn free(&self) -> Option<Free> {
         let facts = statvfs(&self.folder).ok()?;
         let inodes = (facts.f_files > 0).then_some(facts.f_favail);
@@ -236,24 +238,24 @@ impl Space {
         let Some(own) = self.own.get() else { return true };
         match std::fs::symlink_metadata(&self.folder) {
             Ok(facts) => facts.is_dir() && Signature::of(&facts).same_file(own),
-            // Not even that can be told now: of descriptors, of memory, of a right.
+            // Unknown for now: out of descriptors or memory, or permission is missing.
             Err(error) => !is_absence(&error),
         }
     }
 
-    /// What stands in the way of anything new now. Blocks.
+    /// The obstacle to any new work, if there is one. Blocks.
     pub fn obstacle(&self) -> Option<Obstacle> {
         let obstacle = self.look();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*last, &obstacle) {
             (None, Some(obstacle)) => {
-                tracing::warn!("new jobs are refused and queued ones wait: {obstacle}");
+                tracing::warn!("new jobs are refused and queued jobs wait: {obstacle}");
             }
             (Some(Obstacle::Short(_)), None) => {
-                tracing::info!("there is space again: queued jobs go on");
+                tracing::info!("enough free space again; queued jobs continue");
             }
             (Some(_), None) => {
-                tracing::info!("the jobs folder can be written again: queued jobs go on");
+                tracing::info!("the jobs folder is writable again; queued jobs continue");
             }
             _ => {}
         }
@@ -288,8 +290,8 @@ impl Space {
         }
     }
 
-    /// Writes what nobody needs, flushed, and removes it: as much as a scan takes in order to begin,
-    /// in bytes and in files.
+    /// Test write: writes and fsyncs as many bytes and files as a scan needs to start, and removes
+    /// them.
     fn try_to_write(&self) -> io::Result<()> {
         let mut file = atomic::new_file(&self.staging)?;
         file.as_file_mut().write_all(&vec![b' '; 2 * reserve::SIZE])?;
@@ -308,13 +310,13 @@ mod tests {
     fn check(floor: (u64, u64), free: (u64, Option<u64>), expected: Option<&str>) {
         let floor = Floor { bytes: floor.0, inodes: floor.1 };
         let shortage = floor.shortage(Free { bytes: free.0, inodes: free.1 });
-        let text = shortage.map(|it| it.to_string());
+        let text = shortage.map(|shortage| shortage.to_string());
         assert_eq!(text.is_some(), expected.is_some(), "{text:?}");
         assert!(text.unwrap_or_default().starts_with(expected.unwrap_or_default()), "{expected:?}");
     }
 
     #[test]
-    fn below_the_floor_is_short_and_what_is_not_counted_is_not() {
+    fn space_below_the_floor_is_short_and_uncounted_inodes_are_not() {
         check((1 << 30, 0), (1 << 30, Some(0)), None);
         check((1 << 30, 0), (5 << 19, Some(9)), Some("2.5 MiB free on the disk of the jobs"));
         check((1 << 30, 0), (7, None), Some("7 bytes free"));

@@ -1,8 +1,11 @@
-//! Removal, of what scanwatch made and nothing else.
+//! Removal of what scanwatch created, and nothing else.
 //!
-//! A job's folder is first renamed into `.staging`, so that it is gone for every reader at
-//! once, and then removed there. `remove_dir_all` of the standard library does not follow
-//! links. What a crash leaves in `.staging` is removed once it is old and belongs to no one.
+//! Input: jobs, attempts, leftovers. Output: they are gone.
+//!
+//! Invariants: a job's folder is first renamed into `.staging`, so that it disappears for every
+//! reader at once, and then removed there. `remove_dir_all` of the standard library does not follow
+//! symbolic links. What a crash leaves in `.staging` is removed once it is old and belongs to no
+//! attempt.
 
 use super::{
     StoreError, atomic,
@@ -19,21 +22,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How old something in `.staging` must be before it counts as left behind: far longer than a
-/// write takes, and shorter than an operator's patience.
+/// The minimum age of a leftover in `.staging`: far longer than a write takes, and short enough for
+/// an operator who waits.
 const LEFT_BEHIND: Duration = Duration::from_mins(1);
 
-/// What the folder of a self-test in `.staging` begins with.
+/// The prefix of a self-test's folder in `.staging`.
 pub const SELF_TEST: &str = "self-test-";
 
-/// Removes a job's folder with all that is in it. Fine if it is gone already.
+/// Removes a job's folder with all its content. Succeeds if it is already gone.
 pub fn remove_job(jobs: &JobsDir, id: &JobId) -> Result<(), StoreError> {
     let job = jobs.job(id);
     remove(&jobs.staging(), job.path())?;
     remove_kept(&job.kept_attempts())
 }
 
-/// Removes what is kept of a job's attempts. Fine if there is nothing.
+/// Removes the second records of a job's attempts. Succeeds if there are none.
 fn remove_kept(path: &Path) -> Result<(), StoreError> {
     match remove_folder(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -41,7 +44,7 @@ fn remove_kept(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes what stands at a path of ours, at once for every reader.
+/// Removes a path of ours, at once for every reader.
 pub(super) fn remove(staging: &Path, path: &Path) -> Result<(), StoreError> {
     let bin = tempfile::Builder::new()
         .prefix("trash-")
@@ -52,7 +55,7 @@ pub(super) fn remove(staging: &Path, path: &Path) -> Result<(), StoreError> {
         Err(error) => Err(StoreError::at("remove", path)(error)),
         Ok(()) => {
             let bin = bin.keep();
-            // What was said to be gone must not be back after a power cut.
+            // A removal must not be undone by a power cut.
             let flushed = atomic::flush_place(path);
             remove_folder(&bin).map_err(StoreError::at("remove", path))?;
             flushed.map_err(StoreError::at("flush the folder of", path))
@@ -60,19 +63,19 @@ pub(super) fn remove(staging: &Path, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// The scratch folder of one attempt; it is removed by its shim, or here once that is dead.
+/// The scratch folder of one attempt. Its shim removes it, or the server once the shim is dead.
 pub fn scratch(job: &JobDir, id: &JobId, index: u32, attempt: u64) -> PathBuf {
     job.staging().join(format!("scratch-{id}-{index}-{attempt}"))
 }
 
-/// Where the space for the first and the final state of one attempt is set aside; removed like the
-/// scratch folder.
+/// The paths of the reserved space for the first and the final state of one attempt; removed with
+/// the scratch folder.
 pub fn reserves(job: &JobDir, id: &JobId, index: u32, attempt: u64) -> [PathBuf; 2] {
     ["first", "last"]
         .map(|which| job.staging().join(format!("reserve-{id}-{index}-{attempt}-{which}")))
 }
 
-/// Removes the files that [`reserves`] named. Fine if they are gone already.
+/// Removes the files of [`reserves`]. Succeeds if they are already gone.
 pub fn remove_reserves(paths: &[PathBuf]) -> Result<(), StoreError> {
     paths.iter().try_for_each(|path| match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -80,8 +83,8 @@ pub fn remove_reserves(paths: &[PathBuf]) -> Result<(), StoreError> {
     })
 }
 
-/// Removes, of the things in a scratch folder, those whose names begin like this: what is not needed
-/// any more must not keep the disk full.
+/// Removes entries of a scratch folder by their prefix: what is no longer needed must not keep the
+/// disk full.
 pub fn remove_from_scratch(scratch: &Path, prefix: &str) {
     for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(prefix) {
@@ -91,7 +94,7 @@ pub fn remove_from_scratch(scratch: &Path, prefix: &str) {
     }
 }
 
-/// Removes a scratch folder that [`scratch`] named. Fine if it is gone already.
+/// Removes a folder of [`scratch`]. Succeeds if it is already gone.
 pub fn remove_scratch(path: &Path) -> Result<(), StoreError> {
     match remove_folder(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -99,9 +102,9 @@ pub fn remove_scratch(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes a folder with all that is in it, also where a scanner made folders in it read-only, as
-/// Go does with what it downloads.
-#[expect(clippy::disallowed_methods, reason = "the paths are those that this module named")]
+/// Removes a folder with all its content, including folders that a scanner made read-only, as Go
+/// does with its module cache.
+#[expect(clippy::disallowed_methods, reason = "only paths that this module named")]
 fn remove_folder(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -116,7 +119,7 @@ fn open_up(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // Of a link it says that it is one.
+        // `file_type` does not follow symbolic links.
         if entry.file_type()?.is_dir() {
             open_up(&entry.path())?;
         }
@@ -124,18 +127,19 @@ fn open_up(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What stands in `.staging`, by name. No name is given twice.
+/// The names of all entries in `.staging`. Names are never reused.
 pub fn staged(jobs: &JobsDir) -> BTreeSet<OsString> {
     let entries = fs::read_dir(jobs.staging()).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name()).collect()
 }
 
-/// Removes what crashes left in `.staging`: temporary files, half-made jobs and half-removed
-/// ones, older than a minute. Scratch folders are left to whoever settles their attempt.
-/// While others write there, only what is `among` the things of an earlier look is removed.
+/// Removes what crashes left in `.staging`, if it is older than a minute: temporary files, and
+/// half-created and half-removed jobs. Scratch folders are removed when their attempt is finalized.
+/// While others write there, only entries that are also in `among`, an earlier listing, are
+/// removed.
 ///
 /// # Errors
-/// The first of what could not be removed; it does not keep the rest from it.
+/// The first removal that failed; the others are still carried out.
 pub fn sweep(jobs: &JobsDir, among: Option<&BTreeSet<OsString>>) -> Result<(), StoreError> {
     let staging = jobs.staging();
     let entries = fs::read_dir(&staging).map_err(StoreError::at("list", &staging))?;
@@ -153,11 +157,11 @@ pub fn sweep(jobs: &JobsDir, among: Option<&BTreeSet<OsString>>) -> Result<(), S
     outcome
 }
 
-/// Removes what is kept of the attempts of jobs that somebody else removed. It asks for each job, so it
-/// is not for every few seconds.
+/// Removes the second records of attempts whose jobs somebody else removed. Checks every job, so it
+/// is not for frequent use.
 ///
 /// # Errors
-/// The first of what could not be removed; it does not keep the rest from it.
+/// The first removal that failed; the others are still carried out.
 pub fn sweep_kept(jobs: &JobsDir) -> Result<(), StoreError> {
     let mut outcome = Ok(());
     for entry in fs::read_dir(jobs.attempts()).into_iter().flatten().flatten() {
@@ -177,8 +181,11 @@ fn is_old(path: &Path) -> bool {
 
 fn remove_old(path: &Path) -> Result<(), StoreError> {
     let facts = fs::symlink_metadata(path);
-    let done =
-        if facts.is_ok_and(|it| it.is_dir()) { remove_folder(path) } else { fs::remove_file(path) };
+    let done = if facts.is_ok_and(|facts| facts.is_dir()) {
+        remove_folder(path)
+    } else {
+        fs::remove_file(path)
+    };
     match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(StoreError::at("remove", path)),
@@ -190,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_others_write_only_what_was_there_before_is_swept() {
+    fn while_others_write_only_earlier_entries_are_swept() {
         let root = tempfile::tempdir().unwrap();
         let jobs = JobsDir::new(root.path()).unwrap();
         jobs.create(0o750).unwrap();
@@ -211,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn read_only_folders_are_removed_and_what_links_lead_to_stays() {
+    fn read_only_folders_are_removed_and_the_targets_of_links_stay() {
         let root = tempfile::tempdir().unwrap();
         let (scratch, elsewhere) = (root.path().join("scratch-a-0-1"), root.path().join("else"));
         let cache = scratch.join("go/pkg/mod");
@@ -221,7 +228,7 @@ mod tests {
         for folder in [&cache, &elsewhere] {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).unwrap();
         }
-        // Root may do anything; everybody else depends on it.
+        // Root may remove anything; any other user depends on `open_up`.
         open_up(&scratch).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&cache), mode(&elsewhere)), (0o700, 0o555));

@@ -1,25 +1,26 @@
-//! The loop: takes one event at a time, asks the scheduler, has carried out what follows.
+//! The supervisor's event loop: takes one event at a time, asks the scheduler, carries out the
+//! effects.
 //!
-//! Input: commands from the handle, outcomes of effects, the ends of shims, time. Output: effects,
+//! Input: commands from the handle, outcomes of effects, exits of shims, timers. Output: effects,
 //! answers.
 //!
-//! Invariants: the loop awaits neither disk nor process. What touches them is an effect: carried out
-//! beside the loop, on the threads of its purpose (`pools`), its outcome an event. Effects on a job as a
-//! whole come one after the other (`lanes`), and so do those on one repository (`repositories`);
-//! what is awaited on behalf of one job delays no other.
+//! Invariants: the loop never blocks on disk or processes. Whatever does is an effect: it runs
+//! beside the loop on the threads of its purpose (`pools`), and its outcome is an event. Effects on
+//! a job as a whole run one after the other (`job_steps`), and so do effects on one repository
+//! (`repositories`); waiting on behalf of one job delays no other.
 
 use super::{
     RecoveredJob, RepoKey, Setup,
     discards::Discards,
-    ended::Ended,
     handle::{Command, Supervisor},
     job::{Job, NewJob, Planning},
-    lanes::{self, Lanes},
+    job_steps::{self, JobSteps},
     pools::{Pools, Purpose},
-    recovery::Found,
+    recovery::Disposition,
     repositories::{self, Phase},
-    retry::PauseOver,
+    retry::PauseEnded,
     scheduler::{Effect, Event, Scheduler, Standing},
+    shim_exit::ShimExit,
     spawn::Shim,
 };
 use crate::{model::JobId, store::read::is_missing_folder};
@@ -35,66 +36,66 @@ use tokio::{
     time::{Instant, MissedTickBehavior, sleep_until},
 };
 
-/// How often a job's `master.json` is rewritten at most, while only its lists change.
+/// The minimum time between two writes of a job's `master.json` while only its lists change.
 const MASTER_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the loop checks whether the jobs still have their folders.
+/// How often the loop checks that the jobs' folders still exist.
 const FOLDER_INTERVAL: Duration = Duration::from_secs(2);
-/// How often the disk is asked whether it takes writes, while the queue waits for it.
+/// How often the loop checks whether the disk accepts writes while the queue waits for space.
 const SPACE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The loop's own things.
+/// The state of the loop.
 pub(super) struct Actor {
     pub(super) setup: Setup,
     pub(super) scheduler: Scheduler,
     pub(super) jobs: HashMap<JobId, Job>,
-    /// Repositories that hold a slot, as far as something of theirs runs.
+    /// Repositories that hold a slot, with what the loop waits for.
     pub(super) phases: HashMap<RepoKey, Phase>,
-    pub(super) ends: JoinSet<(RepoKey, Ended)>,
-    /// The pauses between two tries.
-    pub(super) pauses: JoinSet<PauseOver>,
-    /// The times after which scans are slow: the repository, and the attempt that is meant.
+    pub(super) ends: JoinSet<(RepoKey, ShimExit)>,
+    /// Timers of the pauses between two attempts.
+    pub(super) pauses: JoinSet<PauseEnded>,
+    /// Timers after which a scan counts as slow: the repository and its attempt.
     pub(super) slow: JoinSet<(RepoKey, u64)>,
-    /// Final states of unstarted repositories that are being written.
+    /// Writes of final states for repositories that were not started.
     pub(super) discards: JoinSet<Discards>,
-    pub(super) lanes: Lanes,
+    pub(super) steps: JobSteps,
     pub(super) pools: Pools,
-    /// What a stop waits for.
+    /// A stop waits for these.
     pub(super) effects: JoinSet<Outcome>,
     checks: JoinSet<Checked>,
     pub(super) planner: mpsc::UnboundedSender<Planning>,
     pub(super) stop: Option<Stop>,
     flush_at: Option<Instant>,
-    /// Jobs whose folders were not there when they were last looked for.
+    /// Jobs whose folders were missing at the last check.
     missing: HashSet<JobId>,
     pub(super) handle: Supervisor,
 }
 
-/// A stop that has been asked for.
+/// A requested stop.
 pub(super) struct Stop {
-    /// Nothing is waited for any longer then.
+    /// The stop waits no longer than this.
     at: Instant,
     answer: oneshot::Sender<()>,
-    /// The last lists of the jobs are being written, or are.
+    /// The final writes of the jobs' lists have been started.
     flushed: bool,
 }
 
-/// What came of an effect.
+/// The outcome of an effect.
 pub(super) enum Outcome {
-    /// Of a job as a whole.
-    Step(JobId, lanes::Done),
+    /// On a job as a whole.
+    Step(JobId, job_steps::Done),
     Repository(RepoKey, Box<repositories::Done>),
 }
 
-/// What a periodic check has found.
+/// The result of a periodic check.
 enum Checked {
     /// These jobs have no folder.
     Folders(HashSet<JobId>),
-    /// Whether the disk takes writes.
+    /// Whether the disk accepts writes.
     Space(bool),
 }
 
 impl Actor {
-    /// With nothing to do yet.
+    /// An actor without jobs.
     pub(super) fn new(
         setup: Setup,
         planner: mpsc::UnboundedSender<Planning>,
@@ -110,7 +111,7 @@ impl Actor {
             pauses: JoinSet::new(),
             slow: JoinSet::new(),
             discards: JoinSet::new(),
-            lanes: Lanes::default(),
+            steps: JobSteps::default(),
             pools: Pools::new(scanners),
             effects: JoinSet::new(),
             checks: JoinSet::new(),
@@ -122,7 +123,7 @@ impl Actor {
         }
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until a stop is complete.
     pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Command>,
@@ -147,7 +148,7 @@ impl Actor {
                         Ok(Outcome::Step(id, done)) => self.step_done(&id, done),
                         Ok(Outcome::Repository(key, done)) => {
                             self.repository_done(key, *done);
-                            // What waits for room may find it where this one has been.
+                            // The effect may have freed space that the queue waits for.
                             if self.scheduler.waits_for_space() && self.checks.is_empty() {
                                 self.look_for_space();
                             }
@@ -155,8 +156,8 @@ impl Actor {
                         Err(error) => tracing::error!(%error, "a task that awaits an effect failed"),
                     }
                 }
-                Some(Ok(over)) = self.pauses.join_next(), if !self.pauses.is_empty() => {
-                    self.pause_over(over);
+                Some(Ok(ended)) = self.pauses.join_next(), if !self.pauses.is_empty() => {
+                    self.pause_ended(ended);
                 }
                 Some(Ok((key, attempt))) = self.slow.join_next(), if !self.slow.is_empty() => {
                     self.is_slow(key, attempt);
@@ -168,7 +169,7 @@ impl Actor {
                     self.checked(checked);
                 }
                 command = inbox.recv() => match command {
-                    Some(command) => self.obey(command),
+                    Some(command) => self.handle(command),
                     None => return,
                 },
                 _ = folders.tick(), if self.checks.is_empty() => self.look_for_folders(),
@@ -180,7 +181,7 @@ impl Actor {
                 () = sleep_until(stop_at.unwrap_or_else(Instant::now)), if stop_at.is_some() => {
                     tracing::warn!(
                         scanners = self.phases.len(),
-                        "the stop grace has passed; scanners that still run end by themselves"
+                        "stop grace period expired; the server exits, scanners that still run stop on their own"
                     );
                     return;
                 }
@@ -193,7 +194,7 @@ impl Actor {
         }
     }
 
-    /// Whether a stop has been asked for, and all that it waits for is done: then it is answered.
+    /// Whether a requested stop is complete; if so, answers it.
     fn has_stopped(&mut self) -> bool {
         if !self.phases.is_empty() || !self.effects.is_empty() {
             return false;
@@ -211,15 +212,15 @@ impl Actor {
         true
     }
 
-    pub(super) fn obey(&mut self, command: Command) {
-        let Some(command) = self.lanes.defer(command) else { return };
+    pub(super) fn handle(&mut self, command: Command) {
+        let Some(command) = self.steps.defer(command) else { return };
         match command {
             Command::Create { job, answer } => self.create(job, answer),
-            // It may have been reopened or removed meanwhile.
+            // The job may have been reopened or removed since it was read.
             Command::Resume(job)
-                if self.jobs.contains_key(&job.id) || self.lanes.is_leaving(&job.id) => {}
+                if self.jobs.contains_key(&job.id) || self.steps.is_leaving(&job.id) => {}
             Command::Resume(job) => self.resume(*job),
-            Command::Found { id, count } => {
+            Command::Listed { id, count } => {
                 if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_being_listed()) {
                     job.note_found(count);
                     self.flush_soon();
@@ -242,21 +243,21 @@ impl Actor {
         }
     }
 
-    /// Goes on with a job that was found at start, or revived.
+    /// Continues a job that was found at start or reopened.
     pub(super) fn resume(&mut self, found: RecoveredJob) {
         let RecoveredJob { id, master, plan, repositories } = found;
-        let place = self.handle.reserve();
-        let mut job = Job::new(NewJob { id: id.clone(), master, plan, place });
+        let permit = self.handle.reserve();
+        let mut job = Job::new(NewJob { id: id.clone(), master, plan, permit });
         let (mut queued, mut running) = (Vec::new(), Vec::new());
         let (mut adopted, mut refused, mut paused) = (Vec::new(), Vec::new(), Vec::new());
         for (index, found) in repositories {
             match found {
-                Found::Over(status) => job.note_over(index, &status),
-                Found::Running(living) => {
+                Disposition::Finished(status) => job.note_finished(index, &status),
+                Disposition::Running(living) => {
                     running.push(index);
                     adopted.push((index, living));
                 }
-                Found::Queued(next) => {
+                Disposition::Queued(next) => {
                     job.expect_attempt(index, next);
                     if next.pause.is_zero() {
                         queued.push(index);
@@ -264,12 +265,12 @@ impl Actor {
                         paused.push((index, next));
                     }
                 }
-                Found::TriedAgain { cause, next, .. } => {
+                Disposition::WillRetry { cause, next, .. } => {
                     self.note_retry(&RepoKey { job: id.clone(), index }, cause, next);
                     job.expect_attempt(index, next);
                     paused.push((index, next));
                 }
-                Found::Refused(reason) => refused.push((index, reason)),
+                Disposition::Refused(reason) => refused.push((index, reason)),
             }
         }
         let (n_adopted, n_queued, n_paused) = (adopted.len(), queued.len(), paused.len());
@@ -288,12 +289,12 @@ impl Actor {
             self.time_pause(&RepoKey { job: id.clone(), index: *index }, *next);
         }
         let paused = paused.into_iter().map(|(index, _)| index).collect();
-        // Of one that was cancelled the wish was written down, its consequences perhaps not.
+        // A cancel recorded in master.json may not have been carried out completely.
         let standing = Standing { queued, running, paused, ending, cancelled, planning };
         self.on(Event::Submitted(id, standing));
     }
 
-    /// Lets the scheduler take in an event, and has carried out what it says.
+    /// Passes an event to the scheduler and carries out the effects that it returns.
     pub(super) fn on(&mut self, event: Event) {
         let mut effects: VecDeque<Effect> = self.scheduler.on(event).into();
         while let Some(effect) = effects.pop_front() {
@@ -326,10 +327,10 @@ impl Actor {
     fn finish(&mut self, id: &JobId) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.finish(Utc::now());
-        job.over = true;
+        job.finished = true;
         let status = job.master.status.clone();
-        tracing::info!(%id, status, "job over");
-        if self.lanes.is_leaving(id) {
+        tracing::info!(%id, status, "job finished");
+        if self.steps.is_leaving(id) {
             self.jobs.remove(id);
             self.remove_if_idle(id);
         } else {
@@ -337,13 +338,13 @@ impl Actor {
         }
     }
 
-    /// Looks which jobs have lost their folders. Only while the jobs folder itself is there, and no
-    /// other in its place: one that is unmounted or moved may come back, with all that is in it.
+    /// Finds jobs that have lost their folders. Checks only while the original jobs folder is in
+    /// place: one that is unmounted or moved may come back with everything in it.
     fn look_for_folders(&mut self) {
         let (jobs, space) = (self.setup.jobs.clone(), Arc::clone(&self.setup.space));
         let ids: Vec<JobId> = self.jobs.keys().cloned().collect();
         let look = self.pools.of(Purpose::Checks).run(move || {
-            // Logged as it changes, also where nobody submits anything.
+            // Logs a change of the disk's state even when nobody submits jobs.
             space.obstacle();
             let here = space.is_here();
             ids.into_iter().filter(|id| here && is_missing_folder(jobs.job(id).path())).collect()
@@ -351,7 +352,7 @@ impl Actor {
         self.checks.spawn(async move { Checked::Folders(look.await.unwrap_or_default()) });
     }
 
-    /// Looks whether the disk takes writes again.
+    /// Checks whether the disk accepts writes again.
     fn look_for_space(&mut self) {
         let space = Arc::clone(&self.setup.space);
         let look = self.pools.of(Purpose::Checks).run(move || space.obstacle_to_scan().is_none());
@@ -363,13 +364,13 @@ impl Actor {
             Checked::Space(true) => self.on(Event::SpaceAgain),
             Checked::Space(false) => {}
             Checked::Folders(missing) => {
-                // A folder has to be missed twice.
+                // A folder counts as gone when two checks in a row miss it.
                 let gone: Vec<JobId> = missing.intersection(&self.missing).cloned().collect();
                 self.missing = missing;
                 for id in gone {
-                    tracing::error!(%id, "the job's folder is gone; its scans are ended and it is forgotten");
+                    tracing::error!(%id, "the job's folder is gone; its scans are stopped and the job is dropped");
                     self.vanish(&id);
-                    // Its shims may still be ending; there is nothing left that they could write.
+                    // Its shims may still be exiting; they have no files left to write.
                     self.jobs.remove(&id);
                     self.remove_if_idle(&id);
                 }
@@ -377,7 +378,7 @@ impl Actor {
         }
     }
 
-    /// Has the master files written that lag behind.
+    /// Writes the master files that are out of date.
     fn flush(&mut self) {
         self.flush_at = None;
         let dirty: Vec<JobId> =

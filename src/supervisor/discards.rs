@@ -1,11 +1,13 @@
-//! Repositories that are not to be started: their final states are written in batches, since there may be
-//! thousands, each of them flushed.
+//! Repositories that are not started: writes their final states in batches, because there may be
+//! thousands and each is fsynced.
 //!
-//! Input: repositories of a cancelled job, or that must not be contacted. Output: their status files.
+//! Input: repositories of a cancelled job, and repositories that must not be contacted. Output:
+//! their status files.
 //!
-//! Invariants: what the disk refuses is tried again; a job that is being removed gets no more files.
+//! Invariants: a write that the disk refuses is repeated; a job that is being removed gets no more
+//! files.
 
-use super::{RepoKey, actor::Actor, finals, pools::Purpose, scheduler::Event};
+use super::{RepoKey, actor::Actor, final_states, pools::Purpose, scheduler::Event};
 use crate::{
     model::{Failure, FailureKind, JobId, RepoState, repository::RepositoryStatus},
     store::chain,
@@ -13,12 +15,12 @@ use crate::{
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How many ends of unstarted repositories are written until the loop hears of it.
+/// How many final states are written before the loop is informed.
 const DISCARDED_AT_ONCE: usize = 64;
-/// The pause after one of them could not be written.
+/// The pause after a failed write.
 const DISCARD_PAUSE: Duration = Duration::from_secs(1);
 
-/// Repositories of a job that are not to be started, in part with their ends written.
+/// A batch of repositories of one job that are not started; some of their final states are written.
 pub(super) struct Discards {
     job: JobId,
     written: Vec<(u32, RepositoryStatus)>,
@@ -35,14 +37,14 @@ struct Unstarted {
 }
 
 impl Actor {
-    /// Ends repositories of a job that is cancelled, before they are started.
+    /// Finishes repositories of a cancelled job that have not been started.
     pub(super) fn discard(&mut self, job: JobId, indices: Vec<u32>) {
         let cancelled = || Failure::new(FailureKind::Cancelled, "Cancelled on request");
         let ends = indices.into_iter().map(|index| (index, RepoState::Cancelled, cancelled()));
         self.write_ends(job, ends.collect());
     }
 
-    /// Ends repositories that must not be contacted.
+    /// Finishes repositories that must not be contacted.
     pub(super) fn refuse(&mut self, job: JobId, reasons: Vec<(u32, String)>) {
         let ends = reasons.into_iter().map(|(index, reason)| {
             (index, RepoState::Failed, Failure::new(FailureKind::Refused, reason))
@@ -50,8 +52,7 @@ impl Actor {
         self.write_ends(job, ends.collect());
     }
 
-    /// Writes the ends of repositories that are not to be started, beside the loop: there may be
-    /// thousands, each of them flushed.
+    /// Writes final states of repositories that are not started, beside the loop.
     fn write_ends(&mut self, job: JobId, ends: Vec<(u32, RepoState, Failure)>) {
         let unstarted = |(index, state, failure)| {
             let key = RepoKey { job: job.clone(), index };
@@ -68,7 +69,7 @@ impl Actor {
     fn write_discards(&mut self, job: JobId, mut left: Vec<Unstarted>, pause: Duration) {
         let folder = self.setup.jobs.job(&job);
         let files = self.pools.of(Purpose::Files).clone();
-        self.lanes.begin_effect(&job);
+        self.steps.begin_effect(&job);
         self.discards.spawn(async move {
             sleep(pause).await;
             let write = move || {
@@ -77,13 +78,13 @@ impl Actor {
                     && let Some(next) = left.last()
                 {
                     let Unstarted { key, name, git_url, attempt, state, failure } = next;
-                    match finals::write_end(&folder, key, name, git_url, *attempt, *state, failure)
+                    match final_states::write_final_state(&folder, key, name, git_url, *attempt, *state, failure)
                     {
                         Ok(status) => written.push((key.index, status)),
                         Err(error) => {
-                            // Logged once, and not each second for as long as the disk is away.
+                            // Logged once, not every second while the disk is unavailable.
                             if pause.is_zero() {
-                                tracing::error!(repository = %key, error = chain(&error), "cannot write the final state of a repository; it is tried again");
+                                tracing::error!(repository = %key, error = chain(&error), "cannot write the final state of a repository; the write is repeated until it succeeds");
                             }
                             break;
                         }
@@ -99,13 +100,13 @@ impl Actor {
 
     pub(super) fn discarded(&mut self, discards: Discards) {
         let Discards { job: id, written, left } = discards;
-        self.lanes.end_effect(&id);
-        // It may have been forgotten meanwhile, or be about to be removed.
+        self.steps.end_effect(&id);
+        // The job may have been dropped meanwhile, or may be about to be removed.
         if let Some(job) = self.jobs.get_mut(&id) {
             for (index, status) in &written {
-                job.note_over(*index, status);
+                job.note_finished(*index, status);
             }
-            if !left.is_empty() && !self.lanes.is_leaving(&id) {
+            if !left.is_empty() && !self.steps.is_leaving(&id) {
                 let pause = if written.is_empty() { DISCARD_PAUSE } else { Duration::ZERO };
                 self.write_discards(id.clone(), left, pause);
             }

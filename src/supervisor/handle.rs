@@ -1,15 +1,15 @@
-//! What the rest of the program holds of the supervisor.
+//! The handle through which the rest of the program uses the supervisor.
 //!
 //! Input: commands. Output: their answers.
 //!
-//! Invariants: a command that has been sent is carried out, whether or not somebody still waits for
-//! its answer; every change of a job is a command.
+//! Invariants: a command that has been sent is carried out, whether or not the caller still waits
+//! for the answer; every change of a job is a command.
 
 use super::{
     RecoveredJob, Setup,
     actor::Actor,
     job::{NewJob, Planned, Planning},
-    scans::Scans,
+    scan_metrics::ScanMetrics,
 };
 use crate::{
     model::JobId,
@@ -25,27 +25,27 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-/// Orders on their way to the loop: a few per request that is being answered.
+/// Capacity of the command channel: a few commands per request in progress.
 const COMMANDS: usize = 256;
 
-/// The handle of the loop; clones speak to the same one.
+/// The handle of the loop; all clones address the same loop.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     commands: mpsc::Sender<Command>,
-    places: Arc<Semaphore>,
+    queue_permits: Arc<Semaphore>,
     running: Arc<AtomicUsize>,
     queued: Arc<AtomicUsize>,
-    scans: Arc<Scans>,
+    scan_metrics: Arc<ScanMetrics>,
 }
 
 /// Why a job was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     #[error("new jobs are refused: {0}")]
-    NoPlace(Obstacle),
+    NoSpace(Obstacle),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It may be on the disk all the same; then the next server goes on with it.
+    /// The job may be on the disk nevertheless; then the next server continues it.
     #[error("the server is stopping")]
     Stopped,
 }
@@ -53,54 +53,55 @@ pub enum CreateError {
 /// The outcome of a cancel command.
 #[derive(Debug)]
 pub enum Cancelled {
-    /// The job is called cancelled, its scanners have been told to end.
+    /// The job is marked cancelled and its scanners have been ordered to stop.
     Done,
-    /// The same, but the disk refuses to keep it: until that is written, a crash would undo it.
+    /// As `Done`, but the disk refused the write: a crash before the write succeeds would undo the
+    /// cancel.
     Unwritten(StoreError),
     /// No such job is queued or running here.
     NotRunning,
-    /// The server stops: the job is as it was.
+    /// The server is stopping: the job is unchanged.
     Stopped,
 }
 
-/// The outcome of a command to scan again what failed of a finished job.
+/// The outcome of a retry command.
 #[derive(Debug)]
 pub enum Retried {
-    /// That it goes on is on the disk. If its repositories have to be listed first, they are being
-    /// listed.
+    /// The reopened job is on the disk. If its repositories have to be listed first, the listing
+    /// has started.
     GoesOn,
-    /// It is not finished.
+    /// The job is not finished.
     Running,
     NothingFailed,
-    /// Another program's job: it has no plan of ours.
+    /// The job has no plan of ours: another program created it.
     NotOurs,
-    /// Its files are being removed.
+    /// The job's files are being removed.
     Gone,
-    /// What the disk says.
+    /// The disk refused an operation.
     Failed(StoreError),
-    /// The server stops.
+    /// The server is stopping.
     Stopped,
 }
 
-/// Why a job's files are still there.
+/// Why a job's files were not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
-    #[error("the server stops; the job is cancelled, its files are still there")]
+    #[error("the server is stopping; the job is cancelled, its files are not removed")]
     Stopped,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What the loop is told.
+/// A command to the loop.
 #[derive(Debug)]
 pub(super) enum Command {
     Create {
         job: Box<NewJob>,
         answer: oneshot::Sender<Result<(), CreateError>>,
     },
-    /// One that could not be read at the start.
+    /// Continues a job that could not be read at start.
     Resume(Box<RecoveredJob>),
-    Found {
+    Listed {
         id: JobId,
         count: u64,
     },
@@ -132,12 +133,12 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// The job that is meant.
+    /// The job that the command concerns.
     pub(super) fn job(&self) -> Option<&JobId> {
         match self {
             Self::Create { job, .. } => Some(&job.id),
             Self::Resume(job) => Some(&job.id),
-            Self::Found { id, .. }
+            Self::Listed { id, .. }
             | Self::Waiting { id, .. }
             | Self::Planned { id, .. }
             | Self::Retry { id, .. }
@@ -149,8 +150,8 @@ impl Command {
 }
 
 impl Supervisor {
-    /// Starts the loop on `tasks`, with what was found at start. Jobs whose repositories have to be
-    /// listed go to `planner`, whose answer is [`planned`](Self::planned).
+    /// Starts the loop on `tasks` with the jobs that were found at start. Jobs whose repositories
+    /// have to be listed go to `planner`, which answers with [`planned`](Self::planned).
     pub fn start(
         setup: Setup,
         recovered: Vec<RecoveredJob>,
@@ -160,107 +161,109 @@ impl Supervisor {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let handle = Self {
             commands,
-            places: Arc::new(Semaphore::new(setup.config.jobs.max_queued_jobs)),
+            queue_permits: Arc::new(Semaphore::new(setup.config.jobs.max_queued_jobs)),
             running: Arc::default(),
             queued: Arc::default(),
-            scans: Arc::new(Scans::new()),
+            scan_metrics: Arc::new(ScanMetrics::new()),
         };
         let actor = Actor::new(setup, planner, handle.clone());
         tasks.spawn(actor.run(inbox, recovered));
         handle
     }
 
-    /// A place among the jobs that wait for their first scan; `None` when the queue is full.
+    /// Reserves a permit of the queue of jobs that wait for their first scan; `None` if the queue
+    /// is full.
     pub fn reserve(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
+        Arc::clone(&self.queue_permits).try_acquire_owned().ok()
     }
 
-    /// Creates a job: returns once its folder is on the disk and its repositories are queued.
+    /// Creates a job; returns once its folder is on the disk and its repositories are queued.
     ///
     /// # Errors
-    /// What kept it from being stored; there is no job then.
+    /// Why the job could not be stored; in that case there is no job.
     pub async fn create(&self, job: NewJob) -> Result<(), CreateError> {
         let (answer, created) = oneshot::channel();
         let _ = self.commands.send(Command::Create { job: Box::new(job), answer }).await;
         created.await.unwrap_or(Err(CreateError::Stopped))
     }
 
-    /// Goes on with a job that could not be read at the start, and has been read since.
+    /// Continues a job that could not be read at start and has been read since.
     pub async fn resume(&self, job: RecoveredJob) {
         let _ = self.commands.send(Command::Resume(Box::new(job))).await;
     }
 
-    /// Says how many repositories of a job are known by now, while they are being found out.
+    /// Reports how many repositories of a job have been listed so far.
     pub fn note_found(&self, id: &JobId, count: u64) {
-        // Lost while the loop is busy: the plan says it in the end.
-        let _ = self.commands.try_send(Command::Found { id: id.clone(), count });
+        // Dropped while the loop is busy: the complete plan contains the count.
+        let _ = self.commands.try_send(Command::Listed { id: id.clone(), count });
     }
 
-    /// Says what a job waits for before its repositories are listed, or that it waits no more.
+    /// Reports what a job waits for before its repositories are listed; `None` if it no longer
+    /// waits.
     pub async fn note_waiting(&self, id: &JobId, reason: Option<String>) {
         let _ = self.commands.send(Command::Waiting { id: id.clone(), reason }).await;
     }
 
-    /// Says which repositories a job has. If nobody wants to know any more, nothing happens.
+    /// Reports a job's repositories. Does nothing if the plan is no longer needed.
     ///
     /// # Errors
-    /// What the disk says; nothing has changed then, and it may be said again.
+    /// If the disk refuses the write; nothing has changed then, and the call may be repeated.
     pub async fn planned(&self, id: &JobId, planned: Planned) -> Result<(), StoreError> {
         let (answer, done) = oneshot::channel();
         let _ = self.commands.send(Command::Planned { id: id.clone(), planned, answer }).await;
-        // The loop has ended: the next server finds an incomplete plan.
+        // If the loop has ended, the next server finds an incomplete plan.
         done.await.unwrap_or(Ok(()))
     }
 
-    /// Scans again what failed of a finished job: returns once that is on the disk.
+    /// Scans the failed repositories of a finished job again; returns once that is on the disk.
     pub async fn retry(&self, id: &JobId) -> Retried {
         let (answer, retried) = oneshot::channel();
         let _ = self.commands.send(Command::Retry { id: id.clone(), answer }).await;
         retried.await.unwrap_or(Retried::Stopped)
     }
 
-    /// Cancels a job: returns once that is on the disk; its scanners end a little later.
+    /// Cancels a job; returns once that is on the disk. Its scanners stop a little later.
     pub async fn cancel(&self, id: &JobId) -> Cancelled {
         let (answer, cancelled) = oneshot::channel();
         let _ = self.commands.send(Command::Cancel { id: id.clone(), answer }).await;
         cancelled.await.unwrap_or(Cancelled::Stopped)
     }
 
-    /// Cancels a job, waits until its scanners are gone, and removes its files.
+    /// Cancels a job, waits until its scanners have exited, and removes its files.
     ///
     /// # Errors
-    /// What the disk says, or that the loop has ended; some files may be left then.
+    /// If the disk refuses, or the loop has ended; some files may be left then.
     pub async fn remove(&self, id: &JobId) -> Result<(), RemoveError> {
         let (answer, removed) = oneshot::channel();
         let _ = self.commands.send(Command::Remove { id: id.clone(), answer }).await;
         Ok(removed.await.map_err(|_| RemoveError::Stopped)??)
     }
 
-    /// Ends all scanners in order and queues their repositories for the next start. Returns when
-    /// no shim is left, or when `patience` is.
+    /// Stops all scanners and queues their repositories for the next start. Returns when no shim is
+    /// left or `patience` has passed.
     pub async fn stop(&self, patience: Duration) {
         let (answer, stopped) = oneshot::channel();
         let _ = self.commands.send(Command::Stop { patience, answer }).await;
         let _ = stopped.await;
     }
 
-    /// Returns when the loop has ended: after a stop, or by a fault of its own.
+    /// Returns when the loop has ended: after a stop, or because it failed.
     pub async fn ended(&self) {
         self.commands.closed().await;
     }
 
-    /// Says how many scanners run, and how many repositories wait.
+    /// Stores how many scanners run and how many repositories wait.
     pub(super) fn note_load(&self, running: usize, queued: usize) {
         self.running.store(running, Ordering::Relaxed);
         self.queued.store(queued, Ordering::Relaxed);
     }
 
-    /// How the scans of this run of the server ended, and how long they took.
-    pub fn scans(&self) -> &Scans {
-        &self.scans
+    /// How the scans of this server run ended, and how long they took.
+    pub fn scan_metrics(&self) -> &ScanMetrics {
+        &self.scan_metrics
     }
 
-    /// How many scanners run, and how many repositories wait.
+    /// How many scanners run and how many repositories wait.
     pub fn load(&self) -> (usize, usize) {
         (self.running.load(Ordering::Relaxed), self.queued.load(Ordering::Relaxed))
     }

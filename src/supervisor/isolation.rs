@@ -1,10 +1,11 @@
-//! How scanners are shut in on this machine, as far as it can be found out without one.
+//! The isolation of scanners on this machine: the control groups, and the sandbox as a self-test
+//! finds it.
 //!
-//! Input: the settings, and what the kernel lets this process do. Output: facts for the
-//! log, /health and the metrics.
+//! Input: the settings, and what the kernel allows this process. Output: facts for the log, /health
+//! and the metrics.
 //!
-//! Invariants: nothing is less than it was without a line in the log; the built-in scanner's
-//! sandbox is known by trying it, in a process of the same kind.
+//! Invariants: isolation is never reduced without a log line; the sandbox of the built-in scanner
+//! is verified by a self-test in a process of the same kind.
 
 use crate::{
     config::ScannerConfig,
@@ -19,12 +20,12 @@ use std::{
 };
 use tokio::{process::Command, time::timeout};
 
-/// How long it holds what is known of control groups.
+/// How long the last probe of the control groups is valid.
 const PROBE_INTERVAL: Duration = Duration::from_mins(1);
-/// A self-test takes a few milliseconds.
+/// The timeout of the self-test, which takes a few milliseconds.
 const SELF_TEST_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is known of it.
+/// What is known about the isolation of scanners.
 #[derive(Debug)]
 pub struct Isolation {
     sandbox: SandboxKind,
@@ -32,17 +33,17 @@ pub struct Isolation {
     self_test: OnceLock<SelfTest>,
 }
 
-/// Whose sandbox scanners have.
+/// Which sandbox scanners run in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SandboxKind {
-    /// That of the built-in scanner.
+    /// The built-in scanner's.
     BuiltIn(SandboxMode),
-    /// Their own, if any: the program is the operator's.
+    /// The custom scanner's own, if it has one.
     Custom,
 }
 
 impl SandboxKind {
-    /// The word in /health and in the log.
+    /// The name in /health and in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BuiltIn(mode) => mode.as_str(),
@@ -52,7 +53,7 @@ impl SandboxKind {
 }
 
 impl Isolation {
-    /// Asks for control groups; the self-test is made by [`Self::test`].
+    /// Probes the control groups; [`Self::test`] runs the self-test.
     pub fn new(scanner: &ScannerConfig) -> Self {
         let sandbox = if scanner.command.is_empty() {
             SandboxKind::BuiltIn(scanner.sandbox.mode)
@@ -63,22 +64,22 @@ impl Isolation {
         Self { sandbox, control_groups, self_test: OnceLock::new() }
     }
 
-    /// Whose sandbox it is.
+    /// Which sandbox scanners run in.
     pub fn sandbox(&self) -> SandboxKind {
         self.sandbox
     }
 
-    /// What the self-test found; `None` until it is made, or where there is none.
+    /// The result of the self-test; `None` until it has run, or if there is none.
     pub fn self_test(&self) -> Option<&SelfTest> {
         self.self_test.get()
     }
 
-    /// By which means strays are caught, as it was when it was last asked.
+    /// How stray processes are caught, according to the last probe.
     pub fn confinement(&self) -> Confinement {
         self.control_groups.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The same, asked again if that is long ago: control groups can be taken away.
+    /// The same, probed again after a while: control groups can be taken away.
     pub fn current_confinement(&self) -> Confinement {
         let mut known = self.control_groups.lock().unwrap_or_else(PoisonError::into_inner);
         if known.1.elapsed() >= PROBE_INTERVAL {
@@ -95,24 +96,24 @@ impl Isolation {
         known.0
     }
 
-    /// What is wrong with it, in words for /health: only what keeps scans from beginning.
+    /// The problem for /health, if one keeps scans from starting.
     pub fn problem(&self) -> Option<String> {
         let test = self.self_test()?;
         let fails = self.sandbox == SandboxKind::BuiltIn(SandboxMode::Require);
         (fails && !test.missing.is_empty()).then(|| {
             let missing = test.missing.join("; ");
             format!(
-                "[scanner] sandbox = \"require\", but this kernel lacks a part, so every scan fails: {missing}"
+                "[scanner] sandbox = \"require\", but this kernel does not support all of it, so every scan fails: {missing}"
             )
         })
     }
 
-    /// Makes the self-test of the built-in scanner's sandbox, and says what came of it.
+    /// Runs the self-test of the built-in scanner's sandbox and logs the result.
     pub async fn test(&self, scanner: &ScannerConfig, path: &str, staging: &Path) {
         let SandboxKind::BuiltIn(mode) = self.sandbox else {
             tracing::info!(
                 sandbox = "custom",
-                "a scanner of your own has the sandbox that it makes itself"
+                "a custom scanner is configured; scanwatch does not sandbox it"
             );
             return;
         };
@@ -129,7 +130,7 @@ impl Isolation {
                         seccomp = found.seccomp,
                         refused,
                         attempts,
-                        "scanners are shut in"
+                        "sandbox self-test passed; scanners are sandboxed"
                     );
                 } else {
                     tracing::warn!(
@@ -140,26 +141,31 @@ impl Isolation {
                         attempts,
                         possible,
                         missing,
-                        "scanners are shut in less than they could be"
+                        "scanners are sandboxed only in part; `missing` names what this kernel lacks"
                     );
                 }
-                // Made once.
+                // The self-test runs once.
                 let _ = self.self_test.set(found);
             }
-            Ok(Err(error)) => tracing::warn!(error, "the sandbox of scanners was not tested"),
-            Err(_) => tracing::warn!("the self-test of the sandbox did not end"),
+            Ok(Err(error)) => tracing::warn!(
+                error,
+                "the sandbox self-test could not run; the sandbox level is unknown"
+            ),
+            Err(_) => {
+                tracing::warn!("the sandbox self-test timed out; the sandbox level is unknown")
+            }
         }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this program once more; ended with its handle")]
+#[expect(clippy::disallowed_methods, reason = "runs this program's self-test; killed on drop")]
 async fn ask(
     scanner: &ScannerConfig,
     mode: SandboxMode,
     path: &str,
     staging: &Path,
 ) -> Result<SelfTest, String> {
-    let paths: Vec<_> = scanner.sandbox.paths.iter().map(|it| it.to_string_lossy()).collect();
+    let paths: Vec<_> = scanner.sandbox.paths.iter().map(|path| path.to_string_lossy()).collect();
     let output = Command::new("/proc/self/exe")
         .arg0("scanwatch")
         .args(["worker", "--self-test-escape", "--json"])
@@ -174,8 +180,11 @@ async fn ask(
         .kill_on_drop(true)
         .output()
         .await
-        .map_err(|error| format!("it did not start: {error}"))?;
+        .map_err(|error| format!("cannot start the self-test: {error}"))?;
     serde_json::from_slice(&output.stdout).map_err(|error| {
-        format!("{error}; it said: {}", String::from_utf8_lossy(&output.stderr).trim())
+        format!(
+            "unreadable self-test result: {error}; stderr: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )
     })
 }

@@ -1,7 +1,11 @@
-//! A job in the supervisor's hands: its plan, where each repository stands, and the
-//! `master.json` that follows from both.
+//! A job as the supervisor holds it: its plan, the state of each repository, and the contents of
+//! `master.json`.
+//!
+//! Input: plans, and states of repositories. Output: `master.json`.
+//!
+//! Invariants: lists are brought up to date before each write, not at each change.
 
-use super::retry::Next;
+use super::retry::NextAttempt;
 use crate::model::{
     JobId, JobState, RepoState,
     master::{FailedRepository, Master, Options, ScanType, end_state},
@@ -13,60 +17,60 @@ use std::collections::BTreeMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-/// A job that is to be created, or was found.
+/// A job that is to be created, or was found at start.
 #[derive(Debug)]
 pub struct NewJob {
     pub id: JobId,
     pub master: Master,
-    /// Where it is not complete, the repositories are listed later.
+    /// If the plan is incomplete, the repositories are listed later.
     pub plan: Plan,
-    /// Its place among the jobs that wait for their first scan.
-    pub place: Option<OwnedSemaphorePermit>,
+    /// Its permit of the queue of jobs that wait for their first scan.
+    pub permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A job whose repositories have to be listed, by whoever knows how.
+/// A request to list the repositories of a job.
 #[derive(Debug, Clone)]
 pub struct Planning {
     pub id: JobId,
-    /// As it was submitted.
+    /// The submitted URL.
     pub url: String,
     pub options: Options,
-    /// Cancelled when nobody wants the plan any more.
+    /// Cancelled when the plan is no longer needed.
     pub stop: CancellationToken,
 }
 
-/// What was found out.
+/// The answer to a [`Planning`].
 #[derive(Debug, Clone)]
 pub enum Planned {
     Repositories {
         scan_type: ScanType,
         plan: Plan,
     },
-    /// Why there is no plan, for people.
+    /// Why there is no plan, in plain English.
     Failed(String),
 }
 
-/// One repository, as far as the next attempt needs it.
+/// One repository, with what its next attempt needs.
 #[derive(Debug)]
 pub(super) struct Repository {
     pub(super) name: String,
     pub(super) git_url: String,
     pub(super) next_attempt: u64,
     pub(super) interruptions: u64,
-    /// Which retry of those that were asked for the next attempt is.
+    /// The number of the next attempt among the requested retries; 0 for the first try.
     pub(super) retries: u64,
-    /// How often in a row a shim ended before it claimed its attempt.
+    /// How often in a row a shim exited before it claimed its attempt.
     pub(super) false_starts: u32,
     /// How often in a row no shim could be started, or the disk did not answer.
     pub(super) setbacks: u32,
-    stand: Stand,
+    state: QueueState,
 }
 
 #[derive(Debug, PartialEq)]
-enum Stand {
+enum QueueState {
     Waiting,
     Running,
-    Over { state: RepoState, error: Option<String> },
+    Finished { state: RepoState, error: Option<String> },
 }
 
 /// One job.
@@ -75,17 +79,17 @@ enum Stand {
 pub(super) struct Job {
     pub(super) master: Master,
     pub(super) repositories: BTreeMap<u32, Repository>,
-    /// Every repository is over; the job goes once its end is on the disk.
-    pub(super) over: bool,
-    /// Whether `master.json` lags behind.
+    /// Every repository is finished; the job is dropped once its final state is on the disk.
+    pub(super) finished: bool,
+    /// Whether `master.json` is out of date.
     pub(super) dirty: bool,
-    /// Whether the last try to write it has failed.
+    /// Whether the last write of `master.json` failed.
     pub(super) unwritten: bool,
-    /// Its place in the queue, given back when its first scan starts.
-    place: Option<OwnedSemaphorePermit>,
-    /// While its repositories are being listed: ends that.
+    /// Its queue permit; released when the first scan starts.
+    permit: Option<OwnedSemaphorePermit>,
+    /// While its repositories are being listed: cancels the listing.
     pub(super) planning: Option<CancellationToken>,
-    /// It is known which repositories it has.
+    /// Whether the plan is complete.
     planned: bool,
 }
 
@@ -94,14 +98,14 @@ impl Job {
         let mut new = Self {
             master: job.master,
             repositories: BTreeMap::new(),
-            over: false,
+            finished: false,
             dirty: false,
             unwritten: false,
-            place: job.place,
+            permit: job.permit,
             planning: None,
             planned: false,
         };
-        // What it waited for under another server.
+        // Whatever it waited for under an earlier server is obsolete.
         new.master.waiting_for = None;
         if job.plan.complete {
             new.take_plan(&job.plan);
@@ -109,7 +113,7 @@ impl Job {
         new
     }
 
-    /// Takes in which repositories it has.
+    /// Takes in the plan.
     pub(super) fn take_plan(&mut self, plan: &Plan) {
         self.repositories = plan
             .counted()
@@ -122,7 +126,7 @@ impl Job {
                     retries: 0,
                     false_starts: 0,
                     setbacks: 0,
-                    stand: Stand::Waiting,
+                    state: QueueState::Waiting,
                 };
                 (index, repository)
             })
@@ -134,30 +138,29 @@ impl Job {
         self.master.total_repositories = total;
     }
 
-    /// Whether it is known which repositories it has.
+    /// Whether the plan is complete.
     pub(super) fn is_planned(&self) -> bool {
         self.planned
     }
 
-    /// Whether somebody still wants to know which repositories it has: not of one whose cancel is being
-    /// written.
+    /// Whether the plan is still needed: not for a job whose cancel is being written.
     pub(super) fn is_being_listed(&self) -> bool {
         self.planning.is_some() && !self.is_cancelled()
     }
 
-    /// So many repositories are known by now.
+    /// Stores the number of repositories listed so far.
     pub(super) fn note_found(&mut self, count: u64) {
         self.master.total_repositories = Some(count);
         self.dirty = true;
     }
 
-    /// What it waits for before its repositories are listed, if it does.
+    /// Stores what the job waits for before its repositories are listed, if anything.
     pub(super) fn note_waiting_for(&mut self, reason: Option<String>) {
         self.master.waiting_for = reason;
         self.dirty = true;
     }
 
-    /// Its repositories could not be listed.
+    /// Fails the job because its repositories could not be listed.
     pub(super) fn fail(&mut self, error: String, now: Timestamp) {
         self.master.waiting_for = None;
         self.master.status = Some(JobState::Failed.to_string());
@@ -175,26 +178,26 @@ impl Job {
         self.master.final_state() == Some(JobState::Cancelled)
     }
 
-    /// The first scan runs, and `master.json` does not say so yet.
+    /// The first scan runs, and `master.json` does not show it yet.
     pub(super) fn has_just_begun(&self) -> bool {
         self.dirty && self.master.status.as_deref() == Some(JobState::Initializing.as_str())
     }
 
     /// A shim of this repository runs.
     pub(super) fn note_running(&mut self, index: u32) {
-        self.place = None;
-        self.stand(index, Stand::Running);
+        self.permit = None;
+        self.set_state(index, QueueState::Running);
     }
 
-    /// The repository waits (again).
+    /// The repository waits for its first or next attempt.
     pub(super) fn note_waiting(&mut self, index: u32) {
-        self.stand(index, Stand::Waiting);
+        self.set_state(index, QueueState::Waiting);
     }
 
-    /// What the repository's next attempt is, by what was found on the disk.
-    pub(super) fn expect_attempt(&mut self, index: u32, next: Next) {
+    /// Stores the repository's next attempt, as determined from the disk.
+    pub(super) fn expect_attempt(&mut self, index: u32, next: NextAttempt) {
         if let Some(repository) = self.repositories.get_mut(&index) {
-            // Another attempt than the one that could not begin.
+            // A different attempt from the one that failed to start.
             if repository.next_attempt != next.attempt {
                 repository.false_starts = 0;
             }
@@ -204,24 +207,27 @@ impl Job {
         }
     }
 
-    /// The repository is over, as its status file says.
-    pub(super) fn note_over(&mut self, index: u32, status: &RepositoryStatus) {
-        self.stand(index, Stand::Over { state: status.state, error: status.error.clone() });
+    /// The repository is finished; `status` is its final status.
+    pub(super) fn note_finished(&mut self, index: u32, status: &RepositoryStatus) {
+        self.set_state(
+            index,
+            QueueState::Finished { state: status.state, error: status.error.clone() },
+        );
     }
 
-    /// Somebody wants the job to end: it is called cancelled from now on.
+    /// Marks the job cancelled.
     pub(super) fn cancel(&mut self, now: Timestamp) {
         self.master.status = Some(JobState::Cancelled.to_string());
         self.master.completed_at.get_or_insert(now);
         self.master.waiting_for = None;
         if self.planning.is_some() {
-            // What its forge has listed by now is not going to be scanned.
+            // The repositories listed so far are not scanned.
             self.master.total_repositories = Some(0);
         }
         self.dirty = true;
     }
 
-    /// Every repository is over: names the job's end.
+    /// Sets the job's final state once every repository is finished.
     pub(super) fn finish(&mut self, now: Timestamp) {
         self.update_lists(now);
         if self.master.final_state().is_some() {
@@ -230,13 +236,13 @@ impl Job {
         let count = |wanted: fn(RepoState) -> bool| {
             self.repositories
                 .values()
-                .filter(|it| matches!(it.stand, Stand::Over { state, .. } if wanted(state)))
+                .filter(|repository| matches!(repository.state, QueueState::Finished { state, .. } if wanted(state)))
                 .count() as u64
         };
         let completed = count(|state| state == RepoState::Completed);
         let failed = count(RepoState::is_failure);
-        let last = self.repositories.values().find_map(|it| match &it.stand {
-            Stand::Over { state, error } => Some((*state, error.clone())),
+        let last = self.repositories.values().find_map(|repository| match &repository.state {
+            QueueState::Finished { state, error } => Some((*state, error.clone())),
             _ => None,
         });
         let (last, error) = last.unwrap_or((RepoState::Completed, None));
@@ -248,19 +254,19 @@ impl Job {
         self.master.completed_at = Some(now);
     }
 
-    /// Brings master's lists up to date; called before each write, not at each change: a group
-    /// has thousands of names.
+    /// Brings the lists of `master.json` up to date. Called before each write, not at each change,
+    /// because a group has thousands of names.
     pub(super) fn update_lists(&mut self, now: Timestamp) {
         let (mut pending, mut completed, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         let mut running = false;
         for repository in self.repositories.values() {
-            match &repository.stand {
-                Stand::Waiting => pending.push(repository.name.clone()),
-                Stand::Running => running = true,
-                Stand::Over { state: RepoState::Completed, .. } => {
+            match &repository.state {
+                QueueState::Waiting => pending.push(repository.name.clone()),
+                QueueState::Running => running = true,
+                QueueState::Finished { state: RepoState::Completed, .. } => {
                     completed.push(repository.name.clone());
                 }
-                Stand::Over { state, error } => failed.push(FailedRepository {
+                QueueState::Finished { state, error } => failed.push(FailedRepository {
                     repo_name: Some(repository.name.clone()),
                     error: error.clone().unwrap_or_else(|| "Unknown error".to_owned()),
                     status: state.to_string(),
@@ -279,9 +285,9 @@ impl Job {
         self.dirty = false;
     }
 
-    fn stand(&mut self, index: u32, stand: Stand) {
+    fn set_state(&mut self, index: u32, state: QueueState) {
         if let Some(repository) = self.repositories.get_mut(&index) {
-            repository.stand = stand;
+            repository.state = state;
             self.dirty = true;
         }
     }

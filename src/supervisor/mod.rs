@@ -1,41 +1,41 @@
-//! A plan becomes processes: the queue, the limit, and who is told to end.
+//! The supervisor turns plans into processes: queue, concurrency limit, cancellation, recovery.
 //!
-//! Input: accepted jobs, wishes to cancel or remove, the ends of shims, and at start what
-//! a dead server left. Output: shims, each with its task on standard input; `master.json`;
-//! and the status files of repositories whose shim is not there to write them.
+//! Input: accepted jobs, cancel and remove requests, exits of shims, and at start the state that a
+//! dead server left. Output: shims, each with its task on standard input; `master.json`; and the
+//! status files of repositories that have no shim to write them.
 //!
-//! Invariants: at most as many shims as the settings allow run at once; every
-//! repository of an accepted job reaches a final state or is queued; a living shim is never
-//! doubled; while the disk is too full, what is queued waits; what is tried again waits without a
-//! slot. The rules are in `scheduler` (pure); `actor` performs them, one event at a time.
+//! Invariants: at most as many shims run at once as the settings allow; every repository of an
+//! accepted job reaches a final state or is queued; a repository never has two living shims; while
+//! the disk is too full, the queue waits; a repository that waits for a retry holds no slot. The
+//! rules are in `scheduler` (pure); `actor` performs them, one event at a time.
 
 mod actor;
-mod changes;
+mod commands;
 mod discards;
-mod ended;
-mod finals;
+mod final_states;
 mod handle;
 mod isolation;
 mod job;
-mod lanes;
+mod job_steps;
 mod orphans;
-mod overdue;
-mod plans;
+mod planning;
 mod pools;
 mod recovery;
+mod reopen;
 mod repositories;
 mod retry;
-mod revival;
-mod scans;
+mod scan_metrics;
 mod scheduler;
+mod shim_exit;
 mod spawn;
+mod watchdog;
 
 pub use handle::{Cancelled, CreateError, RemoveError, Retried, Supervisor};
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning};
-pub use overdue::Standstills;
 pub use recovery::{Recovered, RecoveredJob, recover, recover_one};
-pub use scans::Scans;
+pub use scan_metrics::ScanMetrics;
+pub use watchdog::StoppedShims;
 
 use crate::{
     config::Config,
@@ -57,20 +57,20 @@ impl fmt::Display for RepoKey {
     }
 }
 
-/// What the supervisor works with.
+/// The supervisor's settings and resources.
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub config: Arc<Config>,
     pub jobs: JobsDir,
-    /// How full the jobs folder's disk is.
+    /// The free space of the jobs folder's disk.
     pub space: Arc<Space>,
-    /// The `PATH` that scanners get.
+    /// The `PATH` of scanners.
     pub path: String,
 }
 
 impl Setup {
-    /// How often the repositories of a job are tried again by themselves: of one that is over or
-    /// cancelled, never.
+    /// The automatic retries of the job's repositories; none for a job that is finished or
+    /// cancelled.
     fn retries(&self, master: &Master) -> Retries {
         let wanted = master.options.as_ref().filter(|_| master.final_state().is_none());
         let most = wanted.map_or(0, |options| options.retries);
@@ -80,7 +80,7 @@ impl Setup {
 
 #[cfg(test)]
 impl Setup {
-    /// With all defaults, for a jobs folder of a test.
+    /// Default settings for a test's jobs folder.
     fn of_test(jobs: JobsDir) -> Self {
         use crate::{config::Sources, store::space::Floor};
         let space = Space::new(&jobs, Floor { bytes: 0, inodes: 0 });

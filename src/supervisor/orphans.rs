@@ -1,13 +1,13 @@
-//! What is left of an attempt whose shim is dead: its processes, its scratch folder, and perhaps an
-//! end that its scanner wrote and that nobody has looked at.
+//! Orphans: what is left of an attempt whose shim is dead: processes, the scratch folder, and
+//! perhaps a final state that the scanner wrote and no shim has checked.
 //!
-//! Input: attempts of which the kernel says that nobody holds their locks. Output:
-//! no process and no scratch folder of them, and ends that are as complete as any other.
+//! Input: attempts whose locks nobody holds. Output: their processes and scratch folders are gone,
+//! and their final states are complete.
 //!
-//! Invariants: a process is ended by its control group or by its mark, never by a number in
-//! a file; when this returns, nobody of the attempt writes any more.
+//! Invariants: a process is identified by its control group or its tracking id, never by a pid from
+//! a file; when a function here returns, no process of the attempt writes any more.
 
-use super::{RepoKey, finals::Planned};
+use super::{RepoKey, final_states::PlannedRepository};
 use crate::{
     model::{
         Failure, FailureKind, JobId, RepoState,
@@ -23,7 +23,7 @@ use crate::{
         lock::{self, Holder},
         read, trash,
     },
-    sys::{self, Started},
+    sys::{self, ProcessInfo},
 };
 use chrono::Utc;
 use serde_json::Value;
@@ -33,11 +33,11 @@ use std::{
     time::Duration,
 };
 
-/// How long processes that got SIGKILL may take to be gone.
+/// How long processes may take to exit after SIGKILL.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends what dead shims of these repositories left: thousands of them by one look at all processes.
-/// Says of which repositories nothing is left.
+/// Ends the orphans of these repositories, thousands of them with one pass over all processes.
+/// Returns the repositories that have no processes left.
 pub(super) fn end_all(
     folder: &JobDir,
     id: &JobId,
@@ -45,7 +45,7 @@ pub(super) fn end_all(
 ) -> Result<BTreeSet<u32>, StoreError> {
     let mut dead = BTreeMap::new();
     for index in indices {
-        // The lock is asked first: of a shim that lives nothing is ended.
+        // The lock is checked first: nothing of a living shim is ended.
         if lock::holder(&folder.lock(index))?.is_none()
             && let Some(record) = attempt::read(folder, index)?
         {
@@ -61,56 +61,59 @@ pub(super) fn end_all(
     Ok(dead.into_keys().collect())
 }
 
-/// Ends what a dead shim left, and removes its traces.
+/// Ends the processes that a dead shim left, and removes its files.
 pub(super) fn end(folder: &JobDir, key: &RepoKey, record: &AttemptRecord) {
     end_processes(&key.job, &BTreeMap::from([(key.index, record.attempt)]));
     remove_traces(folder, key, record.attempt);
 }
 
-/// The attempt of the shim that holds a repository's lock; `None` if the holder is no shim of it. Of
-/// the attempt that is `over` the server has seen the shim end, so the holder is none.
+/// The attempt of the shim that holds a repository's lock; `None` if the holder is not a shim of
+/// this repository. The server has seen the shim of the attempt `exited` exit, so the holder cannot
+/// be that shim.
 pub(super) fn attempt_of_shim(
     holder: &Holder,
     key: &RepoKey,
-    over: Option<&AttemptRecord>,
+    exited: Option<&AttemptRecord>,
 ) -> Option<u64> {
-    let words = sys::words_of(holder.pid);
-    // Nothing can be read of one that is ending.
-    if words.iter().all(String::is_empty) {
-        return Some(over.map_or(1, |it| it.attempt + 1));
+    let arguments = sys::arguments_of(holder.pid);
+    // The command line of an exiting process is empty.
+    if arguments.iter().all(String::is_empty) {
+        return Some(exited.map_or(1, |record| record.attempt + 1));
     }
-    let [_, kind, job, index, attempt, ..] = &words[..] else { return None };
+    let [_, kind, job, index, attempt, ..] = &arguments[..] else { return None };
     let is_meant = kind == "shim" && job == key.job.as_str() && *index == key.index.to_string();
     let attempt = attempt.parse().ok().filter(|_| is_meant)?;
-    over.is_none_or(|it| it.attempt != attempt).then_some(attempt)
+    exited.is_none_or(|record| record.attempt != attempt).then_some(attempt)
 }
 
-/// Ends a process that holds a repository's lock and is no shim: one that its scanner has left. It is
-/// known by its mark; where the server has seen the shim end (`is_seen`) and an attempt has been claimed
-/// before, by the lock alone: a stray may also take it between two shims.
+/// Ends a process that holds a repository's lock and is not a shim: a stray that a scanner left.
+/// The process is identified by its tracking id. If the server has seen the shim exit (`is_seen`)
+/// and an attempt was claimed before, holding the lock is enough: a stray may also take the lock
+/// between two shims.
 ///
 /// # Errors
-/// If nothing is known of it: it may be anybody's.
+/// If the process cannot be identified: it may belong to anyone.
 pub(super) fn end_stray(
-    planned: &Planned<'_>,
+    planned: &PlannedRepository<'_>,
     holder: &Holder,
     record: Option<&AttemptRecord>,
     is_seen: bool,
 ) -> Result<(), StoreError> {
-    let Planned { folder, key, .. } = *planned;
+    let PlannedRepository { folder, key, .. } = *planned;
     let pid = holder.pid;
-    tracing::warn!(repository = %key, pid, "a process that is no shim holds the lock of a repository");
+    tracing::warn!(repository = %key, pid, "a process that is not a shim holds the lock of a repository");
     if let Some(record) = record {
         end(folder, key, record);
     }
     if is_seen && record.is_some() {
-        let ended = sys::end_process(&holder.pidfd, sys::Ending::Force)
+        let ended = sys::signal_process(&holder.pidfd, sys::StopSignal::Kill)
             .and_then(|()| sys::wait_readable([holder.pidfd.as_fd()], KILL_PATIENCE));
         ended.map_err(StoreError::at("end the holder of", folder.lock(key.index)))?;
     }
-    let is_still_there = lock::holder(&folder.lock(key.index))?.is_some_and(|it| it.pid == pid);
+    let is_still_there =
+        lock::holder(&folder.lock(key.index))?.is_some_and(|holder| holder.pid == pid);
     if is_still_there {
-        let text = format!("process {pid}, which is no shim, holds it; end that process");
+        let text = format!("process {pid}, which is not a shim, holds it; end that process");
         return Err(StoreError::at("use the lock", folder.lock(key.index))(std::io::Error::other(
             text,
         )));
@@ -118,31 +121,32 @@ pub(super) fn end_stray(
     Ok(())
 }
 
-/// Ends the processes of attempts, by repository.
+/// Ends the processes of attempts, given by repository.
 fn end_processes(id: &JobId, attempts: &BTreeMap<u32, u64>) {
     let ids: BTreeSet<String> = attempts
         .iter()
         .map(|(index, attempt)| ScanTask::tracking_id(id, *index, *attempt))
         .collect();
     for id in &ids {
-        sys::cgroup::end_left_behind(id);
+        sys::cgroup::kill_left_behind(id);
     }
-    let is_meant = |it: &Started| {
-        let marked = it.mark.as_ref().is_some_and(|mark| ids.contains(mark));
-        // What a shim was about to start when it was killed still looks like the shim.
+    let is_meant = |process: &ProcessInfo| {
+        let marked = process.mark.as_ref().is_some_and(|mark| ids.contains(mark));
+        // A process that the shim had forked but not yet executed when it was killed still looks
+        // like the shim.
         marked
-            || it.words.get(1).is_some_and(|word| word == "shim") && {
-                ids.contains(&it.words.get(2..5).unwrap_or_default().join("/"))
+            || process.arguments.get(1).is_some_and(|word| word == "shim") && {
+                ids.contains(&process.arguments.get(2..5).unwrap_or_default().join("/"))
             }
     };
-    let ended = sys::end_all(TRACKING_VARIABLE, KILL_PATIENCE, is_meant);
+    let ended = sys::kill_all(TRACKING_VARIABLE, KILL_PATIENCE, is_meant);
     if ended > 0 {
-        tracing::warn!(%id, ended, "ended processes that dead shims left");
+        tracing::warn!(%id, ended, "killed orphaned processes of dead shims");
     }
 }
 
-/// Removes what is of no use any more: the scratch folder, the space set aside, and an order that nobody will read, and
-/// that a power cut may have torn.
+/// Removes files that are no longer needed: the scratch folder, the reserved space, and an order
+/// that nobody will read and that a power cut may have truncated.
 fn remove_traces(folder: &JobDir, key: &RepoKey, attempt: u64) {
     let scratch = trash::scratch(folder, &key.job, key.index, attempt);
     let reserves = trash::reserves(folder, &key.job, key.index, attempt);
@@ -150,37 +154,39 @@ fn remove_traces(folder: &JobDir, key: &RepoKey, attempt: u64) {
         .and(trash::remove_reserves(&reserves))
         .and(attempt::remove_order(folder, key.index));
     if let Err(error) = removed {
-        tracing::warn!(repository = %key, error = chain(&error), "not all of a dead scan is removed");
+        tracing::warn!(repository = %key, error = chain(&error), "cannot remove all files of a dead scan");
     }
 }
 
-/// Whether the end in a status file was written, or looked at, by scanwatch: a scanner that is no
-/// part of it names neither attempt nor time.
-pub(super) fn was_seen_to(bytes: &[u8]) -> bool {
+/// Whether scanwatch wrote or checked the final state in a status file: a custom scanner writes
+/// neither attempt nor completion time.
+pub(super) fn was_checked(bytes: &[u8]) -> bool {
     let has = |map: &serde_json::Map<_, Value>| {
-        ["attempt", "completed_at"].iter().all(|key| map.get(*key).is_some_and(|it| !it.is_null()))
+        ["attempt", "completed_at"]
+            .iter()
+            .all(|key| map.get(*key).is_some_and(|value| !value.is_null()))
     };
     raw_object(bytes).is_some_and(|map| has(&map))
 }
 
-/// Takes in the end that a scanner wrote and that its shim did not live to see: its result is
-/// judged, what every end has is added, and all of it is flushed.
+/// Completes a final state that a scanner wrote and its shim did not check: validates the result
+/// file, adds the members that every final state has, and fsyncs everything.
 pub(super) fn complete(
-    planned: &Planned<'_>,
+    planned: &PlannedRepository<'_>,
     record: &AttemptRecord,
     status: &RepositoryStatus,
     bytes: &[u8],
     max_result_bytes: u64,
 ) -> Result<RepositoryStatus, StoreError> {
-    let Planned { folder, key, name, git_url } = *planned;
+    let PlannedRepository { folder, key, name, git_url } = *planned;
     let result = folder.result(key.index);
     let limit = "[limits] max_result_bytes";
     let problem = match status.state {
         RepoState::Completed => read::problem_of_json(&result, max_result_bytes, limit),
         _ => None,
     };
-    let failure =
-        problem.map(|it| Failure::new(FailureKind::Protocol, format!("The result file {it}")));
+    let failure = problem
+        .map(|problem| Failure::new(FailureKind::Protocol, format!("The result file {problem}")));
     let state = if failure.is_some() { RepoState::Failed } else { status.state };
     if result.is_file() {
         atomic::flush(&result)?;

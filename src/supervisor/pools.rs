@@ -1,38 +1,38 @@
-//! The threads on which the supervisor's effects touch disk and processes.
+//! The thread pools on which the supervisor's effects use disk and processes.
 //!
-//! Input: a closure that blocks. Output: a future of what it returns.
+//! Input: a blocking closure. Output: a future of its result.
 //!
-//! Invariants: each purpose has its own threads ([`crate::pool`]), so that slow work of one purpose (the
-//! removal of a large folder, processes that take their time to die) never takes those of another.
+//! Invariants: each purpose has its own threads ([`crate::pool`]), so that slow work of one purpose
+//! (removing a large folder, waiting for processes to exit) never occupies the threads of another.
 
 use crate::pool::{self, Lost};
 use std::future::Future;
 use tokio::runtime::Handle;
 
-/// Short writes of a job's own files at once.
+/// Concurrent short writes of jobs' own files.
 const FILES: usize = 16;
-/// Folders that are removed at once: each may hold hundreds of thousands of files.
+/// Concurrent removals of folders, each with up to hundreds of thousands of files.
 const REMOVALS: usize = 2;
-/// Jobs that are read as a whole at once.
+/// Concurrent reads of whole jobs.
 const REOPENS: usize = 2;
-/// Periodic checks at once.
+/// Concurrent periodic checks.
 const CHECKS: usize = 2;
 
-/// What threads are for.
+/// The purposes of the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Job folders, `master.json`, plans, final states of repositories that were not started.
     Files,
-    /// Starts of shims, orders to them, and the end of what is left of an attempt.
+    /// Starts of shims, orders to them, and the clean-up after an attempt.
     Scans,
     Removals,
-    /// Finished jobs that are read as a whole.
+    /// Reads of whole finished jobs.
     Reopens,
     /// Periodic checks.
     Checks,
 }
 
-/// The pools by purpose.
+/// One pool per purpose.
 #[derive(Debug)]
 pub(super) struct Pools {
     files: Pool,
@@ -43,11 +43,11 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    /// For so many scanners at once.
+    /// Pools for this many concurrent scanners.
     pub(super) fn new(scanners: usize) -> Self {
         Self {
             files: Pool::new("jobs-files", FILES),
-            // One for the attempt that ends and one for the next, per slot.
+            // Per slot, one thread for the attempt that ends and one for the next.
             scans: Pool::new("jobs-scans", (2 * scanners).clamp(4, 128)),
             removals: Pool::new("jobs-removals", REMOVALS),
             reopens: Pool::new("jobs-reopens", REOPENS),
@@ -66,7 +66,7 @@ impl Pools {
     }
 }
 
-/// Threads for one purpose; work beyond them waits in order.
+/// The threads of one purpose; further work waits in order.
 #[derive(Debug, Clone)]
 pub(super) struct Pool(pool::Pool);
 
@@ -75,7 +75,7 @@ impl Pool {
         Self(pool::Pool::ready(name, threads))
     }
 
-    /// Runs `work` as soon as there is a thread. It may start processes: the runtime hears of their ends.
+    /// Runs `work` as soon as a thread is free. `work` may start processes: the runtime reaps them.
     ///
     /// # Errors
     /// When `work` panics.

@@ -1,15 +1,16 @@
-//! Repositories between two tries: how they wait, on the disk and in the loop.
+//! Retries: how a repository waits between two attempts, on the disk and in the loop.
 //!
-//! Input: an attempt that failed for a cause that may pass, and what is left of its
-//! retries. Output: a status file that says what is waited for, and a timer.
+//! Input: an attempt that failed with a transient cause, and the job's remaining retries. Output: a
+//! status file that announces the retry, and a timer.
 //!
-//! Invariants: which retry an attempt is stands in its record; the status file of a
-//! repository that waits for a retry names the failure before it, that of one that waits because
-//! somebody asked for it does not. So nothing but the disk has to remember, and a crash between
-//! any two writes neither gives nor takes a retry.
+//! Invariants: the attempt's record holds the number of its retry; the status file of a repository
+//! that waits for an automatic retry names the failure before it, that of one that waits for a
+//! requested retry does not. So all state is on the disk, and a crash between any two writes
+//! neither adds nor loses a retry.
 
 use super::{
-    RepoKey, actor::Actor, finals::read_status, recovery::Found, scheduler::Event, spawn::Shim,
+    RepoKey, actor::Actor, final_states::read_status, recovery::Disposition, scheduler::Event,
+    spawn::Shim,
 };
 use crate::{
     model::{
@@ -25,35 +26,35 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The attempt that is to come.
+/// The next attempt of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Next {
+pub(super) struct NextAttempt {
     pub(super) attempt: u64,
-    /// How many shims of this repository died without a word so far.
+    /// How many shims of this repository have died without reporting a cause.
     pub(super) interruptions: u64,
-    /// Which retry it is of those that were asked for.
+    /// The number of this attempt among the requested retries; 0 for the first try.
     pub(super) retries: u64,
-    /// How long it is still waited for.
+    /// The remaining pause before it.
     pub(super) pause: Duration,
 }
 
-impl Next {
-    /// As wanted by somebody, or for the first time: nothing is counted yet.
+impl NextAttempt {
+    /// A first attempt or a requested one: all counts start at zero.
     pub(super) fn afresh(attempt: u64) -> Self {
         Self { attempt, interruptions: 0, retries: 0, pause: Duration::ZERO }
     }
 
-    /// One that begins as soon as it can, after an attempt that was cut short.
+    /// An attempt that begins as soon as possible, after one that was interrupted.
     pub(super) fn after(record: &AttemptRecord, interruptions: u64) -> Self {
         let attempt = record.attempt + 1;
         Self { attempt, interruptions, retries: record.retries, pause: Duration::ZERO }
     }
 }
 
-/// A pause that is over: of this repository, before this attempt.
-pub(super) type PauseOver = (RepoKey, u64);
+/// A pause has ended: of this repository, before this attempt.
+pub(super) type PauseEnded = (RepoKey, u64);
 
-/// Has a repository wait for its next try, after `failed`.
+/// Makes a repository wait for its next attempt, after `failed`.
 pub(super) fn begin(
     folder: &JobDir,
     key: &RepoKey,
@@ -61,8 +62,8 @@ pub(super) fn begin(
     record: &AttemptRecord,
     failed: Box<RepositoryStatus>,
     again: &Retry,
-) -> Found {
-    let next = Next {
+) -> Disposition {
+    let next = NextAttempt {
         attempt: record.attempt + 1,
         interruptions: record.interruptions,
         retries: again.number,
@@ -70,27 +71,31 @@ pub(super) fn begin(
     };
     let written = write_waiting(folder, key.index, name, git_url, next.attempt, Some(again));
     if let Err(error) = written {
-        // Whoever finds the failure decides the same again.
-        tracing::warn!(repository = %key, error = chain(&error), "cannot write that a repository is tried again");
+        // Whoever reads the failed status reaches the same decision again.
+        tracing::warn!(repository = %key, error = chain(&error), "cannot write the status that announces a retry; the retry follows nevertheless");
     }
-    Found::TriedAgain { failed, cause: again.cause, next }
+    Disposition::WillRetry { failed, cause: again.cause, next }
 }
 
-/// What a repository waits for whose status names the attempt after the last that began.
-pub(super) fn awaited(record: &AttemptRecord, status: &RepositoryStatus, retries: Retries) -> Next {
+/// The next attempt of a repository whose status names the attempt after the last one that began.
+pub(super) fn awaited(
+    record: &AttemptRecord,
+    status: &RepositoryStatus,
+    retries: Retries,
+) -> NextAttempt {
     let attempt = record.attempt + 1;
     if status.failure.is_none() {
-        return Next::afresh(attempt);
+        return NextAttempt::afresh(attempt);
     }
     let number = record.retries + 1;
     let whole = retries.pause(number);
-    // Of a time that lies ahead, the clock was set back since.
+    // A time in the future means that the clock has been set back since.
     let waited = status.last_update.and_then(|since| (Utc::now() - since).to_std().ok());
     let pause = whole.saturating_sub(waited.unwrap_or_default());
-    Next { attempt, interruptions: record.interruptions, retries: number, pause }
+    NextAttempt { attempt, interruptions: record.interruptions, retries: number, pause }
 }
 
-/// Begins a repository's status anew: it waits for this attempt.
+/// Resets a repository's status: it waits for this attempt.
 pub(super) fn write_waiting(
     folder: &JobDir,
     index: u32,
@@ -100,7 +105,7 @@ pub(super) fn write_waiting(
     because: Option<&Retry>,
 ) -> Result<(), StoreError> {
     let before = read_status(folder, index)?.and_then(|(_, bytes)| raw_object(&bytes));
-    // Nothing of the earlier attempt stays but the count of writes, and what explains its end.
+    // Kept of the earlier attempt: the revision count, and the stderr that explains its failure.
     let stays = |key: &str| key == "revision" || (key == "stderr" && because.is_some());
     let kept = before.map(|map| map.into_iter().filter(|(key, _)| stays(key)).collect());
     let patch = StatusPatch {
@@ -111,7 +116,7 @@ pub(super) fn write_waiting(
         word: RepoState::Pending.as_str(),
         now: Utc::now(),
         started_at: None,
-        failure: because.map(|it| &it.failure),
+        failure: because.map(|retry| &retry.failure),
     };
     let mut value = patch.apply(kept);
     if let Some(because) = because {
@@ -120,9 +125,9 @@ pub(super) fn write_waiting(
     folder.write_status(index, &value, Durability::Flushed)
 }
 
-/// What a status file says, without a try that will not be made now.
+/// A status without the announcement of a retry that will not take place now.
 pub(super) fn without_announcement(mut status: Map<String, Value>) -> Map<String, Value> {
-    let waits = status.get("status").is_some_and(|it| it == RepoState::Pending.as_str());
+    let waits = status.get("status").is_some_and(|status| status == RepoState::Pending.as_str());
     if waits && status.contains_key("failure") {
         status.remove("message");
     }
@@ -130,14 +135,14 @@ pub(super) fn without_announcement(mut status: Map<String, Value>) -> Map<String
 }
 
 impl Actor {
-    /// An attempt has failed, and there will be another.
-    pub(super) fn tried_again(
+    /// An attempt has failed, and a retry follows.
+    pub(super) fn will_retry(
         &mut self,
         key: RepoKey,
         shim: Option<&Shim>,
         failed: &RepositoryStatus,
         cause: FailureKind,
-        next: Next,
+        next: NextAttempt,
     ) {
         self.note_scan(shim, failed.state, failed.started_at, failed.completed_at);
         self.note_retry(&key, cause, next);
@@ -149,14 +154,14 @@ impl Actor {
         self.on(Event::Paused(key));
     }
 
-    pub(super) fn note_retry(&self, key: &RepoKey, cause: FailureKind, next: Next) {
+    pub(super) fn note_retry(&self, key: &RepoKey, cause: FailureKind, next: NextAttempt) {
         let pause_secs = next.pause.as_secs();
-        tracing::info!(repository = %key, cause = cause.as_str(), retry = next.retries, pause_secs, "scan failed, and is tried again");
-        self.handle.scans().note_retry(cause);
+        tracing::info!(repository = %key, cause = cause.as_str(), retry = next.retries, pause_secs, "scan failed with a transient cause; it is retried after the pause");
+        self.handle.scan_metrics().note_retry(cause);
     }
 
-    /// Sees to it that the pause before this attempt ends.
-    pub(super) fn time_pause(&mut self, key: &RepoKey, next: Next) {
+    /// Starts the timer of the pause before this attempt.
+    pub(super) fn time_pause(&mut self, key: &RepoKey, next: NextAttempt) {
         let (key, attempt) = (key.clone(), next.attempt);
         self.pauses.spawn(async move {
             sleep(next.pause).await;
@@ -164,10 +169,10 @@ impl Actor {
         });
     }
 
-    pub(super) fn pause_over(&mut self, (key, attempt): PauseOver) {
-        // Of a repository that was cancelled, and then began again by hand, a pause may be left.
+    pub(super) fn pause_ended(&mut self, (key, attempt): PauseEnded) {
+        // A timer may be left of a repository that was cancelled and then retried on request.
         if self.next_attempt(&key) == attempt {
-            self.on(Event::PauseOver(key));
+            self.on(Event::PauseEnded(key));
         }
     }
 }
@@ -180,12 +185,12 @@ mod tests {
         store::{attempt, layout::JobsDir},
         supervisor::{
             Setup,
-            ended::{Ended, Tree},
             recovery::find,
+            shim_exit::{ProcessTree, ShimExit},
         },
     };
 
-    fn awaited_after(since: Duration, failure: &Value) -> Next {
+    fn awaited_after(since: Duration, failure: &Value) -> NextAttempt {
         let record = AttemptRecord {
             schema: 1,
             attempt: 4,
@@ -209,7 +214,7 @@ mod tests {
         // The third pause is 40 seconds.
         assert!((14..=15).contains(&next.pause.as_secs()), "{next:?}");
         assert_eq!(awaited_after(Duration::from_hours(1), &failure).pause, Duration::ZERO);
-        assert_eq!(awaited_after(Duration::from_secs(25), &Value::Null), Next::afresh(5));
+        assert_eq!(awaited_after(Duration::from_secs(25), &Value::Null), NextAttempt::afresh(5));
     }
 
     #[test]
@@ -233,7 +238,7 @@ mod tests {
 
     const URL: &str = "https://h.example/r.git";
 
-    /// A repository whose attempt 4, its second retry, has ended in this state.
+    /// A repository whose attempt 4, its second retry, ended in this state.
     fn ended(word: &str, failure: &Failure) -> (tempfile::TempDir, Setup, RepoKey) {
         let root = tempfile::tempdir().unwrap();
         let jobs = JobsDir::new(root.path()).unwrap();
@@ -259,13 +264,15 @@ mod tests {
         (root, Setup::of_test(jobs), key)
     }
 
-    fn found(setup: &Setup, key: &RepoKey, most: u64) -> (&'static str, Option<Next>) {
+    fn found(setup: &Setup, key: &RepoKey, most: u64) -> (&'static str, Option<NextAttempt>) {
         let rules = Retries::new(most, Duration::from_hours(1));
-        match find(setup, key, "r", URL, &Ended::unknown(Tree::Ended), rules).unwrap() {
-            Found::Over(_) => ("over", None),
-            Found::TriedAgain { next, .. } => ("tried again", Some(next)),
-            Found::Queued(next) => ("waits", Some(next)),
-            Found::Running(_) | Found::Refused(_) => panic!("nothing runs, nothing is refused"),
+        match find(setup, key, "r", URL, &ShimExit::unknown(ProcessTree::Ended), rules).unwrap() {
+            Disposition::Finished(_) => ("finished", None),
+            Disposition::WillRetry { next, .. } => ("tried again", Some(next)),
+            Disposition::Queued(next) => ("waits", Some(next)),
+            Disposition::Running(_) | Disposition::Refused(_) => {
+                panic!("nothing runs, nothing is refused")
+            }
         }
     }
 
@@ -273,14 +280,14 @@ mod tests {
     fn a_failure_counts_once_however_often_it_is_found() {
         let failure = Failure::new(FailureKind::Exit, "of the test");
         let (_root, setup, key) = ended("failed", &failure);
-        assert_eq!(found(&setup, &key, 2), ("over", None), "both are used up");
+        assert_eq!(found(&setup, &key, 2), ("finished", None), "both retries are used up");
         let (word, next) = found(&setup, &key, 3);
         let next = next.unwrap();
         assert_eq!(
             (word, next.attempt, next.retries, next.interruptions),
             ("tried again", 5, 3, 1)
         );
-        // Each time as by another server: nothing but the disk remembers.
+        // Each time as if by another server: all state is on the disk.
         for _ in 0..2 {
             let (word, again) = found(&setup, &key, 3);
             let again = again.unwrap();
@@ -298,10 +305,10 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_by_hand_begins_to_count_anew() {
+    fn a_requested_retry_counts_from_zero() {
         let failure = Failure::new(FailureKind::Exit, "of the test");
         let (_root, setup, key) = ended("failed", &failure);
         write_waiting(&setup.jobs.job(&key.job), 0, "r", URL, 5, None).unwrap();
-        assert_eq!(found(&setup, &key, 3), ("waits", Some(Next::afresh(5))));
+        assert_eq!(found(&setup, &key, 3), ("waits", Some(NextAttempt::afresh(5))));
     }
 }

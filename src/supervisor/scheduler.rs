@@ -1,11 +1,13 @@
-//! The rules of the queue, with no clock, no process and no runtime in them.
+//! The scheduler: the rules of the queue as pure code, without clock, processes or runtime.
 //!
-//! A slot that gets free goes to the job with the fewest running, and jobs that are even take
-//! turns: a small job is not starved by a group of thousands. Nor is it by scans that take long: where no
-//! slot is free, a job without one gets it from a job that holds several and has a slow scan among
-//! them, which is ended and queued again, once in its life. How many slots a job may hold is its
-//! share: slow scans that complete nothing halve it, each completed one adds one
-//! (docs/decisions/0012-slow-jobs-give-back-slots.md).
+//! Input: events. Output: effects.
+//!
+//! Invariants: a free slot goes to the job with the fewest running scans, and jobs with equally
+//! many take turns, so that a group of thousands does not starve a small job. Long scans do not
+//! starve it either: if no slot is free, a job without one gets a slot from a job that holds
+//! several and has a slow scan among them; that scan is stopped and queued again, once in its life.
+//! The number of slots that a job may hold is its share: slow scans that complete nothing halve it,
+//! each completed scan adds one (docs/decisions/0012-slow-jobs-give-back-slots.md).
 
 mod shares;
 
@@ -13,73 +15,73 @@ use super::RepoKey;
 use crate::model::{JobId, attempt::OrderReason};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// Everything that can happen. A closed list: to learn what drives the queue, read this enum.
+/// Everything that drives the queue.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
-    /// A job, new or found at start.
+    /// A job was created, reopened or found at start.
     Submitted(JobId, Standing),
-    /// The forge has said which repositories a job has. The ends of so many more, which are not
-    /// to be started, are being written.
+    /// The repositories of a job have been listed. `ending` more of them are not started, and their
+    /// final states are being written.
     Planned {
         job: JobId,
         queued: Vec<u32>,
         ending: usize,
     },
-    /// The forge did not say it: the job has no repositories.
+    /// The repositories could not be listed: the job has none.
     PlanFailed(JobId),
-    /// A shim is gone, and its repository is over.
-    Over(RepoKey),
-    /// A shim is gone, and its repository has been scanned.
+    /// A shim has exited, and its repository has failed.
+    Finished(RepoKey),
+    /// A shim has exited, and its repository is completed.
     Completed(RepoKey),
-    /// A scan has been running for so long that its slot is worth asking for.
+    /// A scan has run so long that another job may claim its slot.
     Slow(RepoKey),
-    /// A shim is gone, and its repository is to be scanned again.
+    /// A shim has exited, and its repository is to be scanned again.
     Again(RepoKey),
-    /// A shim is gone, and its repository is to be tried again, but not yet.
+    /// A shim has exited, and its repository is to be retried after a pause.
     Paused(RepoKey),
-    /// Now it is to be tried again.
-    PauseOver(RepoKey),
-    /// The disk is too full to start this one: it and all others wait.
+    /// The pause has ended.
+    PauseEnded(RepoKey),
+    /// The disk is too full to start this repository: it and all others wait.
     NoSpace(RepoKey),
     SpaceAgain,
-    /// Somebody wants the job to end, and that is being written: nothing more of it is started.
+    /// A cancel of the job is being written: no more of its repositories are started.
     CancelBegun(JobId),
-    /// It is written.
+    /// The cancel is durable.
     CancelAsked(JobId),
-    /// The ends of so many repositories, which are not to be started, are written.
+    /// The final states of this many repositories that are not started have been written.
     Discarded(JobId, usize),
-    /// A job's folder is gone, or about to go: there is nothing to write into.
+    /// The job's folder is gone or about to be removed: nothing can be written.
     Vanished(JobId),
     StopAsked,
 }
 
-/// Where a job stands when the queue first hears of it.
+/// The state of a job when the scheduler first sees it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Standing {
     pub(super) queued: Vec<u32>,
-    /// Those whose shims live already.
+    /// Repositories whose shims live already.
     pub(super) running: Vec<u32>,
-    /// Those that are tried again later.
+    /// Repositories that wait for a retry.
     pub(super) paused: Vec<u32>,
-    /// How many are not to be started, and have their ends written.
+    /// How many repositories are not started and have their final states written.
     pub(super) ending: usize,
-    /// Nothing of it is started.
+    /// Nothing of the job is started.
     pub(super) cancelled: bool,
-    /// Its repositories are still to be found out.
+    /// Its repositories are still to be listed.
     pub(super) planning: bool,
 }
 
-/// What is to be done about it.
+/// What the loop has to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
     Spawn(RepoKey),
-    /// Tell a running shim to end.
+    /// Order a running shim to end.
     End(RepoKey, OrderReason),
-    /// Write the ends of repositories that will not be started.
+    /// Write the final states of repositories that are not started.
     Discard(JobId, Vec<u32>),
-    /// Its repositories need not be found out any more.
+    /// The job's repositories need not be listed any more.
     StopPlanning(JobId),
-    /// Every repository of the job is over.
+    /// Every repository of the job is finished.
     Finish(JobId),
 }
 
@@ -88,11 +90,11 @@ pub(super) enum Effect {
 pub(super) struct Scheduler {
     limit: usize,
     jobs: HashMap<JobId, Job>,
-    /// The jobs in the order of their turns.
+    /// The jobs, in the order of their turns.
     turns: VecDeque<JobId>,
     running: usize,
     stopping: bool,
-    /// Nothing is started until there is space.
+    /// Nothing is started until the disk has space.
     waiting_for_space: bool,
 }
 
@@ -100,20 +102,20 @@ pub(super) struct Scheduler {
 struct Job {
     queued: VecDeque<u32>,
     running: BTreeSet<u32>,
-    /// How many slots it may hold, from 1 to the limit.
+    /// How many slots the job may hold, from 1 to the limit.
     share: usize,
-    /// Of those running the slow ones, the last to become so behind the others.
+    /// The running repositories that are slow, in the order in which they became slow.
     slow: Vec<u32>,
-    /// Which of those running have been told to give their slot back.
+    /// The running repositories that have been ordered to yield their slot.
     yielding: BTreeSet<u32>,
-    /// Which have been told so at any time, and are not told again.
+    /// The repositories that have ever been ordered to yield; they are not ordered again.
     yielded: BTreeSet<u32>,
-    /// Between two tries: they have no slot, and no place in the queue.
+    /// Repositories that wait for a retry: they hold no slot and are not queued.
     paused: BTreeSet<u32>,
-    /// How many ends are being written of those that are not to be started.
+    /// How many final states of repositories that are not started are being written.
     discarding: usize,
     cancelled: bool,
-    /// A cancel is being written.
+    /// Whether a cancel is being written.
     held: bool,
     planning: bool,
 }
@@ -135,17 +137,17 @@ impl Scheduler {
         self.running
     }
 
-    /// How many repositories wait.
+    /// How many repositories are queued.
     pub(super) fn queued(&self) -> usize {
         self.jobs.values().map(|job| job.queued.len()).sum()
     }
 
-    /// Whether the queue stands still for want of space.
+    /// Whether the queue waits for space on the disk.
     pub(super) fn waits_for_space(&self) -> bool {
         self.waiting_for_space
     }
 
-    /// Takes in what happened, says what is to be done.
+    /// Takes in an event and returns the effects.
     pub(super) fn on(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
@@ -165,7 +167,7 @@ impl Scheduler {
                 if standing.cancelled {
                     self.cancel(&job, &mut effects);
                 }
-                self.finish_if_over(&job, &mut effects);
+                self.finish_if_done(&job, &mut effects);
             }
             Event::Planned { job: id, queued, ending } => {
                 if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.planning) {
@@ -173,24 +175,24 @@ impl Scheduler {
                     job.queued = queued.into();
                     job.discarding += ending;
                 }
-                self.finish_if_over(&id, &mut effects);
+                self.finish_if_done(&id, &mut effects);
             }
             Event::PlanFailed(id) => {
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.planning = false;
                 }
-                self.finish_if_over(&id, &mut effects);
+                self.finish_if_done(&id, &mut effects);
             }
-            Event::Over(repo) => {
+            Event::Finished(repo) => {
                 self.leave_unscanned(&repo);
-                self.finish_if_over(&repo.job, &mut effects);
+                self.finish_if_done(&repo.job, &mut effects);
             }
             Event::Completed(repo) => {
                 self.leave(&repo);
                 if let Some(job) = self.jobs.get_mut(&repo.job) {
                     job.share = self.limit.min(job.share + 1);
                 }
-                self.finish_if_over(&repo.job, &mut effects);
+                self.finish_if_done(&repo.job, &mut effects);
             }
             Event::Slow(repo) => {
                 if let Some(job) = self.jobs.get_mut(&repo.job)
@@ -206,8 +208,8 @@ impl Scheduler {
                     self.pause(&repo, &mut effects);
                 }
             }
-            Event::PauseOver(repo) => {
-                // What has not failed yet comes first.
+            Event::PauseEnded(repo) => {
+                // Repositories that have not failed yet come first.
                 if let Some(job) = self.jobs.get_mut(&repo.job)
                     && job.paused.remove(&repo.index)
                 {
@@ -226,13 +228,13 @@ impl Scheduler {
             }
             Event::CancelAsked(id) => {
                 self.cancel(&id, &mut effects);
-                self.finish_if_over(&id, &mut effects);
+                self.finish_if_done(&id, &mut effects);
             }
             Event::Discarded(id, count) => {
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.discarding = job.discarding.saturating_sub(count);
                 }
-                self.finish_if_over(&id, &mut effects);
+                self.finish_if_done(&id, &mut effects);
             }
             Event::Vanished(id) => {
                 if let Some(job) = self.jobs.get_mut(&id) {
@@ -243,14 +245,14 @@ impl Scheduler {
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.discarding = 0;
                 }
-                self.finish_if_over(&id, &mut effects);
+                self.finish_if_done(&id, &mut effects);
             }
             Event::StopAsked => {
                 self.stopping = true;
                 for (id, job) in &self.jobs {
-                    // The next server asks anew.
+                    // The next server requests the list again.
                     effects.extend(job.planning.then(|| Effect::StopPlanning(id.clone())));
-                    // A cancelled one has its order already.
+                    // A cancelled job's shims have their orders already.
                     let running = job.running.iter().filter(|_| !job.cancelled);
                     effects.extend(running.map(|index| {
                         let repo = RepoKey { job: id.clone(), index: *index };
@@ -264,8 +266,8 @@ impl Scheduler {
         effects
     }
 
-    /// Nothing more of a job is started. What runs is told first: to write thousands of ends takes
-    /// its time.
+    /// Starts nothing more of a job. Running shims are ordered first, because writing thousands of
+    /// final states takes time.
     fn cancel(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         if !job.cancelled {
@@ -285,7 +287,7 @@ impl Scheduler {
         }
     }
 
-    /// A repository of a job that is cancelled has no next try.
+    /// Queues no retry for a repository of a cancelled job.
     fn pause(&mut self, repo: &RepoKey, effects: &mut Vec<Effect>) {
         let Some(job) = self.jobs.get_mut(&repo.job) else { return };
         if job.cancelled {
@@ -304,38 +306,39 @@ impl Scheduler {
                 job.discarding += 1;
                 effects.push(Effect::Discard(repo.job.clone(), vec![repo.index]));
             } else if left.was_yielding {
-                // What has not been started yet comes first.
+                // Repositories that have not been started yet come first.
                 job.queued.push_back(repo.index);
             } else {
                 job.queued.push_front(repo.index);
             }
         }
-        self.finish_if_over(&repo.job, effects);
+        self.finish_if_done(&repo.job, effects);
     }
 
-    fn finish_if_over(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
-        let over = |job: &Job| {
+    fn finish_if_done(&mut self, id: &JobId, effects: &mut Vec<Effect>) {
+        let done = |job: &Job| {
             job.queued.is_empty()
                 && job.running.is_empty()
                 && job.paused.is_empty()
                 && job.discarding == 0
                 && !job.planning
         };
-        if self.jobs.get(id).is_some_and(over) {
+        if self.jobs.get(id).is_some_and(done) {
             self.jobs.remove(id);
-            self.turns.retain(|it| it != id);
+            self.turns.retain(|turn| turn != id);
             effects.push(Effect::Finish(id.clone()));
         }
     }
 
-    /// Gives free slots to the jobs with the fewest running, in the order of their turns. A job
-    /// gets no more than its share, even if a slot stays free.
+    /// Gives free slots to the jobs with the fewest running scans, in the order of their turns. A
+    /// job gets no more than its share, even if a slot stays free.
     fn fill(&mut self, effects: &mut Vec<Effect>) {
         let halted = self.stopping || self.waiting_for_space;
         while !halted && self.running < self.limit {
             let waiting = self.turns.iter().enumerate().filter_map(|(position, id)| {
                 let has_room = |job: &&Job| job.running.len() < job.share && !job.held;
-                let job = self.jobs.get(id).filter(has_room).filter(|it| !it.queued.is_empty())?;
+                let job =
+                    self.jobs.get(id).filter(has_room).filter(|job| !job.queued.is_empty())?;
                 Some((job.running.len(), position))
             });
             let Some((_, position)) = waiting.min() else { return };

@@ -1,6 +1,11 @@
-//! Shims as the server sees them: started, adopted, told to end, and awaited.
+//! Shims as the server sees them: starts, adopts, orders and awaits them.
+//!
+//! Input: a task, or the holder of a lock. Output: a running shim, and its exit.
+//!
+//! Invariants: the task, with its credentials, travels on standard input only; a shim is signalled
+//! only once it holds its lock, because it may not handle signals before.
 
-use super::{RepoKey, Setup, job::Job, overdue::Given};
+use super::{RepoKey, Setup, job::Job, watchdog::LastOrder};
 use crate::{
     model::{
         address::Origin,
@@ -8,10 +13,11 @@ use crate::{
         task::{ScanTask, ShimTask},
     },
     store::{
-        StoreError, attempt,
+        StoreError,
+        admission::ScanRegistration,
+        attempt,
         layout::JobDir,
         lock::{self, Holder},
-        room::Place,
     },
     sys,
 };
@@ -27,46 +33,46 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// How often an adopted shim is looked at.
+/// How often an adopted shim is checked.
 const ADOPTED_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A living shim.
+/// A running shim.
 #[derive(Debug, Clone)]
 pub(super) struct Shim {
     pub(super) attempt: u64,
-    /// When it was started; not known of one that another server started.
+    /// When this server started it; `None` if another server did.
     pub(super) started: Option<Instant>,
-    /// From when on its time counts.
+    /// The start of its deadline.
     pub(super) began: Instant,
     pub(super) pid: u32,
     pub(super) process: Arc<OwnedFd>,
-    /// What it writes when it claims the attempt, or has written.
+    /// The record that the shim writes, or has written, when it claims the attempt.
     pub(super) known: Option<AttemptRecord>,
-    pub(super) order: Given,
-    /// Its place among the scans that share the disk.
-    pub(super) place: Option<Arc<Place>>,
+    pub(super) order: LastOrder,
+    /// Its share of the disk space.
+    pub(super) registration: Option<Arc<ScanRegistration>>,
 }
 
-/// A shim that another server started, as it was found.
+/// A running shim of another server.
 #[derive(Debug)]
-pub(super) struct Living {
+pub(super) struct LiveShim {
     pub(super) holder: Holder,
     pub(super) attempt: u64,
-    /// What it has claimed, if it has come that far.
+    /// The record of the attempt that it has claimed, if any.
     pub(super) record: Option<AttemptRecord>,
-    /// What the other server has told it.
+    /// The order that the other server gave it.
     pub(super) ordered: Option<OrderReason>,
 }
 
-/// What to wait for to know that a shim is gone.
+/// How to learn that a shim has exited.
 pub(super) enum Awaited {
-    /// One that this server started: it has to be fed, and reaped.
+    /// Started by this server: its task has to be written, and the process reaped.
     Started { child: Box<Child>, task: Vec<u8> },
-    /// One that another server started.
+    /// Started by another server.
     Adopted(Arc<OwnedFd>),
 }
 
-/// Puts together what a shim has to know.
+/// Builds the task of a shim.
 pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> {
     let repository = job.repositories.get(&key.index)?;
     let config = &setup.config;
@@ -83,7 +89,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         attempt: repository.next_attempt,
         status_file: folder.status(key.index),
         result_file: folder.result(key.index),
-        // The shim names it: it makes it and removes it.
+        // The shim creates, names and removes the folder.
         work_dir: std::path::PathBuf::new(),
         update_interval_secs: config.scanner.update_interval_secs,
         progress_interval_ms: config.scanner.progress_interval_ms,
@@ -109,8 +115,8 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
 }
 
 impl Shim {
-    /// Starts a shim. It gets nothing of this process's environment but `PATH`, and what it has
-    /// to do by standard input: the arguments are for people who read `ps`.
+    /// Starts a shim. It inherits nothing of this process's environment but `PATH`, and gets its
+    /// task on standard input; the arguments are only for people who read `ps`.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts shims")]
     pub(super) fn start(task: &ShimTask) -> io::Result<(Self, Awaited)> {
         let scan = &task.scan;
@@ -147,18 +153,18 @@ impl Shim {
             pid,
             process,
             known: Some(known),
-            order: Given::default(),
-            place: None,
+            order: LastOrder::default(),
+            registration: None,
         };
         Ok((shim, Awaited::Started { child: Box::new(child), task: task_text }))
     }
 
-    /// Takes over a shim that another server started.
-    pub(super) fn adopt(living: Living) -> (Self, Awaited) {
-        let Living { holder, attempt, record, ordered } = living;
+    /// Adopts a shim that another server started.
+    pub(super) fn adopt(living: LiveShim) -> (Self, Awaited) {
+        let LiveShim { holder, attempt, record, ordered } = living;
         let process = Arc::new(holder.pidfd);
         let now = Instant::now();
-        // Asked of the kernel, because a scanner may have written anything into a file.
+        // The kernel knows the age; a file may have been changed by a scanner.
         let age = sys::age_of(holder.pid).unwrap_or_default();
         let shim = Self {
             attempt,
@@ -168,31 +174,32 @@ impl Shim {
             process: Arc::clone(&process),
             known: record,
             order: Arc::new(Mutex::new(ordered.map(|reason| (reason, now)))),
-            place: None,
+            registration: None,
         };
         (shim, Awaited::Adopted(process))
     }
 
-    /// Tells the shim to end, and why.
+    /// Orders the shim to end its scan.
     pub(super) fn end(
         &self,
         job: &JobDir,
         index: u32,
         reason: OrderReason,
     ) -> Result<(), StoreError> {
-        // One that was adopted just after it took its lock may have claimed a later attempt since.
-        let claimed = attempt::read(job, index).ok().flatten().map_or(0, |it| it.attempt);
+        // A shim that was adopted just after it took its lock may have claimed a later attempt
+        // since.
+        let claimed = attempt::read(job, index).ok().flatten().map_or(0, |record| record.attempt);
         let order = Order { attempt: self.attempt.max(claimed), reason };
-        // From now on it has to react, whether or not that can be written.
+        // From now on the shim has to respond, whether or not the order can be written.
         *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some((reason, Instant::now()));
         let written = attempt::write_order(job, index, &order);
-        // Before it has its lock, a shim may not listen to signals yet, and would die of one. It looks
-        // for an order once it has the lock.
+        // Before a shim holds its lock it may not handle signals yet and would die. It reads its
+        // order once it has the lock.
         let listens = !matches!(lock::holder(&job.lock(index)), Ok(None));
-        // Without a written order a signal is a cancel, so a stop must not be signalled then.
+        // Without an order file a signal means cancel, so a stop must not be signalled then.
         let signalled = if written.is_ok() { listens } else { reason == OrderReason::Cancel };
         if signalled {
-            sys::end_process(self.process.as_ref(), sys::Ending::Ask)
+            sys::signal_process(self.process.as_ref(), sys::StopSignal::Term)
                 .map_err(StoreError::at("signal the shim of", job.path()))?;
         }
         written
@@ -200,25 +207,26 @@ impl Shim {
 }
 
 impl Awaited {
-    /// Returns when the shim is gone. The exit code is known only of one that this server started.
+    /// Returns when the shim has exited. The exit code is known only if this server started the
+    /// shim.
     pub(super) async fn end(self) -> Option<i32> {
         match self {
             Self::Started { mut child, task } => {
                 let stdin = child.stdin.take();
                 let feed = async {
                     if let Some(mut stdin) = stdin {
-                        // A shim that dies while it is fed is found dead by the other.
+                        // If the shim dies meanwhile, the wait below reports it.
                         let _ = stdin.write_all(&task).await;
                     }
                 };
-                // One that does not read must not keep this from hearing of its end.
+                // A shim that does not read its input must not delay the report of its exit.
                 let ((), ended) = tokio::join!(feed, child.wait());
                 ended.ok().and_then(|status| status.code())
             }
             Self::Adopted(process) => {
-                // A process descriptor becomes readable when its process ends (pidfd_open(2)).
-                // Looked at now and then: the runtime takes in descriptors of others by unsafe
-                // code alone, and there are at most as many of these as the limit allows.
+                // A pidfd becomes readable when its process exits (pidfd_open(2)). It is polled,
+                // because the runtime can register foreign descriptors only by unsafe code; there
+                // are at most as many as the concurrency limit.
                 while !sys::wait_readable([process.as_fd()], Duration::ZERO)
                     .is_ok_and(|[ended]| ended)
                 {
@@ -245,14 +253,14 @@ mod tests {
         jobs.create(0o750).unwrap();
         let id = "job".parse().unwrap();
         let job = jobs.create_job(&id, 0o750, &Master::default(), &Plan::of([])).unwrap();
-        // A process that has ended stands for the shim: nobody is signalled.
+        // An exited process stands in for the shim: nobody is signalled.
         #[expect(clippy::disallowed_methods, reason = "a process that does nothing")]
         let mut child = Command::new("true").spawn().unwrap();
         let pid = child.id().unwrap();
         let holder = Holder { pid, pidfd: sys::open_process(pid).unwrap() };
         child.wait().await.unwrap();
 
-        let (shim, _) = Shim::adopt(Living { holder, attempt: 1, record: None, ordered: None });
+        let (shim, _) = Shim::adopt(LiveShim { holder, attempt: 1, record: None, ordered: None });
         let record = AttemptRecord {
             schema: 1,
             attempt: 2,
@@ -266,8 +274,8 @@ mod tests {
         assert_eq!((order.attempt, order.reason), (2, OrderReason::Stop));
     }
 
-    /// Breaks if a shim is signalled before it holds its lock: it may not listen to signals yet, and
-    /// would die of one, which counts as a death without a word.
+    /// Breaks if a shim is signalled before it holds its lock: it may not handle signals yet and
+    /// would die, which counts as an interruption.
     #[tokio::test]
     async fn a_shim_without_its_lock_is_not_signalled_and_its_order_waits() {
         let root = tempfile::tempdir().unwrap();
@@ -278,17 +286,18 @@ mod tests {
         for (reason, has_lock_file) in
             [(OrderReason::Stop, false), (OrderReason::Cancel, true), (OrderReason::Yield, true)]
         {
-            // One that was there before may have left its lock file.
+            // An earlier shim may have left its lock file.
             if has_lock_file {
                 std::fs::File::create(job.lock(0)).unwrap();
             }
-            // It ends when its input does; of a signal it would have died before it saw that.
+            // The process exits when its input ends; a signal would have killed it before.
             #[expect(clippy::disallowed_methods, reason = "a process that stands for the shim")]
             let mut child =
                 Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
             let pid = child.id().unwrap();
             let holder = Holder { pid, pidfd: sys::open_process(pid).unwrap() };
-            let (shim, _) = Shim::adopt(Living { holder, attempt: 1, record: None, ordered: None });
+            let (shim, _) =
+                Shim::adopt(LiveShim { holder, attempt: 1, record: None, ordered: None });
             shim.end(&job, 0, reason).unwrap();
             drop(child.stdin.take());
             let ended = child.wait().await.unwrap();
@@ -298,7 +307,7 @@ mod tests {
         }
     }
 
-    /// Breaks if the time of a shim that another server started begins anew with each server.
+    /// Breaks if the deadline of an adopted shim restarts with each server.
     #[tokio::test]
     async fn the_time_of_an_adopted_shim_counts_from_its_start() {
         #[expect(clippy::disallowed_methods, reason = "a process that stands for the shim")]
@@ -307,10 +316,10 @@ mod tests {
         let ran = Duration::from_millis(1200);
         tokio::time::sleep(ran).await;
         let holder = Holder { pid, pidfd: sys::open_process(pid).unwrap() };
-        let (shim, _) = Shim::adopt(Living { holder, attempt: 1, record: None, ordered: None });
+        let (shim, _) = Shim::adopt(LiveShim { holder, attempt: 1, record: None, ordered: None });
         let age = shim.began.elapsed();
         child.kill().await.unwrap();
-        // Its start is known to a hundredth of a second.
+        // The kernel reports the start time in hundredths of a second.
         assert!(age >= ran.mul_f64(0.9), "{age:?}");
     }
 }

@@ -1,9 +1,11 @@
-//! A control group (cgroup v2) per attempt, where this process may make one: the kernel then
-//! ends the whole tree at once, whatever sessions it spread over.
+//! Control groups (cgroup v2): one for each attempt where this process may create one, so that the
+//! kernel ends the whole process tree at once, whatever sessions it spread over.
 //!
-//! Where it may not, the shim's own means (group, orphans) do the same, one by one; which of the
-//! two holds is said at start and in /health. The name of the group is that of the attempt, so
-//! that a later server finds what a dead shim left.
+//! Input: tracking ids of attempts. Output: groups, named after the attempts so that a later server
+//! finds what a dead shim left.
+//!
+//! Invariants: without control groups the shim ends the processes one by one (process group,
+//! orphans); which of the two applies is reported at start and in /health.
 
 use std::{
     fs,
@@ -13,22 +15,22 @@ use std::{
     time::Duration,
 };
 
-/// What the names of our groups begin with.
+/// The prefix of our groups' names.
 const PREFIX: &str = "scanwatch-";
-/// Up to which age an empty group may be one that is just being entered.
+/// An empty group younger than this may be about to be entered.
 const YOUNG: Duration = Duration::from_mins(1);
 
-/// By which means the processes of an attempt are ended together.
+/// How the processes of an attempt are ended together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confinement {
-    /// A control group of their own.
+    /// By a control group of their own.
     ControlGroup,
-    /// Process group, and orphans that the shim adopts.
+    /// By their process group, and as orphans that the shim adopts.
     ProcessGroup,
 }
 
 impl Confinement {
-    /// The word in /health and in the log.
+    /// The name in /health and in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ControlGroup => "cgroup",
@@ -37,23 +39,24 @@ impl Confinement {
     }
 }
 
-/// What can be had here, found out by trying it.
+/// Determines what is available here by trying it.
 pub fn probe() -> Confinement {
     let tried = own_folder().and_then(|own| {
         let path = own.join(format!("{PREFIX}probe-{}", std::process::id()));
         fs::create_dir(&path).ok()?;
-        // cgroup.kill is there since Linux 5.14.
+        // cgroup.kill exists since Linux 5.14.
         let usable = path.join("cgroup.kill").exists()
             && fs::OpenOptions::new().write(true).open(own.join("cgroup.procs")).is_ok();
-        // Only an empty group can be removed, and by rmdir alone.
+        // Only an empty group can be removed, and only by rmdir.
         let _ = fs::remove_dir(&path);
         usable.then_some(())
     });
     if tried.is_some() { Confinement::ControlGroup } else { Confinement::ProcessGroup }
 }
 
-/// Ends what a dead shim left in the control group of this name, and removes the group.
-pub fn end_left_behind(name: &str) {
+/// Ends the processes that a dead shim left in the control group of this name, and removes the
+/// group.
+pub fn kill_left_behind(name: &str) {
     if let Some(home) = own_folder() {
         let path = home.join(group_name(name));
         if path.is_dir() {
@@ -62,28 +65,28 @@ pub fn end_left_behind(name: &str) {
     }
 }
 
-/// Removes groups that nobody is in any more: of shims that were killed, and whose jobs were
-/// removed before anybody settled them. A young one may be about to be entered.
+/// Removes empty groups of killed shims whose jobs were removed before their attempts were
+/// finalized. A young group may be about to be entered.
 pub fn remove_empty() {
     let Some(entries) = own_folder().and_then(|home| fs::read_dir(home).ok()) else { return };
     for entry in entries.flatten() {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let age = entry.metadata().and_then(|it| it.modified()).map(|it| it.elapsed());
-        if ours && age.is_ok_and(|age| age.is_ok_and(|it| it > YOUNG)) {
-            // The kernel refuses to remove one that has members.
+        let age = entry.metadata().and_then(|facts| facts.modified()).map(|time| time.elapsed());
+        if ours && age.is_ok_and(|age| age.is_ok_and(|age| age > YOUNG)) {
+            // The kernel refuses to remove a group with members.
             let _ = fs::remove_dir(entry.path());
         }
     }
 }
 
-/// The control group of one attempt; removed when this is dropped, if nobody is in it then. Nobody is
-/// killed by that: who is to be ended is said by [`Self::kill`].
+/// The control group of one attempt; removed on drop if it is empty. Dropping kills nobody:
+/// [`Self::kill`] does.
 #[derive(Debug)]
 pub struct ControlGroup {
     /// The group that this process belongs to.
     home: PathBuf,
     path: PathBuf,
-    /// Whether this process is a member, for the way back was closed.
+    /// Whether this process is still a member because it could not leave.
     inside: AtomicBool,
 }
 
@@ -92,7 +95,7 @@ impl ControlGroup {
         Self { home, path, inside: AtomicBool::new(false) }
     }
 
-    /// Makes the group for the attempt with this tracking id; `None` where that is not possible.
+    /// Creates the group of the attempt with this tracking id; `None` if that is not possible.
     pub fn create(name: &str) -> Option<Self> {
         let home = own_folder()?;
         let path = home.join(group_name(name));
@@ -101,8 +104,8 @@ impl ControlGroup {
         group.path.join("cgroup.kill").exists().then_some(group)
     }
 
-    /// Runs `spawn` while this process is a member of the group: what it starts is born into
-    /// it, with no instant outside.
+    /// Runs `spawn` while this process is a member of the group, so that the new process is never
+    /// outside of the group.
     pub fn with_members<T>(&self, spawn: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         if enter(&self.path).is_err() {
             return spawn();
@@ -114,12 +117,12 @@ impl ControlGroup {
         spawned
     }
 
-    /// Whether this process could not leave the group again, so that it is of no use.
+    /// Whether this process could not leave the group, which makes the group unusable.
     pub fn holds_this_process(&self) -> bool {
         self.inside.load(Ordering::Relaxed)
     }
 
-    /// SIGKILL to every member; to none where this process is one of them.
+    /// Sends SIGKILL to every member; does nothing if this process is one of them.
     pub fn kill(&self) {
         if self.holds_this_process() {
             return;
@@ -131,10 +134,10 @@ impl ControlGroup {
 impl Drop for ControlGroup {
     fn drop(&mut self) {
         if self.holds_this_process() {
-            // Removed by a later server, once it is empty.
+            // A later server removes the group once it is empty.
             return;
         }
-        // Members that are being killed take an instant to leave.
+        // Killed members take a moment to leave.
         for _ in 0..200 {
             match fs::remove_dir(&self.path) {
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
@@ -159,14 +162,14 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// The file that counts the processes of this process's memory control group that the kernel
-/// killed for want of memory; `None` without such a group.
+/// The file that counts the processes in this process's memory control group that the kernel killed
+/// because memory ran out; `None` without such a group.
 pub(super) fn memory_counter() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let unified = own_folder_in(&mounts, &groups).map(|it| it.join("memory.events"));
-    let own = memory_folder_in(&mounts, &groups).map(|it| it.join("memory.oom_control"));
-    unified.filter(|it| it.exists()).or(own)
+    let unified = own_folder_in(&mounts, &groups).map(|folder| folder.join("memory.events"));
+    let own = memory_folder_in(&mounts, &groups).map(|folder| folder.join("memory.oom_control"));
+    unified.filter(|file| file.exists()).or(own)
 }
 
 /// The folder of the cgroup v2 group that this process is in.
@@ -176,7 +179,8 @@ fn own_folder() -> Option<PathBuf> {
     own_folder_in(&mounts, &groups)
 }
 
-/// Finds it by proc(5): the mount of type `cgroup2`, and the line `0::/path` of our own.
+/// Finds that folder as proc(5) describes: the mount of type `cgroup2`, and our own line
+/// `0::/path`.
 fn own_folder_in(mounts: &str, groups: &str) -> Option<PathBuf> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     below_mount(mounts, own, |kind| kind.starts_with("cgroup2 "))
@@ -188,16 +192,16 @@ fn memory_folder_in(mounts: &str, groups: &str) -> Option<PathBuf> {
     let own = groups.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(":/")?;
-        controllers.split(',').any(|it| it == "memory").then_some(path)
+        controllers.split(',').any(|name| name == "memory").then_some(path)
     })?;
     below_mount(mounts, own, |kind| {
         kind.strip_prefix("cgroup ")
             .and_then(|rest| rest.rsplit(' ').next())
-            .is_some_and(|options| options.split(',').any(|it| it == "memory"))
+            .is_some_and(|options| options.split(',').any(|name| name == "memory"))
     })
 }
 
-/// The folder of the group `own` below the first mount whose type, source and options fit.
+/// The folder of the group `own` below the first mount with matching type, source and options.
 fn below_mount(mounts: &str, own: &str, fits: impl Fn(&str) -> bool) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
@@ -221,10 +225,10 @@ mod tests {
          32 24 0:28 / /sys/fs/cgroup/memory rw shared:3 - cgroup cgroup rw,memory\n"
     }
 
-    /// Breaks if a shim that cannot leave its scanner's group ends itself with it, or if a group is
-    /// ended by nobody's wish.
+    /// Breaks if a shim that cannot leave its scanner's group kills itself, or if dropping a group
+    /// kills its members.
     #[test]
-    fn a_group_is_ended_by_request_alone_and_never_with_this_process_in_it() {
+    fn a_group_is_killed_only_on_request_and_never_with_this_process_in_it() {
         let root = tempfile::tempdir().unwrap();
         let make = |path: &Path| drop(fs::File::create(path).unwrap());
         let group = |name: &str, way_back: bool| {
@@ -241,7 +245,11 @@ mod tests {
         let text = |path: &Path| fs::read_to_string(path).unwrap();
 
         let (kill, closed) = group("closed", false);
-        assert_eq!(closed.with_members(|| Ok(7)).unwrap(), 7, "what was started is not forgotten");
+        assert_eq!(
+            closed.with_members(|| Ok(7)).unwrap(),
+            7,
+            "the result of the closure is returned"
+        );
         assert!(closed.holds_this_process());
         closed.kill();
         drop(closed);
@@ -257,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_group_is_found_below_its_mount() {
+    fn the_group_of_this_process_is_found_below_its_mount() {
         let mounts = "30 23 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n";
         let found = own_folder_in(mounts, "0::/system.slice/scanwatch.service\n");
         assert_eq!(found, Some("/sys/fs/cgroup/system.slice/scanwatch.service".into()));

@@ -1,9 +1,11 @@
-//! The processor time that this process has used, and the programs that it has started and waited for.
+//! Measures the processor time that this process and the child processes it has waited for have
+//! used.
 //!
-//! Input: nothing but the moment at which the clock was made. Output: the time since then.
+//! Input: the moment at which the clock was created. Output: the time used since then.
 //!
-//! Invariants: everything is opened when the clock is made, so that it can be read inside a sandbox;
-//! where the kernel does not tell the time of other programs, this process's own is given.
+//! Invariants: everything is opened when the clock is created, so that it can be read inside a
+//! sandbox; if the kernel does not report the time of children, only this process's own time is
+//! counted.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -13,30 +15,30 @@ use std::{
     time::Duration,
 };
 
-/// The time of other programs is read again each time that so much of this one's has gone by:
-/// it grows when a program is waited for, and to read it costs some microseconds.
+/// How much of its own time this process uses between two reads of the children's time, which grows
+/// when a child is waited for and takes some microseconds to read.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The kernel gives these times in ticks of `USER_HZ`, which is 100 wherever this program is built for.
+/// The kernel reports these times in ticks of `USER_HZ`, which is 100 on every supported platform.
 const MILLIS_PER_TICK: u64 = 10;
 
-/// Longer than any content of `/proc/self/stat`: some 50 numbers.
+/// Longer than any content of `/proc/self/stat`, which has some 50 numbers.
 const LONGEST: usize = 4096;
 
-/// Counts from the moment on at which it was made.
+/// Counts from the moment of its creation.
 #[derive(Debug)]
 pub struct CpuClock {
     stat: Option<File>,
     own_at_first: Duration,
     others_at_first: Duration,
-    /// The time of others when it was last read, and this process's own at that time, in
+    /// The children's time when it was last read, and this process's own time at that moment, in
     /// microseconds.
     others: AtomicU64,
     read_at: AtomicU64,
 }
 
 impl CpuClock {
-    /// Begins to count.
+    /// Starts to count.
     pub fn begin() -> Self {
         let stat = File::open("/proc/self/stat").ok();
         let own = own();
@@ -50,8 +52,8 @@ impl CpuClock {
         }
     }
 
-    /// The time used since the beginning, that of programs that were waited for as it was at most
-    /// a second of this process's own time ago.
+    /// The time used since the start. The children's part is at most one second of this process's
+    /// own time old.
     pub fn used(&self) -> Duration {
         let now = own();
         let mut of_others = Duration::from_micros(self.others.load(Ordering::Relaxed));
@@ -62,7 +64,7 @@ impl CpuClock {
         now.saturating_sub(self.own_at_first) + of_others.saturating_sub(self.others_at_first)
     }
 
-    /// Reads the time of other programs now; to be called when one was waited for.
+    /// Reads the children's time now; to be called when a child has been waited for.
     pub fn note_others(&self) {
         self.read_others(own());
     }
@@ -87,17 +89,17 @@ fn own() -> Duration {
 /// The fields `cutime` and `cstime` of `proc_pid_stat(5)`.
 fn others(stat: Option<&File>) -> Duration {
     let mut bytes = [0; LONGEST];
-    let length = stat.and_then(|it| it.read_at(&mut bytes, 0).ok()).unwrap_or(0);
+    let length = stat.and_then(|file| file.read_at(&mut bytes, 0).ok()).unwrap_or(0);
     let text = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default());
     ticks_of_others(&text)
         .map(|ticks| Duration::from_millis(ticks.saturating_mul(MILLIS_PER_TICK)))
         .unwrap_or_default()
 }
 
-/// A process may be called as it likes, brackets and spaces included.
+/// Skips the process name, which may contain anything, including parentheses and spaces.
 fn ticks_of_others(stat: &str) -> Option<u64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
-    // The first behind the name is field 3, `cutime` is field 16.
+    // The first field after the name is field 3, `cutime` is field 16.
     let mut fields = behind_name.split_whitespace().skip(13);
     let (user, system) = (fields.next()?, fields.next()?);
     Some(user.parse::<u64>().ok()?.saturating_add(system.parse().ok()?))
@@ -108,8 +110,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_others_stands_behind_any_name() {
-        let numbers: Vec<_> = (3..=52).map(|it| it.to_string()).collect();
+    fn the_time_of_children_is_found_after_any_process_name() {
+        let numbers: Vec<_> = (3..=52).map(|number| number.to_string()).collect();
         let stat = format!("7 (a) b (c) {}", numbers.join(" "));
         assert_eq!(ticks_of_others(&stat), Some(16 + 17));
         for broken in ["", "7 (a", "7 (a) S 1 2", "7 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 x y"] {
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn work_of_this_process_and_of_others_is_counted() {
+    fn the_time_of_this_process_and_of_its_children_is_counted() {
         let clock = CpuClock::begin();
         let mut number = 1_u64;
         while clock.used() < Duration::from_millis(50) {

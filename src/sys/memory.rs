@@ -1,13 +1,12 @@
-//! Whether the kernel killed a process for want of memory: by its own word, not by a guess.
+//! Finds out whether the kernel killed a process because memory ran out, by the kernel's evidence.
 //!
-//! Input: nothing but the moment of the beginning. Output: evidence for the death of one
-//! process. SIGKILL alone is none: an operator sends the same.
+//! Input: the moment at which the watch was created. Output: evidence for the death of one process.
+//! SIGKILL alone is none: an operator sends the same.
 //!
-//! Invariants: two sources have to agree where both can be had. The counter of the
-//! memory control group (`oom_kill` of `memory.events` in cgroup v2, of `memory.oom_control` in v1)
-//! says that some process of the group was killed since the beginning; the kernel's log says
-//! which. The log names processes by the numbers of the first namespace, and may be closed to
-//! this user: then the counter stands alone.
+//! Invariants: two sources must agree if both are available. The counter of the memory control
+//! group (`oom_kill` of `memory.events` in cgroup v2, of `memory.oom_control` in v1) says that some
+//! process of the group was killed since the start; the kernel's log says which. The log uses pids
+//! of the initial pid namespace, and may be closed to this user: then the counter alone decides.
 
 use super::cgroup;
 use rustix::fs::OFlags;
@@ -19,15 +18,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The inode of the first namespace of processes (`PROC_PID_INIT_INO` of the kernel's `proc_ns.h`).
+/// The inode of the initial pid namespace (`PROC_PID_INIT_INO` in the kernel's `proc_ns.h`).
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
-/// The kernel counts before it kills, and writes its log after that.
+/// The kernel counts before it kills, and logs afterwards.
 const LOG_PATIENCE: Duration = Duration::from_millis(500);
-/// Longer than any record of the kernel's log (`PRINTK_MESSAGE_MAX` and its head).
+/// Longer than any record of the kernel's log (`PRINTK_MESSAGE_MAX` and its header).
 const LONGEST_RECORD: usize = 8 << 10;
 
-/// Listens from the moment on at which it was made; everything is opened then, so that it can be
-/// asked from within a sandbox.
+/// Watches from the moment of its creation. Everything is opened then, so that it can be used
+/// inside a sandbox.
 #[derive(Debug)]
 pub struct MemoryWatch {
     counter: Option<Counter>,
@@ -40,21 +39,21 @@ struct Counter {
     at_first: u64,
 }
 
-/// Who is thought to have been killed.
+/// The process that may have been killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Victim<'a> {
     Process(u32),
-    /// Any process whose name begins so: of a grandchild, no more is known.
+    /// Any process whose name starts with this: more is not known of a grandchild.
     Named(&'a str),
 }
 
 impl MemoryWatch {
-    /// Begins to listen. What cannot be opened gives no evidence.
+    /// Starts to watch. A source that cannot be opened gives no evidence.
     pub fn begin() -> Self {
         Self { counter: Counter::begin(), log: kernel_log() }
     }
 
-    /// Whether the kernel killed this victim for want of memory since the beginning.
+    /// Whether the kernel killed this process because memory ran out since the start.
     pub fn has_killed(&mut self, victim: Victim<'_>) -> bool {
         let counted = self.counter.as_mut().map(Counter::has_grown);
         match (counted, &mut self.log) {
@@ -66,7 +65,7 @@ impl MemoryWatch {
                     if names(log, victim) {
                         return true;
                     }
-                    // Without a counter nothing says that there is something to wait for.
+                    // Without a counter there is no sign that a record is still to come.
                     if counted.is_none() || Instant::now() >= patience {
                         return false;
                     }
@@ -98,7 +97,7 @@ fn read(file: &mut File) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// /dev/kmsg at its end, where it may be read and names processes as this one knows them.
+/// /dev/kmsg, positioned at its end, if it is readable and uses the pids that this process sees.
 fn kernel_log() -> Option<File> {
     if fs::metadata("/proc/self/ns/pid").ok()?.ino() != FIRST_PID_NAMESPACE {
         return None;
@@ -109,18 +108,18 @@ fn kernel_log() -> Option<File> {
     Some(log)
 }
 
-/// Reads what the log has to say, one record at a time, until it names the victim.
+/// Reads the log one record at a time until a record names the victim.
 fn names(log: &mut File, victim: Victim<'_>) -> bool {
     let mut record = vec![0; LONGEST_RECORD];
     loop {
         match log.read(&mut record) {
             Ok(0) => return false,
             Ok(length) => {
-                if tells_of(&String::from_utf8_lossy(&record[..length]), victim) {
+                if is_about(&String::from_utf8_lossy(&record[..length]), victim) {
                     return true;
                 }
             }
-            // EPIPE: older records were overwritten; the next read goes on behind them.
+            // EPIPE: older records were overwritten; the next read continues after them.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
             Err(_) => return false,
         }
@@ -129,12 +128,12 @@ fn names(log: &mut File, victim: Victim<'_>) -> bool {
 
 /// Reads `3,870,5140900000,-;Memory cgroup out of memory: Killed process 77 (git) total-vm:…`
 /// (`__oom_kill_process` in the kernel's `mm/oom_kill.c`).
-fn tells_of(record: &str, victim: Victim<'_>) -> bool {
-    let told = || {
+fn is_about(record: &str, victim: Victim<'_>) -> bool {
+    let named = || {
         let (_, message) = record.split_once(';')?;
         let (cause, rest) = message.split_once("Killed process ")?;
         let cause = cause.to_ascii_lowercase();
-        // A name that some process gave itself stands behind the number, never before it.
+        // A process name, which may contain anything, follows the pid and never precedes it.
         if !(cause.is_empty() || cause.ends_with("out of memory: ")) {
             return None;
         }
@@ -144,7 +143,7 @@ fn tells_of(record: &str, victim: Victim<'_>) -> bool {
             Victim::Named(name) => rest.starts_with(name),
         })
     };
-    told().unwrap_or(false)
+    named().unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -152,13 +151,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_log_is_understood() {
+    fn the_kernels_log_is_parsed() {
         let ours =
             "3,870,51409,-;Memory cgroup out of memory: Killed process 77 (git) total-vm:9kB";
-        assert!(tells_of(ours, Victim::Process(77)));
-        assert!(tells_of(ours, Victim::Named("git")));
-        assert!(!tells_of(ours, Victim::Process(7)) && !tells_of(ours, Victim::Named("gitx")));
-        assert!(tells_of(
+        assert!(is_about(ours, Victim::Process(77)));
+        assert!(is_about(ours, Victim::Named("git")));
+        assert!(!is_about(ours, Victim::Process(7)) && !is_about(ours, Victim::Named("gitx")));
+        assert!(is_about(
             "3,1,2,-;Out of memory: Killed process 77 (x) total-vm:9kB",
             Victim::Process(77)
         ));
@@ -169,12 +168,12 @@ mod tests {
             "Killed process 77 (git)",
             "",
         ] {
-            assert!(!tells_of(other, Victim::Process(77)), "{other}");
+            assert!(!is_about(other, Victim::Process(77)), "{other}");
         }
     }
 
     #[test]
-    fn nobody_was_killed_for_want_of_memory_just_now() {
+    fn a_running_process_was_not_killed_because_memory_ran_out() {
         let mut watch = MemoryWatch::begin();
         assert!(!watch.has_killed(Victim::Process(std::process::id())));
     }

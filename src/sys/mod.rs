@@ -1,15 +1,16 @@
-//! Calls that only Linux has, behind plain functions: signals by process descriptor, orphans,
-//! groups, what lies in /proc, and which addresses are this machine's.
+//! Linux-specific system calls behind plain functions: signals by pidfd, orphans, process groups,
+//! /proc, and the addresses of this machine.
 //!
-//! Invariants: no process is signalled by a number that might meanwhile be another's.
-//! A number is used only for a child of ours that has not been reaped, or turned into a
-//! descriptor first and checked again.
+//! Input: pids and descriptors. Output: facts and signals.
+//!
+//! Invariants: no process is signalled by a pid that may have been reused. A pid is used only for a
+//! child that has not been reaped, or is turned into a pidfd and checked again.
 
 pub mod cgroup;
 pub mod cpu;
-pub mod manager;
 pub mod memory;
 pub mod sandbox;
+pub mod service_manager;
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -31,9 +32,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of -1000 to 1000; a server has 0.
+/// The `oom_score_adj` of scanners, from -1000 to 1000; a server has 0.
 const SCANNERS_FIRST: &str = "500";
-/// Of -20 to 19; the usual one is 0.
+/// The nice value of scanners, from -20 to 19; the default is 0.
 const YIELDING: i32 = 10;
 
 /// How a child ended.
@@ -43,89 +44,90 @@ pub enum ChildEnd {
     Signalled(i32),
 }
 
-/// What ends a process.
+/// The signal that ends a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// SIGTERM: it may clean up.
-    Ask,
+pub enum StopSignal {
+    /// SIGTERM: the process may clean up.
+    Term,
     /// SIGKILL.
-    Force,
+    Kill,
 }
 
-impl Ending {
+impl StopSignal {
     fn signal(self) -> Signal {
         match self {
-            Self::Ask => Signal::TERM,
-            Self::Force => Signal::KILL,
+            Self::Term => Signal::TERM,
+            Self::Kill => Signal::KILL,
         }
     }
 }
 
-/// Leaves the session and the group of whoever started this process, so that a signal to
-/// theirs (Ctrl-C, a closed terminal) does not reach it.
-pub fn lead_own_session() {
-    // Fails only for a process that leads a group already: then there is nothing to leave.
+/// Leaves the session and process group of the parent, so that a signal to them (Ctrl-C, a closed
+/// terminal) does not reach this process.
+pub fn start_own_session() {
+    // Fails only for a process that leads a group already, which has nothing to leave.
     let _ = setsid();
 }
 
-/// Whether an address is one of this machine's own. Nothing is sent to learn it: a socket that is
-/// told its peer has a route, and on the way to itself a machine calls itself as it is called.
+/// Whether an address belongs to this machine. Sends nothing: a connected UDP socket has a route,
+/// and the route to an own address starts at that address.
 pub fn is_own_address(address: IpAddr) -> bool {
     let anywhere: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let Ok(socket) = UdpSocket::bind((anywhere, 0)) else { return false };
-    // The port is that of "discard"; without a route there is no way there at all.
+    // The port is that of "discard". Without a route the address is unreachable.
     socket.connect((address, 9)).is_ok()
         && socket.local_addr().is_ok_and(|here| here.ip() == address)
 }
 
-/// Whether whoever started this process lets it ignore a signal, as nohup(1) does. To be asked
-/// before anything listens for it.
-pub fn was_started_ignoring(signal: i32) -> bool {
+/// Whether the parent made this process ignore a signal, as nohup(1) does. To be called before a
+/// handler is installed.
+pub fn inherits_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|it| u64::from_str_radix(it.trim(), 16).ok()).unwrap_or(0);
-    // Signals are counted from 1.
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    // Signals are numbered from 1.
     ignored.checked_shr(signal.unsigned_abs().saturating_sub(1)).unwrap_or(0) & 1 == 1
 }
 
-/// Makes orphans below this process its children instead of init's (prctl(2),
-/// `PR_SET_CHILD_SUBREAPER`), so that none escapes by `setsid`.
-pub fn adopt_orphans() -> io::Result<()> {
+/// Makes this process the reaper of orphans below it (prctl(2), `PR_SET_CHILD_SUBREAPER`), so that
+/// none escapes by `setsid`.
+pub fn become_subreaper() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
-/// What `ps`, `top` and the kernel's log call this process; a program that is started by
-/// /proc/self/exe is called `exe` otherwise. At most 15 bytes are kept.
-pub fn be_called(name: &CStr) {
+/// Sets the name of this process in `ps`, `top` and the kernel's log; a program that is started
+/// through /proc/self/exe would be called `exe`. At most 15 bytes are kept.
+pub fn set_process_name(name: &CStr) {
     // Nothing depends on it.
     let _ = rustix::thread::set_name(name);
 }
 
-/// Closes this process's memory and environment to others, those of the same user included, and
-/// to core files (prctl(2), `PR_SET_DUMPABLE`): there are secrets in them.
-pub fn keep_memory_to_ourselves() -> io::Result<()> {
+/// Protects this process's memory and environment, which contain secrets, from other processes of
+/// the same user and from core dumps (prctl(2), `PR_SET_DUMPABLE`).
+pub fn protect_memory() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// Has the kernel, should memory run out, take this process rather than one of the server's
-/// (proc(5), `oom_score_adj`). A number that is not yet reaped by its parent, the caller, is its own.
-pub fn offer_to_memory_killer(child: u32) -> io::Result<()> {
+/// Makes the out-of-memory killer prefer this child to the server's processes (proc(5),
+/// `oom_score_adj`). The caller has not reaped the child, so the pid cannot have been reused.
+pub fn prefer_for_oom_kill(child: u32) -> io::Result<()> {
     fs::OpenOptions::new()
         .write(true)
         .open(format!("/proc/{child}/oom_score_adj"))?
         .write_all(SCANNERS_FIRST.as_bytes())
 }
 
-/// Runs `spawn` in a thread that yields to others, so that what it starts does so from its first
-/// instant on, and this process does not.
-pub fn yielding<T: Send>(spawn: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+/// Runs `spawn` on a thread with a lower priority, so that the new process inherits it from its
+/// first instant and this process keeps its own.
+pub fn with_low_priority<T: Send>(spawn: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     thread::scope(|scope| {
         let yielding =
             thread::Builder::new().name("spawn".to_owned()).spawn_scoped(scope, || {
-                // Of a thread, on Linux. Failing leaves the usual priority.
+                // On Linux the priority belongs to a thread. On failure the default priority
+                // remains.
                 let _ = setpriority_process(None, YIELDING);
                 spawn()
             })?;
@@ -133,54 +135,54 @@ pub fn yielding<T: Send>(spawn: impl FnOnce() -> io::Result<T> + Send) -> io::Re
     })
 }
 
-/// No core files from here on, for this process and its children: they would hold secrets.
+/// Disables core dumps for this process and its children, because they would contain secrets.
 pub fn forbid_core_dumps() -> io::Result<()> {
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
-/// Descriptors that this process inherited or opened so far are closed in what it starts.
-pub fn keep_descriptors_to_ourselves() {
+/// Marks all open descriptors close-on-exec.
+pub fn close_descriptors_on_exec() {
     close_fds::set_fds_cloexec(3, &[]);
 }
 
-/// Time since the machine was started, sleep included: nobody can set it.
+/// The time since boot, including sleep: unlike the clock, nobody can set it.
 pub fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
-    // Neither is ever negative here.
+    // Neither value is ever negative here.
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// As many descriptors as the administrator allows: the soft limit is often 1,024.
+/// Raises the descriptor limit as far as allowed: the soft limit is often 1,024.
 pub fn raise_descriptor_limit() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    // Failing leaves the limit as it was, which is what would have been used anyway.
+    // On failure the limit stays as it was.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-/// A descriptor of a process; it goes on meaning that process when the number is used again.
+/// Opens a pidfd, which keeps naming the same process when the pid is reused.
 pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
 }
 
-/// Signals a process by its descriptor. One that is gone already is fine.
-pub fn end_process(process: impl AsFd, ending: Ending) -> io::Result<()> {
-    match pidfd_send_signal(process, ending.signal()) {
+/// Signals a process by its pidfd. Succeeds if the process is already gone.
+pub fn signal_process(process: impl AsFd, stop: StopSignal) -> io::Result<()> {
+    match pidfd_send_signal(process, stop.signal()) {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Signals the group that an unreaped child of ours leads. One that is gone is fine.
-pub fn end_group(leader: u32, ending: Ending) -> io::Result<()> {
-    match kill_process_group(pid_of(leader)?, ending.signal()) {
+/// Signals the process group that an unreaped child leads. Succeeds if the group is already gone.
+pub fn signal_group(leader: u32, stop: StopSignal) -> io::Result<()> {
+    match kill_process_group(pid_of(leader)?, stop.signal()) {
         Ok(()) | Err(Errno::SRCH | Errno::PERM) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Reaps one dead child. `Ok(None)`: children live, none is dead. `Err` with `ECHILD`: no
-/// children are left.
+/// Reaps one dead child. `Ok(None)`: children live, none is dead. `Err` with `ECHILD`: no children
+/// are left.
 pub fn reap_one() -> io::Result<Option<(u32, ChildEnd)>> {
     let Some((pid, status)) = wait(WaitOptions::NOHANG)? else {
         return Ok(None);
@@ -193,57 +195,62 @@ pub fn reap_one() -> io::Result<Option<(u32, ChildEnd)>> {
     Ok(Some((pid.as_raw_nonzero().get().cast_unsigned(), end)))
 }
 
-/// Waits until one of the descriptors can be read, or for `patience`. Says which can.
+/// Waits until one of the descriptors is readable, at most for `patience`. Returns which are.
 pub fn wait_readable<const N: usize>(
     descriptors: [BorrowedFd<'_>; N],
     patience: Duration,
 ) -> io::Result<[bool; N]> {
-    let mut polled = descriptors.map(|it| PollFd::from_borrowed_fd(it, PollFlags::IN));
+    let mut polled =
+        descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
     let timeout = Timespec {
         tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(patience.subsec_nanos()),
     };
     match poll(&mut polled, Some(&timeout)) {
-        Ok(_) | Err(Errno::INTR) => Ok(polled.map(|it| !it.revents().is_empty())),
+        Ok(_) | Err(Errno::INTR) => Ok(polled.map(|entry| !entry.revents().is_empty())),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The children of this process, by /proc. Their numbers stay theirs until they are reaped.
+/// The children of this process, from /proc. Their pids cannot be reused until they are reaped.
 pub fn children() -> Vec<u32> {
     let me = std::process::id();
     processes().filter(|pid| parent_of(*pid) == Some(me)).collect()
 }
 
-/// What a process was started with.
+/// The command line and the mark of a process.
 #[derive(Debug)]
-pub struct Started {
+pub struct ProcessInfo {
     /// Its arguments.
-    pub words: Vec<String>,
-    /// The value of the variable that was asked for.
+    pub arguments: Vec<String>,
+    /// The value of the requested variable.
     pub mark: Option<String>,
 }
 
-/// Ends, by SIGKILL, every process that is meant, with what these start meanwhile, and waits until
-/// they are gone: until then they may still finish what they are writing. Says how many there were.
+/// Kills every matching process and its new children by SIGKILL, and waits until they have exited:
+/// before that they may still finish a write. Returns how many there were.
 ///
-/// `variable` is what marks them in their environment.
-pub fn end_all(variable: &str, patience: Duration, is_meant: impl Fn(&Started) -> bool) -> usize {
+/// `variable` is the environment variable that marks them.
+pub fn kill_all(
+    variable: &str,
+    patience: Duration,
+    is_meant: impl Fn(&ProcessInfo) -> bool,
+) -> usize {
     let until = Instant::now() + patience;
     let mut ended = 0;
     loop {
-        // The descriptor is opened before anything is read, and both are of the same process.
+        // The pidfd is opened before anything is read, so both concern the same process.
         let found: Vec<OwnedFd> = processes()
             .filter_map(|pid| Some((pid, open_process(pid).ok()?)))
-            .filter(|(pid, _)| started(*pid, variable).is_some_and(|it| is_meant(&it)))
+            .filter(|(pid, _)| info_of(*pid, variable).is_some_and(|process| is_meant(&process)))
             .map(|(_, process)| process)
             .collect();
         if found.is_empty() || Instant::now() >= until {
             return ended;
         }
-        // All in one go: whoever sees another one die must not live to say so.
+        // All at once: a process that sees another one die must not live to report it.
         for process in &found {
-            let _ = end_process(process, Ending::Force);
+            let _ = signal_process(process, StopSignal::Kill);
         }
         ended += found.len();
         for process in &found {
@@ -253,15 +260,15 @@ pub fn end_all(variable: &str, patience: Duration, is_meant: impl Fn(&Started) -
     }
 }
 
-/// What a process was started with, by /proc. The words come first: one that is between fork and
-/// exec has those of its parent, and whatever it becomes has the mark.
-fn started(pid: u32, variable: &str) -> Option<Started> {
-    let words = texts(pid, "cmdline")?;
+/// Reads the command line and mark of a process from /proc. The command line is read first: between
+/// fork and exec it is that of the parent, and whatever the process becomes has the mark.
+fn info_of(pid: u32, variable: &str) -> Option<ProcessInfo> {
+    let arguments = texts(pid, "cmdline")?;
     let mark = texts(pid, "environ")?.into_iter().find_map(|entry| {
         let (name, value) = entry.split_once('=')?;
         (name == variable).then(|| value.to_owned())
     });
-    Some(Started { words, mark })
+    Some(ProcessInfo { arguments, mark })
 }
 
 fn processes() -> impl Iterator<Item = u32> {
@@ -274,30 +281,30 @@ fn parent_of(pid: u32) -> Option<u32> {
     stat(pid)?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Whether a process has been stopped by a signal (SIGSTOP, say): it does nothing until SIGCONT.
+/// Whether a process is stopped by a signal such as SIGSTOP; it resumes on SIGCONT.
 pub fn is_stopped(pid: u32) -> bool {
-    stat(pid).is_some_and(|it| it.starts_with('T'))
+    stat(pid).is_some_and(|fields| fields.starts_with('T'))
 }
 
-/// For how long a process has been running, time in which the machine slept included.
+/// How long ago a process was started, including time in which the machine slept.
 pub fn age_of(pid: u32) -> Option<Duration> {
-    // The 22nd field; ticks are hundredths of a second on every Linux that there is.
+    // Field 22; ticks are hundredths of a second on every Linux platform.
     let ticks: u64 = stat(pid)?.split_whitespace().nth(19)?.parse().ok()?;
     Some(since_boot().saturating_sub(Duration::from_millis(ticks.saturating_mul(10))))
 }
 
-/// /proc/PID/stat from its third field on; the second is in brackets and may hold blanks.
+/// /proc/PID/stat from its third field on; the second is in parentheses and may contain blanks.
 fn stat(pid: u32) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     text.rsplit_once(')').map(|(_, rest)| rest.trim_start().to_owned())
 }
 
-/// The arguments of a process; empty where they cannot be read.
-pub fn words_of(pid: u32) -> Vec<String> {
+/// The arguments of a process; empty if they cannot be read.
+pub fn arguments_of(pid: u32) -> Vec<String> {
     texts(pid, "cmdline").unwrap_or_default()
 }
 
-/// A list of texts as /proc has it, each ended by a NUL.
+/// A list of NUL-terminated texts from /proc.
 fn texts(pid: u32, name: &str) -> Option<Vec<String>> {
     let bytes = fs::read(format!("/proc/{pid}/{name}")).ok()?;
     let texts = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
@@ -316,22 +323,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_started_meanwhile_is_ended_too_and_gone_then() {
+    fn processes_that_start_meanwhile_are_killed_too() {
         const VARIABLE: &str = "SCANWATCH_TEST_MARK";
         let own = format!("breeder-{}", std::process::id());
-        // Whoever looks once misses those that are born between the look and the kill.
+        // A single pass misses processes that start between the pass and the kill.
         #[expect(clippy::disallowed_methods, reason = "a process that the test is about")]
         let mut breeder = std::process::Command::new("sh")
             .args(["-c", "while :; do sleep 99 & sleep 99 & sleep 0.001; done"])
             .env(VARIABLE, &own)
             .spawn()
             .unwrap();
-        let is_meant = |it: &Started| it.mark.as_ref() == Some(&own);
-        let find = || processes().filter_map(|it| started(it, VARIABLE)).filter(is_meant).count();
+        let is_meant = |process: &ProcessInfo| process.mark.as_ref() == Some(&own);
+        let find = || processes().filter_map(|pid| info_of(pid, VARIABLE)).filter(is_meant).count();
         while find() < 20 {
             std::thread::yield_now();
         }
-        assert!(end_all(VARIABLE, Duration::from_secs(30), is_meant) > 0);
+        assert!(kill_all(VARIABLE, Duration::from_secs(30), is_meant) > 0);
         assert_eq!(find(), 0);
         breeder.wait().unwrap();
     }

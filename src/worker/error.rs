@@ -1,4 +1,7 @@
-//! Everything that ends a scan, and which of the contract's causes it is.
+//! Everything that fails a scan, and the failure kind of each.
+//!
+//! Input: errors of the worker's parts. Output: a [`Failure`]. Invariants: each error has exactly
+//! one kind.
 
 use super::{git::GitError, local::LocalError, scan::LimitError};
 use crate::{
@@ -7,7 +10,7 @@ use crate::{
 };
 use std::io;
 
-/// Why a scan ended before its time.
+/// Why a scan failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ScanError {
     #[error(transparent)]
@@ -23,16 +26,16 @@ pub(super) enum ScanError {
     #[error("the scanner itself failed: {0}")]
     Panic(String),
     #[error(
-        "the scanner cannot be shut in as [scanner] sandbox = \"require\" wants: {0}; a newer kernel \
-         can, and \"auto\" takes what there is"
+        "cannot enter the sandbox that [scanner] sandbox = \"require\" demands: {0}; use a newer kernel, \
+         or sandbox = \"auto\", which uses what the kernel supports"
     )]
     Isolation(String),
-    #[error("told to end by signal {0}")]
+    #[error("stopped by signal {0}")]
     Stopped(i32),
 }
 
 impl ScanError {
-    /// The failure as it stands in the status file.
+    /// The failure for the status file.
     pub(super) fn failure(&self) -> Failure {
         let kind = match self {
             Self::Git(error) => error.kind(),
@@ -40,17 +43,17 @@ impl ScanError {
             Self::Limit(_) => FailureKind::Limit,
             Self::Isolation(_) => FailureKind::Spawn,
             Self::Stopped(_) => FailureKind::Cancelled,
-            // Nothing that the repository did: this process gives up, and exits with 1.
+            // Not the repository's fault: this process fails and exits with 1.
             Self::Store(_) | Self::Thread(_) | Self::Panic(_) => FailureKind::Exit,
         };
         Failure { permanent: self.is_permanent(), ..Failure::new(kind, chain(self)) }
     }
 
-    /// Whether another attempt would end the same way.
+    /// Whether another attempt would fail in the same way.
     fn is_permanent(&self) -> bool {
         match self {
             Self::Git(error) => error.is_permanent(),
-            // A path and a kernel are what they are until somebody changes them.
+            // A path or a kernel only changes when somebody changes it.
             Self::Local(_) | Self::Isolation(_) => true,
             Self::Limit(_)
             | Self::Store(_)
@@ -74,7 +77,7 @@ impl ScanError {
         }
     }
 
-    /// The signal, if the scan was told to end.
+    /// The signal, if the scan was stopped by one.
     pub(super) fn stopped(&self) -> Option<i32> {
         match self {
             Self::Stopped(signal) | Self::Git(GitError::Stopped(signal)) => Some(*signal),
@@ -82,8 +85,8 @@ impl ScanError {
         }
     }
 
-    /// Whether this is a fault of the scanner or its machine, of which a backtrace tells more
-    /// than the message; a repository that cannot be fetched has none worth reading.
+    /// Whether this is a fault of the scanner or its machine, for which a backtrace helps; for a
+    /// repository that cannot be fetched it does not.
     pub(super) fn is_internal(&self) -> bool {
         matches!(self, Self::Store(_) | Self::Thread(_))
     }

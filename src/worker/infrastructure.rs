@@ -1,11 +1,13 @@
-//! Which infrastructure a repository uses, told from the names of its files alone.
+//! Detects the infrastructure that a repository uses, by its file names alone.
+//!
+//! Input: paths. Output: each tool, and whether it is used.
 
 use std::collections::BTreeMap;
 
-/// One tool, and whether a file belongs to it, by path and name in lower case.
+/// A tool, and whether a file belongs to it, by path and name in lower case.
 type Rule = (&'static str, fn(&str, &str) -> bool);
 
-/// Every tool there is; all of them stand in every result. To add one, add its line.
+/// All tools; every result contains all of them. To add one, add its line.
 const RULES: [Rule; 11] = [
     ("ansible", |_, name| matches!(name, "ansible.cfg" | "galaxy.yml")),
     ("azure_pipelines", |_, name| matches!(name, "azure-pipelines.yml" | "azure-pipelines.yaml")),
@@ -31,17 +33,19 @@ const RULES: [Rule; 11] = [
         )
     }),
     ("terraform", |_, name| {
-        [".tf", ".tf.json", ".tfvars"].iter().any(|it| name.ends_with(it) && name != *it)
+        [".tf", ".tf.json", ".tfvars"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix) && name != *suffix)
             || name == ".terraform.lock.hcl"
     }),
 ];
 
-/// Gathers what the names say.
+/// Collects what the file names indicate.
 #[derive(Debug, Default)]
 pub(super) struct Infrastructure([bool; RULES.len()]);
 
 impl Infrastructure {
-    /// Looks at one path.
+    /// Takes in one path.
     pub(super) fn see(&mut self, path: &str) {
         let path = path.to_ascii_lowercase();
         let name = path.rsplit('/').next().unwrap_or(&path);
@@ -59,26 +63,30 @@ impl Infrastructure {
 /// Whether the path is `name` in `folder`, at the root or below it.
 fn is_below(path: &str, folder: &str, name: &str) -> bool {
     path.strip_suffix(name)
-        .and_then(|it| it.strip_suffix('/'))
-        .and_then(|it| it.strip_suffix(folder))
-        .is_some_and(|it| it.is_empty() || it.ends_with('/'))
+        .and_then(|rest| rest.strip_suffix('/'))
+        .and_then(|rest| rest.strip_suffix(folder))
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 fn is_yaml(name: &str) -> bool {
-    std::path::Path::new(name).extension().is_some_and(|it| it == "yml" || it == "yaml")
+    std::path::Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "yml" || extension == "yaml")
 }
 
 fn is_dockerfile(name: &str) -> bool {
     matches!(name, "dockerfile" | "containerfile")
         || ["dockerfile.", "dockerfile-", "dockerfile_", "containerfile."]
             .iter()
-            .any(|it| name.starts_with(it))
-        || [".dockerfile", ".containerfile"].iter().any(|it| name.ends_with(it))
+            .any(|prefix| name.starts_with(prefix))
+        || [".dockerfile", ".containerfile"].iter().any(|suffix| name.ends_with(suffix))
 }
 
 fn is_compose(name: &str) -> bool {
     is_yaml(name)
-        && ["compose.", "docker-compose.", "docker-compose-"].iter().any(|it| name.starts_with(it))
+        && ["compose.", "docker-compose.", "docker-compose-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -90,12 +98,12 @@ mod tests {
         let mut seen = Infrastructure::default();
         seen.see(path);
         let used: Vec<String> =
-            seen.into_usage().into_iter().filter(|it| it.1).map(|it| it.0).collect();
+            seen.into_usage().into_iter().filter(|(_, used)| *used).map(|(tool, _)| tool).collect();
         assert_eq!(used.join(" "), expected, "{path}");
     }
 
     #[test]
-    fn names_tell_the_tool() {
+    fn file_names_indicate_tools() {
         check("a/Dockerfile", "docker");
         check("Dockerfile.prod", "docker");
         check("build/api.dockerfile", "docker");
@@ -113,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_do_not() {
+    fn other_file_names_indicate_nothing() {
         for path in [
             "dockerfiles/readme.md",
             "src/composer.json",

@@ -1,10 +1,11 @@
-//! How the built-in scanner shuts itself in: which paths and ports one scan needs, and nothing else.
+//! The sandbox of the built-in scanner: the paths and ports that one scan needs, and nothing else.
 //!
-//! Input: the task. Output: the level that was reached, or that it is too low.
+//! Input: the task. Output: the sandbox level that is in effect.
 //!
-//! Invariants: it is entered before anything of the repository is read, while the
-//! process has one thread; what git needs to fetch stays open, what is written is never run; the
-//! files of other scans, of other jobs and of the server's user are closed.
+//! Invariants: the sandbox is entered before anything of the repository is read, while the process
+//! has a single thread; everything that git needs for a fetch stays accessible, and written files
+//! are never executable; files of other scans, of other jobs and of the server's user are
+//! inaccessible.
 
 use super::{
     git::program_in,
@@ -23,11 +24,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where programs and their libraries lie, on any distribution.
+/// The locations of programs and their libraries on any distribution.
 const PROGRAMS: [&str; 9] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store", "/snap"];
 
-/// What loaders, the resolver and TLS libraries read: no users, no secrets.
+/// Configuration of loaders, the resolver and TLS libraries: no users, no secrets.
 const CONFIGURATION: [&str; 24] = [
     "/etc/alternatives",
     "/etc/ca-certificates",
@@ -55,22 +56,22 @@ const CONFIGURATION: [&str; 24] = [
     "/sys/devices/system/cpu",
 ];
 
-/// Devices without which programs do not start.
+/// Devices that programs need to start.
 const READ_DEVICES: [&str; 3] = ["/dev/random", "/dev/urandom", "/dev/zero"];
 const WRITTEN_DEVICES: [&str; 1] = ["/dev/null"];
 
 /// DNS over TCP (RFC 7766), for answers that are too long for a datagram.
 const DNS: u16 = 53;
 
-/// Descriptors: a few files, pipes and sockets are open at a time.
+/// A few files, pipes and sockets are open at a time.
 const DESCRIPTORS: u64 = 256;
-/// Seconds of processor time that a process has beyond the limit, until the kernel ends it: between two
-/// files the scan sees by itself that it has passed the limit, and says more of it.
+/// Seconds of processor time beyond the limit until the kernel kills the process: between two files
+/// the scan notices by itself that it has exceeded the limit, and reports it in more detail.
 const CPU_GRACE_SECS: u64 = 5;
-/// A file may grow to this in any case; smaller limits are kept by looking.
+/// The minimum of the file size limit; smaller limits are checked by the scanner.
 const SMALLEST_FILE_LIMIT: u64 = 64 << 20;
 
-/// What was reached.
+/// The isolation that is in effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Isolation {
     pub(super) mode: SandboxMode,
@@ -78,7 +79,7 @@ pub(super) struct Isolation {
 }
 
 impl Isolation {
-    /// Whether a scan must not begin: less was reached than the settings want.
+    /// Whether the scan must not start, because the settings require more.
     pub(super) fn is_too_low(&self) -> bool {
         self.mode == SandboxMode::Require && !self.level.is_full()
     }
@@ -86,10 +87,10 @@ impl Isolation {
     /// One line for the log.
     pub(super) fn describe(&self) -> String {
         if self.mode == SandboxMode::Off {
-            return "no sandbox, by [scanner] sandbox = \"off\"".to_owned();
+            return "no sandbox ([scanner] sandbox = \"off\")".to_owned();
         }
         let Level { landlock_abi, seccomp, no_new_privs, missing } = &self.level;
-        let yes = |it: &bool| if *it { "yes" } else { "no" };
+        let yes = |is: &bool| if *is { "yes" } else { "no" };
         let mut line = format!(
             "sandbox: Landlock {landlock_abi}, seccomp {}, no new privileges {}",
             yes(seccomp),
@@ -103,7 +104,7 @@ impl Isolation {
     }
 }
 
-/// Limits this process and shuts it in, as the task says.
+/// Sets the limits of this process and enters the sandbox, as the task says.
 pub(super) fn enter(task: &ScanTask) -> Isolation {
     let mode = task.sandbox.mode;
     let limits = &task.limits;
@@ -127,15 +128,17 @@ fn rules(task: &ScanTask) -> Rules {
     let owned = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
     let path = env::var_os("PATH").unwrap_or_default();
     let mut run = owned(&PROGRAMS);
-    // A link in their place is followed: `/snap/bin/git` is one.
-    run.extend(env::split_paths(&path).filter(|it| it.is_absolute() && it.parent().is_some()));
+    // Symbolic links are followed, as for `/snap/bin/git`.
+    run.extend(
+        env::split_paths(&path).filter(|path| path.is_absolute() && path.parent().is_some()),
+    );
     run.extend(prefix_of_git(&path));
     run.extend(task.sandbox.paths.iter().cloned());
     let mut read = owned(&CONFIGURATION);
     read.extend(owned(&READ_DEVICES));
-    // This program, for the names in a backtrace.
+    // This program, for the function names in a backtrace.
     read.push("/proc/self/exe".into());
-    read.extend(task.network.authorities.iter().map(|it| it.ca_file.clone()));
+    read.extend(task.network.authorities.iter().map(|authority| authority.ca_file.clone()));
     read.extend(local_root(task));
     let parents = [&task.status_file, &task.result_file];
     Rules {
@@ -143,21 +146,21 @@ fn rules(task: &ScanTask) -> Rules {
         read,
         write: owned(&WRITTEN_DEVICES),
         own: vec![task.work_dir.clone()],
-        replace: parents.into_iter().filter_map(|it| it.parent().map(Path::to_owned)).collect(),
+        replace: parents.into_iter().filter_map(|path| path.parent().map(Path::to_owned)).collect(),
         ports: ports(task),
     }
 }
 
-/// Where the git of this `PATH` lies, with its helpers and libraries: `/opt/git` of
+/// The prefix of the git in this `PATH`, which contains its helpers and libraries: `/opt/git` for
 /// `/opt/git/bin/git`.
 fn prefix_of_git(path: &std::ffi::OsStr) -> Option<PathBuf> {
     let prefix = fs::canonicalize(program_in(path)?).ok()?.parent()?.parent()?.to_owned();
-    // Of `/bin/git` that would be everything.
+    // For `/bin/git` the prefix would be everything.
     prefix.parent().is_some().then_some(prefix)
 }
 
-/// What a user named to be read. A bare repository may borrow objects from any other
-/// (gitrepository-layout(5), `alternates`): then all may be read, by git alone.
+/// The local path that the user named. A bare repository may borrow objects from any other
+/// (gitrepository-layout(5), `alternates`): then everything is readable, by git alone.
 fn local_root(task: &ScanTask) -> Option<PathBuf> {
     let path = Path::new(&task.git_url);
     if !task.network.local_paths || !path.is_absolute() {
@@ -169,10 +172,10 @@ fn local_root(task: &ScanTask) -> Option<PathBuf> {
     }
 }
 
-/// The port of the URL, and that of DNS; none where nobody is contacted.
+/// The ports of the URL and of DNS; none if no host is contacted.
 fn ports(task: &ScanTask) -> Vec<u16> {
     let url = GitUrl::parse(&task.git_url, &task.network).ok();
-    let port = url.and_then(|it| Origin::of(it.url())).map(|it| it.port);
+    let port = url.and_then(|url| Origin::of(url.url())).map(|origin| origin.port);
     port.into_iter().flat_map(|port| [port, DNS]).collect()
 }
 
@@ -191,11 +194,11 @@ mod tests {
         assert_eq!(rules.replace, [root.path(), root.path()]);
         assert!(!rules.read.contains(&"/".into()) && !rules.run.contains(&"/".into()));
         let other = sample::task(root.path(), "https://other.example/a.git");
-        assert!(ports(&other).is_empty(), "what the gate refuses is not contacted");
+        assert!(ports(&other).is_empty(), "a URL that the gate refuses is not contacted");
     }
 
     #[test]
-    fn a_folder_of_this_machine_opens_itself_and_nobody_is_contacted() {
+    fn a_local_folder_is_readable_and_no_port_is_open() {
         let root = tempfile::tempdir().unwrap();
         let folder = fs::canonicalize(root.path()).unwrap();
         let mut task = sample::task(&folder, folder.to_str().unwrap());

@@ -1,7 +1,7 @@
-//! The scanner's log: standard error, which its shim keeps in `logs/repo_N.log`.
+//! The scanner's log on standard error, which its shim copies to `logs/repo_N.log`.
 //!
-//! Invariants: one event is one line, and no secret and no control character of a
-//! foreign text is in it.
+//! Input: events. Output: lines. Invariants: one event is one line, and contains no secret and no
+//! control characters.
 
 use super::text;
 use crate::model::{redact::Redactor, time};
@@ -17,22 +17,22 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// A log in which the redactor's secrets do not occur.
+    /// A log that masks the redactor's secrets.
     pub(super) fn new(redactor: Redactor) -> Self {
         Self { redactor }
     }
 
-    /// Something happened as it should.
+    /// Logs a regular event.
     pub(super) fn info(&self, event: &str) {
         self.line("INFO", event);
     }
 
-    /// Something is odd; the scan goes on.
+    /// Logs a problem after which the scan continues.
     pub(super) fn warn(&self, event: &str) {
         self.line("WARN", event);
     }
 
-    /// Why the scan ends.
+    /// Logs why the scan failed.
     pub(super) fn error(&self, event: &str) {
         self.line("ERROR", event);
     }
@@ -40,8 +40,8 @@ impl Log {
     fn line(&self, level: &str, event: &str) {
         let event = text::cut(&text::one_line(&self.redactor.redact(event)), LONGEST_LINE);
         let now = time::format(chrono::Utc::now());
-        // A log that nobody reads any more is no reason to end a scan. One write keeps the
-        // line whole beside those of other threads.
+        // A failed write to the log must not end a scan. A single write keeps the line whole among
+        // those of other threads.
         let _ = std::io::stderr().lock().write_all(format!("{now} {level} {event}\n").as_bytes());
     }
 }

@@ -1,20 +1,18 @@
-//! The built-in scanner: the whole life of one process that scans one repository.
+//! The built-in scanner: a process that scans one repository.
 //!
 //! ```text
 //! task (stdin) ─► gate, addresses ─► git fetch ─► tree ─► parsers ─► results/repo_N.json
 //!                 └────────── Reporter: repo_N.json, at every step ──────────┘
 //! ```
 //!
-//! Input: one line of JSON on standard input. Output: the status file while it
-//! works, the result file before the last status, and a log on standard error.
+//! Input: one line of JSON on standard input. Output: the status file during the scan, the result
+//! file before the final status, and a log on standard error.
 //!
-//! Invariants: blocking code in a process of its own, that knows no server; whatever a
-//! repository, its server or a parser does, there is one final status with a named cause; what
-//! comes from outside is never run, followed or checked out.
+//! Invariants: blocking code in a process of its own that needs no server; whatever a repository,
+//! its server or a parser does, there is one final status with a named cause; foreign content is
+//! never executed, followed or checked out.
 
-mod by_hand;
 mod error;
-pub mod escape;
 mod git;
 mod infrastructure;
 mod isolation;
@@ -24,16 +22,18 @@ mod reporter;
 mod result;
 #[cfg(any(test, fuzzing))]
 mod sample;
+pub mod sandbox_self_test;
 mod scan;
 mod session;
+mod standalone;
 mod status;
 mod stop;
 mod text;
 
-pub use by_hand::ByHand;
 #[cfg(any(test, fuzzing))]
 pub(crate) use git::fuzz as git_fuzz;
-pub use session::Ending;
+pub use session::ScanEnd;
+pub use standalone::Standalone;
 pub use stop::Stop;
 
 use crate::{
@@ -43,62 +43,63 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use isolation::Isolation;
-use session::Means;
+use session::Resources;
 use std::{io::Read, process::ExitCode};
 
-/// The most that is read of a task: a policy and categories of any sensible size.
+/// The size limit of a task: a policy and categories of any sensible size.
 const LONGEST_TASK: u64 = 16 << 20;
-/// Exit code for a last status that could not be written (`EX_IOERR` of sysexits.h).
+/// The exit code if the final status could not be written (`EX_IOERR` of sysexits.h).
 const UNWRITTEN: u8 = 74;
 
 /// Reads the task: one line of JSON, then end of file.
 ///
 /// # Errors
-/// What is wrong with it; its content, which may be secret, is not repeated.
+/// What is wrong with the task; its content, which may be secret, is not repeated.
 pub fn read_task(stdin: impl Read) -> anyhow::Result<ScanTask> {
     let mut text = String::new();
     stdin.take(LONGEST_TASK + 1).read_to_string(&mut text).context("reading the task")?;
     ensure!(text.len() as u64 <= LONGEST_TASK, "the task is longer than {LONGEST_TASK} bytes");
     let line = text.trim();
     ensure!(!line.is_empty(), "no task on standard input");
-    // The message of serde_json may quote a value, and a value may be a password.
+    // The message of serde_json may quote a value, which may be a password.
     let task: Result<ScanTask, _> = serde_json::from_str(line);
     task.map_err(|error| {
-        anyhow::anyhow!("the task is not understood, at column {} of its line", error.column())
+        anyhow::anyhow!("the task is not valid, at column {} of its line", error.column())
     })
 }
 
-/// Scans what the task names: the whole job of a scanner's process.
+/// Runs the scan of a task: the whole life of a scanner process.
 ///
-/// 0 after a last status `completed`, 1 after `failed`, 74 where the last status could not be
-/// written, 128 + n where signal n ended it.
-#[expect(clippy::needless_pass_by_value, reason = "it is the last that this process does")]
+/// The exit code is 0 after the final status `completed`, 1 after `failed`, 74 if the final status
+/// could not be written, 128 + n if signal n stopped the scan.
+#[expect(clippy::needless_pass_by_value, reason = "the last call of this process")]
 pub fn run(task: ScanTask) -> ExitCode {
-    sys::be_called(c"scanwatch-scan");
+    sys::set_process_name(c"scanwatch-scan");
     // Opened before the sandbox closes the kernel's files.
     let (memory, cpu) = (MemoryWatch::begin(), CpuClock::begin());
-    // While there is one thread: it binds that one, and what it starts.
+    // While there is a single thread, because the sandbox binds that thread and its children.
     let isolation = isolation::enter(&task);
-    // Without it the usual effect of a signal stays, and the shim does the rest.
+    // Without handlers a signal has its default effect, and the shim does the rest.
     let stop = Stop::on_signals().unwrap_or_default();
-    let means = Means { parser_for: ecosystem::parser_for, stop: &stop, memory, cpu, isolation };
-    match session::perform(&task, means) {
-        Ending::Completed => ExitCode::SUCCESS,
-        Ending::Failed => ExitCode::FAILURE,
-        Ending::Unwritten(_) => ExitCode::from(UNWRITTEN),
-        Ending::Stopped(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+    let resources =
+        Resources { parser_for: ecosystem::parser_for, stop: &stop, memory, cpu, isolation };
+    match session::perform(&task, resources) {
+        ScanEnd::Completed => ExitCode::SUCCESS,
+        ScanEnd::Failed => ExitCode::FAILURE,
+        ScanEnd::Unwritten(_) => ExitCode::from(UNWRITTEN),
+        ScanEnd::Stopped(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
     }
 }
 
-/// Scans what the task names with parsers of the caller's choice, in this process as it is.
+/// Scans a task with the caller's parsers, in this process without a sandbox.
 pub fn scan(
     task: &ScanTask,
     parser_for: fn(&str) -> Option<&'static dyn Parser>,
     stop: &Stop,
-) -> Ending {
+) -> ScanEnd {
     let (memory, cpu) = (MemoryWatch::begin(), CpuClock::begin());
-    let means = Means { parser_for, stop, memory, cpu, isolation: Isolation::default() };
-    session::perform(task, means)
+    let resources = Resources { parser_for, stop, memory, cpu, isolation: Isolation::default() };
+    session::perform(task, resources)
 }
 
 #[cfg(test)]
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_task_is_refused_without_being_repeated() {
+    fn an_invalid_task_is_refused_without_being_repeated() {
         for text in ["", "\n", "{}", "{\"credentials\":\"hunter22\"}", "hunter22", "{} {}"] {
             let error = format!("{:#}", read_task(text.as_bytes()).unwrap_err());
             assert!(!error.contains("hunter22"), "{error}");

@@ -1,11 +1,11 @@
-//! The owner of the status file: it says at any time where the scan stands.
+//! The reporter: owner of the status file, which always shows the current state of the scan.
 //!
-//! Input: changes of state, figures, errors. Output: the status file, replaced
-//! at once on a change of state, at most every `progress_interval_ms` while figures move, and
-//! at least every `update_interval_secs` as a sign of life; the last two by a thread of its own.
+//! Input: state changes, figures, errors. Output: the status file, replaced at once on a state
+//! change, at most every `progress_interval_ms` while figures change, and at least every
+//! `update_interval_secs` as a heartbeat; the last two on a thread of its own.
 //!
-//! Invariants: the revision grows with each write; after a final write there is none;
-//! a write of progress that fails costs nothing but that write.
+//! Invariants: the revision grows with each write; after a final write there are no more writes; a
+//! failed write of progress does no harm.
 
 use super::{
     log::Log,
@@ -31,14 +31,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a final state is tried to be written, and the pause after the first failure; each
-/// further one is twice as long. In all that is 3 seconds, within the grace of a shim.
+/// How often a final write is tried, and the pause after the first failure; each further pause is
+/// twice as long. All together take 3 seconds, within the grace period of a shim.
 const FINAL_TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The most entries in `errors`; a repository of ten thousand bad files has more.
+/// The maximum number of entries in `errors`; a repository with ten thousand bad files has more.
 const MOST_ERRORS: usize = 20;
 
-/// Says where the scan stands. Ends its thread when it is dropped.
+/// Reports the state of the scan. Stops its thread on drop.
 #[derive(Debug)]
 pub(super) struct Reporter {
     shared: Arc<Shared>,
@@ -53,25 +53,25 @@ struct Shared {
     identity: Identity,
     redactor: Redactor,
     log: Log,
-    now: Mutex<Now>,
+    now: Mutex<ReporterState>,
     wake: Condvar,
 }
 
-/// What changes.
-struct Now {
+/// The changing state.
+struct ReporterState {
     facts: Facts,
     figures: Figures,
     /// Whether the figures are newer than the file.
     moved: bool,
     last_write: Instant,
-    /// Whether the last write failed; said once, not twice a second.
+    /// Whether the last write failed; logged once, not twice a second.
     failing: bool,
     /// Nothing is written any more.
     over: bool,
 }
 
 impl Reporter {
-    /// Writes the first status, `starting`, and keeps the file alive from now on.
+    /// Writes the first status, `starting`, and starts the heartbeat.
     pub(super) fn start(task: &ScanTask, redactor: Redactor) -> Self {
         let identity = Identity {
             repo_index: task.repo_index,
@@ -91,12 +91,12 @@ impl Reporter {
             status_file: task.status_file.clone(),
             staging: task.work_dir.clone(),
             progress_interval: Duration::from_millis(task.progress_interval_ms.max(1)),
-            // A little early, so that the sign of life is there when it is due.
+            // Slightly early, so that the heartbeat is not late.
             heartbeat: Duration::from_secs(task.update_interval_secs.max(1)).mul_f64(0.9),
             identity,
             log: Log::new(redactor.clone()),
             redactor,
-            now: Mutex::new(Now {
+            now: Mutex::new(ReporterState {
                 facts,
                 figures: Figures::new(),
                 moved: false,
@@ -111,17 +111,19 @@ impl Reporter {
         let beat =
             thread::Builder::new().name("heartbeat".to_owned()).spawn(move || beating.beat());
         if let Err(error) = &beat {
-            shared.log.warn(&format!("no heartbeat, its thread did not start: {error}"));
+            shared.log.warn(&format!(
+                "cannot start the heartbeat thread; the shim may report a stall: {error}"
+            ));
         }
         Self { shared, beat: beat.ok() }
     }
 
-    /// The log that keeps the same secrets.
+    /// The log, which masks the same secrets.
     pub(super) fn log(&self) -> &Log {
         &self.shared.log
     }
 
-    /// The scan is now at this work; written at once.
+    /// Enters a new state; written at once.
     pub(super) fn enter(&self, work: Work, stage: Stage, message: &str) {
         let mut now = self.shared.lock();
         now.facts.state = RepoState::Working(work);
@@ -131,7 +133,7 @@ impl Reporter {
         self.shared.write_progress(&mut now);
     }
 
-    /// The figures have moved; written when it is time.
+    /// Changes the figures; written at the next interval.
     pub(super) fn update(&self, change: impl FnOnce(&mut Figures)) {
         let mut now = self.shared.lock();
         change(&mut now.figures);
@@ -141,7 +143,7 @@ impl Reporter {
         }
     }
 
-    /// An error that does not end the scan.
+    /// Adds an error that does not end the scan.
     pub(super) fn note(&self, message: &str, exception: &str, traceback: Option<&str>) {
         self.shared.log.error(message);
         let entry =
@@ -154,7 +156,7 @@ impl Reporter {
         self.shared.wake.notify_all();
     }
 
-    /// The scan is done, well.
+    /// Finishes the scan successfully.
     pub(super) fn complete(&self, message: &str) -> Result<(), StoreError> {
         let mut now = self.shared.lock();
         message.clone_into(&mut now.figures.message);
@@ -163,7 +165,7 @@ impl Reporter {
         self.shared.finish(now, RepoState::Completed)
     }
 
-    /// The scan is over: it failed. The cause stands first among the errors.
+    /// Fails the scan. The cause is the first of the errors.
     pub(super) fn fail(
         &self,
         failure: &Failure,
@@ -187,19 +189,19 @@ impl Drop for Reporter {
         self.shared.lock().over = true;
         self.shared.wake.notify_all();
         if let Some(beat) = self.beat.take() {
-            // A panic there was said by the panic hook already.
+            // The panic hook has already reported a panic.
             let _ = beat.join();
         }
     }
 }
 
 impl Shared {
-    /// A thread that panicked has left figures behind that are as good as any.
-    fn lock(&self) -> MutexGuard<'_, Now> {
+    /// Figures of a thread that panicked are still valid.
+    fn lock(&self) -> MutexGuard<'_, ReporterState> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes moved figures when they are due, and a sign of life when nothing moves.
+    /// Writes changed figures when they are due, and a heartbeat when nothing changes.
     fn beat(&self) {
         let mut now = self.lock();
         while !now.over {
@@ -213,7 +215,7 @@ impl Shared {
         }
     }
 
-    fn write_progress(&self, now: &mut Now) {
+    fn write_progress(&self, now: &mut ReporterState) {
         if now.over {
             return;
         }
@@ -223,17 +225,21 @@ impl Shared {
                 now.failing = false;
             }
             Err(error) => {
-                // Tried again after the next interval.
+                // Repeated after the next interval.
                 now.moved = true;
                 if !now.failing {
-                    self.log.warn(&format!("status not written: {}", chain(&error)));
+                    self.log.warn(&format!("cannot write the status; retrying: {}", chain(&error)));
                 }
                 now.failing = true;
             }
         }
     }
 
-    fn finish(&self, mut now: MutexGuard<'_, Now>, state: RepoState) -> Result<(), StoreError> {
+    fn finish(
+        &self,
+        mut now: MutexGuard<'_, ReporterState>,
+        state: RepoState,
+    ) -> Result<(), StoreError> {
         if now.over {
             return Ok(());
         }
@@ -245,7 +251,10 @@ impl Shared {
             match self.write(&mut now, Durability::Flushed) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
-                    self.log.warn(&format!("final status not written: {}", chain(&error)));
+                    self.log.warn(&format!(
+                        "cannot write the final status; retrying: {}",
+                        chain(&error)
+                    ));
                 }
             }
             thread::sleep(pause);
@@ -254,7 +263,7 @@ impl Shared {
         self.write(&mut now, Durability::Flushed)
     }
 
-    fn write(&self, now: &mut Now, durability: Durability) -> Result<(), StoreError> {
+    fn write(&self, now: &mut ReporterState, durability: Durability) -> Result<(), StoreError> {
         now.last_write = Instant::now();
         now.facts.revision = now.facts.revision.saturating_add(1);
         let file =
@@ -263,12 +272,13 @@ impl Shared {
     }
 }
 
-/// The revision of what scanwatch wrote before this scanner began; ours go on from there.
+/// The revision that scanwatch wrote before this scanner started; the scanner's revisions continue
+/// from it.
 fn revision_before(task: &ScanTask) -> u64 {
     read::whole(&task.status_file, read::STATUS_CAP)
         .ok()
         .and_then(|(bytes, _)| raw_object(&bytes))
-        .and_then(|it| it.get("revision").and_then(count_of))
+        .and_then(|map| map.get("revision").and_then(count_of))
         .unwrap_or(0)
 }
 

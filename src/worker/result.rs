@@ -1,8 +1,11 @@
-//! The result file: what was found, redacted, within its limit, flushed to the disk.
+//! Writes the result file: redacted, within its size limit, fsynced.
+//!
+//! Input: what the scan found. Output: `results/repo_N.json`. Invariants: the file is complete or
+//! missing.
 
 use super::{
     error::ScanError,
-    scan::{Found, LimitError, categories},
+    scan::{LimitError, ScanFindings, categories},
 };
 use crate::{
     model::{
@@ -21,11 +24,11 @@ use std::{
     time::Duration,
 };
 
-/// Writes the result file. `commit` is none for a plain folder.
+/// Writes the result file. `commit` is `None` for a plain folder.
 pub(super) fn write(
     task: &ScanTask,
     redactor: &Redactor,
-    found: Found,
+    found: ScanFindings,
     commit: Option<String>,
     took: Duration,
 ) -> Result<(), ScanError> {
@@ -51,7 +54,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// A repository may hold the very token that opens it.
+/// Masks secrets: a repository may contain the very token that gives access to it.
 fn redact(result: &mut ScanResult, redactor: &Redactor) {
     let hide = |text: &mut String| {
         if let std::borrow::Cow::Owned(hidden) = redactor.redact(text) {
@@ -84,7 +87,7 @@ fn to_json(result: &ScanResult, task: &ScanTask) -> Result<Vec<u8>, ScanError> {
     }
 }
 
-/// Bytes in memory, up to a number of them.
+/// A buffer in memory with a size limit.
 struct Capped {
     bytes: Vec<u8>,
     most: usize,

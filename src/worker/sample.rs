@@ -1,4 +1,4 @@
-//! A task for tests, in which nothing is near a limit.
+//! A task for tests, far from all limits.
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
@@ -6,7 +6,7 @@ use crate::model::{
 };
 use std::{collections::BTreeMap, path::Path};
 
-/// A task whose files lie in `folder`, for a trusted host.
+/// A task for a trusted host, with its files in `folder`.
 pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
     let origin = Origin { scheme: "https".into(), host: "h.example".into(), port: 443 };
     ScanTask {

@@ -1,8 +1,9 @@
-//! One scan from its first status to its last: which source, which tree, what comes of it.
+//! The session: one scan from its first to its final status.
 //!
-//! Invariants: the result is on the disk before the status says `completed`; every
-//! way out but an order to stop writes a final status; an order to stop writes none, for the
-//! final word is then its sender's.
+//! Input: a task. Output: a result and a final status.
+//!
+//! Invariants: the result is durable before the status is `completed`; every outcome writes a final
+//! status, except a stop by a signal: whoever sent it writes the final status.
 
 use super::{
     error::ScanError,
@@ -11,7 +12,7 @@ use super::{
     local::{self, Folder, Local, LocalError},
     reporter::Reporter,
     result,
-    scan::{Found, ParserFor, Scan, scan},
+    scan::{ParserFor, Scan, ScanFindings, scan},
     stop::Stop,
 };
 use crate::{
@@ -30,19 +31,19 @@ use std::{
 
 /// How a scan ended.
 #[derive(Debug)]
-pub enum Ending {
-    /// Its status file says `completed`.
+pub enum ScanEnd {
+    /// The status file says `completed`.
     Completed,
-    /// Its status file says `failed`, and why.
+    /// The status file says `failed`, with the cause.
     Failed,
-    /// It was told to end, by this signal; its status is left as it was.
+    /// Stopped by this signal; the status file is unchanged.
     Stopped(i32),
-    /// Its last status could not be written.
+    /// The final status could not be written.
     Unwritten(StoreError),
 }
 
-/// What a scan works with, beside its task.
-pub(super) struct Means<'a> {
+/// The resources of a scan, in addition to its task.
+pub(super) struct Resources<'a> {
     pub(super) parser_for: ParserFor,
     pub(super) stop: &'a Stop,
     pub(super) memory: MemoryWatch,
@@ -50,9 +51,9 @@ pub(super) struct Means<'a> {
     pub(super) isolation: Isolation,
 }
 
-/// Scans what the task names.
-pub(super) fn perform(task: &ScanTask, means: Means<'_>) -> Ending {
-    let Means { parser_for, stop, mut memory, cpu, isolation } = means;
+/// Runs the scan of a task.
+pub(super) fn perform(task: &ScanTask, resources: Resources<'_>) -> ScanEnd {
+    let Resources { parser_for, stop, mut memory, cpu, isolation } = resources;
     let session = Session::start(task, parser_for, stop, cpu);
     let done = session.begin(&isolation).and_then(|()| session.scan());
     session.cpu.note_others();
@@ -61,28 +62,29 @@ pub(super) fn perform(task: &ScanTask, means: Means<'_>) -> Ending {
         Ok(packages) => {
             let message = format!("Completed: {packages} packages");
             session.reporter.log().info(&message);
-            session.reporter.complete(&message).map(|()| Ending::Completed)
+            session.reporter.complete(&message).map(|()| ScanEnd::Completed)
         }
         Err(error) => {
             if let Some(signal) = error.stopped() {
-                session.reporter.log().warn(&format!("told to end by signal {signal}"));
-                return Ending::Stopped(signal);
+                session.reporter.log().warn(&format!("stopped by signal {signal}"));
+                return ScanEnd::Stopped(signal);
             }
             session.give_back();
             let traceback = error.is_internal().then(|| Backtrace::force_capture().to_string());
             session
                 .reporter
                 .fail(&error.failure(), error.name(), traceback.as_deref())
-                .map(|()| Ending::Failed)
+                .map(|()| ScanEnd::Failed)
         }
     };
     written.unwrap_or_else(|error| {
         session.reporter.log().error(&crate::store::chain(&error));
-        Ending::Unwritten(error)
+        ScanEnd::Unwritten(error)
     })
 }
 
-/// A git that was killed tells nobody why; the kernel does.
+/// Replaces an error that a killed git may have caused by the kernel's evidence: git itself cannot
+/// report it.
 fn with_evidence(error: ScanError, memory: &mut MemoryWatch, is_over_budget: bool) -> ScanError {
     match error {
         ScanError::Git(error) if error.may_be_a_death() && is_over_budget => {
@@ -91,7 +93,7 @@ fn with_evidence(error: ScanError, memory: &mut MemoryWatch, is_over_budget: boo
         ScanError::Git(error)
             if error.may_be_a_death() && memory.has_killed(Victim::Named("git")) =>
         {
-            GitError::OutOfMemory { said: format!("the kernel killed it; {error}") }.into()
+            GitError::OutOfMemory { said: format!("the kernel killed git; {error}") }.into()
         }
         other => other,
     }
@@ -115,7 +117,7 @@ impl<'a> Session<'a> {
         Self { task, parser_for, stop, cpu, redactor, reporter, begin: Instant::now() }
     }
 
-    /// Says how this process is shut in.
+    /// Logs the sandbox level of this process.
     fn begin(&self, isolation: &Isolation) -> Result<(), ScanError> {
         let line = isolation.describe();
         if isolation.is_too_low() {
@@ -129,7 +131,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Scans, writes the result, and says how many packages there are.
+    /// Scans, writes the result, and returns the number of packages.
     fn scan(&self) -> Result<usize, ScanError> {
         let path = Path::new(&self.task.git_url);
         let (found, commit) = if self.task.network.local_paths && path.is_absolute() {
@@ -148,16 +150,16 @@ impl<'a> Session<'a> {
         Ok(count)
     }
 
-    /// Removes what was fetched: the result and the final status need the room.
+    /// Removes the fetched repository: the result and the final status need the space.
     fn give_back(&self) {
         trash::remove_from_scratch(&self.task.work_dir, git::REPOSITORY);
     }
 
-    fn scan_remote(&self) -> Result<(Found, Option<String>), ScanError> {
+    fn scan_remote(&self) -> Result<(ScanFindings, Option<String>), ScanError> {
         let git = self.git()?;
         match self.fetch_and_scan(&git, Blobs::WithFew) {
             Err(ScanError::Git(GitError::Withheld { said })) => {
-                let message = "the server does not hand out single files, all are fetched";
+                let message = "the server does not serve single files; fetching all of them";
                 self.reporter.log().warn(&format!("{message} ({said})"));
                 self.fetch_and_scan(&git, Blobs::AtOnce)
             }
@@ -169,7 +171,7 @@ impl<'a> Session<'a> {
         &self,
         git: &Git,
         blobs: Blobs,
-    ) -> Result<(Found, Option<String>), ScanError> {
+    ) -> Result<(ScanFindings, Option<String>), ScanError> {
         match git::fetch(git, self.task, &self.reporter, blobs)? {
             None => Ok((self.nothing(), None)),
             Some(tree) => {
@@ -180,7 +182,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn scan_local(&self, path: &Path) -> Result<(Found, Option<String>), ScanError> {
+    fn scan_local(&self, path: &Path) -> Result<(ScanFindings, Option<String>), ScanError> {
         match local::open(path)? {
             Local::Bare(repository) => {
                 let reference = Reference::parse(self.task.reference.as_deref())?;
@@ -199,15 +201,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn scan_commit(&self, mut tree: GitTree<'_>) -> Result<(Found, Option<String>), ScanError> {
+    fn scan_commit(
+        &self,
+        mut tree: GitTree<'_>,
+    ) -> Result<(ScanFindings, Option<String>), ScanError> {
         let commit = tree.commit().to_owned();
-        self.reporter.update(|it| it.commit = Some(commit.clone()));
+        self.reporter.update(|figures| figures.commit = Some(commit.clone()));
         Ok((scan(&mut tree, self.with())?, Some(commit)))
     }
 
     fn git(&self) -> Result<Git, ScanError> {
         let git = Git::new(&self.task.work_dir, self.stop)?;
-        // It is the same for all repositories of a job: to ask takes the start of a process.
+        // The version is the same for all repositories of a job, and the query starts a process.
         if self.task.repo_index == 0 {
             git::warn_if_old(&git, self.reporter.log())?;
         }
@@ -225,8 +230,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A repository without a commit is no failure: there is nothing in it to find.
-    fn nothing(&self) -> Found {
+    /// A repository without commits is not a failure: it has no packages.
+    fn nothing(&self) -> ScanFindings {
         let message = "the repository is empty: it has no commit".to_owned();
         self.reporter.log().warn(&message);
         self.reporter.update(|figures| {
@@ -234,7 +239,7 @@ impl<'a> Session<'a> {
             figures.dependencies_found = Some(0);
         });
         let warning = Warning { file: String::new(), line: None, message };
-        Found { warnings: vec![warning], ..Found::default() }
+        ScanFindings { warnings: vec![warning], ..ScanFindings::default() }
     }
 }
 

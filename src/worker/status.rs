@@ -1,8 +1,7 @@
-//! What a scanner says of itself: the shape of its status file, field by field.
+//! The status file of the built-in scanner, member by member.
 //!
-//! Input: the figures that the scan sets, and the facts that its reporter keeps. What
-//! flows out: one JSON object in the order of the contract. Invariants: every text
-//! that goes in here passes the redactor on its way.
+//! Input: the figures that the scan sets, and the facts that its reporter keeps. Output: one JSON
+//! object in the order of the contract. Invariants: every foreign text passes the redactor.
 
 use super::text;
 use crate::model::{
@@ -13,12 +12,12 @@ use crate::model::{
 };
 use serde::Serialize;
 
-/// The longest message, in bytes: a status file is read a thousand times.
+/// The longest message, in bytes: a status file is read very often.
 const LONGEST_MESSAGE: usize = 2 << 10;
 /// The longest traceback, in bytes.
 const LONGEST_TRACEBACK: usize = 16 << 10;
 
-/// The steps of a scan, in their order.
+/// The stages of a scan, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Prepare,
@@ -42,14 +41,14 @@ impl Stage {
     }
 }
 
-/// The figures that move while a scan goes on. Texts stand here as they came.
+/// The figures that change during a scan. Texts are not redacted yet.
 #[derive(Debug, Clone)]
 pub(super) struct Figures {
     pub(super) stage: Stage,
     pub(super) message: String,
-    /// 0 to 100, where the stage knows.
+    /// 0 to 100, if the stage reports it.
     pub(super) stage_progress: Option<f64>,
-    /// The files that a parser wants; set once they are known.
+    /// The number of files to read, once it is known.
     pub(super) total_files: Option<u64>,
     /// How many of them are done.
     pub(super) current_file: u64,
@@ -85,7 +84,7 @@ impl Figures {
     }
 }
 
-/// One entry of `errors`.
+/// An entry of `errors`.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct ErrorEntry {
     message: String,
@@ -109,13 +108,14 @@ impl ErrorEntry {
             message: clean(redactor, message),
             timestamp,
             exception: exception.to_owned(),
-            traceback: traceback
-                .map(|it| text::cut(&text::many_lines(&redactor.redact(it)), LONGEST_TRACEBACK)),
+            traceback: traceback.map(|trace| {
+                text::cut(&text::many_lines(&redactor.redact(trace)), LONGEST_TRACEBACK)
+            }),
         }
     }
 }
 
-/// What does not change within an attempt.
+/// The facts that do not change within an attempt.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) repo_index: u32,
@@ -125,7 +125,7 @@ pub(super) struct Identity {
     pub(super) started_at: Timestamp,
 }
 
-/// What its reporter keeps beside the figures.
+/// The facts that the reporter keeps beside the figures.
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) state: RepoState,
@@ -135,7 +135,7 @@ pub(super) struct Facts {
     pub(super) failure: Option<Failure>,
 }
 
-/// The status file.
+/// The members of the status file.
 #[derive(Debug, Serialize)]
 pub(super) struct StatusFile<'a> {
     schema: u32,
@@ -194,7 +194,7 @@ impl<'a> StatusFile<'a> {
             status: facts.state,
             attempt: identity.attempt,
             revision: facts.revision,
-            // Once the scan is over the number may be another process's.
+            // After the scan the pid may be reused.
             pid: (!facts.state.is_final()).then(std::process::id),
             started_at: identity.started_at,
             last_update: now,
@@ -208,17 +208,17 @@ impl<'a> StatusFile<'a> {
             commit: figures.commit.as_deref(),
             total_files: figures.total_files,
             current_file: figures.total_files.map(|_| figures.current_file),
-            current_filename: figures.current_filename.as_deref().map(|it| clean(redactor, it)),
+            current_filename: figures.current_filename.as_deref().map(|name| clean(redactor, name)),
             percentage: figures.percentage(facts.state),
             dependencies_found: figures.dependencies_found,
             errors: &facts.errors,
-            error_message: facts.failure.as_ref().map(|it| it.detail.as_str()),
+            error_message: facts.failure.as_ref().map(|failure| failure.detail.as_str()),
             failure: facts.failure.as_ref(),
         }
     }
 }
 
-/// A text as it may stand in a file: without secrets, on one line, not too long.
+/// Prepares a text for the file: without secrets, on one line, within the length limit.
 pub(super) fn clean(redactor: &Redactor, foreign: &str) -> String {
     text::cut(&text::one_line(&redactor.redact(foreign)), LONGEST_MESSAGE)
 }

@@ -1,27 +1,27 @@
-//! Text from outside, made fit to be shown: names of files, words of servers and of git.
+//! Makes foreign text safe to display: file names, messages of servers and of git.
 //!
-//! Invariants: what comes out has no character that moves a cursor, begins a new line
-//! or turns the direction of reading, and is of bounded length.
+//! Input: bytes or text. Output: text without characters that move a cursor, start a new line or
+//! change the reading direction. Invariants: the length is bounded.
 
-use crate::model::unseen::is_unseen;
+use crate::model::control_chars::is_unprintable;
 use std::fmt::Write;
 
-/// A path of a repository: its bytes as text, as far as they are text.
+/// A path of a repository as text; invalid UTF-8 is replaced.
 pub(super) fn shown_path(bytes: &[u8]) -> String {
     one_line(&String::from_utf8_lossy(bytes))
 }
 
-/// The text on one line, what cannot be seen escaped.
+/// The text on one line, with invisible characters escaped.
 pub(super) fn one_line(text: &str) -> String {
     escape(text, |_| false)
 }
 
-/// As [`one_line`], with its line breaks left in place.
+/// As [`one_line`], with line breaks kept.
 pub(super) fn many_lines(text: &str) -> String {
-    escape(text, |it| it == '\n')
+    escape(text, |c| c == '\n')
 }
 
-/// At most `most` bytes of the text, with a sign where it was cut.
+/// At most `most` bytes of the text, with `…` where it was cut.
 pub(super) fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -34,13 +34,13 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 }
 
 fn escape(text: &str, stays: impl Fn(char) -> bool) -> String {
-    // Nearly every path there is.
-    if text.bytes().all(|it| matches!(it, b' '..=b'~')) {
+    // The fast path for nearly all texts.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_unseen(c) && !stays(c) {
+        if is_unprintable(c) && !stays(c) {
             // Writing to a `String` cannot fail.
             let _ = write!(shown, "{}", c.escape_default());
         } else {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_all_bytes_is_shown_without_a_control_character() {
+    fn a_path_with_any_bytes_is_shown_without_control_characters() {
         let bytes: Vec<u8> = (1..=255).collect();
         let shown = shown_path(&bytes);
         assert!(!shown.chars().any(char::is_control), "{shown:?}");

@@ -37,7 +37,10 @@ async fn a_repository_is_fetched_over_tls_with_the_forges_own_authority_alone() 
         assert_eq!(document["status"], status, "{document:#}");
         if ca_file.is_none() {
             let error = document["failed_repositories"][0]["error"].as_str().unwrap_or_default();
-            assert!(error.contains("no trusted connection to 127.0.0.1"), "{error}");
+            assert!(
+                error.contains("cannot establish a trusted TLS connection to 127.0.0.1"),
+                "{error}"
+            );
             assert!(forge.seen().is_empty(), "never asked unverified");
         }
     }

@@ -553,7 +553,7 @@ async fn a_scan_that_cannot_begin_is_tried_again_after_a_while() {
     fs::remove_dir(&locks).unwrap();
     let server = setup.start().await;
     eventually("three tries have failed", async || {
-        server.setup().log().matches("ended before it began").count() >= 3
+        server.setup().log().matches("exited before it claimed the attempt").count() >= 3
     })
     .await;
     fs::create_dir(&locks).unwrap();

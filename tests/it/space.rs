@@ -56,7 +56,7 @@ async fn below_the_floor_new_jobs_are_refused_and_queued_ones_wait() {
         server.post_nothing(&format!("/scan/{cancelled}/cancel")).await.expect(200);
         assert_eq!(server.finished(&cancelled).await["status"], "cancelled");
         assert_eq!(load(&server).await, (0, 2));
-        assert_eq!(said(&server, "too little space"), 1, "once, not at each refusal");
+        assert_eq!(said(&server, "not enough free space"), 1, "once, not at each refusal");
 
         assert_eq!(server.terminate().await, Some(0));
         server.set_variable(&variable, 0);
@@ -127,5 +127,5 @@ async fn on_a_disk_that_fills_up_the_queue_waits_until_there_is_space_again() {
     std::fs::remove_file(inside).unwrap();
     assert_eq!(server.finished(&next).await["status"], "completed");
     eventually("it is well again", async || health(&server).await["status"] == "healthy").await;
-    assert_eq!((said(&server, "too little space"), said(&server, "space again")), (1, 1));
+    assert_eq!((said(&server, "not enough free space"), said(&server, "space again")), (1, 1));
 }

@@ -41,7 +41,7 @@ async fn problems(server: &TestServer) -> String {
 async fn is_named(server: &TestServer, job: &str) {
     eventually("/health names the scan that stands still", async || {
         let problems = problems(server).await;
-        problems.contains("stand still") && problems.contains(&format!("{job}/0"))
+        problems.contains("scans are suspended") && problems.contains(&format!("{job}/0"))
     })
     .await;
 }
@@ -58,8 +58,10 @@ async fn check(server: &TestServer, job: &str, (status, kind): (&str, &str)) -> 
     let detail = file["failure"]["detail"].as_str().unwrap();
     assert!(detail.contains("its shim did not react"), "{detail}");
     assert_eq!(file["attempt"], 1, "{file:#}");
-    eventually("/health is well again", async || !problems(server).await.contains("stand still"))
-        .await;
+    eventually("/health is well again", async || {
+        !problems(server).await.contains("scans are suspended")
+    })
+    .await;
     document
 }
 

@@ -6,7 +6,7 @@ use crate::model::{git_url::Refusal, pattern::PatternError};
 /// Why a target could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {
-    #[error("{refusal}: {}", .refusal.way_out())]
+    #[error("{refusal}: {}", .refusal.hint())]
     Refused { refusal: Refusal },
     #[error(transparent)]
     Pattern(#[from] PatternError),

@@ -13,9 +13,9 @@ use crate::{
     fuzzing::choice,
     model::{
         address::{NetworkPolicy, Origin},
+        control_chars::is_unprintable,
         git_url::GitUrl,
         master::Options,
-        unseen::is_unseen,
     },
 };
 use chrono::DateTime;
@@ -65,7 +65,7 @@ fn check_plan(projects: &[Project]) {
     };
     assert!(plan.complete && plan.repositories.len() <= projects.len());
     for line in &plan.repositories {
-        assert!(!line.repo_name.contains(is_unseen), "{line:?}");
+        assert!(!line.repo_name.contains(is_unprintable), "{line:?}");
         assert!(line.skipped.is_none() || line.repo_index.is_none(), "{line:?}");
         let shown = Url::parse(&line.git_url).expect("a URL of HTTP");
         assert!(shown.username().is_empty() && shown.password().is_none(), "{line:?}");

@@ -8,11 +8,11 @@
 use super::Project;
 use crate::model::{
     address::{NetworkPolicy, Origin},
+    control_chars::is_unprintable,
     git_url::GitUrl,
     master::Options,
     pattern::{Pattern, PatternError},
     plan::{Plan, PlannedRepository},
-    unseen::is_unseen,
 };
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -213,7 +213,7 @@ fn scanned(row: PlannedRepository, index: u32) -> PlannedRepository {
 
 /// Makes a name safe to display: limits its length and replaces invisible characters.
 fn sanitized(name: &str) -> String {
-    let shown = |c: char| if is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c };
+    let shown = |c: char| if is_unprintable(c) { char::REPLACEMENT_CHARACTER } else { c };
     name.chars().take(MAX_NAME_CHARS).map(shown).collect()
 }
 

@@ -154,7 +154,7 @@ fn the_blocks_make_the_document_that_is_described_whatever_changes() {
             }
         }
         if step % 3 == 0 {
-            for lists in [Lists::Whole, Lists::LeftOut] {
+            for lists in [Lists::Whole, Lists::Omitted] {
                 let (sent, described) = both_forms(&job, lists);
                 assert_eq!(sent, described, "step {step}");
             }
@@ -287,7 +287,7 @@ fn many_news_come_in_bounded_steps_and_in_order() {
 
 /// What a reader can tell apart: the tag and bytes of both documents, all news, facts, and rows.
 fn all_that_is_told(job: &LiveJob) -> (String, Vec<String>, String) {
-    let bodies: Vec<_> = [Lists::Whole, Lists::LeftOut]
+    let bodies: Vec<_> = [Lists::Whole, Lists::Omitted]
         .map(|lists| {
             let body = job.body(lists);
             let text = body.reader().gather().unwrap();

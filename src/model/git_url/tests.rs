@@ -1,10 +1,11 @@
-//! The gate, rule by rule, and spelling by spelling.
+//! Tests of the gate, rule by rule and notation by notation.
 
 use super::{fuzz::policy, *};
 
 #[track_caller]
 fn accepts(text: &str, url: &str, name: &str) {
-    let parsed = GitUrl::parse(text, &policy()).unwrap_or_else(|it| panic!("{text}: {it}"));
+    let parsed =
+        GitUrl::parse(text, &policy()).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
     assert_eq!((parsed.as_str(), parsed.name().as_str()), (url, name));
 }
 
@@ -19,7 +20,7 @@ fn refuses(text: &str, message: &str) {
 }
 
 #[test]
-fn good_urls_come_out_in_one_form() {
+fn allowed_urls_are_normalized() {
     accepts("https://github.com/a/b.git", "https://github.com/a/b.git", "b");
     accepts("https://GitHub.com./a/b", "https://github.com/a/b", "b");
     accepts("git@gitlab.com:x/y/z.git", "https://gitlab.com/x/y/z.git", "z");
@@ -29,7 +30,7 @@ fn good_urls_come_out_in_one_form() {
 }
 
 #[test]
-fn each_rule_refuses_in_its_order() {
+fn rules_refuse_in_their_order() {
     let dangerous = "Invalid Git URL: contains potentially dangerous characters";
     for text in [
         "https://github.com/a;b.git",
@@ -81,7 +82,7 @@ fn each_rule_refuses_in_its_order() {
         let refusal = GitUrl::parse(text, &policy()).unwrap_err();
         assert!(refusal.is_malformed(), "{text:?}: {refusal}");
     }
-    // Short as it is typed, and too long in its one form.
+    // Short as typed, but too long when normalized.
     refuses(&format!("https://github.com/{}", "ä".repeat(900)), "Invalid Git URL: it is longer");
     for (text, scheme) in [
         ("http://github.com/a.git", "http"),

@@ -1,5 +1,7 @@
-//! The forms of a secret as sequences of characters, each of which may itself be written in several
-//! ways, and where one of them is in a text.
+//! The forms of a secret as sequences of characters, each of which may be escaped in several ways;
+//! finds them in a text.
+//!
+//! Input: secrets, text. Output: matches.
 
 use super::{
     SHORTEST,
@@ -8,32 +10,32 @@ use super::{
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use std::fmt::Write;
 
-/// One form: what is looked for.
+/// One form to search for.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
     characters: Vec<char>,
     alphabet: Alphabet,
 }
 
-/// Where the characters of a form so far may have ended: more than one place where escapes can be
-/// read in more than one way. Kept, so that no look at a place asks for memory.
+/// The possible ends of the characters so far: more than one if escapes are ambiguous. Reused, so
+/// that matching allocates no memory.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     these: Vec<usize>,
     next: Ends,
 }
 
-/// What may stand for a character beside itself and its escapes.
+/// The equivalents of a character in addition to itself and its escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// `+` for a blank; and one of `-`, `_` and `.` for another, as in names of packages (PEP 503).
+    /// `+` for a blank; and `-`, `_` and `.` for each other, as in package names (PEP 503).
     Plain,
     /// `-` and `_` for `+` and `/` (RFC 4648, section 5).
     Base64,
 }
 
 impl Alphabet {
-    /// What may stand for a character.
+    /// The equivalents of a character.
     pub(super) fn others(self, character: char) -> &'static [&'static str] {
         match (self, character) {
             (Self::Plain, ' ') => &["+"],
@@ -45,11 +47,11 @@ impl Alphabet {
     }
 }
 
-/// What is at one place.
+/// The result of matching at one offset.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) end: Option<usize>,
-    /// How many characters are there of one that goes on behind the end of the text.
+    /// How many characters match of a form that continues after the end of the text.
     pub(super) unfinished: Option<usize>,
 }
 
@@ -63,26 +65,26 @@ pub(super) fn of_secret(secret: &str) -> impl Iterator<Item = Pattern> + use<> {
     });
     let base64 = [0, 1, 2].map(|shift| Pattern::new(&base64_core(bytes, shift), Alphabet::Base64));
     let plain = [secret, &hexadecimal, &package_name(secret)];
-    plain.map(|it| Pattern::new(it, Alphabet::Plain)).into_iter().chain(base64)
+    plain.map(|text| Pattern::new(text, Alphabet::Plain)).into_iter().chain(base64)
 }
 
-/// The secret as the name of a package: of several signs that part words one is left, and none at
-/// the ends.
+/// The secret as a package name: runs of separators become one `-`, and separators at the ends are
+/// removed.
 fn package_name(secret: &str) -> String {
-    let words = secret.split(['-', '_', '.']).filter(|it| !it.is_empty());
+    let words = secret.split(['-', '_', '.']).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")
 }
 
-/// The whole of what Basic authentication sends (RFC 7617).
+/// The complete value of Basic authentication (RFC 7617).
 pub(super) fn of_pair(username: &str, secret: &str) -> Pattern {
     Pattern::new(&STANDARD_NO_PAD.encode(format!("{username}:{secret}")), Alphabet::Base64)
 }
 
-/// Those that are long enough, each once.
+/// The patterns that are long enough, without duplicates.
 pub(super) fn of_all(patterns: impl Iterator<Item = Pattern>) -> Vec<Pattern> {
     let mut all: Vec<Pattern> = Vec::new();
     for pattern in patterns {
-        let length: usize = pattern.characters.iter().map(|it| it.len_utf8()).sum();
+        let length: usize = pattern.characters.iter().map(|c| c.len_utf8()).sum();
         if length >= SHORTEST && !all.contains(&pattern) {
             all.push(pattern);
         }
@@ -90,8 +92,8 @@ pub(super) fn of_all(patterns: impl Iterator<Item = Pattern>) -> Vec<Pattern> {
     all
 }
 
-/// The characters of base64 that depend on the secret alone when it begins `shift` bytes into a
-/// group of three: those that neighbours share are cut off.
+/// The base64 characters that depend on the secret alone if it starts `shift` bytes into a group of
+/// three; those that depend on neighbours are cut off.
 fn base64_core(secret: &[u8], shift: usize) -> String {
     let mut padded = vec![0; shift];
     padded.extend_from_slice(secret);
@@ -106,20 +108,20 @@ impl Pattern {
         Self { characters: text.chars().collect(), alphabet }
     }
 
-    /// The bytes with which a text may begin that begins with this form.
+    /// The first bytes of all texts that match this form.
     pub(super) fn first_bytes(&self) -> Vec<u8> {
         let Some(first) = self.characters.first() else { return Vec::new() };
         let mut bytes = [0; 4];
         let itself = first.encode_utf8(&mut bytes).as_bytes()[0];
         let mut all = vec![itself.to_ascii_lowercase(), itself.to_ascii_uppercase()];
         all.extend([b'%', b'\\', b'&']);
-        all.extend(self.alphabet.others(*first).iter().flat_map(|it| it.bytes()));
+        all.extend(self.alphabet.others(*first).iter().flat_map(|text| text.bytes()));
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    /// Whether this form begins at this place of a text.
+    /// Whether this form matches at this offset.
     pub(super) fn find_at(&self, text: &str, start: usize, places: &mut Places) -> Found {
         let mut found = Found::default();
         let Places { these, next } = places;
@@ -140,7 +142,7 @@ impl Pattern {
         found
     }
 
-    /// From one character's end to the next one's.
+    /// Advances from the end of one character to that of the next.
     fn step(
         &self,
         text: &str,
@@ -149,8 +151,8 @@ impl Pattern {
         ends: &mut Ends,
         found: &mut Found,
     ) {
-        // What is cut off here was shortened by somebody who did not know that it is a secret, or
-        // within a character.
+        // The text may have been truncated here by code that did not know the secret, or within a
+        // character.
         if count >= SHORTEST
             && let Some(cut) = cut_after(text, place)
         {
@@ -173,9 +175,9 @@ impl Pattern {
     }
 }
 
-/// The sign of a cut at this place, or behind the beginning of an escape or the end of a line here.
+/// The offset of a truncation mark here, or after the start of an escape or a line end here.
 fn cut_after(text: &str, place: usize) -> Option<usize> {
-    /// No escape of one character is longer, in bytes.
+    /// The longest escape of one character, in bytes.
     const LONGEST_ESCAPE: usize = 128;
     let rest = &text[place..];
     let signs = ['…', char::REPLACEMENT_CHARACTER];
@@ -186,5 +188,5 @@ fn cut_after(text: &str, place: usize) -> Option<usize> {
         return None;
     }
     let near = &rest[..rest.floor_char_boundary(LONGEST_ESCAPE.min(rest.len()))];
-    near.find(signs).map(|it| place + it)
+    near.find(signs).map(|offset| place + offset)
 }

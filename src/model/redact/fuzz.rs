@@ -1,9 +1,9 @@
-//! What must hold of the redactor, whatever the secret is and whatever the text.
+//! Fuzz invariants of the redactor, for any secret and any text.
 
 use super::*;
 use crate::fuzzing::choice;
 
-/// The first byte says how many of the next are the secret, and the second where the text is cut.
+/// The first byte selects the length of the secret, the second the offset of the cut.
 pub(crate) fn redactor(bytes: &[u8]) {
     let (length, rest) = choice(bytes, 48);
     let (cut, rest) = choice(rest, 256);

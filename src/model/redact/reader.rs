@@ -1,28 +1,28 @@
-//! One character in each way in which tools write it.
+//! Reads one character in all notations that tools use.
 //!
-//! Invariants: every way is of bounded length, and a way that the end of the text cuts off
-//! is told as unfinished.
+//! Input: text, an offset, a character. Output: possible ends. Invariants: every notation has a
+//! bounded length; a notation that the end of the text truncates is reported as unfinished.
 
 use super::forms::Alphabet;
 
-/// How often something may be escaped on top of an escape.
+/// The maximum depth of repeated escaping.
 const DEEPEST: usize = 4;
-/// As many backslashes come of that, each doubled and one before the character.
+/// The resulting number of backslashes: doubled each time, plus the one before the character.
 const MOST_BACKSLASHES: usize = 7;
 
 const HEX: [u8; 16] = *b"0123456789ABCDEF";
 
-/// Where a character may have ended.
+/// The possible ends of a character.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     places: Vec<usize>,
-    /// Whether the text ended before it could be told.
+    /// Whether the text ended before a notation was complete.
     unfinished: bool,
 }
 
 impl Ends {
-    /// Hands over the places, each once, from first to last, and whether the text ended before it
-    /// could be told.
+    /// Moves the offsets out, sorted and without duplicates; returns whether the text ended before
+    /// a notation was complete.
     pub(super) fn take(&mut self, places: &mut Vec<usize>) -> bool {
         places.append(&mut self.places);
         places.sort_unstable();
@@ -31,24 +31,24 @@ impl Ends {
     }
 }
 
-/// What reads on at a place of a text, and notes when the text is over.
+/// A position in a text.
 #[derive(Clone, Copy)]
 struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }
 
-/// What became of an attempt to read something.
+/// The result of an attempt to read something.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Is,
     IsNot,
-    /// So far it is, and there is no more.
+    /// It matches so far, and the text ends.
     Unfinished,
 }
 
 impl Step {
-    /// What comes next, if so far it is.
+    /// Continues if it matches so far.
     fn and(self, next: impl FnOnce() -> Self) -> Self {
         match self {
             Self::Is => next(),
@@ -62,8 +62,8 @@ impl<'a> Cursor<'a> {
         &self.text.as_bytes()[self.at..]
     }
 
-    /// Passes over a text, in any case of its letters; signs of it may be percent-encoded, as those
-    /// of an escape are in a URL.
+    /// Skips a text, ignoring case; its punctuation may be percent-encoded, as it is for escapes in
+    /// a URL.
     fn word(&mut self, word: &str) -> Step {
         word.bytes().fold(Step::Is, |step, byte| step.and(|| self.sign(byte)))
     }
@@ -81,7 +81,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes over `%2F`, `%252F` and so on.
+    /// Skips `%2F`, `%252F` and so on.
     fn encoded_sign(&mut self, sign: u8) -> Step {
         let mut digits = &self.rest()[1..];
         for depth in 0..DEEPEST {
@@ -100,12 +100,12 @@ impl<'a> Cursor<'a> {
         Step::IsNot
     }
 
-    /// Passes over a text that comes so many times.
+    /// Skips a text that is repeated this many times.
     fn words(&mut self, word: &str, count: usize) -> Step {
         (0..count).fold(Step::Is, |step, _| step.and(|| self.word(word)))
     }
 
-    /// Passes over a number of so many digits that stands for this character.
+    /// Skips a number with this many digits that encodes this character.
     fn number_of(
         &mut self,
         character: u32,
@@ -114,7 +114,8 @@ impl<'a> Cursor<'a> {
     ) -> Step {
         let rest = self.rest();
         let most = rest.len().min(*digits.end());
-        let count = rest[..most].iter().take_while(|it| char::from(**it).is_digit(radix)).count();
+        let count =
+            rest[..most].iter().take_while(|byte| char::from(**byte).is_digit(radix)).count();
         let is_over = count == rest.len() && count < *digits.end();
         if count < *digits.start() {
             return if is_over { Step::Unfinished } else { Step::IsNot };
@@ -129,7 +130,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Adds where `character` ends, read from a place, in every way in which it may stand there.
+/// Adds the ends of `character` at this offset, in all possible notations.
 pub(super) fn read(text: &str, place: usize, character: char, alphabet: Alphabet, ends: &mut Ends) {
     let Some(first) = text.as_bytes().get(place) else {
         ends.unfinished = true;
@@ -179,7 +180,7 @@ fn as_percent(from: Cursor<'_>, itself: &str, ends: &mut Ends) {
     }
 }
 
-/// Each byte of a character after the same sign, in so many digits.
+/// Each byte of a character after the same prefix, with this many digits.
 fn each_byte(
     cursor: &mut Cursor<'_>,
     itself: &str,
@@ -233,7 +234,7 @@ fn as_entity(from: Cursor<'_>, character: char, ends: &mut Ends) {
     }
 }
 
-/// What follows a backslash, or several.
+/// The escapes after one or more backslashes.
 fn as_escape(from: Cursor<'_>, character: char, itself: &str, ends: &mut Ends) {
     let mut start = from;
     let mut count = 0;
@@ -246,7 +247,7 @@ fn as_escape(from: Cursor<'_>, character: char, itself: &str, ends: &mut Ends) {
             }
             Step::IsNot => break,
         }
-        // As it is, or doubled.
+        // Unescaped, or doubled.
         if character == '\\' && matches!(count, 1 | 2 | 4) {
             ends.places.push(start.at);
         }
@@ -269,7 +270,7 @@ fn as_escape(from: Cursor<'_>, character: char, itself: &str, ends: &mut Ends) {
     if !letter.is_empty() {
         as_word(start, letter, ends);
     }
-    // The sign before each byte or unit but the first has its backslashes with it.
+    // Each further byte or unit has its own backslashes.
     let run = |cursor: &mut Cursor<'_>| cursor.words("\\", count);
     let mut cursor = from;
     match start.rest().first() {
@@ -306,24 +307,24 @@ fn add(step: Step, cursor: Cursor<'_>, ends: &mut Ends) {
     }
 }
 
-/// Whether two numbers stand for the same character, in any case of a letter.
+/// Whether two numbers encode the same character, ignoring case.
 fn same(a: u32, b: u32) -> bool {
-    let lower = |it: u32| u8::try_from(it).map_or(it, |it| u32::from(it.to_ascii_lowercase()));
+    let lower = |c: u32| u8::try_from(c).map_or(c, |byte| u32::from(byte.to_ascii_lowercase()));
     lower(a) == lower(b)
 }
 
-/// Where the rest of a secret may go on that is parted here: by the end of a line, as it is or
-/// escaped, with what stands before the next one, or where lines were joined.
+/// The offset at which a secret may continue after a gap: a line end, literal or escaped, with the
+/// prefix of the next line, or a separator where lines were joined.
 pub(super) fn gap(text: &str, place: usize, ends: &mut Ends) -> Option<usize> {
     const LINE_ENDS: [&str; 6] = ["\r\n", "\n", "\r", "\\r\\n", "\\n", "\\r"];
-    /// What git puts before what a server says.
+    /// git's prefix of server messages.
     const BEFORE_A_LINE: &str = "remote:";
     let rest = &text[place..];
     if rest == ";" || rest == "\\" {
         ends.unfinished = true;
     }
     let joined = rest.strip_prefix("; ");
-    let ended = || LINE_ENDS.iter().find_map(|it| rest.strip_prefix(it));
+    let ended = || LINE_ENDS.iter().find_map(|end| rest.strip_prefix(end));
     let Some(after) = joined.or_else(ended) else {
         return rest.starts_with(' ').then_some(place + 1);
     };
@@ -335,9 +336,9 @@ pub(super) fn gap(text: &str, place: usize, ends: &mut Ends) -> Option<usize> {
     Some(text.len() - after.len())
 }
 
-/// The text behind its first blanks, as far as they are an indentation.
+/// The text after its leading blanks, as far as they are indentation.
 fn without_blanks(text: &str) -> &str {
     const MOST: usize = 8;
-    let blanks = text.bytes().take(MOST).take_while(|it| matches!(it, b' ' | b'\t')).count();
+    let blanks = text.bytes().take(MOST).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     &text[blanks..]
 }

@@ -1,4 +1,4 @@
-//! Every form of a secret, as tools write them, and what must stay as it is.
+//! Tests of every form of a secret, as tools write them, and of text that must stay unchanged.
 
 use super::*;
 use crate::fuzzing::{cases, time_of};
@@ -12,60 +12,63 @@ use std::fmt::Write;
 
 type Form = (&'static str, fn(&str) -> String);
 
-/// The forms, by tools that are not ours where there are some.
+/// The forms, produced by independent tools where possible.
 const FORMS: [Form; 37] = [
     ("as it is", str::to_owned),
     ("upper case", str::to_ascii_uppercase),
     ("lower case", str::to_ascii_lowercase),
-    ("percent, upper case", |it| utf8_percent_encode(it, NON_ALPHANUMERIC).to_string()),
-    ("percent, lower case", |it| lower_escapes(&percent(it))),
-    ("percent, each character", |it| each_byte(it, |byte| format!("%{byte:02X}"))),
-    ("percent, a path", |it| {
-        url::Url::parse("https://h/").unwrap().join(&format!("./{}", percent(it))).unwrap().path()
-            [1..]
+    ("percent, upper case", |secret| utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string()),
+    ("percent, lower case", |secret| lower_escapes(&percent(secret))),
+    ("percent, each character", |secret| each_byte(secret, |byte| format!("%{byte:02X}"))),
+    ("percent, a path", |secret| {
+        url::Url::parse("https://h/")
+            .unwrap()
+            .join(&format!("./{}", percent(secret)))
+            .unwrap()
+            .path()[1..]
             .to_owned()
     }),
-    ("form", |it| url::form_urlencoded::byte_serialize(it.as_bytes()).collect()),
-    ("percent, twice", |it| percent(&percent(it))),
-    ("percent, three times", |it| percent(&percent(&percent(it)))),
-    ("base64", |it| STANDARD.encode(it)),
-    ("base64, unpadded", |it| STANDARD_NO_PAD.encode(it)),
-    ("base64, second place", |it| STANDARD.encode(format!("x{it}"))),
-    ("base64, third place", |it| STANDARD.encode(format!("xy{it}z"))),
-    ("base64 of a pair", |it| STANDARD.encode(format!("oauth2:{it}"))),
-    ("base64url", |it| URL_SAFE.encode(it)),
-    ("base64url, second place", |it| URL_SAFE_NO_PAD.encode(format!("x{it}yz"))),
-    ("base64url, third place", |it| URL_SAFE_NO_PAD.encode(format!("xy{it}"))),
-    ("base64, percent", |it| percent(&STANDARD.encode(it))),
-    ("base64, wrapped", |it| wrapped(&STANDARD.encode(it), "\n", 7)),
-    ("hexadecimal", |it| each_byte(it, |byte| format!("{byte:02x}"))),
-    ("hexadecimal, upper case", |it| each_byte(it, |byte| format!("{byte:02X}"))),
+    ("form", |secret| url::form_urlencoded::byte_serialize(secret.as_bytes()).collect()),
+    ("percent, twice", |secret| percent(&percent(secret))),
+    ("percent, three times", |secret| percent(&percent(&percent(secret)))),
+    ("base64", |secret| STANDARD.encode(secret)),
+    ("base64, unpadded", |secret| STANDARD_NO_PAD.encode(secret)),
+    ("base64, second place", |secret| STANDARD.encode(format!("x{secret}"))),
+    ("base64, third place", |secret| STANDARD.encode(format!("xy{secret}z"))),
+    ("base64 of a pair", |secret| STANDARD.encode(format!("oauth2:{secret}"))),
+    ("base64url", |secret| URL_SAFE.encode(secret)),
+    ("base64url, second place", |secret| URL_SAFE_NO_PAD.encode(format!("x{secret}yz"))),
+    ("base64url, third place", |secret| URL_SAFE_NO_PAD.encode(format!("xy{secret}"))),
+    ("base64, percent", |secret| percent(&STANDARD.encode(secret))),
+    ("base64, wrapped", |secret| wrapped(&STANDARD.encode(secret), "\n", 7)),
+    ("hexadecimal", |secret| each_byte(secret, |byte| format!("{byte:02x}"))),
+    ("hexadecimal, upper case", |secret| each_byte(secret, |byte| format!("{byte:02X}"))),
     ("JSON", json),
-    ("JSON, all escaped", |it| utf16(it, |unit| format!("\\u{unit:04X}"))),
-    ("JSON within JSON, with \\/", |it| json(&json(it).replace('/', "\\/"))),
+    ("JSON, all escaped", |secret| utf16(secret, |unit| format!("\\u{unit:04X}"))),
+    ("JSON within JSON, with \\/", |secret| json(&json(secret).replace('/', "\\/"))),
     ("XML", xml),
-    ("XML, all escaped", |it| {
-        it.chars().fold(String::new(), |text, c| format!("{text}&#x{:x};", u32::from(c)))
+    ("XML, all escaped", |secret| {
+        secret.chars().fold(String::new(), |text, c| format!("{text}&#x{:x};", u32::from(c)))
     }),
-    ("HTML, twice", |it| xml(&xml(it))),
+    ("HTML, twice", |secret| xml(&xml(secret))),
     ("git and C", git_quoted),
-    ("percent of XML", |it| percent(&xml(it))),
-    ("percent of XML, all escaped", |it| {
-        percent(&it.chars().fold(String::new(), |text, c| format!("{text}&#{};", u32::from(c))))
+    ("percent of XML", |secret| percent(&xml(secret))),
+    ("percent of XML, all escaped", |secret| {
+        percent(&secret.chars().fold(String::new(), |text, c| format!("{text}&#{};", u32::from(c))))
     }),
-    ("percent of JSON, twice", |it| percent(&percent(&json(it)))),
-    ("percent of C", |it| percent(&git_quoted(it))),
-    ("percent of shell", |it| percent(&it.replace('\'', r"'\''"))),
-    ("XML of JSON", |it| xml(&json(it))),
+    ("percent of JSON, twice", |secret| percent(&percent(&json(secret)))),
+    ("percent of C", |secret| percent(&git_quoted(secret))),
+    ("percent of shell", |secret| percent(&secret.replace('\'', r"'\''"))),
+    ("XML of JSON", |secret| xml(&json(secret))),
     ("a package's name", package_name),
-    ("shell", |it| format!("'{}'", it.replace('\'', r"'\''"))),
+    ("shell", |secret| format!("'{}'", secret.replace('\'', r"'\''"))),
 ];
 
 fn percent(text: &str) -> String {
     percent_encode(text.as_bytes(), NON_ALPHANUMERIC).to_string()
 }
 
-/// The digits of percent-encoding in lower case, as many tools write them.
+/// Lower-case digits of percent-encoding, as many tools write them.
 fn lower_escapes(text: &str) -> String {
     let mut left = 0;
     let lower = |c: char| {
@@ -110,7 +113,7 @@ fn xml(text: &str) -> String {
     shown
 }
 
-/// As git quotes a path (core.quotePath).
+/// Quotes a path as git does (core.quotePath).
 fn git_quoted(text: &str) -> String {
     let mut shown = String::from("\"");
     for byte in text.bytes() {
@@ -126,7 +129,7 @@ fn git_quoted(text: &str) -> String {
     shown + "\""
 }
 
-/// As PEP 503 has it; what it leaves out at the ends tells nothing.
+/// Normalizes as PEP 503 does; what it removes at the ends reveals nothing.
 fn package_name(text: &str) -> String {
     let mut name = String::new();
     for c in text.to_ascii_lowercase().chars() {
@@ -139,7 +142,7 @@ fn package_name(text: &str) -> String {
     name.trim_matches('-').to_owned()
 }
 
-/// Secrets in which every escape has something to do.
+/// Secrets that exercise every escape.
 const SECRETS: [&str; 7] = [
     "__an._odd-_-one..",
     "canary-s3cr3t-0451",
@@ -152,7 +155,7 @@ const SECRETS: [&str; 7] = [
 
 #[track_caller]
 fn is_gone(redactor: &Redactor, name: &str, form: &str, text: &str) {
-    // What little a package's name has left of some secrets is not looked for.
+    // Package names of some secrets are too short to be masked.
     if form.len() < SHORTEST {
         return;
     }
@@ -162,7 +165,7 @@ fn is_gone(redactor: &Redactor, name: &str, form: &str, text: &str) {
     assert!(redactor.look(&shown).secrets.is_empty(), "{name}: in {shown:?} something is left");
 }
 
-/// Breaks if a tool can put a secret into a form in which it gets through.
+/// Breaks if a tool can encode a secret in a form that is not masked.
 #[test]
 fn a_secret_is_masked_in_each_form() {
     for secret in SECRETS {
@@ -176,24 +179,24 @@ fn a_secret_is_masked_in_each_form() {
     }
 }
 
-/// Breaks if the header of Basic authentication is shown, with the user's name and the ends of the
-/// secret in it.
+/// Breaks if the header of Basic authentication is shown, which contains the user name and the ends
+/// of the secret.
 #[test]
-fn the_header_of_a_login_is_masked_whole() {
+fn the_header_of_a_login_is_masked_completely() {
     let login = Credentials { username: "oauth2".into(), password: "canary-s3cr3t".into() };
     let redactor = Redactor::of_login(Some(&login));
     let header = STANDARD.encode("oauth2:canary-s3cr3t");
     let text = format!("> Authorization: Basic {header}\n{}", percent(&header));
     let shown = redactor.redact(&text);
-    // Padding tells nothing.
+    // Padding reveals nothing.
     let expected = "> Authorization: Basic ***\n***";
     assert_eq!(shown.replace("%3D", "").replace('=', ""), expected);
     assert!(!shown.contains(&header[..6]), "{shown}");
 }
 
-/// Breaks if what lies over the end of a line gets through once lines are joined.
+/// Breaks if a secret that spans two lines is not masked once the lines are joined.
 #[test]
-fn a_secret_in_two_lines_is_masked_where_they_are_joined() {
+fn a_secret_that_spans_joined_lines_is_masked() {
     let redactor = Redactor::new(["canary-s3cr3t-0451"]);
     for end in ["\n", "\r\n", "\r\n ", "\\n", "\\r\\n", "; ", "; remote: ", "\nremote:   ", " "] {
         for at in 1..17 {
@@ -207,18 +210,18 @@ fn a_secret_in_two_lines_is_masked_where_they_are_joined() {
     }
 }
 
-/// Breaks if half of a secret is shown because somebody shortened the text before.
+/// Breaks if half of a secret is shown because the text was truncated before.
 #[test]
-fn the_beginning_of_a_secret_is_masked_where_a_text_was_shortened() {
+fn the_start_of_a_truncated_secret_is_masked() {
     let redactor = Redactor::new(["canary-s3cr3t-0451"]);
     for at in SHORTEST..18 {
         let text = format!("`{}…` is odd", &"canary-s3cr3t-0451"[..at]);
         assert_eq!(redactor.redact(&text), "`***…` is odd");
     }
     assert_eq!(redactor.redact("`can…` is odd"), "`can…` is odd");
-    // Where it was cut within a character.
+    // Truncated within a character.
     assert_eq!(redactor.redact("canary\u{fffd}"), "***\u{fffd}");
-    // Within an escape, too: what is left is at most the beginning of a fifth character.
+    // Truncated within an escape: at most the start of a fifth character is left.
     let secret = "p/a+s=s é\"'&\\%";
     let redactor = Redactor::new([secret]);
     for (name, write) in FORMS.iter().filter(|(name, _)| !name.contains(" p")) {
@@ -241,35 +244,35 @@ fn the_beginning_of_a_secret_is_masked_where_a_text_was_shortened() {
     assert_eq!(redactor.redact(&format!("{form}…")), "***…");
 }
 
-/// Breaks if secrets that overlap leave their ends behind.
+/// Breaks if overlapping secrets leave their ends unmasked.
 #[test]
-fn secrets_that_overlap_are_masked_together() {
+fn overlapping_secrets_are_masked_together() {
     let redactor = Redactor::new(["abcdef", "defghi", "cdef"]);
     assert_eq!(redactor.redact("xabcdefghix"), "x***x");
     assert_eq!(redactor.redact("abcdefabcdef"), "***");
-    // With its neighbours, a mask must not be a secret again.
+    // A mask and its neighbours must not form a secret again.
     let starred = Redactor::new(["a***b"]);
     assert_eq!(starred.redact("aa***bb"), "***");
 }
 
-/// Breaks if honest text is mutilated.
+/// Breaks if harmless text is changed.
 #[test]
-fn other_text_stays_as_it_is() {
+fn other_text_is_unchanged() {
     let redactor = Redactor::new(["hunter22", "abc"]);
     for text in ["abc of hunting", "hunter2", "", "100 % of \\ and & and … é", "hunt\\u0065r"] {
-        assert!(matches!(redactor.redact(text), Cow::Borrowed(it) if it == text));
-        assert!(matches!(Redactor::default().redact(text), Cow::Borrowed(it) if it == text));
+        assert!(matches!(redactor.redact(text), Cow::Borrowed(shown) if shown == text));
+        assert!(matches!(Redactor::default().redact(text), Cow::Borrowed(shown) if shown == text));
     }
 }
 
-/// Breaks if a text is cut where a secret has begun, or is never cut at all.
+/// Breaks if a text is cut within a secret, or is never cut at all.
 #[test]
-fn what_may_go_on_behind_the_end_is_told() {
+fn possible_secrets_at_the_end_are_reported() {
     let secret = "p/a+s=s é\"";
     let redactor = Redactor::new([secret]);
     for (name, write) in FORMS {
         let form = write(secret);
-        // What is too short to be told from other text is settled by the character before.
+        // A start that is too short to be recognized is settled by the character before.
         for (at, _) in form.char_indices().skip(1) {
             let text = format!("line one\n--{}", &form[..at]);
             let settled = redactor.settled(&text, 0);
@@ -285,9 +288,9 @@ fn what_may_go_on_behind_the_end_is_told() {
     assert_eq!(redactor.settled("ends in p/a", 4), "ends in p/a".len());
 }
 
-/// Breaks if somebody who can choose a text can keep the redactor busy.
+/// Breaks if somebody who can choose a text can make the redactor slow.
 #[test]
-fn work_grows_with_the_text_alone() {
+fn work_is_linear_in_the_text() {
     let redactor =
         Redactor::new(["aaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "%25%25%25%25%25", "\\\\\\\\\\\\"]);
     for piece in ["a", "%25", "\\", "&amp;", "\\u0061", "a\n", "'\"", "%", "YWFh", "61", " ", "…"]
@@ -311,17 +314,17 @@ fn secrets() -> impl Strategy<Value = String> {
         "[ab*%\\\\&;'\"/+=. ]{4,12}",
         "[a-zäß€🗝]{4,12}",
     ]
-    // What begins or ends with blanks is no token.
-    .prop_map(|it| it.trim().to_owned())
-    .prop_filter("long enough", |it| it.len() >= SHORTEST)
+    // A text with blanks at its ends is not a token.
+    .prop_map(|text| text.trim().to_owned())
+    .prop_filter("long enough", |text| text.len() >= SHORTEST)
 }
 
 proptest! {
     #![proptest_config(cases(3_000))]
 
-    /// Breaks if some secret has a form that gets through within some text.
+    /// Breaks if some secret has a form that is not masked within some text.
     #[test]
-    fn no_form_of_any_secret_survives(
+    fn no_form_of_any_secret_is_left(
         secret in secrets(),
         form in any::<Index>(),
         before in "\\PC{0,20}",
@@ -333,7 +336,7 @@ proptest! {
         is_gone(&redactor, name, &form, &format!("{before}{form}{after}"));
     }
 
-    /// Breaks if text that has nothing of a secret is changed, or any text is too much.
+    /// Breaks if text without a secret is changed, or some text causes a panic.
     #[test]
     fn text_without_a_secret_is_not_changed(secret in "[A-M]{4,20}", text in "[n-z0-9\\PC]{0,80}") {
         let redactor = Redactor::new([secret.as_str()]);
@@ -348,9 +351,9 @@ proptest! {
         prop_assert!(redactor.settled(&text, 0) <= text.len());
     }
 
-    /// Breaks if a secret gets through that comes in two pieces, as a pipe delivers them.
+    /// Breaks if a secret in two pieces, as a pipe delivers them, is not masked.
     #[test]
-    fn no_secret_survives_in_two_pieces(
+    fn no_secret_in_two_pieces_is_left(
         secret in secrets(),
         form in any::<Index>(),
         cut in any::<Index>(),
@@ -361,7 +364,7 @@ proptest! {
         let (name, write) = form.get(&FORMS);
         let form = write(&secret);
         let text = format!("{before}{form}{after}");
-        let places: Vec<usize> = text.char_indices().map(|it| it.0).collect();
+        let places: Vec<usize> = text.char_indices().map(|(offset, _)| offset).collect();
         let cut = *cut.get(&places);
         let settled = redactor.settled(&text[..cut], 0);
         let first = redactor.redact(&text[..settled]).into_owned();

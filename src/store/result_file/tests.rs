@@ -1,7 +1,7 @@
 use super::*;
 use crate::store::atomic::{Durability, replace};
 
-/// The packages and the commit of a file with this text.
+/// The packages and the commit in a file with this text.
 fn read(text: &str) -> Result<Vec<String>, Unread> {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("repo_0.json");
@@ -18,7 +18,7 @@ fn read(text: &str) -> Result<Vec<String>, Unread> {
         });
         Ok(())
     })?;
-    assert_eq!(file.first().unwrap(), places.first().map(|it| it.0));
+    assert_eq!(file.first().unwrap(), places.first().map(|(place, _)| *place));
     for (number, (place, _)) in places.iter().enumerate() {
         let mut rest = Vec::new();
         file.read_on(*place, &mut |place, text| {
@@ -35,7 +35,7 @@ fn read(text: &str) -> Result<Vec<String>, Unread> {
 }
 
 #[test]
-fn packages_and_members_are_found_wherever_they_stand() {
+fn packages_and_members_are_found_anywhere_in_the_file() {
     for (text, expected) in [
         ("{}", &[][..]),
         (r#" {"packages" : [ ] } "#, &[]),
@@ -50,7 +50,7 @@ fn packages_and_members_are_found_wherever_they_stand() {
     ] {
         assert_eq!(read(text).unwrap(), expected, "{text}");
     }
-    // Longer than what is read at once, and cut by it at every place there is.
+    // Longer than the buffer, and split at every possible offset.
     let long = "x".repeat(STEP.0 - 40);
     for more in 0..80 {
         let text =
@@ -60,7 +60,7 @@ fn packages_and_members_are_found_wherever_they_stand() {
 }
 
 #[test]
-fn what_is_no_result_file_is_told() {
+fn an_invalid_result_file_is_reported() {
     for text in [
         "",
         "[]",
@@ -82,10 +82,10 @@ fn what_is_no_result_file_is_told() {
         "{\"a\":\"",
         "{\"packages\":[,1]}",
     ] {
-        assert!(matches!(read(text), Err(Unread::NoSense)), "{text}");
+        assert!(matches!(read(text), Err(Unread::Invalid)), "{text}");
     }
     let huge = format!("{{\"packages\":[\"{}\"]}}", "x".repeat(MOST_OF_ONE));
-    assert!(matches!(read(&huge), Err(Unread::NoSense)));
-    let passed_over = format!("{{\"other\":\"{}\",\"packages\":[1]}}", "x".repeat(MOST_OF_ONE));
-    assert_eq!(read(&passed_over).unwrap(), ["1"]);
+    assert!(matches!(read(&huge), Err(Unread::Invalid)));
+    let skipped = format!("{{\"other\":\"{}\",\"packages\":[1]}}", "x".repeat(MOST_OF_ONE));
+    assert_eq!(read(&skipped).unwrap(), ["1"]);
 }

@@ -1,5 +1,5 @@
 use super::{
-    super::finals::{End, write_status},
+    super::final_states::{End, write_status},
     *,
 };
 use crate::store::layout::JobsDir;
@@ -10,7 +10,7 @@ use crate::{
 
 const URL: &str = "https://h.example/r.git";
 
-/// A job with one repository, whose attempt is claimed and whose status says `word`.
+/// A job with one repository whose attempt is claimed and whose status is `word`.
 fn job(attempt: u64, word: &str, of_attempt: u64) -> (tempfile::TempDir, Setup, RepoKey) {
     let root = tempfile::tempdir().unwrap();
     let jobs = JobsDir::new(root.path()).unwrap();
@@ -24,28 +24,30 @@ fn job(attempt: u64, word: &str, of_attempt: u64) -> (tempfile::TempDir, Setup, 
         AttemptRecord { schema: 1, attempt, interruptions: 0, retries: 0, started_at: Utc::now() };
     attempt::write(&folder, 0, &record).unwrap();
     let failure = Failure::new(FailureKind::Exit, "of the test");
-    let planned = Planned { folder: &folder, key: &key, name: "r", git_url: URL };
+    let planned = PlannedRepository { folder: &folder, key: &key, name: "r", git_url: URL };
     let end = End { attempt: of_attempt, begun: None, word, failure: Some(&failure) };
     write_status(&planned, &end, None).unwrap();
     (root, Setup::of_test(jobs), key)
 }
 
 fn found(setup: &Setup, key: &RepoKey) -> String {
-    match find(setup, key, "r", URL, &Ended::unknown(Tree::Unknown), Retries::NONE).unwrap() {
-        Found::Over(status) => format!("over: {}", status.state),
-        Found::Running(_) => "running".to_owned(),
-        Found::Queued(Next { attempt, interruptions, .. }) => {
+    match find(setup, key, "r", URL, &ShimExit::unknown(ProcessTree::Unknown), Retries::NONE)
+        .unwrap()
+    {
+        Disposition::Finished(status) => format!("finished: {}", status.state),
+        Disposition::Running(_) => "running".to_owned(),
+        Disposition::Queued(NextAttempt { attempt, interruptions, .. }) => {
             format!("attempt {attempt} after {interruptions} interruptions")
         }
-        Found::TriedAgain { .. } => "tried again".to_owned(),
-        Found::Refused(reason) => format!("refused: {reason}"),
+        Disposition::WillRetry { .. } => "tried again".to_owned(),
+        Disposition::Refused(reason) => format!("refused: {reason}"),
     }
 }
 
 #[test]
-fn a_death_is_counted_once_however_often_it_is_found() {
+fn an_interruption_is_counted_once_however_often_it_is_found() {
     let (_root, setup, key) = job(1, "scanning", 1);
-    // Each time as by another server: nothing but the disk remembers.
+    // Each time as if by another server: all state is on the disk.
     for _ in 0..3 {
         assert_eq!(found(&setup, &key), "attempt 2 after 1 interruptions");
     }
@@ -55,22 +57,22 @@ fn a_death_is_counted_once_however_often_it_is_found() {
 }
 
 #[test]
-fn the_end_of_an_earlier_attempt_is_not_the_end_of_this_one() {
+fn the_final_state_of_an_earlier_attempt_does_not_count() {
     let (_root, setup, key) = job(2, "failed", 1);
     assert_eq!(found(&setup, &key), "attempt 3 after 1 interruptions");
     let (_root, setup, key) = job(2, "failed", 2);
-    assert_eq!(found(&setup, &key), "over: failed");
+    assert_eq!(found(&setup, &key), "finished: failed");
 }
 
 #[test]
-fn an_end_that_no_shim_has_seen_is_judged_filled_up_and_flushed() {
+fn a_final_state_that_no_shim_checked_is_validated_completed_and_fsynced() {
     let (_root, setup, key) = job(1, "completed", 1);
     let folder = setup.jobs.job(&key.job);
     let bare = serde_json::json!({ "status": "completed", "current_file": 7 });
     folder.write_status(0, &bare, Durability::Eventual).unwrap();
-    assert_eq!(found(&setup, &key), "over: completed");
+    assert_eq!(found(&setup, &key), "finished: completed");
     let (status, bytes) = read_status(&folder, 0).unwrap().unwrap();
-    let all = crate::model::repository::has_all_of_an_end(&raw_object(&bytes).unwrap());
+    let all = crate::model::repository::is_complete_final_status(&raw_object(&bytes).unwrap());
     assert!(all, "{status:?}");
     assert_eq!(raw_object(&bytes).unwrap()["current_file"], 7);
 
@@ -78,7 +80,7 @@ fn an_end_that_no_shim_has_seen_is_judged_filled_up_and_flushed() {
     let staging = setup.jobs.staging();
     let (half, whole) = (br#"{"packages": ["#, Durability::Eventual);
     crate::store::atomic::replace(&staging, &folder.result(0), half, whole).unwrap();
-    assert_eq!(found(&setup, &key), "over: failed");
+    assert_eq!(found(&setup, &key), "finished: failed");
     let (status, _) = read_status(&folder, 0).unwrap().unwrap();
     assert_eq!(status.failure.unwrap().kind, FailureKind::Protocol);
 }

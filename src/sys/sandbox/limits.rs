@@ -1,31 +1,33 @@
-//! Limits of one process and of each that it starts (setrlimit(2)).
+//! Limits of this process and of each child (setrlimit(2)).
 //!
-//! The number of processes is not limited: the kernel counts those of a user, the server's
-//! threads among them, so that a limit here would be one for everybody.
+//! Input: a [`Quota`]. Output: the limits that could not be set.
+//!
+//! The number of processes is not limited: the kernel counts all processes and threads of a user,
+//! so a limit here would include the server's threads.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What one process may use.
+/// The resources that one process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes of address space, mapped files among them.
+    /// Bytes of address space, including mapped files.
     pub memory_bytes: u64,
-    /// Bytes of memory of its own: what it may come to fill.
+    /// Bytes of private memory.
     pub data_bytes: u64,
-    /// Bytes of one file that is written; the process that writes more gets SIGXFSZ.
+    /// Bytes of one written file; a process that writes more gets SIGXFSZ.
     pub file_bytes: u64,
-    /// Seconds of processor time; after them comes SIGXCPU.
+    /// Seconds of processor time; then the process gets SIGXCPU.
     pub cpu_secs: u64,
     /// Open descriptors.
     pub descriptors: u64,
 }
 
-/// Sets the limits. Names those that could not be set.
+/// Sets the limits. Returns those that could not be set.
 ///
-/// A limit that is lower already stays.
+/// A limit that is already lower is kept.
 pub fn limit(quota: &Quota) -> Vec<String> {
     let wanted = [
-        // They would hold secrets.
+        // Core dumps would contain secrets.
         ("core files", Resource::Core, 0),
         ("descriptors", Resource::Nofile, quota.descriptors),
         ("memory", Resource::As, quota.memory_bytes),
@@ -35,8 +37,8 @@ pub fn limit(quota: &Quota) -> Vec<String> {
     ];
     let set = |(name, resource, most): (&str, Resource, u64)| {
         let now = getrlimit(resource);
-        let lower = |now: Option<u64>| Some(now.map_or(most, |it| it.min(most)));
-        // Of processor time the hard limit is a later SIGKILL, which would say less.
+        let lower = |now: Option<u64>| Some(now.map_or(most, |now| now.min(most)));
+        // The hard limit of processor time would cause a SIGKILL, which is less specific.
         let hard = match resource {
             Resource::Cpu => now.maximum,
             _ => lower(now.maximum),

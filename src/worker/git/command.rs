@@ -1,8 +1,10 @@
-//! How git is called: the one place that builds its command line and environment.
+//! Builds git's command line and environment; the only place that does.
 //!
-//! Invariants: the environment is cleared, so that neither proxies nor traces nor
-//! anybody's settings take part; a call that needs no host cannot contact one; secrets stand in
-//! the environment of the one call that needs them, never in its arguments.
+//! Input: the task's folder, a step, a remote. Output: a git call.
+//!
+//! Invariants: the environment is cleared, so that no proxies, traces or user settings apply; a
+//! call that needs no host cannot contact one; secrets are only in the environment of the one call
+//! that needs them, never in its arguments.
 
 use super::{
     GitError,
@@ -20,46 +22,46 @@ use std::{
     time::Duration,
 };
 
-/// What it is called.
+/// The program's name.
 const PROGRAM: &str = "git";
-/// Where programs are looked for, should the scanner have no `PATH` itself.
+/// The search path of programs if the scanner itself has no `PATH`.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// What every call is told, whatever it does.
+/// Settings for every call.
 const ALWAYS: [&str; 18] = [
-    // No program of anybody's choice runs.
+    // No configured program is run.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.askPass=",
     "credential.helper=",
     "init.templateDir=",
-    // Nothing is checked out; should it ever be, then no links and no submodules.
+    // Nothing is checked out; if anything ever were, then without links and submodules.
     "core.symlinks=false",
     "submodule.recurse=false",
-    // No process stays behind that tidies up.
+    // No background maintenance.
     "gc.auto=0",
     "maintenance.auto=false",
-    // The folder lives for one scan: nothing in it has to survive a power cut.
+    // The folder lives for one scan: nothing in it has to be durable.
     "core.fsync=none",
-    // Scans run beside each other; each takes one processor.
+    // Scans run concurrently; each uses one processor.
     "pack.threads=1",
-    // A blob of a gigabyte is streamed to the disk, not held in memory.
+    // Large blobs are streamed to the disk, not held in memory.
     "core.bigFileThreshold=16m",
-    // What a pack holds passes through its memory in small parts, however large it is.
+    // Limits the memory for reading packs, however large they are.
     "core.deltaBaseCacheLimit=32m",
     "core.packedGitWindowSize=16m",
     "core.packedGitLimit=64m",
-    // Packs stay packs: few files, whatever the repository.
+    // Packs are not unpacked: few files, whatever the repository.
     "fetch.unpackLimit=1",
-    // It is for whoever reads a pack many times.
+    // Only useful if a pack is read many times.
     "pack.writeReverseIndex=false",
     "protocol.version=2",
 ];
 
-/// How git is called within one scan.
+/// The git program within one scan.
 #[derive(Debug)]
 pub(crate) struct Git {
-    /// Where it lies, or its bare name where it was not found.
+    /// The program's path, or its bare name if it was not found.
     program: PathBuf,
     path: OsString,
     /// An empty folder.
@@ -69,7 +71,7 @@ pub(crate) struct Git {
     stop: Stop,
 }
 
-/// One call of git, before it starts.
+/// One git call before it starts.
 #[derive(Debug)]
 pub(super) struct Call {
     step: &'static str,
@@ -78,7 +80,7 @@ pub(super) struct Call {
 }
 
 impl Git {
-    /// Git for a scan whose own folder is `work_dir`.
+    /// Git for a scan with the folder `work_dir`.
     pub(crate) fn new(work_dir: &Path, stop: &Stop) -> Result<Self, GitError> {
         let home = work_dir.join("home");
         DirBuilder::new()
@@ -88,7 +90,7 @@ impl Git {
             .map_err(|source| GitError::Folder { source })?;
         let path = env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
         Ok(Self {
-            // A program that is named by its path is started without a copy of this process.
+            // A program that is named by its path starts without a copy of this process.
             program: program_in(&path).unwrap_or_else(|| PROGRAM.into()),
             path,
             home,
@@ -103,25 +105,25 @@ impl Git {
         &self.work_dir
     }
 
-    /// A call that can contact nobody.
+    /// A call that cannot contact any host.
     pub(super) fn local(&self, step: &'static str) -> Call {
         let mut command = self.command();
-        // No protocol is in an empty list.
+        // An empty list allows no protocol.
         command.env("GIT_ALLOW_PROTOCOL", "");
         Call { step, command, stop: self.stop.clone() }
     }
 
-    /// A call on a bare repository that can contact nobody.
+    /// A call on a bare repository that cannot contact any host.
     pub(super) fn on(&self, step: &'static str, repository: &Path) -> Call {
         let mut safe = OsString::from("safe.directory=");
         safe.push(repository);
         let mut folder = OsString::from("--git-dir=");
         folder.push(repository);
-        // A folder that is named is not looked for; this says the same to a git that asks.
+        // `--git-dir` needs no discovery; `safe.directory` satisfies git's ownership check.
         self.local(step).arg("-c").arg(safe).arg(folder)
     }
 
-    /// A call on a bare repository of ours that may contact this remote, and nobody else.
+    /// A call on our bare repository that may contact only this remote.
     pub(super) fn with_remote(
         &self,
         step: &'static str,
@@ -141,7 +143,7 @@ impl Git {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one way to run git: environment cleared, a group of its own, always reaped"
+        reason = "the only place that runs git: cleared environment, own process group, always reaped"
     )]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -150,9 +152,9 @@ impl Git {
             .env("PATH", &self.path)
             .env("HOME", &self.home)
             .env("TMPDIR", &self.work_dir)
-            // The folder may lie within somebody's work tree, whose settings are not ours.
+            // The folder may be inside a user's work tree, whose settings must not apply.
             .env("GIT_CEILING_DIRECTORIES", self.work_dir.parent().unwrap_or(&self.work_dir))
-            // Messages are read: they must be the ones we know.
+            // Messages are parsed, so they must be untranslated.
             .env("LC_ALL", "C")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -184,19 +186,19 @@ impl Call {
         self
     }
 
-    /// Adds a setting, which has to stand before the name of what git is to do.
+    /// Adds a setting, which has to precede git's subcommand.
     pub(super) fn before(self, setting: &str) -> Self {
         self.args(["-c", setting])
     }
 
-    /// Has git write down the packets that it exchanges.
+    /// Makes git trace the packets that it exchanges.
     pub(super) fn traced_to(mut self, file: &Path) -> Self {
         self.command.env("GIT_TRACE_PACKET", file);
         self
     }
 
-    /// Starts it, with standard input from a pipe or from nowhere; `watch` is asked twenty
-    /// times a second whether it has to end.
+    /// Starts the call, with standard input from a pipe or empty; `watch` is called twenty times a
+    /// second and decides whether to kill it.
     pub(super) fn start(
         mut self,
         input: Stdio,
@@ -208,7 +210,7 @@ impl Call {
         Running::start(self.step, &mut self.command, watch)
     }
 
-    /// Runs it to its end, within a time, and takes what it says: for short answers.
+    /// Runs the call to its end within a time limit and returns its output: for short outputs.
     pub(super) fn output(self, within: Duration) -> Result<Output, GitError> {
         let step = self.step;
         let running = self.start(Stdio::null(), deadline(step, within))?;
@@ -216,16 +218,17 @@ impl Call {
     }
 }
 
-/// The git of this `PATH`, found as execvp(3) finds it.
+/// The git program in this `PATH`, found as execvp(3) does.
 pub(crate) fn program_in(path: &OsStr) -> Option<PathBuf> {
-    let is_program = |it: &PathBuf| {
-        it.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+    let is_program = |path: &PathBuf| {
+        path.metadata()
+            .is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
     };
-    let folders = env::split_paths(path).filter(|it| it.is_absolute());
-    folders.map(|it| it.join(PROGRAM)).find(is_program)
+    let folders = env::split_paths(path).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(PROGRAM)).find(is_program)
 }
 
-/// Ends a call that takes longer.
+/// Kills a call that takes longer than this.
 pub(super) fn deadline(
     step: &'static str,
     within: Duration,

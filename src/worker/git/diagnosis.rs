@@ -1,21 +1,25 @@
-//! From git's last words to the cause that an operator can act on.
+//! Diagnosis: maps git's last messages to a cause that an operator can act on.
 //!
-//! git has one exit code (128) for every failure of a fetch, so its words are read, in the
-//! language that `LC_ALL=C` fixes. Invariants: words of the server (`remote: …`) and
-//! of the submitter (the URL) are shown, but decide nothing.
+//! Input: git's last lines on standard error. Output: a [`GitError`].
+//!
+//! git has a single exit code (128) for all failures of a fetch, so its messages are parsed, in the
+//! language that `LC_ALL=C` fixes.
+//!
+//! Invariants: text of the server (`remote: …`) and of the submitter (the URL) is shown but never
+//! decides the cause.
 
 use super::{GitError, reference::Reference, remote::Remote};
 use crate::worker::text;
 
-/// How many of its last words are shown.
+/// How many of the last messages are shown.
 const SHOWN: usize = 4;
-/// The longest of them, in bytes.
+/// The longest message that is shown, in bytes.
 const LONGEST: usize = 400;
 
-/// It was refused memory: `RLIMIT_AS`, or a machine that has none left.
+/// git's memory was refused: `RLIMIT_AS`, or the machine has none left.
 const OUT_OF_MEMORY: [&str; 3] =
     ["Out of memory", "Cannot allocate memory", "cannot allocate memory"];
-/// No connection came about.
+/// No connection was established.
 const NO_CONNECTION: [&str; 9] = [
     "Could not resolve host",
     "Failed to connect",
@@ -27,11 +31,11 @@ const NO_CONNECTION: [&str; 9] = [
     "No route to host",
     "Network is unreachable",
 ];
-/// It stood, and then nothing more came.
+/// The connection was established and then stalled or broke.
 const BROKEN_OFF: [&str; 6] =
     ["too slow", "Operation timed out", "curl 28", "curl 18", "unexpected disconnect", "early EOF"];
 
-/// Why a fetch failed, by what git said last. `most` is the limit of its size.
+/// Why a fetch failed, according to git's last messages. `most` is the size limit.
 pub(super) fn diagnose(
     last_words: &[String],
     remote: &Remote,
@@ -39,7 +43,7 @@ pub(super) fn diagnose(
     most: u64,
 ) -> GitError {
     let own = own_words(last_words, remote.url());
-    let has = |any: &[&str]| any.iter().any(|it| own.contains(it));
+    let has = |any: &[&str]| any.iter().any(|text| own.contains(text));
     let host = remote.host();
     let said = shown(last_words);
     let code = http_code(&own);
@@ -92,7 +96,7 @@ pub(super) fn diagnose(
     GitError::Failed { step: "fetch", said }
 }
 
-/// Why a call failed that contacts nobody, by what it said last.
+/// Why a call that contacts no host failed, according to its last message.
 pub(super) fn diagnose_local(step: &'static str, said: String) -> GitError {
     if is_out_of_memory(&said) {
         return GitError::OutOfMemory { said };
@@ -103,28 +107,28 @@ pub(super) fn diagnose_local(step: &'static str, said: String) -> GitError {
     GitError::Failed { step, said }
 }
 
-/// `RLIMIT_CPU`, which ends a program by SIGXCPU.
+/// `RLIMIT_CPU`, which kills a program by SIGXCPU.
 fn is_out_of_time(words: &str) -> bool {
-    ["signal 24", "CPU time limit exceeded"].iter().any(|it| words.contains(it))
+    ["signal 24", "CPU time limit exceeded"].iter().any(|text| words.contains(text))
 }
 
 fn is_out_of_memory(words: &str) -> bool {
-    OUT_OF_MEMORY.iter().any(|it| words.contains(it))
+    OUT_OF_MEMORY.iter().any(|text| words.contains(text))
 }
 
-/// The status code that curl complains of.
+/// The HTTP status that curl reports.
 fn http_code(own_words: &str) -> Option<u16> {
     let (_, rest) = own_words.split_once("requested URL returned error: ")?;
     rest.get(..3)?.parse().ok()
 }
 
-/// git's own words, without the URL that somebody chose.
+/// git's own messages, without the submitted URL.
 fn own_words(last_words: &[String], url: &str) -> String {
     let bare = url.trim_end_matches('/');
     let own: Vec<String> = last_words
         .iter()
-        .filter(|it| !it.starts_with("remote: "))
-        .map(|it| it.replace(&format!("{bare}/"), "").replace(bare, ""))
+        .filter(|line| !line.starts_with("remote: "))
+        .map(|line| line.replace(&format!("{bare}/"), "").replace(bare, ""))
         .collect();
     own.join("\n")
 }
@@ -134,7 +138,7 @@ fn shown(last_words: &[String]) -> String {
     if tail.is_empty() {
         return "git said nothing".to_owned();
     }
-    let tail: Vec<String> = tail.iter().map(|it| text::cut(it, LONGEST)).collect();
+    let tail: Vec<String> = tail.iter().map(|line| text::cut(line, LONGEST)).collect();
     format!("git said: {}", tail.join("; "))
 }
 
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_git_lead_to_causes() {
+    fn messages_of_git_map_to_causes() {
         for (words, expected) in [
             (
                 "fatal: could not read Username for 'https://h.example': terminal prompts disabled",
@@ -209,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_server_nor_url_decides() {
+    fn neither_the_server_nor_the_url_decides_the_cause() {
         check(
             "a.git",
             "remote: The requested URL returned error: 403\nfatal: protocol error: bad pack header",

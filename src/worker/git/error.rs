@@ -1,4 +1,7 @@
-//! What can go wrong with git: one variant per thing that an operator would do about it.
+//! The errors of git: one variant for each remedy.
+//!
+//! Input: what a call did. Output: a message with what to do, a failure kind, and whether a retry
+//! may help.
 
 use crate::model::{FailureKind, git_url::Refusal};
 use std::{io, net::IpAddr};
@@ -6,42 +9,42 @@ use std::{io, net::IpAddr};
 /// Why a repository could not be fetched or read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GitError {
-    #[error("{refusal}: {}", refusal.way_out())]
+    #[error("{refusal}: {}", refusal.hint())]
     Refused { refusal: Refusal },
-    #[error("the name {host} could not be resolved, so its addresses cannot be judged: {reason}")]
+    #[error("the name {host} could not be resolved, so its addresses cannot be checked: {reason}")]
     Unresolvable { host: String, reason: String },
     #[error("Private network access not allowed: {host} has the address {address}")]
     Address { host: String, address: IpAddr },
     #[error(
         "Private network access not allowed: {host} has the address {address}, which is this \
-         machine's own; if repositories are to be fetched from it, open it by [network] allow_nets \
+         machine's own; to fetch repositories from it, add it to [network] allow_nets \
          in the server's settings"
     )]
     OwnAddress { host: String, address: IpAddr },
-    #[error("`{shown}` is no name of a branch or tag and no commit id: {reason}")]
+    #[error("`{shown}` is not a valid branch, tag or commit: {reason}")]
     Reference { shown: String, reason: &'static str },
 
-    #[error("git is not installed, or not on the PATH of the scanner")]
+    #[error("git is not installed, or not in the scanner's PATH")]
     Missing,
     #[error("git did not start")]
     Spawn { source: io::Error },
 
     #[error(
-        "{host} asks for credentials, and there are none for it: give a token under [[forges]] \
+        "{host} requires credentials, and none are configured: set a token under [[forges]] \
          (token_file or token_env) in the server's settings, or check that the repository exists \
          ({said})"
     )]
     CredentialsNeeded { host: String, said: String },
     #[error(
-        "{host} does not accept the credentials: check the token and the username under \
+        "{host} rejected the credentials: check the token and the username under \
          [[forges]] in the server's settings ({said})"
     )]
     CredentialsRefused { host: String, said: String },
     #[error(
-        "{host} forbids access: check what the token under [[forges]] may read, or give one ({said})"
+        "{host} denied access: check the permissions of the token under [[forges]], or set a token ({said})"
     )]
     Forbidden { host: String, said: String },
-    #[error("repository not found: it does not exist, or may not be seen without a token ({said})")]
+    #[error("repository not found: it does not exist, or is not visible without a token ({said})")]
     RepositoryNotFound { said: String },
     #[error(
         "`{reference}` not found: the repository has no such branch or tag, and a commit needs its \
@@ -50,11 +53,9 @@ pub(crate) enum GitError {
     ReferenceNotFound { reference: String, said: String },
     #[error("the repository's default branch does not exist: name a branch as `ref`")]
     NoDefaultBranch,
-    #[error(
-        "{host} redirects to another place, which is not followed: submit the new URL ({said})"
-    )]
+    #[error("{host} redirects to another URL, which is not followed: submit the new URL ({said})")]
     Redirected { host: String, said: String },
-    #[error("no trusted connection to {host} ({said})")]
+    #[error("cannot establish a trusted TLS connection to {host} ({said})")]
     Tls { host: String, said: String },
     #[error("{host} cannot be reached ({said})")]
     Unreachable { host: String, said: String },
@@ -64,48 +65,50 @@ pub(crate) enum GitError {
     Stalled { host: String, said: String },
     #[error("{host} does not speak git's smart HTTP protocol ({said})")]
     NotSmart { host: String, said: String },
-    #[error("{host} answers with an error of its own ({said})")]
+    #[error("{host} returned a server error ({said})")]
     Server { host: String, said: String },
-    /// The server left blobs out and does not hand them out afterwards; handled by a second try.
-    #[error("the server does not hand out single files ({said})")]
+    /// The server omitted blobs and does not serve them afterwards; handled by a second fetch.
+    #[error("the server does not serve single files ({said})")]
     Withheld { said: String },
-    /// The repository is not as small as it has to be to come in one go; handled by a second try.
-    #[error("the repository does not come in one go")]
+    /// The repository is too large to be fetched in one request; handled by a second fetch.
+    #[error("the repository is too large for a single request")]
     NotFew,
     #[error("git {step} failed ({said})")]
     Failed { step: &'static str, said: String },
-    /// The repository names its objects by SHA-256; handled by a second try.
-    #[error("the repository names its objects by SHA-256 ({said})")]
+    /// The repository uses SHA-256 object names; handled by a second fetch.
+    #[error("the repository uses SHA-256 object names ({said})")]
     ObjectFormat { said: String },
 
     #[error(
-        "git ran out of memory: {said}; [limits] max_memory_bytes and max_data_bytes are what it may \
-         have, fewer scans at once leave more"
+        "git ran out of memory: {said}; raise [limits] max_memory_bytes and max_data_bytes, or run fewer \
+         scans at once"
     )]
     OutOfMemory { said: String },
-    #[error("the repository is too large: its fetch exceeds {most} bytes")]
+    #[error(
+        "the repository is too large: its fetch exceeds {most} bytes ([limits] max_fetch_bytes)"
+    )]
     TooLarge { most: u64 },
     #[error(
-        "the repository is packed too tightly: within {seconds} seconds git did not put together \
-         what it fetched in {bytes} bytes"
+        "the repository is compressed too strongly: git did not resolve the deltas of {bytes} fetched \
+         bytes within {seconds} seconds"
     )]
     TooTight { bytes: u64, seconds: u64 },
-    #[error("git used more processor time than it may have ([limits] max_cpu_secs)")]
+    #[error("git exceeded its limit of processor time ([limits] max_cpu_secs)")]
     TooMuchWork,
-    #[error("git {step} did not end within {seconds} seconds")]
+    #[error("git {step} did not finish within {seconds} seconds")]
     TooSlow { step: &'static str, seconds: u64 },
-    #[error("git {step} said something that is not understood: {said}")]
+    #[error("unexpected output of git {step}: {said}")]
     Answer { step: &'static str, said: String },
-    #[error("git {step} broke off")]
+    #[error("git {step} ended unexpectedly")]
     Pipe { step: &'static str, source: io::Error },
-    #[error("the folder for git's files cannot be made")]
+    #[error("cannot create the folder for git's files")]
     Folder { source: io::Error },
-    #[error("told to end by signal {0}")]
+    #[error("stopped by signal {0}")]
     Stopped(i32),
 }
 
 impl GitError {
-    /// Whether a git that died on the way could show itself like this.
+    /// Whether this error may be the result of a killed git.
     pub(crate) fn may_be_a_death(&self) -> bool {
         matches!(
             self,
@@ -117,7 +120,7 @@ impl GitError {
         )
     }
 
-    /// Which of the contract's causes this is.
+    /// The failure kind.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Refused { .. }
@@ -153,8 +156,9 @@ impl GitError {
         }
     }
 
-    /// Whether another attempt would end the same way, as long as nobody does something about it.
-    /// Networks, servers and disks have their moments; rights, names and protocols do not.
+    /// Whether another attempt would fail in the same way until somebody changes something.
+    /// Failures of networks, servers and disks may be transient; those of permissions, names and
+    /// protocols are not.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::CredentialsNeeded { .. }

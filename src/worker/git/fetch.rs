@@ -1,13 +1,16 @@
-//! The fetch: one commit of a repository comes into a bare folder, and of its blobs those that are
-//! wanted.
+//! Fetches one commit of a repository into a bare folder, and of its blobs those that are wanted.
 //!
-//! Input: the task. Output: the folder and the commit, or that there is none; later,
-//! blobs by their ids. A small repository comes in one go, large blobs aside: a second fetch would take
-//! longer than what it spares. As soon as git says that there is more, the commit is fetched without its
-//! blobs ("partial clone"), and those that a parser wants come all at once, when it is known which: of
-//! large repositories a small part. A server that leaves nothing out sends everything at once.
-//! Invariants: silence, size and the wish to stop end it from outside, whatever git
-//! and the server do; what it says meanwhile moves the figures of the status file.
+//! Input: the task. Output: the folder and the commit, or that there is none; later, blobs by their
+//! ids.
+//!
+//! A small repository is fetched in one request, without its large blobs: a second request would
+//! take longer than it saves. As soon as git reports more objects, the commit is fetched without
+//! blobs ("partial clone"), and the wanted blobs follow in one request once they are known: of
+//! large repositories that is a small part. A server that does not support filters sends everything
+//! at once.
+//!
+//! Invariants: timeouts, size limits and stop requests end the fetch from outside, whatever git and
+//! the server do; git's progress messages update the status file.
 
 use super::{
     Git, GitError,
@@ -38,37 +41,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The name under which the commit is kept; no server's branch or tag can be called so here.
+/// The ref under which the commit is kept; no branch or tag of the server can have this name here.
 const KEPT_AS: &str = "refs/scan/head";
-/// What every fetch is told: the commit alone, no submodules, and how it gets on.
+/// Options of every fetch: only the commit, no submodules, and progress messages.
 const ALWAYS: [&str; 4] =
     ["--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--progress"];
 const WITHOUT_BLOBS: &str = "--filter=blob:none";
-/// Room for nearly every manifest and for most lock files.
+/// Includes nearly every manifest and most lock files.
 const WITHOUT_LARGE_BLOBS: &str = "--filter=blob:limit=64k";
-/// The most objects that a small repository has. Of usual sources they come to about a megabyte, which
-/// takes no longer than another connection and its questions.
+/// The maximum number of objects of a small repository. With typical sources they amount to about a
+/// megabyte, which takes no longer than a second request.
 const FEW_OBJECTS: u64 = 500;
-/// How often the folder is measured.
+/// How often the folder's size is measured.
 const MEASURE: Duration = Duration::from_secs(1);
-/// What git puts together of differences in a second, at the least. It is counted in what was
-/// fetched: what that comes to may be thousands of times as much.
+/// The minimum rate at which git resolves deltas, in fetched bytes per second. The resolved objects
+/// may be thousands of times as large.
 const SLOWEST_RESOLVING: u64 = 2 << 20;
-/// For calls that only touch our own folder.
+/// The timeout of calls that only use our own folder.
 pub(super) const SHORT_CALL: Duration = Duration::from_mins(1);
 
 /// When the blobs of a commit are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blobs {
-    /// All but large ones with the commit, if there are few; else later.
+    /// With the commit, except large ones, if there are few objects; otherwise later.
     WithFew,
-    /// Those that are wanted, once they are.
+    /// Once it is known which are wanted.
     Later,
-    /// All of them, with the commit.
+    /// All of them with the commit.
     AtOnce,
 }
 
-/// Fetches what the task names; none if the repository has no commit at all.
+/// Fetches the task's commit; `None` if the repository has no commit at all.
 pub(crate) fn fetch<'a>(
     git: &'a Git,
     task: &'a ScanTask,
@@ -78,7 +81,7 @@ pub(crate) fn fetch<'a>(
     let reference = Reference::parse(task.reference.as_deref())?;
     let remote = Remote::of(task)?;
     reporter.enter(Work::Cloning, Stage::Fetch, &format!("Connecting to {}", remote.host()));
-    let mut source = Source { git, task, reporter, remote, reference, blobs };
+    let mut source = FetchSource { git, task, reporter, remote, reference, blobs };
     let mut format = "sha1";
     loop {
         match source.start_over(format) {
@@ -95,9 +98,9 @@ pub(crate) fn fetch<'a>(
     GitTree::fetched(git, source.repository(format), KEPT_AS, source).map(Some)
 }
 
-/// Where a repository is fetched from, and all that it takes.
+/// The origin of a repository, with everything that fetching needs.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
+pub(super) struct FetchSource<'a> {
     git: &'a Git,
     task: &'a ScanTask,
     reporter: &'a Reporter,
@@ -106,28 +109,29 @@ pub(super) struct Source<'a> {
     blobs: Blobs,
 }
 
-/// What the folders begin with that are fetched into.
+/// The prefix of folders that repositories are fetched into.
 pub(crate) const REPOSITORY: &str = "repository-";
 
-/// What the watch of a fetch and the reader of its words tell each other.
+/// State that a fetch's watch and the reader of its messages share.
 #[derive(Debug, Default)]
 struct Signs {
     heard: AtomicBool,
-    /// There is more than should come in one go.
+    /// There are too many objects for one request.
     is_much: AtomicBool,
     bytes_on_disk: AtomicU64,
-    /// All has come, and git puts together what came as differences.
+    /// Everything has been received, and git resolves the deltas.
     resolving: AtomicBool,
 }
 
-impl Source<'_> {
-    /// The folder for a repository of this object format.
+impl FetchSource<'_> {
+    /// The folder of a repository with this object format.
     fn repository(&self, object_format: &str) -> PathBuf {
         let whole = if self.blobs == Blobs::AtOnce { "whole-" } else { "" };
         self.git.work_dir().join(format!("{REPOSITORY}{whole}{object_format}.git"))
     }
 
-    /// From nothing to the commit, with a folder of this object format; whether there is a commit.
+    /// Creates a folder with this object format and fetches the commit into it; returns whether
+    /// there is one.
     fn start_over(&self, object_format: &str) -> Result<bool, GitError> {
         let repository = self.repository(object_format);
         repository::create(&repository, object_format)
@@ -141,13 +145,13 @@ impl Source<'_> {
         }
     }
 
-    /// No default branch: then either there is none at all, or it was named wrongly, or this
-    /// is no repository. A server that says nothing at all in git's protocol (an empty page)
-    /// would otherwise pass for an empty repository.
+    /// Handles a missing default branch: the repository is empty, its default branch is named
+    /// wrongly, or this is not a repository. A server that sends nothing in git's protocol (an
+    /// empty page) must not pass for an empty repository.
     fn without_default_branch(&self, repository: &Path) -> Result<bool, GitError> {
         let step = "ls-remote";
-        // Within the folder that is measured, as a trace of many refs is long. What is traced
-        // is git's protocol, not the headers that carry the credentials.
+        // The trace is inside the measured folder, because a trace of many refs is long. It
+        // contains git's protocol, not the headers with the credentials.
         let trace = repository.join("packets");
         let refs = self
             .git
@@ -157,9 +161,9 @@ impl Source<'_> {
             .start(Stdio::null(), self.watch(repository, Arc::default()))?
             .output()?
             .successful(step)?;
-        let spoke = trace.metadata().is_ok_and(|it| it.len() > 0);
+        let spoke = trace.metadata().is_ok_and(|facts| facts.len() > 0);
         if !spoke {
-            let said = "it lists no branches in git's protocol".to_owned();
+            let said = "it did not list branches in git's protocol".to_owned();
             return Err(GitError::NotSmart { host: self.remote.host(), said });
         }
         if refs.text().is_empty() { Ok(false) } else { Err(GitError::NoDefaultBranch) }
@@ -180,7 +184,7 @@ impl Source<'_> {
             .args(["--", self.remote.url()])
             .arg(format!("+{}:{KEPT_AS}", self.reference.name()));
         self.run(call, repository, None).map_err(|error| match error {
-            // A server may allow one filter and forbid another.
+            // A server may support one filter and not another.
             GitError::Failed { said, .. } if said.contains("filter 'blob:limit' not supported") => {
                 GitError::NotFew
             }
@@ -188,17 +192,17 @@ impl Source<'_> {
         })
     }
 
-    /// Fetches blobs that were left out, all in one go.
+    /// Fetches omitted blobs in one request.
     ///
     /// # Errors
-    /// [`GitError::Withheld`] where it may help to fetch everything at once.
+    /// [`GitError::Withheld`] if fetching everything at once may help.
     pub(super) fn bring(&self, repository: &Path, ids: &BTreeSet<String>) -> Result<(), GitError> {
         let message = format!("Fetching {} files", ids.len());
-        self.reporter.update(|it| it.message = message);
+        self.reporter.update(|figures| figures.message = message);
         let call = self
             .git
             .with_remote("fetch", repository, &self.remote)
-            // There is nothing here from which the server could tell what it may leave out.
+            // Nothing here helps the server to decide what to omit.
             .before("fetch.negotiationAlgorithm=noop")
             .arg("fetch")
             .args(ALWAYS)
@@ -212,7 +216,7 @@ impl Source<'_> {
         })
     }
 
-    /// Runs a fetch to its end, and gives it ids of objects to read.
+    /// Runs a fetch to its end and passes it object ids on standard input.
     fn run(
         &self,
         call: Call,
@@ -225,30 +229,31 @@ impl Source<'_> {
         let (questions, pipe) = (running.stdin(), running.stderr());
         let nudge = (self.blobs == Blobs::WithFew && ids.is_none()).then(|| running.nudge());
         let (ended, last_words) = thread::scope(|scope| {
-            // git reads all of them before it begins; a pipe that breaks has ended.
+            // git reads all ids before it starts; a broken pipe means that git has exited.
             scope.spawn(move || {
                 let mut questions = questions?;
                 ids?.iter().try_for_each(|id| writeln!(questions, "{id}")).ok()
             });
-            // Its end closes the pipe, also where a helper would hold it open.
+            // `finish` closes the pipe even if a helper process holds it open.
             let listener = scope.spawn(|| self.listen(pipe, &signs, nudge));
             let ended = Running::finish(running);
             (ended, listener.join().unwrap_or_default())
         });
         let most = self.task.limits.max_fetch_bytes;
         if !ended?.success() {
-            // git does not always say that it was stopped for the size of a file.
+            // git does not always report that a file size limit stopped it.
             if folder_bytes(repository) >= most {
                 return Err(GitError::TooLarge { most });
             }
             return Err(diagnose(&last_words, &self.remote, &self.reference, most));
         }
         let bytes = folder_bytes(repository);
-        self.reporter.update(|it| it.download_bytes = it.download_bytes.max(Some(bytes)));
+        self.reporter
+            .update(|figures| figures.download_bytes = figures.download_bytes.max(Some(bytes)));
         if bytes > most { Err(GitError::TooLarge { most }) } else { Ok(()) }
     }
 
-    /// Why the fetch has to be ended from outside.
+    /// Decides whether the fetch has to be killed, and why.
     fn watch(
         &self,
         repository: &Path,
@@ -259,14 +264,14 @@ impl Source<'_> {
         let repository = repository.to_owned();
         let begin = Instant::now();
         let mut measured = begin;
-        // Counted by looks, so that the time for which all of us are stopped is none.
+        // Counted by ticks, so that time in which this process was stopped does not count.
         let mut resolved_for = 0;
         move || {
             if signs.is_much.load(Ordering::Relaxed) {
                 return Some(GitError::NotFew);
             }
             let silent = !signs.heard.load(Ordering::Relaxed);
-            // curl's own limit for a connection is five minutes and cannot be set through git.
+            // curl's own connect timeout is five minutes and cannot be set through git.
             if silent && begin.elapsed() >= Duration::from_secs(limits.connect_timeout_secs) {
                 let seconds = limits.connect_timeout_secs;
                 return Some(GitError::Silent { host: host.clone(), seconds });
@@ -288,8 +293,8 @@ impl Source<'_> {
         }
     }
 
-    /// Turns what git says into figures; returns its last words. Where there is a `nudge`, it ends a
-    /// transfer of more than a few objects, unless the server would leave nothing out of another.
+    /// Turns git's messages into figures and returns the last messages. With a `nudge`, kills a
+    /// transfer of more than a few objects, unless the server ignores filters anyway.
     fn listen(
         &self,
         pipe: Option<impl Read>,
@@ -300,7 +305,7 @@ impl Source<'_> {
         let Some(mut pipe) = pipe else { return Vec::new() };
         let mut piece = [0; 4096];
         let mut objects = 0;
-        // A pipe that breaks has ended.
+        // A broken pipe means the end.
         while let Ok(length @ 1..) = pipe.read(&mut piece) {
             signs.heard.store(true, Ordering::Relaxed);
             let on_disk = signs.bytes_on_disk.load(Ordering::Relaxed);
@@ -332,13 +337,13 @@ impl Source<'_> {
     }
 }
 
-/// The size of all files below a folder. Files that come and go meanwhile are left out.
+/// The size of all files below a folder. Files that come and go meanwhile are not counted.
 fn folder_bytes(folder: &Path) -> u64 {
     walkdir::WalkDir::new(folder)
         .into_iter()
         .flatten()
-        .filter_map(|it| it.metadata().ok())
+        .filter_map(|entry| entry.metadata().ok())
         .filter(std::fs::Metadata::is_file)
-        .map(|it| it.len())
+        .map(|facts| facts.len())
         .sum()
 }

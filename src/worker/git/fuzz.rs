@@ -1,4 +1,4 @@
-//! What must hold of the readers of git's words, whatever git, its server or a tree says.
+//! Fuzz invariants of the parsers of git's output, for any output of git, its server or a tree.
 
 use super::{
     diagnosis::diagnose,
@@ -15,10 +15,10 @@ use crate::{
 };
 use std::{io::BufReader, path::Path};
 
-/// The longest record that is read of a list.
+/// The longest record that is read from a list.
 const LONGEST: usize = 200;
 
-/// Reads the same bytes as a list of files, and as words on standard error in pieces of any size.
+/// Parses the same bytes as a file list, and as messages on standard error in pieces of any size.
 pub(crate) fn git(bytes: &[u8]) {
     let (size, bytes) = choice(bytes, 64);
     let mut records = BufReader::with_capacity(size + 1, bytes);
@@ -36,11 +36,11 @@ pub(crate) fn git(bytes: &[u8]) {
     let mut listener = Listener::default();
     for piece in bytes.chunks(size + 1) {
         listener.hear(piece, |progress| {
-            assert!(progress.bytes.is_none_or(|it| it < 1 << 53), "{progress:?}");
+            assert!(progress.bytes.is_none_or(|bytes| bytes < 1 << 53), "{progress:?}");
         });
     }
     let words = listener.into_last_words();
-    assert!(words.len() <= 8 && words.iter().all(|it| it.len() <= 3 * 4096 + 3));
+    assert!(words.len() <= 8 && words.iter().all(|line| line.len() <= 3 * 4096 + 3));
     let remote = Remote::of(&sample::task(Path::new("/nowhere"), "https://h.example/a/b.git"));
     let remote = remote.expect("a host that is trusted");
     let name = String::from_utf8_lossy(bytes);

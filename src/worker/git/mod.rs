@@ -1,17 +1,17 @@
-//! Git, as a program that is never trusted with more than it needs.
+//! Runs git as a program that is not trusted.
 //!
 //! ```text
-//! url ─► gate (GitUrl) ─► addresses judged and pinned ─► git fetch --depth=1 into a bare folder
-//!     ─► commit ─► ls-tree ─► entries ─► git fetch of what is wanted and missing ─► cat-file ─► bytes
+//! url ─► gate (GitUrl) ─► addresses checked and pinned ─► git fetch --depth=1 into a bare folder
+//!     ─► commit ─► ls-tree ─► entries ─► git fetch of wanted, missing blobs ─► cat-file ─► bytes
 //! ```
 //!
-//! Input: a URL or a bare repository of this machine. Output: the entries of
-//! one commit's tree, and the bytes of those that somebody asks for.
+//! Input: a URL or a local bare repository. Output: the entries of one commit's tree, and the
+//! contents of requested blobs.
 //!
-//! Invariants: nothing is ever checked out, so that links, hooks, filters, submodules
-//! and names of files cannot do harm; git knows no settings but ours and contacts no host but
-//! the one that the gate let through; credentials travel in its environment alone; every git
-//! that was started is ended, with its helpers, before the scanner goes on without it.
+//! Invariants: nothing is ever checked out, so links, hooks, filters, submodules and file names
+//! cannot do harm; git uses only our settings and contacts only the host that the gate allowed;
+//! credentials are only in its environment; every started git is ended, including its helper
+//! processes, before the scanner continues without it.
 
 mod command;
 mod diagnosis;

@@ -1,9 +1,11 @@
-//! What a name stands for, the sizes of blobs and their bytes, all from one `git cat-file --batch-command`:
-//! each question that had a git of its own would cost the start of a process.
+//! Resolves names, and reads the sizes and contents of blobs, all through one `git cat-file
+//! --batch-command`: a git process for each query would be slow.
 //!
-//! Invariants: one object is asked for at a time, and its answer read to the end, or of sizes so
-//! few that questions and answers fit into their pipes, so that neither side ever waits for the other;
-//! no more than the cap is held in memory.
+//! Input: names and ids. Output: ids, sizes, contents.
+//!
+//! Invariants: one object is requested at a time and its answer read completely, or so few sizes
+//! that queries and answers fit into their pipes, so that neither side ever blocks the other; at
+//! most the size limit is held in memory.
 
 use super::{
     Git, GitError,
@@ -20,14 +22,14 @@ use std::{
 };
 
 const STEP: &str = "cat-file";
-/// The longest first line of an answer: an id or the name that was asked for, a type, a size.
+/// The longest first line of an answer: an id or the requested name, a type, a size.
 const LONGEST_HEAD: u64 = 1024;
-/// So many sizes are asked for at once: a question is 70 bytes at most, a pipe takes 4,096.
+/// How many sizes are requested at once: a query has at most 70 bytes, a pipe takes 4,096.
 const SIZES_AT_ONCE: usize = 32;
-/// For all questions of a scan together; the scan's own deadline is shorter.
+/// The timeout for all queries of a scan together; the scan's own deadline is shorter.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
-/// What became of a blob that was asked for.
+/// The result of a request for a blob.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Blob {
     Bytes(Vec<u8>),
@@ -40,14 +42,14 @@ pub(super) enum Blob {
 pub(super) struct Objects {
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// What it complains of, besides in its answers.
+    /// The output on standard error.
     complaints: Option<JoinHandle<Vec<u8>>>,
-    /// Last, so that the pipes are closed before it is ended.
+    /// Last, so that the pipes are closed before git is ended.
     running: Option<Running>,
 }
 
 impl Objects {
-    /// Starts the git that answers for this repository.
+    /// Starts the git process for this repository.
     pub(super) fn open(git: &Git, repository: &Path) -> Result<Self, GitError> {
         let mut running = git
             .on(STEP, repository)
@@ -61,20 +63,21 @@ impl Objects {
         Ok(Self { questions, answers, complaints, running: Some(running) })
     }
 
-    /// The full id of the commit that a name stands for; `None` if it stands for none.
+    /// The full id of the commit that a name refers to; `None` if it refers to none.
     pub(super) fn commit(&mut self, name: &str) -> Result<Option<String>, GitError> {
         let asked = self.put(&format!("info {name}^{{commit}}\n")).and_then(|()| self.head());
         let head = asked.map_err(|error| self.explained(error))?;
         let mut words = head.split_ascii_whitespace();
-        let is_id =
-            |id: &&str| matches!(id.len(), 40 | 64) && id.bytes().all(|it| it.is_ascii_hexdigit());
+        let is_id = |id: &&str| {
+            matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
         Ok(match (words.next().filter(is_id), words.next()) {
             (Some(id), Some("commit")) => Some(id.to_owned()),
             _ => None,
         })
     }
 
-    /// The sizes of blobs, in order; none of one that is not there.
+    /// The sizes of blobs, in order; `None` for a missing one.
     pub(super) fn sizes(&mut self, ids: &[&String]) -> Result<Vec<Option<u64>>, GitError> {
         let mut sizes = Vec::with_capacity(ids.len());
         for some in ids.chunks(SIZES_AT_ONCE) {
@@ -88,7 +91,7 @@ impl Objects {
         self.ask(id, most).map_err(|error| self.explained(error))
     }
 
-    /// A broken pipe alone says nothing.
+    /// Replaces a broken pipe by its cause, if that is known.
     fn explained(&mut self, error: GitError) -> GitError {
         match error {
             GitError::Pipe { .. } => self.last_words().unwrap_or(error),
@@ -96,13 +99,13 @@ impl Objects {
         }
     }
 
-    /// Why it has broken off, if it said so.
+    /// Why git has exited, if it said so.
     fn last_words(&mut self) -> Option<GitError> {
-        // Its end closes the pipe that its words came through.
+        // ScanEnd git closes its standard error.
         if let Some(why) = self.running.take()?.abandon() {
             return Some(why);
         }
-        let complaints = self.complaints.take().map(joined).filter(|it| !it.is_empty())?;
+        let complaints = self.complaints.take().map(joined).filter(|text| !text.is_empty())?;
         Some(diagnose_local(STEP, said(&complaints)))
     }
 
@@ -111,7 +114,7 @@ impl Objects {
         let head = self.head()?;
         let mut words = head.split_ascii_whitespace();
         let (_, kind, size) = (words.next(), words.next(), words.next());
-        match (kind, size.and_then(|it| it.parse::<u64>().ok())) {
+        match (kind, size.and_then(|size| size.parse::<u64>().ok())) {
             (Some("missing"), _) => Ok(Blob::Missing),
             (Some("blob"), Some(size)) if size <= most => {
                 let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));

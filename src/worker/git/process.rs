@@ -1,9 +1,10 @@
-//! A git that runs, and its owner.
+//! A running git process and its owner.
 //!
-//! Invariants: git runs in a process group of its own, so that its helpers
-//! (git-remote-https, index-pack) end with it; when its owner is dropped, at whatever point,
-//! the whole group is dead and git is reaped. The group is signalled only before git is reaped:
-//! until then nobody else can have its number.
+//! Input: a command. Output: its output, and how it ended.
+//!
+//! Invariants: git runs in its own process group, so that its helper processes (git-remote-https,
+//! index-pack) end with it; whenever its owner is dropped, the whole group is killed and git is
+//! reaped. The group is signalled only before git is reaped: until then its id cannot be reused.
 
 use super::{GitError, diagnosis::diagnose_local};
 use rustix::{
@@ -19,12 +20,12 @@ use std::{
     time::Duration,
 };
 
-/// How often a running git is looked after.
+/// How often a running git is checked.
 const TICK: Duration = Duration::from_millis(50);
-/// The most that is kept of an answer, in bytes; the rest is drained, and a `…` stands for it.
+/// The size limit of a kept output, in bytes; the rest is drained and replaced by `…`.
 const LONGEST_ANSWER: u64 = 64 << 10;
 
-/// Says why a running git has to be ended; `None` as long as it may go on.
+/// Decides why a running git has to be killed; `None` as long as it may continue.
 pub(super) type Kill = Box<dyn FnMut() -> Option<GitError> + Send>;
 
 /// A running git with its pipes.
@@ -33,33 +34,33 @@ pub(super) struct Running {
     step: &'static str,
     child: Child,
     group: Pid,
-    words: Sender<Word>,
+    words: Sender<WatchMessage>,
     watch: Option<JoinHandle<Option<GitError>>>,
-    /// Group and watch have been ended: there is neither of that number that is ours.
+    /// The group and the watch have been ended; the group's id may be reused.
     is_over: bool,
 }
 
-/// A message to the thread that watches a git.
+/// A message to the thread that watches a git process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    /// To ask now.
+enum WatchMessage {
+    /// Check now.
     Look,
-    /// To end, for git has; once more asked whether git had to, where it failed.
+    /// Exit, because git has; if git failed, check once more whether it had to be killed.
     Release { failed: bool },
 }
 
-/// Has the watch of a git ask at once whether that has to end.
+/// Makes the watch of a git process check at once.
 #[derive(Debug, Clone)]
-pub(super) struct Nudge(Sender<Word>);
+pub(super) struct Nudge(Sender<WatchMessage>);
 
 impl Nudge {
     pub(super) fn look(&self) {
-        // A watch that is gone has nothing left to end.
-        let _ = self.0.send(Word::Look);
+        // A watch that has exited has nothing left to kill.
+        let _ = self.0.send(WatchMessage::Look);
     }
 }
 
-/// How a git ended, and what it said.
+/// How a git process ended, and its output.
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) status: ExitStatus,
@@ -68,12 +69,12 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Standard output without the closing line break, as text.
+    /// Standard output as text, without the final line break.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
     }
 
-    /// What it said, if it failed.
+    /// The output, or an error if git failed.
     pub(super) fn successful(self, step: &'static str) -> Result<Self, GitError> {
         if self.status.success() {
             return Ok(self);
@@ -82,10 +83,10 @@ impl Output {
     }
 }
 
-/// The last words on a standard error, on one line.
+/// The last lines of a standard error, joined on one line.
 pub(super) fn said(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let tail = &lines[lines.len().saturating_sub(4)..];
     if tail.is_empty() { "git said nothing".to_owned() } else { tail.join("; ") }
 }
@@ -105,26 +106,27 @@ impl Running {
         let watch = thread::Builder::new().name("git-watch".to_owned()).spawn(move || {
             loop {
                 match told.recv_timeout(TICK) {
-                    Ok(Word::Look) | Err(RecvTimeoutError::Timeout) => {}
-                    Ok(Word::Release { failed: true }) => return kill(),
-                    Ok(Word::Release { failed: false }) | Err(RecvTimeoutError::Disconnected) => {
+                    Ok(WatchMessage::Look) | Err(RecvTimeoutError::Timeout) => {}
+                    Ok(WatchMessage::Release { failed: true }) => return kill(),
+                    Ok(WatchMessage::Release { failed: false })
+                    | Err(RecvTimeoutError::Disconnected) => {
                         return None;
                     }
                 }
                 if let Some(why) = kill() {
-                    // Gone already is fine: then its end was on its way.
+                    // A process group that is already gone was ending anyway.
                     let _ = kill_process_group(group, Signal::KILL);
                     return Some(why);
                 }
             }
         });
         let mut running = Self { step, child, group, words, watch: None, is_over: false };
-        // Should the thread not start, `running` is dropped, and with it git.
+        // If the thread does not start, dropping `running` kills git.
         running.watch = Some(watch.map_err(|source| GitError::Spawn { source })?);
         Ok(running)
     }
 
-    /// For whoever learns that it has to end.
+    /// A handle for code that learns that git has to be killed.
     pub(super) fn nudge(&self) -> Nudge {
         Nudge(self.words.clone())
     }
@@ -141,12 +143,12 @@ impl Running {
         self.child.stderr.take()
     }
 
-    /// Waits for its end. What is left of its group is ended then.
+    /// Waits for git's exit, then kills what is left of its process group.
     ///
     /// # Errors
-    /// Why it was ended, if it did not end by itself.
+    /// Why it was killed, if it did not exit by itself.
     pub(super) fn finish(mut self) -> Result<ExitStatus, GitError> {
-        // Left to be reaped, so that the group cannot become another's before it is signalled.
+        // Not reaped yet, so that the group's id cannot be reused before the group is signalled.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let exited = loop {
             match waitid(WaitId::Pid(self.group), ended) {
@@ -154,22 +156,22 @@ impl Running {
                 exited => break exited,
             }
         };
-        let succeeded = matches!(exited, Ok(Some(it)) if it.exit_status() == Some(0));
+        let succeeded = matches!(exited, Ok(Some(status)) if status.exit_status() == Some(0));
         let step = self.step;
-        // A signal to the scanner's group also reaches a git that has just been started and has none
-        // of its own yet: it fails before the watch has asked.
+        // A signal to the scanner's process group also reaches a git that has just been started and
+        // is still in it: git fails before the watch has checked.
         match self.end(!succeeded) {
             (Some(why), _) => Err(why),
             (None, status) => status.map_err(|source| GitError::Pipe { step, source }),
         }
     }
 
-    /// Ends it. Says why it was ended already, if it did not end by itself.
+    /// Kills it. Returns why it was killed already, if it was.
     pub(super) fn abandon(mut self) -> Option<GitError> {
         self.end(false).0
     }
 
-    /// Takes what it says until its end.
+    /// Reads its output to the end.
     pub(super) fn output(mut self) -> Result<Output, GitError> {
         let stderr = self.stderr().map(drain_beside);
         let stdout = self.stdout().map(drain).unwrap_or_default();
@@ -177,12 +179,12 @@ impl Running {
         Ok(Output { status: self.finish()?, stdout, stderr })
     }
 
-    /// Ends the group and the watch, reaps; says why the watch ended it, if it did, or why it had to end,
-    /// where it `failed`.
+    /// Ends the group and the watch, and reaps git. Returns why the watch killed git, or why git
+    /// would have had to be killed if it `failed`.
     fn end(&mut self, failed: bool) -> (Option<GitError>, io::Result<ExitStatus>) {
         self.is_over = true;
-        let _ = self.words.send(Word::Release { failed });
-        let why = self.watch.take().and_then(|it| it.join().ok()).flatten();
+        let _ = self.words.send(WatchMessage::Release { failed });
+        let why = self.watch.take().and_then(|watch| watch.join().ok()).flatten();
         let _ = kill_process_group(self.group, Signal::KILL);
         (why, self.child.wait())
     }
@@ -196,17 +198,17 @@ impl Drop for Running {
     }
 }
 
-/// Reads to the end in a thread, and keeps the beginning.
+/// Reads to the end on a thread and keeps the beginning.
 pub(super) fn drain_beside(pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || drain(pipe))
 }
 
-/// What a thread of [`drain_beside`] has kept.
+/// The output that a thread of [`drain_beside`] has kept.
 pub(super) fn joined(reader: JoinHandle<Vec<u8>>) -> Vec<u8> {
     reader.join().unwrap_or_default()
 }
 
-/// Reads to the end and keeps the beginning. A pipe that breaks has ended.
+/// Reads to the end and keeps the beginning. A broken pipe means the end.
 fn drain(mut pipe: impl Read) -> Vec<u8> {
     let mut kept = Vec::new();
     let _ = pipe.by_ref().take(LONGEST_ANSWER).read_to_end(&mut kept);
@@ -224,19 +226,19 @@ mod tests {
         atomic::{AtomicBool, Ordering::Relaxed},
     };
 
-    /// Breaks if half of a secret looks like a whole word, because nothing shows that it was cut.
+    /// Breaks if half of a secret looks like a whole word because the cut is not visible.
     #[test]
-    fn what_is_left_out_is_shown() {
+    fn truncated_output_is_marked() {
         let longest = usize::try_from(LONGEST_ANSWER).unwrap();
         assert_eq!(drain(vec![b'x'; longest].as_slice()).len(), longest);
         let cut = drain(vec![b'x'; longest + 1].as_slice());
         assert!(said(&cut).ends_with("x…"));
     }
 
-    /// Breaks if a git that a signal to the scanner ended together with it counts as one that failed.
+    /// Breaks if a git that was ended by the same signal as the scanner counts as failed.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a program that stands for git")]
-    fn one_that_failed_when_the_scanner_was_to_stop_is_asked_about_once_more() {
+    fn a_git_that_fails_during_a_stop_counts_as_stopped() {
         let asked = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&asked);
         let kill = move || stop.load(Relaxed).then_some(GitError::Stopped(15));

@@ -1,51 +1,52 @@
-//! What git says on standard error while it fetches: lines of progress, and everything else.
+//! Parses git's standard error during a fetch: progress lines, and other messages.
 //!
-//! Invariants: whatever a server sends through it, memory stays bounded.
+//! Input: pieces of the stream. Output: progress, and the last messages. Invariants: memory stays
+//! bounded, whatever a server sends.
 
 use std::collections::VecDeque;
 
-/// The longest line that is kept, in bytes; what is longer is cut, and shows that by a `…`.
+/// The longest line that is kept, in bytes; a longer one is cut and marked by `…`.
 const LONGEST_LINE: usize = 4 << 10;
-/// How many of its last words are kept, for the message should it fail.
+/// How many of the last messages are kept for an error message.
 const LAST_WORDS: usize = 8;
 
-/// What git says of a server that does not know filters.
+/// git's warning about a server that does not support filters.
 const UNFILTERED: &str = "warning: filtering not recognized by server";
 
-/// One line of progress, as `Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s`.
+/// One progress line, such as `Receiving objects:  45% (9/20), 1.20 MiB | 3.00 MiB/s`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Progress {
     /// `Receiving objects: 45% (9/20), 1.20 MiB | 3.00 MiB/s`
     pub(super) message: String,
     pub(super) percent: Option<f64>,
-    /// What was received so far.
+    /// The received bytes so far.
     pub(super) bytes: Option<u64>,
-    /// How many objects there are, or have been counted so far.
+    /// The number of objects, or the count so far.
     pub(super) objects: Option<u64>,
-    /// Whether all has come: by git's own word, not the server's.
+    /// Whether deltas are being resolved, according to git itself and not the server.
     pub(super) is_resolving: bool,
 }
 
-/// Cuts what git says into lines, and keeps the last that are no progress.
+/// Splits git's output into lines, and keeps the last ones that are not progress.
 #[derive(Debug, Default)]
 pub(super) struct Listener {
     line: Vec<u8>,
-    /// Whether the line was longer.
+    /// Whether the line was truncated.
     is_cut: bool,
     last_words: VecDeque<String>,
     is_unfiltered: bool,
 }
 
 impl Listener {
-    /// Whether the server sends all blobs, whatever it is asked to leave out.
+    /// Whether the server ignores filters and sends all blobs.
     pub(super) fn is_unfiltered(&self) -> bool {
         self.is_unfiltered
     }
 
-    /// Takes in a piece, and hands on each line of progress that it ends.
+    /// Takes in a piece, and passes on each completed progress line.
     pub(super) fn hear(&mut self, piece: &[u8], mut on_progress: impl FnMut(Progress)) {
         for &byte in piece {
-            // Progress redraws its line by a carriage return.
+            // A progress line is redrawn after a carriage return.
             if byte == b'\r' || byte == b'\n' {
                 self.end_line(&mut on_progress);
             } else if self.line.len() < LONGEST_LINE {
@@ -56,7 +57,7 @@ impl Listener {
         }
     }
 
-    /// The last words that were no progress.
+    /// The last messages that are not progress.
     pub(super) fn into_last_words(mut self) -> Vec<String> {
         self.end_line(&mut |_| {});
         self.last_words.into()
@@ -80,7 +81,7 @@ impl Listener {
     }
 }
 
-/// Reads a line of progress; `None` for any other.
+/// Parses a progress line; `None` for any other line.
 fn parse(line: &str) -> Option<Progress> {
     let text = line.strip_prefix("remote: ").unwrap_or(line);
     let (label, rest) = text.split_once(": ")?;
@@ -96,11 +97,11 @@ fn parse(line: &str) -> Option<Progress> {
         return None;
     }
     let rest = rest.trim();
-    let percent = rest.split_once('%').and_then(|(it, _)| it.trim().parse().ok());
+    let percent = rest.split_once('%').and_then(|(number, _)| number.trim().parse().ok());
     let bytes = rest.split(", ").find_map(|part| amount(part.split(" | ").next()?));
     let objects =
         if label == "Enumerating objects" { rest.split(',').next() } else { out_of(rest) };
-    let objects = objects.and_then(|it| it.parse().ok());
+    let objects = objects.and_then(|count| count.parse().ok());
     let is_resolving = label == "Resolving deltas" && text.len() == line.len();
     Some(Progress { message: format!("{label}: {rest}"), percent, bytes, objects, is_resolving })
 }
@@ -126,7 +127,7 @@ fn amount(text: &str) -> Option<u64> {
     (0.0..9.0e15).contains(&bytes).then_some(bytes as u64)
 }
 
-/// Lines that tell nothing about a failure.
+/// Lines that say nothing about a failure.
 fn is_chatter(line: &str) -> bool {
     line.starts_with("From ") || line.starts_with("* [new") || line.starts_with("remote: Total ")
 }
@@ -142,17 +143,19 @@ mod tests {
             let mut listener = Listener::default();
             let mut heard = Vec::new();
             for piece in said.as_bytes().chunks(size) {
-                listener.hear(piece, |it| heard.push(it));
+                listener.hear(piece, |progress| heard.push(progress));
             }
-            let heard: Vec<_> =
-                heard.iter().map(|it| (it.message.as_str(), it.percent, it.bytes)).collect();
+            let heard: Vec<_> = heard
+                .iter()
+                .map(|line| (line.message.as_str(), line.percent, line.bytes))
+                .collect();
             assert_eq!(heard, expected);
             assert_eq!(listener.into_last_words(), last_words);
         }
     }
 
     #[test]
-    fn progress_is_told_from_words() {
+    fn progress_is_distinguished_from_other_messages() {
         check(
             "remote: Enumerating objects: 20, done.        \n\
              remote: Counting objects:  45% (9/20)        \r\
@@ -182,22 +185,22 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_objects_is_known_before_they_come() {
+    fn the_number_of_objects_is_known_before_they_are_received() {
         let mut listener = Listener::default();
         let mut counts = Vec::new();
         let said = b"remote: Enumerating objects: 20, done.\nremote: Enumerating objects: many\n\
                      Receiving objects:  45% (9/21), 1.50 MiB\rReceiving objects: 12\r";
-        listener.hear(said, |it| counts.push(it.objects));
+        listener.hear(said, |progress| counts.push(progress.objects));
         assert_eq!(counts, [Some(20), None, Some(21), None]);
         assert!(!listener.is_unfiltered());
         listener.hear(b"remote: warning: filtering not recognized by server\n", |_| {});
-        assert!(!listener.is_unfiltered(), "these are the server's words");
+        assert!(!listener.is_unfiltered(), "the server wrote this line");
         listener.hear(b"warning: filtering not recognized by server, ignoring\n", |_| {});
         assert!(listener.is_unfiltered());
     }
 
     #[test]
-    fn endless_lines_are_cut_and_old_words_forgotten() {
+    fn long_lines_are_cut_and_old_messages_dropped() {
         let mut listener = Listener::default();
         listener.hear(&vec![b'x'; 1 << 20], |_| {});
         for _ in 0..100 {
@@ -205,7 +208,7 @@ mod tests {
         }
         let words = listener.into_last_words();
         assert_eq!(words.len(), LAST_WORDS);
-        assert!(words.iter().all(|it| it.len() <= LONGEST_LINE));
+        assert!(words.iter().all(|line| line.len() <= LONGEST_LINE));
         let mut listener = Listener::default();
         listener.hear(&vec![b'x'; LONGEST_LINE], |_| {});
         assert_eq!(listener.into_last_words(), ["x".repeat(LONGEST_LINE)]);

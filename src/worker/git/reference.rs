@@ -1,23 +1,23 @@
-//! What is to be read of a repository: its default branch, a branch, a tag or a commit.
+//! Git references: the default branch, a branch, a tag or a commit.
 //!
-//! Invariants: a name that gets through here is one by the rules of
-//! git-check-ref-format(1), so that it is neither an option nor a pattern nor an expression,
-//! and cannot end the source side of a refspec.
+//! Input: a name from a request. Output: a checked name. Invariants: a checked name is valid by the
+//! rules of git-check-ref-format(1), so it is not an option, a pattern or an expression, and cannot
+//! end the source side of a refspec.
 
 use super::GitError;
 use crate::worker::text;
 
-/// The longest name that is looked at, in bytes.
+/// The longest allowed name, in bytes.
 const LONGEST: usize = 512;
 
-/// A checked name.
+/// A checked name; `None` for the default branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference(Option<String>);
 
 impl Reference {
-    /// Checks a name; none stands for the default branch.
+    /// Checks a name; `None` is the default branch.
     pub(crate) fn parse(name: Option<&str>) -> Result<Self, GitError> {
-        let Some(name) = name.filter(|it| !it.is_empty()) else {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
             return Ok(Self(None));
         };
         let refuse =
@@ -26,27 +26,27 @@ impl Reference {
             return Err(refuse("it is longer than 512 bytes"));
         }
         if name.starts_with('-') {
-            return Err(refuse("it begins with -"));
+            return Err(refuse("it starts with -"));
         }
         let forbidden = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
         if name.contains(forbidden) || name.contains("..") || name.contains("@{") || name == "@" {
-            return Err(refuse("git allows no such characters in a name"));
+            return Err(refuse("it contains characters that git does not allow in names"));
         }
         let is_bad = |part: &str| {
             part.is_empty() || part.starts_with('.') || part.strip_suffix(".lock").is_some()
         };
         if name.ends_with('.') || name.split('/').any(is_bad) {
-            return Err(refuse("git allows no such part of a name"));
+            return Err(refuse("it contains a part that git does not allow in names"));
         }
         Ok(Self(Some(name.to_owned())))
     }
 
-    /// Whether the default branch is meant because nothing was named.
+    /// Whether this is the default branch because nothing was named.
     pub(crate) fn is_default(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The name to give to git.
+    /// The name for git.
     pub(crate) fn name(&self) -> &str {
         self.0.as_deref().unwrap_or("HEAD")
     }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_branches_tags_and_commits_pass() {
+    fn branches_tags_and_commits_are_accepted() {
         for name in [
             "main",
             "feature/x-1",
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn options_patterns_and_expressions_do_not() {
+    fn options_patterns_and_expressions_are_refused() {
         for name in [
             "-",
             "--upload-pack=touch /x",

@@ -1,9 +1,10 @@
-//! The one place that a fetch may contact, and what it says there.
+//! The remote: the one host that a fetch may contact, and the settings for it.
 //!
 //! Input: the task's URL, policy and credentials. Output: settings for git.
-//! Invariants: the URL passes the gate once more, here; a name that is not trusted is
-//! resolved once, every address must be allowed, and git is pinned to these addresses, so that
-//! a name which changes its mind between check and contact leads nowhere else.
+//!
+//! Invariants: the URL passes the gate again here; an untrusted name is resolved once, all its
+//! addresses must be allowed, and git is pinned to these addresses, so that a name that changes
+//! between check and use (DNS rebinding) leads nowhere else.
 
 use super::GitError;
 use crate::{
@@ -25,22 +26,22 @@ use std::{
 };
 use url::Host;
 
-/// Bytes per second below which a transfer counts as stalled.
+/// The rate in bytes per second below which a transfer counts as stalled.
 const SLOWEST: u64 = 1000;
 
-/// A URL that may be contacted, and how.
+/// A URL that may be contacted, with the settings for that.
 pub(super) struct Remote {
     url: GitUrl,
-    /// Empty where git may resolve the name itself.
+    /// Empty if git may resolve the name itself.
     pins: Vec<IpAddr>,
     authorization: Option<String>,
-    /// What takes the place of the system's certificate authorities, if the settings say so.
+    /// A CA file that replaces the system's certificate authorities, if one is configured.
     ca_file: Option<String>,
     stall_secs: u64,
 }
 
 impl Remote {
-    /// Passes the task's URL through the gate, and its name through the resolver.
+    /// Checks the task's URL and resolves its host.
     pub(super) fn of(task: &ScanTask) -> Result<Self, GitError> {
         let url = GitUrl::parse(&task.git_url, &task.network)
             .map_err(|refusal| GitError::Refused { refusal })?;
@@ -51,13 +52,13 @@ impl Remote {
             judged_addresses(&url, &task.network, within)?
         };
         let origin = Origin::of(url.url());
-        let ca_file = origin.and_then(|it| task.network.ca_file(&it).map(Path::to_owned));
+        let ca_file = origin.and_then(|origin| task.network.ca_file(&origin).map(Path::to_owned));
         Ok(Self {
             url,
             pins,
             authorization: task.credentials.as_ref().map(authorization),
-            // It came as JSON, so it is text.
-            ca_file: ca_file.map(|it| it.to_string_lossy().into_owned()),
+            // The path came as JSON, so it is text.
+            ca_file: ca_file.map(|path| path.to_string_lossy().into_owned()),
             stall_secs: task.limits.fetch_stall_timeout_secs.max(1),
         })
     }
@@ -67,7 +68,7 @@ impl Remote {
         self.url.as_str()
     }
 
-    /// The one protocol that git may speak.
+    /// The only protocol that git may use.
     pub(super) fn scheme(&self) -> &str {
         self.url.url().scheme()
     }
@@ -77,15 +78,15 @@ impl Remote {
         self.url.host().to_string()
     }
 
-    /// Whether git has credentials to offer.
+    /// Whether git has credentials.
     pub(super) fn has_credentials(&self) -> bool {
         self.authorization.is_some()
     }
 
-    /// Settings for the command line: no secrets.
+    /// Settings for the command line, without secrets.
     pub(super) fn settings(&self) -> Vec<String> {
         let mut settings = vec![
-            // The gate judged this URL, and no other.
+            // The gate checked this URL only.
             "http.followRedirects=false".to_owned(),
             "http.proxy=".to_owned(),
             "http.cookieFile=".to_owned(),
@@ -94,10 +95,10 @@ impl Remote {
             "transfer.credentialsInUrl=die".to_owned(),
             format!("http.lowSpeedLimit={SLOWEST}"),
             format!("http.lowSpeedTime={}", self.stall_secs),
-            // Left off: it refuses repositories whose old commits or trees have harmless
-            // faults (padded modes, dates and addresses that are none), and what it guards is
-            // a checkout. Hashes are verified all the same, and every name and mode of the
-            // tree is judged where it is read.
+            // Disabled, because it refuses repositories with harmless faults in old commits or
+            // trees (padded modes, invalid dates and addresses), and what it protects is a
+            // checkout. Hashes are verified nevertheless, and every name and mode of the tree is
+            // checked where it is read.
             "fetch.fsckObjects=false".to_owned(),
         ];
         if let Some(ca_file) = &self.ca_file {
@@ -138,7 +139,7 @@ impl fmt::Debug for Remote {
     }
 }
 
-/// The value of the header, by RFC 7617.
+/// The value of the `Authorization` header, by RFC 7617.
 fn authorization(credentials: &Credentials) -> String {
     let pair = format!("{}:{}", credentials.username, credentials.password);
     format!("Basic {}", STANDARD.encode(pair))
@@ -151,7 +152,7 @@ fn pin(address: &IpAddr) -> String {
     }
 }
 
-/// The addresses behind a name; empty for a literal one, which needs no pin.
+/// The checked addresses of a host; empty for an address literal, which needs no pin.
 fn judged_addresses(
     url: &GitUrl,
     policy: &NetworkPolicy,
@@ -163,19 +164,21 @@ fn judged_addresses(
         Host::Domain(name) => (resolve(name, url.port(), within)?, true),
     };
     let host = url.host().to_string();
-    if let Some(address) = addresses.iter().copied().find(|it| !policy.allows_address(*it)) {
+    if let Some(address) =
+        addresses.iter().copied().find(|address| !policy.allows_address(*address))
+    {
         return Err(GitError::Address { host, address });
     }
-    // At public addresses of its own a machine may serve what it shows to no other.
-    let own = |it: &IpAddr| !policy.in_allowed_net(*it) && sys::is_own_address(*it);
+    // On its own public addresses a machine may offer services that nobody else can reach.
+    let own = |address: &IpAddr| !policy.in_allowed_net(*address) && sys::is_own_address(*address);
     if let Some(address) = addresses.iter().copied().find(own) {
         return Err(GitError::OwnAddress { host, address });
     }
     Ok(if is_name { addresses } else { Vec::new() })
 }
 
-/// Asks the system's resolver. It knows no time limit, so a thread asks, which is left behind
-/// should it never come back: this process is short-lived.
+/// Resolves a name with the system's resolver. The resolver has no timeout, so it runs on a thread
+/// that is abandoned if it never returns: this process is short-lived.
 fn resolve(name: &str, port: u16, within: Duration) -> Result<Vec<IpAddr>, GitError> {
     let unresolvable = |reason: String| GitError::Unresolvable { host: name.to_owned(), reason };
     let (answer, answered) = mpsc::channel();
@@ -185,8 +188,8 @@ fn resolve(name: &str, port: u16, within: Duration) -> Result<Vec<IpAddr>, GitEr
         .spawn(move || {
             let found = question
                 .to_socket_addrs()
-                .map(|them| them.map(|it| it.ip()).collect::<Vec<IpAddr>>());
-            // Nobody waits any more: fine.
+                .map(|sockets| sockets.map(|socket| socket.ip()).collect::<Vec<IpAddr>>());
+            // The receiver may have timed out.
             let _ = answer.send(found);
         })
         .map_err(|error| unresolvable(error.to_string()))?;
@@ -208,7 +211,7 @@ mod tests {
     fn policy(nets: &[&str]) -> NetworkPolicy {
         NetworkPolicy {
             allow_hosts: vec!["localhost".into(), "no-such-name.invalid".into()],
-            allow_nets: nets.iter().map(|it| it.parse().unwrap()).collect(),
+            allow_nets: nets.iter().map(|net| net.parse().unwrap()).collect(),
             allow_ports: vec![443],
             ..NetworkPolicy::default()
         }
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_name_with_an_inner_address_is_refused() {
+    fn an_allowed_name_with_a_private_address_is_refused() {
         let error = judge("https://localhost/a.git", &policy(&[])).unwrap_err();
         assert!(matches!(error, GitError::Address { .. }), "{error}");
         let opened = policy(&["127.0.0.0/8", "::1/128"]);
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn git_is_pinned_to_the_judged_addresses_and_the_secret_stays_out_of_its_arguments() {
+    fn git_is_pinned_to_the_checked_addresses_and_arguments_contain_no_secret() {
         let remote = Remote {
             url: GitUrl::parse("https://localhost/a.git", &policy(&[])).unwrap(),
             pins: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],

@@ -1,5 +1,7 @@
-//! The empty bare repository that is fetched into: the few files that make a folder one
-//! (gitrepository-layout(5)), for which no git has to be started.
+//! Creates the empty bare repository that is fetched into: the few files of
+//! gitrepository-layout(5), without starting git.
+//!
+//! Input: a path and an object format. Output: the folder.
 
 use std::{
     fs::{DirBuilder, File},
@@ -8,14 +10,14 @@ use std::{
     path::Path,
 };
 
-/// The files of an empty repository whose objects are named by this hash.
+/// Creates the files of an empty repository with this object format.
 pub(super) fn create(path: &Path, object_format: &str) -> io::Result<()> {
     let folder = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
     let file = |name: &str, text: &str| File::create(path.join(name))?.write_all(text.as_bytes());
     folder(&path.join("objects"))?;
     folder(&path.join("refs"))?;
     file("HEAD", "ref: refs/heads/main\n")?;
-    // Any other format than the first is an extension, which only version 1 has.
+    // Any object format but the first is an extension, which requires version 1.
     let extension = match object_format {
         "sha1" => String::new(),
         other => format!("[extensions]\n\tobjectFormat = {other}\n"),
@@ -30,9 +32,9 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Breaks if git does not take the folder for a repository of that kind.
+    /// Breaks if git does not recognize the folder as a repository of that format.
     #[test]
-    fn git_knows_it_for_an_empty_repository() {
+    fn git_recognizes_it_as_an_empty_repository() {
         for object_format in ["sha1", "sha256"] {
             let root = tempfile::tempdir().unwrap();
             let path = root.path().join("repository.git");

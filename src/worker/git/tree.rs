@@ -1,15 +1,14 @@
-//! One commit of a bare repository, as a tree that can be scanned.
+//! The tree of one commit in a bare repository.
 //!
-//! Input: the stream of `git ls-tree`. Output: its entries, one by one.
-//! Invariants: a record never grows beyond the cap of a path, entries are counted
-//! while they stream and the time is limited from outside, so that a tree of ten thousand
-//! million entries costs no more than one of the limit.
+//! Input: the output of `git ls-tree`. Output: its entries, one by one. Invariants: a record never
+//! grows beyond the length limit of a path, entries are counted while they stream, and time is
+//! limited from outside, so that a tree of ten billion entries costs no more than one at the limit.
 
 use super::{
     Git, GitError,
     command::deadline,
     diagnosis::diagnose_local,
-    fetch::{SHORT_CALL, Source},
+    fetch::{FetchSource, SHORT_CALL},
     objects::{Blob, Objects},
     process::{drain_beside, joined, said},
     reference::Reference,
@@ -27,7 +26,7 @@ use std::{
 };
 
 const STEP: &str = "ls-tree";
-/// What stands before the path in a record: mode, type, id.
+/// The longest part of a record before the path: mode, type, id.
 const LONGEST_HEAD: usize = 160;
 
 /// A commit in a bare repository.
@@ -36,24 +35,23 @@ pub(crate) struct GitTree<'a> {
     git: &'a Git,
     repository: PathBuf,
     commit: String,
-    /// Where the blobs are that were left out of the fetch.
-    source: Option<Source<'a>>,
+    /// The origin of blobs that the fetch omitted.
+    source: Option<FetchSource<'a>>,
     objects: Objects,
 }
 
 impl<'a> GitTree<'a> {
-    /// The tree of what a name stands for in a repository that was fetched from this source.
+    /// The tree of a commit in a repository that was fetched from this source.
     pub(super) fn fetched(
         git: &'a Git,
         repository: PathBuf,
         name: &str,
-        source: Source<'a>,
+        source: FetchSource<'a>,
     ) -> Result<Self, GitError> {
         Self::open(git, repository, name, Some(source))
     }
 
-    /// The tree of what a name stands for in a repository of this machine; `None` if the
-    /// repository has no commit at all.
+    /// The tree of a commit in a local repository; `None` if the repository has no commit at all.
     pub(crate) fn of_local(
         git: &'a Git,
         repository: &Path,
@@ -70,11 +68,11 @@ impl<'a> GitTree<'a> {
         git: &'a Git,
         repository: PathBuf,
         name: &str,
-        source: Option<Source<'a>>,
+        source: Option<FetchSource<'a>>,
     ) -> Result<Self, GitError> {
         let mut objects = Objects::open(git, &repository)?;
         let Some(commit) = objects.commit(name)? else {
-            let said = format!("`{name}` stands for no commit");
+            let said = format!("`{name}` does not refer to a commit");
             return Err(GitError::Failed { step: "rev-parse", said });
         };
         Ok(Self { git, repository, commit, source, objects })
@@ -105,22 +103,22 @@ impl Tree for GitTree<'_> {
         );
         let longest = LONGEST_HEAD + caps.longest_path();
         let mut record = Vec::new();
-        let mut not_understood = None;
+        let mut invalid = None;
         while read_record(&mut records, &mut record, longest).map_err(broken)? {
             if record.len() > longest {
                 return Err(caps.path_too_long().into());
             }
             let Some(entry) = parse(&record) else {
                 let said = text::cut(&text::shown_path(&record), 200);
-                not_understood = Some(GitError::Answer { step: STEP, said });
+                invalid = Some(GitError::Answer { step: STEP, said });
                 break;
             };
             caps.admit(&entry.path)?;
             visit(entry);
         }
         drop(records);
-        // Half a record is what is left of a list that was ended: the end is the cause then.
-        match (running.finish(), not_understood) {
+        // An incomplete record is the result of a killed git: the reason for the kill is the cause.
+        match (running.finish(), invalid) {
             (Err(GitError::TooSlow { seconds, .. }), _) => {
                 Err(LimitError::ListTooSlow { seconds }.into())
             }
@@ -165,7 +163,7 @@ fn has_no_refs(git: &Git, repository: &Path) -> Result<bool, GitError> {
     Ok(refs.text().is_empty())
 }
 
-/// Reads up to the next NUL, which is left out, but hardly more than `longest` bytes. `false`
+/// Reads up to the next NUL, which is not included, but hardly more than `longest` bytes. `false`
 /// at the end.
 pub(super) fn read_record(
     from: &mut impl BufRead,
@@ -182,9 +180,9 @@ pub(super) fn read_record(
         if piece.is_empty() {
             return Ok(!record.is_empty());
         }
-        let end = piece.iter().position(|it| *it == 0);
+        let end = piece.iter().position(|byte| *byte == 0);
         record.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
-        let taken = end.map_or(piece.len(), |it| it + 1);
+        let taken = end.map_or(piece.len(), |end| end + 1);
         from.consume(taken);
         if end.is_some() || record.len() > longest {
             return Ok(true);
@@ -192,17 +190,17 @@ pub(super) fn read_record(
     }
 }
 
-/// Reads `100644 blob <id>\t<path>`.
+/// Parses `100644 blob <id>\t<path>`.
 pub(super) fn parse(record: &[u8]) -> Option<Entry<String>> {
-    let tab = record.iter().position(|it| *it == b'\t')?;
+    let tab = record.iter().position(|byte| *byte == b'\t')?;
     let head = std::str::from_utf8(&record[..tab]).ok()?;
     let mut words = head.split_ascii_whitespace();
     let (mode, _type, id) = (words.next()?, words.next()?, words.next()?);
-    if !id.bytes().all(|it| it.is_ascii_hexdigit()) {
+    if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     let kind = match mode {
-        // Old repositories have regular files of the third mode too.
+        // Old repositories also have regular files with the third mode.
         "100644" | "100755" | "100664" => Kind::File { handle: id.to_owned(), size: None },
         "120000" => Kind::Link,
         "160000" => Kind::Submodule,

@@ -1,8 +1,10 @@
-//! Whether this git has the fixes that matter for reading foreign repositories.
+//! Warns about git versions without important security fixes.
 //!
-//! Only a word in the log: distributions carry fixes back without changing the number, and the
-//! way in which git is called here (nothing checked out, no submodules, no bundles) does not
-//! reach what is known to be broken.
+//! Input: `git version`. Output: a log line.
+//!
+//! Only a warning: distributions backport fixes without changing the number, and the way in which
+//! git is used here (nothing checked out, no submodules, no bundles) does not reach the known
+//! vulnerabilities.
 
 use super::{Git, GitError, fetch::SHORT_CALL};
 use crate::worker::log::Log;
@@ -21,25 +23,25 @@ const FIXED: [(u32, u32, u32); 8] = [
     (2, 50, 1),
 ];
 
-/// Asks git for its version, and says so in the log if it is an old one.
+/// Queries git's version, and warns in the log if it is old.
 ///
 /// # Errors
-/// When there is no git.
+/// If git is not installed.
 pub(crate) fn warn_if_old(git: &Git, log: &Log) -> Result<(), GitError> {
     let answer = git.local("version").arg("version").output(SHORT_CALL)?;
     let answer = answer.successful("version")?.text();
     match parse(&answer) {
         Some(version) if is_fixed(version) => {}
         Some((major, minor, patch)) => log.warn(&format!(
-            "git {major}.{minor}.{patch} may lack the fixes of 2.43.7, 2.50.1 and their siblings \
-             (CVE-2025-48384); unless your distribution carries them back, update it"
+            "git {major}.{minor}.{patch} may lack the security fixes of 2.43.7, 2.50.1 and later \
+             (CVE-2025-48384); update git unless your distribution has backported them"
         )),
-        None => log.warn(&format!("git of an unknown version: {answer}")),
+        None => log.warn(&format!("unknown git version: {answer}")),
     }
     Ok(())
 }
 
-/// Reads `git version 2.47.3` with whatever follows.
+/// Parses `git version 2.47.3` with any suffix.
 pub(super) fn parse(answer: &str) -> Option<(u32, u32, u32)> {
     let mut numbers = answer.strip_prefix("git version ")?.split(['.', ' ', '-']);
     let mut next = || numbers.next()?.parse().ok();
@@ -48,7 +50,7 @@ pub(super) fn parse(answer: &str) -> Option<(u32, u32, u32)> {
 
 fn is_fixed(version: (u32, u32, u32)) -> bool {
     let (major, minor, patch) = version;
-    match FIXED.iter().find(|it| (it.0, it.1) == (major, minor)) {
+    match FIXED.iter().find(|fixed| (fixed.0, fixed.1) == (major, minor)) {
         Some(fixed) => patch >= fixed.2,
         None => (major, minor) > (2, 50),
     }
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_releases_are_told_from_fixed_ones() {
+    fn old_releases_are_distinguished_from_fixed_ones() {
         for (answer, fixed) in [
             ("git version 2.47.3", true),
             ("git version 2.47.2", false),

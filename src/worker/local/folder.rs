@@ -1,8 +1,8 @@
-//! A folder as it lies on disk.
+//! A local folder as a tree.
 //!
-//! Invariants: links are not followed and nothing but regular files is opened; what
-//! tools put there (`node_modules` and its like) is left out, what `.gitignore` names is not: a
-//! lock file that git ignores is still one.
+//! Input: a path. Output: its files. Invariants: links are not followed and only regular files are
+//! opened; folders that tools create (`node_modules` and similar) are skipped, ignored files are
+//! not: a lock file that git ignores is still a lock file.
 
 use crate::{
     store::read,
@@ -20,7 +20,7 @@ use std::{
 };
 use walkdir::{DirEntry, WalkDir};
 
-/// Folders that hold what tools put there.
+/// Folders with generated or installed files.
 const LEFT_OUT: [&str; 6] = [".git", "node_modules", ".venv", "venv", "__pycache__", ".tox"];
 
 /// A folder, as a tree that can be scanned.
@@ -60,7 +60,8 @@ impl Tree for Folder {
                     return Err(LocalError::Unreachable { path, source }.into());
                 }
                 Err(error) => {
-                    let path = error.path().map(|it| self.below(it).to_vec()).unwrap_or_default();
+                    let path =
+                        error.path().map(|path| self.below(path).to_vec()).unwrap_or_default();
                     caps.admit(&path)?;
                     let why = format!("cannot be listed: {}", io::Error::from(error));
                     visit(Entry { path, kind: Kind::Other(why) });
@@ -68,13 +69,14 @@ impl Tree for Folder {
                 }
             };
             let path = self.below(entry.path()).to_vec();
-            // Folders count too: they cost as much.
+            // Folders count too, because they cost as much as files.
             caps.admit(&path)?;
             let kind = match entry.file_type() {
-                it if it.is_dir() => continue,
-                it if it.is_symlink() => Kind::Link,
-                // To ask for the size of what nobody reads would take as long as the walk itself.
-                it if it.is_file() => Kind::File { size: None, handle: entry.into_path() },
+                kind if kind.is_dir() => continue,
+                kind if kind.is_symlink() => Kind::Link,
+                // Querying the size of files that nobody reads would take as long as the walk
+                // itself.
+                kind if kind.is_file() => Kind::File { size: None, handle: entry.into_path() },
                 _ => Kind::Other("neither a file nor a folder".to_owned()),
             };
             visit(Entry { path, kind });
@@ -83,14 +85,14 @@ impl Tree for Folder {
     }
 
     fn prepare(&mut self, wanted: &[&PathBuf]) -> Result<Vec<Option<u64>>, ScanError> {
-        let size = |path: &&PathBuf| path.symlink_metadata().ok().map(|it| it.len());
+        let size = |path: &&PathBuf| path.symlink_metadata().ok().map(|facts| facts.len());
         Ok(wanted.iter().map(size).collect())
     }
 
     fn read(&mut self, path: &PathBuf, most: u64) -> Result<Content, ScanError> {
         let read = || {
             let mut bytes = Vec::new();
-            // One more than allowed: it may have grown since it was listed.
+            // One byte more than allowed: the file may have grown since it was listed.
             read::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
             io::Result::Ok(bytes)
         };
@@ -107,8 +109,8 @@ fn is_wanted(entry: &DirEntry) -> bool {
         return true;
     }
     let name = entry.file_name();
-    // Cargo and others mark what they build by https://bford.info/cachedir/; a folder of that
-    // name without the mark may be anybody's.
+    // Cargo and others mark build folders by https://bford.info/cachedir/; a folder of that name
+    // without the mark may be anything.
     let is_build = name == "target" && entry.path().join("CACHEDIR.TAG").is_file();
-    !is_build && !LEFT_OUT.iter().any(|it| name == *it)
+    !is_build && !LEFT_OUT.iter().any(|skipped| name == *skipped)
 }

@@ -1,7 +1,7 @@
-//! Repositories of this machine: only for what a user typed at the command line.
+//! Local repositories and folders, which only users of the command line can name.
 //!
-//! Input: an absolute path. Output: a tree. A bare repository is read at HEAD,
-//! or at what the user names, in place; any other folder as it lies on disk.
+//! Input: an absolute path. Output: a tree. A bare repository is read in place, at HEAD or the
+//! named revision; any other folder as it is on the disk.
 //!
 //! Invariants: nothing is written there, and no link is followed below the path.
 
@@ -14,28 +14,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a path of this machine cannot be scanned.
+/// Why a local path cannot be scanned.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LocalError {
     #[error("`{}` cannot be scanned", path.display())]
     Unreachable { path: PathBuf, source: io::Error },
-    #[error("`{}` is no folder: name the folder of a project, or a bare repository", path.display())]
+    #[error("`{}` is not a folder: name the folder of a project, or a bare repository", path.display())]
     NoFolder { path: PathBuf },
     #[error(
-        "`{}` is a plain folder, which is read as it lies on disk: a branch, tag or commit can \
+        "`{}` is a plain folder, which is read as it is on the disk: a branch, tag or commit can \
          only be read of a bare repository", path.display()
     )]
     ReferenceOfFolder { path: PathBuf },
 }
 
-/// What a path leads to.
+/// The type of a local path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Local {
     Bare(PathBuf),
     Folder(PathBuf),
 }
 
-/// Finds out what a path leads to. The path itself may be a link: its user typed it.
+/// Determines the type of a path. The path itself may be a symbolic link, because the user typed
+/// it.
 pub(super) fn open(path: &Path) -> Result<Local, LocalError> {
     let unreachable = |source| LocalError::Unreachable { path: path.to_owned(), source };
     let real = fs::canonicalize(path).map_err(unreachable)?;
@@ -45,7 +46,7 @@ pub(super) fn open(path: &Path) -> Result<Local, LocalError> {
     Ok(if is_bare_repository(&real) { Local::Bare(real) } else { Local::Folder(real) })
 }
 
-/// The layout of gitrepository-layout(5), and nothing that would be a work tree.
+/// Whether a folder has the layout of gitrepository-layout(5) and is not a work tree.
 fn is_bare_repository(path: &Path) -> bool {
     path.join("HEAD").is_file()
         && path.join("objects").is_dir()
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_told_apart() {
+    fn bare_repositories_and_folders_are_distinguished() {
         let root = tempfile::tempdir().unwrap();
         let here = fs::canonicalize(root.path()).unwrap();
         let bare = here.join("a.git");

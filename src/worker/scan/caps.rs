@@ -1,36 +1,43 @@
-//! The limits of a scan, and what is said when one of them is passed.
+//! The limits of a scan, and the errors when one is exceeded.
+//!
+//! Input: the limits, and entries as they stream. Output: admission or an error. Invariants:
+//! nothing is truncated silently.
 
 use crate::{model::task::Limits, worker::text};
 use std::time::{Duration, Instant};
 
-/// How often the clock is looked at while entries stream.
+/// How many entries stream between two checks of the clock.
 const ENTRIES_PER_LOOK: u64 = 256;
 
-/// A repository that is larger than a limit allows.
+/// A repository that exceeds a limit.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LimitError {
-    #[error("too many files: more than {most}")]
+    #[error("too many files: more than {most} ([limits] max_tree_entries)")]
     TooManyFiles { most: u64 },
-    #[error("too many files: to list them takes more than {seconds} seconds")]
+    #[error(
+        "too many files: listing them takes more than {seconds} seconds ([limits] list_timeout_secs)"
+    )]
     ListTooSlow { seconds: u64 },
-    #[error("folders too deep: more than {most} below each other, at `{at}`")]
+    #[error(
+        "folders are nested too deeply: more than {most} levels at `{at}` ([limits] max_tree_depth)"
+    )]
     TooDeep { most: u64, at: String },
-    #[error("a path is too long: more than {most} bytes")]
+    #[error("a path is too long: more than {most} bytes ([limits] max_path_bytes)")]
     PathTooLong { most: u64 },
-    #[error("too many files: the paths of those to be read are longer than {most} bytes together")]
+    #[error("too many files: the paths of the files to read exceed {most} bytes in total")]
     PathsTooLong { most: usize },
     #[error(
         "too much work: more than {most} seconds of processor time ([limits] max_cpu_secs) were used \
          when {done} of {total} files were read"
     )]
     TooMuchWork { most: u64, done: u64, total: u64 },
-    #[error("too many packages: more than {most}")]
+    #[error("too many packages: more than {most} ([limits] max_packages)")]
     TooManyPackages { most: u64 },
-    #[error("the result is too large: more than {most} bytes")]
+    #[error("the result is too large: more than {most} bytes ([limits] max_result_bytes)")]
     ResultTooLarge { most: u64 },
 }
 
-/// Counts the entries of one tree while they stream.
+/// Counts and limits the entries of one tree while they stream.
 #[derive(Debug)]
 pub(crate) struct Caps {
     most_entries: u64,
@@ -53,22 +60,22 @@ impl Caps {
         }
     }
 
-    /// The time for listing a tree.
+    /// The timeout for listing a tree.
     pub(crate) fn time(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 
-    /// The longest path, in bytes.
+    /// The longest allowed path, in bytes.
     pub(crate) fn longest_path(&self) -> usize {
         usize::try_from(self.longest_path).unwrap_or(usize::MAX / 2)
     }
 
-    /// For a path that was given up before its end.
+    /// The error for a path that was not read to its end.
     pub(crate) fn path_too_long(&self) -> LimitError {
         LimitError::PathTooLong { most: self.longest_path }
     }
 
-    /// Counts an entry, unless it is one too many.
+    /// Counts an entry, or returns the limit that it exceeds.
     pub(crate) fn admit(&mut self, path: &[u8]) -> Result<(), LimitError> {
         self.entries += 1;
         if self.entries > self.most_entries {
@@ -77,7 +84,7 @@ impl Caps {
         if path.len() as u64 > self.longest_path {
             return Err(self.path_too_long());
         }
-        if path.split(|it| *it == b'/').skip(1).count() as u64 > self.most_depth {
+        if path.split(|byte| *byte == b'/').skip(1).count() as u64 > self.most_depth {
             let at = text::cut(&text::shown_path(path), 200);
             return Err(LimitError::TooDeep { most: self.most_depth, at });
         }

@@ -1,20 +1,23 @@
-//! Which of the operator's categories a repository belongs to, by the names of its packages.
+//! Determines which of the operator's categories a repository belongs to, by the names of its
+//! packages.
+//!
+//! Input: categories, packages. Output: each category, and whether it applies.
 
 use crate::model::{scan_result::Package, task::Category};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each category, and whether one of its names or patterns is among the packages.
+/// Each category, and whether one of its names or patterns matches a package.
 pub(crate) fn categories(
     wanted: &BTreeMap<String, Category>,
     packages: &[Package],
 ) -> BTreeMap<String, bool> {
-    let names: BTreeSet<String> = packages.iter().map(|it| plain(&it.name)).collect();
+    let names: BTreeSet<String> = packages.iter().map(|package| plain(&package.name)).collect();
     wanted
         .iter()
         .map(|(category, wanted)| {
-            let by_name = wanted.dependencies.iter().any(|it| names.contains(&plain(it)));
+            let by_name = wanted.dependencies.iter().any(|name| names.contains(&plain(name)));
             let by_pattern = || {
-                wanted.patterns.iter().map(|it| plain(it)).any(|pattern| {
+                wanted.patterns.iter().map(|pattern| plain(pattern)).any(|pattern| {
                     names.iter().any(|name| matches(pattern.as_bytes(), name.as_bytes()))
                 })
             };
@@ -23,7 +26,7 @@ pub(crate) fn categories(
         .collect()
 }
 
-/// A name as it is compared: without regard to case, and `-`, `_`, `.` being one.
+/// Normalizes a name for comparison: ignores case, and treats `-`, `_` and `.` as equal.
 fn plain(name: &str) -> String {
     name.chars()
         .flat_map(char::to_lowercase)
@@ -31,9 +34,9 @@ fn plain(name: &str) -> String {
         .collect()
 }
 
-/// Whether the whole name fits the pattern, in which `*` stands for any run of characters.
+/// Whether the whole name matches the pattern, in which `*` matches any sequence of characters.
 ///
-/// Greedy, and going back to the last `*` alone: at worst the product of the two lengths.
+/// Greedy, with backtracking only to the last `*`: at worst the product of the two lengths.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut retry = None;
@@ -52,7 +55,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
             return false;
         }
     }
-    pattern[p..].iter().all(|it| *it == b'*')
+    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_category_is_answered() {
+    fn each_category_is_reported() {
         let package = |name: &str| Package {
             name: name.to_owned(),
             version: None,
@@ -93,8 +96,8 @@ mod tests {
             requires: Vec::new(),
         };
         let category = |names: &[&str], patterns: &[&str]| Category {
-            dependencies: names.iter().map(|it| (*it).to_owned()).collect(),
-            patterns: patterns.iter().map(|it| (*it).to_owned()).collect(),
+            dependencies: names.iter().map(|name| (*name).to_owned()).collect(),
+            patterns: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
         };
         let wanted = BTreeMap::from([
             ("data".to_owned(), category(&["Apache_Beam"], &[])),

@@ -1,8 +1,11 @@
-//! The loop over the files of a tree.
+//! The scan engine: the loop over the files of a tree.
 //!
-//! Input: a tree, a lookup of parsers, the limits. Output: what was found, and
-//! figures on the way. A deep scan reads sources too, where no other parser wants the file. All of it runs on one thread with a stack of known size, so that a file
-//! which nests deeply meets the same end on every machine.
+//! Input: a tree, a lookup of parsers, the limits. Output: packages and warnings, and figures
+//! during the scan.
+//!
+//! Invariants: a deep scan also reads source files that no other parser wants. Everything runs on
+//! one thread with a fixed stack size, so that a deeply nested file has the same outcome on every
+//! machine.
 
 use super::{
     Caps, Content, Entry, Kind, LimitError, Tree,
@@ -25,60 +28,63 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 /// The scanning thread's stack, in bytes.
 const STACK: usize = 32 << 20;
-/// The most warnings that are kept; that more were left out is said.
+/// The maximum number of warnings; one more warning says how many were dropped.
 const MOST_WARNINGS: usize = 10_000;
-/// Bytes of texts that all warnings may have: each has the path of its file.
+/// The maximum size of all warnings together, in bytes: each contains the path of its file.
 const MOST_WARNING_BYTES: usize = 16 << 20;
-/// Bytes that the paths of all files to be read may have together. With 200,000 of them that is
-/// room for 335 bytes each; with paths as long as one may be, it would take 800 MB.
+/// The maximum size of the paths of all files to read, in bytes. With 200,000 files that is 335
+/// bytes for each; with the longest allowed paths it would be 800 MB.
 const MOST_PATH_BYTES: usize = 64 << 20;
-/// How often the figures move while a tree is listed.
+/// How many entries are listed between two updates of the figures.
 const ENTRIES_PER_FIGURE: u64 = 1000;
 
-/// Finds the parser that wants a file, by its path.
+/// Finds the parser for a file, by its path.
 pub(crate) type ParserFor = fn(&str) -> Option<&'static dyn Parser>;
 
-/// What a scan needs beside its tree.
+/// What a scan needs in addition to its tree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scan<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) reporter: &'a Reporter,
     pub(crate) stop: &'a Stop,
-    /// What the scan has used of `max_cpu_secs`.
+    /// Measures the part of `max_cpu_secs` that the scan has used.
     pub(crate) cpu: &'a CpuClock,
     pub(crate) parser_for: ParserFor,
-    /// Whether the imports of sources are read.
+    /// Whether imports in source files are read.
     pub(crate) deep: bool,
 }
 
-/// What a scan found.
+/// The result of a scan.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct ScanFindings {
     pub(crate) files: FileCounts,
     pub(crate) packages: Vec<Package>,
     pub(crate) infrastructure_usage: BTreeMap<String, bool>,
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// A file that a parser wants.
+/// A file with a parser.
 struct Wanted<H> {
     path: Vec<u8>,
     handle: H,
     size: Option<u64>,
     parser: &'static dyn Parser,
-    /// Whether only a deep scan wants it.
+    /// Whether only a deep scan reads it.
     is_source: bool,
 }
 
 impl<H> Wanted<H> {
-    /// The path as text; made when it is needed, for it may be many times as long.
+    /// The path as text; created on demand, because it may be many times as long.
     fn shown(&self) -> String {
         text::shown_path(&self.path)
     }
 }
 
 /// Scans a tree.
-pub(crate) fn scan<T: Tree + Send>(tree: &mut T, with: Scan<'_>) -> Result<Found, ScanError> {
+pub(crate) fn scan<T: Tree + Send>(
+    tree: &mut T,
+    with: Scan<'_>,
+) -> Result<ScanFindings, ScanError> {
     thread::scope(|scope| {
         thread::Builder::new()
             .name("scan".to_owned())
@@ -92,43 +98,43 @@ pub(crate) fn scan<T: Tree + Send>(tree: &mut T, with: Scan<'_>) -> Result<Found
 
 struct Engine<'a> {
     with: Scan<'a>,
-    found: Found,
-    /// What becomes packages when it is joined, and how much that is.
+    found: ScanFindings,
+    /// Input of the join step, which creates packages from several files, and its size.
     gathered: Gathered,
     size_of_poms: usize,
-    /// Bytes of the packages' texts.
+    /// The size of the packages' texts, in bytes.
     size_of_packages: usize,
     size_of_warnings: usize,
-    /// Warnings beyond the most that are kept.
-    left_out: u64,
+    /// How many warnings were dropped.
+    dropped: u64,
 }
 
 impl<'a> Engine<'a> {
     fn new(with: Scan<'a>) -> Self {
         Self {
             with,
-            found: Found::default(),
+            found: ScanFindings::default(),
             gathered: Gathered::default(),
             size_of_poms: 0,
             size_of_packages: 0,
             size_of_warnings: 0,
-            left_out: 0,
+            dropped: 0,
         }
     }
 
-    fn run<T: Tree>(mut self, tree: &mut T) -> Result<Found, ScanError> {
+    fn run<T: Tree>(mut self, tree: &mut T) -> Result<ScanFindings, ScanError> {
         let reporter = self.with.reporter;
         reporter.enter(Work::Scanning, Stage::List, "Listing files");
         let mut wanted = self.list(tree)?;
-        let handles: Vec<_> = wanted.iter().map(|it| &it.handle).collect();
+        let handles: Vec<_> = wanted.iter().map(|file| &file.handle).collect();
         let sizes = tree.prepare(&handles)?;
         for (file, size) in wanted.iter_mut().zip(sizes) {
             file.size = file.size.or(size);
         }
         let total = wanted.len() as u64;
-        reporter.update(|it| it.total_files = Some(total));
+        reporter.update(|figures| figures.total_files = Some(total));
         reporter.enter(Work::Scanning, Stage::Parse, &format!("Parsing {total} files"));
-        // What git has used so far.
+        // Includes the time that git has used so far.
         self.with.cpu.note_others();
         for (done, file) in (0..).zip(&wanted) {
             if let Some(signal) = self.with.stop.asked() {
@@ -144,13 +150,13 @@ impl<'a> Engine<'a> {
             });
             self.check_work(done, total)?;
             self.scan_file(tree, file, &shown)?;
-            // What several files declare is joined later; until then this bounds the memory.
+            // Declarations of several files are joined later; until then this bounds the memory.
             self.check_packages(2)?;
         }
         self.check_work(total, total)?;
         drop(wanted);
-        reporter.update(|it| it.current_file = total);
-        reporter.enter(Work::Analyzing, Stage::Conclude, "Joining what was found");
+        reporter.update(|figures| figures.current_file = total);
+        reporter.enter(Work::Analyzing, Stage::Conclude, "Joining results");
         let gathered = std::mem::take(&mut self.gathered);
         self.size_of_poms = 0;
         for warning in ecosystem::join(&mut self.found.packages, gathered) {
@@ -159,11 +165,11 @@ impl<'a> Engine<'a> {
         self.size_of_packages = self.found.packages.iter().map(Package::text_len).sum();
         self.check_packages(1)?;
         let count = self.found.packages.len() as u64;
-        reporter.update(|it| it.dependencies_found = Some(count));
+        reporter.update(|figures| figures.dependencies_found = Some(count));
         Ok(self.conclude())
     }
 
-    /// The wanted files, in order of their paths.
+    /// The files to read, in order of their paths.
     fn list<T: Tree>(&mut self, tree: &mut T) -> Result<Vec<Wanted<T::Handle>>, ScanError> {
         let mut infrastructure = Infrastructure::default();
         let mut wanted = Vec::new();
@@ -173,7 +179,9 @@ impl<'a> Engine<'a> {
             self.found.files.seen += 1;
             let seen = self.found.files.seen;
             if seen.is_multiple_of(ENTRIES_PER_FIGURE) {
-                self.with.reporter.update(|it| it.message = format!("Listing files: {seen}"));
+                self.with
+                    .reporter
+                    .update(|figures| figures.message = format!("Listing files: {seen}"));
             }
             let shown = text::shown_path(&path);
             infrastructure.see(&shown);
@@ -206,25 +214,25 @@ impl<'a> Engine<'a> {
             return Err(LimitError::PathsTooLong { most: MOST_PATH_BYTES }.into());
         }
         wanted.sort_by(|a, b| a.path.cmp(&b.path));
-        self.leave_out_sources(&mut wanted);
+        self.drop_excess_sources(&mut wanted);
         self.found.infrastructure_usage = infrastructure.into_usage();
         Ok(wanted)
     }
 
-    /// Keeps no more sources than are allowed: the first ones, by their paths.
-    fn leave_out_sources<H>(&mut self, wanted: &mut Vec<Wanted<H>>) {
+    /// Keeps at most the allowed number of source files: the first ones, by their paths.
+    fn drop_excess_sources<H>(&mut self, wanted: &mut Vec<Wanted<H>>) {
         let most = self.with.limits.max_source_files;
-        let (mut sources, mut left_out) = (0, 0);
+        let (mut sources, mut dropped) = (0, 0);
         wanted.retain(|file| {
             sources += u64::from(file.is_source);
             let is_kept = !file.is_source || sources <= most;
-            left_out += u64::from(!is_kept);
+            dropped += u64::from(!is_kept);
             is_kept
         });
-        if left_out > 0 {
-            self.found.files.skipped += left_out;
+        if dropped > 0 {
+            self.found.files.skipped += dropped;
             let message = format!(
-                "{left_out} sources skipped: their imports are not read, as there are more than \
+                "{dropped} sources skipped: their imports are not read, as there are more than \
                  {most} (limits.max_source_files)"
             );
             self.warn("", message);
@@ -245,7 +253,7 @@ impl<'a> Engine<'a> {
         match content {
             Content::Bytes(bytes) => self.parse(file.parser, shown, &bytes),
             Content::TooLarge(size) => {
-                let size = size.map(|it| format!("{it} bytes are ")).unwrap_or_default();
+                let size = size.map(|size| format!("{size} bytes are ")).unwrap_or_default();
                 self.skip(shown, &format!("too large: {size}more than {most}"));
             }
             Content::Unreadable(why) => {
@@ -276,14 +284,14 @@ impl<'a> Engine<'a> {
                 }
                 self.size_of_packages += packages.iter().map(Package::text_len).sum::<usize>();
                 self.found.packages.extend(packages);
-                self.size_of_poms += pom.as_ref().map_or(0, |it| it.size());
-                self.gathered.poms.extend(pom.map(|it| *it));
-                self.size_of_poms += msbuild.as_ref().map_or(0, |it| it.size());
-                self.gathered.builds.extend(msbuild.map(|it| *it));
-                self.size_of_poms += gradle.as_ref().map_or(0, |it| it.size());
-                self.gathered.gradle.extend(gradle.map(|it| *it));
-                self.size_of_packages += project.as_ref().map_or(0, |it| it.size());
-                self.gathered.projects.extend(project.map(|it| *it));
+                self.size_of_poms += pom.as_ref().map_or(0, |pom| pom.size());
+                self.gathered.poms.extend(pom.map(|pom| *pom));
+                self.size_of_poms += msbuild.as_ref().map_or(0, |msbuild| msbuild.size());
+                self.gathered.builds.extend(msbuild.map(|msbuild| *msbuild));
+                self.size_of_poms += gradle.as_ref().map_or(0, |gradle| gradle.size());
+                self.gathered.gradle.extend(gradle.map(|gradle| *gradle));
+                self.size_of_packages += project.as_ref().map_or(0, |project| project.size());
+                self.gathered.projects.extend(project.map(|project| *project));
                 if let Some(named) = imports {
                     self.gathered.imports.add(path, *named);
                 }
@@ -321,12 +329,12 @@ impl<'a> Engine<'a> {
             self.size_of_warnings += size;
             self.found.warnings.push(warning);
         } else {
-            self.left_out += 1;
+            self.dropped += 1;
         }
     }
 
-    /// A scan that has used up its processor time ends here, with a reason; one that is in the middle
-    /// of something is ended by the kernel somewhat later.
+    /// Ends a scan that has used up its processor time, with a cause. If the scan is busy within a
+    /// file, the kernel kills it somewhat later.
     fn check_work(&self, done: u64, total: u64) -> Result<(), LimitError> {
         let most = self.with.limits.max_cpu_secs;
         if self.with.cpu.used() > Duration::from_secs(most) {
@@ -348,11 +356,11 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn conclude(mut self) -> Found {
+    fn conclude(mut self) -> ScanFindings {
         self.found.warnings.sort();
         self.found.warnings.dedup();
-        if self.left_out > 0 {
-            let message = format!("{} more warnings are left out", self.left_out);
+        if self.dropped > 0 {
+            let message = format!("{} more warnings are left out", self.dropped);
             self.found.warnings.push(Warning { file: String::new(), line: None, message });
         }
         self.found

@@ -1,7 +1,9 @@
-//! A parser may be wrong, and then it may panic: that costs its file and nothing else.
+//! Guards against panicking parsers: a panic costs its file and nothing else.
 //!
-//! Invariants: a panic under guard is caught with its place and a backtrace, and does
-//! not write on standard error by itself; one that is not under guard is none of ours.
+//! Input: a closure. Output: its result, or the panic.
+//!
+//! Invariants: a panic under guard is caught with its location and a backtrace, and is not written
+//! to standard error; other panics are not affected.
 
 use std::{
     any::Any,
@@ -11,14 +13,14 @@ use std::{
     sync::Once,
 };
 
-/// How many backtraces a thread takes: the next thousand would be the same, and each costs
+/// The maximum number of backtraces per thread: later ones would be the same, and each costs
 /// milliseconds.
 const MOST_BACKTRACES: u32 = 5;
 
-/// A panic that was caught.
+/// A caught panic.
 #[derive(Debug)]
 pub(super) struct Panicked {
-    /// What it said, and where.
+    /// Its message and location.
     pub(super) message: String,
     pub(super) backtrace: Option<String>,
 }
@@ -29,7 +31,7 @@ thread_local! {
     static CAUGHT: RefCell<Option<Panicked>> = const { RefCell::new(None) };
 }
 
-/// Does the work; if it panics, says how.
+/// Runs a closure and catches its panic.
 pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -37,7 +39,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
         panic::set_hook(Box::new(move |info| if GUARDED.get() { keep(info) } else { usual(info) }));
     });
     GUARDED.set(true);
-    // What the work was building is dropped, so nobody sees it half done.
+    // Data that the closure was building is dropped, so nobody sees it incomplete.
     let done = panic::catch_unwind(AssertUnwindSafe(work));
     GUARDED.set(false);
     done.map_err(|payload| {
@@ -48,18 +50,18 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(super) fn words(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("it panicked without a word")
+        .unwrap_or("panic without a message")
 }
 
 fn keep(info: &PanicHookInfo<'_>) {
-    let place = info.location().map(|it| format!(" ({}:{})", it.file(), it.line()));
-    let message = format!("{}{}", words(info.payload()), place.unwrap_or_default());
+    let location = info.location().map(|at| format!(" ({}:{})", at.file(), at.line()));
+    let message = format!("{}{}", words(info.payload()), location.unwrap_or_default());
     let taken = BACKTRACES.get();
     BACKTRACES.set(taken.saturating_add(1));
     let backtrace = (taken < MOST_BACKTRACES).then(|| Backtrace::force_capture().to_string());
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_caught_with_its_place() {
+    fn a_panic_is_caught_with_its_location() {
         assert_eq!(guarded(|| 7).unwrap(), 7);
         let caught = guarded(|| -> u32 { panic!("no {}", "luck") }).unwrap_err();
         assert!(caught.message.starts_with("no luck (src/worker/scan/guard.rs:"), "{caught:?}");

@@ -1,12 +1,14 @@
-//! The scan proper: a tree of files goes in, packages and counts come out.
+//! The scan proper: reads a tree of files and finds packages.
+//!
+//! Input: a tree. Output: packages and counts.
 //!
 //! ```text
-//! Tree::list ─► wanted by a parser? ─► Tree::prepare ─► Tree::read (capped) ─► parse (guarded) ─► join ─► Found
+//! Tree::list ─► wanted by a parser? ─► Tree::prepare ─► Tree::read (capped) ─► parse (guarded) ─► join ─► ScanFindings
 //! ```
 //!
-//! Invariants: one file that is odd, too large, broken or deadly for its parser costs
-//! that file and a warning, never the rest; what is larger than a limit ends the scan and says
-//! so, and is never cut in silence; the same tree gives the same answer.
+//! Invariants: a file that is odd, too large, broken or crashes its parser costs that file and a
+//! warning, never the rest; exceeding a limit fails the scan with that cause, and nothing is
+//! truncated silently; the same tree gives the same result.
 
 mod caps;
 mod categories;
@@ -16,5 +18,5 @@ mod tree;
 
 pub(super) use caps::{Caps, LimitError};
 pub(super) use categories::categories;
-pub(super) use engine::{Found, ParserFor, Scan, scan};
+pub(super) use engine::{ParserFor, Scan, ScanFindings, scan};
 pub(super) use tree::{Content, Entry, Kind, Tree};

@@ -1,58 +1,60 @@
-//! The border between the scan and what it reads from: a commit in git, or a folder.
+//! The interface between the scan and its source: a commit in git, or a folder.
+//!
+//! Input: requests of the engine. Output: entries and contents.
 
 use super::Caps;
 use crate::worker::error::ScanError;
 
 /// Files below one root.
 pub(crate) trait Tree {
-    /// By which a file is read once it is wanted.
+    /// Identifies a file for reading.
     type Handle: Send;
 
-    /// Hands each entry to `visit`, in any order. Every path is admitted by `caps` first.
+    /// Passes each entry to `visit`, in any order. Every path is checked by `caps` first.
     fn list(
         &mut self,
         caps: &mut Caps,
         visit: &mut dyn FnMut(Entry<Self::Handle>),
     ) -> Result<(), ScanError>;
 
-    /// Gets what will be read, and nothing else, at once. The files' sizes, in their order, as far
-    /// as they are known then; nothing if all is there already.
+    /// Fetches exactly the wanted files at once. Returns their sizes, in order, as far as they are
+    /// known; an empty list if nothing had to be fetched.
     fn prepare(&mut self, _wanted: &[&Self::Handle]) -> Result<Vec<Option<u64>>, ScanError> {
         Ok(Vec::new())
     }
 
-    /// Reads a file of at most `most` bytes. An error ends the scan; what is wrong with this
-    /// file alone is no error.
+    /// Reads a file of at most `most` bytes. An error ends the scan; a problem with this file alone
+    /// is not an error.
     fn read(&mut self, handle: &Self::Handle, most: u64) -> Result<Content, ScanError>;
 }
 
 /// One entry of a tree.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry<H> {
-    /// Below the root, with `/`; any bytes but NUL.
+    /// The path below the root, with `/`; any bytes except NUL.
     pub(crate) path: Vec<u8>,
     pub(crate) kind: Kind<H>,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kind<H> {
-    /// A regular file. Its size, where it is known before it is read.
+    /// A regular file, with its size if that is known before it is read.
     File { handle: H, size: Option<u64> },
     /// A symbolic link; never followed.
     Link,
-    /// Another repository; never fetched.
+    /// A submodule; never fetched.
     Submodule,
-    /// Anything else: never opened. In words, why.
+    /// Anything else, with the reason; never opened.
     Other(String),
 }
 
-/// What reading a file brought.
+/// The result of reading a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Bytes(Vec<u8>),
-    /// Larger than allowed; its size, where it is known.
+    /// Larger than allowed; with its size, if known.
     TooLarge(Option<u64>),
-    /// In words, why.
+    /// With the reason.
     Unreadable(String),
 }

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const WHOLE: &str = "SCANWATCH_BOMBS";
 
 /// What a scan says whose tree takes too long to list.
-const TOO_LONG: &str = "to list them takes more than";
+const TOO_LONG: &str = "listing them takes more than";
 
 /// Puts a bomb into a forge, under a name.
 type Lay = Box<dyn Fn(&Forge, &str) + Send + Sync>;
@@ -83,11 +83,11 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
         of_git("message", git::message, Fails("out_of_memory", "git ran out of memory")),
         of_git("tags", git::tags, Finds(1, vec![])),
         of_git("names", git::names, Finds(git::NAMES, vec![])),
-        of_git("depth", git::depth, Fails("limit", "folders too deep")),
+        of_git("depth", git::depth, Fails("limit", "nested too deeply")),
         of_git("million", git::million, Fails("limit", "too many files: more than 200000")),
         of_git("manifests", git::manifests, Finds(0, vec![("f0000000/package.json", "expected")])),
         of_git("results", git::results, Fails("limit", "the result is too large")),
-        of_git("paths", git::paths, Fails("limit", "the paths of those to be read")),
+        of_git("paths", git::paths, Fails("limit", "the paths of the files to read")),
         of_git("warnings", git::warnings, Finds(0, vec![("", "more warnings are left out")])),
         of_git("links", git::links, Finds(0, vec![("setup.py", "a symbolic link")])),
         of_files("yaml", manifests::yaml, Finds(1, vec![])),
@@ -104,7 +104,7 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
     ];
     bombs.push(if is_whole {
         // Until then it keeps a core busy for half a minute.
-        of_git("tight", git::tight, Fails("limit", "packed too tightly"))
+        of_git("tight", git::tight, Fails("limit", "compressed too strongly"))
     } else {
         // More than the usual limit would not fit into the test itself.
         of_git("large-pack", git::large, Fails("limit", "its fetch exceeds"))

@@ -17,7 +17,7 @@ use crate::{
 use scanwatch::{
     config::{Config, Sources},
     model::git_url::GitUrl,
-    worker::Ending,
+    worker::ScanEnd,
 };
 use serde_json::json;
 use std::{io::Write, process::Stdio, thread};
@@ -102,7 +102,7 @@ fn no_scanner_contacts_any_of_them() {
         let ending = scan(&task);
         let failure = &place.status()["failure"];
         let told = failure["detail"].as_str().unwrap_or_default();
-        let right = matches!(ending, Ending::Failed)
+        let right = matches!(ending, ScanEnd::Failed)
             && failure["kind"] == "refused"
             && told.starts_with(&said(rule));
         (!right).then(|| format!("{url:?}: want {rule}, got {ending:?} {failure}"))

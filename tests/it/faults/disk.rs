@@ -75,7 +75,7 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
 
     let detail = refusal(&server).await;
     assert!(detail.contains("space"), "{detail}");
-    complains(&server, "nothing can be written to the jobs folder: No space left").await;
+    complains(&server, "the jobs folder is not writable: No space left").await;
     // What fills a disk may be what is running: that can be ended on a full one too.
     let path = format!("/scan/{cancelled}/cancel");
     let answer = server.post_nothing(&path).await.expect(503);
@@ -126,10 +126,10 @@ async fn what_is_queued_on_a_disk_without_room_waits_uncounted() {
     let job = setup.lay_group(2);
     fill(&setup.jobs(), 1, false);
     let server = setup.start().await;
-    complains(&server, "queued ones wait: nothing can be written to the jobs folder").await;
+    complains(&server, "queued jobs wait: the jobs folder is not writable").await;
     tokio::time::sleep(pause(Duration::from_secs(2))).await;
     let log = server.setup().log();
-    assert!(!log.contains("ended before it began"), "it was counted: {log}");
+    assert!(!log.contains("exited before it claimed the attempt"), "it was counted: {log}");
     does_not_spin(&server).await;
     empty(&server.setup().jobs());
     let document = server.finished(&job).await;

@@ -111,7 +111,7 @@ async fn on_a_machine_without_descriptors_it_waits_and_loses_nothing() {
         assert!(detail.contains("Too many open files in system"), "{detail}");
         go(&server);
         eventually("an end is not read", async || {
-            server.setup().log().contains("cannot start or settle a scan")
+            server.setup().log().contains("cannot start or finalize a scan")
         })
         .await;
         server.get(&format!("/scan/{running}")).await.expect(200);
@@ -139,7 +139,7 @@ async fn an_end_that_cannot_be_read_just_then_is_no_death() {
     let unread = Interference::with(server.pid(), &unread).await;
     go(&server);
     eventually("it is tried again", async || {
-        server.setup().log().contains("cannot start or settle a scan") || runs(&server).len() > 1
+        server.setup().log().contains("cannot start or finalize a scan") || runs(&server).len() > 1
     })
     .await;
     drop(unread);
@@ -159,7 +159,7 @@ async fn without_processes_what_is_queued_stays_queued() {
     limit(&server, "nproc", "1");
     let jobs = [server.submit("one").await, server.submit("two").await];
     eventually("several tries have failed", async || {
-        server.setup().log().matches("cannot start or settle a scan").count() >= 4
+        server.setup().log().matches("cannot start or finalize a scan").count() >= 4
     })
     .await;
     does_not_spin(&server).await;

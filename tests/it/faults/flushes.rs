@@ -83,7 +83,7 @@ async fn progress_that_finds_no_room_costs_that_write_alone() {
     {
         let _full = Interference::with(scanner, &NO_RENAME).await;
         eventually("it says so in its log", async || {
-            files::text(&server.scanner_log(&job, 0)).contains("status not written")
+            files::text(&server.scanner_log(&job, 0)).contains("cannot write the status")
         })
         .await;
         assert_eq!(server.status_file(&job, 0)["status"], "cloning");
@@ -93,7 +93,7 @@ async fn progress_that_finds_no_room_costs_that_write_alone() {
     let document = server.finished(&job).await;
     assert_eq!(document["status"], "completed", "{document:#}");
     let log = files::text(&server.scanner_log(&job, 0));
-    assert_eq!(log.matches("status not written").count(), 1, "said once: {log}");
+    assert_eq!(log.matches("cannot write the status").count(), 1, "said once: {log}");
 }
 
 /// Breaks if a job is answered as taken in that may not be on the disk, or if one that was refused

@@ -41,7 +41,7 @@ const KINDS: [Kind; 13] = [
     },
     Kind {
         name: "no-object",
-        word: "want a JSON object",
+        word: "expected a JSON object",
         make: |path, _| files::write(path, "[\"scanning\"]"),
     },
     Kind {

@@ -53,7 +53,7 @@ async fn a_repository_larger_than_the_disk_ends_once_and_says_why() {
         );
     }
     let log = server.setup().log();
-    assert!(!log.contains("died without a word"), "{log}");
+    assert!(!log.contains("died without reporting a cause"), "{log}");
     eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
 }
 
@@ -135,7 +135,7 @@ async fn scans_that_share_a_small_disk_run_one_after_the_other() {
             && scanners["queued"] == 2
             && health["problems"]
                 .to_string()
-                .contains("queued scans wait for others to end: 2 scans run")
+                .contains("queued scans wait for running ones: 2 scans run")
     })
     .await;
     // What a scan has taken counts once: the two go on to have room, and no third.

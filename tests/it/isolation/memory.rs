@@ -89,7 +89,7 @@ async fn a_scanner_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
     let found = failure(&server, &hungry).await;
     assert_eq!(found["kind"], "out_of_memory", "{found:#}");
     assert_eq!(found["signal"], 9);
-    assert!(found["detail"].as_str().unwrap().contains("for want of memory"), "{found:#}");
+    assert!(found["detail"].as_str().unwrap().contains("because memory ran out"), "{found:#}");
     let file = server.status_file(&hungry, 0);
     assert_eq!((&file["repo_name"], &file["current_file"]), (&"hungry".into(), &4.into()));
 

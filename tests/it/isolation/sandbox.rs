@@ -176,7 +176,10 @@ async fn the_level_is_in_the_log_in_health_and_in_the_metrics() {
     let abi = format!("scanwatch_sandbox_landlock_abi {}\n", found["landlock_abi"]);
     assert!(metrics.contains(&abi), "{metrics}");
     assert!(metrics.contains("scanwatch_sandbox_attempts{outcome=\"possible\"} "), "{metrics}");
-    eventually("it is in the log", async || server.setup().log().contains("shut in")).await;
+    eventually("it is in the log", async || {
+        server.setup().log().contains("scanners are sandboxed")
+    })
+    .await;
     eventually("nothing of it is left", async || server.processes().is_empty()).await;
 
     let server = Setup::new().shell("say completed\n").start().await;
@@ -219,7 +222,7 @@ fn what_a_kernel_cannot_do_is_named_and_where_it_is_required_nothing_is_scanned(
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(status["status"], "completed", "{status:#}");
     assert!(said.contains("WARN sandbox: Landlock 0, seccomp yes"), "{said}");
-    assert!(said.contains("missing: Landlock: this kernel has none"), "{said}");
+    assert!(said.contains("missing: Landlock: not supported by this kernel"), "{said}");
 
     let contacts = forge.contacts();
     let (output, status) =
@@ -227,7 +230,10 @@ fn what_a_kernel_cannot_do_is_named_and_where_it_is_required_nothing_is_scanned(
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(status["failure"]["kind"], "spawn", "{status:#}");
     let detail = status["failure"]["detail"].as_str().unwrap();
-    assert!(detail.contains("this kernel has none") && detail.contains("\"auto\""), "{detail}");
+    assert!(
+        detail.contains("not supported by this kernel") && detail.contains("\"auto\""),
+        "{detail}"
+    );
     assert_eq!(forge.contacts(), contacts, "nobody is contacted by a scanner that is not shut in");
 }
 

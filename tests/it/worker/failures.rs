@@ -31,12 +31,12 @@ fn is_permanent(place: &Place) -> bool {
 fn answers_that_are_errors_become_causes() {
     let forge = forge();
     for (code, permanent, detail) in [
-        (401, true, "asks for credentials"),
-        (403, true, "forbids access"),
+        (401, true, "requires credentials"),
+        (403, true, "denied access"),
         (404, true, "repository not found"),
         (410, true, "repository not found"),
-        (429, false, "answers with an error of its own"),
-        (500, false, "answers with an error of its own"),
+        (429, false, "returned a server error"),
+        (500, false, "returned a server error"),
         (503, false, "The requested URL returned error: 503"),
         (200, true, "does not speak git's smart HTTP protocol"),
     ] {
@@ -69,7 +69,7 @@ fn a_login_that_is_missing_or_wrong_tells_the_way_out() {
     let place = Place::new();
     let mut task = place.task_at(&forge, "project");
     task.credentials = Some(canary());
-    fails(&place, &task, "clone", "does not accept the credentials");
+    fails(&place, &task, "clone", "rejected the credentials");
     assert!(is_permanent(&place));
     let status = fs::read_to_string(&task.status_file).unwrap();
     assert!(!status.contains(CANARY) && !status.contains("b2F1dGgyOm"), "{status}");
@@ -83,7 +83,7 @@ fn a_redirect_is_not_followed() {
     let mut task = place.task_at(&forge, "project");
     task.network.trusted.push(trap.origin());
     task.credentials = Some(canary());
-    fails(&place, &task, "clone", "redirects to another place");
+    fails(&place, &task, "clone", "redirects to another URL");
     assert!(is_permanent(&place));
     assert_eq!(trap.contacts(), 0);
 }
@@ -101,7 +101,7 @@ fn a_certificate_that_is_no_good_is_never_overlooked() {
         files::write(&ca_file, front.authority());
         task.network.authorities.push(Authority { origin: origin.clone(), ca_file });
         task.network.trusted.push(origin);
-        fails(&place, &task, "clone", "no trusted connection to 127.0.0.1");
+        fails(&place, &task, "clone", "cannot establish a trusted TLS connection to 127.0.0.1");
         assert!(forge.seen().is_empty(), "{flaw:?}: it was asked all the same");
     }
 }
@@ -194,7 +194,7 @@ fn names_that_are_options_do_nothing() {
     ] {
         let mut task = place.task_at(&forge, "project");
         task.reference = Some(reference);
-        fails(&place, &task, "refused", "is no name of a branch");
+        fails(&place, &task, "refused", "is not a valid branch");
     }
     assert!(!canary.exists());
     assert_eq!(forge.contacts(), 0);
@@ -237,7 +237,7 @@ fn an_allowed_name_with_a_private_address_is_not_contacted() {
     task.network.allow_hosts.push("localhost".to_owned());
     task.network.allow_ports.push(forge.port());
     task.network.allow_nets = ["127.0.0.0/8", "::1/128"].map(|it| it.parse().unwrap()).to_vec();
-    fails(&place, &task, "clone", "no trusted connection to localhost");
+    fails(&place, &task, "clone", "cannot establish a trusted TLS connection to localhost");
     assert!(!is_permanent(&place));
     assert!(forge.contacts() > 0);
 }

@@ -2,7 +2,7 @@
 
 use super::{Place, completes, fails, scan};
 use crate::support::forge::{Entry, Forge, Leaf};
-use scanwatch::worker::Ending;
+use scanwatch::worker::ScanEnd;
 use std::fs;
 
 #[test]
@@ -109,7 +109,7 @@ fn limits_end_a_scan_and_say_so() {
         fs::create_dir(&task.work_dir).unwrap();
     };
     with(|it| it.max_tree_entries = 30, "too many files: more than 30");
-    with(|it| it.max_tree_depth = 29, "folders too deep: more than 29");
+    with(|it| it.max_tree_depth = 29, "folders are nested too deeply: more than 29");
     with(|it| it.max_path_bytes = 75, "a path is too long: more than 75 bytes");
     with(|it| it.max_packages = 29, "too many packages: more than 29");
     with(|it| it.max_packages = 10, "too many packages: more than 10");
@@ -138,7 +138,7 @@ fn a_bomb_that_lists_nothing_ends_in_time() {
     let place = Place::new();
     let mut task = place.task_at(&forge, "project");
     task.limits.list_timeout_secs = 1;
-    fails(&place, &task, "limit", "too many files: to list them takes more than 1 seconds");
+    fails(&place, &task, "limit", "too many files: listing them takes more than 1 seconds");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_parser_that_panics_costs_its_file_alone() {
         &[("a/requirements.txt", b"x==1\npanic\n"), ("b/requirements.txt", b"y==1\n")],
     );
     let place = Place::new();
-    assert!(matches!(scan(&place.task_at(&forge, "project")), Ending::Completed));
+    assert!(matches!(scan(&place.task_at(&forge, "project")), ScanEnd::Completed));
     assert_eq!(place.packages(), ["y 1 @ b/requirements.txt"]);
     let warnings = place.warnings();
     assert!(

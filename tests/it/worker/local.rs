@@ -80,7 +80,7 @@ fn the_limits_hold_for_folders_too() {
     put(&folder.join("a/b/c/requirements.txt"), b"a==1\n");
     for (change, detail) in [
         ((|it| it.limits.max_tree_entries = 3) as fn(&mut ScanTask), "too many files: more than 3"),
-        (|it| it.limits.max_tree_depth = 2, "folders too deep: more than 2"),
+        (|it| it.limits.max_tree_depth = 2, "folders are nested too deeply: more than 2"),
     ] {
         let mut task = task(&place, &folder);
         change(&mut task);
@@ -128,7 +128,7 @@ fn other_paths_are_refused_with_a_reason() {
     let folder = place.file("project");
     put(&folder.join("requirements.txt"), b"a==1\n");
     fails(&place, &task(&place, &place.file("missing")), "clone", "No such file or directory");
-    fails(&place, &task(&place, &folder.join("requirements.txt")), "clone", "is no folder");
+    fails(&place, &task(&place, &folder.join("requirements.txt")), "clone", "is not a folder");
     let mut at_branch = task(&place, &folder);
     at_branch.reference = Some("main".to_owned());
     fails(&place, &at_branch, "clone", "is a plain folder");
@@ -137,8 +137,8 @@ fn other_paths_are_refused_with_a_reason() {
     repository.commit("main", &[Entry::File(b"a", b"")]);
     let bundle = place.file("project.bundle");
     repository.git(&["bundle", "create", "--quiet", bundle.to_str().unwrap(), "main"], b"");
-    fails(&place, &task(&place, &bundle), "clone", "is no folder");
+    fails(&place, &task(&place, &bundle), "clone", "is not a folder");
     let mut lost = task(&place, repository.path());
     lost.reference = Some("nope".to_owned());
-    fails(&place, &lost, "clone", "`nope` stands for no commit");
+    fails(&place, &lost, "clone", "`nope` does not refer to a commit");
 }

@@ -16,7 +16,7 @@ use scanwatch::{
         scan_result::{Package, Scope, Source},
         task::{Credentials, Limits, Sandbox, ScanTask},
     },
-    worker::{self, Ending, Stop},
+    worker::{self, ScanEnd, Stop},
 };
 use serde_json::Value;
 use std::{
@@ -137,7 +137,7 @@ fn canary() -> Credentials {
 }
 
 /// Scans in this process, with the parser of these tests.
-pub(crate) fn scan(task: &ScanTask) -> Ending {
+pub(crate) fn scan(task: &ScanTask) -> ScanEnd {
     worker::scan(task, parser_for, &Stop::default())
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn scan(task: &ScanTask) -> Ending {
 fn completes(task: &ScanTask) {
     let ending = scan(task);
     let status = fs::read_to_string(&task.status_file).unwrap_or_default();
-    assert!(matches!(ending, Ending::Completed), "{ending:?}\n{status}");
+    assert!(matches!(ending, ScanEnd::Completed), "{ending:?}\n{status}");
 }
 
 /// Scans, and compares the failure's kind, and a part of its detail.
@@ -153,7 +153,7 @@ fn completes(task: &ScanTask) {
 fn fails(place: &Place, task: &ScanTask, kind: &str, detail: &str) {
     let ending = scan(task);
     let status = place.status();
-    assert!(matches!(ending, Ending::Failed), "{ending:?}\n{status:#}");
+    assert!(matches!(ending, ScanEnd::Failed), "{ending:?}\n{status:#}");
     assert_eq!(status["status"], "failed");
     assert_eq!(status["failure"]["kind"], kind, "{status:#}");
     let said = status["failure"]["detail"].as_str().unwrap_or_default();

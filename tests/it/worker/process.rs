@@ -8,7 +8,7 @@ use crate::support::{
 };
 use scanwatch::{
     model::task::{ScanTask, TRACKING_VARIABLE},
-    worker::{self, Ending, Stop},
+    worker::{self, ScanEnd, Stop},
 };
 use std::{
     fs::{self, File},
@@ -30,10 +30,10 @@ fn as_a_process() {
     let task = worker::read_task(std::io::stdin()).unwrap();
     let stop = Stop::on_signals().unwrap();
     let code = match worker::scan(&task, parser_for, &stop) {
-        Ending::Completed => 0,
-        Ending::Failed => 1,
-        Ending::Unwritten(_) => 74,
-        Ending::Stopped(signal) => 128 + signal,
+        ScanEnd::Completed => 0,
+        ScanEnd::Failed => 1,
+        ScanEnd::Unwritten(_) => 74,
+        ScanEnd::Stopped(signal) => 128 + signal,
     };
     std::process::exit(code);
 }

@@ -1,6 +1,6 @@
 //! Generated URLs: every spelling of an address, and random combinations of URL parts.
 
-use super::{super::*, fuzz::check_let_in, policy};
+use super::{super::*, fuzz::check_accepted, policy};
 use crate::fuzzing::cases;
 use proptest::{prelude::*, sample::select};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,7 +9,7 @@ fn verdict(host: &str) -> Result<GitUrl, Refusal> {
     GitUrl::parse(&format!("https://{host}/r.git"), &policy())
 }
 
-/// How one number of an address is written.
+/// The notation of one number of an address.
 #[derive(Debug, Clone, Copy)]
 struct Number {
     base: u8,
@@ -37,13 +37,13 @@ impl Number {
     }
 }
 
-/// How a host is disguised. What stays unchanged by it is its meaning.
+/// A disguise of a host, which does not change its meaning.
 #[derive(Debug, Clone, Copy)]
 enum Disguise {
     None,
-    /// A dot behind it.
+    /// A trailing dot.
     Dot,
-    /// Every so many characters are percent-encoded.
+    /// Every n-th character is percent-encoded.
     Percent(usize, bool),
     /// Digits and dots of other scripts.
     Wide,
@@ -91,8 +91,8 @@ impl Disguise {
     }
 }
 
-/// An address of IPv4 in as many numbers as it is parted into.
-fn spelled(address: u32, parts: usize, numbers: &[Number]) -> String {
+/// An IPv4 address written as this many numbers.
+fn written(address: u32, parts: usize, numbers: &[Number]) -> String {
     let [a, b, c, d] = address.to_be_bytes().map(u32::from);
     let values = match parts {
         1 => vec![address],
@@ -100,11 +100,12 @@ fn spelled(address: u32, parts: usize, numbers: &[Number]) -> String {
         3 => vec![a, b, c << 8 | d],
         _ => vec![a, b, c, d],
     };
-    let written: Vec<_> = values.iter().zip(numbers).map(|(it, how)| how.write(*it)).collect();
-    written.join(".")
+    let texts: Vec<_> =
+        values.iter().zip(numbers).map(|(value, notation)| notation.write(*value)).collect();
+    texts.join(".")
 }
 
-/// Addresses, most of them near where a verdict changes.
+/// Addresses, most of them near a boundary between verdicts.
 fn addresses() -> impl Strategy<Value = u32> {
     let edges = vec![
         0x0000_0000,
@@ -129,16 +130,16 @@ fn addresses() -> impl Strategy<Value = u32> {
     ]
 }
 
-/// An address of IPv6 in one of its texts.
-fn spelled_v6(address: Ipv6Addr, style: u8) -> String {
+/// An IPv6 address in one of its notations.
+fn written_v6(address: Ipv6Addr, style: u8) -> String {
     let words = address.segments();
     let all = |write: fn(&u16) -> String| words.iter().map(write).collect::<Vec<_>>().join(":");
     match style {
         0 => address.to_string(),
-        1 => all(|it| format!("{it:04x}")),
-        2 => all(|it| format!("{it:X}")),
+        1 => all(|word| format!("{word:04x}")),
+        2 => all(|word| format!("{word:X}")),
         _ => {
-            let head: Vec<_> = words[..6].iter().map(|it| format!("{it:x}")).collect();
+            let head: Vec<_> = words[..6].iter().map(|word| format!("{word:x}")).collect();
             let tail = u32::from(words[6]) << 16 | u32::from(words[7]);
             format!("{}:{}", head.join(":"), Ipv4Addr::from(tail))
         }
@@ -148,22 +149,22 @@ fn spelled_v6(address: Ipv6Addr, style: u8) -> String {
 proptest! {
     #![proptest_config(cases(5_000))]
 
-    /// Breaks if some spelling of an address is judged otherwise than the address.
+    /// Breaks if some notation of an address gets another verdict than the address.
     #[test]
-    fn every_spelling_of_an_address_has_its_verdict(
+    fn every_notation_of_an_address_has_the_same_verdict(
         address in addresses(),
         parts in 1..=4_usize,
         numbers in prop::collection::vec(Number::any(), 4),
         disguise in Disguise::any(),
     ) {
-        let url = disguise.url(&spelled(address, parts, &numbers));
+        let url = disguise.url(&written(address, parts, &numbers));
         let dotted = verdict(&Ipv4Addr::from(address).to_string());
         prop_assert_eq!(GitUrl::parse(&url, &policy()), dotted, "{}", url);
     }
 
-    /// Breaks if an address of IPv4 passes within one of IPv6 that would not pass by itself.
+    /// Breaks if a refused IPv4 address is accepted when an IPv6 address contains it.
     #[test]
-    fn what_carries_an_address_is_no_way_around_its_verdict(
+    fn an_ipv6_address_does_not_bypass_the_verdict_of_its_ipv4_address(
         address in addresses(),
         prefix in select(vec![
             0xffff_0000_0000_u128,
@@ -177,34 +178,34 @@ proptest! {
         style in 0..4_u8,
     ) {
         let plain = verdict(&Ipv4Addr::from(address).to_string());
-        let carrying = match prefix >> 112 {
+        let containing = match prefix >> 112 {
             0x2002 => prefix | u128::from(address) << 80,
-            // Teredo has it inverted.
+            // Teredo inverts the bits.
             0x2001 => prefix | u128::from(!address),
             _ => prefix | u128::from(address),
         };
-        let told = verdict(&format!("[{}]", spelled_v6(Ipv6Addr::from(carrying), style)));
-        prop_assert!(told.is_err() || plain.is_ok(), "{:?} {:?}", told, plain);
+        let found = verdict(&format!("[{}]", written_v6(Ipv6Addr::from(containing), style)));
+        prop_assert!(found.is_err() || plain.is_ok(), "{:?} {:?}", found, plain);
         if prefix == 0xffff_0000_0000 {
-            // The mapped form is another text, and the same place.
-            let kind = |it: &Result<GitUrl, Refusal>| it.as_ref().err().map(std::mem::discriminant);
-            prop_assert_eq!(kind(&told), kind(&plain));
+            // The mapped form is another text for the same host.
+            let kind = |verdict: &Result<GitUrl, Refusal>| verdict.as_ref().err().map(std::mem::discriminant);
+            prop_assert_eq!(kind(&found), kind(&plain));
         } else {
-            prop_assert!(told.is_err(), "{:?}", told);
+            prop_assert!(found.is_err(), "{:?}", found);
         }
     }
 
-    /// Breaks if one text of an address of IPv6 is judged otherwise than another.
+    /// Breaks if two notations of an IPv6 address get different verdicts.
     #[test]
-    fn every_text_of_an_ipv6_address_has_one_verdict(bits: u128, first: u16, style in 0..4_u8) {
+    fn every_notation_of_an_ipv6_address_has_the_same_verdict(bits: u128, first: u16, style in 0..4_u8) {
         let address = Ipv6Addr::from(bits >> 16 | u128::from(first) << 112);
         let usual = verdict(&format!("[{address}]"));
-        prop_assert_eq!(verdict(&format!("[{}]", spelled_v6(address, style))), usual);
+        prop_assert_eq!(verdict(&format!("[{}]", written_v6(address, style))), usual);
     }
 }
 
-/// What a URL is put together of: a text for each part, good ones and bad ones.
-fn put_together() -> impl Strategy<Value = String> {
+/// URLs that combine valid and invalid texts for each part.
+fn combined() -> impl Strategy<Value = String> {
     let schemes = vec![
         "https",
         "https",
@@ -260,7 +261,8 @@ fn put_together() -> impl Strategy<Value = String> {
         "[a-zA-Z0-9._~!*'(),;&|$<>`\"{}^%+=-]{1,4}",
         any::<char>().prop_map(String::from),
     ];
-    let path = prop::collection::vec(piece, 0..8).prop_map(|it| format!("/{}", it.concat()));
+    let path =
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| format!("/{}", pieces.concat()));
     let all = (
         select(schemes),
         select(separators),
@@ -277,22 +279,21 @@ fn put_together() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(cases(10_000))]
 
-    /// Breaks if anything is let in that is not allowed, or that is another thing when it is
-    /// looked at again.
+    /// Breaks if a URL is accepted that is not allowed, or that parses differently a second time.
     #[test]
-    fn what_is_let_in_is_allowed_and_stays_what_it_is(text in put_together()) {
+    fn accepted_urls_are_allowed_and_stable(text in combined()) {
         if let Ok(url) = GitUrl::parse(&text, &policy()) {
-            check_let_in(&text, &url);
+            check_accepted(&text, &url);
         }
     }
 
-    /// Breaks if some text is too much for the gate.
+    /// Breaks if some text makes the gate panic.
     #[test]
     fn no_text_panics(
-        text in prop_oneof![any::<String>(), any::<String>().prop_map(|it| format!("https://{it}"))],
+        text in prop_oneof![any::<String>(), any::<String>().prop_map(|rest| format!("https://{rest}"))],
     ) {
         if let Ok(url) = GitUrl::parse(&text, &policy()) {
-            check_let_in(&text, &url);
+            check_accepted(&text, &url);
         }
     }
 }

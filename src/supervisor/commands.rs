@@ -1,16 +1,17 @@
-//! Changes of a job as a whole: what a command begins, and what follows once its step is done.
+//! Changes of a job as a whole: what a command starts, and what follows once its step is done.
 //!
-//! Input: commands, outcomes of steps (`lanes`). Output: steps, answers, events for the scheduler.
+//! Input: commands, outcomes of steps (`job_steps`). Output: steps, answers, events for the scheduler.
 //!
-//! Invariants: a cancel is durable before anything follows from it, unless the disk refuses; the files
-//! of a job are removed once nothing of it runs, is written or waits; whoever waits for an answer gets one.
+//! Invariants: a cancel is durable before it takes effect, unless the disk refuses the write; a
+//! job's files are removed only when nothing of the job runs, is being written or is queued; every
+//! caller that waits for an answer gets one.
 
 use super::{
     actor::Actor,
     handle::{Cancelled, Retried},
     job::{Job, NewJob},
-    lanes::{After, CreateAnswer, Done, PlanAnswer, Removal, RemovalAnswer, Step},
-    revival::Revival,
+    job_steps::{After, CreateAnswer, Done, PlanAnswer, Removal, RemovalAnswer, Step},
+    reopen::ReopenOutcome,
     scheduler::{Event, Standing},
 };
 use crate::{
@@ -22,18 +23,18 @@ use std::{io, mem};
 use tokio::sync::oneshot;
 
 impl Actor {
-    /// Begins to create a job.
+    /// Starts the creation of a job.
     pub(super) fn create(&mut self, job: Box<NewJob>, answer: CreateAnswer) {
         let id = job.id.clone();
-        self.lanes.opening.insert(id.clone(), Vec::new());
+        self.steps.opening.insert(id.clone(), Vec::new());
         self.push(&id, Step::Create(job, answer));
     }
 
-    /// Begins to make an unfinished job of a finished one.
+    /// Starts to reopen a finished job.
     pub(super) fn retry(&mut self, id: &JobId, answer: oneshot::Sender<Retried>) {
         let refusal = if self.stop.is_some() {
             Some(Retried::Stopped)
-        } else if self.lanes.is_leaving(id) {
+        } else if self.steps.is_leaving(id) {
             Some(Retried::Gone)
         } else {
             self.jobs.contains_key(id).then_some(Retried::Running)
@@ -42,24 +43,24 @@ impl Actor {
             let _ = answer.send(refusal);
             return;
         }
-        self.lanes.opening.insert(id.clone(), Vec::new());
+        self.steps.opening.insert(id.clone(), Vec::new());
         self.push(id, Step::Reopen(answer));
     }
 
-    /// Writes down which repositories a job has.
+    /// Writes a job's plan.
     pub(super) fn plan(&mut self, id: &JobId, kind: ScanType, plan: Plan, answer: PlanAnswer) {
         self.push(id, Step::Plan(kind, plan, answer));
     }
 
-    /// Has `master.json` written as the job is then.
+    /// Queues a write of `master.json`; it contains the job's state at the time of the write.
     pub(super) fn write_master(&mut self, id: &JobId) {
         self.push(id, Step::Master(Vec::new()));
     }
 
     pub(super) fn cancel(&mut self, id: &JobId, answer: oneshot::Sender<Cancelled>) {
         if !self.jobs.contains_key(id) {
-            // One whose files are being removed has been cancelled before.
-            let leaving = self.lanes.is_leaving(id);
+            // A job that is being removed has been cancelled already.
+            let leaving = self.steps.is_leaving(id);
             let _ = answer.send(if leaving { Cancelled::Done } else { Cancelled::NotRunning });
             return;
         }
@@ -67,21 +68,21 @@ impl Actor {
     }
 
     pub(super) fn remove(&mut self, id: &JobId, answer: RemovalAnswer) {
-        let removal = self.lanes.removals.entry(id.clone()).or_default();
+        let removal = self.steps.removals.entry(id.clone()).or_default();
         removal.answers.push(answer);
         if self.jobs.contains_key(id) {
-            // Should the server die in the middle, the next one must not go on with the job.
+            // If the server dies midway, the next server must not continue the job.
             self.note_cancelled(id, After::Vanish);
         } else {
             self.remove_if_idle(id);
         }
     }
 
-    /// Calls a job cancelled, unless it has a final state already. What follows waits until that is
-    /// durable, or the disk has refused it.
+    /// Marks a job cancelled unless it has a final state. `after` follows once that is durable or
+    /// the disk has refused it.
     fn note_cancelled(&mut self, id: &JobId, after: After) {
         let Some(job) = self.jobs.get_mut(id) else { return };
-        if !job.over && !job.is_cancelled() {
+        if !job.finished && !job.is_cancelled() {
             job.cancel(Utc::now());
             tracing::info!(%id, "job cancelled");
         }
@@ -89,9 +90,9 @@ impl Actor {
         self.push(id, Step::Master(vec![after]));
     }
 
-    /// Removes a job's files once nothing of it runs, is written or is queued.
+    /// Removes a job's files once nothing of it runs, is being written or is queued.
     pub(super) fn remove_if_idle(&mut self, id: &JobId) {
-        let lanes = &mut self.lanes;
+        let lanes = &mut self.steps;
         let busy = self.jobs.contains_key(id)
             || lanes.by_job.contains_key(id)
             || lanes.in_flight.contains_key(id);
@@ -103,17 +104,17 @@ impl Actor {
         }
     }
 
-    /// A step of a job is done: takes in what came of it, and begins the next.
+    /// Takes in the outcome of a job's step and starts the next step.
     pub(super) fn step_done(&mut self, id: &JobId, done: Done) {
         match done {
             Done::Created(answer, created) => {
                 let created = created.map(|job| self.created(*job));
                 let _ = answer.send(created);
-                self.obey_deferred(id);
+                self.handle_deferred(id);
             }
             Done::Reopened(answer, reopened) => {
                 let _ = answer.send(self.reopened(id, reopened));
-                self.obey_deferred(id);
+                self.handle_deferred(id);
             }
             Done::Planned(kind, answer, written) => {
                 let _ = answer.send(written.map(|plan| self.planned(id, kind, &plan)));
@@ -121,18 +122,18 @@ impl Actor {
             Done::Unwanted(answer) => {
                 let _ = answer.send(Ok(()));
             }
-            Done::Wrote { after, written, over } => self.wrote(id, after, &written, over),
+            Done::Wrote { after, written, finished } => self.wrote(id, after, &written, finished),
             Done::Removed(removed) => self.removed(id, &removed),
         }
-        if let Some(lane) = self.lanes.by_job.get_mut(id) {
+        if let Some(lane) = self.steps.by_job.get_mut(id) {
             lane.busy = false;
         }
         self.next_step(id);
     }
 
-    fn obey_deferred(&mut self, id: &JobId) {
-        for command in self.lanes.opening.remove(id).unwrap_or_default() {
-            self.obey(command);
+    fn handle_deferred(&mut self, id: &JobId) {
+        for command in self.steps.opening.remove(id).unwrap_or_default() {
+            self.handle(command);
         }
     }
 
@@ -146,52 +147,52 @@ impl Actor {
         self.on(Event::Submitted(id, standing));
     }
 
-    fn reopened(&mut self, id: &JobId, reopened: Result<Revival, StoreError>) -> Retried {
+    fn reopened(&mut self, id: &JobId, reopened: Result<ReopenOutcome, StoreError>) -> Retried {
         match reopened {
-            Ok(Revival::Job(job)) => {
-                tracing::info!(%id, "what failed of the job is scanned again");
+            Ok(ReopenOutcome::Job(job)) => {
+                tracing::info!(%id, "job reopened; its failed repositories are scanned again");
                 self.resume(*job);
                 Retried::GoesOn
             }
-            Ok(Revival::NothingFailed) => Retried::NothingFailed,
-            Ok(Revival::NotOurs) => Retried::NotOurs,
+            Ok(ReopenOutcome::NothingFailed) => Retried::NothingFailed,
+            Ok(ReopenOutcome::NotOurs) => Retried::NotOurs,
             Err(error) => Retried::Failed(error),
         }
     }
 
-    /// `master.json` has been written, or not: then it is tried again. A finished job is let go once
-    /// it is on the disk that it is.
+    /// Takes in the outcome of a write of `master.json`. A failed write is repeated. A finished job
+    /// is dropped once its final state is on the disk.
     fn wrote(
         &mut self,
         id: &JobId,
         after: Vec<After>,
         written: &Result<(), StoreError>,
-        over: bool,
+        finished: bool,
     ) {
         if let Some(job) = self.jobs.get_mut(id) {
             match written {
                 Ok(()) => {
                     if mem::take(&mut job.unwritten) {
-                        tracing::info!(%id, "master.json is written again");
+                        tracing::info!(%id, "master.json was written; the earlier write error is resolved");
                     }
                 }
                 Err(error) => {
                     job.dirty = true;
-                    // Logged once, and not each second for as long as the disk is away.
+                    // Logged once, not every second while the disk is unavailable.
                     if !mem::replace(&mut job.unwritten, true) {
-                        tracing::error!(%id, error = chain(error), "cannot write master.json; it is tried again");
+                        tracing::error!(%id, error = chain(error), "cannot write master.json; the write is repeated until it succeeds");
                     }
                     self.flush_soon();
                 }
             }
         }
         // A folder that is about to be removed needs no final state.
-        if over && (written.is_ok() || self.lanes.is_leaving(id)) {
+        if finished && (written.is_ok() || self.steps.is_leaving(id)) {
             self.jobs.remove(id);
         }
         for after in after {
             match after {
-                // Also where it could not be written: what runs may be what fills the disk.
+                // Also if the write failed: the running scans may be what fills the disk.
                 After::Cancel(answer) => {
                     self.on(Event::CancelAsked(id.clone()));
                     let _ = answer.send(match written {
@@ -204,23 +205,23 @@ impl Actor {
         }
     }
 
-    /// Forgets a job whose files are about to be removed, or are gone, and ends what runs of it.
+    /// Drops a job whose files are gone or about to be removed, and stops its scans.
     pub(super) fn vanish(&mut self, id: &JobId) {
         self.on(Event::Vanished(id.clone()));
-        if self.jobs.get(id).is_some_and(|job| job.over) {
+        if self.jobs.get(id).is_some_and(|job| job.finished) {
             self.jobs.remove(id);
         }
     }
 
     fn removed(&mut self, id: &JobId, removed: &Result<(), StoreError>) {
-        let Some(Removal { answers, .. }) = self.lanes.removals.remove(id) else { return };
+        let Some(Removal { answers, .. }) = self.steps.removals.remove(id) else { return };
         for answer in answers {
             let _ = answer.send(removed.as_ref().map_err(copy_of).copied());
         }
     }
 }
 
-/// The same error for one more who waits for the outcome.
+/// Copies an error for another caller that waits for the same outcome.
 fn copy_of(error: &StoreError) -> StoreError {
     StoreError {
         action: error.action,

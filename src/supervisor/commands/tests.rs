@@ -1,5 +1,5 @@
-//! Commands to an actor whose effects are taken in when the test says so: what comes between a command
-//! and its outcome comes there each time.
+//! Commands to an actor whose effects are taken in when the test says so, which makes the order of
+//! events between a command and its outcome deterministic.
 
 use super::*;
 use crate::{
@@ -24,7 +24,7 @@ const URL: &str = "https://h.example/group";
 /// A command about a job.
 type Late = fn(JobId) -> Command;
 
-/// Takes in the outcomes of all effects, and of those that follow from them.
+/// Takes in the outcomes of all effects, and of those that follow.
 async fn take_outcomes(actor: &mut Actor) {
     while let Some(outcome) = actor.effects.join_next().await {
         match outcome.unwrap() {
@@ -34,10 +34,10 @@ async fn take_outcomes(actor: &mut Actor) {
     }
 }
 
-/// Breaks if what a forge lists of a job while the cancel of that job is being written is counted: then
-/// a cancelled job has repositories that nobody ever scans.
+/// Breaks if repositories that a forge lists while the job's cancel is being written are counted:
+/// the cancelled job would have repositories that are never scanned.
 #[tokio::test]
-async fn what_is_listed_while_a_cancel_is_written_is_dropped() {
+async fn repositories_listed_while_a_cancel_is_written_are_dropped() {
     let root = tempfile::tempdir().unwrap();
     let jobs = JobsDir::new(root.path()).unwrap();
     jobs.create(0o750).unwrap();
@@ -47,7 +47,7 @@ async fn what_is_listed_while_a_cancel_is_written_is_dropped() {
     let mut actor = Actor::new(setup.clone(), planner, handle);
 
     let late: [Late; 3] = [
-        |id| Command::Found { id, count: 3 },
+        |id| Command::Listed { id, count: 3 },
         |id| Command::Waiting { id, reason: Some("a forge".to_owned()) },
         |id| {
             let (answer, _) = oneshot::channel();
@@ -57,19 +57,19 @@ async fn what_is_listed_while_a_cancel_is_written_is_dropped() {
     for (number, late) in late.into_iter().enumerate() {
         let id: JobId = format!("job-{number}").parse().unwrap();
         let master = Master::new(&id, URL, Some(ScanType::Group), Vec::new(), Utc::now());
-        let job = Box::new(NewJob { id: id.clone(), master, plan: Plan::unknown(), place: None });
+        let job = Box::new(NewJob { id: id.clone(), master, plan: Plan::unknown(), permit: None });
         let (answer, created) = oneshot::channel();
-        actor.obey(Command::Create { job, answer });
+        actor.handle(Command::Create { job, answer });
         take_outcomes(&mut actor).await;
         created.await.unwrap().unwrap();
         assert_eq!(plannings.recv().await.unwrap().id, id);
-        actor.obey(Command::Found { id: id.clone(), count: 2 });
+        actor.handle(Command::Listed { id: id.clone(), count: 2 });
         assert_eq!(actor.jobs[&id].master.total_repositories, Some(2));
 
         let (answer, cancelled) = oneshot::channel();
-        actor.obey(Command::Cancel { id: id.clone(), answer });
-        // The cancel is not written yet, so the planner still lists.
-        actor.obey(late(id.clone()));
+        actor.handle(Command::Cancel { id: id.clone(), answer });
+        // The cancel is not durable yet, so the planner still lists.
+        actor.handle(late(id.clone()));
         take_outcomes(&mut actor).await;
         assert!(matches!(cancelled.await.unwrap(), Cancelled::Done));
         assert!(!actor.jobs.contains_key(&id), "{number}: it has no final state");

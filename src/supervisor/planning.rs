@@ -1,9 +1,9 @@
-//! Jobs whose repositories have to be listed by their forge, which takes its time.
+//! Jobs whose repositories have to be listed by their forge.
 //!
-//! Input: jobs with incomplete plans, and what was listed. Output: orders to the planner; complete plans
-//! on the disk; queued repositories.
+//! Input: jobs with incomplete plans, and lists of repositories. Output: requests to the planner;
+//! complete plans on the disk; queued repositories.
 //!
-//! Invariants: the planner hears of a job from the loop alone, and of each at most once at a time; a
+//! Invariants: only the loop sends requests to the planner, at most one at a time for each job; a
 //! cancelled job needs no plan.
 
 use super::{
@@ -20,7 +20,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 impl Actor {
-    /// Has the repositories of a job listed, if its plan is not complete. Says whether it is not.
+    /// Requests a job's repositories from the planner if its plan is incomplete. Returns whether it
+    /// is incomplete.
     pub(super) fn begin_planning(&mut self, id: &JobId) -> bool {
         let Some(job) = self.jobs.get_mut(id).filter(|job| !job.is_planned()) else { return false };
         let stop = CancellationToken::new();
@@ -31,14 +32,14 @@ impl Actor {
             options: job.master.options.clone().unwrap_or_default(),
             stop,
         };
-        // While the server stops nothing is listed any more; the next one asks again.
+        // While the server stops, nothing is listed; the next server requests the list again.
         if self.stop.is_none() {
             let _ = self.planner.send(planning);
         }
         true
     }
 
-    /// Takes in which repositories a job has, or that they cannot be listed.
+    /// Takes in a job's repositories, or why they cannot be listed.
     pub(super) fn listed(
         &mut self,
         id: &JobId,
@@ -50,7 +51,7 @@ impl Actor {
             Planned::Failed(error) => {
                 if let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_being_listed()) {
                     job.planning = None;
-                    tracing::warn!(%id, error, "the job's repositories could not be listed");
+                    tracing::warn!(%id, error, "cannot list the job's repositories; the job fails");
                     job.fail(error, Utc::now());
                     self.on(Event::PlanFailed(id.clone()));
                 }
@@ -59,7 +60,7 @@ impl Actor {
         }
     }
 
-    /// A job's plan is on the disk: queues what it names.
+    /// A job's plan is on the disk: queues its repositories.
     pub(super) fn planned(&mut self, id: &JobId, scan_type: ScanType, plan: &Plan) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.planning = None;
@@ -73,7 +74,7 @@ impl Actor {
             }
         }
         tracing::info!(%id, repositories = queued.len(), refused = refused.len(), "job planned");
-        // The names are new to whoever follows the job.
+        // Clients that follow the job see the names.
         self.write_master(id);
         let ending = refused.len();
         self.refuse(id.clone(), refused);

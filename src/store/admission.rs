@@ -1,11 +1,11 @@
-//! Room on the disk for scans: each may take up to the limit of a fetch, and together they must not
-//! take more than is free.
+//! Admission of scans by free disk space: each scan may use up to the limit of a fetch, and
+//! together they must not use more than is free.
 //!
-//! Input: the limit of a fetch, the scratch folders of running scans, what is free. Output: whether
-//! one more may begin, and if not, what it waits for.
+//! Input: the limit of a fetch, the scratch folders of running scans, the free space. Output:
+//! whether one more scan may start, and if not, why.
 //!
-//! Invariants: one scan alone may always begin, however little is free; what a scan has taken
-//! already is not counted twice; what could not be measured counts as not taken yet.
+//! Invariants: a single scan may always start, however little is free; space that a scan already
+//! uses is not counted twice; what could not be measured counts as not used yet.
 
 use std::{
     collections::BTreeMap,
@@ -15,56 +15,56 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many files of a scratch folder are measured at most. A fetch has a few dozens.
+/// How many files of a scratch folder are measured at most. A fetch has a few dozen.
 const MEASURED: usize = 2_000;
-/// How deep below it.
+/// The maximum depth of the measurement.
 const DEPTH: usize = 16;
 
-/// The scans that run, by their scratch folders, and what one of them may take.
+/// The running scans, by their scratch folders, and the limit of each.
 #[derive(Debug, Default)]
-pub struct Room {
-    /// The limit of a fetch in bytes; 0: not limited by room.
+pub struct Admission {
+    /// The limit of a fetch in bytes; 0 disables the check.
     most: u64,
     running: Mutex<BTreeMap<PathBuf, usize>>,
 }
 
-/// The place of a running scan; given back when this is dropped.
+/// The registration of a running scan; removed on drop.
 #[derive(Debug)]
-pub struct Place {
-    room: Arc<Room>,
+pub struct ScanRegistration {
+    admission: Arc<Admission>,
     scratch: PathBuf,
 }
 
-/// There is no room for one more scan beside those that run.
+/// The disk has no room for one more scan beside the running ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crowded {
     pub running: usize,
-    /// What is free above the floor.
+    /// The free space above the floor.
     pub free: u64,
-    /// What the running ones may still take.
+    /// What the running scans may still use.
     pub promised: u64,
-    /// What one more may take.
+    /// What one more scan may use.
     pub most: u64,
 }
 
-impl Room {
-    /// For scans that may take so much each.
+impl Admission {
+    /// Admission for scans that may each use this many bytes.
     pub fn new(most: u64) -> Self {
         Self { most, running: Mutex::default() }
     }
 
-    /// Notes that a scan runs.
-    pub fn place(self: &Arc<Self>, scratch: PathBuf) -> Place {
+    /// Registers a running scan.
+    pub fn register(self: &Arc<Self>, scratch: PathBuf) -> ScanRegistration {
         *self.running().entry(scratch.clone()).or_default() += 1;
-        Place { room: Arc::clone(self), scratch }
+        ScanRegistration { admission: Arc::clone(self), scratch }
     }
 
-    /// What keeps one more scan from beginning, if so much is free above the floor. Blocks.
+    /// Why one more scan cannot start with this much free space above the floor. Blocks.
     pub fn crowded(&self, free: u64) -> Option<Crowded> {
         let scratches: Vec<PathBuf> = self.running().keys().cloned().collect();
         let (running, most) = (scratches.len(), self.most);
         let needed = |promised: u64| promised.saturating_add(most);
-        // Without measuring anything, in the usual case.
+        // Usually nothing has to be measured.
         if running == 0 || free >= needed(most.saturating_mul(running as u64)) {
             return None;
         }
@@ -78,9 +78,9 @@ impl Room {
     }
 }
 
-impl Drop for Place {
+impl Drop for ScanRegistration {
     fn drop(&mut self) {
-        let mut running = self.room.running();
+        let mut running = self.admission.running();
         if let Some(count) = running.get_mut(&self.scratch) {
             *count -= 1;
             if *count == 0 {
@@ -90,7 +90,7 @@ impl Drop for Place {
     }
 }
 
-/// What a scratch folder has taken of the disk, as far as it is measured: less is on the safe side.
+/// What a scratch folder uses on the disk, as far as it is measured: underestimating is safe.
 fn taken(scratch: &Path) -> u64 {
     let mut left = MEASURED;
     let mut bytes = 0;
@@ -107,10 +107,10 @@ fn measure(folder: &Path, depth: usize, left: &mut usize, bytes: &mut u64) -> io
         let entry = entry?;
         let Ok(facts) = entry.metadata() else { continue };
         if facts.is_dir() {
-            // One that went meanwhile has taken nothing.
+            // A folder that has disappeared uses nothing.
             let _ = measure(&entry.path(), depth - 1, left, bytes);
         } else {
-            // Blocks of 512 bytes (stat(2)): of a file with holes, what it really takes.
+            // Blocks of 512 bytes (stat(2)): what a sparse file really uses.
             *bytes += facts.blocks() * 512;
         }
     }
@@ -124,29 +124,29 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Breaks if several scans are begun that together may take more than is free, or if none is
-    /// begun at all where there is little.
+    /// Breaks if scans start that together may use more than is free, or if no scan starts when
+    /// little is free.
     #[test]
-    fn scans_begin_beside_each_other_only_where_all_of_them_have_room() {
+    fn concurrent_scans_start_only_if_all_of_them_have_room() {
         let folder = tempfile::tempdir().unwrap();
-        let room = Arc::new(Room::new(100 * MIB));
-        assert_eq!(room.crowded(0), None, "one alone always begins");
+        let admission = Arc::new(Admission::new(100 * MIB));
+        assert_eq!(admission.crowded(0), None, "a single scan always starts");
         let scratch = folder.path().join("scratch");
         fs::create_dir_all(scratch.join("objects/pack")).unwrap();
-        let place = room.place(scratch.clone());
-        assert_eq!(room.crowded(200 * MIB), None);
+        let registration = admission.register(scratch.clone());
+        assert_eq!(admission.crowded(200 * MIB), None);
         let crowded = Crowded { running: 1, free: 199 * MIB, promised: 100 * MIB, most: 100 * MIB };
-        assert_eq!(room.crowded(199 * MIB), Some(crowded));
-        // What it has taken is not free any more, so it is not promised again.
+        assert_eq!(admission.crowded(199 * MIB), Some(crowded));
+        // Space that the scan already uses is not free any more, so it is not counted again.
         let (pack, eventual) = (scratch.join("objects/pack/pack"), Durability::Eventual);
         atomic::replace(folder.path(), &pack, &vec![1; 10 << 20], eventual).unwrap();
-        assert_eq!(room.crowded(190 * MIB), None);
-        assert!(room.crowded(189 * MIB).is_some());
-        let second = room.place(folder.path().join("none"));
-        assert_eq!(room.crowded(290 * MIB), None);
-        assert_eq!(room.crowded(289 * MIB).map(|it| it.promised), Some(190 * MIB));
-        drop((place, second));
-        assert_eq!(room.crowded(0), None);
-        assert_eq!(Arc::new(Room::default()).crowded(0), None);
+        assert_eq!(admission.crowded(190 * MIB), None);
+        assert!(admission.crowded(189 * MIB).is_some());
+        let second = admission.register(folder.path().join("none"));
+        assert_eq!(admission.crowded(290 * MIB), None);
+        assert_eq!(admission.crowded(289 * MIB).map(|crowded| crowded.promised), Some(190 * MIB));
+        drop((registration, second));
+        assert_eq!(admission.crowded(0), None);
+        assert_eq!(Arc::new(Admission::default()).crowded(0), None);
     }
 }

@@ -1,12 +1,12 @@
-//! What changes a job as a whole, one step after the other for each job: its creation, its plan,
-//! `master.json`, its reopening, its removal.
+//! The steps that change a job as a whole, in order for each job: creation, plan, `master.json`,
+//! reopening, removal.
 //!
 //! Input: steps, and their outcomes. Output: files, answers, events for the scheduler.
 //!
-//! Invariants: the steps of one job are carried out in their order, those of different jobs beside
-//! each other, none of them by the loop; a step takes what it writes from the job as it is when the step
-//! begins; a step's outcome always comes back, a panic included; while a job is created or reopened, its
-//! commands wait until that is done.
+//! Invariants: the steps of one job run in order, those of different jobs concurrently, none on the
+//! loop; a step writes the job's state as of the start of the step; a step always reports an
+//! outcome, even after a panic; commands for a job that is being created or reopened wait until
+//! that is done.
 
 use super::{
     Setup,
@@ -14,7 +14,7 @@ use super::{
     handle::{Cancelled, Command, CreateError, Retried},
     job::NewJob,
     pools::Purpose,
-    revival::{self, Revival},
+    reopen::{self, ReopenOutcome},
 };
 use crate::{
     model::{JobId, master::ScanType, plan::Plan},
@@ -24,19 +24,19 @@ use chrono::Utc;
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::oneshot;
 
-/// Whoever waits for a job's files to be removed.
+/// Answers a caller that waits for the removal of a job's files.
 pub(super) type RemovalAnswer = oneshot::Sender<Result<(), StoreError>>;
 pub(super) type PlanAnswer = oneshot::Sender<Result<(), StoreError>>;
 pub(super) type CreateAnswer = oneshot::Sender<Result<(), CreateError>>;
 
-/// The steps of all jobs that have any.
+/// The pending steps of all jobs.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
+pub(super) struct JobSteps {
     pub(super) by_job: HashMap<JobId, Lane>,
-    /// Jobs that are being created or reopened, and the commands that wait for that.
+    /// Jobs that are being created or reopened, with the commands that wait for that.
     pub(super) opening: HashMap<JobId, Vec<Command>>,
     pub(super) removals: HashMap<JobId, Removal>,
-    /// Effects of a job's repositories that are being carried out.
+    /// The number of running effects on each job's repositories.
     pub(super) in_flight: HashMap<JobId, usize>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Lane {
     waiting: VecDeque<Step>,
 }
 
-/// A job whose files are removed once nothing of it runs or is written.
+/// A job whose files are removed once nothing of it runs or is being written.
 #[derive(Debug, Default)]
 pub(super) struct Removal {
     pub(super) answers: Vec<RemovalAnswer>,
@@ -63,7 +63,7 @@ pub(super) enum Step {
     Remove,
 }
 
-/// What follows once `master.json` has been written, or has been refused by the disk.
+/// What follows once `master.json` has been written or the disk has refused the write.
 #[derive(Debug)]
 pub(super) enum After {
     Cancel(oneshot::Sender<Cancelled>),
@@ -74,21 +74,21 @@ pub(super) enum After {
 #[derive(Debug)]
 pub(super) enum Done {
     Created(CreateAnswer, Result<Box<NewJob>, CreateError>),
-    Reopened(oneshot::Sender<Retried>, Result<Revival, StoreError>),
+    Reopened(oneshot::Sender<Retried>, Result<ReopenOutcome, StoreError>),
     Planned(ScanType, PlanAnswer, Result<Plan, StoreError>),
-    /// A plan came after its job was cancelled or removed.
+    /// A plan arrived after its job was cancelled or removed.
     Unwanted(PlanAnswer),
     Wrote {
         after: Vec<After>,
         written: Result<(), StoreError>,
-        /// What was written is the job's final state.
-        over: bool,
+        /// Whether the written state is the job's final state.
+        finished: bool,
     },
     Removed(Result<(), StoreError>),
 }
 
-impl Lanes {
-    /// Notes an effect of one of the job's repositories, which has to end before its files go.
+impl JobSteps {
+    /// Registers an effect on one of the job's repositories; the job's files stay until it ends.
     pub(super) fn begin_effect(&mut self, id: &JobId) {
         *self.in_flight.entry(id.clone()).or_default() += 1;
     }
@@ -102,7 +102,7 @@ impl Lanes {
         }
     }
 
-    /// Keeps a command that must wait for the job to be created or reopened; gives any other back.
+    /// Defers a command for a job that is being created or reopened; returns any other command.
     pub(super) fn defer(&mut self, command: Command) -> Option<Command> {
         match command.job().and_then(|id| self.opening.get_mut(id)) {
             Some(waiting) => {
@@ -120,9 +120,9 @@ impl Lanes {
 
 impl Actor {
     pub(super) fn push(&mut self, id: &JobId, step: Step) {
-        let lane = self.lanes.by_job.entry(id.clone()).or_default();
+        let lane = self.steps.by_job.entry(id.clone()).or_default();
         match (lane.waiting.back_mut(), step) {
-            // The one that waits will write what is to be written.
+            // The write that already waits includes this change.
             (Some(Step::Master(waiting)), Step::Master(after)) => waiting.extend(after),
             (_, step) => lane.waiting.push_back(step),
         }
@@ -132,12 +132,12 @@ impl Actor {
     }
 
     pub(super) fn next_step(&mut self, id: &JobId) {
-        let Some(lane) = self.lanes.by_job.get_mut(id) else { return };
+        let Some(lane) = self.steps.by_job.get_mut(id) else { return };
         if let Some(step) = lane.waiting.pop_front() {
             lane.busy = true;
             self.begin(id.clone(), step);
         } else {
-            self.lanes.by_job.remove(id);
+            self.steps.by_job.remove(id);
             self.remove_if_idle(id);
         }
     }
@@ -155,43 +155,47 @@ impl Actor {
             }
             Step::Reopen(answer) => {
                 let (setup, wanted) = (self.setup.clone(), id.clone());
-                let work = move || revival::revive(&setup, &wanted);
-                self.carry_out(id, Purpose::Reopens, work, |it| Done::Reopened(answer, it));
+                let work = move || reopen::reopen(&setup, &wanted);
+                self.carry_out(id, Purpose::Reopens, work, |reopened| {
+                    Done::Reopened(answer, reopened)
+                });
             }
             Step::Plan(kind, plan, answer) => {
                 let Some(job) = self.jobs.get(&id).filter(|job| job.planning.is_some()) else {
-                    // Nobody wants it any more.
+                    // The plan is no longer needed.
                     return self.step_done(&id, Done::Unwanted(answer));
                 };
                 let mut master = job.master.clone();
                 master.scan_type = Some(kind);
                 let folder = self.setup.jobs.job(&id);
                 let work = move || {
-                    // A crash between the two leaves an incomplete plan: it is listed again.
+                    // After a crash between the two writes the plan is incomplete, and the
+                    // repositories are listed again.
                     folder.write_master(&master, Durability::Flushed)?;
                     folder.write_plan(&plan)?;
                     Ok(plan)
                 };
-                self.carry_out(id, Purpose::Files, work, move |it| Done::Planned(kind, answer, it));
+                let done = move |planned| Done::Planned(kind, answer, planned);
+                self.carry_out(id, Purpose::Files, work, done);
             }
             Step::Master(after) => {
                 let Some(job) = self.jobs.get_mut(&id) else {
-                    let done = Done::Wrote { after, written: Ok(()), over: false };
+                    let done = Done::Wrote { after, written: Ok(()), finished: false };
                     return self.step_done(&id, done);
                 };
                 job.update_lists(Utc::now());
-                // What a client may rely on is flushed: creation, cancel, final state. The lists need
-                // not be the newest after a power cut, but whole: without this file nobody would
-                // know what is to be scanned.
+                // Everything that a client may rely on is fsynced: creation, cancel, final state.
+                // The lists may be slightly stale after a power cut but must be complete: without
+                // this file nobody knows what is to be scanned.
                 let durable = job.master.final_state().is_some();
                 let durability = if durable { Durability::Flushed } else { Durability::Content };
-                let (master, over) = (job.master.clone(), job.over);
+                let (master, finished) = (job.master.clone(), job.finished);
                 let folder = self.setup.jobs.job(&id);
                 let work = move || folder.write_master(&master, durability);
                 self.carry_out(id, Purpose::Files, work, move |written| Done::Wrote {
                     after,
                     written,
-                    over,
+                    finished,
                 });
             }
             Step::Remove => {
@@ -202,7 +206,7 @@ impl Actor {
         }
     }
 
-    /// Carries out a step of a job beside the loop. What it panics with is its error.
+    /// Runs a step of a job beside the loop. A panic becomes the step's error.
     fn carry_out<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &mut self,
         id: JobId,
@@ -221,10 +225,10 @@ impl Actor {
     }
 }
 
-/// Makes the folder of a new job, durable, where the disk has room for one.
+/// Creates the folder of a new job durably, if the disk has room.
 fn create(setup: &Setup, job: Box<NewJob>) -> Result<Box<NewJob>, CreateError> {
     if let Some(obstacle) = setup.space.obstacle() {
-        return Err(CreateError::NoPlace(obstacle));
+        return Err(CreateError::NoSpace(obstacle));
     }
     let mode = setup.config.jobs.folder_mode;
     let created = setup.jobs.create_job(&job.id, mode, &job.master, &job.plan);

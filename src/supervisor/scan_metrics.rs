@@ -1,33 +1,36 @@
-//! How scans ended and how long they took, counted where the loop sees an end.
+//! Metrics of scans: how they ended, how long they took, how often they were retried.
+//!
+//! Input: outcomes, as the loop sees them. Output: counts for /metrics and /health. Invariant: each
+//! attempt is counted once.
 
-use super::overdue::Standstills;
+use super::watchdog::StoppedShims;
 use crate::{
     measure::Histogram,
-    model::{FailureKind, RepoState, retry::MAY_PASS},
+    model::{FailureKind, RepoState, retry::TRANSIENT},
 };
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// From a repository of a few files to one that is at the end of its deadline.
+/// From a repository of a few files to one that reaches its deadline.
 const BOUNDS: &[f64] =
     &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 
-/// The durations of all scans that ended in this run of the server.
+/// The metrics of all scans that ended in this server run.
 #[derive(Debug)]
-pub struct Scans {
+pub struct ScanMetrics {
     completed: Histogram,
     failed: Histogram,
     timed_out: Histogram,
     cancelled: Histogram,
     interrupted: Histogram,
-    /// In the order of [`MAY_PASS`].
-    retries: [AtomicU64; MAY_PASS.len()],
-    standstills: Standstills,
+    /// In the order of [`TRANSIENT`].
+    retries: [AtomicU64; TRANSIENT.len()],
+    stopped_shims: StoppedShims,
 }
 
-impl Scans {
+impl ScanMetrics {
     pub(super) fn new() -> Self {
         let histogram = || Histogram::new(BOUNDS);
         Self {
@@ -37,11 +40,11 @@ impl Scans {
             cancelled: histogram(),
             interrupted: histogram(),
             retries: Default::default(),
-            standstills: Standstills::default(),
+            stopped_shims: StoppedShims::default(),
         }
     }
 
-    /// A scan has ended in this state; in none that is final if its processes were killed.
+    /// Counts a scan that ended in this state; the state is not final if its processes were killed.
     pub(super) fn note(&self, state: RepoState, took: Duration) {
         let histogram = match state {
             RepoState::Completed => &self.completed,
@@ -53,25 +56,25 @@ impl Scans {
         histogram.observe(took);
     }
 
-    /// A repository is tried again, for this cause.
+    /// Counts a retry with this cause.
     pub(super) fn note_retry(&self, cause: FailureKind) {
-        if let Some(place) = MAY_PASS.iter().position(|it| *it == cause) {
-            self.retries[place].fetch_add(1, Ordering::Relaxed);
+        if let Some(slot) = TRANSIENT.iter().position(|known| *known == cause) {
+            self.retries[slot].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Every cause that may pass, with how often a repository was tried again for it.
+    /// Every transient cause, with the number of retries that it caused.
     pub fn retries_by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let counts = self.retries.iter().map(|it| it.load(Ordering::Relaxed));
-        MAY_PASS.iter().map(|it| it.as_str()).zip(counts)
+        let counts = self.retries.iter().map(|count| count.load(Ordering::Relaxed));
+        TRANSIENT.iter().map(|cause| cause.as_str()).zip(counts)
     }
 
     /// The scans whose shims are stopped now.
-    pub fn standstills(&self) -> &Standstills {
-        &self.standstills
+    pub fn stopped_shims(&self) -> &StoppedShims {
+        &self.stopped_shims
     }
 
-    /// Every outcome with its durations.
+    /// The durations by outcome.
     pub fn by_outcome(&self) -> [(&'static str, &Histogram); 5] {
         [
             ("completed", &self.completed),

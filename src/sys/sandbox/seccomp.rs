@@ -1,8 +1,10 @@
-//! System calls that nothing in here needs, refused by seccomp(2).
+//! Refuses system calls that a scanner never needs, by seccomp(2).
 //!
-//! A list of what is refused, not of what is let through: git, its libraries and the resolver change
-//! with every distribution, and a call that they need one day must not end scans. What is on the
-//! list reaches into other processes, the kernel, mounts, namespaces or the terminal.
+//! Input: nothing. Output: a filter on this thread and its children.
+//!
+//! Invariants: the list names what is refused, not what is allowed: git, its libraries and the
+//! resolver change with every distribution, and a call that they need one day must not break scans.
+//! The refused calls reach into other processes, the kernel, mounts, namespaces or the terminal.
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -10,7 +12,7 @@ use seccompiler::{
 };
 use std::collections::BTreeMap;
 
-/// Refused with EPERM, whatever their arguments.
+/// Calls that are refused with EPERM, whatever their arguments.
 const REFUSED: &[libc::c_long] = &[
     // Other processes.
     libc::SYS_ptrace,
@@ -67,7 +69,7 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_personality,
 ];
 
-/// Flags of clone(2) that make a namespace.
+/// Flags of clone(2) that create a namespace.
 const NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNS,
     libc::CLONE_NEWCGROUP,
@@ -78,25 +80,25 @@ const NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNET,
 ];
 
-/// Families of sockets that the resolver and git need; netlink tells the resolver which addresses
-/// this machine has.
+/// Socket families that the resolver and git need; through netlink the resolver learns the
+/// addresses of this machine.
 const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
-/// Types a word into the terminal, as if its user had (`ioctl_tty(2)`).
+/// Requests that simulate input in the terminal (`ioctl_tty(2)`).
 const TERMINAL: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
-/// Of a socket's type, the part that is no flag (socket(2)).
+/// The part of a socket's type that is not a flag (socket(2)).
 const SOCKET_TYPE: u64 = 0xf;
 
-/// The same call by the numbers of the x32 interface, which some kernels of x86-64 still know.
+/// The bit that marks the calls of the x32 interface, which some x86-64 kernels still support.
 #[cfg(target_arch = "x86_64")]
 const OTHER_NUMBERS: libc::c_long = 0x4000_0000;
 
-/// Filters the calls of this thread and of what it starts.
+/// Filters the calls of this thread and its children.
 pub(super) fn filter() -> Result<(), String> {
     let refused = program(refused()?, libc::EPERM)?;
-    // Its flags lie in memory, where no filter looks. Told that there is none, libraries take
-    // clone(2), whose flags are seen.
+    // The flags of clone3(2) are in memory, which a filter cannot read. On ENOSYS libraries fall
+    // back to clone(2), whose flags are visible.
     let hidden = program(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)?;
     for program in [&hidden, &refused] {
         apply_filter(program).map_err(|error| error.to_string())?;
@@ -118,8 +120,8 @@ fn refused() -> Result<Table, String> {
     table.insert(libc::SYS_clone, makes_a_namespace);
     let other_families: Vec<_> = FAMILIES
         .iter()
-        .map(|it| {
-            let family = u64::from(it.cast_unsigned());
+        .map(|family| {
+            let family = u64::from(family.cast_unsigned());
             (0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
         })
         .collect();
@@ -149,7 +151,7 @@ fn refused() -> Result<Table, String> {
     Ok(table)
 }
 
-/// What has to be true of the arguments, all of it.
+/// A rule that matches if all conditions on the arguments hold.
 fn rule(conditions: &[(u8, SeccompCmpArgLen, SeccompCmpOp, u64)]) -> Result<SeccompRule, String> {
     let conditions = conditions
         .iter()
@@ -163,7 +165,8 @@ fn rule(conditions: &[(u8, SeccompCmpArgLen, SeccompCmpOp, u64)]) -> Result<Secc
 
 fn program(table: Table, errno: libc::c_int) -> Result<BpfProgram, String> {
     let architecture = std::env::consts::ARCH.try_into();
-    let architecture = architecture.map_err(|it: seccompiler::BackendError| it.to_string())?;
+    let architecture =
+        architecture.map_err(|error: seccompiler::BackendError| error.to_string())?;
     let filter = SeccompFilter::new(
         table,
         SeccompAction::Allow,

@@ -1,14 +1,16 @@
-//! The scanner process and the tree below it: how it is started, and how all of it is ended.
+//! The scanner process and its process tree: starts it, and ends all of it.
 //!
-//! It is started with a cleared environment, in a group of its own, in its scratch folder, with
-//! its task on standard input, and in a control group where there is one. Its end is that of the
-//! whole tree: SIGTERM to the group, a grace, SIGKILL to group and control group, and then the
-//! orphans, which all become children of the shim, whatever session they moved to.
+//! Input: a task. Output: a running scanner with a cleared environment, in its own process group
+//! and scratch folder, with its task on standard input, and in a control group if there is one.
+//!
+//! Invariants: the whole tree is ended: SIGTERM to the group, a grace period, SIGKILL to group and
+//! control group, and then the orphans, which all become children of the shim, whatever session
+//! they moved to.
 
 use super::log::Log;
 use crate::{
     model::task::{ScanTask, ShimTask, TRACKING_VARIABLE},
-    sys::{self, ChildEnd, Ending, cgroup::ControlGroup},
+    sys::{self, ChildEnd, StopSignal, cgroup::ControlGroup},
 };
 use std::{
     io::{self, Write},
@@ -21,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a tree that got SIGKILL may take to be gone.
+/// How long a tree may take to exit after SIGKILL.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running scanner.
@@ -36,15 +38,16 @@ pub(super) struct Scanner {
 impl Scanner {
     /// Starts the scanner; its output goes to `log`.
     pub(super) fn start(task: &ShimTask, log: &Log) -> io::Result<Self> {
-        sys::adopt_orphans()?;
+        sys::become_subreaper()?;
         sys::forbid_core_dumps()?;
         let group = ControlGroup::create(&tracking_id(&task.scan));
         let mut command = command(task);
-        // It gets its task before this process leaves the group, which takes a while.
+        // The scanner gets its task before this process leaves the control group, which takes a
+        // while.
         let mut start = || {
-            let mut child = sys::yielding(|| command.spawn())?;
-            // What it starts inherits this.
-            let offered = sys::offer_to_memory_killer(child.id());
+            let mut child = sys::with_low_priority(|| command.spawn())?;
+            // Processes that the scanner starts inherit this.
+            let offered = sys::prefer_for_oom_kill(child.id());
             let connected = connect(&mut child, task, log);
             Ok::<_, io::Error>((child.id(), offered, connected))
         };
@@ -53,12 +56,14 @@ impl Scanner {
             None => start(),
         }?;
         if group.as_ref().is_none_or(ControlGroup::holds_this_process) {
-            log.note("no control group of its own: strays are found one by one");
+            log.note(
+                "no control group available; stray processes are found one by one through /proc",
+            );
         }
         if let Err(error) = offered {
-            log.note(&format!("not preferred when memory runs out: {error}"));
+            log.note(&format!("cannot raise oom_score_adj of the scanner: {error}"));
         }
-        // A child of ours that has not been reaped: the number is its own.
+        // The child has not been reaped, so its pid cannot have been reused.
         let pidfd = sys::open_process(pid)?;
         let mut scanner =
             Self { pid, pidfd, group, end: None, grace: Duration::from_secs(task.kill_grace_secs) };
@@ -72,16 +77,16 @@ impl Scanner {
         }
     }
 
-    /// The number that the scanner has, or had.
+    /// The pid of the scanner, also after its exit.
     pub(super) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Reaps the scanner if it has exited. Its group gets SIGKILL just before: until it is
-    /// reaped, the group's number is its own.
+    /// Reaps the scanner if it has exited. Its process group gets SIGKILL first: until the scanner
+    /// is reaped, the group's id cannot be reused.
     pub(super) fn try_reap(&mut self) -> Option<ChildEnd> {
         if self.end.is_none() && self.has_exited() {
-            let _ = sys::end_group(self.pid, Ending::Force);
+            let _ = sys::signal_group(self.pid, StopSignal::Kill);
             while self.end.is_none()
                 && let Ok(Some(reaped)) = sys::reap_one()
             {
@@ -91,7 +96,7 @@ impl Scanner {
         self.end
     }
 
-    /// Reaps orphans that ended; the scanner itself is left to [`Self::try_reap`].
+    /// Reaps orphans that have exited; [`Self::try_reap`] reaps the scanner itself.
     pub(super) fn reap_orphans(&mut self) {
         while !self.has_exited()
             && let Ok(Some(reaped)) = sys::reap_one()
@@ -100,10 +105,10 @@ impl Scanner {
         }
     }
 
-    /// Ends everything that is left of the scanner and its descendants.
+    /// Ends all remaining processes of the scanner and its descendants.
     pub(super) fn end_tree(&mut self, log: &Log) {
         if self.end.is_none() {
-            let _ = sys::end_group(self.pid, Ending::Ask);
+            let _ = sys::signal_group(self.pid, StopSignal::Term);
             let patience = Instant::now() + self.grace;
             while self.try_reap().is_none() && Instant::now() < patience {
                 let left = patience.saturating_duration_since(Instant::now());
@@ -112,7 +117,7 @@ impl Scanner {
                 self.reap_orphans();
             }
             if self.end.is_none() {
-                let _ = sys::end_group(self.pid, Ending::Force);
+                let _ = sys::signal_group(self.pid, StopSignal::Kill);
             }
         }
         let left = self.kill_what_is_left();
@@ -122,11 +127,11 @@ impl Scanner {
         log.finish();
     }
 
-    /// SIGKILL to the control group and to every child, until none is left. As each child dies,
-    /// its own children become ours.
+    /// Sends SIGKILL to the control group and to every child until none is left. When a child dies,
+    /// its own children become children of this process.
     fn kill_what_is_left(&mut self) -> usize {
         let patience = Instant::now() + KILL_PATIENCE;
-        // Most scanners leave nobody: then no process has to be looked for.
+        // Most scanners leave no processes; then /proc need not be read.
         while self.has_children() {
             if let Some(group) = &self.group {
                 group.kill();
@@ -134,7 +139,7 @@ impl Scanner {
             let children = sys::children();
             for child in &children {
                 if let Ok(process) = sys::open_process(*child) {
-                    let _ = sys::end_process(process, Ending::Force);
+                    let _ = sys::signal_process(process, StopSignal::Kill);
                 }
             }
             if Instant::now() >= patience {
@@ -146,13 +151,13 @@ impl Scanner {
         0
     }
 
-    /// Reaps what is dead; whether anybody lives.
+    /// Reaps dead children; returns whether any child is alive.
     fn has_children(&mut self) -> bool {
         loop {
             match sys::reap_one() {
                 Ok(Some(reaped)) => self.note(reaped),
                 Ok(None) => return true,
-                // The tree is gone.
+                // ECHILD: the tree is gone.
                 Err(_) => return false,
             }
         }
@@ -175,7 +180,7 @@ impl AsFd for Scanner {
     }
 }
 
-/// Connects the scanner's three streams, each by a thread of its own: none can block another.
+/// Connects the scanner's three streams, each on its own thread, so that none can block another.
 fn connect(child: &mut Child, task: &ShimTask, log: &Log) -> io::Result<()> {
     if let Some(stdout) = child.stdout.take() {
         log.drain(stdout, super::log::Stream::Stdout)?;
@@ -187,14 +192,14 @@ fn connect(child: &mut Child, task: &ShimTask, log: &Log) -> io::Result<()> {
     text.push(b'\n');
     if let Some(mut stdin) = child.stdin.take() {
         thread::Builder::new().name("task".to_owned()).spawn(move || {
-            // A scanner that does not read its task needs none; dropping ends the input.
+            // A scanner may ignore its task; dropping the pipe ends the input.
             let _ = stdin.write_all(&text);
         })?;
     }
     Ok(())
 }
 
-/// Which program could not be started, for the failure's text.
+/// The error text that names the program that could not be started.
 pub(super) fn cannot_start(task: &ShimTask) -> String {
     match task.command.first() {
         Some(program) => format!("cannot start the scanner `{program}` ([scanner] command)"),
@@ -205,7 +210,7 @@ pub(super) fn cannot_start(task: &ShimTask) -> String {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that starts scanners")]
 fn command(task: &ShimTask) -> Command {
     let scan = &task.scan;
-    // The built-in one is this very program, even if its file was replaced meanwhile.
+    // The built-in scanner is the running program, even if its file has been replaced.
     let program = task.command.first().map_or("/proc/self/exe", String::as_str);
     let mut command = Command::new(program);
     if task.command.is_empty() {
@@ -238,7 +243,7 @@ fn tracking_id(scan: &ScanTask) -> String {
     ScanTask::tracking_id(&scan.job_id, scan.repo_index, scan.attempt)
 }
 
-/// A name from a forge could hold a NUL, which no environment can.
+/// A name from a forge may contain a NUL, which an environment variable cannot.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "")
 }

@@ -1,5 +1,8 @@
-//! A task for a scanner that is started by hand: what a server would have said, made up from a
-//! URL and two files.
+//! Builds the task of a standalone scanner (`scanwatch worker --url …`), which a server would send
+//! otherwise.
+//!
+//! Input: a URL or path, two files, settings. Output: a task, and its scratch folder. Invariants:
+//! only what the user typed is trusted.
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
@@ -12,27 +15,27 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What is said by hand.
+/// The options of a standalone scanner.
 #[derive(Debug, Clone)]
-pub struct ByHand {
-    /// A URL, or a path of this machine.
+pub struct Standalone {
+    /// A URL or a local path.
     pub url: String,
-    /// Branch, tag or commit; none for the default branch.
+    /// Branch, tag or commit; `None` for the default branch.
     pub reference: Option<String>,
     pub status_file: PathBuf,
     pub result_file: PathBuf,
     pub update_interval_secs: u64,
-    /// Whether the imports of sources are read too.
+    /// Whether imports in source files are read too.
     pub deep: bool,
     pub limits: Limits,
-    /// Beside it, what was typed is trusted as typed.
+    /// The network policy; the typed URL is trusted in addition.
     pub network: NetworkPolicy,
     pub categories: BTreeMap<String, Category>,
     pub sandbox: Sandbox,
 }
 
-impl ByHand {
-    /// The task, and the guard of its scratch folder, which lies beside the status file and is
+impl Standalone {
+    /// The task, and the guard of its scratch folder, which is beside the status file and is
     /// removed with the guard.
     pub fn into_task(self) -> anyhow::Result<(ScanTask, TempDir)> {
         let status_file = absolute(&self.status_file).context("locating the status file")?;
@@ -41,7 +44,7 @@ impl ByHand {
         let work = tempfile::Builder::new()
             .prefix(".scanwatch-")
             .tempdir_in(folder)
-            .with_context(|| format!("making a scratch folder in `{}`", folder.display()))?;
+            .with_context(|| format!("creating a scratch folder in `{}`", folder.display()))?;
         let (git_url, network) = trusted(self.url, self.network)?;
         let task = ScanTask {
             job_id: "by-hand".parse().context("naming the job")?,
@@ -66,7 +69,7 @@ impl ByHand {
     }
 }
 
-/// The URL as a scanner gets it, and a policy that lets it through. What is no URL is a path.
+/// The URL for the scanner, and a policy that allows it. Anything that is not a URL is a path.
 fn trusted(url: String, mut policy: NetworkPolicy) -> anyhow::Result<(String, NetworkPolicy)> {
     let scp_like = url.split_once('@').is_some_and(|(_, rest)| rest.contains(':'));
     if !url.contains("://") && (Path::new(&url).exists() || !scp_like) {
@@ -79,11 +82,11 @@ fn trusted(url: String, mut policy: NetworkPolicy) -> anyhow::Result<(String, Ne
         url.clone()
     } else {
         // git@host:path is fetched by https.
-        let host = url.split_once('@').map_or("", |it| it.1).split(':').next().unwrap_or("");
+        let host = url.split_once('@').map_or("", |(_, rest)| rest).split(':').next().unwrap_or("");
         format!("https://{host}/")
     };
-    // What is no URL at all is refused by the gate, with its reason.
-    policy.trusted.extend(url::Url::parse(&spelled).ok().and_then(|it| Origin::of(&it)));
+    // The gate refuses an invalid URL and names the reason.
+    policy.trusted.extend(url::Url::parse(&spelled).ok().and_then(|url| Origin::of(&url)));
     Ok((url, policy))
 }
 
@@ -99,7 +102,7 @@ mod tests {
     use crate::{model::git_url::GitUrl, worker::sample};
 
     #[test]
-    fn what_is_typed_is_trusted_as_typed_and_nothing_else_is() {
+    fn only_the_typed_url_is_trusted() {
         for (typed, let_through) in [
             ("https://h.example/a/b.git", "https://h.example/a/b.git"),
             ("http://127.0.0.1:8080/b.git", "http://127.0.0.1:8080/b.git"),
@@ -115,10 +118,10 @@ mod tests {
         assert!(url == "/tmp" && policy.local_paths && policy.trusted.is_empty());
     }
     #[test]
-    fn the_scratch_folder_lies_beside_the_status_file_and_goes_with_its_guard() {
+    fn the_scratch_folder_is_beside_the_status_file_and_is_removed_with_its_guard() {
         let root = tempfile::tempdir().unwrap();
         let sample = sample::task(root.path(), "https://h.example/group/project.git");
-        let by_hand = ByHand {
+        let standalone = Standalone {
             url: sample.git_url.clone(),
             reference: Some("main".to_owned()),
             status_file: sample.status_file.clone(),
@@ -130,7 +133,7 @@ mod tests {
             categories: BTreeMap::new(),
             sandbox: Sandbox::default(),
         };
-        let (task, guard) = by_hand.into_task().unwrap();
+        let (task, guard) = standalone.into_task().unwrap();
         assert_eq!((task.repo_name.as_str(), task.attempt), ("project", 1));
         assert!(task.deep);
         assert_eq!(task.network.trusted, sample.network.trusted);

@@ -1,17 +1,19 @@
-//! Characters that must not reach a terminal or a line of a log as they are.
+//! Characters that must not reach a terminal or a log line unescaped.
+//!
+//! Input: a character. Output: its class.
 
-/// Whether a character is a control character, or one of Unicode's that break lines or turn the
-/// direction of reading.
-pub fn is_unseen(c: char) -> bool {
+/// Whether a character is a control character, or a Unicode character that breaks lines or changes
+/// the reading direction.
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a character shows nothing of itself: control characters (`Cc`), format characters (`Cf`),
-/// separators of lines and paragraphs, and noncharacters. A text that a client sends must have none:
-/// with them, two names look the same, or one looks like another.
+/// Whether a character is invisible: control characters (`Cc`), format characters (`Cf`), line and
+/// paragraph separators, and noncharacters. Text of a client must not contain any: they make two
+/// names look the same, or one name look like another.
 pub fn is_invisible(c: char) -> bool {
-    is_unseen(c)
+    is_unprintable(c)
         || is_format(c)
         || u32::from(c) & 0xfffe == 0xfffe
         || ('\u{fdd0}'..='\u{fdef}').contains(&c)
@@ -48,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn invisible_characters_of_every_kind_are_found_and_letters_are_not() {
+    fn invisible_characters_are_recognized_and_letters_are_not() {
         for c in [
             '\0',
             '\n',

@@ -1,15 +1,15 @@
-//! The self-test of the sandbox: what a scanner that was taken over might try, tried.
+//! The self-test of the sandbox: tries what a compromised scanner might try.
 //!
 //! ```text
-//! run ─► a child that is shut in like a scanner ─► attempts ─► SelfTest
+//! run ─► a child in the sandbox of a scanner ─► attempts ─► SelfTest
 //!  └─ outside: its folder, its sockets, this process ─────┘
 //! ```
 //!
 //! Input: the settings of the sandbox. Output: for each attempt, whether it was refused.
 //!
-//! Invariants: every attempt succeeds without the sandbox, for this user or for root, or
-//! it would prove nothing; and what succeeds does no harm: it touches the self-test's own
-//! folder, sockets and processes alone.
+//! Invariants: every attempt succeeds without the sandbox, for this user or for root; otherwise it
+//! would prove nothing. A successful attempt does no harm: it only affects the self-test's own
+//! folder, sockets and processes.
 
 use super::isolation;
 use crate::model::{
@@ -46,41 +46,41 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The most that is read of a child's answer, in bytes.
+/// The size limit of a child's answer, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
-/// A port that the made-up scan may connect to; nobody is contacted there.
+/// The port that the simulated scan may connect to; nobody is contacted there.
 const PORT: u16 = 443;
 
-/// What the child is told: the task by which it shuts itself in, and what lies outside.
+/// The input of the child: the task that defines its sandbox, and the resources outside.
 #[derive(Debug, Serialize, Deserialize)]
 struct Outside {
     task: ScanTask,
     /// The folder of another job.
     folder: PathBuf,
-    /// The folder with what is kept of the attempts of the job.
+    /// The folder with the second records of the job's attempts.
     attempts: PathBuf,
-    /// A port of this machine where somebody listens.
+    /// A port of this machine where a server listens.
     port: u16,
-    /// The abstract name of a socket where somebody listens (unix(7)).
+    /// The abstract name of a socket where a server listens (unix(7)).
     name: String,
 }
 
-/// Tries to get out of a sandbox like that of a scanner with these settings.
+/// Tries to escape from the sandbox that a scanner with these settings has.
 ///
 /// # Errors
-/// When the test itself cannot be made; not when an attempt succeeds.
+/// If the test itself cannot run; not if an attempt succeeds.
 pub fn run(sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<SelfTest> {
     let root = tempfile::Builder::new()
         .prefix(crate::store::trash::SELF_TEST)
         .tempdir()
-        .context("making a folder for the self-test")?;
+        .context("creating a folder for the self-test")?;
     for name in ["work", "job", "other", "attempts"] {
-        fs::create_dir(root.path().join(name)).context("making a folder for the self-test")?;
+        fs::create_dir(root.path().join(name)).context("creating a folder for the self-test")?;
     }
     let folder = root.path().join("other");
-    File::create(folder.join("status")).context("making a file for the self-test")?;
+    File::create(folder.join("status")).context("creating a file for the self-test")?;
     let attempts = root.path().join("attempts");
-    File::create(attempts.join("kept")).context("making a file for the self-test")?;
+    File::create(attempts.join("kept")).context("creating a file for the self-test")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening")?;
     let name = format!("scanwatch-self-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).context("naming a socket")?;
@@ -95,7 +95,7 @@ pub fn run(sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<SelfTest> {
     ask_child(&outside)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this program once more, which is always awaited")]
+#[expect(clippy::disallowed_methods, reason = "runs this program's self-test; always awaited")]
 fn ask_child(outside: &Outside) -> anyhow::Result<SelfTest> {
     let mut child = Command::new("/proc/self/exe")
         .args(["worker", "--self-test-escape", "--inside"])
@@ -104,7 +104,7 @@ fn ask_child(outside: &Outside) -> anyhow::Result<SelfTest> {
         .spawn()
         .context("starting the self-test")?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that has ended already is found out below.
+        // A child that has exited already is reported below.
         let _ = stdin.write_all(&serde_json::to_vec(outside)?);
     }
     let mut answer = Vec::new();
@@ -113,10 +113,10 @@ fn ask_child(outside: &Outside) -> anyhow::Result<SelfTest> {
     }
     let status = child.wait().context("waiting for the self-test")?;
     ensure!(status.success(), "the self-test ended early: {status}");
-    serde_json::from_slice(&answer).context("understanding the self-test's answer")
+    serde_json::from_slice(&answer).context("parsing the self-test's answer")
 }
 
-/// A scan that is shut in and never made.
+/// The task of a scan that is sandboxed but never run.
 fn task(root: &Path, sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<ScanTask> {
     let origin = Origin { scheme: "https".into(), host: "localhost".into(), port: PORT };
     Ok(ScanTask {
@@ -140,14 +140,14 @@ fn task(root: &Path, sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<ScanT
     })
 }
 
-/// The child's part: shuts itself in by what stands on `stdin`, tries everything, and says what
-/// became of it, as JSON.
+/// The child's part: enters the sandbox for the input on `stdin`, runs all attempts, and writes the
+/// outcomes as JSON.
 ///
 /// # Errors
-/// When it is not told what to try, or cannot say what became of it.
+/// If the input is invalid or the output cannot be written.
 pub fn run_inside(stdin: impl Read, mut stdout: impl Write) -> anyhow::Result<()> {
-    let outside: Outside =
-        serde_json::from_reader(stdin.take(LONGEST_ANSWER)).context("reading what to try")?;
+    let outside: Outside = serde_json::from_reader(stdin.take(LONGEST_ANSWER))
+        .context("reading the self-test's input")?;
     let isolation = isolation::enter(&outside.task);
     let attempts = attempts(&outside);
     let level = isolation.level;
@@ -160,10 +160,10 @@ pub fn run_inside(stdin: impl Read, mut stdout: impl Write) -> anyhow::Result<()
         attempts,
     };
     serde_json::to_writer(&mut stdout, &found)?;
-    stdout.flush().context("answering")
+    stdout.flush().context("writing the self-test's result")
 }
 
-/// Tries everything, in order; what changes this process stands last.
+/// Runs all attempts in order; those that change this process come last.
 fn attempts(outside: &Outside) -> Vec<Attempt> {
     let Outside { task, folder, attempts, port, name } = outside;
     let own = &task.work_dir;
@@ -235,10 +235,10 @@ fn attempt(what: &str, attempt: impl FnOnce() -> io::Result<()>) -> Attempt {
 }
 
 fn known(process: Option<Pid>) -> io::Result<Pid> {
-    process.ok_or_else(|| io::Error::other("its parent is gone"))
+    process.ok_or_else(|| io::Error::other("the parent process has exited"))
 }
 
-/// Opens a file, which is what a sandbox refuses.
+/// Opens a file, which the sandbox refuses.
 fn read(path: &Path) -> io::Result<()> {
     File::open(path).map(drop)
 }

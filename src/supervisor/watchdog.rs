@@ -1,17 +1,17 @@
-//! Enforces the limits of a scan where its shim does not: one that is stopped (a scanner may send
-//! it SIGSTOP), that hangs in a call of the kernel, or that ignores an order to end.
+//! A watchdog that enforces the limits of a scan where its shim does not: the shim is stopped (a
+//! scanner may send it SIGSTOP), hangs in a system call, or ignores an order.
 //!
-//! Input: when a shim began, the orders it was given, and what /proc says of its process. Output:
-//! SIGKILL to the shim, and the reason, which becomes the final state of the attempt; what of the
-//! scan is left is ended where the attempt is settled. While a shim is stopped, /health names it.
+//! Input: when a shim began, the orders it was given, and its process state in /proc. Output:
+//! SIGKILL to the shim, and the cause, which becomes the final state of the attempt. Whoever
+//! finalizes the attempt ends the rest of the scan. While a shim is stopped, /health names it.
 //!
-//! Invariants: a shim that runs always has time enough to end its scan by itself; time in which
-//! this server was stopped counts for nothing; a slot is free again whatever a shim does.
+//! Invariants: a running shim always has enough time to end its scan itself; time during which this
+//! server was stopped does not count; a slot becomes free whatever a shim does.
 
 use super::{
     RepoKey,
-    ended::Ended,
     handle::Supervisor,
+    shim_exit::ShimExit,
     spawn::{Awaited, Shim},
 };
 use crate::{
@@ -26,29 +26,29 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// How often a living shim is checked.
+/// How often a running shim is checked.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// For how long a shim is stopped before /health says so; past its limit, before it is killed.
+/// How long a shim must be stopped before /health reports it; past its limit, before it is killed.
 const STOPPED: Duration = Duration::from_secs(2);
-/// What a shim may take in all, past its limit and the grace of its scanner: to end the tree (10 s),
-/// and to write the final state on a disk that is full (30 s) or slow.
+/// How long a shim may take past its limit and its scanner's grace period: to end the process tree
+/// (10 s), and to write the final state on a full (30 s) or slow disk.
 const MARGIN: Duration = Duration::from_mins(1);
-/// How long a process may take to be gone after SIGKILL.
+/// How long a process may take to exit after SIGKILL.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why the server has killed a shim.
+/// Why the server killed a shim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// It ran past the deadline, of so many seconds.
+    /// The scan exceeded its deadline of this many seconds.
     Timeout(u64),
-    /// It did not obey.
+    /// The shim did not obey this order.
     Order(OrderReason),
 }
 
 impl Cause {
-    /// The state in which the attempt ends, and why; no state if it is to be scanned again.
+    /// The final state of the attempt and its failure; no state if the repository is scanned again.
     pub(super) fn verdict(self) -> (Option<RepoState>, Failure) {
-        const HOW: &str = "its shim did not react, so the server ended both";
+        const HOW: &str = "its shim did not react, so the server killed both";
         match self {
             Self::Timeout(secs) => {
                 let detail = format!("Process killed after {secs} seconds timeout; {HOW}");
@@ -70,19 +70,19 @@ impl Cause {
     }
 }
 
-/// A killing, and whom it hit.
+/// A shim that the server killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Killed {
     pub(super) cause: Cause,
-    /// The shim; in a call that cannot be interrupted it may outlast SIGKILL.
+    /// The shim's process; in an uninterruptible system call it may survive SIGKILL.
     pub(super) pid: u32,
     pub(super) attempt: u64,
 }
 
-/// The order that a shim was given last, if any, and when; shared with whoever waits for its end.
-pub(super) type Given = Arc<Mutex<Option<(OrderReason, Instant)>>>;
+/// The last order that the shim was given and when; shared with the task that waits for its exit.
+pub(super) type LastOrder = Arc<Mutex<Option<(OrderReason, Instant)>>>;
 
-/// How long a shim has been past its limit, as this server saw it.
+/// How long a shim has been past its limit, as observed by this server.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     seen: Instant,
@@ -95,10 +95,10 @@ impl Clock {
         Self { seen: now, stopped: Duration::ZERO, overdue: Duration::ZERO }
     }
 
-    /// Takes in a check. Says whether the shim, whose limit is `limit`, has to be killed.
+    /// Takes in a check. Returns whether the shim must be killed.
     fn check(&mut self, now: Instant, limit: Instant, stopped: bool, grace: Duration) -> bool {
-        // Of a time in which nothing was checked, the server itself may have been stopped, and the
-        // shim with it.
+        // A gap between two checks means that the server itself may have been stopped, together
+        // with the shim.
         let passed = now.saturating_duration_since(self.seen).min(2 * INTERVAL);
         self.seen = now;
         self.stopped = if stopped { self.stopped + passed } else { Duration::ZERO };
@@ -112,8 +112,8 @@ impl Clock {
     }
 }
 
-/// Watches one shim until it is gone.
-pub(super) struct Overseer {
+/// Watches one shim until it has exited.
+pub(super) struct Watchdog {
     key: RepoKey,
     shim: Shim,
     timeout: Duration,
@@ -123,7 +123,7 @@ pub(super) struct Overseer {
     handle: Supervisor,
 }
 
-impl Overseer {
+impl Watchdog {
     pub(super) fn new(
         key: RepoKey,
         shim: Shim,
@@ -141,8 +141,8 @@ impl Overseer {
         }
     }
 
-    /// Returns when the shim is gone, or when nothing more can be done for that.
-    pub(super) async fn wait(mut self, awaited: Awaited) -> Ended {
+    /// Returns when the shim has exited, or when it survived SIGKILL for too long.
+    pub(super) async fn wait(mut self, awaited: Awaited) -> ShimExit {
         let gone = awaited.end();
         tokio::pin!(gone);
         let code = loop {
@@ -155,45 +155,46 @@ impl Overseer {
                 }
             }
         };
-        self.handle.scans().standstills().over(&self.key);
+        self.handle.scan_metrics().stopped_shims().clear(&self.key);
         let ordered = self.order().map(|(reason, _)| reason);
-        Ended::of(code, ordered, self.killed.map(|(killed, _)| killed), self.shim.known.clone())
+        ShimExit::of(code, ordered, self.killed.map(|(killed, _)| killed), self.shim.known.clone())
     }
 
-    /// Checks the shim once. Says whether it is given up: it was killed, and is not gone.
+    /// Checks the shim once. Returns whether the watchdog gives up: the shim was killed and has not
+    /// exited.
     fn check(&mut self) -> bool {
         let now = Instant::now();
         let (key, pid) = (&self.key, self.shim.pid);
         if let Some((_, at)) = self.killed {
             let given_up = now.saturating_duration_since(at) >= KILL_PATIENCE;
             if given_up {
-                tracing::error!(repository = %key, pid, "a shim does not end by SIGKILL: it hangs in a call of the kernel; its slot is free again");
+                tracing::error!(repository = %key, pid, "a shim survived SIGKILL because it hangs in a system call; its slot is free again");
             }
             return given_up;
         }
-        // A number of a process that is gone may be another's; then this task is about to hear it.
+        // The pid of an exited process may be reused; the exit is about to be reported then.
         let is_stopped = sys::is_stopped(pid) && !is_gone(&self.shim.process);
         let (limit, cause) = self.limit();
         let grace = self.grace;
         let kill = self.clock.check(now, limit, is_stopped, grace);
-        let standstills = self.handle.scans().standstills();
+        let stopped_shims = self.handle.scan_metrics().stopped_shims();
         if self.clock.stopped >= STOPPED {
-            standstills.note(key, pid);
+            stopped_shims.note(key, pid);
         } else {
-            standstills.over(key);
+            stopped_shims.clear(key);
         }
         if kill {
-            tracing::warn!(repository = %key, pid, stopped = is_stopped, ?cause, "the shim of a scan does not react; it is killed");
+            tracing::warn!(repository = %key, pid, stopped = is_stopped, ?cause, "the shim of a scan does not respond to its limit or order; killing it");
             let killed = Killed { cause, pid, attempt: self.shim.attempt };
             self.killed = Some((killed, now));
-            if let Err(error) = sys::end_process(&*self.shim.process, sys::Ending::Force) {
+            if let Err(error) = sys::signal_process(&*self.shim.process, sys::StopSignal::Kill) {
                 tracing::error!(repository = %key, pid, %error, "cannot kill a shim");
             }
         }
         false
     }
 
-    /// The moment at which the shim must begin to end its scan, and why.
+    /// When the shim must start to end its scan, and why.
     fn limit(&self) -> (Instant, Cause) {
         let deadline = self.shim.began + self.timeout;
         match self.order() {
@@ -211,35 +212,35 @@ fn is_gone(process: &OwnedFd) -> bool {
     sys::wait_readable([process.as_fd()], Duration::ZERO).is_ok_and(|[gone]| gone)
 }
 
-/// The shims that are stopped now, for whoever asks how the service is.
+/// The shims that are stopped now, for /health.
 #[derive(Debug, Default)]
-pub struct Standstills {
+pub struct StoppedShims {
     shims: Mutex<BTreeMap<RepoKey, u32>>,
 }
 
-impl Standstills {
+impl StoppedShims {
     fn note(&self, key: &RepoKey, pid: u32) {
         let mut shims = self.shims.lock().unwrap_or_else(PoisonError::into_inner);
         if shims.insert(key.clone(), pid).is_none() {
-            tracing::warn!(repository = %key, pid, "the shim of a scan is stopped; the server keeps its limits meanwhile");
+            tracing::warn!(repository = %key, pid, "the shim of a scan is stopped; the server enforces the scan's limits until it resumes");
         }
     }
 
-    fn over(&self, key: &RepoKey) {
+    fn clear(&self, key: &RepoKey) {
         let mut shims = self.shims.lock().unwrap_or_else(PoisonError::into_inner);
         if shims.remove(key).is_some() {
-            tracing::info!(repository = %key, "the shim of a scan is stopped no more");
+            tracing::info!(repository = %key, "the stopped shim of a scan has resumed or exited");
         }
     }
 
-    /// What is wrong, in words for /health.
+    /// The problem for /health.
     pub fn problem(&self) -> Option<String> {
         let shims = self.shims.lock().unwrap_or_else(PoisonError::into_inner);
         let (key, pid) = shims.first_key_value()?;
         let count = shims.len();
         Some(format!(
-            "{count} scans stand still: their shims are stopped, as by SIGSTOP, first {key} (process \
-             {pid}); the server ends each at its deadline; resume with `kill -CONT {pid}`, or cancel"
+            "{count} scans are suspended because their shims are stopped (SIGSTOP), first {key} \
+             (process {pid}); the server ends each at its deadline; resume with `kill -CONT {pid}`, or cancel"
         ))
     }
 }
@@ -250,7 +251,7 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(5);
 
-    /// How long after its limit a shim is killed that is checked at this interval.
+    /// How long after its limit a shim is killed if it is checked at this interval.
     fn killed_after(every: Duration, stopped: impl Fn(Duration) -> bool) -> Option<Duration> {
         let begin = Instant::now();
         let limit = begin + Duration::from_secs(100);
@@ -268,22 +269,25 @@ mod tests {
     #[test]
     fn a_shim_that_is_stopped_is_killed_soon_and_one_that_runs_has_its_time() {
         let stopped = killed_after(INTERVAL, |_| true).unwrap();
-        let about = |it: Duration, expected: Duration| {
-            assert!(it + INTERVAL >= expected && it <= expected + INTERVAL, "{it:?} {expected:?}");
+        let about = |time: Duration, expected: Duration| {
+            assert!(
+                time + INTERVAL >= expected && time <= expected + INTERVAL,
+                "{time:?} {expected:?}"
+            );
         };
         about(stopped, STOPPED);
-        // Stopped before its limit only: it is about to react.
+        // Stopped only before its limit: it still gets the full grace period.
         let before = killed_after(INTERVAL, |at| at < Duration::from_secs(100)).unwrap();
         let running = killed_after(INTERVAL, |_| false).unwrap();
         about(before, GRACE + MARGIN);
         about(running, GRACE + MARGIN);
-        // Resumed again and again, as by a scanner that plays with it: it ends all the same.
+        // Resumed again and again, as a malicious scanner could do: the limit still applies.
         let played = killed_after(INTERVAL, |at| at.as_secs() % 2 == 0).unwrap();
         assert!(played <= running, "{played:?}");
     }
 
-    /// Breaks if a server that was stopped for an hour together with its shims kills them all when
-    /// they go on, before they can react.
+    /// Breaks if a server that was stopped for an hour together with its shims kills them all on
+    /// resume, before they can respond.
     #[test]
     fn time_in_which_nothing_was_checked_is_not_counted() {
         let begin = Instant::now();

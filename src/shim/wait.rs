@@ -1,9 +1,13 @@
-//! Waiting for a scanner's end: its own exit, its deadline, its silence, or an order.
+//! Waits for the end of a scanner's run: its own exit, its deadline, a missing heartbeat, or an
+//! order.
 //!
-//! Blocking, by poll(2) on the scanner's process descriptor and on a pipe that SIGTERM writes
-//! to, with a tick for what cannot be waited for. Times are those of the monotonic clock.
+//! Input: the scanner's pidfd, a pipe that SIGTERM writes to, the status file. Output: why the run
+//! ended.
+//!
+//! Invariants: blocking, by poll(2), with a tick for what cannot be polled; times are those of the
+//! monotonic clock.
 
-use super::{process::Scanner, settle::Settler};
+use super::{finalize::Finalizer, process_tree::Scanner};
 use crate::{
     model::{
         Failure,
@@ -20,25 +24,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often what cannot be waited for is looked at.
+/// How often the status file and orphans are checked.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Why a scanner's run is over.
+/// Why a scanner's run ended.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Ending {
+pub(super) enum RunEnd {
     NotStarted(Failure),
     Ended(ChildEnd),
-    /// Killed for want of memory; in words, by whose evidence.
+    /// Killed because memory ran out; `detail` names the evidence.
     OutOfMemory {
         end: ChildEnd,
         detail: String,
     },
-    /// Ended by a limit that the built-in scanner sets itself; in words, which.
+    /// Stopped by a limit that the built-in scanner sets for itself; `detail` names it.
     Limited {
         end: ChildEnd,
         detail: String,
     },
-    /// It gave up, and the disk is full; in words, how.
+    /// The scanner failed, and the disk is full; `detail` says so.
     DiskFull {
         code: i32,
         detail: String,
@@ -48,7 +52,7 @@ pub(super) enum Ending {
     Ordered(OrderReason),
 }
 
-/// The ear for SIGTERM; deaf to SIGHUP, which is about terminals and settings.
+/// Receives SIGTERM as an order; ignores SIGHUP, which concerns terminals and settings.
 pub(super) struct Orders {
     pipe: UnixStream,
 }
@@ -65,7 +69,7 @@ impl Orders {
         Ok(Self { pipe })
     }
 
-    /// Whether an order has come; a signal without a written order is a cancel.
+    /// The order that has arrived, if any; a signal without an order file is a cancel.
     pub(super) fn given(&self, job: &JobDir, scan: &ScanTask) -> Option<OrderReason> {
         let mut bytes = [0; 16];
         let signalled = (&self.pipe).read(&mut bytes).is_ok_and(|count| count > 0);
@@ -76,43 +80,43 @@ impl Orders {
     }
 }
 
-/// Waits until the scanner has exited or must be ended. Leaves its tree to the caller.
-pub(super) fn until_the_end(
+/// Waits until the scanner has exited or must be stopped. The caller ends the process tree.
+pub(super) fn until_run_ends(
     scanner: &mut Scanner,
     task: &ShimTask,
     job: &JobDir,
-    settler: &Settler<'_>,
+    finalizer: &Finalizer<'_>,
     orders: &Orders,
-) -> Ending {
+) -> RunEnd {
     let began = Instant::now();
     let deadline = began + Duration::from_secs(task.timeout_secs);
     let patience = Duration::from_secs(task.stall_timeout_secs);
-    let mut signature = settler.signature();
-    // A scanner that never writes at all has only its deadline.
-    let mut last_sign_of_life: Option<Instant> = None;
+    let mut signature = finalizer.signature();
+    // A scanner that never writes a status has only its deadline.
+    let mut last_heartbeat: Option<Instant> = None;
     loop {
         let waited = sys::wait_readable([scanner.as_fd(), orders.pipe.as_fd()], TICK);
         let [exited, ordered] = waited.unwrap_or([true, true]);
         if exited && let Some(end) = scanner.try_reap() {
-            return Ending::Ended(end);
+            return RunEnd::Ended(end);
         }
         if ordered && let Some(reason) = orders.given(job, &task.scan) {
-            return Ending::Ordered(reason);
+            return RunEnd::Ordered(reason);
         }
         // Read after the wait: if this process was stopped for a while, the scanner was not.
-        let newest = settler.signature();
+        let newest = finalizer.signature();
         let now = Instant::now();
-        // What is written to a folder that is away cannot be seen: its silence says nothing.
+        // Writes to an unavailable folder cannot be seen, so a missing heartbeat means nothing.
         let is_away = newest.is_none() && is_missing_folder(job.path());
         if newest != signature || is_away {
             signature = newest;
-            last_sign_of_life = Some(now);
+            last_heartbeat = Some(now);
         }
         if now >= deadline {
-            return Ending::TimedOut;
+            return RunEnd::TimedOut;
         }
-        if last_sign_of_life.is_some_and(|at| now - at >= patience) {
-            return Ending::Stalled;
+        if last_heartbeat.is_some_and(|at| now - at >= patience) {
+            return RunEnd::Stalled;
         }
         scanner.reap_orphans();
     }

@@ -1,19 +1,21 @@
-//! The status file as far as the shim writes it: `starting` before the scanner, and the end that
-//! the scanner did not write itself.
+//! The shim's writes to the status file: `starting` before the scanner runs, and the final state if
+//! the scanner did not write one.
 //!
-//! Invariants: whatever a scanner of any kind has written (name, progress, fields that
-//! scanwatch does not know) stays; and what is final is on the disk before the shim exits.
+//! Input: how the scanner's run ended, and the status file. Output: a durable final state.
+//!
+//! Invariants: whatever any scanner has written (name, progress, unknown members) is kept; a final
+//! state is on the disk before the shim exits.
 
 use super::{
     verdict::{Verdict, Written, judge},
-    watch::Ending,
+    wait::RunEnd,
 };
 use crate::{
     model::{
         Failure, RepoState,
-        attempt::Unsettled,
+        attempt::UnwrittenEnd,
         redact::Redactor,
-        repository::{RepositoryStatus, StatusPatch, has_all_of_an_end, raw_object},
+        repository::{RepositoryStatus, StatusPatch, is_complete_final_status, raw_object},
         retry,
         task::ShimTask,
         time::Timestamp,
@@ -35,26 +37,27 @@ use std::{
     time::Duration,
 };
 
-/// How often a final write is tried, a second apart: a full disk may get room again.
+/// How often a final write is tried, one second apart: a full disk may get free space again.
 const TRIES: usize = 30;
 
-pub(super) struct Settler<'a> {
+pub(super) struct Finalizer<'a> {
     task: &'a ShimTask,
     job: &'a JobDir,
     status: PathBuf,
     result: PathBuf,
     redactor: Redactor,
     started_at: Timestamp,
-    /// The status file as the shim itself wrote it last.
+    /// The signature of the status file after the shim's own last write.
     own: RefCell<Option<Signature>>,
     stderr: RefCell<String>,
-    /// A flush has failed: what the scanner wrote may not be on the disk, whatever the next says.
+    /// An fsync has failed: what the scanner wrote may not be on the disk, even if the next fsync
+    /// succeeds.
     unflushed: Cell<bool>,
-    /// For the first and the final state, should the disk be full.
+    /// Reserved space for the first and the final state, in case the disk is full.
     reserves: RefCell<Vec<Reserve>>,
 }
 
-impl<'a> Settler<'a> {
+impl<'a> Finalizer<'a> {
     pub(super) fn new(task: &'a ShimTask, job: &'a JobDir, reserves: Vec<Reserve>) -> Self {
         Self {
             task,
@@ -70,9 +73,9 @@ impl<'a> Settler<'a> {
         }
     }
 
-    /// Begins the status file anew: nothing of an earlier attempt stays.
+    /// Resets the status file: nothing of an earlier attempt stays.
     pub(super) fn write_starting(&self) -> Result<(), StoreError> {
-        // A result of an earlier attempt is none of this one's.
+        // The result of an earlier attempt does not belong to this one.
         match std::fs::remove_file(&self.result) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StoreError::at("remove", &self.result)(error));
@@ -84,21 +87,21 @@ impl<'a> Settler<'a> {
         self.write(&value, Durability::Eventual)
     }
 
-    /// The end of what the scanner wrote to stderr.
+    /// Stores the end of the scanner's stderr.
     pub(super) fn keep_stderr(&self, tail: String) {
         *self.stderr.borrow_mut() = tail;
     }
 
-    /// Tells one content of the status file from the next.
+    /// Identifies the current content of the status file.
     pub(super) fn signature(&self) -> Option<Signature> {
         Signature::at(&self.status)
     }
 
-    /// Writes the end of the attempt, or makes the scanner's own one durable.
+    /// Writes the final state of the attempt, or makes the scanner's own final state durable.
     ///
     /// # Errors
-    /// How it ended, where the disk refuses to keep that for longer than this process waits.
-    pub(super) fn settle(&self, ending: &Ending) -> Result<(), Unsettled> {
+    /// How the attempt ended, if the disk refuses the write for longer than the shim retries.
+    pub(super) fn finalize(&self, ending: &RunEnd) -> Result<(), UnwrittenEnd> {
         let mut tries = 0;
         loop {
             let (written, bytes) = self.written();
@@ -106,15 +109,15 @@ impl<'a> Settler<'a> {
             let limits = (self.task.timeout_secs, self.task.stall_timeout_secs);
             let verdict = judge(ending, written, problem.as_deref(), limits);
             let before = bytes.as_deref().and_then(raw_object);
-            let unsettled = match &verdict {
-                Verdict::Stands | Verdict::CompletedUnseen => Unsettled::Completed,
+            let unwritten = match &verdict {
+                Verdict::Stands | Verdict::CompletedWithoutStatus => UnwrittenEnd::Completed,
                 Verdict::Ends(_, failure) | Verdict::Interrupted(failure) => {
-                    Unsettled::Failed(failure.kind)
+                    UnwrittenEnd::Failed(failure.kind)
                 }
             };
             match self.carry_out(verdict, before) {
                 Ok(()) => return Ok(()),
-                Err(_) if tries >= TRIES => return Err(unsettled),
+                Err(_) if tries >= TRIES => return Err(unwritten),
                 Err(_) => tries += 1,
             }
             thread::sleep(Duration::from_secs(1));
@@ -128,7 +131,7 @@ impl<'a> Settler<'a> {
     ) -> Result<(), StoreError> {
         match verdict {
             Verdict::Stands => self.let_stand(before),
-            Verdict::CompletedUnseen => {
+            Verdict::CompletedWithoutStatus => {
                 let mut value = self.patch("completed", None).apply(before);
                 if !self.result.exists() {
                     value["warnings"] =
@@ -150,21 +153,22 @@ impl<'a> Settler<'a> {
         }
     }
 
-    /// Keeps the scanner's own final state, filled up with what every status has, and flushed.
+    /// Keeps the scanner's own final state, completed with the members that every status has, and
+    /// fsynced.
     fn let_stand(&self, before: Option<Map<String, Value>>) -> Result<(), StoreError> {
         self.flush_result()?;
         let Some(before) = before else {
             return self.make_durable(&self.status);
         };
         let word = before.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if !has_all_of_an_end(&before) || self.counts_tries(RepoState::parse(&word)) {
+        if !is_complete_final_status(&before) || self.counts_tries(RepoState::parse(&word)) {
             let value = self.patch(&word, None).apply(Some(before));
             return self.write(&value, Durability::Flushed);
         }
         self.make_durable(&self.status)
     }
 
-    /// Whether an end in this state is one of several tries, which its error is to say.
+    /// Whether a final state of this kind follows several tries, which its error has to mention.
     fn counts_tries(&self, end: RepoState) -> bool {
         self.task.retries > 0 && matches!(end, RepoState::Failed | RepoState::TimedOut)
     }
@@ -173,8 +177,8 @@ impl<'a> Settler<'a> {
         if self.result.is_file() { self.make_durable(&self.result) } else { Ok(()) }
     }
 
-    /// Flushes what the scanner wrote. After a flush that failed it is written anew: by then it has
-    /// been read again, and makes sense.
+    /// Fsyncs what the scanner wrote. After a failed fsync the file is rewritten; it has been read
+    /// and validated again by then.
     fn make_durable(&self, path: &Path) -> Result<(), StoreError> {
         if self.unflushed.get() {
             return atomic::rewrite(self.job.staging(), path);
@@ -197,7 +201,7 @@ impl<'a> Settler<'a> {
         (written, Some(bytes))
     }
 
-    /// What is wrong with the result file, if there is one and something is.
+    /// The problem of the result file, if it exists and is invalid.
     fn problem_of_result(&self) -> Option<String> {
         let cap = self.task.scan.limits.max_result_bytes;
         read::problem_of_json(&self.result, cap, "[limits] max_result_bytes")
@@ -227,7 +231,7 @@ impl<'a> Settler<'a> {
         if ended.is_some_and(RepoState::is_failure) && !stderr.is_empty() {
             value["stderr"] = stderr.as_str().into();
         }
-        if ended.is_some_and(|it| self.counts_tries(it)) {
+        if ended.is_some_and(|state| self.counts_tries(state)) {
             retry::note_tries(&mut value, self.task.retries + 1);
         }
         self.put(value, durability)?;
@@ -235,14 +239,14 @@ impl<'a> Settler<'a> {
         Ok(())
     }
 
-    /// Puts a status into its place; on a disk that is full, into the space that was set aside.
+    /// Writes a status; on a full disk, into the reserved space.
     fn put(&self, value: Value, durability: Durability) -> Result<(), StoreError> {
         match self.job.write_status(self.task.scan.repo_index, &value, durability) {
             Err(error) if reserve::is_full(&error) => {
                 let mut reserves = self.reserves.borrow_mut();
                 let Some(reserve) = reserves.last_mut() else { return Err(error) };
                 reserve.replace(&self.status, &fitting(value))?;
-                // It is the status now.
+                // The reserved file has become the status file.
                 reserves.pop();
                 Ok(())
             }
@@ -251,8 +255,8 @@ impl<'a> Settler<'a> {
     }
 }
 
-/// A status as text that fits into the space that was set aside: of one that is larger, what a scanner
-/// has added goes.
+/// Serializes a status so that it fits into the reserved space: drops a scanner's additional
+/// members if it is too large.
 fn fitting(mut value: Value) -> Vec<u8> {
     const SMALL: usize = 512;
     let text = |value: &Value| format!("{value:#}\n").into_bytes();
@@ -263,12 +267,12 @@ fn fitting(mut value: Value) -> Vec<u8> {
     if let Some(map) = value.as_object_mut() {
         map.retain(|key, value| {
             matches!(key.as_str(), "git_url" | "failure" | "error_message")
-                || value.as_str().is_some_and(|it| it.len() <= SMALL)
+                || value.as_str().is_some_and(|text| text.len() <= SMALL)
                 || !(value.is_string() || value.is_array() || value.is_object())
         });
     }
     let text = text(&value);
-    // A hundred thousand numbers of a scanner's own: then its figures go, too.
+    // A custom scanner's own numbers may still be too many: drop the figures, too.
     if text.len() <= reserve::SIZE { text } else { minimal(&value) }
 }
 
@@ -284,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_scanner_has_added_the_final_state_fits() {
+    fn a_final_state_fits_into_the_reserved_space_whatever_a_scanner_added() {
         let mut value = json!({
             "status": "failed", "attempt": 2, "repo_name": "r", "current_file": 7,
             "failure": { "kind": "limit", "detail": "why" },

@@ -1,0 +1,65 @@
+//! Reopens a finished job of which repositories failed.
+//!
+//! Input: a job's folder. Output: the job as if it had been found unfinished at start, with its
+//! failed repositories queued for their next attempt. Invariants: completed repositories stay as
+//! they are; repositories that must not be contacted are not scanned again.
+
+use super::{
+    Setup,
+    recovery::{Disposition, ReadError, RecoveredJob, look_at, ours},
+    retry::{NextAttempt, write_waiting},
+};
+use crate::{
+    model::{JobId, retry::Retries},
+    store::{StoreError, atomic::Durability, attempt, chain},
+};
+use chrono::Utc;
+
+/// The outcome of a request to scan failed repositories again.
+#[derive(Debug)]
+pub(super) enum ReopenOutcome {
+    /// The reopened job is on the disk.
+    Job(Box<RecoveredJob>),
+    NothingFailed,
+    /// Another program's job, or no job.
+    NotOurs,
+}
+
+/// Makes a finished job unfinished; its failed repositories wait for their next attempt.
+///
+/// The job is written first: a crash in between leaves failed repositories in an unfinished job,
+/// which the next server finishes as before.
+pub(super) fn reopen(setup: &Setup, id: &JobId) -> Result<ReopenOutcome, StoreError> {
+    let folder = setup.jobs.job(id);
+    let (mut master, plan) = match ours(&folder) {
+        Ok(Some(job)) => job,
+        Ok(None) => return Ok(ReopenOutcome::NotOurs),
+        Err(ReadError::Disk(error)) => return Err(error),
+        Err(error @ ReadError::Broken(_)) => {
+            tracing::error!(%id, error = chain(&error), "cannot read a job");
+            return Ok(ReopenOutcome::NotOurs);
+        }
+    };
+    let mut repositories = look_at(setup, &folder, id, &plan, Retries::NONE)?;
+    let failed: Vec<u32> = repositories
+        .iter()
+        .filter(|(_, found)| matches!(found, Disposition::Finished(status) if status.state.is_failure()))
+        .map(|(index, _)| *index)
+        .filter(|index| plan.counted().any(|(counted, row)| counted == *index && row.refused.is_none()))
+        .collect();
+    if failed.is_empty() && plan.complete {
+        return Ok(ReopenOutcome::NothingFailed);
+    }
+    master.reopen(Utc::now());
+    folder.write_master(&master, Durability::Flushed)?;
+    for index in failed {
+        let Some((_, row)) = plan.counted().find(|(counted, _)| *counted == index) else {
+            continue;
+        };
+        let next_attempt = attempt::read(&folder, index)?.map_or(0, |record| record.attempt) + 1;
+        write_waiting(&folder, index, &row.repo_name, &row.git_url, next_attempt, None)?;
+        repositories.insert(index, Disposition::Queued(NextAttempt::afresh(next_attempt)));
+    }
+    let job = RecoveredJob { id: id.clone(), master, plan, repositories };
+    Ok(ReopenOutcome::Job(Box::new(job)))
+}

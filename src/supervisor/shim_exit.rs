@@ -1,0 +1,120 @@
+//! How a shim exited: what the server knows without the files when it determines the outcome of an
+//! attempt.
+//!
+//! Input: the exit code, the orders given, the record that the shim was started with. Output: which
+//! of the attempt's files can be trusted.
+//!
+//! Invariants: what a scanner may write never decides about its own limits, so what the server
+//! knows takes precedence over the files.
+
+use super::watchdog::Killed;
+use crate::model::{
+    Failure, FailureKind, RepoState,
+    attempt::{AttemptRecord, OrderReason, UnwrittenEnd},
+};
+
+/// What is known about the processes of an attempt whose shim has exited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProcessTree {
+    /// The shim exited cleanly: it ended the process tree and wrote the final state.
+    Ended,
+    /// The shim is dead, and none of its processes is left.
+    Swept,
+    /// Processes may be left.
+    Unknown,
+}
+
+/// The exit codes of a shim that claimed no attempt (`shim::Exit`).
+const CLAIMED_NOTHING: std::ops::RangeInclusive<i32> = 75..=77;
+
+/// How a shim exited.
+#[derive(Debug, Clone)]
+pub(super) struct ShimExit {
+    pub(super) tree: ProcessTree,
+    /// How the attempt ended according to the shim's exit code, if the disk refused the final
+    /// state.
+    pub(super) unwritten_end: Option<UnwrittenEnd>,
+    /// Set if this server killed the shim.
+    pub(super) killed: Option<Killed>,
+    /// The record of the attempt that the shim claimed, as far as this server knows.
+    pub(super) known: Option<AttemptRecord>,
+    /// Whether this server saw the shim exit, claimed attempt or not.
+    pub(super) is_seen: bool,
+    /// Whether a `pending` status can be trusted: only a shim or the server can have written it.
+    pub(super) pending_is_trusted: bool,
+}
+
+impl ShimExit {
+    /// A shim that this server waited for has exited.
+    pub(super) fn of(
+        code: Option<i32>,
+        ordered: Option<OrderReason>,
+        killed: Option<Killed>,
+        known: Option<AttemptRecord>,
+    ) -> Self {
+        let claimed = !code.is_some_and(|code| CLAIMED_NOTHING.contains(&code));
+        let in_order = code == Some(0);
+        Self {
+            tree: if in_order { ProcessTree::Ended } else { ProcessTree::Unknown },
+            unwritten_end: code.and_then(UnwrittenEnd::of_code),
+            killed,
+            known: known.filter(|_| claimed),
+            is_seen: true,
+            // The exit code of a shim that another server started is unknown.
+            pending_is_trusted: !claimed
+                || in_order
+                || (ordered == Some(OrderReason::Stop) && killed.is_none()),
+        }
+    }
+
+    /// Nothing is known beyond the files: the attempt was found at start, or never began.
+    pub(super) fn unknown(tree: ProcessTree) -> Self {
+        Self {
+            tree,
+            unwritten_end: None,
+            killed: None,
+            known: None,
+            is_seen: false,
+            pending_is_trusted: true,
+        }
+    }
+}
+
+/// The final state of an attempt that its shim could not write; `None` if the attempt has none.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Verdict {
+    /// `None` if the repository is to be scanned again.
+    pub(super) state: Option<RepoState>,
+    pub(super) failure: Option<Failure>,
+}
+
+impl ShimExit {
+    /// The state to write in place of the shim; `None` if the shim died without reporting a cause.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        if let Some(killed) = self.killed {
+            let (state, failure) = killed.cause.verdict();
+            return Some(Verdict { state, failure: Some(failure) });
+        }
+        let kind = match self.unwritten_end? {
+            UnwrittenEnd::Completed => {
+                return Some(Verdict { state: Some(RepoState::Completed), failure: None });
+            }
+            UnwrittenEnd::Failed(kind) => kind,
+        };
+        let state = match kind {
+            FailureKind::Interrupted => None,
+            FailureKind::Timeout => Some(RepoState::TimedOut),
+            FailureKind::Cancelled => Some(RepoState::Cancelled),
+            _ => Some(RepoState::Failed),
+        };
+        let detail = format!(
+            "The scan ended as `{}`, but its shim could not write the details because the disk \
+             of the jobs folder refused the write; check its free space and its errors",
+            kind.as_str()
+        );
+        Some(Verdict { state, failure: Some(Failure::new(kind, detail)) })
+    }
+}
+
+#[cfg(test)]
+mod tests;
