@@ -1,8 +1,8 @@
-//! Clients that hang up while a writing request is carried out: whatever has begun is carried out to
-//! its end, or has never begun.
+//! Clients that disconnect while a request that writes is running: the request either completes or
+//! never starts.
 //!
-//! `SCANWATCH_ROUNDS=1000 cargo test --test it aborts::` plays as many rounds as are wanted, and
-//! `SCANWATCH_SEED` others.
+//! `SCANWATCH_ROUNDS=1000 cargo test --test it aborts::` runs that many rounds; `SCANWATCH_SEED`
+//! picks another sequence.
 
 use crate::support::{
     dice::Dice,
@@ -21,7 +21,7 @@ use std::{
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
-/// Fails at the first attempt, waits, or is done at once, by the repository's name.
+/// Fails on the first attempt, waits, or finishes at once, depending on the repository's name.
 const SCANNER: &str = r#"
 case "$SCANWATCH_REPO_NAME" in
 fails-*) [ "$attempt" = 1 ] && exit 3 ;;
@@ -33,16 +33,16 @@ esac
 say completed
 "#;
 
-/// Requests under way at a time.
+/// Concurrent requests.
 const AT_ONCE: usize = 8;
 
-/// A request of one round, and how its client leaves.
+/// A request of one round, and how its client disconnects.
 #[derive(Debug)]
 struct Round {
     method: &'static str,
     path: String,
     body: String,
-    /// After this, counted from the last byte that is sent.
+    /// After this delay, counted from the last byte sent.
     after: Duration,
     leaves: Leaves,
 }
@@ -51,11 +51,11 @@ struct Round {
 enum Leaves {
     /// By a reset.
     Reset,
-    /// By closing in order.
+    /// By an orderly close.
     Close,
-    /// Before the whole request has been sent: this many of 100 parts of it.
+    /// Before the whole request is sent: after this many of 100 parts of it.
     Half(u64),
-    /// By taking its stream back, over HTTP/2.
+    /// By resetting its HTTP/2 stream.
     TakesBack,
 }
 
@@ -70,7 +70,7 @@ impl Round {
         .into_bytes()
     }
 
-    /// Sends it, and is gone.
+    /// Sends the request and disconnects.
     async fn play(&self, address: SocketAddr) {
         let mut line = TcpStream::connect(address).await.expect("the server takes connections");
         line.set_nodelay(true).expect("a connection");
@@ -96,21 +96,21 @@ impl Round {
                 let _ = line.write_all(&[h2::opening(&[]), head, body].concat()).await;
                 sleep(self.after).await;
                 let _ = line.write_all(&frame(h2::RST_STREAM, 0, 1, &[0, 0, 0, 8])).await;
-                // The connection stays for a moment: it is the request that is gone.
+                // The connection stays open for a moment: only the request is gone.
                 sleep(self.after).await;
             }
         }
     }
 }
 
-/// Folders of jobs, by their names.
+/// Job folders, by name.
 fn on_disk(server: &TestServer) -> BTreeSet<String> {
     let entries = std::fs::read_dir(server.setup().jobs()).unwrap().flatten();
     let names = entries.filter_map(|it| it.file_name().into_string().ok());
     names.filter(|it| !it.starts_with('.')).collect()
 }
 
-/// Every job that the server names, with its progress document.
+/// Every job the server lists, with its progress document.
 async fn known(server: &TestServer) -> BTreeMap<String, Value> {
     let mut jobs = BTreeMap::new();
     for page in 1.. {
@@ -119,7 +119,7 @@ async fn known(server: &TestServer) -> BTreeMap<String, Value> {
         for row in rows {
             let id = row["job_id"].as_str().unwrap().to_owned();
             let answer = server.get(&format!("/scan/{id}")).await;
-            // It may just have been removed.
+            // It may have been removed in the meantime.
             if answer.status == 200 {
                 jobs.insert(id, answer.json());
             }
@@ -131,7 +131,7 @@ async fn known(server: &TestServer) -> BTreeMap<String, Value> {
     jobs
 }
 
-/// What a round asks for.
+/// What a round requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Submit,
@@ -149,12 +149,12 @@ fn kind(dice: &mut Dice) -> Kind {
     }
 }
 
-/// A seeded plan: the jobs that it needs are submitted first.
+/// A seeded plan: the jobs it needs are submitted first.
 async fn plan(server: &TestServer, seed: u64, count: u64) -> Vec<Round> {
     let began = Instant::now();
     server.submit("first").await;
     let usual = u64::try_from(began.elapsed().as_micros()).unwrap();
-    // Those that are to be tried again have to fail before others take all places.
+    // Those that will be retried must fail before others take all slots.
     let mut failed = BTreeMap::new();
     for number in 0..count {
         if kind(&mut Dice::of_round(seed, number)) == Kind::Retry {
@@ -189,15 +189,15 @@ async fn plan(server: &TestServer, seed: u64, count: u64) -> Vec<Round> {
             5 => Leaves::Half(dice.below(100)),
             _ => Leaves::TakesBack,
         };
-        // From before the request has been read until after it has been answered.
+        // From before the request is read until after it is answered.
         let after = Duration::from_micros(dice.below(usual * 3 / 2 + 1));
         rounds.push(Round { method, path, body, after, leaves });
     }
     rounds
 }
 
-/// Breaks if a client that hangs up takes what it has begun with it: a job that nobody works on and
-/// that never ends, a job's folder that the server does not know, a state that only a restart heals.
+/// Breaks if a client that disconnects aborts what it started: a job that nobody works on and that
+/// never ends, a job folder unknown to the server, a state that only a restart repairs.
 #[tokio::test]
 async fn whoever_hangs_up_when_every_job_on_the_disk_ends() {
     let seed = std::env::var("SCANWATCH_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(4711);
@@ -216,7 +216,7 @@ async fn whoever_hangs_up_when_every_job_on_the_disk_ends() {
         };
         jobs.iter().map(of).collect::<Vec<_>>().join("\n")
     };
-    // A second each, at most, of those that are left to scan.
+    // At most one second for each repository left to scan.
     let began = Instant::now();
     let patience = PATIENCE + Duration::from_secs(count);
     let ended = loop {
@@ -248,7 +248,7 @@ async fn whoever_hangs_up_when_every_job_on_the_disk_ends() {
     .await;
     server.get("/health").await.expect(200);
 
-    // What is true for this server is true for the next.
+    // What this server reports must hold after a restart as well.
     let states = |jobs: &BTreeMap<String, Value>| -> BTreeMap<String, Value> {
         jobs.iter().map(|(id, it)| (id.clone(), it["status"].clone())).collect()
     };

@@ -1,5 +1,5 @@
-//! The stream of all jobs: the newest of them on joining, then where each stands, and its end;
-//! never what happens within one.
+//! The event stream of all jobs: the newest jobs on connect, then the state and the end of each
+//! job, and never the events within a job.
 
 use crate::support::{
     handmade::Handmade,
@@ -16,7 +16,7 @@ use tokio::{
 
 const ALL: &str = "/events";
 
-/// A stream that has had its snapshot.
+/// A stream that has received its snapshot.
 async fn joined(server: &TestServer) -> (EventStream, Event) {
     let mut stream = EventStream::open(server, ALL).await;
     let snapshot = stream.next_event(PATIENCE).await.unwrap();
@@ -24,7 +24,7 @@ async fn joined(server: &TestServer) -> (EventStream, Event) {
     (stream, snapshot)
 }
 
-/// All events up to the end of this job, that included.
+/// All events up to and including the end of this job.
 async fn until_end_of(stream: &mut EventStream, job: &str) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
@@ -42,7 +42,7 @@ fn ids(snapshot: &Event) -> Vec<&str> {
     rows.iter().map(|it| it["job_id"].as_str().unwrap()).collect()
 }
 
-/// Breaks if who watches all jobs does not see them come, change and end.
+/// Breaks if a viewer of all jobs does not see them appear, change and end.
 #[tokio::test]
 async fn all_jobs_are_told_from_their_beginning_to_their_end() {
     let server = Setup::new().shell("say completed\n").start().await;
@@ -76,7 +76,7 @@ async fn all_jobs_are_told_from_their_beginning_to_their_end() {
     assert_eq!(snapshot.data["total"], 3);
 }
 
-/// Breaks if a large job costs those who watch all jobs a message per repository.
+/// Breaks if a large job sends viewers of all jobs one message per repository.
 #[tokio::test]
 async fn a_large_job_is_told_in_few_messages() {
     let server = Setup::new().start().await;
@@ -94,13 +94,13 @@ async fn a_large_job_is_told_in_few_messages() {
     let took = began.elapsed();
     writer.join().unwrap();
     assert!(events.iter().all(|it| it.name != "repository"), "of no interest here");
-    // Two looks a second, each with one message of the job, and one for the end.
+    // Two polls a second with one message for the job each, and one for the end.
     let most = 2 * (took.as_secs() + 1) + 4;
     assert!(events.len() as u64 <= most, "{} messages in {took:?}", events.len());
     assert_eq!(events.last().unwrap().data["summary"]["completed"], 1_000);
 }
 
-/// Breaks if a viewer that lost its line misses an end, or is told again what it knows.
+/// Breaks if a viewer that lost its connection misses an end, or gets events again that it has.
 #[tokio::test]
 async fn the_stream_of_all_resumes_after_its_last_event() {
     let mut server = Setup::new().start().await;
@@ -115,7 +115,7 @@ async fn the_stream_of_all_resumes_after_its_last_event() {
     let last_but_one = events[events.len() - 2].id.clone();
     let last = events.last().unwrap().id.clone();
 
-    // The message of a job and its end have an id each: no line breaks between them unnoticed.
+    // A job's message and its end have separate ids, so no disconnect between them goes unnoticed.
     let mut stream = EventStream::resume(&server, ALL, &last_but_one).await;
     let event = stream.next_event(PATIENCE).await.unwrap();
     assert_eq!((event.name.as_str(), &event.id), ("end", &last));
@@ -162,14 +162,14 @@ async fn a_removed_job_is_told_by_a_fresh_snapshot() {
             break;
         }
     }
-    // Who was away meanwhile has to hear of it too.
+    // A viewer that was disconnected in the meantime must learn of it too.
     let mut stream = EventStream::resume(&server, ALL, &snapshot.id).await;
     let event = stream.next_event(PATIENCE).await.unwrap();
     assert_eq!(event.name, "snapshot");
     assert_eq!(ids(&event), [&stays]);
 }
 
-/// Breaks if a job that goes on after its end looks over to those who saw the end.
+/// Breaks if a job that resumes after its end looks finished to those who saw the end.
 #[tokio::test]
 async fn a_job_that_goes_on_after_its_end_is_told_again() {
     let server = Setup::new().start().await;
@@ -188,7 +188,7 @@ async fn a_job_that_goes_on_after_its_end_is_told_again() {
     assert_eq!(events.last().unwrap().data["status"], "completed");
 }
 
-/// Breaks if a viewer that stops reading holds up the others, or never hears the truth again.
+/// Breaks if a viewer that stops reading slows the others, or never gets the current state again.
 #[tokio::test]
 async fn a_viewer_of_all_that_stalls_gets_the_newest_state_when_it_wakes() {
     let server = Setup::new().start().await;
@@ -210,7 +210,7 @@ async fn a_viewer_of_all_that_stalls_gets_the_newest_state_when_it_wakes() {
     let last = &jobs.last().unwrap().id;
     let events = until_end_of(&mut stream, last).await;
     assert_eq!(events.last().unwrap().data["status"], "completed");
-    // The server is not held up by it, and what it reads ends with the truth.
+    // It does not slow the server, and what it reads ends with the current state.
     assert_eq!(server.progress(last).await["status"], "completed");
     let mut text = String::new();
     let end = format!("\"job_id\":\"{last}\",\"status\":\"completed\",\"summary\"");
@@ -225,7 +225,7 @@ async fn a_viewer_of_all_that_stalls_gets_the_newest_state_when_it_wakes() {
     tokio::time::timeout(PATIENCE, read).await.expect("it gets to the newest state");
 }
 
-/// Breaks if streams of all jobs are without limit, or keep a stopping server.
+/// Breaks if streams of all jobs are unlimited, or delay a server that stops.
 #[tokio::test]
 async fn streams_of_all_jobs_are_counted_and_end_with_the_server() {
     let mut server = Setup::new().set("server.max_streams", 2).start().await;

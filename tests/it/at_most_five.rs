@@ -1,4 +1,4 @@
-//! The limit on scanners, and who gets the next free place.
+//! The limit on concurrent scanners, and who gets the next free slot.
 
 use crate::support::{
     files,
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A scanner that notes how many run beside it, and works until it is let go.
+/// A scanner that records how many run beside it, and works until it is released.
 const COUNTING: &str = r#"
 mkdir -p "$dir/running"
 : > "$dir/running/$SCANWATCH_JOB_ID-$SCANWATCH_REPO_INDEX"
@@ -26,15 +26,15 @@ fn running(folder: &Path) -> usize {
     std::fs::read_dir(folder.join("running")).map_or(0, Iterator::count)
 }
 
-/// How many ran, and for which job, each time that a scanner started.
+/// How many ran, and for which job, each time a scanner started.
 fn starts(folder: &Path) -> Vec<(usize, String)> {
     let text = files::text(&folder.join("counts"));
     let lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.map(|(count, job)| (count.parse().unwrap(), job.to_owned())).collect()
 }
 
-/// Breaks if more scanners run than the machine was given to (or fewer, with work waiting), or
-/// if the service itself becomes slow while every place is taken.
+/// Breaks if more scanners run than configured (or fewer, with work waiting), or if the service
+/// itself becomes slow while every slot is taken.
 #[tokio::test]
 async fn twelve_jobs_never_have_more_than_five_scanners_at_once() {
     let server = Setup::new().shell(COUNTING).start().await;
@@ -58,7 +58,7 @@ async fn twelve_jobs_never_have_more_than_five_scanners_at_once() {
     assert_eq!(starts.iter().map(|(count, _)| *count).max(), Some(5), "{starts:?}");
 }
 
-/// Breaks if the limit of the settings is not the limit.
+/// Breaks if the configured limit is not applied.
 #[tokio::test]
 async fn the_settings_say_how_many_run_at_once() {
     let server =
@@ -81,7 +81,7 @@ async fn the_settings_say_how_many_run_at_once() {
 
 /// Breaks if a job of one repository waits behind every repository of a large job.
 ///
-/// The jobs lie on disk before the server starts, as a server leaves them that was stopped.
+/// The jobs are on disk before the server starts, as a stopped server leaves them.
 #[tokio::test]
 async fn a_small_job_does_not_wait_for_a_large_one() {
     let setup = Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 1);
@@ -96,7 +96,7 @@ async fn a_small_job_does_not_wait_for_a_large_one() {
     assert!(place <= 2, "the small job came at place {place} of {}: {starts:?}", starts.len());
 }
 
-/// Breaks if a place is lost when its scanner is cancelled or dies.
+/// Breaks if a slot is lost when its scanner is cancelled or dies.
 #[tokio::test]
 async fn a_place_is_free_again_however_its_scanner_ended() {
     let server =
@@ -109,7 +109,7 @@ async fn a_place_is_free_again_however_its_scanner_ended() {
     server.post_nothing(&format!("/scan/{cancelled}/cancel")).await.expect(200);
     server.working(&killed).await;
     let scanner = format!("SCANWATCH_JOB_ID={killed}");
-    // Its status says `starting` an instant before there is a process.
+    // The status says `starting` an instant before the process exists.
     let pids = until(PATIENCE, "the scanner's process is there", async || {
         Some(crate::support::processes::carrying(std::slice::from_ref(&scanner)))
             .filter(|pids| !pids.is_empty())

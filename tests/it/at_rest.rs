@@ -1,4 +1,4 @@
-//! Jobs that nobody asks for are packed, and a reader cannot tell.
+//! Idle jobs are compacted in memory, and readers cannot tell.
 
 use crate::support::{
     files,
@@ -41,12 +41,13 @@ async fn tag(server: &TestServer, path: &str) -> String {
     server.get(path).await.header("etag").unwrap().to_owned()
 }
 
-/// Breaks if a job that was packed answers otherwise than one that was not, or misses a change.
+/// Breaks if a compacted job answers differently from one that was not, or misses a change.
 #[tokio::test]
 async fn a_job_that_was_found_at_rest_is_served_and_goes_on() {
     let setup = Setup::new().set("watch.resync_interval_secs", 1);
     lay_job(&setup.jobs(), "quiet");
-    // Quiet is what has not changed for a resync interval; nobody can set the time that counts.
+    // A job is idle if it has not changed for a resync interval; the clock that counts cannot be
+    // set.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let server = setup.start().await;
     let list = server.get("/jobs").await.json();

@@ -1,5 +1,5 @@
-//! A forge whose certificate nobody knows but the settings: its repositories are fetched by TLS
-//! that is always verified.
+//! A forge with a certificate of a private authority: its repositories are fetched by TLS that is
+//! always verified.
 
 use crate::support::{
     files,
@@ -19,7 +19,7 @@ fn forge() -> (Forge, TlsFront) {
     (forge, front)
 }
 
-/// Breaks if the scanner's git does not hear of the authority, or fetches without one.
+/// Breaks if the scanner's git does not get the authority, or fetches without one.
 #[tokio::test]
 async fn a_repository_is_fetched_over_tls_with_the_forges_own_authority_alone() {
     let (forge, front) = forge();
@@ -47,7 +47,7 @@ async fn a_repository_is_fetched_over_tls_with_the_forges_own_authority_alone() 
     assert!(!forge.seen().is_empty());
 }
 
-/// Breaks if a path that is relative here is one for processes with other working directories.
+/// Breaks if a relative path stays relative for processes with other working directories.
 #[test]
 fn the_bundles_path_is_absolute_wherever_it_is_named_from() {
     let (_forge, front) = forge();

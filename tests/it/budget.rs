@@ -1,4 +1,4 @@
-//! Scans that use all they can: of processor time, and of slots.
+//! Scans that use all they can: processor time, and slots.
 
 use crate::support::{
     files,
@@ -8,12 +8,12 @@ use crate::support::{
 };
 use serde_json::json;
 
-/// Breaks if a repository may use processor time until its deadline, or ends without the name of the
-/// setting that ended it.
+/// Breaks if a repository may use processor time until its deadline, or ends without the name of
+/// the setting that ended it.
 #[tokio::test]
 async fn a_repository_that_takes_too_much_work_ends_with_the_name_of_the_limit() {
     let forge = Forge::start();
-    // Each line costs work and gives nothing: one blob, at many paths.
+    // Each line costs work and yields nothing: one blob, at many paths.
     let text = "no requirement at all\n".repeat(20_000);
     let paths: Vec<String> = (0..300).map(|it| format!("{it}/requirements.txt")).collect();
     let greedy: Vec<(&str, &[u8])> =
@@ -34,7 +34,7 @@ async fn a_repository_that_takes_too_much_work_ends_with_the_name_of_the_limit()
     assert!(detail.contains("1 seconds of processor time ([limits] max_cpu_secs)"), "{detail}");
 }
 
-/// A scanner that works until all are let go, or those of its job are.
+/// A scanner that works until all are released, or those of its job are.
 const BURNING: &str = r#"
 echo "$SCANWATCH_JOB_ID $SCANWATCH_REPO_INDEX" >> "$dir/starts"
 say scanning
@@ -42,8 +42,8 @@ while [ ! -e "$dir/go" ] && [ ! -e "$dir/go-$SCANWATCH_JOB_ID" ]; do sleep 0.05;
 say completed
 "#;
 
-/// Breaks if a job waits for as long as five scans of another one take, or if what gave its slot to it is
-/// not scanned again.
+/// Breaks if a job waits as long as five scans of another job take, or if the scan that yielded its
+/// slot is not run again.
 #[tokio::test]
 async fn a_job_does_not_wait_for_the_slow_scans_of_another_one() {
     let setup = Setup::new().shell(BURNING).set("scanner.slow_after_secs", 1);

@@ -1,4 +1,4 @@
-//! Scanners that write what decides about themselves: it decides nothing.
+//! Scanners that tamper with the files about themselves: it has no effect.
 
 use crate::{
     scanner_protocol::TakenGroup,
@@ -17,8 +17,7 @@ fn runs(server: &TestServer, name: &str) -> usize {
     files::text(&server.file("runs")).lines().filter(|it| *it == name).count()
 }
 
-/// Each kind of scanner kills its shim, after it has written something that says that this was none
-/// of its attempts.
+/// Each kind of scanner kills its shim, after it has written that this was none of its attempts.
 const FORGING: &str = r#"
 echo "$SCANWATCH_REPO_NAME" >> "$dir/runs"
 locks="${SCANWATCH_STATUS_FILE%/*}/locks"
@@ -40,8 +39,8 @@ kill -KILL "$PPID"
 sleep 999
 "#;
 
-/// Breaks if a scanner that kills its shim gets more than its three attempts, whatever it writes of
-/// them.
+/// Breaks if a scanner that kills its shim gets more than its three attempts, whatever it writes
+/// about them.
 #[tokio::test]
 async fn what_a_scanner_writes_gives_it_no_further_attempt() {
     let server = Setup::new().shell(FORGING).start().await;
@@ -60,8 +59,8 @@ async fn what_a_scanner_writes_gives_it_no_further_attempt() {
     server.quiet(Duration::from_secs(10)).await;
 }
 
-/// Breaks if a process that a scanner has left, and that takes the lock of its dead shim, is taken
-/// for a shim.
+/// Breaks if a process left by a scanner that takes the lock of its dead shim is mistaken for a
+/// shim.
 #[tokio::test]
 async fn a_stray_that_takes_the_lock_is_no_shim() {
     let setup = Setup::new().python(
@@ -100,7 +99,7 @@ time.sleep(999)
 "#,
     );
     let job = setup.lay_group(1);
-    // A control group would end it with everything else.
+    // A control group would kill it with everything else.
     let group = TakenGroup::of_first_attempt(&job);
     let server = setup.start().await;
     let document = server.finished(&job).await;
@@ -115,8 +114,8 @@ time.sleep(999)
     server.quiet(Duration::from_secs(10)).await;
 }
 
-/// Breaks if, after a restart, the record that a sandboxed scanner may have written is all that tells
-/// how often its repository was tried.
+/// Breaks if, after a restart, the attempt count relies only on the record that a sandboxed scanner
+/// may have written.
 #[tokio::test]
 async fn the_attempts_of_a_sandboxed_scanner_are_kept_out_of_its_reach() {
     let forge = Forge::start();
@@ -128,8 +127,8 @@ async fn the_attempts_of_a_sandboxed_scanner_are_kept_out_of_its_reach() {
     a_record_that_is_reset_gives_no_attempt(server, job).await;
 }
 
-/// Breaks if a scanner of the operator's own, which has no sandbox, gets an attempt for each restart by
-/// resetting the one record that it knows.
+/// Breaks if an operator's own scanner, which has no sandbox, gets an attempt for each restart by
+/// resetting the one record it knows.
 #[tokio::test]
 async fn a_scanner_without_a_sandbox_gains_nothing_by_one_record_either() {
     let server = Setup::new().shell("say scanning\nexec sleep 999").start().await;

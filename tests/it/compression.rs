@@ -1,4 +1,4 @@
-//! gzip: for those who ask for it, of documents that are kept in memory, and of nothing else.
+//! gzip: on request, for documents that are kept in memory, and for nothing else.
 
 use crate::support::{
     handmade::Handmade,
@@ -20,7 +20,7 @@ impl Got {
         self.headers.get(name).map(|it| it.to_str().unwrap())
     }
 
-    /// The bytes, which are gzip.
+    /// The decompressed bytes; they must be gzip.
     fn unpacked(&self) -> String {
         assert_eq!(self.header("content-encoding"), Some("gzip"), "{:?}", self.headers);
         let mut text = String::new();
@@ -28,14 +28,14 @@ impl Got {
         text
     }
 
-    /// The bytes, which are in no coding.
+    /// The bytes; they must have no coding.
     fn plain(&self) -> String {
         assert_eq!(self.header("content-encoding"), None, "{:?}", self.headers);
         String::from_utf8(self.bytes.clone()).unwrap()
     }
 }
 
-/// An answer to somebody who takes these codings and has this document.
+/// The answer to a client that accepts these codings and has this document.
 async fn get(server: &TestServer, path: &str, codings: &str, seen: Option<&str>) -> Got {
     let mut request = server.request(Method::GET, path).header("accept-encoding", codings);
     if let Some(tag) = seen {
@@ -59,8 +59,8 @@ async fn finished_job(server: &TestServer) -> Handmade {
     job
 }
 
-/// Breaks if a document is compressed for somebody who did not ask for it, if what is unpacked is
-/// another document, or if a tag does not hold for both forms.
+/// Breaks if a document is compressed for a client that did not ask for it, if the decompressed
+/// document differs, or if a tag does not match both forms.
 #[tokio::test]
 async fn the_progress_document_is_compressed_where_that_is_asked_for() {
     let server = Setup::new().user("u", "p").start().await;
@@ -79,7 +79,7 @@ async fn the_progress_document_is_compressed_where_that_is_asked_for() {
     for codings in ["", "gzip;q=0", "gzip;q=0.5, identity", "br"] {
         assert_eq!(get(&server, &path, codings, None).await.plain(), plain.plain(), "{codings}");
     }
-    // The tag is weak, so it stands for both.
+    // The tag is weak, so it matches both.
     assert_eq!(packed.header("etag"), plain.header("etag"));
     for codings in ["gzip", "identity"] {
         let known = get(&server, &path, codings, plain.header("etag")).await;
@@ -94,7 +94,7 @@ async fn the_progress_document_is_compressed_where_that_is_asked_for() {
     assert!(summary.plain().len() < 1024, "not worth it");
 }
 
-/// Breaks if what was compressed once is sent on after the job has moved.
+/// Breaks if a cached compressed document is still sent after the job has changed.
 #[tokio::test]
 async fn a_compressed_document_is_that_of_the_newest_version() {
     let server = Setup::new().start().await;
@@ -142,7 +142,7 @@ async fn files_that_are_built_in_have_a_tag_for_each_form() {
     assert!(page.header("content-security-policy").unwrap().contains("script-src 'self'"));
 }
 
-/// Breaks if a stream, or an answer that is made while it is sent, is compressed.
+/// Breaks if a stream, or an answer that is generated while it is sent, is compressed.
 #[tokio::test]
 async fn streams_are_never_compressed() {
     let server = Setup::new().start().await;

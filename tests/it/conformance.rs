@@ -1,8 +1,8 @@
-//! The worked cases of the status contract, held against the running server.
+//! The worked cases of the status contract, checked against the running server.
 //!
-//! `tests/fixtures/status-scenarios.json` says in each case what lies in a job's folder and what
-//! GET /scan/{id} must then say. The files are written as a scanner writes them (temporary file,
-//! then rename) into a new folder while the server runs, so the watcher is tried too.
+//! `tests/fixtures/status-scenarios.json` says in each case what is in a job's folder and what GET
+//! /scan/{id} must then return. The files are written as a scanner writes them (temporary file,
+//! then rename) into a new folder while the server runs, so the watcher is tested too.
 //!
 //! Notation. Files: an object is written as JSON, a text as raw bytes, null is no file;
 //! `"files": null` is no folder. `@now-300s` and `@nowz-60s` are times relative to now (`+00:00`
@@ -23,13 +23,13 @@ use std::time::{Duration, Instant};
 /// How long the server may take to see what was written.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Breaks if clients would see other states, counts, names or figures than the contract's.
+/// Breaks if clients would see states, counts, names or figures that differ from the contract.
 #[tokio::test]
 async fn every_scenario_holds_with_events_of_the_file_system() {
     check(Setup::new()).await;
 }
 
-/// Breaks if the cache depends on events: a network file system has none.
+/// Breaks if the cache depends on notifications: a network file system has none.
 #[tokio::test]
 async fn every_scenario_holds_with_polling_alone() {
     check(Setup::new().set("watch.mode", "\"poll\"")).await;
@@ -60,7 +60,7 @@ async fn judge(server: &TestServer, jobs: &[String]) {
     assert!(failed.is_empty(), "{passed} passed\n{}", failed.join("\n"));
 }
 
-/// What is wrong in one case for longer than the patience, if anything is.
+/// What is wrong in one case for longer than the time allowed, if anything is.
 async fn verdict(server: &TestServer, scenario: &Value, job: &str) -> Option<String> {
     let began = Instant::now();
     loop {
@@ -80,7 +80,7 @@ fn scenarios() -> Vec<Value> {
     serde_json::from_str(text).expect("the scenarios are a list")
 }
 
-/// Writes a case's files into a new job's folder; the job's id.
+/// Writes a case's files into a new job's folder; returns the job's id.
 fn lay(setup: &Setup, scenario: &Value) -> String {
     let job = uuid::Uuid::now_v7().to_string();
     if let Value::Object(files) = &scenario["files"] {

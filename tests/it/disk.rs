@@ -1,5 +1,5 @@
-//! The jobs folder as it may come to lie there: foreign and hostile things in the place of
-//! files, changes that nobody was told of, folders that go and come; and what is removed of it.
+//! Unusual contents of the jobs folder: foreign and hostile things in place of files, changes
+//! without a notification, folders that disappear and return; and how jobs are removed.
 
 use crate::support::{
     files,
@@ -19,10 +19,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Longer than any test waits: what is seen before was not found by comparing.
+/// Longer than any test waits: what is seen before that was not found by comparing.
 const NEVER: u32 = 100_000;
 
-/// The state of a repository as the server tells it; null of a job that it has not read yet.
+/// The state of a repository as the server reports it; null for a job it has not read yet.
 async fn state(server: &TestServer, job: &Handmade, index: u64) -> Value {
     let answer = server.get(&job.path()).await;
     if answer.status == 404 {
@@ -46,10 +46,10 @@ fn make_fifo(path: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
 }
 
-// What stands in the place of a file.
+// What is in place of a file.
 
-/// Breaks if a pipe, a link, a folder or a huge file in the place of a status file hangs the
-/// reader, leads it elsewhere, or costs anything but its own repository.
+/// Breaks if a pipe, a link, a folder or a huge file in place of a status file blocks the reader,
+/// redirects it, or affects anything but its own repository.
 #[tokio::test]
 async fn what_is_no_status_file_costs_itself_alone() {
     let server = Setup::new().start().await;
@@ -86,8 +86,8 @@ async fn what_is_no_status_file_costs_itself_alone() {
     server.get("/readyz").await.expect(200);
 }
 
-/// Breaks if a link in the jobs folder makes a job of whatever it leads to: it would be shown,
-/// scanned into, removed.
+/// Breaks if a link in the jobs folder makes its target a job: it would be shown, scanned into,
+/// removed.
 #[tokio::test]
 async fn a_link_in_the_jobs_folder_is_no_job() {
     let setup = Setup::new()
@@ -113,8 +113,8 @@ async fn a_link_in_the_jobs_folder_is_no_job() {
     assert!(!elsewhere.join("repo_0.json").exists(), "it was scanned");
 }
 
-/// Breaks if half a file, of a writer that does not rename, takes away what was known; or if a
-/// file that stays broken is never told of.
+/// Breaks if half a file, from a writer that does not rename, discards what was known; or if a file
+/// that stays broken is never reported.
 #[tokio::test]
 async fn half_a_file_keeps_its_last_good_content() {
     let server = Setup::new().set("watch.resync_interval_secs", NEVER).start().await;
@@ -124,7 +124,7 @@ async fn half_a_file_keeps_its_last_good_content() {
     let path = job.folder.join("repo_0.json");
     let whole = json!({ "repo_index": 0, "repo_name": "part-0", "status": "completed" });
     let whole = whole.to_string();
-    // Written in place, and closed: that is when it is read.
+    // Written in place, and closed: it is read on close.
     let (half, rest) = whole.split_at(20);
     files::write(&path, half);
     let document = until(PATIENCE, "the broken file is warned of", async || {
@@ -141,17 +141,17 @@ async fn half_a_file_keeps_its_last_good_content() {
     assert_eq!(server.progress(&job.id).await["warnings"], json!([]));
 }
 
-// What nobody is told of.
+// Changes without a notification.
 
-/// Breaks if a change is never seen whose notification was lost.
+/// Breaks if a change is never seen because its notification was lost.
 #[tokio::test]
 async fn a_change_that_was_not_notified_is_found_by_comparing() {
     let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
     shows(&server, &job, 0, "scanning").await;
-    // The kernel tells of a file by the folder through which it is reached: through a second
-    // name for it elsewhere, the watched folder hears nothing.
+    // The kernel reports a file by the folder it is reached through: for a second name elsewhere,
+    // the watched folder gets no event.
     let second = server.file("second-name.json");
     fs::hard_link(job.folder.join("repo_0.json"), &second).unwrap();
     let whole = json!({ "repo_index": 0, "repo_name": "part-0", "status": "failed" });
@@ -159,8 +159,7 @@ async fn a_change_that_was_not_notified_is_found_by_comparing() {
     shows(&server, &job, 0, "failed").await;
 }
 
-/// Breaks if the kernel's word that it lost events is not heard: new folders, and changes in old
-/// ones, would stay unseen.
+/// Breaks if a queue overflow is ignored: new folders, and changes in old ones, would stay unseen.
 #[tokio::test]
 async fn after_an_overflow_everything_is_read_again() {
     let server = Setup::new().notified().set("watch.resync_interval_secs", NEVER).start().await;
@@ -174,7 +173,7 @@ async fn after_an_overflow_everything_is_read_again() {
         server.signal(server.pid(), Signal::STOP);
         let (one, other) = (job.folder.join("one"), job.folder.join("other"));
         files::write(&one, "");
-        // Each rename is two events at least.
+        // Each rename is at least two events.
         for _ in 0..limit / 4 + 10 {
             fs::rename(&one, &other).unwrap();
             fs::rename(&other, &one).unwrap();
@@ -187,13 +186,13 @@ async fn after_an_overflow_everything_is_read_again() {
         shows(&server, &job, 0, "completed").await;
         unheard.known(&server).await;
         shows(&server, &unheard, 0, "failed").await;
-        // And from here on it is watched like any other.
+        // From here on it is watched like any other.
         unheard.repository(0, "completed", 1);
         shows(&server, &unheard, 0, "completed").await;
     }
 }
 
-/// Breaks if what happens in a new folder before its watch stands is lost.
+/// Breaks if what happens in a new folder before its watch is set is lost.
 #[tokio::test]
 async fn nothing_is_lost_between_the_making_of_a_folder_and_its_watch() {
     let server = Setup::new().notified().set("watch.resync_interval_secs", NEVER).start().await;
@@ -216,8 +215,8 @@ async fn nothing_is_lost_between_the_making_of_a_folder_and_its_watch() {
     }
 }
 
-/// Breaks if a client that submits and looks at once is told that there is no such job, on a
-/// machine where nobody is notified of anything.
+/// Breaks if a client that submits and polls at once is told that the job does not exist, on a
+/// machine without notifications.
 #[tokio::test]
 async fn by_polling_alone_a_submitted_job_is_known_at_once() {
     let server = Setup::new()
@@ -240,7 +239,7 @@ async fn by_polling_alone_a_submitted_job_is_known_at_once() {
 
 // What is watched.
 
-/// The inodes that the server watches, by its own descriptors.
+/// The inodes that the server watches, read from its own descriptors.
 fn watched(server: &TestServer) -> Vec<u64> {
     let folder = format!("/proc/{}/fdinfo", server.pid());
     let texts = fs::read_dir(folder).unwrap().flatten().map(|it| files::text(&it.path()));
@@ -257,7 +256,7 @@ fn is_watched(server: &TestServer, path: &Path) -> bool {
     watched(server).contains(&path.metadata().unwrap().ino())
 }
 
-/// Breaks if watches pile up: a machine has only so many of them.
+/// Breaks if watches pile up: a machine has a limited number.
 #[tokio::test]
 async fn a_job_that_is_over_is_watched_no_more() {
     let server = Setup::new().notified().set("watch.resync_interval_secs", 1).start().await;
@@ -269,12 +268,12 @@ async fn a_job_that_is_over_is_watched_no_more() {
     job.master("completed");
     eventually("its folder is let go", async || !is_watched(&server, &job.folder)).await;
     assert!(is_watched(&server, &server.setup().jobs()));
-    // Found by comparing, for a late writer changes the folder.
+    // Found by comparing, because a late writer changes the folder.
     job.repository(0, "failed", 1);
     shows(&server, &job, 0, "failed").await;
 }
 
-/// Breaks if another folder in the jobs folder's place is not watched, or if jobs of the old one
+/// Breaks if another folder in place of the jobs folder is not watched, or if jobs of the old one
 /// stay that are not in the new one.
 #[tokio::test]
 async fn another_jobs_folder_in_its_place_is_taken_for_what_it_is() {
@@ -289,7 +288,7 @@ async fn another_jobs_folder_in_its_place_is_taken_for_what_it_is() {
     for name in ["master.json", "repo_0.json"] {
         fs::copy(stays.folder.join(name), copy.join(name)).unwrap();
     }
-    // At one stroke, so that there is no moment without a folder to be noticed by.
+    // In one step, so that there is no moment without a folder that could be noticed.
     let (here, exchange) = (rustix::fs::CWD, rustix::fs::RenameFlags::EXCHANGE);
     rustix::fs::renameat_with(here, &new, here, &jobs, exchange).unwrap();
     eventually("the new folders are watched", async || {
@@ -304,7 +303,7 @@ async fn another_jobs_folder_in_its_place_is_taken_for_what_it_is() {
     shows(&server, &stays, 0, "completed").await;
 }
 
-/// Breaks if a job's folder that another one replaced is still watched in its place.
+/// Breaks if a job's replaced folder is still watched instead of the new one.
 #[tokio::test]
 async fn another_folder_in_the_place_of_a_jobs_is_watched() {
     let server = Setup::new().notified().set("watch.resync_interval_secs", 1).start().await;
@@ -325,7 +324,7 @@ async fn another_folder_in_the_place_of_a_jobs_is_watched() {
 
 // What is removed.
 
-/// A job whose files say that it ended (or, without a status, began) so many hours ago.
+/// A job whose files say that it ended (or, without a status, started) so many hours ago.
 fn aged(jobs: &Path, name: &str, status: &str, hours: i64) -> std::path::PathBuf {
     let folder = jobs.join(name);
     fs::create_dir_all(folder.join("results")).unwrap();
@@ -342,8 +341,8 @@ fn aged(jobs: &Path, name: &str, status: &str, hours: i64) -> std::path::PathBuf
     folder
 }
 
-/// Breaks if a clean-up removes what is not over, not old enough, or not a job; if it follows a
-/// link out of the folder; or if it never comes.
+/// Breaks if a clean-up removes what has not ended, is not old enough, or is not a job; if it
+/// follows a link out of the folder; or if it never runs.
 #[tokio::test]
 async fn a_clean_up_removes_expired_jobs_and_what_crashes_left_and_nothing_else() {
     let setup = Setup::new()
@@ -386,7 +385,7 @@ async fn a_clean_up_removes_expired_jobs_and_what_crashes_left_and_nothing_else(
     assert!(canary.join("file").exists(), "a link was followed");
 }
 
-/// Breaks if what a killed process left in `.staging` stays until a clean-up that comes once an hour.
+/// Breaks if what a killed process left in `.staging` stays until the hourly clean-up.
 #[tokio::test]
 async fn what_a_killed_process_left_is_swept_between_two_clean_ups() {
     let setup = Setup::new().set("jobs.cleanup_interval_secs", 100_000);
@@ -407,7 +406,7 @@ async fn what_a_killed_process_left_is_swept_between_two_clean_ups() {
     assert!(young.exists(), "somebody may be writing it");
 }
 
-/// The library of faketime(1), which shows a program another wall clock.
+/// The library of faketime(1), which gives a program a different wall clock.
 fn false_clock() -> Option<String> {
     let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let found = libraries.map(|it| it.path().join("faketime/libfaketime.so.1"));
@@ -421,7 +420,7 @@ fn false_clock() -> Option<String> {
     found
 }
 
-/// Breaks if somebody who sets the clock ahead loses all that was found today.
+/// Breaks if setting the clock ahead deletes all results of today.
 #[tokio::test]
 async fn a_clock_that_is_set_ahead_removes_nothing_that_is_young() {
     let Some(library) = false_clock() else { return };
@@ -439,7 +438,7 @@ async fn a_clock_that_is_set_ahead_removes_nothing_that_is_young() {
     eventually("what is old is removed", async || !old.exists()).await;
     files::replace(&clock, "+172800");
     eventually("the jump is seen", async || server.setup().log().contains("set ahead")).await;
-    // Two clean-ups later, by what else they do.
+    // Two clean-ups later, recognised by what else they do.
     for round in ["write-one", "write-two"] {
         let left = jobs.join(".staging").join(round);
         files::write(&left, "");
@@ -448,7 +447,7 @@ async fn a_clock_that_is_set_ahead_removes_nothing_that_is_young() {
     assert!(young.join("master.json").exists());
 }
 
-/// Breaks if removing a job removes anything beside it.
+/// Breaks if removing a job removes anything besides it.
 #[tokio::test]
 async fn a_delete_removes_the_jobs_folder_and_follows_no_link() {
     let server = Setup::new().shell("say completed\n").start().await;
@@ -471,14 +470,14 @@ async fn a_delete_removes_the_jobs_folder_and_follows_no_link() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// Breaks if a server works in a folder of somebody else's, who could put anything into it.
+/// Breaks if a server works in another user's folder, where that user could place anything.
 #[tokio::test]
 async fn a_jobs_folder_of_another_user_is_refused() {
     let setup = Setup::new();
     fs::create_dir(setup.jobs()).unwrap();
     fs::create_dir(setup.jobs().join(".staging")).unwrap();
     if std::os::unix::fs::chown(setup.jobs(), Some(65_534), None).is_err() {
-        // Nobody but root can give a folder away; a folder of root's will do then.
+        // Only root can change a folder's owner; a folder of root's serves otherwise.
         let setup = setup.variable("SCANWATCH_JOBS__DIR", "/usr/share");
         let ended = setup.run_to_end().await;
         assert_eq!(ended.code, Some(2), "{}", ended.output);

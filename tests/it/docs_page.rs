@@ -1,4 +1,4 @@
-//! The page that shows the API: it needs nothing from elsewhere, keeps to its policy, and shows
+//! The page that shows the API: it loads nothing from other servers, keeps to its policy, and shows
 //! every route.
 
 use crate::support::{
@@ -10,8 +10,8 @@ use crate::support::{
 use reqwest::Method;
 use serde_json::Value;
 
-/// As much of a browser as the page's script asks for. It prints what the script has made: each
-/// element's id and all text below it, and whatever the script says of its state.
+/// As much of a browser as the page's script needs. It prints what the script created: each
+/// element's id and all text below it, and what the script reports about its state.
 const BROWSER: &str = r#"
 const { readFileSync } = require("node:fs");
 const [document_path, script_path] = process.argv.slice(2);
@@ -57,7 +57,7 @@ async fn server() -> TestServer {
     Setup::new().user("operator", "s3cret").start().await
 }
 
-/// Breaks if a route or a schema is not on the page, a link of it leads nowhere, or what it shows
+/// Breaks if a route or a schema is not on the page, a link of it leads nowhere, or its content
 /// cannot be found again.
 #[tokio::test]
 async fn every_route_and_schema_is_shown() {
@@ -96,7 +96,7 @@ async fn every_route_and_schema_is_shown() {
     assert_eq!(made["visible"], serde_json::json!(["cancelScan"]), "what the filter leaves");
 }
 
-/// Breaks if strangers can read the page, or it holds what its policy forbids, or needs another
+/// Breaks if strangers can read the page, or it contains what its policy forbids, or needs another
 /// server.
 #[tokio::test]
 async fn the_page_keeps_to_its_policy_and_needs_nobody_else() {

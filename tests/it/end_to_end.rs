@@ -19,7 +19,7 @@ fn add(forge: &Forge, name: &str, project: &Files) {
     forge.add_repository(name, &files);
 }
 
-/// A server that knows this forge, and its token.
+/// A server that knows this forge and its token.
 async fn server_for(forge: &Forge) -> TestServer {
     forge.require_login("oauth2", TOKEN);
     let setup = Setup::new();
@@ -58,8 +58,8 @@ fn text<'a>(project: &'a Files, path: &str) -> &'a str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// Breaks if a real project of any of the three registries cannot be scanned over http, or if
-/// what its own files declare is not found.
+/// Breaks if a real project of any of the three registries cannot be scanned over http, or if what
+/// its own files declare is not found.
 #[tokio::test]
 async fn real_projects_are_fetched_and_their_packages_found() {
     let forge = Forge::start();
@@ -115,7 +115,7 @@ async fn real_projects_are_fetched_and_their_packages_found() {
     nothing_holds_the_token(&server);
 }
 
-/// No file of the jobs folder, no answer, and no argument of any process has the token.
+/// No file of the jobs folder, no answer, and no argument of any process contains the token.
 fn nothing_holds_the_token(server: &TestServer) {
     for path in files::below(&server.setup().jobs()) {
         let bytes = std::fs::read(&path).unwrap_or_default();
@@ -147,7 +147,7 @@ async fn two_scans_of_one_commit_are_equal() {
     assert_eq!(results[0], results[1]);
 }
 
-/// Breaks if a refused login is not said as what it is, with the way out, or tells the token.
+/// Breaks if a refused login is not reported as such, with a hint, or reveals the token.
 #[tokio::test]
 async fn a_refused_login_is_a_clone_failure_with_the_way_out() {
     let forge = Forge::start();
@@ -184,7 +184,7 @@ async fn a_hanging_fetch_is_cancelled_with_all_its_processes() {
     server.quiet(Duration::from_secs(10)).await;
 }
 
-/// Breaks if the stages of a scan do not arrive on the stream.
+/// Breaks if the stages of a scan are missing from the stream.
 #[tokio::test]
 async fn a_scan_is_seen_at_work() {
     let forge = Forge::start();
@@ -203,7 +203,7 @@ async fn a_scan_is_seen_at_work() {
     assert_eq!(last.data["progress"]["current_file"], 200, "{:#}", last.data);
 }
 
-/// Breaks if a kill of the server in the middle of a real scan loses or repeats it.
+/// Breaks if killing the server in the middle of a real scan loses or repeats it.
 #[tokio::test]
 async fn a_killed_server_does_not_cost_a_real_scan() {
     let forge = Forge::start();

@@ -1,7 +1,7 @@
-//! Server-sent events: a stream begins with the whole truth, goes on with what changes, and
-//! ends with the job.
+//! Server-sent events: a stream begins with a complete snapshot, continues with changes, and ends
+//! with the job.
 //!
-//! Most jobs here are files that the test itself writes, as a foreign scanner would: so it is
+//! Most jobs here are files that the test itself writes, as a third-party scanner would: so it is
 //! known to the byte what happened, and in which order.
 
 use crate::support::{
@@ -44,7 +44,7 @@ async fn next_state(stream: &mut EventStream, index: u32, status: &str) -> Event
     }
 }
 
-/// Breaks if a viewer does not see a scan from its beginning to its end, in the contract's words.
+/// Breaks if a viewer does not see a scan from its beginning to its end, in the contract's terms.
 #[tokio::test]
 async fn a_scan_is_told_from_snapshot_to_end() {
     let server = Setup::new()
@@ -147,8 +147,8 @@ fn last_states(events: &[Event]) -> BTreeMap<u64, String> {
     states
 }
 
-/// Breaks if a viewer that lost its line misses what happened meanwhile, or is told again what
-/// it knows.
+/// Breaks if a viewer that lost its connection misses what happened in the meantime, or gets events
+/// again that it has.
 #[tokio::test]
 async fn a_stream_resumes_after_its_last_event() {
     let server = Setup::new().start().await;
@@ -187,7 +187,7 @@ async fn a_stream_resumes_after_its_last_event() {
     assert_eq!(states.get(&1).map(String::as_str), Some("scanning"), "{events:#?}");
 }
 
-/// Breaks if an id that this server did not give out, or an earlier one did, leaves a gap.
+/// Breaks if an id that this server did not issue, or an earlier one did, leaves a gap.
 #[tokio::test]
 async fn an_unknown_last_id_gets_a_fresh_snapshot() {
     let mut server = Setup::new().start().await;
@@ -210,7 +210,7 @@ async fn an_unknown_last_id_gets_a_fresh_snapshot() {
     assert_eq!(event.data["summary"]["completed"], 1, "{:#}", event.data);
 }
 
-/// Breaks if a browser joins a finished job's stream again and again, for ever.
+/// Breaks if a browser reconnects to a finished job's stream for ever.
 #[tokio::test]
 async fn after_the_end_there_is_nothing_more() {
     let server = Setup::new().shell("say completed\n").start().await;
@@ -227,7 +227,7 @@ async fn after_the_end_there_is_nothing_more() {
     assert!(answer.text.is_empty(), "{answer:?}");
 }
 
-/// Breaks if an unknown job's stream hangs instead of saying that there is no such job.
+/// Breaks if an unknown job's stream hangs instead of reporting that the job does not exist.
 #[tokio::test]
 async fn a_stream_of_no_job_is_not_found() {
     let server = Setup::new().start().await;
@@ -259,14 +259,14 @@ async fn a_stream_is_neither_cached_nor_compressed() {
     assert!(answer.body.contains("event: end") || answer.body.contains("event:end"), "{answer:?}");
 }
 
-/// Breaks if a viewer that stops reading holds up the others or the server, or is never told
-/// the truth again.
+/// Breaks if a viewer that stops reading slows the others or the server, or never gets the current
+/// state again.
 #[tokio::test]
 async fn a_stalled_reader_slows_nobody() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 20);
     job.known(&server).await;
-    // Small windows, so that the server soon has nowhere to put what it wants to send.
+    // Small windows, so that the server's buffers soon fill.
     let mut stalled = Vec::new();
     for _ in 0..5 {
         let socket = TcpSocket::new_v4().unwrap();
@@ -300,7 +300,7 @@ async fn a_stalled_reader_slows_nobody() {
 
     for mut socket in stalled {
         let mut bytes = Vec::new();
-        // The stream ends with its job, so there is an end to read to.
+        // The stream ends with its job, so it can be read to its end.
         let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut bytes));
         read.await.expect("a reader that wakes up gets to the end").unwrap();
         let text = String::from_utf8_lossy(&bytes);
@@ -345,7 +345,7 @@ async fn a_name_cannot_forge_an_event() {
     assert_eq!(event.data["repo_name"], name);
 }
 
-/// Breaks if a proxy closes the line of a job in which nothing happens for a while.
+/// Breaks if a proxy closes the connection of a job in which nothing happens for a while.
 #[tokio::test]
 async fn a_comment_keeps_a_silent_line_open() {
     let server = Setup::new().start().await;

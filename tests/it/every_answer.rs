@@ -1,5 +1,5 @@
-//! What every answer has in common, whatever was asked: the whole table of routes is walked, with every
-//! kind of refusal.
+//! What all answers have in common: the whole table of routes is requested, with every kind of
+//! refusal.
 
 use crate::support::{
     certificates::Authority,
@@ -24,7 +24,7 @@ const PAGE_POLICY: [&str; 7] = [
     "form-action 'none'",
 ];
 
-/// What is wrong with the headers of an answer, if something is.
+/// What is wrong with the headers of an answer, if anything.
 fn wrong(headers: &HeaderMap) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or("");
     let is_page = header("content-type").starts_with("text/html");
@@ -40,14 +40,14 @@ fn wrong(headers: &HeaderMap) -> Option<String> {
         && header("referrer-policy") == "no-referrer"
         && header("cross-origin-resource-policy") == "same-origin"
         && !header("cache-control").is_empty()
-        // Who we are is for those who may ask /health.
+        // The server's identity is only for clients that may read /health.
         && !headers.contains_key("server")
         && !headers.contains_key("x-powered-by")
         && !headers.keys().any(|it| it.as_str().starts_with("access-control-"));
     (!fine).then(|| format!("{headers:#?}"))
 }
 
-/// Asks, and judges the answer by its headers and, where it has an end, by its text.
+/// Sends a request, and judges the answer by its headers and, where it ends, by its text.
 async fn judge(server: &TestServer, request: reqwest::RequestBuilder, asked: &str) -> (u16, bool) {
     let answer: Response = request.send().await.unwrap();
     let status = answer.status().as_u16();
@@ -66,8 +66,8 @@ async fn judge(server: &TestServer, request: reqwest::RequestBuilder, asked: &st
     (status, is_page)
 }
 
-/// Breaks if any answer, a refusal or an error included, leaves a browser free to guess its type, to frame
-/// it or to run what is in it, or tells strangers about the server.
+/// Breaks if any answer, including refusals and errors, lets a browser guess its type, frame it or
+/// run its content, or tells strangers about the server.
 #[tokio::test]
 async fn every_answer_restrains_browsers_and_keeps_its_own_counsel() {
     let server = Setup::new().user("operator", "s3cret").shell("say completed\n").start().await;
@@ -80,7 +80,7 @@ async fn every_answer_restrains_browsers_and_keeps_its_own_counsel() {
         pages += usize::from(is_page);
     };
     let mut routes: Vec<_> = resources().into_iter().flat_map(|it| it.routes).collect();
-    // What removes the job comes last.
+    // The request that removes the job comes last.
     routes.sort_by_key(|it| it.method == Method::DELETE);
     assert!(routes.len() >= 20, "{routes:?}");
     for route in &routes {
@@ -90,7 +90,7 @@ async fn every_answer_restrains_browsers_and_keeps_its_own_counsel() {
         let ask = |path: &str| server.request(route.method.clone(), path);
         let asked = format!("{route:?}");
         for path in [path("unknown", "0"), path(&job, "99"), path("%2e%2e", "x")] {
-            // What removes the job gets there once, at the end.
+            // The request that removes the job is sent once, at the end.
             if path != known {
                 note(judge(&server, ask(&path), &asked).await);
             }
@@ -127,7 +127,7 @@ async fn every_answer_restrains_browsers_and_keeps_its_own_counsel() {
     assert!(pages > 0, "there is a page");
 }
 
-/// Breaks if what is said before HTTP has begun is another kind of answer.
+/// Breaks if answers from before HTTP parsing look different.
 #[tokio::test]
 async fn answers_without_a_route_are_no_others() {
     let full = Setup::new().set("server.max_connections", 1).start().await;

@@ -1,4 +1,4 @@
-//! Clients that take places and descriptors and give nothing back.
+//! Clients that occupy slots and descriptors and never release them.
 
 use crate::support::{
     files,
@@ -21,7 +21,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Joins streams, notes when all of them have begun, and reads no more.
+/// Opens streams, records when all of them have begun, and stops reading.
 const HOLDER: &str = r#"
 import os, socket, sys, time
 port, path, count, note = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -38,12 +38,12 @@ open(note, "w").close()
 time.sleep(600)
 "#;
 
-/// A process of this test's own, ended with it.
+/// A process of this test, killed with it.
 struct Holder(Child);
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // SIGKILL ends one that is stopped too.
+        // SIGKILL kills a stopped one too.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -61,8 +61,8 @@ async fn stopped_readers(server: &TestServer, path: &str, count: u32) -> Holder 
     holder
 }
 
-/// Breaks if streams that nobody reads cost the others their news, or the server its memory, or if
-/// there is no end to their number.
+/// Breaks if streams that nobody reads delay the others, cost the server its memory, or are
+/// unlimited in number.
 #[tokio::test]
 async fn three_hundred_readers_of_which_fifty_are_stopped_slow_nobody() {
     let server = Setup::new().set("server.max_streams", 300).start().await;
@@ -83,7 +83,7 @@ async fn three_hundred_readers_of_which_fifty_are_stopped_slow_nobody() {
     let refused = server.get(&job.stream()).await.expect(503);
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
 
-    // More than the sockets of those who do not read can take.
+    // More than the sockets of the stopped readers can take.
     for step in 0..60 {
         for index in 0..20 {
             job.repository(index, "scanning", step);
@@ -118,7 +118,7 @@ async fn three_hundred_readers_of_which_fifty_are_stopped_slow_nobody() {
     }
 }
 
-/// Processor time that a process has used.
+/// Processor time a process has used.
 fn used(pid: u32) -> Duration {
     let line = files::text(std::path::Path::new(&format!("/proc/{pid}/stat")));
     let (_, fields) = line.rsplit_once(')').unwrap();
@@ -128,8 +128,8 @@ fn used(pid: u32) -> Duration {
     Duration::from_millis(10 * ticks)
 }
 
-/// Breaks if a server without a descriptor for one more connection turns in circles, fills its log, or
-/// does not come back when there are descriptors again.
+/// Breaks if a server without a descriptor for one more connection spins, fills its log, or does
+/// not recover when there are descriptors again.
 #[tokio::test]
 async fn without_descriptors_the_server_rests_and_comes_back() {
     let server = Setup::new()

@@ -1,5 +1,5 @@
-//! Whole groups: listed by their forge, scanned repository by repository, accounted for to the
-//! last one, whatever dies or hangs on the way.
+//! Whole groups: listed by their forge, scanned repository by repository, and accounted for
+//! completely, whatever dies or hangs on the way.
 
 use crate::support::{
     files,
@@ -16,7 +16,7 @@ use std::{
 
 const TOKEN: &str = "glpat-gr0up-c4n4ry";
 
-/// A scanner that leaves its name and ends well; with a `hold`, it waits for `go`.
+/// A scanner that leaves its name and succeeds; with a `hold`, it waits for `go`.
 const NAMED: &str = r#"
 echo "$SCANWATCH_REPO_NAME" >> "$dir/scanned"
 say scanning
@@ -53,8 +53,8 @@ fn scanned(server: &TestServer) -> Vec<String> {
     names
 }
 
-/// Breaks if a group is not told to the last repository: who it has, how each ended and why, and
-/// what was found of those that could be read.
+/// Breaks if a group is not reported completely: its members, how each ended and why, and what was
+/// found in those that could be read.
 #[tokio::test]
 async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
     let forge = Forge::start();
@@ -67,7 +67,7 @@ async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
         .collect();
     forge.group(&paths.iter().map(String::as_str).collect::<Vec<_>>());
     forge.listing().page_size = 25;
-    // Listed, and not there any more; refused by its own server; and of another place.
+    // Listed, and gone since; refused by its own server; and on another host.
     forge.listing().add("acme/team-1/gone");
     forge.behave_at(&paths[13], Behaviour::Status(500));
     let elsewhere = json!({ "http_url_to_repo": "https://evil.example/x.git" });
@@ -137,7 +137,7 @@ async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
     server.quiet(Duration::from_secs(10)).await;
 }
 
-/// Breaks if what is asked of the forge decides nothing, or decides wrongly.
+/// Breaks if the options of a group request have no effect, or the wrong one.
 #[tokio::test]
 async fn a_url_without_an_ending_is_what_the_forge_says() {
     let forge = Forge::start();
@@ -157,7 +157,7 @@ async fn a_url_without_an_ending_is_what_the_forge_says() {
     }
 }
 
-/// Breaks if what somebody leaves out is scanned, or is left out without a word.
+/// Breaks if what the user excludes is scanned, or is left out without a reason.
 #[tokio::test]
 async fn what_is_left_out_is_listed_with_its_reason() {
     let forge = Forge::start();
@@ -193,8 +193,8 @@ async fn what_is_left_out_is_listed_with_its_reason() {
     }
 }
 
-/// Breaks if a forge that refuses leaves a job without an end or without the way out, or if the
-/// job cannot be taken up once the forge is well again.
+/// Breaks if a forge that refuses leaves a job without an end or without a hint, or if the job
+/// cannot be retried once the forge works again.
 #[tokio::test]
 async fn a_group_that_cannot_be_listed_fails_with_the_way_out_and_can_be_tried_again() {
     let forge = Forge::start();
@@ -215,7 +215,7 @@ async fn a_group_that_cannot_be_listed_fails_with_the_way_out_and_can_be_tried_a
     assert!(document.get("error").is_none(), "{document:#}");
 }
 
-/// Breaks if a server that dies or stops while a forge is being asked forgets the job.
+/// Breaks if a server that dies or stops while it waits for a forge forgets the job.
 #[tokio::test]
 async fn a_group_whose_listing_is_cut_short_is_listed_by_the_next_server() {
     let forge = Forge::start();
@@ -243,7 +243,7 @@ async fn a_group_whose_listing_is_cut_short_is_listed_by_the_next_server() {
     assert_eq!(scanned(&server), ["api", "api", "web/site", "web/site"]);
 }
 
-/// Breaks if a job cannot be cancelled or removed while its forge keeps silent.
+/// Breaks if a job cannot be cancelled or removed while its forge is silent.
 #[tokio::test]
 async fn a_group_that_is_being_listed_can_be_cancelled_and_removed() {
     let forge = Forge::start();
@@ -285,7 +285,7 @@ async fn a_group_that_is_cancelled_after_a_page_of_its_list_waits_for_nothing() 
     assert_eq!(server.finished(&job).await["summary"], document["summary"]);
 }
 
-/// Breaks if a small job has to wait for a large group to be done.
+/// Breaks if a small job must wait for a large group to finish.
 #[tokio::test]
 async fn a_large_group_does_not_starve_a_single_repository() {
     let forge = Forge::start();
@@ -303,12 +303,12 @@ async fn a_large_group_does_not_starve_a_single_repository() {
     let order: Vec<String> =
         files::text(&server.file("scanned")).lines().map(str::to_owned).collect();
     let turn = order.iter().rposition(|it| it == "part-00").unwrap();
-    // Its own line is the last of this name; two were at work, so it is third or fourth in turn.
+    // Its own line is the last of this name; two were running, so it is third or fourth in order.
     assert!(turn <= 4, "{order:?}");
 }
 
-/// Breaks if what is wanted of a group at the command line does not reach the server, or if what
-/// failed of it cannot be taken up from there.
+/// Breaks if the group options of the command line do not reach the server, or if what failed of a
+/// group cannot be retried from there.
 #[tokio::test]
 async fn a_group_is_submitted_and_taken_up_again_from_the_command_line() {
     let forge = Forge::start();

@@ -1,4 +1,4 @@
-//! Names in requests that lead elsewhere: ids of jobs that are paths, hosts that are not this one.
+//! Hostile names in requests: job ids that are paths, hosts that are not this one.
 
 use crate::support::{
     certificates::Authority,
@@ -34,7 +34,7 @@ const IDS: &[&str] = &[
     "%ff%fe",
 ];
 
-/// Whether the calls of a process can be watched. Says so if not.
+/// Whether the system calls of a process can be traced. Prints why not.
 fn may_trace() -> bool {
     let tried = program("strace").args(["-D", "-o", "/dev/null", "true"]).output();
     let may = tried.as_ref().is_ok_and(|it| it.status.success());
@@ -47,7 +47,7 @@ fn may_trace() -> bool {
     may
 }
 
-/// Breaks if a part of a request's path reaches the file system before it is known to be an id.
+/// Breaks if a part of a request's path reaches the file system before it is checked to be an id.
 #[tokio::test]
 async fn hostile_ids_open_nothing() {
     if !may_trace() {
@@ -68,13 +68,13 @@ async fn hostile_ids_open_nothing() {
             "-o",
             trace.to_str().unwrap(),
         ])
-        // What is done at intervals is no answer to a request.
+        // Periodic work is not an answer to a request.
         .set("watch.resync_interval_secs", 3600)
         .start()
         .await;
     let job = server.submit("widget").await;
     server.finished(&job).await;
-    // That what is opened is seen at all.
+    // Checks that opened files are seen at all.
     server.get(&format!("/scan/{job}/repositories/0/log")).await.expect(200);
     let log_file = server.scanner_log(&job, 0).display().to_string();
     eventually("the log's opening is seen", async || files::text(&trace).contains(&log_file)).await;
@@ -92,7 +92,7 @@ async fn hostile_ids_open_nothing() {
             let answer = exchange(server.address(), &request, PATIENCE).await.expect(&target);
             assert!((400..500).contains(&answer.status), "{route:?} {id:.40}: {answer:?}");
         }
-        // The number of a repository is a name too.
+        // A repository's number is a name too.
         if route.path.contains("{n}") && route.method == Method::GET {
             for number in ["..", "%2e%2e%2f0", "-1", "0%00", "0%2f..%2f0", "99999999999999999999"] {
                 let target = route.path.replace("{id}", &job).replace("{n}", number);
@@ -109,12 +109,12 @@ async fn hostile_ids_open_nothing() {
     })
     .await;
     let jobs = format!("\"{}", server.setup().jobs().display());
-    // What killed processes left is swept every few seconds, whoever asks for whatever.
+    // Leftovers of killed processes are swept every few seconds, whatever is requested.
     let swept = format!("{jobs}/.staging\"");
     let text = files::text(&trace);
     let seen: Vec<&str> = text[mark..].lines().filter(|it| !it.contains(&swept)).collect();
     let seen = seen.join("\n");
-    // A descriptor that is asked for its facts has the name "".
+    // fstat of a descriptor has the name "".
     let names = seen.lines().filter(|line| line.contains('"') && !line.contains(", \"\","));
     let elsewhere: Vec<_> = names.filter(|line| !line.contains(&jobs)).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:#?}");
@@ -123,8 +123,8 @@ async fn hostile_ids_open_nothing() {
     }
 }
 
-/// Breaks if an open server answers to a page of a name that was made to point at it, in whichever
-/// place the name is said.
+/// Breaks if an open server answers a page whose name was made to point at it, wherever in the
+/// request the name is given.
 #[tokio::test]
 async fn a_foreign_host_is_refused_wherever_it_stands() {
     let authority = Authority::new();
@@ -149,7 +149,7 @@ async fn a_foreign_host_is_refused_wherever_it_stands() {
     }
     let evil = "/health HTTP/1.1\r\nHost: evil.example\r\nX:";
     let mut line = TlsLine::open(tls.address(), &authority.pem(), &["http/1.1"]).await.unwrap();
-    // The line by hand has a host of its own after this one.
+    // The hand-written request has a host of its own after this one.
     let heard = line.ask(evil, "}").await;
     assert!(!heard.starts_with("HTTP/1.1 200"), "{heard}");
 
@@ -170,13 +170,13 @@ async fn a_foreign_host_is_refused_wherever_it_stands() {
         let flags = h2::END_STREAM | h2::END_HEADERS;
         line.send(&frame(h2::HEADERS, flags, stream, &block)).await.unwrap();
         let answer = line.next_of(h2::HEADERS, stream).await.expect("an answer");
-        // 0x88 is `:status: 200`, whole (RFC 7541, appendix A).
+        // 0x88 is `:status: 200`, complete (RFC 7541, appendix A).
         assert_eq!(answer.payload[0] == 0x88, fine, "{host} {more:?}: {answer:?}");
     }
 }
 
-/// Breaks if what a stranger sends, or a foreign scanner writes, gets into the operator's log, where it
-/// could forge lines or have a terminal obey.
+/// Breaks if what a stranger sends, or a third-party scanner writes, gets into the operator's log,
+/// where it could forge lines or send terminal commands.
 #[tokio::test]
 async fn hostile_words_do_not_get_into_the_log() {
     let forged = "\n2026-01-01T00:00:00.000000Z  INFO forged\u{1b}[2J\u{9b}2J\r\n";

@@ -1,4 +1,4 @@
-//! What clients rely on, request by request: codes, shapes, headers, words; and what hostile or
+//! What clients rely on, request by request: codes, shapes, headers, texts; and what hostile or
 //! broken clients cannot do.
 
 use crate::support::{
@@ -13,24 +13,24 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// A scanner that is done at once.
+/// A scanner that finishes at once.
 const QUICK: &str = "say completed\n";
 
-/// A scanner that works until it is let go.
+/// A scanner that works until it is released.
 const WAITING: &str = r#"
 say scanning
 while [ ! -e "$dir/go" ]; do sleep 0.05; done
 say completed
 "#;
 
-/// An error in the one shape that all have (RFC 9457); its detail.
+/// An error in the common shape (RFC 9457); returns its detail.
 #[track_caller]
 fn problem(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{}", answer.text);
     problem_document(answer.header("content-type"), &answer.text, status)
 }
 
-/// The same, of an answer that was read by hand.
+/// The same, of an answer that was read manually.
 #[track_caller]
 fn raw_problem(answer: &RawAnswer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -56,7 +56,7 @@ fn folders_of_jobs(server: &TestServer) -> usize {
 
 // Jobs.
 
-/// Breaks if a client's first two requests, submit and look, do not fit together.
+/// Breaks if a client's first two requests, submit and poll, do not fit together.
 #[tokio::test]
 async fn a_submitted_job_is_known_at_once_and_in_the_shape_that_clients_know() {
     let server = Setup::new().shell(QUICK).start().await;
@@ -113,7 +113,7 @@ async fn the_progress_document_has_all_members_from_the_beginning_to_the_end() {
     assert!(after["completed_at"].is_string(), "{after:#}");
 }
 
-/// Breaks if a summary of a group of 10,000 costs as much as its whole document.
+/// Breaks if a summary of a group of 10,000 costs as much as its full document.
 #[tokio::test]
 async fn a_summary_leaves_the_lists_out() {
     let server = Setup::new().shell(QUICK).start().await;
@@ -133,7 +133,7 @@ async fn a_summary_leaves_the_lists_out() {
     }
 }
 
-/// Breaks if pollers pay for what they have already, or keep what is stale.
+/// Breaks if polling clients are sent what they have already, or keep what is stale.
 #[tokio::test]
 async fn an_unchanged_document_is_not_sent_again() {
     let server = Setup::new().shell(WAITING).start().await;
@@ -160,7 +160,7 @@ async fn an_unchanged_document_is_not_sent_again() {
     assert_ne!(summary.header("etag"), Some(current.as_str()), "two views are two documents");
 }
 
-/// Breaks if the clients of the old service cannot read its job and result documents any more.
+/// Breaks if the clients of the old service can no longer read its job and result documents.
 #[tokio::test]
 async fn a_job_and_its_results_have_the_shapes_of_old() {
     let server = Setup::new().shell(WAITING).start().await;
@@ -208,7 +208,8 @@ async fn a_failed_repository_has_no_results() {
     assert_eq!(listed["progress"].as_f64(), Some(100.0), "{listed:#}");
 }
 
-/// Breaks if a job cannot be cancelled in each of its states, or is changed by it when it is over.
+/// Breaks if a job cannot be cancelled in each of its states, or is changed by it after it has
+/// ended.
 #[tokio::test]
 async fn cancelling_works_in_every_state_and_changes_no_finished_job() {
     let server =
@@ -260,7 +261,7 @@ async fn a_deleted_job_is_gone_with_its_files_and_processes() {
     }
 }
 
-/// Breaks if a server that stops says of a job that it is removed, and its files stay.
+/// Breaks if a stopping server reports a job removed while its files stay.
 #[tokio::test]
 async fn a_removal_that_the_stop_overtakes_is_not_called_done() {
     let mut server = Setup::new()
@@ -281,13 +282,13 @@ async fn a_removal_that_the_stop_overtakes_is_not_called_done() {
     });
     assert_eq!(code, Some(0));
     assert!(server.job_folder(&job).exists());
-    // The connection may as well be cut.
+    // The connection may also be cut.
     if let Ok(answer) = answer {
         assert_eq!(answer.status(), 503);
     }
 }
 
-/// Breaks if the queue grows without an end, or refuses without saying when to come back.
+/// Breaks if the queue grows without limit, or a refusal does not say when to retry.
 #[tokio::test]
 async fn a_full_queue_refuses_until_there_is_room() {
     let server = Setup::new()
@@ -311,10 +312,10 @@ async fn a_full_queue_refuses_until_there_is_room() {
     server.submit("welcome").await;
 }
 
-// Who asks.
+// Authentication and origin.
 
-/// Breaks if anything but the two probes is open to strangers, or if the words change that
-/// clients look for.
+/// Breaks if anything but the two probes is open to strangers, or if texts that clients look for
+/// change.
 #[tokio::test]
 async fn strangers_are_asked_for_credentials_before_anything_else() {
     let server = Setup::new().shell(QUICK).user("operator", "s3cret:mit:colons").start().await;
@@ -333,7 +334,7 @@ async fn strangers_are_asked_for_credentials_before_anything_else() {
         let challenge = nobody.header("www-authenticate").unwrap_or_default();
         assert!(challenge.starts_with("Basic"), "{path}: {challenge:?}");
     }
-    // Few of these, since guessing may well be slowed down.
+    // Only a few of these, because wrong passwords are throttled.
     for (name, password) in
         [("operator", "wrong"), ("stranger", "s3cret:mit:colons"), ("operator", ""), ("", "")]
     {
@@ -354,7 +355,7 @@ async fn strangers_are_asked_for_credentials_before_anything_else() {
     assert_eq!(health["user"], "operator", "{health:#}");
 }
 
-/// Breaks if a stranger's body is read: that is work for nothing, and a way to hold a line.
+/// Breaks if a stranger's body is read: that is wasted work, and a way to hold a connection.
 #[tokio::test]
 async fn credentials_are_asked_for_before_the_body_is_read() {
     let server = Setup::new().user("operator", "secret").start().await;
@@ -366,8 +367,8 @@ async fn credentials_are_asked_for_before_the_body_is_read() {
     assert!(began.elapsed() < Duration::from_secs(5), "it waited for {:?}", began.elapsed());
 }
 
-/// Breaks if a page of somebody else's site can make a visitor's browser submit, cancel or
-/// delete: browsers send the password by themselves.
+/// Breaks if a page of another site can make a visitor's browser submit, cancel or delete: browsers
+/// send the password automatically.
 #[tokio::test]
 async fn writes_from_other_sites_are_refused() {
     let server = Setup::new().shell(QUICK).start().await;
@@ -405,8 +406,8 @@ async fn writes_from_other_sites_are_refused() {
     assert_eq!(answer.header("access-control-allow-origin"), None);
 }
 
-/// Breaks if a page can reach an open server on this machine by a name of its own (DNS
-/// rebinding): to the browser it is then the page's own site.
+/// Breaks if a page can reach an open local server by a host name of its own (DNS rebinding): for
+/// the browser it is then the page's own site.
 #[tokio::test]
 async fn a_foreign_host_name_is_refused() {
     let server = Setup::new().start().await;
@@ -422,9 +423,9 @@ async fn a_foreign_host_name_is_refused() {
     }
 }
 
-// What is asked.
+// Targets and bodies.
 
-/// Breaks if a name reaches the file system that could lead out of the jobs folder.
+/// Breaks if a name that could lead out of the jobs folder reaches the file system.
 #[tokio::test]
 async fn ids_that_are_none_are_not_found() {
     let server = Setup::new().start().await;
@@ -489,11 +490,11 @@ async fn every_error_is_a_problem_document() {
     assert_eq!(problem(&view, 404), "Job not found");
 }
 
-/// What a hostile or wrong body is answered.
+/// The expected answer to a hostile or wrong body.
 enum Verdict {
-    /// 400, with a detail that begins so.
+    /// 400, with a detail that begins like this.
     Refused(&'static str),
-    /// 422, with this type at this place.
+    /// 422, with this type at this location.
     Wrong(&'static str, &'static [&'static str]),
 }
 
@@ -504,9 +505,9 @@ const DANGEROUS: &str = "Invalid Git URL: contains potentially dangerous charact
 const PRIVATE: &str = "Private network access not allowed";
 const METADATA: &str = "Metadata endpoint access not allowed";
 
-/// Bodies as they are sent, and what each is answered.
+/// Bodies as they are sent, and the answer to each.
 const BODIES: &[(&str, Verdict)] = &[
-    // No request at all.
+    // Not a request at all.
     ("", Wrong("", &["body"])),
     ("{", Wrong("json_invalid", &["body"])),
     ("not json", Wrong("json_invalid", &["body"])),
@@ -521,7 +522,7 @@ const BODIES: &[(&str, Verdict)] = &[
     ("{\"git_url\": 7}", Wrong("string_type", URL)),
     ("{\"git_url\": [\"https://github.com/a/b.git\"]}", Wrong("string_type", URL)),
     ("{\"git_url\": {\"$ne\": 1}}", Wrong("string_type", URL)),
-    // No URL of a repository.
+    // Not a repository URL.
     ("{\"git_url\": \"\"}", Wrong("value_error", URL)),
     ("{\"git_url\": \"github.com/a/b.git\"}", Wrong("value_error", URL)),
     ("{\"git_url\": \"/etc/passwd\"}", Wrong("value_error", URL)),
@@ -532,7 +533,7 @@ const BODIES: &[(&str, Verdict)] = &[
     ("{\"git_url\": \"git@-oProxyCommand=x:y.git\"}", Wrong("value_error", URL)),
     ("{\"git_url\": \"https://github.com/a b.git\"}", Wrong("value_error", URL)),
     ("{\"git_url\": \"https://[::1/x.git\"}", Wrong("value_error", URL)),
-    // Dangerous characters, before anything else is looked at.
+    // Dangerous characters, which are checked first.
     ("{\"git_url\": \"https://github.com/a;id.git\"}", Refused(DANGEROUS)),
     ("{\"git_url\": \"https://github.com/a&b.git\"}", Refused(DANGEROUS)),
     ("{\"git_url\": \"https://github.com/a|b.git\"}", Refused(DANGEROUS)),
@@ -550,10 +551,10 @@ const BODIES: &[(&str, Verdict)] = &[
     ("{\"git_url\": \"file:///etc/passwd\"}", Refused("Invalid Git URL scheme: file")),
     ("{\"git_url\": \"ext::sh -c id\"}", Refused("Invalid Git URL scheme: ext")),
     ("{\"git_url\": \"ssh://-oProxyCommand=id/a\"}", Refused("Invalid Git URL scheme: ssh")),
-    // Credentials in the open.
+    // Credentials in the URL.
     ("{\"git_url\": \"https://u:p@github.com/a.git\"}", Refused("")),
     ("{\"git_url\": \"https://token@github.com/a.git\"}", Refused("")),
-    // Inside.
+    // Internal addresses.
     ("{\"git_url\": \"https://127.0.0.1/a.git\"}", Refused(PRIVATE)),
     ("{\"git_url\": \"https://0x7f000001/a.git\"}", Refused(PRIVATE)),
     ("{\"git_url\": \"https://2130706433/a.git\"}", Refused(PRIVATE)),
@@ -565,7 +566,7 @@ const BODIES: &[(&str, Verdict)] = &[
     ("{\"git_url\": \"git@127.0.0.1:a/b.git\"}", Refused(PRIVATE)),
     ("{\"git_url\": \"https://169.254.169.254/latest.git\"}", Refused(METADATA)),
     ("{\"git_url\": \"https://metadata.google.internal/a.git\"}", Refused(METADATA)),
-    // Elsewhere.
+    // Other hosts.
     (
         "{\"git_url\": \"https://github.com:22/a.git\"}",
         Refused("Non-standard port not allowed: 22"),
@@ -591,8 +592,8 @@ const BODIES: &[(&str, Verdict)] = &[
     ),
 ];
 
-/// Breaks if a wrong or hostile request is accepted, gets the wrong code, does not learn which
-/// rule it broke, or makes the server give away its own paths.
+/// Breaks if a wrong or hostile request is accepted, gets the wrong code, does not learn which rule
+/// it broke, or makes the server reveal its own paths.
 #[tokio::test]
 async fn hostile_and_wrong_bodies_each_get_their_code_and_reason() {
     let server = Setup::new().start().await;
@@ -616,7 +617,7 @@ async fn hostile_and_wrong_bodies_each_get_their_code_and_reason() {
     assert!(!log.contains('\u{1b}'), "a request reaches the operator's terminal: {log}");
 }
 
-/// Why an answer is not the one that was due, if it is not.
+/// Why an answer is not the expected one, if it is not.
 fn misjudged(answer: &Answer, verdict: &Verdict) -> Option<String> {
     let status = if matches!(verdict, Refused(_)) { 400 } else { 422 };
     if answer.status != status {
@@ -642,8 +643,8 @@ fn misjudged(answer: &Answer, verdict: &Verdict) -> Option<String> {
     }
 }
 
-/// Breaks if someone who puts a token into a URL is not told where it belongs, or if the token
-/// is repeated in answers and logs.
+/// Breaks if a client that puts a token into a URL is not told where it belongs, or if the token is
+/// repeated in answers and logs.
 #[tokio::test]
 async fn credentials_in_a_url_are_refused_with_the_way_out() {
     let server = Setup::new().start().await;
@@ -656,7 +657,7 @@ async fn credentials_in_a_url_are_refused_with_the_way_out() {
     assert!(!server.setup().log().contains(token), "{}", server.setup().log());
 }
 
-/// Breaks if URLs are refused that are good, or change on their way into files.
+/// Breaks if valid URLs are refused, or change on their way into files.
 #[tokio::test]
 async fn good_urls_of_every_form_are_accepted() {
     let server = Setup::new()
@@ -680,9 +681,9 @@ async fn good_urls_of_every_form_are_accepted() {
     }
 }
 
-// How it is asked.
+// Sizes, times and connections.
 
-/// Breaks if a body may be of any size: the cap must hold while reading, with a stated length
+/// Breaks if a body may be of any size: the limit must hold while reading, with a declared length
 /// and without one.
 #[tokio::test]
 async fn an_overlong_body_is_refused_while_it_is_read() {
@@ -705,8 +706,8 @@ async fn an_overlong_body_is_refused_while_it_is_read() {
     assert_eq!(folders_of_jobs(&server), 0);
 }
 
-/// Breaks if a client that sends its header or body a byte at a time holds a connection for
-/// ever: a few hundred of them would shut the service.
+/// Breaks if a client that sends its header or body byte by byte holds a connection for ever: a few
+/// hundred of them would stop the service.
 #[tokio::test]
 async fn slow_clients_are_hung_up_on_and_hinder_nobody() {
     let server = Setup::new().start().await;
@@ -748,7 +749,7 @@ async fn slow_clients_are_hung_up_on_and_hinder_nobody() {
     assert!(slowest < Duration::from_secs(2), "a good client waited for {slowest:?}");
 }
 
-/// Breaks if connections are taken without a limit, or if the limit is never given back.
+/// Breaks if connections are accepted without a limit, or if the limit is never freed.
 #[tokio::test]
 async fn connections_are_capped() {
     let server = Setup::new().shell(WAITING).set("server.max_connections", 8).start().await;
@@ -772,7 +773,7 @@ async fn connections_are_capped() {
     .await;
 }
 
-/// Breaks if streams, which cost memory for as long as they last, are not capped by themselves.
+/// Breaks if streams, which use memory for as long as they last, have no limit of their own.
 #[tokio::test]
 async fn streams_are_capped() {
     for limit in ["server.max_streams", "server.max_streams_per_user"] {
@@ -799,8 +800,8 @@ async fn check_cap_of_streams(limit: &str) {
     .await;
 }
 
-/// Breaks if a request that no parser should take is answered as if it were a good one, or
-/// brings the server down.
+/// Breaks if a request that no parser should accept is answered like a good one, or stops the
+/// server.
 #[tokio::test]
 async fn bytes_that_are_no_request_do_no_harm() {
     let server = Setup::new().start().await;
@@ -825,9 +826,9 @@ async fn bytes_that_are_no_request_do_no_harm() {
     }
 }
 
-// How it is.
+// Health.
 
-/// Breaks if operators and load balancers cannot tell a healthy server from a sick one.
+/// Breaks if operators and load balancers cannot tell a healthy server from a broken one.
 #[tokio::test]
 async fn health_and_probes_say_how_the_server_is() {
     let server = Setup::new().start().await;

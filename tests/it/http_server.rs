@@ -1,4 +1,4 @@
-//! The accept loop on real sockets: what slow, silent, greedy and stubborn peers get.
+//! The accept loop on real sockets: how slow, silent, greedy and stubborn peers are handled.
 
 use futures_util::{
     Stream, StreamExt,
@@ -52,12 +52,12 @@ const WRONG: &str = "Authorization: Basic dTpx\r\n";
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HTTP2_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// HEADERS of stream 1, which they end: GET, http, / (RFC 7541, appendix A).
+/// HEADERS of stream 1, with END_STREAM: GET, http, / (RFC 7541, appendix A).
 const HTTP2_GET: &[u8] = &[0, 0, 3, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84];
 /// Frame type GOAWAY.
 const HTTP2_GOAWAY: u8 = 7;
 
-/// No limit that a test reaches by itself; each test sets the one that it is about.
+/// Limits that no test reaches by itself; each test sets the one it tests.
 fn patient() -> Limits {
     Limits {
         max_connections: 200,
@@ -179,7 +179,7 @@ fn dots() -> impl Stream<Item = Result<&'static str, Infallible>> + Send + Sync 
     })
 }
 
-/// Reads until what was read contains `end`.
+/// Reads until the text read contains `end`.
 async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut bytes = Vec::new();
     let mut space = [0; 4096];
@@ -191,7 +191,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads until the server ends the connection, which it has to do in time, by whatever means.
+/// Reads until the server closes the connection, which it must do in time, by whatever means.
 async fn read_to_end(stream: &mut TcpStream, limit: Duration) -> Vec<u8> {
     let mut bytes = Vec::new();
     match timeout(limit, stream.read_to_end(&mut bytes)).await.expect("the connection is closed") {
@@ -333,11 +333,11 @@ async fn an_answer_to_a_body_that_is_not_read_arrives() {
             let (first, rest) = body.split_at(300_000);
             stream.write_all(first).await.expect("the body is taken");
             stream.readable().await.unwrap();
-            // A client that looks for its answer only when all is sent: by now a connection that
-            // was closed with something unread would be reset.
+            // A client that reads its answer only after it has sent everything: by now a connection
+            // that was closed with unread data would be reset.
             sleep(Duration::from_millis(20)).await;
             stream.write_all(rest).await.expect("the rest of the body is taken");
-            // To its end, and that is no reset: one that overtakes the answer destroys it.
+            // To its end, without a reset: a reset that overtakes the answer destroys it.
             let mut answer = String::new();
             let read = timeout(SLACK, stream.read_to_string(&mut answer));
             read.await.expect("the connection is closed").expect("closed in order");
@@ -387,7 +387,7 @@ async fn one_connection_too_many_is_told_so_and_a_place_is_free_again_at_once() 
     .await;
 }
 
-/// Breaks if a fault in the answer to one request costs another one, a place, or the stop.
+/// Breaks if a fault in the answer to one request costs another one, a slot, or the stop.
 #[tokio::test]
 async fn a_panic_costs_its_connection_alone() {
     let server = Server::start(Limits { max_connections: 2, ..patient() }).await;
@@ -427,7 +427,7 @@ async fn a_stop_ends_streams_and_idle_connections_and_lets_requests_finish() {
     let mut idle = server.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     read_until(&mut idle, "hello").await;
     let mut slow = server.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").await;
-    // Its answer begins only after the stop.
+    // Its answer starts only after the stop.
     eventually("it is asked for", async || server.entered.load(SeqCst) == 1).await;
 
     let address = server.address;
@@ -466,7 +466,7 @@ async fn what_does_not_end_within_the_grace_is_dropped() {
     read_to_end(&mut endless, SLACK).await;
 }
 
-/// Takes every connection over, as a WebSocket does, and sends back what it gets.
+/// Upgrades every connection, as a WebSocket does, and echoes what it gets.
 #[derive(Clone)]
 struct TakeOver(TaskTracker);
 
@@ -502,7 +502,7 @@ async fn a_connection_that_was_taken_over_keeps_its_place_and_counts_at_the_stop
     let request = "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     let mut taken = server.send(request).await;
     read_until(&mut taken, "\r\n\r\n").await;
-    // No header is due any more: one that came later, and has to send one, is gone first.
+    // No header is expected any more: a later connection, which must send one, is closed first.
     let mut silent = server.connect().await;
     read_to_end(&mut silent, SLACK).await;
     drop(silent);
@@ -523,7 +523,7 @@ async fn a_connection_that_was_taken_over_keeps_its_place_and_counts_at_the_stop
     assert!(report.refused >= 1, "{report:?}");
 }
 
-/// Waits until `condition` holds: fast when all is well, patient when not.
+/// Waits until `condition` holds: fast in the normal case, patient otherwise.
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let poll = async {
         while !condition().await {

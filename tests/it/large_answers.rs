@@ -1,6 +1,7 @@
-//! Answers that are large, and readers that leave, read nothing, or ask for a lot of them.
+//! Large answers, and clients that disconnect, read nothing, or request many of them.
 //!
-//! `SCANWATCH_LARGE=whole cargo nextest run --release large_answers::` plays them at full length.
+//! `SCANWATCH_LARGE=whole cargo nextest run --release large_answers::` runs the tests at full
+//! length.
 
 use crate::support::{
     files,
@@ -60,7 +61,7 @@ fn write_result(path: &Path, packages: usize) {
     fs::rename(part, path).unwrap();
 }
 
-/// A finished job of as many repositories, each with a result of so many packages.
+/// A finished job of this many repositories, each with a result of this many packages.
 async fn lay(server: &TestServer, repositories: u32, packages: usize) -> Handmade {
     let job = Handmade::new(server, repositories);
     let result = |index| job.folder.join(format!("results/repo_{index}.json"));
@@ -83,7 +84,7 @@ async fn lay(server: &TestServer, repositories: u32, packages: usize) -> Handmad
     job
 }
 
-/// A reader with a small window, which has asked for a path.
+/// A reader with a small window, which has requested a path.
 async fn reader(server: &TestServer, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -92,14 +93,14 @@ async fn reader(server: &TestServer, path: &str) -> TcpStream {
     line
 }
 
-/// Waits until the answer has begun, well.
+/// Waits until a successful answer has begun.
 async fn begun(line: &mut TcpStream) {
     let mut begin = [0; 12];
     timeout(2 * PATIENCE, line.read_exact(&mut begin)).await.expect("it begins").unwrap();
     assert_eq!(&begin, b"HTTP/1.1 200");
 }
 
-/// Looks at the memory of a server until it is asked for the most that it saw, in KiB.
+/// Samples the memory of a server until it is asked for the maximum, in KiB.
 struct Peak {
     stop: tokio::sync::oneshot::Sender<()>,
     watch: tokio::task::JoinSet<u64>,
@@ -128,8 +129,8 @@ impl Peak {
     }
 }
 
-/// Breaks if clients that ask for documents and leave hold up anything: the work of others, or the end of
-/// the server.
+/// Breaks if clients that request documents and disconnect delay anything: the work of others, or
+/// the end of the server.
 #[tokio::test]
 async fn six_hundred_that_leave_hold_up_nothing() {
     let setup = Setup::new().python("say('scanning')\ntime.sleep(600)\n");
@@ -145,7 +146,7 @@ async fn six_hundred_that_leave_hold_up_nothing() {
         for _ in 0..200 {
             lines.push(reader(&server, &format!("{of}{path}")).await);
         }
-        // They are asked for, and the first of them are answered.
+        // They are requested, and the first of them are answered.
         let answered = async |line: &TcpStream| line.readable().await.is_ok();
         timeout(PATIENCE, answered(&lines[number])).await.unwrap();
         drop(lines);
@@ -157,7 +158,7 @@ async fn six_hundred_that_leave_hold_up_nothing() {
         assert_eq!(server.get(&format!("{of}/log")).await.expect(200).text, LINE);
         assert!(begin.elapsed() < Duration::from_secs(10), "it took {:?}", begin.elapsed());
     }
-    // Nothing of it is left to do: one more is served at once.
+    // No work for them is left: one more is served at once.
     let page = server.get(&format!("{of}/packages?per_page=1")).await.expect(200).json();
     assert_eq!(page["total"], PACKAGES.0);
     let mut lines = Vec::new();
@@ -167,11 +168,11 @@ async fn six_hundred_that_leave_hold_up_nothing() {
     begun(&mut lines[0]).await;
     let begin = Instant::now();
     assert_eq!(server.terminate().await, Some(0));
-    // Documents are cut at once: a stop that waited for them would use up its grace of 10 s.
+    // Documents are cut at once: a stop that waited for them would use up its grace period of 10 s.
     assert!(begin.elapsed() < Duration::from_secs(9), "it took {:?}", begin.elapsed());
 }
 
-/// Breaks if one client's share is all there is.
+/// Breaks if one client can use the whole capacity.
 #[tokio::test]
 async fn who_asks_for_too_many_is_told_so_and_others_are_served() {
     let server = Setup::new().start().await;
@@ -181,13 +182,13 @@ async fn who_asks_for_too_many_is_told_so_and_others_are_served() {
     for _ in 0..160 {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        // Another client by its address.
+        // Another client, by its address.
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let mut line = socket.connect(server.address()).await.unwrap();
         line.write_all(&request("GET", &path)).await.unwrap();
         lines.push(line);
     }
-    // On a busy machine they are not let in in the order in which they asked.
+    // On a busy machine they are not admitted in the order of their requests.
     let answer = until(PATIENCE, "those beyond the share are refused", async || {
         lines.iter().find_map(|line| {
             let mut begin = [0; 1024];
@@ -198,12 +199,12 @@ async fn who_asks_for_too_many_is_told_so_and_others_are_served() {
     })
     .await;
     assert!(answer.contains("retry-after: 5"), "{answer}");
-    // Another's document is whole, although nobody reads those that came before it.
+    // Another client's document is complete, although nobody reads those that came before it.
     let document = timeout(2 * PATIENCE, server.get(&path)).await.unwrap().expect(200).json();
     assert_eq!(document["components"].as_array().unwrap().len(), PACKAGES.0);
 }
 
-/// Breaks if a document that was put aside for others goes on with anything else than what follows.
+/// Breaks if a document that yielded to others continues with anything but its next part.
 #[tokio::test]
 async fn documents_of_slow_readers_are_put_aside_and_go_on() {
     let server = Setup::new().start().await;
@@ -214,7 +215,7 @@ async fn documents_of_slow_readers_are_put_aside_and_go_on() {
     for _ in 0..4 {
         slow.push(reader(&server, &path).await);
     }
-    // More than may be worked on at a time, of which none reads: each begins all the same.
+    // More than may be processed at a time, none of which reads: each begins nevertheless.
     for line in &mut slow {
         begun(line).await;
     }
@@ -243,7 +244,7 @@ fn joined(chunked: &str) -> String {
     }
 }
 
-/// Breaks if a document takes memory by its size, or keeps it.
+/// Breaks if a document uses memory in proportion to its size, or keeps it.
 #[tokio::test]
 async fn documents_of_large_results_take_little_memory_and_keep_none() {
     let server = Setup::new().start().await;
@@ -271,7 +272,7 @@ async fn documents_of_large_results_take_little_memory_and_keep_none() {
     }
     drop(lines);
     let most = peak.end().await.saturating_sub(before);
-    // Three are worked on at a time.
+    // Three are processed at a time.
     assert!(most < 3 * (32 << 10), "{at_once} at once took {most} KiB");
     for _ in 0..in_a_row {
         let document = server.get(&path).await.expect(200).json();
@@ -290,7 +291,7 @@ async fn documents_of_large_results_take_little_memory_and_keep_none() {
     }
 }
 
-/// Breaks if the answer to somebody who reads nothing is in memory, whatever it is.
+/// Breaks if the answer to a client that reads nothing is held in memory, whatever it is.
 #[tokio::test]
 async fn readers_that_read_nothing_cost_a_piece_each() {
     let server = Setup::new().start().await;
@@ -323,8 +324,8 @@ async fn readers_that_read_nothing_cost_a_piece_each() {
     }
 }
 
-/// Breaks if a log that is sent piece by piece is not what it was before: its parts, its length, and what
-/// changes meanwhile.
+/// Breaks if a log that is sent piece by piece is wrong in its parts, its length, or when it
+/// changes in the meantime.
 #[tokio::test]
 async fn a_large_log_is_served_in_all_its_parts() {
     let server = Setup::new().start().await;
@@ -353,7 +354,7 @@ async fn a_large_log_is_served_in_all_its_parts() {
         assert_eq!(part.header("content-length"), Some(expected.len().to_string().as_str()));
     }
 
-    // What is added later is no part of an answer; one whose log is begun anew breaks off.
+    // What is added later is not part of an answer; if the log restarts, the answer breaks off.
     for is_anew in [false, true] {
         let mut line = reader(&server, &path).await;
         begun(&mut line).await;
@@ -362,7 +363,7 @@ async fn a_large_log_is_served_in_all_its_parts() {
         let added = "of the next attempt\n".repeat(if is_anew { 4 * LINES } else { 1 });
         file.open(&log).unwrap().write_all(added.as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // Whether the end is an error of the socket or an early end is the kernel's affair.
+        // Whether the end is a socket error or an early end depends on the kernel.
         let _ = timeout(PATIENCE, line.read_to_end(&mut answer)).await.unwrap();
         let body = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
         let body = String::from_utf8(answer.split_off(body)).unwrap();
@@ -374,7 +375,7 @@ async fn a_large_log_is_served_in_all_its_parts() {
     }
 }
 
-/// Breaks if an answer whose job is removed meanwhile looks whole, or waits.
+/// Breaks if an answer whose job is removed in the meantime looks complete, or waits.
 #[tokio::test]
 async fn a_document_whose_job_is_removed_breaks_off() {
     let server = Setup::new().start().await;
@@ -387,7 +388,8 @@ async fn a_document_whose_job_is_removed_breaks_off() {
     assert!(!answer.ends_with(b"0\r\n\r\n"), "it looks whole");
 }
 
-/// Breaks if the results of a group are not what its repositories found, or what is corrupt fails the rest.
+/// Breaks if the results of a group are not what its repositories found, or if corrupt ones fail
+/// the rest.
 #[tokio::test]
 async fn what_a_group_found_is_summed_up_behind_its_list() {
     let server = Setup::new().start().await;

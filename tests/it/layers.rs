@@ -1,4 +1,4 @@
-//! The folders are the stages of the data, and each may use only what stands here.
+//! The folders are the stages of the data, and each may use only what is listed here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who may use whom: the table of docs/architecture.md.
+/// Which module may use which: the table of docs/architecture.md.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("measure", &[]),
@@ -69,7 +69,7 @@ fn named(text: &str) -> BTreeSet<String> {
             names.insert(word(rest));
             continue;
         };
-        // Items at the first level are parted by commas; what is deeper belongs to its item.
+        // Items at the first level are separated by commas; deeper ones belong to their item.
         let (mut depth, mut item) = (1, String::new());
         for c in braces.chars() {
             depth += i32::from(c == '{') - i32::from(c == '}');
@@ -108,7 +108,7 @@ fn every_module_keeps_to_its_stage() {
             continue;
         };
         let text = fs::read_to_string(&path).unwrap();
-        // What only tests use is no part of the layers.
+        // What only tests use is not part of the layers.
         let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         for name in named(text) {
             if name != module && name != OF_TESTS && !allowed.contains(&name.as_str()) {

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Says that it works, prints three lines, and waits to be let go.
+/// Reports that it works, prints three lines, and waits to be released.
 const WAITING: &str = "say scanning '\"total_files\": 4, \"current_file\": 1'\n\
     echo first; echo second; echo third\n\
     while [ ! -e \"$dir/go\" ]; do sleep 0.05; done\n\
@@ -19,7 +19,7 @@ fn detail(answer: &Answer) -> String {
     answer.json()["detail"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Breaks if the list of jobs loses its order, its pages, its filter, or its forgiveness.
+/// Breaks if the list of jobs loses its order, its pages, its filter, or its tolerance.
 #[tokio::test]
 async fn jobs_are_listed_newest_first_page_by_page() {
     let server =
@@ -58,7 +58,7 @@ async fn jobs_are_listed_newest_first_page_by_page() {
     assert!(detail(&odd).starts_with("Invalid status filter"), "{}", detail(&odd));
 }
 
-/// Breaks if a repository and its log cannot be looked at while its scanner works.
+/// Breaks if a repository and its log cannot be read while its scanner works.
 #[tokio::test]
 async fn a_repository_and_its_log_are_shown_while_it_is_scanned() {
     let server = Setup::new().shell(WAITING).start().await;
@@ -110,7 +110,7 @@ async fn a_repository_and_its_log_are_shown_while_it_is_scanned() {
     );
 }
 
-/// Breaks if partial results are given for jobs that are over, or refused for those that run.
+/// Breaks if partial results are given for finished jobs, or refused for running ones.
 #[tokio::test]
 async fn a_running_job_has_partial_results() {
     let server = Setup::new().shell(WAITING).start().await;

@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// An answer that is still under way.
+/// An answer in progress.
 struct Following {
     response: reqwest::Response,
     text: String,
@@ -39,7 +39,7 @@ impl Following {
         }
     }
 
-    /// All there is until the end.
+    /// Everything until the end.
     async fn rest(mut self) -> String {
         while self.read().await {}
         self.text
@@ -58,14 +58,14 @@ impl Following {
     }
 }
 
-/// A job at work whose log the test writes.
+/// A running job whose log the test writes.
 async fn handmade(server: &TestServer, log: &str) -> (Handmade, std::path::PathBuf) {
     let job = Handmade::new(server, 1);
     std::fs::create_dir(job.folder.join("logs")).unwrap();
     let path = job.folder.join("logs/repo_0.log");
     files::write(&path, log);
     job.repository(0, "scanning", 1);
-    // Before its file is read, the repository is known by the job's plan, and waits.
+    // Before its file is read, the repository is known from the job's plan, and waits.
     eventually("the repository is known to be at work", async || {
         let shown = server.get(&format!("{}/repositories/0", job.path())).await;
         shown.status == 200 && shown.json()["status"] == "scanning"
@@ -83,8 +83,8 @@ fn following(job: &Handmade) -> String {
     format!("{}/repositories/0/log?follow=true", job.path())
 }
 
-/// Breaks if the last lines of a try are lost because its repository waits for the next one at once,
-/// or if the answer has no end where nobody has seen the failure in between.
+/// Breaks if the last lines of an attempt are lost because its repository is queued again at once,
+/// or if the answer never ends when the failure in between was not seen.
 #[tokio::test]
 async fn a_log_is_followed_to_the_end_of_its_try() {
     for mode in ["\"auto\"", "\"poll\""] {
@@ -145,7 +145,7 @@ async fn a_log_is_followed_from_its_beginning_to_its_end() {
     assert_eq!(plain.header("accept-ranges"), Some("bytes"));
 }
 
-/// Breaks if lines of two attempts are told as one log.
+/// Breaks if lines of two attempts are sent as one log.
 #[tokio::test]
 async fn a_log_that_is_begun_anew_ends_the_answer() {
     let server = Setup::new().start().await;
@@ -158,7 +158,7 @@ async fn a_log_that_is_begun_anew_ends_the_answer() {
         stream.until("two\n").await;
         match how {
             "truncated" => files::write(&log, "x\n"),
-            // In the same file, and longer than what was sent before anybody looked.
+            // In the same file, and longer than what was sent before the next read.
             "overwritten" => files::write(&log, &again),
             "replaced" => files::replace(&log, format!("one\ntwo\n{again}")),
             _ => {
@@ -184,7 +184,7 @@ async fn a_log_that_is_begun_anew_ends_the_answer() {
     }
 }
 
-/// Breaks if a large log is sent with gaps, or a slow reader is buffered for.
+/// Breaks if a large log is sent with gaps, or buffered for a slow reader.
 #[tokio::test]
 async fn a_large_log_arrives_whole() {
     let server = Setup::new().start().await;
@@ -201,7 +201,7 @@ async fn a_large_log_arrives_whole() {
     assert!(stream.rest().await == lines(0, 40_000), "not the bytes of the file");
 }
 
-/// Breaks if a follower is told of nothing, waits for what cannot come, or is without limit.
+/// Breaks if a follower is not informed, waits for what cannot come, or if followers are unlimited.
 #[tokio::test]
 async fn followers_are_counted_and_end_with_the_job_and_the_server() {
     let mut server = Setup::new().set("server.max_streams", 1).start().await;

@@ -1,5 +1,5 @@
 //! Users and their passwords: who is let in, how a file of users changes under a running server,
-//! and what guessing comes to.
+//! and how guessing is throttled.
 
 use crate::support::{
     files,
@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A scanner that works until it is let go.
+/// A scanner that works until it is released.
 const WAITING: &str = r#"
 say scanning
 while [ ! -e "$dir/go" ]; do sleep 0.05; done
@@ -42,7 +42,7 @@ fn file_of(setup: &Setup) -> PathBuf {
     setup.folder().join("users")
 }
 
-/// A server that knows these users, and looks at their file every second.
+/// A server that knows these users, and checks their file every second.
 fn with_users(users: &str) -> Setup {
     let setup = Setup::new();
     let path = file_of(&setup);
@@ -58,8 +58,8 @@ async fn status(server: &TestServer, name: &str, password: &str) -> u16 {
     ask(server, name, password).await.status
 }
 
-/// Waits until the server has read a changed file so many times. Asking by logins instead would
-/// be guessing.
+/// Waits until the server has read a changed file so many times. Trying logins instead would count
+/// as guessing.
 async fn read_again(server: &TestServer, times: usize) {
     eventually("the file is read again", async || {
         server.setup().log().matches("read again").count() >= times
@@ -75,8 +75,8 @@ fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
 }
 
-/// Breaks if a user of the file, or the one of the environment beside them, is kept out, or if
-/// anybody else is let in.
+/// Breaks if a user of the file, or the one of the environment besides them, is kept out, or if
+/// anyone else is let in.
 #[tokio::test]
 async fn users_of_the_file_and_the_one_of_the_environment_are_let_in() {
     let setup =
@@ -95,14 +95,14 @@ async fn users_of_the_file_and_the_one_of_the_environment_are_let_in() {
     }
     let nobody = server.send(server.stranger(Method::GET, "/health")).await.expect(401);
     assert_eq!(detail(&nobody), "Not authenticated");
-    // All of a team: one's jobs are the other's.
+    // They are one team: each sees the others' jobs.
     let job = server.submit("widget").await;
     let request = server.stranger(Method::DELETE, &format!("/scan/{job}"));
     server.send(request.basic_auth("anna", Some("s3cret:x"))).await.expect(204);
 }
 
-/// Breaks if a file that is weak or damaged is taken, in part or in whole: the operator believes
-/// that it protects.
+/// Breaks if a weak or damaged file is accepted, in part or as a whole: the operator believes that
+/// it protects.
 #[tokio::test]
 async fn a_file_that_is_weak_or_damaged_is_refused_at_the_start() {
     let good = line("anna", "x");
@@ -140,7 +140,7 @@ async fn a_file_that_is_weak_or_damaged_is_refused_at_the_start() {
 /// address that others reach.
 #[tokio::test]
 async fn a_file_closes_the_server_even_if_it_names_nobody() {
-    // An address of nobody's (RFC 5737): it gets as far as to listen there, and no further.
+    // An unassigned address (RFC 5737): it gets as far as trying to listen there, and no further.
     let elsewhere = |setup: Setup| setup.variable("SCANWATCH_SERVER__LISTEN", "192.0.2.1:0");
     let ended = elsewhere(with_users("")).run_to_end().await;
     assert!(ended.output.contains("cannot listen on 192.0.2.1"), "{}", ended.output);
@@ -152,8 +152,8 @@ async fn a_file_closes_the_server_even_if_it_names_nobody() {
     assert_eq!(status(&server, "anna", "x").await, 401);
 }
 
-/// Breaks if a user who was removed goes on, on a connection or in a stream that was open before,
-/// or if those who stay notice.
+/// Breaks if a user who was removed stays connected, on a connection or in a stream that was open
+/// before, or if the remaining users notice.
 #[tokio::test]
 async fn a_changed_file_lets_new_users_in_and_ends_those_who_are_gone() {
     let (anna, bernd) = (line("anna", "a"), line("bernd", "b"));
@@ -196,14 +196,14 @@ async fn a_changed_file_lets_new_users_in_and_ends_those_who_are_gone() {
     let last = annas_stream.rest(PATIENCE).await.pop().unwrap();
     assert_eq!(last.name, "end", "the stream of a user who stays goes on to its end");
 
-    // Another password is another user.
+    // A changed password is a different user.
     files::replace(&file_of(server.setup()), line("anna", "new"));
     read_again(&server, 2).await;
     assert_eq!(status(&server, "anna", "new").await, 200);
     assert_eq!(annas.get("/jobs", &of_anna).await.status, 401);
 }
 
-/// Breaks if a slip of the operator's locks everybody out, or goes unnoticed.
+/// Breaks if an operator's mistake locks everyone out, or goes unnoticed.
 #[tokio::test]
 async fn a_bad_file_changes_nothing_and_is_reported_until_it_is_good_again() {
     let setup = with_users(&line("anna", "a"));
@@ -242,7 +242,7 @@ async fn a_bad_file_changes_nothing_and_is_reported_until_it_is_good_again() {
     assert!(log.contains("line 1: the password is crypt") && !log.contains("hunter2"), "{log}");
 }
 
-/// Breaks if passwords can be guessed quickly, or if guessing takes the server from its users.
+/// Breaks if passwords can be guessed quickly, or if guessing slows the server for its users.
 #[tokio::test]
 async fn five_hundred_guesses_are_answered_and_few_are_judged() {
     let setup = with_users(&line("anna", "right")).asking_as("anna", "right");
@@ -262,11 +262,11 @@ async fn five_hundred_guesses_are_answered_and_few_are_judged() {
                 assert!(matches!(answer.status, 401 | 503), "{}", answer.text);
             }
         }
-        // On a new connection each time, of the same address, by the same name.
+        // On a new connection each time, from the same address, with the same name.
         server.get("/jobs").await.expect(200);
     }
     assert!(refused >= 480, "{refused}");
-    // From somewhere else nothing was guessed.
+    // From another address nothing was guessed.
     let elsewhere = reqwest_from([127, 0, 0, 2]);
     let request = elsewhere.get(server.url("/health")).basic_auth("anna", Some("wrong"));
     assert_eq!(server.send(request).await.status, 401);
@@ -277,10 +277,10 @@ fn reqwest_from(address: [u8; 4]) -> reqwest::Client {
     client.local_address(std::net::IpAddr::from(address)).build().unwrap()
 }
 
-/// Breaks if a program that begins with many connections is taken for somebody who guesses.
+/// Breaks if a program that starts with many connections is taken for a guesser.
 #[tokio::test]
 async fn many_connections_may_begin_with_the_same_password_at_once() {
-    // So expensive that all are there before the first is judged.
+    // So expensive that all are there before the first is checked.
     let server = with_users(&line_of_cost(8, "anna", "right")).start().await;
     let all = join_all((0..60).map(|_| ask(&server, "anna", "right"))).await;
     for answer in all {
@@ -288,15 +288,15 @@ async fn many_connections_may_begin_with_the_same_password_at_once() {
     }
 }
 
-/// How long it takes to answer a wrong password, on this machine and just now; and in time of a
-/// processor.
+/// How long it takes to answer a wrong password, on this machine and at this moment; and in
+/// processor time.
 async fn of_one(server: &TestServer) -> (Duration, Duration) {
     let (began, used) = (Instant::now(), cpu_time(server.pid()));
     ask(server, "nobody", "x").await.expect(401);
     (began.elapsed(), cpu_time(server.pid()).saturating_sub(used))
 }
 
-/// Breaks if a program that goes on with an old password makes everybody wait, itself included.
+/// Breaks if a program that keeps using an old password delays everyone, itself included.
 #[tokio::test]
 async fn one_wrong_password_in_parallel_costs_few_hashes() {
     let users = format!("{}{}", line_of_cost(10, "anna", "right"), line("bernd", "b"));
@@ -309,18 +309,18 @@ async fn one_wrong_password_in_parallel_costs_few_hashes() {
     let (wrong, throttled, busy) = (count(401), count(429), count(503));
     assert_eq!(wrong + throttled + busy, 200);
     assert!(wrong <= 10, "{wrong} attempts of one name from one address were let through");
-    // One hash for who came first, and one for those who came while that was computed. Ten without
-    // that, as many as may fail.
+    // One hash for the first request, and one for those that came while it was computed. Without
+    // that ten, the limit on failures.
     assert!(used < 6 * of_one, "{used:?} of a processor, one takes {of_one:?}");
 }
 
-/// Breaks if who guesses at one address has those wait who come from another with a right password.
+/// Breaks if a guesser at one address delays users at another with a right password.
 #[tokio::test]
 async fn guesses_hold_up_nobody_elses_right_password() {
     let users = format!("{}{}", line_of_cost(8, "anna", "right"), line("bernd", "b"));
     let server = with_users(&users).start().await;
     let (single, of_processor) = of_one(&server).await;
-    // As many as one address may have judged, all different.
+    // As many as one address may have checked, all different.
     let guess =
         async |it: usize| ask(&server, ["anna", "bernd"][it % 2], &format!("guess {it}")).await;
     let used = cpu_time(server.pid());
@@ -340,6 +340,6 @@ async fn guesses_hold_up_nobody_elses_right_password() {
         assert!(matches!(answer.status, 401 | 429 | 503), "{}", answer.text);
     }
     assert_eq!(status, 200);
-    // Behind one of each name, and what is under way. Behind nine of them without that.
+    // Behind one of each name, and the one in progress. Behind nine of them without that.
     assert!(took < 5 * single + Duration::from_secs(1), "{took:?}, one takes {single:?}");
 }

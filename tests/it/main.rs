@@ -1,11 +1,11 @@
 //! The tests that run the real binary: one module per promise of the contract.
 //!
-//! Each test has a server of its own, on a free port and in a folder of its own, so that any
-//! number of them run at once and in any order. Nothing here waits for luck: a test waits for a
-//! condition, patiently, and is strict only where the contract names a time.
+//! Each test has its own server, on a free port and in its own folder, so that any number of them
+//! run at once and in any order. Nothing here depends on timing: a test waits for a condition,
+//! patiently, and is strict only where the contract names a time.
 //!
-//! `#[cfg(test)]` always holds here. It is what tells clippy that these modules are tests all
-//! through, helpers too, so that they may `unwrap`.
+//! `#[cfg(test)]` always holds here. It tells clippy that these modules are all test code, helpers
+//! included, so that they may `unwrap`.
 
 #[cfg(test)]
 mod aborts;

@@ -1,5 +1,5 @@
-//! Large jobs, and those who follow them: what a reader costs that takes nothing, what a large folder
-//! costs the others, and what happens to those whose job is gone.
+//! Large jobs and their followers: what a reader costs that reads nothing, what a large folder
+//! costs the others, and what happens to followers whose job is gone.
 
 use crate::support::{
     files,
@@ -27,10 +27,10 @@ use tokio::{
 /// Repositories of a large job.
 const MANY: u32 = 10_000;
 
-/// What a reader that takes nothing may cost, in KiB.
+/// What a reader that reads nothing may cost, in KiB.
 const PER_READER: u64 = 64;
 
-/// A folder with all files of a large job, beside the jobs folder.
+/// A folder with all files of a large job, besides the jobs folder.
 fn laid_out(server: &TestServer, count: u32) -> Handmade {
     let job = Handmade::beside(server, count);
     for index in 0..count {
@@ -58,7 +58,7 @@ async fn all_known(server: &TestServer, job: &Handmade) {
     within(PATIENCE, what, async || counted(server, job).await == u64::from(MANY)).await;
 }
 
-/// Asks, and reads no more than the beginning of the answer.
+/// Sends a request, and reads only the beginning of the answer.
 async fn unread(server: &TestServer, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -70,7 +70,7 @@ async fn unread(server: &TestServer, path: &str) -> TcpStream {
     line
 }
 
-/// Asks for the same many times on one connection, and takes no byte of the answers.
+/// Sends the same request many times on one connection, and reads none of the answers.
 async fn unread_by_http2(server: &TestServer, path: &str, count: u32) -> H2Line {
     let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
     let asked: Vec<u8> = (0..count).flat_map(|it| h2::get(2 * it + 1, path)).collect();
@@ -83,9 +83,9 @@ async fn unread_by_http2(server: &TestServer, path: &str, count: u32) -> H2Line 
     line
 }
 
-/// Breaks if the server keeps a document, or a part of it that grows with the job, for each of those
-/// who ask for it and do not take it: by either version of HTTP, as an answer or as a stream, of a job
-/// that stands still or one of which a part moves all the time.
+/// Breaks if the server keeps a document, or a part of it that grows with the job, for each client
+/// that requests it and does not read it: by either version of HTTP, as an answer or as a stream,
+/// of a job that does not change or one that changes all the time.
 #[tokio::test]
 async fn readers_that_take_nothing_share_what_they_do_not_take() {
     let server = Setup::new()
@@ -123,7 +123,7 @@ async fn readers_that_take_nothing_share_what_they_do_not_take() {
     readers += 400;
     within_bounds(readers, "HTTP/2");
 
-    // More come at other moments, each to another state of the job.
+    // More come at other moments, each for another state of the job.
     for step in 0..8 {
         for place in 0..50 {
             job.repository(place * (MANY / 50), "scanning", step);
@@ -137,12 +137,12 @@ async fn readers_that_take_nothing_share_what_they_do_not_take() {
         held.push(unread(&server, &job.stream()).await);
         readers += 2;
     }
-    // The bound for what only readers keep alive is one for the whole server.
+    // The limit for what only readers keep alive applies to the whole server.
     within_bounds(readers + 512, "a job that moves");
 }
 
-/// Breaks if the folder of one job is read to its end before anybody else has his turn, or if each
-/// file costs more the more there are.
+/// Breaks if the folder of one job is read to its end before any other gets a turn, or if the cost
+/// per file grows with their number.
 #[tokio::test]
 async fn while_a_large_job_is_read_others_go_on() {
     let server = Setup::new().shell("say completed\n").start().await;
@@ -177,7 +177,7 @@ async fn while_a_large_job_is_read_others_go_on() {
     assert!(longest < Duration::from_secs(1).max(took / 2), "{longest:?} of {took:?}");
 }
 
-/// Breaks if those who follow a job hear of its removal by the next comment alone.
+/// Breaks if followers of a job learn of its removal only from the next comment.
 #[tokio::test]
 async fn who_follows_a_job_that_is_removed_is_told_at_once() {
     let server = Setup::new().start().await;
@@ -204,7 +204,7 @@ async fn who_follows_a_job_that_is_removed_is_told_at_once() {
     assert!(removed.elapsed() < Duration::from_secs(8), "{:?}", removed.elapsed());
 }
 
-/// Breaks if a job that is made anew under the same id can be taken for the one that was there: by its
+/// Breaks if a job that is recreated under the same id can be mistaken for the previous one: by its
 /// entity tag, that of its list, or the id of an event.
 #[tokio::test]
 async fn a_job_that_is_made_anew_has_other_tags() {
@@ -236,8 +236,8 @@ async fn a_job_that_is_made_anew_has_other_tags() {
     assert_eq!(stream.next_event(PATIENCE).await.unwrap().name, "snapshot");
 }
 
-/// Breaks if a time in milliseconds puts a job above all others for ever, or a wrong number gives it
-/// thousands of millions of repositories.
+/// Breaks if a time in milliseconds puts a job above all others for ever, or a wrong number gives
+/// it billions of repositories.
 #[tokio::test]
 async fn what_cannot_be_is_warned_of_and_left_out() {
     let server = Setup::new().start().await;

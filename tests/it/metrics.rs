@@ -1,4 +1,4 @@
-//! What Prometheus reads: well-formed, true, and moving as the server works.
+//! What Prometheus reads: well-formed, correct, and changing as the server works.
 
 use crate::support::{
     files,
@@ -18,8 +18,8 @@ esac
 say completed
 "#;
 
-/// Reads the text as Prometheus' own library does, and more strictly: it fails on whatever breaks
-/// the format or the rules of naming. Prints each sample with its value.
+/// Reads the text as Prometheus' own library does, and more strictly: it fails on whatever violates
+/// the format or the naming rules. Prints each sample with its value.
 const READER: &str = r##"
 import json, sys
 from prometheus_client.parser import text_string_to_metric_families
@@ -77,7 +77,7 @@ fn check(samples: &Value, expected: &[(&str, f64)]) {
     }
 }
 
-/// Breaks if the text is not what Prometheus reads, or a value does not say what happened.
+/// Breaks if Prometheus cannot read the text, or a value does not match what happened.
 #[tokio::test]
 async fn values_move_as_jobs_run() {
     let setup = Setup::new().user("operator", "s3cret").shell(SCANNER);
@@ -163,7 +163,7 @@ async fn values_move_as_jobs_run() {
     .await;
 }
 
-/// Breaks if strangers can read what the server does.
+/// Breaks if strangers can read the server's metrics.
 #[tokio::test]
 async fn strangers_get_no_metrics() {
     let server = Setup::new().user("operator", "s3cret").start().await;

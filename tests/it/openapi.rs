@@ -1,5 +1,5 @@
-//! What the service says of itself is true: every route is described, and what it answers is of
-//! the schema that is said.
+//! The service's own description is correct: every route is described, and its answers match the
+//! documented schema.
 
 use crate::support::{
     files,
@@ -11,7 +11,7 @@ use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Finds a package, or, asked for it, fails, or takes as long as it may.
+/// Finds a package or, depending on the name, fails or takes as long as it may.
 const SCANNER: &str = r#"
 case "$SCANWATCH_REPO_NAME" in
 bad) echo "it went wrong" >&2; exit 3 ;;
@@ -25,7 +25,7 @@ printf '{"schema": 1, "packages": [{"name": "left-pad", "version": "1.3.0", "eco
 say completed '"message": "done"'
 "#;
 
-/// Judges answers by the document: one line for each that is not as it is described.
+/// Validates answers against the document: one line for each that does not match.
 const JUDGE: &str = r#"
 import json, sys
 from jsonschema import Draft202012Validator
@@ -52,7 +52,7 @@ for answer in answers:
             print(name, error.json_path, error.message)
 "#;
 
-/// Collects what routes answer, and has it judged.
+/// Collects the answers of routes, and has them validated.
 struct Court<'a> {
     server: &'a TestServer,
     document: Value,
@@ -65,7 +65,7 @@ impl<'a> Court<'a> {
         Self { server, document, answers: Vec::new() }
     }
 
-    /// The template that a path is one of.
+    /// The template that a path matches.
     fn template(&self, path: &str) -> String {
         let path = path.split('?').next().unwrap();
         let fits = |template: &str| {
@@ -91,7 +91,7 @@ impl<'a> Court<'a> {
         answer
     }
 
-    /// The begin of an answer that does not end.
+    /// The beginning of an answer that does not end.
     async fn begin(
         &mut self,
         path: &str,
@@ -125,7 +125,7 @@ impl<'a> Court<'a> {
         self.hear(Method::POST, "/scan", |it| it.json(&body)).await.expect(status);
     }
 
-    /// Every operation has been heard, and told the truth.
+    /// Every operation was called, and every answer matched.
     fn judge(&self) {
         let mut silent = BTreeSet::new();
         for (path, item) in self.document["paths"].as_object().unwrap() {
@@ -245,8 +245,8 @@ async fn every_route_answers_as_it_is_described() {
     court.judge();
 }
 
-/// Breaks if a stranger can read what the service can do, if the document is sent again to
-/// who has it, or if the command prints another one.
+/// Breaks if a stranger can read what the service can do, if the document is sent again to a client
+/// that has it, or if the command prints another one.
 #[tokio::test]
 async fn the_document_is_valid_kept_and_the_same_without_a_server() {
     let server = Setup::new().user("operator", "s3cret").start().await;

@@ -1,5 +1,5 @@
-//! What a request has begun is the supervisor's: it is carried out whoever hangs up, and what takes long
-//! for one job delays no other.
+//! The supervisor owns what a request has started: it is completed even if the client disconnects,
+//! and slow work for one job delays no other.
 
 use crate::support::{
     dice::Dice,
@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{fs, time::Duration};
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
-/// A request whose client closes its socket after this pause.
+/// A request whose client closes its socket after this delay.
 async fn abandoned(server: &TestServer, path: &str, body: &str, pause: Duration) {
     let mut line = TcpStream::connect(server.address()).await.unwrap();
     let request = format!(
@@ -38,7 +38,7 @@ async fn all_final(server: &TestServer) -> Vec<String> {
     until(PATIENCE, "every job on the disk is final", async || {
         let jobs = jobs(server);
         for job in &jobs {
-            // One that is on the disk may not be known for an instant.
+            // A job that is on the disk may be unknown for an instant.
             let answer = server.get(&format!("/scan/{job}")).await;
             if answer.status != 200 || !is_final(&answer.json()) {
                 return None;
@@ -49,7 +49,8 @@ async fn all_final(server: &TestServer) -> Vec<String> {
     .await
 }
 
-/// Breaks if a submission, or a retry, that was begun is left half done when its client hangs up.
+/// Breaks if a submission, or a retry, that has started is left half done when its client
+/// disconnects.
 #[tokio::test]
 async fn what_a_request_has_begun_is_carried_out_whoever_hangs_up() {
     let script = r#"if [ -e "$dir/healthy" ]; then say completed; else exit 3; fi"#;
@@ -67,7 +68,7 @@ async fn what_a_request_has_begun_is_carried_out_whoever_hangs_up() {
         let pause = Duration::from_micros(200 + dice.below(3_000));
         abandoned(&server, &format!("/scan/{job}/retry"), "", pause).await;
     }
-    // Whatever was begun of them ends; a server that lost one of them would say so for ever.
+    // Whatever was started of them ends; a server that lost one of them would report it for ever.
     let after = all_final(&server).await;
     assert_eq!(after.len(), before.len());
     for job in &after {
@@ -124,7 +125,8 @@ async fn knowing(forges: &[&Forge]) -> TestServer {
     setup.start().await
 }
 
-/// Breaks if groups of one forge wait for those of another, or if a group does not say what it waits for.
+/// Breaks if groups of one forge wait for those of another, or if a group does not say what it
+/// waits for.
 #[tokio::test]
 async fn a_slow_forge_delays_its_own_groups_alone_and_they_say_so() {
     let (slow, quick) = (Forge::start(), Forge::start());

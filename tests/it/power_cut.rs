@@ -1,11 +1,11 @@
-//! The power is cut: what was answered before is there afterwards, and no file is torn.
+//! Power cuts: everything acknowledged before is there afterwards, and no file is torn.
 //!
-//! The jobs folder of a real service lies on a disk of its own (ext4 in a file, mounted without
-//! the kindness of `auto_da_alloc`), whose file system is shut down at a random moment
-//! (`FS_IOC_SHUTDOWN`): what was not flushed by then never comes. Then everything is killed, the
-//! disk is mounted again, and the service is started.
+//! The jobs folder of a real service is on a disk of its own (ext4 in a file, mounted with
+//! `auto_da_alloc` off), whose file system is shut down at a random moment (`FS_IOC_SHUTDOWN`):
+//! what was not flushed by then is lost. Then everything is killed, the disk is mounted again, and
+//! the service is started.
 //!
-//! `SCANWATCH_ROUNDS` and `SCANWATCH_SEED` choose what is played.
+//! `SCANWATCH_ROUNDS` and `SCANWATCH_SEED` choose the rounds.
 
 use crate::{
     chaos::{Account, Checker, Target, Wish, chosen, say},
@@ -32,12 +32,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// What is played where nobody chooses.
+/// The default rounds, where nothing is chosen.
 const SEED: u64 = 0x000f_f0ff_5eed;
 const ROUNDS: u64 = 3;
 
-/// Shuts down the file system that a path lies on, as a power cut does: its journal is written
-/// (1) or not (2), and nothing else is. Says when.
+/// Shuts down the file system that a path is on, as a power cut does: its journal is written (1) or
+/// not (2), and nothing else is. Prints when.
 const CUT: &str = "
 import fcntl, os, struct, sys, time
 disk = os.open(sys.argv[1], os.O_RDONLY)
@@ -48,15 +48,15 @@ fcntl.ioctl(disk, 0x8004587d, how)
 print(now)
 ";
 
-/// A disk in a file, mounted in the server's own namespace: with the last process that is in there,
-/// it is unmounted.
+/// A disk in a file, mounted in the server's own namespace: it is unmounted when the last process
+/// in there ends.
 struct Disk {
     image: PathBuf,
     mount: String,
 }
 
 impl Disk {
-    /// Makes one for this folder; `None` where that is not possible, and says why.
+    /// Creates one for this folder; `None`, with the reason printed, where that is not possible.
     fn make(setup: &Setup) -> Option<Self> {
         let image = setup.folder().join("disk");
         std::fs::create_dir(setup.jobs()).unwrap();
@@ -64,7 +64,7 @@ impl Disk {
         let (from, to) = (image.display(), setup.jobs().display().to_string());
         let mount = format!("mount -t ext4 -o loop,noauto_da_alloc '{from}' '{to}'");
         let disk = Self { image, mount };
-        // A small journal, so that it comes round often.
+        // A small journal, so that it wraps often.
         let made =
             program("mkfs.ext4").args(["-q", "-F", "-J", "size=4"]).arg(&disk.image).output();
         let tried = match made {
@@ -80,19 +80,19 @@ impl Disk {
         may.then_some(disk)
     }
 
-    /// What mounts the disk and becomes the server, or what is put before it.
+    /// The program that mounts the disk and becomes the server or its launcher.
     fn launcher(&self, before: &str) -> Vec<String> {
         let words = format!("{} && exec {before} \"$0\" \"$@\"", self.mount);
         ["unshare", "-m", "sh", "-c", &words].map(str::to_owned).to_vec()
     }
 
-    /// Where it is seen, as long as this server lives.
+    /// Its path, as long as this server lives.
     fn seen_at(server: &TestServer) -> PathBuf {
         let jobs = server.setup().jobs();
         Path::new(&format!("/proc/{}/root", server.pid())).join(jobs.strip_prefix("/").unwrap())
     }
 
-    /// Waits until it is unmounted, and so no more than what is in its file.
+    /// Waits until it is unmounted, and so no more than the content of its file.
     async fn is_unmounted(&self) {
         eventually("the disk is unmounted", async || {
             let listed = program("losetup").arg("-j").arg(&self.image).output().unwrap();
@@ -103,7 +103,7 @@ impl Disk {
     }
 }
 
-/// Somebody with a hand at the switch.
+/// The process that cuts the power.
 struct Cutter(Child);
 
 impl Cutter {
@@ -114,7 +114,7 @@ impl Cutter {
         Self(python.spawn().expect("the tests need python3"))
     }
 
-    /// Cuts the power; when that was.
+    /// Cuts the power; returns when that was.
     fn cut(mut self) -> SystemTime {
         self.0.stdin.take().unwrap().write_all(b"now\n").unwrap();
         let output = self.0.wait_with_output().unwrap();
@@ -128,12 +128,12 @@ impl Cutter {
 #[derive(Debug, Default)]
 struct Answers {
     accounts: Vec<(SystemTime, Account)>,
-    /// By job, and by repository of it: an end that was told.
+    /// By job, and by repository of it: a reported end.
     ends: BTreeMap<(String, Option<u64>), (SystemTime, Value)>,
 }
 
 impl Answers {
-    /// Notes the ends that a document tells.
+    /// Records the ends that a document reports.
     fn take(&mut self, job: &str, document: &Value) {
         let now = SystemTime::now();
         let mut note = |index, said: Value| {
@@ -152,7 +152,7 @@ impl Answers {
     }
 }
 
-/// Submits, cancels the last of several, and then asks and asks, until nobody answers any more.
+/// Submits, cancels the last of several, and then polls until nothing answers any more.
 async fn ask(
     server: &TestServer,
     urls: &[String],
@@ -192,7 +192,7 @@ async fn ask(
             let known = answers.ends.len();
             answers.take(&job, &answer.json());
             if answers.ends.len() > known {
-                // Nobody may be waiting for it any more.
+                // Nothing may wait for it any more.
                 let _ = told.send(());
             }
         }
@@ -204,7 +204,7 @@ fn namespace_of(pid: u32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()
 }
 
-/// What becomes of the journal that is in memory.
+/// What happens to the journal that is in memory.
 const WRITTEN: u64 = 1;
 const LOST: u64 = 2;
 
@@ -212,7 +212,7 @@ const LOST: u64 = 2;
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     After(Duration),
-    /// As soon as so many ends have been told.
+    /// As soon as this many ends have been reported.
     Told(u64),
 }
 
@@ -226,7 +226,7 @@ impl Moment {
         match self {
             Self::After(time) => std::thread::sleep(time),
             Self::Told(ends) => {
-                // The first one comes. Where the last does not, it is as good a moment as any.
+                // The first one comes. If the last does not, this moment is as good as any.
                 let patience = Duration::from_secs(if ends == 1 { 60 } else { 6 });
                 (0..ends).all(|_| telling.recv_timeout(patience).is_ok());
             }
@@ -234,8 +234,8 @@ impl Moment {
     }
 }
 
-/// One cut, and what is there afterwards, in a server without what was put before it. How many
-/// ends had been told.
+/// One cut, and the check afterwards, in a server without a launcher. Returns how many ends had
+/// been reported.
 async fn round(
     server: &mut TestServer,
     disk: &Disk,
@@ -251,7 +251,8 @@ async fn round(
         cutter.cut()
     });
     let process = server.process();
-    // Whoever is in there with it: scanners, and shims, which have nothing of the folder about them.
+    // Everything in the namespace: scanners, and shims, which have no trace of the folder in their
+    // arguments.
     let namespace = namespace_of(process.pid);
     let asking = ask(server, urls, dice, &told);
     let (cut_at, answers) = tokio::join!(
@@ -275,8 +276,8 @@ async fn round(
     check(server, answers, cut_at, how).await
 }
 
-/// What was answered before the cut is there; all of it comes to its end. How many ends had been
-/// told.
+/// What was answered before the cut is there; all of it ends. Returns how many ends had been
+/// reported.
 async fn check(server: &TestServer, answers: Answers, cut_at: SystemTime, how: u64) -> usize {
     let jobs = Disk::seen_at(server);
     for file in files::below(&jobs) {
@@ -312,7 +313,7 @@ async fn check(server: &TestServer, answers: Answers, cut_at: SystemTime, how: u
     told
 }
 
-/// A forge with what is asked for.
+/// A forge with the repositories requested.
 fn forge() -> Forge {
     let forge = Forge::start();
     forge.group(&["team/a", "team/b", "solo/a", "solo/slow"]);
@@ -329,8 +330,8 @@ fn setup_for(forge: &Forge) -> Setup {
     Setup::new().set("forges", forges).set("jobs.min_free_bytes", 1 << 20)
 }
 
-/// Breaks if a power cut at any moment loses a job that was accepted or an end that was told, or
-/// leaves a torn or empty file where a whole one was.
+/// Breaks if a power cut at any moment loses an accepted job or a reported end, or leaves a torn or
+/// empty file where a complete one was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_takes_back_nothing_that_was_said() {
     let forge = forge();
@@ -358,7 +359,7 @@ async fn a_power_cut_takes_back_nothing_that_was_said() {
     say(format!("{rounds} cuts of seed {seed}: {told} ends had been told before, all are there"));
 }
 
-/// Breaks if an end is told that is not on the disk yet: on one that is slow, much can happen in
+/// Breaks if an end is reported before it is on the disk: on a slow disk, much can happen in
 /// between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_end_is_told_before_it_would_last() {
@@ -377,7 +378,7 @@ async fn no_end_is_told_before_it_would_last() {
     server.restart().await;
     let mut dice = Dice::new(2);
     let cut = (Moment::Told(1), LOST);
-    // One alone: the flush of another scan would take its end along.
+    // One alone: the flush of another scan would include its end.
     let told = round(&mut server, &disk, &[forge.url("solo/a")], &mut dice, cut).await;
     assert!(told > 0, "nothing was told");
 }

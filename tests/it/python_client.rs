@@ -1,6 +1,6 @@
-//! A client of the Python service goes on working: it knows nothing but what was promised of that
-//! one, scans a repository and a group from submission to CSV, and hardly notices that the server
-//! is killed in the middle.
+//! A client of the Python service keeps working: it relies only on what that service promised,
+//! scans a repository and a group from submission to CSV, and hardly notices that the server is
+//! killed in the middle.
 
 use crate::support::{
     files,
@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 const TOKEN: &str = "glpat-old-cl1ent-c4n4ry";
 
-/// Breaks if somebody who moves here from the Python service has to change a client.
+/// Breaks if a user of the Python service must change a client.
 #[tokio::test]
 async fn a_client_of_the_python_service_runs_unchanged() {
     let forge = Forge::start();
@@ -26,7 +26,7 @@ async fn a_client_of_the_python_service_runs_unchanged() {
     let paths: Vec<String> = (0..12).map(|n| format!("acme/team-{}/service-{n}", n % 3)).collect();
     forge.group(&paths.iter().map(String::as_str).collect::<Vec<_>>());
     forge.listing().add("acme/team-0/gone");
-    // Slow enough that the group is still at work when the server is killed.
+    // Slow enough that the group still runs when the server is killed.
     for path in &paths[6..] {
         forge.behave_at(path, Behaviour::Slow(400));
     }
@@ -41,7 +41,7 @@ async fn a_client_of_the_python_service_runs_unchanged() {
         token.display()
     );
     let (user, password) = ("operator", "s3cret");
-    // The client keeps the address that it was given.
+    // The client keeps the address it was given.
     let setup = setup.set("forges", forges).at_a_fixed_port();
     let mut server = setup.set("scanner.max_concurrent_processes", 2).start().await;
     let address = server.address();

@@ -1,5 +1,5 @@
-//! The folders that the Python service left behind: read as they are, served like any other job,
-//! and removed when their time is over.
+//! The folders that the Python service left behind: read unchanged, served like any other job, and
+//! removed when they expire.
 
 use crate::support::{
     files,
@@ -38,7 +38,7 @@ fn lay(setup: &Setup) {
     }
 }
 
-/// What a job's folder holds, byte by byte.
+/// The content of a job's folder, byte by byte.
 fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let read =
         |path: PathBuf| (path.strip_prefix(folder).unwrap().into(), fs::read(&path).unwrap());
@@ -49,7 +49,7 @@ async fn json(server: &TestServer, path: &str) -> Value {
     server.get(path).await.expect(200).json()
 }
 
-/// Breaks if a job of the Python service cannot be looked at as before.
+/// Breaks if a job of the Python service can no longer be viewed as before.
 #[tokio::test]
 async fn its_jobs_are_served_as_they_lie_there() {
     let setup = Setup::new().set("jobs.retention_hours", 1_000_000);
@@ -116,13 +116,13 @@ async fn its_jobs_are_served_as_they_lie_there() {
     for job in [SINGLE, GROUP, FAILED, TIMELESS, UNFINISHED, NO_MASTER, HALF_A_MASTER] {
         assert_eq!(content(&server.job_folder(job)), content(&fixtures().join(job)), "{job}");
     }
-    // What nobody will ever finish is removed by whoever asks for it.
+    // A job that nothing will ever finish is removed on request.
     server.delete(&format!("/scan/{UNFINISHED}")).await.expect(204);
     server.get(&format!("/scan/{UNFINISHED}")).await.expect(404);
 }
 
-/// Breaks if folders of the Python service pile up for ever, or if one goes that may be at work,
-/// or of which nobody can say that it is over.
+/// Breaks if folders of the Python service pile up for ever, or if one is removed that may be
+/// running, or whose end is unknown.
 #[tokio::test]
 async fn its_finished_jobs_expire_and_no_others() {
     let setup = Setup::new().set("jobs.cleanup_interval_secs", 1);
@@ -133,7 +133,7 @@ async fn its_finished_jobs_expire_and_no_others() {
         eventually("it is removed", async || !jobs.join(job).exists()).await;
         server.get(&format!("/scan/{job}")).await.expect(404);
     }
-    // It names no time, so that of its last word counts: it was copied here just now.
+    // It names no time, so the time of its last write counts: it was copied here just now.
     assert!(jobs.join(TIMELESS).exists());
     let master = File::open(jobs.join(TIMELESS).join("master.json")).unwrap();
     master.set_modified(SystemTime::now() - Duration::from_hours(25)).unwrap();

@@ -1,7 +1,7 @@
-//! Clients that are cut off at random moments and come back with the last id that they have, while files
-//! change and the server is killed: what they see in the end is what the files say.
+//! Clients that are disconnected at random moments and return with the last id they have, while
+//! files change and the server is killed: what they see in the end matches the files.
 //!
-//! `SCANWATCH_ROUNDS=1000 cargo nextest run reconnects` cuts that often.
+//! `SCANWATCH_ROUNDS=1000 cargo nextest run reconnects` disconnects that often.
 
 use crate::support::{
     dice::Dice,
@@ -26,15 +26,15 @@ use tokio::time::timeout;
 
 const SEED: u64 = 17;
 const VIEWERS: u64 = 4;
-/// Cuts of each viewer until what it sees is compared with the files.
+/// Disconnects of each viewer before its view is compared with the files.
 const CUTS: u64 = 4;
 const REPOSITORIES: u32 = 12;
 const FINALS: [&str; 4] = ["completed", "failed", "timeout", "cancelled"];
 
-/// The state of each repository, and the number that was written with it.
+/// The state of each repository, and the number written with it.
 type States = BTreeMap<u64, (String, u64)>;
 
-/// What a client knows of a job, by the events alone.
+/// What a client knows about a job, from the events alone.
 #[derive(Debug, Default)]
 struct Viewer {
     /// The last id, in its two parts.
@@ -43,7 +43,7 @@ struct Viewer {
     /// The status of the job, and its counts.
     job: (Value, Value),
     has_seen_end: bool,
-    /// How often it came back and was told what it had missed, and no more.
+    /// How often it returned and got exactly what it had missed.
     resumed: u64,
 }
 
@@ -79,7 +79,7 @@ impl Viewer {
         }
     }
 
-    /// Joins, and reads until the stream or this ends.
+    /// Connects, and reads until the stream or this ends.
     async fn visit(&mut self, server: &TestServer, path: &str) {
         let last = self.last_id();
         let Some(mut stream) = EventStream::join(server, path, last.as_deref()).await else {
@@ -95,12 +95,12 @@ impl Viewer {
         }
     }
 
-    /// The same, and is cut off after a while, whatever is under way.
+    /// The same, and is disconnected after a while, whatever is in progress.
     async fn cut_visit(&mut self, server: &TestServer, path: &str, after: Duration) {
         let _ = timeout(after, self.visit(server, path)).await;
     }
 
-    /// Joins, and reads until it knows what the files say.
+    /// Connects, and reads until it knows what the files say.
     async fn catch_up(&mut self, server: &TestServer, path: &str, expected: &States) {
         let last = self.last_id();
         let mut stream = EventStream::join(server, path, last.as_deref()).await.expect("not over");
@@ -156,8 +156,8 @@ fn write(job: &Handmade, index: u64, status: &str, number: u64) {
     job.repository(index, status, number);
 }
 
-/// Breaks if a client that lost its line, or its server, misses what happened meanwhile, for ever: a
-/// final state above all, for nothing comes after it.
+/// Breaks if a client that lost its connection, or its server, misses what happened in the
+/// meantime, for ever: a final state above all, because nothing comes after it.
 #[tokio::test]
 async fn who_is_cut_off_again_and_again_sees_what_the_files_say() {
     let mut server = Setup::new().start().await;

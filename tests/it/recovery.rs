@@ -1,4 +1,4 @@
-//! Nothing is lost, repeated or left behind, whoever is killed and whenever.
+//! Nothing is lost, repeated or left behind, whatever is killed at whatever moment.
 
 use crate::support::{
     dice::Dice,
@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A short scan that notes each time it runs: job, number, attempt, process.
+/// A short scan that records each time it runs: job, number, attempt, process.
 const NOTING: &str = r#"
 echo "$SCANWATCH_JOB_ID $SCANWATCH_REPO_INDEX $attempt $$" >> "$dir/runs"
 say scanning '"total_files": 10, "current_file": 1'
@@ -27,7 +27,7 @@ sleep 0.$(( $$ % 4 ))
 say completed '"total_files": 10, "current_file": 10'
 "#;
 
-/// A scan that takes until it is let go.
+/// A scan that takes until it is released.
 const WAITING: &str = r#"
 echo "$SCANWATCH_JOB_ID $SCANWATCH_REPO_INDEX $attempt $$" >> "$dir/runs"
 say scanning
@@ -35,7 +35,7 @@ while [ ! -e "$dir/go" ]; do sleep 0.05; done
 say completed
 "#;
 
-/// One run of a scanner, as it noted it.
+/// One run of a scanner, as recorded.
 #[derive(Debug, Clone)]
 struct Run {
     job: String,
@@ -61,15 +61,15 @@ async fn has_run(server: &TestServer, job: &str, attempt: u64) -> Run {
     .await
 }
 
-/// The folders of jobs that there are.
+/// The job folders.
 fn jobs_on_disk(jobs: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(jobs).into_iter().flatten().flatten();
     let names = entries.filter_map(|it| it.file_name().into_string().ok());
     names.filter(|it| !it.starts_with('.')).collect()
 }
 
-/// Breaks if a crash of the server at any moment loses a job, repeats a healthy scan, leaves a
-/// job or a process hanging, or leaves half a file.
+/// Breaks if a crash of the server at any moment loses a job, repeats a healthy scan, leaves a job
+/// or a process hanging, or leaves half a file.
 #[tokio::test]
 async fn thirty_crashes_of_the_server_lose_repeat_and_leave_nothing() {
     let mut server = Setup::new().shell(NOTING).start().await;
@@ -137,8 +137,8 @@ fn assert_each_ran_once(server: &TestServer, jobs: &BTreeSet<String>, round: u32
     }
 }
 
-/// Breaks if a crash of the server takes its scanners along, or if the next server starts a
-/// second one beside a scanner that lives.
+/// Breaks if a crash of the server kills its scanners, or if the next server starts a second one
+/// beside a running scanner.
 #[tokio::test]
 async fn a_living_scanner_is_adopted_by_the_next_server() {
     let mut server = Setup::new().shell(WAITING).start().await;
@@ -156,7 +156,7 @@ async fn a_living_scanner_is_adopted_by_the_next_server() {
     assert_eq!(runs(server.folder()).len(), 1, "{:?}", runs(server.folder()));
 }
 
-/// Breaks if an adopted scanner can no longer be cancelled, or counts for nothing in the limit.
+/// Breaks if an adopted scanner can no longer be cancelled, or does not count towards the limit.
 #[tokio::test]
 async fn an_adopted_scanner_takes_its_place_and_obeys() {
     let mut server =
@@ -166,7 +166,7 @@ async fn an_adopted_scanner_takes_its_place_and_obeys() {
     let first = has_run(&server, &adopted, 1).await;
     server.kill9().await;
     server.restart().await;
-    // The next one to run shows that there is a place: it must not before there is.
+    // The next run shows that there is a slot: it must not come before there is.
     let later = server.submit("later").await;
     assert_eq!(server.progress(&waiting).await["summary"]["pending"], 1);
     assert_eq!(runs(server.folder()).len(), 1, "a second scanner beside the adopted one");
@@ -178,7 +178,7 @@ async fn an_adopted_scanner_takes_its_place_and_obeys() {
     assert_eq!(server.finished(&later).await["status"], "completed");
 }
 
-/// Breaks if a scan that ended while no server ran is not seen as ended.
+/// Breaks if a scan that ended while no server ran is not noticed.
 #[tokio::test]
 async fn without_a_server_scans_end_by_themselves() {
     let mut server = Setup::new()
@@ -214,8 +214,8 @@ async fn without_a_server_scans_end_by_themselves() {
     assert_eq!(server.finished(&endless).await["status"], "timeout");
 }
 
-/// Breaks if the death of a shim (by the kernel, by an operator) leaves its scanner running
-/// alone, or its repository "scanning" for ever.
+/// Breaks if the death of a shim (by the kernel, by an operator) leaves its scanner running alone,
+/// or its repository "scanning" for ever.
 #[tokio::test]
 async fn the_repository_of_a_killed_shim_is_scanned_again() {
     let server = Setup::new()
@@ -241,7 +241,7 @@ async fn the_repository_of_a_killed_shim_is_scanned_again() {
     server.quiet(Duration::from_secs(5)).await;
 }
 
-/// Breaks if a repository that kills its shim each time is tried for ever.
+/// Breaks if a repository that kills its shim each time is retried for ever.
 #[tokio::test]
 async fn after_the_third_death_of_its_shim_a_repository_has_failed() {
     let server = Setup::new().shell(WAITING).start().await;
@@ -260,7 +260,7 @@ async fn after_the_third_death_of_its_shim_a_repository_has_failed() {
     server.quiet(Duration::from_secs(5)).await;
 }
 
-/// Breaks if a signal that is about terminals costs a scan.
+/// Breaks if a terminal signal costs a scan.
 #[tokio::test]
 async fn a_shim_does_not_mind_a_terminal_that_is_closed() {
     let server = Setup::new().shell(WAITING).start().await;
@@ -273,8 +273,8 @@ async fn a_shim_does_not_mind_a_terminal_that_is_closed() {
     assert_eq!(runs(server.folder()).len(), 1);
 }
 
-/// Breaks if server and shim die together, as by a kill of the whole service, and the next
-/// server takes a dead scan for a living one.
+/// Breaks if server and shim die together, as when the whole service is killed, and the next server
+/// takes a dead scan for a running one.
 #[tokio::test]
 async fn a_scan_that_died_with_its_server_is_scanned_again() {
     let mut server = Setup::new().shell(WAITING).start().await;
@@ -294,7 +294,7 @@ async fn a_scan_that_died_with_its_server_is_scanned_again() {
     assert_eq!(server.status_file(&job, 0)["attempt"], 2);
 }
 
-/// Breaks if the pid in a file, which may be another process's by now, is ever signalled.
+/// Breaks if a pid from a file, which may be another process's by now, is ever signalled.
 #[tokio::test]
 async fn a_pid_in_a_file_is_never_a_target() {
     let mut server = Setup::new().shell(WAITING).start().await;
@@ -307,7 +307,7 @@ async fn a_pid_in_a_file_is_never_a_target() {
         server.signal(pid, Signal::KILL);
     }
     server.quiet(Duration::from_secs(5)).await;
-    // A process that is easy to watch, and that no scan ever was.
+    // A process that is easy to observe, and that never was a scan.
     let bystander = Setup::new().start().await;
     let path = server.job_folder(&job).join("repo_0.json");
     let mut file = files::json(&path).unwrap();
@@ -319,7 +319,7 @@ async fn a_pid_in_a_file_is_never_a_target() {
     bystander.get("/livez").await.expect(200);
 }
 
-/// Breaks if a planned stop leaves processes behind, takes long, or loses what was not done.
+/// Breaks if a planned stop leaves processes behind, takes long, or loses unfinished work.
 #[tokio::test]
 async fn a_planned_stop_leaves_no_process_and_the_next_server_finishes() {
     let mut server = Setup::new()
@@ -353,8 +353,8 @@ async fn a_planned_stop_leaves_no_process_and_the_next_server_finishes() {
     assert_eq!(ran.len(), 6, "two were interrupted, all were finished: {ran:?}");
 }
 
-/// Breaks if Ctrl-C and SIGTERM are not the same, or if planned stops use up the attempts that
-/// are meant for deaths.
+/// Breaks if Ctrl-C and SIGTERM differ, or if planned stops use up the attempts that are meant for
+/// deaths.
 #[tokio::test]
 async fn any_number_of_planned_stops_does_not_fail_a_repository() {
     let mut server = Setup::new().shell(WAITING).set("scanner.kill_grace_secs", 2).start().await;
@@ -384,7 +384,7 @@ async fn a_second_server_on_the_same_folder_exits_with_3() {
     let place = server.setup().jobs().display().to_string();
     assert!(ended.output.contains(&place), "which folder? {}", ended.output);
     assert_eq!(server.progress(&job).await["status"], "in_progress", "the first goes on");
-    // Scanners live, the server does not: its lock must not live in them.
+    // Scanners live, the server does not: they must not hold its lock.
     server.kill9().await;
     server.restart().await;
     files::write(&server.file("go"), "");
@@ -392,8 +392,7 @@ async fn a_second_server_on_the_same_folder_exits_with_3() {
     assert_eq!(runs(server.folder()).len(), 1);
 }
 
-/// Breaks if somebody who removes the lock file lets a second server in, or if the first does not
-/// notice.
+/// Breaks if removing the lock file lets a second server in, or if the first does not notice.
 #[tokio::test]
 async fn without_its_lock_file_a_folder_has_one_server_all_the_same() {
     let server = Setup::new().shell(NOTING).start().await;
@@ -408,7 +407,7 @@ async fn without_its_lock_file_a_folder_has_one_server_all_the_same() {
     let job = server.submit("afterwards").await;
     assert_eq!(server.finished(&job).await["status"], "completed");
 
-    // A server of an earlier version knows the lock file alone.
+    // A server of an earlier version only knows the lock file.
     let other = server.file("other.lock");
     let held = scanwatch::store::lock::take(&other).unwrap().unwrap();
     fs::rename(&other, &lock).unwrap();
@@ -443,7 +442,7 @@ async fn finished_jobs_are_the_same_after_a_restart() {
     assert_eq!(runs(server.folder()).len(), 1);
 }
 
-/// Breaks if a job that was cancelled while no scanner had begun leaves its repository waiting.
+/// Breaks if a job that was cancelled before any scanner had started leaves its repository waiting.
 #[tokio::test]
 async fn a_cancelled_job_stays_cancelled_over_a_crash() {
     let mut server =
@@ -463,7 +462,7 @@ async fn a_cancelled_job_stays_cancelled_over_a_crash() {
     assert_eq!(runs(server.folder()).len(), 1);
 }
 
-/// Breaks if any writer replaces a file otherwise than whole: a reader would see half of it.
+/// Breaks if any writer replaces a file other than as a whole: a reader would see half of it.
 #[tokio::test]
 async fn a_thousand_reads_a_second_never_see_half_a_file() {
     let server = Setup::new()
@@ -501,8 +500,8 @@ async fn a_thousand_reads_a_second_never_see_half_a_file() {
     assert!(reads > 1_000, "only {reads} reads");
 }
 
-/// Reads every JSON file of every job, at most a thousand times a second each, until it is over;
-/// how often it read, and what was no JSON.
+/// Reads every JSON file of every job, at most a thousand times a second each, until this ends;
+/// returns how often it read, and what was not JSON.
 fn read_all(jobs: &Path, over: &AtomicBool) -> (u64, Vec<String>) {
     let (mut reads, mut half) = (0, Vec::new());
     while !over.load(Ordering::Relaxed) {
@@ -524,7 +523,7 @@ fn read_all(jobs: &Path, over: &AtomicBool) -> (u64, Vec<String>) {
     (reads, half)
 }
 
-/// Breaks if a job's folder that somebody removes makes the server spin, or keeps its scanner.
+/// Breaks if a removed job folder makes the server spin, or keeps its scanner.
 #[tokio::test]
 async fn a_job_whose_folder_is_removed_is_forgotten_with_its_scanner() {
     let server = Setup::new().shell(WAITING).set("scanner.kill_grace_secs", 1).start().await;
@@ -544,7 +543,7 @@ async fn a_job_whose_folder_is_removed_is_forgotten_with_its_scanner() {
     assert_eq!(server.finished(&next).await["status"], "completed");
 }
 
-/// Breaks if a disk that fails for a moment costs a repository all its tries at once.
+/// Breaks if a disk that fails for a moment costs a repository all its attempts at once.
 #[tokio::test]
 async fn a_scan_that_cannot_begin_is_tried_again_after_a_while() {
     let setup = Setup::new().shell(NOTING);
@@ -561,8 +560,8 @@ async fn a_scan_that_cannot_begin_is_tried_again_after_a_while() {
     assert_eq!(document["status"], "completed", "{document:#}");
 }
 
-/// Breaks if a crash between the wish to cancel and its consequences leaves repositories waiting,
-/// or scanners' places taken, for ever.
+/// Breaks if a crash between a cancel request and its completion leaves repositories waiting, or
+/// scanner slots taken, for ever.
 #[tokio::test]
 async fn a_cancel_that_a_crash_cut_short_is_carried_out() {
     let setup = Setup::new().shell(NOTING);
@@ -582,8 +581,8 @@ async fn a_cancel_that_a_crash_cut_short_is_carried_out() {
     assert_eq!(server.finished(&next).await["status"], "completed");
 }
 
-/// Breaks if what ends the server's whole group of processes (Ctrl-C, a closed terminal,
-/// `kill -9 -PGID`) ends or cancels the scans too.
+/// Breaks if a signal to the server's whole process group (Ctrl-C, a closed terminal, `kill -9
+/// -PGID`) ends or cancels the scans too.
 #[tokio::test]
 async fn a_signal_to_the_servers_group_does_not_reach_its_scans() {
     let mut server = Setup::new()
@@ -607,15 +606,15 @@ async fn a_signal_to_the_servers_group_does_not_reach_its_scans() {
     assert_eq!(server.finished(&job).await["status"], "completed");
 }
 
-/// Breaks if a scanner that cannot be told why it is to stop is stopped all the same: it would
-/// take that for a cancel, and nobody would scan its repository again.
+/// Breaks if a scanner is stopped although the reason cannot be written: it would count as a
+/// cancel, and its repository would not be scanned again.
 #[tokio::test]
 async fn a_stop_that_cannot_be_explained_is_not_given() {
     let mut server = Setup::new().shell(WAITING).set("server.stop_grace_secs", 1).start().await;
     let job = server.submit("unexplained").await;
     has_run(&server, &job, 1).await;
     server.working(&job).await;
-    // Without its folder for temporary files nobody can write.
+    // Without its folder for temporary files no write is possible.
     let (staging, away) = (server.setup().jobs().join(".staging"), server.file("away"));
     fs::rename(&staging, &away).unwrap();
     assert_eq!(server.terminate().await, Some(0));
@@ -626,7 +625,7 @@ async fn a_stop_that_cannot_be_explained_is_not_given() {
     assert_eq!(runs(server.folder()).len(), 1);
 }
 
-/// Breaks if an accepted wish to cancel is lost with the server that accepted it.
+/// Breaks if an accepted cancel request is lost with the server that accepted it.
 #[tokio::test]
 async fn a_cancel_that_was_answered_survives_a_crash() {
     let setup = Setup::new()
@@ -644,7 +643,7 @@ async fn a_cancel_that_was_answered_survives_a_crash() {
     assert_eq!(document["summary"]["failed"], 3, "{document:#}");
 }
 
-/// Breaks if a scan whose shim can never begin is tried for ever.
+/// Breaks if a scan whose shim can never start is retried for ever.
 #[tokio::test]
 async fn a_scan_that_can_never_begin_has_failed() {
     let setup = Setup::new().shell(NOTING);
@@ -658,7 +657,7 @@ async fn a_scan_that_can_never_begin_has_failed() {
     assert_eq!(runs(server.folder()).len(), 0);
 }
 
-/// Breaks if what a dead attempt found is taken for the result of the next one.
+/// Breaks if the findings of a dead attempt are taken for the result of the next one.
 #[tokio::test]
 async fn a_dead_attempt_leaves_neither_result_nor_scratch_folder() {
     let server = Setup::new()
@@ -702,7 +701,7 @@ async fn a_jobs_folder_that_comes_back_has_lost_nothing() {
     })
     .await;
     assert_eq!(server.progress(&job).await["status"], "in_progress", "what was known stays");
-    // Longer than the two looks after which a job's own folder counts as removed.
+    // Longer than the two polls after which a job's own folder counts as removed.
     tokio::time::sleep(Duration::from_secs(11)).await;
     fs::rename(&away, &jobs).unwrap();
     eventually("health says that it is back", async || {

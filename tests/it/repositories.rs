@@ -11,7 +11,7 @@ use scanwatch::model::plan::{Plan, PlannedRepository};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Finds a package of a hostile name in each repository but those whose number is odd, which
+/// Finds a package with a hostile name in each repository, except those with an odd number, which
 /// fail.
 const FINDS: &str = r"
 i = task['repo_index']
@@ -37,7 +37,7 @@ async fn page(server: &TestServer, job: &str, query: &str) -> Value {
 }
 
 /// Breaks if the list of repositories loses its order, its pages, its filter, or those that have
-/// not been begun.
+/// not started.
 #[tokio::test]
 async fn the_repositories_of_a_job_are_listed_page_by_page() {
     let setup = Setup::new()
@@ -98,7 +98,7 @@ async fn what_is_left_out_is_listed_with_its_reason() {
     job.repository(0, "completed", 1000);
     job.known(&server).await;
     let path = format!("{}/repositories", job.path());
-    // Another program's job: nothing is known of the second but that there is one.
+    // Another program's job: all that is known about the second is that it exists.
     eventually("the first is read", async || {
         server.get(&path).await.json()["repositories"][0]["repo_name"] == "part-0"
     })
@@ -155,7 +155,7 @@ fn cells(text: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// Breaks if a spreadsheet runs what a repository calls its packages, or rows are torn, lost, or
+/// Breaks if a spreadsheet runs the names of a repository's packages, or rows are broken, lost, or
 /// of repositories that failed.
 #[tokio::test]
 async fn results_come_as_csv_that_is_safe_to_open() {
@@ -197,8 +197,8 @@ async fn results_come_as_csv_that_is_safe_to_open() {
     server.get(&format!("/scan/{job}/repositories/1/packages?format=csv")).await.expect(400);
 }
 
-/// Breaks if there is no bill of materials of a job or of a repository, or if it is not of all that
-/// completed, and of nothing else.
+/// Breaks if there is no bill of materials of a job or of a repository, or if it does not cover
+/// exactly what completed.
 #[tokio::test]
 async fn bills_of_materials_are_given_of_a_job_and_of_each_repository() {
     let setup = Setup::new().python(FINDS);
@@ -218,7 +218,7 @@ async fn bills_of_materials_are_given_of_a_job_and_of_each_repository() {
     let parts: Vec<_> =
         components.iter().filter(|it| it["type"] == "application").map(|it| &it["name"]).collect();
     assert_eq!(parts, ["part-0", "part-2", "part-1", "part-3"]);
-    // Those that failed are named, and nothing of them is claimed.
+    // Those that failed are named, and nothing is claimed about them.
     let reason = components[3]["properties"][0]["value"].as_str().unwrap();
     assert!(reason.starts_with("failed: ") && reason.contains("code 3"), "{reason}");
     let group = &document["metadata"]["component"]["bom-ref"];

@@ -1,5 +1,5 @@
-//! What was asked to be tried again is, for causes that may pass, after pauses that grow, and
-//! exactly so often: whoever is killed, stopped or cancelled meanwhile.
+//! Requested retries happen for transient causes, after growing pauses, and exactly as often as
+//! requested: whatever is killed, stopped or cancelled in the meantime.
 
 use crate::support::{
     files,
@@ -12,7 +12,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
-/// A scanner that notes when each attempt began and ended, and fails until it is mended; with a
+/// A scanner that records when each attempt began and ended, and fails until it is fixed; with a
 /// `held`, it waits.
 const FAILING: &str = r#"
 note() { echo "$SCANWATCH_REPO_NAME $attempt $1 $(date +%s.%N)" >> "$dir/notes"; }
@@ -25,7 +25,7 @@ while [ -e "$dir/held" ]; do sleep 0.05; done
 tell completed
 "#;
 
-/// The shortest pause that there is; and one that no test waits for.
+/// The shortest possible pause; and one that no test waits for.
 const SHORT: u64 = 1;
 const LONG: u64 = 600;
 
@@ -67,7 +67,7 @@ fn record(server: &TestServer, job: &str) -> Value {
     files::json(&server.job_folder(job).join("locks/repo_0.attempt.json")).unwrap()
 }
 
-/// What the events say of the repository, one after the other: `attempt status`.
+/// What the events report about the repository, in order: `attempt status`.
 fn told(events: &[Event]) -> Vec<(u64, String)> {
     let of_repository = events.iter().filter(|it| it.name == "repository");
     let mut told: Vec<_> = of_repository
@@ -77,8 +77,8 @@ fn told(events: &[Event]) -> Vec<(u64, String)> {
     told
 }
 
-/// Breaks if a repository that fails for a moment is not tried again, if the failure of one try
-/// ends job or stream, or if anything of it is left in the end.
+/// Breaks if a repository that fails for a moment is not retried, if one failed attempt ends the
+/// job or the stream, or if anything of it is left in the end.
 #[tokio::test]
 async fn a_flaky_repository_is_tried_again_until_it_completes() {
     let server = setup(SHORT).start().await;
@@ -113,7 +113,7 @@ async fn a_flaky_repository_is_tried_again_until_it_completes() {
     let place = |attempt, status: &str| {
         told.iter().position(|it| *it == (attempt, format!("\"{status}\"")))
     };
-    // A reader that is slow may miss a failure, but not what it is waited for then.
+    // A slow reader may miss a failure, but not what is waited for then.
     for attempt in [2, 3] {
         let waits = place(attempt, "pending").unwrap_or_else(|| panic!("{told:#?}"));
         assert!(place(attempt - 1, "failed").is_none_or(|it| it + 1 == waits), "{told:#?}");
@@ -135,8 +135,8 @@ async fn a_flaky_repository_is_tried_again_until_it_completes() {
     assert_eq!(record(&server, &job)["retries"], 2);
 }
 
-/// Breaks if there are more or fewer tries than were asked for, if the pauses do not grow, or if
-/// the failure does not say how often was tried. A retry by hand begins to count anew.
+/// Breaks if there are more or fewer attempts than requested, if the pauses do not grow, or if the
+/// failure does not say how many attempts there were. A manual retry starts the count anew.
 #[tokio::test]
 async fn what_always_fails_is_tried_once_and_as_often_as_was_asked_for() {
     let server = setup(SHORT).start().await;
@@ -179,8 +179,8 @@ case $SCANWATCH_REPO_NAME in
 esac
 "#;
 
-/// Breaks if a cause that may pass is not tried again, or another one is; or if the metrics do not
-/// tell the causes.
+/// Breaks if a transient cause is not retried, or another one is; or if the metrics do not
+/// distinguish the causes.
 #[tokio::test]
 async fn the_cause_decides_whether_there_is_another_try() {
     let server = Setup::new().shell(ENDING).set("scanner.retry_pause_secs", SHORT).start().await;
@@ -200,7 +200,7 @@ async fn the_cause_decides_whether_there_is_another_try() {
             document["failed_repositories"][0]["error"].as_str().unwrap().to_owned(),
         );
         match *name {
-            // Of the one beside it, nobody asked for more.
+            // No retries were requested for the one beside it.
             "exit" => assert_eq!(tries, 3, "{document:#}"),
             name if passing.contains(&name) => assert_eq!(tries, 2, "{document:#}"),
             _ => assert_eq!(tries, 1, "{document:#}"),
@@ -221,7 +221,7 @@ async fn the_cause_decides_whether_there_is_another_try() {
     }
 }
 
-/// Breaks if a scanner that cannot be started is not tried again, or counted wrongly.
+/// Breaks if a scanner that cannot be started is not retried, or counted wrongly.
 #[tokio::test]
 async fn a_scanner_that_cannot_be_started_is_tried_again() {
     let scanner = "/nonexistent/scanner";
@@ -235,8 +235,8 @@ async fn a_scanner_that_cannot_be_started_is_tried_again() {
     assert_eq!(record(&server, &job)["attempt"], 2);
 }
 
-/// Breaks if the built-in scanner does not tell what stays from what passes: a forge is asked once
-/// for what it has not, and again after an error of its own.
+/// Breaks if the built-in scanner does not tell permanent from transient causes: a forge is asked
+/// once for what it does not have, and again after an error of its own.
 #[tokio::test]
 async fn a_missing_repository_is_asked_for_once_and_a_moody_forge_again() {
     use crate::support::forge::Behaviour;
@@ -266,7 +266,7 @@ async fn a_missing_repository_is_asked_for_once_and_a_moody_forge_again() {
     assert_eq!(found["packages_total"], 1, "{found:#}");
 }
 
-/// Breaks if a crash or a stop during a pause forgets it, shortens it, or begins to count anew.
+/// Breaks if a crash or a stop during a pause forgets it, shortens it, or restarts its count.
 #[tokio::test]
 async fn a_pause_outlives_the_server_and_its_count_too() {
     let mut server = setup(LONG).start().await;
@@ -277,7 +277,7 @@ async fn a_pause_outlives_the_server_and_its_count_too() {
     assert_eq!((&file["pid"], &file["completed_at"]), (&Value::Null, &Value::Null), "{file:#}");
     server.kill9().await;
     server.restart().await;
-    // Whatever is begun now shows up: another job of the same queue is taken to its end.
+    // Whatever starts now is visible: another job of the same queue is run to its end.
     files::write(&server.file("mended-1"), "");
     let other = submit(&server, "other", 0).await;
     assert_eq!(server.finished(&other).await["status"], "completed");
@@ -295,7 +295,7 @@ async fn a_pause_outlives_the_server_and_its_count_too() {
     assert_eq!(record(&server, &job)["interruptions"], 0);
 }
 
-/// Breaks if a failure that comes while no server runs is taken for the end by the next one.
+/// Breaks if a failure that happens while no server runs is taken for final by the next one.
 #[tokio::test]
 async fn a_try_that_fails_without_a_server_is_followed_by_the_next() {
     let mut server = setup(SHORT).start().await;
@@ -336,7 +336,8 @@ async fn a_death_of_a_shim_uses_up_no_retry() {
     assert_eq!(counts, (&json!(3), &json!(1), &json!(1)), "{record:#}");
 }
 
-/// Breaks if what is cancelled or removed during a pause stays, begins again, or waits it out.
+/// Breaks if what is cancelled or removed during a pause stays, restarts, or waits until the pause
+/// ends.
 #[tokio::test]
 async fn what_is_cancelled_or_removed_during_a_pause_is_over() {
     let server = setup(LONG).start().await;
@@ -359,13 +360,13 @@ async fn what_is_cancelled_or_removed_during_a_pause_is_over() {
     server.quiet(Duration::from_secs(5)).await;
     assert_eq!((begun(&server, "cancelled"), begun(&server, "removed")), (1, 1));
 
-    // By hand it goes on at once, and the pause that was begun before is nothing to it.
+    // A manual retry starts at once, whatever pause had begun before.
     files::write(&server.file("mended-2"), "");
     server.retried(&cancelled).await;
     assert_eq!(server.finished(&cancelled).await["status"], "completed");
 }
 
-/// Breaks if the pause of a try that was cancelled is taken for that of a later one.
+/// Breaks if the pause of a cancelled attempt is taken for that of a later one.
 #[tokio::test]
 async fn a_pause_that_was_cancelled_shortens_no_other() {
     let server = setup(SHORT).start().await;
@@ -380,8 +381,8 @@ async fn a_pause_that_was_cancelled_shortens_no_other() {
     assert!(begins[2] - ends[1] >= 1.0, "{begins:?} {ends:?}");
 }
 
-/// Breaks if a repository that waits for its next try takes a place from those that could begin,
-/// or if their job is over without it.
+/// Breaks if a repository that waits for its next attempt takes a slot from those that could start,
+/// or if their job ends without it.
 #[tokio::test]
 async fn one_that_waits_holds_up_no_other_and_the_job_waits_for_it() {
     let setup = setup(LONG).set("scanner.max_concurrent_processes", 1);
@@ -421,7 +422,7 @@ async fn one_that_waits_holds_up_no_other_and_the_job_waits_for_it() {
     assert_eq!(begun(&server, "part-1"), 1);
 }
 
-/// Breaks if a wish that makes no sense is taken for one that does.
+/// Breaks if an invalid request is accepted.
 #[tokio::test]
 async fn the_number_of_retries_is_from_0_to_10() {
     let server = setup(LONG).start().await;
@@ -448,7 +449,8 @@ async fn the_number_of_retries_is_from_0_to_10() {
     }
 }
 
-/// Breaks if somebody who waits at a terminal is not told that, when and why there is another try.
+/// Breaks if a user who waits at a terminal is not told that, when and why there is another
+/// attempt.
 #[tokio::test]
 async fn another_try_is_told_at_the_command_line() {
     let server = setup(SHORT).start().await;

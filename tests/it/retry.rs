@@ -1,4 +1,4 @@
-//! What failed of a job can be scanned again, and only that: whatever happens meanwhile.
+//! What failed of a job can be scanned again, and only that: whatever happens in the meantime.
 
 use crate::support::{
     files,
@@ -8,7 +8,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// Part 1 fails until it is mended, and each run leaves a line; with a `hold`, it waits for `go`.
+/// Part 1 fails until it is fixed, and each run leaves a line; with a `hold`, it waits for `go`.
 const MENDABLE: &str = r#"
 echo "$SCANWATCH_REPO_INDEX" >> "$dir/runs"
 say scanning
@@ -36,7 +36,7 @@ async fn retry(server: &TestServer, job: &str, status: u16) -> Value {
     server.post_nothing(&format!("/scan/{job}/retry")).await.expect(status).json()
 }
 
-/// Breaks if what was found is scanned again, or if what failed is not.
+/// Breaks if a success is scanned again, or a failure is not.
 #[tokio::test]
 async fn what_failed_is_scanned_again_and_nothing_else() {
     let (server, job) = with_a_failed_part().await;
@@ -58,7 +58,8 @@ async fn what_failed_is_scanned_again_and_nothing_else() {
     assert!(master["completed_at"].is_string(), "{master:#}");
 }
 
-/// Breaks if a job can be sent round twice at once, or if nothing to do looks like something done.
+/// Breaks if a job can be retried twice at once, or if a retry with nothing to do looks like one
+/// that was done.
 #[tokio::test]
 async fn a_job_that_runs_or_has_no_failure_is_not_scanned_again() {
     let (server, job) = with_a_failed_part().await;
@@ -75,7 +76,7 @@ async fn a_job_that_runs_or_has_no_failure_is_not_scanned_again() {
     server.post_nothing(&unknown).await.expect(404);
 }
 
-/// Breaks if a retry is forgotten by a server that dies after it said yes.
+/// Breaks if a retry is forgotten by a server that dies after it accepted it.
 #[tokio::test]
 async fn a_retry_outlives_the_server() {
     let (mut server, job) = with_a_failed_part().await;
@@ -90,7 +91,7 @@ async fn a_retry_outlives_the_server() {
     assert_eq!(runs(&server), ["0", "1", "1", "2"]);
 }
 
-/// Breaks if a wish for another attempt is counted as a death of the one before.
+/// Breaks if a requested retry is counted as a death of the attempt before.
 #[tokio::test]
 async fn a_retry_that_did_not_begin_waits_for_the_next_server() {
     let setup = Setup::new().shell(MENDABLE).set("scanner.max_concurrent_processes", 1);
@@ -114,7 +115,7 @@ async fn a_retry_that_did_not_begin_waits_for_the_next_server() {
     assert_eq!((&record["attempt"], &record["interruptions"]), (&json!(2), &json!(0)));
 }
 
-/// Breaks if a cancelled job cannot be taken up again, or if a cancel of the retry is lost.
+/// Breaks if a cancelled job cannot be retried, or if a cancel of the retry is lost.
 #[tokio::test]
 async fn a_cancelled_job_can_go_on_and_be_cancelled_again() {
     let setup = Setup::new().shell(MENDABLE);
@@ -126,7 +127,8 @@ async fn a_cancelled_job_can_go_on_and_be_cancelled_again() {
         server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
         assert_eq!(server.finished(&job).await["status"], "cancelled");
         server.quiet(PATIENCE).await;
-        // The files of a cancelled job say its end a moment before the server is done with it.
+        // The files of a cancelled job contain its end a moment before the server has finished with
+        // it.
         server.retried(&job).await;
     }
     files::write(&server.file("mended"), "");
@@ -134,8 +136,8 @@ async fn a_cancelled_job_can_go_on_and_be_cancelled_again() {
     assert_eq!(server.finished(&job).await["status"], "completed");
 }
 
-/// Breaks if an order that its shim did not live to take ends the next one, which nobody meant: a
-/// cancel that came too early would cancel the retry.
+/// Breaks if a command whose shim died before it took it ends the next attempt, which nobody meant:
+/// a cancel that came too early would cancel the retry.
 #[tokio::test]
 async fn an_order_that_nobody_took_is_none_for_who_comes_next() {
     let setup = Setup::new().shell("say scanning; say completed\n");
@@ -147,7 +149,7 @@ async fn an_order_that_nobody_took_is_none_for_who_comes_next() {
     assert!(!order.exists());
 }
 
-/// Breaks if somebody who follows a retry is told the end of the run before.
+/// Breaks if a follower of a retry is sent the end of the previous run.
 #[tokio::test]
 async fn a_stream_that_joins_after_a_retry_tells_the_new_end() {
     let (server, job) = with_a_failed_part().await;

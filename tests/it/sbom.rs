@@ -1,5 +1,5 @@
-//! Bills of materials as the programs of others judge them: `CycloneDX` by the official JSON schema
-//! of 1.6, in its strict form, SPDX by the reference implementation of 2.3.
+//! Bills of materials validated by third-party programs: `CycloneDX` by the official JSON schema of
+//! 1.6, in its strict form, SPDX by the reference implementation of 2.3.
 
 use crate::support::{
     files,
@@ -10,7 +10,7 @@ use crate::support::{
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Judges a document by the schema that the authors of the format publish.
+/// Validates a document with the schema published by the authors of the format.
 const JUDGE: &str = r"
 import sys
 from cyclonedx.schema import SchemaVersion
@@ -30,7 +30,8 @@ fn judge([cyclonedx, spdx]: [PathBuf; 2]) {
     run_script(JUDGE, &[&cyclonedx, &spdx]);
 }
 
-/// Breaks if what some format declares makes a document invalid: a folder with a file of each.
+/// Breaks if a declaration in any manifest format makes a document invalid: a folder with a file of
+/// each.
 #[test]
 fn documents_of_all_formats_together_are_valid() {
     let place = TempDir::new().unwrap();

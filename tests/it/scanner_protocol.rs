@@ -1,7 +1,7 @@
-//! Any program can be a scanner: what it is given, and what becomes of it, however it ends.
+//! Any program can be a scanner: its input, and how its end is handled, whatever it is.
 //!
-//! The scanners here are shell and Python scripts. What they saw they note in the test's own
-//! folder, outside of the jobs folder.
+//! The scanners here are shell and Python scripts. They record what they saw in the test's own
+//! folder, outside the jobs folder.
 
 use crate::support::{
     files, processes,
@@ -25,7 +25,7 @@ async fn run(server: &TestServer) -> (String, Value, Value) {
     (job, document, file)
 }
 
-/// A job of one repository that failed in this way, in file, answer and words alike.
+/// A job of one repository that failed in this way, with the same cause in file, answer and text.
 #[track_caller]
 fn failed(document: &Value, file: &Value, status: &str, kind: &str, error: &str) {
     assert_eq!(document["status"], status, "{document:#}");
@@ -40,9 +40,10 @@ fn failed(document: &Value, file: &Value, status: &str, kind: &str, error: &str)
     assert_eq!(shown["failure"]["kind"], kind, "{document:#}");
 }
 
-// What it is given.
+// Its input.
 
-/// Breaks if a foreign scanner does not get its whole task, or waits for ever for its end.
+/// Breaks if a third-party scanner does not get its whole task, or waits for ever for the end of
+/// its input.
 #[tokio::test]
 async fn the_task_comes_on_standard_input_as_one_line_and_then_the_end() {
     let server = Setup::new()
@@ -82,7 +83,7 @@ async fn the_task_comes_on_standard_input_as_one_line_and_then_the_end() {
     assert!(Path::new(task["work_dir"].as_str().unwrap()).is_absolute(), "{task:#}");
 }
 
-/// Breaks if a variable of the server's reaches scanners: passwords, tokens, proxies, preloads.
+/// Breaks if a variable of the server's leaks to scanners: passwords, tokens, proxies, preloads.
 #[tokio::test]
 async fn the_environment_is_exactly_what_the_protocol_names() {
     let server = Setup::new()
@@ -133,8 +134,8 @@ async fn the_environment_is_exactly_what_the_protocol_names() {
     assert_eq!(Path::new(value("SCANWATCH_RESULT_FILE")), folder.join("results/repo_0.json"));
 }
 
-/// Breaks if scanners see each other's files, fill the disk for ever, or cannot rename a file
-/// into place because their folder lies on another file system.
+/// Breaks if scanners see each other's files, fill the disk for ever, or cannot rename a file into
+/// place because their folder is on another file system.
 #[tokio::test]
 async fn the_working_folder_is_empty_private_and_removed_afterwards() {
     let server = Setup::new()
@@ -161,9 +162,9 @@ async fn the_working_folder_is_empty_private_and_removed_afterwards() {
     assert!(server.file("note").exists(), "a link was followed while removing");
 }
 
-/// Breaks if descriptors of the server (sockets, the folder's lock, what its parent left open)
-/// leak into scanners, if a signal to a scanner's group reaches others, or if a crash leaves a
-/// core file with secrets in it.
+/// Breaks if descriptors of the server (sockets, the folder's lock, what its parent left open) leak
+/// into scanners, if a signal to a scanner's group reaches others, or if a crash leaves a core file
+/// with secrets in it.
 #[tokio::test]
 async fn a_scanner_has_a_group_of_its_own_and_only_the_three_standard_descriptors() {
     let server = Setup::new()
@@ -187,7 +188,7 @@ async fn a_scanner_has_a_group_of_its_own_and_only_the_three_standard_descriptor
     assert_eq!(note, json!({ "open": [0, 1, 2], "group": true, "core": [0, 0] }));
 }
 
-/// Breaks if what a foreign scanner found is lost on the way to whoever asks for it.
+/// Breaks if the findings of a third-party scanner do not reach the client.
 #[tokio::test]
 async fn a_result_that_is_renamed_into_place_is_served() {
     let server = Setup::new()
@@ -271,9 +272,9 @@ async fn a_forges_secret_travels_on_standard_input_alone() {
     }
 }
 
-// How it ends.
+// Its end.
 
-/// Breaks if a scanner that has nothing to say counts as broken.
+/// Breaks if a scanner that writes no status counts as broken.
 #[tokio::test]
 async fn exit_0_without_a_status_is_completed_with_a_warning() {
     let server = Setup::new().shell("exit 0\n").start().await;
@@ -290,7 +291,8 @@ async fn exit_0_without_a_status_is_completed_with_a_warning() {
     .await;
 }
 
-/// Breaks if a scanner that stops half-way counts as done: its results would be believed.
+/// Breaks if a scanner that exits in the middle of its work counts as done: its results would be
+/// trusted.
 #[tokio::test]
 async fn exit_0_with_a_working_status_is_a_breach_of_the_protocol() {
     let server = Setup::new().shell("say scanning\nexit 0\n").start().await;
@@ -299,7 +301,7 @@ async fn exit_0_with_a_working_status_is_a_breach_of_the_protocol() {
     assert_eq!(file["failure"]["kind"], "protocol", "{file:#}");
 }
 
-/// Breaks if an exit code is lost, or worded otherwise than clients have read it for years.
+/// Breaks if an exit code is lost, or its text differs from what clients have read for years.
 #[tokio::test]
 async fn another_exit_code_is_a_failure_with_that_code() {
     let server = Setup::new().shell("say scanning\nexit 3\n").start().await;
@@ -309,7 +311,7 @@ async fn another_exit_code_is_a_failure_with_that_code() {
     assert_eq!(file["attempt"], 1, "a failure is not tried again by itself: {file:#}");
 }
 
-/// Breaks if an exit code hides that a scanner called itself done before it failed.
+/// Breaks if an exit code hides that a scanner reported completion before it failed.
 #[tokio::test]
 async fn another_exit_code_outweighs_a_completed_status() {
     let server = Setup::new().shell("say completed\nexit 4\n").start().await;
@@ -330,7 +332,7 @@ async fn a_failure_in_the_scanners_own_words_stands() {
     assert_eq!(file["error_message"], "the well is dry", "{file:#}");
 }
 
-/// Breaks if the words of a failing scanner are lost: name, how far it was, and why.
+/// Breaks if the last status of a failing scanner is lost: name, progress, and cause.
 #[tokio::test]
 async fn after_a_death_name_progress_and_last_words_are_kept() {
     let server = Setup::new()
@@ -393,9 +395,9 @@ async fn a_program_that_cannot_be_started_fails_its_repository() {
     assert!(file["failure"]["detail"].as_str().unwrap().contains("program"), "{file:#}");
 }
 
-// How it is ended.
+// How it is stopped.
 
-/// Breaks if a scanner that hangs is not ended on time, or not with all that it started.
+/// Breaks if a scanner that hangs is not stopped on time, or not with its whole process tree.
 #[tokio::test]
 async fn past_its_time_a_scanner_is_ended_with_its_whole_tree() {
     let server = Setup::new()
@@ -422,12 +424,12 @@ async fn past_its_time_a_scanner_is_ended_with_its_whole_tree() {
     assert!(!processes::lives(stray), "the stray lives: {}", processes::describe(stray));
 }
 
-/// Breaks if a scanner that obeys SIGTERM is not given its grace.
+/// Breaks if a scanner that handles SIGTERM does not get its grace period.
 #[tokio::test]
 async fn past_its_time_a_scanner_is_asked_before_it_is_killed() {
     let server = Setup::new()
         .shell(
-            // Longer than it takes to be killed without a grace.
+            // Longer than it takes to be killed without a grace period.
             "trap 'sleep 0.5; echo asked > \"$dir/asked\"; exit 1' TERM\n\
              say scanning\n\
              while :; do sleep 0.1; done\n",
@@ -441,8 +443,8 @@ async fn past_its_time_a_scanner_is_asked_before_it_is_killed() {
     assert_eq!(files::text(&server.file("asked")), "asked\n");
 }
 
-/// Breaks if a scanner that gives no sign of life is waited for until its deadline; or if one is
-/// ended that does, even though nothing moves, or that never began to.
+/// Breaks if a scanner without a heartbeat is waited for until its deadline; or if one is stopped
+/// that sends heartbeats, even without progress, or that never sent any.
 #[tokio::test]
 async fn a_scanner_without_a_heartbeat_is_ended_and_others_are_not() {
     let server = Setup::new()
@@ -471,7 +473,7 @@ async fn a_scanner_without_a_heartbeat_is_ended_and_others_are_not() {
     server.quiet(Duration::from_secs(5)).await;
 }
 
-/// Breaks if nobody can stop a scanner, or if what it started goes on without it.
+/// Breaks if a scanner cannot be stopped, or if its child processes go on without it.
 #[tokio::test]
 async fn a_cancelled_scanner_is_gone_with_its_whole_tree() {
     let server = Setup::new()
@@ -500,7 +502,7 @@ async fn a_cancelled_scanner_is_gone_with_its_whole_tree() {
     assert!(!processes::lives(stray), "the stray lives: {}", processes::describe(stray));
 }
 
-/// Breaks if something that a scanner left behind keeps its job from ending, or lives on.
+/// Breaks if a process that a scanner left behind keeps its job from ending, or survives.
 #[tokio::test]
 async fn a_stray_that_holds_the_output_open_does_not_hold_up_the_end() {
     let server = Setup::new()
@@ -516,8 +518,8 @@ async fn a_stray_that_holds_the_output_open_does_not_hold_up_the_end() {
     server.quiet(Duration::from_secs(3)).await;
 }
 
-/// Breaks if a scanner that puts something else in the place of a file keeps its job from ending,
-/// and its place among the scanners for ever.
+/// Breaks if a scanner that replaces a file with something else keeps its job from ending, and its
+/// scanner slot for ever.
 #[tokio::test]
 async fn what_stands_in_the_place_of_a_file_does_not_hold_up_the_end() {
     let server = Setup::new()
@@ -551,7 +553,7 @@ async fn what_stands_in_the_place_of_a_file_does_not_hold_up_the_end() {
     assert_eq!(std::fs::read_dir(staging).unwrap().count(), 0, "what was in the way is removed");
 }
 
-/// Breaks if a pipe in the place of the log is waited for, by a shim that nothing can then end.
+/// Breaks if a pipe in place of the log blocks a shim, which then cannot be stopped.
 #[tokio::test]
 async fn a_pipe_in_the_place_of_the_log_is_not_waited_for() {
     let server = Setup::new()
@@ -572,7 +574,7 @@ async fn a_pipe_in_the_place_of_the_log_is_not_waited_for() {
     assert!(server.shim(&job, 0).is_none());
 }
 
-/// Breaks if a job that has begun is still called initializing in its own file.
+/// Breaks if a job that has started is still called initializing in its own file.
 #[tokio::test]
 async fn the_begin_of_a_job_is_in_its_file_at_once() {
     let server = Setup::new()
@@ -587,9 +589,9 @@ async fn the_begin_of_a_job_is_in_its_file_at_once() {
     assert_eq!(files::json(&server.file("seen")).unwrap()["status"], "in_progress");
 }
 
-// What it prints.
+// Its output.
 
-/// Breaks if a full pipe blocks a chatty scanner for ever, or if it can fill the disk.
+/// Breaks if a full pipe blocks a scanner with much output for ever, or if it can fill the disk.
 #[tokio::test]
 async fn a_chatty_scanner_is_not_blocked_and_its_log_is_capped() {
     let server = Setup::new()
@@ -612,7 +614,7 @@ async fn a_chatty_scanner_is_not_blocked_and_its_log_is_capped() {
     assert!((1_000..20_000_000).contains(&size), "the log has {size} bytes");
 }
 
-/// Breaks if a log can clear, colour or forge lines in the terminal of whoever reads it.
+/// Breaks if a log can clear, colour or forge lines in the reader's terminal.
 #[tokio::test]
 async fn control_characters_are_spelled_out_in_a_log() {
     let server = Setup::new()
@@ -626,8 +628,8 @@ async fn control_characters_are_spelled_out_in_a_log() {
     assert_eq!(file["stderr"], spelled, "{file:#}");
 }
 
-/// Breaks if a line without an end is kept in memory until the scanner ends, or if a secret can
-/// be read where such a line is cut.
+/// Breaks if an endless line is kept in memory until the scanner ends, or if a secret can be read
+/// where such a line is cut.
 #[tokio::test]
 async fn a_line_without_an_end_is_cut_but_never_within_a_secret() {
     let secret = "glpat-c4n4ry-of-the-cut";
@@ -669,9 +671,9 @@ async fn a_line_without_an_end_is_cut_but_never_within_a_secret() {
     }
 }
 
-// What it leaves as its result.
+// Its result.
 
-/// Breaks if a result that nobody can read counts as a good one.
+/// Breaks if an unreadable result counts as a good one.
 #[tokio::test]
 async fn a_result_that_is_none_is_a_breach_of_the_protocol() {
     for (script, said) in [
@@ -695,7 +697,7 @@ async fn a_result_that_is_none_is_a_breach_of_the_protocol() {
     }
 }
 
-/// Breaks if a disk that is full for a moment turns a scan's end into a second scan.
+/// Breaks if a disk that is full for a moment turns the end of a scan into a second scan.
 #[tokio::test]
 async fn an_end_that_cannot_be_written_at_first_is_written_later() {
     let server = Setup::new()
@@ -710,7 +712,7 @@ async fn an_end_that_cannot_be_written_at_first_is_written_later() {
     let job = server.submit("widget").await;
     server.note("ready").await;
     let shim = server.shim(&job, 0).expect("a scan has a shim").pid;
-    // Without its folder for temporary files nobody can write.
+    // Without its folder for temporary files no write is possible.
     let (staging, away) = (server.setup().jobs().join(".staging"), server.file("away"));
     std::fs::rename(&staging, &away).unwrap();
     files::write(&server.file("go"), "");
@@ -719,7 +721,7 @@ async fn an_end_that_cannot_be_written_at_first_is_written_later() {
         processes::carrying(std::slice::from_ref(&scanner)).is_empty()
     })
     .await;
-    // It has slept several times since, to try once more each time.
+    // It has slept several times since, before each further attempt to write.
     let before = processes::times_asleep(shim);
     eventually("the shim tries again, or gives up", async || {
         !processes::lives(shim) || processes::times_asleep(shim) > before + 3
@@ -733,10 +735,10 @@ async fn an_end_that_cannot_be_written_at_first_is_written_later() {
     assert_eq!(file["attempt"], 1, "{file:#}");
 }
 
-// Where the kernel does not help.
+// Without help from the kernel.
 
-/// A control group's folder of the name that an attempt's will have: so the shim cannot make one.
-/// Removed with this, where it could be made at all.
+/// A control group folder with the name an attempt's will have: so the shim cannot create one. It
+/// is removed on drop, where it could be created at all.
 pub(crate) struct TakenGroup(Option<std::path::PathBuf>);
 
 impl TakenGroup {
@@ -752,7 +754,7 @@ impl TakenGroup {
         Self(path.filter(|path| std::fs::create_dir(path).is_ok()))
     }
 
-    /// Whether the group, if there is one, is as empty as it was made.
+    /// Whether the group, if there is one, is as empty as when it was created.
     pub(crate) fn is_unused(&self) -> bool {
         self.0.as_ref().is_none_or(|path| files::text(&path.join("cgroup.procs")).is_empty())
     }
@@ -761,14 +763,14 @@ impl TakenGroup {
 impl Drop for TakenGroup {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // Only an empty group can be removed, and by rmdir alone.
+            // Only an empty group can be removed, and only by rmdir.
             let _ = std::fs::remove_dir(path);
         }
     }
 }
 
-/// Breaks if a machine that gives no control group lets a scanner's tree escape: one that leads
-/// a session of its own, and its child.
+/// Breaks if a scanner's process tree escapes on a machine without control groups: one process that
+/// leads its own session, and its child.
 #[tokio::test]
 async fn without_a_control_group_the_whole_tree_is_ended_too() {
     let setup = Setup::new().set("scanner.kill_grace_secs", 1).shell(
@@ -789,7 +791,7 @@ async fn without_a_control_group_the_whole_tree_is_ended_too() {
     assert!(!processes::lives(stray));
 }
 
-/// Breaks if the scanner of a killed shim can be found by its control group alone.
+/// Breaks if the scanner of a killed shim can only be found by its control group.
 #[tokio::test]
 async fn without_a_control_group_a_killed_shims_scanner_is_found_by_its_mark() {
     let setup = Setup::new().shell(

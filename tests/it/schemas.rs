@@ -1,4 +1,4 @@
-//! The files of a job are as `scanwatch schema` says, whoever wrote them.
+//! The files of a job match `scanwatch schema`, whatever program wrote them.
 
 use crate::support::{
     files,
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::Path};
 use tempfile::TempDir;
 
-/// Judges files by schemas: one line for each that is not as it is described, or has a member
-/// that is not.
+/// Validates files against schemas: one line for each that does not match, or has an undocumented
+/// member.
 const JUDGE: &str = r#"
 import json, sys
 from jsonschema import Draft202012Validator
@@ -26,7 +26,7 @@ for file in found:
         print(name, "has a member that is not described:", member)
 "#;
 
-/// Which schema is for a file, by its name.
+/// The schema for a file, by its name.
 fn schema_of(path: &Path) -> Option<&'static str> {
     let name = path.file_name()?.to_str()?;
     let folder = path.parent()?.file_name()?.to_str()?;
@@ -60,7 +60,7 @@ fn judge(folders: &[&Path], expected: &[&str]) {
     assert_eq!(run_script(JUDGE, &[&schemas, &list]), "");
 }
 
-/// Breaks if what the server, a shim or a cancel writes is not as described.
+/// Breaks if what the server, a shim or a cancel writes does not match its schema.
 #[tokio::test]
 async fn the_files_of_a_server_are_as_described() {
     let scanner = r#"
@@ -85,7 +85,7 @@ async fn the_files_of_a_server_are_as_described() {
     assert_eq!(names(&task), names(&schema["properties"]));
 }
 
-/// Breaks if what the built-in scanner writes is not as described.
+/// Breaks if what the built-in scanner writes does not match its schema.
 #[test]
 fn the_files_of_the_built_in_scanner_are_as_described() {
     let home = TempDir::new().unwrap();

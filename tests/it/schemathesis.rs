@@ -1,5 +1,5 @@
-//! Schemathesis against the real server: requests that are made of the OpenAPI document, good and
-//! bad ones, and what must be true of every answer to them.
+//! Schemathesis against the real server: requests generated from the OpenAPI document, valid and
+//! invalid, and what must hold for every answer.
 
 use crate::support::{
     files,
@@ -18,8 +18,8 @@ echo "a line"
 say completed
 "#;
 
-/// A run with a fixed seed, so that it finds the same each time, against all routes but the
-/// streams, which are tried elsewhere and end when they like.
+/// A run with a fixed seed, so that it finds the same each time, against all routes except the
+/// streams, which are tested elsewhere and end when they like.
 fn run(server: &TestServer, settings: &str) -> Command {
     let path = server.file("schemathesis.toml");
     files::write(&path, settings);
@@ -31,7 +31,7 @@ fn run(server: &TestServer, settings: &str) -> Command {
         .args(["--exclude-operation-id-regex", "^stream", "--checks", CHECKS])
         .args(["--seed", "1", "--max-examples", "10", "--no-shrink"])
         .args(["--request-timeout", "20", "--suppress-health-check", "all", "--no-color"])
-        // It keeps what it has found in the folder it runs in.
+        // It stores its findings in the folder it runs in.
         .current_dir(server.folder());
     command
 }
@@ -44,8 +44,8 @@ fn tried(command: &mut Command) {
     assert!(tried.is_some_and(|it| it > 200), "hardly anything was tried: {said}");
 }
 
-/// Breaks if a request that the document allows, or one beside it, is answered by a 5xx, or
-/// otherwise than the document says.
+/// Breaks if a request that the document allows, or a similar invalid one, is answered with a 5xx,
+/// or contrary to the document.
 #[tokio::test]
 async fn what_is_made_up_of_the_document_is_answered_by_the_document() {
     let server = Setup::new().user("operator", "s3cret").shell(SCANNER).start().await;
@@ -53,7 +53,7 @@ async fn what_is_made_up_of_the_document_is_answered_by_the_document() {
     tokio::task::spawn_blocking(move || tried(&mut command)).await.unwrap();
 }
 
-/// Breaks likewise, where ids are those of a job that exists.
+/// Breaks likewise, where ids are those of an existing job.
 #[tokio::test]
 async fn what_is_asked_of_a_real_job_is_answered_by_the_document() {
     let server = Setup::new().user("operator", "s3cret").shell(SCANNER).start().await;

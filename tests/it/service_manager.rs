@@ -1,4 +1,4 @@
-//! What a service manager is told (`NOTIFY_SOCKET`, `sd_notify(3)`).
+//! Notifications to a service manager (`NOTIFY_SOCKET`, `sd_notify(3)`).
 
 use crate::support::{server::Setup, wait::PATIENCE, wait::until};
 use std::{
@@ -23,8 +23,8 @@ async fn next(socket: &UnixDatagram) -> String {
     .await
 }
 
-/// Breaks if a manager that waits for the service to be ready waits for ever, or calls it ready
-/// before it can be used; by a socket of either kind.
+/// Breaks if a manager that waits for the service waits for ever, or considers it ready before it
+/// can be used; by a socket of either kind.
 #[tokio::test]
 async fn a_service_manager_hears_when_it_is_ready_and_when_it_stops() {
     for kind in ["path", "abstract"] {

@@ -1,5 +1,5 @@
-//! The shim alone, fed by hand as a server feeds it: what must hold even if two servers, or a
-//! dead one's last order, send a shim for what another has.
+//! The shim alone, started directly with an order as a server sends it: what must hold even if two
+//! servers, or a dead one's last order, start a shim for the same repository.
 
 use crate::support::{
     files,
@@ -10,12 +10,12 @@ use crate::support::{
 };
 use scanwatch::store::read::Signature;
 
-/// The exit codes by which a shim tells its server what became of the order.
+/// The exit codes by which a shim reports to its server what became of the order.
 const OVER: i32 = 0;
 const BUSY: i32 = 75;
 const STALE: i32 = 76;
 
-/// A folder with one job, made by a server that is gone: its guard ends what the test leaves.
+/// A folder with one job, made by a dead server: its guard kills what the test leaves.
 async fn job() -> (TestServer, String) {
     let mut server = Setup::new().start().await;
     server.kill9().await;
@@ -40,7 +40,8 @@ async fn an_attempt_begins_at_most_once() {
     assert_eq!(files::text(&server.file("runs")), "run\nrun\n");
 }
 
-/// Breaks if an order that was given before its shim could hear a signal is not found beside the lock.
+/// Breaks if a command that was sent before its shim could receive a signal is not found beside the
+/// lock.
 #[tokio::test]
 async fn an_order_that_came_before_the_shim_listened_is_obeyed() {
     let (server, job) = job().await;
@@ -57,7 +58,7 @@ async fn an_order_that_came_before_the_shim_listened_is_obeyed() {
     }
 }
 
-/// Breaks if a second shim writes, or ends anything, before it knows that it is alone.
+/// Breaks if a second shim writes, or kills anything, before it knows that it is the only one.
 #[tokio::test]
 async fn a_shim_that_finds_another_leaves_without_a_trace() {
     let (server, job) = job().await;

@@ -1,5 +1,5 @@
-//! A disk that gets full: nothing new is begun below the floor, what runs goes on, and what waits
-//! is lost by nothing.
+//! A disk that gets full: no scan starts below the free-space limit, what runs goes on, and what
+//! waits is not lost.
 
 use crate::support::{
     forge::program,
@@ -29,8 +29,8 @@ fn said(server: &TestServer, words: &str) -> usize {
     server.setup().log().matches(words).count()
 }
 
-/// Breaks if a disk that is nearly full is filled up to the last by new scans, if it costs a
-/// queued repository its scan, or if nobody is told why nothing moves.
+/// Breaks if new scans fill a nearly full disk completely, if it costs a queued repository its
+/// scan, or if it is not reported why nothing starts.
 #[tokio::test]
 async fn below_the_floor_new_jobs_are_refused_and_queued_ones_wait() {
     for (setting, words) in [("min_free_bytes", "TiB wanted"), ("min_free_inodes", "inodes free")] {
@@ -68,7 +68,7 @@ async fn below_the_floor_new_jobs_are_refused_and_queued_ones_wait() {
     }
 }
 
-/// Whether this user may mount a disk of its own, in a namespace of its own.
+/// Whether this user may mount a disk in a private namespace.
 fn may_mount(setup: &Setup) -> bool {
     let command = format!("mount -t tmpfs none '{}'", setup.folder().display());
     let tried = program("unshare").args(["-rm", "sh", "-c", &command]).output();
@@ -82,8 +82,8 @@ fn may_mount(setup: &Setup) -> bool {
     may
 }
 
-/// Breaks if the floor is not asked of the disk at each start of a scan, or if the queue does not
-/// go on by itself when there is space again.
+/// Breaks if the free space is not checked at each start of a scan, or if the queue does not resume
+/// by itself when there is space again.
 #[tokio::test]
 async fn on_a_disk_that_fills_up_the_queue_waits_until_there_is_space_again() {
     let setup = Setup::new();
@@ -118,7 +118,7 @@ async fn on_a_disk_that_fills_up_the_queue_waits_until_there_is_space_again() {
     let refused = refusal(&server).await.json();
     assert!(refused["detail"].as_str().unwrap().contains(": 15."), "{refused:#}");
 
-    // What runs goes on below the floor; what waits does so too when its turn has come.
+    // What runs goes on below the limit; what waits starts when there is space again.
     crate::support::files::write(&server.file("submitted"), "");
     assert_eq!(server.finished(&large).await["status"], "completed");
     eventually("the next one waits", async || load(&server).await == (0, 1)).await;

@@ -1,4 +1,4 @@
-//! Shims that live but stand still: the server keeps the limits of their scans itself.
+//! Shims that are alive but stopped: the server enforces the limits of their scans itself.
 
 use crate::support::{
     files, processes,
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A scanner that stops its shim, unless its repository is called `next`; it notes each run.
+/// A scanner that stops its shim, unless its repository is called `next`; it records each run.
 const STOPPING: &str = r#"
 echo "$SCANWATCH_REPO_NAME $attempt $PPID" >> "$dir/runs"
 say scanning
@@ -46,7 +46,7 @@ async fn is_named(server: &TestServer, job: &str) {
     .await;
 }
 
-/// The attempt ended once, by this name, and nothing of it is left.
+/// The attempt ended once, with this name, and nothing of it is left.
 async fn check(server: &TestServer, job: &str, (status, kind): (&str, &str)) -> Value {
     let document = server.finished(job).await;
     let file = server.status_file(job, 0);
@@ -66,7 +66,7 @@ async fn check(server: &TestServer, job: &str, (status, kind): (&str, &str)) -> 
 }
 
 /// Breaks if a scanner that stops its shim has neither a deadline nor a final state, if its slot is
-/// lost, or if nobody is told.
+/// lost, or if that is not reported.
 #[tokio::test]
 async fn a_scanner_that_stops_its_shim_has_its_deadline_all_the_same() {
     let server = setup(6).start().await;
@@ -80,7 +80,7 @@ async fn a_scanner_that_stops_its_shim_has_its_deadline_all_the_same() {
     server.quiet(Duration::from_secs(10)).await;
 }
 
-/// Breaks if a scan whose shim stands still cannot be cancelled, or its job not be removed.
+/// Breaks if a scan whose shim is stopped cannot be cancelled, or its job cannot be removed.
 #[tokio::test]
 async fn a_scan_whose_shim_stands_still_can_be_cancelled_and_removed() {
     let server = setup(600).start().await;
@@ -98,7 +98,7 @@ async fn a_scan_whose_shim_stands_still_can_be_cancelled_and_removed() {
     assert_eq!(server.finished(&next).await["status"], "completed");
 }
 
-/// Breaks if the next server adopts a shim that stands still and waits for it for ever.
+/// Breaks if the next server adopts a stopped shim and waits for it for ever.
 #[tokio::test]
 async fn a_shim_that_stands_still_is_adopted_with_its_limits() {
     let mut server = setup(600).start().await;
@@ -111,7 +111,7 @@ async fn a_shim_that_stands_still_is_adopted_with_its_limits() {
     check(&server, &job, ("cancelled", "cancelled")).await;
     server.quiet(Duration::from_secs(10)).await;
 
-    // Its time counts from when it began, not from when it was adopted.
+    // Its time counts from its start, not from its adoption.
     std::fs::remove_file(server.file("stopped")).unwrap();
     let late = server.submit("late").await;
     server.note("stopped").await;
@@ -125,7 +125,7 @@ async fn a_shim_that_stands_still_is_adopted_with_its_limits() {
     assert_eq!(runs(&server).len(), 2);
 }
 
-/// Breaks if a stop leaves a shim behind that stands still, or counts it as a death.
+/// Breaks if a stop leaves a stopped shim behind, or counts it as a death.
 #[tokio::test]
 async fn a_stop_ends_a_shim_that_stands_still_and_counts_no_death() {
     let mut server = setup(600).start().await;
@@ -154,8 +154,8 @@ fn shims(server: &TestServer) -> Vec<u32> {
         .collect()
 }
 
-/// Breaks if a shim that was stopped before it took its attempt, or before it read what it is to
-/// do, keeps its slot for ever.
+/// Breaks if a shim that was stopped before it took its attempt, or before it read its order, keeps
+/// its slot for ever.
 #[tokio::test]
 async fn a_shim_that_stands_still_before_it_began_is_ended_too() {
     let server = setup(4).start().await;

@@ -1,5 +1,5 @@
 //! Every form of a request target (RFC 9112, section 3.2), by every method and version, with
-//! credentials and without: an answer comes, it is the client's fault, and nothing panics.
+//! credentials and without: there is an answer, it is a client error, and nothing panics.
 
 use crate::support::{
     h2::{self, H2Line, frame},
@@ -16,7 +16,7 @@ const METHODS: [&str; 10] =
 const WITHOUT_PATH: [&str; 8] =
     ["a:1", "a", "127.0.0.1:80", "[::1]:1", "a.example:443", "scan", "x@a:1", "%41:1"];
 
-/// The other forms, and what is none.
+/// The other forms, and invalid ones.
 const OTHERS: [&str; 22] = [
     "/",
     "/livez",
@@ -51,8 +51,8 @@ async fn ask(server: &TestServer, head: &str, more: &str) -> RawAnswer {
     answer.unwrap_or_else(|| panic!("no answer: {head}"))
 }
 
-/// Breaks if a request can have a route panic, or be answered as if it were the server's fault: either
-/// costs a connection and a backtrace in the log for a few bytes from anybody.
+/// Breaks if a request can make a route panic, or is answered as a server error: either costs a
+/// connection and a backtrace in the log for a few bytes from anyone.
 #[tokio::test]
 async fn whatever_the_target_is_there_is_an_answer_and_no_panic() {
     let closed = Setup::new().user("u", "p").start().await;
@@ -67,7 +67,7 @@ async fn whatever_the_target_is_there_is_an_answer_and_no_panic() {
             }
         }
     }
-    // Guesses are few: they are counted.
+    // Few guesses: they are counted.
     asked.extend(WITHOUT_PATH.map(|target| (&closed, "CONNECT", target, "1.1", WRONG)));
     let count = asked.len();
     let judge = async |(server, method, target, version, more): (&TestServer, _, &str, _, _)| {
@@ -109,7 +109,7 @@ async fn whatever_the_parts_of_a_target_are_there_is_an_answer_and_no_panic() {
                     let mut line = H2Line::open(server.address(), &[]).await;
                     let flags = h2::END_STREAM | h2::END_HEADERS;
                     line.send(&frame(h2::HEADERS, flags, 1, &block)).await.unwrap();
-                    // A parser of the protocol's may also refuse the stream, or the connection.
+                    // A protocol parser may also refuse the stream, or the connection.
                     let mut answer = None;
                     while let Some(heard) = line.next().await {
                         if heard.stream == 1 && heard.kind == h2::HEADERS {
@@ -138,7 +138,7 @@ async fn whatever_the_parts_of_a_target_are_there_is_an_answer_and_no_panic() {
     assert!(log.len() < 64 << 10, "{} bytes of log", log.len());
 }
 
-/// Breaks if a request that two programs could take for two different ones is served.
+/// Breaks if a request is served that two programs could read as two different ones.
 #[tokio::test]
 async fn a_request_has_one_host_and_no_coding_that_is_not_read() {
     let server = Setup::new().start().await;
@@ -172,7 +172,8 @@ async fn a_request_has_one_host_and_no_coding_that_is_not_read() {
     }
 }
 
-/// Breaks if a name that is stored and shown can hide characters, or turn the direction of others.
+/// Breaks if a name that is stored and shown can hide characters, or reverse the direction of
+/// others.
 #[tokio::test]
 async fn texts_of_a_submission_have_no_invisible_characters() {
     let server = Setup::new().start().await;
@@ -195,7 +196,7 @@ async fn texts_of_a_submission_have_no_invisible_characters() {
     }
 }
 
-/// Breaks if a number of lines that makes no sense is taken for none.
+/// Breaks if an invalid number of lines is ignored.
 #[tokio::test]
 async fn a_tail_that_is_no_number_of_lines_is_refused() {
     let server = Setup::new().shell("echo one; say completed").start().await;

@@ -1,4 +1,4 @@
-//! Tokens: how they are made, what each scope may do, and how they end.
+//! Tokens: how they are created, what each scope may do, and how they end.
 
 use crate::support::{
     files,
@@ -13,7 +13,7 @@ use std::{
     process::{Command, Output},
 };
 
-/// A scanner that works until it is let go.
+/// A scanner that works until it is released.
 const WAITING: &str = r#"
 say scanning
 while [ ! -e "$dir/go" ]; do sleep 0.05; done
@@ -31,7 +31,7 @@ fn scanwatch(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_scanwatch")).args(arguments).output().unwrap()
 }
 
-/// Makes a token by the command.
+/// Creates a token with the command.
 fn token(name: &str, scope: &str, more: &[&str]) -> Token {
     let made = scanwatch(&[&["token", "new", name, "--scope", scope], more].concat());
     assert!(made.status.success(), "{made:?}");
@@ -48,7 +48,7 @@ fn file_of(setup: &Setup) -> PathBuf {
     setup.folder().join("tokens")
 }
 
-/// A server that knows these tokens, and looks at their file every second.
+/// A server that knows these tokens, and checks their file every second.
 fn with_tokens(lines: &str) -> Setup {
     let setup = Setup::new();
     let path = file_of(&setup);
@@ -115,7 +115,7 @@ async fn each_scope_may_do_what_it_says_and_no_more() {
     submit(&server, &admin.secret).await.expect(200);
 }
 
-/// Breaks if a tool that knows nothing but Basic cannot use a token, or if a wrong one is let in.
+/// Breaks if a tool that only supports Basic cannot use a token, or if a wrong one is let in.
 #[tokio::test]
 async fn a_token_is_sent_as_bearer_or_as_the_password_of_the_user_token() {
     let ci = token("ci", "read", &[]);
@@ -130,7 +130,7 @@ async fn a_token_is_sent_as_bearer_or_as_the_password_of_the_user_token() {
     for wrong in [health(&server, "scanwatch_x").await, as_basic("ci", &ci.secret).await] {
         assert_eq!(wrong.expect(401).json()["detail"], "Invalid credentials");
     }
-    // A program that goes on with a dead token is told to wait, and keeps nobody else out.
+    // A program that keeps using a revoked token is throttled, and keeps no one else out.
     let mut answers = Vec::new();
     for _ in 0..12 {
         answers.push(health(&server, "scanwatch_x").await.status);
@@ -140,7 +140,7 @@ async fn a_token_is_sent_as_bearer_or_as_the_password_of_the_user_token() {
     as_basic("operator", "right").await.expect(200);
 }
 
-/// Breaks if a token outlives its day, or a stream its token.
+/// Breaks if a token outlives its expiry, or a stream its token.
 #[tokio::test]
 async fn a_token_ends_when_its_time_is_over() {
     let over = token("over", "admin", &["--expires", "2020-12-31"]);
@@ -164,7 +164,7 @@ async fn a_token_ends_when_its_time_is_over() {
     health(&server, &soon.secret).await.expect(401);
 }
 
-/// Breaks if a token that is taken out of the file, or given another scope, stays what it was.
+/// Breaks if a token that is removed from the file, or given another scope, stays what it was.
 #[tokio::test]
 async fn a_token_that_leaves_the_file_is_of_no_use() {
     let (ci, cd) = (token("ci", "read", &[]), token("cd", "admin", &[]));
@@ -176,7 +176,7 @@ async fn a_token_that_leaves_the_file_is_of_no_use() {
     health(&server, &cd.secret).await.expect(200);
 }
 
-/// Breaks if a slip in the file goes unnoticed, or if its refusal shows a token.
+/// Breaks if a mistake in the file goes unnoticed, or if its refusal shows a token.
 #[tokio::test]
 async fn a_damaged_file_is_refused_at_the_start() {
     let ci = token("ci", "read", &[]);
@@ -195,7 +195,7 @@ async fn a_damaged_file_is_refused_at_the_start() {
     assert!(told.contains("line 1: the scope is none"), "{told}");
 }
 
-/// Breaks if the check of the settings calls fine what `serve` then refuses.
+/// Breaks if the check of the settings accepts what `serve` then refuses.
 #[test]
 fn the_check_of_the_settings_reads_the_files() {
     let setup = with_tokens("ci read none\n");
@@ -208,7 +208,7 @@ fn the_check_of_the_settings_reads_the_files() {
     assert!(check().status.success());
 }
 
-/// Breaks if the command shows a secret where it would be kept, or makes what is not usable.
+/// Breaks if the command shows a secret where it would be stored, or creates what is not usable.
 #[test]
 fn a_new_token_is_shown_once_beside_a_line_without_secrets() {
     let ci = token("ci", "write", &["--expires", "2030-12-31"]);

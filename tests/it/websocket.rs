@@ -41,7 +41,7 @@ async fn finish(server: &TestServer, job: &Handmade) {
 }
 
 /// Breaks if a viewer by WebSocket sees less of a scan than one by server-sent events, or in
-/// another shape, or is left alone at the end.
+/// another shape, or gets no close at the end.
 #[tokio::test]
 async fn a_socket_tells_what_the_event_stream_tells_and_closes() {
     let server = Setup::new().start().await;
@@ -70,8 +70,8 @@ async fn a_socket_tells_what_the_event_stream_tells_and_closes() {
     assert_eq!((messages, end), (vec![], Frame::Close(Some(1000))), "the end was seen");
 }
 
-/// Breaks if a viewer that comes back misses what happened meanwhile, or is told again what it
-/// knows.
+/// Breaks if a viewer that returns misses what happened in the meantime, or gets events again that
+/// it has.
 #[tokio::test]
 async fn a_socket_resumes_after_the_last_message() {
     let server = Setup::new().start().await;
@@ -96,7 +96,7 @@ async fn a_socket_resumes_after_the_last_message() {
     assert_eq!(socket.message().await["event"], "snapshot");
 }
 
-/// Breaks if what is no request for a WebSocket hangs, or is answered without a reason.
+/// Breaks if a request that is not a WebSocket upgrade hangs, or is answered without a reason.
 #[tokio::test]
 async fn what_is_no_upgrade_is_told_so() {
     let server = Setup::new().start().await;
@@ -205,14 +205,14 @@ async fn what_a_client_sends_is_passed_over_but_for_its_close() {
     .await;
 }
 
-/// Breaks if a client can have the server busy for ever, or fill its memory, by frames that cost it
+/// Breaks if a client can keep the server busy for ever, or fill its memory, by frames that cost it
 /// nothing, read or not.
 #[tokio::test]
 async fn a_flood_of_frames_ends_its_socket() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.known(&server).await;
-    // No mask changes anything: it is of zeros.
+    // The mask changes nothing: it is zero.
     let ping = [&[0x89, 0xfd, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
     for (what, frame) in [
         ("pings", ping.clone()),
@@ -228,7 +228,7 @@ async fn a_flood_of_frames_ends_its_socket() {
         let burst = frame.repeat(8000 / frame.len());
         let mut sent = 0;
         // More than fits into the buffers of both sides, and than is read after a close. Without a
-        // limit, all of it is taken.
+        // limit, all of it is accepted.
         while sent < 16 << 20 && socket.send_raw(&burst).await {
             sent += burst.len();
         }
@@ -238,14 +238,14 @@ async fn a_flood_of_frames_ends_its_socket() {
         let log = server.setup().log();
         assert!(log.contains("too many frames"), "{what}: {log}");
     }
-    // The same, of a client that reads what it is told.
+    // The same, from a client that reads.
     let mut socket = opened(&server, &job).await;
     assert!(socket.send_raw(&ping.repeat(2100)).await);
     assert_eq!(socket.rest().await.1, Frame::Close(Some(1008)));
     server.get("/livez").await.expect(200);
 }
 
-/// Breaks if a client that sends pings as they are meant is taken for a flood, or is not answered.
+/// Breaks if a client that sends reasonable pings is taken for a flood, or is not answered.
 #[tokio::test]
 async fn a_client_that_sends_pings_is_answered_and_served() {
     let server = Setup::new().start().await;
@@ -262,7 +262,7 @@ async fn a_client_that_sends_pings_is_answered_and_served() {
     assert_eq!(end, Frame::Close(Some(1000)));
 }
 
-/// Breaks if sockets are without limit among streams or among connections.
+/// Breaks if sockets are unlimited among streams or among connections.
 #[tokio::test]
 async fn sockets_count_among_streams_and_connections() {
     let server = Setup::new().set("server.max_streams", 1).start().await;
@@ -294,7 +294,8 @@ async fn sockets_count_among_streams_and_connections() {
     .await;
 }
 
-/// Breaks if a viewer that stops reading is buffered for without end, or is never told the truth.
+/// Breaks if messages are buffered endlessly for a viewer that stops reading, or if it never gets
+/// the current state.
 #[tokio::test]
 async fn a_socket_that_stalls_slows_nobody_and_gets_to_the_end() {
     let server = Setup::new().start().await;
@@ -353,7 +354,7 @@ async fn sockets_are_closed_when_the_server_stops() {
     assert_eq!(end, Frame::Close(Some(1001)));
 }
 
-/// Breaks if a proxy closes the line of a job in which nothing happens for a while.
+/// Breaks if a proxy closes the connection of a job in which nothing happens for a while.
 #[tokio::test]
 async fn a_ping_keeps_a_silent_socket_open() {
     let server = Setup::new().start().await;

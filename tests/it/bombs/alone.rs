@@ -1,4 +1,4 @@
-//! What is better shown with a server of its own.
+//! Bombs that need a server of their own.
 
 use super::{Scale, git};
 use crate::support::{
@@ -13,14 +13,14 @@ fn knowing(forge: &Forge) -> Setup {
     Setup::new().set("forges", format!("[{{ kind = \"git\", url = \"{url}\" }}]"))
 }
 
-/// Submits a repository and waits for its end; the job's id.
+/// Submits a repository and waits for its end; returns the job's id.
 async fn scan(server: &TestServer, forge: &Forge, name: &str) -> String {
     let job = server.submit_with(&json!({ "git_url": forge.url(name) })).await;
     server.finished(&job).await;
     job
 }
 
-/// Breaks if a fetch whose work is out of all proportion to its size goes on for hours.
+/// Breaks if a fetch whose work is out of proportion to its size runs for hours.
 #[tokio::test]
 async fn a_pack_that_is_too_tight_ends_in_time() {
     let forge = Forge::start();
@@ -33,7 +33,7 @@ async fn a_pack_that_is_too_tight_ends_in_time() {
     assert!(detail.contains("within 5 seconds"), "{detail}");
 }
 
-/// Breaks if a server of version 2 is asked for all of its branches where one is wanted.
+/// Breaks if a server that speaks protocol version 2 is asked for all branches where one is wanted.
 #[tokio::test]
 async fn of_many_branches_one_is_asked_for() {
     let forge = Forge::start();
@@ -44,8 +44,9 @@ async fn of_many_branches_one_is_asked_for() {
     assert!(forge.sent() < 10_000, "{} bytes for one small commit", forge.sent());
 }
 
-/// Breaks if something of a repository is run or followed: a hook, a filter, a setting, a submodule
-/// whose path ends with a carriage return, a build script, a link, an address that its server names.
+/// Breaks if anything from a repository is run or followed: a hook, a filter, a setting, a
+/// submodule whose path ends with a carriage return, a build script, a link, an address its server
+/// names.
 #[tokio::test]
 async fn nothing_of_a_repository_is_run_or_followed() {
     let (forge, trap) = (Forge::start(), Forge::start());
@@ -103,7 +104,7 @@ async fn nothing_of_a_repository_is_run_or_followed() {
             Entry::Link(b"e/requirements.txt", "."),
         ],
     );
-    // What a server may offer beside its own pack.
+    // What a server may offer besides its own pack.
     let blob = repository.git(&["rev-parse", "main:package.json"], b"");
     let pack = "1234567890".repeat(4);
     for (name, value) in [

@@ -1,4 +1,4 @@
-//! Repositories that are small on their way and large for whoever unpacks, lists or reads them.
+//! Repositories that are small to transfer and large to unpack, list or read.
 
 use super::Scale;
 use crate::support::forge::{Behaviour, Entry, Forge, Kind, Leaf, Pack, Repository};
@@ -6,7 +6,7 @@ use std::{fmt::Write as _, fs, io::Read, sync::Arc};
 
 /// The id of a blob of 2^30 zeros.
 const GIGABYTE_OF_ZEROS: &str = "4fce05a4e4ed8cefef2d99f32c519b2fd7841b74";
-/// What differences are made to: below git's limit for large blobs, so that it is held in memory.
+/// What deltas expand to: below git's limit for large blobs, so it is held in memory.
 const BASE: u64 = 16_000_000;
 
 /// 10^10 files.
@@ -14,7 +14,7 @@ pub(super) fn files(forge: &Forge, name: &str, _: Scale) {
     forge.add_empty_repository(name).commit_bomb(10, Leaf::File);
 }
 
-/// 10^10 empty folders, of which a list says nothing.
+/// 10^10 empty folders, which a listing does not show.
 pub(super) fn folders(forge: &Forge, name: &str, _: Scale) {
     forge.add_empty_repository(name).commit_bomb(10, Leaf::EmptyFolder);
 }
@@ -27,13 +27,13 @@ pub(super) fn zeros(forge: &Forge, name: &str, _: Scale) {
     send(forge, name, &commit, pack);
 }
 
-/// A pack without an end.
+/// A pack that never ends.
 pub(super) fn endless(forge: &Forge, name: &str, _: Scale) {
     forge.add_repository(name, &[("requirements.txt", b"a==1\n")]);
     forge.behave_at(name, Behaviour::EndlessPack);
 }
 
-/// A whole pack that is larger than a fetch may be.
+/// A complete pack that is larger than the fetch limit.
 pub(super) fn large(forge: &Forge, name: &str, scale: Scale) {
     let repository = forge.add_empty_repository(name);
     repository.git(&["config", "core.compression", "0"], b"");
@@ -43,17 +43,17 @@ pub(super) fn large(forge: &Forge, name: &str, scale: Scale) {
     repository.commit("main", &[Entry::File(b"noise", &noise)]);
 }
 
-/// A pack that says it has 2^28 objects.
+/// A pack that claims 2^28 objects.
 pub(super) fn announced(forge: &Forge, name: &str, _: Scale) {
     let (mut pack, commit) = small();
     pack.announce(1 << 28);
     send(forge, name, &commit, pack);
 }
 
-/// Files of which each is stored as its difference to the one before, in git's own packing.
+/// Files of which each is stored as a delta to the one before, packed by git itself.
 pub(super) fn chain(forge: &Forge, name: &str, _: Scale) {
     let repository = forge.add_empty_repository(name);
-    // Each has three quarters of the one before, and less of all others.
+    // Each shares three quarters with the one before, and less with all others.
     let mut seed = 1_u64;
     let mut noise = || {
         (0..40).fold("# ".to_owned(), |mut line, _| {
@@ -88,7 +88,7 @@ pub(super) fn chain(forge: &Forge, name: &str, _: Scale) {
 /// How many files [`chain`] has.
 pub(super) const CHAIN: u32 = 3000;
 
-/// A difference of a few kilobytes that copies 16 MB 256 times.
+/// A delta of a few kilobytes that copies 16 MB 256 times.
 pub(super) fn difference(forge: &Forge, name: &str, _: Scale) {
     let (mut pack, commit) = small();
     let base = pack.zeros(BASE);
@@ -96,7 +96,7 @@ pub(super) fn difference(forge: &Forge, name: &str, _: Scale) {
     send(forge, name, &commit, pack);
 }
 
-/// Thousands of differences that each come to 16 MB.
+/// Thousands of deltas that each expand to 16 MB.
 pub(super) fn tight(forge: &Forge, name: &str, _: Scale) {
     let (mut pack, commit) = small();
     let base = pack.zeros(BASE);
@@ -120,13 +120,13 @@ pub(super) fn branches(forge: &Forge, name: &str, _: Scale) {
     crate::support::files::write(&repository.path().join("packed-refs"), refs);
 }
 
-/// The same from a server that lists them to everybody.
+/// The same from a server that lists all branches to everyone.
 pub(super) fn old_branches(forge: &Forge, name: &str, scale: Scale) {
     branches(forge, name, scale);
     forge.behave_at(name, Behaviour::OldProtocol);
 }
 
-/// Branches without an end.
+/// Branches that never end.
 pub(super) fn endless_branches(forge: &Forge, name: &str, _: Scale) {
     forge.add_repository(name, &[("requirements.txt", b"a==1\n")]);
     forge.behave_at(name, Behaviour::EndlessRefs);
@@ -144,7 +144,7 @@ pub(super) fn message(forge: &Forge, name: &str, scale: Scale) {
     repository.git(&["update-ref", "refs/heads/main", &id], b"");
 }
 
-/// A branch that is a tag of a tag of a tag, 10,000 times.
+/// A branch that is a tag of a tag of a tag, 10,000 levels deep.
 pub(super) fn tags(forge: &Forge, name: &str, _: Scale) {
     let (mut pack, commit) = small();
     let repository = forge.add_empty_repository(name);
@@ -159,7 +159,7 @@ pub(super) fn tags(forge: &Forge, name: &str, _: Scale) {
     crate::support::files::write(&repository.path().join("refs/heads/main"), format!("{id}\n"));
 }
 
-/// Names that no checkout would take: `..`, `.git`, all odd characters, one of 4,000 bytes.
+/// Names that no checkout would accept: `..`, `.git`, all odd characters, one of 4,000 bytes.
 pub(super) fn names(forge: &Forge, name: &str, _: Scale) {
     let mut pack = Pack::default();
     let manifest = pack.object(Kind::Blob, b"a==1\n");
@@ -199,7 +199,8 @@ pub(super) fn manifests(forge: &Forge, name: &str, scale: Scale) {
     wide(forge, name, pack, "40000", &folder, scale.manifests);
 }
 
-/// Manifests that each declare little, in folders of long names: each package has the path of its file.
+/// Manifests with few declarations each, in folders with long names: each package carries the path
+/// of its file.
 pub(super) fn results(forge: &Forge, name: &str, _: Scale) {
     let mut pack = Pack::default();
     let lines: Vec<String> = (0..16).map(|it| format!("a{it}==1\n")).collect();
@@ -207,21 +208,21 @@ pub(super) fn results(forge: &Forge, name: &str, _: Scale) {
     deep(forge, name, pack, "requirements.txt", &file, b'p', 6000);
 }
 
-/// So many paths of 4,000 bytes that they take more memory than what they lead to.
+/// So many paths of 4,000 bytes that they take more memory than the files they point to.
 pub(super) fn paths(forge: &Forge, name: &str, _: Scale) {
     let mut pack = Pack::default();
     let file = pack.object(Kind::Blob, b"a==1\n");
     deep(forge, name, pack, "requirements.txt", &file, b'p', 20_000);
 }
 
-/// Broken manifests in folders whose names are six times as long when they are shown.
+/// Broken manifests in folders whose names grow sixfold when escaped.
 pub(super) fn warnings(forge: &Forge, name: &str, _: Scale) {
     let mut pack = Pack::default();
     let file = pack.object(Kind::Blob, b"{");
     deep(forge, name, pack, "package.json", &file, 0x1b, 1000);
 }
 
-/// A symbolic link in the place of every manifest.
+/// A symbolic link in place of every manifest.
 pub(super) fn links(forge: &Forge, name: &str, _: Scale) {
     let manifests = [
         "Cargo.lock",
@@ -251,7 +252,7 @@ fn small() -> (Pack, String) {
     (pack, commit)
 }
 
-/// One folder of so many entries that are all the same thing.
+/// One folder of so many identical entries.
 fn wide(forge: &Forge, name: &str, mut pack: Pack, mode: &str, id: &str, count: u32) {
     let names: Vec<String> = (0..count).map(|it| format!("f{it:07}")).collect();
     let entries: Vec<(&str, &[u8], &str)> =
@@ -270,19 +271,19 @@ fn deep(forge: &Forge, name: &str, mut pack: Pack, file: &str, blob: &str, lette
     wide(forge, name, pack, "40000", &folder, count);
 }
 
-/// Puts a pack into a repository, whose branch is this commit of it.
+/// Unpacks a pack into a repository and points its branch to this commit.
 fn unpack(repository: &Repository, commit: &str, pack: Pack) {
     repository.git(&["index-pack", "--stdin"], &pack.finish());
     lead_to(repository, commit);
 }
 
-/// Makes a repository that has nothing but its commit, and answers every fetch with this pack.
+/// Creates a repository that has only its commit, and answers every fetch with this pack.
 fn send(forge: &Forge, name: &str, commit: &str, pack: Pack) {
     lead_to(&forge.add_empty_repository(name), commit);
     forge.behave_at(name, Behaviour::Send(Arc::new(pack.finish())));
 }
 
-/// Writes a commit, and has the default branch be it.
+/// Writes a commit and points the default branch to it.
 fn lead_to(repository: &Repository, commit: &str) {
     let id = repository.git(&["hash-object", "-w", "-t", "commit", "--stdin"], commit.as_bytes());
     repository.git(&["update-ref", "refs/heads/main", &id], b"");

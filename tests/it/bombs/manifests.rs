@@ -1,12 +1,12 @@
-//! Manifests that mean harm to whoever reads them: 10 MB of nesting, repetition and references.
+//! Malicious manifests: 10 MB of nesting, repetition and references.
 
 use crate::support::forge::Forge;
 use std::fmt::Write as _;
 
-/// A little less than the settings let through.
+/// A little less than the configured limit.
 const SIZE: usize = (10 << 20) - 1000;
 
-/// So much of a text as fits.
+/// As much of a text as fits.
 fn fill(begin: &str, piece: &str, end: &str) -> String {
     format!("{begin}{}{end}", piece.repeat((SIZE - begin.len() - end.len()) / piece.len()))
 }
@@ -46,7 +46,7 @@ pub(super) fn yaml(forge: &Forge, name: &str) {
     );
 }
 
-/// A long list or text in half a megabyte, and half a megabyte of mentions of it.
+/// A long list or text in half a megabyte, and half a megabyte of references to it.
 pub(super) fn mentions(forge: &Forge, name: &str) {
     let lines = |piece: &str| {
         let lines = (0..(1 << 19) / piece.len()).map(|it| piece.replace('#', &it.to_string()));
@@ -89,7 +89,7 @@ pub(super) fn mentions(forge: &Forge, name: &str) {
     );
 }
 
-/// A million brackets, a text of 10 MB, one key a million times, small values without an end.
+/// A million brackets, a text of 10 MB, one key a million times, small values that never end.
 pub(super) fn json(forge: &Forge, name: &str) {
     let lock = r#"{"lockfileVersion": 3, "packages": {"node_modules/a": {"version": "1.0.0"}, "#;
     lay(
@@ -107,7 +107,7 @@ pub(super) fn json(forge: &Forge, name: &str) {
     );
 }
 
-/// 10^5 parts of a key, arrays and tables in each other, errors without an end.
+/// 10^5 parts of a key, nested arrays and tables, endless errors.
 pub(super) fn toml(forge: &Forge, name: &str) {
     let package = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nsource = \"registry+x\"\n";
     lay(
@@ -126,7 +126,7 @@ pub(super) fn toml(forge: &Forge, name: &str) {
     );
 }
 
-/// 10^5 elements in each other, a billion laughs, a document type that lies at `trap`.
+/// 10^5 nested elements, a billion laughs, a document type located at `trap`.
 pub(super) fn xml(forge: &Forge, name: &str, trap: &str) {
     let dependency = "<dependencies><dependency><groupId>g</groupId><artifactId>a</artifactId>\
                       <version>1</version></dependency></dependencies>";
@@ -165,7 +165,7 @@ pub(super) fn requirements(forge: &Forge, name: &str) {
     lay(forge, name, &[("requirements.txt", text)]);
 }
 
-/// Texts that stand for ever longer ones, and blank lines that are passed over again and again.
+/// Variables that expand to ever longer texts, and blank lines that are scanned over and over.
 pub(super) fn scripts(forge: &Forge, name: &str) {
     let mut doubled = format!("a = '{}'\n", "x".repeat(1 << 20));
     let _ = writeln!(doubled, "setup(install_requires=[{}])", "a + a + a + a, ".repeat(10_000));

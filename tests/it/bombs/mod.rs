@@ -1,13 +1,13 @@
-//! Repositories that mean harm, scanned by the real server with the real scanner: each ends in time and
-//! within its memory, with a reason, and costs nobody else.
+//! Malicious repositories, scanned by the real server with the real scanner: each ends in time and
+//! within its memory limit, with a reason, and affects no other job.
 
 mod alone;
 mod git;
 mod manifests;
 mod together;
 
-/// How large the bombs are whose size is bounded by a setting, and those settings. The suite has
-/// less time than a server.
+/// The sizes of the bombs that a setting bounds, and those settings. The suite has less time than a
+/// server.
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     /// `[limits] max_fetch_bytes`.
@@ -22,7 +22,7 @@ struct Scale {
 impl Scale {
     const SUITE: Self =
         Self { fetch_bytes: 64 << 20, list_secs: 20, message_bytes: 300 << 20, manifests: 40_000 };
-    /// The settings as they come.
+    /// The default settings.
     const WHOLE: Self =
         Self { fetch_bytes: 2 << 30, list_secs: 60, message_bytes: 600 << 20, manifests: 200_000 };
 }

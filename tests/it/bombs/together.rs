@@ -1,4 +1,4 @@
-//! All bombs at one server, five at once, and what they cost.
+//! All bombs against one server, five at once, and their costs.
 
 use super::{Scale, git, manifests};
 use crate::support::{
@@ -17,31 +17,31 @@ use std::{
 
 /// What a process of a scan may take at its peak.
 const MOST_MEMORY: u64 = 300 << 20;
-/// What a scan may take by a server with the usual settings, on a machine that does nothing else.
+/// What a scan may take with the usual settings, on an otherwise idle machine.
 const MOST_SECONDS: f64 = 65.0;
-/// Until all of them are over.
+/// Until all of them have ended.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// A release build with the usual settings, and what it takes is judged too.
+/// A release build with the usual settings, where the measured costs are judged too.
 const WHOLE: &str = "SCANWATCH_BOMBS";
 
-/// What a scan says whose tree takes too long to list.
+/// What a scan reports if listing its tree takes too long.
 const TOO_LONG: &str = "listing them takes more than";
 
-/// Puts a bomb into a forge, under a name.
+/// Adds a bomb to a forge, under a name.
 type Lay = Box<dyn Fn(&Forge, &str) + Send + Sync>;
 
-/// One repository that means harm, and how its scan ends.
+/// One malicious repository, and how its scan must end.
 struct Bomb {
     name: &'static str,
     lay: Lay,
     ends: End,
 }
 
-/// The right end of a scan.
+/// The expected end of a scan.
 enum End {
     /// `failure.kind`, and a part of its detail.
     Fails(&'static str, &'static str),
-    /// So many packages at least, and these warnings: of which file, and a part of its message.
+    /// At least so many packages, and these warnings: the file, and a part of the message.
     Finds(usize, Vec<(&'static str, &'static str)>),
 }
 
@@ -112,8 +112,8 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
     bombs
 }
 
-/// Breaks if one of them takes more memory than it may, ends with another reason or not at all, or
-/// keeps a harmless repository from being scanned.
+/// Breaks if one of them exceeds its memory limit, ends with another reason or not at all, or keeps
+/// a harmless repository from being scanned.
 #[tokio::test]
 async fn every_bomb_ends_with_its_reason_and_within_its_memory() {
     let is_whole = std::env::var(WHOLE).is_ok_and(|it| it == "whole");
@@ -161,7 +161,7 @@ async fn every_bomb_ends_with_its_reason_and_within_its_memory() {
     assert_eq!(server.progress(&harmless).await["status"], "completed");
 }
 
-/// Makes the repositories, two at a time.
+/// Creates the repositories, two at a time.
 fn lay(forge: &Forge, bombs: &[Bomb]) {
     thread::scope(|scope| {
         for half in bombs.chunks(bombs.len().div_ceil(2)) {
@@ -170,7 +170,7 @@ fn lay(forge: &Forge, bombs: &[Bomb]) {
     });
 }
 
-/// Asks for each job in turn until all are over; how long each answer took, in seconds.
+/// Polls each job in turn until all have ended; returns how long each answer took, in seconds.
 async fn follow(server: &TestServer, jobs: &[String]) -> Vec<f64> {
     let began = Instant::now();
     let mut latencies = Vec::new();
@@ -193,8 +193,8 @@ async fn follow(server: &TestServer, jobs: &[String]) -> Vec<f64> {
     latencies
 }
 
-/// Whether the time for a list has ended a scan, and has indeed passed: a slow machine takes it up
-/// with trees whose own limit is another.
+/// Whether the list timeout ended a scan and has really passed: a slow machine hits it with trees
+/// that have another limit.
 fn took_too_long_to_list(server: &TestServer, job: &str, list_secs: u64) -> bool {
     let failure = &server.status_file(job, 0)["failure"];
     let says_so = failure["detail"].as_str().is_some_and(|it| it.contains(TOO_LONG));
@@ -207,8 +207,8 @@ fn judge(server: &TestServer, bomb: &Bomb, job: &str, list_secs: u64) {
     let name = bomb.name;
     let status = server.status_file(job, 0);
     match &bomb.ends {
-        // It is called what it is, and it is bounded: on a machine so slow, that is all there is
-        // to see.
+        // It reports the right limit and it is bounded: on a machine that slow there is no more to
+        // check.
         _ if took_too_long_to_list(server, job, list_secs) => {}
         End::Fails(kind, part) => {
             assert_eq!(status["failure"]["kind"], *kind, "{name}: {status:#}");
@@ -246,7 +246,7 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 
-/// What was measured, for people.
+/// The measurements, for people.
 fn table(
     server: &TestServer,
     bombs: &[Bomb],

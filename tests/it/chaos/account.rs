@@ -1,12 +1,12 @@
-//! What is known of a job by whoever asked for it: what was answered, who was killed, and so what
-//! may have become of it.
+//! What a client knows about a job: what was answered, what was killed, and so how it may have
+//! ended.
 
 use super::victims::Target;
 use crate::support::files;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
 
-/// A job, by the word of those who asked.
+/// A job as its client knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) id: String,
@@ -15,33 +15,33 @@ pub(crate) struct Account {
     pub(super) kills: Vec<Kill>,
     /// Whether its server was killed while it ran.
     pub(crate) lost_its_server: bool,
-    /// The kind of the failure that its scanner comes to by itself.
+    /// The failure kind that its scanner reports by itself.
     pub(crate) own_failure: Option<&'static str>,
-    /// How often it was asked to be scanned again.
+    /// How often a retry was requested.
     pub(crate) retries: u64,
 }
 
-/// Something that was asked of a job.
+/// A request about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wish {
     None,
-    /// Sent, perhaps, and perhaps it has arrived.
+    /// Sent, perhaps; whether it arrived is unknown.
     Unanswered,
     /// Answered with this state.
     Answered(String),
 }
 
-/// A process of one of its attempts that was killed.
+/// A killed process of one of its attempts.
 #[derive(Debug, Clone)]
 pub(super) struct Kill {
     pub(super) target: Target,
     pub(super) index: u32,
-    /// It was stopped first, and by then no end stood in the status file: so this was its end.
+    /// It was stopped first, and the status file had no final state by then: so this was its end.
     pub(super) certain: bool,
 }
 
 impl Account {
-    /// Of a job that was accepted.
+    /// Of an accepted job.
     pub(crate) fn new(id: String) -> Self {
         Self {
             id,
@@ -54,13 +54,13 @@ impl Account {
         }
     }
 
-    /// Some process of this kind was killed, of this repository, wherever it stood.
+    /// Some process of this kind was killed, of this repository, at whatever stage.
     pub(crate) fn note_killed(&mut self, index: u32, target: Target) {
         self.kills.push(Kill { target, index, certain: false });
     }
 
-    /// The rows of its plan that count, by number. One that is ended before its forge has answered
-    /// has none.
+    /// The rows of its plan that count, by number. A job that ended before its forge answered has
+    /// none.
     pub(super) fn plan(&self, folder: &Path) -> BTreeMap<u32, Value> {
         let plan = files::json(&folder.join("repositories.json")).unwrap_or_default();
         assert!(plan["complete"] == true || self.unwanted(), "{plan:#} {self:#?}");
@@ -70,7 +70,7 @@ impl Account {
             .collect()
     }
 
-    /// Whether somebody wanted its end.
+    /// Whether a client requested its end.
     pub(super) fn unwanted(&self) -> bool {
         self.cancel != Wish::None || self.removal != Wish::None
     }
@@ -80,14 +80,14 @@ impl Account {
         self.kills.iter().filter(|it| it.index == index && it.target == target).count() as u64
     }
 
-    /// Whether this was killed in the middle of its work, and nothing else of the repository.
+    /// Whether this was killed while at work, and nothing else of the repository.
     fn was_certain(&self, index: u32, target: Target) -> bool {
         let mut kills = self.kills.iter().filter(|it| it.index == index);
         kills.clone().any(|it| it.certain && it.target == target)
             && kills.all(|it| it.target == target || it.target == Target::Parent)
     }
 
-    /// Says whether a repository may have ended so; if not, what was expected.
+    /// Checks whether a repository may have ended like this; if not, returns what was expected.
     pub(super) fn judge(&self, index: u32, file: &Value) -> Result<(), String> {
         let (status, failure) = (&file["status"], &file["failure"]);
         let shims = self.killed(index, Target::Shim);
@@ -113,7 +113,7 @@ impl Account {
             return Err("an end that nothing has led to".to_owned());
         }
         let attempt = file["attempt"].as_u64();
-        // A repository that was not begun when it was cancelled has had no attempt.
+        // A repository that had not started when it was cancelled has no attempt.
         let fits = match attempt {
             Some(0) => status == "cancelled",
             Some(attempt) => attempt <= 1 + shims + self.retries,

@@ -1,8 +1,8 @@
-//! The one checker: what has to hold when nobody is killed any more, whoever was killed before.
+//! The one checker: what must hold once the killing stops, whatever was killed before.
 //!
-//! I1 every accepted job is known; I2 every job has come to its end; I3 every file is whole, in
-//! every read; I4 answers, cache and disk agree; I5 no process of a scan is left; I6 states moved
-//! forward alone; I7 nothing old is left in `.staging`; I8 the server is no larger than before.
+//! I1 every accepted job is known; I2 every job has ended; I3 every file is complete, in every
+//! read; I4 answers, cache and disk agree; I5 no process of a scan is left; I6 states only moved
+//! forward; I7 nothing old is left in `.staging`; I8 the server is no larger than before.
 
 use super::{
     account::{Account, Wish},
@@ -27,24 +27,24 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How old anything in `.staging` may get that a killed process left there.
+/// How old anything that a killed process left in `.staging` may get.
 const LEFT_BEHIND: Duration = Duration::from_secs(90);
-/// By how much the server's memory may grow while it waits for the next round, in bytes.
+/// How much the server's memory may grow while it waits for the next round, in bytes.
 const GROWTH: u64 = 32 << 20;
 
-/// Asks, and remembers what was answered before.
+/// Checks, and remembers what was answered before.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
-    /// The ends of jobs, as they were told.
+    /// The ends of jobs, as reported.
     told: BTreeMap<String, Value>,
-    /// What the server had open when it was asked first, and its memory: by its number.
+    /// What the server had open at the first check, and its memory, by its process id.
     base: Option<(u32, usize, u64)>,
-    /// Where the jobs folder is seen, if it is not the one of the setup.
+    /// Where the jobs folder is visible, if not at the path of the setup.
     seen_at: Option<PathBuf>,
 }
 
 impl Checker {
-    /// A checker that looks at the jobs folder through another path.
+    /// A checker that reads the jobs folder through another path.
     pub(crate) fn looking_at(jobs: PathBuf) -> Self {
         Self { seen_at: Some(jobs), ..Self::default() }
     }
@@ -53,7 +53,7 @@ impl Checker {
         self.seen_at.clone().unwrap_or_else(|| server.setup().jobs())
     }
 
-    /// Checks all promises, of these jobs and of every other in the folder.
+    /// Checks all invariants, for these jobs and for every other in the folder.
     pub(crate) async fn check(
         &mut self,
         server: &TestServer,
@@ -67,7 +67,7 @@ impl Checker {
         let known: BTreeSet<&str> = accounts.iter().map(|it| it.id.as_str()).collect();
         for job in folders(&jobs) {
             if !known.contains(job.as_str()) {
-                // Its submitter got no answer: whatever it is, it has to be whole.
+                // Its submitter got no answer: whatever it is, it must be complete.
                 self.check_job(server, &Account::of_nobody(job), reader).await;
             }
         }
@@ -78,7 +78,7 @@ impl Checker {
         assert!(problems.is_empty(), "{problems:#?}");
     }
 
-    /// Lets go of a job that is removed.
+    /// Forgets a job that is removed.
     pub(crate) fn forget(&mut self, job: &str) {
         self.told.remove(job);
     }
@@ -100,7 +100,7 @@ impl Checker {
             _ => assert_eq!(known.status, 200, "{id} was accepted: {}", known.text),
         }
         server.finished(id).await;
-        // A job is called cancelled before all of it is over, and names the rest a moment later.
+        // A job counts as cancelled before all of it has ended, and lists the rest a moment later.
         let master = until(PATIENCE, &format!("{id} names all its repositories"), async || {
             let bytes = fs::read(folder.join("master.json")).unwrap();
             let (master, _) = Master::parse(&bytes).unwrap();
@@ -126,14 +126,14 @@ impl Checker {
             let Answer { status, text, .. } = &results;
             assert_eq!(*status, 200, "{text} {shown}");
         }
-        // What has been told stays, whoever is killed afterwards.
+        // What has been reported stays, whatever is killed afterwards.
         let lasting = ["status", "summary", "repositories", "failed_repositories", "completed_at"];
         let lasting: Value = lasting.iter().map(|it| (*it, document[*it].clone())).collect();
         let before = self.told.insert(id.clone(), lasting.clone());
         assert!(before.as_ref().is_none_or(|it| *it == lasting), "{before:#?}, now {shown}");
     }
 
-    /// The server has nothing more open than when it was asked first, and is hardly larger.
+    /// The server has nothing more open than at the first check, and has hardly grown.
     async fn check_size(&mut self, server: &TestServer) {
         let pid = server.pid();
         let sizes = || (open_files(pid), resident(pid));
@@ -155,7 +155,7 @@ impl Checker {
 }
 
 impl Account {
-    /// A job that lies there, and of which nobody knows what was done to it.
+    /// A job found on disk, with an unknown history.
     fn of_nobody(id: String) -> Self {
         let mut account = Self::new(id);
         account.cancel = Wish::Unanswered;
@@ -171,7 +171,8 @@ impl Account {
     }
 }
 
-/// Each repository of the plan has ended in a way that its account allows; what its files say.
+/// Each repository of the plan has ended in a way that its account allows; returns what its files
+/// say.
 fn check_repositories(
     account: &Account,
     folder: &Path,
@@ -191,7 +192,7 @@ fn check_repositories(
         if let Some(reader) = reader {
             let sights = reader.sights(&account.id, index);
             let attempt = raw["attempt"].as_u64().unwrap_or(0);
-            // Of how far it was nothing is lost by its death.
+            // Its death loses nothing of its progress.
             let mut reached =
                 sights.iter().filter(|it| it.attempt == attempt).filter_map(|it| it.total_files);
             let kept = raw["total_files"].as_u64();
@@ -216,13 +217,13 @@ fn check_record(account: &Account, folder: &Path, index: u32, status: &Value) {
     let deaths = record["interruptions"].as_u64().unwrap();
     let shims = account.killed(index, Target::Shim);
     assert!(deaths <= shims, "{deaths} deaths counted, of {shims}: {record:#} {status:#}");
-    // A server that is killed after it wrote of a death, and before it has counted it, leaves it
-    // uncounted: that is one try more, and never one too few.
+    // A server that is killed after it recorded a death, and before it counted it, leaves it
+    // uncounted: that is one attempt more, and never one too few.
     let all = account.lost_its_server || deaths + 1 + account.retries >= attempt;
     assert!(all, "attempt {attempt} after {deaths} deaths: {record:#} {status:#}");
 }
 
-/// The document says what the files say.
+/// The document agrees with the files.
 fn check_document(document: &Value, master: &Master, files: &BTreeMap<u32, RepositoryStatus>) {
     let shown = format!("{document:#}");
     assert_eq!(document["warnings"], json!([]), "{shown}");
@@ -259,7 +260,7 @@ fn check_document(document: &Value, master: &Master, files: &BTreeMap<u32, Repos
     assert_eq!(of_master, failed, "{master:#?}");
 }
 
-/// The job has ended as its repositories did, or as somebody wanted it.
+/// The job has ended as its repositories did, or as a client requested.
 fn check_state(
     account: &Account,
     master: &Master,
@@ -284,20 +285,20 @@ fn check_state(
     assert!(expected.contains(&state.to_string()), "want one of {expected:?}: {master:#?}");
 }
 
-/// The folders of jobs that there are.
+/// The job folders.
 pub(crate) fn folders(jobs: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(jobs).into_iter().flatten().flatten();
     let names = entries.filter_map(|it| it.file_name().into_string().ok());
     names.filter(|it| it.parse::<JobId>().is_ok()).collect()
 }
 
-/// While nothing runs, no scratch folder is there, and nothing else for long.
+/// While nothing runs, no scratch folder exists, and nothing else stays long.
 fn check_staging(jobs: &Path) {
     let staging = jobs.join(".staging");
     for entry in fs::read_dir(&staging).unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         assert!(!name.starts_with("scratch-"), "{name} is left, and nothing runs");
-        // One that goes meanwhile is not left.
+        // One that disappears in the meantime is not left over.
         let Ok(changed) = entry.metadata().and_then(|it| it.modified()) else { continue };
         let age = SystemTime::now().duration_since(changed).unwrap_or_default();
         assert!(age < LEFT_BEHIND, "{name} has been left for {age:?}");
@@ -308,14 +309,14 @@ fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// The memory of a process that is its own or shared, and in use, in bytes.
+/// The resident memory of a process, private or shared, in bytes.
 fn resident(pid: u32) -> u64 {
     let status = files::text(Path::new(&format!("/proc/{pid}/status")));
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }
 
-/// Waits until a job that is to be removed is gone; through the server, as anybody would.
+/// Waits until a job that is being removed is gone; through the server, as any client would.
 pub(super) async fn remove(server: &TestServer, job: &str) {
     let path = format!("/scan/{job}");
     server.delete(&path).await.expect(204);

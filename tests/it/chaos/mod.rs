@@ -1,8 +1,8 @@
-//! Whoever is killed, at whatever instant: server, shim, scanner, git, its helpers; one of them or
-//! two at once. What has to hold afterwards is asked by one checker, of the same promises each time.
+//! Kills at any instant: server, shim, scanner, git, its helpers; one of them or two at once. One
+//! checker then verifies the same invariants each time.
 //!
-//! `SCANWATCH_ROUNDS`, `SCANWATCH_SEED` and `SCANWATCH_FIRST_ROUND` choose what is played; a round
-//! that fails is named, and can be played again alone.
+//! `SCANWATCH_ROUNDS`, `SCANWATCH_SEED` and `SCANWATCH_FIRST_ROUND` choose the rounds; a round that
+//! fails is named and can be replayed alone.
 
 mod account;
 mod calls;
@@ -19,7 +19,7 @@ pub(crate) use victims::Target;
 
 use std::{fmt::Display, str::FromStr};
 
-/// A number that whoever runs the tests may choose.
+/// A number from the environment.
 pub(crate) fn chosen<T: FromStr<Err: Display>>(variable: &str, default: T) -> T {
     match std::env::var(variable) {
         Err(_) => default,
@@ -27,7 +27,7 @@ pub(crate) fn chosen<T: FromStr<Err: Display>>(variable: &str, default: T) -> T 
     }
 }
 
-/// Says something to whoever watches a long run.
+/// Prints the progress of a long run.
 #[expect(clippy::print_stderr, reason = "how a long run goes, and why a test has tested nothing")]
 pub(crate) fn say(text: impl Display) {
     eprintln!("{text}");

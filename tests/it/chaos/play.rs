@@ -1,4 +1,5 @@
-//! What one round does, as its dice fall: who submits what, who wants its end, who is killed when.
+//! What one seeded round does: which client submits what, which one requests its end, what is
+//! killed when.
 
 use super::{
     account::{Account, Wish},
@@ -9,15 +10,15 @@ use reqwest::Method;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Who is killed, and how often for a hundred: the rest goes to the last.
+/// What is killed, with weights per hundred: the rest goes to the last.
 pub(super) type Odds = &'static [(Target, u64)];
 
-/// What there is to submit.
+/// What can be submitted.
 #[derive(Debug)]
 pub(super) struct Offer {
     pub(super) group: String,
     pub(super) singles: Vec<String>,
-    /// One that takes its time.
+    /// One that is slow.
     pub(super) slow: String,
 }
 
@@ -28,7 +29,7 @@ pub(super) struct Script {
     pub(super) strikes: Vec<Strike>,
     /// How long the service is down, if it is killed.
     pub(super) pause: Duration,
-    /// The next server is killed as well, so long after its start.
+    /// The next server is killed as well, this long after its start.
     pub(super) falls_again: Option<Duration>,
 }
 
@@ -83,7 +84,7 @@ impl Script {
             })
             .collect();
         strikes.sort_by_key(|it| it.at);
-        // A server that is gone cannot be killed again.
+        // A dead server cannot be killed again.
         let mut gone = false;
         for strike in &mut strikes {
             strike.targets.retain(|it| !(gone && *it == Target::Server));
@@ -106,7 +107,8 @@ fn one_of(dice: &mut Dice, odds: Odds) -> Target {
     odds.last().map_or(Target::Server, |it| it.0)
 }
 
-/// Plays the clients of a round, whose server may fall at any moment; what they know at the end.
+/// Runs the clients of a round, whose server may die at any moment; returns what they know at the
+/// end.
 pub(super) async fn clients(server: &TestServer, script: &Script, began: Instant) -> Vec<Account> {
     let mut accounts = Vec::new();
     let mut wishes = Vec::new();

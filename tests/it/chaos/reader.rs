@@ -1,5 +1,5 @@
-//! A reader that never rests: a thousand times a second it looks at every file of every job, and
-//! notes what is no whole file of its kind, and what moves otherwise than forward.
+//! A reader that never rests: a thousand times a second it reads every file of every job, and
+//! records what is not a complete file of its kind, and what moves other than forward.
 
 use crate::support::files;
 use scanwatch::{
@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time from one look to the next.
+/// The interval between two reads.
 const PACE: Duration = Duration::from_millis(1);
 
 /// The thread, and what it has seen.
@@ -50,7 +50,7 @@ struct Shared {
 struct Seen {
     reads: u64,
     looks: u64,
-    /// The bytes that were judged last.
+    /// The bytes judged last.
     last: HashMap<PathBuf, Vec<u8>>,
     repositories: BTreeMap<(String, u32), Vec<Sight>>,
     ends: BTreeMap<String, String>,
@@ -68,7 +68,7 @@ pub(super) struct Sight {
 }
 
 impl Reader {
-    /// Begins to read. `own_results` says that every result is the built-in scanner's.
+    /// Starts to read. `own_results` says that every result is the built-in scanner's.
     pub(crate) fn start(jobs: PathBuf, own_results: bool) -> Self {
         let (over, seen) = (AtomicBool::new(false), Mutex::default());
         let shared = Arc::new(Shared { jobs, own_results, over, seen });
@@ -89,18 +89,18 @@ impl Reader {
         (seen.looks, seen.reads)
     }
 
-    /// What was wrong so far.
+    /// The problems so far.
     pub(crate) fn problems(&self) -> Vec<String> {
         self.shared.lock().problems.clone()
     }
 
-    /// What it has seen of a repository, one after the other.
+    /// What it has seen of a repository, in order.
     pub(super) fn sights(&self, job: &str, index: u32) -> Vec<Sight> {
         let seen = self.shared.lock();
         seen.repositories.get(&(job.to_owned(), index)).cloned().unwrap_or_default()
     }
 
-    /// Lets go of what it has seen of a job that is removed.
+    /// Forgets what it has seen of a job that is removed.
     pub(super) fn forget(&self, job: &str) {
         let mut seen = self.shared.lock();
         let folder = self.shared.jobs.join(job);
@@ -151,7 +151,7 @@ impl Shared {
         self.lock().looks += 1;
     }
 
-    /// Judges a file by the types that it is read with, and by what it said before.
+    /// Judges a file by the types it is read with, and by what it said before.
     fn judge(&self, seen: &mut Seen, job: &str, path: &Path, bytes: &[u8]) -> Result<(), String> {
         let name = path.file_name().unwrap_or_default();
         let text = name.to_string_lossy();
@@ -200,7 +200,7 @@ impl Shared {
                         .failure
                         .is_some_and(|it| it.kind == FailureKind::Interrupted),
                     total_files: raw["total_files"].as_u64(),
-                    // Others' scanners need not count.
+                    // Third-party scanners need not count.
                     revision: raw["revision"].as_u64().filter(|_| self.own_results),
                 };
                 let moved = last.map_or(Ok(()), |last| may_follow(last, &sight));
@@ -213,7 +213,7 @@ impl Shared {
     }
 }
 
-/// Whether one word of a repository may come after another.
+/// Whether one state of a repository may follow another.
 fn may_follow(last: &Sight, next: &Sight) -> Result<(), &'static str> {
     if next.attempt < last.attempt {
         return Err("an earlier attempt speaks");

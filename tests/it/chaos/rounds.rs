@@ -1,4 +1,4 @@
-//! Round after round: a few jobs, a few deaths, and then everything is asked for.
+//! Round after round: a few jobs, a few kills, and then everything is checked.
 
 use super::{
     account::Account,
@@ -20,16 +20,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is played where nobody chooses.
+/// The defaults, where nothing is chosen.
 const SEED: u64 = 0x5eed_0c4a_05c0_ffee;
 const ROUNDS: u64 = 25;
-/// Every so many rounds a long run says how far it is.
+/// A long run reports its progress once every so many rounds.
 const SAID_EVERY: u64 = 50;
-/// The time by which every job has to be over after the last death.
+/// The time in which every job must end after the last kill.
 const LONGEST: Duration = Duration::from_secs(45);
 
-/// Works for a moment in small steps, each of them in its file, with a grandchild that leads a
-/// session of its own below a child that may be killed.
+/// Works for a moment in small steps, each recorded in its file, with a grandchild that leads its
+/// own session below a child that may be killed.
 const STEPPING: &str = r#"
 [ -n "$attempt" ] || exit 3  # its shim died before it could say what is to be done
 echo "$SCANWATCH_JOB_ID $SCANWATCH_REPO_INDEX $attempt" >> "$dir/runs"
@@ -48,7 +48,7 @@ printf '{"packages": []}' > result.part && mv result.part "$SCANWATCH_RESULT_FIL
 tell completed 6
 "#;
 
-/// Whoever repeats a failure has to know which round it was.
+/// To repeat a failure, the round must be known.
 struct Named {
     seed: u64,
     round: u64,
@@ -67,7 +67,7 @@ impl Drop for Named {
     }
 }
 
-/// What came together in a run.
+/// The totals of a run.
 #[derive(Debug, Default)]
 struct Tally {
     jobs: u64,
@@ -93,7 +93,7 @@ impl Tally {
 fn offer(forge: &Forge) -> Offer {
     forge.group(&["team/a", "team/b", "team/slow", "solo/a", "solo/b", "solo/slow"]);
     let mut dice = Dice::new(7);
-    // What cannot be packed takes its time on the way.
+    // Content that does not compress takes its time to transfer.
     let noise: Vec<u8> = (0..24_000).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
     for path in ["team/slow", "solo/slow"] {
         forge.repository(path).commit(
@@ -118,7 +118,7 @@ fn setup_for(forge: &Forge) -> Setup {
     Setup::new().set("forges", forges).set("scanner.kill_grace_secs", 1)
 }
 
-/// Plays rounds against this server until as many are played as somebody wants.
+/// Plays rounds against this server until the requested number is reached.
 async fn play(what: &'static str, mut server: TestServer, forge: &Forge, odds: Odds, own: bool) {
     let offer = offer(forge);
     let (seed, rounds) = (chosen("SCANWATCH_SEED", SEED), chosen("SCANWATCH_ROUNDS", ROUNDS));
@@ -160,7 +160,7 @@ async fn play(what: &'static str, mut server: TestServer, forge: &Forge, odds: O
         checker.check(&server, &all, Some(&reader)).await;
         check_runs(&server, &accounts, own);
         tally.take(&accounts, &deaths, took);
-        // What is two rounds old has been seen to last.
+        // What is two rounds old has been shown to last.
         let left: Vec<String> = check::folders(&server.setup().jobs()).into_iter().collect();
         for job in left.iter().filter(|it| !accounts.iter().any(|account| account.id == **it)) {
             check::remove(&server, job).await;
@@ -180,7 +180,7 @@ async fn play(what: &'static str, mut server: TestServer, forge: &Forge, odds: O
     assert!(first > 0 || tally.deaths.values().sum::<u64>() >= rounds / 2, "{tally:?}");
 }
 
-/// Clients and killer at once; what the ones know, and who was killed by the other.
+/// Clients and killer at once; returns what the clients know, and what the killer killed.
 async fn clash(server: &TestServer, script: &Script) -> (Vec<Account>, Deaths) {
     let began = Instant::now();
     let killer = Killer { jobs: server.setup().jobs(), server: server.process(), began };
@@ -190,7 +190,7 @@ async fn clash(server: &TestServer, script: &Script) -> (Vec<Account>, Deaths) {
     (accounts, killing.await.unwrap_or_else(|error| panic!("the killer: {error}")))
 }
 
-/// Each attempt of a repository ran once at most, and there were no others.
+/// Each attempt of a repository ran at most once, and there were no others.
 fn check_runs(server: &TestServer, accounts: &[Account], own: bool) {
     if own {
         return;
@@ -207,7 +207,7 @@ fn check_runs(server: &TestServer, accounts: &[Account], own: bool) {
 }
 
 /// Breaks if the death of any process, at any instant of a real scan, loses a job, leaves one
-/// without an end, tells a wrong cause, scans anything twice, or leaves a process or half a file.
+/// without an end, reports a wrong cause, scans anything twice, or leaves a process or half a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_random_a_real_scan_is_right_a_moment_later() {
     const ODDS: Odds = &[
@@ -222,16 +222,16 @@ async fn killed_at_random_a_real_scan_is_right_a_moment_later() {
     play("chaos::rounds::killed_at_random_a_real", server, &forge, ODDS, true).await;
 }
 
-/// Breaks as the other one does, of a scanner of somebody else's that starts what it likes, on a
-/// machine without control groups.
+/// Breaks as above, for a third-party scanner that starts what it likes, on a machine without
+/// control groups.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_random_a_foreign_scanner_leaves_nothing() {
     const ODDS: Odds =
         &[(Target::Server, 34), (Target::Shim, 26), (Target::Scanner, 22), (Target::Parent, 18)];
     let forge = Forge::start();
     let setup = setup_for(&forge).shell(STEPPING);
-    // Hidden, they cannot be made; where they cannot be hidden, there may be none anyway. Not in a
-    // namespace of users: each start would be a stranger to what the one before has left.
+    // Hidden, they cannot be created; where they cannot be hidden, there may be none anyway. Not in
+    // a user namespace: each start would be a stranger to what the one before has left.
     let hide = "mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" \"$@\"";
     let may = program("unshare").args(["-m", "sh", "-c", hide, "true"]).output();
     let may = may.is_ok_and(|it| it.status.success());

@@ -1,5 +1,5 @@
-//! Processes that stand still instead of dying, and ends that are told as what they are, at once:
-//! in the file and on the stream.
+//! Processes that are stopped instead of killed, and ends that must be reported correctly and at
+//! once: in the file and on the stream.
 
 use super::victims::{self, Target};
 use crate::support::{
@@ -14,13 +14,13 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// How long an end may take to be told, once it can be known.
+/// How long it may take to report an end, once it can be known.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// How often a busy machine may be late with it.
 const TRIES: usize = 5;
 
-/// A scanner that is some way into its work, with a grandchild that leads a session of its own; it
-/// gives signs of life until it is told to exit.
+/// A scanner in the middle of its work, with a grandchild that leads its own session; it sends
+/// heartbeats until it is told to exit.
 const HALF_WAY: &str = r#"
 setsid sleep 999 &
 echo $! > "$dir/stray"
@@ -32,7 +32,7 @@ done
 exit 3
 "#;
 
-/// The processes of this kind that a job has, as soon as it has one.
+/// The processes of this kind of a job, once one exists.
 async fn one_of(server: &TestServer, target: Target) -> Process {
     until(PATIENCE, &format!("there is a process of the kind {target:?}"), async || {
         victims::all_of(&server.setup().jobs(), target).pop()
@@ -40,7 +40,7 @@ async fn one_of(server: &TestServer, target: Target) -> Process {
     .await
 }
 
-/// Reads a stream until a repository has failed; what was told of it.
+/// Reads a stream until a repository has failed; returns what was reported.
 async fn failure_on(stream: &mut EventStream) -> Value {
     loop {
         let event = stream.next_event(PATIENCE).await.expect("the stream goes on");
@@ -50,11 +50,11 @@ async fn failure_on(stream: &mut EventStream) -> Value {
     }
 }
 
-/// What was told on the stream stands in the file, with the name and how far it was; and nobody of
-/// the scan is left.
+/// What the stream reported is in the file, with the name and the progress; and no process of the
+/// scan is left.
 async fn check(server: &TestServer, job: &str, told: &Value, status: &str, kind: &str) {
     let stray: u32 = files::text(&server.file("stray")).trim().parse().unwrap();
-    // Whoever tells the end has seen to that before.
+    // Whoever reports the end has ensured that before.
     assert!(!processes::lives(stray), "{}", processes::describe(stray));
     let file = server.status_file(job, 0);
     assert_eq!((&told["status"], &file["status"]), (&json!(status), &json!(status)), "{file:#}");
@@ -65,8 +65,8 @@ async fn check(server: &TestServer, job: &str, told: &Value, status: &str, kind:
     server.quiet(Duration::from_secs(2)).await;
 }
 
-/// Breaks if an exit or a death is told late, as something else than it was, or without what was
-/// known before; or if anybody outlives it.
+/// Breaks if an exit or a death is reported late, with a wrong cause, or without what was known
+/// before; or if any process outlives it.
 #[tokio::test]
 async fn each_end_is_told_at_once_as_what_it_was() {
     let server = Setup::new().shell(HALF_WAY).start().await;
@@ -98,7 +98,7 @@ async fn each_end_is_told_at_once_as_what_it_was() {
 }
 
 /// Breaks if a scanner that is stopped (by an operator, by a debugger) is waited for until its
-/// deadline, told as anything but stalled, or cannot be ended because it stands still.
+/// deadline, reported as anything but stalled, or cannot be killed because it is stopped.
 #[tokio::test]
 async fn a_stopped_scanner_is_stalled_and_gone() {
     let server = Setup::new()
@@ -121,8 +121,8 @@ async fn a_stopped_scanner_is_stalled_and_gone() {
     check(&server, &job, &told, "failed", "stalled").await;
 }
 
-/// Breaks if a git that is stopped makes its scanner look dead, holds it up beyond its deadline, or
-/// is left behind.
+/// Breaks if a stopped git makes its scanner look dead, holds it beyond its deadline, or is left
+/// behind.
 #[tokio::test]
 async fn a_stopped_git_ends_with_the_deadline_of_its_scan() {
     let forge = Forge::start();
@@ -157,13 +157,13 @@ async fn a_stopped_git_ends_with_the_deadline_of_its_scan() {
     server.quiet(Duration::from_secs(2)).await;
 }
 
-/// Breaks if a server, or a shim, that stands still for a while (a machine that is suspended, a
-/// debugger) takes its own pause for the silence of its scanners, or their time for used up.
+/// Breaks if a server, or a shim, that pauses for a while (a suspended machine, a debugger) counts
+/// its own pause as silence of its scanners, or as time they used.
 #[tokio::test]
 async fn what_stands_still_for_a_while_times_nobody_out() {
     let server = Setup::new()
         .shell(
-            // Seldom, so that what its shim has seen last is mostly no news.
+            // Rarely, so that what its shim has seen last is mostly old.
             "steps=2; case $SCANWATCH_REPO_NAME in steady-[012]) steps=6;; esac\n\
              while [ $steps -gt 0 ]; do say scanning; sleep 1.8; steps=$((steps - 1)); done\n\
              say completed\n\
@@ -184,8 +184,7 @@ async fn what_stands_still_for_a_while_times_nobody_out() {
     }
     let shims = victims::all_of(&server.setup().jobs(), Target::Shim);
     assert_eq!(shims.len(), jobs.len());
-    // Those of all but the last as well: their scanners go on, and one of them ends, with nobody
-    // looking.
+    // All but the last as well: their scanners go on, and one of them ends unobserved.
     let stopped: Vec<&Process> =
         shims.iter().filter(|it| jobs[..4].iter().any(|job| it.words.contains(job))).collect();
     assert!(stopped.iter().all(|it| it.stop()) && stopped.len() == 4);

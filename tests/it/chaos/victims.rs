@@ -1,5 +1,5 @@
-//! Who can be killed, and the killing: processes are found by what the kernel says of them, and
-//! killed by descriptors that cannot be taken for another's.
+//! Finding and killing victims: processes are found by what the kernel says about them, and killed
+//! by descriptors that cannot be mistaken.
 
 use super::account::Kill;
 use crate::support::{
@@ -13,9 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a round waits for somebody to kill.
+/// How long a round waits for a process to kill.
 const LOOKING: Duration = Duration::from_millis(400);
-/// How long a process may take to be gone that was killed.
+/// How long a killed process may take to be gone.
 const DYING: Duration = Duration::from_secs(20);
 
 /// What a process is.
@@ -26,28 +26,28 @@ pub(crate) enum Target {
     Scanner,
     /// One that the built-in scanner started.
     Git,
-    /// git's own helper for HTTP.
+    /// git's helper for HTTP.
     Helper,
-    /// A process of a scanner's with a child that leads a session of its own.
+    /// A scanner's process whose child leads its own session.
     Parent,
 }
 
-/// Something that is to be done in a round.
+/// A kill planned in a round.
 #[derive(Debug, Clone)]
 pub(super) struct Strike {
     /// Since the round began.
     pub(super) at: Duration,
-    /// After there is somebody to kill.
+    /// After there is a process to kill.
     pub(super) lag: Duration,
     /// One, or two at once.
     pub(super) targets: Vec<Target>,
-    /// Whether they are stopped first, so that it is known where they stood.
+    /// Whether they are stopped first, so that their position is known.
     pub(super) stopped_first: bool,
     /// Which of several.
     pub(super) choice: usize,
 }
 
-/// Somebody to kill.
+/// A process to kill.
 struct Victim {
     target: Target,
     job: String,
@@ -55,7 +55,7 @@ struct Victim {
     process: Process,
 }
 
-/// Does what a round wants done.
+/// Does the kills of a round.
 #[derive(Debug)]
 pub(super) struct Killer {
     pub(super) jobs: PathBuf,
@@ -63,18 +63,18 @@ pub(super) struct Killer {
     pub(super) began: Instant,
 }
 
-/// Who was killed.
+/// What was killed.
 #[derive(Debug, Default)]
 pub(super) struct Deaths {
     pub(super) server: bool,
     /// By job.
     pub(super) of_scans: Vec<(String, Kill)>,
-    /// Who was looked for, and not there.
+    /// What was looked for, and not there.
     pub(super) missed: Vec<Target>,
 }
 
 impl Killer {
-    /// Strikes at the times that are wanted. Blocks until those who were killed are gone.
+    /// Kills at the planned times. Blocks until the killed processes are gone.
     pub(super) fn run(&self, strikes: &[Strike]) -> Deaths {
         let mut deaths = Deaths::default();
         for strike in strikes {
@@ -88,7 +88,7 @@ impl Killer {
         let of_scans: Vec<Target> =
             strike.targets.iter().copied().filter(|it| *it != Target::Server).collect();
         if !of_scans.is_empty() {
-            // Found once, so that it is there; and again after the lag, as it is then.
+            // Found once, so that it exists; and again after the delay, as it is then.
             self.look_for(&of_scans, strike.choice, LOOKING);
         }
         std::thread::sleep(strike.lag);
@@ -112,7 +112,7 @@ impl Killer {
         }
         for (victim, certain) in victims.into_iter().zip(certain) {
             assert!(victim.process.ends_within(DYING), "SIGKILL did not end {:?}", victim.process);
-            // Any other git than that of the fetch may have done its work, and only waits.
+            // Any git other than the fetch's may have finished, and only waits.
             let certain = certain
                 && (victim.target != Target::Git
                     || victim.process.words.iter().any(|it| it == "fetch"));
@@ -124,7 +124,7 @@ impl Killer {
         }
     }
 
-    /// One victim of each kind, as soon as there is one of each; those that there are, if not.
+    /// One victim of each kind, once there is one of each; those that exist, if not.
     fn look_for(&self, targets: &[Target], choice: usize, patience: Duration) -> Vec<Victim> {
         let until = Instant::now() + patience;
         loop {
@@ -146,7 +146,7 @@ impl Killer {
         }
     }
 
-    /// Whether the end of the victim's repository stands in its file.
+    /// Whether the final state of the victim's repository is in its file.
     fn is_over(&self, victim: &Victim) -> bool {
         let path = self.jobs.join(&victim.job).join(format!("repo_{}.json", victim.index));
         files::json(&path)
@@ -155,7 +155,7 @@ impl Killer {
     }
 }
 
-/// Every process of every scan in this folder, as far as it is one that can be told.
+/// Every identifiable process of every scan in this folder.
 fn living(jobs: &Path) -> Vec<Victim> {
     let all = Process::all();
     let is_shim = |process: &Process| process.words.get(1).is_some_and(|it| it == "shim");
@@ -163,7 +163,7 @@ fn living(jobs: &Path) -> Vec<Victim> {
     let leads_a_session =
         |process: &Process| processes::session_of(process.pid).is_some_and(|it| it == process.pid);
     let role = |process: &Process| -> Option<(Target, String)> {
-        // What a shim has just forked still looks like it. Orphans come to the shim as well.
+        // What a shim has just forked still looks like it. Orphans are adopted by the shim as well.
         let of_shim = parent_of(process).is_some_and(is_shim);
         if is_shim(process) {
             let target = if of_shim { Target::Scanner } else { Target::Shim };

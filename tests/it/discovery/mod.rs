@@ -38,7 +38,7 @@ impl Settings {
         Self { text: String::new(), flags: Vec::new(), folder }
     }
 
-    /// With this forge, of this kind.
+    /// Adds this forge, of this kind.
     pub(crate) fn of(forge: &Forge, kind: &str) -> Self {
         Self::new().forge(&forge.base(), kind, "")
     }

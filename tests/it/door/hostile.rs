@@ -1,5 +1,5 @@
-//! URLs that mean harm, by every way in: submitted, listed by a forge, named as the next page, and
-//! put before a scanner. Each is refused, by the rule that it breaks, and nobody is contacted.
+//! Hostile URLs on every path into the service: submitted, listed by a forge, given as the next
+//! page, and passed to a scanner. Each is refused by the rule it breaks, and nothing is contacted.
 
 use crate::{
     discovery::Settings,
@@ -22,7 +22,8 @@ use scanwatch::{
 use serde_json::json;
 use std::{io::Write, process::Stdio, thread};
 
-/// Alone, with the trap set on loopback, on a private address and on that of the metadata service.
+/// In its own network, with the trap listening on loopback, on a private address and on that of the
+/// metadata service.
 fn trap(test: &str) -> Option<Trap> {
     if !alone::is_alone(&format!("door::hostile::{test}")) {
         return None;
@@ -41,8 +42,7 @@ fn nothing_wrong(wrong: &[String], of: usize) {
     assert!(wrong.is_empty(), "{} of {of} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Breaks if a way around a rule leads around it, or a URL is refused for a reason that does not
-/// help.
+/// Breaks if a trick gets around a rule, or a URL is refused for a reason that does not help.
 #[test]
 fn each_is_refused_by_the_rule_that_it_breaks() {
     let policy = Config::load(&Sources::default()).unwrap().network;
@@ -60,7 +60,7 @@ fn each_is_refused_by_the_rule_that_it_breaks() {
     nothing_wrong(&wrong, hostile.len());
 }
 
-/// Breaks if a hostile URL that is submitted becomes a job, or makes the server contact anything.
+/// Breaks if a submitted hostile URL becomes a job, or makes the server contact anything.
 #[tokio::test]
 async fn none_of_them_is_accepted_and_nobody_is_contacted() {
     let Some(trap) = trap("none_of_them_is_accepted_and_nobody_is_contacted") else { return };
@@ -88,7 +88,7 @@ async fn none_of_them_is_accepted_and_nobody_is_contacted() {
     assert_eq!(trap.contacts(), 0);
 }
 
-/// Breaks if a scanner relies on the gate of whoever sent it.
+/// Breaks if a scanner relies on the checks of its sender.
 #[test]
 fn no_scanner_contacts_any_of_them() {
     let Some(trap) = trap("no_scanner_contacts_any_of_them") else { return };
@@ -107,7 +107,7 @@ fn no_scanner_contacts_any_of_them() {
             && told.starts_with(&said(rule));
         (!right).then(|| format!("{url:?}: want {rule}, got {ending:?} {failure}"))
     };
-    // Most of a scan's time is its disk's.
+    // Most of a scan's time is disk time.
     let wrong: Vec<_> = thread::scope(|scope| {
         let parts = hostile.chunks(hostile.len().div_ceil(8));
         let scans = parts.map(|part| scope.spawn(move || part.iter().filter_map(wrong).collect()));
@@ -119,14 +119,14 @@ fn no_scanner_contacts_any_of_them() {
     assert_eq!(trap.contacts(), 0);
 }
 
-/// Breaks if the program that is started differs from what the test above has run.
+/// Breaks if the started program differs from what the test above ran.
 #[test]
 fn the_scanners_process_refuses_them_too() {
     let Some(trap) = trap("the_scanners_process_refuses_them_too") else { return };
     let policy = Config::load(&Sources::default()).unwrap().network;
     let before = Contacts::so_far();
     let mut hostile = hostile();
-    // One of each rule.
+    // One for each rule.
     hostile.dedup_by_key(|(rule, _)| rule.split(':').next().unwrap_or_default().to_owned());
     assert!(hostile.len() >= 8, "{hostile:?}");
     for (rule, url) in &hostile {
@@ -152,8 +152,8 @@ fn the_scanners_process_refuses_them_too() {
     assert_eq!(trap.contacts(), 0);
 }
 
-/// Breaks if a forge can have its group's scans go where no submitter can, or one refused URL
-/// costs more than its own repository.
+/// Breaks if a forge can send its group's scans where no submitter can, or one refused URL affects
+/// more than its own repository.
 #[tokio::test]
 async fn a_forge_that_lists_them_gets_each_refused_in_its_line() {
     let Some(trap) = trap("a_forge_that_lists_them_gets_each_refused_in_its_line") else { return };
@@ -185,26 +185,26 @@ async fn a_forge_that_lists_them_gets_each_refused_in_its_line() {
     assert_eq!(Contacts::so_far().datagrams, 0, "a name was asked for");
 }
 
-/// Breaks if a forge can send whoever reads its list, with its token, to another place.
+/// Breaks if a forge can redirect the reader of its list, with its token, to another host.
 #[tokio::test]
 async fn a_next_page_that_is_one_of_them_is_not_asked_for() {
     let Some(trap) = trap("a_next_page_that_is_one_of_them_is_not_asked_for") else { return };
     let forge = Forge::start();
     forge.group(&["acme/a"]);
     let settings = Settings::of(&forge, "gitlab").with_token();
-    // What a header cannot hold no forge can send.
+    // A forge cannot send what a header cannot contain.
     let sendable = |it: &String| !it.contains(|c: char| !(' '..='~').contains(&c) || c == '>');
     let hostile: Vec<_> = hostile().into_iter().map(|it| it.1).filter(sendable).collect();
     assert!(hostile.len() >= 300, "only {} URLs", hostile.len());
     let step = hostile.len().div_ceil(rounds(40));
     for url in hostile.into_iter().step_by(step) {
         forge.listing().faults = vec![Fault::Next(url)].into();
-        // A path leads to the forge itself, and to nothing that it has.
+        // A path points to the forge itself, and to nothing it has.
         settings.error(&format!("{}/acme", forge.base())).await;
     }
     assert_eq!(trap.contacts(), 0);
     let contacts = Contacts::so_far();
-    // Beside those with which the trap was tried.
+    // Besides those the trap was tested with.
     assert_eq!(contacts.connections - 4, forge.contacts());
     assert_eq!(contacts.datagrams, 0, "a name was asked for");
 }

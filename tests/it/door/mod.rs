@@ -1,5 +1,5 @@
-//! What must not come in, and what must not get out: URLs that lead inside, names that change
-//! their minds, secrets on their way through errors.
+//! What must not get in, and what must not leak out: URLs that point to internal addresses, names
+//! that change their addresses, secrets in error messages.
 
 mod hostile;
 mod rebinding;

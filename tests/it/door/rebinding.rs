@@ -1,6 +1,6 @@
-//! Names that change their minds. The name server is ours, and so is the whole internet: a forge
-//! with real certificates at a public address, at the other end of a cable; what must not be
-//! contacted lies on this machine and at inner addresses of that one.
+//! Names that change their addresses. The name server is ours, and so is the whole internet: a
+//! forge with real certificates at a public address, at the other end of a virtual cable; what must
+//! not be contacted is on this machine and at internal addresses of that one.
 
 use crate::{
     support::{
@@ -27,7 +27,7 @@ use tempfile::TempDir;
 const NAMES: &str = "9.9.9.9";
 const FORGE: &str = "93.184.216.34";
 const OWN: &str = "93.184.216.1";
-/// Inner ones: opened by the settings, its neighbour, and any.
+/// Internal ones: allowed by the settings, its neighbour, and any.
 const OPENED: &str = "10.9.0.10";
 const NEIGHBOUR: &str = "10.9.0.11";
 const INNER: &str = "10.0.0.5";
@@ -38,14 +38,14 @@ struct Internet {
     forge: Option<Forge>,
     front: TlsFront,
     opened: TlsFront,
-    /// On this machine, and at inner addresses of the other.
+    /// On this machine, and at internal addresses of the other.
     traps: [Trap; 2],
     outside: Outside,
     folder: TempDir,
 }
 
 impl Internet {
-    /// Alone with it.
+    /// In its own network with it.
     fn of(test: &str) -> Option<Self> {
         if !alone::is_alone(&format!("door::rebinding::{test}")) {
             return None;
@@ -91,7 +91,7 @@ impl Internet {
         file
     }
 
-    /// A task for a name that is allowed, and not trusted: its addresses are judged.
+    /// A task for a name that is allowed but not trusted: its addresses are checked.
     fn task(&self, place: &Place, name: &str, front: &TlsFront) -> ScanTask {
         let mut task = place.task(&format!("https://{name}/acme/app.git"));
         task.limits.connect_timeout_secs = 30;
@@ -108,7 +108,7 @@ impl Internet {
         task
     }
 
-    /// What the scanner's process makes of a name: how its status ends.
+    /// What the scanner's process makes of a name: returns how its status ends.
     fn scanned(&self, name: &str, front: &TlsFront) -> Value {
         let place = Place::new();
         let task = self.task(&place, name, front);
@@ -128,7 +128,7 @@ impl Internet {
 
 impl Drop for Internet {
     fn drop(&mut self) {
-        // Its last visitor is itself, which has to come from the same machine.
+        // Its last visitor is itself, which must connect from the same machine.
         let forge = self.forge.take();
         self.outside.with(|| drop(forge));
     }
@@ -145,8 +145,8 @@ fn is_refused(status: &Value, because: &str) {
     assert!(detail.contains(because), "{detail}");
 }
 
-/// Breaks if a scanner contacts an inner address because a name has it now, has it too, has it
-/// through others, or has it once it was judged.
+/// Breaks if a scanner contacts an internal address because a name resolves to it now, resolves to
+/// it as well, resolves to it through other names, or resolves to it after the check.
 #[test]
 fn whatever_a_name_says_no_scanner_is_led_inside() {
     let Some(internet) = Internet::of("whatever_a_name_says_no_scanner_is_led_inside") else {
@@ -158,7 +158,8 @@ fn whatever_a_name_says_no_scanner_is_led_inside() {
     for (name, replies, because) in [
         ("honest", vec![Reply::of(&[FORGE])], None),
         ("chained", vec![Reply::through(&chain, &[FORGE])], None),
-        // Judged once, and then taken at its first word: whoever asks again is led inside.
+        // Resolved once, and then used as checked: a second lookup would lead to an internal
+        // address.
         ("flips", vec![Reply::of(&[FORGE]), Reply::of(&["127.0.0.1"])], None),
         ("flips-near", vec![Reply::of(&[OPENED]), Reply::of(&[NEIGHBOUR])], None),
         ("loopback", vec![Reply::of(&["127.0.0.1"]), Reply::of(&[FORGE])], Some(inside)),
@@ -197,8 +198,8 @@ fn whatever_a_name_says_no_scanner_is_led_inside() {
     }
 }
 
-/// Breaks if one of many scans meets a name at the wrong moment: it says the one thing and the
-/// other in turns, between the questions of one scan as well as between scans.
+/// Breaks if one of many scans resolves a name at the wrong moment: its answer alternates, between
+/// the lookups of one scan as well as between scans.
 #[test]
 fn however_often_a_name_flips_no_scanner_is_led_inside() {
     let Some(internet) = Internet::of("however_often_a_name_flips_no_scanner_is_led_inside") else {
@@ -227,13 +228,13 @@ fn however_often_a_name_flips_no_scanner_is_led_inside() {
     assert_eq!(fetched, rounds, "one of two scans sees the name at its honest moment");
 }
 
-/// Breaks if a list of repositories is asked for at an inner address, or a scan goes there for
-/// one that is listed: each connection is judged when it is made.
+/// Breaks if a list of repositories is requested at an internal address, or a scan goes there for a
+/// listed repository: each connection is checked when it is made.
 #[tokio::test]
 async fn however_a_name_flips_no_question_to_a_forge_is_led_inside() {
     let test = "however_a_name_flips_no_question_to_a_forge_is_led_inside";
     let Some(internet) = Internet::of(test) else { return };
-    // The authority stands in the place of all others, for whoever asks and for git.
+    // The authority replaces all others, for the server's client and for git.
     let authority = internet.authority(&internet.front);
     outside::replace_file("/etc/ssl/certs/ca-certificates.crt", &authority);
     let forge = internet.forge.as_ref().unwrap();
@@ -254,7 +255,7 @@ async fn however_a_name_flips_no_question_to_a_forge_is_led_inside() {
     let (mut listed, mut refused) = (0, 0);
     for round in 0..rounds(6) {
         let inner = [INNER, "127.0.0.1", "::1", OWN, "169.254.169.254"][round % 5];
-        // The question for the list, or that for the repository of it, is answered falsely.
+        // The lookup for the list, or that for its repository, is answered falsely.
         let mut replies = vec![Reply::of(&[FORGE]); 2];
         replies.insert(round % 3, Reply::of(&[inner]));
         internet.names.tell("gitlab.com", replies);

@@ -1,5 +1,5 @@
-//! Secrets, on their way through everything that can go wrong: a forge that knows them puts them, in
-//! all their forms, into whatever it says; and they are looked for wherever something comes out.
+//! Secrets in everything that can go wrong: a forge that knows them puts them, in all their forms,
+//! into everything it sends; and all output is searched for them.
 
 use crate::support::{
     encodings::Forms,
@@ -18,14 +18,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The forge's token, of the server's user, and of a tool: each escape has something to do in it.
+/// The forge's token, the one of the server's user, and that of a tool: every kind of escaping
+/// applies to it.
 const TOKEN: &str = r#"c4n/+"<&'\~%s3t"#;
 const PASSWORD: &str = r#"p4s/+"<&'\~%s3w"#;
 
-/// How long a line may be that git's words are shown by, behind the `remote: ` that git puts there.
+/// How long a line of git's output may be when shown, after the `remote: ` that git prepends.
 const SHOWN: usize = 380;
 
-/// What goes wrong, by the name of the repository to which it happens; each repeats the token.
+/// What goes wrong, by the name of the repository it happens to; each repeats the token.
 fn faults(lines: &[String], elsewhere: &str) -> Vec<(String, Behaviour)> {
     let mut faults = Vec::new();
     for (part, some) in lines.chunks(3).enumerate() {
@@ -82,7 +83,7 @@ fn forge(elsewhere: &str) -> Forge {
         forge.listing().add(&path);
         forge.behave_at(&path, behaviour);
     }
-    // In names, and in what the list says of them.
+    // In names, and in the list's entries about them.
     for (number, form) in forms.all().enumerate() {
         let path = format!("acme/named-{number} {form}");
         forge.listing().describe(&path, json!({ "default_branch": form }));
@@ -112,7 +113,7 @@ fn forge(elsewhere: &str) -> Forge {
     forge
 }
 
-/// What a stream says, as it comes.
+/// What a stream sends, as it arrives.
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<Vec<u8>>>);
 
@@ -136,11 +137,11 @@ impl Heard {
     }
 }
 
-/// Every answer that a GET gives about a job, under the name of its path.
+/// Every answer of a GET about a job, under the name of its path.
 async fn answers(server: &TestServer, job: &str, repositories: usize) -> Vec<(String, Vec<u8>)> {
     let mut answers = Vec::new();
     for template in scanwatch::api::routes::paths() {
-        // Streams have been heard, and a page opens no socket.
+        // Streams have been read, and a page opens no socket.
         if template.ends_with("events") || template.ends_with("ws") {
             continue;
         }
@@ -167,17 +168,17 @@ fn is_clean(forms: &Forms, place: &str, bytes: &[u8]) {
     assert!(found.is_empty(), "{place} holds a secret:\n{}", found.join("\n"));
 }
 
-/// The programs that are git, and of its variables the one that holds the header.
+/// The git processes, and of their variables the one that holds the header.
 fn is_gits_own(sight: &Sight) -> bool {
     let Sight::Environment { program, variable } = sight else { return false };
     let name = program.rsplit('/').next().unwrap_or_default();
-    // Without a name it is in the midst of becoming another program.
+    // Without a name it is in the middle of an exec.
     (name.is_empty() || name == "git" || name.starts_with("git-"))
         && variable == "GIT_CONFIG_VALUE_0"
 }
 
-/// Breaks if a secret of a forge or of a user comes out anywhere, in any form, whatever goes wrong:
-/// of the forge's only git knows, in its own environment, while it fetches.
+/// Breaks if a secret of a forge or of a user appears anywhere, in any form, whatever goes wrong:
+/// only the forge's git has it, in its own environment, while it fetches.
 #[tokio::test]
 async fn no_secret_comes_out_whatever_goes_wrong() {
     let elsewhere = Forge::start();
@@ -202,7 +203,7 @@ async fn no_secret_comes_out_whatever_goes_wrong() {
         .set("limits.fetch_stall_timeout_secs", 5)
         .variable("TMPDIR", folder.join("tmp").display())
         .variable("RUST_BACKTRACE", "1");
-    // An operator who wonders what git does must not have it tell everybody.
+    // An operator who traces git must not leak it.
     for name in ["GIT_TRACE", "GIT_TRACE_CURL", "GIT_TRACE_PACKET", "GIT_TRACE2_EVENT"] {
         setup = setup.variable(name, folder.join("trace").display());
     }
@@ -215,7 +216,7 @@ async fn no_secret_comes_out_whatever_goes_wrong() {
     let group = json!({ "git_url": format!("{}/acme", forge.base()), "retries": 0 });
     let job = server.submit_with(&group).await;
     let of_job = Heard::listen(&server, &format!("/scan/{job}/events")).await;
-    // Nobody speaks TLS there.
+    // Nothing speaks TLS there.
     let url = format!("https://127.0.0.1:{port}/acme/holds.git");
     let tls = server.submit_with(&json!({ "git_url": url, "retries": 0 })).await;
     // A dozen scans, some of which wait for an answer: on a busy machine that takes its time.
@@ -254,7 +255,7 @@ async fn no_secret_comes_out_whatever_goes_wrong() {
             places.push((file.display().to_string(), std::fs::read(&file).unwrap_or_default()));
         }
     }
-    // Half of one tells half of it.
+    // Half of one reveals half of it.
     for secret in [TOKEN, PASSWORD, &TOKEN[..9], &PASSWORD[..9]] {
         let forms = Forms::of(secret);
         for (place, bytes) in &places {
@@ -266,7 +267,7 @@ async fn no_secret_comes_out_whatever_goes_wrong() {
     everything_was_repeated(&server, &job, &document);
 }
 
-/// The forge has said it all, and all of it was shown, with masks in it.
+/// The forge has sent all of it, and all of it was shown, masked.
 fn everything_was_repeated(server: &TestServer, job: &str, document: &Value) {
     let names = |key: &str| document[key].as_array().unwrap().clone();
     assert!(names("completed_repositories").contains(&json!("holds")), "{document:#}");
@@ -274,7 +275,7 @@ fn everything_was_repeated(server: &TestServer, job: &str, document: &Value) {
     for failed in names("failed_repositories") {
         let name = failed["repo_name"].as_str().unwrap();
         let error = failed["error"].as_str().unwrap();
-        // Nothing that these say is shown.
+        // Nothing these send is shown.
         let quiet = ["unauthorized", "silent", "stalls", "no-git", "moved", "named", "cut"];
         if quiet.iter().any(|it| name.starts_with(it)) {
             continue;
@@ -291,7 +292,7 @@ fn everything_was_repeated(server: &TestServer, job: &str, document: &Value) {
     assert!(holds.matches(MASK).count() > 50, "{holds}");
 }
 
-/// Breaks if somebody's helper is asked for a password, or a scan waits for one that nobody gives.
+/// Breaks if a credential helper is asked for a password, or a scan waits for one.
 #[tokio::test]
 async fn a_repository_that_wants_a_login_fails_at_once_and_nobody_is_asked() {
     let forge = Forge::start();
@@ -320,7 +321,7 @@ async fn a_repository_that_wants_a_login_fails_at_once_and_nobody_is_asked() {
     let document = server.finished(&job).await;
     let error = document["failed_repositories"][0]["error"].as_str().unwrap();
     assert!(error.contains("requires credentials"), "{error}");
-    // It takes a fraction of a second; whoever waits for an answer waits for ever.
+    // It takes a fraction of a second; waiting for an answer would last for ever.
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
     assert!(!asked.exists(), "a helper was asked");
     assert!(forge.seen().iter().all(|it| !it.had_authorization), "a password was found somewhere");

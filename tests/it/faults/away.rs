@@ -1,4 +1,4 @@
-//! Folders that are removed, moved, unmounted, or that nobody may look into.
+//! Folders that are removed, moved, unmounted, or not accessible.
 
 use super::{
     WAITING, as_somebody_else, complains, does_not_spin, go, health, is_well, left_in_staging,
@@ -16,10 +16,10 @@ use crate::support::{
 use rustix::process::Signal;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-/// Longer than the two looks after which a job's folder counts as removed.
+/// Longer than the two polls after which a job's folder counts as removed.
 const LONG_ENOUGH: Duration = Duration::from_secs(5);
 
-/// Takes everybody's right to a file or folder, or gives the owner's back.
+/// Takes all permissions of a file or folder away, or gives the owner's back.
 fn allow(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
@@ -35,8 +35,8 @@ fn remove(path: &Path) {
     panic!("{path:?} is still there");
 }
 
-/// Breaks if a job's folder that is removed under a scan keeps the scan, its processes or what they
-/// wrote, or makes the server spin.
+/// Breaks if a job folder that is removed under a running scan keeps the scan, its processes or
+/// their files, or makes the server spin.
 #[tokio::test]
 async fn a_job_whose_folder_is_removed_under_it_is_gone_with_all_it_had() {
     let server = Setup::new()
@@ -61,8 +61,8 @@ async fn a_job_whose_folder_is_removed_under_it_is_gone_with_all_it_had() {
     is_well(&server).await;
 }
 
-/// Breaks if a disk that is unmounted for a while costs a job on it: one that is done, runs, ends
-/// meanwhile or waits.
+/// Breaks if a disk that is unmounted for a while costs a job on it: one that has finished, runs,
+/// ends in the meantime or waits.
 #[tokio::test]
 async fn a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing() {
     let test = "faults::away::a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing";
@@ -94,13 +94,13 @@ async fn a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing() {
     server.working(&running).await;
     let queued = server.submit("queued").await;
 
-    // At once, though it is in use, and out of everybody's sight.
+    // At once (lazily), though it is in use, and invisible to everyone.
     run("umount", &["--lazy", &jobs]);
     complains(&server, "is gone: an empty one is in its place").await;
     let detail = refusal(&server).await;
     assert!(detail.contains("the jobs folder is gone"), "{detail}");
     server.delete(&format!("/scan/{done}")).await.expect(503);
-    // Longer than a silence is allowed to be, too: nobody can hear the scanner.
+    // Longer than a silence may last, too: the scanner cannot be observed.
     tokio::time::sleep(LONG_ENOUGH).await;
     go(&server);
     does_not_spin(&server).await;
@@ -118,8 +118,8 @@ async fn a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing() {
     server.delete(&format!("/scan/{done}")).await.expect(204);
 }
 
-/// Breaks if a jobs folder that somebody removes is taken for an empty one, is written to without
-/// this server's lock, or makes the server spin; or if a restart does not begin anew.
+/// Breaks if a removed jobs folder is taken for an empty one, is written to without this server's
+/// lock, or makes the server spin; or if a restart does not begin anew.
 #[tokio::test]
 async fn a_jobs_folder_that_is_removed_is_begun_anew_by_the_next_server_alone() {
     let mut server = Setup::new()
@@ -149,8 +149,8 @@ async fn a_jobs_folder_that_is_removed_is_begun_anew_by_the_next_server_alone() 
     assert_eq!(server.finished(&next).await["status"], "completed");
 }
 
-/// Breaks if a folder that is moved away and back between two looks is watched no more: notify
-/// takes its watch away as it goes.
+/// Breaks if a folder that is moved away and back between two polls is no longer watched: notify
+/// removes its watch when it leaves.
 #[tokio::test]
 async fn a_folder_that_is_moved_away_and_back_is_still_watched() {
     let server = Setup::new().set("watch.resync_interval_secs", 100_000).start().await;
@@ -175,8 +175,8 @@ async fn a_folder_that_is_moved_away_and_back_is_still_watched() {
     }
 }
 
-/// Breaks if a right that is lost for a while (to the jobs folder, to a job's) costs what is known,
-/// what runs or what waits, or makes the server spin.
+/// Breaks if a permission that is lost for a while (on the jobs folder, on a job's) costs what is
+/// known, running or waiting, or makes the server spin.
 #[tokio::test]
 async fn a_right_that_is_lost_for_a_while_costs_time_alone() {
     let Some(setup) = as_somebody_else(Setup::new()) else { return };
@@ -201,7 +201,7 @@ async fn a_right_that_is_lost_for_a_while_costs_time_alone() {
     allow(&jobs, 0o750);
     is_well(&server).await;
 
-    // The job's own: it ends, and cannot say so until it may.
+    // The job's own: it ends, and cannot write its state until permitted.
     allow(&server.job_folder(&running), 0);
     go(&server);
     does_not_spin(&server).await;
@@ -215,7 +215,7 @@ async fn a_right_that_is_lost_for_a_while_costs_time_alone() {
     eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
 }
 
-/// Breaks if a file that could not be read for a while, of a job that is over, is never read again.
+/// Breaks if a file of a finished job that could not be read for a while is never read again.
 #[tokio::test]
 async fn a_file_that_may_be_read_again_is_read_again() {
     let Some(setup) = as_somebody_else(Setup::new().notified()) else { return };
@@ -230,7 +230,7 @@ async fn a_file_that_may_be_read_again_is_read_again() {
     files::replace(&server.job_folder(&job).join("unrelated"), "");
     eventually("it is warned of", warned).await;
     assert_eq!(server.progress(&job).await["summary"]["completed"], 1, "what it said stays");
-    // From here on the folder itself is looked at alone, and does not change.
+    // From here on only the folder itself is checked, and it does not change.
     eventually("it is watched no more", async || watches(&server) == 1).await;
     allow(&file, 0o644);
     eventually("it is read again", async || {
@@ -239,7 +239,7 @@ async fn a_file_that_may_be_read_again_is_read_again() {
     .await;
 }
 
-/// Breaks if a job that cannot be read at the start is never gone on with, or if nobody is told.
+/// Breaks if a job that cannot be read at the start is never resumed, or if that is not reported.
 #[tokio::test]
 async fn a_job_that_cannot_be_read_at_the_start_goes_on_once_it_can() {
     let setup = Setup::new().shell("say completed\n").set("watch.resync_interval_secs", 1);

@@ -1,4 +1,5 @@
-//! Much at once: updates, new jobs. What is measured by `cargo bench --bench watching` is tried here, smaller.
+//! Bursts: of updates, of new jobs. `cargo bench --bench watching` measures the same at a larger
+//! scale.
 
 use crate::support::{
     handmade::Handmade,
@@ -26,7 +27,7 @@ async fn all_are_at(server: &TestServer, job: &Handmade, steps: &[u32]) {
     .await;
 }
 
-/// Breaks if the last word of any file of a burst is lost, whether its event came, was folded into
+/// Breaks if the last state of any file of a burst is lost, whether its event came, was merged into
 /// another one or fell out of a full queue.
 #[tokio::test]
 async fn a_burst_of_updates_loses_no_last_state() {
@@ -57,7 +58,8 @@ async fn a_burst_of_updates_loses_no_last_state() {
     }
 }
 
-/// Breaks if a file of many new jobs is missed: of one whose folder is not known yet, or not watched yet.
+/// Breaks if a file of many new jobs is missed: of one whose folder is not known yet, or not
+/// watched yet.
 #[tokio::test]
 async fn many_new_jobs_at_once_are_served_whole() {
     const REPOSITORIES: u32 = 8;

@@ -1,4 +1,4 @@
-//! A wall clock that jumps: ahead, back, and to where all clocks began.
+//! A wall clock that jumps: ahead, back, and to 1970.
 
 use super::{health, watches};
 use crate::support::{
@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Shows every program that is started from now on, shims and scanners too, another wall clock:
-/// seconds are added to it that stand in a file. The clock that nobody can set stays as it is.
+/// Gives every program that is started from now on, shims and scanners too, another wall clock: an
+/// offset in seconds, read from a file. The monotonic clock stays as it is.
 const FALSE_CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -60,7 +60,7 @@ time_t time(time_t *at) {
 struct Clock(PathBuf);
 
 impl Clock {
-    /// Puts it before all programs, by a second /etc over the first (`ld.so.preload`).
+    /// Preloads it into all programs, by a second /etc over the first (`ld.so.preload`).
     fn new(folder: &Path) -> Self {
         let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
         let clock = Self(folder.join("clock"));
@@ -97,7 +97,7 @@ impl Clock {
     }
 }
 
-/// No figure of a job is one that cannot be.
+/// No figure of a job is impossible.
 async fn figures_make_sense(server: &TestServer, jobs: &[&String]) {
     let within = |value: &Value, most: f64| {
         value.is_null() || value.as_f64().is_some_and(|it| (0.0..=most).contains(&it))
@@ -106,7 +106,7 @@ async fn figures_make_sense(server: &TestServer, jobs: &[&String]) {
         let document = server.progress(job).await;
         let row = server.get(&format!("/jobs/{job}")).await.expect(200).json();
         let percentage = &document["repositories"][0]["progress"]["percentage"];
-        // Each of them was begun while this server ran, and none runs longer than the test.
+        // Each of them was started while this server ran, and none runs longer than the test.
         assert!(within(&document["elapsed_time_seconds"], 600.0), "{document:#}");
         assert!(within(&document["eta_seconds"], f64::MAX), "{document:#}");
         assert!(within(percentage, 100.0), "{document:#}");
@@ -117,16 +117,15 @@ async fn figures_make_sense(server: &TestServer, jobs: &[&String]) {
     server.get("/metrics").await.expect(200);
 }
 
-/// Breaks if a time limit of a scan is counted by a clock that can be set: it would end all scans
-/// at a jump, or none for days; if a jump costs a job that runs or is fresh; or if a figure leaves
-/// its range.
+/// Breaks if a scan's time limit uses a clock that can be set: it would end all scans at a jump, or
+/// none for days; if a jump costs a running or a fresh job; or if a figure leaves its range.
 #[tokio::test]
 async fn a_clock_that_jumps_ends_no_scan_and_removes_no_job() {
     let test = "faults::clock::a_clock_that_jumps_ends_no_scan_and_removes_no_job";
     if !entered(test, MOUNTS) || !can("cc", &["--version"]) {
         return;
     }
-    // How many watches there are is counted.
+    // The number of watches is counted.
     let setup = Setup::new().notified();
     let clock = Clock::new(setup.folder());
     let limit = Duration::from_secs(9);
@@ -155,10 +154,10 @@ async fn a_clock_that_jumps_ends_no_scan_and_removes_no_job() {
             1 => clock.set(-48 * 3600),
             _ => clock.set_to_1970(),
         }
-        // Submitted, scanned and over by the false clock alone.
+        // Submitted, scanned and finished by the false clock alone.
         let job = server.submit(name).await;
         server.working(&job).await;
-        // A clean-up comes by, and a comparison.
+        // A clean-up runs, and a comparison.
         let left = server.setup().jobs().join(format!(".staging/write-{name}"));
         files::write(&left, "");
         if number == 0 {

@@ -15,14 +15,14 @@ use crate::support::{
 use serde_json::json;
 use std::{fs, io::Write, path::Path, time::Duration};
 
-/// Mounts a disk of memory in the jobs folder's place; nothing has to be free on it.
+/// Mounts a memory file system in place of the jobs folder; no space needs to be free on it.
 pub(super) fn on_a_small_disk(setup: Setup, options: &str) -> Setup {
     fs::create_dir(setup.jobs()).unwrap();
     run("mount", &["-t", "tmpfs", "-o", options, "none", &setup.jobs().display().to_string()]);
     setup.set("jobs.min_free_bytes", 0).set("jobs.min_free_inodes", 0)
 }
 
-/// Every JSON file below the jobs folder is whole.
+/// Every JSON file below the jobs folder is complete.
 fn every_file_is_whole(server: &TestServer) {
     for file in files::below(&server.setup().jobs()) {
         if file.extension().is_some_and(|it| it == "json") {
@@ -31,8 +31,8 @@ fn every_file_is_whole(server: &TestServer) {
     }
 }
 
-/// Fills the disk to the last: with files, or with what is in them. Done twice it is full: what was
-/// being written meanwhile has given back what it had.
+/// Fills the disk completely: with files, or with their content. Done twice, because whatever was
+/// being written in the meantime has freed its space.
 fn fill(jobs: &Path, time: u32, with_files: bool) {
     let folder = jobs.join(".filler");
     fs::create_dir_all(&folder).unwrap();
@@ -76,7 +76,7 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
     let detail = refusal(&server).await;
     assert!(detail.contains("space"), "{detail}");
     complains(&server, "the jobs folder is not writable: No space left").await;
-    // What fills a disk may be what is running: that can be ended on a full one too.
+    // The running scan may be what fills a disk: it can be cancelled on a full one too.
     let path = format!("/scan/{cancelled}/cancel");
     let answer = server.post_nothing(&path).await.expect(503);
     assert!(answer.text.contains("is ended, but that cannot be stored yet"), "{}", answer.text);
@@ -101,8 +101,8 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
     eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
 }
 
-/// Breaks if a disk without room costs a job that waits, runs or is cancelled, takes the service
-/// down, leaves half a file, or needs anybody's hand once there is room.
+/// Breaks if a full disk costs a job that waits, runs or is cancelled, takes the service down,
+/// leaves half a file, or needs an operator once there is space.
 #[tokio::test]
 async fn a_disk_without_room_costs_time_alone() {
     a_full_disk("faults::disk::a_disk_without_room_costs_time_alone", "size=2m", false).await;
@@ -115,7 +115,8 @@ async fn a_disk_without_inodes_costs_time_alone() {
     a_full_disk("faults::disk::a_disk_without_inodes_costs_time_alone", options, true).await;
 }
 
-/// Breaks if what was queued when the disk was full is called failed because it could not begin.
+/// Breaks if what was queued while the disk was full is reported as failed because it could not
+/// start.
 #[tokio::test]
 async fn what_is_queued_on_a_disk_without_room_waits_uncounted() {
     let test = "faults::disk::what_is_queued_on_a_disk_without_room_waits_uncounted";
@@ -138,7 +139,7 @@ async fn what_is_queued_on_a_disk_without_room_waits_uncounted() {
 }
 
 /// Breaks if a repository that does not fit on the disk fails without saying so, or leaves what it
-/// has fetched behind.
+/// fetched behind.
 #[tokio::test]
 async fn a_fetch_that_fills_the_disk_fails_and_says_why() {
     if !entered("faults::disk::a_fetch_that_fills_the_disk_fails_and_says_why", MOUNTS) {
@@ -164,8 +165,8 @@ async fn a_fetch_that_fills_the_disk_fails_and_says_why() {
     eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
 }
 
-/// Breaks if a disk that becomes read-only costs a job that waits or runs, if what is known can be
-/// read no more, or if the service has to be started again when the disk can be written.
+/// Breaks if a disk that becomes read-only costs a job that waits or runs, if what is known can no
+/// longer be read, or if the service must be restarted when the disk is writable again.
 #[tokio::test]
 async fn a_disk_that_is_read_only_for_a_while_costs_time_alone() {
     let test = "faults::disk::a_disk_that_is_read_only_for_a_while_costs_time_alone";
@@ -186,8 +187,8 @@ async fn a_disk_that_is_read_only_for_a_while_costs_time_alone() {
     server.working(&running).await;
     let queued = server.submit("queued").await;
 
-    // A second way to the same folder, on top of the first, by which nothing can be written: a
-    // file system that is being written to is not made read-only by hand.
+    // A second mount of the same folder, on top of the first, that is read-only: a file system that
+    // is being written to cannot be remounted read-only.
     let jobs = server.setup().jobs().display().to_string();
     run("mount", &["--bind", &jobs, &jobs]);
     run("mount", &["-o", "remount,bind,ro", &jobs]);
@@ -204,7 +205,8 @@ async fn a_disk_that_is_read_only_for_a_while_costs_time_alone() {
         assert!(answer.text.contains("read-only"), "{}", answer.text);
     }
     assert_eq!(server.progress(&running).await["status"], "in_progress");
-    // It ends, and cannot say so. Its shim tries for half a minute, and then the server does.
+    // It ends, and cannot write its state. Its shim tries for half a minute, and then the server
+    // does.
     go(&server);
     does_not_spin(&server).await;
     tokio::time::sleep(pause(Duration::ZERO)).await;

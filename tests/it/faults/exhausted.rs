@@ -1,4 +1,4 @@
-//! A process, a user or a machine that has used up what there is: descriptors, processes, watches.
+//! A process, a user or a machine that has exhausted a resource: descriptors, processes, watches.
 
 use super::{
     WAITING, as_somebody_else, complains, does_not_spin, go, health, is_well, refusal, runs,
@@ -16,13 +16,13 @@ use notify::Watcher as _;
 use reqwest::Method;
 use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path};
 
-/// Sets a limit of a server that runs, as the user who runs it.
+/// Sets a limit of a running server, as the user who runs it.
 fn limit(server: &TestServer, what: &str, most: &str) {
     let pid = server.pid().to_string();
     let user = fs::metadata(server.folder()).unwrap().uid().to_string();
     let limit = format!("--{what}={most}:");
     let prlimit = ["prlimit", "--pid", &pid, &limit];
-    // Of root's it is the test's own; of another user's, only that user may do it.
+    // Root's is the test's own; for another user's process, only that user may do it.
     if user == "0" {
         run(prlimit[0], &prlimit[1..]);
     } else {
@@ -37,8 +37,8 @@ fn open_files(server: &TestServer) -> BTreeSet<u64> {
     entries.filter_map(|it| it.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Breaks if a server that is out of descriptors spins, dies, forgets a job or calls a scan dead
-/// whose end it could not read; or if it does not go on by itself.
+/// Breaks if a server without descriptors spins, dies, forgets a job or reports a scan dead whose
+/// final state it could not read; or if it does not recover by itself.
 #[tokio::test]
 async fn without_descriptors_it_waits_and_loses_nothing() {
     let server = Setup::new()
@@ -68,7 +68,7 @@ async fn without_descriptors_it_waits_and_loses_nothing() {
     assert!(detail.contains(cause), "{detail}");
     server.get(&format!("/scan/{running}")).await.expect(200);
 
-    // None is left: a connection is not even taken, and not lost either.
+    // None is left: a connection is not even accepted, and not lost either.
     limit(&server, "nofile", "3");
     let asked = server.request(Method::GET, &format!("/scan/{running}"));
     let asked = server.try_send(asked);
@@ -88,7 +88,7 @@ async fn without_descriptors_it_waits_and_loses_nothing() {
     is_well(&server).await;
 }
 
-/// Breaks as above, where it is the machine that has no descriptors left.
+/// Breaks as above, where the whole machine has no descriptors left.
 #[tokio::test]
 async fn on_a_machine_without_descriptors_it_waits_and_loses_nothing() {
     if !can_interfere() {
@@ -124,7 +124,8 @@ async fn on_a_machine_without_descriptors_it_waits_and_loses_nothing() {
     is_well(&server).await;
 }
 
-/// Breaks if an end that cannot be read just then is taken for none: the scan would be repeated.
+/// Breaks if a final state that is temporarily unreadable counts as missing: the scan would be
+/// repeated.
 #[tokio::test]
 async fn an_end_that_cannot_be_read_just_then_is_no_death() {
     if !can_interfere() {
@@ -148,14 +149,14 @@ async fn an_end_that_cannot_be_read_just_then_is_no_death() {
     assert_eq!(runs(&server), ["unread 1"]);
 }
 
-/// Breaks if a repository whose process could not be started is lost, or has failed, or is tried
-/// without a pause.
+/// Breaks if a repository whose process could not be started is lost, fails, or is retried without
+/// a pause.
 #[tokio::test]
 async fn without_processes_what_is_queued_stays_queued() {
     let Some(setup) = as_somebody_else(Setup::new()) else { return };
     let server = setup.shell(WAITING).start().await;
     go(&server);
-    // Of this user's, the server's own threads are more than that.
+    // Below the number of the server's own threads for this user.
     limit(&server, "nproc", "1");
     let jobs = [server.submit("one").await, server.submit("two").await];
     eventually("several tries have failed", async || {
@@ -177,13 +178,13 @@ async fn without_processes_what_is_queued_stays_queued() {
     assert_eq!(server.status_file(&jobs[0], 0)["attempt"], 1);
 }
 
-/// Sets a limit on watching, of this test's own namespace.
+/// Sets a limit on inotify, of this test's own namespace.
 fn allow(what: &str, most: u32) {
     files::write(&Path::new("/proc/sys/user").join(what), most.to_string());
 }
 
-/// Breaks if jobs for which there is no watch are not seen, if nobody is told, or if a limit that is
-/// raised helps after a restart alone.
+/// Breaks if jobs without a watch are not seen, if that is not reported, or if a raised limit takes
+/// effect only after a restart.
 #[tokio::test]
 async fn beyond_the_limit_of_watches_jobs_are_looked_at() {
     if !entered("faults::exhausted::beyond_the_limit_of_watches_jobs_are_looked_at", LIMITS) {
@@ -209,8 +210,8 @@ async fn beyond_the_limit_of_watches_jobs_are_looked_at() {
     all_are_seen(&server, &jobs, 3).await;
 }
 
-/// Breaks if a server that gets no inotify instance does not start, sees nothing, says nothing, or
-/// stays that way when it could have one.
+/// Breaks if a server that gets no inotify instance does not start, sees nothing, reports nothing,
+/// or stays that way when it could get one.
 #[tokio::test]
 async fn without_an_instance_for_watching_all_is_looked_at() {
     if !entered("faults::exhausted::without_an_instance_for_watching_all_is_looked_at", LIMITS) {
@@ -237,7 +238,7 @@ async fn without_an_instance_for_watching_all_is_looked_at() {
     assert_eq!(server.setup().log().matches("no notifications").count(), 1, "said once");
 }
 
-/// What another program watches, until this is dropped: of a user, all programs share the limits.
+/// The watches of another program, until this is dropped: all programs of a user share the limits.
 fn taken_by_another(folders: &[std::path::PathBuf]) -> notify::RecommendedWatcher {
     let mut other = notify::recommended_watcher(|_| ()).unwrap();
     for folder in folders {
@@ -254,8 +255,8 @@ async fn gauge(server: &TestServer, name: &str) -> String {
     line.and_then(|it| it.split(' ').next_back()).unwrap_or("none").to_owned()
 }
 
-/// Breaks if watches that another program lets go are not taken, without a restart and without a limit that
-/// is raised; or if neither `/health` nor a metric says how many jobs are polled meanwhile.
+/// Breaks if watches that another program releases are not used without a restart or a raised
+/// limit; or if neither `/health` nor a metric says how many jobs are polled in the meantime.
 #[tokio::test]
 async fn watches_that_another_program_lets_go_are_taken() {
     if !entered("faults::exhausted::watches_that_another_program_lets_go_are_taken", LIMITS) {
@@ -285,7 +286,7 @@ async fn watches_that_another_program_lets_go_are_taken() {
     all_are_seen(&server, &jobs, 3).await;
 }
 
-/// Breaks as above, of the instances through which a program watches.
+/// Breaks as above, for inotify instances.
 #[tokio::test]
 async fn an_instance_that_another_program_lets_go_is_taken() {
     if !entered("faults::exhausted::an_instance_that_another_program_lets_go_is_taken", LIMITS) {

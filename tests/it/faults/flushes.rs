@@ -1,4 +1,5 @@
-//! Single calls that fail, or take their time, in a process that runs: writes, renames, flushes.
+//! Single system calls that fail, or take their time, in a running process: writes, renames,
+//! flushes.
 
 use super::{WAITING, go, is_well, left_in_staging, refusal, runs_now, submission};
 use crate::support::{
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// No file takes the place of another any more: the disk is full just then.
+/// No file can be renamed over another any more: the disk is full at that moment.
 const NO_RENAME: [&str; 4] =
     ["-e", "inject=rename:error=ENOSPC", "-e", "inject=renameat,renameat2:error=ENOSPC"];
 const NO_FLUSH: [&str; 2] = ["-e", "inject=fsync:error=EIO"];
@@ -39,7 +40,7 @@ async fn an_end_that_finds_no_room_is_written_later() {
     eventually("it says so", async || server.status_file(&job, 0)["status"] == "scanning").await;
     {
         let _full = Interference::with(holder(&server, &job), &NO_RENAME).await;
-        // Without a last word of its own, so that the shim has to write it.
+        // Without a final status of its own, so that the shim must write it.
         let scanner = until(Duration::from_mins(1), "the scanner is found", async || {
             let found = server.processes().into_iter().map(processes::describe);
             let found = found.filter(|it| it.contains("scanner.sh")).collect::<Vec<_>>();
@@ -57,7 +58,7 @@ async fn an_end_that_finds_no_room_is_written_later() {
     eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
 }
 
-/// Breaks if a scanner whose progress cannot be written for a while is the worse for it.
+/// Breaks if a scanner whose progress cannot be written for a while is affected by it.
 #[tokio::test]
 async fn progress_that_finds_no_room_costs_that_write_alone() {
     if !can_interfere() {
@@ -74,7 +75,7 @@ async fn progress_that_finds_no_room_costs_that_write_alone() {
     let job = server.submit_with(&json!({ "git_url": forge.url("slow") })).await;
     let scanner = until(Duration::from_mins(1), "the scanner fetches", async || {
         let file = files::json(&server.job_folder(&job).join("repo_0.json"))?;
-        // Its git runs by then: what it starts later would find no room either.
+        // Its git runs by then: what it starts later would have no space either.
         (file["download_bytes"].as_u64() > Some(0)).then(|| file["pid"].as_u64())?
     })
     .await;
@@ -96,8 +97,8 @@ async fn progress_that_finds_no_room_costs_that_write_alone() {
     assert_eq!(log.matches("cannot write the status").count(), 1, "said once: {log}");
 }
 
-/// Breaks if a job is answered as taken in that may not be on the disk, or if one that was refused
-/// is there all the same, now or after a restart.
+/// Breaks if a job is acknowledged that may not be on the disk, or if a refused one exists
+/// nevertheless, now or after a restart.
 #[tokio::test]
 async fn a_job_that_could_not_be_flushed_is_refused_and_gone() {
     if !can_interfere() {
@@ -107,7 +108,7 @@ async fn a_job_that_could_not_be_flushed_is_refused_and_gone() {
     go(&server);
     let jobs = server.setup().jobs();
     let root = jobs.display().to_string();
-    // Any flush; and the very last one alone, when the folder is in its place already.
+    // Any flush; and only the very last one, when the folder is in its place already.
     for arguments in [&NO_FLUSH[..], &[&["-P", root.as_str()][..], &NO_FLUSH].concat()] {
         {
             let _broken = Interference::with(server.pid(), arguments).await;
@@ -128,14 +129,14 @@ async fn a_job_that_could_not_be_flushed_is_refused_and_gone() {
     is_well(&server).await;
 }
 
-/// Breaks if a flush that has failed is tried again and, as that seems to work, called good: the
-/// kernel has dropped by then what it could not write.
+/// Breaks if a failed flush is retried and, as that seems to succeed, counted as good: by then the
+/// kernel has dropped what it could not write.
 #[tokio::test]
 async fn what_could_not_be_flushed_is_written_anew() {
     if !can_interfere() {
         return;
     }
-    // With every member that a status has, so that nothing is left to be filled in.
+    // With every member that a status has, so that nothing remains to be filled in.
     let server = Setup::new()
         .shell(
             "echo \"$SCANWATCH_REPO_NAME $attempt\" >> \"$dir/runs\"\n\
@@ -161,7 +162,7 @@ async fn what_could_not_be_flushed_is_written_anew() {
     assert!(!written.starts_with(&format!("{inode} ")), "it is the same file: {written}");
 }
 
-/// Breaks if a disk that takes seconds for a flush holds up those who only read.
+/// Breaks if a disk that takes seconds for a flush delays readers.
 #[tokio::test]
 async fn a_slow_disk_holds_up_no_reader() {
     if !can_interfere() {

@@ -1,6 +1,6 @@
-//! What may stand in the place of a file that is read, at its real size: it is neither waited for nor
-//! kept in memory, what the file said last stays, the job says what is wrong, and goes on with what
-//! makes sense again.
+//! What may be in place of a file that is read, at its real size: it neither blocks the reader nor
+//! is kept in memory, the last valid content stays, the job reports the problem, and recovers with
+//! the next valid file.
 
 use super::does_not_spin;
 use crate::support::{
@@ -20,11 +20,11 @@ use std::{
 
 const LARGE: u64 = 100 << 20;
 
-/// What stands there, and a word of what is said of it.
+/// What is there, and a part of the message about it.
 struct Kind {
     name: &'static str,
     word: &'static str,
-    /// Makes it at the first path; the second leads to a good status file.
+    /// Creates it at the first path; the second leads to a good status file.
     make: fn(&Path, &Path),
 }
 
@@ -95,8 +95,8 @@ fn make_pipe(path: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
 }
 
-/// Makes it elsewhere, for the path of a socket may not be long, and puts it into its place: at one stroke, for
-/// a file that is gone for a moment has nothing to say any more.
+/// Creates it elsewhere, because the path of a socket must be short, and renames it into place: in
+/// one step, because a file that is gone for a moment has no content any more.
 fn put(server: &TestServer, kind: &Kind, path: &Path, good: &Path) {
     let made = server.file("made");
     (kind.make)(&made, good);
@@ -116,8 +116,8 @@ async fn document(server: &TestServer, job: &Handmade) -> Value {
     server.get(&job.path()).await.expect(200).json()
 }
 
-/// Breaks if anything that stands in the place of `file` takes away what it said, hangs the reader, is
-/// read to its end, costs another job, or stays when the file is good again.
+/// Breaks if anything in place of `file` discards its content, blocks the reader, is read to its
+/// end, costs another job, or stays when the file is good again.
 async fn each_kind_gives_way(file: &str, is_as_before: fn(&Value) -> bool, mend: fn(&Handmade)) {
     let server = Setup::new().start().await;
     let good = server.file("good.json");
@@ -136,7 +136,7 @@ async fn each_kind_gives_way(file: &str, is_as_before: fn(&Value) -> bool, mend:
     for (kind, job) in KINDS.iter().zip(&jobs) {
         put(&server, kind, &job.folder.join(file), &good);
     }
-    // Somebody who keeps a pipe open, and has written to it, does not change what it is.
+    // An open pipe with content in it does not change what it is.
     let pipe = jobs[KINDS.iter().position(|it| it.name == "pipe").unwrap()].folder.join(file);
     let mut writer = OpenOptions::new().read(true).write(true).open(pipe).unwrap();
     writer.write_all(b"{\"status\": \"failed\"}").unwrap();
@@ -193,8 +193,8 @@ async fn whatever_stands_in_the_place_of_a_master_file_gives_way_to_a_good_one()
     each_kind_gives_way("master.json", is_as_before, |job| job.master("cancelled")).await;
 }
 
-/// Breaks if a file that grows beyond its bound while it is read, or is never whole, fills the memory, or if
-/// a writer of many pieces holds up others.
+/// Breaks if a file that grows beyond its limit while it is read, or is never complete, fills the
+/// memory, or if a writer of many pieces delays others.
 #[tokio::test]
 async fn a_file_that_grows_without_end_costs_itself_alone() {
     let server = Setup::new().start().await;
@@ -208,7 +208,7 @@ async fn a_file_that_grows_without_end_costs_itself_alone() {
     let piece = vec![b'['; 1 << 20];
     for step in 1..=LARGE >> 20 {
         let mut options = OpenOptions::new();
-        // Closed each time: that is when it is read.
+        // Closed each time: it is read on close.
         let mut file =
             options.write(true).truncate(step == 1).append(step > 1).open(&path).unwrap();
         file.write_all(&piece).unwrap();
@@ -229,8 +229,8 @@ async fn a_file_that_grows_without_end_costs_itself_alone() {
     assert!(grown < 48 << 20, "{} MiB", grown >> 20);
 }
 
-/// Breaks if a name that is none of ours, in the jobs folder or in a job's, makes a job or a repository, or
-/// costs the reader anything that it would tell of others.
+/// Breaks if a foreign name, in the jobs folder or in a job's, creates a job or a repository, or
+/// hides others from the reader.
 #[tokio::test]
 async fn names_of_any_bytes_are_passed_over() {
     let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
@@ -261,13 +261,13 @@ async fn names_of_any_bytes_are_passed_over() {
             fs::rename(server.file("made"), folder.join(OsStr::from_bytes(name))).unwrap();
         }
     }
-    // And as folders: of a job's name they have nothing.
+    // And as folders: they contain nothing named like a job.
     for name in &names[..4] {
         let folder = server.setup().jobs().join(OsStr::from_bytes(&[b"x\xff", *name].concat()));
         fs::create_dir(&folder).unwrap();
         files::write(&folder.join("master.json"), &status);
     }
-    // The greatest number that there is.
+    // The largest possible number.
     job.repository(u32::MAX, "scanning", 1);
     job.repository(0, "completed", 1000);
     let document = until(PATIENCE, "what has a good name is read", async || {

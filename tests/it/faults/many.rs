@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a start may take, with everything that optimises.
+/// The time limit of a start, in an optimised build.
 const IN_TIME: Duration = Duration::from_secs(3);
 
-/// Writes a job of five repositories, over since this morning.
+/// Writes a job of five repositories that ended this morning.
 fn lay_finished(setup: &Setup) {
     let id = JobId::generate().to_string();
     let folder = setup.jobs().join(&id);
@@ -49,7 +49,7 @@ fn lay_status(folder: &std::path::Path, index: usize, name: &str) {
     files::write(&folder.join(format!("repo_{index}.json")), status.to_string());
 }
 
-/// Breaks if a start takes longer with each repository that was ever scanned, or keeps more of it in
+/// Breaks if a start slows with each repository that was ever scanned, or keeps more of it in
 /// memory than it needs.
 #[tokio::test]
 async fn a_start_with_many_jobs_takes_seconds_and_little_memory() {
@@ -58,7 +58,7 @@ async fn a_start_with_many_jobs_takes_seconds_and_little_memory() {
     let setup = Setup::new().shell("say completed\n");
     let group = setup.lay_group(large);
     let folder = JobsDir::new(&setup.jobs()).unwrap().job(&group.parse().unwrap());
-    // All but the last are done, each by an attempt of its own.
+    // All but the last are done, each in an attempt of its own.
     let started_at = chrono::Utc::now();
     let record = AttemptRecord { schema: 1, attempt: 1, interruptions: 0, retries: 0, started_at };
     for index in 0..large - 1 {

@@ -1,6 +1,6 @@
-//! Faults of the machine: each is really brought about, and what must not be lost is looked for.
+//! Faults of the machine: each is really caused, and then the test checks that nothing was lost.
 //!
-//! The table of docs/reliability.md says which fault is brought about where, and how.
+//! The table of docs/reliability.md says which fault is caused where, and how.
 
 mod away;
 mod bursts;
@@ -26,7 +26,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A scan that takes until it is let go, and notes that it runs.
+/// A scan that takes until it is released, and records that it runs.
 const WAITING: &str = r#"
 echo "$SCANWATCH_REPO_NAME $attempt" >> "$dir/runs"
 say scanning
@@ -43,17 +43,17 @@ async fn runs_now(server: &TestServer, scan: &str) {
     eventually(&format!("{scan} runs"), async || runs(server).iter().any(|it| it == scan)).await;
 }
 
-/// Lets the scans that wait go on.
+/// Releases the waiting scans.
 fn go(server: &TestServer) {
     files::write(&server.file("go"), "");
 }
 
-/// What `/health` says.
+/// What `/health` reports.
 async fn health(server: &TestServer) -> Value {
     server.get("/health").await.expect(200).json()
 }
 
-/// Waits until `/health` names a problem with these words.
+/// Waits until `/health` reports a problem with this text.
 async fn complains(server: &TestServer, words: &str) {
     eventually(&format!("/health says: {words}"), async || {
         let health = health(server).await;
@@ -62,7 +62,7 @@ async fn complains(server: &TestServer, words: &str) {
     .await;
 }
 
-/// Waits until `/health` names no problem.
+/// Waits until `/health` reports no problem.
 async fn is_well(server: &TestServer) {
     eventually("/health says that all is well", async || {
         health(server).await["status"] == "healthy"
@@ -70,7 +70,7 @@ async fn is_well(server: &TestServer) {
     .await;
 }
 
-/// Submits what cannot be taken in; why, in the words of the answer.
+/// Submits a job that cannot be accepted; returns the reason from the answer.
 async fn refusal(server: &TestServer) -> String {
     let answer = submission(server, "refused").await.expect(503);
     assert_eq!(answer.header("retry-after"), Some("30"));
@@ -84,7 +84,7 @@ async fn submission(server: &TestServer, name: &str) -> Answer {
     server.post("/scan", &json!({ "git_url": url })).await
 }
 
-/// Watches for a while that the server does not spin: it sleeps four fifths of the time at least.
+/// Checks for a while that the server does not spin: it sleeps at least four fifths of the time.
 async fn does_not_spin(server: &TestServer) {
     let (begin, watched) = (processes::cpu_time(server.pid()), Duration::from_secs(1));
     tokio::time::sleep(watched).await;
@@ -105,8 +105,8 @@ fn left_in_staging(server: &TestServer) -> Vec<String> {
     entries.filter_map(|it| it.file_name().into_string().ok()).collect()
 }
 
-/// Has the server run as a user that nobody else is, with no rights but a user's; `None`, and the
-/// reason said, where this user may not do that.
+/// Has the server run as an otherwise unused, unprivileged user; `None`, with the reason printed,
+/// where this user may not do that.
 fn as_somebody_else(setup: Setup) -> Option<Setup> {
     let user = (60_000 + std::process::id() % 5_000).to_string();
     let switch = ["--reuid", &user, "--regid", &user, "--clear-groups"];

@@ -1,4 +1,4 @@
-//! Process numbers that are used again, by processes that have nothing to do with any scan.
+//! Process ids that are reused by processes unrelated to any scan.
 
 use super::{WAITING, go, runs_now};
 use crate::support::{
@@ -13,11 +13,11 @@ use crate::support::{
 use rustix::process::Signal;
 use std::{path::Path, process::Child};
 
-/// Somebody who must live: a process with a number that another one had.
+/// A process that must survive: it has the number that another one had.
 struct Bystander(Child);
 
 impl Bystander {
-    /// Starts one with this number; in a namespace of one's own, the next number can be told.
+    /// Starts one with this number; in a private namespace, the next number can be set.
     fn with_number(pid: u32) -> Self {
         for _ in 0..100 {
             files::write(Path::new("/proc/sys/kernel/ns_last_pid"), (pid - 1).to_string());
@@ -43,8 +43,8 @@ impl Drop for Bystander {
     }
 }
 
-/// Breaks if a number is ever taken for the process that once had it: a shim's, a scanner's, or one
-/// that stands in a file.
+/// Breaks if a number is ever mistaken for the process that once had it: a shim's, a scanner's, or
+/// one that is recorded in a file.
 #[tokio::test]
 async fn whoever_gets_a_dead_processs_number_lives() {
     if !entered("faults::numbers::whoever_gets_a_dead_processs_number_lives", PROCESSES) {
@@ -62,8 +62,8 @@ async fn whoever_gets_a_dead_processs_number_lives() {
         server.working(&job).await;
         let shim = server.shim(&job, 0).unwrap().pid;
         let scanner: u32 = server.note(&format!("pid-{name}")).await.parse().unwrap();
-        // A server keeps the number of a child until it hears of its death, so the next one has to
-        // be there: one that comes afterwards, or one that has adopted the shim and is asleep.
+        // A server keeps the number of a child until it reaps it, so the next server must run: one
+        // started afterwards, or one that has adopted the shim and sleeps.
         server.kill9().await;
         let adopts = round % 2 == 1;
         if adopts {

@@ -34,7 +34,7 @@ impl Dice {
     }
 }
 
-/// Values that are no good wherever they stand, as they are spelled in JSON or nearly so.
+/// Values that are invalid wherever they are, spelled in JSON or nearly so.
 const ODD: &[&str] = &[
     "null",
     "-1",
@@ -99,7 +99,7 @@ const MEMBERS: &[&str] = &[
     "stderr",
     "dependencies_found",
 ];
-/// What is added up, compared and shown as a bar.
+/// Fields that are added up, compared and shown as a progress bar.
 const FIGURES: &[&str] = &[
     "percentage",
     "total_files",
@@ -113,7 +113,7 @@ const NUMBERS: &[&str] = &["-1", "-8.1e12", "8.1e12", "1e308", "101", "900719925
 const WORDS: &[&str] =
     &["starting", "scanning", "completed", "failed", "timeout", "cancelled", "odd", "COMPLETED"];
 
-/// Puts something into the place of a status file.
+/// Puts something in place of a status file.
 fn put(path: &Path, elsewhere: &Path, dice: &mut Dice) {
     let whole = json!({
         "schema": 1, "repo_index": 0, "repo_name": "odd", "status": dice.of(WORDS),
@@ -123,7 +123,7 @@ fn put(path: &Path, elsewhere: &Path, dice: &mut Dice) {
     .to_string();
     let odd = |dice: &mut Dice| format!("\"{}\": {}", dice.of(MEMBERS), dice.of(ODD));
     let bytes: Vec<u8> = match dice.below(16) {
-        // Half of it, a byte of it changed, something within it.
+        // Half of it, a byte of it changed, something inserted.
         0 => whole.as_bytes()[..dice.below(whole.len())].to_vec(),
         1 => {
             let mut bytes = whole.into_bytes();
@@ -142,7 +142,7 @@ fn put(path: &Path, elsewhere: &Path, dice: &mut Dice) {
         }
         7 => format!("{}, {}, \"status\": \"failed\"}}", &whole[..whole.len() - 1], odd(dice))
             .into_bytes(),
-        // No object, another encoding, nothing.
+        // Not an object, another encoding, nothing.
         8 => dice.of(ODD).as_bytes().to_vec(),
         9 => [b"\xef\xbb\xbf", whole.as_bytes()].concat(),
         10 => whole.encode_utf16().flat_map(u16::to_le_bytes).collect(),
@@ -168,7 +168,7 @@ fn put(path: &Path, elsewhere: &Path, dice: &mut Dice) {
                     rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).map_err(Into::into)
                 }
             };
-            // The path of a socket may be too long; a file of its own then.
+            // The path of a socket may be too long; an ordinary file then.
             if made.is_ok() {
                 return;
             }
@@ -178,7 +178,7 @@ fn put(path: &Path, elsewhere: &Path, dice: &mut Dice) {
     files::replace(path, bytes);
 }
 
-/// No answer about a job is one that cannot be.
+/// No answer about a job is impossible.
 fn makes_sense(document: &Value) {
     let number = |path: &str| document.pointer(path).and_then(Value::as_u64);
     let summary = |name: &str| {
@@ -194,8 +194,8 @@ fn makes_sense(document: &Value) {
     }
 }
 
-/// Breaks if any of the things that can stand in a status file's place ends, hangs or blows up the
-/// server, is shown with figures that cannot be, or costs the job beside it.
+/// Breaks if any of the things that can be in place of a status file kills, hangs or exhausts the
+/// server, is shown with impossible figures, or costs the job beside it.
 #[tokio::test]
 async fn thousands_of_odd_files_cost_nobody_else() {
     const OF_A_JOB: u32 = 50;
@@ -243,7 +243,7 @@ async fn thousands_of_odd_files_cost_nobody_else() {
     }
     let health = super::health(&server).await;
     assert_eq!(health["watch"]["panics"], 0, "{health:#}");
-    // Counted when everything is compared.
+    // Counted once everything is compared.
     eventually("unreadable files are counted", async || {
         super::health(&server).await["watch"]["unreadable_files"].as_u64() > Some(0)
     })
@@ -254,7 +254,7 @@ async fn thousands_of_odd_files_cost_nobody_else() {
 }
 
 /// Breaks if a reader is ever shown half a file of a writer that does not rename, or anything but
-/// what stood there before or stands there now; or if the last word of such a writer is missed.
+/// the old or the new content; or if the last state of such a writer is missed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_in_five_pieces_is_never_seen_in_pieces() {
     let server = Setup::new().start().await;
@@ -275,7 +275,7 @@ async fn a_writer_in_five_pieces_is_never_seen_in_pieces() {
             for (number, piece) in text.as_bytes().chunks(text.len().div_ceil(5)).enumerate() {
                 let mut options = OpenOptions::new();
                 options.write(true).truncate(number == 0).append(number > 0);
-                // Closed each time: that is when it is read.
+                // Closed each time: it is read on close.
                 options.open(&path).unwrap().write_all(piece).unwrap();
                 std::thread::sleep(Duration::from_micros(200));
             }

@@ -1,4 +1,4 @@
-//! A server that stands still for a while: suspended, starved, or its machine asleep.
+//! A server that does not run for a while: suspended, starved, or its machine asleep.
 
 use super::{health, is_well};
 use crate::support::{
@@ -11,8 +11,8 @@ use crate::support::{
 use rustix::process::Signal;
 use std::time::Duration;
 
-/// Breaks if a pause of the server, longer than any time that a scan may be silent, costs a scan,
-/// the end of one, a stream, or a request that comes meanwhile.
+/// Breaks if a pause of the server, longer than any time a scan may be silent, costs a scan, the
+/// end of one, a stream, or a request that arrives in the meantime.
 #[tokio::test]
 async fn a_server_that_is_stopped_for_a_while_costs_no_scan_and_no_reader() {
     let server = Setup::new()

@@ -1,4 +1,4 @@
-//! Scans that need more of the disk than there is.
+//! Scans that need more disk space than there is.
 
 use super::{disk::on_a_small_disk, left_in_staging};
 use crate::support::{
@@ -11,15 +11,15 @@ use crate::support::{
 use serde_json::json;
 use std::{fs, io::Read};
 
-/// Bytes that cannot be compressed.
+/// Bytes that do not compress.
 fn noise(megabytes: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     fs::File::open("/dev/urandom").unwrap().take(megabytes << 20).read_to_end(&mut bytes).unwrap();
     bytes
 }
 
-/// Breaks if a repository that does not fit on the disk ends otherwise than once and with the disk as
-/// its cause, or if it costs anybody else a final state.
+/// Breaks if a repository that does not fit on the disk ends other than once and with the disk as
+/// its cause, or if it costs any other repository a final state.
 #[tokio::test]
 async fn a_repository_larger_than_the_disk_ends_once_and_says_why() {
     if !entered("faults::room::a_repository_larger_than_the_disk_ends_once_and_says_why", MOUNTS) {
@@ -57,7 +57,7 @@ async fn a_repository_larger_than_the_disk_ends_once_and_says_why() {
     eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
 }
 
-/// A scanner that fills the disk and keeps it full, and one that gives up when it is.
+/// A scanner that fills the disk and keeps it full, and one that stops when it is.
 const FILLING: &str = r#"
 if [ "$SCANWATCH_REPO_NAME" = fills ]; then
     while [ ! -e "$dir/begun" ]; do sleep 0.02; done
@@ -73,8 +73,8 @@ while [ ! -e "$dir/filled" ]; do sleep 0.02; done
 exit 5
 "#;
 
-/// Breaks if a final state cannot be written on a full disk: no space was set aside for it, or the
-/// scratch folder that fills the disk outlasts it.
+/// Breaks if a final state cannot be written on a full disk: no space was reserved for it, or the
+/// scratch folder that fills the disk is not removed first.
 #[tokio::test]
 async fn on_a_full_disk_final_states_are_written_all_the_same() {
     if !entered("faults::room::on_a_full_disk_final_states_are_written_all_the_same", MOUNTS) {
@@ -112,7 +112,7 @@ fn running(server: &TestServer) -> usize {
     files::text(&server.file("runs")).lines().count()
 }
 
-/// Breaks if scans run beside each other that together may take more than is free, if nobody is told
+/// Breaks if scans run side by side that together may take more than is free, if it is not reported
 /// what they wait for, or if they wait for ever.
 #[tokio::test]
 async fn scans_that_share_a_small_disk_run_one_after_the_other() {
@@ -126,7 +126,7 @@ async fn scans_that_share_a_small_disk_run_one_after_the_other() {
         );
     let job = setup.lay_group(4);
     let server = setup.start().await;
-    // Two have room: 16 MiB of somewhat less than 20.
+    // Two have space: 16 MiB of somewhat less than 20.
     eventually("/health says what the others wait for", async || {
         let health = server.get("/health").await.expect(200).json();
         let scanners = &health["scanners"];
@@ -138,7 +138,7 @@ async fn scans_that_share_a_small_disk_run_one_after_the_other() {
                 .contains("queued scans wait for running ones: 2 scans run")
     })
     .await;
-    // What a scan has taken counts once: the two go on to have room, and no third.
+    // What a scan has taken counts once: the two still have space, and no third.
     let scratch = fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
     let scratch = scratch.map(|it| it.path()).find(|it| it.is_dir()).unwrap();
     files::write(&scratch.join("fetched"), noise(6));
@@ -153,7 +153,7 @@ async fn scans_that_share_a_small_disk_run_one_after_the_other() {
     .await;
 }
 
-/// Breaks if a scan that begins while inodes run out fails for that, or counts as one that died,
+/// Breaks if a scan that starts while inodes run out fails for that, or counts as one that died,
 /// instead of waiting.
 #[tokio::test]
 async fn a_scan_that_begins_while_inodes_run_out_waits_and_does_not_fail() {
@@ -167,7 +167,7 @@ async fn a_scan_that_begins_while_inodes_run_out_waits_and_does_not_fail() {
     fs::create_dir(&filler).unwrap();
     let place = |number: usize| filler.join(number.to_string());
     let mut accepted = 0;
-    // A job takes six; what its shim makes first takes as many again.
+    // A job takes six; what its shim creates first takes as many again.
     for left in 8..12 {
         let most = (0..1_000).find(|it| fs::File::create(place(*it)).is_err()).unwrap();
         (0..left).for_each(|number| fs::remove_file(place(number)).unwrap());

@@ -1,4 +1,4 @@
-//! A planned stop in the middle of five scans, again and again.
+//! A planned stop in the middle of five scans, repeated.
 
 use crate::support::{
     files,
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Within this, a stop is over: what the contract says, and what a service manager waits for.
+/// The time limit of a stop: the contract's, and what a service manager waits for.
 const IN_TIME: Duration = Duration::from_secs(10);
 
 async fn five_scans(server: &TestServer, forge: &Forge) -> Vec<String> {
@@ -26,8 +26,8 @@ async fn five_scans(server: &TestServer, forge: &Forge) -> Vec<String> {
     jobs
 }
 
-/// Breaks if a stop takes longer than it may, leaves a process or a scratch folder behind, is no
-/// success, or loses one of the scans that it has ended.
+/// Breaks if a stop takes longer than it may, leaves a process or a scratch folder behind, does not
+/// succeed, or loses one of the scans it ended.
 #[tokio::test]
 async fn a_stop_in_the_middle_of_five_scans_is_quick_and_leaves_nothing() {
     let forge = Forge::start();
@@ -62,7 +62,7 @@ async fn a_stop_in_the_middle_of_five_scans_is_quick_and_leaves_nothing() {
     }
 }
 
-/// Breaks if somebody who cannot wait has to.
+/// Breaks if a second signal does not stop at once.
 #[tokio::test]
 async fn a_second_signal_stops_at_once_and_the_next_server_goes_on() {
     let mut server = Setup::new()

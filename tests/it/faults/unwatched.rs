@@ -1,7 +1,7 @@
-//! A server that is told of nothing: everything works, only later.
+//! A server without notifications: everything works, only later.
 //!
-//! Every other test can be run that way as well: `SCANWATCH_TEST_POLL=1` has all servers of the
-//! tests look at files alone.
+//! Every other test can be run that way as well: with `SCANWATCH_TEST_POLL=1` all servers of the
+//! tests only poll.
 
 use super::{WAITING, go, health, runs_now};
 use crate::support::{
@@ -16,7 +16,7 @@ fn unwatched() -> Setup {
 }
 
 /// Breaks if a job needs a notification to be submitted, followed to its end, cancelled, removed or
-/// gone on with by the next server.
+/// resumed by the next server.
 #[tokio::test]
 async fn without_a_single_notification_every_function_works() {
     let setup = unwatched().shell(WAITING).set("scanner.max_concurrent_processes", 2);
@@ -40,7 +40,7 @@ async fn without_a_single_notification_every_function_works() {
     go(&server);
     assert_eq!(server.finished(&group).await["status"], "completed");
     let events = after.rest(PATIENCE).await;
-    // Polling may meet a final state that its shim has not completed yet, and then once more.
+    // Polling may read a final state before its shim has completed it, and then once more.
     let ended: std::collections::BTreeSet<_> = events
         .iter()
         .filter(|it| it.name == "repository" && it.data["status"] == "completed")

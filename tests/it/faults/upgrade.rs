@@ -1,8 +1,8 @@
 //! Jobs folders as earlier versions of this program wrote them, and as later ones might.
 //!
-//! `tests/fixtures/status/v1` holds whole folders that the real binary wrote, and what it then said
-//! of them. They are never written again: `SCANWATCH_WRITE_FIXTURES=FOLDER cargo nextest run
-//! faults::upgrade` makes those of a new schema, in a folder of its own number.
+//! `tests/fixtures/status/v1` contains complete folders that the real binary wrote, and what it
+//! then reported about them. They are never rewritten: `SCANWATCH_WRITE_FIXTURES=FOLDER cargo
+//! nextest run faults::upgrade` creates those of a new schema, in a folder of its own number.
 
 use crate::support::{
     files,
@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folders that were written, by what became of their jobs.
+/// The recorded folders, by what became of their jobs.
 const KINDS: [&str; 5] = ["completed", "failed", "interrupted", "group", "cancelled"];
 
 fn fixtures() -> PathBuf {
@@ -30,7 +30,7 @@ fn copy(from: &Path, to: &Path) {
     run("cp", &["-r", &from.display().to_string(), &to.display().to_string()]);
 }
 
-/// The job of a fixture, and what was said of it.
+/// The job of a fixture, and what was reported about it.
 fn fixture(kind: &str) -> (PathBuf, String, Value) {
     let folder = fixtures().join(kind);
     let expected = files::json(&folder.join("expected.json")).expect("what was said of it");
@@ -38,11 +38,11 @@ fn fixture(kind: &str) -> (PathBuf, String, Value) {
     (folder.join(&job), job, expected)
 }
 
-/// Lays a fixture's job into a jobs folder; its id.
+/// Copies a fixture's job into a jobs folder; returns its id.
 fn lay(setup: &Setup, kind: &str) -> String {
     let (folder, job, _) = fixture(kind);
     copy(&folder, &setup.jobs().join(&job));
-    // A folder that is empty is not kept by git.
+    // git does not keep empty folders.
     for name in ["results", "logs", "locks"] {
         fs::create_dir_all(setup.jobs().join(&job).join(name)).unwrap();
     }
@@ -58,7 +58,7 @@ fn lasting(mut document: Value) -> Value {
     document
 }
 
-/// Whether everything that was said is still said; more may be.
+/// Whether everything that was reported still is; more may be.
 fn holds(then: &Value, now: &Value) -> bool {
     match (then, now) {
         (Value::Object(then), Value::Object(now)) => {
@@ -71,8 +71,8 @@ fn holds(then: &Value, now: &Value) -> bool {
     }
 }
 
-/// The fixtures' jobs have the ids that they were written with, by which processes of dead scans
-/// are found: two servers at once on copies of one job would end each other's.
+/// The fixtures' jobs keep their original ids, by which processes of dead scans are found: two
+/// servers at once on copies of one job would kill each other's.
 fn alone() -> fs::File {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("upgrade.lock");
     let lock = fs::File::create(path).expect("target/ can be written");
@@ -80,13 +80,13 @@ fn alone() -> fs::File {
     lock
 }
 
-/// A server that scans nothing, and keeps what is long over.
+/// A server that scans nothing, and keeps what ended long ago.
 fn reading() -> Setup {
     Setup::new().set("jobs.retention_hours", 1_000_000).shell("say completed\n")
 }
 
-/// Breaks if a later version shows a job that version 1 wrote otherwise than version 1 did, finds
-/// nothing of what it found, or writes its files anew.
+/// Breaks if a later version shows a job of version 1 differently than version 1 did, misses any of
+/// its findings, or rewrites its files.
 #[tokio::test]
 async fn finished_jobs_of_schema_1_are_what_they_were() {
     let _alone = alone();
@@ -109,8 +109,8 @@ async fn finished_jobs_of_schema_1_are_what_they_were() {
         }
         let log = server.get(&format!("/scan/{job}/repositories/0/log")).await;
         assert_eq!(log.status, expected["log_status"], "{log:?}");
-        // An order that was carried out is of no use any more, and a cancelled job may not have named
-        // all of its repositories yet.
+        // A handled command is not needed any more, and a cancelled job may not have listed all of
+        // its repositories yet.
         let settled = |it: &std::path::PathBuf| {
             let name = it.to_string_lossy();
             name.ends_with(".order.json") || name.ends_with("/master.json")
@@ -120,7 +120,7 @@ async fn finished_jobs_of_schema_1_are_what_they_were() {
             assert_eq!(fs::read(&file).unwrap(), fs::read(&copied).unwrap(), "{copied:?}");
         }
     }
-    // And they are jobs of ours, with which something can be done.
+    // And they are real jobs that accept commands.
     let (failed, (_, _, expected)) = &jobs[1];
     assert_eq!(expected["progress"]["status"], "failed");
     server.post_nothing(&format!("/scan/{failed}/retry")).await.expect(200);
@@ -129,7 +129,7 @@ async fn finished_jobs_of_schema_1_are_what_they_were() {
     server.delete(&format!("/scan/{failed}")).await.expect(204);
 }
 
-/// Breaks if a later version does not go on where version 1 was stopped.
+/// Breaks if a later version does not resume where version 1 was stopped.
 #[tokio::test]
 async fn a_job_that_version_1_was_stopped_in_is_gone_on_with() {
     let _alone = alone();
@@ -141,8 +141,8 @@ async fn a_job_that_version_1_was_stopped_in_is_gone_on_with() {
     assert_eq!(server.status_file(&job, 0)["attempt"], 2);
 }
 
-/// Breaks if files of a later version, with members, words and kinds that nobody knows yet, cost
-/// more than what cannot be understood of them.
+/// Breaks if files of a later version, with unknown members, states and kinds, cost more than the
+/// parts that cannot be understood.
 #[tokio::test]
 async fn files_of_a_later_schema_are_read_as_far_as_they_are_understood() {
     let _alone = alone();
@@ -181,7 +181,7 @@ async fn files_of_a_later_schema_are_read_as_far_as_they_are_understood() {
     assert_eq!(health["watch"]["unreadable_files"], 0, "{health:#}");
 }
 
-// How the fixtures are made.
+// How the fixtures are created.
 
 async fn record(server: &TestServer, to: &Path, kind: &str, job: &str) {
     let get = async |path: String| server.get(&path).await;
@@ -207,7 +207,7 @@ async fn record(server: &TestServer, to: &Path, kind: &str, job: &str) {
     copy(&server.job_folder(job), &folder.join(job));
 }
 
-/// Writes fixtures, by command alone: with the built-in scanner, from repositories of a forge here.
+/// Writes fixtures, on request only: with the built-in scanner, from repositories of a forge here.
 #[tokio::test]
 async fn fixtures_are_written_by_command() {
     let Some(to) = std::env::var_os("SCANWATCH_WRITE_FIXTURES") else { return };

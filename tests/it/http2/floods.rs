@@ -1,4 +1,4 @@
-//! Frames without an end.
+//! Frames that never end.
 
 use super::unharmed;
 use crate::support::{
@@ -10,7 +10,7 @@ use crate::support::{
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Nothing here takes a second; a connection that is let go on is there for ever.
+/// Nothing here takes a second; a connection that is not stopped would last for ever.
 const LONG: Duration = Duration::from_secs(20);
 
 /// Error codes of RFC 9113, section 7.
@@ -32,7 +32,7 @@ fn post(stream: u32) -> Vec<u8> {
     frame(h2::HEADERS, h2::END_HEADERS, stream, &block)
 }
 
-/// Breaks if a peer can have the server busy for ever by frames that cost it nothing.
+/// Breaks if a peer can keep the server busy for ever by frames that cost it nothing.
 #[tokio::test]
 async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection() {
     let server = Setup::new().start().await;
@@ -49,7 +49,7 @@ async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection() {
         ("unknown", frame(0x77, 0, 0, &[])),
         ("large and unknown", frame(0x77, 0, 0, &[0; 16_000])),
     ] {
-        // Well below the size of a frame that is taken, so that each write holds whole frames.
+        // Well below the frame size limit, so that each write contains whole frames.
         let burst = bytes.repeat(1 + 8000 / bytes.len());
         let line = TcpStream::connect(server.address()).await.unwrap();
         let attack = h2::send_on(line, listening(), LONG, |_| burst.clone());
@@ -67,7 +67,7 @@ async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection() {
     assert!(unharmed(&server, attack).await.ended.is_some());
 }
 
-/// Breaks if requests that are taken back at once are served all the same, without a limit
+/// Breaks if requests that are reset at once are all served nevertheless, without a limit
 /// (CVE-2023-44487).
 #[tokio::test]
 async fn requests_that_are_taken_back_end_their_connection() {
@@ -84,7 +84,7 @@ async fn requests_that_are_taken_back_end_their_connection() {
     assert!(course.ended.is_some(), "{course:?}");
     assert_eq!(course.goaway, Some(ENHANCE_YOUR_CALM), "{course:?}");
 
-    // So slowly that each has been begun before it is taken back.
+    // Slowly enough that each has been started before it is reset.
     let attack = async {
         let mut line = H2Line::open(server.address(), &[]).await;
         line.send(&h2::get(1, "/events")).await.unwrap();
@@ -105,11 +105,12 @@ async fn requests_that_are_taken_back_end_their_connection() {
     assert!((500..5000).contains(&requests), "{requests} requests were taken back");
 }
 
-/// Breaks if one connection may have any number of requests under way, or may go on asking for them.
+/// Breaks if one connection may have any number of concurrent requests, or may keep asking for
+/// them.
 #[tokio::test]
 async fn streams_without_an_end_are_refused_and_end_their_connection() {
     let server = Setup::new().start().await;
-    // Bodies that never come.
+    // Bodies that never arrive.
     let line = TcpStream::connect(server.address()).await.unwrap();
     let attack = h2::send_on(line, h2::opening(&[]), LONG, |sent| {
         (0..10).flat_map(|it| post(stream(10 * sent + it))).collect()
@@ -119,7 +120,7 @@ async fn streams_without_an_end_are_refused_and_end_their_connection() {
     assert_eq!(course.goaway, Some(ENHANCE_YOUR_CALM), "{course:?}");
     assert!(course.heard[usize::from(h2::RST_STREAM)] <= 300, "{course:?}");
 
-    // A client that begins with a hundred loses those that are too many, and nothing else.
+    // A client that starts with a hundred loses those that are too many, and nothing else.
     let mut line = H2Line::open(server.address(), &[]).await;
     let all: Vec<_> = (0..100).flat_map(|it| post(stream(it))).collect();
     line.send(&all).await.unwrap();
@@ -130,7 +131,7 @@ async fn streams_without_an_end_are_refused_and_end_their_connection() {
     assert_eq!(answer.flags & h2::END_HEADERS, h2::END_HEADERS);
 }
 
-/// Breaks if a body may come in pieces of nothing, each of which costs more than it brings.
+/// Breaks if a body may come in empty pieces, each of which costs more than it brings.
 #[tokio::test]
 async fn bodies_in_pieces_of_nothing_end_their_connection() {
     let server = Setup::new().start().await;

@@ -1,4 +1,4 @@
-//! Headers without an end.
+//! Headers that never end.
 
 use super::unharmed;
 use crate::support::{
@@ -12,15 +12,15 @@ use tokio::net::TcpStream;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Breaks if a header list may be of any length: in frames without an end, in text that is unpacked to
-/// a multiple of itself, or in one field that does not end.
+/// Breaks if a header list may be of any length: in endless frames, in text that decompresses to a
+/// multiple of its size, or in one field that does not end.
 #[tokio::test]
 async fn a_header_list_that_is_too_long_ends_its_connection() {
     let server = Setup::new().start().await;
     let begin = || frame(h2::HEADERS, h2::END_STREAM, 1, &h2::block("GET", "/livez", &[]));
     let more = |block: &[u8]| frame(h2::CONTINUATION, 0, 1, block);
     let field = h2::literal(0, "x", "y").repeat(1000);
-    // The first bytes of a field of a megabyte, and what follows them.
+    // The first bytes of a field of a megabyte, and its continuation.
     let endless = h2::literal(0, "x", &"y".repeat(1 << 20));
     let (first, rest) = endless.split_at(16_000);
     // A field of 3,000 bytes in the table, and ten thousand times its number of one byte.
@@ -36,7 +36,7 @@ async fn a_header_list_that_is_too_long_ends_its_connection() {
     ] {
         let line = TcpStream::connect(server.address()).await.unwrap();
         let opening = [h2::opening(&[]), opening].concat();
-        // A thousand frames, and then silence: to end then is no merit.
+        // A thousand frames, and then silence: an end by timeout would prove nothing.
         let attack = h2::send_on(line, opening, Duration::from_secs(3), |sent| {
             if sent < 1000 { then.clone() } else { Vec::new() }
         });
@@ -45,7 +45,7 @@ async fn a_header_list_that_is_too_long_ends_its_connection() {
     }
 }
 
-/// Breaks if a client whose header is too long does not learn that this is why it gets nothing.
+/// Breaks if a client whose header is too long does not learn the reason.
 #[tokio::test]
 async fn a_header_that_is_too_long_is_answered_431() {
     let authority = Authority::new();
@@ -70,7 +70,7 @@ async fn a_header_that_is_too_long_is_answered_431() {
             };
             let answer = tokio::time::timeout(LONG, unharmed(server, ask)).await.expect("an end");
             let code = String::from_utf8(answer.stdout).unwrap();
-            // A megabyte may as well be answered by the end of the connection.
+            // A megabyte may also be answered by closing the connection.
             let fine = match (too_long, header == huge) {
                 (false, _) => code == "200",
                 (true, false) => code == "431",

@@ -1,7 +1,7 @@
-//! HTTP/2 peers that ask for more than is good, or take less: the server's memory stays bounded, the bad
-//! connection ends, others are answered meanwhile.
+//! HTTP/2 peers that ask for too much, or read too little: the server's memory stays bounded, the
+//! bad connection ends, others are answered in the meantime.
 //!
-//! The plain port speaks HTTP/2 too, to who begins with it; under TLS it is the same code.
+//! The plain port speaks HTTP/2 too, to clients that start with it; with TLS it is the same code.
 
 mod floods;
 mod headers;
@@ -10,10 +10,10 @@ mod windows;
 use crate::support::{processes::resident, server::TestServer};
 use std::time::{Duration, Instant};
 
-/// How much the server may grow while it is under attack, in KiB: less than a second's worth of any flood.
+/// How much the server may grow during an attack, in KiB: less than a second's worth of any flood.
 const GROWTH: u64 = 16 << 10;
 
-/// Lets an attack run, and sees to it that others do not suffer.
+/// Runs an attack, and checks that other clients are not affected.
 async fn unharmed<T>(server: &TestServer, attack: impl Future<Output = T>) -> T {
     let before = resident(server.pid());
     let good = async {

@@ -1,4 +1,4 @@
-//! Peers that do not take their answers, though their sockets do.
+//! Peers that do not accept their answers, though their sockets do.
 
 use super::unharmed;
 use crate::support::{
@@ -24,8 +24,8 @@ async fn impatient() -> TestServer {
     setup.set("server.write_timeout_secs", 3).start().await
 }
 
-/// Asks for something every now and then, so as not to be idle, until the server ends the connection;
-/// after how long that was.
+/// Requests something every now and then, so as not to be idle, until the server closes the
+/// connection; returns how long that took.
 async fn busy_until_the_end(line: &mut H2Line, mut stream: u32) -> Duration {
     let began = Instant::now();
     loop {
@@ -45,11 +45,11 @@ async fn busy_until_the_end(line: &mut H2Line, mut stream: u32) -> Duration {
     }
 }
 
-/// Breaks if a peer may have any number of documents lie here by keeping its windows shut.
+/// Breaks if a peer can make the server hold any number of documents by keeping its windows closed.
 #[tokio::test]
 async fn a_peer_that_keeps_its_windows_shut_loses_its_connection() {
     let server = impatient().await;
-    // Shut from the beginning; and open by one byte, so that the rest has left the route already.
+    // Closed from the beginning; and open by one byte, so that the rest has left the route already.
     for window in [0, 1] {
         let attack = async {
             let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, window)]).await;
@@ -62,8 +62,8 @@ async fn a_peer_that_keeps_its_windows_shut_loses_its_connection() {
     }
 }
 
-/// Breaks if a peer that is slow, and yet goes on, is taken for one that has gone, or for one that
-/// takes nothing.
+/// Breaks if a slow but progressing peer is taken for one that has gone, or for one that reads
+/// nothing.
 #[tokio::test]
 async fn a_peer_that_is_slow_gets_its_whole_answer() {
     let server = impatient().await;
@@ -80,7 +80,7 @@ async fn a_peer_that_is_slow_gets_its_whole_answer() {
             taken += data.payload.len();
             body.extend(data.payload);
         }
-        // Longer in all than any silence that is suffered, and than the time for writing.
+        // Longer in total than any silence that is allowed, and than the write timeout.
         next += Duration::from_millis(700);
         tokio::time::sleep_until(next).await;
         let more = step.to_be_bytes();
@@ -91,12 +91,12 @@ async fn a_peer_that_is_slow_gets_its_whole_answer() {
     assert_eq!(String::from_utf8(body).unwrap(), whole);
 }
 
-/// Breaks if a stop waits out its whole grace for a peer that takes nothing of its answer.
+/// Breaks if a stop waits for its whole grace period because a peer reads nothing of its answer.
 #[tokio::test]
 async fn a_stop_does_not_wait_out_its_grace_for_peers_that_take_nothing() {
     let setup = Setup::new().set("server.stop_grace_secs", 600);
     let mut server = setup.set("server.write_timeout_secs", 600).start().await;
-    // A document that is longer than what a socket takes.
+    // A document that is longer than a socket's buffer.
     let job = Handmade::new(&server, 500);
     let filename = "long/".repeat(3_000);
     for index in 0..500 {
@@ -108,7 +108,7 @@ async fn a_stop_does_not_wait_out_its_grace_for_peers_that_take_nothing() {
     }
     known(&server, &job).await;
 
-    // HTTP/2, with its windows shut; the connection lives, for it answers pings.
+    // HTTP/2, with its windows closed; the connection is alive, because it answers pings.
     let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
     for (stream, path) in [(1, LARGE), (3, &job.path())] {
         line.send(&h2::get(stream, path)).await.unwrap();
@@ -137,13 +137,13 @@ async fn a_stop_does_not_wait_out_its_grace_for_peers_that_take_nothing() {
     ends_soon(&mut server).await;
 }
 
-/// Waits until the whole of the long document is there.
+/// Waits until the whole long document is ready.
 async fn known(server: &TestServer, job: &Handmade) {
     eventually("the document is long", async || server.get(&job.path()).await.text.len() > 6 << 20)
         .await;
 }
 
-/// The stop ends long before its grace has passed.
+/// The stop ends long before its grace period is over.
 async fn ends_soon(server: &mut TestServer) {
     let ended = tokio::time::timeout(PATIENCE, server.terminate()).await;
     assert_eq!(ended.expect("the stop waits for who takes nothing"), Some(0));

@@ -1,4 +1,4 @@
-//! Want of memory is told from other deaths, by evidence.
+//! Memory exhaustion is told from other deaths, by evidence.
 
 use super::{knowing, log, skip, submit};
 use crate::support::{
@@ -12,11 +12,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A memory control group of the test's own, removed when it is dropped.
+/// A memory control group of the test, removed when it is dropped.
 struct Group(PathBuf);
 
 impl Group {
-    /// Of cgroup v1 or v2, whichever this machine has; `None` where none can be made.
+    /// With cgroup v1 or v2, whichever this machine has; `None` where none can be created.
     fn create(name: &str, limit: u64) -> Option<Self> {
         let mine = fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = |line: &str| line.rsplit_once(":/").map(|it| it.1.to_owned());
@@ -30,7 +30,7 @@ impl Group {
             fs::create_dir(&path).ok()?;
             let group = Self(path);
             put(&group.0.join(limit_file), &limit.to_string())?;
-            // What is over the limit is not to go to the disk instead.
+            // What exceeds the limit must not be swapped to disk instead.
             for (file, most) in [("memory.memsw.limit_in_bytes", limit), ("memory.swap.max", 0)] {
                 put(&group.0.join(file), &most.to_string());
             }
@@ -67,8 +67,8 @@ async fn failure(server: &TestServer, job: &str) -> Value {
     document["failed_repositories"][0]["failure"].clone()
 }
 
-/// Breaks if a scanner that the kernel killed for want of memory is not told from one that
-/// somebody killed, or the other way round, or if the server goes instead of the scanner.
+/// Breaks if a scanner that the kernel killed because memory ran out is not distinguished from one
+/// that was killed by someone, or if the server dies instead of the scanner.
 #[tokio::test]
 async fn a_scanner_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
     let Some(group) = Group::create("oom", 400 << 20) else {
@@ -100,7 +100,7 @@ async fn a_scanner_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
         }
     }
     let found = failure(&server, &plain).await;
-    // The log tells of processes by the numbers that they have in the first namespace.
+    // The log identifies processes by the numbers they have in the first namespace.
     let first = fs::read_link("/proc/self/ns/pid").is_ok_and(|it| it.ends_with("pid:[4026531836]"));
     if first && fs::File::open("/dev/kmsg").is_ok() {
         assert_eq!(found["kind"], "signal", "{found:#}");
@@ -109,7 +109,7 @@ async fn a_scanner_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
     server.get("/readyz").await.expect(200);
 }
 
-/// Breaks if a git that the kernel killed for want of memory is taken for a broken repository.
+/// Breaks if a git that the kernel killed because memory ran out is taken for a broken repository.
 #[tokio::test]
 async fn a_git_that_ran_out_of_memory_says_so() {
     let Some(group) = Group::create("git", 300 << 20) else {
@@ -117,7 +117,7 @@ async fn a_git_that_ran_out_of_memory_says_so() {
     };
     let forge = Forge::start();
     swell(&forge, 400 << 20);
-    // What it may fill is more than the group has: here the kernel has to refuse it, not its limit.
+    // It may use more than the group has: here the kernel must refuse it, not its limit.
     let setup = knowing(&forge).set("limits.max_data_bytes", 2_u64 << 30);
     let server = group.around(setup).start().await;
     let job = submit(&server, &forge.url("swollen")).await;
@@ -125,7 +125,8 @@ async fn a_git_that_ran_out_of_memory_says_so() {
     assert_eq!(found["kind"], "out_of_memory", "{found:#}\n{}", log(&server, &job));
 }
 
-/// Breaks if the limit on memory does not hold for git, or if its end has another name.
+/// Breaks if the memory limit does not hold for git, or if exceeding it is reported as something
+/// else.
 #[tokio::test]
 async fn a_git_that_is_refused_memory_says_so() {
     let forge = Forge::start();
@@ -138,8 +139,8 @@ async fn a_git_that_is_refused_memory_says_so() {
     assert!(detail.contains("[limits] max_memory_bytes"), "{detail}");
 }
 
-/// A repository whose commit has a message of this size: small on its way, and git takes a commit
-/// into memory whole.
+/// A repository whose commit has a message of this size: small to transfer, and git loads a whole
+/// commit into memory.
 fn swell(forge: &Forge, size: usize) {
     let repository = forge.add_empty_repository("swollen");
     let tree = repository.git(&["mktree"], b"");
@@ -152,8 +153,8 @@ fn swell(forge: &Forge, size: usize) {
     repository.git(&["update-ref", "refs/heads/main", &id], b"");
 }
 
-/// Breaks if a scanner of one's own is not preferred when memory runs out, or does not yield to
-/// the server.
+/// Breaks if a third-party scanner is not preferred by the OOM killer, or does not yield to the
+/// server.
 #[tokio::test]
 async fn scanners_go_first_and_yield() {
     let server = Setup::new()

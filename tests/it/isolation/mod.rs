@@ -1,4 +1,5 @@
-//! Scanners are shut in: what they may reach, how much they may take, and what is said of it.
+//! Scanners are isolated: what they may reach, how much they may use, and what is reported about
+//! it.
 
 mod memory;
 mod sandbox;
@@ -27,7 +28,7 @@ fn log(server: &TestServer, job: &str) -> String {
     files::text(&server.scanner_log(job, 0))
 }
 
-/// Says why a test has tested nothing.
+/// Prints why a test has tested nothing.
 fn skip(why: &str) {
     #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
     {

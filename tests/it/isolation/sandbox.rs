@@ -35,8 +35,8 @@ fn count(found: &Value, outcome: &str) -> usize {
     attempts.iter().filter(|it| it["outcome"] == outcome).count()
 }
 
-/// Breaks if anything that a scanner which was taken over might try succeeds, or if the test of
-/// that tries what would not succeed anyway.
+/// Breaks if anything that a compromised scanner might try succeeds, or if the test of that tries
+/// what would not succeed anyway.
 #[test]
 fn nothing_that_a_scanner_might_try_succeeds_and_all_of_it_would_without_the_sandbox() {
     let (code, found) = self_test(&[]);
@@ -54,8 +54,8 @@ fn nothing_that_a_scanner_might_try_succeeds_and_all_of_it_would_without_the_san
     }
 }
 
-/// Breaks if a call on the list gets through, by whatever program the scanner starts. Each is
-/// made with arguments that harm nothing: without the filter they fail in other ways, or succeed.
+/// Breaks if a call on the list gets through, from whatever program the scanner starts. Each is
+/// made with harmless arguments: without the filter they fail in other ways, or succeed.
 #[test]
 fn calls_that_reach_beyond_a_scan_are_refused() {
     const CALLS: &str = r"
@@ -90,7 +90,7 @@ print('let through', *fine)
 thread = threading.Thread(target=lambda: print('a thread runs'))
 thread.start(); thread.join()
 ";
-    // It binds this thread, and what is started by it.
+    // It applies to this thread, and to what it starts.
     let tried = std::thread::spawn(|| {
         let level = sandbox::enter(&Rules {
             run: vec!["/".into()],
@@ -115,8 +115,8 @@ thread.start(); thread.join()
     assert_eq!(lines[lines.len() - 3..], rest);
 }
 
-/// Breaks if the scanner of a running service is not shut in from before its first contact on,
-/// or not within its limits; or if it is not said in its log.
+/// Breaks if the scanner of a running service is not isolated before its first contact, or not
+/// within its limits; or if its log does not say so.
 #[tokio::test]
 async fn a_scanner_at_work_is_shut_in_and_says_so() {
     let forge = Forge::start();
@@ -145,7 +145,7 @@ async fn a_scanner_at_work_is_shut_in_and_says_so() {
         assert_eq!(limit("Max open files"), ["256", "256"]);
         assert_eq!(limit("Max address space"), ["2147483648", "2147483648"]);
         assert_eq!(limit("Max file size"), ["2147483648", "2147483648"]);
-        // The limit of the settings, and what the scanner needs to say that it has passed it.
+        // The configured limit, and what the scanner needs to report that it has exceeded it.
         assert_eq!(limit("Max cpu time")[0], "605");
         let chosen = files::text(Path::new(&format!("/proc/{pid}/oom_score_adj")));
         assert_eq!(chosen.trim(), "500");
@@ -156,7 +156,7 @@ async fn a_scanner_at_work_is_shut_in_and_says_so() {
     server.finished(&job).await;
 }
 
-/// Breaks if the level that was reached cannot be read where operators look for it.
+/// Breaks if operators cannot read the achieved level where they look for it.
 #[tokio::test]
 async fn the_level_is_in_the_log_in_health_and_in_the_metrics() {
     let (_, found) = self_test(&[]);
@@ -187,7 +187,7 @@ async fn the_level_is_in_the_log_in_health_and_in_the_metrics() {
     assert_eq!((&sandbox["mode"], &sandbox["refused"]), (&"custom".into(), &Value::Null));
 }
 
-/// Runs the scanner by hand on a kernel that, so it is told, has no Landlock.
+/// Runs the scanner standalone on a kernel that claims to have no Landlock.
 fn without_landlock(forge: &Forge, folder: &Path, mode: &str) -> Option<(Output, Value)> {
     let status = folder.join(format!("{mode}.json"));
     let output = program("strace")
@@ -209,7 +209,7 @@ fn without_landlock(forge: &Forge, folder: &Path, mode: &str) -> Option<(Output,
     Some((output, status?))
 }
 
-/// Breaks if less than all of the sandbox is taken in silence, or where all of it is required.
+/// Breaks if a partial sandbox is accepted silently, or where the full one is required.
 #[test]
 fn what_a_kernel_cannot_do_is_named_and_where_it_is_required_nothing_is_scanned() {
     let forge = Forge::start();
@@ -237,7 +237,7 @@ fn what_a_kernel_cannot_do_is_named_and_where_it_is_required_nothing_is_scanned(
     assert_eq!(forge.contacts(), contacts, "nobody is contacted by a scanner that is not shut in");
 }
 
-/// Breaks if anything but git is run in the course of a scan.
+/// Breaks if anything but git is run during a scan.
 #[test]
 fn a_scan_runs_git_and_its_helpers_and_nothing_else() {
     let forge = Forge::start();

@@ -1,4 +1,4 @@
-//! What other processes of the server's user can read of it.
+//! What other processes of the server's user can read from it.
 
 use super::skip;
 use crate::support::{
@@ -12,15 +12,15 @@ use std::{
     path::Path,
 };
 
-/// Nobody, on every distribution.
+/// `nobody`, on every distribution.
 const OTHER: u32 = 65534;
 
 fn own(path: &Path) {
     chown(path, Some(OTHER), Some(OTHER)).unwrap();
 }
 
-/// Breaks if another process of the same user can read the password in the server's environment,
-/// or the credentials in a shim's memory: a scanner is such a process.
+/// Breaks if another process of the same user can read the password in the server's environment, or
+/// the credentials in a shim's memory: a scanner is such a process.
 #[tokio::test]
 async fn environment_and_memory_of_server_and_shims_are_closed() {
     if !rustix::process::geteuid().is_root() {
@@ -42,7 +42,7 @@ async fn environment_and_memory_of_server_and_shims_are_closed() {
         command.args(&become_other[1..]).arg("cat").arg(format!("/proc/{pid}/{file}"));
         command.output().unwrap().status.success()
     };
-    // The program itself may lie where nobody else may go.
+    // The program itself may be where other users cannot go.
     let copy = setup.folder().join("scanwatch");
     fs::copy(env!("CARGO_BIN_EXE_scanwatch"), &copy).unwrap();
     let run = format!("shift; exec {} {} \"$@\"", become_other.join(" "), copy.display());
@@ -55,7 +55,7 @@ async fn environment_and_memory_of_server_and_shims_are_closed() {
         server.processes().into_iter().find(is_it)
     })
     .await;
-    // A process that is not closed shows that the question is a real one.
+    // A readable process proves that the check itself works.
     assert!(reads(scanner, "environ"), "the same user can read the scanner's environment");
     for pid in [server.pid(), shim.pid] {
         assert!(!reads(pid, "environ"), "the environment of {pid} is open");

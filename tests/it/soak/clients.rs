@@ -1,4 +1,4 @@
-//! Who asks the server for something: by one loop for each client, until all are stopped.
+//! Clients of the server: one loop for each, until all are stopped.
 
 use crate::support::{
     dice::Dice,
@@ -43,7 +43,7 @@ pub(super) struct World {
     routes: Vec<(String, String)>,
     down: AtomicBool,
     accepted: Mutex<BTreeSet<String>>,
-    /// Jobs that somebody may have removed.
+    /// Jobs that a client may have removed.
     removed: Mutex<BTreeSet<String>>,
     latencies: Mutex<Vec<Duration>>,
     asked: AtomicU64,
@@ -78,17 +78,17 @@ impl World {
         }
     }
 
-    /// Says whether the server is being killed, or started.
+    /// Records whether the server is being killed, or started.
     pub(super) fn is_down(&self, down: bool) {
         self.down.store(down, Relaxed);
     }
 
-    /// Notes that somebody removes a job.
+    /// Records that a client removes a job.
     pub(super) fn removes(&self, job: &str) {
         self.removed.lock().unwrap().insert(job.to_owned());
     }
 
-    /// The jobs that were accepted, that nobody has removed, and that are not there.
+    /// The accepted jobs that were not removed, and that do not exist.
     pub(super) fn missing(&self, there: &BTreeSet<String>) -> Vec<String> {
         let (accepted, removed) = (self.accepted.lock().unwrap(), self.removed.lock().unwrap());
         accepted
@@ -109,12 +109,12 @@ impl World {
         dice.pick(&newest).map_or_else(|| "unknown".to_owned(), |it| (*it).clone())
     }
 
-    /// Any route, with parameters that make sense.
+    /// Any route, with valid parameters.
     fn some_request(&self, dice: &mut Dice) -> String {
         let (method, path) = dice.pick(&self.routes).expect("there are routes").clone();
         let job = self.some_job(dice);
         if method == "DELETE" {
-            // Else there would soon be none to ask for.
+            // Otherwise there would soon be none left to request.
             if !dice.one_in(8) {
                 return format!("GET /scan/{job} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
             }
@@ -190,7 +190,7 @@ impl Crowd {
         Self { stop, tasks }
     }
 
-    /// Waits until all of them are gone.
+    /// Waits until all of them have stopped.
     pub(super) async fn stop(mut self) {
         self.stop.store(true, Relaxed);
         while let Some(ended) = self.tasks.join_next().await {
@@ -199,7 +199,7 @@ impl Crowd {
     }
 }
 
-/// The answer to a request, if there is one: a server that dies gives none.
+/// The answer to a request, if there is one: a dying server gives none.
 async fn ask(world: &World, request: reqwest::RequestBuilder) -> Option<(u16, Vec<u8>)> {
     world.asked.fetch_add(1, Relaxed);
     let answer = request.timeout(PATIENCE).send().await.ok()?;
@@ -207,7 +207,7 @@ async fn ask(world: &World, request: reqwest::RequestBuilder) -> Option<(u16, Ve
     Some((status, answer.bytes().await.ok()?.to_vec()))
 }
 
-/// Submits something, follows it to its end, and fetches what was found; sometimes it changes its mind.
+/// Submits a job, follows it to its end, and fetches its findings; sometimes it cancels.
 async fn reads_to_the_end(world: &World, dice: &mut Dice) {
     let client = scanwatch::http::client().build().expect("a client");
     let url = |path: &str| format!("http://{}{path}", world.address);
@@ -246,7 +246,7 @@ async fn reads_to_the_end(world: &World, dice: &mut Dice) {
     }
 }
 
-/// Connects; a server that is down is tried again soon.
+/// Connects; a server that is down is retried soon.
 async fn connect(world: &World, window: Option<u32>) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().expect("a socket");
     if let Some(window) = window {
@@ -259,7 +259,7 @@ async fn connect(world: &World, window: Option<u32>) -> Option<TcpStream> {
     connected
 }
 
-/// Asks for anything, and is gone at any moment.
+/// Requests anything, and disconnects at any moment.
 async fn leaves(world: &World, dice: &mut Dice) {
     let Some(mut line) = connect(world, None).await else { return };
     let request = world.some_request(dice);
@@ -271,7 +271,7 @@ async fn leaves(world: &World, dice: &mut Dice) {
     world.left.fetch_add(1, Relaxed);
 }
 
-/// Asks for something long, reads the beginning, and then nothing for a while.
+/// Requests a long answer, reads the beginning, and then nothing for a while.
 async fn stalls(world: &World, dice: &mut Dice) {
     let Some(mut line) = connect(world, Some(4096)).await else { return };
     let job = world.some_job(dice);
@@ -283,7 +283,7 @@ async fn stalls(world: &World, dice: &mut Dice) {
         3 => get(format!("/scan/{job}/repositories/0/log?follow=true")),
         4 => get(format!("/scan/{job}/sbom")),
         5 => get(format!("/jobs/{job}/results?format=csv")),
-        // A body that does not come.
+        // A body that never arrives.
         _ => "POST /scan HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{".to_owned(),
     };
     let _ = line.write_all(request.as_bytes()).await;
@@ -292,7 +292,7 @@ async fn stalls(world: &World, dice: &mut Dice) {
     world.stalled.fetch_add(1, Relaxed);
 }
 
-/// Sends what asks for nothing, as fast as it can, until the server has enough of it.
+/// Sends useless requests, as fast as it can, until the server stops it.
 async fn floods(world: &World, dice: &mut Dice) {
     let Some(mut line) = connect(world, Some(4096)).await else { return };
     let job = world.some_job(dice);
@@ -315,7 +315,7 @@ async fn floods(world: &World, dice: &mut Dice) {
     sleep(Duration::from_millis(dice.below(2_000))).await;
 }
 
-/// Asks where a job stands, on a connection that is kept, and measures that.
+/// Polls a job's state on a persistent connection, and measures that.
 async fn asks_where_a_job_stands(world: &World, dice: &mut Dice) {
     let client = scanwatch::http::client().build().expect("a client");
     for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! What is measured: what a server holds, and how long answers take.
+//! The measurements: what a server holds, and how long answers take.
 
 use super::MEMORY;
 use crate::support::{files, processes, server::TestServer};
@@ -33,7 +33,7 @@ impl Figures {
         counts(self) == counts(other)
     }
 
-    /// Whether nothing of it is more than it was.
+    /// Whether no figure is higher than it was.
     pub(super) fn is_as_good_as(&self, before: &Self) -> bool {
         self.memory <= before.memory + MEMORY
             && self.descriptors <= before.descriptors

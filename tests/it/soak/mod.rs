@@ -1,10 +1,10 @@
-//! A server under everything at once, for minutes or for an hour: clients that read, leave, stall,
-//! flood and ask for everything, beside real scans and kills of scanners, shims and the server.
+//! A server under full load, for minutes or for an hour: clients that read, disconnect, stall,
+//! flood and request everything, besides real scans and kills of scanners, shims and the server.
 //!
-//! `SCANWATCH_SOAK_MINUTES=5 cargo test --release --test it soak:: -- --ignored --nocapture`. The first
-//! half is for deaths of the server. In the second one server lives to the end: its memory,
-//! descriptors, threads and watches have to return to where they were when it had warmed up.
-//! `SCANWATCH_SEED` plays another sequence.
+//! `SCANWATCH_SOAK_MINUTES=5 cargo test --release --test it soak:: -- --ignored --nocapture`. In
+//! the first half the server is killed too. In the second half one server lives to the end: its
+//! memory, descriptors, threads and watches must return to where they were when it had warmed up.
+//! `SCANWATCH_SEED` runs another sequence.
 
 mod clients;
 mod figures;
@@ -28,9 +28,9 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// What the memory may differ by: what the allocator keeps for the next rush.
+/// How much the memory may differ: what the allocator keeps for the next peak.
 const MEMORY: u64 = 32 << 20;
-/// How long what is left over may take to end.
+/// How long leftovers may take to disappear.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 fn number(variable: &str, usual: u64) -> u64 {
@@ -52,7 +52,7 @@ fn forge() -> Forge {
     forge
 }
 
-/// What a run has come to.
+/// The totals of a run.
 #[derive(Debug, Default)]
 struct Account {
     server_deaths: u32,
@@ -64,7 +64,7 @@ fn say(text: impl std::fmt::Display) {
     eprintln!("{text}");
 }
 
-/// Breaks if anything that clients or deaths leave behind piles up, or if a job is lost.
+/// Breaks if anything that clients or kills leave behind piles up, or if a job is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes; docs/reliability.md has the command"]
 async fn everything_returns_to_where_it_was_and_nothing_is_lost() {
@@ -139,7 +139,7 @@ async fn everything_returns_to_where_it_was_and_nothing_is_lost() {
     );
 }
 
-/// Kills up to three processes of scans, of whatever kind.
+/// Kills up to three processes of scans, of any kind.
 fn kill_some(server: &TestServer, dice: &mut Dice, account: &mut Account) {
     for _ in 0..dice.below(4) {
         if let Some(pid) = dice.pick(&server.processes()) {
@@ -149,8 +149,8 @@ fn kill_some(server: &TestServer, dice: &mut Dice, account: &mut Account) {
     }
 }
 
-/// Waits until every job on the disk has ended, and sees to it that none is missing; how many are in
-/// each state.
+/// Waits until every job on the disk has ended, and checks that none is missing; returns how many
+/// are in each state.
 async fn nothing_is_lost(server: &TestServer, world: &World) -> BTreeMap<String, usize> {
     let began = Instant::now();
     let documents = loop {
@@ -183,7 +183,8 @@ fn on_disk(server: &TestServer) -> Vec<String> {
     names.filter(|it| !it.starts_with('.')).collect()
 }
 
-/// Removes all jobs, and waits until the server is at rest: as good as before, if that can be had.
+/// Removes all jobs, and waits until the server is idle: back to its first figures, if that is
+/// possible.
 async fn emptied(server: &TestServer, world: &World, before: Option<&Figures>) -> Figures {
     for job in on_disk(server) {
         world.removes(&job);
@@ -195,7 +196,7 @@ async fn emptied(server: &TestServer, world: &World, before: Option<&Figures>) -
         server.get("/health").await.json()["streams"] == 0 && staging.is_empty()
     })
     .await;
-    // Threads that wait for work end after a while, connections are closed, memory is given back.
+    // Idle threads end after a while, connections are closed, memory is freed.
     let began = Instant::now();
     let mut last = Figures::of(server);
     let mut since = Instant::now();

@@ -1,11 +1,11 @@
-//! A network of a test's own, in which nothing but what it starts can be reached, and every contact
-//! is counted by the kernel.
+//! A private network for one test: only what the test starts can be reached, and the kernel counts
+//! every contact.
 
 use super::namespace::{self, NETWORK};
 use std::fs;
 
-/// Whether this is the run that is alone. Else the test of this name has been run so, or cannot
-/// be, and there is nothing left to do.
+/// Whether this is the run in the private network. Otherwise the test of this name has been run in
+/// one, or cannot be, and there is nothing left to do.
 pub(crate) fn is_alone(test: &str) -> bool {
     let entered = namespace::entered(test, NETWORK);
     if entered {
@@ -14,30 +14,30 @@ pub(crate) fn is_alone(test: &str) -> bool {
     entered
 }
 
-/// Whether this user may have a network of its own, in a namespace of its own. Says so if not.
+/// Whether this user may have a network in a private namespace. Prints why not.
 pub(crate) fn may_have_a_network() -> bool {
     namespace::can("unshare", &["-rn", "true"])
 }
 
-/// Runs `ip` with these words.
+/// Runs `ip` with these arguments.
 #[track_caller]
 pub(crate) fn ip(words: &str) {
     run("ip", words);
 }
 
-/// Runs a tool with these words.
+/// Runs a tool with these arguments.
 #[track_caller]
 pub(crate) fn run(tool: &str, words: &str) {
     let words: Vec<&str> = words.split(' ').collect();
     namespace::run(tool, &words);
 }
 
-/// How often anything in this namespace began to contact anything, this machine included.
+/// How often contacts were started in this namespace, to this machine included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Contacts {
-    /// Connections begun, whether or not they came about.
+    /// Connections started, whether or not they succeeded.
     pub(crate) connections: u64,
-    /// Datagrams sent: questions to name servers above all.
+    /// Datagrams sent: mainly DNS queries.
     pub(crate) datagrams: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A certificate authority that nobody but the test knows, and what it vouches for.
+//! A certificate authority known only to the test, and its certificates.
 
 use super::files;
 use rcgen::{
@@ -30,12 +30,12 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for this machine, which is good for long.
+    /// A certificate for this machine, which is valid for long.
     pub(crate) fn issue(&self) -> Pair {
         self.issue_with(|_| {})
     }
 
-    /// The same, with something else about it.
+    /// The same, with one change.
     pub(crate) fn issue_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Pair {
         self.made_for(&["127.0.0.1", "localhost"], change)
     }
@@ -45,7 +45,7 @@ impl Authority {
         self.made_for(names, |_| {})
     }
 
-    /// The same, with something else about it.
+    /// The same, with one change.
     pub(crate) fn made_for(
         &self,
         names: &[&str],
@@ -68,7 +68,7 @@ impl fmt::Debug for Authority {
 }
 
 impl Pair {
-    /// A certificate that vouches for itself.
+    /// A self-signed certificate.
     pub(crate) fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
         let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
@@ -78,7 +78,7 @@ impl Pair {
         Self { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// Writes both into files, the key's for its owner alone.
+    /// Writes both into files, the key readable only by its owner.
     pub(crate) fn put(&self, certificate: &Path, key: &Path) {
         files::replace(certificate, &self.certificate);
         files::replace(key, &self.key);

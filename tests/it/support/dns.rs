@@ -1,5 +1,5 @@
-//! A name server that says one thing now and another then: a few lines of RFC 1035, over UDP, with
-//! answers that nobody may keep.
+//! A name server with answers that change: a few lines of RFC 1035, over UDP, with answers that
+//! must not be cached.
 
 use std::{
     collections::BTreeMap,
@@ -17,14 +17,14 @@ const A: u16 = 1;
 const CNAME: u16 = 5;
 const AAAA: u16 = 28;
 
-/// What is said to a question.
+/// The reply to a query.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
-    /// These addresses; a question for one family gets those of it.
+    /// These addresses; a query for one family gets those of it.
     Addresses(Vec<IpAddr>),
-    /// The same, behind a chain of other names.
+    /// The same, behind a chain of CNAMEs.
     Through(Vec<String>, Vec<IpAddr>),
-    /// It cannot be told now.
+    /// A temporary failure.
     ServerFailure,
     NoSuchName,
     /// Nothing.
@@ -47,7 +47,7 @@ fn parsed(addresses: &[&str]) -> Vec<IpAddr> {
     addresses.iter().map(|it| it.parse().expect("an address")).collect()
 }
 
-/// A running name server. Names that it was not told of do not exist.
+/// A running name server. Names it does not know do not exist.
 #[derive(Debug)]
 pub(crate) struct NameServer {
     shared: Arc<Shared>,
@@ -56,15 +56,15 @@ pub(crate) struct NameServer {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// By name: what is said to the first question, the second, and so on, in a circle.
+    /// By name: the reply to the first query, the second, and so on, cyclically.
     replies: Mutex<BTreeMap<String, Vec<Reply>>>,
-    /// By name: how often it was asked for an address of IPv4.
+    /// By name: how often an IPv4 address was queried.
     asked: Mutex<BTreeMap<String, usize>>,
     over: AtomicBool,
 }
 
 impl NameServer {
-    /// At port 53 of an address of the machine where this is called.
+    /// At port 53 of an address in the current network namespace.
     pub(crate) fn start(address: Ipv4Addr) -> Self {
         let socket = UdpSocket::bind((address, 53)).expect("no other name server is here");
         let patience = Some(Duration::from_millis(50));
@@ -76,7 +76,7 @@ impl NameServer {
             while !serving.over.load(Ordering::SeqCst) {
                 let Ok((length, from)) = socket.recv_from(&mut packet) else { continue };
                 if let Some(answer) = serving.answer(&packet[..length]) {
-                    // Whoever asked may be gone.
+                    // The client may be gone.
                     let _ = socket.send_to(&answer, from);
                 }
             }
@@ -84,13 +84,13 @@ impl NameServer {
         Self { shared, answering: Some(answering) }
     }
 
-    /// From now on a name has these replies, one question after the other, in a circle.
+    /// From now on a name has these replies, one query after the other, cyclically.
     pub(crate) fn tell(&self, name: &str, replies: Vec<Reply>) {
         self.shared.replies.lock().unwrap().insert(name.to_owned(), replies);
         self.shared.asked.lock().unwrap().remove(name);
     }
 
-    /// How often a name was asked for since then.
+    /// How often a name was queried since then.
     pub(crate) fn asked(&self, name: &str) -> usize {
         self.shared.asked.lock().unwrap().get(name).copied().unwrap_or(0)
     }
@@ -106,7 +106,7 @@ impl Drop for NameServer {
 }
 
 impl Shared {
-    /// The answer to a packet, if it is a question.
+    /// The answer to a packet, if it is a query.
     fn answer(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let (name, end) = name_at(packet, 12)?;
         let kind = u16::from_be_bytes([*packet.get(end)?, *packet.get(end + 1)?]);
@@ -141,8 +141,8 @@ impl Shared {
         Some(answer)
     }
 
-    /// What is said now. A resolver asks for both families at once: the question for IPv4 counts,
-    /// and the one for IPv6 that comes with it, before or after, is answered alike.
+    /// The current reply. A resolver queries both families at once: the query for IPv4 counts, and
+    /// the one for IPv6 that comes with it, before or after, gets the same reply.
     fn reply(&self, name: &str, kind: u16) -> Reply {
         let replies = self.replies.lock().unwrap();
         let Some(of_name) = replies.get(name) else { return Reply::NoSuchName };
@@ -152,14 +152,14 @@ impl Shared {
             *count += 1;
             *count - 1
         } else {
-            // glibc asks for IPv4 first, and for IPv6 from the same socket right after.
+            // glibc queries IPv4 first, and IPv6 from the same socket right after.
             count.saturating_sub(1)
         };
         of_name[turn % of_name.len()].clone()
     }
 }
 
-/// The name at a place of a packet, in lower case, and where it ends.
+/// The name at an offset of a packet, in lower case, and where it ends.
 fn name_at(packet: &[u8], mut at: usize) -> Option<(String, usize)> {
     let mut labels = Vec::new();
     loop {
@@ -184,7 +184,7 @@ fn encoded(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// A record of class IN that lives for no second.
+/// A record of class IN with a TTL of 0.
 fn record(owner: &str, kind: u16, data: &[u8]) -> Vec<u8> {
     let mut bytes = encoded(owner);
     bytes.extend_from_slice(&kind.to_be_bytes());

@@ -1,4 +1,4 @@
-//! Commands as they stand in the project's documents, run as a reader would run them.
+//! Commands from the project's documents, run as a reader would run them.
 
 use super::{files, forge::program};
 use std::{
@@ -35,7 +35,7 @@ pub(crate) fn shell(home: &Path, line: &str) -> Command {
     command
 }
 
-/// Runs a command that must succeed; what it prints.
+/// Runs a command that must succeed; returns its output.
 pub(crate) fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));

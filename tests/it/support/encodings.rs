@@ -1,4 +1,4 @@
-//! The forms in which a secret can leave, written without the help of what is tested.
+//! The encodings in which a secret can leak, written without the code under test.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -55,7 +55,7 @@ impl Forms {
         self.0.iter().map(|it| it.1.as_str())
     }
 
-    /// Lines of at most `most` bytes, with all forms in them, a few in each.
+    /// Lines of at most `most` bytes that contain all forms, a few in each.
     pub(crate) fn lines(&self, most: usize) -> Vec<String> {
         let mut lines = vec![String::new()];
         for form in self.all() {
@@ -69,7 +69,7 @@ impl Forms {
         lines
     }
 
-    /// Which forms are in these bytes, with what stands around each.
+    /// Which forms are in these bytes, with the text around each.
     pub(crate) fn found_in(&self, bytes: &[u8]) -> Vec<String> {
         let text = String::from_utf8_lossy(bytes);
         let found = |(name, form): &(&str, String)| {
@@ -82,7 +82,7 @@ impl Forms {
     }
 }
 
-/// The characters that depend on the secret alone, `shift` bytes into a group of three.
+/// The characters that depend only on the secret, `shift` bytes into a group of three.
 fn base64_core(secret: &str, shift: usize) -> String {
     let whole = STANDARD_NO_PAD.encode("xyz"[..shift].to_owned() + secret);
     whole[(shift * 8).div_ceil(6)..(shift + secret.len()) * 8 / 6].to_owned()

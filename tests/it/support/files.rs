@@ -17,13 +17,13 @@ pub(crate) fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::rename(&part, path).unwrap_or_else(|error| panic!("cannot replace {path:?}: {error}"));
 }
 
-/// Reads a file as text; empty if there is none.
+/// Reads a file as text; empty if it does not exist.
 pub(crate) fn text(path: &Path) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads a JSON file; `None` if there is none.
+/// Reads a JSON file; `None` if it does not exist.
 pub(crate) fn json(path: &Path) -> Option<Value> {
     let bytes = fs::read(path).ok()?;
     match serde_json::from_slice(&bytes) {
@@ -34,7 +34,7 @@ pub(crate) fn json(path: &Path) -> Option<Value> {
     }
 }
 
-/// Every file below a folder, links not followed. What vanishes meanwhile is left out.
+/// Every file below a folder, without following links. What disappears in the meantime is left out.
 pub(crate) fn below(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

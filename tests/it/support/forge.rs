@@ -1,8 +1,8 @@
 //! A forge on this machine: real repositories, served by git's own `http-backend`, and lists of
-//! them as GitLab and GitHub give them, with switches for everything that a forge can do wrong.
+//! them as GitLab and GitHub return them, with switches for everything that a forge can do wrong.
 //!
-//! It listens on a free port of 127.0.0.1 and lives until it is dropped; then every connection
-//! is cut and every thread and process of it is gone.
+//! It listens on a free port of 127.0.0.1 and lives until it is dropped; then every connection is
+//! cut and every thread and process of it has ended.
 
 mod handmade;
 mod http;
@@ -32,31 +32,31 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What the forge does with a request that it would serve.
+/// What the forge does with a request it would otherwise serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     Honest,
     /// Every answer has this status code.
     Status(u16),
-    /// Every answer leads to the same path below this URL.
+    /// Every answer redirects to the same path below this URL.
     Redirect(String),
-    /// Accepts, reads the request, and says nothing.
+    /// Accepts, reads the request, and stays silent.
     Silent,
-    /// Sends so many bytes of a pack, and then nothing more.
+    /// Sends this many bytes of a pack, and then nothing more.
     StallAfter(u64),
-    /// Sends packs at so many bytes per second.
+    /// Sends packs at this many bytes per second.
     Slow(u64),
     /// Sends a pack that never ends.
     EndlessPack,
-    /// Every answer has this status code, these lines of header, and this body.
+    /// Every answer has this status code, these header lines, and this body.
     Says(u16, String, String),
-    /// Instead of a pack, these lines as a server says them to people, and as its last word.
+    /// Instead of a pack, these lines on the progress channel, and as the error.
     SaysInPack(Vec<String>),
-    /// Sends this pack, whatever is asked for.
+    /// Sends this pack, whatever is requested.
     Send(Arc<Vec<u8>>),
     /// Lists branches that never end.
     EndlessRefs,
-    /// Speaks git's protocol as it was before version 2, which lists all branches to everybody.
+    /// Speaks git's protocol before version 2, which lists all branches to every client.
     OldProtocol,
 }
 
@@ -81,9 +81,9 @@ pub(crate) struct Forge {
 struct Shared {
     root: TempDir,
     behaviour: Mutex<Behaviour>,
-    /// Of single repositories, by their paths.
+    /// Of single repositories, by path.
     behaviours: Mutex<Vec<(String, Behaviour)>>,
-    /// The value of the one `Authorization` header that is let in.
+    /// The only value of the `Authorization` header that is accepted.
     authorization: Mutex<Option<String>>,
     listing: Mutex<Listing>,
     seen: Mutex<Vec<Seen>>,
@@ -98,7 +98,7 @@ impl Forge {
         Self::start_at(Ipv4Addr::LOCALHOST.into())
     }
 
-    /// At another address of this machine, in a network of the test's own.
+    /// At another address of this machine, in a private network.
     pub(crate) fn start_at(address: IpAddr) -> Self {
         let listener = TcpListener::bind((address, 0)).expect("binding a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -134,12 +134,13 @@ impl Forge {
         lock(&self.shared.behaviours).push((format!("/{name}.git/"), behaviour));
     }
 
-    /// What the forge lists by its interfaces, to be looked at and changed.
+    /// The data behind the forge's API, to be read and changed.
     pub(crate) fn listing(&self) -> MutexGuard<'_, Listing> {
         lock(&self.shared.listing)
     }
 
-    /// Makes repositories with a manifest each, and lists them in the groups that their paths name.
+    /// Creates repositories with a manifest each, and lists them in the groups that their paths
+    /// name.
     pub(crate) fn group(&self, paths: &[&str]) {
         for path in paths {
             let name = path.replace('/', "-");
@@ -166,12 +167,12 @@ impl Forge {
         self.address
     }
 
-    /// TLS in front of it, with something wrong about its certificate.
+    /// TLS in front of it, with a flawed certificate.
     pub(crate) fn with_flawed_tls(&self, flaw: Flaw) -> TlsFront {
         TlsFront::with(self.address, flaw)
     }
 
-    /// Makes a bare repository with one commit of these files on its default branch.
+    /// Creates a bare repository with one commit of these files on its default branch.
     pub(crate) fn add_repository(&self, name: &str, files: &[(&str, &[u8])]) -> Repository {
         let repository = self.add_empty_repository(name);
         let entries: Vec<Entry<'_>> =
@@ -180,17 +181,17 @@ impl Forge {
         repository
     }
 
-    /// Makes a bare repository without a commit.
+    /// Creates a bare repository without a commit.
     pub(crate) fn add_empty_repository(&self, name: &str) -> Repository {
         Repository::create(self.shared.root.path().join(format!("{name}.git")), "sha1")
     }
 
-    /// Makes a bare repository, without a commit, whose objects are named by SHA-256.
+    /// Creates a bare repository, without a commit, whose objects are named by SHA-256.
     pub(crate) fn add_sha256_repository(&self, name: &str) -> Repository {
         Repository::create(self.shared.root.path().join(format!("{name}.git")), "sha256")
     }
 
-    /// One that was made before.
+    /// A repository created before.
     pub(crate) fn repository(&self, name: &str) -> Repository {
         Repository::at(self.shared.root.path().join(format!("{name}.git")))
     }
@@ -203,7 +204,7 @@ impl Forge {
         self.address.port()
     }
 
-    /// What a policy names to trust this forge.
+    /// The origin that a policy lists to trust this forge.
     pub(crate) fn origin(&self) -> Origin {
         let host = self.address.ip().to_string();
         Origin { scheme: "http".to_owned(), host, port: self.port() }
@@ -248,7 +249,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         shared.contacts.fetch_add(1, Ordering::SeqCst);
         let Ok(cut) = stream.try_clone() else { continue };
         let serving = Arc::clone(shared);
-        // A client that goes away is no failure of the test.
+        // A client that disconnects is not a failure of the test.
         let connection = thread::spawn(move || {
             let _ = serving.serve(&stream);
             let _ = stream.shutdown(Shutdown::Both);
@@ -328,7 +329,7 @@ impl Shared {
         }
     }
 
-    /// Answers a question of an interface, or fails to.
+    /// Answers an API request, or fails to.
     fn answer_list(&self, answer: listing::Answer, mut stream: &TcpStream) -> io::Result<()> {
         let json = |code, headers: &str, length, body: &[u8]| {
             let mut stream = stream;
@@ -397,7 +398,7 @@ impl Shared {
     }
 }
 
-/// How fast an answer is passed on.
+/// How fast an answer is forwarded.
 #[derive(Debug, Clone, Copy)]
 enum Pace {
     Full,
@@ -423,7 +424,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|it| it == part)
 }
 
-/// A program with a clean environment, so that nobody's settings take part in a test.
+/// A program with a clean environment, so that the user's settings have no effect in a test.
 #[expect(clippy::disallowed_methods, reason = "tests start git and themselves through this")]
 pub(crate) fn program(path: impl Into<PathBuf>) -> Command {
     let mut command = Command::new(path.into());

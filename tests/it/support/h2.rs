@@ -1,5 +1,5 @@
-//! HTTP/2 by hand, for what no polite client would send (RFC 9113, RFC 7541): frames as bytes, and a
-//! peer that sends them without an end.
+//! HTTP/2 frame by frame, for what no well-behaved client would send (RFC 9113, RFC 7541): frames
+//! as bytes, and a peer that sends them endlessly.
 
 use super::wait::PATIENCE;
 use std::{
@@ -41,7 +41,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     bytes
 }
 
-/// What a client begins with: the preface, and settings by number.
+/// The start of a connection: the preface, and settings by number.
 pub(crate) fn opening(settings: &[(u16, u32)]) -> Vec<u8> {
     let mut payload = Vec::new();
     for (name, value) in settings {
@@ -51,7 +51,7 @@ pub(crate) fn opening(settings: &[(u16, u32)]) -> Vec<u8> {
     [PREFACE, &frame(SETTINGS, 0, 0, &payload)].concat()
 }
 
-/// The header block of a request, every field a literal that is not to be indexed.
+/// The header block of a request, every field a literal that is not indexed.
 pub(crate) fn block(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let own =
         [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), (":path", path)];
@@ -97,7 +97,7 @@ pub(crate) struct Frame {
 /// How a connection went on.
 #[derive(Debug)]
 pub(crate) struct Course {
-    /// When the server ended it; none if it did not.
+    /// When the server closed it; none if it did not.
     pub(crate) ended: Option<Duration>,
     /// Frames that were sent to the server.
     pub(crate) sent: u64,
@@ -107,7 +107,7 @@ pub(crate) struct Course {
     pub(crate) goaway: Option<u32>,
 }
 
-/// Takes frames from what was received; what is no whole frame stays.
+/// Takes frames from the received bytes; an incomplete frame stays.
 pub(crate) fn take_frame(received: &mut Vec<u8>) -> Option<Frame> {
     let head = received.get(..9)?;
     let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |sum, it| sum << 8 | u32::from(*it));
@@ -118,8 +118,9 @@ pub(crate) fn take_frame(received: &mut Vec<u8>) -> Option<Frame> {
     Some(Frame { kind, flags, stream, payload })
 }
 
-/// Sends `opening`, then what `next` gives until that is nothing, reads all the while, and goes on until
-/// the server ends it or `patience` does. `next` is told what has been heard so far.
+/// Sends `opening`, then what `next` returns until that is nothing, reads all the while, and goes
+/// on until the server closes the connection or `patience` ends. `next` gets what has been received
+/// so far.
 pub(crate) async fn send_on(
     line: impl AsyncRead + AsyncWrite,
     opening: Vec<u8>,
@@ -159,7 +160,7 @@ pub(crate) async fn send_on(
         let mut writing = true;
         loop {
             tokio::select! {
-                // A line that takes no more may have something to say.
+                // A connection that accepts no more may still send something.
                 _ = &mut write, if writing => writing = false,
                 () = &mut read => return began.elapsed(),
             }
@@ -170,7 +171,7 @@ pub(crate) async fn send_on(
     course
 }
 
-/// A connection on which one waits for what is said.
+/// A connection for waiting on single frames.
 #[derive(Debug)]
 pub(crate) struct H2Line {
     stream: TcpStream,
@@ -178,7 +179,7 @@ pub(crate) struct H2Line {
 }
 
 impl H2Line {
-    /// Connects, and begins with these settings.
+    /// Connects, and starts with these settings.
     pub(crate) async fn open(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server takes connections");
         stream.set_nodelay(true).expect("a connection");
@@ -191,8 +192,8 @@ impl H2Line {
         self.stream.write_all(bytes).await
     }
 
-    /// The next frame; none once the server has ended the connection. Its pings are answered, or it
-    /// would take this for a line that is dead.
+    /// The next frame; none once the server has closed the connection. Its pings are answered, or
+    /// it would take this for a dead connection.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(heard) = take_frame(&mut self.received) {
@@ -208,7 +209,7 @@ impl H2Line {
         }
     }
 
-    /// The next frame of this kind and stream; others are passed over.
+    /// The next frame of this kind and stream; others are skipped.
     pub(crate) async fn next_of(&mut self, kind: u8, stream: u32) -> Option<Frame> {
         loop {
             let frame = self.next().await?;

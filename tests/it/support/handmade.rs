@@ -1,4 +1,4 @@
-//! Jobs whose files the test itself writes, as a foreign scanner would: so it is known to the
+//! Jobs whose files the test itself writes, as a third-party scanner would: so it is known to the
 //! byte what happened, and in which order.
 
 use super::{files, server::TestServer, wait::eventually};
@@ -23,7 +23,7 @@ impl Handmade {
         job
     }
 
-    /// A job that is laid out beside the jobs folder, to be moved in as a whole.
+    /// A job that is built outside the jobs folder, to be moved in as a whole.
     pub(crate) fn beside(server: &TestServer, repositories: u32) -> Self {
         let id = uuid::Uuid::now_v7().to_string();
         let folder = server.folder().join(&id);
@@ -33,7 +33,7 @@ impl Handmade {
         job
     }
 
-    /// Moves one that was laid out beside into the jobs folder.
+    /// Moves one that was built outside into the jobs folder.
     pub(crate) fn moved_in(&mut self, server: &TestServer) {
         let folder = server.job_folder(&self.id);
         std::fs::rename(&self.folder, &folder).expect("the jobs folder is of the same disk");
@@ -68,7 +68,7 @@ impl Handmade {
         format!("/scan/{}/events", self.id)
     }
 
-    /// Waits until the server answers for this job.
+    /// Waits until the server knows this job.
     pub(crate) async fn known(&self, server: &TestServer) {
         eventually("the job is known", async || server.get(&self.path()).await.status == 200).await;
     }

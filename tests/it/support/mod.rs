@@ -1,6 +1,5 @@
-//! What the tests stand on: a server to start and to kill, requests in three degrees of
-//! politeness, and waiting for conditions; and a
-//! forge that misbehaves on demand.
+//! The shared test support: a server to start and to kill, requests in three degrees of politeness,
+//! waiting for conditions, and a forge that misbehaves on demand.
 
 pub(crate) mod alone;
 pub(crate) mod certificates;

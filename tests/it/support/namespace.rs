@@ -1,5 +1,5 @@
-//! Mounts, networks, processes and limits that nobody else has: a test starts itself once more in
-//! namespaces of its own, and what it does there is gone with it.
+//! Private mounts, networks, processes and limits: a test runs itself again in namespaces of its
+//! own, and whatever it does there disappears with it.
 
 use super::forge::program;
 use std::{
@@ -7,23 +7,23 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Set in a test that is in its own namespaces.
+/// Set in a test that runs in its own namespaces.
 const INSIDE: &str = "SCANWATCH_TEST_INSIDE";
 
-/// A file system of its own: what is mounted there is seen by nobody else.
+/// A private mount namespace: what is mounted there is invisible elsewhere.
 pub(crate) const MOUNTS: &[&str] = &["--map-root-user", "--mount"];
-/// Limits of its own, and the right to set them.
+/// Private limits, and the right to set them.
 pub(crate) const LIMITS: &[&str] = &["--map-root-user"];
-/// A network of its own, without any connection to another.
+/// A private network, without any connection to another.
 pub(crate) const NETWORK: &[&str] = &["--map-root-user", "--net", "--mount"];
-/// Process numbers of its own; all processes end with the first.
+/// Private process ids; all processes end with the first.
 pub(crate) const PROCESSES: &[&str] =
     &["--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// Whether this test runs in namespaces of its own, made by unshare(1) with these flags. If it
+/// Whether this test runs in namespaces of its own, created by unshare(1) with these flags. If it
 /// does not yet, it is run in them, to its end, and there is nothing left to do for the caller.
 ///
-/// Where they cannot be had, that is said, and nothing is tested.
+/// Where they are not available, that is printed, and nothing is tested.
 pub(crate) fn entered(test: &str, flags: &[&str]) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
@@ -35,7 +35,7 @@ pub(crate) fn entered(test: &str, flags: &[&str]) -> bool {
     let mut inside = program("unshare");
     inside
         .args(flags)
-        // A parent of its own, to whom orphans come where it is the first process of all.
+        // A parent of its own, which adopts orphans where it is the first process of all.
         .args(["sh", "-c", "\"$0\" \"$@\"; exit $?"])
         .arg(this)
         .args(["--exact", test, "--nocapture"])
@@ -46,7 +46,7 @@ pub(crate) fn entered(test: &str, flags: &[&str]) -> bool {
     false
 }
 
-/// Whether a program does what a test needs here; if it does not, that is said.
+/// Whether a program does what a test needs here; if not, prints why.
 pub(crate) fn can(name: &str, arguments: &[&str]) -> bool {
     let tried = program(name).args(arguments).stdout(Stdio::null()).output();
     let can = tried.as_ref().is_ok_and(|it| it.status.success());
@@ -59,13 +59,13 @@ pub(crate) fn can(name: &str, arguments: &[&str]) -> bool {
     can
 }
 
-/// Runs a program that must do what it is told.
+/// Runs a program that must succeed.
 #[track_caller]
 pub(crate) fn run(name: &str, arguments: &[&str]) -> String {
     run_command(program(name).args(arguments))
 }
 
-/// As [`run`], for a command that is put together by the caller.
+/// As [`run`], for a command that the caller has built.
 #[track_caller]
 pub(crate) fn run_command(command: &mut Command) -> String {
     let ended = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));

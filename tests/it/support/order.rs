@@ -1,4 +1,4 @@
-//! A shim's order, given by hand as a server gives it.
+//! A shim's order, given directly as a server gives it.
 
 use super::server::Setup;
 use scanwatch::{
@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A shim's order for a job that lies in the folder.
+/// A shim's order for a job in the folder.
 pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: &str) -> ShimTask {
     let job_id = job.parse().unwrap();
     let folder = JobsDir::new(&setup.jobs()).unwrap().job(&job_id);
@@ -66,7 +66,7 @@ pub(crate) fn start(order: &ShimTask) -> Child {
     start_by(&[], order)
 }
 
-/// Starts a shim with its order, by a program that is put before it.
+/// Starts a shim with its order, through a launcher program.
 #[expect(clippy::disallowed_methods, reason = "the tests stand outside of the service")]
 pub(crate) fn start_by(launcher: &[String], order: &ShimTask) -> Child {
     let scan = &order.scan;
@@ -76,7 +76,7 @@ pub(crate) fn start_by(launcher: &[String], order: &ShimTask) -> Child {
     words.extend([scan.repo_index.to_string(), scan.attempt.to_string()]);
     let mut shim = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::piped()).spawn().unwrap();
     let task = serde_json::to_vec(order).unwrap();
-    // One that is killed before it has read everything is a case like any other.
+    // A shim that is killed before it has read everything is a valid case.
     let _ = shim.stdin.take().unwrap().write_all(&task);
     shim
 }

@@ -1,5 +1,5 @@
-//! Another machine for a test that is alone (see [`super::namespace`]), joined to its own by a cable:
-//! what listens there is at addresses that are not this machine's.
+//! Another machine for a test in private namespaces (see [`super::namespace`]), joined to its own
+//! by a virtual cable: what listens there is at addresses that are not this machine's.
 
 use super::{
     alone::{ip, run},
@@ -15,12 +15,12 @@ use std::{
     thread,
 };
 
-/// Puts a file in the place of one of the system's, for this run alone.
+/// Replaces one of the system's files, for this run only.
 pub(crate) fn replace_file(system: &str, with: &Path) {
     run("mount", &format!("--bind {} {system}", with.display()));
 }
 
-/// Another machine, at the other end of a cable.
+/// Another machine, at the other end of a virtual cable.
 #[derive(Debug)]
 pub(crate) struct Outside {
     /// It keeps the namespace open.
@@ -28,7 +28,7 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
-    /// The machine of this test has the address `here` on the cable, with its network.
+    /// The machine of this test gets the address `here` on the cable, with its network.
     pub(crate) fn joined_to(here: &str) -> Self {
         let keeper = program("unshare")
             .args(["-n", "sh", "-c", "ip link set lo up && echo made && exec sleep 100000"])
@@ -59,7 +59,7 @@ impl Outside {
         run("nsenter", &format!("-t {} -n ip {words}", self.keeper.id()));
     }
 
-    /// Does something there: the sockets that it opens are of that machine.
+    /// Does something there: the sockets it opens belong to that machine.
     pub(crate) fn with<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
         let place = format!("/proc/{}/ns/net", self.keeper.id());
         let namespace = File::open(place).expect("the namespace is kept");

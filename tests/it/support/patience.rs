@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` holds. Fast when all is well, patient when not.
+/// Waits until `condition` holds: fast in the normal case, patient otherwise.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let patience = Duration::from_secs(20);

@@ -1,7 +1,7 @@
 //! How much memory scans take: the peak of each of their processes, by the kernel's own count.
 //!
-//! A thread looks at every process that carries a scan's mark, a hundred times a second. The kernel
-//! keeps the peak (`VmHWM`), so a look in time before the end is enough.
+//! A thread checks every process with a scan's mark, a hundred times a second. The kernel keeps the
+//! peak (`VmHWM`), so one check shortly before the end is enough.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,7 +20,7 @@ const MARK: &str = "SCANWATCH_TRACKING_ID=";
 /// Peaks in bytes, by job and by program; the scanner and its shim are both `scanwatch`.
 pub(crate) type ByJob = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// A watch over all scans on this machine; whose they are is told by the job's id.
+/// A sampler of all scans on this machine; the job's id tells whose they are.
 #[derive(Debug)]
 pub(crate) struct Peaks {
     over: Arc<AtomicBool>,
@@ -43,7 +43,7 @@ impl Peaks {
         Self { over, looking }
     }
 
-    /// What was seen so far, for good.
+    /// Returns what was seen, and stops.
     pub(crate) fn end(self) -> ByJob {
         self.over.store(true, Ordering::SeqCst);
         self.looking.join().expect("looking at /proc does not panic")
@@ -53,9 +53,9 @@ impl Peaks {
 /// What is known of a process.
 #[derive(Debug, Default)]
 struct Known {
-    /// None for one that is none of a scan.
+    /// None for a process that belongs to no scan.
     job: Option<String>,
-    /// How often it was asked. It has its mark from when it became another program on.
+    /// How often it was checked. It has its mark only after its exec.
     asked: u32,
 }
 
@@ -84,7 +84,7 @@ fn job_of(pid: u32) -> Option<String> {
     Some(mark.split('/').next()?.to_owned())
 }
 
-/// The name and the peak of a process, which may have become another program meanwhile.
+/// The name and the peak of a process, which may have started another program in the meantime.
 fn peak_of(pid: u32) -> Option<(String, u64)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| status.lines().find_map(|it| it.strip_prefix(name)).map(str::trim);

@@ -1,4 +1,4 @@
-//! Finding and ending the processes of one test, and never any other.
+//! Finding and killing the processes of one test, and never any other.
 //!
 //! A process belongs to a test if its command line or its environment holds one of the test's
 //! marks: the test's folder, which no other test has, or the id of a job in it.
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The processes that carry one of the marks, but for this one.
+/// The processes that carry one of the marks, except this one.
 pub(crate) fn carrying(marks: &[String]) -> Vec<u32> {
     let me = std::process::id();
     let numbers = fs::read_dir("/proc").expect("there is a /proc").flatten();
@@ -22,21 +22,21 @@ pub(crate) fn carrying(marks: &[String]) -> Vec<u32> {
         .collect()
 }
 
-/// Whether a process lives: there is one, and it is no zombie.
+/// Whether a process is alive: it exists and is not a zombie.
 pub(crate) fn lives(pid: u32) -> bool {
     stat(pid).first().is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
 }
 
-/// The session that a process is in; 0 if its leader is not to be seen from this namespace of
-/// processes, which `getsid` of rustix does not expect.
+/// The session of a process; 0 if its leader is not visible from this pid namespace, a value that
+/// rustix's `getsid` does not expect.
 pub(crate) fn session_of(pid: u32) -> Option<u32> {
     stat(pid).get(3)?.parse().ok()
 }
 
-/// How much time of processors a process has used so far, in all its threads.
+/// How much processor time a process has used so far, in all its threads.
 pub(crate) fn cpu_time(pid: u32) -> Duration {
     let ticks = |field: usize| stat(pid).get(field).and_then(|it| it.parse().ok()).unwrap_or(0_u64);
-    // In hundredths of a second, on every Linux that there is.
+    // In hundredths of a second, on every Linux.
     Duration::from_millis((ticks(11) + ticks(12)) * 10)
 }
 
@@ -63,10 +63,10 @@ pub(crate) fn leads_a_group(pid: u32) -> bool {
     stat.get(2) == Some(&own) && stat.get(3) != Some(&own)
 }
 
-/// What `/proc/PID/stat` says from the state on; nothing of a process that is not there.
+/// The fields of `/proc/PID/stat` from the state on; nothing if the process does not exist.
 fn stat(pid: u32) -> Vec<String> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before the state may hold blanks and brackets of its own.
+    // The name before the state may contain spaces and parentheses.
     let (_, fields) = line.rsplit_once(')').unwrap_or_default();
     fields.split_ascii_whitespace().map(str::to_owned).collect()
 }
@@ -89,21 +89,21 @@ pub(crate) fn describe(pid: u32) -> String {
 /// Sends a signal to a process that still carries one of the marks.
 pub(crate) fn signal(pid: u32, marks: &[String], signal: Signal) {
     let Some(named) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    // The descriptor first: what is looked at afterwards is what will be signalled.
+    // The descriptor first: what is checked afterwards is what will be signalled.
     let Ok(descriptor) = pidfd_open(named, PidfdFlags::empty()) else { return };
     if carries(pid, marks) {
         let _ = pidfd_send_signal(&descriptor, signal);
     }
 }
 
-/// Ends the holder of a shim's lock in a test's own folder.
+/// Kills the holder of a shim's lock in a test's own folder.
 pub(crate) fn kill_lock_holder(lock: &Path) -> Option<u32> {
     let holder = scanwatch::store::lock::holder(lock).ok().flatten()?;
     let _ = pidfd_send_signal(&holder.pidfd, Signal::KILL);
     Some(holder.pid)
 }
 
-/// Ends a process of a namespace that is the test's own, whoever it is.
+/// Kills a process of a private namespace, whichever it is.
 pub(crate) fn kill_anyhow(pid: u32) {
     let Some(named) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
     if let Ok(descriptor) = pidfd_open(named, PidfdFlags::empty()) {
@@ -111,13 +111,13 @@ pub(crate) fn kill_anyhow(pid: u32) {
     }
 }
 
-/// A process, by a descriptor that is opened before anything is read of it: what was read is of the
-/// process that a signal will reach, or of none.
+/// A process, by a descriptor that is opened before anything is read about it: what was read
+/// belongs to the process that a signal will reach, or to none.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) parent: u32,
-    /// What the kernel calls it: the first letters of its program's name.
+    /// The kernel's name for it: the first letters of its program's name.
     pub(crate) name: String,
     /// Its arguments.
     pub(crate) words: Vec<String>,
@@ -127,7 +127,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// A process by its number; `None` if there is none that lives.
+    /// A process by its number; `None` if no live one has it.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let descriptor = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty());
         let descriptor = descriptor.ok()?;
@@ -141,7 +141,7 @@ impl Process {
         process.lives().then_some(process)
     }
 
-    /// Every process that can be seen.
+    /// Every visible process.
     pub(crate) fn all() -> Vec<Self> {
         let entries = fs::read_dir("/proc").expect("there is a /proc").flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -150,7 +150,7 @@ impl Process {
 
     /// Whether it has not ended yet.
     pub(crate) fn lives(&self) -> bool {
-        // A descriptor can be read once its process has ended, reaped or not.
+        // The descriptor is readable once its process has ended, reaped or not.
         !sys::wait_readable([self.descriptor.as_fd()], Duration::ZERO).is_ok_and(|[ended]| ended)
     }
 
@@ -164,7 +164,7 @@ impl Process {
         sys::wait_readable([self.descriptor.as_fd()], patience).is_ok_and(|[ended]| ended)
     }
 
-    /// Stops it, and waits until each of its threads stands still; whether that has come.
+    /// Stops it, and waits until each of its threads is stopped; returns whether that happened.
     pub(crate) fn stop(&self) -> bool {
         self.signal(Signal::STOP);
         let patience = Instant::now() + Duration::from_secs(10);
@@ -199,7 +199,7 @@ fn state_in(stat: &Path) -> Option<String> {
     fields.split_ascii_whitespace().next().map(str::to_owned)
 }
 
-/// A list of texts as /proc has it: each ended by a NUL.
+/// A list of texts as in /proc: each ended by a NUL.
 fn parts(pid: u32, name: &str) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let texts = bytes.split(|byte| *byte == 0).map(|it| String::from_utf8_lossy(it).into_owned());

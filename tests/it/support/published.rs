@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// The files of a project, by their paths below its root.
 pub(crate) type Files = Vec<(String, Vec<u8>)>;
 
-/// A crate that this program is built with, from cargo's own store.
+/// A crate that this program is built with, from cargo's registry.
 pub(crate) fn from_crates(name: &str) -> Files {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
@@ -51,7 +51,7 @@ pub(crate) fn from_pypi(name: &str) -> Files {
     unpack(folder.path())
 }
 
-/// Unpacks the one archive in a folder, and reads what lies in the one folder of it.
+/// Unpacks the one archive in a folder, and reads the one folder in it.
 fn unpack(folder: &Path) -> Files {
     let archive = fs::read_dir(folder).unwrap().next().expect("an archive was fetched").unwrap();
     let out = TempDir::new().unwrap();

@@ -1,5 +1,5 @@
-//! Programs of others that judge ours, from the Python package index: installed once, of one
-//! version, into a folder below `target/` that only these tests look into.
+//! Third-party programs that validate our output, from the Python package index: installed once, at
+//! one version, into a folder below `target/` that only these tests use.
 
 use super::forge::program;
 use std::{
@@ -21,7 +21,7 @@ const PACKAGES: [&str; 6] = [
 
 /// The folder with the packages.
 static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
-    // What is compiled in them is of one Python.
+    // The compiled parts are for one Python.
     let tag = program("python3")
         .args(["-c", "import sys; print(sys.implementation.cache_tag)"])
         .output()
@@ -30,7 +30,7 @@ static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
     let key = PACKAGES.map(|it| it.replace("==", "-")).join("_");
     let below = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = below.join(format!("python-{tag}-{key}"));
-    // Tests are processes of their own, and one of them is enough to install.
+    // Tests are separate processes, and only one of them may install.
     let lock = File::create(below.join("python.lock")).expect("target/ can be written");
     lock.lock().expect("a file can be locked");
     if !folder.exists() {
@@ -57,13 +57,13 @@ pub(crate) fn python() -> Command {
     command
 }
 
-/// Runs a script to its good end; what it printed.
+/// Runs a script that must succeed; returns its output.
 pub(crate) fn run_script(script: &str, arguments: &[&Path]) -> String {
     let Output { stdout, .. } = succeed(python().arg("-c").arg(script).args(arguments));
     String::from_utf8(stdout).expect("Python prints UTF-8")
 }
 
-/// Runs a program, and fails with what it said unless it ends well.
+/// Runs a program, and fails with its output unless it succeeds.
 pub(crate) fn succeed(command: &mut Command) -> Output {
     let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

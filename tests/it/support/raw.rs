@@ -1,5 +1,5 @@
-//! HTTP by hand, for what no polite client would send: paths that climb, bodies that lie about
-//! their length, headers that never end.
+//! Raw HTTP, for what no well-behaved client would send: paths that climb, bodies with a wrong
+//! length, headers that never end.
 
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// What came back.
+/// The answer.
 #[derive(Debug)]
 pub(crate) struct RawAnswer {
     pub(crate) status: u16,
@@ -25,8 +25,8 @@ impl RawAnswer {
     }
 }
 
-/// Sends bytes as they are and reads one answer; `None` if the server hung up without one, or
-/// stayed silent for longer than `patience`.
+/// Sends bytes unchanged and reads one answer; `None` if the server closed the connection without
+/// one, or stayed silent for longer than `patience`.
 pub(crate) async fn exchange(
     address: SocketAddr,
     request: &[u8],
@@ -36,7 +36,7 @@ pub(crate) async fn exchange(
     let (mut reader, mut writer) = stream.into_split();
     let mut received = Vec::new();
     let write = async {
-        // The server may answer and hang up before it has read everything: that is its right.
+        // The server may answer and close before it has read everything.
         let _ = writer.write_all(request).await;
     };
     let read = async {
@@ -63,7 +63,7 @@ pub(crate) async fn exchange(
     timeout(patience, both).await.ok().flatten()
 }
 
-/// A connection that is kept for one request after the other.
+/// A connection that is kept for several requests.
 #[derive(Debug)]
 pub(crate) struct KeptLine(TcpStream);
 
@@ -72,7 +72,7 @@ impl KeptLine {
         Self(TcpStream::connect(address).await.expect("the server takes connections"))
     }
 
-    /// Asks for a path with an `Authorization` header, on the same connection each time.
+    /// Requests a path with an `Authorization` header, on the same connection each time.
     pub(crate) async fn get(&mut self, path: &str, authorization: &str) -> RawAnswer {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {authorization}\r\n\r\n"
@@ -97,8 +97,8 @@ pub(crate) fn request(method: &str, target: &str) -> Vec<u8> {
     format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").into()
 }
 
-/// Sends `opening`, then `drip` once a second, and tells after how long the server hung up;
-/// `None` if it was still listening after `patience`.
+/// Sends `opening`, then `drip` once a second, and returns how long it took the server to close the
+/// connection; `None` if it was still open after `patience`.
 pub(crate) async fn hung_up_after(
     address: SocketAddr,
     opening: &[u8],
@@ -116,7 +116,7 @@ pub(crate) async fn hung_up_after(
             match timeout(Duration::from_secs(1), stream.read(&mut buffer)).await {
                 Ok(Ok(0) | Err(_)) => return,
                 Err(_) if stream.write_all(drip).await.is_err() => return,
-                // Still there; a word before the end, such as a 408, is welcome.
+                // Still open; a message before the end, such as a 408, is welcome.
                 Ok(Ok(_)) | Err(_) => {}
             }
         }

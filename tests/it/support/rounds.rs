@@ -1,13 +1,13 @@
-//! How much of a long test is done: a little each time, more by command.
+//! How much of a long test runs: little by default, more on request.
 
 use std::{env, str::FromStr, time::Duration};
 
-/// `SCANWATCH_ROUNDS`, or as few as decide something.
+/// `SCANWATCH_ROUNDS`, or the minimum that is meaningful.
 pub(crate) fn rounds<T: FromStr>(few: T) -> T {
     by_command("SCANWATCH_ROUNDS").unwrap_or(few)
 }
 
-/// `SCANWATCH_PAUSE_SECS`, or as short a time as decides something.
+/// `SCANWATCH_PAUSE_SECS`, or the shortest pause that is meaningful.
 pub(crate) fn pause(short: Duration) -> Duration {
     by_command("SCANWATCH_PAUSE_SECS").map_or(short, Duration::from_secs)
 }

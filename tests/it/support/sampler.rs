@@ -1,5 +1,5 @@
-//! Looks again and again, as fast as it can, for what must not be seen: in the arguments and
-//! environments of all processes, and in the files below a folder.
+//! Checks again and again, as fast as it can, for forbidden text: in the arguments and environments
+//! of all processes, and in the files below a folder.
 
 use super::{encodings::Forms, files};
 use std::{
@@ -13,10 +13,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Files that are larger are not read while they change.
+/// Larger files are not read while they change.
 const LARGE: u64 = 1 << 20;
 
-/// A sampler at work.
+/// A running sampler.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     shared: Arc<Shared>,
@@ -41,7 +41,7 @@ pub(crate) enum Sight {
 }
 
 impl Sampler {
-    /// Begins to look for these forms.
+    /// Starts to search for these forms.
     pub(crate) fn start(forms: Forms, folder: &Path) -> Self {
         let shared = Arc::new(Shared {
             forms,
@@ -59,7 +59,7 @@ impl Sampler {
         Self { shared, looking: Some(looking) }
     }
 
-    /// Looks once more, and says what was seen.
+    /// Checks once more, and returns what was seen.
     pub(crate) fn finish(mut self) -> BTreeSet<Sight> {
         self.end();
         self.shared.look();
@@ -90,7 +90,7 @@ impl Shared {
         }
         for file in files::below(&self.folder) {
             let small = file.symlink_metadata().is_ok_and(|it| it.len() <= LARGE);
-            // What vanishes meanwhile is gone.
+            // What disappears in the meantime is skipped.
             let bytes = if small { fs::read(&file).unwrap_or_default() } else { Vec::new() };
             if !self.forms.found_in(&bytes).is_empty() {
                 self.note(Sight::File(file));

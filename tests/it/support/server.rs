@@ -1,4 +1,4 @@
-//! The real server in a folder of its own: started, asked, killed, started again.
+//! The real server in its own folder: started, queried, killed, restarted.
 
 mod falls;
 
@@ -36,7 +36,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The state words in which a job stays.
+/// The final states of a job.
 const FINAL: [&str; 6] =
     ["completed", "completed_with_errors", "all_failed", "failed", "timeout", "cancelled"];
 
@@ -73,7 +73,7 @@ def say(status, **members):
         last_update=now, **members))
 ";
 
-/// A Python that needs no environment: what `python3` is in the end, wrappers aside.
+/// A Python that needs no environment: the real path of `python3`, without wrappers.
 pub(crate) static PYTHON: LazyLock<String> = LazyLock::new(|| {
     let output = program("python3")
         .args(["-c", "import sys; print(sys.executable)"])
@@ -89,16 +89,16 @@ pub(crate) struct Setup {
     settings: String,
     variables: Vec<(String, String)>,
     credentials: Option<(String, String)>,
-    /// Who vouches for the server's certificate, of one that has one.
+    /// The authority of the server's certificate, if it has one.
     authority: Option<String>,
     /// A descriptor that the server inherits, as careless parents leave them open.
     inherited: Option<File>,
     own_group: bool,
-    /// A program, with arguments, that becomes the server.
+    /// A launcher program, with arguments, that becomes the server.
     launcher: Vec<String>,
 }
 
-/// A running server. Dropping it ends the server and every process of its folder.
+/// A running server. Dropping it kills the server and every process of its folder.
 #[derive(Debug)]
 pub(crate) struct TestServer {
     setup: Setup,
@@ -107,7 +107,7 @@ pub(crate) struct TestServer {
     client: reqwest::Client,
 }
 
-/// What the server answered.
+/// The server's answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -115,7 +115,7 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-/// How a server that was not to stay ended.
+/// How a server that was expected to exit ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -141,17 +141,18 @@ impl Setup {
         };
         let jobs = setup.jobs();
         let setup = setup.variable("SCANWATCH_JOBS__DIR", jobs.display());
-        // By command: everything works without notifications, only later.
+        // On request: everything works without notifications, only later.
         if !only_polls() {
             return setup;
         }
         setup
             .variable("SCANWATCH_WATCH__MODE", "poll")
-            // As often as tests expect to hear of changes.
+            // As often as tests expect to learn of changes.
             .variable("SCANWATCH_WATCH__POLL_INTERVAL_MS", 200)
     }
 
-    /// Has the server watch by notifications, also where all others only poll: a test of just that.
+    /// Has the server use notifications, even where all others only poll: for a test of exactly
+    /// that.
     pub(crate) fn notified(mut self) -> Self {
         self.variables.retain(|(name, _)| !name.starts_with("SCANWATCH_WATCH__"));
         self
@@ -169,7 +170,7 @@ impl Setup {
 
     /// Sets a key of the settings file, dotted; the value is spelled as in TOML.
     pub(crate) fn set(mut self, key: &str, value: impl Display) -> Self {
-        // A variable would go before what a test says of its own.
+        // A variable would override what a test sets itself.
         if key.starts_with("watch.") {
             let variable = format!("SCANWATCH_{}", key.to_uppercase().replace('.', "__"));
             self.variables.retain(|(name, _)| *name != variable);
@@ -189,15 +190,15 @@ impl Setup {
         self.variables.push((name.to_owned(), value.to_string()));
     }
 
-    /// Sets the one user, whose name and password every polite request then carries.
+    /// Sets the one user, whose credentials every polite request then carries.
     pub(crate) fn user(self, name: &str, password: &str) -> Self {
         let mut setup = self.variable("API_USERNAME", name).variable("API_PASSWORD", password);
         setup.credentials = Some((name.to_owned(), password.to_owned()));
         setup
     }
 
-    /// Whose name and password every polite request carries, of users whom the server knows by
-    /// other means.
+    /// The credentials that every polite request carries, for users whom the server knows in
+    /// another way.
     pub(crate) fn asking_as(mut self, name: &str, password: &str) -> Self {
         self.credentials = Some((name.to_owned(), password.to_owned()));
         self
@@ -217,19 +218,19 @@ impl Setup {
             .set("server.tls_key_file", json!(key))
     }
 
-    /// Where the certificate and its key are.
+    /// The paths of the certificate and its key.
     pub(crate) fn tls_files(&self) -> (PathBuf, PathBuf) {
         (self.folder().join("certificate.pem"), self.folder().join("key.pem"))
     }
 
-    /// The file of the authority that vouches for the certificate, for other programs.
+    /// The file of the certificate's authority, for other programs.
     pub(crate) fn authority_file(&self) -> PathBuf {
         let path = self.folder().join("authority.pem");
         files::write(&path, self.authority.as_deref().expect("the server has a certificate"));
         path
     }
 
-    /// Has the server inherit an open file beside the three standard descriptors.
+    /// Has the server inherit an open file besides the three standard descriptors.
     pub(crate) fn inheriting_a_file(mut self) -> Self {
         let path = self.folder().join("inherited");
         files::write(&path, "");
@@ -240,8 +241,8 @@ impl Setup {
         self
     }
 
-    /// Has the server at the same port after a restart. It is taken from below those that the
-    /// system hands out, so that nobody else gets it meanwhile.
+    /// Gives the server the same port after a restart. It is taken from below the ephemeral range,
+    /// so that nothing else gets it in the meantime.
     pub(crate) fn at_a_fixed_port(self) -> Self {
         let first = 20_000 + std::process::id() % 10_000;
         let port = (first..32_000)
@@ -250,20 +251,20 @@ impl Setup {
         self.variable("SCANWATCH_SERVER__LISTEN", format!("127.0.0.1:{port}"))
     }
 
-    /// Starts the server as a shell does: as the leader of a group of processes.
+    /// Starts the server as a shell does: as the leader of a process group.
     pub(crate) fn leading_a_group(mut self) -> Self {
         self.own_group = true;
         self
     }
 
-    /// Has a program start the server in its own place: it must keep its process id.
+    /// Has a launcher program start the server by exec: it must keep its process id.
     pub(crate) fn launched_by(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|it| (*it).to_owned()).collect();
         self
     }
 
-    /// Writes a job of `count` repositories into the jobs folder, complete but not begun, as a
-    /// server leaves it that was stopped; its id.
+    /// Writes a job of `count` repositories into the jobs folder, complete but not started, as a
+    /// stopped server leaves it; returns its id.
     pub(crate) fn lay_group(&self, count: usize) -> String {
         let folder = JobsDir::new(&self.jobs()).expect("the test's folder has a path");
         folder.create(0o750).expect("the jobs folder can be made");
@@ -279,19 +280,19 @@ impl Setup {
         id.to_string()
     }
 
-    /// Puts a shell script in the scanner's place.
+    /// Uses a shell script as the scanner.
     pub(crate) fn shell(self, script: &str) -> Self {
         let path = self.script("scanner.sh", SHELL_PRELUDE, script);
         self.command(&["/bin/sh", &path])
     }
 
-    /// Puts a Python script in the scanner's place.
+    /// Uses a Python script as the scanner.
     pub(crate) fn python(self, script: &str) -> Self {
         let path = self.script("scanner.py", PYTHON_PRELUDE, script);
         self.command(&[&PYTHON, &path])
     }
 
-    /// Puts a program in the scanner's place.
+    /// Uses a program as the scanner.
     pub(crate) fn command(self, command: &[&str]) -> Self {
         self.set("scanner.command", json!(command))
     }
@@ -303,8 +304,8 @@ impl Setup {
         server
     }
 
-    /// The same, without asking whether it is ready: of a server that the test's own client must not
-    /// trust.
+    /// The same, without checking that it is ready: for a server that the test's own client must
+    /// not trust.
     pub(crate) async fn start_unasked(self) -> TestServer {
         let mut server = self.not_started();
         server.launch().await;
@@ -322,13 +323,13 @@ impl Setup {
         TestServer { setup: self, process: None, address, client }
     }
 
-    /// Starts a server that is to end by itself at once, and waits for that.
+    /// Starts a server that must exit by itself at once, and waits for that.
     pub(crate) async fn run_to_end(&self) -> Ended {
         let mark = self.log().len();
         let mut process = self.spawn();
         let ended = until(PATIENCE, "the server ends by itself", async || {
             if self.log()[mark..].contains(" listens on http") {
-                // It serves: that is the failure, so do not wait for what will not come.
+                // It serves: that is the failure, so do not wait for an exit.
                 let _ = process.kill();
             }
             process.try_wait().expect("the server is a child of this test")
@@ -381,7 +382,7 @@ impl Setup {
             .expect("the server can be started")
     }
 
-    /// What only the processes of this folder have about them.
+    /// The marks that only the processes of this folder have.
     fn marks(&self) -> Vec<String> {
         let jobs = std::fs::read_dir(self.jobs()).into_iter().flatten().flatten();
         let mut marks = vec![self.folder().display().to_string()];
@@ -444,7 +445,7 @@ impl TestServer {
         }
     }
 
-    /// A request of somebody who gives no credentials.
+    /// A request without credentials.
     pub(crate) fn stranger(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path))
     }
@@ -501,7 +502,7 @@ impl TestServer {
         self.get(&format!("/scan/{job}")).await.expect(200).json()
     }
 
-    /// Waits until a job is over; its progress document.
+    /// Waits until a job has ended; returns its progress document.
     pub(crate) async fn finished(&self, job: &str) -> Value {
         until(PATIENCE, &format!("job {job} is over"), async || {
             let document = self.progress(job).await;
@@ -510,7 +511,7 @@ impl TestServer {
         .await
     }
 
-    /// Has what failed of a job scanned again, as soon as the server is done with it.
+    /// Retries what failed of a job, as soon as the server has finished with it.
     pub(crate) async fn retried(&self, job: &str) {
         eventually(&format!("job {job} can be scanned again"), async || {
             let answer = self.post_nothing(&format!("/scan/{job}/retry")).await;
@@ -520,7 +521,7 @@ impl TestServer {
         .await;
     }
 
-    /// Waits until a repository of a job is in a working state, by the server's own word.
+    /// Waits until the server reports a repository of a job in a working state.
     pub(crate) async fn working(&self, job: &str) -> Value {
         until(PATIENCE, &format!("a scanner works on job {job}"), async || {
             let document = self.progress(job).await;
@@ -531,7 +532,7 @@ impl TestServer {
         .await
     }
 
-    /// Waits for a file that a scanner writes into the test's folder; its text.
+    /// Waits for a file that a scanner writes into the test's folder; returns its text.
     pub(crate) async fn note(&self, name: &str) -> String {
         let path = self.file(name);
         until(PATIENCE, &format!("a scanner writes {name}"), async || {
@@ -557,12 +558,12 @@ impl TestServer {
         self.job_folder(job).join("locks").join(format!("repo_{index}.lock"))
     }
 
-    /// The living shim of a repository.
+    /// The running shim of a repository.
     pub(crate) fn shim(&self, job: &str, index: u32) -> Option<Holder> {
         lock::holder(&self.shim_lock(job, index)).expect("a lock can be asked for its holder")
     }
 
-    /// The processes of this folder beside the server itself.
+    /// The processes of this folder besides the server itself.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let server = self.process.as_ref().map(Child::id);
         let mut found = processes::carrying(&self.setup.marks());
@@ -589,30 +590,30 @@ impl TestServer {
         processes::signal(pid, &self.setup.marks(), signal);
     }
 
-    /// Kills the server, and nothing but the server, as a crash would.
+    /// Kills the server, and nothing else, as a crash would.
     pub(crate) async fn kill9(&mut self) {
         let mut process = self.process.take().expect("the server runs");
         process.kill().expect("a child can be killed");
         reap(&mut process).await;
     }
 
-    /// Stops the server as systemd would, and waits for its end; its exit code.
+    /// Stops the server as systemd would, and waits for its end; returns its exit code.
     pub(crate) async fn terminate(&mut self) -> Option<i32> {
         self.stop(Signal::TERM).await
     }
 
-    /// Sends the server a signal that ends it, and waits for its end; its exit code.
+    /// Sends the server a signal that ends it, and waits for its end; returns its exit code.
     pub(crate) async fn stop(&mut self, signal: Signal) -> Option<i32> {
         let mut process = self.process.take().expect("the server runs");
         self.signal(process.id(), signal);
         reap(&mut process).await
     }
 
-    /// Sends a signal to the server's whole group, as a terminal does; its exit code.
+    /// Sends a signal to the server's whole group, as a terminal does; returns its exit code.
     pub(crate) async fn signal_group(&mut self, signal: Signal) -> Option<i32> {
         assert!(self.setup.own_group, "its group is the test's own");
         let mut process = self.process.take().expect("the server runs");
-        // A child that has not been reaped: the number is its group's alone.
+        // An unreaped child: the number belongs only to its group.
         let _ = kill_process_group(Pid::from_child(&process), signal);
         reap(&mut process).await
     }
@@ -648,7 +649,7 @@ impl Drop for TestServer {
             let _ = process.kill();
             let _ = process.wait();
         }
-        // What was being started while the others were ended shows up in the next round.
+        // What was being started while the others were killed shows up in the next round.
         for _ in 0..100 {
             let marks = self.setup.marks();
             let left = processes::carrying(&marks);
@@ -696,13 +697,13 @@ impl Answer {
     }
 }
 
-/// Whether servers look at files alone, by command.
+/// Whether servers only poll, on request.
 fn only_polls() -> bool {
     std::env::var_os("SCANWATCH_TEST_POLL").is_some()
 }
 
-/// Whether a document says that its job is over, to the last repository: a job is called
-/// cancelled as soon as that is asked for.
+/// Whether a document says that its job has ended, to the last repository: a job is called
+/// cancelled as soon as that is requested.
 pub(crate) fn is_final(document: &Value) -> bool {
     let none_left = |name: &str| document["summary"][name] == 0;
     document["status"].as_str().is_some_and(|it| FINAL.contains(&it))
@@ -715,7 +716,7 @@ fn address_in(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once(" listens on http")?;
     let (_, rest) = rest.split_once("://127.0.0.1:")?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    // Without a character behind it, the number may be half of one.
+    // Without a character after it, the number may be incomplete.
     let port = if digits < rest.len() { rest[..digits].parse().ok()? } else { return None };
     Some(SocketAddr::from(([127, 0, 0, 1], port)))
 }

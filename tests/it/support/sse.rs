@@ -1,5 +1,5 @@
-//! A reader of server-sent events (HTML Living Standard, section 9.2), as strict as a browser's
-//! and far more talkative about what it saw.
+//! A reader of server-sent events (HTML Living Standard, section 9.2), as strict as a browser's,
+//! with far more detail about what it saw.
 
 use super::server::TestServer;
 use serde_json::Value;
@@ -14,7 +14,7 @@ pub(crate) struct Event {
     pub(crate) data: Value,
 }
 
-/// An open stream, and what it said beside events.
+/// An open stream, and what it sent besides events.
 #[derive(Debug)]
 pub(crate) struct EventStream {
     response: reqwest::Response,
@@ -28,12 +28,12 @@ pub(crate) struct EventStream {
 }
 
 impl EventStream {
-    /// Joins a stream from its beginning.
+    /// Opens a stream from its beginning.
     pub(crate) async fn open(server: &TestServer, path: &str) -> Self {
         Self::connect(server, path, None).await
     }
 
-    /// Joins a stream after the event with this id, as a browser does that lost its line.
+    /// Opens a stream after the event with this id, as a browser does that lost its connection.
     pub(crate) async fn resume(server: &TestServer, path: &str, last: &str) -> Self {
         Self::connect(server, path, Some(last)).await
     }
@@ -44,8 +44,8 @@ impl EventStream {
         stream.unwrap_or_else(|| panic!("{path} is over for who has seen {last:?}"))
     }
 
-    /// Joins a stream, after the event with this id if there is one; `None` where the server says that
-    /// nothing more will come.
+    /// Opens a stream, after the event with this id if there is one; `None` where the server says
+    /// that nothing more will come.
     pub(crate) async fn join(server: &TestServer, path: &str, last: Option<&str>) -> Option<Self> {
         let mut request =
             server.request(reqwest::Method::GET, path).header("Accept", "text/event-stream");
@@ -92,9 +92,9 @@ impl EventStream {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            // A connection that breaks ends the stream like one that closes.
+            // A connection that breaks ends the stream like one that is closed.
             let bytes = self.response.chunk().await.ok().flatten()?;
-            // What was there before has no end of a line.
+            // An unfinished line before that is incomplete.
             let mut from = self.unread.len();
             self.unread.extend_from_slice(&bytes);
             while let Some(end) = self.unread[from..].iter().position(|it| *it == b'\n') {

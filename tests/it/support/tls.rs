@@ -1,4 +1,4 @@
-//! A client's end of TLS, by hand: a line that is kept, and the first words of one that is not.
+//! A TLS client's end: a connection that is kept, and the first bytes of one that is not.
 
 use super::certificates::Pair;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -17,12 +17,12 @@ use tokio_rustls::{
     },
 };
 
-/// A connection under TLS.
+/// A connection with TLS.
 #[derive(Debug)]
 pub(crate) struct TlsLine(pub(crate) TlsStream<TcpStream>);
 
 impl TlsLine {
-    /// Shakes hands with a server whose authority is known, offering these protocols.
+    /// Does the handshake with a server whose authority is known, offering these protocols.
     pub(crate) async fn open(
         address: SocketAddr,
         authority: &str,
@@ -40,7 +40,7 @@ impl TlsLine {
         shown.first() == Some(&expected.expect("a certificate"))
     }
 
-    /// Asks for a path by HTTP/1.1, and reads until these words have come.
+    /// Requests a path by HTTP/1.1, and reads until this text has arrived.
     pub(crate) async fn ask(&mut self, path: &str, words: &str) -> String {
         let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
         self.0.write_all(request.as_bytes()).await.expect("the connection stands");
@@ -65,8 +65,8 @@ pub(crate) fn client_hello(authority: &str) -> Vec<u8> {
     hello
 }
 
-/// Sends this, and tells after how long the server hung up; `None` if it was still there after
-/// `patience`. What it says meanwhile is passed over.
+/// Sends this, and returns how long it took the server to close the connection; `None` if it was
+/// still open after `patience`. What it sends in the meantime is ignored.
 pub(crate) async fn silent_after(
     address: SocketAddr,
     sent: &[u8],

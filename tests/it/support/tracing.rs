@@ -1,4 +1,4 @@
-//! System calls that fail or take their time, by strace(1), in a process that runs.
+//! System calls that fail or take their time, by strace(1), in a running process.
 
 use super::{forge::program, namespace, wait::eventually};
 use std::{
@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-/// A process whose calls are interfered with, and whatever it starts meanwhile. Dropping it leaves
-/// them to themselves.
+/// A process whose calls are tampered with, and whatever it starts in the meantime. On drop they
+/// are released.
 #[derive(Debug)]
 pub(crate) struct Interference(Child);
 
-/// Whether strace can be had here.
+/// Whether strace is available here.
 pub(crate) fn can_interfere() -> bool {
     namespace::can("strace", &["-qq", "-f", "-e", "inject=fsync:error=EIO", "true"])
 }
 
 impl Interference {
-    /// Begins to interfere with a process, in each of its threads, as strace's arguments say it.
+    /// Starts to tamper with a process, in each of its threads, as strace's arguments say.
     pub(crate) async fn with(pid: u32, arguments: &[&str]) -> Self {
         let mut strace = program("strace");
         strace.args(["-qq", "-f", "-o", "/dev/null", "-p", &pid.to_string()]).args(arguments);
@@ -29,7 +29,7 @@ impl Interference {
 
 impl Drop for Interference {
     fn drop(&mut self) {
-        // At SIGINT it lets go of all that it holds.
+        // At SIGINT it detaches from everything it traces.
         if let Some(pid) = rustix::process::Pid::from_raw(self.0.id().cast_signed()) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         }

@@ -27,7 +27,7 @@ pub(crate) fn rule_of(refusal: &Refusal) -> String {
     }
 }
 
-/// How what is refused by a rule is told, from the beginning on.
+/// How a refusal by a rule begins.
 pub(crate) fn said(rule: &str) -> String {
     match rule.split_once(':').unwrap_or((rule, "")) {
         ("characters", _) => {

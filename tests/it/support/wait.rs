@@ -1,8 +1,8 @@
-//! Waiting for a condition: fast when all is well, patient when the machine is busy.
+//! Waiting for a condition: fast in the normal case, patient when the machine is busy.
 
 use std::time::Duration;
 
-/// How long a condition may take that the contract puts no time on.
+/// How long a condition may take for which the contract sets no time.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until `condition` holds.

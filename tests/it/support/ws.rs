@@ -1,4 +1,4 @@
-//! A `WebSocket` by hand (RFC 6455): it shows each frame as it came, and sends what no polite
+//! A raw `WebSocket` (RFC 6455): it shows each frame as it arrived, and sends what no well-behaved
 //! client would.
 
 use super::{raw::RawAnswer, wait::PATIENCE};
@@ -10,11 +10,11 @@ use tokio::{
     time::timeout,
 };
 
-/// The example of RFC 6455, section 1.3: a key, and what it has to be answered with.
+/// The example of RFC 6455, section 1.3: a key, and the expected reply.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// The most bytes of a frame of the server's.
+/// The most bytes of a server frame.
 const LONGEST_FRAME: u64 = 16 << 10;
 
 const CONTINUATION: u8 = 0;
@@ -29,7 +29,7 @@ pub(crate) struct WebSocket {
     stream: TcpStream,
 }
 
-/// One frame of the server's.
+/// One frame from the server.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Frame {
     Text(Value),
@@ -56,7 +56,7 @@ impl WebSocket {
         socket.unwrap_or_else(|answer| panic!("{path} was not opened: {answer:?}"))
     }
 
-    /// Opens a socket with more headers, each with its line's end; else what was answered.
+    /// Opens a socket with more headers, each with its line end; otherwise returns the answer.
     pub(crate) async fn with_headers(
         address: SocketAddr,
         path: &str,
@@ -64,7 +64,7 @@ impl WebSocket {
     ) -> Result<Self, RawAnswer> {
         let request = upgrade(path, more);
         let socket = TcpSocket::new_v4().unwrap();
-        // A small window: the server soon has nowhere to put what is not read.
+        // A small window: the server's buffers soon fill.
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = socket.connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -150,7 +150,7 @@ impl WebSocket {
         Ok((first, payload))
     }
 
-    /// Sends bytes as they are, until the server takes no more; whether it took all of them.
+    /// Sends bytes unchanged, until the server accepts no more; returns whether all were sent.
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) -> bool {
         matches!(timeout(PATIENCE, self.stream.write_all(bytes)).await, Ok(Ok(())))
     }
@@ -167,7 +167,7 @@ impl WebSocket {
         self.send(CLOSE, &code.to_be_bytes()).await;
     }
 
-    /// Sends a frame. The mask is of zeros, which leaves the payload as it is.
+    /// Sends a frame. The mask is zero, which leaves the payload unchanged.
     async fn send(&mut self, kind: u8, payload: &[u8]) {
         let mut frame = vec![0x80 | kind, 0xfe];
         frame.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
@@ -176,7 +176,7 @@ impl WebSocket {
         }
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(payload);
-        // The server may have closed already: what it said before can still be read.
+        // The server may have closed already: what it sent before can still be read.
         let _ = self.stream.write_all(&frame).await;
     }
 }

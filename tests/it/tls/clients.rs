@@ -1,4 +1,4 @@
-//! Who can use the service by TLS, and what serve and the service say of themselves then.
+//! Which clients can use the service by TLS, and what `serve` and the service report about it.
 
 use crate::support::{
     certificates::Authority,
@@ -19,7 +19,7 @@ async fn curl(server: &TestServer, arguments: &[&str], path: &str) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-/// Breaks if a version of TLS or HTTP that clients have is not spoken, or one is that nobody should.
+/// Breaks if a version of TLS or HTTP that clients have is not spoken, or if an obsolete one is.
 #[tokio::test]
 async fn curl_asks_by_each_version_of_tls_and_http() {
     let server = Setup::new().with_tls(&Authority::new()).start().await;
@@ -42,8 +42,8 @@ async fn curl_asks_by_each_version_of_tls_and_http() {
     assert!(!old.status.success(), "TLS 1.1: {old:?}");
 }
 
-/// Breaks if submitting, following or a WebSocket do not go through TLS, or if the service does not say
-/// where it is.
+/// Breaks if submitting, following or a WebSocket do not work over TLS, or if the service does not
+/// say where it is.
 #[tokio::test]
 async fn a_scan_is_submitted_and_followed_to_its_end() {
     let setup = Setup::new().user("operator", "s3cret").shell("say scanning\nsay completed\n");
@@ -85,7 +85,7 @@ async fn a_scan_is_submitted_and_followed_to_its_end() {
     assert!(heard.starts_with("HTTP/1.1 101"), "{heard}");
 }
 
-/// Breaks if somebody who forgets the s of https is left with a riddle.
+/// Breaks if a user who forgets the s of https gets no explanation.
 #[tokio::test]
 async fn http_in_the_clear_is_told_to_speak_tls() {
     let server = Setup::new().with_tls(&Authority::new()).start().await;

@@ -16,7 +16,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 const ENCRYPTED: &str =
     "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
 
-/// What `config check` says of the settings of a test.
+/// The output of `config check` for the settings of a test.
 fn checked(setup: &Setup, settings: &str) -> (bool, String) {
     let path = setup.folder().join("checked.toml");
     files::write(&path, settings);
@@ -25,8 +25,8 @@ fn checked(setup: &Setup, settings: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// Breaks if the server starts with a certificate that it cannot show, or does not say which
-/// file is wrong, or if the check of the settings finds less.
+/// Breaks if the server starts with a certificate that it cannot serve, or does not say which file
+/// is wrong, or if the check of the settings finds less.
 #[tokio::test]
 async fn files_that_cannot_be_used_are_refused_at_the_start() {
     let authority = Authority::new();
@@ -69,7 +69,8 @@ async fn files_that_cannot_be_used_are_refused_at_the_start() {
     }
 }
 
-/// Breaks if one file without the other is taken for no TLS at all, or a path that leads nowhere.
+/// Breaks if one file without the other counts as no TLS at all, or a path that does not exist
+/// does.
 #[tokio::test]
 async fn one_file_without_the_other_and_files_that_are_not_there_are_refused() {
     let authority = Authority::new();
@@ -95,7 +96,7 @@ async fn one_file_without_the_other_and_files_that_are_not_there_are_refused() {
         let setup = Setup::new().with_tls(&authority).variable(&name, "/dev/null");
         assert!(setup.run_to_end().await.output.contains("not a regular file"));
     }
-    // A stranger's rights, which root has to be without.
+    // Without permissions for other users, from which root must be excluded.
     let setup = Setup::new().with_tls(&authority);
     let (certificate, key) = setup.tls_files();
     let settings =
@@ -130,7 +131,7 @@ async fn health(server: &TestServer) -> Value {
     server.get("/health").await.expect(200).json()
 }
 
-/// Breaks if a new certificate needs a restart, or costs those who are connected their line.
+/// Breaks if a new certificate needs a restart, or costs existing connections.
 #[tokio::test]
 async fn a_new_pair_is_shown_to_new_connections_and_old_ones_go_on() {
     let authority = Authority::new();
@@ -151,7 +152,7 @@ async fn a_new_pair_is_shown_to_new_connections_and_old_ones_go_on() {
 
     replace(&server, &second);
     eventually("the files are looked at", async || shows(&server, &authority, &second).await).await;
-    // As certbot and Kubernetes do: a link that leads elsewhere from now on.
+    // As certbot and Kubernetes do: a link whose target changes.
     let folder = server.file("next");
     fs::create_dir(&folder).unwrap();
     third.put(&folder.join("certificate.pem"), &folder.join("key.pem"));
@@ -167,8 +168,8 @@ async fn a_new_pair_is_shown_to_new_connections_and_old_ones_go_on() {
     assert_eq!(health(&server).await["problems"], json!([]));
 }
 
-/// Breaks if the moment between the two files of a pair is taken for a bad pair, or if SIGHUP has to
-/// wait for its turn.
+/// Breaks if the moment between the two files of a pair counts as a bad pair, or if SIGHUP must
+/// wait for the next check.
 #[tokio::test]
 async fn a_pair_that_does_not_fit_for_a_moment_is_tried_again() {
     let authority = Authority::new();
@@ -194,7 +195,7 @@ async fn a_pair_that_does_not_fit_for_a_moment_is_tried_again() {
     assert!(!server.setup().log().contains("ERROR"), "{}", server.setup().log());
 }
 
-/// Breaks if a slip of the operator's takes the service from its users, or goes unnoticed.
+/// Breaks if an operator's mistake takes the service from its users, or goes unnoticed.
 #[tokio::test]
 async fn a_bad_pair_changes_nothing_and_is_reported_until_it_is_good_again() {
     let authority = Authority::new();
@@ -231,7 +232,7 @@ async fn a_bad_pair_changes_nothing_and_is_reported_until_it_is_good_again() {
     assert_eq!(told, 2, "once for each: {log}");
 }
 
-/// Breaks if a certificate ends before anybody has heard of it.
+/// Breaks if a certificate expires without a warning.
 #[tokio::test]
 async fn a_certificate_that_ends_soon_or_has_ended_degrades_health() {
     let authority = Authority::new();
@@ -251,7 +252,7 @@ async fn a_certificate_that_ends_soon_or_has_ended_degrades_health() {
     assert!(seen["problems"][0].as_str().unwrap().contains("the certificate ends on"), "{seen:#}");
     assert!(server.setup().log().contains("warning: the certificate ends on"));
 
-    // Who is served by it until now goes on to be; others are for their clients to refuse.
+    // The certificate stays in use; others are for their clients to refuse.
     let mut line = TlsLine::open(server.address(), &authority.pem(), &[]).await.unwrap();
     replace(&server, &ending(today - chrono::TimeDelta::days(1)));
     reload(&server);

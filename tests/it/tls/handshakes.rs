@@ -1,4 +1,4 @@
-//! Peers that do not come to the end of their handshake.
+//! Peers that do not finish their handshake.
 
 use crate::support::{
     certificates::Authority,
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use std::time::{Duration, Instant};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-/// Breaks if a handshake that does not go on holds a place for ever, or holds up anybody else.
+/// Breaks if a handshake that stalls holds a slot for ever, or delays any other.
 #[tokio::test]
 async fn two_hundred_handshakes_that_stop_cost_only_themselves() {
     let authority = Authority::new();
@@ -37,7 +37,7 @@ async fn two_hundred_handshakes_that_stop_cost_only_themselves() {
     assert!(slowest < Duration::from_secs(2), "a good client waited for {slowest:?}");
 }
 
-/// Breaks if handshakes do not count as connections, or if the one too many is not told so.
+/// Breaks if handshakes do not count as connections, or if one beyond the limit is not told so.
 #[tokio::test]
 async fn handshakes_count_as_connections_and_one_too_many_is_told_so() {
     let authority = Authority::new();
@@ -54,7 +54,7 @@ async fn handshakes_count_as_connections_and_one_too_many_is_told_so() {
     let line = TlsLine::open(server.address(), &authority.pem(), &["h2", "http/1.1"]).await;
     let told = line.expect("a handshake").ask("/livez", "Too many connections").await;
     assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("retry-after: 1"), "{told}");
-    // They go without having to be told.
+    // They end without being told to.
     server.wait_ready().await;
     drop(held);
 }

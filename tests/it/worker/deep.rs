@@ -18,7 +18,7 @@ fn forge() -> Forge {
     forge
 }
 
-/// Breaks if sources are read that nobody asked for.
+/// Breaks if sources are read without being requested.
 #[test]
 fn a_scan_that_is_not_deep_reads_no_sources() {
     let forge = forge();
@@ -28,7 +28,7 @@ fn a_scan_that_is_not_deep_reads_no_sources() {
     assert_eq!(place.status()["total_files"], 1);
 }
 
-/// Breaks if a source counts less than another file: in the progress, or by its size.
+/// Breaks if a source counts differently from another file: in the progress, or by its size.
 #[test]
 fn sources_count_as_other_files_do() {
     let forge = forge();
@@ -51,7 +51,8 @@ fn sources_count_as_other_files_do() {
     assert_eq!(place.warnings(), ["large.py: skipped: too large: 5000 bytes are more than 4096"]);
 }
 
-/// Breaks if more sources are read than allowed, if that is not said, or if it costs a manifest.
+/// Breaks if more sources are read than allowed, if that is not reported, or if it costs a
+/// manifest.
 #[test]
 fn sources_beyond_the_limit_are_skipped_and_said() {
     let forge = forge();

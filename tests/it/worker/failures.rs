@@ -1,4 +1,4 @@
-//! What goes wrong at the forge, on the way there, or in what was asked for.
+//! Failures at the forge, on the way there, or caused by the request.
 
 use super::{CANARY, Place, canary, fails};
 use crate::support::{
@@ -19,7 +19,7 @@ fn forge() -> Forge {
     forge
 }
 
-/// Whether the scanner says that another attempt would end the same way.
+/// Whether the scanner reports that another attempt would end the same way.
 fn is_permanent(place: &Place) -> bool {
     match &place.status()["failure"]["permanent"] {
         Value::Null => false,
@@ -88,7 +88,7 @@ fn a_redirect_is_not_followed() {
     assert_eq!(trap.contacts(), 0);
 }
 
-/// Breaks if a certificate that is no good is overlooked, at the first try or at another.
+/// Breaks if a bad certificate is accepted, on the first attempt or a later one.
 #[test]
 fn a_certificate_that_is_no_good_is_never_overlooked() {
     let forge = forge();
@@ -134,7 +134,7 @@ fn a_transfer_that_stalls_is_ended() {
 #[test]
 fn a_port_where_nobody_listens_is_called_so() {
     let place = Place::new();
-    // Below the range from which ports are given out.
+    // Below the ephemeral port range.
     let mut task = place.task("http://127.0.0.1:1/a.git");
     task.network.trusted.push(Origin {
         scheme: "http".to_owned(),
@@ -158,7 +158,7 @@ fn a_pack_without_an_end_is_cut_off() {
         .flatten()
         .map(|it| it.metadata().unwrap().len())
         .sum();
-    // What came within one look at the folder.
+    // What came between two checks of the folder.
     assert!(left < 300 << 20, "{left}");
 }
 
@@ -231,7 +231,7 @@ fn an_allowed_name_with_a_private_address_is_not_contacted() {
     fails(&place, &task, "refused", "localhost has the address");
     assert_eq!(forge.contacts(), 0);
 
-    // Opened by the settings it is contacted, where it was resolved to; there is no TLS there.
+    // Allowed by the settings it is contacted, at its resolved address; there is no TLS there.
     let place = Place::new();
     let mut task = place.task(&task.git_url);
     task.network.allow_hosts.push("localhost".to_owned());

@@ -1,4 +1,4 @@
-//! What goes well.
+//! Successful fetches.
 
 use super::{CANARY, Place, canary, completes};
 use crate::support::{
@@ -69,12 +69,12 @@ fn a_repository_is_fetched_scanned_and_reported() {
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 
-/// Bytes that cannot be packed.
+/// Bytes that do not compress.
 fn noise(dice: &mut Dice, length: usize) -> Vec<u8> {
     (0..length).map(|_| u8::try_from(dice.below(256)).unwrap()).collect()
 }
 
-/// A repository of a megabyte, of which fifty bytes are of interest.
+/// A repository of a megabyte, of which fifty bytes are needed.
 fn mostly_noise(forge: &Forge) -> Repository {
     let noise = noise(&mut Dice::new(11), 1 << 20);
     forge.add_repository(
@@ -88,7 +88,7 @@ fn mostly_noise(forge: &Forge) -> Repository {
     )
 }
 
-/// How often git was asked for something.
+/// How often git requested something.
 fn asked(forge: &Forge) -> usize {
     forge.seen().iter().filter(|it| it.path.ends_with("/git-upload-pack")).count()
 }
@@ -99,7 +99,7 @@ const OF_THE_NOISE: [&str; 3] = [
     "flask 3.0.0 @ same/requirements.txt",
 ];
 
-/// Breaks if files that nobody reads are fetched from a server that would leave them out.
+/// Breaks if unneeded files are fetched from a server that could leave them out.
 #[test]
 fn what_nobody_reads_is_not_fetched() {
     let forge = Forge::start();
@@ -118,7 +118,7 @@ fn large_manifest() -> Vec<u8> {
     [b"flask==3.0.0\n".as_slice(), b"#".repeat(70_000).as_slice()].concat()
 }
 
-/// Breaks if a large file that is wanted is not fetched, or one that is not wanted is.
+/// Breaks if a large file that is needed is not fetched, or one that is not needed is.
 #[test]
 fn a_large_file_is_fetched_if_it_is_wanted() {
     let forge = Forge::start();
@@ -128,11 +128,11 @@ fn a_large_file_is_fetched_if_it_is_wanted() {
     let place = Place::new();
     completes(&place.task_at(&forge, "project"));
     assert_eq!(place.packages(), ["flask 3.0.0 @ requirements.txt"]);
-    // Branches, the commit, and what is wanted of its large files.
+    // Branches, the commit, and the large files that are needed.
     assert_eq!(asked(&forge), 3, "{:#?}", forge.seen());
 }
 
-/// A repository of two manifests among 600 other files, more than come in one go.
+/// A repository of two manifests among 600 other files, more than are fetched at once.
 fn of_many_files(forge: &Forge) -> Repository {
     let mut dice = Dice::new(12);
     let noise: Vec<_> = (0..600).map(|it| (format!("noise/{it}"), noise(&mut dice, 500))).collect();
@@ -145,7 +145,7 @@ fn of_many_files(forge: &Forge) -> Repository {
 const OF_MANY_FILES: [&str; 2] =
     ["attrs 23.1.0 @ api/requirements.txt", "flask 3.0.0 @ requirements.txt"];
 
-/// Breaks if all files of a repository of many are fetched.
+/// Breaks if all files of a repository with many are fetched.
 #[test]
 fn of_many_files_the_wanted_ones_are_fetched() {
     let forge = Forge::start();
@@ -155,11 +155,11 @@ fn of_many_files_the_wanted_ones_are_fetched() {
     let place = Place::new();
     completes(&place.task_at(&forge, "project"));
     assert_eq!(place.packages(), OF_MANY_FILES);
-    // Branches and the commit, which turns out to be much; both without any files; and two files.
+    // Branches and the commit, which turns out to be large; both without any files; and two files.
     assert_eq!(asked(&forge), 5, "{:#?}", forge.seen());
 }
 
-/// Breaks if a server that leaves nothing out is stopped, and asked for the same once more.
+/// Breaks if a server without filters is interrupted, and asked for the same again.
 #[test]
 fn many_files_of_a_server_that_leaves_nothing_out_are_fetched_once() {
     let forge = Forge::start();
@@ -171,7 +171,7 @@ fn many_files_of_a_server_that_leaves_nothing_out_are_fetched_once() {
     assert_eq!(asked(&forge), 2, "{:#?}", forge.seen());
 }
 
-/// Breaks if a server that forbids to leave out some blobs, but not to leave out all, costs the scan.
+/// Breaks if a server that refuses one kind of filter, but not the other, costs the scan.
 #[test]
 fn a_server_that_knows_one_filter_is_asked_for_that() {
     let forge = Forge::start();
@@ -185,7 +185,7 @@ fn a_server_that_knows_one_filter_is_asked_for_that() {
     assert!(forge.sent() < 20_000, "{} bytes were sent", forge.sent());
 }
 
-/// Breaks if a server that leaves nothing out is asked twice, or fails.
+/// Breaks if a server without filters is asked twice, or fails.
 #[test]
 fn a_server_that_leaves_nothing_out_is_asked_once() {
     let forge = Forge::start();
@@ -196,7 +196,7 @@ fn a_server_that_leaves_nothing_out_is_asked_once() {
     assert_eq!(asked(&forge), 2, "{:#?}", forge.seen());
 }
 
-/// Breaks if a server that leaves files out and then does not hand them out costs the scan.
+/// Breaks if a server that leaves files out and then does not deliver them costs the scan.
 #[test]
 fn a_server_that_withholds_single_files_is_asked_for_all() {
     let forge = Forge::start();
@@ -211,7 +211,7 @@ fn a_server_that_withholds_single_files_is_asked_for_all() {
     completes(&place.task_at(&forge, "project"));
     assert_eq!(place.packages(), ["flask 3.0.0 @ requirements.txt"]);
     assert!(forge.sent() > 1 << 20, "{} bytes were sent", forge.sent());
-    // For the commit, for a file that is not handed out, and for everything.
+    // For the commit, for a file that is not delivered, and for everything.
     let begun = forge.seen().iter().filter(|it| it.method == "GET").count();
     assert_eq!(begun, 3, "{:#?}", forge.seen());
 }

@@ -1,4 +1,4 @@
-//! Repositories that mean harm, or are merely odd.
+//! Repositories that are hostile, or merely odd.
 
 use super::{Place, completes, fails, scan};
 use crate::support::forge::{Entry, Forge, Leaf};

@@ -1,4 +1,4 @@
-//! Folders and repositories of this machine.
+//! Local folders and repositories.
 
 use super::{Place, completes, fails};
 use crate::support::forge::{Entry, Repository, program};

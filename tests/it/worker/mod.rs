@@ -1,4 +1,4 @@
-//! The built-in scanner against a forge that is real, and one that misbehaves.
+//! The built-in scanner against a real forge, and a misbehaving one.
 
 mod deep;
 mod failures;
@@ -26,7 +26,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What must not be found anywhere.
+/// The secret that must not appear anywhere.
 const CANARY: &str = "canary-s3cr3t-0451";
 
 /// The files of one scan.
@@ -49,7 +49,7 @@ impl Place {
         self.root.path().join(name)
     }
 
-    /// A task for this URL; nobody is trusted yet.
+    /// A task for this URL; no forge is trusted yet.
     pub(crate) fn task(&self, url: &str) -> ScanTask {
         ScanTask {
             job_id: "job".parse().expect("a job's name"),

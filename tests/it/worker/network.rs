@@ -1,5 +1,5 @@
-//! Networks that fail: cut in the middle, silent from the beginning, closed, slow. Each in a network
-//! of the test's own, with the forge at one end of a line and the scanner at the other.
+//! Networks that fail: cut in the middle, silent from the beginning, closed, slow. Each in a
+//! private network, with the forge at one end of a link and the scanner at the other.
 
 use super::Place;
 use crate::support::{
@@ -16,15 +16,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The forge's end of the line, and an address there that nobody has.
+/// The forge's end of the link, and an unused address there.
 const FORGE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
 
-/// The scanner's end of the line: a network of its own, kept by a process that does nothing.
+/// The scanner's end of the link: a network of its own, kept by a process that does nothing.
 struct FarEnd(Child);
 
 impl FarEnd {
-    /// Lays a line from here to there. Two slashes of /30 are enough for who is on it.
+    /// Sets up a link from here to there. Two /30 networks are enough for its ends.
     fn new() -> Self {
         run("ip", &["link", "set", "lo", "up"]);
         let keeper = program("unshare").args(["--net", "sleep", "999"]).spawn().unwrap();
@@ -43,7 +43,7 @@ impl FarEnd {
         far
     }
 
-    /// Changes something about this end.
+    /// Changes a property of this end.
     fn ip(&self, words: &str) {
         let words: Vec<_> = words.split(' ').collect();
         run_command(self.program("ip").args(words));
@@ -73,14 +73,14 @@ impl Drop for FarEnd {
     }
 }
 
-/// A scanner that runs.
+/// A running scanner.
 struct Scan {
     child: Child,
     began: Instant,
 }
 
 impl Scan {
-    /// Waits for its end; how long it took, from its beginning.
+    /// Waits for its end; returns how long it took, from its start.
     fn end(mut self) -> Duration {
         self.child.wait().unwrap();
         self.began.elapsed()
@@ -91,7 +91,7 @@ fn noise(words: u32) -> Vec<u8> {
     (0..words).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
-/// A forge on the line, with one repository, and a task to scan it from the other end.
+/// A forge on the link, with one repository, and a task to scan it from the other end.
 fn on_the_line(place: &Place, behaviour: Behaviour, words: u32) -> (Forge, ScanTask) {
     let forge = Forge::start_at(FORGE.into());
     forge.add_repository("project", &[("noise", &noise(words)), ("requirements.txt", b"a==1\n")]);
@@ -115,7 +115,7 @@ fn failed(place: &Place, detail: &str) {
     assert!(said.contains(detail), "want {detail:?} in {said:?}");
 }
 
-/// Breaks if a line that is cut in the middle of a fetch holds the scan until its deadline.
+/// Breaks if a link that is cut in the middle of a fetch holds the scan until its deadline.
 #[test]
 fn a_line_that_is_cut_in_the_middle_is_given_up_in_time() {
     if !entered("worker::network::a_line_that_is_cut_in_the_middle_is_given_up_in_time", NETWORK) {
@@ -131,12 +131,12 @@ fn a_line_that_is_cut_in_the_middle_is_given_up_in_time() {
     scan.end();
     let took = cut.elapsed();
     failed(&place, "stalled");
-    // The speed is that of the last five seconds, and has to be too low for three.
+    // The speed is the average of the last five seconds, and must be too low for three.
     assert!(took < Duration::from_secs(5 + 3 + 5), "{took:?}");
 }
 
-/// Breaks if an address that swallows everything holds the scan longer than our own limit: nobody
-/// else has one.
+/// Breaks if an address that drops all packets holds the scan longer than our own timeout: there is
+/// no other.
 #[test]
 fn an_address_that_swallows_everything_is_given_up_in_time() {
     let test = "worker::network::an_address_that_swallows_everything_is_given_up_in_time";
@@ -157,7 +157,7 @@ fn an_address_that_swallows_everything_is_given_up_in_time() {
     assert_eq!(forge.contacts(), 0);
 }
 
-/// Breaks if a network that says at once that nothing is there is waited for.
+/// Breaks if a network that rejects at once is waited for.
 #[test]
 fn a_network_that_is_closed_fails_a_fetch_at_once() {
     if !entered("worker::network::a_network_that_is_closed_fails_a_fetch_at_once", NETWORK) {
@@ -175,8 +175,7 @@ fn a_network_that_is_closed_fails_a_fetch_at_once() {
     }
 }
 
-/// Breaks if a line that is merely slow is taken for one that is dead, or if nobody sees that it
-/// moves.
+/// Breaks if a link that is merely slow is taken for a dead one, or if its progress is not seen.
 #[test]
 fn a_line_that_is_slow_is_waited_for_and_its_progress_seen() {
     let test = "worker::network::a_line_that_is_slow_is_waited_for_and_its_progress_seen";

@@ -1,5 +1,5 @@
-//! The scanner as the process that it is: this test binary starts itself once more, with a
-//! poisoned environment, and is told to end.
+//! The scanner as the process it is: this test binary starts itself again, with a poisoned
+//! environment, and is told to stop.
 
 use super::{CANARY, Place, canary, parser_for};
 use crate::support::{
@@ -18,10 +18,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Set in a process that is to be a scanner.
+/// Set in a process that must act as a scanner.
 const BE_A_SCANNER: &str = "SCANWATCH_TEST_BE_A_SCANNER";
 
-/// No test by itself: what a process of [`scanner`] runs.
+/// Not a test by itself: what a process of [`scanner`] runs.
 #[test]
 fn as_a_process() {
     if std::env::var_os(BE_A_SCANNER).is_none() {
@@ -161,7 +161,7 @@ fn a_git_that_is_killed_is_a_failure_of_its_fetch() {
     eventually("git is at work", || !forge.seen().is_empty());
     for pid in marked(&mark).into_iter().filter(|it| *it != child.id()) {
         let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-        // Some end while others are killed.
+        // Some exit while others are killed.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
     let (code, log) = finish(child);
@@ -181,7 +181,7 @@ fn without_git_the_scanner_says_so() {
     assert!(log.contains("git is not installed"), "{log}");
 }
 
-/// Breaks if a git is started for what another one can answer, or for what takes none.
+/// Breaks if a git process is started for what another one can answer, or for what needs none.
 #[test]
 fn a_small_repository_takes_three_calls_of_git() {
     let forge = Forge::start();
@@ -223,7 +223,7 @@ fn a_last_status_that_cannot_be_written_has_an_exit_code_of_its_own() {
     assert!(log.contains("cannot write"), "{log}");
 }
 
-/// The living processes that carry the tracking id.
+/// The live processes that carry the tracking id.
 fn marked(mark: &str) -> Vec<u32> {
     let wanted = format!("{TRACKING_VARIABLE}={mark}\0");
     let carries = |path: &Path| {

@@ -1,9 +1,9 @@
-//! Killed at each call that changes the disk: SIGKILL at the N-th rename, flush and write, of a shim,
-//! of the built-in scanner, of the server.
+//! SIGKILL at each system call that changes the disk: at the N-th rename, flush and write of a
+//! shim, of the built-in scanner, of the server.
 //!
-//! strace(1) sends it by itself where one thread makes the calls, for it counts each thread's alone.
-//! A server's calls are made by many threads: there strace holds up each of them for a moment, and
-//! the test, which counts them all, kills the server while the N-th is held up.
+//! strace(1) sends the signal itself where one thread makes the calls, because it counts per
+//! thread. A server makes its calls from many threads: there strace delays each of them for a
+//! moment, and the test, which counts them all, kills the server while the N-th is delayed.
 //!
 //! By default a sample of the calls is taken; `SCANWATCH_EVERY=1` takes them all.
 
@@ -14,11 +14,11 @@ use super::{chosen, say};
 use crate::support::{files, forge::program};
 use std::{collections::BTreeMap, path::Path};
 
-/// How often a thread makes these calls at most: those by which a file or a folder comes to its
-/// place, and those before them.
+/// The most calls of this kind that a thread makes: those that put a file or a folder into place,
+/// and those before them.
 pub(super) type Reach = &'static [(&'static str, usize)];
 
-/// Whether one process may trace another here; if not, says why nothing is tested.
+/// Whether one process may trace another here; if not, prints why nothing is tested.
 pub(super) fn may_trace() -> bool {
     let tried = program("strace").args(["-qq", "-e", "trace=none", "true"]).output();
     let may = tried.as_ref().is_ok_and(|it| it.status.success());
@@ -28,8 +28,8 @@ pub(super) fn may_trace() -> bool {
     may
 }
 
-/// What kills the program that follows at its N-th call, and follows it into its threads, but not
-/// into what it starts.
+/// A launcher that kills the program at its N-th call; it follows the program's threads but not its
+/// child processes.
 pub(super) fn killing_at(call: &str, number: usize, log: &Path) -> Vec<String> {
     let (trace, inject) =
         (format!("trace={call}"), format!("inject={call}:signal=KILL:when={number}"));
@@ -39,32 +39,33 @@ pub(super) fn killing_at(call: &str, number: usize, log: &Path) -> Vec<String> {
         .to_vec()
 }
 
-/// The same, by a tracer that stands aside: the program keeps the number of this process.
+/// The same, with a detached tracer: the program keeps the number of this process.
 pub(super) fn killing_in_place(call: &str, number: usize, log: &Path) -> Vec<String> {
     let mut words = killing_at(call, number, log);
     words.insert(1, "-D".to_owned());
     words
 }
 
-/// Which calls are taken: every so many of them.
+/// Which calls are taken: every n-th of them.
 pub(super) fn taken(reach: Reach, every: usize) -> Vec<(&'static str, usize)> {
     let all = reach.iter().flat_map(|(call, most)| (1..=*most).map(|number| (*call, number)));
     all.step_by(chosen("SCANWATCH_EVERY", every)).collect()
 }
 
-/// What the last call was about, without what is different each time; none if nobody was killed.
+/// What the last call was about, without the parts that change each time; none if nothing was
+/// killed.
 pub(super) fn killed_at(log: &Path) -> Option<String> {
     let text = files::text(log);
     text.contains("killed by SIGKILL").then(|| site(entered(&text).last().unwrap_or_default()))
 }
 
-/// The calls that were entered, one line for each.
+/// The calls that were entered, one per line.
 pub(super) fn entered(log: &str) -> impl Iterator<Item = &str> {
     let calls = log.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim_start()));
     calls.filter(|call| call.starts_with(|it: char| it.is_ascii_lowercase()) && call.contains('('))
 }
 
-/// The last path in a call, without what is different each time.
+/// The last path in a call, without the parts that change each time.
 pub(super) fn site(call: &str) -> String {
     let name = call.split('(').next().unwrap_or_default();
     let path = call.rsplit(['"', '<']).find(|it| it.starts_with('/')).unwrap_or("a pipe");
@@ -72,7 +73,7 @@ pub(super) fn site(call: &str) -> String {
     let plain = |word: &str| {
         let random = ["write-", "new-", "trash-", "scanwatch-it-", "scratch-"];
         let random = word.len() >= 32 || random.iter().any(|it| word.starts_with(it));
-        // A job's number says nothing, that of a repository neither.
+        // A job's number carries no information, nor does a repository's.
         let word = word.replace(|it: char| it.is_ascii_digit(), "");
         if random { "…".to_owned() } else { word }
     };
@@ -81,7 +82,7 @@ pub(super) fn site(call: &str) -> String {
     format!("{name} {}", words.join("/"))
 }
 
-/// How often there was a kill at which call, for whoever watches.
+/// Prints how often a kill happened at which call.
 pub(super) fn tell(who: &str, sites: &BTreeMap<String, usize>) {
     let total: usize = sites.values().sum();
     say(format!("{who}: killed {total} times, at {} different calls: {sites:#?}", sites.len()));

@@ -1,4 +1,4 @@
-//! A shim, and the built-in scanner, that are killed at each of their calls.
+//! A shim and the built-in scanner, killed at each of their calls.
 
 use super::{killed_at, killing_at, killing_in_place, may_trace, taken, tell};
 use crate::{
@@ -11,8 +11,8 @@ use std::{
     fmt::Write,
 };
 
-/// Breaks if a shim that dies at any of its calls loses its repository, has it scanned twice over,
-/// or leaves a file, a folder or a process behind.
+/// Breaks if a shim that dies at any of its calls loses its repository, has it scanned twice, or
+/// leaves a file, a folder or a process behind.
 #[tokio::test]
 async fn a_shim_that_dies_at_any_call_is_made_up_for() {
     if !may_trace() {
@@ -29,7 +29,7 @@ async fn a_shim_that_dies_at_any_call_is_made_up_for() {
                   printf '{\"status\": \"completed\"}' > part; mv part \"$SCANWATCH_STATUS_FILE\"\n";
     let log = |index: usize| setup.folder().join(format!("calls-{index}"));
     let mut account = Account::new(job.clone());
-    // A few at a time, as a server has it.
+    // A few at a time, as a server runs them.
     for (some, chunk) in plan.chunks(4).enumerate() {
         let shims = chunk.iter().enumerate().map(|(place, (call, number))| {
             let index = some * 4 + place;
@@ -58,7 +58,7 @@ async fn a_shim_that_dies_at_any_call_is_made_up_for() {
 }
 
 /// Breaks if the built-in scanner, killed at any of its calls, leaves half a file, a result without
-/// an end, or its git; or if its death is told as anything but what it is.
+/// a final state, or its git; or if its death is reported as another cause.
 #[tokio::test]
 async fn a_scanner_that_dies_at_any_call_has_failed_by_a_signal() {
     if !may_trace() {
@@ -77,7 +77,7 @@ async fn a_scanner_that_dies_at_any_call_has_failed_by_a_signal() {
         let scanner = env!("CARGO_BIN_EXE_scanwatch");
         writeln!(cases, "{name}) exec {words} {scanner} worker ;;").unwrap();
     }
-    // Not the usual prelude: the task is for the scanner to read.
+    // Not the usual prelude: the scanner reads the task.
     let script = folder.join("traced.sh");
     files::write(&script, format!("case $SCANWATCH_REPO_NAME in\n{cases}esac\n"));
     let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
@@ -93,7 +93,7 @@ async fn a_scanner_that_dies_at_any_call_has_failed_by_a_signal() {
     for index in 0..u32::try_from(plan.len()).unwrap() {
         let file = server.status_file(&account.id, index);
         let site = killed_at(&folder.join(file["repo_name"].as_str().unwrap()));
-        // One that is killed after its last word has said it.
+        // If it is killed after its final status, that status stands.
         assert!(site.is_some() || file["failure"]["signal"] != 9, "{file:#}");
         if let Some(site) = site {
             account.note_killed(index, Target::Scanner);

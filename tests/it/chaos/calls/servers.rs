@@ -1,4 +1,4 @@
-//! A server that is killed at each of its calls, or held up at the worst one.
+//! A server that is killed at each of its calls, or delayed at the worst one.
 
 use super::{entered, killed_at, killing_in_place, may_trace, site, taken, tell};
 use crate::{
@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-/// A job that a server left whose shim is dead, and another one that waits.
+/// A job whose shim died with its server, and another job that waits.
 fn lay_a_dead_attempt(setup: &Setup) -> Account {
     let job = setup.lay_group(2);
     let folder = JobsDir::new(&setup.jobs()).unwrap().job(&job.parse().unwrap());
@@ -47,7 +47,7 @@ fn lay_a_dead_attempt(setup: &Setup) -> Account {
     account
 }
 
-/// What holds up each call of a server by which something comes to its place.
+/// Delays each call of a server that puts something into place.
 fn holding_up(log: &Path) -> Vec<String> {
     let calls = "renameat,rename,fsync";
     let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:delay_enter=25000"));
@@ -57,7 +57,8 @@ fn holding_up(log: &Path) -> Vec<String> {
         .to_vec()
 }
 
-/// Kills the server as soon as it enters its N-th call, unless all is over before; at which it was.
+/// Kills the server when it enters its N-th call, unless everything has ended before; returns the
+/// call.
 fn kill_at(number: usize, log: &Path, server: &Process, over: &AtomicBool) -> Option<String> {
     loop {
         let text = files::text(log);
@@ -72,8 +73,8 @@ fn kill_at(number: usize, log: &Path, server: &Process, over: &AtomicBool) -> Op
     }
 }
 
-/// Everything that a server writes for: jobs with and without a forge's plan, ends of every kind,
-/// a second attempt, a removal. Goes on as far as the server lives.
+/// Everything a server writes files for: jobs with and without a forge's plan, ends of every kind,
+/// a second attempt, a removal. Goes on as long as the server lives.
 async fn ask_for_everything(server: &TestServer, forge: &Forge) -> Vec<Account> {
     let mut accounts = Vec::new();
     let send = async |method: Method, path: &str, body: Option<Value>| {
@@ -108,7 +109,7 @@ async fn ask_for_everything(server: &TestServer, forge: &Forge) -> Vec<Account> 
         .await
     };
     if over(&paths[2]).await {
-        // Asked for, whether it arrives or not.
+        // Requested, whether it arrives or not.
         accounts[2].retries = 1;
         let _ = send(Method::POST, &format!("{}/retry", paths[2]), None).await;
     }
@@ -124,17 +125,17 @@ async fn ask_for_everything(server: &TestServer, forge: &Forge) -> Vec<Account> 
     accounts
 }
 
-/// Whom a server is killed by, at its N-th call.
+/// What kills a server at its N-th call.
 #[derive(Debug, Clone, Copy)]
 enum Hand {
-    /// By the test, while strace holds up the call.
+    /// The test, while strace delays the call.
     Test(usize),
-    /// By strace, which counts the writes of each thread.
+    /// strace, which counts the writes of each thread.
     Strace(usize),
 }
 
-/// A server that is asked for everything and killed on the way, and what the next one makes of it.
-/// At which call it was killed; none if it was not.
+/// Runs everything against a server that is killed on the way, then checks what the next one makes
+/// of it. Returns the call it was killed at; none if it was not.
 async fn fall(hand: Hand, forge: &Forge) -> Option<String> {
     let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
     let setup = Setup::new().set("forges", &forges).shell(
@@ -181,7 +182,7 @@ async fn fall(hand: Hand, forge: &Forge) -> Option<String> {
 }
 
 /// Breaks if a server that dies at any of its calls loses a job, counts a death twice, or leaves
-/// anything that the next one cannot put right.
+/// anything that the next one cannot repair.
 #[tokio::test]
 async fn a_server_that_dies_at_any_call_is_made_up_for() {
     if !may_trace() {
@@ -191,7 +192,7 @@ async fn a_server_that_dies_at_any_call_is_made_up_for() {
     forge.group(&["team/a", "team/b", "solo/good", "solo/bad", "solo/slow"]);
     let mut sites: BTreeMap<String, usize> = BTreeMap::new();
     for number in (1..).step_by(chosen("SCANWATCH_EVERY", 11)) {
-        // As soon as nobody is killed, there are no more such calls for what is asked.
+        // Once nothing is killed, there are no more such calls.
         let Some(site) = fall(Hand::Test(number), &forge).await else { break };
         *sites.entry(site).or_default() += 1;
     }
@@ -204,8 +205,8 @@ async fn a_server_that_dies_at_any_call_is_made_up_for() {
     assert!(sites.len() >= 3, "hardly anybody was killed: {sites:?}");
 }
 
-/// Breaks if a server settles an attempt whose successor has come to life meanwhile: sent by a
-/// server that was killed, it would be called dead, and the repository scanned twice at once.
+/// Breaks if a server finalizes an attempt whose late shim has started in the meantime: sent by a
+/// server that was killed, it would be reported dead, and the repository scanned twice at once.
 #[tokio::test]
 async fn a_shim_that_comes_late_is_adopted_and_not_settled() {
     if !may_trace() {
@@ -214,7 +215,7 @@ async fn a_shim_that_comes_late_is_adopted_and_not_settled() {
     let setup = Setup::new().shell("exit 9\n");
     let account = lay_a_dead_attempt(&setup);
     let status: PathBuf = setup.jobs().join(&account.id).join("repo_0.json");
-    // The server stands still between its look at the lock and its look at the status.
+    // The server pauses between its check of the lock and its read of the status.
     let shown = status.display().to_string();
     let log = setup.folder().join("calls").display().to_string();
     let mut server = setup

@@ -1,11 +1,11 @@
-//! Packs made by hand (gitformat-pack(5)), with objects that git would never write.
+//! Handmade packs (gitformat-pack(5)), with objects that git would never write.
 //!
-//! Invariants: what is made is small and made quickly, whatever it unpacks to.
+//! Invariants: the packs are small and quick to create, whatever they unpack to.
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::fmt::Write as _;
 
-/// What an object is.
+/// The type of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Commit,
@@ -27,7 +27,7 @@ const HEAD: usize = 12;
 const RUN: u64 = 258;
 
 impl Pack {
-    /// Adds an object as it is; its id.
+    /// Adds an object unchanged; returns its id.
     pub(crate) fn object(&mut self, kind: Kind, content: &[u8]) -> String {
         let (number, word) = match kind {
             Kind::Commit => (1, "commit"),
@@ -41,7 +41,7 @@ impl Pack {
         hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, &named).as_ref())
     }
 
-    /// Adds a tree of entries: mode, name, id. Its id.
+    /// Adds a tree of entries: mode, name, id. Returns its id.
     pub(crate) fn tree(&mut self, entries: &[(&str, &[u8], &str)]) -> String {
         let mut content = Vec::new();
         for (mode, name, id) in entries {
@@ -51,7 +51,7 @@ impl Pack {
         self.object(Kind::Tree, &content)
     }
 
-    /// Adds a commit of a tree; its text.
+    /// Adds a commit of a tree; returns its text.
     pub(crate) fn commit(&mut self, tree: &str) -> String {
         let people = "author A <a@example.com> 0 +0000\ncommitter A <a@example.com> 0 +0000\n\n";
         let commit = format!("tree {tree}\n{people}");
@@ -59,21 +59,21 @@ impl Pack {
         commit
     }
 
-    /// Adds a commit of one file; its text.
+    /// Adds a commit of one file; returns its text.
     pub(crate) fn commit_of_file(&mut self, name: &str, blob: &str) -> String {
         let tree = self.tree(&[("100644", name.as_bytes(), blob)]);
         self.commit(&tree)
     }
 
-    /// Adds a blob of so many zeros, in a hundred and sixtieth of their size; where it begins.
+    /// Adds a blob of this many zeros, in a hundred and sixtieth of their size; returns its offset.
     pub(crate) fn zeros(&mut self, size: u64) -> usize {
         let at = self.begin(3, size);
         deflate_zeros(&mut self.entries, size);
         at
     }
 
-    /// Adds a blob as a difference: so many times the whole of the one that begins at `base` and
-    /// has `size` bytes, and then `tail`.
+    /// Adds a blob as a delta: this many copies of the one that begins at `base` and has `size`
+    /// bytes, and then `tail`.
     pub(crate) fn copies(&mut self, base: usize, size: u64, times: u64, tail: &[u8]) {
         let mut delta = Vec::new();
         varint(&mut delta, size);
@@ -96,7 +96,7 @@ impl Pack {
         store(&mut self.entries, &delta);
     }
 
-    /// Says that it has so many objects, whatever it has.
+    /// Sets the declared number of objects, whatever the real one.
     pub(crate) fn announce(&mut self, count: u32) {
         self.count = count;
     }
@@ -111,7 +111,7 @@ impl Pack {
         pack
     }
 
-    /// Begins an entry: its type, and its size in 4 bits and then 7 each. Where it begins.
+    /// Begins an entry: its type, and its size in 4 bits and then 7 each. Returns its offset.
     fn begin(&mut self, number: u8, size: u64) -> usize {
         let at = HEAD + self.entries.len();
         self.count += 1;
@@ -127,7 +127,7 @@ impl Pack {
     }
 }
 
-/// The bytes that an id stands for.
+/// The bytes of an id.
 fn bytes_of(id: &str) -> Vec<u8> {
     let pair = |at| u8::from_str_radix(&id[at..at + 2], 16).expect("an id is hexadecimal");
     (0..id.len()).step_by(2).map(pair).collect()
@@ -144,7 +144,7 @@ fn low(number: u64, bits: u32) -> u8 {
     u8::try_from(number & ((1 << bits) - 1)).expect("at most 7 bits")
 }
 
-/// A size in a difference: 7 bits each, the lowest first.
+/// A size in a delta: 7 bits each, the lowest first.
 fn varint(to: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         to.push(low(number, 7) | 0x80);
@@ -153,7 +153,7 @@ fn varint(to: &mut Vec<u8>, mut number: u64) {
     to.push(low(number, 7));
 }
 
-/// How far back the base of a difference is: 7 bits each, the highest first.
+/// How far back the base of a delta is: 7 bits each, the highest first.
 fn offset(to: &mut Vec<u8>, back: usize) {
     let mut back = back as u64;
     let mut bytes = vec![low(back, 7)];
@@ -188,7 +188,7 @@ fn store(to: &mut Vec<u8>, content: &[u8]) {
     to.extend_from_slice(&(b << 16 | a).to_be_bytes());
 }
 
-/// zlib with one block of fixed codes: a zero, and then runs of what came a byte before.
+/// zlib with one block of fixed codes: a zero, and then runs that repeat the previous byte.
 fn deflate_zeros(to: &mut Vec<u8>, size: u64) {
     to.extend_from_slice(&[0x78, 0x01]);
     let mut bits = Bits { to, held: 0, count: 0 };
@@ -210,7 +210,7 @@ fn deflate_zeros(to: &mut Vec<u8>, size: u64) {
     to.extend_from_slice(&sum.to_be_bytes());
 }
 
-/// Bits become bytes, the lowest first.
+/// Packs bits into bytes, the lowest first.
 struct Bits<'a> {
     to: &'a mut Vec<u8>,
     held: u32,
@@ -228,7 +228,7 @@ impl Bits<'_> {
         }
     }
 
-    /// Codes go the other way round.
+    /// Codes are packed in reverse order.
     fn code(&mut self, code: u32, count: u32) {
         self.push(code.reverse_bits() >> (32 - count), count);
     }

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as git's client speaks, one request per connection.
+//! As much of HTTP/1.1 as git's client uses, one request per connection.
 
 use super::program;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -10,7 +10,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// A request, read whole.
+/// A request, read completely.
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) target: String,
@@ -21,7 +21,7 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn read(mut stream: &TcpStream) -> io::Result<Self> {
         let mut from = BufReader::new(stream);
-        // Whoever begins with TLS waits for an answer, not for the end of its line.
+        // A client that starts with TLS waits for an answer, not for the end of its line.
         if !from.fill_buf()?.first().is_some_and(u8::is_ascii_uppercase) {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -61,7 +61,7 @@ impl Request {
         self.headers.iter().find(|it| it.0 == name).map(|it| it.1.as_str())
     }
 
-    /// As if it came from a client that knows no version but the first.
+    /// As if from a client that knows only the first protocol version.
     pub(super) fn forget_protocol(&mut self) {
         self.headers.retain(|it| it.0 != "git-protocol");
     }

@@ -1,8 +1,8 @@
-//! The part of GitLab's and GitHub's interfaces that lists groups: of the repositories that the
-//! forge holds, by their paths, with the members that the real ones have.
+//! The part of GitLab's and GitHub's API that lists groups: the repositories that the forge has, by
+//! path, with the members that the real ones return.
 //!
 //! Every repository whose path has a `/` is in the group that its path names, and in all groups
-//! above. Faults are given out one per question, in order.
+//! above. Faults are used up one per request, in order.
 
 use super::http::Request;
 use serde_json::{Map, Value, json};
@@ -11,29 +11,29 @@ use std::{
     fmt::Write as _,
 };
 
-/// What a question gets instead of its answer.
+/// What a request gets instead of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// This status code, with these lines of header.
+    /// This status code, with these header lines.
     Status(u16, String),
-    /// Half of its answer, and its length told accordingly.
+    /// Half of its answer, with a matching length.
     HalfJson,
     /// Half of its answer, and then the connection ends.
     Torn,
     /// Its answer, and this as the URL of the next page.
     Next(String),
-    /// Its answer, with nothing but `X-Next-Page` to say where it goes on.
+    /// Its answer, with only `X-Next-Page` to say where it continues.
     NoLinks,
-    /// Nothing at all, for as long as anybody waits.
+    /// Nothing at all, for as long as the client waits.
     Silence,
     /// These bytes, as the body of an answer.
     Body(String),
 }
 
-/// What is listed.
+/// The listed data.
 #[derive(Debug)]
 pub(crate) struct Listing {
-    /// By path. What a test says of a project is laid over what the forge says.
+    /// By path. A test's members for a project override the forge's.
     projects: BTreeMap<String, Map<String, Value>>,
     users: BTreeSet<String>,
     /// Entries that every list ends with, whatever they are.
@@ -45,7 +45,7 @@ pub(crate) struct Listing {
     pub(crate) faults: VecDeque<Fault>,
     /// Scheme and authority of the URLs that are listed, where they are not those of the forge.
     pub(crate) base: Option<String>,
-    /// The questions so far, by path and query.
+    /// The requests so far, by path and query.
     pub(crate) asked: Vec<String>,
 }
 
@@ -79,23 +79,23 @@ impl Listing {
         self.projects.entry(path.to_owned()).or_default();
     }
 
-    /// Lays members over what the forge says of a project.
+    /// Overrides members of a project.
     pub(crate) fn describe(&mut self, path: &str, members: Value) {
         let Value::Object(members) = members else { panic!("want an object, got {members}") };
         self.projects.entry(path.to_owned()).or_default().extend(members);
     }
 
-    /// Makes the namespace of this name a user's, which is no group.
+    /// Makes the namespace of this name a user's, which is not a group.
     pub(crate) fn is_user(&mut self, name: &str) {
         self.users.insert(name.to_owned());
     }
 
-    /// The questions so far, without their queries.
+    /// The requests so far, without their queries.
     pub(crate) fn paths_asked(&self) -> Vec<&str> {
         self.asked.iter().map(|it| it.split('?').next().unwrap_or(it)).collect()
     }
 
-    /// Answers a request to one of the interfaces; `None` for any other.
+    /// Answers an API request; `None` for any other.
     pub(super) fn answer(&mut self, request: &Request, own: &str) -> Option<Answer> {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let gitlab = path.strip_prefix("/api/v4/");
@@ -152,7 +152,7 @@ impl Listing {
         }
     }
 
-    /// The projects of a namespace of this kind, with their numbers; `None` if there is none.
+    /// The projects of a namespace of this kind, with their numbers; `None` if it does not exist.
     fn below(&self, namespace: &str, deep: bool, of_user: bool) -> Option<Vec<(usize, &str)>> {
         let first = namespace.split('/').next().unwrap_or(namespace);
         if self.users.contains(first) != of_user {

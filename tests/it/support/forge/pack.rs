@@ -1,12 +1,12 @@
-//! What a forge sends that means harm: a pack that never ends, valid object by object and larger
-//! than any disk; branches without an end; a pack that git would not write.
+//! Hostile data from a forge: a pack that never ends, valid object by object and larger than any
+//! disk; branches that never end; a pack that git would not write.
 
 use std::{io, io::Write, thread, time::Duration};
 
-/// Bytes of one object; with its wrapping it fits one packet line (65,520 bytes).
+/// Bytes of one object; with its framing it fits one packet line (65,520 bytes).
 const OBJECT: u16 = 60_000;
 
-/// Sends objects, about 60 MB a second, until the client is gone or `over` says so.
+/// Sends objects, about 60 MB a second, until the client disconnects or `over` returns true.
 pub(super) fn send_endless(to: &mut impl Write, over: impl Fn() -> bool) -> io::Result<()> {
     to.write_all(b"000dpackfile\n")?;
     // Version 2, and more objects than will ever come; not so many that they are refused at once.
@@ -19,8 +19,7 @@ pub(super) fn send_endless(to: &mut impl Write, over: impl Fn() -> bool) -> io::
     Ok(())
 }
 
-/// Sends lines on the channel for people (gitprotocol-pack(5)), and then all of them as the reason
-/// why it ends.
+/// Sends lines on the progress channel (gitprotocol-pack(5)), and then all of them as the error.
 pub(super) fn send_words(to: &mut impl Write, lines: &[String]) -> io::Result<()> {
     to.write_all(b"000dpackfile\n")?;
     for line in lines {
@@ -39,7 +38,7 @@ pub(super) fn send_whole(to: &mut impl Write, pack: &[u8]) -> io::Result<()> {
     to.write_all(b"0000")
 }
 
-/// Lists branches, as fast as they are taken, until the client is gone or `over` says so.
+/// Lists branches, as fast as they are read, until the client disconnects or `over` returns true.
 pub(super) fn list_endlessly(to: &mut impl Write, over: impl Fn() -> bool) -> io::Result<()> {
     let id = "1234567890".repeat(4);
     let mut line = 0_u64;
@@ -47,7 +46,7 @@ pub(super) fn list_endlessly(to: &mut impl Write, over: impl Fn() -> bool) -> io
         let mut lines = Vec::with_capacity(1 << 20);
         for _ in 0..10_000 {
             line += 1;
-            // Four digits of length, the id, a blank, the name, the end of the line.
+            // Four digits of length, the id, a space, the name, a newline.
             writeln!(lines, "0047{id} refs/heads/{line:014}")?;
         }
         to.write_all(&lines)?;

@@ -1,4 +1,4 @@
-//! Repositories made for a test, by git itself, with a clean environment.
+//! Repositories created for a test, by git itself, with a clean environment.
 
 use super::program;
 use std::{
@@ -8,7 +8,7 @@ use std::{
     process::Stdio,
 };
 
-/// What stands in a commit. Paths are bytes, as git has them.
+/// The content of a commit. Paths are bytes, as in git.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Entry<'a> {
     File(&'a [u8], &'a [u8]),
@@ -17,11 +17,11 @@ pub(crate) enum Entry<'a> {
     Submodule(&'a [u8]),
 }
 
-/// What a bomb is filled with.
+/// The content of a bomb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leaf {
     File,
-    /// Listing these says nothing, and never ends.
+    /// Listing these shows nothing, and never ends.
     EmptyFolder,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
-    /// Makes an empty one.
+    /// Creates an empty one.
     pub(crate) fn create(path: PathBuf, object_format: &str) -> Self {
         let made = program("git")
             .args(["init", "--quiet", "--bare", "--initial-branch=main", "--template="])
@@ -44,7 +44,7 @@ impl Repository {
         Self { path }
     }
 
-    /// One that lies there.
+    /// An existing one.
     pub(super) fn at(path: PathBuf) -> Self {
         Self { path }
     }
@@ -53,7 +53,7 @@ impl Repository {
         &self.path
     }
 
-    /// Puts a commit of these entries, and nothing else, on a branch. Returns its id.
+    /// Puts a commit with exactly these entries on a branch. Returns its id.
     pub(crate) fn commit(&self, branch: &str, entries: &[Entry<'_>]) -> String {
         let mut stream = format!(
             "commit refs/heads/{branch}\ncommitter A <a@example.com> 1700000000 +0000\ndata 0\n\
@@ -115,7 +115,7 @@ impl Repository {
         self.git(&["update-ref", "refs/heads/main", &id], b"");
     }
 
-    /// Runs git on this repository; returns what it says.
+    /// Runs git on this repository; returns its output.
     pub(crate) fn git(&self, args: &[&str], input: &[u8]) -> String {
         let mut child = program("git")
             .arg("--git-dir")

@@ -1,4 +1,4 @@
-//! TLS in front of a forge, with a certificate authority that nobody but the test knows.
+//! TLS in front of a forge, with a certificate authority known only to the test.
 
 use crate::support::certificates::{Authority, Pair};
 use rcgen::{CertificateParams, date_time_ymd};
@@ -21,17 +21,17 @@ use tokio_rustls::{
 /// What is wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// Its time has not begun.
+    /// It is not valid yet.
     OfTheFuture,
-    /// It is another host's.
+    /// It is for another host.
     OfAnother,
-    /// It vouches for itself.
+    /// It is self-signed.
     SelfSigned,
 }
 
-/// Ends TLS, and passes on what it reads. It is over when it is dropped.
+/// Terminates TLS, and forwards what it reads. It ends on drop.
 #[derive(Debug)]
 pub(crate) struct TlsFront {
     address: SocketAddr,
@@ -40,12 +40,12 @@ pub(crate) struct TlsFront {
 }
 
 impl TlsFront {
-    /// In front of what listens at `behind`, at <https://127.0.0.1> on a free port.
+    /// In front of the listener at `behind`, at <https://127.0.0.1> on a free port.
     pub(crate) fn start(behind: SocketAddr) -> Self {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), &["127.0.0.1"], behind)
     }
 
-    /// The same at another address of the machine where this is called, by these names.
+    /// The same at another address in the current network namespace, with these names.
     pub(crate) fn at(address: SocketAddr, names: &[&str], behind: SocketAddr) -> Self {
         let authority = Authority::new();
         let pair = authority.issue_for(names);
@@ -110,7 +110,7 @@ impl TlsFront {
 
 impl Drop for TlsFront {
     fn drop(&mut self) {
-        // A test may be asynchronous itself, where waiting is not allowed.
+        // A test may be asynchronous itself, where blocking is not allowed.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -123,7 +123,7 @@ async fn serve(listener: std::net::TcpListener, acceptor: TlsAcceptor, behind: S
     while let Ok((stream, _)) = listener.accept().await {
         let acceptor = acceptor.clone();
         connections.spawn(async move {
-            // A client that does not trust it goes away: no failure of the test.
+            // A client that does not trust it disconnects: not a failure of the test.
             let Ok(mut outside) = acceptor.accept(stream).await else { return };
             if let Ok(mut inside) = TcpStream::connect(behind).await {
                 let _ = copy_bidirectional(&mut outside, &mut inside).await;

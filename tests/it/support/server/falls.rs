@@ -1,5 +1,5 @@
-//! A server that may fall at any moment, by whatever hand: started in the knowledge that it may not
-//! come up, and looked after once it is down.
+//! A server that may die at any moment, whatever kills it: started in the knowledge that it may not
+//! come up, and checked once it is down.
 
 use super::{Setup, TestServer, address_in, reap};
 use crate::support::{
@@ -20,17 +20,17 @@ impl Setup {
 }
 
 impl TestServer {
-    /// What is put before the server at its next start, in place of what was.
+    /// The launcher of the server at its next start, in place of the previous one.
     pub(crate) fn set_launcher(&mut self, launcher: &[String]) {
         self.setup.launcher = launcher.to_vec();
     }
 
-    /// The server's process, to be killed by somebody who has nothing else of it.
+    /// The server's process, to be killed by code that has nothing else of it.
     pub(crate) fn process(&self) -> Process {
         Process::of(self.pid()).expect("a child that is not reaped has a descriptor")
     }
 
-    /// Whether the server has fallen; then it may be started again.
+    /// Whether the server has died; then it may be restarted.
     pub(crate) fn has_fallen(&mut self) -> bool {
         let Some(process) = &mut self.process else { return true };
         let ended = process.try_wait().expect("the server is a child of this test");
@@ -40,7 +40,7 @@ impl TestServer {
         ended.is_some()
     }
 
-    /// Starts a server, and kills it after so long, wherever it has got to by then.
+    /// Starts a server, and kills it after this time, however far it has got.
     pub(crate) async fn start_and_kill(&mut self, after: Duration) {
         assert!(self.process.is_none(), "the server still runs");
         let mut process = self.setup.spawn();
@@ -49,7 +49,7 @@ impl TestServer {
         reap(&mut process).await;
     }
 
-    /// Starts a server without waiting for it. What is returned is for [`Self::has_come_up`].
+    /// Starts a server without waiting for it. The returned value is for [`Self::has_come_up`].
     pub(crate) fn begin(&mut self) -> usize {
         assert!(self.process.is_none(), "the server still runs");
         let mark = self.setup.log().len();
@@ -57,7 +57,7 @@ impl TestServer {
         mark
     }
 
-    /// Waits until a server is ready, or has fallen on its way; whether it is ready.
+    /// Waits until a server is ready, or has died while starting; returns whether it is ready.
     pub(crate) async fn has_come_up(&mut self, begun: usize) -> bool {
         if self.fell_before_it_listened(begun).await.is_some() {
             self.process = None;
@@ -71,7 +71,7 @@ impl TestServer {
         .await
     }
 
-    /// Whether whoever traces the server keeps a thread of it from going on for so long.
+    /// Whether the server's tracer keeps one of its threads stopped for this long.
     pub(crate) async fn stands_still(&self, period: Duration) -> bool {
         let until = Instant::now() + period;
         while Instant::now() < until {
@@ -83,7 +83,7 @@ impl TestServer {
         true
     }
 
-    /// Waits until the server says where it listens; how it ended, if it did before.
+    /// Waits until the server says where it listens; returns how it ended, if it did before.
     pub(super) async fn fell_before_it_listened(&mut self, mark: usize) -> Option<ExitStatus> {
         until(PATIENCE, "the server says where it listens", async || {
             let log = self.setup.log();
