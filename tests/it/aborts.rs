@@ -106,8 +106,8 @@ impl Round {
 /// Job folders, by name.
 fn on_disk(server: &TestServer) -> BTreeSet<String> {
     let entries = std::fs::read_dir(server.setup().jobs()).unwrap().flatten();
-    let names = entries.filter_map(|it| it.file_name().into_string().ok());
-    names.filter(|it| !it.starts_with('.')).collect()
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| !name.starts_with('.')).collect()
 }
 
 /// Every job the server lists, with its progress document.
@@ -200,18 +200,19 @@ async fn plan(server: &TestServer, seed: u64, count: u64) -> Vec<Round> {
 /// never ends, a job folder unknown to the server, a state that only a restart repairs.
 #[tokio::test]
 async fn whoever_hangs_up_when_every_job_on_the_disk_ends() {
-    let seed = std::env::var("SCANWATCH_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(4711);
+    let seed =
+        std::env::var("SCANWATCH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(4711);
     let count = rounds(40);
     let setup = Setup::new().shell(SCANNER).set("scanner.kill_grace_secs", 1);
     let mut server = setup.set("jobs.max_queued_jobs", 100_000).start().await;
     let rounds = plan(&server, seed, count).await;
     let address = server.address();
-    stream::iter(&rounds).for_each_concurrent(AT_ONCE, |it| it.play(address)).await;
+    stream::iter(&rounds).for_each_concurrent(AT_ONCE, |round| round.play(address)).await;
     files::write(&server.file("go"), "");
 
     let described = |jobs: &BTreeSet<String>| -> String {
         let of = |job: &String| {
-            let round = rounds.iter().find(|it| it.path.contains(job.as_str()));
+            let round = rounds.iter().find(|round| round.path.contains(job.as_str()));
             format!("{job}: {round:?}")
         };
         jobs.iter().map(of).collect::<Vec<_>>().join("\n")
@@ -221,7 +222,7 @@ async fn whoever_hangs_up_when_every_job_on_the_disk_ends() {
     let patience = PATIENCE + Duration::from_secs(count);
     let ended = loop {
         let jobs = known(&server).await;
-        let working = jobs.iter().filter(|(_, it)| !is_final(it)).map(|(id, _)| id.clone());
+        let working = jobs.iter().filter(|(_, value)| !is_final(value)).map(|(id, _)| id.clone());
         let working: BTreeSet<String> = working.collect();
         let names: BTreeSet<String> = jobs.keys().cloned().collect();
         let on_disk = on_disk(&server);
@@ -250,7 +251,7 @@ async fn whoever_hangs_up_when_every_job_on_the_disk_ends() {
 
     // What this server reports must hold after a restart as well.
     let states = |jobs: &BTreeMap<String, Value>| -> BTreeMap<String, Value> {
-        jobs.iter().map(|(id, it)| (id.clone(), it["status"].clone())).collect()
+        jobs.iter().map(|(id, value)| (id.clone(), value["status"].clone())).collect()
     };
     assert_eq!(server.terminate().await, Some(0));
     server.restart().await;

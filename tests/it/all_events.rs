@@ -39,7 +39,7 @@ async fn until_end_of(stream: &mut EventStream, job: &str) -> Vec<Event> {
 
 fn ids(snapshot: &Event) -> Vec<&str> {
     let rows = snapshot.data["jobs"].as_array().unwrap();
-    rows.iter().map(|it| it["job_id"].as_str().unwrap()).collect()
+    rows.iter().map(|row| row["job_id"].as_str().unwrap()).collect()
 }
 
 /// Breaks if a viewer of all jobs does not see them appear, change and end.
@@ -60,9 +60,9 @@ async fn all_jobs_are_told_from_their_beginning_to_their_end() {
     for name in ["second", "third"] {
         let job = server.submit(name).await;
         let events = until_end_of(&mut stream, &job).await;
-        assert!(events.iter().all(|it| it.data["job_id"] == job), "{events:#?}");
+        assert!(events.iter().all(|event| event.data["job_id"] == job), "{events:#?}");
         let (end, told) = events.split_last().unwrap();
-        assert!(told.iter().all(|it| it.name == "job"), "{told:#?}");
+        assert!(told.iter().all(|event| event.name == "job"), "{told:#?}");
         let last = &told.last().unwrap().data;
         assert_eq!(last["status"], "completed");
         for member in ["summary", "elapsed_time_seconds", "completed_at"] {
@@ -93,7 +93,7 @@ async fn a_large_job_is_told_in_few_messages() {
     let events = until_end_of(&mut stream, &id).await;
     let took = began.elapsed();
     writer.join().unwrap();
-    assert!(events.iter().all(|it| it.name != "repository"), "of no interest here");
+    assert!(events.iter().all(|event| event.name != "repository"), "of no interest here");
     // Two polls a second with one message for the job each, and one for the end.
     let most = 2 * (took.as_secs() + 1) + 4;
     assert!(events.len() as u64 <= most, "{} messages in {took:?}", events.len());
@@ -128,7 +128,7 @@ async fn the_stream_of_all_resumes_after_its_last_event() {
     .await;
     let mut stream = EventStream::resume(&server, ALL, &last).await;
     let events = until_end_of(&mut stream, &other.id).await;
-    let again: Vec<_> = events.iter().filter(|it| it.data["job_id"] != other.id).collect();
+    let again: Vec<_> = events.iter().filter(|event| event.data["job_id"] != other.id).collect();
     assert!(again.is_empty(), "told again: {again:#?}");
     assert_eq!(events.last().unwrap().data["status"], "failed");
 

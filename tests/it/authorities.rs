@@ -28,7 +28,7 @@ async fn a_repository_is_fetched_over_tls_with_the_forges_own_authority_alone() 
     let file = folder.path().join("ca.pem");
     files::write(&file, front.authority());
     for (ca_file, status) in [(None, "failed"), (Some(&file), "completed")] {
-        let named = ca_file.map(|it| format!(", ca_file = \"{}\"", it.display()));
+        let named = ca_file.map(|path| format!(", ca_file = \"{}\"", path.display()));
         let named = named.as_deref().unwrap_or_default();
         let forges = format!("[{{ kind = \"git\", url = \"{}\"{named} }}]", front.base());
         let server = Setup::new().set("forges", forges).start().await;

@@ -15,7 +15,7 @@ async fn a_repository_that_takes_too_much_work_ends_with_the_name_of_the_limit()
     let forge = Forge::start();
     // Each line costs work and yields nothing: one blob, at many paths.
     let text = "no requirement at all\n".repeat(20_000);
-    let paths: Vec<String> = (0..300).map(|it| format!("{it}/requirements.txt")).collect();
+    let paths: Vec<String> = (0..300).map(|number| format!("{number}/requirements.txt")).collect();
     let greedy: Vec<(&str, &[u8])> =
         paths.iter().map(|path| (path.as_str(), text.as_bytes())).collect();
     forge.add_repository("greedy", &greedy);
@@ -50,7 +50,7 @@ async fn a_job_does_not_wait_for_the_slow_scans_of_another_one() {
     let burning = setup.lay_group(6);
     let server = setup.start().await;
     let starts = || files::text(&server.folder().join("starts"));
-    let of = |job: &str| starts().lines().filter(|it| it.starts_with(job)).count();
+    let of = |job: &str| starts().lines().filter(|line| line.starts_with(job)).count();
     eventually("five scans burn", async || of(&burning) == 5).await;
     let quick = server.submit("quick").await;
     files::write(&server.file(&format!("go-{quick}")), "");

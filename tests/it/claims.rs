@@ -14,7 +14,7 @@ use serde_json::json;
 use std::time::Duration;
 
 fn runs(server: &TestServer, name: &str) -> usize {
-    files::text(&server.file("runs")).lines().filter(|it| *it == name).count()
+    files::text(&server.file("runs")).lines().filter(|line| *line == name).count()
 }
 
 /// Each kind of scanner kills its shim, after it has written that this was none of its attempts.
@@ -141,7 +141,7 @@ async fn a_record_that_is_reset_gives_no_attempt(mut server: TestServer, job: St
     let beside = server.job_folder(&job).join("locks/repo_0.attempt.json");
     for attempt in 1..=3 {
         eventually(&format!("attempt {attempt} is claimed, and kept"), async || {
-            files::json(&kept).is_some_and(|it| it["attempt"] == attempt)
+            files::json(&kept).is_some_and(|record| record["attempt"] == attempt)
                 && server.shim(&job, 0).is_some()
         })
         .await;

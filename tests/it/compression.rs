@@ -17,7 +17,7 @@ struct Got {
 
 impl Got {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|it| it.to_str().unwrap())
+        self.headers.get(name).map(|header| header.to_str().unwrap())
     }
 
     /// The decompressed bytes; they must be gzip.
@@ -109,7 +109,7 @@ async fn a_compressed_document_is_that_of_the_newest_version() {
             let packed = get(&server, &job.path(), "gzip", None).await;
             let plain = get(&server, &job.path(), "identity", None).await.plain();
             packed.headers.contains_key("content-encoding")
-                && [packed.unpacked(), plain].iter().all(|it| it.matches(&newest).count() >= 8)
+                && [packed.unpacked(), plain].iter().all(|text| text.matches(&newest).count() >= 8)
         })
         .await;
     }

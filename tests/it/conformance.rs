@@ -40,14 +40,14 @@ async fn every_scenario_holds_with_polling_alone() {
 async fn every_scenario_holds_for_jobs_found_at_the_start() {
     let setup = Setup::new();
     std::fs::create_dir(setup.jobs()).unwrap();
-    let jobs: Vec<_> = scenarios().iter().map(|it| lay(&setup, it)).collect();
+    let jobs: Vec<_> = scenarios().iter().map(|scenario| lay(&setup, scenario)).collect();
     let server = setup.start().await;
     judge(&server, &jobs).await;
 }
 
 async fn check(setup: Setup) {
     let server = setup.start().await;
-    let jobs: Vec<_> = scenarios().iter().map(|it| lay(server.setup(), it)).collect();
+    let jobs: Vec<_> = scenarios().iter().map(|scenario| lay(server.setup(), scenario)).collect();
     judge(&server, &jobs).await;
 }
 
@@ -102,9 +102,9 @@ fn lay(setup: &Setup, scenario: &Value) -> String {
 fn filled(value: &Value, job: &str) -> Value {
     match value {
         Value::Object(members) => {
-            members.iter().map(|(key, it)| (key.clone(), filled(it, job))).collect()
+            members.iter().map(|(key, value)| (key.clone(), filled(value, job))).collect()
         }
-        Value::Array(items) => items.iter().map(|it| filled(it, job)).collect(),
+        Value::Array(items) => items.iter().map(|item| filled(item, job)).collect(),
         Value::String(text) if text == "$JOB" => job.into(),
         Value::String(text) => relative_time(text).map_or_else(|| value.clone(), Value::from),
         other => other.clone(),
@@ -174,12 +174,12 @@ fn matches(matcher: &str, want: &Value, got: Option<&Value>) -> bool {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     match matcher {
         "$absent" => false,
-        "$len" => length(got).is_some_and(|it| Some(it as u64) == want.as_u64()),
+        "$len" => length(got).is_some_and(|length| Some(length as u64) == want.as_u64()),
         "$iso" => instant(got).is_some(),
         "$instant" => instant(got).is_some() && instant(got) == instant(want),
         "$between" => {
             let (low, high) = (want[0].as_f64(), want[1].as_f64());
-            got.as_f64().is_some_and(|it| low <= Some(it) && Some(it) <= high)
+            got.as_f64().is_some_and(|number| low <= Some(number) && Some(number) <= high)
         }
         "$contains" => match got {
             Value::Array(items) => items.contains(want),
@@ -188,7 +188,7 @@ fn matches(matcher: &str, want: &Value, got: Option<&Value>) -> bool {
         "$icontains" => text(got)
             .zip(text(want))
             .is_some_and(|(got, want)| got.to_lowercase().contains(&want.to_lowercase())),
-        "$nonempty" => length(got).is_some_and(|it| it > 0),
+        "$nonempty" => length(got).is_some_and(|length| length > 0),
         "$type" => match want.as_str() {
             Some("string") => got.is_string(),
             Some("array") => got.is_array(),
@@ -196,7 +196,7 @@ fn matches(matcher: &str, want: &Value, got: Option<&Value>) -> bool {
             Some("number") => got.is_number(),
             _ => false,
         },
-        "$uuid" => got.as_str().is_some_and(|it| uuid::Uuid::parse_str(it).is_ok()),
+        "$uuid" => got.as_str().is_some_and(|text| uuid::Uuid::parse_str(text).is_ok()),
         unknown => panic!("no such matcher: {unknown}"),
     }
 }

@@ -242,7 +242,7 @@ async fn by_polling_alone_a_submitted_job_is_known_at_once() {
 /// The inodes that the server watches, read from its own descriptors.
 fn watched(server: &TestServer) -> Vec<u64> {
     let folder = format!("/proc/{}/fdinfo", server.pid());
-    let texts = fs::read_dir(folder).unwrap().flatten().map(|it| files::text(&it.path()));
+    let texts = fs::read_dir(folder).unwrap().flatten().map(|entry| files::text(&entry.path()));
     let text: String = texts.collect();
     let lines = text.lines().filter(|line| line.starts_with("inotify "));
     let inode = |line: &str| {
@@ -409,8 +409,8 @@ async fn what_a_killed_process_left_is_swept_between_two_clean_ups() {
 /// The library of faketime(1), which gives a program a different wall clock.
 fn false_clock() -> Option<String> {
     let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let found = libraries.map(|it| it.path().join("faketime/libfaketime.so.1"));
-    let found = found.filter(|it| it.exists()).map(|it| it.display().to_string()).next();
+    let found = libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1"));
+    let found = found.filter(|path| path.exists()).map(|path| path.display().to_string()).next();
     if found.is_none() {
         #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
         {
@@ -466,7 +466,7 @@ async fn a_delete_removes_the_jobs_folder_and_follows_no_link() {
     assert!(canary.join("file").exists(), "a link was followed");
     assert!(neighbour.folder.join("master.json").exists(), "a link was followed");
     let staging = fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
-    let left: Vec<_> = staging.map(|it| it.file_name()).collect();
+    let left: Vec<_> = staging.map(|entry| entry.file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 

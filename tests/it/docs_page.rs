@@ -18,13 +18,13 @@ const [document_path, script_path] = process.argv.slice(2);
 class Element {
   constructor(name) { this.name = name; this.attributes = {}; this.children = []; this.listeners = {}; }
   setAttribute(key, value) { this.attributes[key] = String(value); }
-  append(...children) { for (const it of children) this.children.push(it instanceof Element ? it : String(it)); }
+  append(...children) { for (const child of children) this.children.push(child instanceof Element ? child : String(child)); }
   replaceWith() {}
   remove() { this.gone = true; }
   scrollIntoView() {}
   addEventListener(name, listener) { this.listeners[name] = listener; }
   set textContent(text) { this.children = [String(text)]; }
-  get textContent() { return this.children.map((it) => it instanceof Element ? it.textContent : it).join(""); }
+  get textContent() { return this.children.map((child) => child instanceof Element ? child.textContent : child).join(""); }
   set innerHTML(markup) { throw new Error("markup: " + markup); }
 }
 const known = {};
@@ -39,16 +39,16 @@ Object.defineProperty(globalThis, "navigator", { value: {} });
 globalThis.fetch = async (url) => ({ ok: url === "http://server/openapi.json", json: async () => JSON.parse(readFileSync(document_path, "utf8")) });
 (0, eval)(readFileSync(script_path, "utf8"));
 setImmediate(() => setImmediate(() => {
-  const sections = known.operations.children.filter((it) => it instanceof Element && it.attributes.id);
-  const links = (it) => !(it instanceof Element) ? []
-    : [...(it.attributes.href ? [it.attributes.href.slice(1)] : []), ...it.children.flatMap(links)];
+  const sections = known.operations.children.filter((child) => child instanceof Element && child.attributes.id);
+  const links = (node) => !(node instanceof Element) ? []
+    : [...(node.attributes.href ? [node.attributes.href.slice(1)] : []), ...node.children.flatMap(links)];
   known.filter.value = "CANCEL";
   known.filter.listeners.input();
   console.log(JSON.stringify({
     state: known.state.gone ? "" : known.state.textContent,
-    sections: Object.fromEntries(sections.map((it) => [it.attributes.id, it.textContent])),
+    sections: Object.fromEntries(sections.map((section) => [section.attributes.id, section.textContent])),
     links: [...links(known.operations), ...links(known.contents)],
-    visible: sections.filter((it) => it.hidden === false).map((it) => it.attributes.id),
+    visible: sections.filter((section) => section.hidden === false).map((section) => section.attributes.id),
   }));
 }));
 "#;
@@ -63,7 +63,7 @@ async fn server() -> TestServer {
 async fn every_route_and_schema_is_shown() {
     let server = server().await;
     let document = server.get("/openapi.json").await.expect(200);
-    let paths = ["document.json", "script.js", "browser.js"].map(|it| server.file(it));
+    let paths = ["document.json", "script.js", "browser.js"].map(|name| server.file(name));
     let script = server.get("/docs/script.js").await.expect(200).text;
     for (path, text) in paths.iter().zip([&document.text, &script, BROWSER]) {
         files::write(path, text);

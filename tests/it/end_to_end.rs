@@ -48,13 +48,13 @@ async fn packages(server: &TestServer, job: &str) -> Vec<Value> {
 fn names(packages: &[Value], file: &str) -> BTreeSet<String> {
     packages
         .iter()
-        .filter(|it| it["file"] == file)
-        .map(|it| it["name"].as_str().unwrap().to_owned())
+        .filter(|package| package["file"] == file)
+        .map(|package| package["name"].as_str().unwrap().to_owned())
         .collect()
 }
 
 fn text<'a>(project: &'a Files, path: &str) -> &'a str {
-    let (_, bytes) = project.iter().find(|(it, _)| it == path).expect(path);
+    let (_, bytes) = project.iter().find(|(name, _)| name == path).expect(path);
     std::str::from_utf8(bytes).unwrap()
 }
 
@@ -81,8 +81,8 @@ async fn real_projects_are_fetched_and_their_packages_found() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|it| it.get("source").is_some())
-        .map(|it| it["name"].as_str().unwrap().to_owned())
+        .filter(|package| package.get("source").is_some())
+        .map(|package| package["name"].as_str().unwrap().to_owned())
         .collect();
     assert!(locked.len() > 20);
     assert_eq!(names(&packages(&server, &job).await, "Cargo.lock"), locked);
@@ -91,13 +91,16 @@ async fn real_projects_are_fetched_and_their_packages_found() {
     let manifest: Value = serde_json::from_str(text(&node, "package.json")).unwrap();
     let declared: BTreeSet<String> = ["dependencies", "devDependencies"]
         .iter()
-        .flat_map(|it| manifest[it].as_object().into_iter().flatten())
+        .flat_map(|key| manifest[key].as_object().into_iter().flatten())
         .map(|(name, _)| name.clone())
         .collect();
     assert!(declared.len() > 20);
     let found = packages(&server, &job).await;
     assert_eq!(names(&found, "package.json"), declared);
-    assert!(found.iter().all(|it| it["direct"] == true && it["line"].is_u64()), "{found:#?}");
+    assert!(
+        found.iter().all(|package| package["direct"] == true && package["line"].is_u64()),
+        "{found:#?}"
+    );
 
     let (job, _) = scan(&server, &forge.url("python/flask")).await;
     let found = packages(&server, &job).await;
@@ -110,7 +113,10 @@ async fn real_projects_are_fetched_and_their_packages_found() {
     let results = server.get(&format!("/jobs/{job}/results")).await.expect(200).json();
     assert_eq!(results["packages_total"], found.len(), "{results:#}");
     assert_eq!(results["packages_url"], format!("/scan/{job}/repositories/0/packages"));
-    assert!(results["dependencies"].as_object().is_some_and(|it| !it.is_empty()), "{results:#}");
+    assert!(
+        results["dependencies"].as_object().is_some_and(|packages| !packages.is_empty()),
+        "{results:#}"
+    );
 
     nothing_holds_the_token(&server);
 }
@@ -189,16 +195,19 @@ async fn a_hanging_fetch_is_cancelled_with_all_its_processes() {
 async fn a_scan_is_seen_at_work() {
     let forge = Forge::start();
     let text = "requests==2.31.0\n".repeat(10);
-    let paths: Vec<String> = (0..200).map(|it| format!("part-{it}/requirements.txt")).collect();
-    let files: Vec<(&str, &[u8])> = paths.iter().map(|it| (it.as_str(), text.as_bytes())).collect();
+    let paths: Vec<String> =
+        (0..200).map(|number| format!("part-{number}/requirements.txt")).collect();
+    let files: Vec<(&str, &[u8])> =
+        paths.iter().map(|path| (path.as_str(), text.as_bytes())).collect();
     forge.add_repository("group/parts", &files);
     let server = server_for(&forge).await;
     let job = server.submit_with(&json!({ "git_url": forge.url("group/parts") })).await;
     let mut stream = EventStream::open(&server, &format!("/scan/{job}/events")).await;
     let events = stream.rest(PATIENCE).await;
-    let seen: BTreeSet<&str> = events.iter().filter_map(|it| it.data["status"].as_str()).collect();
+    let seen: BTreeSet<&str> =
+        events.iter().filter_map(|event| event.data["status"].as_str()).collect();
     assert!(seen.contains("completed"), "{seen:?}");
-    let last = events.iter().rev().find(|it| it.name == "repository").unwrap();
+    let last = events.iter().rev().find(|event| event.name == "repository").unwrap();
     assert_eq!(last.data["progress"]["total_files"], 200, "{:#}", last.data);
     assert_eq!(last.data["progress"]["current_file"], 200, "{:#}", last.data);
 }

@@ -72,10 +72,11 @@ async fn a_scan_is_told_from_snapshot_to_end() {
 
     files::write(&server.file("go"), "");
     let events = stream.rest(PATIENCE).await;
-    assert!(events.iter().all(|it| !it.id.is_empty()), "each has an id: {events:#?}");
+    assert!(events.iter().all(|event| !event.id.is_empty()), "each has an id: {events:#?}");
     let known = ["repository", "job", "end", "snapshot"];
-    assert!(events.iter().all(|it| known.contains(&it.name.as_str())), "{events:#?}");
-    let last = |name: &str| events.iter().rfind(|it| it.name == name).map(|it| &it.data);
+    assert!(events.iter().all(|event| known.contains(&event.name.as_str())), "{events:#?}");
+    let last =
+        |name: &str| events.iter().rfind(|event| event.name == name).map(|event| &event.data);
     let repository = last("repository").unwrap_or_else(|| panic!("{events:#?}"));
     assert_eq!(repository["job_id"], job);
     assert_eq!(repository["repo_index"], 0);
@@ -176,12 +177,14 @@ async fn a_stream_resumes_after_its_last_event() {
         let event = stream.next_event(PATIENCE).await.unwrap();
         events.push(event);
         let states = last_states(&events);
-        if states.len() == 2 && states.get(&2).is_some_and(|it| it == "failed") {
+        if states.len() == 2 && states.get(&2).is_some_and(|state| state == "failed") {
             break;
         }
     }
-    let known: Vec<_> =
-        events.iter().filter(|it| it.name == "snapshot" || it.data["repo_index"] == 0).collect();
+    let known: Vec<_> = events
+        .iter()
+        .filter(|event| event.name == "snapshot" || event.data["repo_index"] == 0)
+        .collect();
     assert!(known.is_empty(), "told again: {known:#?}");
     let states = last_states(&events);
     assert_eq!(states.get(&1).map(String::as_str), Some("scanning"), "{events:#?}");
@@ -218,7 +221,7 @@ async fn after_the_end_there_is_nothing_more() {
     server.finished(&job).await;
     let path = format!("/scan/{job}/events");
     let events = EventStream::open(&server, &path).await.rest(PATIENCE).await;
-    let names: Vec<_> = events.iter().map(|it| it.name.as_str()).collect();
+    let names: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
     assert_eq!(names, ["snapshot", "end"]);
     assert_eq!(events[0].data["status"], "completed");
     let last = &events[1].id;
@@ -293,7 +296,7 @@ async fn a_stalled_reader_slows_nobody() {
     let ended = Instant::now();
     let written = writer.join().unwrap();
     assert_eq!(events.last().unwrap().name, "end", "{path}");
-    assert!(last_states(&events).values().all(|it| it == "completed"));
+    assert!(last_states(&events).values().all(|state| state == "completed"));
     let lag = ended.saturating_duration_since(written);
     assert!(lag < Duration::from_secs(5), "the end came {lag:?} after it was written");
     assert_eq!(server.progress(&id).await["status"], "completed");
@@ -326,7 +329,7 @@ async fn streams_end_when_the_server_stops() {
     assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
     for stream in &mut streams {
         let rest = stream.rest(PATIENCE).await;
-        assert!(rest.iter().all(|it| it.name != "end"), "the job is not over: {rest:#?}");
+        assert!(rest.iter().all(|event| event.name != "end"), "the job is not over: {rest:#?}");
     }
 }
 

@@ -26,11 +26,12 @@ const PAGE_POLICY: [&str; 7] = [
 
 /// What is wrong with the headers of an answer, if anything.
 fn wrong(headers: &HeaderMap) -> Option<String> {
-    let header = |name: &str| headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or("");
+    let header =
+        |name: &str| headers.get(name).and_then(|header| header.to_str().ok()).unwrap_or("");
     let is_page = header("content-type").starts_with("text/html");
     let policy = header("content-security-policy");
     let has_policy = if is_page {
-        PAGE_POLICY.iter().all(|it| policy.split("; ").any(|own| own == *it))
+        PAGE_POLICY.iter().all(|directive| policy.split("; ").any(|own| own == *directive))
             && !policy.contains("unsafe")
     } else {
         policy == DATA_POLICY
@@ -43,7 +44,7 @@ fn wrong(headers: &HeaderMap) -> Option<String> {
         // The server's identity is only for clients that may read /health.
         && !headers.contains_key("server")
         && !headers.contains_key("x-powered-by")
-        && !headers.keys().any(|it| it.as_str().starts_with("access-control-"));
+        && !headers.keys().any(|header| header.as_str().starts_with("access-control-"));
     (!fine).then(|| format!("{headers:#?}"))
 }
 
@@ -52,7 +53,8 @@ async fn judge(server: &TestServer, request: reqwest::RequestBuilder, asked: &st
     let answer: Response = request.send().await.unwrap();
     let status = answer.status().as_u16();
     assert_eq!(wrong(answer.headers()), None, "{asked} -> {status}");
-    let kind = answer.headers().get("content-type").and_then(|it| it.to_str().ok()).unwrap_or("");
+    let kind =
+        answer.headers().get("content-type").and_then(|header| header.to_str().ok()).unwrap_or("");
     let is_page = kind.starts_with("text/html");
     if status >= 400 {
         assert_eq!(kind, "application/problem+json", "{asked} -> {status}");
@@ -79,9 +81,9 @@ async fn every_answer_restrains_browsers_and_keeps_its_own_counsel() {
         *statuses.entry(status).or_default() += 1;
         pages += usize::from(is_page);
     };
-    let mut routes: Vec<_> = resources().into_iter().flat_map(|it| it.routes).collect();
+    let mut routes: Vec<_> = resources().into_iter().flat_map(|resource| resource.routes).collect();
     // The request that removes the job comes last.
-    routes.sort_by_key(|it| it.method == Method::DELETE);
+    routes.sort_by_key(|route| route.method == Method::DELETE);
     assert!(routes.len() >= 20, "{routes:?}");
     for route in &routes {
         let path = |id: &str, number: &str| route.path.replace("{id}", id).replace("{n}", number);
@@ -137,14 +139,14 @@ async fn answers_without_a_route_are_no_others() {
     };
     let refusal = until(PATIENCE, "the one place is taken", async || {
         let _held = tokio::net::TcpStream::connect(full.address()).await.unwrap();
-        ask(&full).await.filter(|it| it.status == 503)
+        ask(&full).await.filter(|answer| answer.status == 503)
     })
     .await;
     let mistake = ask(&tls).await.unwrap();
     assert_eq!(mistake.status, 400, "{mistake:?}");
     for answer in [refusal, mistake] {
         let mut headers = HeaderMap::new();
-        for (name, value) in answer.head.lines().filter_map(|it| it.split_once(": ")) {
+        for (name, value) in answer.head.lines().filter_map(|line| line.split_once(": ")) {
             let name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).unwrap();
             headers.insert(name, value.parse().unwrap());
         }

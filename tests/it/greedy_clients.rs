@@ -124,7 +124,7 @@ fn used(pid: u32) -> Duration {
     let (_, fields) = line.rsplit_once(')').unwrap();
     let fields: Vec<_> = fields.split_ascii_whitespace().collect();
     // utime and stime, in hundredths of a second.
-    let ticks: u64 = fields[11..13].iter().map(|it| it.parse::<u64>().unwrap()).sum();
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
     Duration::from_millis(10 * ticks)
 }
 

@@ -98,9 +98,9 @@ async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| {
+        .map(|repository| {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            (text(&it["repo_name"]), text(&it["failure"]["kind"]))
+            (text(&repository["repo_name"]), text(&repository["failure"]["kind"]))
         })
         .collect();
     let expected = [
@@ -114,7 +114,7 @@ async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| it.as_str().unwrap())
+        .map(|text| text.as_str().unwrap())
         .collect();
     assert_eq!(completed.len(), 57);
     assert!(completed.contains("platform/area-11/service-59"), "{completed:?}");
@@ -302,7 +302,7 @@ async fn a_large_group_does_not_starve_a_single_repository() {
     server.finished(&group).await;
     let order: Vec<String> =
         files::text(&server.file("scanned")).lines().map(str::to_owned).collect();
-    let turn = order.iter().rposition(|it| it == "part-00").unwrap();
+    let turn = order.iter().rposition(|line| line == "part-00").unwrap();
     // Its own line is the last of this name; two were running, so it is third or fourth in order.
     assert!(turn <= 4, "{order:?}");
 }

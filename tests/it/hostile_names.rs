@@ -37,7 +37,7 @@ const IDS: &[&str] = &[
 /// Whether the system calls of a process can be traced. Prints why not.
 fn may_trace() -> bool {
     let tried = program("strace").args(["-D", "-o", "/dev/null", "true"]).output();
-    let may = tried.as_ref().is_ok_and(|it| it.status.success());
+    let may = tried.as_ref().is_ok_and(|output| output.status.success());
     if !may {
         #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
         {
@@ -82,7 +82,7 @@ async fn hostile_ids_open_nothing() {
 
     let mark = files::text(&trace).len();
     let long = "a".repeat(10_000);
-    for route in resources().into_iter().flat_map(|it| it.routes) {
+    for route in resources().into_iter().flat_map(|resource| resource.routes) {
         if !route.path.contains("{id}") {
             continue;
         }
@@ -112,7 +112,7 @@ async fn hostile_ids_open_nothing() {
     // Leftovers of killed processes are swept every few seconds, whatever is requested.
     let swept = format!("{jobs}/.staging\"");
     let text = files::text(&trace);
-    let seen: Vec<&str> = text[mark..].lines().filter(|it| !it.contains(&swept)).collect();
+    let seen: Vec<&str> = text[mark..].lines().filter(|line| !line.contains(&swept)).collect();
     let seen = seen.join("\n");
     // fstat of a descriptor has the name "".
     let names = seen.lines().filter(|line| line.contains('"') && !line.contains(", \"\","));
@@ -215,7 +215,7 @@ async fn hostile_words_do_not_get_into_the_log() {
         }
         let log = server.setup().log();
         assert!(!log.contains("forged"), "{log}");
-        let obeyed = log.chars().find(|it| it.is_control() && *it != '\n');
+        let obeyed = log.chars().find(|character| character.is_control() && *character != '\n');
         assert_eq!(obeyed, None, "{log:?}");
     }
 }

@@ -43,7 +43,7 @@ fn problem_document(kind: Option<&str>, text: &str, status: u16) -> Value {
     assert!(kind.starts_with("application/problem+json"), "content type {kind:?}: {text}");
     let document: Value = serde_json::from_str(text).unwrap();
     assert!(document["type"].is_string(), "{document:#}");
-    assert!(document["title"].as_str().is_some_and(|it| !it.is_empty()), "{document:#}");
+    assert!(document["title"].as_str().is_some_and(|text| !text.is_empty()), "{document:#}");
     assert_eq!(document["status"], status, "{document:#}");
     assert!(!document["detail"].is_null(), "{document:#}");
     document["detail"].clone()
@@ -51,7 +51,7 @@ fn problem_document(kind: Option<&str>, text: &str, status: u16) -> Value {
 
 fn folders_of_jobs(server: &TestServer) -> usize {
     let entries = std::fs::read_dir(server.setup().jobs()).unwrap().flatten();
-    entries.filter(|it| !it.file_name().to_string_lossy().starts_with('.')).count()
+    entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).count()
 }
 
 // Jobs.
@@ -304,7 +304,7 @@ async fn a_full_queue_refuses_until_there_is_room() {
     let refused = server.post("/scan", &body).await;
     problem(&refused, 429);
     let seconds = refused.header("retry-after").expect("when to come back");
-    assert!(seconds.parse::<u64>().is_ok_and(|it| it > 0), "{seconds}");
+    assert!(seconds.parse::<u64>().is_ok_and(|number| number > 0), "{seconds}");
     assert_eq!(folders_of_jobs(&server), 2, "a refused job leaves nothing");
     files::write(&server.file("go"), "");
     server.finished(&running).await;
@@ -626,13 +626,14 @@ fn misjudged(answer: &Answer, verdict: &Verdict) -> Option<String> {
     let detail = problem(answer, status);
     match verdict {
         Refused(prefix) => {
-            let fits = detail.as_str().is_some_and(|it| it.starts_with(prefix) && !it.is_empty());
+            let fits =
+                detail.as_str().is_some_and(|text| text.starts_with(prefix) && !text.is_empty());
             (!fits).then(|| format!("a detail was due that begins: {prefix}"))
         }
         Wrong(kind, place) => {
             let first = &detail[0];
-            let mut members = ["type", "msg"].iter().map(|it| first[it].is_string());
-            if !members.all(|it| it) || first.get("input").is_none() {
+            let mut members = ["type", "msg"].iter().map(|name| first[name].is_string());
+            if !members.all(|is_text| is_text) || first.get("input").is_none() {
                 return Some("an entry has type, loc, msg and input".to_owned());
             }
             let loc = first["loc"].as_array()?;
@@ -743,7 +744,8 @@ async fn slow_clients_are_hung_up_on_and_hinder_nobody() {
         [("nothing", silent, 9), ("a slow header", header, 9), ("a slow body", body, 14)]
     {
         let limit = Duration::from_secs(limit);
-        let late: Vec<_> = times.iter().filter(|it| it.is_none_or(|it| it > limit)).collect();
+        let late: Vec<_> =
+            times.iter().filter(|time| time.is_none_or(|seconds| seconds > limit)).collect();
         assert!(late.is_empty(), "{what}: {} of 20 outlived {limit:?}: {late:?}", late.len());
     }
     assert!(slowest < Duration::from_secs(2), "a good client waited for {slowest:?}");
@@ -768,7 +770,7 @@ async fn connections_are_capped() {
     drop(held);
     eventually("there is room again", async || {
         let request = server.request(Method::GET, "/livez").timeout(Duration::from_secs(2));
-        request.send().await.is_ok_and(|it| it.status() == 200)
+        request.send().await.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
 }
@@ -819,7 +821,7 @@ async fn bytes_that_are_no_request_do_no_harm() {
         many.as_bytes(),
     ] {
         let answer = exchange(server.address(), bytes, Duration::from_secs(15)).await;
-        let fine = answer.as_ref().is_none_or(|it| (400..600).contains(&it.status));
+        let fine = answer.as_ref().is_none_or(|answer| (400..600).contains(&answer.status));
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
         assert!(fine, "{shown:?}: {answer:?}");
         server.get("/livez").await.expect(200);

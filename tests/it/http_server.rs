@@ -138,7 +138,7 @@ fn routes(
             let auth = Arc::clone(&auth);
             async move {
                 let user = auth.grant(header.as_ref(), Some(&connection), Scope::Read).await;
-                user.map(|it| format!("user {}", it.name().unwrap_or_default()))
+                user.map(|user| format!("user {}", user.name().unwrap_or_default()))
             }
         });
     let json = warp::path!("json").and(json_body(64 * 1024)).map(|_: Validation| "taken");
@@ -285,7 +285,7 @@ async fn an_idle_http2_connection_is_sent_away_after_its_answer() {
     let server = Server::start(quick_headers()).await;
     let mut stream = server.send([HTTP2_PREFACE, HTTP2_SETTINGS, HTTP2_GET].concat()).await;
     let answer = read_to_end(&mut stream, 3 * Duration::from_millis(300) + SLACK).await;
-    assert!(answer.windows(15).any(|it| it == b"hello 127.0.0.1"));
+    assert!(answer.windows(15).any(|window| window == b"hello 127.0.0.1"));
     let mut frames = &answer[..];
     let mut kinds = Vec::new();
     while let [a, b, c, kind, rest @ ..] = frames {
@@ -315,7 +315,7 @@ async fn a_body_that_takes_too_long_ends_with_408() {
         let mut answer = vec![0; 12];
         let read = timeout(SLACK, reading.read_exact(&mut answer));
         let read = async {
-            tokio::select! { it = read => it, () = dribble => panic!("closed") }
+            tokio::select! { answer = read => answer, () = dribble => panic!("closed") }
         };
         read.await.expect("an answer").unwrap();
         assert_eq!(answer, b"HTTP/1.1 408");

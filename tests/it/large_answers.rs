@@ -365,7 +365,7 @@ async fn a_large_log_is_served_in_all_its_parts() {
         let mut answer = Vec::new();
         // Whether the end is a socket error or an early end depends on the kernel.
         let _ = timeout(PATIENCE, line.read_to_end(&mut answer)).await.unwrap();
-        let body = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+        let body = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
         let body = String::from_utf8(answer.split_off(body)).unwrap();
         if is_anew {
             assert!(body.len() < text.len() && text.starts_with(&body), "{} bytes", body.len());

@@ -34,7 +34,7 @@ async fn jobs_are_listed_newest_first_page_by_page() {
     let list = async |query: &str| server.get(&format!("/jobs{query}")).await.expect(200).json();
     let ids = |list: &Value| -> Vec<String> {
         let rows = list["jobs"].as_array().unwrap();
-        rows.iter().map(|it| it["job_id"].as_str().unwrap().to_owned()).collect()
+        rows.iter().map(|row| row["job_id"].as_str().unwrap().to_owned()).collect()
     };
     let all = list("").await;
     assert_eq!(ids(&all), jobs);

@@ -305,7 +305,7 @@ async fn one_wrong_password_in_parallel_costs_few_hashes() {
     let before = cpu_time(server.pid());
     let all = join_all((0..200).map(|_| ask(&server, "anna", "old"))).await;
     let used = cpu_time(server.pid()).saturating_sub(before);
-    let count = |status: u16| all.iter().filter(|it| it.status == status).count();
+    let count = |status: u16| all.iter().filter(|answer| answer.status == status).count();
     let (wrong, throttled, busy) = (count(401), count(429), count(503));
     assert_eq!(wrong + throttled + busy, 200);
     assert!(wrong <= 10, "{wrong} attempts of one name from one address were let through");
@@ -321,8 +321,9 @@ async fn guesses_hold_up_nobody_elses_right_password() {
     let server = with_users(&users).start().await;
     let (single, of_processor) = of_one(&server).await;
     // As many as one address may have checked, all different.
-    let guess =
-        async |it: usize| ask(&server, ["anna", "bernd"][it % 2], &format!("guess {it}")).await;
+    let guess = async |number: usize| {
+        ask(&server, ["anna", "bernd"][number % 2], &format!("guess {number}")).await
+    };
     let used = cpu_time(server.pid());
     let owner = async {
         eventually("guesses are being judged", async || {

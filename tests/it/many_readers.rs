@@ -73,7 +73,7 @@ async fn unread(server: &TestServer, path: &str) -> TcpStream {
 /// Sends the same request many times on one connection, and reads none of the answers.
 async fn unread_by_http2(server: &TestServer, path: &str, count: u32) -> H2Line {
     let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
-    let asked: Vec<u8> = (0..count).flat_map(|it| h2::get(2 * it + 1, path)).collect();
+    let asked: Vec<u8> = (0..count).flat_map(|number| h2::get(2 * number + 1, path)).collect();
     line.send(&asked).await.unwrap();
     let mut answered = 0;
     while answered < count {

@@ -36,7 +36,7 @@ for family in text_string_to_metric_families(text):
         assert key not in samples, f"{key} is there twice"
         samples[key] = sample.value
     if family.type == "counter":
-        assert all(it.name.endswith("_total") for it in family.samples), family.name
+        assert all(sample.name.endswith("_total") for sample in family.samples), family.name
     elif family.type == "gauge":
         assert not family.name.endswith(("_total", "_count", "_sum", "_bucket")), family.name
     else:

@@ -74,7 +74,7 @@ impl<'a> Court<'a> {
                 && ours.zip(theirs).all(|(a, b)| a.starts_with('{') || a == b)
         };
         let paths = self.document["paths"].as_object().unwrap();
-        let found: Vec<_> = paths.keys().filter(|it| fits(it)).collect();
+        let found: Vec<_> = paths.keys().filter(|path| fits(path)).collect();
         assert_eq!(found.len(), 1, "{path} is described once: {found:?}");
         found[0].clone()
     }
@@ -105,7 +105,7 @@ impl<'a> Court<'a> {
 
     fn note(&mut self, method: &Method, path: &str, status: u16, headers: &HeaderMap, text: &str) {
         let names: Vec<_> = headers.keys().map(ToString::to_string).collect();
-        let media_type = headers.get("content-type").map(|it| it.to_str().unwrap());
+        let media_type = headers.get("content-type").map(|header| header.to_str().unwrap());
         self.answers.push(json!({
             "method": method.as_str(),
             "path": path,
@@ -118,11 +118,11 @@ impl<'a> Court<'a> {
     }
 
     async fn get(&mut self, path: &str, status: u16) {
-        self.hear(Method::GET, path, |it| it).await.expect(status);
+        self.hear(Method::GET, path, |request| request).await.expect(status);
     }
 
     async fn submit(&mut self, body: Value, status: u16) {
-        self.hear(Method::POST, "/scan", |it| it.json(&body)).await.expect(status);
+        self.hear(Method::POST, "/scan", |request| request.json(&body)).await.expect(status);
     }
 
     /// Every operation was called, and every answer matched.
@@ -131,10 +131,10 @@ impl<'a> Court<'a> {
         for (path, item) in self.document["paths"].as_object().unwrap() {
             for method in item.as_object().unwrap().keys() {
                 let method = method.to_ascii_uppercase();
-                let well = self.answers.iter().any(|it| {
-                    it["template"] == path.as_str()
-                        && it["method"] == method.as_str()
-                        && it["status"].as_u64().unwrap() < 300
+                let well = self.answers.iter().any(|answer| {
+                    answer["template"] == path.as_str()
+                        && answer["method"] == method.as_str()
+                        && answer["status"].as_u64().unwrap() < 300
                 });
                 if !well {
                     silent.insert(format!("{method} {path}"));
@@ -182,16 +182,20 @@ async fn every_route_answers_as_it_is_described() {
     }
     let document = format!("/scan/{good}");
     let seen = server.get(&document).await.headers["etag"].clone();
-    court.hear(Method::GET, &document, |it| it.header("if-none-match", seen)).await.expect(304);
+    court
+        .hear(Method::GET, &document, |request| request.header("if-none-match", seen))
+        .await
+        .expect(304);
     court.get(&format!("/scan/{good}?view=none"), 400).await;
     court.get("/scan/unknown", 404).await;
     court.get(&format!("/scan/{good}/events"), 200).await;
     court.get("/scan/unknown/events", 404).await;
 
-    assert_eq!(court.begin("/events", |it| it).await, 200);
+    assert_eq!(court.begin("/events", |request| request).await, 200);
     let socket = format!("/scan/{slow}/ws");
-    let upgrade = |it: reqwest::RequestBuilder| {
-        it.header("connection", "upgrade")
+    let upgrade = |request: reqwest::RequestBuilder| {
+        request
+            .header("connection", "upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==")
@@ -207,8 +211,11 @@ async fn every_route_answers_as_it_is_described() {
     court.get(&log, 200).await;
     court.get(&format!("{log}?tail=1"), 200).await;
     court.get(&format!("{log}?tail=x"), 400).await;
-    court.hear(Method::GET, &log, |it| it.header("range", "bytes=0-1")).await.expect(206);
-    court.hear(Method::GET, &log, |it| it.header("range", "bytes=999-")).await.expect(416);
+    court.hear(Method::GET, &log, |request| request.header("range", "bytes=0-1")).await.expect(206);
+    court
+        .hear(Method::GET, &log, |request| request.header("range", "bytes=999-"))
+        .await
+        .expect(416);
     court.get(&format!("/scan/{good}/repositories/0/packages?per_page=1"), 200).await;
     court.get(&format!("/scan/{good}/repositories/0/packages?format=csv"), 200).await;
     court.get(&format!("/scan/{bad}/repositories/0/packages"), 400).await;
@@ -232,16 +239,17 @@ async fn every_route_answers_as_it_is_described() {
     court.submit(json!({ "git_url": "https://evil.example/a.git" }), 400).await;
     court.submit(json!({ "git_url": 7, "deep": "yes" }), 422).await;
     court.submit(json!([]), 422).await;
-    court.hear(Method::POST, "/scan", |it| it.body("x")).await.expect(415);
-    let foreign = |it: reqwest::RequestBuilder| it.header("origin", "http://evil.example");
+    court.hear(Method::POST, "/scan", |request| request.body("x")).await.expect(415);
+    let foreign =
+        |request: reqwest::RequestBuilder| request.header("origin", "http://evil.example");
     court.hear(Method::POST, "/scan", foreign).await.expect(403);
     let stranger = |_| server.stranger(Method::GET, "/jobs");
     court.hear(Method::GET, "/jobs", stranger).await.expect(401);
-    court.hear(Method::POST, &format!("/scan/{slow}/cancel"), |it| it).await.expect(200);
-    court.hear(Method::POST, &format!("/scan/{bad}/retry"), |it| it).await.expect(200);
-    court.hear(Method::POST, &format!("/scan/{good}/retry"), |it| it).await.expect(409);
-    court.hear(Method::DELETE, &format!("/scan/{slow}"), |it| it).await.expect(204);
-    court.hear(Method::DELETE, &format!("/scan/{slow}"), |it| it).await.expect(404);
+    court.hear(Method::POST, &format!("/scan/{slow}/cancel"), |request| request).await.expect(200);
+    court.hear(Method::POST, &format!("/scan/{bad}/retry"), |request| request).await.expect(200);
+    court.hear(Method::POST, &format!("/scan/{good}/retry"), |request| request).await.expect(409);
+    court.hear(Method::DELETE, &format!("/scan/{slow}"), |request| request).await.expect(204);
+    court.hear(Method::DELETE, &format!("/scan/{slow}"), |request| request).await.expect(404);
     court.judge();
 }
 

@@ -28,8 +28,8 @@ async fn abandoned(server: &TestServer, path: &str, body: &str, pause: Duration)
 fn jobs(server: &TestServer) -> Vec<String> {
     fs::read_dir(server.setup().jobs())
         .unwrap()
-        .map(|it| it.unwrap().file_name().into_string().unwrap())
-        .filter(|it| !it.starts_with('.'))
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.'))
         .collect()
 }
 
@@ -118,7 +118,7 @@ async fn the_removal_of_a_large_job_delays_no_other_job() {
 async fn knowing(forges: &[&Forge]) -> TestServer {
     let entries: Vec<String> = forges
         .iter()
-        .map(|it| format!("{{ kind = \"gitlab\", url = \"{}\" }}", it.base()))
+        .map(|forge| format!("{{ kind = \"gitlab\", url = \"{}\" }}", forge.base()))
         .collect();
     let setup =
         Setup::new().shell("say completed").set("forges", format!("[{}]", entries.join(", ")));
@@ -159,7 +159,7 @@ async fn a_slow_forge_delays_its_own_groups_alone_and_they_say_so() {
         (reasons.len() == 4).then_some(reasons)
     })
     .await;
-    assert!(reasons.iter().all(|it| it.contains(&slow.base())), "{reasons:?}");
+    assert!(reasons.iter().all(|reason| reason.contains(&slow.base())), "{reasons:?}");
     for job in &waiting {
         server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
         let document = server.finished(job).await;

@@ -60,7 +60,7 @@ impl Disk {
     fn make(setup: &Setup) -> Option<Self> {
         let image = setup.folder().join("disk");
         std::fs::create_dir(setup.jobs()).unwrap();
-        File::create(&image).and_then(|it| it.set_len(96 << 20)).unwrap();
+        File::create(&image).and_then(|file| file.set_len(96 << 20)).unwrap();
         let (from, to) = (image.display(), setup.jobs().display().to_string());
         let mount = format!("mount -t ext4 -o loop,noauto_da_alloc '{from}' '{to}'");
         let disk = Self { image, mount };
@@ -73,7 +73,7 @@ impl Disk {
             }
             made => made,
         };
-        let may = tried.as_ref().is_ok_and(|it| it.status.success());
+        let may = tried.as_ref().is_ok_and(|output| output.status.success());
         if !may {
             say(format!("skipped: no disk can be mounted here: {tried:?}"));
         }
@@ -163,7 +163,7 @@ async fn ask(
     let send = async |method: Method, path: &str, body: Option<Value>| {
         let request = server.request(method, path);
         let request = if let Some(body) = body { request.json(&body) } else { request };
-        server.try_send(request).await.ok().filter(|it| it.status < 500)
+        server.try_send(request).await.ok().filter(|answer| answer.status < 500)
     };
     for url in urls {
         let Some(answer) = send(Method::POST, "/scan", Some(json!({ "git_url": url }))).await
@@ -184,7 +184,8 @@ async fn ask(
             let _ = send(Method::POST, &format!("/scan/{unwanted}/cancel"), None).await;
         }
         looks += 1;
-        let jobs: Vec<String> = answers.accounts.iter().map(|it| it.1.id.clone()).collect();
+        let jobs: Vec<String> =
+            answers.accounts.iter().map(|account| account.1.id.clone()).collect();
         for job in jobs {
             let Some(answer) = send(Method::GET, &format!("/scan/{job}"), None).await else {
                 return answers;
@@ -266,8 +267,8 @@ async fn round(
     eventually("the server has fallen", async || server.has_fallen()).await;
     eventually("with the power, everything is gone", async || {
         let all = Process::all();
-        let left = all.iter().filter(|it| namespace_of(it.pid) == namespace);
-        left.map(|it| it.signal(Signal::KILL)).count() == 0
+        let left = all.iter().filter(|process| namespace_of(process.pid) == namespace);
+        left.map(|process| process.signal(Signal::KILL)).count() == 0
     })
     .await;
     disk.is_unmounted().await;
@@ -281,7 +282,7 @@ async fn round(
 async fn check(server: &TestServer, answers: Answers, cut_at: SystemTime, how: u64) -> usize {
     let jobs = Disk::seen_at(server);
     for file in files::below(&jobs) {
-        if file.extension().is_some_and(|it| it == "json") {
+        if file.extension().is_some_and(|extension| extension == "json") {
             assert!(files::json(&file).is_some(), "{file:?}");
         }
     }
@@ -293,7 +294,7 @@ async fn check(server: &TestServer, answers: Answers, cut_at: SystemTime, how: u
             None => document["status"].clone(),
             Some(index) => {
                 let rows = document["repositories"].as_array().cloned().unwrap_or_default();
-                let row = rows.into_iter().find(|it| it["repo_index"] == index);
+                let row = rows.into_iter().find(|row| row["repo_index"] == index);
                 row.unwrap_or_default()
             }
         };

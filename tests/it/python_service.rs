@@ -110,7 +110,7 @@ async fn its_jobs_are_served_as_they_lie_there() {
 
     let mut stream = EventStream::open(&server, &format!("/scan/{GROUP}/events")).await;
     let events = stream.rest(PATIENCE).await;
-    let names: Vec<_> = events.iter().map(|it| it.name.as_str()).collect();
+    let names: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
     assert_eq!(names, ["snapshot", "end"]);
     assert_eq!(events[1].data["status"], "completed_with_errors");
     for job in [SINGLE, GROUP, FAILED, TIMELESS, UNFINISHED, NO_MASTER, HALF_A_MASTER] {

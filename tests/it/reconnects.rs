@@ -182,10 +182,10 @@ async fn who_is_cut_off_again_and_again_sees_what_the_files_say() {
             }
         }
         expected = writer.stop();
-        let catch_up = viewers.iter_mut().map(|it| it.catch_up(&server, &path, &expected));
+        let catch_up = viewers.iter_mut().map(|viewer| viewer.catch_up(&server, &path, &expected));
         join_all(catch_up).await;
     }
-    assert!(viewers.iter().any(|it| it.resumed > 0), "nobody ever came back in time");
+    assert!(viewers.iter().any(|viewer| viewer.resumed > 0), "nobody ever came back in time");
 
     let finals: States = (0..u64::from(REPOSITORIES))
         .zip(FINALS.iter().cycle())

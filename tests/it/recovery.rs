@@ -56,7 +56,7 @@ fn runs(folder: &Path) -> Vec<Run> {
 
 async fn has_run(server: &TestServer, job: &str, attempt: u64) -> Run {
     until(PATIENCE, &format!("attempt {attempt} of {job} runs"), async || {
-        runs(server.folder()).into_iter().find(|it| it.job == job && it.attempt == attempt)
+        runs(server.folder()).into_iter().find(|run| run.job == job && run.attempt == attempt)
     })
     .await
 }
@@ -64,8 +64,8 @@ async fn has_run(server: &TestServer, job: &str, attempt: u64) -> Run {
 /// The job folders.
 fn jobs_on_disk(jobs: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(jobs).into_iter().flatten().flatten();
-    let names = entries.filter_map(|it| it.file_name().into_string().ok());
-    names.filter(|it| !it.starts_with('.')).collect()
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| !name.starts_with('.')).collect()
 }
 
 /// Breaks if a crash of the server at any moment loses a job, repeats a healthy scan, leaves a job
@@ -108,14 +108,15 @@ async fn thirty_crashes_of_the_server_lose_repeat_and_leave_nothing() {
         assert_each_ran_once(&server, &known, round);
         server.quiet(Duration::from_secs(10)).await;
         for file in files::below(&server.setup().jobs()) {
-            if file.extension().is_some_and(|it| it == "json") {
+            if file.extension().is_some_and(|extension| extension == "json") {
                 assert!(files::json(&file).is_some(), "round {round}: {file:?}");
             }
         }
     }
     assert!(accepted.len() > 20, "the crashes came too early: {} were accepted", accepted.len());
     let staging = fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
-    let scratch = staging.filter(|it| it.file_name().to_string_lossy().starts_with("scratch"));
+    let scratch =
+        staging.filter(|entry| entry.file_name().to_string_lossy().starts_with("scratch"));
     assert_eq!(scratch.count(), 0, "scratch folders are left");
 }
 
@@ -193,7 +194,7 @@ async fn without_a_server_scans_end_by_themselves() {
     files::write(&server.file("go"), "");
     let path = server.job_folder(&good).join("repo_0.json");
     eventually("the scan ends without a server", async || {
-        files::json(&path).is_some_and(|it| it["status"] == "completed")
+        files::json(&path).is_some_and(|status| status["status"] == "completed")
     })
     .await;
     server.quiet(Duration::from_secs(10)).await;
@@ -206,7 +207,7 @@ async fn without_a_server_scans_end_by_themselves() {
     server.kill9().await;
     let path = server.job_folder(&endless).join("repo_0.json");
     eventually("the deadline is kept without a server", async || {
-        files::json(&path).is_some_and(|it| it["status"] == "timeout")
+        files::json(&path).is_some_and(|status| status["status"] == "timeout")
     })
     .await;
     server.quiet(Duration::from_secs(10)).await;
@@ -401,7 +402,9 @@ async fn without_its_lock_file_a_folder_has_one_server_all_the_same() {
     let ended = server.setup().run_to_end().await;
     assert_eq!(ended.code, Some(3), "{}", ended.output);
     eventually("the lock file is made and locked again", async || {
-        scanwatch::store::lock::holder(&lock).unwrap().is_some_and(|it| it.pid == server.pid())
+        scanwatch::store::lock::holder(&lock)
+            .unwrap()
+            .is_some_and(|holder| holder.pid == server.pid())
     })
     .await;
     let job = server.submit("afterwards").await;
@@ -467,10 +470,10 @@ async fn a_cancelled_job_stays_cancelled_over_a_crash() {
 async fn a_thousand_reads_a_second_never_see_half_a_file() {
     let server = Setup::new()
         .python(
-            "filler = ['file %d' % it for it in range(200)]\n\
+            "filler = ['file %d' % number for number in range(200)]\n\
              if task['repo_name'].startswith('busy'):\n\
-             \x20   for it in range(300):\n\
-             \x20       say('scanning', total_files=300, current_file=it, errors=[], filler=filler)\n\
+             \x20   for number in range(300):\n\
+             \x20       say('scanning', total_files=300, current_file=number, errors=[], filler=filler)\n\
              \x20       time.sleep(0.002)\n\
              \x20   replace(task['result_file'], dict(schema=1, filler=filler))\n\
              \x20   say('completed', filler=filler)\n\
@@ -508,7 +511,7 @@ fn read_all(jobs: &Path, over: &AtomicBool) -> (u64, Vec<String>) {
         for job in jobs_on_disk(jobs) {
             let folder = jobs.join(job);
             for file in files::below(&folder) {
-                let is_json = file.extension().is_some_and(|it| it == "json");
+                let is_json = file.extension().is_some_and(|extension| extension == "json");
                 // A file that is gone by now was replaced as a whole.
                 if is_json && let Ok(bytes) = fs::read(&file) {
                     reads += 1;
@@ -682,7 +685,7 @@ async fn a_dead_attempt_leaves_neither_result_nor_scratch_folder() {
     assert_eq!(results["packages_total"], 0, "{results:#}");
     server.quiet(Duration::from_secs(5)).await;
     let staging = fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
-    let left: Vec<_> = staging.map(|it| it.file_name()).collect();
+    let left: Vec<_> = staging.map(|entry| entry.file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -29,7 +29,7 @@ say('completed', dependencies_found=3)
 
 fn names(page: &Value) -> Vec<&str> {
     let rows = page["repositories"].as_array().unwrap();
-    rows.iter().map(|it| it["repo_name"].as_str().unwrap_or("?")).collect()
+    rows.iter().map(|row| row["repo_name"].as_str().unwrap_or("?")).collect()
 }
 
 async fn page(server: &TestServer, job: &str, query: &str) -> Value {
@@ -112,7 +112,7 @@ async fn what_is_left_out_is_listed_with_its_reason() {
     server.send(ask(&etag)).await.expect(304);
 
     let url = |name: &str| format!("https://gitlab.com/acme/{name}.git");
-    let mut plan = Plan::of(["part-0", "part-1"].map(|it| (it.to_owned(), url(it))));
+    let mut plan = Plan::of(["part-0", "part-1"].map(|name| (name.to_owned(), url(name))));
     plan.repositories.push(PlannedRepository {
         repo_index: None,
         repo_name: "old".to_owned(),
@@ -172,12 +172,12 @@ async fn results_come_as_csv_that_is_safe_to_open() {
     let rows = cells(&answer.text);
     assert_eq!(rows[0][..2], ["repository", "name"]);
     assert_eq!(rows.len(), 1 + 2 * 3, "{rows:#?}");
-    let column = |n: usize| rows[1..].iter().map(|it| it[n].as_str()).collect::<Vec<_>>();
+    let column = |n: usize| rows[1..].iter().map(|row| row[n].as_str()).collect::<Vec<_>>();
     assert_eq!(column(0), ["part-0", "part-0", "part-0", "part-2", "part-2", "part-2"]);
     let hostile =
         ["'=HYPERLINK(\"http://evil.example\")", "two\r\nlines, and \"quotes\"", "'@scope/name"];
     assert_eq!(column(1), [hostile, hostile].concat());
-    assert!(rows.iter().all(|it| it.len() == rows[0].len()), "{rows:#?}");
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{rows:#?}");
 
     let accepting = async |path: &str, accept: &str| -> Answer {
         server.send(server.request(Method::GET, path).header("accept", accept)).await.expect(200)
@@ -215,8 +215,11 @@ async fn bills_of_materials_are_given_of_a_job_and_of_each_repository() {
         (&json!("CycloneDX"), &json!("1.6"))
     );
     let components = document["components"].as_array().unwrap();
-    let parts: Vec<_> =
-        components.iter().filter(|it| it["type"] == "application").map(|it| &it["name"]).collect();
+    let parts: Vec<_> = components
+        .iter()
+        .filter(|component| component["type"] == "application")
+        .map(|component| &component["name"])
+        .collect();
     assert_eq!(parts, ["part-0", "part-2", "part-1", "part-3"]);
     // Those that failed are named, and nothing is claimed about them.
     let reason = components[3]["properties"][0]["value"].as_str().unwrap();

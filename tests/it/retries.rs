@@ -69,9 +69,11 @@ fn record(server: &TestServer, job: &str) -> Value {
 
 /// What the events report about the repository, in order: `attempt status`.
 fn told(events: &[Event]) -> Vec<(u64, String)> {
-    let of_repository = events.iter().filter(|it| it.name == "repository");
+    let of_repository = events.iter().filter(|event| event.name == "repository");
     let mut told: Vec<_> = of_repository
-        .map(|it| (it.data["attempt"].as_u64().unwrap_or(0), it.data["status"].to_string()))
+        .map(|event| {
+            (event.data["attempt"].as_u64().unwrap_or(0), event.data["status"].to_string())
+        })
         .collect();
     told.dedup();
     told
@@ -106,21 +108,24 @@ async fn a_flaky_repository_is_tried_again_until_it_completes() {
     assert_eq!(document["status"], "completed", "{document:#}");
     assert_eq!(document["failed_repositories"], json!([]));
 
-    let ends: Vec<_> = events.iter().filter(|it| it.name == "end").collect();
+    let ends: Vec<_> = events.iter().filter(|event| event.name == "end").collect();
     assert_eq!(ends.len(), 1, "{events:#?}");
     assert_eq!(events.last().unwrap().data["status"], "completed");
     let told = told(&events);
     let place = |attempt, status: &str| {
-        told.iter().position(|it| *it == (attempt, format!("\"{status}\"")))
+        told.iter().position(|known| *known == (attempt, format!("\"{status}\"")))
     };
     // A slow reader may miss a failure, but not what is waited for then.
     for attempt in [2, 3] {
         let waits = place(attempt, "pending").unwrap_or_else(|| panic!("{told:#?}"));
-        assert!(place(attempt - 1, "failed").is_none_or(|it| it + 1 == waits), "{told:#?}");
+        assert!(
+            place(attempt - 1, "failed").is_none_or(|position| position + 1 == waits),
+            "{told:#?}"
+        );
     }
     assert!(told.is_sorted_by_key(|(attempt, _)| *attempt), "{told:#?}");
     assert_eq!(told.last().unwrap(), &(3, "\"completed\"".to_owned()));
-    let waiting = events.iter().find(|it| it.data["status"] == "pending").unwrap();
+    let waiting = events.iter().find(|event| event.data["status"] == "pending").unwrap();
     assert_eq!(waiting.data["failure"]["detail"], "Process exited with code 7");
     assert_eq!(
         waiting.data["progress"]["message"],
@@ -252,7 +257,7 @@ async fn a_missing_repository_is_asked_for_once_and_a_moody_forge_again() {
     assert_eq!(failed["failure"]["permanent"], true, "{failed:#}");
     assert!(!failed["error"].as_str().unwrap().contains("attempts"), "{failed:#}");
     assert_eq!(server.status_file(&missing, 0)["attempt"], 1);
-    let asked = forge.seen().iter().filter(|it| it.path.contains("missing")).count();
+    let asked = forge.seen().iter().filter(|request| request.path.contains("missing")).count();
     assert_eq!(asked, 1);
 
     forge.behave(Behaviour::Status(500));
@@ -308,7 +313,7 @@ async fn a_try_that_fails_without_a_server_is_followed_by_the_next() {
     std::fs::remove_file(server.file("held")).unwrap();
     let path = server.job_folder(&job).join("repo_0.json");
     eventually("it fails without a server", async || {
-        files::json(&path).is_some_and(|it| it["status"] == "failed")
+        files::json(&path).is_some_and(|status| status["status"] == "failed")
     })
     .await;
     eventually("its shim is gone", async || server.shim(&job, 0).is_none()).await;

@@ -165,7 +165,7 @@ async fn a_stream_that_joins_after_a_retry_tells_the_new_end() {
     let events = stream.rest(PATIENCE).await;
     let last = events.last().unwrap();
     assert_eq!((last.name.as_str(), &last.data["status"]), ("end", &json!("completed")));
-    let states: Vec<_> = events.iter().filter(|it| it.name == "repository").collect();
-    assert!(states.iter().all(|it| it.data["repo_index"] == 1), "{states:#?}");
+    let states: Vec<_> = events.iter().filter(|event| event.name == "repository").collect();
+    assert!(states.iter().all(|event| event.data["repo_index"] == 1), "{states:#?}");
     assert_eq!(states.last().unwrap().data["status"], "completed");
 }

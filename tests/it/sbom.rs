@@ -21,7 +21,7 @@ cyclonedx, spdx = sys.argv[1:]
 problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(cyclonedx).read())
 assert problem is None, problem
 problems = validate_full_spdx_document(parse_file(spdx))
-assert not problems, [str(it) for it in problems[:5]]
+assert not problems, [str(problem) for problem in problems[:5]]
 ";
 
 const FORMATS: [&str; 2] = ["cyclonedx", "spdx"];

@@ -170,7 +170,7 @@ async fn a_scanner_has_a_group_of_its_own_and_only_the_three_standard_descriptor
     let server = Setup::new()
         .python(
             "import resource\n\
-             listed = [int(it) for it in os.listdir('/proc/self/fd')]\n\
+             listed = [int(number) for number in os.listdir('/proc/self/fd')]\n\
              def is_open(number):\n\
              \x20   try: return os.fstat(number) is not None\n\
              \x20   except OSError: return False  # it was the listing itself\n\
@@ -286,7 +286,7 @@ async fn exit_0_without_a_status_is_completed_with_a_warning() {
     assert_eq!(results["packages_total"], 0, "{results:#}");
     until(PATIENCE, "the missing result is warned of", async || {
         let warnings = server.progress(&job).await["warnings"].clone();
-        warnings.as_array().is_some_and(|it| !it.is_empty()).then_some(())
+        warnings.as_array().is_some_and(|list| !list.is_empty()).then_some(())
     })
     .await;
 }

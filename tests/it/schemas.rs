@@ -45,13 +45,13 @@ fn judge(folders: &[&Path], expected: &[&str]) {
     let home = TempDir::new().unwrap();
     let mut found: Vec<Value> = Vec::new();
     let paths = folders.iter().flat_map(|folder| files::below(folder));
-    for path in paths.filter(|it| it.is_file()) {
+    for path in paths.filter(|path| path.is_file()) {
         if let Some(schema) = schema_of(&path) {
             let content = files::json(&path).unwrap();
             found.push(json!({ "path": path, "schema": schema, "content": content }));
         }
     }
-    let kinds: BTreeSet<_> = found.iter().filter_map(|it| it["schema"].as_str()).collect();
+    let kinds: BTreeSet<_> = found.iter().filter_map(|row| row["schema"].as_str()).collect();
     assert_eq!(kinds, expected.iter().copied().collect(), "of each kind there is a file");
     let printed = succeed(program(env!("CARGO_BIN_EXE_scanwatch")).arg("schema"));
     let (schemas, list) = (home.path().join("schemas.json"), home.path().join("files.json"));
@@ -81,7 +81,7 @@ async fn the_files_of_a_server_are_as_described() {
     let task: Value = serde_json::from_str(&server.note("task").await).unwrap();
     let printed = succeed(program(env!("CARGO_BIN_EXE_scanwatch")).args(["schema", "task"]));
     let schema: Value = serde_json::from_slice(&printed.stdout).unwrap();
-    let names = |it: &Value| it.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(names(&task), names(&schema["properties"]));
 }
 

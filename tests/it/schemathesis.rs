@@ -39,9 +39,9 @@ fn run(server: &TestServer, settings: &str) -> Command {
 fn tried(command: &mut Command) {
     let said = succeed(command).stdout;
     let said = String::from_utf8_lossy(&said);
-    let tried = said.lines().find_map(|it| it.trim().split_once(" generated, "));
+    let tried = said.lines().find_map(|line| line.trim().split_once(" generated, "));
     let tried = tried.and_then(|(count, _)| count.parse::<u32>().ok());
-    assert!(tried.is_some_and(|it| it > 200), "hardly anything was tried: {said}");
+    assert!(tried.is_some_and(|count| count > 200), "hardly anything was tried: {said}");
 }
 
 /// Breaks if a request that the document allows, or a similar invalid one, is answered with a 5xx,

@@ -72,7 +72,7 @@ async fn a_shim_that_finds_another_leaves_without_a_trace() {
     let facts = || {
         let mut facts: Vec<_> =
             files::below(&folder).into_iter().map(|path| (Signature::at(&path), path)).collect();
-        facts.retain(|(_, path)| path.extension().is_none_or(|it| it != "lock"));
+        facts.retain(|(_, path)| path.extension().is_none_or(|extension| extension != "lock"));
         facts
     };
     let before = facts();

@@ -72,7 +72,7 @@ async fn below_the_floor_new_jobs_are_refused_and_queued_ones_wait() {
 fn may_mount(setup: &Setup) -> bool {
     let command = format!("mount -t tmpfs none '{}'", setup.folder().display());
     let tried = program("unshare").args(["-rm", "sh", "-c", &command]).output();
-    let may = tried.as_ref().is_ok_and(|it| it.status.success());
+    let may = tried.as_ref().is_ok_and(|output| output.status.success());
     if !may {
         #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
         {

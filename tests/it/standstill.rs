@@ -147,8 +147,8 @@ async fn a_stop_ends_a_shim_that_stands_still_and_counts_no_death() {
 fn shims(server: &TestServer) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().flatten();
     let children = |task: &Path| files::text(&task.join("children"));
-    let text: String = tasks.map(|it| children(&it.path())).collect();
-    let numbers = text.split_ascii_whitespace().filter_map(|it| it.parse().ok());
+    let text: String = tasks.map(|entry| children(&entry.path())).collect();
+    let numbers = text.split_ascii_whitespace().filter_map(|number| number.parse().ok());
     numbers
         .filter(|pid| files::text(Path::new(&format!("/proc/{pid}/cmdline"))).contains("\0shim\0"))
         .collect()

@@ -93,7 +93,7 @@ async fn whatever_the_target_is_there_is_an_answer_and_no_panic() {
 async fn whatever_the_parts_of_a_target_are_there_is_an_answer_and_no_panic() {
     let server = Setup::new().user("u", "p").start().await;
     let some = |name: &'static str, values: &[&'static str]| -> Vec<Option<_>> {
-        values.iter().map(|it| Some((name, *it))).chain([None]).collect()
+        values.iter().map(|value| Some((name, *value))).chain([None]).collect()
     };
     let mut answered = 0;
     for method in METHODS {

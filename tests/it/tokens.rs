@@ -36,7 +36,7 @@ fn token(name: &str, scope: &str, more: &[&str]) -> Token {
     let made = scanwatch(&[&["token", "new", name, "--scope", scope], more].concat());
     assert!(made.status.success(), "{made:?}");
     let (line, said) = (text(made.stdout), text(made.stderr));
-    let secret = said.split_whitespace().find(|it| it.starts_with("scanwatch_")).unwrap();
+    let secret = said.split_whitespace().find(|word| word.starts_with("scanwatch_")).unwrap();
     Token { secret: secret.to_owned(), line }
 }
 
@@ -81,7 +81,7 @@ fn lacks(answer: &Answer, scope: &str) {
 /// Breaks if a scope lets a program do more than it says, or less.
 #[tokio::test]
 async fn each_scope_may_do_what_it_says_and_no_more() {
-    let [read, write, admin] = ["read", "write", "admin"].map(|it| token(it, it, &[]));
+    let [read, write, admin] = ["read", "write", "admin"].map(|scope| token(scope, scope, &[]));
     let lines = format!("# programs\n{}\n{}{}", read.line, write.line, admin.line);
     let setup = with_tokens(&lines).shell(WAITING).asking_as("token", &read.secret);
     let server = setup.start().await;

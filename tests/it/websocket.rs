@@ -59,8 +59,10 @@ async fn a_socket_tells_what_the_event_stream_tells_and_closes() {
     let events = EventStream::open(&server, &job.stream()).await.rest(PATIENCE).await;
     let mut socket = WebSocket::open(server.address(), &path(&job.id)).await;
     let (messages, end) = socket.rest().await;
-    let expected: Vec<Value> =
-        events.iter().map(|it| json!({ "event": it.name, "id": it.id, "data": it.data })).collect();
+    let expected: Vec<Value> = events
+        .iter()
+        .map(|event| json!({ "event": event.name, "id": event.id, "data": event.data }))
+        .collect();
     assert_eq!(messages, expected, "snapshot and end of a job that is over");
     assert_eq!(end, Frame::Close(Some(1000)));
 
@@ -104,7 +106,7 @@ async fn what_is_no_upgrade_is_told_so() {
     job.known(&server).await;
     let whole = upgrade(&path(&job.id), "Connection: close\r\n");
     let without = |line: &str| {
-        let lines = whole.split_inclusive("\r\n").filter(|it| !it.starts_with(line));
+        let lines = whole.split_inclusive("\r\n").filter(|header| !header.starts_with(line));
         lines.collect::<String>()
     };
     let requests = [
@@ -289,7 +291,7 @@ async fn sockets_count_among_streams_and_connections() {
     drop((socket, second));
     eventually("places are free again", async || {
         let answer = exchange(server.address(), &request("GET", "/livez"), PATIENCE).await;
-        answer.is_some_and(|it| it.status == 200)
+        answer.is_some_and(|answer| answer.status == 200)
     })
     .await;
 }
@@ -350,7 +352,7 @@ async fn sockets_are_closed_when_the_server_stops() {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(5), "it took {took:?}");
     let (messages, end) = socket.rest().await;
-    assert!(messages.iter().all(|it| it["event"] != "end"), "the job is not over");
+    assert!(messages.iter().all(|message| message["event"] != "end"), "the job is not over");
     assert_eq!(end, Frame::Close(Some(1001)));
 }
 

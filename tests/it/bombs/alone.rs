@@ -126,7 +126,7 @@ async fn nothing_of_a_repository_is_run_or_followed() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| it["name"].as_str().unwrap())
+        .map(|row| row["name"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["g:gradle", "g:sbt", "node", "py"], "{result:#}");
     assert_eq!(result["files"]["skipped"], 7, "{result:#}");

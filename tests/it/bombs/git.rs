@@ -76,12 +76,14 @@ pub(super) fn chain(forge: &Forge, name: &str, _: Scale) {
     let depth = format!("--depth={CHAIN}");
     repository.git(&["repack", "-adfq", &depth, "--threads=1"], b"");
     let packs = repository.path().join("objects/pack");
-    let index = fs::read_dir(packs).expect("there are packs").flatten().map(|it| it.path());
-    let index = index.into_iter().find(|it| it.extension().is_some_and(|it| it == "idx"));
+    let index = fs::read_dir(packs).expect("there are packs").flatten().map(|entry| entry.path());
+    let index =
+        index.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "idx"));
     let index = index.expect("there is a pack").display().to_string();
     let lengths = repository.git(&["verify-pack", "--stat-only", &index], b"");
-    let longest = lengths.lines().filter_map(|it| it.strip_prefix("chain length = ")).next_back();
-    let longest = longest.and_then(|it| it.split(':').next()?.parse::<u32>().ok());
+    let longest =
+        lengths.lines().filter_map(|line| line.strip_prefix("chain length = ")).next_back();
+    let longest = longest.and_then(|text| text.split(':').next()?.parse::<u32>().ok());
     assert!(longest > Some(1000), "chains of {longest:?} only: {lengths}");
 }
 
@@ -169,7 +171,7 @@ pub(super) fn names(forge: &Forge, name: &str, _: Scale) {
     let names: [&[u8]; NAMES] =
         [b".", b"..", b".git", b"-rf", b"C:", b"\xff\xfe", odd, b"con", &long];
     let entries: Vec<(&str, &[u8], &str)> =
-        names.iter().map(|it| ("40000", *it, folder.as_str())).collect();
+        names.iter().map(|name| ("40000", *name, folder.as_str())).collect();
     let tree = pack.tree(&entries);
     let commit = pack.commit(&tree);
     unpack(&forge.add_empty_repository(name), &commit, pack);
@@ -203,7 +205,7 @@ pub(super) fn manifests(forge: &Forge, name: &str, scale: Scale) {
 /// of its file.
 pub(super) fn results(forge: &Forge, name: &str, _: Scale) {
     let mut pack = Pack::default();
-    let lines: Vec<String> = (0..16).map(|it| format!("a{it}==1\n")).collect();
+    let lines: Vec<String> = (0..16).map(|number| format!("a{number}==1\n")).collect();
     let file = pack.object(Kind::Blob, lines.concat().as_bytes());
     deep(forge, name, pack, "requirements.txt", &file, b'p', 6000);
 }
@@ -240,7 +242,7 @@ pub(super) fn links(forge: &Forge, name: &str, _: Scale) {
         "setup.py",
     ];
     let entries: Vec<Entry<'_>> =
-        manifests.iter().map(|it| Entry::Link(it.as_bytes(), "/etc/passwd")).collect();
+        manifests.iter().map(|manifest| Entry::Link(manifest.as_bytes(), "/etc/passwd")).collect();
     forge.add_empty_repository(name).commit("main", &entries);
 }
 
@@ -254,9 +256,9 @@ fn small() -> (Pack, String) {
 
 /// One folder of so many identical entries.
 fn wide(forge: &Forge, name: &str, mut pack: Pack, mode: &str, id: &str, count: u32) {
-    let names: Vec<String> = (0..count).map(|it| format!("f{it:07}")).collect();
+    let names: Vec<String> = (0..count).map(|number| format!("f{number:07}")).collect();
     let entries: Vec<(&str, &[u8], &str)> =
-        names.iter().map(|it| (mode, it.as_bytes(), id)).collect();
+        names.iter().map(|name| (mode, name.as_bytes(), id)).collect();
     let tree = pack.tree(&entries);
     let commit = pack.commit(&tree);
     unpack(&forge.add_empty_repository(name), &commit, pack);

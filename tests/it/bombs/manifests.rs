@@ -49,7 +49,8 @@ pub(super) fn yaml(forge: &Forge, name: &str) {
 /// A long list or text in half a megabyte, and half a megabyte of references to it.
 pub(super) fn mentions(forge: &Forge, name: &str) {
     let lines = |piece: &str| {
-        let lines = (0..(1 << 19) / piece.len()).map(|it| piece.replace('#', &it.to_string()));
+        let lines =
+            (0..(1 << 19) / piece.len()).map(|number| piece.replace('#', &number.to_string()));
         lines.collect::<String>()
     };
     let text = "x".repeat(1 << 19);

@@ -116,12 +116,12 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
 /// a harmless repository from being scanned.
 #[tokio::test]
 async fn every_bomb_ends_with_its_reason_and_within_its_memory() {
-    let is_whole = std::env::var(WHOLE).is_ok_and(|it| it == "whole");
+    let is_whole = std::env::var(WHOLE).is_ok_and(|value| value == "whole");
     let scale = if is_whole { Scale::WHOLE } else { Scale::SUITE };
     let (forge, trap) = (Forge::start(), Forge::start());
     let mut bombs = bombs(is_whole, &trap.base());
     if let Ok(only) = std::env::var("SCANWATCH_BOMB") {
-        bombs.retain(|it| it.name == only);
+        bombs.retain(|bomb| bomb.name == only);
     }
     lay(&forge, &bombs);
     forge.add_repository("harmless", &[("requirements.txt", b"flask==3.0.3\n")]);
@@ -165,7 +165,7 @@ async fn every_bomb_ends_with_its_reason_and_within_its_memory() {
 fn lay(forge: &Forge, bombs: &[Bomb]) {
     thread::scope(|scope| {
         for half in bombs.chunks(bombs.len().div_ceil(2)) {
-            scope.spawn(move || half.iter().for_each(|it| (it.lay)(forge, it.name)));
+            scope.spawn(move || half.iter().for_each(|bomb| (bomb.lay)(forge, bomb.name)));
         }
     });
 }
@@ -197,7 +197,7 @@ async fn follow(server: &TestServer, jobs: &[String]) -> Vec<f64> {
 /// that have another limit.
 fn took_too_long_to_list(server: &TestServer, job: &str, list_secs: u64) -> bool {
     let failure = &server.status_file(job, 0)["failure"];
-    let says_so = failure["detail"].as_str().is_some_and(|it| it.contains(TOO_LONG));
+    let says_so = failure["detail"].as_str().is_some_and(|text| text.contains(TOO_LONG));
     says_so
         && failure["kind"] == "limit"
         && seconds(server, job) >= Duration::from_secs(list_secs).as_secs_f64()
@@ -223,9 +223,9 @@ fn judge(server: &TestServer, bomb: &Bomb, job: &str, list_secs: u64) {
             assert!(found >= *packages, "{name}: {found}");
             let said = result["warnings"].as_array().unwrap();
             for (file, part) in warnings {
-                let is_it = |it: &Value| {
-                    it["file"] == *file
-                        && it["message"].as_str().is_some_and(|it| it.contains(part))
+                let is_it = |value: &Value| {
+                    value["file"] == *file
+                        && value["message"].as_str().is_some_and(|text| text.contains(part))
                 };
                 assert!(said.iter().any(is_it), "{name}: {file}: {part}: {said:#?}");
             }

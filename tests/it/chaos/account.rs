@@ -77,14 +77,14 @@ impl Account {
 
     /// How many of a repository's processes of this kind were killed.
     pub(super) fn killed(&self, index: u32, target: Target) -> u64 {
-        self.kills.iter().filter(|it| it.index == index && it.target == target).count() as u64
+        self.kills.iter().filter(|kill| kill.index == index && kill.target == target).count() as u64
     }
 
     /// Whether this was killed while at work, and nothing else of the repository.
     fn was_certain(&self, index: u32, target: Target) -> bool {
-        let mut kills = self.kills.iter().filter(|it| it.index == index);
-        kills.clone().any(|it| it.certain && it.target == target)
-            && kills.all(|it| it.target == target || it.target == Target::Parent)
+        let mut kills = self.kills.iter().filter(|kill| kill.index == index);
+        kills.clone().any(|kill| kill.certain && kill.target == target)
+            && kills.all(|kill| kill.target == target || kill.target == Target::Parent)
     }
 
     /// Checks whether a repository may have ended like this; if not, returns what was expected.

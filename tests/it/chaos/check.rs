@@ -64,7 +64,7 @@ impl Checker {
         for account in accounts {
             self.check_job(server, account, reader).await;
         }
-        let known: BTreeSet<&str> = accounts.iter().map(|it| it.id.as_str()).collect();
+        let known: BTreeSet<&str> = accounts.iter().map(|account| account.id.as_str()).collect();
         for job in folders(&jobs) {
             if !known.contains(job.as_str()) {
                 // Its submitter got no answer: whatever it is, it must be complete.
@@ -119,7 +119,7 @@ impl Checker {
         assert_eq!(row["completed_at"], document["completed_at"], "{row:#} {shown}");
         let list = server.get("/jobs?per_page=100").await.expect(200).json();
         let rows = list["jobs"].as_array().cloned().unwrap_or_default();
-        let row = rows.iter().find(|it| it["job_id"] == **id).expect(&shown);
+        let row = rows.iter().find(|row| row["job_id"] == **id).expect(&shown);
         assert_eq!(row["status"], state.coarse(), "{row:#} {shown}");
         if state == JobState::Completed {
             let results = server.get(&format!("/jobs/{id}/results")).await;
@@ -128,9 +128,13 @@ impl Checker {
         }
         // What has been reported stays, whatever is killed afterwards.
         let lasting = ["status", "summary", "repositories", "failed_repositories", "completed_at"];
-        let lasting: Value = lasting.iter().map(|it| (*it, document[*it].clone())).collect();
+        let lasting: Value =
+            lasting.iter().map(|member| (*member, document[*member].clone())).collect();
         let before = self.told.insert(id.clone(), lasting.clone());
-        assert!(before.as_ref().is_none_or(|it| *it == lasting), "{before:#?}, now {shown}");
+        assert!(
+            before.as_ref().is_none_or(|earlier| *earlier == lasting),
+            "{before:#?}, now {shown}"
+        );
     }
 
     /// The server has nothing more open than at the first check, and has hardly grown.
@@ -193,10 +197,15 @@ fn check_repositories(
             let sights = reader.sights(&account.id, index);
             let attempt = raw["attempt"].as_u64().unwrap_or(0);
             // Its death loses nothing of its progress.
-            let mut reached =
-                sights.iter().filter(|it| it.attempt == attempt).filter_map(|it| it.total_files);
+            let mut reached = sights
+                .iter()
+                .filter(|sight| sight.attempt == attempt)
+                .filter_map(|sight| sight.total_files);
             let kept = raw["total_files"].as_u64();
-            assert!(reached.next_back().is_none_or(|it| kept == Some(it)), "{sights:#?} {said}");
+            assert!(
+                reached.next_back().is_none_or(|total| kept == Some(total)),
+                "{sights:#?} {said}"
+            );
         }
         let (status, warnings) = RepositoryStatus::parse(index, &bytes).unwrap();
         assert!(warnings.is_empty(), "{warnings:?} {said}");
@@ -229,9 +238,9 @@ fn check_document(document: &Value, master: &Master, files: &BTreeMap<u32, Repos
     assert_eq!(document["warnings"], json!([]), "{shown}");
     assert_eq!(document["status"], master.status.clone().unwrap(), "{shown}");
     let count =
-        |wanted: fn(RepoState) -> bool| files.values().filter(|it| wanted(it.state)).count();
+        |wanted: fn(RepoState) -> bool| files.values().filter(|file| wanted(file.state)).count();
     let (completed, failed) =
-        (count(|it| it == RepoState::Completed), count(RepoState::is_failure));
+        (count(|state| state == RepoState::Completed), count(RepoState::is_failure));
     let summary = json!({
         "total_repositories": files.len(), "completed": completed, "in_progress": 0,
         "pending": 0, "failed": failed,
@@ -242,21 +251,29 @@ fn check_document(document: &Value, master: &Master, files: &BTreeMap<u32, Repos
         assert_eq!(row["repo_name"], status.display_name(), "{shown}");
         assert_eq!(row["status"], status.word(), "{shown}");
     }
-    let failures = files.values().filter(|it| it.state.is_failure());
+    let failures = files.values().filter(|file| file.state.is_failure());
     for (row, status) in document["failed_repositories"].as_array().unwrap().iter().zip(failures) {
         assert_eq!(row["failure"], json!(status.failure), "{shown}");
         assert_eq!(row["error"], json!(status.error), "{shown}");
     }
     let names = |wanted: fn(RepoState) -> bool| -> Vec<String> {
-        files.values().filter(|it| wanted(it.state)).map(RepositoryStatus::display_name).collect()
+        files
+            .values()
+            .filter(|file| wanted(file.state))
+            .map(RepositoryStatus::display_name)
+            .collect()
     };
-    let completed = names(|it| it == RepoState::Completed);
+    let completed = names(|state| state == RepoState::Completed);
     assert_eq!(document["completed_repositories"], json!(completed), "{shown}");
     assert_eq!(master.completed_repositories.as_ref(), Some(&completed), "{master:#?}");
     assert_eq!(master.pending_repositories, Some(Vec::new()), "{master:#?}");
     let failed = names(RepoState::is_failure);
-    let of_master: Vec<String> =
-        master.failed_repositories.iter().flatten().filter_map(|it| it.repo_name.clone()).collect();
+    let of_master: Vec<String> = master
+        .failed_repositories
+        .iter()
+        .flatten()
+        .filter_map(|repository| repository.repo_name.clone())
+        .collect();
     assert_eq!(of_master, failed, "{master:#?}");
 }
 
@@ -267,12 +284,13 @@ fn check_state(
     state: JobState,
     files: &BTreeMap<u32, RepositoryStatus>,
 ) {
-    let count =
-        |wanted: fn(RepoState) -> bool| files.values().filter(|it| wanted(it.state)).count() as u64;
-    let last = files.values().next().map_or(RepoState::Completed, |it| it.state);
+    let count = |wanted: fn(RepoState) -> bool| {
+        files.values().filter(|file| wanted(file.state)).count() as u64
+    };
+    let last = files.values().next().map_or(RepoState::Completed, |file| file.state);
     let of_parts = end_state(
         master.scan_type.unwrap_or(ScanType::Group),
-        count(|it| it == RepoState::Completed),
+        count(|state| state == RepoState::Completed),
         count(RepoState::is_failure),
         last,
     );
@@ -288,8 +306,8 @@ fn check_state(
 /// The job folders.
 pub(crate) fn folders(jobs: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(jobs).into_iter().flatten().flatten();
-    let names = entries.filter_map(|it| it.file_name().into_string().ok());
-    names.filter(|it| it.parse::<JobId>().is_ok()).collect()
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.parse::<JobId>().is_ok()).collect()
 }
 
 /// While nothing runs, no scratch folder exists, and nothing else stays long.
@@ -299,7 +317,9 @@ fn check_staging(jobs: &Path) {
         let name = entry.file_name().to_string_lossy().into_owned();
         assert!(!name.starts_with("scratch-"), "{name} is left, and nothing runs");
         // One that disappears in the meantime is not left over.
-        let Ok(changed) = entry.metadata().and_then(|it| it.modified()) else { continue };
+        let Ok(changed) = entry.metadata().and_then(|metadata| metadata.modified()) else {
+            continue;
+        };
         let age = SystemTime::now().duration_since(changed).unwrap_or_default();
         assert!(age < LEFT_BEHIND, "{name} has been left for {age:?}");
     }

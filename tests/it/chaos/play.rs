@@ -83,11 +83,11 @@ impl Script {
                 }
             })
             .collect();
-        strikes.sort_by_key(|it| it.at);
+        strikes.sort_by_key(|strike| strike.at);
         // A dead server cannot be killed again.
         let mut gone = false;
         for strike in &mut strikes {
-            strike.targets.retain(|it| !(gone && *it == Target::Server));
+            strike.targets.retain(|target| !(gone && *target == Target::Server));
             gone |= strike.targets.contains(&Target::Server);
         }
         let pause = if dice.one_in(2) { Duration::ZERO } else { millis(dice, 600) };
@@ -104,7 +104,7 @@ fn one_of(dice: &mut Dice, odds: Odds) -> Target {
         }
         left -= share;
     }
-    odds.last().map_or(Target::Server, |it| it.0)
+    odds.last().map_or(Target::Server, |weighted| weighted.0)
 }
 
 /// Runs the clients of a round, whose server may die at any moment; returns what they know at the
@@ -122,7 +122,7 @@ pub(super) async fn clients(server: &TestServer, script: &Script, began: Instant
         }
         accounts.push(Account::new(id));
     }
-    wishes.sort_by_key(|it| it.0);
+    wishes.sort_by_key(|wish| wish.0);
     for (after, verb, position) in wishes {
         tokio::time::sleep(after.saturating_sub(began.elapsed())).await;
         let account: &mut Account = &mut accounts[position];

@@ -132,7 +132,7 @@ impl Shared {
             }
             for path in files::below(&folder.path()) {
                 // A file that is gone by now was replaced, or removed, as a whole.
-                if path.extension().is_some_and(|it| it == "json")
+                if path.extension().is_some_and(|extension| extension == "json")
                     && let Ok(bytes) = fs::read(&path)
                 {
                     let mut seen = self.lock();
@@ -177,8 +177,8 @@ impl Shared {
                 if master.job_id.as_deref() != Some(job) {
                     return Err(format!("another job's: {:?}", master.job_id));
                 }
-                let end = master.final_state().map(|it| it.to_string());
-                let before = end.clone().and_then(|it| seen.ends.insert(job.to_owned(), it));
+                let end = master.final_state().map(|state| state.to_string());
+                let before = end.clone().and_then(|state| seen.ends.insert(job.to_owned(), state));
                 match (seen.ends.get(job), &end) {
                     (Some(said), None) => Err(format!("the end {said} is taken back")),
                     _ if before.is_some() && before != end => {
@@ -190,15 +190,16 @@ impl Shared {
             Some(JobFile::Repository(index)) => {
                 let (status, warnings) = RepositoryStatus::parse(index, bytes)?;
                 none_of(&warnings)?;
-                let raw: Value = serde_json::from_slice(bytes).map_err(|it| it.to_string())?;
+                let raw: Value =
+                    serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
                 let sights = seen.repositories.entry((job.to_owned(), index)).or_default();
                 let last = sights.last();
                 let sight = Sight {
-                    attempt: status.attempt.or(last.map(|it| it.attempt)).unwrap_or(0),
+                    attempt: status.attempt.or(last.map(|sight| sight.attempt)).unwrap_or(0),
                     state: status.state,
                     interrupted: status
                         .failure
-                        .is_some_and(|it| it.kind == FailureKind::Interrupted),
+                        .is_some_and(|failure| failure.kind == FailureKind::Interrupted),
                     total_files: raw["total_files"].as_u64(),
                     // Third-party scanners need not count.
                     revision: raw["revision"].as_u64().filter(|_| self.own_results),

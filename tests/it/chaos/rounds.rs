@@ -145,7 +145,7 @@ async fn play(what: &'static str, mut server: TestServer, forge: &Forge, odds: O
             account.lost_its_server = deaths.server;
         }
         for (job, kill) in &deaths.of_scans {
-            if let Some(account) = accounts.iter_mut().find(|it| it.id == *job) {
+            if let Some(account) = accounts.iter_mut().find(|account| account.id == *job) {
                 account.kills.push(kill.clone());
             }
         }
@@ -162,7 +162,7 @@ async fn play(what: &'static str, mut server: TestServer, forge: &Forge, odds: O
         tally.take(&accounts, &deaths, took);
         // What is two rounds old has been shown to last.
         let left: Vec<String> = check::folders(&server.setup().jobs()).into_iter().collect();
-        for job in left.iter().filter(|it| !accounts.iter().any(|account| account.id == **it)) {
+        for job in left.iter().filter(|id| !accounts.iter().any(|account| account.id == **id)) {
             check::remove(&server, job).await;
             checker.forget(job);
             reader.forget(job);
@@ -196,9 +196,9 @@ fn check_runs(server: &TestServer, accounts: &[Account], own: bool) {
         return;
     }
     let text = files::text(&server.file("runs"));
-    for account in accounts.iter().filter(|it| server.job_folder(&it.id).exists()) {
+    for account in accounts.iter().filter(|account| server.job_folder(&account.id).exists()) {
         let mut runs: BTreeMap<&str, u64> = BTreeMap::new();
-        for line in text.lines().filter(|it| it.starts_with(&account.id)) {
+        for line in text.lines().filter(|line| line.starts_with(&account.id)) {
             *runs.entry(line).or_default() += 1;
         }
         assert!(runs.values().all(|times| *times == 1), "{runs:#?} {account:#?}");
@@ -234,7 +234,7 @@ async fn killed_at_random_a_foreign_scanner_leaves_nothing() {
     // a user namespace: each start would be a stranger to what the one before has left.
     let hide = "mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" \"$@\"";
     let may = program("unshare").args(["-m", "sh", "-c", hide, "true"]).output();
-    let may = may.is_ok_and(|it| it.status.success());
+    let may = may.is_ok_and(|output| output.status.success());
     let setup = if may { setup.launched_by(&["unshare", "-m", "sh", "-c", hide]) } else { setup };
     let server = setup.start().await;
     let health = server.get("/health").await.expect(200).json();

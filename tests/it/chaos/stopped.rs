@@ -73,7 +73,7 @@ async fn each_end_is_told_at_once_as_what_it_was() {
     let ends = [None, Some(Signal::KILL), Some(Signal::SEGV), Some(Signal::TERM)];
     for signal in ends {
         let mut took = Vec::new();
-        while took.iter().all(|it| *it >= AT_ONCE) && took.len() < TRIES {
+        while took.iter().all(|time| *time >= AT_ONCE) && took.len() < TRIES {
             let job = server.submit("widget").await;
             let mut stream = EventStream::open(&server, &format!("/scan/{job}/events")).await;
             let scanner: u32 = server.note("scanner").await.parse().unwrap();
@@ -87,13 +87,13 @@ async fn each_end_is_told_at_once_as_what_it_was() {
             took.push(begun.elapsed());
             let kind = if signal.is_some() { "signal" } else { "exit" };
             check(&server, &job, &told, "failed", kind).await;
-            let number = signal.map_or(json!(null), |it| json!(it.as_raw()));
+            let number = signal.map_or(json!(null), |signal| json!(signal.as_raw()));
             assert_eq!(told["failure"]["signal"], number, "{told:#}");
             for name in ["scanner", "exit", "stray"] {
                 let _ = std::fs::remove_file(server.file(name));
             }
         }
-        assert!(took.iter().any(|it| *it < AT_ONCE), "{signal:?} was told after {took:?}");
+        assert!(took.iter().any(|time| *time < AT_ONCE), "{signal:?} was told after {took:?}");
     }
 }
 
@@ -141,7 +141,7 @@ async fn a_stopped_git_ends_with_the_deadline_of_its_scan() {
     let mut stream = EventStream::open(&server, &format!("/scan/{job}/events")).await;
     server.working(&job).await;
     until(PATIENCE, "git asks for the pack", async || {
-        forge.seen().iter().any(|it| it.method == "POST").then_some(())
+        forge.seen().iter().any(|request| request.method == "POST").then_some(())
     })
     .await;
     assert!(one_of(&server, Target::Git).await.stop());
@@ -186,8 +186,8 @@ async fn what_stands_still_for_a_while_times_nobody_out() {
     assert_eq!(shims.len(), jobs.len());
     // All but the last as well: their scanners go on, and one of them ends unobserved.
     let stopped: Vec<&Process> =
-        shims.iter().filter(|it| jobs[..4].iter().any(|job| it.words.contains(job))).collect();
-    assert!(stopped.iter().all(|it| it.stop()) && stopped.len() == 4);
+        shims.iter().filter(|shim| jobs[..4].iter().any(|job| shim.words.contains(job))).collect();
+    assert!(stopped.iter().all(|shim| shim.stop()) && stopped.len() == 4);
     assert!(server.process().stop());
     let begun = Instant::now();
     until(PATIENCE, "all scanners but three are done", async || {

@@ -86,18 +86,19 @@ impl Killer {
 
     fn strike(&self, strike: &Strike, deaths: &mut Deaths) {
         let of_scans: Vec<Target> =
-            strike.targets.iter().copied().filter(|it| *it != Target::Server).collect();
+            strike.targets.iter().copied().filter(|target| *target != Target::Server).collect();
         if !of_scans.is_empty() {
             // Found once, so that it exists; and again after the delay, as it is then.
             self.look_for(&of_scans, strike.choice, LOOKING);
         }
         std::thread::sleep(strike.lag);
         let victims = self.look_for(&of_scans, strike.choice, Duration::ZERO);
-        let missed = of_scans.iter().filter(|it| !victims.iter().any(|found| found.target == **it));
+        let missed =
+            of_scans.iter().filter(|target| !victims.iter().any(|found| found.target == **target));
         deaths.missed.extend(missed);
 
         let stopped: Vec<bool> =
-            victims.iter().map(|it| strike.stopped_first && it.process.stop()).collect();
+            victims.iter().map(|victim| strike.stopped_first && victim.process.stop()).collect();
         let certain: Vec<bool> = victims
             .iter()
             .zip(stopped)
@@ -115,7 +116,7 @@ impl Killer {
             // Any git other than the fetch's may have finished, and only waits.
             let certain = certain
                 && (victim.target != Target::Git
-                    || victim.process.words.iter().any(|it| it == "fetch"));
+                    || victim.process.words.iter().any(|word| word == "fetch"));
             let kill = Kill { target: victim.target, index: victim.index, certain };
             deaths.of_scans.push((victim.job, kill));
         }
@@ -131,11 +132,11 @@ impl Killer {
             let mut living = living(&self.jobs);
             let mut found = Vec::new();
             for target in targets {
-                let count = living.iter().filter(|it| it.target == *target).count();
+                let count = living.iter().filter(|process| process.target == *target).count();
                 if count > 0 {
-                    let wanted = |it: &(usize, &Victim)| it.1.target == *target;
+                    let wanted = |numbered: &(usize, &Victim)| numbered.1.target == *target;
                     let position = living.iter().enumerate().filter(wanted).nth(choice % count);
-                    let position = position.map_or(0, |it| it.0);
+                    let position = position.map_or(0, |found| found.0);
                     found.push(living.remove(position));
                 }
             }
@@ -150,7 +151,7 @@ impl Killer {
     fn is_over(&self, victim: &Victim) -> bool {
         let path = self.jobs.join(&victim.job).join(format!("repo_{}.json", victim.index));
         files::json(&path)
-            .and_then(|it| it["status"].as_str().map(RepoState::parse))
+            .and_then(|status| status["status"].as_str().map(RepoState::parse))
             .is_some_and(RepoState::is_final)
     }
 }
@@ -158,10 +159,11 @@ impl Killer {
 /// Every identifiable process of every scan in this folder.
 fn living(jobs: &Path) -> Vec<Victim> {
     let all = Process::all();
-    let is_shim = |process: &Process| process.words.get(1).is_some_and(|it| it == "shim");
-    let parent_of = |process: &Process| all.iter().find(|it| it.pid == process.parent);
-    let leads_a_session =
-        |process: &Process| processes::session_of(process.pid).is_some_and(|it| it == process.pid);
+    let is_shim = |process: &Process| process.words.get(1).is_some_and(|word| word == "shim");
+    let parent_of = |process: &Process| all.iter().find(|other| other.pid == process.parent);
+    let leads_a_session = |process: &Process| {
+        processes::session_of(process.pid).is_some_and(|session| session == process.pid)
+    };
     let role = |process: &Process| -> Option<(Target, String)> {
         // What a shim has just forked still looks like it. Orphans are adopted by the shim as well.
         let of_shim = parent_of(process).is_some_and(is_shim);
@@ -176,7 +178,7 @@ fn living(jobs: &Path) -> Vec<Victim> {
             Target::Git
         } else if process.name.starts_with("git-remote") {
             Target::Helper
-        } else if all.iter().any(|it| it.parent == process.pid && leads_a_session(it)) {
+        } else if all.iter().any(|other| other.parent == process.pid && leads_a_session(other)) {
             Target::Parent
         } else {
             return None;
@@ -196,6 +198,6 @@ fn living(jobs: &Path) -> Vec<Victim> {
 
 /// The processes of this kind, of every scan in this folder.
 pub(super) fn all_of(jobs: &Path, target: Target) -> Vec<Process> {
-    let wanted = living(jobs).into_iter().filter(|it| it.target == target);
-    wanted.map(|it| it.process).collect()
+    let wanted = living(jobs).into_iter().filter(|victim| victim.target == target);
+    wanted.map(|victim| victim.process).collect()
 }

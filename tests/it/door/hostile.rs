@@ -112,7 +112,7 @@ fn no_scanner_contacts_any_of_them() {
         let parts = hostile.chunks(hostile.len().div_ceil(8));
         let scans = parts.map(|part| scope.spawn(move || part.iter().filter_map(wrong).collect()));
         let scans: Vec<thread::ScopedJoinHandle<'_, Vec<String>>> = scans.collect();
-        scans.into_iter().flat_map(|it| it.join().unwrap()).collect()
+        scans.into_iter().flat_map(|scan| scan.join().unwrap()).collect()
     });
     nothing_wrong(&wrong, hostile.len());
     assert_eq!(Contacts::so_far(), before);
@@ -193,8 +193,8 @@ async fn a_next_page_that_is_one_of_them_is_not_asked_for() {
     forge.group(&["acme/a"]);
     let settings = Settings::of(&forge, "gitlab").with_token();
     // A forge cannot send what a header cannot contain.
-    let sendable = |it: &String| !it.contains(|c: char| !(' '..='~').contains(&c) || c == '>');
-    let hostile: Vec<_> = hostile().into_iter().map(|it| it.1).filter(sendable).collect();
+    let sendable = |text: &String| !text.contains(|c: char| !(' '..='~').contains(&c) || c == '>');
+    let hostile: Vec<_> = hostile().into_iter().map(|case| case.1).filter(sendable).collect();
     assert!(hostile.len() >= 300, "only {} URLs", hostile.len());
     let step = hostile.len().div_ceil(rounds(40));
     for url in hostile.into_iter().step_by(step) {

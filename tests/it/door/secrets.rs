@@ -35,7 +35,7 @@ fn faults(lines: &[String], elsewhere: &str) -> Vec<(String, Behaviour)> {
         let says = |code, headers: &str| {
             Behaviour::Says(code, format!("{text}{headers}"), format!("{body}\n"))
         };
-        let hex = TOKEN.bytes().fold(String::new(), |it, byte| format!("{it}%{byte:02x}"));
+        let hex = TOKEN.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02x}"));
         let packet = format!("ERR {}", some.join(" "));
         let packet = format!("{:04x}{packet}", packet.len() + 4);
         let smart = "Content-Type: application/x-git-upload-pack-advertisement\r\n".to_owned();
@@ -90,7 +90,7 @@ fn forge(elsewhere: &str) -> Forge {
     }
     // In branches, paths and files, odd ones among them.
     let repository = forge.add_empty_repository("acme/holds");
-    let hex = forms.all().find(|it| it.bytes().all(|it| it.is_ascii_hexdigit()));
+    let hex = forms.all().find(|form| form.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let branch = format!("b-{}", hex.expect("one form is hexadecimal"));
     let mut contents = Vec::new();
     for (number, form) in forms.all().enumerate() {
@@ -150,7 +150,9 @@ async fn answers(server: &TestServer, job: &str, repositories: usize) -> Vec<(St
         for number in 0..numbers {
             let path: String = of_job
                 .split('/')
-                .map(|it| if it.starts_with('{') { number.to_string() } else { it.to_owned() })
+                .map(
+                    |part| if part.starts_with('{') { number.to_string() } else { part.to_owned() },
+                )
                 .collect::<Vec<_>>()
                 .join("/");
             let answer = server.get(&path).await;
@@ -233,10 +235,10 @@ async fn no_secret_comes_out_whatever_goes_wrong() {
     .await;
 
     let (seen, seen_of_user) = (sampler.finish(), users.finish());
-    let gits: BTreeSet<_> = seen.iter().filter(|it| is_gits_own(it)).cloned().collect();
+    let gits: BTreeSet<_> = seen.iter().filter(|sight| is_gits_own(sight)).cloned().collect();
     assert_eq!(seen, gits, "seen outside of git's own environment");
     assert!(!gits.is_empty(), "the sampler sees what there is to see");
-    let servers_own = |it: &Sight| match it {
+    let servers_own = |sight: &Sight| match sight {
         Sight::Environment { variable, .. } => variable == "API_PASSWORD",
         _ => false,
     };
@@ -277,7 +279,7 @@ fn everything_was_repeated(server: &TestServer, job: &str, document: &Value) {
         let error = failed["error"].as_str().unwrap();
         // Nothing these send is shown.
         let quiet = ["unauthorized", "silent", "stalls", "no-git", "moved", "named", "cut"];
-        if quiet.iter().any(|it| name.starts_with(it)) {
+        if quiet.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
         assert!(error.contains(MASK), "{name} fails without a word of the forge: {error}");
@@ -287,7 +289,8 @@ fn everything_was_repeated(server: &TestServer, job: &str, document: &Value) {
     let plan = files::text(&server.job_folder(job).join("repositories.json"));
     assert!(plan.contains(&format!("named-0 {MASK}")), "{plan}");
     let results = files::below(&server.job_folder(job).join("results"));
-    let holds = results.iter().map(|it| files::text(it)).find(|it| it.contains("\"holds\""));
+    let holds =
+        results.iter().map(|path| files::text(path)).find(|text| text.contains("\"holds\""));
     let holds = holds.expect("what it holds is read");
     assert!(holds.matches(MASK).count() > 50, "{holds}");
 }
@@ -324,5 +327,8 @@ async fn a_repository_that_wants_a_login_fails_at_once_and_nobody_is_asked() {
     // It takes a fraction of a second; waiting for an answer would last for ever.
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
     assert!(!asked.exists(), "a helper was asked");
-    assert!(forge.seen().iter().all(|it| !it.had_authorization), "a password was found somewhere");
+    assert!(
+        forge.seen().iter().all(|request| !request.had_authorization),
+        "a password was found somewhere"
+    );
 }

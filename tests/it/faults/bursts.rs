@@ -22,7 +22,7 @@ async fn all_are_at(server: &TestServer, job: &Handmade, steps: &[u32]) {
         let document = answer.json();
         let rows = document["repositories"].as_array().cloned().unwrap_or_default();
         let seen = rows.iter().map(|row| row["progress"]["current_file"].as_u64());
-        seen.eq(steps.iter().map(|it| Some(u64::from(*it))))
+        seen.eq(steps.iter().map(|step| Some(u64::from(*step))))
     })
     .await;
 }

@@ -66,7 +66,7 @@ impl Clock {
         let clock = Self(folder.join("clock"));
         clock.set(0);
         files::write(&source, FALSE_CLOCK);
-        let path = |it: &Path| it.display().to_string();
+        let path = |path: &Path| path.display().to_string();
         let define = format!("-DCLOCK=\"{}\"", path(&clock.0));
         run("cc", &["-shared", "-fPIC", "-O1", &define, "-o", &path(&library), &path(&source)]);
         let layers = folder.join("etc");
@@ -100,7 +100,7 @@ impl Clock {
 /// No figure of a job is impossible.
 async fn figures_make_sense(server: &TestServer, jobs: &[&String]) {
     let within = |value: &Value, most: f64| {
-        value.is_null() || value.as_f64().is_some_and(|it| (0.0..=most).contains(&it))
+        value.is_null() || value.as_f64().is_some_and(|number| (0.0..=most).contains(&number))
     };
     for job in jobs {
         let document = server.progress(job).await;
@@ -165,7 +165,7 @@ async fn a_clock_that_jumps_ends_no_scan_and_removes_no_job() {
         } else {
             let before = health(&server).await["watch"]["resyncs"].as_u64();
             eventually("a comparison comes by", async || {
-                health(&server).await["watch"]["resyncs"].as_u64() > before.map(|it| it + 1)
+                health(&server).await["watch"]["resyncs"].as_u64() > before.map(|count| count + 1)
             })
             .await;
         }

@@ -25,7 +25,7 @@ pub(super) fn on_a_small_disk(setup: Setup, options: &str) -> Setup {
 /// Every JSON file below the jobs folder is complete.
 fn every_file_is_whole(server: &TestServer) {
     for file in files::below(&server.setup().jobs()) {
-        if file.extension().is_some_and(|it| it == "json") {
+        if file.extension().is_some_and(|extension| extension == "json") {
             assert!(files::json(&file).is_some(), "{file:?}");
         }
     }
@@ -146,8 +146,9 @@ async fn a_fetch_that_fills_the_disk_fails_and_says_why() {
         return;
     }
     let forge = Forge::start();
-    let noise: Vec<u8> =
-        (0..1_500_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..1_500_000_u32)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
     forge.add_repository("large", &[("package.json", &noise)]);
     forge.add_repository("small", &[("package.json", b"{}")]);
     let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", forge.base());

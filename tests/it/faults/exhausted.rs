@@ -34,7 +34,7 @@ fn limit(server: &TestServer, what: &str, most: &str) {
 /// The descriptors that the server has open.
 fn open_files(server: &TestServer) -> BTreeSet<u64> {
     let entries = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().flatten();
-    entries.filter_map(|it| it.file_name().to_str()?.parse().ok()).collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Breaks if a server without descriptors spins, dies, forgets a job or reports a scan dead whose
@@ -61,7 +61,7 @@ async fn without_descriptors_it_waits_and_loses_nothing() {
     })
     .await;
     let open = open_files(&server);
-    let free = (0..1 << 20).find(|it| !open.contains(it)).unwrap();
+    let free = (0..1 << 20).find(|number| !open.contains(number)).unwrap();
     let most = free + 1;
     limit(&server, "nofile", &most.to_string());
     let detail = refusal(&server).await;
@@ -251,8 +251,8 @@ fn taken_by_another(folders: &[std::path::PathBuf]) -> notify::RecommendedWatche
 /// A gauge of `/metrics`.
 async fn gauge(server: &TestServer, name: &str) -> String {
     let text = server.get("/metrics").await.expect(200).text;
-    let line = text.lines().find(|it| it.starts_with(&format!("{name} ")));
-    line.and_then(|it| it.split(' ').next_back()).unwrap_or("none").to_owned()
+    let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+    line.and_then(|text| text.split(' ').next_back()).unwrap_or("none").to_owned()
 }
 
 /// Breaks if watches that another program releases are not used without a restart or a raised
@@ -267,7 +267,8 @@ async fn watches_that_another_program_lets_go_are_taken() {
         .notified()
         .set("watch.resync_interval_secs", 1)
         .set("watch.poll_interval_ms", 100);
-    let folders: Vec<_> = (0..16).map(|it| setup.folder().join(format!("other-{it}"))).collect();
+    let folders: Vec<_> =
+        (0..16).map(|number| setup.folder().join(format!("other-{number}"))).collect();
     let server = setup.start().await;
     let other = taken_by_another(&folders);
     let jobs: Vec<_> = (0..8).map(|_| Handmade::new(&server, 1)).collect();

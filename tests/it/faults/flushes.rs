@@ -43,7 +43,7 @@ async fn an_end_that_finds_no_room_is_written_later() {
         // Without a final status of its own, so that the shim must write it.
         let scanner = until(Duration::from_mins(1), "the scanner is found", async || {
             let found = server.processes().into_iter().map(processes::describe);
-            let found = found.filter(|it| it.contains("scanner.sh")).collect::<Vec<_>>();
+            let found = found.filter(|process| process.contains("scanner.sh")).collect::<Vec<_>>();
             found.first()?.split(':').next()?.parse::<u32>().ok()
         })
         .await;
@@ -65,8 +65,9 @@ async fn progress_that_finds_no_room_costs_that_write_alone() {
         return;
     }
     let forge = Forge::start();
-    let noise: Vec<u8> =
-        (0..30_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..30_000_u32)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
     forge.add_repository("slow", &[("package.json", &noise), ("requirements.txt", b"a==1\n")]);
     forge.behave(Behaviour::Slow(40_000));
     let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", forge.base());
@@ -117,8 +118,9 @@ async fn a_job_that_could_not_be_flushed_is_refused_and_gone() {
             assert_eq!(server.get("/jobs").await.expect(200).json()["total"], 0);
         }
         let there = std::fs::read_dir(&jobs).unwrap().flatten();
-        let there: Vec<_> = there.filter_map(|it| it.file_name().into_string().ok()).collect();
-        assert!(there.iter().all(|it| it.starts_with('.')), "{there:?}");
+        let there: Vec<_> =
+            there.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        assert!(there.iter().all(|name| name.starts_with('.')), "{there:?}");
     }
     assert_eq!(left_in_staging(&server), [""; 0]);
     assert_eq!(server.terminate().await, Some(0));

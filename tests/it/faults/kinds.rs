@@ -35,7 +35,8 @@ const KINDS: [Kind; 13] = [
         name: "bytes",
         word: "not valid JSON",
         make: |path, _| {
-            let bytes: Vec<u8> = (0..900_000_u32).map(|it| it.to_le_bytes()[0] ^ 0xa5).collect();
+            let bytes: Vec<u8> =
+                (0..900_000_u32).map(|number| number.to_le_bytes()[0] ^ 0xa5).collect();
             files::write(path, bytes);
         },
     },
@@ -108,7 +109,7 @@ fn put(server: &TestServer, kind: &Kind, path: &Path, good: &Path) {
 /// The peak of the server's resident memory so far.
 fn peak(server: &TestServer) -> u64 {
     let status = files::text(Path::new(&format!("/proc/{}/status", server.pid())));
-    let line = status.lines().find(|it| it.starts_with("VmHWM:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }
 
@@ -137,7 +138,7 @@ async fn each_kind_gives_way(file: &str, is_as_before: fn(&Value) -> bool, mend:
         put(&server, kind, &job.folder.join(file), &good);
     }
     // An open pipe with content in it does not change what it is.
-    let pipe = jobs[KINDS.iter().position(|it| it.name == "pipe").unwrap()].folder.join(file);
+    let pipe = jobs[KINDS.iter().position(|kind| kind.name == "pipe").unwrap()].folder.join(file);
     let mut writer = OpenOptions::new().read(true).write(true).open(pipe).unwrap();
     writer.write_all(b"{\"status\": \"failed\"}").unwrap();
 

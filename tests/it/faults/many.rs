@@ -22,7 +22,7 @@ fn lay_finished(setup: &Setup) {
     let folder = setup.jobs().join(&id);
     fs::create_dir_all(folder.join("locks")).unwrap();
     let now = chrono::Utc::now().to_rfc3339();
-    let names: Vec<_> = (0..5).map(|it| format!("part-{it}")).collect();
+    let names: Vec<_> = (0..5).map(|number| format!("part-{number}")).collect();
     let master = json!({
         "schema": 1, "job_id": id, "scan_type": "group", "group_url": "https://gitlab.com/acme",
         "status": "completed", "total_repositories": 5, "started_at": now, "completed_at": now,

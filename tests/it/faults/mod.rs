@@ -40,7 +40,7 @@ fn runs(server: &TestServer) -> Vec<String> {
 }
 
 async fn runs_now(server: &TestServer, scan: &str) {
-    eventually(&format!("{scan} runs"), async || runs(server).iter().any(|it| it == scan)).await;
+    eventually(&format!("{scan} runs"), async || runs(server).iter().any(|run| run == scan)).await;
 }
 
 /// Releases the waiting scans.
@@ -95,14 +95,14 @@ async fn does_not_spin(server: &TestServer) {
 /// How many folders the server watches: the jobs folder, and those of unfinished jobs.
 fn watches(server: &TestServer) -> usize {
     let entries = std::fs::read_dir(format!("/proc/{}/fdinfo", server.pid())).unwrap().flatten();
-    let texts: String = entries.map(|it| files::text(&it.path())).collect();
+    let texts: String = entries.map(|entry| files::text(&entry.path())).collect();
     texts.lines().filter(|line| line.starts_with("inotify ")).count()
 }
 
 /// What has been left in `.staging`.
 fn left_in_staging(server: &TestServer) -> Vec<String> {
     let entries = std::fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
-    entries.filter_map(|it| it.file_name().into_string().ok()).collect()
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 /// Has the server run as an otherwise unused, unprivileged user; `None`, with the reason printed,

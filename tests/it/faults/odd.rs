@@ -189,7 +189,7 @@ fn makes_sense(document: &Value) {
     assert!(number("/elapsed_time_seconds").is_some(), "{document:#}");
     for row in document["repositories"].as_array().unwrap() {
         let percentage = &row["progress"]["percentage"];
-        let fits = percentage.as_f64().is_some_and(|it| (0.0..=100.0).contains(&it));
+        let fits = percentage.as_f64().is_some_and(|number| (0.0..=100.0).contains(&number));
         assert!(percentage.is_null() || fits, "{row:#}");
     }
 }

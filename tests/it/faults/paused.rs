@@ -36,7 +36,7 @@ async fn a_server_that_is_stopped_for_a_while_costs_no_scan_and_no_reader() {
     files::write(&server.file("ends"), "");
     let path = server.job_folder(&ends).join("repo_0.json");
     eventually("a scan ends without the server", async || {
-        files::json(&path).is_some_and(|it| it["status"] == "completed")
+        files::json(&path).is_some_and(|status| status["status"] == "completed")
     })
     .await;
     let answered = async {

@@ -26,9 +26,9 @@ async fn a_repository_larger_than_the_disk_ends_once_and_says_why() {
         return;
     }
     let forge = Forge::start();
-    let large: Vec<_> = (0..5).map(|it| (format!("{it}/package.json"), noise(6))).collect();
+    let large: Vec<_> = (0..5).map(|number| (format!("{number}/package.json"), noise(6))).collect();
     let large: Vec<(&str, &[u8])> =
-        large.iter().map(|(name, it)| (name.as_str(), &it[..])).collect();
+        large.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
     forge.add_repository("large", &large);
     forge.add_repository("small", &[("package.json", b"{}")]);
     let forges = format!("[{{ kind = \"git\", url = \"{}\" }}]", forge.base());
@@ -89,7 +89,7 @@ async fn on_a_full_disk_final_states_are_written_all_the_same() {
     let bystander = server.submit("bystander").await;
     let path = server.job_folder(&bystander).join("repo_0.json");
     eventually("the bystander ends on a full disk", async || {
-        files::json(&path).is_some_and(|it| it["failure"]["exit_code"] == 5)
+        files::json(&path).is_some_and(|status| status["failure"]["exit_code"] == 5)
     })
     .await;
     files::write(&server.file("go"), "");
@@ -140,7 +140,7 @@ async fn scans_that_share_a_small_disk_run_one_after_the_other() {
     .await;
     // What a scan has taken counts once: the two still have space, and no third.
     let scratch = fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
-    let scratch = scratch.map(|it| it.path()).find(|it| it.is_dir()).unwrap();
+    let scratch = scratch.map(|entry| entry.path()).find(|path| path.is_dir()).unwrap();
     files::write(&scratch.join("fetched"), noise(6));
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     assert_eq!(running(&server), 2);
@@ -169,7 +169,7 @@ async fn a_scan_that_begins_while_inodes_run_out_waits_and_does_not_fail() {
     let mut accepted = 0;
     // A job takes six; what its shim creates first takes as many again.
     for left in 8..12 {
-        let most = (0..1_000).find(|it| fs::File::create(place(*it)).is_err()).unwrap();
+        let most = (0..1_000).find(|number| fs::File::create(place(*number)).is_err()).unwrap();
         (0..left).for_each(|number| fs::remove_file(place(number)).unwrap());
         let url = format!("https://github.com/acme/left-{left}.git");
         let answer = server.post("/scan", &json!({ "git_url": url })).await;

@@ -43,8 +43,8 @@ async fn without_a_single_notification_every_function_works() {
     // Polling may read a final state before its shim has completed it, and then once more.
     let ended: std::collections::BTreeSet<_> = events
         .iter()
-        .filter(|it| it.name == "repository" && it.data["status"] == "completed")
-        .map(|it| it.data["repo_index"].as_u64())
+        .filter(|event| event.name == "repository" && event.data["status"] == "completed")
+        .map(|event| event.data["repo_index"].as_u64())
         .collect();
     assert_eq!(ended.len(), 3, "{events:?}");
     assert_eq!(events.last().unwrap().name, "end");

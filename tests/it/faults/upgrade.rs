@@ -62,7 +62,7 @@ fn lasting(mut document: Value) -> Value {
 fn holds(then: &Value, now: &Value) -> bool {
     match (then, now) {
         (Value::Object(then), Value::Object(now)) => {
-            then.iter().all(|(key, it)| now.get(key).is_some_and(|now| holds(it, now)))
+            then.iter().all(|(key, value)| now.get(key).is_some_and(|now| holds(value, now)))
         }
         (Value::Array(then), Value::Array(now)) => {
             then.len() == now.len() && then.iter().zip(now).all(|(then, now)| holds(then, now))
@@ -111,11 +111,11 @@ async fn finished_jobs_of_schema_1_are_what_they_were() {
         assert_eq!(log.status, expected["log_status"], "{log:?}");
         // A handled command is not needed any more, and a cancelled job may not have listed all of
         // its repositories yet.
-        let settled = |it: &std::path::PathBuf| {
-            let name = it.to_string_lossy();
+        let settled = |element: &std::path::PathBuf| {
+            let name = element.to_string_lossy();
             name.ends_with(".order.json") || name.ends_with("/master.json")
         };
-        for file in files::below(folder).into_iter().filter(|it| !settled(it)) {
+        for file in files::below(folder).into_iter().filter(|path| !settled(path)) {
             let copied = server.job_folder(job).join(file.strip_prefix(folder).unwrap());
             assert_eq!(fs::read(&file).unwrap(), fs::read(&copied).unwrap(), "{copied:?}");
         }
@@ -150,7 +150,7 @@ async fn files_of_a_later_schema_are_read_as_far_as_they_are_understood() {
     let jobs: Vec<_> = KINDS.iter().map(|kind| lay(&setup, kind)).collect();
     for job in &jobs {
         for file in files::below(&setup.jobs().join(job)) {
-            if file.extension().is_some_and(|it| it == "json") {
+            if file.extension().is_some_and(|extension| extension == "json") {
                 let mut value = files::json(&file).unwrap();
                 let members = value.as_object_mut().unwrap();
                 members.insert("schema".to_owned(), 7.into());
@@ -188,8 +188,8 @@ async fn record(server: &TestServer, to: &Path, kind: &str, job: &str) {
     let results = get(format!("/jobs/{job}/results")).await;
     let packages = get(format!("/scan/{job}/repositories/0/packages")).await;
     let log = get(format!("/scan/{job}/repositories/0/log")).await;
-    let body = |it: &crate::support::server::Answer| {
-        if it.status == 200 { it.json() } else { Value::Null }
+    let body = |answer: &crate::support::server::Answer| {
+        if answer.status == 200 { answer.json() } else { Value::Null }
     };
     let expected = json!({
         "job_id": job,

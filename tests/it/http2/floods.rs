@@ -78,7 +78,7 @@ async fn requests_that_are_taken_back_end_their_connection() {
     };
     let line = TcpStream::connect(server.address()).await.unwrap();
     let attack = h2::send_on(line, listening(), LONG, |sent| {
-        (0..50).flat_map(|it| pair(50 * sent + it)).collect()
+        (0..50).flat_map(|number| pair(50 * sent + number)).collect()
     });
     let course = unharmed(&server, attack).await;
     assert!(course.ended.is_some(), "{course:?}");
@@ -113,7 +113,7 @@ async fn streams_without_an_end_are_refused_and_end_their_connection() {
     // Bodies that never arrive.
     let line = TcpStream::connect(server.address()).await.unwrap();
     let attack = h2::send_on(line, h2::opening(&[]), LONG, |sent| {
-        (0..10).flat_map(|it| post(stream(10 * sent + it))).collect()
+        (0..10).flat_map(|number| post(stream(10 * sent + number))).collect()
     });
     let course = unharmed(&server, attack).await;
     assert!(course.ended.is_some(), "{course:?}");
@@ -122,7 +122,7 @@ async fn streams_without_an_end_are_refused_and_end_their_connection() {
 
     // A client that starts with a hundred loses those that are too many, and nothing else.
     let mut line = H2Line::open(server.address(), &[]).await;
-    let all: Vec<_> = (0..100).flat_map(|it| post(stream(it))).collect();
+    let all: Vec<_> = (0..100).flat_map(|number| post(stream(number))).collect();
     line.send(&all).await.unwrap();
     let refused = line.next_of(h2::RST_STREAM, stream(64)).await.expect("the 65th is refused");
     assert_eq!(refused.payload, REFUSED_STREAM.to_be_bytes());

@@ -53,7 +53,7 @@ async fn a_peer_that_keeps_its_windows_shut_loses_its_connection() {
     for window in [0, 1] {
         let attack = async {
             let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, window)]).await;
-            let all: Vec<_> = (0..60).flat_map(|it| h2::get(2 * it + 1, LARGE)).collect();
+            let all: Vec<_> = (0..60).flat_map(|number| h2::get(2 * number + 1, LARGE)).collect();
             line.send(&all).await.unwrap();
             busy_until_the_end(&mut line, 121).await
         };
@@ -153,8 +153,9 @@ async fn ends_soon(server: &mut TestServer) {
 fn unsent_to(port: u16) -> u64 {
     let all = fs::read_to_string("/proc/net/tcp").unwrap();
     let peer = format!(":{port:04X}");
-    let fields = all.lines().map(|it| it.split_ascii_whitespace().collect::<Vec<_>>());
-    let of_peer = fields.filter(|it| it.len() > 4 && it[2].ends_with(&peer));
-    let unsent = of_peer.map(|it| u64::from_str_radix(it[4].split(':').next().unwrap(), 16));
+    let fields = all.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let of_peer = fields.filter(|field| field.len() > 4 && field[2].ends_with(&peer));
+    let unsent =
+        of_peer.map(|fields| u64::from_str_radix(fields[4].split(':').next().unwrap(), 16));
     unsent.map(Result::unwrap).sum()
 }

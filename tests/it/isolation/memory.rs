@@ -19,12 +19,12 @@ impl Group {
     /// With cgroup v1 or v2, whichever this machine has; `None` where none can be created.
     fn create(name: &str, limit: u64) -> Option<Self> {
         let mine = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = |line: &str| line.rsplit_once(":/").map(|it| it.1.to_owned());
-        let v1 = mine.lines().find(|it| it.contains(":memory:")).and_then(own);
-        let v2 = mine.lines().find(|it| it.starts_with("0::/")).and_then(own);
+        let own = |line: &str| line.rsplit_once(":/").map(|parts| parts.1.to_owned());
+        let v1 = mine.lines().find(|line| line.contains(":memory:")).and_then(own);
+        let v2 = mine.lines().find(|line| line.starts_with("0::/")).and_then(own);
         let v1 =
-            v1.map(|it| (Path::new("/sys/fs/cgroup/memory").join(it), "memory.limit_in_bytes"));
-        let v2 = v2.map(|it| (Path::new("/sys/fs/cgroup").join(it), "memory.max"));
+            v1.map(|path| (Path::new("/sys/fs/cgroup/memory").join(path), "memory.limit_in_bytes"));
+        let v2 = v2.map(|path| (Path::new("/sys/fs/cgroup").join(path), "memory.max"));
         [v1, v2].into_iter().flatten().find_map(|(parent, limit_file)| {
             let path = parent.join(format!("scanwatch-test-{name}-{}", std::process::id()));
             fs::create_dir(&path).ok()?;
@@ -101,7 +101,8 @@ async fn a_scanner_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
     }
     let found = failure(&server, &plain).await;
     // The log identifies processes by the numbers they have in the first namespace.
-    let first = fs::read_link("/proc/self/ns/pid").is_ok_and(|it| it.ends_with("pid:[4026531836]"));
+    let first =
+        fs::read_link("/proc/self/ns/pid").is_ok_and(|target| target.ends_with("pid:[4026531836]"));
     if first && fs::File::open("/dev/kmsg").is_ok() {
         assert_eq!(found["kind"], "signal", "{found:#}");
     }

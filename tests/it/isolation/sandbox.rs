@@ -26,13 +26,14 @@ fn self_test(settings: &[&str]) -> (Option<i32>, Value) {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let words = String::from_utf8_lossy(&output.stderr);
-    let found = serde_json::from_str(&text).unwrap_or_else(|it| panic!("{it}: {text}{words}"));
+    let found =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{words}"));
     (output.status.code(), found)
 }
 
 fn count(found: &Value, outcome: &str) -> usize {
     let attempts = found["attempts"].as_array().unwrap();
-    attempts.iter().filter(|it| it["outcome"] == outcome).count()
+    attempts.iter().filter(|attempt| attempt["outcome"] == outcome).count()
 }
 
 /// Breaks if anything that a compromised scanner might try succeeds, or if the test of that tries
@@ -83,7 +84,7 @@ calls = dict(
     packet_socket=(198 if arm else 41, 17, 3, 0), vsock_socket=(198 if arm else 41, 40, 1, 0),
     raw_socket=(198 if arm else 41, 2, 3, 1), tiocsti=(29 if arm else 16, 0, 0x5412, 0),
 )
-print('\n'.join(f'{name} {call(*it)}' for name, it in calls.items()))
+print('\n'.join(f'{name} {call(*arguments)}' for name, arguments in calls.items()))
 print('clone3', call(435, 0, 0))
 fine = call(198 if arm else 41, 2, 1, 0), call(198 if arm else 41, 16, 3, 0), call(172 if arm else 39)
 print('let through', *fine)
@@ -127,18 +128,18 @@ async fn a_scanner_at_work_is_shut_in_and_says_so() {
     let git = until(PATIENCE, "git asks the forge", async || {
         (forge.contacts() > 0).then_some(())?;
         let named = |name: &str| {
-            server.processes().into_iter().find(|it| processes::describe(*it).contains(name))
+            server.processes().into_iter().find(|pid| processes::describe(*pid).contains(name))
         };
         Some((named("scanwatch worker")?, named("git-remote-http")?))
     });
     let (worker, helper) = git.await;
     for pid in [worker, helper] {
         let status = files::text(Path::new(&format!("/proc/{pid}/status")));
-        let has = |line: &str| status.lines().any(|it| it == line);
+        let has = |line: &str| status.lines().any(|found| found == line);
         assert!(has("NoNewPrivs:\t1") && has("Seccomp:\t2"), "{status}");
         let limits = files::text(Path::new(&format!("/proc/{pid}/limits")));
         let limit = |name: &str| -> Vec<String> {
-            let line = limits.lines().find_map(|it| it.strip_prefix(name)).unwrap_or_default();
+            let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
             line.split_whitespace().take(2).map(str::to_owned).collect()
         };
         assert_eq!(limit("Max core file size"), ["0", "0"]);
@@ -263,8 +264,8 @@ fn a_scan_runs_git_and_its_helpers_and_nothing_else() {
     let trace = files::text(&trace);
     let run: Vec<&str> = trace
         .lines()
-        .filter(|it| it.contains("execve") && it.ends_with("= 0"))
-        .filter_map(|it| it.split('"').nth(1)?.rsplit('/').next())
+        .filter(|line| line.contains("execve") && line.ends_with("= 0"))
+        .filter_map(|line| line.split('"').nth(1)?.rsplit('/').next())
         .collect();
     assert!(run.len() > 3, "{trace}");
     for program in &run[1..] {

@@ -51,7 +51,7 @@ async fn environment_and_memory_of_server_and_shims_are_closed() {
     server.working(&job).await;
     let shim = until(PATIENCE, "a shim holds its lock", async || server.shim(&job, 0)).await;
     let scanner = until(PATIENCE, "the scanner runs", async || {
-        let is_it = |it: &u32| crate::support::processes::describe(*it).contains("scanner.sh");
+        let is_it = |pid: &u32| crate::support::processes::describe(*pid).contains("scanner.sh");
         server.processes().into_iter().find(is_it)
     })
     .await;

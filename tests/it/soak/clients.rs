@@ -55,13 +55,14 @@ pub(super) struct World {
 impl World {
     pub(super) async fn new(server: &TestServer, forge: &Forge) -> Self {
         let names = ["one", "two", "three", "deep/four", "large", "many", "missing"];
-        let repositories = names.iter().map(|it| format!("{}/acme/{it}.git", forge.base()));
+        let repositories = names.iter().map(|name| format!("{}/acme/{name}.git", forge.base()));
         let groups = [format!("{}/acme", forge.base()), format!("{}/acme/deep", forge.base())];
         let document = server.get("/openapi.json").await.expect(200).json();
         let paths = document["paths"].as_object().expect("paths").iter();
         let routes = paths.flat_map(|(path, methods)| {
-            let known = ["get", "post", "delete"].into_iter().filter(|it| !methods[it].is_null());
-            known.map(|it| (it.to_uppercase(), path.clone()))
+            let known =
+                ["get", "post", "delete"].into_iter().filter(|method| !methods[method].is_null());
+            known.map(|method| (method.to_uppercase(), path.clone()))
         });
         Self {
             address: server.address(),
@@ -93,7 +94,7 @@ impl World {
         let (accepted, removed) = (self.accepted.lock().unwrap(), self.removed.lock().unwrap());
         accepted
             .iter()
-            .filter(|it| !removed.contains(*it) && !there.contains(*it))
+            .filter(|id| !removed.contains(*id) && !there.contains(*id))
             .cloned()
             .collect()
     }
@@ -106,7 +107,7 @@ impl World {
         let accepted = self.accepted.lock().unwrap();
         // Mostly one of the newest.
         let newest: Vec<_> = accepted.iter().rev().take(40).collect();
-        dice.pick(&newest).map_or_else(|| "unknown".to_owned(), |it| (*it).clone())
+        dice.pick(&newest).map_or_else(|| "unknown".to_owned(), |id| (*id).clone())
     }
 
     /// Any route, with valid parameters.

@@ -17,11 +17,11 @@ impl Figures {
     pub(super) fn of(server: &TestServer) -> Self {
         let pid = server.pid();
         let entries = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
-        let descriptors: Vec<_> = entries.map(|it| files::text(&it.path())).collect();
-        let watches = descriptors.iter().flat_map(|it| it.lines());
+        let descriptors: Vec<_> = entries.map(|entry| files::text(&entry.path())).collect();
+        let watches = descriptors.iter().flat_map(|descriptor| descriptor.lines());
         Self {
             memory: processes::resident_bytes(pid),
-            watches: watches.filter(|it| it.starts_with("inotify ")).count(),
+            watches: watches.filter(|line| line.starts_with("inotify ")).count(),
             descriptors: descriptors.len(),
             threads: processes::threads(pid).len(),
         }
@@ -29,7 +29,7 @@ impl Figures {
 
     /// Whether descriptors, threads and watches are the same.
     pub(super) fn counts_as(&self, other: &Self) -> bool {
-        let counts = |it: &Self| (it.descriptors, it.threads, it.watches);
+        let counts = |figures: &Self| (figures.descriptors, figures.threads, figures.watches);
         counts(self) == counts(other)
     }
 

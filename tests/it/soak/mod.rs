@@ -35,18 +35,19 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 fn number(variable: &str, usual: u64) -> u64 {
     let text = std::env::var(variable).ok();
-    text.map_or(usual, |it| it.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+    text.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
 fn forge() -> Forge {
     let forge = Forge::start();
     forge.group(&["acme/one", "acme/two", "acme/three", "acme/deep/four", "acme/deep/five"]);
-    let lines: Vec<String> = (0..5_000).map(|it| format!("package-{it}==1.{it}\n")).collect();
+    let lines: Vec<String> =
+        (0..5_000).map(|number| format!("package-{number}==1.{number}\n")).collect();
     let manifest = lines.concat();
     forge.add_repository("acme/large", &[("requirements.txt", manifest.as_bytes())]);
     forge.listing().add("acme/large");
-    let names: Vec<String> = (0..800).map(|it| format!("part-{it}/package.json")).collect();
-    let many: Vec<_> = names.iter().map(|it| (it.as_str(), &b"{}"[..])).collect();
+    let names: Vec<String> = (0..800).map(|number| format!("part-{number}/package.json")).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), &b"{}"[..])).collect();
     forge.add_repository("acme/many", &many);
     forge.listing().add("acme/many");
     forge
@@ -160,7 +161,7 @@ async fn nothing_is_lost(server: &TestServer, world: &World) -> BTreeMap<String,
             let document = if answer.status == 200 { answer.json() } else { Value::Null };
             documents.insert(job, document);
         }
-        let left: Vec<_> = documents.iter().filter(|(_, it)| !is_final(it)).collect();
+        let left: Vec<_> = documents.iter().filter(|(_, document)| !is_final(document)).collect();
         if left.is_empty() {
             break documents;
         }
@@ -179,8 +180,8 @@ async fn nothing_is_lost(server: &TestServer, world: &World) -> BTreeMap<String,
 
 fn on_disk(server: &TestServer) -> Vec<String> {
     let entries = std::fs::read_dir(server.setup().jobs()).unwrap().flatten();
-    let names = entries.filter_map(|it| it.file_name().into_string().ok());
-    names.filter(|it| !it.starts_with('.')).collect()
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| !name.starts_with('.')).collect()
 }
 
 /// Removes all jobs, and waits until the server is idle: back to its first figures, if that is
@@ -206,7 +207,7 @@ async fn emptied(server: &TestServer, world: &World, before: Option<&Figures>) -
         if !now.counts_as(&last) {
             (last, since) = (now, Instant::now());
         }
-        let is_good = before.is_none_or(|it| now.is_as_good_as(it));
+        let is_good = before.is_none_or(|earlier| now.is_as_good_as(earlier));
         if (is_good && since.elapsed() > Duration::from_secs(15)) || began.elapsed() > PATIENCE {
             return now;
         }

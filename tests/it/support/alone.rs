@@ -46,8 +46,8 @@ impl Contacts {
     pub(crate) fn so_far() -> Self {
         let (four, six) = (read("/proc/net/snmp"), read("/proc/net/snmp6"));
         let six = |name: &str| {
-            let line = six.lines().find_map(|it| it.strip_prefix(name));
-            line.map_or(0, |it| it.trim().parse().expect("a count"))
+            let line = six.lines().find_map(|line| line.strip_prefix(name));
+            line.map_or(0, |text| text.trim().parse().expect("a count"))
         };
         Self {
             connections: column(&four, "Tcp:", "ActiveOpens"),
@@ -58,10 +58,10 @@ impl Contacts {
 
 /// A count from the two lines, names and values, of a protocol.
 fn column(text: &str, protocol: &str, name: &str) -> u64 {
-    let mut lines = text.lines().filter(|it| it.starts_with(protocol));
+    let mut lines = text.lines().filter(|line| line.starts_with(protocol));
     let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
     let mut pairs = names.split(' ').zip(values.split(' '));
-    let (_, value) = pairs.find(|(it, _)| *it == name).expect("the kernel counts it");
+    let (_, value) = pairs.find(|(key, _)| *key == name).expect("the kernel counts it");
     value.parse().expect("a count")
 }
 

@@ -51,7 +51,7 @@ impl Authority {
         names: &[&str],
         change: impl FnOnce(&mut CertificateParams),
     ) -> Pair {
-        let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params.distinguished_name = named("a server of the tests'");
         change(&mut params);
@@ -70,7 +70,7 @@ impl fmt::Debug for Authority {
 impl Pair {
     /// A self-signed certificate.
     pub(crate) fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         change(&mut params);
         let key = KeyPair::generate().expect("a key");

@@ -39,12 +39,12 @@ impl Reply {
 
     /// Addresses of the last of these names, as text.
     pub(crate) fn through(names: &[&str], addresses: &[&str]) -> Self {
-        Self::Through(names.iter().map(|it| (*it).to_owned()).collect(), parsed(addresses))
+        Self::Through(names.iter().map(|name| (*name).to_owned()).collect(), parsed(addresses))
     }
 }
 
 fn parsed(addresses: &[&str]) -> Vec<IpAddr> {
-    addresses.iter().map(|it| it.parse().expect("an address")).collect()
+    addresses.iter().map(|address| address.parse().expect("an address")).collect()
 }
 
 /// A running name server. Names it does not know do not exist.

@@ -27,13 +27,13 @@ impl Forms {
             ("JSON", json(secret)),
             ("JSON within JSON", json(&json(secret))),
             ("JSON with \\/", json(secret).replace('/', "\\/")),
-            ("JSON, all escaped", each(|it| format!("\\u{it:04x}"))),
-            ("hexadecimal", each(|it| format!("{it:02x}"))),
-            ("hexadecimal, upper case", each(|it| format!("{it:02X}"))),
+            ("JSON, all escaped", each(|unit| format!("\\u{unit:04x}"))),
+            ("hexadecimal", each(|unit| format!("{unit:02x}"))),
+            ("hexadecimal, upper case", each(|unit| format!("{unit:02X}"))),
             ("HTML", html(secret)),
-            ("HTML, all escaped", each(|it| format!("&#x{it:02X};"))),
-            ("octal", each(|it| format!("\\{it:03o}"))),
-            ("C", each(|it| format!("\\x{it:02x}"))),
+            ("HTML, all escaped", each(|unit| format!("&#x{unit:02X};"))),
+            ("octal", each(|unit| format!("\\{unit:03o}"))),
+            ("C", each(|unit| format!("\\x{unit:02x}"))),
             ("shell", secret.replace('\'', r"'\''")),
         ];
         for (shift, name) in
@@ -52,7 +52,7 @@ impl Forms {
 
     /// All forms.
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|it| it.1.as_str())
+        self.0.iter().map(|form| form.1.as_str())
     }
 
     /// Lines of at most `most` bytes that contain all forms, a few in each.

@@ -256,7 +256,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         });
         let mut connections = lock(&shared.connections);
         // A forge that serves for hours must not keep a descriptor of each.
-        connections.retain(|(_, it)| !it.is_finished());
+        connections.retain(|(_, thread)| !thread.is_finished());
         connections.push((cut, connection));
     }
 }
@@ -416,12 +416,12 @@ impl Drop for Backend {
     }
 }
 
-fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
-    it.lock().expect("no thread of the forge panics")
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().expect("no thread of the forge panics")
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|it| it == part)
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// A program with a clean environment, so that the user's settings have no effect in a test.

@@ -110,7 +110,7 @@ pub(crate) struct Course {
 /// Takes frames from the received bytes; an incomplete frame stays.
 pub(crate) fn take_frame(received: &mut Vec<u8>) -> Option<Frame> {
     let head = received.get(..9)?;
-    let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |sum, it| sum << 8 | u32::from(*it));
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte));
     let length = number(&head[..3]) as usize;
     let (kind, flags, stream) = (head[3], head[4], number(&head[5..9]) & 0x7fff_ffff);
     let payload = received.get(9..9 + length)?.to_vec();
@@ -145,7 +145,7 @@ pub(crate) async fn send_on(
     let (heard, goaway) = (&mut course.heard, &mut course.goaway);
     let read = async {
         let mut received = Vec::new();
-        while reader.read_buf(&mut received).await.is_ok_and(|it| it > 0) {
+        while reader.read_buf(&mut received).await.is_ok_and(|count| count > 0) {
             while let Some(frame) = take_frame(&mut received) {
                 heard[usize::from(frame.kind)] += 1;
                 if frame.kind == GOAWAY {

@@ -49,7 +49,7 @@ pub(crate) fn entered(test: &str, flags: &[&str]) -> bool {
 /// Whether a program does what a test needs here; if not, prints why.
 pub(crate) fn can(name: &str, arguments: &[&str]) -> bool {
     let tried = program(name).args(arguments).stdout(Stdio::null()).output();
-    let can = tried.as_ref().is_ok_and(|it| it.status.success());
+    let can = tried.as_ref().is_ok_and(|output| output.status.success());
     if !can {
         #[expect(clippy::print_stderr, reason = "why a test has tested nothing")]
         {

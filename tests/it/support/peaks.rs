@@ -80,14 +80,14 @@ fn look(known: &mut HashMap<u32, Known>, peaks: &mut ByJob) {
 fn job_of(pid: u32) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let environment = String::from_utf8_lossy(&environment);
-    let mark = environment.split('\0').find_map(|it| it.strip_prefix(MARK))?;
+    let mark = environment.split('\0').find_map(|part| part.strip_prefix(MARK))?;
     Some(mark.split('/').next()?.to_owned())
 }
 
 /// The name and the peak of a process, which may have started another program in the meantime.
 fn peak_of(pid: u32) -> Option<(String, u64)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let field = |name: &str| status.lines().find_map(|it| it.strip_prefix(name)).map(str::trim);
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let kilobytes: u64 = field("VmHWM:")?.strip_suffix("kB")?.trim().parse().ok()?;
     Some((field("Name:")?.to_owned(), kilobytes << 10))
 }

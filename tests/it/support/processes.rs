@@ -35,7 +35,8 @@ pub(crate) fn session_of(pid: u32) -> Option<u32> {
 
 /// How much processor time a process has used so far, in all its threads.
 pub(crate) fn cpu_time(pid: u32) -> Duration {
-    let ticks = |field: usize| stat(pid).get(field).and_then(|it| it.parse().ok()).unwrap_or(0_u64);
+    let ticks =
+        |field: usize| stat(pid).get(field).and_then(|text| text.parse().ok()).unwrap_or(0_u64);
     // In hundredths of a second, on every Linux.
     Duration::from_millis((ticks(11) + ticks(12)) * 10)
 }
@@ -44,7 +45,7 @@ pub(crate) fn cpu_time(pid: u32) -> Duration {
 pub(crate) fn resident_bytes(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|it| it.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    let kilobytes = line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kilobytes.unwrap_or(0) << 10
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn resident_bytes(pid: u32) -> u64 {
 pub(crate) fn times_asleep(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    line.and_then(|it| it.trim().parse().ok()).unwrap_or(0)
+    line.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Whether a process leads a group, in a session that another one leads: as a shim's scanner does,
@@ -74,7 +75,7 @@ fn stat(pid: u32) -> Vec<String> {
 /// The memory of a process that is in use, in KiB.
 pub(crate) fn resident(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
-    let line = text.lines().find_map(|it| it.strip_prefix("VmRSS:")).expect("it has memory");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
@@ -134,8 +135,8 @@ impl Process {
         let parent = stat(pid).get(1)?.parse().ok()?;
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned();
         let words = parts(pid, "cmdline");
-        let attempt = parts(pid, "environ").into_iter().find_map(|it| {
-            it.strip_prefix(TRACKING_VARIABLE)?.strip_prefix('=').map(str::to_owned)
+        let attempt = parts(pid, "environ").into_iter().find_map(|variable| {
+            variable.strip_prefix(TRACKING_VARIABLE)?.strip_prefix('=').map(str::to_owned)
         });
         let process = Self { pid, parent, name, words, attempt, descriptor };
         process.lives().then_some(process)
@@ -181,7 +182,7 @@ impl Process {
 /// The states of a process's threads.
 pub(crate) fn threads(pid: u32) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    tasks.filter_map(|it| state_in(&it.path().join("stat"))).collect()
+    tasks.filter_map(|entry| state_in(&entry.path().join("stat"))).collect()
 }
 
 /// The names of a process's threads, sorted.
@@ -202,8 +203,9 @@ fn state_in(stat: &Path) -> Option<String> {
 /// A list of texts as in /proc: each ended by a NUL.
 fn parts(pid: u32, name: &str) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let texts = bytes.split(|byte| *byte == 0).map(|it| String::from_utf8_lossy(it).into_owned());
-    texts.filter(|it| !it.is_empty()).collect()
+    let texts =
+        bytes.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
+    texts.filter(|text| !text.is_empty()).collect()
 }
 
 fn carries(pid: u32, marks: &[String]) -> bool {

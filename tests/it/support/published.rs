@@ -20,10 +20,10 @@ pub(crate) fn from_crates(name: &str) -> Files {
         .unwrap()
         .flatten()
         .flat_map(|registry| fs::read_dir(registry.path()).into_iter().flatten().flatten())
-        .find(|it| {
-            let name = it.file_name().to_string_lossy().into_owned();
+        .find(|path| {
+            let name = path.file_name().to_string_lossy().into_owned();
             name.strip_prefix(&prefix)
-                .is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()))
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         });
     read(&found.unwrap_or_else(|| panic!("no source of {name} in {}", store.display())).path())
 }
@@ -69,7 +69,7 @@ fn run(command: &mut std::process::Command) {
 fn read(root: &Path) -> Files {
     super::files::below(root)
         .into_iter()
-        .filter(|path| path.symlink_metadata().is_ok_and(|it| it.is_file()))
+        .filter(|path| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()))
         .filter_map(|path| {
             let below = path.strip_prefix(root).ok()?.to_str()?.to_owned();
             Some((below, fs::read(&path).ok()?))

@@ -27,7 +27,7 @@ static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
         .output()
         .expect("the tests need python3");
     let tag = String::from_utf8_lossy(&tag.stdout).trim().to_owned();
-    let key = PACKAGES.map(|it| it.replace("==", "-")).join("_");
+    let key = PACKAGES.map(|text| text.replace("==", "-")).join("_");
     let below = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = below.join(format!("python-{tag}-{key}"));
     // Tests are separate processes, and only one of them may install.

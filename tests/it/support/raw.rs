@@ -131,13 +131,13 @@ enum Ending {
 }
 
 fn parse(received: &[u8], ending: Ending) -> Option<RawAnswer> {
-    let split = received.windows(4).position(|it| it == b"\r\n\r\n")?;
+    let split = received.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&received[..split]).into_owned();
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let mut answer = RawAnswer { status, head, body: String::new() };
     let rest = &received[split + 4..];
-    let chunked = answer.header("transfer-encoding").is_some_and(|it| it.contains("chunked"));
-    let length = answer.header("content-length").and_then(|it| it.parse::<usize>().ok());
+    let chunked = answer.header("transfer-encoding").is_some_and(|text| text.contains("chunked"));
+    let length = answer.header("content-length").and_then(|text| text.parse::<usize>().ok());
     let complete = match (chunked, length) {
         _ if matches!(status, 204 | 304) => true,
         (true, _) => rest.ends_with(b"0\r\n\r\n"),
@@ -154,7 +154,7 @@ fn parse(received: &[u8], ending: Ending) -> Option<RawAnswer> {
 
 fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Some(end) = rest.windows(2).position(|it| it == b"\r\n") {
+    while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
         let size = std::str::from_utf8(&rest[..end]).unwrap_or("0");
         let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
         let chunk = &rest[end + 2..];

@@ -89,7 +89,7 @@ impl Shared {
             }
         }
         for file in files::below(&self.folder) {
-            let small = file.symlink_metadata().is_ok_and(|it| it.len() <= LARGE);
+            let small = file.symlink_metadata().is_ok_and(|metadata| metadata.len() <= LARGE);
             // What disappears in the meantime is skipped.
             let bytes = if small { fs::read(&file).unwrap_or_default() } else { Vec::new() };
             if !self.forms.found_in(&bytes).is_empty() {
@@ -101,7 +101,7 @@ impl Shared {
 
     fn look_at_process(&self, place: &Path) {
         let arguments = fs::read(place.join("cmdline")).unwrap_or_default();
-        let first = arguments.split(|it| *it == 0).next().unwrap_or_default();
+        let first = arguments.split(|byte| *byte == 0).next().unwrap_or_default();
         let program = String::from_utf8_lossy(first).into_owned();
         if !self.forms.found_in(&arguments).is_empty() {
             self.note(Sight::Arguments { program: program.clone() });
@@ -110,9 +110,9 @@ impl Shared {
         if self.forms.found_in(&environment).is_empty() {
             return;
         }
-        for variable in environment.split(|it| *it == 0) {
+        for variable in environment.split(|byte| *byte == 0) {
             if !self.forms.found_in(variable).is_empty() {
-                let name = variable.split(|it| *it == b'=').next().unwrap_or_default();
+                let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
                 let variable = String::from_utf8_lossy(name).into_owned();
                 self.note(Sight::Environment { program: program.clone(), variable });
             }

@@ -259,7 +259,7 @@ impl Setup {
 
     /// Has a launcher program start the server by exec: it must keep its process id.
     pub(crate) fn launched_by(mut self, launcher: &[&str]) -> Self {
-        self.launcher = launcher.iter().map(|it| (*it).to_owned()).collect();
+        self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -388,7 +388,8 @@ impl Setup {
         let mut marks = vec![self.folder().display().to_string()];
         // A short name could be part of anything.
         marks.extend(
-            jobs.filter_map(|it| it.file_name().into_string().ok()).filter(|it| it.len() >= 32),
+            jobs.filter_map(|entry| entry.file_name().into_string().ok())
+                .filter(|name| name.len() >= 32),
         );
         marks
     }
@@ -654,8 +655,10 @@ impl Drop for TestServer {
             let marks = self.setup.marks();
             let left = processes::carrying(&marks);
             let locks = files::below(&self.setup.jobs());
-            let locks = locks.iter().filter(|it| it.extension().is_some_and(|it| it == "lock"));
-            let held = locks.filter_map(|it| processes::kill_lock_holder(it)).count();
+            let locks = locks
+                .iter()
+                .filter(|lock| lock.extension().is_some_and(|extension| extension == "lock"));
+            let held = locks.filter_map(|lock| processes::kill_lock_holder(lock)).count();
             if left.is_empty() && held == 0 {
                 break;
             }
@@ -706,7 +709,7 @@ fn only_polls() -> bool {
 /// cancelled as soon as that is requested.
 pub(crate) fn is_final(document: &Value) -> bool {
     let none_left = |name: &str| document["summary"][name] == 0;
-    document["status"].as_str().is_some_and(|it| FINAL.contains(&it))
+    document["status"].as_str().is_some_and(|state| FINAL.contains(&state))
         && none_left("in_progress")
         && none_left("pending")
 }

@@ -97,7 +97,7 @@ impl EventStream {
             // An unfinished line before that is incomplete.
             let mut from = self.unread.len();
             self.unread.extend_from_slice(&bytes);
-            while let Some(end) = self.unread[from..].iter().position(|it| *it == b'\n') {
+            while let Some(end) = self.unread[from..].iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=from + end).collect();
                 from = 0;
                 let line = String::from_utf8(line).expect("events are UTF-8");
@@ -130,7 +130,8 @@ impl EventStream {
         if data.is_empty() {
             return;
         }
-        let unknown = fields.iter().find(|(it, _)| !matches!(it.as_str(), "data" | "id" | "event"));
+        let unknown =
+            fields.iter().find(|(name, _)| !matches!(name.as_str(), "data" | "id" | "event"));
         assert!(unknown.is_none(), "a field that no reader knows: {unknown:?}");
         self.ready.push_back(Event {
             id: all("id").last().copied().unwrap_or_default().to_owned(),

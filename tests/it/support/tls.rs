@@ -88,7 +88,7 @@ fn config(authority: &str, protocols: &[&str]) -> Arc<ClientConfig> {
         .expect("versions that are safe")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     Arc::new(config)
 }
 

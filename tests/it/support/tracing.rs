@@ -50,6 +50,6 @@ fn spawn(command: &mut Command) -> Child {
 
 fn is_traced(pid: u32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let mut threads = threads.map(|it| super::files::text(&it.path().join("status")));
-    threads.all(|it| !it.contains("TracerPid:\t0\n"))
+    let mut threads = threads.map(|entry| super::files::text(&entry.path().join("status")));
+    threads.all(|status| !status.contains("TracerPid:\t0\n"))
 }

@@ -7,9 +7,10 @@ use std::path::Path;
 /// The rule, and the URL.
 pub(crate) fn hostile() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/urls");
-    let text = ["addresses.txt", "others.txt"].map(|it| files::text(&folder.join(it))).concat();
-    let lines = text.lines().filter_map(|it| it.split_once('\t'));
-    let read = |url: &str| serde_json::from_str(url).unwrap_or_else(|it| panic!("{url}: {it}"));
+    let text = ["addresses.txt", "others.txt"].map(|name| files::text(&folder.join(name))).concat();
+    let lines = text.lines().filter_map(|line| line.split_once('\t'));
+    let read =
+        |url: &str| serde_json::from_str(url).unwrap_or_else(|error| panic!("{url}: {error}"));
     lines.map(|(rule, url)| (rule.to_owned(), read(url))).collect()
 }
 

@@ -80,7 +80,7 @@ impl WebSocket {
             assert_eq!(answer.header("sec-websocket-accept"), Some(ACCEPT), "{answer:?}");
             return Ok(Self { stream });
         }
-        let length = answer.header("content-length").map_or(0, |it| it.parse().unwrap());
+        let length = answer.header("content-length").map_or(0, |text| text.parse().unwrap());
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.unwrap();
         answer.body = String::from_utf8(body).unwrap();
@@ -129,7 +129,7 @@ impl WebSocket {
         }
         Ok(match kind {
             TEXT => Frame::Text(serde_json::from_slice(&payload).expect("messages are JSON")),
-            CLOSE => Frame::Close(payload.first_chunk().map(|it| u16::from_be_bytes(*it))),
+            CLOSE => Frame::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
             PING => Frame::Ping,
             PONG => Frame::Pong(payload),
             other => panic!("a frame of kind {other}"),

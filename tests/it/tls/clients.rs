@@ -56,8 +56,8 @@ async fn a_scan_is_submitted_and_followed_to_its_end() {
     let job = server.submit("widget").await;
     let events = EventStream::open(&server, &format!("/scan/{job}/events")).await;
     let events = {
-        let mut it = events;
-        it.rest(PATIENCE).await
+        let mut stream = events;
+        stream.rest(PATIENCE).await
     };
     assert_eq!(events.last().unwrap().name, "end");
     // By HTTP/2, with a body and credentials.
@@ -71,7 +71,10 @@ async fn a_scan_is_submitted_and_followed_to_its_end() {
 
     let health = server.get("/health").await.expect(200).json();
     assert_eq!(health["status"], "healthy", "{health:#}");
-    assert!(health["tls"]["not_after"].as_str().is_some_and(|it| it.ends_with('Z')), "{health:#}");
+    assert!(
+        health["tls"]["not_after"].as_str().is_some_and(|text| text.ends_with('Z')),
+        "{health:#}"
+    );
     let metrics = server.get("/metrics").await.expect(200).text;
     assert!(metrics.contains("\nscanwatch_tls_certificate_not_after_seconds "), "{metrics}");
 

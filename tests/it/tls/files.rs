@@ -238,7 +238,7 @@ async fn a_certificate_that_ends_soon_or_has_ended_degrades_health() {
     let authority = Authority::new();
     let ending = |day: chrono::NaiveDate| {
         use chrono::Datelike;
-        let part = |it: u32| u8::try_from(it).unwrap();
+        let part = |number: u32| u8::try_from(number).unwrap();
         authority.issue_with(|params| {
             params.not_before = rcgen::date_time_ymd(2020, 1, 1);
             params.not_after = rcgen::date_time_ymd(day.year(), part(day.month()), part(day.day()));

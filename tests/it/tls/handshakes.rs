@@ -18,7 +18,8 @@ async fn two_hundred_handshakes_that_stop_cost_only_themselves() {
     let hello = client_hello(&authority.pem());
     let stages = [&b""[..], &hello[..1], &hello[..hello.len() / 2], &hello];
     let patience = Duration::from_secs(30);
-    let stopped = (0..200).map(|it| silent_after(server.address(), stages[it % 4], patience));
+    let stopped =
+        (0..200).map(|number| silent_after(server.address(), stages[number % 4], patience));
     let good = async {
         let mut times = Vec::new();
         for _ in 0..15 {

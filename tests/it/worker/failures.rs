@@ -120,8 +120,9 @@ fn silence_is_ended_by_our_own_limit() {
 #[test]
 fn a_transfer_that_stalls_is_ended() {
     let forge = Forge::start();
-    let noise: Vec<u8> =
-        (0..100_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..100_000_u32)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
     forge.add_repository("project", &[("noise", &noise)]);
     forge.behave(Behaviour::StallAfter(50_000));
     let place = Place::new();
@@ -156,7 +157,7 @@ fn a_pack_without_an_end_is_cut_off() {
     let left: u64 = walkdir::WalkDir::new(&task.work_dir)
         .into_iter()
         .flatten()
-        .map(|it| it.metadata().unwrap().len())
+        .map(|entry| entry.metadata().unwrap().len())
         .sum();
     // What came between two checks of the folder.
     assert!(left < 300 << 20, "{left}");
@@ -236,7 +237,7 @@ fn an_allowed_name_with_a_private_address_is_not_contacted() {
     let mut task = place.task(&task.git_url);
     task.network.allow_hosts.push("localhost".to_owned());
     task.network.allow_ports.push(forge.port());
-    task.network.allow_nets = ["127.0.0.0/8", "::1/128"].map(|it| it.parse().unwrap()).to_vec();
+    task.network.allow_nets = ["127.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap()).to_vec();
     fails(&place, &task, "clone", "cannot establish a trusted TLS connection to localhost");
     assert!(!is_permanent(&place));
     assert!(forge.contacts() > 0);

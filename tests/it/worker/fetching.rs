@@ -90,7 +90,7 @@ fn mostly_noise(forge: &Forge) -> Repository {
 
 /// How often git requested something.
 fn asked(forge: &Forge) -> usize {
-    forge.seen().iter().filter(|it| it.path.ends_with("/git-upload-pack")).count()
+    forge.seen().iter().filter(|request| request.path.ends_with("/git-upload-pack")).count()
 }
 
 const OF_THE_NOISE: [&str; 3] = [
@@ -135,8 +135,10 @@ fn a_large_file_is_fetched_if_it_is_wanted() {
 /// A repository of two manifests among 600 other files, more than are fetched at once.
 fn of_many_files(forge: &Forge) -> Repository {
     let mut dice = Dice::new(12);
-    let noise: Vec<_> = (0..600).map(|it| (format!("noise/{it}"), noise(&mut dice, 500))).collect();
-    let mut files: Vec<(&str, &[u8])> = noise.iter().map(|it| (it.0.as_str(), &*it.1)).collect();
+    let noise: Vec<_> =
+        (0..600).map(|number| (format!("noise/{number}"), noise(&mut dice, 500))).collect();
+    let mut files: Vec<(&str, &[u8])> =
+        noise.iter().map(|entry| (entry.0.as_str(), &*entry.1)).collect();
     files.push(("requirements.txt", b"flask==3.0.0\n"));
     files.push(("api/requirements.txt", b"attrs==23.1.0\n"));
     forge.add_repository("project", &files)
@@ -212,7 +214,7 @@ fn a_server_that_withholds_single_files_is_asked_for_all() {
     assert_eq!(place.packages(), ["flask 3.0.0 @ requirements.txt"]);
     assert!(forge.sent() > 1 << 20, "{} bytes were sent", forge.sent());
     // For the commit, for a file that is not delivered, and for everything.
-    let begun = forge.seen().iter().filter(|it| it.method == "GET").count();
+    let begun = forge.seen().iter().filter(|request| request.method == "GET").count();
     assert_eq!(begun, 3, "{:#?}", forge.seen());
 }
 
@@ -220,9 +222,14 @@ fn a_server_that_withholds_single_files_is_asked_for_all() {
 fn two_scans_of_one_commit_are_equal() {
     let forge = Forge::start();
     let files: Vec<(String, Vec<u8>)> = (0..40)
-        .map(|it| (format!("d{}/requirements.txt", it * 7 % 40), format!("p{it}==1\nodd\n").into()))
+        .map(|number| {
+            (
+                format!("d{}/requirements.txt", number * 7 % 40),
+                format!("p{number}==1\nodd\n").into(),
+            )
+        })
         .collect();
-    let files: Vec<(&str, &[u8])> = files.iter().map(|it| (it.0.as_str(), &*it.1)).collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|file| (file.0.as_str(), &*file.1)).collect();
     forge.add_repository("project", &files);
     let (one, other) = (Place::new(), Place::new());
     completes(&one.task_at(&forge, "project"));
@@ -283,8 +290,9 @@ fn objects_named_by_sha256_are_read_too() {
 fn credentials_open_the_repository_and_are_seen_nowhere() {
     let forge = Forge::start();
     forge.require_login("oauth2", CANARY);
-    let noise: Vec<u8> =
-        (0..200_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..200_000_u32)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
     let leak = format!("git+https://oauth2:{CANARY}@h.example/x==1\n");
     forge.add_repository("project", &[("requirements.txt", leak.as_bytes()), ("noise", &noise)]);
     // Slow enough that the sampler sees git at work.
@@ -308,11 +316,11 @@ fn credentials_open_the_repository_and_are_seen_nowhere() {
         git_calls
     });
     assert!(samples > 0, "the sampler never saw git");
-    assert!(forge.seen().iter().all(|it| it.had_authorization));
+    assert!(forge.seen().iter().all(|request| request.had_authorization));
     for entry in walkdir::WalkDir::new(place.path()).into_iter().flatten() {
         if entry.file_type().is_file() {
             let bytes = fs::read(entry.path()).unwrap();
-            let holds = bytes.windows(CANARY.len()).any(|it| it == CANARY.as_bytes());
+            let holds = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
             assert!(!holds, "{}", entry.path().display());
         }
     }
@@ -322,8 +330,9 @@ fn credentials_open_the_repository_and_are_seen_nowhere() {
 #[test]
 fn a_slow_fetch_shows_its_figures() {
     let forge = Forge::start();
-    let noise: Vec<u8> =
-        (0..100_000_u32).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..100_000_u32)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
     forge.add_repository("project", &[("requirements.txt", b"a==1\n"), ("noise", &noise)]);
     forge.behave(Behaviour::Slow(200_000));
     let place = Place::new();
@@ -339,7 +348,9 @@ fn a_slow_fetch_shows_its_figures() {
                 && status["pid"] == std::process::id()
                 && status["total_files"].is_null()
                 && status["download_bytes"].as_u64() > Some(0)
-                && status["message"].as_str().is_some_and(|it| it.starts_with("Receiving objects"))
+                && status["message"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with("Receiving objects"))
         });
         assert!(revisions.is_sorted());
     });

@@ -46,10 +46,11 @@ fn names_of_all_bytes_are_read_and_shown() {
     let forge = Forge::start();
     let repository = forge.add_empty_repository("project");
     let names: Vec<Vec<u8>> = (1..=255_u8)
-        .filter(|it| *it != b'/' && *it != b'.')
-        .map(|it| [&[it], b"/requirements.txt".as_slice()].concat())
+        .filter(|byte| *byte != b'/' && *byte != b'.')
+        .map(|byte| [&[byte], b"/requirements.txt".as_slice()].concat())
         .collect();
-    let mut entries: Vec<Entry<'_>> = names.iter().map(|it| Entry::File(it, b"a==1\n")).collect();
+    let mut entries: Vec<Entry<'_>> =
+        names.iter().map(|name| Entry::File(name, b"a==1\n")).collect();
     entries.push(Entry::File("x\u{202e}\n\x1b[31m/requirements.txt".as_bytes(), b"b==1\n"));
     repository.commit("main", &entries);
     let place = Place::new();
@@ -60,7 +61,11 @@ fn names_of_all_bytes_are_read_and_shown() {
     assert!(shown.contains(&"b 1 @ x\\u{202e}\\n\\u{1b}[31m/requirements.txt".to_owned()));
     for file in [&task.status_file, &task.result_file] {
         let text = fs::read_to_string(file).unwrap();
-        assert!(text.chars().all(|it| it == '\n' || !it.is_control()), "{}", file.display());
+        assert!(
+            text.chars().all(|character| character == '\n' || !character.is_control()),
+            "{}",
+            file.display()
+        );
     }
 }
 
@@ -90,11 +95,11 @@ fn limits_end_a_scan_and_say_so() {
     let forge = Forge::start();
     let repository = forge.add_empty_repository("project");
     let deep = [b"d/".repeat(30).as_slice(), b"requirements.txt"].concat();
-    let lines: Vec<String> = (0..30).map(|it| format!("p{it}==1")).collect();
+    let lines: Vec<String> = (0..30).map(|number| format!("p{number}==1")).collect();
     let lines = lines.join("\n");
-    let others: Vec<String> = (0..30).map(|it| format!("f{it}")).collect();
+    let others: Vec<String> = (0..30).map(|number| format!("f{number}")).collect();
     let mut entries: Vec<Entry<'_>> =
-        others.iter().map(|it| Entry::File(it.as_bytes(), b"")).collect();
+        others.iter().map(|other| Entry::File(other.as_bytes(), b"")).collect();
     entries.push(Entry::File(&deep, lines.as_bytes()));
     repository.commit("main", &entries);
 
@@ -108,13 +113,13 @@ fn limits_end_a_scan_and_say_so() {
         fs::rename(&task.work_dir, place.file(&detail.replace(' ', "-"))).unwrap();
         fs::create_dir(&task.work_dir).unwrap();
     };
-    with(|it| it.max_tree_entries = 30, "too many files: more than 30");
-    with(|it| it.max_tree_depth = 29, "folders are nested too deeply: more than 29");
-    with(|it| it.max_path_bytes = 75, "a path is too long: more than 75 bytes");
-    with(|it| it.max_packages = 29, "too many packages: more than 29");
-    with(|it| it.max_packages = 10, "too many packages: more than 10");
-    with(|it| it.max_result_bytes = 2000, "the result is too large: more than 2000 bytes");
-    with(|it| it.max_fetch_bytes = 100, "too large: its fetch exceeds 100 bytes");
+    with(|limits| limits.max_tree_entries = 30, "too many files: more than 30");
+    with(|limits| limits.max_tree_depth = 29, "folders are nested too deeply: more than 29");
+    with(|limits| limits.max_path_bytes = 75, "a path is too long: more than 75 bytes");
+    with(|limits| limits.max_packages = 29, "too many packages: more than 29");
+    with(|limits| limits.max_packages = 10, "too many packages: more than 10");
+    with(|limits| limits.max_result_bytes = 2000, "the result is too large: more than 2000 bytes");
+    with(|limits| limits.max_fetch_bytes = 100, "too large: its fetch exceeds 100 bytes");
     let mut exact = task.clone();
     exact.limits.max_tree_entries = 31;
     exact.limits.max_tree_depth = 30;

@@ -79,8 +79,11 @@ fn the_limits_hold_for_folders_too() {
     let folder = place.file("project");
     put(&folder.join("a/b/c/requirements.txt"), b"a==1\n");
     for (change, detail) in [
-        ((|it| it.limits.max_tree_entries = 3) as fn(&mut ScanTask), "too many files: more than 3"),
-        (|it| it.limits.max_tree_depth = 2, "folders are nested too deeply: more than 2"),
+        (
+            (|task| task.limits.max_tree_entries = 3) as fn(&mut ScanTask),
+            "too many files: more than 3",
+        ),
+        (|task| task.limits.max_tree_depth = 2, "folders are nested too deeply: more than 2"),
     ] {
         let mut task = task(&place, &folder);
         change(&mut task);
@@ -106,8 +109,8 @@ fn a_bare_repository_is_read_in_place() {
     let listing = || {
         let walk = walkdir::WalkDir::new(repository.path()).sort_by_file_name();
         walk.into_iter()
-            .map(|it| it.unwrap())
-            .map(|it| (it.path().to_owned(), it.metadata().unwrap().modified().unwrap()))
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.path().to_owned(), entry.metadata().unwrap().modified().unwrap()))
             .collect::<Vec<_>>()
     };
     let before = listing();

@@ -116,8 +116,8 @@ impl Place {
         let packages = result["packages"].as_array().expect("a list");
         packages
             .iter()
-            .map(|it| {
-                let text = |key: &str| it[key].as_str().unwrap_or("-").to_owned();
+            .map(|package| {
+                let text = |key: &str| package[key].as_str().unwrap_or("-").to_owned();
                 format!("{} {} @ {}", text("name"), text("version"), text("file"))
             })
             .collect()
@@ -127,8 +127,11 @@ impl Place {
     fn warnings(&self) -> Vec<String> {
         let result = self.result();
         let warnings = result["warnings"].as_array().expect("a list");
-        let text = |it: &Value, key: &str| it[key].as_str().unwrap_or("-").to_owned();
-        warnings.iter().map(|it| format!("{}: {}", text(it, "file"), text(it, "message"))).collect()
+        let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or("-").to_owned();
+        warnings
+            .iter()
+            .map(|warning| format!("{}: {}", text(warning, "file"), text(warning, "message")))
+            .collect()
     }
 }
 

@@ -88,7 +88,7 @@ impl Scan {
 }
 
 fn noise(words: u32) -> Vec<u8> {
-    (0..words).flat_map(|it| it.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+    (0..words).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
 /// A forge on the link, with one repository, and a task to scan it from the other end.
@@ -104,7 +104,7 @@ fn on_the_line(place: &Place, behaviour: Behaviour, words: u32) -> (Forge, ScanT
 
 fn downloaded(place: &Place) -> u64 {
     let status = place.json("repo_3.json");
-    status.and_then(|it| it["download_bytes"].as_u64()).unwrap_or(0)
+    status.and_then(|progress| progress["download_bytes"].as_u64()).unwrap_or(0)
 }
 
 #[track_caller]

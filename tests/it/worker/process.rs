@@ -159,7 +159,7 @@ fn a_git_that_is_killed_is_a_failure_of_its_fetch() {
     command.env(TRACKING_VARIABLE, &mark);
     let child = start(command, &place.task_at(&forge, "project"));
     eventually("git is at work", || !forge.seen().is_empty());
-    for pid in marked(&mark).into_iter().filter(|it| *it != child.id()) {
+    for pid in marked(&mark).into_iter().filter(|other| *other != child.id()) {
         let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
         // Some exit while others are killed.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
@@ -189,7 +189,8 @@ fn a_small_repository_takes_three_calls_of_git() {
     let place = Place::new();
     let calls = place.file("calls");
     let path = std::env::var_os("PATH").unwrap();
-    let git = std::env::split_paths(&path).map(|it| it.join("git")).find(|it| it.is_file());
+    let git =
+        std::env::split_paths(&path).map(|folder| folder.join("git")).find(|file| file.is_file());
     fs::create_dir(place.file("bin")).unwrap();
     let mut wrapper = File::create(place.file("bin/git")).unwrap();
     let script = format!(
@@ -208,7 +209,7 @@ fn a_small_repository_takes_three_calls_of_git() {
     let calls = fs::read_to_string(calls).unwrap();
     let named = |line: &str| {
         let steps = ["fetch", "cat-file", "ls-tree"];
-        line.split(' ').find_map(|word| steps.into_iter().find(|it| *it == word)).unwrap_or("?")
+        line.split(' ').find_map(|word| steps.into_iter().find(|step| *step == word)).unwrap_or("?")
     };
     assert_eq!(calls.lines().map(named).collect::<Vec<_>>(), ["fetch", "cat-file", "ls-tree"]);
 }
@@ -228,12 +229,12 @@ fn marked(mark: &str) -> Vec<u32> {
     let wanted = format!("{TRACKING_VARIABLE}={mark}\0");
     let carries = |path: &Path| {
         let environment = fs::read(path.join("environ")).unwrap_or_default();
-        environment.windows(wanted.len()).any(|it| it == wanted.as_bytes())
+        environment.windows(wanted.len()).any(|window| window == wanted.as_bytes())
     };
     fs::read_dir("/proc")
         .unwrap()
         .flatten()
-        .filter(|it| carries(&it.path()))
-        .filter_map(|it| it.file_name().to_str()?.parse().ok())
+        .filter(|entry| carries(&entry.path()))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
 }

@@ -21,7 +21,7 @@ pub(super) type Reach = &'static [(&'static str, usize)];
 /// Whether one process may trace another here; if not, prints why nothing is tested.
 pub(super) fn may_trace() -> bool {
     let tried = program("strace").args(["-qq", "-e", "trace=none", "true"]).output();
-    let may = tried.as_ref().is_ok_and(|it| it.status.success());
+    let may = tried.as_ref().is_ok_and(|output| output.status.success());
     if !may {
         say(format!("skipped: no process can be traced here: {tried:?}"));
     }
@@ -62,19 +62,21 @@ pub(super) fn killed_at(log: &Path) -> Option<String> {
 /// The calls that were entered, one per line.
 pub(super) fn entered(log: &str) -> impl Iterator<Item = &str> {
     let calls = log.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim_start()));
-    calls.filter(|call| call.starts_with(|it: char| it.is_ascii_lowercase()) && call.contains('('))
+    calls.filter(|call| {
+        call.starts_with(|character: char| character.is_ascii_lowercase()) && call.contains('(')
+    })
 }
 
 /// The last path in a call, without the parts that change each time.
 pub(super) fn site(call: &str) -> String {
     let name = call.split('(').next().unwrap_or_default();
-    let path = call.rsplit(['"', '<']).find(|it| it.starts_with('/')).unwrap_or("a pipe");
-    let path = path.trim_end_matches(|it: char| "\">)=?, ".contains(it));
+    let path = call.rsplit(['"', '<']).find(|part| part.starts_with('/')).unwrap_or("a pipe");
+    let path = path.trim_end_matches(|character: char| "\">)=?, ".contains(character));
     let plain = |word: &str| {
         let random = ["write-", "new-", "trash-", "scanwatch-it-", "scratch-"];
-        let random = word.len() >= 32 || random.iter().any(|it| word.starts_with(it));
+        let random = word.len() >= 32 || random.iter().any(|prefix| word.starts_with(prefix));
         // A job's number carries no information, nor does a repository's.
-        let word = word.replace(|it: char| it.is_ascii_digit(), "");
+        let word = word.replace(|character: char| character.is_ascii_digit(), "");
         if random { "…".to_owned() } else { word }
     };
     let mut words: Vec<String> = path.rsplit('/').take(2).map(plain).collect();

@@ -42,7 +42,9 @@ async fn a_shim_that_dies_at_any_call_is_made_up_for() {
         }
     }
     let mut sites = BTreeMap::new();
-    for (index, name) in (0..plan.len()).filter_map(|it| Some((it, killed_at(&log(it))?))) {
+    for (index, name) in
+        (0..plan.len()).filter_map(|number| Some((number, killed_at(&log(number))?)))
+    {
         account.note_killed(u32::try_from(index).unwrap(), Target::Shim);
         *sites.entry(name).or_default() += 1;
     }
@@ -66,7 +68,8 @@ async fn a_scanner_that_dies_at_any_call_has_failed_by_a_signal() {
     }
     let forge = Forge::start();
     let plan = taken(&[("renameat", 6), ("fsync", 5), ("write", 10)], 1);
-    let paths: Vec<String> = (0..plan.len()).map(|it| format!("calls/part-{it:03}")).collect();
+    let paths: Vec<String> =
+        (0..plan.len()).map(|number| format!("calls/part-{number:03}")).collect();
     forge.group(&paths.iter().map(String::as_str).collect::<Vec<_>>());
     let setup = Setup::new();
     let folder = setup.folder().to_owned();

@@ -46,24 +46,26 @@ impl Request {
         }
         if request.header("transfer-encoding") == Some("chunked") {
             while let Some(size) =
-                u64::from_str_radix(&line(&mut from)?, 16).ok().filter(|it| *it > 0)
+                u64::from_str_radix(&line(&mut from)?, 16).ok().filter(|size| *size > 0)
             {
                 from.by_ref().take(size).read_to_end(&mut request.body)?;
                 line(&mut from)?;
             }
-        } else if let Some(size) = request.header("content-length").and_then(|it| it.parse().ok()) {
+        } else if let Some(size) =
+            request.header("content-length").and_then(|text| text.parse().ok())
+        {
             from.take(size).read_to_end(&mut request.body)?;
         }
         Ok(request)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|it| it.0 == name).map(|it| it.1.as_str())
+        self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 
     /// As if from a client that knows only the first protocol version.
     pub(super) fn forget_protocol(&mut self) {
-        self.headers.retain(|it| it.0 != "git-protocol");
+        self.headers.retain(|header| header.0 != "git-protocol");
     }
 
     /// The call of git's backend that answers this, by the rules of CGI (RFC 3875).
@@ -153,7 +155,7 @@ pub(super) fn pass_on_head(from: &mut impl Read, stream: &mut impl Write) -> io:
         head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head);
-    let status = head.lines().find_map(|it| it.strip_prefix("Status: ")).unwrap_or("200 OK");
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
     stream.write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n{head}").as_bytes())
 }
 

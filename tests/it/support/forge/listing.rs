@@ -92,7 +92,7 @@ impl Listing {
 
     /// The requests so far, without their queries.
     pub(crate) fn paths_asked(&self) -> Vec<&str> {
-        self.asked.iter().map(|it| it.split('?').next().unwrap_or(it)).collect()
+        self.asked.iter().map(|request| request.split('?').next().unwrap_or(request)).collect()
     }
 
     /// Answers an API request; `None` for any other.
@@ -102,7 +102,7 @@ impl Listing {
         let github = path.strip_prefix("/api/v3/");
         let question = gitlab.or(github)?;
         self.asked.push(request.target.clone());
-        let token = self.token.as_ref().map(|it| format!("Bearer {it}"));
+        let token = self.token.as_ref().map(|token| format!("Bearer {token}"));
         if token.is_some() && token.as_deref() != request.header("authorization") {
             return Some(Answer::of(401, &json!({"message": "401 Unauthorized"})));
         }
@@ -135,7 +135,7 @@ impl Listing {
             Some(Fault::Next(url)) => answer.headers = format!("Link: <{url}>; rel=\"next\"\r\n"),
             Some(Fault::NoLinks) => {
                 let links = answer.headers.split_inclusive('\n');
-                answer.headers = links.filter(|it| !it.starts_with("Link:")).collect();
+                answer.headers = links.filter(|link| !link.starts_with("Link:")).collect();
             }
             _ => {}
         }
@@ -181,12 +181,13 @@ impl Listing {
         let mut entries: Vec<Value> =
             found.iter().map(|(id, path)| entry(*id, path, &self.projects[*path], base)).collect();
         entries.extend(self.odd_entries.iter().cloned());
-        let number: usize = parameter(query, "page").and_then(|it| it.parse().ok()).unwrap_or(1);
+        let number: usize =
+            parameter(query, "page").and_then(|text| text.parse().ok()).unwrap_or(1);
         let begin = ((number - 1) * self.page_size).min(entries.len());
         let end = (begin + self.page_size).min(entries.len());
         let mut answer = Answer::of(200, &Value::from(entries[begin..end].to_vec()));
         if end < entries.len() || self.endless {
-            let others = query.split('&').filter(|it| !it.starts_with("page="));
+            let others = query.split('&').filter(|part| !part.starts_with("page="));
             let others = others.collect::<Vec<_>>().join("&");
             let next = number + 1;
             let _ = write!(
@@ -256,7 +257,7 @@ fn laid_over(mut entry: Value, said: &Map<String, Value>) -> Value {
 }
 
 fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
+    query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
 }
 
 fn decoded(segment: &str) -> String {
