@@ -199,7 +199,7 @@ async fn plan(server: &TestServer, seed: u64, count: u64) -> Vec<Round> {
 /// Breaks if a client that disconnects aborts what it started: a job that nobody works on and that
 /// never ends, a job folder unknown to the server, a state that only a restart repairs.
 #[tokio::test]
-async fn whoever_hangs_up_when_every_job_on_the_disk_ends() {
+async fn every_job_on_disk_ends_whenever_clients_disconnect() {
     let seed =
         std::env::var("SCANWATCH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(4711);
     let count = rounds(40);

@@ -44,7 +44,7 @@ fn ids(snapshot: &Event) -> Vec<&str> {
 
 /// Breaks if a viewer of all jobs does not see them appear, change and end.
 #[tokio::test]
-async fn all_jobs_are_told_from_their_beginning_to_their_end() {
+async fn all_jobs_are_reported_from_start_to_end() {
     let server = Setup::new().shell("say completed\n").start().await;
     let first = server.submit("first").await;
     server.finished(&first).await;
@@ -78,7 +78,7 @@ async fn all_jobs_are_told_from_their_beginning_to_their_end() {
 
 /// Breaks if a large job sends viewers of all jobs one message per repository.
 #[tokio::test]
-async fn a_large_job_is_told_in_few_messages() {
+async fn a_large_job_needs_few_messages() {
     let server = Setup::new().start().await;
     let (mut stream, _) = joined(&server).await;
     let began = Instant::now();
@@ -147,7 +147,7 @@ async fn the_stream_of_all_resumes_after_its_last_event() {
 
 /// Breaks if a removed job is shown for ever.
 #[tokio::test]
-async fn a_removed_job_is_told_by_a_fresh_snapshot() {
+async fn a_removed_job_causes_a_fresh_snapshot() {
     let server = Setup::new().shell("say completed\n").start().await;
     let (gone, stays) = (server.submit("gone").await, server.submit("stays").await);
     server.finished(&gone).await;
@@ -171,7 +171,7 @@ async fn a_removed_job_is_told_by_a_fresh_snapshot() {
 
 /// Breaks if a job that resumes after its end looks finished to those who saw the end.
 #[tokio::test]
-async fn a_job_that_goes_on_after_its_end_is_told_again() {
+async fn a_job_that_resumes_after_its_end_is_reported_again() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     let (mut stream, _) = joined(&server).await;
@@ -190,7 +190,7 @@ async fn a_job_that_goes_on_after_its_end_is_told_again() {
 
 /// Breaks if a viewer that stops reading slows the others, or never gets the current state again.
 #[tokio::test]
-async fn a_viewer_of_all_that_stalls_gets_the_newest_state_when_it_wakes() {
+async fn a_stalled_viewer_gets_the_newest_state_when_it_resumes() {
     let server = Setup::new().start().await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -227,7 +227,7 @@ async fn a_viewer_of_all_that_stalls_gets_the_newest_state_when_it_wakes() {
 
 /// Breaks if streams of all jobs are unlimited, or delay a server that stops.
 #[tokio::test]
-async fn streams_of_all_jobs_are_counted_and_end_with_the_server() {
+async fn streams_of_all_jobs_are_limited_and_end_with_the_server() {
     let mut server = Setup::new().set("server.max_streams", 2).start().await;
     let (mut first, _) = joined(&server).await;
     let (second, _) = joined(&server).await;

@@ -60,7 +60,7 @@ async fn twelve_jobs_never_have_more_than_five_scanners_at_once() {
 
 /// Breaks if the configured limit is not applied.
 #[tokio::test]
-async fn the_settings_say_how_many_run_at_once() {
+async fn the_configured_limit_is_applied() {
     let server =
         Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 2).start().await;
     let mut jobs = Vec::new();
@@ -98,7 +98,7 @@ async fn a_small_job_does_not_wait_for_a_large_one() {
 
 /// Breaks if a slot is lost when its scanner is cancelled or dies.
 #[tokio::test]
-async fn a_place_is_free_again_however_its_scanner_ended() {
+async fn a_slot_is_freed_however_its_scanner_ended() {
     let server =
         Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 1).start().await;
     let cancelled = server.submit("cancelled").await;

@@ -43,7 +43,7 @@ async fn tag(server: &TestServer, path: &str) -> String {
 
 /// Breaks if a compacted job answers differently from one that was not, or misses a change.
 #[tokio::test]
-async fn a_job_that_was_found_at_rest_is_served_and_goes_on() {
+async fn a_compacted_job_is_served_and_resumes() {
     let setup = Setup::new().set("watch.resync_interval_secs", 1);
     lay_job(&setup.jobs(), "quiet");
     // A job is idle if it has not changed for a resync interval; the clock that counts cannot be

@@ -21,7 +21,7 @@ fn forge() -> (Forge, TlsFront) {
 
 /// Breaks if the scanner's git does not get the authority, or fetches without one.
 #[tokio::test]
-async fn a_repository_is_fetched_over_tls_with_the_forges_own_authority_alone() {
+async fn a_repository_is_fetched_over_tls_only_with_the_forges_authority() {
     let (forge, front) = forge();
     let url = format!("{}/acme/a.git", front.base());
     let folder = tempfile::tempdir().unwrap();
@@ -49,7 +49,7 @@ async fn a_repository_is_fetched_over_tls_with_the_forges_own_authority_alone() 
 
 /// Breaks if a relative path stays relative for processes with other working directories.
 #[test]
-fn the_bundles_path_is_absolute_wherever_it_is_named_from() {
+fn the_path_of_the_ca_file_is_made_absolute() {
     let (_forge, front) = forge();
     let here = std::env::current_dir().unwrap();
     let folder = tempfile::tempdir_in(here.join("target")).unwrap();

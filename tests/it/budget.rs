@@ -11,7 +11,7 @@ use serde_json::json;
 /// Breaks if a repository may use processor time until its deadline, or ends without the name of
 /// the setting that ended it.
 #[tokio::test]
-async fn a_repository_that_takes_too_much_work_ends_with_the_name_of_the_limit() {
+async fn a_repository_that_takes_too_much_work_ends_with_the_limits_name() {
     let forge = Forge::start();
     // Each line costs work and yields nothing: one blob, at many paths.
     let text = "no requirement at all\n".repeat(20_000);
@@ -45,7 +45,7 @@ say completed
 /// Breaks if a job waits as long as five scans of another job take, or if the scan that yielded its
 /// slot is not run again.
 #[tokio::test]
-async fn a_job_does_not_wait_for_the_slow_scans_of_another_one() {
+async fn a_job_does_not_wait_for_slow_scans_of_another() {
     let setup = Setup::new().shell(BURNING).set("scanner.slow_after_secs", 1);
     let burning = setup.lay_group(6);
     let server = setup.start().await;

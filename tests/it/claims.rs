@@ -42,7 +42,7 @@ sleep 999
 /// Breaks if a scanner that kills its shim gets more than its three attempts, whatever it writes
 /// about them.
 #[tokio::test]
-async fn what_a_scanner_writes_gives_it_no_further_attempt() {
+async fn a_scanner_cannot_write_itself_more_attempts() {
     let server = Setup::new().shell(FORGING).start().await;
     let names = ["reset", "ahead", "far", "gone", "waits", "stopped", "retried"];
     let mut jobs = Vec::new();
@@ -62,7 +62,7 @@ async fn what_a_scanner_writes_gives_it_no_further_attempt() {
 /// Breaks if a process left by a scanner that takes the lock of its dead shim is mistaken for a
 /// shim.
 #[tokio::test]
-async fn a_stray_that_takes_the_lock_is_no_shim() {
+async fn a_stray_process_with_the_lock_is_not_taken_for_a_shim() {
     let setup = Setup::new().python(
         r#"
 if task['attempt'] > 1:
@@ -130,7 +130,7 @@ async fn the_attempts_of_a_sandboxed_scanner_are_kept_out_of_its_reach() {
 /// Breaks if an operator's own scanner, which has no sandbox, gets an attempt for each restart by
 /// resetting the one record it knows.
 #[tokio::test]
-async fn a_scanner_without_a_sandbox_gains_nothing_by_one_record_either() {
+async fn a_scanner_without_a_sandbox_gains_nothing_by_resetting_one_record() {
     let server = Setup::new().shell("say scanning\nexec sleep 999").start().await;
     let job = server.submit("own").await;
     a_record_that_is_reset_gives_no_attempt(server, job).await;

@@ -271,7 +271,7 @@ fn invalid_arguments_are_refused_by_name() {
 
 /// Breaks if the path of the kept folder is not printed, or the folder is not kept.
 #[test]
-fn a_kept_jobs_folder_is_named() {
+fn a_kept_jobs_folder_is_printed() {
     let home = folder_with(PROJECT);
     let ran = run(home.path(), &["scan", "project", "--keep"]);
     let kept = ran.err.lines().find_map(|line| line.strip_prefix("kept ")).expect(&ran.err);

@@ -62,7 +62,7 @@ async fn finished_job(server: &TestServer) -> Handmade {
 /// Breaks if a document is compressed for a client that did not ask for it, if the decompressed
 /// document differs, or if a tag does not match both forms.
 #[tokio::test]
-async fn the_progress_document_is_compressed_where_that_is_asked_for() {
+async fn the_progress_document_is_compressed_on_request() {
     let server = Setup::new().user("u", "p").start().await;
     let job = finished_job(&server).await;
     let path = job.path();
@@ -96,7 +96,7 @@ async fn the_progress_document_is_compressed_where_that_is_asked_for() {
 
 /// Breaks if a cached compressed document is still sent after the job has changed.
 #[tokio::test]
-async fn a_compressed_document_is_that_of_the_newest_version() {
+async fn a_compressed_document_is_the_newest_version() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 8);
     job.known(&server).await;
@@ -117,7 +117,7 @@ async fn a_compressed_document_is_that_of_the_newest_version() {
 
 /// Breaks if two forms share a strong tag, or if the page loses the policy that it needs.
 #[tokio::test]
-async fn files_that_are_built_in_have_a_tag_for_each_form() {
+async fn built_in_files_have_a_tag_for_each_form() {
     let server = Setup::new().start().await;
     for path in ["/openapi.json", "/docs/style.css", "/docs/script.js"] {
         let plain = get(&server, path, "identity", None).await;

@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Breaks if clients would see states, counts, names or figures that differ from the contract.
 #[tokio::test]
-async fn every_scenario_holds_with_events_of_the_file_system() {
+async fn every_scenario_holds_with_notifications() {
     check(Setup::new()).await;
 }
 
 /// Breaks if the cache depends on notifications: a network file system has none.
 #[tokio::test]
-async fn every_scenario_holds_with_polling_alone() {
+async fn every_scenario_holds_with_polling_only() {
     check(Setup::new().set("watch.mode", "\"poll\"")).await;
 }
 

@@ -51,7 +51,7 @@ fn make_fifo(path: &Path) {
 /// Breaks if a pipe, a link, a folder or a huge file in place of a status file blocks the reader,
 /// redirects it, or affects anything but its own repository.
 #[tokio::test]
-async fn what_is_no_status_file_costs_itself_alone() {
+async fn what_is_not_a_status_file_affects_only_itself() {
     let server = Setup::new().start().await;
     let secret = server.file("elsewhere.json");
     files::write(&secret, json!({ "repo_name": "canary", "status": "completed" }).to_string());
@@ -89,7 +89,7 @@ async fn what_is_no_status_file_costs_itself_alone() {
 /// Breaks if a link in the jobs folder makes its target a job: it would be shown, scanned into,
 /// removed.
 #[tokio::test]
-async fn a_link_in_the_jobs_folder_is_no_job() {
+async fn a_link_in_the_jobs_folder_is_not_a_job() {
     let setup = Setup::new()
         .shell("say completed\n")
         .set("scanner.max_concurrent_processes", 1)
@@ -116,7 +116,7 @@ async fn a_link_in_the_jobs_folder_is_no_job() {
 /// Breaks if half a file, from a writer that does not rename, discards what was known; or if a file
 /// that stays broken is never reported.
 #[tokio::test]
-async fn half_a_file_keeps_its_last_good_content() {
+async fn half_a_file_keeps_the_last_valid_content() {
     let server = Setup::new().set("watch.resync_interval_secs", NEVER).start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 250);
@@ -145,7 +145,7 @@ async fn half_a_file_keeps_its_last_good_content() {
 
 /// Breaks if a change is never seen because its notification was lost.
 #[tokio::test]
-async fn a_change_that_was_not_notified_is_found_by_comparing() {
+async fn a_change_without_a_notification_is_found_by_comparing() {
     let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
@@ -194,7 +194,7 @@ async fn after_an_overflow_everything_is_read_again() {
 
 /// Breaks if what happens in a new folder before its watch is set is lost.
 #[tokio::test]
-async fn nothing_is_lost_between_the_making_of_a_folder_and_its_watch() {
+async fn nothing_is_lost_between_creating_a_folder_and_watching_it() {
     let server = Setup::new().notified().set("watch.resync_interval_secs", NEVER).start().await;
     let jobs: Vec<_> = (0..300)
         .map(|number| {
@@ -218,7 +218,7 @@ async fn nothing_is_lost_between_the_making_of_a_folder_and_its_watch() {
 /// Breaks if a client that submits and polls at once is told that the job does not exist, on a
 /// machine without notifications.
 #[tokio::test]
-async fn by_polling_alone_a_submitted_job_is_known_at_once() {
+async fn a_submitted_job_is_known_at_once_even_with_polling() {
     let server = Setup::new()
         .shell("say completed\n")
         .set("watch.mode", "\"poll\"")
@@ -258,7 +258,7 @@ fn is_watched(server: &TestServer, path: &Path) -> bool {
 
 /// Breaks if watches pile up: a machine has a limited number.
 #[tokio::test]
-async fn a_job_that_is_over_is_watched_no_more() {
+async fn a_finished_job_is_no_longer_watched() {
     let server = Setup::new().notified().set("watch.resync_interval_secs", 1).start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
@@ -276,7 +276,7 @@ async fn a_job_that_is_over_is_watched_no_more() {
 /// Breaks if another folder in place of the jobs folder is not watched, or if jobs of the old one
 /// stay that are not in the new one.
 #[tokio::test]
-async fn another_jobs_folder_in_its_place_is_taken_for_what_it_is() {
+async fn a_replaced_jobs_folder_is_watched_and_read_again() {
     let server = Setup::new().notified().set("watch.resync_interval_secs", 1).start().await;
     let (gone, stays) = (Handmade::new(&server, 1), Handmade::new(&server, 1));
     gone.known(&server).await;
@@ -305,7 +305,7 @@ async fn another_jobs_folder_in_its_place_is_taken_for_what_it_is() {
 
 /// Breaks if a job's replaced folder is still watched instead of the new one.
 #[tokio::test]
-async fn another_folder_in_the_place_of_a_jobs_is_watched() {
+async fn a_replaced_folder_of_a_job_is_watched() {
     let server = Setup::new().notified().set("watch.resync_interval_secs", 1).start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
@@ -344,7 +344,7 @@ fn aged(jobs: &Path, name: &str, status: &str, hours: i64) -> std::path::PathBuf
 /// Breaks if a clean-up removes what has not ended, is not old enough, or is not a job; if it
 /// follows a link out of the folder; or if it never runs.
 #[tokio::test]
-async fn a_clean_up_removes_expired_jobs_and_what_crashes_left_and_nothing_else() {
+async fn a_clean_up_removes_expired_jobs_and_leftovers_and_nothing_else() {
     let setup = Setup::new()
         .set("jobs.retention_hours", 2)
         .set("jobs.cleanup_interval_secs", 1)
@@ -387,7 +387,7 @@ async fn a_clean_up_removes_expired_jobs_and_what_crashes_left_and_nothing_else(
 
 /// Breaks if what a killed process left in `.staging` stays until the hourly clean-up.
 #[tokio::test]
-async fn what_a_killed_process_left_is_swept_between_two_clean_ups() {
+async fn leftovers_of_a_killed_process_are_swept_between_two_clean_ups() {
     let setup = Setup::new().set("jobs.cleanup_interval_secs", 100_000);
     let staging = setup.jobs().join(".staging");
     fs::create_dir_all(&staging).unwrap();
@@ -422,7 +422,7 @@ fn false_clock() -> Option<String> {
 
 /// Breaks if setting the clock ahead deletes all results of today.
 #[tokio::test]
-async fn a_clock_that_is_set_ahead_removes_nothing_that_is_young() {
+async fn a_clock_set_ahead_removes_no_recent_job() {
     let Some(library) = false_clock() else { return };
     let setup = Setup::new()
         .set("jobs.cleanup_interval_secs", 1)

@@ -99,7 +99,7 @@ async fn every_route_and_schema_is_shown() {
 /// Breaks if strangers can read the page, or it contains what its policy forbids, or needs another
 /// server.
 #[tokio::test]
-async fn the_page_keeps_to_its_policy_and_needs_nobody_else() {
+async fn the_page_keeps_to_its_policy_and_needs_no_other_server() {
     let server = server().await;
     for (path, media_type) in [
         ("/docs", "text/html; charset=utf-8"),

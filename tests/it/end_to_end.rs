@@ -155,7 +155,7 @@ async fn two_scans_of_one_commit_are_equal() {
 
 /// Breaks if a refused login is not reported as such, with a hint, or reveals the token.
 #[tokio::test]
-async fn a_refused_login_is_a_clone_failure_with_the_way_out() {
+async fn a_refused_login_is_a_clone_failure_with_a_hint() {
     let forge = Forge::start();
     forge.add_repository("group/closed", &[("package.json", b"{}")]);
     let server = server_for(&forge).await;
@@ -192,7 +192,7 @@ async fn a_hanging_fetch_is_cancelled_with_all_its_processes() {
 
 /// Breaks if the stages of a scan are missing from the stream.
 #[tokio::test]
-async fn a_scan_is_seen_at_work() {
+async fn the_stages_of_a_scan_are_streamed() {
     let forge = Forge::start();
     let text = "requests==2.31.0\n".repeat(10);
     let paths: Vec<String> =
@@ -214,7 +214,7 @@ async fn a_scan_is_seen_at_work() {
 
 /// Breaks if killing the server in the middle of a real scan loses or repeats it.
 #[tokio::test]
-async fn a_killed_server_does_not_cost_a_real_scan() {
+async fn a_real_scan_survives_a_killed_server() {
     let forge = Forge::start();
     add(&forge, "group/express", &published::from_npm("express@5.1.0"));
     forge.behave(Behaviour::Slow(20_000));

@@ -46,7 +46,7 @@ async fn next_state(stream: &mut EventStream, index: u32, status: &str) -> Event
 
 /// Breaks if a viewer does not see a scan from its beginning to its end, in the contract's terms.
 #[tokio::test]
-async fn a_scan_is_told_from_snapshot_to_end() {
+async fn a_scan_is_streamed_from_snapshot_to_end() {
     let server = Setup::new()
         .shell(
             "say scanning '\"total_files\": 4, \"current_file\": 1'\n\
@@ -232,7 +232,7 @@ async fn after_the_end_there_is_nothing_more() {
 
 /// Breaks if an unknown job's stream hangs instead of reporting that the job does not exist.
 #[tokio::test]
-async fn a_stream_of_no_job_is_not_found() {
+async fn a_stream_of_an_unknown_job_is_not_found() {
     let server = Setup::new().start().await;
     for id in [uuid::Uuid::now_v7().to_string().as_str(), "nope", ".staging"] {
         let answer = server.get(&format!("/scan/{id}/events")).await.expect(404);
@@ -265,7 +265,7 @@ async fn a_stream_is_neither_cached_nor_compressed() {
 /// Breaks if a viewer that stops reading slows the others or the server, or never gets the current
 /// state again.
 #[tokio::test]
-async fn a_stalled_reader_slows_nobody() {
+async fn a_stalled_reader_slows_no_one() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 20);
     job.known(&server).await;
@@ -350,7 +350,7 @@ async fn a_name_cannot_forge_an_event() {
 
 /// Breaks if a proxy closes the connection of a job in which nothing happens for a while.
 #[tokio::test]
-async fn a_comment_keeps_a_silent_line_open() {
+async fn a_comment_keeps_a_silent_connection_open() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.known(&server).await;

@@ -71,7 +71,7 @@ async fn judge(server: &TestServer, request: reqwest::RequestBuilder, asked: &st
 /// Breaks if any answer, including refusals and errors, lets a browser guess its type, frame it or
 /// run its content, or tells strangers about the server.
 #[tokio::test]
-async fn every_answer_restrains_browsers_and_keeps_its_own_counsel() {
+async fn every_answer_restricts_browsers_and_reveals_nothing() {
     let server = Setup::new().user("operator", "s3cret").shell("say completed\n").start().await;
     let job = server.submit("widget").await;
     server.finished(&job).await;
@@ -131,7 +131,7 @@ async fn every_answer_restrains_browsers_and_keeps_its_own_counsel() {
 
 /// Breaks if answers from before HTTP parsing look different.
 #[tokio::test]
-async fn answers_without_a_route_are_no_others() {
+async fn answers_without_a_route_look_the_same() {
     let full = Setup::new().set("server.max_connections", 1).start().await;
     let tls = Setup::new().with_tls(&Authority::new()).start().await;
     let ask = async |server: &TestServer| {

@@ -64,7 +64,7 @@ async fn stopped_readers(server: &TestServer, path: &str, count: u32) -> Holder 
 /// Breaks if streams that nobody reads delay the others, cost the server its memory, or are
 /// unlimited in number.
 #[tokio::test]
-async fn three_hundred_readers_of_which_fifty_are_stopped_slow_nobody() {
+async fn three_hundred_readers_with_fifty_stopped_slow_no_one() {
     let server = Setup::new().set("server.max_streams", 300).start().await;
     let job = Handmade::new(&server, 20);
     job.known(&server).await;
@@ -131,7 +131,7 @@ fn used(pid: u32) -> Duration {
 /// Breaks if a server without a descriptor for one more connection spins, fills its log, or does
 /// not recover when there are descriptors again.
 #[tokio::test]
-async fn without_descriptors_the_server_rests_and_comes_back() {
+async fn without_descriptors_the_server_sleeps_and_recovers() {
     let server = Setup::new()
         .launched_by(&["prlimit", "--nofile=64:64"])
         .set("server.header_timeout_secs", 120)

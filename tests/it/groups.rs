@@ -56,7 +56,7 @@ fn scanned(server: &TestServer) -> Vec<String> {
 /// Breaks if a group is not reported completely: its members, how each ended and why, and what was
 /// found in those that could be read.
 #[tokio::test]
-async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
+async fn a_group_of_sixty_with_broken_and_hanging_repositories_is_reported_completely() {
     let forge = Forge::start();
     let paths: Vec<String> = (0..60)
         .map(|n| match n % 12 {
@@ -139,7 +139,7 @@ async fn a_group_of_sixty_with_broken_and_hanging_ones_is_accounted_for() {
 
 /// Breaks if the options of a group request have no effect, or the wrong one.
 #[tokio::test]
-async fn a_url_without_an_ending_is_what_the_forge_says() {
+async fn a_url_without_a_suffix_is_resolved_by_the_forge() {
     let forge = Forge::start();
     forge.group(&["acme/api", "acme/web/site"]);
     let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
@@ -196,7 +196,7 @@ async fn what_is_left_out_is_listed_with_its_reason() {
 /// Breaks if a forge that refuses leaves a job without an end or without a hint, or if the job
 /// cannot be retried once the forge works again.
 #[tokio::test]
-async fn a_group_that_cannot_be_listed_fails_with_the_way_out_and_can_be_tried_again() {
+async fn a_group_that_cannot_be_listed_fails_with_a_hint_and_can_be_retried() {
     let forge = Forge::start();
     forge.group(&["acme/api"]);
     let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
@@ -217,7 +217,7 @@ async fn a_group_that_cannot_be_listed_fails_with_the_way_out_and_can_be_tried_a
 
 /// Breaks if a server that dies or stops while it waits for a forge forgets the job.
 #[tokio::test]
-async fn a_group_whose_listing_is_cut_short_is_listed_by_the_next_server() {
+async fn a_group_whose_listing_is_interrupted_is_listed_by_the_next_server() {
     let forge = Forge::start();
     forge.group(&["acme/api", "acme/web/site"]);
     let mut server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
@@ -265,7 +265,7 @@ async fn a_group_that_is_being_listed_can_be_cancelled_and_removed() {
 
 /// Breaks if what a forge had listed by then is still waited for once the job is cancelled.
 #[tokio::test]
-async fn a_group_that_is_cancelled_after_a_page_of_its_list_waits_for_nothing() {
+async fn a_group_that_is_cancelled_while_it_is_listed_waits_for_nothing() {
     let forge = Forge::start();
     forge.group(&["acme/api", "acme/web"]);
     let mut server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
@@ -310,7 +310,7 @@ async fn a_large_group_does_not_starve_a_single_repository() {
 /// Breaks if the group options of the command line do not reach the server, or if what failed of a
 /// group cannot be retried from there.
 #[tokio::test]
-async fn a_group_is_submitted_and_taken_up_again_from_the_command_line() {
+async fn a_group_is_submitted_and_retried_from_the_command_line() {
     let forge = Forge::start();
     forge.group(&["acme/api", "acme/web/site", "acme/web/old"]);
     let scanner = r#"

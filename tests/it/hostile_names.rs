@@ -126,7 +126,7 @@ async fn hostile_ids_open_nothing() {
 /// Breaks if an open server answers a page whose name was made to point at it, wherever in the
 /// request the name is given.
 #[tokio::test]
-async fn a_foreign_host_is_refused_wherever_it_stands() {
+async fn a_foreign_host_is_refused_wherever_it_is_named() {
     let authority = Authority::new();
     let plain = Setup::new().start().await;
     let tls = Setup::new().with_tls(&authority).start().await;
@@ -178,7 +178,7 @@ async fn a_foreign_host_is_refused_wherever_it_stands() {
 /// Breaks if what a stranger sends, or a third-party scanner writes, gets into the operator's log,
 /// where it could forge lines or send terminal commands.
 #[tokio::test]
-async fn hostile_words_do_not_get_into_the_log() {
+async fn hostile_text_does_not_get_into_the_log() {
     let forged = "\n2026-01-01T00:00:00.000000Z  INFO forged\u{1b}[2J\u{9b}2J\r\n";
     let escaped = "%0a2026-01-01T00:00:00.000000Z%20%20INFO%20forged%1b%5b2J";
     for format in ["text", "json"] {

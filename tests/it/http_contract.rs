@@ -58,7 +58,7 @@ fn folders_of_jobs(server: &TestServer) -> usize {
 
 /// Breaks if a client's first two requests, submit and poll, do not fit together.
 #[tokio::test]
-async fn a_submitted_job_is_known_at_once_and_in_the_shape_that_clients_know() {
+async fn a_submitted_job_is_known_at_once_in_the_documented_shape() {
     let server = Setup::new().shell(QUICK).start().await;
     for number in 0..20 {
         let url = format!("https://github.com/acme/widget-{number}.git");
@@ -83,7 +83,7 @@ async fn a_submitted_job_is_known_at_once_and_in_the_shape_that_clients_know() {
 
 /// Breaks if the progress document loses a member that clients read.
 #[tokio::test]
-async fn the_progress_document_has_all_members_from_the_beginning_to_the_end() {
+async fn the_progress_document_always_has_all_members() {
     let server = Setup::new().shell(WAITING).start().await;
     let job = server.submit("widget").await;
     let before = server.working(&job).await;
@@ -162,7 +162,7 @@ async fn an_unchanged_document_is_not_sent_again() {
 
 /// Breaks if the clients of the old service can no longer read its job and result documents.
 #[tokio::test]
-async fn a_job_and_its_results_have_the_shapes_of_old() {
+async fn a_job_and_its_results_have_the_legacy_shapes() {
     let server = Setup::new().shell(WAITING).start().await;
     let job = server.submit("widget").await;
     let pending = server.get(&format!("/jobs/{job}")).await.expect(200).json();
@@ -263,7 +263,7 @@ async fn a_deleted_job_is_gone_with_its_files_and_processes() {
 
 /// Breaks if a stopping server reports a job removed while its files stay.
 #[tokio::test]
-async fn a_removal_that_the_stop_overtakes_is_not_called_done() {
+async fn a_removal_interrupted_by_a_stop_is_not_reported_done() {
     let mut server = Setup::new()
         .shell("trap '' TERM\necho deaf > \"$dir/began\"\nwhile :; do sleep 0.1; done\n")
         .set("scanner.kill_grace_secs", 5)
@@ -290,7 +290,7 @@ async fn a_removal_that_the_stop_overtakes_is_not_called_done() {
 
 /// Breaks if the queue grows without limit, or a refusal does not say when to retry.
 #[tokio::test]
-async fn a_full_queue_refuses_until_there_is_room() {
+async fn a_full_queue_refuses_until_there_is_space() {
     let server = Setup::new()
         .shell(WAITING)
         .set("scanner.max_concurrent_processes", 1)
@@ -317,7 +317,7 @@ async fn a_full_queue_refuses_until_there_is_room() {
 /// Breaks if anything but the two probes is open to strangers, or if texts that clients look for
 /// change.
 #[tokio::test]
-async fn strangers_are_asked_for_credentials_before_anything_else() {
+async fn credentials_are_required_before_anything_else() {
     let server = Setup::new().shell(QUICK).user("operator", "s3cret:mit:colons").start().await;
     let job = server.submit("widget").await;
     server.finished(&job).await;
@@ -357,7 +357,7 @@ async fn strangers_are_asked_for_credentials_before_anything_else() {
 
 /// Breaks if a stranger's body is read: that is wasted work, and a way to hold a connection.
 #[tokio::test]
-async fn credentials_are_asked_for_before_the_body_is_read() {
+async fn credentials_are_required_before_the_body_is_read() {
     let server = Setup::new().user("operator", "secret").start().await;
     let began = Instant::now();
     let request = "POST /scan HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
@@ -427,7 +427,7 @@ async fn a_foreign_host_name_is_refused() {
 
 /// Breaks if a name that could lead out of the jobs folder reaches the file system.
 #[tokio::test]
-async fn ids_that_are_none_are_not_found() {
+async fn invalid_ids_are_not_found() {
     let server = Setup::new().start().await;
     let long = "a".repeat(10_000);
     let ids = [
@@ -647,7 +647,7 @@ fn misjudged(answer: &Answer, verdict: &Verdict) -> Option<String> {
 /// Breaks if a client that puts a token into a URL is not told where it belongs, or if the token is
 /// repeated in answers and logs.
 #[tokio::test]
-async fn credentials_in_a_url_are_refused_with_the_way_out() {
+async fn credentials_in_a_url_are_refused_with_a_hint() {
     let server = Setup::new().start().await;
     let token = "glpat-c4n4ry";
     let url = format!("https://oauth2:{token}@gitlab.com/a/b.git");
@@ -660,7 +660,7 @@ async fn credentials_in_a_url_are_refused_with_the_way_out() {
 
 /// Breaks if valid URLs are refused, or change on their way into files.
 #[tokio::test]
-async fn good_urls_of_every_form_are_accepted() {
+async fn valid_urls_of_every_form_are_accepted() {
     let server = Setup::new()
         .shell(QUICK)
         .set("network.allow_hosts", "[\"github.com\", \"git.corp.example\"]")
@@ -710,7 +710,7 @@ async fn an_overlong_body_is_refused_while_it_is_read() {
 /// Breaks if a client that sends its header or body byte by byte holds a connection for ever: a few
 /// hundred of them would stop the service.
 #[tokio::test]
-async fn slow_clients_are_hung_up_on_and_hinder_nobody() {
+async fn slow_clients_are_disconnected_and_delay_no_one() {
     let server = Setup::new().start().await;
     let address = server.address();
     let patience = Duration::from_secs(30);
@@ -753,7 +753,7 @@ async fn slow_clients_are_hung_up_on_and_hinder_nobody() {
 
 /// Breaks if connections are accepted without a limit, or if the limit is never freed.
 #[tokio::test]
-async fn connections_are_capped() {
+async fn connections_are_limited() {
     let server = Setup::new().shell(WAITING).set("server.max_connections", 8).start().await;
     let job = server.submit("widget").await;
     server.working(&job).await;
@@ -777,7 +777,7 @@ async fn connections_are_capped() {
 
 /// Breaks if streams, which use memory for as long as they last, have no limit of their own.
 #[tokio::test]
-async fn streams_are_capped() {
+async fn streams_are_limited() {
     for limit in ["server.max_streams", "server.max_streams_per_user"] {
         check_cap_of_streams(limit).await;
     }
@@ -805,7 +805,7 @@ async fn check_cap_of_streams(limit: &str) {
 /// Breaks if a request that no parser should accept is answered like a good one, or stops the
 /// server.
 #[tokio::test]
-async fn bytes_that_are_no_request_do_no_harm() {
+async fn invalid_requests_do_no_harm() {
     let server = Setup::new().start().await;
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(10_000));
@@ -832,7 +832,7 @@ async fn bytes_that_are_no_request_do_no_harm() {
 
 /// Breaks if operators and load balancers cannot tell a healthy server from a broken one.
 #[tokio::test]
-async fn health_and_probes_say_how_the_server_is() {
+async fn health_and_probes_report_the_state_of_the_server() {
     let server = Setup::new().start().await;
     let health = server.get("/health").await.expect(200).json();
     let status = health["status"].as_str().unwrap();

@@ -205,7 +205,7 @@ async fn read_text(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn one_connection_serves_many_requests_each_by_its_own_credentials() {
+async fn one_connection_serves_many_requests_each_with_its_own_credentials() {
     let server = Server::start(patient()).await;
     let mut stream = server.connect().await;
     for (credentials, expected) in [
@@ -226,7 +226,7 @@ async fn one_connection_serves_many_requests_each_by_its_own_credentials() {
 }
 
 #[tokio::test]
-async fn fifty_dribbling_connections_are_closed_and_others_are_served_meanwhile() {
+async fn fifty_byte_by_byte_connections_are_closed_while_others_are_served() {
     let server = Server::start(quick_headers()).await;
     let start = Instant::now();
     let dribble = async |stream: TcpStream| {
@@ -260,7 +260,7 @@ async fn fifty_dribbling_connections_are_closed_and_others_are_served_meanwhile(
 }
 
 #[tokio::test]
-async fn silence_is_ended_at_every_stage() {
+async fn silent_connections_are_closed_at_every_stage() {
     let server = Server::start(quick_headers()).await;
     let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     for sent in [
@@ -281,7 +281,7 @@ async fn silence_is_ended_at_every_stage() {
 }
 
 #[tokio::test]
-async fn an_idle_http2_connection_is_sent_away_after_its_answer() {
+async fn an_idle_http2_connection_is_closed_after_its_answer() {
     let server = Server::start(quick_headers()).await;
     let mut stream = server.send([HTTP2_PREFACE, HTTP2_SETTINGS, HTTP2_GET].concat()).await;
     let answer = read_to_end(&mut stream, 3 * Duration::from_millis(300) + SLACK).await;
@@ -367,7 +367,7 @@ async fn headers_that_are_too_long_are_refused() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_told_so_and_a_place_is_free_again_at_once() {
+async fn one_connection_too_many_is_refused_and_a_slot_is_freed_at_once() {
     let server = Server::start(Limits { max_connections: 2, ..patient() }).await;
     let mut first = server.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     read_until(&mut first, "hello").await;
@@ -389,7 +389,7 @@ async fn one_connection_too_many_is_told_so_and_a_place_is_free_again_at_once() 
 
 /// Breaks if a fault in the answer to one request costs another one, a slot, or the stop.
 #[tokio::test]
-async fn a_panic_costs_its_connection_alone() {
+async fn a_panic_costs_only_its_connection() {
     let server = Server::start(Limits { max_connections: 2, ..patient() }).await;
     let mut other = server.send("GET /endless HTTP/1.1\r\nHost: h\r\n\r\n").await;
     read_until(&mut other, "200 OK").await;
@@ -405,7 +405,7 @@ async fn a_panic_costs_its_connection_alone() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_loses_its_place() {
+async fn a_peer_that_reads_nothing_loses_its_slot() {
     let write_timeout = Duration::from_millis(300);
     let limits = Limits { max_connections: 1, write_timeout, ..patient() };
     let server = Server::start(limits).await;
@@ -442,7 +442,7 @@ async fn a_stop_ends_streams_and_idle_connections_and_lets_requests_finish() {
 }
 
 #[tokio::test]
-async fn an_http2_peer_that_ignores_the_stop_does_not_hold_it_up() {
+async fn an_http2_peer_that_ignores_the_stop_does_not_delay_it() {
     let server = Server::start(quick_headers()).await;
     let mut http2 = server.send([HTTP2_PREFACE, HTTP2_SETTINGS, HTTP2_GET].concat()).await;
     read_until(&mut http2, "hello").await;
@@ -453,7 +453,7 @@ async fn an_http2_peer_that_ignores_the_stop_does_not_hold_it_up() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_within_the_grace_is_dropped() {
+async fn connections_beyond_the_grace_period_are_dropped() {
     let limits = Limits { stop_grace: Duration::from_millis(300), ..patient() };
     let server = Server::start(limits).await;
     let mut endless = server.send("GET /endless HTTP/1.1\r\nHost: h\r\n\r\n").await;
@@ -494,7 +494,7 @@ impl tower_service::Service<Request<RequestBody>> for TakeOver {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_taken_over_keeps_its_place_and_counts_at_the_stop() {
+async fn an_upgraded_connection_keeps_its_slot_and_counts_at_the_stop() {
     let stop_grace = Duration::from_millis(300);
     let limits = Limits { max_connections: 2, stop_grace, ..quick_headers() };
     let server = Server::serve(TakeOver(TaskTracker::new()), limits, CancellationToken::new());

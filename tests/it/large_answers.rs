@@ -132,7 +132,7 @@ impl Peak {
 /// Breaks if clients that request documents and disconnect delay anything: the work of others, or
 /// the end of the server.
 #[tokio::test]
-async fn six_hundred_that_leave_hold_up_nothing() {
+async fn six_hundred_disconnecting_clients_delay_nothing() {
     let setup = Setup::new().python("say('scanning')\ntime.sleep(600)\n");
     let mut server = setup.start().await;
     let job = lay(&server, 1, PACKAGES.0).await;
@@ -174,7 +174,7 @@ async fn six_hundred_that_leave_hold_up_nothing() {
 
 /// Breaks if one client can use the whole capacity.
 #[tokio::test]
-async fn who_asks_for_too_many_is_told_so_and_others_are_served() {
+async fn a_client_with_too_many_requests_is_refused_and_others_are_served() {
     let server = Setup::new().start().await;
     let job = lay(&server, 1, PACKAGES.0).await;
     let path = format!("{}/sbom", job.path());
@@ -206,7 +206,7 @@ async fn who_asks_for_too_many_is_told_so_and_others_are_served() {
 
 /// Breaks if a document that yielded to others continues with anything but its next part.
 #[tokio::test]
-async fn documents_of_slow_readers_are_put_aside_and_go_on() {
+async fn documents_of_slow_readers_yield_and_resume() {
     let server = Setup::new().start().await;
     let job = lay(&server, 1, 2 * PACKAGES.0 / 3).await;
     let path = format!("{}/sbom", job.path());
@@ -246,7 +246,7 @@ fn joined(chunked: &str) -> String {
 
 /// Breaks if a document uses memory in proportion to its size, or keeps it.
 #[tokio::test]
-async fn documents_of_large_results_take_little_memory_and_keep_none() {
+async fn documents_of_large_results_use_little_memory_and_keep_none() {
     let server = Setup::new().start().await;
     let job = lay(&server, 1, PACKAGES.1).await;
     let path = format!("{}/sbom", job.path());
@@ -293,7 +293,7 @@ async fn documents_of_large_results_take_little_memory_and_keep_none() {
 
 /// Breaks if the answer to a client that reads nothing is held in memory, whatever it is.
 #[tokio::test]
-async fn readers_that_read_nothing_cost_a_piece_each() {
+async fn readers_that_read_nothing_cost_one_piece_each() {
     let server = Setup::new().start().await;
     let job = lay(&server, 1, PACKAGES.0).await;
     let group = lay(&server, 3000, 3).await;
@@ -391,7 +391,7 @@ async fn a_document_whose_job_is_removed_breaks_off() {
 /// Breaks if the results of a group are not what its repositories found, or if corrupt ones fail
 /// the rest.
 #[tokio::test]
-async fn what_a_group_found_is_summed_up_behind_its_list() {
+async fn the_totals_of_a_group_follow_its_list() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 4);
     let results = job.folder.join("results");

@@ -86,7 +86,7 @@ fn following(job: &Handmade) -> String {
 /// Breaks if the last lines of an attempt are lost because its repository is queued again at once,
 /// or if the answer never ends when the failure in between was not seen.
 #[tokio::test]
-async fn a_log_is_followed_to_the_end_of_its_try() {
+async fn a_log_is_followed_to_the_end_of_its_attempt() {
     for mode in ["\"auto\"", "\"poll\""] {
         let server = Setup::new()
             .shell(
@@ -147,7 +147,7 @@ async fn a_log_is_followed_from_its_beginning_to_its_end() {
 
 /// Breaks if lines of two attempts are sent as one log.
 #[tokio::test]
-async fn a_log_that_is_begun_anew_ends_the_answer() {
+async fn a_restarted_log_ends_the_answer() {
     let server = Setup::new().start().await;
     let again = "of the second attempt\n".repeat(9);
     for how in ["truncated", "overwritten", "replaced", "another attempt"] {
@@ -186,7 +186,7 @@ async fn a_log_that_is_begun_anew_ends_the_answer() {
 
 /// Breaks if a large log is sent with gaps, or buffered for a slow reader.
 #[tokio::test]
-async fn a_large_log_arrives_whole() {
+async fn a_large_log_arrives_completely() {
     let server = Setup::new().start().await;
     let lines = |from: u32, to: u32| {
         let line = |n| [format!("line {n} "), "x".repeat(90), "\n".to_owned()];
@@ -203,7 +203,7 @@ async fn a_large_log_arrives_whole() {
 
 /// Breaks if a follower is not informed, waits for what cannot come, or if followers are unlimited.
 #[tokio::test]
-async fn followers_are_counted_and_end_with_the_job_and_the_server() {
+async fn followers_are_limited_and_end_with_the_job_and_the_server() {
     let mut server = Setup::new().set("server.max_streams", 1).start().await;
     let (job, _) = handmade(&server, "one\n").await;
     let path = following(&job);

@@ -139,7 +139,7 @@ async fn a_file_that_is_weak_or_damaged_is_refused_at_the_start() {
 /// Breaks if an empty file opens the server, or if a file does not count as credentials on an
 /// address that others reach.
 #[tokio::test]
-async fn a_file_closes_the_server_even_if_it_names_nobody() {
+async fn even_an_empty_user_file_closes_the_server() {
     // An unassigned address (RFC 5737): it gets as far as trying to listen there, and no further.
     let elsewhere = |setup: Setup| setup.variable("SCANWATCH_SERVER__LISTEN", "192.0.2.1:0");
     let ended = elsewhere(with_users("")).run_to_end().await;
@@ -155,7 +155,7 @@ async fn a_file_closes_the_server_even_if_it_names_nobody() {
 /// Breaks if a user who was removed stays connected, on a connection or in a stream that was open
 /// before, or if the remaining users notice.
 #[tokio::test]
-async fn a_changed_file_lets_new_users_in_and_ends_those_who_are_gone() {
+async fn a_changed_file_admits_new_users_and_disconnects_removed_ones() {
     let (anna, bernd) = (line("anna", "a"), line("bernd", "b"));
     let setup = with_users(&format!("{anna}{bernd}")).shell(WAITING).asking_as("anna", "a");
     let server = setup.set("server.header_timeout_secs", 120).start().await;
@@ -205,7 +205,7 @@ async fn a_changed_file_lets_new_users_in_and_ends_those_who_are_gone() {
 
 /// Breaks if an operator's mistake locks everyone out, or goes unnoticed.
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_is_reported_until_it_is_good_again() {
+async fn a_bad_file_changes_nothing_and_is_reported_until_fixed() {
     let setup = with_users(&line("anna", "a"));
     let setup = setup.variable("SCANWATCH_AUTH__RELOAD_INTERVAL_SECS", 3600);
     let server = setup.start().await;
@@ -244,7 +244,7 @@ async fn a_bad_file_changes_nothing_and_is_reported_until_it_is_good_again() {
 
 /// Breaks if passwords can be guessed quickly, or if guessing slows the server for its users.
 #[tokio::test]
-async fn five_hundred_guesses_are_answered_and_few_are_judged() {
+async fn five_hundred_guesses_are_answered_and_few_are_checked() {
     let setup = with_users(&line("anna", "right")).asking_as("anna", "right");
     let server = setup.start().await;
     server.get("/jobs").await.expect(200);
@@ -316,7 +316,7 @@ async fn one_wrong_password_in_parallel_costs_few_hashes() {
 
 /// Breaks if a guesser at one address delays users at another with a right password.
 #[tokio::test]
-async fn guesses_hold_up_nobody_elses_right_password() {
+async fn guesses_delay_no_other_users_password() {
     let users = format!("{}{}", line_of_cost(8, "anna", "right"), line("bernd", "b"));
     let server = with_users(&users).start().await;
     let (single, of_processor) = of_one(&server).await;

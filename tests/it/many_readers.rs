@@ -87,7 +87,7 @@ async fn unread_by_http2(server: &TestServer, path: &str, count: u32) -> H2Line 
 /// that requests it and does not read it: by either version of HTTP, as an answer or as a stream,
 /// of a job that does not change or one that changes all the time.
 #[tokio::test]
-async fn readers_that_take_nothing_share_what_they_do_not_take() {
+async fn stalled_readers_share_their_unread_documents() {
     let server = Setup::new()
         .set("server.max_streams", 2000)
         .set("server.max_streams_per_user", 2000)
@@ -144,7 +144,7 @@ async fn readers_that_take_nothing_share_what_they_do_not_take() {
 /// Breaks if the folder of one job is read to its end before any other gets a turn, or if the cost
 /// per file grows with their number.
 #[tokio::test]
-async fn while_a_large_job_is_read_others_go_on() {
+async fn reading_a_large_job_does_not_block_others() {
     let server = Setup::new().shell("say completed\n").start().await;
     let small = Handmade::new(&server, 1);
     small.known(&server).await;
@@ -179,7 +179,7 @@ async fn while_a_large_job_is_read_others_go_on() {
 
 /// Breaks if followers of a job learn of its removal only from the next comment.
 #[tokio::test]
-async fn who_follows_a_job_that_is_removed_is_told_at_once() {
+async fn followers_of_a_removed_job_are_informed_at_once() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
@@ -207,7 +207,7 @@ async fn who_follows_a_job_that_is_removed_is_told_at_once() {
 /// Breaks if a job that is recreated under the same id can be mistaken for the previous one: by its
 /// entity tag, that of its list, or the id of an event.
 #[tokio::test]
-async fn a_job_that_is_made_anew_has_other_tags() {
+async fn a_recreated_job_has_other_tags() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);
@@ -239,7 +239,7 @@ async fn a_job_that_is_made_anew_has_other_tags() {
 /// Breaks if a time in milliseconds puts a job above all others for ever, or a wrong number gives
 /// it billions of repositories.
 #[tokio::test]
-async fn what_cannot_be_is_warned_of_and_left_out() {
+async fn impossible_values_are_warned_about_and_left_out() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.known(&server).await;

@@ -165,7 +165,7 @@ async fn values_move_as_jobs_run() {
 
 /// Breaks if strangers can read the server's metrics.
 #[tokio::test]
-async fn strangers_get_no_metrics() {
+async fn metrics_need_credentials() {
     let server = Setup::new().user("operator", "s3cret").start().await;
     server.send(server.stranger(Method::GET, "/metrics")).await.expect(401);
 }

@@ -52,7 +52,7 @@ async fn all_final(server: &TestServer) -> Vec<String> {
 /// Breaks if a submission, or a retry, that has started is left half done when its client
 /// disconnects.
 #[tokio::test]
-async fn what_a_request_has_begun_is_carried_out_whoever_hangs_up() {
+async fn a_started_request_is_completed_even_if_its_client_disconnects() {
     let script = r#"if [ -e "$dir/healthy" ]; then say completed; else exit 3; fi"#;
     let server = Setup::new().shell(script).start().await;
     let mut dice = Dice::new(17);
@@ -128,7 +128,7 @@ async fn knowing(forges: &[&Forge]) -> TestServer {
 /// Breaks if groups of one forge wait for those of another, or if a group does not say what it
 /// waits for.
 #[tokio::test]
-async fn a_slow_forge_delays_its_own_groups_alone_and_they_say_so() {
+async fn a_slow_forge_delays_only_its_own_groups_and_they_report_it() {
     let (slow, quick) = (Forge::start(), Forge::start());
     slow.group(&["acme/api"]);
     quick.group(&["acme/api"]);
@@ -169,7 +169,7 @@ async fn a_slow_forge_delays_its_own_groups_alone_and_they_say_so() {
 
 /// Breaks if the cost of a match is more than linear in the name, or if it outlives its job.
 #[tokio::test]
-async fn many_patterns_on_many_long_names_are_no_burden() {
+async fn many_patterns_on_many_long_names_are_cheap() {
     let forge = Forge::start();
     forge.group(&["acme/api"]);
     for n in 0..2_000 {

@@ -197,7 +197,7 @@ fn the_compose_file_fits_the_image() {
 
 /// Breaks if a document names a setting, a command or a file that does not exist.
 #[test]
-fn what_the_documents_name_exists() {
+fn everything_the_documents_name_exists() {
     let sections: toml::Table = DEFAULTS.parse().unwrap();
     for document in ["docs/operations.md", "docs/troubleshooting.md", "README.md"] {
         let text = read(document);

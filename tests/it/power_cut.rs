@@ -334,7 +334,7 @@ fn setup_for(forge: &Forge) -> Setup {
 /// Breaks if a power cut at any moment loses an accepted job or a reported end, or leaves a torn or
 /// empty file where a complete one was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_power_cut_takes_back_nothing_that_was_said() {
+async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let forge = forge();
     let setup = setup_for(&forge);
     let Some(disk) = Disk::make(&setup) else { return };
@@ -363,7 +363,7 @@ async fn a_power_cut_takes_back_nothing_that_was_said() {
 /// Breaks if an end is reported before it is on the disk: on a slow disk, much can happen in
 /// between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_end_is_told_before_it_would_last() {
+async fn no_end_is_reported_before_it_is_durable() {
     let forge = forge();
     let setup = setup_for(&forge);
     let Some(disk) = Disk::make(&setup) else { return };

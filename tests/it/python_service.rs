@@ -51,7 +51,7 @@ async fn json(server: &TestServer, path: &str) -> Value {
 
 /// Breaks if a job of the Python service can no longer be viewed as before.
 #[tokio::test]
-async fn its_jobs_are_served_as_they_lie_there() {
+async fn python_jobs_are_served_unchanged() {
     let setup = Setup::new().set("jobs.retention_hours", 1_000_000);
     lay(&setup);
     let server = setup.start().await;
@@ -124,7 +124,7 @@ async fn its_jobs_are_served_as_they_lie_there() {
 /// Breaks if folders of the Python service pile up for ever, or if one is removed that may be
 /// running, or whose end is unknown.
 #[tokio::test]
-async fn its_finished_jobs_expire_and_no_others() {
+async fn only_finished_python_jobs_expire() {
     let setup = Setup::new().set("jobs.cleanup_interval_secs", 1);
     lay(&setup);
     let jobs = setup.jobs();

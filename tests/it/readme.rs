@@ -37,7 +37,7 @@ fn only(start: &str) -> &'static str {
 
 /// Breaks if the first command of the README does not work on this project.
 #[test]
-fn the_first_command_finds_this_projects_packages() {
+fn the_first_readme_command_finds_this_projects_packages() {
     let home = TempDir::new().unwrap();
     let project = home.path().join("scanwatch");
     std::fs::create_dir(&project).unwrap();
@@ -119,7 +119,7 @@ async fn the_commands_of_the_readme_use_the_service() {
 /// Breaks if continuous integration runs other tests than the README names, or if no test runs a
 /// command of the README.
 #[test]
-fn the_test_command_is_the_one_of_continuous_integration() {
+fn the_readmes_test_command_is_that_of_continuous_integration() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let line = only("bash ");
     let script = line.strip_prefix("bash ").unwrap();

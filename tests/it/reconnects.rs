@@ -159,7 +159,7 @@ fn write(job: &Handmade, index: u64, status: &str, number: u64) {
 /// Breaks if a client that lost its connection, or its server, misses what happened in the
 /// meantime, for ever: a final state above all, because nothing comes after it.
 #[tokio::test]
-async fn who_is_cut_off_again_and_again_sees_what_the_files_say() {
+async fn a_viewer_that_reconnects_often_sees_what_the_files_contain() {
     let mut server = Setup::new().start().await;
     let job = Arc::new(Handmade::new(&server, REPOSITORIES));
     let path = job.stream();

@@ -71,7 +71,7 @@ fn jobs_on_disk(jobs: &Path) -> BTreeSet<String> {
 /// Breaks if a crash of the server at any moment loses a job, repeats a healthy scan, leaves a job
 /// or a process hanging, or leaves half a file.
 #[tokio::test]
-async fn thirty_crashes_of_the_server_lose_repeat_and_leave_nothing() {
+async fn thirty_server_crashes_lose_repeat_and_leave_nothing() {
     let mut server = Setup::new().shell(NOTING).start().await;
     let mut dice = Dice::new(0x5eed_0f5c_a9a7_c4e1);
     let mut accepted = BTreeSet::new();
@@ -141,7 +141,7 @@ fn assert_each_ran_once(server: &TestServer, jobs: &BTreeSet<String>, round: u32
 /// Breaks if a crash of the server kills its scanners, or if the next server starts a second one
 /// beside a running scanner.
 #[tokio::test]
-async fn a_living_scanner_is_adopted_by_the_next_server() {
+async fn a_running_scanner_is_adopted_by_the_next_server() {
     let mut server = Setup::new().shell(WAITING).start().await;
     let job = server.submit("adopted").await;
     let first = has_run(&server, &job, 1).await;
@@ -159,7 +159,7 @@ async fn a_living_scanner_is_adopted_by_the_next_server() {
 
 /// Breaks if an adopted scanner can no longer be cancelled, or does not count towards the limit.
 #[tokio::test]
-async fn an_adopted_scanner_takes_its_place_and_obeys() {
+async fn an_adopted_scanner_uses_a_slot_and_can_be_cancelled() {
     let mut server =
         Setup::new().shell(WAITING).set("scanner.max_concurrent_processes", 1).start().await;
     let adopted = server.submit("adopted").await;
@@ -244,7 +244,7 @@ async fn the_repository_of_a_killed_shim_is_scanned_again() {
 
 /// Breaks if a repository that kills its shim each time is retried for ever.
 #[tokio::test]
-async fn after_the_third_death_of_its_shim_a_repository_has_failed() {
+async fn a_repository_fails_after_the_third_death_of_its_shim() {
     let server = Setup::new().shell(WAITING).start().await;
     let job = server.submit("deadly").await;
     for attempt in 1..=3 {
@@ -263,7 +263,7 @@ async fn after_the_third_death_of_its_shim_a_repository_has_failed() {
 
 /// Breaks if a terminal signal costs a scan.
 #[tokio::test]
-async fn a_shim_does_not_mind_a_terminal_that_is_closed() {
+async fn a_shim_survives_a_closed_terminal() {
     let server = Setup::new().shell(WAITING).start().await;
     let job = server.submit("hung-up").await;
     has_run(&server, &job, 1).await;
@@ -297,7 +297,7 @@ async fn a_scan_that_died_with_its_server_is_scanned_again() {
 
 /// Breaks if a pid from a file, which may be another process's by now, is ever signalled.
 #[tokio::test]
-async fn a_pid_in_a_file_is_never_a_target() {
+async fn a_pid_from_a_file_is_never_signalled() {
     let mut server = Setup::new().shell(WAITING).start().await;
     let job = server.submit("victim").await;
     has_run(&server, &job, 1).await;
@@ -357,7 +357,7 @@ async fn a_planned_stop_leaves_no_process_and_the_next_server_finishes() {
 /// Breaks if Ctrl-C and SIGTERM differ, or if planned stops use up the attempts that are meant for
 /// deaths.
 #[tokio::test]
-async fn any_number_of_planned_stops_does_not_fail_a_repository() {
+async fn planned_stops_never_fail_a_repository() {
     let mut server = Setup::new().shell(WAITING).set("scanner.kill_grace_secs", 2).start().await;
     let job = server.submit("patient").await;
     for round in 1..=4 {
@@ -395,7 +395,7 @@ async fn a_second_server_on_the_same_folder_exits_with_3() {
 
 /// Breaks if removing the lock file lets a second server in, or if the first does not notice.
 #[tokio::test]
-async fn without_its_lock_file_a_folder_has_one_server_all_the_same() {
+async fn a_folder_without_its_lock_file_still_has_only_one_server() {
     let server = Setup::new().shell(NOTING).start().await;
     let lock = server.setup().jobs().join(".lock");
     fs::remove_file(&lock).unwrap();
@@ -447,7 +447,7 @@ async fn finished_jobs_are_the_same_after_a_restart() {
 
 /// Breaks if a job that was cancelled before any scanner had started leaves its repository waiting.
 #[tokio::test]
-async fn a_cancelled_job_stays_cancelled_over_a_crash() {
+async fn a_cancelled_job_stays_cancelled_after_a_crash() {
     let mut server =
         Setup::new().shell(WAITING).set("scanner.max_concurrent_processes", 1).start().await;
     let running = server.submit("running").await;
@@ -548,7 +548,7 @@ async fn a_job_whose_folder_is_removed_is_forgotten_with_its_scanner() {
 
 /// Breaks if a disk that fails for a moment costs a repository all its attempts at once.
 #[tokio::test]
-async fn a_scan_that_cannot_begin_is_tried_again_after_a_while() {
+async fn a_scan_that_cannot_start_is_retried_later() {
     let setup = Setup::new().shell(NOTING);
     let job = setup.lay_group(1);
     let locks = setup.jobs().join(&job).join("locks");
@@ -566,7 +566,7 @@ async fn a_scan_that_cannot_begin_is_tried_again_after_a_while() {
 /// Breaks if a crash between a cancel request and its completion leaves repositories waiting, or
 /// scanner slots taken, for ever.
 #[tokio::test]
-async fn a_cancel_that_a_crash_cut_short_is_carried_out() {
+async fn a_cancel_interrupted_by_a_crash_is_completed() {
     let setup = Setup::new().shell(NOTING);
     let job = setup.lay_group(7);
     let path = setup.jobs().join(&job).join("master.json");
@@ -612,7 +612,7 @@ async fn a_signal_to_the_servers_group_does_not_reach_its_scans() {
 /// Breaks if a scanner is stopped although the reason cannot be written: it would count as a
 /// cancel, and its repository would not be scanned again.
 #[tokio::test]
-async fn a_stop_that_cannot_be_explained_is_not_given() {
+async fn a_stop_whose_reason_cannot_be_written_is_not_sent() {
     let mut server = Setup::new().shell(WAITING).set("server.stop_grace_secs", 1).start().await;
     let job = server.submit("unexplained").await;
     has_run(&server, &job, 1).await;
@@ -630,7 +630,7 @@ async fn a_stop_that_cannot_be_explained_is_not_given() {
 
 /// Breaks if an accepted cancel request is lost with the server that accepted it.
 #[tokio::test]
-async fn a_cancel_that_was_answered_survives_a_crash() {
+async fn an_accepted_cancel_survives_a_crash() {
     let setup = Setup::new()
         .shell("trap '' TERM\nsay scanning\necho > \"$dir/begun\"\nwhile :; do sleep 0.1; done\n")
         .set("scanner.max_concurrent_processes", 1)
@@ -648,7 +648,7 @@ async fn a_cancel_that_was_answered_survives_a_crash() {
 
 /// Breaks if a scan whose shim can never start is retried for ever.
 #[tokio::test]
-async fn a_scan_that_can_never_begin_has_failed() {
+async fn a_scan_that_can_never_start_fails() {
     let setup = Setup::new().shell(NOTING);
     let job = setup.lay_group(1);
     fs::remove_dir(setup.jobs().join(&job).join("locks")).unwrap();

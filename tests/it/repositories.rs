@@ -158,7 +158,7 @@ fn cells(text: &str) -> Vec<Vec<String>> {
 /// Breaks if a spreadsheet runs the names of a repository's packages, or rows are broken, lost, or
 /// of repositories that failed.
 #[tokio::test]
-async fn results_come_as_csv_that_is_safe_to_open() {
+async fn results_are_available_as_safe_csv() {
     let setup = Setup::new().python(FINDS);
     let job = setup.lay_group(4);
     let server = setup.start().await;
@@ -200,7 +200,7 @@ async fn results_come_as_csv_that_is_safe_to_open() {
 /// Breaks if there is no bill of materials of a job or of a repository, or if it does not cover
 /// exactly what completed.
 #[tokio::test]
-async fn bills_of_materials_are_given_of_a_job_and_of_each_repository() {
+async fn bills_of_materials_exist_for_a_job_and_for_each_repository() {
     let setup = Setup::new().python(FINDS);
     let job = setup.lay_group(4);
     let server = setup.start().await;

@@ -143,7 +143,7 @@ async fn a_flaky_repository_is_tried_again_until_it_completes() {
 /// Breaks if there are more or fewer attempts than requested, if the pauses do not grow, or if the
 /// failure does not say how many attempts there were. A manual retry starts the count anew.
 #[tokio::test]
-async fn what_always_fails_is_tried_once_and_as_often_as_was_asked_for() {
+async fn a_lasting_failure_is_retried_exactly_as_often_as_requested() {
     let server = setup(SHORT).start().await;
     let job = submit(&server, "hopeless", 2).await;
     let document = server.finished(&job).await;
@@ -187,7 +187,7 @@ esac
 /// Breaks if a transient cause is not retried, or another one is; or if the metrics do not
 /// distinguish the causes.
 #[tokio::test]
-async fn the_cause_decides_whether_there_is_another_try() {
+async fn the_cause_decides_whether_there_is_a_retry() {
     let server = Setup::new().shell(ENDING).set("scanner.retry_pause_secs", SHORT).start().await;
     let passing = ["exit", "signal", "timeout", "uncalled", "clone"];
     let staying = ["stays", "refused", "limit", "protocol"];
@@ -243,7 +243,7 @@ async fn a_scanner_that_cannot_be_started_is_tried_again() {
 /// Breaks if the built-in scanner does not tell permanent from transient causes: a forge is asked
 /// once for what it does not have, and again after an error of its own.
 #[tokio::test]
-async fn a_missing_repository_is_asked_for_once_and_a_moody_forge_again() {
+async fn a_missing_repository_is_requested_once_and_a_failing_forge_again() {
     use crate::support::forge::Behaviour;
     let forge = Forge::start();
     forge.add_repository("acme/app", &[("package.json", br#"{"dependencies": {"a": "1.0.0"}}"#)]);
@@ -302,7 +302,7 @@ async fn a_pause_outlives_the_server_and_its_count_too() {
 
 /// Breaks if a failure that happens while no server runs is taken for final by the next one.
 #[tokio::test]
-async fn a_try_that_fails_without_a_server_is_followed_by_the_next() {
+async fn an_attempt_that_fails_without_a_server_is_retried() {
     let mut server = setup(SHORT).start().await;
     files::write(&server.file("held"), "");
     files::write(&server.file("mended-2"), "");
@@ -344,7 +344,7 @@ async fn a_death_of_a_shim_uses_up_no_retry() {
 /// Breaks if what is cancelled or removed during a pause stays, restarts, or waits until the pause
 /// ends.
 #[tokio::test]
-async fn what_is_cancelled_or_removed_during_a_pause_is_over() {
+async fn cancelling_or_removing_during_a_pause_takes_effect_at_once() {
     let server = setup(LONG).start().await;
     let (cancelled, removed) =
         (submit(&server, "cancelled", 2).await, submit(&server, "removed", 2).await);
@@ -373,7 +373,7 @@ async fn what_is_cancelled_or_removed_during_a_pause_is_over() {
 
 /// Breaks if the pause of a cancelled attempt is taken for that of a later one.
 #[tokio::test]
-async fn a_pause_that_was_cancelled_shortens_no_other() {
+async fn a_cancelled_pause_shortens_no_other() {
     let server = setup(SHORT).start().await;
     let job = submit(&server, "again", 1).await;
     waits(&server, &job, 2).await;
@@ -389,7 +389,7 @@ async fn a_pause_that_was_cancelled_shortens_no_other() {
 /// Breaks if a repository that waits for its next attempt takes a slot from those that could start,
 /// or if their job ends without it.
 #[tokio::test]
-async fn one_that_waits_holds_up_no_other_and_the_job_waits_for_it() {
+async fn a_waiting_retry_takes_no_slot_and_its_job_waits_for_it() {
     let setup = setup(LONG).set("scanner.max_concurrent_processes", 1);
     let job = setup.lay_group(3);
     let path = setup.jobs().join(&job).join("master.json");
@@ -457,7 +457,7 @@ async fn the_number_of_retries_is_from_0_to_10() {
 /// Breaks if a user who waits at a terminal is not told that, when and why there is another
 /// attempt.
 #[tokio::test]
-async fn another_try_is_told_at_the_command_line() {
+async fn a_retry_is_reported_at_the_command_line() {
     let server = setup(SHORT).start().await;
     files::write(&server.file("mended-2"), "");
     let waiting = "pending: Attempt 2 of 2 begins in 1 s (last: exit: Process exited with code 7)";

@@ -38,7 +38,7 @@ async fn retry(server: &TestServer, job: &str, status: u16) -> Value {
 
 /// Breaks if a success is scanned again, or a failure is not.
 #[tokio::test]
-async fn what_failed_is_scanned_again_and_nothing_else() {
+async fn only_failures_are_scanned_again() {
     let (server, job) = with_a_failed_part().await;
     assert_eq!(server.progress(&job).await["failed_repositories"][0]["repo_name"], "part-1");
     files::write(&server.file("mended"), "");
@@ -93,7 +93,7 @@ async fn a_retry_outlives_the_server() {
 
 /// Breaks if a requested retry is counted as a death of the attempt before.
 #[tokio::test]
-async fn a_retry_that_did_not_begin_waits_for_the_next_server() {
+async fn a_retry_that_did_not_start_waits_for_the_next_server() {
     let setup = Setup::new().shell(MENDABLE).set("scanner.max_concurrent_processes", 1);
     let (job, blocker) = (setup.lay_group(2), setup.lay_group(1));
     let mut server = setup.start().await;
@@ -117,7 +117,7 @@ async fn a_retry_that_did_not_begin_waits_for_the_next_server() {
 
 /// Breaks if a cancelled job cannot be retried, or if a cancel of the retry is lost.
 #[tokio::test]
-async fn a_cancelled_job_can_go_on_and_be_cancelled_again() {
+async fn a_cancelled_job_can_be_retried_and_cancelled_again() {
     let setup = Setup::new().shell(MENDABLE);
     let job = setup.lay_group(3);
     files::write(&setup.folder().join("hold"), "");
@@ -139,7 +139,7 @@ async fn a_cancelled_job_can_go_on_and_be_cancelled_again() {
 /// Breaks if a command whose shim died before it took it ends the next attempt, which nobody meant:
 /// a cancel that came too early would cancel the retry.
 #[tokio::test]
-async fn an_order_that_nobody_took_is_none_for_who_comes_next() {
+async fn a_command_nobody_took_does_not_affect_the_next_attempt() {
     let setup = Setup::new().shell("say scanning; say completed\n");
     let job = setup.lay_group(1);
     let order = setup.jobs().join(&job).join("locks").join("repo_0.order.json");
@@ -151,7 +151,7 @@ async fn an_order_that_nobody_took_is_none_for_who_comes_next() {
 
 /// Breaks if a follower of a retry is sent the end of the previous run.
 #[tokio::test]
-async fn a_stream_that_joins_after_a_retry_tells_the_new_end() {
+async fn a_stream_opened_after_a_retry_reports_the_new_end() {
     let (server, job) = with_a_failed_part().await;
     files::write(&server.file("hold"), "");
     files::write(&server.file("mended"), "");

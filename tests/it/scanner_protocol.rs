@@ -294,7 +294,7 @@ async fn exit_0_without_a_status_is_completed_with_a_warning() {
 /// Breaks if a scanner that exits in the middle of its work counts as done: its results would be
 /// trusted.
 #[tokio::test]
-async fn exit_0_with_a_working_status_is_a_breach_of_the_protocol() {
+async fn exit_0_with_a_working_status_is_a_protocol_violation() {
     let server = Setup::new().shell("say scanning\nexit 0\n").start().await;
     let (_, document, file) = run(&server).await;
     assert_eq!(document["status"], "failed", "{document:#}");
@@ -321,7 +321,7 @@ async fn another_exit_code_outweighs_a_completed_status() {
 
 /// Breaks if a scanner's own words about its failure are replaced by a bare exit code.
 #[tokio::test]
-async fn a_failure_in_the_scanners_own_words_stands() {
+async fn a_failure_reported_by_the_scanner_is_kept() {
     let server = Setup::new()
         .shell("say failed '\"error_message\": \"the well is dry\"'\nexit 1\n")
         .start()
@@ -334,7 +334,7 @@ async fn a_failure_in_the_scanners_own_words_stands() {
 
 /// Breaks if the last status of a failing scanner is lost: name, progress, and cause.
 #[tokio::test]
-async fn after_a_death_name_progress_and_last_words_are_kept() {
+async fn name_progress_and_last_status_survive_a_death() {
     let server = Setup::new()
         .shell(
             "say scanning '\"total_files\": 100, \"current_file\": 40, \"stage\": \"lock files\"'\n\
@@ -360,7 +360,7 @@ async fn after_a_death_name_progress_and_last_words_are_kept() {
 
 /// Breaks if a scanner that is killed (by an operator, by the kernel) stays "scanning".
 #[tokio::test]
-async fn a_killed_scanner_is_settled_within_two_seconds() {
+async fn a_killed_scanner_is_finalized_within_two_seconds() {
     let server =
         Setup::new().shell("say scanning\necho $$ > \"$dir/pid\"\nexec sleep 999\n").start().await;
     for (signal, number) in [(Signal::KILL, 9), (Signal::SEGV, 11), (Signal::TERM, 15)] {
@@ -399,7 +399,7 @@ async fn a_program_that_cannot_be_started_fails_its_repository() {
 
 /// Breaks if a scanner that hangs is not stopped on time, or not with its whole process tree.
 #[tokio::test]
-async fn past_its_time_a_scanner_is_ended_with_its_whole_tree() {
+async fn a_timed_out_scanner_is_stopped_with_its_whole_process_tree() {
     let server = Setup::new()
         .shell(
             "trap '' TERM\n\
@@ -426,7 +426,7 @@ async fn past_its_time_a_scanner_is_ended_with_its_whole_tree() {
 
 /// Breaks if a scanner that handles SIGTERM does not get its grace period.
 #[tokio::test]
-async fn past_its_time_a_scanner_is_asked_before_it_is_killed() {
+async fn a_timed_out_scanner_gets_sigterm_before_sigkill() {
     let server = Setup::new()
         .shell(
             // Longer than it takes to be killed without a grace period.
@@ -446,7 +446,7 @@ async fn past_its_time_a_scanner_is_asked_before_it_is_killed() {
 /// Breaks if a scanner without a heartbeat is waited for until its deadline; or if one is stopped
 /// that sends heartbeats, even without progress, or that never sent any.
 #[tokio::test]
-async fn a_scanner_without_a_heartbeat_is_ended_and_others_are_not() {
+async fn a_scanner_without_a_heartbeat_is_stopped_and_others_are_not() {
     let server = Setup::new()
         .shell(
             "case $SCANWATCH_REPO_NAME in\n\
@@ -475,7 +475,7 @@ async fn a_scanner_without_a_heartbeat_is_ended_and_others_are_not() {
 
 /// Breaks if a scanner cannot be stopped, or if its child processes go on without it.
 #[tokio::test]
-async fn a_cancelled_scanner_is_gone_with_its_whole_tree() {
+async fn a_cancelled_scanner_is_gone_with_its_whole_process_tree() {
     let server = Setup::new()
         .shell(
             "trap '' TERM\n\
@@ -504,7 +504,7 @@ async fn a_cancelled_scanner_is_gone_with_its_whole_tree() {
 
 /// Breaks if a process that a scanner left behind keeps its job from ending, or survives.
 #[tokio::test]
-async fn a_stray_that_holds_the_output_open_does_not_hold_up_the_end() {
+async fn a_stray_process_with_the_output_open_does_not_delay_the_end() {
     let server = Setup::new()
         .shell("setsid sleep 999 &\nsay completed\necho over > \"$dir/over\"\nexit 0\n")
         .start()
@@ -521,7 +521,7 @@ async fn a_stray_that_holds_the_output_open_does_not_hold_up_the_end() {
 /// Breaks if a scanner that replaces a file with something else keeps its job from ending, and its
 /// scanner slot for ever.
 #[tokio::test]
-async fn what_stands_in_the_place_of_a_file_does_not_hold_up_the_end() {
+async fn anything_in_place_of_a_file_does_not_delay_the_end() {
     let server = Setup::new()
         .shell(
             "job=${SCANWATCH_STATUS_FILE%/*}\n\
@@ -555,7 +555,7 @@ async fn what_stands_in_the_place_of_a_file_does_not_hold_up_the_end() {
 
 /// Breaks if a pipe in place of the log blocks a shim, which then cannot be stopped.
 #[tokio::test]
-async fn a_pipe_in_the_place_of_the_log_is_not_waited_for() {
+async fn a_pipe_in_place_of_the_log_does_not_block() {
     let server = Setup::new()
         .shell(
             "say scanning\n\
@@ -576,7 +576,7 @@ async fn a_pipe_in_the_place_of_the_log_is_not_waited_for() {
 
 /// Breaks if a job that has started is still called initializing in its own file.
 #[tokio::test]
-async fn the_begin_of_a_job_is_in_its_file_at_once() {
+async fn the_start_of_a_job_is_in_its_file_at_once() {
     let server = Setup::new()
         .shell(
             "sleep 0.5\n\
@@ -593,7 +593,7 @@ async fn the_begin_of_a_job_is_in_its_file_at_once() {
 
 /// Breaks if a full pipe blocks a scanner with much output for ever, or if it can fill the disk.
 #[tokio::test]
-async fn a_chatty_scanner_is_not_blocked_and_its_log_is_capped() {
+async fn a_verbose_scanner_is_not_blocked_and_its_log_is_limited() {
     let server = Setup::new()
         .python(
             "say('scanning')\n\
@@ -616,7 +616,7 @@ async fn a_chatty_scanner_is_not_blocked_and_its_log_is_capped() {
 
 /// Breaks if a log can clear, colour or forge lines in the reader's terminal.
 #[tokio::test]
-async fn control_characters_are_spelled_out_in_a_log() {
+async fn control_characters_are_escaped_in_a_log() {
     let server = Setup::new()
         .shell("printf 'a\\033[2Jb\\007c\\rd\\te\\302\\233f\\r\\n' >&2\nsay scanning\nexit 3\n")
         .start()
@@ -631,7 +631,7 @@ async fn control_characters_are_spelled_out_in_a_log() {
 /// Breaks if an endless line is kept in memory until the scanner ends, or if a secret can be read
 /// where such a line is cut.
 #[tokio::test]
-async fn a_line_without_an_end_is_cut_but_never_within_a_secret() {
+async fn an_endless_line_is_cut_but_never_within_a_secret() {
     let secret = "glpat-c4n4ry-of-the-cut";
     let setup = Setup::new();
     let token = setup.folder().join("token");
@@ -675,7 +675,7 @@ async fn a_line_without_an_end_is_cut_but_never_within_a_secret() {
 
 /// Breaks if an unreadable result counts as a good one.
 #[tokio::test]
-async fn a_result_that_is_none_is_a_breach_of_the_protocol() {
+async fn an_invalid_result_is_a_protocol_violation() {
     for (script, said) in [
         ("echo '{\"packages\": [' > part", "not valid JSON"),
         ("printf '[\"%01000d\"]' 7 > part", "larger than 1000 bytes"),
@@ -772,7 +772,7 @@ impl Drop for TakenGroup {
 /// Breaks if a scanner's process tree escapes on a machine without control groups: one process that
 /// leads its own session, and its child.
 #[tokio::test]
-async fn without_a_control_group_the_whole_tree_is_ended_too() {
+async fn without_a_control_group_the_whole_process_tree_is_killed_too() {
     let setup = Setup::new().set("scanner.kill_grace_secs", 1).shell(
         "trap '' TERM\n\
          setsid sh -c 'trap \"\" TERM; sleep 998 & echo $$ > \"$0/stray\"; wait' \"$dir\" &\n\

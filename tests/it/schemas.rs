@@ -62,7 +62,7 @@ fn judge(folders: &[&Path], expected: &[&str]) {
 
 /// Breaks if what the server, a shim or a cancel writes does not match its schema.
 #[tokio::test]
-async fn the_files_of_a_server_are_as_described() {
+async fn the_files_of_a_server_match_their_schemas() {
     let scanner = r#"
         printf '%s\n' "$task" > "$dir/task.part" && mv "$dir/task.part" "$dir/task"
         [ "$SCANWATCH_REPO_NAME" = bad ] && { echo wrong >&2; exit 3; }
@@ -87,7 +87,7 @@ async fn the_files_of_a_server_are_as_described() {
 
 /// Breaks if what the built-in scanner writes does not match its schema.
 #[test]
-fn the_files_of_the_built_in_scanner_are_as_described() {
+fn the_files_of_the_built_in_scanner_match_their_schemas() {
     let home = TempDir::new().unwrap();
     let project = home.path().join("project");
     std::fs::create_dir_all(&project).unwrap();

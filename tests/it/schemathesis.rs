@@ -47,7 +47,7 @@ fn tried(command: &mut Command) {
 /// Breaks if a request that the document allows, or a similar invalid one, is answered with a 5xx,
 /// or contrary to the document.
 #[tokio::test]
-async fn what_is_made_up_of_the_document_is_answered_by_the_document() {
+async fn generated_requests_are_answered_as_documented() {
     let server = Setup::new().user("operator", "s3cret").shell(SCANNER).start().await;
     let mut command = run(&server, "");
     tokio::task::spawn_blocking(move || tried(&mut command)).await.unwrap();
@@ -55,7 +55,7 @@ async fn what_is_made_up_of_the_document_is_answered_by_the_document() {
 
 /// Breaks likewise, where ids are those of an existing job.
 #[tokio::test]
-async fn what_is_asked_of_a_real_job_is_answered_by_the_document() {
+async fn requests_for_a_real_job_are_answered_as_documented() {
     let server = Setup::new().user("operator", "s3cret").shell(SCANNER).start().await;
     let job = server.submit("real").await;
     server.finished(&job).await;

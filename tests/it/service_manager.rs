@@ -26,7 +26,7 @@ async fn next(socket: &UnixDatagram) -> String {
 /// Breaks if a manager that waits for the service waits for ever, or considers it ready before it
 /// can be used; by a socket of either kind.
 #[tokio::test]
-async fn a_service_manager_hears_when_it_is_ready_and_when_it_stops() {
+async fn a_service_manager_is_notified_of_start_and_stop() {
     for kind in ["path", "abstract"] {
         let setup = Setup::new().shell("say completed\n");
         let path = setup.folder().join("notify").display().to_string();
@@ -48,7 +48,7 @@ async fn a_service_manager_hears_when_it_is_ready_and_when_it_stops() {
 
 /// Breaks if the service needs its manager.
 #[tokio::test]
-async fn a_service_manager_that_is_gone_is_no_reason_not_to_serve() {
+async fn a_missing_service_manager_does_not_prevent_serving() {
     let server = Setup::new().variable("NOTIFY_SOCKET", "/nonexistent/socket").start().await;
     server.get("/health").await.expect(200);
     assert!(server.setup().log().contains("cannot notify the service manager"));

@@ -59,7 +59,7 @@ async fn a_file_that_cannot_be_read_is_refused() {
 
 /// Breaks if a server without credentials listens on another address than loopback.
 #[tokio::test]
-async fn another_address_than_loopback_needs_credentials() {
+async fn an_address_other_than_loopback_needs_credentials() {
     let setup = Setup::new().variable("SCANWATCH_SERVER__LISTEN", "0.0.0.0:0");
     refused(&setup.run_to_end().await, &["0.0.0.0", "API_PASSWORD"]);
     // Half of a pair, or an empty half, does not count as credentials.

@@ -43,7 +43,7 @@ async fn an_attempt_begins_at_most_once() {
 /// Breaks if a command that was sent before its shim could receive a signal is not found beside the
 /// lock.
 #[tokio::test]
-async fn an_order_that_came_before_the_shim_listened_is_obeyed() {
+async fn a_command_sent_before_the_shim_listens_is_obeyed() {
     let (server, job) = job().await;
     let noting = format!("echo run >> \"{}/runs\"", server.folder().display());
     let left = server.job_folder(&job).join("locks/repo_0.order.json");

@@ -32,7 +32,7 @@ fn said(server: &TestServer, words: &str) -> usize {
 /// Breaks if new scans fill a nearly full disk completely, if it costs a queued repository its
 /// scan, or if it is not reported why nothing starts.
 #[tokio::test]
-async fn below_the_floor_new_jobs_are_refused_and_queued_ones_wait() {
+async fn below_the_space_limit_new_jobs_are_refused_and_queued_ones_wait() {
     for (setting, words) in [("min_free_bytes", "TiB wanted"), ("min_free_inodes", "inodes free")] {
         let setup = Setup::new().shell("say completed\n");
         let waiting = setup.lay_group(2);

@@ -68,7 +68,7 @@ async fn check(server: &TestServer, job: &str, (status, kind): (&str, &str)) -> 
 /// Breaks if a scanner that stops its shim has neither a deadline nor a final state, if its slot is
 /// lost, or if that is not reported.
 #[tokio::test]
-async fn a_scanner_that_stops_its_shim_has_its_deadline_all_the_same() {
+async fn a_scanner_that_stops_its_shim_still_has_its_deadline() {
     let server = setup(6).start().await;
     let job = server.submit("still").await;
     let next = server.submit("next").await;
@@ -82,7 +82,7 @@ async fn a_scanner_that_stops_its_shim_has_its_deadline_all_the_same() {
 
 /// Breaks if a scan whose shim is stopped cannot be cancelled, or its job cannot be removed.
 #[tokio::test]
-async fn a_scan_whose_shim_stands_still_can_be_cancelled_and_removed() {
+async fn a_scan_with_a_stopped_shim_can_be_cancelled_and_removed() {
     let server = setup(600).start().await;
     let job = server.submit("cancelled").await;
     server.note("stopped").await;
@@ -100,7 +100,7 @@ async fn a_scan_whose_shim_stands_still_can_be_cancelled_and_removed() {
 
 /// Breaks if the next server adopts a stopped shim and waits for it for ever.
 #[tokio::test]
-async fn a_shim_that_stands_still_is_adopted_with_its_limits() {
+async fn a_stopped_shim_is_adopted_with_its_limits() {
     let mut server = setup(600).start().await;
     let job = server.submit("adopted").await;
     server.note("stopped").await;
@@ -127,7 +127,7 @@ async fn a_shim_that_stands_still_is_adopted_with_its_limits() {
 
 /// Breaks if a stop leaves a stopped shim behind, or counts it as a death.
 #[tokio::test]
-async fn a_stop_ends_a_shim_that_stands_still_and_counts_no_death() {
+async fn a_stop_kills_a_stopped_shim_and_counts_no_death() {
     let mut server = setup(600).start().await;
     let job = server.submit("stopped").await;
     server.note("stopped").await;
@@ -157,7 +157,7 @@ fn shims(server: &TestServer) -> Vec<u32> {
 /// Breaks if a shim that was stopped before it took its attempt, or before it read its order, keeps
 /// its slot for ever.
 #[tokio::test]
-async fn a_shim_that_stands_still_before_it_began_is_ended_too() {
+async fn a_shim_stopped_before_it_started_is_killed_too() {
     let server = setup(4).start().await;
     let job = until(PATIENCE, "a shim is stopped before it began", async || {
         let job = server.submit("next").await;

@@ -54,7 +54,7 @@ async fn ask(server: &TestServer, head: &str, more: &str) -> RawAnswer {
 /// Breaks if a request can make a route panic, or is answered as a server error: either costs a
 /// connection and a backtrace in the log for a few bytes from anyone.
 #[tokio::test]
-async fn whatever_the_target_is_there_is_an_answer_and_no_panic() {
+async fn every_target_gets_an_answer_and_no_panic() {
     let closed = Setup::new().user("u", "p").start().await;
     let open = Setup::new().start().await;
     let mut asked = Vec::new();
@@ -90,7 +90,7 @@ async fn whatever_the_target_is_there_is_an_answer_and_no_panic() {
 
 /// The same over HTTP/2, where the target comes in parts.
 #[tokio::test]
-async fn whatever_the_parts_of_a_target_are_there_is_an_answer_and_no_panic() {
+async fn every_http2_target_gets_an_answer_and_no_panic() {
     let server = Setup::new().user("u", "p").start().await;
     let some = |name: &'static str, values: &[&'static str]| -> Vec<Option<_>> {
         values.iter().map(|value| Some((name, *value))).chain([None]).collect()
@@ -140,7 +140,7 @@ async fn whatever_the_parts_of_a_target_are_there_is_an_answer_and_no_panic() {
 
 /// Breaks if a request is served that two programs could read as two different ones.
 #[tokio::test]
-async fn a_request_has_one_host_and_no_coding_that_is_not_read() {
+async fn a_request_with_two_hosts_or_an_unread_coding_is_refused() {
     let server = Setup::new().start().await;
     let livez = "GET /livez HTTP/1.1\r\n";
     let post = "POST /scan HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n";
@@ -198,7 +198,7 @@ async fn texts_of_a_submission_have_no_invisible_characters() {
 
 /// Breaks if an invalid number of lines is ignored.
 #[tokio::test]
-async fn a_tail_that_is_no_number_of_lines_is_refused() {
+async fn an_invalid_number_of_tail_lines_is_refused() {
     let server = Setup::new().shell("echo one; say completed").start().await;
     let job = server.submit("widget").await;
     server.finished(&job).await;

@@ -142,7 +142,7 @@ async fn a_token_is_sent_as_bearer_or_as_the_password_of_the_user_token() {
 
 /// Breaks if a token outlives its expiry, or a stream its token.
 #[tokio::test]
-async fn a_token_ends_when_its_time_is_over() {
+async fn a_token_ends_when_it_expires() {
     let over = token("over", "admin", &["--expires", "2020-12-31"]);
     let today = token("today", "admin", &["--expires", &Utc::now().date_naive().to_string()]);
     let end = (Utc::now() + TimeDelta::seconds(8)).to_rfc3339();
@@ -166,7 +166,7 @@ async fn a_token_ends_when_its_time_is_over() {
 
 /// Breaks if a token that is removed from the file, or given another scope, stays what it was.
 #[tokio::test]
-async fn a_token_that_leaves_the_file_is_of_no_use() {
+async fn a_token_removed_from_the_file_is_revoked() {
     let (ci, cd) = (token("ci", "read", &[]), token("cd", "admin", &[]));
     let server = with_tokens(&format!("{}{}", ci.line, cd.line)).start().await;
     submit(&server, &cd.secret).await.expect(200);

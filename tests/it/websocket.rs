@@ -43,7 +43,7 @@ async fn finish(server: &TestServer, job: &Handmade) {
 /// Breaks if a viewer by WebSocket sees less of a scan than one by server-sent events, or in
 /// another shape, or gets no close at the end.
 #[tokio::test]
-async fn a_socket_tells_what_the_event_stream_tells_and_closes() {
+async fn a_socket_sends_what_the_event_stream_sends_and_closes() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.known(&server).await;
@@ -100,7 +100,7 @@ async fn a_socket_resumes_after_the_last_message() {
 
 /// Breaks if a request that is not a WebSocket upgrade hangs, or is answered without a reason.
 #[tokio::test]
-async fn what_is_no_upgrade_is_told_so() {
+async fn a_request_that_is_not_an_upgrade_is_refused() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.known(&server).await;
@@ -168,7 +168,7 @@ async fn another_sites_page_opens_no_socket() {
 
 /// Breaks if what a client sends does more than it should, or its close is not confirmed.
 #[tokio::test]
-async fn what_a_client_sends_is_passed_over_but_for_its_close() {
+async fn client_messages_are_ignored_except_close() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.known(&server).await;
@@ -249,7 +249,7 @@ async fn a_flood_of_frames_ends_its_socket() {
 
 /// Breaks if a client that sends reasonable pings is taken for a flood, or is not answered.
 #[tokio::test]
-async fn a_client_that_sends_pings_is_answered_and_served() {
+async fn client_pings_are_answered() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 1);
     job.known(&server).await;
@@ -299,7 +299,7 @@ async fn sockets_count_among_streams_and_connections() {
 /// Breaks if messages are buffered endlessly for a viewer that stops reading, or if it never gets
 /// the current state.
 #[tokio::test]
-async fn a_socket_that_stalls_slows_nobody_and_gets_to_the_end() {
+async fn a_stalled_socket_slows_no_one_and_reaches_the_end() {
     let server = Setup::new().start().await;
     let job = Handmade::new(&server, 20);
     job.known(&server).await;

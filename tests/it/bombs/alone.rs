@@ -22,7 +22,7 @@ async fn scan(server: &TestServer, forge: &Forge, name: &str) -> String {
 
 /// Breaks if a fetch whose work is out of proportion to its size runs for hours.
 #[tokio::test]
-async fn a_pack_that_is_too_tight_ends_in_time() {
+async fn a_pack_of_expanding_deltas_ends_in_time() {
     let forge = Forge::start();
     git::tight(&forge, "tight", Scale::SUITE);
     let server = knowing(&forge).set("limits.fetch_stall_timeout_secs", 5).start().await;
@@ -35,7 +35,7 @@ async fn a_pack_that_is_too_tight_ends_in_time() {
 
 /// Breaks if a server that speaks protocol version 2 is asked for all branches where one is wanted.
 #[tokio::test]
-async fn of_many_branches_one_is_asked_for() {
+async fn only_one_of_many_branches_is_requested() {
     let forge = Forge::start();
     git::branches(&forge, "branches", Scale::SUITE);
     let server = knowing(&forge).start().await;

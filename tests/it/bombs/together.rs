@@ -115,7 +115,7 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
 /// Breaks if one of them exceeds its memory limit, ends with another reason or not at all, or keeps
 /// a harmless repository from being scanned.
 #[tokio::test]
-async fn every_bomb_ends_with_its_reason_and_within_its_memory() {
+async fn every_bomb_ends_with_its_reason_within_its_memory_limit() {
     let is_whole = std::env::var(WHOLE).is_ok_and(|value| value == "whole");
     let scale = if is_whole { Scale::WHOLE } else { Scale::SUITE };
     let (forge, trap) = (Forge::start(), Forge::start());

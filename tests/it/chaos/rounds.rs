@@ -209,7 +209,7 @@ fn check_runs(server: &TestServer, accounts: &[Account], own: bool) {
 /// Breaks if the death of any process, at any instant of a real scan, loses a job, leaves one
 /// without an end, reports a wrong cause, scans anything twice, or leaves a process or half a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_random_a_real_scan_is_right_a_moment_later() {
+async fn killed_at_random_a_real_scan_recovers() {
     const ODDS: Odds = &[
         (Target::Server, 30),
         (Target::Shim, 20),

@@ -68,7 +68,7 @@ async fn check(server: &TestServer, job: &str, told: &Value, status: &str, kind:
 /// Breaks if an exit or a death is reported late, with a wrong cause, or without what was known
 /// before; or if any process outlives it.
 #[tokio::test]
-async fn each_end_is_told_at_once_as_what_it_was() {
+async fn each_end_is_reported_at_once_with_its_cause() {
     let server = Setup::new().shell(HALF_WAY).start().await;
     let ends = [None, Some(Signal::KILL), Some(Signal::SEGV), Some(Signal::TERM)];
     for signal in ends {
@@ -100,7 +100,7 @@ async fn each_end_is_told_at_once_as_what_it_was() {
 /// Breaks if a scanner that is stopped (by an operator, by a debugger) is waited for until its
 /// deadline, reported as anything but stalled, or cannot be killed because it is stopped.
 #[tokio::test]
-async fn a_stopped_scanner_is_stalled_and_gone() {
+async fn a_stopped_scanner_is_reported_stalled_and_killed() {
     let server = Setup::new()
         .shell(HALF_WAY)
         .set("scanner.update_interval_secs", 1)
@@ -124,7 +124,7 @@ async fn a_stopped_scanner_is_stalled_and_gone() {
 /// Breaks if a stopped git makes its scanner look dead, holds it beyond its deadline, or is left
 /// behind.
 #[tokio::test]
-async fn a_stopped_git_ends_with_the_deadline_of_its_scan() {
+async fn a_stopped_git_ends_at_the_deadline_of_its_scan() {
     let forge = Forge::start();
     forge.group(&["solo/widget"]);
     forge.behave_at("solo/widget", Behaviour::StallAfter(200));
@@ -160,7 +160,7 @@ async fn a_stopped_git_ends_with_the_deadline_of_its_scan() {
 /// Breaks if a server, or a shim, that pauses for a while (a suspended machine, a debugger) counts
 /// its own pause as silence of its scanners, or as time they used.
 #[tokio::test]
-async fn what_stands_still_for_a_while_times_nobody_out() {
+async fn a_paused_server_or_shim_causes_no_timeout() {
     let server = Setup::new()
         .shell(
             // Rarely, so that what its shim has seen last is mostly old.

@@ -51,7 +51,7 @@ async fn the_options_of_a_submission_reach_the_server() {
 /// Breaks if the rows of a group's repositories are not in one table, whatever page they were on,
 /// or if a spreadsheet would interpret a cell as a formula.
 #[tokio::test]
-async fn a_groups_packages_are_one_csv_file() {
+async fn a_groups_packages_form_one_csv_file() {
     let setup = setup();
     let job = setup.lay_group(3);
     files::write(&setup.folder().join("go"), "");
@@ -70,7 +70,7 @@ async fn a_groups_packages_are_one_csv_file() {
 
 /// Breaks if packages after the first page are missing.
 #[tokio::test]
-async fn packages_of_every_page_are_there() {
+async fn packages_of_every_page_are_included() {
     let server = super::Setup::new()
         .python(
             "replace(os.environ['SCANWATCH_RESULT_FILE'], dict(schema=1, packages=[dict(\n\

@@ -206,7 +206,7 @@ async fn an_interrupted_wait_leaves_the_scan_running() {
 
 /// Breaks if a terminal gets no bars, or is left with outdated ones.
 #[tokio::test]
-async fn a_terminal_gets_bars_and_at_last_a_summary() {
+async fn a_terminal_gets_progress_bars_and_a_final_summary() {
     let server = setup().start().await;
     let job = server.submit("bad").await;
     let held = server.submit("held").await;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// Breaks if a list is incomplete, subgroups are missing, or names and numbers depend on the order
 /// of the forge's list.
 #[tokio::test]
-async fn a_group_is_listed_to_its_last_page_with_all_that_is_below_it() {
+async fn a_group_is_listed_completely_with_its_subgroups() {
     let forge = Forge::start();
     forge.group(&["acme/web", "acme/platform/api", "acme/platform/deep/er/lib", "acme/zoo"]);
     forge.group(&["acme-two/other", "elsewhere/x"]);

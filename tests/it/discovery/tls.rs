@@ -6,7 +6,7 @@ use crate::support::{files, forge::Forge};
 /// Breaks if the certificate authority of the settings is not trusted, or an unverified forge is
 /// contacted.
 #[tokio::test]
-async fn a_group_is_listed_over_tls_with_the_forges_own_authority_alone() {
+async fn a_group_is_listed_over_tls_only_with_the_forges_authority() {
     let forge = Forge::start();
     forge.group(&["acme/a"]);
     let front = forge.with_tls();

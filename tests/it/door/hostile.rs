@@ -44,7 +44,7 @@ fn nothing_wrong(wrong: &[String], of: usize) {
 
 /// Breaks if a trick gets around a rule, or a URL is refused for a reason that does not help.
 #[test]
-fn each_is_refused_by_the_rule_that_it_breaks() {
+fn each_url_is_refused_by_the_rule_it_breaks() {
     let policy = Config::load(&Sources::default()).unwrap().network;
     let hostile = hostile();
     let mut wrong = Vec::new();
@@ -62,8 +62,8 @@ fn each_is_refused_by_the_rule_that_it_breaks() {
 
 /// Breaks if a submitted hostile URL becomes a job, or makes the server contact anything.
 #[tokio::test]
-async fn none_of_them_is_accepted_and_nobody_is_contacted() {
-    let Some(trap) = trap("none_of_them_is_accepted_and_nobody_is_contacted") else { return };
+async fn no_hostile_url_is_accepted_and_nothing_is_contacted() {
+    let Some(trap) = trap("no_hostile_url_is_accepted_and_nothing_is_contacted") else { return };
     let server = Setup::new().start().await;
     let before = Contacts::so_far();
     let hostile = hostile();
@@ -90,8 +90,8 @@ async fn none_of_them_is_accepted_and_nobody_is_contacted() {
 
 /// Breaks if a scanner relies on the checks of its sender.
 #[test]
-fn no_scanner_contacts_any_of_them() {
-    let Some(trap) = trap("no_scanner_contacts_any_of_them") else { return };
+fn no_scanner_contacts_a_hostile_url() {
+    let Some(trap) = trap("no_scanner_contacts_a_hostile_url") else { return };
     let policy = Config::load(&Sources::default()).unwrap().network;
     let before = Contacts::so_far();
     let hostile = hostile();
@@ -121,8 +121,8 @@ fn no_scanner_contacts_any_of_them() {
 
 /// Breaks if the started program differs from what the test above ran.
 #[test]
-fn the_scanners_process_refuses_them_too() {
-    let Some(trap) = trap("the_scanners_process_refuses_them_too") else { return };
+fn the_scanner_process_refuses_hostile_urls_too() {
+    let Some(trap) = trap("the_scanner_process_refuses_hostile_urls_too") else { return };
     let policy = Config::load(&Sources::default()).unwrap().network;
     let before = Contacts::so_far();
     let mut hostile = hostile();
@@ -155,8 +155,8 @@ fn the_scanners_process_refuses_them_too() {
 /// Breaks if a forge can send its group's scans where no submitter can, or one refused URL affects
 /// more than its own repository.
 #[tokio::test]
-async fn a_forge_that_lists_them_gets_each_refused_in_its_line() {
-    let Some(trap) = trap("a_forge_that_lists_them_gets_each_refused_in_its_line") else { return };
+async fn hostile_urls_in_a_list_are_refused_in_their_rows() {
+    let Some(trap) = trap("hostile_urls_in_a_list_are_refused_in_their_rows") else { return };
     let forge = Forge::start();
     let hostile: Vec<_> = hostile().into_iter().filter(|(_, url)| !url.is_empty()).collect();
     for (number, (_, url)) in hostile.iter().enumerate() {
@@ -187,8 +187,8 @@ async fn a_forge_that_lists_them_gets_each_refused_in_its_line() {
 
 /// Breaks if a forge can redirect the reader of its list, with its token, to another host.
 #[tokio::test]
-async fn a_next_page_that_is_one_of_them_is_not_asked_for() {
-    let Some(trap) = trap("a_next_page_that_is_one_of_them_is_not_asked_for") else { return };
+async fn a_hostile_next_page_is_not_requested() {
+    let Some(trap) = trap("a_hostile_next_page_is_not_requested") else { return };
     let forge = Forge::start();
     forge.group(&["acme/a"]);
     let settings = Settings::of(&forge, "gitlab").with_token();

@@ -148,8 +148,10 @@ fn is_refused(status: &Value, because: &str) {
 /// Breaks if a scanner contacts an internal address because a name resolves to it now, resolves to
 /// it as well, resolves to it through other names, or resolves to it after the check.
 #[test]
-fn whatever_a_name_says_no_scanner_is_led_inside() {
-    let Some(internet) = Internet::of("whatever_a_name_says_no_scanner_is_led_inside") else {
+fn no_scanner_contacts_an_internal_address_whatever_a_name_resolves_to() {
+    let Some(internet) =
+        Internet::of("no_scanner_contacts_an_internal_address_whatever_a_name_resolves_to")
+    else {
         return;
     };
     let inside = "Private network access not allowed";
@@ -201,8 +203,10 @@ fn whatever_a_name_says_no_scanner_is_led_inside() {
 /// Breaks if one of many scans resolves a name at the wrong moment: its answer alternates, between
 /// the lookups of one scan as well as between scans.
 #[test]
-fn however_often_a_name_flips_no_scanner_is_led_inside() {
-    let Some(internet) = Internet::of("however_often_a_name_flips_no_scanner_is_led_inside") else {
+fn no_scanner_contacts_an_internal_address_however_often_a_name_changes() {
+    let Some(internet) =
+        Internet::of("no_scanner_contacts_an_internal_address_however_often_a_name_changes")
+    else {
         return;
     };
     let inner = ["127.0.0.1", INNER, "169.254.169.254", OWN, NEIGHBOUR];
@@ -231,8 +235,8 @@ fn however_often_a_name_flips_no_scanner_is_led_inside() {
 /// Breaks if a list of repositories is requested at an internal address, or a scan goes there for a
 /// listed repository: each connection is checked when it is made.
 #[tokio::test]
-async fn however_a_name_flips_no_question_to_a_forge_is_led_inside() {
-    let test = "however_a_name_flips_no_question_to_a_forge_is_led_inside";
+async fn no_list_request_goes_to_an_internal_address_however_a_name_changes() {
+    let test = "no_list_request_goes_to_an_internal_address_however_a_name_changes";
     let Some(internet) = Internet::of(test) else { return };
     // The authority replaces all others, for the server's client and for git.
     let authority = internet.authority(&internet.front);

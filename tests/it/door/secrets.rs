@@ -182,7 +182,7 @@ fn is_gits_own(sight: &Sight) -> bool {
 /// Breaks if a secret of a forge or of a user appears anywhere, in any form, whatever goes wrong:
 /// only the forge's git has it, in its own environment, while it fetches.
 #[tokio::test]
-async fn no_secret_comes_out_whatever_goes_wrong() {
+async fn no_secret_leaks_whatever_goes_wrong() {
     let elsewhere = Forge::start();
     let forge = forge(&elsewhere.base());
     let setup = Setup::new();
@@ -297,7 +297,7 @@ fn everything_was_repeated(server: &TestServer, job: &str, document: &Value) {
 
 /// Breaks if a credential helper is asked for a password, or a scan waits for one.
 #[tokio::test]
-async fn a_repository_that_wants_a_login_fails_at_once_and_nobody_is_asked() {
+async fn a_repository_that_needs_a_login_fails_at_once_without_a_prompt() {
     let forge = Forge::start();
     forge.add_repository("private", &[("package.json", b"{}")]);
     forge.require_login("somebody", "else");

@@ -38,7 +38,7 @@ fn remove(path: &Path) {
 /// Breaks if a job folder that is removed under a running scan keeps the scan, its processes or
 /// their files, or makes the server spin.
 #[tokio::test]
-async fn a_job_whose_folder_is_removed_under_it_is_gone_with_all_it_had() {
+async fn a_job_whose_folder_is_removed_ends_with_its_processes_and_files() {
     let server = Setup::new()
         .shell(
             "say scanning\necho $$ > \"$dir/pid.part\"; mv \"$dir/pid.part\" \"$dir/pid\"\n\
@@ -64,8 +64,8 @@ async fn a_job_whose_folder_is_removed_under_it_is_gone_with_all_it_had() {
 /// Breaks if a disk that is unmounted for a while costs a job on it: one that has finished, runs,
 /// ends in the meantime or waits.
 #[tokio::test]
-async fn a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing() {
-    let test = "faults::away::a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing";
+async fn a_disk_that_is_unmounted_and_remounted_costs_nothing() {
+    let test = "faults::away::a_disk_that_is_unmounted_and_remounted_costs_nothing";
     if !entered(test, MOUNTS) {
         return;
     }
@@ -121,7 +121,7 @@ async fn a_disk_that_is_unmounted_and_mounted_again_has_lost_nothing() {
 /// Breaks if a removed jobs folder is taken for an empty one, is written to without this server's
 /// lock, or makes the server spin; or if a restart does not begin anew.
 #[tokio::test]
-async fn a_jobs_folder_that_is_removed_is_begun_anew_by_the_next_server_alone() {
+async fn a_removed_jobs_folder_is_recreated_only_by_the_next_server() {
     let mut server = Setup::new()
         .shell(WAITING)
         .set("watch.resync_interval_secs", 1)
@@ -178,7 +178,7 @@ async fn a_folder_that_is_moved_away_and_back_is_still_watched() {
 /// Breaks if a permission that is lost for a while (on the jobs folder, on a job's) costs what is
 /// known, running or waiting, or makes the server spin.
 #[tokio::test]
-async fn a_right_that_is_lost_for_a_while_costs_time_alone() {
+async fn a_temporarily_lost_permission_costs_only_time() {
     let Some(setup) = as_somebody_else(Setup::new()) else { return };
     let server = setup
         .shell(WAITING)
@@ -217,7 +217,7 @@ async fn a_right_that_is_lost_for_a_while_costs_time_alone() {
 
 /// Breaks if a file of a finished job that could not be read for a while is never read again.
 #[tokio::test]
-async fn a_file_that_may_be_read_again_is_read_again() {
+async fn a_file_that_becomes_readable_again_is_read() {
     let Some(setup) = as_somebody_else(Setup::new().notified()) else { return };
     let server = setup.shell("say completed\n").set("watch.resync_interval_secs", 1).start().await;
     let job = server.submit("hidden").await;
@@ -241,7 +241,7 @@ async fn a_file_that_may_be_read_again_is_read_again() {
 
 /// Breaks if a job that cannot be read at the start is never resumed, or if that is not reported.
 #[tokio::test]
-async fn a_job_that_cannot_be_read_at_the_start_goes_on_once_it_can() {
+async fn a_job_that_is_unreadable_at_the_start_resumes_once_readable() {
     let setup = Setup::new().shell("say completed\n").set("watch.resync_interval_secs", 1);
     let job = setup.lay_group(2);
     let folder = setup.jobs().join(&job);

@@ -61,7 +61,7 @@ async fn a_burst_of_updates_loses_no_last_state() {
 /// Breaks if a file of many new jobs is missed: of one whose folder is not known yet, or not
 /// watched yet.
 #[tokio::test]
-async fn many_new_jobs_at_once_are_served_whole() {
+async fn many_new_jobs_at_once_are_served_completely() {
     const REPOSITORIES: u32 = 8;
     let server = Setup::new().notified().set("watch.resync_interval_secs", NEVER).start().await;
     let jobs: Vec<Handmade> = (0..rounds(200_u32))

@@ -104,22 +104,22 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
 /// Breaks if a full disk costs a job that waits, runs or is cancelled, takes the service down,
 /// leaves half a file, or needs an operator once there is space.
 #[tokio::test]
-async fn a_disk_without_room_costs_time_alone() {
-    a_full_disk("faults::disk::a_disk_without_room_costs_time_alone", "size=2m", false).await;
+async fn a_full_disk_costs_only_time() {
+    a_full_disk("faults::disk::a_full_disk_costs_only_time", "size=2m", false).await;
 }
 
 /// Breaks as above, where files are small and many.
 #[tokio::test]
-async fn a_disk_without_inodes_costs_time_alone() {
+async fn a_disk_without_inodes_costs_only_time() {
     let options = "size=64m,nr_inodes=200";
-    a_full_disk("faults::disk::a_disk_without_inodes_costs_time_alone", options, true).await;
+    a_full_disk("faults::disk::a_disk_without_inodes_costs_only_time", options, true).await;
 }
 
 /// Breaks if what was queued while the disk was full is reported as failed because it could not
 /// start.
 #[tokio::test]
-async fn what_is_queued_on_a_disk_without_room_waits_uncounted() {
-    let test = "faults::disk::what_is_queued_on_a_disk_without_room_waits_uncounted";
+async fn a_queue_on_a_full_disk_waits_without_losing_attempts() {
+    let test = "faults::disk::a_queue_on_a_full_disk_waits_without_losing_attempts";
     if !entered(test, MOUNTS) {
         return;
     }
@@ -169,8 +169,8 @@ async fn a_fetch_that_fills_the_disk_fails_and_says_why() {
 /// Breaks if a disk that becomes read-only costs a job that waits or runs, if what is known can no
 /// longer be read, or if the service must be restarted when the disk is writable again.
 #[tokio::test]
-async fn a_disk_that_is_read_only_for_a_while_costs_time_alone() {
-    let test = "faults::disk::a_disk_that_is_read_only_for_a_while_costs_time_alone";
+async fn a_temporarily_read_only_disk_costs_only_time() {
+    let test = "faults::disk::a_temporarily_read_only_disk_costs_only_time";
     if !entered(test, MOUNTS) {
         return;
     }

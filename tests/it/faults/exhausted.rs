@@ -40,7 +40,7 @@ fn open_files(server: &TestServer) -> BTreeSet<u64> {
 /// Breaks if a server without descriptors spins, dies, forgets a job or reports a scan dead whose
 /// final state it could not read; or if it does not recover by itself.
 #[tokio::test]
-async fn without_descriptors_it_waits_and_loses_nothing() {
+async fn a_server_without_descriptors_waits_and_loses_nothing() {
     let server = Setup::new()
         .shell(WAITING)
         .set("scanner.max_concurrent_processes", 1)
@@ -90,7 +90,7 @@ async fn without_descriptors_it_waits_and_loses_nothing() {
 
 /// Breaks as above, where the whole machine has no descriptors left.
 #[tokio::test]
-async fn on_a_machine_without_descriptors_it_waits_and_loses_nothing() {
+async fn a_server_on_a_machine_without_descriptors_waits_and_loses_nothing() {
     if !can_interfere() {
         return;
     }
@@ -127,7 +127,7 @@ async fn on_a_machine_without_descriptors_it_waits_and_loses_nothing() {
 /// Breaks if a final state that is temporarily unreadable counts as missing: the scan would be
 /// repeated.
 #[tokio::test]
-async fn an_end_that_cannot_be_read_just_then_is_no_death() {
+async fn a_temporarily_unreadable_end_is_not_a_death() {
     if !can_interfere() {
         return;
     }
@@ -152,7 +152,7 @@ async fn an_end_that_cannot_be_read_just_then_is_no_death() {
 /// Breaks if a repository whose process could not be started is lost, fails, or is retried without
 /// a pause.
 #[tokio::test]
-async fn without_processes_what_is_queued_stays_queued() {
+async fn without_processes_queued_scans_stay_queued() {
     let Some(setup) = as_somebody_else(Setup::new()) else { return };
     let server = setup.shell(WAITING).start().await;
     go(&server);
@@ -186,8 +186,8 @@ fn allow(what: &str, most: u32) {
 /// Breaks if jobs without a watch are not seen, if that is not reported, or if a raised limit takes
 /// effect only after a restart.
 #[tokio::test]
-async fn beyond_the_limit_of_watches_jobs_are_looked_at() {
-    if !entered("faults::exhausted::beyond_the_limit_of_watches_jobs_are_looked_at", LIMITS) {
+async fn jobs_beyond_the_watch_limit_are_polled() {
+    if !entered("faults::exhausted::jobs_beyond_the_watch_limit_are_polled", LIMITS) {
         return;
     }
     allow("max_inotify_watches", 4);
@@ -213,8 +213,8 @@ async fn beyond_the_limit_of_watches_jobs_are_looked_at() {
 /// Breaks if a server that gets no inotify instance does not start, sees nothing, reports nothing,
 /// or stays that way when it could get one.
 #[tokio::test]
-async fn without_an_instance_for_watching_all_is_looked_at() {
-    if !entered("faults::exhausted::without_an_instance_for_watching_all_is_looked_at", LIMITS) {
+async fn without_an_inotify_instance_everything_is_polled() {
+    if !entered("faults::exhausted::without_an_inotify_instance_everything_is_polled", LIMITS) {
         return;
     }
     allow("max_inotify_instances", 0);
@@ -258,8 +258,8 @@ async fn gauge(server: &TestServer, name: &str) -> String {
 /// Breaks if watches that another program releases are not used without a restart or a raised
 /// limit; or if neither `/health` nor a metric says how many jobs are polled in the meantime.
 #[tokio::test]
-async fn watches_that_another_program_lets_go_are_taken() {
-    if !entered("faults::exhausted::watches_that_another_program_lets_go_are_taken", LIMITS) {
+async fn watches_that_another_program_releases_are_used() {
+    if !entered("faults::exhausted::watches_that_another_program_releases_are_used", LIMITS) {
         return;
     }
     allow("max_inotify_watches", 20);
@@ -289,8 +289,8 @@ async fn watches_that_another_program_lets_go_are_taken() {
 
 /// Breaks as above, for inotify instances.
 #[tokio::test]
-async fn an_instance_that_another_program_lets_go_is_taken() {
-    if !entered("faults::exhausted::an_instance_that_another_program_lets_go_is_taken", LIMITS) {
+async fn an_instance_that_another_program_releases_is_used() {
+    if !entered("faults::exhausted::an_instance_that_another_program_releases_is_used", LIMITS) {
         return;
     }
     allow("max_inotify_instances", 1);

@@ -30,7 +30,7 @@ fn holder(server: &TestServer, job: &str) -> u32 {
 /// Breaks if a write that fails just when a scan ends costs the scan, its last good status, or the
 /// service.
 #[tokio::test]
-async fn an_end_that_finds_no_room_is_written_later() {
+async fn an_end_without_space_is_written_later() {
     if !can_interfere() {
         return;
     }
@@ -60,7 +60,7 @@ async fn an_end_that_finds_no_room_is_written_later() {
 
 /// Breaks if a scanner whose progress cannot be written for a while is affected by it.
 #[tokio::test]
-async fn progress_that_finds_no_room_costs_that_write_alone() {
+async fn progress_without_space_costs_only_that_write() {
     if !can_interfere() {
         return;
     }
@@ -101,7 +101,7 @@ async fn progress_that_finds_no_room_costs_that_write_alone() {
 /// Breaks if a job is acknowledged that may not be on the disk, or if a refused one exists
 /// nevertheless, now or after a restart.
 #[tokio::test]
-async fn a_job_that_could_not_be_flushed_is_refused_and_gone() {
+async fn a_job_that_could_not_be_flushed_is_refused_and_removed() {
     if !can_interfere() {
         return;
     }
@@ -134,7 +134,7 @@ async fn a_job_that_could_not_be_flushed_is_refused_and_gone() {
 /// Breaks if a failed flush is retried and, as that seems to succeed, counted as good: by then the
 /// kernel has dropped what it could not write.
 #[tokio::test]
-async fn what_could_not_be_flushed_is_written_anew() {
+async fn what_could_not_be_flushed_is_rewritten() {
     if !can_interfere() {
         return;
     }
@@ -166,7 +166,7 @@ async fn what_could_not_be_flushed_is_written_anew() {
 
 /// Breaks if a disk that takes seconds for a flush delays readers.
 #[tokio::test]
-async fn a_slow_disk_holds_up_no_reader() {
+async fn a_slow_disk_delays_no_reader() {
     if !can_interfere() {
         return;
     }

@@ -177,7 +177,7 @@ async fn each_kind_gives_way(file: &str, is_as_before: fn(&Value) -> bool, mend:
 }
 
 #[tokio::test]
-async fn whatever_stands_in_the_place_of_a_status_file_gives_way_to_a_good_one() {
+async fn anything_in_place_of_a_status_file_is_replaced_by_a_valid_one() {
     let is_as_before = |document: &Value| {
         let row = &document["repositories"][0];
         row["status"] == "scanning" && row["progress"]["current_file"] == 250
@@ -187,7 +187,7 @@ async fn whatever_stands_in_the_place_of_a_status_file_gives_way_to_a_good_one()
 }
 
 #[tokio::test]
-async fn whatever_stands_in_the_place_of_a_master_file_gives_way_to_a_good_one() {
+async fn anything_in_place_of_a_master_file_is_replaced_by_a_valid_one() {
     let is_as_before = |document: &Value| {
         document["summary"]["total_repositories"] == 7 && document["status"] == "in_progress"
     };
@@ -197,7 +197,7 @@ async fn whatever_stands_in_the_place_of_a_master_file_gives_way_to_a_good_one()
 /// Breaks if a file that grows beyond its limit while it is read, or is never complete, fills the
 /// memory, or if a writer of many pieces delays others.
 #[tokio::test]
-async fn a_file_that_grows_without_end_costs_itself_alone() {
+async fn an_endlessly_growing_file_affects_only_itself() {
     let server = Setup::new().start().await;
     let (job, beside) = (Handmade::new(&server, 1), Handmade::new(&server, 1));
     for job in [&job, &beside] {
@@ -233,7 +233,7 @@ async fn a_file_that_grows_without_end_costs_itself_alone() {
 /// Breaks if a foreign name, in the jobs folder or in a job's, creates a job or a repository, or
 /// hides others from the reader.
 #[tokio::test]
-async fn names_of_any_bytes_are_passed_over() {
+async fn foreign_names_are_ignored() {
     let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
     let job = Handmade::new(&server, 1);
     job.repository(0, "scanning", 1);

@@ -46,8 +46,8 @@ impl Drop for Bystander {
 /// Breaks if a number is ever mistaken for the process that once had it: a shim's, a scanner's, or
 /// one that is recorded in a file.
 #[tokio::test]
-async fn whoever_gets_a_dead_processs_number_lives() {
-    if !entered("faults::numbers::whoever_gets_a_dead_processs_number_lives", PROCESSES) {
+async fn a_process_that_reuses_a_dead_ones_pid_survives() {
+    if !entered("faults::numbers::a_process_that_reuses_a_dead_ones_pid_survives", PROCESSES) {
         return;
     }
     let mut server = Setup::new()

@@ -197,7 +197,7 @@ fn makes_sense(document: &Value) {
 /// Breaks if any of the things that can be in place of a status file kills, hangs or exhausts the
 /// server, is shown with impossible figures, or costs the job beside it.
 #[tokio::test]
-async fn thousands_of_odd_files_cost_nobody_else() {
+async fn thousands_of_odd_files_affect_no_other_job() {
     const OF_A_JOB: u32 = 50;
     let server = Setup::new().set("watch.resync_interval_secs", 1).start().await;
     let elsewhere = server.file("elsewhere.json");

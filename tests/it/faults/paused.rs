@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Breaks if a pause of the server, longer than any time a scan may be silent, costs a scan, the
 /// end of one, a stream, or a request that arrives in the meantime.
 #[tokio::test]
-async fn a_server_that_is_stopped_for_a_while_costs_no_scan_and_no_reader() {
+async fn a_temporarily_stopped_server_costs_no_scan_and_no_reader() {
     let server = Setup::new()
         .shell(
             "say scanning\necho \"$SCANWATCH_REPO_NAME\" >> \"$dir/runs\"\n\

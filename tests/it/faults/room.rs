@@ -76,8 +76,8 @@ exit 5
 /// Breaks if a final state cannot be written on a full disk: no space was reserved for it, or the
 /// scratch folder that fills the disk is not removed first.
 #[tokio::test]
-async fn on_a_full_disk_final_states_are_written_all_the_same() {
-    if !entered("faults::room::on_a_full_disk_final_states_are_written_all_the_same", MOUNTS) {
+async fn final_states_are_written_on_a_full_disk() {
+    if !entered("faults::room::final_states_are_written_on_a_full_disk", MOUNTS) {
         return;
     }
     let server = on_a_small_disk(Setup::new(), "size=20m")

@@ -18,7 +18,7 @@ fn unwatched() -> Setup {
 /// Breaks if a job needs a notification to be submitted, followed to its end, cancelled, removed or
 /// resumed by the next server.
 #[tokio::test]
-async fn without_a_single_notification_every_function_works() {
+async fn every_function_works_without_notifications() {
     let setup = unwatched().shell(WAITING).set("scanner.max_concurrent_processes", 2);
     let group = setup.lay_group(3);
     let mut server = setup.start().await;

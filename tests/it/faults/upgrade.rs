@@ -88,7 +88,7 @@ fn reading() -> Setup {
 /// Breaks if a later version shows a job of version 1 differently than version 1 did, misses any of
 /// its findings, or rewrites its files.
 #[tokio::test]
-async fn finished_jobs_of_schema_1_are_what_they_were() {
+async fn finished_jobs_of_schema_1_are_unchanged() {
     let _alone = alone();
     let setup = reading();
     let over = KINDS.iter().filter(|kind| **kind != "interrupted");
@@ -131,7 +131,7 @@ async fn finished_jobs_of_schema_1_are_what_they_were() {
 
 /// Breaks if a later version does not resume where version 1 was stopped.
 #[tokio::test]
-async fn a_job_that_version_1_was_stopped_in_is_gone_on_with() {
+async fn a_job_interrupted_under_version_1_is_resumed() {
     let _alone = alone();
     let setup = reading();
     let job = lay(&setup, "interrupted");
@@ -209,7 +209,7 @@ async fn record(server: &TestServer, to: &Path, kind: &str, job: &str) {
 
 /// Writes fixtures, on request only: with the built-in scanner, from repositories of a forge here.
 #[tokio::test]
-async fn fixtures_are_written_by_command() {
+async fn fixtures_are_written_on_request() {
     let Some(to) = std::env::var_os("SCANWATCH_WRITE_FIXTURES") else { return };
     let to = Path::new(&to);
     let forge = Forge::start();

@@ -34,7 +34,7 @@ fn post(stream: u32) -> Vec<u8> {
 
 /// Breaks if a peer can keep the server busy for ever by frames that cost it nothing.
 #[tokio::test]
-async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection() {
+async fn a_flood_of_useless_frames_ends_its_connection() {
     let server = Setup::new().start().await;
     for (name, bytes) in [
         ("ping", frame(h2::PING, 0, 0, &[0; 8])),
@@ -70,7 +70,7 @@ async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection() {
 /// Breaks if requests that are reset at once are all served nevertheless, without a limit
 /// (CVE-2023-44487).
 #[tokio::test]
-async fn requests_that_are_taken_back_end_their_connection() {
+async fn reset_requests_end_their_connection() {
     let server = Setup::new().start().await;
     let pair = |number| {
         let reset = frame(h2::RST_STREAM, 0, stream(number), &[0, 0, 0, 8]);
@@ -108,7 +108,7 @@ async fn requests_that_are_taken_back_end_their_connection() {
 /// Breaks if one connection may have any number of concurrent requests, or may keep asking for
 /// them.
 #[tokio::test]
-async fn streams_without_an_end_are_refused_and_end_their_connection() {
+async fn endless_streams_are_refused_and_end_their_connection() {
     let server = Setup::new().start().await;
     // Bodies that never arrive.
     let line = TcpStream::connect(server.address()).await.unwrap();
@@ -133,7 +133,7 @@ async fn streams_without_an_end_are_refused_and_end_their_connection() {
 
 /// Breaks if a body may come in empty pieces, each of which costs more than it brings.
 #[tokio::test]
-async fn bodies_in_pieces_of_nothing_end_their_connection() {
+async fn bodies_in_empty_pieces_end_their_connection() {
     let server = Setup::new().start().await;
     for piece in [&b""[..], b" "] {
         let burst = frame(h2::DATA, 0, 3, piece).repeat(100);

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// Breaks if a header list may be of any length: in endless frames, in text that decompresses to a
 /// multiple of its size, or in one field that does not end.
 #[tokio::test]
-async fn a_header_list_that_is_too_long_ends_its_connection() {
+async fn too_long_a_header_list_ends_its_connection() {
     let server = Setup::new().start().await;
     let begin = || frame(h2::HEADERS, h2::END_STREAM, 1, &h2::block("GET", "/livez", &[]));
     let more = |block: &[u8]| frame(h2::CONTINUATION, 0, 1, block);
@@ -47,7 +47,7 @@ async fn a_header_list_that_is_too_long_ends_its_connection() {
 
 /// Breaks if a client whose header is too long does not learn the reason.
 #[tokio::test]
-async fn a_header_that_is_too_long_is_answered_431() {
+async fn too_long_a_header_is_answered_431() {
     let authority = Authority::new();
     let plain = Setup::new().start().await;
     let tls = Setup::new().with_tls(&authority).start().await;

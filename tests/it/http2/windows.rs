@@ -47,7 +47,7 @@ async fn busy_until_the_end(line: &mut H2Line, mut stream: u32) -> Duration {
 
 /// Breaks if a peer can make the server hold any number of documents by keeping its windows closed.
 #[tokio::test]
-async fn a_peer_that_keeps_its_windows_shut_loses_its_connection() {
+async fn a_peer_that_keeps_its_windows_closed_loses_its_connection() {
     let server = impatient().await;
     // Closed from the beginning; and open by one byte, so that the rest has left the route already.
     for window in [0, 1] {
@@ -65,7 +65,7 @@ async fn a_peer_that_keeps_its_windows_shut_loses_its_connection() {
 /// Breaks if a slow but progressing peer is taken for one that has gone, or for one that reads
 /// nothing.
 #[tokio::test]
-async fn a_peer_that_is_slow_gets_its_whole_answer() {
+async fn a_slow_peer_gets_its_whole_answer() {
     let server = impatient().await;
     let whole = server.get(LARGE).await.text;
     let step = u32::try_from(whole.len() / 8).unwrap();
@@ -93,7 +93,7 @@ async fn a_peer_that_is_slow_gets_its_whole_answer() {
 
 /// Breaks if a stop waits for its whole grace period because a peer reads nothing of its answer.
 #[tokio::test]
-async fn a_stop_does_not_wait_out_its_grace_for_peers_that_take_nothing() {
+async fn a_stop_does_not_wait_its_whole_grace_for_peers_that_read_nothing() {
     let setup = Setup::new().set("server.stop_grace_secs", 600);
     let mut server = setup.set("server.write_timeout_secs", 600).start().await;
     // A document that is longer than a socket's buffer.

@@ -70,7 +70,7 @@ async fn failure(server: &TestServer, job: &str) -> Value {
 /// Breaks if a scanner that the kernel killed because memory ran out is not distinguished from one
 /// that was killed by someone, or if the server dies instead of the scanner.
 #[tokio::test]
-async fn a_scanner_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
+async fn running_out_of_memory_is_distinguished_from_being_killed() {
     let Some(group) = Group::create("oom", 400 << 20) else {
         return skip("no memory control group can be made here");
     };
@@ -112,7 +112,7 @@ async fn a_scanner_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
 
 /// Breaks if a git that the kernel killed because memory ran out is taken for a broken repository.
 #[tokio::test]
-async fn a_git_that_ran_out_of_memory_says_so() {
+async fn a_git_killed_by_the_oom_killer_is_reported() {
     let Some(group) = Group::create("git", 300 << 20) else {
         return skip("no memory control group can be made here");
     };
@@ -129,7 +129,7 @@ async fn a_git_that_ran_out_of_memory_says_so() {
 /// Breaks if the memory limit does not hold for git, or if exceeding it is reported as something
 /// else.
 #[tokio::test]
-async fn a_git_that_is_refused_memory_says_so() {
+async fn a_git_that_hits_its_memory_limit_is_reported() {
     let forge = Forge::start();
     swell(&forge, 300 << 20);
     let server = knowing(&forge).set("limits.max_memory_bytes", 256 << 20).start().await;
@@ -157,7 +157,7 @@ fn swell(forge: &Forge, size: usize) {
 /// Breaks if a third-party scanner is not preferred by the OOM killer, or does not yield to the
 /// server.
 #[tokio::test]
-async fn scanners_go_first_and_yield() {
+async fn scanners_are_preferred_by_the_oom_killer_and_yield() {
     let server = Setup::new()
         .shell("cat /proc/self/oom_score_adj >&2\nnice >&2\nsay completed\n")
         .start()

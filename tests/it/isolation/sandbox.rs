@@ -39,7 +39,7 @@ fn count(found: &Value, outcome: &str) -> usize {
 /// Breaks if anything that a compromised scanner might try succeeds, or if the test of that tries
 /// what would not succeed anyway.
 #[test]
-fn nothing_that_a_scanner_might_try_succeeds_and_all_of_it_would_without_the_sandbox() {
+fn nothing_a_scanner_might_try_succeeds_though_it_would_without_the_sandbox() {
     let (code, found) = self_test(&[]);
     if found["landlock_abi"].as_u64() < Some(6) || found["seccomp"] != true {
         return skip(&format!("this kernel cannot do all of it: {:#}", found["missing"]));
@@ -119,7 +119,7 @@ thread.start(); thread.join()
 /// Breaks if the scanner of a running service is not isolated before its first contact, or not
 /// within its limits; or if its log does not say so.
 #[tokio::test]
-async fn a_scanner_at_work_is_shut_in_and_says_so() {
+async fn a_running_scanner_is_sandboxed_and_logs_it() {
     let forge = Forge::start();
     forge.add_repository("project", &[("requirements.txt", b"a==1\n")]);
     forge.behave(Behaviour::Silent);
@@ -212,7 +212,7 @@ fn without_landlock(forge: &Forge, folder: &Path, mode: &str) -> Option<(Output,
 
 /// Breaks if a partial sandbox is accepted silently, or where the full one is required.
 #[test]
-fn what_a_kernel_cannot_do_is_named_and_where_it_is_required_nothing_is_scanned() {
+fn missing_kernel_features_are_named_and_if_required_nothing_is_scanned() {
     let forge = Forge::start();
     forge.add_repository("project", &[("requirements.txt", b"a==1\n")]);
     let root = tempfile::tempdir().unwrap();

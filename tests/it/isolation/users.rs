@@ -22,7 +22,7 @@ fn own(path: &Path) {
 /// Breaks if another process of the same user can read the password in the server's environment, or
 /// the credentials in a shim's memory: a scanner is such a process.
 #[tokio::test]
-async fn environment_and_memory_of_server_and_shims_are_closed() {
+async fn environment_and_memory_of_server_and_shims_are_protected() {
     if !rustix::process::geteuid().is_root() {
         return skip("only root can become another user");
     }

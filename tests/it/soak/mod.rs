@@ -68,7 +68,7 @@ fn say(text: impl std::fmt::Display) {
 /// Breaks if anything that clients or kills leave behind piles up, or if a job is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes; docs/reliability.md has the command"]
-async fn everything_returns_to_where_it_was_and_nothing_is_lost() {
+async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
     let length = Duration::from_mins(number("SCANWATCH_SOAK_MINUTES", 5));
     let seed = number("SCANWATCH_SEED", 20_301);
     let mut dice = Dice::new(seed);

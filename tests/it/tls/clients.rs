@@ -21,7 +21,7 @@ async fn curl(server: &TestServer, arguments: &[&str], path: &str) -> Output {
 
 /// Breaks if a version of TLS or HTTP that clients have is not spoken, or if an obsolete one is.
 #[tokio::test]
-async fn curl_asks_by_each_version_of_tls_and_http() {
+async fn curl_works_with_each_version_of_tls_and_http() {
     let server = Setup::new().with_tls(&Authority::new()).start().await;
     for (arguments, http) in [
         (&[][..], "2"),
@@ -90,7 +90,7 @@ async fn a_scan_is_submitted_and_followed_to_its_end() {
 
 /// Breaks if a user who forgets the s of https gets no explanation.
 #[tokio::test]
-async fn http_in_the_clear_is_told_to_speak_tls() {
+async fn plain_http_is_told_to_use_tls() {
     let server = Setup::new().with_tls(&Authority::new()).start().await;
     for request in [raw::request("GET", "/livez"), vec![b'P'; 100_000]] {
         let answer = exchange(server.address(), &request, PATIENCE).await.expect("an answer");

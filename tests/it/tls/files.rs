@@ -28,7 +28,7 @@ fn checked(setup: &Setup, settings: &str) -> (bool, String) {
 /// Breaks if the server starts with a certificate that it cannot serve, or does not say which file
 /// is wrong, or if the check of the settings finds less.
 #[tokio::test]
-async fn files_that_cannot_be_used_are_refused_at_the_start() {
+async fn unusable_files_are_refused_at_the_start() {
     let authority = Authority::new();
     let (good, other) = (authority.issue(), authority.issue());
     let torn = good.certificate.replacen("-----END", "-----", 1);
@@ -72,7 +72,7 @@ async fn files_that_cannot_be_used_are_refused_at_the_start() {
 /// Breaks if one file without the other counts as no TLS at all, or a path that does not exist
 /// does.
 #[tokio::test]
-async fn one_file_without_the_other_and_files_that_are_not_there_are_refused() {
+async fn one_file_without_the_other_and_missing_files_are_refused() {
     let authority = Authority::new();
     for (missing, other) in
         [("tls_certificate_file", "tls_key_file"), ("tls_key_file", "tls_certificate_file")]
@@ -133,7 +133,7 @@ async fn health(server: &TestServer) -> Value {
 
 /// Breaks if a new certificate needs a restart, or costs existing connections.
 #[tokio::test]
-async fn a_new_pair_is_shown_to_new_connections_and_old_ones_go_on() {
+async fn a_new_pair_is_used_for_new_connections_and_old_ones_continue() {
     let authority = Authority::new();
     let (first, second, third) = (authority.issue(), authority.issue(), authority.issue());
     let server = Setup::new()
@@ -171,7 +171,7 @@ async fn a_new_pair_is_shown_to_new_connections_and_old_ones_go_on() {
 /// Breaks if the moment between the two files of a pair counts as a bad pair, or if SIGHUP must
 /// wait for the next check.
 #[tokio::test]
-async fn a_pair_that_does_not_fit_for_a_moment_is_tried_again() {
+async fn a_temporarily_mismatched_pair_is_retried() {
     let authority = Authority::new();
     let (first, second) = (authority.issue(), authority.issue());
     let server = Setup::new()
@@ -197,7 +197,7 @@ async fn a_pair_that_does_not_fit_for_a_moment_is_tried_again() {
 
 /// Breaks if an operator's mistake takes the service from its users, or goes unnoticed.
 #[tokio::test]
-async fn a_bad_pair_changes_nothing_and_is_reported_until_it_is_good_again() {
+async fn a_bad_pair_changes_nothing_and_is_reported_until_fixed() {
     let authority = Authority::new();
     let (first, second) = (authority.issue(), authority.issue());
     let server = Setup::new()
@@ -234,7 +234,7 @@ async fn a_bad_pair_changes_nothing_and_is_reported_until_it_is_good_again() {
 
 /// Breaks if a certificate expires without a warning.
 #[tokio::test]
-async fn a_certificate_that_ends_soon_or_has_ended_degrades_health() {
+async fn a_certificate_that_expires_soon_or_has_expired_degrades_health() {
     let authority = Authority::new();
     let ending = |day: chrono::NaiveDate| {
         use chrono::Datelike;

@@ -11,7 +11,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// Breaks if a handshake that stalls holds a slot for ever, or delays any other.
 #[tokio::test]
-async fn two_hundred_handshakes_that_stop_cost_only_themselves() {
+async fn two_hundred_stalled_handshakes_affect_no_one_else() {
     let authority = Authority::new();
     let setup = Setup::new().with_tls(&authority).set("server.header_timeout_secs", 2);
     let server = setup.start().await;
@@ -40,7 +40,7 @@ async fn two_hundred_handshakes_that_stop_cost_only_themselves() {
 
 /// Breaks if handshakes do not count as connections, or if one beyond the limit is not told so.
 #[tokio::test]
-async fn handshakes_count_as_connections_and_one_too_many_is_told_so() {
+async fn handshakes_count_as_connections_and_one_too_many_is_refused() {
     let authority = Authority::new();
     let setup = Setup::new().with_tls(&authority).set("server.max_connections", 4);
     let server = setup.set("server.header_timeout_secs", 3).start().await;

@@ -30,7 +30,7 @@ fn a_scan_that_is_not_deep_reads_no_sources() {
 
 /// Breaks if a source counts differently from another file: in the progress, or by its size.
 #[test]
-fn sources_count_as_other_files_do() {
+fn sources_count_like_other_files() {
     let forge = forge();
     let place = Place::new();
     let mut task = place.task_at(&forge, "project");
@@ -54,7 +54,7 @@ fn sources_count_as_other_files_do() {
 /// Breaks if more sources are read than allowed, if that is not reported, or if it costs a
 /// manifest.
 #[test]
-fn sources_beyond_the_limit_are_skipped_and_said() {
+fn sources_beyond_the_limit_are_skipped_and_reported() {
     let forge = forge();
     let place = Place::new();
     let mut task = place.task_at(&forge, "project");

@@ -28,7 +28,7 @@ fn is_permanent(place: &Place) -> bool {
 }
 
 #[test]
-fn answers_that_are_errors_become_causes() {
+fn error_answers_become_causes() {
     let forge = forge();
     for (code, permanent, detail) in [
         (401, true, "requires credentials"),
@@ -48,14 +48,14 @@ fn answers_that_are_errors_become_causes() {
 }
 
 #[test]
-fn a_missing_repository_is_called_so() {
+fn a_missing_repository_is_reported() {
     let forge = forge();
     let place = Place::new();
     fails(&place, &place.task_at(&forge, "other"), "clone", "repository not found");
 }
 
 #[test]
-fn a_login_that_is_missing_or_wrong_tells_the_way_out() {
+fn a_missing_or_wrong_login_gives_a_hint() {
     let forge = forge();
     forge.require_login("oauth2", "another");
     let place = Place::new();
@@ -90,7 +90,7 @@ fn a_redirect_is_not_followed() {
 
 /// Breaks if a bad certificate is accepted, on the first attempt or a later one.
 #[test]
-fn a_certificate_that_is_no_good_is_never_overlooked() {
+fn a_bad_certificate_is_never_accepted() {
     let forge = forge();
     for flaw in [Flaw::Expired, Flaw::OfTheFuture, Flaw::OfAnother, Flaw::SelfSigned] {
         let front = forge.with_flawed_tls(flaw);
@@ -107,7 +107,7 @@ fn a_certificate_that_is_no_good_is_never_overlooked() {
 }
 
 #[test]
-fn silence_is_ended_by_our_own_limit() {
+fn a_silent_server_hits_our_own_timeout() {
     let forge = forge();
     forge.behave(Behaviour::Silent);
     let place = Place::new();
@@ -133,7 +133,7 @@ fn a_transfer_that_stalls_is_ended() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_called_so() {
+fn a_closed_port_is_reported() {
     let place = Place::new();
     // Below the ephemeral port range.
     let mut task = place.task("http://127.0.0.1:1/a.git");
@@ -147,7 +147,7 @@ fn a_port_where_nobody_listens_is_called_so() {
 }
 
 #[test]
-fn a_pack_without_an_end_is_cut_off() {
+fn an_endless_pack_is_cut_off() {
     let forge = forge();
     forge.behave(Behaviour::EndlessPack);
     let place = Place::new();
@@ -164,7 +164,7 @@ fn a_pack_without_an_end_is_cut_off() {
 }
 
 #[test]
-fn names_that_do_not_exist_are_called_so() {
+fn branches_that_do_not_exist_are_reported() {
     let forge = forge();
     for reference in ["nope", "0123456789012345678901234567890123456789"] {
         let place = Place::new();
@@ -202,7 +202,7 @@ fn names_that_are_options_do_nothing() {
 }
 
 #[test]
-fn the_gate_is_asked_once_more() {
+fn a_url_is_checked_again_by_the_scanner() {
     let forge = forge();
     let port = forge.port();
     let place = Place::new();

@@ -101,7 +101,7 @@ const OF_THE_NOISE: [&str; 3] = [
 
 /// Breaks if unneeded files are fetched from a server that could leave them out.
 #[test]
-fn what_nobody_reads_is_not_fetched() {
+fn unneeded_files_are_not_fetched() {
     let forge = Forge::start();
     mostly_noise(&forge).allow_filters();
     let place = Place::new();
@@ -120,7 +120,7 @@ fn large_manifest() -> Vec<u8> {
 
 /// Breaks if a large file that is needed is not fetched, or one that is not needed is.
 #[test]
-fn a_large_file_is_fetched_if_it_is_wanted() {
+fn a_large_file_is_fetched_only_if_needed() {
     let forge = Forge::start();
     let repository = mostly_noise(&forge);
     repository.commit("main", &[Entry::File(b"requirements.txt", &large_manifest())]);
@@ -149,7 +149,7 @@ const OF_MANY_FILES: [&str; 2] =
 
 /// Breaks if all files of a repository with many are fetched.
 #[test]
-fn of_many_files_the_wanted_ones_are_fetched() {
+fn only_needed_files_of_many_are_fetched() {
     let forge = Forge::start();
     of_many_files(&forge).allow_filters();
     // So slow that it is stopped long before its end.
@@ -163,7 +163,7 @@ fn of_many_files_the_wanted_ones_are_fetched() {
 
 /// Breaks if a server without filters is interrupted, and asked for the same again.
 #[test]
-fn many_files_of_a_server_that_leaves_nothing_out_are_fetched_once() {
+fn many_files_of_a_server_without_filters_are_fetched_once() {
     let forge = Forge::start();
     of_many_files(&forge);
     forge.behave(Behaviour::Slow(200_000));
@@ -175,7 +175,7 @@ fn many_files_of_a_server_that_leaves_nothing_out_are_fetched_once() {
 
 /// Breaks if a server that refuses one kind of filter, but not the other, costs the scan.
 #[test]
-fn a_server_that_knows_one_filter_is_asked_for_that() {
+fn a_server_with_one_filter_is_asked_for_that() {
     let forge = Forge::start();
     let repository = mostly_noise(&forge);
     repository.allow_filters();
@@ -189,7 +189,7 @@ fn a_server_that_knows_one_filter_is_asked_for_that() {
 
 /// Breaks if a server without filters is asked twice, or fails.
 #[test]
-fn a_server_that_leaves_nothing_out_is_asked_once() {
+fn a_server_without_filters_is_asked_once() {
     let forge = Forge::start();
     mostly_noise(&forge);
     let place = Place::new();
@@ -200,7 +200,7 @@ fn a_server_that_leaves_nothing_out_is_asked_once() {
 
 /// Breaks if a server that leaves files out and then does not deliver them costs the scan.
 #[test]
-fn a_server_that_withholds_single_files_is_asked_for_all() {
+fn a_server_that_withholds_files_is_asked_for_all() {
     let forge = Forge::start();
     let repository = mostly_noise(&forge);
     let noise = noise(&mut Dice::new(13), 1 << 20);
@@ -287,7 +287,7 @@ fn objects_named_by_sha256_are_read_too() {
 }
 
 #[test]
-fn credentials_open_the_repository_and_are_seen_nowhere() {
+fn credentials_open_the_repository_and_appear_nowhere() {
     let forge = Forge::start();
     forge.require_login("oauth2", CANARY);
     let noise: Vec<u8> = (0..200_000_u32)
@@ -328,7 +328,7 @@ fn credentials_open_the_repository_and_are_seen_nowhere() {
 }
 
 #[test]
-fn a_slow_fetch_shows_its_figures() {
+fn a_slow_fetch_reports_its_progress() {
     let forge = Forge::start();
     let noise: Vec<u8> = (0..100_000_u32)
         .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())

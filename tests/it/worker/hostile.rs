@@ -70,7 +70,7 @@ fn names_of_all_bytes_are_read_and_shown() {
 }
 
 #[test]
-fn a_file_that_is_too_large_is_skipped_with_a_word() {
+fn too_large_a_file_is_skipped_with_a_warning() {
     let forge = Forge::start();
     let large = vec![b'\n'; 2001];
     forge.add_repository(
@@ -91,7 +91,7 @@ fn a_file_that_is_too_large_is_skipped_with_a_word() {
 }
 
 #[test]
-fn limits_end_a_scan_and_say_so() {
+fn limits_end_a_scan_with_a_reason() {
     let forge = Forge::start();
     let repository = forge.add_empty_repository("project");
     let deep = [b"d/".repeat(30).as_slice(), b"requirements.txt"].concat();
@@ -147,7 +147,7 @@ fn a_bomb_that_lists_nothing_ends_in_time() {
 }
 
 #[test]
-fn a_parser_that_panics_costs_its_file_alone() {
+fn a_parser_panic_costs_only_its_file() {
     let forge = Forge::start();
     forge.add_repository(
         "project",

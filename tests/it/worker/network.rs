@@ -117,8 +117,8 @@ fn failed(place: &Place, detail: &str) {
 
 /// Breaks if a link that is cut in the middle of a fetch holds the scan until its deadline.
 #[test]
-fn a_line_that_is_cut_in_the_middle_is_given_up_in_time() {
-    if !entered("worker::network::a_line_that_is_cut_in_the_middle_is_given_up_in_time", NETWORK) {
+fn a_link_cut_in_the_middle_is_given_up_in_time() {
+    if !entered("worker::network::a_link_cut_in_the_middle_is_given_up_in_time", NETWORK) {
         return;
     }
     let place = Place::new();
@@ -138,8 +138,8 @@ fn a_line_that_is_cut_in_the_middle_is_given_up_in_time() {
 /// Breaks if an address that drops all packets holds the scan longer than our own timeout: there is
 /// no other.
 #[test]
-fn an_address_that_swallows_everything_is_given_up_in_time() {
-    let test = "worker::network::an_address_that_swallows_everything_is_given_up_in_time";
+fn an_address_that_drops_everything_is_given_up_in_time() {
+    let test = "worker::network::an_address_that_drops_everything_is_given_up_in_time";
     if !entered(test, NETWORK) {
         return;
     }
@@ -159,8 +159,8 @@ fn an_address_that_swallows_everything_is_given_up_in_time() {
 
 /// Breaks if a network that rejects at once is waited for.
 #[test]
-fn a_network_that_is_closed_fails_a_fetch_at_once() {
-    if !entered("worker::network::a_network_that_is_closed_fails_a_fetch_at_once", NETWORK) {
+fn a_network_that_rejects_fails_a_fetch_at_once() {
+    if !entered("worker::network::a_network_that_rejects_fails_a_fetch_at_once", NETWORK) {
         return;
     }
     let far = FarEnd::new();
@@ -177,8 +177,8 @@ fn a_network_that_is_closed_fails_a_fetch_at_once() {
 
 /// Breaks if a link that is merely slow is taken for a dead one, or if its progress is not seen.
 #[test]
-fn a_line_that_is_slow_is_waited_for_and_its_progress_seen() {
-    let test = "worker::network::a_line_that_is_slow_is_waited_for_and_its_progress_seen";
+fn a_slow_link_is_waited_for_with_visible_progress() {
+    let test = "worker::network::a_slow_link_is_waited_for_with_visible_progress";
     if !entered(test, NETWORK) || !can("tc", &["-Version"]) {
         return;
     }

@@ -64,7 +64,7 @@ fn finish(mut child: Child) -> (Option<i32>, String) {
 }
 
 #[test]
-fn nobodys_settings_take_part() {
+fn user_settings_have_no_effect() {
     let (forge, trap) = (Forge::start(), Forge::start());
     forge.require_login("oauth2", CANARY);
     forge.add_repository("project", &[("requirements.txt", b"a==1\n")]);
@@ -124,7 +124,7 @@ fn nobodys_settings_take_part() {
 }
 
 #[test]
-fn an_order_to_end_takes_git_along_and_leaves_the_last_word_to_its_sender() {
+fn a_stop_kills_git_and_leaves_the_final_state_to_its_sender() {
     let forge = Forge::start();
     forge.add_repository("project", &[("requirements.txt", b"a==1\n")]);
     forge.behave(Behaviour::Silent);
@@ -149,7 +149,7 @@ fn an_order_to_end_takes_git_along_and_leaves_the_last_word_to_its_sender() {
 }
 
 #[test]
-fn a_git_that_is_killed_is_a_failure_of_its_fetch() {
+fn a_killed_git_fails_its_fetch() {
     let forge = Forge::start();
     forge.add_repository("project", &[("requirements.txt", b"a==1\n")]);
     forge.behave(Behaviour::Silent);

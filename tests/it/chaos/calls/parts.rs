@@ -14,7 +14,7 @@ use std::{
 /// Breaks if a shim that dies at any of its calls loses its repository, has it scanned twice, or
 /// leaves a file, a folder or a process behind.
 #[tokio::test]
-async fn a_shim_that_dies_at_any_call_is_made_up_for() {
+async fn a_shim_that_dies_at_any_call_is_recovered() {
     if !may_trace() {
         return;
     }
@@ -62,7 +62,7 @@ async fn a_shim_that_dies_at_any_call_is_made_up_for() {
 /// Breaks if the built-in scanner, killed at any of its calls, leaves half a file, a result without
 /// a final state, or its git; or if its death is reported as another cause.
 #[tokio::test]
-async fn a_scanner_that_dies_at_any_call_has_failed_by_a_signal() {
+async fn a_scanner_that_dies_at_any_call_fails_by_signal() {
     if !may_trace() {
         return;
     }

@@ -184,7 +184,7 @@ async fn fall(hand: Hand, forge: &Forge) -> Option<String> {
 /// Breaks if a server that dies at any of its calls loses a job, counts a death twice, or leaves
 /// anything that the next one cannot repair.
 #[tokio::test]
-async fn a_server_that_dies_at_any_call_is_made_up_for() {
+async fn a_server_that_dies_at_any_call_is_recovered() {
     if !may_trace() {
         return;
     }
@@ -208,7 +208,7 @@ async fn a_server_that_dies_at_any_call_is_made_up_for() {
 /// Breaks if a server finalizes an attempt whose late shim has started in the meantime: sent by a
 /// server that was killed, it would be reported dead, and the repository scanned twice at once.
 #[tokio::test]
-async fn a_shim_that_comes_late_is_adopted_and_not_settled() {
+async fn a_late_shim_is_adopted_and_not_finalized() {
     if !may_trace() {
         return;
     }
