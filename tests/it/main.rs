@@ -8,15 +8,7 @@
 //! included, so that they may `unwrap`.
 
 #[cfg(test)]
-mod aborts;
-#[cfg(test)]
 mod all_events;
-#[cfg(test)]
-mod at_most_five;
-#[cfg(test)]
-mod at_rest;
-#[cfg(test)]
-mod authorities;
 #[cfg(test)]
 mod bombs;
 #[cfg(test)]
@@ -24,23 +16,23 @@ mod budget;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
-mod claims;
-#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod compaction;
+#[cfg(test)]
 mod compression;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod disconnects;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod docs_page;
-#[cfg(test)]
-mod door;
 #[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
@@ -86,6 +78,8 @@ mod packaging;
 #[cfg(test)]
 mod power_cut;
 #[cfg(test)]
+mod private_ca;
+#[cfg(test)]
 mod python_client;
 #[cfg(test)]
 mod python_service;
@@ -104,11 +98,15 @@ mod retry;
 #[cfg(test)]
 mod sbom;
 #[cfg(test)]
+mod scanner_limit;
+#[cfg(test)]
 mod scanner_protocol;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod schemathesis;
+#[cfg(test)]
+mod security;
 #[cfg(test)]
 mod service_manager;
 #[cfg(test)]
@@ -120,9 +118,11 @@ mod soak;
 #[cfg(test)]
 mod space;
 #[cfg(test)]
-mod standstill;
+mod stopped_shims;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tampering;
 #[cfg(test)]
 mod targets;
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn jobs_on_disk(jobs: &Path) -> BTreeSet<String> {
 /// Breaks if a crash of the server at any moment loses a job, repeats a healthy scan, leaves a job
 /// or a process hanging, or leaves half a file.
 #[tokio::test]
-async fn thirty_server_crashes_lose_repeat_and_leave_nothing() {
+async fn thirty_crashes_of_the_server_lose_repeat_and_leave_nothing() {
     let mut server = Setup::new().shell(NOTING).start().await;
     let mut dice = Dice::new(0x5eed_0f5c_a9a7_c4e1);
     let mut accepted = BTreeSet::new();

@@ -1,8 +1,8 @@
 //! Settings: errors are reported at the start, with the key and the source of the value.
 
 use crate::support::{
-    alone::may_have_a_network,
     certificates::Authority,
+    private_network::may_have_a_network,
     server::{Ended, Setup},
 };
 

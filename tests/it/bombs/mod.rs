@@ -1,10 +1,10 @@
 //! Malicious repositories, scanned by the real server with the real scanner: each ends in time and
 //! within its memory limit, with a reason, and affects no other job.
 
-mod alone;
+mod all_at_once;
 mod git;
 mod manifests;
-mod together;
+mod single;
 
 /// The sizes of the bombs that a setting bounds, and those settings. The suite has less time than a
 /// server.

@@ -7,9 +7,9 @@
 mod account;
 mod calls;
 mod check;
-mod play;
 mod reader;
 mod rounds;
+mod script;
 mod stopped;
 mod victims;
 

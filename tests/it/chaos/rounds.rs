@@ -4,9 +4,9 @@ use super::{
     account::Account,
     check::{self, Checker},
     chosen,
-    play::{self, Odds, Offer, Script},
     reader::Reader,
     say,
+    script::{self, Odds, Offer, Script},
     victims::{Deaths, Killer, Target},
 };
 use crate::support::{
@@ -186,7 +186,7 @@ async fn clash(server: &TestServer, script: &Script) -> (Vec<Account>, Deaths) {
     let killer = Killer { jobs: server.setup().jobs(), server: server.process(), began };
     let strikes = script.strikes.clone();
     let killing = tokio::task::spawn_blocking(move || killer.run(&strikes));
-    let accounts = play::clients(server, script, began).await;
+    let accounts = script::clients(server, script, began).await;
     (accounts, killing.await.unwrap_or_else(|error| panic!("the killer: {error}")))
 }
 

@@ -1,9 +1,9 @@
 //! The client commands, as a user or a CI job runs them: the real program against a real server,
 //! which is killed, stopped and restarted.
 
-mod asking;
 mod fake;
 mod refusals;
+mod requests;
 mod trust;
 mod waiting;
 

@@ -1,7 +1,6 @@
 //! The shared test support: a server to start and to kill, requests in three degrees of politeness,
 //! waiting for conditions, and a forge that misbehaves on demand.
 
-pub(crate) mod alone;
 pub(crate) mod certificates;
 pub(crate) mod dice;
 pub(crate) mod dns;
@@ -13,13 +12,14 @@ pub(crate) mod h2;
 pub(crate) mod handmade;
 pub(crate) mod namespace;
 pub(crate) mod order;
-pub(crate) mod outside;
 pub(crate) mod patience;
 pub(crate) mod peaks;
+pub(crate) mod private_network;
 pub(crate) mod processes;
 pub(crate) mod published;
 pub(crate) mod python;
 pub(crate) mod raw;
+pub(crate) mod remote_machine;
 pub(crate) mod rounds;
 pub(crate) mod sampler;
 pub(crate) mod server;

@@ -1,7 +1,7 @@
 //! Clients that disconnect while a request that writes is running: the request either completes or
 //! never starts.
 //!
-//! `SCANWATCH_ROUNDS=1000 cargo test --test it aborts::` runs that many rounds; `SCANWATCH_SEED`
+//! `SCANWATCH_ROUNDS=1000 cargo test --test it disconnects::` runs that many rounds; `SCANWATCH_SEED`
 //! picks another sequence.
 
 use crate::support::{

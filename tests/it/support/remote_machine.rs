@@ -2,8 +2,8 @@
 //! by a virtual cable: what listens there is at addresses that are not this machine's.
 
 use super::{
-    alone::{ip, run},
     forge::program,
+    private_network::{ip, run},
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::{

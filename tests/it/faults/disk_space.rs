@@ -22,7 +22,10 @@ fn noise(megabytes: u64) -> Vec<u8> {
 /// its cause, or if it costs any other repository a final state.
 #[tokio::test]
 async fn a_repository_larger_than_the_disk_ends_once_and_says_why() {
-    if !entered("faults::room::a_repository_larger_than_the_disk_ends_once_and_says_why", MOUNTS) {
+    if !entered(
+        "faults::disk_space::a_repository_larger_than_the_disk_ends_once_and_says_why",
+        MOUNTS,
+    ) {
         return;
     }
     let forge = Forge::start();
@@ -77,7 +80,7 @@ exit 5
 /// scratch folder that fills the disk is not removed first.
 #[tokio::test]
 async fn final_states_are_written_on_a_full_disk() {
-    if !entered("faults::room::final_states_are_written_on_a_full_disk", MOUNTS) {
+    if !entered("faults::disk_space::final_states_are_written_on_a_full_disk", MOUNTS) {
         return;
     }
     let server = on_a_small_disk(Setup::new(), "size=20m")
@@ -116,7 +119,8 @@ fn running(server: &TestServer) -> usize {
 /// what they wait for, or if they wait for ever.
 #[tokio::test]
 async fn scans_that_share_a_small_disk_run_one_after_the_other() {
-    if !entered("faults::room::scans_that_share_a_small_disk_run_one_after_the_other", MOUNTS) {
+    if !entered("faults::disk_space::scans_that_share_a_small_disk_run_one_after_the_other", MOUNTS)
+    {
         return;
     }
     let setup =
@@ -157,7 +161,8 @@ async fn scans_that_share_a_small_disk_run_one_after_the_other() {
 /// instead of waiting.
 #[tokio::test]
 async fn a_scan_that_begins_while_inodes_run_out_waits_and_does_not_fail() {
-    let test = "faults::room::a_scan_that_begins_while_inodes_run_out_waits_and_does_not_fail";
+    let test =
+        "faults::disk_space::a_scan_that_begins_while_inodes_run_out_waits_and_does_not_fail";
     if !entered(test, MOUNTS) {
         return;
     }

@@ -4,11 +4,11 @@
 
 use crate::{
     support::{
-        alone::{self, Contacts},
         dns::{NameServer, Reply},
         files,
         forge::{Forge, TlsFront, program},
-        outside::{self, Outside},
+        private_network::{self, Contacts},
+        remote_machine::{self, Outside},
         rounds::rounds,
         server::Setup,
         trap::Trap,
@@ -47,14 +47,14 @@ struct Internet {
 impl Internet {
     /// In its own network with it.
     fn of(test: &str) -> Option<Self> {
-        if !alone::is_alone(&format!("door::rebinding::{test}")) {
+        if !private_network::is_alone(&format!("security::rebinding::{test}")) {
             return None;
         }
         let outside = Outside::joined_to(&format!("{OWN}/24"));
         for address in [NAMES, FORGE, OPENED, NEIGHBOUR, INNER] {
             outside.address(address);
         }
-        alone::ip("addr add 169.254.169.254/32 dev lo");
+        private_network::ip("addr add 169.254.169.254/32 dev lo");
         let traps = [
             Trap::everywhere(),
             outside.with(|| Trap::at(&[(NEIGHBOUR, 443), (INNER, 443), (FORGE, 80)])),
@@ -75,7 +75,7 @@ impl Internet {
         ] {
             let file = folder.path().join(system.rsplit('/').next().unwrap());
             files::write(&file, text);
-            outside::replace_file(system, &file);
+            remote_machine::replace_file(system, &file);
         }
         Some(Self { names, forge: Some(forge), front, opened, traps, outside, folder })
     }
@@ -240,7 +240,7 @@ async fn no_list_request_goes_to_an_internal_address_however_a_name_changes() {
     let Some(internet) = Internet::of(test) else { return };
     // The authority replaces all others, for the server's client and for git.
     let authority = internet.authority(&internet.front);
-    outside::replace_file("/etc/ssl/certs/ca-certificates.crt", &authority);
+    remote_machine::replace_file("/etc/ssl/certs/ca-certificates.crt", &authority);
     let forge = internet.forge.as_ref().unwrap();
     forge.listing().base = Some("https://gitlab.com".to_owned());
     let server = Setup::new()

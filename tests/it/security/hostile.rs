@@ -4,9 +4,9 @@
 use crate::{
     discovery::Settings,
     support::{
-        alone::{self, Contacts},
         files,
         forge::{Fault, Forge, program},
+        private_network::{self, Contacts},
         rounds::rounds,
         server::Setup,
         trap::Trap,
@@ -25,11 +25,11 @@ use std::{io::Write, process::Stdio, thread};
 /// In its own network, with the trap listening on loopback, on a private address and on that of the
 /// metadata service.
 fn trap(test: &str) -> Option<Trap> {
-    if !alone::is_alone(&format!("door::hostile::{test}")) {
+    if !private_network::is_alone(&format!("security::hostile::{test}")) {
         return None;
     }
     for address in ["10.0.0.1", "192.168.0.1", "169.254.169.254"] {
-        alone::ip(&format!("addr add {address}/32 dev lo"));
+        private_network::ip(&format!("addr add {address}/32 dev lo"));
     }
     let trap = Trap::everywhere();
     trap.is_tried_at(&["127.0.0.1:443", "127.66.6.6:80", "[::1]:22", "169.254.169.254:80"]);
