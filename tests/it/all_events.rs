@@ -61,9 +61,9 @@ async fn all_jobs_are_reported_from_start_to_end() {
         let job = server.submit(name).await;
         let events = until_end_of(&mut stream, &job).await;
         assert!(events.iter().all(|event| event.data["job_id"] == job), "{events:#?}");
-        let (end, told) = events.split_last().unwrap();
-        assert!(told.iter().all(|event| event.name == "job"), "{told:#?}");
-        let last = &told.last().unwrap().data;
+        let (end, reported) = events.split_last().unwrap();
+        assert!(reported.iter().all(|event| event.name == "job"), "{reported:#?}");
+        let last = &reported.last().unwrap().data;
         assert_eq!(last["status"], "completed");
         for member in ["summary", "elapsed_time_seconds", "completed_at"] {
             assert!(!last[member].is_null(), "{member} in {last:#}");

@@ -47,7 +47,7 @@ say completed
 #[tokio::test]
 async fn a_job_does_not_wait_for_slow_scans_of_another() {
     let setup = Setup::new().shell(BURNING).set("scanner.slow_after_secs", 1);
-    let burning = setup.lay_group(6);
+    let burning = setup.write_group(6);
     let server = setup.start().await;
     let starts = || files::text(&server.folder().join("starts"));
     let of = |job: &str| starts().lines().filter(|line| line.starts_with(job)).count();

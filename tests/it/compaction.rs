@@ -14,7 +14,7 @@ fn name(index: u32) -> String {
 }
 
 /// A finished job of eight repositories.
-fn lay_job(jobs: &Path, id: &str) {
+fn write_job(jobs: &Path, id: &str) {
     let folder = jobs.join(id);
     fs::create_dir_all(&folder).unwrap();
     for index in 0..8 {
@@ -45,7 +45,7 @@ async fn tag(server: &TestServer, path: &str) -> String {
 #[tokio::test]
 async fn a_compacted_job_is_served_and_resumes() {
     let setup = Setup::new().set("watch.resync_interval_secs", 1);
-    lay_job(&setup.jobs(), "quiet");
+    write_job(&setup.jobs(), "quiet");
     // A job is idle if it has not changed for a resync interval; the clock that counts cannot be
     // set.
     tokio::time::sleep(Duration::from_secs(1)).await;

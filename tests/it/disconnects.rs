@@ -44,11 +44,11 @@ struct Round {
     body: String,
     /// After this delay, counted from the last byte sent.
     after: Duration,
-    leaves: Leaves,
+    leaves: Disconnect,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Leaves {
+enum Disconnect {
     /// By a reset.
     Reset,
     /// By an orderly close.
@@ -76,19 +76,19 @@ impl Round {
         line.set_nodelay(true).expect("a connection");
         let bytes = self.bytes();
         match self.leaves {
-            Leaves::Reset | Leaves::Close => {
+            Disconnect::Reset | Disconnect::Close => {
                 let _ = line.write_all(&bytes).await;
                 sleep(self.after).await;
-                if matches!(self.leaves, Leaves::Reset) {
+                if matches!(self.leaves, Disconnect::Reset) {
                     line.set_zero_linger().expect("a connection");
                 }
             }
-            Leaves::Half(part) => {
+            Disconnect::Half(part) => {
                 let end = bytes.len() * usize::try_from(part).expect("a small number") / 100;
                 let _ = line.write_all(&bytes[..end]).await;
                 sleep(self.after).await;
             }
-            Leaves::TakesBack => {
+            Disconnect::TakesBack => {
                 let more = [("content-type", "application/json")];
                 let block = h2::block(self.method, &self.path, &more);
                 let head = frame(h2::HEADERS, h2::END_HEADERS, 1, &block);
@@ -184,10 +184,10 @@ async fn plan(server: &TestServer, seed: u64, count: u64) -> Vec<Round> {
             }
         };
         let leaves = match dice.below(8) {
-            0..=2 => Leaves::Reset,
-            3..=4 => Leaves::Close,
-            5 => Leaves::Half(dice.below(100)),
-            _ => Leaves::TakesBack,
+            0..=2 => Disconnect::Reset,
+            3..=4 => Disconnect::Close,
+            5 => Disconnect::Half(dice.below(100)),
+            _ => Disconnect::TakesBack,
         };
         // From before the request is read until after it is answered.
         let after = Duration::from_micros(dice.below(usual * 3 / 2 + 1));
@@ -241,7 +241,7 @@ async fn every_job_on_disk_ends_whenever_clients_disconnect() {
         assert!(began.elapsed() < patience, "{report}");
         sleep(Duration::from_millis(200)).await;
     };
-    server.quiet(Duration::from_secs(20)).await;
+    server.no_process_left(Duration::from_secs(20)).await;
     eventually("nothing is left behind", async || {
         let staging = server.setup().jobs().join(".staging");
         std::fs::read_dir(staging).unwrap().flatten().next().is_none()

@@ -94,11 +94,11 @@ async fn a_link_in_the_jobs_folder_is_not_a_job() {
         .shell("say completed\n")
         .set("scanner.max_concurrent_processes", 1)
         .set("watch.resync_interval_secs", 1);
-    let linked = setup.lay_group(1);
+    let linked = setup.write_group(1);
     let (place, elsewhere) = (setup.jobs().join(&linked), setup.folder().join("elsewhere"));
     fs::rename(&place, &elsewhere).unwrap();
     symlink(&elsewhere, &place).unwrap();
-    let own = setup.lay_group(1);
+    let own = setup.write_group(1);
     let server = setup.start().await;
     symlink(&elsewhere, server.setup().jobs().join("later")).unwrap();
     let job = Handmade::new(&server, 1);

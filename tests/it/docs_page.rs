@@ -106,7 +106,7 @@ async fn the_page_keeps_to_its_policy_and_needs_no_other_server() {
         ("/docs/style.css", "text/css; charset=utf-8"),
         ("/docs/script.js", "text/javascript; charset=utf-8"),
     ] {
-        server.send(server.stranger(Method::GET, path)).await.expect(401);
+        server.send(server.without_credentials(Method::GET, path)).await.expect(401);
         let answer = server.get(path).await.expect(200);
         assert_eq!(answer.headers["content-type"], media_type);
         for foreign in ["http:", "https:", "\"//", " url(", "@import"] {

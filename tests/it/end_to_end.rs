@@ -187,7 +187,7 @@ async fn a_hanging_fetch_is_cancelled_with_all_its_processes() {
     server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
     let document = server.finished(&job).await;
     assert_eq!(document["failed_repositories"][0]["failure"]["kind"], "cancelled", "{document:#}");
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
 }
 
 /// Breaks if the stages of a scan are missing from the stream.

@@ -97,7 +97,9 @@ async fn every_answer_restricts_browsers_and_reveals_nothing() {
                 note(judge(&server, ask(&path), &asked).await);
             }
         }
-        note(judge(&server, server.stranger(route.method.clone(), &known), &asked).await);
+        note(
+            judge(&server, server.without_credentials(route.method.clone(), &known), &asked).await,
+        );
         note(judge(&server, server.request(Method::PATCH, &known), &asked).await);
         let foreign = ask(&known).header("Origin", "http://evil.example");
         let removes = route.method == Method::DELETE;

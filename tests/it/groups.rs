@@ -25,7 +25,7 @@ say completed
 "#;
 
 /// A server that knows this forge as a GitLab, and its token.
-fn knowing(forge: &Forge, setup: Setup) -> Setup {
+fn server_with_forge(forge: &Forge, setup: Setup) -> Setup {
     forge.require_login("oauth2", TOKEN);
     forge.listing().token = Some(TOKEN.to_owned());
     let token = setup.folder().join("token");
@@ -73,8 +73,10 @@ async fn a_group_of_sixty_with_broken_and_hanging_repositories_is_reported_compl
     let elsewhere = json!({ "http_url_to_repo": "https://evil.example/x.git" });
     forge.listing().describe(&paths[26], elsewhere);
     forge.behave_at(&paths[39], Behaviour::Silent);
-    let server =
-        knowing(&forge, Setup::new()).set("scanner.subprocess_timeout_secs", 12).start().await;
+    let server = server_with_forge(&forge, Setup::new())
+        .set("scanner.subprocess_timeout_secs", 12)
+        .start()
+        .await;
 
     let url = format!("{}/acme", forge.base());
     let began = Instant::now();
@@ -134,7 +136,7 @@ async fn a_group_of_sixty_with_broken_and_hanging_repositories_is_reported_compl
     let rows = plan["repositories"].as_array().unwrap();
     assert!(rows.iter().enumerate().all(|(n, row)| row["repo_index"] == n), "{plan:#}");
     assert!(!plan.to_string().contains(TOKEN) && !document.to_string().contains(TOKEN));
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
 }
 
 /// Breaks if the options of a group request have no effect, or the wrong one.
@@ -142,7 +144,7 @@ async fn a_group_of_sixty_with_broken_and_hanging_repositories_is_reported_compl
 async fn a_url_without_a_suffix_is_resolved_by_the_forge() {
     let forge = Forge::start();
     forge.group(&["acme/api", "acme/web/site"]);
-    let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    let server = server_with_forge(&forge, Setup::new().shell(NAMED)).start().await;
     for (path, kind, names) in [
         ("acme/api", "repository", vec!["api"]),
         ("acme/web", "group", vec!["site"]),
@@ -163,7 +165,7 @@ async fn what_is_left_out_is_listed_with_its_reason() {
     let forge = Forge::start();
     forge.group(&["acme/api", "acme/docs", "acme/web/site", "acme/web/old"]);
     forge.listing().describe("acme/docs", json!({ "empty_repo": true }));
-    let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    let server = server_with_forge(&forge, Setup::new().shell(NAMED)).start().await;
     let url = format!("{}/acme", forge.base());
     let body = json!({ "git_url": url, "exclude": ["**/old"] });
     let job = server.submit_with(&body).await;
@@ -199,7 +201,7 @@ async fn what_is_left_out_is_listed_with_its_reason() {
 async fn a_group_that_cannot_be_listed_fails_with_a_hint_and_can_be_retried() {
     let forge = Forge::start();
     forge.group(&["acme/api"]);
-    let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    let server = server_with_forge(&forge, Setup::new().shell(NAMED)).start().await;
     forge.listing().token = Some("another".to_owned());
     let job = submit(&server, &format!("{}/acme", forge.base())).await;
     let document = server.finished(&job).await;
@@ -220,7 +222,7 @@ async fn a_group_that_cannot_be_listed_fails_with_a_hint_and_can_be_retried() {
 async fn a_group_whose_listing_is_interrupted_is_listed_by_the_next_server() {
     let forge = Forge::start();
     forge.group(&["acme/api", "acme/web/site"]);
-    let mut server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    let mut server = server_with_forge(&forge, Setup::new().shell(NAMED)).start().await;
     for planned in [false, true] {
         forge.listing().faults.push_back(Fault::Silence);
         let before = forge.listing().asked.len();
@@ -248,7 +250,7 @@ async fn a_group_whose_listing_is_interrupted_is_listed_by_the_next_server() {
 async fn a_group_that_is_being_listed_can_be_cancelled_and_removed() {
     let forge = Forge::start();
     forge.group(&["acme/api"]);
-    let server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    let server = server_with_forge(&forge, Setup::new().shell(NAMED)).start().await;
     for _ in 0..2 {
         forge.listing().faults.push_back(Fault::Silence);
     }
@@ -268,7 +270,7 @@ async fn a_group_that_is_being_listed_can_be_cancelled_and_removed() {
 async fn a_group_that_is_cancelled_while_it_is_listed_waits_for_nothing() {
     let forge = Forge::start();
     forge.group(&["acme/api", "acme/web"]);
-    let mut server = knowing(&forge, Setup::new().shell(NAMED)).start().await;
+    let mut server = server_with_forge(&forge, Setup::new().shell(NAMED)).start().await;
     let next = format!("{}/api/v4/groups/acme/projects?page=2", forge.base());
     forge.listing().faults.extend([Fault::Next(next), Fault::Silence]);
     let job = submit(&server, &format!("{}/acme", forge.base())).await;
@@ -293,7 +295,7 @@ async fn a_large_group_does_not_starve_a_single_repository() {
     forge.group(&paths.iter().map(String::as_str).collect::<Vec<_>>());
     let setup = Setup::new().shell(NAMED).set("scanner.max_concurrent_processes", 2);
     files::write(&setup.folder().join("hold"), "");
-    let server = knowing(&forge, setup).start().await;
+    let server = server_with_forge(&forge, setup).start().await;
     let group = submit(&server, &format!("{}/acme", forge.base())).await;
     server.working(&group).await;
     let single = submit(&server, &format!("{}/acme/part-00.git", forge.base())).await;
@@ -319,7 +321,7 @@ say scanning
 echo "$SCANWATCH_REPO_NAME" >> "$dir/scanned"
 say completed
 "#;
-    let server = knowing(&forge, Setup::new().shell(scanner)).start().await;
+    let server = server_with_forge(&forge, Setup::new().shell(scanner)).start().await;
     let ask = async |arguments: &[&str]| {
         let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
         command.args(arguments).args(["--server", &server.url("")]);
@@ -333,8 +335,8 @@ say completed
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("web/site: failed (exit)"), "{said}");
     files::write(&server.file("mended"), "");
-    let (code, told, said) = ask(&["retry", &job]).await;
-    assert_eq!(code, Some(0), "{told} {said}");
+    let (code, reported, said) = ask(&["retry", &job]).await;
+    assert_eq!(code, Some(0), "{reported} {said}");
     assert_eq!(ask(&["watch", &job]).await.0, Some(0));
     assert_eq!(scanned(&server), ["web/site"]);
     let (code, _, said) = ask(&["retry", &job]).await;

@@ -4,11 +4,11 @@ use crate::support::{
     certificates::Authority,
     files,
     forge::program,
-    h2::{self, H2Line, frame},
+    h2::{self, H2Connection, frame},
     handmade::Handmade,
     raw::{exchange, request},
     server::Setup,
-    tls::TlsLine,
+    tls::TlsConnection,
     wait::{PATIENCE, eventually},
 };
 use reqwest::Method;
@@ -35,7 +35,7 @@ const IDS: &[&str] = &[
 ];
 
 /// Whether the system calls of a process can be traced. Prints why not.
-fn may_trace() -> bool {
+fn can_trace() -> bool {
     let tried = program("strace").args(["-D", "-o", "/dev/null", "true"]).output();
     let may = tried.as_ref().is_ok_and(|output| output.status.success());
     if !may {
@@ -50,7 +50,7 @@ fn may_trace() -> bool {
 /// Breaks if a part of a request's path reaches the file system before it is checked to be an id.
 #[tokio::test]
 async fn hostile_ids_open_nothing() {
-    if !may_trace() {
+    if !can_trace() {
         return;
     }
     let setup = Setup::new().shell("echo a word\nsay completed\n");
@@ -148,12 +148,13 @@ async fn a_foreign_host_is_refused_wherever_it_is_named() {
         assert!(fine || matches!(answer.status, 400 | 403 | 421), "{head}: {answer:?}");
     }
     let evil = "/health HTTP/1.1\r\nHost: evil.example\r\nX:";
-    let mut line = TlsLine::open(tls.address(), &authority.pem(), &["http/1.1"]).await.unwrap();
+    let mut line =
+        TlsConnection::open(tls.address(), &authority.pem(), &["http/1.1"]).await.unwrap();
     // The hand-written request has a host of its own after this one.
     let heard = line.ask(evil, "}").await;
     assert!(!heard.starts_with("HTTP/1.1 200"), "{heard}");
 
-    let mut line = H2Line::open(plain.address(), &[]).await;
+    let mut line = H2Connection::open(plain.address(), &[]).await;
     for (stream, host, more, fine) in [
         (1, "evil.example", None, false),
         (3, "127.0.0.1", Some(("host", "evil.example")), false),

@@ -3,7 +3,7 @@
 
 use crate::support::{
     files,
-    raw::{RawAnswer, exchange, hung_up_after, request},
+    raw::{RawAnswer, closed_after, exchange, request},
     server::{Answer, Setup, TestServer},
     sse::EventStream,
     wait::{PATIENCE, eventually, until},
@@ -245,7 +245,7 @@ async fn a_deleted_job_is_gone_with_its_files_and_processes() {
     server.working(&running).await;
     let answer = server.delete(&format!("/scan/{running}")).await.expect(204);
     assert!(answer.text.is_empty(), "{answer:?}");
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
     files::write(&server.file("go"), "");
     let done = server.submit("done").await;
     server.finished(&done).await;
@@ -329,7 +329,7 @@ async fn credentials_are_required_before_anything_else() {
         "/health".to_owned(),
         "/scan/unknown".to_owned(),
     ] {
-        let nobody = server.send(server.stranger(Method::GET, &path)).await;
+        let nobody = server.send(server.without_credentials(Method::GET, &path)).await;
         assert_eq!(problem(&nobody, 401), "Not authenticated", "{path}");
         let challenge = nobody.header("www-authenticate").unwrap_or_default();
         assert!(challenge.starts_with("Basic"), "{path}: {challenge:?}");
@@ -338,18 +338,20 @@ async fn credentials_are_required_before_anything_else() {
     for (name, password) in
         [("operator", "wrong"), ("stranger", "s3cret:mit:colons"), ("operator", ""), ("", "")]
     {
-        let request = server.stranger(Method::GET, "/health").basic_auth(name, Some(password));
+        let request =
+            server.without_credentials(Method::GET, "/health").basic_auth(name, Some(password));
         let wrong = server.send(request).await;
         assert_eq!(problem(&wrong, 401), "Invalid credentials", "{name}");
         assert!(wrong.header("www-authenticate").unwrap_or_default().starts_with("Basic"));
     }
     for unusable in ["Bearer abc", "Basic", "Basic !!!", "Basic bm9jb2xvbg==", "nonsense"] {
-        let request = server.stranger(Method::GET, "/health").header("Authorization", unusable);
+        let request =
+            server.without_credentials(Method::GET, "/health").header("Authorization", unusable);
         let answer = server.send(request).await;
         assert_eq!(problem(&answer, 401), "Not authenticated", "{unusable:?}");
     }
     for probe in ["/livez", "/readyz"] {
-        server.send(server.stranger(Method::GET, probe)).await.expect(200);
+        server.send(server.without_credentials(Method::GET, probe)).await.expect(200);
     }
     let health = server.get("/health").await.expect(200).json();
     assert_eq!(health["user"], "operator", "{health:#}");
@@ -714,9 +716,9 @@ async fn slow_clients_are_disconnected_and_delay_no_one() {
     let server = Setup::new().start().await;
     let address = server.address();
     let patience = Duration::from_secs(30);
-    let silent = (0..20).map(|_| hung_up_after(address, b"", b"", patience));
+    let silent = (0..20).map(|_| closed_after(address, b"", b"", patience));
     let header = (0..20).map(|_| {
-        hung_up_after(
+        closed_after(
             address,
             b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
             b"x",
@@ -726,7 +728,7 @@ async fn slow_clients_are_disconnected_and_delay_no_one() {
     let body = (0..20).map(|_| {
         let opening = b"POST /scan HTTP/1.1\r\nHost: 127.0.0.1\r\n\
                         Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{";
-        hung_up_after(address, opening, b" ", patience)
+        closed_after(address, opening, b" ", patience)
     });
     let good = async {
         let mut slowest = Duration::ZERO;

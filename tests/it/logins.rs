@@ -4,7 +4,7 @@
 use crate::support::{
     files,
     processes::cpu_time,
-    raw::KeptLine,
+    raw::KeptConnection,
     server::{Answer, Setup, TestServer},
     sse::EventStream,
     wait::{PATIENCE, eventually},
@@ -51,7 +51,9 @@ fn with_users(users: &str) -> Setup {
 }
 
 async fn ask(server: &TestServer, name: &str, password: &str) -> Answer {
-    server.send(server.stranger(Method::GET, "/health").basic_auth(name, Some(password))).await
+    server
+        .send(server.without_credentials(Method::GET, "/health").basic_auth(name, Some(password)))
+        .await
 }
 
 async fn status(server: &TestServer, name: &str, password: &str) -> u16 {
@@ -93,11 +95,11 @@ async fn users_of_the_file_and_the_one_of_the_environment_are_let_in() {
         assert_eq!(detail(&answer), "Invalid credentials", "{name}");
         assert!(answer.header("www-authenticate").unwrap().starts_with("Basic"));
     }
-    let nobody = server.send(server.stranger(Method::GET, "/health")).await.expect(401);
+    let nobody = server.send(server.without_credentials(Method::GET, "/health")).await.expect(401);
     assert_eq!(detail(&nobody), "Not authenticated");
     // They are one team: each sees the others' jobs.
     let job = server.submit("widget").await;
-    let request = server.stranger(Method::DELETE, &format!("/scan/{job}"));
+    let request = server.without_credentials(Method::DELETE, &format!("/scan/{job}"));
     server.send(request.basic_auth("anna", Some("s3cret:x"))).await.expect(204);
 }
 
@@ -147,7 +149,7 @@ async fn even_an_empty_user_file_closes_the_server() {
     let ended = elsewhere(Setup::new()).run_to_end().await;
     assert!(ended.output.contains("without credentials"), "{}", ended.output);
     let server = with_users("# nobody yet\n").start().await;
-    let answer = server.send(server.stranger(Method::GET, "/health")).await;
+    let answer = server.send(server.without_credentials(Method::GET, "/health")).await;
     assert_eq!(detail(&answer.expect(401)), "Not authenticated");
     assert_eq!(status(&server, "anna", "x").await, 401);
 }
@@ -157,20 +159,20 @@ async fn even_an_empty_user_file_closes_the_server() {
 #[tokio::test]
 async fn a_changed_file_admits_new_users_and_disconnects_removed_ones() {
     let (anna, bernd) = (line("anna", "a"), line("bernd", "b"));
-    let setup = with_users(&format!("{anna}{bernd}")).shell(WAITING).asking_as("anna", "a");
+    let setup = with_users(&format!("{anna}{bernd}")).shell(WAITING).with_credentials("anna", "a");
     let server = setup.set("server.header_timeout_secs", 120).start().await;
     let job = server.submit("widget").await;
     server.working(&job).await;
     let (of_anna, of_bernd) = (basic("anna", "a"), basic("bernd", "b"));
-    let mut annas = KeptLine::open(server.address()).await;
-    let mut bernds = KeptLine::open(server.address()).await;
+    let mut annas = KeptConnection::open(server.address()).await;
+    let mut bernds = KeptConnection::open(server.address()).await;
     assert_eq!(annas.get("/jobs", &of_anna).await.status, 200);
     assert_eq!(bernds.get("/jobs", &of_bernd).await.status, 200);
     let path = format!("/scan/{job}/events");
     let endless = [&path, "/events", &format!("/scan/{job}/repositories/0/log?follow=true")];
     let mut bernds_streams = Vec::new();
     for path in endless {
-        let request = server.stranger(Method::GET, path).basic_auth("bernd", Some("b"));
+        let request = server.without_credentials(Method::GET, path).basic_auth("bernd", Some("b"));
         let stream = request.send().await.unwrap();
         assert_eq!(stream.status(), 200, "{path}");
         bernds_streams.push((path, stream));
@@ -187,8 +189,8 @@ async fn a_changed_file_admits_new_users_and_disconnects_removed_ones() {
     assert_eq!(bernds.get("/jobs", &of_bernd).await.status, 401);
     assert_eq!(annas.get("/jobs", &of_anna).await.status, 200);
     for (path, stream) in bernds_streams {
-        let told = tokio::time::timeout(PATIENCE, stream.text()).await;
-        told.unwrap_or_else(|_| panic!("{path} ends")).expect("in order");
+        let reported = tokio::time::timeout(PATIENCE, stream.text()).await;
+        reported.unwrap_or_else(|_| panic!("{path} ends")).expect("in order");
     }
     assert_eq!(bernds_socket.rest().await.1, Frame::Close(Some(1008)));
 
@@ -245,7 +247,7 @@ async fn a_bad_file_changes_nothing_and_is_reported_until_fixed() {
 /// Breaks if passwords can be guessed quickly, or if guessing slows the server for its users.
 #[tokio::test]
 async fn five_hundred_guesses_are_answered_and_few_are_checked() {
-    let setup = with_users(&line("anna", "right")).asking_as("anna", "right");
+    let setup = with_users(&line("anna", "right")).with_credentials("anna", "right");
     let server = setup.start().await;
     server.get("/jobs").await.expect(200);
     let guess = async |number: u32| ask(&server, "anna", &format!("guess {number}")).await;

@@ -3,7 +3,7 @@
 
 use crate::support::{
     files,
-    h2::{self, H2Line},
+    h2::{self, H2Connection},
     handmade::Handmade,
     processes::resident,
     raw::request,
@@ -71,8 +71,8 @@ async fn unread(server: &TestServer, path: &str) -> TcpStream {
 }
 
 /// Sends the same request many times on one connection, and reads none of the answers.
-async fn unread_by_http2(server: &TestServer, path: &str, count: u32) -> H2Line {
-    let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
+async fn unread_by_http2(server: &TestServer, path: &str, count: u32) -> H2Connection {
+    let mut line = H2Connection::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
     let asked: Vec<u8> = (0..count).flat_map(|number| h2::get(2 * number + 1, path)).collect();
     line.send(&asked).await.unwrap();
     let mut answered = 0;

@@ -113,7 +113,7 @@ async fn values_move_as_jobs_run() {
     server.get("/scan/unknown").await.expect(404);
     server.get("/no/such/path").await.expect(404);
     server.send(server.request(Method::PUT, "/jobs")).await.expect(405);
-    server.send(server.stranger(Method::GET, "/jobs?page=1")).await.expect(401);
+    server.send(server.without_credentials(Method::GET, "/jobs?page=1")).await.expect(401);
     let odd = b"BREW /jobs HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     raw::exchange(server.address(), odd, PATIENCE).await.unwrap();
     let stream = server.request(Method::GET, &format!("/scan/{slow}/events")).send().await.unwrap();
@@ -167,5 +167,5 @@ async fn values_move_as_jobs_run() {
 #[tokio::test]
 async fn metrics_need_credentials() {
     let server = Setup::new().user("operator", "s3cret").start().await;
-    server.send(server.stranger(Method::GET, "/metrics")).await.expect(401);
+    server.send(server.without_credentials(Method::GET, "/metrics")).await.expect(401);
 }

@@ -53,13 +53,13 @@ for answer in answers:
 "#;
 
 /// Collects the answers of routes, and has them validated.
-struct Court<'a> {
+struct Validator<'a> {
     server: &'a TestServer,
     document: Value,
     answers: Vec<Value>,
 }
 
-impl<'a> Court<'a> {
+impl<'a> Validator<'a> {
     async fn new(server: &'a TestServer) -> Self {
         let document = server.get("/openapi.json").await.expect(200).json();
         Self { server, document, answers: Vec::new() }
@@ -79,7 +79,7 @@ impl<'a> Court<'a> {
         found[0].clone()
     }
 
-    async fn hear(
+    async fn request(
         &mut self,
         method: Method,
         path: &str,
@@ -118,11 +118,11 @@ impl<'a> Court<'a> {
     }
 
     async fn get(&mut self, path: &str, status: u16) {
-        self.hear(Method::GET, path, |request| request).await.expect(status);
+        self.request(Method::GET, path, |request| request).await.expect(status);
     }
 
     async fn submit(&mut self, body: Value, status: u16) {
-        self.hear(Method::POST, "/scan", |request| request.json(&body)).await.expect(status);
+        self.request(Method::POST, "/scan", |request| request.json(&body)).await.expect(status);
     }
 
     /// Every operation was called, and every answer matched.
@@ -161,7 +161,7 @@ async fn every_route_answers_as_it_is_described() {
     let slow = server.submit("slow").await;
     server.working(&slow).await;
 
-    let mut court = Court::new(&server).await;
+    let mut validator = Validator::new(&server).await;
     for path in [
         "/health",
         "/livez",
@@ -172,26 +172,26 @@ async fn every_route_answers_as_it_is_described() {
         "/docs/style.css",
         "/docs/script.js",
     ] {
-        court.get(path, 200).await;
+        validator.get(path, 200).await;
     }
     for job in [&good, &bad, &slow] {
-        court.get(&format!("/scan/{job}"), 200).await;
-        court.get(&format!("/scan/{job}?view=summary"), 200).await;
-        court.get(&format!("/jobs/{job}"), 200).await;
-        court.get(&format!("/scan/{job}/repositories/0"), 200).await;
+        validator.get(&format!("/scan/{job}"), 200).await;
+        validator.get(&format!("/scan/{job}?view=summary"), 200).await;
+        validator.get(&format!("/jobs/{job}"), 200).await;
+        validator.get(&format!("/scan/{job}/repositories/0"), 200).await;
     }
     let document = format!("/scan/{good}");
     let seen = server.get(&document).await.headers["etag"].clone();
-    court
-        .hear(Method::GET, &document, |request| request.header("if-none-match", seen))
+    validator
+        .request(Method::GET, &document, |request| request.header("if-none-match", seen))
         .await
         .expect(304);
-    court.get(&format!("/scan/{good}?view=none"), 400).await;
-    court.get("/scan/unknown", 404).await;
-    court.get(&format!("/scan/{good}/events"), 200).await;
-    court.get("/scan/unknown/events", 404).await;
+    validator.get(&format!("/scan/{good}?view=none"), 400).await;
+    validator.get("/scan/unknown", 404).await;
+    validator.get(&format!("/scan/{good}/events"), 200).await;
+    validator.get("/scan/unknown/events", 404).await;
 
-    assert_eq!(court.begin("/events", |request| request).await, 200);
+    assert_eq!(validator.begin("/events", |request| request).await, 200);
     let socket = format!("/scan/{slow}/ws");
     let upgrade = |request: reqwest::RequestBuilder| {
         request
@@ -200,57 +200,77 @@ async fn every_route_answers_as_it_is_described() {
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==")
     };
-    assert_eq!(court.begin(&socket, upgrade).await, 101);
-    court.get(&socket, 426).await;
-    court.get(&format!("/scan/{good}/repositories"), 200).await;
-    court.get(&format!("/scan/{good}/repositories?status=skipped"), 200).await;
-    court.get(&format!("/scan/{good}/repositories?status=none"), 400).await;
+    assert_eq!(validator.begin(&socket, upgrade).await, 101);
+    validator.get(&socket, 426).await;
+    validator.get(&format!("/scan/{good}/repositories"), 200).await;
+    validator.get(&format!("/scan/{good}/repositories?status=skipped"), 200).await;
+    validator.get(&format!("/scan/{good}/repositories?status=none"), 400).await;
 
     let log = format!("/scan/{good}/repositories/0/log");
-    court.get(&format!("{log}?follow=true"), 200).await;
-    court.get(&log, 200).await;
-    court.get(&format!("{log}?tail=1"), 200).await;
-    court.get(&format!("{log}?tail=x"), 400).await;
-    court.hear(Method::GET, &log, |request| request.header("range", "bytes=0-1")).await.expect(206);
-    court
-        .hear(Method::GET, &log, |request| request.header("range", "bytes=999-"))
+    validator.get(&format!("{log}?follow=true"), 200).await;
+    validator.get(&log, 200).await;
+    validator.get(&format!("{log}?tail=1"), 200).await;
+    validator.get(&format!("{log}?tail=x"), 400).await;
+    validator
+        .request(Method::GET, &log, |request| request.header("range", "bytes=0-1"))
+        .await
+        .expect(206);
+    validator
+        .request(Method::GET, &log, |request| request.header("range", "bytes=999-"))
         .await
         .expect(416);
-    court.get(&format!("/scan/{good}/repositories/0/packages?per_page=1"), 200).await;
-    court.get(&format!("/scan/{good}/repositories/0/packages?format=csv"), 200).await;
-    court.get(&format!("/scan/{bad}/repositories/0/packages"), 400).await;
+    validator.get(&format!("/scan/{good}/repositories/0/packages?per_page=1"), 200).await;
+    validator.get(&format!("/scan/{good}/repositories/0/packages?format=csv"), 200).await;
+    validator.get(&format!("/scan/{bad}/repositories/0/packages"), 400).await;
     for sbom in [format!("/scan/{good}/sbom"), format!("/scan/{good}/repositories/0/sbom")] {
-        court.get(&sbom, 200).await;
-        court.get(&format!("{sbom}?format=spdx"), 200).await;
-        court.get(&format!("{sbom}?format=xml"), 400).await;
+        validator.get(&sbom, 200).await;
+        validator.get(&format!("{sbom}?format=spdx"), 200).await;
+        validator.get(&format!("{sbom}?format=xml"), 400).await;
     }
-    court.get(&format!("/scan/{bad}/sbom"), 400).await;
-    court.get(&format!("/scan/{good}/repositories/7"), 404).await;
+    validator.get(&format!("/scan/{bad}/sbom"), 400).await;
+    validator.get(&format!("/scan/{good}/repositories/7"), 404).await;
 
-    court.get("/jobs?status=failed", 200).await;
-    court.get("/jobs?status=none", 400).await;
-    court.get(&format!("/jobs/{good}/results"), 200).await;
-    court.get(&format!("/jobs/{good}/results?format=csv"), 200).await;
-    court.get(&format!("/jobs/{slow}/results"), 400).await;
-    court.get(&format!("/jobs/{slow}/partial"), 200).await;
-    court.get(&format!("/jobs/{good}/partial"), 400).await;
+    validator.get("/jobs?status=failed", 200).await;
+    validator.get("/jobs?status=none", 400).await;
+    validator.get(&format!("/jobs/{good}/results"), 200).await;
+    validator.get(&format!("/jobs/{good}/results?format=csv"), 200).await;
+    validator.get(&format!("/jobs/{slow}/results"), 400).await;
+    validator.get(&format!("/jobs/{slow}/partial"), 200).await;
+    validator.get(&format!("/jobs/{good}/partial"), 400).await;
 
-    court.submit(json!({ "git_url": "https://github.com/acme/more.git", "ref": "v1" }), 200).await;
-    court.submit(json!({ "git_url": "https://evil.example/a.git" }), 400).await;
-    court.submit(json!({ "git_url": 7, "deep": "yes" }), 422).await;
-    court.submit(json!([]), 422).await;
-    court.hear(Method::POST, "/scan", |request| request.body("x")).await.expect(415);
+    validator
+        .submit(json!({ "git_url": "https://github.com/acme/more.git", "ref": "v1" }), 200)
+        .await;
+    validator.submit(json!({ "git_url": "https://evil.example/a.git" }), 400).await;
+    validator.submit(json!({ "git_url": 7, "deep": "yes" }), 422).await;
+    validator.submit(json!([]), 422).await;
+    validator.request(Method::POST, "/scan", |request| request.body("x")).await.expect(415);
     let foreign =
         |request: reqwest::RequestBuilder| request.header("origin", "http://evil.example");
-    court.hear(Method::POST, "/scan", foreign).await.expect(403);
-    let stranger = |_| server.stranger(Method::GET, "/jobs");
-    court.hear(Method::GET, "/jobs", stranger).await.expect(401);
-    court.hear(Method::POST, &format!("/scan/{slow}/cancel"), |request| request).await.expect(200);
-    court.hear(Method::POST, &format!("/scan/{bad}/retry"), |request| request).await.expect(200);
-    court.hear(Method::POST, &format!("/scan/{good}/retry"), |request| request).await.expect(409);
-    court.hear(Method::DELETE, &format!("/scan/{slow}"), |request| request).await.expect(204);
-    court.hear(Method::DELETE, &format!("/scan/{slow}"), |request| request).await.expect(404);
-    court.judge();
+    validator.request(Method::POST, "/scan", foreign).await.expect(403);
+    let without_credentials = |_| server.without_credentials(Method::GET, "/jobs");
+    validator.request(Method::GET, "/jobs", without_credentials).await.expect(401);
+    validator
+        .request(Method::POST, &format!("/scan/{slow}/cancel"), |request| request)
+        .await
+        .expect(200);
+    validator
+        .request(Method::POST, &format!("/scan/{bad}/retry"), |request| request)
+        .await
+        .expect(200);
+    validator
+        .request(Method::POST, &format!("/scan/{good}/retry"), |request| request)
+        .await
+        .expect(409);
+    validator
+        .request(Method::DELETE, &format!("/scan/{slow}"), |request| request)
+        .await
+        .expect(204);
+    validator
+        .request(Method::DELETE, &format!("/scan/{slow}"), |request| request)
+        .await
+        .expect(404);
+    validator.judge();
 }
 
 /// Breaks if a stranger can read what the service can do, if the document is sent again to a client
@@ -258,8 +278,9 @@ async fn every_route_answers_as_it_is_described() {
 #[tokio::test]
 async fn the_document_is_valid_kept_and_the_same_without_a_server() {
     let server = Setup::new().user("operator", "s3cret").start().await;
-    let stranger = server.send(server.stranger(Method::GET, "/openapi.json")).await;
-    stranger.expect(401);
+    let without_credentials =
+        server.send(server.without_credentials(Method::GET, "/openapi.json")).await;
+    without_credentials.expect(401);
     let answer = server.get("/openapi.json").await.expect(200);
     let tag = answer.headers["etag"].clone();
     let again = server.request(Method::GET, "/openapi.json").header("if-none-match", tag);

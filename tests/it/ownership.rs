@@ -115,7 +115,7 @@ async fn the_removal_of_a_large_job_delays_no_other_job() {
 }
 
 /// A server that knows each of these forges as a GitLab.
-async fn knowing(forges: &[&Forge]) -> TestServer {
+async fn server_with_forge(forges: &[&Forge]) -> TestServer {
     let entries: Vec<String> = forges
         .iter()
         .map(|forge| format!("{{ kind = \"gitlab\", url = \"{}\" }}", forge.base()))
@@ -132,7 +132,7 @@ async fn a_slow_forge_delays_only_its_own_groups_and_they_report_it() {
     let (slow, quick) = (Forge::start(), Forge::start());
     slow.group(&["acme/api"]);
     quick.group(&["acme/api"]);
-    let server = knowing(&[&slow, &quick]).await;
+    let server = server_with_forge(&[&slow, &quick]).await;
     for _ in 0..8 {
         slow.listing().faults.push_back(Fault::Silence);
     }
@@ -175,7 +175,7 @@ async fn many_patterns_on_many_long_names_are_cheap() {
     for n in 0..2_000 {
         forge.listing().add(&format!("acme/{}{n}", "a".repeat(100)));
     }
-    let server = knowing(&[&forge]).await;
+    let server = server_with_forge(&[&forge]).await;
     let patterns: Vec<String> = (10..110).map(|n| format!("{}b{n}", "*a".repeat(98))).collect();
     let request = json!({ "git_url": format!("{}/acme", forge.base()), "include": patterns });
     let job = server.submit_with(&request).await;

@@ -8,7 +8,7 @@
 //! `SCANWATCH_ROUNDS` and `SCANWATCH_SEED` choose the rounds.
 
 use crate::{
-    chaos::{Account, Checker, Target, Wish, chosen, say},
+    chaos::{Account, Checker, ClientRequest, Target, chosen, say},
     support::{
         dice::Dice,
         files,
@@ -157,7 +157,7 @@ async fn ask(
     server: &TestServer,
     urls: &[String],
     dice: &mut Dice,
-    told: &mpsc::Sender<()>,
+    reported: &mpsc::Sender<()>,
 ) -> Answers {
     let mut answers = Answers::default();
     let send = async |method: Method, path: &str, body: Option<Value>| {
@@ -179,7 +179,7 @@ async fn ask(
         if looks == cancel_after
             && let [_, .., (_, unwanted)] = &mut answers.accounts[..]
         {
-            unwanted.cancel = Wish::Unanswered;
+            unwanted.cancel = ClientRequest::Unanswered;
             let unwanted = unwanted.id.clone();
             let _ = send(Method::POST, &format!("/scan/{unwanted}/cancel"), None).await;
         }
@@ -194,7 +194,7 @@ async fn ask(
             answers.take(&job, &answer.json());
             if answers.ends.len() > known {
                 // Nothing may wait for it any more.
-                let _ = told.send(());
+                let _ = reported.send(());
             }
         }
     }
@@ -245,7 +245,7 @@ async fn round(
     (moment, how): (Moment, u64),
 ) -> usize {
     let cutter = Cutter::ready(&Disk::seen_at(server), how);
-    let (told, telling) = mpsc::channel();
+    let (reported, telling) = mpsc::channel();
     assert_ne!(namespace_of(server.pid()), namespace_of(std::process::id()), "the disk is its own");
     let cutting = tokio::task::spawn_blocking(move || {
         moment.wait(&telling);
@@ -255,7 +255,7 @@ async fn round(
     // Everything in the namespace: scanners, and shims, which have no trace of the folder in their
     // arguments.
     let namespace = namespace_of(process.pid);
-    let asking = ask(server, urls, dice, &told);
+    let asking = ask(server, urls, dice, &reported);
     let (cut_at, answers) = tokio::join!(
         async {
             let cut_at = cutting.await.unwrap();
@@ -264,7 +264,7 @@ async fn round(
         },
         asking
     );
-    eventually("the server has fallen", async || server.has_fallen()).await;
+    eventually("the server has fallen", async || server.has_died()).await;
     eventually("with the power, everything is gone", async || {
         let all = Process::all();
         let left = all.iter().filter(|process| namespace_of(process.pid) == namespace);
@@ -287,7 +287,7 @@ async fn check(server: &TestServer, answers: Answers, cut_at: SystemTime, how: u
         }
     }
     let ends = answers.ends.into_iter().filter(|(_, (at, _))| *at < cut_at);
-    let mut told = 0;
+    let mut reported = 0;
     for ((job, index), (at, said)) in ends {
         let document = server.progress(&job).await;
         let now = match index {
@@ -300,7 +300,7 @@ async fn check(server: &TestServer, answers: Answers, cut_at: SystemTime, how: u
         };
         let before = cut_at.duration_since(at).unwrap_or_default();
         assert_eq!(now, said, "{index:?} of {job}, told {before:?} before a cut of kind {how}");
-        told += 1;
+        reported += 1;
     }
     let mut accounts = Vec::new();
     for (at, mut account) in answers.accounts {
@@ -311,7 +311,7 @@ async fn check(server: &TestServer, answers: Answers, cut_at: SystemTime, how: u
         }
     }
     Checker::looking_at(jobs).check(server, &accounts, None).await;
-    told
+    reported
 }
 
 /// A forge with the repositories requested.
@@ -345,19 +345,24 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let (seed, rounds) = (chosen("SCANWATCH_SEED", SEED), chosen("SCANWATCH_ROUNDS", ROUNDS));
     let slow = forge.url("solo/slow");
     let urls = [forge.url("solo/a"), slow.clone(), format!("{}/team", forge.base()), slow];
-    let mut told = 0;
+    let mut reported = 0;
     for number in 0..rounds {
         let mut dice = Dice::of_round(seed, number);
         let cut = (Moment::by(&mut dice), if dice.one_in(2) { WRITTEN } else { LOST });
-        told += round(&mut server, &disk, &urls, &mut dice, cut).await;
+        reported += round(&mut server, &disk, &urls, &mut dice, cut).await;
         for job in crate::chaos::folders(&Disk::seen_at(&server)) {
             server.delete(&format!("/scan/{job}")).await.expect(204);
         }
         if (number + 1).is_multiple_of(10) {
-            say(format!("{} of {rounds} cuts of seed {seed}, {told} ends were told", number + 1));
+            say(format!(
+                "{} of {rounds} cuts of seed {seed}, {reported} ends were told",
+                number + 1
+            ));
         }
     }
-    say(format!("{rounds} cuts of seed {seed}: {told} ends had been told before, all are there"));
+    say(format!(
+        "{rounds} cuts of seed {seed}: {reported} ends had been told before, all are there"
+    ));
 }
 
 /// Breaks if an end is reported before it is on the disk: on a slow disk, much can happen in
@@ -380,6 +385,6 @@ async fn no_end_is_reported_before_it_is_durable() {
     let mut dice = Dice::new(2);
     let cut = (Moment::Told(1), LOST);
     // One alone: the flush of another scan would include its end.
-    let told = round(&mut server, &disk, &[forge.url("solo/a")], &mut dice, cut).await;
-    assert!(told > 0, "nothing was told");
+    let reported = round(&mut server, &disk, &[forge.url("solo/a")], &mut dice, cut).await;
+    assert!(reported > 0, "nothing was told");
 }

@@ -106,7 +106,7 @@ async fn thirty_crashes_of_the_server_lose_repeat_and_leave_nothing() {
             );
         }
         assert_each_ran_once(&server, &known, round);
-        server.quiet(Duration::from_secs(10)).await;
+        server.no_process_left(Duration::from_secs(10)).await;
         for file in files::below(&server.setup().jobs()) {
             if file.extension().is_some_and(|extension| extension == "json") {
                 assert!(files::json(&file).is_some(), "round {round}: {file:?}");
@@ -197,7 +197,7 @@ async fn without_a_server_scans_end_by_themselves() {
         files::json(&path).is_some_and(|status| status["status"] == "completed")
     })
     .await;
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
     fs::remove_file(server.file("go")).unwrap();
     server.restart().await;
     assert_eq!(server.finished(&good).await["status"], "completed");
@@ -210,7 +210,7 @@ async fn without_a_server_scans_end_by_themselves() {
         files::json(&path).is_some_and(|status| status["status"] == "timeout")
     })
     .await;
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
     server.restart().await;
     assert_eq!(server.finished(&endless).await["status"], "timeout");
 }
@@ -239,7 +239,7 @@ async fn the_repository_of_a_killed_shim_is_scanned_again() {
     assert_eq!(file["attempt"], 2, "{file:#}");
     assert!(!processes::lives(first.pid), "the first scanner lives: two may write");
     assert_eq!(runs(server.folder()).len(), 2);
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
 }
 
 /// Breaks if a repository that kills its shim each time is retried for ever.
@@ -258,7 +258,7 @@ async fn a_repository_fails_after_the_third_death_of_its_shim() {
     assert_eq!(file["status"], "failed", "{file:#}");
     assert_eq!(file["failure"]["kind"], "interrupted", "{file:#}");
     assert_eq!(runs(server.folder()).len(), 3);
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
 }
 
 /// Breaks if a terminal signal costs a scan.
@@ -287,7 +287,7 @@ async fn a_scan_that_died_with_its_server_is_scanned_again() {
     for pid in server.processes() {
         server.signal(pid, Signal::KILL);
     }
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
     files::write(&server.file("go"), "");
     server.restart().await;
     let document = server.finished(&job).await;
@@ -307,7 +307,7 @@ async fn a_pid_from_a_file_is_never_signalled() {
     for pid in server.processes() {
         server.signal(pid, Signal::KILL);
     }
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
     // A process that is easy to observe, and that never was a scan.
     let bystander = Setup::new().start().await;
     let path = server.job_folder(&job).join("repo_0.json");
@@ -550,7 +550,7 @@ async fn a_job_whose_folder_is_removed_is_forgotten_with_its_scanner() {
 #[tokio::test]
 async fn a_scan_that_cannot_start_is_retried_later() {
     let setup = Setup::new().shell(NOTING);
-    let job = setup.lay_group(1);
+    let job = setup.write_group(1);
     let locks = setup.jobs().join(&job).join("locks");
     fs::remove_dir(&locks).unwrap();
     let server = setup.start().await;
@@ -568,7 +568,7 @@ async fn a_scan_that_cannot_start_is_retried_later() {
 #[tokio::test]
 async fn a_cancel_interrupted_by_a_crash_is_completed() {
     let setup = Setup::new().shell(NOTING);
-    let job = setup.lay_group(7);
+    let job = setup.write_group(7);
     let path = setup.jobs().join(&job).join("master.json");
     let mut master = files::json(&path).unwrap();
     master["status"] = "cancelled".into();
@@ -635,7 +635,7 @@ async fn an_accepted_cancel_survives_a_crash() {
         .shell("trap '' TERM\nsay scanning\necho > \"$dir/begun\"\nwhile :; do sleep 0.1; done\n")
         .set("scanner.max_concurrent_processes", 1)
         .set("scanner.kill_grace_secs", 2);
-    let job = setup.lay_group(3);
+    let job = setup.write_group(3);
     let mut server = setup.start().await;
     server.note("begun").await;
     server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
@@ -650,7 +650,7 @@ async fn an_accepted_cancel_survives_a_crash() {
 #[tokio::test]
 async fn a_scan_that_can_never_start_fails() {
     let setup = Setup::new().shell(NOTING);
-    let job = setup.lay_group(1);
+    let job = setup.write_group(1);
     fs::remove_dir(setup.jobs().join(&job).join("locks")).unwrap();
     let server = setup.start().await;
     let document = server.finished(&job).await;
@@ -683,7 +683,7 @@ async fn a_dead_attempt_leaves_neither_result_nor_scratch_folder() {
     assert_eq!(server.status_file(&job, 0)["attempt"], 2);
     let results = server.get(&format!("/jobs/{job}/results")).await.expect(200).json();
     assert_eq!(results["packages_total"], 0, "{results:#}");
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
     let staging = fs::read_dir(server.setup().jobs().join(".staging")).unwrap().flatten();
     let left: Vec<_> = staging.map(|entry| entry.file_name()).collect();
     assert!(left.is_empty(), "{left:?}");

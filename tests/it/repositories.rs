@@ -46,7 +46,7 @@ async fn the_repositories_of_a_job_are_listed_page_by_page() {
                  while not os.path.exists(here + '/go'): time.sleep(0.05)\nsay('completed')\n",
         )
         .set("scanner.max_concurrent_processes", 2);
-    let job = setup.lay_group(12);
+    let job = setup.write_group(12);
     let server = setup.start().await;
     let count = async |status: &str| {
         page(&server, &job, &format!("?status={status}")).await["total"].clone()
@@ -160,7 +160,7 @@ fn cells(text: &str) -> Vec<Vec<String>> {
 #[tokio::test]
 async fn results_are_available_as_safe_csv() {
     let setup = Setup::new().python(FINDS);
-    let job = setup.lay_group(4);
+    let job = setup.write_group(4);
     let server = setup.start().await;
     let results = format!("/jobs/{job}/results");
     assert_eq!(server.finished(&job).await["status"], "completed_with_errors");
@@ -202,7 +202,7 @@ async fn results_are_available_as_safe_csv() {
 #[tokio::test]
 async fn bills_of_materials_exist_for_a_job_and_for_each_repository() {
     let setup = Setup::new().python(FINDS);
-    let job = setup.lay_group(4);
+    let job = setup.write_group(4);
     let server = setup.start().await;
     server.finished(&job).await;
     let of_job = format!("/scan/{job}/sbom");
@@ -260,7 +260,7 @@ async fn bills_of_materials_exist_for_a_job_and_for_each_repository() {
 async fn there_is_no_csv_before_the_end() {
     let setup = Setup::new()
         .shell("say scanning\nwhile [ ! -e \"$dir/go\" ]; do sleep 0.05; done\nsay completed\n");
-    let job = setup.lay_group(1);
+    let job = setup.write_group(1);
     let server = setup.start().await;
     server.working(&job).await;
     let refused = server.get(&format!("/jobs/{job}/results?format=csv")).await.expect(400);

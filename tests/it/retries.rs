@@ -68,15 +68,15 @@ fn record(server: &TestServer, job: &str) -> Value {
 }
 
 /// What the events report about the repository, in order: `attempt status`.
-fn told(events: &[Event]) -> Vec<(u64, String)> {
+fn reported(events: &[Event]) -> Vec<(u64, String)> {
     let of_repository = events.iter().filter(|event| event.name == "repository");
-    let mut told: Vec<_> = of_repository
+    let mut reported: Vec<_> = of_repository
         .map(|event| {
             (event.data["attempt"].as_u64().unwrap_or(0), event.data["status"].to_string())
         })
         .collect();
-    told.dedup();
-    told
+    reported.dedup();
+    reported
 }
 
 /// Breaks if a repository that fails for a moment is not retried, if one failed attempt ends the
@@ -111,20 +111,20 @@ async fn a_flaky_repository_is_tried_again_until_it_completes() {
     let ends: Vec<_> = events.iter().filter(|event| event.name == "end").collect();
     assert_eq!(ends.len(), 1, "{events:#?}");
     assert_eq!(events.last().unwrap().data["status"], "completed");
-    let told = told(&events);
+    let reported = reported(&events);
     let place = |attempt, status: &str| {
-        told.iter().position(|known| *known == (attempt, format!("\"{status}\"")))
+        reported.iter().position(|known| *known == (attempt, format!("\"{status}\"")))
     };
     // A slow reader may miss a failure, but not what is waited for then.
     for attempt in [2, 3] {
-        let waits = place(attempt, "pending").unwrap_or_else(|| panic!("{told:#?}"));
+        let waits = place(attempt, "pending").unwrap_or_else(|| panic!("{reported:#?}"));
         assert!(
             place(attempt - 1, "failed").is_none_or(|position| position + 1 == waits),
-            "{told:#?}"
+            "{reported:#?}"
         );
     }
-    assert!(told.is_sorted_by_key(|(attempt, _)| *attempt), "{told:#?}");
-    assert_eq!(told.last().unwrap(), &(3, "\"completed\"".to_owned()));
+    assert!(reported.is_sorted_by_key(|(attempt, _)| *attempt), "{reported:#?}");
+    assert_eq!(reported.last().unwrap(), &(3, "\"completed\"".to_owned()));
     let waiting = events.iter().find(|event| event.data["status"] == "pending").unwrap();
     assert_eq!(waiting.data["failure"]["detail"], "Process exited with code 7");
     assert_eq!(
@@ -362,7 +362,7 @@ async fn cancelling_or_removing_during_a_pause_takes_effect_at_once() {
     server.delete(&format!("/scan/{removed}")).await.expect(204);
     assert!(!server.job_folder(&removed).exists());
     server.get(&format!("/scan/{removed}")).await.expect(404);
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
     assert_eq!((begun(&server, "cancelled"), begun(&server, "removed")), (1, 1));
 
     // A manual retry starts at once, whatever pause had begun before.
@@ -391,7 +391,7 @@ async fn a_cancelled_pause_shortens_no_other() {
 #[tokio::test]
 async fn a_waiting_retry_takes_no_slot_and_its_job_waits_for_it() {
     let setup = setup(LONG).set("scanner.max_concurrent_processes", 1);
-    let job = setup.lay_group(3);
+    let job = setup.write_group(3);
     let path = setup.jobs().join(&job).join("master.json");
     let mut master = files::json(&path).unwrap();
     master["options"]["retries"] = json!(1);

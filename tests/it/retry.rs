@@ -19,7 +19,7 @@ say completed
 
 async fn with_a_failed_part() -> (TestServer, String) {
     let setup = Setup::new().shell(MENDABLE);
-    let job = setup.lay_group(3);
+    let job = setup.write_group(3);
     let server = setup.start().await;
     let document = server.finished(&job).await;
     assert_eq!(document["status"], "completed_with_errors", "{document:#}");
@@ -95,7 +95,7 @@ async fn a_retry_outlives_the_server() {
 #[tokio::test]
 async fn a_retry_that_did_not_start_waits_for_the_next_server() {
     let setup = Setup::new().shell(MENDABLE).set("scanner.max_concurrent_processes", 1);
-    let (job, blocker) = (setup.lay_group(2), setup.lay_group(1));
+    let (job, blocker) = (setup.write_group(2), setup.write_group(1));
     let mut server = setup.start().await;
     server.finished(&job).await;
     server.finished(&blocker).await;
@@ -119,14 +119,14 @@ async fn a_retry_that_did_not_start_waits_for_the_next_server() {
 #[tokio::test]
 async fn a_cancelled_job_can_be_retried_and_cancelled_again() {
     let setup = Setup::new().shell(MENDABLE);
-    let job = setup.lay_group(3);
+    let job = setup.write_group(3);
     files::write(&setup.folder().join("hold"), "");
     let server = setup.start().await;
     server.working(&job).await;
     for _ in 0..2 {
         server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
         assert_eq!(server.finished(&job).await["status"], "cancelled");
-        server.quiet(PATIENCE).await;
+        server.no_process_left(PATIENCE).await;
         // The files of a cancelled job contain its end a moment before the server has finished with
         // it.
         server.retried(&job).await;
@@ -141,7 +141,7 @@ async fn a_cancelled_job_can_be_retried_and_cancelled_again() {
 #[tokio::test]
 async fn a_command_nobody_took_does_not_affect_the_next_attempt() {
     let setup = Setup::new().shell("say scanning; say completed\n");
-    let job = setup.lay_group(1);
+    let job = setup.write_group(1);
     let order = setup.jobs().join(&job).join("locks").join("repo_0.order.json");
     files::write(&order, json!({ "attempt": 1, "reason": "cancel" }).to_string());
     let server = setup.start().await;

@@ -59,7 +59,7 @@ say completed
 #[tokio::test]
 async fn documents_of_a_group_and_of_a_repository_are_valid() {
     let setup = Setup::new().shell(FINDS);
-    let job = setup.lay_group(3);
+    let job = setup.write_group(3);
     let server = setup.start().await;
     assert_eq!(server.finished(&job).await["status"], "completed_with_errors");
     for of in [format!("/scan/{job}/sbom"), format!("/scan/{job}/repositories/1/sbom")] {

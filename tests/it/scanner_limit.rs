@@ -85,8 +85,8 @@ async fn the_configured_limit_is_applied() {
 #[tokio::test]
 async fn a_small_job_does_not_wait_for_a_large_one() {
     let setup = Setup::new().shell(COUNTING).set("scanner.max_concurrent_processes", 1);
-    let large = setup.lay_group(8);
-    let small = setup.lay_group(1);
+    let large = setup.write_group(8);
+    let small = setup.write_group(1);
     files::write(&setup.folder().join("go"), "");
     let server = setup.start().await;
     assert_eq!(server.finished(&small).await["status"], "completed");

@@ -420,7 +420,7 @@ async fn a_timed_out_scanner_is_stopped_with_its_whole_process_tree() {
     assert!(took > Duration::from_secs(1) && took < Duration::from_secs(10), "{took:?}");
     let file = server.status_file(&job, 0);
     failed(&document, &file, "timeout", "timeout", "Process killed after 2 seconds timeout");
-    server.quiet(Duration::from_secs(2)).await;
+    server.no_process_left(Duration::from_secs(2)).await;
     assert!(!processes::lives(stray), "the stray lives: {}", processes::describe(stray));
 }
 
@@ -470,7 +470,7 @@ async fn a_scanner_without_a_heartbeat_is_stopped_and_others_are_not() {
     assert_eq!(document["summary"]["failed"], 1, "{document:#}");
     assert_eq!(server.finished(&steady).await["status"], "completed");
     assert_eq!(server.finished(&mute).await["status"], "completed");
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
 }
 
 /// Breaks if a scanner cannot be stopped, or if its child processes go on without it.
@@ -498,7 +498,7 @@ async fn a_cancelled_scanner_is_gone_with_its_whole_process_tree() {
         (file["status"] == "cancelled" && file["failure"]["kind"] == "cancelled").then_some(())
     })
     .await;
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
     assert!(!processes::lives(stray), "the stray lives: {}", processes::describe(stray));
 }
 
@@ -515,7 +515,7 @@ async fn a_stray_process_with_the_output_open_does_not_delay_the_end() {
         server.progress(&job).await["status"] == "completed"
     })
     .await;
-    server.quiet(Duration::from_secs(3)).await;
+    server.no_process_left(Duration::from_secs(3)).await;
 }
 
 /// Breaks if a scanner that replaces a file with something else keeps its job from ending, and its
@@ -779,7 +779,7 @@ async fn without_a_control_group_the_whole_process_tree_is_killed_too() {
          say scanning\n\
          while :; do sleep 1; done\n",
     );
-    let job = setup.lay_group(1);
+    let job = setup.write_group(1);
     let group = TakenGroup::of_first_attempt(&job);
     let server = setup.start().await;
     let stray: u32 = server.note("stray").await.parse().unwrap();
@@ -787,7 +787,7 @@ async fn without_a_control_group_the_whole_process_tree_is_killed_too() {
     assert!(group.is_unused(), "the test is about life without a group");
     server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
     assert_eq!(server.finished(&job).await["status"], "cancelled");
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
     assert!(!processes::lives(stray));
 }
 
@@ -801,7 +801,7 @@ async fn without_a_control_group_a_killed_shims_scanner_is_found_by_its_mark() {
          echo $! > \"$dir/stray\"\n\
          sleep 999\n",
     );
-    let job = setup.lay_group(1);
+    let job = setup.write_group(1);
     let group = TakenGroup::of_first_attempt(&job);
     let server = setup.start().await;
     let stray: u32 = server.note("stray").await.parse().unwrap();
@@ -810,5 +810,5 @@ async fn without_a_control_group_a_killed_shims_scanner_is_found_by_its_mark() {
     processes::kill_lock_holder(&server.shim_lock(&job, 0)).expect("a living shim holds its lock");
     assert_eq!(server.finished(&job).await["status"], "completed");
     assert!(!processes::lives(stray), "the stray lives: {}", processes::describe(stray));
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
 }

@@ -37,7 +37,7 @@ async fn a_service_manager_is_notified_of_start_and_stop() {
             (UnixDatagram::bind_addr(&address).unwrap(), format!("@{path}"))
         };
         socket.set_nonblocking(true).unwrap();
-        let waiting = setup.lay_group(1);
+        let waiting = setup.write_group(1);
         let mut server = setup.variable("NOTIFY_SOCKET", name).start().await;
         assert_eq!(next(&socket).await, "READY=1");
         server.finished(&waiting).await;

@@ -2,7 +2,7 @@
 
 use crate::support::{
     certificates::Authority,
-    private_network::may_have_a_network,
+    private_network::can_have_a_network,
     server::{Ended, Setup},
 };
 
@@ -73,7 +73,7 @@ async fn an_address_other_than_loopback_needs_credentials() {
 /// Breaks if there is no warning about unencrypted credentials, or if there is one without cause.
 #[tokio::test]
 async fn a_reachable_server_without_tls_warns() {
-    if !may_have_a_network() {
+    if !can_have_a_network() {
         return;
     }
     let everywhere = |address: &str| {

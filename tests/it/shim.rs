@@ -19,7 +19,7 @@ const STALE: i32 = 76;
 async fn job() -> (TestServer, String) {
     let mut server = Setup::new().start().await;
     server.kill9().await;
-    let job = server.setup().lay_group(1);
+    let job = server.setup().write_group(1);
     (server, job)
 }
 

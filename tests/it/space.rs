@@ -35,8 +35,8 @@ fn said(server: &TestServer, words: &str) -> usize {
 async fn below_the_space_limit_new_jobs_are_refused_and_queued_ones_wait() {
     for (setting, words) in [("min_free_bytes", "TiB wanted"), ("min_free_inodes", "inodes free")] {
         let setup = Setup::new().shell("say completed\n");
-        let waiting = setup.lay_group(2);
-        let cancelled = setup.lay_group(1);
+        let waiting = setup.write_group(2);
+        let cancelled = setup.write_group(1);
         let variable = format!("SCANWATCH_JOBS__{}", setting.to_uppercase());
         let mut server = setup.variable(&variable, NEVER_FREE).start().await;
         eventually("all wait", async || load(&server).await == (0, 3)).await;
@@ -69,7 +69,7 @@ async fn below_the_space_limit_new_jobs_are_refused_and_queued_ones_wait() {
 }
 
 /// Whether this user may mount a disk in a private namespace.
-fn may_mount(setup: &Setup) -> bool {
+fn can_mount(setup: &Setup) -> bool {
     let command = format!("mount -t tmpfs none '{}'", setup.folder().display());
     let tried = program("unshare").args(["-rm", "sh", "-c", &command]).output();
     let may = tried.as_ref().is_ok_and(|output| output.status.success());
@@ -87,7 +87,7 @@ fn may_mount(setup: &Setup) -> bool {
 #[tokio::test]
 async fn on_a_disk_that_fills_up_the_queue_waits_until_there_is_space_again() {
     let setup = Setup::new();
-    if !may_mount(&setup) {
+    if !can_mount(&setup) {
         return;
     }
     std::fs::create_dir(setup.jobs()).unwrap();

@@ -77,7 +77,7 @@ async fn a_scanner_that_stops_its_shim_still_has_its_deadline() {
     assert_eq!(server.finished(&next).await["status"], "completed");
     let ran = runs(&server);
     assert_eq!(ran.len(), 2, "no attempt that nobody asked for: {ran:?}");
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
 }
 
 /// Breaks if a scan whose shim is stopped cannot be cancelled, or its job cannot be removed.
@@ -93,7 +93,7 @@ async fn a_scan_with_a_stopped_shim_can_be_cancelled_and_removed() {
     let removed = server.submit("removed").await;
     server.note("stopped").await;
     server.delete(&format!("/scan/{removed}")).await.expect(204);
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
     let next = server.submit("next").await;
     assert_eq!(server.finished(&next).await["status"], "completed");
 }
@@ -109,7 +109,7 @@ async fn a_stopped_shim_is_adopted_with_its_limits() {
     is_named(&server, &job).await;
     server.post_nothing(&format!("/scan/{job}/cancel")).await.expect(200);
     check(&server, &job, ("cancelled", "cancelled")).await;
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
 
     // Its time counts from its start, not from its adoption.
     std::fs::remove_file(server.file("stopped")).unwrap();
@@ -187,5 +187,5 @@ async fn a_shim_stopped_before_it_started_is_killed_too() {
     assert_eq!(runs(&server).len(), ran, "it never began");
     let next = server.submit("next").await;
     assert_eq!(server.finished(&next).await["status"], "completed");
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
 }

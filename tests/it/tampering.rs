@@ -56,7 +56,7 @@ async fn a_scanner_cannot_write_itself_more_attempts() {
         assert_eq!(file["failure"]["kind"], "interrupted", "{name}: {file:#}");
         assert_eq!((runs(&server, name), &file["attempt"]), (3, &3.into()), "{name}: {file:#}");
     }
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
 }
 
 /// Breaks if a process left by a scanner that takes the lock of its dead shim is mistaken for a
@@ -98,7 +98,7 @@ os.kill(shim, signal.SIGKILL)
 time.sleep(999)
 "#,
     );
-    let job = setup.lay_group(1);
+    let job = setup.write_group(1);
     // A control group would kill it with everything else.
     let group = TakenGroup::of_first_attempt(&job);
     let server = setup.start().await;
@@ -111,7 +111,7 @@ time.sleep(999)
         (&json!(2), &json!(1)),
         "{record:#}"
     );
-    server.quiet(Duration::from_secs(10)).await;
+    server.no_process_left(Duration::from_secs(10)).await;
 }
 
 /// Breaks if, after a restart, the attempt count relies only on the record that a sandboxed scanner

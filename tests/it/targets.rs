@@ -2,7 +2,7 @@
 //! credentials and without: there is an answer, it is a client error, and nothing panics.
 
 use crate::support::{
-    h2::{self, H2Line, frame},
+    h2::{self, H2Connection, frame},
     raw::{RawAnswer, exchange},
     server::{Setup, TestServer},
     wait::PATIENCE,
@@ -106,7 +106,7 @@ async fn every_http2_target_gets_an_answer_and_no_panic() {
                         .flatten()
                         .flat_map(|(name, value)| h2::literal(0, name, value))
                         .collect();
-                    let mut line = H2Line::open(server.address(), &[]).await;
+                    let mut line = H2Connection::open(server.address(), &[]).await;
                     let flags = h2::END_STREAM | h2::END_HEADERS;
                     line.send(&frame(h2::HEADERS, flags, 1, &block)).await.unwrap();
                     // A protocol parser may also refuse the stream, or the connection.

@@ -57,7 +57,7 @@ fn with_tokens(lines: &str) -> Setup {
 }
 
 async fn ask(server: &TestServer, method: Method, path: &str, token: &str) -> Answer {
-    server.send(server.stranger(method, path).bearer_auth(token)).await
+    server.send(server.without_credentials(method, path).bearer_auth(token)).await
 }
 
 async fn health(server: &TestServer, token: &str) -> Answer {
@@ -66,7 +66,9 @@ async fn health(server: &TestServer, token: &str) -> Answer {
 
 async fn submit(server: &TestServer, token: &str) -> Answer {
     let body = json!({ "git_url": "https://github.com/acme/widget.git" });
-    server.send(server.stranger(Method::POST, "/scan").bearer_auth(token).json(&body)).await
+    server
+        .send(server.without_credentials(Method::POST, "/scan").bearer_auth(token).json(&body))
+        .await
 }
 
 #[track_caller]
@@ -83,7 +85,7 @@ fn lacks(answer: &Answer, scope: &str) {
 async fn each_scope_may_do_what_it_says_and_no_more() {
     let [read, write, admin] = ["read", "write", "admin"].map(|scope| token(scope, scope, &[]));
     let lines = format!("# programs\n{}\n{}{}", read.line, write.line, admin.line);
-    let setup = with_tokens(&lines).shell(WAITING).asking_as("token", &read.secret);
+    let setup = with_tokens(&lines).shell(WAITING).with_credentials("token", &read.secret);
     let server = setup.start().await;
 
     lacks(&submit(&server, &read.secret).await, "write");
@@ -121,7 +123,8 @@ async fn a_token_is_sent_as_bearer_or_as_the_password_of_the_user_token() {
     let ci = token("ci", "read", &[]);
     let server = with_tokens(&ci.line).user("operator", "right").start().await;
     let as_basic = async |name: &str, password: &str| {
-        let request = server.stranger(Method::GET, "/health").basic_auth(name, Some(password));
+        let request =
+            server.without_credentials(Method::GET, "/health").basic_auth(name, Some(password));
         server.send(request).await
     };
     assert_eq!(health(&server, &ci.secret).await.expect(200).json()["user"], "ci");
@@ -155,12 +158,12 @@ async fn a_token_ends_when_it_expires() {
 
     let job = submit(&server, &soon.secret).await.expect(200).json();
     let path = format!("/scan/{}/events", job["job_id"].as_str().unwrap());
-    let request = server.stranger(Method::GET, &path).bearer_auth(&soon.secret);
+    let request = server.without_credentials(Method::GET, &path).bearer_auth(&soon.secret);
     let stream = request.send().await.unwrap();
     assert_eq!(stream.status(), 200);
-    let told = tokio::time::timeout(PATIENCE, stream.text()).await;
-    let told = told.expect("the stream ends with its token").unwrap();
-    assert!(told.contains("event: snapshot") && !told.contains("event: end"), "{told}");
+    let reported = tokio::time::timeout(PATIENCE, stream.text()).await;
+    let reported = reported.expect("the stream ends with its token").unwrap();
+    assert!(reported.contains("event: snapshot") && !reported.contains("event: end"), "{reported}");
     health(&server, &soon.secret).await.expect(401);
 }
 
@@ -186,13 +189,13 @@ async fn a_damaged_file_is_refused_at_the_start() {
         assert!(ended.output.contains("auth.tokens_file"), "{}", ended.output);
         ended.output
     };
-    let told = bad(format!("{}cd read {}\n", ci.line, ci.secret)).await;
-    assert!(told.contains("line 2: want the token's SHA-256"), "{told}");
-    assert!(!told.contains(&ci.secret), "{told}");
-    let told = bad(format!("{}{}", ci.line, ci.line)).await;
-    assert!(told.contains("line 2: `ci` stands here"), "{told}");
-    let told = bad(ci.line.replace(" read ", " all ")).await;
-    assert!(told.contains("line 1: the scope is none"), "{told}");
+    let reported = bad(format!("{}cd read {}\n", ci.line, ci.secret)).await;
+    assert!(reported.contains("line 2: want the token's SHA-256"), "{reported}");
+    assert!(!reported.contains(&ci.secret), "{reported}");
+    let reported = bad(format!("{}{}", ci.line, ci.line)).await;
+    assert!(reported.contains("line 2: `ci` stands here"), "{reported}");
+    let reported = bad(ci.line.replace(" read ", " all ")).await;
+    assert!(reported.contains("line 1: the scope is none"), "{reported}");
 }
 
 /// Breaks if the check of the settings accepts what `serve` then refuses.

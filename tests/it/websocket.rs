@@ -49,8 +49,8 @@ async fn a_socket_sends_what_the_event_stream_sends_and_closes() {
     job.known(&server).await;
     let mut socket = opened(&server, &job).await;
     job.repository(0, "scanning", 250);
-    let told = next_named(&mut socket, "repository").await;
-    assert_eq!(told["data"]["progress"]["percentage"], 25.0, "{told:#}");
+    let reported = next_named(&mut socket, "repository").await;
+    assert_eq!(reported["data"]["progress"]["percentage"], 25.0, "{reported:#}");
     finish(&server, &job).await;
     let (messages, end) = socket.rest().await;
     assert_eq!(messages.last().unwrap()["event"], "end", "{messages:#?}");
@@ -81,17 +81,17 @@ async fn a_socket_resumes_after_the_last_message() {
     job.known(&server).await;
     let mut socket = opened(&server, &job).await;
     job.repository(0, "completed", 1000);
-    let told = next_named(&mut socket, "repository").await;
+    let reported = next_named(&mut socket, "repository").await;
     drop(socket);
     job.repository(1, "failed", 10);
     eventually("the server has read it", async || {
         server.progress(&job.id).await["summary"]["failed"] == 1
     })
     .await;
-    let resumed = format!("{}?last_event_id={}", path(&job.id), told["id"].as_str().unwrap());
+    let resumed = format!("{}?last_event_id={}", path(&job.id), reported["id"].as_str().unwrap());
     let mut socket = WebSocket::open(server.address(), &resumed).await;
-    let told = next_named(&mut socket, "repository").await;
-    assert_eq!(told["data"]["repo_index"], 1, "{told:#}");
+    let reported = next_named(&mut socket, "repository").await;
+    assert_eq!(reported["data"]["repo_index"], 1, "{reported:#}");
 
     let unknown = format!("{}?last_event_id=0-1", path(&job.id));
     let mut socket = WebSocket::open(server.address(), &unknown).await;

@@ -8,7 +8,7 @@ use crate::support::{
 };
 use serde_json::json;
 
-fn knowing(forge: &Forge) -> Setup {
+fn server_with_forge(forge: &Forge) -> Setup {
     let url = format!("http://127.0.0.1:{}", forge.port());
     Setup::new().set("forges", format!("[{{ kind = \"git\", url = \"{url}\" }}]"))
 }
@@ -25,7 +25,7 @@ async fn scan(server: &TestServer, forge: &Forge, name: &str) -> String {
 async fn a_pack_of_expanding_deltas_ends_in_time() {
     let forge = Forge::start();
     git::tight(&forge, "tight", Scale::SUITE);
-    let server = knowing(&forge).set("limits.fetch_stall_timeout_secs", 5).start().await;
+    let server = server_with_forge(&forge).set("limits.fetch_stall_timeout_secs", 5).start().await;
     let job = scan(&server, &forge, "tight").await;
     let status = server.status_file(&job, 0);
     assert_eq!(status["failure"]["kind"], "limit", "{status:#}");
@@ -38,7 +38,7 @@ async fn a_pack_of_expanding_deltas_ends_in_time() {
 async fn only_one_of_many_branches_is_requested() {
     let forge = Forge::start();
     git::branches(&forge, "branches", Scale::SUITE);
-    let server = knowing(&forge).start().await;
+    let server = server_with_forge(&forge).start().await;
     let job = scan(&server, &forge, "branches").await;
     assert_eq!(server.status_file(&job, 0)["status"], "completed");
     assert!(forge.sent() < 10_000, "{} bytes for one small commit", forge.sent());
@@ -50,7 +50,7 @@ async fn only_one_of_many_branches_is_requested() {
 #[tokio::test]
 async fn nothing_of_a_repository_is_run_or_followed() {
     let (forge, trap) = (Forge::start(), Forge::start());
-    let setup = knowing(&forge);
+    let setup = server_with_forge(&forge);
     let canary = setup.folder().join("canary");
     let secret = setup.folder().join("secret");
     files::write(&secret, "s3cr3t-of-the-machine==1.0\n");

@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, path::Path};
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) id: String,
-    pub(crate) cancel: Wish,
-    pub(crate) removal: Wish,
+    pub(crate) cancel: ClientRequest,
+    pub(crate) removal: ClientRequest,
     pub(super) kills: Vec<Kill>,
     /// Whether its server was killed while it ran.
     pub(crate) lost_its_server: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Account {
 
 /// A request about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum ClientRequest {
     None,
     /// Sent, perhaps; whether it arrived is unknown.
     Unanswered,
@@ -45,8 +45,8 @@ impl Account {
     pub(crate) fn new(id: String) -> Self {
         Self {
             id,
-            cancel: Wish::None,
-            removal: Wish::None,
+            cancel: ClientRequest::None,
+            removal: ClientRequest::None,
             kills: Vec::new(),
             lost_its_server: false,
             own_failure: None,
@@ -72,7 +72,7 @@ impl Account {
 
     /// Whether a client requested its end.
     pub(super) fn unwanted(&self) -> bool {
-        self.cancel != Wish::None || self.removal != Wish::None
+        self.cancel != ClientRequest::None || self.removal != ClientRequest::None
     }
 
     /// How many of a repository's processes of this kind were killed.

@@ -5,7 +5,7 @@
 //! forward; I7 nothing old is left in `.staging`; I8 the server is no larger than before.
 
 use super::{
-    account::{Account, Wish},
+    account::{Account, ClientRequest},
     reader::Reader,
     victims::Target,
 };
@@ -36,7 +36,7 @@ const GROWTH: u64 = 32 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
     /// The ends of jobs, as reported.
-    told: BTreeMap<String, Value>,
+    reported: BTreeMap<String, Value>,
     /// What the server had open at the first check, and its memory, by its process id.
     base: Option<(u32, usize, u64)>,
     /// Where the jobs folder is visible, if not at the path of the setup.
@@ -68,10 +68,10 @@ impl Checker {
         for job in folders(&jobs) {
             if !known.contains(job.as_str()) {
                 // Its submitter got no answer: whatever it is, it must be complete.
-                self.check_job(server, &Account::of_nobody(job), reader).await;
+                self.check_job(server, &Account::of_unknown_origin(job), reader).await;
             }
         }
-        server.quiet(Duration::from_secs(10)).await;
+        server.no_process_left(Duration::from_secs(10)).await;
         check_staging(&jobs);
         self.check_size(server).await;
         let problems = reader.map(Reader::problems).unwrap_or_default();
@@ -80,7 +80,7 @@ impl Checker {
 
     /// Forgets a job that is removed.
     pub(crate) fn forget(&mut self, job: &str) {
-        self.told.remove(job);
+        self.reported.remove(job);
     }
 
     async fn check_job(&mut self, server: &TestServer, account: &Account, reader: Option<&Reader>) {
@@ -88,12 +88,12 @@ impl Checker {
         let folder = self.jobs(server).join(id);
         let known = server.get(&format!("/scan/{id}")).await;
         match (&account.removal, known.status) {
-            (Wish::Answered(_), status) => {
+            (ClientRequest::Answered(_), status) => {
                 assert_eq!(status, 404, "{id} was removed: {}", known.text);
                 assert!(!folder.exists(), "{id} was removed, and lies there");
                 return;
             }
-            (Wish::Unanswered, 404) => {
+            (ClientRequest::Unanswered, 404) => {
                 assert!(!folder.exists(), "{id} is not known, and lies there");
                 return;
             }
@@ -130,7 +130,7 @@ impl Checker {
         let lasting = ["status", "summary", "repositories", "failed_repositories", "completed_at"];
         let lasting: Value =
             lasting.iter().map(|member| (*member, document[*member].clone())).collect();
-        let before = self.told.insert(id.clone(), lasting.clone());
+        let before = self.reported.insert(id.clone(), lasting.clone());
         assert!(
             before.as_ref().is_none_or(|earlier| *earlier == lasting),
             "{before:#?}, now {shown}"
@@ -160,9 +160,9 @@ impl Checker {
 
 impl Account {
     /// A job found on disk, with an unknown history.
-    fn of_nobody(id: String) -> Self {
+    fn of_unknown_origin(id: String) -> Self {
         let mut account = Self::new(id);
-        account.cancel = Wish::Unanswered;
+        account.cancel = ClientRequest::Unanswered;
         account.own_failure = Some("exit");
         for target in [Target::Shim, Target::Scanner, Target::Git, Target::Helper] {
             for index in 0..10 {
@@ -296,9 +296,11 @@ fn check_state(
     );
     let mut expected = vec![of_parts.to_string()];
     match &account.cancel {
-        Wish::Answered(word) => expected = vec![word.clone()],
-        Wish::None if account.removal == Wish::None => {}
-        Wish::Unanswered | Wish::None => expected.push(JobState::Cancelled.to_string()),
+        ClientRequest::Answered(word) => expected = vec![word.clone()],
+        ClientRequest::None if account.removal == ClientRequest::None => {}
+        ClientRequest::Unanswered | ClientRequest::None => {
+            expected.push(JobState::Cancelled.to_string())
+        }
     }
     assert!(expected.contains(&state.to_string()), "want one of {expected:?}: {master:#?}");
 }

@@ -13,7 +13,7 @@ mod script;
 mod stopped;
 mod victims;
 
-pub(crate) use account::{Account, Wish};
+pub(crate) use account::{Account, ClientRequest};
 pub(crate) use check::{Checker, folders};
 pub(crate) use victims::Target;
 

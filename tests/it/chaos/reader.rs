@@ -205,9 +205,9 @@ impl Shared {
                     revision: raw["revision"].as_u64().filter(|_| self.own_results),
                 };
                 let moved = last.map_or(Ok(()), |last| may_follow(last, &sight));
-                let told = moved.map_err(|why| format!("{why}: {last:?}, then {sight:?}"));
+                let reported = moved.map_err(|why| format!("{why}: {last:?}, then {sight:?}"));
                 sights.push(sight);
-                told
+                reported
             }
             None => typed::<IgnoredAny>(bytes),
         }

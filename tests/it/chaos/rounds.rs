@@ -132,7 +132,7 @@ async fn play(what: &'static str, mut server: TestServer, forge: &Forge, odds: O
         let script = Script::of(&mut dice, &offer, odds);
         let (mut accounts, deaths) = clash(&server, &script).await;
         let calm = Instant::now();
-        if server.has_fallen() {
+        if server.has_died() {
             assert!(deaths.server, "nobody killed the server: {}", server.setup().log());
             tokio::time::sleep(script.pause).await;
             if let Some(after) = script.falls_again {

@@ -2,7 +2,7 @@
 //! killed when.
 
 use super::{
-    account::{Account, Wish},
+    account::{Account, ClientRequest},
     victims::{Strike, Target},
 };
 use crate::support::{dice::Dice, server::TestServer};
@@ -131,12 +131,12 @@ pub(super) async fn clients(server: &TestServer, script: &Script, began: Instant
             Verb::Remove => (Method::DELETE, format!("/scan/{}", account.id)),
         };
         let wish = match server.try_send(server.request(method, &path)).await {
-            Err(_) => Wish::Unanswered,
+            Err(_) => ClientRequest::Unanswered,
             Ok(answer) if verb == Verb::Cancel => {
                 let state = answer.expect(200).json()["status"].clone();
-                Wish::Answered(state.as_str().unwrap().to_owned())
+                ClientRequest::Answered(state.as_str().unwrap().to_owned())
             }
-            Ok(answer) => Wish::Answered(answer.expect(204).text),
+            Ok(answer) => ClientRequest::Answered(answer.expect(204).text),
         };
         match verb {
             Verb::Cancel => account.cancel = wish,

@@ -52,17 +52,24 @@ async fn failure_on(stream: &mut EventStream) -> Value {
 
 /// What the stream reported is in the file, with the name and the progress; and no process of the
 /// scan is left.
-async fn check(server: &TestServer, job: &str, told: &Value, status: &str, kind: &str) {
+async fn check(server: &TestServer, job: &str, reported: &Value, status: &str, kind: &str) {
     let stray: u32 = files::text(&server.file("stray")).trim().parse().unwrap();
     // Whoever reports the end has ensured that before.
     assert!(!processes::lives(stray), "{}", processes::describe(stray));
     let file = server.status_file(job, 0);
-    assert_eq!((&told["status"], &file["status"]), (&json!(status), &json!(status)), "{file:#}");
-    assert_eq!((&told["failure"]["kind"], &told["failure"]), (&json!(kind), &file["failure"]));
-    assert_eq!((&told["repo_name"], &file["repo_name"]), (&json!("widget"), &json!("widget")));
+    assert_eq!(
+        (&reported["status"], &file["status"]),
+        (&json!(status), &json!(status)),
+        "{file:#}"
+    );
+    assert_eq!(
+        (&reported["failure"]["kind"], &reported["failure"]),
+        (&json!(kind), &file["failure"])
+    );
+    assert_eq!((&reported["repo_name"], &file["repo_name"]), (&json!("widget"), &json!("widget")));
     assert_eq!((&file["total_files"], &file["current_file"]), (&json!(40), &json!(10)), "{file:#}");
-    assert_eq!(told["progress"]["percentage"], 25.0, "{told:#}");
-    server.quiet(Duration::from_secs(2)).await;
+    assert_eq!(reported["progress"]["percentage"], 25.0, "{reported:#}");
+    server.no_process_left(Duration::from_secs(2)).await;
 }
 
 /// Breaks if an exit or a death is reported late, with a wrong cause, or without what was known
@@ -83,12 +90,12 @@ async fn each_end_is_reported_at_once_with_its_cause() {
                 Some(signal) => server.signal(scanner, signal),
                 None => files::write(&server.file("exit"), ""),
             }
-            let told = failure_on(&mut stream).await;
+            let reported = failure_on(&mut stream).await;
             took.push(begun.elapsed());
             let kind = if signal.is_some() { "signal" } else { "exit" };
-            check(&server, &job, &told, "failed", kind).await;
+            check(&server, &job, &reported, "failed", kind).await;
             let number = signal.map_or(json!(null), |signal| json!(signal.as_raw()));
-            assert_eq!(told["failure"]["signal"], number, "{told:#}");
+            assert_eq!(reported["failure"]["signal"], number, "{reported:#}");
             for name in ["scanner", "exit", "stray"] {
                 let _ = std::fs::remove_file(server.file(name));
             }
@@ -114,11 +121,11 @@ async fn a_stopped_scanner_is_reported_stalled_and_killed() {
     server.working(&job).await;
     let begun = Instant::now();
     assert!(one_of(&server, Target::Scanner).await.stop());
-    let told = failure_on(&mut stream).await;
+    let reported = failure_on(&mut stream).await;
     // Two seconds of silence, a second of grace, and the time until a tick.
     assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    check(&server, &job, &told, "failed", "stalled").await;
+    check(&server, &job, &reported, "failed", "stalled").await;
 }
 
 /// Breaks if a stopped git makes its scanner look dead, holds it beyond its deadline, or is left
@@ -150,11 +157,14 @@ async fn a_stopped_git_ends_at_the_deadline_of_its_scan() {
         (server.status_file(&job, 0)["last_update"] != first).then_some(())
     })
     .await;
-    let told = failure_on(&mut stream).await;
-    assert_eq!((&told["status"], &told["failure"]["kind"]), (&json!("timeout"), &json!("timeout")));
+    let reported = failure_on(&mut stream).await;
+    assert_eq!(
+        (&reported["status"], &reported["failure"]["kind"]),
+        (&json!("timeout"), &json!("timeout"))
+    );
     let file = server.status_file(&job, 0);
-    assert_eq!((&told["failure"], &file["repo_name"]), (&file["failure"], &json!("widget")));
-    server.quiet(Duration::from_secs(2)).await;
+    assert_eq!((&reported["failure"], &file["repo_name"]), (&file["failure"], &json!("widget")));
+    server.no_process_left(Duration::from_secs(2)).await;
 }
 
 /// Breaks if a server, or a shim, that pauses for a while (a suspended machine, a debugger) counts
@@ -208,5 +218,5 @@ async fn a_paused_server_or_shim_causes_no_timeout() {
         let last = events.last().unwrap();
         assert_eq!((last.name.as_str(), &last.data["status"]), ("end", &json!("completed")));
     }
-    server.quiet(Duration::from_secs(5)).await;
+    server.no_process_left(Duration::from_secs(5)).await;
 }

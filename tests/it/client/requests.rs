@@ -53,7 +53,7 @@ async fn the_options_of_a_submission_reach_the_server() {
 #[tokio::test]
 async fn a_groups_packages_form_one_csv_file() {
     let setup = setup();
-    let job = setup.lay_group(3);
+    let job = setup.write_group(3);
     files::write(&setup.folder().join("go"), "");
     let server = setup.start().await;
     server.finished(&job).await;

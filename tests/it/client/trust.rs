@@ -35,7 +35,7 @@ async fn a_custom_certificate_authority_is_set_by_flag_or_variable() {
 /// retries.
 #[tokio::test]
 async fn an_untrusted_server_is_reported_with_the_remedy() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, without_credentials) = (Authority::new(), Authority::new());
     let expired =
         authority.issue_with(|parameters| parameters.not_after = rcgen::date_time_ymd(2020, 1, 1));
     let early =
@@ -47,7 +47,7 @@ async fn an_untrusted_server_is_reported_with_the_remedy() {
         files::write(&path, authority.pem());
         path.display().to_string()
     };
-    let (right, wrong) = (file("right.pem", &authority), file("wrong.pem", &stranger));
+    let (right, wrong) = (file("right.pem", &authority), file("wrong.pem", &without_credentials));
     let good = authority.issue();
     for (pair, ca_file, reason, remedy) in [
         (&good, None, "no trusted certificate authority", "--ca-file FILE or SCANNER_CA_FILE"),
@@ -58,7 +58,7 @@ async fn an_untrusted_server_is_reported_with_the_remedy() {
     ] {
         let setup = Setup::new().shell(SCANNER).with_certificate(&authority, pair);
         // The client that waits for a test server would refuse these certificates too.
-        let server = setup.start_unasked().await;
+        let server = setup.start_without_check().await;
         for arguments in [&["jobs"] as &[&str], &["watch", "a"], &["submit", &url("one"), "--wait"]]
         {
             let mut arguments = arguments.to_vec();

@@ -95,7 +95,7 @@ async fn the_exit_code_tells_whether_all_jobs_completed() {
 #[tokio::test]
 async fn a_group_is_followed_to_its_last_repository() {
     let setup = setup();
-    let job = setup.lay_group(3);
+    let job = setup.write_group(3);
     let server = setup.start().await;
     let mut watch = Waiting::start(&server, &["watch", &job]);
     watch.says("part-2: failed (exit): Process exited with code 3").await;

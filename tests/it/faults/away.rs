@@ -1,8 +1,8 @@
 //! Folders that are removed, moved, unmounted, or not accessible.
 
 use super::{
-    WAITING, as_somebody_else, complains, does_not_spin, go, health, is_well, left_in_staging,
-    refusal, runs, runs_now, watches,
+    WAITING, as_another_user, does_not_spin, go, health, is_healthy, left_in_staging, refusal,
+    reports_problem, runs, runs_now, watches,
 };
 use crate::support::{
     files,
@@ -58,7 +58,7 @@ async fn a_job_whose_folder_is_removed_ends_with_its_processes_and_files() {
     eventually("its scanner is ended", async || !processes::lives(scanner)).await;
     does_not_spin(&server).await;
     assert_eq!(health(&server).await["scanners"]["queued"], 0);
-    is_well(&server).await;
+    is_healthy(&server).await;
 }
 
 /// Breaks if a disk that is unmounted for a while costs a job on it: one that has finished, runs,
@@ -96,7 +96,7 @@ async fn a_disk_that_is_unmounted_and_remounted_costs_nothing() {
 
     // At once (lazily), though it is in use, and invisible to everyone.
     run("umount", &["--lazy", &jobs]);
-    complains(&server, "is gone: an empty one is in its place").await;
+    reports_problem(&server, "is gone: an empty one is in its place").await;
     let detail = refusal(&server).await;
     assert!(detail.contains("the jobs folder is gone"), "{detail}");
     server.delete(&format!("/scan/{done}")).await.expect(503);
@@ -109,7 +109,7 @@ async fn a_disk_that_is_unmounted_and_remounted_costs_nothing() {
     assert_eq!(fs::read_dir(&jobs).unwrap().count(), 0, "nothing is written where it was");
 
     run("mount", &["--bind", &disk, &jobs]);
-    is_well(&server).await;
+    is_healthy(&server).await;
     for job in [&running, &queued] {
         let document = server.finished(job).await;
         assert_eq!(document["status"], "completed", "{document:#}");
@@ -134,10 +134,10 @@ async fn a_removed_jobs_folder_is_recreated_only_by_the_next_server() {
     server.working(&job).await;
     let jobs = server.setup().jobs();
     remove(&jobs);
-    complains(&server, "is gone").await;
+    reports_problem(&server, "is gone").await;
     assert!(refusal(&server).await.contains("the jobs folder is gone"));
     fs::create_dir(&jobs).unwrap();
-    complains(&server, "the jobs folder is gone").await;
+    reports_problem(&server, "the jobs folder is gone").await;
     assert!(refusal(&server).await.contains("the jobs folder is gone"));
     does_not_spin(&server).await;
     assert_eq!(fs::read_dir(&jobs).unwrap().count(), 0);
@@ -179,7 +179,7 @@ async fn a_folder_that_is_moved_away_and_back_is_still_watched() {
 /// known, running or waiting, or makes the server spin.
 #[tokio::test]
 async fn a_temporarily_lost_permission_costs_only_time() {
-    let Some(setup) = as_somebody_else(Setup::new()) else { return };
+    let Some(setup) = as_another_user(Setup::new()) else { return };
     let server = setup
         .shell(WAITING)
         .set("scanner.max_concurrent_processes", 1)
@@ -192,14 +192,14 @@ async fn a_temporarily_lost_permission_costs_only_time() {
     let queued = server.submit("queued").await;
     let jobs = server.setup().jobs();
     allow(&jobs, 0);
-    complains(&server, "cannot be read: Permission denied").await;
+    reports_problem(&server, "cannot be read: Permission denied").await;
     let detail = refusal(&server).await;
     assert!(detail.to_lowercase().contains("permission denied"), "{detail}");
     tokio::time::sleep(LONG_ENOUGH).await;
     does_not_spin(&server).await;
     assert_eq!(server.progress(&running).await["status"], "in_progress");
     allow(&jobs, 0o750);
-    is_well(&server).await;
+    is_healthy(&server).await;
 
     // The job's own: it ends, and cannot write its state until permitted.
     allow(&server.job_folder(&running), 0);
@@ -218,7 +218,7 @@ async fn a_temporarily_lost_permission_costs_only_time() {
 /// Breaks if a file of a finished job that could not be read for a while is never read again.
 #[tokio::test]
 async fn a_file_that_becomes_readable_again_is_read() {
-    let Some(setup) = as_somebody_else(Setup::new().notified()) else { return };
+    let Some(setup) = as_another_user(Setup::new().notified()) else { return };
     let server = setup.shell("say completed\n").set("watch.resync_interval_secs", 1).start().await;
     let job = server.submit("hidden").await;
     server.finished(&job).await;
@@ -243,14 +243,14 @@ async fn a_file_that_becomes_readable_again_is_read() {
 #[tokio::test]
 async fn a_job_that_is_unreadable_at_the_start_resumes_once_readable() {
     let setup = Setup::new().shell("say completed\n").set("watch.resync_interval_secs", 1);
-    let job = setup.lay_group(2);
+    let job = setup.write_group(2);
     let folder = setup.jobs().join(&job);
-    let Some(setup) = as_somebody_else(setup) else { return };
+    let Some(setup) = as_another_user(setup) else { return };
     allow(&folder, 0);
     let server = setup.start().await;
-    complains(&server, "1 unfinished jobs cannot be read").await;
+    reports_problem(&server, "1 unfinished jobs cannot be read").await;
     allow(&folder, 0o750);
     let document = server.finished(&job).await;
     assert_eq!(document["status"], "completed", "{document:#}");
-    is_well(&server).await;
+    is_healthy(&server).await;
 }

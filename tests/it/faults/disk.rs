@@ -1,8 +1,8 @@
 //! A disk that is full, or read-only.
 
 use super::{
-    WAITING, complains, does_not_spin, go, health, is_well, left_in_staging, refusal, runs,
-    runs_now,
+    WAITING, does_not_spin, go, health, is_healthy, left_in_staging, refusal, reports_problem,
+    runs, runs_now,
 };
 use crate::support::{
     files,
@@ -75,7 +75,7 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
 
     let detail = refusal(&server).await;
     assert!(detail.contains("space"), "{detail}");
-    complains(&server, "the jobs folder is not writable: No space left").await;
+    reports_problem(&server, "the jobs folder is not writable: No space left").await;
     // The running scan may be what fills a disk: it can be cancelled on a full one too.
     let path = format!("/scan/{cancelled}/cancel");
     let answer = server.post_nothing(&path).await.expect(503);
@@ -95,7 +95,7 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
         assert_eq!(document["status"], end, "{document:#}");
     }
     assert_eq!(runs(&server), ["running 1", "queued 1"], "once each");
-    is_well(&server).await;
+    is_healthy(&server).await;
     server.post_nothing(&path).await.expect(200);
     every_file_is_whole(&server);
     eventually("nothing is left", async || left_in_staging(&server).is_empty()).await;
@@ -124,10 +124,10 @@ async fn a_queue_on_a_full_disk_waits_without_losing_attempts() {
         return;
     }
     let setup = on_a_small_disk(Setup::new(), "size=2m").shell("say completed\n");
-    let job = setup.lay_group(2);
+    let job = setup.write_group(2);
     fill(&setup.jobs(), 1, false);
     let server = setup.start().await;
-    complains(&server, "queued jobs wait: the jobs folder is not writable").await;
+    reports_problem(&server, "queued jobs wait: the jobs folder is not writable").await;
     tokio::time::sleep(pause(Duration::from_secs(2))).await;
     let log = server.setup().log();
     assert!(!log.contains("exited before it claimed the attempt"), "it was counted: {log}");
@@ -194,7 +194,7 @@ async fn a_temporarily_read_only_disk_costs_only_time() {
     run("mount", &["--bind", &jobs, &jobs]);
     run("mount", &["-o", "remount,bind,ro", &jobs]);
 
-    complains(&server, "the disk of the jobs folder is read-only").await;
+    reports_problem(&server, "the disk of the jobs folder is read-only").await;
     let detail = refusal(&server).await;
     assert!(detail.contains("read-only"), "{detail}");
     for path in ["/jobs", &format!("/scan/{done}"), &format!("/jobs/{done}/results")] {
@@ -215,7 +215,7 @@ async fn a_temporarily_read_only_disk_costs_only_time() {
     assert_eq!(health(&server).await["scanners"]["queued"], 1);
 
     run("umount", &["-l", &jobs]);
-    is_well(&server).await;
+    is_healthy(&server).await;
     for job in [&running, &queued] {
         let document = server.finished(job).await;
         assert_eq!(document["status"], "completed", "{document:#}");

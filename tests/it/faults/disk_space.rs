@@ -128,7 +128,7 @@ async fn scans_that_share_a_small_disk_run_one_after_the_other() {
             "say scanning\necho run >> \"$dir/runs\"\n\
              while [ ! -e \"$dir/go\" ]; do sleep 0.02; done\nsay completed\n",
         );
-    let job = setup.lay_group(4);
+    let job = setup.write_group(4);
     let server = setup.start().await;
     // Two have space: 16 MiB of somewhat less than 20.
     eventually("/health says what the others wait for", async || {

@@ -1,8 +1,8 @@
 //! A process, a user or a machine that has exhausted a resource: descriptors, processes, watches.
 
 use super::{
-    WAITING, as_somebody_else, complains, does_not_spin, go, health, is_well, refusal, runs,
-    runs_now, watches,
+    WAITING, as_another_user, does_not_spin, go, health, is_healthy, refusal, reports_problem,
+    runs, runs_now, watches,
 };
 use crate::support::{
     files,
@@ -85,7 +85,7 @@ async fn a_server_without_descriptors_waits_and_loses_nothing() {
         assert_eq!(document["status"], "completed", "{document:#}");
     }
     assert_eq!(runs(&server), ["running 1", "queued 1"], "once each");
-    is_well(&server).await;
+    is_healthy(&server).await;
 }
 
 /// Breaks as above, where the whole machine has no descriptors left.
@@ -121,7 +121,7 @@ async fn a_server_on_a_machine_without_descriptors_waits_and_loses_nothing() {
         assert_eq!(document["status"], "completed", "{document:#}");
     }
     assert_eq!(runs(&server), ["running 1", "queued 1"], "once each");
-    is_well(&server).await;
+    is_healthy(&server).await;
 }
 
 /// Breaks if a final state that is temporarily unreadable counts as missing: the scan would be
@@ -153,7 +153,7 @@ async fn a_temporarily_unreadable_end_is_not_a_death() {
 /// a pause.
 #[tokio::test]
 async fn without_processes_queued_scans_stay_queued() {
-    let Some(setup) = as_somebody_else(Setup::new()) else { return };
+    let Some(setup) = as_another_user(Setup::new()) else { return };
     let server = setup.shell(WAITING).start().await;
     go(&server);
     // Below the number of the server's own threads for this user.
@@ -201,11 +201,11 @@ async fn jobs_beyond_the_watch_limit_are_polled() {
     for job in &jobs {
         job.repository(0, "scanning", 1);
     }
-    complains(&server, "5 jobs are polled: the kernel's watches ran out").await;
+    reports_problem(&server, "5 jobs are polled: the kernel's watches ran out").await;
     assert_eq!(health(&server).await["watch"]["mode"], "notify");
     all_are_seen(&server, &jobs, 2).await;
     allow("max_inotify_watches", 100);
-    is_well(&server).await;
+    is_healthy(&server).await;
     assert_eq!(health(&server).await["watch"]["polled_jobs"], 0);
     all_are_seen(&server, &jobs, 3).await;
 }
@@ -224,7 +224,7 @@ async fn without_an_inotify_instance_everything_is_polled() {
         .set("watch.poll_interval_ms", 100)
         .start()
         .await;
-    complains(&server, "fs.inotify.max_user_instances").await;
+    reports_problem(&server, "fs.inotify.max_user_instances").await;
     assert_eq!(health(&server).await["watch"]["mode"], "poll");
     let jobs: Vec<_> = (0..3).map(|_| Handmade::new(&server, 1)).collect();
     for job in &jobs {
@@ -232,7 +232,7 @@ async fn without_an_inotify_instance_everything_is_polled() {
     }
     all_are_seen(&server, &jobs, 2).await;
     allow("max_inotify_instances", 10);
-    is_well(&server).await;
+    is_healthy(&server).await;
     assert_eq!(health(&server).await["watch"]["mode"], "notify");
     all_are_seen(&server, &jobs, 3).await;
     assert_eq!(server.setup().log().matches("no notifications").count(), 1, "said once");
@@ -276,12 +276,12 @@ async fn watches_that_another_program_releases_are_used() {
         job.repository(0, "scanning", 1);
     }
     // The jobs folder has one of the four that are left.
-    complains(&server, "5 jobs are polled: the kernel's watches ran out").await;
+    reports_problem(&server, "5 jobs are polled: the kernel's watches ran out").await;
     assert_eq!(gauge(&server, "scanwatch_watcher_polled_jobs").await, "5");
     assert_eq!(gauge(&server, "scanwatch_watcher_notified").await, "1");
     all_are_seen(&server, &jobs, 2).await;
     drop(other);
-    is_well(&server).await;
+    is_healthy(&server).await;
     assert_eq!(gauge(&server, "scanwatch_watcher_polled_jobs").await, "0");
     assert_eq!(watches(&server), 9, "the jobs folder, and that of each job");
     all_are_seen(&server, &jobs, 3).await;
@@ -301,7 +301,7 @@ async fn an_instance_that_another_program_releases_is_used() {
         .set("watch.poll_interval_ms", 100)
         .start()
         .await;
-    complains(&server, "fs.inotify.max_user_instances").await;
+    reports_problem(&server, "fs.inotify.max_user_instances").await;
     assert_eq!(gauge(&server, "scanwatch_watcher_notified").await, "0");
     let jobs: Vec<_> = (0..3).map(|_| Handmade::new(&server, 1)).collect();
     for job in &jobs {
@@ -309,7 +309,7 @@ async fn an_instance_that_another_program_releases_is_used() {
     }
     all_are_seen(&server, &jobs, 2).await;
     drop(other);
-    is_well(&server).await;
+    is_healthy(&server).await;
     assert_eq!(gauge(&server, "scanwatch_watcher_notified").await, "1");
     assert_eq!(watches(&server), 4, "the jobs folder, and that of each job");
     all_are_seen(&server, &jobs, 3).await;

@@ -1,7 +1,7 @@
 //! Single system calls that fail, or take their time, in a running process: writes, renames,
 //! flushes.
 
-use super::{WAITING, go, is_well, left_in_staging, refusal, runs_now, submission};
+use super::{WAITING, go, is_healthy, left_in_staging, refusal, runs_now, submission};
 use crate::support::{
     files,
     forge::{Behaviour, Forge},
@@ -128,7 +128,7 @@ async fn a_job_that_could_not_be_flushed_is_refused_and_removed() {
     assert_eq!(server.get("/jobs").await.expect(200).json()["total"], 0);
     let job = server.submit("afterwards").await;
     assert_eq!(server.finished(&job).await["status"], "completed");
-    is_well(&server).await;
+    is_healthy(&server).await;
 }
 
 /// Breaks if a failed flush is retried and, as that seems to succeed, counted as good: by then the

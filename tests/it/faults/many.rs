@@ -17,7 +17,7 @@ use std::{
 const IN_TIME: Duration = Duration::from_secs(3);
 
 /// Writes a job of five repositories that ended this morning.
-fn lay_finished(setup: &Setup) {
+fn write_finished(setup: &Setup) {
     let id = JobId::generate().to_string();
     let folder = setup.jobs().join(&id);
     fs::create_dir_all(folder.join("locks")).unwrap();
@@ -35,11 +35,11 @@ fn lay_finished(setup: &Setup) {
     let plan = json!({ "schema": 1, "complete": true, "repositories": rows });
     files::write(&folder.join("repositories.json"), plan.to_string());
     for (index, name) in names.iter().enumerate() {
-        lay_status(&folder, index, name);
+        write_status(&folder, index, name);
     }
 }
 
-fn lay_status(folder: &std::path::Path, index: usize, name: &str) {
+fn write_status(folder: &std::path::Path, index: usize, name: &str) {
     let now = chrono::Utc::now().to_rfc3339();
     let status = json!({
         "schema": 1, "repo_index": index, "repo_name": name, "status": "completed", "attempt": 1,
@@ -56,17 +56,17 @@ async fn a_start_with_many_jobs_takes_seconds_and_little_memory() {
     let jobs = rounds(50);
     let large = usize::try_from(jobs).unwrap() * 2;
     let setup = Setup::new().shell("say completed\n");
-    let group = setup.lay_group(large);
+    let group = setup.write_group(large);
     let folder = JobsDir::new(&setup.jobs()).unwrap().job(&group.parse().unwrap());
     // All but the last are done, each in an attempt of its own.
     let started_at = chrono::Utc::now();
     let record = AttemptRecord { schema: 1, attempt: 1, interruptions: 0, retries: 0, started_at };
     for index in 0..large - 1 {
         attempt::write(&folder, u32::try_from(index).unwrap(), &record).unwrap();
-        lay_status(folder.path(), index, &format!("part-{index}"));
+        write_status(folder.path(), index, &format!("part-{index}"));
     }
     for _ in 0..jobs {
-        lay_finished(&setup);
+        write_finished(&setup);
     }
     let began = Instant::now();
     let server = setup.start().await;

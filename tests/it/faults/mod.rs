@@ -54,7 +54,7 @@ async fn health(server: &TestServer) -> Value {
 }
 
 /// Waits until `/health` reports a problem with this text.
-async fn complains(server: &TestServer, words: &str) {
+async fn reports_problem(server: &TestServer, words: &str) {
     eventually(&format!("/health says: {words}"), async || {
         let health = health(server).await;
         health["status"] == "degraded" && health["problems"].to_string().contains(words)
@@ -63,7 +63,7 @@ async fn complains(server: &TestServer, words: &str) {
 }
 
 /// Waits until `/health` reports no problem.
-async fn is_well(server: &TestServer) {
+async fn is_healthy(server: &TestServer) {
     eventually("/health says that all is well", async || {
         health(server).await["status"] == "healthy"
     })
@@ -107,7 +107,7 @@ fn left_in_staging(server: &TestServer) -> Vec<String> {
 
 /// Has the server run as an otherwise unused, unprivileged user; `None`, with the reason printed,
 /// where this user may not do that.
-fn as_somebody_else(setup: Setup) -> Option<Setup> {
+fn as_another_user(setup: Setup) -> Option<Setup> {
     let user = (60_000 + std::process::id() % 5_000).to_string();
     let switch = ["--reuid", &user, "--regid", &user, "--clear-groups"];
     let binary = env!("CARGO_BIN_EXE_scanwatch");

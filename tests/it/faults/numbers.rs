@@ -72,7 +72,7 @@ async fn a_process_that_reuses_a_dead_ones_pid_survives() {
             server.signal(server.pid(), Signal::STOP);
         }
         for pid in [shim, scanner] {
-            processes::kill_anyhow(pid);
+            processes::kill_any(pid);
         }
         eventually("both are gone", async || {
             ![shim, scanner].iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists())

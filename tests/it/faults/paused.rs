@@ -1,6 +1,6 @@
 //! A server that does not run for a while: suspended, starved, or its machine asleep.
 
-use super::{health, is_well};
+use super::{health, is_healthy};
 use crate::support::{
     files,
     rounds::pause,
@@ -51,7 +51,7 @@ async fn a_temporarily_stopped_server_costs_no_scan_and_no_reader() {
     assert_eq!(document["status"], "in_progress", "{document:#}");
 
     assert_eq!(server.finished(&ends).await["status"], "completed");
-    is_well(&server).await;
+    is_healthy(&server).await;
     assert_eq!(health(&server).await["scanners"]["running"], 1);
     files::write(&server.file("goes-on"), "");
     let events = stream.rest(PATIENCE).await;

@@ -20,7 +20,7 @@ fn unwatched() -> Setup {
 #[tokio::test]
 async fn every_function_works_without_notifications() {
     let setup = unwatched().shell(WAITING).set("scanner.max_concurrent_processes", 2);
-    let group = setup.lay_group(3);
+    let group = setup.write_group(3);
     let mut server = setup.start().await;
     assert_eq!(health(&server).await["watch"]["mode"], "poll");
     assert_eq!(health(&server).await["status"], "healthy", "it is as the settings want it");

@@ -1,11 +1,11 @@
 //! Frames that never end.
 
-use super::unharmed;
+use super::under_attack;
 use crate::support::{
     certificates::Authority,
-    h2::{self, H2Line, frame},
+    h2::{self, H2Connection, frame},
     server::Setup,
-    tls::TlsLine,
+    tls::TlsConnection,
 };
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -53,7 +53,7 @@ async fn a_flood_of_useless_frames_ends_its_connection() {
         let burst = bytes.repeat(1 + 8000 / bytes.len());
         let line = TcpStream::connect(server.address()).await.unwrap();
         let attack = h2::send_on(line, listening(), LONG, |_| burst.clone());
-        let course = unharmed(&server, attack).await;
+        let course = under_attack(&server, attack).await;
         assert!(course.ended.is_some(), "{name}: it goes on: {course:?}");
         let answers = course.heard.iter().max().unwrap();
         assert!(*answers <= 4000, "{name}: {answers} frames were answered");
@@ -61,10 +61,10 @@ async fn a_flood_of_useless_frames_ends_its_connection() {
     // The same under TLS.
     let authority = Authority::new();
     let server = Setup::new().with_tls(&authority).start().await;
-    let line = TlsLine::open(server.address(), &authority.pem(), &["h2"]).await.unwrap();
+    let line = TlsConnection::open(server.address(), &authority.pem(), &["h2"]).await.unwrap();
     let burst = frame(h2::PING, 0, 0, &[0; 8]).repeat(100);
     let attack = h2::send_on(line.0, listening(), LONG, |_| burst.clone());
-    assert!(unharmed(&server, attack).await.ended.is_some());
+    assert!(under_attack(&server, attack).await.ended.is_some());
 }
 
 /// Breaks if requests that are reset at once are all served nevertheless, without a limit
@@ -80,13 +80,13 @@ async fn reset_requests_end_their_connection() {
     let attack = h2::send_on(line, listening(), LONG, |sent| {
         (0..50).flat_map(|number| pair(50 * sent + number)).collect()
     });
-    let course = unharmed(&server, attack).await;
+    let course = under_attack(&server, attack).await;
     assert!(course.ended.is_some(), "{course:?}");
     assert_eq!(course.goaway, Some(ENHANCE_YOUR_CALM), "{course:?}");
 
     // Slowly enough that each has been started before it is reset.
     let attack = async {
-        let mut line = H2Line::open(server.address(), &[]).await;
+        let mut line = H2Connection::open(server.address(), &[]).await;
         line.send(&h2::get(1, "/events")).await.unwrap();
         let wait = frame(h2::PING, 0, 0, &[0; 8]);
         for number in 0..20_000 {
@@ -101,7 +101,7 @@ async fn reset_requests_end_their_connection() {
         }
         panic!("it goes on");
     };
-    let requests = unharmed(&server, attack).await;
+    let requests = under_attack(&server, attack).await;
     assert!((500..5000).contains(&requests), "{requests} requests were taken back");
 }
 
@@ -115,13 +115,13 @@ async fn endless_streams_are_refused_and_end_their_connection() {
     let attack = h2::send_on(line, h2::opening(&[]), LONG, |sent| {
         (0..10).flat_map(|number| post(stream(10 * sent + number))).collect()
     });
-    let course = unharmed(&server, attack).await;
+    let course = under_attack(&server, attack).await;
     assert!(course.ended.is_some(), "{course:?}");
     assert_eq!(course.goaway, Some(ENHANCE_YOUR_CALM), "{course:?}");
     assert!(course.heard[usize::from(h2::RST_STREAM)] <= 300, "{course:?}");
 
     // A client that starts with a hundred loses those that are too many, and nothing else.
-    let mut line = H2Line::open(server.address(), &[]).await;
+    let mut line = H2Connection::open(server.address(), &[]).await;
     let all: Vec<_> = (0..100).flat_map(|number| post(stream(number))).collect();
     line.send(&all).await.unwrap();
     let refused = line.next_of(h2::RST_STREAM, stream(64)).await.expect("the 65th is refused");
@@ -140,7 +140,7 @@ async fn bodies_in_empty_pieces_end_their_connection() {
         let line = TcpStream::connect(server.address()).await.unwrap();
         let opening = [listening(), post(3)].concat();
         let attack = h2::send_on(line, opening, LONG, |_| burst.clone());
-        let course = unharmed(&server, attack).await;
+        let course = under_attack(&server, attack).await;
         assert!(course.ended.is_some(), "{piece:?}: {course:?}");
     }
 }

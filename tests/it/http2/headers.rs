@@ -1,6 +1,6 @@
 //! Headers that never end.
 
-use super::unharmed;
+use super::under_attack;
 use crate::support::{
     certificates::Authority,
     forge::program,
@@ -40,7 +40,7 @@ async fn too_long_a_header_list_ends_its_connection() {
         let attack = h2::send_on(line, opening, Duration::from_secs(3), |sent| {
             if sent < 1000 { then.clone() } else { Vec::new() }
         });
-        let course = unharmed(&server, attack).await;
+        let course = under_attack(&server, attack).await;
         assert!(course.ended.is_some(), "{name}: {course:?}");
     }
 }
@@ -68,7 +68,8 @@ async fn too_long_a_header_is_answered_431() {
             let ask = async {
                 tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
             };
-            let answer = tokio::time::timeout(LONG, unharmed(server, ask)).await.expect("an end");
+            let answer =
+                tokio::time::timeout(LONG, under_attack(server, ask)).await.expect("an end");
             let code = String::from_utf8(answer.stdout).unwrap();
             // A megabyte may also be answered by closing the connection.
             let fine = match (too_long, header == huge) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const GROWTH: u64 = 16 << 10;
 
 /// Runs an attack, and checks that other clients are not affected.
-async fn unharmed<T>(server: &TestServer, attack: impl Future<Output = T>) -> T {
+async fn under_attack<T>(server: &TestServer, attack: impl Future<Output = T>) -> T {
     let before = resident(server.pid());
     let good = async {
         let (mut slowest, mut largest) = (Duration::ZERO, 0);

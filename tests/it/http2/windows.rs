@@ -1,9 +1,9 @@
 //! Peers that do not accept their answers, though their sockets do.
 
-use super::unharmed;
+use super::under_attack;
 use crate::support::{
     files,
-    h2::{self, H2Line, frame},
+    h2::{self, H2Connection, frame},
     handmade::Handmade,
     raw::request,
     server::{Setup, TestServer},
@@ -19,14 +19,14 @@ use tokio::{io::AsyncWriteExt, net::TcpSocket};
 /// A document of some length.
 const LARGE: &str = "/openapi.json";
 
-async fn impatient() -> TestServer {
+async fn server_with_short_timeouts() -> TestServer {
     let setup = Setup::new().set("server.header_timeout_secs", 1);
     setup.set("server.write_timeout_secs", 3).start().await
 }
 
 /// Requests something every now and then, so as not to be idle, until the server closes the
 /// connection; returns how long that took.
-async fn busy_until_the_end(line: &mut H2Line, mut stream: u32) -> Duration {
+async fn busy_until_the_end(line: &mut H2Connection, mut stream: u32) -> Duration {
     let began = Instant::now();
     loop {
         stream += 2;
@@ -48,16 +48,17 @@ async fn busy_until_the_end(line: &mut H2Line, mut stream: u32) -> Duration {
 /// Breaks if a peer can make the server hold any number of documents by keeping its windows closed.
 #[tokio::test]
 async fn a_peer_that_keeps_its_windows_closed_loses_its_connection() {
-    let server = impatient().await;
+    let server = server_with_short_timeouts().await;
     // Closed from the beginning; and open by one byte, so that the rest has left the route already.
     for window in [0, 1] {
         let attack = async {
-            let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, window)]).await;
+            let mut line =
+                H2Connection::open(server.address(), &[(h2::INITIAL_WINDOW, window)]).await;
             let all: Vec<_> = (0..60).flat_map(|number| h2::get(2 * number + 1, LARGE)).collect();
             line.send(&all).await.unwrap();
             busy_until_the_end(&mut line, 121).await
         };
-        let took = unharmed(&server, attack).await;
+        let took = under_attack(&server, attack).await;
         assert!(took > Duration::from_secs(2), "{window}: it had no time: {took:?}");
     }
 }
@@ -66,10 +67,10 @@ async fn a_peer_that_keeps_its_windows_closed_loses_its_connection() {
 /// nothing.
 #[tokio::test]
 async fn a_slow_peer_gets_its_whole_answer() {
-    let server = impatient().await;
+    let server = server_with_short_timeouts().await;
     let whole = server.get(LARGE).await.text;
     let step = u32::try_from(whole.len() / 8).unwrap();
-    let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, step)]).await;
+    let mut line = H2Connection::open(server.address(), &[(h2::INITIAL_WINDOW, step)]).await;
     line.send(&h2::get(1, LARGE)).await.unwrap();
     let mut body = Vec::new();
     let mut next = tokio::time::Instant::now();
@@ -109,7 +110,7 @@ async fn a_stop_does_not_wait_its_whole_grace_for_peers_that_read_nothing() {
     known(&server, &job).await;
 
     // HTTP/2, with its windows closed; the connection is alive, because it answers pings.
-    let mut line = H2Line::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
+    let mut line = H2Connection::open(server.address(), &[(h2::INITIAL_WINDOW, 0)]).await;
     for (stream, path) in [(1, LARGE), (3, &job.path())] {
         line.send(&h2::get(stream, path)).await.unwrap();
         line.next_of(h2::HEADERS, stream).await.expect("it is answered");

@@ -1,6 +1,6 @@
 //! Memory exhaustion is told from other deaths, by evidence.
 
-use super::{knowing, log, skip, submit};
+use super::{log, server_with_forge, skip, submit};
 use crate::support::{
     forge::Forge,
     server::{Setup, TestServer},
@@ -119,7 +119,7 @@ async fn a_git_killed_by_the_oom_killer_is_reported() {
     let forge = Forge::start();
     swell(&forge, 400 << 20);
     // It may use more than the group has: here the kernel must refuse it, not its limit.
-    let setup = knowing(&forge).set("limits.max_data_bytes", 2_u64 << 30);
+    let setup = server_with_forge(&forge).set("limits.max_data_bytes", 2_u64 << 30);
     let server = group.around(setup).start().await;
     let job = submit(&server, &forge.url("swollen")).await;
     let found = failure(&server, &job).await;
@@ -132,7 +132,7 @@ async fn a_git_killed_by_the_oom_killer_is_reported() {
 async fn a_git_that_hits_its_memory_limit_is_reported() {
     let forge = Forge::start();
     swell(&forge, 300 << 20);
-    let server = knowing(&forge).set("limits.max_memory_bytes", 256 << 20).start().await;
+    let server = server_with_forge(&forge).set("limits.max_memory_bytes", 256 << 20).start().await;
     let job = submit(&server, &forge.url("swollen")).await;
     let found = failure(&server, &job).await;
     assert_eq!(found["kind"], "out_of_memory", "{found:#}\n{}", log(&server, &job));

@@ -13,7 +13,7 @@ use crate::support::{
 use serde_json::json;
 
 /// Settings for a server that knows this forge.
-fn knowing(forge: &Forge) -> Setup {
+fn server_with_forge(forge: &Forge) -> Setup {
     let url = format!("http://127.0.0.1:{}", forge.port());
     Setup::new().set("forges", format!("[{{ kind = \"git\", url = \"{url}\" }}]"))
 }

@@ -1,6 +1,6 @@
 //! The sandbox of the built-in scanner.
 
-use super::{knowing, log, skip, submit};
+use super::{log, server_with_forge, skip, submit};
 use crate::support::{
     files,
     forge::{Behaviour, Forge, program},
@@ -123,7 +123,7 @@ async fn a_running_scanner_is_sandboxed_and_logs_it() {
     let forge = Forge::start();
     forge.add_repository("project", &[("requirements.txt", b"a==1\n")]);
     forge.behave(Behaviour::Silent);
-    let server = knowing(&forge).start().await;
+    let server = server_with_forge(&forge).start().await;
     let job = submit(&server, &forge.url("project")).await;
     let git = until(PATIENCE, "git asks the forge", async || {
         (forge.contacts() > 0).then_some(())?;

@@ -25,7 +25,7 @@ use std::{io::Write, process::Stdio, thread};
 /// In its own network, with the trap listening on loopback, on a private address and on that of the
 /// metadata service.
 fn trap(test: &str) -> Option<Trap> {
-    if !private_network::is_alone(&format!("security::hostile::{test}")) {
+    if !private_network::in_private_network(&format!("security::hostile::{test}")) {
         return None;
     }
     for address in ["10.0.0.1", "192.168.0.1", "169.254.169.254"] {
@@ -49,12 +49,12 @@ fn each_url_is_refused_by_the_rule_it_breaks() {
     let hostile = hostile();
     let mut wrong = Vec::new();
     for (rule, url) in &hostile {
-        let told = match GitUrl::parse(url, &policy) {
+        let reported = match GitUrl::parse(url, &policy) {
             Ok(url) => format!("let in as {url}"),
             Err(refusal) => rule_of(&refusal),
         };
-        if told != *rule {
-            wrong.push(format!("{url:?}: want {rule}, got {told}"));
+        if reported != *rule {
+            wrong.push(format!("{url:?}: want {rule}, got {reported}"));
         }
     }
     nothing_wrong(&wrong, hostile.len());
@@ -73,8 +73,8 @@ async fn no_hostile_url_is_accepted_and_nothing_is_contacted() {
         let code = if rule == "shape" { 422 } else { 400 };
         let body = answer.json();
         let detail = &body["detail"];
-        let told = detail.as_str().or(detail[0]["msg"].as_str()).unwrap_or_default();
-        if answer.status != code || !told.contains(&said(rule)) {
+        let reported = detail.as_str().or(detail[0]["msg"].as_str()).unwrap_or_default();
+        if answer.status != code || !reported.contains(&said(rule)) {
             wrong.push(format!("{url:?}: want {rule}, got {} {}", answer.status, answer.text));
         }
     }
@@ -101,10 +101,10 @@ fn no_scanner_contacts_a_hostile_url() {
         task.network = policy.clone();
         let ending = scan(&task);
         let failure = &place.status()["failure"];
-        let told = failure["detail"].as_str().unwrap_or_default();
+        let reported = failure["detail"].as_str().unwrap_or_default();
         let right = matches!(ending, ScanEnd::Failed)
             && failure["kind"] == "refused"
-            && told.starts_with(&said(rule));
+            && reported.starts_with(&said(rule));
         (!right).then(|| format!("{url:?}: want {rule}, got {ending:?} {failure}"))
     };
     // Most of a scan's time is disk time.
@@ -145,8 +145,8 @@ fn the_scanner_process_refuses_hostile_urls_too() {
         assert_eq!(worker.wait().unwrap().code(), Some(1), "{url:?}");
         let failure = &place.status()["failure"];
         assert_eq!(failure["kind"], "refused", "{url:?}: {failure}");
-        let told = failure["detail"].as_str().unwrap_or_default();
-        assert!(told.starts_with(&said(rule)), "{url:?}: {failure}");
+        let reported = failure["detail"].as_str().unwrap_or_default();
+        assert!(reported.starts_with(&said(rule)), "{url:?}: {failure}");
     }
     assert_eq!(Contacts::so_far(), before);
     assert_eq!(trap.contacts(), 0);
@@ -173,10 +173,10 @@ async fn hostile_urls_in_a_list_are_refused_in_their_rows() {
     let lines = plan["repositories"].as_array().unwrap();
     let mut wrong = Vec::new();
     for ((rule, url), line) in hostile.iter().zip(lines) {
-        let told = line["refused"].as_str().unwrap_or_default();
+        let reported = line["refused"].as_str().unwrap_or_default();
         let number = u32::try_from(line["repo_index"].as_u64().unwrap()).unwrap();
         let failure = server.status_file(&job, number)["failure"].clone();
-        if !told.contains(&said(rule)) || failure["kind"] != "refused" {
+        if !reported.contains(&said(rule)) || failure["kind"] != "refused" {
             wrong.push(format!("{url:?}: want {rule}, got {line} and {failure}"));
         }
     }

@@ -47,7 +47,7 @@ struct Internet {
 impl Internet {
     /// In its own network with it.
     fn of(test: &str) -> Option<Self> {
-        if !private_network::is_alone(&format!("security::rebinding::{test}")) {
+        if !private_network::in_private_network(&format!("security::rebinding::{test}")) {
             return None;
         }
         let outside = Outside::joined_to(&format!("{OWN}/24"));

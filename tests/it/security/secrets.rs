@@ -278,8 +278,9 @@ fn everything_was_repeated(server: &TestServer, job: &str, document: &Value) {
         let name = failed["repo_name"].as_str().unwrap();
         let error = failed["error"].as_str().unwrap();
         // Nothing these send is shown.
-        let quiet = ["unauthorized", "silent", "stalls", "no-git", "moved", "named", "cut"];
-        if quiet.iter().any(|prefix| name.starts_with(prefix)) {
+        let no_process_left =
+            ["unauthorized", "silent", "stalls", "no-git", "moved", "named", "cut"];
+        if no_process_left.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
         assert!(error.contains(MASK), "{name} fails without a word of the forge: {error}");

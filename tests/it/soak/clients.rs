@@ -157,12 +157,12 @@ impl fmt::Display for World {
 
 /// All clients.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(super) struct Clients {
     stop: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
 
-impl Crowd {
+impl Clients {
     pub(super) fn start(world: &Arc<World>, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();

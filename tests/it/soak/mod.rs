@@ -17,7 +17,7 @@ use crate::support::{
     server::{Setup, TestServer, is_final},
     wait::within,
 };
-use clients::{Crowd, World};
+use clients::{Clients, World};
 use figures::{Figures, Latencies};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -85,7 +85,7 @@ async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
     let world = Arc::new(World::new(&server, &forge).await);
     say(format!("{} min, seed {seed}", length.as_secs() / 60));
 
-    let crowd = Crowd::start(&world, seed);
+    let crowd = Clients::start(&world, seed);
     let began = Instant::now();
     while began.elapsed() < length / 2 {
         sleep(Duration::from_millis(3_000 + dice.below(12_000))).await;
@@ -109,7 +109,7 @@ async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
     assert_eq!(server.terminate().await, Some(0));
     server.restart().await;
     world.is_down(false);
-    let crowd = Crowd::start(&world, seed + 1);
+    let crowd = Clients::start(&world, seed + 1);
     sleep(length / 10).await;
     crowd.stop().await;
     let before = emptied(&server, &world, None).await;
@@ -117,7 +117,7 @@ async fn every_figure_returns_to_its_start_and_nothing_is_lost() {
     let threads_before = thread_names(server.pid());
 
     world.latencies().clear();
-    let crowd = Crowd::start(&world, seed + 2);
+    let crowd = Clients::start(&world, seed + 2);
     let began = Instant::now();
     while began.elapsed() < length / 2 {
         sleep(Duration::from_millis(500 + dice.below(4_000))).await;
@@ -191,7 +191,7 @@ async fn emptied(server: &TestServer, world: &World, before: Option<&Figures>) -
         world.removes(&job);
         server.delete(&format!("/scan/{job}")).await.expect(204);
     }
-    server.quiet(PATIENCE).await;
+    server.no_process_left(PATIENCE).await;
     within(PATIENCE, "no stream and nothing in .staging is left", async || {
         let staging = files::below(&server.setup().jobs().join(".staging"));
         server.get("/health").await.json()["streams"] == 0 && staging.is_empty()

@@ -173,12 +173,12 @@ pub(crate) async fn send_on(
 
 /// A connection for waiting on single frames.
 #[derive(Debug)]
-pub(crate) struct H2Line {
+pub(crate) struct H2Connection {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-impl H2Line {
+impl H2Connection {
     /// Connects, and starts with these settings.
     pub(crate) async fn open(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server takes connections");

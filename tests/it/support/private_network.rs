@@ -6,7 +6,7 @@ use std::fs;
 
 /// Whether this is the run in the private network. Otherwise the test of this name has been run in
 /// one, or cannot be, and there is nothing left to do.
-pub(crate) fn is_alone(test: &str) -> bool {
+pub(crate) fn in_private_network(test: &str) -> bool {
     let entered = namespace::entered(test, NETWORK);
     if entered {
         ip("link set lo up");
@@ -15,7 +15,7 @@ pub(crate) fn is_alone(test: &str) -> bool {
 }
 
 /// Whether this user may have a network in a private namespace. Prints why not.
-pub(crate) fn may_have_a_network() -> bool {
+pub(crate) fn can_have_a_network() -> bool {
     namespace::can("unshare", &["-rn", "true"])
 }
 

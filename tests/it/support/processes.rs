@@ -105,7 +105,7 @@ pub(crate) fn kill_lock_holder(lock: &Path) -> Option<u32> {
 }
 
 /// Kills a process of a private namespace, whichever it is.
-pub(crate) fn kill_anyhow(pid: u32) {
+pub(crate) fn kill_any(pid: u32) {
     let Some(named) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
     if let Ok(descriptor) = pidfd_open(named, PidfdFlags::empty()) {
         let _ = pidfd_send_signal(&descriptor, Signal::KILL);

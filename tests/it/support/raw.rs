@@ -65,9 +65,9 @@ pub(crate) async fn exchange(
 
 /// A connection that is kept for several requests.
 #[derive(Debug)]
-pub(crate) struct KeptLine(TcpStream);
+pub(crate) struct KeptConnection(TcpStream);
 
-impl KeptLine {
+impl KeptConnection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.expect("the server takes connections"))
     }
@@ -99,7 +99,7 @@ pub(crate) fn request(method: &str, target: &str) -> Vec<u8> {
 
 /// Sends `opening`, then `drip` once a second, and returns how long it took the server to close the
 /// connection; `None` if it was still open after `patience`.
-pub(crate) async fn hung_up_after(
+pub(crate) async fn closed_after(
     address: SocketAddr,
     opening: &[u8],
     drip: &[u8],

@@ -1,6 +1,6 @@
 //! The real server in its own folder: started, queried, killed, restarted.
 
-mod falls;
+mod crashes;
 
 use super::{
     certificates::{Authority, Pair},
@@ -199,7 +199,7 @@ impl Setup {
 
     /// The credentials that every polite request carries, for users whom the server knows in
     /// another way.
-    pub(crate) fn asking_as(mut self, name: &str, password: &str) -> Self {
+    pub(crate) fn with_credentials(mut self, name: &str, password: &str) -> Self {
         self.credentials = Some((name.to_owned(), password.to_owned()));
         self
     }
@@ -265,7 +265,7 @@ impl Setup {
 
     /// Writes a job of `count` repositories into the jobs folder, complete but not started, as a
     /// stopped server leaves it; returns its id.
-    pub(crate) fn lay_group(&self, count: usize) -> String {
+    pub(crate) fn write_group(&self, count: usize) -> String {
         let folder = JobsDir::new(&self.jobs()).expect("the test's folder has a path");
         folder.create(0o750).expect("the jobs folder can be made");
         let id = JobId::generate();
@@ -299,14 +299,14 @@ impl Setup {
 
     /// Writes the settings file and starts the server.
     pub(crate) async fn start(self) -> TestServer {
-        let server = self.start_unasked().await;
+        let server = self.start_without_check().await;
         server.wait_ready().await;
         server
     }
 
     /// The same, without checking that it is ready: for a server that the test's own client must
     /// not trust.
-    pub(crate) async fn start_unasked(self) -> TestServer {
+    pub(crate) async fn start_without_check(self) -> TestServer {
         let mut server = self.not_started();
         server.launch().await;
         server
@@ -439,7 +439,7 @@ impl TestServer {
 
     /// A request with the user's credentials, if the server has one.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.stranger(method, path);
+        let request = self.without_credentials(method, path);
         match &self.setup.credentials {
             Some((name, password)) => request.basic_auth(name, Some(password)),
             None => request,
@@ -447,7 +447,11 @@ impl TestServer {
     }
 
     /// A request without credentials.
-    pub(crate) fn stranger(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn without_credentials(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path))
     }
 
@@ -573,7 +577,7 @@ impl TestServer {
     }
 
     /// Waits until no process of this folder is left but the server itself.
-    pub(crate) async fn quiet(&self, patience: Duration) {
+    pub(crate) async fn no_process_left(&self, patience: Duration) {
         let began = std::time::Instant::now();
         loop {
             let left = self.processes();
@@ -629,7 +633,7 @@ impl TestServer {
         assert!(self.process.is_none(), "the server still runs");
         let mark = self.setup.log().len();
         self.process = Some(self.setup.spawn());
-        if let Some(status) = self.fell_before_it_listened(mark).await {
+        if let Some(status) = self.died_before_it_listened(mark).await {
             panic!("the server ended at once, {status}: {}", &self.setup.log()[mark..]);
         }
     }
@@ -637,7 +641,7 @@ impl TestServer {
     /// Waits until the server has read its folder.
     pub(crate) async fn wait_ready(&self) {
         eventually("the server is ready", async || {
-            let request = self.stranger(Method::GET, "/readyz");
+            let request = self.without_credentials(Method::GET, "/readyz");
             self.try_send(request).await.is_ok_and(|answer| answer.status == 200)
         })
         .await;

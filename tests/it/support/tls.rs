@@ -19,9 +19,9 @@ use tokio_rustls::{
 
 /// A connection with TLS.
 #[derive(Debug)]
-pub(crate) struct TlsLine(pub(crate) TlsStream<TcpStream>);
+pub(crate) struct TlsConnection(pub(crate) TlsStream<TcpStream>);
 
-impl TlsLine {
+impl TlsConnection {
     /// Does the handshake with a server whose authority is known, offering these protocols.
     pub(crate) async fn open(
         address: SocketAddr,

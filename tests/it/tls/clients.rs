@@ -6,7 +6,7 @@ use crate::support::{
     raw::{self, exchange},
     server::{Setup, TestServer},
     sse::EventStream,
-    tls::TlsLine,
+    tls::TlsConnection,
     wait::PATIENCE,
 };
 use serde_json::{Value, json};
@@ -78,7 +78,8 @@ async fn a_scan_is_submitted_and_followed_to_its_end() {
     let metrics = server.get("/metrics").await.expect(200).text;
     assert!(metrics.contains("\nscanwatch_tls_certificate_not_after_seconds "), "{metrics}");
 
-    let mut line = TlsLine::open(server.address(), &authority.pem(), &["http/1.1"]).await.unwrap();
+    let mut line =
+        TlsConnection::open(server.address(), &authority.pem(), &["http/1.1"]).await.unwrap();
     let upgrade = format!(
         "/scan/{job}/ws HTTP/1.1\r\nAuthorization: Basic b3BlcmF0b3I6czNjcmV0\r\n\
          Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

@@ -6,7 +6,7 @@ use crate::support::{
     forge::program,
     server::{Setup, TestServer},
     sse::EventStream,
-    tls::TlsLine,
+    tls::TlsConnection,
     wait::{PATIENCE, eventually},
 };
 use rustix::process::Signal;
@@ -119,7 +119,7 @@ fn replace(server: &TestServer, pair: &Pair) {
 }
 
 async fn shows(server: &TestServer, authority: &Authority, pair: &Pair) -> bool {
-    let line = TlsLine::open(server.address(), &authority.pem(), &[]).await;
+    let line = TlsConnection::open(server.address(), &authority.pem(), &[]).await;
     line.expect("a handshake").was_shown(pair)
 }
 
@@ -146,7 +146,7 @@ async fn a_new_pair_is_used_for_new_connections_and_old_ones_continue() {
     let job = server.submit("widget").await;
     server.working(&job).await;
     let mut stream = EventStream::open(&server, &format!("/scan/{job}/events")).await;
-    let mut line = TlsLine::open(server.address(), &authority.pem(), &[]).await.unwrap();
+    let mut line = TlsConnection::open(server.address(), &authority.pem(), &[]).await.unwrap();
     assert!(line.was_shown(&first));
     line.ask("/livez", "\"ok\"").await;
 
@@ -228,8 +228,8 @@ async fn a_bad_pair_changes_nothing_and_is_reported_until_fixed() {
     eventually("all is well", async || health(&server).await["status"] == "healthy").await;
     assert!(shows(&server, &authority, &second).await);
     let log = server.setup().log();
-    let told = log.matches("the certificate from before stays in use").count();
-    assert_eq!(told, 2, "once for each: {log}");
+    let reported = log.matches("the certificate from before stays in use").count();
+    assert_eq!(reported, 2, "once for each: {log}");
 }
 
 /// Breaks if a certificate expires without a warning.
@@ -253,7 +253,7 @@ async fn a_certificate_that_expires_soon_or_has_expired_degrades_health() {
     assert!(server.setup().log().contains("warning: the certificate ends on"));
 
     // The certificate stays in use; others are for their clients to refuse.
-    let mut line = TlsLine::open(server.address(), &authority.pem(), &[]).await.unwrap();
+    let mut line = TlsConnection::open(server.address(), &authority.pem(), &[]).await.unwrap();
     replace(&server, &ending(today - chrono::TimeDelta::days(1)));
     reload(&server);
     eventually("the new one is read", async || {
@@ -262,7 +262,7 @@ async fn a_certificate_that_expires_soon_or_has_expired_degrades_health() {
     .await;
     let heard = line.ask("/health", "\r\n\r\n{").await;
     assert!(heard.contains("the certificate has expired on"), "{heard}");
-    assert!(TlsLine::open(server.address(), &authority.pem(), &[]).await.is_err());
+    assert!(TlsConnection::open(server.address(), &authority.pem(), &[]).await.is_err());
 
     replace(&server, &authority.issue());
     reload(&server);

@@ -3,7 +3,7 @@
 use crate::support::{
     certificates::Authority,
     server::Setup,
-    tls::{TlsLine, client_hello, silent_after},
+    tls::{TlsConnection, client_hello, silent_after},
 };
 use futures_util::future::join_all;
 use std::time::{Duration, Instant};
@@ -52,9 +52,12 @@ async fn handshakes_count_as_connections_and_one_too_many_is_refused() {
         stream.write_all(&hello).await.unwrap();
         held.push(stream);
     }
-    let line = TlsLine::open(server.address(), &authority.pem(), &["h2", "http/1.1"]).await;
-    let told = line.expect("a handshake").ask("/livez", "Too many connections").await;
-    assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("retry-after: 1"), "{told}");
+    let line = TlsConnection::open(server.address(), &authority.pem(), &["h2", "http/1.1"]).await;
+    let reported = line.expect("a handshake").ask("/livez", "Too many connections").await;
+    assert!(
+        reported.starts_with("HTTP/1.1 503 ") && reported.contains("retry-after: 1"),
+        "{reported}"
+    );
     // They end without being told to.
     server.wait_ready().await;
     drop(held);

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, path::Path};
 pub(super) type Reach = &'static [(&'static str, usize)];
 
 /// Whether one process may trace another here; if not, prints why nothing is tested.
-pub(super) fn may_trace() -> bool {
+pub(super) fn can_trace() -> bool {
     let tried = program("strace").args(["-qq", "-e", "trace=none", "true"]).output();
     let may = tried.as_ref().is_ok_and(|output| output.status.success());
     if !may {

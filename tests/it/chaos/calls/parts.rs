@@ -1,6 +1,6 @@
 //! A shim and the built-in scanner, killed at each of their calls.
 
-use super::{killed_at, killing_at, killing_in_place, may_trace, taken, tell};
+use super::{can_trace, killed_at, killing_at, killing_in_place, taken, tell};
 use crate::{
     chaos::{account::Account, check::Checker, victims::Target},
     support::{files, forge::Forge, order, server::Setup},
@@ -15,14 +15,14 @@ use std::{
 /// leaves a file, a folder or a process behind.
 #[tokio::test]
 async fn a_shim_that_dies_at_any_call_is_recovered() {
-    if !may_trace() {
+    if !can_trace() {
         return;
     }
     let setup = Setup::new().shell(
         "echo \"$SCANWATCH_REPO_INDEX $attempt\" >> \"$dir/runs\"\nsay scanning\nsay completed\n",
     );
     let plan = taken(&[("renameat", 4), ("fsync", 8), ("write", 16)], 1);
-    let job = setup.lay_group(plan.len());
+    let job = setup.write_group(plan.len());
     let script = "printf '{\"status\": \"scanning\"}' > part; mv part \"$SCANWATCH_STATUS_FILE\"\n\
                   printf '{}' > part; mv part \"$SCANWATCH_RESULT_FILE\"\n\
                   sleep 0.3\n\
@@ -63,7 +63,7 @@ async fn a_shim_that_dies_at_any_call_is_recovered() {
 /// a final state, or its git; or if its death is reported as another cause.
 #[tokio::test]
 async fn a_scanner_that_dies_at_any_call_fails_by_signal() {
-    if !may_trace() {
+    if !can_trace() {
         return;
     }
     let forge = Forge::start();

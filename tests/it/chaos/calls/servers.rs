@@ -1,9 +1,9 @@
 //! A server that is killed at each of its calls, or delayed at the worst one.
 
-use super::{entered, killed_at, killing_in_place, may_trace, site, taken, tell};
+use super::{can_trace, entered, killed_at, killing_in_place, site, taken, tell};
 use crate::{
     chaos::{
-        account::{Account, Wish},
+        account::{Account, ClientRequest},
         check::Checker,
         chosen,
         victims::Target,
@@ -33,8 +33,8 @@ use std::{
 };
 
 /// A job whose shim died with its server, and another job that waits.
-fn lay_a_dead_attempt(setup: &Setup) -> Account {
-    let job = setup.lay_group(2);
+fn write_dead_attempt(setup: &Setup) -> Account {
+    let job = setup.write_group(2);
     let folder = JobsDir::new(&setup.jobs()).unwrap().job(&job.parse().unwrap());
     let record = json!({ "schema": 1, "attempt": 1, "interruptions": 0,
         "started_at": chrono::Utc::now().to_rfc3339() });
@@ -94,10 +94,10 @@ async fn ask_for_everything(server: &TestServer, forge: &Forge) -> Vec<Account> 
     }
     let path = |position: usize| format!("/scan/{}", accounts[position].id);
     let paths: Vec<String> = (0..accounts.len()).map(path).collect();
-    accounts[3].cancel = Wish::Unanswered;
+    accounts[3].cancel = ClientRequest::Unanswered;
     if let Some(answer) = send(Method::POST, &format!("{}/cancel", paths[3]), None).await {
         let state = answer.expect(200).json()["status"].as_str().unwrap().to_owned();
-        accounts[3].cancel = Wish::Answered(state);
+        accounts[3].cancel = ClientRequest::Answered(state);
     }
     let over = async |path: &str| {
         until(PATIENCE, "the job is over, or its server", async || {
@@ -114,9 +114,9 @@ async fn ask_for_everything(server: &TestServer, forge: &Forge) -> Vec<Account> 
         let _ = send(Method::POST, &format!("{}/retry", paths[2]), None).await;
     }
     if over(&paths[4]).await {
-        accounts[4].removal = Wish::Unanswered;
+        accounts[4].removal = ClientRequest::Unanswered;
         if let Some(answer) = send(Method::DELETE, &paths[4], None).await {
-            accounts[4].removal = Wish::Answered(answer.expect(204).text);
+            accounts[4].removal = ClientRequest::Answered(answer.expect(204).text);
         }
     }
     for path in &paths[..4] {
@@ -127,7 +127,7 @@ async fn ask_for_everything(server: &TestServer, forge: &Forge) -> Vec<Account> 
 
 /// What kills a server at its N-th call.
 #[derive(Debug, Clone, Copy)]
-enum Hand {
+enum KilledBy {
     /// The test, while strace delays the call.
     Test(usize),
     /// strace, which counts the writes of each thread.
@@ -136,18 +136,18 @@ enum Hand {
 
 /// Runs everything against a server that is killed on the way, then checks what the next one makes
 /// of it. Returns the call it was killed at; none if it was not.
-async fn fall(hand: Hand, forge: &Forge) -> Option<String> {
+async fn fall(hand: KilledBy, forge: &Forge) -> Option<String> {
     let forges = format!("[{{ kind = \"gitlab\", url = \"{}\" }}]", forge.base());
     let setup = Setup::new().set("forges", &forges).shell(
         "say scanning\n\
          case $SCANWATCH_REPO_NAME in bad) exit 3;; slow) sleep 0.3;; esac\n\
          say completed\n",
     );
-    let mut accounts = vec![lay_a_dead_attempt(&setup)];
+    let mut accounts = vec![write_dead_attempt(&setup)];
     let log = setup.folder().join("calls");
     let launcher = match hand {
-        Hand::Test(_) => holding_up(&log),
-        Hand::Strace(number) => killing_in_place("write", number, &log),
+        KilledBy::Test(_) => holding_up(&log),
+        KilledBy::Strace(number) => killing_in_place("write", number, &log),
     };
     let launcher: Vec<&str> = launcher.iter().map(String::as_str).collect();
     let mut server = setup.launched_by(&launcher).not_yet();
@@ -156,18 +156,18 @@ async fn fall(hand: Hand, forge: &Forge) -> Option<String> {
     let killer = thread::spawn({
         let (log, over) = (log.clone(), Arc::clone(&over));
         move || match hand {
-            Hand::Test(number) => kill_at(number, &log, &process, &over),
-            Hand::Strace(_) => None,
+            KilledBy::Test(number) => kill_at(number, &log, &process, &over),
+            KilledBy::Strace(_) => None,
         }
     });
-    if server.has_come_up(begun).await {
+    if server.is_up(begun).await {
         accounts.extend(ask_for_everything(&server, forge).await);
     }
     over.store(true, Ordering::Relaxed);
     let mut site = killer.join().unwrap();
     if site.is_some() {
-        eventually("the server has fallen", async || server.has_fallen()).await;
-    } else if server.has_fallen() {
+        eventually("the server has fallen", async || server.has_died()).await;
+    } else if server.has_died() {
         site = killed_at(&log);
     } else {
         server.kill9().await;
@@ -185,7 +185,7 @@ async fn fall(hand: Hand, forge: &Forge) -> Option<String> {
 /// anything that the next one cannot repair.
 #[tokio::test]
 async fn a_server_that_dies_at_any_call_is_recovered() {
-    if !may_trace() {
+    if !can_trace() {
         return;
     }
     let forge = Forge::start();
@@ -193,11 +193,11 @@ async fn a_server_that_dies_at_any_call_is_recovered() {
     let mut sites: BTreeMap<String, usize> = BTreeMap::new();
     for number in (1..).step_by(chosen("SCANWATCH_EVERY", 11)) {
         // Once nothing is killed, there are no more such calls.
-        let Some(site) = fall(Hand::Test(number), &forge).await else { break };
+        let Some(site) = fall(KilledBy::Test(number), &forge).await else { break };
         *sites.entry(site).or_default() += 1;
     }
     for (_, number) in taken(&[("write", 40)], 13) {
-        if let Some(site) = fall(Hand::Strace(number), &forge).await {
+        if let Some(site) = fall(KilledBy::Strace(number), &forge).await {
             *sites.entry(site).or_default() += 1;
         }
     }
@@ -209,11 +209,11 @@ async fn a_server_that_dies_at_any_call_is_recovered() {
 /// server that was killed, it would be reported dead, and the repository scanned twice at once.
 #[tokio::test]
 async fn a_late_shim_is_adopted_and_not_finalized() {
-    if !may_trace() {
+    if !can_trace() {
         return;
     }
     let setup = Setup::new().shell("exit 9\n");
-    let account = lay_a_dead_attempt(&setup);
+    let account = write_dead_attempt(&setup);
     let status: PathBuf = setup.jobs().join(&account.id).join("repo_0.json");
     // The server pauses between its check of the lock and its read of the status.
     let shown = status.display().to_string();
@@ -245,7 +245,7 @@ async fn a_late_shim_is_adopted_and_not_finalized() {
     );
     let mut shim = order::start(&order::order(server.setup(), &account.id, 0, 2, &script));
     server.note("runs").await;
-    assert!(server.has_come_up(begun).await);
+    assert!(server.is_up(begun).await);
     assert_eq!(server.progress(&account.id).await["repositories"][0]["status"], "starting");
     let record = server.job_folder(&account.id).join("locks/repo_0.attempt.json");
     assert_eq!(files::json(&record).unwrap()["attempt"], 2);

@@ -72,8 +72,8 @@ impl Request {
     pub(super) fn backend(&self, root: &Path) -> Command {
         static BACKEND: OnceLock<PathBuf> = OnceLock::new();
         let backend = BACKEND.get_or_init(|| {
-            let told = program("git").arg("--exec-path").output().expect("git runs");
-            let folder = String::from_utf8(told.stdout).expect("a path of text");
+            let reported = program("git").arg("--exec-path").output().expect("git runs");
+            let folder = String::from_utf8(reported.stdout).expect("a path of text");
             Path::new(folder.trim()).join("git-http-backend")
         });
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));

@@ -31,7 +31,7 @@ impl TestServer {
     }
 
     /// Whether the server has died; then it may be restarted.
-    pub(crate) fn has_fallen(&mut self) -> bool {
+    pub(crate) fn has_died(&mut self) -> bool {
         let Some(process) = &mut self.process else { return true };
         let ended = process.try_wait().expect("the server is a child of this test");
         if ended.is_some() {
@@ -49,7 +49,7 @@ impl TestServer {
         reap(&mut process).await;
     }
 
-    /// Starts a server without waiting for it. The returned value is for [`Self::has_come_up`].
+    /// Starts a server without waiting for it. The returned value is for [`Self::is_up`].
     pub(crate) fn begin(&mut self) -> usize {
         assert!(self.process.is_none(), "the server still runs");
         let mark = self.setup.log().len();
@@ -58,15 +58,15 @@ impl TestServer {
     }
 
     /// Waits until a server is ready, or has died while starting; returns whether it is ready.
-    pub(crate) async fn has_come_up(&mut self, begun: usize) -> bool {
-        if self.fell_before_it_listened(begun).await.is_some() {
+    pub(crate) async fn is_up(&mut self, begun: usize) -> bool {
+        if self.died_before_it_listened(begun).await.is_some() {
             self.process = None;
             return false;
         }
         until(PATIENCE, "the server is ready, or has fallen", async || {
-            let request = self.stranger(Method::GET, "/readyz");
+            let request = self.without_credentials(Method::GET, "/readyz");
             let ready = self.try_send(request).await.is_ok_and(|answer| answer.status == 200);
-            if ready { Some(true) } else { self.has_fallen().then_some(false) }
+            if ready { Some(true) } else { self.has_died().then_some(false) }
         })
         .await
     }
@@ -84,7 +84,7 @@ impl TestServer {
     }
 
     /// Waits until the server says where it listens; returns how it ended, if it did before.
-    pub(super) async fn fell_before_it_listened(&mut self, mark: usize) -> Option<ExitStatus> {
+    pub(super) async fn died_before_it_listened(&mut self, mark: usize) -> Option<ExitStatus> {
         until(PATIENCE, "the server says where it listens", async || {
             let log = self.setup.log();
             if let Some(address) = address_in(&log[mark..]) {
