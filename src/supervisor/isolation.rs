@@ -152,7 +152,7 @@ impl Isolation {
                 "the sandbox self-test could not run; the sandbox level is unknown"
             ),
             Err(_) => {
-                tracing::warn!("the sandbox self-test timed out; the sandbox level is unknown")
+                tracing::warn!("the sandbox self-test timed out; the sandbox level is unknown");
             }
         }
     }

@@ -17,6 +17,7 @@ mod handle;
 mod isolation;
 mod job;
 mod job_steps;
+mod orders;
 mod orphans;
 mod planning;
 mod pools;

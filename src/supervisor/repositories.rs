@@ -36,6 +36,7 @@ use tokio::time::sleep;
 
 /// How often in a row a shim may exit before it claims its attempt, until the repository fails.
 const FALSE_STARTS: u32 = 6;
+
 /// What the loop waits for while a repository holds a slot.
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -51,9 +52,9 @@ pub(super) enum Phase {
 pub(super) struct Running {
     pub(super) shim: Shim,
     /// Whether an order is being sent.
-    ordering: bool,
+    pub(super) ordering: bool,
     /// The order to send next.
-    next: Option<OrderReason>,
+    pub(super) next: Option<OrderReason>,
 }
 
 /// The outcome of an effect on one repository.
@@ -115,7 +116,7 @@ impl Actor {
             Done::Finalized(finalized) => self.finalized(key, finalized),
             // The repository may be retried, as if its shim had written the final state.
             Done::FinalWritten(Ok(())) => {
-                self.finalize(key, None, ShimExit::unknown(ProcessTree::Ended))
+                self.finalize(key, None, ShimExit::unknown(ProcessTree::Ended));
             }
             Done::FinalWritten(Err(error)) => {
                 self.try_later(key, ShimExit::unknown(ProcessTree::Unknown), &chain(&error));
@@ -141,7 +142,7 @@ impl Actor {
             }
             // Out of processes or memory: the repository keeps its slot, and the start is repeated.
             Err(error) => {
-                self.try_later(key, ShimExit::unknown(ProcessTree::Unknown), &error.to_string())
+                self.try_later(key, ShimExit::unknown(ProcessTree::Unknown), &error.to_string());
             }
         }
     }
@@ -352,7 +353,11 @@ impl Actor {
 
     /// Carries out an effect on a repository beside the loop; the job's files stay until it is
     /// done.
-    fn carry_out_one(&mut self, key: RepoKey, work: impl Future<Output = Done> + Send + 'static) {
+    pub(super) fn carry_out_one(
+        &mut self,
+        key: RepoKey,
+        work: impl Future<Output = Done> + Send + 'static,
+    ) {
         self.steps.begin_effect(&key.job);
         self.effects.spawn(async move { Outcome::Repository(key, Box::new(work.await)) });
     }
@@ -362,49 +367,6 @@ impl Actor {
         let is_meant = |phase: &Phase| matches!(phase, Phase::Running(running) if running.shim.attempt == attempt);
         if self.phases.get(&key).is_some_and(is_meant) {
             self.on(Event::Slow(key));
-        }
-    }
-
-    /// Orders a shim to end its scan. Orders to one shim are sent one after the other.
-    pub(super) fn order(&mut self, key: &RepoKey, reason: OrderReason) {
-        match self.phases.get_mut(key) {
-            Some(Phase::Starting(order)) => *order = Some(reason),
-            Some(Phase::Running(running)) if running.ordering => running.next = Some(reason),
-            Some(Phase::Running(running)) => {
-                running.ordering = true;
-                if reason == OrderReason::Yield {
-                    tracing::info!(repository = %key, "a job waits without a slot; a slow scan is stopped and queued again to free one");
-                }
-                // A shim of an earlier version does not know this reason and would treat it as a
-                // cancel.
-                let reason = match reason {
-                    OrderReason::Yield if running.shim.started.is_none() => OrderReason::Stop,
-                    reason => reason,
-                };
-                let shim = running.shim.clone();
-                let (folder, index) = (self.setup.jobs.job(&key.job), key.index);
-                let path = folder.path().to_owned();
-                let work =
-                    self.pools.of(Purpose::Scans).run(move || shim.end(&folder, index, reason));
-                self.carry_out_one(key.clone(), async move {
-                    Done::Ordered(work.await.unwrap_or_else(|panic| {
-                        Err(StoreError::at("give an order in", path)(panic.into()))
-                    }))
-                });
-            }
-            Some(Phase::Finalizing) | None => {}
-        }
-    }
-
-    fn ordered(&mut self, key: &RepoKey, ordered: &Result<(), StoreError>) {
-        if let Err(error) = ordered {
-            tracing::error!(repository = %key, error = chain(error), "cannot order a scan to stop");
-        }
-        if let Some(Phase::Running(running)) = self.phases.get_mut(key) {
-            running.ordering = false;
-            if let Some(reason) = running.next.take() {
-                self.order(key, reason);
-            }
         }
     }
 

@@ -52,7 +52,7 @@ const WRONG: &str = "Authorization: Basic dTpx\r\n";
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HTTP2_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// HEADERS of stream 1, with END_STREAM: GET, http, / (RFC 7541, appendix A).
+/// HEADERS of stream 1, with `END_STREAM`: GET, http, / (RFC 7541, appendix A).
 const HTTP2_GET: &[u8] = &[0, 0, 3, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84];
 /// Frame type GOAWAY.
 const HTTP2_GOAWAY: u8 = 7;

@@ -33,7 +33,8 @@ fn said(server: &TestServer, words: &str) -> usize {
 /// scan, or if it is not reported why nothing starts.
 #[tokio::test]
 async fn below_the_space_limit_new_jobs_are_refused_and_queued_ones_wait() {
-    for (setting, words) in [("min_free_bytes", "TiB wanted"), ("min_free_inodes", "inodes free")] {
+    for (setting, words) in [("min_free_bytes", "TiB required"), ("min_free_inodes", "inodes free")]
+    {
         let setup = Setup::new().shell("say completed\n");
         let waiting = setup.write_group(2);
         let cancelled = setup.write_group(1);

@@ -299,7 +299,7 @@ fn check_state(
         ClientRequest::Answered(word) => expected = vec![word.clone()],
         ClientRequest::None if account.removal == ClientRequest::None => {}
         ClientRequest::Unanswered | ClientRequest::None => {
-            expected.push(JobState::Cancelled.to_string())
+            expected.push(JobState::Cancelled.to_string());
         }
     }
     assert!(expected.contains(&state.to_string()), "want one of {expected:?}: {master:#?}");

@@ -127,7 +127,7 @@ async fn a_queue_on_a_full_disk_waits_without_losing_attempts() {
     let job = setup.write_group(2);
     fill(&setup.jobs(), 1, false);
     let server = setup.start().await;
-    reports_problem(&server, "queued jobs wait: the jobs folder is not writable").await;
+    reports_problem(&server, "queued ones wait: the jobs folder is not writable").await;
     tokio::time::sleep(pause(Duration::from_secs(2))).await;
     let log = server.setup().log();
     assert!(!log.contains("exited before it claimed the attempt"), "it was counted: {log}");
