@@ -35,7 +35,7 @@ async fn a_custom_certificate_authority_is_set_by_flag_or_variable() {
 /// retries.
 #[tokio::test]
 async fn an_untrusted_server_is_reported_with_the_remedy() {
-    let (authority, without_credentials) = (Authority::new(), Authority::new());
+    let (authority, other_authority) = (Authority::new(), Authority::new());
     let expired =
         authority.issue_with(|parameters| parameters.not_after = rcgen::date_time_ymd(2020, 1, 1));
     let early =
@@ -47,7 +47,7 @@ async fn an_untrusted_server_is_reported_with_the_remedy() {
         files::write(&path, authority.pem());
         path.display().to_string()
     };
-    let (right, wrong) = (file("right.pem", &authority), file("wrong.pem", &without_credentials));
+    let (right, wrong) = (file("right.pem", &authority), file("wrong.pem", &other_authority));
     let good = authority.issue();
     for (pair, ca_file, reason, remedy) in [
         (&good, None, "no trusted certificate authority", "--ca-file FILE or SCANNER_CA_FILE"),
