@@ -1,6 +1,10 @@
 //! Jobs that are there at the start, and jobs that rest.
 
 use super::*;
+use std::thread;
+
+/// Files that changed so long ago cannot change again with the same time.
+const SETTLED: Duration = Duration::from_millis(50);
 
 /// Breaks if what several threads have read at the start is not all that one would have read, or if
 /// what may not be read is.
@@ -24,6 +28,7 @@ fn jobs_that_are_there_at_the_start_are_read_by_several_threads() {
     write(&folder, 0, &json!({ "status": "scanning" }));
     std::fs::create_dir(root.path().join("empty")).unwrap();
 
+    thread::sleep(SETTLED);
     let (live, mut reader, messages) = reader_with(&jobs, Duration::from_hours(1), true);
     assert!(!live.is_ready());
     until(&mut reader, &messages, |_| live.is_ready());
@@ -44,6 +49,26 @@ fn jobs_that_are_there_at_the_start_are_read_by_several_threads() {
     until(&mut reader, &messages, |_| {
         live.get(&broken).unwrap().facts().summary.total_repositories == 2
     });
+    // Nothing is compared before the hour is over: only its watch tells of this change.
+    write(&folder, 0, &json!({ "status": "completed" }));
+    until(&mut reader, &messages, |_| live.get(&going).unwrap().facts().summary.completed == 1);
+}
+
+/// Breaks if jobs that have been finished for long are watched, or lose a change after the start.
+#[test]
+fn old_finished_jobs_rest_from_the_start() {
+    let (_root, jobs) = jobs_folder();
+    let interval = Duration::from_millis(100);
+    let (id, folder) = finished_job(&jobs, "job", &["completed", "failed"]);
+    thread::sleep(interval + SETTLED);
+    let (live, mut reader, messages) = reader_with(&jobs, interval, true);
+    until(&mut reader, &messages, |_| live.is_ready());
+    assert!(reader.rests(&id));
+    let summary = || live.get(&id).unwrap().facts().summary;
+    assert!(live.get(&id).unwrap().is_over());
+    assert_eq!((summary().completed, summary().failed), (1, 1));
+    write(&folder, 0, &json!({ "status": "failed" }));
+    until(&mut reader, &messages, |_| summary().failed == 2);
 }
 
 /// Breaks if what was read at the start takes the place of what has been read since.
@@ -52,6 +77,7 @@ fn a_job_that_was_read_meanwhile_is_not_taken_in_again() {
     let (_root, jobs) = jobs_folder();
     let (id, folder) = finished_job(&jobs, "job", &["completed"]);
     let (gone, _) = finished_job(&jobs, "gone", &["completed"]);
+    thread::sleep(SETTLED);
     let (live, mut reader, messages) = reader_with(&jobs, Duration::from_hours(1), true);
     work_off(&mut reader);
     let mut held = Vec::new();
