@@ -96,7 +96,7 @@ fn a_refused_url_is_shown_without_its_secrets() {
         (
             "https://forge.example/x.git?t=s3cret#f",
             "https://forge.example/x.git",
-            "neither ? nor #",
+            "must not contain ? or #",
         ),
         ("file:///etc/passwd", "https://forge.example/acme/web/a.git", "scheme: file"),
         ("ext::sh -c touch% /tmp/s3cret", "https://forge.example/acme/web/a.git", "scheme: ext"),
