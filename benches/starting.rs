@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_secs(25);
 
 fn main() -> Outcome<()> {
-    let idle = std::env::args().any(|it| it == "idle");
+    let idle = std::env::args().any(|argument| argument == "idle");
     let jobs = match std::env::var("SCANWATCH_BENCH_JOBS") {
         Ok(number) => number.parse()?,
         Err(_) if idle => 100_000,
@@ -67,6 +67,7 @@ fn start(home: &Path, count: usize) -> Outcome<()> {
             }
         }
         if round == 0 {
+            #[expect(clippy::disallowed_methods, reason = "made by this benchmark")]
             fs::remove_dir_all(&folder)?;
         }
     }
@@ -204,7 +205,7 @@ fn status(index: usize, name: &str) -> String {
 }
 
 fn master(id: &str, number: usize, names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|it| format!("    \"{it}\"")).collect();
+    let names: Vec<String> = names.iter().map(|name| format!("    \"{name}\"")).collect();
     format!(
         r#"{{
   "schema": 1,
@@ -267,13 +268,13 @@ impl Server {
             stream.read_to_string(&mut answer)?;
             Ok(answer)
         };
-        exchange().is_ok_and(|it| it.starts_with("HTTP/1.1 200"))
+        exchange().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
     /// Resident memory, in bytes.
     fn memory(&self) -> Outcome<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
         let kib: usize = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib << 10)
     }

@@ -165,7 +165,7 @@ fn member<'a>(members: &mut Members<'a>, key: &str) -> Option<Value<'a>> {
     Some(std::mem::replace(&mut members[at].1, Value::Null))
 }
 
-impl<'a> Value<'a> {
+impl Value<'_> {
     /// The text, or the text of an object's member with this name.
     pub fn text_or_member(self, key: &str) -> Option<String> {
         match self {

@@ -117,13 +117,17 @@ fn signature_of(facts: &Stat) -> Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::symlink};
+    use std::{fs, io::Write, os::unix::fs::symlink};
+
+    fn write(path: &Path, content: &[u8]) {
+        File::create(path).unwrap().write_all(content).unwrap();
+    }
 
     #[test]
     fn only_regular_files_within_the_cap_are_read() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
-        fs::write(path("file"), b"12345").unwrap();
+        write(&path("file"), b"12345");
         symlink(path("file"), path("link")).unwrap();
         fs::create_dir(path("folder")).unwrap();
         let mode = rustix::fs::Mode::RUSR;
@@ -150,7 +154,7 @@ mod tests {
     fn a_large_file_is_read_to_its_end() {
         let root = tempfile::tempdir().unwrap();
         let content = vec![b'x'; 3 * CHUNK + 1];
-        fs::write(root.path().join("file"), &content).unwrap();
+        write(&root.path().join("file"), &content);
         let folder = OpenFolder::open(root.path()).unwrap();
         let mut buffer = Vec::new();
         folder.read("file", 1 << 20, &mut buffer).unwrap();
