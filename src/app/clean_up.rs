@@ -55,7 +55,7 @@ impl CleanUp {
                 _ = sweeps.tick() => {
                     self.results.forget_idle();
                     self.plans.forget_idle();
-                    self.rest_idle().await;
+                    self.pack_idle().await;
                     seen = self.sweep(seen).await;
                     continue;
                 }
@@ -99,9 +99,9 @@ impl CleanUp {
     }
 
     /// Packs idle jobs, so that they take less memory.
-    async fn rest_idle(&self) {
+    async fn pack_idle(&self) {
         let live = Arc::clone(&self.live);
-        let _ = self.pool.run(move || live.rest_idle()).await;
+        let _ = self.pool.run(move || live.pack_idle()).await;
     }
 
     async fn remove_expired(&self) {

@@ -1,11 +1,17 @@
-//! All jobs that are known, and how well the disk is being watched.
+//! The cache of all jobs, and the health of the watcher.
+//!
+//! Input: jobs and health reports from the watcher's thread. Output: jobs by id, pages of rows,
+//! counts, and problems for `/health`.
+//!
+//! Invariants: only the watcher's thread adds, changes or removes a job; a look-up holds no lock of
+//! the map after it returns.
 
 use super::{
     EventId,
-    board::Board,
     follow::{Ending, Follower},
     job::{LiveJob, SharedJob},
-    listing::Counts,
+    job_index::JobIndex,
+    sorted_jobs::Counts,
 };
 use crate::{
     measure::Histogram,
@@ -22,44 +28,44 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// From a notification that comes at once to a change that only a resync finds.
+/// From an immediate notification to a change that only a resync finds.
 const LAG_BOUNDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// How many jobs are open that were packed. For the next one, the first of them is packed again.
-pub(super) const MOST_ROUSED: usize = 256;
+/// How many packed jobs may be open again at once. To open another, the first of them is packed
+/// again.
+pub(super) const MAX_REOPENED: usize = 256;
 
-/// The cache. Everybody reads it; only the watcher's thread writes it.
+/// The cache. Any thread reads it; only the watcher's thread writes it.
 #[derive(Debug)]
 pub struct Live {
     jobs: DashMap<JobId, SharedJob>,
-    /// A line of each, for those who follow all.
-    board: Arc<Board>,
-    /// Those that were packed and have been looked up since, the first one first.
-    roused: Mutex<VecDeque<SharedJob>>,
+    /// The rows of all jobs, for readers of all jobs.
+    job_index: Arc<JobIndex>,
+    /// Packed jobs that were opened by a look-up, in the order of the look-ups.
+    reopened: Mutex<VecDeque<SharedJob>>,
     ready: AtomicBool,
     health: Mutex<WatchHealth>,
     lag: Histogram,
 }
 
-/// How the disk is being watched.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WatchHealth {
-    /// Notifications of the kernel are in use.
+    /// inotify is in use.
     pub notified: bool,
-    /// Jobs that are looked at instead, for want of watches.
+    /// Jobs that are polled because the inotify watch limit was reached.
     pub polled_jobs: usize,
-    /// What is wrong, in words, if anything is.
+    /// The current problems, as messages for people.
     pub problems: Vec<String>,
     pub resyncs: u64,
-    /// How often the kernel said that it lost events.
+    /// How often the kernel reported lost events (a queue overflow).
     pub overflows: u64,
-    /// Files that could not be understood.
+    /// Files that cannot be parsed at present.
     pub unreadable_files: u64,
-    /// How often a file was read and could not be understood.
+    /// How often a file was read and could not be parsed.
     pub failed_reads: u64,
     pub panics: u64,
-    /// When everything known was last compared with the disk.
+    /// When the last resync finished.
     pub last_resync: Option<Instant>,
 }
 
@@ -67,8 +73,8 @@ impl Live {
     pub(super) fn new(epoch: u64) -> Arc<Self> {
         Arc::new(Self {
             jobs: DashMap::new(),
-            board: Arc::new(Board::new(epoch)),
-            roused: Mutex::default(),
+            job_index: Arc::new(JobIndex::new(epoch)),
+            reopened: Mutex::default(),
             ready: AtomicBool::new(false),
             health: Mutex::default(),
             lag: Histogram::new(LAG_BOUNDS),
@@ -77,69 +83,71 @@ impl Live {
 
     /// A job, if there is one.
     pub fn get(&self, id: &JobId) -> Option<Arc<LiveJob>> {
-        // Cloned out of the guard: holding that over an await can deadlock.
-        let job = self.jobs.get(id).map(|it| Arc::clone(&it))?;
-        if job.is_roused() {
-            self.note_roused(&job);
+        // Cloned out of the guard, because a guard that is held over an await can deadlock.
+        let job = self.jobs.get(id).map(|job| Arc::clone(&job))?;
+        if job.take_reopened() {
+            self.note_reopened(&job);
         }
         Some(job)
     }
 
-    /// A job that was packed is opened. Who walks through all jobs does not have all of them open.
-    fn note_roused(&self, job: &SharedJob) {
+    /// Records that a packed job was opened. A client that walks through all jobs does not keep
+    /// them all open.
+    fn note_reopened(&self, job: &SharedJob) {
         let first = {
-            let mut roused = self.roused.lock().unwrap_or_else(PoisonError::into_inner);
-            roused.push_back(Arc::clone(job));
-            if roused.len() > MOST_ROUSED { roused.pop_front() } else { None }
+            let mut reopened = self.reopened.lock().unwrap_or_else(PoisonError::into_inner);
+            reopened.push_back(Arc::clone(job));
+            if reopened.len() > MAX_REOPENED { reopened.pop_front() } else { None }
         };
         if let Some(first) = first {
-            first.rest_unless_followed();
+            first.pack_unless_followed();
         }
     }
 
     /// All jobs, in no order.
     pub fn all(&self) -> Vec<Arc<LiveJob>> {
-        self.jobs.iter().map(|it| Arc::clone(&it)).collect()
+        self.jobs.iter().map(|job| Arc::clone(&job)).collect()
     }
 
-    /// Packs the jobs that nobody has asked for, and of which nothing has changed, since the last
-    /// time that this was called. Each is locked for itself, for less than a millisecond.
-    pub fn rest_idle(&self) {
-        self.all().iter().for_each(|job| job.rest_if_idle());
+    /// Packs the jobs that have neither been requested nor changed since the last call. Each job is
+    /// locked separately, for less than a millisecond.
+    pub fn pack_idle(&self) {
+        self.all().iter().for_each(|job| job.pack_if_idle());
     }
 
-    /// Follows all jobs until `end`: a reader that joins, or that comes back with `last` seen.
+    /// Follows all jobs until `end` completes. `last`: the newest event that a returning reader has
+    /// seen.
     pub fn follow<G>(
         &self,
         last: Option<EventId>,
         end: impl Future<Output = Ending> + Send + 'static,
         guard: G,
     ) -> Follower<G> {
-        Follower::new(self.board.clone(), last, end, guard)
+        Follower::new(self.job_index.clone(), last, end, guard)
     }
 
-    /// Shows the jobs at these places, newest first, of one coarse state or of all: facts, and why it
-    /// failed. And says how many there are.
+    /// Calls `read` with the facts and the error of the jobs at these positions, newest first, in
+    /// one coarse state or in all. Also returns how many jobs there are in total.
     pub fn page<T>(
         &self,
         state: Option<&str>,
         places: Range<usize>,
-        look: impl Fn(&JobFacts, Option<&str>) -> T,
+        read: impl Fn(&JobFacts, Option<&str>) -> T,
     ) -> (Vec<T>, usize) {
-        self.board.page(state, places, look)
+        self.job_index.page(state, places, read)
     }
 
     /// How many jobs and repositories are in which state.
     pub fn counts(&self) -> Counts {
-        self.board.counts()
+        self.job_index.counts()
     }
 
-    /// How many jobs are known.
+    /// How many jobs are in the cache.
     pub fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Whether no job is known.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
@@ -149,58 +157,60 @@ impl Live {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// How the disk is being watched.
     pub fn health(&self) -> WatchHealth {
         self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From the change of a file to its place in the cache.
+    /// The time from the change of a file to its place in the cache.
     pub fn lag(&self) -> &Histogram {
         &self.lag
     }
 
-    /// A file that was changed then has just been taken in. What is found at the start says nothing
-    /// of the watcher.
-    pub(super) fn note_taken_in(&self, changed_at: SystemTime) {
+    /// Records the time since a file changed. Files that are found at the start are not counted,
+    /// because they say nothing about the watcher.
+    pub(super) fn observe_lag(&self, changed_at: SystemTime) {
         if self.is_ready() {
-            // A clock that was set back meanwhile makes it 0.
+            // 0 if the clock was set back meanwhile.
             self.lag.observe(changed_at.elapsed().unwrap_or_default());
         }
     }
 
-    /// Why the service is degraded on this side; empty if it is not. A comparison with the disk
-    /// that is long overdue is a reason: the reader hangs, or is gone.
+    /// Why the service is degraded on this side; empty if it is not. A long overdue resync is a
+    /// problem: the watcher's thread hangs or has ended.
     pub fn problems(&self, resync_interval: Duration) -> Vec<String> {
         let health = self.health();
         let mut problems = health.problems;
         let overdue = resync_interval * 3 + Duration::from_secs(5);
         if health.last_resync.is_some_and(|at| at.elapsed() > overdue) {
-            problems.push("the jobs folder has not been compared for a long time".to_owned());
+            problems.push(
+                "the last resync of the jobs folder is long overdue: the disk or the watcher hangs"
+                    .to_owned(),
+            );
         }
         if health.polled_jobs > 0 {
             problems.push(format!(
-                "{} jobs are polled: the kernel's watches ran out (fs.inotify.max_user_watches)",
+                "{} jobs are polled: the inotify watch limit is reached; raise fs.inotify.max_user_watches",
                 health.polled_jobs
             ));
         }
         problems
     }
 
-    /// A job of this name: the one that is known (to a reader that begins anew after a panic, its
-    /// streams hang on that one), or a new one.
+    /// The job with this id. An existing job is kept, because after a panic of the watcher its
+    /// streams still depend on it.
     pub(super) fn insert(&self, id: &JobId) -> SharedJob {
-        let new = || Arc::new(LiveJob::new(id.clone(), Arc::clone(&self.board)));
+        let new = || Arc::new(LiveJob::new(id.clone(), Arc::clone(&self.job_index)));
         Arc::clone(&self.jobs.entry(id.clone()).or_insert_with(new))
     }
 
-    /// A job that has been read before it was known.
+    /// Adds a job that was read before it was in the cache.
     pub(super) fn insert_read(&self, job: SharedJob) {
         self.jobs.insert(job.id().clone(), job);
     }
 
-    /// What jobs are made with.
-    pub(super) fn board(&self) -> &Arc<Board> {
-        &self.board
+    /// The index that new jobs need.
+    pub(super) fn job_index(&self) -> &Arc<JobIndex> {
+        &self.job_index
     }
 
     pub(super) fn remove(&self, id: &JobId) {
@@ -223,11 +233,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_that_is_known_stays_the_same_one() {
+    fn inserting_an_id_again_returns_the_same_job() {
         let live = Live::new(1);
         let id = "job".parse().unwrap();
         let first = live.insert(&id);
-        assert!(Arc::ptr_eq(&first, &live.insert(&id)), "streams of the first would starve");
+        assert!(
+            Arc::ptr_eq(&first, &live.insert(&id)),
+            "streams of the first job would get no changes"
+        );
         live.remove(&id);
         assert!(!Arc::ptr_eq(&first, &live.insert(&id)));
     }

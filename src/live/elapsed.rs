@@ -1,19 +1,20 @@
 //! How long a job has been running.
 //!
-//! Input: the times that its master file names, and two clocks at the moment when they are read.
+//! Input: the times in its master file, and both clocks at the moment when the file is read.
 //! Output: seconds.
-//! Invariants: while a job runs, its seconds grow by the monotonic clock alone, so setting the wall
-//! clock does not change them. The wall clock counts once: for the age of the job when it is first
-//! seen. Once the job is over, its file's times count, unless this server saw the job from its
-//! start to its end and measured something else.
+//!
+//! Invariants: while a job runs, its seconds grow by the monotonic clock alone, so a change of the
+//! wall clock has no effect. The wall clock is used once, for the age of the job when it is first
+//! seen. After the job has finished, the times in its file apply, unless this server saw the whole
+//! job and measured another duration.
 
 use crate::model::time::Timestamp;
 use std::time::{Duration, Instant};
 
-/// A job that is no older than this when it is first seen has been seen from its start on.
+/// A job that is not older than this when it is first seen counts as seen from its start.
 const FRESH: Duration = Duration::from_secs(5);
-/// Where the times in the file differ from what was measured by no more than this, the file's count:
-/// the next run of the server knows nothing else.
+/// If the times in the file differ from the measured duration by at most this, the file applies:
+/// after a restart the server knows nothing else.
 const TOLERANCE: u64 = 5;
 
 /// Both clocks at one moment.
@@ -28,9 +29,9 @@ pub(super) struct Moment {
 pub(super) struct Elapsed {
     started_at: Option<Timestamp>,
     completed_at: Option<Timestamp>,
-    /// When the start was first seen, and how long ago it was by the wall clock then.
+    /// When the start was first seen, and its age by the wall clock at that moment.
     first_seen: Option<(Instant, Duration)>,
-    /// What was measured from the start to the end, where both were seen.
+    /// The measured duration, if both start and end were seen.
     measured: Option<Duration>,
 }
 
@@ -42,7 +43,7 @@ impl Moment {
 }
 
 impl Elapsed {
-    /// Takes in the times that the file names now.
+    /// Records the times that the file contains now.
     pub(super) fn note(
         &mut self,
         started_at: Option<Timestamp>,
@@ -64,14 +65,14 @@ impl Elapsed {
             .map(|(seen, age)| now.monotonic - seen + age);
     }
 
-    /// Whole seconds from the start to the end, or to now; 0 where no start is known.
+    /// Whole seconds from the start to the end, or to now; 0 if no start is known.
     pub(super) fn seconds(&self, now: Instant) -> u64 {
         let Some((seen, age)) = self.first_seen else { return 0 };
         let Some((start, end)) = self.started_at.zip(self.completed_at) else {
             return (now.saturating_duration_since(seen) + age).as_secs();
         };
         let of_file = u64::try_from((end - start).num_seconds()).unwrap_or(0);
-        match self.measured.map(|it| it.as_secs()) {
+        match self.measured.map(|measured| measured.as_secs()) {
             Some(measured) if of_file.abs_diff(measured) > TOLERANCE => measured,
             _ => of_file,
         }
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
     use chrono::TimeDelta;
 
-    /// The two clocks after `seconds`, with the wall clock set ahead by `ahead` seconds.
+    /// Both clocks after `seconds`, with the wall clock set ahead by `ahead` seconds.
     fn moment(begin: Moment, seconds: u64, ahead: i64) -> Moment {
         let passed = TimeDelta::seconds(i64::try_from(seconds).unwrap() + ahead);
         Moment {
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_is_set_changes_nothing_of_a_job_that_runs() {
+    fn setting_the_wall_clock_does_not_change_the_seconds_of_a_running_job() {
         let begin = Moment::now();
         for ahead in [0, 48 * 3600, -48 * 3600] {
             let mut elapsed = Elapsed::default();
@@ -101,7 +102,7 @@ mod tests {
             let later = moment(begin, 7, ahead);
             elapsed.note(Some(begin.wall), None, later);
             assert_eq!(elapsed.seconds(later.monotonic), 7, "{ahead}");
-            // Its end is written by the clock that was set.
+            // The end is written by the clock that was set.
             let end = moment(begin, 9, ahead);
             elapsed.note(Some(begin.wall), Some(end.wall), end);
             assert_eq!(elapsed.seconds(moment(begin, 1000, ahead).monotonic), 9, "{ahead}");
@@ -109,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn the_file_counts_where_nothing_else_was_measured() {
+    fn the_times_in_the_file_apply_if_nothing_else_was_measured() {
         let now = Moment::now();
         let (start, end) = (now.wall - TimeDelta::hours(3), now.wall - TimeDelta::hours(1));
         let mut elapsed = Elapsed::default();
         elapsed.note(Some(start), Some(end), now);
         assert_eq!(elapsed.seconds(now.monotonic), 2 * 3600);
-        // It goes on, and ends again.
+        // The job continues, and finishes again.
         elapsed.note(Some(start), None, now);
         assert_eq!(elapsed.seconds(now.monotonic + Duration::from_secs(5)), 3 * 3600 + 5);
         elapsed.note(Some(start), Some(end), moment(now, 10, 0));
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_negative() {
+    fn no_duration_is_negative() {
         let now = Moment::now();
         let mut elapsed = Elapsed::default();
         assert_eq!(elapsed.seconds(now.monotonic), 0);

@@ -1,19 +1,23 @@
-//! What is in a job's file: bytes come in, what they say goes out.
+//! Parses a file of a job.
+//!
+//! Input: the bytes of a master or status file. Output: its parsed content, with warnings.
+//!
+//! Invariants: every byte sequence gives either content or an error message; nothing panics.
 
 use crate::{
     model::{master::Master, repository::RepositoryStatus},
     store::{layout::JobFile, read},
 };
 
-/// What a file says, and what could not be understood of it.
+/// The content of a file, and warnings about parts that could not be understood.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum FileContent {
     Master(Master, Vec<String>),
     Repository(RepositoryStatus, Vec<String>),
 }
 
-impl Content {
-    /// The most that is read of such a file.
+impl FileContent {
+    /// The most bytes that are read of such a file.
     pub(super) fn cap(file: JobFile) -> u64 {
         match file {
             JobFile::Master => read::MASTER_CAP,
@@ -21,18 +25,19 @@ impl Content {
         }
     }
 
-    /// Reads it; an error is a sentence for people.
+    /// Parses the bytes. The error is a message for people.
     pub(super) fn parse(file: JobFile, bytes: &[u8]) -> Result<Self, String> {
         match file {
-            JobFile::Master => Master::parse(bytes).map(|(it, texts)| Self::Master(it, texts)),
-            JobFile::Repository(index) => {
-                RepositoryStatus::parse(index, bytes).map(|(it, texts)| Self::Repository(it, texts))
+            JobFile::Master => {
+                Master::parse(bytes).map(|(master, warnings)| Self::Master(master, warnings))
             }
+            JobFile::Repository(index) => RepositoryStatus::parse(index, bytes)
+                .map(|(status, warnings)| Self::Repository(status, warnings)),
         }
     }
 
-    /// Whether it is a final state: of the job, or of the repository.
-    pub(super) fn is_end(&self) -> bool {
+    /// Whether the content is a final state of the job or of the repository.
+    pub(super) fn is_final(&self) -> bool {
         match self {
             Self::Master(master, _) => master.final_state().is_some(),
             Self::Repository(status, _) => status.state.is_final(),

@@ -1,11 +1,14 @@
-//! A reader that follows what changes, whatever form it is sent in: it is a cursor. When what it
-//! follows changes, it gets the newest message of each part that is past the cursor.
+//! A reader of changes, in whatever form they are sent.
 //!
-//! What must stay true: nothing is kept per reader; one that is slow finds fewer, newer messages
-//! when it comes back, and never misses a final state; all streams end with the server. A reader that
-//! waits has one timer, which is not set anew for each message: there are thousands of them.
+//! Input: a source of changes, the last event that the reader has seen, and a future that ends it.
+//! Output: steps: messages to send, a keep-alive, or the end. A reader is a cursor: after a change
+//! it gets the newest message of each part that is newer than the cursor.
+//!
+//! Invariants: nothing is stored per reader; a slow reader gets fewer, newer messages, and never
+//! misses a final state; all streams end with the server. A waiting reader has one timer, which is
+//! not reset for each message, because there are thousands of readers.
 
-use super::frames::{EventId, Frames, Message, Then};
+use super::messages::{EventId, Message, MessageBatch, Then};
 use std::{
     fmt,
     future::poll_fn,
@@ -20,70 +23,70 @@ use tokio::{
 };
 use tokio_util::sync::ReusableBoxFuture;
 
-/// How often something is sent over a silent line, to keep it open.
+/// How often something is sent on an idle connection, to keep it open.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// What can be followed.
-pub(super) trait Source: Send + Sync {
-    /// The shortest time between two looks of one reader: what changes meanwhile is told at once.
-    fn pace(&self) -> Duration;
+/// Something that publishes changes.
+pub(super) trait ChangeSource: Send + Sync {
+    /// The shortest time between two reads of one reader; changes in between are sent together.
+    fn min_interval(&self) -> Duration;
 
     /// The newest version.
     fn newest(&self) -> EventId;
 
-    /// The first version: a reader with an older one starts with a snapshot.
+    /// The first version: a reader with an older cursor starts with a snapshot.
     fn first(&self) -> u64;
 
-    /// Wakes at each change; fails once there is nothing more to follow.
+    /// A channel that wakes at each change, and closes when no more changes can follow.
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// Whether a reader that has seen everything has nothing more to expect.
     fn is_over(&self) -> bool;
 
-    /// What a reader begins with.
-    fn snapshot(&self) -> Frames;
+    /// The messages for a new reader.
+    fn snapshot(&self) -> MessageBatch;
 
-    /// What a reader at `cursor` has not been sent.
-    fn frames_after(&self, cursor: u64) -> Frames;
+    /// The messages that are newer than `cursor`.
+    fn messages_after(&self, cursor: u64) -> MessageBatch;
 }
 
-/// What a reader is to do next.
+/// What the caller has to do next.
 #[derive(Debug)]
 pub enum Step {
-    /// Send these.
+    /// Send these messages.
     Send(Vec<Message>),
-    /// Send anything: the line has been silent for long.
+    /// Send anything, because the connection has been idle for long.
     KeepOpen,
-    /// Nothing more comes.
+    /// End the stream.
     End(Ending),
 }
 
-/// Why nothing more comes.
+/// Why a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// What was followed is over, and the reader knows all of it; or it is gone.
+    /// What was followed is finished, and the reader has seen all of it; or it was removed.
     Over,
-    /// The server stops.
+    /// The server shuts down.
     Shutdown,
-    /// The user's rights have ended.
+    /// The user lost the right to read it.
     Revoked,
 }
 
-/// One reader. With it goes a `guard`, which is dropped when the reader is.
+/// One reader. `guard` is dropped together with it.
 pub struct Follower<G> {
-    source: Arc<dyn Source>,
-    /// The version up to which everything has been sent; none before the snapshot.
+    source: Arc<dyn ChangeSource>,
+    /// The version up to which everything has been sent; `None` before the snapshot.
     cursor: Option<u64>,
     ended: Option<Ending>,
-    /// There may be something that has not been sent.
-    unseen: bool,
-    /// Before this it does not look again.
-    look_at: Instant,
-    /// When the line has been silent for too long.
+    /// There may be messages that have not been sent.
+    has_more: bool,
+    /// The earliest time of the next read.
+    fetch_at: Instant,
+    /// When a keep-alive is due.
     heartbeat: Instant,
     change: ReusableBoxFuture<'static, Option<watch::Receiver<u64>>>,
     end: Pin<Box<dyn Future<Output = Ending> + Send>>,
-    /// Fires when one of the two times above has come, or before.
+    /// Fires at or before the earlier of the two times above.
     alarm: Option<Pin<Box<Sleep>>>,
     _guard: G,
 }
@@ -95,28 +98,29 @@ impl<G> fmt::Debug for Follower<G> {
 }
 
 impl<G> Follower<G> {
-    /// A reader that joins, or that comes back with `last` seen. What it follows may end before
-    /// `end` does.
+    /// Starts a reader. `last`: the newest event that a returning reader has seen. `end` ends the
+    /// reader, even if there are more changes.
     pub(super) fn new(
-        source: Arc<dyn Source>,
+        source: Arc<dyn ChangeSource>,
         last: Option<EventId>,
         end: impl Future<Output = Ending> + Send + 'static,
         guard: G,
     ) -> Self {
         let newest = source.newest();
-        // Of another run of the server, of another job that had the same id, or of a future that
-        // never was: begin with a snapshot.
+        // The last event may be of another run of the server, of a removed job with the same id, or
+        // a version that never existed: then the reader starts with a snapshot.
         let versions = source.first()..=newest.version;
-        let cursor = last.filter(|it| it.epoch == newest.epoch && versions.contains(&it.version));
+        let cursor =
+            last.filter(|seen| seen.epoch == newest.epoch && versions.contains(&seen.version));
         let is_over = source.is_over() && cursor == Some(newest);
         let now = Instant::now();
         Self {
             change: ReusableBoxFuture::new(next_change(source.changes())),
             ended: is_over.then_some(Ending::Over),
             source,
-            cursor: cursor.map(|it| it.version),
-            unseen: true,
-            look_at: now,
+            cursor: cursor.map(|seen| seen.version),
+            has_more: true,
+            fetch_at: now,
             heartbeat: now + HEARTBEAT,
             end: Box::pin(end),
             alarm: None,
@@ -124,12 +128,12 @@ impl<G> Follower<G> {
         }
     }
 
-    /// Whether nothing more will come.
+    /// Whether the reader has seen everything and nothing more follows.
     pub fn is_over(&self) -> bool {
         self.ended == Some(Ending::Over)
     }
 
-    /// The next step. May be dropped while it waits: no message is lost by that.
+    /// The next step. The future is cancel-safe: dropping it loses no message.
     pub async fn next(&mut self) -> Step {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -145,27 +149,28 @@ impl<G> Follower<G> {
             if let Some(ending) = self.ended {
                 return Poll::Ready(Step::End(ending));
             }
-            if !self.unseen
+            if !self.has_more
                 && let Poll::Ready(change) = self.change.poll(context)
             {
                 match change {
                     Some(changes) => {
                         self.change.set(next_change(changes));
-                        self.unseen = true;
+                        self.has_more = true;
                     }
                     None => self.ended = Some(Ending::Over),
                 }
                 continue;
             }
-            if self.unseen && self.look_at <= Instant::now() {
-                self.unseen = false;
-                if let Some(messages) = self.look() {
+            if self.has_more && self.fetch_at <= Instant::now() {
+                self.has_more = false;
+                if let Some(messages) = self.fetch() {
                     return Poll::Ready(Step::Send(messages));
                 }
-                // Nothing to say, as where the job has been removed.
+                // There are no messages, for example because the job was removed.
                 continue;
             }
-            let due = if self.unseen { self.look_at.min(self.heartbeat) } else { self.heartbeat };
+            let due =
+                if self.has_more { self.fetch_at.min(self.heartbeat) } else { self.heartbeat };
             let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
             if due < alarm.deadline() {
                 alarm.as_mut().reset(due);
@@ -183,26 +188,26 @@ impl<G> Follower<G> {
         }
     }
 
-    /// What is new, if anything is.
-    fn look(&mut self) -> Option<Vec<Message>> {
-        let frames = match self.cursor {
+    /// The messages after the cursor, if there are any.
+    fn fetch(&mut self) -> Option<Vec<Message>> {
+        let batch = match self.cursor {
             None => self.source.snapshot(),
-            Some(cursor) => self.source.frames_after(cursor),
+            Some(cursor) => self.source.messages_after(cursor),
         };
-        self.cursor = Some(frames.version);
-        self.ended = (frames.then == Then::Nothing).then_some(Ending::Over);
-        if frames.messages.is_empty() {
+        self.cursor = Some(batch.version);
+        self.ended = (batch.then == Then::Nothing).then_some(Ending::Over);
+        if batch.messages.is_empty() {
             return None;
         }
         let now = Instant::now();
         self.heartbeat = now + HEARTBEAT;
-        self.unseen = frames.then == Then::More;
-        self.look_at = if self.unseen { now } else { now + self.source.pace() };
-        Some(frames.messages)
+        self.has_more = batch.then == Then::More;
+        self.fetch_at = if self.has_more { now } else { now + self.source.min_interval() };
+        Some(batch.messages)
     }
 }
 
-/// Waits for a change; none once there is nothing more to follow.
+/// Waits for a change; `None` when no more changes can follow.
 async fn next_change(mut changes: watch::Receiver<u64>) -> Option<watch::Receiver<u64>> {
     changes.changed().await.is_ok().then_some(changes)
 }

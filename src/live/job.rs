@@ -1,20 +1,22 @@
-//! One job in the cache: what its files say, the versions of each part, and the messages and
-//! bodies made of them.
+//! One job in the cache: the content of its files, the version of each part, and the messages and
+//! bodies made from them.
 //!
-//! Every change gives the job its next version. Each repository, and the job's own line,
-//! remembers the version of its newest state and the message made of it. So a stream needs no
-//! history: it is a cursor, and what is past the cursor is what it has not sent.
+//! Input: the parsed files of the job. Output: its facts, rows, progress document and messages.
+//!
+//! Invariants: every change gives the job its next version; each repository, and the row of the
+//! job, remembers the version of its newest state and the message made from it. A stream therefore
+//! needs no history: it is a cursor, and it still has to send whatever is newer than the cursor.
 
 use super::{
-    board::{Board, Card},
-    body::{Bodies, Body, Wanted},
-    content::Content as FileContent,
-    document,
-    follow::{Ending, Follower, Source},
-    frames::{Content, EventId, Frames, Message, Shared, Then, end_message, job_message},
+    file_content::FileContent,
+    follow::{ChangeSource, Ending, Follower},
+    job_data::{JobData, Part},
+    job_index::{JobEntry, JobIndex},
+    messages::{EventId, Message, MessageBatch, Payload, Shared, Then, end_message, job_message},
+    packable::PackableData,
     pieces::PIECE,
-    slot::Slot,
-    state::{Data, Part},
+    progress_body::{Bodies, BodyUse, ProgressBody},
+    progress_document,
 };
 use crate::{
     model::{
@@ -32,7 +34,7 @@ use std::{
 };
 use tokio::sync::watch;
 
-mod rest;
+mod packing;
 
 #[cfg(test)]
 use crate::model::master::Master;
@@ -40,88 +42,90 @@ use crate::model::master::Master;
 /// One job, shared by everyone who reads it.
 #[derive(Debug)]
 pub struct LiveJob {
-    /// Its line, which it shares with the board.
-    card: Arc<Card>,
-    /// Where its line is told to those who follow all jobs.
-    board: Arc<Board>,
-    data: Mutex<Slot>,
+    /// The row of the job, shared with the index.
+    entry: Arc<JobEntry>,
+    /// The index that publishes the row to readers of all jobs.
+    job_index: Arc<JobIndex>,
+    data: Mutex<PackableData>,
     bodies: Mutex<Option<Box<Bodies>>>,
-    /// It has been packed, and nobody has looked it up since.
-    at_rest: AtomicBool,
+    /// The job has been packed, and has not been looked up since.
+    packed: AtomicBool,
 }
 
 impl LiveJob {
-    pub(super) fn new(id: JobId, board: Arc<Board>) -> Self {
-        let data = Data::new(id, board.versions().clone());
-        Self::of(data, board)
+    pub(super) fn new(id: JobId, job_index: Arc<JobIndex>) -> Self {
+        let data = JobData::new(id, job_index.versions().clone());
+        Self::of(data, job_index)
     }
 
-    /// A job whose files have all been read before anybody knows it. It is published when it is settled.
+    /// A job whose files were all read before it is in the cache. [`finalize`](Self::finalize) adds
+    /// it to the index.
     pub(super) fn of_files(
         id: JobId,
-        board: Arc<Board>,
+        job_index: Arc<JobIndex>,
         files: impl IntoIterator<Item = FileContent>,
     ) -> Self {
-        let mut data = Data::new(id, board.versions().clone());
+        let mut data = JobData::new(id, job_index.versions().clone());
         for content in files {
             data.take_in(content);
         }
         data.refresh();
-        Self::of(data, board)
+        Self::of(data, job_index)
     }
 
-    fn of(data: Data, board: Arc<Board>) -> Self {
+    fn of(data: JobData, job_index: Arc<JobIndex>) -> Self {
         Self {
-            card: Card::new(data.line()),
-            board,
+            entry: JobEntry::new(data.row()),
+            job_index,
             bodies: Mutex::default(),
-            data: Mutex::new(Slot::new(data)),
-            at_rest: AtomicBool::new(false),
+            data: Mutex::new(PackableData::new(data)),
+            packed: AtomicBool::new(false),
         }
     }
 
     /// The job's id.
     pub fn id(&self) -> &JobId {
-        self.card.id()
+        self.entry.id()
     }
 
-    /// State, counts and times, without any list.
+    /// State, counts and times, without lists.
     pub fn facts(&self) -> JobFacts {
-        self.card.look(|line| line.facts.clone())
+        self.entry.with_row(|row| row.facts.clone())
     }
 
-    /// Why it failed, if it did: its own error, else that of its first failed repository.
+    /// Why the job failed, if it did: its own error, else the error of its first failed repository.
     pub fn error_message(&self) -> Option<Arc<str>> {
-        self.card.look(|line| line.error.clone())
+        self.entry.with_row(|row| row.error.clone())
     }
 
-    /// What was submitted as what, by whom: from master.json.
+    /// What kind of scan was submitted, from master.json.
     pub fn scan_type(&self) -> Option<ScanType> {
-        self.with(|data| data.master.as_ref().and_then(|it| it.scan_type))
+        self.with(|data| data.master.as_ref().and_then(|master| master.scan_type))
     }
 
-    /// The newest state of each repository, in order of their numbers.
+    /// The newest state of each repository, in the order of their numbers.
     pub fn repositories(&self) -> Vec<RepositoryStatus> {
         self.with_repositories(|all| all.cloned().collect())
     }
 
-    /// Shows the newest state of each repository, in order of their numbers. The job stands still
-    /// meanwhile.
+    /// Calls `read` with the newest state of each repository, in the order of their numbers. The
+    /// job is locked meanwhile.
     pub fn with_repositories<T>(
         &self,
-        look: impl FnOnce(&mut dyn Iterator<Item = &RepositoryStatus>) -> T,
+        read: impl FnOnce(&mut dyn Iterator<Item = &RepositoryStatus>) -> T,
     ) -> T {
-        self.with(|data| look(&mut data.repositories.values().map(|it| &it.status)))
+        self.with(|data| read(&mut data.repositories.values().map(|entry| &entry.status)))
     }
 
     /// The newest state of one repository.
     pub fn repository(&self, index: u32) -> Option<RepositoryStatus> {
-        self.with(|data| data.repositories.get(&index).map(|it| it.status.clone()))
+        self.with(|data| data.repositories.get(&index).map(|entry| entry.status.clone()))
     }
 
-    /// Whether the job has ended and nothing of it moves any more.
+    /// Whether the job is finished: its final state has been published and nothing more is
+    /// expected.
     pub fn is_over(&self) -> bool {
-        self.card.look(|line| line.ended)
+        self.entry.with_row(|row| row.ended)
     }
 
     /// Whether the job's folder is gone.
@@ -129,23 +133,24 @@ impl LiveJob {
         self.lock().removed
     }
 
-    /// The newest time that the job's files name, of whatever they name one.
+    /// The newest time in any of the job's files.
     pub fn newest_time(&self) -> Option<Timestamp> {
         self.with(|data| {
-            let of_job = data.master.iter().flat_map(|it| [it.started_at, it.last_aggregation]);
-            let of_repositories = data.repositories.values().map(|it| &it.status);
-            let of_repositories =
-                of_repositories.flat_map(|it| [it.started_at, it.last_update, it.completed_at]);
+            let of_job =
+                data.master.iter().flat_map(|master| [master.started_at, master.last_aggregation]);
+            let of_repositories = data.repositories.values().map(|entry| &entry.status);
+            let of_repositories = of_repositories
+                .flat_map(|status| [status.started_at, status.last_update, status.completed_at]);
             of_job.chain(of_repositories).flatten().max()
         })
     }
 
     /// The newest version.
     pub fn event_id(&self) -> EventId {
-        EventId { epoch: self.board.epoch(), version: self.with(|data| data.version) }
+        EventId { epoch: self.job_index.epoch(), version: self.with(|data| data.version) }
     }
 
-    /// Wakes at each change; fails once the job is removed.
+    /// A channel that wakes at each change, and closes once the job is removed.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.with(|data| {
             let changes = || watch::Sender::new(data.version);
@@ -153,7 +158,8 @@ impl LiveJob {
         })
     }
 
-    /// Follows the job until `end`: a reader that joins, or that comes back with `last` seen.
+    /// Follows the job until `end` completes. `last`: the newest event that a returning reader has
+    /// seen.
     pub fn follow<G>(
         self: Arc<Self>,
         last: Option<EventId>,
@@ -163,101 +169,101 @@ impl LiveJob {
         Follower::new(self, last, end, guard)
     }
 
-    /// The progress document: one shared body per version, made when it is first asked for.
-    pub fn body(&self, lists: Lists) -> Body {
-        self.body_for(Wanted::Answer, lists)
+    /// The progress document: one shared body per version, made on the first request.
+    pub fn body(&self, lists: Lists) -> ProgressBody {
+        self.body_for(BodyUse::Answer, lists)
     }
 
-    fn body_for(&self, wanted: Wanted, lists: Lists) -> Body {
-        let ledger = self.board.ledger();
+    fn body_for(&self, wanted: BodyUse, lists: Lists) -> ProgressBody {
+        let ledger = self.job_index.ledger();
         let (body, superseded) = {
             let mut bodies = self.bodies();
-            let mut slot = self.lock();
-            let data = slot.open(&self.card, self.board.versions());
-            let most_age = wanted.most_age(data.repositories.len(), data.ended);
+            let mut packable = self.lock();
+            let data = packable.open(&self.entry, self.job_index.versions());
+            let max_age = wanted.max_age(data.repositories.len(), data.ended);
             let (version, elapsed) = (data.version, data.elapsed);
-            bodies.get_or_insert_default().get(lists, version, most_age, || {
+            bodies.get_or_insert_default().get(lists, version, max_age, || {
                 let seconds = elapsed.seconds(Instant::now());
-                let made = document::pieces(data, ledger, lists, seconds);
-                let id = EventId { epoch: self.board.epoch(), version };
-                Body::new(made, lists, id, elapsed, ledger)
+                let made = progress_document::pieces(data, ledger, lists, seconds);
+                let id = EventId { epoch: self.job_index.epoch(), version };
+                ProgressBody::new(made, lists, id, elapsed, ledger)
             })
         };
         if superseded {
-            ledger.relieve();
+            ledger.enforce_limit();
         }
         body
     }
 
-    /// Takes in what a file says now.
+    /// Applies the new content of a file.
     pub(super) fn apply(&self, content: FileContent) {
         self.change(|data| data.take_in(content));
     }
 
-    /// A file is there, but cannot be read: what it last said stays.
+    /// Records that a file exists but cannot be read. Its last content is kept.
     pub(super) fn apply_problem(&self, file: JobFile, problem: String) {
         self.change(|data| {
-            let news = data.set_warnings(file, vec![problem]);
+            let changed = data.set_warnings(file, vec![problem]);
             if let JobFile::Repository(index) = file
                 && !data.repositories.contains_key(&index)
             {
-                return data.unreadable.insert(index) | news;
+                return data.unreadable.insert(index) | changed;
             }
-            news
+            changed
         });
     }
 
-    /// A file is gone.
+    /// Records that a file was removed.
     pub(super) fn apply_missing(&self, file: JobFile) {
         self.change(|data| {
-            let mut news = data.set_warnings(file, Vec::new());
+            let mut changed = data.set_warnings(file, Vec::new());
             match file {
                 JobFile::Master => {
-                    news |= data.master.take().is_some();
+                    changed |= data.master.take().is_some();
                     data.blocks.note_pending();
                 }
                 JobFile::Repository(index) => {
-                    news |= data.unreadable.remove(&index) | data.remove(index);
+                    changed |= data.unreadable.remove(&index) | data.remove(index);
                 }
             }
-            news
+            changed
         });
     }
 
-    /// Decides whether the end can be said: the job is final, and either nothing is left to come
-    /// or nothing has come for a while (`quiet`).
-    pub(super) fn settle(&self, quiet: bool) {
-        self.decide_end(quiet);
-        self.board.introduce(&self.card);
+    /// Publishes the final state if there is one, and either no repository is unfinished or nothing
+    /// has changed for a resync interval (`quiet`). Adds the job to the index if it is new.
+    pub(super) fn finalize(&self, quiet: bool) {
+        self.update_ended(quiet);
+        self.job_index.add(&self.entry);
         if quiet {
-            self.rest_quietly();
+            self.pack_unless_used();
         }
     }
 
-    /// As [`settle`](Self::settle) of a finished and quiet job that no reader knows yet, as far as that can be
-    /// done before it is published: afterwards it is packed.
-    pub(super) fn settle_unpublished(&self) {
-        self.decide_end(true);
-        self.rest_quietly();
+    /// Does what [`finalize`](Self::finalize) can do for a finished and quiet job before the job is
+    /// in the cache, and packs it.
+    pub(super) fn finalize_unpublished(&self) {
+        self.update_ended(true);
+        self.pack_unless_used();
     }
 
-    fn rest_quietly(&self) {
-        self.rest_if(|slot, has_bodies| !has_bodies && !slot.is_followed());
+    fn pack_unless_used(&self) {
+        self.pack_if(|data, has_bodies| !has_bodies && !data.is_followed());
     }
 
-    fn decide_end(&self, quiet: bool) {
-        let (ends, ended) = self.card.look(|line| {
-            let summary = line.facts.summary;
+    fn update_ended(&self, quiet: bool) {
+        let (ends, ended) = self.entry.with_row(|row| {
+            let summary = row.facts.summary;
             let still = summary.in_progress == 0 && summary.pending == 0;
-            (line.facts.state.is_final() && (still || quiet), line.ended)
+            (row.facts.state.is_final() && (still || quiet), row.ended)
         });
         if ends != ended {
-            // Wakes the readers: they look for what is past their cursor, and find the end.
+            // Wakes the readers, which then find the final state after their cursor.
             self.publish(|data| {
                 data.ended = ends;
                 if ends {
-                    // The end has an id of its own: who has seen the last change has not seen the
-                    // end.
+                    // The final state has an event id of its own: a reader may have seen the last
+                    // change, but not this.
                     data.advance();
                 }
                 true
@@ -265,40 +271,43 @@ impl LiveJob {
         }
     }
 
-    /// The job's folder is gone: streams end, and whoever still holds this finds nothing new.
+    /// Records that the job's folder was removed: streams end, and holders of this job see no more
+    /// changes.
     pub(super) fn remove(&self) {
         let changes = {
-            let mut slot = self.lock();
-            slot.removed = true;
-            slot.changes().cloned()
+            let mut packable = self.lock();
+            packable.removed = true;
+            packable.changes().cloned()
         };
         if let Some(changes) = changes {
             changes.send_modify(|_| ());
         }
         let unused = self.bodies().take();
         drop(unused);
-        self.board.remove(&self.card);
-        self.board.ledger().relieve();
+        self.job_index.remove(&self.entry);
+        self.job_index.ledger().enforce_limit();
     }
 
-    /// Applies a change; if it is news, the job moves to its next version and readers wake.
-    fn change(&self, apply: impl FnOnce(&mut Data) -> bool) {
+    /// Applies a change of the files. If anything changed, the job gets its next version and
+    /// readers wake.
+    fn change(&self, apply: impl FnOnce(&mut JobData) -> bool) {
         self.publish(|data| {
-            let news = apply(data);
-            if news {
+            let changed = apply(data);
+            if changed {
                 data.refresh();
             }
-            news
+            changed
         });
     }
 
-    /// Applies a change of the data. If anything changed, publishes it to the board and wakes readers.
-    fn publish(&self, apply: impl FnOnce(&mut Data) -> bool) {
+    /// Applies a change of the data. If anything changed, publishes it to the index and wakes
+    /// readers.
+    fn publish(&self, apply: impl FnOnce(&mut JobData) -> bool) {
         let changes = self.with(|data| {
             if !apply(data) {
                 return None;
             }
-            self.board.tell(&self.card, data.line());
+            self.job_index.publish(&self.entry, data.row());
             data.changes.clone().zip(Some(data.version))
         });
         if let Some((changes, version)) = changes {
@@ -306,12 +315,13 @@ impl LiveJob {
         }
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut Data) -> T) -> T {
-        look(self.lock().open(&self.card, self.board.versions()))
+    fn with<T>(&self, work: impl FnOnce(&mut JobData) -> T) -> T {
+        work(self.lock().open(&self.entry, self.job_index.versions()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        // A panic while it was held leaves a job that is read anew at the next resync.
+    fn lock(&self) -> MutexGuard<'_, PackableData> {
+        // After a panic under the lock the data may be incomplete; the next resync reads the job
+        // again.
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -320,9 +330,9 @@ impl LiveJob {
     }
 }
 
-impl Source for LiveJob {
-    /// Each repository's news are wanted as they come.
-    fn pace(&self) -> Duration {
+impl ChangeSource for LiveJob {
+    /// Changes of a repository are sent without a delay.
+    fn min_interval(&self) -> Duration {
         Duration::ZERO
     }
 
@@ -342,30 +352,30 @@ impl Source for LiveJob {
         self.with(|data| data.born)
     }
 
-    fn snapshot(&self) -> Frames {
-        let body = self.body_for(Wanted::Snapshot, Lists::Whole);
-        let message = Message::new("snapshot", body.id(), Content::Large(body.reader()));
-        // What has changed since it was made; of a job that is over, the end.
-        Frames { messages: vec![message], version: body.id().version, then: Then::More }
+    fn snapshot(&self) -> MessageBatch {
+        let body = self.body_for(BodyUse::Snapshot, Lists::Whole);
+        let message = Message::new("snapshot", body.id(), Payload::Large(body.reader()));
+        // Changes since the body was made follow, and the final state of a finished job.
+        MessageBatch { messages: vec![message], version: body.id().version, then: Then::More }
     }
 
-    /// The newest message of each part that changed since `cursor`, in the order of the changes,
-    /// and the end, if that is what follows.
-    fn frames_after(&self, cursor: u64) -> Frames {
-        let mut slot = self.lock();
-        if slot.removed {
-            return Frames { messages: Vec::new(), version: cursor, then: Then::Nothing };
+    /// The newest message of each part that changed after `cursor`, in the order of the changes,
+    /// and then the final state, if it is published.
+    fn messages_after(&self, cursor: u64) -> MessageBatch {
+        let mut packable = self.lock();
+        if packable.removed {
+            return MessageBatch { messages: Vec::new(), version: cursor, then: Then::Nothing };
         }
-        let data = slot.open(&self.card, self.board.versions());
-        let ledger = self.board.ledger();
+        let data = packable.open(&self.entry, self.job_index.versions());
+        let ledger = self.job_index.ledger();
         let (newest, elapsed) = (data.version, data.elapsed.seconds(Instant::now()));
         let mut messages = Vec::new();
         let (mut room, mut last) = (PIECE, cursor);
         for (version, part) in data.order.range(cursor.saturating_add(1)..) {
             if room == 0 {
-                return Frames { messages, version: last, then: Then::More };
+                return MessageBatch { messages, version: last, then: Then::More };
             }
-            let id = EventId { epoch: self.board.epoch(), version: *version };
+            let id = EventId { epoch: self.job_index.epoch(), version: *version };
             let message = match part {
                 Part::Job => {
                     let make = || job_message(&data.facts, elapsed);
@@ -385,12 +395,12 @@ impl Source for LiveJob {
             last = *version;
         }
         if data.ended {
-            let id = EventId { epoch: self.board.epoch(), version: data.version };
+            let id = EventId { epoch: self.job_index.epoch(), version: data.version };
             let end = data.end_message.get(newest, 0, || end_message(&data.facts));
             messages.push(Message::small("end", id, end));
         }
         let then = if data.ended { Then::Nothing } else { Then::Changes };
-        Frames { messages, version: data.version, then }
+        MessageBatch { messages, version: data.version, then }
     }
 }
 
@@ -405,7 +415,7 @@ impl LiveJob {
     }
 }
 
-/// A job whose files are read by this thread alone.
+/// A job in the cache; only the watcher's thread changes it.
 pub(super) type SharedJob = Arc<LiveJob>;
 
 #[cfg(test)]

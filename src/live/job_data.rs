@@ -1,18 +1,19 @@
-//! What the files of one job say, counted and put in the order of its versions.
+//! The content of the files of one job, with counts and in the order of its versions.
 //!
-//! Such data is either open, to be asked and changed, or packed, to take little memory.
+//! Input: parsed files, or packed data. Output: facts, counts and versions of the job and its
+//! repositories; packed data.
 //!
-//! What must stay true: every part has one entry in `order`, its newest; the counts are those of
-//! the newest states; whatever changes, the version grows; a change costs the same however large the
-//! job is.
+//! Invariants: every part has exactly one entry in `order`, its newest; the counts match the newest
+//! states; every change increases the version; the cost of a change does not depend on the size of
+//! the job.
 
 use super::{
-    board::Line,
-    content::Content,
-    document::Blocks,
     elapsed::{Elapsed, Moment},
-    frames::{Memo, Shared},
-    packed::{self, Files},
+    file_content::FileContent,
+    job_index::JobRow,
+    messages::{Memo, Shared},
+    packed::{self, JobFiles},
+    progress_document::Blocks,
     versions::Versions,
 };
 use crate::{
@@ -32,37 +33,37 @@ use std::{
 use tokio::sync::watch;
 
 #[derive(Debug)]
-pub(super) struct Data {
+pub(super) struct JobData {
     pub(super) master: Option<Master>,
-    pub(super) repositories: BTreeMap<u32, Entry>,
-    /// The files that are there, but have never been read well.
+    pub(super) repositories: BTreeMap<u32, RepositoryEntry>,
+    /// The files that exist, but have never been read successfully.
     pub(super) unreadable: BTreeSet<u32>,
-    /// Those that failed.
+    /// The repositories that failed.
     pub(super) failed: BTreeSet<u32>,
-    /// What is done of those at work: millionths of a repository, so that nothing is lost when
-    /// they are added and taken away again.
+    /// The completed part of the running repositories, in millionths of a repository, so that
+    /// adding and subtracting loses nothing.
     parts: u64,
-    /// Counted states; the total is that of the files.
+    /// The counted states; the total is the number of files.
     pub(super) counted: Summary,
     pub(super) warnings: BTreeMap<JobFile, Vec<String>>,
     pub(super) facts: JobFacts,
-    /// Why the job failed: its own error, else that of its first failed repository.
+    /// Why the job failed: its own error, else the error of its first failed repository.
     reason: Option<Arc<str>>,
     pub(super) elapsed: Elapsed,
-    /// What the progress document is made of.
+    /// The blocks of the progress document.
     pub(super) blocks: Blocks,
     versions: Versions,
-    /// The first version: a reader with an older one knows another job of the same id.
+    /// The first version: a reader with an older cursor knows another job of the same id.
     pub(super) born: u64,
     pub(super) version: u64,
-    /// Which part got which version; every part has one entry, its newest.
+    /// The part that got each version; every part has one entry, its newest.
     pub(super) order: BTreeMap<u64, Part>,
     pub(super) job_version: u64,
     pub(super) job_message: Memo,
     pub(super) end_message: Memo,
-    /// Nothing more is expected: the end has been said.
+    /// The final state has been published; nothing more is expected.
     pub(super) ended: bool,
-    /// Who waits for the next version; made when somebody first does.
+    /// Wakes readers that wait for the next version; made for the first of them.
     pub(super) changes: Option<watch::Sender<u64>>,
 }
 
@@ -73,18 +74,18 @@ pub(super) enum Part {
 }
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct RepositoryEntry {
     pub(super) status: RepositoryStatus,
     pub(super) version: u64,
-    /// The data of its message, made when somebody first follows.
+    /// The data of its message, made for the first reader.
     pub(super) message: Option<Shared>,
 }
 
-impl Data {
-    /// Of a job of which no file has been read.
+impl JobData {
+    /// The data of a job of which no file has been read.
     pub(super) fn new(id: JobId, versions: Versions) -> Self {
         let born = versions.next();
-        let files = Files { born, version: born, job_version: born, ..Files::default() };
+        let files = JobFiles { born, version: born, job_version: born, ..JobFiles::default() };
         let facts = JobFacts {
             id,
             url: None,
@@ -95,13 +96,13 @@ impl Data {
             error: None,
             fraction: 0.0,
         };
-        let line = Line { facts, elapsed: Elapsed::default(), error: None, ended: false };
-        Self::of(files, line, versions)
+        let row = JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false };
+        Self::of(files, row, versions)
     }
 
-    /// Of a job whose files say this, and whose line is this.
-    fn of(files: Files, line: Line, versions: Versions) -> Self {
-        let Files { master, repositories, unreadable, warnings, born, version, job_version } =
+    /// The data of a job with this content of its files and this row.
+    fn of(files: JobFiles, row: JobRow, versions: Versions) -> Self {
+        let JobFiles { master, repositories, unreadable, warnings, born, version, job_version } =
             files;
         let mut data = Self {
             master,
@@ -111,9 +112,9 @@ impl Data {
             parts: 0,
             counted: Summary::default(),
             warnings,
-            facts: line.facts,
-            reason: line.error,
-            elapsed: line.elapsed,
+            facts: row.facts,
+            reason: row.error,
+            elapsed: row.elapsed,
             blocks: Blocks::new(),
             versions,
             born,
@@ -122,7 +123,7 @@ impl Data {
             job_version,
             job_message: Memo::default(),
             end_message: Memo::default(),
-            ended: line.ended,
+            ended: row.ended,
             changes: None,
         };
         data.warnings.keys().for_each(|file| data.blocks.note_warnings(*file));
@@ -133,15 +134,16 @@ impl Data {
         data
     }
 
-    /// What has been packed of a job whose line is this.
-    pub(super) fn unpack(bytes: &[u8], line: Line, versions: Versions) -> Self {
-        Self::of(packed::unpack(bytes, &line.facts), line, versions)
+    /// Unpacks the data of a job with this row.
+    pub(super) fn unpack(bytes: &[u8], row: JobRow, versions: Versions) -> Self {
+        Self::of(packed::unpack(bytes, &row.facts), row, versions)
     }
 
-    /// What its files say, in few bytes.
+    /// Packs the content of the files.
     pub(super) fn pack(self) -> Box<[u8]> {
-        let repositories = self.repositories.into_values().map(|it| (it.status, it.version));
-        let files = Files {
+        let repositories =
+            self.repositories.into_values().map(|entry| (entry.status, entry.version));
+        let files = JobFiles {
             repositories: repositories.collect(),
             master: self.master,
             unreadable: self.unreadable,
@@ -153,18 +155,18 @@ impl Data {
         packed::pack(files, &self.facts)
     }
 
-    /// Drops what can be made again.
-    pub(super) fn release(&mut self) {
+    /// Drops everything that can be made again.
+    pub(super) fn drop_derived(&mut self) {
         self.blocks.release();
-        self.repositories.values_mut().for_each(|it| it.message = None);
+        self.repositories.values_mut().for_each(|entry| entry.message = None);
         self.job_message = Memo::default();
         self.end_message = Memo::default();
         self.changes = None;
     }
 
-    /// The job's line.
-    pub(super) fn line(&self) -> Line {
-        Line {
+    /// The row of the job.
+    pub(super) fn row(&self) -> JobRow {
+        JobRow {
             facts: self.facts.clone(),
             elapsed: self.elapsed,
             error: self.reason.clone(),
@@ -178,27 +180,27 @@ impl Data {
         self.version
     }
 
-    /// Takes in what a file says; whether it is news.
-    pub(super) fn take_in(&mut self, content: Content) -> bool {
+    /// Stores the content of a file. Returns whether it changed.
+    pub(super) fn take_in(&mut self, content: FileContent) -> bool {
         match content {
-            Content::Master(master, warnings) => {
-                let news = self.set_warnings(JobFile::Master, warnings)
+            FileContent::Master(master, warnings) => {
+                let changed = self.set_warnings(JobFile::Master, warnings)
                     | (self.master.as_ref() != Some(&master));
-                if news {
+                if changed {
                     self.blocks.note_pending();
                 }
                 self.master = Some(master);
-                news
+                changed
             }
-            Content::Repository(status, warnings) => {
+            FileContent::Repository(status, warnings) => {
                 let index = status.index;
-                let news = self.unreadable.remove(&index)
+                let changed = self.unreadable.remove(&index)
                     | self.set_warnings(JobFile::Repository(index), warnings)
                     | self.repositories.get(&index).is_none_or(|old| old.status != status);
-                if news {
+                if changed {
                     self.insert(status);
                 }
-                news
+                changed
             }
         }
     }
@@ -206,7 +208,7 @@ impl Data {
     pub(super) fn insert(&mut self, status: RepositoryStatus) {
         let (index, version) = (status.index, self.advance());
         let old = self.repositories.remove(&index);
-        self.blocks.note(old.as_ref().map(|it| &it.status), Some(&status));
+        self.blocks.note(old.as_ref().map(|entry| &entry.status), Some(&status));
         if let Some(old) = old {
             self.uncount(&old.status);
             self.order.remove(&old.version);
@@ -214,14 +216,14 @@ impl Data {
         self.place(status, version);
     }
 
-    /// Puts a repository where there is none.
+    /// Adds a repository that is not there yet.
     fn place(&mut self, status: RepositoryStatus, version: u64) {
         self.count(&status);
         self.order.insert(version, Part::Repository(status.index));
-        self.repositories.insert(status.index, Entry { status, version, message: None });
+        self.repositories.insert(status.index, RepositoryEntry { status, version, message: None });
     }
 
-    /// Takes a repository away; whether there was one.
+    /// Removes a repository. Returns whether there was one.
     pub(super) fn remove(&mut self, index: u32) -> bool {
         let Some(old) = self.repositories.remove(&index) else { return false };
         self.blocks.note(Some(&old.status), None);
@@ -261,18 +263,18 @@ impl Data {
     }
 
     pub(super) fn set_warnings(&mut self, file: JobFile, warnings: Vec<String>) -> bool {
-        let news = if warnings.is_empty() {
+        let changed = if warnings.is_empty() {
             self.warnings.remove(&file).is_some()
         } else {
             self.warnings.insert(file, warnings.clone()) != Some(warnings)
         };
-        if news {
+        if changed {
             self.blocks.note_warnings(file);
         }
-        news
+        changed
     }
 
-    /// Derives the job's line anew; it gets a version of its own where it differs.
+    /// Recomputes the row of the job, which gets a version of its own if it changed.
     pub(super) fn refresh(&mut self) {
         let files = (self.repositories.len() + self.unreadable.len()) as u64;
         let counted = Summary { total_repositories: files, ..self.counted };
@@ -283,24 +285,31 @@ impl Data {
         let partly = self.parts as f64 / MILLION;
         let facts = JobFacts {
             id: self.facts.id.clone(),
-            url: shared(self.facts.url.as_ref(), master.and_then(|it| it.group_url.as_deref())),
+            url: shared(
+                self.facts.url.as_ref(),
+                master.and_then(|master| master.group_url.as_deref()),
+            ),
             state,
             summary,
-            started_at: master.and_then(|it| it.started_at),
-            completed_at: master.and_then(|it| it.completed_at),
-            error: shared(self.facts.error.as_ref(), master.and_then(|it| it.error.as_deref())),
+            started_at: master.and_then(|master| master.started_at),
+            completed_at: master.and_then(|master| master.completed_at),
+            error: shared(
+                self.facts.error.as_ref(),
+                master.and_then(|master| master.error.as_deref()),
+            ),
             fraction: progress::fraction(&summary, partly),
         };
-        let same_line = facts.has_line_of(&self.facts);
+        let same_row = facts.has_same_row_as(&self.facts);
         if facts.summary.pending != self.facts.summary.pending {
             self.blocks.note_pending();
         }
         self.elapsed.note(facts.started_at, facts.completed_at, Moment::now());
         self.facts = facts;
         self.reason = self.reason();
-        // Warnings and the like are in the document alone, but they are news to it.
+        // A change may affect only the document, such as warnings: the document gets a new version
+        // anyway.
         self.advance();
-        if !same_line {
+        if !same_row {
             self.order.remove(&self.job_version);
             self.job_version = self.version;
             self.order.insert(self.version, Part::Job);
@@ -308,7 +317,7 @@ impl Data {
     }
 }
 
-impl Data {
+impl JobData {
     fn reason(&self) -> Option<Arc<str>> {
         if self.facts.state.coarse() != "failed" {
             return None;
@@ -318,15 +327,15 @@ impl Data {
     }
 }
 
-/// A text that many copies share: the one that is known, where it is the same.
+/// A shared text: the known copy, if it is the same text.
 fn shared(known: Option<&Arc<str>>, text: Option<&str>) -> Option<Arc<str>> {
     let text = text?;
-    Some(known.filter(|it| ***it == *text).map_or_else(|| text.into(), Arc::clone))
+    Some(known.filter(|known| ***known == *text).map_or_else(|| text.into(), Arc::clone))
 }
 
 const MILLION: f64 = 1e6;
 
-/// How much of a repository at work is done.
+/// The completed part of a running repository.
 fn millionths(status: &RepositoryStatus) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to a million")]
     let parts = (status.fraction().clamp(0.0, 1.0) * MILLION).round() as u64;

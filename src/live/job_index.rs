@@ -1,22 +1,23 @@
-//! Where all jobs stand, a line each, for lists and for those who follow all of them.
+//! The index of all jobs: one row per job, for lists and for streams of all jobs.
 //!
-//! What flows in: the line of a job, each time that anything of it changed. What flows out: a
-//! snapshot of the newest jobs, and after that `job` and `end` of those whose line is another.
+//! Input: the row of a job, each time anything in it changes. Output: a snapshot of the newest
+//! jobs, followed by a `job` or `end` message for each row that changes.
 //!
-//! What must stay true: as with one job, a change gets the next version, each job remembers that
-//! of its newest line and of its end, and a reader is a cursor; what happens within a job and
-//! leaves its line as it is wakes nobody, and takes no lock but the job's own; a removed job is
-//! told by a fresh snapshot to everyone who may know it.
+//! Invariants: each change of a row gets the next version; a job remembers the version of its
+//! newest row and of its final state, and a reader is a cursor; a change within a job that leaves
+//! its row unchanged wakes nobody and locks only that job; after a job is removed, every reader
+//! that may know it gets a fresh snapshot.
 //!
-//! Locks: a job's data, then the board, then a card. A card's lock is a leaf, held to copy a line.
+//! Lock order: the data of a job, the index, an entry. The lock of an entry is a leaf, held only to
+//! copy a row.
 
 use super::{
     elapsed::Elapsed,
-    follow::Source,
-    frames::{Content, EventId, Frames, Message, Then, end_message, job_message},
-    ledger::{Kept, Ledger, MOST_SUPERSEDED},
-    listing::{Counts, Listing},
-    pieces::{PIECE, Reader},
+    follow::ChangeSource,
+    ledger::{Kept, Ledger, MAX_SUPERSEDED},
+    messages::{EventId, Message, MessageBatch, Payload, Then, end_message, job_message},
+    pieces::{PIECE, PieceReader},
+    sorted_jobs::{Counts, SortedJobs},
     versions::Versions,
 };
 use crate::model::{
@@ -34,43 +35,43 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// How many jobs a snapshot has.
+/// How many jobs a snapshot contains.
 const NEWEST: usize = 100;
-/// A reader looks no more often than this, so that a job of ten thousand repositories, whose line
-/// changes with each of them, is told in as many messages as a person can follow.
-const PACE: Duration = Duration::from_millis(500);
+/// The shortest time between two reads of one reader. A job of ten thousand repositories changes
+/// its row with each of them; a person can follow two messages a second.
+const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// One job's line.
+/// The row of one job.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct JobRow {
     pub(super) facts: JobFacts,
     pub(super) elapsed: Elapsed,
-    /// Why it failed.
+    /// Why the job failed.
     pub(super) error: Option<Arc<str>>,
-    /// The job's end has been said.
+    /// The final state has been published.
     pub(super) ended: bool,
 }
 
-/// A job's line and its place on the board: the job and the board share it.
+/// The row of a job and its versions, shared by the job and the index.
 #[derive(Debug)]
-pub(super) struct Card {
+pub(super) struct JobEntry {
     id: JobId,
-    told: Mutex<Told>,
+    published: Mutex<Published>,
 }
 
-/// The newest line of a job, and the versions of what is to be said of it; 0 where nothing is.
+/// The newest row of a job, and the versions of its row and its final state; 0 means none.
 #[derive(Debug)]
-struct Told {
-    line: Line,
+struct Published {
+    row: JobRow,
     version: u64,
     end: u64,
 }
 
-/// The lines of all jobs.
+/// The rows of all jobs.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct JobIndex {
     epoch: u64,
-    /// The versions of all jobs. Those of the board are its own.
+    /// Version numbers of jobs. The index counts its own versions.
     versions: Versions,
     ledger: Ledger,
     state: Mutex<State>,
@@ -81,22 +82,22 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct State {
     version: u64,
-    /// Which word got which version; a job has one entry for its line, and one for its end.
-    order: BTreeMap<u64, Arc<Card>>,
-    listing: Listing<Aged>,
-    /// The version of the newest removal: who stands before it may know a job that is gone.
+    /// The version of each message; a job has one entry for its row, and one for its final state.
+    order: BTreeMap<u64, Arc<JobEntry>>,
+    listing: SortedJobs<ByStart>,
+    /// The version of the newest removal: a reader with an older cursor may know a removed job.
     removed: u64,
     snapshot: Option<Snapshot>,
 }
 
-/// A job among all, in the order of their starts; ids of ours part those of one instant.
+/// The sort key of a job: its start time, then its id (ours are sortable).
 #[derive(Debug, Clone)]
-struct Aged {
+struct ByStart {
     started_at: Option<Timestamp>,
-    card: Arc<Card>,
+    entry: Arc<JobEntry>,
 }
 
-/// A snapshot that is shared by those who join at about the same time.
+/// A snapshot, shared by readers that join at about the same time.
 #[derive(Debug)]
 struct Snapshot {
     version: u64,
@@ -104,73 +105,73 @@ struct Snapshot {
     made: Instant,
 }
 
-impl Card {
-    /// Of a job that the board does not know yet.
-    pub(super) fn new(line: Line) -> Arc<Self> {
-        let id = line.facts.id.clone();
-        Arc::new(Self { id, told: Mutex::new(Told { line, version: 0, end: 0 }) })
+impl JobEntry {
+    /// An entry of a job that is not in the index yet.
+    pub(super) fn new(row: JobRow) -> Arc<Self> {
+        let id = row.facts.id.clone();
+        Arc::new(Self { id, published: Mutex::new(Published { row, version: 0, end: 0 }) })
     }
 
     pub(super) fn id(&self) -> &JobId {
         &self.id
     }
 
-    /// Shows the newest line.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&Line) -> T) -> T {
-        look(&self.told().line)
+    /// Calls `read` with the newest row.
+    pub(super) fn with_row<T>(&self, read: impl FnOnce(&JobRow) -> T) -> T {
+        read(&self.published().row)
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Told {
-    /// Whether this line would be told in the same words as the newest one.
-    fn says(&self, line: &Line) -> bool {
-        self.line.ended == line.ended && self.line.facts.has_line_of(&line.facts)
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Aged {
-    fn of(card: &Arc<Card>, facts: &JobFacts) -> Self {
-        Self { started_at: facts.started_at, card: Arc::clone(card) }
+impl Published {
+    /// Whether this row has the same text as the newest one.
+    fn shows_same(&self, row: &JobRow) -> bool {
+        self.row.ended == row.ended && self.row.facts.has_same_row_as(&row.facts)
     }
 }
 
-impl Ord for Aged {
+impl ByStart {
+    fn of(entry: &Arc<JobEntry>, facts: &JobFacts) -> Self {
+        Self { started_at: facts.started_at, entry: Arc::clone(entry) }
+    }
+}
+
+impl Ord for ByStart {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.started_at, &self.card.id).cmp(&(other.started_at, &other.card.id))
+        (self.started_at, &self.entry.id).cmp(&(other.started_at, &other.entry.id))
     }
 }
 
-impl PartialOrd for Aged {
+impl PartialOrd for ByStart {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Aged {
+impl PartialEq for ByStart {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Aged {}
+impl Eq for ByStart {}
 
-impl Board {
+impl JobIndex {
     pub(super) fn new(epoch: u64) -> Self {
         let state = State {
             version: 1,
             order: BTreeMap::new(),
-            listing: Listing::new(),
+            listing: SortedJobs::new(),
             removed: 0,
             snapshot: None,
         };
         Self {
             epoch,
             versions: Versions::default(),
-            ledger: Ledger::new(MOST_SUPERSEDED),
+            ledger: Ledger::new(MAX_SUPERSEDED),
             state: Mutex::new(state),
             version: watch::Sender::new(1),
         }
@@ -180,7 +181,7 @@ impl Board {
         &self.versions
     }
 
-    /// The account of what readers of the jobs, and of the board, keep alive.
+    /// The accounting of the memory that readers of jobs, and of the index, keep alive.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -189,46 +190,46 @@ impl Board {
         self.epoch
     }
 
-    /// Takes in what a job's line is now. One that is not on the board yet is not told before it
-    /// is [introduced](Self::introduce).
-    pub(super) fn tell(&self, card: &Arc<Card>, line: Line) {
+    /// Stores the newest row of a job, and publishes it if its text changed. A job that is not in
+    /// the index yet is published by [`add`](Self::add).
+    pub(super) fn publish(&self, entry: &Arc<JobEntry>, row: JobRow) {
         {
-            let mut told = card.told();
-            if told.version == 0 || told.says(&line) {
-                // Progress within it, for the snapshot.
-                told.line = line;
+            let mut published = entry.published();
+            if published.version == 0 || published.shows_same(&row) {
+                // Only progress within the job changed: it appears in the next snapshot.
+                published.row = row;
                 return;
             }
         }
-        self.change(|state| state.take(card, line));
+        self.change(|state| state.take(entry, row));
     }
 
-    /// A job whose folder has been read: from now on it is on the board.
-    pub(super) fn introduce(&self, card: &Arc<Card>) {
-        if card.told().version == 0 {
-            self.change(|state| state.introduce(card));
+    /// Adds a job, after its folder has been read once.
+    pub(super) fn add(&self, entry: &Arc<JobEntry>) {
+        if entry.published().version == 0 {
+            self.change(|state| state.add(entry));
         }
     }
 
-    /// A job is gone.
-    pub(super) fn remove(&self, card: &Arc<Card>) {
-        if card.told().version != 0 {
-            self.change(|state| state.remove(card));
+    /// Removes a job.
+    pub(super) fn remove(&self, entry: &Arc<JobEntry>) {
+        if entry.published().version != 0 {
+            self.change(|state| state.remove(entry));
         }
     }
 
-    /// Shows the jobs at these places, newest first, of one coarse state or of all: facts, and why it
-    /// failed. And says how many there are.
+    /// Calls `read` with the facts and the error of the jobs at these positions, newest first, in
+    /// one coarse state or in all. Also returns how many jobs there are in total.
     pub(super) fn page<T>(
         &self,
         state: Option<&str>,
         places: Range<usize>,
-        look: impl Fn(&JobFacts, Option<&str>) -> T,
+        read: impl Fn(&JobFacts, Option<&str>) -> T,
     ) -> (Vec<T>, usize) {
-        let board = self.lock();
-        let jobs = board.listing.page(state, places).into_iter();
-        let show = |job: &Aged| job.card.look(|line| look(&line.facts, line.error.as_deref()));
-        (jobs.map(show).collect(), board.listing.len(state))
+        let job_index = self.lock();
+        let jobs = job_index.listing.page(state, places).into_iter();
+        let show = |job: &ByStart| job.entry.with_row(|row| read(&row.facts, row.error.as_deref()));
+        (jobs.map(show).collect(), job_index.listing.len(state))
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -245,63 +246,65 @@ impl Board {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held leaves a line that is told anew when the job is read again.
+        // After a panic under the lock a row may be outdated; it is published again when the job is
+        // read again.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn introduce(&mut self, card: &Arc<Card>) {
-        let mut told = card.told();
-        self.listing.insert(Aged::of(card, &told.line.facts), &told.line.facts);
-        told.version = self.next(card);
-        told.end = if told.line.ended { self.next(card) } else { 0 };
+    fn add(&mut self, entry: &Arc<JobEntry>) {
+        let mut published = entry.published();
+        self.listing.insert(ByStart::of(entry, &published.row.facts), &published.row.facts);
+        published.version = self.next(entry);
+        published.end = if published.row.ended { self.next(entry) } else { 0 };
     }
 
-    /// Takes in a line that is news.
-    fn take(&mut self, card: &Arc<Card>, line: Line) {
-        let mut told = card.told();
-        self.listing.remove(&Aged::of(card, &told.line.facts), &told.line.facts);
-        self.listing.insert(Aged::of(card, &line.facts), &line.facts);
-        // A job that goes on after its end is told as well: so the end is taken back.
-        if !(line.ended && told.line.facts.has_line_of(&line.facts)) {
-            self.order.remove(&told.version);
-            told.version = self.next(card);
+    /// Replaces a row whose text changed.
+    fn take(&mut self, entry: &Arc<JobEntry>, row: JobRow) {
+        let mut published = entry.published();
+        self.listing.remove(&ByStart::of(entry, &published.row.facts), &published.row.facts);
+        self.listing.insert(ByStart::of(entry, &row.facts), &row.facts);
+        // A job that continues after its final state gets a new message too: the final state is
+        // withdrawn.
+        if !(row.ended && published.row.facts.has_same_row_as(&row.facts)) {
+            self.order.remove(&published.version);
+            published.version = self.next(entry);
         }
-        self.order.remove(&told.end);
-        // The end is the last word, also of a line that has changed after it.
-        told.end = if line.ended { self.next(card) } else { 0 };
-        told.line = line;
+        self.order.remove(&published.end);
+        // The final state is always the last message, even if the row changes after it.
+        published.end = if row.ended { self.next(entry) } else { 0 };
+        published.row = row;
     }
 
-    fn remove(&mut self, card: &Arc<Card>) {
-        let mut told = card.told();
-        self.order.remove(&told.version);
-        self.order.remove(&told.end);
-        self.listing.remove(&Aged::of(card, &told.line.facts), &told.line.facts);
-        (told.version, told.end) = (0, 0);
+    fn remove(&mut self, entry: &Arc<JobEntry>) {
+        let mut published = entry.published();
+        self.order.remove(&published.version);
+        self.order.remove(&published.end);
+        self.listing.remove(&ByStart::of(entry, &published.row.facts), &published.row.facts);
+        (published.version, published.end) = (0, 0);
         self.version += 1;
         self.removed = self.version;
     }
 
-    /// Puts a word at the end of the order.
-    fn next(&mut self, card: &Arc<Card>) -> u64 {
+    /// Gives the newest message of a job the next version.
+    fn next(&mut self, entry: &Arc<JobEntry>) -> u64 {
         self.version += 1;
-        self.order.insert(self.version, Arc::clone(card));
+        self.order.insert(self.version, Arc::clone(entry));
         self.version
     }
 
-    fn snapshot(&mut self, ledger: &Ledger) -> Reader {
+    fn snapshot(&mut self, ledger: &Ledger) -> PieceReader {
         if let Some(known) = &self.snapshot
             && known.version == self.version
-            && known.made.elapsed() < PACE
+            && known.made.elapsed() < MIN_INTERVAL
         {
             return known.kept.document().reader(None);
         }
         let newest = self.listing.page(None, 0..NEWEST).into_iter();
-        let lines: Vec<Line> = newest.map(|it| it.card.look(Line::clone)).collect();
+        let rows: Vec<JobRow> = newest.map(|job| job.entry.with_row(JobRow::clone)).collect();
         let snapshot = JobsSnapshot {
-            jobs: lines.iter().map(|it| ListedJob::of(&it.facts, it.error.as_deref())).collect(),
+            jobs: rows.iter().map(|row| ListedJob::of(&row.facts, row.error.as_deref())).collect(),
             total: self.listing.len(None),
             counts: self.listing.coarse_counts(),
         };
@@ -313,9 +316,9 @@ impl State {
     }
 }
 
-impl Source for Board {
-    fn pace(&self) -> Duration {
-        PACE
+impl ChangeSource for JobIndex {
+    fn min_interval(&self) -> Duration {
+        MIN_INTERVAL
     }
 
     fn newest(&self) -> EventId {
@@ -334,18 +337,18 @@ impl Source for Board {
         0
     }
 
-    fn snapshot(&self) -> Frames {
+    fn snapshot(&self) -> MessageBatch {
         let (version, reader) = {
             let mut state = self.lock();
             (state.version, state.snapshot(&self.ledger))
         };
-        self.ledger.relieve();
+        self.ledger.enforce_limit();
         let id = EventId { epoch: self.epoch, version };
-        let message = Message::new("snapshot", id, Content::Large(reader));
-        Frames { messages: vec![message], version, then: Then::Changes }
+        let message = Message::new("snapshot", id, Payload::Large(reader));
+        MessageBatch { messages: vec![message], version, then: Then::Changes }
     }
 
-    fn frames_after(&self, cursor: u64) -> Frames {
+    fn messages_after(&self, cursor: u64) -> MessageBatch {
         let state = self.lock();
         if cursor < state.removed {
             drop(state);
@@ -355,23 +358,23 @@ impl Source for Board {
         let mut messages = Vec::new();
         let mut room = PIECE;
         let mut version = cursor;
-        for (at, card) in state.order.range(cursor.saturating_add(1)..) {
+        for (at, entry) in state.order.range(cursor.saturating_add(1)..) {
             if room == 0 {
-                return Frames { messages, version, then: Then::More };
+                return MessageBatch { messages, version, then: Then::More };
             }
             let id = EventId { epoch: self.epoch, version: *at };
-            let Told { line, end, .. } = &*card.told();
+            let Published { row, end, .. } = &*entry.published();
             let message = if at == end {
-                Message::small("end", id, end_message(&line.facts))
+                Message::small("end", id, end_message(&row.facts))
             } else {
-                let seconds = line.elapsed.seconds(now);
-                Message::small("job", id, job_message(&line.facts, seconds))
+                let seconds = row.elapsed.seconds(now);
+                Message::small("job", id, job_message(&row.facts, seconds))
             };
             room = room.saturating_sub(message.weight());
             messages.push(message);
             version = *at;
         }
-        Frames { messages, version: state.version, then: Then::Changes }
+        MessageBatch { messages, version: state.version, then: Then::Changes }
     }
 }
 

@@ -1,14 +1,16 @@
-//! The account of bytes that are shared with readers, and who is reading them.
+//! Accounts for the memory that is shared with readers, and cuts off readers that hold too much of
+//! it.
 //!
-//! Input: pieces of documents as they are made, and the readers that are sent them. Output: how many
-//! bytes only readers keep alive, since nothing newer uses them (superseded bytes); readers that are
-//! to give up what they hold.
-//! Invariants: superseded bytes stay within a bound for the whole server. Beyond it the readers of
-//! superseded documents are cut off, first the one that has taken nothing for the longest time;
-//! what a reader that is cut off held is free at once, whether or not its connection is ever
-//! looked at again.
+//! Input: pieces of documents as they are made, and the readers of these documents. Output: how
+//! many superseded bytes there are, that is, bytes that only readers of old documents keep alive;
+//! readers that have to release what they hold.
+//!
+//! Invariants: superseded bytes stay within a limit for the whole server. Above the limit, readers
+//! of superseded documents are cut off, first the reader that has not read for the longest time;
+//! the memory of a reader that is cut off is free at once, even if its connection never makes
+//! progress again.
 
-use super::pieces::{Document, Slot};
+use super::pieces::{SharedDocument, SharedPosition};
 use bytes::Bytes;
 use std::{
     collections::HashMap,
@@ -18,19 +20,19 @@ use std::{
     },
 };
 
-/// The most superseded bytes that all readers together keep alive.
-pub(super) const MOST_SUPERSEDED: usize = 64 << 20;
+/// The most superseded bytes that all readers together may keep alive.
+pub(super) const MAX_SUPERSEDED: usize = 64 << 20;
 
-/// The account; cloning shares it.
+/// A handle of the accounting; cloning shares it.
 #[derive(Debug, Clone)]
 pub(super) struct Ledger(Arc<Account>);
 
 #[derive(Debug)]
 struct Account {
-    most_superseded: usize,
-    /// Bytes of all pieces that exist.
+    max_superseded: usize,
+    /// The bytes of all existing pieces.
     alive: AtomicUsize,
-    /// Bytes of those that the cache uses.
+    /// The bytes of the pieces that the cache uses.
     current: AtomicUsize,
     readers: Mutex<Readers>,
 }
@@ -38,10 +40,10 @@ struct Account {
 #[derive(Debug, Default)]
 struct Readers {
     next: u64,
-    open: HashMap<u64, Arc<Slot>>,
+    open: HashMap<u64, Arc<SharedPosition>>,
 }
 
-/// Bytes that are counted until this is dropped.
+/// Bytes that are counted until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Counted {
     account: Arc<Account>,
@@ -55,14 +57,14 @@ enum Kind {
     Current,
 }
 
-/// What the cache uses: it counts as superseded from the moment on at which this is dropped.
+/// A document that the cache uses. It counts as superseded after this handle is dropped.
 #[derive(Debug)]
 pub(super) struct Kept {
-    document: Document,
+    document: SharedDocument,
     _current: Counted,
 }
 
-/// A piece that the cache uses, of documents that come and go.
+/// A piece that the cache uses in several successive documents.
 #[derive(Debug)]
 pub(super) struct KeptBytes {
     bytes: Bytes,
@@ -82,84 +84,91 @@ impl AsRef<[u8]> for Owner {
 }
 
 impl Ledger {
-    pub(super) fn new(most_superseded: usize) -> Self {
+    pub(super) fn new(max_superseded: usize) -> Self {
         Self(Arc::new(Account {
-            most_superseded,
+            max_superseded,
             alive: AtomicUsize::new(0),
             current: AtomicUsize::new(0),
             readers: Mutex::default(),
         }))
     }
 
-    /// Bytes that are counted as long as anybody holds them.
+    /// Bytes that are counted as long as a reference to them exists.
     pub(super) fn bytes(&self, data: Vec<u8>) -> Bytes {
         let alive = self.alive(data.len());
         Bytes::from_owner(Owner { data: data.into_boxed_slice(), _alive: alive })
     }
 
-    /// Bytes that exist until the answer is dropped.
+    /// Counts bytes until the returned value is dropped.
     pub(super) fn alive(&self, bytes: usize) -> Counted {
         self.count(Kind::Alive, bytes)
     }
 
-    /// A document that the cache uses. `bytes`: those that it shares with no other of the cache.
-    pub(super) fn keep(&self, document: Document, bytes: usize) -> Kept {
+    /// Accounts for a document that the cache uses. `bytes`: those that no other document of the
+    /// cache shares.
+    pub(super) fn keep(&self, document: SharedDocument, bytes: usize) -> Kept {
         Kept { document, _current: self.count(Kind::Current, bytes) }
     }
 
-    /// Bytes that the cache uses.
+    /// Accounts for a piece that the cache uses.
     pub(super) fn keep_piece(&self, data: Vec<u8>) -> KeptBytes {
         let current = self.count(Kind::Current, data.len());
         KeptBytes { bytes: self.bytes(data), _current: current }
     }
 
-    /// A document of one piece that the cache uses.
+    /// A document of one piece, which the cache uses.
     pub(super) fn keep_bytes(&self, data: Vec<u8>) -> Kept {
-        let document = Document::new(self, vec![self.bytes(data)], None);
+        let document = SharedDocument::new(self, vec![self.bytes(data)], None);
         let bytes = document.footprint();
         self.keep(document, bytes)
     }
 
-    /// How many bytes only readers keep alive.
+    /// How many bytes only readers of old documents keep alive.
     pub(super) fn superseded(&self) -> usize {
         self.0.alive.load(Relaxed).saturating_sub(self.0.current.load(Relaxed))
     }
 
-    /// Cuts readers off until the superseded bytes are within their bound. Called when something
-    /// has been superseded, with no lock held.
-    pub(super) fn relieve(&self) {
-        if self.superseded() <= self.0.most_superseded {
+    /// Cuts off readers until the superseded bytes are within the limit. Called after a document
+    /// was superseded, while no lock is held.
+    pub(super) fn enforce_limit(&self) {
+        if self.superseded() <= self.0.max_superseded {
             return;
         }
-        let slots: Vec<Arc<Slot>> = self.readers().open.values().map(Arc::clone).collect();
-        let mut idle: Vec<_> =
-            slots.iter().filter_map(|slot| Some((slot.superseded_since()?, slot))).collect();
+        let positions: Vec<Arc<SharedPosition>> =
+            self.readers().open.values().map(Arc::clone).collect();
+        let mut idle: Vec<_> = positions
+            .iter()
+            .filter_map(|position| Some((position.superseded_since()?, position)))
+            .collect();
         idle.sort_by_key(|(since, _)| *since);
         let mut cut = 0;
-        for (_, slot) in idle {
-            if self.superseded() <= self.0.most_superseded {
+        for (_, position) in idle {
+            if self.superseded() <= self.0.max_superseded {
                 break;
             }
-            slot.cut_off();
+            position.cut_off();
             cut += 1;
         }
         if cut > 0 {
-            tracing::warn!(readers = cut, "cut off readers that kept too many old documents");
+            tracing::warn!(
+                readers = cut,
+                "clients that do not read keep too many superseded documents in memory; disconnecting them"
+            );
         }
     }
 
-    pub(super) fn register(&self, slot: Arc<Slot>) -> u64 {
+    pub(super) fn register(&self, position: Arc<SharedPosition>) -> u64 {
         let mut readers = self.readers();
         let number = readers.next;
         readers.next += 1;
-        readers.open.insert(number, slot);
+        readers.open.insert(number, position);
         number
     }
 
     pub(super) fn deregister(&self, number: u64) {
-        let slot = self.readers().open.remove(&number);
-        // Not under the lock: it may be the last that holds a large document.
-        drop(slot);
+        let position = self.readers().open.remove(&number);
+        // Dropped outside the lock, because it may be the last reference to a large document.
+        drop(position);
     }
 
     fn count(&self, kind: Kind, bytes: usize) -> Counted {
@@ -189,7 +198,7 @@ impl Drop for Counted {
 }
 
 impl Kept {
-    pub(super) fn document(&self) -> &Document {
+    pub(super) fn document(&self) -> &SharedDocument {
         &self.document
     }
 }

@@ -1,19 +1,24 @@
-//! What goes over a stream: messages, the ids that they carry, and the two forms in which they
-//! are sent.
+//! The messages of a stream: their event ids, and the two formats in which they are sent.
+//!
+//! Input: an event name, an event id, and JSON data, small or in shared pieces. Output: the text of
+//! a server-sent event or of a WebSocket message, in pieces.
+//!
+//! Invariants: large data is shared by all readers and never copied for one of them; a piece has at
+//! most [`PIECE`] bytes of large data.
 
 use super::{
     ledger::{Kept, Ledger},
-    pieces::{CutOff, PIECE, Reader},
+    pieces::{CutOff, PIECE, PieceReader},
 };
 use crate::model::{progress::JobFacts, time};
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
 use std::fmt::{self, Write};
 
-/// Where a reader of a stream stands: the server's run, and a version of what it follows in it.
+/// The position of a reader: the run of the server, and a version within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventId {
-    /// Of another run of the server, versions mean nothing.
+    /// Identifies the run of the server. Versions of different runs cannot be compared.
     pub epoch: u64,
     pub version: u64,
 }
@@ -25,29 +30,29 @@ impl fmt::Display for EventId {
 }
 
 impl EventId {
-    /// Reads a Last-Event-ID; `None` for one that is not of this form.
+    /// Parses a Last-Event-ID; `None` if it has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let (epoch, version) = text.trim().split_once('-')?;
         Some(Self { epoch: u64::from_str_radix(epoch, 16).ok()?, version: version.parse().ok()? })
     }
 }
 
-/// The most bytes of data that are copied for a reader.
+/// The most bytes of data that are copied for each reader.
 pub(super) const SMALL: usize = 4 << 10;
 
-/// The data of a message that the cache has for all readers.
+/// The data of a message, stored once for all readers.
 #[derive(Debug)]
 pub(super) enum Shared {
     Small(Bytes),
     Large(Kept),
 }
 
-/// The data of a message that was made for one reader and is the same for those who read with it.
+/// A cached message, for readers of the same version within the same second.
 #[derive(Debug, Default)]
 pub(super) struct Memo(Option<((u64, u64), Bytes)>);
 
 impl Memo {
-    /// What is made of a version at a second of its elapsed time.
+    /// Returns the data for this version and elapsed time, which `make` makes if it is not cached.
     pub(super) fn get(
         &mut self,
         version: u64,
@@ -72,14 +77,14 @@ pub struct Message {
     event: &'static str,
     id: EventId,
     /// A JSON object.
-    content: Content,
+    content: Payload,
 }
 
 /// The data of a message.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum Payload {
     Small(Bytes),
-    Large(Reader),
+    Large(PieceReader),
 }
 
 impl Shared {
@@ -90,52 +95,52 @@ impl Shared {
         Self::Large(ledger.keep_bytes(data))
     }
 
-    /// The data for one more reader.
-    pub(super) fn content(&self) -> Content {
+    /// The data for another reader.
+    pub(super) fn content(&self) -> Payload {
         match self {
-            Self::Small(bytes) => Content::Small(bytes.clone()),
-            Self::Large(kept) => Content::Large(kept.document().reader(None)),
+            Self::Small(bytes) => Payload::Small(bytes.clone()),
+            Self::Large(kept) => Payload::Large(kept.document().reader(None)),
         }
     }
 }
 
 impl Message {
-    pub(super) fn new(event: &'static str, id: EventId, content: Content) -> Self {
+    pub(super) fn new(event: &'static str, id: EventId, content: Payload) -> Self {
         Self { event, id, content }
     }
 
     pub(super) fn small(event: &'static str, id: EventId, data: impl Into<Bytes>) -> Self {
-        Self::new(event, id, Content::Small(data.into()))
+        Self::new(event, id, Payload::Small(data.into()))
     }
 
-    /// Its name.
+    /// The event name.
     pub fn event(&self) -> &'static str {
         self.event
     }
 
-    /// How many bytes of its own a reader needs for it; of a large one, all that a step may have:
-    /// it comes last in its step.
+    /// How many bytes the reader needs for the message. A large message counts as a full batch, so
+    /// it is the last of its batch.
     pub(super) fn weight(&self) -> usize {
         match &self.content {
-            Content::Small(data) => data.len() + 64,
-            Content::Large(_) => PIECE,
+            Payload::Small(data) => data.len() + 64,
+            Payload::Large(_) => PIECE,
         }
     }
 
-    /// Its id and its content.
-    pub(super) fn into_parts(self) -> (&'static str, EventId, Content) {
+    /// The event name, the event id and the data.
+    pub(super) fn into_parts(self) -> (&'static str, EventId, Payload) {
         (self.event, self.id, self.content)
     }
 
-    /// Its content: JSON.
+    /// The JSON data.
     pub fn into_data(self) -> Result<Bytes, CutOff> {
         match self.content {
-            Content::Small(data) => Ok(data),
-            Content::Large(reader) => reader.gather(),
+            Payload::Small(data) => Ok(data),
+            Payload::Large(reader) => reader.gather(),
         }
     }
 
-    /// As the text of a `WebSocket`, `{"event", "id", "data"}`, in pieces.
+    /// The text of a `WebSocket` message, `{"event", "id", "data"}`, in pieces.
     pub fn into_text(self) -> TextPieces {
         let Self { event, id, content } = self;
         let begin = format!("{{\"event\":\"{event}\",\"id\":\"{id}\",\"data\":");
@@ -143,27 +148,27 @@ impl Message {
     }
 }
 
-/// The text of a message, a bounded piece at a time. A piece may end within a character.
+/// The text of a message, in bounded pieces. A piece may end within a character.
 #[derive(Debug)]
 pub struct TextPieces {
     begin: Option<Vec<u8>>,
-    /// None once the end has been handed over.
-    content: Option<Content>,
+    /// `None` after the last piece.
+    content: Option<Payload>,
 }
 
 impl TextPieces {
-    /// The next piece, and whether it is the last.
+    /// The next piece, and whether it is the last one.
     pub fn next_piece(&mut self) -> Option<Result<(Bytes, bool), CutOff>> {
         let mut begin = self.begin.take();
         match self.content.as_mut()? {
-            Content::Small(data) => {
+            Payload::Small(data) => {
                 let mut text = begin.take().unwrap_or_default();
                 text.extend_from_slice(data);
                 text.push(b'}');
                 self.content = None;
                 Some(Ok((text.into(), true)))
             }
-            Content::Large(reader) => {
+            Payload::Large(reader) => {
                 if let Some(begin) = begin {
                     return Some(Ok((begin.into(), false)));
                 }
@@ -171,12 +176,12 @@ impl TextPieces {
                     self.content = None;
                     return Some(Ok((Bytes::from_static(b"}"), true)));
                 };
-                Some(piece.map(|it| (it, false)))
+                Some(piece.map(|bytes| (bytes, false)))
             }
         }
     }
 
-    /// All of it.
+    /// The whole text.
     pub fn gather(mut self) -> Result<Vec<u8>, CutOff> {
         let mut text = Vec::new();
         while let Some(piece) = self.next_piece() {
@@ -186,35 +191,35 @@ impl TextPieces {
     }
 }
 
-/// The lines of a server-sent event (WHATWG HTML, section 9.2) before its data. JSON has no raw
-/// newline, so the data is one line.
+/// Writes the lines of a server-sent event (WHATWG HTML, section 9.2) up to its data. JSON has no
+/// raw newline, so the data is one line.
 pub(super) fn begin_event(to: &mut BytesMut, event: &str, id: EventId) {
-    // There is always room in it.
+    // Writing to a `BytesMut` cannot fail.
     let _ = write!(to, "id: {id}\nevent: {event}\ndata: ");
 }
 
-/// What ends the data, and the event.
+/// Writes the end of the data and of the event.
 pub(super) fn end_event(to: &mut BytesMut) {
     to.extend_from_slice(b"\n\n");
 }
 
-/// What a stream has to send next.
+/// Messages that a stream has to send next.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub(super) struct MessageBatch {
     pub(super) messages: Vec<Message>,
-    /// The cursor after they are sent.
+    /// The cursor after these messages.
     pub(super) version: u64,
-    /// What comes after them.
+    /// What follows these messages.
     pub(super) then: Then,
 }
 
-/// What comes after the messages that are there now.
+/// What follows a batch of messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Then {
-    /// What changes.
+    /// Future changes.
     #[default]
     Changes,
-    /// More that is there already, but was too much for once.
+    /// More existing messages, which did not fit in this batch.
     More,
     /// Nothing.
     Nothing,
@@ -244,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_has_two_forms() {
+    fn a_message_has_two_formats() {
         let id = EventId { epoch: 0x1f, version: 2 };
         let mut event = BytesMut::new();
         begin_event(&mut event, "end", id);
@@ -255,7 +260,7 @@ mod tests {
         let text = message.into_text().gather().unwrap();
         assert_eq!(text, br#"{"event":"end","id":"1f-2","data":{"a":1}}"#);
         let kept = Ledger::new(0).keep_bytes(vec![b'x'; 2 * PIECE]);
-        let large = Content::Large(kept.document().reader(None));
+        let large = Payload::Large(kept.document().reader(None));
         let mut pieces = Message::new("snapshot", id, large).into_text();
         let pieces: Vec<_> =
             std::iter::from_fn(|| pieces.next_piece()).map(Result::unwrap).collect();

@@ -1,42 +1,43 @@
-//! What is known now: files change, the cache follows, streams and answers read the cache.
+//! The current state of all jobs: the watcher reads status files into a cache, and answers and
+//! streams read the cache.
 //!
-//! What flows in: the jobs folder, by notifications and by looking. What flows out: shared
-//! bodies, rows, and streams of messages. Nothing is read from the disk for a request, but for
-//! results and plans, once.
+//! Input: the files of the jobs folder, found by inotify events, polling and resyncs. Output:
+//! shared bodies, rows of lists, and streams of messages. A request reads nothing from the disk,
+//! except result files and plans, which are read once and cached.
 //!
-//! What must stay true: nothing writes the cache but the one thread that reads the files
-//! (`watcher`); an event is a hint, the file is the truth; with no events at all everything
-//! still comes true within the resync period; a slow reader costs only itself.
+//! Invariants: only the thread that reads the files (`watcher`) writes to the cache; an event is a
+//! hint, the file is the truth; without any event, every change is found within a resync interval;
+//! a slow reader delays nobody else.
 
-mod board;
-mod body;
 mod cache;
-mod content;
-mod document;
 mod elapsed;
+mod file_content;
 mod follow;
-mod frames;
 mod job;
+mod job_data;
+mod job_index;
 mod ledger;
-mod listing;
+mod messages;
+mod packable;
 mod packed;
 mod pieces;
 mod plans;
+mod progress_body;
+mod progress_document;
 mod results;
-mod slot;
-mod state;
+mod sorted_jobs;
 mod stream;
 mod versions;
 mod watcher;
 
-pub use body::{Body, Sent};
 pub use cache::{Live, WatchHealth};
 pub use follow::{Ending, Follower, Step};
-pub use frames::{EventId, Message, TextPieces};
 pub use job::LiveJob;
-pub use listing::Counts;
-pub use pieces::{CutOff, PIECE, Reader};
+pub use messages::{EventId, Message, TextPieces};
+pub use pieces::{CutOff, PIECE, PieceReader};
 pub use plans::Plans;
+pub use progress_body::{ProgressBody, Sent};
 pub use results::{ResultSummary, Results, Unwanted};
+pub use sorted_jobs::Counts;
 pub use stream::{Events, events};
 pub use watcher::{Nudger, WatchOptions, Watcher};

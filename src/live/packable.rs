@@ -1,21 +1,23 @@
-//! The data of one job, open or packed.
+//! The data of one job, which is either open or packed.
 //!
-//! Input: whoever asks or changes something, and time. Output: the data.
-//! Invariants: who asks finds open data, and never less than was packed; what nobody has asked for
-//! or changed between two looks (see [`Slot::look_at_use`]) is packed, or, where it is too large to
-//! be packed in one go, keeps what its files say and nothing that can be made of that.
+//! Input: reads, changes, and the visits of the clean-up. Output: the open data.
+//!
+//! Invariants: a read always gets open data, complete as before it was packed; data that was
+//! neither read nor changed between two visits (see [`PackableData::check_use`]) is packed. If it
+//! is too large to be packed in one step, everything that can be made again from the files' content
+//! is dropped.
 
-use super::{board::Card, state::Data, versions::Versions};
+use super::{job_data::JobData, job_index::JobEntry, versions::Versions};
 use tokio::sync::watch;
 
-/// A job of more repositories is not packed: it is locked meanwhile, and so it is when it is opened
-/// again (about a microsecond for each).
-const MOST_PACKED: usize = 1_000;
+/// A job of more repositories is not packed, because packing and unpacking lock the job for about a
+/// microsecond per repository.
+const MAX_PACKED: usize = 1_000;
 
 #[derive(Debug)]
-pub(super) struct Slot {
-    open: Option<Box<Data>>,
-    /// Where it is not open.
+pub(super) struct PackableData {
+    open: Option<Box<JobData>>,
+    /// The packed form, if the data is not open.
     packed: Box<[u8]>,
     used: Used,
     pub(super) removed: bool,
@@ -23,63 +25,63 @@ pub(super) struct Slot {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Used {
-    SinceTheLastLook,
+    SinceLastCheck,
     Before,
-    /// It has been packed, or is too large for that.
-    NotSinceItRests,
+    /// The data has been packed, or its derived parts were dropped.
+    NotSincePacked,
 }
 
-impl Slot {
-    pub(super) fn new(data: Data) -> Self {
+impl PackableData {
+    pub(super) fn new(data: JobData) -> Self {
         Self {
             open: Some(Box::new(data)),
             packed: Box::default(),
-            used: Used::SinceTheLastLook,
+            used: Used::SinceLastCheck,
             removed: false,
         }
     }
 
-    /// The data, to be asked or changed.
-    pub(super) fn open(&mut self, card: &Card, versions: &Versions) -> &mut Data {
-        self.used = Used::SinceTheLastLook;
+    /// The data, for a read or a change.
+    pub(super) fn open(&mut self, entry: &JobEntry, versions: &Versions) -> &mut JobData {
+        self.used = Used::SinceLastCheck;
         let packed = &mut self.packed;
         self.open.get_or_insert_with(|| {
             let packed = std::mem::take(packed);
-            Box::new(Data::unpack(&packed, card.look(Clone::clone), versions.clone()))
+            Box::new(JobData::unpack(&packed, entry.with_row(Clone::clone), versions.clone()))
         })
     }
 
-    /// Whether the data may rest: nobody waits for it, and nobody has used it since the last time
-    /// that this was asked.
-    pub(super) fn look_at_use(&mut self) -> bool {
+    /// Whether the data may be packed: nobody waits for changes, and it has not been used since the
+    /// last call.
+    pub(super) fn check_use(&mut self) -> bool {
         match self.used {
-            Used::SinceTheLastLook => {
+            Used::SinceLastCheck => {
                 self.used = Used::Before;
                 false
             }
             Used::Before => !self.is_followed(),
-            Used::NotSinceItRests => false,
+            Used::NotSincePacked => false,
         }
     }
 
-    /// Whether somebody waits for changes.
+    /// Whether a reader waits for changes.
     pub(super) fn is_followed(&self) -> bool {
-        self.changes().is_some_and(|it| it.receiver_count() > 0)
+        self.changes().is_some_and(|changes| changes.receiver_count() > 0)
     }
 
-    /// The channel of those who wait for changes, if there ever were any.
+    /// The channel of the readers that wait for changes, if there ever were any.
     pub(super) fn changes(&self) -> Option<&watch::Sender<u64>> {
         self.open.as_ref()?.changes.as_ref()
     }
 
-    /// Packs the data, if it is not too large.
-    pub(super) fn rest(&mut self) {
+    /// Packs the data, or drops its derived parts if it is too large.
+    pub(super) fn pack(&mut self) {
         let Some(mut data) = self.open.take() else { return };
-        self.used = Used::NotSinceItRests;
-        if data.repositories.len() <= MOST_PACKED {
+        self.used = Used::NotSincePacked;
+        if data.repositories.len() <= MAX_PACKED {
             self.packed = data.pack();
         } else {
-            data.release();
+            data.drop_derived();
             self.open = Some(data);
         }
     }

@@ -1,10 +1,11 @@
 //! Documents as lists of shared pieces, and their readers.
 //!
-//! Input: pieces of JSON. Output: the same bytes in the same order, a bounded piece at a time, as
-//! they are asked for.
-//! Invariants: a piece that two documents share exists once; a reader has a position, and no copy
-//! of its document; what it is handed is never longer than [`PIECE`]; a reader that was cut off
-//! says so with its next piece, so that its answer breaks off and does not look complete.
+//! Input: pieces of JSON. Output: the same bytes in the same order, a bounded piece at a time, on
+//! demand.
+//!
+//! Invariants: a piece that two documents share exists once; a reader has a position and no copy of
+//! its document; a reader never gets more than [`PIECE`] bytes at once; the next piece of a reader
+//! that was cut off is an error, so that its answer breaks off and does not look complete.
 
 use super::ledger::{Counted, Ledger};
 use bytes::Bytes;
@@ -19,57 +20,57 @@ use std::{
     time::Instant,
 };
 
-/// The most bytes that a reader is handed at once.
+/// The most bytes that a reader gets at once.
 pub const PIECE: usize = 16 << 10;
 
 /// A document as a list of pieces; cloning shares it.
 #[derive(Debug, Clone)]
-pub(super) struct Document(Arc<Inner>);
+pub(super) struct SharedDocument(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     ledger: Ledger,
     pieces: Box<[Bytes]>,
     length: usize,
-    /// The place, among the pieces, of one that each reader has of its own.
+    /// The position, among the pieces, of a piece that each reader provides.
     splice: Option<usize>,
     superseded: AtomicBool,
-    /// The list itself.
+    /// Accounts for the list itself.
     _alive: Counted,
 }
 
-/// The reader was cut off: it kept an old document for too long.
+/// The reader was cut off because it held an old document for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the reader has kept an old document for too long")]
+#[error("the client did not read for too long, and its document is outdated")]
 pub struct CutOff;
 
 /// One reader of one document.
 #[derive(Debug)]
-pub struct Reader {
-    slot: Arc<Slot>,
+pub struct PieceReader {
+    position: Arc<SharedPosition>,
     ledger: Ledger,
     number: u64,
     length: usize,
 }
 
-/// Where a reader stands.
+/// The position of a reader, which the ledger can clear.
 #[derive(Debug)]
-pub(super) struct Slot(Mutex<State>);
+pub(super) struct SharedPosition(Mutex<Position>);
 
 #[derive(Debug)]
-struct State {
-    /// None when everything has been handed over, or when the reader was cut off.
-    document: Option<Document>,
-    /// The reader's own piece, until it has been handed over.
+struct Position {
+    /// `None` when everything has been read, or when the reader was cut off.
+    document: Option<SharedDocument>,
+    /// The piece of the reader itself, until it has been read.
     own: Option<Bytes>,
-    /// The piece that comes next, and how much of it has been handed over.
+    /// The next piece, and how much of it has been read.
     next: usize,
     offset: usize,
     taken_at: Instant,
     cut_off: bool,
 }
 
-impl Document {
+impl SharedDocument {
     pub(super) fn new(ledger: &Ledger, pieces: Vec<Bytes>, splice: Option<usize>) -> Self {
         let length = pieces.iter().map(Bytes::len).sum();
         let list = pieces.len() * size_of::<Bytes>();
@@ -83,41 +84,41 @@ impl Document {
         }))
     }
 
-    /// Bytes of the list and of the pieces, also of those that are shared with other documents.
+    /// The bytes of the list and of the pieces, including those shared with other documents.
     pub(super) fn footprint(&self) -> usize {
         self.0.length + self.list_bytes()
     }
 
-    /// Bytes of the list alone.
+    /// The bytes of the list alone.
     pub(super) fn list_bytes(&self) -> usize {
         self.0.pieces.len() * size_of::<Bytes>()
     }
 
-    /// The pieces themselves.
+    /// The pieces.
     #[cfg(test)]
     pub(super) fn pieces(&self) -> &[Bytes] {
         &self.0.pieces
     }
 
-    /// The bytes, with `own` in the place that the document leaves for it.
+    /// The bytes, with `own` at the position that the document reserves for it.
     pub(super) fn joined(&self, own: &[u8]) -> Vec<u8> {
         let Inner { pieces, length, splice, .. } = &*self.0;
         let at = splice.unwrap_or(pieces.len());
         let mut whole = Vec::with_capacity(length + own.len());
-        pieces[..at].iter().for_each(|it| whole.extend_from_slice(it));
+        pieces[..at].iter().for_each(|piece| whole.extend_from_slice(piece));
         if splice.is_some() {
             whole.extend_from_slice(own);
         }
-        pieces[at..].iter().for_each(|it| whole.extend_from_slice(it));
+        pieces[at..].iter().for_each(|piece| whole.extend_from_slice(piece));
         whole
     }
 
-    /// Bytes of the pieces, without that which each reader has of its own.
+    /// The bytes of the pieces, without the piece of the reader.
     pub(super) fn length(&self) -> usize {
         self.0.length
     }
 
-    /// The one piece of a document that is handed over at once.
+    /// The only piece of a document that a reader gets at once.
     pub(super) fn single(&self) -> Option<Bytes> {
         match &*self.0.pieces {
             [piece] if self.0.splice.is_none() && piece.len() <= PIECE => Some(piece.clone()),
@@ -125,7 +126,7 @@ impl Document {
         }
     }
 
-    /// The account that its bytes are in.
+    /// The ledger that accounts for its bytes.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.0.ledger
     }
@@ -134,11 +135,11 @@ impl Document {
         self.0.superseded.store(true, Relaxed);
     }
 
-    /// A new reader, with a piece of its own for the place that the document leaves for one.
-    pub(super) fn reader(&self, own: Option<Bytes>) -> Reader {
+    /// A new reader. `own` is its own piece, for the position that the document reserves for one.
+    pub(super) fn reader(&self, own: Option<Bytes>) -> PieceReader {
         let own = own.filter(|_| self.0.splice.is_some());
         let length = self.0.length + own.as_ref().map_or(0, Bytes::len);
-        let slot = Arc::new(Slot(Mutex::new(State {
+        let position = Arc::new(SharedPosition(Mutex::new(Position {
             document: Some(self.clone()),
             own,
             next: 0,
@@ -147,23 +148,23 @@ impl Document {
             cut_off: false,
         })));
         let ledger = self.0.ledger.clone();
-        let number = ledger.register(Arc::clone(&slot));
-        Reader { slot, ledger, number, length }
+        let number = ledger.register(Arc::clone(&position));
+        PieceReader { position, ledger, number, length }
     }
 }
 
-impl Reader {
-    /// Bytes of the whole document.
+impl PieceReader {
+    /// The bytes of the whole document.
     pub fn length(&self) -> usize {
         self.length
     }
 
     /// The next piece; `None` after the last.
     pub fn next_piece(&mut self) -> Option<Result<Bytes, CutOff>> {
-        self.slot.state().take()
+        self.position.lock().take()
     }
 
-    /// All that is left, in one.
+    /// All remaining pieces, joined.
     pub fn gather(mut self) -> Result<Bytes, CutOff> {
         let mut whole = Vec::with_capacity(self.length);
         while let Some(piece) = self.next_piece() {
@@ -173,7 +174,7 @@ impl Reader {
     }
 }
 
-impl Stream for Reader {
+impl Stream for PieceReader {
     type Item = Result<Bytes, CutOff>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -181,16 +182,17 @@ impl Stream for Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for PieceReader {
     fn drop(&mut self) {
         self.ledger.deregister(self.number);
     }
 }
 
-impl Slot {
-    /// Since when the reader has taken nothing of a superseded document; `None` if it holds none.
+impl SharedPosition {
+    /// Since when the reader has not read any more of a superseded document; `None` if it holds
+    /// none.
     pub(super) fn superseded_since(&self) -> Option<Instant> {
-        let state = self.state();
+        let state = self.lock();
         let document = state.document.as_ref()?;
         document.0.superseded.load(Relaxed).then_some(state.taken_at)
     }
@@ -198,19 +200,19 @@ impl Slot {
     /// Takes the document away from the reader.
     pub(super) fn cut_off(&self) {
         let document = {
-            let mut state = self.state();
+            let mut state = self.lock();
             state.cut_off = state.document.is_some();
             state.document.take()
         };
         drop(document);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Position> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Position {
     fn take(&mut self) -> Option<Result<Bytes, CutOff>> {
         if self.cut_off {
             self.cut_off = false;
@@ -247,11 +249,11 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn document(ledger: &Ledger, lengths: &[usize], splice: Option<usize>) -> Document {
+    fn document(ledger: &Ledger, lengths: &[usize], splice: Option<usize>) -> SharedDocument {
         let piece = |(at, length): (usize, &usize)| {
             ledger.bytes(vec![b'a' + u8::try_from(at).unwrap(); *length])
         };
-        Document::new(ledger, lengths.iter().enumerate().map(piece).collect(), splice)
+        SharedDocument::new(ledger, lengths.iter().enumerate().map(piece).collect(), splice)
     }
 
     #[test]
@@ -290,10 +292,10 @@ mod tests {
         assert_eq!(ledger.superseded(), 0, "all of it is dropped");
     }
 
-    /// Breaks if readers of old documents can keep more than the bound alive, if others than those
-    /// that have taken nothing for the longest time pay for it, or if a cut looks like an end.
+    /// Fails if readers of old documents can keep more than the limit alive, if others than those
+    /// that have not read for the longest time are cut off, or if a cut-off looks like an end.
     #[test]
-    fn beyond_the_bound_those_who_have_been_idle_longest_are_cut_off() {
+    fn above_the_limit_the_readers_that_are_idle_longest_are_cut_off() {
         let ledger = Ledger::new(2500);
         let keep = |bytes| {
             let document = document(&ledger, &[bytes], None);
@@ -309,15 +311,17 @@ mod tests {
         }
         let current = keep(10_000);
         readers.push(current.document().reader(None));
-        // The first one takes something, so that it is not the idle one any more.
+        // The first reader reads something, so it is no longer the idlest one.
         let first = readers.remove(0);
-        first.slot.state().taken_at = Instant::now();
+        first.position.lock().taken_at = Instant::now();
         assert!(ledger.superseded() > 4000);
-        ledger.relieve();
+        ledger.enforce_limit();
         assert!(ledger.superseded() <= 2500, "{}", ledger.superseded());
-        let mut outcomes: Vec<_> = readers.into_iter().map(|it| it.gather().is_ok()).collect();
+        let mut outcomes: Vec<_> =
+            readers.into_iter().map(|reader| reader.gather().is_ok()).collect();
         outcomes.push(first.gather().is_ok());
-        // The other of the first document, then the second and the third document's pairs.
+        // The other reader of the first document, then the pairs of the second and the third
+        // document.
         assert_eq!(outcomes, [false, false, false, false, false, true, true, true, true]);
         drop(current);
         assert_eq!(ledger.superseded(), 0);

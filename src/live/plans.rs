@@ -1,6 +1,10 @@
-//! Plans of jobs: read when somebody first asks, kept until the file is another. A plan can be
-//! long, so few are kept: the one that was asked for last, and as many of those before as have
-//! [`KEPT_BYTES`] on the disk together; none that nobody has asked for within a minute.
+//! Plans of jobs, read on the first request and cached until the file changes.
+//!
+//! Input: ids of jobs. Output: plans.
+//!
+//! Invariants: a plan can be long, so few are cached: the one that was requested last, and as many
+//! earlier ones as have [`KEPT_BYTES`] on the disk together; none that was not requested within a
+//! minute.
 
 use crate::{
     model::{JobId, plan::Plan},
@@ -15,86 +19,85 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many plans are kept: those of the jobs that are being looked at.
+/// How many plans are cached.
 const KEPT: usize = 16;
-/// How many bytes they have on the disk, beside the last one.
+/// The size on the disk of the cached plans, without the last one.
 const KEPT_BYTES: usize = 8 << 20;
-/// How long a plan is kept that nobody asks for.
+/// How long a plan stays cached after its last request.
 const KEPT_FOR: Duration = Duration::from_mins(1);
 
-/// The plans that have been asked for.
+/// A cache of plans.
 #[derive(Debug)]
 pub struct Plans {
     jobs: JobsDir,
-    /// The one that was asked for last is the last.
-    known: Mutex<VecDeque<Known>>,
+    /// In the order of their last requests, the newest last.
+    cached: Mutex<VecDeque<CachedPlan>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct CachedPlan {
     job: JobId,
     signature: Signature,
     plan: Arc<Plan>,
     bytes: usize,
-    asked: Instant,
+    requested_at: Instant,
 }
 
 impl Plans {
-    /// None yet.
+    /// An empty cache.
     pub fn new(jobs: JobsDir) -> Self {
-        Self { jobs, known: Mutex::default() }
+        Self { jobs, cached: Mutex::default() }
     }
 
-    /// The plan of a job; `None` where there is none that can be read, as of another program's
-    /// job. Blocks.
+    /// The plan of a job; `None` if no plan can be read, as for a job of another program. Blocks.
     pub fn get(&self, id: &JobId) -> Option<Arc<Plan>> {
         let path = self.jobs.job(id).plan();
         let now = Signature::at(&path);
         {
-            let mut known = self.known();
-            let found = known.iter().position(|it| it.job == *id);
-            if let Some(mut found) = found.and_then(|it| known.remove(it))
+            let mut cached = self.cached();
+            let found = cached.iter().position(|plan| plan.job == *id);
+            if let Some(mut found) = found.and_then(|position| cached.remove(position))
                 && Some(found.signature) == now
             {
                 let plan = Arc::clone(&found.plan);
-                found.asked = Instant::now();
-                known.push_back(found);
+                found.requested_at = Instant::now();
+                cached.push_back(found);
                 return Some(plan);
             }
         }
-        // Not under the lock: who asks for another plan does not wait for this one.
+        // Read outside the lock, so that requests for other plans do not wait.
         let (text, signature) = read::whole(&path, MASTER_CAP).ok()?;
         let plan: Arc<Plan> = Arc::new(serde_json::from_slice(&text).ok()?);
-        let (bytes, asked) = (text.len(), Instant::now());
-        let mut known = self.known();
-        known.retain(|it| it.job != *id);
+        let (bytes, requested_at) = (text.len(), Instant::now());
+        let mut cached = self.cached();
+        cached.retain(|plan| plan.job != *id);
         let mut left = KEPT_BYTES;
-        let fit = known.iter().rev().take(KEPT - 1).take_while(|it| {
-            let rest = left.checked_sub(it.bytes);
+        let fit = cached.iter().rev().take(KEPT - 1).take_while(|plan| {
+            let rest = left.checked_sub(plan.bytes);
             left = rest.unwrap_or(0);
             rest.is_some()
         });
-        let too_many = known.len() - fit.count();
-        known.drain(..too_many);
-        known.push_back(Known {
+        let too_many = cached.len() - fit.count();
+        cached.drain(..too_many);
+        cached.push_back(CachedPlan {
             job: id.clone(),
             signature,
             plan: Arc::clone(&plan),
             bytes,
-            asked,
+            requested_at,
         });
         Some(plan)
     }
 
-    /// Forgets what nobody has asked for of late.
+    /// Drops the plans that were not requested recently.
     pub fn forget_idle(&self) {
-        let mut known = self.known();
-        known.retain(|it| it.asked.elapsed() < KEPT_FOR);
-        known.shrink_to_fit();
+        let mut cached = self.cached();
+        cached.retain(|plan| plan.requested_at.elapsed() < KEPT_FOR);
+        cached.shrink_to_fit();
     }
 
-    fn known(&self) -> MutexGuard<'_, VecDeque<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cached(&self) -> MutexGuard<'_, VecDeque<CachedPlan>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,18 +107,18 @@ mod tests {
     use crate::model::master::Master;
 
     #[test]
-    fn a_plan_is_read_once_until_it_is_replaced_and_few_are_kept() {
+    fn a_plan_is_cached_until_it_is_replaced_and_few_plans_are_cached() {
         let root = tempfile::tempdir().unwrap();
         let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
         jobs.create(0o750).unwrap();
-        let lay = || {
+        let create = || {
             let id = JobId::generate();
             let master = Master::new(&id, "https://h.example/g", None, vec![], chrono::Utc::now());
             jobs.create_job(&id, 0o750, &master, &Plan::unknown()).unwrap();
             id
         };
         let plans = Plans::new(jobs.clone());
-        let first = lay();
+        let first = create();
         let unknown = plans.get(&first).unwrap();
         assert!(!unknown.complete);
         assert!(Arc::ptr_eq(&unknown, &plans.get(&first).unwrap()), "read again");
@@ -124,13 +127,13 @@ mod tests {
         jobs.job(&first).write_plan(&whole).unwrap();
         assert_eq!(*plans.get(&first).unwrap(), whole);
         for _ in 0..40 {
-            plans.get(&lay()).unwrap();
+            plans.get(&create()).unwrap();
         }
-        assert_eq!(plans.known().len(), KEPT);
+        assert_eq!(plans.cached().len(), KEPT);
         assert!(plans.get(&JobId::generate()).is_none());
 
         let long = || {
-            let id = lay();
+            let id = create();
             let name = "n".repeat(3 << 20);
             let plan = Plan::of([(name, "https://h.example/g/r.git".to_owned())]);
             jobs.job(&id).write_plan(&plan).unwrap();
@@ -138,10 +141,10 @@ mod tests {
         };
         let first = long();
         (1..4).for_each(|_| drop(long()));
-        assert_eq!(plans.known().len(), 3, "two, and the last");
+        assert_eq!(plans.cached().len(), 3, "two, and the last one");
         assert_eq!(Arc::strong_count(&first), 1);
-        plans.known().iter_mut().for_each(|it| it.asked -= KEPT_FOR);
+        plans.cached().iter_mut().for_each(|plan| plan.requested_at -= KEPT_FOR);
         plans.forget_idle();
-        assert!(plans.known().is_empty());
+        assert!(plans.cached().is_empty());
     }
 }

@@ -1,16 +1,20 @@
-//! The progress document as it is sent: shared pieces, and the elapsed seconds among them.
+//! The progress document as it is sent: shared pieces, with the elapsed seconds inserted between
+//! them.
 //!
-//! It is made once per version of the job, when somebody first asks; a huge job's at most ten times
-//! a second. The seconds are spliced in and are no part of the entity tag. What is sent of a small
-//! document, or of a compressed one, is made once for each second of a job at work, once for a finished
-//! one, and shared by those who ask meanwhile.
+//! Input: the pieces of the newest document, and the time. Output: a body with its entity tag,
+//! whole or in pieces, plain or compressed.
+//!
+//! Invariants: a body is made once per version of the job, on the first request, and for a huge job
+//! at most ten times a second; the seconds are inserted when the body is sent and are not part of
+//! the entity tag; a small or compressed body is assembled once a second for a running job, once
+//! for a finished one, and shared by all requests in between.
 
 use super::{
     EventId,
-    document::Pieces,
     elapsed::Elapsed,
     ledger::{Kept, Ledger},
-    pieces::{Document, PIECE, Reader},
+    pieces::{PIECE, PieceReader, SharedDocument},
+    progress_document::Pieces,
 };
 use crate::model::progress::Lists;
 use bytes::Bytes;
@@ -19,32 +23,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most digits of the elapsed seconds.
-const MOST_DIGITS: usize = 20;
-/// From this many repositories on, a body may lag behind by [`HUGE_INTERVAL`].
+/// The most digits that the elapsed seconds can have.
+const MAX_DIGITS: usize = 20;
+/// From this many repositories on, a body may be outdated by [`HUGE_INTERVAL`].
 pub(super) const HUGE: usize = 1_000;
 const HUGE_INTERVAL: Duration = Duration::from_millis(100);
-/// The snapshot with which the streams of a huge job begin may be older: the changes after it
-/// follow. So those who join within this time share one.
+/// The first snapshot of a stream of a huge job may be older, because the later changes follow it.
+/// Streams that start within this time share one.
 const JOINING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One progress document; cloning shares it.
 #[derive(Debug, Clone)]
-pub struct Body(Arc<Inner>);
+pub struct ProgressBody(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    document: Document,
+    document: SharedDocument,
     id: EventId,
     tag: Bytes,
     elapsed: Elapsed,
-    whole: Mutex<Option<OfSecond<Bytes>>>,
-    compressed: Mutex<Option<OfSecond<Kept>>>,
+    whole: Mutex<Option<ForSecond<Bytes>>>,
+    compressed: Mutex<Option<ForSecond<Kept>>>,
 }
 
-/// What was made of a document, with these elapsed seconds in it.
+/// A representation of a document, with this number of elapsed seconds in it.
 #[derive(Debug)]
-struct OfSecond<T> {
+struct ForSecond<T> {
     seconds: u64,
     made: T,
 }
@@ -54,21 +58,21 @@ struct OfSecond<T> {
 pub enum Sent {
     /// At most [`PIECE`] bytes.
     Whole(Bytes),
-    Pieces(Reader),
+    Pieces(PieceReader),
 }
 
-/// Who wants a body.
+/// What a body is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// Somebody who asks once.
+pub(super) enum BodyUse {
+    /// A single answer.
     Answer,
-    /// A stream, which sends the later changes after it.
+    /// The start of a stream, which sends the later changes too.
     Snapshot,
 }
 
-impl Wanted {
-    /// How old a body may be that is not of the newest version.
-    pub(super) fn most_age(self, repositories: usize, ended: bool) -> Duration {
+impl BodyUse {
+    /// The maximum age of a body that is not of the newest version.
+    pub(super) fn max_age(self, repositories: usize, ended: bool) -> Duration {
         match self {
             _ if repositories < HUGE => Duration::ZERO,
             Self::Snapshot if !ended => JOINING_INTERVAL,
@@ -77,8 +81,8 @@ impl Wanted {
     }
 }
 
-impl Body {
-    /// The body made of these pieces, and the cache's hold on it.
+impl ProgressBody {
+    /// A body of these pieces, and the handle by which the cache accounts for it.
     pub(super) fn new(
         made: Pieces,
         lists: Lists,
@@ -86,7 +90,7 @@ impl Body {
         elapsed: Elapsed,
         ledger: &Ledger,
     ) -> (Self, Kept) {
-        let document = Document::new(ledger, made.list, Some(made.splice));
+        let document = SharedDocument::new(ledger, made.list, Some(made.splice));
         let kept = ledger.keep(document.clone(), made.own + document.list_bytes());
         let mark = if lists == Lists::Omitted { "s" } else { "" };
         let (whole, compressed) = (Mutex::default(), Mutex::default());
@@ -94,7 +98,7 @@ impl Body {
         (Self(Arc::new(Inner { document, id, tag, elapsed, whole, compressed })), kept)
     }
 
-    /// The version that this is the document of.
+    /// The version of the job that this document shows.
     pub fn id(&self) -> EventId {
         self.0.id
     }
@@ -104,40 +108,42 @@ impl Body {
         &self.0.tag
     }
 
-    /// Bytes of the document, but for the digits of the elapsed seconds.
+    /// The size of the document in bytes, without the digits of the elapsed seconds.
     pub fn length(&self) -> usize {
         self.0.document.length()
     }
 
-    /// A reader of the document as it is now.
-    pub fn reader(&self) -> Reader {
+    /// A reader of the document, with the current elapsed seconds.
+    pub fn reader(&self) -> PieceReader {
         self.0.document.reader(Some(self.seconds().to_string().into()))
     }
 
-    /// The document as it is now.
+    /// The document, with the current elapsed seconds.
     pub fn sent(&self) -> Sent {
-        if self.length() + MOST_DIGITS > PIECE {
+        if self.length() + MAX_DIGITS > PIECE {
             return Sent::Pieces(self.reader());
         }
         let Inner { document, whole, .. } = &*self.0;
         let join = |seconds: u64| document.joined(seconds.to_string().as_bytes()).into();
-        Sent::Whole(of_second(whole, self.seconds(), join, Bytes::clone))
+        Sent::Whole(cached_for_second(whole, self.seconds(), join, Bytes::clone))
     }
 
-    /// The document as it is now, compressed by `compress`. Made while others who ask for it wait.
+    /// The document with the current elapsed seconds, compressed by `compress`. Other callers wait
+    /// meanwhile.
     pub fn compressed(&self, compress: impl FnOnce(&[u8]) -> Vec<u8>) -> Sent {
         let Inner { document, compressed, .. } = &*self.0;
         let make = |seconds: u64| {
             let plain = document.joined(seconds.to_string().as_bytes());
             document.ledger().keep_bytes(compress(&plain))
         };
-        let sent =
-            of_second(compressed, self.seconds(), make, |kept| match kept.document().single() {
+        let sent = cached_for_second(compressed, self.seconds(), make, |kept| {
+            match kept.document().single() {
                 Some(bytes) => Sent::Whole(bytes),
                 None => Sent::Pieces(kept.document().reader(None)),
-            });
-        // That of the second before has been superseded.
-        document.ledger().relieve();
+            }
+        });
+        // The compressed document of an earlier second has been superseded.
+        document.ledger().enforce_limit();
         sent
     }
 
@@ -146,16 +152,16 @@ impl Body {
     }
 }
 
-/// Takes from what was made for these seconds, or makes it.
-fn of_second<M, T>(
-    cached: &Mutex<Option<OfSecond<M>>>,
+/// Returns a part of the representation for these seconds, which is made if it does not exist yet.
+fn cached_for_second<M, T>(
+    cached: &Mutex<Option<ForSecond<M>>>,
     seconds: u64,
     make: impl FnOnce(u64) -> M,
     take: impl FnOnce(&M) -> T,
 ) -> T {
     let mut cached = cached.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = cached.take().filter(|it| it.seconds == seconds);
-    let known = known.unwrap_or_else(|| OfSecond { seconds, made: make(seconds) });
+    let known = cached.take().filter(|cached| cached.seconds == seconds);
+    let known = known.unwrap_or_else(|| ForSecond { seconds, made: make(seconds) });
     take(&cached.insert(known).made)
 }
 
@@ -168,27 +174,27 @@ pub(super) struct Bodies {
 
 #[derive(Debug)]
 struct Cached {
-    body: Body,
+    body: ProgressBody,
     _kept: Kept,
     made: Instant,
 }
 
 impl Bodies {
-    /// The body of `version`, made by `make` where the one that is there is older than that and than
-    /// `most_age`. Says whether another one has been superseded.
+    /// Returns the body of `version`. `make` is called if the existing body is of another version
+    /// and older than `max_age`. The flag says whether an existing body was superseded.
     pub(super) fn get(
         &mut self,
         lists: Lists,
         version: u64,
-        most_age: Duration,
-        make: impl FnOnce() -> (Body, Kept),
-    ) -> (Body, bool) {
+        max_age: Duration,
+        make: impl FnOnce() -> (ProgressBody, Kept),
+    ) -> (ProgressBody, bool) {
         let place = match lists {
             Lists::Whole => &mut self.whole,
             Lists::Omitted => &mut self.summary,
         };
         if let Some(Cached { body, made, .. }) = place {
-            let lags = lists == Lists::Whole && made.elapsed() < most_age;
+            let lags = lists == Lists::Whole && made.elapsed() < max_age;
             if body.id().version == version || lags {
                 return (body.clone(), false);
             }

@@ -1,15 +1,16 @@
-//! The progress document of a job, made of blocks of rows that stay as they are until one of their
-//! rows changes.
+//! The progress document of a job, made of blocks of rows. A block is reused until one of its rows
+//! changes.
 //!
 //! Input: which repositories, warnings and names have changed. Output: the pieces of the newest
 //! document.
-//! Invariants: to note a change costs the same however large the job is; a document costs the blocks
-//! that have changed, and a reference to each of the others; two documents share all blocks in
-//! which nothing differs. The bytes are those of `model::progress`.
+//!
+//! Invariants: the cost of recording a change does not depend on the size of the job; a new
+//! document costs the blocks that changed, and a reference to each of the others; two documents
+//! share all blocks that are equal. The bytes are those of `model::progress`.
 
 use super::{
+    job_data::{JobData, RepositoryEntry},
     ledger::{KeptBytes, Ledger},
-    state::{Data, Entry},
 };
 use crate::{
     model::{
@@ -28,26 +29,26 @@ use std::{
     ops::RangeInclusive,
 };
 
-/// Repositories of a block of rows. Fewer share more where few of many move.
+/// Repositories per block of rows. If few of many repositories change, smaller blocks share more.
 const ROWS: u32 = 32;
-/// Repositories of a block of names.
+/// Repositories per block of names.
 const NAMES: u32 = 256;
-/// A block of names that have not begun ends after one of so many names, chosen by the name itself,
-/// so that one that is gone changes its own block alone; and at this size in any case.
+/// A block of names of pending repositories ends after one of so many names. The hash of the name
+/// decides, so that a removed name changes only its own block. It also ends at this size.
 const NAMES_OF_PENDING: u64 = 256;
 const BYTES_OF_PENDING: usize = 16 << 10;
 
 /// The blocks of one job.
 #[derive(Debug)]
 pub(super) struct Blocks {
-    repositories: Parted,
-    current: Parted,
-    completed: Parted,
-    failed: Parted,
-    warnings: Parted,
+    repositories: BlockList,
+    current: BlockList,
+    completed: BlockList,
+    failed: BlockList,
+    warnings: BlockList,
     pending: Vec<KeptBytes>,
     pending_changed: bool,
-    /// Blocks that have changed, but are still a part of the newest document that was made.
+    /// Changed blocks that are still a part of the newest document.
     stale: Vec<KeptBytes>,
 }
 
@@ -55,15 +56,15 @@ pub(super) struct Blocks {
 #[derive(Debug)]
 pub(super) struct Pieces {
     pub(super) list: Vec<Bytes>,
-    /// The place of the elapsed seconds among them.
+    /// The position of the elapsed seconds among the pieces.
     pub(super) splice: usize,
-    /// Bytes that no block has.
+    /// The number of bytes that are in no block.
     pub(super) own: usize,
 }
 
-/// A list in blocks of so many repositories, by the number of the block.
+/// A list, in blocks of `span` repositories, by block number.
 #[derive(Debug)]
-struct Parted {
+struct BlockList {
     span: u32,
     blocks: BTreeMap<u32, Block>,
     changed: BTreeSet<u32>,
@@ -71,7 +72,7 @@ struct Parted {
 
 #[derive(Debug)]
 struct Block {
-    /// Each item with a comma before it.
+    /// The items, each with a comma before it.
     bytes: KeptBytes,
     newest: Option<Timestamp>,
 }
@@ -79,47 +80,50 @@ struct Block {
 impl Blocks {
     pub(super) fn new() -> Self {
         Self {
-            repositories: Parted::new(ROWS),
-            current: Parted::new(ROWS),
-            completed: Parted::new(NAMES),
-            failed: Parted::new(ROWS),
-            warnings: Parted::new(ROWS),
+            repositories: BlockList::new(ROWS),
+            current: BlockList::new(ROWS),
+            completed: BlockList::new(NAMES),
+            failed: BlockList::new(ROWS),
+            warnings: BlockList::new(ROWS),
             pending: Vec::new(),
             pending_changed: true,
             stale: Vec::new(),
         }
     }
 
-    /// A repository has another state than before, or has come or gone.
+    /// Records that a repository changed, was added or was removed.
     pub(super) fn note(&mut self, old: Option<&RepositoryStatus>, new: Option<&RepositoryStatus>) {
-        let Some(index) = new.or(old).map(|it| it.index) else { return };
+        let Some(index) = new.or(old).map(|status| status.index) else { return };
         let either = |holds: fn(RepoState) -> bool| {
-            old.is_some_and(|it| holds(it.state)) || new.is_some_and(|it| holds(it.state))
+            old.is_some_and(|status| holds(status.state))
+                || new.is_some_and(|status| holds(status.state))
         };
         let stale = &mut self.stale;
         self.repositories.forget(index, stale);
         for (list, touched) in [
             (&mut self.current, either(RepoState::is_working)),
-            (&mut self.completed, either(|it| it == RepoState::Completed)),
+            (&mut self.completed, either(|state| state == RepoState::Completed)),
             (&mut self.failed, either(RepoState::is_failure)),
         ] {
             if touched {
                 list.forget(index, stale);
             }
         }
-        let begun = |it: Option<&RepositoryStatus>| it.is_some_and(|it| !is_pending(it));
-        let name = |it: Option<&RepositoryStatus>| it.and_then(|it| it.name.clone());
+        let begun =
+            |status: Option<&RepositoryStatus>| status.is_some_and(|status| !is_pending(status));
+        let name =
+            |status: Option<&RepositoryStatus>| status.and_then(|status| status.name.clone());
         if begun(old) != begun(new) || name(old) != name(new) {
             self.pending_changed = true;
         }
     }
 
-    /// The warnings of a file are others than before.
+    /// Records that the warnings of a file changed.
     pub(super) fn note_warnings(&mut self, file: JobFile) {
-        self.warnings.forget(place_of(file), &mut self.stale);
+        self.warnings.forget(position_of(file), &mut self.stale);
     }
 
-    /// Keeps no bytes: all of it is made anew when somebody asks.
+    /// Drops all bytes. The next request makes them again.
     pub(super) fn release(&mut self) {
         for list in [
             &mut self.repositories,
@@ -135,22 +139,22 @@ impl Blocks {
         self.stale = Vec::new();
     }
 
-    /// The names of those that have not begun are others than before.
+    /// Records that the names of pending repositories changed.
     pub(super) fn note_pending(&mut self) {
         self.pending_changed = true;
     }
 }
 
 /// The pieces of the newest document.
-pub(super) fn pieces(data: &mut Data, ledger: &Ledger, lists: Lists, elapsed: u64) -> Pieces {
+pub(super) fn pieces(data: &mut JobData, ledger: &Ledger, lists: Lists, elapsed: u64) -> Pieces {
     if lists == Lists::Whole {
-        // The document that they were a part of is about to be replaced.
+        // The newest document, which they were a part of, is about to be replaced.
         data.blocks.stale.clear();
         fill_lists(data, ledger);
     }
     fill_warnings(data, ledger);
-    let Data { blocks, facts, master, version, .. } = data;
-    let mut made = Assembly { ledger, pieces: Vec::new(), text: Vec::new(), own: 0 };
+    let JobData { blocks, facts, master, version, .. } = data;
+    let mut made = DocumentWriter { ledger, pieces: Vec::new(), text: Vec::new(), own: 0 };
     let none = std::iter::empty();
     made.value(&progress::head(facts, master.as_ref(), &none, Lists::Omitted));
     made.text.pop();
@@ -170,7 +174,7 @@ pub(super) fn pieces(data: &mut Data, ledger: &Ledger, lists: Lists, elapsed: u6
     made.member("elapsed_time_seconds");
     made.flush();
     let splice = made.pieces.len();
-    let newest = blocks.repositories.blocks.values().filter_map(|it| it.newest).max();
+    let newest = blocks.repositories.blocks.values().filter_map(|block| block.newest).max();
     let tail = progress::tail(facts, master.as_ref(), newest, Vec::new(), *version, elapsed);
     let end = format!("[],\"version\":{version}}}");
     made.value(&tail);
@@ -182,9 +186,9 @@ pub(super) fn pieces(data: &mut Data, ledger: &Ledger, lists: Lists, elapsed: u6
     Pieces { list: made.pieces, splice, own: made.own }
 }
 
-/// Makes the blocks of warnings that have changed.
-fn fill_warnings(data: &mut Data, ledger: &Ledger) {
-    let Data { blocks, warnings, .. } = data;
+/// Makes the blocks of warnings that changed.
+fn fill_warnings(data: &mut JobData, ledger: &Ledger) {
+    let JobData { blocks, warnings, .. } = data;
     blocks.warnings.fill(ledger, |range, to| {
         for (file, texts) in warnings.range(file_at(*range.start())..=file_at(*range.end())) {
             let file = file.name();
@@ -196,38 +200,39 @@ fn fill_warnings(data: &mut Data, ledger: &Ledger) {
     });
 }
 
-/// Makes the blocks of all other lists that have changed.
-fn fill_lists(data: &mut Data, ledger: &Ledger) {
-    let Data { blocks, repositories, master, facts, .. } = data;
-    let statuses = |range: RangeInclusive<u32>| repositories.range(range).map(|(_, it)| &it.status);
+/// Makes the blocks of all other lists that changed.
+fn fill_lists(data: &mut JobData, ledger: &Ledger) {
+    let JobData { blocks, repositories, master, facts, .. } = data;
+    let statuses =
+        |range: RangeInclusive<u32>| repositories.range(range).map(|(_, entry)| &entry.status);
     blocks.repositories.fill(ledger, |range, to| {
-        statuses(range.clone()).for_each(|it| item(to, &RepositoryRow::of(it)));
-        statuses(range).filter_map(|it| it.last_update).max()
+        statuses(range.clone()).for_each(|status| item(to, &RepositoryRow::of(status)));
+        statuses(range).filter_map(|status| status.last_update).max()
     });
     blocks.current.fill(ledger, |range, to| {
-        statuses(range).filter_map(CurrentRow::of).for_each(|it| item(to, &it));
+        statuses(range).filter_map(CurrentRow::of).for_each(|row| item(to, &row));
         None
     });
     blocks.completed.fill(ledger, |range, to| {
-        statuses(range).filter_map(progress::completed_name).for_each(|it| item(to, &it));
+        statuses(range).filter_map(progress::completed_name).for_each(|name| item(to, &name));
         None
     });
     blocks.failed.fill(ledger, |range, to| {
-        statuses(range).filter_map(FailedRow::of).for_each(|it| item(to, &it));
+        statuses(range).filter_map(FailedRow::of).for_each(|row| item(to, &row));
         None
     });
     if std::mem::take(&mut blocks.pending_changed) {
-        let begun = repositories.values().map(|it: &Entry| &it.status);
+        let begun = repositories.values().map(|entry: &RepositoryEntry| &entry.status);
         let names = progress::pending_names(master.as_ref(), begun, facts.summary.pending);
         blocks.pending = pending(&names, std::mem::take(&mut blocks.pending), ledger);
     }
 }
 
-/// The blocks of these names; those of before that are the same stay.
+/// The blocks of these names. Equal blocks of the previous list are reused.
 fn pending(names: &[String], before: Vec<KeptBytes>, ledger: &Ledger) -> Vec<KeptBytes> {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let mut before: HashMap<u64, KeptBytes> =
-        before.into_iter().map(|it| (hasher.hash_one(&it.bytes()[..]), it)).collect();
+        before.into_iter().map(|block| (hasher.hash_one(&block.bytes()[..]), block)).collect();
     let mut blocks = Vec::new();
     let mut text = Vec::new();
     for (at, name) in names.iter().enumerate() {
@@ -236,17 +241,17 @@ fn pending(names: &[String], before: Vec<KeptBytes>, ledger: &Ledger) -> Vec<Kep
         if ends || at + 1 == names.len() {
             let text = std::mem::take(&mut text);
             let same = before.remove(&hasher.hash_one(&text[..]));
-            let same = same.filter(|it| it.bytes()[..] == text[..]);
+            let same = same.filter(|block| block.bytes()[..] == text[..]);
             blocks.push(same.unwrap_or_else(|| ledger.keep_piece(text)));
         }
     }
     blocks
 }
 
-/// An item of a list, with a comma before it.
+/// Appends an item of a list, with a comma before it.
 fn item(to: &mut Vec<u8>, value: &impl Serialize) {
     to.push(b',');
-    // Values of ours have text keys and finite numbers: nothing that JSON cannot say.
+    // Serializing cannot fail: keys are strings, and numbers are finite.
     let _ = serde_json::to_writer(to, value);
 }
 
@@ -254,36 +259,36 @@ fn is_pending(status: &RepositoryStatus) -> bool {
     status.state == RepoState::Pending
 }
 
-/// The place of a file among the warnings.
-fn place_of(file: JobFile) -> u32 {
+/// The position of a file among the warnings.
+fn position_of(file: JobFile) -> u32 {
     match file {
         JobFile::Master => 0,
-        // The last two numbers share one.
+        // The two highest numbers share a position.
         JobFile::Repository(index) => index.saturating_add(1),
     }
 }
 
-fn file_at(place: u32) -> JobFile {
-    match place {
+fn file_at(position: u32) -> JobFile {
+    match position {
         0 => JobFile::Master,
         u32::MAX => JobFile::Repository(u32::MAX),
-        place => JobFile::Repository(place - 1),
+        position => JobFile::Repository(position - 1),
     }
 }
 
-impl Parted {
+impl BlockList {
     fn new(span: u32) -> Self {
         Self { span, blocks: BTreeMap::new(), changed: BTreeSet::new() }
     }
 
-    /// Something at this place has changed.
-    fn forget(&mut self, place: u32, stale: &mut Vec<KeptBytes>) {
-        let block = place / self.span;
-        stale.extend(self.blocks.remove(&block).map(|it| it.bytes));
+    /// Removes the block of this position, because something in it changed.
+    fn forget(&mut self, position: u32, stale: &mut Vec<KeptBytes>) {
+        let block = position / self.span;
+        stale.extend(self.blocks.remove(&block).map(|block| block.bytes));
         self.changed.insert(block);
     }
 
-    /// Makes what has changed: `make` writes the items of a range, and says which is their newest time.
+    /// Makes the changed blocks. `make` writes the items of a range, and returns their newest time.
     fn fill(
         &mut self,
         ledger: &Ledger,
@@ -300,20 +305,20 @@ impl Parted {
     }
 
     fn bytes(&self) -> impl Iterator<Item = &Bytes> {
-        self.blocks.values().map(|it| it.bytes.bytes())
+        self.blocks.values().map(|block| block.bytes.bytes())
     }
 }
 
-/// A document that is being put together.
-struct Assembly<'a> {
+/// Assembles a document.
+struct DocumentWriter<'a> {
     ledger: &'a Ledger,
     pieces: Vec<Bytes>,
-    /// What no block has, up to the next block.
+    /// The bytes between the last block and the next one.
     text: Vec<u8>,
     own: usize,
 }
 
-impl Assembly<'_> {
+impl DocumentWriter<'_> {
     fn value(&mut self, value: &impl Serialize) {
         let _ = serde_json::to_writer(&mut self.text, value);
     }
@@ -326,7 +331,7 @@ impl Assembly<'_> {
         self.text.push(b'[');
         for (at, block) in blocks.enumerate() {
             self.flush();
-            // The first item has no comma before it.
+            // The first item of the list has no comma before it.
             self.pieces.push(if at == 0 { block.slice(1..) } else { block.clone() });
         }
         self.text.push(b']');

@@ -1,11 +1,11 @@
-//! Result files in short, and open ones to be read package by package.
+//! Summaries of result files, and open result files that are read package by package.
 //!
-//! Input: the ids of jobs and the numbers of their repositories. Output: what a result file says in short, read
-//! when somebody first asks and kept until the file is another; or the file itself, open.
+//! Input: the ids of jobs and the numbers of their repositories. Output: a summary of a result
+//! file, made on the first request and cached until the file changes; or the open file.
 //!
-//! Invariants: packages are never kept; the short forms that are kept have at most [`KEPT_BYTES`] together, and
-//! go when nobody has asked for a minute; what a foreign scanner wrote that makes no sense counts as
-//! nothing found.
+//! Invariants: packages are never cached; the cached summaries have at most [`KEPT_BYTES`]
+//! together, and are dropped after a minute without a request; an invalid result of an external
+//! scanner counts as nothing found.
 
 use crate::{
     model::{JobId, declared::Declared},
@@ -22,60 +22,60 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many bytes of short forms are kept, about.
+/// The approximate size of the cached summaries.
 const KEPT_BYTES: usize = 4 << 20;
-/// How long a short form is kept that nobody asks for.
+/// How long a summary stays cached after its last request.
 const KEPT_FOR: Duration = Duration::from_mins(1);
-/// How often, in packages, is looked whether the answer is still wanted.
-const LOOK_EVERY: u64 = 256;
+/// After how many packages each it is checked whether the answer is still wanted.
+const CHECK_EVERY: u64 = 256;
 
-/// One result file in short.
+/// A summary of a result file.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ResultSummary {
-    /// How many packages it has, whatever they are.
+    /// The number of packages, valid or not.
     pub packages_total: u64,
     pub categories: BTreeMap<String, bool>,
     pub infrastructure_usage: BTreeMap<String, bool>,
-    /// Whether all of them make sense; else none of them counts.
+    /// Whether all packages are valid; if not, none of them counts.
     pub is_sound: bool,
 }
 
-/// The short forms that have been asked for, and the way to the files.
+/// A cache of summaries, and access to the result files.
 #[derive(Debug)]
 pub struct Results {
     jobs: JobsDir,
-    known: Mutex<Known>,
+    cache: Mutex<SummaryCache>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    by_file: HashMap<(JobId, u32), Entry>,
+struct SummaryCache {
+    by_file: HashMap<(JobId, u32), CachedSummary>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CachedSummary {
     signature: Signature,
     summary: Arc<ResultSummary>,
     bytes: usize,
-    asked: Instant,
+    requested_at: Instant,
 }
 
-/// The answer is not wanted any more.
+/// The client does not wait for the answer any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the answer is not wanted any more")]
+#[error("the client does not wait for the answer any more")]
 pub struct Unwanted;
 
 impl Results {
-    /// None yet.
+    /// An empty cache.
     pub fn new(jobs: JobsDir) -> Self {
-        Self { jobs, known: Mutex::default() }
+        Self { jobs, cache: Mutex::default() }
     }
 
-    /// Opens the result of a repository; none where there is none. Blocks.
+    /// Opens the result of a repository; `None` if there is none. Blocks.
     ///
     /// # Errors
-    /// Where that cannot be told now.
+    /// If a lack of resources leaves it unknown whether there is one.
     pub fn open(&self, id: &JobId, index: u32) -> io::Result<Option<ResultFile>> {
         match ResultFile::open(&self.jobs.job(id).result(index)) {
             Ok(file) => Ok(Some(file)),
@@ -84,8 +84,8 @@ impl Results {
         }
     }
 
-    /// What one repository's result says in short; nothing found where there is no file. `is_wanted` is
-    /// asked again and again while the file is read. Blocks.
+    /// The summary of a repository's result; an empty one if there is no file. `is_wanted` is
+    /// called repeatedly while the file is read. Blocks.
     pub fn summary(
         &self,
         id: &JobId,
@@ -94,61 +94,61 @@ impl Results {
     ) -> Result<Arc<ResultSummary>, Unwanted> {
         let key = (id.clone(), index);
         let signature = Signature::at(&self.jobs.job(id).result(index));
-        if let Some(known) = self.with(|it| it.get(&key, signature)) {
+        if let Some(known) = self.with(|cache| cache.get(&key, signature)) {
             return Ok(known);
         }
         let Ok(Some(mut file)) = self.open(id, index) else { return Ok(Arc::default()) };
         let summary = Arc::new(summarise(&mut file, is_wanted)?);
-        self.with(|it| it.insert(key, file.signature(), &summary));
+        self.with(|cache| cache.insert(key, file.signature(), &summary));
         Ok(summary)
     }
 
-    /// Forgets what nobody has asked for of late.
+    /// Drops the summaries that were not requested recently.
     pub fn forget_idle(&self) {
-        self.with(|known| known.leave(|it| it.asked.elapsed() < KEPT_FOR));
+        self.with(|cache| cache.retain(|entry| entry.requested_at.elapsed() < KEPT_FOR));
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
-        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, work: impl FnOnce(&mut SummaryCache) -> T) -> T {
+        work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Known {
+impl SummaryCache {
     fn get(
         &mut self,
         key: &(JobId, u32),
         signature: Option<Signature>,
     ) -> Option<Arc<ResultSummary>> {
-        let entry = self.by_file.get_mut(key).filter(|it| Some(it.signature) == signature)?;
-        entry.asked = Instant::now();
+        let entry = self.by_file.get_mut(key).filter(|entry| Some(entry.signature) == signature)?;
+        entry.requested_at = Instant::now();
         Some(Arc::clone(&entry.summary))
     }
 
     fn insert(&mut self, key: (JobId, u32), signature: Signature, summary: &Arc<ResultSummary>) {
         let names = summary.categories.keys().chain(summary.infrastructure_usage.keys());
-        // With what maps and allocations add.
-        let bytes = 256 + names.map(|it| it.len() + 64).sum::<usize>();
+        // Including the overhead of maps and allocations.
+        let bytes = 256 + names.map(|name| name.len() + 64).sum::<usize>();
         if bytes > KEPT_BYTES {
             return;
         }
-        let (summary, asked) = (Arc::clone(summary), Instant::now());
-        let entry = Entry { signature, summary, bytes, asked };
+        let (summary, requested_at) = (Arc::clone(summary), Instant::now());
+        let entry = CachedSummary { signature, summary, bytes, requested_at };
         self.bytes += bytes;
         if let Some(old) = self.by_file.insert(key, entry) {
             self.bytes -= old.bytes;
         }
         if self.bytes > KEPT_BYTES {
-            // The older half goes, so that this is seldom.
-            let mut times: Vec<_> = self.by_file.values().map(|it| it.asked).collect();
+            // Drops the older half, so that this is rare.
+            let mut times: Vec<_> = self.by_file.values().map(|entry| entry.requested_at).collect();
             times.sort_unstable();
             let middle = times[times.len() / 2];
-            self.leave(|it| it.asked > middle);
+            self.retain(|entry| entry.requested_at > middle);
         }
     }
 
-    fn leave(&mut self, is_left: impl Fn(&Entry) -> bool) {
-        self.by_file.retain(|_, it| is_left(it));
-        self.bytes = self.by_file.values().map(|it| it.bytes).sum();
+    fn retain(&mut self, is_kept: impl Fn(&CachedSummary) -> bool) {
+        self.by_file.retain(|_, entry| is_kept(entry));
+        self.bytes = self.by_file.values().map(|entry| entry.bytes).sum();
         self.by_file.shrink_to_fit();
     }
 }
@@ -161,7 +161,7 @@ fn summarise(
     let read = file.read(&["categories", "infrastructure_usage"], &mut |part| {
         match part {
             Part::Package(_, text) => {
-                if summary.packages_total.is_multiple_of(LOOK_EVERY) && !is_wanted() {
+                if summary.packages_total.is_multiple_of(CHECK_EVERY) && !is_wanted() {
                     return Err(Unread::Stopped);
                 }
                 summary.packages_total += 1;
@@ -194,14 +194,14 @@ mod tests {
     use crate::store::atomic::{Durability, replace};
     use serde_json::json;
 
-    fn lay(jobs: &JobsDir, id: &JobId, index: u32, text: &str) {
+    fn write(jobs: &JobsDir, id: &JobId, index: u32, text: &str) {
         let path = jobs.job(id).result(index);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         replace(&jobs.staging(), &path, text.as_bytes(), Durability::Eventual).unwrap();
     }
 
     #[test]
-    fn what_makes_no_sense_counts_as_nothing_found() {
+    fn an_invalid_result_counts_as_nothing_found() {
         let root = tempfile::tempdir().unwrap();
         let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
         jobs.create(0o750).unwrap();
@@ -212,7 +212,7 @@ mod tests {
             json!({ "packages": packages, "categories": { "web": true } }).to_string()
         };
         let of = |text: &str| {
-            lay(&jobs, &id, 0, text);
+            write(&jobs, &id, 0, text);
             let summary = results.summary(&id, 0, &|| true).unwrap();
             (summary.packages_total, summary.is_sound, summary.categories.len())
         };
@@ -221,34 +221,35 @@ mod tests {
         assert_eq!(of("{\"packages\": [{]}"), (0, false, 0));
         assert_eq!(of("{\"packages\": [{\"a\":x}]}"), (0, false, 0));
         assert_eq!(of("{\"categories\": 7}"), (0, false, 0));
-        lay(&jobs, &id, 0, &whole(&[&package]));
+        write(&jobs, &id, 0, &whole(&[&package]));
         assert_eq!(results.summary(&id, 0, &|| false), Err(Unwanted));
         assert_eq!(*results.summary(&id, 1, &|| true).unwrap(), ResultSummary::default());
     }
 
     #[test]
-    fn little_is_kept_and_it_is_found_again() {
+    fn few_summaries_are_cached_and_reused() {
         let root = tempfile::tempdir().unwrap();
         let jobs = JobsDir::new(&root.path().join("jobs")).unwrap();
         jobs.create(0o750).unwrap();
         let (id, results) = (JobId::generate(), Results::new(jobs.clone()));
-        let names: BTreeMap<String, bool> =
-            (0..2000).map(|it| (format!("a category of a long name {it}"), true)).collect();
+        let names: BTreeMap<String, bool> = (0..2000)
+            .map(|number| (format!("a category with a long name {number}"), true))
+            .collect();
         let text = json!({ "categories": names }).to_string();
         for index in 0..60 {
-            lay(&jobs, &id, index, &text);
+            write(&jobs, &id, index, &text);
             let first = results.summary(&id, index, &|| true).unwrap();
             let again = results.summary(&id, index, &|| true).unwrap();
             assert!(Arc::ptr_eq(&first, &again), "read again");
-            assert!(results.with(|it| it.bytes <= KEPT_BYTES));
+            assert!(results.with(|cache| cache.bytes <= KEPT_BYTES));
         }
-        assert!(results.with(|it| it.by_file.len() > 5));
-        results.with(|known| {
-            for entry in known.by_file.values_mut() {
-                entry.asked -= KEPT_FOR;
+        assert!(results.with(|cache| cache.by_file.len() > 5));
+        results.with(|cache| {
+            for entry in cache.by_file.values_mut() {
+                entry.requested_at -= KEPT_FOR;
             }
         });
         results.forget_idle();
-        assert!(results.with(|it| it.by_file.is_empty() && it.bytes == 0));
+        assert!(results.with(|cache| cache.by_file.is_empty() && cache.bytes == 0));
     }
 }

@@ -1,10 +1,11 @@
-//! All jobs in the order of their age, and counted.
+//! All jobs, sorted by age, with counts.
 //!
-//! Input: a job's key, by which it sorts, and its facts, when they are known and when they go. Output:
-//! the keys, newest first, of all jobs or of those in one state; how many there are of what.
+//! Input: the sort key of a job and its facts, when the job is added, changed or removed. Output:
+//! the keys, newest first, of all jobs or of those in one state; counts of jobs and repositories by
+//! state.
 //!
-//! Invariants: every number is kept with each change and none is counted for a question; a page costs the
-//! keys before it, at most half of them all, and nothing of the jobs themselves.
+//! Invariants: every count is updated with each change and none is computed for a request; a page
+//! costs the keys before it, at most half of all keys, and does not touch the jobs.
 
 use crate::model::{
     JobState,
@@ -14,42 +15,42 @@ use crate::model::{
 };
 use std::{collections::BTreeSet, iter, ops::Range};
 
-/// The keys of all jobs.
+/// The sort keys of all jobs.
 #[derive(Debug)]
-pub(super) struct Listing<K> {
+pub(super) struct SortedJobs<K> {
     /// By coarse state, each from the oldest to the newest.
     by_age: [BTreeSet<K>; COARSE_STATES.len()],
     counts: Counts,
 }
 
-/// How many jobs are in which state, and how many repositories of theirs.
+/// The number of jobs in each state, and of their repositories.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     jobs: [u64; JobState::ALL.len()],
-    /// Those of all jobs.
+    /// The repositories of all jobs.
     pub repositories: Summary,
 }
 
-impl<K: Ord> Listing<K> {
+impl<K: Ord> SortedJobs<K> {
     pub(super) fn new() -> Self {
         Self { by_age: Default::default(), counts: Counts::default() }
     }
 
-    /// A job has these facts from now on.
+    /// Adds a job with these facts.
     pub(super) fn insert(&mut self, key: K, facts: &JobFacts) {
-        if self.by_age[place_of(facts)].insert(key) {
+        if self.by_age[position_of(facts)].insert(key) {
             self.counts.change(facts, |count, by| *count += by);
         }
     }
 
-    /// A job does not have these facts any more, which it was inserted with.
+    /// Removes a job, which was added with these facts.
     pub(super) fn remove(&mut self, key: &K, facts: &JobFacts) {
-        if self.by_age[place_of(facts)].remove(key) {
+        if self.by_age[position_of(facts)].remove(key) {
             self.counts.change(facts, |count, by| *count -= by);
         }
     }
 
-    /// How many jobs there are; of one coarse state, or in all.
+    /// The number of jobs in one coarse state, or in all.
     pub(super) fn len(&self, state: Option<&str>) -> usize {
         self.of(state).map(BTreeSet::len).sum()
     }
@@ -58,19 +59,19 @@ impl<K: Ord> Listing<K> {
         &self.counts
     }
 
-    /// How many jobs are in which coarse state.
+    /// The number of jobs in each coarse state.
     pub(super) fn coarse_counts(&self) -> JobCounts {
         let [pending, running, completed, failed] = self.by_age.each_ref().map(BTreeSet::len);
         JobCounts { pending, running, completed, failed }
     }
 
-    /// The keys at these places, newest first; of one coarse state, or of all.
+    /// The keys at these positions, newest first, in one coarse state or in all.
     pub(super) fn page(&self, state: Option<&str>, places: Range<usize>) -> Vec<&K> {
         let total = self.len(state);
         let (start, end) = (places.start.min(total), places.end.min(total));
         let parts = self.of(state);
         if start <= total / 2 {
-            let newest = merged(parts.map(|it| it.iter().rev()), |a, b| a > b);
+            let newest = merged(parts.map(|keys| keys.iter().rev()), |a, b| a > b);
             return newest.skip(start).take(end - start).collect();
         }
         let oldest = merged(parts.map(BTreeSet::iter), |a, b| a < b);
@@ -81,18 +82,24 @@ impl<K: Ord> Listing<K> {
 
     fn of(&self, state: Option<&str>) -> impl Iterator<Item = &BTreeSet<K>> {
         let named = COARSE_STATES.into_iter().zip(&self.by_age);
-        named.filter(move |(name, _)| state.is_none_or(|it| it == *name)).map(|(_, keys)| keys)
+        named
+            .filter(move |(name, _)| state.is_none_or(|state| state == *name))
+            .map(|(_, keys)| keys)
     }
 }
 
 impl Counts {
-    /// Jobs in this state.
+    /// The number of jobs in this state.
     pub fn jobs(&self, state: JobState) -> u64 {
-        JobState::ALL.iter().zip(self.jobs).find(|(it, _)| **it == state).map_or(0, |(_, n)| n)
+        JobState::ALL
+            .iter()
+            .zip(self.jobs)
+            .find(|(known, _)| **known == state)
+            .map_or(0, |(_, count)| count)
     }
 
     fn change(&mut self, facts: &JobFacts, by: impl Fn(&mut u64, u64)) {
-        if let Some(at) = JobState::ALL.iter().position(|it| *it == facts.state) {
+        if let Some(at) = JobState::ALL.iter().position(|known| *known == facts.state) {
             by(&mut self.jobs[at], 1);
         }
         let (all, own) = (&mut self.repositories, &facts.summary);
@@ -104,13 +111,13 @@ impl Counts {
     }
 }
 
-/// The place of a job's state among the coarse ones.
-fn place_of(facts: &JobFacts) -> usize {
+/// The position of the job's state among the coarse states.
+fn position_of(facts: &JobFacts) -> usize {
     let state = facts.state.coarse();
-    COARSE_STATES.iter().position(|it| *it == state).unwrap_or(0)
+    COARSE_STATES.iter().position(|known| *known == state).unwrap_or(0)
 }
 
-/// Sorted lists as one sorted list: that item is next which comes before all others.
+/// Merges sorted lists: the next item is the one that comes before all others.
 fn merged<'a, K: 'a>(
     lists: impl Iterator<Item = impl Iterator<Item = &'a K>>,
     comes_first: impl Fn(&K, &K) -> bool,
@@ -142,10 +149,10 @@ mod tests {
         JobFacts { id, url, state, summary, started_at, completed_at, error, fraction }
     }
 
-    /// Each page is that of a list which is sorted anew.
+    /// Fails if a page differs from that of a list that is sorted from scratch.
     #[test]
-    fn pages_are_those_of_the_whole_list_from_either_end() {
-        let mut listing = Listing::new();
+    fn pages_match_the_sorted_list_from_either_end() {
+        let mut listing = SortedJobs::new();
         let mut all = Vec::new();
         for key in 0..60_u32 {
             let state = JobState::ALL[(key as usize * 7 + key as usize / 5) % JobState::ALL.len()];
@@ -155,7 +162,7 @@ mod tests {
         all.reverse();
         for state in COARSE_STATES.into_iter().map(Some).chain([None]) {
             let of_state =
-                all.iter().filter(|(_, it)| state.is_none_or(|name| name == it.coarse()));
+                all.iter().filter(|(_, of_job)| state.is_none_or(|name| name == of_job.coarse()));
             let expected: Vec<&u32> = of_state.map(|(key, _)| key).collect();
             assert_eq!(listing.len(state), expected.len());
             for size in [1, 7, 20, 100] {
@@ -168,10 +175,10 @@ mod tests {
         }
     }
 
-    /// Breaks if a count is not taken back, or is taken in twice.
+    /// Fails if a count is not taken back, or is counted twice.
     #[test]
-    fn counts_are_those_of_the_newest_facts() {
-        let mut listing = Listing::new();
+    fn counts_match_the_newest_facts() {
+        let mut listing = SortedJobs::new();
         let (running, done) = (facts(JobState::InProgress, 2), facts(JobState::Completed, 9));
         listing.insert("a", &running);
         listing.insert("a", &running);

@@ -1,14 +1,14 @@
-//! Event streams: what a reader gets, as the pieces of a body of server-sent events (WHATWG HTML,
-//! section 9.2).
+//! Server-sent events (WHATWG HTML, section 9.2): the body of an event stream, in pieces.
 //!
-//! Input: a follower. Output: pieces, each when the last one has been taken.
-//! Invariants: a piece is bounded, however large its message is; what is large is shared, and handed
-//! on in slices; small messages that are there together go out together.
+//! Input: a follower. Output: pieces, each when the previous one has been taken.
+//!
+//! Invariants: a piece is bounded, however large its message is; large data is shared and passed on
+//! in slices; small messages that are available together are sent together.
 
 use super::{
     follow::{Follower, Step},
-    frames::{Content, Message, SMALL, begin_event, end_event},
-    pieces::{CutOff, PIECE, Reader},
+    messages::{Message, Payload, SMALL, begin_event, end_event},
+    pieces::{CutOff, PIECE, PieceReader},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
@@ -18,12 +18,11 @@ use std::{
     vec,
 };
 
-/// What a stream begins with: how long a client is asked to wait before it comes back, in
-/// milliseconds.
+/// The start of a stream: the time in milliseconds after which a client reconnects.
 const OPENING: &[u8] = b"retry: 2000\n\n";
 
-/// The body for a reader. The reconnection time goes out at once, also where there is no event
-/// yet: a client sees that it is connected. After an error nothing follows.
+/// The body for a reader. The reconnection time is sent at once, even before the first event, so
+/// that a client sees that it is connected. Nothing follows an error.
 pub fn events<G>(follower: Follower<G>) -> Events<G> {
     Events {
         follower: Some(follower),
@@ -36,13 +35,13 @@ pub fn events<G>(follower: Follower<G>) -> Events<G> {
 /// The pieces of an event stream.
 #[derive(Debug)]
 pub struct Events<G> {
-    /// None once nothing more comes.
+    /// `None` after the end.
     follower: Option<Follower<G>>,
-    /// Of the step that is being sent.
+    /// The messages of the current step.
     messages: vec::IntoIter<Message>,
-    /// The data of the message that is being sent.
-    large: Option<Reader>,
-    /// What comes next.
+    /// The rest of the data of the current message.
+    large: Option<PieceReader>,
+    /// Bytes to send next.
     text: BytesMut,
 }
 
@@ -76,8 +75,8 @@ impl<G> Events<G> {
                 let (event, id, data) = message.into_parts();
                 begin_event(&mut self.text, event, id);
                 match data {
-                    Content::Small(bytes) => self.text.extend_from_slice(&bytes),
-                    Content::Large(mut reader) if reader.length() <= SMALL => {
+                    Payload::Small(bytes) => self.text.extend_from_slice(&bytes),
+                    Payload::Large(mut reader) if reader.length() <= SMALL => {
                         while let Some(piece) = reader.next_piece() {
                             match piece {
                                 Ok(piece) => self.text.extend_from_slice(&piece),
@@ -85,7 +84,7 @@ impl<G> Events<G> {
                             }
                         }
                     }
-                    Content::Large(reader) => {
+                    Payload::Large(reader) => {
                         self.large = Some(reader);
                         continue;
                     }
@@ -100,7 +99,7 @@ impl<G> Events<G> {
                     }
                     Poll::Ready(Step::End(_)) if self.text.is_empty() => return Poll::Ready(None),
                     Poll::Pending if self.text.is_empty() => {
-                        // While it waits, a reader has no buffer.
+                        // A waiting reader holds no buffer.
                         (self.messages, self.text) = (Vec::new().into_iter(), BytesMut::new());
                         return Poll::Pending;
                     }
@@ -119,10 +118,10 @@ mod tests {
     use futures_util::{FutureExt, StreamExt};
     use std::{future::pending, sync::Arc};
 
-    /// Breaks if a small job costs its readers a piece for each of its parts, or a buffer while they
+    /// Fails if a small job costs its readers a piece for each of its parts, or a buffer while they
     /// wait.
     #[tokio::test]
-    async fn what_is_there_goes_out_together_and_nothing_is_kept() {
+    async fn available_messages_are_sent_together_and_no_buffer_is_kept() {
         let live = Live::new(7);
         let job = live.insert(&"job".parse().unwrap());
         let mut events = events(Arc::clone(&job).follow(None, pending(), ()));
@@ -138,24 +137,24 @@ mod tests {
         assert!(events.next().now_or_never().unwrap().is_none());
     }
 
-    /// Breaks if who joins a job that is over waits for its end.
+    /// Fails if a reader that joins a finished job waits for its final state.
     #[tokio::test]
-    async fn a_job_that_is_over_has_its_end_after_its_snapshot() {
+    async fn the_snapshot_of_a_finished_job_is_followed_by_its_final_state() {
         let live = Live::new(7);
         let job = live.insert(&"job".parse().unwrap());
         let text = br#"{"status": "completed", "total_repositories": 0}"#;
         job.apply_master(crate::model::master::Master::parse(text).unwrap().0, Vec::new());
-        job.settle(true);
-        // Where the end does not follow at once, the comments that keep the line open never end.
+        job.finalize(true);
+        // If the final state did not follow at once, the keep-alive comments would never end.
         let pieces = events(job.follow(None, pending(), ())).collect::<Vec<_>>();
         let pieces = pieces.now_or_never().expect("nothing is waited for");
-        let bytes: Vec<u8> = pieces.into_iter().flat_map(|it| it.unwrap().to_vec()).collect();
+        let bytes: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.unwrap().to_vec()).collect();
         let text = String::from_utf8(bytes).unwrap();
         let ends = text.split_once("event: snapshot").unwrap().1.contains("event: end");
         assert!(ends, "{text}");
     }
 
-    /// Breaks if a stream does not end when it is to, or is asked again after its end.
+    /// Fails if a stream does not end when it should, or is polled again after its end.
     #[tokio::test]
     async fn a_stream_ends_with_its_server_or_its_user() {
         let live = Live::new(7);

@@ -1,8 +1,9 @@
-//! Version numbers: each is given out once in a run of the server, whatever it is the version of.
+//! Version numbers. Each is used once in a run of the server, whatever it is the version of.
 //!
-//! Input: whoever changes something. Output: a number greater than all before it.
-//! Invariants: no number is given out twice, so an entity tag or an event id of a job that was
-//! removed never names a state of another job that was made under the same id.
+//! Input: requests for a version. Output: a number greater than all previous ones.
+//!
+//! Invariants: no number is used twice, so an entity tag or an event id of a removed job never
+//! identifies a state of another job with the same id.
 
 use std::sync::{
     Arc,

@@ -230,7 +230,7 @@ pub struct JobFacts {
 impl JobFacts {
     /// Whether the job's own row is the same in both; progress within repositories is not part of
     /// it.
-    pub fn has_line_of(&self, other: &Self) -> bool {
+    pub fn has_same_row_as(&self, other: &Self) -> bool {
         self.state == other.state
             && self.summary == other.summary
             && self.started_at == other.started_at

@@ -1,44 +1,48 @@
-//! When a job rests, and when it is roused.
+//! Packs a job that is not in use, and notices when it is requested again.
 //!
-//! Input: time, and who asks. Output: a job that is packed, without the documents that were made of it.
-//! Invariants: a job that somebody follows stays open; documents are dropped with no lock held.
+//! Input: the visits of the clean-up, and requests. Output: a packed job, without the documents
+//! that were made from it.
+//!
+//! Invariants: a job with readers that wait for changes stays open; documents are dropped while no
+//! lock is held.
 
 use super::LiveJob;
-use crate::live::slot::Slot;
+use crate::live::packable::PackableData;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl LiveJob {
-    /// Packs the job if nobody has asked for it, and nothing of it has changed, since the last time
-    /// that this was called. The documents that were made of it are dropped.
-    pub(in super::super) fn rest_if_idle(&self) {
-        self.rest_if(|slot, _| slot.look_at_use());
+    /// Packs the job, and drops its documents, if it has neither been requested nor changed since
+    /// the last call.
+    pub(in super::super) fn pack_if_idle(&self) {
+        self.pack_if(|data, _| data.check_use());
     }
 
-    /// Packs the job, whoever has asked for it, if nobody follows it.
-    pub(in super::super) fn rest_unless_followed(&self) {
-        self.rest_if(|slot, _| !slot.is_followed());
+    /// Packs the job, even if it was requested recently, unless a reader waits for changes.
+    pub(in super::super) fn pack_unless_followed(&self) {
+        self.pack_if(|data, _| !data.is_followed());
     }
 
-    /// Whether this is the first time that somebody looks it up since it was packed.
-    pub(in super::super) fn is_roused(&self) -> bool {
-        self.at_rest.load(Relaxed) && self.at_rest.swap(false, Relaxed)
+    /// Whether this is the first look-up since the job was packed. Resets the mark.
+    pub(in super::super) fn take_reopened(&self) -> bool {
+        self.packed.load(Relaxed) && self.packed.swap(false, Relaxed)
     }
 
-    /// Packs the job if `may` says so, of its data and of whether there are documents of it.
-    pub(super) fn rest_if(&self, may: impl FnOnce(&mut Slot, bool) -> bool) {
+    /// Packs the job if `may` returns true. `may` gets the data, and whether documents of the job
+    /// exist.
+    pub(super) fn pack_if(&self, may: impl FnOnce(&mut PackableData, bool) -> bool) {
         let unused = {
             let mut bodies = self.bodies();
-            let mut slot = self.lock();
-            if !may(&mut slot, bodies.is_some()) {
+            let mut data = self.lock();
+            if !may(&mut data, bodies.is_some()) {
                 return;
             }
-            slot.rest();
-            self.at_rest.store(true, Relaxed);
+            data.pack();
+            self.packed.store(true, Relaxed);
             bodies.take()
         };
         if unused.is_some() {
             drop(unused);
-            self.board.ledger().relieve();
+            self.job_index.ledger().enforce_limit();
         }
     }
 }

@@ -1,14 +1,14 @@
 use super::*;
 use crate::store::layout::JobsDir;
 use crate::{
-    live::{Ending, Step, WatchOptions, Watcher, cache::MOST_ROUSED},
+    live::{Ending, Step, WatchOptions, Watcher, cache::MAX_REOPENED},
     model::progress::{self, ProgressDocument, WarningRow},
 };
 use serde_json::json;
 use std::io::Write;
 
 fn job() -> LiveJob {
-    LiveJob::new("job".parse().unwrap(), Arc::new(Board::new(7)))
+    LiveJob::new("job".parse().unwrap(), Arc::new(JobIndex::new(7)))
 }
 
 fn repository(index: u32, status: &str) -> RepositoryStatus {
@@ -20,34 +20,34 @@ fn master(text: &serde_json::Value) -> Master {
     Master::parse(text.to_string().as_bytes()).unwrap().0
 }
 
-fn events(frames: Frames) -> Vec<String> {
-    let messages = frames.messages.into_iter();
+fn events(batch: MessageBatch) -> Vec<String> {
+    let messages = batch.messages.into_iter();
     messages
         .map(|message| {
             let text = message.into_text().gather().unwrap();
             let text: serde_json::Value = serde_json::from_slice(&text).unwrap();
-            let word = |it: &serde_json::Value| it.as_str().unwrap().to_owned();
+            let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
             format!("{} {}", word(&text["event"]), word(&text["data"]["status"]))
         })
         .collect()
 }
 
 #[test]
-fn a_reader_gets_the_newest_state_of_what_changed_and_nothing_twice() {
+fn a_reader_gets_the_newest_state_of_each_changed_part_once() {
     let job = job();
     job.apply_master(master(&json!({ "total_repositories": 3 })), Vec::new());
-    let cursor = job.frames_after(0).version;
+    let cursor = job.messages_after(0).version;
     job.apply_repository(repository(0, "cloning"), Vec::new());
     job.apply_repository(repository(1, "cloning"), Vec::new());
     job.apply_repository(repository(0, "scanning"), Vec::new());
-    let frames = job.frames_after(cursor);
-    let version = frames.version;
-    assert_eq!(events(frames), ["repository cloning", "job in_progress", "repository scanning"]);
-    assert!(job.frames_after(version).messages.is_empty());
+    let batch = job.messages_after(cursor);
+    let version = batch.version;
+    assert_eq!(events(batch), ["repository cloning", "job in_progress", "repository scanning"]);
+    assert!(job.messages_after(version).messages.is_empty());
 }
 
 #[test]
-fn what_is_no_news_wakes_nobody() {
+fn an_unchanged_file_creates_no_version() {
     let job = job();
     job.apply_repository(repository(0, "cloning"), Vec::new());
     let before = job.event_id();
@@ -57,25 +57,25 @@ fn what_is_no_news_wakes_nobody() {
 }
 
 #[test]
-fn the_end_comes_when_the_job_is_final_and_nothing_is_left() {
+fn the_final_state_is_published_when_no_repository_is_unfinished_or_nothing_changes() {
     let job = job();
     job.apply_repository(repository(0, "scanning"), Vec::new());
     let cancelled = json!({ "total_repositories": 2, "status": "cancelled" });
     job.apply_master(master(&cancelled), Vec::new());
-    job.settle(false);
-    assert!(!job.is_over(), "a repository still works");
+    job.finalize(false);
+    assert!(!job.is_over(), "a repository is still running");
     job.apply_repository(repository(0, "cancelled"), Vec::new());
-    job.settle(false);
-    assert!(!job.is_over(), "one has no file yet");
-    job.settle(true);
-    assert!(job.is_over(), "but nothing has come for a while");
-    let frames = job.frames_after(0);
-    assert_eq!(frames.then, Then::Nothing);
-    assert_eq!(events(frames).last().unwrap(), "end cancelled");
+    job.finalize(false);
+    assert!(!job.is_over(), "a repository has no file yet");
+    job.finalize(true);
+    assert!(job.is_over(), "nothing has changed for a resync interval");
+    let batch = job.messages_after(0);
+    assert_eq!(batch.then, Then::Nothing);
+    assert_eq!(events(batch).last().unwrap(), "end cancelled");
 }
 
 #[test]
-fn an_unreadable_file_keeps_what_it_last_said() {
+fn an_unreadable_file_keeps_its_last_content() {
     let job = job();
     job.apply_repository(repository(0, "completed"), Vec::new());
     job.apply_problem(JobFile::Repository(0), "not JSON".into());
@@ -88,7 +88,7 @@ fn an_unreadable_file_keeps_what_it_last_said() {
 }
 
 #[test]
-fn an_event_id_reads_back() {
+fn an_event_id_is_parsed_again() {
     let id = EventId { epoch: 0x1f, version: 12 };
     assert_eq!(EventId::parse(&id.to_string()), Some(id));
     for bad in ["", "1", "x-1", "1-x", "1-2-3"] {
@@ -96,18 +96,18 @@ fn an_event_id_reads_back() {
     }
 }
 
-/// The body as it is sent, and the same document made in one go by the rules of the model.
+/// The body as it is sent, and the same document serialized from the model in one step.
 fn both_forms(job: &LiveJob, lists: Lists) -> (String, String) {
     let sent = job.body(lists).reader().gather().unwrap();
-    let mut slot = job.lock();
-    let data = slot.open(&job.card, job.board.versions());
-    let statuses = data.repositories.values().map(|it| &it.status);
+    let mut packable = job.lock();
+    let data = packable.open(&job.entry, job.job_index.versions());
+    let statuses = data.repositories.values().map(|entry| &entry.status);
     let names: Vec<(String, &Vec<String>)> =
         data.warnings.iter().map(|(file, texts)| (file.name(), texts)).collect();
     let rows = names
         .iter()
         .flat_map(|(file, texts)| texts.iter().map(move |message| WarningRow { file, message }));
-    let newest = statuses.clone().filter_map(|it| it.last_update).max();
+    let newest = statuses.clone().filter_map(|status| status.last_update).max();
     let master = data.master.as_ref();
     let document = ProgressDocument {
         head: progress::head(&data.facts, master, &statuses, lists),
@@ -117,10 +117,10 @@ fn both_forms(job: &LiveJob, lists: Lists) -> (String, String) {
     (String::from_utf8(sent.to_vec()).unwrap(), serde_json::to_string(&document).unwrap())
 }
 
-/// Breaks if a block is not made anew when something of it has changed, or if the blocks are put
-/// together in another way than the document is described.
+/// Fails if a changed block is not made again, or if the blocks are assembled into another document
+/// than the model describes.
 #[test]
-fn the_blocks_make_the_document_that_is_described_whatever_changes() {
+fn the_blocks_form_the_document_of_the_model_after_any_change() {
     let job = job();
     let words = ["cloning", "scanning", "completed", "failed", "cancelled", "pending", "odd"];
     let mut seed: u32 = 7;
@@ -134,7 +134,7 @@ fn the_blocks_make_the_document_that_is_described_whatever_changes() {
             0 => job.apply_missing(JobFile::Repository(index)),
             1 => job.apply_problem(JobFile::Repository(index), format!("problem {step}")),
             2 => {
-                let names: Vec<_> = (dice(300)..700).map(|it| format!("r{it}")).collect();
+                let names: Vec<_> = (dice(300)..700).map(|number| format!("r{number}")).collect();
                 let text = json!({ "total_repositories": 700, "pending_repositories": names });
                 job.apply_master(master(&text), vec!["a warning".to_owned()]);
             }
@@ -162,18 +162,18 @@ fn the_blocks_make_the_document_that_is_described_whatever_changes() {
     }
 }
 
-/// Breaks if every version of a large job costs as much memory as the first, or if a version that
-/// nobody reads any more is kept.
+/// Fails if every version of a large job takes as much memory as the first, or if a version without
+/// readers is kept.
 #[test]
-fn versions_share_what_did_not_change() {
+fn versions_share_unchanged_pieces() {
     let job = job();
-    let names: Vec<_> = (0..5_000).map(|it| format!("group/repository-{it}")).collect();
+    let names: Vec<_> = (0..5_000).map(|number| format!("group/repository-{number}")).collect();
     let text = json!({ "total_repositories": 10_000, "pending_repositories": names });
     job.apply_master(master(&text), Vec::new());
     for index in 0..5_000 {
         job.apply_repository(repository(index, "scanning"), Vec::new());
     }
-    let ledger = job.board.ledger();
+    let ledger = job.job_index.ledger();
     let first = job.body(Lists::Whole).reader();
     let mut readers = Vec::new();
     for index in 0..20 {
@@ -186,16 +186,16 @@ fn versions_share_what_did_not_change() {
     assert!(superseded < whole / 2, "20 old versions keep {superseded} of {whole} bytes each");
     drop((first, readers));
     assert_eq!(ledger.superseded(), 0);
-    // Nor does the cache count as somebody who reads.
+    // The cache itself does not count as a reader.
     job.apply_repository(repository(7, "completed"), Vec::new());
     assert_eq!(ledger.superseded(), 0);
     let reader = job.body(Lists::Whole).reader();
     job.remove();
-    assert_eq!(reader.gather().map(|it| it.is_empty()), Ok(false));
+    assert_eq!(reader.gather().map(|bytes| bytes.is_empty()), Ok(false));
 }
 
 #[test]
-fn a_reader_of_an_earlier_job_of_this_name_begins_anew() {
+fn a_reader_of_a_removed_job_with_the_same_id_gets_a_snapshot() {
     let live = crate::live::Live::new(7);
     let id: JobId = "job".parse().unwrap();
     let first = live.insert(&id);
@@ -204,14 +204,14 @@ fn a_reader_of_an_earlier_job_of_this_name_begins_anew() {
     live.remove(&id);
     let second = live.insert(&id);
     second.apply_repository(repository(0, "failed"), Vec::new());
-    assert!(second.event_id().version > tag.version, "a version is given twice");
+    assert!(second.event_id().version > tag.version, "a version is used twice");
     let mut follower = second.follow(Some(tag), std::future::pending(), ());
     let Some(Step::Send(messages)) = now(follower.next()) else { panic!("nothing to send") };
     assert_eq!(messages[0].event(), "snapshot");
 }
 
 #[test]
-fn a_reader_is_told_at_once_that_its_job_is_removed() {
+fn a_stream_ends_at_once_when_its_job_is_removed() {
     let live = crate::live::Live::new(7);
     let id: JobId = "job".parse().unwrap();
     let job = live.insert(&id);
@@ -222,47 +222,48 @@ fn a_reader_is_told_at_once_that_its_job_is_removed() {
         let waits = async { matches!(follower.next().await, Step::End(Ending::Over)) };
         let removes = async { live.remove(&id) };
         let both = async { tokio::join!(waits, removes).0 };
-        // The next comment would come after 15 seconds.
+        // The next keep-alive would be sent after 15 seconds.
         let ended = tokio::time::timeout(Duration::from_secs(10), both).await;
         assert_eq!(ended, Ok(true));
     });
 }
 
-/// What a future is that has not to wait.
+/// The result of a future that is ready without waiting long.
 fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), future).await.ok() })
 }
 
-/// Breaks if thousands of readers cost a message each, or if one is handed what is no longer true.
+/// Fails if thousands of readers need a copy of the message each, or if one gets an outdated
+/// message.
 #[test]
 fn readers_of_one_version_share_its_messages() {
     let job = job();
     let data = |job: &LiveJob| {
-        let messages = job.frames_after(0).messages.into_iter();
-        messages.map(|it| it.into_data().unwrap()).collect::<Vec<_>>()
+        let messages = job.messages_after(0).messages.into_iter();
+        messages.map(|message| message.into_data().unwrap()).collect::<Vec<_>>()
     };
     job.apply_repository(repository(0, "scanning"), Vec::new());
     job.apply_master(master(&json!({ "total_repositories": 1 })), Vec::new());
     let (first, second) = (data(&job), data(&job));
     assert_eq!(first.len(), 2, "the job and its repository");
-    // Unless a second has just gone by.
+    // Different only if a second has just passed.
     if first == second {
         assert!(first.iter().zip(&second).all(|(a, b)| a.as_ptr() == b.as_ptr()));
     }
     job.apply_repository(repository(0, "completed"), Vec::new());
     job.apply_master(master(&json!({ "status": "completed" })), Vec::new());
-    job.settle(false);
-    let text = events(job.frames_after(0));
+    job.finalize(false);
+    let text = events(job.messages_after(0));
     assert_eq!(text, ["repository completed", "job completed", "end completed"]);
-    // Both are kept, so that one cannot be made where the other was.
+    // Both are kept, so that the second one cannot be allocated at the address of the first.
     let (first, second) = (data(&job).pop().unwrap(), data(&job).pop().unwrap());
     assert_eq!(first.as_ptr(), second.as_ptr());
 }
 
-/// Breaks if what a reader of many news is handed at once grows with their number.
+/// Fails if the size of a batch grows with the number of changes.
 #[test]
-fn many_news_come_in_bounded_steps_and_in_order() {
+fn many_changes_are_sent_in_bounded_batches_and_in_order() {
     let job = job();
     for index in 0..3_000 {
         job.apply_repository(repository(index, "scanning"), Vec::new());
@@ -270,23 +271,24 @@ fn many_news_come_in_bounded_steps_and_in_order() {
     let long = json!({ "status": "scanning", "message": "\n".repeat(16 << 10) }).to_string();
     let (status, _) = RepositoryStatus::parse(3_000, long.as_bytes()).unwrap();
     job.apply_repository(status, Vec::new());
-    let (mut cursor, mut told) = (0, Vec::new());
+    let (mut cursor, mut received) = (0, Vec::new());
     loop {
-        let frames = job.frames_after(cursor);
-        let (then, weight) = (frames.then, frames.messages.iter().map(Message::weight).sum());
+        let batch = job.messages_after(cursor);
+        let (then, weight) = (batch.then, batch.messages.iter().map(Message::weight).sum());
         assert!((1..3 * PIECE).contains(&weight), "{weight} bytes at once");
-        cursor = frames.version;
-        told.extend(events(frames));
+        cursor = batch.version;
+        received.extend(events(batch));
         if then == Then::Changes {
             break;
         }
     }
-    assert_eq!(told.len(), 3_002);
-    assert!(job.frames_after(cursor).messages.is_empty());
+    assert_eq!(received.len(), 3_002);
+    assert!(job.messages_after(cursor).messages.is_empty());
 }
 
-/// What a reader can tell apart: the tag and bytes of both documents, all news, facts, and rows.
-fn all_that_is_told(job: &LiveJob) -> (String, Vec<String>, String) {
+/// Everything that a reader can compare: id and bytes of both documents, all messages, facts, and
+/// rows.
+fn all_visible(job: &LiveJob) -> (String, Vec<String>, String) {
     let bodies: Vec<_> = [Lists::Whole, Lists::Omitted]
         .map(|lists| {
             let body = job.body(lists);
@@ -294,13 +296,14 @@ fn all_that_is_told(job: &LiveJob) -> (String, Vec<String>, String) {
             format!("{} {}", body.id(), String::from_utf8(text.to_vec()).unwrap())
         })
         .into();
-    let news = job.frames_after(0).messages.into_iter();
-    let news = news.map(|it| String::from_utf8(it.into_text().gather().unwrap()).unwrap());
+    let messages = job.messages_after(0).messages.into_iter();
+    let messages =
+        messages.map(|message| String::from_utf8(message.into_text().gather().unwrap()).unwrap());
     let facts = (job.facts(), job.error_message(), job.repositories(), job.newest_time());
-    (format!("{facts:?} {:?}", job.first()), news.collect(), bodies.join("\n"))
+    (format!("{facts:?} {:?}", job.first()), messages.collect(), bodies.join("\n"))
 }
 
-fn over(repositories: u32) -> LiveJob {
+fn finished_job(repositories: u32) -> LiveJob {
     let job = job();
     let text = json!({
         "group_url": "https://git.example.com/g", "scan_type": "group", "status": "all_failed",
@@ -311,59 +314,59 @@ fn over(repositories: u32) -> LiveJob {
         job.apply_repository(repository(index, "failed"), vec![format!("warning {index}")]);
     }
     job.apply_problem(JobFile::Repository(repositories), "not JSON".to_owned());
-    job.settle(false);
+    job.finalize(false);
     job
 }
 
-/// Breaks if a reader can tell that a job has been at rest: by a tag, an event id, an order or a
-/// byte that is another one afterwards.
+/// Fails if a reader can notice that a job has been packed, by an entity tag, an event id, an order
+/// or a byte.
 #[test]
-fn a_job_that_has_rested_is_the_same_as_before() {
-    let job = over(9);
-    let before = all_that_is_told(&job);
+fn packing_a_job_changes_nothing_that_a_reader_sees() {
+    let job = finished_job(9);
+    let before = all_visible(&job);
     let seen = job.event_id();
-    let rest = || {
-        job.rest_if_idle();
-        assert!(!job.lock().is_packed(), "it was asked just now");
-        job.rest_if_idle();
+    let pack = || {
+        job.pack_if_idle();
+        assert!(!job.lock().is_packed(), "it was requested just now");
+        job.pack_if_idle();
         assert!(job.lock().is_packed() && job.bodies().is_none());
     };
-    rest();
+    pack();
     assert!(job.is_over() && !job.is_removed());
     assert_eq!(job.facts().summary.failed, 9);
     assert_eq!(job.error_message().as_deref(), Some("Unknown error"));
-    job.settle(false);
-    assert!(job.lock().is_packed(), "its line is enough for lists");
-    assert_eq!(all_that_is_told(&job), before);
-    rest();
+    job.finalize(false);
+    assert!(job.lock().is_packed(), "lists need only its row");
+    assert_eq!(all_visible(&job), before);
+    pack();
     let job = Arc::new(job);
     let follower = Arc::clone(&job).follow(Some(seen), std::future::pending(), ());
-    assert!(follower.is_over(), "who has seen the end has seen it");
+    assert!(follower.is_over(), "the reader has seen the final state");
     // Later changes are published as before.
-    job.rest_if_idle();
+    job.pack_if_idle();
     job.apply_repository(repository(3, "completed"), Vec::new());
-    let frames = job.frames_after(seen.version);
-    assert_eq!(events(frames), ["repository completed", "job all_failed", "end all_failed"]);
+    let batch = job.messages_after(seen.version);
+    assert_eq!(events(batch), ["repository completed", "job all_failed", "end all_failed"]);
     assert_eq!(both_forms(&job, Lists::Whole).0, both_forms(&job, Lists::Whole).1);
 }
 
 #[test]
-fn a_job_that_is_found_quiet_rests_at_once_unless_somebody_looks() {
-    let job = over(3);
+fn a_quiet_job_is_packed_at_once_unless_a_reader_uses_it() {
+    let job = finished_job(3);
     let waiting = job.changes();
-    job.settle(true);
-    assert!(!job.lock().is_packed(), "somebody waits for changes");
+    job.finalize(true);
+    assert!(!job.lock().is_packed(), "a reader waits for changes");
     drop(waiting);
     let body = job.body(Lists::Whole);
-    job.settle(true);
-    assert!(!job.lock().is_packed(), "somebody has just asked");
+    job.finalize(true);
+    assert!(!job.lock().is_packed(), "its document was just requested");
     drop(body);
     job.bodies().take();
-    job.settle(true);
+    job.finalize(true);
     assert!(job.lock().is_packed());
 }
 
-/// Breaks if the finished jobs of a large folder all stand open after a start.
+/// Fails if the finished jobs of a large folder are all open after a start.
 #[test]
 fn a_finished_job_is_packed_as_soon_as_it_is_read() {
     let root = tempfile::tempdir().unwrap();
@@ -379,7 +382,7 @@ fn a_finished_job_is_packed_as_soon_as_it_is_read() {
         file.write_all(text.as_bytes()).unwrap();
     }
     let (poll_interval, resync_interval) = (Duration::from_secs(10), Duration::from_millis(500));
-    // Nobody can set the time of change that counts.
+    // The change time (ctime) of a file cannot be set.
     std::thread::sleep(resync_interval);
     let options = WatchOptions { notify: false, poll_interval, resync_interval };
     let (live, _watcher) = Watcher::start(jobs, options).unwrap();
@@ -392,16 +395,16 @@ fn a_finished_job_is_packed_as_soon_as_it_is_read() {
     assert!(!job.lock().is_packed());
 }
 
-/// Breaks if whoever walks through all jobs has all of them open, and as many documents.
+/// Fails if a client that walks through all jobs has all of them open, with all documents.
 #[test]
-fn few_jobs_that_were_at_rest_are_open_at_once() {
+fn few_packed_jobs_are_open_at_once() {
     let live = crate::live::Live::new(7);
     let ids: Vec<JobId> =
-        (0..2 * MOST_ROUSED).map(|it| format!("job-{it}").parse().unwrap()).collect();
+        (0..2 * MAX_REOPENED).map(|number| format!("job-{number}").parse().unwrap()).collect();
     for id in &ids {
         let job = live.insert(id);
         job.apply_repository(repository(0, "completed"), Vec::new());
-        job.settle(true);
+        job.finalize(true);
         assert!(job.lock().is_packed());
     }
     let first = live.get(&ids[0]).unwrap();
@@ -413,22 +416,22 @@ fn few_jobs_that_were_at_rest_are_open_at_once() {
     }
     let open = |id: &&JobId| !live.insert(id).lock().is_packed();
     let all: Vec<_> = ids.iter().filter(open).collect();
-    assert_eq!(all.len(), MOST_ROUSED + 1);
-    assert_eq!(all[0], &ids[0], "somebody follows it");
+    assert_eq!(all.len(), MAX_REOPENED + 1);
+    assert_eq!(all[0], &ids[0], "it has a reader");
 }
 
-/// Breaks if a large job is locked for as long as it takes to pack it, or keeps its documents.
+/// Fails if packing locks a large job for long, or if such a job keeps its documents.
 #[test]
-fn a_large_job_at_rest_keeps_its_rows_alone() {
-    let job = over(1_500);
-    let before = all_that_is_told(&job);
-    let ledger = job.board.ledger();
+fn an_idle_large_job_keeps_only_its_rows() {
+    let job = finished_job(1_500);
+    let before = all_visible(&job);
+    let ledger = job.job_index.ledger();
     let reader = job.body(Lists::Whole).reader();
-    job.rest_if_idle();
-    job.rest_if_idle();
+    job.pack_if_idle();
+    job.pack_if_idle();
     assert!(!job.lock().is_packed() && job.bodies().is_none());
     assert!(ledger.superseded() > reader.length() / 2, "only the reader keeps the document");
     drop(reader);
     assert_eq!(ledger.superseded(), 0);
-    assert_eq!(all_that_is_told(&job), before);
+    assert_eq!(all_visible(&job), before);
 }

@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::Value;
 use std::{collections::HashMap, ops::Deref};
 
-fn line(id: &str, state: JobState, completed: u64) -> Line {
+fn row(id: &str, state: JobState, completed: u64) -> JobRow {
     let facts = JobFacts {
         id: id.parse().unwrap(),
         url: None,
@@ -15,147 +15,148 @@ fn line(id: &str, state: JobState, completed: u64) -> Line {
         error: None,
         fraction: 0.0,
     };
-    Line { facts, elapsed: Elapsed::default(), error: None, ended: false }
+    JobRow { facts, elapsed: Elapsed::default(), error: None, ended: false }
 }
 
-/// A board with the cards of its jobs.
-struct Known {
-    board: Board,
-    cards: HashMap<JobId, Arc<Card>>,
+/// An index with the entries of its jobs.
+struct TestIndex {
+    job_index: JobIndex,
+    entries: HashMap<JobId, Arc<JobEntry>>,
 }
 
-impl Known {
+impl TestIndex {
     fn new() -> Self {
-        Self { board: Board::new(7), cards: HashMap::new() }
+        Self { job_index: JobIndex::new(7), entries: HashMap::new() }
     }
 
-    fn tell(&mut self, line: Line) {
-        let card = self.cards.entry(line.facts.id.clone());
-        let card = card.or_insert_with(|| Card::new(line.clone()));
-        self.board.tell(card, line);
-        self.board.introduce(card);
+    fn publish(&mut self, row: JobRow) {
+        let entry = self.entries.entry(row.facts.id.clone());
+        let entry = entry.or_insert_with(|| JobEntry::new(row.clone()));
+        self.job_index.publish(entry, row);
+        self.job_index.add(entry);
     }
 
     fn remove(&mut self, id: &str) {
-        let card = self.cards.remove(&id.parse().unwrap()).unwrap();
-        self.board.remove(&card);
-        self.board.remove(&card);
+        let entry = self.entries.remove(&id.parse().unwrap()).unwrap();
+        self.job_index.remove(&entry);
+        self.job_index.remove(&entry);
     }
 }
 
-impl Deref for Known {
-    type Target = Board;
+impl Deref for TestIndex {
+    type Target = JobIndex;
 
-    fn deref(&self) -> &Board {
-        &self.board
+    fn deref(&self) -> &JobIndex {
+        &self.job_index
     }
 }
 
-fn texts(frames: Frames) -> Vec<Value> {
-    let parsed = |it: Message| serde_json::from_slice(&it.into_text().gather().unwrap()).unwrap();
-    frames.messages.into_iter().map(parsed).collect()
+fn texts(batch: MessageBatch) -> Vec<Value> {
+    let parsed =
+        |message: Message| serde_json::from_slice(&message.into_text().gather().unwrap()).unwrap();
+    batch.messages.into_iter().map(parsed).collect()
 }
 
-/// The messages past the cursor, in short; moves the cursor.
-fn news(board: &Board, cursor: &mut u64) -> Vec<String> {
-    let frames = board.frames_after(*cursor);
-    *cursor = frames.version;
-    let short = |it: &Value| match it["event"].as_str().unwrap() {
-        "snapshot" => format!("snapshot of {}", it["data"]["total"]),
-        event => format!("{event} {}", it["data"]["job_id"].as_str().unwrap()),
+/// Short forms of the messages after the cursor; advances the cursor.
+fn next_messages(job_index: &JobIndex, cursor: &mut u64) -> Vec<String> {
+    let batch = job_index.messages_after(*cursor);
+    *cursor = batch.version;
+    let short = |message: &Value| match message["event"].as_str().unwrap() {
+        "snapshot" => format!("snapshot of {}", message["data"]["total"]),
+        event => format!("{event} {}", message["data"]["job_id"].as_str().unwrap()),
     };
-    texts(frames).iter().map(short).collect()
+    texts(batch).iter().map(short).collect()
 }
 
 #[test]
-fn each_line_that_changed_is_told_once_and_the_end_last() {
-    let mut board = Known::new();
-    let mut cursor = board.newest().version;
+fn each_changed_row_is_published_once_and_the_final_state_last() {
+    let mut job_index = TestIndex::new();
+    let mut cursor = job_index.newest().version;
     for completed in 0..5 {
-        board.tell(line("a", JobState::InProgress, completed));
-        board.tell(line("b", JobState::InProgress, 1));
+        job_index.publish(row("a", JobState::InProgress, completed));
+        job_index.publish(row("b", JobState::InProgress, 1));
     }
-    assert_eq!(news(&board, &mut cursor), ["job b", "job a"]);
-    board.tell(line("a", JobState::InProgress, 4));
-    assert!(news(&board, &mut cursor).is_empty(), "nothing of its line is new");
+    assert_eq!(next_messages(&job_index, &mut cursor), ["job b", "job a"]);
+    job_index.publish(row("a", JobState::InProgress, 4));
+    assert!(next_messages(&job_index, &mut cursor).is_empty(), "nothing of its row is new");
 
-    board.tell(line("a", JobState::Completed, 9));
-    assert_eq!(news(&board, &mut cursor), ["job a"]);
-    let over = Line { ended: true, ..line("a", JobState::Completed, 9) };
-    board.tell(over.clone());
-    assert_eq!(news(&board, &mut cursor), ["end a"], "the line itself was told");
-    board.tell(over.clone());
-    assert!(news(&board, &mut cursor).is_empty());
-    board.tell(Line { ended: true, ..line("a", JobState::Completed, 8) });
-    assert_eq!(news(&board, &mut cursor), ["job a", "end a"]);
-    // It goes on, as after a retry; even where nothing of its line would tell.
-    board.tell(line("a", JobState::Completed, 8));
-    assert_eq!(news(&board, &mut cursor), ["job a"]);
-    board.tell(over);
-    assert_eq!(news(&board, &mut cursor), ["job a", "end a"]);
+    job_index.publish(row("a", JobState::Completed, 9));
+    assert_eq!(next_messages(&job_index, &mut cursor), ["job a"]);
+    let over = JobRow { ended: true, ..row("a", JobState::Completed, 9) };
+    job_index.publish(over.clone());
+    assert_eq!(next_messages(&job_index, &mut cursor), ["end a"], "the row itself was published");
+    job_index.publish(over.clone());
+    assert!(next_messages(&job_index, &mut cursor).is_empty());
+    job_index.publish(JobRow { ended: true, ..row("a", JobState::Completed, 8) });
+    assert_eq!(next_messages(&job_index, &mut cursor), ["job a", "end a"]);
+    // The job continues, as after a retry, although the text of its row is the same.
+    job_index.publish(row("a", JobState::Completed, 8));
+    assert_eq!(next_messages(&job_index, &mut cursor), ["job a"]);
+    job_index.publish(over);
+    assert_eq!(next_messages(&job_index, &mut cursor), ["job a", "end a"]);
 }
 
 #[test]
-fn a_line_and_its_end_have_an_id_each_so_that_no_end_is_lost_between() {
-    let mut board = Known::new();
-    let cursor = board.newest().version;
-    board.tell(Line { ended: true, ..line("a", JobState::Completed, 9) });
-    let frames = board.frames_after(cursor);
+fn a_row_and_its_final_state_have_different_event_ids() {
+    let mut job_index = TestIndex::new();
+    let cursor = job_index.newest().version;
+    job_index.publish(JobRow { ended: true, ..row("a", JobState::Completed, 9) });
+    let batch = job_index.messages_after(cursor);
     let ids: Vec<String> =
-        texts(frames).iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect();
+        texts(batch).iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect();
     let seen = EventId::parse(&ids[0]).unwrap();
-    assert_eq!(news(&board, &mut { seen.version }), ["end a"]);
+    assert_eq!(next_messages(&job_index, &mut { seen.version }), ["end a"]);
 }
 
 #[test]
-fn who_may_know_a_removed_job_gets_a_snapshot() {
-    let mut board = Known::new();
-    let mut cursor = board.newest().version;
-    board.tell(line("a", JobState::InProgress, 0));
-    board.tell(line("b", JobState::InProgress, 0));
-    news(&board, &mut cursor);
-    board.remove("a");
-    assert_eq!(news(&board, &mut cursor), ["snapshot of 1"]);
-    assert!(news(&board, &mut cursor).is_empty());
+fn a_reader_that_may_know_a_removed_job_gets_a_snapshot() {
+    let mut job_index = TestIndex::new();
+    let mut cursor = job_index.newest().version;
+    job_index.publish(row("a", JobState::InProgress, 0));
+    job_index.publish(row("b", JobState::InProgress, 0));
+    next_messages(&job_index, &mut cursor);
+    job_index.remove("a");
+    assert_eq!(next_messages(&job_index, &mut cursor), ["snapshot of 1"]);
+    assert!(next_messages(&job_index, &mut cursor).is_empty());
 }
 
 #[test]
-fn who_is_far_behind_is_served_in_pieces() {
-    let mut board = Known::new();
-    let mut cursor = board.newest().version;
+fn a_reader_that_is_far_behind_gets_bounded_batches() {
+    let mut job_index = TestIndex::new();
+    let mut cursor = job_index.newest().version;
     for n in 0..500 {
-        board.tell(line(&format!("job-{n}"), JobState::InProgress, 0));
+        job_index.publish(row(&format!("job-{n}"), JobState::InProgress, 0));
     }
-    let mut told = 0;
+    let mut published = 0;
     loop {
-        let frames = board.frames_after(cursor);
-        let more = frames.then == Then::More;
-        let bytes: usize = frames.messages.iter().map(Message::weight).sum();
+        let batch = job_index.messages_after(cursor);
+        let more = batch.then == Then::More;
+        let bytes: usize = batch.messages.iter().map(Message::weight).sum();
         assert!(bytes < 2 * PIECE, "{bytes} bytes at once");
-        let count = news(&board, &mut cursor).len();
+        let count = next_messages(&job_index, &mut cursor).len();
         assert!(count > 0, "an empty step");
-        told += count;
+        published += count;
         if !more {
             break;
         }
     }
-    assert_eq!(told, 500);
-    assert!(news(&board, &mut cursor).is_empty());
+    assert_eq!(published, 500);
+    assert!(next_messages(&job_index, &mut cursor).is_empty());
 }
 
 #[test]
-fn a_snapshot_has_the_newest_jobs_and_counts_all() {
-    let mut board = Known::new();
+fn a_snapshot_contains_the_newest_jobs_and_counts_all() {
+    let mut job_index = TestIndex::new();
     let begin = Utc::now();
     for n in 0..150_i32 {
-        let mut line = line(&format!("job-{n}"), JobState::Completed, 9);
-        line.facts.started_at = Some(begin + TimeDelta::seconds(n.into()));
-        board.tell(line);
+        let mut row = row(&format!("job-{n}"), JobState::Completed, 9);
+        row.facts.started_at = Some(begin + TimeDelta::seconds(n.into()));
+        job_index.publish(row);
     }
-    let mut again = line("job-0", JobState::Failed, 9);
+    let mut again = row("job-0", JobState::Failed, 9);
     again.facts.started_at = Some(begin + TimeDelta::seconds(1_000));
-    board.tell(again);
-    let snapshot = &texts(board.snapshot())[0]["data"];
+    job_index.publish(again);
+    let snapshot = &texts(job_index.snapshot())[0]["data"];
     let rows = snapshot["jobs"].as_array().unwrap();
     assert_eq!(rows.len(), NEWEST);
     assert_eq!((&rows[0]["job_id"], &rows[0]["status"]), (&"job-0".into(), &"failed".into()));
@@ -164,26 +165,26 @@ fn a_snapshot_has_the_newest_jobs_and_counts_all() {
     assert_eq!((&snapshot["total"], &snapshot["counts"]["completed"]), (&150.into(), &149.into()));
 }
 
-/// Breaks if a change within a job waits for those who look at all jobs, or they for it.
+/// Fails if a change within a job waits for readers of all jobs, or those wait for the change.
 #[test]
-fn what_leaves_a_line_as_it_is_does_not_wait_for_the_board() {
-    let mut known = Known::new();
-    known.tell(line("a", JobState::InProgress, 4));
-    let card = Arc::clone(known.cards.values().next().unwrap());
-    let mut further = line("a", JobState::InProgress, 4);
+fn a_change_that_leaves_the_row_unchanged_does_not_lock_the_index() {
+    let mut known = TestIndex::new();
+    known.publish(row("a", JobState::InProgress, 4));
+    let entry = Arc::clone(known.entries.values().next().unwrap());
+    let mut further = row("a", JobState::InProgress, 4);
     further.facts.fraction = 0.5;
-    let (sender, told) = std::sync::mpsc::channel();
+    let (sender, published) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        let walks = known.board.lock();
+        let index_lock = known.job_index.lock();
         scope.spawn(|| {
-            known.board.tell(&card, further);
-            known.board.introduce(&card);
+            known.job_index.publish(&entry, further);
+            known.job_index.add(&entry);
             sender.send(()).unwrap();
         });
-        let told = told.recv_timeout(Duration::from_secs(10));
-        drop(walks);
-        assert_eq!(told, Ok(()));
+        let published = published.recv_timeout(Duration::from_secs(10));
+        drop(index_lock);
+        assert_eq!(published, Ok(()));
     });
-    let fraction = card.look(|line| line.facts.fraction);
+    let fraction = entry.with_row(|row| row.facts.fraction);
     assert!((fraction - 0.5).abs() < 1e-9, "{fraction}");
 }

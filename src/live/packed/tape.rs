@@ -1,21 +1,25 @@
-//! Values as bytes, described once for both ways: a [`Writer`] takes each value, a [`Reader`] sets it.
+//! Packs values into bytes. One description serves both directions: a [`TapeWriter`] stores each
+//! value, a [`TapeReader`] sets it.
 //!
-//! Most values are like one that is known already, so each is written as what differs from that.
+//! Input: values, each with a similar known value. Output: bytes that contain the differences, or
+//! the values again.
+//!
+//! Invariants: a writer and a reader that see the same calls with the same known values agree.
 
 use crate::model::time::Timestamp;
 use chrono::{DateTime, TimeDelta};
 
-/// One of the two ways. Every method leaves `value` as it is written in the bytes. What is as it is
-/// likely to be (`like`) takes a bit, and nothing else.
+/// One of the two directions. Every method leaves `value` as it is in the bytes. A value that
+/// equals its predicted value (`like`) takes one bit.
 pub(super) trait Tape {
     fn bit(&mut self, value: &mut bool);
 
-    /// Few bytes for a small number (LEB128); wider than 64 bits so that one more than any number of
-    /// a file has a place.
+    /// A number, in few bytes if it is small (LEB128). It is wider than 64 bits, so that one more
+    /// than any number of a file fits.
     fn wide(&mut self, value: &mut u128);
 
-    /// A text that is not the one that it is likely to be: how many bytes of that it begins and ends
-    /// with, and what is between.
+    /// A text that differs from its predicted value: the length of the common prefix and suffix,
+    /// and the bytes between them.
     fn other_text(&mut self, value: &mut Option<String>, like: &str);
 
     /// A number.
@@ -25,14 +29,14 @@ pub(super) trait Tape {
         *value = narrow(wide);
     }
 
-    /// A length, or a place in a list.
+    /// A length, or a position in a list.
     fn length(&mut self, value: usize) -> usize {
         let mut wide = value as u64;
         self.number(&mut wide);
         usize::try_from(wide).unwrap_or_default()
     }
 
-    /// Whether a value is as it is likely to be: then it is set to that.
+    /// Whether a value equals its predicted value, which it is then set to.
     fn is_like<T: PartialEq>(&mut self, value: &mut T, like: T) -> bool {
         let mut same = *value == like;
         self.bit(&mut same);
@@ -42,7 +46,7 @@ pub(super) trait Tape {
         same
     }
 
-    /// A number that is near another one where it is not the same.
+    /// A number that is probably close to another one.
     fn number_like(&mut self, value: &mut u64, like: u64) {
         if !self.is_like(value, like) {
             let mut distance = zigzag(value.wrapping_sub(like).cast_signed());
@@ -51,7 +55,7 @@ pub(super) trait Tape {
         }
     }
 
-    /// The same for a short number.
+    /// The same for a 32-bit number.
     fn small_like(&mut self, value: &mut u32, like: u32) {
         let mut wide = u64::from(*value);
         self.number_like(&mut wide, like.into());
@@ -61,14 +65,14 @@ pub(super) trait Tape {
     /// A number that may be absent.
     fn optional_like(&mut self, value: &mut Option<u64>, like: Option<u64>) {
         if !self.is_like(value, like) {
-            let mut wide = value.map_or(0, |it| u128::from(it) + 1);
+            let mut wide = value.map_or(0, |number| u128::from(number) + 1);
             self.wide(&mut wide);
             *value = wide.checked_sub(1).map(narrow);
         }
     }
 
-    /// A number with a fraction. Most are short in binary, and end with zero bytes: turned around,
-    /// they are small.
+    /// A floating-point number. Most have few binary digits, so their bytes end with zeros:
+    /// reversed, they are small numbers.
     fn float_like(&mut self, value: &mut f64, like: f64) {
         let mut bits = value.to_bits().swap_bytes();
         if !self.is_like(&mut bits, like.to_bits().swap_bytes()) {
@@ -87,14 +91,14 @@ pub(super) trait Tape {
         }
     }
 
-    /// A text that is always there.
+    /// A text that is never absent.
     fn required(&mut self, value: &mut String, like: &str) {
-        let mut text = Some(std::mem::take(value)).filter(|it| !it.is_empty());
-        self.text(&mut text, Some(like).filter(|it| !it.is_empty()));
+        let mut text = Some(std::mem::take(value)).filter(|text| !text.is_empty());
+        self.text(&mut text, Some(like).filter(|text| !text.is_empty()));
         *value = text.unwrap_or_default();
     }
 
-    /// A time that is near another one, in whole milliseconds from it, where it is not the same.
+    /// A time that is probably close to another one: the difference in whole milliseconds.
     fn time(&mut self, value: &mut Option<Timestamp>, like: Option<Timestamp>) {
         const ABSENT: u64 = 0;
         const EXACT: u64 = 1;
@@ -132,7 +136,7 @@ fn narrow(wide: u128) -> u64 {
     u64::try_from(wide).unwrap_or(u64::MAX)
 }
 
-/// Numbers near 0, of either sign, as small ones.
+/// Maps numbers near 0, of either sign, to small numbers.
 fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
@@ -141,20 +145,20 @@ fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
-/// What a text is written as that is not like another one: nothing, or one more than the bytes that
-/// both begin with.
+/// The code of a text that differs from its predicted value: absent, or one more than the length of
+/// the common prefix.
 const NO_TEXT: u64 = 0;
 const SOME_TEXT: u64 = 1;
 
-/// Writes values: first the number of bytes that have bits, then these, then all else.
+/// Writes values. The output has the number of bytes with bits, these bytes, and then all others.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(super) struct TapeWriter {
     bits: Vec<u8>,
     bits_used: usize,
     bytes: Vec<u8>,
 }
 
-impl Writer {
+impl TapeWriter {
     pub(super) fn into_bytes(self) -> Box<[u8]> {
         let mut head = Self::default();
         head.length(self.bits.len());
@@ -162,7 +166,7 @@ impl Writer {
     }
 }
 
-impl Tape for Writer {
+impl Tape for TapeWriter {
     fn bit(&mut self, value: &mut bool) {
         let place = self.bits_used % 8;
         if place == 0 {
@@ -200,15 +204,15 @@ impl Tape for Writer {
     }
 }
 
-/// Reads what a [`Writer`] has written.
+/// Reads what a [`TapeWriter`] has written.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct TapeReader<'a> {
     bits: &'a [u8],
     bits_used: usize,
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TapeReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         let mut all = Self { bits: &[], bits_used: 0, rest: bytes };
         let bits = all.length(0);
@@ -223,7 +227,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Tape for Reader<'_> {
+impl Tape for TapeReader<'_> {
     fn bit(&mut self, value: &mut bool) {
         let byte = self.bits.get(self.bits_used / 8).copied().unwrap_or_default();
         *value = byte >> (self.bits_used % 8) & 1 == 1;
@@ -250,7 +254,7 @@ impl Tape for Reader<'_> {
             let (suffix, middle) = (self.length(0), self.length(0));
             let middle = self.take(middle);
             let like = like.as_bytes();
-            let prefix = usize::try_from(prefix).ok().and_then(|it| like.get(..it));
+            let prefix = usize::try_from(prefix).ok().and_then(|prefix| like.get(..prefix));
             let suffix = like.get(like.len().saturating_sub(suffix)..).unwrap_or_default();
             let text = [prefix.unwrap_or_default(), middle, suffix].concat();
             String::from_utf8(text).unwrap_or_default()

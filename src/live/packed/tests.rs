@@ -16,7 +16,7 @@ fn facts() -> JobFacts {
 }
 
 #[track_caller]
-fn check(files: &Files) -> usize {
+fn check(files: &JobFiles) -> usize {
     let packed = pack(files.clone(), &facts());
     let unpacked = unpack(&packed, &facts());
     assert_eq!(unpacked, *files);
@@ -28,27 +28,27 @@ fn status(index: u32, text: &serde_json::Value) -> RepositoryStatus {
 }
 
 /// A job as the built-in scanner and the server leave it.
-fn group(of: u32) -> Files {
-    let name = |it: u32| format!("group/service-{}", it * 7919 % 10_007);
-    let url = |it: u32| format!("https://git.example.com/{}.git", name(it));
-    let repositories = (0..of).map(|it| {
-        let packages = it * 31 % 400;
+fn group(of: u32) -> JobFiles {
+    let name = |number: u32| format!("group/service-{}", number * 7919 % 10_007);
+    let url = |number: u32| format!("https://git.example.com/{}.git", name(number));
+    let repositories = (0..of).map(|number| {
+        let packages = number * 31 % 400;
         let text = json!({
-            "schema": 1, "repo_index": it, "repo_name": name(it), "git_url": url(it),
-            "status": if it == 5 { "failed" } else { "completed" }, "attempt": 1, "revision": 9,
-            "started_at": format!("2024-01-02T00:00:{:02}.{:03}Z", it % 60, it * 7 % 1000),
-            "last_update": format!("2024-01-02T00:01:{:02}.{:03}Z", it % 60, it * 11 % 1000),
-            "completed_at": format!("2024-01-02T00:01:{:02}.{:03}Z", it % 60, it * 11 % 1000),
+            "schema": 1, "repo_index": number, "repo_name": name(number), "git_url": url(number),
+            "status": if number == 5 { "failed" } else { "completed" }, "attempt": 1, "revision": 9,
+            "started_at": format!("2024-01-02T00:00:{:02}.{:03}Z", number % 60, number * 7 % 1000),
+            "last_update": format!("2024-01-02T00:01:{:02}.{:03}Z", number % 60, number * 11 % 1000),
+            "completed_at": format!("2024-01-02T00:01:{:02}.{:03}Z", number % 60, number * 11 % 1000),
             "message": format!("Completed: {packages} packages"),
             "stage": "conclude", "stage_index": 5, "stage_total": 5, "stage_progress": 100.0,
-            "total_files": 12 + it % 9, "current_file": 12 + it % 9, "percentage": 100.0,
-            "current_filename": format!("services/part-{it}/package.json"),
+            "total_files": 12 + number % 9, "current_file": 12 + number % 9, "percentage": 100.0,
+            "current_filename": format!("services/part-{number}/package.json"),
             "dependencies_found": packages,
             "error_message": "the repository does not exist, or may not be read",
         });
-        (status(it, &text), u64::from(1_000_000 + 3 * it))
+        (status(number, &text), u64::from(1_000_000 + 3 * number))
     });
-    let names: Vec<_> = (0..of).filter(|it| *it != 5).map(name).collect();
+    let names: Vec<_> = (0..of).filter(|number| *number != 5).map(name).collect();
     let error = "the repository does not exist, or may not be read";
     let text = json!({
         "schema": 1, "job_id": "job", "group_url": "https://git.example.com/group",
@@ -58,26 +58,26 @@ fn group(of: u32) -> Files {
         "completed_repositories": names, "submitted_by": "somebody", "options": {"deep": false},
         "failed_repositories": [{ "repo_name": name(5), "error": error, "status": "failed" }],
     });
-    Files {
+    JobFiles {
         master: Some(Master::parse(text.to_string().as_bytes()).unwrap().0),
         repositories: repositories.collect(),
         born: 999_990,
         version: 1_000_030,
         job_version: 1_000_029,
-        ..Files::default()
+        ..JobFiles::default()
     }
 }
 
-/// Breaks if a job at rest takes more than it has to: 20,000 of them would be felt.
+/// Fails if a packed job is larger than necessary, which matters for 20,000 of them.
 #[test]
-fn a_job_takes_few_bytes() {
+fn a_packed_job_takes_few_bytes() {
     let bytes = check(&group(8));
     assert!(bytes < 480, "{bytes} bytes for 8 repositories");
 }
 
-/// Breaks if anything that a file may say is lost, or becomes another thing.
+/// Fails if anything that a file can contain is lost or changed.
 #[test]
-fn whatever_files_say_is_there_again() {
+fn unpacking_restores_every_content() {
     let mut seed: u32 = 3;
     let mut dice = |sides: usize| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -96,7 +96,7 @@ fn whatever_files_say_is_there_again() {
     let counts = [json!(0), json!(1), json!(127), json!(128), json!(u64::MAX), json!(null)];
     let floats = [json!(0.1), json!(100.0), json!(-1e300), json!(33.3), json!(null)];
     for _ in 0..500 {
-        let mut files = Files { born: 5, version: 9, job_version: 6, ..Files::default() };
+        let mut files = JobFiles { born: 5, version: 9, job_version: 6, ..JobFiles::default() };
         let mut index = dice(3);
         for version in 0..dice(6) {
             let mut text = json!({ "status": words[dice(words.len())] });
@@ -152,5 +152,5 @@ fn whatever_files_say_is_there_again() {
         }
         check(&files);
     }
-    check(&Files { master: Some(Master::default()), ..Files::default() });
+    check(&JobFiles { master: Some(Master::default()), ..JobFiles::default() });
 }

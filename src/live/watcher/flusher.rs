@@ -1,11 +1,13 @@
-//! An end is told once it would outlast a power cut: until its writer has flushed it, it may be
-//! seen, and be gone after the next start.
+//! Makes final states durable (fsynced) before they are published. Otherwise clients could see a
+//! state that is gone after a power cut.
 //!
-//! What flows in: files of jobs of ours in which an end stands that nobody has been told. What flows
-//! out: the word that the content that was seen is on the disk. What must stay true: the files of one
-//! job come out in the order in which they went in; a file waits here once at most; a disk that
-//! refuses a flush does not keep an end from being told, for then nobody would ever hear of it; the
-//! threads end with this, or are said not to.
+//! Input: files of this server's jobs with a final state that has not been published. Output: a
+//! message for each content that is durable.
+//!
+//! Invariants: the files of one job are reported in the order in which they were queued; a file is
+//! queued at most once; if the disk refuses an fsync, the final state is reported anyway, because
+//! it would never be published otherwise; dropping the flusher ends its threads, or logs that they
+//! hang.
 
 use super::{Message, join_within};
 use crate::{
@@ -29,78 +31,82 @@ use std::{
     time::Duration,
 };
 
-/// How many jobs' files are flushed at once: a flush waits for the disk, and others may join it.
-const HANDS: usize = 4;
-/// How many files one hand takes at most before it says so: each folder of them is flushed once.
-const AT_ONCE: usize = 64;
-/// How long the end of this waits for a flush that is under way.
-const END_PATIENCE: Duration = Duration::from_secs(3);
+/// How many threads fsync files: each waits for the disk, and concurrent fsyncs may share a commit.
+const WORKERS: usize = 4;
+/// How many files a worker handles as one batch: each of their folders is fsynced once.
+const MAX_BATCH: usize = 64;
+/// How long dropping the flusher waits for a running fsync.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A file in which an end stands.
-pub(super) struct Unflushed {
+/// A file with a final state, to be fsynced.
+pub(super) struct FlushRequest {
     pub(super) id: JobId,
     pub(super) file: JobFile,
     pub(super) dir: JobDir,
-    /// The content that was seen.
+    /// The content that was read.
     pub(super) signature: Signature,
 }
 
-/// The hands. When this is dropped they leave what is not flushed yet, and are waited for.
+/// The workers. Dropping the flusher skips what has not been fsynced yet, and waits for the
+/// threads.
 pub(super) struct Flusher {
     watcher: Sender<Message>,
-    hands: Vec<Hand>,
-    /// What the hands have.
+    workers: Vec<FlushWorker>,
+    /// The files that the workers have.
     waiting: HashSet<(JobId, JobFile)>,
     ended: Arc<AtomicBool>,
 }
 
-struct Hand {
-    files: Sender<Unflushed>,
+struct FlushWorker {
+    files: Sender<FlushRequest>,
     thread: JoinHandle<()>,
     #[cfg(test)]
     alive: std::sync::Weak<()>,
 }
 
 impl Flusher {
-    /// What has been flushed is told to `watcher`.
+    /// Starts the workers, which report to `watcher`.
     pub(super) fn start(watcher: &Sender<Message>) -> Self {
         let ended = Arc::default();
-        let hands = (0..HANDS).filter_map(|_| Hand::start(watcher, &ended)).collect();
-        Self { watcher: watcher.clone(), hands, waiting: HashSet::new(), ended }
+        let workers = (0..WORKERS).filter_map(|_| FlushWorker::start(watcher, &ended)).collect();
+        Self { watcher: watcher.clone(), workers, waiting: HashSet::new(), ended }
     }
 
-    /// Has a file flushed; whether somebody does. Of one that is being flushed it will be said
-    /// which content that was.
-    pub(super) fn flush(&mut self, file: Unflushed) -> bool {
+    /// Queues a file; false if no worker takes it. If the file is already queued, the report says
+    /// which content was fsynced.
+    pub(super) fn flush(&mut self, file: FlushRequest) -> bool {
         let key = (file.id.clone(), file.file);
         if self.waiting.contains(&key) {
             return true;
         }
-        // One job is in one hand: its master's end must not come before those that it follows from.
+        // All files of a job go to one worker, because the final state of a job must not be
+        // reported before those of its repositories.
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&file.id);
-        let count = u64::try_from(self.hands.len().max(1)).unwrap_or(1);
-        let hand = usize::try_from(hash % count).ok().and_then(|it| self.hands.get(it));
-        let taken = hand.is_some_and(|hand| hand.files.send(file).is_ok());
+        let count = u64::try_from(self.workers.len().max(1)).unwrap_or(1);
+        let worker = usize::try_from(hash % count).ok().and_then(|number| self.workers.get(number));
+        let taken = worker.is_some_and(|worker| worker.files.send(file).is_ok());
         if taken {
             self.waiting.insert(key);
         }
         taken
     }
 
-    /// The word of a file has come.
+    /// Records that the report of a file has arrived.
     pub(super) fn note_flushed(&mut self, id: &JobId, file: JobFile) {
         self.waiting.remove(&(id.clone(), file));
     }
 
-    /// What each thread holds as long as it runs.
+    /// A reference per thread, alive as long as the thread runs.
     #[cfg(test)]
     pub(super) fn threads(&self) -> Vec<std::sync::Weak<()>> {
-        self.hands.iter().map(|it| it.alive.clone()).collect()
+        self.workers.iter().map(|worker| worker.alive.clone()).collect()
     }
 
-    /// Whether a hand was lost, with what it had. There are new ones then.
-    pub(super) fn mend(&mut self) -> bool {
-        let lost = self.hands.len() < HANDS || self.hands.iter().any(|it| it.thread.is_finished());
+    /// Replaces all workers if one has ended, for example after a panic. Returns whether this was
+    /// the case; its files then have to be queued again.
+    pub(super) fn restart_lost_workers(&mut self) -> bool {
+        let lost = self.workers.len() < WORKERS
+            || self.workers.iter().any(|worker| worker.thread.is_finished());
         if lost {
             *self = Self::start(&self.watcher);
         }
@@ -111,12 +117,12 @@ impl Flusher {
 impl Drop for Flusher {
     fn drop(&mut self) {
         self.ended.store(true, Relaxed);
-        let threads = self.hands.drain(..).map(|it| it.thread).collect();
-        join_within(threads, END_PATIENCE, "a flush of a status file");
+        let threads = self.workers.drain(..).map(|worker| worker.thread).collect();
+        join_within(threads, JOIN_TIMEOUT, "an fsync of a status file");
     }
 }
 
-impl Hand {
+impl FlushWorker {
     fn start(watcher: &Sender<Message>, ended: &Arc<AtomicBool>) -> Option<Self> {
         let (sender, files) = channel();
         let (watcher, ended) = (watcher.clone(), Arc::clone(ended));
@@ -140,43 +146,44 @@ impl Hand {
     }
 }
 
-fn flush_all(files: &Receiver<Unflushed>, watcher: &Sender<Message>, ended: &AtomicBool) {
+fn flush_all(files: &Receiver<FlushRequest>, watcher: &Sender<Message>, ended: &AtomicBool) {
     while let Ok(first) = files.recv() {
         let mut batch = vec![first];
-        batch.extend(files.try_iter().take(AT_ONCE));
-        for path in batch.iter().flat_map(contents) {
+        batch.extend(files.try_iter().take(MAX_BATCH));
+        for path in batch.iter().flat_map(files_of) {
             if ended.load(Relaxed) {
                 return;
             }
             if let Err(error) = atomic::flush_content(&path) {
                 tracing::warn!(
                     error = chain(&error),
-                    "cannot flush a final state; it is published all the same, and a power cut may undo it"
+                    "cannot fsync a final state; publishing it anyway, although a power cut may undo it"
                 );
             }
         }
-        let folders: BTreeSet<PathBuf> = batch.iter().map(|it| it.dir.path().to_owned()).collect();
+        let folders: BTreeSet<PathBuf> =
+            batch.iter().map(|request| request.dir.path().to_owned()).collect();
         for folder in folders {
             if let Err(error) = atomic::flush_folder(&folder) {
                 tracing::warn!(
                     error = chain(&error),
-                    "cannot flush a final state; it is published all the same, and a power cut may undo it"
+                    "cannot fsync a final state; publishing it anyway, although a power cut may undo it"
                 );
             }
         }
-        for Unflushed { id, file, signature, .. } in batch {
-            // The watcher is gone only with the server.
+        for FlushRequest { id, file, signature, .. } in batch {
+            // Sending fails only while the server shuts down.
             let _ = watcher.send(Message::Flushed(id, file, signature));
         }
     }
 }
 
-/// What has to be on the disk before the end is: of whoever wrote it, it is not known whether he
-/// flushes. One that is clean costs next to nothing.
-fn contents(it: &Unflushed) -> Vec<PathBuf> {
-    match it.file {
-        // The server's own, which is always flushed before it is renamed.
+/// The files that have to be durable before a final state is published. It is unknown whether their
+/// writer fsyncs them; an fsync of a clean file costs next to nothing.
+fn files_of(request: &FlushRequest) -> Vec<PathBuf> {
+    match request.file {
+        // Written by the server, which fsyncs it before the rename.
         JobFile::Master => Vec::new(),
-        JobFile::Repository(index) => vec![it.dir.result(index), it.dir.status(index)],
+        JobFile::Repository(index) => vec![request.dir.result(index), request.dir.status(index)],
     }
 }

@@ -1,13 +1,16 @@
-//! One job's folder: which of its files are as they were, and what the others say now.
+//! The folder of one job: which of its files have changed, and their content.
 //!
-//! What must stay true: a file is read only if it is another than before, or has been changed so
-//! lately that a further change might not show; one that makes no sense keeps what it said last,
-//! and is read again for a while before it counts as broken; an end is held back until it has been
-//! flushed; to read a file costs the same however many others there are.
+//! Input: a file that may have changed, and its signature on the disk. Output: changes of the job,
+//! and what to do next about the file.
+//!
+//! Invariants: a file is read only if its signature changed, or if it was changed so recently that
+//! another change might not show; a file that cannot be parsed keeps its last content, and is read
+//! again for a while before it counts as broken; a final state is held back until it is durable;
+//! the cost of reading a file does not depend on the number of other files.
 
-use super::{WatchOptions, reader::Scan, resting::Resting};
+use super::{WatchOptions, idle_folder::IdleFolder, reader::Scan};
 use crate::{
-    live::{Live, content::Content, job::SharedJob},
+    live::{Live, file_content::FileContent, job::SharedJob},
     store::{
         layout::{JobDir, JobFile},
         read::{self, Signature, is_absence, is_missing_folder},
@@ -20,98 +23,104 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// When a file that could not be understood is read again: half a file of a writer that does not
-/// rename is whole a moment later.
-const SECOND_LOOK: Duration = Duration::from_millis(50);
-/// For how long it is read again and again, until it counts as broken.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// When a file that could not be parsed is read again. A file that is written in place is complete
+/// after a moment.
+const REREAD_AFTER: Duration = Duration::from_millis(50);
+/// How long it is read again before it counts as broken.
+const BROKEN_AFTER: Duration = Duration::from_millis(500);
 
-/// For how long after a change the time of change may be that of another change: clocks of file
-/// systems tick every 10 ms, or less. (Since Linux 6.13 most of them tell each change that somebody
-/// has seen from the next.)
+/// How long after a change another change may get the same change time: clocks of file systems tick
+/// every 10 ms, or less. (Since Linux 6.13 most of them give a change that follows a read a new
+/// time.)
 const TICK: Duration = Duration::from_millis(20);
 
-/// A job's folder, as far as the thread needs to know it.
+/// What the watcher's thread knows of a job's folder.
 pub(super) struct Folder {
     pub(super) job: SharedJob,
     pub(super) dir: JobDir,
-    files: BTreeMap<JobFile, Known>,
-    /// How many of them cannot be understood.
+    files: BTreeMap<JobFile, KnownFile>,
+    /// How many of the files cannot be parsed.
     broken: usize,
-    /// The folder's own facts when it was last listed.
+    /// The signature of the folder when it was last listed.
     pub(super) listed: Option<Signature>,
     pub(super) watch: Watch,
-    /// Since when nothing in it has changed. By the clock that nobody can set.
+    /// Since when nothing in the folder has changed, by the monotonic clock.
     still_since: Instant,
-    /// Ends that are being flushed, and are not told yet.
-    held: BTreeMap<JobFile, Held>,
+    /// Final states that are being fsynced and are not published yet.
+    held: BTreeMap<JobFile, HeldFinalState>,
     /// How many of them wait for the flusher.
     flushing: usize,
-    pub(super) ends: Ends,
-    /// An end of the job that is seen, but is not given to the flusher before its repositories' ends.
-    pub(super) master_end: Option<Signature>,
-    /// What is under way.
+    pub(super) final_states: FinalStates,
+    /// A final state of the job that was read, but goes to the flusher only after those of its
+    /// repositories.
+    pub(super) master_final_state: Option<Signature>,
+    /// The running scan.
     pub(super) scan: Option<Scan>,
-    /// Whether the job is ours, once that is known.
+    /// Whether this server created the job, once that is known.
     ours: Option<bool>,
 }
 
-/// An end that is held back.
+/// A final state that is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
-    /// Until this content is on the disk.
+pub(super) enum HeldFinalState {
+    /// Until this content is durable.
     Flushing(Signature),
-    /// It is, and may be told.
+    /// This content is durable and may be published.
     Flushed(Signature),
 }
 
-/// Whether an end that is news is held back until it is flushed.
+/// Whether a new final state is held back until it is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ends {
-    /// What is found at the start: its writers are done with it, or will have it written anew.
-    ToldAtOnce,
-    ToldOnceFlushed,
+pub(super) enum FinalStates {
+    /// For files that are found at the start: their writers are done, or will write them again.
+    PublishAtOnce,
+    PublishOnceDurable,
 }
 
-/// What is to be done about a file after it was looked at.
+/// What to do next about a file that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum AfterRead {
     Nothing,
-    /// What is in it makes no sense: look again then.
-    LookAgain(Instant),
-    /// An end is in it that is not told before this content has been flushed.
+    /// Read it again at this time: its content may be incomplete, or a later change may not show.
+    ReadAgain(Instant),
+    /// It has a final state that is not published before this content is durable.
     Flush(Signature),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watch {
-    /// By the kernel's notifications.
+    /// The folder has an inotify watch.
     Notified,
-    /// For want of watches it is looked at.
+    /// The folder is polled, because it could not get a watch.
     Polled,
     Off,
 }
 
-struct Known {
-    /// The number of its signature.
+struct KnownFile {
+    /// The number of the signature.
     signature: Option<u64>,
-    /// Since when its content cannot be understood.
+    /// Since when the content cannot be parsed.
     broken_since: Option<Instant>,
-    /// When it was read it had just been changed: another change may have left the same signature.
+    /// The file had just been changed when it was read: another change may have the same signature.
     young: bool,
 }
 
 impl Folder {
-    /// A folder of which nothing has been read yet, and its own facts.
-    pub(super) fn new(job: SharedJob, dir: JobDir, facts: &Signature, ends: Ends) -> Self {
+    /// A folder of which nothing has been read yet. `facts`: its own signature.
+    pub(super) fn new(
+        job: SharedJob,
+        dir: JobDir,
+        facts: &Signature,
+        final_states: FinalStates,
+    ) -> Self {
         Self {
             job,
             dir,
             files: BTreeMap::new(),
             broken: 0,
             flushing: 0,
-            ends,
-            master_end: None,
+            final_states,
+            master_final_state: None,
             scan: None,
             ours: None,
             listed: None,
@@ -121,7 +130,7 @@ impl Folder {
         }
     }
 
-    /// A folder of which these files are known, as they were when its own facts were `listed`.
+    /// A folder with these known files, as they were when its own signature was `listed`.
     pub(super) fn of_known(
         job: SharedJob,
         dir: JobDir,
@@ -130,35 +139,35 @@ impl Folder {
         still_since: Instant,
     ) -> Self {
         let known =
-            |signature| Known { signature: Some(signature), broken_since: None, young: false };
+            |signature| KnownFile { signature: Some(signature), broken_since: None, young: false };
         Self {
             files: files.into_iter().map(|(file, signature)| (file, known(signature))).collect(),
             listed: Some(*listed),
             still_since,
-            ..Self::new(job, dir, listed, Ends::ToldOnceFlushed)
+            ..Self::new(job, dir, listed, FinalStates::PublishOnceDurable)
         }
     }
 
-    /// What has to be known of it while nothing changes; none if something of it is to be read again.
-    pub(super) fn rest(&self) -> Option<Resting> {
-        let may = self.held.is_empty() && self.broken == 0 && self.master_end.is_none();
+    /// What has to be kept while nothing changes; `None` if something has to be read again.
+    pub(super) fn to_idle(&self) -> Option<IdleFolder> {
+        let may = self.held.is_empty() && self.broken == 0 && self.master_final_state.is_none();
         let listed = self.listed.filter(|_| may)?;
-        let files = self.files.iter().filter(|(_, it)| !it.young);
-        let files = files.filter_map(|(file, it)| Some((*file, it.signature?)));
-        Some(Resting::new(Arc::clone(&self.job), listed, files))
+        let files = self.files.iter().filter(|(_, known)| !known.young);
+        let files = files.filter_map(|(file, known)| Some((*file, known.signature?)));
+        Some(IdleFolder::new(Arc::clone(&self.job), listed, files))
     }
 
-    /// Whether nothing has changed for a resync period.
+    /// Whether nothing has changed for a resync interval.
     pub(super) fn is_quiet(&self, options: &WatchOptions) -> bool {
-        self.is_told() && self.still_since.elapsed() >= options.resync_interval
+        self.is_published() && self.still_since.elapsed() >= options.resync_interval
     }
 
-    /// How many of its files cannot be understood, so that they are worth another look.
+    /// How many of the files cannot be parsed, so that they have to be read again.
     pub(super) fn broken_files(&self) -> usize {
         self.broken
     }
 
-    /// The files that are known.
+    /// The known files.
     pub(super) fn known(&self) -> impl Iterator<Item = JobFile> {
         self.files.keys().copied()
     }
@@ -167,105 +176,118 @@ impl Folder {
         self.is_quiet(options) && self.job.facts().is_over()
     }
 
-    /// Reads a file if it changed, and tells what is in it.
-    pub(super) fn read(&mut self, file: JobFile, live: &Live) -> Next {
+    /// Reads a file if it changed, and publishes its content.
+    pub(super) fn read(&mut self, file: JobFile, live: &Live) -> AfterRead {
         let path = self.dir.file(file);
         let signature = Signature::at(&path);
         let known = self.files.get(&file);
-        let broken_since = known.and_then(|it| it.broken_since);
-        let number = signature.map(|it| it.number());
-        if known.is_some_and(|it| it.signature == number && !it.young) && broken_since.is_none() {
-            return Next::Nothing;
+        let broken_since = known.and_then(|known| known.broken_since);
+        let number = signature.map(|signature| signature.number());
+        if known.is_some_and(|known| known.signature == number && !known.young)
+            && broken_since.is_none()
+        {
+            return AfterRead::Nothing;
         }
         let held = self.held.get(&file).copied();
-        if let (Some(Held::Flushing(held)), Some(now)) = (held, signature)
+        if let (Some(HeldFinalState::Flushing(held)), Some(now)) = (held, signature)
             && held == now
         {
-            return Next::Nothing;
+            return AfterRead::Nothing;
         }
         let begun = SystemTime::now();
-        let (signature, problem) = match look(file, &path) {
+        let (signature, problem) = match read_content(file, &path) {
             Ok((content, now)) => {
-                let flushed = held == Some(Held::Flushed(now)) || self.ends == Ends::ToldAtOnce;
-                let is_same =
-                    |it: &Known| it.signature == Some(now.number()) && it.broken_since.is_none();
-                let told = known.is_some_and(is_same);
-                if content.is_end() && !flushed && !told && self.is_ours() {
-                    self.hold(file, Some(Held::Flushing(now)));
-                    return Next::Flush(now);
+                let flushed = held == Some(HeldFinalState::Flushed(now))
+                    || self.final_states == FinalStates::PublishAtOnce;
+                let is_same = |known: &KnownFile| {
+                    known.signature == Some(now.number()) && known.broken_since.is_none()
+                };
+                let published = known.is_some_and(is_same);
+                if content.is_final() && !flushed && !published && self.is_ours() {
+                    self.hold(file, Some(HeldFinalState::Flushing(now)));
+                    return AfterRead::Flush(now);
                 }
                 self.hold(file, None);
                 self.job.apply(content);
                 (Some(now), None)
             }
-            // With the whole folder, or the jobs folder: their own fate decides, they may come back.
-            Err(Unread::Missing) if is_missing_folder(self.dir.path()) => return Next::Nothing,
-            Err(Unread::Missing) => {
+            // The whole folder or the jobs folder is missing: they are checked on their own, and
+            // may come back.
+            Err(ReadError::Missing) if is_missing_folder(self.dir.path()) => {
+                return AfterRead::Nothing;
+            }
+            Err(ReadError::Missing) => {
                 self.note(file, None);
                 self.hold(file, None);
                 self.job.apply_missing(file);
-                return Next::Nothing;
+                return AfterRead::Nothing;
             }
-            Err(Unread::Problem(text)) => (signature, Some(text)),
+            Err(ReadError::Problem(text)) => (signature, Some(text)),
         };
-        let number = signature.map(|it| it.number());
-        let is_new = self.files.get(&file).is_none_or(|it| it.signature != number);
-        let changed_at = signature.map_or_else(SystemTime::now, |it| it.changed_at());
+        let number = signature.map(|signature| signature.number());
+        let is_new = self.files.get(&file).is_none_or(|known| known.signature != number);
+        let changed_at = signature.map_or_else(SystemTime::now, |signature| signature.changed_at());
         if is_new {
-            // What is found at the start may be old; later, what is found has just changed.
+            // A file that is found at the start may be old; later, a new content has just been
+            // written.
             self.still_since = if live.is_ready() { Instant::now() } else { moment_of(changed_at) };
         }
         let now = Instant::now();
         let Some(problem) = problem else {
             if is_new {
-                live.note_taken_in(changed_at);
+                live.observe_lag(changed_at);
             }
             let young = is_young(changed_at, begun);
-            self.note(file, Some(Known { signature: number, broken_since: None, young }));
-            return if young { Next::LookAgain(now + TICK) } else { Next::Nothing };
+            self.note(file, Some(KnownFile { signature: number, broken_since: None, young }));
+            return if young { AfterRead::ReadAgain(now + TICK) } else { AfterRead::Nothing };
         };
         live.note(|health| health.failed_reads += 1);
         let since = broken_since.unwrap_or_else(Instant::now);
-        self.note(file, Some(Known { signature: number, broken_since: Some(since), young: false }));
-        // Perhaps a writer is in the middle of it: what it said before stays, in silence at first.
-        if now.duration_since(since) < PATIENCE {
-            return Next::LookAgain(now + SECOND_LOOK);
+        self.note(
+            file,
+            Some(KnownFile { signature: number, broken_since: Some(since), young: false }),
+        );
+        // A writer may not be done: the last content stays, at first without a warning.
+        if now.duration_since(since) < BROKEN_AFTER {
+            return AfterRead::ReadAgain(now + REREAD_AFTER);
         }
         self.job.apply_problem(file, problem);
-        Next::Nothing
+        AfterRead::Nothing
     }
 
-    /// This content of a file is on the disk: if there is no other by now, it may be told. If there
-    /// is another, that is what is to be flushed next.
+    /// Records that this content of a file is durable, so that it may be published. If another
+    /// content has been read by now, returns that one, which has to be fsynced next.
     pub(super) fn note_flushed(
         &mut self,
         file: JobFile,
         signature: Signature,
     ) -> Option<Signature> {
         match self.held.get(&file) {
-            Some(Held::Flushing(held)) if *held == signature => {
-                self.hold(file, Some(Held::Flushed(signature)));
+            Some(HeldFinalState::Flushing(held)) if *held == signature => {
+                self.hold(file, Some(HeldFinalState::Flushed(signature)));
                 None
             }
-            Some(Held::Flushing(other)) => Some(*other),
-            Some(Held::Flushed(_)) | None => None,
+            Some(HeldFinalState::Flushing(other)) => Some(*other),
+            Some(HeldFinalState::Flushed(_)) | None => None,
         }
     }
 
-    /// Forgets what is being flushed, so that it is read again: should the word of it be lost, the
-    /// end would never be told.
-    pub(super) fn hold_nothing(&mut self) {
-        self.held.retain(|_, it| matches!(it, Held::Flushed(_)));
+    /// Forgets which files are being fsynced, so that they are read and queued again after the
+    /// flusher lost its reports.
+    pub(super) fn forget_flushing(&mut self) {
+        self.held.retain(|_, held| matches!(held, HeldFinalState::Flushed(_)));
         self.flushing = 0;
     }
 
-    /// Whether nothing of it is held back.
-    pub(super) fn is_told(&self) -> bool {
+    /// Whether no final state of the folder is held back.
+    pub(super) fn is_published(&self) -> bool {
         self.flushing == 0
     }
 
-    fn hold(&mut self, file: JobFile, held: Option<Held>) {
-        let flushing = |it: Option<Held>| usize::from(matches!(it, Some(Held::Flushing(_))));
+    fn hold(&mut self, file: JobFile, held: Option<HeldFinalState>) {
+        let flushing = |held: Option<HeldFinalState>| {
+            usize::from(matches!(held, Some(HeldFinalState::Flushing(_))))
+        };
         let old = match held {
             Some(held) => self.held.insert(file, held),
             None => self.held.remove(&file),
@@ -273,9 +295,10 @@ impl Folder {
         self.flushing = self.flushing + flushing(held) - flushing(old);
     }
 
-    fn note(&mut self, file: JobFile, known: Option<Known>) {
-        let broken =
-            |it: Option<&Known>| usize::from(it.is_some_and(|it| it.broken_since.is_some()));
+    fn note(&mut self, file: JobFile, known: Option<KnownFile>) {
+        let broken = |file: Option<&KnownFile>| {
+            usize::from(file.is_some_and(|file| file.broken_since.is_some()))
+        };
         let now = broken(known.as_ref());
         let old = match known {
             Some(known) => self.files.insert(file, known),
@@ -284,7 +307,8 @@ impl Folder {
         self.broken = self.broken + now - broken(old.as_ref());
     }
 
-    /// What other programs write is flushed by them, or not: nothing was promised of it.
+    /// Final states of other programs' jobs are not held back: scanwatch makes no promise about
+    /// them.
     fn is_ours(&mut self) -> bool {
         let dir = &self.dir;
         *self.ours.get_or_insert_with(|| dir.plan().is_file())
@@ -292,48 +316,48 @@ impl Folder {
 
     #[cfg(test)]
     pub(super) fn pretend_to_know(&mut self, file: JobFile) {
-        let signature = Signature::at(&self.dir.file(file)).map(|it| it.number());
+        let signature = Signature::at(&self.dir.file(file)).map(|signature| signature.number());
         if let Some(known) = self.files.get_mut(&file) {
             known.signature = signature;
         }
     }
 
-    /// Whether it is ours is to be found out again.
-    pub(super) fn forget_whose(&mut self) {
+    /// Forgets whether this server created the job.
+    pub(super) fn forget_ownership(&mut self) {
         self.ours = None;
     }
 }
 
-fn look(file: JobFile, path: &Path) -> Result<(Content, Signature), Unread> {
-    let (bytes, signature) = read::whole(path, Content::cap(file)).map_err(|error| {
+fn read_content(file: JobFile, path: &Path) -> Result<(FileContent, Signature), ReadError> {
+    let (bytes, signature) = read::whole(path, FileContent::cap(file)).map_err(|error| {
         if is_absence(&error) {
-            Unread::Missing
+            ReadError::Missing
         } else {
-            Unread::Problem(format!("cannot be read: {error}"))
+            ReadError::Problem(format!("cannot be read: {error}"))
         }
     })?;
-    let content = Content::parse(file, &bytes).map_err(Unread::Problem)?;
+    let content = FileContent::parse(file, &bytes).map_err(ReadError::Problem)?;
     Ok((content, signature))
 }
 
-/// The moment of a time of the wall clock, as far as that can be believed: what lies in the future
-/// was just now.
+/// Converts a time of the wall clock. A time in the future counts as now.
 pub(super) fn moment_of(at: SystemTime) -> Instant {
     let now = Instant::now();
     let age = SystemTime::now().duration_since(at).unwrap_or_default();
     now.checked_sub(age).unwrap_or(now)
 }
 
-/// Whether a file that was changed then may be changed again without its time of change showing it.
+/// Whether a file with this change time may be changed again without a visible new change time.
 pub(super) fn is_young(changed_at: SystemTime, read_at: SystemTime) -> bool {
     match read_at.duration_since(changed_at) {
         Ok(age) => age < TICK,
-        // The coarse clock of files lags behind; far ahead of it, the clock was set.
+        // The coarse clock of the file system lags behind; a larger difference means that the clock
+        // was set.
         Err(ahead) => ahead.duration() < TICK,
     }
 }
 
-enum Unread {
+enum ReadError {
     Missing,
     Problem(String),
 }

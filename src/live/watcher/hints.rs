@@ -1,6 +1,11 @@
-//! Notifications become hints: which job, which file, or anything.
+//! Translates inotify events into hints: which job or which file may have changed, or that anything
+//! may have.
 //!
-//! Pure: what is in a file is not known here.
+//! Input: a notification and the path of the jobs folder. Output: messages for the watcher's
+//! thread.
+//!
+//! Invariants: pure; the content of files is unknown here; an event that cannot be interpreted
+//! requests a resync.
 
 use super::Message;
 use crate::{model::JobId, store::layout::JobFile};
@@ -13,8 +18,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Turns a notification into hints. Our own reads raise events too, and a temporary file in a
-/// watched folder raises six: only what can mean new content passes.
+/// Translates a notification. The watcher's own reads raise events too, and a temporary file in a
+/// watched folder raises six: only events that can mean new content pass.
 pub(super) fn translate(root: &Path, event: notify::Result<notify::Event>) -> Vec<Message> {
     let Ok(event) = event else { return vec![Message::Everything] };
     if event.need_rescan() {
@@ -24,7 +29,7 @@ pub(super) fn translate(root: &Path, event: notify::Result<notify::Event>) -> Ve
         EventKind::Create(CreateKind::Folder | CreateKind::Any)
         | EventKind::Modify(ModifyKind::Name(_))
         | EventKind::Remove(_)
-        // Writers that do not rename; at the close, most of them are whole.
+        // For writers that do not rename: their file is usually complete when it is closed.
         | EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         _ => false,
     };
@@ -34,7 +39,7 @@ pub(super) fn translate(root: &Path, event: notify::Result<notify::Event>) -> Ve
     event.paths.iter().filter_map(|path| locate(root, path)).collect()
 }
 
-/// Which job, and which file of it, a path means.
+/// Finds the job, and its file, that a path belongs to.
 fn locate(root: &Path, path: &PathBuf) -> Option<Message> {
     if path == root {
         return Some(Message::Everything);
@@ -60,12 +65,12 @@ mod tests {
     fn check(event: notify::Result<Event>, expected: &str) {
         let shown = format!("{event:?}");
         let hints = translate(Path::new("/jobs"), event);
-        let told: Vec<String> = hints.iter().map(|it| format!("{it:?}")).collect();
-        assert_eq!(told.join(" "), expected, "{shown}");
+        let shown_hints: Vec<String> = hints.iter().map(|hint| format!("{hint:?}")).collect();
+        assert_eq!(shown_hints.join(" "), expected, "{shown}");
     }
 
     #[test]
-    fn only_what_can_mean_new_content_passes() {
+    fn only_events_that_can_mean_new_content_pass() {
         let at = |kind, path: &str| Ok(Event::new(kind).add_path(path.into()));
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
         check(at(renamed, "/jobs/a/repo_7.json"), "File(a, Repository(7))");
@@ -77,7 +82,7 @@ mod tests {
         for path in ["/jobs/a/results/repo_7.json", "/jobs/a/notes", "/jobs/.staging", "/else"] {
             check(at(renamed, path), "");
         }
-        // Our own reads raise these.
+        // The watcher's own reads raise these.
         let close = |mode| EventKind::Access(AccessKind::Close(mode));
         check(at(close(AccessMode::Read), "/jobs/a/repo_7.json"), "");
         check(at(close(AccessMode::Write), "/jobs/a/repo_7.json"), "File(a, Repository(7))");
@@ -86,9 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn lost_events_and_errors_mean_that_anything_may_have_changed() {
+    fn lost_events_and_errors_request_a_resync() {
         check(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)), "Overflow");
-        check(Err(notify::Error::generic("of whatever kind")), "Everything");
+        check(Err(notify::Error::generic("any error")), "Everything");
         check(Ok(Event::new(EventKind::Other)), "");
     }
 }

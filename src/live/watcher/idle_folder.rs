@@ -1,8 +1,10 @@
-//! A finished job of which nothing has changed for a resync period: as little is kept of it as tells
-//! whether something has.
+//! The minimum that is kept of the folder of an idle job, that is, a finished job that has not
+//! changed for a resync interval.
 //!
-//! Input: a folder that has come to rest, and the open jobs folder. Output: whether it is as it was.
-//! Invariant: it is not watched; it takes 16 bytes for each file, and no path.
+//! Input: a folder that became idle, and the open jobs folder. Output: whether the folder has
+//! changed.
+//!
+//! Invariants: the folder has no watch; it takes 16 bytes per file, and no path.
 
 use super::folder::{Folder, moment_of};
 use crate::{
@@ -15,15 +17,15 @@ use crate::{
     },
 };
 
-/// What is known of the folder of such a job.
+/// The folder of an idle job.
 #[derive(Debug)]
-pub(super) struct Resting {
+pub(super) struct IdleFolder {
     pub(super) job: SharedJob,
     listed: Signature,
     files: Box<[(JobFile, u64)]>,
 }
 
-impl Resting {
+impl IdleFolder {
     pub(super) fn new(
         job: SharedJob,
         listed: Signature,
@@ -32,23 +34,24 @@ impl Resting {
         Self { job, listed, files: files.into_iter().collect() }
     }
 
-    /// What is needed to read it again, as far as it has changed.
+    /// Restores a folder whose files are read again if they have changed.
     pub(super) fn wake(self, dir: JobDir) -> Folder {
         let Self { job, listed, files } = self;
         Folder::of_known(job, dir, &listed, files, moment_of(listed.changed_at()))
     }
 
-    /// Whether the folder is the same one, whatever has happened in it.
+    /// Whether it is still the same folder, whatever has happened in it.
     pub(super) fn is_same_folder(&self, now: &Signature) -> bool {
         self.listed.same_file(now)
     }
 
-    /// Whether no file has come, gone or been replaced: each of these changes the folder.
+    /// Whether no file was created, removed or replaced: each of these changes the folder's
+    /// signature.
     pub(super) fn is_as_listed(&self, now: &Signature) -> bool {
         self.listed == *now
     }
 
-    /// Whether no file has been changed in its place, which does not change the folder.
+    /// Whether no file was changed in place, which does not change the folder's signature.
     pub(super) fn has_its_files(&self, root: &OpenFolder, id: &JobId) -> bool {
         root.folder(id.as_str()).is_ok_and(|folder| {
             let is_same = |(file, known): &(JobFile, u64)| {

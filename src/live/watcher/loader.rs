@@ -1,24 +1,25 @@
-//! Reads the folders of the jobs that are there at the start, on as many threads as there are processors.
+//! Reads the folders of the jobs that exist at the start, with one thread per processor.
 //!
-//! Input: ids. Output: jobs that nobody knows yet, with what their files say, and the signatures of these
-//! files, each as a message to the watcher's thread.
-//! Invariants: nothing is published here: the watcher's thread puts a job in the cache, unless it has
-//! read the job by itself meanwhile. A folder that may still change is watched first and read then. A
-//! file that makes no sense, or has just been changed, is left to the watcher's thread. Threads that
-//! cannot be started, or fail, leave their jobs to it too.
+//! Input: ids of jobs. Output: jobs that no reader can see yet, with the content and signatures of
+//! their files, each as a message to the watcher's thread.
+//!
+//! Invariants: nothing is published here: the watcher's thread adds a job to the cache, unless it
+//! has read the job itself meanwhile. A folder that may still change is watched before it is read.
+//! The watcher's thread reads every file that cannot be parsed or has just been changed, and every
+//! job of a thread that could not be started or has failed.
 
 use super::{
-    END_PATIENCE, Message, WatchOptions,
+    JOIN_TIMEOUT, Message, WatchOptions,
     folder::{is_young, moment_of},
+    idle_folder::IdleFolder,
     join_within,
     notifications::Notifications,
-    resting::Resting,
 };
 use crate::{
     live::{
-        board::Board,
-        content::Content,
+        file_content::FileContent,
         job::{LiveJob, SharedJob},
+        job_index::JobIndex,
     },
     model::JobId,
     store::{
@@ -40,7 +41,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-/// How many jobs are handed over together: each message may wake the watcher's thread.
+/// How many jobs are sent in one message, because each message may wake the watcher's thread.
 const BATCH: usize = 32;
 
 /// A job that has been read.
@@ -54,17 +55,17 @@ pub(super) struct Loaded {
 #[derive(Debug)]
 pub(super) enum LoadedFolder {
     /// The job is finished and quiet, and all its files are known.
-    Resting(Resting),
+    Idle(IdleFolder),
     Other {
-        /// The folder's own facts from before it was listed.
+        /// The signature of the folder from before it was listed.
         listed: Signature,
-        /// The files of which all is known, in order, each with the number of its signature.
+        /// The files whose content is known, in order, each with the number of its signature.
         files: Vec<(JobFile, u64)>,
-        /// Whether these are all its files.
+        /// Whether these are all files of the folder.
         complete: bool,
         /// Whether the folder has been watched since before it was read.
         watched: bool,
-        /// The newest change of a file.
+        /// The time of the newest change of a file.
         still_since: Instant,
     },
 }
@@ -75,29 +76,30 @@ impl LoadedFolder {
     }
 }
 
-/// What the threads work with.
+/// The data that the threads share.
 struct Work {
     jobs: JobsDir,
     options: WatchOptions,
-    board: Arc<Board>,
+    job_index: Arc<JobIndex>,
     notifications: Option<Arc<Notifications>>,
     left: Mutex<std::vec::IntoIter<JobId>>,
     ended: AtomicBool,
     watcher: Sender<Message>,
 }
 
-/// The threads. When this is dropped they end after the job that they are at, and are waited for.
+/// The threads. Dropping the loader ends them after their current job, and waits for them.
 pub(super) struct Loader {
     work: Arc<Work>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl Loader {
-    /// Starts to read these jobs. When a thread ends, whyever it does, `Message::LoaderEnded` comes.
+    /// Starts to read these jobs. Each thread sends `Message::LoaderEnded` when it ends, for any
+    /// reason.
     pub(super) fn start(
         jobs: &JobsDir,
         options: WatchOptions,
-        board: Arc<Board>,
+        job_index: Arc<JobIndex>,
         notifications: Option<Arc<Notifications>>,
         ids: Vec<JobId>,
         watcher: &Sender<Message>,
@@ -106,7 +108,7 @@ impl Loader {
         let work = Arc::new(Work {
             jobs: jobs.clone(),
             options,
-            board,
+            job_index,
             notifications,
             left: Mutex::new(ids.into_iter()),
             ended: AtomicBool::new(false),
@@ -116,7 +118,7 @@ impl Loader {
         let start = |_| {
             let work = Arc::clone(&work);
             let run = move || {
-                let _end = End(&work);
+                let _end = ReportEnd(&work);
                 work.run();
             };
             thread::Builder::new().name("loader".to_owned()).spawn(run).ok()
@@ -134,14 +136,14 @@ impl Loader {
 impl Drop for Loader {
     fn drop(&mut self) {
         self.work.ended.store(true, Relaxed);
-        join_within(std::mem::take(&mut self.threads), END_PATIENCE, "a look at a job's folder");
+        join_within(std::mem::take(&mut self.threads), JOIN_TIMEOUT, "a read of a job's folder");
     }
 }
 
-/// Says that a thread ends, also where it panics.
-struct End<'a>(&'a Work);
+/// Reports that a thread ends, even by a panic.
+struct ReportEnd<'a>(&'a Work);
 
-impl Drop for End<'_> {
+impl Drop for ReportEnd<'_> {
     fn drop(&mut self) {
         let _ = self.0.watcher.send(Message::LoaderEnded);
     }
@@ -154,7 +156,7 @@ impl Work {
         while !self.ended.load(Relaxed) {
             let next = self.left.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(id) = next else { break };
-            // What cannot be read is left to the watcher's thread.
+            // A job that cannot be read is left to the watcher's thread.
             batch.extend(self.load(&root, id, &mut buffer));
             if batch.len() == BATCH {
                 self.send(&mut batch);
@@ -164,7 +166,7 @@ impl Work {
     }
 
     fn send(&self, batch: &mut Vec<Loaded>) {
-        // The watcher's thread is gone only at the end.
+        // Sending fails only while the server shuts down.
         let _ = self.watcher.send(Message::Loaded(std::mem::take(batch)));
     }
 
@@ -179,10 +181,11 @@ impl Work {
             files: Vec::new(),
             complete: true,
         };
-        let mut watched = self.is_lately(reading.newest) && self.watch(&id);
-        // The master file before all others: a final state that it has follows from theirs.
+        let mut watched = self.is_recent(reading.newest) && self.watch(&id);
+        // The master file is read first: a final state in it was written after those of the
+        // repositories.
         reading.read(JobFile::Master, buffer);
-        if !watched && !reading.contents.first().is_some_and(Content::is_end) {
+        if !watched && !reading.contents.first().is_some_and(FileContent::is_final) {
             watched = self.watch(&id);
         }
         let mut indices = Vec::with_capacity(16);
@@ -196,11 +199,12 @@ impl Work {
             reading.read(JobFile::Repository(index), buffer);
         }
         let Reading { newest, contents, files, complete, .. } = reading;
-        let job = Arc::new(LiveJob::of_files(id, Arc::clone(&self.board), contents));
-        let folder = if complete && !watched && !self.is_lately(newest) && job.facts().is_over() {
-            // Packed by this thread, which has the memory that it frees.
-            job.settle_unpublished();
-            LoadedFolder::Resting(Resting::new(Arc::clone(&job), listed, files))
+        let job = Arc::new(LiveJob::of_files(id, Arc::clone(&self.job_index), contents));
+        let folder = if complete && !watched && !self.is_recent(newest) && job.facts().is_over() {
+            // Packed by this thread, so that the next job is read into the memory that becomes
+            // free.
+            job.finalize_unpublished();
+            LoadedFolder::Idle(IdleFolder::new(Arc::clone(&job), listed, files))
         } else {
             let still_since = moment_of(newest);
             LoadedFolder::Other { listed, files, complete, watched, still_since }
@@ -208,14 +212,14 @@ impl Work {
         Ok(Loaded { job, folder })
     }
 
-    /// Whether something that was changed then has not been quiet for a resync period.
-    fn is_lately(&self, changed_at: SystemTime) -> bool {
+    /// Whether less than a resync interval has passed since this change.
+    fn is_recent(&self, changed_at: SystemTime) -> bool {
         moment_of(changed_at).elapsed() < self.options.resync_interval
     }
 
     fn watch(&self, id: &JobId) -> bool {
-        let watch = |it: &Arc<Notifications>| it.watch(self.jobs.job(id).path());
-        self.notifications.as_ref().is_some_and(|it| watch(it).is_ok())
+        let path = self.jobs.job(id).path().to_owned();
+        self.notifications.as_ref().is_some_and(|notifications| notifications.watch(&path).is_ok())
     }
 }
 
@@ -224,16 +228,16 @@ struct Reading {
     folder: OpenFolder,
     begun: SystemTime,
     newest: SystemTime,
-    contents: Vec<Content>,
+    contents: Vec<FileContent>,
     files: Vec<(JobFile, u64)>,
     complete: bool,
 }
 
 impl Reading {
     fn read(&mut self, file: JobFile, buffer: &mut Vec<u8>) {
-        let signature = match self.folder.read(&file.name(), Content::cap(file), buffer) {
+        let signature = match self.folder.read(&file.name(), FileContent::cap(file), buffer) {
             Ok(signature) => signature,
-            // A job without a master file is one of another program, or gone.
+            // A job without a master file is one of another program, or was removed.
             Err(error) => {
                 self.complete &= file == JobFile::Master && error.kind() == io::ErrorKind::NotFound;
                 return;
@@ -241,7 +245,7 @@ impl Reading {
         };
         let changed_at = signature.changed_at();
         self.newest = self.newest.max(changed_at);
-        match Content::parse(file, buffer) {
+        match FileContent::parse(file, buffer) {
             Ok(content) if !is_young(changed_at, self.begun) => {
                 self.contents.push(content);
                 self.files.push((file, signature.number()));

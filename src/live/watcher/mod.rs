@@ -1,29 +1,30 @@
-//! The one thread that reads status files: hints come in, the cache follows the disk.
+//! The watcher: the thread that reads status files, and keeps the cache up to date with the disk.
 //!
-//! What flows in: notifications of the kernel, nudges of our own writers, and time. What flows out:
-//! changes of [`Live`].
+//! Input: inotify events, nudges of this server's own writers, and time. Output: changes of
+//! [`Live`].
 //!
-//! What must stay true:
-//! - One thread changes the cache, and reads the files whose jobs are in it, one after the other: the
-//!   last content that it read is the newest, whoever wrote the file. Jobs that are there at the start
-//!   are read by others (`loader`) before anybody knows them, and put in by this thread.
-//! - A new folder is watched first and read then, or a change between the two would be lost.
-//! - Recursive watches lose what happens in a new folder before the watch stands; so the root
-//!   and each job's folder are watched by themselves, a job's until it is over and quiet.
-//! - Everything known is compared with the disk at an interval, whatever was notified; of finished and
-//!   quiet jobs as many as take a small part of a processor (`reader::sweep`).
-//! - A large folder is read in turns: others' news and those who wait are served in between.
-//! - An end that comes while this runs is told once it is on the disk, and not a moment before.
+//! Invariants:
+//! - One thread changes the cache, and reads the files of jobs that are in it, one after another.
+//!   The content that it read last is the newest, whoever wrote the file. Jobs that exist at the
+//!   start are read by other threads (`loader`) before they are visible, and added by this thread.
+//! - A new folder is watched before it is read. Otherwise a change in between would be lost.
+//! - Recursive watches lose what happens in a new folder before its watch exists. So the root and
+//!   each job's folder have a watch of their own, a job's until it is finished and quiet.
+//! - A resync compares everything with the disk at an interval, whatever events arrived; of
+//!   finished and quiet jobs, it compares as many as take a small part of a processor
+//!   (`reader::idle`).
+//! - A large folder is read in turns: other jobs, and requests that wait, are served in between.
+//! - A final state that appears while the server runs is published after it is durable, not before.
 
-mod agenda;
 mod flusher;
 mod folder;
 mod hints;
+mod idle_folder;
 mod loader;
 mod notifications;
 mod reader;
-mod resting;
 mod root;
+mod work_queue;
 
 use super::Live;
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
     },
 };
 use loader::Loaded;
-use reader::Reader;
+use reader::JobsReader;
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -47,50 +48,50 @@ use std::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-/// How long the thread is waited for at the end, and who has written for it to read.
-const END_PATIENCE: Duration = Duration::from_secs(5);
-const NUDGE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a shutdown waits for the threads, and a writer for its job to be read.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+const NUDGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the reader rests after a panic.
+/// The pause before the thread restarts after a panic.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the disk is watched.
 #[derive(Debug, Clone, Copy)]
 pub struct WatchOptions {
-    /// By the kernel's notifications, as long as they can be had; by looking alone otherwise.
+    /// Use inotify as long as it is available; otherwise only polling.
     pub notify: bool,
-    /// Between two looks at a folder that is not notified.
+    /// The interval between two polls of a folder without a watch.
     pub poll_interval: Duration,
-    /// Between two comparisons of everything known with the disk.
+    /// The interval between two resyncs.
     pub resync_interval: Duration,
 }
 
-/// The handle of the thread; it ends when this is dropped.
+/// A handle of the thread, which ends when the handle is dropped.
 #[derive(Debug)]
 pub struct Watcher {
     inbox: Sender<Message>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// What the thread is told. Unbounded on purpose: the kernel's own queue is bounded, the thread
-/// folds what is doubled.
+/// A message to the thread. The channel is unbounded on purpose: the kernel's own queue is bounded,
+/// and the thread merges duplicates.
 #[derive(Debug)]
 enum Message {
-    /// Something about a job's folder itself.
+    /// A job's folder may have changed.
     Job(JobId),
-    /// Something about one of its files.
+    /// One of its files may have changed.
     File(JobId, JobFile),
     /// Anything may have changed.
     Everything,
-    /// Anything may have changed: the kernel has lost events.
+    /// Anything may have changed, because the kernel lost events.
     Overflow,
-    /// As `Job`, by one of our own writers, who waits until it has been read.
+    /// Like `Job`, from one of this server's writers, which waits until the job has been read.
     Nudge(JobId, oneshot::Sender<()>),
-    /// This content of a file is on the disk.
+    /// This content of a file is durable.
     Flushed(JobId, JobFile, Signature),
-    /// Jobs that were there at the start have been read.
+    /// Jobs that existed at the start have been read.
     Loaded(Vec<Loaded>),
-    /// One of the threads that read such jobs has ended.
+    /// One of the threads that read these jobs has ended.
     LoaderEnded,
     Stop,
 }
@@ -99,7 +100,7 @@ impl Watcher {
     /// Starts to watch, and to fill a new cache.
     pub fn start(jobs: JobsDir, options: WatchOptions) -> io::Result<(Arc<Live>, Self)> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        // Another number each run: versions of two runs must not be mistaken for each other.
+        // A different number in each run: versions of two runs must not be mixed up.
         let epoch = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let live = Live::new(epoch);
         let (inbox, messages) = channel();
@@ -111,58 +112,66 @@ impl Watcher {
         Ok((live, Self { inbox, thread: Some(thread) }))
     }
 
-    /// A handle for those who write.
+    /// A handle for this server's own writers.
     pub fn nudger(&self) -> Nudger {
-        Nudger { inbox: self.inbox.clone(), patience: NUDGE_PATIENCE }
+        Nudger { inbox: self.inbox.clone(), limit: NUDGE_TIMEOUT }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         let _ = self.inbox.send(Message::Stop);
-        join_within(self.thread.take().into_iter().collect(), END_PATIENCE, "a look at the disk");
+        join_within(
+            self.thread.take().into_iter().collect(),
+            JOIN_TIMEOUT,
+            "a read of the jobs folder",
+        );
     }
 }
 
-/// Waits for these threads to end, but not for one that hangs in the kernel.
-fn join_within(mut threads: Vec<thread::JoinHandle<()>>, patience: Duration, what: &str) {
-    let end = Instant::now() + patience;
-    while threads.iter().any(|it| !it.is_finished()) && Instant::now() < end {
+/// Waits for these threads to end, but not longer than `limit` for one that hangs in the kernel.
+fn join_within(mut threads: Vec<thread::JoinHandle<()>>, limit: Duration, what: &str) {
+    let end = Instant::now() + limit;
+    while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < end {
         thread::sleep(Duration::from_millis(2));
     }
-    for thread in threads.extract_if(.., |it| it.is_finished()) {
+    for thread in threads.extract_if(.., |thread| thread.is_finished()) {
         let _ = thread.join();
     }
     if !threads.is_empty() {
-        tracing::warn!(threads = threads.len(), "not waited for any longer: {what} hangs");
+        tracing::warn!(
+            threads = threads.len(),
+            "{what} hangs; not waiting for its threads any longer"
+        );
     }
 }
 
-/// Tells the watcher of a write of our own, so that an answer that follows already shows it. The
-/// content still comes from the disk.
+/// Notifies the watcher of a write by this server, so that the next answer already shows it. The
+/// content is still read from the disk.
 #[derive(Debug, Clone)]
 pub struct Nudger {
     inbox: Sender<Message>,
-    patience: Duration,
+    limit: Duration,
 }
 
 impl Nudger {
-    /// Returns once the job's folder has been read (or found missing): true. False where that takes
-    /// too long, as with a disk that hangs: what is known may be older than the write then.
+    /// Returns true once the job's folder has been read, or found missing. Returns false if that
+    /// takes too long, for example because the disk hangs: the cache may then be older than the
+    /// write.
     pub async fn nudge(&self, id: &JobId) -> bool {
         let (done, read) = oneshot::channel();
         if self.inbox.send(Message::Nudge(id.clone(), done)).is_err() {
             return false;
         }
-        let in_time = matches!(timeout(self.patience, read).await, Ok(Ok(())));
+        let in_time = matches!(timeout(self.limit, read).await, Ok(Ok(())));
         if !in_time {
-            tracing::warn!(job = %id, "answered before the files of the job were read again");
+            tracing::warn!(job = %id, "the files of the job were not read again in time; answering from the cache, which may be older");
         }
         in_time
     }
 }
 
-/// Runs the reader to its end, with everything read anew after a panic.
+/// Runs the reader until it ends. After a panic a new reader reads everything again.
 fn run(
     live: &Arc<Live>,
     jobs: &JobsDir,
@@ -170,20 +179,22 @@ fn run(
     sender: &Sender<Message>,
     messages: &Receiver<Message>,
 ) {
-    outlive_panics(live, RESTART_PAUSE, || {
-        Reader::new(Arc::clone(live), jobs.clone(), options, sender.clone()).run(messages);
+    restart_after_panics(live, RESTART_PAUSE, || {
+        JobsReader::new(Arc::clone(live), jobs.clone(), options, sender.clone()).run(messages);
     });
 }
 
-/// Does the work until it is done. A panic in it costs a fresh start, not the cache: what was known
-/// stays, and that it is not being kept up is said until it is again.
-fn outlive_panics(live: &Live, pause: Duration, mut work: impl FnMut()) {
+/// Runs `work` until it returns. After a panic it is restarted; the cache is kept, and `/health`
+/// reports the problem until everything has been read again.
+fn restart_after_panics(live: &Live, pause: Duration, mut work: impl FnMut()) {
     while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
-        tracing::error!("the watcher panicked; it starts again and reads everything anew");
+        tracing::error!(
+            "the watcher panicked; restarting it, and reading the whole jobs folder again"
+        );
         live.note(|health| {
             health.panics += 1;
             health.problems =
-                vec!["the reader of the jobs folder has failed, and starts again".to_owned()];
+                vec!["the watcher of the jobs folder panicked and is restarting".to_owned()];
         });
         thread::sleep(pause);
     }

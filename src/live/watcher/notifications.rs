@@ -1,8 +1,10 @@
-//! The kernel's notifications of changes in the jobs folder and in the jobs' folders, by `notify`.
+//! inotify watches of the jobs folder and of the jobs' folders, by the crate `notify`.
 //!
-//! Input: folders to watch. Output: hints, as messages to the watcher's thread, from the thread of `notify`.
-//! Invariants: folders are watched one by one, never recursively; several threads may ask for watches; a
-//! folder that is watched twice has one watch.
+//! Input: folders to watch. Output: hints, sent to the watcher's thread from the thread of
+//! `notify`.
+//!
+//! Invariants: folders are watched one by one, never recursively; several threads may request
+//! watches; a folder that is watched twice has one watch.
 
 use super::{Message, hints::translate};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -11,7 +13,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError, mpsc::Sender},
 };
 
-/// A `notify` watcher, until this is dropped.
+/// A `notify` watcher, which stops when this is dropped.
 #[derive(Debug)]
 pub(super) struct Notifications {
     watcher: Mutex<RecommendedWatcher>,
@@ -24,7 +26,7 @@ impl Notifications {
         let below = root.to_owned();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             for message in translate(&below, event) {
-                // The receiver is gone only when the watcher's thread is.
+                // The receiver is gone only after the watcher's thread has ended.
                 let _ = inbox.send(message);
             }
         })?;
@@ -38,12 +40,12 @@ impl Notifications {
         self.watcher().watch(folder, RecursiveMode::NonRecursive)
     }
 
-    /// Ends the watch of a folder, if it has one: that of a removed folder went with it.
+    /// Ends the watch of a folder, if it has one. The watch of a removed folder no longer exists.
     pub(super) fn unwatch(&self, folder: &Path) {
         let _ = self.watcher().unwatch(folder);
     }
 
-    /// Watches the jobs folder anew, after another one has taken its place.
+    /// Watches the jobs folder again, after it was replaced by another folder.
     pub(super) fn watch_root_again(&self) -> notify::Result<()> {
         self.unwatch(&self.root);
         self.watch(&self.root)

@@ -1,27 +1,28 @@
-//! The thread's work: what is watched, what is read, and when.
+//! The work of the watcher's thread: what is watched, what is read, and when.
 //!
 //! Input: messages, and time. Output: changes of the cache.
-//! Invariants: whatever is there to be read is read in turns that are bounded, so that nobody waits
-//! for a job that is not his own.
+//!
+//! Invariants: all reading is done in bounded turns, so that no request waits for the folder of
+//! another job.
 
-mod ears;
+mod idle;
 mod load;
-mod rest;
+mod resync;
 mod retries;
 mod scan;
-mod sweep;
+mod watches;
 
 pub(super) use scan::Scan;
 
 use super::{
     Message, WatchOptions,
-    agenda::{Agenda, News},
-    flusher::{Flusher, Unflushed},
-    folder::{Folder, Next, Watch},
+    flusher::{FlushRequest, Flusher},
+    folder::{AfterRead, Folder, Watch},
+    idle_folder::IdleFolder,
     loader::Loaded,
     notifications::Notifications,
-    resting::Resting,
     root::Root,
+    work_queue::{FileEvent, WorkQueue},
 };
 use crate::{
     live::Live,
@@ -31,8 +32,10 @@ use crate::{
         read::Signature,
     },
 };
+use idle::IdleChecks;
 use load::Loading;
-use rest::Rounds;
+use resync::Resync;
+pub(super) use resync::ResyncKind;
 use retries::Retries;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -42,46 +45,44 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use sweep::Sweep;
-pub(super) use sweep::Sweeping;
 
-/// How long a turn lasts.
+/// The maximum duration of a turn.
 const TURN: Duration = Duration::from_millis(4);
-/// How many messages are taken in between two turns.
+/// How many messages are received between two turns.
 const MESSAGES: usize = 4_096;
 
-pub(super) struct Reader {
+pub(super) struct JobsReader {
     live: Arc<Live>,
     jobs: JobsDir,
     options: WatchOptions,
-    /// For those who work for this thread.
+    /// For the threads that report to this one.
     sender: Sender<Message>,
     notifications: Option<Arc<Notifications>>,
-    /// Why the kernel does not tell of changes, although it should.
-    deaf: Option<String>,
+    /// Why inotify is not available, if it should be.
+    notify_problem: Option<String>,
     root: Root,
-    /// The folders of jobs that may change.
+    /// The folders of jobs that are not idle.
     folders: HashMap<JobId, Folder>,
-    /// How many of them are polled.
+    /// How many of these folders are polled.
     polled: usize,
-    /// Those of jobs that are over and quiet.
-    resting: BTreeMap<JobId, Resting>,
-    rounds: Rounds,
-    /// While the jobs that were there at the start are read.
+    /// The folders of idle jobs: finished, and unchanged for a resync interval.
+    idle: BTreeMap<JobId, IdleFolder>,
+    idle_checks: IdleChecks,
+    /// Present while the jobs that existed at the start are read.
     loading: Option<Loading>,
     loaded: VecDeque<Loaded>,
-    agenda: Agenda,
-    /// Known jobs that are to be put on the agenda.
+    queue: WorkQueue,
+    /// Known jobs that still have to be queued for the running resync.
     known: Vec<JobId>,
-    /// The comparison of everything that is under way.
-    sweep: Option<Sweep>,
+    /// The running resync.
+    resync: Option<Resync>,
     retries: Retries,
     flusher: Flusher,
     resync_at: Instant,
     poll_at: Instant,
 }
 
-impl Reader {
+impl JobsReader {
     pub(super) fn new(
         live: Arc<Live>,
         jobs: JobsDir,
@@ -96,17 +97,17 @@ impl Reader {
             flusher: Flusher::start(&sender),
             sender,
             notifications: None,
-            deaf: None,
+            notify_problem: None,
             root: Root::default(),
             folders: HashMap::new(),
             polled: 0,
-            resting: BTreeMap::new(),
-            rounds: Rounds::default(),
+            idle: BTreeMap::new(),
+            idle_checks: IdleChecks::default(),
             loading: None,
             loaded: VecDeque::new(),
-            agenda: Agenda::default(),
+            queue: WorkQueue::default(),
             known: Vec::new(),
-            sweep: None,
+            resync: None,
             retries: Retries::default(),
             resync_at: now,
             poll_at: now + options.poll_interval,
@@ -114,19 +115,21 @@ impl Reader {
     }
 
     pub(super) fn run(&mut self, messages: &Receiver<Message>) {
-        // Jobs that are known, to a reader that begins anew after a panic, are followed by others.
+        // If the reader restarts after a panic, the cache has jobs, which streams follow: they are
+        // kept.
         let load = self.live.is_empty();
-        self.begin_sweep(Sweeping::First { load });
-        while self.take_in(messages) {
-            self.look_at_the_clock();
+        self.begin_resync(ResyncKind::First { load });
+        while self.receive_messages(messages) {
+            self.run_timers();
             self.turn();
         }
     }
 
-    /// Takes in what has come; waits for it where there is nothing else to do. False at the end.
-    fn take_in(&mut self, messages: &Receiver<Message>) -> bool {
+    /// Receives the messages that have arrived; waits for one if there is no work. False at the
+    /// end.
+    fn receive_messages(&mut self, messages: &Receiver<Message>) -> bool {
         let mut first = None;
-        if self.is_idle() {
+        if self.has_no_work() {
             let patience = self.wake_at().saturating_duration_since(Instant::now());
             match messages.recv_timeout(patience) {
                 Ok(message) => first = Some(message),
@@ -139,37 +142,37 @@ impl Reader {
             if matches!(message, Message::Stop) {
                 return false;
             }
-            self.hear(message);
+            self.receive(message);
         }
         true
     }
 
-    pub(super) fn hear(&mut self, message: Message) {
+    pub(super) fn receive(&mut self, message: Message) {
         match message {
-            // What comes for a reader before this one, which has failed, is read anew.
+            // Jobs that were loaded for an earlier reader, which panicked, are read again.
             Message::Loaded(_) if self.loading.is_none() => return,
             Message::Loaded(loaded) => return self.loaded.extend(loaded),
             Message::LoaderEnded => return self.loader_ended(),
             Message::Flushed(ref id, file, _) => self.flusher.note_flushed(id, file),
             _ => {}
         }
-        self.agenda.add(message);
+        self.queue.add(message);
     }
 
-    /// Whether there is nothing to do before something comes.
-    fn is_idle(&self) -> bool {
-        self.agenda.is_empty()
-            && !self.is_gathering()
+    /// Whether there is nothing to do until a message arrives.
+    fn has_no_work(&self) -> bool {
+        self.queue.is_empty()
+            && !self.is_queueing_resync()
             && self.loaded.is_empty()
             && !self.loading.as_ref().is_some_and(Loading::has_ended)
-            && (self.sweep.is_none() || self.rounds.are_done())
+            && (self.resync.is_none() || self.idle_checks.are_done())
     }
 
-    /// When there is something to do, whether or not something comes.
+    /// When there is work, even if no message arrives.
     fn wake_at(&self) -> Instant {
-        let poll_at = self.polls().then_some(self.poll_at);
-        // The next comparison of everything does not begin before the one that is under way has ended.
-        let resync_at = if self.sweep.is_some() {
+        let poll_at = self.is_polling().then_some(self.poll_at);
+        // The next resync does not begin before the running one has ended.
+        let resync_at = if self.resync.is_some() {
             Instant::now() + self.options.resync_interval
         } else {
             self.resync_at
@@ -177,57 +180,57 @@ impl Reader {
         [poll_at, self.retries.next_at()].into_iter().flatten().fold(resync_at, Instant::min)
     }
 
-    pub(super) fn look_at_the_clock(&mut self) {
+    pub(super) fn run_timers(&mut self) {
         let now = Instant::now();
         while let Some((id, file)) = self.retries.pop_due(now) {
-            self.agenda.look(&id, file);
+            self.queue.queue_file(&id, file);
         }
-        let overflows = std::mem::take(&mut self.agenda.overflows);
+        let overflows = std::mem::take(&mut self.queue.overflows);
         if overflows > 0 {
             self.live.note(|health| health.overflows += overflows);
         }
-        // One at a time; what comes meanwhile is the beginning of the next.
-        if self.sweep.is_none() && (self.agenda.everything || now >= self.resync_at) {
-            self.agenda.everything = false;
-            self.begin_sweep(Sweeping::Again);
+        // Only one at a time; a request during a resync starts the next one.
+        if self.resync.is_none() && (self.queue.everything || now >= self.resync_at) {
+            self.queue.everything = false;
+            self.begin_resync(ResyncKind::Again);
         }
         if now >= self.poll_at {
-            if self.polls() && self.sweep.is_none() {
+            if self.is_polling() && self.resync.is_none() {
                 self.poll();
             }
             self.poll_at = Instant::now() + self.options.poll_interval;
         }
     }
 
-    /// One turn for the news of a job, one for the folder of another, one for what is to be compared,
-    /// one for jobs that were there at the start, and one for jobs that rest.
+    /// One turn each: for the file events of a job, for the scan of a folder, for queueing a
+    /// resync, for jobs that were loaded at the start, and for idle jobs.
     pub(super) fn turn(&mut self) {
-        if let Some(id) = self.agenda.next_news() {
-            self.read_news(&id);
-            self.agenda.more_news(&id);
+        if let Some(id) = self.queue.next_with_file_events() {
+            self.process_file_events(&id);
+            self.queue.requeue_file_events(&id);
             self.answer(&id);
         }
-        if let Some((id, anew)) = self.agenda.next_scan() {
-            if !self.scan(&id, anew) {
-                self.agenda.go_on(&id);
+        if let Some((id, from_start)) = self.queue.next_scan() {
+            if !self.scan(&id, from_start) {
+                self.queue.requeue(&id);
             }
             self.answer(&id);
         }
-        self.gather();
+        self.queue_resync();
         if self.loading.is_some() {
-            self.take_in_loaded();
+            self.add_loaded();
         }
-        if self.sweep.is_some() && !self.rounds.are_done() {
-            self.compare_resting();
+        if self.resync.is_some() && !self.idle_checks.are_done() {
+            self.check_idle();
         }
     }
 
-    fn read_news(&mut self, id: &JobId) {
+    fn process_file_events(&mut self, id: &JobId) {
         let end = Instant::now() + TURN;
-        while let Some(news) = self.agenda.take_news(id) {
-            match news {
-                News::Changed(file) => self.read_one(id, file),
-                News::Flushed(file, signature) => self.note_flushed(id, file, signature),
+        while let Some(event) = self.queue.take_file_event(id) {
+            match event {
+                FileEvent::Changed(file) => self.read_one(id, file),
+                FileEvent::Flushed(file, signature) => self.note_flushed(id, file, signature),
             }
             if Instant::now() >= end {
                 return;
@@ -235,10 +238,10 @@ impl Reader {
         }
     }
 
-    /// Answers the requests that wait for a job, once what was read of it is published.
+    /// Answers the requests that wait for a job, once everything that was read of it is published.
     fn answer(&mut self, id: &JobId) {
-        if self.folders.get(id).is_none_or(Folder::is_told) {
-            self.agenda.answer(id);
+        if self.folders.get(id).is_none_or(Folder::is_published) {
+            self.queue.answer(id);
         }
     }
 
@@ -246,9 +249,9 @@ impl Reader {
         if self.notifications.is_none() && !self.root.is_being_listed() {
             self.begin_listing();
         }
-        let polled = self.folders.iter().filter(|(_, it)| it.watch == Watch::Polled);
+        let polled = self.folders.iter().filter(|(_, folder)| folder.watch == Watch::Polled);
         for (id, _) in polled {
-            self.agenda.scan(id);
+            self.queue.queue_scan(id);
         }
     }
 
@@ -256,7 +259,7 @@ impl Reader {
         if let Some(folder) = self.folders.remove(id) {
             self.unwatch(&folder.dir, folder.watch);
         }
-        self.resting.remove(id);
+        self.idle.remove(id);
         self.live.remove(id);
     }
 
@@ -264,51 +267,51 @@ impl Reader {
     pub(super) fn read_one(&mut self, id: &JobId, file: JobFile) {
         self.wake(id);
         if !self.folders.contains_key(id) {
-            // A file of a folder that is not known yet: the folder comes first.
-            return self.agenda.scan(id);
+            // The file is in an unknown folder, which is scanned first.
+            return self.queue.queue_scan(id);
         }
         self.read_file(id, file);
-        if let Some(folder) = self.folders.get(id).filter(|it| it.scan.is_none()) {
-            folder.job.settle(folder.is_quiet(&self.options));
+        if let Some(folder) = self.folders.get(id).filter(|folder| folder.scan.is_none()) {
+            folder.job.finalize(folder.is_quiet(&self.options));
         }
     }
 
     fn read_file(&mut self, id: &JobId, file: JobFile) {
         let Some(folder) = self.folders.get_mut(id) else { return };
         match folder.read(file, &self.live) {
-            Next::Nothing => {}
-            Next::LookAgain(at) => {
+            AfterRead::Nothing => {}
+            AfterRead::ReadAgain(at) => {
                 self.retries.set(at, id, file);
             }
-            Next::Flush(signature) if file == JobFile::Master => {
-                // What the end follows from comes first, though nobody may have said yet that it
-                // has changed.
-                folder.master_end = Some(signature);
-                self.agenda.scan(id);
+            AfterRead::Flush(signature) if file == JobFile::Master => {
+                // The status files of the repositories are read first, even if no event has
+                // reported their changes.
+                folder.master_final_state = Some(signature);
+                self.queue.queue_scan(id);
             }
-            Next::Flush(signature) => self.flush(id, file, signature),
+            AfterRead::Flush(signature) => self.flush(id, file, signature),
         }
     }
 
     fn flush(&mut self, id: &JobId, file: JobFile, signature: Signature) {
         let Some(folder) = self.folders.get_mut(id) else { return };
-        let unflushed = Unflushed { id: id.clone(), file, dir: folder.dir.clone(), signature };
-        if !self.flusher.flush(unflushed) {
-            // There is no thread for it: better told too early than never.
+        let request = FlushRequest { id: id.clone(), file, dir: folder.dir.clone(), signature };
+        if !self.flusher.flush(request) {
+            // There is no thread to fsync it: publishing it too early is better than never.
             folder.note_flushed(file, signature);
             folder.read(file, &self.live);
         }
     }
 
-    /// An end has come to the disk: it is told now.
+    /// Publishes a final state, after it became durable.
     fn note_flushed(&mut self, id: &JobId, file: JobFile, signature: Signature) {
         let Some(folder) = self.folders.get_mut(id) else { return };
         match folder.note_flushed(file, signature) {
-            // Another one has taken its place meanwhile.
+            // Another content has replaced it meanwhile.
             Some(other) if file != JobFile::Master => self.flush(id, file, other),
             Some(other) => {
-                folder.master_end = Some(other);
-                self.agenda.scan(id);
+                folder.master_final_state = Some(other);
+                self.queue.queue_scan(id);
             }
             None => self.read_one(id, file),
         }
@@ -316,30 +319,30 @@ impl Reader {
 }
 
 #[cfg(test)]
-impl Reader {
+impl JobsReader {
     pub(super) fn has_work(&self) -> bool {
-        !self.is_idle()
+        !self.has_no_work()
     }
 
-    /// How many jobs wait to be compared with the disk.
-    pub(super) fn uncompared(&self) -> usize {
-        self.sweep.iter().flat_map(Sweep::left).count()
+    /// How many jobs the running resync still has to scan.
+    pub(super) fn left_to_resync(&self) -> usize {
+        self.resync.iter().flat_map(Resync::left).count()
     }
 
-    /// Whether the job is over and quiet, so that little is kept of it.
-    pub(super) fn rests(&self, id: &JobId) -> bool {
-        self.resting.contains_key(id)
+    /// Whether the job is idle.
+    pub(super) fn is_idle(&self, id: &JobId) -> bool {
+        self.idle.contains_key(id)
     }
 
     pub(super) fn has_retries(&self) -> bool {
         self.retries.next_at().is_some()
     }
 
-    pub(super) fn is_told(&self, id: &JobId) -> bool {
-        self.rests(id) || self.folders.get(id).is_some_and(Folder::is_told)
+    pub(super) fn is_published(&self, id: &JobId) -> bool {
+        self.is_idle(id) || self.folders.get(id).is_some_and(Folder::is_published)
     }
 
-    /// As if the file had the signature that is known.
+    /// Pretends that the known signature is the file's current one.
     pub(super) fn pretend_to_know(&mut self, id: &JobId, file: JobFile) {
         if let Some(folder) = self.folders.get_mut(id) {
             folder.pretend_to_know(file);

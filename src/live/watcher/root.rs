@@ -1,7 +1,11 @@
-//! The jobs folder itself: whether it is there, whether it is the same one, whether it can be listed.
+//! The jobs folder itself: whether it exists, whether it is the same folder, whether it can be
+//! listed.
 //!
-//! What must stay true: what is known stays known while the folder is away or cannot be looked at;
-//! only a folder that is there, and does not have a job, takes it away.
+//! Input: the path of the jobs folder. Output: its state, the ids of its jobs in turns, and a
+//! problem for `/health`.
+//!
+//! Invariants: what is known stays known while the folder is missing or cannot be read; only an
+//! existing folder that does not contain a job removes this job from the cache.
 
 use super::folder::is_young;
 use crate::{
@@ -13,59 +17,59 @@ use crate::{
 };
 use std::{collections::HashSet, fs, io, time::SystemTime};
 
-/// The jobs folder as it was found last.
+/// The jobs folder as it was when it was last checked.
 #[derive(Debug, Default)]
 pub(super) struct Root {
-    /// The folder that its watch is on: a new one of the same name is another.
+    /// The folder that has the watch: a new folder of the same name is another one.
     known: Option<Signature>,
-    /// As it was when it was listed last: a job that comes or goes makes it another.
+    /// The signature when it was last listed: a job that is added or removed changes it.
     listed: Option<Signature>,
-    /// What is under way.
-    listing: Option<UnderWay>,
-    /// What is wrong with it, in words.
+    /// The running listing.
+    listing: Option<ListingInProgress>,
+    /// The current problem, as a message for people.
     pub(super) problem: Option<String>,
 }
 
-/// A listing that is under way.
+/// A running listing.
 #[derive(Debug)]
-struct UnderWay {
+struct ListingInProgress {
     entries: Listing,
-    /// What holds once all of it has been listed.
+    /// The signature to record once everything has been listed.
     listed: Option<Signature>,
-    /// Those of the jobs that were asked for that have not been found yet.
+    /// The expected jobs that have not been found yet.
     missing: HashSet<JobId>,
 }
 
-/// What a listing has shown.
-pub(super) enum Listed {
-    /// Jobs that are there.
+/// The next result of a listing.
+pub(super) enum ListingStep {
+    /// Jobs that exist.
     Jobs(Vec<JobId>),
-    /// There are no more, and these of the jobs that were asked for are not there.
+    /// The end of the listing: these of the expected jobs do not exist.
     End(HashSet<JobId>),
 }
 
-/// What a look at the jobs folder has shown.
+/// The state of the jobs folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum RootState {
     Same,
-    /// Another folder is in its place, or it is back: watches are on folders, not on names.
-    Another,
-    /// It cannot be worked with now.
-    Away,
+    /// Another folder is in its place, or it is back: watches belong to folders, not to names.
+    Replaced,
+    /// It cannot be used now.
+    Unavailable,
 }
 
 impl Root {
-    /// Looks where the folder is, and forgets what was listed if it is another or not there.
-    /// `knows_jobs`: an empty one in its place is not taken for it then.
-    pub(super) fn look(&mut self, jobs: &JobsDir, knows_jobs: bool) -> Look {
-        let look = self.look_once(jobs, knows_jobs);
-        if look != Look::Same {
+    /// Checks the folder, and forgets the last listing if it is missing or another folder.
+    /// `knows_jobs`: then an empty folder in its place is not accepted.
+    pub(super) fn check(&mut self, jobs: &JobsDir, knows_jobs: bool) -> RootState {
+        let state = self.check_once(jobs, knows_jobs);
+        if state != RootState::Same {
             (self.listed, self.listing) = (None, None);
         }
-        look
+        state
     }
 
-    fn look_once(&mut self, jobs: &JobsDir, knows_jobs: bool) -> Look {
+    fn check_once(&mut self, jobs: &JobsDir, knows_jobs: bool) -> RootState {
         let path = jobs.root();
         let gone = |more: &str| Some(format!("the jobs folder `{}` is gone{more}", path.display()));
         let now = match fs::symlink_metadata(path) {
@@ -73,45 +77,45 @@ impl Root {
             Err(error) if !is_absence(&error) => {
                 self.problem =
                     Some(format!("the jobs folder `{}` cannot be found: {error}", path.display()));
-                return Look::Away;
+                return RootState::Unavailable;
             }
             _ => {
                 (self.known, self.problem) = (None, gone(""));
-                return Look::Away;
+                return RootState::Unavailable;
             }
         };
         if self.known.is_some_and(|old| old.same_file(&now)) {
-            return Look::Same;
+            return RootState::Same;
         }
         if knows_jobs && jobs.jobs().is_ok_and(|jobs| jobs.is_empty()) {
-            // As where a disk is mounted, while it is not.
+            // The mount point of a disk that is not mounted looks like this.
             (self.known, self.problem) = (None, gone(": an empty one is in its place"));
-            return Look::Away;
+            return RootState::Unavailable;
         }
         (self.known, self.problem) = (Some(now), None);
-        Look::Another
+        RootState::Replaced
     }
 
-    /// Whether the folder at the path is, at this very moment, the one that was looked at.
+    /// Whether the folder at the path is at this moment the one that was checked.
     pub(super) fn is_here(&self, jobs: &JobsDir) -> bool {
         let now = Signature::at(jobs.root());
         self.known.zip(now).is_some_and(|(known, now)| known.same_file(&now))
     }
 
-    /// Begins to list it, unless that would show the same jobs as the last time. `asked_for`: jobs of
-    /// which it is to be told if they are not there.
-    pub(super) fn list(&mut self, jobs: &JobsDir, asked_for: impl FnOnce() -> HashSet<JobId>) {
+    /// Begins a listing, unless it would show the same jobs as the last one. `expected`: jobs that
+    /// are reported at the end if they do not exist.
+    pub(super) fn list(&mut self, jobs: &JobsDir, expected: impl FnOnce() -> HashSet<JobId>) {
         let now = Signature::at(jobs.root());
         if now.is_some() && now == self.listed {
             return;
         }
-        // What has just been changed may change again without showing it.
-        let listed = now.filter(|it| !is_young(it.changed_at(), SystemTime::now()));
+        // A folder that has just been changed may change again without a visible difference.
+        let listed = now.filter(|now| !is_young(now.changed_at(), SystemTime::now()));
         (self.listed, self.listing) = (None, None);
         match jobs.listing() {
             Ok(entries) => {
                 self.problem = None;
-                self.listing = Some(UnderWay { entries, listed, missing: asked_for() });
+                self.listing = Some(ListingInProgress { entries, listed, missing: expected() });
             }
             Err(error) => self.note_unread(jobs, &error),
         }
@@ -121,32 +125,34 @@ impl Root {
         self.listing.is_some()
     }
 
-    /// The next jobs of the listing that is under way, of so many entries. Where it cannot be read any
-    /// further, it ends.
-    pub(super) fn next_jobs(&mut self, jobs: &JobsDir, entries: usize) -> Listed {
-        let Some(listing) = &mut self.listing else { return Listed::End(HashSet::new()) };
+    /// The jobs among the next `entries` entries of the running listing. A read error ends the
+    /// listing.
+    pub(super) fn next_jobs(&mut self, jobs: &JobsDir, entries: usize) -> ListingStep {
+        let Some(listing) = &mut self.listing else { return ListingStep::End(HashSet::new()) };
         let read: io::Result<Vec<_>> = listing.entries.by_ref().take(entries).collect();
         match read {
             Ok(read) if !read.is_empty() => {
-                let there: Vec<JobId> = read.into_iter().flatten().collect();
-                for id in &there {
+                let found: Vec<JobId> = read.into_iter().flatten().collect();
+                for id in &found {
                     listing.missing.remove(id);
                 }
-                Listed::Jobs(there)
+                ListingStep::Jobs(found)
             }
             Ok(_) => {
                 self.listed = listing.listed;
-                Listed::End(self.listing.take().map(|it| it.missing).unwrap_or_default())
+                ListingStep::End(
+                    self.listing.take().map(|listing| listing.missing).unwrap_or_default(),
+                )
             }
             Err(error) => {
                 self.note_unread(jobs, &error);
                 self.listing = None;
-                Listed::End(HashSet::new())
+                ListingStep::End(HashSet::new())
             }
         }
     }
 
-    /// Not all that was listed could be read: it has to be listed again.
+    /// Has the folder listed again, because a listed job could not be read.
     pub(super) fn forget_listing(&mut self) {
         self.listed = None;
         if let Some(listing) = &mut self.listing {
@@ -165,49 +171,49 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn list(root: &mut Root, jobs: &JobsDir, asked_for: &[&str]) -> Option<(usize, Vec<String>)> {
-        root.list(jobs, || asked_for.iter().map(|it| it.parse().unwrap()).collect());
-        let (mut there, mut turns) = (0, 0);
+    fn list(root: &mut Root, jobs: &JobsDir, expected: &[&str]) -> Option<(usize, Vec<String>)> {
+        root.list(jobs, || expected.iter().map(|id| id.parse().unwrap()).collect());
+        let (mut found, mut turns) = (0, 0);
         while root.is_being_listed() {
             turns += 1;
             match root.next_jobs(jobs, 2) {
-                Listed::Jobs(ids) => there += ids.len(),
-                Listed::End(gone) => {
-                    assert!(turns > there / 2, "at most two in a turn");
-                    return Some((there, gone.iter().map(ToString::to_string).collect()));
+                ListingStep::Jobs(ids) => found += ids.len(),
+                ListingStep::End(gone) => {
+                    assert!(turns > found / 2, "at most two jobs per turn");
+                    return Some((found, gone.iter().map(ToString::to_string).collect()));
                 }
             }
         }
         None
     }
 
-    /// Breaks if a folder that has not changed is listed again, or if one that has, or of which not all
-    /// could be read, is not; or if nobody is told of a job that is gone.
+    /// Fails if an unchanged folder is listed again, if a changed or partly read one is not, or if
+    /// a missing job is not reported.
     #[test]
-    fn a_folder_is_listed_when_it_may_have_other_jobs() {
+    fn the_folder_is_listed_only_if_its_jobs_may_have_changed() {
         let folder = tempfile::tempdir().unwrap();
         let jobs = JobsDir::new(folder.path()).unwrap();
         for id in ["a", "b", "c"] {
             std::fs::create_dir(folder.path().join(id)).unwrap();
         }
         let mut root = Root::default();
-        assert_eq!(root.look(&jobs, false), Look::Another);
+        assert_eq!(root.check(&jobs, false), RootState::Replaced);
         assert_eq!(list(&mut root, &jobs, &["a", "gone"]), Some((3, vec!["gone".to_owned()])));
-        // What has just changed is listed until its time would tell another change.
-        let list_until_it_is_old = |root: &mut Root| {
+        // A folder that has just changed is listed until a further change would be visible.
+        let list_until_unchanged = |root: &mut Root| {
             while list(root, &jobs, &[]).is_some() {
                 std::thread::sleep(Duration::from_millis(1));
             }
         };
-        list_until_it_is_old(&mut root);
+        list_until_unchanged(&mut root);
         std::fs::remove_dir(folder.path().join("a")).unwrap();
         assert_eq!(list(&mut root, &jobs, &["a", "b"]), Some((2, vec!["a".to_owned()])));
-        list_until_it_is_old(&mut root);
+        list_until_unchanged(&mut root);
         root.forget_listing();
         root.list(&jobs, HashSet::new);
-        // While it is under way as well.
+        // The same during a running listing.
         root.forget_listing();
-        while let Listed::Jobs(_) = root.next_jobs(&jobs, 2) {}
+        while let ListingStep::Jobs(_) = root.next_jobs(&jobs, 2) {}
         assert_eq!(list(&mut root, &jobs, &[]), Some((2, Vec::new())));
         assert_eq!(list(&mut root, &jobs, &[]), None);
     }

@@ -1,8 +1,10 @@
-//! What there is to read, and in which order.
+//! The queue of the watcher: what has to be read, and in which order.
 //!
-//! Input: hints, nudges, words of the flusher. Output: whose turn it is, and for what.
-//! Invariants: what came more than once is read once; a job whose folder is large has a turn among
-//! others and no more, so that others' news are read in between; who is waited for comes first.
+//! Input: events, nudges, and reports of the flusher. Output: the next job, and what to read of it.
+//!
+//! Invariants: work that is requested more than once is done once; a job with a large folder has
+//! one turn among the others, so that file events of others are read in between; jobs with waiting
+//! requests come first.
 
 use super::Message;
 use crate::{
@@ -12,35 +14,36 @@ use crate::{
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use tokio::sync::oneshot;
 
-/// What there is to read.
+/// The work of the watcher.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
-    jobs: HashMap<JobId, Todo>,
-    /// Jobs with files that may have changed.
-    news: VecDeque<JobId>,
-    /// Jobs whose folder is to be compared as a whole, for somebody who waits.
+pub(super) struct WorkQueue {
+    jobs: HashMap<JobId, JobWork>,
+    /// Jobs with file events.
+    file_queue: VecDeque<JobId>,
+    /// Jobs whose whole folder has to be scanned, and for which a request waits.
     urgent: VecDeque<JobId>,
-    /// The same, for nobody in particular.
+    /// The other jobs whose whole folder has to be scanned.
     scans: VecDeque<JobId>,
-    /// Anything may have changed.
+    /// A resync is requested.
     pub(super) everything: bool,
-    /// How often the kernel has lost events since this was looked at.
+    /// How often the kernel has lost events since this was last read.
     pub(super) overflows: u64,
     waiting: HashMap<JobId, Vec<Waiting>>,
 }
 
-/// Somebody who waits until a job has been read.
+/// A request that waits until a job has been read.
 #[derive(Debug)]
 struct Waiting {
     done: oneshot::Sender<()>,
-    since: Since,
+    stage: WaitStage,
 }
 
-/// How far the reading is that somebody waits for. What was under way when he came does not count.
+/// The state of the scan that a request waits for. A scan that was running when the request came
+/// does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Since {
-    Asked,
-    Begun,
+enum WaitStage {
+    Requested,
+    Started,
     Read,
 }
 
@@ -51,30 +54,30 @@ enum Queue {
 }
 
 #[derive(Debug, Default)]
-struct Todo {
+struct JobWork {
     files: BTreeSet<JobFile>,
-    /// In the order in which they were flushed: the end of a job follows those of its repositories.
+    /// In the order of their fsyncs: the final state of a job follows those of its repositories.
     flushed: VecDeque<(JobFile, Signature)>,
-    in_news: bool,
-    /// The folder is to be compared from its beginning.
-    anew: bool,
+    in_file_queue: bool,
+    /// The folder has to be scanned from the start.
+    from_start: bool,
     queue: Option<Queue>,
 }
 
-/// A file of a job to look at.
+/// An event of a file of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum News {
-    /// It may have changed.
+pub(super) enum FileEvent {
+    /// The file may have changed.
     Changed(JobFile),
-    /// This content of it is on the disk.
+    /// This content of the file is durable.
     Flushed(JobFile, Signature),
 }
 
-impl Agenda {
+impl WorkQueue {
     pub(super) fn add(&mut self, message: Message) {
         match message {
-            Message::Job(id) => self.scan(&id),
-            Message::File(id, file) => self.look(&id, file),
+            Message::Job(id) => self.queue_scan(&id),
+            Message::File(id, file) => self.queue_file(&id, file),
             Message::Overflow => {
                 self.overflows += 1;
                 self.everything = true;
@@ -82,159 +85,162 @@ impl Agenda {
             Message::Everything => self.everything = true,
             Message::Nudge(id, done) => {
                 let waiting = self.waiting.entry(id.clone()).or_default();
-                waiting.retain(|it| !it.done.is_closed());
-                waiting.push(Waiting { done, since: Since::Asked });
-                self.scan(&id);
+                waiting.retain(|waiter| !waiter.done.is_closed());
+                waiting.push(Waiting { done, stage: WaitStage::Requested });
+                self.queue_scan(&id);
             }
             Message::Flushed(id, file, signature) => {
-                self.news_of(&id).flushed.push_back((file, signature));
+                self.work_with_file_events(&id).flushed.push_back((file, signature));
             }
-            // Not for the agenda.
+            // Handled by the reader itself.
             Message::Loaded(_) | Message::LoaderEnded | Message::Stop => {}
         }
     }
 
-    /// Has a file looked at.
-    pub(super) fn look(&mut self, id: &JobId, file: JobFile) {
-        self.news_of(id).files.insert(file);
+    /// Queues a file to be read.
+    pub(super) fn queue_file(&mut self, id: &JobId, file: JobFile) {
+        self.work_with_file_events(id).files.insert(file);
     }
 
-    /// Has a folder compared from its beginning.
-    pub(super) fn scan(&mut self, id: &JobId) {
-        self.jobs.entry(id.clone()).or_default().anew = true;
-        self.go_on(id);
+    /// Queues a scan of a folder from the start.
+    pub(super) fn queue_scan(&mut self, id: &JobId) {
+        self.jobs.entry(id.clone()).or_default().from_start = true;
+        self.requeue(id);
     }
 
     /// Gives a job another turn, after the others.
-    pub(super) fn go_on(&mut self, id: &JobId) {
+    pub(super) fn requeue(&mut self, id: &JobId) {
         let urgent = self.waiting.contains_key(id);
-        let todo = self.jobs.entry(id.clone()).or_default();
+        let work = self.jobs.entry(id.clone()).or_default();
         let (wanted, queue) = if urgent {
             (Queue::Urgent, &mut self.urgent)
         } else {
             (Queue::Scans, &mut self.scans)
         };
-        if todo.queue.is_none() || (urgent && todo.queue != Some(wanted)) {
-            todo.queue = Some(wanted);
+        if work.queue.is_none() || (urgent && work.queue != Some(wanted)) {
+            work.queue = Some(wanted);
             queue.push_back(id.clone());
         }
     }
 
-    /// The job that has the next turn to have its folder compared. Says whether it is to be compared
-    /// from its beginning.
+    /// The next job to scan, and whether to scan its folder from the start.
     pub(super) fn next_scan(&mut self) -> Option<(JobId, bool)> {
         loop {
             let (id, queue) = match self.urgent.pop_front() {
                 Some(id) => (id, Queue::Urgent),
                 None => (self.scans.pop_front()?, Queue::Scans),
             };
-            // One that became urgent stands in both.
-            let Some(todo) = self.jobs.get_mut(&id).filter(|it| it.queue == Some(queue)) else {
+            // A job that became urgent is in both queues.
+            let Some(work) = self.jobs.get_mut(&id).filter(|work| work.queue == Some(queue)) else {
                 continue;
             };
-            todo.queue = None;
-            let anew = std::mem::take(&mut todo.anew);
-            self.tidy(&id);
-            return Some((id, anew));
+            work.queue = None;
+            let from_start = std::mem::take(&mut work.from_start);
+            self.remove_if_done(&id);
+            return Some((id, from_start));
         }
     }
 
-    /// Whether the folder is to be compared from its beginning, once what is under way is done.
+    /// Whether the folder has to be scanned from the start, after the running scan.
     pub(super) fn wants_scan(&self, id: &JobId) -> bool {
-        self.jobs.get(id).is_some_and(|it| it.anew)
+        self.jobs.get(id).is_some_and(|work| work.from_start)
     }
 
-    /// The job that has the next turn for its news.
-    pub(super) fn next_news(&mut self) -> Option<JobId> {
-        let id = self.news.pop_front()?;
-        if let Some(todo) = self.jobs.get_mut(&id) {
-            todo.in_news = false;
+    /// The next job with file events.
+    pub(super) fn next_with_file_events(&mut self) -> Option<JobId> {
+        let id = self.file_queue.pop_front()?;
+        if let Some(work) = self.jobs.get_mut(&id) {
+            work.in_file_queue = false;
         }
         Some(id)
     }
 
-    /// The next of a job's news.
-    pub(super) fn take_news(&mut self, id: &JobId) -> Option<News> {
-        let todo = self.jobs.get_mut(id)?;
-        let changed = todo.files.pop_first().map(News::Changed);
-        let news = changed.or_else(|| {
-            let (file, signature) = todo.flushed.pop_front()?;
-            Some(News::Flushed(file, signature))
+    /// The next file event of a job.
+    pub(super) fn take_file_event(&mut self, id: &JobId) -> Option<FileEvent> {
+        let work = self.jobs.get_mut(id)?;
+        let changed = work.files.pop_first().map(FileEvent::Changed);
+        let event = changed.or_else(|| {
+            let (file, signature) = work.flushed.pop_front()?;
+            Some(FileEvent::Flushed(file, signature))
         });
-        if news.is_none() {
-            self.tidy(id);
+        if event.is_none() {
+            self.remove_if_done(id);
         }
-        news
+        event
     }
 
-    /// Puts a job that has more news than a turn allows behind the others.
-    pub(super) fn more_news(&mut self, id: &JobId) {
-        if self.jobs.get(id).is_some_and(|it| !it.files.is_empty() || !it.flushed.is_empty()) {
-            self.news_of(id);
+    /// Requeues a job that has more file events than one turn allows.
+    pub(super) fn requeue_file_events(&mut self, id: &JobId) {
+        if self.jobs.get(id).is_some_and(|work| !work.files.is_empty() || !work.flushed.is_empty())
+        {
+            self.work_with_file_events(id);
         } else {
-            self.tidy(id);
+            self.remove_if_done(id);
         }
     }
 
-    /// Whether nothing is to be done.
+    /// Whether there is no work.
     pub(super) fn is_empty(&self) -> bool {
-        self.news.is_empty() && self.urgent.is_empty() && self.scans.is_empty() && !self.everything
+        self.file_queue.is_empty()
+            && self.urgent.is_empty()
+            && self.scans.is_empty()
+            && !self.everything
     }
 
-    /// The comparison of a folder from its beginning has begun.
-    pub(super) fn note_begun(&mut self, id: &JobId) {
-        self.mark(id, Since::Asked, Since::Begun);
+    /// Records that a scan from the start has begun.
+    pub(super) fn note_started(&mut self, id: &JobId) {
+        self.mark(id, WaitStage::Requested, WaitStage::Started);
     }
 
-    /// It is done.
+    /// Records that the scan is complete.
     pub(super) fn note_read(&mut self, id: &JobId) {
-        self.mark(id, Since::Begun, Since::Read);
+        self.mark(id, WaitStage::Started, WaitStage::Read);
     }
 
-    /// Answers the requests that wait for this job: it has been read and published.
+    /// Answers the requests that wait for this job, after it has been read and published.
     pub(super) fn answer(&mut self, id: &JobId) {
         let Some(waiting) = self.waiting.get_mut(id) else { return };
-        for it in waiting.extract_if(.., |it| it.since == Since::Read) {
-            let _ = it.done.send(());
+        for waiter in waiting.extract_if(.., |waiter| waiter.stage == WaitStage::Read) {
+            let _ = waiter.done.send(());
         }
         if waiting.is_empty() {
             self.waiting.remove(id);
         }
     }
 
-    /// Forgets those who have given up waiting.
-    pub(super) fn forget_the_impatient(&mut self) {
+    /// Removes requests that do not wait any more.
+    pub(super) fn drop_closed_waiters(&mut self) {
         self.waiting.retain(|_, waiting| {
-            waiting.retain(|it| !it.done.is_closed());
+            waiting.retain(|waiter| !waiter.done.is_closed());
             !waiting.is_empty()
         });
     }
 
-    fn mark(&mut self, id: &JobId, from: Since, to: Since) {
-        for it in self.waiting.get_mut(id).into_iter().flatten() {
-            if it.since == from {
-                it.since = to;
+    fn mark(&mut self, id: &JobId, from: WaitStage, to: WaitStage) {
+        for waiter in self.waiting.get_mut(id).into_iter().flatten() {
+            if waiter.stage == from {
+                waiter.stage = to;
             }
         }
     }
 
-    fn news_of(&mut self, id: &JobId) -> &mut Todo {
-        let todo = self.jobs.entry(id.clone()).or_default();
-        if !todo.in_news {
-            todo.in_news = true;
-            self.news.push_back(id.clone());
+    fn work_with_file_events(&mut self, id: &JobId) -> &mut JobWork {
+        let work = self.jobs.entry(id.clone()).or_default();
+        if !work.in_file_queue {
+            work.in_file_queue = true;
+            self.file_queue.push_back(id.clone());
         }
-        todo
+        work
     }
 
-    /// Forgets a job of which nothing is to be done.
-    fn tidy(&mut self, id: &JobId) {
-        let done = |it: &Todo| {
-            !it.in_news
-                && it.queue.is_none()
-                && !it.anew
-                && it.files.is_empty()
-                && it.flushed.is_empty()
+    /// Removes a job without work.
+    fn remove_if_done(&mut self, id: &JobId) {
+        let done = |work: &JobWork| {
+            !work.in_file_queue
+                && work.queue.is_none()
+                && !work.from_start
+                && work.files.is_empty()
+                && work.flushed.is_empty()
         };
         if self.jobs.get(id).is_some_and(done) {
             self.jobs.remove(id);
@@ -251,52 +257,62 @@ mod tests {
     }
 
     #[test]
-    fn jobs_take_turns_and_who_is_waited_for_comes_first() {
-        let mut agenda = Agenda::default();
+    fn jobs_take_turns_and_those_with_waiting_requests_come_first() {
+        let mut queue = WorkQueue::default();
         for name in ["a", "b", "a", "c"] {
-            agenda.add(Message::Job(id(name)));
+            queue.add(Message::Job(id(name)));
         }
-        assert_eq!(agenda.next_scan(), Some((id("a"), true)));
-        agenda.go_on(&id("a"));
+        assert_eq!(queue.next_scan(), Some((id("a"), true)));
+        queue.requeue(&id("a"));
         let (done, mut read) = oneshot::channel();
-        agenda.add(Message::Nudge(id("c"), done));
-        assert_eq!(agenda.next_scan(), Some((id("c"), true)));
-        agenda.note_read(&id("c"));
-        agenda.answer(&id("c"));
-        assert!(read.try_recv().is_err(), "what was under way does not count");
-        agenda.note_begun(&id("c"));
-        agenda.note_read(&id("c"));
-        agenda.answer(&id("c"));
+        queue.add(Message::Nudge(id("c"), done));
+        assert_eq!(queue.next_scan(), Some((id("c"), true)));
+        queue.note_read(&id("c"));
+        queue.answer(&id("c"));
+        assert!(read.try_recv().is_err(), "a scan that was running does not count");
+        queue.note_started(&id("c"));
+        queue.note_read(&id("c"));
+        queue.answer(&id("c"));
         read.try_recv().unwrap();
-        assert_eq!(agenda.next_scan(), Some((id("b"), true)));
-        assert_eq!(agenda.next_scan(), Some((id("a"), false)), "it goes on where it was");
-        assert_eq!(agenda.next_scan(), None);
-        assert!(agenda.is_empty() && agenda.jobs.is_empty());
+        assert_eq!(queue.next_scan(), Some((id("b"), true)));
+        assert_eq!(
+            queue.next_scan(),
+            Some((id("a"), false)),
+            "the scan continues where it stopped"
+        );
+        assert_eq!(queue.next_scan(), None);
+        assert!(queue.is_empty() && queue.jobs.is_empty());
     }
 
     #[test]
-    fn each_file_is_looked_at_once() {
-        let mut agenda = Agenda::default();
+    fn each_file_is_read_once() {
+        let mut queue = WorkQueue::default();
         for index in [7, 3, 7] {
-            agenda.add(Message::File(id("a"), JobFile::Repository(index)));
+            queue.add(Message::File(id("a"), JobFile::Repository(index)));
         }
-        assert_eq!(agenda.next_news(), Some(id("a")));
-        assert_eq!(agenda.take_news(&id("a")), Some(News::Changed(JobFile::Repository(3))));
-        agenda.more_news(&id("a"));
-        assert_eq!(agenda.next_news(), Some(id("a")));
-        assert_eq!(agenda.take_news(&id("a")), Some(News::Changed(JobFile::Repository(7))));
-        assert_eq!(agenda.take_news(&id("a")), None);
-        agenda.more_news(&id("a"));
-        assert_eq!(agenda.next_news(), None);
-        assert!(agenda.jobs.is_empty());
+        assert_eq!(queue.next_with_file_events(), Some(id("a")));
+        assert_eq!(
+            queue.take_file_event(&id("a")),
+            Some(FileEvent::Changed(JobFile::Repository(3)))
+        );
+        queue.requeue_file_events(&id("a"));
+        assert_eq!(queue.next_with_file_events(), Some(id("a")));
+        assert_eq!(
+            queue.take_file_event(&id("a")),
+            Some(FileEvent::Changed(JobFile::Repository(7)))
+        );
+        assert_eq!(queue.take_file_event(&id("a")), None);
+        queue.requeue_file_events(&id("a"));
+        assert_eq!(queue.next_with_file_events(), None);
+        assert!(queue.jobs.is_empty());
     }
 
     #[test]
-    fn only_lost_events_count_as_lost() {
-        let mut agenda = Agenda::default();
-        agenda.add(Message::Everything);
-        assert!((agenda.everything, agenda.overflows) == (true, 0));
-        agenda.add(Message::Overflow);
-        assert_eq!(agenda.overflows, 1);
+    fn only_overflows_count_as_lost_events() {
+        let mut queue = WorkQueue::default();
+        queue.add(Message::Everything);
+        assert!((queue.everything, queue.overflows) == (true, 0));
+        queue.add(Message::Overflow);
+        assert_eq!(queue.overflows, 1);
     }
 }

@@ -201,7 +201,7 @@ async fn jobs_beyond_the_watch_limit_are_polled() {
     for job in &jobs {
         job.repository(0, "scanning", 1);
     }
-    reports_problem(&server, "5 jobs are polled: the kernel's watches ran out").await;
+    reports_problem(&server, "5 jobs are polled: the inotify watch limit is reached").await;
     assert_eq!(health(&server).await["watch"]["mode"], "notify");
     all_are_seen(&server, &jobs, 2).await;
     allow("max_inotify_watches", 100);
@@ -276,7 +276,7 @@ async fn watches_that_another_program_releases_are_used() {
         job.repository(0, "scanning", 1);
     }
     // The jobs folder has one of the four that are left.
-    reports_problem(&server, "5 jobs are polled: the kernel's watches ran out").await;
+    reports_problem(&server, "5 jobs are polled: the inotify watch limit is reached").await;
     assert_eq!(gauge(&server, "scanwatch_watcher_polled_jobs").await, "5");
     assert_eq!(gauge(&server, "scanwatch_watcher_notified").await, "1");
     all_are_seen(&server, &jobs, 2).await;

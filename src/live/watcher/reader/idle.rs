@@ -1,11 +1,12 @@
-//! Jobs that are over and quiet: when they come to rest, how they are compared with the disk, and when
-//! they wake.
+//! Idle jobs: finished jobs that have not changed for a resync interval.
 //!
-//! Input: folders, and time. Output: folders that have changed without a notification, on the agenda.
-//! Invariants: a comparison of everything takes no more than a small part of its interval for them,
-//! however many they are: it goes on where the last one ended, so that each has its turn.
+//! Input: folders, and time. Output: idle jobs that have changed without an event, queued for a
+//! scan.
+//!
+//! Invariants: a resync spends only a small part of its interval on them, however many there are:
+//! it continues where the previous one stopped, so that each job has its turn.
 
-use super::{Reader, TURN};
+use super::{JobsReader, TURN};
 use crate::{
     live::watcher::folder::{Folder, Watch},
     model::JobId,
@@ -17,30 +18,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Which part of the interval is spent on asking whether files have come, gone or been replaced: some
-/// forty thousand jobs in the ten seconds of the default.
+/// The part (1/n) of the interval that is spent on finding files that were created, removed or
+/// replaced: enough for about forty thousand jobs in the ten seconds of the default.
 const FOR_NAMES: u32 = 250;
-/// And on whether a file has been changed in its place, which takes a question for each file.
+/// The part (1/n) that is spent on finding files that were changed in place, which takes a system
+/// call per file.
 const FOR_FILES: u32 = 500;
 
-/// How far the comparisons of jobs that rest are.
+/// The progress of the checks of idle jobs.
 #[derive(Debug, Default)]
-pub(super) struct Rounds {
-    names: Round,
-    files: Round,
+pub(super) struct IdleChecks {
+    names: CheckRound,
+    files: CheckRound,
 }
 
 #[derive(Debug, Default)]
-struct Round {
-    /// The job that was compared last.
+struct CheckRound {
+    /// The job that was checked last.
     last: Option<JobId>,
-    /// How many are to be compared, and for how long.
+    /// How many jobs remain to be checked, and for how long.
     left: usize,
     time: Duration,
 }
 
-impl Rounds {
-    /// For a comparison of everything that begins now.
+impl IdleChecks {
+    /// Prepares the checks of a new resync.
     pub(super) fn begin(&mut self, jobs: usize, interval: Duration) {
         for (round, part) in [(&mut self.names, FOR_NAMES), (&mut self.files, FOR_FILES)] {
             (round.left, round.time) = (jobs, interval / part);
@@ -52,12 +54,13 @@ impl Rounds {
     }
 }
 
-impl Round {
+impl CheckRound {
     fn is_done(&self) -> bool {
         self.left == 0 || self.time.is_zero()
     }
 
-    /// Compares jobs until the turn is over, or this; returns those that have changed.
+    /// Checks jobs until the end of the turn, or of the time for these checks. Returns those that
+    /// have changed.
     fn turn<T>(
         &mut self,
         jobs: &BTreeMap<JobId, T>,
@@ -78,7 +81,7 @@ impl Round {
             }
         }
         if jobs.is_empty() {
-            // All have woken meanwhile.
+            // No job is idle any more.
             self.left = 0;
         }
         self.time = self.time.saturating_sub(begun.elapsed());
@@ -86,65 +89,65 @@ impl Round {
     }
 }
 
-impl Reader {
-    /// Watches a job no more that is over and quiet, and keeps only little of it.
-    pub(super) fn rest_if_over(&mut self, id: &JobId) {
-        let is_over = |it: &&mut Folder| it.scan.is_none() && it.is_over_and_quiet(&self.options);
+impl JobsReader {
+    /// Makes a job idle if it is finished and quiet: its watch is removed, and only little is kept.
+    pub(super) fn make_idle_if_finished(&mut self, id: &JobId) {
+        let is_over =
+            |folder: &&mut Folder| folder.scan.is_none() && folder.is_over_and_quiet(&self.options);
         let Some(folder) = self.folders.get_mut(id).filter(is_over) else { return };
-        // From here on nobody tells of its changes, so what is quiet now has to be told now.
-        folder.job.settle(true);
-        let resting = folder.rest();
+        // No event will report its changes from now on, so its final state is published now.
+        folder.job.finalize(true);
+        let idle = folder.to_idle();
         let (dir, watch) = (folder.dir.clone(), std::mem::replace(&mut folder.watch, Watch::Off));
         self.unwatch(&dir, watch);
-        if let Some(resting) = resting {
+        if let Some(idle) = idle {
             self.folders.remove(id);
-            self.resting.insert(resting.job.id().clone(), resting);
+            self.idle.insert(idle.job.id().clone(), idle);
         }
     }
 
-    /// A job that rests, if it does, is to be read again as far as it has changed.
+    /// Makes an idle job active: it is read again if it has changed.
     pub(super) fn wake(&mut self, id: &JobId) -> Option<&mut Folder> {
-        let folder = self.resting.remove(id)?.wake(self.jobs.job(id));
+        let folder = self.idle.remove(id)?.wake(self.jobs.job(id));
         Some(self.folders.entry(id.clone()).or_insert(folder))
     }
 
-    /// Nothing that was known of their folders holds any more.
+    /// Makes all idle jobs active, because nothing that was known of their folders is valid any
+    /// more.
     pub(super) fn wake_all(&mut self) {
-        for (id, resting) in std::mem::take(&mut self.resting) {
-            let folder = resting.wake(self.jobs.job(&id));
+        for (id, idle) in std::mem::take(&mut self.idle) {
+            let folder = idle.wake(self.jobs.job(&id));
             self.folders.insert(id, folder);
         }
     }
 
-    /// A turn for the jobs that rest.
-    pub(super) fn compare_resting(&mut self) {
+    /// A turn for the checks of idle jobs.
+    pub(super) fn check_idle(&mut self) {
         let Ok(root) = OpenFolder::open(self.jobs.root()) else {
-            // What is wrong with the jobs folder is found out by another comparison.
-            self.rounds.begin(0, Duration::ZERO);
-            return self.end_sweep();
+            // The check of the jobs folder reports what is wrong with it.
+            self.idle_checks.begin(0, Duration::ZERO);
+            return self.end_resync_if_done();
         };
-        if !self.rounds.names.is_done() {
-            let changed = self.rounds.names.turn(&self.resting, |id, resting| {
+        if !self.idle_checks.names.is_done() {
+            let changed = self.idle_checks.names.turn(&self.idle, |id, idle| {
                 match root.signature_of_folder(id.as_str()) {
-                    Ok(now) => !resting.is_as_listed(&now),
+                    Ok(now) => !idle.is_as_listed(&now),
                     Err(error) => is_absence(&error),
                 }
             });
-            changed.iter().for_each(|id| self.agenda.scan(id));
-        } else if !self.rounds.files.is_done() {
-            let changed = self
-                .rounds
-                .files
-                .turn(&self.resting, |id, resting| !resting.has_its_files(&root, id));
+            changed.iter().for_each(|id| self.queue.queue_scan(id));
+        } else if !self.idle_checks.files.is_done() {
+            let changed =
+                self.idle_checks.files.turn(&self.idle, |id, idle| !idle.has_its_files(&root, id));
             for id in &changed {
                 if let Some(folder) = self.wake(id) {
-                    // Its files are all to be looked at.
+                    // All its files have to be checked.
                     folder.listed = None;
                 }
-                self.agenda.scan(id);
+                self.queue.queue_scan(id);
             }
         }
-        self.end_sweep();
+        self.end_resync_if_done();
     }
 }
 
@@ -153,10 +156,10 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// Breaks if jobs at the end of the order are never compared, or if a comparison of many takes as
-    /// long as they are many.
+    /// Fails if jobs at the end of the order are never checked, or if the checks of many jobs take
+    /// proportionally long.
     #[test]
-    fn each_job_has_its_turn_and_no_comparison_is_longer_than_its_part() {
+    fn each_job_is_checked_and_no_resync_exceeds_its_part() {
         let jobs: BTreeMap<JobId, Cell<usize>> = (0..100)
             .map(|number| (format!("job-{number}").parse().unwrap(), Cell::new(0)))
             .collect();
@@ -165,41 +168,45 @@ mod tests {
             std::thread::sleep(Duration::from_micros(200));
             false
         };
-        let mut rounds = Rounds::default();
+        let mut idle_checks = IdleChecks::default();
         let mut comparisons = 0;
-        while jobs.values().any(|it| it.get() == 0) {
-            rounds.begin(jobs.len(), Duration::from_millis(1) * FOR_NAMES);
+        while jobs.values().any(|checked| checked.get() == 0) {
+            idle_checks.begin(jobs.len(), Duration::from_millis(1) * FOR_NAMES);
             let before: usize = jobs.values().map(Cell::get).sum();
-            while !rounds.names.is_done() {
-                assert!(rounds.names.turn(&jobs, compare).is_empty());
+            while !idle_checks.names.is_done() {
+                assert!(idle_checks.names.turn(&jobs, compare).is_empty());
             }
             let compared = jobs.values().map(Cell::get).sum::<usize>() - before;
             assert!((1..=20).contains(&compared), "{compared} in a millisecond");
             comparisons += 1;
         }
-        // The last one may have had the time to begin again.
-        assert!(comparisons >= 5 && jobs.values().all(|it| it.get() <= 2), "{comparisons}");
+        // The last resync may have had the time to start over.
+        assert!(
+            comparisons >= 5 && jobs.values().all(|checked| checked.get() <= 2),
+            "{comparisons}"
+        );
     }
 
-    /// Breaks if a comparison that has the time does not reach every job, wherever the last one ended.
+    /// Fails if a resync with enough time does not check every job, wherever the previous one
+    /// stopped.
     #[test]
-    fn with_time_enough_every_comparison_reaches_every_job() {
-        let ids = ["a", "b", "c", "d"].map(|it| it.parse::<JobId>().unwrap());
+    fn with_enough_time_every_resync_checks_every_job() {
+        let ids = ["a", "b", "c", "d"].map(|id| id.parse::<JobId>().unwrap());
         let jobs: BTreeMap<JobId, ()> = ids.iter().map(|id| (id.clone(), ())).collect();
         for last in [None, Some("a"), Some("c"), Some("d"), Some("x")] {
-            let mut rounds = Rounds::default();
-            rounds.names.last = last.map(|it| it.parse().unwrap());
-            rounds.begin(jobs.len(), Duration::from_hours(1));
+            let mut idle_checks = IdleChecks::default();
+            idle_checks.names.last = last.map(|id| id.parse().unwrap());
+            idle_checks.begin(jobs.len(), Duration::from_hours(1));
             let mut changed = Vec::new();
-            while !rounds.names.is_done() {
-                changed.extend(rounds.names.turn(&jobs, |_, ()| true));
+            while !idle_checks.names.is_done() {
+                changed.extend(idle_checks.names.turn(&jobs, |_, ()| true));
             }
             changed.sort();
             assert_eq!(changed, ids, "after {last:?}");
         }
-        let mut rounds = Rounds::default();
-        rounds.begin(3, Duration::from_hours(1));
-        rounds.names.turn(&BTreeMap::<JobId, ()>::new(), |_, ()| true);
-        assert!(rounds.names.is_done(), "they have all woken");
+        let mut idle_checks = IdleChecks::default();
+        idle_checks.begin(3, Duration::from_hours(1));
+        idle_checks.names.turn(&BTreeMap::<JobId, ()>::new(), |_, ()| true);
+        assert!(idle_checks.names.is_done(), "no job is idle any more");
     }
 }

@@ -1,38 +1,40 @@
-//! Taking in the jobs that others have read at the start.
+//! Adds the jobs that the loader threads read at the start to the cache.
 //!
-//! Input: jobs with what their files say. Output: the same jobs in the cache.
-//! Invariants: a job that this thread has read meanwhile, or that is gone, is not taken in; what is not
-//! known of one is read by this thread; when no more come, so are those that did not come.
+//! Input: jobs with the content of their files. Output: the same jobs in the cache.
+//!
+//! Invariants: a job that this thread has read meanwhile, or that was removed, is not added; this
+//! thread reads the files that are not known; once the loaders have ended, it also reads the jobs
+//! that they did not deliver.
 
-use super::{Reader, Sweep, TURN};
+use super::{JobsReader, Resync, TURN};
 use crate::{
     live::watcher::{
-        folder::{Ends, Folder, Watch},
+        folder::{FinalStates, Folder, Watch},
         loader::{Loaded, LoadedFolder, Loader},
     },
     model::JobId,
 };
 use std::{sync::Arc, time::Instant};
 
-/// The threads that read the jobs.
+/// The running loader threads.
 pub(super) struct Loading {
     threads: usize,
     _loader: Loader,
 }
 
 impl Loading {
-    /// Whether no more jobs come than have come.
+    /// Whether all loaders have ended.
     pub(super) fn has_ended(&self) -> bool {
         self.threads == 0
     }
 }
 
-impl Reader {
+impl JobsReader {
     pub(super) fn start_loading(&mut self, ids: Vec<JobId>) {
-        let board = Arc::clone(self.live.board());
+        let job_index = Arc::clone(self.live.job_index());
         let notifications = self.notifications.clone();
         let loader =
-            Loader::start(&self.jobs, self.options, board, notifications, ids, &self.sender);
+            Loader::start(&self.jobs, self.options, job_index, notifications, ids, &self.sender);
         self.loading = Some(Loading { threads: loader.threads(), _loader: loader });
     }
 
@@ -42,29 +44,29 @@ impl Reader {
         }
     }
 
-    /// A turn for them.
-    pub(super) fn take_in_loaded(&mut self) {
+    /// A turn for loaded jobs.
+    pub(super) fn add_loaded(&mut self) {
         let end = Instant::now() + TURN;
         while let Some(loaded) = self.loaded.pop_front() {
-            self.take_in_job(loaded);
+            self.add_loaded_job(loaded);
             if Instant::now() >= end {
                 return;
             }
         }
-        if self.loading.take_if(|it| it.has_ended()).is_some() {
-            let left = self.sweep.iter().flat_map(Sweep::left);
+        if self.loading.take_if(|loading| loading.has_ended()).is_some() {
+            let left = self.resync.iter().flat_map(Resync::left);
             for id in left.filter(|id| !self.folders.contains_key(*id)) {
-                self.agenda.scan(id);
+                self.queue.queue_scan(id);
             }
         }
     }
 
-    fn take_in_job(&mut self, loaded: Loaded) {
+    fn add_loaded_job(&mut self, loaded: Loaded) {
         let Loaded { job, folder } = loaded;
         let id = job.id().clone();
         let known = self.folders.contains_key(&id);
         if known || !self.is_beginning(&id) {
-            // A watch of a folder that is known is the folder's own.
+            // If the folder is known, the watch is the one of this thread.
             if folder.is_watched()
                 && !known
                 && let Some(notifications) = &self.notifications
@@ -75,35 +77,35 @@ impl Reader {
         }
         self.live.insert_read(Arc::clone(&job));
         match folder {
-            LoadedFolder::Resting(resting) => {
-                job.settle(true);
-                self.resting.insert(id.clone(), resting);
+            LoadedFolder::Idle(idle) => {
+                job.finalize(true);
+                self.idle.insert(id.clone(), idle);
                 self.note_scanned(&id);
             }
             LoadedFolder::Other { listed, files, complete, watched, still_since } => {
                 let dir = self.jobs.job(&id);
                 let mut folder = Folder::of_known(job, dir, &listed, files, still_since);
                 folder.watch = if watched { Watch::Notified } else { Watch::Off };
-                self.take_in_folder(&id, folder, complete);
+                self.add_loaded_folder(&id, folder, complete);
             }
         }
     }
 
-    /// `complete`: all its files are known.
-    fn take_in_folder(&mut self, id: &JobId, mut folder: Folder, complete: bool) {
-        // Without notifications every folder that does not rest is polled: nothing is missed.
+    /// `complete`: whether all its files are known.
+    fn add_loaded_folder(&mut self, id: &JobId, mut folder: Folder, complete: bool) {
+        // Without inotify, every folder that is not idle is polled: no change is missed.
         let noticed = folder.watch == Watch::Notified || self.notifications.is_none();
         let known = complete && (noticed || folder.is_over_and_quiet(&self.options));
         if known {
-            folder.job.settle(folder.is_quiet(&self.options));
+            folder.job.finalize(folder.is_quiet(&self.options));
         } else {
-            // The rest is read by this thread, as if nothing had been listed.
-            (folder.listed, folder.ends) = (None, Ends::ToldAtOnce);
-            self.agenda.scan(id);
+            // This thread reads the rest, as if nothing had been listed.
+            (folder.listed, folder.final_states) = (None, FinalStates::PublishAtOnce);
+            self.queue.queue_scan(id);
         }
         self.folders.insert(id.clone(), folder);
-        self.rest_if_over(id);
-        if self.folders.get(id).is_some_and(|it| it.watch == Watch::Off) {
+        self.make_idle_if_finished(id);
+        if self.folders.get(id).is_some_and(|folder| folder.watch == Watch::Off) {
             self.watch(id);
         }
         if known {

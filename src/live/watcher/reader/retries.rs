@@ -1,9 +1,10 @@
-//! Files that are to be read again, and when.
+//! Files that have to be read again, and when.
 //!
-//! Input: a file and a time, after each reading of it that may not be the last word. Output: the files
-//! whose time has come.
-//! Invariants: a file has one time, that of its newest reading: a file that is replaced a thousand times a
-//! second is not read another thousand times for that.
+//! Input: a file and a time, after each read that may not have seen the last content. Output: the
+//! files that are due.
+//!
+//! Invariants: a file has one time, set by its newest read: a file that is replaced a thousand
+//! times a second is not read another thousand times because of that.
 
 use crate::{model::JobId, store::layout::JobFile};
 use std::{
@@ -18,7 +19,7 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// Has a file read again at this time, and not at an earlier one.
+    /// Has a file read again at this time, and not earlier.
     pub(super) fn set(&mut self, at: Instant, id: &JobId, file: JobFile) {
         if let Some(before) = self.times.insert((id.clone(), file), at) {
             self.in_order.remove(&(before, id.clone(), file));
@@ -26,12 +27,12 @@ impl Retries {
         self.in_order.insert((at, id.clone(), file));
     }
 
-    /// When the first of them is due.
+    /// When the first file is due.
     pub(super) fn next_at(&self) -> Option<Instant> {
         self.in_order.first().map(|(at, ..)| *at)
     }
 
-    /// A file that is due.
+    /// Removes and returns a file that is due.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<(JobId, JobFile)> {
         self.next_at().filter(|at| *at <= now)?;
         let (_, id, file) = self.in_order.pop_first()?;

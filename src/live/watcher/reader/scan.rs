@@ -1,13 +1,14 @@
-//! The comparison of a job's folder with what is known of it, in turns.
+//! Scans a job's folder, in turns: lists it, and reads the files that have changed.
 //!
-//! Input: a job's folder. Output: its files, read as far as they are not as they were.
-//! Invariants: a folder is watched first and read then; what is under way goes on where it was, and
-//! ends; the end of the job is given to the flusher when all its repositories' files have been read
-//! since it was seen; a job is judged to be over when all of it has been read, and not before.
+//! Input: a job's folder. Output: the newest content of its files.
+//!
+//! Invariants: a folder is watched before it is read; a running scan continues where it stopped,
+//! and ends; a final state of the job goes to the flusher only after all status files have been
+//! read since it was seen; whether a job is finished is decided only after all of it has been read.
 
-use super::{Reader, TURN};
+use super::{JobsReader, TURN};
 use crate::{
-    live::watcher::folder::{Ends, Folder, Next, Watch},
+    live::watcher::folder::{AfterRead, FinalStates, Folder, Watch},
     model::JobId,
     store::{
         layout::JobFile,
@@ -20,38 +21,38 @@ use std::{
     time::Instant,
 };
 
-/// How many entries of a folder are looked at together.
+/// How many entries of a folder are listed in one step.
 const ENTRIES: usize = 256;
 
-/// A comparison that is under way.
+/// A running scan.
 pub(in super::super) struct Scan {
-    step: Step,
-    /// The folder's own facts when it was begun; none if it could not be listed.
+    step: ScanStep,
+    /// The signature of the folder when the scan began; `None` if the folder could not be listed.
     listed: Option<Signature>,
-    /// Whether the folder is watched, or looked at, since before it was begun.
+    /// Whether the folder has been watched or polled since before the scan began.
     watched: bool,
-    /// The end of the job that was seen before.
-    master_end: Option<Signature>,
+    /// The final state of the job that was seen before.
+    master_final_state: Option<Signature>,
 }
 
-enum Step {
-    /// Finds out which files there are.
+enum ScanStep {
+    /// Lists the files.
     Listing(fs::ReadDir, BTreeSet<JobFile>),
-    /// Reads those that changed.
+    /// Reads the files that changed.
     Reading(btree_set::IntoIter<JobFile>),
 }
 
-impl Reader {
-    /// A turn for a job's folder; `anew`: from its beginning, once what is under way is done. Says
-    /// whether nothing is left to do.
-    pub(super) fn scan(&mut self, id: &JobId, anew: bool) -> bool {
+impl JobsReader {
+    /// A turn for a job's folder. `from_start`: scan it from the start, after the running scan.
+    /// Returns whether the scan is complete.
+    pub(super) fn scan(&mut self, id: &JobId, from_start: bool) -> bool {
         let end = Instant::now() + TURN;
-        if self.folders.get(id).is_some_and(|it| it.scan.is_some()) {
-            if anew {
-                self.agenda.scan(id);
+        if self.folders.get(id).is_some_and(|folder| folder.scan.is_some()) {
+            if from_start {
+                self.queue.queue_scan(id);
             }
         } else {
-            self.agenda.note_begun(id);
+            self.queue.note_started(id);
             if !self.begin_scan(id) {
                 self.note_scanned(id);
                 return true;
@@ -63,21 +64,21 @@ impl Reader {
             }
         }
         self.note_scanned(id);
-        !self.agenda.wants_scan(id)
+        !self.queue.wants_scan(id)
     }
 
-    /// Whether there is anything to compare.
+    /// Begins a scan. False if there is nothing to read.
     fn begin_scan(&mut self, id: &JobId) -> bool {
         let dir = self.jobs.job(id);
         let facts = match fs::symlink_metadata(dir.path()) {
             Ok(facts) if facts.is_dir() => facts,
-            // It may be there: that cannot be told now.
+            // The folder may exist: this is unknown at the moment.
             Err(error) if !is_absence(&error) => {
                 self.root.forget_listing();
                 return false;
             }
             _ => {
-                // A jobs folder that is gone as a whole may come back, with all that is in it.
+                // If the whole jobs folder is missing, it may come back with all its jobs.
                 if self.root.is_here(&self.jobs) {
                     self.forget(id);
                 }
@@ -85,11 +86,11 @@ impl Reader {
             }
         };
         let now = Signature::of(&facts);
-        if let Some(resting) = self.resting.get(id) {
-            if resting.is_as_listed(&now) {
+        if let Some(idle) = self.idle.get(id) {
+            if idle.is_as_listed(&now) {
                 return false;
             }
-            if resting.is_same_folder(&now) {
+            if idle.is_same_folder(&now) {
                 self.wake(id);
             } else {
                 self.forget(id);
@@ -102,26 +103,32 @@ impl Reader {
             } else if folder.watch == Watch::Off
                 && folder.listed == Some(now)
                 && folder.broken_files() == 0
-                && folder.master_end.is_none()
+                && folder.master_final_state.is_none()
             {
-                // Files are replaced by rename, and that changes the folder.
+                // Files are replaced by rename, which would have changed the folder.
                 return false;
             }
         }
         if !self.folders.contains_key(id) {
-            let ends = if self.is_beginning(id) { Ends::ToldAtOnce } else { Ends::ToldOnceFlushed };
-            let folder = Folder::new(self.live.insert(id), dir, &now, ends);
+            let final_states = if self.is_beginning(id) {
+                FinalStates::PublishAtOnce
+            } else {
+                FinalStates::PublishOnceDurable
+            };
+            let folder = Folder::new(self.live.insert(id), dir, &now, final_states);
             self.folders.insert(id.clone(), folder);
         }
-        // Watched first, read then: also what is watched already, for its watch is lost when it is
-        // moved away and back, with all that is written before the next one stands. A job that is
-        // over is read without a watch.
-        let mut watched = self.folders.get(id).is_some_and(|it| it.watch != Watch::Off);
+        // The folder is watched before it is read. An existing watch is renewed too, because a
+        // folder that was moved away and back has lost it, with everything that was written before
+        // the next watch. A finished job is read without a watch.
+        let mut watched = self.folders.get(id).is_some_and(|folder| folder.watch != Watch::Off);
         if watched {
             self.watch(id);
         }
         self.read_master(id);
-        if !watched && self.folders.get(id).is_some_and(|it| !it.job.facts().state.is_final()) {
+        if !watched
+            && self.folders.get(id).is_some_and(|folder| !folder.job.facts().state.is_final())
+        {
             self.watch(id);
             watched = true;
         }
@@ -129,51 +136,52 @@ impl Reader {
         true
     }
 
-    /// Reads the master file before all others: an end that is seen now is followed by them.
+    /// Reads the master file before all others, so that a final state in it is followed by reading
+    /// them.
     fn read_master(&mut self, id: &JobId) {
         let Some(folder) = self.folders.get_mut(id) else { return };
         match folder.read(JobFile::Master, &self.live) {
-            Next::Nothing => {}
-            Next::LookAgain(at) => {
+            AfterRead::Nothing => {}
+            AfterRead::ReadAgain(at) => {
                 self.retries.set(at, id, JobFile::Master);
             }
-            Next::Flush(signature) => folder.master_end = Some(signature),
+            AfterRead::Flush(signature) => folder.master_final_state = Some(signature),
         }
     }
 
     fn start_scan(&mut self, id: &JobId, now: Signature, watched: bool) {
         let Some(folder) = self.folders.get_mut(id) else { return };
-        folder.forget_whose();
+        folder.forget_ownership();
         let (step, listed) = match fs::read_dir(folder.dir.path()) {
-            Ok(entries) => (Step::Listing(entries, BTreeSet::new()), Some(now)),
-            // What could not be listed is looked at again.
-            Err(_) => (Step::Reading(BTreeSet::new().into_iter()), None),
+            Ok(entries) => (ScanStep::Listing(entries, BTreeSet::new()), Some(now)),
+            // A folder that could not be listed is scanned again.
+            Err(_) => (ScanStep::Reading(BTreeSet::new().into_iter()), None),
         };
-        let master_end = folder.master_end.take();
-        folder.scan = Some(Scan { step, listed, watched, master_end });
+        let master_final_state = folder.master_final_state.take();
+        folder.scan = Some(Scan { step, listed, watched, master_final_state });
     }
 
-    /// A small part of it. Whether there is more.
+    /// A small step of the scan. Returns whether there is more.
     fn scan_step(&mut self, id: &JobId) -> bool {
         let Some(folder) = self.folders.get_mut(id) else { return false };
         let Some(scan) = &mut folder.scan else { return false };
         match &mut scan.step {
-            Step::Listing(entries, files) => {
+            ScanStep::Listing(entries, files) => {
                 let mut left = ENTRIES;
                 for entry in entries.by_ref().take(ENTRIES) {
                     left -= 1;
-                    files.extend(entry.ok().and_then(|it| JobFile::parse(&it.file_name())));
+                    files.extend(entry.ok().and_then(|entry| JobFile::parse(&entry.file_name())));
                 }
                 if left > 0 {
                     let mut files = std::mem::take(files);
                     files.extend(folder.known());
                     if let Some(scan) = &mut folder.scan {
-                        scan.step = Step::Reading(files.into_iter());
+                        scan.step = ScanStep::Reading(files.into_iter());
                     }
                 }
                 true
             }
-            Step::Reading(files) => match files.next() {
+            ScanStep::Reading(files) => match files.next() {
                 Some(file) => {
                     self.read_file(id, file);
                     true
@@ -183,15 +191,15 @@ impl Reader {
         }
     }
 
-    /// Everything has been read. Whether there is more: what turns out not to be over is watched, and
-    /// read once more.
+    /// Ends the scan, after everything has been read. A job that is not finished after all is
+    /// watched and read once more; the result says whether there is more.
     fn end_scan(&mut self, id: &JobId) -> bool {
         let Some(folder) = self.folders.get_mut(id) else { return false };
         let Some(scan) = folder.scan.take() else { return false };
-        let rests = folder.is_over_and_quiet(&self.options);
-        if !scan.watched && !rests {
-            // The end of the job, if one was seen, is still to be given to the flusher.
-            folder.master_end = folder.master_end.or(scan.master_end);
+        let is_idle = folder.is_over_and_quiet(&self.options);
+        if !scan.watched && !is_idle {
+            // A final state of the job, if one was seen, still has to go to the flusher.
+            folder.master_final_state = folder.master_final_state.or(scan.master_final_state);
             self.watch(id);
             if let Some(listed) = scan.listed {
                 self.start_scan(id, listed, true);
@@ -200,9 +208,9 @@ impl Reader {
         }
         let Some(folder) = self.folders.get_mut(id) else { return false };
         folder.listed = scan.listed;
-        folder.ends = Ends::ToldOnceFlushed;
-        folder.job.settle(folder.is_quiet(&self.options));
-        if let Some(signature) = scan.master_end.filter(|_| scan.listed.is_some()) {
+        folder.final_states = FinalStates::PublishOnceDurable;
+        folder.job.finalize(folder.is_quiet(&self.options));
+        if let Some(signature) = scan.master_final_state.filter(|_| scan.listed.is_some()) {
             self.flush(id, JobFile::Master, signature);
         }
         false

@@ -1,9 +1,12 @@
-//! What the kernel tells of: which folders are watched, and what is done where they cannot be.
+//! inotify watches, and polling of the folders that cannot have one.
 //!
-//! What must stay true: without notifications, of one folder or of all, files are looked at instead,
-//! and it is said; they are asked for again at each comparison.
+//! Input: folders, and errors of inotify. Output: watches; folders that are polled; problems for
+//! `/health`.
+//!
+//! Invariants: if inotify is not available, for one folder or for all, the folders are polled, and
+//! this is reported; each resync tries again to get watches.
 
-use super::Reader;
+use super::JobsReader;
 use crate::{
     live::watcher::{folder::Watch, notifications::Notifications},
     model::JobId,
@@ -12,8 +15,8 @@ use crate::{
 use notify::ErrorKind;
 use std::sync::Arc;
 
-impl Reader {
-    /// Has the kernel tell of changes, where that is wanted and it does not yet.
+impl JobsReader {
+    /// Starts inotify, if it is enabled and not running.
     pub(super) fn start_notify(&mut self) {
         let wanted = self.options.notify && self.notifications.is_none();
         if !wanted || is_missing_folder(self.jobs.root()) {
@@ -21,31 +24,32 @@ impl Reader {
         }
         match Notifications::start(self.jobs.root(), self.sender.clone()) {
             Ok(notifications) => {
-                if self.deaf.take().is_some() {
-                    tracing::info!("the kernel tells of changes of files again");
+                if self.notify_problem.take().is_some() {
+                    tracing::info!("inotify is available again; watching the jobs folder");
                 }
                 self.notifications = Some(Arc::new(notifications));
-                self.watch_all_anew();
+                self.forget_watches();
             }
-            Err(error) => self.note_deaf(&error),
+            Err(error) => self.stop_notifications(&error),
         }
     }
 
-    /// From now on files are looked at. Said once, though it is tried again at each comparison.
-    pub(super) fn note_deaf(&mut self, error: &notify::Error) {
+    /// Switches to polling. Logged once, although each resync tries again.
+    pub(super) fn stop_notifications(&mut self, error: &notify::Error) {
         self.notifications = None;
         let limit = match error.kind {
-            ErrorKind::MaxFilesWatch => " (fs.inotify.max_user_watches)",
-            _ => " (fs.inotify.max_user_instances?)",
+            ErrorKind::MaxFilesWatch => "fs.inotify.max_user_watches reached",
+            _ => "fs.inotify.max_user_instances reached?",
         };
-        let text = format!("files are looked at, for the kernel does not tell of changes{limit}");
-        if self.deaf.replace(text).is_none() {
-            tracing::warn!(%error, "no notifications of changes of files{limit}; polling");
+        let text = format!("inotify is not available ({limit}); polling");
+        if self.notify_problem.replace(text).is_none() {
+            tracing::warn!(%error, "inotify is not available ({limit}); polling the jobs folder");
         }
     }
 
-    /// Watches are on folders, not on names, and end with the instance: all of them are set anew.
-    pub(super) fn watch_all_anew(&mut self) {
+    /// Forgets all watches, because they belong to folders, not names, and end with the inotify
+    /// instance. They are requested again.
+    pub(super) fn forget_watches(&mut self) {
         for folder in self.folders.values_mut() {
             folder.watch = Watch::Off;
             folder.listed = None;
@@ -53,21 +57,22 @@ impl Reader {
         self.polled = 0;
     }
 
-    /// Whether something has to be looked at between two resyncs.
-    pub(super) fn polls(&self) -> bool {
+    /// Whether a folder has to be polled between two resyncs.
+    pub(super) fn is_polling(&self) -> bool {
         self.notifications.is_none() || self.polled > 0
     }
 
-    /// Watches a job's folder, or has it looked at where that cannot be.
+    /// Watches a job's folder, or has it polled if it cannot get a watch.
     pub(super) fn watch(&mut self, id: &JobId) {
         let Some(folder) = self.folders.get_mut(id) else { return };
         let path = folder.dir.path();
-        let watch = match self.notifications.as_ref().map(|it| it.watch(path)) {
+        let watch = match self.notifications.as_ref().map(|notifications| notifications.watch(path))
+        {
             None => Watch::Polled,
             Some(Ok(())) => Watch::Notified,
             Some(Err(error)) => {
-                // Out of watches (fs.inotify.max_user_watches): those that stand go on.
-                tracing::debug!(%error, folder = %path.display(), "not watched; polled");
+                // The watch limit is reached (fs.inotify.max_user_watches). Existing watches stay.
+                tracing::debug!(%error, folder = %path.display(), "cannot watch the job's folder; polling it");
                 Watch::Polled
             }
         };
@@ -75,7 +80,7 @@ impl Reader {
         self.count_polled(old, watch);
     }
 
-    /// A folder that is not kept any more needs no watch.
+    /// Removes the watch of a folder that is not needed any more.
     pub(super) fn unwatch(&mut self, dir: &JobDir, watch: Watch) {
         self.count_polled(watch, Watch::Off);
         if watch == Watch::Notified

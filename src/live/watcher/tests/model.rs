@@ -1,8 +1,9 @@
-//! What may happen to a jobs folder, made up at random, and heard of by events that are lost, doubled
-//! and out of order: in the end the cache says what a fresh read of the disk says.
+//! A model test: random changes of a jobs folder, with events that are lost, doubled and out of
+//! order. In the end the cache equals a fresh read of the disk.
 //!
-//! A few rounds each time; `SCANWATCH_ROUNDS=1000 cargo nextest run watcher::tests::model` plays more,
-//! `SCANWATCH_SEED` the rounds of a seed that was printed. What fails is made smaller and printed.
+//! Each run plays a few rounds; `SCANWATCH_ROUNDS=1000 cargo nextest run watcher::tests::model`
+//! plays more, and `SCANWATCH_SEED` repeats the rounds of a printed seed. A failing round is shrunk
+//! and printed.
 
 mod world;
 
@@ -18,19 +19,19 @@ const JOBS: [&str; 3] = ["a", "b", "c"];
 const REPOSITORIES: u32 = 3;
 const WORDS: [&str; 5] = ["scanning", "completed", "failed", "cloning", "odd"];
 
-/// One thing that happens.
+/// One step.
 #[derive(Debug, Clone)]
 enum Op {
-    /// To a file of a job; number 0 is master.json.
+    /// Changes a file of a job; number 0 is master.json.
     File(usize, u32, Change, Fate),
     Folder(usize, Move, Fate),
-    /// The reader hears so many of the events that it has not heard yet, the newest first or the oldest.
-    Hear(usize, bool),
+    /// The reader receives so many of the pending events, the newest first or the oldest first.
+    Receive(usize, bool),
     Turns(usize),
     Clock,
-    /// Somebody waits for a job to be read.
+    /// A request waits for a job to be read.
     Nudge(usize),
-    /// Anything may have changed; then cache and disk are compared, with broken files as they are or not.
+    /// A resync; then cache and disk are compared, with the broken files repaired before it or not.
     Compare {
         healed: bool,
     },
@@ -38,12 +39,12 @@ enum Op {
 
 #[derive(Debug, Clone)]
 enum Change {
-    /// By a writer that renames.
+    /// By a rename.
     Replaced(usize),
     InPlace(usize),
-    /// In place and twice, the second time with as many bytes at the same moment.
+    /// In place and twice, the second time with the same size at the same moment.
     InPlaceTwice(usize),
-    /// Half of it, in place.
+    /// Only the first half of the content.
     Half(usize),
     Truncated,
     Garbage(Vec<u8>),
@@ -51,7 +52,7 @@ enum Change {
     Odd(Odd),
 }
 
-/// What is no file as we write them.
+/// An entry that is not a regular status file.
 #[derive(Debug, Clone, Copy)]
 enum Odd {
     Folder,
@@ -62,7 +63,7 @@ enum Odd {
 
 #[derive(Debug, Clone, Copy)]
 enum Move {
-    /// Made, by ourselves or by another program.
+    /// Created, by this server or by another program.
     Made {
         ours: bool,
     },
@@ -72,17 +73,17 @@ enum Move {
     Back,
 }
 
-/// What becomes of the event.
+/// What happens to the event.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
-    Told,
+    Delivered,
     Lost,
     Doubled,
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let fate =
-        || prop_oneof![3 => Just(Fate::Told), 1 => Just(Fate::Lost), 1 => Just(Fate::Doubled)];
+        || prop_oneof![3 => Just(Fate::Delivered), 1 => Just(Fate::Lost), 1 => Just(Fate::Doubled)];
     let word = || 0..WORDS.len();
     let change = prop_oneof![
         6 => word().prop_map(Change::Replaced),
@@ -106,29 +107,29 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         24 => (job(), 0..=REPOSITORIES, change, fate()).prop_map(|(j, f, c, e)| Op::File(j, f, c, e)),
         8 => (job(), moved, fate()).prop_map(|(job, moved, fate)| Op::Folder(job, moved, fate)),
-        8 => (1..6_usize, any::<bool>()).prop_map(|(count, newest)| Op::Hear(count, newest)),
+        8 => (1..6_usize, any::<bool>()).prop_map(|(count, newest)| Op::Receive(count, newest)),
         8 => (1..4_usize).prop_map(Op::Turns),
         2 => Just(Op::Clock),
         1 => job().prop_map(Op::Nudge),
-        1 => any::<[bool; 3]>().prop_map(|it| Op::Compare { healed: it.contains(&true) }),
+        1 => any::<[bool; 3]>().prop_map(|coins| Op::Compare { healed: coins.contains(&true) }),
     ]
 }
 
-/// Breaks if an event that is lost, doubled or late, or a file that is removed, broken or replaced at a bad
-/// moment, leaves anything in the cache that is not on the disk; or if a version does not grow
-/// with what it stands for.
+/// Fails if an event that is lost, doubled or late, or a file that is removed, broken or replaced
+/// at a bad moment, leaves content in the cache that is not on the disk, or if a content changes
+/// without a new version.
 #[test]
-fn whatever_happens_the_cache_ends_as_a_fresh_read_of_the_disk() {
-    let number = |name| std::env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
-    let by_chance = || {
+fn after_any_changes_the_cache_equals_a_fresh_read_of_the_disk() {
+    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let random_seed = || {
         u64::from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos())
     };
-    let seed = number("SCANWATCH_SEED").unwrap_or_else(by_chance);
-    #[expect(clippy::print_stderr, reason = "what failed can be played again")]
+    let seed = number("SCANWATCH_SEED").unwrap_or_else(random_seed);
+    #[expect(clippy::print_stderr, reason = "a failed round can be repeated")]
     {
         eprintln!("SCANWATCH_SEED={seed}");
     }
-    let cases = number("SCANWATCH_ROUNDS").and_then(|it| it.try_into().ok()).unwrap_or(16);
+    let cases = number("SCANWATCH_ROUNDS").and_then(|rounds| rounds.try_into().ok()).unwrap_or(16);
     let config =
         Config { cases, failure_persistence: None, max_shrink_time: 120_000, ..Config::default() };
     let mut bytes = [0; 32];
@@ -138,7 +139,7 @@ fn whatever_happens_the_cache_ends_as_a_fresh_read_of_the_disk() {
         let mut world = World::new();
         for op in ops {
             world.play(op);
-            world.look_at_versions();
+            world.check_versions();
         }
         world.compare(true);
         Ok(())

@@ -1,4 +1,4 @@
-//! A jobs folder, its reader, what happens to the one and what the other serves then.
+//! A jobs folder, its reader, the changes of the folder, and the content that the cache serves.
 
 use super::{super::*, Change, Fate, JOBS, Move, Odd, Op, REPOSITORIES, WORDS};
 use crate::{
@@ -17,19 +17,19 @@ use std::{
 pub(super) struct World {
     _root: tempfile::TempDir,
     jobs: JobsDir,
-    /// Where folders are while they are away.
+    /// Where folders are while they are moved away.
     away: PathBuf,
     live: Arc<Live>,
-    reader: Reader,
+    reader: JobsReader,
     messages: Receiver<Message>,
-    /// What the reader has not heard yet.
+    /// Events that the reader has not received yet.
     events: VecDeque<(JobId, Option<JobFile>)>,
     waiting: Vec<oneshot::Receiver<()>>,
-    /// Every row that a file ever stood for.
+    /// Every row that a file ever contained.
     rows: HashMap<(JobId, u32), BTreeSet<String>>,
-    /// The newest version of each job, and what was served as that.
+    /// The newest version of each job, and its content.
     seen: HashMap<JobId, (u64, Value)>,
-    /// Makes each content another one.
+    /// Makes each content unique.
     step: u32,
 }
 
@@ -60,50 +60,50 @@ impl World {
                 let (id, file) = (id(job), file(number));
                 if self.jobs.job(&id).path().is_dir() {
                     self.change(&id, file, change);
-                    self.tell(&id, Some(file), fate);
+                    self.queue_event(&id, Some(file), fate);
                 }
             }
             Op::Folder(job, moved, fate) => {
                 let id = id(job);
                 self.move_folder(&id, moved);
-                self.tell(&id, None, fate);
+                self.queue_event(&id, None, fate);
             }
-            Op::Hear(count, newest) => {
+            Op::Receive(count, newest) => {
                 for _ in 0..count {
                     let next =
                         if newest { self.events.pop_back() } else { self.events.pop_front() };
                     let Some((id, file)) = next else { break };
-                    self.reader.hear(match file {
+                    self.reader.receive(match file {
                         Some(file) => Message::File(id, file),
                         None => Message::Job(id),
                     });
                 }
             }
             Op::Turns(count) => (0..count).for_each(|_| self.reader.turn()),
-            Op::Clock => self.reader.look_at_the_clock(),
+            Op::Clock => self.reader.run_timers(),
             Op::Nudge(job) => {
                 let (done, read) = oneshot::channel();
-                self.reader.hear(Message::Nudge(id(job), done));
+                self.reader.receive(Message::Nudge(id(job), done));
                 self.waiting.push(read);
             }
             Op::Compare { healed } => self.compare(healed),
         }
     }
 
-    fn tell(&mut self, id: &JobId, file: Option<JobFile>, fate: Fate) {
+    fn queue_event(&mut self, id: &JobId, file: Option<JobFile>, fate: Fate) {
         let times = match fate {
-            Fate::Told => 1,
+            Fate::Delivered => 1,
             Fate::Lost => 0,
             Fate::Doubled => 2,
         };
         self.events.extend(std::iter::repeat_n((id.clone(), file), times));
     }
 
-    // What happens on the disk.
+    // Changes of the disk.
 
     fn change(&mut self, id: &JobId, file: JobFile, change: Change) {
         let path = self.jobs.job(id).file(file);
-        let is_file = fs::symlink_metadata(&path).is_ok_and(|it| it.is_file());
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|facts| facts.is_file());
         match change {
             Change::InPlace(word) if is_file => self.write_in_place(id, file, word),
             Change::InPlaceTwice(word) if is_file => {
@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    /// A new content of a file, and the row that it stands for.
+    /// A new content of a file. Records its row.
     fn content(&mut self, id: &JobId, file: JobFile, word: usize) -> String {
         self.step += 1;
         let (word, step) = (WORDS[word], self.step);
@@ -138,7 +138,7 @@ impl World {
             JobFile::Repository(index) => {
                 let rows = self.rows.entry((id.clone(), index)).or_default();
                 rows.insert(step.to_string());
-                // Some name another number than their file's, which is warned of.
+                // Some have a wrong repository number, which causes a warning.
                 json!({
                     "repo_index": index + u32::from(step % 5 == 0), "repo_name": format!("r{index}"),
                     "status": word, "error_message": "no", "git_url": format!("https://h.example/{step}"),
@@ -204,43 +204,43 @@ impl World {
         }
     }
 
-    // What is served.
+    // The served content.
 
-    /// Has everything compared with the disk, and looks whether the cache says what a fresh one says.
+    /// Resyncs, and checks that the cache equals a fresh one.
     pub(super) fn compare(&mut self, healed: bool) {
         let broken = self.broken();
         if healed {
-            // Nobody hears of it.
+            // There is no event for this change.
             for (id, file) in &broken {
                 self.change(id, *file, Change::Replaced(1));
             }
         }
         let broken = if healed { BTreeSet::new() } else { broken };
-        self.reader.hear(Message::Overflow);
-        settle(&self.live, &mut self.reader, &self.messages);
+        self.reader.receive(Message::Overflow);
+        run_until_stable(&self.live, &mut self.reader, &self.messages);
         for mut waiting in self.waiting.drain(..) {
-            assert!(waiting.try_recv().is_ok(), "who waits for a job is answered");
+            assert!(waiting.try_recv().is_ok(), "a request that waits for a job is answered");
         }
-        // Its jobs are read by other threads.
+        // The jobs of the fresh cache are read by loader threads.
         let (live, mut fresh, messages) = reader_with(&self.jobs, Duration::from_hours(1), true);
-        settle(&live, &mut fresh, &messages);
+        run_until_stable(&live, &mut fresh, &messages);
         let (ours, wanted) = (all(&self.live), all(&live));
         assert_eq!(ours.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
         for (id, wanted) in &wanted {
-            if broken.iter().any(|it| &it.0 == id) {
+            if broken.iter().any(|(job, _)| job == id) {
                 self.compare_in_part(id, &ours[id], wanted, &broken);
             } else {
                 assert_eq!(&ours[id], wanted, "{id}");
             }
         }
         if broken.is_empty() {
-            assert_eq!(board(&self.live), board(&live));
+            assert_eq!(overview(&self.live), overview(&live));
         }
-        self.look_at_versions();
+        self.check_versions();
     }
 
-    /// Of a job with broken files: the same warnings, the same rows of all other files, and of the
-    /// broken ones what they said at some time before, if anything.
+    /// Compares a job with broken files: the same warnings and the same rows of all other files;
+    /// the rows of the broken files, if any, are ones that they had before.
     fn compare_in_part(
         &self,
         id: &JobId,
@@ -253,8 +253,9 @@ impl World {
             let (row, wanted) = (row(ours, index), row(wanted, index));
             if broken.contains(&(id.clone(), JobFile::Repository(index))) {
                 let known = self.rows.get(&(id.clone(), index));
-                let step = row.and_then(|it| it["git_url"].as_str()?.rsplit('/').next());
-                let was_written = step.is_none_or(|it| known.is_some_and(|all| all.contains(it)));
+                let step = row.and_then(|row| row["git_url"].as_str()?.rsplit('/').next());
+                let was_written =
+                    step.is_none_or(|step| known.is_some_and(|all| all.contains(step)));
                 assert!(was_written, "{id} {index}: {row:?}");
             } else {
                 assert_eq!(row, wanted, "{id} {index}");
@@ -262,18 +263,19 @@ impl World {
         }
     }
 
-    /// The files that make no sense, of the jobs that are in their places.
+    /// The files that cannot be parsed, of the jobs that exist.
     fn broken(&self) -> BTreeSet<(JobId, JobFile)> {
         let mut broken = BTreeSet::new();
         for id in (0..JOBS.len()).map(id) {
             for file in (0..=REPOSITORIES).map(file) {
                 let path = self.jobs.job(&id).file(file);
-                let makes_sense = |bytes: &[u8]| match file {
+                let is_valid = |bytes: &[u8]| match file {
                     JobFile::Master => Master::parse(bytes).is_ok(),
                     JobFile::Repository(index) => RepositoryStatus::parse(index, bytes).is_ok(),
                 };
-                let is_whole = || read::whole(&path, read::STATUS_CAP).map(|it| it.0);
-                if path.symlink_metadata().is_ok() && !is_whole().is_ok_and(|it| makes_sense(&it)) {
+                let content = || read::whole(&path, read::STATUS_CAP).map(|(bytes, _)| bytes);
+                if path.symlink_metadata().is_ok() && !content().is_ok_and(|bytes| is_valid(&bytes))
+                {
                     broken.insert((id.clone(), file));
                 }
             }
@@ -281,8 +283,8 @@ impl World {
         broken
     }
 
-    /// No version goes back, and none stands for two things.
-    pub(super) fn look_at_versions(&mut self) {
+    /// Checks that no version decreases, and that each identifies one content.
+    pub(super) fn check_versions(&mut self) {
         for (id, served) in all(&self.live) {
             let version = self.live.get(&id).unwrap().event_id().version;
             if let Some((before, what)) = self.seen.get(&id) {
@@ -302,7 +304,7 @@ fn file(number: u32) -> JobFile {
     number.checked_sub(1).map_or(JobFile::Master, JobFile::Repository)
 }
 
-/// Takes away what stands there.
+/// Removes the entry, if there is one.
 fn clear(path: &Path) {
     let _ = if path.is_dir() && !path.is_symlink() {
         fs::remove_dir(path)
@@ -311,37 +313,37 @@ fn clear(path: &Path) {
     };
 }
 
-#[expect(clippy::disallowed_methods, reason = "in pieces, if it comes to that: that is the point")]
+#[expect(clippy::disallowed_methods, reason = "an unsafe write is what is tested")]
 fn write_bytes(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Has the reader do all that it has to do, now and after a while.
-fn settle(live: &Live, reader: &mut Reader, messages: &Receiver<Message>) {
+/// Lets the reader work until there is nothing left, now or later.
+fn run_until_stable(live: &Live, reader: &mut JobsReader, messages: &Receiver<Message>) {
     let end = Instant::now() + PATIENCE;
     loop {
         for message in messages.try_iter() {
             if let Message::Flushed(id, file, signature) = &message {
-                // Twice: of each, the second one says nothing new.
-                reader.hear(Message::Flushed(id.clone(), *file, *signature));
+                // Sent twice: the second message must have no effect.
+                reader.receive(Message::Flushed(id.clone(), *file, *signature));
             }
-            reader.hear(message);
+            reader.receive(message);
         }
-        reader.look_at_the_clock();
+        reader.run_timers();
         while reader.has_work() {
             reader.turn();
-            reader.look_at_the_clock();
+            reader.run_timers();
         }
-        let told = live.all().iter().all(|it| reader.is_told(it.id()));
-        if live.is_ready() && told && !reader.has_work() && !reader.has_retries() {
+        let all_published = live.all().iter().all(|job| reader.is_published(job.id()));
+        if live.is_ready() && all_published && !reader.has_work() && !reader.has_retries() {
             return;
         }
-        assert!(Instant::now() < end, "the reader comes to no end");
+        assert!(Instant::now() < end, "the reader does not finish in time");
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// What is served of each job, but for the time that passes and the number of the version.
+/// The served content of each job, without the elapsed time and the version.
 fn all(live: &Live) -> BTreeMap<JobId, Value> {
     let served = |job: &Arc<crate::live::LiveJob>| {
         let text = job.body(Lists::Whole).reader().gather().unwrap();
@@ -356,11 +358,11 @@ fn all(live: &Live) -> BTreeMap<JobId, Value> {
 }
 
 fn row(document: &Value, index: u32) -> Option<&Value> {
-    document["repositories"].as_array()?.iter().find(|it| it["repo_index"] == index)
+    document["repositories"].as_array()?.iter().find(|row| row["repo_index"] == index)
 }
 
-/// What a reader of all jobs begins with.
-fn board(live: &Live) -> Value {
+/// The snapshot for a reader of all jobs.
+fn overview(live: &Live) -> Value {
     let mut follower = live.follow(None, std::future::pending(), ());
     let Some(Step::Send(messages)) = follower.next().now_or_never() else { panic!("no snapshot") };
     let snapshot = messages.into_iter().next().unwrap().into_data().unwrap();
