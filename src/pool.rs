@@ -266,8 +266,8 @@ mod tests {
             let together = Arc::clone(&together);
             pool.run(move || together.wait())
         };
-        let met = futures_util::future::join_all((0..3).map(|_| meet())).await;
-        assert!(met.into_iter().all(|it| it.is_ok()));
+        let outcomes = futures_util::future::join_all((0..3).map(|_| meet())).await;
+        assert!(outcomes.into_iter().all(|it| it.is_ok()));
         let began = Instant::now();
         while pool.owner.shared.lock().threads > 1 {
             assert!(began.elapsed() < Duration::from_secs(20), "the threads stay");

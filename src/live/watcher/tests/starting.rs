@@ -33,7 +33,11 @@ fn existing_jobs_are_read_by_several_threads_at_the_start() {
     std::fs::create_dir(root.path().join("empty")).unwrap();
 
     thread::sleep(SETTLED);
-    let (live, mut reader, messages) = reader_with(&jobs, Duration::from_hours(1), true);
+    let (live, hour) = (Live::new(1), Duration::from_hours(1));
+    let (sender, messages) = channel();
+    let options = WatchOptions { notify: true, poll_interval: hour, resync_interval: hour };
+    let mut reader = JobsReader::new(Arc::clone(&live), jobs.clone(), options, sender);
+    reader.begin_resync(ResyncKind::First { load: true });
     assert!(!live.is_ready());
     until(&mut reader, &messages, |_| live.is_ready());
     assert_eq!(live.len(), 44);
