@@ -135,7 +135,9 @@ impl JobsReader {
                     Err(error) => is_absence(&error),
                 }
             });
-            changed.iter().for_each(|id| self.queue.queue_scan(id));
+            for id in &changed {
+                self.queue.queue_scan(id);
+            }
         } else if !self.idle_checks.files.is_done() {
             let changed =
                 self.idle_checks.files.turn(&self.idle, |id, idle| !idle.has_its_files(&root, id));
@@ -192,21 +194,21 @@ mod tests {
     #[test]
     fn with_enough_time_every_resync_checks_every_job() {
         let ids = ["a", "b", "c", "d"].map(|id| id.parse::<JobId>().unwrap());
-        let jobs: BTreeMap<JobId, ()> = ids.iter().map(|id| (id.clone(), ())).collect();
+        let jobs: BTreeMap<JobId, u8> = ids.iter().map(|id| (id.clone(), 0)).collect();
         for last in [None, Some("a"), Some("c"), Some("d"), Some("x")] {
             let mut idle_checks = IdleChecks::default();
             idle_checks.names.last = last.map(|id| id.parse().unwrap());
             idle_checks.begin(jobs.len(), Duration::from_hours(1));
             let mut changed = Vec::new();
             while !idle_checks.names.is_done() {
-                changed.extend(idle_checks.names.turn(&jobs, |_, ()| true));
+                changed.extend(idle_checks.names.turn(&jobs, |_, _| true));
             }
             changed.sort();
             assert_eq!(changed, ids, "after {last:?}");
         }
         let mut idle_checks = IdleChecks::default();
         idle_checks.begin(3, Duration::from_hours(1));
-        idle_checks.names.turn(&BTreeMap::<JobId, ()>::new(), |_, ()| true);
+        idle_checks.names.turn(&BTreeMap::<JobId, u8>::new(), |_, _| true);
         assert!(idle_checks.names.is_done(), "no job is idle any more");
     }
 }

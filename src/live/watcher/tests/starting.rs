@@ -103,7 +103,9 @@ fn a_job_that_was_read_meanwhile_is_not_added_again() {
     reader.receive(Message::Job(gone.clone()));
     work_off(&mut reader);
     assert!(live.is_ready());
-    held.into_iter().for_each(|message| reader.receive(message));
+    for message in held {
+        reader.receive(message);
+    }
     work_off(&mut reader);
     assert_eq!(live.get(&id).unwrap().facts().summary.failed, 1);
     assert!(live.get(&gone).is_none());
