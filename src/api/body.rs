@@ -47,8 +47,8 @@ impl Form {
     /// Whether a body of this form is read here.
     fn check(&self) -> Result<(), ApiError> {
         let is_identity =
-            |it: &HeaderValue| it.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
-        if self.coding.as_ref().is_some_and(|it| !is_identity(it)) {
+            |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+        if self.coding.as_ref().is_some_and(|coding| !is_identity(coding)) {
             return Err(ApiError::UnsupportedEncoding);
         }
         if !self.media_type.as_ref().is_some_and(is_json) {
@@ -66,14 +66,14 @@ async fn read(
 ) -> Result<Vec<u8>, ApiError> {
     let too_large = || ApiError::PayloadTooLarge { limit: Some(limit) };
     // Who says beforehand that it is too much need not send it.
-    let said = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    if said.is_some_and(|it| it > limit) {
+    let said = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     let mut body = pin!(body);
     let mut bytes = Vec::new();
     while let Some(piece) = body.next().await {
-        let mut piece = piece.map_err(|it| failure(&it))?;
+        let mut piece = piece.map_err(|error| failure(&error))?;
         if piece.has_remaining() {
             form.check()?;
         }
@@ -97,7 +97,9 @@ fn is_json(media_type: &HeaderValue) -> bool {
         return false;
     };
     let essence = text.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    essence.strip_prefix("application/").is_some_and(|it| it == "json" || it.ends_with("+json"))
+    essence
+        .strip_prefix("application/")
+        .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
 }
 
 /// Why a body could not be read: `warp` wraps the error of the connection's body.
@@ -144,7 +146,7 @@ fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     }
     let lines_before = error.line().saturating_sub(1);
     let start: usize =
-        bytes.split_inclusive(|it| *it == b'\n').take(lines_before).map(<[u8]>::len).sum();
+        bytes.split_inclusive(|byte| *byte == b'\n').take(lines_before).map(<[u8]>::len).sum();
     (start + error.column().saturating_sub(1)).min(bytes.len())
 }
 

@@ -37,7 +37,9 @@ impl Coding {
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
         let mut weights = Weights::default();
         let lines = headers.get_all(ACCEPT_ENCODING).iter();
-        lines.flat_map(|it| it.as_bytes().split(|it| *it == b',')).for_each(|it| weights.read(it));
+        lines
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .for_each(|item| weights.read(item));
         let Weights { gzip, identity, any } = weights;
         let gzip = gzip.or(any).unwrap_or(0);
         let wanted = gzip > 0 && gzip >= identity.or(any).unwrap_or(0);
@@ -53,7 +55,7 @@ impl Coding {
 impl Weights {
     /// Reads one item of the header, such as `gzip;q=0.5`.
     fn read(&mut self, item: &[u8]) {
-        let mut parts = item.split(|it| *it == b';').map(<[u8]>::trim_ascii);
+        let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
         let Some(weight) = parts.next().map_or(Some(1000), weight) else { return };
         let place = match name.to_ascii_lowercase().as_slice() {
@@ -76,10 +78,9 @@ fn weight(parameter: &[u8]) -> Option<u16> {
     };
     let digit = |at: usize| digits.get(at).copied().unwrap_or(b'0');
     let digits = [digit(0), digit(1), digit(2)];
-    let value = [*whole]
-        .into_iter()
-        .chain(digits)
-        .try_fold(0, |value, it| it.is_ascii_digit().then(|| value * 10 + u16::from(it - b'0')))?;
+    let value = [*whole].into_iter().chain(digits).try_fold(0, |value, digit| {
+        digit.is_ascii_digit().then(|| value * 10 + u16::from(digit - b'0'))
+    })?;
     (value <= 1000).then_some(value)
 }
 

@@ -112,7 +112,7 @@ impl Activity {
     /// For how long the peer has taken nothing of what is to be written.
     fn stalled(&self) -> Option<Duration> {
         let since = *self.stalled_since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map(|it| it.elapsed())
+        since.map(|since| since.elapsed())
     }
 }
 
@@ -241,7 +241,7 @@ pub(super) async fn run<S, B>(
                 let untaken = activity.untaken();
                 if stopping {
                     let waits = activity.stalled().max(untaken);
-                    if waits.is_some_and(|it| it >= STOP_PATIENCE) {
+                    if waits.is_some_and(|wait| wait >= STOP_PATIENCE) {
                         debug!(%peer, ?waits, "closed by the stop: it does not take its answer");
                         return;
                     }
@@ -253,7 +253,7 @@ pub(super) async fn run<S, B>(
                         && untaken.is_none()
                         && activity.under_way.load(Relaxed) == 0;
                     seen = requests;
-                    if untaken.is_some_and(|it| it >= limits.write_timeout) {
+                    if untaken.is_some_and(|wait| wait >= limits.write_timeout) {
                         debug!(%peer, ?untaken, "closed: it does not take its answer");
                         return;
                     }
@@ -358,7 +358,9 @@ where
             request.map(|body| RequestBody::new(body, body_timeout, max_body_bytes, activity));
         request.extensions_mut().insert(self.context.clone());
         let answer = self.routes.clone().call(request);
-        Box::pin(async move { Ok(answer.await?.map(|it| Outgoing::new(it, untaken, under_way))) })
+        Box::pin(
+            async move { Ok(answer.await?.map(|body| Outgoing::new(body, untaken, under_way))) },
+        )
     }
 }
 

@@ -52,7 +52,7 @@ impl Format {
                 let formats = FORMATS.join(", ");
                 Err(ApiError::bad_request(format!("Invalid format. Must be one of: {formats}")))
             }
-            None if accept.and_then(|it| it.to_str().ok()).is_some_and(prefers_csv) => {
+            None if accept.and_then(|value| value.to_str().ok()).is_some_and(prefers_csv) => {
                 Ok(Self::Csv)
             }
             None => Ok(Self::Json),
@@ -66,15 +66,17 @@ fn prefers_csv(accept: &str) -> bool {
         let ranges = accept.split(',').map(|range| {
             let mut parts = range.split(';').map(str::trim);
             let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let weight = parts.find_map(|it| it.strip_prefix("q=")?.parse::<f32>().ok());
+            let weight =
+                parts.find_map(|parameter| parameter.strip_prefix("q=")?.parse::<f32>().ok());
             (media_type, weight.unwrap_or(1.0))
         });
-        let mut found = ranges.filter(|(it, _)| types.contains(&it.as_str()));
+        let mut found = ranges.filter(|(name, _)| types.contains(&name.as_str()));
         found.next().map_or(0.0, |(_, weight)| weight)
     };
     let csv = quality(&["text/csv"]);
-    let json = ["application/json", "application/*", "*/*"].map(|it| quality(&[it]));
-    csv > json.into_iter().find(|it| *it > 0.0).unwrap_or(0.0)
+    let json =
+        ["application/json", "application/*", "*/*"].map(|media_type| quality(&[media_type]));
+    csv > json.into_iter().find(|weight| *weight > 0.0).unwrap_or(0.0)
 }
 
 /// The packages of those of these repositories that are completed, to be saved as a file.

@@ -103,7 +103,7 @@ impl Desk {
     /// Hands a free seat to who waits for one.
     fn pass_on(self: &Arc<Self>) {
         let mut state = self.state();
-        state.queue.retain(|(_, it)| !it.is_closed());
+        state.queue.retain(|(_, waiter)| !waiter.is_closed());
         while state.seats.total < SEATS {
             let seats = &state.seats;
             let wait = state.queue.iter().enumerate();
@@ -134,7 +134,7 @@ impl Reading {
     pub(super) async fn others_wait(&self) {
         let mut waiting = self.desk.waiting.subscribe();
         // The sender is as old as the desk.
-        let _ = waiting.wait_for(|it| *it > 0).await;
+        let _ = waiting.wait_for(|waiting| *waiting > 0).await;
     }
 }
 
@@ -192,7 +192,8 @@ mod tests {
         for reading in &greedy[..SEATS] {
             seats.push(reading.seat().now_or_never().unwrap().unwrap());
         }
-        let mut waiting: Vec<_> = greedy[SEATS..].iter().map(|it| Box::pin(it.seat())).collect();
+        let mut waiting: Vec<_> =
+            greedy[SEATS..].iter().map(|reading| Box::pin(reading.seat())).collect();
         for wait in &mut waiting {
             assert!(wait.now_or_never().is_none());
         }
@@ -220,7 +221,7 @@ mod tests {
     fn there_is_an_end_to_all_readings_together() {
         let desk = Desk::new();
         let readings: Vec<_> =
-            (0..READINGS).map(|it| desk.open(client(&it.to_string())).unwrap()).collect();
+            (0..READINGS).map(|number| desk.open(client(&number.to_string())).unwrap()).collect();
         assert!(desk.open(client("one more")).is_err());
         drop(readings);
         assert!(desk.open(client("one more")).is_ok());

@@ -230,7 +230,7 @@ impl ApiError {
                 Some("behind a proxy, let it pass the Host header on unchanged".into())
             }
             Self::PayloadTooLarge { limit } => {
-                limit.map(|it| format!("send at most {it} bytes").into())
+                limit.map(|limit| format!("send at most {limit} bytes").into())
             }
             Self::UnsupportedMediaType => Some("send Content-Type: application/json".into()),
             Self::UnsupportedEncoding => Some("send the body uncompressed".into()),
@@ -274,7 +274,7 @@ impl ApiError {
                 Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)))
             }
             Self::MethodNotAllowed { allow: Some(allow) } => {
-                HeaderValue::from_str(allow).ok().map(|it| (ALLOW, it))
+                HeaderValue::from_str(allow).ok().map(|value| (ALLOW, value))
             }
             // Where the rest of the body, or of what follows it, begins is not known: the connection
             // is of no more use.
@@ -287,7 +287,7 @@ impl ApiError {
             Self::RangeNotSatisfiable { length } => {
                 HeaderValue::try_from(format!("bytes */{length}"))
                     .ok()
-                    .map(|it| (CONTENT_RANGE, it))
+                    .map(|value| (CONTENT_RANGE, value))
             }
             Self::TooManyRequests { retry_after, .. }
             | Self::Unavailable { retry_after: Some(retry_after), .. } => {

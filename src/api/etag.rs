@@ -19,7 +19,7 @@ impl IfNoneMatch {
     /// Whether the client has what `current` tags, so that the answer is 304. `current` is a
     /// whole tag, such as `W/"7-2"`.
     pub fn has(&self, current: &[u8]) -> bool {
-        self.0.as_ref().is_some_and(|it| any_matches(it.as_bytes(), current))
+        self.0.as_ref().is_some_and(|header| any_matches(header.as_bytes(), current))
     }
 }
 
@@ -38,10 +38,11 @@ fn any_matches(mut list: &[u8], current: &[u8]) -> bool {
         let Some(quoted) = opaque(list).strip_prefix(b"\"") else {
             return false;
         };
-        let Some(end) = quoted.iter().position(|it| *it == b'"') else {
+        let Some(end) = quoted.iter().position(|byte| *byte == b'"') else {
             return false;
         };
-        if current.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")) == Some(&quoted[..end])
+        if current.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""))
+            == Some(&quoted[..end])
         {
             return true;
         }
@@ -86,7 +87,7 @@ mod tests {
     #[test]
     fn a_header_that_is_no_text_is_compared_too() {
         let has = |value: Option<&[u8]>| {
-            let value = value.map(|it| (IF_NONE_MATCH, HeaderValue::from_bytes(it).unwrap()));
+            let value = value.map(|value| (IF_NONE_MATCH, HeaderValue::from_bytes(value).unwrap()));
             IfNoneMatch::of(&value.into_iter().collect()).has(b"W/\"1\"")
         };
         assert!(!has(None));

@@ -88,7 +88,7 @@ fn all_jobs(api: &Api, user: &User, last: Option<&HeaderValue>) -> Result<Respon
 }
 
 fn event_id(last: Option<&HeaderValue>) -> Option<EventId> {
-    last.and_then(|it| it.to_str().ok()).and_then(EventId::parse)
+    last.and_then(|value| value.to_str().ok()).and_then(EventId::parse)
 }
 
 /// Waits until the server stops, or the user may no more.

@@ -101,7 +101,7 @@ impl FromFiles {
 
     /// The open file of a result, the last of those that are open; false where there is nothing in it.
     fn open(&mut self, at: u32) -> Result<bool, Gone> {
-        if let Some(found) = self.open.iter().position(|it| it.0 == at) {
+        if let Some(found) = self.open.iter().position(|(number, _)| *number == at) {
             if found + 1 < self.open.len() {
                 let file = self.open.remove(found).ok_or(Gone)?;
                 self.open.push_back(file);
@@ -127,7 +127,7 @@ impl FromFiles {
         if self.open.len() == OPEN {
             self.open.pop_front();
         }
-        self.open.extend(file.map(|it| (at, it)));
+        self.open.extend(file.map(|file| (at, file)));
         Ok(true)
     }
 
@@ -215,7 +215,7 @@ impl Findings for FromFiles {
         place: u64,
         visit: &mut dyn FnMut(&Declared<'_>),
     ) -> Result<(), Gone> {
-        self.with_package(at, place, |text| Declared::parse(text).map(|it| visit(&it)))
+        self.with_package(at, place, |text| Declared::parse(text).map(|package| visit(&package)))
     }
 
     fn requires(&mut self, at: u32, place: u64, visit: &mut dyn FnMut(&str)) -> Result<(), Gone> {

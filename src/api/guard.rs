@@ -55,7 +55,7 @@ pub fn same_site() -> impl Filter<Extract = (), Error = Rejection> + Clone {
 /// us (DNS rebinding) is of the same origin by its own account. With credentials there is
 /// nothing to win by that, for browsers keep them by name.
 pub(super) fn check_host<B>(auth: &Auth, request: &Request<B>) -> Result<(), ApiError> {
-    let known = !auth.is_open() || host_of(request).is_none_or(|it| is_local_name(it.host()));
+    let known = !auth.is_open() || host_of(request).is_none_or(|host| is_local_name(host.host()));
     if known { Ok(()) } else { Err(ApiError::UnknownHost) }
 }
 
@@ -93,7 +93,7 @@ impl Source {
 /// behind a proxy that speaks TLS it is not ours.
 fn is_origin_of(origin: &HeaderValue, host: &Authority) -> bool {
     // "null", of sandboxed and local pages, is no URL.
-    let Some(origin) = origin.to_str().ok().and_then(|it| Url::parse(it).ok()) else {
+    let Some(origin) = origin.to_str().ok().and_then(|origin| Url::parse(origin).ok()) else {
         return false;
     };
     let (Some(name), Some(port)) = (origin.host_str(), origin.port_or_known_default()) else {
@@ -109,7 +109,7 @@ fn is_origin_of(origin: &HeaderValue, host: &Authority) -> bool {
 
 /// A name that nobody but this machine can give: localhost, or an address itself.
 fn is_local_name(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     bare.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
@@ -122,7 +122,7 @@ pub(super) fn secured(mut response: Response) -> Response {
         return response;
     }
     let is_page =
-        headers.get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"));
+        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
     let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
     let defaults: [(HeaderName, &'static str); 5] = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -144,11 +144,15 @@ mod tests {
 
     fn request(method: &str, headers: &[(&'static str, &str)]) -> Request<()> {
         let request = Request::builder().method(method);
-        headers.iter().fold(request, |it, (name, value)| it.header(*name, *value)).body(()).unwrap()
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .body(())
+            .unwrap()
     }
 
     fn write(headers: &[(&'static str, &str)]) -> Result<(), String> {
-        check_write(&request("POST", headers)).map_err(|it| it.to_string())
+        check_write(&request("POST", headers)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -150,11 +150,13 @@ async fn health(api: &Api, user: &User) -> Response {
     let mut problems = api.live.problems(api.config.watch.resync_interval);
     problems.extend(api.auth.problems());
     problems.extend(api.isolation.problem());
-    problems.extend(api.tls.as_ref().map(|it| it.problems()).unwrap_or_default());
+    problems.extend(api.tls.as_ref().map(|tls| tls.problems()).unwrap_or_default());
     if !api.live.is_ready() {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
-    problems.extend(obstacle.map(|it| format!("new jobs are refused and queued ones wait: {it}")));
+    problems.extend(
+        obstacle.map(|obstacle| format!("new jobs are refused and queued ones wait: {obstacle}")),
+    );
     problems.extend(api.space.crowding());
     problems.extend(api.supervisor.scan_metrics().stopped_shims().problem());
     let unread = api.unread.load(Ordering::Relaxed);
@@ -185,10 +187,10 @@ async fn health(api: &Api, user: &User) -> Response {
             panics: watch.panics,
         },
         disk: Disk {
-            free_bytes: free.map(|it| it.bytes),
-            free_inodes: free.and_then(|it| it.inodes),
+            free_bytes: free.map(|space| space.bytes),
+            free_inodes: free.and_then(|space| space.inodes),
         },
-        tls: api.tls.as_ref().map(|it| Certificate { not_after: it.not_after() }),
+        tls: api.tls.as_ref().map(|tls| Certificate { not_after: tls.not_after() }),
     })
 }
 
@@ -196,12 +198,14 @@ fn sandbox(api: &Api) -> Sandbox {
     let test = api.isolation.self_test();
     Sandbox {
         mode: api.isolation.sandbox().as_str(),
-        landlock_abi: test.map(|it| it.landlock_abi),
-        seccomp: test.map(|it| it.seccomp),
-        no_new_privs: test.map(|it| it.no_new_privs),
-        missing: test.map(|it| it.missing.clone()).unwrap_or_default(),
+        landlock_abi: test.map(|result| result.landlock_abi),
+        seccomp: test.map(|result| result.seccomp),
+        no_new_privs: test.map(|result| result.no_new_privs),
+        missing: test.map(|result| result.missing.clone()).unwrap_or_default(),
         refused: test.map(SelfTest::refused),
-        possible: test.map(|it| it.possible().map(str::to_owned).collect()).unwrap_or_default(),
+        possible: test
+            .map(|result| result.possible().map(str::to_owned).collect())
+            .unwrap_or_default(),
     }
 }
 

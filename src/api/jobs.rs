@@ -67,7 +67,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// `GET /jobs`: newest first.
 fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
     let wanted = listing.status.as_deref();
-    if wanted.is_some_and(|it| !COARSE_STATES.contains(&it)) {
+    if wanted.is_some_and(|state| !COARSE_STATES.contains(&state)) {
         let detail = format!("Invalid status filter. Must be one of: {}", COARSE_STATES.join(", "));
         return Err(ApiError::bad_request(detail));
     }

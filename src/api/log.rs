@@ -99,7 +99,7 @@ fn reads() -> Operation {
 
 impl Tail {
     fn lines(&self) -> Option<usize> {
-        self.tail.map(|it| usize::try_from(it).map_or(TAIL.0, |it| it.min(TAIL.0)))
+        self.tail.map(|tail| usize::try_from(tail).map_or(TAIL.0, |tail| tail.min(TAIL.0)))
     }
 }
 
@@ -132,7 +132,7 @@ async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Re
     let (job, status) = find(api, id, index)?;
     let folder = api.jobs.job(job.id());
     let lines = tail.lines();
-    let range = range.and_then(|it| it.to_str().map(str::to_owned).ok());
+    let range = range.and_then(|value| value.to_str().map(str::to_owned).ok());
     let opened = api.reads.files.run(move || open(&folder, status.index, lines, range.as_deref()));
     let (bytes, part, length) = opened.await??;
     let announced = bytes.end - bytes.next;
@@ -164,7 +164,7 @@ fn open(
     let file = read::open(&folder.log(index)).map_err(failed)?;
     // A log grows while it is read: what is said of its length has to hold for this answer.
     let length = file.metadata().map_err(failed)?.len();
-    let part = match (lines, range.and_then(|it| parse_range(it, length))) {
+    let part = match (lines, range.and_then(|range| parse_range(range, length))) {
         (Some(lines), _) => Part::Lines(lines),
         (None, Some(Ok(part))) => part,
         (None, Some(Err(()))) => return Err(ApiError::RangeNotSatisfiable { length }),
@@ -334,7 +334,7 @@ mod tests {
                 .write(true)
                 .truncate(true)
                 .open(&path)
-                .and_then(|mut it| std::io::Write::write_all(&mut it, anew))
+                .and_then(|mut file| std::io::Write::write_all(&mut file, anew))
                 .unwrap();
             assert!(log.produce(&mut Vec::new()).is_err(), "{}", anew.len());
         }

@@ -213,7 +213,8 @@ impl Log {
     fn is_same(&self, file: &File) -> io::Result<bool> {
         let facts = file.metadata()?;
         let there = Signature::at(&self.path);
-        if !there.is_some_and(|it| it.same_file(&Signature::of(&facts))) || facts.len() < self.next
+        if !there.is_some_and(|file| file.same_file(&Signature::of(&facts)))
+            || facts.len() < self.next
         {
             return Ok(false);
         }

@@ -38,7 +38,7 @@ impl LineLimit {
 
     fn pass_at(&self, now: Instant) -> Option<u64> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.began.is_none_or(|it| now.saturating_duration_since(it) >= WINDOW) {
+        if window.began.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
             window.began = Some(now);
             window.written = 0;
         }

@@ -53,8 +53,9 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
         return Err(Malformed::Target);
     }
     check_host(target.authority(), request.version(), request.headers())?;
-    let is_chunked = |it: &[u8]| it.trim_ascii().eq_ignore_ascii_case(b"chunked");
-    if request.headers().get_all(TRANSFER_ENCODING).iter().all(|it| is_chunked(it.as_bytes())) {
+    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if request.headers().get_all(TRANSFER_ENCODING).iter().all(|value| is_chunked(value.as_bytes()))
+    {
         Ok(())
     } else {
         Err(Malformed::TransferCoding)
@@ -67,7 +68,7 @@ fn check_host(
     version: Version,
     headers: &HeaderMap,
 ) -> Result<(), Malformed> {
-    if target.is_some_and(|it| !is_host(it)) {
+    if target.is_some_and(|target| !is_host(target)) {
         return Err(Malformed::BadHost);
     }
     let mut values = headers.get_all(HOST).iter();
@@ -83,9 +84,9 @@ fn check_host(
     if target.is_none() && is_plain_host(value.as_bytes()) {
         return Ok(());
     }
-    let named = value.to_str().ok().and_then(|it| it.parse::<Authority>().ok());
+    let named = value.to_str().ok().and_then(|value| value.parse::<Authority>().ok());
     let named = named.filter(is_host).ok_or(Malformed::BadHost)?;
-    if target.is_some_and(|it| *it != named) {
+    if target.is_some_and(|target| *target != named) {
         return Err(Malformed::OtherHost);
     }
     Ok(())
@@ -94,11 +95,11 @@ fn check_host(
 /// Whether this is a name or an IPv4 address, with a port or without, as nearly every request has it:
 /// to see that takes no copy, as parsing an authority does.
 fn is_plain_host(host: &[u8]) -> bool {
-    let end = host.iter().position(|it| *it == b':').unwrap_or(host.len());
+    let end = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
     let (name, port) = (&host[..end], host.get(end + 1..).unwrap_or_default());
-    let is_name = |it: &u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-');
-    let port = port.iter().try_fold(0_u16, |port, it| {
-        let digit = it.is_ascii_digit().then(|| u16::from(it - b'0'))?;
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let port = port.iter().try_fold(0_u16, |port, byte| {
+        let digit = byte.is_ascii_digit().then(|| u16::from(byte - b'0'))?;
         port.checked_mul(10)?.checked_add(digit)
     });
     !name.is_empty() && name.iter().all(is_name) && port.is_some()
@@ -108,10 +109,10 @@ fn is_plain_host(host: &[u8]) -> bool {
 fn is_host(authority: &Authority) -> bool {
     let (text, host) = (authority.as_str(), authority.host());
     let port = text.strip_prefix(host);
-    let is_port = |it: &str| {
-        it.is_empty()
-            || it == ":"
-            || it.strip_prefix(':').is_some_and(|it| it.parse::<u16>().is_ok())
+    let is_port = |port: &str| {
+        port.is_empty()
+            || port == ":"
+            || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
     };
     !host.is_empty() && port.is_some_and(is_port)
 }
@@ -191,7 +192,7 @@ mod tests {
             (Version::HTTP_11, "/", &["a-b.example:8000"], Ok(())),
             (Version::HTTP_11, "/", &[":80"], Err(Malformed::BadHost)),
         ] {
-            let headers: Vec<_> = hosts.iter().map(|it| ("host", *it)).collect();
+            let headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
             let told = judge("GET", target, version, &headers);
             assert_eq!(told, expected, "{version:?} {target} {hosts:?}");
         }
@@ -206,7 +207,7 @@ mod tests {
             (&["gzip", "chunked"], Err(Malformed::TransferCoding)),
             (&["identity"], Err(Malformed::TransferCoding)),
         ] {
-            let codings = codings.iter().map(|it| ("transfer-encoding", *it));
+            let codings = codings.iter().map(|coding| ("transfer-encoding", *coding));
             let headers: Vec<_> = codings.chain([HERE]).collect();
             assert_eq!(judge("POST", "/scan", Version::HTTP_11, &headers), expected, "{headers:?}");
         }

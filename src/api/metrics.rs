@@ -84,7 +84,7 @@ fn process(text: &mut Text, api: &Api) {
         "When the server started, in Unix seconds.",
         unix_seconds(api.started_at),
     );
-    if let Some(not_after) = api.tls.as_ref().and_then(|it| it.not_after()) {
+    if let Some(not_after) = api.tls.as_ref().and_then(|tls| tls.not_after()) {
         text.single(
             "scanwatch_tls_certificate_not_after_seconds",
             Kind::Gauge,
@@ -214,7 +214,7 @@ fn traffic(text: &mut Text, api: &Api) {
         "Answered requests, by the template of their path.",
     );
     for Requests { route, method, status, count } in api.traffic.requests() {
-        let status = status.map_or_else(|| OTHER.to_owned(), |it| it.to_string());
+        let status = status.map_or_else(|| OTHER.to_owned(), |status| status.to_string());
         text.sample(&[("route", route), ("method", method), ("status", &status)], count);
     }
     text.family(

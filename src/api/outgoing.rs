@@ -101,7 +101,8 @@ impl<B: Body + Unpin> Body for Outgoing<B> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         let begin = || self.untaken.as_ref().map(Untaken::begin);
         let unasked = if frame.is_some() { begin() } else { None };
-        let frame = frame.map(|it| it.map(|it| it.map_data(|data| Piece { data, wait: begin() })));
+        let frame = frame
+            .map(|result| result.map(|frame| frame.map_data(|data| Piece { data, wait: begin() })));
         self.unasked = unasked;
         Poll::Ready(frame)
     }

@@ -69,7 +69,7 @@ impl Left {
     pub(super) fn has_left(&self) -> bool {
         // A job of this id that was made since is another.
         let is_there =
-            || self.live.get(self.job.id()).is_some_and(|it| Arc::ptr_eq(&it, &self.job));
+            || self.live.get(self.job.id()).is_some_and(|job| Arc::ptr_eq(&job, &self.job));
         self.token.is_cancelled() || !is_there()
     }
 }

@@ -32,7 +32,7 @@ fn of_routing(rejection: &Rejection) -> ApiError {
 
 /// What warp's own filters reject with.
 fn of_warp(rejection: &Rejection) -> Option<ApiError> {
-    let text = |it: &dyn std::fmt::Display| ApiError::bad_request(it.to_string());
+    let text = |error: &dyn std::fmt::Display| ApiError::bad_request(error.to_string());
     if let Some(error) = rejection.find::<reject::InvalidHeader>() {
         return Some(text(error));
     }

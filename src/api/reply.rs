@@ -35,7 +35,7 @@ pub(super) fn kept(sent: Sent, of_kind: &HeaderMap, tag: &Bytes, coding: Coding)
     let headers = response.headers_mut();
     headers.clone_from(of_kind);
     insert_tag(headers, tag);
-    headers.extend(length.map(|it| (header::CONTENT_LENGTH, HeaderValue::from(it))));
+    headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
     if coding == Coding::Gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }

@@ -123,7 +123,7 @@ async fn list(call: Call<1>, listing: Listing) -> Result<Response, ApiError> {
     let (api, [id], seen) = (&call.api, &call.path, call.seen);
     let job = api.job(id)?;
     let wanted = listing.status;
-    if wanted.as_ref().is_some_and(|it| !FILTERS.contains(&it.as_str())) {
+    if wanted.as_ref().is_some_and(|state| !FILTERS.contains(&state.as_str())) {
         let detail = format!("Invalid status filter. Must be one of: {}", FILTERS.join(", "));
         return Err(ApiError::bad_request(detail));
     }
@@ -135,7 +135,7 @@ async fn list(call: Call<1>, listing: Listing) -> Result<Response, ApiError> {
         let plan = plan.as_deref();
         // Asked for before the rows: they are of this version or newer, so that nothing newer is ever
         // taken for known. A plan gets longer without a version of its own.
-        let planned = plan.map_or(0, |it| it.repositories.len());
+        let planned = plan.map_or(0, |plan| plan.repositories.len());
         let etag = format!("W/\"{}-{planned}\"", of.event_id());
         if seen.has(etag.as_bytes()) {
             return (etag, None);
@@ -163,7 +163,7 @@ pub(super) fn planned<'a>(
     plan: Option<&'a Plan>,
 ) -> BTreeMap<u32, Option<&'a PlannedRepository>> {
     if let Some(plan) = plan {
-        return plan.counted().map(|(index, it)| (index, Some(it))).collect();
+        return plan.counted().map(|(index, repository)| (index, Some(repository))).collect();
     }
     let total = job.facts().summary.total_repositories.min(MOST_UNNAMED);
     (0..u32::try_from(total).unwrap_or(0)).map(|index| (index, None)).collect()
@@ -195,8 +195,9 @@ impl Rows {
         wanted: Option<&str>,
         page: Page,
     ) -> Self {
-        let repositories = plan.map_or(&[][..], |it| &it.repositories);
-        let skipped = repositories.iter().enumerate().filter(|(_, it)| it.skipped.is_some());
+        let repositories = plan.map_or(&[][..], |plan| &plan.repositories);
+        let skipped =
+            repositories.iter().enumerate().filter(|(_, repository)| repository.skipped.is_some());
         let skipped: Vec<usize> = skipped.map(|(place, _)| place).collect();
         let (list, name, total) = if wanted == Some("skipped") {
             let rows: Vec<usize> = page.of(&skipped).copied().collect();
@@ -247,7 +248,7 @@ impl Producer for Rows {
                 }
                 List::Skipped(rows) => {
                     let Some(place) = rows.next() else { break };
-                    let row = plan.as_ref().and_then(|it| it.repositories.get(place));
+                    let row = plan.as_ref().and_then(|plan| plan.repositories.get(place));
                     let row = row.ok_or(BrokenOff)?;
                     let reason = row.skipped.as_deref().unwrap_or_default();
                     let (repo_name, git_url) = (&row.repo_name, &row.git_url);

@@ -173,8 +173,8 @@ impl<'a> RepositoryAnswer<'a> {
         Self {
             job_id,
             repo_index: index,
-            repo_name: planned.map(|it| it.repo_name.as_str()),
-            git_url: planned.map(|it| it.git_url.as_str()),
+            repo_name: planned.map(|planned| planned.repo_name.as_str()),
+            git_url: planned.map(|planned| planned.git_url.as_str()),
             status: RepoState::Pending.as_str(),
             attempt: None,
             started_at: None,

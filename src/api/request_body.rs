@@ -78,7 +78,7 @@ impl Body for RequestBody {
             // A sender that is never quite silent would never be waited for.
             Some(Ok(_)) if Instant::now() > this.deadline => Some(Err(BodyError::TimedOut)),
             Some(Ok(frame)) => {
-                let length = frame.data_ref().map_or(0, |it| it.len() as u64);
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 match this.left.checked_sub(length) {
                     Some(left) => {
                         this.left = left;

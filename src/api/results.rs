@@ -147,19 +147,21 @@ async fn results(
     let format = Format::asked(asked.format.as_deref(), accept.as_ref())?;
     let facts = job.facts();
     let group = is_group(&job, &facts);
-    let all = job.with_repositories(|all| all.map(|it| (it.index, it.state)).collect::<Vec<_>>());
-    let completed = |it: &&(u32, RepoState)| it.1 == RepoState::Completed;
-    if !facts.state.is_final() || !group && !all.iter().any(|it| completed(&it)) {
+    let all = job.with_repositories(|all| {
+        all.map(|repository| (repository.index, repository.state)).collect::<Vec<_>>()
+    });
+    let completed = |(_, state): &&(u32, RepoState)| *state == RepoState::Completed;
+    if !facts.state.is_final() || !group && !all.iter().any(|repository| completed(&repository)) {
         return Err(ApiError::bad_request("Job not completed"));
     }
     match format {
         Format::Json => {
-            let numbers = all.into_iter().map(|it| it.0).collect();
+            let numbers = all.into_iter().map(|(index, _)| index).collect();
             let response = found(&call, job, facts, group, numbers, Kind::Results).await?;
             Ok(reply::with_header(response, VARY, "accept"))
         }
         Format::Csv => {
-            let numbers = all.iter().filter(completed).map(|it| it.0).collect();
+            let numbers = all.iter().filter(completed).map(|(index, _)| *index).collect();
             let name = format!("scanwatch-{}.csv", facts.id);
             csv::answer(&call, &job, numbers, &name).await
         }
@@ -179,10 +181,10 @@ async fn partial(call: Call<1>) -> Result<Response, ApiError> {
     let group = is_group(&job, &facts);
     let (over, last_updated) = job.with_repositories(|all| {
         let (mut over, mut last_updated) = (Vec::new(), None);
-        for it in all {
-            last_updated = last_updated.max(it.last_update);
-            if it.state.is_final() {
-                over.push(it.index);
+        for repository in all {
+            last_updated = last_updated.max(repository.last_update);
+            if repository.state.is_final() {
+                over.push(repository.index);
             }
         }
         (over, last_updated)

@@ -104,7 +104,7 @@ where
 {
     let (mut templates, mut places) = (Vec::new(), Vec::<Place<_>>::new());
     for Endpoint { path, methods, scope, filter } in endpoints {
-        let known = templates.iter().position(|it| *it == path);
+        let known = templates.iter().position(|known| *known == path);
         let at = known.unwrap_or(templates.len());
         if known.is_none() {
             templates.push(path);
@@ -122,7 +122,7 @@ where
 /// The `Allow` of these routes.
 fn allow<S>(routes: &[Served<S>]) -> Arc<str> {
     let methods: BTreeSet<&str> =
-        routes.iter().flat_map(|it| &it.methods).map(Method::as_str).collect();
+        routes.iter().flat_map(|route| &route.methods).map(Method::as_str).collect();
     methods.into_iter().collect::<Vec<_>>().join(", ").into()
 }
 
@@ -151,7 +151,9 @@ where
             Err(error) => Err(error),
         };
         match answer {
-            Ok(answer) => Box::pin(answer.map(move |it| it.map(|response| count.finish(response)))),
+            Ok(answer) => {
+                Box::pin(answer.map(move |result| result.map(|response| count.finish(response))))
+            }
             Err(error) => Box::pin(ready(Ok(count.finish(error.to_response())))),
         }
     }
@@ -184,12 +186,12 @@ impl<S> Table<S> {
         if let Err(rule) = malformed::check(request) {
             return (self.unmatched, Err(rule.into()));
         }
-        let place = self.paths.find(request.uri().path()).and_then(|it| self.places.get(it));
+        let place = self.paths.find(request.uri().path()).and_then(|index| self.places.get(index));
         let Some(Place { allow, routes, counted }) = place else {
             return (self.unmatched, Err(ApiError::RouteNotFound));
         };
         let wrong_method = || ApiError::MethodNotAllowed { allow: Some(Arc::clone(allow)) };
-        let route = routes.iter().find(|it| it.methods.contains(request.method()));
+        let route = routes.iter().find(|route| route.methods.contains(request.method()));
         let route = route.ok_or_else(wrong_method).and_then(|route| {
             let is_open = route.scope == Scope::None;
             if is_open { Ok(route) } else { guard::check_host(&self.auth, request).map(|()| route) }
@@ -224,7 +226,7 @@ impl<S> Served<S> {
         if self.scope != Scope::None {
             guard::check_write(&request)?;
         }
-        let peer = connection_of(&request).map(|it| it.peer.ip());
+        let peer = connection_of(&request).map(|connection| connection.peer.ip());
         let headers = request.headers();
         let (seen, coding) = (IfNoneMatch::of(headers), Coding::wanted(headers));
         request.extensions_mut().insert(Admitted { user, peer, seen, coding });
@@ -290,8 +292,8 @@ mod tests {
             crate::api::reply::finish(body.finish().map(|()| text(url)))
         });
         let user = warp::ext::get::<Admitted>()
-            .map(|it: Admitted| text(it.user.name().unwrap_or_default().to_owned()));
-        let list = warp::query().map(|it: HashMap<String, u32>| text(format!("{it:?}")));
+            .map(|admitted: Admitted| text(admitted.user.name().unwrap_or_default().to_owned()));
+        let list = warp::query().map(|query: HashMap<String, u32>| text(format!("{query:?}")));
         let endpoints = vec![
             endpoint("/scan/{id}", &[Method::DELETE], Scope::Admin, user),
             endpoint("/scan", &[Method::POST], Scope::Write, submit),
@@ -328,8 +330,8 @@ mod tests {
 
     async fn bytes(response: Response) -> Vec<u8> {
         let mut body = response.into_body();
-        let frame = std::future::poll_fn(|it| Pin::new(&mut body).poll_frame(it)).await;
-        frame.map_or_else(Vec::new, |it| it.unwrap().into_data().unwrap().to_vec())
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        frame.map_or_else(Vec::new, |frame| frame.unwrap().into_data().unwrap().to_vec())
     }
 
     async fn check(request: request::Builder, body: &str, status: u16, detail: &str) -> HeaderMap {
@@ -413,8 +415,10 @@ mod tests {
         for request in ["GET /scan/1", "HEAD /scan/2/", "GET /scan", "GET /x", "CONNECT h:80"] {
             let Ok(_) = routes.call(asks(request).body(String::new()).unwrap()).await;
         }
-        let counted: Vec<_> =
-            traffic.requests().map(|it| (it.route, it.method, it.status)).collect();
+        let counted: Vec<_> = traffic
+            .requests()
+            .map(|requests| (requests.route, requests.method, requests.status))
+            .collect();
         let expected = [
             ("/scan", "GET", Some(405)),
             ("/scan/{id}", "GET", Some(404)),

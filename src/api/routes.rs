@@ -57,14 +57,14 @@ fn joined<const N: usize>(routes: [Vec<Route>; N]) -> Vec<Route> {
 
 /// The templates of all paths, each once.
 pub fn paths() -> BTreeSet<&'static str> {
-    resources().iter().flat_map(|it| &it.routes).map(|it| it.path).collect()
+    resources().iter().flat_map(|resource| &resource.routes).map(|route| route.path).collect()
 }
 
 /// The routes, ready to be served.
 pub fn routes(api: Api, auth: &Arc<Auth>) -> Router<impl Answers<RequestBody> + use<>> {
     let door = Door { api, auth: Arc::clone(auth) };
-    let routes = resources().into_iter().flat_map(|it| it.routes);
-    let endpoints = routes.map(|it| it.endpoint(&door)).collect();
+    let routes = resources().into_iter().flat_map(|resource| resource.routes);
+    let endpoints = routes.map(|route| route.endpoint(&door)).collect();
     router(endpoints, Arc::clone(auth), Arc::clone(&door.api.traffic))
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use crate::api::template::Paths;
 
     fn all() -> Vec<Route> {
-        resources().into_iter().flat_map(|it| it.routes).collect()
+        resources().into_iter().flat_map(|resource| resource.routes).collect()
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
             assert!(operations.insert(route.operation.id), "{route:?}: another has its id");
             let place = (route.path, route.method.to_string());
             assert!(places.insert(place), "{route:?} is there twice");
-            for other in routes.iter().filter(|it| it.path != route.path) {
+            for other in routes.iter().filter(|other| other.path != route.path) {
                 let found = Paths::new([route.path]).find(other.path);
                 assert_eq!(found, None, "{route:?} takes the path of {other:?}");
             }

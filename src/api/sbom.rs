@@ -114,12 +114,14 @@ async fn of_job(call: Call<1>, asked: Formatted) -> Result<Response, ApiError> {
     let format = format_of(&asked)?;
     let facts = job.facts();
     let (scanned, missing): (Vec<_>, Vec<_>) = job.with_repositories(|all| {
-        all.map(|it| (it.index, it.state)).partition(|it| it.1 == RepoState::Completed)
+        all.map(|repository| (repository.index, repository.state))
+            .partition(|(_, state)| *state == RepoState::Completed)
     });
     if !facts.state.is_final() || scanned.is_empty() {
         return Err(ApiError::bad_request("Job not completed"));
     }
-    let numbers = |of: Vec<(u32, RepoState)>| of.into_iter().map(|it| it.0).collect();
+    let numbers =
+        |of: Vec<(u32, RepoState)>| of.into_iter().map(|repository| repository.0).collect();
     let group = is_group(&job, &facts).then(|| facts.url.as_deref().unwrap_or_default().to_owned());
     let name = format!("scanwatch-{}.{}", facts.id, ending(format));
     document(&call, &job, [numbers(scanned), numbers(missing)], group, format, &name).await

@@ -122,7 +122,7 @@ where
             report.refused += 1;
             traffic.refuse();
             if let Ok(permit) = Arc::clone(&refusing).try_acquire_owned() {
-                let tls = tls.as_ref().map(|it| it.refusing_acceptor());
+                let tls = tls.as_ref().map(|tls| tls.refusing_acceptor());
                 tasks.spawn(async move {
                     if !matches!(timeout(REFUSAL_TIMEOUT, refuse(stream, tls)).await, Ok(Ok(()))) {
                         debug!("a refused connection did not wait for its answer");
@@ -140,7 +140,7 @@ where
             Socket::new(stream, place, traffic.open(), Arc::clone(&activity), limits.write_timeout);
         let context = ConnectionContext::new(peer);
         // What is shown from now on: a certificate may be replaced at any time.
-        let tls = tls.as_ref().map(|it| it.acceptor());
+        let tls = tls.as_ref().map(|tls| tls.acceptor());
         let (service, shared) = (service.clone(), Arc::clone(&shared));
         tasks.spawn(connection::run(socket, tls, service, context, activity, shared));
     }
@@ -203,9 +203,9 @@ impl Trouble {
         }
         // Out of descriptors or memory: the connection stays in the queue, and the listener ready.
         let (least, most) = REST;
-        let rest = self.rest.map_or(least, |it| (it * 2).min(most));
+        let rest = self.rest.map_or(least, |rest| (rest * 2).min(most));
         self.rest = Some(rest);
-        if self.logged.is_some_and(|it| now.duration_since(it) < LOG_INTERVAL) {
+        if self.logged.is_some_and(|logged| now.duration_since(logged) < LOG_INTERVAL) {
             self.unlogged += 1;
         } else {
             warn!(%error, times_unlogged = self.unlogged, "cannot accept connections, retrying");

@@ -85,7 +85,7 @@ impl Traffic {
 
     /// The place of a template among the routes; of one that there is not, that of [`UNMATCHED`].
     pub(super) fn place_of(&self, template: &str) -> usize {
-        let known = self.routes.iter().position(|it| it.template == template);
+        let known = self.routes.iter().position(|route| route.template == template);
         known.unwrap_or(self.routes.len() - 1)
     }
 
@@ -93,7 +93,7 @@ impl Traffic {
     pub(super) fn note(&self, place: usize, method: &Method, status: StatusCode, took: Duration) {
         let Some(route) = self.routes.get(place) else { return };
         route.durations.observe(took);
-        let known = METHODS.iter().position(|it| *it == method.as_str());
+        let known = METHODS.iter().position(|known| *known == method.as_str());
         let method = known.unwrap_or(METHODS.len());
         let statuses = STATUSES.len();
         let status = STATUSES.binary_search(&status.as_u16()).unwrap_or(statuses);
@@ -125,9 +125,9 @@ impl Traffic {
     pub(super) fn requests(&self) -> impl Iterator<Item = Requests> {
         let methods = METHODS.iter().copied().chain([OTHER]);
         let statuses = || STATUSES.into_iter().map(Some).chain([None]);
-        let labels = methods.flat_map(move |method| statuses().map(move |it| (method, it)));
+        let labels = methods.flat_map(move |method| statuses().map(move |status| (method, status)));
         self.routes.iter().flat_map(move |route| {
-            let counts = route.requests.iter().map(|it| it.load(Relaxed));
+            let counts = route.requests.iter().map(|count| count.load(Relaxed));
             labels.clone().zip(counts).filter(|(_, count)| *count > 0).map(
                 |((method, status), count)| Requests {
                     route: route.template,
@@ -141,7 +141,7 @@ impl Traffic {
 
     /// How long the answers of each route took to begin.
     pub(super) fn durations(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
-        self.routes.iter().map(|it| (it.template, &it.durations))
+        self.routes.iter().map(|route| (route.template, &route.durations))
     }
 }
 
@@ -173,8 +173,10 @@ mod tests {
         ] {
             note(place, method, status);
         }
-        let counted: Vec<_> =
-            traffic.requests().map(|it| (it.route, it.method, it.status, it.count)).collect();
+        let counted: Vec<_> = traffic
+            .requests()
+            .map(|requests| (requests.route, requests.method, requests.status, requests.count))
+            .collect();
         let expected = [
             ("/scan/{id}", "GET", Some(200), 2),
             ("/scan/{id}", "GET", Some(404), 1),

@@ -49,7 +49,7 @@ impl Transport {
             return Ok(on(Line::Plain(socket)));
         };
         // Every request of HTTP begins with the capital letter of a method, no handshake does.
-        if socket.first_byte().await?.is_some_and(|it| it.is_ascii_uppercase()) {
+        if socket.first_byte().await?.is_some_and(|byte| byte.is_ascii_uppercase()) {
             socket.write_all(&SPEAK_TLS).await?;
             socket.leave_unread();
             socket.shutdown().await?;

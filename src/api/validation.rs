@@ -105,7 +105,7 @@ impl Validation {
     }
 
     fn present(&self, name: &str) -> Option<Value> {
-        self.object.get(name).filter(|it| !it.is_null()).cloned()
+        self.object.get(name).filter(|value| !value.is_null()).cloned()
     }
 
     fn refuse(&mut self, kind: &'static str, name: &str, message: &str, input: Value) {

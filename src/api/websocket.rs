@@ -96,7 +96,7 @@ pub(super) fn routes() -> Vec<Route> {
                  resumption: Resumption,
                  opening: Opening,
                  connection: Option<ConnectionContext>| {
-                    let peer = connection.map(|it| it.peer);
+                    let peer = connection.map(|connection| connection.peer);
                     finish(open(&call.api, &call.path[0], &call.user, &resumption, opening, peer))
                 },
             )
@@ -300,7 +300,7 @@ async fn send_text(socket: &mut Socket, message: live::Message) -> Result<(), tu
 fn broken(error: &tungstenite::Error) -> Farewell {
     match error {
         tungstenite::Error::Io(error)
-            if error.get_ref().is_some_and(|it| it.downcast_ref::<Flood>().is_some()) =>
+            if error.get_ref().is_some_and(|cause| cause.downcast_ref::<Flood>().is_some()) =>
         {
             Farewell::Refuse(CloseCode::Policy, "too many frames")
         }

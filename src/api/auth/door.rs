@@ -102,8 +102,8 @@ impl Files {
     }
 
     fn refresh(&mut self, anyway: bool) -> bool {
-        let htpasswd = self.htpasswd.as_mut().is_some_and(|it| it.refresh(anyway));
-        let tokens = self.tokens.as_mut().is_some_and(|it| it.refresh(anyway));
+        let htpasswd = self.htpasswd.as_mut().is_some_and(|file| file.refresh(anyway));
+        let tokens = self.tokens.as_mut().is_some_and(|file| file.refresh(anyway));
         htpasswd || tokens
     }
 }
@@ -157,10 +157,11 @@ impl Door {
         header: &[u8],
         connection: Option<&ConnectionContext>,
     ) -> Result<Arc<Identity>, ApiError> {
-        if let Some(identity) = connection.and_then(|it| remembered(it, header)) {
+        if let Some(identity) = connection.and_then(|connection| remembered(connection, header)) {
             return Ok(identity);
         }
-        let peer = connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.peer.ip());
+        let peer =
+            connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
         let presented = Presented::parse(header).ok_or(ApiError::NotAuthenticated)?;
         let identity = match presented {
             Presented::Token(token) if self.takes_tokens => self.by_token(&token, peer)?,
@@ -223,7 +224,7 @@ impl Door {
         }
         let (from, print) = (Network::from(peer), self.fingerprints.of(&[name]));
         self.throttle().charge(from, print, Instant::now()).map_err(too_many)?;
-        let known = verdict.filter(|it| place.joined() <= it.began);
+        let known = verdict.filter(|verdict| place.joined() <= verdict.began);
         let outcome = if let Some(known) = known {
             known.outcome
         } else {

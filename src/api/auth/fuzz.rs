@@ -8,12 +8,12 @@ pub(crate) fn credentials(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match htpasswd::parse(&text, Some("root")) {
         Ok(users) => {
-            assert!(users.iter().all(|it| is_usable_name(&it.name) && it.name != "root"));
+            assert!(users.iter().all(|user| is_usable_name(&user.name) && user.name != "root"));
         }
         Err(line) => assert!(line.number >= 1 && line.number <= text.lines().count()),
     }
     match tokens::parse(&text) {
-        Ok(tokens) => assert!(tokens.iter().all(|it| is_usable_name(&it.name))),
+        Ok(tokens) => assert!(tokens.iter().all(|token| is_usable_name(&token.name))),
         Err(line) => assert!(line.number >= 1 && line.number <= text.lines().count()),
     }
     if let Some(Presented::Password { name, .. }) = Presented::parse(bytes) {

@@ -64,7 +64,7 @@ impl FromStr for PasswordHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_bcrypt = ["$2y$", "$2a$", "$2b$"].iter().any(|it| text.starts_with(it));
+        let is_bcrypt = ["$2y$", "$2a$", "$2b$"].iter().any(|prefix| text.starts_with(prefix));
         if !is_bcrypt {
             let scheme = match text {
                 _ if text.starts_with("{SHA}") => "SHA-1",
@@ -232,10 +232,11 @@ mod tests {
         };
         tokio::join!(all, let_go);
         let order = order.into_inner().unwrap();
-        let busy = order.iter().filter(|it| **it == ("greedy", false)).count();
+        let busy = order.iter().filter(|outcome| **outcome == ("greedy", false)).count();
         assert_eq!(busy, 20 - WAITING_EACH);
-        let judged: Vec<_> = order.iter().filter(|it| it.1).map(|it| it.0).collect();
-        let place = judged.iter().position(|it| *it == "other").unwrap();
+        let judged: Vec<_> =
+            order.iter().filter(|(_, judged)| *judged).map(|(name, _)| *name).collect();
+        let place = judged.iter().position(|name| *name == "other").unwrap();
         assert!(place <= 2, "it was the {place}th: {judged:?}");
     }
 }

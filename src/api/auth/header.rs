@@ -26,7 +26,7 @@ pub(super) enum Presented {
 impl Presented {
     /// Reads a header; `None` if it is of another scheme, or makes no sense.
     pub(super) fn parse(header: &[u8]) -> Option<Self> {
-        let space = header.iter().position(|it| *it == b' ')?;
+        let space = header.iter().position(|byte| *byte == b' ')?;
         let (scheme, rest) = header.split_at(space);
         let rest = rest.trim_ascii();
         if scheme.eq_ignore_ascii_case(b"bearer") {
@@ -37,7 +37,7 @@ impl Presented {
         }
         let decoded: SecretSlice<u8> = BASE64.decode(rest).ok()?.into();
         let decoded = decoded.expose_secret();
-        let colon = decoded.iter().position(|it| *it == b':')?;
+        let colon = decoded.iter().position(|byte| *byte == b':')?;
         let (name, password) = (decoded[..colon].to_vec(), decoded[colon + 1..].to_vec());
         Some(Self::Password { name, password: password.into() })
     }
@@ -49,8 +49,8 @@ mod tests {
 
     #[track_caller]
     fn check(header: &[u8], expected: Option<(&str, &str)>) {
-        let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
-        let parsed = Presented::parse(header).map(|it| match it {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let parsed = Presented::parse(header).map(|presented| match presented {
             Presented::Password { name, password } => (text(&name), text(password.expose_secret())),
             Presented::Token(token) => ("(token)".to_owned(), text(token.expose_secret())),
         });

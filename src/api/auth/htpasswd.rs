@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn users_comments_and_empty_lines_are_read() {
         let text = format!("# the team\n\nanna:{HASH}\r\nbérnd o:{HASH}\n#x:y\n");
-        let names: Vec<_> = parse(&text, None).unwrap().into_iter().map(|it| it.name).collect();
+        let names: Vec<_> =
+            parse(&text, None).unwrap().into_iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["anna", "bérnd o"]);
         for prefix in ["$2a$", "$2b$"] {
             assert_eq!(parse(&format!("a:{prefix}{}", &HASH[4..]), None).unwrap().len(), 1);

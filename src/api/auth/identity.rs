@@ -62,7 +62,7 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, NoScope> {
         let known = [Self::Read, Self::Write, Self::Admin];
-        known.into_iter().find(|it| it.as_str() == text).ok_or(NoScope)
+        known.into_iter().find(|scope| scope.as_str() == text).ok_or(NoScope)
     }
 }
 
@@ -108,7 +108,7 @@ impl Identity {
 
     /// Whether it still stands.
     pub(super) fn is_valid(&self) -> bool {
-        !self.is_revoked.load(Acquire) && self.expires.is_none_or(|it| Utc::now() < it)
+        !self.is_revoked.load(Acquire) && self.expires.is_none_or(|expires| Utc::now() < expires)
     }
 
     /// Ends it, and the streams that it reads.
@@ -157,13 +157,13 @@ impl User {
 
     /// The name of the user or the token.
     pub fn name(&self) -> Option<&str> {
-        self.identity.as_ref().map(|it| it.name())
+        self.identity.as_ref().map(|identity| identity.name())
     }
 
     /// Ends when the user may no more: removed, changed or expired. An answer without an end has
     /// to end with it.
     pub fn revoked(&self) -> impl Future<Output = ()> + Send + Sync + 'static {
-        let token = self.identity.as_ref().map(|it| it.revoked.clone());
+        let token = self.identity.as_ref().map(|identity| identity.revoked.clone());
         async move {
             match token {
                 Some(token) => token.cancelled().await,

@@ -89,7 +89,7 @@ impl<T> ListFile<T> {
     }
 
     fn look(&mut self, anyway: bool) -> bool {
-        let now = fs::metadata(&self.path).ok().map(|it| Signature::of(&it));
+        let now = fs::metadata(&self.path).ok().map(|metadata| Signature::of(&metadata));
         if !anyway && now.is_some() && now == self.seen {
             return false;
         }
@@ -117,7 +117,7 @@ impl<T> ListFile<T> {
         };
         let text = str::from_utf8(&bytes).map_err(|error| {
             let good = &bytes[..error.valid_up_to()];
-            let line = good.split(|it| *it == b'\n').count();
+            let line = good.split(|byte| *byte == b'\n').count();
             refused(line, "it is not valid UTF-8")
         })?;
         let entries = (self.parser)(text).map_err(|bad| refused(bad.number, &bad.reason))?;

@@ -78,19 +78,20 @@ impl Roster {
         before: &Self,
     ) -> Self {
         let user = |entry: &htpasswd::Entry| {
-            let known = before.users.get(&entry.name).filter(|it| it.hash == entry.hash);
+            let known = before.users.get(&entry.name).filter(|user| user.hash == entry.hash);
             let identity = known.map_or_else(
                 || Identity::new(&entry.name, Scope::Admin, None),
-                |it| Arc::clone(&it.identity),
+                |user| Arc::clone(&user.identity),
             );
             (entry.name.clone(), HashedUser { hash: entry.hash.clone(), identity })
         };
-        let tokens_before: HashMap<_, _> = before.tokens.iter().map(|it| (it.hash, it)).collect();
+        let tokens_before: HashMap<_, _> =
+            before.tokens.iter().map(|token| (token.hash, token)).collect();
         let token = |entry: &tokens::Entry| {
-            let known = tokens_before.get(&entry.hash).filter(|it| it.is(entry));
+            let known = tokens_before.get(&entry.hash).filter(|token| token.is(entry));
             let identity = known.map_or_else(
                 || Identity::new(&entry.name, entry.scope, entry.expires),
-                |it| Arc::clone(&it.identity),
+                |token| Arc::clone(&token.identity),
             );
             Token { hash: entry.hash, identity }
         };
@@ -98,7 +99,7 @@ impl Roster {
             account,
             users: users.iter().map(user).collect(),
             tokens: tokens.iter().map(token).collect(),
-            highest_cost: users.iter().map(|it| it.hash.cost()).max().unwrap_or(0),
+            highest_cost: users.iter().map(|user| user.hash.cost()).max().unwrap_or(0),
         }
     }
 
@@ -106,13 +107,16 @@ impl Roster {
     pub(super) fn give_way_to(&self, next: &Self) {
         let staying: HashSet<_> = next.identities().map(Arc::as_ptr).collect();
         self.identities()
-            .filter(|it| !staying.contains(&Arc::as_ptr(it)))
-            .for_each(|it| it.revoke());
+            .filter(|identity| !staying.contains(&Arc::as_ptr(identity)))
+            .for_each(|identity| identity.revoke());
     }
 
     /// Revokes tokens whose time is over, so that their streams end too.
     pub(super) fn expire(&self) {
-        self.tokens.iter().filter(|it| !it.identity.is_valid()).for_each(|it| it.identity.revoke());
+        self.tokens
+            .iter()
+            .filter(|token| !token.identity.is_valid())
+            .for_each(|token| token.identity.revoke());
     }
 
     /// Whether anybody is known.
@@ -127,7 +131,7 @@ impl Roster {
         {
             return Some(&account.identity);
         }
-        self.user(name).map(|it| &it.identity)
+        self.user(name).map(|user| &user.identity)
     }
 
     /// Whose token this is.
@@ -140,7 +144,7 @@ impl Roster {
                 found = Some(&token.identity);
             }
         }
-        found.filter(|it| it.is_valid()).cloned()
+        found.filter(|identity| identity.is_valid()).cloned()
     }
 
     /// Who gave these credentials, if they are right.
@@ -151,17 +155,18 @@ impl Roster {
         hashing: &Hashing,
         claim: Claim,
     ) -> Result<Option<Arc<Identity>>, Busy> {
-        let account = self.account.as_ref().filter(|it| it.is(name, password.expose_secret()));
-        let account = account.map(|it| Arc::clone(&it.identity));
+        let account =
+            self.account.as_ref().filter(|account| account.is(name, password.expose_secret()));
+        let account = account.map(|account| Arc::clone(&account.identity));
         if self.users.is_empty() {
             return Ok(account);
         }
         let user = self.user(name);
-        let hash = user.map(|it| it.hash.clone());
+        let hash = user.map(|user| user.hash.clone());
         // For everybody, known or not.
         let is_right = hashing.is_right(password, hash, self.highest_cost, claim).await?;
-        let user = user.filter(|_| is_right).map(|it| Arc::clone(&it.identity));
-        Ok(account.or(user).filter(|it| it.is_valid()))
+        let user = user.filter(|_| is_right).map(|user| Arc::clone(&user.identity));
+        Ok(account.or(user).filter(|identity| identity.is_valid()))
     }
 
     fn user(&self, name: &[u8]) -> Option<&HashedUser> {
@@ -169,9 +174,9 @@ impl Roster {
     }
 
     fn identities(&self) -> impl Iterator<Item = &Arc<Identity>> {
-        let account = self.account.iter().map(|it| &it.identity);
-        let users = self.users.values().map(|it| &it.identity);
-        account.chain(users).chain(self.tokens.iter().map(|it| &it.identity))
+        let account = self.account.iter().map(|account| &account.identity);
+        let users = self.users.values().map(|user| &user.identity);
+        account.chain(users).chain(self.tokens.iter().map(|token| &token.identity))
     }
 }
 

@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn every_byte_and_every_length_makes_a_difference() {
         for length in [0, 1, 7, 8, 9, 31, 255, 256, 257] {
-            let secret: Vec<u8> = (1..=length).map(|it: u16| it.to_le_bytes()[0] | 1).collect();
+            let secret: Vec<u8> =
+                (1..=length).map(|number: u16| number.to_le_bytes()[0] | 1).collect();
             let padded = Padded::new(&secret);
             assert!(bool::from(padded.equals(&secret)), "{length}");
             for at in 0..secret.len() {

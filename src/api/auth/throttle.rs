@@ -140,7 +140,10 @@ impl<K: Eq + Hash + Copy> Counts<K> {
     }
 
     fn count(&self, key: &K, now: Instant) -> u32 {
-        self.windows.get(key).filter(|it| !it.is_over(now)).map_or(0, |it| it.failures)
+        self.windows
+            .get(key)
+            .filter(|window| !window.is_over(now))
+            .map_or(0, |window| window.failures)
     }
 
     /// Whether there is room for one more; if not, how long it takes until there is.
@@ -176,13 +179,13 @@ impl<K: Eq + Hash + Copy> Counts<K> {
     /// Forgets what is over; if that is not enough, the half that has failed least, so that the
     /// work is done once in so many additions.
     fn make_room(&mut self, now: Instant) {
-        self.windows.retain(|_, it| !it.is_over(now));
+        self.windows.retain(|_, window| !window.is_over(now));
         if self.windows.len() > self.capacity / 2 {
-            let rank = |it: &Window| (it.failures, it.began);
+            let rank = |window: &Window| (window.failures, window.began);
             let mut ranks: Vec<_> = self.windows.values().map(rank).collect();
             let middle = ranks.len() / 2;
             let (_, median, _) = ranks.select_nth_unstable(middle);
-            self.windows.retain(|_, it| rank(it) > *median);
+            self.windows.retain(|_, window| rank(window) > *median);
         }
     }
 }
@@ -219,88 +222,95 @@ mod tests {
 
     #[test]
     fn ten_failures_end_the_attempts_until_the_minute_is_over() {
-        let mut it = Attackers::new();
+        let mut attackers = Attackers::new();
         for second in 0..10 {
-            assert_eq!(it.fails("192.0.2.1", "owner"), Ok(()), "{second}");
-            it.later(1);
+            assert_eq!(attackers.fails("192.0.2.1", "owner"), Ok(()), "{second}");
+            attackers.later(1);
         }
         for _ in 0..500 {
-            assert_eq!(it.fails("192.0.2.1", "owner"), Err(Duration::from_secs(50)));
+            assert_eq!(attackers.fails("192.0.2.1", "owner"), Err(Duration::from_secs(50)));
         }
-        assert_eq!(it.fails("192.0.2.2", "owner"), Ok(()), "the owner is elsewhere");
-        assert_eq!(it.fails("192.0.2.1", "other"), Ok(()), "ten are left to the address");
-        it.later(50);
-        assert_eq!(it.fails("192.0.2.1", "owner"), Ok(()), "a refused attempt does not count");
+        assert_eq!(attackers.fails("192.0.2.2", "owner"), Ok(()), "the owner is elsewhere");
+        assert_eq!(attackers.fails("192.0.2.1", "other"), Ok(()), "ten are left to the address");
+        attackers.later(50);
+        assert_eq!(
+            attackers.fails("192.0.2.1", "owner"),
+            Ok(()),
+            "a refused attempt does not count"
+        );
     }
 
     #[test]
     fn an_address_cannot_go_from_name_to_name() {
-        let mut it = Attackers::new();
-        let let_in = (0..500).filter(|n| it.fails("192.0.2.1", &n.to_string()).is_ok()).count();
+        let mut attackers = Attackers::new();
+        let let_in =
+            (0..500).filter(|n| attackers.fails("192.0.2.1", &n.to_string()).is_ok()).count();
         assert_eq!(let_in, 20);
-        assert!(it.fails("::ffff:192.0.2.1", "x").is_err(), "the same address, mapped");
+        assert!(attackers.fails("::ffff:192.0.2.1", "x").is_err(), "the same address, mapped");
     }
 
     #[test]
     fn the_addresses_of_one_ipv6_network_are_one() {
-        let mut it = Attackers::new();
-        let let_in =
-            (0..500).filter(|n| it.fails(&format!("2001:db8::{n:x}"), "owner").is_ok()).count();
+        let mut attackers = Attackers::new();
+        let let_in = (0..500)
+            .filter(|n| attackers.fails(&format!("2001:db8::{n:x}"), "owner").is_ok())
+            .count();
         assert_eq!(let_in, 10);
-        assert_eq!(it.fails("2001:db8:0:1::1", "owner"), Ok(()));
+        assert_eq!(attackers.fails("2001:db8:0:1::1", "owner"), Ok(()));
     }
 
     #[test]
     fn a_name_that_fails_everywhere_is_slowed_and_never_locked() {
-        let mut it = Attackers::new();
+        let mut attackers = Attackers::new();
         let mut let_in = 0;
         for address in 0..50 {
             for _ in 0..10 {
-                let_in += u32::from(it.fails(&format!("192.0.2.{address}"), "owner").is_ok());
+                let_in +=
+                    u32::from(attackers.fails(&format!("192.0.2.{address}"), "owner").is_ok());
             }
         }
         assert_eq!(let_in, 100 + 40, "ten from each of ten, and one from each of the rest");
-        assert_eq!(it.fails("198.51.100.1", "owner"), Ok(()), "the owner has an attempt");
+        assert_eq!(attackers.fails("198.51.100.1", "owner"), Ok(()), "the owner has an attempt");
     }
 
     #[test]
     fn what_was_right_or_not_judged_is_taken_back() {
-        let mut it = Attackers::new();
-        let (from, name) = (network("192.0.2.1"), it.prints.of(&[b"owner"]));
+        let mut attackers = Attackers::new();
+        let (from, name) = (network("192.0.2.1"), attackers.prints.of(&[b"owner"]));
         for _ in 0..500 {
-            assert_eq!(it.fails("192.0.2.1", "owner"), Ok(()));
-            it.throttle.refund(from, name);
+            assert_eq!(attackers.fails("192.0.2.1", "owner"), Ok(()));
+            attackers.throttle.refund(from, name);
         }
-        assert_eq!(it.throttle.pairs.windows.len(), 0);
+        assert_eq!(attackers.throttle.pairs.windows.len(), 0);
     }
 
     #[test]
     fn dead_tokens_do_not_touch_passwords() {
-        let mut it = Attackers::new();
-        let (from, tokens) = (network("192.0.2.1"), it.prints.of(&[]));
-        let now = it.now;
+        let mut attackers = Attackers::new();
+        let (from, tokens) = (network("192.0.2.1"), attackers.prints.of(&[]));
+        let now = attackers.now;
         let let_in =
-            (0..500).filter(|_| it.throttle.charge_token(from, tokens, now).is_ok()).count();
+            (0..500).filter(|_| attackers.throttle.charge_token(from, tokens, now).is_ok()).count();
         assert_eq!(let_in, 10);
-        assert_eq!(it.fails("192.0.2.1", "owner"), Ok(()));
+        assert_eq!(attackers.fails("192.0.2.1", "owner"), Ok(()));
     }
 
     #[test]
     fn the_tables_are_bounded_and_keep_those_who_fail_most() {
-        let mut it = Attackers::new();
+        let mut attackers = Attackers::new();
         for _ in 0..10 {
-            it.fails("192.0.2.1", "owner").unwrap();
+            attackers.fails("192.0.2.1", "owner").unwrap();
         }
         for number in 0..100_000_u32 {
             let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-            let _ = it.fails(&address.to_string(), &number.to_string());
+            let _ = attackers.fails(&address.to_string(), &number.to_string());
             // Time goes on, so that no two windows began at once.
-            it.now += Duration::from_micros(1);
+            attackers.now += Duration::from_micros(1);
         }
-        let Throttle { pairs, addresses, names } = &it.throttle;
+        let Throttle { pairs, addresses, names } = &attackers.throttle;
         for len in [pairs.windows.len(), addresses.windows.len(), names.windows.len()] {
             assert!((CAPACITY / 2..=CAPACITY).contains(&len), "{len}");
         }
-        assert!(it.fails("192.0.2.1", "owner").is_err(), "it was forgotten");
+        assert!(attackers.fails("192.0.2.1", "owner").is_err(), "it was forgotten");
     }
 }

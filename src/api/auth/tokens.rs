@@ -41,7 +41,7 @@ impl TokenHash {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        if text.len() != 64 || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let mut bytes = [0; 32];
@@ -71,7 +71,7 @@ impl FromStr for Expiry {
         let at = match text.parse::<NaiveDate>() {
             Ok(day) => day
                 .checked_add_days(Days::new(1))
-                .and_then(|it| it.and_hms_opt(0, 0, 0))
+                .and_then(|day| day.and_hms_opt(0, 0, 0))
                 .ok_or(NoExpiry)?
                 .and_utc(),
             Err(_) => DateTime::parse_from_rfc3339(text).map_err(|_| NoExpiry)?.to_utc(),
@@ -126,11 +126,12 @@ fn entry(line: &str) -> Result<Entry, String> {
     if !is_usable_name(name) {
         return Err("the token's name has a colon or control characters".to_owned());
     }
-    let scope = scope.parse().map_err(|it: NoScope| format!("the scope is none: {it}"))?;
+    let scope = scope.parse().map_err(|error: NoScope| format!("the scope is none: {error}"))?;
     // Not repeated: somebody may have put the token itself there.
     let hash = TokenHash::parse(hash).ok_or("want the token's SHA-256, 64 hexadecimal digits")?;
-    let expires = expires.map(str::parse::<Expiry>).transpose().map_err(|it| it.to_string())?;
-    Ok(Entry { name: name.to_owned(), scope, hash, expires: expires.map(|it| it.at) })
+    let expires =
+        expires.map(str::parse::<Expiry>).transpose().map_err(|error| error.to_string())?;
+    Ok(Entry { name: name.to_owned(), scope, hash, expires: expires.map(|expiry| expiry.at) })
 }
 
 /// A token that was made just now.
@@ -155,7 +156,7 @@ impl NewToken {
         SystemRandom::new().fill(&mut bytes).map_err(|_| AuthError::NoRandomness)?;
         let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
         let hash = TokenHash::of(secret.as_bytes()).hexadecimal();
-        let expires = expires.map(|it| format!(" {}", it.text)).unwrap_or_default();
+        let expires = expires.map(|expiry| format!(" {}", expiry.text)).unwrap_or_default();
         Ok(Self { secret: secret.into(), line: format!("{name} {scope} {hash}{expires}") })
     }
 }

@@ -1,11 +1,11 @@
-// Reads the OpenAPI document and shows it. Everything goes in as text: nothing that the document
-// says can become markup.
+// Reads the OpenAPI document and shows it. All content is inserted as text, so nothing in the
+// document can become markup.
 "use strict";
 
 function element(name, attributes, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.filter((it) => it !== null));
+  made.append(...children.filter((child) => child !== null));
   return made;
 }
 
@@ -15,12 +15,12 @@ function prose(text) {
 }
 
 function paragraphs(text) {
-  return text.split("\n\n").map((it) => element("p", {}, ...prose(it)));
+  return text.split("\n\n").map((paragraph) => element("p", {}, ...prose(paragraph)));
 }
 
 function table(heads, rows) {
-  const head = element("tr", {}, ...heads.map((it) => element("th", { scope: "col" }, it)));
-  const body = rows.map((cells) => element("tr", {}, ...cells.map((it) => element("td", {}, ...it))));
+  const head = element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)));
+  const body = rows.map((cells) => element("tr", {}, ...cells.map((cell) => element("td", {}, ...cell))));
   const whole = element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
   return element("div", { class: "table", tabindex: "0", role: "group" }, whole);
 }
@@ -36,9 +36,9 @@ function kind(schema) {
     return [element("a", { href: `#schema-${name}` }, name)];
   }
   if (schema.const !== undefined) return [element("code", {}, JSON.stringify(schema.const))];
-  if (schema.enum) return schema.enum.flatMap((it, n) => [n ? " | " : "", element("code", {}, String(it))]);
+  if (schema.enum) return schema.enum.flatMap((value, n) => [n ? " | " : "", element("code", {}, String(value))]);
   const choices = schema.anyOf || schema.oneOf;
-  if (choices) return choices.flatMap((it, n) => [n ? " | " : "", ...kind(it)]);
+  if (choices) return choices.flatMap((choice, n) => [n ? " | " : "", ...kind(choice)]);
   const types = [schema.type || "anything"].flat();
   return types.flatMap((type, n) => {
     const before = n ? [" | "] : [];
@@ -79,7 +79,7 @@ function curl(method, path, operation) {
   const login = operation.security.length > 0 ? ' -u "$API_USERNAME:$API_PASSWORD"' : "";
   const verb = method === "get" ? "" : ` -X ${method.toUpperCase()}`;
   const body = example(operation);
-  // A quote within single quotes ends them, so it stands between two pieces.
+  // A quote would end the single-quoted string, so it is written between two quoted pieces.
   const sent = body === undefined ? "" : ` --json '${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
   const place = location.origin + path.replaceAll(/\{(\w+)\}/g, (_, name) => `$${name}`);
   return `curl${login}${verb} "${place}"${sent}`;
@@ -107,7 +107,7 @@ function answers(operation) {
     Object.entries(answer.content || {}).flatMap(([type, body], n) => [
       n ? ", " : "", element("code", {}, type), " ", ...kind(body.schema || {}),
     ]),
-    Object.keys(answer.headers || {}).flatMap((it, n) => [n ? ", " : "", element("code", {}, it)]),
+    Object.keys(answer.headers || {}).flatMap((name, n) => [n ? ", " : "", element("code", {}, name)]),
   ]);
 }
 
@@ -122,8 +122,8 @@ function operationSection(method, path, operation) {
   const needs = scope ? `Needs credentials of the scope ${scope}.` : "Needs no credentials.";
   parts.push(element("p", { class: "quiet" }, needs));
   if (operation.parameters) {
-    const rows = operation.parameters.map((it) => [
-      [element("code", {}, it.name)], [it.in], kind(it.schema), prose(it.description || ""),
+    const rows = operation.parameters.map((parameter) => [
+      [element("code", {}, parameter.name)], [parameter.in], kind(parameter.schema), prose(parameter.description || ""),
     ]);
     parts.push(element("h4", {}, "Parameters"), table(["Name", "In", "Type", ""], rows));
   }
@@ -138,7 +138,7 @@ function operationSection(method, path, operation) {
 
 /** All operations, by the name of their resource. */
 function byResource(api) {
-  const groups = new Map(api.tags.map((it) => [it.name, { about: it.description, operations: [] }]));
+  const groups = new Map(api.tags.map((tag) => [tag.name, { about: tag.description, operations: [] }]));
   for (const [path, item] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(item)) {
       groups.get(operation.tags[0]).operations.push({ method, path, operation });
@@ -182,12 +182,12 @@ function show(api) {
 async function start() {
   const state = document.getElementById("state");
   try {
-    // Whole: a browser fetches nothing by a path alone where the page's URL has credentials in it.
+    // An absolute URL: browsers refuse to fetch a relative one if the page's URL contains credentials.
     const answer = await fetch(`${location.origin}/openapi.json`);
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     show(await answer.json());
     state.remove();
-    // What was asked for in the address is there only now.
+    // The element that the address names exists only now.
     const wanted = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (wanted) wanted.scrollIntoView();
   } catch (error) {

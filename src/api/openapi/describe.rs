@@ -114,13 +114,16 @@ impl Describer {
             return Vec::new();
         };
         let is_required = |name: &String| {
-            schema["required"].as_array().is_some_and(|it| it.iter().any(|it| it == name))
+            schema["required"]
+                .as_array()
+                .is_some_and(|names| names.iter().any(|required| required == name))
         };
         members
             .iter()
             .map(|(name, schema)| {
                 let mut schema = schema.clone();
-                let about = schema.as_object_mut().and_then(|it| it.shift_remove("description"));
+                let about =
+                    schema.as_object_mut().and_then(|members| members.shift_remove("description"));
                 // A query has no null: what is absent is absent.
                 without_null(&mut schema);
                 json!({
@@ -146,8 +149,10 @@ impl Describer {
                 Some(known) => merge(known, &described),
             }
         }
-        let by_text: Map<_, _> =
-            responses.into_iter().map(|(status, it)| (status.to_string(), it)).collect();
+        let by_text: Map<_, _> = responses
+            .into_iter()
+            .map(|(status, response)| (status.to_string(), response))
+            .collect();
         Value::Object(by_text)
     }
 
@@ -187,7 +192,10 @@ fn merge(known: &mut Value, more: &Value) {
         }
     }
     let names = |of: &Value| -> BTreeSet<String> {
-        of["headers"].as_object().map(|it| it.keys().cloned().collect()).unwrap_or_default()
+        of["headers"]
+            .as_object()
+            .map(|headers| headers.keys().cloned().collect())
+            .unwrap_or_default()
     };
     let (mine, theirs) = (names(known), names(more));
     for name in theirs.difference(&mine) {

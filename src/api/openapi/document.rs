@@ -23,8 +23,10 @@ pub fn document(resources: &[Resource]) -> Value {
             item[method] = describer.operation(resource.name, route);
         }
     }
-    let tags: Vec<_> =
-        resources.iter().map(|it| json!({ "name": it.name, "description": it.about })).collect();
+    let tags: Vec<_> = resources
+        .iter()
+        .map(|resource| json!({ "name": resource.name, "description": resource.about }))
+        .collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -66,9 +68,9 @@ mod tests {
                 if let Some(Value::String(reference)) = map.get("$ref") {
                     found.insert(reference.clone());
                 }
-                map.values().for_each(|it| references(it, found));
+                map.values().for_each(|value| references(value, found));
             }
-            Value::Array(items) => items.iter().for_each(|it| references(it, found)),
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
             _ => {}
         }
     }
@@ -77,21 +79,21 @@ mod tests {
     fn every_route_and_every_schema_is_there_and_nothing_else() {
         let resources = resources();
         let document = document(&resources);
-        let routes: Vec<_> = resources.iter().flat_map(|it| &it.routes).collect();
+        let routes: Vec<_> = resources.iter().flat_map(|resource| &resource.routes).collect();
         for route in &routes {
             let method = route.method.as_str().to_ascii_lowercase();
             let operation = &document["paths"][route.path][method];
             assert_eq!(operation["operationId"], route.operation.id);
         }
         let paths = document["paths"].as_object().unwrap().values();
-        let operations: usize = paths.map(|it| it.as_object().unwrap().len()).sum();
+        let operations: usize = paths.map(|methods| methods.as_object().unwrap().len()).sum();
         assert_eq!(operations, routes.len());
 
         let mut used = BTreeSet::new();
         references(&document, &mut used);
         let schemas = document["components"]["schemas"].as_object().unwrap();
         let defined: BTreeSet<_> =
-            schemas.keys().map(|it| format!("#/components/schemas/{it}")).collect();
+            schemas.keys().map(|name| format!("#/components/schemas/{name}")).collect();
         assert_eq!(used, defined);
         for name in schemas.keys() {
             assert!(!name.ends_with(char::is_numeric), "two types are called {name}");

@@ -39,13 +39,13 @@ fn absent_is_not_null(schema: &mut Schema) {
 /// Takes null out of what a schema allows.
 pub(super) fn without_null(schema: &mut Value) {
     if let Some(Value::Array(kinds)) = schema.get_mut("type") {
-        kinds.retain(|it| it != "null");
+        kinds.retain(|kind| kind != "null");
         if let [only] = &kinds[..] {
             schema["type"] = only.clone();
         }
     }
     if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
-        choices.retain(|it| it["type"] != "null");
+        choices.retain(|choice| choice["type"] != "null");
         if let [Value::Object(only)] = &choices[..] {
             let only = only.clone();
             if let Some(schema) = schema.as_object_mut() {

@@ -104,7 +104,7 @@ impl Tls {
 
     /// When the certificate ends, if it says so in a way that is understood.
     pub(super) fn not_after(&self) -> Option<Timestamp> {
-        self.shown().validity.map(|it| it.to)
+        self.shown().validity.map(|validity| validity.to)
     }
 
     /// What is wrong, for `/health`.
@@ -116,7 +116,7 @@ impl Tls {
     }
 
     fn ending(&self) -> Option<String> {
-        self.shown().validity.and_then(|it| it.problem(Utc::now()))
+        self.shown().validity.and_then(|validity| validity.problem(Utc::now()))
     }
 
     fn shown(&self) -> Shown {
@@ -137,7 +137,7 @@ impl NamedFiles for Tls {
         match read {
             Ok((signatures, exposed, shown)) => {
                 files.settle(signatures, exposed);
-                let not_after = shown.validity.as_ref().map(|it| it.to.to_rfc3339());
+                let not_after = shown.validity.as_ref().map(|validity| validity.to.to_rfc3339());
                 tracing::info!(not_after, "the certificate was read again");
                 *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
                 Look::Settled
@@ -149,7 +149,7 @@ impl NamedFiles for Tls {
 
 impl Files {
     fn on_disk(&self) -> Option<(Signature, Signature)> {
-        let of = |path| fs::metadata(path).ok().map(|it| Signature::of(&it));
+        let of = |path| fs::metadata(path).ok().map(|metadata| Signature::of(&metadata));
         of(&self.named.certificate_file).zip(of(&self.named.key_file))
     }
 
@@ -188,7 +188,7 @@ impl Shown {
                 })?
                 .with_no_client_auth()
                 .with_cert_resolver(resolver.clone());
-            config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
             Ok(Arc::new(config))
         };
         Ok(Self {

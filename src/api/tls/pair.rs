@@ -45,7 +45,7 @@ impl Pair {
 
         let chain = certificates(&chain).map_err(|reason| of_certificate(named, reason))?;
         let key = private_key(key.expose_secret()).map_err(|reason| of_key(named, reason))?;
-        let validity = chain.first().and_then(|it| Validity::of(it));
+        let validity = chain.first().and_then(|certificate| Validity::of(certificate));
         let key =
             CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| {
                 match error {
@@ -116,5 +116,5 @@ fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
 }
 
 fn contains(bytes: &[u8], words: &[u8]) -> bool {
-    bytes.windows(words.len()).any(|it| it == words)
+    bytes.windows(words.len()).any(|window| window == words)
 }

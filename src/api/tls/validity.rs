@@ -54,7 +54,7 @@ impl Validity {
     pub(super) fn problem(&self, now: Timestamp) -> Option<String> {
         let Self { from, to } = *self;
         let notice = NOTICE.min((to - from) / 3);
-        let day = |it: Timestamp| it.format("%Y-%m-%d %H:%M UTC");
+        let day = |time: Timestamp| time.format("%Y-%m-%d %H:%M UTC");
         if now < from {
             return Some(format!(
                 "the certificate is not valid before {}: clients refuse it",
@@ -91,7 +91,7 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
             return None;
         }
         let (digits, after) = rest.split_at_checked(count)?;
-        length = digits.iter().fold(0, |length, it| length << 8 | usize::from(*it));
+        length = digits.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
         rest = after;
     }
     let (content, rest) = rest.split_at_checked(length)?;
@@ -104,7 +104,8 @@ fn instant(tag: u8, text: &[u8]) -> Option<Timestamp> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = |digits: &[u8]| digits.iter().fold(0, |sum, it| sum * 10 + u32::from(it - b'0'));
+    let number =
+        |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
     let (year, rest) = match (tag, digits.len()) {
         (UTC_TIME, 12) => {
             let (year, rest) = digits.split_at(2);

@@ -90,7 +90,7 @@ fn content_after(head: &[u8]) -> Option<u64> {
     if head.len() < 2 + extended + if masked { 4 } else { 0 } {
         return None;
     }
-    let number = head[2..2 + extended].iter().fold(0, |sum, it| sum << 8 | u64::from(*it));
+    let number = head[2..2 + extended].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
     Some(if extended == 0 { u64::from(code) } else { number })
 }
 

@@ -72,7 +72,7 @@ fn judge(method: &Method, headers: &HeaderMap) -> Result<String, ApiError> {
         return Err(ApiError::UpgradeRequired);
     }
     let key = only(headers, &SEC_WEBSOCKET_KEY);
-    let is_key = |it: &&[u8]| STANDARD.decode(it).is_ok_and(|it| it.len() == KEY);
+    let is_key = |text: &&[u8]| STANDARD.decode(text).is_ok_and(|key| key.len() == KEY);
     let key = key.filter(is_key).ok_or(ApiError::Malformed(
         "its Sec-WebSocket-Key is not 16 bytes in base64, or does not come once",
     ))?;
@@ -81,8 +81,8 @@ fn judge(method: &Method, headers: &HeaderMap) -> Result<String, ApiError> {
 
 /// Whether a list of a header has this word, without regard to case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let lists = headers.get_all(name).iter().filter_map(|it| it.to_str().ok());
-    lists.flat_map(|it| it.split(',')).any(|it| it.trim().eq_ignore_ascii_case(token))
+    let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
 /// The value of a header that comes once.
