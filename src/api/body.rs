@@ -1,9 +1,11 @@
-//! JSON bodies: the bytes of a request come in, a checked object goes out, or a 408, 413, 415 or
-//! 422.
+//! Reads JSON request bodies.
 //!
-//! What must stay true: never more than the limit is held, however the body is framed; a media
-//! type is asked for only where there is a body, and a compressed one is not read as text; the 422 has the shapes of `FastAPI`, whose clients
-//! parse them; members that nobody asks for are ignored.
+//! Input: the bytes of a request, and a limit. Output: an object whose members [`Validation`]
+//! reads; or a 408, 413, 415 or 422.
+//!
+//! Invariants: memory never exceeds the limit, however the body is framed; a media type is
+//! required only if there is a body, and a compressed body is refused; the 422 has the shapes of
+//! `FastAPI`, which existing clients parse; unknown members are ignored.
 
 use super::{
     error::ApiError,
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use std::{error::Error, pin::pin};
 use warp::{Buf, Filter, Rejection, http::HeaderValue, reject};
 
-/// A filter that reads a JSON object of at most `limit` bytes. Of a path that wants a body.
+/// A filter that reads a JSON object of at most `limit` bytes, for routes that need a body.
 pub fn json_body(limit: u64) -> impl Filter<Extract = (Validation,), Error = Rejection> + Clone {
     bytes(limit).and_then(async |body: Vec<u8>| {
         if body.is_empty() {
@@ -26,7 +28,7 @@ pub fn json_body(limit: u64) -> impl Filter<Extract = (Validation,), Error = Rej
     })
 }
 
-/// The whole body, none as no bytes.
+/// The whole body; empty if there is none.
 fn bytes(limit: u64) -> impl Filter<Extract = (Vec<u8>,), Error = Rejection> + Clone {
     super::header("content-type")
         .and(super::header("content-encoding"))
@@ -36,7 +38,7 @@ fn bytes(limit: u64) -> impl Filter<Extract = (Vec<u8>,), Error = Rejection> + C
         .and_then(move |form, length, body| read(form, length, body, limit).map_err(reject::custom))
 }
 
-/// What a body is by its headers.
+/// The form of a body according to its headers.
 #[derive(Debug, Default)]
 struct Form {
     media_type: Option<HeaderValue>,
@@ -44,7 +46,7 @@ struct Form {
 }
 
 impl Form {
-    /// Whether a body of this form is read here.
+    /// Checks that a body of this form is supported.
     fn check(&self) -> Result<(), ApiError> {
         let is_identity =
             |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
@@ -65,9 +67,9 @@ async fn read(
     limit: u64,
 ) -> Result<Vec<u8>, ApiError> {
     let too_large = || ApiError::PayloadTooLarge { limit: Some(limit) };
-    // Who says beforehand that it is too much need not send it.
-    let said = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if said.is_some_and(|length| length > limit) {
+    // A client that announces too large a body need not send it.
+    let announced = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     let mut body = pin!(body);
@@ -90,8 +92,8 @@ async fn read(
     Ok(bytes)
 }
 
-/// `application/json` or `application/…+json`, as `FastAPI` takes them; parameters do not matter.
-/// A page of another site can send neither without asking first.
+/// Accepts `application/json` and `application/…+json`, with any parameters, as `FastAPI` does. A
+/// page of another site can send neither without a CORS preflight.
 fn is_json(media_type: &HeaderValue) -> bool {
     let Ok(text) = media_type.to_str() else {
         return false;
@@ -139,7 +141,7 @@ fn parse(bytes: &[u8]) -> Result<Validation, ApiError> {
     Err(ApiError::invalid(vec![error]))
 }
 
-/// Where in the bytes the parser stopped: it says so by line and column, both from 1.
+/// The byte offset at which the parser stopped, from its line and column, both counted from 1.
 fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     if error.is_eof() {
         return bytes.len();
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_good_body_is_read_and_unknown_members_are_ignored() {
+    async fn a_valid_body_is_read_and_unknown_members_are_ignored() {
         for media_type in
             ["application/json", "Application/JSON; charset=utf-8", "application/a+json"]
         {
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_media_type_is_asked_for_where_there_is_a_body() {
+    async fn a_media_type_is_required_only_with_a_body() {
         for media_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
             assert_eq!(post(media_type, "{}").await.status(), 415, "{media_type:?}");
             assert_eq!(post(media_type, "").await.status(), 422, "{media_type:?}");
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_compressed_body_is_not_read() {
+    async fn a_compressed_body_is_refused() {
         let route = json_body(64).map(|_| "read").recover(crate::api::recover::recover);
         for (coding, status) in
             [("gzip", 415), ("br", 415), ("gzip, identity", 415), ("", 415), ("Identity", 200)]
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wrong_shapes_are_told_as_pydantic_tells_them() {
+    async fn wrong_shapes_are_reported_as_by_pydantic() {
         let missing = json!([{"type": "missing", "loc": ["body"], "msg": "Field required",
                               "input": null}]);
         assert_eq!(refused("").await, missing);
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bad_json_is_told_with_its_place() {
+    async fn invalid_json_is_reported_with_its_position() {
         assert_eq!(
             refused("{\n \"git_url\": x}").await,
             json!([{"type": "json_invalid", "loc": ["body", 14], "msg": "JSON decode error",

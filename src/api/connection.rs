@@ -1,19 +1,21 @@
-//! One connection: a socket comes in, its requests go to the routes, until it ends, is silent for
-//! too long, or the server stops.
+//! Serves one connection to its end.
 //!
-//! What must stay true: a connection without a whole request within the header timeout is closed,
-//! whether it sent nothing, a part of a request, or a part of the HTTP/2 preface; where there is TLS,
-//! its handshake has that time for itself; an idle one does not stay either; what a request brings
-//! along about its connection is in its extensions.
+//! Input: a socket. Output: requests to the routes, and their answers, until the peer closes the
+//! connection, a timeout expires, or the server stops.
 //!
-//! hyper times the headers of HTTP/1, keep-alive's idle time included. It does so from the
-//! moment on at which the version is known, and HTTP/2 not at all: so the time up to the first
-//! request, HTTP/2's idle time, and answers that its peer does not take, are watched here.
+//! Invariants: a connection without a complete request within the header timeout is closed,
+//! whether the peer sent nothing, a part of a request, or a part of the HTTP/2 preface; with TLS
+//! the handshake has the same time in addition; idle connections are closed too; the extensions of
+//! a request contain the context of its connection.
+//!
+//! hyper enforces the timeout of the headers of HTTP/1, including the idle time of keep-alive, but
+//! only once the version is known, and not for HTTP/2. The time until the first request, the idle
+//! time of HTTP/2, and answers that the peer does not read are therefore watched here.
 
 use super::{
     auth::VerifiedCredentials,
-    outgoing::{Outgoing, Untaken},
     request_body::RequestBody,
+    response_body::{PendingWrites, ResponseBody},
     server::{BoxError, Limits},
     socket::Socket,
     transport::Transport,
@@ -41,90 +43,90 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-/// What the headers of a request may need, and what a connection's buffers may grow to.
+/// The maximum size of request headers, and of the buffers of a connection.
 const BUFFER: u32 = 16 * 1024;
 
-/// HTTP/2: what one connection may have under way, and may make us hold.
+/// The limit of concurrent streams of an HTTP/2 connection.
 const STREAMS: u32 = 64;
-/// Requests that it may take back before they were looked at (CVE-2023-44487).
+/// Streams that a client may reset before they are accepted (CVE-2023-44487).
 const UNSERVED_RESETS: usize = 20;
-/// Requests of its that are refused, as they are too many at a time or make no sense, until it is sent
-/// away. A client that does not know yet how many it may have under way begins with a hundred.
+/// Refused streams after which the connection is closed. A client that does not know the limit of
+/// concurrent streams yet starts with a hundred.
 const REFUSALS: usize = 256;
-/// Bytes of a frame. h2 takes five frames of one header list, and no list of four times `BUFFER`.
+/// Bytes of a frame. h2 accepts five frames of one header list, and no list of four times `BUFFER`.
 const FRAME: u32 = 16 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// How long a peer may take nothing of its answer while the server stops.
+/// How long a peer may not read its answer while the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a request knows of its connection: an extension of the request.
+/// The connection of a request: an extension of the request.
 #[derive(Debug, Clone)]
 pub struct ConnectionContext {
-    /// The other end; of a proxy, the proxy.
+    /// The address of the client, or of the proxy in front of the client.
     pub peer: SocketAddr,
-    /// The newest credentials on this connection that were right.
+    /// The last credentials that were verified on this connection.
     pub verified: Arc<Mutex<Option<VerifiedCredentials>>>,
 }
 
 impl ConnectionContext {
-    /// A connection that has verified nothing yet.
+    /// A connection without verified credentials.
     pub fn new(peer: SocketAddr) -> Self {
         Self { peer, verified: Arc::default() }
     }
 }
 
-/// What happened on a connection so far.
+/// The activity of a connection so far.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     requests: AtomicU64,
     under_way: AtomicUsize,
     http2: AtomicBool,
     unread: AtomicBool,
-    /// Of HTTP/2.
-    untaken: OnceLock<Arc<Untaken>>,
-    /// Since when the peer takes nothing of what is to be written.
+    /// Only for HTTP/2.
+    pending_writes: OnceLock<Arc<PendingWrites>>,
+    /// Since when a write waits for the peer to read.
     stalled_since: Mutex<Option<Instant>>,
 }
 
 impl Activity {
-    /// A body was dropped before its end.
+    /// Notes that a request body was dropped before its end.
     pub(super) fn note_unread(&self) {
         self.unread.store(true, Relaxed);
     }
 
-    /// Whether a body was dropped before its end.
+    /// Whether a request body was dropped before its end.
     pub(super) fn left_unread(&self) -> bool {
         self.unread.load(Relaxed)
     }
 
-    /// The peer takes nothing since then; or something again.
+    /// Notes since when the peer does not read, or that it reads again.
     pub(super) fn note_stall(&self, since: Option<Instant>) {
         *self.stalled_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    /// For how long the peer has taken nothing of an answer; of HTTP/2.
-    fn untaken(&self) -> Option<Duration> {
-        self.untaken.get()?.longest()
+    /// How long the peer has not read a part of an HTTP/2 answer.
+    fn pending_writes(&self) -> Option<Duration> {
+        self.pending_writes.get()?.longest()
     }
 
-    /// For how long the peer has taken nothing of what is to be written.
+    /// How long a write has waited for the peer to read.
     fn stalled(&self) -> Option<Duration> {
         let since = *self.stalled_since.lock().unwrap_or_else(PoisonError::into_inner);
         since.map(|since| since.elapsed())
     }
 }
 
-/// What connections share.
+/// State that all connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) limits: Limits,
     http1: http1::Builder,
     http2: http2::Builder<Owned>,
-    /// Asks connections to end when they can.
+    /// Requests a graceful end of connections.
     pub(super) stop: CancellationToken,
-    /// Ends them.
+    /// Aborts connections.
     pub(super) cut: CancellationToken,
 }
 
@@ -136,7 +138,8 @@ impl Shared {
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
             .keep_alive(true)
-            // Of headers it may have 100, hyper's default: to set it costs an allocation per request.
+            // The limit of 100 headers is hyper's default: setting it costs an allocation per
+            // request.
             .max_buf_size(BUFFER as usize);
         let mut http2 = http2::Builder::new(Owned { tasks, cut: cut.clone() });
         http2
@@ -155,7 +158,7 @@ impl Shared {
     }
 }
 
-/// Runs hyper's own tasks, the streams of HTTP/2, as tasks of the server's.
+/// Runs the tasks of hyper, the streams of HTTP/2, as tasks that the server owns.
 #[derive(Debug, Clone)]
 pub(super) struct Owned {
     tasks: TaskTracker,
@@ -195,7 +198,7 @@ pub(super) async fn run<S, B>(
     else {
         return;
     };
-    let service = Entrance {
+    let service = ConnectionService {
         routes: service,
         context,
         activity: Arc::clone(&activity),
@@ -210,7 +213,7 @@ pub(super) async fn run<S, B>(
     let mut alarm = pin!(sleep_until(request_due));
     let mut end = pin!(stop.cancelled());
     let (mut watching, mut stopping, mut leaving, mut has_left) = (true, false, false, false);
-    let mut look_at = request_due;
+    let mut check_at = request_due;
     let mut seen = 0;
     loop {
         if leaving && !has_left {
@@ -234,49 +237,49 @@ pub(super) async fn run<S, B>(
                 (watching, stopping, leaving) = (true, true, true);
                 end.set(cut.cancelled());
                 seen = activity.requests.load(Relaxed);
-                look_at = Instant::now() + limits.header_timeout;
+                check_at = Instant::now() + limits.header_timeout;
                 alarm.as_mut().reset(Instant::now() + STOP_PATIENCE / 2);
             }
             () = alarm.as_mut(), if watching => {
-                let untaken = activity.untaken();
+                let pending_writes = activity.pending_writes();
                 if stopping {
-                    let waits = activity.stalled().max(untaken);
+                    let waits = activity.stalled().max(pending_writes);
                     if waits.is_some_and(|wait| wait >= STOP_PATIENCE) {
-                        debug!(%peer, ?waits, "closed by the stop: it does not take its answer");
+                        debug!(%peer, ?waits, "connection closed: server stop, client does not read");
                         return;
                     }
                 }
                 let now = Instant::now();
-                if now >= look_at {
+                if now >= check_at {
                     let requests = activity.requests.load(Relaxed);
                     let is_idle = requests == seen
-                        && untaken.is_none()
+                        && pending_writes.is_none()
                         && activity.under_way.load(Relaxed) == 0;
                     seen = requests;
-                    if untaken.is_some_and(|wait| wait >= limits.write_timeout) {
-                        debug!(%peer, ?untaken, "closed: it does not take its answer");
+                    if pending_writes.is_some_and(|wait| wait >= limits.write_timeout) {
+                        debug!(%peer, ?pending_writes, "connection closed: write timeout");
                         return;
                     }
                     if requests > 0 && !activity.http2.load(Relaxed) {
-                        // hyper's own timer has it from here on.
+                        // From here on hyper's own timer applies.
                         watching = stopping;
                     } else if requests == 0 || (is_idle && has_left) {
-                        debug!(%peer, requests, "silent connection closed");
+                        debug!(%peer, requests, "connection closed: header timeout or idle");
                         return;
                     } else if is_idle {
                         leaving = true;
                     }
-                    look_at = now + limits.header_timeout;
+                    check_at = now + limits.header_timeout;
                 }
-                let next = if stopping { look_at.min(now + STOP_PATIENCE / 2) } else { look_at };
+                let next = if stopping { check_at.min(now + STOP_PATIENCE / 2) } else { check_at };
                 alarm.as_mut().reset(next);
             }
         }
     }
 }
 
-/// Opens the transport and tells the version of HTTP; also says when the first request is due. None of a
-/// connection that has ended, before anything was asked.
+/// Opens the transport and detects the version of HTTP; also returns the deadline of the first
+/// request. `None` if the connection has ended before its first request.
 async fn open(
     socket: Socket,
     tls: Option<TlsAcceptor>,
@@ -288,30 +291,30 @@ async fn open(
     let mut transport = match stop.run_until_cancelled(opening).await? {
         Ok(Ok(transport)) => transport,
         Ok(Err(error)) => {
-            debug!(%peer, error = chain(&error), "handshake failed");
+            debug!(%peer, error = chain(&error), "TLS handshake failed");
             return None;
         }
         Err(_) => {
-            debug!(%peer, "slow handshake ended");
+            debug!(%peer, "connection closed: TLS handshake timeout");
             return None;
         }
     };
     let request_due = Instant::now() + limits.header_timeout;
-    let telling = timeout_at(request_due, transport.speaks_http2());
-    match stop.run_until_cancelled(telling).await? {
+    let detecting = timeout_at(request_due, transport.speaks_http2());
+    match stop.run_until_cancelled(detecting).await? {
         Ok(Ok(is_http2)) => Some((transport, request_due, is_http2)),
         Ok(Err(error)) => {
             debug!(%peer, error = chain(&error), "connection failed");
             None
         }
         Err(_) => {
-            debug!(%peer, requests = 0, "silent connection closed");
+            debug!(%peer, requests = 0, "connection closed: header timeout");
             None
         }
     }
 }
 
-/// A connection of either version. Few are of HTTP/2, and those need more room.
+/// A connection of either version. HTTP/2 is boxed: it is rare and needs more memory.
 enum Http<One, Two> {
     One(One),
     Two(Box<Two>),
@@ -328,43 +331,43 @@ impl<One: Future + Unpin, Two: Future<Output = One::Output> + Unpin> Future for 
     }
 }
 
-/// The way of a request from hyper to the routes.
+/// The service between hyper and the routes.
 #[derive(Debug)]
-struct Entrance<S> {
+struct ConnectionService<S> {
     routes: S,
     context: ConnectionContext,
     activity: Arc<Activity>,
     shared: Arc<Shared>,
 }
 
-impl<S, B> Service<Request<Incoming>> for Entrance<S>
+impl<S, B> Service<Request<Incoming>> for ConnectionService<S>
 where
     S: tower_service::Service<Request<RequestBody>, Response = Response<B>>,
     S: Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    type Response = Response<Outgoing<B>>;
+    type Response = Response<ResponseBody<B>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         let under_way = UnderWay::new(Arc::clone(&self.activity), version);
-        let untaken = (version == Version::HTTP_2)
-            .then(|| Arc::clone(self.activity.untaken.get_or_init(Arc::default)));
+        let pending_writes = (version == Version::HTTP_2)
+            .then(|| Arc::clone(self.activity.pending_writes.get_or_init(Arc::default)));
         let Limits { body_timeout, max_body_bytes, .. } = self.shared.limits;
         let activity = Arc::clone(&self.activity);
         let mut request =
             request.map(|body| RequestBody::new(body, body_timeout, max_body_bytes, activity));
         request.extensions_mut().insert(self.context.clone());
         let answer = self.routes.clone().call(request);
-        Box::pin(
-            async move { Ok(answer.await?.map(|body| Outgoing::new(body, untaken, under_way))) },
-        )
+        Box::pin(async move {
+            Ok(answer.await?.map(|body| ResponseBody::new(body, pending_writes, under_way)))
+        })
     }
 }
 
-/// Counts a request as under way until the last byte of its answer is handed over.
+/// Counts a request as active until the last byte of its answer is handed to hyper.
 #[derive(Debug)]
 pub(super) struct UnderWay(Arc<Activity>);
 

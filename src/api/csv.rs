@@ -1,15 +1,17 @@
-//! Packages as CSV: whether a request wants it, and the answer, read from the disk repository by
-//! repository while it is sent.
+//! Packages as CSV: whether a client asks for it, and the answer.
 //!
-//! What must stay true: a piece and a package are in memory for a request, however many it asks for;
-//! an answer whose job is removed meanwhile breaks off.
+//! Input: `?format=` or `Accept`, and repositories of a job. Output: rows, read from the disk
+//! repository by repository while they are sent.
+//!
+//! Invariants: a request holds one piece and one package in memory, however many packages it asks
+//! for; an answer whose job is removed meanwhile is aborted.
 
 use super::{
     ApiError,
-    produced::{Left, PIECE, Producer, Terms, produced, unread},
+    produced_body::{Cancellation, PIECE, Producer, Terms, produced, unread},
     reply,
     route::Call,
-    streamed::BrokenOff,
+    stream_body::Aborted,
 };
 use crate::{
     live::{LiveJob, Results},
@@ -32,7 +34,7 @@ pub(super) const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
 /// The formats of `?format=`.
 pub(super) const FORMATS: [&str; 2] = ["json", "csv"];
 
-/// What form an answer is to have.
+/// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
@@ -40,7 +42,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// What a request asks for: `?format=` goes before `Accept`.
+    /// The requested format: `?format=` takes precedence over `Accept`.
     pub(super) fn asked(
         query: Option<&str>,
         accept: Option<&HeaderValue>,
@@ -60,7 +62,7 @@ impl Format {
     }
 }
 
-/// Whether an `Accept` (RFC 9110, section 12.5.1) names CSV, and before JSON.
+/// Whether an `Accept` (RFC 9110, section 12.5.1) names CSV and prefers it to JSON.
 fn prefers_csv(accept: &str) -> bool {
     let quality = |types: &[&str]| {
         let ranges = accept.split(',').map(|range| {
@@ -79,7 +81,7 @@ fn prefers_csv(accept: &str) -> bool {
     csv > json.into_iter().find(|weight| *weight > 0.0).unwrap_or(0.0)
 }
 
-/// The packages of those of these repositories that are completed, to be saved as a file.
+/// The packages of these completed repositories, as a file to download.
 pub(super) async fn answer<const N: usize>(
     call: &Call<N>,
     job: &Arc<LiveJob>,
@@ -87,20 +89,20 @@ pub(super) async fn answer<const N: usize>(
     file_name: &str,
 ) -> Result<Response, ApiError> {
     let api = &call.api;
-    let reading = api.reads.open(call)?;
-    let (left, guard) = Left::of(api, job);
+    let reading = api.read_pools.open(call)?;
+    let (cancellation, guard) = Cancellation::of(api, job);
     let rows = Rows {
         results: Arc::clone(&api.results),
         job: Arc::clone(job),
-        left,
+        cancellation,
         repositories: repositories.into_iter(),
         heading: Some(csv::heading()),
         current: None,
     };
-    let terms = Terms::new(api, &api.reads.results, &call.user).with(guard, reading);
+    let terms = Terms::new(api, &api.read_pools.results, &call.user).with(guard, reading);
     let response = produced(terms, rows, MEDIA_TYPE).await;
     let response = response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
-    // A job's id has no character that would need quoting, or mean anything in a path.
+    // A job id contains no character that needs quoting or has a meaning in a path.
     let disposition = format!("attachment; filename=\"{file_name}\"");
     let response = reply::with_header(response, CONTENT_DISPOSITION, &disposition);
     Ok(reply::with_header(response, VARY, "accept"))
@@ -110,7 +112,7 @@ pub(super) async fn answer<const N: usize>(
 struct Rows {
     results: Arc<Results>,
     job: Arc<LiveJob>,
-    left: Left,
+    cancellation: Cancellation,
     repositories: std::vec::IntoIter<u32>,
     heading: Option<String>,
     current: Option<Current>,
@@ -120,12 +122,12 @@ struct Rows {
 struct Current {
     name: String,
     file: ResultFile,
-    /// The place of the next package.
+    /// The offset of the next package.
     next: u64,
 }
 
 impl Producer for Rows {
-    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
         piece.extend(self.heading.take().map(String::into_bytes).into_iter().flatten());
         let mut more = true;
         while more && piece.len() < PIECE {
@@ -144,9 +146,9 @@ impl Producer for Rows {
                     None => false,
                 },
             };
-            // Looked for after reading: files are removed when the job is gone from here, or before.
-            if self.left.has_left() {
-                return Err(BrokenOff);
+            // Checked after reading, because the files of a removed job may be gone.
+            if self.cancellation.is_cancelled() {
+                return Err(Aborted);
             }
         }
         Ok(more)
@@ -154,24 +156,24 @@ impl Producer for Rows {
 }
 
 impl Rows {
-    fn begin(&self, index: u32) -> Result<Option<Current>, BrokenOff> {
+    fn begin(&self, index: u32) -> Result<Option<Current>, Aborted> {
         let id = self.job.id();
-        let status = self.job.repository(index).ok_or(BrokenOff)?;
-        let is_wanted = || !self.left.has_left();
-        let summary = self.results.summary(id, index, &is_wanted).map_err(|_| BrokenOff)?;
+        let status = self.job.repository(index).ok_or(Aborted)?;
+        let is_wanted = || !self.cancellation.is_cancelled();
+        let summary = self.results.summary(id, index, &is_wanted).map_err(|_| Aborted)?;
         if !summary.is_sound {
             return Ok(None);
         }
-        let file = self.results.open(id, index).map_err(|_| BrokenOff)?;
+        let file = self.results.open(id, index).map_err(|_| Aborted)?;
         let Some(mut file) = file else { return Ok(None) };
-        let first = file.first().map_err(|_| BrokenOff)?;
+        let first = file.first().map_err(|_| Aborted)?;
         Ok(first.map(|next| Current { name: status.display_name(), file, next }))
     }
 }
 
 impl Current {
-    /// Adds rows until the piece is full; says whether they were the last.
-    fn read(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+    /// Appends rows until the piece is full; returns whether they were the last.
+    fn read(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
         let Self { name, file, next } = self;
         let read = file.read_on(*next, &mut |place, text| {
             if piece.len() >= PIECE {
@@ -185,7 +187,7 @@ impl Current {
         match read {
             Ok(()) => Ok(true),
             Err(Unread::Stopped) => Ok(false),
-            Err(_) => Err(BrokenOff),
+            Err(_) => Err(Aborted),
         }
     }
 }
@@ -195,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_is_what_is_asked_for_by_name() {
+    fn csv_is_sent_if_it_is_named_and_preferred() {
         for (accept, expected) in [
             ("text/csv", true),
             ("Text/CSV; header=present", true),

@@ -1,11 +1,13 @@
-//! What can go wrong with a request: a named error comes in, an `application/problem+json`
-//! answer (RFC 9457) goes out.
+//! The errors of the API.
 //!
-//! What must stay true: this is the only file that knows status codes; `detail` is the contract's
-//! text, `hint` is there where somebody can do something about it; a cause that only the operator
-//! may see goes to the log, under the incident that the answer names.
+//! Input: an error by its name, with details. Output: an `application/problem+json` answer (RFC
+//! 9457).
+//!
+//! Invariants: this is the only file that assigns status codes to errors; `detail` is the text of
+//! the contract, and `hint` says what the client or the operator can do; a cause that only the
+//! operator may see is logged under the incident id that the answer contains.
 
-use super::{auth::Scope, guard, log_limit::LineLimit, validation::FieldError};
+use super::{auth::Scope, browser_guard, log_limit::LineLimit, validation::FieldError};
 use crate::{model::git_url::Refusal, store::chain};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,37 +27,37 @@ use warp::{
     reply::Response,
 };
 
-/// How credentials are to be sent.
+/// The challenge that asks for credentials.
 const CHALLENGE: &str = "Basic realm=\"scanwatch\", charset=\"UTF-8\"";
 
-/// Why a request gets no ordinary answer. Its text is the answer's `detail`.
+/// Why a request is refused. The text of the error is the `detail` of the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The request as a whole makes no sense, or policy refuses what it asks for.
+    /// The request is invalid as a whole, or a policy refuses it.
     #[error("{detail}")]
     BadRequest { detail: Cow<'static, str>, hint: Option<Cow<'static, str>> },
-    /// The request breaks a rule of HTTP; the text says which.
+    /// The request violates HTTP; the text names the rule.
     #[error("Malformed request: {0}")]
     Malformed(&'static str),
-    /// The body is in a transfer coding that is not read here.
+    /// The transfer coding of the body is not supported.
     #[error("The request body's transfer coding is not supported")]
     UnknownTransferCoding,
     /// There are no usable credentials.
     #[error("Not authenticated")]
     NotAuthenticated,
-    /// There are credentials, and they are wrong.
+    /// The credentials are wrong.
     #[error("Invalid credentials")]
     InvalidCredentials,
-    /// The credentials are right, and are not for this.
-    #[error("This needs the scope {0}")]
+    /// The credentials are right, but their scope is insufficient.
+    #[error("This request needs a token with the scope {0}")]
     MissingScope(Scope),
-    /// Another site's page made the browser send this.
+    /// A page of another site made the browser send the request.
     #[error("Cross-site request refused: {0}")]
     CrossSite(Cow<'static, str>),
-    /// No job of this id, or no text that could be one.
+    /// There is no job with this id, or the id is ill-formed.
     #[error("Job not found")]
     JobNotFound,
-    /// There is no such thing within a job that exists; the text says what.
+    /// A part of an existing job does not exist; the text names the part.
     #[error("{0}")]
     Absent(&'static str),
     /// No route has this path.
@@ -67,40 +69,40 @@ pub enum ApiError {
     /// The body did not arrive in time.
     #[error("The request body took too long to arrive")]
     BodyTimeout,
-    /// What is asked for contradicts the state of the thing.
+    /// The request contradicts the state of the resource.
     #[error("{detail}")]
     Conflict { detail: Cow<'static, str>, hint: Option<Cow<'static, str>> },
-    /// A body has to say how long it is.
+    /// The body needs a `Content-Length`.
     #[error("A Content-Length header is required")]
     LengthRequired,
     /// The body is longer than this many bytes.
     #[error("The request body is too large")]
     PayloadTooLarge { limit: Option<u64> },
-    /// The body is not of a type that is read here.
-    #[error("The request body is not JSON by its Content-Type")]
+    /// The media type of the body is not supported.
+    #[error("The Content-Type of the request body is not JSON")]
     UnsupportedMediaType,
-    /// The body is compressed, or in another content coding.
+    /// The body is compressed or otherwise encoded.
     #[error("The request body has a Content-Encoding, which is not supported")]
     UnsupportedEncoding,
-    /// The requested range lies outside of what there is: this many bytes.
+    /// The requested range is outside of the content, which has this many bytes.
     #[error("The requested range cannot be served")]
     RangeNotSatisfiable { length: u64 },
-    /// The path is there for `WebSocket`s, and this is no request to open one.
-    #[error("This path speaks WebSocket alone")]
+    /// The path serves only `WebSocket`s, and the request is not one to open a `WebSocket`.
+    #[error("This path serves only WebSocket connections")]
     UpgradeRequired,
-    /// The request was meant for another host.
+    /// The request names another host.
     #[error("This server does not answer for the host of this request")]
     UnknownHost,
     /// The body is of the wrong shape.
     #[error("The request body is of the wrong shape")]
     Validation { errors: Vec<FieldError>, hint: Option<Cow<'static, str>> },
-    /// There is more to do than is taken in; try again after so many seconds.
+    /// A limit is reached; the client may retry after this many seconds.
     #[error("{detail}")]
     TooManyRequests { detail: Cow<'static, str>, retry_after: u64 },
     /// The server cannot answer now.
     #[error("{detail}")]
     Unavailable { detail: Cow<'static, str>, retry_after: Option<u64> },
-    /// Our own fault: the cause is in the log under this incident.
+    /// An internal error: the log contains the cause under this incident.
     #[error("Internal Server Error")]
     Internal { incident: Uuid },
 }
@@ -109,21 +111,21 @@ pub enum ApiError {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Problem<'a> {
     detail: Detail<'a>,
-    /// Always `about:blank`: the status says what kind of problem it is.
+    /// Always `about:blank`: the status is the kind of the problem.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The phrase of the status.
     title: &'static str,
     status: u16,
-    /// What can be done about it.
+    /// How to resolve the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<Cow<'static, str>>,
-    /// What the server's log names the cause by.
+    /// The incident id under which the server's log contains the cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
 }
 
-/// What is wrong: in words; of a body with the wrong shape, each of its members.
+/// What is wrong: a text, or a list of the invalid members of the body.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Detail<'a> {
@@ -132,7 +134,7 @@ enum Detail<'a> {
 }
 
 impl ApiError {
-    /// A 400 that nobody can do anything about but send something else.
+    /// A 400 without a hint.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::BadRequest { detail: detail.into(), hint: None }
     }
@@ -142,8 +144,8 @@ impl ApiError {
         Self::Validation { errors, hint: None }
     }
 
-    /// Our own fault: logs the cause, once, here. A client that provokes the same again and again
-    /// does not fill the log: beyond the limit, incidents are counted.
+    /// An internal error, whose cause is logged here, once. Beyond the limit incidents are only
+    /// counted, so that a client that provokes the same error cannot fill the log.
     pub fn internal(what: &'static str, cause: &dyn Error) -> Self {
         static LINES: LineLimit = LineLimit::new(50);
         let incident = Uuid::now_v7();
@@ -153,7 +155,7 @@ impl ApiError {
         Self::Internal { incident }
     }
 
-    /// The refusal of the URL that was given as `git_url`.
+    /// The refusal of a `git_url`.
     pub fn refused_url(refusal: &Refusal, input: Value) -> Self {
         let hint = Some(Cow::Borrowed(refusal.hint()));
         if refusal.is_malformed() {
@@ -166,7 +168,7 @@ impl ApiError {
         Self::BadRequest { detail: refusal.to_string().into(), hint }
     }
 
-    /// The answer as the bytes of HTTP/1.1, for a connection that no HTTP code serves.
+    /// The answer as the bytes of HTTP/1.1, for a connection that hyper does not serve.
     pub(crate) fn to_http1(&self) -> Vec<u8> {
         let status = self.status();
         let body = self.problem();
@@ -176,7 +178,7 @@ impl ApiError {
             title(status),
             body.len()
         );
-        for (name, value) in guard::secured(self.to_response()).headers() {
+        for (name, value) in browser_guard::secured(self.to_response()).headers() {
             if let Ok(value) = value.to_str() {
                 // Writing to a String cannot fail.
                 let _ = write!(head, "{name}: {value}\r\n");
@@ -211,7 +213,7 @@ impl ApiError {
         }
     }
 
-    /// What can be done about it.
+    /// How to resolve the problem.
     fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::BadRequest { hint, .. }
@@ -221,13 +223,13 @@ impl ApiError {
                 Some("send user and password by Basic authentication, or a token by Bearer".into())
             }
             Self::InvalidCredentials => {
-                Some("the server takes the user and password that its operator set".into())
+                Some("use a user and password, or a token, that the operator configured".into())
             }
             Self::MissingScope(_) => {
-                Some("the server's operator makes tokens: `scanwatch token new`".into())
+                Some("ask the operator for such a token: `scanwatch token new`".into())
             }
             Self::CrossSite(_) => {
-                Some("behind a proxy, let it pass the Host header on unchanged".into())
+                Some("configure a proxy in front of the server to keep the Host header".into())
             }
             Self::PayloadTooLarge { limit } => {
                 limit.map(|limit| format!("send at most {limit} bytes").into())
@@ -235,16 +237,16 @@ impl ApiError {
             Self::UnsupportedMediaType => Some("send Content-Type: application/json".into()),
             Self::UnsupportedEncoding => Some("send the body uncompressed".into()),
             Self::UnknownTransferCoding => {
-                Some("send a Content-Length, or Transfer-Encoding: chunked alone".into())
+                Some("send a Content-Length, or only Transfer-Encoding: chunked".into())
             }
             Self::UpgradeRequired => Some(
-                "open it as a WebSocket, version 13, by HTTP/1.1; the same messages are an event \
-                 stream at …/events"
+                "open a WebSocket, version 13, over HTTP/1.1; …/events sends the same messages \
+                 as server-sent events"
                     .into(),
             ),
             Self::UnknownHost => Some(
-                "an open server answers to localhost and to addresses alone: use one of them, or \
-                 set API_USERNAME and API_PASSWORD"
+                "a server without credentials answers only to localhost and IP addresses: use \
+                 one of them, or set API_USERNAME and API_PASSWORD"
                     .into(),
             ),
             Self::TooManyRequests { retry_after, .. }
@@ -252,7 +254,7 @@ impl ApiError {
                 Some(format!("try again in {retry_after} s").into())
             }
             Self::Internal { .. } => {
-                Some("the server's log has the cause under this instance".into())
+                Some("the log of the server contains the cause under this instance".into())
             }
             Self::Malformed(_)
             | Self::JobNotFound
@@ -276,8 +278,7 @@ impl ApiError {
             Self::MethodNotAllowed { allow: Some(allow) } => {
                 HeaderValue::from_str(allow).ok().map(|value| (ALLOW, value))
             }
-            // Where the rest of the body, or of what follows it, begins is not known: the connection
-            // is of no more use.
+            // The start of the next request is unknown, so the connection cannot be reused.
             Self::BodyTimeout | Self::Malformed(_) | Self::UnknownTransferCoding => {
                 Some((CONNECTION, HeaderValue::from_static("close")))
             }
@@ -321,11 +322,11 @@ impl ApiError {
                 _ => None,
             },
         };
-        // It has text keys and whole numbers: nothing that JSON cannot say.
+        // Serialization cannot fail: the keys are texts and the numbers are integers.
         serde_json::to_vec(&problem).unwrap_or_default()
     }
 
-    /// The answer, of an error that is still needed.
+    /// The answer, without consuming the error.
     pub fn to_response(&self) -> Response {
         let mut response = Response::new(self.problem().into());
         *response.status_mut() = self.status();
@@ -348,7 +349,7 @@ impl From<Refusal> for ApiError {
     }
 }
 
-/// `about:blank` wants the title to be the status' own phrase.
+/// `about:blank` requires that the title is the reason phrase of the status.
 fn title(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or("Error")
 }
@@ -368,12 +369,12 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_a_problem_with_the_contract_s_detail() {
+    fn an_error_is_a_problem_with_the_detail_of_the_contract() {
         let headers = check(
             &ApiError::InvalidCredentials,
             &json!({"detail": "Invalid credentials", "type": "about:blank",
                     "title": "Unauthorized", "status": 401,
-                    "hint": "the server takes the user and password that its operator set"}),
+                    "hint": "use a user and password, or a token, that the operator configured"}),
         );
         assert_eq!(headers[WWW_AUTHENTICATE], "Basic realm=\"scanwatch\", charset=\"UTF-8\"");
         check(
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_url_says_which_rule_and_the_way_out() {
+    fn a_refused_url_names_the_rule_and_has_a_hint() {
         let error = ApiError::from(Refusal::Host("evil.example".to_owned()));
         let problem: Value = serde_json::from_slice(&error.problem()).unwrap();
         assert_eq!(problem["status"], 400);
@@ -416,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_fault_shows_an_incident_and_nothing_else() {
+    fn an_internal_error_shows_only_an_incident() {
         let cause = std::io::Error::other("/tmp/secret/place");
         let error = ApiError::internal("read a file", &cause);
         let text = String::from_utf8(error.problem()).unwrap();
@@ -425,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_http1_are_a_whole_answer() {
+    fn the_bytes_of_http1_are_a_complete_answer() {
         let busy = ApiError::Unavailable { detail: "busy".into(), retry_after: Some(1) };
         let text = String::from_utf8(busy.to_http1()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -1,5 +1,10 @@
 //! `/scan/{id}/events` and `/events`: the changes of one job, and of all, as server-sent events
 //! (WHATWG HTML, section 9.2).
+//!
+//! Input: a job or none, and the last event id of the client. Output: a stream of events.
+//!
+//! Invariants: a stream ends when its user is revoked and when the server stops; the number of
+//! streams is limited.
 
 use super::{
     ApiError,
@@ -9,8 +14,8 @@ use super::{
     reply::{self, finish},
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    state::{Api, StreamPlace},
-    streamed::{BrokenOff, streamed},
+    state::{Api, StreamSlot},
+    stream_body::{Aborted, streamed},
     template::Template,
 };
 use crate::live::{Ending, EventId, Follower, events};
@@ -43,27 +48,28 @@ pub(super) fn routes() -> Vec<Route> {
 fn streams() -> Operation {
     Operation::new("streamScan", "Follow a job as server-sent events")
         .about(
-            "`snapshot` (the progress document) on joining; then `repository` and `job` for what \
-             changes, and `end`, after which the stream closes. A reconnect with the id of an \
-             event goes on after it, without gap or repeat. A slow reader gets fewer, newer \
-             events; a final state is never left out. A comment keeps a quiet line open.",
+            "The stream starts with `snapshot` (the progress document), continues with \
+             `repository` and `job` for each change, and closes after `end`. A client that \
+             reconnects with the id of an event gets the events after it, without gaps or \
+             repeats. A slow client gets fewer, newer events, but every final state. Comments \
+             keep an idle connection open.",
         )
-        .header("Last-Event-ID", "The id of the last event that the client has.")
+        .header("Last-Event-ID", "The id of the last event that the client received.")
         .answers(StatusCode::OK, Answer::text("text/event-stream", "The events."))
-        .answers(StatusCode::NO_CONTENT, Answer::empty("The client has seen the end."))
+        .answers(StatusCode::NO_CONTENT, Answer::empty("The client has already received the end."))
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
 }
 
 fn streams_all() -> Operation {
     Operation::new("streamJobs", "Follow all jobs as server-sent events")
         .about(
-            "`snapshot` on joining: `jobs`, the newest 100 as rows of the list of jobs, `total`, \
-             and `counts` of all by state. Then `job` and `end` of every job, as on a job's own \
-             stream, at most twice a second. A snapshot may come later too, when a job was \
-             removed: it replaces whatever a client shows. A job that goes on after its `end` is \
-             told by `job` again. This stream has no end of its own.",
+            "The stream starts with `snapshot`: `jobs`, the newest 100 as rows of the list of \
+             jobs, `total`, and `counts` of all jobs by state. Then it sends `job` and `end` of \
+             every job, as the stream of the job does, at most twice a second. A later snapshot, \
+             after a job was removed, replaces everything that the client shows. A job that is \
+             restarted after its `end` is sent as `job` again. This stream does not end by itself.",
         )
-        .header("Last-Event-ID", "The id of the last event that the client has.")
+        .header("Last-Event-ID", "The id of the last event that the client received.")
         .answers(StatusCode::OK, Answer::text("text/event-stream", "The events."))
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
 }
@@ -71,10 +77,10 @@ fn streams_all() -> Operation {
 /// `GET /scan/{id}/events`
 fn job(api: &Api, id: &str, user: &User, last: Option<&HeaderValue>) -> Result<Response, ApiError> {
     let job = api.job(id)?;
-    let place = api.stream_place(user)?;
-    let follower = job.follow(event_id(last), end(api, user), place);
+    let slot = api.stream_slot(user)?;
+    let follower = job.follow(event_id(last), end(api, user), slot);
     if follower.is_over() {
-        // The end was seen: an EventSource that is told so does not come back.
+        // The client has the end. An EventSource does not reconnect after a 204.
         return Ok(reply::empty(StatusCode::NO_CONTENT));
     }
     Ok(stream(follower))
@@ -82,8 +88,8 @@ fn job(api: &Api, id: &str, user: &User, last: Option<&HeaderValue>) -> Result<R
 
 /// `GET /events`
 fn all_jobs(api: &Api, user: &User, last: Option<&HeaderValue>) -> Result<Response, ApiError> {
-    let place = api.stream_place(user)?;
-    let follower = api.live.follow(event_id(last), end(api, user), place);
+    let slot = api.stream_slot(user)?;
+    let follower = api.live.follow(event_id(last), end(api, user), slot);
     Ok(stream(follower))
 }
 
@@ -91,7 +97,7 @@ fn event_id(last: Option<&HeaderValue>) -> Option<EventId> {
     last.and_then(|value| value.to_str().ok()).and_then(EventId::parse)
 }
 
-/// Waits until the server stops, or the user may no more.
+/// Waits until the server stops or the user is revoked.
 fn end(api: &Api, user: &User) -> impl Future<Output = Ending> + Send + 'static {
     let (shutdown, revoked) = (api.shutdown.clone(), user.revoked());
     async move {
@@ -103,6 +109,6 @@ fn end(api: &Api, user: &User) -> impl Future<Output = Ending> + Send + 'static 
     }
 }
 
-fn stream(follower: Follower<StreamPlace>) -> Response {
-    streamed(events(follower).map_err(|_| BrokenOff), "text/event-stream")
+fn stream(follower: Follower<StreamSlot>) -> Response {
+    streamed(events(follower).map_err(|_| Aborted), "text/event-stream")
 }

@@ -1,9 +1,10 @@
-//! The findings of a job for a document, read from its result files.
+//! Reads the findings of a job from its result files, for documents.
 //!
-//! Input: a job, and which of its repositories are meant. Output: [`Findings`]. Invariants: a few files
-//! are open at a time, and what is in memory of each is a buffer and a package; a file that is
-//! replaced, a job that is removed, a repository that is scanned again, and a reader that has left end the
-//! reading; what a foreign scanner wrote that makes no sense counts as nothing found.
+//! Input: a job, and the indexes of some of its repositories. Output: [`Findings`].
+//!
+//! Invariants: a few files are open at a time, with a buffer and a package of each in memory;
+//! reading ends when a file is replaced, the job is removed, a repository is scanned again, or the
+//! client has disconnected; an invalid result of a foreign scanner counts as no findings.
 
 use crate::{
     live::{LiveJob, Results},
@@ -17,37 +18,37 @@ use crate::{
 };
 use std::{collections::VecDeque, fmt, sync::Arc};
 
-/// How many files are open at a time: also of documents that were put aside.
+/// How many files a document holds open, also while it is suspended.
 const OPEN: usize = 3;
-/// How often, in packages, is looked whether to go on.
-const LOOK_EVERY: u32 = 128;
+/// After how many packages to check whether the reading is still wanted.
+const CHECK_EVERY: u32 = 128;
 
 /// The findings of some repositories of a job.
 pub struct FromFiles {
     results: Arc<Results>,
     scanned: Vec<u32>,
     missing: Vec<u32>,
-    /// What is known of each result.
+    /// What is known about each result.
     seen: Vec<Seen>,
-    /// With its position; the one that was used last is the last.
+    /// Open files with their positions; the most recently used one is the last.
     open: VecDeque<(u32, ResultFile)>,
-    look: Look,
+    wanted: WantedCheck,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Seen {
     NotYet,
-    /// There is none, or it makes no sense.
+    /// There is no result, or it is invalid.
     Nothing,
-    /// Its signature's number.
+    /// The number of its signature.
     File(u64),
 }
 
-/// Whether somebody still wants what is read.
+/// Whether the client still waits for the document.
 pub type IsWanted = Box<dyn Fn() -> bool + Send>;
 
-/// Whether to go on.
-struct Look {
+/// Checks whether the reading is still wanted.
+struct WantedCheck {
     job: Arc<LiveJob>,
     is_wanted: IsWanted,
     next: u32,
@@ -55,14 +56,14 @@ struct Look {
 
 impl fmt::Debug for FromFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FromFiles({}, {} results)", self.look.job.id(), self.scanned.len())
+        write!(f, "FromFiles({}, {} results)", self.wanted.job.id(), self.scanned.len())
     }
 }
 
-impl Look {
-    fn at_times(&mut self) -> Result<(), Gone> {
+impl WantedCheck {
+    fn at_intervals(&mut self) -> Result<(), Gone> {
         self.next = self.next.wrapping_add(1);
-        if !self.next.is_multiple_of(LOOK_EVERY) {
+        if !self.next.is_multiple_of(CHECK_EVERY) {
             return Ok(());
         }
         self.now()
@@ -74,32 +75,33 @@ impl Look {
 }
 
 impl FromFiles {
-    /// Those of the repositories of these numbers, and of those without a result. `is_wanted` is asked
-    /// again and again while files are read.
+    /// The findings of the repositories with these indexes, and those without a result. `is_wanted`
+    /// is called repeatedly while files are read.
     pub fn new(
         results: &Arc<Results>,
         job: &Arc<LiveJob>,
         [scanned, missing]: [Vec<u32>; 2],
         is_wanted: IsWanted,
     ) -> Self {
-        let look = Look { job: Arc::clone(job), is_wanted, next: 0 };
+        let wanted = WantedCheck { job: Arc::clone(job), is_wanted, next: 0 };
         Self {
             results: Arc::clone(results),
             seen: vec![Seen::NotYet; scanned.len()],
             scanned,
             missing,
             open: VecDeque::new(),
-            look,
+            wanted,
         }
     }
 
     fn status(&self, at: u32) -> Result<RepositoryStatus, Gone> {
         let index = self.scanned.get(at as usize).ok_or(Gone)?;
-        let status = self.look.job.repository(*index).ok_or(Gone)?;
+        let status = self.wanted.job.repository(*index).ok_or(Gone)?;
         if status.state == RepoState::Completed { Ok(status) } else { Err(Gone) }
     }
 
-    /// The open file of a result, the last of those that are open; false where there is nothing in it.
+    /// Opens the file of a result and moves it to the end of `open`; false if there is no valid
+    /// result.
     fn open(&mut self, at: u32) -> Result<bool, Gone> {
         if let Some(found) = self.open.iter().position(|(number, _)| *number == at) {
             if found + 1 < self.open.len() {
@@ -108,13 +110,13 @@ impl FromFiles {
             }
             return Ok(true);
         }
-        self.look.now()?;
+        self.wanted.now()?;
         let seen = self.seen.get_mut(at as usize).ok_or(Gone)?;
         if let Seen::Nothing = seen {
             return Ok(false);
         }
         let index = self.scanned.get(at as usize).ok_or(Gone)?;
-        let file = self.results.open(self.look.job.id(), *index).map_err(|_| Gone)?;
+        let file = self.results.open(self.wanted.job.id(), *index).map_err(|_| Gone)?;
         match (*seen, &file) {
             (Seen::File(known), Some(file)) if file.signature().number() == known => {}
             (Seen::NotYet, Some(file)) => *seen = Seen::File(file.signature().number()),
@@ -131,14 +133,14 @@ impl FromFiles {
         Ok(true)
     }
 
-    /// Reads one package, whose text has made sense before.
+    /// Reads one package, whose text was valid before.
     fn with_package<T>(
         &mut self,
         at: u32,
         place: u64,
         read: impl FnOnce(&[u8]) -> serde_json::Result<T>,
     ) -> Result<T, Gone> {
-        self.look.at_times()?;
+        self.wanted.at_intervals()?;
         if !self.open(at)? {
             return Err(Gone);
         }
@@ -166,9 +168,9 @@ impl Findings for FromFiles {
                     commit = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
                     return Err(Unread::Stopped);
                 }
-                self.look.at_times().map_err(|Gone| Unread::Stopped)
+                self.wanted.at_intervals().map_err(|Gone| Unread::Stopped)
             });
-            self.look.now()?;
+            self.wanted.now()?;
             if let Err(Unread::Io(_)) = read {
                 return Err(Gone);
             }
@@ -183,7 +185,7 @@ impl Findings for FromFiles {
 
     fn unscanned(&mut self, at: u32) -> Result<RepositoryStatus, Gone> {
         let index = self.missing.get(at as usize).ok_or(Gone)?;
-        self.look.job.repository(*index).ok_or(Gone)
+        self.wanted.job.repository(*index).ok_or(Gone)
     }
 
     fn packages(&mut self, at: u32, visit: Visit<'_>) -> Result<bool, Gone> {
@@ -191,10 +193,10 @@ impl Findings for FromFiles {
             return Ok(false);
         }
         let (_, file) = self.open.back_mut().ok_or(Gone)?;
-        let look = &mut self.look;
+        let wanted = &mut self.wanted;
         let read = file.read(&[], &mut |part| {
             let Part::Package(place, text) = part else { return Ok(()) };
-            look.at_times().map_err(|Gone| Unread::Stopped)?;
+            wanted.at_intervals().map_err(|Gone| Unread::Stopped)?;
             let package = Declared::parse(text).map_err(|_| Unread::Invalid)?;
             visit(place, &package).map_err(|Gone| Unread::Stopped)
         });

@@ -1,4 +1,10 @@
-//! How the service is: `/health` for people who may know, `/livez` and `/readyz` for machines.
+//! The state of the service: `/health` for operators, `/livez` and `/readyz` for probes.
+//!
+//! Input: the state of the other components. Output: a document with the problems of the service,
+//! and the answers to probes.
+//!
+//! Invariants: the service is degraded exactly if there is a problem; probes, which need no
+//! credentials, reveal no detail.
 
 use super::{
     auth::User,
@@ -22,7 +28,7 @@ const HEALTH: Template<0> = Template::new("/health", []);
 const LIVEZ: Template<0> = Template::new("/livez", []);
 const READYZ: Template<0> = Template::new("/readyz", []);
 
-/// How the service is.
+/// The state of the service.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Health {
     #[schemars(extend("enum" = ["healthy", "degraded"]))]
@@ -31,18 +37,18 @@ struct Health {
     #[schemars(with = "Timestamp")]
     timestamp: Timestamp,
     version: &'static str,
-    /// Who asks; null on a server without credentials.
+    /// The user of this request; null on a server without credentials.
     user: Option<String>,
-    /// Why it is degraded.
+    /// Why the service is degraded.
     problems: Vec<String>,
-    /// How strays of scanners are caught.
+    /// How stray processes of scanners are found: by control groups, or one by one.
     #[schemars(extend("enum" = ["cgroup", "group"]))]
     confinement: &'static str,
     sandbox: Sandbox,
     scanners: Scanners,
-    /// Jobs that are known.
+    /// The number of known jobs.
     jobs: usize,
-    /// Event streams that are open.
+    /// The number of open event streams.
     streams: usize,
     watch: Watch,
     disk: Disk,
@@ -50,51 +56,51 @@ struct Health {
     tls: Option<Certificate>,
 }
 
-/// The certificate that is shown to whoever connects now.
+/// The certificate that new connections get.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Certificate {
-    /// When it ends; null where it does not say so in a way that is understood.
+    /// When the certificate expires; null if that cannot be determined.
     #[serde(with = "time::option")]
     #[schemars(with = "Option<Timestamp>")]
     not_after: Option<Timestamp>,
 }
 
-/// How the built-in scanner is shut in, by its self-test.
+/// The sandbox of the built-in scanner, as found by its self-test.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Sandbox {
-    /// What the settings say; `custom`: the scanner is another program, with a sandbox of its own.
+    /// The setting; `custom` means that the scanner is another program with its own sandbox.
     #[schemars(extend("enum" = ["auto", "require", "off", "custom"]))]
     mode: &'static str,
-    /// The version of Landlock that holds; 0 without it, null where nothing was tested (yet).
+    /// The Landlock ABI version in use; 0 without Landlock, null if there was no self-test (yet).
     landlock_abi: Option<u8>,
     seccomp: Option<bool>,
     no_new_privs: Option<bool>,
-    /// What this kernel cannot do.
+    /// The sandbox features that this kernel lacks.
     missing: Vec<String>,
-    /// How many attempts to get out were refused.
+    /// How many attempts of the self-test to escape were blocked.
     refused: Option<usize>,
-    /// Attempts that succeeded.
+    /// The attempts to escape that succeeded.
     possible: Vec<String>,
 }
 
-/// Repositories that are being scanned, and that wait for it.
+/// Repositories that are being scanned, and that are queued.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Scanners {
     running: usize,
     queued: usize,
 }
 
-/// What is free on the jobs folder's disk; null where the disk does not say.
+/// The free space of the jobs folder's disk; null if it cannot be determined.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Disk {
     free_bytes: Option<u64>,
     free_inodes: Option<u64>,
 }
 
-/// How the disk is being watched.
+/// How the jobs folder is being watched.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Watch {
-    /// Whether the kernel tells of changes, or files are looked at.
+    /// `notify` if changes come as inotify events, `poll` if files are polled.
     #[schemars(extend("enum" = ["notify", "poll"]))]
     mode: &'static str,
     polled_jobs: usize,
@@ -104,7 +110,7 @@ struct Watch {
     panics: u64,
 }
 
-/// The answer of the probes.
+/// The answer to probes.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Probe {
     #[schemars(extend("enum" = ["ok", "starting"]))]
@@ -115,16 +121,19 @@ struct Probe {
 pub(super) fn routes() -> Vec<Route> {
     let probes = |id, summary| {
         Operation::new(id, summary)
-            .answers(StatusCode::OK, Answer::json::<Probe>("The disk has been read."))
+            .answers(StatusCode::OK, Answer::json::<Probe>("The jobs folder has been read."))
             .answers(
                 StatusCode::SERVICE_UNAVAILABLE,
-                Answer::json::<Probe>("The disk is being read for the first time."),
+                Answer::json::<Probe>("The jobs folder is being read for the first time."),
             )
     };
     let is_alive = probes("getLivez", "Whether the service is alive");
     let is_ready = probes("getReadyz", "Whether the service is ready to answer");
-    let healthy = Operation::new("getHealth", "How the service is, and why it is not well")
-        .answers(StatusCode::OK, Answer::json::<Health>("How it is; also where it is degraded."));
+    let healthy = Operation::new("getHealth", "The state of the service, and its problems")
+        .answers(
+            StatusCode::OK,
+            Answer::json::<Health>("The state; also if the service is degraded."),
+        );
     vec![
         Route::get(&HEALTH, Scope::Read, healthy, |call, _| {
             call.then(async |call: Call<0>| health(&call.api, &call.user).await)
@@ -142,7 +151,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn health(api: &Api, user: &User) -> Response {
     let space = Arc::clone(&api.space);
     let isolation = Arc::clone(&api.isolation);
-    let asked = api.reads.checks.run(move || {
+    let asked = api.read_pools.checks.run(move || {
         isolation.current_confinement();
         (space.free(), space.obstacle())
     });
@@ -155,14 +164,17 @@ async fn health(api: &Api, user: &User) -> Response {
         problems.push("the jobs folder is being read for the first time".to_owned());
     }
     problems.extend(
-        obstacle.map(|obstacle| format!("new jobs are refused and queued ones wait: {obstacle}")),
+        obstacle.map(|obstacle| {
+            format!("new jobs are refused and queued repositories wait: {obstacle}")
+        }),
     );
     problems.extend(api.space.crowding());
     problems.extend(api.supervisor.scan_metrics().stopped_shims().problem());
     let unread = api.unread.load(Ordering::Relaxed);
     if unread > 0 {
         problems.push(format!(
-            "{unread} unfinished jobs cannot be read, so they wait; the log says why"
+            "{unread} unfinished jobs cannot be read, so they wait; the server retries; the log \
+             names each job and the cause"
         ));
     }
     let watch = api.live.health();
@@ -209,7 +221,7 @@ fn sandbox(api: &Api) -> Sandbox {
     }
 }
 
-/// `GET /livez` and `GET /readyz`: no detail for those who have shown no credentials.
+/// `GET /livez` and `GET /readyz`: no details, because these routes need no credentials.
 fn probe(api: &Api) -> Response {
     if api.live.is_ready() {
         reply::json(&Probe { status: "ok" })

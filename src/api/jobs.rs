@@ -1,9 +1,12 @@
-//! `/jobs`: the jobs that are known, as rows.
+//! `/jobs`: the list of known jobs.
+//!
+//! Input: a page and a state. Output: rows of jobs, newest first. Invariants: no lock is held
+//! while rows are serialized.
 
 use super::{
     ApiError,
     operation::{Answer, Operation},
-    paging::{Page, Place},
+    paging::{Page, PagePosition},
     reply::{self, finish},
     route::{Call, Route, Scope},
     scan::JOB_ID,
@@ -19,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use warp::{Filter, http::StatusCode, reply::Response};
 
-/// Rows of a page of jobs where nobody says how many, and at most.
+/// The default and the maximum size of a page of jobs.
 const JOBS_PER_PAGE: (usize, usize) = (20, 100);
 
 const JOBS: Template<0> = Template::new("/jobs", []);
@@ -28,11 +31,11 @@ const JOB: Template<1> = Template::new("/jobs/{id}", [JOB_ID]);
 /// The parameters of the list of jobs.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct Listing {
-    /// Which page, from 1; a smaller number is the first.
+    /// The page, from 1; a smaller number means 1.
     page: Option<i64>,
-    /// Rows of a page; a number out of range is brought into it.
+    /// The size of a page; a number out of range is clamped.
     per_page: Option<i64>,
-    /// Jobs in this state alone.
+    /// List only jobs in this state.
     #[schemars(extend("enum" = COARSE_STATES))]
     status: Option<String>,
 }
@@ -42,18 +45,18 @@ struct Listing {
 struct JobsPage<'a> {
     jobs: Vec<ListedJob<'a>>,
     #[serde(flatten)]
-    place: Place,
+    place: PagePosition,
 }
 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
     let lists = Operation::new("listJobs", "All jobs, newest first")
-        .about("20 on a page where `per_page` is absent, at most 100.")
+        .about("A page has 20 jobs by default, at most 100.")
         .query::<Listing>()
-        .answers(StatusCode::OK, Answer::json::<JobsPage<'_>>("One page of them."))
-        .refuses(StatusCode::BAD_REQUEST, "There is no such state.");
-    let shows = Operation::new("getJob", "One job in a line")
-        .answers(StatusCode::OK, Answer::json::<JobRow<'_>>("The line."));
+        .answers(StatusCode::OK, Answer::json::<JobsPage<'_>>("A page of jobs."))
+        .refuses(StatusCode::BAD_REQUEST, "The state is unknown.");
+    let shows = Operation::new("getJob", "The row of one job")
+        .answers(StatusCode::OK, Answer::json::<JobRow<'_>>("The row."));
     vec![
         Route::get(&JOBS, Scope::Read, lists, |call, _| {
             call.and(warp::query()).map(|call: Call<0>, listing| finish(list(&call.api, &listing)))
@@ -73,7 +76,7 @@ fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
     }
     let (default, most) = JOBS_PER_PAGE;
     let page = Page::new(listing.page, listing.per_page, default, most);
-    // Copied, so that nobody waits while they are written as JSON.
+    // Copied, so that no lock is held during serialization.
     let copy = |facts: &JobFacts, error: Option<&str>| (facts.clone(), error.map(str::to_owned));
     let (rows, total) = api.live.page(wanted, page.range(), copy);
     let rows = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref()));

@@ -1,19 +1,20 @@
-//! The log of one repository's scanner: whole, its last lines, a range of its bytes, or all that
-//! is still to come.
+//! The log of the scanner of one repository: all of it, its last lines, a range of bytes, or a
+//! stream that follows it.
 //!
-//! Input: a log file, which may grow, be begun anew or be removed meanwhile. Output: the bytes that it had at
-//! the first look. Invariants: a piece of it is in memory; what cannot be sent as it was announced breaks
-//! off.
+//! Input: a log file, which may grow, be restarted or be removed meanwhile. Output: the bytes that
+//! it had when it was opened.
+//!
+//! Invariants: one piece is in memory; an answer that cannot be sent as announced is aborted.
 
 use super::{
     ApiError, header, log_follow,
     operation::{Answer, Operation},
-    produced::{PIECE, Producer, Terms, produced, unread},
+    produced_body::{PIECE, Producer, Terms, produced, unread},
     reply::{self, finish},
     repository::{INDEX, find},
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    streamed::{BrokenOff, streamed},
+    stream_body::{Aborted, streamed},
     template::Template,
 };
 use crate::store::{layout::JobDir, read};
@@ -30,7 +31,7 @@ use warp::{
     reply::Response,
 };
 
-/// The most lines that `?tail=` gives, and the most bytes that are looked through for them.
+/// The maximum of `?tail=` in lines, and in bytes that are searched for them.
 const TAIL: (usize, u64) = (100_000, 16 << 20);
 
 /// How many of the last bytes that were sent are compared with the file before the next are read.
@@ -43,19 +44,19 @@ const NO_LOG: ApiError = ApiError::Absent("Repository has no log");
 /// The parameters of a log.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct Tail {
-    /// So many of its last lines alone.
+    /// Only this many of the last lines.
     tail: Option<u64>,
-    /// Whether to go on with what is written from now on.
+    /// Whether to continue with lines that are written later.
     follow: Option<bool>,
 }
 
-/// Which bytes of a log are wanted.
+/// The requested part of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Whole,
     /// The last lines.
     Lines(usize),
-    /// From a byte up to, and with, another.
+    /// From the first byte to the last one, inclusive.
     Bytes(u64, u64),
 }
 
@@ -74,24 +75,27 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn reads() -> Operation {
-    Operation::new("getRepositoryLog", "What a scanner has written")
+    Operation::new("getRepositoryLog", "The log of a scanner")
         .about(
-            "Its standard output and error, in whole lines, with secrets masked. With \
-             `follow=true` the answer goes on as the log grows, until the repository is over; it \
-             ends as well when the log is begun anew, for another attempt.",
+            "Standard output and standard error of the scanner, in whole lines, with secrets \
+             masked. With `follow=true` the answer continues while the log grows, until the \
+             repository is finished; it also ends when another attempt restarts the log.",
         )
         .query::<Tail>()
-        .header("Range", "One range of bytes; `tail` goes before it, several ranges are ignored.")
+        .header(
+            "Range",
+            "One range of bytes; `tail` takes precedence, and several ranges are ignored.",
+        )
         .answers(
             StatusCode::OK,
             Answer::text(MEDIA_TYPE, "The log.")
-                .header("Accept-Ranges", "`bytes`; `none` of a log that is followed."),
+                .header("Accept-Ranges", "`bytes`; `none` for a log that is followed."),
         )
         .answers(
             StatusCode::PARTIAL_CONTENT,
             Answer::text(MEDIA_TYPE, "The range that was asked for.")
                 .header("Accept-Ranges", "Always `bytes`.")
-                .header("Content-Range", "Which bytes these are, and of how many."),
+                .header("Content-Range", "The range, and the length of the log."),
         )
         .refuses(StatusCode::RANGE_NOT_SATISFIABLE, "The log has no such bytes.")
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
@@ -103,13 +107,13 @@ impl Tail {
     }
 }
 
-/// `GET /scan/{id}/repositories/{n}/log?follow=true`; a Range would have no end, and is ignored.
+/// `GET /scan/{id}/repositories/{n}/log?follow=true`; a Range is ignored.
 async fn follow(call: Call<2>, tail: Tail) -> Result<Response, ApiError> {
     let Call { api, path: [id, index], user, .. } = call;
     let (job, status) = find(&api, &id, &index)?;
     if status.state.is_final() {
         let log = api.jobs.job(job.id()).log(status.index);
-        if !api.reads.files.run(move || log.exists()).await? {
+        if !api.read_pools.files.run(move || log.exists()).await? {
             return Err(NO_LOG);
         }
     }
@@ -118,9 +122,9 @@ async fn follow(call: Call<2>, tail: Tail) -> Result<Response, ApiError> {
         Some(lines) => start_of_lines(file, file.metadata()?.len(), lines),
         None => Ok(0),
     };
-    let place = api.stream_place(&user)?;
-    let pieces = log_follow::follow(&api, job, &status, Box::new(start), place);
-    // A log that grows is read for as long as its reader may.
+    let slot = api.stream_slot(&user)?;
+    let pieces = log_follow::follow(&api, job, &status, Box::new(start), slot);
+    // A followed log ends when its user is revoked.
     let mut response = streamed(pieces.take_until(Box::pin(user.revoked())), MEDIA_TYPE);
     response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
     Ok(response)
@@ -133,10 +137,11 @@ async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Re
     let folder = api.jobs.job(job.id());
     let lines = tail.lines();
     let range = range.and_then(|value| value.to_str().map(str::to_owned).ok());
-    let opened = api.reads.files.run(move || open(&folder, status.index, lines, range.as_deref()));
+    let opened =
+        api.read_pools.files.run(move || open(&folder, status.index, lines, range.as_deref()));
     let (bytes, part, length) = opened.await??;
     let announced = bytes.end - bytes.next;
-    let terms = Terms::new(api, &api.reads.files, &call.user);
+    let terms = Terms::new(api, &api.read_pools.files, &call.user);
     let response = produced(terms, bytes, MEDIA_TYPE).await;
     let mut response = response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
     let headers = response.headers_mut();
@@ -150,7 +155,7 @@ async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Re
     Ok(response)
 }
 
-/// Opens a log: the bytes that are to be sent, what part of it they are, and its length.
+/// Opens a log; returns the bytes to send, which part of the log they are, and its length.
 fn open(
     folder: &JobDir,
     index: u32,
@@ -162,7 +167,7 @@ fn open(
         _ => ApiError::internal("read a log", &error),
     };
     let file = read::open(&folder.log(index)).map_err(failed)?;
-    // A log grows while it is read: what is said of its length has to hold for this answer.
+    // The log may grow while it is read, so the length is determined once for this answer.
     let length = file.metadata().map_err(failed)?.len();
     let part = match (lines, range.and_then(|range| parse_range(range, length))) {
         (Some(lines), _) => Part::Lines(lines),
@@ -178,7 +183,7 @@ fn open(
     Ok((LogBytes { file, next, end, sent: Vec::new() }, part, length))
 }
 
-/// Bytes of a log that are read while they are sent.
+/// The bytes of a log that are read while they are sent.
 struct LogBytes {
     file: File,
     next: u64,
@@ -188,26 +193,26 @@ struct LogBytes {
 }
 
 impl Producer for LogBytes {
-    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
-        // A log that is begun anew for another attempt is the same file, cut to nothing.
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
+        // Another attempt truncates the same file.
         let mut there = vec![0; self.sent.len()];
         let before = self.next - there.len() as u64;
-        self.file.read_exact_at(&mut there, before).map_err(|_| BrokenOff)?;
+        self.file.read_exact_at(&mut there, before).map_err(|_| Aborted)?;
         if there != self.sent {
-            return Err(BrokenOff);
+            return Err(Aborted);
         }
         let left = usize::try_from(self.end - self.next).unwrap_or(PIECE).min(PIECE);
         let start = piece.len();
         piece.resize(start + left, 0);
-        self.file.read_exact_at(&mut piece[start..], self.next).map_err(|_| BrokenOff)?;
+        self.file.read_exact_at(&mut piece[start..], self.next).map_err(|_| Aborted)?;
         self.next += left as u64;
         self.sent = piece[piece.len() - left.min(COMPARED)..].to_vec();
         Ok(self.next < self.end)
     }
 }
 
-/// Where the last lines of a log of this length begin: it is read backwards, piece by piece. A closing line
-/// break ends the last one.
+/// The offset of the last lines of a log of this length, which is read backwards, piece by piece. A
+/// trailing line break ends the last line.
 fn start_of_lines(file: &File, length: u64, lines: usize) -> io::Result<u64> {
     if lines == 0 {
         return Ok(length);
@@ -236,8 +241,8 @@ fn start_of_lines(file: &File, length: u64, lines: usize) -> io::Result<u64> {
     Ok(first)
 }
 
-/// Reads a Range header (RFC 9110, section 14.2). `None` for one that is to be ignored: of another
-/// unit, ill-formed, or with several ranges. `Err` for one that lies outside.
+/// Parses a Range header (RFC 9110, section 14.2). `None` for one that is ignored: of another unit,
+/// ill-formed, or with several ranges. `Err` for one outside of the log.
 fn parse_range(text: &str, length: u64) -> Option<Result<Part, ()>> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let range = match (first.trim(), last.trim()) {
@@ -269,7 +274,7 @@ mod tests {
     use crate::store::atomic::{Durability, replace};
 
     #[test]
-    fn ranges_are_read_by_the_book() {
+    fn ranges_are_parsed_as_in_the_rfc() {
         for (text, length, expected) in [
             ("bytes=0-4", 10, Some(Ok(Part::Bytes(0, 4)))),
             ("bytes=5-", 10, Some(Ok(Part::Bytes(5, 9)))),
@@ -314,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_begun_anew_breaks_off() {
+    fn an_answer_with_a_restarted_log_is_aborted() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("log");
         let begin = || {

@@ -1,13 +1,15 @@
-//! A log that is sent while it grows: what there is, then what is added, until its repository is
-//! over and everything is sent.
+//! Streams a log while it grows.
 //!
-//! What must stay true: one piece at most is in memory; the file is looked at a few times a second
-//! at most, sooner where the job moves; lines of two attempts are never mixed: when the log is
-//! begun anew, the answer ends; it ends with the server, too.
+//! Input: a log file, and the changes of its job. Output: the existing content, then everything
+//! that is appended, until the repository is finished and everything is sent.
+//!
+//! Invariants: at most one piece is in memory; the file is checked a few times a second at most,
+//! sooner when the job changes; lines of two attempts are never mixed: a restarted log ends the
+//! answer; so does a stop of the server.
 
 use super::{
-    state::{Api, StreamPlace},
-    streamed::{BrokenOff, Piece},
+    state::{Api, StreamSlot},
+    stream_body::{Aborted, Piece},
 };
 use crate::{
     live::LiveJob,
@@ -28,15 +30,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The most bytes of a piece.
+/// The maximum size of a piece.
 const PIECE: usize = 64 << 10;
-/// The shortest and the longest time between two looks at the file: the job's own changes wake
-/// sooner, but lines alone change nothing in it.
-const REST: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
-/// How many of the last bytes that were sent are compared with the file at each look.
+/// The minimum and maximum interval between two checks of the file. Changes of the job wake the
+/// follower sooner, but new lines do not change the job.
+const INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+/// How many of the last sent bytes are compared with the file at each check.
 const COMPARED: usize = 256;
 
-/// Where in a log to begin: given the open file, the first byte to send.
+/// Determines the first byte to send of the opened file.
 pub(super) type Start = Box<dyn FnOnce(&mut File) -> io::Result<u64> + Send>;
 
 /// Follows the log of a repository.
@@ -45,7 +47,7 @@ pub(super) fn follow(
     job: Arc<LiveJob>,
     status: &RepositoryStatus,
     start: Start,
-    place: StreamPlace,
+    slot: StreamSlot,
 ) -> impl Stream<Item = Piece> + Send + use<> {
     let folder = api.jobs.job(job.id());
     let follower = Follower {
@@ -54,11 +56,11 @@ pub(super) fn follow(
         attempt: status.attempt,
         begun: status.state != RepoState::Pending,
         log: Some(Log::new(&folder, status.index, start)),
-        look_at: Instant::now(),
+        check_at: Instant::now(),
         shutdown: api.shutdown.clone(),
-        files: api.reads.files.clone(),
+        files: api.read_pools.files.clone(),
         job,
-        _place: place,
+        _slot: slot,
     };
     stream::unfold(follower, |mut follower| async move {
         let piece = follower.next().await?;
@@ -70,65 +72,66 @@ struct Follower {
     job: Arc<LiveJob>,
     changes: watch::Receiver<u64>,
     index: u32,
-    /// The attempt whose log this is, as far as its status says.
+    /// The attempt of this log, if the status names it.
     attempt: Option<u64>,
-    /// Whether the attempt was seen at work or over.
+    /// Whether the attempt was seen working or finished.
     begun: bool,
-    /// None when nothing more can be read of it.
+    /// `None` when nothing more can be read.
     log: Option<Log>,
-    look_at: Instant,
+    check_at: Instant,
     shutdown: CancellationToken,
     files: Pool,
-    _place: StreamPlace,
+    _slot: StreamSlot,
 }
 
 impl Follower {
     /// The next piece; `None` at the end.
     async fn next(&mut self) -> Option<Piece> {
         loop {
-            let look_at = self.look_at;
-            self.shutdown.run_until_cancelled(sleep_until(look_at)).await?;
-            // Marked as seen before looking, so that a change while looking wakes again.
+            let check_at = self.check_at;
+            self.shutdown.run_until_cancelled(sleep_until(check_at)).await?;
+            // Marked as seen before the check, so that a change during the check wakes the follower
+            // again.
             self.changes.borrow_and_update();
             let ended = self.has_ended()?;
             let mut log = self.log.take()?;
             let read = self.files.run(move || {
-                let news = log.look(ended);
-                (log, news)
+                let outcome = log.read(ended);
+                (log, outcome)
             });
-            let Ok((log, Ok(news))) = read.await else { return Some(Err(BrokenOff)) };
-            self.look_at = Instant::now() + REST.0;
-            match news {
-                News::Bytes(bytes) => {
+            let Ok((log, Ok(outcome))) = read.await else { return Some(Err(Aborted)) };
+            self.check_at = Instant::now() + INTERVAL.0;
+            match outcome {
+                ReadOutcome::Bytes(bytes) => {
                     if bytes.len() == PIECE {
-                        self.look_at = Instant::now();
+                        self.check_at = Instant::now();
                     }
                     self.log = Some(log);
                     return Some(Ok(bytes));
                 }
-                News::NothingYet => self.log = Some(log),
-                News::Over => return None,
+                ReadOutcome::NothingYet => self.log = Some(log),
+                ReadOutcome::Over => return None,
             }
             tokio::select! {
                 changed = self.changes.changed() => if changed.is_err() || self.job.is_removed() {
                     return None;
                 },
-                () = sleep_until(look_at + REST.1) => {}
+                () = sleep_until(check_at + INTERVAL.1) => {}
                 () = self.shutdown.cancelled() => return None,
             }
         }
     }
 
-    /// Whether the attempt is over; `None` where this log is not its log any more.
+    /// Whether the attempt is finished; `None` if this log no longer belongs to it.
     fn has_ended(&mut self) -> Option<bool> {
-        // Another job may have been made under the same id.
+        // Another job may have been created with the same id.
         let status = self.job.repository(self.index).filter(|_| !self.job.is_removed())?;
-        // A scanner need not say which attempt it is.
+        // A scanner need not report its attempt.
         let is_other =
             self.attempt.is_some() && status.attempt.is_some() && self.attempt != status.attempt;
         if status.state == RepoState::Pending && (is_other || self.begun) {
-            // One that waits for its next attempt has the log of the last: its end is to be sent,
-            // whether or not the final state in between was seen.
+            // The repository waits for a retry and still has the log of the last attempt, whose end
+            // is to be sent, even if its final state was not seen.
             return Some(true);
         }
         if is_other {
@@ -140,24 +143,24 @@ impl Follower {
     }
 }
 
-/// What a look at the file brings.
-enum News {
+/// The outcome of a read.
+enum ReadOutcome {
     Bytes(Bytes),
     NothingYet,
-    /// Everything is sent, or it is another log.
+    /// Everything is sent, or the file is another log.
     Over,
 }
 
 /// A log that is being read.
 struct Log {
     path: PathBuf,
-    /// Held by the shim, which writes the last lines after the final state.
+    /// The lock of the shim, which writes the last lines after the final state.
     lock: PathBuf,
     start: Option<Start>,
     file: Option<File>,
-    /// The first byte that is not sent.
+    /// The offset of the first unsent byte.
     next: u64,
-    /// The last bytes before it.
+    /// The last bytes before that offset.
     before: Vec<u8>,
 }
 
@@ -173,14 +176,14 @@ impl Log {
         }
     }
 
-    /// Looks for what is new. `ended`: the repository has a final state. Blocks.
-    fn look(&mut self, ended: bool) -> io::Result<News> {
-        // Asked for before reading: what is written before that is read. Where it cannot be told who
-        // holds the lock, more may come.
+    /// Reads new bytes. `ended`: the repository has a final state. Blocks.
+    fn read(&mut self, ended: bool) -> io::Result<ReadOutcome> {
+        // Checked before reading, so that everything written by then is read. If the holder of the
+        // lock cannot be determined, more may follow.
         let over = ended && matches!(lock::holder(&self.lock), Ok(None));
-        let nothing = if over { News::Over } else { News::NothingYet };
+        let nothing = if over { ReadOutcome::Over } else { ReadOutcome::NothingYet };
         let file = match self.file.take() {
-            Some(file) if !self.is_same(&file)? => return Ok(News::Over),
+            Some(file) if !self.is_same(&file)? => return Ok(ReadOutcome::Over),
             Some(file) => file,
             None => match self.open() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(nothing),
@@ -197,7 +200,7 @@ impl Log {
         self.next += count as u64;
         self.before.extend_from_slice(&bytes[count.saturating_sub(COMPARED)..]);
         self.before.drain(..self.before.len().saturating_sub(COMPARED));
-        Ok(News::Bytes(bytes.into()))
+        Ok(ReadOutcome::Bytes(bytes.into()))
     }
 
     fn open(&mut self) -> io::Result<File> {
@@ -208,8 +211,8 @@ impl Log {
         Ok(file)
     }
 
-    /// Whether the log is still the one that was begun: the same file, no shorter than what was
-    /// sent, and with the same bytes where that ended.
+    /// Whether the log is still the same: the same file, not shorter than the sent part, and with
+    /// the same bytes at its end.
     fn is_same(&self, file: &File) -> io::Result<bool> {
         let facts = file.metadata()?;
         let there = Signature::at(&self.path);

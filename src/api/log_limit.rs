@@ -1,8 +1,10 @@
-//! A limit for lines of the log that clients cause.
+//! Rate limit of log lines that clients can cause.
 //!
-//! Input: the wish to write a line. Output: whether to write it, and how many were suppressed since
-//! the last one. Invariants: whatever clients send, one kind of line is written at most so many times
-//! in [`WINDOW`]; no line is lost without being counted.
+//! Input: a line that is about to be logged. Output: whether to log it, and how many were
+//! suppressed since the last one.
+//!
+//! Invariants: whatever clients send, a kind of line is logged at most a fixed number of times per
+//! [`WINDOW`]; suppressed lines are counted.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_beyond_the_limit_are_counted_and_named_by_the_next() {
+    fn suppressed_lines_are_counted_and_reported_by_the_next() {
         let limit = LineLimit::new(3);
         let now = Instant::now();
         let written: Vec<_> = (0..100).filter_map(|_| limit.pass_at(now)).collect();

@@ -1,11 +1,11 @@
-//! Malformed requests: what hyper accepts and no route should see.
+//! Refuses malformed requests that hyper accepts.
 //!
-//! Input: the head of a request. Output: nothing, or the rule that it breaks.
+//! Input: the head of a request. Output: nothing, or the rule that it violates.
 //!
 //! Invariants: a request that a route sees has a target with a path (RFC 9112, section 3.2: the
-//! origin form, the absolute form, or `*` of OPTIONS), exactly one host that is valid (only HTTP/1.0
-//! may have none), and a body in no transfer coding but chunked. The filters rely on that: one that
-//! asks for the path of a target in authority form panics.
+//! origin form, the absolute form, or `*` of OPTIONS), exactly one valid host (only HTTP/1.0 may
+//! have none), and a body in no transfer coding but chunked. The filters rely on that: warp panics
+//! on a target in authority form.
 
 use super::error::ApiError;
 use hyper::{
@@ -14,16 +14,16 @@ use hyper::{
 };
 use warp::http::uri::Authority;
 
-/// The rule that a request breaks.
+/// The rule that a request violates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Malformed {
-    /// The target has no path: it is in authority form (`CONNECT host:port`), or `*` without OPTIONS.
+    /// The target has no path: the authority form (`CONNECT host:port`), or `*` without OPTIONS.
     Target,
     /// Neither a `Host` header nor an authority.
     NoHost,
     /// More than one `Host` header.
     SeveralHosts,
-    /// The host is empty, or is none.
+    /// The host is empty or invalid.
     BadHost,
     /// The `Host` header names another host than the target.
     OtherHost,
@@ -35,10 +35,10 @@ impl From<Malformed> for ApiError {
     fn from(rule: Malformed) -> Self {
         Self::Malformed(match rule {
             Malformed::Target => "the request target has no path",
-            Malformed::NoHost => "it has no Host header",
-            Malformed::SeveralHosts => "it has more than one Host header",
-            Malformed::BadHost => "its host is not valid",
-            Malformed::OtherHost => "its Host header and its target name different hosts",
+            Malformed::NoHost => "the Host header is missing",
+            Malformed::SeveralHosts => "there is more than one Host header",
+            Malformed::BadHost => "the host is not valid",
+            Malformed::OtherHost => "the Host header and the target name different hosts",
             Malformed::TransferCoding => return Self::UnknownTransferCoding,
         })
     }
@@ -73,7 +73,7 @@ fn check_host(
     }
     let mut values = headers.get_all(HOST).iter();
     let Some(value) = values.next() else {
-        // HTTP/2 has it in `:authority`; HTTP/1.1 needs the header besides.
+        // HTTP/2 has the host in `:authority`; HTTP/1.1 requires the header in any case.
         let may_lack =
             version < Version::HTTP_11 || (version > Version::HTTP_11 && target.is_some());
         return if may_lack { Ok(()) } else { Err(Malformed::NoHost) };
@@ -92,8 +92,8 @@ fn check_host(
     Ok(())
 }
 
-/// Whether this is a name or an IPv4 address, with a port or without, as nearly every request has it:
-/// to see that takes no copy, as parsing an authority does.
+/// Whether this is a name or an IPv4 address, with or without a port. This covers nearly every
+/// request and needs no copy, unlike parsing an authority.
 fn is_plain_host(host: &[u8]) -> bool {
     let end = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
     let (name, port) = (&host[..end], host.get(end + 1..).unwrap_or_default());
@@ -105,7 +105,7 @@ fn is_plain_host(host: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(is_name) && port.is_some()
 }
 
-/// Whether this is a name or an address, with a port or without: no user, no port that is none.
+/// Whether this is a name or an address, with or without a valid port, and without userinfo.
 fn is_host(authority: &Authority) -> bool {
     let (text, host) = (authority.as_str(), authority.host());
     let port = text.strip_prefix(host);
@@ -121,7 +121,7 @@ fn is_host(authority: &Authority) -> bool {
 mod tests {
     use super::*;
 
-    fn judge(
+    fn outcome_of(
         method: &str,
         target: &str,
         version: Version,
@@ -141,8 +141,8 @@ mod tests {
         for method in ["CONNECT", "GET", "FOO", "OPTIONS"] {
             for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
                 for target in ["a:1", "h:8000", "a", "[::1]:8000"] {
-                    let told = judge(method, target, version, &[HERE]);
-                    assert_eq!(told, Err(Malformed::Target), "{method} {target} {version:?}");
+                    let outcome = outcome_of(method, target, version, &[HERE]);
+                    assert_eq!(outcome, Err(Malformed::Target), "{method} {target} {version:?}");
                 }
             }
         }
@@ -155,13 +155,13 @@ mod tests {
             ("OPTIONS", "*", Ok(())),
             ("GET", "*", Err(Malformed::Target)),
         ] {
-            let told = judge(method, target, Version::HTTP_11, &[HERE]);
-            assert_eq!(told, expected, "{method} {target}");
+            let outcome = outcome_of(method, target, Version::HTTP_11, &[HERE]);
+            assert_eq!(outcome, expected, "{method} {target}");
         }
     }
 
     #[test]
-    fn there_is_exactly_one_host_and_it_is_one() {
+    fn there_is_exactly_one_valid_host() {
         for (version, target, hosts, expected) in [
             (Version::HTTP_11, "/", &["h"][..], Ok(())),
             (Version::HTTP_11, "/", &["h:"], Ok(())),
@@ -193,13 +193,13 @@ mod tests {
             (Version::HTTP_11, "/", &[":80"], Err(Malformed::BadHost)),
         ] {
             let headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
-            let told = judge("GET", target, version, &headers);
-            assert_eq!(told, expected, "{version:?} {target} {hosts:?}");
+            let outcome = outcome_of("GET", target, version, &headers);
+            assert_eq!(outcome, expected, "{version:?} {target} {hosts:?}");
         }
     }
 
     #[test]
-    fn no_transfer_coding_but_chunked_is_read() {
+    fn no_transfer_coding_but_chunked_is_accepted() {
         for (codings, expected) in [
             (&["chunked"][..], Ok(())),
             (&[" Chunked "], Ok(())),
@@ -209,7 +209,11 @@ mod tests {
         ] {
             let codings = codings.iter().map(|coding| ("transfer-encoding", *coding));
             let headers: Vec<_> = codings.chain([HERE]).collect();
-            assert_eq!(judge("POST", "/scan", Version::HTTP_11, &headers), expected, "{headers:?}");
+            assert_eq!(
+                outcome_of("POST", "/scan", Version::HTTP_11, &headers),
+                expected,
+                "{headers:?}"
+            );
         }
     }
 }

@@ -1,14 +1,16 @@
-//! `/metrics`: what the parts have counted, and how they are now, for Prometheus.
+//! `/metrics`: the state and the counters of all components, for Prometheus.
 //!
-//! What must stay true: gauges are read from the cache when they are asked for; labels have a
-//! bounded number of values; every family has its unit in its name.
+//! Input: the state of the other components. Output: the text format 0.0.4.
+//!
+//! Invariants: gauges are read from the cache at the time of the request; labels have a bounded
+//! number of values; the name of every family contains its unit.
 
 use super::{
     operation::{Answer, Operation},
+    request_metrics::{OTHER, Requests},
     route::{Call, Route, Scope},
     state::Api,
     template::Template,
-    traffic::{OTHER, Requests},
 };
 use crate::{
     measure::{Kind, Text},
@@ -24,8 +26,10 @@ const METRICS: Template<0> = Template::new("/metrics", []);
 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
-    let gives = Operation::new("getMetrics", "Counts and states, for Prometheus")
-        .answers(StatusCode::OK, Answer::text(Text::MEDIA_TYPE, "The text format, version 0.0.4."));
+    let gives = Operation::new("getMetrics", "Metrics for Prometheus").answers(
+        StatusCode::OK,
+        Answer::text(Text::MEDIA_TYPE, "The text exposition format, version 0.0.4."),
+    );
     vec![Route::get(&METRICS, Scope::Read, gives, |call, _| {
         call.map(|call: Call<0>| {
             let mut response = Response::new(text(&call.api).into());
@@ -42,36 +46,36 @@ fn text(api: &Api) -> String {
     jobs(&mut text, api);
     scans(&mut text, api);
     watcher(&mut text, api);
-    traffic(&mut text, api);
+    request_metrics(&mut text, api);
     text.finish()
 }
 
 fn process(text: &mut Text, api: &Api) {
-    text.family("scanwatch_build_info", Kind::Gauge, "The program, by its version; always 1.");
+    text.family("scanwatch_build_info", Kind::Gauge, "The version of the program; always 1.");
     text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     text.family(
         "scanwatch_confinement_info",
         Kind::Gauge,
-        "How strays of scanners are caught; always 1.",
+        "How stray processes of scanners are found; always 1.",
     );
     text.sample(&[("by", api.isolation.confinement().as_str())], 1);
     if let Some(test) = api.isolation.self_test() {
         text.single(
             "scanwatch_sandbox_landlock_abi",
             Kind::Gauge,
-            "The version of Landlock that scanners are shut in by; 0 without it.",
+            "The Landlock ABI version of the sandbox; 0 without Landlock.",
             test.landlock_abi,
         );
         text.single(
             "scanwatch_sandbox_seccomp",
             Kind::Gauge,
-            "Whether the system calls of scanners are filtered: 1 or 0.",
+            "1 if seccomp filters the system calls of scanners, else 0.",
             u8::from(test.seccomp),
         );
         text.family(
             "scanwatch_sandbox_attempts",
             Kind::Gauge,
-            "What the self-test of the sandbox tried to do, by outcome.",
+            "Attempts of the sandbox self-test to escape, by outcome.",
         );
         for (outcome, count) in [("refused", test.refused()), ("possible", test.possible().count())]
         {
@@ -88,7 +92,7 @@ fn process(text: &mut Text, api: &Api) {
         text.single(
             "scanwatch_tls_certificate_not_after_seconds",
             Kind::Gauge,
-            "When the certificate that is shown ends, in Unix seconds.",
+            "When the current certificate expires, in Unix seconds.",
             unix_seconds(not_after),
         );
     }
@@ -97,11 +101,11 @@ fn process(text: &mut Text, api: &Api) {
 fn jobs(text: &mut Text, api: &Api) {
     let counts = api.live.counts();
     let all = &counts.repositories;
-    text.family("scanwatch_jobs", Kind::Gauge, "Jobs that are known, by state.");
+    text.family("scanwatch_jobs", Kind::Gauge, "Known jobs, by state.");
     for state in JobState::ALL {
         text.sample(&[("state", state.as_str())], counts.jobs(state));
     }
-    text.family("scanwatch_repositories", Kind::Gauge, "Repositories of these jobs, by state.");
+    text.family("scanwatch_repositories", Kind::Gauge, "Repositories of known jobs, by state.");
     for (state, count) in [
         ("pending", all.pending),
         ("in_progress", all.in_progress),
@@ -114,23 +118,18 @@ fn jobs(text: &mut Text, api: &Api) {
 
 fn scans(text: &mut Text, api: &Api) {
     let (running, queued) = api.supervisor.load();
-    text.single("scanwatch_running_scanners", Kind::Gauge, "Scanners that run.", running);
+    text.single("scanwatch_running_scanners", Kind::Gauge, "Running scanners.", running);
     text.single(
         "scanwatch_max_running_scanners",
         Kind::Gauge,
-        "How many scanners may run at once.",
+        "The limit of concurrently running scanners.",
         api.config.scanner.max_concurrent_processes,
     );
-    text.single(
-        "scanwatch_queued_repositories",
-        Kind::Gauge,
-        "Repositories that wait for a scanner.",
-        queued,
-    );
+    text.single("scanwatch_queued_repositories", Kind::Gauge, "Queued repositories.", queued);
     text.family(
         "scanwatch_scan_duration_seconds",
         Kind::Histogram,
-        "How long scanners ran, by how they ended; interrupted ones begin again.",
+        "Run time of scanners, by outcome; interrupted scanners are restarted.",
     );
     for (outcome, durations) in api.supervisor.scan_metrics().by_outcome() {
         text.histogram(&[("outcome", outcome)], durations);
@@ -138,7 +137,7 @@ fn scans(text: &mut Text, api: &Api) {
     text.family(
         "scanwatch_retries_total",
         Kind::Counter,
-        "Repositories that are tried again because that was asked for, by why they failed.",
+        "Requested retries of repositories, by cause of the failure.",
     );
     for (cause, count) in api.supervisor.scan_metrics().retries_by_cause() {
         text.sample(&[("cause", cause)], count);
@@ -150,28 +149,24 @@ fn watcher(text: &mut Text, api: &Api) {
     text.family(
         "scanwatch_watcher_lag_seconds",
         Kind::Histogram,
-        "From the change of a status file to its place in the cache.",
+        "Delay from the change of a status file until it is in the cache.",
     );
     text.histogram(&[], api.live.lag());
     for (name, help, count) in [
         (
             "scanwatch_watcher_resyncs_total",
-            "Comparisons of everything known with the disk.",
+            "Resyncs of the cache with the jobs folder.",
             health.resyncs,
         ),
         (
             "scanwatch_watcher_overflows_total",
-            "Times at which the kernel lost events, so that everything was looked at again.",
+            "Overflows of the inotify queue, each followed by a resync.",
             health.overflows,
         ),
-        (
-            "scanwatch_watcher_panics_total",
-            "Fresh starts of the watcher after a fault of its own.",
-            health.panics,
-        ),
+        ("scanwatch_watcher_panics_total", "Restarts of the watcher after a panic.", health.panics),
         (
             "scanwatch_status_file_failures_total",
-            "Reads of a status file that could not be understood, half-written ones included.",
+            "Failed reads of status files, including half-written ones.",
             health.failed_reads,
         ),
     ] {
@@ -180,31 +175,31 @@ fn watcher(text: &mut Text, api: &Api) {
     text.single(
         "scanwatch_unreadable_files",
         Kind::Gauge,
-        "Status files that could not be understood when all were last compared.",
+        "Invalid status files at the last resync.",
         health.unreadable_files,
     );
     text.single(
         "scanwatch_watcher_notified",
         Kind::Gauge,
-        "1 where the kernel tells of changes, 0 where files are looked at.",
+        "1 if the watcher receives inotify events, 0 if it polls.",
         u8::from(health.notified),
     );
     text.single(
         "scanwatch_watcher_polled_jobs",
         Kind::Gauge,
-        "Jobs that are looked at for want of watches.",
+        "Jobs that are polled because inotify watches ran out.",
         health.polled_jobs,
     );
 }
 
-fn traffic(text: &mut Text, api: &Api) {
-    let (open, served, refused) = api.traffic.connections();
+fn request_metrics(text: &mut Text, api: &Api) {
+    let (open, served, refused) = api.request_metrics.connections();
     text.single("scanwatch_open_streams", Kind::Gauge, "Open event streams.", api.open_streams());
     text.single("scanwatch_open_connections", Kind::Gauge, "Open connections.", open);
     text.family(
         "scanwatch_connections_total",
         Kind::Counter,
-        "Connections, by whether there was a place for them.",
+        "Connections, by whether they were served or refused at the limit.",
     );
     text.sample(&[("outcome", "served")], served);
     text.sample(&[("outcome", "refused")], refused);
@@ -213,16 +208,16 @@ fn traffic(text: &mut Text, api: &Api) {
         Kind::Counter,
         "Answered requests, by the template of their path.",
     );
-    for Requests { route, method, status, count } in api.traffic.requests() {
+    for Requests { route, method, status, count } in api.request_metrics.requests() {
         let status = status.map_or_else(|| OTHER.to_owned(), |status| status.to_string());
         text.sample(&[("route", route), ("method", method), ("status", &status)], count);
     }
     text.family(
         "scanwatch_http_request_duration_seconds",
         Kind::Histogram,
-        "Until the answer began, by the template of the path.",
+        "Time until the answer started, by the template of the path.",
     );
-    for (route, durations) in api.traffic.durations() {
+    for (route, durations) in api.request_metrics.durations() {
         text.histogram(&[("route", route)], durations);
     }
 }

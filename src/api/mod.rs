@@ -1,76 +1,78 @@
-//! The outside: HTTP requests come in, answers and event streams go out.
+//! The HTTP interface: requests come in, answers and event streams go out.
 //!
 //! ```text
-//! server ─► connection ─► transport ─► socket    accepts, shakes hands, caps, times, stops
-//!              └► router: path ─► method ─► guard ─► auth ─► warp filter of the route: body ─► handler
+//! server ─► connection ─► transport ─► socket    accepts, handshakes, limits, times out, stops
+//!              └► router: path ─► method ─► browser_guard ─► auth ─► warp filter of the route: body ─► handler
 //!                      └──────────────────────────────────────► error ─► application/problem+json
 //! ```
 //!
-//! What must stay true: every wait for a peer has an end; what a request may do is settled
-//! before its body is read; status codes are known to `error` alone; no answer shows a path, a
-//! cause or a secret.
+//! Input: TCP connections. Output: HTTP/1.1 and HTTP/2 answers, server-sent events, `WebSocket`s.
 //!
-//! # How a route is added
+//! Invariants: every wait for a peer has a timeout; a request is authorized before its body is
+//! read; only `error` assigns status codes to errors; no answer contains a path, an internal cause
+//! or a secret.
 //!
-//! In one place, the file of its resource: there it is one value in `routes()`, a
-//! [`Route`](route::Route) of
+//! # How to add a route
 //!
-//! 1. its path, a `const` [`Template`](template::Template) with what its parameters are;
-//! 2. its [`Scope`](route::Scope): what the one who asks must be allowed to do;
-//! 3. its [`Operation`](operation::Operation): what it says of itself, with the types that are
-//!    read and sent;
-//! 4. its own part of a filter: the query, then [`body::json_body`], then the handler.
+//! A route is added in one place, the file of its resource. There `routes()` returns one
+//! [`Route`](route::Route) for it, which consists of
 //!
-//! All else follows: what is served, the `Allow` of its path, its place in the OpenAPI document,
-//! the checks of both against each other. A file for a new resource is named once more, in
-//! [`routes::resources`].
+//! 1. its path, a `const` [`Template`](template::Template) with its documented parameters;
+//! 2. its [`Scope`](route::Scope): the permission that a client needs;
+//! 3. its [`Operation`](operation::Operation): the documentation, with the types that are read and
+//!    sent;
+//! 4. its own part of the filter: the query, then [`body::json_body`], then the handler.
 //!
-//! # In which order a request is refused
+//! Everything else is derived: what is served, the `Allow` of the path, the operation in the
+//! OpenAPI document, and the tests of both against each other. The file of a new resource is also
+//! listed in [`routes::resources`].
 //!
-//! The [`router`] looks the route up once and refuses in the order malformed, path, method, host,
-//! credentials, origin. What is left is the route's own filter, query, body and handler, and its
-//! rejections are its own: no other route is tried after them. Of it must stay true:
+//! # The order of refusals
 //!
-//! - a parameter of the path is parsed by the handler, for a rejection would be the 404 of an
-//!   unknown path, where an ill-formed job id is "Job not found";
-//! - a route that opens a WebSocket puts [`guard::same_site`] before all else of its own: such a
-//!   request is a GET, and yet another site's page can read what comes of it;
-//! - handlers go by `.map` and `.then`, never `.and_then`: their errors are answers, made by
-//!   [`ApiError::into_response`](warp::Reply::into_response).
+//! The [`router`] looks up the route once and refuses in the order malformed, path, method, host,
+//! credentials, origin. The rest is the route's own filter: query, body and handler. Its
+//! rejections are final, because no other route is tried after them. Invariants of these filters:
+//!
+//! - The handler parses the parameters of the path. A rejection would be the 404 of an unknown
+//!   path, where an ill-formed job id has to be "Job not found".
+//! - A route that opens a `WebSocket` puts [`browser_guard::same_site`] first: such a request is a
+//!   GET, but a page of another site could read the messages.
+//! - Handlers are added by `.map` and `.then`, never by `.and_then`: their errors are answers,
+//!   made by [`ApiError::into_response`](warp::Reply::into_response).
 
 pub mod auth;
 pub mod body;
-mod coding;
+pub mod browser_guard;
 pub mod connection;
+mod content_coding;
 mod csv;
-mod desk;
 mod docs;
 pub mod error;
-pub mod etag;
 mod events;
 pub mod findings;
-mod fixed;
-pub mod guard;
+mod h2_flood_guard;
 mod health;
+pub mod if_none_match;
 mod jobs;
 mod log;
 mod log_follow;
 mod log_limit;
 mod malformed;
-mod meter;
 mod metrics;
-pub mod named_file;
 pub mod openapi;
 pub mod operation;
-mod outgoing;
 mod paging;
-mod produced;
-mod reads;
+mod produced_body;
+mod read_admission;
+mod read_pools;
 pub mod recover;
+pub mod reloaded_files;
 mod reply;
 mod repositories;
 mod repository;
 pub mod request_body;
+pub mod request_metrics;
+mod response_body;
 mod results;
 pub mod route;
 pub mod router;
@@ -80,10 +82,10 @@ mod scan;
 pub mod server;
 mod socket;
 mod state;
-mod streamed;
+mod static_answer;
+mod stream_body;
 pub mod template;
 pub mod tls;
-pub mod traffic;
 mod transport;
 pub mod validation;
 mod websocket;
@@ -94,8 +96,8 @@ pub use state::{Api, Parts};
 use std::convert::Infallible;
 use warp::{Filter, http::HeaderValue};
 
-/// A header that may be absent; of several of that name the first. `warp::header::optional`
-/// would reject one that is not ASCII, each filter here decides that for itself.
+/// Extracts the first header of this name, if there is one. `warp::header::optional` would reject a
+/// value that is not ASCII; here each filter decides that for itself.
 pub(crate) fn header(
     name: &'static str,
 ) -> impl Filter<Extract = (Option<HeaderValue>,), Error = Infallible> + Copy {

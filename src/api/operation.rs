@@ -1,15 +1,18 @@
-//! What a route says of itself: words, parameters, body and answers come in, and stay together
-//! with the route; `openapi` makes the document of them.
+//! The documentation of a route.
 //!
-//! What must stay true: schemas are those of the types that are read and sent, so that an answer
-//! and its description are one definition. What holds for every route of a kind (credentials,
-//! origin, the ways in which a body can be wrong) is not said by each, but added by `openapi`.
+//! Input: texts, parameters, body and answers. Output: an [`Operation`], which stays with the
+//! route and from which `openapi` builds the document.
+//!
+//! Invariants: schemas are derived from the types that are read and sent, so that an answer and
+//! its description share one definition. What applies to all routes of a kind (credentials,
+//! origin, the ways in which a body can be invalid) is added by `openapi`, not repeated by each
+//! route.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 use warp::http::StatusCode;
 
-/// Gives the schema of a type, or a reference to it.
+/// Returns the schema of a type, or a reference to it.
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// The schema of `T`, for [`SchemaOf`].
@@ -20,19 +23,19 @@ pub fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 /// The documentation of one route.
 #[derive(Debug, Clone)]
 pub struct Operation {
-    /// What generated clients call it; of all routes the only one of this name.
+    /// The unique name of the operation, which generated clients use.
     pub id: &'static str,
-    /// What it does, in a line.
+    /// A one-line summary.
     pub summary: &'static str,
-    /// What else is to be known.
+    /// Further documentation.
     pub about: Option<&'static str>,
     /// A type whose members are the parameters of the query.
     pub query: Option<SchemaOf>,
-    /// Headers that it reads: name, and what for.
+    /// The headers that the route reads: name and purpose.
     pub headers: Vec<(&'static str, &'static str)>,
-    /// The body that it reads, which is JSON.
+    /// The JSON body that the route reads.
     pub body: Option<Body>,
-    /// What it answers, but for what every route of its kind may answer.
+    /// The answers, without those that are common to all routes of the kind.
     pub answers: Vec<(StatusCode, Answer)>,
 }
 
@@ -46,15 +49,15 @@ pub struct Body {
 /// One answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// When it is given.
+    /// When the answer is given.
     pub about: &'static str,
     pub content: Content,
-    /// Headers that only this answer has: name, and what it says.
+    /// Headers that are specific to this answer: name and meaning.
     pub headers: Vec<(&'static str, &'static str)>,
     pub example: Option<Value>,
 }
 
-/// What the body of an answer is.
+/// The content of an answer.
 #[derive(Debug, Clone, Copy)]
 pub enum Content {
     None,
@@ -67,7 +70,7 @@ pub enum Content {
 }
 
 impl Operation {
-    /// A route that does what `summary` says.
+    /// An operation with this id and summary.
     pub fn new(id: &'static str, summary: &'static str) -> Self {
         Self {
             id,
@@ -80,42 +83,42 @@ impl Operation {
         }
     }
 
-    /// What else is to be known.
+    /// Further documentation.
     #[must_use]
     pub fn about(mut self, text: &'static str) -> Self {
         self.about = Some(text);
         self
     }
 
-    /// The query has the members of `T`.
+    /// The members of `T` are the parameters of the query.
     #[must_use]
     pub fn query<T: JsonSchema>(mut self) -> Self {
         self.query = Some(schema_of::<T>);
         self
     }
 
-    /// It reads this header.
+    /// Adds a request header that the route reads.
     #[must_use]
     pub fn header(mut self, name: &'static str, about: &'static str) -> Self {
         self.headers.push((name, about));
         self
     }
 
-    /// It reads a body of JSON.
+    /// Adds a JSON body that the route reads.
     #[must_use]
     pub fn body<T: JsonSchema>(mut self, example: Value) -> Self {
         self.body = Some(Body { schema: schema_of::<T>, example });
         self
     }
 
-    /// It may answer this.
+    /// Adds an answer.
     #[must_use]
     pub fn answers(mut self, status: StatusCode, answer: Answer) -> Self {
         self.answers.push((status, answer));
         self
     }
 
-    /// It may refuse, by a problem document.
+    /// Adds a refusal, which is a problem document.
     #[must_use]
     pub fn refuses(self, status: StatusCode, about: &'static str) -> Self {
         self.answers(status, Answer::problem(about))
@@ -147,14 +150,14 @@ impl Answer {
         Self::new(about, Content::Text(media_type))
     }
 
-    /// It has this header.
+    /// Adds a header of the answer.
     #[must_use]
     pub fn header(mut self, name: &'static str, about: &'static str) -> Self {
         self.headers.push((name, about));
         self
     }
 
-    /// What it may look like.
+    /// Adds an example of the body.
     #[must_use]
     pub fn example(mut self, example: Value) -> Self {
         self.example = Some(example);

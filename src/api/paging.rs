@@ -1,20 +1,25 @@
-//! Pages of long lists: `?page=&per_page=`, forgiving as the Python service was.
+//! Pages of long lists: `?page=&per_page=`.
+//!
+//! Input: the two numbers, and the length of a list. Output: the items of the page, and its
+//! position.
+//!
+//! Invariants: numbers out of range are clamped, not refused, as in the Python service.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::ops::Range;
 
-/// Which page of a list is asked for.
+/// The requested page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
     number: usize,
     size: usize,
 }
 
-/// Where the rows of a page stand in the whole: members of every answer in pages.
+/// The position of a page in the list: members of every paged answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct Place {
-    /// Rows of all pages.
+pub(super) struct PagePosition {
+    /// The number of rows on all pages.
     total: usize,
     page: usize,
     per_page: usize,
@@ -22,8 +27,7 @@ pub(super) struct Place {
 }
 
 impl Page {
-    /// Reads the two numbers: a page before the first is the first, a size is brought into
-    /// 1 to `most`.
+    /// Clamps the two numbers: the page to 1 or more, the size to 1 to `most`.
     pub(super) fn new(
         page: Option<i64>,
         per_page: Option<i64>,
@@ -43,15 +47,15 @@ impl Page {
         items.iter().skip(start).take(end - start)
     }
 
-    /// The numbers of the items on this page, from 0.
+    /// The indexes of the items on this page, from 0.
     pub(super) fn range(self) -> Range<usize> {
         let start = (self.number - 1).saturating_mul(self.size);
         start..start.saturating_add(self.size)
     }
 
-    /// Where the rows of this page stand in the whole.
-    pub(super) fn place(self, total: usize) -> Place {
-        Place {
+    /// The position of this page in the list.
+    pub(super) fn place(self, total: usize) -> PagePosition {
+        PagePosition {
             total,
             page: self.number,
             per_page: self.size,
@@ -65,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_numbers_are_brought_into_range() {
+    fn numbers_out_of_range_are_clamped() {
         let items: Vec<u32> = (0..25).collect();
         for (page, per_page, expected) in [
             (None, None, 0..10),
@@ -81,6 +85,6 @@ mod tests {
             assert_eq!(found, expected.collect::<Vec<u32>>(), "{page:?}");
         }
         let place = Page::new(Some(2), None, 10, 20).place(25);
-        assert_eq!(place, Place { total: 25, page: 2, per_page: 10, total_pages: 3 });
+        assert_eq!(place, PagePosition { total: 25, page: 2, per_page: 10, total_pages: 3 });
     }
 }

@@ -1,6 +1,8 @@
-//! The end of a route: what its filters rejected comes in, the one error that describes it goes out.
+//! Turns the rejections of a route's filters into answers.
 //!
-//! Invariants: every rejection becomes an [`ApiError`], also those of warp's own filters.
+//! Input: what the filters of a route rejected. Output: the one error that describes it.
+//!
+//! Invariants: every rejection becomes an [`ApiError`], including those of warp's own filters.
 
 use super::error::ApiError;
 use std::{
@@ -19,7 +21,7 @@ pub fn recover(rejection: Rejection) -> Ready<Result<Response, Infallible>> {
     ready(Ok(response))
 }
 
-/// What no filter took.
+/// The error of a request that no filter accepted.
 fn of_routing(rejection: &Rejection) -> ApiError {
     if rejection.find::<reject::MethodNotAllowed>().is_some() {
         ApiError::MethodNotAllowed { allow: None }
@@ -30,7 +32,7 @@ fn of_routing(rejection: &Rejection) -> ApiError {
     }
 }
 
-/// What warp's own filters reject with.
+/// The error of a rejection by one of warp's own filters.
 fn of_warp(rejection: &Rejection) -> Option<ApiError> {
     let text = |error: &dyn std::fmt::Display| ApiError::bad_request(error.to_string());
     if let Some(error) = rejection.find::<reject::InvalidHeader>() {
@@ -60,7 +62,7 @@ fn of_warp(rejection: &Rejection) -> Option<ApiError> {
     None
 }
 
-/// A rejection that no filter of ours makes.
+/// A rejection of an unknown kind.
 #[derive(Debug, thiserror::Error)]
 #[error("unexpected rejection {0}")]
 struct Unknown(String);
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn rejections_of_warp_s_own_filters_have_the_shape_too() {
+    async fn rejections_of_warp_filters_are_problem_documents_too() {
         #[derive(Debug)]
         struct Strange;
         impl reject::Reject for Strange {}

@@ -1,6 +1,9 @@
-//! The forms of good answers. Errors are in `error`.
+//! Builds successful answers; `error` builds the others.
+//!
+//! Input: a value, a document with its entity tag, or a status. Output: an answer. Invariants: an
+//! answer with an entity tag has to be revalidated by the client each time.
 
-use super::{ApiError, coding::Coding, guard};
+use super::{ApiError, browser_guard, content_coding::Coding};
 use crate::live::Sent;
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,11 +14,11 @@ use warp::{
 
 /// A value as JSON.
 pub(super) fn json(value: &impl Serialize) -> Response {
-    // Values of ours have text keys and finite numbers: nothing that JSON cannot say.
+    // Serialization cannot fail: all keys are texts and all numbers finite.
     json_bytes(serde_json::to_vec(value).unwrap_or_default().into())
 }
 
-/// A document that is JSON already.
+/// A document that is already serialized as JSON.
 pub(super) fn json_bytes(bytes: Bytes) -> Response {
     let mut response = Response::new(bytes.into());
     let json = HeaderValue::from_static("application/json");
@@ -23,8 +26,8 @@ pub(super) fn json_bytes(bytes: Bytes) -> Response {
     response
 }
 
-/// A document that the client keeps, and asks for each time: that is what its tag is for.
-pub(super) fn kept(sent: Sent, of_kind: &HeaderMap, tag: &Bytes, coding: Coding) -> Response {
+/// A document that the client may store and has to revalidate by its entity tag.
+pub(super) fn cacheable(sent: Sent, common: &HeaderMap, tag: &Bytes, coding: Coding) -> Response {
     let (mut response, length) = match sent {
         Sent::Whole(bytes) => (Response::new(bytes.into()), None),
         Sent::Pieces(reader) => {
@@ -33,7 +36,7 @@ pub(super) fn kept(sent: Sent, of_kind: &HeaderMap, tag: &Bytes, coding: Coding)
         }
     };
     let headers = response.headers_mut();
-    headers.clone_from(of_kind);
+    headers.clone_from(common);
     insert_tag(headers, tag);
     headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
     if coding == Coding::Gzip {
@@ -42,19 +45,19 @@ pub(super) fn kept(sent: Sent, of_kind: &HeaderMap, tag: &Bytes, coding: Coding)
     response
 }
 
-/// The client has the document with this tag.
-pub(super) fn not_modified(of_kind: &HeaderMap, tag: &Bytes) -> Response {
+/// A 304: the client already has the document with this tag.
+pub(super) fn not_modified(common: &HeaderMap, tag: &Bytes) -> Response {
     let mut response = empty(StatusCode::NOT_MODIFIED);
     let headers = response.headers_mut();
-    headers.clone_from(of_kind);
+    headers.clone_from(common);
     headers.remove(header::CONTENT_TYPE);
     insert_tag(headers, tag);
     response
 }
 
-/// The headers of all documents of one kind that are [`kept`], to be made once; the tag is put in its
-/// place.
-pub(super) fn headers_of_kept(media_type: &'static str) -> HeaderMap {
+/// The common headers of all [`cacheable`] documents of one kind, built once; the tag is inserted
+/// later.
+pub(super) fn cacheable_headers(media_type: &'static str) -> HeaderMap {
     let mut response = Response::default();
     for (name, value) in [
         (header::CONTENT_TYPE, media_type),
@@ -64,7 +67,7 @@ pub(super) fn headers_of_kept(media_type: &'static str) -> HeaderMap {
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    std::mem::take(guard::secured(response).headers_mut())
+    std::mem::take(browser_guard::secured(response).headers_mut())
 }
 
 fn insert_tag(headers: &mut HeaderMap, tag: &Bytes) {
@@ -80,7 +83,7 @@ pub(super) fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// The same answer with one more header; a value that is none is left out.
+/// Adds a header to an answer; an invalid value is ignored.
 pub(super) fn with_header(
     mut response: Response,
     name: header::HeaderName,
@@ -92,7 +95,7 @@ pub(super) fn with_header(
     response
 }
 
-/// An answer of either kind as one type.
+/// The answer of a handler: its response, or that of its error.
 pub(super) fn finish(result: Result<Response, ApiError>) -> Response {
     result.unwrap_or_else(Reply::into_response)
 }

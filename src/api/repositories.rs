@@ -1,19 +1,21 @@
-//! `/scan/{id}/repositories`: the repositories of a job in pages, those included that have not
-//! been begun, and in a list of their own those that the plan leaves out.
+//! `/scan/{id}/repositories`: the repositories of a job in pages.
 //!
-//! What must stay true: a row is what the repository's own path answers; a job of ten thousand
-//! repositories costs a page, not ten thousand rows.
+//! Input: a page and a state. Output: rows of repositories, including those that are not started
+//! yet, or rows of skipped repositories; and the `ETag` of the list.
+//!
+//! Invariants: a row equals the answer of the repository's own path; a page of a job with ten
+//! thousand repositories costs a page, not ten thousand rows.
 
 use super::{
     ApiError,
     operation::{Answer, Operation},
-    paging::{Page, Place},
-    produced::{PIECE, Producer, Terms, around, produced, unread},
+    paging::{Page, PagePosition},
+    produced_body::{PIECE, Producer, Terms, around, produced, unread},
     reply::{self, finish},
     repository::RepositoryAnswer,
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    streamed::BrokenOff,
+    stream_body::Aborted,
     template::Template,
 };
 use crate::{
@@ -32,13 +34,13 @@ use warp::{
     reply::Response,
 };
 
-/// Rows of a page where nobody says how many, and at most.
+/// The default and the maximum size of a page.
 const PER_PAGE: (usize, usize) = (100, 1_000);
 
-/// The most rows that are made up for a job whose total is all that is known of them.
+/// The maximum number of placeholder rows for a job of which only the total is known.
 const MOST_UNNAMED: u64 = 100_000;
 
-/// The words of the filter: the counts of a job's summary, those that are left out, and states.
+/// The values of the filter: the counts of a job's summary, `skipped`, and states.
 const FILTERS: [&str; 13] = [
     "pending",
     "working",
@@ -60,12 +62,12 @@ const REPOSITORIES: Template<1> = Template::new("/scan/{id}/repositories", [JOB_
 /// The parameters of the list.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct Listing {
-    /// Which page, from 1; a smaller number is the first.
+    /// The page, from 1; a smaller number means 1.
     page: Option<i64>,
-    /// Rows of a page; a number out of range is brought into it.
+    /// The size of a page; a number out of range is clamped.
     per_page: Option<i64>,
-    /// Repositories in this state alone. `failed` are all that count as failed, `working` all that
-    /// are being scanned; `skipped` are those that the plan leaves out.
+    /// List only repositories in this state. `failed` selects all that count as failed, `working`
+    /// all that are being scanned, `skipped` those that the plan excludes.
     #[schemars(extend("enum" = FILTERS))]
     status: Option<String>,
 }
@@ -75,12 +77,12 @@ struct Listing {
 struct RepositoriesPage<'a> {
     /// In order of their numbers.
     repositories: Vec<RepositoryAnswer<'a>>,
-    /// Those that are left out: empty but for `?status=skipped`, which pages through them.
+    /// Skipped repositories: empty unless `?status=skipped`, which pages through them.
     skipped: Vec<SkippedRepository<'a>>,
-    /// How many are left out. They do not count in the job.
+    /// The number of skipped repositories. The counts of the job do not include them.
     skipped_total: usize,
     #[serde(flatten)]
-    place: Place,
+    place: PagePosition,
 }
 
 /// A repository that is not scanned.
@@ -88,7 +90,7 @@ struct RepositoriesPage<'a> {
 struct SkippedRepository<'a> {
     repo_name: &'a str,
     git_url: &'a str,
-    /// Why it is left out.
+    /// Why the repository is skipped.
     reason: &'a str,
 }
 
@@ -96,22 +98,22 @@ struct SkippedRepository<'a> {
 pub(super) fn routes() -> Vec<Route> {
     let lists = Operation::new("listRepositories", "The repositories of a job")
         .about(
-            "In order of their numbers, those included that have not been begun. 100 on a page \
-             where `per_page` is absent, at most 1,000.",
+            "Sorted by number, including repositories that are not started yet. A page has 100 \
+             repositories by default, at most 1,000.",
         )
         .query::<Listing>()
-        .header("If-None-Match", "The `ETag` of the page that the client has.")
+        .header("If-None-Match", "The `ETag` of the page that the client already has.")
         .answers(
             StatusCode::OK,
-            Answer::json::<RepositoriesPage<'_>>("One page of them.")
+            Answer::json::<RepositoriesPage<'_>>("A page of repositories.")
                 .header("ETag", "The version of the job."),
         )
         .answers(
             StatusCode::NOT_MODIFIED,
-            Answer::empty("The client has the newest version.")
+            Answer::empty("The client already has the current version.")
                 .header("ETag", "The version of the job."),
         )
-        .refuses(StatusCode::BAD_REQUEST, "There is no such state.");
+        .refuses(StatusCode::BAD_REQUEST, "The state is unknown.");
     vec![Route::get(&REPOSITORIES, Scope::Read, lists, |call, _| {
         call.and(warp::query())
             .then(async |call: Call<1>, listing| finish(list(call, listing).await))
@@ -120,7 +122,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// `GET /scan/{id}/repositories`
 async fn list(call: Call<1>, listing: Listing) -> Result<Response, ApiError> {
-    let (api, [id], seen) = (&call.api, &call.path, call.seen);
+    let (api, [id], if_none_match) = (&call.api, &call.path, call.if_none_match);
     let job = api.job(id)?;
     let wanted = listing.status;
     if wanted.as_ref().is_some_and(|state| !FILTERS.contains(&state.as_str())) {
@@ -130,14 +132,14 @@ async fn list(call: Call<1>, listing: Listing) -> Result<Response, ApiError> {
     let (plans, of) = (Arc::clone(&api.plans), Arc::clone(&job));
     let (default, most) = PER_PAGE;
     let page = Page::new(listing.page, listing.per_page, default, most);
-    let selected = api.reads.files.run(move || {
+    let selected = api.read_pools.files.run(move || {
         let plan = plans.get(of.id());
         let plan = plan.as_deref();
-        // Asked for before the rows: they are of this version or newer, so that nothing newer is ever
-        // taken for known. A plan gets longer without a version of its own.
+        // Read before the rows: these are of this version or newer, so a client never misses a
+        // change. A plan grows without a version of its own, so its length is a part of the tag.
         let planned = plan.map_or(0, |plan| plan.repositories.len());
         let etag = format!("W/\"{}-{planned}\"", of.event_id());
-        if seen.has(etag.as_bytes()) {
+        if if_none_match.matches(etag.as_bytes()) {
             return (etag, None);
         }
         (etag, Some(Rows::select(plans, of, plan, wanted.as_deref(), page)))
@@ -146,7 +148,7 @@ async fn list(call: Call<1>, listing: Listing) -> Result<Response, ApiError> {
     let response = match rows {
         None => reply::empty(StatusCode::NOT_MODIFIED),
         Some(rows) => {
-            let terms = Terms::new(api, &api.reads.files, &call.user);
+            let terms = Terms::new(api, &api.read_pools.files, &call.user);
             let response = produced(terms, rows, "application/json").await;
             let response =
                 response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
@@ -156,8 +158,8 @@ async fn list(call: Call<1>, listing: Listing) -> Result<Response, ApiError> {
     Ok(reply::with_header(response, header::ETAG, &etag))
 }
 
-/// All repositories of the job by number, as planned; of another program's job nothing is known
-/// but how many there are.
+/// All repositories of the job by number, as planned. Of a job of another program only their number
+/// is known.
 pub(super) fn planned<'a>(
     job: &LiveJob,
     plan: Option<&'a Plan>,
@@ -169,7 +171,7 @@ pub(super) fn planned<'a>(
     (0..u32::try_from(total).unwrap_or(0)).map(|index| (index, None)).collect()
 }
 
-/// The rows of a page, which are made while they are sent.
+/// The rows of a page, which are generated while they are sent.
 struct Rows {
     plans: Arc<Plans>,
     job: Arc<LiveJob>,
@@ -181,9 +183,9 @@ struct Rows {
 
 /// What is still to be sent.
 enum List {
-    /// Repositories, by their numbers.
+    /// The numbers of repositories.
     Repositories(std::vec::IntoIter<u32>),
-    /// Those that are left out, by their places in the plan.
+    /// The indexes of skipped repositories in the plan.
     Skipped(std::vec::IntoIter<usize>),
 }
 
@@ -213,24 +215,24 @@ impl Rows {
             skipped_total: skipped.len(),
             place: page.place(total),
         };
-        // It has text keys and whole numbers: nothing that JSON cannot say.
+        // Serialization cannot fail: the keys are texts and the numbers are integers.
         let answer = serde_json::to_string(&answer).unwrap_or_default();
         let [begin, end] = around(name, &answer);
         Self { plans, job, list, begin, end, commas: false }
     }
 
-    fn write(&mut self, row: &impl Serialize, piece: &mut Vec<u8>) -> Result<(), BrokenOff> {
+    fn write(&mut self, row: &impl Serialize, piece: &mut Vec<u8>) -> Result<(), Aborted> {
         if std::mem::replace(&mut self.commas, true) {
             piece.push(b',');
         }
-        serde_json::to_writer(piece, row).map_err(|_| BrokenOff)
+        serde_json::to_writer(piece, row).map_err(|_| Aborted)
     }
 }
 
 impl Producer for Rows {
-    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
         piece.extend_from_slice(std::mem::take(&mut self.begin).as_bytes());
-        // Asked for anew for each piece: who reads slowly keeps no plan.
+        // Fetched again for each piece, so that a slow client keeps no plan in memory.
         let plan = self.plans.get(self.job.id());
         let job = Arc::clone(&self.job);
         let mut planned_rows = None;
@@ -243,13 +245,13 @@ impl Producer for Rows {
                         continue;
                     }
                     let all = planned_rows.get_or_insert_with(|| planned(&job, plan.as_deref()));
-                    let row = all.get(&index).copied().ok_or(BrokenOff)?;
+                    let row = all.get(&index).copied().ok_or(Aborted)?;
                     self.write(&RepositoryAnswer::planned(job.id(), index, row), piece)?;
                 }
                 List::Skipped(rows) => {
                     let Some(place) = rows.next() else { break };
                     let row = plan.as_ref().and_then(|plan| plan.repositories.get(place));
-                    let row = row.ok_or(BrokenOff)?;
+                    let row = row.ok_or(Aborted)?;
                     let reason = row.skipped.as_deref().unwrap_or_default();
                     let (repo_name, git_url) = (&row.repo_name, &row.git_url);
                     self.write(&SkippedRepository { repo_name, git_url, reason }, piece)?;
@@ -264,7 +266,7 @@ impl Producer for Rows {
     }
 }
 
-/// The numbers of all repositories that are wanted, in order.
+/// The numbers of all selected repositories, in order.
 fn numbers(job: &LiveJob, plan: Option<&Plan>, wanted: Option<&str>) -> Vec<u32> {
     let mut waiting = planned(job, plan);
     let mut all = Vec::new();
@@ -283,7 +285,7 @@ fn numbers(job: &LiveJob, plan: Option<&Plan>, wanted: Option<&str>) -> Vec<u32>
     all
 }
 
-/// Whether a repository in this state is one that the filter's word means.
+/// Whether the filter selects repositories in this state.
 fn is_in(state: RepoState, word: &str) -> bool {
     match word {
         "pending" => state == RepoState::Pending,

@@ -1,18 +1,24 @@
-//! One repository of a job: where it stands, and the packages that were found in it.
+//! One repository of a job: its state, and the packages that were found in it.
+//!
+//! Input: the id of a job, and the number of a repository. Output: the repository, or a page of
+//! its packages, or all of them as CSV.
+//!
+//! Invariants: packages are read from the result file while they are sent, so that memory is
+//! bounded.
 
 use super::{
     ApiError,
     csv::{self, Format},
     header,
     operation::{Answer, Operation, schema_of},
-    paging::{Page, Place},
-    produced::{Left, PIECE, Producer, Terms, around, produced, unread},
+    paging::{Page, PagePosition},
+    produced_body::{Cancellation, PIECE, Producer, Terms, around, produced, unread},
     reply::{self, finish},
     repositories::planned,
     route::{Call, Route, Scope},
     scan::JOB_ID,
     state::Api,
-    streamed::BrokenOff,
+    stream_body::Aborted,
     template::{PathParameter, Template},
 };
 use crate::{
@@ -35,7 +41,7 @@ use warp::{
     reply::Response,
 };
 
-/// Rows of a page of packages where nobody says how many, and at most.
+/// The default and the maximum size of a page of packages.
 const PACKAGES_PER_PAGE: (usize, usize) = (100, 1_000);
 
 /// The `{n}` of a repository's paths.
@@ -49,7 +55,7 @@ const REPOSITORY: Template<2> = Template::new("/scan/{id}/repositories/{n}", [JO
 const PACKAGES: Template<2> =
     Template::new("/scan/{id}/repositories/{n}/packages", [JOB_ID, INDEX]);
 
-/// Where one repository stands.
+/// The state of a repository.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Repository")]
 pub(super) struct RepositoryAnswer<'a> {
@@ -57,9 +63,10 @@ pub(super) struct RepositoryAnswer<'a> {
     repo_index: u32,
     repo_name: Option<&'a str>,
     git_url: Option<&'a str>,
-    /// A working state, `completed`, `failed`, `timeout`, `cancelled`; anything else is pending.
+    /// A working state, `completed`, `failed`, `timeout` or `cancelled`; any other value means
+    /// pending.
     status: &'a str,
-    /// How often it was begun.
+    /// The number of the current attempt.
     attempt: Option<u64>,
     #[serde(with = "time::option")]
     #[schemars(with = "Option<Timestamp>")]
@@ -72,7 +79,7 @@ pub(super) struct RepositoryAnswer<'a> {
     completed_at: Option<Timestamp>,
     progress: Option<&'a Progress>,
     dependencies_found: Option<u64>,
-    /// Why it failed, in words.
+    /// The reason of the failure as text.
     error: Option<&'a str>,
     failure: Option<&'a Failure>,
 }
@@ -82,38 +89,40 @@ pub(super) struct RepositoryAnswer<'a> {
 struct PackagesPage {
     packages: Vec<Package>,
     #[serde(flatten)]
-    place: Place,
+    place: PagePosition,
 }
 
 /// The parameters of packages.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct PackagesQuery {
-    /// Which page, from 1; a smaller number is the first.
+    /// The page, from 1; a smaller number means 1.
     page: Option<i64>,
-    /// Rows of a page; a number out of range is brought into it.
+    /// The size of a page; a number out of range is clamped.
     per_page: Option<i64>,
-    /// As which kind of document; `Accept` decides where it is absent.
+    /// The format of the answer; if absent, `Accept` decides.
     #[schemars(extend("enum" = csv::FORMATS))]
     format: Option<String>,
 }
 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
-    let shows = Operation::new("getRepository", "Where one repository of a job stands")
-        .answers(StatusCode::OK, Answer::json::<RepositoryAnswer<'_>>("Where it stands."));
+    let shows = Operation::new("getRepository", "The state of one repository of a job").answers(
+        StatusCode::OK,
+        Answer::json::<RepositoryAnswer<'_>>("The state of the repository."),
+    );
     let lists = Operation::new("listPackages", "The packages that were found in a repository")
-        .about("100 on a page where `per_page` is absent, at most 1,000. As CSV: all of them.")
+        .about("A page has 100 packages by default, at most 1,000. CSV contains all packages.")
         .query::<PackagesQuery>()
-        .header("Accept", "`text/csv` for CSV, where no `format` is given.")
-        .answers(StatusCode::OK, Answer::json::<PackagesPage>("One page of them, sorted."))
+        .header("Accept", "`text/csv` for CSV, if `format` is absent.")
+        .answers(StatusCode::OK, Answer::json::<PackagesPage>("A page of packages, sorted."))
         .answers(
             StatusCode::OK,
-            Answer::text(csv::MEDIA_TYPE, "All of them, below a line of headings.")
-                .header("Content-Disposition", "A name to save it under."),
+            Answer::text(csv::MEDIA_TYPE, "All packages, after a header line.")
+                .header("Content-Disposition", "A file name for the download."),
         )
         .refuses(
             StatusCode::BAD_REQUEST,
-            "The repository is not completed, or there is no such format.",
+            "The repository is not completed, or the format is unknown.",
         )
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.");
     vec![
@@ -132,7 +141,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Finds a repository by the texts of a path.
+/// Finds a repository by the parameters of a path.
 pub(super) fn find(
     api: &Api,
     id: &str,
@@ -145,7 +154,7 @@ pub(super) fn find(
 }
 
 impl<'a> RepositoryAnswer<'a> {
-    /// What its status file says.
+    /// The answer for a repository with a status file.
     pub(super) fn of(job_id: &'a JobId, status: &'a RepositoryStatus) -> Self {
         Self {
             job_id,
@@ -164,7 +173,7 @@ impl<'a> RepositoryAnswer<'a> {
         }
     }
 
-    /// One that has not been begun, so that only the plan knows of it, if there is one.
+    /// The answer for a repository that is not started yet, from the plan if there is one.
     pub(super) fn planned(
         job_id: &'a JobId,
         index: u32,
@@ -197,7 +206,7 @@ async fn show(api: Api, id: String, index: String) -> Result<Response, ApiError>
         return Ok(reply::json(&RepositoryAnswer::of(job.id(), &status)));
     }
     let plans = Arc::clone(&api.plans);
-    let shown = api.reads.files.run(move || {
+    let shown = api.read_pools.files.run(move || {
         let plan = plans.get(job.id());
         let planned = planned(&job, plan.as_deref()).remove(&index)?;
         Some(reply::json(&RepositoryAnswer::planned(job.id(), index, planned)))
@@ -222,18 +231,18 @@ async fn packages(
         let name = format!("scanwatch-{id}-{index}.csv");
         return csv::answer(&call, &job, vec![index], &name).await;
     }
-    let reading = api.reads.open(&call)?;
-    let (left, guard) = Left::of(api, &job);
+    let reading = api.read_pools.open(&call)?;
+    let (cancellation, guard) = Cancellation::of(api, &job);
     let (default, most) = PACKAGES_PER_PAGE;
     let packages = Packages {
         results: Arc::clone(&api.results),
         id: id.clone(),
         index,
-        left,
+        cancellation,
         page: Page::new(query.page, query.per_page, default, most),
         begun: None,
     };
-    let terms = Terms::new(api, &api.reads.results, &call.user).with(guard, reading);
+    let terms = Terms::new(api, &api.read_pools.results, &call.user).with(guard, reading);
     let response = produced(terms, packages, "application/json").await;
     let response = response.map_err(|error| error.unwrap_or_else(|| unread(api, id)))?;
     Ok(reply::with_header(response, VARY, "accept"))
@@ -244,66 +253,67 @@ struct Packages {
     results: Arc<Results>,
     id: JobId,
     index: u32,
-    left: Left,
+    cancellation: Cancellation,
     page: Page,
     begun: Option<Begun>,
 }
 
-/// A page of which the beginning is sent.
+/// A page whose start is sent.
 struct Begun {
     file: Option<ResultFile>,
-    /// The places of the packages that are still to come.
+    /// The offsets of the packages that are still to be sent.
     places: std::vec::IntoIter<u64>,
-    /// What comes behind them.
+    /// The text after them.
     end: String,
     commas: bool,
 }
 
 impl Producer for Packages {
-    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
         if self.begun.is_none() {
             let (head, rest) = self.begin()?;
             piece.extend_from_slice(head.as_bytes());
             self.begun = Some(rest);
         }
-        let Some(begun) = &mut self.begun else { return Err(BrokenOff) };
-        // After reading: the files of a job that is removed look as if nothing was found.
-        if self.left.has_left() {
-            return Err(BrokenOff);
+        let Some(begun) = &mut self.begun else { return Err(Aborted) };
+        // Checked after reading: the missing files of a removed job would look like an empty
+        // result.
+        if self.cancellation.is_cancelled() {
+            return Err(Aborted);
         }
         while piece.len() < PIECE {
             let Some((place, file)) = begun.places.next().zip(begun.file.as_mut()) else {
                 piece.extend_from_slice(begun.end.as_bytes());
                 return Ok(false);
             };
-            let text = file.package(place).map_err(|_| BrokenOff)?;
-            // Read and written again: what is no member of a package is left out.
-            let package: Package = serde_json::from_slice(text).map_err(|_| BrokenOff)?;
+            let text = file.package(place).map_err(|_| Aborted)?;
+            // Parsed and serialized again, which drops unknown members.
+            let package: Package = serde_json::from_slice(text).map_err(|_| Aborted)?;
             if std::mem::replace(&mut begun.commas, true) {
                 piece.push(b',');
             }
-            serde_json::to_writer(&mut *piece, &package).map_err(|_| BrokenOff)?;
+            serde_json::to_writer(&mut *piece, &package).map_err(|_| Aborted)?;
         }
         Ok(true)
     }
 }
 
 impl Packages {
-    fn begin(&self) -> Result<(String, Begun), BrokenOff> {
-        let is_wanted = || !self.left.has_left();
+    fn begin(&self) -> Result<(String, Begun), Aborted> {
+        let is_wanted = || !self.cancellation.is_cancelled();
         let summary = self.results.summary(&self.id, self.index, &is_wanted);
-        let summary = summary.map_err(|_| BrokenOff)?;
+        let summary = summary.map_err(|_| Aborted)?;
         let (mut file, mut places, mut total) = (None, Vec::new(), 0);
         if summary.is_sound {
             total = usize::try_from(summary.packages_total).unwrap_or(usize::MAX);
-            file = self.results.open(&self.id, self.index).map_err(|_| BrokenOff)?;
+            file = self.results.open(&self.id, self.index).map_err(|_| Aborted)?;
         }
         if let Some(file) = &mut file {
             let range = self.page.range();
             let mut number = 0;
             let read = file.read(&[], &mut |part| {
                 let Part::Package(place, _) = part else { return Ok(()) };
-                if number >= range.end || number % 1024 == 0 && self.left.has_left() {
+                if number >= range.end || number % 1024 == 0 && self.cancellation.is_cancelled() {
                     return Err(Unread::Stopped);
                 }
                 if number >= range.start {
@@ -314,11 +324,11 @@ impl Packages {
             });
             match read {
                 Ok(()) | Err(Unread::Stopped) => {}
-                Err(Unread::Invalid | Unread::Io(_)) => return Err(BrokenOff),
+                Err(Unread::Invalid | Unread::Io(_)) => return Err(Aborted),
             }
         }
         let page = PackagesPage { packages: Vec::new(), place: self.page.place(total) };
-        // It has text keys and whole numbers: nothing that JSON cannot say.
+        // Serialization cannot fail: the keys are texts and the numbers are integers.
         let page = serde_json::to_string(&page).unwrap_or_default();
         let [begin, end] = around("packages", &page);
         Ok((begin, Begun { file, places: places.into_iter(), end, commas: false }))

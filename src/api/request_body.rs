@@ -1,9 +1,11 @@
-//! The body of a request, with a deadline and a limit: hyper's body comes in, the same frames go
-//! out until either is passed.
+//! The body of a request, with a deadline and a size limit.
 //!
-//! What must stay true: the whole body arrives within the time that counts from its headers,
-//! however slowly its reader reads; a body that nobody reads costs no timer; whether something was
-//! left unread is noted, for the socket's end.
+//! Input: hyper's body. Output: the same frames, or an error when the deadline or the limit is
+//! exceeded.
+//!
+//! Invariants: the whole body has to arrive within the timeout after its headers, however slowly
+//! the handler reads; a body that nobody reads needs no timer; unread data is noted, because it
+//! determines how the socket is closed.
 
 use super::connection::Activity;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -15,13 +17,13 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Why a body ended before its end.
+/// Why a body is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It took too long.
+    /// The body did not arrive before the deadline.
     #[error("the body did not arrive in time")]
     TimedOut,
-    /// It has more than this many bytes.
+    /// The body exceeds this many bytes.
     #[error("the body has more than {0} bytes")]
     TooLarge(u64),
     /// The connection failed.
@@ -34,11 +36,11 @@ pub enum BodyError {
 pub struct RequestBody {
     inner: Incoming,
     deadline: Instant,
-    /// Made when the first frame is waited for.
+    /// Created when a frame is waited for the first time.
     timer: Option<Pin<Box<Sleep>>>,
     limit: u64,
     left: u64,
-    /// Whether the reader has seen the end: hyper does not say so of a chunked body.
+    /// Whether the end was read: hyper does not report that for a chunked body.
     ended: bool,
     activity: Arc<Activity>,
 }
@@ -75,7 +77,7 @@ impl Body for RequestBody {
                 None
             }
             Some(Err(error)) => Some(Err(BodyError::Connection(error))),
-            // A sender that is never quite silent would never be waited for.
+            // A client that keeps sending slowly would never let the timer be polled.
             Some(Ok(_)) if Instant::now() > this.deadline => Some(Err(BodyError::TimedOut)),
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);

@@ -1,15 +1,20 @@
-//! What a job has found: `/jobs/{id}/results` at its end, `/jobs/{id}/partial` before.
+//! The results of a job: `/jobs/{id}/results` when it is finished, `/jobs/{id}/partial` before.
+//!
+//! Input: the id of a job. Output: the results document, or all packages as CSV.
+//!
+//! Invariants: the document is generated while it is sent, so that memory is bounded; an answer
+//! whose job is removed meanwhile is aborted.
 
 use super::{
     ApiError,
     csv::{self, Format},
     header,
     operation::{Answer, Operation},
-    produced::{Left, PIECE, Producer, Terms, around, produced, unread},
+    produced_body::{Cancellation, PIECE, Producer, Terms, around, produced, unread},
     reply::{self, finish},
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    streamed::BrokenOff,
+    stream_body::Aborted,
     template::Template,
 };
 use crate::{
@@ -35,7 +40,7 @@ use warp::{
 const RESULTS: Template<1> = Template::new("/jobs/{id}/results", [JOB_ID]);
 const PARTIAL: Template<1> = Template::new("/jobs/{id}/partial", [JOB_ID]);
 
-/// What was found. The members that are about a group are null for a single repository.
+/// The results of a job. The members about a group are null for a single repository.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ResultsDocument {
     git_url: Option<String>,
@@ -46,17 +51,17 @@ struct ResultsDocument {
     failed_scans: Option<u64>,
     project_results: Option<Vec<ProjectResult>>,
     failed_projects: Option<Vec<FailedProject>>,
-    // What sums up the lists comes behind them: they are sent while they are read.
-    /// For each category whether something of it is used.
+    // The totals follow the lists, because these are sent while they are read.
+    /// For each category, whether something of it is used.
     dependencies: BTreeMap<String, bool>,
     infrastructure_usage: BTreeMap<String, bool>,
-    /// Packages of all repositories.
+    /// The number of packages of all repositories.
     packages_total: u64,
-    /// Where the packages themselves are.
+    /// The path of the packages.
     packages_url: String,
 }
 
-/// What was found in one repository of a group.
+/// The results of one repository of a group.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ProjectResult {
     project_name: Option<String>,
@@ -68,7 +73,7 @@ struct ProjectResult {
     error: Option<String>,
 }
 
-/// A repository of a group that was not scanned to its end.
+/// A repository of a group whose scan did not complete.
 #[derive(Debug, Serialize, JsonSchema)]
 struct FailedProject {
     project_name: Option<String>,
@@ -76,7 +81,7 @@ struct FailedProject {
     error: String,
 }
 
-/// What was found so far.
+/// The results of a running job so far.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "PartialResults")]
 struct SoFar {
@@ -93,33 +98,31 @@ struct SoFar {
 /// The parameters of results.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct Formatted {
-    /// As which kind of document; `Accept` decides where it is absent.
+    /// The format of the answer; if absent, `Accept` decides.
     #[schemars(extend("enum" = csv::FORMATS))]
     format: Option<String>,
 }
 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
-    let gives = Operation::new("getResults", "What a job has found")
+    let gives = Operation::new("getResults", "The results of a job")
         .about(
-            "Of a finished group, also where some have failed, and of a completed repository. As \
-             CSV: a row for each package of each completed repository.",
+            "Available for a finished group, even if some of its repositories failed, and for a \
+             completed repository. CSV contains a row for each package of each completed \
+             repository.",
         )
         .query::<Formatted>()
-        .header("Accept", "`text/csv` for CSV, where no `format` is given.")
+        .header("Accept", "`text/csv` for CSV, if `format` is absent.")
         .answers(StatusCode::OK, Answer::json::<ResultsDocument>("The results document."))
         .answers(
             StatusCode::OK,
-            Answer::text(csv::MEDIA_TYPE, "The packages, below a line of headings.")
-                .header("Content-Disposition", "A name to save it under."),
+            Answer::text(csv::MEDIA_TYPE, "The packages, after a header line.")
+                .header("Content-Disposition", "A file name for the download."),
         )
-        .refuses(StatusCode::BAD_REQUEST, "The job is not completed, or there is no such format.")
+        .refuses(StatusCode::BAD_REQUEST, "The job is not completed, or the format is unknown.")
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.");
-    let gives_some = Operation::new("getPartialResults", "What a running job has found so far")
-        .answers(
-            StatusCode::OK,
-            Answer::json::<SoFar>("What its finished repositories have found."),
-        )
+    let gives_some = Operation::new("getPartialResults", "The results of a running job so far")
+        .answers(StatusCode::OK, Answer::json::<SoFar>("The results of its finished repositories."))
         .refuses(StatusCode::BAD_REQUEST, "The job is not running.")
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.");
     vec![
@@ -168,7 +171,7 @@ async fn results(
     }
 }
 
-/// `GET /jobs/{id}/partial`: what the repositories that are over have found so far.
+/// `GET /jobs/{id}/partial`: the results of finished repositories.
 async fn partial(call: Call<1>) -> Result<Response, ApiError> {
     let [id] = &call.path;
     let job = call.api.job(id)?;
@@ -179,24 +182,24 @@ async fn partial(call: Call<1>) -> Result<Response, ApiError> {
         return Err(ApiError::bad_request(detail));
     }
     let group = is_group(&job, &facts);
-    let (over, last_updated) = job.with_repositories(|all| {
-        let (mut over, mut last_updated) = (Vec::new(), None);
+    let (finished, last_updated) = job.with_repositories(|all| {
+        let (mut finished, mut last_updated) = (Vec::new(), None);
         for repository in all {
             last_updated = last_updated.max(repository.last_update);
             if repository.state.is_final() {
-                over.push(repository.index);
+                finished.push(repository.index);
             }
         }
-        (over, last_updated)
+        (finished, last_updated)
     });
-    found(&call, job, facts, group, over, Kind::SoFar(last_updated)).await
+    found(&call, job, facts, group, finished, Kind::SoFar(last_updated)).await
 }
 
 /// Which answer it is.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Results,
-    /// Of a job that is running, with the time of its last news.
+    /// The results of a running job, with the time of its last update.
     SoFar(Option<Timestamp>),
 }
 
@@ -210,8 +213,8 @@ async fn found(
     kind: Kind,
 ) -> Result<Response, ApiError> {
     let api = &call.api;
-    let reading = api.reads.open(call)?;
-    let (left, guard) = Left::of(api, &job);
+    let reading = api.read_pools.open(call)?;
+    let (cancellation, guard) = Cancellation::of(api, &job);
     let id = facts.id.clone();
     let found = Found {
         results: Arc::clone(&api.results),
@@ -220,19 +223,19 @@ async fn found(
         group,
         repositories,
         kind,
-        left,
+        cancellation,
         next: Some(Next::Begin),
         commas: false,
         dependencies: BTreeMap::new(),
         infrastructure_usage: BTreeMap::new(),
         packages_total: 0,
     };
-    let terms = Terms::new(api, &api.reads.results, &call.user).with(guard, reading);
+    let terms = Terms::new(api, &api.read_pools.results, &call.user).with(guard, reading);
     let response = produced(terms, found, "application/json").await;
     response.map_err(|error| error.unwrap_or_else(|| unread(api, &id)))
 }
 
-/// The Python service's jobs do not say what they are; more than one repository is a group.
+/// Jobs of the Python service have no type; more than one repository means a group.
 pub(super) fn is_group(job: &LiveJob, facts: &JobFacts) -> bool {
     match job.scan_type() {
         Some(scan_type) => scan_type == ScanType::Group,
@@ -240,7 +243,7 @@ pub(super) fn is_group(job: &LiveJob, facts: &JobFacts) -> bool {
     }
 }
 
-/// A results document that is made while it is sent.
+/// A results document that is generated while it is sent.
 struct Found {
     results: Arc<Results>,
     job: Arc<LiveJob>,
@@ -248,11 +251,11 @@ struct Found {
     group: bool,
     repositories: Vec<u32>,
     kind: Kind,
-    left: Left,
+    cancellation: Cancellation,
     next: Option<Next>,
-    /// An item of the list has been written.
+    /// Whether an item of the list has been written.
     commas: bool,
-    /// What was found in all repositories up to here.
+    /// The totals of the repositories up to here.
     dependencies: BTreeMap<String, bool>,
     infrastructure_usage: BTreeMap<String, bool>,
     packages_total: u64,
@@ -262,21 +265,22 @@ struct Found {
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Begin,
-    /// The project of a repository, by its place in the list.
+    /// The project of the repository at this index in the list.
     Project(usize),
     Failed(usize),
 }
 
 impl Producer for Found {
-    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
         while let Some(next) = self.next {
             if piece.len() >= PIECE {
                 return Ok(true);
             }
             self.next = self.write(next, piece)?;
-            // After reading: the files of a job that is removed look as if nothing was found.
-            if self.left.has_left() {
-                return Err(BrokenOff);
+            // Checked after reading: the missing files of a removed job would look like an empty
+            // result.
+            if self.cancellation.is_cancelled() {
+                return Err(Aborted);
             }
         }
         Ok(false)
@@ -284,7 +288,7 @@ impl Producer for Found {
 }
 
 impl Found {
-    fn write(&mut self, next: Next, piece: &mut Vec<u8>) -> Result<Option<Next>, BrokenOff> {
+    fn write(&mut self, next: Next, piece: &mut Vec<u8>) -> Result<Option<Next>, Aborted> {
         match next {
             Next::Begin => {
                 if self.group {
@@ -313,7 +317,7 @@ impl Found {
                     piece.extend_from_slice(end.as_bytes());
                     return Ok(None);
                 };
-                let status = self.job.repository(*index).ok_or(BrokenOff)?;
+                let status = self.job.repository(*index).ok_or(Aborted)?;
                 if status.state != RepoState::Completed {
                     let error = error_of(&status);
                     let (project_name, git_url) = (status.name, status.git_url);
@@ -324,14 +328,14 @@ impl Found {
         }
     }
 
-    /// Takes in what was found in a repository, and of a group writes it.
-    fn project(&mut self, index: u32, piece: &mut Vec<u8>) -> Result<(), BrokenOff> {
-        let status = self.job.repository(index).ok_or(BrokenOff)?;
+    /// Adds the results of a repository to the totals, and writes them for a group.
+    fn project(&mut self, index: u32, piece: &mut Vec<u8>) -> Result<(), Aborted> {
+        let status = self.job.repository(index).ok_or(Aborted)?;
         let success = status.state == RepoState::Completed;
         let summary = if success {
-            let is_wanted = || !self.left.has_left();
+            let is_wanted = || !self.cancellation.is_cancelled();
             let summary = self.results.summary(&self.facts.id, index, &is_wanted);
-            summary.map_err(|_| BrokenOff)?
+            summary.map_err(|_| Aborted)?
         } else {
             Arc::default()
         };
@@ -361,11 +365,11 @@ impl Found {
         self.item(&project, piece)
     }
 
-    fn item(&mut self, item: &impl Serialize, piece: &mut Vec<u8>) -> Result<(), BrokenOff> {
+    fn item(&mut self, item: &impl Serialize, piece: &mut Vec<u8>) -> Result<(), Aborted> {
         if std::mem::replace(&mut self.commas, true) {
             piece.push(b',');
         }
-        serde_json::to_writer(piece, item).map_err(|_| BrokenOff)
+        serde_json::to_writer(piece, item).map_err(|_| Aborted)
     }
 
     /// The whole answer, without the items of its lists.
@@ -380,11 +384,11 @@ impl Found {
                 last_updated,
             }),
         };
-        // It has text keys and finite numbers: nothing that JSON cannot say.
+        // Serialization cannot fail: all keys are texts and all numbers finite.
         text.unwrap_or_default()
     }
 
-    /// What comes before, between and behind the two lists of a group's document.
+    /// The text before, between and after the two lists of a group's document.
     fn frame(&self) -> [String; 3] {
         let [begin, rest] = around("project_results", &self.text());
         let failed = "\"failed_projects\":[";
@@ -392,7 +396,7 @@ impl Found {
         [begin, format!("{between}{failed}"), end.to_owned()]
     }
 
-    /// The document with what has been found up to here, and without the items of its lists.
+    /// The document with the totals up to here, without the items of its lists.
     fn document(&self) -> ResultsDocument {
         let Self { facts, group, .. } = self;
         let packages_url = match self.repositories.as_slice() {

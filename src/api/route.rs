@@ -1,16 +1,16 @@
-//! One route: method, path, who may use it, its documentation, and its handler.
+//! One route: method, path, scope, documentation and handler.
 //!
-//! Input: a table of such values. Output: what the [`Router`](super::router::Router) serves, what
-//! `Allow` names, and what the OpenAPI document describes.
+//! Input: one value of [`Route`] per route. Output: what the [`Router`](super::router::Router)
+//! serves, the methods of `Allow`, and what the OpenAPI document describes.
 //!
-//! Invariants: a route's own part is query, body and handler alone; what comes before them is the
-//! router's, by the route's path, method and scope. What is documented of these is what is enforced,
-//! for there is one value of each.
+//! Invariants: a route's own part is only query, body and handler; everything before them is done
+//! by the router, by the route's path, method and scope. The documented path, method and scope are
+//! the enforced ones, because there is one value of each.
 
 use super::{
     auth::{self, Auth, User},
-    coding::Coding,
-    etag::IfNoneMatch,
+    content_coding::Coding,
+    if_none_match::IfNoneMatch,
     operation::Operation,
     state::Api,
     template::{PathParameter, Template},
@@ -20,21 +20,21 @@ use warp::{
     Filter, Rejection, filters::BoxedFilter, http::Method, path::FullPath, reply::Response,
 };
 
-/// What a request must be allowed to do.
+/// The permission that a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Nothing: for machines that have no credentials.
+    /// None: for probes without credentials.
     None,
-    /// To look.
+    /// To read.
     Read,
-    /// To submit, cancel, scan again.
+    /// To submit, cancel and retry.
     Write,
-    /// To remove.
+    /// To remove jobs.
     Admin,
 }
 
 impl Scope {
-    /// What credentials must allow; `None` where none are needed.
+    /// The scope that credentials need; `None` if no credentials are needed.
     pub(super) fn needed(self) -> Option<auth::Scope> {
         match self {
             Self::None => None,
@@ -45,7 +45,7 @@ impl Scope {
     }
 }
 
-/// A route as it is served.
+/// A route, as the router serves it.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) path: &'static str,
@@ -55,35 +55,35 @@ pub(super) struct Endpoint {
     pub(super) filter: BoxedFilter<(Response,)>,
 }
 
-/// What the router found out about a request that its route may answer: an extension of the request.
+/// What the router passes to the route about an accepted request: an extension of the request.
 #[derive(Debug, Clone)]
 pub(super) struct Admitted {
     pub(super) user: User,
-    /// The other end of the connection.
+    /// The address of the client.
     pub(super) peer: Option<IpAddr>,
-    pub(super) seen: IfNoneMatch,
+    pub(super) if_none_match: IfNoneMatch,
     pub(super) coding: Coding,
 }
 
-/// A request that has come as far as its route's own part.
+/// A request that the router has accepted, as the handlers get it.
 #[derive(Debug, Clone)]
 pub struct Call<const N: usize> {
-    /// The parameters of the path, as they were sent: a handler reads them, for an ill-formed one
-    /// is "not found" in the words of the thing, not of the path.
+    /// The parameters of the path, as they were sent. The handler parses them, so that an
+    /// ill-formed one is answered as "not found" for the resource, not for the path.
     pub path: [String; N],
     pub user: User,
-    /// The other end of the connection.
+    /// The address of the client.
     pub peer: Option<IpAddr>,
-    /// What the client has already.
-    pub seen: IfNoneMatch,
-    /// How it wants to be answered.
+    /// The version that the client already has.
+    pub if_none_match: IfNoneMatch,
+    /// The content coding that the client prefers.
     pub(super) coding: Coding,
     pub api: Api,
 }
 
-/// What routes are made with.
+/// What routes are built with.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct RouteContext {
     pub api: Api,
     pub auth: Arc<Auth>,
 }
@@ -99,16 +99,16 @@ pub struct Route {
     filter: MakeFilter,
 }
 
-/// Makes a route's own part.
-type MakeFilter = Box<dyn FnOnce(&Door) -> BoxedFilter<(Response,)> + Send>;
+/// Builds the route's own part of the filter.
+type MakeFilter = Box<dyn FnOnce(&RouteContext) -> BoxedFilter<(Response,)> + Send>;
 
 impl Route {
-    /// Answers GET, and HEAD, for which hyper leaves the body out.
+    /// A route for GET and HEAD; hyper omits the body of the answer to HEAD.
     pub fn get<const N: usize, F>(
         path: &Template<N>,
         scope: Scope,
         operation: Operation,
-        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &Door) -> F + Send + 'static,
+        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &RouteContext) -> F + Send + 'static,
     ) -> Self
     where
         F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
@@ -116,12 +116,12 @@ impl Route {
         Self::new(Method::GET, path, scope, operation, answer)
     }
 
-    /// Answers POST.
+    /// A route for POST.
     pub fn post<const N: usize, F>(
         path: &Template<N>,
         scope: Scope,
         operation: Operation,
-        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &Door) -> F + Send + 'static,
+        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &RouteContext) -> F + Send + 'static,
     ) -> Self
     where
         F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
@@ -129,12 +129,12 @@ impl Route {
         Self::new(Method::POST, path, scope, operation, answer)
     }
 
-    /// Answers DELETE.
+    /// A route for DELETE.
     pub fn delete<const N: usize, F>(
         path: &Template<N>,
         scope: Scope,
         operation: Operation,
-        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &Door) -> F + Send + 'static,
+        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &RouteContext) -> F + Send + 'static,
     ) -> Self
     where
         F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
@@ -142,31 +142,33 @@ impl Route {
         Self::new(Method::DELETE, path, scope, operation, answer)
     }
 
-    /// `answer` adds the route's own part to a request that may be answered: query, body, handler.
+    /// `answer` adds the route's own part to accepted requests: query, body, handler.
     fn new<const N: usize, F>(
         method: Method,
         path: &Template<N>,
         scope: Scope,
         operation: Operation,
-        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &Door) -> F + Send + 'static,
+        answer: impl FnOnce(BoxedFilter<(Call<N>,)>, &RouteContext) -> F + Send + 'static,
     ) -> Self
     where
         F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static,
     {
         let template = *path;
-        // Boxed: nested as they are, the types of all routes would take minutes to compile.
-        let filter = Box::new(move |door: &Door| answer(calls(template, &door.api), door).boxed());
+        // Boxed, because the nested types of all routes would take minutes to compile.
+        let filter = Box::new(move |context: &RouteContext| {
+            answer(calls(template, &context.api), context).boxed()
+        });
         let parameters = path.parameters.to_vec();
         Self { method, path: path.text, parameters, scope, operation, filter }
     }
 
-    /// As it is served.
-    pub(super) fn endpoint(self, door: &Door) -> Endpoint {
-        let (methods, filter) = (self.methods(), (self.filter)(door));
+    /// The route, as the router serves it.
+    pub(super) fn endpoint(self, context: &RouteContext) -> Endpoint {
+        let (methods, filter) = (self.methods(), (self.filter)(context));
         Endpoint { path: self.path, methods, scope: self.scope, filter }
     }
 
-    /// The methods that it answers.
+    /// The methods that this route answers.
     pub fn methods(&self) -> Vec<Method> {
         if self.method == Method::GET {
             vec![Method::GET, Method::HEAD]
@@ -182,14 +184,14 @@ impl fmt::Debug for Route {
     }
 }
 
-/// Requests that the router has admitted to a route of this template.
+/// Extracts the call of a route of this template from requests that the router has accepted.
 fn calls<const N: usize>(template: Template<N>, api: &Api) -> BoxedFilter<(Call<N>,)> {
     let api = api.clone();
     warp::path::full()
         .and(warp::ext::get::<Admitted>())
-        .map(move |path: FullPath, Admitted { user, peer, seen, coding }| {
+        .map(move |path: FullPath, Admitted { user, peer, if_none_match, coding }| {
             let path = template.parameters_of(path.as_str());
-            Call { path, user, peer, seen, coding, api: api.clone() }
+            Call { path, user, peer, if_none_match, coding, api: api.clone() }
         })
         .boxed()
 }

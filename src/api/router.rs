@@ -1,27 +1,29 @@
-//! The way of a request to its route.
+//! Routes each request to its handler.
 //!
 //! ```text
 //! request ─► malformed? ─► path ─► method ─► host ─► credentials ─► origin ─► the route's filter
 //! ```
 //!
-//! Input: requests, and the table of routes. Output: answers, errors included, each counted and with
-//! the headers that restrain browsers.
+//! Input: requests, and the table of routes. Output: answers, including errors, each counted and
+//! with the security headers for browsers.
 //!
-//! Invariants: a request is looked up once and reaches one route alone, so no rejection of a route
-//! leads on to another; it is refused in the order above, and only the route it may use reads its
-//! query and its body. No filter sees a malformed request: warp's panic where a target has no path.
+//! Invariants: a request is looked up once and reaches at most one route, so that a rejection of a
+//! route never leads to another one; requests are refused in the order above, and only the route
+//! that may answer reads the query and the body. No filter sees a malformed request, because warp
+//! panics on a target without a path.
 
 use super::{
     auth::{Auth, User},
-    coding::Coding,
+    browser_guard,
     connection::ConnectionContext,
+    content_coding::Coding,
     error::ApiError,
-    etag::IfNoneMatch,
-    guard, malformed,
+    if_none_match::IfNoneMatch,
+    malformed,
     recover::recover,
+    request_metrics::{RequestMetrics, UNMATCHED},
     route::{Admitted, Endpoint, Scope},
     template::Paths,
-    traffic::{Traffic, UNMATCHED},
 };
 use futures_util::FutureExt;
 use hyper::{Request, body::Body};
@@ -42,28 +44,28 @@ use warp::{
     reply::Response,
 };
 
-/// All routes as one service; cloning shares them.
+/// All routes as one service. Clones share the routes.
 #[derive(Debug, Clone)]
 pub struct Router<S>(Arc<Table<S>>);
 
 #[derive(Debug)]
 struct Table<S> {
     paths: Paths,
-    /// Those of the templates, at the places that `paths` names.
-    places: Vec<Place<S>>,
+    /// The routes of each template, at the index that `paths` returns.
+    path_routes: Vec<PathRoutes<S>>,
     auth: Arc<Auth>,
-    traffic: Arc<Traffic>,
-    /// Where requests count that no path has.
+    request_metrics: Arc<RequestMetrics>,
+    /// The index in the metrics of requests whose path has no route.
     unmatched: usize,
 }
 
 /// The routes of one path.
 #[derive(Debug)]
-struct Place<S> {
-    /// Their methods, as the header has them.
+struct PathRoutes<S> {
+    /// Their methods, as the value of the `Allow` header.
     allow: Arc<str>,
     routes: Vec<Served<S>>,
-    /// Where its requests count.
+    /// The index of these requests in the metrics.
     counted: usize,
 }
 
@@ -74,7 +76,7 @@ struct Served<S> {
     service: S,
 }
 
-/// A service that has an answer to every request.
+/// A service that answers every request.
 pub trait Answers<B>:
     Service<Request<B>, Response = Response, Error = Infallible, Future: Send + 'static>
     + Clone
@@ -93,33 +95,33 @@ impl<B, S> Answers<B> for S where
 {
 }
 
-/// The router of these routes.
+/// Builds the router of these routes.
 pub(super) fn router<B>(
     endpoints: Vec<Endpoint>,
     auth: Arc<Auth>,
-    traffic: Arc<Traffic>,
+    request_metrics: Arc<RequestMetrics>,
 ) -> Router<impl Answers<B> + use<B>>
 where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
 {
-    let (mut templates, mut places) = (Vec::new(), Vec::<Place<_>>::new());
+    let (mut templates, mut path_routes) = (Vec::new(), Vec::<PathRoutes<_>>::new());
     for Endpoint { path, methods, scope, filter } in endpoints {
         let known = templates.iter().position(|known| *known == path);
         let at = known.unwrap_or(templates.len());
         if known.is_none() {
             templates.push(path);
-            let counted = traffic.place_of(path);
-            places.push(Place { allow: "".into(), routes: Vec::new(), counted });
+            let counted = request_metrics.index_of(path);
+            path_routes.push(PathRoutes { allow: "".into(), routes: Vec::new(), counted });
         }
         let service = warp::service(filter.recover(recover));
-        places[at].routes.push(Served { methods, scope, service });
-        places[at].allow = allow(&places[at].routes);
+        path_routes[at].routes.push(Served { methods, scope, service });
+        path_routes[at].allow = allow(&path_routes[at].routes);
     }
-    let (paths, unmatched) = (Paths::new(templates), traffic.place_of(UNMATCHED));
-    Router(Arc::new(Table { paths, places, auth, traffic, unmatched }))
+    let (paths, unmatched) = (Paths::new(templates), request_metrics.index_of(UNMATCHED));
+    Router(Arc::new(Table { paths, path_routes, auth, request_metrics, unmatched }))
 }
 
-/// The `Allow` of these routes.
+/// The `Allow` header of these routes.
 fn allow<S>(routes: &[Served<S>]) -> Arc<str> {
     let methods: BTreeSet<&str> =
         routes.iter().flat_map(|route| &route.methods).map(Method::as_str).collect();
@@ -139,15 +141,15 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Only credentials that the connection does not know are waited for. So the request is no part of
-    /// the future of nearly all requests, which stays small.
+    /// Only credentials that the connection has not verified need an asynchronous check. The future
+    /// of all other requests does not contain the request and stays small.
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (table, began) = (Arc::clone(&self.0), Instant::now());
         let (counted, found) = self.0.find(&request);
         let count = Count { table, counted, method: request.method().clone(), began };
         let answer = match found.map(|route| (route, self.0.known_user(route.scope, &request))) {
             Ok((route, Some(user))) => user.and_then(|user| route.begin(user, request)),
-            Ok((_, None)) => return Box::pin(judged(request, count)),
+            Ok((_, None)) => return Box::pin(authenticated(request, count)),
             Err(error) => Err(error),
         };
         match answer {
@@ -159,15 +161,15 @@ where
     }
 }
 
-/// The answer to a request whose credentials have to be judged.
-async fn judged<B: Sync, S: Answers<B>>(
+/// Answers a request whose credentials have to be checked.
+async fn authenticated<B: Sync, S: Answers<B>>(
     request: Request<B>,
     count: Count<S>,
 ) -> Result<Response, Infallible> {
     let table = Arc::clone(&count.table);
     let answer = match table.find(&request).1 {
         Ok(route) => {
-            let user = table.judged_user(route.scope, &request).await;
+            let user = table.authenticated_user(route.scope, &request).await;
             user.and_then(|user| route.begin(user, request))
         }
         Err(error) => Err(error),
@@ -180,33 +182,38 @@ async fn judged<B: Sync, S: Answers<B>>(
 }
 
 impl<S> Table<S> {
-    /// Where a request counts; and its route, if it is one that may be asked at all: of malformed, path,
-    /// method and host the first that is wrong is the error.
+    /// The index of a request in the metrics, and its route. The error is the first violation of
+    /// the order malformed, path, method, host.
     fn find<B>(&self, request: &Request<B>) -> (usize, Result<&Served<S>, ApiError>) {
         if let Err(rule) = malformed::check(request) {
             return (self.unmatched, Err(rule.into()));
         }
-        let place = self.paths.find(request.uri().path()).and_then(|index| self.places.get(index));
-        let Some(Place { allow, routes, counted }) = place else {
+        let place =
+            self.paths.find(request.uri().path()).and_then(|index| self.path_routes.get(index));
+        let Some(PathRoutes { allow, routes, counted }) = place else {
             return (self.unmatched, Err(ApiError::RouteNotFound));
         };
         let wrong_method = || ApiError::MethodNotAllowed { allow: Some(Arc::clone(allow)) };
         let route = routes.iter().find(|route| route.methods.contains(request.method()));
         let route = route.ok_or_else(wrong_method).and_then(|route| {
             let is_open = route.scope == Scope::None;
-            if is_open { Ok(route) } else { guard::check_host(&self.auth, request).map(|()| route) }
+            if is_open {
+                Ok(route)
+            } else {
+                browser_guard::check_host(&self.auth, request).map(|()| route)
+            }
         });
         (*counted, route)
     }
 
-    /// Who asks, as far as that needs no judgement.
+    /// The user of a request, if that needs no check of credentials.
     fn known_user<B>(&self, scope: Scope, request: &Request<B>) -> Option<Result<User, ApiError>> {
         let Some(needed) = scope.needed() else { return Some(Ok(User::anybody())) };
         self.auth.known(request.headers().get(AUTHORIZATION), connection_of(request), needed)
     }
 
-    /// Who asks.
-    async fn judged_user<B: Sync>(
+    /// The user of a request, after a check of the credentials.
+    async fn authenticated_user<B: Sync>(
         &self,
         scope: Scope,
         request: &Request<B>,
@@ -218,23 +225,23 @@ impl<S> Table<S> {
 }
 
 impl<S> Served<S> {
-    /// Begins to answer a request of this user, unless another site's page has sent it.
+    /// Starts to answer a request of this user, unless a page of another site sent the request.
     fn begin<B>(&self, user: User, mut request: Request<B>) -> Result<S::Future, ApiError>
     where
         S: Answers<B>,
     {
         if self.scope != Scope::None {
-            guard::check_write(&request)?;
+            browser_guard::check_write(&request)?;
         }
         let peer = connection_of(&request).map(|connection| connection.peer.ip());
         let headers = request.headers();
-        let (seen, coding) = (IfNoneMatch::of(headers), Coding::wanted(headers));
-        request.extensions_mut().insert(Admitted { user, peer, seen, coding });
+        let (if_none_match, coding) = (IfNoneMatch::of(headers), Coding::preferred(headers));
+        request.extensions_mut().insert(Admitted { user, peer, if_none_match, coding });
         Ok(self.service.clone().call(request))
     }
 }
 
-/// A request that is counted when its answer begins.
+/// The measurement of a request, which is recorded when its answer starts.
 struct Count<S> {
     table: Arc<Table<S>>,
     counted: usize,
@@ -243,11 +250,11 @@ struct Count<S> {
 }
 
 impl<S> Count<S> {
-    /// The answer as it is sent.
+    /// Records the request, and adds the security headers to the answer.
     fn finish(&self, response: Response) -> Response {
         let Self { table, counted, method, began } = self;
-        table.traffic.note(*counted, method, response.status(), began.elapsed());
-        guard::secured(response)
+        table.request_metrics.note(*counted, method, response.status(), began.elapsed());
+        browser_guard::secured(response)
     }
 }
 
@@ -284,7 +291,7 @@ mod tests {
         Response::new(text.into())
     }
 
-    fn routes(auth: Auth) -> (Router<impl Answers<String>>, Arc<Traffic>) {
+    fn routes(auth: Auth) -> (Router<impl Answers<String>>, Arc<RequestMetrics>) {
         let reads = [Method::GET, Method::HEAD];
         let any = || -> BoxedFilter<()> { warp::any().boxed() };
         let submit = json_body(100).map(|mut body: Validation| {
@@ -306,8 +313,9 @@ mod tests {
             endpoint("/jobs", &reads, Scope::Read, list),
             endpoint("/livez", &reads, Scope::None, any().map(|| text("ok".into()))),
         ];
-        let traffic = Arc::new(Traffic::new(["/jobs", "/livez", "/scan", "/scan/{id}"]));
-        (router(endpoints, Arc::new(auth), Arc::clone(&traffic)), traffic)
+        let request_metrics =
+            Arc::new(RequestMetrics::new(["/jobs", "/livez", "/scan", "/scan/{id}"]));
+        (router(endpoints, Arc::new(auth), Arc::clone(&request_metrics)), request_metrics)
     }
 
     fn closed() -> Auth {
@@ -346,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn paths_come_before_methods_and_methods_before_all_else() {
+    async fn paths_are_checked_before_methods_and_methods_before_everything_else() {
         for path in ["/", "/x", "/scan/1/x", "/jobs/1", "/scan/..%2f/x"] {
             for method in ["GET", "POST", "DELETE", "PATCH"] {
                 check(anonymous(&format!("{method} {path}")), "", 404, "Not Found").await;
@@ -364,14 +372,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_malformed_request_is_refused_before_its_path_is_looked_up() {
+    async fn a_malformed_request_is_refused_before_the_lookup_of_its_path() {
         for request in [asks("GET /x").header("host", "h"), asks("CONNECT h:80")] {
             assert_eq!(answer(request, "").await.status(), 400);
         }
     }
 
     #[tokio::test]
-    async fn credentials_are_judged_before_query_body_and_id() {
+    async fn credentials_are_checked_before_query_body_and_id() {
         for request in ["GET /scan/1", "DELETE /scan/1", "POST /scan", "GET /jobs?x=y"] {
             let headers = check(anonymous(request), "text", 401, "Not authenticated").await;
             assert!(headers.contains_key("www-authenticate"));
@@ -382,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_open_server_judges_the_host_before_all_but_path_and_method() {
+    async fn an_open_server_checks_the_host_after_path_and_method() {
         let mut routes = routes(Auth::open()).0;
         for (request, status) in
             [("GET /jobs?x=y", 421), ("POST /scan", 421), ("GET /livez", 200), ("PUT /jobs", 405)]
@@ -393,7 +401,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_other_error_keeps_its_own_status() {
+    async fn every_other_error_keeps_its_status() {
         check(asks("GET /scan/1"), "", 404, "Job not found").await;
         check(asks("HEAD /scan/1"), "", 404, "Job not found").await;
         check(asks("GET /jobs?x=y"), "", 400, "Invalid query string").await;
@@ -401,7 +409,7 @@ mod tests {
         let refused = "Cross-site request refused: its Origin is not this host";
         check(foreign, "", 403, refused).await;
         let text = asks("POST /scan").header("content-type", "text/plain");
-        check(text, "{}", 415, "The request body is not JSON by its Content-Type").await;
+        check(text, "{}", 415, "The Content-Type of the request body is not JSON").await;
         let json = || asks("POST /scan").header("content-type", "application/json");
         check(json(), &"x".repeat(101), 413, "The request body is too large").await;
         assert_eq!(answer(json(), "7").await.status(), 422);
@@ -410,12 +418,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_request_counts_at_its_route() {
-        let (mut routes, traffic) = routes(closed());
+    async fn each_request_is_counted_at_its_route() {
+        let (mut routes, request_metrics) = routes(closed());
         for request in ["GET /scan/1", "HEAD /scan/2/", "GET /scan", "GET /x", "CONNECT h:80"] {
             let Ok(_) = routes.call(asks(request).body(String::new()).unwrap()).await;
         }
-        let counted: Vec<_> = traffic
+        let counted: Vec<_> = request_metrics
             .requests()
             .map(|requests| (requests.route, requests.method, requests.status))
             .collect();

@@ -1,14 +1,16 @@
-//! All routes, joined: each file of a resource gives its own, and here they become one table, which
-//! is served, and described by the OpenAPI document.
+//! The table of all routes, collected from the files of the resources.
 //!
-//! Invariants: no path is one of two templates, and no two routes have the same path and method.
+//! Input: the routes of each resource. Output: the router that serves them, and the table that the
+//! OpenAPI document is built from.
+//!
+//! Invariants: no path matches two templates, and no two routes have the same path and method.
 
 use super::{
     auth::Auth,
     docs, events, health, jobs, log, metrics, openapi, repositories, repository,
     request_body::RequestBody,
     results,
-    route::{Door, Route},
+    route::{Route, RouteContext},
     router::{Answers, Router, router},
     sbom, scan,
     state::Api,
@@ -16,7 +18,7 @@ use super::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Routes that belong together, in the order in which they are described.
+/// The routes of one resource, in the order of their documentation.
 #[derive(Debug)]
 pub struct Resource {
     pub name: &'static str,
@@ -24,7 +26,7 @@ pub struct Resource {
     pub routes: Vec<Route>,
 }
 
-/// Every route there is.
+/// All routes.
 pub fn resources() -> Vec<Resource> {
     let resource = |name, about, routes| Resource { name, about, routes };
     vec![
@@ -45,7 +47,7 @@ pub fn resources() -> Vec<Resource> {
         ),
         resource(
             "Service",
-            "How the service is, and what it can do.",
+            "Health, metrics and documentation of the service.",
             joined([health::routes(), metrics::routes(), openapi::routes(), docs::routes()]),
         ),
     ]
@@ -55,17 +57,17 @@ fn joined<const N: usize>(routes: [Vec<Route>; N]) -> Vec<Route> {
     routes.into_iter().flatten().collect()
 }
 
-/// The templates of all paths, each once.
+/// The templates of all paths, without duplicates.
 pub fn paths() -> BTreeSet<&'static str> {
     resources().iter().flat_map(|resource| &resource.routes).map(|route| route.path).collect()
 }
 
-/// The routes, ready to be served.
+/// Builds the router of all routes.
 pub fn routes(api: Api, auth: &Arc<Auth>) -> Router<impl Answers<RequestBody> + use<>> {
-    let door = Door { api, auth: Arc::clone(auth) };
+    let context = RouteContext { api, auth: Arc::clone(auth) };
     let routes = resources().into_iter().flat_map(|resource| resource.routes);
-    let endpoints = routes.map(|route| route.endpoint(&door)).collect();
-    router(endpoints, Arc::clone(auth), Arc::clone(&door.api.traffic))
+    let endpoints = routes.map(|route| route.endpoint(&context)).collect();
+    router(endpoints, Arc::clone(auth), Arc::clone(&context.api.request_metrics))
 }
 
 #[cfg(test)]
@@ -78,16 +80,19 @@ mod tests {
     }
 
     #[test]
-    fn no_path_is_one_of_two_templates_and_no_route_is_there_twice() {
+    fn no_path_matches_two_templates_and_no_route_exists_twice() {
         let routes = all();
         let (mut operations, mut places) = (BTreeSet::new(), BTreeSet::new());
         for route in &routes {
-            assert!(operations.insert(route.operation.id), "{route:?}: another has its id");
+            assert!(
+                operations.insert(route.operation.id),
+                "{route:?}: another operation has the same id"
+            );
             let place = (route.path, route.method.to_string());
-            assert!(places.insert(place), "{route:?} is there twice");
+            assert!(places.insert(place), "{route:?} exists twice");
             for other in routes.iter().filter(|other| other.path != route.path) {
                 let found = Paths::new([route.path]).find(other.path);
-                assert_eq!(found, None, "{route:?} takes the path of {other:?}");
+                assert_eq!(found, None, "{route:?} matches the path of {other:?}");
             }
         }
     }

@@ -1,15 +1,17 @@
 //! Bills of materials: `/scan/{id}/sbom` of a job, `/scan/{id}/repositories/{n}/sbom` of one
-//! repository of it.
+//! repository.
 //!
-//! Input: a job, or a repository of it, and a format. Output: the document, which is made while it is
-//! sent. Invariants: memory is bounded, by document and by the number of those that are worked on; a
-//! group's document has every repository that completed, and says which ones did not.
+//! Input: a job or a repository, and a format. Output: the document, generated while it is sent.
+//!
+//! Invariants: memory is bounded, by document and by the number of documents that are generated at
+//! once; the document of a group contains every completed repository, and names the others with
+//! the reason.
 
 use super::{
     ApiError,
     findings::FromFiles,
     operation::{Answer, Operation},
-    produced::{Left, Terms, seated, unread},
+    produced_body::{Cancellation, Terms, document_body, unread},
     reply::{self, finish},
     repository::{INDEX, find},
     results::is_group,
@@ -37,18 +39,18 @@ const OF_A_JOB: Template<1> = Template::new("/scan/{id}/sbom", [JOB_ID]);
 const OF_A_REPOSITORY: Template<2> =
     Template::new("/scan/{id}/repositories/{n}/sbom", [JOB_ID, INDEX]);
 
-/// The formats of `?format=`; the first is meant where there is none.
+/// The formats of `?format=`; the first is the default.
 const FORMATS: [&str; 2] = ["cyclonedx", "spdx"];
 
 /// The parameters.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct Formatted {
-    /// Which kind of document; CycloneDX where it is absent.
+    /// The format of the document; the default is CycloneDX.
     #[schemars(extend("enum" = FORMATS))]
     format: Option<String>,
 }
 
-/// The format that is asked for.
+/// The requested format.
 fn format_of(asked: &Formatted) -> Result<sbom::Format, ApiError> {
     match asked.format.as_deref() {
         None | Some("cyclonedx") => Ok(sbom::Format::CycloneDx),
@@ -60,8 +62,8 @@ fn format_of(asked: &Formatted) -> Result<sbom::Format, ApiError> {
     }
 }
 
-/// How files of this kind end.
-fn ending(format: sbom::Format) -> &'static str {
+/// The file name extension of a format.
+fn extension(format: sbom::Format) -> &'static str {
     match format {
         sbom::Format::CycloneDx => "cdx.json",
         sbom::Format::Spdx => "spdx.json",
@@ -77,7 +79,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(
                 StatusCode::OK,
                 Answer::json::<Map<String, Value>>("CycloneDX 1.6, or SPDX 2.3.")
-                    .header("Content-Disposition", "A name to save it under."),
+                    .header("Content-Disposition", "A file name for the download."),
             )
             .refuses(StatusCode::BAD_REQUEST, refusal)
             .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many results are being read.")
@@ -85,15 +87,15 @@ pub(super) fn routes() -> Vec<Route> {
     let of_a_job = describe(
         "getSbom",
         "The bill of materials of a job",
-        "Of a group: of all its repositories that completed, together; the others are named, with the \
-         reason.",
-        "The job is not completed, or there is no such format.",
+        "For a group: one document for all completed repositories; the others are named with \
+         the reason.",
+        "The job is not completed, or the format is unknown.",
     );
     let of_a_repository = describe(
         "getRepositorySbom",
         "The bill of materials of one repository",
-        "What its lock files say of what requires what is in it.",
-        "The repository is not completed, or there is no such format.",
+        "Contains the dependency relations of the lock files.",
+        "The repository is not completed, or the format is unknown.",
     );
     vec![
         Route::get(&OF_A_JOB, Scope::Read, of_a_job, |call, _| {
@@ -123,7 +125,7 @@ async fn of_job(call: Call<1>, asked: Formatted) -> Result<Response, ApiError> {
     let numbers =
         |of: Vec<(u32, RepoState)>| of.into_iter().map(|repository| repository.0).collect();
     let group = is_group(&job, &facts).then(|| facts.url.as_deref().unwrap_or_default().to_owned());
-    let name = format!("scanwatch-{}.{}", facts.id, ending(format));
+    let name = format!("scanwatch-{}.{}", facts.id, extension(format));
     document(&call, &job, [numbers(scanned), numbers(missing)], group, format, &name).await
 }
 
@@ -135,7 +137,7 @@ async fn of_repository(call: Call<2>, asked: Formatted) -> Result<Response, ApiE
     if status.state != RepoState::Completed {
         return Err(ApiError::bad_request("Repository not completed"));
     }
-    let name = format!("scanwatch-{}-{}.{}", job.id(), status.index, ending(format));
+    let name = format!("scanwatch-{}-{}.{}", job.id(), status.index, extension(format));
     document(&call, &job, [vec![status.index], Vec::new()], None, format, &name).await
 }
 
@@ -148,13 +150,13 @@ async fn document<const N: usize>(
     file_name: &str,
 ) -> Result<Response, ApiError> {
     let api = &call.api;
-    let reading = api.reads.open(call)?;
-    let (left, guard) = Left::of(api, job);
-    let is_wanted = Box::new(move || !left.has_left());
+    let reading = api.read_pools.open(call)?;
+    let (cancellation, guard) = Cancellation::of(api, job);
+    let is_wanted = Box::new(move || !cancellation.is_cancelled());
     let findings = FromFiles::new(&api.results, job, repositories, is_wanted);
     let document = Document::new(format, group, findings, Utc::now(), Budget::default());
-    let terms = Terms::new(api, &api.reads.results, &call.user).with(guard, reading);
-    let response = seated(terms, document, "application/json").await;
+    let terms = Terms::new(api, &api.read_pools.results, &call.user).with(guard, reading);
+    let response = document_body(terms, document, "application/json").await;
     let response = response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
     let disposition = format!("attachment; filename=\"{file_name}\"");
     Ok(reply::with_header(response, CONTENT_DISPOSITION, &disposition))

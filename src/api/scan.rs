@@ -1,10 +1,16 @@
-//! `/scan`: submit, follow, cancel, scan again, remove.
+//! `/scan`: submit, follow, cancel, retry and remove a scan.
+//!
+//! Input: requests to `/scan` and `/scan/{id}`. Output: accepted jobs, the progress document with
+//! its `ETag`, and commands to the supervisor.
+//!
+//! Invariants: a job or a command is durable before its answer is sent; a progress document that
+//! the client already has is answered by 304 without a body.
 
 use super::{
     ApiError,
     auth::User,
     body::json_body,
-    coding::{Coding, gzip_fast},
+    content_coding::{Coding, gzip_fast},
     log_limit::LineLimit,
     operation::{Answer, Operation, schema_of},
     reply::{self, finish},
@@ -35,18 +41,19 @@ use warp::{
     reply::Response,
 };
 
-/// Seconds after which a client that met a full queue may ask again.
+/// `Retry-After`, in seconds, when the queue is full.
 const QUEUE_RETRY_SECS: u64 = 30;
 
 /// The `{id}` of all paths.
 pub(super) const JOB_ID: PathParameter = PathParameter {
     name: "id",
-    about: "The job, by the id that its submission was answered with.",
+    about: "The job id, as the answer to the submission contains it.",
     schema: schema_of::<JobId>,
 };
 
 /// The headers of the progress document.
-static DOCUMENT: LazyLock<HeaderMap> = LazyLock::new(|| reply::headers_of_kept("application/json"));
+static DOCUMENT: LazyLock<HeaderMap> =
+    LazyLock::new(|| reply::cacheable_headers("application/json"));
 
 const SCANS: Template<0> = Template::new("/scan", []);
 const SCAN: Template<1> = Template::new("/scan/{id}", [JOB_ID]);
@@ -56,36 +63,38 @@ const RETRY: Template<1> = Template::new("/scan/{id}/retry", [JOB_ID]);
 /// The parameters of the progress document.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct View {
-    /// `summary` leaves the lists of repositories out.
+    /// `summary` omits the lists of repositories.
     #[schemars(extend("enum" = ["full", "summary"]))]
     view: Option<String>,
 }
 
-/// What is to be scanned.
+/// What to scan.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename = "ScanSubmission", extend("additionalProperties" = true))]
 struct Submission {
-    /// A repository (`https://host/path.git`, `git@host:path.git`), or a group, an organisation or
-    /// a user of a forge (`https://gitlab.com/group/subgroup`); without credentials.
+    /// A repository (`https://host/path.git`, `git@host:path.git`), or a group, an organization or
+    /// a user of a forge (`https://gitlab.com/group/subgroup`). The URL must not contain
+    /// credentials.
     git_url: String,
     /// The branch, tag or commit; the default branch if absent.
     #[schemars(rename = "ref", length(min = 1))]
     reference: Option<String>,
-    /// Whether source files are to be read for imports too.
+    /// Whether to search source files for imports too.
     deep: Option<bool>,
-    /// Of a group: whether the groups below it are scanned too; they are if absent.
+    /// For a group: whether to scan its subgroups too; the default is true.
     include_subgroups: Option<bool>,
-    /// Of a group: patterns of which a repository's name below the group has to match one.
+    /// For a group: scan only repositories whose path below the group matches one of these
+    /// patterns.
     include: Option<Vec<String>>,
-    /// Of a group: patterns of which it must match none.
+    /// For a group: skip repositories whose path below the group matches one of these patterns.
     exclude: Option<Vec<String>>,
-    /// How often a repository is tried again whose attempt failed for a cause that may pass: a
-    /// network, a server, a scanner that crashed or ran out of time. Not at all if absent.
+    /// How often to retry a repository that failed for a temporary cause: the network, a server, or
+    /// a scanner that crashed or timed out. The default is 0.
     #[schemars(range(max = MAX_RETRIES))]
     retries: Option<u64>,
 }
 
-/// A job that was taken in.
+/// An accepted job.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Accepted {
     job_id: JobId,
@@ -96,7 +105,7 @@ struct Accepted {
     created_at: Timestamp,
 }
 
-/// Where a job stands after a wish.
+/// The state of a job after a command.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "JobOutcome")]
 struct Outcome {
@@ -104,14 +113,14 @@ struct Outcome {
     status: JobState,
 }
 
-/// The routes of this file. The first is the one that is asked most.
+/// The routes of this file, the most frequent first.
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get(&SCAN, Scope::Read, follows(), |call, _| {
             call.and(warp::query()).map(|call: Call<1>, view| finish(progress(&call, &view)))
         }),
-        Route::post(&SCANS, Scope::Write, submits(), |call, door| {
-            call.and(json_body(door.api.config.server.max_body_bytes))
+        Route::post(&SCANS, Scope::Write, submits(), |call, context| {
+            call.and(json_body(context.api.config.server.max_body_bytes))
                 .then(async |call: Call<0>, body| finish(submit(call.api, &call.user, body).await))
         }),
         Route::delete(&SCAN, Scope::Admin, removes(), |call, _| {
@@ -127,96 +136,95 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn follows() -> Operation {
-    Operation::new("getScan", "Where a job stands: the progress document")
+    Operation::new("getScan", "The progress document of a job")
         .about(
-            "Send the entity tag of the last answer as `If-None-Match`: nothing new is answered \
-             by 304, without a body. The elapsed seconds are no part of the tag. A document of 1 \
-             to 256 KiB is sent as gzip where `Accept-Encoding` asks for it.",
+            "Send the entity tag of the last answer as `If-None-Match`: if nothing has changed, \
+             the answer is 304 without a body. The elapsed seconds do not change the tag. A \
+             document of 1 to 256 KiB is sent as gzip if `Accept-Encoding` prefers it.",
         )
         .query::<View>()
-        .header("If-None-Match", "The `ETag` of the document that the client has.")
+        .header("If-None-Match", "The `ETag` of the document that the client already has.")
         .answers(
             StatusCode::OK,
             Answer::json::<ProgressDocument<'_>>("The document.")
                 .header("ETag", "The version of the document.")
-                .header("Cache-Control", "Keep it, but ask each time."),
+                .header("Cache-Control", "The client has to revalidate a stored document."),
         )
         .answers(
             StatusCode::NOT_MODIFIED,
-            Answer::empty("The client has the newest version.")
+            Answer::empty("The client already has the current version.")
                 .header("ETag", "The version of the document."),
         )
-        .refuses(StatusCode::BAD_REQUEST, "There is no such view.")
+        .refuses(StatusCode::BAD_REQUEST, "The view is unknown.")
 }
 
 fn submits() -> Operation {
     Operation::new("submitScan", "Submit a repository or a group")
         .about(
-            "The job is on the disk when the answer comes. The URL is checked in the order \
-             characters, shape, scheme, userinfo, literal address, port, host; names are resolved \
-             by the scanner, which checks every address. Of a group the forge is asked after the \
-             answer: until it has told its repositories, their number grows in the progress \
-             document; if it does not, the job fails and says why.",
+            "The job is durable when the answer is sent. The URL is checked in the order \
+             characters, shape, scheme, userinfo, literal address, port, host; the scanner \
+             resolves names and checks every address. The repositories of a group are listed \
+             after the answer: meanwhile their number grows in the progress document. If the \
+             listing fails, the job fails with the reason.",
         )
         .body::<Submission>(json!({ "git_url": "https://github.com/owner/name.git" }))
         .answers(
             StatusCode::OK,
             Answer::json::<Accepted>("The job is queued.")
-                .header("Location", "Where to follow it.")
+                .header("Location", "The path of the progress document.")
                 .example(json!({
                     "job_id": "0198c0de-7f1a-7000-8000-000000000000",
                     "status": "pending",
                     "created_at": "2030-01-02T03:04:05.678Z",
                 })),
         )
-        .refuses(StatusCode::BAD_REQUEST, "A policy refuses the URL; the detail says which rule.")
+        .refuses(StatusCode::BAD_REQUEST, "A policy refuses the URL; the detail names the rule.")
         .refuses(StatusCode::TOO_MANY_REQUESTS, "The queue is full.")
         .refuses(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The disk refuses or is nearly full, or the server is too busy.",
+            "The disk is not writable or nearly full, or the server is overloaded.",
         )
 }
 
 fn removes() -> Operation {
-    Operation::new("deleteScan", "End a job and remove its files")
+    Operation::new("deleteScan", "Stop a job and remove its files")
         .answers(
             StatusCode::NO_CONTENT,
-            Answer::empty("Its scanners are gone and its files removed."),
+            Answer::empty("Its scanners have ended and its files are removed."),
         )
         .refuses(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The server is stopping or too busy, or the disk refuses.",
+            "The server is stopping or overloaded, or the disk is not writable.",
         )
 }
 
 fn cancels() -> Operation {
     Operation::new("cancelScan", "Cancel a job")
-        .about("A job that has ended already stays as it is, and its state is answered.")
+        .about("A finished job does not change, and the answer contains its state.")
         .answers(
             StatusCode::OK,
-            Answer::json::<Outcome>("The wish is on the disk; its scanners are being ended."),
+            Answer::json::<Outcome>("The request is durable; the scanners are being stopped."),
         )
-        .refuses(StatusCode::CONFLICT, "The job is another program's.")
+        .refuses(StatusCode::CONFLICT, "Another program runs the job.")
         .refuses(
             StatusCode::SERVICE_UNAVAILABLE,
-            "Nothing can be written; or the job is ended, and only that could not be.",
+            "The disk is not writable; or the job is stopped, but its state could not be stored.",
         )
 }
 
 fn retries() -> Operation {
-    Operation::new("retryScan", "Scan again what failed of a job")
+    Operation::new("retryScan", "Retry the failed repositories of a job")
         .about(
-            "The repositories that failed, timed out or were cancelled are queued for another \
-             attempt, and only those; what was found of the others stays. Of a group whose \
-             repositories could not be listed, the forge is asked again. What policy refuses is \
-             not tried again.",
+            "Only the repositories that failed, timed out or were cancelled are queued for \
+             another attempt; the results of the others stay. A group whose repositories could \
+             not be listed is listed again. A repository that a policy refuses is not retried.",
         )
-        .answers(StatusCode::OK, Answer::json::<Outcome>("The wish is on the disk."))
+        .answers(StatusCode::OK, Answer::json::<Outcome>("The request is durable."))
         .refuses(
             StatusCode::CONFLICT,
-            "The job is not over, nothing of it has failed, or it is another program's.",
+            "The job is not finished, nothing of it has failed, or another program runs it.",
         )
-        .refuses(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping, or the disk refuses.")
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "The server stops, or the disk is not writable.")
 }
 
 /// `POST /scan`
@@ -245,7 +253,7 @@ async fn submit(api: Api, user: &User, mut body: Validation) -> Result<Response,
         submitted_by: user.name().map(str::to_owned),
     };
     let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
-    // A GET that follows finds the job.
+    // Ensures that a GET after this answer finds the job.
     api.nudger.nudge(&accepted.job_id).await;
     let location = format!("/scan/{}", accepted.job_id);
     let answer =
@@ -264,7 +272,7 @@ fn progress(call: &Call<1>, view: &View) -> Result<Response, ApiError> {
         }
     };
     let body = job.body(lists);
-    if call.seen.has(body.tag()) {
+    if call.if_none_match.matches(body.tag()) {
         return Ok(reply::not_modified(&DOCUMENT, body.tag()));
     }
     let coding = call.coding.of(body.length());
@@ -272,7 +280,7 @@ fn progress(call: &Call<1>, view: &View) -> Result<Response, ApiError> {
         Coding::Identity => body.sent(),
         Coding::Gzip => body.compressed(gzip_fast),
     };
-    Ok(reply::kept(sent, &DOCUMENT, body.tag(), coding))
+    Ok(reply::cacheable(sent, &DOCUMENT, body.tag(), coding))
 }
 
 /// `POST /scan/{id}/cancel`
@@ -287,23 +295,27 @@ async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
     match cancelled {
         Cancelled::NotRunning if !facts.state.is_final() && !is_read => {
             return Err(ApiError::Unavailable {
-                detail: "The files of the job could not be read in time".into(),
+                detail: "The files of the job could not be read in time; its state is unknown"
+                    .into(),
                 retry_after: Some(5),
             });
         }
         Cancelled::NotRunning if !facts.state.is_final() => {
             return Err(ApiError::Conflict {
-                detail: "The job is not run by this server, so it cannot be cancelled here".into(),
+                detail: "The job cannot be cancelled here, because another program runs it".into(),
                 hint: Some("Cancel it with the program that runs it".into()),
             });
         }
         Cancelled::Stopped if !facts.state.is_final() => return Err(stopping()),
         Cancelled::Unwritten(error) => {
-            return Err(unstorable("The job is ended, but that cannot be stored yet", &error));
+            return Err(unstorable(
+                "The job is stopped, but its state cannot be stored yet",
+                &error,
+            ));
         }
         Cancelled::Done | Cancelled::NotRunning | Cancelled::Stopped => {}
     }
-    // The wish is on the disk, whether or not that has been read again yet.
+    // The request is durable, even if the cache has not re-read the job yet.
     let is_known = is_read || facts.state.is_final();
     let status = if is_known { facts.state } else { JobState::Cancelled };
     Ok(reply::json(&Outcome { job_id: facts.id, status }))
@@ -320,19 +332,19 @@ async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
         Retried::GoesOn => {}
         Retried::Running => {
             return Err(conflict(
-                "The job is not over yet",
-                "Wait for its end, or cancel it first",
+                "The job is not finished yet",
+                "Wait until it finishes, or cancel it first",
             ));
         }
         Retried::NothingFailed => {
             return Err(conflict(
-                "Nothing of the job has failed that could be scanned again",
-                "Submit its URL anew to scan everything",
+                "The job has no failed repository that can be retried",
+                "Submit its URL again to scan everything",
             ));
         }
         Retried::NotOurs => {
             return Err(conflict(
-                "The job is another program's: it cannot be scanned again here",
+                "The job cannot be retried here, because another program runs it",
                 "Submit its URL to scan it here",
             ));
         }
@@ -342,7 +354,7 @@ async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
     }
     let is_read = api.nudger.nudge(job.id()).await;
     let facts = job.facts();
-    // It goes on, whether or not that has been read again yet.
+    // The job is restarted, even if the cache has not re-read it yet.
     let status = if is_read { facts.state } else { JobState::InProgress };
     Ok(reply::json(&Outcome { job_id: facts.id, status }))
 }
@@ -363,12 +375,12 @@ async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// Refuses a wish before anything follows from it, while nothing of it could be written.
+/// Refuses a command before it has any effect, while nothing can be written.
 async fn writable(api: &Api) -> Result<(), ApiError> {
     let space = Arc::clone(&api.space);
-    match api.reads.checks.run(move || space.obstacle()).await {
+    match api.read_pools.checks.run(move || space.obstacle()).await {
         Ok(Some(obstacle)) if obstacle.forbids_all() => Err(ApiError::Unavailable {
-            detail: format!("Nothing can be changed: {obstacle}").into(),
+            detail: format!("The job cannot be changed: {obstacle}").into(),
             retry_after: Some(QUEUE_RETRY_SECS),
         }),
         _ => Ok(()),
@@ -385,7 +397,8 @@ fn refused(error: &IntakeError, sent: Submission) -> ApiError {
             ApiError::BadRequest { detail: what.to_string().into(), hint: Some(what.hint().into()) }
         }
         IntakeError::Reference(why) => {
-            let message = format!("Value error, not the name of a branch, tag or commit: {why}");
+            let message =
+                format!("Value error, not a valid name of a branch, tag or commit: {why}");
             invalid("ref", message, sent.reference.into())
         }
         IntakeError::Pattern(member, why) => {
@@ -409,7 +422,7 @@ fn stopping() -> ApiError {
     ApiError::Unavailable { detail: "The server is stopping".into(), retry_after: None }
 }
 
-/// What the disk refuses. Where lies what is for the log alone.
+/// The answer to a failed write. Only the log contains the path.
 fn unstorable(what: &str, cause: &StoreError) -> ApiError {
     static LINES: LineLimit = LineLimit::new(20);
     if let Some(suppressed) = LINES.pass() {

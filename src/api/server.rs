@@ -1,16 +1,18 @@
-//! The accept loop: a listening socket and the routes come in, answered connections go out.
+//! The accept loop.
 //!
-//! What must stay true: at most so many connections at a time, and one more is told so at once
-//! rather than left to wait; an error of `accept` neither ends the loop nor makes it spin; every
-//! task has an owner; a stop is over after its grace, whatever the peers do.
+//! Input: a listening socket, and the routes. Output: served connections, and a report at the end.
+//!
+//! Invariants: the number of connections is limited, and a connection beyond the limit gets a 503
+//! at once instead of waiting; an error of `accept` neither ends the loop nor makes it spin; every
+//! task has an owner; a stop completes within its grace period, whatever the peers do.
 
 use super::{
     connection::{self, Activity, ConnectionContext, Shared},
     error::ApiError,
     request_body::RequestBody,
+    request_metrics::RequestMetrics,
     socket::Socket,
     tls::Tls,
-    traffic::Traffic,
 };
 use hyper::{Request, Response, body::Body};
 use std::{
@@ -32,59 +34,59 @@ use tracing::{debug, warn};
 /// An error of the routes or of a body, of whatever kind.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// How many connections are told at the same time that there is no place for them; one more is
-/// just closed.
+/// How many refused connections get their 503 at the same time; further ones are closed without an
+/// answer.
 const REFUSING: usize = 64;
 
-/// How long such a connection may take to read that.
+/// How long a refused connection may take to read its answer.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long `accept` rests after an error that would come again at once, at least and at most.
+/// The minimum and maximum backoff of `accept` after an error that would recur at once.
 const REST: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-/// The shortest time between two lines of the log about `accept`.
+/// The minimum time between two log lines about `accept`.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What peers may take.
+/// The limits of connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time.
+    /// Concurrent connections.
     pub max_connections: usize,
-    /// For the headers of a request, from the first moment on or from the end of the answer
-    /// before; so this is also how long a connection may be idle.
+    /// For the headers of a request, from the start of the connection or the end of the previous
+    /// answer; so this is also the idle timeout.
     pub header_timeout: Duration,
     /// For a body, from its headers on.
     pub body_timeout: Duration,
-    /// Without a byte taken, while there are bytes to take.
+    /// For a client that does not read while there are bytes to send.
     pub write_timeout: Duration,
     /// For the body of any request; a route may have a lower limit.
     pub max_body_bytes: u64,
-    /// From the request to stop until what still runs is dropped.
+    /// From the request to stop until open connections are dropped.
     pub stop_grace: Duration,
 }
 
-/// What [`serve`] has done, at its end.
+/// The report of [`serve`] at its end.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ServeReport {
     /// Connections that were served.
     pub served: u64,
-    /// Connections for which there was no place.
+    /// Connections that were refused because of the limit.
     pub refused: u64,
-    /// Connections that were still there when the grace was over.
+    /// Connections that were still open when the grace period ended.
     pub dropped: usize,
 }
 
-/// Serves connections until `shutdown`, then lets those that are left finish, for the grace.
-/// With `tls`, each of them begins with a handshake.
+/// Serves connections until `shutdown`, then waits for open ones for the grace period. With `tls`,
+/// each connection starts with a handshake.
 ///
 /// `service` answers every request, `traffic` counts the connections. Open streams have to end by
-/// themselves on the same token, or they use up the grace.
+/// themselves on the same token, or they use up the grace period.
 pub async fn serve<S, B>(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     service: S,
     limits: Limits,
-    traffic: Arc<Traffic>,
+    request_metrics: Arc<RequestMetrics>,
     shutdown: CancellationToken,
 ) -> ServeReport
 where
@@ -99,9 +101,9 @@ where
     let mut report = ServeReport::default();
     let tasks = TaskTracker::new();
     let shared = Arc::new(Shared::new(limits.clone(), shutdown.clone(), tasks.clone()));
-    let places = Arc::new(Semaphore::new(limits.max_connections));
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
     let refusing = Arc::new(Semaphore::new(REFUSING));
-    let mut trouble = Trouble::default();
+    let mut accept_errors = AcceptErrors::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -110,22 +112,22 @@ where
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                if let Some(rest) = trouble.judge(&error, Instant::now()) {
-                    // Ends early for a stop: `accept` above is asked again, the token too.
+                if let Some(rest) = accept_errors.backoff_after(&error, Instant::now()) {
+                    // A stop interrupts the backoff; the `select!` above then sees the token.
                     shutdown.run_until_cancelled(sleep(rest)).await;
                 }
                 continue;
             }
         };
-        trouble.over();
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        accept_errors.reset();
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
             report.refused += 1;
-            traffic.refuse();
+            request_metrics.refuse();
             if let Ok(permit) = Arc::clone(&refusing).try_acquire_owned() {
                 let tls = tls.as_ref().map(|tls| tls.refusing_acceptor());
                 tasks.spawn(async move {
                     if !matches!(timeout(REFUSAL_TIMEOUT, refuse(stream, tls)).await, Ok(Ok(()))) {
-                        debug!("a refused connection did not wait for its answer");
+                        debug!("refused connection closed before it read its answer");
                     }
                     drop(permit);
                 });
@@ -133,27 +135,34 @@ where
             continue;
         };
         report.served += 1;
-        // Answers are written whole, and events are to arrive now. It fails only on dead sockets.
+        // Answers are written whole, and events must not be delayed. This fails only on dead
+        // sockets.
         let _ = stream.set_nodelay(true);
         let activity = Arc::<Activity>::default();
-        let socket =
-            Socket::new(stream, place, traffic.open(), Arc::clone(&activity), limits.write_timeout);
+        let socket = Socket::new(
+            stream,
+            permit,
+            request_metrics.open(),
+            Arc::clone(&activity),
+            limits.write_timeout,
+        );
         let context = ConnectionContext::new(peer);
-        // What is shown from now on: a certificate may be replaced at any time.
+        // The current certificate: it may be replaced at any time.
         let tls = tls.as_ref().map(|tls| tls.acceptor());
         let (service, shared) = (service.clone(), Arc::clone(&shared));
         tasks.spawn(connection::run(socket, tls, service, context, activity, shared));
     }
     drop(listener);
     tasks.close();
-    // A WebSocket outlives the task of its connection, its place in hand: wait for the places too.
+    // A WebSocket outlives the task of its connection and keeps its permit, so wait for the permits
+    // too.
     let all_ended = async {
         tasks.wait().await;
         let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
-        let _ = places.acquire_many(all).await;
+        let _ = permits.acquire_many(all).await;
     };
     if timeout(limits.stop_grace, all_ended).await.is_err() {
-        report.dropped = limits.max_connections - places.available_permits();
+        report.dropped = limits.max_connections - permits.available_permits();
         shared.cut.cancel();
         tasks.wait().await;
     }
@@ -161,39 +170,39 @@ where
     report
 }
 
-/// Tells a connection that there is no place for it, and lets it read that.
+/// Answers a refused connection with 503, and lets the client read the answer.
 async fn refuse(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<()> {
     match tls {
-        None => say_no(stream).await,
-        Some(tls) => say_no(tls.accept(stream).await?).await,
+        None => send_refusal(stream).await,
+        Some(tls) => send_refusal(tls.accept(stream).await?).await,
     }
 }
 
-async fn say_no(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+async fn send_refusal(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     static ANSWER: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let detail = "Too many connections".into();
         ApiError::Unavailable { detail, retry_after: Some(1) }.to_http1()
     });
     stream.write_all(&ANSWER).await?;
     stream.shutdown().await?;
-    // To close before the request is read would send a reset, and destroy the answer.
+    // Closing before the request is read would send a reset and destroy the answer.
     let mut space = [0; 1024];
     while stream.read(&mut space).await? > 0 {}
     Ok(())
 }
 
-/// What to do about errors of `accept`.
+/// The backoff and the log lines for errors of `accept`.
 #[derive(Debug, Default)]
-struct Trouble {
+struct AcceptErrors {
     rest: Option<Duration>,
     logged: Option<Instant>,
     unlogged: u64,
 }
 
-impl Trouble {
-    /// How long to rest; not at all after an error of the one connection that was to be accepted.
-    /// Logs it, unless it did so just now.
-    fn judge(&mut self, error: &io::Error, now: Instant) -> Option<Duration> {
+impl AcceptErrors {
+    /// Returns the backoff, or `None` if the error is only about the accepted connection. Logs the
+    /// error, at most once per [`LOG_INTERVAL`].
+    fn backoff_after(&mut self, error: &io::Error, now: Instant) -> Option<Duration> {
         use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
         if matches!(
             error.kind(),
@@ -201,14 +210,19 @@ impl Trouble {
         ) {
             return None;
         }
-        // Out of descriptors or memory: the connection stays in the queue, and the listener ready.
+        // Out of descriptors or memory: the connection stays in the backlog and the listener
+        // readable.
         let (least, most) = REST;
         let rest = self.rest.map_or(least, |rest| (rest * 2).min(most));
         self.rest = Some(rest);
         if self.logged.is_some_and(|logged| now.duration_since(logged) < LOG_INTERVAL) {
             self.unlogged += 1;
         } else {
-            warn!(%error, times_unlogged = self.unlogged, "cannot accept connections, retrying");
+            warn!(
+                %error,
+                times_unlogged = self.unlogged,
+                "cannot accept connections; retrying; raise LimitNOFILE if descriptors ran out"
+            );
             self.logged = Some(now);
             self.unlogged = 0;
         }
@@ -216,7 +230,7 @@ impl Trouble {
     }
 
     /// A connection was accepted.
-    fn over(&mut self) {
+    fn reset(&mut self) {
         self.rest = None;
     }
 }
@@ -226,23 +240,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accept_rests_longer_and_longer_when_descriptors_run_out() {
-        let mut trouble = Trouble::default();
+    fn accept_backs_off_exponentially_when_descriptors_run_out() {
+        let mut accept_errors = AcceptErrors::default();
         let exhausted = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
         let now = Instant::now();
-        let rests: Vec<_> = (0..9).filter_map(|_| trouble.judge(&exhausted, now)).collect();
+        let rests: Vec<_> =
+            (0..9).filter_map(|_| accept_errors.backoff_after(&exhausted, now)).collect();
         let millis: Vec<_> = rests.iter().map(Duration::as_millis).collect();
         assert_eq!(millis, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        assert_eq!(trouble.unlogged, 8, "one line for all of them");
-        trouble.judge(&exhausted, now + LOG_INTERVAL);
-        assert_eq!(trouble.unlogged, 0);
-        trouble.over();
-        assert_eq!(trouble.judge(&exhausted, now), Some(REST.0));
+        assert_eq!(accept_errors.unlogged, 8, "one line for all errors");
+        accept_errors.backoff_after(&exhausted, now + LOG_INTERVAL);
+        assert_eq!(accept_errors.unlogged, 0);
+        accept_errors.reset();
+        assert_eq!(accept_errors.backoff_after(&exhausted, now), Some(REST.0));
     }
 
     #[test]
-    fn a_connection_that_is_gone_already_costs_no_rest() {
+    fn an_aborted_connection_causes_no_backoff() {
         let aborted = io::Error::from(io::ErrorKind::ConnectionAborted);
-        assert_eq!(Trouble::default().judge(&aborted, Instant::now()), None);
+        assert_eq!(AcceptErrors::default().backoff_after(&aborted, Instant::now()), None);
     }
 }

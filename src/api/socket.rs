@@ -1,11 +1,13 @@
-//! A connection's socket: bytes flow through in both directions; a peer that takes none for too
-//! long, and the end of a connection that left something unread, are dealt with here.
+//! The socket of a connection, with a write timeout and a lingering close.
 //!
-//! What must stay true: the socket carries its place among the connections, so that the place is
-//! free when the socket is closed and not before, also where a WebSocket has taken it over; a
-//! write never waits for ever; an answer that was sent before the request was read arrives.
+//! Input: bytes of both directions. Output: the same bytes; an error when the peer does not read
+//! for too long; a close that lets the peer read the last answer.
+//!
+//! Invariants: the socket holds the permit of its connection, so that the permit is released when
+//! the socket is closed and not before, also after an upgrade to a `WebSocket`; a write never
+//! waits forever; an answer that was sent before the request was read completely still arrives.
 
-use super::{connection::Activity, traffic::Open};
+use super::{connection::Activity, request_metrics::OpenConnection};
 use std::{
     io,
     pin::Pin,
@@ -20,20 +22,20 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// How long, and for how many bytes, a closing connection goes on reading. To close a socket with
-/// unread bytes sends a reset, which destroys what the peer has not read yet: our answer.
+/// How long, and for how many bytes, a closing connection continues to read. Closing a socket with
+/// unread bytes sends a reset, which destroys an answer that the peer has not read yet.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
 
-/// A socket that is in one of the server's places.
+/// The socket of an accepted connection.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-    _open: Open,
+    _permit: OwnedSemaphorePermit,
+    _open: OpenConnection,
     activity: Arc<Activity>,
     write_timeout: Duration,
-    /// Runs while the peer takes nothing.
+    /// The write timeout, which runs while the peer does not read.
     stalled: Option<Pin<Box<Sleep>>>,
     closing: Closing,
 }
@@ -48,29 +50,37 @@ enum Closing {
 impl Socket {
     pub(super) fn new(
         stream: TcpStream,
-        place: OwnedSemaphorePermit,
-        open: Open,
+        permit: OwnedSemaphorePermit,
+        open: OpenConnection,
         activity: Arc<Activity>,
         write_timeout: Duration,
     ) -> Self {
         let closing = Closing::Not;
-        Self { stream, _place: place, _open: open, activity, write_timeout, stalled: None, closing }
+        Self {
+            stream,
+            _permit: permit,
+            _open: open,
+            activity,
+            write_timeout,
+            stalled: None,
+            closing,
+        }
     }
 
-    /// The first byte that the peer sends, which is still to be read; none if it sends none.
+    /// Peeks at the first byte; `None` if the peer sends none.
     pub(super) async fn first_byte(&self) -> io::Result<Option<u8>> {
         let mut first = [0];
         let peeked = self.stream.peek(&mut first).await?;
         Ok((peeked > 0).then_some(first[0]))
     }
 
-    /// What the peer has sent is not going to be read: the socket is to be closed accordingly.
+    /// Notes that received bytes will not be read, so that closing the socket lingers.
     pub(super) fn leave_unread(&self) {
         self.activity.note_unread();
     }
 
-    /// Passes a write's outcome on, and an error in its place if the peer took nothing for too long.
-    fn watch<T>(
+    /// Passes the outcome of a write on, or an error if the peer did not read for too long.
+    fn with_timeout<T>(
         &mut self,
         context: &mut Context<'_>,
         outcome: Poll<io::Result<T>>,
@@ -108,7 +118,7 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(context, outcome)
+        self.with_timeout(context, outcome)
     }
 
     fn poll_write_vectored(
@@ -117,7 +127,7 @@ impl AsyncWrite for Socket {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.watch(context, outcome)
+        self.with_timeout(context, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -153,7 +163,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Reads and forgets once; whether that was the last of it.
+/// Reads and discards once; returns whether reading is done.
 fn discard(stream: &mut TcpStream, context: &mut Context<'_>, bytes: &mut usize) -> Poll<bool> {
     let mut space = [0; 4096];
     let mut buffer = ReadBuf::new(&mut space);

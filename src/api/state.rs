@@ -1,11 +1,16 @@
-//! What the handlers work with: handles of the other parts, and the count of open streams.
+//! The state that handlers share: handles of the other components, and the number of open streams.
+//!
+//! Input: the components of the server. Output: [`Api`], which clones cheaply.
+//!
+//! Invariants: the number of streams is limited in total and per user, and a [`StreamSlot`] that
+//! is dropped frees its slot.
 
 use super::{
     ApiError,
     auth::{Auth, User},
-    reads::Reads,
+    read_pools::ReadPools,
+    request_metrics::RequestMetrics,
     tls::Tls,
-    traffic::Traffic,
 };
 use crate::{
     config::Config,
@@ -22,7 +27,7 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Handles of the parts that answers are made of.
+/// Handles of the components that handlers use.
 #[derive(Debug)]
 pub struct Parts {
     pub config: Arc<Config>,
@@ -30,36 +35,36 @@ pub struct Parts {
     pub nudger: Nudger,
     pub results: Arc<Results>,
     pub plans: Arc<Plans>,
-    /// The jobs folder, for what is read when it is asked for.
+    /// The jobs folder, for files that are read on request.
     pub jobs: JobsDir,
     pub supervisor: Supervisor,
     pub intake: Intake,
     pub isolation: Arc<Isolation>,
     pub auth: Arc<Auth>,
-    /// The certificate, where there is one.
+    /// The certificate, if TLS is configured.
     pub tls: Option<Arc<Tls>>,
-    pub traffic: Arc<Traffic>,
+    pub request_metrics: Arc<RequestMetrics>,
     pub started_at: Timestamp,
-    /// How full the jobs folder's disk is.
+    /// The free space of the jobs folder's disk.
     pub space: Arc<Space>,
-    /// How many jobs could not be read at the start, and have not been since.
+    /// The number of jobs that could not be read at startup and are still unreadable.
     pub unread: Arc<AtomicUsize>,
     /// Ends event streams.
     pub shutdown: CancellationToken,
 }
 
-/// Shared by all handlers; cloning counts one reference.
+/// The state that all handlers share; cloning adds a reference.
 #[derive(Debug, Clone)]
 pub struct Api(Arc<Shared>);
 
-/// What handlers share.
+/// The shared state.
 #[derive(Debug)]
 pub struct Shared {
     parts: Parts,
     streams: Arc<Streams>,
     /// The tasks of open `WebSocket`s.
     pub(super) sockets: TaskTracker,
-    pub(super) reads: Reads,
+    pub(super) read_pools: ReadPools,
 }
 
 impl Deref for Api {
@@ -78,38 +83,38 @@ impl Deref for Shared {
     }
 }
 
-/// The open streams, in all and by user.
+/// The number of open streams, in total and per user.
 #[derive(Debug, Default)]
 struct Streams {
     open: Mutex<(usize, HashMap<Option<String>, usize>)>,
 }
 
-/// A stream's place; given back when it is dropped.
+/// The slot of an open stream, which is freed on drop.
 #[derive(Debug)]
-pub(super) struct StreamPlace {
+pub(super) struct StreamSlot {
     streams: Arc<Streams>,
     user: Option<String>,
 }
 
 impl Api {
-    /// With no stream open yet.
+    /// The state at startup, without open streams.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Shared {
             parts,
             streams: Arc::default(),
             sockets: TaskTracker::new(),
-            reads: Reads::new(),
+            read_pools: ReadPools::new(),
         }))
     }
 
-    /// Finds a job by the text of a path; an ill-formed id is as good as an unknown one.
+    /// Finds a job by the id of a path; an ill-formed id is treated as an unknown one.
     pub(super) fn job(&self, id: &str) -> Result<Arc<LiveJob>, ApiError> {
         let id: JobId = id.parse().map_err(|_| ApiError::JobNotFound)?;
         self.live.get(&id).ok_or(ApiError::JobNotFound)
     }
 
-    /// A place for one more stream of this user.
-    pub(super) fn stream_place(&self, user: &User) -> Result<StreamPlace, ApiError> {
+    /// Reserves a slot for another stream of this user.
+    pub(super) fn stream_slot(&self, user: &User) -> Result<StreamSlot, ApiError> {
         let limits = &self.config.server;
         let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, by_user) = &mut *open;
@@ -124,7 +129,7 @@ impl Api {
         *total += 1;
         *own += 1;
         drop(open);
-        Ok(StreamPlace { streams: Arc::clone(&self.streams), user: name })
+        Ok(StreamSlot { streams: Arc::clone(&self.streams), user: name })
     }
 
     pub(super) fn open_streams(&self) -> usize {
@@ -132,7 +137,7 @@ impl Api {
     }
 }
 
-impl Drop for StreamPlace {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
         let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, by_user) = &mut *open;

@@ -1,15 +1,15 @@
 //! The paths of routes.
 //!
-//! Input: templates such as `/scan/{id}`, with what their parameters are; the path of a request.
-//! Output: the template that the path is one of, found segment by segment, and its parameters.
+//! Input: templates such as `/scan/{id}`, with their documented parameters; the path of a request.
+//! Output: the template that the path matches, found segment by segment, and its parameters.
 //!
-//! Invariants: a path matches to its end or not at all, and is compared as it was sent; a
-//! parameter has at least one character; no parameter is without its documentation.
+//! Invariants: a path matches completely or not at all, and is compared as it was sent; a
+//! parameter has at least one character; every parameter is documented.
 
 use super::operation::SchemaOf;
 use std::str::Split;
 
-/// A part of a path that differs from request to request: `{name}` in its template.
+/// A variable part of a path: `{name}` in its template.
 #[derive(Debug, Clone, Copy)]
 pub struct PathParameter {
     pub name: &'static str,
@@ -17,7 +17,7 @@ pub struct PathParameter {
     pub schema: SchemaOf,
 }
 
-/// A path, such as `/scan/{id}`, with what stands for each of its `N` parameters.
+/// A path, such as `/scan/{id}`, with its `N` documented parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct Template<const N: usize> {
     pub(super) text: &'static str,
@@ -25,7 +25,7 @@ pub struct Template<const N: usize> {
 }
 
 impl<const N: usize> Template<N> {
-    /// A template whose parameters are these, in this order. To be made in a `const`: one that
+    /// A template with these parameters, in this order. Used in a `const`, a template that
     /// contradicts its parameters does not compile.
     pub const fn new(text: &'static str, parameters: [PathParameter; N]) -> Self {
         let bytes = text.as_bytes();
@@ -49,7 +49,7 @@ impl<const N: usize> Template<N> {
         Self { text, parameters }
     }
 
-    /// The parameters of a request's path, which is one of this template.
+    /// The parameters of a path that matches this template.
     pub(super) fn parameters_of(&self, path: &str) -> [String; N] {
         let pairs = self.text.split('/').zip(path.split('/'));
         let mut found = pairs.filter(|(name, _)| is_parameter(name)).map(|(_, given)| given);
@@ -57,17 +57,17 @@ impl<const N: usize> Template<N> {
     }
 }
 
-/// Templates as a tree of their segments: each has a place, which is found by a path.
+/// Templates as a tree of their segments, which maps a path to the index of its template.
 #[derive(Debug, Default)]
 pub struct Paths {
-    /// The place of the template that ends here.
+    /// The index of the template that ends here.
     end: Option<usize>,
     fixed: Vec<(&'static str, Paths)>,
     parameter: Option<Box<Paths>>,
 }
 
 impl Paths {
-    /// The templates, each at its place in the list.
+    /// Builds the tree; the index of a template is its position in the list.
     pub fn new(templates: impl IntoIterator<Item = &'static str>) -> Self {
         let mut paths = Self::default();
         for (place, template) in templates.into_iter().enumerate() {
@@ -76,8 +76,7 @@ impl Paths {
         paths
     }
 
-    /// The place of the template that a request's path is one of. One slash at the end of the path is
-    /// ignored.
+    /// The index of the template that a path matches. One trailing slash of the path is ignored.
     pub fn find(&self, path: &str) -> Option<usize> {
         let path = match path.strip_suffix('/') {
             Some(shorter) if !shorter.is_empty() && !shorter.ends_with('/') => shorter,
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_matched_to_its_end_and_by_nothing_less() {
+    fn a_path_is_matched_completely() {
         for (template, path, expected) in [
             ("/", "/", true),
             ("/", "//", false),
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn each_path_finds_its_own_template_among_those_that_begin_alike() {
+    fn each_path_finds_its_template_among_those_with_the_same_prefix() {
         let templates =
             ["/scan", "/scan/{id}", "/scan/{id}/log", "/scan/all", "/scan/all/log/{n}", "/"];
         let paths = Paths::new(templates);
@@ -155,7 +154,7 @@ mod tests {
             ("/scan/7", Some(1)),
             ("/scan/7/log", Some(2)),
             ("/scan/all", Some(3)),
-            // What is fixed comes first, and is left again where nothing below it fits.
+            // A fixed segment is tried first, and abandoned if nothing below it matches.
             ("/scan/all/log", Some(2)),
             ("/scan/all/log/1", Some(4)),
             ("/scan/7/log/1", None),

@@ -1,12 +1,13 @@
-//! What lies between a socket and HTTP: a socket comes in, the bytes of a connection go out, in the
-//! clear or under TLS.
+//! The transport between a socket and HTTP, with or without TLS.
 //!
-//! What must stay true: a handshake is part of its connection's own task, so that nobody waits for a
-//! slow one but its peer; it has the socket's place and the socket's time for writing; the frames of
-//! HTTP/2 are counted (see `meter`) before HTTP hears of them; bytes that were read to tell the version of HTTP are
-//! part of the first read that follows, with what has come after them.
+//! Input: a socket. Output: the plain bytes of a connection, and whether the client speaks HTTP/2.
+//!
+//! Invariants: a TLS handshake runs in the task of its own connection, so that a slow one delays
+//! nobody else, holds the connection's permit, and has the socket's write timeout; the frames of
+//! HTTP/2 are counted (see `h2_flood_guard`) before HTTP sees them; bytes that were read to detect
+//! the version of HTTP are part of the first read that follows.
 
-use super::{error::ApiError, meter::Meter, socket::Socket};
+use super::{error::ApiError, h2_flood_guard::FloodGuard, socket::Socket};
 use std::{
     io,
     pin::Pin,
@@ -19,50 +20,53 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// The most bytes that wait, encrypted, for a peer to take them: a record of TLS and a half.
+/// The limit of encrypted bytes that wait for the client to read: one and a half TLS records.
 const UNSENT: usize = 24 << 10;
 
-/// What HTTP/2 begins with (RFC 9113, section 3.4).
+/// The connection preface of HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection as HTTP sees it.
 #[derive(Debug)]
 pub(super) struct Transport {
-    line: Line,
+    inner: Inner,
     /// Of HTTP/2.
-    meter: Option<Box<Meter>>,
-    /// Read already, and not handed over yet.
+    flood_guard: Option<Box<FloodGuard>>,
+    /// Bytes that were read to detect the version, and are not handed over yet.
     begun: Vec<u8>,
 }
 
 #[derive(Debug)]
-enum Line {
+enum Inner {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
 }
 
 impl Transport {
-    /// Shakes hands, where there is TLS. The caller sees to it that this has an end.
+    /// Performs the TLS handshake, if there is TLS. The caller applies a timeout.
     pub(super) async fn open(mut socket: Socket, tls: Option<TlsAcceptor>) -> io::Result<Self> {
-        let on = |line| Self { line, meter: None, begun: Vec::new() };
+        let on = |inner| Self { inner, flood_guard: None, begun: Vec::new() };
         let Some(tls) = tls else {
-            return Ok(on(Line::Plain(socket)));
+            return Ok(on(Inner::Plain(socket)));
         };
-        // Every request of HTTP begins with the capital letter of a method, no handshake does.
+        // Every HTTP request starts with an upper-case letter, and no TLS handshake does.
         if socket.first_byte().await?.is_some_and(|byte| byte.is_ascii_uppercase()) {
             socket.write_all(&SPEAK_TLS).await?;
             socket.leave_unread();
             socket.shutdown().await?;
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it speaks HTTP, not TLS"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the client sent plain HTTP to a TLS port",
+            ));
         }
-        // In a box of its own: a handshake needs more room than all that follows.
+        // Boxed, because a handshake needs more memory than everything that follows.
         let mut stream = Box::pin(tls.accept(socket)).await?;
-        // By default rustls keeps up to 64 KiB for a peer that takes nothing.
+        // By default rustls buffers up to 64 KiB for a client that does not read.
         stream.get_mut().1.set_buffer_limit(Some(UNSENT));
-        Ok(on(Line::Tls(Box::new(stream))))
+        Ok(on(Inner::Tls(Box::new(stream))))
     }
 
-    /// Whether the peer speaks HTTP/2: it begins with the preface.
+    /// Whether the client speaks HTTP/2, which starts with the preface.
     pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
         let (mut begun, mut length) = ([0; PREFACE.len()], 0);
         while length < begun.len() && PREFACE.starts_with(&begun[..length]) {
@@ -72,16 +76,16 @@ impl Transport {
             }
         }
         let is_http2 = begun[..length] == *PREFACE;
-        self.meter = is_http2.then(|| Box::new(Meter::new(Instant::now())));
+        self.flood_guard = is_http2.then(|| Box::new(FloodGuard::new(Instant::now())));
         self.begun = begun[..length].to_vec();
         Ok(is_http2)
     }
 }
 
-/// The answer to HTTP in the clear, where TLS is spoken.
+/// The answer to plain HTTP on a TLS port.
 static SPEAK_TLS: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let detail = "This port speaks HTTPS alone".into();
-    let hint = Some("ask again with https:// in front of the address".into());
+    let detail = "This port serves only HTTPS".into();
+    let hint = Some("use https:// instead of http:// in the address".into());
     ApiError::BadRequest { detail, hint }.to_http1()
 });
 
@@ -91,7 +95,7 @@ impl AsyncRead for Transport {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { line, meter, begun } = self.get_mut();
+        let Self { inner, flood_guard, begun } = self.get_mut();
         let handed_over = begun.len().min(buffer.remaining());
         if handed_over > 0 {
             buffer.put_slice(&begun[..handed_over]);
@@ -101,17 +105,17 @@ impl AsyncRead for Transport {
             }
         }
         let before = buffer.filled().len();
-        let read = match line {
-            Line::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
-            Line::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        let read = match inner {
+            Inner::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Inner::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         };
         if read.is_pending() && handed_over > 0 {
             return Poll::Ready(Ok(()));
         }
         ready!(read)?;
-        let Some(meter) = meter else { return Poll::Ready(Ok(())) };
+        let Some(flood_guard) = flood_guard else { return Poll::Ready(Ok(())) };
         let flood = |flood| io::Error::new(io::ErrorKind::InvalidData, flood);
-        Poll::Ready(meter.take(&buffer.filled()[before..], Instant::now()).map_err(flood))
+        Poll::Ready(flood_guard.take(&buffer.filled()[before..], Instant::now()).map_err(flood))
     }
 }
 
@@ -121,13 +125,13 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { line, meter, .. } = self.get_mut();
-        let sent = ready!(match line {
-            Line::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Line::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        let Self { inner, flood_guard, .. } = self.get_mut();
+        let sent = ready!(match inner {
+            Inner::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
+            Inner::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         })?;
-        if let Some(meter) = meter {
-            meter.sent(sent);
+        if let Some(flood_guard) = flood_guard {
+            flood_guard.sent(sent);
         }
         Poll::Ready(Ok(sent))
     }
@@ -137,35 +141,35 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { line, meter, .. } = self.get_mut();
-        let sent = ready!(match line {
-            Line::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
-            Line::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        let Self { inner, flood_guard, .. } = self.get_mut();
+        let sent = ready!(match inner {
+            Inner::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         })?;
-        if let Some(meter) = meter {
-            meter.sent(sent);
+        if let Some(flood_guard) = flood_guard {
+            flood_guard.sent(sent);
         }
         Poll::Ready(Ok(sent))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.line {
-            Line::Plain(socket) => socket.is_write_vectored(),
-            Line::Tls(stream) => stream.is_write_vectored(),
+        match &self.inner {
+            Inner::Plain(socket) => socket.is_write_vectored(),
+            Inner::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().line {
-            Line::Plain(socket) => Pin::new(socket).poll_flush(context),
-            Line::Tls(stream) => Pin::new(stream).poll_flush(context),
+        match &mut self.get_mut().inner {
+            Inner::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Inner::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().line {
-            Line::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            Line::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        match &mut self.get_mut().inner {
+            Inner::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Inner::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }
@@ -173,28 +177,28 @@ impl AsyncWrite for Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{connection::Activity, traffic::Traffic};
+    use crate::api::{connection::Activity, request_metrics::RequestMetrics};
     use std::{sync::Arc, time::Duration};
     use tokio::{
         net::{TcpListener, TcpStream},
         sync::Semaphore,
     };
 
-    /// A client, and the transport that it is connected to.
+    /// A client, and the transport of its connection.
     async fn connected() -> (TcpStream, Transport) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.set_nodelay(true).unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let open = Arc::new(Traffic::new([])).open();
+        let open = Arc::new(RequestMetrics::new([])).open();
         let activity = Arc::<Activity>::default();
         let socket = Socket::new(stream, place, open, activity, Duration::from_secs(10));
         (client, Transport::open(socket, None).await.unwrap())
     }
 
-    /// Breaks if a request is handed over in two parts: hyper's buffer would be twice as large, for as
-    /// long as the connection lasts.
+    /// Breaks if a request is handed over in two parts: hyper's buffer would be twice as large, for
+    /// as long as the connection lasts.
     #[tokio::test]
     async fn a_request_is_handed_over_whole_after_its_version_is_known() {
         for (request, is_http2) in [
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_preface_may_come_in_pieces_and_be_taken_in_pieces() {
+    async fn the_preface_may_arrive_and_be_read_in_pieces() {
         let (mut client, mut transport) = connected().await;
         let sending = async {
             for byte in PREFACE {

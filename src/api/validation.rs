@@ -1,18 +1,18 @@
-//! The members of a JSON body: an object comes in, checked values go out, or everything that is
-//! wrong with them.
+//! Validates the members of a JSON body.
 //!
-//! What must stay true: an error has the shape that pydantic gives it, for clients parse that; what
-//! a member is refused for is all said at once; an input that is sent back has no credentials in
-//! it.
+//! Input: an object. Output: checked values, or all errors of its members.
+//!
+//! Invariants: an error has the shape of pydantic, because clients parse it; all errors of a body
+//! are reported at once; an input that is sent back contains no credentials.
 
 use super::error::ApiError;
 use crate::model::redact::MASK;
 use serde_json::{Map, Value, json};
 
-/// The members of a body, read one by one; what is wrong with them is gathered.
+/// The members of a body, read one by one, with the errors so far.
 ///
-/// A reader gives a stand-in for what it cannot read: only [`Validation::finish`] tells whether
-/// what was read is what was sent.
+/// For an invalid member a method returns a placeholder: only [`Validation::finish`] reports
+/// whether all members were valid.
 #[derive(Debug, Default)]
 pub struct Validation {
     object: Map<String, Value>,
@@ -25,7 +25,7 @@ impl Validation {
         Self { object, errors: Vec::new() }
     }
 
-    /// A text that has to be there.
+    /// A required text.
     pub fn required_text(&mut self, name: &str) -> String {
         match self.object.get(name) {
             Some(Value::String(text)) => text.clone(),
@@ -99,7 +99,7 @@ impl Validation {
         Some(texts)
     }
 
-    /// Ends the reading: everything that was wrong, in one error.
+    /// Finishes the validation: all errors in one.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.errors)) }
     }
@@ -125,12 +125,12 @@ impl Validation {
     }
 }
 
-/// One thing that is wrong with a body, in the shape that pydantic gives it.
+/// One error of a body, in the shape of pydantic.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, schemars::JsonSchema)]
 pub struct FieldError {
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Where: `body`, then names and numbers.
+    /// The location: `body`, then names and indexes.
     loc: Vec<Value>,
     msg: String,
     input: Value,
@@ -139,8 +139,8 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// What is wrong, where (below `body`), in words, and with which input. Credentials within
-    /// URLs are masked in the input.
+    /// An error of this kind, at this location below `body`, with a message and the input.
+    /// Credentials in URLs of the input are masked.
     pub fn new(
         kind: &'static str,
         below: Vec<Value>,
@@ -151,14 +151,14 @@ impl FieldError {
         Self { kind, loc, msg: msg.into(), input: without_userinfo(input), ctx: None }
     }
 
-    /// Adds what pydantic calls the context: the values that `msg` was made of.
+    /// Adds the context, as pydantic calls it: the values in `msg`.
     #[must_use]
     pub fn with_ctx(self, ctx: Value) -> Self {
         Self { ctx: Some(ctx), ..self }
     }
 }
 
-/// Masks what stands before the `@` of a URL's host: an answer ends up in logs and on screens.
+/// Masks the userinfo of URLs, because answers end up in logs and on screens.
 fn without_userinfo(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(mask_userinfo(&text)),
@@ -173,7 +173,7 @@ fn without_userinfo(value: Value) -> Value {
 
 fn mask_userinfo(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    // Before the first `://` there may be a URL without a scheme; behind each there is one.
+    // The text before the first `://` may be a URL without a scheme; each part after one is a URL.
     for (number, part) in text.split("://").enumerate() {
         if number > 0 {
             shown.push_str("://");

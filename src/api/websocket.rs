@@ -1,40 +1,40 @@
-//! `/scan/{id}/ws`: a job's changes as the text messages of a `WebSocket` (RFC 6455).
+//! `/scan/{id}/ws`: the changes of a job as text messages of a `WebSocket` (RFC 6455).
 //!
-//! What flows in: a request to upgrade, then nothing that counts: what a client sends is passed
-//! over. What flows out: the messages of the job's event stream, pings while there are none, and
-//! a close: 1000 after the last message, 1001 when the server stops, 1008 when the user may no more
-//! or the client floods, 1002, 1007 or 1009 when it breaks the protocol or sends too much.
+//! Input: a request to upgrade; later messages of the client are ignored. Output: the messages of
+//! the job's event stream, pings while there are none, and a close: 1000 after the last message,
+//! 1001 when the server stops, 1008 when the user is revoked or the client floods, 1002, 1007 or
+//! 1009 when the client violates the protocol or sends too large a message.
 //!
-//! What must stay true: what is not taken is not made: the next messages are asked for when the
-//! last are handed to the kernel, and a long one is sent in bounded frames; nothing is read
-//! while something waits to be taken, and what is read is counted (`line`); a peer that takes
-//! nothing for the connection's write timeout is gone; nobody is waited for when the server stops, or
-//! when all is said, for longer than [`CLOSE_PATIENCE`].
+//! Invariants: the next messages are generated only when the last ones are handed to the kernel,
+//! and a long one is sent in bounded frames; nothing is read while a write is pending, and
+//! incoming frames are counted (`counted_stream`); a client that does not read for the
+//! connection's write timeout is disconnected; no close waits for the client longer than
+//! [`CLOSE_PATIENCE`].
 
-mod line;
-mod opening;
+mod counted_stream;
+mod handshake;
 
 use super::{
     ApiError,
     auth::User,
+    browser_guard,
     connection::ConnectionContext,
-    guard,
+    h2_flood_guard::Flood,
     log_limit::LineLimit,
-    meter::Flood,
     operation::{Answer, Operation},
     reply::finish,
     route::{Call, Route, Scope},
     scan::JOB_ID,
-    state::{Api, StreamPlace},
+    state::{Api, StreamSlot},
     template::Template,
 };
 use crate::live::{self, Ending, EventId, Follower, Step};
 use bytes::Bytes;
+use counted_stream::CountedStream;
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use handshake::{Handshake, handshake};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use line::Line;
-use opening::{Opening, opening};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{net::SocketAddr, time::Duration};
@@ -59,45 +59,46 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use warp::{Filter, http::StatusCode, reply::Response};
 
-/// The most bytes of a message of the client's. None is wanted, but pings have up to 125.
+/// The maximum size of a message of the client. Messages are ignored, but pings have up to 125
+/// bytes.
 const MAX_INCOMING: usize = 4 * 1024;
 
-/// The bytes that are read at once.
+/// The size of the read buffer.
 const READ: usize = 4 * 1024;
 
-/// How much of what a client still sends is read after a close that it did not expect: to close a
-/// socket with unread bytes sends a reset, which destroys the close before it is read.
+/// How many bytes are read after a close that the client did not expect: closing a socket with
+/// unread bytes sends a reset, which destroys the close frame before the client reads it.
 const LINGER_BYTES: usize = 1 << 20;
 
-/// How long a peer may take to confirm a close, or to take what was being sent at a stop.
+/// How long a client may take to confirm a close, or to read what was being sent at a stop.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 const SOCKET: Template<1> = Template::new("/scan/{id}/ws", [JOB_ID]);
 
-/// The parameters of a `WebSocket`: browsers let no page set its headers.
+/// The parameters of a `WebSocket`: in browsers a page cannot set its headers.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 struct Resumption {
-    /// The id of the last message that the client has.
+    /// The id of the last message that the client received.
     last_event_id: Option<String>,
 }
 
 /// An open socket.
-type Socket = WebSocketStream<Line<TokioIo<Upgraded>>>;
+type Socket = WebSocketStream<CountedStream<TokioIo<Upgraded>>>;
 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::get(&SOCKET, Scope::Read, opens(), |call, _| {
-        call.and(guard::same_site())
+        call.and(browser_guard::same_site())
             .and(warp::query())
-            .and(opening())
+            .and(handshake())
             .and(warp::ext::optional::<ConnectionContext>())
             .map(
                 |call: Call<1>,
                  resumption: Resumption,
-                 opening: Opening,
+                 handshake: Handshake,
                  connection: Option<ConnectionContext>| {
                     let peer = connection.map(|connection| connection.peer);
-                    finish(open(&call.api, &call.path[0], &call.user, &resumption, opening, peer))
+                    finish(open(&call.api, &call.path[0], &call.user, &resumption, handshake, peer))
                 },
             )
     })]
@@ -107,15 +108,15 @@ fn opens() -> Operation {
     Operation::new("openScanSocket", "Follow a job over a WebSocket")
         .about(
             "The messages of the job's event stream, each as one text message: `event`, `id`, and \
-             `data` as an object. Closed with 1000 after `end` (at once, where the client has \
-             seen it), with 1001 when the server stops; what a client sends is ignored, and \
-             ends the socket with 1008 where it is a flood. Pages of other sites are refused.",
+             `data` as an object. The server closes with 1000 after `end` (at once if the client \
+             has received it), and with 1001 when the server stops. Messages of the client are \
+             ignored; too many are closed with 1008. Pages of other sites are refused.",
         )
         .query::<Resumption>()
         .answers(StatusCode::SWITCHING_PROTOCOLS, Answer::empty("The WebSocket is open."))
-        .refuses(StatusCode::BAD_REQUEST, "The `Sec-WebSocket-Key` is missing, or is none.")
-        .refuses(StatusCode::FORBIDDEN, "The page of another site asks.")
-        .refuses(StatusCode::UPGRADE_REQUIRED, "The request is not one to open a WebSocket.")
+        .refuses(StatusCode::BAD_REQUEST, "The `Sec-WebSocket-Key` is missing or invalid.")
+        .refuses(StatusCode::FORBIDDEN, "A page of another site sent the request.")
+        .refuses(StatusCode::UPGRADE_REQUIRED, "The request does not open a WebSocket.")
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
 }
 
@@ -125,26 +126,26 @@ fn open(
     id: &str,
     user: &User,
     resumption: &Resumption,
-    opening: Opening,
+    handshake: Handshake,
     peer: Option<SocketAddr>,
 ) -> Result<Response, ApiError> {
     let job = api.job(id)?;
-    let upgrade = opening?;
-    let place = api.stream_place(user)?;
+    let upgrade = handshake?;
+    let slot = api.stream_slot(user)?;
     let last = resumption.last_event_id.as_deref().and_then(EventId::parse);
     let (shutdown, revoked) = (api.shutdown.clone(), user.revoked());
     let stopped = shutdown.clone().cancelled_owned();
-    let follower = job.follow(last, stopped.map(|()| Ending::Shutdown), place);
+    let follower = job.follow(last, stopped.map(|()| Ending::Shutdown), slot);
     let answer = upgrade.answer();
-    // It keeps its connection's place, and a stop waits for the places.
+    // The task keeps the permit of its connection, and a stop waits for all permits.
     api.sockets.spawn(async move {
         match upgrade.connection.await {
             Ok(connection) => {
-                let line = Line::new(TokioIo::new(connection));
+                let line = CountedStream::new(TokioIo::new(connection));
                 let socket = Socket::from_raw_socket(line, Role::Server, Some(limits())).await;
                 serve(socket, follower, shutdown, revoked, peer).await;
             }
-            Err(error) => debug!(?peer, %error, "no WebSocket came of it"),
+            Err(error) => debug!(?peer, %error, "upgrade to WebSocket failed"),
         }
     });
     Ok(answer)
@@ -153,7 +154,7 @@ fn open(
 fn limits() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ)
-        // What is written goes to the kernel at once: each frame is waited for.
+        // Each frame is written to the kernel at once.
         .write_buffer_size(0)
         .max_frame_size(Some(MAX_INCOMING))
         .max_message_size(Some(MAX_INCOMING))
@@ -162,22 +163,22 @@ fn limits() -> WebSocketConfig {
 /// Why a socket ends.
 #[derive(Debug)]
 enum Farewell {
-    /// There is nothing more to say, or to this client.
+    /// The stream has ended, or the client may not read more.
     Close(CloseCode, &'static str),
-    /// The same, and the client has broken a rule: it does not expect this.
+    /// The client violated a rule and does not expect the close.
     Refuse(CloseCode, &'static str),
-    /// The client has closed, or is gone.
+    /// The client has closed or disconnected.
     Gone,
 }
 
 impl Farewell {
-    const REVOKED: Self = Self::Close(CloseCode::Policy, "the credentials do not hold any more");
+    const REVOKED: Self = Self::Close(CloseCode::Policy, "the credentials are no longer valid");
 }
 
 /// The whole life of a socket.
 async fn serve(
     mut socket: Socket,
-    mut follower: Follower<StreamPlace>,
+    mut follower: Follower<StreamSlot>,
     shutdown: CancellationToken,
     revoked: impl Future<Output = ()>,
     peer: Option<SocketAddr>,
@@ -186,7 +187,7 @@ async fn serve(
         farewell = talk(&mut socket, &mut follower, &shutdown) => farewell,
         () = revoked => Farewell::REVOKED,
     };
-    // Whether a close is confirmed makes no difference any more.
+    // It does not matter whether the client confirms the close.
     match farewell {
         Farewell::Close(code, reason) => {
             let farewell = async {
@@ -199,12 +200,15 @@ async fn serve(
         Farewell::Refuse(code, reason) => {
             static LINES: LineLimit = LineLimit::new(20);
             if let Some(suppressed) = LINES.pass() {
-                warn!(?peer, reason, suppressed, "WebSocket closed: its client broke a rule");
+                warn!(
+                    ?peer,
+                    reason, suppressed, "WebSocket closed: protocol violation by the client"
+                );
             }
             let _ = timeout(CLOSE_PATIENCE, refuse(socket, code, reason)).await;
         }
         Farewell::Gone => {
-            // Confirms the peer's own close, if there was one.
+            // Confirms the close of the client, if there was one.
             let _ = timeout(CLOSE_PATIENCE, SinkExt::<Message>::close(&mut socket)).await;
         }
     }
@@ -214,7 +218,7 @@ fn close(code: CloseCode, reason: &'static str) -> Message {
     Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }))
 }
 
-/// Says why, and lets the client read it.
+/// Sends a close with the reason, and lets the client read it.
 async fn refuse(mut socket: Socket, code: CloseCode, reason: &'static str) {
     if socket.send(close(code, reason)).await.is_err() {
         return;
@@ -232,10 +236,10 @@ async fn refuse(mut socket: Socket, code: CloseCode, reason: &'static str) {
     }
 }
 
-/// Sends what there is to be sent; why nothing more is.
+/// Sends messages until the end; returns the reason of the end.
 async fn talk(
     socket: &mut Socket,
-    follower: &mut Follower<StreamPlace>,
+    follower: &mut Follower<StreamSlot>,
     shutdown: &CancellationToken,
 ) -> Farewell {
     loop {
@@ -272,9 +276,11 @@ async fn talk(
         };
         match sent {
             Ok(None) => {}
-            Ok(Some(Ending::Over)) => return Farewell::Close(CloseCode::Normal, "that was all"),
+            Ok(Some(Ending::Over)) => {
+                return Farewell::Close(CloseCode::Normal, "the stream is complete");
+            }
             Ok(Some(Ending::Shutdown)) => {
-                return Farewell::Close(CloseCode::Away, "the server stops");
+                return Farewell::Close(CloseCode::Away, "the server is stopping");
             }
             Ok(Some(Ending::Revoked)) => return Farewell::REVOKED,
             Err(_) => return Farewell::Gone,
@@ -287,16 +293,16 @@ async fn send_text(socket: &mut Socket, message: live::Message) -> Result<(), tu
     let mut pieces = message.into_text();
     let mut kind = Data::Text;
     while let Some(piece) = pieces.next_piece() {
-        // A reader that was cut off must not take what it has for the whole.
+        // An incomplete message must not look complete to the client.
         let (piece, is_last) = piece.map_err(|_| tungstenite::Error::ConnectionClosed)?;
-        // `feed` waits until the frame before it has been taken over.
+        // `feed` waits until the previous frame has been written.
         socket.feed(Message::Frame(Frame::message(piece, OpCode::Data(kind), is_last))).await?;
         kind = Data::Continue;
     }
     socket.flush().await
 }
 
-/// What to answer to something that cannot be read.
+/// The answer to an error while reading.
 fn broken(error: &tungstenite::Error) -> Farewell {
     match error {
         tungstenite::Error::Io(error)
@@ -310,12 +316,12 @@ fn broken(error: &tungstenite::Error) -> Farewell {
         tungstenite::Error::Utf8(_) => {
             Farewell::Refuse(CloseCode::Invalid, "a text is not valid UTF-8")
         }
-        // The peer is gone without a word: there is nobody to answer.
+        // The client disconnected without a close: there is nobody to answer.
         tungstenite::Error::Protocol(
             tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
         ) => Farewell::Gone,
         tungstenite::Error::Protocol(_) => {
-            Farewell::Refuse(CloseCode::Protocol, "the protocol was broken")
+            Farewell::Refuse(CloseCode::Protocol, "protocol violation")
         }
         _ => Farewell::Gone,
     }

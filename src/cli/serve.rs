@@ -5,11 +5,11 @@ use crate::{
     api::{
         Api, Parts,
         auth::Auth,
-        named_file::keep_current,
+        reloaded_files::keep_current,
+        request_metrics::RequestMetrics,
         routes::{paths, routes},
         server::{self, Limits},
         tls::Tls,
-        traffic::Traffic,
     },
     app::{Engine, StartError},
     config::Config,
@@ -119,7 +119,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         max_body_bytes: settings.max_body_bytes,
         stop_grace: settings.stop_grace,
     };
-    let traffic = Arc::new(Traffic::new(paths()));
+    let request_metrics = Arc::new(RequestMetrics::new(paths()));
     let parts = Parts {
         config: Arc::clone(&engine.config),
         live: Arc::clone(&engine.live),
@@ -132,7 +132,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         isolation: Arc::clone(&engine.isolation),
         auth: Arc::clone(&auth),
         tls: tls.clone(),
-        traffic: Arc::clone(&traffic),
+        request_metrics: Arc::clone(&request_metrics),
         started_at,
         space: Arc::clone(&engine.space),
         unread: Arc::clone(&engine.unread),
@@ -151,7 +151,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
                 () = engine.supervisor.ended() => shutdown.cancel(),
             }
         },
-        server::serve(listener, tls, service, limits, traffic, shutdown.clone()),
+        server::serve(listener, tls, service, limits, request_metrics, shutdown.clone()),
     );
     let in_order = stopped.is_cancelled();
     engine.stop(settings.stop_grace).await;

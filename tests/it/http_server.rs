@@ -13,8 +13,8 @@ use scanwatch::api::{
     connection::ConnectionContext,
     recover::recover,
     request_body::RequestBody,
+    request_metrics::RequestMetrics,
     server::{BoxError, Limits, ServeReport, serve},
-    traffic::Traffic,
     validation::Validation,
 };
 use std::{
@@ -100,8 +100,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
-        let traffic = Arc::new(Traffic::new([]));
-        tasks.spawn(serve(listener, None, service, limits, traffic, stop.clone()));
+        let request_metrics = Arc::new(RequestMetrics::new([]));
+        tasks.spawn(serve(listener, None, service, limits, request_metrics, stop.clone()));
         Self { address, stop, tasks, entered: Arc::default() }
     }
 

@@ -64,7 +64,7 @@ async fn status(server: &TestServer, name: &str, password: &str) -> u16 {
 /// as guessing.
 async fn read_again(server: &TestServer, times: usize) {
     eventually("the file is read again", async || {
-        server.setup().log().matches("read again").count() >= times
+        server.setup().log().matches("users or tokens re-read").count() >= times
     })
     .await;
 }
@@ -113,7 +113,7 @@ async fn a_file_that_is_weak_or_damaged_is_refused_at_the_start() {
         (format!("{good}b:{{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g="), 2, "SHA-1"),
         ("b:$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00".to_owned(), 1, "MD5"),
         ("b:rqXexS6ZhobKA".to_owned(), 1, "crypt or plain text"),
-        (format!("{good}{good}"), 2, "`anna` stands here for the second time"),
+        (format!("{good}{good}"), 2, "`anna` is listed twice"),
         (format!(":{hash}"), 1, "name is empty"),
         (format!("b:$2y$15${}", &hash[7..]), 1, "cost is 15"),
         (format!("\n\nb:{}", &hash[..50]), 3, "damaged"),
@@ -129,13 +129,13 @@ async fn a_file_that_is_weak_or_damaged_is_refused_at_the_start() {
         assert!(!ended.output.contains(secret) || secret == "words", "{}", ended.output);
     }
     let ended = with_users(&good).user("anna", "y").run_to_end().await;
-    assert!(ended.output.contains("API_USERNAME already"), "{}", ended.output);
+    assert!(ended.output.contains("already the user of API_USERNAME"), "{}", ended.output);
     let ended = Setup::new().set("auth.htpasswd_file", json!("nowhere")).run_to_end().await;
-    assert!(ended.output.contains("nowhere, it cannot be read"), "{}", ended.output);
+    assert!(ended.output.contains("nowhere, the file cannot be read"), "{}", ended.output);
     let latin = with_users("");
     files::write(&file_of(&latin), b"anna:x\nb\xe9rnd:x\n");
     let ended = latin.run_to_end().await;
-    assert!(ended.output.contains("line 2: it is not valid UTF-8"), "{}", ended.output);
+    assert!(ended.output.contains("line 2: the text is not valid UTF-8"), "{}", ended.output);
 }
 
 /// Breaks if an empty file opens the server, or if a file does not count as credentials on an

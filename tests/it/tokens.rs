@@ -76,7 +76,7 @@ fn lacks(answer: &Answer, scope: &str) {
     assert_eq!(answer.status, 403, "{}", answer.text);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let problem: Value = answer.json();
-    assert_eq!(problem["detail"], format!("This needs the scope {scope}"));
+    assert_eq!(problem["detail"], format!("This request needs a token with the scope {scope}"));
     assert_eq!((&problem["status"], &problem["title"]), (&json!(403), &json!("Forbidden")));
 }
 
@@ -190,12 +190,12 @@ async fn a_damaged_file_is_refused_at_the_start() {
         ended.output
     };
     let reported = bad(format!("{}cd read {}\n", ci.line, ci.secret)).await;
-    assert!(reported.contains("line 2: want the token's SHA-256"), "{reported}");
+    assert!(reported.contains("line 2: the hash must be the token's SHA-256"), "{reported}");
     assert!(!reported.contains(&ci.secret), "{reported}");
     let reported = bad(format!("{}{}", ci.line, ci.line)).await;
-    assert!(reported.contains("line 2: `ci` stands here"), "{reported}");
+    assert!(reported.contains("line 2: `ci` is listed twice"), "{reported}");
     let reported = bad(ci.line.replace(" read ", " all ")).await;
-    assert!(reported.contains("line 1: the scope is none"), "{reported}");
+    assert!(reported.contains("line 1: the scope must be"), "{reported}");
 }
 
 /// Breaks if the check of the settings accepts what `serve` then refuses.
@@ -206,7 +206,7 @@ fn the_check_of_the_settings_reads_the_files() {
     let check = || scanwatch(&["config", "check", "--set", &setting]);
     let ended = check();
     assert_eq!(ended.status.code(), Some(2), "{ended:?}");
-    assert!(text(ended.stderr).contains("line 1: want the token's SHA-256"));
+    assert!(text(ended.stderr).contains("line 1: the hash must be the token's SHA-256"));
     files::write(&file_of(&setup), token("ci", "read", &[]).line);
     assert!(check().status.success());
 }

@@ -1,9 +1,11 @@
-//! What must hold of the readers of credentials, and of the files of users and tokens, whatever is
-//! in them.
+//! Fuzz invariants of the parsers of credentials and of the files of users and tokens.
+//!
+//! Input: arbitrary bytes. Output: a panic where an invariant is violated. Invariants: as asserted
+//! here.
 
 use super::{header::Presented, htpasswd, is_usable_name, tokens};
 
-/// Reads the same bytes as each file and as a header.
+/// Parses the same bytes as each file and as a header.
 pub(crate) fn credentials(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match htpasswd::parse(&text, Some("root")) {

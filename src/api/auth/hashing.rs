@@ -1,15 +1,17 @@
-//! Judging passwords by their bcrypt hashes: passwords come in, "right" or "wrong" goes out, a
-//! few at a time.
+//! Checks passwords against bcrypt hashes, a few at a time.
 //!
-//! What must stay true: a hash costs tens of milliseconds of a processor by design, so at most
-//! [`AT_ONCE`] are computed at once, each on a thread of its own, that serves nobody else; at most
-//! [`WAITING`] wait, of one claimant at most [`WAITING_EACH`], and nobody for longer than the
-//! deadline; claimants take turns, so that one with many passwords holds up no other for longer
-//! than one hash; the time that a hash takes does not tell whether the user exists, or how
-//! expensive its hash is; a client that goes away does not give its place to the next before its
-//! hash is done.
+//! Input: a password, a hash or none, and who claims the password. Output: right, wrong, or busy.
+//!
+//! Invariants:
+//! - A bcrypt hash costs tens of milliseconds by design, so at most [`AT_ONCE`] are computed at
+//!   once, each on a thread of its own that serves nothing else.
+//! - At most [`WAITING`] passwords wait, at most [`WAITING_EACH`] of one claimant, and none of
+//!   them past its deadline.
+//! - Claimants take turns: one with many passwords delays another by one hash at most.
+//! - The duration of a check reveals neither whether the user exists nor the cost of its hash.
+//! - A client that disconnects frees its slot only after its hash is computed.
 
-use super::{secret::Fingerprint, turns::Turns};
+use super::{secret::Fingerprint, single_flight::SingleFlight};
 use secrecy::{ExposeSecret, SecretSlice};
 use std::{str::FromStr, sync::Arc};
 use tokio::{
@@ -19,18 +21,18 @@ use tokio::{
 
 /// Hashes that are computed at once.
 const AT_ONCE: usize = 2;
-/// Passwords that wait for their turn, beside those.
+/// Passwords that wait, in addition to those.
 const WAITING: usize = 128;
-/// Passwords of one claimant that wait, the one that is computed included: as many as may fail in a
-/// minute (`throttle`).
+/// Waiting passwords of one claimant, including the one that is being checked: as many as may fail
+/// in a minute (`throttle`).
 const WAITING_EACH: usize = 10;
-/// The most that a hash may cost: 2^14 rounds are a second or two.
+/// The highest accepted cost: 2^14 rounds take a second or two.
 pub(super) const HIGHEST_COST: u32 = 14;
 const LOWEST_COST: u32 = 4;
-/// Salt and hash of no password that anybody knows.
-const NOBODY: &str = ".....................................................";
+/// Salt and hash that match no known password.
+const DUMMY: &str = ".....................................................";
 
-/// A bcrypt hash that can be judged by, and whose cost is bearable.
+/// A valid bcrypt hash of an accepted cost.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct PasswordHash {
     text: String,
@@ -42,13 +44,13 @@ impl PasswordHash {
         self.cost
     }
 
-    /// A hash that takes the time of a real one.
-    fn of_nobody(cost: u32) -> Self {
-        Self { text: format!("$2b${cost:02}${NOBODY}"), cost }
+    /// A dummy hash that takes the time of a real one.
+    fn dummy(cost: u32) -> Self {
+        Self { text: format!("$2b${cost:02}${DUMMY}"), cost }
     }
 
     fn is_of(&self, password: &[u8]) -> bool {
-        // Its text was checked, so that an error is about the password: it has a NUL.
+        // The text was validated, so an error is about the password: it contains a NUL.
         bcrypt::verify(password, &self.text).unwrap_or(false)
     }
 }
@@ -60,7 +62,7 @@ impl std::fmt::Debug for PasswordHash {
 }
 
 impl FromStr for PasswordHash {
-    /// Why not; never with the text.
+    /// The reason of the refusal, without the text of the hash.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -69,18 +71,20 @@ impl FromStr for PasswordHash {
             let scheme = match text {
                 _ if text.starts_with("{SHA}") => "SHA-1",
                 _ if text.starts_with("$apr1$") => "MD5 (apr1)",
-                _ if text.starts_with("$2") => "an old kind of bcrypt",
-                _ if text.starts_with('$') => "of another kind",
+                _ if text.starts_with("$2") => "an outdated kind of bcrypt",
+                _ if text.starts_with('$') => "in an unsupported scheme",
                 _ => "crypt or plain text",
             };
-            return Err(format!("the password is {scheme}, want bcrypt: use `htpasswd -B`"));
+            return Err(format!(
+                "the password is {scheme}, but only bcrypt is accepted: use `htpasswd -B`"
+            ));
         }
         let parts = bcrypt::HashParts::from_str(text)
             .map_err(|_| "the bcrypt hash is damaged: use `htpasswd -B`".to_owned())?;
         let cost = parts.get_cost();
         if !(LOWEST_COST..=HIGHEST_COST).contains(&cost) {
             return Err(format!(
-                "the bcrypt cost is {cost}, want {LOWEST_COST} to {HIGHEST_COST}: \
+                "the bcrypt cost is {cost}, but must be {LOWEST_COST} to {HIGHEST_COST}: \
                  use `htpasswd -B -C 12`"
             ));
         }
@@ -88,39 +92,39 @@ impl FromStr for PasswordHash {
     }
 }
 
-/// There are more passwords to judge than wait here, or they would wait for too long.
+/// The queue of passwords is full, or the password would wait past its deadline.
 #[derive(Debug)]
 pub(super) struct Busy;
 
-/// Whose password is to be judged, and until when that has to begin.
+/// The claimant of a password, and the deadline for the start of the check.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
-    /// Stands for the name and the address that it comes from.
+    /// The fingerprint of the name and the network of the client.
     pub(super) claimant: Fingerprint,
     pub(super) deadline: Instant,
 }
 
-/// The places where hashes are computed.
+/// Limits the computation of hashes.
 #[derive(Debug)]
 pub(super) struct Hashing {
-    /// For those that are computed, and those that wait.
-    places: Arc<Semaphore>,
-    claimants: Turns<()>,
-    /// First come, first served; of each claimant there is one at a time.
+    /// One permit for each password that is checked or waits.
+    permits: Arc<Semaphore>,
+    claimants: SingleFlight<()>,
+    /// First come, first served; each claimant has one password here at a time.
     turns: Arc<Semaphore>,
 }
 
 impl Hashing {
     pub(super) fn new() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
-            claimants: Turns::default(),
+            permits: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            claimants: SingleFlight::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
-    /// Judges a password by a user's hash, or by nobody's: it takes as long as a hash of
-    /// `highest_cost` each time.
+    /// Checks a password against a user's hash, or against a dummy without one. Each check takes as
+    /// long as a hash of `highest_cost`.
     pub(super) async fn is_right(
         &self,
         password: SecretSlice<u8>,
@@ -128,35 +132,35 @@ impl Hashing {
         highest_cost: u32,
         claim: Claim,
     ) -> Result<bool, Busy> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy)?;
-        let own_place = self.claimants.queue(claim.claimant, WAITING_EACH).ok_or(Busy)?;
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Busy)?;
+        let ticket = self.claimants.queue(claim.claimant, WAITING_EACH).ok_or(Busy)?;
         let turns = async {
-            let own_turn = own_place.turn().await;
+            let own_turn = ticket.turn().await;
             (own_turn, Arc::clone(&self.turns).acquire_owned().await)
         };
         let (own_turn, turn) = timeout_at(claim.deadline, turns).await.map_err(|_| Busy)?;
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let work = move || {
             let right = judge(password.expose_secret(), hash.as_ref(), highest_cost);
-            drop((turn, own_turn, own_place, place));
-            // Nobody may be listening any more.
-            let _ = tell.send(right);
+            drop((turn, own_turn, ticket, permit));
+            // The receiver may be gone: the client has disconnected.
+            let _ = sender.send(right);
         };
         let thread = std::thread::Builder::new().name("password".to_owned()).spawn(work);
         thread.map_err(|_| Busy)?;
-        told.await.map_err(|_| Busy)
+        receiver.await.map_err(|_| Busy)
     }
 }
 
 fn judge(password: &[u8], hash: Option<&PasswordHash>, highest_cost: u32) -> bool {
     let Some(hash) = hash else {
-        PasswordHash::of_nobody(highest_cost).is_of(password);
+        PasswordHash::dummy(highest_cost).is_of(password);
         return false;
     };
     let right = hash.is_of(password);
     // The rounds double with each step of the cost: 2^c + 2^c + 2^(c+1) + … + 2^(h-1) = 2^h.
     for missing in hash.cost..highest_cost {
-        PasswordHash::of_nobody(missing).is_of(password);
+        PasswordHash::dummy(missing).is_of(password);
     }
     right
 }
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn passwords_are_judged_by_their_hash() {
+    async fn passwords_are_checked_against_their_hash() {
         let (hashing, prints) = (Hashing::new(), Fingerprints::new().unwrap());
         let judge = async |password: &str, hash, highest| {
             let password = password.as_bytes().to_vec().into();
@@ -191,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn nobody_s_hash_costs_what_a_real_one_does() {
-        let nobody = PasswordHash::of_nobody(7);
+    fn a_dummy_hash_costs_as_much_as_a_real_one() {
+        let nobody = PasswordHash::dummy(7);
         assert_eq!(nobody.text.parse::<PasswordHash>().as_ref(), Ok(&nobody));
-        assert!(bcrypt::verify("x", &nobody.text).is_ok(), "it is computed, not refused");
+        assert!(bcrypt::verify("x", &nobody.text).is_ok(), "the hash is computed, not refused");
     }
 
     #[tokio::test]
@@ -202,19 +206,19 @@ mod tests {
         let (hashing, prints) = (Hashing::new(), Fingerprints::new().unwrap());
         let ask = |claim| hashing.is_right(b"x".to_vec().into(), None, LOWEST_COST, claim);
         let all = u32::try_from(AT_ONCE + WAITING).unwrap();
-        let taken = Arc::clone(&hashing.places).acquire_many_owned(all).await.unwrap();
+        let taken = Arc::clone(&hashing.permits).acquire_many_owned(all).await.unwrap();
         assert!(matches!(ask(claim(&prints, "u")).await, Err(Busy)));
         drop(taken);
         let both = u32::try_from(AT_ONCE).unwrap();
         let taken = Arc::clone(&hashing.turns).acquire_many_owned(both).await.unwrap();
         let at_once = Claim { deadline: Instant::now(), ..claim(&prints, "u") };
-        assert!(matches!(ask(at_once).await, Err(Busy)), "it waited for longer than it was to");
+        assert!(matches!(ask(at_once).await, Err(Busy)), "it waited past its deadline");
         drop(taken);
         assert!(matches!(ask(claim(&prints, "u")).await, Ok(false)));
     }
 
     #[tokio::test]
-    async fn one_with_many_passwords_holds_up_no_other_and_not_all_of_them_wait() {
+    async fn a_claimant_with_many_passwords_delays_no_other_and_not_all_of_them_wait() {
         let (hashing, prints) = (Hashing::new(), Fingerprints::new().unwrap());
         let both = u32::try_from(AT_ONCE).unwrap();
         let taken = Arc::clone(&hashing.turns).acquire_many_owned(both).await.unwrap();
@@ -225,7 +229,7 @@ mod tests {
             order.lock().unwrap().push((name, outcome.is_ok()));
         };
         let all = join_all((0..20).map(|_| ask("greedy")).chain([ask("other")]));
-        // All have asked once this is polled for the second time.
+        // All requests have joined the queue when this is polled for the second time.
         let let_go = async {
             tokio::task::yield_now().await;
             drop(taken);

@@ -1,5 +1,8 @@
-//! What a request shows: the bytes of an `Authorization` header come in, a name and a password
-//! (RFC 7617) or a token (RFC 6750) go out, not judged yet.
+//! Parses the `Authorization` header.
+//!
+//! Input: the bytes of the header. Output: a name and a password (RFC 7617), or a token (RFC
+//! 6750), not checked yet. Invariants: a header of another scheme or of another form yields no
+//! credentials.
 
 use base64::{
     Engine,
@@ -8,13 +11,13 @@ use base64::{
 };
 use secrecy::{ExposeSecret, SecretSlice};
 
-/// RFC 7617 has padding, some clients leave it out.
+/// RFC 7617 requires padding, but some clients omit it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Credentials as they were sent.
+/// Credentials as the client sent them.
 #[derive(Debug)]
 pub(super) enum Presented {
     /// By Basic authentication.
@@ -24,7 +27,7 @@ pub(super) enum Presented {
 }
 
 impl Presented {
-    /// Reads a header; `None` if it is of another scheme, or makes no sense.
+    /// Parses a header; `None` if the scheme is another one or the header is malformed.
     pub(super) fn parse(header: &[u8]) -> Option<Self> {
         let space = header.iter().position(|byte| *byte == b' ')?;
         let (scheme, rest) = header.split_at(space);
@@ -59,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn both_schemes_are_read_and_nothing_else() {
+    fn both_schemes_are_parsed_and_nothing_else() {
         check(b"Basic dTpwOnE=", Some(("u", "p:q")));
         check(b"bAsIc    dTpwOnE", Some(("u", "p:q")));
         check(b"Basic Og==", Some(("", "")));

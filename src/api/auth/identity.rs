@@ -1,8 +1,10 @@
-//! Who somebody is, once that is settled: a name, what it may do, and until when.
+//! An authenticated identity: a name, its scope, and until when it is valid.
 //!
-//! What must stay true: an identity that has been revoked is never valid again; whatever remembers
-//! that credentials were right (a connection, or the identity itself) points to the identity and
-//! asks it, so that nothing outlives a user who was removed.
+//! Input: an entry of the accounts. Output: an [`Identity`], and the [`User`] that handlers get.
+//!
+//! Invariants: a revoked identity is never valid again; everything that remembers verified
+//! credentials (a connection, or the identity itself) points to the identity and checks its
+//! validity, so that nothing outlives a removed user.
 
 use super::secret::Fingerprint;
 use chrono::{DateTime, Utc};
@@ -21,13 +23,13 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// For how long after their last use right credentials need not be judged again.
+/// How long after their last use verified credentials are accepted without another check.
 const PROOF_LASTS: Duration = Duration::from_mins(1);
 
-/// What may be done; each includes those before it.
+/// What an identity may do; each scope includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Look at everything.
+    /// Read everything.
     Read,
     /// Submit, cancel and retry too.
     Write,
@@ -36,7 +38,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The word for it in files, arguments and answers.
+    /// The name of the scope in files, arguments and answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -52,9 +54,9 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A word that is none of the scopes.
+/// A text that names no scope.
 #[derive(Debug, thiserror::Error)]
-#[error("want read, write or admin")]
+#[error("the scope must be read, write or admin")]
 pub struct NoScope;
 
 impl FromStr for Scope {
@@ -66,19 +68,18 @@ impl FromStr for Scope {
     }
 }
 
-/// A user or a token, for as long as it is the same: with another password or scope it is
-/// another identity.
+/// A user or a token. An entry with another password or scope is another identity.
 #[derive(Debug)]
 pub struct Identity {
     name: String,
     scope: Scope,
     expires: Option<DateTime<Utc>>,
-    /// Asked for with each request, which takes no lock as asking the token does.
+    /// Checked with each request; unlike the cancellation token, this takes no lock.
     is_revoked: AtomicBool,
-    /// Ends the streams.
+    /// Ends the streams of this identity.
     revoked: CancellationToken,
-    /// The credentials that were right, and when they were used last. One is enough: people and
-    /// programs send the same again and again.
+    /// The verified credentials, and when they were used last. One pair is enough: clients send the
+    /// same credentials again and again.
     proof: Mutex<Option<(Fingerprint, Instant)>>,
 }
 
@@ -106,18 +107,19 @@ impl Identity {
         self.expires
     }
 
-    /// Whether it still stands.
+    /// Whether the identity is neither revoked nor expired.
     pub(super) fn is_valid(&self) -> bool {
         !self.is_revoked.load(Acquire) && self.expires.is_none_or(|expires| Utc::now() < expires)
     }
 
-    /// Ends it, and the streams that it reads.
+    /// Revokes the identity and ends its streams.
     pub(super) fn revoke(&self) {
         self.is_revoked.store(true, Release);
         self.revoked.cancel();
     }
 
-    /// Whether these credentials were right a moment ago; that they were asked for keeps them so.
+    /// Whether these credentials were verified or used within the last minute; the call counts as a
+    /// use.
     pub(super) fn was_proven_by(&self, fingerprint: Fingerprint, now: Instant) -> bool {
         let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *proof {
@@ -132,21 +134,21 @@ impl Identity {
         }
     }
 
-    /// Remembers that these credentials are right.
+    /// Remembers that these credentials were verified.
     pub(super) fn prove(&self, fingerprint: Fingerprint, now: Instant) {
         let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
         *proof = Some((fingerprint, now));
     }
 }
 
-/// The user of a request, as handlers get it; without a name on an open server.
+/// The user of a request, for handlers; without a name on an open server.
 #[derive(Debug, Clone)]
 pub struct User {
     identity: Option<Arc<Identity>>,
 }
 
 impl User {
-    /// Anybody: the server is open, or nobody is asked.
+    /// An unauthenticated user: the server is open, or the route needs no credentials.
     pub fn anybody() -> Self {
         Self { identity: None }
     }
@@ -160,8 +162,7 @@ impl User {
         self.identity.as_ref().map(|identity| identity.name())
     }
 
-    /// Ends when the user may no more: removed, changed or expired. An answer without an end has
-    /// to end with it.
+    /// Completes when the user is removed, changed or expired. A stream has to end at that moment.
     pub fn revoked(&self) -> impl Future<Output = ()> + Send + Sync + 'static {
         let token = self.identity.as_ref().map(|identity| identity.revoked.clone());
         async move {
@@ -178,7 +179,7 @@ mod tests {
     use super::{super::secret::Fingerprints, *};
 
     #[test]
-    fn a_proof_lasts_while_it_is_used_and_ends_with_its_identity() {
+    fn verified_credentials_expire_unless_used_and_end_with_their_identity() {
         let prints = Fingerprints::new().unwrap();
         let (right, wrong) = (prints.of(&[b"right"]), prints.of(&[b"wrong"]));
         let identity = Identity::new("u", Scope::Admin, None);
@@ -188,7 +189,7 @@ mod tests {
         assert!(!identity.was_proven_by(wrong, start));
         for minute_and_a_half in [45, 90] {
             let later = start + Duration::from_secs(minute_and_a_half);
-            assert!(identity.was_proven_by(right, later), "it was used 45 s before");
+            assert!(identity.was_proven_by(right, later), "the last use was 45 s before");
         }
         assert!(!identity.was_proven_by(right, start + Duration::from_secs(150)));
         identity.prove(right, start);
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_ends_by_its_date() {
+    fn an_identity_expires_at_its_date() {
         let ends = |seconds| Some(Utc::now() + chrono::TimeDelta::seconds(seconds));
         assert!(Identity::new("t", Scope::Read, ends(60)).is_valid());
         assert!(!Identity::new("t", Scope::Read, ends(-1)).is_valid());

@@ -1,12 +1,13 @@
-//! A file with one user or token a line, which may change while the server runs: its path comes
-//! in, entries go out, the newest that made sense.
+//! A file with one user or token per line, which may change while the server runs.
 //!
-//! What must stay true: at the start a file has to be right; afterwards a bad one changes nothing,
-//! is reported until it is good again, and is said once in the log; no report shows what a
-//! line holds beyond a name.
+//! Input: the path of the file, and a parser. Output: the entries of the last valid content.
+//!
+//! Invariants: at startup the file has to be valid; later an invalid file changes nothing, is
+//! reported until it is valid again, and is logged once; no report repeats more of a line than a
+//! name.
 
 use crate::{
-    api::named_file::FileError,
+    api::reloaded_files::FileError,
     store::read::{self, Signature},
 };
 use std::{
@@ -14,10 +15,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The most that is read: ten thousands of users.
+/// The maximum size of the file: tens of thousands of users.
 const CAP: u64 = 4 << 20;
 
-/// A line that is refused, and why.
+/// A refused line, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadLine {
     pub(super) number: usize,
@@ -26,13 +27,13 @@ pub(super) struct BadLine {
 
 type Parser<T> = Box<dyn Fn(&str) -> Result<Vec<T>, BadLine> + Send + Sync>;
 
-/// A file, as it was when it made sense last.
+/// A file, with its last valid content.
 pub(super) struct ListFile<T> {
     setting: &'static str,
     path: PathBuf,
     parser: Parser<T>,
     entries: Vec<T>,
-    /// Of the content that was looked at last, good or bad; none if that could not be read.
+    /// The signature of the content that was read last, valid or not; `None` if it was unreadable.
     seen: Option<Signature>,
     problem: Option<FileError>,
 }
@@ -58,7 +59,7 @@ impl<T> ListFile<T> {
             seen: None,
             problem: None,
         };
-        file.look(true);
+        file.read_if_changed(true);
         match file.problem {
             Some(problem) => Err(problem),
             None => Ok(file),
@@ -69,26 +70,29 @@ impl<T> ListFile<T> {
         &self.entries
     }
 
-    /// What is wrong with the file as it is now, for clients.
+    /// The problem of the file in its current state, for clients.
     pub(super) fn problem(&self) -> Option<String> {
         self.problem.as_ref().map(FileError::without_path)
     }
 
-    /// Reads the file again if it has changed, or anyway; whether there are new entries.
+    /// Re-reads the file if it has changed or if `anyway` is set; returns whether it was valid and
+    /// read.
     pub(super) fn refresh(&mut self, anyway: bool) -> bool {
         let before = self.problem.clone();
-        let is_new = self.look(anyway);
+        let is_new = self.read_if_changed(anyway);
         match &self.problem {
             Some(problem) if before.as_ref() != Some(problem) => {
-                tracing::error!("{problem}; what it said before stays in force");
+                tracing::error!("{problem}; the previous content stays in force; correct the file");
             }
-            None if is_new => tracing::info!(path = %self.path.display(), "read again"),
+            None if is_new => {
+                tracing::info!(path = %self.path.display(), "users or tokens re-read")
+            }
             _ => {}
         }
         is_new
     }
 
-    fn look(&mut self, anyway: bool) -> bool {
+    fn read_if_changed(&mut self, anyway: bool) -> bool {
         let now = fs::metadata(&self.path).ok().map(|metadata| Signature::of(&metadata));
         if !anyway && now.is_some() && now == self.seen {
             return false;
@@ -109,7 +113,7 @@ impl<T> ListFile<T> {
 
     fn read(&self) -> Result<(Vec<T>, Signature), (String, Option<Signature>)> {
         let (bytes, facts) = read::named(&self.path, CAP)
-            .map_err(|error| (format!("it cannot be read: {error}"), None))?;
+            .map_err(|error| (format!("the file cannot be read: {error}"), None))?;
         let signature = Signature::of(&facts);
         let refused = |line: usize, reason: &str| {
             let text = format!("line {line}: {reason}");
@@ -118,7 +122,7 @@ impl<T> ListFile<T> {
         let text = str::from_utf8(&bytes).map_err(|error| {
             let good = &bytes[..error.valid_up_to()];
             let line = good.split(|byte| *byte == b'\n').count();
-            refused(line, "it is not valid UTF-8")
+            refused(line, "the text is not valid UTF-8")
         })?;
         let entries = (self.parser)(text).map_err(|bad| refused(bad.number, &bad.reason))?;
         Ok((entries, signature))

@@ -1,22 +1,27 @@
-//! Who asks: an `Authorization` header comes in, a user or a refusal goes out.
+//! Authentication and authorization of requests.
 //!
-//! Three kinds of credentials: the one user of the environment and the users of an htpasswd file,
-//! who may do everything, and tokens with a scope. Without any of them the server is open.
+//! There are three kinds of credentials: the one user of the environment and the users of an
+//! htpasswd file, who may do everything, and tokens with a scope. Without any of them the server
+//! is open.
+//!
+//! Input: an `Authorization` header, and the scope that the route needs. Output: a user, or a
+//! refusal.
 //!
 //! | file | concern |
 //! |---|---|
-//! | `header` | what was sent |
-//! | `door` | the way from there to an identity |
-//! | `throttle`, `turns`, `hashing` | what keeps guessing slow, and cheap for us |
-//! | `roster`, `identity` | who is known, and until when |
-//! | `list_file`, `htpasswd`, `tokens` | the files they come from |
-//! | `secret` | comparing and marking secrets |
+//! | `header` | parsing the credentials of the header |
+//! | `authenticator` | the steps from there to an identity |
+//! | `throttle`, `single_flight`, `hashing` | limiting guesses, and their cost for the server |
+//! | `accounts`, `identity` | known users and tokens, and their validity |
+//! | `list_file`, `htpasswd`, `tokens` | the files that define them |
+//! | `secret` | constant-time comparison, and fingerprints of secrets |
 //!
-//! What must stay true: credentials are judged before a body is read; no time that a client can
-//! measure tells whether a user exists, or how near a guess was; nothing that an identity was
-//! given outlives it.
+//! Invariants: credentials are checked before a body is read; response times reveal neither
+//! whether a user exists nor how close a guess was; nothing that was granted to an identity
+//! outlives it.
 
-mod door;
+mod accounts;
+mod authenticator;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hashing;
@@ -24,11 +29,10 @@ mod header;
 mod htpasswd;
 mod identity;
 mod list_file;
-mod roster;
 mod secret;
+mod single_flight;
 mod throttle;
 mod tokens;
-mod turns;
 
 pub use identity::{Identity, NoScope, Scope, User};
 pub use tokens::{Expiry, NewToken, NoExpiry};
@@ -36,44 +40,44 @@ pub use tokens::{Expiry, NewToken, NoExpiry};
 use super::{
     connection::ConnectionContext,
     error::ApiError,
-    named_file::{FileError, Look, NamedFiles},
+    reloaded_files::{FileError, Reload, ReloadedFiles},
 };
 use crate::config::AuthConfig;
-use door::Door;
-use roster::Account;
+use accounts::EnvironmentUser;
+use authenticator::Authenticator;
 use secrecy::SecretString;
 use secret::Padded;
 use std::sync::Arc;
 use warp::http::HeaderValue;
 
-/// Who may use the server.
+/// The authentication of the server.
 #[derive(Debug)]
 pub struct Auth {
-    /// None: everybody.
-    door: Option<Door>,
+    /// `None` on an open server.
+    authenticator: Option<Authenticator>,
 }
 
-/// Why credentials cannot be used, of those that the operator gave.
+/// Why the credentials that the operator configured cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// A name that cannot be sent in Basic authentication.
     #[error(
-        "API_USERNAME: the user's name must not be empty, and have neither a colon nor control \
-         characters"
+        "API_USERNAME: the user name must not be empty and must contain neither a colon nor \
+         control characters"
     )]
     UnusableName,
     /// A name that a line of the tokens file cannot hold.
-    #[error("the token's name must not be empty, begin with #, or have blanks or colons")]
+    #[error("the token's name must not be empty, start with `#`, or contain blanks or colons")]
     UnusableTokenName,
-    /// A file that makes no sense.
+    /// A file that cannot be parsed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers")]
+    /// The system provides no random numbers.
+    #[error("the system provides no random numbers")]
     NoRandomness,
 }
 
-/// Credentials that were right, kept with their connection: the bytes of the header, and whose.
+/// Credentials that a connection has verified: the bytes of the header, and their identity.
 #[derive(Debug)]
 pub struct VerifiedCredentials {
     header: Padded,
@@ -85,7 +89,7 @@ impl VerifiedCredentials {
         Self { header: Padded::new(header), identity }
     }
 
-    /// Whose these are, if they are the same and still hold.
+    /// The identity, if the header is the same and the identity is still valid.
     fn identity_for(&self, header: &[u8]) -> Option<Arc<Identity>> {
         let same = bool::from(self.header.equals(header));
         (same && self.identity.is_valid()).then(|| Arc::clone(&self.identity))
@@ -93,18 +97,18 @@ impl VerifiedCredentials {
 }
 
 impl Auth {
-    /// Asks nobody.
+    /// An open server: no credentials are required.
     pub fn open() -> Self {
-        Self { door: None }
+        Self { authenticator: None }
     }
 
-    /// Knows one user.
+    /// A server with one user.
     pub fn single(name: &str, password: &SecretString) -> Result<Self, AuthError> {
         Self::new(Some((name, password)), &AuthConfig::default())
     }
 
-    /// Knows the one user of the environment and those of the files; if there are neither, the
-    /// server is open. A file that names nobody lets nobody in.
+    /// A server with the one user of the environment and the users and tokens of the files. Without
+    /// any of these settings the server is open; an empty file closes it to everybody.
     pub fn new(
         account: Option<(&str, &SecretString)>,
         config: &AuthConfig,
@@ -115,31 +119,31 @@ impl Auth {
         if account.is_some_and(|(name, _)| !is_usable_name(name)) {
             return Err(AuthError::UnusableName);
         }
-        let account = account.map(|(name, password)| Account::new(name, password));
-        Ok(Self { door: Some(Door::new(account, config)?) })
+        let account = account.map(|(name, password)| EnvironmentUser::new(name, password));
+        Ok(Self { authenticator: Some(Authenticator::new(account, config)?) })
     }
 
-    /// Whether everybody may do everything.
+    /// Whether no credentials are required.
     pub fn is_open(&self) -> bool {
-        self.door.is_none()
+        self.authenticator.is_none()
     }
 
-    /// Who sends this `Authorization` header, if that may do what needs this scope.
+    /// Returns the user of this `Authorization` header, if it has the needed scope.
     pub async fn grant(
         &self,
         authorization: Option<&HeaderValue>,
         connection: Option<&ConnectionContext>,
         needed: Scope,
     ) -> Result<User, ApiError> {
-        let Some(door) = &self.door else {
+        let Some(authenticator) = &self.authenticator else {
             return Ok(User::anybody());
         };
         let header = authorization.ok_or(ApiError::NotAuthenticated)?.as_bytes();
-        allowed(door.identify(header, connection).await?, needed)
+        allowed(authenticator.identify(header, connection).await?, needed)
     }
 
-    /// The same, as far as nothing has to be judged for it: where nobody is asked, where there are no
-    /// credentials, and where they are those that the connection has verified last.
+    /// Returns the same without waiting, where no check is needed: on an open server, without
+    /// credentials, and with the credentials that the connection has verified last.
     pub(super) fn known(
         &self,
         authorization: Option<&HeaderValue>,
@@ -150,27 +154,27 @@ impl Auth {
             return Some(Ok(User::anybody()));
         }
         let Some(header) = authorization else { return Some(Err(ApiError::NotAuthenticated)) };
-        let identity = door::remembered(connection?, header.as_bytes())?;
+        let identity = authenticator::remembered(connection?, header.as_bytes())?;
         Some(allowed(identity, needed))
     }
 
-    /// What is wrong with the files as they are now, for `/health`.
+    /// The problems of the files in their current state, for `/health`.
     pub(super) fn problems(&self) -> Vec<String> {
-        self.door.as_ref().map(Door::problems).unwrap_or_default()
+        self.authenticator.as_ref().map(Authenticator::problems).unwrap_or_default()
     }
 }
 
-impl NamedFiles for Auth {
-    fn refresh(&self, anyway: bool) -> Look {
-        if let Some(door) = &self.door {
-            door.refresh(anyway);
+impl ReloadedFiles for Auth {
+    fn refresh(&self, anyway: bool) -> Reload {
+        if let Some(authenticator) = &self.authenticator {
+            authenticator.refresh(anyway);
         }
-        // Such a file stands alone: as soon as it makes sense, it is meant.
-        Look::Settled
+        // Each file is complete by itself: one that can be parsed is in its final state.
+        Reload::Settled
     }
 }
 
-/// The user of this identity, if it may do what needs this scope.
+/// The user of this identity, if it has the needed scope.
 fn allowed(identity: Arc<Identity>, needed: Scope) -> Result<User, ApiError> {
     if identity.scope() < needed {
         return Err(ApiError::MissingScope(needed));
@@ -205,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn right_wrong_and_unusable_credentials_are_told_apart() {
+    async fn right_wrong_and_unusable_credentials_are_distinguished() {
         check(Some(&basic("scän:s3cret:with colon")), "user scän").await;
         for wrong in ["scän:s3cret", "scän:", ":", "scan:s3cret:with colon", ":s3cret:with colon"]
         {
@@ -214,14 +218,14 @@ mod tests {
         check(Some(&basic("scän:s3cret:with colon\0")), "Invalid credentials").await;
         check(Some(&basic(&format!("scän:{}", "x".repeat(5000)))), "Invalid credentials").await;
         check(None, "Not authenticated").await;
-        // Bearer too: there are no tokens here.
+        // Bearer too: this server has no tokens.
         for unusable in ["", "Basic", "Basic !!!", "Bearer abc", "Basic YQ=="] {
             check(Some(&HeaderValue::from_static(unusable)), "Not authenticated").await;
         }
     }
 
     #[tokio::test]
-    async fn an_open_server_asks_nobody() {
+    async fn an_open_server_requires_no_credentials() {
         for header in [None, Some(&basic("a:b"))] {
             let user = Auth::open().grant(header, None, Scope::Admin).await.unwrap();
             assert_eq!(user.name(), None);
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_cannot_be_sent_is_refused_at_the_start() {
+    fn a_name_that_cannot_be_sent_is_refused_at_startup() {
         for name in ["", "a:b", "a\n"] {
             assert!(Auth::single(name, &SecretString::from("x")).is_err(), "{name:?}");
         }

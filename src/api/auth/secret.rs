@@ -1,9 +1,10 @@
-//! Secrets in memory: bytes come in, "equal" or "not equal" goes out, or a mark that stands for
-//! them.
+//! Constant-time comparison of secrets, and fingerprints that stand for them.
 //!
-//! What must stay true: no time that a client can measure depends on where a wrong secret differs
-//! from the right one, or on how long the right one is; a fingerprint means nothing to anybody
-//! but this process.
+//! Input: bytes. Output: whether they are equal; a [`Fingerprint`].
+//!
+//! Invariants: the time of a comparison does not depend on where a wrong secret differs from the
+//! right one, or on the length of the right one; a fingerprint is meaningless outside of this
+//! process.
 
 use super::AuthError;
 use ring::{
@@ -13,13 +14,13 @@ use ring::{
 use secrecy::{ExposeSecret, SecretSlice};
 use subtle::{Choice, ConstantTimeEq};
 
-/// Secrets are compared in blocks of this many bytes, so that only their number could be measured.
+/// Secrets are compared in blocks of this many bytes, so that timing reveals only their number.
 const BLOCK: usize = 256;
 
 /// Bytes that are compared at once.
 const WORD: usize = size_of::<u64>();
 
-/// A secret, filled up to whole blocks.
+/// A secret, padded to whole blocks.
 #[derive(Debug)]
 pub(super) struct Padded {
     bytes: SecretSlice<u8>,
@@ -34,18 +35,18 @@ impl Padded {
         Self { bytes: bytes.into(), length: secret.len() as u64 }
     }
 
-    /// Takes as long for each `given` of one length, and does not depend on our own length but by
-    /// whole blocks.
+    /// Compares in a time that depends only on the length of `given` and on the number of our
+    /// blocks.
     pub(super) fn equals(&self, given: &[u8]) -> Choice {
         let ours = self.bytes.expose_secret();
-        // All differences are gathered before any of them is looked at.
+        // All differences are accumulated before any of them is tested.
         let places = (0..ours.len()).step_by(WORD);
         let differences = places.fold(0, |all, at| all | (word(ours, at) ^ word(given, at)));
         differences.ct_eq(&0) & self.length.ct_eq(&(given.len() as u64))
     }
 }
 
-/// The word of `text` that begins at this place, filled up with zeros.
+/// The word of `text` at this offset, padded with zeros.
 fn word(text: &[u8], at: usize) -> u64 {
     let rest = text.get(at..).unwrap_or_default();
     let mut bytes = [0; WORD];
@@ -56,11 +57,11 @@ fn word(text: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Stands for a secret or a name, at a fixed size.
+/// A fixed-size value that stands for a secret or a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint([u8; 32]);
 
-/// Makes fingerprints, by a key that is made at the start and never leaves the process.
+/// Computes fingerprints with a key that is created at startup and never leaves the process.
 #[derive(Debug)]
 pub(super) struct Fingerprints(hmac::Key);
 
@@ -70,7 +71,7 @@ impl Fingerprints {
         key.map(Self).map_err(|_| AuthError::NoRandomness)
     }
 
-    /// The fingerprint of some parts; where one part ends and the next begins makes a difference.
+    /// The fingerprint of these parts, whose boundaries are significant.
     pub(super) fn of(&self, parts: &[&[u8]]) -> Fingerprint {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
@@ -93,7 +94,7 @@ mod tests {
         let padded = Padded::new(secret.as_bytes());
         assert!(bool::from(padded.equals(secret.as_bytes())));
         assert!(!bool::from(padded.equals(format!("{}q", &secret[1..]).as_bytes())));
-        // What the padding would hide, were lengths not compared.
+        // The padding would hide this difference if lengths were not compared.
         assert!(!bool::from(padded.equals(format!("{secret}\0").as_bytes())));
     }
 

@@ -1,19 +1,20 @@
-//! Who has failed too often: attempts come in before they are judged, "go on" or "not before" goes
-//! out. Pure; the clock is an argument.
+//! Limits failed login attempts. Pure: the clock is an argument.
+//!
+//! Input: an attempt, before its credentials are checked. Output: permission, or how long to wait.
 //!
 //! # Theory of operation
 //!
-//! An attempt is counted *before* it is judged and taken back if it was right: so a thousand
-//! attempts at once cannot all be judged before the first failure is known. A count lasts for
-//! a minute from its first failure.
+//! An attempt is counted *before* it is checked and refunded if it was right: otherwise a thousand
+//! parallel attempts could all be checked before the first failure is known. A count expires a
+//! minute after its first failure.
 //!
 //! Three things are counted: the address, the name, and both together. Ten failures of one name
-//! from one address, or twenty of any names from one address, end its attempts for the rest of
-//! the minute. A name that fails everywhere is not locked, or strangers could lock out its
-//! owner: it is slowed down, to one attempt a minute from each address.
+//! from one address, or twenty of any names from one address, block its attempts for the rest of
+//! the minute. A name that fails from many addresses is not locked, because strangers could then
+//! lock out its owner: it is limited to one attempt a minute from each address.
 //!
-//! What must stay true: the tables are bounded, however many addresses and names an attacker
-//! has; where one is full, what has failed least is forgotten first.
+//! Invariants: the tables are bounded, however many addresses and names an attacker has; a full
+//! table forgets the entries with the fewest failures first.
 
 use super::secret::Fingerprint;
 use std::{
@@ -29,19 +30,19 @@ const WINDOW: Duration = Duration::from_mins(1);
 const PER_PAIR: u32 = 10;
 /// Failures from one address.
 const PER_ADDRESS: u32 = 20;
-/// Failures of one name from anywhere, beyond which an address has [`SLOWED`] attempts for it.
+/// Failures of one name from any address, after which each address has [`SLOWED`] attempts for it.
 const PER_NAME: u32 = 100;
 const SLOWED: u32 = 1;
 /// Entries of one table.
 const CAPACITY: usize = 8192;
 
-/// Where an attempt comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what one
-/// household or server gets.
+/// The source of an attempt: an IPv4 address, or an IPv6 /64 network, which is what one household
+/// or server gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Network(IpAddr);
 
 impl Network {
-    /// Its text, for a fingerprint.
+    /// The text of the address, for a fingerprint.
     pub(super) fn text(self) -> String {
         self.0.to_string()
     }
@@ -76,8 +77,7 @@ impl Throttle {
         }
     }
 
-    /// Counts an attempt to guess a password, unless there have been too many; then it says how
-    /// long to wait.
+    /// Counts a login attempt; the error is how long to wait where there were too many.
     pub(super) fn charge(
         &mut self,
         from: Network,
@@ -94,8 +94,8 @@ impl Throttle {
         Ok(())
     }
 
-    /// Counts a token that was wrong. Tokens are too long to be guessed, so this keeps a
-    /// program that goes on with a dead one from wasting our time, and touches nobody's password.
+    /// Counts a wrong token. Tokens are too long to be guessed, so this limits only programs that
+    /// keep sending a dead token, and does not count against passwords.
     pub(super) fn charge_token(
         &mut self,
         from: Network,
@@ -107,7 +107,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Takes an attempt back: it was right, or was never judged.
+    /// Takes an attempt back that was right or was never checked.
     pub(super) fn refund(&mut self, from: Network, name: Fingerprint) {
         self.pairs.take_back(&(from, name));
         self.addresses.take_back(&from);
@@ -146,7 +146,7 @@ impl<K: Eq + Hash + Copy> Counts<K> {
             .map_or(0, |window| window.failures)
     }
 
-    /// Whether there is room for one more; if not, how long it takes until there is.
+    /// Checks that one more is within the limit; the error is how long to wait.
     fn below(&self, key: &K, limit: u32, now: Instant) -> Result<(), Duration> {
         match self.windows.get(key) {
             Some(window) if !window.is_over(now) && window.failures >= limit => {
@@ -176,8 +176,8 @@ impl<K: Eq + Hash + Copy> Counts<K> {
         }
     }
 
-    /// Forgets what is over; if that is not enough, the half that has failed least, so that the
-    /// work is done once in so many additions.
+    /// Removes expired entries; if that is not enough, also the half with the fewest failures, so
+    /// that the cost is amortized over many additions.
     fn make_room(&mut self, now: Instant) {
         self.windows.retain(|_, window| !window.is_over(now));
         if self.windows.len() > self.capacity / 2 {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_failures_end_the_attempts_until_the_minute_is_over() {
+    fn ten_failures_block_attempts_until_the_minute_is_over() {
         let mut attackers = Attackers::new();
         for second in 0..10 {
             assert_eq!(attackers.fails("192.0.2.1", "owner"), Ok(()), "{second}");
@@ -230,8 +230,12 @@ mod tests {
         for _ in 0..500 {
             assert_eq!(attackers.fails("192.0.2.1", "owner"), Err(Duration::from_secs(50)));
         }
-        assert_eq!(attackers.fails("192.0.2.2", "owner"), Ok(()), "the owner is elsewhere");
-        assert_eq!(attackers.fails("192.0.2.1", "other"), Ok(()), "ten are left to the address");
+        assert_eq!(attackers.fails("192.0.2.2", "owner"), Ok(()), "the owner uses another address");
+        assert_eq!(
+            attackers.fails("192.0.2.1", "other"),
+            Ok(()),
+            "the address has ten attempts left"
+        );
         attackers.later(50);
         assert_eq!(
             attackers.fails("192.0.2.1", "owner"),
@@ -241,40 +245,40 @@ mod tests {
     }
 
     #[test]
-    fn an_address_cannot_go_from_name_to_name() {
+    fn an_address_is_limited_across_names() {
         let mut attackers = Attackers::new();
-        let let_in =
+        let accepted =
             (0..500).filter(|n| attackers.fails("192.0.2.1", &n.to_string()).is_ok()).count();
-        assert_eq!(let_in, 20);
+        assert_eq!(accepted, 20);
         assert!(attackers.fails("::ffff:192.0.2.1", "x").is_err(), "the same address, mapped");
     }
 
     #[test]
     fn the_addresses_of_one_ipv6_network_are_one() {
         let mut attackers = Attackers::new();
-        let let_in = (0..500)
+        let accepted = (0..500)
             .filter(|n| attackers.fails(&format!("2001:db8::{n:x}"), "owner").is_ok())
             .count();
-        assert_eq!(let_in, 10);
+        assert_eq!(accepted, 10);
         assert_eq!(attackers.fails("2001:db8:0:1::1", "owner"), Ok(()));
     }
 
     #[test]
     fn a_name_that_fails_everywhere_is_slowed_and_never_locked() {
         let mut attackers = Attackers::new();
-        let mut let_in = 0;
+        let mut accepted = 0;
         for address in 0..50 {
             for _ in 0..10 {
-                let_in +=
+                accepted +=
                     u32::from(attackers.fails(&format!("192.0.2.{address}"), "owner").is_ok());
             }
         }
-        assert_eq!(let_in, 100 + 40, "ten from each of ten, and one from each of the rest");
+        assert_eq!(accepted, 100 + 40, "ten from each of ten, and one from each of the rest");
         assert_eq!(attackers.fails("198.51.100.1", "owner"), Ok(()), "the owner has an attempt");
     }
 
     #[test]
-    fn what_was_right_or_not_judged_is_taken_back() {
+    fn right_and_unchecked_attempts_are_refunded() {
         let mut attackers = Attackers::new();
         let (from, name) = (network("192.0.2.1"), attackers.prints.of(&[b"owner"]));
         for _ in 0..500 {
@@ -285,18 +289,18 @@ mod tests {
     }
 
     #[test]
-    fn dead_tokens_do_not_touch_passwords() {
+    fn dead_tokens_do_not_count_against_passwords() {
         let mut attackers = Attackers::new();
         let (from, tokens) = (network("192.0.2.1"), attackers.prints.of(&[]));
         let now = attackers.now;
-        let let_in =
+        let accepted =
             (0..500).filter(|_| attackers.throttle.charge_token(from, tokens, now).is_ok()).count();
-        assert_eq!(let_in, 10);
+        assert_eq!(accepted, 10);
         assert_eq!(attackers.fails("192.0.2.1", "owner"), Ok(()));
     }
 
     #[test]
-    fn the_tables_are_bounded_and_keep_those_who_fail_most() {
+    fn the_tables_are_bounded_and_keep_the_entries_with_most_failures() {
         let mut attackers = Attackers::new();
         for _ in 0..10 {
             attackers.fails("192.0.2.1", "owner").unwrap();
@@ -304,13 +308,13 @@ mod tests {
         for number in 0..100_000_u32 {
             let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
             let _ = attackers.fails(&address.to_string(), &number.to_string());
-            // Time goes on, so that no two windows began at once.
+            // Advance the clock, so that no two windows start at the same time.
             attackers.now += Duration::from_micros(1);
         }
         let Throttle { pairs, addresses, names } = &attackers.throttle;
         for len in [pairs.windows.len(), addresses.windows.len(), names.windows.len()] {
             assert!((CAPACITY / 2..=CAPACITY).contains(&len), "{len}");
         }
-        assert!(attackers.fails("192.0.2.1", "owner").is_err(), "it was forgotten");
+        assert!(attackers.fails("192.0.2.1", "owner").is_err(), "the entry was forgotten");
     }
 }

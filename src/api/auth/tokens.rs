@@ -1,10 +1,14 @@
-//! Tokens for programs: the text of a tokens file comes in, names, scopes and hashes go out; and
-//! new tokens are made here.
+//! Parses the file of API tokens, and generates new tokens.
 //!
-//! A line is `NAME SCOPE SHA256 [EXPIRES]`: what the token is called, `read`, `write` or `admin`,
-//! the SHA-256 of the token in hexadecimal, and the last day on which it is good (UTC), or the
-//! instant at which it ends (RFC 3339). What must stay true: the file holds no secret, so that
-//! who reads it cannot use the server; a token is long enough that a fast hash is enough.
+//! A line is `NAME SCOPE SHA256 [EXPIRES]`: the name of the token; `read`, `write` or `admin`; the
+//! SHA-256 of the token in hexadecimal; and the last day (UTC) on which it is valid, or the
+//! instant (RFC 3339) at which it expires.
+//!
+//! Input: the text of the file; or a name, a scope and an expiry. Output: names, scopes, hashes
+//! and expiries; or a new token with its line.
+//!
+//! Invariants: the file contains no secret, so that reading it does not grant access; a token is
+//! long enough that a fast hash is safe.
 
 use super::{AuthError, NoScope, Scope, is_usable_name, list_file::BadLine};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -16,7 +20,7 @@ use ring::{
 use secrecy::SecretString;
 use std::{collections::HashSet, fmt::Write, str::FromStr};
 
-/// What every token begins with, so that people and scanners for secrets know one.
+/// The prefix of every token, by which people and secret scanners recognize one.
 const PREFIX: &str = "scanwatch_";
 /// Random bytes of a token.
 const BYTES: usize = 32;
@@ -52,7 +56,7 @@ impl TokenHash {
     }
 }
 
-/// When a token ends.
+/// When a token expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {
     text: String,
@@ -61,7 +65,9 @@ pub struct Expiry {
 
 /// A text that is neither a day nor an instant.
 #[derive(Debug, thiserror::Error)]
-#[error("want the last day, such as 2030-12-31, or an instant, such as 2030-12-31T18:00:00Z")]
+#[error(
+    "the expiry must be a day, such as 2030-12-31, or an instant, such as 2030-12-31T18:00:00Z"
+)]
 pub struct NoExpiry;
 
 impl FromStr for Expiry {
@@ -80,7 +86,7 @@ impl FromStr for Expiry {
     }
 }
 
-/// A token as the file has it.
+/// A token of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
@@ -89,7 +95,7 @@ pub(super) struct Entry {
     pub(super) expires: Option<DateTime<Utc>>,
 }
 
-/// Reads a file.
+/// Parses a file.
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, BadLine> {
     let (mut names, mut hashes) = (HashSet::new(), HashSet::new());
     let mut entries = Vec::new();
@@ -100,11 +106,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, BadLine> {
         }
         let entry = entry(line).map_err(|reason| BadLine { number, reason })?;
         if !names.insert(entry.name.clone()) {
-            let reason = format!("`{}` stands here for the second time", entry.name);
+            let reason = format!("`{}` is listed twice", entry.name);
             return Err(BadLine { number, reason });
         }
         if !hashes.insert(entry.hash) {
-            let reason = "this token has another name already".to_owned();
+            let reason = "this token is already listed under another name".to_owned();
             return Err(BadLine { number, reason });
         }
         entries.push(entry);
@@ -119,35 +125,37 @@ fn entry(line: &str) -> Result<Entry, String> {
         [name, scope, hash, expires] => (name, scope, hash, Some(expires)),
         _ => {
             return Err(
-                "want NAME SCOPE SHA256 [EXPIRES], as `scanwatch token new` prints it".to_owned()
+                "the line must be NAME SCOPE SHA256 [EXPIRES], as `scanwatch token new` prints it"
+                    .to_owned(),
             );
         }
     };
     if !is_usable_name(name) {
-        return Err("the token's name has a colon or control characters".to_owned());
+        return Err("the token's name contains a colon or control characters".to_owned());
     }
-    let scope = scope.parse().map_err(|error: NoScope| format!("the scope is none: {error}"))?;
-    // Not repeated: somebody may have put the token itself there.
-    let hash = TokenHash::parse(hash).ok_or("want the token's SHA-256, 64 hexadecimal digits")?;
+    let scope = scope.parse().map_err(|error: NoScope| error.to_string())?;
+    // The message omits the text: somebody may have put the token itself there.
+    let hash = TokenHash::parse(hash)
+        .ok_or("the hash must be the token's SHA-256, 64 hexadecimal digits")?;
     let expires =
         expires.map(str::parse::<Expiry>).transpose().map_err(|error| error.to_string())?;
     Ok(Entry { name: name.to_owned(), scope, hash, expires: expires.map(|expiry| expiry.at) })
 }
 
-/// A token that was made just now.
+/// A newly generated token.
 #[derive(Debug)]
 pub struct NewToken {
-    /// To be shown once.
+    /// The token itself, which is shown once.
     pub secret: SecretString,
-    /// For the tokens file.
+    /// The line for the tokens file.
     pub line: String,
 }
 
 impl NewToken {
-    /// Makes a token from the system's randomness.
+    /// Generates a token from the system's random numbers.
     ///
     /// # Errors
-    /// A name that a line cannot hold, or a system without randomness.
+    /// A name that a line cannot hold, or a system without random numbers.
     pub fn make(name: &str, scope: Scope, expires: Option<&Expiry>) -> Result<Self, AuthError> {
         if !is_usable_name(name) || name.starts_with('#') || name.contains(char::is_whitespace) {
             return Err(AuthError::UnusableTokenName);
@@ -166,7 +174,7 @@ mod tests {
     use super::*;
     use secrecy::ExposeSecret;
 
-    /// Of "abc", by the standard's own example.
+    /// The hash of "abc", an example of the standard.
     const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[track_caller]
@@ -177,35 +185,39 @@ mod tests {
     }
 
     #[test]
-    fn lines_comments_and_ends_are_read() {
+    fn entries_comments_and_expiries_are_parsed() {
         let other = "0".repeat(64);
         let text = format!("# c\n\nci read {HASH}\n cd\twrite {other} 2030-12-31\r\n");
         let entries = parse(&text).unwrap();
         assert_eq!(entries[0].hash, TokenHash::of(b"abc"));
         assert_eq!((entries[0].scope, entries[0].expires), (Scope::Read, None));
         let end = entries[1].expires.unwrap();
-        assert_eq!(end.to_rfc3339(), "2031-01-01T00:00:00+00:00", "the day itself is good");
+        assert_eq!(
+            end.to_rfc3339(),
+            "2031-01-01T00:00:00+00:00",
+            "the token is valid on the day itself"
+        );
         let instant: Expiry = "2030-12-31T18:00:00+01:00".parse().unwrap();
         assert_eq!(instant.at.to_rfc3339(), "2030-12-31T17:00:00+00:00");
     }
 
     #[test]
     fn bad_lines_are_refused() {
-        refused("\nci read", 2, "want NAME SCOPE");
-        refused(&format!("ci read {HASH} 2030-01-01 x"), 1, "want NAME SCOPE");
-        refused(&format!("ci all {HASH}"), 1, "want read, write or admin");
+        refused("\nci read", 2, "must be NAME SCOPE");
+        refused(&format!("ci read {HASH} 2030-01-01 x"), 1, "must be NAME SCOPE");
+        refused(&format!("ci all {HASH}"), 1, "must be read, write or admin");
         refused(&format!("c:i read {HASH}"), 1, "colon");
         refused("ci read scanwatch_abc", 1, "64 hexadecimal");
         refused(&format!("ci read {}", HASH.replace('b', "g")), 1, "64 hexadecimal");
-        refused(&format!("ci read {HASH} tomorrow"), 1, "want the last day");
-        refused(&format!("ci read {HASH}\nci write {}", "0".repeat(64)), 2, "`ci` stands");
+        refused(&format!("ci read {HASH} tomorrow"), 1, "must be a day");
+        refused(&format!("ci read {HASH}\nci write {}", "0".repeat(64)), 2, "`ci` is listed twice");
         refused(&format!("ci read {HASH}\ncd write {HASH}"), 2, "another name");
         let error = parse("ci read scanwatch_s3cret").unwrap_err();
         assert!(!error.reason.contains("s3cret"));
     }
 
     #[test]
-    fn a_new_token_is_random_and_its_line_is_read_back() {
+    fn a_new_token_is_random_and_its_line_can_be_parsed() {
         let expires: Expiry = "2030-12-31".parse().unwrap();
         let token = NewToken::make("ci", Scope::Write, Some(&expires)).unwrap();
         let secret = token.secret.expose_secret();

@@ -1,12 +1,15 @@
-//! `/docs`: the OpenAPI document for people, as a page of three files that are built in.
+//! `/docs`: the OpenAPI document as a page for people.
 //!
-//! What must stay true: nothing is loaded from elsewhere; what the document says goes into the
-//! page as text; all style and script is in files, for the page's policy allows no other.
+//! Input: three files that are compiled in. Output: the page, its style and its script.
+//!
+//! Invariants: nothing is loaded from other sites; the content of the document is inserted into
+//! the page as text; all style and script is in files, because the page's content security policy
+//! allows no inline code.
 
 use super::{
-    fixed::{Fixed, with_tag},
     operation::{Answer, Operation},
     route::{Call, Route, Scope},
+    static_answer::{StaticAnswer, with_tag},
     template::Template,
 };
 use std::sync::Arc;
@@ -48,7 +51,7 @@ fn file(
 ) -> Route {
     let gives = with_tag(operation, Answer::text(media_type, "The file."));
     Route::get(path, Scope::Read, gives, move |call, _| {
-        let fixed = Arc::new(Fixed::new(media_type, text.into()));
-        call.map(move |call: Call<0>| fixed.answer(&call.seen, call.coding))
+        let fixed = Arc::new(StaticAnswer::new(media_type, text.into()));
+        call.map(move |call: Call<0>| fixed.answer(&call.if_none_match, call.coding))
     })
 }

@@ -1,5 +1,9 @@
-//! One operation: what its route says comes in, with what holds for every route of its kind its
-//! part of the document goes out.
+//! Describes one operation of the OpenAPI document.
+//!
+//! Input: the documentation of a route. Output: its operation object, including the answers that
+//! are common to all routes of its kind; and the schemas that it refers to.
+//!
+//! Invariants: every answer that a route can give is described.
 
 use super::schema::{of_read, of_written, without_null};
 use crate::api::{
@@ -12,7 +16,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use warp::http::StatusCode;
 
-/// Describes operations, and gathers the schemas that they refer to.
+/// Describes operations, and collects the schemas that they refer to.
 #[derive(Debug)]
 pub(super) struct Describer {
     sent: SchemaGenerator,
@@ -35,12 +39,12 @@ impl Describer {
         }
     }
 
-    /// Makes sure of the schema of a type that is sent.
+    /// Adds the schema of a type that is sent.
     pub(super) fn define<T: JsonSchema>(&mut self) {
         schema_of::<T>(&mut self.sent);
     }
 
-    /// All schemas that were referred to, by name.
+    /// All collected schemas, by name.
     pub(super) fn into_schemas(mut self) -> Value {
         let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
         schemas.extend(self.read.take_definitions(true));
@@ -124,7 +128,7 @@ impl Describer {
                 let mut schema = schema.clone();
                 let about =
                     schema.as_object_mut().and_then(|members| members.shift_remove("description"));
-                // A query has no null: what is absent is absent.
+                // A query cannot contain null, only omit a parameter.
                 without_null(&mut schema);
                 json!({
                     "name": name,
@@ -180,8 +184,8 @@ impl Describer {
     }
 }
 
-/// Two answers of one status: the words, the content and the headers of both, of which those that
-/// only one has may be absent.
+/// Merges two answers with the same status: the texts, the contents and the headers of both.
+/// Headers that only one of them has become optional.
 fn merge(known: &mut Value, more: &Value) {
     if let (Some(a), Some(b)) = (known["description"].as_str(), more["description"].as_str()) {
         known["description"] = format!("{a} Or: {b}").into();
@@ -206,26 +210,26 @@ fn merge(known: &mut Value, more: &Value) {
     }
 }
 
-/// What every route of this kind may answer.
+/// The answers that are common to all routes of this kind.
 fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
     let mut answers = Vec::new();
     let mut refuses = |status, about| answers.push((status, Answer::problem(about)));
     refuses(StatusCode::BAD_REQUEST, "The request is malformed: its target or its `Host`.");
-    refuses(StatusCode::NOT_IMPLEMENTED, "The transfer coding is another than chunked.");
+    refuses(StatusCode::NOT_IMPLEMENTED, "The transfer coding is not chunked.");
     if route.scope != Scope::None {
-        refuses(StatusCode::MISDIRECTED_REQUEST, "The `Host` is not this server.");
+        refuses(StatusCode::MISDIRECTED_REQUEST, "The `Host` does not name this server.");
     }
     if matches!(route.scope, Scope::Write | Scope::Admin) {
         refuses(
             StatusCode::FORBIDDEN,
-            "Another site's page has sent this, or the token's scope is not enough.",
+            "A page of another site sent the request, or the scope of the token is insufficient.",
         );
     }
     if !route.parameters.is_empty() {
-        refuses(StatusCode::NOT_FOUND, "There is no such thing, or no id that could be one.");
+        refuses(StatusCode::NOT_FOUND, "The resource does not exist, or an id is ill-formed.");
     }
     if route.operation.query.is_some() {
-        refuses(StatusCode::BAD_REQUEST, "The query cannot be read.");
+        refuses(StatusCode::BAD_REQUEST, "The query is invalid.");
     }
     if route.operation.body.is_some() {
         refuses(StatusCode::BAD_REQUEST, "The body ended early.");
@@ -233,17 +237,18 @@ fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
         refuses(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.");
         refuses(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "The body is not JSON by its media type, or it is compressed.",
+            "The `Content-Type` of the body is not JSON, or the body is compressed.",
         );
         refuses(StatusCode::UNPROCESSABLE_ENTITY, "The body is of the wrong shape.");
     }
-    refuses(StatusCode::SERVICE_UNAVAILABLE, "There are too many connections.");
+    refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open.");
     if route.scope != Scope::None {
-        let challenged = Answer::problem("There are no credentials, or wrong ones.")
-            .header("WWW-Authenticate", "How to send them.");
+        let challenged = Answer::problem("Credentials are missing or wrong.")
+            .header("WWW-Authenticate", "How to send credentials.");
         answers.push((StatusCode::UNAUTHORIZED, challenged));
-        let throttled = Answer::problem("Too many logins have failed; none is judged for a while.")
-            .header("Retry-After", "Seconds until the next may be tried.");
+        let throttled =
+            Answer::problem("Too many logins have failed; further ones are refused for a while.")
+                .header("Retry-After", "Seconds until the next login may be tried.");
         answers.push((StatusCode::TOO_MANY_REQUESTS, throttled));
         let busy = Answer::problem("Too many logins are being checked.");
         answers.push((StatusCode::SERVICE_UNAVAILABLE, busy));

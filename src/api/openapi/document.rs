@@ -1,15 +1,18 @@
-//! The document as a whole: what holds for all routes, then each by its path and method.
+//! The OpenAPI document as a whole.
+//!
+//! Input: the table of routes. Output: the document. Invariants: every route is described exactly
+//! once, and every referenced schema is defined.
 
 use super::describe::Describer;
 use crate::api::{error::Problem, routes::Resource};
 use serde_json::{Map, Value, json};
 
 const ABOUT: &str = "scanwatch scans git repositories for their dependencies, each in a process of \
-    its own, and shows live what happens.\n\n\
-    Each path that answers GET answers HEAD as well. Members that nobody knows are passed over in \
-    requests, and may be added to answers. Times are RFC 3339 in UTC. Every error is a problem \
-    document (RFC 9457). A server without credentials serves its own machine alone, and asks \
-    nobody.";
+    its own, and shows the progress live.\n\n\
+    Each path that supports GET supports HEAD as well. Unknown members of requests are ignored, \
+    and members may be added to answers. Times are RFC 3339 in UTC. Every error is a problem \
+    document (RFC 9457). A server without configured credentials requires none, and answers only to \
+    localhost and IP addresses.";
 
 /// The OpenAPI document of these routes.
 pub fn document(resources: &[Resource]) -> Value {
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_and_every_schema_is_there_and_nothing_else() {
+    fn exactly_the_routes_and_referenced_schemas_are_described() {
         let resources = resources();
         let document = document(&resources);
         let routes: Vec<_> = resources.iter().flat_map(|resource| &resource.routes).collect();

@@ -1,7 +1,9 @@
-//! What the API is, for programs: the table of routes comes in, an OpenAPI 3.1 document goes out.
+//! The OpenAPI 3.1 document of the API, at `/openapi.json`.
 //!
-//! What must stay true: the document is made of the same table that is served, and of nothing
-//! else; it is built once, when the routes are, and then only handed out.
+//! Input: the table of routes. Output: the document.
+//!
+//! Invariants: the document is built from the table that is served, and from nothing else; it is
+//! built once, together with the routes.
 
 mod describe;
 mod document;
@@ -10,10 +12,10 @@ pub mod schema;
 pub use document::document;
 
 use super::{
-    fixed::{Fixed, with_tag},
     operation::{Answer, Operation},
     route::{Call, Route, Scope},
     routes::resources,
+    static_answer::{StaticAnswer, with_tag},
     template::Template,
 };
 use serde_json::{Map, Value};
@@ -22,10 +24,10 @@ use warp::Filter;
 
 const OPENAPI: Template<0> = Template::new("/openapi.json", []);
 
-/// The document as text, indented for people who read it.
+/// The document as indented text.
 pub fn text() -> String {
     let document = document(&resources());
-    // Values of ours have text keys and finite numbers: nothing that JSON cannot say.
+    // Serialization cannot fail: all keys are texts and all numbers finite.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
 
@@ -36,7 +38,7 @@ pub(super) fn routes() -> Vec<Route> {
         Answer::json::<Map<String, Value>>("An OpenAPI 3.1 document."),
     );
     vec![Route::get(&OPENAPI, Scope::Read, gives, |call, _| {
-        let fixed = Arc::new(Fixed::new("application/json", text().into()));
-        call.map(move |call: Call<0>| fixed.answer(&call.seen, call.coding))
+        let fixed = Arc::new(StaticAnswer::new("application/json", text().into()));
+        call.map(move |call: Call<0>| fixed.answer(&call.if_none_match, call.coding))
     })]
 }

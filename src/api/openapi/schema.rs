@@ -1,4 +1,8 @@
-//! How schemas are made of types: JSON Schema 2020-12, which OpenAPI 3.1 takes as it is.
+//! Generates JSON Schemas (2020-12, as OpenAPI 3.1 uses it) from types.
+//!
+//! Input: a type. Output: its schema, as it is read or as it is written.
+//!
+//! Invariants: an optional member of what is written may be absent but is never null.
 
 use schemars::{
     Schema,
@@ -7,14 +11,14 @@ use schemars::{
 };
 use serde_json::Value;
 
-/// For what is written and sent: a member that may be left out is left out, and never null.
+/// The settings for types that are written: an optional member is omitted, and never null.
 pub fn of_written() -> SchemaSettings {
     let mut settings = SchemaSettings::draft2020_12().for_serialize();
     settings.transforms.push(Box::new(RecursiveTransform(absent_is_not_null)));
     settings
 }
 
-/// For what is read: a member with a default may be absent, and a member that may be null too.
+/// The settings for types that are read: a member that has a default or may be null may be absent.
 pub fn of_read() -> SchemaSettings {
     let mut settings = SchemaSettings::draft2020_12();
     settings.contract = Contract::Deserialize;
@@ -36,7 +40,7 @@ fn absent_is_not_null(schema: &mut Schema) {
     }
 }
 
-/// Takes null out of what a schema allows.
+/// Removes null from the allowed values of a schema.
 pub(super) fn without_null(schema: &mut Value) {
     if let Some(Value::Array(kinds)) = schema.get_mut("type") {
         kinds.retain(|kind| kind != "null");
@@ -77,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_never_null() {
+    fn an_optional_member_is_never_null() {
         let generator = of_written().into_generator();
         let schema = generator.into_root_schema_for::<Outer>().to_value();
         let members = &schema["properties"];

@@ -1,19 +1,22 @@
-//! TLS of the service: two files come in, what connections need for their handshakes goes out.
+//! TLS of the service.
+//!
+//! Input: the files of a certificate and its key. Output: acceptors for handshakes; problems for
+//! `/health`.
 //!
 //! | file | concern |
 //! |---|---|
 //! | `pair` | a certificate and its key, from their files |
-//! | `validity` | from when and until when a certificate is good |
+//! | `validity` | the validity period of a certificate |
 //!
-//! What must stay true: at the start the files have to be right; afterwards a pair that does not
-//! make sense changes nothing, is reported until it is good again, and is said once in the log;
-//! the two files are replaced at two instants, so that a pair is looked at some more times before it
-//! is called bad; a connection keeps what its handshake began with.
+//! Invariants: at startup the files have to be valid; later an invalid pair changes nothing, is
+//! reported until it is valid again, and is logged once; because the two files are replaced one
+//! after the other, a pair is checked several times before it is considered invalid; a connection
+//! keeps the certificate of its handshake.
 
 mod pair;
 mod validity;
 
-use super::named_file::{FileError, Look, NamedFiles};
+use super::reloaded_files::{FileError, Reload, ReloadedFiles};
 use crate::{config::TlsFiles, model::time::Timestamp, store::read::Signature};
 use chrono::Utc;
 use pair::Pair;
@@ -30,14 +33,14 @@ use std::{
 use tokio_rustls::TlsAcceptor;
 use validity::Validity;
 
-/// What is spoken above TLS, in the order in which the server likes it.
+/// The protocols offered by ALPN, in order of preference.
 const HTTP_2_AND_1: &[&[u8]] = &[b"h2", b"http/1.1"];
 const HTTP_1: &[&[u8]] = &[b"http/1.1"];
 
-/// How many looks in a row have to find a pair bad until it is called so.
-const BAD_LOOKS: u32 = 10;
+/// After how many consecutive checks an invalid pair is reported.
+const BAD_CHECKS: u32 = 10;
 
-/// The certificate that is shown, and the files it comes from.
+/// The current certificate, and its files.
 #[derive(Debug)]
 pub struct Tls {
     files: Mutex<Files>,
@@ -48,8 +51,7 @@ pub struct Tls {
 #[derive(Debug, Clone)]
 struct Shown {
     serving: Arc<ServerConfig>,
-    /// For connections that are only told that there is no place: in the version of HTTP that
-    /// such an answer is written in.
+    /// For refused connections: only HTTP/1.1, in which the refusal is written.
     refusing: Arc<ServerConfig>,
     validity: Option<Validity>,
 }
@@ -57,12 +59,12 @@ struct Shown {
 #[derive(Debug)]
 struct Files {
     named: TlsFiles,
-    /// Of the contents that made sense last; none while they do not.
+    /// The signatures of the last valid contents; `None` while the contents are invalid.
     seen: Option<(Signature, Signature)>,
-    /// How often in a row they made none.
-    bad_looks: u32,
+    /// How many checks in a row found invalid contents.
+    bad_checks: u32,
     problem: Option<FileError>,
-    /// The key's file lets strangers read it.
+    /// Whether other users may read the key file.
     exposed: bool,
 }
 
@@ -70,13 +72,13 @@ impl Tls {
     /// Reads the files for the first time.
     ///
     /// # Errors
-    /// Which of the files cannot be used, and why.
+    /// The file that cannot be used, and the reason.
     pub fn open(named: &TlsFiles) -> Result<Self, FileError> {
         let pair = Pair::read(named)?;
         let files = Files {
             named: named.clone(),
             seen: Some(pair.signatures),
-            bad_looks: 0,
+            bad_checks: 0,
             problem: None,
             exposed: pair.exposed,
         };
@@ -84,38 +86,38 @@ impl Tls {
         Ok(Self { files: Mutex::new(files), shown })
     }
 
-    /// What the operator should know when the server starts, though it can do its work.
+    /// Warnings for the operator at startup.
     pub fn warnings(&self) -> Vec<String> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let exposed = files.exposed.then(|| exposed(&files.named));
         drop(files);
-        exposed.into_iter().chain(self.ending()).collect()
+        exposed.into_iter().chain(self.expiry_problem()).collect()
     }
 
-    /// For the handshake of a connection that is served.
+    /// The acceptor of served connections.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.shown().serving.into()
     }
 
-    /// For the handshake of a connection for which there is no place.
+    /// The acceptor of refused connections.
     pub(super) fn refusing_acceptor(&self) -> TlsAcceptor {
         self.shown().refusing.into()
     }
 
-    /// When the certificate ends, if it says so in a way that is understood.
+    /// When the certificate expires, if that can be determined.
     pub(super) fn not_after(&self) -> Option<Timestamp> {
         self.shown().validity.map(|validity| validity.to)
     }
 
-    /// What is wrong, for `/health`.
+    /// The problems of the certificate, for `/health`.
     pub(super) fn problems(&self) -> Vec<String> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let problem = files.problem.as_ref().map(FileError::without_path);
         drop(files);
-        problem.into_iter().chain(self.ending()).collect()
+        problem.into_iter().chain(self.expiry_problem()).collect()
     }
 
-    fn ending(&self) -> Option<String> {
+    fn expiry_problem(&self) -> Option<String> {
         self.shown().validity.and_then(|validity| validity.problem(Utc::now()))
     }
 
@@ -124,11 +126,11 @@ impl Tls {
     }
 }
 
-impl NamedFiles for Tls {
-    fn refresh(&self, anyway: bool) -> Look {
+impl ReloadedFiles for Tls {
+    fn refresh(&self, anyway: bool) -> Reload {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if !anyway && files.seen.is_some() && files.seen == files.on_disk() {
-            return Look::Settled;
+            return Reload::Settled;
         }
         let read = Pair::read(&files.named).and_then(|pair| {
             let (signatures, exposed) = (pair.signatures, pair.exposed);
@@ -138,9 +140,9 @@ impl NamedFiles for Tls {
             Ok((signatures, exposed, shown)) => {
                 files.settle(signatures, exposed);
                 let not_after = shown.validity.as_ref().map(|validity| validity.to.to_rfc3339());
-                tracing::info!(not_after, "the certificate was read again");
+                tracing::info!(not_after, "certificate re-read");
                 *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
-                Look::Settled
+                Reload::Settled
             }
             Err(problem) => files.doubt(problem),
         }
@@ -154,26 +156,28 @@ impl Files {
     }
 
     fn settle(&mut self, signatures: (Signature, Signature), is_exposed: bool) {
-        (self.seen, self.bad_looks, self.problem) = (Some(signatures), 0, None);
+        (self.seen, self.bad_checks, self.problem) = (Some(signatures), 0, None);
         if is_exposed && !self.exposed {
             tracing::warn!("{}", exposed(&self.named));
         }
         self.exposed = is_exposed;
     }
 
-    /// Takes a bad pair for one that is being replaced, a few times; then believes it.
-    fn doubt(&mut self, problem: FileError) -> Look {
+    /// Treats an invalid pair as one that is being replaced, a few times; then reports it.
+    fn doubt(&mut self, problem: FileError) -> Reload {
         self.seen = None;
-        self.bad_looks = self.bad_looks.saturating_add(1);
-        if self.bad_looks < BAD_LOOKS {
-            tracing::debug!("the certificate's files may be in the midst of a change: {problem}");
-            return Look::Unsettled;
+        self.bad_checks = self.bad_checks.saturating_add(1);
+        if self.bad_checks < BAD_CHECKS {
+            tracing::debug!(
+                "certificate files invalid, maybe in the middle of a change; checking again: {problem}"
+            );
+            return Reload::Unsettled;
         }
         if self.problem.as_ref() != Some(&problem) {
-            tracing::error!("{problem}; the certificate from before stays in use");
+            tracing::error!("{problem}; the previous certificate stays in use; correct the file");
             self.problem = Some(problem);
         }
-        Look::Settled
+        Reload::Settled
     }
 }
 
@@ -184,7 +188,7 @@ impl Shown {
             let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
                 .with_protocol_versions(&[&TLS13, &TLS12])
                 .map_err(|error| {
-                    pair::of_certificate(named, format!("it cannot be used: {error}"))
+                    pair::of_certificate(named, format!("the certificate cannot be used: {error}"))
                 })?
                 .with_no_client_auth()
                 .with_cert_resolver(resolver.clone());
@@ -201,7 +205,8 @@ impl Shown {
 
 fn exposed(named: &TlsFiles) -> String {
     format!(
-        "`server.tls_key_file`: {}, every user of this machine can read the key; take that right away by `chmod o=`",
+        "`server.tls_key_file`: {}, every user of this machine can read the key; \
+         remove this permission by `chmod o=`",
         named.key_file.display()
     )
 }

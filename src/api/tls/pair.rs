@@ -1,7 +1,9 @@
-//! A certificate and its private key: the paths of two files come in, a pair that fits goes out, or
-//! what is wrong with which file.
+//! A certificate and its private key.
 //!
-//! What must stay true: no message repeats anything of the key; what was read of it is wiped.
+//! Input: the paths of two files. Output: a matching pair, or the problem of one of the files.
+//!
+//! Invariants: no message contains a part of the key; the content of the key file is wiped from
+//! memory.
 
 use super::{FileError, validity::Validity};
 use crate::{
@@ -17,26 +19,26 @@ use rustls::{
 use secrecy::{ExposeSecret, SecretSlice};
 use std::{os::unix::fs::MetadataExt, path::Path};
 
-/// The most that is read of either file: a chain is a few KB long.
+/// The maximum size of either file: a chain is a few KB long.
 const CAP: u64 = 1 << 20;
-/// The rights of users who are neither the owner nor of the group.
+/// The read permission of users who are neither the owner nor in the group.
 const READ_BY_OTHERS: u32 = 0o004;
 
 /// A certificate with its chain and its key.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) key: CertifiedKey,
-    /// None where the certificate does not say it in a way that is understood.
+    /// `None` if the validity cannot be determined.
     pub(super) validity: Option<Validity>,
     pub(super) signatures: (Signature, Signature),
-    /// Whether the key's file lets strangers read it.
+    /// Whether other users may read the key file.
     pub(super) exposed: bool,
 }
 
 impl Pair {
     /// Reads both files.
     pub(super) fn read(named: &TlsFiles) -> Result<Self, FileError> {
-        let unread = |error| format!("it cannot be read: {error}");
+        let unread = |error| format!("the file cannot be read: {error}");
         let (chain, facts_of_chain) = read::named(&named.certificate_file, CAP)
             .map_err(|error| of_certificate(named, unread(error)))?;
         let (key, facts_of_key) =
@@ -68,7 +70,7 @@ impl Pair {
     }
 }
 
-/// What is wrong with the certificate's file.
+/// A problem of the certificate file.
 pub(super) fn of_certificate(named: &TlsFiles, reason: String) -> FileError {
     FileError::new("server.tls_certificate_file", named.certificate_file.clone(), reason)
 }
@@ -81,18 +83,20 @@ fn misfit(certificate_file: &Path) -> String {
     let name = certificate_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     format!(
         "its key does not fit the first certificate of `server.tls_certificate_file` ({name}); \
-         the server's own certificate comes first, then those that vouch for it"
+         the certificate of the server has to come first, then those that sign it"
     )
 }
 
 fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("it is no PEM file: {error}"))?;
+        .map_err(|error| format!("the file is not valid PEM: {error}"))?;
     if chain.is_empty() {
-        return Err("it has no certificate in it (PEM, `-----BEGIN CERTIFICATE-----`)".to_owned());
+        return Err(
+            "the file contains no certificate (PEM, `-----BEGIN CERTIFICATE-----`)".to_owned()
+        );
     }
-    // The first is looked at with its key.
+    // The first certificate is checked together with its key.
     for (number, certificate) in (1..).zip(&chain).skip(1) {
         RootCertStore::empty()
             .add(certificate.clone())
@@ -104,14 +108,14 @@ fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
         pem::Error::NoItemsFound if contains(bytes, b"ENCRYPTED PRIVATE KEY") => {
-            "its key is encrypted, and nobody is there to give the passphrase: store it without \
-             one, in a file that only the server's user can read"
+            "its key is encrypted, and the server cannot ask for the passphrase: store the key \
+             unencrypted, in a file that only the server's user can read"
                 .to_owned()
         }
         pem::Error::NoItemsFound => {
-            "it has no private key in it (PEM, `-----BEGIN PRIVATE KEY-----`)".to_owned()
+            "the file contains no private key (PEM, `-----BEGIN PRIVATE KEY-----`)".to_owned()
         }
-        error => format!("it is no PEM file: {error}"),
+        error => format!("the file is not valid PEM: {error}"),
     })
 }
 

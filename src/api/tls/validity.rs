@@ -1,6 +1,6 @@
-//! From when and until when a certificate is good: its bytes come in, two instants go out.
+//! The validity period of a certificate.
 //!
-//! Of X.509 (RFC 5280) no more is read than what stands before the validity, to pass over it:
+//! Of X.509 (RFC 5280) only the parts before the validity are parsed, to skip them:
 //!
 //! ```text
 //! Certificate ::= SEQUENCE { tbsCertificate SEQUENCE {
@@ -8,22 +8,24 @@
 //!     validity SEQUENCE { notBefore Time, notAfter Time }, … }, … }
 //! ```
 //!
-//! What must stay true: bytes that are something else give nothing, and never a panic.
+//! Input: the bytes of a certificate in DER. Output: two instants.
+//!
+//! Invariants: other bytes yield nothing, and never a panic.
 
 use crate::model::time::Timestamp;
 use chrono::{NaiveDate, TimeDelta, Utc};
 
-/// Tags of DER.
+/// DER tags.
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// How long before its end a certificate is a problem; of one that lives for a short time, the
-/// last third of that.
+/// How long before its expiry a certificate is reported; a short-lived one in the last third of its
+/// validity.
 const NOTICE: TimeDelta = TimeDelta::days(14);
 
-/// The time in which a certificate is good.
+/// The validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Validity {
     pub(super) from: Timestamp,
@@ -31,7 +33,7 @@ pub(super) struct Validity {
 }
 
 impl Validity {
-    /// Reads it from a certificate in DER.
+    /// Parses a certificate in DER.
     pub(super) fn of(certificate: &[u8]) -> Option<Self> {
         let (mut certificate, _) = inside(certificate, SEQUENCE)?;
         let (mut rest, _) = inside(certificate, SEQUENCE)?;
@@ -50,7 +52,7 @@ impl Validity {
         Some(Self { from, to: instant(tag, to)? })
     }
 
-    /// What is wrong with it at this time, or soon will be.
+    /// The problem of the certificate at this time, or soon.
     pub(super) fn problem(&self, now: Timestamp) -> Option<String> {
         let Self { from, to } = *self;
         let notice = NOTICE.min((to - from) / 3);
@@ -63,29 +65,28 @@ impl Validity {
         }
         if now > to {
             return Some(format!(
-                "the certificate has expired on {}: clients refuse it; put a new one in its place",
+                "the certificate expired on {}: clients refuse it; replace it",
                 day(to)
             ));
         }
-        (to - now < notice).then(|| {
-            format!("the certificate ends on {}: put a new one in its place in time", day(to))
-        })
+        (to - now < notice)
+            .then(|| format!("the certificate expires on {}: replace it before", day(to)))
     }
 }
 
-/// What is inside of an element with this tag, and what follows it.
+/// The content of an element with this tag, and the bytes after it.
 fn inside(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, content, rest) = element(bytes)?;
     (found == tag).then_some((content, rest))
 }
 
-/// The first element: its tag, its content, and what follows.
+/// The first element: its tag, its content, and the bytes after it.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, mut rest) = rest.split_first()?;
     let mut length = usize::from(first);
     if first >= 0x80 {
-        // The long form: so many bytes of length. DER knows no open end.
+        // The long form: this many bytes of length. DER has no indefinite length.
         let count = usize::from(first & 0x7f);
         if !(1..=4).contains(&count) {
             return None;
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_time_are_read() {
+    fn both_forms_of_time_are_parsed() {
         let of = |from, to| Validity::of(&certificate(from, to)).unwrap();
         let validity = of((2024, 2, 29), (2049, 12, 31));
         assert_eq!(validity.from, at("2024-02-29T00:00:00Z"));
@@ -170,9 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_gives_nothing() {
+    fn other_bytes_yield_nothing() {
         let good = certificate((2024, 1, 1), (2034, 1, 1));
-        // Cut anywhere, and with any one byte changed.
+        // Truncated anywhere, and with any single byte changed.
         for length in 0..good.len() {
             assert_eq!(Validity::of(&good[..length]), None, "{length} bytes");
         }
@@ -189,16 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_near_is_a_problem() {
+    fn a_near_expiry_is_a_problem() {
         let year = Validity { from: at("2026-01-01T00:00:00Z"), to: at("2027-01-01T00:00:00Z") };
         let week = Validity { from: at("2026-01-01T00:00:00Z"), to: at("2026-01-07T00:00:00Z") };
         for (validity, now, expected) in [
             (year, "2025-12-31T23:59:59Z", Some("not valid before 2026-01-01 00:00 UTC")),
             (year, "2026-12-17T23:59:59Z", None),
-            (year, "2026-12-18T00:00:01Z", Some("ends on 2027-01-01 00:00 UTC")),
-            (year, "2027-01-01T00:00:01Z", Some("has expired on 2027-01-01 00:00 UTC")),
+            (year, "2026-12-18T00:00:01Z", Some("expires on 2027-01-01 00:00 UTC")),
+            (year, "2027-01-01T00:00:01Z", Some("expired on 2027-01-01 00:00 UTC")),
             (week, "2026-01-04T23:59:59Z", None),
-            (week, "2026-01-05T00:00:01Z", Some("ends on 2026-01-07")),
+            (week, "2026-01-05T00:00:01Z", Some("expires on 2026-01-07")),
         ] {
             let problem = validity.problem(at(now));
             assert_eq!(problem.is_some(), expected.is_some(), "{now}: {problem:?}");

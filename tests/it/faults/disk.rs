@@ -79,7 +79,11 @@ async fn a_full_disk(test: &str, options: &str, with_files: bool) {
     // The running scan may be what fills a disk: it can be cancelled on a full one too.
     let path = format!("/scan/{cancelled}/cancel");
     let answer = server.post_nothing(&path).await.expect(503);
-    assert!(answer.text.contains("is ended, but that cannot be stored yet"), "{}", answer.text);
+    assert!(
+        answer.text.contains("is stopped, but its state cannot be stored yet"),
+        "{}",
+        answer.text
+    );
     fill(&jobs, 2, with_files);
     go(&server);
     does_not_spin(&server).await;
@@ -127,7 +131,7 @@ async fn a_queue_on_a_full_disk_waits_without_losing_attempts() {
     let job = setup.write_group(2);
     fill(&setup.jobs(), 1, false);
     let server = setup.start().await;
-    reports_problem(&server, "queued ones wait: the jobs folder is not writable").await;
+    reports_problem(&server, "queued repositories wait: the jobs folder is not writable").await;
     tokio::time::sleep(pause(Duration::from_secs(2))).await;
     let log = server.setup().log();
     assert!(!log.contains("exited before it claimed the attempt"), "it was counted: {log}");

@@ -37,13 +37,13 @@ async fn unusable_files_are_refused_at_the_start() {
     let second = format!("{}{junk}", good.certificate);
     let (certificate, key) = ("tls_certificate_file", "tls_key_file");
     for (certificates, keys, wrong, reason) in [
-        ("", good.key.as_str(), certificate, "it has no certificate in it"),
-        (&good.key, &good.key, certificate, "it has no certificate in it"),
-        (&torn, &good.key, certificate, "it is no PEM file"),
+        ("", good.key.as_str(), certificate, "the file contains no certificate"),
+        (&good.key, &good.key, certificate, "the file contains no certificate"),
+        (&torn, &good.key, certificate, "the file is not valid PEM"),
         (junk, &good.key, certificate, "its first certificate cannot be used"),
         (&second, &good.key, certificate, "its certificate 2 cannot be used"),
-        (&good.certificate, "", key, "it has no private key in it"),
-        (&good.certificate, &good.certificate, key, "it has no private key in it"),
+        (&good.certificate, "", key, "the file contains no private key"),
+        (&good.certificate, &good.certificate, key, "the file contains no private key"),
         (&good.certificate, ENCRYPTED, key, "its key is encrypted"),
         (&good.certificate, &other.key, key, "its key does not fit the first certificate"),
         (&reversed, &good.key, key, "its key does not fit the first certificate"),
@@ -91,7 +91,7 @@ async fn one_file_without_the_other_and_missing_files_are_refused() {
         let setup = Setup::new().with_tls(&authority).variable(&name, "/nonexistent/file.pem");
         let ended = setup.run_to_end().await;
         let expected =
-            format!("`server.{missing}`: /nonexistent/file.pem, it cannot be read: No such");
+            format!("`server.{missing}`: /nonexistent/file.pem, the file cannot be read: No such");
         assert!(ended.output.contains(&expected), "{}", ended.output);
         let setup = Setup::new().with_tls(&authority).variable(&name, "/dev/null");
         assert!(setup.run_to_end().await.output.contains("not a regular file"));
@@ -184,7 +184,7 @@ async fn a_temporarily_mismatched_pair_is_retried() {
     files::replace(&certificate, &second.certificate);
     reload(&server);
     eventually("the pair is seen as it does not fit", async || {
-        server.setup().log().contains("may be in the midst of a change")
+        server.setup().log().contains("maybe in the middle of a change")
     })
     .await;
     assert!(shows(&server, &authority, &first).await, "the pair from before");
@@ -228,7 +228,7 @@ async fn a_bad_pair_changes_nothing_and_is_reported_until_fixed() {
     eventually("all is well", async || health(&server).await["status"] == "healthy").await;
     assert!(shows(&server, &authority, &second).await);
     let log = server.setup().log();
-    let reported = log.matches("the certificate from before stays in use").count();
+    let reported = log.matches("the previous certificate stays in use").count();
     assert_eq!(reported, 2, "once for each: {log}");
 }
 
@@ -249,19 +249,22 @@ async fn a_certificate_that_expires_soon_or_has_expired_degrades_health() {
     let server = Setup::new().with_certificate(&authority, &soon).start().await;
     let seen = health(&server).await;
     assert_eq!(seen["status"], "degraded");
-    assert!(seen["problems"][0].as_str().unwrap().contains("the certificate ends on"), "{seen:#}");
-    assert!(server.setup().log().contains("warning: the certificate ends on"));
+    assert!(
+        seen["problems"][0].as_str().unwrap().contains("the certificate expires on"),
+        "{seen:#}"
+    );
+    assert!(server.setup().log().contains("warning: the certificate expires on"));
 
     // The certificate stays in use; others are for their clients to refuse.
     let mut line = TlsConnection::open(server.address(), &authority.pem(), &[]).await.unwrap();
     replace(&server, &ending(today - chrono::TimeDelta::days(1)));
     reload(&server);
     eventually("the new one is read", async || {
-        server.setup().log().contains("the certificate was read again")
+        server.setup().log().contains("certificate re-read")
     })
     .await;
     let heard = line.ask("/health", "\r\n\r\n{").await;
-    assert!(heard.contains("the certificate has expired on"), "{heard}");
+    assert!(heard.contains("the certificate expired on"), "{heard}");
     assert!(TlsConnection::open(server.address(), &authority.pem(), &[]).await.is_err());
 
     replace(&server, &authority.issue());

@@ -1,8 +1,9 @@
-//! Files that the settings name and that may change while the server runs: what is wrong with one,
-//! and the look at all of them every so often.
+//! Re-reads the files that the settings name, when they change while the server runs.
 //!
-//! What flows in: time, and SIGHUP. What flows out: calls of what keeps such files. What must stay
-//! true: no report to a client shows a path.
+//! Input: a timer, and SIGHUP. Output: calls of [`ReloadedFiles::refresh`]. The users, tokens and
+//! certificates that these files contain are kept by `auth` and `tls`.
+//!
+//! Invariants: no report to a client contains a path.
 
 use crate::pool::Pool;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -12,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long after a look that saw files in the midst of a change the next one comes.
+/// The interval until the next check while the files may be in the middle of a change.
 const SOON: Duration = Duration::from_millis(400);
 
 /// A file that cannot be used, and why.
@@ -28,10 +29,10 @@ impl FileError {
         Self { setting, path, reason }
     }
 
-    /// For clients, to whom the path is nothing.
+    /// The problem for clients, without the path.
     pub(super) fn without_path(&self) -> String {
         format!(
-            "`{}` is not used as it is now, but as it was before: {}",
+            "`{}` is invalid, so its previous content stays in use; correct the file: {}",
             self.setting, self.reason
         )
     }
@@ -45,32 +46,37 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// What holds things that are read from files.
-pub trait NamedFiles: Send + Sync + 'static {
-    /// Reads the files again if they have changed, or anyway.
-    fn refresh(&self, anyway: bool) -> Look;
+/// A component that keeps the content of files.
+pub trait ReloadedFiles: Send + Sync + 'static {
+    /// Re-reads the files if they have changed or if `anyway` is set.
+    fn refresh(&self, anyway: bool) -> Reload;
 }
 
-/// What a look at files has come to.
+/// The outcome of a check of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// They are as they are meant to be, as far as one can tell.
+pub enum Reload {
+    /// The files are in their final state, as far as that can be determined.
     Settled,
-    /// They may be in the midst of a change.
+    /// The files may be in the middle of a change.
     Unsettled,
 }
 
-/// Looks at the files every so often, and reads them at once on SIGHUP, until the server stops.
-/// A server without such files needs none of this.
+/// Checks the files periodically, and re-reads them at once on SIGHUP, until the server stops.
 ///
-/// SIGHUP is taken from the call on, not only from the first poll: before, it ends the process.
+/// SIGHUP is handled from the call on, not only from the first poll, because unhandled it would end
+/// the process.
 pub fn keep_current(
-    files: Arc<impl NamedFiles>,
+    files: Arc<impl ReloadedFiles>,
     every: Duration,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     let mut hangup = signal(SignalKind::hangup())
-        .inspect_err(|error| tracing::error!(%error, "cannot listen for SIGHUP"))
+        .inspect_err(|error| {
+            tracing::error!(
+                %error,
+                "cannot handle SIGHUP; changed files are still re-read periodically"
+            );
+        })
         .ok();
     async move {
         let mut next = Instant::now();
@@ -82,9 +88,9 @@ pub fn keep_current(
                 () = received(hangup.as_mut()) => true,
             };
             let files = Arc::clone(&files);
-            // A panic is in the log already; the next look may go better.
+            // The pool has logged a panic; the next check may succeed.
             let look = pool.run(move || files.refresh(anyway)).await;
-            let pause = if matches!(look, Ok(Look::Unsettled)) { SOON.min(every) } else { every };
+            let pause = if matches!(look, Ok(Reload::Unsettled)) { SOON.min(every) } else { every };
             next = Instant::now() + pause;
         }
     }

@@ -1,10 +1,10 @@
 //! The opening handshake of a `WebSocket` (RFC 6455, section 4.2).
 //!
-//! Input: the head of a request, and hyper's promise of the connection behind it. Output: what the
-//! request is: none that asks for a `WebSocket`, one that asks for it wrongly, or one that can be
-//! answered by 101.
+//! Input: the head of a request, and hyper's handle of the connection. Output: an upgrade that can
+//! be answered by 101, or the error of a request that opens no `WebSocket` or opens it
+//! incorrectly.
 //!
-//! Invariants: only HTTP/1.1 is upgraded; a key is 16 bytes in base64, and comes once.
+//! Invariants: only HTTP/1.1 is upgraded; the key is 16 bytes in base64, and is sent exactly once.
 
 use crate::api::ApiError;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -22,11 +22,11 @@ use warp::{
     reply::Response,
 };
 
-/// Bytes of a key.
+/// The length of a key in bytes.
 const KEY: usize = 16;
 
-/// What a request says about a `WebSocket`.
-pub(super) type Opening = Result<Upgrade, ApiError>;
+/// The outcome of a handshake.
+pub(super) type Handshake = Result<Upgrade, ApiError>;
 
 /// A request that can be answered by 101.
 #[derive(Debug)]
@@ -36,13 +36,13 @@ pub(super) struct Upgrade {
     pub(super) connection: OnUpgrade,
 }
 
-/// Reads the request.
-pub(super) fn opening() -> impl Filter<Extract = (Opening,), Error = Infallible> + Copy {
+/// Extracts the handshake of a request.
+pub(super) fn handshake() -> impl Filter<Extract = (Handshake,), Error = Infallible> + Copy {
     warp::method().and(warp::header::headers_cloned()).and(warp::ext::optional::<OnUpgrade>()).map(
         |method: Method, headers: HeaderMap, connection: Option<OnUpgrade>| {
-            // hyper gives it for HTTP/1.1 alone.
+            // hyper provides it only for HTTP/1.1.
             let connection = connection.ok_or(ApiError::UpgradeRequired)?;
-            let accept = judge(&method, &headers)?;
+            let accept = accept_key(&method, &headers)?;
             Ok(Upgrade { accept, connection })
         },
     )
@@ -63,8 +63,8 @@ impl Upgrade {
     }
 }
 
-/// What the key of this request has to be answered with.
-fn judge(method: &Method, headers: &HeaderMap) -> Result<String, ApiError> {
+/// Checks a request; returns the answer to its key.
+fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, ApiError> {
     let asks = method == Method::GET
         && has_token(headers, &CONNECTION, "upgrade")
         && has_token(headers, &UPGRADE, "websocket");
@@ -74,18 +74,18 @@ fn judge(method: &Method, headers: &HeaderMap) -> Result<String, ApiError> {
     let key = only(headers, &SEC_WEBSOCKET_KEY);
     let is_key = |text: &&[u8]| STANDARD.decode(text).is_ok_and(|key| key.len() == KEY);
     let key = key.filter(is_key).ok_or(ApiError::Malformed(
-        "its Sec-WebSocket-Key is not 16 bytes in base64, or does not come once",
+        "the Sec-WebSocket-Key is not 16 bytes in base64, or is not sent exactly once",
     ))?;
     Ok(derive_accept_key(key))
 }
 
-/// Whether a list of a header has this word, without regard to case.
+/// Whether a list header contains this token, ignoring case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
-/// The value of a header that comes once.
+/// The value of a header that is sent exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.as_bytes().trim_ascii();
@@ -99,7 +99,7 @@ mod tests {
     /// The example of RFC 6455, section 1.3.
     const EXAMPLE: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-    fn told(method: &str, change: impl FnOnce(&mut HeaderMap)) -> Result<String, u16> {
+    fn outcome_of(method: &str, change: impl FnOnce(&mut HeaderMap)) -> Result<String, u16> {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             (CONNECTION, "keep-alive, Upgrade"),
@@ -111,41 +111,41 @@ mod tests {
         }
         change(&mut headers);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        judge(&method, &headers).map_err(|error| error.to_response().status().as_u16())
+        accept_key(&method, &headers).map_err(|error| error.to_response().status().as_u16())
     }
 
     #[test]
-    fn a_request_by_the_book_is_answered_by_the_book() {
-        assert_eq!(told("GET", |_| {}), Ok("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned()));
+    fn a_valid_handshake_is_answered_as_in_the_rfc() {
+        assert_eq!(outcome_of("GET", |_| {}), Ok("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned()));
     }
 
     #[test]
-    fn a_key_that_is_none_is_a_bad_request() {
+    fn an_invalid_key_is_a_bad_request() {
         for key in ["", "x", "dGhlIHNhbXBsZQ==", "dGhlIHNhbXBsZSBub25jZQ", "!!!!", "====", " "] {
             let change = |headers: &mut HeaderMap| {
                 headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static(key));
             };
-            assert_eq!(told("GET", change), Err(400), "{key:?}");
+            assert_eq!(outcome_of("GET", change), Err(400), "{key:?}");
         }
         let twice = |headers: &mut HeaderMap| {
             headers.append(SEC_WEBSOCKET_KEY, HeaderValue::from_static(EXAMPLE));
         };
-        assert_eq!(told("GET", twice), Err(400));
+        assert_eq!(outcome_of("GET", twice), Err(400));
         let none = |headers: &mut HeaderMap| drop(headers.remove(SEC_WEBSOCKET_KEY));
-        assert_eq!(told("GET", none), Err(400));
+        assert_eq!(outcome_of("GET", none), Err(400));
     }
 
     #[test]
-    fn what_does_not_ask_for_a_socket_is_told_to() {
+    fn a_request_without_an_upgrade_is_answered_by_426() {
         for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_VERSION] {
             let shown = name.clone();
             let without = |headers: &mut HeaderMap| drop(headers.remove(name));
-            assert_eq!(told("GET", without), Err(426), "{shown}");
+            assert_eq!(outcome_of("GET", without), Err(426), "{shown}");
         }
-        assert_eq!(told("HEAD", |_| {}), Err(426));
+        assert_eq!(outcome_of("HEAD", |_| {}), Err(426));
         let old = |headers: &mut HeaderMap| {
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("8"));
         };
-        assert_eq!(told("GET", old), Err(426));
+        assert_eq!(outcome_of("GET", old), Err(426));
     }
 }

@@ -1,15 +1,13 @@
-//! The connection below a `WebSocket`: bytes flow through in both directions; what the client sends is
-//! counted by frames.
+//! The stream below a `WebSocket`, which counts the frames of the client.
 //!
-//! Input: the bytes of both sides. Output: the same bytes; nothing to read while something waits to be
-//! written; an error once the client has sent more frames than anybody needs.
+//! Input: the bytes of both directions. Output: the same bytes; nothing to read while a write is
+//! pending; an error once the client has sent more frames than allowed.
 //!
-//! Invariants: a ping is not read before the pong of the one before has been taken over by the kernel,
-//! so that pongs do not pile up for a client that reads nothing; a client's frames cost it
-//! its supply ([`Supply`], as those of HTTP/2), however they are cut into pieces and whatever they
-//! are.
+//! Invariants: a ping is not read before the previous pong has been written to the kernel, so that
+//! pongs do not accumulate for a client that does not read; frames are charged to a budget
+//! ([`FrameBudget`], as those of HTTP/2), however they are split and of whatever kind they are.
 
-use crate::api::meter::{Flood, Supply};
+use crate::api::h2_flood_guard::{Flood, FrameBudget};
 use std::{
     io,
     pin::Pin,
@@ -20,66 +18,66 @@ use tokio::{
     time::Instant,
 };
 
-/// The longest head of a frame (RFC 6455, section 5.2): two bytes, the length, the mask.
+/// The maximum size of a frame header (RFC 6455, section 5.2): two bytes, the length, the mask.
 const HEAD: usize = 14;
 
-/// A connection whose incoming frames are counted.
+/// A stream whose incoming frames are counted.
 #[derive(Debug)]
-pub(super) struct Line<S> {
+pub(super) struct CountedStream<S> {
     inner: S,
     frames: Frames,
-    /// Something that was to be written, or flushed, waits for the peer.
+    /// Whether a write or a flush waits for the client.
     waits: bool,
 }
 
-/// Counts the frames that come.
+/// Counts incoming frames.
 #[derive(Debug)]
 struct Frames {
-    place: Place,
-    supply: Supply,
+    place: FramePosition,
+    budget: FrameBudget,
 }
 
-/// Where in the stream of bytes the next one is.
+/// The position of the next byte within a frame.
 #[derive(Debug)]
-enum Place {
-    /// So many bytes of a frame's head have come.
+enum FramePosition {
+    /// This many bytes of a frame header have arrived.
     Head(usize, [u8; HEAD]),
-    /// So many bytes of a frame's content are to come.
+    /// This many bytes of the payload are still to arrive.
     Content(u64),
 }
 
 impl Frames {
     fn new(now: Instant) -> Self {
-        Self { place: Place::Head(0, [0; HEAD]), supply: Supply::new(now) }
+        Self { place: FramePosition::Head(0, [0; HEAD]), budget: FrameBudget::new(now) }
     }
 
     fn take(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Flood> {
         while let Some((first, rest)) = bytes.split_first() {
             match &mut self.place {
-                Place::Head(come, head) => {
+                FramePosition::Head(come, head) => {
                     head[*come] = *first;
                     *come += 1;
                     bytes = rest;
                     if let Some(length) = content_after(&head[..*come]) {
-                        self.supply.count(now)?;
-                        self.place = Place::Content(length);
+                        self.budget.count(now)?;
+                        self.place = FramePosition::Content(length);
                     }
                 }
-                Place::Content(left) => {
+                FramePosition::Content(left) => {
                     let more = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     *left -= more as u64;
                     bytes = &bytes[more..];
                 }
             }
-            if let Place::Content(0) = self.place {
-                self.place = Place::Head(0, [0; HEAD]);
+            if let FramePosition::Content(0) = self.place {
+                self.place = FramePosition::Head(0, [0; HEAD]);
             }
         }
         Ok(())
     }
 }
 
-/// The length of what follows a head, if the head is whole.
+/// The length of the payload after a frame header, if the header is complete.
 fn content_after(head: &[u8]) -> Option<u64> {
     let (code, masked) = (head.get(1)? & 0x7f, head[1] & 0x80 != 0);
     let extended = match code {
@@ -94,18 +92,18 @@ fn content_after(head: &[u8]) -> Option<u64> {
     Some(if extended == 0 { u64::from(code) } else { number })
 }
 
-impl<S> Line<S> {
+impl<S> CountedStream<S> {
     pub(super) fn new(inner: S) -> Self {
         Self { inner, frames: Frames::new(Instant::now()), waits: false }
     }
 
-    /// The connection itself.
+    /// The inner stream.
     pub(super) fn into_inner(self) -> S {
         self.inner
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -113,7 +111,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
     ) -> Poll<io::Result<()>> {
         let Self { inner, frames, waits } = self.get_mut();
         if *waits {
-            // Who writes is woken when the peer takes more, and reads again after that.
+            // The writing task is woken when the client reads, and then reads again.
             return Poll::Pending;
         }
         let before = buffer.filled().len();
@@ -123,7 +121,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -150,7 +148,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::meter::SUPPLY;
+    use crate::api::h2_flood_guard::BUDGET;
     use futures_util::{FutureExt, StreamExt};
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, duplex, join};
@@ -184,7 +182,7 @@ mod tests {
     fn frames_are_counted_however_their_bytes_are_cut() {
         let now = Instant::now();
         let mut bytes = Vec::new();
-        for number in 0..SUPPLY as usize {
+        for number in 0..BUDGET as usize {
             let length =
                 [0, 1, 125, 126, 300, 70_000][if number % 100 == 0 { 5 } else { number % 5 }];
             bytes.extend(frame(if number % 2 == 0 { PING } else { TEXT }, length));
@@ -205,10 +203,10 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_read_while_pongs_wait() {
-        // The peer takes two pongs of 125 bytes, and not a third.
+        // The client reads two pongs of 125 bytes, and not a third.
         let pings = frame(PING, 125).repeat(1000);
         let (ours, mut theirs) = duplex(300);
-        let line = Line::new(join(pings.as_slice(), ours));
+        let line = CountedStream::new(join(pings.as_slice(), ours));
         let small = WebSocketConfig::default().read_buffer_size(512).write_buffer_size(0);
         let mut socket = WebSocketStream::from_raw_socket(line, Role::Server, Some(small)).await;
         let mut read = 0;
@@ -216,7 +214,7 @@ mod tests {
             read += 1;
         }
         assert!(read < 20, "{read} pings were read while no pong was taken");
-        // Once they are taken, it goes on.
+        // Reading continues once they are read.
         let mut space = [0; 127];
         theirs.read_exact(&mut space).await.unwrap();
         assert_eq!(space[..2], [0x8a, 125]);

@@ -1,18 +1,18 @@
-//! Content codings of answers: which one a client wants, and gzip.
+//! Content codings of answers: negotiation, and gzip.
 //!
 //! Input: the `Accept-Encoding` of a request (RFC 9110, section 12.5.3); the bytes of a document.
 //! Output: a coding; the compressed bytes.
 //!
-//! Invariants: gzip is for a client that asks for it and does not prefer the document as it is; only
-//! documents that are kept in memory are compressed, once for all who want them, and never streams; a
-//! header that is not understood asks for nothing.
+//! Invariants: gzip is used if the client accepts it and does not prefer the identity; only
+//! documents that are kept in memory are compressed, once for all clients, and never streams; a
+//! malformed header requests nothing.
 
 use flate2::{Compression, write::GzEncoder};
 use std::{io::Write, ops::RangeInclusive};
 use warp::http::{HeaderMap, header::ACCEPT_ENCODING};
 
-/// Bytes of a document that is worth compressing. A smaller one fits in a packet anyway; compressing
-/// the largest takes about two milliseconds, and a larger one would hold up the other requests.
+/// The sizes of documents that are compressed. A smaller one fits into a packet anyway; compressing
+/// the largest takes about two milliseconds, and a larger one would delay other requests.
 const WORTH: RangeInclusive<usize> = 1024..=256 * 1024;
 
 /// How an answer is sent.
@@ -23,18 +23,18 @@ pub(super) enum Coding {
     Gzip,
 }
 
-/// How much a client likes each coding, in thousandths; `None` for what it does not name.
+/// The client's weight of each coding, in thousandths; `None` for codings that it does not name.
 #[derive(Debug, Default)]
 struct Weights {
     gzip: Option<u16>,
     identity: Option<u16>,
-    /// Whatever it does not name.
+    /// The weight of codings that it does not name.
     any: Option<u16>,
 }
 
 impl Coding {
-    /// The coding that the client wants.
-    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+    /// The coding that the client prefers.
+    pub(super) fn preferred(headers: &HeaderMap) -> Self {
         let mut weights = Weights::default();
         let lines = headers.get_all(ACCEPT_ENCODING).iter();
         lines
@@ -46,7 +46,7 @@ impl Coding {
         if wanted { Self::Gzip } else { Self::Identity }
     }
 
-    /// The coding for a document of so many bytes.
+    /// The coding for a document of this size.
     pub(super) fn of(self, bytes: usize) -> Self {
         if WORTH.contains(&bytes) { self } else { Self::Identity }
     }
@@ -84,12 +84,12 @@ fn weight(parameter: &[u8]) -> Option<u16> {
     (value <= 1000).then_some(value)
 }
 
-/// The bytes as gzip, as it is done fast.
+/// Compresses fast.
 pub(super) fn gzip_fast(bytes: &[u8]) -> Vec<u8> {
     gzip(bytes, Compression::fast())
 }
 
-/// The bytes as gzip, as small as may be.
+/// Compresses to the smallest size.
 pub(super) fn gzip_small(bytes: &[u8]) -> Vec<u8> {
     gzip(bytes, Compression::best())
 }
@@ -106,16 +106,16 @@ mod tests {
     use super::*;
     use warp::http::HeaderValue;
 
-    fn wanted(lines: &[&[u8]]) -> Coding {
+    fn preferred(lines: &[&[u8]]) -> Coding {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(ACCEPT_ENCODING, HeaderValue::from_bytes(line).unwrap());
         }
-        Coding::wanted(&headers)
+        Coding::preferred(&headers)
     }
 
     #[test]
-    fn gzip_is_for_those_who_ask_for_it_and_do_not_prefer_the_plain_document() {
+    fn gzip_is_used_if_accepted_and_the_identity_is_not_preferred() {
         for asks in [
             "gzip",
             "GZIP",
@@ -129,7 +129,7 @@ mod tests {
             "identity;q=0, *",
             ",,gzip,",
         ] {
-            assert_eq!(wanted(&[asks.as_bytes()]), Coding::Gzip, "{asks}");
+            assert_eq!(preferred(&[asks.as_bytes()]), Coding::Gzip, "{asks}");
         }
         for does_not in [
             "",
@@ -150,16 +150,16 @@ mod tests {
             "gzipped",
             "gzip/1",
         ] {
-            assert_eq!(wanted(&[does_not.as_bytes()]), Coding::Identity, "{does_not}");
+            assert_eq!(preferred(&[does_not.as_bytes()]), Coding::Identity, "{does_not}");
         }
-        assert_eq!(wanted(&[]), Coding::Identity);
-        assert_eq!(wanted(&[b"br", b"gzip"]), Coding::Gzip, "lines are one list");
-        assert_eq!(wanted(&[b"gzip;q=0.5", b"identity"]), Coding::Identity);
-        assert_eq!(wanted(&[b"\xff, gzip"]), Coding::Gzip);
+        assert_eq!(preferred(&[]), Coding::Identity);
+        assert_eq!(preferred(&[b"br", b"gzip"]), Coding::Gzip, "lines are one list");
+        assert_eq!(preferred(&[b"gzip;q=0.5", b"identity"]), Coding::Identity);
+        assert_eq!(preferred(&[b"\xff, gzip"]), Coding::Gzip);
     }
 
     #[test]
-    fn only_what_is_worth_it_is_compressed() {
+    fn only_documents_of_suitable_sizes_are_compressed() {
         for (bytes, coding) in [
             (1023, Coding::Identity),
             (1024, Coding::Gzip),

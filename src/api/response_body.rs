@@ -1,12 +1,15 @@
-//! Answers on their way out: a body comes in, the same body goes out, and what of it the peer has yet to take
-//! is known.
+//! The body of an answer, which measures how long the client does not read it.
 //!
-//! In HTTP/1 a peer that takes nothing fills its socket, and the socket's own timer has it. In HTTP/2 it
-//! can keep the socket empty and its windows shut: then the answer lies here, and its job's whole
-//! document with it. So there each piece that was handed over is timed, until its last byte is
-//! written, and so is the pause until the next piece is asked for.
+//! Over HTTP/1 a client that does not read fills its socket, and the write timeout of the socket
+//! applies. Over HTTP/2 the client can keep the socket empty and its flow-control window closed:
+//! the answer, and with it the job's whole document, then stays in memory. So over HTTP/2 each
+//! piece is timed from the moment it is handed to hyper until its last byte is written, and so is
+//! the pause until the next piece is requested.
 //!
-//! What must stay true: what waits for us, an event or the disk, is no fault of the peer's.
+//! Input: a body. Output: the same body, and [`PendingWrites`].
+//!
+//! Invariants: time that the server itself needs, for an event or for the disk, is not counted
+//! against the client.
 
 use super::connection::UnderWay;
 use bytes::{Buf, Bytes};
@@ -21,19 +24,19 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What a connection's peer has yet to take.
+/// The writes of a connection that wait for the client.
 #[derive(Debug, Default)]
-pub(super) struct Untaken(Mutex<Waits>);
+pub(super) struct PendingWrites(Mutex<Waits>);
 
-/// Since when each thing has not moved.
+/// Since when each write has made no progress.
 #[derive(Debug, Default)]
 struct Waits {
     next: u64,
     since: HashMap<u64, Instant>,
 }
 
-impl Untaken {
-    /// For how long the peer has taken nothing of something; none if there is nothing to take.
+impl PendingWrites {
+    /// The longest time without progress of a pending write; `None` if no write is pending.
     pub(super) fn longest(&self) -> Option<Duration> {
         self.waits().since.values().min().map(Instant::elapsed)
     }
@@ -43,7 +46,7 @@ impl Untaken {
         let number = waits.next;
         waits.next += 1;
         waits.since.insert(number, Instant::now());
-        Wait { untaken: Arc::clone(self), number }
+        Wait { pending_writes: Arc::clone(self), number }
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {
@@ -51,45 +54,49 @@ impl Untaken {
     }
 }
 
-/// Something that waits for the peer, until this is dropped.
+/// A write that is pending until this is dropped.
 #[derive(Debug)]
 struct Wait {
-    untaken: Arc<Untaken>,
+    pending_writes: Arc<PendingWrites>,
     number: u64,
 }
 
 impl Wait {
-    /// The peer has taken a part of it.
-    fn moved(&self) {
-        self.untaken.waits().since.insert(self.number, Instant::now());
+    /// Notes that the client has read a part.
+    fn progressed(&self) {
+        self.pending_writes.waits().since.insert(self.number, Instant::now());
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.untaken.waits().since.remove(&self.number);
+        self.pending_writes.waits().since.remove(&self.number);
     }
 }
 
-/// The body of an answer that is under way.
+/// The body of an answer that is being sent.
 #[derive(Debug)]
-pub(super) struct Outgoing<B> {
+pub(super) struct ResponseBody<B> {
     body: B,
-    /// Where there is something to time.
-    untaken: Option<Arc<Untaken>>,
-    /// The next piece is still to be asked for.
+    /// `None` over HTTP/1, where the socket measures.
+    pending_writes: Option<Arc<PendingWrites>>,
+    /// Pending until hyper requests the next piece.
     unasked: Option<Wait>,
     _under_way: UnderWay,
 }
 
-impl<B> Outgoing<B> {
-    pub(super) fn new(body: B, untaken: Option<Arc<Untaken>>, under_way: UnderWay) -> Self {
-        let unasked = untaken.as_ref().map(Untaken::begin);
-        Self { body, untaken, unasked, _under_way: under_way }
+impl<B> ResponseBody<B> {
+    pub(super) fn new(
+        body: B,
+        pending_writes: Option<Arc<PendingWrites>>,
+        under_way: UnderWay,
+    ) -> Self {
+        let unasked = pending_writes.as_ref().map(PendingWrites::begin);
+        Self { body, pending_writes, unasked, _under_way: under_way }
     }
 }
 
-impl<B: Body + Unpin> Body for Outgoing<B> {
+impl<B: Body + Unpin> Body for ResponseBody<B> {
     type Data = Piece<B::Data>;
     type Error = B::Error;
 
@@ -99,7 +106,7 @@ impl<B: Body + Unpin> Body for Outgoing<B> {
     ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
         self.unasked = None;
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let begin = || self.untaken.as_ref().map(Untaken::begin);
+        let begin = || self.pending_writes.as_ref().map(PendingWrites::begin);
         let unasked = if frame.is_some() { begin() } else { None };
         let frame = frame
             .map(|result| result.map(|frame| frame.map_data(|data| Piece { data, wait: begin() })));
@@ -139,14 +146,14 @@ impl<D: Buf> Buf for Piece<D> {
     fn advance(&mut self, count: usize) {
         self.data.advance(count);
         if let Some(wait) = &self.wait {
-            wait.moved();
+            wait.progressed();
         }
     }
 
     fn copy_to_bytes(&mut self, length: usize) -> Bytes {
         let bytes = self.data.copy_to_bytes(length);
         if let Some(wait) = &self.wait {
-            wait.moved();
+            wait.progressed();
         }
         bytes
     }

@@ -1,10 +1,10 @@
-//! What browsers are kept from: another site's page that lets the browser act in our user's name,
-//! a foreign name that points at our address, and our answers in places that are not ours.
+//! Protects browser users: against cross-site requests, DNS rebinding, and answers in foreign
+//! pages.
 //!
-//! What flows in: the headers by which a browser says where a request comes from, and answers on
-//! their way out. What flows out: a 403 or 421, or nothing; answers with the headers that
-//! restrain browsers. What must stay true: clients that are no browsers send none of these headers
-//! and pass.
+//! Input: the headers by which a browser names the origin of a request; answers before they are
+//! sent. Output: a 403 or 421, or permission; answers with security headers.
+//!
+//! Invariants: clients that are not browsers send none of these headers and pass.
 
 use super::{auth::Auth, error::ApiError};
 use std::net::IpAddr;
@@ -23,58 +23,58 @@ use warp::{
     reply::Response,
 };
 
-/// Nothing of ours is a document for other sites to load or frame.
+/// The policy of data: no other site may load or frame it.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Our pages run their own scripts alone, and no inline ones.
+/// The policy of pages: they run only their own scripts, and no inline ones.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Refuses a write (any method but GET, HEAD and OPTIONS) that another site's page has sent.
+/// Refuses a write (any method but GET, HEAD and OPTIONS) that a page of another site sent.
 pub(super) fn check_write<B>(request: &Request<B>) -> Result<(), ApiError> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let header = |name| request.headers().get(name).cloned();
     let (fetch_site, origin) = (header("sec-fetch-site"), header("origin"));
-    Source { fetch_site, origin, host: host_of(request) }.judge()
+    RequestOrigin { fetch_site, origin, host: host_of(request) }.check()
 }
 
-/// Rejects any request that another site's page has sent: for `WebSocket`s, which such a page may
-/// open and read with our user's credentials.
+/// Rejects every request that a page of another site sent: for `WebSocket`s, which such a page
+/// could open and read with the user's credentials.
 pub fn same_site() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     super::header("sec-fetch-site")
         .and(super::header("origin"))
         .and(warp::host::optional())
-        .map(|fetch_site, origin, host| Source { fetch_site, origin, host })
-        .and_then(async |source: Source| source.judge().map_err(reject::custom))
+        .map(|fetch_site, origin, host| RequestOrigin { fetch_site, origin, host })
+        .and_then(async |origin: RequestOrigin| origin.check().map_err(reject::custom))
         .untuple_one()
 }
 
-/// Keeps an open server from answering to foreign names: a page whose name was made to point at
-/// us (DNS rebinding) is of the same origin by its own account. With credentials there is
-/// nothing to win by that, for browsers keep them by name.
+/// Refuses foreign host names on an open server: for a browser, a page whose name was made to
+/// resolve to this server (DNS rebinding) has the same origin. A server with credentials needs no
+/// check, because browsers store credentials by name.
 pub(super) fn check_host<B>(auth: &Auth, request: &Request<B>) -> Result<(), ApiError> {
     let known = !auth.is_open() || host_of(request).is_none_or(|host| is_local_name(host.host()));
     if known { Ok(()) } else { Err(ApiError::UnknownHost) }
 }
 
-/// The host that a request names, which has been found to be valid.
+/// The host that a request names; `malformed` has validated it.
 fn host_of<B>(request: &Request<B>) -> Option<Authority> {
     let of_header = || request.headers().get(HOST)?.to_str().ok()?.parse().ok();
     request.uri().authority().cloned().or_else(of_header)
 }
 
-/// Where a browser says that a request comes from, and where it goes.
+/// The origin of a request as the browser names it, and its target.
 #[derive(Debug)]
-struct Source {
+struct RequestOrigin {
     fetch_site: Option<HeaderValue>,
     origin: Option<HeaderValue>,
     host: Option<Authority>,
 }
 
-impl Source {
-    fn judge(&self) -> Result<(), ApiError> {
+impl RequestOrigin {
+    fn check(&self) -> Result<(), ApiError> {
         if let Some(site) = &self.fetch_site
             && site != "same-origin"
             && site != "none"
@@ -89,10 +89,10 @@ impl Source {
     }
 }
 
-/// Whether an `Origin` is of this host and port. The scheme is not looked at but for its port:
-/// behind a proxy that speaks TLS it is not ours.
+/// Whether an `Origin` has this host and port. The scheme only supplies the default port, because
+/// it differs behind a proxy that terminates TLS.
 fn is_origin_of(origin: &HeaderValue, host: &Authority) -> bool {
-    // "null", of sandboxed and local pages, is no URL.
+    // "null", the origin of sandboxed and local pages, is not a URL.
     let Some(origin) = origin.to_str().ok().and_then(|origin| Url::parse(origin).ok()) else {
         return false;
     };
@@ -107,17 +107,17 @@ fn is_origin_of(origin: &HeaderValue, host: &Authority) -> bool {
     name.eq_ignore_ascii_case(host.host()) && port == host.port_u16().unwrap_or(default_port)
 }
 
-/// A name that nobody but this machine can give: localhost, or an address itself.
+/// Whether a name cannot be defined by others: localhost, or an IP address.
 fn is_local_name(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     bare.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
-/// The same answer with what restrains browsers.
+/// Adds the security headers for browsers.
 pub(super) fn secured(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    // Nothing else sets this one: an answer that has it has them all.
+    // Only this function sets this header, so an answer with it has all of them.
     if headers.contains_key(X_CONTENT_TYPE_OPTIONS) {
         return response;
     }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_of_our_own_pages_and_of_other_clients_pass() {
+    fn writes_of_own_pages_and_of_other_clients_pass() {
         for headers in [
             &[][..],
             &[("host", "h:1")],
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_of_other_sites_are_refused_by_the_header_that_says_so() {
+    fn writes_of_other_sites_are_refused_and_the_header_is_named() {
         for site in ["cross-site", "same-site", "", "None"] {
             let error = write(&[("sec-fetch-site", site)]).unwrap_err();
             assert!(error.contains("Sec-Fetch-Site"), "{error}");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_are_refused_only_where_that_is_asked_for() {
+    async fn cross_site_reads_are_refused_only_for_websockets() {
         let read = || warp::test::request().header("sec-fetch-site", "cross-site");
         for method in ["GET", "HEAD", "OPTIONS"] {
             let read = request(method, &[("sec-fetch-site", "cross-site")]);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_restrain_browsers_and_keep_what_they_say_themselves() {
+    fn answers_get_security_headers_and_keep_their_own() {
         let response = secured(Response::new("x".into()));
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
         assert_eq!(response.headers()["referrer-policy"], "no-referrer");

@@ -1,31 +1,36 @@
-//! The way in: the bytes of a header and an address come in, an identity or a refusal goes out.
+//! Authenticates a request by its `Authorization` header.
 //!
 //! ```text
-//! header ─► token ────────────────────────► roster ─► identity
-//!       └► password ─► proven a moment ago? ────────► identity
-//!               └► turn ─► throttle ─► hashing ─► roster ─► identity
+//! header ─► token ─────────────────────────────────────► accounts ─► identity
+//!       └► password ─► verified within the last minute? ────────────► identity
+//!               └► single flight ─► throttle ─► hashing ─► accounts ─► identity
 //! ```
 //!
-//! What must stay true: who has failed too often is told so before a hash is computed; who was
-//! let in a moment ago is let in, whatever strangers do meanwhile at the same address or in the
-//! same name; a change of the files takes effect without a pause for those it does not concern.
+//! Input: the bytes of the header, and the connection with the peer's address. Output: an
+//! identity, or a 401, 429 or 503.
+//!
+//! Invariants: a client with too many failures is refused before a hash is computed; credentials
+//! that were verified within the last minute are accepted, whatever other clients try meanwhile
+//! from the same address or under the same name; a change of the account files does not interrupt
+//! users whom it does not concern.
 
 use super::{
     AuthError, VerifiedCredentials,
+    accounts::{Accounts, EnvironmentUser},
     hashing::{Busy, Claim, Hashing},
     header::Presented,
     htpasswd,
     identity::Identity,
     list_file::ListFile,
-    roster::{Account, Roster},
     secret::Fingerprints,
+    single_flight::SingleFlight,
     throttle::{Network, Throttle},
     tokens,
-    turns::Turns,
 };
 use crate::{
     api::{
-        connection::ConnectionContext, error::ApiError, log_limit::LineLimit, named_file::FileError,
+        connection::ConnectionContext, error::ApiError, log_limit::LineLimit,
+        reloaded_files::FileError,
     },
     config::AuthConfig,
 };
@@ -36,36 +41,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The user name under which a token may be sent as a password, by tools that know nothing else.
+/// The user name under which a token may be sent as a password, for tools that support only Basic
+/// authentication.
 const TOKEN_USER: &[u8] = b"token";
-/// Seconds after which somebody who met a full queue of passwords may ask again.
+/// `Retry-After`, in seconds, when the queue of passwords is full.
 const BUSY_RETRY_SECS: u64 = 2;
-/// Lines of the log about each.
+/// Limits of the log lines about each kind of failure.
 static FAILED_LOGINS: LineLimit = LineLimit::new(20);
 static WRONG_TOKENS: LineLimit = LineLimit::new(20);
-/// How long a password waits to be judged.
+/// How long a password may wait until it is checked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The door of a server that asks.
+/// The authenticator of a server that requires credentials.
 #[derive(Debug)]
-pub(super) struct Door {
-    account: Option<Arc<Account>>,
-    roster: RwLock<Arc<Roster>>,
+pub(super) struct Authenticator {
+    account: Option<Arc<EnvironmentUser>>,
+    accounts: RwLock<Arc<Accounts>>,
     files: Mutex<Files>,
     takes_tokens: bool,
     fingerprints: Fingerprints,
-    /// Those with the same credentials wait for each other's verdict.
-    turns: Turns<Option<Verdict>>,
+    /// Requests with the same credentials wait for the verdict of the first.
+    turns: SingleFlight<Option<Verdict>>,
     throttle: Mutex<Throttle>,
     hashing: Hashing,
 }
 
-/// What became of credentials that others wait with. Right ones are found by their proof.
+/// The outcome of a check that other requests with the same credentials wait for. Only failures are
+/// stored here: a success is remembered by the identity.
 #[derive(Debug, Clone, Copy)]
 struct Verdict {
     outcome: Outcome,
-    /// Those who were there before hold it for theirs. For who comes later, the files may have
-    /// changed.
+    /// Requests that joined before this moment share the verdict. For later requests, the files
+    /// may have changed.
     began: Instant,
 }
 
@@ -95,10 +102,10 @@ impl Files {
         Ok(Self { htpasswd: htpasswd.transpose()?, tokens: tokens.transpose()? })
     }
 
-    fn roster(&self, account: Option<Arc<Account>>, before: &Roster) -> Roster {
+    fn accounts(&self, account: Option<Arc<EnvironmentUser>>, before: &Accounts) -> Accounts {
         let users = self.htpasswd.as_ref().map_or(&[][..], ListFile::entries);
         let tokens = self.tokens.as_ref().map_or(&[][..], ListFile::entries);
-        Roster::new(account, users, tokens, before)
+        Accounts::new(account, users, tokens, before)
     }
 
     fn refresh(&mut self, anyway: bool) -> bool {
@@ -108,41 +115,48 @@ impl Files {
     }
 }
 
-impl Door {
-    pub(super) fn new(account: Option<Account>, config: &AuthConfig) -> Result<Self, AuthError> {
-        let files = Files::open(config, account.as_ref().map(Account::name))?;
+impl Authenticator {
+    pub(super) fn new(
+        account: Option<EnvironmentUser>,
+        config: &AuthConfig,
+    ) -> Result<Self, AuthError> {
+        let files = Files::open(config, account.as_ref().map(EnvironmentUser::name))?;
         let account = account.map(Arc::new);
-        let roster = files.roster(account.clone(), &Roster::default());
-        if roster.is_empty() {
-            tracing::warn!("the files of [auth] name nobody: nobody can use the server");
+        let accounts = files.accounts(account.clone(), &Accounts::default());
+        if accounts.is_empty() {
+            tracing::warn!(
+                "the files of [auth] contain no users and no tokens: every request is refused; \
+                 add a user or a token"
+            );
         }
         Ok(Self {
             account,
-            roster: RwLock::new(Arc::new(roster)),
+            accounts: RwLock::new(Arc::new(accounts)),
             takes_tokens: files.tokens.is_some(),
             files: Mutex::new(files),
             fingerprints: Fingerprints::new()?,
-            turns: Turns::default(),
+            turns: SingleFlight::default(),
             throttle: Mutex::new(Throttle::new()),
             hashing: Hashing::new(),
         })
     }
 
-    /// Reads the files again if they have changed, or anyway, and revokes who is gone.
+    /// Re-reads the files if they have changed or if `anyway` is set, and revokes removed
+    /// identities.
     pub(super) fn refresh(&self, anyway: bool) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.roster();
+        let before = self.accounts();
         if files.refresh(anyway) {
-            let next = Arc::new(files.roster(self.account.clone(), &before));
-            // First the new one: an identity that was taken from the old one after it was
-            // replaced would miss its end.
-            *self.roster.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
-            before.give_way_to(&next);
+            let next = Arc::new(files.accounts(self.account.clone(), &before));
+            // Publish the new accounts before revoking: otherwise a request could take an identity
+            // from the old accounts after their revocation.
+            *self.accounts.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+            before.revoke_missing_in(&next);
         }
-        self.roster().expire();
+        self.accounts().expire();
     }
 
-    /// What is wrong with the files as they are now.
+    /// The problems of the files in their current state.
     pub(super) fn problems(&self) -> Vec<String> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let htpasswd = files.htpasswd.as_ref().and_then(ListFile::problem);
@@ -150,8 +164,8 @@ impl Door {
         htpasswd.into_iter().chain(tokens).collect()
     }
 
-    /// Who sends this header. On a connection the last right one is remembered, so that the next
-    /// request with the very same is settled at once.
+    /// Returns the identity of this header. The connection remembers its last valid header, so that
+    /// the next request with the same header needs no check.
     pub(super) async fn identify(
         &self,
         header: &[u8],
@@ -169,7 +183,7 @@ impl Door {
             Presented::Password { name, password }
                 if self.takes_tokens
                     && name == TOKEN_USER
-                    && self.roster().named(TOKEN_USER).is_none() =>
+                    && self.accounts().named(TOKEN_USER).is_none() =>
             {
                 self.by_token(&password, peer)?
             }
@@ -184,9 +198,10 @@ impl Door {
         Ok(identity)
     }
 
-    /// A token is let in also where many have failed: nobody guesses it.
+    /// Checks a token. A valid token is accepted even when the address is throttled: tokens cannot
+    /// be guessed.
     fn by_token(&self, token: &SecretSlice<u8>, peer: IpAddr) -> Result<Arc<Identity>, ApiError> {
-        if let Some(identity) = self.roster().by_token(token.expose_secret()) {
+        if let Some(identity) = self.accounts().by_token(token.expose_secret()) {
             return Ok(identity);
         }
         let tokens = self.fingerprints.of(&[]);
@@ -194,7 +209,7 @@ impl Door {
             .charge_token(Network::from(peer), tokens, Instant::now())
             .map_err(too_many)?;
         if let Some(suppressed) = WRONG_TOKENS.pass() {
-            tracing::warn!(%peer, suppressed, "a token was wrong or is over");
+            tracing::warn!(%peer, suppressed, "token refused: unknown or expired");
         }
         Err(ApiError::InvalidCredentials)
     }
@@ -207,32 +222,32 @@ impl Door {
     ) -> Result<Arc<Identity>, ApiError> {
         let credentials = self.fingerprints.of(&[name, password.expose_secret()]);
         let proven = || {
-            let roster = self.roster();
-            let identity = roster.named(name)?;
+            let accounts = self.accounts();
+            let identity = accounts.named(name)?;
             identity.was_proven_by(credentials, Instant::now()).then(|| Arc::clone(identity))
         };
         if let Some(identity) = proven() {
             return Ok(identity);
         }
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        let place = self.turns.queue(credentials, usize::MAX).ok_or_else(busy)?;
-        let turn = tokio::time::timeout_at(deadline, place.turn()).await;
+        let ticket = self.turns.queue(credentials, usize::MAX).ok_or_else(busy)?;
+        let turn = tokio::time::timeout_at(deadline, ticket.turn()).await;
         let mut verdict = turn.map_err(|_| busy())?;
-        // Perhaps by a request that had its turn before.
+        // A request that was checked before this one may have verified the credentials.
         if let Some(identity) = proven() {
             return Ok(identity);
         }
         let (from, print) = (Network::from(peer), self.fingerprints.of(&[name]));
         self.throttle().charge(from, print, Instant::now()).map_err(too_many)?;
-        let known = verdict.filter(|verdict| place.joined() <= verdict.began);
+        let known = verdict.filter(|verdict| ticket.joined() <= verdict.began);
         let outcome = if let Some(known) = known {
             known.outcome
         } else {
             let began = Instant::now();
             let claimant = self.fingerprints.of(&[from.text().as_bytes(), name]);
             let claim = Claim { claimant, deadline };
-            let roster = self.roster();
-            let outcome = match roster.by_password(name, password, &self.hashing, claim).await {
+            let accounts = self.accounts();
+            let outcome = match accounts.by_password(name, password, &self.hashing, claim).await {
                 Ok(Some(identity)) => {
                     self.throttle().refund(from, print);
                     identity.prove(credentials, Instant::now());
@@ -246,9 +261,9 @@ impl Door {
         };
         match outcome {
             Outcome::Wrong => {
-                // The name is left out: people type passwords there.
+                // The log omits the name: people type passwords there by mistake.
                 if let Some(suppressed) = FAILED_LOGINS.pass() {
-                    tracing::warn!(%peer, suppressed, "a login has failed");
+                    tracing::warn!(%peer, suppressed, "login failed: wrong user name or password");
                 }
                 Err(ApiError::InvalidCredentials)
             }
@@ -259,8 +274,8 @@ impl Door {
         }
     }
 
-    fn roster(&self) -> Arc<Roster> {
-        Arc::clone(&self.roster.read().unwrap_or_else(PoisonError::into_inner))
+    fn accounts(&self) -> Arc<Accounts> {
+        Arc::clone(&self.accounts.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
@@ -268,7 +283,7 @@ impl Door {
     }
 }
 
-/// Whose credentials these are, if the connection has seen them and they still hold.
+/// The identity of this header, if the connection has verified it and the identity is still valid.
 pub(super) fn remembered(connection: &ConnectionContext, header: &[u8]) -> Option<Arc<Identity>> {
     let verified = connection.verified.lock().unwrap_or_else(PoisonError::into_inner);
     verified.as_ref()?.identity_for(header)
@@ -284,7 +299,7 @@ fn busy() -> ApiError {
 fn too_many(wait: Duration) -> ApiError {
     ApiError::TooManyRequests {
         detail: "Too many failed logins".into(),
-        // Whole seconds, and never none.
+        // Rounded up to whole seconds, at least one.
         retry_after: wait.as_secs() + 1,
     }
 }
@@ -295,9 +310,9 @@ mod tests {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use secrecy::SecretString;
 
-    fn door() -> Door {
-        let account = Account::new("owner", &SecretString::from("right"));
-        Door::new(Some(account), &AuthConfig::default()).unwrap()
+    fn authenticator() -> Authenticator {
+        let account = EnvironmentUser::new("owner", &SecretString::from("right"));
+        Authenticator::new(Some(account), &AuthConfig::default()).unwrap()
     }
 
     fn basic(credentials: &str) -> Vec<u8> {
@@ -308,46 +323,53 @@ mod tests {
         ConnectionContext::new(peer.parse().unwrap())
     }
 
-    async fn told(door: &Door, credentials: &str, connection: &ConnectionContext) -> String {
-        match door.identify(&basic(credentials), Some(connection)).await {
+    async fn outcome(
+        authenticator: &Authenticator,
+        credentials: &str,
+        connection: &ConnectionContext,
+    ) -> String {
+        match authenticator.identify(&basic(credentials), Some(connection)).await {
             Ok(identity) => identity.name().to_owned(),
             Err(error) => error.to_string(),
         }
     }
 
     #[tokio::test]
-    async fn a_connection_remembers_what_was_right_and_nothing_else() {
-        let (door, here) = (door(), connection("127.0.0.1:9"));
+    async fn a_connection_remembers_valid_credentials_only() {
+        let (authenticator, here) = (authenticator(), connection("127.0.0.1:9"));
         let remembers = |text: &str| remembered(&here, &basic(text)).is_some();
-        assert_eq!(told(&door, "owner:wrong", &here).await, "Invalid credentials");
+        assert_eq!(outcome(&authenticator, "owner:wrong", &here).await, "Invalid credentials");
         assert!(!remembers("owner:wrong"));
-        assert_eq!(told(&door, "owner:right", &here).await, "owner");
+        assert_eq!(outcome(&authenticator, "owner:right", &here).await, "owner");
         assert!(remembers("owner:right") && !remembers("owner:wrong"));
-        assert_eq!(told(&door, "owner:wrong", &here).await, "Invalid credentials");
-        assert_eq!(told(&door, "owner:right", &here).await, "owner");
-        door.roster().named(b"owner").unwrap().revoke();
+        assert_eq!(outcome(&authenticator, "owner:wrong", &here).await, "Invalid credentials");
+        assert_eq!(outcome(&authenticator, "owner:right", &here).await, "owner");
+        authenticator.accounts().named(b"owner").unwrap().revoke();
         assert!(!remembers("owner:right"));
     }
 
     #[tokio::test]
-    async fn who_was_let_in_stays_so_while_strangers_guess_at_the_same_address() {
-        let door = door();
+    async fn a_verified_user_is_accepted_while_others_guess_from_the_same_address() {
+        let authenticator = authenticator();
         let new = || connection("127.0.0.1:9");
-        assert_eq!(told(&door, "owner:right", &new()).await, "owner");
+        assert_eq!(outcome(&authenticator, "owner:right", &new()).await, "owner");
         for _ in 0..20 {
-            told(&door, "owner:wrong", &new()).await;
+            outcome(&authenticator, "owner:wrong", &new()).await;
         }
-        assert_eq!(told(&door, "owner:wrong", &new()).await, "Too many failed logins");
-        assert_eq!(told(&door, "owner:right", &new()).await, "owner");
+        assert_eq!(outcome(&authenticator, "owner:wrong", &new()).await, "Too many failed logins");
+        assert_eq!(outcome(&authenticator, "owner:right", &new()).await, "owner");
     }
 
     #[tokio::test]
-    async fn a_right_password_that_comes_too_late_is_not_told_from_a_wrong_one() {
-        let (door, here) = (door(), connection("127.0.0.1:9"));
+    async fn a_right_password_is_refused_like_a_wrong_one_while_throttled() {
+        let (authenticator, here) = (authenticator(), connection("127.0.0.1:9"));
         for _ in 0..10 {
-            assert_eq!(told(&door, "owner:wrong", &here).await, "Invalid credentials");
+            assert_eq!(outcome(&authenticator, "owner:wrong", &here).await, "Invalid credentials");
         }
-        assert_eq!(told(&door, "owner:right", &here).await, "Too many failed logins");
-        assert_eq!(told(&door, "owner:right", &connection("127.0.0.2:9")).await, "owner");
+        assert_eq!(outcome(&authenticator, "owner:right", &here).await, "Too many failed logins");
+        assert_eq!(
+            outcome(&authenticator, "owner:right", &connection("127.0.0.2:9")).await,
+            "owner"
+        );
     }
 }

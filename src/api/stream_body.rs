@@ -1,9 +1,10 @@
-//! Answers that are sent while they are made: pieces come in, an answer goes out whose body ends
-//! with them.
+//! Answers whose body is sent while it is generated.
 //!
-//! What must stay true: a piece is made when the last one has been taken, so nothing is gathered
-//! for a slow peer; nothing on the way is to hold back, keep or change what it brings; one that
-//! cannot be finished breaks off, and does not look whole.
+//! Input: a stream of pieces. Output: an answer with these pieces as its body.
+//!
+//! Invariants: a piece is generated when the one before has been taken, so nothing accumulates for
+//! a slow client; the headers tell proxies neither to buffer, store nor transform the body; a body
+//! that cannot be completed is aborted and never looks complete.
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -21,15 +22,15 @@ use warp::{
     reply::Response,
 };
 
-/// An answer that was begun and cannot be finished.
+/// An answer that was started but cannot be completed.
 #[derive(Debug, thiserror::Error)]
-#[error("what was being sent is gone")]
-pub(super) struct BrokenOff;
+#[error("the answer was aborted: its source is gone or changed")]
+pub(super) struct Aborted;
 
-/// What is sent at once; after an error nothing more is.
-pub(super) type Piece = Result<Bytes, BrokenOff>;
+/// A piece of a body; nothing follows an error.
+pub(super) type Piece = Result<Bytes, Aborted>;
 
-/// An answer of these pieces, empty ones left out.
+/// An answer with these pieces as its body; empty pieces are skipped.
 pub(super) fn streamed(
     pieces: impl Stream<Item = Piece> + Send + 'static,
     media_type: &'static str,
@@ -39,13 +40,13 @@ pub(super) fn streamed(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-    // Proxies of the nginx kind would hold pieces back.
+    // nginx would otherwise buffer the pieces.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
-/// The server wants streams that can be shared between threads. This one is only ever polled
-/// through `&mut`, so the lock is never taken.
+/// warp requires a `Sync` stream. The stream is only polled through `&mut`, so the lock is never
+/// taken.
 struct Pieces {
     inner: Mutex<Pin<Box<dyn Stream<Item = Piece> + Send>>>,
 }

@@ -1,8 +1,12 @@
-//! Conditional requests: an `If-None-Match` and the current tag come in, whether the client
-//! already has it goes out.
+//! Conditional requests: compares `If-None-Match` with the current entity tag.
 //!
-//! What must stay true: the comparison is the weak one of RFC 9110, section 8.8.3.2; a header
-//! that is not understood matches nothing, which costs a body and is never wrong.
+//! Input: the header of a request, and the current tag. Output: whether the client already has
+//! this version. The tags themselves are made by the resources: that of `GET /scan/{id}` in
+//! `live`, those of static answers in `static_answer`, those of the list of repositories in
+//! `repositories`.
+//!
+//! Invariants: the comparison is the weak one of RFC 9110, section 8.8.3.2; a header that cannot
+//! be parsed matches nothing, which costs a body and is always correct.
 
 use warp::http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH};
 
@@ -11,14 +15,14 @@ use warp::http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH};
 pub struct IfNoneMatch(Option<HeaderValue>);
 
 impl IfNoneMatch {
-    /// That of these headers. Of several lines of it the first counts.
+    /// Reads the header; of several lines only the first counts.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         Self(headers.get(IF_NONE_MATCH).cloned())
     }
 
-    /// Whether the client has what `current` tags, so that the answer is 304. `current` is a
-    /// whole tag, such as `W/"7-2"`.
-    pub fn has(&self, current: &[u8]) -> bool {
+    /// Whether the client has the version of the tag `current`, so that the answer is 304.
+    /// `current` is a complete tag, such as `W/"7-2"`.
+    pub fn matches(&self, current: &[u8]) -> bool {
         self.0.as_ref().is_some_and(|header| any_matches(header.as_bytes(), current))
     }
 }
@@ -28,7 +32,7 @@ fn any_matches(mut list: &[u8], current: &[u8]) -> bool {
         return true;
     }
     let current = opaque(current);
-    // A comma can be a part of a tag, so the list is read tag by tag, not split.
+    // A tag can contain a comma, so the list is parsed tag by tag, not split.
     loop {
         list = list.trim_ascii_start();
         if let Some(rest) = list.strip_prefix(b",") {
@@ -50,7 +54,7 @@ fn any_matches(mut list: &[u8], current: &[u8]) -> bool {
     }
 }
 
-/// A tag without the mark of weakness: weak comparison does not look at it.
+/// A tag without its weakness prefix, which a weak comparison ignores.
 fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
@@ -65,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_weak_tags_and_the_star_are_understood() {
+    fn lists_weak_tags_and_the_star_are_parsed() {
         for list in [
             "*",
             " * ",
@@ -85,10 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_no_text_is_compared_too() {
+    fn a_header_that_is_not_text_is_compared_too() {
         let has = |value: Option<&[u8]>| {
             let value = value.map(|value| (IF_NONE_MATCH, HeaderValue::from_bytes(value).unwrap()));
-            IfNoneMatch::of(&value.into_iter().collect()).has(b"W/\"1\"")
+            IfNoneMatch::of(&value.into_iter().collect()).matches(b"W/\"1\"")
         };
         assert!(!has(None));
         assert!(has(Some(b"W/\"1\"")));

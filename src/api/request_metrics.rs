@@ -1,10 +1,11 @@
-//! What is asked of the server, counted: connections, and requests by route, method and status.
+//! Counts connections, and requests by route, method and status.
 //!
-//! Input: answers as they begin, each with the place of its route. Output: the counts so far.
+//! Input: the start of each answer, with the index of its route. Output: the counts so far, for
+//! `/metrics`.
 //!
-//! Invariants: counting is a few atomic additions, without a lock; every label has a bounded number of
-//! values, whatever is sent: a path counts as the template that it is one of, or as [`UNMATCHED`]; a
-//! method that is none of ours, and a status that no answer of ours has, as [`OTHER`].
+//! Invariants: counting takes a few atomic additions and no lock; every label has a bounded number
+//! of values: a path counts as its template or as [`UNMATCHED`], and an unknown method or status
+//! as [`OTHER`].
 
 use crate::measure::Histogram;
 use std::{
@@ -16,40 +17,40 @@ use std::{
 };
 use warp::http::{Method, StatusCode};
 
-/// The route of a path that there is not.
+/// The label of requests whose path has no route.
 pub const UNMATCHED: &str = "unmatched";
-/// A method that no route could ever have, and a status that no answer has.
+/// The label of methods and statuses without a counter of their own.
 pub const OTHER: &str = "other";
 
 /// The methods that have a counter of their own; all others share the last counter.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 
-/// The statuses of answers, in order; what is none of them counts after the last.
+/// The statuses with a counter of their own, in order; all others share the last counter.
 const STATUSES: [u16; 23] = [
     101, 200, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 416, 421, 422, 426,
     429, 500, 501, 503,
 ];
 
-/// From an answer out of memory to one that waits for the disk.
+/// The buckets of durations: from an answer out of memory to one that waits for the disk.
 const BOUNDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 /// The counts of one run of the server.
 #[derive(Debug)]
-pub struct Traffic {
+pub struct RequestMetrics {
     /// The last is [`UNMATCHED`].
     routes: Vec<Route>,
-    /// Connections that were served, and those for which there was no place.
+    /// Connections that were accepted, and those that were refused because of the limit.
     served: AtomicU64,
     refused: AtomicU64,
     closed: AtomicU64,
 }
 
-/// How many requests of a route had the same method and got the same status.
+/// The number of requests with the same route, method and status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Requests {
     pub(super) route: &'static str,
     pub(super) method: &'static str,
-    /// None: [`OTHER`].
+    /// `None` means [`OTHER`].
     pub(super) status: Option<u16>,
     pub(super) count: u64,
 }
@@ -58,16 +59,16 @@ pub(super) struct Requests {
 struct Route {
     template: &'static str,
     durations: Histogram,
-    /// By method, and for each by status.
+    /// Counters by method, then by status.
     requests: Vec<AtomicU64>,
 }
 
-/// A connection that counts as open until this is dropped.
+/// Counts a connection as open until it is dropped.
 #[derive(Debug)]
-pub(super) struct Open(Arc<Traffic>);
+pub(super) struct OpenConnection(Arc<RequestMetrics>);
 
-impl Traffic {
-    /// Nothing counted yet, for paths of these templates.
+impl RequestMetrics {
+    /// The metrics of routes with these templates, all zero.
     pub fn new(templates: impl IntoIterator<Item = &'static str>) -> Self {
         let places = (METHODS.len() + 1) * (STATUSES.len() + 1);
         let route = |template| Route {
@@ -83,13 +84,13 @@ impl Traffic {
         }
     }
 
-    /// The place of a template among the routes; of one that there is not, that of [`UNMATCHED`].
-    pub(super) fn place_of(&self, template: &str) -> usize {
+    /// The index of a template; the index of [`UNMATCHED`] if it is unknown.
+    pub(super) fn index_of(&self, template: &str) -> usize {
         let known = self.routes.iter().position(|route| route.template == template);
         known.unwrap_or(self.routes.len() - 1)
     }
 
-    /// Counts an answer of the route at this place, and how long it took until it began.
+    /// Counts an answer of the route at this index, and the time until it started.
     pub(super) fn note(&self, place: usize, method: &Method, status: StatusCode, took: Duration) {
         let Some(route) = self.routes.get(place) else { return };
         route.durations.observe(took);
@@ -103,25 +104,26 @@ impl Traffic {
     }
 
     /// Counts a connection as open.
-    pub(super) fn open(self: &Arc<Self>) -> Open {
+    pub(super) fn open(self: &Arc<Self>) -> OpenConnection {
         self.served.fetch_add(1, Relaxed);
-        Open(Arc::clone(self))
+        OpenConnection(Arc::clone(self))
     }
 
-    /// Counts a connection for which there was no place.
+    /// Counts a refused connection.
     pub(super) fn refuse(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
 
     /// Connections: open now, served so far, refused so far.
     pub(super) fn connections(&self) -> (u64, u64, u64) {
-        // Closed first: a connection that comes in between must not make it negative.
+        // `closed` is read first, so that a concurrent connection cannot make the difference
+        // negative.
         let closed = self.closed.load(Relaxed);
         let served = self.served.load(Relaxed);
         (served.saturating_sub(closed), served, self.refused.load(Relaxed))
     }
 
-    /// The answered requests so far.
+    /// The numbers of answered requests so far.
     pub(super) fn requests(&self) -> impl Iterator<Item = Requests> {
         let methods = METHODS.iter().copied().chain([OTHER]);
         let statuses = || STATUSES.into_iter().map(Some).chain([None]);
@@ -139,13 +141,13 @@ impl Traffic {
         })
     }
 
-    /// How long the answers of each route took to begin.
+    /// The durations until the answers of each route started.
     pub(super) fn durations(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
         self.routes.iter().map(|route| (route.template, &route.durations))
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.closed.fetch_add(1, Relaxed);
     }
@@ -157,12 +159,18 @@ mod tests {
 
     #[test]
     fn no_request_adds_a_value_to_a_label() {
-        let traffic = Traffic::new(["/scan/{id}"]);
+        let request_metrics = RequestMetrics::new(["/scan/{id}"]);
         let note = |place, method: &str, status| {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            traffic.note(place, &method, StatusCode::from_u16(status).unwrap(), Duration::ZERO);
+            request_metrics.note(
+                place,
+                &method,
+                StatusCode::from_u16(status).unwrap(),
+                Duration::ZERO,
+            );
         };
-        let (known, unknown) = (traffic.place_of("/scan/{id}"), traffic.place_of("/x"));
+        let (known, unknown) =
+            (request_metrics.index_of("/scan/{id}"), request_metrics.index_of("/x"));
         for (place, method, status) in [
             (known, "GET", 200),
             (known, "GET", 200),
@@ -173,7 +181,7 @@ mod tests {
         ] {
             note(place, method, status);
         }
-        let counted: Vec<_> = traffic
+        let counted: Vec<_> = request_metrics
             .requests()
             .map(|requests| (requests.route, requests.method, requests.status, requests.count))
             .collect();

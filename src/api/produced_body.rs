@@ -1,21 +1,22 @@
-//! Bodies that are produced piece by piece on a pool's threads, as their readers take them.
+//! Bodies that pool threads produce piece by piece, as the client reads them.
 //!
-//! Input: a [`Producer`], which blocks. Output: an answer: whole where it fits into one piece, else a
-//! stream.
+//! Input: a [`Producer`], which blocks. Output: an answer: complete if it fits into one piece,
+//! else a stream.
 //!
 //! Invariants:
-//! - A piece is produced when the one before has been taken, so a reader costs a piece or two; one that
-//!   takes nothing holds no thread.
-//! - When the reader leaves, [`Left`] says so, and the work ends at its next look.
-//! - An answer ends early with its user's rights and with the server, at once; whatever ends early
-//!   breaks off, and does not look whole.
+//! - A piece is produced when the one before has been taken, so a client costs a piece or two; one
+//!   that does not read occupies no thread.
+//! - When the client disconnects, [`Cancellation`] reports it, and the work ends at its next
+//!   check.
+//! - An answer ends at once when its user is revoked and when the server stops; an answer that
+//!   ends early is aborted and never looks complete.
 
 use super::{
     ApiError,
     auth::User,
-    desk::{Reading, Seat},
+    read_admission::{MemorySlot, Reading},
     state::Api,
-    streamed::{BrokenOff, Piece, streamed},
+    stream_body::{Aborted, Piece, streamed},
 };
 use crate::{
     live::{Live, LiveJob},
@@ -36,65 +37,65 @@ use warp::{
     reply::Response,
 };
 
-/// The most bytes that are handed to a connection at once.
+/// The maximum size of a piece.
 pub(super) const PIECE: usize = 32 << 10;
 
-/// How long a reader may take for a piece while others wait for its seat.
+/// How long a client may take to read a piece while others wait for its memory slot.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What makes the pieces of a body.
+/// Produces the pieces of a body.
 pub(super) trait Producer: Send + 'static {
-    /// Adds the next piece, of about [`PIECE`] bytes, or nothing where there was much to do and nothing to
-    /// say yet; says whether there is more. Blocks.
-    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, BrokenOff>;
+    /// Appends the next piece, of about [`PIECE`] bytes, or nothing if there is no output yet.
+    /// Returns whether there is more. Blocks.
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted>;
 }
 
-/// Whether an answer about a job is of any more use.
+/// Whether an answer about a job is no longer needed.
 #[derive(Debug, Clone)]
-pub(super) struct Left {
+pub(super) struct Cancellation {
     token: CancellationToken,
     live: Arc<Live>,
     job: Arc<LiveJob>,
 }
 
-impl Left {
-    /// Of an answer about this job. Dropping the guard says that the reader has left.
+impl Cancellation {
+    /// For an answer about this job. Dropping the guard reports that the client has disconnected.
     pub(super) fn of(api: &Api, job: &Arc<LiveJob>) -> (Self, DropGuard) {
         let token = api.shutdown.child_token();
         let (live, job) = (Arc::clone(&api.live), Arc::clone(job));
         (Self { token: token.clone(), live, job }, token.drop_guard())
     }
 
-    /// Whether the reader has left, the server stops, or the job was removed.
-    pub(super) fn has_left(&self) -> bool {
-        // A job of this id that was made since is another.
+    /// Whether the client has disconnected, the server stops, or the job was removed.
+    pub(super) fn is_cancelled(&self) -> bool {
+        // A job that was created later with the same id is another job.
         let is_there =
             || self.live.get(self.job.id()).is_some_and(|job| Arc::ptr_eq(&job, &self.job));
         self.token.is_cancelled() || !is_there()
     }
 }
 
-/// What an answer needs besides its producer.
+/// The resources and conditions of an answer, besides its producer.
 pub(super) struct Terms {
     pub(super) pool: Pool,
-    /// Over when the answer may not go on.
+    /// Completes when the answer must end.
     pub(super) until: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Owns what works on it.
+    /// Owns the tasks that produce the answer.
     tasks: TaskTracker,
-    /// Says with its end that the reader has left.
+    /// Dropped when the client has disconnected.
     pub(super) guard: Option<DropGuard>,
-    /// What is given back at the end.
+    /// The admission, which is released at the end.
     pub(super) reading: Option<Reading>,
 }
 
 impl Terms {
-    /// For an answer that reads with this pool for this user.
+    /// For an answer to this user that reads on this pool.
     pub(super) fn new(api: &Api, pool: &Pool, user: &User) -> Self {
         let (stop, revoked) = (api.shutdown.clone(), user.revoked());
         let until = Box::pin(async move {
             stop.run_until_cancelled(revoked).await;
         });
-        let tasks = api.reads.tasks.clone();
+        let tasks = api.read_pools.tasks.clone();
         Self { pool: pool.clone(), until, tasks, guard: None, reading: None }
     }
 
@@ -104,8 +105,8 @@ impl Terms {
     }
 }
 
-/// The answer of a producer, of which the first piece is made before there is an answer: so it can still be an
-/// error.
+/// The answer of a producer. The first piece is produced before the answer starts, so that a
+/// failure can still be answered by an error.
 pub(super) async fn produced(
     mut terms: Terms,
     mut producer: impl Producer,
@@ -124,14 +125,14 @@ pub(super) async fn produced(
             Ok(false) => return Ok(whole(first.into(), media_type)),
             Ok(true) if first.is_empty() => {}
             Ok(true) => break,
-            Err(BrokenOff) => return Err(None),
+            Err(Aborted) => return Err(None),
         }
     }
     Ok(streamed(pieces(terms, producer, first.into()), media_type))
 }
 
-/// What comes before and behind the items of a list, which is empty in this JSON object. No text in it can be
-/// taken for the list: it would have its quotes escaped.
+/// The text before and after the items of a list that is empty in this JSON object. No string in
+/// the object can be mistaken for the list, because its quotes are escaped.
 pub(super) fn around(list: &str, object: &str) -> [String; 2] {
     let begin = format!("\"{list}\":[");
     match object.split_once(&format!("{begin}]")) {
@@ -146,7 +147,7 @@ fn whole(bytes: Bytes, media_type: &'static str) -> Response {
     response
 }
 
-/// The error of an answer about a job that broke off before it began.
+/// The error of an answer about a job that was aborted before it started.
 pub(super) fn unread(api: &Api, id: &JobId) -> ApiError {
     if api.live.get(id).is_none() {
         return ApiError::JobNotFound;
@@ -154,7 +155,7 @@ pub(super) fn unread(api: &Api, id: &JobId) -> ApiError {
     ApiError::Unavailable { detail: "The results cannot be read now".into(), retry_after: Some(5) }
 }
 
-type Step<P> = (P, Vec<u8>, Result<bool, BrokenOff>);
+type Step<P> = (P, Vec<u8>, Result<bool, Aborted>);
 
 async fn step<P: Producer>(
     pool: &Pool,
@@ -168,10 +169,10 @@ async fn step<P: Producer>(
     .await
 }
 
-struct Under<P> {
+struct Producing<P> {
     terms: Terms,
     producer: Option<P>,
-    /// What was made and not yet handed over.
+    /// The part of the piece that is not handed over yet.
     rest: Bytes,
 }
 
@@ -180,7 +181,7 @@ fn pieces<P: Producer>(
     producer: P,
     first: Bytes,
 ) -> impl Stream<Item = Piece> + Send + 'static {
-    let under = Under { terms, producer: Some(producer), rest: first };
+    let under = Producing { terms, producer: Some(producer), rest: first };
     stream::unfold(Some(under), |under| async move {
         let mut under = under?;
         loop {
@@ -191,11 +192,11 @@ fn pieces<P: Producer>(
             let producer = under.producer.take()?;
             let step = step(&under.terms.pool, producer, Vec::new());
             let done = tokio::select! {
-                () = &mut under.terms.until => return Some((Err(BrokenOff), None)),
+                () = &mut under.terms.until => return Some((Err(Aborted), None)),
                 done = step => done,
             };
             let Ok((producer, piece, Ok(more))) = done else {
-                return Some((Err(BrokenOff), None));
+                return Some((Err(Aborted), None));
             };
             under.rest = piece.into();
             under.producer = more.then_some(producer);
@@ -203,15 +204,15 @@ fn pieces<P: Producer>(
     })
 }
 
-/// The answer that is a document. It holds a seat while it is worked on; a reader that takes nothing while
-/// others wait gives it up, and gets one again when it reads on.
-pub(super) async fn seated(
+/// The answer that is a document. It holds a memory slot while it is generated. If the client does
+/// not read while others wait, the slot is released, and acquired again when the client continues.
+pub(super) async fn document_body(
     mut terms: Terms,
     document: Document<'static>,
     media_type: &'static str,
 ) -> Result<Response, Option<ApiError>> {
     let Some(reading) = terms.reading.take() else { return Err(None) };
-    let mut work = Seated { pool: terms.pool.clone(), reading, seat: None, document };
+    let mut work = DocumentBody { pool: terms.pool.clone(), reading, slot: None, document };
     let (first, more) = tokio::select! {
         () = &mut terms.until => return Err(None),
         made = work.piece() => made.ok_or(None)?,
@@ -221,7 +222,7 @@ pub(super) async fn seated(
     }
     let (sender, pieces) = mpsc::channel(1);
     let (until, guard) = (terms.until, terms.guard);
-    // It ends when the receiver is dropped, at the latest with `until`.
+    // The task ends when the receiver is dropped, at the latest with `until`.
     terms.tasks.spawn(async move {
         tokio::select! {
             () = until => {}
@@ -235,7 +236,7 @@ pub(super) async fn seated(
             rest = match pieces.recv().await {
                 Some(Some(piece)) => piece,
                 Some(None) => return None,
-                None => return Some((Err(BrokenOff), (None, rest, guard))),
+                None => return Some((Err(Aborted), (None, rest, guard))),
             };
         }
         let piece = rest.split_to(rest.len().min(PIECE));
@@ -244,22 +245,22 @@ pub(super) async fn seated(
     Ok(streamed(pieces.boxed(), media_type))
 }
 
-struct Seated {
+struct DocumentBody {
     pool: Pool,
     reading: Reading,
-    seat: Option<Seat>,
+    slot: Option<MemorySlot>,
     document: Document<'static>,
 }
 
-impl Seated {
-    /// The next piece, which is empty at the end alone, and whether there is more. None where there is
-    /// nothing more to be had.
+impl DocumentBody {
+    /// The next piece, which is empty only at the end, and whether there is more. `None` if the
+    /// answer has to be aborted.
     async fn piece(&mut self) -> Option<(Bytes, bool)> {
-        if self.seat.is_none() {
-            self.seat = Some(self.reading.seat().await?);
+        if self.slot.is_none() {
+            self.slot = Some(self.reading.slot().await?);
         }
         loop {
-            // Taken back below; where it is lost, so is the answer.
+            // Restored below; if the document is lost, the answer is aborted.
             let mut document = std::mem::take(&mut self.document);
             let done = self.pool.run(move || {
                 let mut piece = Vec::new();
@@ -275,22 +276,22 @@ impl Seated {
         }
     }
 
-    /// Sends all pieces, and `None` behind the last.
+    /// Sends all pieces, then `None`.
     async fn run(mut self, first: Bytes, more: bool, to: mpsc::Sender<Option<Bytes>>) {
         let (mut piece, mut more) = (first, more);
         loop {
             let room = tokio::select! {
                 room = to.reserve() => room,
-                () = is_in_the_way(&self.reading) => {
+                () = blocks_others(&self.reading) => {
                     self.document.free_memory();
-                    self.seat = None;
+                    self.slot = None;
                     to.reserve().await
                 }
             };
             let Ok(room) = room else { return };
             room.send(Some(std::mem::take(&mut piece)));
             if !more {
-                // Refused only where nobody reads.
+                // Fails only if the client has disconnected.
                 let _ = to.send(None).await;
                 return;
             }
@@ -300,8 +301,8 @@ impl Seated {
     }
 }
 
-/// Waits until a reader has taken its time while others wait for its seat.
-async fn is_in_the_way(reading: &Reading) {
+/// Waits until the client has not read for [`PATIENCE`] and others wait for its slot.
+async fn blocks_others(reading: &Reading) {
     sleep(PATIENCE).await;
     reading.others_wait().await;
 }

@@ -1,9 +1,11 @@
-//! Everybody who may use the server, at one time: entries of the files come in, and credentials;
-//! identities go out.
+//! All users and tokens that the server knows at one time.
 //!
-//! What must stay true: a roster never changes, a new one takes its place; who stands in both
-//! unchanged keeps the identity, everybody else of the old one is revoked; name and password of
-//! the one user of the environment are both compared, always.
+//! Input: the user of the environment and the entries of the files; then credentials. Output: the
+//! identity of credentials that are right.
+//!
+//! Invariants: `Accounts` is immutable, and a change of the files replaces it; an entry that is
+//! unchanged keeps its identity, and every other identity of the old accounts is revoked; the name
+//! and the password of the user of the environment are always both compared.
 
 use super::{
     Scope,
@@ -22,13 +24,13 @@ use subtle::ConstantTimeEq;
 
 /// The one user of the environment.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct EnvironmentUser {
     padded_name: Padded,
     padded_password: Padded,
     identity: Arc<Identity>,
 }
 
-impl Account {
+impl EnvironmentUser {
     pub(super) fn new(name: &str, password: &SecretString) -> Self {
         Self {
             padded_name: Padded::new(name.as_bytes()),
@@ -42,7 +44,7 @@ impl Account {
     }
 
     fn is(&self, name: &[u8], password: &[u8]) -> bool {
-        // No `&&` here: both are compared whatever the first says.
+        // `&`, not `&&`: both are compared, so that the time does not depend on the name.
         bool::from(self.padded_name.equals(name) & self.padded_password.equals(password))
     }
 }
@@ -59,20 +61,20 @@ struct Token {
     identity: Arc<Identity>,
 }
 
-/// Everybody.
+/// All users and tokens.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
-    account: Option<Arc<Account>>,
+pub(super) struct Accounts {
+    account: Option<Arc<EnvironmentUser>>,
     users: HashMap<String, HashedUser>,
     tokens: Vec<Token>,
-    /// Of all hashes; what judging takes, for everybody.
+    /// The highest cost of all hashes: every check takes the time of a hash of this cost.
     highest_cost: u32,
 }
 
-impl Roster {
-    /// The roster that follows `before`.
+impl Accounts {
+    /// The accounts that replace `before`.
     pub(super) fn new(
-        account: Option<Arc<Account>>,
+        account: Option<Arc<EnvironmentUser>>,
         users: &[htpasswd::Entry],
         tokens: &[tokens::Entry],
         before: &Self,
@@ -103,15 +105,15 @@ impl Roster {
         }
     }
 
-    /// Revokes everybody who is not in `next`.
-    pub(super) fn give_way_to(&self, next: &Self) {
+    /// Revokes every identity that is not in `next`.
+    pub(super) fn revoke_missing_in(&self, next: &Self) {
         let staying: HashSet<_> = next.identities().map(Arc::as_ptr).collect();
         self.identities()
             .filter(|identity| !staying.contains(&Arc::as_ptr(identity)))
             .for_each(|identity| identity.revoke());
     }
 
-    /// Revokes tokens whose time is over, so that their streams end too.
+    /// Revokes expired tokens, so that their streams end too.
     pub(super) fn expire(&self) {
         self.tokens
             .iter()
@@ -119,12 +121,12 @@ impl Roster {
             .for_each(|token| token.identity.revoke());
     }
 
-    /// Whether anybody is known.
+    /// Whether there are neither users nor tokens.
     pub(super) fn is_empty(&self) -> bool {
         self.identities().next().is_none()
     }
 
-    /// Whose name this is, whatever the password.
+    /// The user of this name, without a check of the password.
     pub(super) fn named(&self, name: &[u8]) -> Option<&Arc<Identity>> {
         if let Some(account) = &self.account
             && bool::from(account.padded_name.equals(name))
@@ -134,10 +136,10 @@ impl Roster {
         self.user(name).map(|user| &user.identity)
     }
 
-    /// Whose token this is.
+    /// The identity of this token.
     pub(super) fn by_token(&self, token: &[u8]) -> Option<Arc<Identity>> {
         let given = TokenHash::of(token);
-        // All are compared, whichever it is.
+        // All hashes are compared, so that the time does not depend on the position of the match.
         let mut found = None;
         for token in &self.tokens {
             if bool::from(token.hash.0.ct_eq(&given.0)) {
@@ -147,7 +149,7 @@ impl Roster {
         found.filter(|identity| identity.is_valid()).cloned()
     }
 
-    /// Who gave these credentials, if they are right.
+    /// The user of these credentials, if they are right.
     pub(super) async fn by_password(
         &self,
         name: &[u8],
@@ -163,7 +165,7 @@ impl Roster {
         }
         let user = self.user(name);
         let hash = user.map(|user| user.hash.clone());
-        // For everybody, known or not.
+        // Also for unknown names, so that the time does not reveal which names exist.
         let is_right = hashing.is_right(password, hash, self.highest_cost, claim).await?;
         let user = user.filter(|_| is_right).map(|user| Arc::clone(&user.identity));
         Ok(account.or(user).filter(|identity| identity.is_valid()))
