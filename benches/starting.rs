@@ -31,7 +31,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const REPOSITORIES: usize = 8;
 const ROUNDS: usize = 5;
 /// How long the idle server is watched, and how long it is left alone before.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 const SETTLING: Duration = Duration::from_secs(25);
 
 fn main() -> Outcome<()> {
@@ -88,7 +88,7 @@ fn be_idle(home: &Path, count: usize) -> Outcome<()> {
     std::thread::sleep(SETTLING);
     let (before, begin) = (server.cpu()?, Instant::now());
     std::thread::sleep(IDLE);
-    let used = server.cpu()? - before;
+    let used = server.cpu()?.saturating_sub(before);
     let cores = used.as_secs_f64() / begin.elapsed().as_secs_f64();
     let repositories = count * REPOSITORIES;
     let bytes = server.memory()?.saturating_sub(base) / repositories.max(1);

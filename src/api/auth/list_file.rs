@@ -85,7 +85,7 @@ impl<T> ListFile<T> {
                 tracing::error!("{problem}; the previous content stays in force; correct the file");
             }
             None if is_new => {
-                tracing::info!(path = %self.path.display(), "users or tokens re-read")
+                tracing::info!(path = %self.path.display(), "users or tokens re-read");
             }
             _ => {}
         }
