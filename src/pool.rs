@@ -7,7 +7,7 @@
 //!   dropped. Pools share nothing, so work of one purpose never waits for work of another.
 //! - A caller that is dropped while it waits for a thread leaves the queue; its closure never runs.
 //! - Callers are served in order.
-//! - A thread that was not needed for [`IDLE_TIMEOUT`] ends, even if a trickle of work wakes the idle
+//! - A thread that was not needed for `IDLE_TIMEOUT` ends, even if a trickle of work wakes the idle
 //!   threads in turn.
 //! - The end of the process waits for no pool: the threads are detached, and the next process redoes
 //!   interrupted work.
