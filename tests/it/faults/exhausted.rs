@@ -235,7 +235,7 @@ async fn without_an_inotify_instance_everything_is_polled() {
     is_healthy(&server).await;
     assert_eq!(health(&server).await["watch"]["mode"], "notify");
     all_are_seen(&server, &jobs, 3).await;
-    assert_eq!(server.setup().log().matches("no notifications").count(), 1, "said once");
+    assert_eq!(server.setup().log().matches("inotify is not available").count(), 1, "logged once");
 }
 
 /// The watches of another program, until this is dropped: all programs of a user share the limits.
