@@ -4,7 +4,8 @@
 //! Input: a log file, which may grow, be restarted or be removed meanwhile. Output: the bytes that
 //! it had when it was opened.
 //!
-//! Invariants: one piece is in memory; an answer that cannot be sent as announced is aborted.
+//! Invariants: one piece is in memory; an answer that cannot be sent as announced is aborted; an answer
+//! never mixes the bytes of two attempts.
 
 use super::{
     ApiError, header, log_follow,
@@ -34,7 +35,7 @@ use warp::{
 /// The maximum of `?tail=` in lines, and in bytes that are searched for them.
 const TAIL: (usize, u64) = (100_000, 16 << 20);
 
-/// How many of the last bytes that were sent are compared with the file before the next are read.
+/// How many bytes before a piece are compared with the file after the piece was read.
 const COMPARED: usize = 256;
 
 const LOG: Template<2> = Template::new("/scan/{id}/repositories/{n}/log", [JOB_ID, INDEX]);
@@ -180,33 +181,47 @@ fn open(
         Part::Lines(lines) => (start_of_lines(&file, length, lines).map_err(failed)?, length),
         Part::Bytes(first, last) => (first, last + 1),
     };
-    Ok((LogBytes { file, next, end, sent: Vec::new() }, part, length))
+    Ok((LogBytes::new(file, next, end).map_err(failed)?, part, length))
 }
 
 /// The bytes of a log that are read while they are sent.
-struct LogBytes {
-    file: File,
+struct LogBytes<F = File> {
+    file: F,
     next: u64,
     end: u64,
-    /// The last bytes before the next.
-    sent: Vec<u8>,
+    /// Bytes that this attempt wrote, and their offset.
+    known: (u64, Vec<u8>),
 }
 
-impl Producer for LogBytes {
+impl<F: FileExt> LogBytes<F> {
+    fn new(file: F, next: u64, end: u64) -> io::Result<Self> {
+        let count = usize::try_from(end - next).unwrap_or(COMPARED).min(COMPARED);
+        let mut bytes = vec![0; count];
+        file.read_exact_at(&mut bytes, next)?;
+        Ok(Self { file, next, end, known: (next, bytes) })
+    }
+
+    /// Whether the log still has the known bytes: the next attempt truncates the same file.
+    fn is_same_attempt(&self) -> bool {
+        let (offset, known) = &self.known;
+        let mut bytes = vec![0; known.len()];
+        self.file.read_exact_at(&mut bytes, *offset).is_ok() && bytes == *known
+    }
+}
+
+impl<F: FileExt + Send + 'static> Producer for LogBytes<F> {
     fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
-        // Another attempt truncates the same file.
-        let mut there = vec![0; self.sent.len()];
-        let before = self.next - there.len() as u64;
-        self.file.read_exact_at(&mut there, before).map_err(|_| Aborted)?;
-        if there != self.sent {
-            return Err(Aborted);
-        }
         let left = usize::try_from(self.end - self.next).unwrap_or(PIECE).min(PIECE);
         let start = piece.len();
         piece.resize(start + left, 0);
         self.file.read_exact_at(&mut piece[start..], self.next).map_err(|_| Aborted)?;
+        // After the read: a check before it would miss an attempt that starts between the two.
+        if !self.is_same_attempt() {
+            return Err(Aborted);
+        }
         self.next += left as u64;
-        self.sent = piece[piece.len() - left.min(COMPARED)..].to_vec();
+        let last = left.min(COMPARED);
+        self.known = (self.next - last as u64, piece[piece.len() - last..].to_vec());
         Ok(self.next < self.end)
     }
 }
@@ -269,79 +284,4 @@ fn parse_range(text: &str, length: u64) -> Option<Result<Part, ()>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::atomic::{Durability, replace};
-
-    #[test]
-    fn ranges_are_parsed_as_in_the_rfc() {
-        for (text, length, expected) in [
-            ("bytes=0-4", 10, Some(Ok(Part::Bytes(0, 4)))),
-            ("bytes=5-", 10, Some(Ok(Part::Bytes(5, 9)))),
-            ("bytes=-3", 10, Some(Ok(Part::Bytes(7, 9)))),
-            ("bytes=-30", 10, Some(Ok(Part::Bytes(0, 9)))),
-            ("bytes=8-99", 10, Some(Ok(Part::Bytes(8, 9)))),
-            ("bytes=10-", 10, Some(Err(()))),
-            ("bytes=0-", 0, Some(Err(()))),
-            ("bytes=-0", 10, Some(Err(()))),
-            ("bytes=4-2", 10, None),
-            ("bytes=0-1,3-4", 10, None),
-            ("lines=0-1", 10, None),
-            ("bytes=a-b", 10, None),
-            ("bytes=99999999999999999999-", 10, None),
-        ] {
-            assert_eq!(parse_range(text, length), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_last_lines_are_found() {
-        let root = tempfile::tempdir().unwrap();
-        let long = format!("{}\n", "x".repeat(99)).repeat(2000);
-        let last = &long[long.len() - 1500 * 100..];
-        for (text, lines, expected) in [
-            ("a\nb\nc\n", 2, "b\nc\n"),
-            ("a\nb\nc", 1, "c"),
-            ("a\nb\n", 9, "a\nb\n"),
-            ("a\n", 0, ""),
-            ("", 3, ""),
-            ("\n\n", 1, "\n"),
-            (&long, 1500, last),
-            (&long, 2000, &long),
-            (&long, 2001, &long),
-        ] {
-            let path = root.path().join("log");
-            replace(root.path(), &path, text.as_bytes(), Durability::Eventual).unwrap();
-            let file = File::open(&path).unwrap();
-            let start = start_of_lines(&file, text.len() as u64, lines).unwrap();
-            assert_eq!(text[usize::try_from(start).unwrap()..], *expected, "{lines} of {text:?}");
-        }
-    }
-
-    #[test]
-    fn an_answer_with_a_restarted_log_is_aborted() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("log");
-        let begin = || {
-            replace(root.path(), &path, &vec![b'a'; 3 * PIECE], Durability::Eventual).unwrap();
-            let file = File::open(&path).unwrap();
-            let mut log = LogBytes { file, next: 0, end: 3 * PIECE as u64, sent: Vec::new() };
-            assert!(log.produce(&mut Vec::new()).unwrap());
-            log
-        };
-        let mut rest = Vec::new();
-        let mut log = begin();
-        while log.produce(&mut rest).unwrap() {}
-        assert_eq!(rest, vec![b'a'; 2 * PIECE]);
-        for anew in [&[][..], &vec![b'b'; 4 * PIECE]] {
-            let mut log = begin();
-            std::fs::OpenOptions::new()
-                .write(true)
-                .truncate(true)
-                .open(&path)
-                .and_then(|mut file| std::io::Write::write_all(&mut file, anew))
-                .unwrap();
-            assert!(log.produce(&mut Vec::new()).is_err(), "{}", anew.len());
-        }
-    }
-}
+mod tests;

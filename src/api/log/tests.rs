@@ -1,0 +1,130 @@
+//! Tests of the parts of a log, and of logs that change while they are read.
+
+use super::*;
+use crate::store::atomic::{Durability, replace};
+
+#[test]
+fn ranges_are_parsed_as_in_the_rfc() {
+    for (text, length, expected) in [
+        ("bytes=0-4", 10, Some(Ok(Part::Bytes(0, 4)))),
+        ("bytes=5-", 10, Some(Ok(Part::Bytes(5, 9)))),
+        ("bytes=-3", 10, Some(Ok(Part::Bytes(7, 9)))),
+        ("bytes=-30", 10, Some(Ok(Part::Bytes(0, 9)))),
+        ("bytes=8-99", 10, Some(Ok(Part::Bytes(8, 9)))),
+        ("bytes=10-", 10, Some(Err(()))),
+        ("bytes=0-", 0, Some(Err(()))),
+        ("bytes=-0", 10, Some(Err(()))),
+        ("bytes=4-2", 10, None),
+        ("bytes=0-1,3-4", 10, None),
+        ("lines=0-1", 10, None),
+        ("bytes=a-b", 10, None),
+        ("bytes=99999999999999999999-", 10, None),
+    ] {
+        assert_eq!(parse_range(text, length), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_last_lines_are_found() {
+    let root = tempfile::tempdir().unwrap();
+    let long = format!("{}\n", "x".repeat(99)).repeat(2000);
+    let last = &long[long.len() - 1500 * 100..];
+    for (text, lines, expected) in [
+        ("a\nb\nc\n", 2, "b\nc\n"),
+        ("a\nb\nc", 1, "c"),
+        ("a\nb\n", 9, "a\nb\n"),
+        ("a\n", 0, ""),
+        ("", 3, ""),
+        ("\n\n", 1, "\n"),
+        (&long, 1500, last),
+        (&long, 2000, &long),
+        (&long, 2001, &long),
+    ] {
+        let path = root.path().join("log");
+        replace(root.path(), &path, text.as_bytes(), Durability::Eventual).unwrap();
+        let file = File::open(&path).unwrap();
+        let start = start_of_lines(&file, text.len() as u64, lines).unwrap();
+        assert_eq!(text[usize::try_from(start).unwrap()..], *expected, "{lines} of {text:?}");
+    }
+}
+
+#[test]
+fn an_answer_with_a_restarted_log_is_aborted() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("log");
+    let begin = || {
+        replace(root.path(), &path, &vec![b'a'; 3 * PIECE], Durability::Eventual).unwrap();
+        let file = File::open(&path).unwrap();
+        let mut log = LogBytes::new(file, 0, 3 * PIECE as u64).unwrap();
+        assert!(log.produce(&mut Vec::new()).unwrap());
+        log
+    };
+    let mut rest = Vec::new();
+    let mut log = begin();
+    while log.produce(&mut rest).unwrap() {}
+    assert_eq!(rest, vec![b'a'; 2 * PIECE]);
+    for anew in [&[][..], &vec![b'b'; 4 * PIECE]] {
+        let mut log = begin();
+        std::fs::OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(&path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, anew))
+            .unwrap();
+        assert!(log.produce(&mut Vec::new()).is_err(), "{}", anew.len());
+    }
+}
+
+/// A log that the next attempt restarts just before one of its reads.
+struct RestartedLog {
+    file: File,
+    path: std::path::PathBuf,
+    reads_before: std::sync::atomic::AtomicUsize,
+}
+
+impl FileExt for RestartedLog {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let left = self.reads_before.load(Relaxed);
+        self.reads_before.store(left.wrapping_sub(1), Relaxed);
+        if left == 0 {
+            let mut options = std::fs::OpenOptions::new();
+            let mut log = options.write(true).truncate(true).open(&self.path)?;
+            io::Write::write_all(&mut log, &vec![b'b'; 4 * PIECE])?;
+        }
+        self.file.read_at(bytes, offset)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Breaks if an answer continues with the bytes of another attempt, whenever that starts.
+#[test]
+fn an_answer_never_mixes_two_attempts() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("log");
+    // Three pieces take seven reads.
+    for reads_before in 1..=7 {
+        replace(root.path(), &path, &vec![b'a'; 3 * PIECE], Durability::Eventual).unwrap();
+        let (file, reads) = (File::open(&path).unwrap(), reads_before.into());
+        let log = RestartedLog { file, path: path.clone(), reads_before: reads };
+        let mut log = LogBytes::new(log, 0, 3 * PIECE as u64).unwrap();
+        let mut sent = Vec::new();
+        let is_complete = loop {
+            let mut piece = Vec::new();
+            match log.produce(&mut piece) {
+                Ok(more) => {
+                    sent.extend(piece);
+                    if !more {
+                        break true;
+                    }
+                }
+                Err(Aborted) => break false,
+            }
+        };
+        assert!(sent.iter().all(|byte| *byte == b'a'), "restarted after {reads_before} reads");
+        assert_eq!(is_complete, reads_before == 7);
+    }
+}
