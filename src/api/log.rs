@@ -9,6 +9,7 @@
 
 use super::{
     ApiError, header, log_follow,
+    log_position::LogPosition,
     operation::{Answer, Operation},
     produced_body::{PIECE, Producer, Terms, produced, unread},
     reply::{self, finish},
@@ -34,9 +35,6 @@ use warp::{
 
 /// The maximum of `?tail=` in lines, and in bytes that are searched for them.
 const TAIL: (usize, u64) = (100_000, 16 << 20);
-
-/// How many bytes before a piece are compared with the file after the piece was read.
-const COMPARED: usize = 256;
 
 const LOG: Template<2> = Template::new("/scan/{id}/repositories/{n}/log", [JOB_ID, INDEX]);
 const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
@@ -141,7 +139,7 @@ async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Re
     let opened =
         api.read_pools.files.run(move || open(&folder, status.index, lines, range.as_deref()));
     let (bytes, part, length) = opened.await??;
-    let announced = bytes.end - bytes.next;
+    let announced = bytes.end - bytes.position.next();
     let terms = Terms::new(api, &api.read_pools.files, &call.user);
     let response = produced(terms, bytes, MEDIA_TYPE).await;
     let mut response = response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
@@ -181,48 +179,27 @@ fn open(
         Part::Lines(lines) => (start_of_lines(&file, length, lines).map_err(failed)?, length),
         Part::Bytes(first, last) => (first, last + 1),
     };
-    Ok((LogBytes::new(file, next, end).map_err(failed)?, part, length))
+    let position = LogPosition::new(&file, next).map_err(failed)?;
+    Ok((LogBytes { file, position, end }, part, length))
 }
 
 /// The bytes of a log that are read while they are sent.
-struct LogBytes<F = File> {
-    file: F,
-    next: u64,
+struct LogBytes {
+    file: File,
+    position: LogPosition,
     end: u64,
-    /// Bytes that this attempt wrote, and their offset.
-    known: (u64, Vec<u8>),
 }
 
-impl<F: FileExt> LogBytes<F> {
-    fn new(file: F, next: u64, end: u64) -> io::Result<Self> {
-        let count = usize::try_from(end - next).unwrap_or(COMPARED).min(COMPARED);
-        let mut bytes = vec![0; count];
-        file.read_exact_at(&mut bytes, next)?;
-        Ok(Self { file, next, end, known: (next, bytes) })
-    }
-
-    /// Whether the log still has the known bytes: the next attempt truncates the same file.
-    fn is_same_attempt(&self) -> bool {
-        let (offset, known) = &self.known;
-        let mut bytes = vec![0; known.len()];
-        self.file.read_exact_at(&mut bytes, *offset).is_ok() && bytes == *known
-    }
-}
-
-impl<F: FileExt + Send + 'static> Producer for LogBytes<F> {
+impl Producer for LogBytes {
     fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
-        let left = usize::try_from(self.end - self.next).unwrap_or(PIECE).min(PIECE);
-        let start = piece.len();
-        piece.resize(start + left, 0);
-        self.file.read_exact_at(&mut piece[start..], self.next).map_err(|_| Aborted)?;
-        // After the read: a check before it would miss an attempt that starts between the two.
-        if !self.is_same_attempt() {
-            return Err(Aborted);
+        let left = self.end - self.position.next();
+        let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        match self.position.read(&self.file, most) {
+            Ok(Some(bytes)) if bytes.len() == most => piece.extend(bytes),
+            // The next attempt has restarted the log, or it was truncated.
+            _ => return Err(Aborted),
         }
-        self.next += left as u64;
-        let last = left.min(COMPARED);
-        self.known = (self.next - last as u64, piece[piece.len() - last..].to_vec());
-        Ok(self.next < self.end)
+        Ok(self.position.next() < self.end)
     }
 }
 

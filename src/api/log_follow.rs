@@ -8,6 +8,7 @@
 //! answer; so does a stop of the server.
 
 use super::{
+    log_position::LogPosition,
     state::{Api, StreamSlot},
     stream_body::{Aborted, Piece},
 };
@@ -23,7 +24,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -35,8 +36,6 @@ const PIECE: usize = 64 << 10;
 /// The minimum and maximum interval between two checks of the file. Changes of the job wake the
 /// follower sooner, but new lines do not change the job.
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
-/// How many of the last sent bytes are compared with the file at each check.
-const COMPARED: usize = 256;
 
 /// Determines the first byte to send of the opened file.
 pub(super) type Start = Box<dyn FnOnce(&mut File) -> io::Result<u64> + Send>;
@@ -157,23 +156,13 @@ struct Log {
     /// The lock of the shim, which writes the last lines after the final state.
     lock: PathBuf,
     start: Option<Start>,
-    file: Option<File>,
-    /// The offset of the first unsent byte.
-    next: u64,
-    /// The last bytes before that offset.
-    before: Vec<u8>,
+    /// The open log, and the first unsent byte.
+    open: Option<(File, LogPosition)>,
 }
 
 impl Log {
     fn new(folder: &JobDir, index: u32, start: Start) -> Self {
-        Self {
-            path: folder.log(index),
-            lock: folder.lock(index),
-            start: Some(start),
-            file: None,
-            next: 0,
-            before: Vec::new(),
-        }
+        Self { path: folder.log(index), lock: folder.lock(index), start: Some(start), open: None }
     }
 
     /// Reads new bytes. `ended`: the repository has a final state. Blocks.
@@ -182,47 +171,32 @@ impl Log {
         // lock cannot be determined, more may follow.
         let over = ended && matches!(lock::holder(&self.lock), Ok(None));
         let nothing = if over { ReadOutcome::Over } else { ReadOutcome::NothingYet };
-        let file = match self.file.take() {
-            Some(file) if !self.is_same(&file)? => return Ok(ReadOutcome::Over),
-            Some(file) => file,
+        let (file, mut position) = match self.open.take() {
+            Some((file, _)) if !self.is_in_place(&file)? => return Ok(ReadOutcome::Over),
+            Some(open) => open,
             None => match self.open() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(nothing),
                 opened => opened?,
             },
         };
-        let mut bytes = vec![0; PIECE];
-        let count = file.read_at(&mut bytes, self.next)?;
-        bytes.truncate(count);
-        self.file = Some(file);
-        if bytes.is_empty() {
-            return Ok(nothing);
-        }
-        self.next += count as u64;
-        self.before.extend_from_slice(&bytes[count.saturating_sub(COMPARED)..]);
-        self.before.drain(..self.before.len().saturating_sub(COMPARED));
-        Ok(ReadOutcome::Bytes(bytes.into()))
+        let Some(bytes) = position.read(&file, PIECE)? else { return Ok(ReadOutcome::Over) };
+        self.open = Some((file, position));
+        Ok(if bytes.is_empty() { nothing } else { ReadOutcome::Bytes(bytes.into()) })
     }
 
-    fn open(&mut self) -> io::Result<File> {
+    fn open(&mut self) -> io::Result<(File, LogPosition)> {
         let mut file = read::open(&self.path)?;
-        if let Some(start) = self.start.take() {
-            self.next = start(&mut file)?;
-        }
-        Ok(file)
+        let next = match self.start.take() {
+            Some(start) => start(&mut file)?,
+            None => 0,
+        };
+        let position = LogPosition::new(&file, next)?;
+        Ok((file, position))
     }
 
-    /// Whether the log is still the same: the same file, not shorter than the sent part, and with
-    /// the same bytes at its end.
-    fn is_same(&self, file: &File) -> io::Result<bool> {
-        let facts = file.metadata()?;
-        let there = Signature::at(&self.path);
-        if !there.is_some_and(|file| file.same_file(&Signature::of(&facts)))
-            || facts.len() < self.next
-        {
-            return Ok(false);
-        }
-        let mut bytes = vec![0; self.before.len()];
-        file.read_exact_at(&mut bytes, self.next - self.before.len() as u64)?;
-        Ok(bytes == self.before)
+    /// Whether the open file is still the one at its path.
+    fn is_in_place(&self, file: &File) -> io::Result<bool> {
+        let open = Signature::of(&file.metadata()?);
+        Ok(Signature::at(&self.path).is_some_and(|there| there.same_file(&open)))
     }
 }

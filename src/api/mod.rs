@@ -57,6 +57,7 @@ mod jobs;
 mod log;
 mod log_follow;
 mod log_limit;
+mod log_position;
 mod malformed;
 mod metrics;
 pub mod openapi;
