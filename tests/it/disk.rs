@@ -215,8 +215,8 @@ async fn nothing_is_lost_between_creating_a_folder_and_watching_it() {
     }
 }
 
-/// Breaks if a client that submits and polls at once is told that the job does not exist, on a
-/// machine without notifications.
+/// Breaks if a client that submits a job and polls it at once gets a 404, on a machine without
+/// inotify.
 #[tokio::test]
 async fn a_submitted_job_is_known_at_once_even_with_polling() {
     let server = Setup::new()

@@ -20,7 +20,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const TRIES: usize = 5;
 
 /// A scanner in the middle of its work, with a grandchild that leads its own session; it sends
-/// heartbeats until it is told to exit.
+/// heartbeats until it is asked to exit.
 const HALF_WAY: &str = r#"
 setsid sleep 999 &
 echo $! > "$dir/stray"

@@ -119,7 +119,7 @@ async fn a_disk_that_is_unmounted_and_remounted_costs_nothing() {
 }
 
 /// Breaks if a removed jobs folder is taken for an empty one, is written to without this server's
-/// lock, or makes the server spin; or if a restart does not begin anew.
+/// lock, or makes the server spin; or if a restarted server does not create it.
 #[tokio::test]
 async fn a_removed_jobs_folder_is_recreated_only_by_the_next_server() {
     let mut server = Setup::new()

@@ -1,4 +1,4 @@
-//! Memory exhaustion is told from other deaths, by evidence.
+//! Deaths by memory exhaustion are distinguished from other deaths, by evidence.
 
 use super::{log, server_with_forge, skip, submit};
 use crate::support::{

@@ -1,5 +1,5 @@
 //! The scanner as the process it is: this test binary starts itself again, with a poisoned
-//! environment, and is told to stop.
+//! environment, and is asked to stop.
 
 use super::{CANARY, Place, canary, parser_for};
 use crate::support::{
