@@ -22,6 +22,11 @@ impl LiveJob {
         self.pack_if(|data, _| !data.is_followed());
     }
 
+    /// Packs the job unless a reader waits for changes, or documents were made from it.
+    pub(super) fn pack_unless_used(&self) {
+        self.pack_if(|data, has_bodies| !has_bodies && !data.is_followed());
+    }
+
     /// Whether this is the first look-up since the job was packed. Resets the mark.
     pub(in super::super) fn take_reopened(&self) -> bool {
         self.packed.load(Relaxed) && self.packed.swap(false, Relaxed)
