@@ -87,29 +87,25 @@ impl ProgressDisplay {
 
     /// Shows the final state of a repository.
     pub(in crate::cli) fn finished(&mut self, job: &JobView, status: &RepositoryStatus) {
-        let key = (job.id.clone(), Some(status.index));
-        match &mut self.form {
-            Form::Quiet => return,
-            Form::Plain(printed) => drop(printed.remove(&key)),
-            Form::Bars { screen, bars } => {
-                if let Some(bar) = bars.remove(&key) {
-                    bar.finish_and_clear();
-                    screen.remove(&bar);
-                }
-                // The bar of the group counts completed repositories.
-                if is_group(job) && !status.state.is_failure() {
-                    return;
-                }
-            }
+        self.remove_progress(job, status);
+        // The bar of the group counts completed repositories.
+        let is_counted = is_group(job) && !status.state.is_failure();
+        if !(is_counted && matches!(self.form, Form::Bars { .. })) {
+            self.print_unless_quiet(&line_of(status));
         }
-        self.print_unless_quiet(&line_of(status));
     }
 
     /// Shows that a repository waits for its next attempt, with the time and the cause.
     pub(in crate::cli) fn waiting(&mut self, job: &JobView, status: &RepositoryStatus) {
+        self.remove_progress(job, status);
+        self.print_unless_quiet(&line_of(status));
+    }
+
+    /// Removes what is shown of a running scan.
+    fn remove_progress(&mut self, job: &JobView, status: &RepositoryStatus) {
         let key = (job.id.clone(), Some(status.index));
         match &mut self.form {
-            Form::Quiet => return,
+            Form::Quiet => {}
             Form::Plain(printed) => drop(printed.remove(&key)),
             Form::Bars { screen, bars } => {
                 if let Some(bar) = bars.remove(&key) {
@@ -118,7 +114,6 @@ impl ProgressDisplay {
                 }
             }
         }
-        self.print_unless_quiet(&line_of(status));
     }
 
     /// Updates the counts of a job.
