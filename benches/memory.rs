@@ -9,21 +9,19 @@
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
+mod program;
+
+use program::{Outcome, Program};
 use serde_json::{Value, json};
 use std::{
     env,
-    error::Error,
     fs::{self, File},
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    io::Write,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread::{self, sleep},
     time::{Duration, Instant},
 };
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const JOBS: usize = 20_000;
 const REPOSITORIES: usize = 8;
@@ -42,7 +40,7 @@ fn main() -> Outcome<()> {
 
 fn resting(home: &Path) -> Outcome<()> {
     let jobs: usize = env::var("JOBS").ok().and_then(|it| it.parse().ok()).unwrap_or(JOBS);
-    let empty = Server::start(&home.join("empty"))?;
+    let empty = serve(&home.join("empty"))?;
     let folder = home.join("jobs");
     let begin = Instant::now();
     let ids: Vec<String> = (0..jobs).map(|it| lay(&folder, it)).collect::<Outcome<_>>()?;
@@ -52,21 +50,25 @@ fn resting(home: &Path) -> Outcome<()> {
     let none = empty.memory("VmRSS")?;
     drop(empty);
     let begin = Instant::now();
-    let server = Server::start(&folder)?;
-    println!("ready after {:.2} s; an empty server has {} kB", begin.elapsed().as_secs_f64(), none);
+    let server = serve(&folder)?;
+    println!(
+        "ready after {:.2} s; an empty server has {} kB",
+        begin.elapsed().as_secs_f64(),
+        none >> 10
+    );
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let print = |what: &str, kilobytes: u64| {
-        let each = kilobytes.saturating_sub(none) as f64 * 1024.0 / (jobs * REPOSITORIES) as f64;
-        println!("{what:44} {kilobytes:8} kB {each:8.0} B for each repository");
+    let print = |what: &str, bytes: usize| {
+        let each = bytes.saturating_sub(none) as f64 / (jobs * REPOSITORIES) as f64;
+        println!("{what:44} {:8} kB {each:8.0} B for each repository", bytes >> 10);
     };
     print("when it is ready", server.memory("VmRSS")?);
     sleep(IDLE);
     print("left alone", server.memory("VmRSS")?);
     print("peak of the start", server.memory("VmHWM")?);
-    let mut connection = server.connect()?;
+    let mut connection = server.client("")?;
     let begin = Instant::now();
     for id in &ids {
-        get(&mut connection, &format!("/scan/{id}"))?;
+        connection.get(&format!("/scan/{id}"))?;
     }
     let each = begin.elapsed() / u32::try_from(jobs)?;
     print("after each of them was asked for", server.memory("VmRSS")?);
@@ -165,18 +167,18 @@ fn moving(home: &Path) -> Outcome<()> {
     for it in 0..LARGE {
         write(&job.join(format!("repo_{it}.json")), &working(it, 0))?;
     }
-    let server = Server::start(&folder)?;
+    let server = serve(&folder)?;
     let stop = AtomicBool::new(false);
     thread::scope(|scope| -> Outcome<()> {
         let writer = scope.spawn(|| write_on(&folder, &job, &stop));
         let poll = |path: &'static str, pause: u64| {
             let (server, stop) = (&server, &stop);
             scope.spawn(move || -> Outcome<Vec<Duration>> {
-                let mut connection = server.connect()?;
+                let mut connection = server.client("")?;
                 let mut all = Vec::new();
                 while !stop.load(Relaxed) {
                     let begin = Instant::now();
-                    get(&mut connection, path)?;
+                    connection.get(path)?;
                     all.push(begin.elapsed());
                     sleep(Duration::from_millis(pause));
                 }
@@ -189,8 +191,8 @@ fn moving(home: &Path) -> Outcome<()> {
         sleep(Duration::from_secs(3));
         let (begin, used) = (Instant::now(), server.processor_time()?);
         sleep(MEASURED);
-        let used = server.processor_time()? - used;
-        let cores = used / begin.elapsed().as_secs_f64();
+        let used = server.processor_time()?.saturating_sub(used);
+        let cores = used.as_secs_f64() / begin.elapsed().as_secs_f64();
         stop.store(true, Relaxed);
         let mut summaries = Vec::new();
         for poller in pollers {
@@ -200,7 +202,7 @@ fn moving(home: &Path) -> Outcome<()> {
         writer.join().map_err(|_| "the writer failed")??;
         print("GET /scan/{id}?view=summary", summaries);
         print("GET /scan/{id}, the whole document", whole);
-        println!("{cores:.3} cores, {} kB resident", server.memory("VmRSS")?);
+        println!("{cores:.3} cores, {} kB resident", server.memory("VmRSS")? >> 10);
         Ok(())
     })
 }
@@ -242,89 +244,8 @@ fn write_on(folder: &Path, job: &Path, stop: &AtomicBool) -> Outcome<()> {
     Ok(())
 }
 
-/// One request of a connection that is kept; the length of its answer.
-fn get(connection: &mut BufReader<TcpStream>, path: &str) -> Outcome<usize> {
-    write!(connection.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-    let mut length = None;
-    loop {
-        let mut line = String::new();
-        connection.read_line(&mut line)?;
-        if line.starts_with("HTTP/1.1 ") && !line.starts_with("HTTP/1.1 200") || line.is_empty() {
-            return Err(format!("{path}: {line}").into());
-        }
-        let lower = line.to_ascii_lowercase();
-        if let Some(text) = lower.strip_prefix("content-length:") {
-            length = Some(text.trim().parse()?);
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length.ok_or("an answer without a length")?];
-    connection.read_exact(&mut body)?;
-    Ok(body.len())
-}
-
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(jobs: &Path) -> Outcome<Self> {
-        fs::create_dir_all(jobs)?;
-        let program: PathBuf = env::var_os("SCANWATCH")
-            .map_or_else(|| env!("CARGO_BIN_EXE_scanwatch").into(), PathBuf::from);
-        let mut child = command(&program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--jobs-dir"])
-            .arg(jobs)
-            .args(["--set", "log.level=error", "--set", "jobs.retention_hours=1000000"])
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take().ok_or("no standard error")?;
-        let mut stderr = BufReader::new(stderr);
-        let mut first = String::new();
-        stderr.read_line(&mut first)?;
-        thread::spawn(move || stderr.lines().for_each(drop));
-        let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
-        let server = Self { child, address };
-        while get(&mut server.connect()?, "/readyz").is_err() {
-            sleep(Duration::from_millis(5));
-        }
-        Ok(server)
-    }
-
-    fn connect(&self) -> Outcome<BufReader<TcpStream>> {
-        let stream = TcpStream::connect(&self.address)?;
-        stream.set_nodelay(true)?;
-        Ok(BufReader::new(stream))
-    }
-
-    /// A figure of the kernel's, in kilobytes.
-    fn memory(&self, name: &str) -> Outcome<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find(|it| it.starts_with(name)).ok_or("no such figure")?;
-        Ok(line.split_whitespace().nth(1).ok_or("no figure")?.parse()?)
-    }
-
-    /// Seconds of processor time that the server has used.
-    fn processor_time(&self) -> Outcome<f64> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, fields) = text.rsplit_once(") ").ok_or("an odd stat file")?;
-        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>);
-        Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let pid = self.child.id().to_string();
-        let _ = command(Path::new("kill")).args(["-TERM", &pid]).status();
-        let _ = self.child.wait();
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the server under measurement, and kill(1)")]
-fn command(program: &Path) -> Command {
-    Command::new(program)
+fn serve(jobs: &Path) -> Outcome<Program> {
+    Program::start(jobs, |command| {
+        command.args(["--set", "jobs.retention_hours=1000000"]);
+    })
 }

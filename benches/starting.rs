@@ -10,23 +10,21 @@
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
+mod program;
+
+use program::{Outcome, Program};
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::read,
 };
 use std::{
-    error::Error,
     ffi::CString,
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::Write,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const REPOSITORIES: usize = 8;
 const ROUNDS: usize = 5;
@@ -77,21 +75,21 @@ fn start(home: &Path, count: usize) -> Outcome<()> {
 }
 
 fn be_idle(home: &Path, count: usize) -> Outcome<()> {
-    let empty = Server::start(&home.join("empty"))?;
+    let empty = serve(&home.join("empty"))?;
     std::thread::sleep(Duration::from_secs(2));
-    let base = empty.memory()?;
+    let base = empty.memory("VmRSS")?;
     drop(empty);
     let folder = home.join("jobs");
     lay_out(&folder, count)?;
     std::thread::sleep(Duration::from_secs(11));
-    let server = Server::start(&folder)?;
+    let server = serve(&folder)?;
     std::thread::sleep(SETTLING);
-    let (before, begin) = (server.cpu()?, Instant::now());
+    let (before, begin) = (server.processor_time()?, Instant::now());
     std::thread::sleep(IDLE);
-    let used = server.cpu()?.saturating_sub(before);
+    let used = server.processor_time()?.saturating_sub(before);
     let cores = used.as_secs_f64() / begin.elapsed().as_secs_f64();
     let repositories = count * REPOSITORIES;
-    let bytes = server.memory()?.saturating_sub(base) / repositories.max(1);
+    let bytes = server.memory("VmRSS")?.saturating_sub(base) / repositories.max(1);
     println!("{count} finished jobs, nothing happens: {cores:.4} cores over {} s", IDLE.as_secs());
     println!("{bytes} bytes of resident memory for each of {repositories} repositories");
     Ok(())
@@ -100,7 +98,7 @@ fn be_idle(home: &Path, count: usize) -> Outcome<()> {
 /// Seconds from the start of the process to a `/readyz` that answers.
 fn start_once(folder: &Path) -> Outcome<f64> {
     let begin = Instant::now();
-    let server = Server::start(folder)?;
+    let server = serve(folder)?;
     let elapsed = begin.elapsed();
     drop(server);
     Ok(elapsed.as_secs_f64())
@@ -233,71 +231,9 @@ fn master(id: &str, number: usize, names: &[String]) -> String {
     )
 }
 
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    /// Starts a server, and waits until it is ready.
-    fn start(jobs: &Path) -> Outcome<Self> {
-        let mut child = command(env!("CARGO_BIN_EXE_scanwatch"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--set", "log.level=error"])
-            // The jobs are old, and stay.
-            .args(["--set", "jobs.retention_hours=100000", "--jobs-dir"])
-            .arg(jobs)
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take().ok_or("no standard error")?;
-        let mut first = String::new();
-        BufReader::new(stderr).read_line(&mut first)?;
-        let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
-        let server = Self { child, address };
-        while !server.is_ready() {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Ok(server)
-    }
-
-    fn is_ready(&self) -> bool {
-        let exchange = || -> Outcome<String> {
-            let mut stream = TcpStream::connect(&self.address)?;
-            let request = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-            stream.write_all(request.as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        exchange().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
-    }
-
-    /// Resident memory, in bytes.
-    fn memory(&self) -> Outcome<usize> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        let kib: usize = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib << 10)
-    }
-
-    /// The processor time of all its threads so far.
-    fn cpu(&self) -> Outcome<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // After the name, which may contain anything: the 14th and 15th field, in ticks of 10 ms.
-        let (_, fields) = stat.rsplit_once(") ").ok_or("no name in /proc/PID/stat")?;
-        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>);
-        Ok(Duration::from_millis(ticks.sum::<Result<u64, _>>()? * 10))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let pid = self.child.id().to_string();
-        let _ = command("kill").args(["-TERM", &pid]).status();
-        let _ = self.child.wait();
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the server under measurement, and kill(1)")]
-fn command(program: &str) -> Command {
-    Command::new(program)
+fn serve(jobs: &Path) -> Outcome<Program> {
+    // The jobs are old, and stay.
+    Program::start(jobs, |command| {
+        command.args(["--set", "jobs.retention_hours=100000"]);
+    })
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     Outcome, command,
-    server::{AUTHORIZATION, Server, write, write_job},
+    server::{AUTHORIZATION, serve, write, write_job},
 };
 use std::{
     fs,
@@ -24,8 +24,8 @@ pub(crate) fn measure() -> Outcome<()> {
     let home = tempfile::tempdir()?;
     let jobs = home.path().join("jobs");
     write_job(&jobs, "bench", 8)?;
-    let server = Server::start(&jobs)?;
-    let body = server.body("/scan/bench")?;
+    let server = serve(&jobs)?;
+    let body = server.get("/scan/bench", AUTHORIZATION)?;
     let nginx = Nginx::start(&home.path().join("nginx"), &body)?;
     println!("{} bytes; requests a second, scanwatch, nginx, their ratio", body.len());
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -1,22 +1,10 @@
 //! A server with credentials over a folder of finished jobs.
 
-use crate::{Outcome, command};
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::Path,
-    process::{Child, Stdio},
-    time::Duration,
-};
+use crate::program::{Outcome, Program};
+use std::{fs, io::Write, path::Path};
 
 /// What a client sends to be let in.
 pub(crate) const AUTHORIZATION: &str = "Authorization: Basic YmVuY2g6YmVuY2gtc2VjcmV0";
-
-pub(crate) struct Server {
-    child: Child,
-    pub(crate) address: String,
-}
 
 /// Writes a job that has ended, with so many repositories.
 pub(crate) fn write_job(jobs: &Path, id: &str, repositories: usize) -> Outcome<()> {
@@ -43,46 +31,10 @@ pub(crate) fn write(path: &Path, text: &str) -> Outcome<()> {
     Ok(fs::File::create(path)?.write_all(text.as_bytes())?)
 }
 
-impl Server {
-    /// Starts it, and waits until it has read all jobs.
-    pub(crate) fn start(jobs: &Path) -> Outcome<Self> {
-        let mut child = command(env!("CARGO_BIN_EXE_scanwatch"))
-            .env("API_USERNAME", "bench")
-            .env("API_PASSWORD", "bench-secret")
-            .args(["serve", "--listen", "127.0.0.1:0", "--jobs-dir"])
-            .arg(jobs)
-            .args(["--set", "log.level=error", "--set", "jobs.retention_hours=1000000"])
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take().ok_or("no standard error")?;
-        let mut first = String::new();
-        BufReader::new(stderr).read_line(&mut first)?;
-        let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
-        let server = Self { child, address };
-        while server.body("/readyz").is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(server)
-    }
-
-    /// The body of an answer, of a connection of its own.
-    pub(crate) fn body(&self, path: &str) -> Outcome<String> {
-        let mut stream = TcpStream::connect(&self.address)?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\n{AUTHORIZATION}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
-        if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { Err(answer.into()) }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let pid = self.child.id().to_string();
-        let _ = command("kill").args(["-TERM", &pid]).status();
-        let _ = self.child.wait();
-    }
+/// Starts a server with credentials, and waits until it has read all jobs.
+pub(crate) fn serve(jobs: &Path) -> Outcome<Program> {
+    Program::start(jobs, |command| {
+        command.args(["--set", "jobs.retention_hours=1000000"]);
+        command.env("API_USERNAME", "bench").env("API_PASSWORD", "bench-secret");
+    })
 }

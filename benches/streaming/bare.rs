@@ -3,7 +3,7 @@
 //!
 //! It runs in a process of its own, this program with another argument: memory is counted by process.
 
-use crate::{Outcome, server::command};
+use crate::{Outcome, program::command};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use hyper::{

@@ -19,7 +19,7 @@ const ROUNDS: usize = 500;
 pub(crate) fn measure() -> Outcome<()> {
     let server = Server::start()?;
     let job = server.job("bench-end")?;
-    let mut stream = TcpStream::connect(&server.address)?;
+    let mut stream = TcpStream::connect(server.address())?;
     stream.write_all(job.request.as_bytes())?;
     read_until(&mut stream, "snapshot")?;
     let folder = tempfile::tempdir()?;

@@ -7,7 +7,7 @@ use crate::{
     clients::{Clients, read_until},
     server::Server,
 };
-use std::{fs, net::TcpStream, process::Child};
+use std::{fs, net::TcpStream};
 
 /// Each with fresh processes; the median counts.
 const ROUNDS: usize = 5;
@@ -17,13 +17,13 @@ pub(crate) fn measure() -> Outcome<()> {
     for _ in 0..ROUNDS {
         let server = Server::start()?;
         let job = server.job("bench-idle")?;
-        let (head, first) = beginning(&server.address, &job.request)?;
-        let open = |count| Clients::open(&server.address, &job.request, "snapshot", count);
-        ours.push(growth(&server.child, open)?);
+        let (head, first) = beginning(server.address(), &job.request)?;
+        let open = |count| Clients::open(server.address(), &job.request, "snapshot", count);
+        ours.push(growth(server.program.pid(), open)?);
 
         let bare = Bare::start(&head, &first, "")?;
         let open = |count| Clients::open(&bare.address, bare::REQUEST, "snapshot", count);
-        limits.push(growth(&bare.child, open)?);
+        limits.push(growth(bare.child.id(), open)?);
     }
     let (ours, limit) = (median(ours), median(limits));
     println!("an idle event stream, {STREAMS} of them: {ours:.1} KiB each");
@@ -43,7 +43,7 @@ pub(crate) fn beginning(address: &str, request: &str) -> Outcome<(String, String
 }
 
 /// KiB for each stream.
-fn growth(server: &Child, open: impl Fn(usize) -> Outcome<Clients>) -> Outcome<f64> {
+fn growth(server: u32, open: impl Fn(usize) -> Outcome<Clients>) -> Outcome<f64> {
     // What a process needs once is there before.
     drop(open(10)?);
     let before = anonymous(server)?;
@@ -56,8 +56,8 @@ fn growth(server: &Child, open: impl Fn(usize) -> Outcome<Clients>) -> Outcome<f
 }
 
 /// The resident anonymous memory of a process, in KiB.
-fn anonymous(process: &Child) -> Outcome<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+fn anonymous(pid: u32) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|it| it.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

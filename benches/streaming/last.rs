@@ -21,9 +21,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) fn measure() -> Outcome<()> {
     let server = Server::start()?;
     let job = server.job("bench-last")?;
-    let (head, first) = beginning(&server.address, &job.request)?;
+    let (head, first) = beginning(server.address(), &job.request)?;
     let mut bare = Bare::start(&head, &first, &event(&server, &job)?)?;
-    let mut ours = Clients::open(&server.address, &job.request, "snapshot", STREAMS)?;
+    let mut ours = Clients::open(server.address(), &job.request, "snapshot", STREAMS)?;
     let mut theirs = Clients::open(&bare.address, bare::REQUEST, "snapshot", STREAMS)?;
     sleep(PAUSE);
     ours.drain()?;
@@ -50,7 +50,7 @@ pub(crate) fn measure() -> Outcome<()> {
 
 /// The bytes of one event.
 fn event(server: &Server, job: &Job) -> Outcome<String> {
-    let mut stream = TcpStream::connect(&server.address)?;
+    let mut stream = TcpStream::connect(server.address())?;
     std::io::Write::write_all(&mut stream, job.request.as_bytes())?;
     read_until(&mut stream, "snapshot")?;
     job.replace("repo_0.json", &status("scanning", 999))?;

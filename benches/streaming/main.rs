@@ -18,13 +18,13 @@ mod end;
 mod idle;
 mod last;
 mod latencies;
+#[path = "../program/mod.rs"]
+mod program;
 mod rename;
 mod server;
 
+use program::Outcome;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use std::error::Error;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// How many streams are open in the rows `idle` and `last`.
 const STREAMS: usize = 5_000;

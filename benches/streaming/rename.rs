@@ -32,7 +32,7 @@ type Seen = (usize, Instant);
 pub(crate) fn measure() -> Outcome<()> {
     let server = Server::start()?;
     let job = server.job("bench-rename")?;
-    let by_stream = stream(&server.address, &job.request)?;
+    let by_stream = stream(server.address(), &job.request)?;
     let publish = |number| {
         job.stage(&status("scanning", number))?;
         let begin = Instant::now();

@@ -1,22 +1,14 @@
 //! The server under measurement, with credentials, and a job whose files the benchmark writes.
 
-use crate::Outcome;
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use crate::program::{Outcome, Program};
+use std::{fs, io::Write, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
 /// `bench:bench`, as it goes with every request.
 const AUTHORIZATION: &str = "Authorization: Basic YmVuY2g6YmVuY2g=";
 
 pub(crate) struct Server {
-    pub(crate) child: Child,
-    pub(crate) address: String,
+    pub(crate) program: Program,
     jobs: PathBuf,
     _home: TempDir,
 }
@@ -33,23 +25,10 @@ impl Server {
     pub(crate) fn start() -> Outcome<Self> {
         let home = tempfile::tempdir()?;
         let jobs = home.path().join("jobs");
-        let mut child = command(env!("CARGO_BIN_EXE_scanwatch"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--jobs-dir"])
-            .arg(&jobs)
-            .args(["--set", "log.level=error"])
-            .env("API_USERNAME", "bench")
-            .env("API_PASSWORD", "bench")
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take().ok_or("no standard error")?;
-        let mut first = String::new();
-        BufReader::new(stderr).read_line(&mut first)?;
-        let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
-        let server = Self { child, address, jobs, _home: home };
-        while server.get("/readyz").is_err() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(server)
+        let program = Program::start(&jobs, |command| {
+            command.env("API_USERNAME", "bench").env("API_PASSWORD", "bench");
+        })?;
+        Ok(Self { program, jobs, _home: home })
     }
 
     /// A new job, once the server knows it.
@@ -62,21 +41,18 @@ impl Server {
         job.replace("repositories.json", "{}")?;
         job.replace("master.json", r#"{"total_repositories": 2}"#)?;
         job.replace("repo_0.json", &status("scanning", 0))?;
-        while !self.get(&format!("/scan/{id}")).is_ok_and(|it| it.contains("scanning")) {
+        while !self
+            .program
+            .get(&format!("/scan/{id}"), AUTHORIZATION)
+            .is_ok_and(|it| it.contains("scanning"))
+        {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(job)
     }
 
-    fn get(&self, path: &str) -> Outcome<String> {
-        let mut stream = TcpStream::connect(&self.address)?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\n{AUTHORIZATION}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if answer.starts_with("HTTP/1.1 200") { Ok(answer) } else { Err(answer.into()) }
+    pub(crate) fn address(&self) -> &str {
+        &self.program.address
     }
 }
 
@@ -101,17 +77,4 @@ pub(crate) fn status(state: &str, number: usize) -> String {
     format!(
         r#"{{"repo_index":0,"repo_name":"bench","status":"{state}","total_files":1000000,"current_file":{number}}}"#
     )
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let pid = self.child.id().to_string();
-        let _ = command("kill").args(["-TERM", &pid]).status();
-        let _ = self.child.wait();
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the servers under measurement, and kill(1)")]
-pub(crate) fn command(program: &str) -> Command {
-    Command::new(program)
 }

@@ -1,7 +1,8 @@
 //! Much at once: updates, new jobs, and more events than the kernel keeps.
 
-use crate::support::{
-    Folder, Outcome, Server, Times, status, status_file, steps, until, until_equal,
+use crate::{
+    Outcome,
+    support::{Folder, Server, Times, status, status_file, steps, until, until_equal},
 };
 use notify::{RecursiveMode, Watcher as _};
 use rustix::process::Signal;

@@ -15,10 +15,12 @@
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
 mod bursts;
+#[path = "../program/mod.rs"]
+mod program;
 mod retire;
 mod support;
 
-use support::Outcome;
+use program::Outcome;
 
 /// A name, and what it measures.
 type Row = (&'static str, fn() -> Outcome<()>);

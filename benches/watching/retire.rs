@@ -1,6 +1,9 @@
 //! Events of a running job while a clean-up removes many finished ones.
 
-use crate::support::{Folder, Outcome, Server, Times, status, status_file, until};
+use crate::{
+    Outcome,
+    support::{Folder, Server, Times, status, status_file, until},
+};
 use chrono::{TimeDelta, Utc};
 use notify::{RecursiveMode, Watcher as _};
 use std::{

@@ -1,19 +1,15 @@
 //! A server to measure, jobs laid out by hand, and figures.
 
+use crate::program::{Client, Outcome, Program};
 use std::{
     collections::BTreeMap,
-    error::Error,
     fs::{self, File},
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
 };
-
-pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// How long anything may take that is awaited.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -68,45 +64,24 @@ pub(crate) fn steps(text: &str) -> impl Iterator<Item = u32> {
 }
 
 /// A server, ended with this.
-pub(crate) struct Server {
-    child: Child,
-    address: String,
-}
+pub(crate) struct Server(Program);
 
 impl Server {
     pub(crate) fn start(folder: &Folder, settings: &[&str]) -> Outcome<Self> {
-        let settings = settings.iter().flat_map(|it| ["--set", it]);
-        // Another build is measured by its path in SCANWATCH_BINARY.
-        let binary = std::env::var("SCANWATCH_BINARY");
-        let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_scanwatch").to_owned());
-        let mut child = command(&binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--jobs-dir"])
-            .arg(&folder.jobs)
-            .args(["--set", "log.level=error", "--set", "scanner.command=/bin/true"])
-            .args(settings)
-            .current_dir(folder.home.path())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut stderr = BufReader::new(child.stderr.take().ok_or("no standard error")?);
-        let mut first = String::new();
-        stderr.read_line(&mut first)?;
-        // A full pipe would stop the server.
-        thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        let address = first.rsplit("http://").next().unwrap_or_default().trim().to_owned();
-        let server = Self { child, address };
-        let mut client = server.client()?;
-        until("the server is ready", || client.get("/readyz").is_ok())?;
-        Ok(server)
+        let program = Program::start(&folder.jobs, |command| {
+            command.args(["--set", "scanner.command=/bin/true"]);
+            command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+            command.current_dir(folder.home.path());
+        })?;
+        Ok(Self(program))
     }
 
     pub(crate) fn client(&self) -> Outcome<Client> {
-        let stream = TcpStream::connect(&self.address)?;
-        stream.set_nodelay(true)?;
-        Ok(Client(BufReader::new(stream)))
+        self.0.client("")
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) -> Outcome<()> {
-        let pid = i32::try_from(self.child.id())?;
+        let pid = i32::try_from(self.0.pid())?;
         let pid = rustix::process::Pid::from_raw(pid).ok_or("no process")?;
         Ok(rustix::process::kill_process(pid, signal)?)
     }
@@ -114,7 +89,7 @@ impl Server {
     /// How many folders it watches.
     pub(crate) fn watches(&self) -> Outcome<usize> {
         let mut count = 0;
-        for entry in fs::read_dir(format!("/proc/{}/fdinfo", self.child.id()))?.flatten() {
+        for entry in fs::read_dir(format!("/proc/{}/fdinfo", self.0.pid()))?.flatten() {
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
             count += text.lines().filter(|it| it.starts_with("inotify ")).count();
         }
@@ -123,7 +98,7 @@ impl Server {
 
     /// The steps that arrive on the event stream of a job, and when.
     pub(crate) fn stream(&self, id: &str) -> Outcome<Receiver<(Instant, u32)>> {
-        let mut stream = self.client()?.0.into_inner();
+        let mut stream = self.0.connect()?;
         write!(stream, "GET /scan/{id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
         let (sender, arrived) = mpsc::channel();
         thread::spawn(move || {
@@ -148,40 +123,6 @@ impl Server {
         let rest = text.split(&format!("\"{name}\":")).nth(1).ok_or("no such figure")?;
         let digits = rest.split(|it: char| !it.is_ascii_digit()).next().unwrap_or_default();
         Ok(digits.parse()?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A connection that is kept.
-pub(crate) struct Client(BufReader<TcpStream>);
-
-impl Client {
-    /// The body of an answer of 200.
-    pub(crate) fn get(&mut self, path: &str) -> Outcome<String> {
-        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        let (mut first, mut length) = (String::new(), 0);
-        self.0.read_line(&mut first)?;
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line)?;
-            let line = line.trim().to_ascii_lowercase();
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-            if line.is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        let body = String::from_utf8(body)?;
-        if first.starts_with("HTTP/1.1 200") { Ok(body) } else { Err(first.into()) }
     }
 }
 
@@ -213,11 +154,6 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> Outcome<
         thread::sleep(Duration::from_millis(1));
     }
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the server under measurement")]
-fn command(program: &str) -> Command {
-    Command::new(program)
 }
 
 /// Times, counted by the microsecond.
