@@ -1,27 +1,39 @@
 //! The HTTP interface: requests come in, answers and event streams go out.
 //!
 //! ```text
-//! server ─► connection ─► transport ─► socket    accepts, handshakes, limits, times out, stops
-//!              └► router: path ─► method ─► browser_guard ─► auth ─► warp filter of the route: body ─► handler
-//!                      └──────────────────────────────────────► error ─► application/problem+json
+//! connections   accept, handshake, limits, timeouts, stop
+//!      └► routing: path ─► method ─► host ─► auth ─► origin ─► filter of the route
+//!            │                                                    query ─► body ─► handler
+//!            └► answers::error ─► application/problem+json
 //! ```
+//!
+//! | room | concern |
+//! |---|---|
+//! | `answers` | how answers and errors are built |
+//! | `requests` | what is read of a request before its handler runs |
+//! | `connections` | from a socket to a request, and back |
+//! | `auth`, `tls` | who a client is; certificates |
+//! | `reads` | threads, and admission of expensive answers |
+//! | `routing` | from a request to its route |
+//! | `resources` | one file for each resource: its routes and handlers |
+//! | `openapi` | the document of all routes |
 //!
 //! Input: TCP connections. Output: HTTP/1.1 and HTTP/2 answers, server-sent events, `WebSocket`s.
 //!
 //! Invariants: every wait for a peer has a timeout; a request is authorized before its body is
-//! read; only `error` assigns status codes to errors; no answer contains a path, an internal cause
-//! or a secret.
+//! read; only `answers::error` assigns status codes to errors; no answer contains a path, an
+//! internal cause or a secret.
 //!
 //! # How to add a route
 //!
 //! A route is added in one place, the file of its resource. There `routes()` returns one
-//! [`Route`](route::Route) for it, which consists of
+//! [`Route`](routing::route::Route) for it, which consists of
 //!
-//! 1. its path, a `const` [`Template`](template::Template) with its documented parameters;
-//! 2. its [`Scope`](route::Scope): the permission that a client needs;
-//! 3. its [`Operation`](operation::Operation): the documentation, with the types that are read and
-//!    sent;
-//! 4. its own part of the filter: the query, then [`body::json_body`], then the handler.
+//! 1. its path, a `const` [`Template`](routing::template::Template) with its documented parameters;
+//! 2. its [`Access`](routing::route::Access): who may use it;
+//! 3. its [`Operation`](routing::operation::Operation): the documentation, with the types that are
+//!    read and sent;
+//! 4. its own part of the filter: the query, then [`requests::body::json_body`], then the handler.
 //!
 //! Everything else is derived: what is served, the `Allow` of the path, the operation in the
 //! OpenAPI document, and the tests of both against each other. The file of a new resource is also
@@ -29,78 +41,32 @@
 //!
 //! # The order of refusals
 //!
-//! The [`router`] looks up the route once and refuses in the order malformed, path, method, host,
-//! credentials, origin. The rest is the route's own filter: query, body and handler. Its
-//! rejections are final, because no other route is tried after them. Invariants of these filters:
+//! The [`router`](routing::router) looks up the route once and refuses in the order malformed,
+//! path, method, host, credentials, origin. The rest is the route's own filter: query, body and
+//! handler. Its rejections are final, because no other route is tried after them. Invariants of
+//! these filters:
 //!
 //! - The handler parses the parameters of the path. A rejection would be the 404 of an unknown
 //!   path, where an ill-formed job id has to be "Job not found".
-//! - A route that opens a `WebSocket` puts [`browser_guard::same_site`] first: such a request is a
-//!   GET, but a page of another site could read the messages.
+//! - A route that opens a `WebSocket` puts [`requests::browser_guard::same_site`] first: such a
+//!   request is a GET, but a page of another site could read the messages.
 //! - Handlers are added by `.map` and `.then`, never by `.and_then`: their errors are answers,
 //!   made by [`ApiError::into_response`](warp::Reply::into_response).
 
+pub mod answers;
 pub mod auth;
-pub mod body;
-pub mod browser_guard;
-pub mod connection;
-mod content_coding;
-mod csv;
-mod docs;
-pub mod error;
-mod events;
-pub mod findings;
-mod h2_flood_guard;
-mod health;
-pub mod if_none_match;
-mod jobs;
-mod log;
-mod log_follow;
+pub mod connections;
 mod log_limit;
-mod log_position;
-mod malformed;
-mod metrics;
 pub mod openapi;
-pub mod operation;
-mod paging;
-mod produced_body;
-mod read_admission;
-mod read_pools;
-pub mod recover;
+mod reads;
 pub mod reloaded_files;
-mod reply;
-mod repositories;
-mod repository;
-pub mod request_body;
-pub mod request_metrics;
-mod response_body;
-mod results;
-pub mod route;
-pub mod router;
+pub mod requests;
+pub mod resources;
 pub mod routes;
-mod sbom;
-mod scan;
-pub mod server;
-mod socket;
+pub mod routing;
+pub mod scope;
 mod state;
-mod static_answer;
-mod stream_body;
-pub mod template;
 pub mod tls;
-mod transport;
-pub mod validation;
-mod websocket;
 
-pub use error::ApiError;
+pub use answers::error::ApiError;
 pub use state::{Api, Parts};
-
-use std::convert::Infallible;
-use warp::{Filter, http::HeaderValue};
-
-/// Extracts the first header of this name, if there is one. `warp::header::optional` would reject a
-/// value that is not ASCII; here each filter decides that for itself.
-pub(crate) fn header(
-    name: &'static str,
-) -> impl Filter<Extract = (Option<HeaderValue>,), Error = Infallible> + Copy {
-    warp::header::value(name).map(Some).or(warp::any().map(|| None)).unify()
-}

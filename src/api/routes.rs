@@ -7,24 +7,19 @@
 
 use super::{
     auth::Auth,
-    docs, events, health, jobs, log, metrics, openapi, repositories, repository,
-    request_body::RequestBody,
-    results,
-    route::{Route, RouteContext},
-    router::{Answers, Router, router},
-    sbom, scan,
+    connections::request_body::RequestBody,
+    resources::{
+        docs, events, health, jobs, log, metrics, openapi, repositories, repository, results, sbom,
+        scan, websocket,
+    },
+    routing::{
+        resource::Resource,
+        route::{Route, RouteContext},
+        router::{Answers, Router, router},
+    },
     state::Api,
-    websocket,
 };
 use std::{collections::BTreeSet, sync::Arc};
-
-/// The routes of one resource, in the order of their documentation.
-#[derive(Debug)]
-pub struct Resource {
-    pub name: &'static str,
-    pub about: &'static str,
-    pub routes: Vec<Route>,
-}
 
 /// All routes.
 pub fn resources() -> Vec<Resource> {
@@ -48,7 +43,12 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Service",
             "Health, metrics and documentation of the service.",
-            joined([health::routes(), metrics::routes(), openapi::routes(), docs::routes()]),
+            joined([
+                health::routes(),
+                metrics::routes(),
+                openapi::routes(resources),
+                docs::routes(),
+            ]),
         ),
     ]
 }
@@ -73,7 +73,7 @@ pub fn routes(api: Api, auth: &Arc<Auth>) -> Router<impl Answers<RequestBody> + 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::template::Paths;
+    use crate::api::routing::template::Paths;
 
     fn all() -> Vec<Route> {
         resources().into_iter().flat_map(|resource| resource.routes).collect()

@@ -6,10 +6,10 @@
 //! is dropped frees its slot.
 
 use super::{
-    ApiError,
+    answers::error::ApiError,
     auth::{Auth, User},
-    read_pools::ReadPools,
-    request_metrics::RequestMetrics,
+    connections::request_metrics::RequestMetrics,
+    reads::pools::ReadPools,
     tls::Tls,
 };
 use crate::{

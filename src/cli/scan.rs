@@ -7,7 +7,7 @@ use super::{
     Exit, SettingsArgs, logging, output, scan_options::ScanOptionsArgs, signals::Signals, table,
 };
 use crate::{
-    api::findings::FromFiles,
+    api::resources::findings::FromFiles,
     app::{Engine, StartError},
     config::Config,
     intake::{IntakeError, ScanRequest, target::Target},

@@ -4,11 +4,10 @@ use super::{Exit, SettingsArgs, logging, output};
 use crate::{
     api::{
         Api, Parts,
-        auth::Auth,
+        auth::{Auth, ConnectionContext},
+        connections::{limits::Limits, request_metrics::RequestMetrics, server},
         reloaded_files::keep_current,
-        request_metrics::RequestMetrics,
         routes::{paths, routes},
-        server::{self, Limits},
         tls::Tls,
     },
     app::{Engine, StartError},
@@ -151,7 +150,15 @@ async fn serve(config: Config) -> Result<(), StartError> {
                 () = engine.supervisor.ended() => shutdown.cancel(),
             }
         },
-        server::serve(listener, tls, service, limits, request_metrics, shutdown.clone()),
+        server::serve(
+            listener,
+            tls,
+            service,
+            ConnectionContext::new,
+            limits,
+            request_metrics,
+            shutdown.clone()
+        ),
     );
     let in_order = stopped.is_cancelled();
     engine.stop(settings.stop_grace).await;

@@ -1,7 +1,10 @@
 //! `scanwatch token`: creates tokens for programs that use the server.
 
 use super::{Exit, output};
-use crate::api::auth::{Expiry, NewToken, Scope};
+use crate::api::{
+    auth::{Expiry, NewToken},
+    scope::Scope,
+};
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 

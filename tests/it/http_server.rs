@@ -8,14 +8,16 @@ use futures_util::{
 use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use scanwatch::api::{
-    auth::{Auth, Scope},
-    body::json_body,
-    connection::ConnectionContext,
-    recover::recover,
-    request_body::RequestBody,
-    request_metrics::RequestMetrics,
-    server::{BoxError, Limits, ServeReport, serve},
-    validation::Validation,
+    auth::{Auth, ConnectionContext},
+    connections::{
+        connection::BoxError,
+        limits::Limits,
+        request_body::RequestBody,
+        request_metrics::RequestMetrics,
+        server::{ServeReport, serve},
+    },
+    requests::{body::json_body, recover::recover, validation::Validation},
+    scope::Scope,
 };
 use std::{
     convert::Infallible,
@@ -101,7 +103,15 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
         let request_metrics = Arc::new(RequestMetrics::new([]));
-        tasks.spawn(serve(listener, None, service, limits, request_metrics, stop.clone()));
+        tasks.spawn(serve(
+            listener,
+            None,
+            service,
+            ConnectionContext::new,
+            limits,
+            request_metrics,
+            stop.clone(),
+        ));
         Self { address, stop, tasks, entered: Arc::default() }
     }
 

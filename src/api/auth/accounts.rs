@@ -8,13 +8,13 @@
 //! and the password of the user of the environment are always both compared.
 
 use super::{
-    Scope,
     hashing::{Busy, Claim, Hashing, PasswordHash},
     htpasswd,
     identity::Identity,
     secret::Padded,
     tokens::{self, TokenHash},
 };
+use crate::api::scope::Scope;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use std::{
     collections::{HashMap, HashSet},

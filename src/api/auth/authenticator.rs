@@ -15,8 +15,9 @@
 //! users whom it does not concern.
 
 use super::{
-    AuthError, VerifiedCredentials,
+    AuthError,
     accounts::{Accounts, EnvironmentUser},
+    connection_context::{ConnectionContext, VerifiedCredentials},
     hashing::{Busy, Claim, Hashing},
     header::Presented,
     htpasswd,
@@ -28,10 +29,7 @@ use super::{
     tokens,
 };
 use crate::{
-    api::{
-        connection::ConnectionContext, error::ApiError, log_limit::LineLimit,
-        reloaded_files::FileError,
-    },
+    api::{answers::error::ApiError, log_limit::LineLimit, reloaded_files::FileError},
     config::AuthConfig,
 };
 use secrecy::{ExposeSecret, SecretSlice};

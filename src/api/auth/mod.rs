@@ -13,6 +13,7 @@
 //! | `authenticator` | the steps from there to an identity |
 //! | `throttle`, `single_flight`, `hashing` | limiting guesses, and their cost for the server |
 //! | `accounts`, `identity` | known users and tokens, and their validity |
+//! | `connection_context` | credentials that a connection has verified |
 //! | `list_file`, `htpasswd`, `tokens` | the files that define them |
 //! | `secret` | constant-time comparison, and fingerprints of secrets |
 //!
@@ -22,6 +23,7 @@
 
 mod accounts;
 mod authenticator;
+mod connection_context;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hashing;
@@ -34,19 +36,19 @@ mod single_flight;
 mod throttle;
 mod tokens;
 
-pub use identity::{Identity, NoScope, Scope, User};
+pub use connection_context::ConnectionContext;
+pub use identity::{Identity, User};
 pub use tokens::{Expiry, NewToken, NoExpiry};
 
 use super::{
-    connection::ConnectionContext,
-    error::ApiError,
+    answers::error::ApiError,
     reloaded_files::{FileError, Reload, ReloadedFiles},
+    scope::Scope,
 };
 use crate::config::AuthConfig;
 use accounts::EnvironmentUser;
 use authenticator::Authenticator;
 use secrecy::SecretString;
-use secret::Padded;
 use std::sync::Arc;
 use warp::http::HeaderValue;
 
@@ -75,25 +77,6 @@ pub enum AuthError {
     /// The system provides no random numbers.
     #[error("the system provides no random numbers")]
     NoRandomness,
-}
-
-/// Credentials that a connection has verified: the bytes of the header, and their identity.
-#[derive(Debug)]
-pub struct VerifiedCredentials {
-    header: Padded,
-    identity: Arc<Identity>,
-}
-
-impl VerifiedCredentials {
-    fn new(header: &[u8], identity: Arc<Identity>) -> Self {
-        Self { header: Padded::new(header), identity }
-    }
-
-    /// The identity, if the header is the same and the identity is still valid.
-    fn identity_for(&self, header: &[u8]) -> Option<Arc<Identity>> {
-        let same = bool::from(self.header.equals(header));
-        (same && self.identity.is_valid()).then(|| Arc::clone(&self.identity))
-    }
 }
 
 impl Auth {

@@ -10,7 +10,8 @@
 //! Invariants: the file contains no secret, so that reading it does not grant access; a token is
 //! long enough that a fast hash is safe.
 
-use super::{AuthError, NoScope, Scope, is_usable_name, list_file::BadLine};
+use super::{AuthError, is_usable_name, list_file::BadLine};
+use crate::api::scope::{NoScope, Scope};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use ring::{

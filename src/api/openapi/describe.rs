@@ -7,9 +7,11 @@
 
 use super::schema::{of_read, of_written, without_null};
 use crate::api::{
-    error::Problem,
-    operation::{Answer, Content, SchemaOf, schema_of},
-    route::{Route, Scope},
+    answers::error::Problem,
+    routing::{
+        operation::{Answer, Content, SchemaOf, schema_of},
+        route::{Access, Route},
+    },
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -77,11 +79,11 @@ impl Describer {
             });
         }
         described["responses"] = self.responses(route);
-        if route.scope == Scope::None {
+        if route.access == Access::Public {
             described["security"] = json!([]);
         } else {
             described["security"] = json!([{ "basic": [] }, { "token": [] }]);
-            described["x-scope"] = scope_word(route.scope).into();
+            described["x-scope"] = scope_name(route.access).into();
         }
         described
     }
@@ -216,10 +218,10 @@ fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
     let mut refuses = |status, about| answers.push((status, Answer::problem(about)));
     refuses(StatusCode::BAD_REQUEST, "The request is malformed: its target or its `Host`.");
     refuses(StatusCode::NOT_IMPLEMENTED, "The transfer coding is not chunked.");
-    if route.scope != Scope::None {
+    if route.access != Access::Public {
         refuses(StatusCode::MISDIRECTED_REQUEST, "The `Host` does not name this server.");
     }
-    if matches!(route.scope, Scope::Write | Scope::Admin) {
+    if matches!(route.access, Access::Write | Access::Admin) {
         refuses(
             StatusCode::FORBIDDEN,
             "A page of another site sent the request, or the scope of the token is insufficient.",
@@ -242,7 +244,7 @@ fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
         refuses(StatusCode::UNPROCESSABLE_ENTITY, "The body is of the wrong shape.");
     }
     refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open.");
-    if route.scope != Scope::None {
+    if route.access != Access::Public {
         let challenged = Answer::problem("Credentials are missing or wrong.")
             .header("WWW-Authenticate", "How to send credentials.");
         answers.push((StatusCode::UNAUTHORIZED, challenged));
@@ -256,11 +258,11 @@ fn common_answers(route: &Route) -> Vec<(StatusCode, Answer)> {
     answers
 }
 
-fn scope_word(scope: Scope) -> &'static str {
-    match scope {
-        Scope::None => "none",
-        Scope::Read => "read",
-        Scope::Write => "write",
-        Scope::Admin => "admin",
+fn scope_name(access: Access) -> &'static str {
+    match access {
+        Access::Public => "none",
+        Access::Read => "read",
+        Access::Write => "write",
+        Access::Admin => "admin",
     }
 }

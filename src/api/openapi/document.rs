@@ -4,7 +4,7 @@
 //! once, and every referenced schema is defined.
 
 use super::describe::Describer;
-use crate::api::{error::Problem, routes::Resource};
+use crate::api::{answers::error::Problem, routing::resource::Resource};
 use serde_json::{Map, Value, json};
 
 const ABOUT: &str = "scanwatch scans git repositories for their dependencies, each in a process of \
@@ -57,6 +57,12 @@ pub fn document(resources: &[Resource]) -> Value {
             },
         },
     })
+}
+
+/// The document of these routes as indented text.
+pub fn text(resources: &[Resource]) -> String {
+    // Serialization cannot fail: all keys are texts and all numbers finite.
+    serde_json::to_string_pretty(&document(resources)).unwrap_or_default() + "\n"
 }
 
 #[cfg(test)]

@@ -1,0 +1,93 @@
+//! `/jobs`: the list of known jobs.
+//!
+//! Input: a page and a state. Output: rows of jobs, newest first. Invariants: no lock is held
+//! while rows are serialized.
+
+use super::scan::JOB_ID;
+use crate::api::{
+    answers::{
+        error::ApiError,
+        reply::{self, finish},
+    },
+    requests::paging::{Page, PagePosition},
+    routing::{
+        operation::{Answer, Operation},
+        route::{Access, Call, Route},
+        template::Template,
+    },
+    state::Api,
+};
+use crate::model::{
+    job_row::{JobRow, ListedJob},
+    progress::JobFacts,
+    state::COARSE_STATES,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use warp::{Filter, http::StatusCode, reply::Response};
+
+/// The default and the maximum size of a page of jobs.
+const JOBS_PER_PAGE: (usize, usize) = (20, 100);
+
+const JOBS: Template<0> = Template::new("/jobs", []);
+const JOB: Template<1> = Template::new("/jobs/{id}", [JOB_ID]);
+
+/// The parameters of the list of jobs.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct Listing {
+    /// The page, from 1; a smaller number means 1.
+    page: Option<i64>,
+    /// The size of a page; a number out of range is clamped.
+    per_page: Option<i64>,
+    /// List only jobs in this state.
+    #[schemars(extend("enum" = COARSE_STATES))]
+    status: Option<String>,
+}
+
+/// A page of jobs.
+#[derive(Debug, Serialize, JsonSchema)]
+struct JobsPage<'a> {
+    jobs: Vec<ListedJob<'a>>,
+    #[serde(flatten)]
+    place: PagePosition,
+}
+
+/// The routes of this file.
+pub(crate) fn routes() -> Vec<Route> {
+    let lists = Operation::new("listJobs", "All jobs, newest first")
+        .about("A page has 20 jobs by default, at most 100.")
+        .query::<Listing>()
+        .answers(StatusCode::OK, Answer::json::<JobsPage<'_>>("A page of jobs."))
+        .refuses(StatusCode::BAD_REQUEST, "The state is unknown.");
+    let shows = Operation::new("getJob", "The row of one job")
+        .answers(StatusCode::OK, Answer::json::<JobRow<'_>>("The row."));
+    vec![
+        Route::get(&JOBS, Access::Read, lists, |call, _| {
+            call.and(warp::query()).map(|call: Call<0>, listing| finish(list(&call.api, &listing)))
+        }),
+        Route::get(&JOB, Access::Read, shows, |call, _| {
+            call.map(|Call { api, path: [id], .. }| finish(row(&api, &id)))
+        }),
+    ]
+}
+
+/// `GET /jobs`: newest first.
+fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
+    let wanted = listing.status.as_deref();
+    if wanted.is_some_and(|state| !COARSE_STATES.contains(&state)) {
+        let detail = format!("Invalid status filter. Must be one of: {}", COARSE_STATES.join(", "));
+        return Err(ApiError::bad_request(detail));
+    }
+    let (default, most) = JOBS_PER_PAGE;
+    let page = Page::new(listing.page, listing.per_page, default, most);
+    // Copied, so that no lock is held during serialization.
+    let copy = |facts: &JobFacts, error: Option<&str>| (facts.clone(), error.map(str::to_owned));
+    let (rows, total) = api.live.page(wanted, page.range(), copy);
+    let rows = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref()));
+    Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(total) }))
+}
+
+/// `GET /jobs/{id}`
+fn row(api: &Api, id: &str) -> Result<Response, ApiError> {
+    Ok(reply::json(&JobRow::of(&api.job(id)?.facts())))
+}

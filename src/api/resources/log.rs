@@ -1,0 +1,272 @@
+//! The log of the scanner of one repository: all of it, its last lines, a range of bytes, or a
+//! stream that follows it.
+//!
+//! Input: a log file, which may grow, be restarted or be removed meanwhile. Output: the bytes that
+//! it had when it was opened.
+//!
+//! Invariants: one piece is in memory; an answer that cannot be sent as announced is aborted; an answer
+//! never mixes the bytes of two attempts.
+
+use super::{
+    log_follow,
+    log_position::LogPosition,
+    produced_body::{PIECE, Producer, Terms, produced, unread},
+    repository::{INDEX, find},
+    scan::JOB_ID,
+};
+use crate::api::{
+    answers::{
+        error::ApiError,
+        reply::{self, finish},
+        stream_body::{Aborted, streamed},
+    },
+    requests::header::header,
+    routing::{
+        operation::{Answer, Operation},
+        route::{Access, Call, Route},
+        template::Template,
+    },
+};
+use crate::store::{layout::JobDir, read};
+use futures_util::StreamExt;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::{fs::File, io, os::unix::fs::FileExt};
+use warp::{
+    Filter,
+    http::{
+        HeaderValue, StatusCode,
+        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE},
+    },
+    reply::Response,
+};
+
+/// The maximum of `?tail=` in lines, and in bytes that are searched for them.
+const TAIL: (usize, u64) = (100_000, 16 << 20);
+
+const LOG: Template<2> = Template::new("/scan/{id}/repositories/{n}/log", [JOB_ID, INDEX]);
+const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
+const NO_LOG: ApiError = ApiError::Absent("Repository has no log");
+
+/// The parameters of a log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct Tail {
+    /// Only this many of the last lines.
+    tail: Option<u64>,
+    /// Whether to continue with lines that are written later.
+    follow: Option<bool>,
+}
+
+/// The requested part of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// The last lines.
+    Lines(usize),
+    /// From the first byte to the last one, inclusive.
+    Bytes(u64, u64),
+}
+
+/// The routes of this file.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![Route::get(&LOG, Access::Read, reads(), |call, _| {
+        call.and(warp::query()).and(header("range")).then(
+            async |call: Call<2>, tail: Tail, range| {
+                finish(match tail.follow {
+                    Some(true) => follow(call, tail).await,
+                    Some(false) | None => log(call, tail, range).await,
+                })
+            },
+        )
+    })]
+}
+
+fn reads() -> Operation {
+    Operation::new("getRepositoryLog", "The log of a scanner")
+        .about(
+            "Standard output and standard error of the scanner, in whole lines, with secrets \
+             masked. With `follow=true` the answer continues while the log grows, until the \
+             repository is finished; it also ends when another attempt restarts the log.",
+        )
+        .query::<Tail>()
+        .header(
+            "Range",
+            "One range of bytes; `tail` takes precedence, and several ranges are ignored.",
+        )
+        .answers(
+            StatusCode::OK,
+            Answer::text(MEDIA_TYPE, "The log.")
+                .header("Accept-Ranges", "`bytes`; `none` for a log that is followed."),
+        )
+        .answers(
+            StatusCode::PARTIAL_CONTENT,
+            Answer::text(MEDIA_TYPE, "The range that was asked for.")
+                .header("Accept-Ranges", "Always `bytes`.")
+                .header("Content-Range", "The range, and the length of the log."),
+        )
+        .refuses(StatusCode::RANGE_NOT_SATISFIABLE, "The log has no such bytes.")
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
+}
+
+impl Tail {
+    fn lines(&self) -> Option<usize> {
+        self.tail.map(|tail| usize::try_from(tail).map_or(TAIL.0, |tail| tail.min(TAIL.0)))
+    }
+}
+
+/// `GET /scan/{id}/repositories/{n}/log?follow=true`; a Range is ignored.
+async fn follow(call: Call<2>, tail: Tail) -> Result<Response, ApiError> {
+    let Call { api, path: [id, index], user, .. } = call;
+    let (job, status) = find(&api, &id, &index)?;
+    if status.state.is_final() {
+        let log = api.jobs.job(job.id()).log(status.index);
+        if !api.read_pools.files.run(move || log.exists()).await? {
+            return Err(NO_LOG);
+        }
+    }
+    let lines = tail.lines();
+    let start = move |file: &mut File| match lines {
+        Some(lines) => start_of_lines(file, file.metadata()?.len(), lines),
+        None => Ok(0),
+    };
+    let slot = api.stream_slot(&user)?;
+    let pieces = log_follow::follow(&api, job, &status, Box::new(start), slot);
+    // A followed log ends when its user is revoked.
+    let mut response = streamed(pieces.take_until(Box::pin(user.revoked())), MEDIA_TYPE);
+    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+    Ok(response)
+}
+
+/// `GET /scan/{id}/repositories/{n}/log`
+async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Response, ApiError> {
+    let (api, [id, index]) = (&call.api, &call.path);
+    let (job, status) = find(api, id, index)?;
+    let folder = api.jobs.job(job.id());
+    let lines = tail.lines();
+    let range = range.and_then(|value| value.to_str().map(str::to_owned).ok());
+    let opened =
+        api.read_pools.files.run(move || open(&folder, status.index, lines, range.as_deref()));
+    let (bytes, part, length) = opened.await??;
+    let announced = bytes.end - bytes.position.next();
+    let terms = Terms::new(api, &api.read_pools.files, &call.user);
+    let response = produced(terms, bytes, MEDIA_TYPE).await;
+    let mut response = response.map_err(|error| error.unwrap_or_else(|| unread(api, job.id())))?;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(announced));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Part::Bytes(first, last) = part {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let range = format!("bytes {first}-{last}/{length}");
+        response = reply::with_header(response, CONTENT_RANGE, &range);
+    }
+    Ok(response)
+}
+
+/// Opens a log; returns the bytes to send, which part of the log they are, and its length.
+fn open(
+    folder: &JobDir,
+    index: u32,
+    lines: Option<usize>,
+    range: Option<&str>,
+) -> Result<(LogBytes, Part, u64), ApiError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => NO_LOG,
+        _ => ApiError::internal("read a log", &error),
+    };
+    let file = read::open(&folder.log(index)).map_err(failed)?;
+    // The log may grow while it is read, so the length is determined once for this answer.
+    let length = file.metadata().map_err(failed)?.len();
+    let part = match (lines, range.and_then(|range| parse_range(range, length))) {
+        (Some(lines), _) => Part::Lines(lines),
+        (None, Some(Ok(part))) => part,
+        (None, Some(Err(()))) => return Err(ApiError::RangeNotSatisfiable { length }),
+        (None, None) => Part::Whole,
+    };
+    let (next, end) = match part {
+        Part::Whole => (0, length),
+        Part::Lines(lines) => (start_of_lines(&file, length, lines).map_err(failed)?, length),
+        Part::Bytes(first, last) => (first, last + 1),
+    };
+    let position = LogPosition::new(&file, next).map_err(failed)?;
+    Ok((LogBytes { file, position, end }, part, length))
+}
+
+/// The bytes of a log that are read while they are sent.
+struct LogBytes {
+    file: File,
+    position: LogPosition,
+    end: u64,
+}
+
+impl Producer for LogBytes {
+    fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
+        let left = self.end - self.position.next();
+        let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        match self.position.read(&self.file, most) {
+            Ok(Some(bytes)) if bytes.len() == most => piece.extend(bytes),
+            // The next attempt has restarted the log, or it was truncated.
+            _ => return Err(Aborted),
+        }
+        Ok(self.position.next() < self.end)
+    }
+}
+
+/// The offset of the last lines of a log of this length, which is read backwards, piece by piece. A
+/// trailing line break ends the last line.
+fn start_of_lines(file: &File, length: u64, lines: usize) -> io::Result<u64> {
+    if lines == 0 {
+        return Ok(length);
+    }
+    let first = length.saturating_sub(TAIL.1);
+    let mut breaks = 0;
+    let mut end = length;
+    let mut bytes = vec![0; PIECE];
+    while end > first {
+        let count = usize::try_from(end - first).unwrap_or(PIECE).min(PIECE);
+        let start = end - count as u64;
+        let piece = &mut bytes[..count];
+        file.read_exact_at(piece, start)?;
+        for (position, _) in piece.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            let behind = start + position as u64 + 1;
+            if behind == length {
+                continue;
+            }
+            breaks += 1;
+            if breaks == lines {
+                return Ok(behind);
+            }
+        }
+        end = start;
+    }
+    Ok(first)
+}
+
+/// Parses a Range header (RFC 9110, section 14.2). `None` for one that is ignored: of another unit,
+/// ill-formed, or with several ranges. `Err` for one outside of the log.
+fn parse_range(text: &str, length: u64) -> Option<Result<Part, ()>> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let range = match (first.trim(), last.trim()) {
+        ("", suffix) => {
+            let suffix: u64 = suffix.parse().ok()?;
+            if suffix == 0 {
+                return Some(Err(()));
+            }
+            (length.saturating_sub(suffix), length.checked_sub(1))
+        }
+        (first, "") => (first.parse().ok()?, length.checked_sub(1)),
+        (first, last) => {
+            let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+            if last < first {
+                return None;
+            }
+            (first, length.checked_sub(1).map(|end| last.min(end)))
+        }
+    };
+    Some(match range {
+        (first, Some(last)) if first <= last => Ok(Part::Bytes(first, last)),
+        _ => Err(()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

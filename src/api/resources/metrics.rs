@@ -1,0 +1,230 @@
+//! `/metrics`: the state and the counters of all components, for Prometheus.
+//!
+//! Input: the state of the other components. Output: the text format 0.0.4.
+//!
+//! Invariants: gauges are read from the cache at the time of the request; labels have a bounded
+//! number of values; the name of every family contains its unit.
+
+use crate::api::{
+    connections::request_metrics::{OTHER, Requests},
+    routing::{
+        operation::{Answer, Operation},
+        route::{Access, Call, Route},
+        template::Template,
+    },
+    state::Api,
+};
+use crate::{
+    measure::{Kind, Text},
+    model::{JobState, time::Timestamp},
+};
+use warp::{
+    Filter,
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    reply::Response,
+};
+
+const METRICS: Template<0> = Template::new("/metrics", []);
+
+/// The routes of this file.
+pub(crate) fn routes() -> Vec<Route> {
+    let gives = Operation::new("getMetrics", "Metrics for Prometheus").answers(
+        StatusCode::OK,
+        Answer::text(Text::MEDIA_TYPE, "The text exposition format, version 0.0.4."),
+    );
+    vec![Route::get(&METRICS, Access::Read, gives, |call, _| {
+        call.map(|call: Call<0>| {
+            let mut response = Response::new(text(&call.api).into());
+            let media_type = HeaderValue::from_static(Text::MEDIA_TYPE);
+            response.headers_mut().insert(CONTENT_TYPE, media_type);
+            response
+        })
+    })]
+}
+
+fn text(api: &Api) -> String {
+    let mut text = Text::default();
+    process(&mut text, api);
+    jobs(&mut text, api);
+    scans(&mut text, api);
+    watcher(&mut text, api);
+    request_metrics(&mut text, api);
+    text.finish()
+}
+
+fn process(text: &mut Text, api: &Api) {
+    text.family("scanwatch_build_info", Kind::Gauge, "The version of the program; always 1.");
+    text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.family(
+        "scanwatch_confinement_info",
+        Kind::Gauge,
+        "How stray processes of scanners are found; always 1.",
+    );
+    text.sample(&[("by", api.isolation.confinement().as_str())], 1);
+    if let Some(test) = api.isolation.self_test() {
+        text.single(
+            "scanwatch_sandbox_landlock_abi",
+            Kind::Gauge,
+            "The Landlock ABI version of the sandbox; 0 without Landlock.",
+            test.landlock_abi,
+        );
+        text.single(
+            "scanwatch_sandbox_seccomp",
+            Kind::Gauge,
+            "1 if seccomp filters the system calls of scanners, else 0.",
+            u8::from(test.seccomp),
+        );
+        text.family(
+            "scanwatch_sandbox_attempts",
+            Kind::Gauge,
+            "Attempts of the sandbox self-test to escape, by outcome.",
+        );
+        for (outcome, count) in [("refused", test.refused()), ("possible", test.possible().count())]
+        {
+            text.sample(&[("outcome", outcome)], count);
+        }
+    }
+    text.single(
+        "process_start_time_seconds",
+        Kind::Gauge,
+        "When the server started, in Unix seconds.",
+        unix_seconds(api.started_at),
+    );
+    if let Some(not_after) = api.tls.as_ref().and_then(|tls| tls.not_after()) {
+        text.single(
+            "scanwatch_tls_certificate_not_after_seconds",
+            Kind::Gauge,
+            "When the current certificate expires, in Unix seconds.",
+            unix_seconds(not_after),
+        );
+    }
+}
+
+fn jobs(text: &mut Text, api: &Api) {
+    let counts = api.live.counts();
+    let all = &counts.repositories;
+    text.family("scanwatch_jobs", Kind::Gauge, "Known jobs, by state.");
+    for state in JobState::ALL {
+        text.sample(&[("state", state.as_str())], counts.jobs(state));
+    }
+    text.family("scanwatch_repositories", Kind::Gauge, "Repositories of known jobs, by state.");
+    for (state, count) in [
+        ("pending", all.pending),
+        ("in_progress", all.in_progress),
+        ("completed", all.completed),
+        ("failed", all.failed),
+    ] {
+        text.sample(&[("state", state)], count);
+    }
+}
+
+fn scans(text: &mut Text, api: &Api) {
+    let (running, queued) = api.supervisor.load();
+    text.single("scanwatch_running_scanners", Kind::Gauge, "Running scanners.", running);
+    text.single(
+        "scanwatch_max_running_scanners",
+        Kind::Gauge,
+        "The limit of concurrently running scanners.",
+        api.config.scanner.max_concurrent_processes,
+    );
+    text.single("scanwatch_queued_repositories", Kind::Gauge, "Queued repositories.", queued);
+    text.family(
+        "scanwatch_scan_duration_seconds",
+        Kind::Histogram,
+        "Run time of scanners, by outcome; interrupted scanners are restarted.",
+    );
+    for (outcome, durations) in api.supervisor.scan_metrics().by_outcome() {
+        text.histogram(&[("outcome", outcome)], durations);
+    }
+    text.family(
+        "scanwatch_retries_total",
+        Kind::Counter,
+        "Requested retries of repositories, by cause of the failure.",
+    );
+    for (cause, count) in api.supervisor.scan_metrics().retries_by_cause() {
+        text.sample(&[("cause", cause)], count);
+    }
+}
+
+fn watcher(text: &mut Text, api: &Api) {
+    let health = api.live.health();
+    text.family(
+        "scanwatch_watcher_lag_seconds",
+        Kind::Histogram,
+        "Delay from the change of a status file until it is in the cache.",
+    );
+    text.histogram(&[], api.live.lag());
+    for (name, help, count) in [
+        (
+            "scanwatch_watcher_resyncs_total",
+            "Resyncs of the cache with the jobs folder.",
+            health.resyncs,
+        ),
+        (
+            "scanwatch_watcher_overflows_total",
+            "Overflows of the inotify queue, each followed by a resync.",
+            health.overflows,
+        ),
+        ("scanwatch_watcher_panics_total", "Restarts of the watcher after a panic.", health.panics),
+        (
+            "scanwatch_status_file_failures_total",
+            "Failed reads of status files, including half-written ones.",
+            health.failed_reads,
+        ),
+    ] {
+        text.single(name, Kind::Counter, help, count);
+    }
+    text.single(
+        "scanwatch_unreadable_files",
+        Kind::Gauge,
+        "Invalid status files at the last resync.",
+        health.unreadable_files,
+    );
+    text.single(
+        "scanwatch_watcher_notified",
+        Kind::Gauge,
+        "1 if the watcher receives inotify events, 0 if it polls.",
+        u8::from(health.notified),
+    );
+    text.single(
+        "scanwatch_watcher_polled_jobs",
+        Kind::Gauge,
+        "Jobs that are polled because inotify watches ran out.",
+        health.polled_jobs,
+    );
+}
+
+fn request_metrics(text: &mut Text, api: &Api) {
+    let (open, served, refused) = api.request_metrics.connections();
+    text.single("scanwatch_open_streams", Kind::Gauge, "Open event streams.", api.open_streams());
+    text.single("scanwatch_open_connections", Kind::Gauge, "Open connections.", open);
+    text.family(
+        "scanwatch_connections_total",
+        Kind::Counter,
+        "Connections, by whether they were served or refused at the limit.",
+    );
+    text.sample(&[("outcome", "served")], served);
+    text.sample(&[("outcome", "refused")], refused);
+    text.family(
+        "scanwatch_http_requests_total",
+        Kind::Counter,
+        "Answered requests, by the template of their path.",
+    );
+    for Requests { route, method, status, count } in api.request_metrics.requests() {
+        let status = status.map_or_else(|| OTHER.to_owned(), |status| status.to_string());
+        text.sample(&[("route", route), ("method", method), ("status", &status)], count);
+    }
+    text.family(
+        "scanwatch_http_request_duration_seconds",
+        Kind::Histogram,
+        "Time until the answer started, by the template of the path.",
+    );
+    for (route, durations) in api.request_metrics.durations() {
+        text.histogram(&[("route", route)], durations);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of our time are exact in an f64")]
+fn unix_seconds(at: Timestamp) -> f64 {
+    at.timestamp_millis() as f64 / 1000.0
+}

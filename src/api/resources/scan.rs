@@ -1,0 +1,349 @@
+//! `/scan`: submit, follow, cancel, retry and remove a scan.
+//!
+//! Input: requests to `/scan` and `/scan/{id}`. Output: accepted jobs, the progress document with
+//! its `ETag`, and commands to the supervisor.
+//!
+//! Invariants: a job or a command is durable before its answer is sent; a progress document that
+//! the client already has is answered by 304 without a body.
+
+mod operations;
+
+use crate::api::{
+    answers::{
+        content_coding::{Coding, gzip_fast},
+        error::ApiError,
+        field_error::FieldError,
+        reply::{self, finish},
+    },
+    auth::User,
+    log_limit::LineLimit,
+    requests::{body::json_body, validation::Validation},
+    routing::{
+        operation::schema_of,
+        route::{Access, Call, Route},
+        template::{PathParameter, Template},
+    },
+    state::Api,
+};
+use crate::{
+    intake::{IntakeError, ScanRequest},
+    model::{
+        JobId, JobState,
+        master::Options,
+        progress::Lists,
+        retry::MAX_RETRIES,
+        time::{self, Timestamp},
+    },
+    store::{StoreError, plainly},
+    supervisor::{Cancelled, RemoveError, Retried},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::{Arc, LazyLock};
+use warp::{
+    Filter,
+    http::{HeaderMap, StatusCode, header},
+    reply::Response,
+};
+
+/// `Retry-After`, in seconds, when the queue is full.
+const QUEUE_RETRY_SECS: u64 = 30;
+
+/// The `{id}` of all paths.
+pub(crate) const JOB_ID: PathParameter = PathParameter {
+    name: "id",
+    about: "The job id, as the answer to the submission contains it.",
+    schema: schema_of::<JobId>,
+};
+
+/// The headers of the progress document.
+static DOCUMENT: LazyLock<HeaderMap> =
+    LazyLock::new(|| reply::cacheable_headers("application/json"));
+
+const SCANS: Template<0> = Template::new("/scan", []);
+const SCAN: Template<1> = Template::new("/scan/{id}", [JOB_ID]);
+const CANCEL: Template<1> = Template::new("/scan/{id}/cancel", [JOB_ID]);
+const RETRY: Template<1> = Template::new("/scan/{id}/retry", [JOB_ID]);
+
+/// The parameters of the progress document.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(crate) struct View {
+    /// `summary` omits the lists of repositories.
+    #[schemars(extend("enum" = ["full", "summary"]))]
+    view: Option<String>,
+}
+
+/// What to scan.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "ScanSubmission", extend("additionalProperties" = true))]
+struct Submission {
+    /// A repository (`https://host/path.git`, `git@host:path.git`), or a group, an organization or
+    /// a user of a forge (`https://gitlab.com/group/subgroup`). The URL must not contain
+    /// credentials.
+    git_url: String,
+    /// The branch, tag or commit; the default branch if absent.
+    #[schemars(rename = "ref", length(min = 1))]
+    reference: Option<String>,
+    /// Whether to search source files for imports too.
+    deep: Option<bool>,
+    /// For a group: whether to scan its subgroups too; the default is true.
+    include_subgroups: Option<bool>,
+    /// For a group: scan only repositories whose path below the group matches one of these
+    /// patterns.
+    include: Option<Vec<String>>,
+    /// For a group: skip repositories whose path below the group matches one of these patterns.
+    exclude: Option<Vec<String>>,
+    /// How often to retry a repository that failed for a temporary cause: the network, a server, or
+    /// a scanner that crashed or timed out. The default is 0.
+    #[schemars(range(max = MAX_RETRIES))]
+    retries: Option<u64>,
+}
+
+/// An accepted job.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Accepted {
+    job_id: JobId,
+    /// Always `pending`.
+    status: &'static str,
+    #[serde(with = "time")]
+    #[schemars(with = "Timestamp")]
+    created_at: Timestamp,
+}
+
+/// The state of a job after a command.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "JobOutcome")]
+struct Outcome {
+    job_id: JobId,
+    status: JobState,
+}
+
+/// The routes of this file, the most frequent first.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(&SCAN, Access::Read, operations::follows(), |call, _| {
+            call.and(warp::query()).map(|call: Call<1>, view| finish(progress(&call, &view)))
+        }),
+        Route::post(&SCANS, Access::Write, operations::submits(), |call, context| {
+            call.and(json_body(context.api.config.server.max_body_bytes))
+                .then(async |call: Call<0>, body| finish(submit(call.api, &call.user, body).await))
+        }),
+        Route::delete(&SCAN, Access::Admin, operations::removes(), |call, _| {
+            call.then(async |Call { api, path: [id], .. }| finish(remove(api, id).await))
+        }),
+        Route::post(&CANCEL, Access::Write, operations::cancels(), |call, _| {
+            call.then(async |Call { api, path: [id], .. }| finish(cancel(api, id).await))
+        }),
+        Route::post(&RETRY, Access::Write, operations::retries(), |call, _| {
+            call.then(async |Call { api, path: [id], .. }| finish(retry(api, id).await))
+        }),
+    ]
+}
+
+/// `POST /scan`
+async fn submit(api: Api, user: &User, mut body: Validation) -> Result<Response, ApiError> {
+    let sent = Submission {
+        git_url: body.required_text("git_url"),
+        reference: body.text("ref"),
+        deep: body.flag("deep"),
+        include_subgroups: body.flag("include_subgroups"),
+        include: body.texts("include"),
+        exclude: body.texts("exclude"),
+        retries: body.count("retries", MAX_RETRIES),
+    };
+    body.finish()?;
+    let options = Options {
+        reference: sent.reference.clone(),
+        deep: sent.deep.unwrap_or(false),
+        include_subgroups: sent.include_subgroups.unwrap_or(true),
+        include: sent.include.clone().unwrap_or_default(),
+        exclude: sent.exclude.clone().unwrap_or_default(),
+        retries: sent.retries.unwrap_or(0),
+    };
+    let request = ScanRequest {
+        url: sent.git_url.clone(),
+        options,
+        submitted_by: user.name().map(str::to_owned),
+    };
+    let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
+    // Ensures that a GET after this answer finds the job.
+    api.nudger.nudge(&accepted.job_id).await;
+    let location = format!("/scan/{}", accepted.job_id);
+    let answer =
+        Accepted { job_id: accepted.job_id, status: "pending", created_at: accepted.created_at };
+    Ok(reply::with_header(reply::json(&answer), header::LOCATION, &location))
+}
+
+/// `GET /scan/{id}`
+fn progress(call: &Call<1>, view: &View) -> Result<Response, ApiError> {
+    let job = call.api.job(&call.path[0])?;
+    let lists = match view.view.as_deref() {
+        Some("summary") => Lists::Omitted,
+        None | Some("full") => Lists::Whole,
+        Some(_) => {
+            return Err(ApiError::bad_request("Invalid view. Must be one of: full, summary"));
+        }
+    };
+    let body = job.body(lists);
+    if call.if_none_match.matches(body.tag()) {
+        return Ok(reply::not_modified(&DOCUMENT, body.tag()));
+    }
+    let coding = call.coding.of(body.length());
+    let sent = match coding {
+        Coding::Identity => body.sent(),
+        Coding::Gzip => body.compressed(gzip_fast),
+    };
+    Ok(reply::cacheable(sent, &DOCUMENT, body.tag(), coding))
+}
+
+/// `POST /scan/{id}/cancel`
+async fn cancel(api: Api, id: String) -> Result<Response, ApiError> {
+    let job = api.job(&id)?;
+    if !job.facts().state.is_final() {
+        writable(&api).await?;
+    }
+    let cancelled = api.supervisor.cancel(job.id()).await;
+    let is_read = api.nudger.nudge(job.id()).await;
+    let facts = job.facts();
+    match cancelled {
+        Cancelled::NotRunning if !facts.state.is_final() && !is_read => {
+            return Err(ApiError::Unavailable {
+                detail: "The files of the job could not be read in time; its state is unknown"
+                    .into(),
+                retry_after: Some(5),
+            });
+        }
+        Cancelled::NotRunning if !facts.state.is_final() => {
+            return Err(ApiError::Conflict {
+                detail: "The job cannot be cancelled here, because another program runs it".into(),
+                hint: Some("Cancel it with the program that runs it".into()),
+            });
+        }
+        Cancelled::Stopped if !facts.state.is_final() => return Err(stopping()),
+        Cancelled::Unwritten(error) => {
+            return Err(unstorable(
+                "The job is stopped, but its state cannot be stored yet",
+                &error,
+            ));
+        }
+        Cancelled::Done | Cancelled::NotRunning | Cancelled::Stopped => {}
+    }
+    // The request is durable, even if the cache has not re-read the job yet.
+    let is_known = is_read || facts.state.is_final();
+    let status = if is_known { facts.state } else { JobState::Cancelled };
+    Ok(reply::json(&Outcome { job_id: facts.id, status }))
+}
+
+/// `POST /scan/{id}/retry`
+async fn retry(api: Api, id: String) -> Result<Response, ApiError> {
+    let job = api.job(&id)?;
+    let conflict = |detail: &'static str, hint: &'static str| ApiError::Conflict {
+        detail: detail.into(),
+        hint: Some(hint.into()),
+    };
+    match api.supervisor.retry(job.id()).await {
+        Retried::GoesOn => {}
+        Retried::Running => {
+            return Err(conflict(
+                "The job is not finished yet",
+                "Wait until it finishes, or cancel it first",
+            ));
+        }
+        Retried::NothingFailed => {
+            return Err(conflict(
+                "The job has no failed repository that can be retried",
+                "Submit its URL again to scan everything",
+            ));
+        }
+        Retried::NotOurs => {
+            return Err(conflict(
+                "The job cannot be retried here, because another program runs it",
+                "Submit its URL to scan it here",
+            ));
+        }
+        Retried::Gone => return Err(ApiError::JobNotFound),
+        Retried::Stopped => return Err(stopping()),
+        Retried::Failed(error) => return Err(unstorable("The job cannot be stored", &error)),
+    }
+    let is_read = api.nudger.nudge(job.id()).await;
+    let facts = job.facts();
+    // The job is restarted, even if the cache has not re-read it yet.
+    let status = if is_read { facts.state } else { JobState::InProgress };
+    Ok(reply::json(&Outcome { job_id: facts.id, status }))
+}
+
+/// `DELETE /scan/{id}`
+async fn remove(api: Api, id: String) -> Result<Response, ApiError> {
+    let job = api.job(&id)?;
+    writable(&api).await?;
+    let id: &JobId = job.id();
+    let removed = api.supervisor.remove(id).await;
+    api.nudger.nudge(id).await;
+    removed.map_err(|error| match error {
+        RemoveError::Stopped => {
+            ApiError::Unavailable { detail: error.to_string().into(), retry_after: None }
+        }
+        RemoveError::Store(error) => unstorable("The job cannot be removed", &error),
+    })?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// Refuses a command before it has any effect, while nothing can be written.
+async fn writable(api: &Api) -> Result<(), ApiError> {
+    let space = Arc::clone(&api.space);
+    match api.read_pools.checks.run(move || space.obstacle()).await {
+        Ok(Some(obstacle)) if obstacle.forbids_all() => Err(ApiError::Unavailable {
+            detail: format!("The job cannot be changed: {obstacle}").into(),
+            retry_after: Some(QUEUE_RETRY_SECS),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn refused(error: &IntakeError, sent: Submission) -> ApiError {
+    let invalid = |member: &'static str, message: String, input: Value| {
+        ApiError::invalid(vec![FieldError::new("value_error", vec![member.into()], message, input)])
+    };
+    match error {
+        IntakeError::Refused(refusal) => ApiError::refused_url(refusal, sent.git_url.into()),
+        IntakeError::NotScannable(what) => {
+            ApiError::BadRequest { detail: what.to_string().into(), hint: Some(what.hint().into()) }
+        }
+        IntakeError::Reference(why) => {
+            let message =
+                format!("Value error, not a valid name of a branch, tag or commit: {why}");
+            invalid("ref", message, sent.reference.into())
+        }
+        IntakeError::Pattern(member, why) => {
+            let patterns = if *member == "include" { sent.include } else { sent.exclude };
+            invalid(member, format!("Value error, {why}"), patterns.into())
+        }
+        IntakeError::QueueFull(_) => ApiError::TooManyRequests {
+            detail: error.to_string().into(),
+            retry_after: QUEUE_RETRY_SECS,
+        },
+        IntakeError::NoPlace(_) => ApiError::Unavailable {
+            detail: error.to_string().into(),
+            retry_after: Some(QUEUE_RETRY_SECS),
+        },
+        IntakeError::Store(cause) => unstorable("The job cannot be stored", cause),
+        IntakeError::Stopped => stopping(),
+    }
+}
+
+fn stopping() -> ApiError {
+    ApiError::Unavailable { detail: "The server is stopping".into(), retry_after: None }
+}
+
+/// The answer to a failed write. Only the log contains the path.
+fn unstorable(what: &str, cause: &StoreError) -> ApiError {
+    static LINES: LineLimit = LineLimit::new(20);
+    if let Some(suppressed) = LINES.pass() {
+        tracing::error!(error = crate::store::chain(cause), suppressed, "{what}");
+    }
+    ApiError::Unavailable {
+        detail: format!("{what}: {}", plainly(&cause.source)).into(),
+        retry_after: Some(QUEUE_RETRY_SECS),
+    }
+}
