@@ -492,10 +492,14 @@ async fn a_log_that_cannot_be_written_does_not_affect_the_service() {
     command.args(["serve", "--listen", "127.0.0.1:0", "--set", "scanner.command=true"]);
     command.stderr(Stdio::piped());
     let mut server = tokio::process::Command::from(command).kill_on_drop(true).spawn().unwrap();
-    let mut first_line = String::new();
-    let mut log = BufReader::new(server.stderr.take().unwrap());
-    log.read_line(&mut first_line).await.unwrap();
-    let (_, address) = first_line.trim().split_once("http://").expect(&first_line);
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    // Log lines may precede the banner.
+    let address = loop {
+        let line = log.next_line().await.unwrap().expect("the banner names the address");
+        if let Some((_, address)) = line.trim().split_once("listens on http://") {
+            break address.to_owned();
+        }
+    };
     let client = scanwatch::http::client().build().unwrap();
     let get = async |path: String| -> Option<Value> {
         let answer = client.get(format!("http://{address}{path}")).send().await.ok()?;
