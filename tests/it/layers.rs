@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -46,7 +47,7 @@ const OF_TESTS: &str = "fuzzing";
 /// The command line runs everything.
 const FREE: [&str; 2] = ["cli", "main"];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -87,6 +88,17 @@ fn named(text: &str) -> BTreeSet<String> {
     names
 }
 
+/// The text of a file without its unit tests, whose uses are not part of the layers; `None` if the
+/// file contains only tests.
+pub(crate) fn product_text(root: &Path, below: &Path) -> Option<String> {
+    let is_test = |part: &OsStr| part == "tests" || part == "tests.rs";
+    if below.iter().any(is_test) {
+        return None;
+    }
+    let text = fs::read_to_string(root.join(below)).unwrap();
+    Some(text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned())
+}
+
 /// Breaks when a module uses one that its stage must not know.
 #[test]
 fn every_module_uses_only_its_allowed_stages() {
@@ -107,10 +119,8 @@ fn every_module_uses_only_its_allowed_stages() {
             wrong.push(format!("{module} is not in the table"));
             continue;
         };
-        let text = fs::read_to_string(&path).unwrap();
-        // What only tests use is not part of the layers.
-        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        for name in named(text) {
+        let Some(text) = product_text(&root, below) else { continue };
+        for name in named(&text) {
             if name != module && name != OF_TESTS && !allowed.contains(&name.as_str()) {
                 wrong.push(format!("{} uses {name}", below.display()));
             }
