@@ -10,20 +10,25 @@ mod forges;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod layers;
-mod raw;
+mod sections;
+mod values;
 
 pub use layers::{EffectiveSetting, SettingsError};
+pub use sections::{
+    AuthConfig, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig, ServerConfig,
+    TlsFiles, WatchConfig, WatchMode,
+};
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
-    task::{Category, Credentials, Limits, Sandbox},
+    task::{Category, Credentials, Limits},
 };
 use layers::Layers;
-use raw::{Places, Raw};
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
+use sections::Sections;
 use serde::Deserialize;
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 use toml::Table;
 
 /// The default settings: config/default.toml of the repository.
@@ -43,121 +48,6 @@ pub struct Config {
     pub discovery: DiscoveryConfig,
     pub forges: Vec<Forge>,
     pub categories: BTreeMap<String, Category>,
-}
-
-/// `[server]`
-#[derive(Debug, Clone)]
-pub struct ServerConfig {
-    pub listen: SocketAddr,
-    pub tls: Option<TlsFiles>,
-    /// A proxy terminates TLS.
-    pub behind_proxy: bool,
-    pub max_connections: usize,
-    pub max_streams: usize,
-    pub max_streams_per_user: usize,
-    pub header_timeout: Duration,
-    pub body_timeout: Duration,
-    pub write_timeout: Duration,
-    pub max_body_bytes: u64,
-    pub stop_grace: Duration,
-}
-
-/// The files of a certificate and its private key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    pub certificate_file: PathBuf,
-    pub key_file: PathBuf,
-}
-
-/// `[auth]`
-#[derive(Debug, Clone, Default)]
-pub struct AuthConfig {
-    /// Users with bcrypt hashes.
-    pub htpasswd_file: Option<PathBuf>,
-    /// Tokens, stored as SHA-256 hashes.
-    pub tokens_file: Option<PathBuf>,
-    /// How often the files are checked for changes.
-    pub reload_interval: Duration,
-}
-
-impl AuthConfig {
-    /// Whether credentials come from files.
-    pub fn has_files(&self) -> bool {
-        self.htpasswd_file.is_some() || self.tokens_file.is_some()
-    }
-}
-
-/// `[jobs]`
-#[derive(Debug, Clone)]
-pub struct JobsConfig {
-    pub dir: PathBuf,
-    pub folder_mode: u32,
-    pub retention: Duration,
-    pub cleanup_interval: Duration,
-    pub max_queued_jobs: usize,
-    pub min_free_bytes: u64,
-    pub min_free_inodes: u64,
-}
-
-/// `[scanner]`
-#[derive(Debug, Clone)]
-pub struct ScannerConfig {
-    /// Program and arguments; empty for the built-in scanner.
-    pub command: Vec<String>,
-    pub max_concurrent_processes: usize,
-    pub subprocess_timeout_secs: u64,
-    pub kill_grace_secs: u64,
-    pub update_interval_secs: u64,
-    pub progress_interval_ms: u64,
-    pub stall_timeout_secs: u64,
-    /// The pause before the first retry.
-    pub retry_pause: Duration,
-    /// The time after which a scan counts as slow and may have to give its slot to another job.
-    pub slow_after: Duration,
-    pub log_max_bytes: u64,
-    pub sandbox: Sandbox,
-}
-
-/// `[watch]`
-#[derive(Debug, Clone, Copy)]
-pub struct WatchConfig {
-    pub mode: WatchMode,
-    pub poll_interval: Duration,
-    pub resync_interval: Duration,
-}
-
-/// How file changes are detected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchMode {
-    /// Inotify events; polling where they are not available.
-    Auto,
-    /// Polling at an interval.
-    Poll,
-}
-
-/// `[discovery]`: limits for listing one group on its forge.
-#[derive(Debug, Clone, Copy)]
-pub struct DiscoveryConfig {
-    pub max_pages: u32,
-    pub max_answer_bytes: u64,
-    /// The timeout of one answer.
-    pub answer_timeout: Duration,
-    /// The timeout of the whole list, including pauses.
-    pub timeout: Duration,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, Copy)]
-pub struct LogConfig {
-    pub format: LogFormat,
-    pub level: tracing::Level,
-}
-
-/// The format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 /// One of `[[forges]]`: a trusted origin, optionally with credentials.
@@ -246,17 +136,77 @@ fn merge_layers(sources: &Sources) -> Result<(Table, BTreeMap<String, String>), 
     Ok(layers.finish())
 }
 
-/// Turns the merged table into usable settings.
+/// Turns the merged table into usable settings, and reads the tokens that the forges name.
 fn validate(
     table: Table,
     places: &BTreeMap<String, String>,
     sources: &Sources,
 ) -> Result<Config, SettingsError> {
-    let raw: Raw = table.try_into().map_err(|error: toml::de::Error| SettingsError {
-        place: places.get("forges").or(places.get("categories")).cloned().unwrap_or_default(),
-        message: error.message().to_owned(),
-    })?;
-    raw.check(&Places(places), &sources.environment)
+    let sections = serde_path_to_error::deserialize::<_, Sections>(table)
+        .map_err(|error| refusal(&error.path().to_string(), error.inner().message(), places))?;
+    let Sections { server, auth, jobs, scanner, limits, watch, log, discovery, .. } = sections;
+    let tls = ["server.tls_certificate_file", "server.tls_key_file"];
+    let (set, unset) = match (&server.tls_certificate_file, &server.tls_key_file) {
+        (Some(_), None) => (tls[0], tls[1]),
+        (None, Some(_)) => (tls[1], tls[0]),
+        _ => ("", ""),
+    };
+    if !set.is_empty() {
+        let message = format!("`{unset}` is not set: set both files, or neither");
+        return Err(refusal(set, &message, places));
+    }
+    for (key, value, least) in [
+        ("max_tree_depth", limits.max_tree_depth, 1),
+        ("connect_timeout_secs", limits.connect_timeout_secs, 1),
+        // Smaller values are less than this program needs to start and to report an error.
+        ("max_memory_bytes", limits.max_memory_bytes, 256 << 20),
+        ("max_data_bytes", limits.max_data_bytes, 64 << 20),
+        ("max_cpu_secs", limits.max_cpu_secs, 1),
+    ] {
+        if value < least {
+            let message = format!("expected {least} or more, got {value}");
+            return Err(refusal(&format!("limits.{key}"), &message, places));
+        }
+    }
+    let mut network = NetworkPolicy {
+        allow_hosts: sections.network.allow_hosts,
+        allow_nets: sections.network.allow_nets,
+        allow_ports: sections.network.allow_ports,
+        trusted: Vec::new(),
+        authorities: Vec::new(),
+        local_paths: false,
+    };
+    let mut forges = Vec::with_capacity(sections.forges.len());
+    for forge in sections.forges {
+        let checked = forge.check(&sources.environment);
+        let (forge, authority) = checked.map_err(|reason| refusal("forges", &reason, places))?;
+        network.trusted.push(forge.origin.clone());
+        network.authorities.extend(authority);
+        forges.push(forge);
+    }
+    let categories = sections.categories;
+    Ok(Config {
+        server,
+        auth,
+        jobs,
+        scanner,
+        limits,
+        watch,
+        log,
+        network,
+        discovery,
+        forges,
+        categories,
+    })
+}
+
+/// The error about the setting at this path, with the source of its value.
+fn refusal(path: &str, message: &str, places: &BTreeMap<String, String>) -> SettingsError {
+    // A value below a list or a section of the user's own has the source of that whole.
+    let wholes = path.match_indices(['.', '[']).map(|(end, _)| &path[..end]);
+    let place = std::iter::once(path).chain(wholes).find_map(|path| places.get(path));
+    let place = place.cloned().unwrap_or_else(|| "default".to_owned());
+    SettingsError { place, message: format!("`{path}`: {message}") }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub(super) fn run(args: ServeArgs) -> Exit {
 async fn serve(config: Config) -> Result<(), StartError> {
     let started_at = Utc::now();
     let auth = Arc::new(credentials(&config)?);
-    let tls = config.server.tls.as_ref().map(Tls::open).transpose();
+    let tls = config.server.tls().as_ref().map(Tls::open).transpose();
     let tls = tls.map_err(|error| StartError::Tls(error.to_string()))?.map(Arc::new);
     let address = config.server.listen;
     let at = |source| StartError::Listen { address, source };

@@ -81,7 +81,7 @@ pub(super) fn run(command: ConfigCommand) -> Exit {
 /// Checks the content of the files that `serve` would read: users, tokens and certificates.
 fn check_files(config: &Config) -> Exit {
     let users = Auth::new(None, &config.auth).map_err(|error| error.to_string());
-    let tls = config.server.tls.as_ref().map(Tls::open).transpose();
+    let tls = config.server.tls().as_ref().map(Tls::open).transpose();
     let tls = tls.map_err(|error| error.to_string());
     match (users, tls) {
         (Ok(_), Ok(tls)) => {

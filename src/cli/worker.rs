@@ -89,7 +89,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         limits: config.limits,
         network: config.network,
         categories: config.categories,
-        sandbox: config.scanner.sandbox,
+        sandbox: config.scanner.sandbox(),
     };
     let (task, scratch) = standalone.into_task()?;
     let code = worker::run(task);
@@ -100,7 +100,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
 /// Prints which escapes the sandbox refuses; the exit code is 1 if one is possible.
 fn self_test(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     let config = args.settings.load(Vec::new()).context("settings")?;
-    let found = worker::sandbox_self_test::run(&config.scanner.sandbox, &config.limits)?;
+    let found = worker::sandbox_self_test::run(&config.scanner.sandbox(), &config.limits)?;
     let text = if args.self_test.json {
         serde_json::to_string_pretty(&found)? + "\n"
     } else {

@@ -9,9 +9,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
+/// One of `[[forges]]`, as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawForge {
+pub(super) struct ForgeSection {
     kind: ForgeKind,
     url: String,
     token_file: Option<PathBuf>,
@@ -25,7 +26,7 @@ fn default_username() -> String {
     "oauth2".to_owned()
 }
 
-impl RawForge {
+impl ForgeSection {
     /// The forge, and its bundle of certificate authorities for the scanners' task.
     pub(super) fn check(
         self,

@@ -1,7 +1,7 @@
 //! Tests of the settings: layers, limits and messages.
 
 use super::*;
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
     let root = tempfile::tempdir().unwrap();

@@ -56,7 +56,7 @@ impl Isolation {
     /// Probes the control groups; [`Self::test`] runs the self-test.
     pub fn new(scanner: &ScannerConfig) -> Self {
         let sandbox = if scanner.command.is_empty() {
-            SandboxKind::BuiltIn(scanner.sandbox.mode)
+            SandboxKind::BuiltIn(scanner.sandbox_mode)
         } else {
             SandboxKind::Custom
         };
@@ -165,7 +165,7 @@ async fn ask(
     path: &str,
     staging: &Path,
 ) -> Result<SelfTest, String> {
-    let paths: Vec<_> = scanner.sandbox.paths.iter().map(|path| path.to_string_lossy()).collect();
+    let paths: Vec<_> = scanner.sandbox_paths.iter().map(|path| path.to_string_lossy()).collect();
     let output = Command::new("/proc/self/exe")
         .arg0("scanwatch")
         .args(["worker", "--self-test-escape", "--json"])

@@ -97,7 +97,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         limits: config.limits,
         network: config.network.clone(),
         categories: config.categories.clone(),
-        sandbox: config.scanner.sandbox.clone(),
+        sandbox: config.scanner.sandbox(),
         credentials: origin.and_then(|origin| config.credentials_for(&origin)),
     };
     Some(ShimTask {
