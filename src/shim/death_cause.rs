@@ -4,7 +4,7 @@
 //! Input: the signal, the kernel's evidence, the end of stderr. Output: the same exit, or one with
 //! its cause. Invariants: without evidence a death by signal stays a plain signal.
 
-use super::wait::RunEnd;
+use super::verdict::RunEnd;
 use crate::{
     model::task::ShimTask,
     store::space,

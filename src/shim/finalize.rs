@@ -6,10 +6,7 @@
 //! Invariants: whatever any scanner has written (name, progress, unknown members) is kept; a final
 //! state is on the disk before the shim exits.
 
-use super::{
-    verdict::{Verdict, Written, judge},
-    wait::RunEnd,
-};
+use super::verdict::{RunEnd, Verdict, Written, judge};
 use crate::{
     model::{
         Failure, RepoState,
@@ -93,7 +90,7 @@ impl<'a> Finalizer<'a> {
     }
 
     /// Identifies the current content of the status file.
-    pub(super) fn signature(&self) -> Option<Signature> {
+    fn signature(&self) -> Option<Signature> {
         Signature::at(&self.status)
     }
 

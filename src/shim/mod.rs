@@ -40,7 +40,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use wait::RunEnd;
+use verdict::RunEnd;
 
 /// The exit codes of a shim, for the server that started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,8 +176,7 @@ impl Shim {
         let ending = match Scanner::start(&self.task, log) {
             Err(error) => spawn_failure(&process_tree::cannot_start(&self.task), &error),
             Ok(mut scanner) => {
-                let ending =
-                    wait::until_run_ends(&mut scanner, &self.task, &self.job, finalizer, orders);
+                let ending = wait::until_run_ends(&mut scanner, &self.task, &self.job, orders);
                 scanner.end_tree(log);
                 let ending = death_cause::of(
                     ending,

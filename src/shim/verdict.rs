@@ -4,11 +4,35 @@
 //! that the written state is kept. Invariants: within one attempt a final state is kept, with the
 //! one exception that the protocol makes (`completed`, and then an exit code other than 0).
 
-use super::wait::RunEnd;
 use crate::{
     model::{Failure, FailureKind, RepoState, attempt::OrderReason},
     sys::ChildEnd,
 };
+
+/// Why a scanner's run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum RunEnd {
+    NotStarted(Failure),
+    Ended(ChildEnd),
+    /// Killed because memory ran out; `detail` names the evidence.
+    OutOfMemory {
+        end: ChildEnd,
+        detail: String,
+    },
+    /// Stopped by a limit that the built-in scanner sets for itself; `detail` names it.
+    Limited {
+        end: ChildEnd,
+        detail: String,
+    },
+    /// The scanner failed, and the disk is full; `detail` says so.
+    DiskFull {
+        code: i32,
+        detail: String,
+    },
+    TimedOut,
+    Stalled,
+    Ordered(OrderReason),
+}
 
 /// The content of the status file after the scanner's exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

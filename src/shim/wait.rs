@@ -7,15 +7,18 @@
 //! Invariants: blocking, by poll(2), with a tick for what cannot be polled; times are those of the
 //! monotonic clock.
 
-use super::{finalize::Finalizer, process_tree::Scanner};
+use super::{process_tree::Scanner, verdict::RunEnd};
 use crate::{
     model::{
-        Failure,
         attempt::OrderReason,
         task::{ScanTask, ShimTask},
     },
-    store::{attempt, layout::JobDir, read::is_missing_folder},
-    sys::{self, ChildEnd},
+    store::{
+        attempt,
+        layout::JobDir,
+        read::{Signature, is_missing_folder},
+    },
+    sys,
 };
 use std::{
     io::{self, Read},
@@ -26,31 +29,6 @@ use std::{
 
 /// How often the status file and orphans are checked.
 const TICK: Duration = Duration::from_millis(200);
-
-/// Why a scanner's run ended.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum RunEnd {
-    NotStarted(Failure),
-    Ended(ChildEnd),
-    /// Killed because memory ran out; `detail` names the evidence.
-    OutOfMemory {
-        end: ChildEnd,
-        detail: String,
-    },
-    /// Stopped by a limit that the built-in scanner sets for itself; `detail` names it.
-    Limited {
-        end: ChildEnd,
-        detail: String,
-    },
-    /// The scanner failed, and the disk is full; `detail` says so.
-    DiskFull {
-        code: i32,
-        detail: String,
-    },
-    TimedOut,
-    Stalled,
-    Ordered(OrderReason),
-}
 
 /// Receives SIGTERM as an order; ignores SIGHUP, which concerns terminals and settings.
 pub(super) struct Orders {
@@ -85,13 +63,13 @@ pub(super) fn until_run_ends(
     scanner: &mut Scanner,
     task: &ShimTask,
     job: &JobDir,
-    finalizer: &Finalizer<'_>,
     orders: &Orders,
 ) -> RunEnd {
     let began = Instant::now();
     let deadline = began + Duration::from_secs(task.timeout_secs);
     let patience = Duration::from_secs(task.stall_timeout_secs);
-    let mut signature = finalizer.signature();
+    let status = job.status(task.scan.repo_index);
+    let mut signature = Signature::at(&status);
     // A scanner that never writes a status has only its deadline.
     let mut last_heartbeat: Option<Instant> = None;
     loop {
@@ -104,7 +82,7 @@ pub(super) fn until_run_ends(
             return RunEnd::Ordered(reason);
         }
         // Read after the wait: if this process was stopped for a while, the scanner was not.
-        let newest = finalizer.signature();
+        let newest = Signature::at(&status);
         let now = Instant::now();
         // Writes to an unavailable folder cannot be seen, so a missing heartbeat means nothing.
         let is_away = newest.is_none() && is_missing_folder(job.path());
