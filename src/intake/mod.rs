@@ -5,6 +5,7 @@
 //! Invariants: no request waits for a forge; a job that cannot be stored is not accepted.
 
 pub mod discovery;
+mod forge_api;
 mod planner;
 pub mod target;
 

@@ -3,7 +3,7 @@
 //! Input: a URL, and the settings, which define the API of each forge. Output: a [`Target`].
 //! Invariants: no host is contacted here; a forge is queried only if its API is known.
 
-use super::discovery::ForgeApi;
+use super::forge_api::ForgeApi;
 use crate::{
     config::{Config, ForgeKind},
     model::{

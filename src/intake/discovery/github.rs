@@ -4,12 +4,11 @@
 //! requested in an order that does not change while their pages are read; a missing or invalid
 //! member of an entry counts as absent.
 
-use super::{
-    DiscoveryError, ForgeAnswer, OnProgress, Project,
-    forge_api::{endpoint, path_as_segment},
-    paging::ForgeClient,
+use super::{DiscoveryError, ForgeAnswer, OnProgress, Project, paging::ForgeClient};
+use crate::{
+    intake::forge_api::{endpoint, path_as_segment},
+    model::git_url::GitUrl,
 };
-use crate::model::git_url::GitUrl;
 use serde_json::Value;
 
 /// Lists the repositories of an organisation or a user; `None` if neither exists.

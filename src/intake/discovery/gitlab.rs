@@ -4,12 +4,11 @@
 //! that does not change while their pages are read (by id, ascending); a missing or invalid member
 //! of an entry counts as absent.
 
-use super::{
-    DiscoveryError, ForgeAnswer, OnProgress, Project,
+use super::{DiscoveryError, ForgeAnswer, OnProgress, Project, paging::ForgeClient};
+use crate::intake::{
     forge_api::{endpoint, path_as_segment},
-    paging::ForgeClient,
+    target::Target,
 };
-use crate::intake::target::Target;
 use serde_json::Value;
 
 /// Finds out what a target names and lists its projects; `None` if it does not exist.

@@ -7,7 +7,6 @@
 
 mod entries;
 mod error;
-mod forge_api;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod github;
@@ -20,9 +19,8 @@ mod retry;
 mod selection;
 
 pub use error::DiscoveryError;
-pub use forge_api::ForgeApi;
 
-use super::target::Target;
+use super::{forge_api::ForgeApi, target::Target};
 use crate::{
     config::Config,
     model::{git_url::GitUrl, master::Options, plan::Plan},

@@ -6,7 +6,7 @@
 //! size of an answer is checked while it is read; a page is requested at most four times.
 
 use super::{
-    DiscoveryError, ForgeApi, OnProgress, Project,
+    DiscoveryError, OnProgress, Project,
     entries::{self, Body, Entry},
     http_client::{self, chain},
     next_page::{self, OtherOrigin},
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::{Config, DiscoveryConfig},
     http,
+    intake::forge_api::ForgeApi,
     model::{address::Origin, git_url::GitUrl, redact::Redactor},
 };
 use chrono::Utc;

@@ -1,4 +1,6 @@
-//! The API of each forge: its kind and its base URL.
+//! The API of each forge: its kind, its base URL, and the URLs of requests.
+//!
+//! Input: a URL and the settings. Output: URLs. Invariant: nothing is requested here.
 
 use crate::{
     config::{Config, ForgeKind},
@@ -15,7 +17,7 @@ const GITHUB_API: &str = "https://api.github.com/";
 
 /// The API of a forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForgeApi {
+pub(super) enum ForgeApi {
     /// Version 4 of GitLab's REST API.
     Gitlab,
     /// Version 3 of GitHub's REST API.
@@ -24,7 +26,7 @@ pub enum ForgeApi {
 
 impl ForgeApi {
     /// The API of a URL's forge, according to the settings, or of a public forge.
-    pub fn of(url: &GitUrl, config: &Config) -> Option<Self> {
+    pub(super) fn of(url: &GitUrl, config: &Config) -> Option<Self> {
         let origin = Origin::of(url.url())?;
         if let Some(forge) = config.forge(&origin) {
             return match forge.kind {
