@@ -6,7 +6,7 @@
 use super::{
     StoreError,
     atomic::{self, Durability},
-    trash,
+    removal,
 };
 use crate::model::{JobId, master::Master, plan::Plan};
 use serde::Serialize;
@@ -171,7 +171,7 @@ impl JobsDir {
             Ok(()) => Ok(job),
             Err(error) => {
                 // A caller that gets an error must not find the job after a restart.
-                let _ = trash::remove(&staging, &job.path);
+                let _ = removal::remove(&staging, &job.path);
                 Err(error)
             }
         }
@@ -271,7 +271,7 @@ impl JobDir {
             // A scanner can create a folder at a file's path. The folder is removed, because the
             // final state could never be written otherwise.
             Err(error) if error.source.kind() == io::ErrorKind::IsADirectory => {
-                trash::remove(&self.staging, &path)?;
+                removal::remove(&self.staging, &path)?;
                 atomic::replace_json(&self.staging, &path, value, durability)
             }
             other => other,

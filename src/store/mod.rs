@@ -12,6 +12,7 @@ pub mod layout;
 pub mod lock;
 pub mod open_folder;
 pub mod read;
+mod removal;
 pub mod reserve;
 pub mod result_file;
 pub mod retention;
