@@ -10,8 +10,9 @@
 use crate::{
     model::{JobId, declared::Declared},
     store::{
+        io_error::is_resource_exhaustion,
         layout::JobsDir,
-        read::{Signature, is_resource_exhaustion},
+        read::Signature,
         result_file::{Part, ResultFile, Unread},
     },
 };

@@ -16,7 +16,7 @@
 //! released; the mutex of the registry is a leaf: nothing is awaited while it is held; an error of
 //! the kernel is never taken for the end of a process.
 
-use super::StoreError;
+use super::{StoreError, io_error::is_absence};
 use rustix::{
     fs::{FlockOperation, OFlags, fcntl_lock},
     io::Errno,
@@ -72,7 +72,7 @@ impl RecordLock {
     pub fn is_at(&self, path: &Path) -> bool {
         match std::fs::symlink_metadata(path) {
             Ok(facts) => Inode::of(&facts) == self.inode,
-            Err(error) => !super::read::is_absence(&error),
+            Err(error) => !is_absence(&error),
         }
     }
 }

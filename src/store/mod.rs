@@ -8,6 +8,7 @@
 pub mod admission;
 pub mod atomic;
 pub mod attempt;
+pub mod io_error;
 pub mod layout;
 pub mod lock;
 pub mod open_folder;

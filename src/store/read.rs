@@ -5,9 +5,10 @@
 
 use super::{
     StoreError,
+    io_error::{is_absence, is_resource_exhaustion},
     lock::{self, Inode},
 };
-use rustix::{fs::OFlags, io::Errno};
+use rustix::fs::OFlags;
 use std::{
     fs::{File, Metadata, OpenOptions},
     hash::{DefaultHasher, Hash, Hasher},
@@ -81,39 +82,6 @@ impl Signature {
     pub fn at(path: &Path) -> Option<Self> {
         std::fs::symlink_metadata(path).ok().map(|facts| Self::of(&facts))
     }
-}
-
-/// Whether an error means that nothing is there. Any other error says nothing about the file: the
-/// process may be out of descriptors, or permissions may be missing for a while.
-pub fn is_absence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// Whether an error means that the path, if it exists, is not a file as scanwatch writes it: a
-/// symbolic link, FIFO, socket or folder, or far too large.
-pub fn is_no_file_of_ours(error: &io::Error) -> bool {
-    let by_kind = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge);
-    is_absence(error) || by_kind || matches!(errno(error), Some(Errno::LOOP | Errno::NXIO))
-}
-
-/// Whether an error means that resources are exhausted for a while, so that nothing is known about
-/// the file.
-pub fn is_resource_exhaustion(error: &io::Error) -> bool {
-    const EXHAUSTED: [Errno; 8] = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOMEM,
-        Errno::NOBUFS,
-        Errno::AGAIN,
-        Errno::INTR,
-        Errno::STALE,
-        Errno::TIMEDOUT,
-    ];
-    errno(error).is_some_and(|errno| EXHAUSTED.contains(&errno))
-}
-
-fn errno(error: &io::Error) -> Option<Errno> {
-    error.raw_os_error().map(Errno::from_raw_os_error)
 }
 
 /// Whether a folder is missing or something else is at its path. If that is unknown, it is not

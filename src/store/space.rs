@@ -9,9 +9,10 @@
 use super::{
     admission::{Admission, Crowded, ScanRegistration},
     atomic,
+    io_error::is_absence,
     layout::JobsDir,
     plainly,
-    read::{Signature, is_absence},
+    read::Signature,
     reserve,
     server_lock::ServerLock,
 };

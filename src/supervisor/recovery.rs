@@ -25,9 +25,10 @@ use crate::{
     },
     store::{
         StoreError, attempt, chain,
+        io_error::is_no_file_of_ours,
         layout::{JobDir, JobFile},
         lock::{self, Holder},
-        read::{self, is_no_file_of_ours},
+        read,
     },
 };
 use chrono::Utc;

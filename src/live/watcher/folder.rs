@@ -12,8 +12,9 @@ use super::{WatchOptions, idle_folder::IdleFolder, reader::Scan};
 use crate::{
     live::{Live, file_content::FileContent, job::SharedJob},
     store::{
+        io_error::is_absence,
         layout::{JobDir, JobFile},
-        read::{self, Signature, is_absence, is_missing_folder},
+        read::{self, Signature, is_missing_folder},
     },
 };
 use std::{

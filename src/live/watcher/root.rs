@@ -11,8 +11,9 @@ use super::folder::is_young;
 use crate::{
     model::JobId,
     store::{
+        io_error::is_absence,
         layout::{JobsDir, Listing},
-        read::{Signature, is_absence},
+        read::Signature,
     },
 };
 use std::{collections::HashSet, fs, io, time::SystemTime};

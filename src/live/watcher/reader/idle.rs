@@ -10,7 +10,7 @@ use super::{JobsReader, TURN};
 use crate::{
     live::watcher::folder::{Folder, Watch},
     model::JobId,
-    store::{open_folder::OpenFolder, read::is_absence},
+    store::{io_error::is_absence, open_folder::OpenFolder},
 };
 use std::{
     collections::BTreeMap,

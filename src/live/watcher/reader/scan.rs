@@ -10,10 +10,7 @@ use super::{JobsReader, TURN};
 use crate::{
     live::watcher::folder::{AfterRead, FinalStates, Folder, Watch},
     model::JobId,
-    store::{
-        layout::JobFile,
-        read::{Signature, is_absence},
-    },
+    store::{io_error::is_absence, layout::JobFile, read::Signature},
 };
 use std::{
     collections::{BTreeSet, btree_set},
