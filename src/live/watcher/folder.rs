@@ -8,7 +8,12 @@
 //! again for a while before it counts as broken; a final state is held back until it is durable;
 //! the cost of reading a file does not depend on the number of other files.
 
-use super::{WatchOptions, idle_folder::IdleFolder, reader::Scan};
+use super::{
+    WatchOptions,
+    change_time::{TICK, is_young, moment_of},
+    folder_scan::{FolderScan, ScanStep},
+    idle_folder::IdleFolder,
+};
 use crate::{
     live::{Live, file_content::FileContent, job::SharedJob},
     store::{
@@ -29,11 +34,6 @@ use std::{
 const REREAD_AFTER: Duration = Duration::from_millis(50);
 /// How long it is read again before it counts as broken.
 const BROKEN_AFTER: Duration = Duration::from_millis(500);
-
-/// How long after a change another change may get the same change time: clocks of file systems tick
-/// every 10 ms, or less. (Since Linux 6.13 most of them give a change that follows a read a new
-/// time.)
-const TICK: Duration = Duration::from_millis(20);
 
 /// What the watcher's thread knows of a job's folder.
 pub(super) struct Folder {
@@ -56,7 +56,7 @@ pub(super) struct Folder {
     /// repositories.
     pub(super) master_final_state: Option<Signature>,
     /// The running scan.
-    pub(super) scan: Option<Scan>,
+    pub(super) scan: Option<FolderScan>,
     /// Whether this server created the job, once that is known.
     ours: Option<bool>,
 }
@@ -149,6 +149,12 @@ impl Folder {
         }
     }
 
+    /// Restores the folder of an idle job; its files are read again if they have changed.
+    pub(super) fn of_idle(idle: IdleFolder, dir: JobDir) -> Self {
+        let IdleFolder { job, listed, files } = idle;
+        Self::of_known(job, dir, &listed, files, moment_of(listed.changed_at()))
+    }
+
     /// What has to be kept while nothing changes; `None` if something has to be read again.
     pub(super) fn to_idle(&self) -> Option<IdleFolder> {
         let may = self.held.is_empty() && self.broken == 0 && self.master_final_state.is_none();
@@ -168,9 +174,10 @@ impl Folder {
         self.broken
     }
 
-    /// The known files.
-    pub(super) fn known(&self) -> impl Iterator<Item = JobFile> {
-        self.files.keys().copied()
+    /// The next step of the running scan; `None` if no scan runs. Known files are read even if they
+    /// are no longer listed.
+    pub(super) fn next_scan_step(&mut self) -> Option<ScanStep> {
+        Some(self.scan.as_mut()?.next(self.files.keys().copied()))
     }
 
     pub(super) fn is_over_and_quiet(&self, options: &WatchOptions) -> bool {
@@ -339,23 +346,6 @@ fn read_content(file: JobFile, path: &Path) -> Result<(FileContent, Signature), 
     })?;
     let content = FileContent::parse(file, &bytes).map_err(ReadError::Problem)?;
     Ok((content, signature))
-}
-
-/// Converts a time of the wall clock. A time in the future counts as now.
-pub(super) fn moment_of(at: SystemTime) -> Instant {
-    let now = Instant::now();
-    let age = SystemTime::now().duration_since(at).unwrap_or_default();
-    now.checked_sub(age).unwrap_or(now)
-}
-
-/// Whether a file with this change time may be changed again without a visible new change time.
-pub(super) fn is_young(changed_at: SystemTime, read_at: SystemTime) -> bool {
-    match read_at.duration_since(changed_at) {
-        Ok(age) => age < TICK,
-        // The coarse clock of the file system lags behind; a larger difference means that the clock
-        // was set.
-        Err(ahead) => ahead.duration() < TICK,
-    }
 }
 
 enum ReadError {

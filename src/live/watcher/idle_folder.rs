@@ -1,28 +1,23 @@
 //! The minimum that is kept of the folder of an idle job, that is, a finished job that has not
 //! changed for a resync interval.
 //!
-//! Input: a folder that became idle, and the open jobs folder. Output: whether the folder has
+//! Input: the signatures of a folder that became idle, and the open jobs folder. Output: whether the folder has
 //! changed.
 //!
 //! Invariants: the folder has no watch; it takes 16 bytes per file, and no path.
 
-use super::folder::{Folder, moment_of};
 use crate::{
     live::job::SharedJob,
     model::JobId,
-    store::{
-        layout::{JobDir, JobFile},
-        open_folder::OpenFolder,
-        read::Signature,
-    },
+    store::{layout::JobFile, open_folder::OpenFolder, read::Signature},
 };
 
 /// The folder of an idle job.
 #[derive(Debug)]
 pub(super) struct IdleFolder {
     pub(super) job: SharedJob,
-    listed: Signature,
-    files: Box<[(JobFile, u64)]>,
+    pub(super) listed: Signature,
+    pub(super) files: Box<[(JobFile, u64)]>,
 }
 
 impl IdleFolder {
@@ -32,12 +27,6 @@ impl IdleFolder {
         files: impl IntoIterator<Item = (JobFile, u64)>,
     ) -> Self {
         Self { job, listed, files: files.into_iter().collect() }
-    }
-
-    /// Restores a folder whose files are read again if they have changed.
-    pub(super) fn wake(self, dir: JobDir) -> Folder {
-        let Self { job, listed, files } = self;
-        Folder::of_known(job, dir, &listed, files, moment_of(listed.changed_at()))
     }
 
     /// Whether it is still the same folder, whatever has happened in it.

@@ -10,7 +10,7 @@
 
 use super::{
     JOIN_TIMEOUT, Message, WatchOptions,
-    folder::{is_young, moment_of},
+    change_time::{is_young, moment_of},
     idle_folder::IdleFolder,
     join_within,
     notifications::Notifications,

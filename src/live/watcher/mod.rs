@@ -16,8 +16,10 @@
 //! - A large folder is read in turns: other jobs, and requests that wait, are served in between.
 //! - A final state that appears while the server runs is published after it is durable, not before.
 
+mod change_time;
 mod flusher;
 mod folder;
+mod folder_scan;
 mod hints;
 mod idle_folder;
 mod loader;

@@ -12,8 +12,6 @@ mod retries;
 mod scan;
 mod watches;
 
-pub(super) use scan::Scan;
-
 use super::{
     Message, WatchOptions,
     flusher::{FlushRequest, Flusher},

@@ -7,7 +7,7 @@
 //! Invariants: what is known stays known while the folder is missing or cannot be read; only an
 //! existing folder that does not contain a job removes this job from the cache.
 
-use super::folder::is_young;
+use super::change_time::is_young;
 use crate::{
     model::JobId,
     store::{

@@ -8,36 +8,14 @@
 
 use super::{JobsReader, TURN};
 use crate::{
-    live::watcher::folder::{AfterRead, FinalStates, Folder, Watch},
+    live::watcher::{
+        folder::{AfterRead, FinalStates, Folder, Watch},
+        folder_scan::{FolderScan, ScanStep},
+    },
     model::JobId,
     store::{io_error::is_absence, layout::JobFile, read::Signature},
 };
-use std::{
-    collections::{BTreeSet, btree_set},
-    fs,
-    time::Instant,
-};
-
-/// How many entries of a folder are listed in one step.
-const ENTRIES: usize = 256;
-
-/// A running scan.
-pub(in super::super) struct Scan {
-    step: ScanStep,
-    /// The signature of the folder when the scan began; `None` if the folder could not be listed.
-    listed: Option<Signature>,
-    /// Whether the folder has been watched or polled since before the scan began.
-    watched: bool,
-    /// The final state of the job that was seen before.
-    master_final_state: Option<Signature>,
-}
-
-enum ScanStep {
-    /// Lists the files.
-    Listing(fs::ReadDir, BTreeSet<JobFile>),
-    /// Reads the files that changed.
-    Reading(btree_set::IntoIter<JobFile>),
-}
+use std::{fs, time::Instant};
 
 impl JobsReader {
     /// A turn for a job's folder. `from_start`: scan it from the start, after the running scan.
@@ -149,42 +127,20 @@ impl JobsReader {
     fn start_scan(&mut self, id: &JobId, now: Signature, watched: bool) {
         let Some(folder) = self.folders.get_mut(id) else { return };
         folder.forget_ownership();
-        let (step, listed) = match fs::read_dir(folder.dir.path()) {
-            Ok(entries) => (ScanStep::Listing(entries, BTreeSet::new()), Some(now)),
-            // A folder that could not be listed is scanned again.
-            Err(_) => (ScanStep::Reading(BTreeSet::new().into_iter()), None),
-        };
         let master_final_state = folder.master_final_state.take();
-        folder.scan = Some(Scan { step, listed, watched, master_final_state });
+        folder.scan = Some(FolderScan::begin(&folder.dir, now, watched, master_final_state));
     }
 
     /// A small step of the scan. Returns whether there is more.
     fn scan_step(&mut self, id: &JobId) -> bool {
-        let Some(folder) = self.folders.get_mut(id) else { return false };
-        let Some(scan) = &mut folder.scan else { return false };
-        match &mut scan.step {
-            ScanStep::Listing(entries, files) => {
-                let mut left = ENTRIES;
-                for entry in entries.by_ref().take(ENTRIES) {
-                    left -= 1;
-                    files.extend(entry.ok().and_then(|entry| JobFile::parse(&entry.file_name())));
-                }
-                if left > 0 {
-                    let mut files = std::mem::take(files);
-                    files.extend(folder.known());
-                    if let Some(scan) = &mut folder.scan {
-                        scan.step = ScanStep::Reading(files.into_iter());
-                    }
-                }
+        match self.folders.get_mut(id).and_then(Folder::next_scan_step) {
+            Some(ScanStep::List) => true,
+            Some(ScanStep::Read(file)) => {
+                self.read_file(id, file);
                 true
             }
-            ScanStep::Reading(files) => match files.next() {
-                Some(file) => {
-                    self.read_file(id, file);
-                    true
-                }
-                None => self.end_scan(id),
-            },
+            Some(ScanStep::End) => self.end_scan(id),
+            None => false,
         }
     }
 

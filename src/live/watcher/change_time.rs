@@ -1,0 +1,30 @@
+//! Change times of files and folders.
+//!
+//! Input: times of the wall clock. Output: moments of the monotonic clock, and whether a further
+//! change would be visible.
+//!
+//! Invariant: a clock that was set makes no file older or newer than possible.
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long after a change another change may get the same change time: clocks of file systems tick
+/// every 10 ms, or less. (Since Linux 6.13 most of them give a change that follows a read a new
+/// time.)
+pub(super) const TICK: Duration = Duration::from_millis(20);
+
+/// Converts a time of the wall clock. A time in the future counts as now.
+pub(super) fn moment_of(at: SystemTime) -> Instant {
+    let now = Instant::now();
+    let age = SystemTime::now().duration_since(at).unwrap_or_default();
+    now.checked_sub(age).unwrap_or(now)
+}
+
+/// Whether a file with this change time may be changed again without a visible new change time.
+pub(super) fn is_young(changed_at: SystemTime, read_at: SystemTime) -> bool {
+    match read_at.duration_since(changed_at) {
+        Ok(age) => age < TICK,
+        // The coarse clock of the file system lags behind; a larger difference means that the clock
+        // was set.
+        Err(ahead) => ahead.duration() < TICK,
+    }
+}
