@@ -16,7 +16,6 @@ use super::{
     packable::PackableData,
     pieces::PIECE,
     progress_body::{Bodies, BodyUse, ProgressBody},
-    progress_document,
 };
 use crate::{
     model::{
@@ -185,7 +184,7 @@ impl LiveJob {
             let (version, elapsed) = (data.version, data.elapsed);
             bodies.get_or_insert_default().get(lists, version, max_age, || {
                 let seconds = elapsed.seconds(Instant::now());
-                let made = progress_document::pieces(data, ledger, lists, seconds);
+                let made = data.document(ledger, lists, seconds);
                 let id = EventId { epoch: self.job_index.epoch(), version };
                 ProgressBody::new(made, lists, id, elapsed, ledger)
             })

@@ -11,16 +11,17 @@ use super::{
     elapsed::{Elapsed, Moment},
     file_content::FileContent,
     job_index::JobRow,
+    ledger::Ledger,
     messages::{Memo, Shared},
     packed::{self, JobFiles},
-    progress_document::Blocks,
+    progress_document::{Blocks, Content, Pieces},
     versions::Versions,
 };
 use crate::{
     model::{
         JobId, JobState, RepoState,
         master::Master,
-        progress::{self, JobFacts},
+        progress::{self, JobFacts, Lists},
         repository::RepositoryStatus,
         state::Summary,
     },
@@ -79,6 +80,12 @@ pub(super) struct RepositoryEntry {
     pub(super) version: u64,
     /// The data of its message, made for the first reader.
     pub(super) message: Option<Shared>,
+}
+
+impl AsRef<RepositoryStatus> for RepositoryEntry {
+    fn as_ref(&self) -> &RepositoryStatus {
+        &self.status
+    }
 }
 
 impl JobData {
@@ -162,6 +169,14 @@ impl JobData {
         self.job_message = Memo::default();
         self.end_message = Memo::default();
         self.changes = None;
+    }
+
+    /// The pieces of the newest progress document.
+    pub(super) fn document(&mut self, ledger: &Ledger, lists: Lists, elapsed: u64) -> Pieces {
+        let Self { blocks, facts, master, repositories, warnings, version, .. } = self;
+        let master = master.as_ref();
+        let content = Content { facts, master, repositories, warnings, version: *version };
+        blocks.pieces(&content, ledger, lists, elapsed)
     }
 
     /// The row of the job.

@@ -14,9 +14,9 @@
 use super::{
     elapsed::Elapsed,
     follow::ChangeSource,
-    ledger::{Kept, Ledger, MAX_SUPERSEDED},
+    ledger::{Ledger, MAX_SUPERSEDED},
     messages::{EventId, Message, MessageBatch, Payload, Then, end_message, job_message},
-    pieces::{PIECE, PieceReader},
+    pieces::{Kept, PIECE, PieceReader},
     sorted_jobs::{Counts, SortedJobs},
     versions::Versions,
 };
@@ -308,7 +308,7 @@ impl State {
             total: self.listing.len(None),
             counts: self.listing.coarse_counts(),
         };
-        let kept = ledger.keep_bytes(serde_json::to_vec(&snapshot).unwrap_or_default());
+        let kept = Kept::of_bytes(ledger, serde_json::to_vec(&snapshot).unwrap_or_default());
         let reader = kept.document().reader(None);
         let (version, made) = (self.version, Instant::now());
         self.snapshot = Some(Snapshot { version, kept, made });

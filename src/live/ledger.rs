@@ -10,14 +10,15 @@
 //! the memory of a reader that is cut off is free at once, even if its connection never makes
 //! progress again.
 
-use super::pieces::{SharedDocument, SharedPosition};
 use bytes::Bytes;
 use std::{
     collections::HashMap,
+    fmt::Debug,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 /// The most superseded bytes that all readers together may keep alive.
@@ -26,6 +27,16 @@ pub(super) const MAX_SUPERSEDED: usize = 64 << 20;
 /// A handle of the accounting; cloning shares it.
 #[derive(Debug, Clone)]
 pub(super) struct Ledger(Arc<Account>);
+
+/// A reader, as far as the accounting is concerned.
+pub(super) trait Reader: Debug + Send + Sync {
+    /// Since when the reader has not read any more of a superseded document; `None` if it holds
+    /// none.
+    fn superseded_since(&self) -> Option<Instant>;
+
+    /// Takes the document away from the reader.
+    fn cut_off(&self);
+}
 
 #[derive(Debug)]
 struct Account {
@@ -40,7 +51,7 @@ struct Account {
 #[derive(Debug, Default)]
 struct Readers {
     next: u64,
-    open: HashMap<u64, Arc<SharedPosition>>,
+    open: HashMap<u64, Arc<dyn Reader>>,
 }
 
 /// Bytes that are counted until this value is dropped.
@@ -55,13 +66,6 @@ pub(super) struct Counted {
 enum Kind {
     Alive,
     Current,
-}
-
-/// A document that the cache uses. It counts as superseded after this handle is dropped.
-#[derive(Debug)]
-pub(super) struct Kept {
-    document: SharedDocument,
-    _current: Counted,
 }
 
 /// A piece that the cache uses in several successive documents.
@@ -104,23 +108,15 @@ impl Ledger {
         self.count(Kind::Alive, bytes)
     }
 
-    /// Accounts for a document that the cache uses. `bytes`: those that no other document of the
-    /// cache shares.
-    pub(super) fn keep(&self, document: SharedDocument, bytes: usize) -> Kept {
-        Kept { document, _current: self.count(Kind::Current, bytes) }
+    /// Counts bytes that the cache uses until the returned value is dropped.
+    pub(super) fn current(&self, bytes: usize) -> Counted {
+        self.count(Kind::Current, bytes)
     }
 
     /// Accounts for a piece that the cache uses.
     pub(super) fn keep_piece(&self, data: Vec<u8>) -> KeptBytes {
-        let current = self.count(Kind::Current, data.len());
+        let current = self.current(data.len());
         KeptBytes { bytes: self.bytes(data), _current: current }
-    }
-
-    /// A document of one piece, which the cache uses.
-    pub(super) fn keep_bytes(&self, data: Vec<u8>) -> Kept {
-        let document = SharedDocument::new(self, vec![self.bytes(data)], None);
-        let bytes = document.footprint();
-        self.keep(document, bytes)
     }
 
     /// How many bytes only readers of old documents keep alive.
@@ -134,19 +130,18 @@ impl Ledger {
         if self.superseded() <= self.0.max_superseded {
             return;
         }
-        let positions: Vec<Arc<SharedPosition>> =
-            self.readers().open.values().map(Arc::clone).collect();
-        let mut idle: Vec<_> = positions
+        let readers: Vec<Arc<dyn Reader>> = self.readers().open.values().map(Arc::clone).collect();
+        let mut idle: Vec<_> = readers
             .iter()
-            .filter_map(|position| Some((position.superseded_since()?, position)))
+            .filter_map(|reader| Some((reader.superseded_since()?, reader)))
             .collect();
         idle.sort_by_key(|(since, _)| *since);
         let mut cut = 0;
-        for (_, position) in idle {
+        for (_, reader) in idle {
             if self.superseded() <= self.0.max_superseded {
                 break;
             }
-            position.cut_off();
+            reader.cut_off();
             cut += 1;
         }
         if cut > 0 {
@@ -157,18 +152,18 @@ impl Ledger {
         }
     }
 
-    pub(super) fn register(&self, position: Arc<SharedPosition>) -> u64 {
+    pub(super) fn register(&self, reader: Arc<dyn Reader>) -> u64 {
         let mut readers = self.readers();
         let number = readers.next;
         readers.next += 1;
-        readers.open.insert(number, position);
+        readers.open.insert(number, reader);
         number
     }
 
     pub(super) fn deregister(&self, number: u64) {
-        let position = self.readers().open.remove(&number);
+        let reader = self.readers().open.remove(&number);
         // Dropped outside the lock, because it may be the last reference to a large document.
-        drop(position);
+        drop(reader);
     }
 
     fn count(&self, kind: Kind, bytes: usize) -> Counted {
@@ -197,20 +192,8 @@ impl Drop for Counted {
     }
 }
 
-impl Kept {
-    pub(super) fn document(&self) -> &SharedDocument {
-        &self.document
-    }
-}
-
 impl KeptBytes {
     pub(super) fn bytes(&self) -> &Bytes {
         &self.bytes
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.document.mark_superseded();
     }
 }

@@ -7,8 +7,8 @@
 //! most [`PIECE`] bytes of large data.
 
 use super::{
-    ledger::{Kept, Ledger},
-    pieces::{CutOff, PIECE, PieceReader},
+    ledger::Ledger,
+    pieces::{CutOff, Kept, PIECE, PieceReader},
 };
 use crate::model::{progress::JobFacts, time};
 use bytes::{Bytes, BytesMut};
@@ -92,7 +92,7 @@ impl Shared {
         if data.len() <= SMALL {
             return Self::Small(data.into());
         }
-        Self::Large(ledger.keep_bytes(data))
+        Self::Large(Kept::of_bytes(ledger, data))
     }
 
     /// The data for another reader.
@@ -259,7 +259,7 @@ mod tests {
         let message = Message::small("end", id, "{\"a\":1}");
         let text = message.into_text().gather().unwrap();
         assert_eq!(text, br#"{"event":"end","id":"1f-2","data":{"a":1}}"#);
-        let kept = Ledger::new(0).keep_bytes(vec![b'x'; 2 * PIECE]);
+        let kept = Kept::of_bytes(&Ledger::new(0), vec![b'x'; 2 * PIECE]);
         let large = Payload::Large(kept.document().reader(None));
         let mut pieces = Message::new("snapshot", id, large).into_text();
         let pieces: Vec<_> =

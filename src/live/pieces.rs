@@ -7,7 +7,7 @@
 //! its document; a reader never gets more than [`PIECE`] bytes at once; the next piece of a reader
 //! that was cut off is an error, so that its answer breaks off and does not look complete.
 
-use super::ledger::{Counted, Ledger};
+use super::ledger::{Counted, Ledger, Reader};
 use bytes::Bytes;
 use futures_util::Stream;
 use std::{
@@ -39,6 +39,13 @@ struct Inner {
     _alive: Counted,
 }
 
+/// A document that the cache uses. It counts as superseded after this handle is dropped.
+#[derive(Debug)]
+pub(super) struct Kept {
+    document: SharedDocument,
+    _current: Counted,
+}
+
 /// The reader was cut off because it held an old document for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the client did not read for too long, and its document is outdated")]
@@ -55,7 +62,7 @@ pub struct PieceReader {
 
 /// The position of a reader, which the ledger can clear.
 #[derive(Debug)]
-pub(super) struct SharedPosition(Mutex<Position>);
+struct SharedPosition(Mutex<Position>);
 
 #[derive(Debug)]
 struct Position {
@@ -82,6 +89,13 @@ impl SharedDocument {
             superseded: AtomicBool::new(false),
             _alive: ledger.alive(list),
         }))
+    }
+
+    /// Accounts for a document that the cache uses. `bytes`: those that no other document of the
+    /// cache shares.
+    pub(super) fn keep(self, bytes: usize) -> Kept {
+        let current = self.0.ledger.current(bytes);
+        Kept { document: self, _current: current }
     }
 
     /// The bytes of the list and of the pieces, including those shared with other documents.
@@ -131,10 +145,6 @@ impl SharedDocument {
         &self.0.ledger
     }
 
-    pub(super) fn mark_superseded(&self) {
-        self.0.superseded.store(true, Relaxed);
-    }
-
     /// A new reader. `own` is its own piece, for the position that the document reserves for one.
     pub(super) fn reader(&self, own: Option<Bytes>) -> PieceReader {
         let own = own.filter(|_| self.0.splice.is_some());
@@ -148,8 +158,27 @@ impl SharedDocument {
             cut_off: false,
         })));
         let ledger = self.0.ledger.clone();
-        let number = ledger.register(Arc::clone(&position));
+        let number = ledger.register(Arc::<SharedPosition>::clone(&position));
         PieceReader { position, ledger, number, length }
+    }
+}
+
+impl Kept {
+    /// A document of one piece, which the cache uses.
+    pub(super) fn of_bytes(ledger: &Ledger, data: Vec<u8>) -> Self {
+        let document = SharedDocument::new(ledger, vec![ledger.bytes(data)], None);
+        let bytes = document.footprint();
+        document.keep(bytes)
+    }
+
+    pub(super) fn document(&self) -> &SharedDocument {
+        &self.document
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.document.0.superseded.store(true, Relaxed);
     }
 }
 
@@ -188,17 +217,14 @@ impl Drop for PieceReader {
     }
 }
 
-impl SharedPosition {
-    /// Since when the reader has not read any more of a superseded document; `None` if it holds
-    /// none.
-    pub(super) fn superseded_since(&self) -> Option<Instant> {
+impl Reader for SharedPosition {
+    fn superseded_since(&self) -> Option<Instant> {
         let state = self.lock();
         let document = state.document.as_ref()?;
         document.0.superseded.load(Relaxed).then_some(state.taken_at)
     }
 
-    /// Takes the document away from the reader.
-    pub(super) fn cut_off(&self) {
+    fn cut_off(&self) {
         let document = {
             let mut state = self.lock();
             state.cut_off = state.document.is_some();
@@ -206,7 +232,9 @@ impl SharedPosition {
         };
         drop(document);
     }
+}
 
+impl SharedPosition {
     fn lock(&self) -> MutexGuard<'_, Position> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -300,7 +328,7 @@ mod tests {
         let keep = |bytes| {
             let document = document(&ledger, &[bytes], None);
             let footprint = document.footprint();
-            ledger.keep(document, footprint)
+            document.keep(footprint)
         };
         let mut readers = Vec::new();
         for _ in 0..4 {

@@ -12,8 +12,8 @@
 use super::{
     EventId,
     elapsed::Elapsed,
-    ledger::{Kept, Ledger},
-    pieces::{PIECE, PieceReader, SharedDocument},
+    ledger::Ledger,
+    pieces::{Kept, PIECE, PieceReader, SharedDocument},
     progress_document::Pieces,
 };
 use crate::model::progress::Lists;
@@ -91,7 +91,7 @@ impl ProgressBody {
         ledger: &Ledger,
     ) -> (Self, Kept) {
         let document = SharedDocument::new(ledger, made.list, Some(made.splice));
-        let kept = ledger.keep(document.clone(), made.own + document.list_bytes());
+        let kept = document.clone().keep(made.own + document.list_bytes());
         let mark = if lists == Lists::Omitted { "s" } else { "" };
         let (whole, compressed) = (Mutex::default(), Mutex::default());
         let tag = format!("W/\"{id}{mark}\"").into();
@@ -134,7 +134,7 @@ impl ProgressBody {
         let Inner { document, compressed, .. } = &*self.0;
         let make = |seconds: u64| {
             let plain = document.joined(seconds.to_string().as_bytes());
-            document.ledger().keep_bytes(compress(&plain))
+            Kept::of_bytes(document.ledger(), compress(&plain))
         };
         let sent = cached_for_second(compressed, self.seconds(), make, |kept| {
             match kept.document().single() {

@@ -8,14 +8,12 @@
 //! document costs the blocks that changed, and a reference to each of the others; two documents
 //! share all blocks that are equal. The bytes are those of `model::progress`.
 
-use super::{
-    job_data::{JobData, RepositoryEntry},
-    ledger::{KeptBytes, Ledger},
-};
+use super::ledger::{KeptBytes, Ledger};
 use crate::{
     model::{
         RepoState,
-        progress::{self, CurrentRow, FailedRow, Lists, RepositoryRow, WarningRow},
+        master::Master,
+        progress::{self, CurrentRow, FailedRow, JobFacts, Lists, RepositoryRow, WarningRow},
         repository::RepositoryStatus,
         time::Timestamp,
     },
@@ -50,6 +48,16 @@ pub(super) struct Blocks {
     pending_changed: bool,
     /// Changed blocks that are still a part of the newest document.
     stale: Vec<KeptBytes>,
+}
+
+/// What a document shows of a job. `E`: an entry with the status of a repository.
+#[derive(Debug)]
+pub(super) struct Content<'a, E> {
+    pub(super) facts: &'a JobFacts,
+    pub(super) master: Option<&'a Master>,
+    pub(super) repositories: &'a BTreeMap<u32, E>,
+    pub(super) warnings: &'a BTreeMap<JobFile, Vec<String>>,
+    pub(super) version: u64,
 }
 
 /// The pieces of a document.
@@ -143,88 +151,97 @@ impl Blocks {
     pub(super) fn note_pending(&mut self) {
         self.pending_changed = true;
     }
-}
 
-/// The pieces of the newest document.
-pub(super) fn pieces(data: &mut JobData, ledger: &Ledger, lists: Lists, elapsed: u64) -> Pieces {
-    if lists == Lists::Whole {
-        // The newest document, which they were a part of, is about to be replaced.
-        data.blocks.stale.clear();
-        fill_lists(data, ledger);
-    }
-    fill_warnings(data, ledger);
-    let JobData { blocks, facts, master, version, .. } = data;
-    let mut made = DocumentWriter { ledger, pieces: Vec::new(), text: Vec::new(), own: 0 };
-    let none = std::iter::empty();
-    made.value(&progress::head(facts, master.as_ref(), &none, Lists::Omitted));
-    made.text.pop();
-    if lists == Lists::Whole {
-        for (name, list) in [
-            ("repositories", &blocks.repositories),
-            ("current_repositories", &blocks.current),
-            ("completed_repositories", &blocks.completed),
-            ("failed_repositories", &blocks.failed),
-        ] {
-            made.member(name);
-            made.list(list.bytes());
+    /// The pieces of the newest document.
+    pub(super) fn pieces<E: AsRef<RepositoryStatus>>(
+        &mut self,
+        content: &Content<'_, E>,
+        ledger: &Ledger,
+        lists: Lists,
+        elapsed: u64,
+    ) -> Pieces {
+        if lists == Lists::Whole {
+            // The newest document, which they were a part of, is about to be replaced.
+            self.stale.clear();
+            self.fill_lists(content, ledger);
         }
-        made.member("pending_repositories");
-        made.list(blocks.pending.iter().map(KeptBytes::bytes));
-    }
-    made.member("elapsed_time_seconds");
-    made.flush();
-    let splice = made.pieces.len();
-    let newest = blocks.repositories.blocks.values().filter_map(|block| block.newest).max();
-    let tail = progress::tail(facts, master.as_ref(), newest, Vec::new(), *version, elapsed);
-    let end = format!("[],\"version\":{version}}}");
-    made.value(&tail);
-    made.text[0] = b',';
-    made.text.truncate(made.text.len() - end.len());
-    made.list(blocks.warnings.bytes());
-    made.text.extend_from_slice(&end.as_bytes()[2..]);
-    made.flush();
-    Pieces { list: made.pieces, splice, own: made.own }
-}
-
-/// Makes the blocks of warnings that changed.
-fn fill_warnings(data: &mut JobData, ledger: &Ledger) {
-    let JobData { blocks, warnings, .. } = data;
-    blocks.warnings.fill(ledger, |range, to| {
-        for (file, texts) in warnings.range(file_at(*range.start())..=file_at(*range.end())) {
-            let file = file.name();
-            for message in texts {
-                item(to, &WarningRow { file: &file, message });
+        self.fill_warnings(content.warnings, ledger);
+        let Content { facts, master, version, .. } = *content;
+        let mut made = DocumentWriter { ledger, pieces: Vec::new(), text: Vec::new(), own: 0 };
+        let none = std::iter::empty();
+        made.value(&progress::head(facts, master, &none, Lists::Omitted));
+        made.text.pop();
+        if lists == Lists::Whole {
+            for (name, list) in [
+                ("repositories", &self.repositories),
+                ("current_repositories", &self.current),
+                ("completed_repositories", &self.completed),
+                ("failed_repositories", &self.failed),
+            ] {
+                made.member(name);
+                made.list(list.bytes());
             }
+            made.member("pending_repositories");
+            made.list(self.pending.iter().map(KeptBytes::bytes));
         }
-        None
-    });
-}
+        made.member("elapsed_time_seconds");
+        made.flush();
+        let splice = made.pieces.len();
+        let newest = self.repositories.blocks.values().filter_map(|block| block.newest).max();
+        let tail = progress::tail(facts, master, newest, Vec::new(), version, elapsed);
+        let end = format!("[],\"version\":{version}}}");
+        made.value(&tail);
+        made.text[0] = b',';
+        made.text.truncate(made.text.len() - end.len());
+        made.list(self.warnings.bytes());
+        made.text.extend_from_slice(&end.as_bytes()[2..]);
+        made.flush();
+        Pieces { list: made.pieces, splice, own: made.own }
+    }
 
-/// Makes the blocks of all other lists that changed.
-fn fill_lists(data: &mut JobData, ledger: &Ledger) {
-    let JobData { blocks, repositories, master, facts, .. } = data;
-    let statuses =
-        |range: RangeInclusive<u32>| repositories.range(range).map(|(_, entry)| &entry.status);
-    blocks.repositories.fill(ledger, |range, to| {
-        statuses(range.clone()).for_each(|status| item(to, &RepositoryRow::of(status)));
-        statuses(range).filter_map(|status| status.last_update).max()
-    });
-    blocks.current.fill(ledger, |range, to| {
-        statuses(range).filter_map(CurrentRow::of).for_each(|row| item(to, &row));
-        None
-    });
-    blocks.completed.fill(ledger, |range, to| {
-        statuses(range).filter_map(progress::completed_name).for_each(|name| item(to, &name));
-        None
-    });
-    blocks.failed.fill(ledger, |range, to| {
-        statuses(range).filter_map(FailedRow::of).for_each(|row| item(to, &row));
-        None
-    });
-    if std::mem::take(&mut blocks.pending_changed) {
-        let begun = repositories.values().map(|entry: &RepositoryEntry| &entry.status);
-        let names = progress::pending_names(master.as_ref(), begun, facts.summary.pending);
-        blocks.pending = pending(&names, std::mem::take(&mut blocks.pending), ledger);
+    /// Makes the blocks of warnings that changed.
+    fn fill_warnings(&mut self, warnings: &BTreeMap<JobFile, Vec<String>>, ledger: &Ledger) {
+        self.warnings.fill(ledger, |range, to| {
+            for (file, texts) in warnings.range(file_at(*range.start())..=file_at(*range.end())) {
+                let file = file.name();
+                for message in texts {
+                    item(to, &WarningRow { file: &file, message });
+                }
+            }
+            None
+        });
+    }
+
+    /// Makes the blocks of all other lists that changed.
+    fn fill_lists<E: AsRef<RepositoryStatus>>(
+        &mut self,
+        content: &Content<'_, E>,
+        ledger: &Ledger,
+    ) {
+        let Content { repositories, master, facts, .. } = *content;
+        let statuses =
+            |range: RangeInclusive<u32>| repositories.range(range).map(|(_, entry)| entry.as_ref());
+        self.repositories.fill(ledger, |range, to| {
+            statuses(range.clone()).for_each(|status| item(to, &RepositoryRow::of(status)));
+            statuses(range).filter_map(|status| status.last_update).max()
+        });
+        self.current.fill(ledger, |range, to| {
+            statuses(range).filter_map(CurrentRow::of).for_each(|row| item(to, &row));
+            None
+        });
+        self.completed.fill(ledger, |range, to| {
+            statuses(range).filter_map(progress::completed_name).for_each(|name| item(to, &name));
+            None
+        });
+        self.failed.fill(ledger, |range, to| {
+            statuses(range).filter_map(FailedRow::of).for_each(|row| item(to, &row));
+            None
+        });
+        if std::mem::take(&mut self.pending_changed) {
+            let begun = repositories.values().map(AsRef::as_ref);
+            let names = progress::pending_names(master, begun, facts.summary.pending);
+            self.pending = pending(&names, std::mem::take(&mut self.pending), ledger);
+        }
     }
 }
 
