@@ -3,150 +3,30 @@
 //! Input: commands. Output: their answers.
 //!
 //! Invariants: a command that has been sent is carried out, whether or not the caller still waits
-//! for the answer; every change of a job is a command.
+//! for the answer; all clones of the handle address the same loop.
 
 use super::{
-    RecoveredJob, Setup,
+    Setup,
     actor::Actor,
-    job::{NewJob, Planned, Planning},
+    command::{Cancelled, Command, CreateError, RemoveError, Retried},
+    job::{NewJob, Planned, Planning, RecoveredJob},
+    load::Load,
     scan_metrics::ScanMetrics,
 };
-use crate::{
-    model::JobId,
-    store::{StoreError, space::Obstacle},
-};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use crate::{model::JobId, store::StoreError};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 /// Capacity of the command channel: a few commands per request in progress.
 const COMMANDS: usize = 256;
 
-/// The handle of the loop; all clones address the same loop.
+/// The handle of the loop.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     commands: mpsc::Sender<Command>,
-    queue_permits: Arc<Semaphore>,
-    running: Arc<AtomicUsize>,
-    queued: Arc<AtomicUsize>,
+    load: Arc<Load>,
     scan_metrics: Arc<ScanMetrics>,
-}
-
-/// Why a job was not created.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    #[error("new jobs are refused: {0}")]
-    NoSpace(Obstacle),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The job may be on the disk nevertheless; then the next server continues it.
-    #[error("the server is stopping")]
-    Stopped,
-}
-
-/// The outcome of a cancel command.
-#[derive(Debug)]
-pub enum Cancelled {
-    /// The job is marked cancelled and its scanners have been ordered to stop.
-    Done,
-    /// As `Done`, but the disk refused the write: a crash before the write succeeds would undo the
-    /// cancel.
-    Unwritten(StoreError),
-    /// No such job is queued or running here.
-    NotRunning,
-    /// The server is stopping: the job is unchanged.
-    Stopped,
-}
-
-/// The outcome of a retry command.
-#[derive(Debug)]
-pub enum Retried {
-    /// The reopened job is on the disk. If its repositories have to be listed first, the listing
-    /// has started.
-    GoesOn,
-    /// The job is not finished.
-    Running,
-    NothingFailed,
-    /// The job has no plan of ours: another program created it.
-    NotOurs,
-    /// The job's files are being removed.
-    Gone,
-    /// The disk refused an operation.
-    Failed(StoreError),
-    /// The server is stopping.
-    Stopped,
-}
-
-/// Why a job's files were not removed.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoveError {
-    #[error("the server is stopping; the job is cancelled, its files are not removed")]
-    Stopped,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// A command to the loop.
-#[derive(Debug)]
-pub(super) enum Command {
-    Create {
-        job: Box<NewJob>,
-        answer: oneshot::Sender<Result<(), CreateError>>,
-    },
-    /// Continues a job that could not be read at start.
-    Resume(Box<RecoveredJob>),
-    Listed {
-        id: JobId,
-        count: u64,
-    },
-    Waiting {
-        id: JobId,
-        reason: Option<String>,
-    },
-    Planned {
-        id: JobId,
-        planned: Planned,
-        answer: oneshot::Sender<Result<(), StoreError>>,
-    },
-    Retry {
-        id: JobId,
-        answer: oneshot::Sender<Retried>,
-    },
-    Cancel {
-        id: JobId,
-        answer: oneshot::Sender<Cancelled>,
-    },
-    Remove {
-        id: JobId,
-        answer: oneshot::Sender<Result<(), StoreError>>,
-    },
-    Stop {
-        patience: Duration,
-        answer: oneshot::Sender<()>,
-    },
-}
-
-impl Command {
-    /// The job that the command concerns.
-    pub(super) fn job(&self) -> Option<&JobId> {
-        match self {
-            Self::Create { job, .. } => Some(&job.id),
-            Self::Resume(job) => Some(&job.id),
-            Self::Listed { id, .. }
-            | Self::Waiting { id, .. }
-            | Self::Planned { id, .. }
-            | Self::Retry { id, .. }
-            | Self::Cancel { id, .. }
-            | Self::Remove { id, .. } => Some(id),
-            Self::Stop { .. } => None,
-        }
-    }
 }
 
 impl Supervisor {
@@ -159,22 +39,17 @@ impl Supervisor {
         tasks: &TaskTracker,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let handle = Self {
-            commands,
-            queue_permits: Arc::new(Semaphore::new(setup.config.jobs.max_queued_jobs)),
-            running: Arc::default(),
-            queued: Arc::default(),
-            scan_metrics: Arc::new(ScanMetrics::new()),
-        };
-        let actor = Actor::new(setup, planner, handle.clone());
+        let load = Arc::new(Load::new(setup.config.jobs.max_queued_jobs));
+        let scan_metrics = Arc::new(ScanMetrics::new());
+        let actor = Actor::new(setup, planner, Arc::clone(&load), Arc::clone(&scan_metrics));
         tasks.spawn(actor.run(inbox, recovered));
-        handle
+        Self { commands, load, scan_metrics }
     }
 
     /// Reserves a permit of the queue of jobs that wait for their first scan; `None` if the queue
     /// is full.
     pub fn reserve(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.queue_permits).try_acquire_owned().ok()
+        self.load.reserve()
     }
 
     /// Creates a job; returns once its folder is on the disk and its repositories are queued.
@@ -252,12 +127,6 @@ impl Supervisor {
         self.commands.closed().await;
     }
 
-    /// Stores how many scanners run and how many repositories wait.
-    pub(super) fn note_load(&self, running: usize, queued: usize) {
-        self.running.store(running, Ordering::Relaxed);
-        self.queued.store(queued, Ordering::Relaxed);
-    }
-
     /// How the scans of this server run ended, and how long they took.
     pub fn scan_metrics(&self) -> &ScanMetrics {
         &self.scan_metrics
@@ -265,6 +134,6 @@ impl Supervisor {
 
     /// How many scanners run and how many repositories wait.
     pub fn load(&self) -> (usize, usize) {
-        (self.running.load(Ordering::Relaxed), self.queued.load(Ordering::Relaxed))
+        self.load.counts()
     }
 }

@@ -5,14 +5,16 @@
 //!
 //! Invariants: lists are brought up to date before each write, not at each change.
 
-use super::retry::NextAttempt;
+use super::disposition::{Disposition, NextAttempt};
 use crate::model::{
     JobId, JobState, RepoState,
+    attempt::AttemptRecord,
     master::{FailedRepository, Master, Options, ScanType, end_state},
     plan::Plan,
     repository::RepositoryStatus,
     time::Timestamp,
 };
+use chrono::Utc;
 use std::collections::BTreeMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,16 @@ pub struct NewJob {
     pub plan: Plan,
     /// Its permit of the queue of jobs that wait for their first scan.
     pub permit: Option<OwnedSemaphorePermit>,
+}
+
+/// An unfinished job that was found at start, or a finished one that is reopened.
+#[derive(Debug)]
+pub struct RecoveredJob {
+    pub id: JobId,
+    pub master: Master,
+    /// If the plan is incomplete, the repositories have to be listed again.
+    pub plan: Plan,
+    pub(super) repositories: BTreeMap<u32, Disposition>,
 }
 
 /// A request to list the repositories of a job.
@@ -64,6 +76,19 @@ pub(super) struct Repository {
     /// How often in a row no shim could be started, or the disk did not answer.
     pub(super) setbacks: u32,
     state: QueueState,
+}
+
+impl Repository {
+    /// The record that the shim of the next attempt would write.
+    pub(super) fn record(&self) -> AttemptRecord {
+        AttemptRecord {
+            schema: 1,
+            attempt: self.next_attempt,
+            interruptions: self.interruptions,
+            retries: self.retries,
+            started_at: Utc::now(),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]

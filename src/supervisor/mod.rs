@@ -8,35 +8,47 @@
 //! accepted job reaches a final state or is queued; a repository never has two living shims; while
 //! the disk is too full, the queue waits; a repository that waits for a retry holds no slot. The
 //! rules are in `scheduler` (pure); `actor` performs them, one event at a time.
+//!
+//! From the bottom up: rules and plain data (`scheduler`, `shim_exit`, `disposition`, `job`,
+//! `command`); effects, which do not know the loop (`spawn` and `watchdog`, `outcome` and
+//! `final_states`, `recovery` and `reopen`, `job_steps`, `repositories`, `discards`); the loop, the
+//! only one that knows all of them (`actor`); the handle that the rest of the program uses.
 
 mod actor;
-mod commands;
+mod command;
 mod discards;
+mod disk_checks;
+mod disposition;
+mod effects;
 mod final_states;
 mod handle;
 mod isolation;
 mod job;
 mod job_steps;
-mod orders;
+mod load;
 mod orphans;
-mod planning;
+mod outcome;
 mod pools;
 mod recovery;
 mod reopen;
 mod repositories;
-mod retry;
 mod scan_metrics;
 mod scheduler;
 mod shim_exit;
+mod slots;
 mod spawn;
+mod status_files;
+mod stopped_shims;
+mod timers;
 mod watchdog;
 
-pub use handle::{Cancelled, CreateError, RemoveError, Retried, Supervisor};
+pub use command::{Cancelled, CreateError, RemoveError, Retried};
+pub use handle::Supervisor;
 pub use isolation::{Isolation, SandboxKind};
-pub use job::{NewJob, Planned, Planning};
-pub use recovery::{Recovered, RecoveredJob, recover, recover_one};
+pub use job::{NewJob, Planned, Planning, RecoveredJob};
+pub use recovery::{Recovered, recover, recover_one};
 pub use scan_metrics::ScanMetrics;
-pub use watchdog::StoppedShims;
+pub use stopped_shims::StoppedShims;
 
 use crate::{
     config::Config,

@@ -7,7 +7,7 @@
 //! Invariants: a process is identified by its control group or its tracking id, never by a pid from
 //! a file; when a function here returns, no process of the attempt writes any more.
 
-use super::{RepoKey, final_states::PlannedRepository};
+use super::{RepoKey, status_files::PlannedRepository};
 use crate::{
     model::{
         Failure, FailureKind, JobId, RepoState,

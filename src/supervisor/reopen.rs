@@ -5,9 +5,11 @@
 //! they are; repositories that must not be contacted are not scanned again.
 
 use super::{
-    Setup,
-    recovery::{Disposition, ReadError, RecoveredJob, look_at, ours},
-    retry::{NextAttempt, write_waiting},
+    RepoKey, Setup,
+    disposition::{Disposition, NextAttempt},
+    job::RecoveredJob,
+    recovery::{ReadError, look_at, ours},
+    status_files::PlannedRepository,
 };
 use crate::{
     model::{JobId, retry::Retries},
@@ -57,7 +59,10 @@ pub(super) fn reopen(setup: &Setup, id: &JobId) -> Result<ReopenOutcome, StoreEr
             continue;
         };
         let next_attempt = attempt::read(&folder, index)?.map_or(0, |record| record.attempt) + 1;
-        write_waiting(&folder, index, &row.repo_name, &row.git_url, next_attempt, None)?;
+        let key = &RepoKey { job: id.clone(), index };
+        let (name, git_url) = (&row.repo_name, &row.git_url);
+        PlannedRepository { folder: &folder, key, name, git_url }
+            .write_waiting(next_attempt, None)?;
         repositories.insert(index, Disposition::Queued(NextAttempt::afresh(next_attempt)));
     }
     let job = RecoveredJob { id: id.clone(), master, plan, repositories };

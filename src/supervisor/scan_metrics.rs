@@ -3,13 +3,16 @@
 //! Input: outcomes, as the loop sees them. Output: counts for /metrics and /health. Invariant: each
 //! attempt is counted once.
 
-use super::watchdog::StoppedShims;
+use super::stopped_shims::StoppedShims;
 use crate::{
     measure::Histogram,
     model::{FailureKind, RepoState, retry::TRANSIENT},
 };
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,7 +30,7 @@ pub struct ScanMetrics {
     interrupted: Histogram,
     /// In the order of [`TRANSIENT`].
     retries: [AtomicU64; TRANSIENT.len()],
-    stopped_shims: StoppedShims,
+    stopped_shims: Arc<StoppedShims>,
 }
 
 impl ScanMetrics {
@@ -40,7 +43,7 @@ impl ScanMetrics {
             cancelled: histogram(),
             interrupted: histogram(),
             retries: Default::default(),
-            stopped_shims: StoppedShims::default(),
+            stopped_shims: Arc::default(),
         }
     }
 
@@ -70,7 +73,7 @@ impl ScanMetrics {
     }
 
     /// The scans whose shims are stopped now.
-    pub fn stopped_shims(&self) -> &StoppedShims {
+    pub fn stopped_shims(&self) -> &Arc<StoppedShims> {
         &self.stopped_shims
     }
 

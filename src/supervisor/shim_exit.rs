@@ -7,7 +7,6 @@
 //! Invariants: what a scanner may write never decides about its own limits, so what the server
 //! knows takes precedence over the files.
 
-use super::watchdog::Killed;
 use crate::model::{
     Failure, FailureKind, RepoState,
     attempt::{AttemptRecord, OrderReason, UnwrittenEnd},
@@ -26,6 +25,49 @@ pub(super) enum ProcessTree {
 
 /// The exit codes of a shim that claimed no attempt (`shim::Exit`).
 const CLAIMED_NOTHING: std::ops::RangeInclusive<i32> = 75..=77;
+
+/// Why the server killed a shim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The scan exceeded its deadline of this many seconds.
+    Timeout(u64),
+    /// The shim did not obey this order.
+    Order(OrderReason),
+}
+
+impl Cause {
+    /// The final state of the attempt and its failure; no state if the repository is scanned again.
+    pub(super) fn verdict(self) -> (Option<RepoState>, Failure) {
+        const HOW: &str = "its shim did not react, so the server killed both";
+        match self {
+            Self::Timeout(secs) => {
+                let detail = format!("Process killed after {secs} seconds timeout; {HOW}");
+                (Some(RepoState::TimedOut), Failure::new(FailureKind::Timeout, detail))
+            }
+            Self::Order(OrderReason::Cancel) => {
+                let detail = format!("Cancelled on request; {HOW}");
+                (Some(RepoState::Cancelled), Failure::new(FailureKind::Cancelled, detail))
+            }
+            Self::Order(OrderReason::Stop) => {
+                let detail = format!("Stopped together with the server; {HOW}");
+                (None, Failure::new(FailureKind::Interrupted, detail))
+            }
+            Self::Order(OrderReason::Yield) => {
+                let detail = format!("Its slot went to another job; {HOW}");
+                (None, Failure::new(FailureKind::Interrupted, detail))
+            }
+        }
+    }
+}
+
+/// A shim that the server killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Killed {
+    pub(super) cause: Cause,
+    /// The shim's process; in an uninterruptible system call it may survive SIGKILL.
+    pub(super) pid: u32,
+    pub(super) attempt: u64,
+}
 
 /// How a shim exited.
 #[derive(Debug, Clone)]
@@ -117,4 +159,44 @@ impl ShimExit {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_decide_if_the_shim_claimed_no_attempt() {
+        let record = AttemptRecord {
+            schema: 1,
+            attempt: 2,
+            interruptions: 1,
+            retries: 0,
+            started_at: chrono::Utc::now(),
+        };
+        let of = |code, ordered| ShimExit::of(code, ordered, None, Some(record.clone()));
+        for code in [75, 76, 77] {
+            let ended = of(Some(code), None);
+            assert!(ended.known.is_none() && ended.pending_is_trusted, "{code}");
+        }
+        let clean = of(Some(0), None);
+        assert!(
+            clean.known.is_some() && clean.pending_is_trusted && clean.tree == ProcessTree::Ended
+        );
+        let dead = of(None, None);
+        assert!(
+            dead.known.is_some() && !dead.pending_is_trusted && dead.tree == ProcessTree::Unknown
+        );
+        assert!(of(None, Some(OrderReason::Stop)).pending_is_trusted);
+        assert!(!of(None, Some(OrderReason::Cancel)).pending_is_trusted);
+    }
+
+    #[test]
+    fn what_was_killed_has_its_reason() {
+        let of = |cause: Cause| {
+            let (state, failure) = cause.verdict();
+            (state, failure.kind)
+        };
+        assert_eq!(of(Cause::Timeout(7)), (Some(RepoState::TimedOut), FailureKind::Timeout));
+        let cancel = Cause::Order(OrderReason::Cancel);
+        assert_eq!(of(cancel), (Some(RepoState::Cancelled), FailureKind::Cancelled));
+        assert_eq!(of(Cause::Order(OrderReason::Stop)), (None, FailureKind::Interrupted));
+    }
+}

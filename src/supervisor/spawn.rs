@@ -5,20 +5,14 @@
 //! Invariants: the task, with its credentials, travels on standard input only; a shim is signalled
 //! only once it holds its lock, because it may not handle signals before.
 
-use super::{RepoKey, Setup, job::Job, watchdog::LastOrder};
+use super::{RepoKey, Setup, disposition::LiveShim, job::Job};
 use crate::{
     model::{
         address::Origin,
         attempt::{AttemptRecord, Order, OrderReason},
         task::{ScanTask, ShimTask},
     },
-    store::{
-        StoreError,
-        admission::ScanRegistration,
-        attempt,
-        layout::JobDir,
-        lock::{self, Holder},
-    },
+    store::{StoreError, admission::ScanRegistration, attempt, layout::JobDir, lock},
     sys,
 };
 use std::{
@@ -53,16 +47,8 @@ pub(super) struct Shim {
     pub(super) registration: Option<Arc<ScanRegistration>>,
 }
 
-/// A running shim of another server.
-#[derive(Debug)]
-pub(super) struct LiveShim {
-    pub(super) holder: Holder,
-    pub(super) attempt: u64,
-    /// The record of the attempt that it has claimed, if any.
-    pub(super) record: Option<AttemptRecord>,
-    /// The order that the other server gave it.
-    pub(super) ordered: Option<OrderReason>,
-}
+/// The last order that the shim was given and when; shared with the task that waits for its exit.
+pub(super) type LastOrder = Arc<Mutex<Option<(OrderReason, Instant)>>>;
 
 /// How to learn that a shim has exited.
 pub(super) enum Awaited {
@@ -243,7 +229,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{attempt::AttemptRecord, master::Master, plan::Plan},
-        store::layout::JobsDir,
+        store::{layout::JobsDir, lock::Holder},
     };
 
     #[tokio::test]

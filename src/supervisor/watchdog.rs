@@ -10,18 +10,14 @@
 
 use super::{
     RepoKey,
-    handle::Supervisor,
-    shim_exit::ShimExit,
+    shim_exit::{Cause, Killed, ShimExit},
     spawn::{Awaited, Shim},
+    stopped_shims::StoppedShims,
 };
-use crate::{
-    model::{Failure, FailureKind, RepoState, attempt::OrderReason},
-    sys,
-};
+use crate::{model::attempt::OrderReason, sys};
 use std::{
-    collections::BTreeMap,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -35,52 +31,6 @@ const STOPPED: Duration = Duration::from_secs(2);
 const MARGIN: Duration = Duration::from_mins(1);
 /// How long a process may take to exit after SIGKILL.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Why the server killed a shim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// The scan exceeded its deadline of this many seconds.
-    Timeout(u64),
-    /// The shim did not obey this order.
-    Order(OrderReason),
-}
-
-impl Cause {
-    /// The final state of the attempt and its failure; no state if the repository is scanned again.
-    pub(super) fn verdict(self) -> (Option<RepoState>, Failure) {
-        const HOW: &str = "its shim did not react, so the server killed both";
-        match self {
-            Self::Timeout(secs) => {
-                let detail = format!("Process killed after {secs} seconds timeout; {HOW}");
-                (Some(RepoState::TimedOut), Failure::new(FailureKind::Timeout, detail))
-            }
-            Self::Order(OrderReason::Cancel) => {
-                let detail = format!("Cancelled on request; {HOW}");
-                (Some(RepoState::Cancelled), Failure::new(FailureKind::Cancelled, detail))
-            }
-            Self::Order(OrderReason::Stop) => {
-                let detail = format!("Stopped together with the server; {HOW}");
-                (None, Failure::new(FailureKind::Interrupted, detail))
-            }
-            Self::Order(OrderReason::Yield) => {
-                let detail = format!("Its slot went to another job; {HOW}");
-                (None, Failure::new(FailureKind::Interrupted, detail))
-            }
-        }
-    }
-}
-
-/// A shim that the server killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Killed {
-    pub(super) cause: Cause,
-    /// The shim's process; in an uninterruptible system call it may survive SIGKILL.
-    pub(super) pid: u32,
-    pub(super) attempt: u64,
-}
-
-/// The last order that the shim was given and when; shared with the task that waits for its exit.
-pub(super) type LastOrder = Arc<Mutex<Option<(OrderReason, Instant)>>>;
 
 /// How long a shim has been past its limit, as observed by this server.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +70,7 @@ pub(super) struct Watchdog {
     grace: Duration,
     clock: Clock,
     killed: Option<(Killed, Instant)>,
-    handle: Supervisor,
+    stopped_shims: Arc<StoppedShims>,
 }
 
 impl Watchdog {
@@ -128,7 +78,7 @@ impl Watchdog {
         key: RepoKey,
         shim: Shim,
         (timeout_secs, grace_secs): (u64, u64),
-        handle: Supervisor,
+        stopped_shims: Arc<StoppedShims>,
     ) -> Self {
         Self {
             key,
@@ -137,7 +87,7 @@ impl Watchdog {
             grace: Duration::from_secs(grace_secs),
             clock: Clock::new(Instant::now()),
             killed: None,
-            handle,
+            stopped_shims,
         }
     }
 
@@ -155,7 +105,7 @@ impl Watchdog {
                 }
             }
         };
-        self.handle.scan_metrics().stopped_shims().clear(&self.key);
+        self.stopped_shims.clear(&self.key);
         let ordered = self.order().map(|(reason, _)| reason);
         ShimExit::of(code, ordered, self.killed.map(|(killed, _)| killed), self.shim.known.clone())
     }
@@ -177,11 +127,10 @@ impl Watchdog {
         let (limit, cause) = self.limit();
         let grace = self.grace;
         let kill = self.clock.check(now, limit, is_stopped, grace);
-        let stopped_shims = self.handle.scan_metrics().stopped_shims();
         if self.clock.stopped >= STOPPED {
-            stopped_shims.note(key, pid);
+            self.stopped_shims.note(key, pid);
         } else {
-            stopped_shims.clear(key);
+            self.stopped_shims.clear(key);
         }
         if kill {
             tracing::warn!(repository = %key, pid, stopped = is_stopped, ?cause, "the shim of a scan does not respond to its limit or order; killing it");
@@ -210,39 +159,6 @@ impl Watchdog {
 
 fn is_gone(process: &OwnedFd) -> bool {
     sys::wait_readable([process.as_fd()], Duration::ZERO).is_ok_and(|[gone]| gone)
-}
-
-/// The shims that are stopped now, for /health.
-#[derive(Debug, Default)]
-pub struct StoppedShims {
-    shims: Mutex<BTreeMap<RepoKey, u32>>,
-}
-
-impl StoppedShims {
-    fn note(&self, key: &RepoKey, pid: u32) {
-        let mut shims = self.shims.lock().unwrap_or_else(PoisonError::into_inner);
-        if shims.insert(key.clone(), pid).is_none() {
-            tracing::warn!(repository = %key, pid, "the shim of a scan is stopped; the server enforces the scan's limits until it resumes");
-        }
-    }
-
-    fn clear(&self, key: &RepoKey) {
-        let mut shims = self.shims.lock().unwrap_or_else(PoisonError::into_inner);
-        if shims.remove(key).is_some() {
-            tracing::info!(repository = %key, "the stopped shim of a scan has resumed or exited");
-        }
-    }
-
-    /// The problem for /health.
-    pub fn problem(&self) -> Option<String> {
-        let shims = self.shims.lock().unwrap_or_else(PoisonError::into_inner);
-        let (key, pid) = shims.first_key_value()?;
-        let count = shims.len();
-        Some(format!(
-            "{count} scans are suspended because their shims are stopped (SIGSTOP), first {key} \
-             (process {pid}); the server ends each at its deadline; resume with `kill -CONT {pid}`, or cancel"
-        ))
-    }
 }
 
 #[cfg(test)]
@@ -295,17 +211,5 @@ mod tests {
         let after = begin + Duration::from_hours(1);
         assert!(!clock.check(after, begin + GRACE, true, GRACE));
         assert!(!clock.check(after + INTERVAL, begin + GRACE, false, GRACE));
-    }
-
-    #[test]
-    fn what_was_killed_has_its_reason() {
-        let of = |cause: Cause| {
-            let (state, failure) = cause.verdict();
-            (state, failure.kind)
-        };
-        assert_eq!(of(Cause::Timeout(7)), (Some(RepoState::TimedOut), FailureKind::Timeout));
-        let cancel = Cause::Order(OrderReason::Cancel);
-        assert_eq!(of(cancel), (Some(RepoState::Cancelled), FailureKind::Cancelled));
-        assert_eq!(of(Cause::Order(OrderReason::Stop)), (None, FailureKind::Interrupted));
     }
 }

@@ -1,47 +1,16 @@
+//! Attempts whose shims this server saw exit.
+
 use super::*;
 use crate::{
-    model::{master::Master, plan::Plan, retry::Retries},
-    store::{
-        attempt,
-        layout::{JobDir, JobsDir},
-        lock,
-    },
-    supervisor::{
-        RepoKey, Setup,
-        final_states::read_status,
-        recovery::{Disposition, find},
-        watchdog::Cause,
-    },
+    model::attempt::UnwrittenEnd,
+    store::layout::JobDir,
+    supervisor::shim_exit::{Cause, Killed},
     sys,
 };
 use std::{
     io::Read,
     process::{Child, Command, Stdio},
 };
-
-#[test]
-fn the_files_decide_if_the_shim_claimed_no_attempt() {
-    let record = AttemptRecord {
-        schema: 1,
-        attempt: 2,
-        interruptions: 1,
-        retries: 0,
-        started_at: chrono::Utc::now(),
-    };
-    let of = |code, ordered| ShimExit::of(code, ordered, None, Some(record.clone()));
-    for code in [75, 76, 77] {
-        let ended = of(Some(code), None);
-        assert!(ended.known.is_none() && ended.pending_is_trusted, "{code}");
-    }
-    let clean = of(Some(0), None);
-    assert!(clean.known.is_some() && clean.pending_is_trusted && clean.tree == ProcessTree::Ended);
-    let dead = of(None, None);
-    assert!(dead.known.is_some() && !dead.pending_is_trusted && dead.tree == ProcessTree::Unknown);
-    assert!(of(None, Some(OrderReason::Stop)).pending_is_trusted);
-    assert!(!of(None, Some(OrderReason::Cancel)).pending_is_trusted);
-}
-
-const URL: &str = "https://h.example/r.git";
 
 /// A job with one repository. The server knows that its attempt 2 was claimed after one
 /// interruption.

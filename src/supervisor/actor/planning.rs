@@ -6,14 +6,15 @@
 //! Invariants: only the loop sends requests to the planner, at most one at a time for each job; a
 //! cancelled job needs no plan.
 
-use super::{
-    actor::Actor,
-    job::{Planned, Planning},
-    scheduler::Event,
-};
+use super::Actor;
 use crate::{
     model::{JobId, master::ScanType, plan::Plan},
     store::StoreError,
+    supervisor::{
+        job::{Planned, Planning},
+        job_steps::Step,
+        scheduler::Event,
+    },
 };
 use chrono::Utc;
 use tokio::sync::oneshot;
@@ -47,7 +48,9 @@ impl Actor {
         answer: oneshot::Sender<Result<(), StoreError>>,
     ) {
         match planned {
-            Planned::Repositories { scan_type, plan } => self.plan(id, scan_type, plan, answer),
+            Planned::Repositories { scan_type, plan } => {
+                self.push(id, Step::Plan(scan_type, plan, answer));
+            }
             Planned::Failed(error) => {
                 if let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_being_listed()) {
                     job.planning = None;

@@ -1,11 +1,11 @@
-use super::{
-    super::final_states::{End, write_status},
-    *,
-};
-use crate::store::layout::JobsDir;
+mod exits;
+mod retries;
+
+use super::*;
 use crate::{
-    model::{Failure, repository::raw_object},
-    store::atomic::Durability,
+    model::{Failure, FailureKind, RepoState, master::Master, plan::Plan, repository::raw_object},
+    store::{atomic::Durability, layout::JobsDir},
+    supervisor::status_files::End,
 };
 
 const URL: &str = "https://h.example/r.git";
@@ -26,7 +26,7 @@ fn job(attempt: u64, word: &str, of_attempt: u64) -> (tempfile::TempDir, Setup, 
     let failure = Failure::new(FailureKind::Exit, "of the test");
     let planned = PlannedRepository { folder: &folder, key: &key, name: "r", git_url: URL };
     let end = End { attempt: of_attempt, begun: None, word, failure: Some(&failure) };
-    write_status(&planned, &end, None).unwrap();
+    planned.write_status(&end, None).unwrap();
     (root, Setup::of_test(jobs), key)
 }
 

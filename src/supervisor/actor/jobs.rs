@@ -1,32 +1,89 @@
 //! Changes of a job as a whole: what a command starts, and what follows once its step is done.
 //!
-//! Input: commands, outcomes of steps (`job_steps`). Output: steps, answers, events for the scheduler.
+//! Input: commands, jobs that were found at start, outcomes of steps (`job_steps`). Output: steps,
+//! answers, events for the scheduler.
 //!
 //! Invariants: a cancel is durable before it takes effect, unless the disk refuses the write; a
-//! job's files are removed only when nothing of the job runs, is being written or is queued; every
-//! caller that waits for an answer gets one.
+//! step writes the job's state as of the start of the step; a job's files are removed only when
+//! nothing of the job runs, is being written or is queued; every caller that waits for an answer
+//! gets one.
 
-use super::{
-    actor::Actor,
-    handle::{Cancelled, Retried},
-    job::{Job, NewJob},
-    job_steps::{After, CreateAnswer, Done, PlanAnswer, Removal, RemovalAnswer, Step},
-    reopen::ReopenOutcome,
-    scheduler::{Event, Standing},
-};
+use super::Actor;
 use crate::{
-    model::{JobId, master::ScanType, plan::Plan},
-    store::{StoreError, chain},
+    model::JobId,
+    store::{StoreError, chain, trash},
+    supervisor::{
+        RepoKey,
+        command::{Cancelled, Retried},
+        disposition::Disposition,
+        job::{Job, NewJob, RecoveredJob},
+        job_steps::{self, After, CreateAnswer, Done, RemovalAnswer, Step},
+        pools::Purpose,
+        reopen::{self, ReopenOutcome},
+        scheduler::{Event, Standing},
+        spawn::Shim,
+    },
 };
 use chrono::Utc;
 use std::{io, mem};
 use tokio::sync::oneshot;
 
 impl Actor {
+    /// Continues a job that was found at start or reopened.
+    pub(super) fn resume(&mut self, found: RecoveredJob) {
+        let RecoveredJob { id, master, plan, repositories } = found;
+        let permit = self.load.reserve();
+        let mut job = Job::new(NewJob { id: id.clone(), master, plan, permit });
+        let (mut queued, mut running) = (Vec::new(), Vec::new());
+        let (mut adopted, mut refused, mut paused) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, found) in repositories {
+            match found {
+                Disposition::Finished(status) => job.note_finished(index, &status),
+                Disposition::Running(living) => {
+                    running.push(index);
+                    adopted.push((index, living));
+                }
+                Disposition::Queued(next) => {
+                    job.expect_attempt(index, next);
+                    if next.pause.is_zero() {
+                        queued.push(index);
+                    } else {
+                        paused.push((index, next));
+                    }
+                }
+                Disposition::WillRetry { cause, next, .. } => {
+                    self.note_retry(&RepoKey { job: id.clone(), index }, cause, next);
+                    job.expect_attempt(index, next);
+                    paused.push((index, next));
+                }
+                Disposition::Refused(reason) => refused.push((index, reason)),
+            }
+        }
+        let (n_adopted, n_queued, n_paused) = (adopted.len(), queued.len(), paused.len());
+        tracing::info!(%id, adopted = n_adopted, queued = n_queued, paused = n_paused, "found an unfinished job");
+        let cancelled = job.is_cancelled();
+        self.jobs.insert(id.clone(), job);
+        let planning = self.begin_planning(&id);
+        let ending = refused.len();
+        self.refuse(id.clone(), refused);
+        for (index, living) in adopted {
+            let key = RepoKey { job: id.clone(), index };
+            let (shim, awaited) = Shim::adopt(living);
+            self.watch(key, shim, awaited);
+        }
+        for (index, next) in &paused {
+            self.time_pause(RepoKey { job: id.clone(), index: *index }, *next);
+        }
+        let paused = paused.into_iter().map(|(index, _)| index).collect();
+        // A cancel recorded in master.json may not have been carried out completely.
+        let standing = Standing { queued, running, paused, ending, cancelled, planning };
+        self.on(Event::Submitted(id, standing));
+    }
+
     /// Starts the creation of a job.
     pub(super) fn create(&mut self, job: Box<NewJob>, answer: CreateAnswer) {
         let id = job.id.clone();
-        self.steps.opening.insert(id.clone(), Vec::new());
+        self.steps.open(&id);
         self.push(&id, Step::Create(job, answer));
     }
 
@@ -43,13 +100,8 @@ impl Actor {
             let _ = answer.send(refusal);
             return;
         }
-        self.steps.opening.insert(id.clone(), Vec::new());
+        self.steps.open(id);
         self.push(id, Step::Reopen(answer));
-    }
-
-    /// Writes a job's plan.
-    pub(super) fn plan(&mut self, id: &JobId, kind: ScanType, plan: Plan, answer: PlanAnswer) {
-        self.push(id, Step::Plan(kind, plan, answer));
     }
 
     /// Queues a write of `master.json`; it contains the job's state at the time of the write.
@@ -68,8 +120,7 @@ impl Actor {
     }
 
     pub(super) fn remove(&mut self, id: &JobId, answer: RemovalAnswer) {
-        let removal = self.steps.removals.entry(id.clone()).or_default();
-        removal.answers.push(answer);
+        self.steps.request_removal(id, answer);
         if self.jobs.contains_key(id) {
             // If the server dies midway, the next server must not continue the job.
             self.note_cancelled(id, After::Vanish);
@@ -92,15 +143,76 @@ impl Actor {
 
     /// Removes a job's files once nothing of it runs, is being written or is queued.
     pub(super) fn remove_if_idle(&mut self, id: &JobId) {
-        let lanes = &mut self.steps;
-        let busy = self.jobs.contains_key(id)
-            || lanes.by_job.contains_key(id)
-            || lanes.in_flight.contains_key(id);
-        if let Some(removal) = lanes.removals.get_mut(id)
-            && !busy
-            && !mem::replace(&mut removal.begun, true)
-        {
+        if !self.jobs.contains_key(id) && self.steps.begin_removal(id) {
             self.push(id, Step::Remove);
+        }
+    }
+
+    /// Adds a step to those of a job; the step begins once those before it are done.
+    pub(super) fn push(&mut self, id: &JobId, step: Step) {
+        if let Some(step) = self.steps.push(id, step) {
+            self.begin(id.clone(), step);
+        }
+    }
+
+    fn next_step(&mut self, id: &JobId) {
+        match self.steps.next(id) {
+            Some(step) => self.begin(id.clone(), step),
+            None => self.remove_if_idle(id),
+        }
+    }
+
+    fn begin(&mut self, id: JobId, step: Step) {
+        let at = (id.clone(), self.setup.jobs.job(&id).path().to_owned());
+        match step {
+            Step::Create(job, answer) => {
+                let setup = self.setup.clone();
+                self.effects.run_step(
+                    at,
+                    Purpose::Files,
+                    move || job_steps::create(&setup, job),
+                    |created| Done::Created(answer, created),
+                );
+            }
+            Step::Reopen(answer) => {
+                let setup = self.setup.clone();
+                let work = move || reopen::reopen(&setup, &id);
+                self.effects.run_step(at, Purpose::Reopens, work, |reopened| {
+                    Done::Reopened(answer, reopened)
+                });
+            }
+            Step::Plan(kind, plan, answer) => {
+                let Some(job) = self.jobs.get(&id).filter(|job| job.planning.is_some()) else {
+                    // The plan is no longer needed.
+                    return self.step_done(&id, Done::Unwanted(answer));
+                };
+                let mut master = job.master.clone();
+                master.scan_type = Some(kind);
+                let folder = self.setup.jobs.job(&id);
+                let work = move || job_steps::write_plan(&folder, &master, plan);
+                let done = move |planned| Done::Planned(kind, answer, planned);
+                self.effects.run_step(at, Purpose::Files, work, done);
+            }
+            Step::Master(after) => {
+                let Some(job) = self.jobs.get_mut(&id) else {
+                    let done = Done::Wrote { after, written: Ok(()), finished: false };
+                    return self.step_done(&id, done);
+                };
+                job.update_lists(Utc::now());
+                let (master, finished) = (job.master.clone(), job.finished);
+                let folder = self.setup.jobs.job(&id);
+                let work = move || job_steps::write_master(&folder, &master);
+                self.effects.run_step(at, Purpose::Files, work, move |written| Done::Wrote {
+                    after,
+                    written,
+                    finished,
+                });
+            }
+            Step::Remove => {
+                let jobs = self.setup.jobs.clone();
+                let work = move || trash::remove_job(&jobs, &id);
+                self.effects.run_step(at, Purpose::Removals, work, Done::Removed);
+            }
         }
     }
 
@@ -125,14 +237,11 @@ impl Actor {
             Done::Wrote { after, written, finished } => self.wrote(id, after, &written, finished),
             Done::Removed(removed) => self.removed(id, &removed),
         }
-        if let Some(lane) = self.steps.by_job.get_mut(id) {
-            lane.busy = false;
-        }
         self.next_step(id);
     }
 
     fn handle_deferred(&mut self, id: &JobId) {
-        for command in self.steps.opening.remove(id).unwrap_or_default() {
+        for command in self.steps.end_open(id) {
             self.handle(command);
         }
     }
@@ -205,6 +314,21 @@ impl Actor {
         }
     }
 
+    /// Every repository of the job is finished.
+    pub(super) fn finish(&mut self, id: &JobId) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.finish(Utc::now());
+        job.finished = true;
+        let status = job.master.status.clone();
+        tracing::info!(%id, status, "job finished");
+        if self.steps.is_leaving(id) {
+            self.jobs.remove(id);
+            self.remove_if_idle(id);
+        } else {
+            self.write_master(id);
+        }
+    }
+
     /// Drops a job whose files are gone or about to be removed, and stops its scans.
     pub(super) fn vanish(&mut self, id: &JobId) {
         self.on(Event::Vanished(id.clone()));
@@ -214,8 +338,7 @@ impl Actor {
     }
 
     fn removed(&mut self, id: &JobId, removed: &Result<(), StoreError>) {
-        let Some(Removal { answers, .. }) = self.steps.removals.remove(id) else { return };
-        for answer in answers {
+        for answer in self.steps.end_removal(id) {
             let _ = answer.send(removed.as_ref().map_err(copy_of).copied());
         }
     }
@@ -229,6 +352,3 @@ fn copy_of(error: &StoreError) -> StoreError {
         source: io::Error::new(error.source.kind(), error.source.to_string()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,20 +4,16 @@
 use super::*;
 use crate::{
     model::{
-        JobId,
         master::{Master, ScanType},
         plan::Plan,
     },
     store::layout::{JobFile, JobsDir},
     supervisor::{
-        Planned, Setup, Supervisor,
-        actor::{Actor, Outcome},
-        handle::Command,
-        job::NewJob,
+        command::Cancelled,
+        job::{NewJob, Planned},
     },
 };
-use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
+use chrono::Utc;
 
 const URL: &str = "https://h.example/group";
 
@@ -26,11 +22,8 @@ type Late = fn(JobId) -> Command;
 
 /// Takes in the outcomes of all effects, and of those that follow.
 async fn take_outcomes(actor: &mut Actor) {
-    while let Some(outcome) = actor.effects.join_next().await {
-        match outcome.unwrap() {
-            Outcome::Step(id, done) => actor.step_done(&id, done),
-            Outcome::Repository(key, done) => actor.repository_done(key, *done),
-        }
+    while let Some(outcome) = actor.effects.next().await {
+        actor.effect_done(outcome.unwrap());
     }
 }
 
@@ -43,8 +36,8 @@ async fn repositories_listed_while_a_cancel_is_written_are_dropped() {
     jobs.create(0o750).unwrap();
     let setup = Setup::of_test(jobs);
     let (planner, mut plannings) = mpsc::unbounded_channel();
-    let handle = Supervisor::start(setup.clone(), Vec::new(), planner.clone(), &TaskTracker::new());
-    let mut actor = Actor::new(setup.clone(), planner, handle);
+    let (load, metrics) = (Arc::new(Load::new(1)), Arc::new(ScanMetrics::new()));
+    let mut actor = Actor::new(setup.clone(), planner, load, metrics);
 
     let late: [Late; 3] = [
         |id| Command::Listed { id, count: 3 },

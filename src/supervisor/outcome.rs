@@ -1,0 +1,159 @@
+//! The outcome of a repository: determines its state from its files and its lock, and finalizes an
+//! attempt whose shim is dead.
+//!
+//! Input: a repository's files, the kernel's record locks, and how its shim exited, if this server
+//! saw that. Output: the repository's state, and what it needs next.
+//!
+//! Invariants: the lock is checked before the status is read, because a shim releases the lock only
+//! after its last write; nothing is written for a repository whose shim lives; an outcome is the
+//! same however often it is determined.
+
+use super::{
+    RepoKey, Setup,
+    disposition::{Disposition, LiveShim, NextAttempt},
+    final_states::{finalize_dead, finalize_with_verdict, finish_or_retry},
+    orphans,
+    shim_exit::{ProcessTree, ShimExit},
+    status_files::{PlannedRepository, read_status},
+};
+use crate::{
+    model::{attempt::AttemptRecord, retry::Retries},
+    store::{
+        StoreError, attempt,
+        lock::{self, Holder},
+    },
+};
+use chrono::Utc;
+use std::{thread, time::Duration};
+
+/// The pause before another check of a repository that another process was changing.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Determines the state of a repository, and finalizes an attempt whose shim is dead.
+///
+/// `retries` are the job's automatic retries: none if it is cancelled or finished.
+pub(super) fn find(
+    setup: &Setup,
+    key: &RepoKey,
+    name: &str,
+    git_url: &str,
+    ended: &ShimExit,
+    retries: Retries,
+) -> Result<Disposition, StoreError> {
+    let folder = &setup.jobs.job(&key.job);
+    let planned = PlannedRepository { folder, key, name, git_url };
+    let mut ended = ended.clone();
+    loop {
+        if let Some(found) = look_once(setup, &planned, &ended, retries)? {
+            return Ok(found);
+        }
+        // Another shim has started, or another thread is finalizing the same attempt.
+        thread::sleep(PAUSE);
+        if ended.tree == ProcessTree::Swept {
+            ended.tree = ProcessTree::Unknown;
+        }
+    }
+}
+
+/// One iteration of [`find`]; `None` if another process was changing the repository.
+fn look_once(
+    setup: &Setup,
+    planned: &PlannedRepository<'_>,
+    ended: &ShimExit,
+    retries: Retries,
+) -> Result<Option<Disposition>, StoreError> {
+    let PlannedRepository { folder, key, .. } = *planned;
+    let index = key.index;
+    let holder = lock::holder(&folder.lock(index))?;
+    let written = attempt::read(folder, index)?;
+    // A scanner may be able to write that file, so what this server knows takes precedence.
+    let record = ended.known.clone().or_else(|| written.clone());
+    // A killed shim that hangs in a system call will not run again.
+    let hangs = |holder: &Holder| ended.killed.is_some_and(|killed| killed.pid == holder.pid);
+    let is_stuck = holder.as_ref().is_some_and(hangs);
+    if let Some(holder) = holder.filter(|holder| !hangs(holder)) {
+        let Some(attempt) = orphans::attempt_of_shim(&holder, key, ended.known.as_ref()) else {
+            orphans::end_stray(planned, &holder, record.as_ref(), ended.is_seen)?;
+            return Ok(None);
+        };
+        let order = attempt::read_order(folder, index).filter(|order| order.attempt == attempt);
+        let record = record.filter(|record| record.attempt == attempt);
+        let ordered = order.map(|order| order.reason);
+        return Ok(Some(Disposition::Running(LiveShim { holder, attempt, record, ordered })));
+    }
+    let Some(record) = claimed(record, ended) else {
+        // No shim ever claimed the repository. A scanner cannot have written the file, but a cancel
+        // can.
+        return Ok(Some(match read_status(folder, index)? {
+            Some((status, _)) if status.state.is_final() => Disposition::Finished(Box::new(status)),
+            _ => Disposition::Queued(NextAttempt::afresh(1)),
+        }));
+    };
+    if ended.tree == ProcessTree::Unknown {
+        orphans::end(folder, key, &record);
+    }
+    let status = read_status(folder, index)?;
+    let is_final = status.as_ref().is_some_and(|(status, _)| {
+        // The final state of an earlier attempt does not count for this one.
+        status.state.is_final() && status.attempt.is_none_or(|attempt| attempt >= record.attempt)
+    });
+    if let Some((status, bytes)) = &status
+        && is_final
+        && (ended.tree == ProcessTree::Ended || orphans::was_checked(bytes))
+    {
+        let status = Box::new(status.clone());
+        return Ok(Some(finish_or_retry(planned, &record, status, retries)));
+    }
+    if let Some((status, _)) = &status
+        && ended.pending_is_trusted
+        && let Some(next) = NextAttempt::awaited(&record, status, retries)
+    {
+        return Ok(Some(Disposition::Queued(next)));
+    }
+    // The status is written in place of the dead shim, so its lock is held meanwhile: a killed
+    // server may have started another shim that only now runs. If the lock's path is not a regular
+    // file, no shim can hold it either.
+    let held = lock::take(&folder.lock(index));
+    let taken = matches!(held, Ok(None)) && !is_stuck;
+    let is_claimed_anew = ended.known.is_none() && attempt::read(folder, index)? != written;
+    if taken || is_claimed_anew {
+        return Ok(None);
+    }
+    match status {
+        Some((status, bytes)) if is_final => {
+            let most = setup.config.limits.max_result_bytes;
+            let status = orphans::complete(planned, &record, &status, &bytes, most)?;
+            Ok(Some(finish_or_retry(planned, &record, Box::new(status), retries)))
+        }
+        status => {
+            let before = status.map(|(_, bytes)| bytes);
+            match ended.verdict() {
+                Some(verdict) => {
+                    finalize_with_verdict(planned, &record, verdict, before.as_deref(), retries)
+                }
+                None => finalize_dead(planned, &record, before.as_deref()),
+            }
+            .map(Some)
+        }
+    }
+}
+
+/// The record of the last attempt that was claimed. An attempt whose shim the server killed counts
+/// as claimed: the shim's attempt is the one that ends.
+fn claimed(record: Option<AttemptRecord>, ended: &ShimExit) -> Option<AttemptRecord> {
+    let Some(killed) = ended.killed else { return record };
+    match record {
+        Some(record) if record.attempt >= killed.attempt => Some(record),
+        // An adopted shim that was killed before it wrote its record.
+        earlier => Some(AttemptRecord {
+            schema: 1,
+            attempt: killed.attempt,
+            interruptions: earlier.as_ref().map_or(0, |record| record.interruptions),
+            retries: earlier.as_ref().map_or(0, |record| record.retries),
+            started_at: Utc::now(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! Status files that the server writes: for a repository whose shim is dead, was never started, or
+//! is to be started later.
+//!
+//! Input: a repository whose lock nobody else holds, and its new state. Output: its status file.
+//!
+//! Invariants: every write is fsynced; what the scanner wrote about itself (name, progress, its own
+//! fields) is kept until the next attempt.
+
+use super::RepoKey;
+use crate::{
+    model::{
+        Failure, RepoState,
+        repository::{RepositoryStatus, StatusPatch, raw_object},
+        retry::Retry,
+        time::Timestamp,
+    },
+    store::{StoreError, atomic::Durability, layout::JobDir, read},
+};
+use chrono::Utc;
+use serde_json::{Map, Value};
+
+/// A repository as its plan describes it.
+pub(super) struct PlannedRepository<'a> {
+    pub(super) folder: &'a JobDir,
+    pub(super) key: &'a RepoKey,
+    pub(super) name: &'a str,
+    pub(super) git_url: &'a str,
+}
+
+/// The state to write for an attempt whose shim is gone or never existed.
+pub(super) struct End<'a> {
+    pub(super) attempt: u64,
+    /// When the attempt began, if it did.
+    pub(super) begun: Option<Timestamp>,
+    pub(super) word: &'a str,
+    pub(super) failure: Option<&'a Failure>,
+}
+
+impl PlannedRepository<'_> {
+    /// Writes a final state for a repository that has no shim.
+    pub(super) fn write_final_state(
+        &self,
+        attempt: u64,
+        state: RepoState,
+        failure: &Failure,
+    ) -> Result<RepositoryStatus, StoreError> {
+        let Self { folder, key, .. } = *self;
+        let before = read_status(folder, key.index)?.map(|(_, bytes)| bytes);
+        let end = End { attempt, begun: None, word: state.as_str(), failure: Some(failure) };
+        let bytes = self.write_status(&end, before.as_deref())?;
+        RepositoryStatus::parse(key.index, &bytes).map(|(status, _)| status).map_err(|error| {
+            StoreError::at("read back", folder.status(key.index))(std::io::Error::other(error))
+        })
+    }
+
+    /// Writes a state on top of the status `before`, and returns the file's content.
+    pub(super) fn write_status(
+        &self,
+        end: &End<'_>,
+        before: Option<&[u8]>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let Self { folder, key, name, git_url } = *self;
+        let value = StatusPatch {
+            index: key.index,
+            name,
+            git_url,
+            attempt: end.attempt,
+            word: end.word,
+            now: Utc::now(),
+            started_at: end.begun,
+            failure: end.failure,
+        }
+        .apply(before.and_then(raw_object).map(without_announcement));
+        folder.write_status(key.index, &value, Durability::Flushed)?;
+        Ok(value.to_string().into_bytes())
+    }
+
+    /// Resets the status: the repository waits for this attempt.
+    pub(super) fn write_waiting(
+        &self,
+        attempt: u64,
+        because: Option<&Retry>,
+    ) -> Result<(), StoreError> {
+        let Self { folder, key, name, git_url } = *self;
+        let before = read_status(folder, key.index)?.and_then(|(_, bytes)| raw_object(&bytes));
+        // Kept of the earlier attempt: the revision count, and the stderr that explains its
+        // failure.
+        let stays = |key: &str| key == "revision" || (key == "stderr" && because.is_some());
+        let kept = before.map(|map| map.into_iter().filter(|(key, _)| stays(key)).collect());
+        let patch = StatusPatch {
+            index: key.index,
+            name,
+            git_url,
+            attempt,
+            word: RepoState::Pending.as_str(),
+            now: Utc::now(),
+            started_at: None,
+            failure: because.map(|retry| &retry.failure),
+        };
+        let mut value = patch.apply(kept);
+        if let Some(because) = because {
+            value["message"] = because.message.as_str().into();
+        }
+        folder.write_status(key.index, &value, Durability::Flushed)
+    }
+}
+
+/// A status without the announcement of a retry that will not take place now.
+fn without_announcement(mut status: Map<String, Value>) -> Map<String, Value> {
+    let waits = status.get("status").is_some_and(|status| status == RepoState::Pending.as_str());
+    if waits && status.contains_key("failure") {
+        status.remove("message");
+    }
+    status
+}
+
+/// A repository's status; `None` if its file is missing or malformed.
+///
+/// # Errors
+/// If the file cannot be read because resources are exhausted: overlooking a final state would cost
+/// a second scan.
+pub(super) fn read_status(
+    folder: &JobDir,
+    index: u32,
+) -> Result<Option<(RepositoryStatus, Vec<u8>)>, StoreError> {
+    let bytes = read::if_readable(&folder.status(index), read::STATUS_CAP)?;
+    Ok(bytes.and_then(|bytes| {
+        let (status, _) = RepositoryStatus::parse(index, &bytes).ok()?;
+        Some((status, bytes))
+    }))
+}
