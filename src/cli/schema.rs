@@ -71,7 +71,7 @@ impl Document {
         match self {
             Self::Master => written::<Master>(),
             Self::Plan => written::<Plan>(),
-            Self::Repository => accepted::<StatusFile>(),
+            Self::Repository => accepted::<StatusFile<'_>>(),
             Self::Result => accepted::<ScanResult>(),
             Self::Attempt => written::<AttemptRecord>(),
             Self::Order => written::<Order>(),

@@ -5,8 +5,9 @@ use super::{
     master::Master,
     plan::Plan,
     progress::{self, JobFacts, Lists, ProgressDocument, RepositoryEvent},
-    repository::{RepositoryStatus, StatusPatch, raw_object},
+    repository::RepositoryStatus,
     state::Summary,
+    status_file::{StatusPatch, raw_object},
 };
 use chrono::DateTime;
 

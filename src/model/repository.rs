@@ -1,4 +1,5 @@
-//! The status file of one repository, `repo_N.json`.
+//! The reader of `repo_N.json`, the status file of one repository; its members are defined in
+//! [`status_file`](super::status_file).
 //!
 //! Input: bytes. Output: the status, reduced to what is served. Invariants: any member may be
 //! missing, invalid or unknown; only a file that is not a JSON object is refused. Files of the
@@ -6,11 +7,10 @@
 
 use super::{
     Failure, RepoState,
-    json::{Fields, count_of, shortened},
-    time::{self, Timestamp},
+    json::{Fields, shortened},
+    time::Timestamp,
 };
 use serde::Serialize;
-use serde_json::Value;
 
 /// The content of one repository's status file, reduced to what is served.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,82 +206,6 @@ impl Progress {
     }
 }
 
-/// The JSON object of a status file, for adding a final state without losing members of any
-/// scanner. `None` if the bytes are not a JSON object.
-pub fn raw_object(bytes: &[u8]) -> Option<serde_json::Map<String, Value>> {
-    match serde_json::from_slice(bytes) {
-        Ok(Value::Object(map)) => Some(map),
-        _ => None,
-    }
-}
-
-/// Whether a final status has all members that every final status has.
-pub fn is_complete_final_status(map: &serde_json::Map<String, Value>) -> bool {
-    ["repo_name", "attempt", "started_at", "completed_at", "git_url"]
-        .iter()
-        .all(|key| map.get(*key).is_some_and(|value| !value.is_null()))
-}
-
-/// What scanwatch writes into a repository's status file.
-#[derive(Debug)]
-pub struct StatusPatch<'a> {
-    pub index: u32,
-    pub name: &'a str,
-    pub git_url: &'a str,
-    pub attempt: u64,
-    /// The status word to write; `interrupted` counts as pending.
-    pub word: &'a str,
-    pub now: Timestamp,
-    /// When the attempt began, if that is known.
-    pub started_at: Option<Timestamp>,
-    pub failure: Option<&'a Failure>,
-}
-
-impl StatusPatch<'_> {
-    /// Applies the patch to what the scanner last wrote (`before`): name and progress are kept.
-    pub fn apply(&self, before: Option<serde_json::Map<String, Value>>) -> Value {
-        let mut map = before.unwrap_or_default();
-        let now = time::format(self.now);
-        let revision = map.get("revision").and_then(count_of).unwrap_or(0) + 1;
-        let mut set = |key: &str, value: Value| map.insert(key.to_owned(), value);
-        set("schema", 1.into());
-        set("repo_index", self.index.into());
-        set("git_url", self.git_url.into());
-        set("status", self.word.into());
-        set("attempt", self.attempt.into());
-        set("revision", revision.into());
-        set("last_update", now.clone().into());
-        if let Some(failure) = self.failure {
-            set("failure", serde_json::to_value(failure).unwrap_or(Value::Null));
-            set("error_message", failure.detail.clone().into());
-            let entry = serde_json::json!({ "message": failure.detail, "timestamp": now });
-            match map.get_mut("errors").and_then(Value::as_array_mut) {
-                // The cause of the failure comes first, because clients show the first error.
-                Some(errors) => errors.insert(0, entry),
-                None => {
-                    map.insert("errors".to_owned(), Value::Array(vec![entry]));
-                }
-            }
-        }
-        if !map.get("repo_name").is_some_and(Value::is_string) {
-            map.insert("repo_name".to_owned(), self.name.into());
-        }
-        if let Some(at) = self.started_at
-            && map.get("started_at").is_none_or(Value::is_null)
-        {
-            map.insert("started_at".to_owned(), time::format(at).into());
-        }
-        if RepoState::parse(self.word).is_final() {
-            map.insert("pid".to_owned(), Value::Null);
-            map.entry("completed_at").or_insert(Value::Null);
-            if map["completed_at"].is_null() {
-                map.insert("completed_at".to_owned(), now.into());
-            }
-        }
-        Value::Object(map)
-    }
-}
-
 fn percent(stored: Option<f64>, part: u64, whole: u64) -> f64 {
     let value = match stored {
         Some(stored) => stored,
@@ -312,7 +236,7 @@ fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn read(value: &Value) -> (RepositoryStatus, Vec<String>) {
         RepositoryStatus::parse(3, value.to_string().as_bytes()).unwrap()
@@ -338,35 +262,6 @@ mod tests {
             panic!("want file figures");
         };
         assert!((percentage - 100.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_patch_keeps_name_and_progress_and_puts_its_cause_first() {
-        let before = raw_object(
-            br#"{"repo_name":"a/b","status":"scanning","current_file":4,"revision":8,
-                 "errors":[{"message":"old"}]}"#,
-        );
-        let failure = Failure::new(super::super::FailureKind::Stalled, "no heartbeat");
-        let after = StatusPatch {
-            index: 3,
-            name: "other",
-            git_url: "https://h/a/b.git",
-            attempt: 2,
-            word: "failed",
-            now: Timestamp::default(),
-            started_at: None,
-            failure: Some(&failure),
-        }
-        .apply(before);
-        assert_eq!(after["repo_name"], "a/b");
-        assert_eq!(after["current_file"], 4);
-        assert_eq!(after["revision"], 9);
-        assert_eq!(after["errors"][0]["message"], "no heartbeat");
-        assert_eq!(after["errors"][1]["message"], "old");
-        assert_eq!(after["completed_at"], "1970-01-01T00:00:00.000Z");
-        let (status, warnings) = read(&after);
-        assert_eq!(status.error.as_deref(), Some("no heartbeat"));
-        assert!(warnings.is_empty(), "{warnings:?}");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::{
     model::{
         Failure, FailureKind, JobId, RepoState,
         attempt::AttemptRecord,
-        repository::{RepositoryStatus, StatusPatch, raw_object},
+        repository::RepositoryStatus,
+        status_file::{StatusPatch, raw_object},
         task::{ScanTask, TRACKING_VARIABLE},
     },
     store::{

@@ -10,8 +10,9 @@ use super::RepoKey;
 use crate::{
     model::{
         Failure, RepoState,
-        repository::{RepositoryStatus, StatusPatch, raw_object},
+        repository::RepositoryStatus,
         retry::Retry,
+        status_file::{StatusPatch, raw_object},
         time::Timestamp,
     },
     store::{StoreError, atomic::Durability, layout::JobDir, read},

@@ -9,11 +9,11 @@
 
 use super::{
     log::Log,
-    status::{self, ErrorEntry, Facts, Figures, Identity, Stage, StatusFile},
+    status::{self, Facts, Figures, Identity, Stage},
 };
 use crate::{
     model::{
-        Failure, RepoState, json::count_of, redact::Redactor, repository::raw_object, state::Work,
+        Failure, RepoState, json::count_of, redact::Redactor, state::Work, status_file::raw_object,
         task::ScanTask,
     },
     store::{
@@ -147,7 +147,7 @@ impl Reporter {
     pub(super) fn note(&self, message: &str, exception: &str, traceback: Option<&str>) {
         self.shared.log.error(message);
         let entry =
-            ErrorEntry::new(&self.shared.redactor, message, exception, traceback, Utc::now());
+            status::error_entry(&self.shared.redactor, message, exception, traceback, Utc::now());
         let mut now = self.shared.lock();
         if now.facts.errors.len() < MOST_ERRORS {
             now.facts.errors.push(entry);
@@ -176,7 +176,7 @@ impl Reporter {
         let detail = status::clean(redactor, &failure.detail);
         self.shared.log.error(&format!("{}: {detail}", failure.kind.as_str()));
         let mut now = self.shared.lock();
-        let entry = ErrorEntry::new(redactor, &detail, exception, traceback, Utc::now());
+        let entry = status::error_entry(redactor, &detail, exception, traceback, Utc::now());
         now.facts.errors.insert(0, entry);
         now.facts.errors.truncate(MOST_ERRORS);
         now.facts.failure = Some(Failure { detail, ..failure.clone() });
@@ -266,8 +266,13 @@ impl Shared {
     fn write(&self, now: &mut ReporterState, durability: Durability) -> Result<(), StoreError> {
         now.last_write = Instant::now();
         now.facts.revision = now.facts.revision.saturating_add(1);
-        let file =
-            StatusFile::new(&self.redactor, &self.identity, &now.facts, &now.figures, Utc::now());
+        let file = status::status_file(
+            &self.redactor,
+            &self.identity,
+            &now.facts,
+            &now.figures,
+            Utc::now(),
+        );
         atomic::replace_json(&self.staging, &self.status_file, &file, durability)
     }
 }

@@ -1,16 +1,17 @@
-//! The status file of the built-in scanner, member by member.
+//! The status file of the built-in scanner.
 //!
-//! Input: the figures that the scan sets, and the facts that its reporter keeps. Output: one JSON
-//! object in the order of the contract. Invariants: every foreign text passes the redactor.
+//! Input: the figures that the scan sets, and the facts that its reporter keeps. Output: the members
+//! of [`StatusFile`]. Invariants: every foreign text passes the redactor.
 
 use super::text;
 use crate::model::{
     Failure, RepoState,
     redact::Redactor,
     repository::one_decimal,
-    time::{self, Timestamp},
+    status_file::{ErrorEntry, StatusFile},
+    time::Timestamp,
 };
-use serde::Serialize;
+use std::borrow::Cow;
 
 /// The longest message, in bytes: a status file is read very often.
 const LONGEST_MESSAGE: usize = 2 << 10;
@@ -85,33 +86,19 @@ impl Figures {
 }
 
 /// An entry of `errors`.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct ErrorEntry {
-    message: String,
-    #[serde(with = "time")]
+pub(super) fn error_entry(
+    redactor: &Redactor,
+    message: &str,
+    exception: &str,
+    traceback: Option<&str>,
     timestamp: Timestamp,
-    /// The error's type.
-    exception: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceback: Option<String>,
-}
-
-impl ErrorEntry {
-    pub(super) fn new(
-        redactor: &Redactor,
-        message: &str,
-        exception: &str,
-        traceback: Option<&str>,
-        timestamp: Timestamp,
-    ) -> Self {
-        Self {
-            message: clean(redactor, message),
-            timestamp,
-            exception: exception.to_owned(),
-            traceback: traceback.map(|trace| {
-                text::cut(&text::many_lines(&redactor.redact(trace)), LONGEST_TRACEBACK)
-            }),
-        }
+) -> ErrorEntry {
+    ErrorEntry {
+        message: clean(redactor, message),
+        timestamp: Some(timestamp),
+        exception: Some(exception.to_owned()),
+        traceback: traceback
+            .map(|trace| text::cut(&text::many_lines(&redactor.redact(trace)), LONGEST_TRACEBACK)),
     }
 }
 
@@ -135,86 +122,44 @@ pub(super) struct Facts {
     pub(super) failure: Option<Failure>,
 }
 
-/// The members of the status file.
-#[derive(Debug, Serialize)]
-pub(super) struct StatusFile<'a> {
-    schema: u32,
-    repo_index: u32,
-    repo_name: String,
-    git_url: String,
-    status: RepoState,
-    attempt: u64,
-    revision: u64,
-    pid: Option<u32>,
-    #[serde(with = "time")]
-    started_at: Timestamp,
-    #[serde(with = "time")]
-    last_update: Timestamp,
-    #[serde(with = "time::option")]
-    completed_at: Option<Timestamp>,
-    message: String,
-    stage: &'static str,
-    stage_index: u64,
-    stage_total: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stage_progress: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    download_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    commit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_files: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    current_file: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    current_filename: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    percentage: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dependencies_found: Option<u64>,
-    errors: &'a [ErrorEntry],
-    error_message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<&'a Failure>,
-}
-
-impl<'a> StatusFile<'a> {
-    pub(super) fn new(
-        redactor: &Redactor,
-        identity: &Identity,
-        facts: &'a Facts,
-        figures: &'a Figures,
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            schema: 1,
-            repo_index: identity.repo_index,
-            repo_name: clean(redactor, &identity.repo_name),
-            git_url: clean(redactor, &identity.git_url),
-            status: facts.state,
-            attempt: identity.attempt,
-            revision: facts.revision,
-            // After the scan the pid may be reused.
-            pid: (!facts.state.is_final()).then(std::process::id),
-            started_at: identity.started_at,
-            last_update: now,
-            completed_at: facts.completed_at,
-            message: clean(redactor, &figures.message),
-            stage: figures.stage.word(),
-            stage_index: figures.stage as u64 + 1,
-            stage_total: Stage::ALL.len() as u64,
-            stage_progress: figures.stage_progress,
-            download_bytes: figures.download_bytes,
-            commit: figures.commit.as_deref(),
-            total_files: figures.total_files,
-            current_file: figures.total_files.map(|_| figures.current_file),
-            current_filename: figures.current_filename.as_deref().map(|name| clean(redactor, name)),
-            percentage: figures.percentage(facts.state),
-            dependencies_found: figures.dependencies_found,
-            errors: &facts.errors,
-            error_message: facts.failure.as_ref().map(|failure| failure.detail.as_str()),
-            failure: facts.failure.as_ref(),
-        }
+/// The content of the status file.
+pub(super) fn status_file<'a>(
+    redactor: &Redactor,
+    identity: &Identity,
+    facts: &'a Facts,
+    figures: &'a Figures,
+    now: Timestamp,
+) -> StatusFile<'a> {
+    let clean = |text: &str| Some(clean(redactor, text).into());
+    StatusFile {
+        schema: Some(1),
+        repo_index: Some(identity.repo_index),
+        repo_name: clean(&identity.repo_name),
+        git_url: clean(&identity.git_url),
+        status: facts.state.as_str().into(),
+        attempt: Some(identity.attempt),
+        revision: Some(facts.revision),
+        // After the scan the pid may be reused.
+        pid: (!facts.state.is_final()).then(std::process::id),
+        started_at: Some(identity.started_at),
+        last_update: Some(now),
+        completed_at: facts.completed_at,
+        message: clean(&figures.message),
+        stage: Some(figures.stage.word().into()),
+        stage_index: Some(figures.stage as u64 + 1),
+        stage_total: Some(Stage::ALL.len() as u64),
+        stage_progress: figures.stage_progress,
+        download_bytes: figures.download_bytes,
+        commit: figures.commit.as_deref().map(Cow::Borrowed),
+        total_files: figures.total_files,
+        current_file: figures.total_files.map(|_| figures.current_file),
+        current_filename: figures.current_filename.as_deref().and_then(clean),
+        percentage: figures.percentage(facts.state),
+        dependencies_found: figures.dependencies_found,
+        errors: Some(&facts.errors),
+        error_message: facts.failure.as_ref().map(|failure| failure.detail.as_str().into()),
+        failure: facts.failure.as_ref(),
+        ..StatusFile::default()
     }
 }
 

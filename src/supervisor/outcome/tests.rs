@@ -3,7 +3,12 @@ mod retries;
 
 use super::*;
 use crate::{
-    model::{Failure, FailureKind, RepoState, master::Master, plan::Plan, repository::raw_object},
+    model::{
+        Failure, FailureKind, RepoState,
+        master::Master,
+        plan::Plan,
+        status_file::{is_complete_final_status, raw_object},
+    },
     store::{atomic::Durability, layout::JobsDir},
     supervisor::status_files::End,
 };
@@ -72,7 +77,7 @@ fn a_final_state_that_no_shim_checked_is_validated_completed_and_fsynced() {
     folder.write_status(0, &bare, Durability::Eventual).unwrap();
     assert_eq!(found(&setup, &key), "finished: completed");
     let (status, bytes) = read_status(&folder, 0).unwrap().unwrap();
-    let all = crate::model::repository::is_complete_final_status(&raw_object(&bytes).unwrap());
+    let all = is_complete_final_status(&raw_object(&bytes).unwrap());
     assert!(all, "{status:?}");
     assert_eq!(raw_object(&bytes).unwrap()["current_file"], 7);
 

@@ -1,7 +1,7 @@
 //! Attempts that failed, and the retries that follow.
 
 use super::*;
-use crate::model::repository::StatusPatch;
+use crate::model::status_file::StatusPatch;
 
 /// A repository whose attempt 4, its second retry, ended in this state.
 fn ended(word: &str, failure: &Failure) -> (tempfile::TempDir, Setup, RepoKey) {
