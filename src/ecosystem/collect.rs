@@ -7,7 +7,6 @@
 use super::{
     budget::{Budget, NODE},
     credentials::without_credentials,
-    join::stronger_scope,
     parser::{Findings, SourceFile},
     purl::Ecosystem,
     text,
@@ -220,7 +219,7 @@ impl<'f> Collector<'f> {
         let mut kept: Vec<Package> = Vec::new();
         for package in std::mem::take(&mut self.findings.packages) {
             if let Some(before) = places.get(&package.purl).and_then(|at| kept.get_mut(*at)) {
-                before.scope = stronger_scope(before.scope, package.scope);
+                before.scope = Scope::stronger(before.scope, package.scope);
                 before.specifier = before.specifier.take().or(package.specifier);
                 before.requires.extend(package.requires);
             } else {

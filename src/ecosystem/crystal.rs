@@ -7,7 +7,7 @@ use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
     yaml::{self, Member, Tree},

@@ -8,7 +8,7 @@ use super::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     git_reference,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
     toml::{self, Document},

@@ -14,7 +14,7 @@ use super::{
     gradle::{self, GradleFile},
     imports::Imports,
     maven::{self, Pom},
-    parser::file_name,
+    path::{file_name, folder_of, upwards},
     purl::Ecosystem,
     workspace::{Project, Workspaces},
 };
@@ -138,7 +138,7 @@ impl Manifests {
                 .or_default()
                 .entry(canonical_name(package))
                 .or_default();
-            *declared = stronger_scope(*declared, package.scope);
+            *declared = Scope::stronger(*declared, package.scope);
         }
         Self { by_folder }
     }
@@ -185,19 +185,6 @@ fn tool_of(file: &str) -> &'static str {
         _ if file.starts_with("pdm.") || file.starts_with("pylock.") => "pyproject",
         _ => "",
     }
-}
-
-/// The scope with the strongest need, of those under which a project requires one package.
-pub(super) fn stronger_scope(a: Option<Scope>, b: Option<Scope>) -> Option<Scope> {
-    let rank = |scope: Scope| match scope {
-        Scope::Runtime => 0,
-        Scope::Peer => 1,
-        Scope::Optional => 2,
-        Scope::Build => 3,
-        Scope::Test => 4,
-        Scope::Dev => 5,
-    };
-    [a, b].into_iter().flatten().min_by_key(|scope| rank(*scope))
 }
 
 /// The purl without its version, which is equal for all spellings of a name. Every other `@`, `?` and
@@ -267,18 +254,6 @@ fn inherit_from_workspaces(packages: &mut Vec<Package>, projects: &[Project], bu
         package.purl.clone_from(&found.purl);
         true
     });
-}
-
-/// The folder of a file; empty for the root.
-pub(super) fn folder_of(file: &str) -> &str {
-    file.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// A folder and all folders above it, up to the root.
-pub(super) fn upwards(folder: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(folder), |folder| {
-        (!folder.is_empty()).then(|| folder.rsplit_once('/').map_or("", |(parent, _)| parent))
-    })
 }
 
 #[cfg(test)]

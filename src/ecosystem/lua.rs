@@ -7,7 +7,7 @@
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
     text,

@@ -6,7 +6,7 @@
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared, MAX_NAME},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     runtimes, text,
     toml::{self, Document},

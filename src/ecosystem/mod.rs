@@ -51,6 +51,7 @@ mod nim;
 mod npm;
 mod opam;
 mod parser;
+mod path;
 mod perl;
 mod php;
 mod purl;

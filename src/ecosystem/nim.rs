@@ -9,7 +9,7 @@ use super::{
     collect::{Added, Collector, Declared},
     git_reference,
     json::{self, Node},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
     text,

@@ -2,7 +2,7 @@
 
 use super::{
     budget::Budget, dotnet::MsBuild, gradle::GradleFile, imports::FileImports, maven::Pom,
-    workspace::Project,
+    path::file_name, workspace::Project,
 };
 use crate::model::scan_result::{Package, Warning};
 
@@ -49,13 +49,6 @@ impl SourceFile<'_> {
     pub fn warning(&self, line: Option<u32>, message: impl Into<String>) -> Warning {
         Warning { file: self.path.to_owned(), line, message: message.into() }
     }
-}
-
-/// The last segment of a path with `/`. Called by each parser for each path of a tree: for so few
-/// bytes a loop from the end is faster than `rsplit`.
-pub(crate) fn file_name(path: &str) -> &str {
-    let slash = path.bytes().rposition(|byte| byte == b'/');
-    slash.and_then(|at| path.get(at + 1..)).unwrap_or(path)
 }
 
 /// Parses one kind of file. Pure: bytes in, findings out. The scan walks the tree, enforces the size

@@ -8,7 +8,7 @@ use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{self, Node, Value},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

@@ -11,7 +11,7 @@
 //! workspace tells the two apart. Sources: npm's "Workspaces", Yarn's "Workspaces", pnpm's
 //! "pnpm-workspace.yaml", Composer's "Repositories", section "Path".
 
-use super::{budget::Budget, join::folder_of, purl::Ecosystem};
+use super::{budget::Budget, path::folder_of, purl::Ecosystem};
 use crate::model::pattern::Pattern;
 use std::collections::{BTreeMap, HashMap, HashSet};
 

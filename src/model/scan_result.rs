@@ -119,6 +119,19 @@ impl Scope {
             Self::Test => "test",
         }
     }
+
+    /// The scope with the strongest need, of two under which a project requires one package.
+    pub fn stronger(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        let rank = |scope: Self| match scope {
+            Self::Runtime => 0,
+            Self::Peer => 1,
+            Self::Optional => 2,
+            Self::Build => 3,
+            Self::Test => 4,
+            Self::Dev => 5,
+        };
+        [a, b].into_iter().flatten().min_by_key(|scope| rank(*scope))
+    }
 }
 
 /// The kind of file that a package was read from.

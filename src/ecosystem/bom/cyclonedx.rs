@@ -12,7 +12,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::Node,
-    parser::file_name,
+    path::file_name,
     xml::{self, Element},
 };
 use crate::model::scan_result::Scope;

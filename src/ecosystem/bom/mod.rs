@@ -17,7 +17,7 @@ use super::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::{self, Node},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
 };
 use crate::model::scan_result::Source;

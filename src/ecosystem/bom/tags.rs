@@ -8,7 +8,7 @@ use super::{
     list::Component,
     spdx::{Relations, known},
 };
-use crate::ecosystem::{Findings, Parser, SourceFile, parser::file_name, text};
+use crate::ecosystem::{Findings, Parser, SourceFile, path::file_name, text};
 use std::borrow::Cow;
 
 /// Reads `*.spdx`.

@@ -8,7 +8,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared, MAX_VERSION},
     git_reference,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
     toml::{self, Document},

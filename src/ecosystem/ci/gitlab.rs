@@ -22,7 +22,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     container::Images,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
     yaml::{self, Node, Seen, Tree},

@@ -17,7 +17,7 @@ pub(super) use podfile::Podfile;
 use super::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
     yaml::{self, Node, Seen, Tree},

@@ -9,7 +9,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     ruby::{Word, statements, words},
     text,

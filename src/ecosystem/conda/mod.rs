@@ -17,7 +17,7 @@ mod spec;
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     python, text,
 };

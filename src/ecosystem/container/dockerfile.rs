@@ -12,7 +12,7 @@ use super::{
     variables::expand,
 };
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, budget::Budget, collect::Collector, parser::file_name,
+    Findings, Parser, SourceFile, budget::Budget, collect::Collector, path::file_name,
     purl::Ecosystem, text,
 };
 use crate::model::scan_result::{Scope, Source};

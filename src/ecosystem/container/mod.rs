@@ -24,7 +24,7 @@ pub(super) use kubernetes::KubernetesManifest;
 pub(super) use values::HelmValues;
 pub(super) use variables::expand;
 
-use super::parser::file_name;
+use super::path::file_name;
 
 /// The name of a YAML file without its extension, in lower case.
 pub(super) fn yaml_stem(path: &str) -> Option<String> {

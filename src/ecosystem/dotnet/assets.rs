@@ -8,7 +8,7 @@ use super::{
     graph::{self, Node},
 };
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, parser::file_name, purl::Ecosystem,
+    Findings, Parser, SourceFile, collect::Collector, json, path::file_name, purl::Ecosystem,
 };
 use crate::model::scan_result::Source;
 use std::collections::HashSet;

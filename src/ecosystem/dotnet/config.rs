@@ -6,7 +6,7 @@
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
     xml::{self, Element},

@@ -8,7 +8,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::{self, Member, Value},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

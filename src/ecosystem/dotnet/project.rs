@@ -10,7 +10,7 @@ use super::item::{self, Item, ItemKind, Property};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     xml::{self, Element},
 };

@@ -21,7 +21,7 @@ use crate::ecosystem::{
     budget::NODE,
     collect::{Collector, Declared},
     expression,
-    join::{folder_of, upwards},
+    path::{folder_of, upwards},
     purl::Ecosystem,
     text,
 };

@@ -14,7 +14,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     budget::Budget,
     collect::Collector,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     script::{self, Constants, Dialect, Token, Tokens},
     text,

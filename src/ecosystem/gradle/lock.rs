@@ -9,8 +9,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     gradle::configuration,
-    join::stronger_scope,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };
@@ -62,7 +61,7 @@ impl Parser for GradleLock {
                 continue;
             };
             understood = true;
-            let scope = configurations.split(',').map(scope).fold(None, stronger_scope);
+            let scope = configurations.split(',').map(scope).fold(None, Scope::stronger);
             let version = Some(version);
             found.add(Declared { name, version, line, scope, ..Declared::default() });
         }

@@ -12,8 +12,8 @@ use super::script::{GradleFile, Library};
 use crate::ecosystem::{
     budget::{Budget, NODE},
     expression,
-    join::{folder_of, upwards},
-    parser::file_name,
+    path::file_name,
+    path::{folder_of, upwards},
     script::{Constants, Definition, plain_name},
 };
 use std::collections::HashMap;

@@ -10,7 +10,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     swift, text,
     yaml::{self, Node, Seen, Tree},

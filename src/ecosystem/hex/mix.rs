@@ -12,7 +12,7 @@
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::{self, Ecosystem, Parts},
     script::{self, Dialect, Tokens},
     text,

@@ -5,7 +5,7 @@
 //! reading ends at the first brace of a class; comments, strings and text blocks are ignored.
 
 use super::{
-    super::{Findings, Parser, SourceFile, parser::file_name, text},
+    super::{Findings, Parser, SourceFile, path::file_name, text},
     cursor::{Cursor, Quoting, is_blank, is_newline, is_of_word},
     is_installed,
     names::{LONGEST_NAME, Language, Names, text_of},

@@ -244,12 +244,6 @@ fn repeats_are_dropped() {
     assert_eq!(lines, [1, 2]);
 }
 
-#[test]
-fn upwards_ends_at_the_root() {
-    assert_eq!(upwards("a/b").collect::<Vec<_>>(), ["a/b", "a", ""]);
-    assert_eq!(upwards("").collect::<Vec<_>>(), [""]);
-}
-
 /// A package that a manifest requires or a lock file lists.
 fn package(file: &str, name: &str, source: Source) -> Package {
     let path = "Cargo.toml";

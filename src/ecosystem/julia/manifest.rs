@@ -8,7 +8,7 @@ use super::purl;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
     toml::{self, Document},

@@ -7,7 +7,7 @@ use super::purl;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
     toml::{self, Document},

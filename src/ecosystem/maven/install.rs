@@ -8,7 +8,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     json::{self, Node, Value},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

@@ -7,7 +7,7 @@
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     xml::{self, Element},
 };

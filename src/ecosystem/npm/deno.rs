@@ -18,7 +18,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{Member, Node, Value},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

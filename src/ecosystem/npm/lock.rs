@@ -18,7 +18,7 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     json::{Member, Node, Value},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

@@ -11,7 +11,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{Member, Node},
-    parser::file_name,
+    path::file_name,
     text,
 };
 use crate::model::scan_result::{Scope, Source};

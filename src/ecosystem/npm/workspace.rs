@@ -6,8 +6,7 @@
 
 use super::read_object;
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, parser::file_name, purl::Ecosystem,
-    yaml,
+    Findings, Parser, SourceFile, collect::Collector, json, path::file_name, purl::Ecosystem, yaml,
 };
 use crate::model::scan_result::Source;
 

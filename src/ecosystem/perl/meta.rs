@@ -9,7 +9,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     json::{self, Member, Node},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
 };
 use crate::model::scan_result::{Scope, Source};

@@ -4,7 +4,7 @@
 //! `composer.json` beside the file states what is direct.
 
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, parser::file_name, purl::Ecosystem,
+    Findings, Parser, SourceFile, collect::Collector, json, path::file_name, purl::Ecosystem,
 };
 use crate::model::scan_result::{Scope, Source};
 

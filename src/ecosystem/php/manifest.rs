@@ -10,7 +10,7 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     json::{self, Node},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

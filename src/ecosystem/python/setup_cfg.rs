@@ -9,7 +9,7 @@ use super::{python_name, requirement, requirements};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

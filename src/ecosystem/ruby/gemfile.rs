@@ -12,8 +12,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared, MAX_VERSION},
     git_reference,
-    join::stronger_scope,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };
@@ -83,7 +82,7 @@ impl Block {
         match word {
             "group" => {
                 let groups = call.values.iter().map(|group| Some(scope_of(group)));
-                block.scope = groups.fold(None, stronger_scope);
+                block.scope = groups.fold(None, Scope::stronger);
             }
             "path" => block.is_path = true,
             "git" | "github" => {
@@ -187,7 +186,7 @@ fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<
         return;
     }
     let groups = call.options.iter().filter(|(key, _)| matches!(*key, "group" | "groups"));
-    let own = groups.map(|(_, group)| Some(scope_of(group))).fold(None, stronger_scope);
+    let own = groups.map(|(_, group)| Some(scope_of(group))).fold(None, Scope::stronger);
     let scope = own.or(block.and_then(|block| block.scope)).unwrap_or(Scope::Runtime);
     let declared =
         Declared { name, line, direct: Some(true), scope: Some(scope), ..Declared::default() };

@@ -7,7 +7,7 @@
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

@@ -14,7 +14,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{self, Node, Value},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     text,
 };

@@ -14,7 +14,7 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     script::{self, Dialect, Tokens},
     swift, text,

@@ -8,7 +8,7 @@ use super::blocks::{blocks, items};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     script::{self, Dialect},
     text,

@@ -10,8 +10,7 @@ use super::{Entry, LockedPackages, check_version, entry, is_folder, require, req
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    join::stronger_scope,
-    parser::file_name,
+    path::file_name,
     purl::{Ecosystem, python_name},
     toml::{self, Document},
 };
@@ -50,7 +49,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     let mut scopes: HashMap<_, Option<Scope>> = HashMap::new();
     for entry in &entries {
         let scope = scopes.entry(key(*entry)).or_default();
-        *scope = stronger_scope(*scope, scope_of(entry.table));
+        *scope = Scope::stronger(*scope, scope_of(entry.table));
     }
     let mut by_key: HashMap<_, Option<Added>> = HashMap::new();
     let mut known = LockedPackages::new();
@@ -107,7 +106,7 @@ fn scope_of(table: &DeTable<'_>) -> Option<Scope> {
     groups
         .filter_map(|group| group.get_ref().as_str())
         .map(scope_of_group)
-        .fold(None, stronger_scope)
+        .fold(None, Scope::stronger)
 }
 
 fn scope_of_group(name: &str) -> Option<Scope> {

@@ -14,8 +14,7 @@ use super::{
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    join::stronger_scope,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     toml::{self, Document},
 };
@@ -90,7 +89,7 @@ fn scope(table: &DeTable<'_>) -> Option<Scope> {
         .into_iter()
         .chain(groups)
         .map(|name| Some(group_scope(name)))
-        .fold(None, stronger_scope);
+        .fold(None, Scope::stronger);
     // The package belongs to an extra of the project.
     let optional = strongest == Some(Scope::Runtime) && toml::is_true(table, "optional");
     if optional { Some(Scope::Optional) } else { strongest }

@@ -8,8 +8,7 @@ use super::{super::group_scope, Entry, LockedPackages, check_version, entry, war
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
-    join::stronger_scope,
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     python::archive,
     toml::{self, Document},
@@ -99,7 +98,7 @@ fn scope(marker: &str) -> Option<Scope> {
         other => group_scope(other),
     });
     let extras = named("in extras").into_iter().map(|_| Scope::Optional);
-    groups.chain(extras).map(Some).fold(None, stronger_scope)
+    groups.chain(extras).map(Some).fold(None, Scope::stronger)
 }
 
 fn quoted_at_end(text: &str) -> Option<&str> {

@@ -11,7 +11,7 @@ use super::{Entry, LockedPackages, check_version, entry, warn_of_no_version};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    parser::file_name,
+    path::file_name,
     purl::Ecosystem,
     python::group_scope,
     toml::{self, Document},
