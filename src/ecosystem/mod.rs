@@ -38,6 +38,7 @@ mod golang;
 mod gradle;
 mod haskell;
 mod hex;
+mod image;
 mod imports;
 mod join;
 mod json;

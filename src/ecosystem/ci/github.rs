@@ -9,7 +9,7 @@ use super::reference;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    container::Images,
+    image::Images,
     path::file_name,
     purl::Ecosystem,
     text,

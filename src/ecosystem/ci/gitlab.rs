@@ -21,7 +21,7 @@ use super::{
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    container::Images,
+    image::Images,
     path::file_name,
     purl::Ecosystem,
     text,

@@ -9,7 +9,7 @@
 
 use super::inherited::{Inherited, Templates};
 use crate::ecosystem::{
-    container,
+    image,
     yaml::{Id, Node},
 };
 use std::{collections::HashMap, rc::Rc};
@@ -90,7 +90,7 @@ impl<'t, 'a> Variables<'t, 'a> {
         }
         let mut text = self.with_inputs(text);
         for _ in 0..MAX_ROUNDS {
-            let next = container::expand(&text, |name| self.value(name));
+            let next = image::expand(&text, |name| self.value(name));
             if next == text || next.len() > MAX_LENGTH {
                 break;
             }
@@ -103,7 +103,7 @@ impl<'t, 'a> Variables<'t, 'a> {
                 let expanded = texts.iter().flat_map(|text| {
                     let value =
                         |value: &'t str| move |variable: &str| (variable == *name).then_some(value);
-                    values.iter().map(move |entry| container::expand(text, value(entry)))
+                    values.iter().map(move |entry| image::expand(text, value(entry)))
                 });
                 texts = expanded.collect();
                 texts.retain(|text| text.len() <= MAX_LENGTH);

@@ -6,10 +6,11 @@
 //!
 //! Invariants: a malformed service loses only itself.
 
-use super::{dockerfile, image::Images, variables::expand, yaml_stem};
+use super::{dockerfile, yaml_stem};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
+    image::{Images, expand},
     purl::Ecosystem,
     text,
     yaml::{self, Node, Seen, Tree},

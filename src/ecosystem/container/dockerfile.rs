@@ -6,14 +6,15 @@
 //!
 //! Invariants: a stage of the file, by name or number, and `scratch` are not images.
 
-use super::{
-    image::Images,
-    instructions::{self, Instruction},
-    variables::expand,
-};
+use super::instructions::{self, Instruction};
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, budget::Budget, collect::Collector, path::file_name,
-    purl::Ecosystem, text,
+    Findings, Parser, SourceFile,
+    budget::Budget,
+    collect::Collector,
+    image::{Images, expand},
+    path::file_name,
+    purl::Ecosystem,
+    text,
 };
 use crate::model::scan_result::{Scope, Source};
 use std::collections::HashMap;

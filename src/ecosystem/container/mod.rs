@@ -9,20 +9,16 @@ mod compose;
 mod devfile;
 mod dockerfile;
 mod helm;
-mod image;
 mod instructions;
 mod kubernetes;
 mod values;
-mod variables;
 
 pub(super) use compose::ComposeFile;
 pub(super) use devfile::Devfile;
 pub(super) use dockerfile::Dockerfile;
 pub(super) use helm::HelmChart;
-pub(super) use image::Images;
 pub(super) use kubernetes::KubernetesManifest;
 pub(super) use values::HelmValues;
-pub(super) use variables::expand;
 
 use super::path::file_name;
 
