@@ -8,8 +8,8 @@
 
 use super::{
     graph::{Graph, Need, Vertex},
+    pattern::{is_linked, split_pattern},
     read_object, spec,
-    yarn::{is_linked, split_pattern},
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,

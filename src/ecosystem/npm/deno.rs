@@ -11,8 +11,8 @@
 
 use super::{
     graph::{Graph, Need, Vertex},
+    pattern::split_pattern,
     read_object,
-    yarn::split_pattern,
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,

@@ -8,9 +8,11 @@
 //! never packages; their dependencies are direct.
 
 use super::{
+    flags,
     graph::{Graph, Need, Vertex},
-    lock_v1, read_object, spec,
-    yarn::is_linked,
+    lock_v1,
+    pattern::is_linked,
+    read_object, spec,
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
@@ -156,23 +158,9 @@ fn read_entry<'n>(
         specifier: (version.is_none() && spec::is_git(resolved)).then_some(resolved),
         line: entry.line,
         direct: None,
-        scope: Some(scope(&entry.value)),
+        scope: Some(flags::scope(&entry.value)),
     };
     Some(graph.add(Ecosystem::Npm, declared))
-}
-
-/// The scope by the entry's flags; no flag means that the project needs the package at run time.
-pub(super) fn scope(entry: &Node<'_>) -> Scope {
-    if entry.is_true("dev") {
-        Scope::Dev
-    } else if entry.is_true("peer") {
-        Scope::Peer
-    } else if entry.is_true("optional") || entry.is_true("devOptional") {
-        // `devOptional`: a dependency for development that is optional at run time.
-        Scope::Optional
-    } else {
-        Scope::Runtime
-    }
 }
 
 /// The paths of the direct dependencies of the project and its workspaces; none if the lock file has no

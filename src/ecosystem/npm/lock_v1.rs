@@ -4,8 +4,8 @@
 //! Invariants: the recursion is as deep as the tree, whose depth the JSON reader bounds.
 
 use super::{
+    flags,
     graph::{Graph, Need, Vertex},
-    lock::scope,
     spec::{self, Spec},
 };
 use crate::ecosystem::{
@@ -106,7 +106,7 @@ fn read_entry<'a>(
         name: &entry.key,
         line: entry.line,
         direct,
-        scope: Some(scope(&entry.value)),
+        scope: Some(flags::scope(&entry.value)),
         ..Declared::default()
     };
     let Some(stated) = entry.value.text("version") else {

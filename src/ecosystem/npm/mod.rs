@@ -5,10 +5,12 @@
 
 mod bun;
 mod deno;
+mod flags;
 mod graph;
 mod lock;
 mod lock_v1;
 mod manifest;
+mod pattern;
 mod pnpm;
 mod pnpm_key;
 mod spec;

@@ -3,7 +3,7 @@
 //! Input: a key or a reference to one, and the version of the lock file. Output: name and version, as far as
 //! the key contains them. Invariants: a guess is never a version.
 
-use super::{spec, yarn::split_pattern};
+use super::{pattern::split_pattern, spec};
 
 /// The parts of a key.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 
 use super::{
     graph::{Graph, Need},
+    pattern::{Resolved, is_linked, split_pattern},
     spec,
-    yarn::{Resolved, is_linked, split_pattern},
 };
 use crate::ecosystem::{
     Findings,
