@@ -15,9 +15,11 @@
 //! text; a broken line, bad indentation or a merge conflict marker loses itself and what is nested below
 //! it, but not its siblings.
 
+mod block;
 mod cursor;
 mod escape;
 mod flow;
+mod key;
 mod reader;
 mod scalar;
 mod seen;
@@ -115,7 +117,7 @@ pub(crate) struct Member<'t, 'a> {
 
 /// Parses a text as far as possible.
 pub(crate) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Tree<'a> {
-    reader::parse(text, budget)
+    block::parse(text, budget)
 }
 
 /// Reads a file as far as possible and passes it to `walk`. Each syntax error becomes a warning.
