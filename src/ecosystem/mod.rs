@@ -56,7 +56,6 @@ mod path;
 mod perl;
 mod php;
 mod purl;
-mod purl_types;
 mod python;
 mod r;
 mod ruby;

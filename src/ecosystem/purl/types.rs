@@ -1,6 +1,6 @@
 //! The purl rules of the types whose names have to be transformed.
 //!
-//! Input: a name as a file declares it. Output: its purl. Invariants: as in [`purl`](super::purl), two
+//! Input: a name as a file declares it. Output: its purl. Invariants: as in [`purl`](super), two
 //! spellings of one package give equal purls.
 //!
 //! Decisions. `nim` and `crystal` are not registered types yet; they are candidates of the
@@ -8,7 +8,10 @@
 //! distribution, because the specification forbids `::`; its author is known only where the file names
 //! one.
 
-use super::purl::{Ecosystem, Parts, write};
+use super::{
+    Ecosystem,
+    canonical::{Parts, write},
+};
 
 /// The purl of a package of one of these types; none where the name is not valid.
 pub(super) fn purl(ecosystem: Ecosystem, name: &str, version: Option<&str>) -> Option<String> {
