@@ -12,7 +12,7 @@ use super::{
     components::Component,
     findings::{Findings, Gone, Repository},
     subject::{group_name, name_of, reason, web_address},
-    writer::{Commas, Cursor, Declaration, Facts, List, Writer},
+    writer::{Commas, Cursor, Facts, List, Writer},
 };
 use crate::model::{
     repository::RepositoryStatus,
@@ -270,7 +270,7 @@ async fn component<F: Findings>(writer: &mut Writer<F>, component: &Component) -
     let (mut commas, mut cursor) = (Commas::default(), Cursor::default());
     while let Some(declaration) = writer.declaration(component, &mut cursor)? {
         commas.next(writer);
-        let location = location(writer, &declaration)?;
+        let location = writer.location(&declaration)?;
         writer.json(&match declaration.line {
             Some(line) => json!({ "location": location, "line": line }),
             None => json!({ "location": location }),
@@ -280,17 +280,6 @@ async fn component<F: Findings>(writer: &mut Writer<F>, component: &Component) -
     writer.put("]}}");
     writer.breathe().await;
     Ok(())
-}
-
-/// The location of a declaration; in a group it begins with the repository's name.
-pub(super) fn location<F: Findings>(
-    writer: &mut Writer<F>,
-    declaration: &Declaration,
-) -> Result<String, Gone> {
-    if writer.group.is_none() {
-        return Ok(declaration.file.clone());
-    }
-    Ok(format!("{}/{}", writer.findings.name(declaration.at)?, declaration.file))
 }
 
 /// The scope, one of three values in the schema. "Excluded" is for "usage for test and other non-runtime
@@ -322,7 +311,7 @@ async fn properties<F: Findings>(
     writer.json(&property("direct", if facts.is_direct { "true" } else { "false" }));
     let (mut cursor, mut last) = (Cursor::default(), None);
     while let Some(declaration) = writer.declaration(component, &mut cursor)? {
-        let location = location(writer, &declaration)?;
+        let location = writer.location(&declaration)?;
         if last.as_ref() != Some(&location) {
             writer.put(",");
             writer.json(&property("file", &location));

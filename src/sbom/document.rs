@@ -11,6 +11,7 @@ use super::{
     components::Index,
     cyclonedx,
     findings::{Findings, Gone},
+    shared::{Budget, Shared, lock},
     spdx,
     writer::Writer,
 };
@@ -18,7 +19,7 @@ use crate::model::time::Timestamp;
 use std::{
     fmt, io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -31,23 +32,6 @@ pub enum Format {
     Spdx,
 }
 
-/// Limits of a document's memory, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    /// For the index of components.
-    pub components: usize,
-    /// For each of the two lists of one component: locations and texts.
-    pub component: usize,
-    /// For a piece, in addition to what is written at once.
-    pub piece: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { components: 12 << 20, component: 4 << 20, piece: 32 << 10 }
-    }
-}
-
 /// A document that is being written; by default one that is finished.
 #[derive(Default)]
 pub struct Document<'f> {
@@ -56,13 +40,6 @@ pub struct Document<'f> {
 }
 
 type Writing<'f> = Pin<Box<dyn Future<Output = Result<(), Gone>> + Send + 'f>>;
-
-/// State that the writer shares with the consumer of the pieces.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub(super) out: Mutex<Vec<u8>>,
-    pub(super) index: Mutex<Index>,
-}
 
 impl<'f> Document<'f> {
     /// A document of these findings: of a group with this name or address, or of the only repository.
@@ -127,8 +104,4 @@ impl fmt::Debug for Document<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document").field("is_finished", &self.writing.is_none()).finish()
     }
-}
-
-pub(super) fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

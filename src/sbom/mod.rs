@@ -14,11 +14,13 @@ mod findings;
 #[cfg(test)]
 mod in_memory;
 mod pretty;
+mod shared;
 mod sorted;
 mod spdx;
 mod subject;
 mod writer;
 
-pub use document::{Budget, Document, Format};
+pub use document::{Document, Format};
 pub use findings::{Findings, Gone, Repository, Visit};
 pub use pretty::Pretty;
+pub use shared::Budget;

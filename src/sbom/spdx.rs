@@ -12,7 +12,6 @@
 
 use super::{
     components::Component,
-    cyclonedx::location,
     findings::{Findings, Gone, Repository},
     subject::{group_name, name_of, reason, web_address},
     writer::{Commas, Cursor, List, Writer},
@@ -186,7 +185,7 @@ async fn package<F: Findings>(writer: &mut Writer<F>, component: &Component) -> 
     writer.put(",\"sourceInfo\":\"declared in ");
     let (mut cursor, mut last) = (Cursor::default(), None);
     while let Some(declaration) = writer.declaration(component, &mut cursor)? {
-        let location = location(writer, &declaration)?;
+        let location = writer.location(&declaration)?;
         if last.as_ref() != Some(&location) {
             if last.is_some() {
                 writer.put(", ");

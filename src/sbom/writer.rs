@@ -6,8 +6,8 @@
 
 use super::{
     components::{Component, Next, each},
-    document::{Budget, Shared, lock},
     findings::{Findings, Gone},
+    shared::{Budget, Shared, lock},
     sorted::Sorted,
     subject::name_of,
 };
@@ -247,6 +247,14 @@ impl<F: Findings> Writer<F> {
             let line = line.and_then(|line| u32::try_from(line).ok());
             Some(Declaration { at: u32::from_be_bytes(*at), file, line })
         }))
+    }
+
+    /// The location of a declaration; in a group it begins with the repository's name.
+    pub(super) fn location(&mut self, declaration: &Declaration) -> Result<String, Gone> {
+        if self.group.is_none() {
+            return Ok(declaration.file.clone());
+        }
+        Ok(format!("{}/{}", self.findings.name(declaration.at)?, declaration.file))
     }
 
     /// The next text of a component's list. For specifiers, call it after [`Self::facts`].
