@@ -25,6 +25,7 @@
 //! work is linear in the length of the text. A secret that continues after the end of a text is not
 //! found: [`Redactor::settled`] returns where such a secret may start.
 
+mod alphabet;
 mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

@@ -5,6 +5,7 @@
 
 use super::{
     SHORTEST,
+    alphabet::Alphabet,
     reader::{Ends, gap, read},
 };
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -23,28 +24,6 @@ pub(super) struct Pattern {
 pub(super) struct Places {
     these: Vec<usize>,
     next: Ends,
-}
-
-/// The equivalents of a character in addition to itself and its escapes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Alphabet {
-    /// `+` for a blank; and `-`, `_` and `.` for each other, as in package names (PEP 503).
-    Plain,
-    /// `-` and `_` for `+` and `/` (RFC 4648, section 5).
-    Base64,
-}
-
-impl Alphabet {
-    /// The equivalents of a character.
-    pub(super) fn others(self, character: char) -> &'static [&'static str] {
-        match (self, character) {
-            (Self::Plain, ' ') => &["+"],
-            (Self::Plain, '-' | '_' | '.') => &["-", "_", "."],
-            (Self::Base64, '+') => &["-"],
-            (Self::Base64, '/') => &["_"],
-            _ => &[],
-        }
-    }
 }
 
 /// The result of matching at one offset.

@@ -3,7 +3,7 @@
 //! Input: text, an offset, a character. Output: possible ends. Invariants: every notation has a
 //! bounded length; a notation that the end of the text truncates is reported as unfinished.
 
-use super::forms::Alphabet;
+use super::alphabet::Alphabet;
 
 /// The maximum depth of repeated escaping.
 const DEEPEST: usize = 4;
