@@ -3,7 +3,7 @@
 //! Input: errors of the worker's parts. Output: a [`Failure`]. Invariants: each error has exactly
 //! one kind.
 
-use super::{git::GitError, local::LocalError, scan::LimitError};
+use super::{git::GitError, limits::LimitError, local::LocalError, tree::TreeError};
 use crate::{
     model::{Failure, FailureKind},
     store::{StoreError, chain},
@@ -32,6 +32,16 @@ pub(super) enum ScanError {
     Isolation(String),
     #[error("stopped by signal {0}")]
     Stopped(i32),
+}
+
+impl<E: Into<ScanError>> From<TreeError<E>> for ScanError {
+    fn from(error: TreeError<E>) -> Self {
+        match error {
+            TreeError::Limit(error) => Self::Limit(error),
+            TreeError::Stopped(signal) => Self::Stopped(signal),
+            TreeError::Source(error) => error.into(),
+        }
+    }
 }
 
 impl ScanError {

@@ -16,6 +16,7 @@ mod error;
 mod git;
 mod infrastructure;
 mod isolation;
+mod limits;
 mod local;
 mod log;
 mod reporter;
@@ -29,6 +30,7 @@ mod standalone;
 mod status;
 mod stop;
 mod text;
+mod tree;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use git::fuzz as git_fuzz;

@@ -5,7 +5,8 @@
 
 use super::{
     error::ScanError,
-    scan::{LimitError, ScanFindings, categories},
+    limits::LimitError,
+    scan::{ScanFindings, categories},
 };
 use crate::{
     model::{

@@ -174,7 +174,8 @@ impl<'a> Session<'a> {
     ) -> Result<(ScanFindings, Option<String>), ScanError> {
         match git::fetch(git, self.task, &self.reporter, blobs)? {
             None => Ok((self.nothing(), None)),
-            Some(tree) => {
+            Some(fetched) => {
+                let tree = GitTree::of_fetched(git, fetched)?;
                 let (commit, seconds) = (tree.commit(), seconds(self.begin.elapsed()));
                 self.reporter.log().info(&format!("fetched commit {commit} in {seconds}"));
                 self.scan_commit(tree)

@@ -27,6 +27,9 @@ const PROGRAM: &str = "git";
 /// The search path of programs if the scanner itself has no `PATH`.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// The timeout of calls that only use our own folder.
+pub(super) const SHORT_CALL: Duration = Duration::from_mins(1);
+
 /// Settings for every call.
 const ALWAYS: [&str; 18] = [
     // No configured program is run.

@@ -3,7 +3,10 @@
 //! Input: what a call did. Output: a message with what to do, a failure kind, and whether a retry
 //! may help.
 
-use crate::model::{FailureKind, git_url::Refusal};
+use crate::{
+    model::{FailureKind, git_url::Refusal},
+    worker::tree::TreeError,
+};
 use std::{io, net::IpAddr};
 
 /// Why a repository could not be fetched or read.
@@ -105,6 +108,12 @@ pub(crate) enum GitError {
     Folder { source: io::Error },
     #[error("stopped by signal {0}")]
     Stopped(i32),
+}
+
+impl From<GitError> for TreeError<GitError> {
+    fn from(error: GitError) -> Self {
+        Self::Source(error)
+    }
 }
 
 impl GitError {

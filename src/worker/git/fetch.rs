@@ -21,7 +21,6 @@ use super::{
     reference::Reference,
     remote::Remote,
     repository,
-    tree::GitTree,
 };
 use crate::{
     model::{state::Work, task::ScanTask},
@@ -42,7 +41,7 @@ use std::{
 };
 
 /// The ref under which the commit is kept; no branch or tag of the server can have this name here.
-const KEPT_AS: &str = "refs/scan/head";
+pub(super) const KEPT_AS: &str = "refs/scan/head";
 /// Options of every fetch: only the commit, no submodules, and progress messages.
 const ALWAYS: [&str; 4] =
     ["--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--progress"];
@@ -57,9 +56,6 @@ const MEASURE: Duration = Duration::from_secs(1);
 /// The minimum rate at which git resolves deltas, in fetched bytes per second. The resolved objects
 /// may be thousands of times as large.
 const SLOWEST_RESOLVING: u64 = 2 << 20;
-/// The timeout of calls that only use our own folder.
-pub(super) const SHORT_CALL: Duration = Duration::from_mins(1);
-
 /// When the blobs of a commit are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blobs {
@@ -71,13 +67,22 @@ pub(crate) enum Blobs {
     AtOnce,
 }
 
+/// A commit that was fetched.
+#[derive(Debug)]
+pub(crate) struct Fetched<'a> {
+    /// The folder with the commit, under [`KEPT_AS`].
+    pub(super) repository: PathBuf,
+    /// The origin of the blobs that are not in the folder.
+    pub(super) source: FetchSource<'a>,
+}
+
 /// Fetches the task's commit; `None` if the repository has no commit at all.
 pub(crate) fn fetch<'a>(
     git: &'a Git,
     task: &'a ScanTask,
     reporter: &'a Reporter,
     blobs: Blobs,
-) -> Result<Option<GitTree<'a>>, GitError> {
+) -> Result<Option<Fetched<'a>>, GitError> {
     let reference = Reference::parse(task.reference.as_deref())?;
     let remote = Remote::of(task)?;
     reporter.enter(Work::Cloning, Stage::Fetch, &format!("Connecting to {}", remote.host()));
@@ -95,7 +100,7 @@ pub(crate) fn fetch<'a>(
             Err(error) => return Err(error),
         }
     }
-    GitTree::fetched(git, source.repository(format), KEPT_AS, source).map(Some)
+    Ok(Some(Fetched { repository: source.repository(format), source }))
 }
 
 /// The origin of a repository, with everything that fetching needs.

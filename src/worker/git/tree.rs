@@ -6,17 +6,17 @@
 
 use super::{
     Git, GitError,
-    command::deadline,
+    command::{SHORT_CALL, deadline},
     diagnosis::diagnose_local,
-    fetch::{FetchSource, SHORT_CALL},
+    fetch::{FetchSource, Fetched, KEPT_AS},
     objects::{Blob, Objects},
     process::{drain_beside, joined, said},
     reference::Reference,
 };
 use crate::worker::{
-    error::ScanError,
-    scan::{Caps, Content, Entry, Kind, LimitError, Tree},
+    limits::{Caps, LimitError},
     text,
+    tree::{Content, Entry, Kind, Tree, TreeError},
 };
 use std::{
     collections::BTreeSet,
@@ -41,14 +41,9 @@ pub(crate) struct GitTree<'a> {
 }
 
 impl<'a> GitTree<'a> {
-    /// The tree of a commit in a repository that was fetched from this source.
-    pub(super) fn fetched(
-        git: &'a Git,
-        repository: PathBuf,
-        name: &str,
-        source: FetchSource<'a>,
-    ) -> Result<Self, GitError> {
-        Self::open(git, repository, name, Some(source))
+    /// The tree of a commit that was fetched.
+    pub(crate) fn of_fetched(git: &'a Git, fetched: Fetched<'a>) -> Result<Self, GitError> {
+        Self::open(git, fetched.repository, KEPT_AS, Some(fetched.source))
     }
 
     /// The tree of a commit in a local repository; `None` if the repository has no commit at all.
@@ -86,12 +81,13 @@ impl<'a> GitTree<'a> {
 
 impl Tree for GitTree<'_> {
     type Handle = String;
+    type Error = GitError;
 
     fn list(
         &mut self,
         caps: &mut Caps,
         visit: &mut dyn FnMut(Entry<String>),
-    ) -> Result<(), ScanError> {
+    ) -> Result<(), TreeError<GitError>> {
         let mut running = self
             .git
             .on(STEP, &self.repository)
@@ -131,7 +127,7 @@ impl Tree for GitTree<'_> {
         }
     }
 
-    fn prepare(&mut self, ids: &[&String]) -> Result<Vec<Option<u64>>, ScanError> {
+    fn prepare(&mut self, ids: &[&String]) -> Result<Vec<Option<u64>>, TreeError<GitError>> {
         let sizes = self.objects.sizes(ids)?;
         let Some(source) = &self.source else { return Ok(sizes) };
         let is_missing =
@@ -145,7 +141,7 @@ impl Tree for GitTree<'_> {
         Ok(self.objects.sizes(ids)?)
     }
 
-    fn read(&mut self, id: &String, most: u64) -> Result<Content, ScanError> {
+    fn read(&mut self, id: &String, most: u64) -> Result<Content, TreeError<GitError>> {
         Ok(match self.objects.read(id, most)? {
             Blob::Bytes(bytes) => Content::Bytes(bytes),
             Blob::TooLarge(size) => Content::TooLarge(Some(size)),

@@ -6,7 +6,7 @@
 //! git is used here (nothing checked out, no submodules, no bundles) does not reach the known
 //! vulnerabilities.
 
-use super::{Git, GitError, fetch::SHORT_CALL};
+use super::{Git, GitError, command::SHORT_CALL};
 use crate::worker::log::Log;
 
 /// The first release of each line that has the fixes of July 2025 (CVE-2025-48384 and -48385)

@@ -4,13 +4,13 @@
 //! opened; folders that tools create (`node_modules` and similar) are skipped, ignored files are
 //! not: a lock file that git ignores is still a lock file.
 
+use super::LocalError;
 use crate::{
     store::read,
     worker::{
-        error::ScanError,
-        local::LocalError,
-        scan::{Caps, Content, Entry, Kind, Tree},
+        limits::Caps,
         stop::Stop,
+        tree::{Content, Entry, Kind, Tree, TreeError},
     },
 };
 use std::{
@@ -42,22 +42,23 @@ impl Folder {
 
 impl Tree for Folder {
     type Handle = PathBuf;
+    type Error = LocalError;
 
     fn list(
         &mut self,
         caps: &mut Caps,
         visit: &mut dyn FnMut(Entry<PathBuf>),
-    ) -> Result<(), ScanError> {
+    ) -> Result<(), TreeError<LocalError>> {
         let walk = WalkDir::new(&self.root).min_depth(1).into_iter().filter_entry(is_wanted);
         for entry in walk {
             if let Some(signal) = self.stop.asked() {
-                return Err(ScanError::Stopped(signal));
+                return Err(TreeError::Stopped(signal));
             }
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) if error.depth() == 0 => {
                     let (path, source) = (self.root.clone(), io::Error::from(error));
-                    return Err(LocalError::Unreachable { path, source }.into());
+                    return Err(TreeError::Source(LocalError::Unreachable { path, source }));
                 }
                 Err(error) => {
                     let path =
@@ -84,12 +85,12 @@ impl Tree for Folder {
         Ok(())
     }
 
-    fn prepare(&mut self, wanted: &[&PathBuf]) -> Result<Vec<Option<u64>>, ScanError> {
+    fn prepare(&mut self, wanted: &[&PathBuf]) -> Result<Vec<Option<u64>>, TreeError<LocalError>> {
         let size = |path: &&PathBuf| path.symlink_metadata().ok().map(|facts| facts.len());
         Ok(wanted.iter().map(size).collect())
     }
 
-    fn read(&mut self, path: &PathBuf, most: u64) -> Result<Content, ScanError> {
+    fn read(&mut self, path: &PathBuf, most: u64) -> Result<Content, TreeError<LocalError>> {
         let read = || {
             let mut bytes = Vec::new();
             // One byte more than allowed: the file may have grown since it was listed.

@@ -7,10 +7,7 @@
 //! one thread with a fixed stack size, so that a deeply nested file has the same outcome on every
 //! machine.
 
-use super::{
-    Caps, Content, Entry, Kind, LimitError, Tree,
-    guard::{guarded, words},
-};
+use super::guard::{guarded, words};
 use crate::{
     ecosystem::{self, Findings, Gathered, Parser},
     model::{
@@ -20,8 +17,14 @@ use crate::{
     },
     sys::cpu::CpuClock,
     worker::{
-        error::ScanError, infrastructure::Infrastructure, reporter::Reporter, status::Stage,
-        stop::Stop, text,
+        error::ScanError,
+        infrastructure::Infrastructure,
+        limits::{Caps, LimitError},
+        reporter::Reporter,
+        status::Stage,
+        stop::Stop,
+        text,
+        tree::{Content, Entry, Kind, Tree},
     },
 };
 use std::{collections::BTreeMap, thread, time::Duration};
@@ -81,7 +84,7 @@ impl<H> Wanted<H> {
 }
 
 /// Scans a tree.
-pub(crate) fn scan<T: Tree + Send>(
+pub(crate) fn scan<T: Tree<Error: Into<ScanError>> + Send>(
     tree: &mut T,
     with: Scan<'_>,
 ) -> Result<ScanFindings, ScanError> {
@@ -122,7 +125,10 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn run<T: Tree>(mut self, tree: &mut T) -> Result<ScanFindings, ScanError> {
+    fn run<T: Tree<Error: Into<ScanError>>>(
+        mut self,
+        tree: &mut T,
+    ) -> Result<ScanFindings, ScanError> {
         let reporter = self.with.reporter;
         reporter.enter(Work::Scanning, Stage::List, "Listing files");
         let mut wanted = self.list(tree)?;
@@ -170,7 +176,10 @@ impl<'a> Engine<'a> {
     }
 
     /// The files to read, in order of their paths.
-    fn list<T: Tree>(&mut self, tree: &mut T) -> Result<Vec<Wanted<T::Handle>>, ScanError> {
+    fn list<T: Tree<Error: Into<ScanError>>>(
+        &mut self,
+        tree: &mut T,
+    ) -> Result<Vec<Wanted<T::Handle>>, ScanError> {
         let mut infrastructure = Infrastructure::default();
         let mut wanted = Vec::new();
         let mut size_of_paths = 0;
@@ -239,7 +248,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn scan_file<T: Tree>(
+    fn scan_file<T: Tree<Error: Into<ScanError>>>(
         &mut self,
         tree: &mut T,
         file: &Wanted<T::Handle>,

@@ -10,13 +10,9 @@
 //! warning, never the rest; exceeding a limit fails the scan with that cause, and nothing is
 //! truncated silently; the same tree gives the same result.
 
-mod caps;
 mod categories;
 mod engine;
 mod guard;
-mod tree;
 
-pub(super) use caps::{Caps, LimitError};
 pub(super) use categories::categories;
 pub(super) use engine::{ParserFor, Scan, ScanFindings, scan};
-pub(super) use tree::{Content, Entry, Kind, Tree};

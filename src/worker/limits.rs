@@ -3,7 +3,8 @@
 //! Input: the limits, and entries as they stream. Output: admission or an error. Invariants:
 //! nothing is truncated silently.
 
-use crate::{model::task::Limits, worker::text};
+use super::text;
+use crate::model::task::Limits;
 use std::time::{Duration, Instant};
 
 /// How many entries stream between two checks of the clock.
