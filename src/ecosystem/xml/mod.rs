@@ -5,8 +5,9 @@
 //! more than one character. Attributes are kept as text and parsed on demand.
 //!
 //! Invariants: nothing here recurses, and the tree is never deeper than [`reader::MAX_DEPTH`]; the time is
-//! linear; a malformed tag loses only itself. XML crates rightly stop at the first error, which a
-//! manifest with merge conflict markers has; that is why none is used.
+//! linear; a malformed tag loses only itself. XML crates stop at a broken tag, which a manifest with merge
+//! conflict markers has, or cannot continue after it in linear time; that is why none is used
+//! (docs/decisions/0005).
 
 mod reader;
 #[cfg(test)]
