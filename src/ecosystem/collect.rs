@@ -8,9 +8,9 @@ use super::{
     budget::{Budget, NODE},
     credentials::without_credentials,
     parser::{Findings, SourceFile},
+    project::Project,
     purl::Ecosystem,
     text,
-    workspace::Project,
 };
 use crate::model::scan_result::{Package, Scope, Source};
 use std::collections::HashMap;

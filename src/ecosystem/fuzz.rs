@@ -4,8 +4,10 @@
 //! panic, bounded and well-formed findings, and the same findings for the same bytes.
 
 use super::{
-    Budget, Findings, Imports, Parser, REGISTRY, SourceFile, dotnet, gradle, imports::SOURCES,
-    maven, parser::read_within,
+    Budget, Facts, Findings, Imports, Parser, REGISTRY, STEPS, SourceFile,
+    imports::SOURCES,
+    parser::read_within,
+    step::{Joining, Step},
 };
 use crate::fuzzing::choice;
 
@@ -30,36 +32,32 @@ pub(super) fn check_parser(parser: &dyn Parser, bytes: &[u8]) {
     );
     assert!(findings.packages.iter().all(|package| package.requires.is_sorted()));
     assert!(!findings.unreadable || findings.packages.is_empty());
-    assert_eq!(findings, parse());
+    let again = parse();
+    assert_eq!(findings.packages, again.packages);
+    assert_eq!(findings.warnings, again.warnings);
+    assert_eq!((findings.unreadable, findings.project), (again.unreadable, again.project));
 }
 
-/// Parses a file as the only file of a repository. Poms, `MSBuild` projects and Gradle builds are
-/// resolved alone, and imports are resolved against no declared packages.
+/// Parses a file as the only file of a repository. What its format keeps is resolved alone, and imports are
+/// resolved against no declared packages.
 pub(super) fn read_alone(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
     let mut findings = read_within(parser, file);
-    let of_pom =
-        maven::resolve(findings.pom.take().map(|boxed| *boxed).into_iter().collect(), file.budget);
-    findings.packages.extend(of_pom.packages);
-    findings.warnings.extend(of_pom.warnings);
-    let of_build = dotnet::resolve(
-        findings.msbuild.take().map(|boxed| *boxed).into_iter().collect(),
-        file.budget,
-    );
-    findings.packages.extend(of_build.packages);
-    findings.warnings.extend(of_build.warnings);
-    let of_gradle = gradle::resolve(
-        findings.gradle.take().map(|boxed| *boxed).into_iter().collect(),
-        file.budget,
-    );
-    findings.packages.extend(of_gradle.packages);
-    findings.warnings.extend(of_gradle.warnings);
-    if let Some(named) = findings.imports.take() {
-        let mut imports = Imports::default();
-        imports.see(file.path);
-        imports.add(file.path, *named);
-        let (packages, warnings) = imports.resolve(&[]);
-        findings.packages.extend(packages);
-        findings.warnings.extend(warnings);
+    let mut facts = Facts::default();
+    facts.with(|imports: &mut Imports| imports.see(file.path));
+    if let Some(fact) = findings.fact.take() {
+        fact.gather(&mut facts);
     }
+    let Findings { packages, warnings, .. } = &mut findings;
+    let mut joining = Joining {
+        packages,
+        warnings: std::mem::take(warnings),
+        projects: Vec::new(),
+        facts,
+        budget: file.budget,
+    };
+    for step in STEPS.iter().filter(|step| matches!(step, Step::Resolve(_))) {
+        step.run(&mut joining);
+    }
+    findings.warnings = joining.warnings;
     findings
 }

@@ -8,7 +8,8 @@
 //! Invariants: parsers are pure (no disk, no network, no clock) and never panic; their time and memory
 //! are bounded by the size of the input; and a bad entry never loses the entries beside it.
 //!
-//! Each format is one file and one line in [`REGISTRY`].
+//! Each format is one file and one line in [`REGISTRY`]; a format whose files need each other also has a
+//! line in [`STEPS`].
 
 #[cfg(test)]
 mod aliases;
@@ -28,6 +29,7 @@ mod crystal;
 mod dart;
 mod dotnet;
 mod expression;
+mod facts;
 #[cfg(test)]
 mod fixtures;
 #[cfg(any(test, fuzzing))]
@@ -43,6 +45,7 @@ mod imports;
 mod join;
 mod json;
 mod julia;
+mod locks;
 mod lua;
 mod maven;
 mod mise;
@@ -55,6 +58,7 @@ mod parser;
 mod path;
 mod perl;
 mod php;
+mod project;
 mod purl;
 mod python;
 mod r;
@@ -62,6 +66,7 @@ mod ruby;
 mod runtimes;
 mod sbt;
 mod script;
+mod step;
 mod swift;
 mod terraform;
 mod text;
@@ -72,9 +77,13 @@ mod xml;
 mod yaml;
 
 pub use budget::Budget;
+pub use facts::{Fact, Facts};
 pub use imports::{Imports, source_parser_for};
 pub use join::{Gathered, join};
-pub use parser::{Findings, Parser, SourceFile, read};
+pub use parser::{Findings, Pairing, Parser, SourceFile, read};
+pub use project::Project;
+
+use step::Step;
 
 /// All parsers, in the order in which they are tried. To add a format, add its file and its line
 /// (docs/adding-a-format.md).
@@ -174,6 +183,18 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &bom::SpdxTags,
     // It matches by folder, so it comes last and gets the files that no other parser wants.
     &container::KubernetesManifest,
+];
+
+/// The steps that combine the findings of all files, in the order in which they run: imports are compared
+/// with all packages that the steps before them leave.
+static STEPS: &[Step] = &[
+    Step::Resolve(maven::resolve_poms),
+    Step::Resolve(dotnet::resolve_projects),
+    Step::Resolve(gradle::resolve_builds),
+    Step::Complete(cargo::inherit_versions),
+    Step::Complete(workspace::drop_own_projects),
+    Step::Complete(locks::complete),
+    Step::Resolve(imports::list_undeclared),
 ];
 
 /// The first parser that wants a file, by the path alone.

@@ -1,8 +1,10 @@
 //! The interface of all parsers: [`SourceFile`] in, [`Findings`] out.
 
 use super::{
-    budget::Budget, dotnet::MsBuild, gradle::GradleFile, imports::FileImports, maven::Pom,
-    path::file_name, workspace::Project,
+    budget::Budget,
+    facts::Fact,
+    path::{file_name, folder_of},
+    project::Project,
 };
 use crate::model::scan_result::{Package, Warning};
 
@@ -65,27 +67,59 @@ pub trait Parser: Sync {
         false
     }
 
+    /// How this file and the files beside it complete each other.
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing::of(path)
+    }
+
     /// Parses the file.
     fn parse(&self, file: SourceFile<'_>) -> Findings;
 }
 
+/// How manifests and lock files belong together: a lock file gets `direct` and `scope` from the manifests
+/// with the same folder and tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pairing<'p> {
+    /// The folder of the project that the file belongs to.
+    pub folder: &'p str,
+    /// The tool, where one folder may have files of several: a `requirements.txt` beside a `poetry.lock`
+    /// is often exported from it. Empty for the usual tool of the ecosystem.
+    pub tool: &'static str,
+    /// Of a lock file: whether a package that none of these manifests names is transitive.
+    pub names_all_direct: bool,
+}
+
+impl<'p> Pairing<'p> {
+    /// The pairing of a file of the usual tool, in the folder of its project.
+    pub fn of(path: &'p str) -> Self {
+        Self { folder: folder_of(path), tool: "", names_all_direct: true }
+    }
+
+    /// The same with files of one tool.
+    pub(super) fn with(self, tool: &'static str) -> Self {
+        Self { tool, ..self }
+    }
+}
+
 /// The findings of one file. There is no `Result`: a part that cannot be parsed becomes a warning
 /// beside the packages of the rest.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Findings {
     pub packages: Vec<Package>,
     pub warnings: Vec<Warning>,
     /// Set where nothing of the file could be parsed. A file without packages is not unreadable.
     pub unreadable: bool,
-    /// A pom. [`join`](super::join()) resolves it with all poms of the repository, because a pom alone
-    /// seldom defines all of its versions.
-    pub pom: Option<Box<Pom>>,
-    /// An `MSBuild` project, resolved together with the others.
-    pub msbuild: Option<Box<MsBuild>>,
-    /// A file of a Gradle build, resolved together with the others.
-    pub gradle: Option<Box<GradleFile>>,
     /// The project that a manifest describes.
     pub project: Option<Box<Project>>,
-    /// The imports of a source file. [`join`](super::join()) compares them with the declared packages.
-    pub imports: Option<Box<FileImports>>,
+    /// What the format keeps of the file until all files have been read.
+    pub fact: Option<Box<dyn Fact>>,
+}
+
+#[cfg(test)]
+impl Findings {
+    /// The fact, which is of this type.
+    pub(crate) fn into_fact<T: Fact>(self) -> T {
+        let fact: Box<dyn std::any::Any> = self.fact.unwrap();
+        *fact.downcast().unwrap()
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Input: the name and the workspace members that each manifest declares; of cargo manifests only
 //! whether they are a workspace, because cargo itself marks path dependencies. Output: whether a
-//! requirement of a manifest is a project of its own workspace.
+//! requirement of a manifest is a project of its own workspace; those are dropped.
 //!
 //! Invariants: memory and time are bounded whatever the manifests declare; a requirement that is not
 //! certainly a project of the repository stays a package.
@@ -11,101 +11,54 @@
 //! workspace tells the two apart. Sources: npm's "Workspaces", Yarn's "Workspaces", pnpm's
 //! "pnpm-workspace.yaml", Composer's "Repositories", section "Path".
 
-use super::{budget::Budget, path::folder_of, purl::Ecosystem};
-use crate::model::pattern::Pattern;
+use super::{
+    budget::Budget, path::folder_of, project::Project, purl::canonical_name, step::Joining,
+};
+use crate::model::{
+    pattern::Pattern,
+    scan_result::{Source, Warning},
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Patterns that are read of one manifest. Some workspaces list each of their folders.
-const MAX_PATTERNS: usize = 1_000;
 /// Comparisons of folders with patterns in one repository: at most a second of work.
 const MAX_COMPARISONS: usize = 1_000_000;
 
-/// The project that a manifest describes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Project {
-    /// The manifest's folder, from the root of the repository.
-    folder: String,
-    /// The purl type of the tool.
-    ecosystem: &'static str,
-    /// The project's purl without a version.
-    name: Option<String>,
-    /// The member folders of its workspace, from the root of the repository.
-    members: Vec<Pattern>,
-    excluded: Vec<Pattern>,
-}
-
-impl Project {
-    /// `members` are patterns of folders relative to the manifest's, with `*` and `**`. A pattern
-    /// after `!` excludes folders.
-    pub(super) fn new<'a>(
-        file: &str,
-        ecosystem: &'static str,
-        name: Option<String>,
-        members: impl Iterator<Item = &'a str>,
-    ) -> Self {
-        let folder = folder_of(file).to_owned();
-        let mut project = Self { folder, ecosystem, name, ..Self::default() };
-        for member in members.take(MAX_PATTERNS) {
-            let (list, member) = match member.strip_prefix('!') {
-                Some(member) => (&mut project.excluded, member),
-                None => (&mut project.members, member),
-            };
-            list.extend(below(&project.folder, member).and_then(|pattern| pattern.parse().ok()));
-        }
-        project
+/// Drops requirements of manifests that name a project of the same workspace. Entries of lock files
+/// stay, because a lock file itself states where each package comes from.
+pub(super) fn drop_own_projects(joining: &mut Joining<'_>) {
+    let workspaces = Workspaces::of(&joining.projects, joining.budget);
+    joining.packages.retain(|package| {
+        package.source != Source::Manifest
+            || !workspaces.has(
+                &package.ecosystem,
+                &package.file,
+                &canonical_name(&package.purl, &package.ecosystem),
+            )
+    });
+    if workspaces.is_cut_short {
+        joining.warnings.push(Warning {
+            file: String::new(),
+            line: None,
+            message: "more projects and workspaces than are compared: some of the repository's \
+                      own projects may be listed as packages"
+                .to_owned(),
+        });
     }
-
-    /// The manifest's folder, from the root of the repository.
-    pub(super) fn folder(&self) -> &str {
-        &self.folder
-    }
-
-    pub(super) fn is_of(&self, ecosystem: Ecosystem) -> bool {
-        self.ecosystem == ecosystem.as_str()
-    }
-
-    /// The members of its workspace as patterns, if it has any.
-    #[cfg(test)]
-    pub(super) fn shown_members(&self) -> Option<String> {
-        let members = self.members.iter().map(ToString::to_string);
-        let excluded = self.excluded.iter().map(|pattern| format!("!{pattern}"));
-        let shown: Vec<_> = members.chain(excluded).collect();
-        (!shown.is_empty()).then(|| shown.join(" "))
-    }
-
-    /// The approximate size in memory, in bytes.
-    pub(crate) fn size(&self) -> usize {
-        let patterns = self.members.len() + self.excluded.len();
-        self.folder.len() + self.name.as_ref().map_or(0, String::len) + patterns * 1_000
-    }
-}
-
-/// Resolves a path relative to a folder; none if it leads out of the repository.
-fn below(folder: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split(['/', '\\']) {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
 }
 
 /// All workspaces of a repository.
-pub(super) struct Workspaces<'a> {
+struct Workspaces<'a> {
     budget: &'a Budget,
     /// The names of the projects of each workspace.
     names: Vec<HashSet<&'a str>>,
     /// The indices of the workspaces that a folder belongs to, by ecosystem and folder.
     of_folder: HashMap<(&'a str, &'a str), Vec<usize>>,
     /// Whether the limit of comparisons was reached.
-    pub(super) is_cut_short: bool,
+    is_cut_short: bool,
 }
 
 impl<'a> Workspaces<'a> {
-    pub(super) fn of(projects: &'a [Project], budget: &'a Budget) -> Self {
+    fn of(projects: &'a [Project], budget: &'a Budget) -> Self {
         let mut by_folder: BTreeMap<(&str, &str), Vec<&Project>> = BTreeMap::new();
         for project in projects {
             let key = (project.ecosystem, project.folder.as_str());
@@ -138,7 +91,7 @@ impl<'a> Workspaces<'a> {
 
     /// Whether a requirement of a manifest, by its purl without a version, is a project of the
     /// manifest's own workspace.
-    pub(super) fn has(&self, ecosystem: &str, file: &str, name: &str) -> bool {
+    fn has(&self, ecosystem: &str, file: &str, name: &str) -> bool {
         let key = (ecosystem, folder_of(file));
         let of_folder = self.of_folder.get(&key).into_iter().flatten();
         of_folder

@@ -20,8 +20,8 @@ use ::toml::{
 };
 
 /// The specifier of a dependency that the workspace's manifest defines, until
-/// [`join`](crate::ecosystem::join()) replaces it with that definition.
-pub(in crate::ecosystem) const INHERITED: &str = "workspace = true";
+/// [`inherit_versions`](super::inherit_versions) replaces it with that definition.
+pub(super) const INHERITED: &str = "workspace = true";
 
 const GROUPS: [(&str, Scope); 5] = [
     ("dependencies", Scope::Runtime),

@@ -3,8 +3,10 @@
 //! Input: lock files of cargo, and manifests. Output: the external crates. Invariants: workspace members
 //! and path dependencies are part of the repository, never packages.
 
+mod inherit;
 mod lock;
 mod manifest;
 
+pub(super) use inherit::inherit_versions;
 pub(super) use lock::CargoLock;
-pub(super) use manifest::{CargoToml, INHERITED};
+pub(super) use manifest::CargoToml;

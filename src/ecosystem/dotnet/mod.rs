@@ -26,9 +26,8 @@ pub(super) use deps::DepsJson;
 pub(super) use lock::PackagesLock;
 pub(super) use paket::PaketDependencies;
 pub(super) use paket_lock::PaketLock;
-pub(super) use project::MsBuild;
 pub(super) use project::MsBuildProject;
-pub(super) use resolve::resolve;
+pub(super) use resolve::resolve_projects;
 
 /// The version, if a text allows exactly one or names the lowest: `[1.2.3]` or `1.2.3`.
 fn exact(text: &str) -> Option<&str> {

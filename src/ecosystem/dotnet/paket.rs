@@ -4,7 +4,7 @@
 //! version without an operator, or after `=` or `==`, is exact; options after the constraint are ignored.
 
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
     purl::Ecosystem,
@@ -23,6 +23,10 @@ impl Parser for PaketDependencies {
 
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "paket.dependencies"
+    }
+
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing::of(path).with("paket")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

@@ -5,7 +5,7 @@
 //! package of its own group.
 
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
     purl::Ecosystem,
@@ -25,6 +25,10 @@ impl Parser for PaketLock {
 
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "paket.lock"
+    }
+
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing::of(path).with("paket")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

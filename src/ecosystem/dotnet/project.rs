@@ -10,6 +10,7 @@ use super::item::{self, Item, ItemKind, Property};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
+    facts::{Fact, Facts},
     path::file_name,
     purl::Ecosystem,
     xml::{self, Element},
@@ -20,21 +21,26 @@ use crate::model::scan_result::Source;
 #[derive(Debug)]
 pub(in crate::ecosystem) struct MsBuildProject;
 
-/// The packages and properties of one `MSBuild` file, for [`join`](crate::ecosystem::join()).
+/// The packages and properties of one `MSBuild` file, for [`resolve`](super::resolve).
 #[derive(Debug, PartialEq)]
-pub struct MsBuild {
+pub(super) struct MsBuild {
     pub(super) file: String,
     pub(super) is_test: bool,
     pub(super) items: Vec<Item>,
     pub(super) properties: Vec<Property>,
 }
 
-impl MsBuild {
-    /// The number of items and properties, as a measure of the memory.
-    pub fn size(&self) -> usize {
+impl Fact for MsBuild {
+    fn size(&self) -> usize {
         self.items.len() + self.properties.len()
     }
 
+    fn gather(self: Box<Self>, facts: &mut Facts) {
+        facts.with(|builds: &mut Vec<Self>| builds.push(*self));
+    }
+}
+
+impl MsBuild {
     /// Whether the file is a project, not a file that projects import.
     pub(super) fn is_project(&self) -> bool {
         self.file.to_ascii_lowercase().ends_with("proj")
@@ -87,7 +93,7 @@ impl Parser for MsBuildProject {
         };
         read(root, &mut build, &mut found);
         build.is_test = is_test(&build);
-        Findings { msbuild: Some(Box::new(build)), ..found.finish() }
+        Findings { fact: Some(Box::new(build)), ..found.finish() }
     }
 }
 

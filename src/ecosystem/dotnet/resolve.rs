@@ -23,6 +23,7 @@ use crate::ecosystem::{
     expression,
     path::{folder_of, upwards},
     purl::Ecosystem,
+    step::Joining,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -31,8 +32,13 @@ use std::collections::{HashMap, HashSet};
 /// The number of folders above a project that are searched.
 const MAX_FOLDERS: usize = 64;
 
-/// Resolves all files.
-pub(in crate::ecosystem) fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -> Findings {
+/// Resolves the `MSBuild` files of one repository.
+pub(in crate::ecosystem) fn resolve_projects(joining: &mut Joining<'_>) {
+    let found = resolve(joining.facts.take(), joining.budget);
+    joining.add(found);
+}
+
+fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -> Findings {
     builds.sort_by(|a, b| a.file.cmp(&b.file));
     let repository = Repository::of(&builds);
     let mut all = Findings::default();
@@ -217,7 +223,7 @@ mod tests {
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let builds = files.iter().map(|(path, text)| {
             let file = SourceFile::alone(path, text.as_bytes());
-            *parser_for(path).unwrap().parse(file).msbuild.unwrap()
+            parser_for(path).unwrap().parse(file).into_fact::<MsBuild>()
         });
         let Findings { packages, warnings, .. } = resolve(builds.collect(), Budget::alone(1 << 20));
         let mut shown: Vec<_> = packages
@@ -320,7 +326,7 @@ mod tests {
         ));
         let builds = files.iter().map(|(path, text)| {
             let file = SourceFile::alone(path, text.as_bytes());
-            *parser_for(path).unwrap().parse(file).msbuild.unwrap()
+            parser_for(path).unwrap().parse(file).into_fact::<MsBuild>()
         });
         let budget = Budget::of(1 << 20);
         let found = resolve(builds.collect(), &budget);

@@ -5,8 +5,9 @@
 //! the folder states what is direct.
 
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
+    path::folder_of,
     purl::Ecosystem,
     text,
 };
@@ -23,6 +24,12 @@ impl Parser for VendoredModules {
 
     fn wants(&self, path: &str) -> bool {
         path == "vendor/modules.txt" || path.ends_with("/vendor/modules.txt")
+    }
+
+    /// The modules are below the folder of `go.mod`.
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        let vendor = Pairing::of(path);
+        Pairing { folder: folder_of(vendor.folder), ..vendor }
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

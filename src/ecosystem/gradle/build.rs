@@ -62,7 +62,7 @@ impl Parser for GradleBuild {
                 tokens.warn(&mut found);
             }
         }
-        Findings { gradle: Some(Box::new(gradle)), ..found.finish() }
+        Findings { fact: Some(Box::new(gradle)), ..found.finish() }
     }
 }
 

@@ -48,7 +48,7 @@ impl Parser for VersionCatalog {
         let findings = toml::read(file.bytes, found, |document, found| {
             walk(document, found, &mut gradle);
         });
-        Findings { gradle: Some(Box::new(gradle)), ..findings }
+        Findings { fact: Some(Box::new(gradle)), ..findings }
     }
 }
 

@@ -6,7 +6,7 @@
 //! lists configurations without modules.
 
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     gradle::configuration,
     path::file_name,
@@ -30,6 +30,12 @@ impl Parser for GradleLock {
             file,
             "gradle.lockfile" | "buildscript-gradle.lockfile" | "settings-gradle.lockfile"
         ) || (file.ends_with(".lockfile") && is_of_one_configuration(path))
+    }
+
+    /// A build may declare a module in a catalog or in another project, so a module that the manifests
+    /// beside the lock file do not name may still be direct.
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing { names_all_direct: false, ..Pairing::of(path) }
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

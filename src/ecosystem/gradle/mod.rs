@@ -27,6 +27,5 @@ mod verification;
 pub(super) use build::GradleBuild;
 pub(super) use catalog::VersionCatalog;
 pub(super) use lock::GradleLock;
-pub(super) use resolve::resolve;
-pub(super) use script::GradleFile;
+pub(super) use resolve::resolve_builds;
 pub(super) use verification::VerificationMetadata;

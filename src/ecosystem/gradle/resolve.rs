@@ -16,6 +16,7 @@ use crate::ecosystem::{
     budget::Budget,
     collect::{Collector, Declared},
     purl::Ecosystem,
+    step::Joining,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
@@ -25,7 +26,12 @@ use std::{collections::HashMap, sync::Arc};
 const MAX_OF_BUNDLES: usize = 100_000;
 
 /// Resolves the scripts of one repository.
-pub(in crate::ecosystem) fn resolve(mut files: Vec<GradleFile>, budget: &Budget) -> Findings {
+pub(in crate::ecosystem) fn resolve_builds(joining: &mut Joining<'_>) {
+    let found = resolve(joining.facts.take(), joining.budget);
+    joining.add(found);
+}
+
+fn resolve(mut files: Vec<GradleFile>, budget: &Budget) -> Findings {
     files.sort_by(|a, b| a.file.cmp(&b.file));
     let builds = Builds::of(&files);
     let mut all = Findings::default();
@@ -157,7 +163,7 @@ mod tests {
         let mut gradle: Vec<GradleFile> = Vec::new();
         for (path, text) in files {
             let file = SourceFile::alone(path, text.as_bytes());
-            gradle.extend(parser_for(path).unwrap().parse(file).gradle.map(|boxed| *boxed));
+            gradle.push(parser_for(path).unwrap().parse(file).into_fact());
         }
         let found = resolve(gradle, Budget::alone(1 << 20));
         let mut shown: Vec<_> = found

@@ -2,10 +2,13 @@
 //!
 //! Input: the modules that a script requires, the constants of scripts, `gradle.properties` and `buildSrc`
 //! sources, and the entries of a version catalog. Output: the same, for
-//! [`join`](crate::ecosystem::join()). Invariants: `size` is proportional to the memory.
+//! [`resolve`](super::resolve). Invariants: `size` is proportional to the memory.
 
 use super::statement::NotationKind;
-use crate::ecosystem::script::Constants;
+use crate::ecosystem::{
+    facts::{Fact, Facts},
+    script::Constants,
+};
 use crate::model::scan_result::Scope;
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,7 +17,7 @@ const USUAL_ENTRY: usize = 256;
 
 /// The contents of a file of a Gradle build.
 #[derive(Debug, Default, PartialEq)]
-pub struct GradleFile {
+pub(super) struct GradleFile {
     pub(super) file: String,
     pub(super) constants: Constants,
     pub(super) requested: Vec<Requested>,
@@ -40,9 +43,8 @@ pub(super) struct Library {
     pub(super) range: Option<Arc<str>>,
 }
 
-impl GradleFile {
-    /// The number of entries, as a measure of the memory.
-    pub fn size(&self) -> usize {
+impl Fact for GradleFile {
+    fn size(&self) -> usize {
         let path = self.file.len();
         let requested = self.requested.iter().map(|requested| requested.kind.text_len() + path);
         let library = |library: &Library| {
@@ -55,5 +57,9 @@ impl GradleFile {
             .map(|(name, value)| name.len() + value.text().map_or(0, str::len));
         let all = requested.chain(entries).chain(names).map(|bytes| 1 + bytes / USUAL_ENTRY);
         1 + path / USUAL_ENTRY + all.sum::<usize>()
+    }
+
+    fn gather(self: Box<Self>, facts: &mut Facts) {
+        facts.with(|files: &mut Vec<Self>| files.push(*self));
     }
 }

@@ -10,6 +10,7 @@ use super::{
     names::{FileImports, Language},
     own::{OwnModules, OwnPackages},
 };
+use crate::ecosystem::facts::{Fact, Facts};
 use std::collections::BTreeMap;
 
 /// Different distributions, and different packages of the JVM, of one repository. With more, the result
@@ -31,6 +32,17 @@ pub struct Imports {
     bytes: usize,
 }
 
+impl Fact for FileImports {
+    /// The names are bounded here, and a file that names nothing is not kept.
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn gather(self: Box<Self>, facts: &mut Facts) {
+        facts.with(|imports: &mut Imports| imports.add(*self));
+    }
+}
+
 impl Imports {
     /// Records the path of a file of any kind. All paths are recorded before the first source is added,
     /// because a module of the repository itself is not a package.
@@ -45,7 +57,8 @@ impl Imports {
     }
 
     /// Adds the imports of a source.
-    pub fn add(&mut self, file: &str, named: FileImports) {
+    pub(super) fn add(&mut self, named: FileImports) {
+        let file = named.file.as_str();
         let is_test = is_test(file);
         if let Some(package) = named.package {
             self.packages.add(package);

@@ -166,11 +166,12 @@ pub(super) fn package_of(segments: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::names::FileImports, *};
 
     #[track_caller]
     fn check_in(path: &str, text: &str, package: Option<&str>, expected: &[(&str, u32)]) {
-        let named = JavaImports.parse(SourceFile::alone(path, text.as_bytes())).imports.unwrap();
+        let named =
+            JavaImports.parse(SourceFile::alone(path, text.as_bytes())).into_fact::<FileImports>();
         let found: Vec<_> = named.names.iter().map(|(name, line)| (name.as_str(), *line)).collect();
         assert_eq!((named.package.as_deref(), found.as_slice()), (package, expected), "{text:?}");
     }

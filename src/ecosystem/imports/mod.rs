@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! every path ─► Imports::see ─┐
-//! source ─► parser ─► FileImports ─► Imports::add ─► Imports::resolve ─► undeclared packages
+//! source ─► parser ─► FileImports ─► Imports::add ─► list_undeclared ─► undeclared packages
 //! ```
 //!
 //! Input: the paths of a repository, and its sources, one after the other. Output: one package for each
@@ -31,7 +31,7 @@ mod scala;
 mod tests;
 
 pub use gather::Imports;
-pub(super) use names::FileImports;
+pub(super) use resolve::list_undeclared;
 
 use super::Parser;
 

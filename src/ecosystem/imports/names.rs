@@ -21,7 +21,8 @@ pub(super) enum Language {
 
 /// The imports of one source file, for [`Imports`](super::Imports).
 #[derive(Debug, PartialEq)]
-pub struct FileImports {
+pub(super) struct FileImports {
+    pub(super) file: String,
     pub(super) language: Language,
     /// The package that the file declares for itself.
     pub(super) package: Option<String>,
@@ -42,7 +43,8 @@ pub(super) struct Names<'t> {
 
 impl<'t> Names<'t> {
     pub(super) fn new(text: &'t str, language: Language) -> Self {
-        let named = FileImports { language, package: None, names: BTreeMap::new() };
+        let file = String::new();
+        let named = FileImports { file, language, package: None, names: BTreeMap::new() };
         Self { text, counted: 0, line: 1, named, is_full: false }
     }
 
@@ -79,13 +81,14 @@ impl<'t> Names<'t> {
         self.line
     }
 
-    pub(super) fn finish(self, file: SourceFile<'_>) -> Findings {
+    pub(super) fn finish(mut self, file: SourceFile<'_>) -> Findings {
         let mut findings = Findings::default();
         if self.is_full {
             let message = format!("more than {MAX_NAMES} different imports; the rest is skipped");
             findings.warnings.push(file.warning(None, message));
         }
-        findings.imports = Some(Box::new(self.named));
+        file.path.clone_into(&mut self.named.file);
+        findings.fact = Some(Box::new(self.named));
         findings
     }
 }

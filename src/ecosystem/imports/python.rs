@@ -263,12 +263,12 @@ impl Scanner<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::names::FileImports, *};
 
     #[track_caller]
     fn check(text: &str, expected: &[(&str, u32)]) {
         let file = SourceFile::alone("a.py", text.as_bytes());
-        let named = PythonImports.parse(file).imports.unwrap();
+        let named = PythonImports.parse(file).into_fact::<FileImports>();
         let found: Vec<_> = named.names.iter().map(|(name, line)| (name.as_str(), *line)).collect();
         assert_eq!(found, expected, "{text:?}");
     }
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn other_encodings_are_read() {
         let file = SourceFile::alone("a.py", b"# -*- latin-1 -*- \xe9\xff\nimport a # \xfc\n");
-        let named = PythonImports.parse(file).imports.unwrap();
+        let named = PythonImports.parse(file).into_fact::<FileImports>();
         assert_eq!(named.names.get("a"), Some(&2));
     }
 
@@ -343,8 +343,8 @@ mod tests {
         let text =
             (0..11_000).map(|number| format!("import a{number}\n")).collect::<Vec<_>>().concat();
         let findings = PythonImports.parse(SourceFile::alone("a.py", text.as_bytes()));
-        assert_eq!(findings.imports.as_ref().unwrap().names.len(), 10_000);
         assert!(findings.warnings[0].message.contains("more than 10000"));
+        assert_eq!(findings.into_fact::<FileImports>().names.len(), 10_000);
     }
 
     #[test]

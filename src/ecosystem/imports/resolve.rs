@@ -16,7 +16,10 @@ use super::{
     location::Location,
 };
 use crate::{
-    ecosystem::purl::{Ecosystem, python_name},
+    ecosystem::{
+        purl::{Ecosystem, python_name},
+        step::Joining,
+    },
     model::scan_result::{Package, Source, Warning},
 };
 use std::{
@@ -29,12 +32,17 @@ const MAX_UNKNOWN: usize = 50;
 /// Segments by which unknown packages are grouped.
 const SHOWN_SEGMENTS: usize = 3;
 
+/// Adds the imported packages that no file declares.
+pub(in crate::ecosystem) fn list_undeclared(joining: &mut Joining<'_>) {
+    let imports: Imports = joining.facts.take();
+    let (packages, warnings) = imports.resolve(joining.packages);
+    joining.packages.extend(packages);
+    joining.warnings.extend(warnings);
+}
+
 impl Imports {
     /// The imported packages that are not declared.
-    pub(in crate::ecosystem) fn resolve(
-        self,
-        declared: &[Package],
-    ) -> (Vec<Package>, Vec<Warning>) {
+    pub(super) fn resolve(self, declared: &[Package]) -> (Vec<Package>, Vec<Warning>) {
         if self.python.is_empty() && self.jvm.is_empty() {
             return (Vec::new(), Vec::new());
         }
@@ -199,22 +207,20 @@ mod tests {
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let run = |files: &[&(&str, &str)]| {
-            let mut imports = Imports::default();
-            let (mut packages, mut gradle) = (Vec::new(), Vec::new());
+            let (mut packages, mut gathered) = (Vec::new(), Gathered::default());
             for (path, _) in files {
-                imports.see(path);
+                gathered.facts.with(|imports: &mut Imports| imports.see(path));
             }
             for (path, text) in files {
                 let file = SourceFile::alone(path, text.as_bytes());
                 let parser = parser_for(path).or_else(|| source_parser_for(path)).unwrap();
                 let findings = parser.parse(file);
                 packages.extend(findings.packages);
-                gradle.extend(findings.gradle.map(|boxed| *boxed));
-                if let Some(named) = findings.imports {
-                    imports.add(path, *named);
+                if let Some(fact) = findings.fact {
+                    fact.gather(&mut gathered.facts);
                 }
             }
-            let warnings = join(&mut packages, Gathered { gradle, imports, ..Gathered::default() });
+            let warnings = join(&mut packages, gathered);
             let imported = packages.iter().filter(|package| package.source == Source::Import);
             let shown = imported.map(|package| {
                 assert_eq!((package.direct, &package.version), (Some(true), &None));
@@ -298,8 +304,7 @@ mod tests {
         let source = lines.collect::<Vec<_>>().concat();
         let mut imports = Imports::default();
         let file = SourceFile::alone("A.java", source.as_bytes());
-        let named = source_parser_for("A.java").unwrap().parse(file).imports.unwrap();
-        imports.add("A.java", *named);
+        imports.add(source_parser_for("A.java").unwrap().parse(file).into_fact());
         let (packages, warnings) = imports.resolve(&[]);
         assert_eq!((packages.len(), warnings.len()), (0, MAX_UNKNOWN + 1));
         assert_eq!(warnings[MAX_UNKNOWN].message, "10 more imported packages are unknown");

@@ -238,12 +238,12 @@ impl Scanner<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::names::FileImports, *};
 
     #[track_caller]
     fn check(text: &str, package: Option<&str>, expected: &[(&str, u32)]) {
         let file = SourceFile::alone("a.scala", text.as_bytes());
-        let named = ScalaImports.parse(file).imports.unwrap();
+        let named = ScalaImports.parse(file).into_fact::<FileImports>();
         let found: Vec<_> = named.names.iter().map(|(name, line)| (name.as_str(), *line)).collect();
         assert_eq!((named.package.as_deref(), found.as_slice()), (package, expected), "{text:?}");
     }

@@ -1,13 +1,13 @@
 //! Truncated sources, and sources whose strings and comments look like imports.
 
-use super::{Imports, SOURCES, source_parser_for};
+use super::{Imports, SOURCES, names::FileImports, source_parser_for};
 use crate::ecosystem::{SourceFile, fixtures};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn names(path: &str, bytes: &[u8]) -> BTreeMap<String, u32> {
     let parser = source_parser_for(path).unwrap();
-    parser.parse(SourceFile::alone(path, bytes)).imports.unwrap().names
+    parser.parse(SourceFile::alone(path, bytes)).into_fact::<FileImports>().names
 }
 
 /// A truncated file gives the imports before the cut, except for the one that is cut.
@@ -80,7 +80,7 @@ fn memory_is_bounded_for_paths_of_any_length() {
         let text = format!("import name{number}\n");
         let file = SourceFile::alone(&path, text.as_bytes());
         let parser = source_parser_for(&path).unwrap();
-        imports.add(&path, *parser.parse(file).imports.unwrap());
+        imports.add(parser.parse(file).into_fact());
     }
     let (packages, warnings) = imports.resolve(&[]);
     assert!((1_000..2_000).contains(&packages.len()), "{}", packages.len());

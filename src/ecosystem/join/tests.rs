@@ -1,7 +1,8 @@
 //! Combined findings of several files, shown with one package on each line.
 
 use super::*;
-use crate::ecosystem::{SourceFile, fuzz::read_alone, parser_for};
+use crate::ecosystem::{SourceFile, cargo::inherit_versions, fuzz::read_alone, locks, parser_for};
+use crate::model::scan_result::{Scope, Source};
 
 /// Parses the files, joins their findings in both orders, and compares the packages, one a line.
 #[track_caller]
@@ -258,24 +259,30 @@ fn deep(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{}m{number}/Cargo.toml", "deep/".repeat(20))).collect()
 }
 
-/// Runs a step with an unlimited budget and with none: the units spent, and both results.
-fn with_and_without<T>(step: impl Fn(&Budget) -> T) -> (u64, T, T) {
+/// Runs a step on packages, with an unlimited budget and with none: the units spent, and both results.
+fn with_and_without(
+    step: fn(&mut Joining<'_>),
+    packages: &[Package],
+) -> (u64, Vec<Package>, Vec<Package>) {
+    let run = |budget: &Budget| {
+        let mut packages = packages.to_vec();
+        let (warnings, projects, facts) = (Vec::new(), Vec::new(), Facts::default());
+        step(&mut Joining { packages: &mut packages, warnings, projects, facts, budget });
+        packages
+    };
     let unlimited = Budget::unlimited();
-    let all = step(&unlimited);
-    (unlimited.spent(), all, step(&Budget::limited_to(0)))
+    let all = run(&unlimited);
+    (unlimited.spent(), all, run(&Budget::limited_to(0)))
 }
 
 /// Fails if the search for the lock file of a workspace member is not charged.
 #[test]
 fn the_search_for_the_lock_of_a_member_is_charged() {
     let mut packages = vec![package("Cargo.lock", "x", Source::Lockfile)];
+    packages[0].direct = None;
     packages.extend(deep(50).iter().map(|folder| package(folder, "x", Source::Manifest)));
-    let root = (String::new(), "cargo".to_owned(), "");
-    let (spent, all, none) = with_and_without(|budget| {
-        let manifests = Manifests::of(&packages, budget);
-        manifests.by_folder.contains_key(&root)
-    });
-    assert!(all && !none);
+    let (spent, all, none) = with_and_without(locks::complete, &packages);
+    assert_eq!((all[0].direct, none[0].direct), (Some(true), None));
     // A folder of 100 bytes, and the 20 folders above it.
     assert!(spent > 50 * 1_000, "{spent}");
 }
@@ -288,26 +295,21 @@ fn what_members_inherit_is_charged() {
         let mut packages = vec![package("Cargo.toml", "x", Source::Manifest)];
         (packages[0].scope, packages[0].specifier) = (None, Some(defined.to_owned()));
         packages.extend(members.iter().map(|folder| {
-            let inherits = Some(INHERITED.to_owned());
+            let inherits = Some("workspace = true".to_owned());
             Package { specifier: inherits, ..package(folder, "x", Source::Manifest) }
         }));
         packages
     };
-    let inherited = |defined: &str, budget: &Budget| {
-        let mut packages = packages(defined);
-        inherit_from_workspaces(&mut packages, &[], budget);
-        packages
-            .iter()
-            .skip(1)
-            .filter(|package| package.specifier.as_deref() == Some(defined))
-            .count()
+    let inherited = |packages: &[Package], defined: &str| {
+        let inherits = |package: &&Package| package.specifier.as_deref() == Some(defined);
+        packages.iter().skip(1).filter(inherits).count()
     };
-    let (spent, all, none) = with_and_without(|budget| inherited("1", budget));
-    assert_eq!((all, none), (50, 0));
+    let (spent, all, none) = with_and_without(inherit_versions, &packages("1"));
+    assert_eq!((inherited(&all, "1"), inherited(&none, "1")), (50, 0));
     // The length of each folder above each member, twice.
     assert!(spent > 50 * 2_000, "{spent}");
     let long = "1".repeat(1_000);
-    let (of_long, ..) = with_and_without(|budget| inherited(&long, budget));
+    let (of_long, ..) = with_and_without(inherit_versions, &packages(&long));
     assert!(of_long > spent + 50 * 1_000, "copying was not charged: {of_long} and {spent}");
 
     // Many folders above that define packages, but not the required one: each lookup is charged.
@@ -321,11 +323,9 @@ fn what_members_inherit_is_charged() {
     .collect();
     wide.extend((0..50).map(|number| {
         let file = format!("{}Cargo.toml", "deep/".repeat(20));
-        let inherits = Some(INHERITED.to_owned());
+        let inherits = Some("workspace = true".to_owned());
         Package { specifier: inherits, ..package(&file, &format!("x{number}"), Source::Manifest) }
     }));
-    let (spent, ..) = with_and_without(|budget| {
-        inherit_from_workspaces(&mut wide.clone(), &[], budget);
-    });
+    let (spent, ..) = with_and_without(inherit_versions, &wide);
     assert!(spent > 50 * 1_000, "{spent}");
 }

@@ -22,6 +22,5 @@ mod repository;
 mod tests;
 
 pub(super) use install::MavenInstall;
-pub(super) use packages::resolve;
+pub(super) use packages::resolve_poms;
 pub(super) use pom::MavenPom;
-pub(super) use pom::Pom;

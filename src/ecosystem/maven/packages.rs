@@ -15,12 +15,18 @@ use crate::ecosystem::{
     budget::Budget,
     collect::{Collector, Declared},
     purl::Ecosystem,
+    step::Joining,
     text,
 };
 use crate::model::scan_result::{Scope, Source};
 
 /// Resolves the poms of one repository.
-pub(in crate::ecosystem) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
+pub(in crate::ecosystem) fn resolve_poms(joining: &mut Joining<'_>) {
+    let found = resolve(joining.facts.take(), joining.budget);
+    joining.add(found);
+}
+
+pub(super) fn resolve(mut poms: Vec<Pom>, budget: &Budget) -> Findings {
     poms.sort_by(|a, b| a.file.cmp(&b.file));
     let repository = Repository::of(&poms, budget);
     let management = Management::of(&repository);

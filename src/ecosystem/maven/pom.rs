@@ -7,6 +7,7 @@
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
+    facts::{Fact, Facts},
     path::file_name,
     purl::Ecosystem,
     xml::{self, Element},
@@ -48,14 +49,14 @@ impl Parser for MavenPom {
         let pom = Pom { file: file.path.to_owned(), ..Pom::default() };
         let mut reader = Reader { pom, found: &mut found };
         reader.read(root);
-        let pom = Some(Box::new(reader.pom));
-        Findings { pom, ..found.finish() }
+        let fact: Box<dyn Fact> = Box::new(reader.pom);
+        Findings { fact: Some(fact), ..found.finish() }
     }
 }
 
 /// The contents of one pom, unexpanded.
 #[derive(Debug, Default, PartialEq)]
-pub struct Pom {
+pub(super) struct Pom {
     pub(super) file: String,
     pub(super) own: Coordinates,
     pub(super) parent: Option<Parent>,
@@ -67,10 +68,10 @@ pub struct Pom {
     pub(super) managed: Vec<Entry>,
 }
 
-impl Pom {
+impl Fact for Pom {
     /// The number of entries, with long ones counted several times: a measure of the memory of the pom and
     /// of its packages, each of which contains the path of the file.
-    pub fn size(&self) -> usize {
+    fn size(&self) -> usize {
         let path = self.file.len();
         let entries = self.entries.iter().map(|entry| entry.text_len() + path);
         let managed = self.managed.iter().map(Entry::text_len);
@@ -80,6 +81,12 @@ impl Pom {
         1 + path / USUAL_ENTRY + self.profiles.len() + all.sum::<usize>()
     }
 
+    fn gather(self: Box<Self>, facts: &mut Facts) {
+        facts.with(|poms: &mut Vec<Self>| poms.push(*self));
+    }
+}
+
+impl Pom {
     /// The pom's group, or its parent's.
     pub(super) fn group(&self) -> Option<&str> {
         self.own.group.as_deref().or_else(|| self.parent.as_ref()?.of.group.as_deref())

@@ -1,22 +1,27 @@
 //! Combined poms: each test is a small repository.
 
-use super::{MavenPom, Pom, resolve};
-use crate::ecosystem::{Budget, Findings, Parser, SourceFile, fixtures};
+use super::{
+    packages::resolve,
+    pom::{MavenPom, Pom},
+};
+use crate::ecosystem::{Budget, Fact, Parser, SourceFile, fixtures};
 use crate::model::scan_result::Scope;
 use std::{fs, path::Path};
 
 fn read(path: &str, text: &str) -> Pom {
-    let Findings { pom, packages, warnings, unreadable, .. } =
-        MavenPom.parse(SourceFile::alone(path, text.as_bytes()));
-    assert!(packages.is_empty() && warnings.is_empty() && !unreadable, "{path}");
-    *pom.unwrap()
+    let findings = MavenPom.parse(SourceFile::alone(path, text.as_bytes()));
+    assert!(findings.packages.is_empty() && findings.warnings.is_empty(), "{path}");
+    assert!(!findings.unreadable, "{path}");
+    findings.into_fact()
 }
 
 /// One line for each package and warning of the poms, which are resolved in both orders.
 fn show(files: &[(&str, &str)]) -> String {
     let poms = || files.iter().map(|(path, text)| read(path, text));
     let findings = resolve(poms().collect(), Budget::alone(1 << 20));
-    assert_eq!(findings, resolve(poms().rev().collect(), Budget::alone(1 << 20)));
+    let backwards = resolve(poms().rev().collect(), Budget::alone(1 << 20));
+    assert_eq!(findings.packages, backwards.packages);
+    assert_eq!(findings.warnings, backwards.warnings);
     let packages = findings.packages.iter().map(|package| {
         let version = package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
         format!(

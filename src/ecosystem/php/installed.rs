@@ -4,7 +4,7 @@
 //! Composer 2 marks development packages.
 
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::Collector,
     json::{self, Node, Value},
     purl::Ecosystem,
@@ -24,6 +24,14 @@ impl Parser for InstalledJson {
     fn wants(&self, path: &str) -> bool {
         path.strip_suffix("composer/installed.json")
             .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    }
+
+    /// The packages are installed below the folder of the manifest.
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        let own = Pairing::of(path);
+        let project =
+            own.folder.strip_suffix("vendor/composer").map(|above| above.trim_end_matches('/'));
+        Pairing { folder: project.unwrap_or(own.folder), ..own }
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

@@ -198,6 +198,17 @@ pub(crate) fn python_name(name: &str) -> String {
     out
 }
 
+/// The purl without its version, which is equal for all spellings of a name. Every other `@`, `?` and
+/// `#` in a purl is percent-encoded.
+pub(crate) fn canonical_name(purl: &str, ecosystem: &str) -> String {
+    let name = purl.split(['@', '?', '#']).next().unwrap_or(purl);
+    // A purl keeps the case of a NuGet name, but NuGet ignores it.
+    if ecosystem == Ecosystem::NuGet.as_str() {
+        return name.to_ascii_lowercase();
+    }
+    name.to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

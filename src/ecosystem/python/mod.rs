@@ -24,6 +24,9 @@ pub(super) use setup_py::SetupPy;
 use super::purl::python_name;
 use crate::model::scan_result::Scope;
 
+/// The tools whose manifest is `pyproject.toml`, for [`Pairing`](super::Pairing).
+const PYPROJECT: &str = "pyproject";
+
 /// The scope of a dependency group by its name. The standards define no names; only common ones are
 /// recognized as tests.
 fn group_scope(name: &str) -> Scope {

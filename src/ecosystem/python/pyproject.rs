@@ -6,11 +6,11 @@
 //! a path, are not packages.
 
 use super::{
-    group_scope, poetry,
+    PYPROJECT, group_scope, poetry,
     requirement::{self, Requirement},
 };
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
     purl::{Ecosystem, python_name},
@@ -35,6 +35,10 @@ impl Parser for PyProject {
 
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "pyproject.toml"
+    }
+
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing::of(path).with(PYPROJECT)
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

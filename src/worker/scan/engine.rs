@@ -9,7 +9,7 @@
 
 use super::guard::{guarded, words};
 use crate::{
-    ecosystem::{self, Findings, Gathered, Parser},
+    ecosystem::{self, Findings, Gathered, Imports, Parser},
     model::{
         scan_result::{FileCounts, Package, Warning},
         state::Work,
@@ -102,9 +102,10 @@ pub(crate) fn scan<T: Tree<Error: Into<ScanError>> + Send>(
 struct Engine<'a> {
     with: Scan<'a>,
     found: ScanFindings,
-    /// Input of the join step, which creates packages from several files, and its size.
+    /// Input of the join step, which creates packages from several files.
     gathered: Gathered,
-    size_of_poms: usize,
+    /// The number of entries in the gathered facts, each of which may become a package.
+    size_of_facts: usize,
     /// The size of the packages' texts, in bytes.
     size_of_packages: usize,
     size_of_warnings: usize,
@@ -118,7 +119,7 @@ impl<'a> Engine<'a> {
             with,
             found: ScanFindings::default(),
             gathered: Gathered::default(),
-            size_of_poms: 0,
+            size_of_facts: 0,
             size_of_packages: 0,
             size_of_warnings: 0,
             dropped: 0,
@@ -164,7 +165,7 @@ impl<'a> Engine<'a> {
         reporter.update(|figures| figures.current_file = total);
         reporter.enter(Work::Analyzing, Stage::Conclude, "Joining results");
         let gathered = std::mem::take(&mut self.gathered);
-        self.size_of_poms = 0;
+        self.size_of_facts = 0;
         for warning in ecosystem::join(&mut self.found.packages, gathered) {
             self.keep(warning);
         }
@@ -196,7 +197,7 @@ impl<'a> Engine<'a> {
             infrastructure.see(&shown);
             let mut declares = (self.with.parser_for)(&shown);
             let source = if self.with.deep {
-                self.gathered.imports.see(&shown);
+                self.gathered.facts.with(|imports: &mut Imports| imports.see(&shown));
                 declares = declares.or_else(|| ecosystem::deep_parser_for(&shown));
                 declares.is_none().then(|| ecosystem::source_parser_for(&shown)).flatten()
             } else {
@@ -219,7 +220,9 @@ impl<'a> Engine<'a> {
                 (Kind::File { .. } | Kind::Link, None) => {}
             }
         })?;
-        if size_of_paths > MOST_PATH_BYTES || self.gathered.imports.has_too_many_modules() {
+        let has_too_many_modules =
+            self.gathered.facts.with(|imports: &mut Imports| imports.has_too_many_modules());
+        if size_of_paths > MOST_PATH_BYTES || has_too_many_modules {
             return Err(LimitError::PathsTooLong { most: MOST_PATH_BYTES }.into());
         }
         wanted.sort_by(|a, b| a.path.cmp(&b.path));
@@ -276,16 +279,7 @@ impl<'a> Engine<'a> {
     fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
         self.gathered.bytes += (bytes.len() + path.len()) as u64;
         match guarded(|| ecosystem::read(parser, path, bytes)) {
-            Ok(Findings {
-                packages,
-                warnings,
-                unreadable,
-                pom,
-                msbuild,
-                gradle,
-                project,
-                imports,
-            }) => {
+            Ok(Findings { packages, warnings, unreadable, project, fact }) => {
                 if unreadable {
                     self.found.files.failed += 1;
                 } else {
@@ -293,16 +287,11 @@ impl<'a> Engine<'a> {
                 }
                 self.size_of_packages += packages.iter().map(Package::text_len).sum::<usize>();
                 self.found.packages.extend(packages);
-                self.size_of_poms += pom.as_ref().map_or(0, |pom| pom.size());
-                self.gathered.poms.extend(pom.map(|pom| *pom));
-                self.size_of_poms += msbuild.as_ref().map_or(0, |msbuild| msbuild.size());
-                self.gathered.builds.extend(msbuild.map(|msbuild| *msbuild));
-                self.size_of_poms += gradle.as_ref().map_or(0, |gradle| gradle.size());
-                self.gathered.gradle.extend(gradle.map(|gradle| *gradle));
                 self.size_of_packages += project.as_ref().map_or(0, |project| project.size());
                 self.gathered.projects.extend(project.map(|project| *project));
-                if let Some(named) = imports {
-                    self.gathered.imports.add(path, *named);
+                if let Some(fact) = fact {
+                    self.size_of_facts += fact.size();
+                    fact.gather(&mut self.gathered.facts);
                 }
                 for warning in warnings {
                     self.keep(warning);
@@ -354,7 +343,7 @@ impl<'a> Engine<'a> {
 
     fn check_packages(&self, times: u64) -> Result<(), LimitError> {
         let most = self.with.limits.max_packages;
-        let count = self.found.packages.len() + self.size_of_poms;
+        let count = self.found.packages.len() + self.size_of_facts;
         if count as u64 > most.saturating_mul(times) {
             return Err(LimitError::TooManyPackages { most });
         }

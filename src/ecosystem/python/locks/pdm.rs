@@ -8,10 +8,11 @@
 
 use super::{Entry, LockedPackages, check_version, entry, is_folder, require, required_name};
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
     purl::{Ecosystem, python_name},
+    python::PYPROJECT,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -32,6 +33,10 @@ impl Parser for PdmLock {
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
         file == "pdm.lock" || (file.starts_with("pdm.") && file.ends_with(".lock"))
+    }
+
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing::of(path).with(PYPROJECT)
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

@@ -5,7 +5,7 @@
 
 use super::{super::group_scope, is_folder};
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
@@ -31,6 +31,10 @@ impl Parser for Pipfile {
 
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "Pipfile"
+    }
+
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing::of(path).with("pipenv")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

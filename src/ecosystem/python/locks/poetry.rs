@@ -12,10 +12,11 @@ use super::{
     warn_of_no_version,
 };
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
     purl::Ecosystem,
+    python::PYPROJECT,
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -34,6 +35,10 @@ impl Parser for PoetryLock {
 
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "poetry.lock"
+    }
+
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing::of(path).with(PYPROJECT)
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

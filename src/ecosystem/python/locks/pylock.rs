@@ -6,10 +6,11 @@
 
 use super::{super::group_scope, Entry, LockedPackages, check_version, entry, warn_of_no_version};
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
     purl::Ecosystem,
+    python::PYPROJECT,
     python::archive,
     toml::{self, Document},
 };
@@ -32,6 +33,10 @@ impl Parser for PyLock {
             file_name(path).strip_prefix("pylock.").and_then(|rest| rest.strip_suffix("toml"));
         // `pylock.name.toml`, where the name contains no dot.
         named.is_some_and(|name| name.matches('.').count() <= 1 && name != ".")
+    }
+
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing::of(path).with(PYPROJECT)
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {

@@ -9,11 +9,11 @@
 
 use super::{Entry, LockedPackages, check_version, entry, warn_of_no_version};
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
     purl::Ecosystem,
-    python::group_scope,
+    python::{PYPROJECT, group_scope},
     toml::{self, Document},
 };
 use crate::model::scan_result::{Scope, Source};
@@ -33,6 +33,12 @@ impl Parser for UvLock {
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
         file == "uv.lock" || file.ends_with(".py.lock")
+    }
+
+    /// The lock file of a script belongs to no project.
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        let pairing = Pairing::of(path);
+        if file_name(path) == "uv.lock" { pairing.with(PYPROJECT) } else { pairing }
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
