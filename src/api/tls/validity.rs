@@ -1,6 +1,6 @@
 //! The validity period of a certificate.
 //!
-//! Of X.509 (RFC 5280) only the parts before the validity are parsed, to skip them:
+//! Of X.509 (RFC 5280) only the fields before the validity are parsed, to skip them:
 //!
 //! ```text
 //! Certificate ::= SEQUENCE { tbsCertificate SEQUENCE {
@@ -13,13 +13,14 @@
 //! Invariants: other bytes yield nothing, and never a panic.
 
 use crate::model::time::Timestamp;
-use chrono::{NaiveDate, TimeDelta, Utc};
+use chrono::TimeDelta;
+use der::{
+    Decode, Reader, SliceReader, Tag,
+    asn1::{GeneralizedTime, SequenceRef, UtcTime},
+};
 
-/// DER tags.
-const SEQUENCE: u8 = 0x30;
+/// The tag of the version.
 const VERSION: u8 = 0xa0;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
 
 /// How long before its expiry a certificate is reported; a short-lived one in the last third of its
 /// validity.
@@ -35,21 +36,20 @@ pub(super) struct Validity {
 impl Validity {
     /// Parses a certificate in DER.
     pub(super) fn of(certificate: &[u8]) -> Option<Self> {
-        let (mut certificate, _) = inside(certificate, SEQUENCE)?;
-        let (mut rest, _) = inside(certificate, SEQUENCE)?;
-        certificate = rest;
-        if certificate.first() == Some(&VERSION) {
-            rest = element(rest)?.2;
+        Self::parse(certificate).ok()
+    }
+
+    fn parse(certificate: &[u8]) -> der::Result<Self> {
+        let certificate: &SequenceRef = SliceReader::new(certificate)?.decode()?;
+        let to_be_signed: &SequenceRef = SliceReader::new(certificate.as_bytes())?.decode()?;
+        let mut fields = SliceReader::new(to_be_signed.as_bytes())?;
+        if fields.peek_byte() == Some(VERSION) {
+            fields.tlv_bytes()?;
         }
-        // Serial number, signature, issuer.
-        for _ in 0..3 {
-            rest = element(rest)?.2;
+        for _field in ["serialNumber", "signature", "issuer"] {
+            fields.tlv_bytes()?;
         }
-        let (validity, _) = inside(rest, SEQUENCE)?;
-        let (tag, from, rest) = element(validity)?;
-        let from = instant(tag, from)?;
-        let (tag, to, _) = element(rest)?;
-        Some(Self { from, to: instant(tag, to)? })
+        fields.sequence(|period| Ok(Self { from: instant(period)?, to: instant(period)? }))
     }
 
     /// The problem of the certificate at this time, or soon.
@@ -74,63 +74,23 @@ impl Validity {
     }
 }
 
-/// The content of an element with this tag, and the bytes after it.
-fn inside(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (found, content, rest) = element(bytes)?;
-    (found == tag).then_some((content, rest))
-}
-
-/// The first element: its tag, its content, and the bytes after it.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, mut rest) = rest.split_first()?;
-    let mut length = usize::from(first);
-    if first >= 0x80 {
-        // The long form: this many bytes of length. DER has no indefinite length.
-        let count = usize::from(first & 0x7f);
-        if !(1..=4).contains(&count) {
-            return None;
-        }
-        let (digits, after) = rest.split_at_checked(count)?;
-        length = digits.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        rest = after;
-    }
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
-}
-
-/// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`: RFC 5280 allows no other form.
-fn instant(tag: u8, text: &[u8]) -> Option<Timestamp> {
-    let digits = text.strip_suffix(b"Z")?;
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number =
-        |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
-    let (year, rest) = match (tag, digits.len()) {
-        (UTC_TIME, 12) => {
-            let (year, rest) = digits.split_at(2);
-            let year = number(year);
-            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
-        }
-        (GENERALIZED_TIME, 14) => {
-            let (year, rest) = digits.split_at(4);
-            (number(year), rest)
-        }
-        _ => return None,
+/// A `Time`: RFC 5280 allows two types.
+fn instant(reader: &mut SliceReader<'_>) -> der::Result<Timestamp> {
+    let time = match Tag::peek(reader)? {
+        Tag::UtcTime => UtcTime::decode(reader)?.to_system_time(),
+        _ => GeneralizedTime::decode(reader)?.to_system_time(),
     };
-    let mut pairs = rest.chunks(2).map(number);
-    let mut next = || pairs.next();
-    let (month, day) = (next()?, next()?);
-    let (hour, minute, second) = (next()?, next()?, next()?);
-    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
-    date.and_hms_opt(hour, minute, second)?.and_local_timezone(Utc).single()
+    Ok(time.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::{DateTime, Datelike};
+    use chrono::{DateTime, Datelike, Utc};
+
+    /// DER tags.
+    const UTC_TIME: u8 = 0x17;
+    const GENERALIZED_TIME: u8 = 0x18;
 
     fn at(text: &str) -> Timestamp {
         text.parse::<DateTime<Utc>>().unwrap()
@@ -152,9 +112,14 @@ mod tests {
         assert_eq!(validity.to, at("2049-12-31T00:00:00Z"));
         let validity = of((1975, 1, 1), (4096, 1, 1));
         assert_eq!((validity.from.year(), validity.to.year()), (1975, 4096));
-        assert_eq!(instant(UTC_TIME, b"491231235959Z"), Some(at("2049-12-31T23:59:59Z")));
-        assert_eq!(instant(UTC_TIME, b"500101000000Z"), Some(at("1950-01-01T00:00:00Z")));
-        let never = instant(GENERALIZED_TIME, b"99991231235959Z").unwrap();
+        let parsed = |tag: u8, text: &str| {
+            let length = u8::try_from(text.len()).unwrap();
+            let element = [&[tag, length], text.as_bytes()].concat();
+            instant(&mut SliceReader::new(&element).unwrap()).ok()
+        };
+        assert_eq!(parsed(UTC_TIME, "491231235959Z"), Some(at("2049-12-31T23:59:59Z")));
+        assert_eq!(parsed(UTC_TIME, "700101000000Z"), Some(at("1970-01-01T00:00:00Z")));
+        let never = parsed(GENERALIZED_TIME, "99991231235959Z").unwrap();
         assert_eq!(never.year(), 9999);
         for (tag, text) in [
             (UTC_TIME, "20240229000000Z"),
@@ -166,7 +131,7 @@ mod tests {
             (UTC_TIME, "Z"),
             (0x0c, "240229000000Z"),
         ] {
-            assert_eq!(instant(tag, text.as_bytes()), None, "{tag} {text}");
+            assert_eq!(parsed(tag, text), None, "{tag} {text}");
         }
     }
 
