@@ -5,6 +5,7 @@
 //! key or a value of another type is an error that names the key and its source.
 
 use std::collections::BTreeMap;
+use strsim::levenshtein;
 use toml::{
     Table, Value,
     de::{DeTable, DeValue},
@@ -153,8 +154,8 @@ impl Layers {
         let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
         let nearest = known
             .map(|name| {
-                let of_key = edit_distance(&last(&name), &last(path)) + 1;
-                (edit_distance(&name, path).min(of_key), name)
+                let of_key = levenshtein(&last(&name), &last(path)) + 1;
+                (levenshtein(&name, path).min(of_key), name)
             })
             .min()
             .filter(|(distance, _)| *distance <= 4);
@@ -251,20 +252,4 @@ fn parse(name: &str, text: &str) -> Result<(Table, BTreeMap<String, usize>), Set
     }
     let table = text.parse::<Table>().map_err(|error| refused(&error))?;
     Ok((table, lines))
-}
-
-/// The Levenshtein distance, for "did you mean".
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }
