@@ -1,7 +1,7 @@
-//! What a scan fetches, and how long it takes in all, against a bare `git clone --depth 1` of the same
-//! repository over HTTP, in turns within one run. Folders of sources are named on the command line,
-//! and put under git: `cargo bench --bench fetching -- ~/src/project …`; without any it is this
-//! project's own. See docs/performance.md.
+//! How many bytes a scan fetches and how long it takes, compared with a bare `git clone --depth 1` of the same
+//! repository over HTTP; both are measured alternately within one run. The arguments are folders of sources,
+//! which are committed to a repository: `cargo bench --bench fetching -- ~/src/project …`; the default is the
+//! folder of this project. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -11,7 +11,7 @@
     unused_imports,
     clippy::unwrap_used,
     clippy::unnecessary_debug_formatting,
-    reason = "made for the tests, which use all of it"
+    reason = "written for the tests, which use all of it"
 )]
 mod support;
 
@@ -28,8 +28,11 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const ROUNDS: usize = 7;
 
 fn main() -> Outcome<()> {
-    let mut folders: Vec<PathBuf> =
-        std::env::args_os().skip(1).filter(|it| it != "--bench").map(PathBuf::from).collect();
+    let mut folders: Vec<PathBuf> = std::env::args_os()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .map(PathBuf::from)
+        .collect();
     if folders.is_empty() {
         folders.push(env!("CARGO_MANIFEST_DIR").into());
     }
@@ -76,13 +79,13 @@ fn measure(folder: &Path) -> Outcome<()> {
             .output()?;
         scans.push(begin.elapsed());
         of_scan = forge.sent() - before;
-        let said = String::from_utf8_lossy(&scanned.stderr);
-        assert!(scanned.status.success(), "scanwatch scan {url}: {said}");
+        let stderr = String::from_utf8_lossy(&scanned.stderr);
+        assert!(scanned.status.success(), "scanwatch scan {url}: {stderr}");
         packages = String::from_utf8_lossy(&scanned.stdout).lines().count().saturating_sub(1);
     }
     let (clone, scan) = (median(&mut clones), median(&mut scans));
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    #[expect(clippy::cast_precision_loss, reason = "shown to two places")]
+    #[expect(clippy::cast_precision_loss, reason = "printed with two decimals")]
     let ratio = of_scan as f64 / of_clone as f64;
     println!(
         "{name:24.24} {:7} {packages:8}  {:10} {:10} {ratio:6.2}  {:8.2} {:8.2} {:6.2}",
@@ -96,13 +99,13 @@ fn measure(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// All files below a folder, but for what git and builds keep there.
+/// All files below a folder, except those of git and of builds.
 fn sources(folder: &Path) -> Outcome<Vec<(String, Vec<u8>)>> {
-    let left_out = ["target", ".git"];
+    let skipped = ["target", ".git"];
     let walk = walkdir::WalkDir::new(folder).sort_by_file_name();
     let wanted = walk
         .into_iter()
-        .filter_entry(|it| !left_out.iter().any(|name| it.file_name().to_str() == Some(name)));
+        .filter_entry(|entry| !skipped.iter().any(|name| entry.file_name().to_str() == Some(name)));
     let mut files = Vec::new();
     for entry in wanted {
         let entry = entry?;

@@ -1,8 +1,8 @@
-//! How fast a group of small repositories is scanned, against as many bare `git clone --depth 1` at once of
-//! the same repositories from the same server, in turns within one run: `cargo bench --bench groups`. A
-//! forge on this machine lists the group and serves it by `git http-backend`. The time of the group is that
-//! from its submission to the end of its job. Beside it, of one repository: how many programs are started,
-//! and how often a file is flushed, counted by strace. See docs/performance.md.
+//! How fast a group of small repositories is scanned, compared with bare `git clone --depth 1` of the same
+//! repositories from the same server, as many at once; both are measured alternately within one run:
+//! `cargo bench --bench groups`. A forge on this machine lists the group and serves it by `git http-backend`. The
+//! time of the group is measured from the submission to the end of the job. For one repository, strace also
+//! counts the programs that are started and the flushes of files. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -12,7 +12,7 @@
     unused_imports,
     clippy::unwrap_used,
     clippy::unnecessary_debug_formatting,
-    reason = "made for the tests, which use all of it"
+    reason = "written for the tests, which use all of it"
 )]
 mod support;
 
@@ -45,14 +45,14 @@ fn main() -> Outcome<()> {
     runtime.block_on(measure(&forge, &urls))
 }
 
-/// A small service with a few manifests among its sources; its URL.
+/// Adds a small service with a few manifests among its sources; returns its URL.
 fn add(forge: &Forge, number: usize) -> String {
     let path = format!("acme/service-{number}");
     let package = format!(
         r#"{{"name": "service-{number}", "dependencies": {{"express": "4.18.{number}", "pg": "^8"}}}}"#
     );
     let readme = format!("# Service {number}\n").repeat(60);
-    let source = format!("def work_{number}(it):\n    return it + {number}\n").repeat(40);
+    let source = format!("def work_{number}(value):\n    return value + {number}\n").repeat(40);
     let repository = forge.add_repository(
         &path,
         &[
@@ -119,7 +119,7 @@ async fn scan_group(server: &TestServer, url: &str) -> Outcome<Duration> {
     let job = server.submit_with(&json!({ "git_url": url })).await;
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        // A line for each job: the document of this one would take its time to be sent.
+        // A row for each job: sending the whole document of this job would take longer.
         let jobs = server.get("/jobs?limit=1").await.json();
         match jobs["jobs"][0]["status"].as_str() {
             Some("completed") => break,
@@ -136,7 +136,7 @@ async fn scan_group(server: &TestServer, url: &str) -> Outcome<Duration> {
     }
 }
 
-/// What strace sees of the server while it scans one repository.
+/// Counts with strace what the server does while it scans one repository.
 async fn count_of_a_scan(server: &TestServer, url: &str) -> Outcome<String> {
     let place = tempfile::tempdir()?;
     let trace = place.path().join("trace");
@@ -161,7 +161,7 @@ fn is_traced(pid: u32) -> Outcome<bool> {
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
         let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
-        if tracer.is_some_and(|it| it.trim() == "0") {
+        if tracer.is_some_and(|pid| pid.trim() == "0") {
             return Ok(false);
         }
     }
@@ -179,7 +179,7 @@ fn count_of_a_clone(url: &str) -> Outcome<String> {
 fn strace(trace: &Path) -> Command {
     let mut strace = program("strace");
     let calls = "trace=execve,fsync,fdatasync";
-    // Whole lists of arguments: what a git is to do stands behind many settings.
+    // Whole lists of arguments: the command of git comes after many settings.
     strace.args(["-f", "-qq", "-v", "-s", "99", "--seccomp-bpf", "-e", calls]);
     strace.args(["-e", "status=successful", "-o"]);
     strace.arg(trace).stdout(Stdio::null()).stderr(Stdio::null());
@@ -189,9 +189,9 @@ fn strace(trace: &Path) -> Command {
 /// The programs and flushes in a trace.
 fn counted(trace: &Path) -> Outcome<String> {
     let text = fs::read_to_string(trace).map_err(|error| format!("{error}: {NEEDED}"))?;
-    let flushes = text.lines().filter(|it| it.contains("sync(")).count();
+    let flushes = text.lines().filter(|line| line.contains("sync(")).count();
     let mut programs: BTreeMap<String, usize> = BTreeMap::new();
-    for line in text.lines().filter(|it| it.contains("execve(")) {
+    for line in text.lines().filter(|line| line.contains("execve(")) {
         *programs.entry(named(line)).or_default() += 1;
     }
     let count: usize = programs.values().sum();
@@ -199,10 +199,10 @@ fn counted(trace: &Path) -> Outcome<String> {
     Ok(format!("{count} programs ({}), {flushes} flushes", named.join(", ")))
 }
 
-/// What a program is there for, by its arguments: `git fetch` of `execve("…", ["git", "-c", …, "fetch", …`.
+/// The purpose of a program, by its arguments: `git fetch` of `execve("…", ["git", "-c", …, "fetch", …`.
 fn named(line: &str) -> String {
     let words: Vec<&str> = line.split('"').skip(3).step_by(2).collect();
-    let program = words.first().and_then(|it| it.rsplit('/').next()).unwrap_or_default();
+    let program = words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
     let options = ["-c", "--git-dir", "--shallow-file"];
     let mut rest = words.iter().skip(1);
     while let Some(word) = rest.next() {

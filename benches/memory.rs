@@ -1,10 +1,10 @@
-//! How much memory the server takes for each repository of finished jobs that nobody asks for, and how
-//! one job of 10,000 repositories is served while it moves.
+//! How much memory the server needs for each repository of finished jobs that are not requested, and how
+//! one job of 10,000 repositories is served while it changes.
 //!
-//! `cargo bench --bench memory`: 20,000 jobs of 8 repositories, as the built-in scanner leaves them;
-//! the resident memory of a server that has read them and has been left alone, less that of a server
-//! without any job, for each repository; at once, at its peak, and after each of them was asked for.
-//! `cargo bench --bench memory -- moving`: 10,000 repositories, of which 50 move twice a second, 100
+//! `cargo bench --bench memory`: 20,000 jobs of 8 repositories, with the files that the built-in scanner writes;
+//! the resident memory of a server that has read them, minus that of a server without jobs, for each
+//! repository: when it is ready, at its peak, when it has been idle, and after each job has been requested.
+//! `cargo bench --bench memory -- moving`: 10,000 repositories, of which 50 change twice a second, 100
 //! pollers of the summary, and one of the whole document. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
@@ -25,7 +25,7 @@ use std::{
 
 const JOBS: usize = 20_000;
 const REPOSITORIES: usize = 8;
-/// What nobody asks for is packed within half a minute.
+/// A job that is not requested is packed within half a minute.
 const IDLE: Duration = Duration::from_secs(40);
 
 const LARGE: usize = 10_000;
@@ -35,17 +35,21 @@ const MEASURED: Duration = Duration::from_secs(20);
 
 fn main() -> Outcome<()> {
     let home = tempfile::tempdir()?;
-    if env::args().any(|it| it == "moving") { moving(home.path()) } else { resting(home.path()) }
+    if env::args().any(|argument| argument == "moving") {
+        moving(home.path())
+    } else {
+        resting(home.path())
+    }
 }
 
 fn resting(home: &Path) -> Outcome<()> {
-    let jobs: usize = env::var("JOBS").ok().and_then(|it| it.parse().ok()).unwrap_or(JOBS);
+    let jobs: usize = env::var("JOBS").ok().and_then(|number| number.parse().ok()).unwrap_or(JOBS);
     let empty = serve(&home.join("empty"))?;
     let folder = home.join("jobs");
     let begin = Instant::now();
-    let ids: Vec<String> = (0..jobs).map(|it| lay(&folder, it)).collect::<Outcome<_>>()?;
+    let ids: Vec<String> = (0..jobs).map(|number| lay(&folder, number)).collect::<Outcome<_>>()?;
     println!("{jobs} jobs of {REPOSITORIES} laid in {:.1} s", begin.elapsed().as_secs_f64());
-    // What has changed within a resync interval is not quiet.
+    // A job that has changed within a resync interval is not idle yet.
     sleep(Duration::from_secs(11));
     let none = empty.memory("VmRSS")?;
     drop(empty);
@@ -86,8 +90,9 @@ fn lay(folder: &Path, number: usize) -> Outcome<String> {
     let job = folder.join(&id);
     fs::create_dir_all(&job)?;
     let group = format!("platform/team-{}", number % 900);
-    let name = |it: usize| format!("{group}/{}-{}", WORDS[(number + it) % 8], number * 31 % 97);
-    let url = |it: usize| format!("https://gitlab.example.com/{}.git", name(it));
+    let name =
+        |index: usize| format!("{group}/{}-{}", WORDS[(number + index) % 8], number * 31 % 97);
+    let url = |index: usize| format!("https://gitlab.example.com/{}.git", name(index));
     let time = |second: usize| {
         let second = number * 3 + second;
         let (hour, minute) = (second / 3_600 % 24, second / 60 % 60);
@@ -98,49 +103,52 @@ fn lay(folder: &Path, number: usize) -> Outcome<String> {
             second * 7_919 % 1_000
         )
     };
-    let fails = |it: usize| (number + it) % 16 == 7;
+    let fails = |index: usize| (number + index) % 16 == 7;
     let detail = "git fetch: remote: Repository not found, or it may not be read";
-    for it in 0..REPOSITORIES {
-        let (files, packages) = (3 + (number + it * 7) % 40, (number * 13 + it * 89) % 600);
+    for index in 0..REPOSITORIES {
+        let (files, packages) = (3 + (number + index * 7) % 40, (number * 13 + index * 89) % 600);
         let mut status = json!({
-            "schema": 1, "repo_index": it, "repo_name": name(it), "git_url": url(it),
-            "status": "completed", "attempt": 1, "revision": 7 + it, "pid": null,
-            "started_at": time(it), "last_update": time(9 + it), "completed_at": time(9 + it),
+            "schema": 1, "repo_index": index, "repo_name": name(index), "git_url": url(index),
+            "status": "completed", "attempt": 1, "revision": 7 + index, "pid": null,
+            "started_at": time(index), "last_update": time(9 + index),
+            "completed_at": time(9 + index),
             "message": format!("Completed: {packages} packages"),
             "stage": "conclude", "stage_index": 5, "stage_total": 5, "stage_progress": 100.0,
             "download_bytes": 10_000 + number * 991 % 90_000,
-            "commit": format!("{:040x}", number * 1_000_003 + it),
+            "commit": format!("{:040x}", number * 1_000_003 + index),
             "total_files": files, "current_file": files, "percentage": 100.0,
-            "current_filename": format!("{}/package-{it}/package.json", WORDS[it % 8]),
+            "current_filename": format!("{}/package-{index}/package.json", WORDS[index % 8]),
             "dependencies_found": packages, "errors": [], "error_message": null,
         });
-        if fails(it) {
+        if fails(index) {
             let error =
-                json!({ "message": detail, "timestamp": time(9 + it), "exception": "Clone" });
+                json!({ "message": detail, "timestamp": time(9 + index), "exception": "Clone" });
             status["status"] = "failed".into();
             status["errors"] = json!([error]);
             status["error_message"] = detail.into();
             status["failure"] = json!({ "kind": "clone", "detail": detail, "permanent": true });
             status["message"] = "Fetching".into();
             status["stage"] = "fetch".into();
-        } else if (number + it) % 20 == 3 {
+        } else if (number + index) % 20 == 3 {
             status["warnings"] = json!(["pom.xml: a parent is not in the repository"]);
         }
-        write(&job.join(format!("repo_{it}.json")), &status)?;
+        write(&job.join(format!("repo_{index}.json")), &status)?;
     }
-    let (failed, completed): (Vec<_>, Vec<_>) = (0..REPOSITORIES).partition(|it| fails(*it));
-    let row = |it: &usize| json!({ "repo_name": name(*it), "error": detail, "status": "failed" });
+    let (failed, completed): (Vec<_>, Vec<_>) = (0..REPOSITORIES).partition(|index| fails(*index));
+    let row =
+        |index: &usize| json!({ "repo_name": name(*index), "error": detail, "status": "failed" });
     let master = json!({
         "schema": 1, "job_id": id, "group_url": format!("https://gitlab.example.com/{group}"),
         "scan_type": "group", "total_repositories": REPOSITORIES,
         "status": if failed.is_empty() { "completed" } else { "completed_with_errors" },
         "started_at": time(0), "completed_at": time(20), "last_aggregation": time(20),
         "pending_repositories": [],
-        "completed_repositories": completed.iter().map(|it| name(*it)).collect::<Vec<_>>(),
+        "completed_repositories": completed.iter().map(|index| name(*index)).collect::<Vec<_>>(),
         "failed_repositories": failed.iter().map(row).collect::<Vec<_>>(),
         "submitted_by": "somebody", "options": { "deep": false },
     });
-    let plan = |it| json!({ "repo_index": it, "repo_name": name(it), "git_url": url(it) });
+    let plan =
+        |index| json!({ "repo_index": index, "repo_name": name(index), "git_url": url(index) });
     let plan = json!({
         "schema": 1, "complete": true, "repositories": (0..REPOSITORIES).map(plan).collect::<Vec<_>>(),
     });
@@ -153,19 +161,19 @@ fn write(path: &Path, value: &Value) -> Outcome<()> {
     Ok(File::create(path)?.write_all(&serde_json::to_vec_pretty(value)?)?)
 }
 
-/// The large job, while some of it moves.
+/// The large job, while some of its repositories change.
 fn moving(home: &Path) -> Outcome<()> {
     let folder = home.join("jobs");
     let job = folder.join("large");
     fs::create_dir_all(&job)?;
-    let names: Vec<_> = (0..LARGE).map(|it| format!("group/repository-{it}")).collect();
+    let names: Vec<_> = (0..LARGE).map(|index| format!("group/repository-{index}")).collect();
     write(
         &job.join("master.json"),
         &json!({ "total_repositories": LARGE, "started_at": "2026-03-01T00:00:00Z",
             "pending_repositories": names }),
     )?;
-    for it in 0..LARGE {
-        write(&job.join(format!("repo_{it}.json")), &working(it, 0))?;
+    for index in 0..LARGE {
+        write(&job.join(format!("repo_{index}.json")), &working(index, 0))?;
     }
     let server = serve(&folder)?;
     let stop = AtomicBool::new(false);
@@ -215,7 +223,7 @@ fn print(what: &str, mut all: Vec<Duration>) {
     println!("{what:40} {count:6} times, p50 {p50:.2} ms, p99 {p99:.2} ms, worst {worst:.2} ms");
 }
 
-/// A repository at work.
+/// The status of a running repository.
 fn working(index: usize, step: usize) -> Value {
     json!({
         "repo_name": format!("group/repository-{index}"), "status": "scanning",
@@ -226,18 +234,18 @@ fn working(index: usize, step: usize) -> Value {
     })
 }
 
-/// Moves some of the repositories twice a second.
+/// Changes some of the repositories twice a second.
 fn write_on(folder: &Path, job: &Path, stop: &AtomicBool) -> Outcome<()> {
     let staged = folder.join(".staging").join("bench.tmp");
     for step in 1.. {
         let begin = Instant::now();
-        for it in 0..MOVING {
+        for turn in 0..MOVING {
             if stop.load(Relaxed) {
                 return Ok(());
             }
-            let it = it * LARGE / MOVING;
-            File::create(&staged)?.write_all(working(it, step).to_string().as_bytes())?;
-            fs::rename(&staged, job.join(format!("repo_{it}.json")))?;
+            let index = turn * LARGE / MOVING;
+            File::create(&staged)?.write_all(working(index, step).to_string().as_bytes())?;
+            fs::rename(&staged, job.join(format!("repo_{index}.json")))?;
         }
         sleep(Duration::from_millis(500).saturating_sub(begin.elapsed()));
     }

@@ -1,8 +1,8 @@
-//! What it costs to list and read a repository that is there already: processor time for each 10,000
-//! entries of its tree, against a bare `git ls-tree -r -l -z`, in turns within one run. What a scan of a
-//! repository with one file takes, which is to start processes, is shown apart. Folders of sources are
-//! named on the command line, and put under git: `cargo bench --bench reading -- ~/src/project …`; without
-//! any it is this project's own. See docs/performance.md.
+//! The processor time of listing and reading a local repository, for each 10,000 entries of its tree,
+//! compared with a bare `git ls-tree -r -l -z`; both are measured alternately within one run. The time of a scan
+//! of a repository with one file, which is the start of the processes, is shown separately. The arguments are
+//! folders of sources, which are committed to a repository: `cargo bench --bench reading -- ~/src/project …`;
+//! the default is the folder of this project. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -20,8 +20,11 @@ const ROUNDS: u32 = 15;
 const MILLISECONDS_PER_TICK: f64 = 10.0;
 
 fn main() -> Outcome<()> {
-    let mut folders: Vec<PathBuf> =
-        std::env::args_os().skip(1).filter(|it| it != "--bench").map(PathBuf::from).collect();
+    let mut folders: Vec<PathBuf> = std::env::args_os()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .map(PathBuf::from)
+        .collect();
     if folders.is_empty() {
         folders.push(env!("CARGO_MANIFEST_DIR").into());
     }
@@ -64,7 +67,7 @@ fn measure(folder: &Path) -> Outcome<()> {
     let result: serde_json::Value = serde_json::from_slice(&fs::read(&result)?)?;
     let entries = result["files"]["seen"].as_u64().unwrap_or_default();
     let packages = result["packages"].as_array().map_or(0, Vec::len);
-    #[expect(clippy::cast_precision_loss, reason = "a figure to be looked at")]
+    #[expect(clippy::cast_precision_loss, reason = "printed with one decimal")]
     let each = f64::from(ROUNDS) * entries as f64 / 10_000.0;
     println!(
         "{:24} {entries:>8} {:>7} {packages:>9}  {:>6.1} ms {:>9.1} ms {:>9.1} ms {:>6.1}",
@@ -111,11 +114,11 @@ fn processor_time(command: &mut Command) -> Outcome<f64> {
     Ok((of_children()? - before) * MILLISECONDS_PER_TICK)
 }
 
-/// What the children that were waited for have taken, in ticks: `cutime` and `cstime` of proc(5).
+/// The processor time of all children that have been waited for, in ticks: `cutime` and `cstime` of proc(5).
 fn of_children() -> Outcome<f64> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    let behind_name = stat.rsplit(')').next().unwrap_or_default();
-    let fields: Vec<&str> = behind_name.split_whitespace().collect();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
     let ticks = |at: usize| -> Outcome<f64> { Ok(fields.get(at).ok_or("a short stat")?.parse()?) };
     Ok(ticks(13)? + ticks(14)?)
 }

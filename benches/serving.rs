@@ -1,8 +1,8 @@
-//! How fast the server answers while five scanners burn every core. `cargo bench --bench serving`. See
+//! How fast the server answers while five scanners use all cores: `cargo bench --bench serving`. See
 //! docs/performance.md.
 //!
-//! With a name it measures that alone: `-- get` reads of one document beside nginx, `-- lists` lists of
-//! many jobs.
+//! An argument selects another measurement: `-- get` compares reads of one document with nginx, `-- lists`
+//! measures lists of many jobs.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -24,14 +24,14 @@ use std::{
 
 const ROUNDS: usize = 500;
 
-/// Burns a core until it is told to end.
+/// Uses a core until a signal ends it.
 const BURNER: &str = "#!/bin/sh\n\
     printf '{\"status\":\"scanning\",\"repo_name\":\"burner\"}' > status.tmp\n\
     mv status.tmp \"$SCANWATCH_STATUS_FILE\"\n\
     while :; do :; done\n";
 
 fn main() -> Outcome<()> {
-    let is_row = |name: &str| std::env::args().any(|it| it == name);
+    let is_row = |name: &str| std::env::args().any(|argument| argument == name);
     if is_row("get") {
         return get::measure();
     }
@@ -46,10 +46,9 @@ fn main() -> Outcome<()> {
         jobs.push(submit(&server, &format!("https://github.com/bench/burner-{number}.git"))?);
     }
     // All five have written their first status.
-    while !jobs
-        .iter()
-        .all(|job| get(&server, &format!("/scan/{job}")).is_ok_and(|it| it.contains("scanning")))
-    {
+    while !jobs.iter().all(|job| {
+        get(&server, &format!("/scan/{job}")).is_ok_and(|body| body.contains("scanning"))
+    }) {
         std::thread::sleep(Duration::from_millis(20));
     }
     println!("{:36} {:>9} {:>9} {:>9}", "", "p50 ms", "p99 ms", "worst ms");
@@ -65,7 +64,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// A server whose scanners burn a core each.
+/// A server whose scanners use a core each.
 fn serve(home: &Path) -> Outcome<Program> {
     let script = home.join("burner.sh");
     fs::File::create(&script)?.write_all(BURNER.as_bytes())?;
@@ -104,7 +103,7 @@ impl Latencies {
     }
 
     fn add(&mut self, latency: Duration) {
-        let place = self.0.partition_point(|it| *it < latency);
+        let place = self.0.partition_point(|earlier| *earlier < latency);
         self.0.insert(place, latency);
     }
 
@@ -113,7 +112,7 @@ impl Latencies {
     }
 
     fn print(&self, what: &str) {
-        let millis = |it: Duration| it.as_secs_f64() * 1e3;
+        let millis = |latency: Duration| latency.as_secs_f64() * 1e3;
         println!(
             "{what:36} {:9.2} {:9.2} {:9.2}",
             millis(self.percentile(50)),

@@ -1,12 +1,12 @@
-//! How long a server takes to start on a folder of finished jobs, and what it costs while nothing happens.
+//! How long a server takes to start with a folder of finished jobs, and the processor time of an idle server.
 //!
 //! `cargo bench --bench starting`: the time until `/readyz` answers, with 20,000 jobs of 8 repositories
-//! each, for the first start on files that have just been written and for later starts, in turns with the
+//! each, for the first start with files that have just been written and for later starts, alternately with the
 //! limit: openat, read and close of the same 180,000 files by one thread.
-//! `cargo bench --bench starting -- idle`: the processor time of a server with 100,000 such jobs that
-//! nobody uses, over a minute, and the memory for each repository.
+//! `cargo bench --bench starting -- idle`: the processor time of an idle server with 100,000 such jobs
+//! in one minute, and the memory for each repository.
 //!
-//! `SCANWATCH_BENCH_JOBS` is another number of jobs. See docs/performance.md.
+//! `SCANWATCH_BENCH_JOBS` sets another number of jobs. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -28,7 +28,7 @@ use std::{
 
 const REPOSITORIES: usize = 8;
 const ROUNDS: usize = 5;
-/// How long the idle server is watched, and how long it is left alone before.
+/// How long the idle server is measured, and how long it rests before.
 const IDLE: Duration = Duration::from_mins(1);
 const SETTLING: Duration = Duration::from_secs(25);
 
@@ -50,14 +50,14 @@ fn start(home: &Path, count: usize) -> Outcome<()> {
     for round in 0..2 {
         let folder = home.join(format!("jobs-{round}"));
         let files = lay_out(&folder, count)?;
-        // Once for the cache of the kernel.
+        // Fills the page cache.
         read_all(&files)?;
         let limit = read_all(&files)?;
         let first = start_once(&folder)?;
         firsts.push(first / limit);
         println!("{:34} {limit:8.2} {first:8.2} {:8.2}", "the first start", first / limit);
         if round > 0 {
-            // By then the files are old enough to be taken for finished.
+            // Then the files are old enough to count as finished.
             std::thread::sleep(Duration::from_secs(11));
             for _ in 0..ROUNDS {
                 limits.push(read_all(&files)?);
@@ -65,7 +65,7 @@ fn start(home: &Path, count: usize) -> Outcome<()> {
             }
         }
         if round == 0 {
-            #[expect(clippy::disallowed_methods, reason = "made by this benchmark")]
+            #[expect(clippy::disallowed_methods, reason = "created by this benchmark")]
             fs::remove_dir_all(&folder)?;
         }
     }
@@ -120,7 +120,7 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Finished jobs, as the server leaves them. Returns the files that are read of them.
+/// Writes finished jobs with the files that a server writes. Returns the files that a start reads.
 fn lay_out(root: &Path, count: usize) -> Outcome<Vec<CString>> {
     fs::create_dir(root)?;
     let attempts = root.join(".attempts");
@@ -130,7 +130,7 @@ fn lay_out(root: &Path, count: usize) -> Outcome<Vec<CString>> {
         let id = format!("0198f000-0000-7000-8000-{number:012x}");
         let job = root.join(&id);
         fs::create_dir(&job)?;
-        // As a server with sandboxed scanners leaves it.
+        // A server with sandboxed scanners creates this folder.
         fs::create_dir(attempts.join(&id))?;
         for name in ["results", "logs", "locks"] {
             fs::create_dir(job.join(name))?;
@@ -232,7 +232,7 @@ fn master(id: &str, number: usize, names: &[String]) -> String {
 }
 
 fn serve(jobs: &Path) -> Outcome<Program> {
-    // The jobs are old, and stay.
+    // Keeps the jobs, although they are old.
     Program::start(jobs, |command| {
         command.args(["--set", "jobs.retention_hours=100000"]);
     })

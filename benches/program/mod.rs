@@ -1,7 +1,7 @@
-//! The server under measurement: a process with a port of its own.
+//! The server under measurement: a process with its own port.
 //!
-//! Input: a jobs folder, and further arguments. Output: answers, and the kernel's figures about the
-//! process. Invariant: the server is stopped when this is dropped, as planned, so that no scanner is left.
+//! Input: a jobs folder, and further arguments. Output: answers, and the kernel's statistics of the
+//! process. Invariants: dropping this stops the server in order, so that no scanner remains.
 
 #![allow(dead_code, reason = "each bench uses a part")]
 
@@ -18,7 +18,7 @@ use std::{
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Between two requests for readiness.
+/// The pause between two requests for readiness.
 const PAUSE: Duration = Duration::from_millis(2);
 
 pub(crate) struct Program {
@@ -59,7 +59,7 @@ impl Program {
         Ok(stream)
     }
 
-    /// A connection that is kept; `header`: a line without its end, or nothing.
+    /// A keep-alive connection; `header`: a line without its end, or nothing.
     pub(crate) fn client(&self, header: &str) -> Outcome<Client> {
         Ok(Client { stream: BufReader::new(self.connect()?), header: line(header) })
     }
@@ -105,7 +105,7 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         let pid = self.pid().to_string();
-        // It may have been suspended.
+        // The server may be stopped by SIGSTOP.
         for signal in ["-TERM", "-CONT"] {
             let _ = command("kill").args([signal, &pid]).status();
         }
@@ -113,14 +113,14 @@ impl Drop for Program {
     }
 }
 
-/// A connection that is kept.
+/// A keep-alive connection.
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     header: String,
 }
 
 impl Client {
-    /// The body of an answer of 200.
+    /// The body of an answer with the status 200.
     pub(crate) fn get(&mut self, path: &str) -> Outcome<String> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", self.header);
         self.stream.get_mut().write_all(request.as_bytes())?;
@@ -144,7 +144,7 @@ impl Client {
     }
 }
 
-/// A header with the end of its line.
+/// A header with its line end.
 fn line(header: &str) -> String {
     if header.is_empty() { String::new() } else { format!("{header}\r\n") }
 }

@@ -1,5 +1,5 @@
-//! `GET /scan/{id}` of a finished job of 8 repositories, with credentials, beside nginx that serves a
-//! static file of the same bytes without. Both in turns, each by `wrk -t2 -c64` on kept connections.
+//! `GET /scan/{id}` of a finished job of 8 repositories, with credentials, compared with nginx, which serves a
+//! static file with the same bytes without credentials. `wrk -t2 -c64` measures both alternately, with keep-alive.
 
 use crate::{
     Outcome, command,
@@ -41,7 +41,7 @@ pub(crate) fn measure() -> Outcome<()> {
     Ok(())
 }
 
-/// The requests a second that were answered well.
+/// The successful requests per second.
 fn rate(address: &str, header: Option<&str>) -> Outcome<f64> {
     let mut wrk = command("wrk");
     wrk.args(["-t2", "-c64", "-d", SECONDS]);
@@ -53,7 +53,7 @@ fn rate(address: &str, header: Option<&str>) -> Outcome<f64> {
     if report.contains("Non-2xx") || report.contains("Socket errors") {
         return Err(report.into());
     }
-    let line = report.lines().find_map(|it| it.strip_prefix("Requests/sec:"));
+    let line = report.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
     Ok(line.ok_or(report.clone())?.trim().parse()?)
 }
 

@@ -1,4 +1,4 @@
-//! Lists and counts of all jobs, of few and of many: the time of an answer on one kept connection.
+//! Lists and counts of all jobs, for few jobs and for many: the time of an answer on one keep-alive connection.
 
 use crate::{
     Latencies, Outcome,

@@ -3,10 +3,10 @@
 use crate::program::{Outcome, Program};
 use std::{fs, io::Write, path::Path};
 
-/// What a client sends to be let in.
+/// The header with the credentials.
 pub(crate) const AUTHORIZATION: &str = "Authorization: Basic YmVuY2g6YmVuY2gtc2VjcmV0";
 
-/// Writes a job that has ended, with so many repositories.
+/// Writes a finished job with this number of repositories.
 pub(crate) fn write_job(jobs: &Path, id: &str, repositories: usize) -> Outcome<()> {
     let folder = jobs.join(id);
     fs::create_dir_all(&folder)?;
@@ -26,7 +26,7 @@ pub(crate) fn write_job(jobs: &Path, id: &str, repositories: usize) -> Outcome<(
     write(&folder.join("master.json"), &master)
 }
 
-/// Writes a new file of the bench's own.
+/// Writes a new file.
 pub(crate) fn write(path: &Path, text: &str) -> Outcome<()> {
     Ok(fs::File::create(path)?.write_all(text.as_bytes())?)
 }

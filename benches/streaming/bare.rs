@@ -1,7 +1,7 @@
-//! The limit: hyper's HTTP/1 connection on tokio with two workers, whose bodies send what they are
-//! given, wait for an event, and send that to everybody.
+//! The limit: hyper's HTTP/1 connections on tokio with two workers. Each body sends a given text, waits for
+//! an event, and sends the event.
 //!
-//! It runs in a process of its own, this program with another argument: memory is counted by process.
+//! This server is a separate process (this program with another argument), because memory is counted per process.
 
 use crate::{Outcome, program::command};
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::watch};
 /// The argument that makes this program the server.
 pub(crate) const ROLE: &str = "bare-hyper";
 
-/// What opens a stream here.
+/// The request that opens a stream.
 pub(crate) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 pub(crate) struct Bare {
@@ -37,7 +37,7 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// A server whose streams have this head, begin with `first` and go on with `event`.
+    /// Starts a server whose streams have this head, begin with `first` and continue with `event`.
     pub(crate) fn start(head: &str, first: &str, event: &str) -> Outcome<Self> {
         let own = std::env::current_exe()?;
         let mut child = command(own.to_str().ok_or("the path of this program is not UTF-8")?)
@@ -51,7 +51,7 @@ impl Bare {
         Ok(Self { child, address: address.trim().to_owned(), events })
     }
 
-    /// Has the event sent on all streams.
+    /// Makes the server send the event on all streams.
     pub(crate) fn broadcast(&mut self) -> Outcome<()> {
         Ok(self.events.write_all(b"\n")?)
     }
@@ -66,7 +66,7 @@ impl Drop for Bare {
 
 /// The server itself: an event for each line of standard input.
 pub(crate) fn serve() -> Outcome<()> {
-    let mut texts = std::env::args().skip_while(|it| it != ROLE).skip(1);
+    let mut texts = std::env::args().skip_while(|argument| argument != ROLE).skip(1);
     let mut next = || texts.next().ok_or("three texts are needed");
     let head = headers(&next()?)?;
     let (first, event) = (Bytes::from(next()?), Bytes::from(next()?));
@@ -99,7 +99,7 @@ pub(crate) fn serve() -> Outcome<()> {
     })
 }
 
-/// The headers of an answer, without those that hyper adds by itself.
+/// The headers of an answer, without those that hyper adds.
 fn headers(head: &str) -> Outcome<Arc<HeaderMap>> {
     let lines = head.lines().skip(1).filter_map(|line| line.split_once(": "));
     let mut headers = HeaderMap::new();
@@ -132,6 +132,6 @@ impl Body for Events {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_next_unpin(context).map(|it| it.map(|bytes| Ok(Frame::data(bytes))))
+        self.0.poll_next_unpin(context).map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
     }
 }

@@ -1,4 +1,4 @@
-//! Many readers of streams in one thread, over one epoll.
+//! Many readers of streams in one thread, with one epoll instance.
 
 use crate::Outcome;
 use rustix::event::epoll;
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many are opened before the first of them is waited for.
+/// How many streams are opened before the first of them is read.
 const AT_ONCE: usize = 64;
 
 pub(crate) struct Clients {
@@ -18,7 +18,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Opens so many streams, each of which has begun: its first bytes, up to `begun`, were read.
+    /// Opens this number of streams, and reads each up to the text `begun`.
     pub(crate) fn open(address: &str, request: &str, begun: &str, count: usize) -> Outcome<Self> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut streams = Vec::with_capacity(count);
@@ -39,7 +39,7 @@ impl Clients {
         Ok(Self { poll, streams })
     }
 
-    /// Waits until every stream has bytes, and reads them; when the last had them.
+    /// Waits until every stream has bytes, and reads them. Returns when the last stream had bytes.
     pub(crate) fn all_have_read(&mut self) -> Outcome<Instant> {
         let mut has_read = vec![false; self.streams.len()];
         let mut missing = self.streams.len();
@@ -63,7 +63,7 @@ impl Clients {
         Ok(Instant::now())
     }
 
-    /// Reads what is there.
+    /// Reads all available bytes.
     pub(crate) fn drain(&mut self) -> Outcome<()> {
         let mut space = [0; 16 * 1024];
         for stream in &mut self.streams {
@@ -73,7 +73,7 @@ impl Clients {
     }
 }
 
-/// Reads up to the text, and whatever came with it; all that was read.
+/// Reads until the received text contains `text`; returns everything that was read.
 pub(crate) fn read_until(stream: &mut TcpStream, text: &str) -> Outcome<String> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut received = String::new();
@@ -87,7 +87,7 @@ pub(crate) fn read_until(stream: &mut TcpStream, text: &str) -> Outcome<String> 
     Ok(received)
 }
 
-/// Reads what is there; whether that was anything.
+/// Reads the available bytes; returns whether there were any.
 fn read_all(stream: &mut TcpStream, space: &mut [u8]) -> Outcome<bool> {
     match stream.read(space) {
         Ok(0) => Err("a stream ended".into()),

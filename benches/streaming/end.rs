@@ -1,5 +1,5 @@
-//! From a final state to the bytes of a stream: it is published once it is flushed. In turns with a bare
-//! writer that flushes a file and its folder.
+//! From a final state to the bytes of a stream: a final state is published when it is flushed. Alternately with
+//! a bare writer that flushes a file and its folder.
 
 use crate::{
     Outcome,

@@ -1,5 +1,5 @@
-//! What an idle stream costs in memory: how much the anonymous memory of the server's process grows
-//! while all streams are opened.
+//! The memory of an idle stream: how much the anonymous memory of the server process grows while all
+//! streams are opened.
 
 use crate::{
     Outcome, STREAMS,
@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{fs, net::TcpStream};
 
-/// Each with fresh processes; the median counts.
+/// Each round starts new processes; the result is the median.
 const ROUNDS: usize = 5;
 
 pub(crate) fn measure() -> Outcome<()> {
@@ -32,7 +32,7 @@ pub(crate) fn measure() -> Outcome<()> {
     Ok(())
 }
 
-/// What a stream of the server begins with: the head of the answer, and the first event.
+/// The beginning of a stream: the head of the answer, and the first event.
 pub(crate) fn beginning(address: &str, request: &str) -> Outcome<(String, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -44,13 +44,13 @@ pub(crate) fn beginning(address: &str, request: &str) -> Outcome<(String, String
 
 /// KiB for each stream.
 fn growth(server: u32, open: impl Fn(usize) -> Outcome<Clients>) -> Outcome<f64> {
-    // What a process needs once is there before.
+    // Memory that a process allocates only once is allocated before the measurement.
     drop(open(10)?);
     let before = anonymous(server)?;
     let clients = open(STREAMS)?;
     let after = anonymous(server)?;
     drop(clients);
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    #[expect(clippy::cast_precision_loss, reason = "printed with one decimal")]
     let each = after.saturating_sub(before) as f64 / STREAMS as f64;
     Ok(each)
 }
@@ -58,7 +58,7 @@ fn growth(server: u32, open: impl Fn(usize) -> Outcome<Clients>) -> Outcome<f64>
 /// The resident anonymous memory of a process, in KiB.
 fn anonymous(pid: u32) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|it| it.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 

@@ -1,4 +1,4 @@
-//! From a change until the last of all streams has its bytes.
+//! The time from a change until the last of all streams has received its bytes.
 
 use crate::{
     Outcome, STREAMS,
@@ -15,7 +15,7 @@ use std::{
 };
 
 const ROUNDS: usize = 60;
-/// Until whatever an event has left to do is done.
+/// How long the work that follows an event may take.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) fn measure() -> Outcome<()> {

@@ -1,4 +1,4 @@
-//! Latencies, in order.
+//! Sorted latencies.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
     pub(crate) fn add(&mut self, latency: Duration) {
-        let place = self.0.partition_point(|it| *it < latency);
+        let place = self.0.partition_point(|earlier| *earlier < latency);
         self.0.insert(place, latency);
     }
 
@@ -20,7 +20,7 @@ impl Latencies {
     }
 
     pub(crate) fn print(&self, what: &str) {
-        let millis = |it: Duration| it.as_secs_f64() * 1e3;
+        let millis = |latency: Duration| latency.as_secs_f64() * 1e3;
         println!(
             "{what:44} {:9.3} {:9.3} {:9.3}",
             millis(self.percentile(50)),

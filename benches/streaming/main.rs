@@ -1,14 +1,14 @@
-//! Event streams against their limits, both measured in turns within one run:
+//! Event streams compared with their limits; both are measured alternately within one run:
 //!
 //! | row | measured | limit |
 //! |---|---|---|
 //! | `idle` | memory of an idle stream | a bare hyper server whose bodies wait for an event |
-//! | `last` | from a change until the last of all streams has its bytes | the same server, broadcasting the same bytes |
+//! | `last` | from a change until the last of all streams has its bytes | the same hyper server, which sends the same bytes |
 //! | `rename` | from rename(2) to the bytes of a stream | a bare inotify watch, and notify's callback |
 //! | `end` | from a final state to the bytes of a stream | a bare writer that flushes the file and its folder |
 //!
 //! `cargo bench --bench streaming` runs all rows, `cargo bench --bench streaming -- ROW…` some of them. A ratio
-//! means more than either figure. See docs/performance.md.
+//! is more meaningful than either figure. See docs/performance.md.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -33,8 +33,9 @@ const STREAMS: usize = 5_000;
 type Measure = fn() -> Outcome<()>;
 
 fn main() -> Outcome<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|it| it != "--bench").collect();
-    if arguments.first().is_some_and(|it| it == bare::ROLE) {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.first().is_some_and(|role| role == bare::ROLE) {
         return bare::serve();
     }
     allow_descriptors()?;
@@ -44,11 +45,13 @@ fn main() -> Outcome<()> {
         ("rename", rename::measure),
         ("end", end::measure),
     ];
-    if let Some(unknown) = arguments.iter().find(|it| rows.iter().all(|(name, _)| name != it)) {
+    if let Some(unknown) =
+        arguments.iter().find(|wanted| rows.iter().all(|(name, _)| name != wanted))
+    {
         return Err(format!("{unknown}: the rows are idle, last, rename and end").into());
     }
     for (name, measure) in rows {
-        if arguments.is_empty() || arguments.iter().any(|it| it == name) {
+        if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
             measure()?;
         }
     }
@@ -59,7 +62,7 @@ fn main() -> Outcome<()> {
 fn allow_descriptors() -> Outcome<()> {
     let mut limit = getrlimit(Resource::Nofile);
     let needed = STREAMS as u64 + 1_000;
-    if limit.maximum.is_some_and(|it| it < needed) {
+    if limit.maximum.is_some_and(|maximum| maximum < needed) {
         return Err(format!("{needed} open files are needed; raise `ulimit -Hn`").into());
     }
     limit.current = limit.maximum;

@@ -1,5 +1,5 @@
-//! From rename(2) to the bytes of a stream, at a steady pace; in turns with a bare inotify watch that is
-//! read by a blocked thread, and with notify's callback, behind which the server's reader stands.
+//! From rename(2) to the bytes of a stream, at a constant rate; alternately with a bare inotify watch that a
+//! blocked thread reads, and with notify's callback, which calls the reader of the server.
 
 use crate::{
     Outcome,
@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two renames: 1,000 a second.
+/// The interval of the renames: 1,000 per second.
 const PACE: Duration = Duration::from_millis(1);
 const TURNS: usize = 12;
 /// Renames of one turn.
@@ -45,7 +45,7 @@ pub(crate) fn measure() -> Outcome<()> {
     let replace = |number| {
         fs::File::create(&beside)?.write_all(status("scanning", number).as_bytes())?;
         let begin = Instant::now();
-        // By turns, for the kernel folds an event into an equal one that nobody has read yet.
+        // Two names alternate, because the kernel merges an event with an equal unread one.
         fs::rename(&beside, watched.join(format!("repo_{}.json", number % 2)))?;
         Ok(begin)
     };
@@ -72,7 +72,7 @@ pub(crate) fn measure() -> Outcome<()> {
     Ok(())
 }
 
-/// One turn: renames at the pace, and when each was seen. A later one stands for those before it.
+/// One turn: renames at the constant rate, and when each was seen. A later number also counts for those before it.
 fn play(
     first: usize,
     seen: &Receiver<Seen>,
@@ -89,7 +89,7 @@ fn play(
     let mut waiting = begun.into_iter().enumerate().peekable();
     while waiting.peek().is_some() {
         let (number, at) = seen.recv_timeout(PATIENCE)?;
-        while let Some((_, begin)) = waiting.next_if(|(it, _)| first + it <= number) {
+        while let Some((_, begin)) = waiting.next_if(|(rename, _)| first + rename <= number) {
             latencies.add(at - begin);
         }
     }
@@ -143,7 +143,7 @@ fn callback(folder: &Path, first: usize) -> Outcome<(notify::RecommendedWatcher,
     let (sender, seen) = mpsc::channel();
     let mut number = first;
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|it| it.kind.is_modify()) {
+        if event.is_ok_and(|event| event.kind.is_modify()) {
             let _ = sender.send((number, Instant::now()));
             number += 1;
         }

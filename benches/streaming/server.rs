@@ -4,7 +4,7 @@ use crate::program::{Outcome, Program};
 use std::{fs, io::Write, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
-/// `bench:bench`, as it goes with every request.
+/// The credentials `bench:bench`, which each request sends.
 const AUTHORIZATION: &str = "Authorization: Basic YmVuY2g6YmVuY2g=";
 
 pub(crate) struct Server {
@@ -13,7 +13,7 @@ pub(crate) struct Server {
     _home: TempDir,
 }
 
-/// A job of the server's own, for it has a plan, that nobody runs.
+/// A job that is not run. Its plan makes the server treat it as its own.
 pub(crate) struct Job {
     folder: PathBuf,
     staging: PathBuf,
@@ -31,7 +31,7 @@ impl Server {
         Ok(Self { program, jobs, _home: home })
     }
 
-    /// A new job, once the server knows it.
+    /// Creates a job and waits until the server knows it.
     pub(crate) fn job(&self, id: &str) -> Outcome<Job> {
         let (folder, staging) = (self.jobs.join(id), self.jobs.join(".staging"));
         fs::create_dir(&folder)?;
@@ -44,7 +44,7 @@ impl Server {
         while !self
             .program
             .get(&format!("/scan/{id}"), AUTHORIZATION)
-            .is_ok_and(|it| it.contains("scanning"))
+            .is_ok_and(|body| body.contains("scanning"))
         {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -72,7 +72,7 @@ impl Job {
     }
 }
 
-/// What a status file of a repository says.
+/// The content of a status file of a repository.
 pub(crate) fn status(state: &str, number: usize) -> String {
     format!(
         r#"{{"repo_index":0,"repo_name":"bench","status":"{state}","total_files":1000000,"current_file":{number}}}"#

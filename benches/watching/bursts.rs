@@ -1,4 +1,4 @@
-//! Much at once: updates, new jobs, and more events than the kernel keeps.
+//! Bursts: of updates, of new jobs, and of more events than the queue of the kernel holds.
 
 use crate::{
     Outcome,
@@ -16,7 +16,7 @@ use std::{
 
 const TURNS: u32 = 2;
 
-/// What is on the disk of jobs that were laid out: the steps of each job's repositories.
+/// The state on the disk: the steps of the repositories of each job.
 fn on_disk(jobs: &[PathBuf]) -> Outcome<Vec<(String, Vec<u32>)>> {
     let read = |job: &PathBuf| {
         let mut wanted = Vec::new();
@@ -33,7 +33,7 @@ fn on_disk(jobs: &[PathBuf]) -> Outcome<Vec<(String, Vec<u32>)>> {
 
 fn equal(server: &Server, jobs: &[PathBuf], begin: Instant) -> Outcome<Duration> {
     let mut client = server.client()?;
-    // Beside the server, which has its own work; it is small.
+    // This runs while the server works; the effort is small.
     let disk = on_disk(jobs)?;
     until_equal(&mut client, disk.iter().map(|(id, steps)| (id.as_str(), steps.clone())))?;
     Ok(begin.elapsed())
@@ -58,7 +58,7 @@ pub(crate) fn burst() -> Outcome<()> {
     let folder = Folder::new()?;
     let bare_folder = Folder::new()?;
     let lay = |folder: &Folder| -> Outcome<Vec<PathBuf>> {
-        (0..JOBS).map(|it| folder.lay(&format!("burst-{it}"), REPOSITORIES, 0)).collect()
+        (0..JOBS).map(|number| folder.lay(&format!("burst-{number}"), REPOSITORIES, 0)).collect()
     };
     let (jobs, bare_jobs) = (lay(&folder)?, lay(&bare_folder)?);
     let server = Server::start(&folder, &[])?;
@@ -83,7 +83,7 @@ pub(crate) fn burst() -> Outcome<()> {
     Ok(())
 }
 
-/// Somebody who reads each file that an event names, and does nothing else.
+/// A watcher that only reads each file that an event names.
 struct Bare {
     _watcher: notify::RecommendedWatcher,
     read: mpsc::Receiver<(PathBuf, u32)>,
@@ -98,7 +98,7 @@ impl Bare {
                 if event.kind.is_modify()
                     && let Some(path) = event.paths.into_iter().next()
                     && let Some(step) =
-                        fs::read_to_string(&path).ok().and_then(|it| steps(&it).next())
+                        fs::read_to_string(&path).ok().and_then(|text| steps(&text).next())
                 {
                     let _ = sender.send((path, step));
                 }
@@ -109,7 +109,7 @@ impl Bare {
         Ok(Self { _watcher: watcher, read })
     }
 
-    /// Until it has read what is on the disk, from now on.
+    /// The time until the watcher has read the state on the disk.
     fn until_equal(&self, jobs: &[PathBuf]) -> Outcome<Duration> {
         let begin = Instant::now();
         let mut wanted: HashMap<PathBuf, u32> = HashMap::new();
@@ -137,7 +137,7 @@ pub(crate) fn jobs() -> Outcome<()> {
     for turn in 1..=TURNS {
         let begin = Instant::now();
         let made: Vec<PathBuf> = (0..JOBS)
-            .map(|it| folder.lay(&format!("turn-{turn}-{it}"), REPOSITORIES, it))
+            .map(|number| folder.lay(&format!("turn-{turn}-{number}"), REPOSITORIES, number))
             .collect::<Outcome<_>>()?;
         let took = begin.elapsed();
         by_server.add(equal(&server, &made, Instant::now())?);
@@ -156,9 +156,9 @@ pub(crate) fn overflow() -> Outcome<()> {
     const REPOSITORIES: u32 = 8;
     let folder = Folder::new()?;
     let mut made: Vec<PathBuf> = (0..JOBS)
-        .map(|it| folder.lay(&format!("job-{it}"), REPOSITORIES, 0))
+        .map(|number| folder.lay(&format!("job-{number}"), REPOSITORIES, 0))
         .collect::<Outcome<_>>()?;
-    // A resync would find everything by itself.
+    // Without this, a resync would find all changes.
     let server = Server::start(&folder, &["watch.resync_interval_secs=3600"])?;
     let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")?;
     let queue: u32 = queue.trim().parse()?;
@@ -178,7 +178,7 @@ pub(crate) fn overflow() -> Outcome<()> {
         server.signal(Signal::CONT)?;
         by_server.add(equal(&server, &made, Instant::now())?);
         until("the overflow is counted", || {
-            server.health("overflows").is_ok_and(|it| it > before)
+            server.health("overflows").is_ok_and(|overflows| overflows > before)
         })?;
         let begin = Instant::now();
         on_disk(&made)?;
@@ -189,11 +189,11 @@ pub(crate) fn overflow() -> Outcome<()> {
     Ok(())
 }
 
-/// Renames to and fro in a watched folder, until the kernel keeps no more events of it.
+/// Renames a file back and forth in a watched folder until the event queue of the kernel is full.
 fn fill(folder: &Folder, job: &Path, queue: u32) -> Outcome<()> {
     let (one, other) = (job.join("one"), job.join("other"));
     folder.replace(&one, "")?;
-    // Each rename is two events at least.
+    // Each rename causes at least two events.
     for _ in 0..queue / 4 + 10 {
         fs::rename(&one, &other)?;
         fs::rename(&other, &one)?;

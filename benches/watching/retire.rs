@@ -21,13 +21,13 @@ use std::{
 const RETIRED: u64 = 1_000;
 const KEPT: u64 = 19_000;
 const REPOSITORIES: u32 = 8;
-/// Seconds until the first of them are old enough, from when they are laid out.
+/// Seconds from the creation of the jobs until they are old enough.
 const EXPIRE_SECS: i64 = 30;
-/// Between two clean-ups: the first, at the start, finds nothing to remove.
+/// The interval of the clean-ups: the first one, at the start, finds nothing to remove.
 const CLEAN_UP_SECS: u32 = 40;
 /// How long an event may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two events.
+/// The pause between two events.
 const PAUSE: Duration = Duration::from_millis(2);
 
 pub(crate) fn retire() -> Outcome<()> {
@@ -42,12 +42,14 @@ pub(crate) fn retire() -> Outcome<()> {
     let job = folder.lay("running", 1, 0)?;
     let clean_up = format!("jobs.cleanup_interval_secs={CLEAN_UP_SECS}");
     let server = Server::start(&folder, &["jobs.retention_hours=1", &clean_up])?;
-    until("finished jobs are watched no more", || server.watches().is_ok_and(|it| it == 2))?;
+    until("finished jobs are not watched any more", || {
+        server.watches().is_ok_and(|watches| watches == 2)
+    })?;
 
     let stream = server.stream("running")?;
     let (sender, renamed) = mpsc::channel();
     let mut bare = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|it| it.kind.is_modify()) {
+        if event.is_ok_and(|event| event.kind.is_modify()) {
             let _ = sender.send(Instant::now());
         }
     })?;
@@ -94,11 +96,11 @@ pub(crate) fn retire() -> Outcome<()> {
             Ok(())
         };
         let measured = measure();
-        // The other thread is not to wait for what will never be.
+        // Ends the other thread even if the measurement failed.
         known.store(0, Relaxed);
         measured
     })?;
-    let took = first_gone.map(|it| it.elapsed()).unwrap_or_default();
+    let took = first_gone.map(|begin| begin.elapsed()).unwrap_or_default();
     println!(
         "{RETIRED} finished jobs are retired beside {KEPT}, in {took:.1?}; ms from a rename on"
     );
@@ -110,7 +112,7 @@ pub(crate) fn retire() -> Outcome<()> {
     Ok(())
 }
 
-/// A finished job, with all the files of a job of ours (`whole`), or those that are watched.
+/// Writes a finished job: with all files (`whole`), or only with those that are watched.
 fn lay_finished(folder: &Folder, id: &str, age: TimeDelta, whole: bool) -> Outcome<()> {
     let job = folder.jobs.join(id);
     fs::create_dir(&job)?;

@@ -1,4 +1,4 @@
-//! A server to measure, jobs laid out by hand, and figures.
+//! The server under measurement, generated jobs, and statistics.
 
 use crate::program::{Client, Outcome, Program};
 use std::{
@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take that is awaited.
+/// The timeout of every wait.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A jobs folder of its own, gone at the end.
+/// A temporary jobs folder.
 pub(crate) struct Folder {
     home: tempfile::TempDir,
     pub(crate) jobs: PathBuf,
@@ -28,14 +28,14 @@ impl Folder {
         Ok(Self { home, jobs })
     }
 
-    /// Writes a file as scanners do: elsewhere on the same disk, then renamed.
+    /// Writes a file as scanners do: creates it elsewhere on the same file system, and renames it.
     pub(crate) fn replace(&self, path: &Path, text: &str) -> Outcome<()> {
         let staged = self.jobs.join(".staging/bench.tmp");
         File::create(&staged)?.write_all(text.as_bytes())?;
         Ok(fs::rename(staged, path)?)
     }
 
-    /// A job of so many repositories, all of them at this step.
+    /// Creates a job with this number of repositories, all at the same step.
     pub(crate) fn lay(&self, id: &str, repositories: u32, step: u32) -> Outcome<PathBuf> {
         let job = self.jobs.join(id);
         fs::create_dir(&job)?;
@@ -56,14 +56,14 @@ pub(crate) fn status(word: &str, step: u32) -> String {
     format!(r#"{{"repo_name":"r","status":"{word}","total_files":9999999,"current_file":{step}}}"#)
 }
 
-/// The steps that a text names, in its order.
+/// The steps in a text, in their order.
 pub(crate) fn steps(text: &str) -> impl Iterator<Item = u32> {
     text.split("\"current_file\":").skip(1).filter_map(|rest| {
-        rest.split(|it: char| !it.is_ascii_digit()).next().and_then(|it| it.parse().ok())
+        rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok())
     })
 }
 
-/// A server, ended with this.
+/// A server, which is stopped when this is dropped.
 pub(crate) struct Server(Program);
 
 impl Server {
@@ -86,12 +86,12 @@ impl Server {
         Ok(rustix::process::kill_process(pid, signal)?)
     }
 
-    /// How many folders it watches.
+    /// The number of watched folders.
     pub(crate) fn watches(&self) -> Outcome<usize> {
         let mut count = 0;
         for entry in fs::read_dir(format!("/proc/{}/fdinfo", self.0.pid()))?.flatten() {
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            count += text.lines().filter(|it| it.starts_with("inotify ")).count();
+            count += text.lines().filter(|line| line.starts_with("inotify ")).count();
         }
         Ok(count)
     }
@@ -104,7 +104,7 @@ impl Server {
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 let now = Instant::now();
-                // Chunks of the transfer break lines, but no row of a repository.
+                // The chunked transfer splits lines, but no row of a repository.
                 if line.contains("\"repo_index\":0") {
                     for step in steps(&line) {
                         let _ = sender.send((now, step));
@@ -112,7 +112,7 @@ impl Server {
                 }
             }
         });
-        // What is written before it has begun is part of its snapshot.
+        // A change before the stream has begun is part of its snapshot.
         arrived.recv_timeout(PATIENCE)?;
         Ok(arrived)
     }
@@ -121,13 +121,13 @@ impl Server {
     pub(crate) fn health(&self, name: &str) -> Outcome<u64> {
         let text = self.client()?.get("/health")?;
         let rest = text.split(&format!("\"{name}\":")).nth(1).ok_or("no such figure")?;
-        let digits = rest.split(|it: char| !it.is_ascii_digit()).next().unwrap_or_default();
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
         Ok(digits.parse()?)
     }
 }
 
-/// When the server shows what is on the disk, of each of these jobs: the time that it takes from
-/// now on. `wanted`: the steps of a job's repositories.
+/// The time until the server shows the state on the disk, for all of these jobs, with the steps of the
+/// repositories of each job.
 pub(crate) fn until_equal<'a>(
     client: &mut Client,
     jobs: impl Iterator<Item = (&'a str, Vec<u32>)>,
@@ -149,14 +149,14 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> Outcome<
     let begin = Instant::now();
     while !condition() {
         if begin.elapsed() > PATIENCE {
-            return Err(format!("waited in vain: {what}").into());
+            return Err(format!("timeout while waiting for: {what}").into());
         }
         thread::sleep(Duration::from_millis(1));
     }
     Ok(())
 }
 
-/// Times, counted by the microsecond.
+/// Times, counted per microsecond.
 #[derive(Default)]
 pub(crate) struct Times(BTreeMap<u128, u32>);
 
@@ -184,7 +184,7 @@ impl Times {
     }
 
     pub(crate) fn line(&self, what: &str) -> String {
-        let [p50, p99, worst] = [50, 99, 100].map(|it| self.percentile(it));
+        let [p50, p99, worst] = [50, 99, 100].map(|percent| self.percentile(percent));
         format!("{what:44} {:6} {p50:9.2} {p99:9.2} {worst:9.2}", self.count())
     }
 }

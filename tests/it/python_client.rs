@@ -66,7 +66,7 @@ async fn a_client_of_the_python_service_runs_unchanged() {
     server.kill9().await;
     server.restart().await;
     let said = client.await.unwrap().stdout;
-    assert_eq!(String::from_utf8_lossy(&said).trim(), "all as promised");
+    assert_eq!(String::from_utf8_lossy(&said).trim(), "all expectations met");
     let rows = files::text(&server.file("group.csv"));
     assert_eq!(rows.lines().count(), 14, "a heading and a row for each:\n{rows}");
     let single = files::text(&server.file("single.csv"));

@@ -1,14 +1,14 @@
-"""A client of the service that came before, written from what was promised of it alone.
+"""A client of the previous service, written only from the documentation of that service.
 
-It submits one repository and one group, follows both by polling, pages through the jobs, provokes
-every refusal that such clients know, and writes what was found as CSV. In the middle of the group
-the server is killed and started again: the client only ever notices that a request did not get
-through. Every expectation is an assertion; the exit code says whether all of them held.
+The client submits one repository and one group, polls both, pages through the jobs, provokes every
+error that such clients know, and writes the results as CSV. While the group is scanned, the test
+kills the server and starts it again: the client only sees requests that fail and repeats them.
+Every expectation is an assertion; the exit code reports whether all assertions held.
 
     client.py SERVER REPOSITORY_URL GROUP_URL FOLDER
 
-API_USERNAME and API_PASSWORD are the credentials. FOLDER gets `group-is-running` when the server
-may be killed, and the CSV files.
+API_USERNAME and API_PASSWORD are the credentials. The client creates `group-is-running` in FOLDER
+when the test may kill the server, and writes the CSV files there.
 """
 
 import csv
@@ -21,17 +21,17 @@ import uuid
 
 import requests
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 OVERALL = {
     "initializing", "in_progress", "processing",
     "completed", "completed_with_errors", "all_failed", "failed", "timeout", "cancelled",
 }
-ENDED = OVERALL - {"initializing", "in_progress", "processing"}
+FINAL = OVERALL - {"initializing", "in_progress", "processing"}
 COARSE = {"pending", "running", "completed", "failed"}
 
 
 class Client:
-    """Retries what did not get through, as clients behind a proxy do."""
+    """Repeats requests that fail or get 503, as clients behind a proxy do."""
 
     def __init__(self, base, auth):
         self.base, self.session = base, requests.Session()
@@ -39,7 +39,7 @@ class Client:
         self.session.trust_env = False
 
     def request(self, method, path, **options):
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             try:
                 answer = self.session.request(method, self.base + path, timeout=30, **options)
@@ -47,7 +47,7 @@ class Client:
                     return answer
             except (requests.ConnectionError, requests.Timeout):
                 pass
-            assert time.monotonic() < deadline, f"{method} {path} does not get through"
+            assert time.monotonic() < deadline, f"timeout: {method} {path}"
             time.sleep(0.1)
 
     def get(self, path, status=200, **options):
@@ -56,7 +56,7 @@ class Client:
         return answer.json()
 
     def submit(self, url):
-        answer = self.request("POST", "/scan", json={"git_url": url, "a_member_of_later": 1})
+        answer = self.request("POST", "/scan", json={"git_url": url, "unknown_member": 1})
         assert answer.status_code == 200, answer.text
         document = answer.json()
         uuid.UUID(document["job_id"])
@@ -64,15 +64,15 @@ class Client:
         moment(document["created_at"])
         return document["job_id"]
 
-    def follow(self, job, at_each=lambda document: None):
-        deadline = time.monotonic() + PATIENCE_SECONDS
+    def follow(self, job, on_document=lambda document: None):
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             document = self.get(f"/scan/{job}")
             check_progress(document, job)
-            at_each(document)
-            if document["status"] in ENDED:
+            on_document(document)
+            if document["status"] in FINAL:
                 return document
-            assert time.monotonic() < deadline, f"job {job} does not end: {document}"
+            assert time.monotonic() < deadline, f"timeout: job {job} has no final state: {document}"
             time.sleep(0.05)
 
 
@@ -120,8 +120,8 @@ def single(client, url, folder):
     row = client.get(f"/jobs/{job}")
     assert row["job_id"] == job and row["status"] == "completed", row
     check_row(row)
-    over = client.get(f"/jobs/{job}/partial", status=400)
-    assert over["detail"].startswith("Job is not currently running."), over
+    finished = client.get(f"/jobs/{job}/partial", status=400)
+    assert finished["detail"].startswith("Job is not currently running."), finished
     results = client.get(f"/jobs/{job}/results")
     assert results["git_url"] == url, results
     assert results["dependencies"] and all(
@@ -138,7 +138,7 @@ def group(client, url, folder):
     job = client.submit(url)
     seen = set()
 
-    def look(document):
+    def note_state(document):
         seen.add(document["status"])
         if document["summary"]["completed"] and document["status"] == "in_progress":
             (folder / "group-is-running").touch()
@@ -149,7 +149,7 @@ def group(client, url, folder):
                 assert 0 <= partial["progress"] <= 100, partial
                 seen.add("partial")
 
-    document = client.follow(job, look)
+    document = client.follow(job, note_state)
     assert {"in_progress", "partial"} <= seen, seen
     assert document["status"] == "completed_with_errors", document
     results = client.get(f"/jobs/{job}/results")
@@ -164,7 +164,7 @@ def group(client, url, folder):
         assert bool(row["error"]) == (row["status"] == "failed"), row
     failed = {row["project_name"] for row in results["failed_projects"]}
     assert failed == {row["repo_name"] for row in document["failed_repositories"]}, failed
-    assert all("/" in row["project_name"] for row in rows), "names are below the group"
+    assert all("/" in row["project_name"] for row in rows), "names are paths below the group"
     write_csv(folder / "group.csv", rows)
     return job
 
@@ -206,12 +206,12 @@ def pages(client, jobs):
 
 
 def refusals(client):
-    stranger = Client(client.base, None)
-    answer = stranger.request("GET", "/jobs")
+    anonymous = Client(client.base, None)
+    answer = anonymous.request("GET", "/jobs")
     assert (answer.status_code, answer.json()["detail"]) == (401, "Not authenticated")
     assert answer.headers["WWW-Authenticate"].startswith("Basic"), answer.headers
-    liar = Client(client.base, (client.session.auth[0], "wrong"))
-    answer = liar.request("POST", "/scan", json={"git_url": "https://github.com/a/b.git"})
+    impostor = Client(client.base, (client.session.auth[0], "wrong"))
+    answer = impostor.request("POST", "/scan", json={"git_url": "https://github.com/a/b.git"})
     assert (answer.status_code, answer.json()["detail"]) == (401, "Invalid credentials")
     unknown = uuid.uuid4()
     for path in (f"/scan/{unknown}", f"/jobs/{unknown}", f"/jobs/{unknown}/results",
@@ -254,7 +254,7 @@ def main():
     jobs = [single(client, repository_url, folder), single(client, repository_url, folder)]
     jobs.append(group(client, group_url, folder))
     pages(client, jobs)
-    print("all as promised")
+    print("all expectations met")
 
 
 main()
