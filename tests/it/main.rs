@@ -70,6 +70,8 @@ mod many_readers;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod module_cycles;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod ownership;
