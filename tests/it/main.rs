@@ -56,6 +56,8 @@ mod http_server;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod justfile;
+#[cfg(test)]
 mod large_answers;
 #[cfg(test)]
 mod layers;
