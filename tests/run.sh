@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Everything that decides whether a change is good: format, lints, all tests. What the tests need
-# and the machine lacks is installed by name first. Run it from anywhere.
+# Checks a change: format, lints, documentation, all tests. Installs the missing tools that the tests need.
+# Works from any folder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# An administrator's tools are not in everybody's PATH.
+# Tools for administrators are not in the PATH of every user.
 export PATH="$PATH:/usr/sbin:/sbin"
 
-# command in PATH → Debian package that brings it
+# command → its Debian package
 declare -A needs=([git]=git [curl]=curl [jq]=jq [python3]=python3 [pip]=python3-pip [npm]=npm [node]=nodejs [cc]=gcc [faketime]=faketime [ps]=procps
     [lslocks]=util-linux [unshare]=util-linux [nsenter]=util-linux [setpriv]=util-linux [prlimit]=util-linux [mount]=mount [strace]=strace
     [ip]=iproute2 [mkfs.ext4]=e2fsprogs [losetup]=mount)
@@ -33,7 +33,8 @@ step cargo fmt --all -- --check
 step cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps --quiet
 if cargo nextest --version >/dev/null 2>&1; then
-    step cargo nextest run --locked
+    # Half of the tests wait most of the time, so two of them share a core.
+    step cargo nextest run --locked --test-threads "${NEXTEST_TEST_THREADS:-$(($(nproc) * 2))}"
 else
     step cargo test --locked
 fi

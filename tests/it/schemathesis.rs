@@ -1,9 +1,10 @@
 //! Schemathesis against the real server: requests generated from the OpenAPI document, valid and
-//! invalid, and what must hold for every answer.
+//! invalid, and what must hold for every answer. `SCANWATCH_ROUNDS` sets the number of examples.
 
 use crate::support::{
     files,
     python::{python, succeed},
+    rounds::rounds,
     server::{Setup, TestServer},
 };
 use std::process::Command;
@@ -29,7 +30,7 @@ fn run(server: &TestServer, settings: &str) -> Command {
         .arg(&path)
         .args(["run", &server.url("/openapi.json"), "--auth", "operator:s3cret"])
         .args(["--exclude-operation-id-regex", "^stream", "--checks", CHECKS])
-        .args(["--seed", "1", "--max-examples", "10", "--no-shrink"])
+        .args(["--seed", "1", "--max-examples", &rounds(5).to_string(), "--no-shrink"])
         .args(["--request-timeout", "20", "--suppress-health-check", "all", "--no-color"])
         // It stores its findings in the folder it runs in.
         .current_dir(server.folder());

@@ -48,16 +48,15 @@ enum End {
 fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
     use End::{Fails, Finds};
     let scale = if is_whole { Scale::WHOLE } else { Scale::SUITE };
-    let of_git = |name, lay: fn(&Forge, &str, Scale), ends| Bomb {
+    let bomb = |name, lay: fn(&Forge, &str, Scale), ends| Bomb {
         name,
         lay: Box::new(move |forge, name| lay(forge, name, scale)),
         ends,
     };
-    let of_files = |name, lay: fn(&Forge, &str), ends| Bomb { name, lay: Box::new(lay), ends };
     let trap = trap.to_owned();
     let xml = Bomb {
         name: "xml",
-        lay: Box::new(move |forge, name| manifests::xml(forge, name, &trap)),
+        lay: Box::new(move |forge, name| manifests::xml(forge, name, scale, &trap)),
         ends: Finds(
             3,
             vec![
@@ -70,44 +69,44 @@ fn bombs(is_whole: bool, trap: &str) -> Vec<Bomb> {
         ),
     };
     let mut bombs = vec![
-        of_git("tree-of-files", git::files, Fails("limit", "too many files: more than 200000")),
-        of_git("tree-of-folders", git::folders, Fails("limit", TOO_LONG)),
-        of_git("zeros", git::zeros, Finds(0, vec![("requirements.txt", "skipped: too large")])),
-        of_git("endless-pack", git::endless, Fails("limit", "its fetch exceeds")),
-        of_git("announced", git::announced, Fails("out_of_memory", "git ran out of memory")),
-        of_git("chain", git::chain, Finds(git::CHAIN as usize, vec![])),
-        of_git("difference", git::difference, Fails("out_of_memory", "git ran out of memory")),
-        of_git("branches", git::branches, Finds(1, vec![])),
-        of_git("old-branches", git::old_branches, Finds(1, vec![])),
-        of_git("endless-branches", git::endless_branches, Fails("out_of_memory", "git ran out")),
-        of_git("message", git::message, Fails("out_of_memory", "git ran out of memory")),
-        of_git("tags", git::tags, Finds(1, vec![])),
-        of_git("names", git::names, Finds(git::NAMES, vec![])),
-        of_git("depth", git::depth, Fails("limit", "nested too deeply")),
-        of_git("million", git::million, Fails("limit", "too many files: more than 200000")),
-        of_git("manifests", git::manifests, Finds(0, vec![("f0000000/package.json", "expected")])),
-        of_git("results", git::results, Fails("limit", "the result is too large")),
-        of_git("paths", git::paths, Fails("limit", "the paths of the files to read")),
-        of_git("warnings", git::warnings, Finds(0, vec![("", "more warnings are left out")])),
-        of_git("links", git::links, Finds(0, vec![("setup.py", "a symbolic link")])),
-        of_files("yaml", manifests::yaml, Finds(1, vec![])),
-        of_files(
+        bomb("tree-of-files", git::files, Fails("limit", "too many files: more than 200000")),
+        bomb("tree-of-folders", git::folders, Fails("limit", TOO_LONG)),
+        bomb("zeros", git::zeros, Finds(0, vec![("requirements.txt", "skipped: too large")])),
+        bomb("endless-pack", git::endless, Fails("limit", "its fetch exceeds")),
+        bomb("announced", git::announced, Fails("out_of_memory", "git ran out of memory")),
+        bomb("chain", git::chain, Finds(git::CHAIN as usize, vec![])),
+        bomb("difference", git::difference, Fails("out_of_memory", "git ran out of memory")),
+        bomb("branches", git::branches, Finds(1, vec![])),
+        bomb("old-branches", git::old_branches, Finds(1, vec![])),
+        bomb("endless-branches", git::endless_branches, Fails("out_of_memory", "git ran out")),
+        bomb("message", git::message, Fails("out_of_memory", "git ran out of memory")),
+        bomb("tags", git::tags, Finds(1, vec![])),
+        bomb("names", git::names, Finds(git::NAMES, vec![])),
+        bomb("depth", git::depth, Fails("limit", "nested too deeply")),
+        bomb("entries", git::entries, Fails("limit", "too many files: more than 200000")),
+        bomb("manifests", git::manifests, Finds(0, vec![("f0000000/package.json", "expected")])),
+        bomb("results", git::results, Fails("limit", "the result is too large")),
+        bomb("paths", git::paths, Fails("limit", "the paths of the files to read")),
+        bomb("warnings", git::warnings, Finds(0, vec![("", "more warnings are left out")])),
+        bomb("links", git::links, Finds(0, vec![("setup.py", "a symbolic link")])),
+        bomb("yaml", manifests::yaml, Finds(1, vec![])),
+        bomb(
             "mentions",
             manifests::mentions,
             Finds(60_000, vec![("versions/pubspec.yaml", "takes more work than is allowed")]),
         ),
-        of_files("json", manifests::json, Finds(1, vec![])),
-        of_files("toml", manifests::toml, Finds(1, vec![])),
+        bomb("json", manifests::json, Finds(1, vec![])),
+        bomb("toml", manifests::toml, Finds(1, vec![])),
         xml,
-        of_files("requirements", manifests::requirements, Fails("limit", "too many packages")),
-        of_files("scripts", manifests::scripts, Finds(0, vec![])),
+        bomb("requirements", manifests::requirements, Fails("limit", "too many packages")),
+        bomb("scripts", manifests::scripts, Finds(0, vec![])),
     ];
     bombs.push(if is_whole {
         // Until then it keeps a core busy for half a minute.
-        of_git("tight", git::tight, Fails("limit", "compressed too strongly"))
+        bomb("tight", git::tight, Fails("limit", "compressed too strongly"))
     } else {
         // More than the usual limit would not fit into the test itself.
-        of_git("large-pack", git::large, Fails("limit", "its fetch exceeds"))
+        bomb("large-pack", git::large, Fails("limit", "its fetch exceeds"))
     });
     bombs
 }

@@ -4,8 +4,6 @@ use super::Scale;
 use crate::support::forge::{Behaviour, Entry, Forge, Kind, Leaf, Pack, Repository};
 use std::{fmt::Write as _, fs, io::Read, sync::Arc};
 
-/// The id of a blob of 2^30 zeros.
-const GIGABYTE_OF_ZEROS: &str = "4fce05a4e4ed8cefef2d99f32c519b2fd7841b74";
 /// What deltas expand to: below git's limit for large blobs, so it is held in memory.
 const BASE: u64 = 16_000_000;
 
@@ -19,11 +17,12 @@ pub(super) fn folders(forge: &Forge, name: &str, _: Scale) {
     forge.add_empty_repository(name).commit_bomb(10, Leaf::EmptyFolder);
 }
 
-/// A manifest of a gigabyte, in a pack of a few megabytes.
-pub(super) fn zeros(forge: &Forge, name: &str, _: Scale) {
+/// A manifest of up to a gigabyte, in a pack of a few megabytes.
+pub(super) fn zeros(forge: &Forge, name: &str, scale: Scale) {
+    let (size, id) = scale.zeros;
     let mut pack = Pack::default();
-    pack.zeros(1 << 30);
-    let commit = pack.commit_of_file("requirements.txt", GIGABYTE_OF_ZEROS);
+    pack.zeros(size);
+    let commit = pack.commit_of_file("requirements.txt", id);
     send(forge, name, &commit, pack);
 }
 
@@ -186,11 +185,11 @@ pub(super) fn depth(forge: &Forge, name: &str, _: Scale) {
     forge.add_empty_repository(name).commit("main", &[Entry::File(&path, b"a==1\n")]);
 }
 
-/// A million entries in one folder.
-pub(super) fn million(forge: &Forge, name: &str, _: Scale) {
+/// Up to a million entries in one folder.
+pub(super) fn entries(forge: &Forge, name: &str, scale: Scale) {
     let mut pack = Pack::default();
     let file = pack.object(Kind::Blob, b"{");
-    wide(forge, name, pack, "100644", &file, 1_000_000);
+    wide(forge, name, pack, "100644", &file, scale.entries);
 }
 
 /// 200,000 manifests of one byte.

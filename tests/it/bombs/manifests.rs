@@ -1,14 +1,13 @@
-//! Malicious manifests: 10 MB of nesting, repetition and references.
+//! Malicious manifests: megabytes of nesting, repetition and references.
 
+use super::Scale;
 use crate::support::forge::Forge;
 use std::fmt::Write as _;
 
-/// A little less than the configured limit.
-const SIZE: usize = (10 << 20) - 1000;
-
 /// As much of a text as fits.
-fn fill(begin: &str, piece: &str, end: &str) -> String {
-    format!("{begin}{}{end}", piece.repeat((SIZE - begin.len() - end.len()) / piece.len()))
+fn fill(scale: Scale, begin: &str, piece: &str, end: &str) -> String {
+    let left = scale.manifest_bytes - begin.len() - end.len();
+    format!("{begin}{}{end}", piece.repeat(left / piece.len()))
 }
 
 fn lay(forge: &Forge, name: &str, files: &[(&str, String)]) {
@@ -18,7 +17,7 @@ fn lay(forge: &Forge, name: &str, files: &[(&str, String)]) {
 }
 
 /// Aliases of aliases, 9^9 in all, and 10^5 levels.
-pub(super) fn yaml(forge: &Forge, name: &str) {
+pub(super) fn yaml(forge: &Forge, name: &str, _: Scale) {
     let mut aliases = "a0: &a0 [lol]\n".to_owned();
     for level in 1..=9 {
         let below = format!("*a{}", level - 1);
@@ -47,7 +46,7 @@ pub(super) fn yaml(forge: &Forge, name: &str) {
 }
 
 /// A long list or text in half a megabyte, and half a megabyte of references to it.
-pub(super) fn mentions(forge: &Forge, name: &str) {
+pub(super) fn mentions(forge: &Forge, name: &str, _: Scale) {
     let lines = |piece: &str| {
         let lines =
             (0..(1 << 19) / piece.len()).map(|number| piece.replace('#', &number.to_string()));
@@ -90,45 +89,45 @@ pub(super) fn mentions(forge: &Forge, name: &str) {
     );
 }
 
-/// A million brackets, a text of 10 MB, one key a million times, small values that never end.
-pub(super) fn json(forge: &Forge, name: &str) {
+/// A million brackets, a text of megabytes, one key a million times, small values that never end.
+pub(super) fn json(forge: &Forge, name: &str, scale: Scale) {
     let lock = r#"{"lockfileVersion": 3, "packages": {"node_modules/a": {"version": "1.0.0"}, "#;
     lay(
         forge,
         name,
         &[
             ("brackets/package-lock.json", "[".repeat(1_000_000)),
-            ("empty/package-lock.json", fill(&format!("{lock}\"b\": ["), "[{\"\":0}],", "")),
-            ("key/package-lock.json", fill(lock, "\"node_modules/b\":1,", "")),
-            ("number/package-lock.json", fill("{\"lockfileVersion\": ", "9", "}")),
-            ("objects/package.json", fill("", "{\"a\":", "")),
-            ("text/package-lock.json", fill(&format!("{lock}\""), "x", "\": {}}}")),
-            ("text/package.json", fill("{\"dependencies\": {\"a\": \"", "\\n", "")),
+            ("empty/package-lock.json", fill(scale, &format!("{lock}\"b\": ["), "[{\"\":0}],", "")),
+            ("key/package-lock.json", fill(scale, lock, "\"node_modules/b\":1,", "")),
+            ("number/package-lock.json", fill(scale, "{\"lockfileVersion\": ", "9", "}")),
+            ("objects/package.json", fill(scale, "", "{\"a\":", "")),
+            ("text/package-lock.json", fill(scale, &format!("{lock}\""), "x", "\": {}}}")),
+            ("text/package.json", fill(scale, "{\"dependencies\": {\"a\": \"", "\\n", "")),
         ],
     );
 }
 
 /// 10^5 parts of a key, nested arrays and tables, endless errors.
-pub(super) fn toml(forge: &Forge, name: &str) {
+pub(super) fn toml(forge: &Forge, name: &str, scale: Scale) {
     let package = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nsource = \"registry+x\"\n";
     lay(
         forge,
         name,
         &[
             ("arrays/pyproject.toml", format!("a = {}", "[".repeat(100_000))),
-            ("braces/pyproject.toml", fill("[project]\ndependencies = [", "}", "")),
-            ("errors/Cargo.lock", fill(package, "a = = =\n", "")),
+            ("braces/pyproject.toml", fill(scale, "[project]\ndependencies = [", "}", "")),
+            ("errors/Cargo.lock", fill(scale, package, "a = = =\n", "")),
             ("keys/pyproject.toml", format!("[a{}]\nb = 1\n", ".a".repeat(100_000))),
-            ("lines/Cargo.toml", fill("[dependencies]\n", "a\n", "")),
-            ("packages/Cargo.lock", fill("", package, "")),
-            ("tables/Cargo.lock", fill(package, "[a]\n", "")),
+            ("lines/Cargo.toml", fill(scale, "[dependencies]\n", "a\n", "")),
+            ("packages/Cargo.lock", fill(scale, "", package, "")),
+            ("tables/Cargo.lock", fill(scale, package, "[a]\n", "")),
             ("tables/pyproject.toml", format!("a = {}", "{a=".repeat(100_000))),
         ],
     );
 }
 
 /// 10^5 nested elements, a billion laughs, a document type located at `trap`.
-pub(super) fn xml(forge: &Forge, name: &str, trap: &str) {
+pub(super) fn xml(forge: &Forge, name: &str, scale: Scale, trap: &str) {
     let dependency = "<dependencies><dependency><groupId>g</groupId><artifactId>a</artifactId>\
                       <version>1</version></dependency></dependencies>";
     let mut laughs = "<?xml version=\"1.0\"?>\n<!DOCTYPE lolz [\n<!ENTITY l0 \"lol\">\n".to_owned();
@@ -148,8 +147,8 @@ pub(super) fn xml(forge: &Forge, name: &str, trap: &str) {
         forge,
         name,
         &[
-            ("attributes/pom.xml", fill("<project ", "a='1' ", "")),
-            ("elements/pom.xml", fill("<project>", "<a/>", "")),
+            ("attributes/pom.xml", fill(scale, "<project ", "a='1' ", "")),
+            ("elements/pom.xml", fill(scale, "<project>", "<a/>", "")),
             ("laughs/pom.xml", laughs),
             ("nested/pom.xml", format!("<project>{dependency}{nested}")),
             ("outside/pom.xml", outside),
@@ -157,17 +156,17 @@ pub(super) fn xml(forge: &Forge, name: &str, trap: &str) {
     );
 }
 
-/// A million requirements in one file.
-pub(super) fn requirements(forge: &Forge, name: &str) {
+/// Up to a million requirements in one file.
+pub(super) fn requirements(forge: &Forge, name: &str, scale: Scale) {
     let mut text = String::new();
-    for number in 0..1_000_000 {
+    for number in 0..scale.entries {
         let _ = writeln!(text, "p{number}");
     }
     lay(forge, name, &[("requirements.txt", text)]);
 }
 
 /// Variables that expand to ever longer texts, and blank lines that are scanned over and over.
-pub(super) fn scripts(forge: &Forge, name: &str) {
+pub(super) fn scripts(forge: &Forge, name: &str, scale: Scale) {
     let mut doubled = format!("a = '{}'\n", "x".repeat(1 << 20));
     let _ = writeln!(doubled, "setup(install_requires=[{}])", "a + a + a + a, ".repeat(10_000));
     let blank = format!(
@@ -181,8 +180,8 @@ pub(super) fn scripts(forge: &Forge, name: &str) {
         &[
             ("blank/setup.py", blank),
             ("doubled/setup.py", doubled),
-            ("long/build.gradle", fill("dependencies {\n", "a(", "")),
-            ("long/build.sbt", fill("libraryDependencies += ", "\"a\" % ", "")),
+            ("long/build.gradle", fill(scale, "dependencies {\n", "a(", "")),
+            ("long/build.sbt", fill(scale, "libraryDependencies += ", "\"a\" % ", "")),
         ],
     );
 }

@@ -22,7 +22,7 @@ use std::{
 
 /// The defaults, where nothing is chosen.
 const SEED: u64 = 0x5eed_0c4a_05c0_ffee;
-const ROUNDS: u64 = 25;
+const ROUNDS: u64 = 10;
 /// A long run reports its progress once every so many rounds.
 const SAID_EVERY: u64 = 50;
 /// The time in which every job must end after the last kill.

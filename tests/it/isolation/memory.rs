@@ -113,11 +113,11 @@ async fn running_out_of_memory_is_distinguished_from_being_killed() {
 /// Breaks if a git that the kernel killed because memory ran out is taken for a broken repository.
 #[tokio::test]
 async fn a_git_killed_by_the_oom_killer_is_reported() {
-    let Some(group) = Group::create("git", 300 << 20) else {
+    let Some(group) = Group::create("git", 200 << 20) else {
         return skip("no memory control group can be made here");
     };
     let forge = Forge::start();
-    swell(&forge, 400 << 20);
+    swell(&forge, 260 << 20);
     // It may use more than the group has: here the kernel must refuse it, not its limit.
     let setup = server_with_forge(&forge).set("limits.max_data_bytes", 2_u64 << 30);
     let server = group.around(setup).start().await;
@@ -131,7 +131,7 @@ async fn a_git_killed_by_the_oom_killer_is_reported() {
 #[tokio::test]
 async fn a_git_that_hits_its_memory_limit_is_reported() {
     let forge = Forge::start();
-    swell(&forge, 300 << 20);
+    swell(&forge, 264 << 20);
     let server = server_with_forge(&forge).set("limits.max_memory_bytes", 256 << 20).start().await;
     let job = submit(&server, &forge.url("swollen")).await;
     let found = failure(&server, &job).await;
@@ -144,6 +144,7 @@ async fn a_git_that_hits_its_memory_limit_is_reported() {
 /// commit into memory.
 fn swell(forge: &Forge, size: usize) {
     let repository = forge.add_empty_repository("swollen");
+    repository.git(&["config", "core.compression", "1"], b"");
     let tree = repository.git(&["mktree"], b"");
     let mut commit = format!(
         "tree {tree}\nauthor A <a@example.com> 0 +0000\ncommitter A <a@example.com> 0 +0000\n\n"

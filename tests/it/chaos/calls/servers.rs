@@ -191,7 +191,7 @@ async fn a_server_that_dies_at_any_call_is_recovered() {
     let forge = Forge::start();
     forge.group(&["team/a", "team/b", "solo/good", "solo/bad", "solo/slow"]);
     let mut sites: BTreeMap<String, usize> = BTreeMap::new();
-    for number in (1..).step_by(chosen("SCANWATCH_EVERY", 11)) {
+    for number in (1..).step_by(chosen("SCANWATCH_EVERY", 19)) {
         // Once nothing is killed, there are no more such calls.
         let Some(site) = fall(KilledBy::Test(number), &forge).await else { break };
         *sites.entry(site).or_default() += 1;
