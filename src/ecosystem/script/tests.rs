@@ -2,6 +2,7 @@
 
 use super::{Constants, Dialect, Token, tokens};
 use crate::ecosystem::{SourceFile, fixtures, parser_for};
+use std::time::Duration;
 
 #[track_caller]
 fn check(dialect: Dialect, text: &str, expected: &str) {
@@ -139,13 +140,11 @@ fn long_scripts_are_read_in_linear_time() {
         ("app.spdx", "", "PackageName: a\nPackageComment: <text>\n"),
     ];
     for (path, start, piece) in pieces {
-        let text = format!("{start}{}", piece.repeat(50_000));
+        let text = format!("{start}{}", piece.repeat(15_000));
         let begun = fixtures::processor_time();
         parser_for(path).unwrap().parse(SourceFile::alone(path, text.as_bytes()));
-        assert!(
-            fixtures::processor_time().saturating_sub(begun).as_secs() < 5,
-            "{path}: {piece:?}"
-        );
+        let took = fixtures::processor_time().saturating_sub(begun);
+        assert!(took < Duration::from_millis(1500), "{path}: {piece:?}: {took:?}");
     }
 }
 
