@@ -9,6 +9,7 @@ pub mod body;
 pub mod browser_guard;
 pub(crate) mod header;
 pub(crate) mod malformed;
+pub(crate) mod members;
 pub(crate) mod paging;
 pub mod recover;
 pub mod validation;

@@ -17,7 +17,11 @@ use crate::api::{
     },
     auth::User,
     log_limit::LineLimit,
-    requests::{body::json_body, validation::Validation},
+    requests::{
+        body::json_body,
+        members::{UpTo, body},
+        validation::Validation,
+    },
     routing::{
         operation::schema_of,
         route::{Access, Call, Route},
@@ -74,30 +78,31 @@ pub(crate) struct View {
     view: Option<String>,
 }
 
-/// What to scan.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename = "ScanSubmission", extend("additionalProperties" = true))]
-struct Submission {
-    /// A repository (`https://host/path.git`, `git@host:path.git`), or a group, an organization or
-    /// a user of a forge (`https://gitlab.com/group/subgroup`). The URL must not contain
-    /// credentials.
-    git_url: String,
-    /// The branch, tag or commit; the default branch if absent.
-    #[schemars(rename = "ref", length(min = 1))]
-    reference: Option<String>,
-    /// Whether to search source files for imports too.
-    deep: Option<bool>,
-    /// For a group: whether to scan its subgroups too; the default is true.
-    include_subgroups: Option<bool>,
-    /// For a group: scan only repositories whose path below the group matches one of these
-    /// patterns.
-    include: Option<Vec<String>>,
-    /// For a group: skip repositories whose path below the group matches one of these patterns.
-    exclude: Option<Vec<String>>,
-    /// How often to retry a repository that failed for a temporary cause: the network, a server, or
-    /// a scanner that crashed or timed out. The default is 0.
-    #[schemars(range(max = MAX_RETRIES))]
-    retries: Option<u64>,
+body! {
+    /// What to scan.
+    #[derive(Debug, JsonSchema)]
+    #[schemars(rename = "ScanSubmission", extend("additionalProperties" = true))]
+    struct Submission {
+        /// A repository (`https://host/path.git`, `git@host:path.git`), or a group, an organization
+        /// or a user of a forge (`https://gitlab.com/group/subgroup`). The URL must not contain
+        /// credentials.
+        "git_url" => git_url: String,
+        /// The branch, tag or commit; the default branch if absent.
+        #[schemars(length(min = 1))]
+        "ref" => reference: Option<String>,
+        /// Whether to search source files for imports too.
+        "deep" => deep: Option<bool>,
+        /// For a group: whether to scan its subgroups too; the default is true.
+        "include_subgroups" => include_subgroups: Option<bool>,
+        /// For a group: scan only repositories whose path below the group matches one of these
+        /// patterns.
+        "include" => include: Option<Vec<String>>,
+        /// For a group: skip repositories whose path below the group matches one of these patterns.
+        "exclude" => exclude: Option<Vec<String>>,
+        /// How often to retry a repository that failed for a temporary cause: the network, a
+        /// server, or a scanner that crashed or timed out. The default is 0.
+        "retries" => retries: Option<UpTo<MAX_RETRIES>>,
+    }
 }
 
 /// An accepted job.
@@ -142,24 +147,15 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// `POST /scan`
-async fn submit(api: Api, user: &User, mut body: Validation) -> Result<Response, ApiError> {
-    let sent = Submission {
-        git_url: body.required_text("git_url"),
-        reference: body.text("ref"),
-        deep: body.flag("deep"),
-        include_subgroups: body.flag("include_subgroups"),
-        include: body.texts("include"),
-        exclude: body.texts("exclude"),
-        retries: body.count("retries", MAX_RETRIES),
-    };
-    body.finish()?;
+async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, ApiError> {
+    let sent = Submission::read(body)?;
     let options = Options {
         reference: sent.reference.clone(),
         deep: sent.deep.unwrap_or(false),
         include_subgroups: sent.include_subgroups.unwrap_or(true),
         include: sent.include.clone().unwrap_or_default(),
         exclude: sent.exclude.clone().unwrap_or_default(),
-        retries: sent.retries.unwrap_or(0),
+        retries: sent.retries.map_or(0, |UpTo(retries)| retries),
     };
     let request = ScanRequest {
         url: sent.git_url.clone(),

@@ -1,0 +1,94 @@
+//! The members of a body, declared once: what is read is what the schema describes.
+//!
+//! Input: a body. Output: a struct with its members, or all errors of them.
+//!
+//! Invariants: the name and the type of a member stand in one place; every type that a member can
+//! have is a [`Member`].
+
+use super::validation::Validation;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use std::borrow::Cow;
+
+/// A type that a member of a body can have.
+pub(crate) trait Member: Sized {
+    /// Reads the member of this name; an invalid one is noted, and a placeholder returned.
+    fn read(body: &mut Validation, name: &str) -> Self;
+}
+
+impl Member for String {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.required_text(name)
+    }
+}
+
+impl Member for Option<String> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.text(name)
+    }
+}
+
+impl Member for Option<bool> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.flag(name)
+    }
+}
+
+impl Member for Option<Vec<String>> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.texts(name)
+    }
+}
+
+/// A whole number of at most `MOST`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UpTo<const MOST: u64>(pub(crate) u64);
+
+impl<const MOST: u64> Member for Option<UpTo<MOST>> {
+    fn read(body: &mut Validation, name: &str) -> Self {
+        body.count(name, MOST).map(UpTo)
+    }
+}
+
+impl<const MOST: u64> JsonSchema for UpTo<MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("UpTo{MOST}").into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = u64::json_schema(generator);
+        schema.insert("maximum".to_owned(), MOST.into());
+        schema
+    }
+}
+
+/// Declares the struct of a body: each member by its name, its field and its type.
+macro_rules! body {
+    ($(#[$meta:meta])* struct $body:ident {
+        $($(#[$about:meta])* $name:literal => $field:ident: $type:ty,)*
+    }) => {
+        $(#[$meta])*
+        struct $body {
+            $($(#[$about])* #[schemars(rename = $name)] $field: $type,)*
+        }
+
+        impl $body {
+            /// Reads all members.
+            ///
+            /// # Errors
+            /// All errors of the members at once.
+            fn read(
+                mut body: $crate::api::requests::validation::Validation,
+            ) -> Result<Self, $crate::api::answers::error::ApiError> {
+                use $crate::api::requests::members::Member as _;
+                let read = Self { $($field: <$type>::read(&mut body, $name),)* };
+                body.finish().map(|()| read)
+            }
+        }
+    };
+}
+
+pub(crate) use body;
