@@ -64,7 +64,7 @@ fn row(package: &Package) -> [String; 6] {
     [
         printable(&package.name),
         shortened(&printable(&version)),
-        package.ecosystem.clone(),
+        package.ecosystem.as_str().to_owned(),
         package.scope.map_or("-", |scope| scope.as_str()).to_owned(),
         match package.direct {
             Some(true) => "yes",

@@ -9,10 +9,12 @@ use super::{
     credentials::without_credentials,
     parser::{Findings, SourceFile},
     project::Project,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Package, Scope, Source};
+use crate::model::{
+    ecosystem::{AnyEcosystem, Ecosystem},
+    scan_result::{Package, Scope, Source},
+};
 use std::collections::HashMap;
 
 /// Warnings of one file. Further ones are only counted.
@@ -97,7 +99,7 @@ impl<'f> Collector<'f> {
     /// As [`add_of`](Self::add_of). Returns a handle for [`requires`](Self::requires); none where the
     /// package was rejected.
     pub(crate) fn take(&mut self, ecosystem: Ecosystem, declared: Declared<'_>) -> Option<Added> {
-        self.take_as(ecosystem.as_str(), declared, |version| {
+        self.take_as(ecosystem.into(), declared, |version| {
             ecosystem.purl(declared.name.trim(), version)
         })
     }
@@ -106,7 +108,7 @@ impl<'f> Collector<'f> {
     /// one that only the file defines.
     pub(crate) fn take_as(
         &mut self,
-        ecosystem: &str,
+        ecosystem: AnyEcosystem,
         declared: Declared<'_>,
         purl: impl FnOnce(Option<&str>) -> Option<String>,
     ) -> Option<Added> {
@@ -133,7 +135,7 @@ impl<'f> Collector<'f> {
             name: name.to_owned(),
             version: version.map(str::to_owned),
             specifier: specifier.map(|specifier| without_credentials(specifier).into_owned()),
-            ecosystem: ecosystem.to_owned(),
+            ecosystem,
             purl,
             file: self.file.path.to_owned(),
             line: Some(declared.line),
@@ -160,7 +162,7 @@ impl<'f> Collector<'f> {
     ) {
         let ecosystem = self.ecosystem;
         let name = name.and_then(|name| ecosystem.purl(name.trim(), None));
-        let project = Project::new(self.file.path, ecosystem.as_str(), name, members);
+        let project = Project::new(self.file.path, ecosystem, name, members);
         self.findings.project = Some(Box::new(project));
     }
 

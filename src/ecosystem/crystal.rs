@@ -8,11 +8,13 @@ use super::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     text,
     yaml::{self, Member, Tree},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `shard.lock`.
 #[derive(Debug)]

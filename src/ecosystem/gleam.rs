@@ -9,11 +9,13 @@ use super::{
     collect::{Added, Collector, Declared},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     text,
     toml::{self, Document},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use ::toml::de::{DeTable, DeValue};
 use std::collections::HashMap;
 

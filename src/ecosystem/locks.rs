@@ -10,10 +10,13 @@ use super::{
     parser::Pairing,
     parser_for,
     path::{folder_of, upwards},
-    purl::{Ecosystem, canonical_name},
+    purl::canonical_name,
     step::Joining,
 };
-use crate::model::scan_result::{Package, Scope, Source};
+use crate::model::{
+    ecosystem::{AnyEcosystem, Ecosystem},
+    scan_result::{Package, Scope, Source},
+};
 use std::collections::{HashMap, HashSet};
 
 /// The ecosystems in which the members of a workspace share the lock file of the nearest folder above that
@@ -40,23 +43,23 @@ struct Manifests {
 }
 
 /// Folder, ecosystem, and the tool that a file belongs to.
-type Key = (String, String, &'static str);
+type Key = (String, AnyEcosystem, &'static str);
 
 impl Manifests {
     fn of(packages: &[Package], budget: &Budget) -> Self {
-        let locks: HashSet<(&str, &str)> = packages
+        let locks: HashSet<(&str, &AnyEcosystem)> = packages
             .iter()
             .filter(|package| package.source == Source::Lockfile)
-            .map(|package| (folder_of(&package.file), package.ecosystem.as_str()))
+            .map(|package| (folder_of(&package.file), &package.ecosystem))
             .collect();
         let mut by_folder: HashMap<_, HashMap<_, Option<Scope>>> = HashMap::new();
         // Cached, because many packages of a folder look for the same lock file.
-        let mut nearest: HashMap<(&str, &str), &str> = HashMap::new();
+        let mut nearest: HashMap<(&str, &AnyEcosystem), &str> = HashMap::new();
         let mut pairings = Pairings::default();
         for package in packages.iter().filter(|package| is_asked_for(package)) {
             let Pairing { folder: own, tool, .. } = pairings.of(&package.file);
-            let ecosystem = package.ecosystem.as_str();
-            let folder = if SHARED_LOCKS.map(Ecosystem::as_str).contains(&ecosystem) {
+            let ecosystem = &package.ecosystem;
+            let folder = if SHARED_LOCKS.iter().any(|shared| *ecosystem == *shared) {
                 *nearest.entry((own, ecosystem)).or_insert_with(|| {
                     let mut around =
                         upwards(own).take_while(|folder| budget.read(folder.len() + 1));
@@ -66,9 +69,9 @@ impl Manifests {
                 own
             };
             let declared = by_folder
-                .entry((folder.to_owned(), ecosystem.to_owned(), tool))
+                .entry((folder.to_owned(), ecosystem.clone(), tool))
                 .or_default()
-                .entry(canonical_name(&package.purl, ecosystem))
+                .entry(canonical_name(package))
                 .or_default();
             *declared = Scope::stronger(*declared, package.scope);
         }
@@ -76,11 +79,12 @@ impl Manifests {
     }
 
     fn complete<'p>(&self, package: &'p mut Package, pairings: &mut Pairings<'p>) {
-        let Package { file, ecosystem, purl, direct, scope, .. } = package;
+        let name = canonical_name(package);
+        let Package { file, ecosystem, direct, scope, .. } = package;
         let Pairing { folder, tool, names_all_direct } = pairings.of(file);
         let key = (folder.to_owned(), ecosystem.clone(), tool);
         let Some(declared) = self.by_folder.get(&key) else { return };
-        let entry = declared.get(&canonical_name(purl, ecosystem));
+        let entry = declared.get(&name);
         if entry.is_some() || names_all_direct {
             direct.get_or_insert(entry.is_some());
         }
@@ -94,7 +98,7 @@ impl Manifests {
 fn is_asked_for(package: &Package) -> bool {
     package.source == Source::Manifest
         && package.direct == Some(true)
-        && package.ecosystem != NAMES_MODULES.as_str()
+        && package.ecosystem != NAMES_MODULES
 }
 
 /// The pairings of files, by the parser that read each. Keeps the last one, because the packages of a file

@@ -7,11 +7,13 @@ use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared, MAX_NAME},
     path::file_name,
-    purl::Ecosystem,
     runtimes, text,
     toml::{self, Document},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use ::toml::{Spanned, de::DeValue};
 
 /// Reads `mise.toml` and its variants.

@@ -10,11 +10,13 @@ use super::{
     git_reference,
     json::{self, Node},
     path::file_name,
-    purl::Ecosystem,
     script::{self, Dialect, Tokens},
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::HashMap;
 
 /// Reads `nimble.lock`.

@@ -8,11 +8,13 @@ use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     script::{self, Dialect, Tokens},
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::ops::Range;
 
 /// Depth of brackets within a list of dependencies.

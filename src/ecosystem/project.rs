@@ -3,19 +3,18 @@
 //! Input: a name, and patterns of folders relative to the manifest. Output: the same from the root of the
 //! repository. Invariants: the number of patterns is bounded; no pattern leads out of the repository.
 
-use super::{path::folder_of, purl::Ecosystem};
-use crate::model::pattern::Pattern;
+use super::path::folder_of;
+use crate::model::{ecosystem::Ecosystem, pattern::Pattern};
 
 /// Patterns that are read of one manifest. Some workspaces list each of their folders.
 const MAX_PATTERNS: usize = 1_000;
 
 /// The project that a manifest describes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     /// The manifest's folder, from the root of the repository.
     pub(super) folder: String,
-    /// The purl type of the tool.
-    pub(super) ecosystem: &'static str,
+    pub(super) ecosystem: Ecosystem,
     /// The project's purl without a version.
     pub(super) name: Option<String>,
     /// The member folders of its workspace, from the root of the repository.
@@ -28,12 +27,13 @@ impl Project {
     /// after `!` excludes folders.
     pub(super) fn new<'a>(
         file: &str,
-        ecosystem: &'static str,
+        ecosystem: Ecosystem,
         name: Option<String>,
         members: impl Iterator<Item = &'a str>,
     ) -> Self {
         let folder = folder_of(file).to_owned();
-        let mut project = Self { folder, ecosystem, name, ..Self::default() };
+        let mut project =
+            Self { folder, ecosystem, name, members: Vec::new(), excluded: Vec::new() };
         for member in members.take(MAX_PATTERNS) {
             let (list, member) = match member.strip_prefix('!') {
                 Some(member) => (&mut project.excluded, member),
@@ -50,7 +50,7 @@ impl Project {
     }
 
     pub(super) fn is_of(&self, ecosystem: Ecosystem) -> bool {
-        self.ecosystem == ecosystem.as_str()
+        self.ecosystem == ecosystem
     }
 
     /// The members of its workspace as patterns, if it has any.

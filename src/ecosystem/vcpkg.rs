@@ -9,10 +9,12 @@ use super::{
     collect::{Collector, Declared},
     json::{self, Node, Value},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::HashMap;
 
 /// Reads `vcpkg.json`.

@@ -15,6 +15,7 @@ use super::{
     budget::Budget, path::folder_of, project::Project, purl::canonical_name, step::Joining,
 };
 use crate::model::{
+    ecosystem::Ecosystem,
     pattern::Pattern,
     scan_result::{Source, Warning},
 };
@@ -29,11 +30,9 @@ pub(super) fn drop_own_projects(joining: &mut Joining<'_>) {
     let workspaces = Workspaces::of(&joining.projects, joining.budget);
     joining.packages.retain(|package| {
         package.source != Source::Manifest
-            || !workspaces.has(
-                &package.ecosystem,
-                &package.file,
-                &canonical_name(&package.purl, &package.ecosystem),
-            )
+            || !package.ecosystem.known().is_some_and(|ecosystem| {
+                workspaces.has(ecosystem, &package.file, &canonical_name(package))
+            })
     });
     if workspaces.is_cut_short {
         joining.warnings.push(Warning {
@@ -52,14 +51,14 @@ struct Workspaces<'a> {
     /// The names of the projects of each workspace.
     names: Vec<HashSet<&'a str>>,
     /// The indices of the workspaces that a folder belongs to, by ecosystem and folder.
-    of_folder: HashMap<(&'a str, &'a str), Vec<usize>>,
+    of_folder: HashMap<(Ecosystem, &'a str), Vec<usize>>,
     /// Whether the limit of comparisons was reached.
     is_cut_short: bool,
 }
 
 impl<'a> Workspaces<'a> {
     fn of(projects: &'a [Project], budget: &'a Budget) -> Self {
-        let mut by_folder: BTreeMap<(&str, &str), Vec<&Project>> = BTreeMap::new();
+        let mut by_folder: BTreeMap<(Ecosystem, &str), Vec<&Project>> = BTreeMap::new();
         for project in projects {
             let key = (project.ecosystem, project.folder.as_str());
             by_folder.entry(key).or_default().push(project);
@@ -91,7 +90,7 @@ impl<'a> Workspaces<'a> {
 
     /// Whether a requirement of a manifest, by its purl without a version, is a project of the
     /// manifest's own workspace.
-    fn has(&self, ecosystem: &str, file: &str, name: &str) -> bool {
+    fn has(&self, ecosystem: Ecosystem, file: &str, name: &str) -> bool {
         let key = (ecosystem, folder_of(file));
         let of_folder = self.of_folder.get(&key).into_iter().flatten();
         of_folder
@@ -104,7 +103,7 @@ impl<'a> Workspaces<'a> {
 /// The folders of projects that match the patterns of a workspace.
 fn members<'a>(
     of: &'a Project,
-    by_folder: &BTreeMap<(&'a str, &'a str), Vec<&Project>>,
+    by_folder: &BTreeMap<(Ecosystem, &'a str), Vec<&Project>>,
     comparisons: &mut usize,
     budget: &Budget,
 ) -> Vec<&'a str> {
@@ -148,7 +147,7 @@ mod tests {
 
     fn project(folder: &str, name: &str, members: &[&str]) -> Project {
         let name = (!name.is_empty()).then(|| name.to_owned());
-        Project::new(&format!("{folder}/x"), "npm", name, members.iter().copied())
+        Project::new(&format!("{folder}/x"), Ecosystem::Npm, name, members.iter().copied())
     }
 
     /// Asserts whether the workspace has the project `a`, whose folder is `libs/a`.
@@ -157,7 +156,7 @@ mod tests {
         let projects =
             [project("", "root", members), project("libs/a", "a", &[]), project("web", "w", &[])];
         let workspaces = Workspaces::of(&projects, Budget::alone(1 << 24));
-        assert_eq!(workspaces.has("npm", "x", "a"), expected, "{members:?}");
+        assert_eq!(workspaces.has(Ecosystem::Npm, "x", "a"), expected, "{members:?}");
         assert!(!workspaces.is_cut_short);
     }
 
@@ -186,7 +185,7 @@ mod tests {
             project("else", "else", &[]),
         ];
         let workspaces = Workspaces::of(&projects, Budget::alone(1 << 24));
-        let has = |folder: &str, name| workspaces.has("npm", &format!("{folder}/x"), name);
+        let has = |folder: &str, name| workspaces.has(Ecosystem::Npm, &format!("{folder}/x"), name);
         assert!(has("one", "a") && has("one/a", "b") && has("one/b", "one") && has("two", "a"));
         assert!(!has("two", "b") && !has("else", "a") && !has("one/a", "else"));
         // `one/a` is in two workspaces.
@@ -217,15 +216,15 @@ mod tests {
         // Each folder of 100 bytes is compared with two patterns.
         assert!(compared > 100 * 2 * 100, "{compared}");
         let file = format!("{}/x", folder(0));
-        assert!(workspaces.has("npm", &file, "name7"));
+        assert!(workspaces.has(Ecosystem::Npm, &file, "name7"));
         assert!(budget.spent() > compared, "the search was not charged");
 
         let used_up = Budget::limited_to(0);
-        assert!(!Workspaces::of(&projects, &used_up).has("npm", &file, "name7"));
+        assert!(!Workspaces::of(&projects, &used_up).has(Ecosystem::Npm, &file, "name7"));
         // The comparisons fit into this budget, the search does not.
         let used_up = Budget::limited_to(compared);
         let workspaces = Workspaces::of(&projects, &used_up);
         assert!(!used_up.is_used_up());
-        assert!(!workspaces.has("npm", &file, "name7") && used_up.is_used_up());
+        assert!(!workspaces.has(Ecosystem::Npm, &file, "name7") && used_up.is_used_up());
     }
 }

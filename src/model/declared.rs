@@ -4,7 +4,10 @@
 //! [`Package`] accepts; the list of required packages is validated and counted, and read only by
 //! [`each_required`], so it is never in memory.
 
-use super::scan_result::{Package, Scope, Source};
+use super::{
+    ecosystem::AnyEcosystem,
+    scan_result::{Package, Scope, Source},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -19,8 +22,7 @@ pub struct Declared<'a> {
     pub version: Option<Cow<'a, str>>,
     #[serde(default)]
     pub specifier: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub ecosystem: Cow<'a, str>,
+    pub ecosystem: AnyEcosystem,
     #[serde(borrow)]
     pub purl: Cow<'a, str>,
     #[serde(borrow)]
@@ -47,7 +49,7 @@ impl<'a> Declared<'a> {
             name: (&package.name).into(),
             version: package.version.as_ref().map(Cow::from),
             specifier: package.specifier.as_ref().map(Cow::from),
-            ecosystem: (&package.ecosystem).into(),
+            ecosystem: package.ecosystem.clone(),
             purl: (&package.purl).into(),
             file: (&package.file).into(),
             line: package.line,

@@ -7,6 +7,7 @@ pub mod address;
 pub mod attempt;
 pub mod control_chars;
 pub mod declared;
+pub mod ecosystem;
 pub mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

@@ -2,7 +2,10 @@
 //!
 //! Input: what a scanner found. Output: the file's content.
 
-use super::time::{self, Timestamp};
+use super::{
+    ecosystem::AnyEcosystem,
+    time::{self, Timestamp},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -56,7 +59,8 @@ pub struct Package {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub specifier: Option<String>,
     /// The ecosystem's name as in purl types: `npm`, `pypi`, `cargo`.
-    pub ecosystem: String,
+    #[schemars(with = "String")]
+    pub ecosystem: AnyEcosystem,
     /// Package URL by the purl specification's rules for the type.
     pub purl: String,
     /// The path of the declaring file below the repository's root.
@@ -78,8 +82,8 @@ impl Package {
     /// The size of its texts in bytes: nearly its size in memory, and less than its size as JSON.
     pub fn text_len(&self) -> usize {
         let Self { name, version, specifier, ecosystem, purl, file, requires, .. } = self;
-        let texts = [name, ecosystem, purl, file].into_iter();
-        texts.chain(version).chain(specifier).chain(requires).map(String::len).sum()
+        let texts = [name, purl, file].into_iter().chain(version).chain(specifier).chain(requires);
+        ecosystem.as_str().len() + texts.map(String::len).sum::<usize>()
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     writer::{Commas, Cursor, Facts, List, Writer},
 };
 use crate::model::{
+    ecosystem::Ecosystem,
     repository::RepositoryStatus,
     scan_result::Scope,
     time::{self, Timestamp},
@@ -242,10 +243,9 @@ fn group(name: &str) -> Value {
 
 async fn component<F: Findings>(writer: &mut Writer<F>, component: &Component) -> Result<(), Gone> {
     let facts = writer.facts(component)?;
+    let is_npm = facts.ecosystem.as_ref().is_some_and(|ecosystem| *ecosystem == Ecosystem::Npm);
     let (group, name) = match facts.name.split_once('/') {
-        Some((scope, name)) if facts.ecosystem == "npm" && scope.starts_with('@') => {
-            (Some(scope), name)
-        }
+        Some((scope, name)) if is_npm && scope.starts_with('@') => (Some(scope), name),
         _ => (None, facts.name.as_str()),
     };
     let mut members = Map::new();

@@ -230,7 +230,7 @@ mod tests {
             name: name.to_owned(),
             version: Some(version.to_owned()),
             specifier: None,
-            ecosystem: "npm".to_owned(),
+            ecosystem: "npm".into(),
             purl: purl.to_owned(),
             file: "package-lock.json".to_owned(),
             line: Some(1),

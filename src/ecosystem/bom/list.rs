@@ -108,7 +108,7 @@ fn take(
     let version = parsed.version.as_deref().or(component.version.as_deref());
     let scope = component.scope;
     let declared = Declared { name: &name, version, line, direct, scope, ..Declared::default() };
-    found.take_as(&parsed.kind, declared, |version| parsed.write(version))
+    found.take_as(parsed.kind.as_str().into(), declared, |version| parsed.write(version))
 }
 
 /// A decoded purl.

@@ -18,9 +18,8 @@ use super::{
     collect::Collector,
     json::{self, Node},
     path::file_name,
-    purl::Ecosystem,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// Reads `CycloneDX` and SPDX documents in JSON; the content tells them apart.
 #[derive(Debug)]

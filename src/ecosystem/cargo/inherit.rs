@@ -10,10 +10,12 @@ use super::manifest::INHERITED;
 use crate::ecosystem::{
     path::{folder_of, upwards},
     project::Project,
-    purl::Ecosystem,
     step::Joining,
 };
-use crate::model::scan_result::{Package, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Package, Source},
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Copies the versions of `workspace = true` requirements from the workspace's manifest.
@@ -21,7 +23,7 @@ pub(in crate::ecosystem) fn inherit_versions(joining: &mut Joining<'_>) {
     let Joining { packages, projects, budget, .. } = joining;
     let inherits = |package: &Package| package.specifier.as_deref() == Some(INHERITED);
     let is_cargo = |package: &Package| {
-        package.source == Source::Manifest && package.ecosystem == Ecosystem::Cargo.as_str()
+        package.source == Source::Manifest && package.ecosystem == Ecosystem::Cargo
     };
     if !packages.iter().any(inherits) {
         return;

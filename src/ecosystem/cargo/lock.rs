@@ -8,11 +8,10 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     text,
     toml::{self, Document},
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use ::toml::{
     Spanned,
     de::{DeTable, DeValue},

@@ -9,11 +9,13 @@ use crate::ecosystem::{
     collect::{Collector, Declared, MAX_VERSION},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     text,
     toml::{self, Document},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use ::toml::{
     Spanned,
     de::{DeTable, DeValue},

@@ -11,11 +11,13 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     image::Images,
     path::file_name,
-    purl::Ecosystem,
     text,
     yaml::{self, Node, Seen, Tree},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::HashSet;
 
 /// Reads workflows and actions.

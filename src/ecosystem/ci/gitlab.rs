@@ -23,11 +23,13 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     image::Images,
     path::file_name,
-    purl::Ecosystem,
     text,
     yaml::{self, Node, Seen, Tree},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::{borrow::Cow, collections::HashSet};
 
 /// Top-level keys that are not jobs and name no package.

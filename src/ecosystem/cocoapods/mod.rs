@@ -18,11 +18,10 @@ use super::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     text,
     yaml::{self, Node, Seen, Tree},
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use std::collections::{HashMap, HashSet};
 
 /// Reads `Podfile.lock`.

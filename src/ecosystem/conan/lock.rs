@@ -10,9 +10,11 @@ use crate::ecosystem::{
     collect::{Added, Collector, Declared},
     json::{self, Node, Value},
     path::file_name,
-    purl::Ecosystem,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::{HashMap, HashSet};
 
 const LISTS: [(&str, Scope); 4] = [

@@ -8,6 +8,7 @@ use crate::ecosystem::{
     purl::{self, Parts},
     text,
 };
+use crate::model::ecosystem::Ecosystem;
 
 /// The parts of a reference that identify a package.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,10 +62,14 @@ pub(super) fn add(text: &str, declared: Declared<'_>, found: &mut Collector<'_>)
         .filter_map(|(key, value)| Some((key, value?)))
         .collect();
     let name = reference.name;
-    found.take_as("conan", Declared { name, version, specifier, ..declared }, |version| {
-        let qualifiers = qualifiers.as_slice();
-        purl::write("conan", Parts { name, version, qualifiers, ..Parts::default() })
-    })
+    found.take_as(
+        Ecosystem::Conan.into(),
+        Declared { name, version, specifier, ..declared },
+        |version| {
+            let qualifiers = qualifiers.as_slice();
+            purl::write("conan", Parts { name, version, qualifiers, ..Parts::default() })
+        },
+    )
 }
 
 #[cfg(test)]

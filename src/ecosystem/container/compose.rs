@@ -11,11 +11,13 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     image::{Images, expand},
-    purl::Ecosystem,
     text,
     yaml::{self, Node, Seen, Tree},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `compose.yaml`, `docker-compose.yml` and their override files.
 #[derive(Debug)]

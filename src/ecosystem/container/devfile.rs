@@ -8,11 +8,13 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     image::Images,
-    purl::Ecosystem,
     text,
     yaml::{self, Node, Seen, Tree},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `devfile.yaml`.
 #[derive(Debug)]

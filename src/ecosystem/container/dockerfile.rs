@@ -13,10 +13,12 @@ use crate::ecosystem::{
     collect::Collector,
     image::{Images, expand},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::HashMap;
 
 /// Reads Dockerfiles, whatever their file name.

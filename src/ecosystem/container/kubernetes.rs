@@ -15,11 +15,13 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile, ci,
     collect::Collector,
     image::Images,
-    purl::Ecosystem,
     text,
     yaml::{self, Node, Seen},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads Kubernetes manifests.
 #[derive(Debug)]

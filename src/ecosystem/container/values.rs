@@ -12,11 +12,13 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     image::Images,
-    purl::Ecosystem,
     text,
     yaml::{self, Node, Seen},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `values.yaml` and its variants.
 #[derive(Debug)]

@@ -8,10 +8,12 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     yaml::{self, Member, Tree},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 const GROUPS: [(&str, Option<Scope>); 3] = [
     ("dependencies", Some(Scope::Runtime)),

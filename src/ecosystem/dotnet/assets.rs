@@ -7,10 +7,8 @@ use super::{
     deps::{name_and_version, requires},
     graph::{self, Node},
 };
-use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, path::file_name, purl::Ecosystem,
-};
-use crate::model::scan_result::Source;
+use crate::ecosystem::{Findings, Parser, SourceFile, collect::Collector, json, path::file_name};
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use std::collections::HashSet;
 
 /// Reads `project.assets.json`.

@@ -4,10 +4,8 @@
 //! in any framework, and the dependencies between them. Invariants: `NuGet` ignores the case of names; a
 //! dependency refers to a package of its own framework.
 
-use crate::ecosystem::{
-    collect::{Added, Collector, Declared},
-    purl::Ecosystem,
-};
+use crate::ecosystem::collect::{Added, Collector, Declared};
+use crate::model::ecosystem::Ecosystem;
 use std::collections::HashMap;
 
 /// A package of one framework.

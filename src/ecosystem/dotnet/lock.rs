@@ -9,10 +9,9 @@ use crate::ecosystem::{
     collect::Collector,
     json::{self, Member, Value},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use std::collections::HashMap;
 
 /// Reads `packages.lock.json`.

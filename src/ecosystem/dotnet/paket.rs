@@ -7,10 +7,12 @@ use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `paket.dependencies`.
 #[derive(Debug)]

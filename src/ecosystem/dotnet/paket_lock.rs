@@ -8,10 +8,12 @@ use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::HashMap;
 
 /// Reads `paket.lock`.

@@ -12,10 +12,9 @@ use crate::ecosystem::{
     collect::Collector,
     facts::{Fact, Facts},
     path::file_name,
-    purl::Ecosystem,
     xml::{self, Element},
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// Reads project files.
 #[derive(Debug)]

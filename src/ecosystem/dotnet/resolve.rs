@@ -22,11 +22,13 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     expression,
     path::{folder_of, upwards},
-    purl::Ecosystem,
     step::Joining,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::{HashMap, HashSet};
 
 /// The number of folders above a project that are searched.

@@ -8,10 +8,9 @@ use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     path::folder_of,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// Reads `vendor/modules.txt`.
 #[derive(Debug)]

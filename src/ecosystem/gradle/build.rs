@@ -15,11 +15,13 @@ use crate::ecosystem::{
     budget::Budget,
     collect::Collector,
     path::file_name,
-    purl::Ecosystem,
     script::{self, Constants, Dialect, Token, Tokens},
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `*.gradle` and `*.gradle.kts`, and the constants of `gradle.properties` and `buildSrc`.
 #[derive(Debug)]

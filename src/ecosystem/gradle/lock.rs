@@ -10,10 +10,12 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     gradle::configuration,
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads Gradle lock files.
 #[derive(Debug)]

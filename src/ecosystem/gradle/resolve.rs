@@ -15,11 +15,13 @@ use crate::ecosystem::{
     Findings, SourceFile,
     budget::Budget,
     collect::{Collector, Declared},
-    purl::Ecosystem,
     step::Joining,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::{collections::HashMap, sync::Arc};
 
 /// Modules from the bundles of all catalogs.

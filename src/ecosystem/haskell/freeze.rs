@@ -8,10 +8,9 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// Reads `cabal.project.freeze`.
 #[derive(Debug)]

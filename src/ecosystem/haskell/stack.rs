@@ -11,11 +11,10 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     swift, text,
     yaml::{self, Node, Seen, Tree},
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// The role in which a node is read.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -13,11 +13,11 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
-    purl::{self, Ecosystem, Parts},
+    purl::{self, Parts},
     script::{self, Dialect, Tokens},
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use std::{collections::HashMap, ops::Range};
 
 /// Reads `mix.lock`.
@@ -92,10 +92,17 @@ fn read_entry(
                 .and_then(|repository| repository.strip_prefix("hexpm:"))
                 .map(str::to_lowercase);
             let lower = name.to_lowercase();
-            found.take_as("hex", Declared { name, version, ..declared }, |version| {
-                let namespace = organisation.as_deref();
-                purl::write("hex", Parts { namespace, name: &lower, version, ..Parts::default() })
-            })
+            found.take_as(
+                Ecosystem::Hex.into(),
+                Declared { name, version, ..declared },
+                |version| {
+                    let namespace = organisation.as_deref();
+                    purl::write(
+                        "hex",
+                        Parts { namespace, name: &lower, version, ..Parts::default() },
+                    )
+                },
+            )
         }
         "git" => found.take(Ecosystem::Hex, Declared { version: part(2), ..declared }),
         "path" => None,

@@ -9,11 +9,10 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     script::{self, Dialect, Tokens},
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// Reads `rebar.lock`.
 #[derive(Debug)]

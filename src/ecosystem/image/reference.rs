@@ -6,11 +6,8 @@
 //!
 //! Invariants: a reference with an incomplete name is rejected.
 
-use crate::ecosystem::{
-    collect::{Collector, Declared},
-    purl::Ecosystem,
-};
-use crate::model::scan_result::Scope;
+use crate::ecosystem::collect::{Collector, Declared};
+use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
 use std::collections::HashSet;
 
 /// The parts of an image reference.

@@ -136,7 +136,7 @@ fn table(text: &'static str) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecosystem::purl::Ecosystem;
+    use crate::model::ecosystem::Ecosystem;
 
     #[test]
     fn python_modules_are_mapped_to_distributions() {

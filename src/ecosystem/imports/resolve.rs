@@ -16,11 +16,11 @@ use super::{
     location::Location,
 };
 use crate::{
-    ecosystem::{
-        purl::{Ecosystem, python_name},
-        step::Joining,
+    ecosystem::{purl::python_name, step::Joining},
+    model::{
+        ecosystem::Ecosystem,
+        scan_result::{Package, Source, Warning},
     },
-    model::scan_result::{Package, Source, Warning},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
@@ -113,7 +113,7 @@ fn package(ecosystem: Ecosystem, name: String, location: Location) -> Option<Pac
         name,
         version: None,
         specifier: None,
-        ecosystem: ecosystem.as_str().to_owned(),
+        ecosystem: ecosystem.into(),
         scope: Some(location.scope()),
         file: location.file,
         line: Some(location.line),
@@ -142,7 +142,7 @@ struct DeclaredPackages {
 impl DeclaredPackages {
     fn of(packages: &[Package]) -> Self {
         let of = |ecosystem: Ecosystem| {
-            packages.iter().filter(move |package| package.ecosystem == ecosystem.as_str())
+            packages.iter().filter(move |package| package.ecosystem == ecosystem)
         };
         let python = of(Ecosystem::PyPi).chain(of(Ecosystem::Conda));
         let group =

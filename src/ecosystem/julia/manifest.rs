@@ -9,11 +9,10 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     text,
     toml::{self, Document},
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use ::toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -105,5 +104,5 @@ fn read_entry(
         found.warn(line, format!("`{}` has no UUID", text::excerpt(name)));
     }
     let declared = Declared { name, version, line, ..Declared::default() };
-    found.take_as("julia", declared, |version| purl(name, version, uuid))
+    found.take_as(Ecosystem::Julia.into(), declared, |version| purl(name, version, uuid))
 }

@@ -8,11 +8,13 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     text,
     toml::{self, Document},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 const GROUPS: [(&str, Scope); 3] =
     [("deps", Scope::Runtime), ("weakdeps", Scope::Optional), ("extras", Scope::Test)];
@@ -65,7 +67,9 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
             let specifier = if version.is_none() { range } else { None };
             let (direct, scope) = (Some(true), Some(scope));
             let declared = Declared { name, version, specifier, line, direct, scope };
-            let _ = found.take_as("julia", declared, |version| purl(name, version, Some(uuid)));
+            let _ = found.take_as(Ecosystem::Julia.into(), declared, |version| {
+                purl(name, version, Some(uuid))
+            });
         }
     }
 }

@@ -9,10 +9,9 @@ use crate::ecosystem::{
     collect::{Added, Collector, Declared},
     json::{self, Node, Value},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use std::collections::{HashMap, HashSet};
 
 const INPUTS: &str = "__INPUT_ARTIFACTS_HASH";

@@ -14,11 +14,13 @@ use crate::ecosystem::{
     Findings, SourceFile,
     budget::Budget,
     collect::{Collector, Declared},
-    purl::Ecosystem,
     step::Joining,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Resolves the poms of one repository.
 pub(in crate::ecosystem) fn resolve_poms(joining: &mut Joining<'_>) {

@@ -9,10 +9,9 @@ use crate::ecosystem::{
     collect::Collector,
     facts::{Fact, Facts},
     path::file_name,
-    purl::Ecosystem,
     xml::{self, Element},
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use std::collections::HashMap;
 
 /// Bytes of an average entry.

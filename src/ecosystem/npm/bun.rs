@@ -18,10 +18,12 @@ use crate::ecosystem::{
     git_reference,
     json::{Member, Node, Value},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::HashMap;
 
 /// Reads `bun.lock`.

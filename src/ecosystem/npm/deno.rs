@@ -19,10 +19,12 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     json::{Member, Node, Value},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::HashMap;
 
 /// Longest key of a package in bytes.

@@ -10,9 +10,8 @@
 use crate::ecosystem::{
     budget::{Budget, NODE},
     collect::{Added, Collector, Declared},
-    purl::Ecosystem,
 };
-use crate::model::scan_result::Scope;
+use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
 use std::collections::{HashMap, VecDeque};
 
 /// The index of a package in the [`Graph`].
@@ -35,7 +34,7 @@ pub(super) enum Need {
 pub(super) struct Graph<'a> {
     budget: &'a Budget,
     packages: Vec<Entry<'a>>,
-    known: HashMap<(&'static str, &'a str, &'a str), Vertex>,
+    known: HashMap<(Ecosystem, &'a str, &'a str), Vertex>,
     direct: Vec<(Scope, Vertex)>,
 }
 
@@ -59,7 +58,7 @@ impl<'a> Graph<'a> {
             return Vertex::NONE;
         }
         let next = Vertex(self.packages.len());
-        let key = (ecosystem.as_str(), declared.name, version);
+        let key = (ecosystem, declared.name, version);
         let vertex = *self.known.entry(key).or_insert(next);
         match self.packages.get_mut(vertex.0) {
             None => self.packages.push(Entry { declared, ecosystem, requires: Vec::new() }),

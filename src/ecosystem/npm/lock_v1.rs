@@ -12,9 +12,9 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     json::{Member, Node},
-    purl::Ecosystem,
     text,
 };
+use crate::model::ecosystem::Ecosystem;
 use std::collections::HashMap;
 
 /// Reads all packages below `dependencies`.

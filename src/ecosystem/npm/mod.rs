@@ -30,9 +30,8 @@ use super::{
     Findings, SourceFile,
     collect::Collector,
     json::{self, Node},
-    purl::Ecosystem,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// Reads the object of a JSON file as far as possible and passes it to `walk`.
 fn read_object(

@@ -6,9 +6,9 @@
 
 use super::read_object;
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, path::file_name, purl::Ecosystem, yaml,
+    Findings, Parser, SourceFile, collect::Collector, json, path::file_name, yaml,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// Reads `pnpm-workspace.yaml` and `lerna.json`.
 #[derive(Debug)]

@@ -20,11 +20,13 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     text,
     yaml::{self, Member, Node, Seen, Tree},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// The known versions of `__metadata`.
 const VERSIONS: std::ops::RangeInclusive<u32> = 1..=10;

@@ -12,10 +12,9 @@ use super::{
 use crate::ecosystem::{
     Findings,
     collect::{Collector, Declared},
-    git_reference,
-    purl::Ecosystem,
-    text,
+    git_reference, text,
 };
+use crate::model::ecosystem::Ecosystem;
 
 /// One entry, as written.
 #[derive(Debug, Default)]

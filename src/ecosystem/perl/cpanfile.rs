@@ -7,11 +7,13 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
-    purl::Ecosystem,
     script::{self, Dialect, Tokens},
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::borrow::Cow;
 
 /// Reads `cpanfile`.

@@ -10,9 +10,11 @@ use crate::ecosystem::{
     collect::Collector,
     json::{self, Member, Node},
     path::file_name,
-    purl::Ecosystem,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `META.json`.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
-    purl::{self, Ecosystem, Parts},
+    purl::{self, Parts},
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use std::collections::HashMap;
 
 /// Reads `cpanfile.snapshot`.
@@ -115,7 +115,7 @@ impl Distribution<'_> {
         }
         let author = self.author.map(str::to_uppercase);
         let declared = Declared { name, version, line: self.line, ..Declared::default() };
-        found.take_as("cpan", declared, |version| {
+        found.take_as(Ecosystem::Cpan.into(), declared, |version| {
             let namespace = author.as_deref();
             purl::write("cpan", Parts { namespace, name, version, ..Parts::default() })
         })

@@ -7,9 +7,11 @@ use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::Collector,
     json::{self, Node, Value},
-    purl::Ecosystem,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::collections::HashSet;
 
 /// Reads `installed.json` in a folder `composer`.

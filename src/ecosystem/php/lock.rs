@@ -3,10 +3,11 @@
 //! Input: `packages` and `packages-dev`. Output: each package with its dependencies. Invariants: only the
 //! `composer.json` beside the file states what is direct.
 
-use crate::ecosystem::{
-    Findings, Parser, SourceFile, collect::Collector, json, path::file_name, purl::Ecosystem,
+use crate::ecosystem::{Findings, Parser, SourceFile, collect::Collector, json, path::file_name};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
 };
-use crate::model::scan_result::{Scope, Source};
 
 /// Reads `composer.lock`.
 #[derive(Debug)]

@@ -11,10 +11,12 @@ use crate::ecosystem::{
     git_reference,
     json::{self, Node},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `composer.json`.
 #[derive(Debug)]

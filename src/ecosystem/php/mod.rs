@@ -14,10 +14,9 @@ pub(super) use manifest::ComposerJson;
 use super::{
     collect::{Added, Collector, Declared},
     json::{Member, Node},
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::Scope;
+use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
 use std::collections::HashMap;
 
 /// Adds the locked or installed packages, then their dependencies.

@@ -8,78 +8,10 @@ mod types;
 
 pub(crate) use canonical::{Parts, write};
 
+use crate::model::{ecosystem::Ecosystem, scan_result::Package};
 use canonical::encode_path;
 
-/// The ecosystems of the packages that are found; each has a purl type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ecosystem {
-    Npm,
-    PyPi,
-    Cargo,
-    Golang,
-    Maven,
-    Conda,
-    NuGet,
-    Composer,
-    Gem,
-    Jsr,
-    Docker,
-    Generic,
-    GitHub,
-    Helm,
-    Pub,
-    Swift,
-    CocoaPods,
-    Hex,
-    Terraform,
-    Conan,
-    Vcpkg,
-    Hackage,
-    Cran,
-    Julia,
-    LuaRocks,
-    Opam,
-    Nim,
-    Cpan,
-    Crystal,
-}
-
 impl Ecosystem {
-    /// The purl type, which is also the ecosystem's name in results.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Npm => "npm",
-            Self::PyPi => "pypi",
-            Self::Cargo => "cargo",
-            Self::Golang => "golang",
-            Self::Maven => "maven",
-            Self::Conda => "conda",
-            Self::NuGet => "nuget",
-            Self::Composer => "composer",
-            Self::Gem => "gem",
-            Self::Jsr => "jsr",
-            Self::Docker => "docker",
-            Self::Generic => "generic",
-            Self::GitHub => "github",
-            Self::Helm => "helm",
-            Self::Pub => "pub",
-            Self::Swift => "swift",
-            Self::CocoaPods => "cocoapods",
-            Self::Hex => "hex",
-            Self::Terraform => "terraform",
-            Self::Conan => "conan",
-            Self::Vcpkg => "vcpkg",
-            Self::Hackage => "hackage",
-            Self::Cran => "cran",
-            Self::Julia => "julia",
-            Self::LuaRocks => "luarocks",
-            Self::Opam => "opam",
-            Self::Nim => "nim",
-            Self::Cpan => "cpan",
-            Self::Crystal => "crystal",
-        }
-    }
-
     /// The package's purl; none where the name is not valid.
     pub(crate) fn purl(self, name: &str, version: Option<&str>) -> Option<String> {
         // Qualifiers and subpath.
@@ -198,12 +130,13 @@ pub(crate) fn python_name(name: &str) -> String {
     out
 }
 
-/// The purl without its version, which is equal for all spellings of a name. Every other `@`, `?` and
-/// `#` in a purl is percent-encoded.
-pub(crate) fn canonical_name(purl: &str, ecosystem: &str) -> String {
+/// A package's purl without its version, which is equal for all spellings of a name. Every other `@`, `?`
+/// and `#` in a purl is percent-encoded.
+pub(crate) fn canonical_name(package: &Package) -> String {
+    let purl = package.purl.as_str();
     let name = purl.split(['@', '?', '#']).next().unwrap_or(purl);
     // A purl keeps the case of a NuGet name, but NuGet ignores it.
-    if ecosystem == Ecosystem::NuGet.as_str() {
+    if package.ecosystem == Ecosystem::NuGet {
         return name.to_ascii_lowercase();
     }
     name.to_owned()

@@ -8,10 +8,8 @@
 //! distribution, because the specification forbids `::`; its author is known only where the file names
 //! one.
 
-use super::{
-    Ecosystem,
-    canonical::{Parts, write},
-};
+use super::canonical::{Parts, write};
+use crate::model::ecosystem::Ecosystem;
 
 /// The purl of a package of one of these types; none where the name is not valid.
 pub(super) fn purl(ecosystem: Ecosystem, name: &str, version: Option<&str>) -> Option<String> {

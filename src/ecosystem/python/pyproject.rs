@@ -13,11 +13,14 @@ use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
-    purl::{Ecosystem, python_name},
+    purl::python_name,
     text,
     toml::{self, Document},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use ::toml::{
     Spanned,
     de::{DeTable, DeValue},

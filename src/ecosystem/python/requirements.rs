@@ -17,10 +17,12 @@ use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     container::HelmChart,
-    purl::Ecosystem,
     text::{self, excerpt},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::borrow::Cow;
 
 /// Names of documentation files that may be beside requirements.

@@ -8,10 +8,9 @@ use crate::ecosystem::{
     collect::{Added, Collector, Declared},
     json::{self, Member, Node},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use std::collections::HashMap;
 
 /// Reads `renv.lock`.

@@ -13,10 +13,12 @@ use crate::ecosystem::{
     collect::{Collector, Declared, MAX_VERSION},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::rc::Rc;
 
 /// Depth of blocks; deeper ones are only counted.

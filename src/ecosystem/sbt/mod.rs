@@ -14,11 +14,13 @@ mod modules;
 use super::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    purl::Ecosystem,
     script::{self, Constants, Dialect, Tokens},
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use modules::{Cross, Module};
 
 /// Reads `*.sbt`, and `*.scala` in `project/`.

@@ -10,11 +10,13 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     script::{self, Dialect, Tokens},
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use std::ops::Range;
 
 /// Reads `Package.swift`.
@@ -82,7 +84,7 @@ fn package(tokens: &Tokens<'_>, range: Range<usize>, found: &mut Collector<'_>) 
     let specifier = wanted.as_deref().or(revision.filter(|_| version.is_none()));
     let (direct, scope) = (Some(true), Some(Scope::Runtime));
     let declared = Declared { name, version, specifier, line, direct, scope };
-    let _ = found.take_as(Ecosystem::Swift.as_str(), declared, |version| {
+    let _ = found.take_as(Ecosystem::Swift.into(), declared, |version| {
         Ecosystem::Swift.purl(&whole, version)
     });
 }

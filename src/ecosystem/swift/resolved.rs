@@ -15,10 +15,9 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     json::{self, Node, Value},
     path::file_name,
-    purl::Ecosystem,
     text,
 };
-use crate::model::scan_result::Source;
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
 /// Reads `Package.resolved`.
 #[derive(Debug)]
@@ -77,7 +76,7 @@ fn read_pin(pin: &Node<'_>, found: &mut Collector<'_>) {
         _ => name.to_owned(),
     });
     let declared = Declared { name, version, specifier, line: pin.line, ..Declared::default() };
-    let _ = found.take_as(Ecosystem::Swift.as_str(), declared, |version| {
+    let _ = found.take_as(Ecosystem::Swift.into(), declared, |version| {
         Ecosystem::Swift.purl(&in_purl, version)
     });
 }

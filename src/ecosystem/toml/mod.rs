@@ -179,8 +179,8 @@ pub(crate) fn is_true(parent: &DeTable<'_>, key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecosystem::{SourceFile, purl::Ecosystem};
-    use crate::model::scan_result::Source;
+    use crate::ecosystem::SourceFile;
+    use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
     /// The tables and keys that were read, and the lines of the warnings.
     fn read_keys(text: &str) -> (Vec<String>, Vec<u32>) {

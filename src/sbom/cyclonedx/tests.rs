@@ -17,7 +17,7 @@ fn package(text: &str) -> Package {
         name: name.replace("%40", "@"),
         version: version.map(str::to_owned),
         specifier: version.is_none().then(|| "^1".to_owned()),
-        ecosystem: kind.to_owned(),
+        ecosystem: kind.into(),
         file: file.to_owned(),
         line: line.parse().ok(),
         direct: Some(words.next() == Some("direct")),

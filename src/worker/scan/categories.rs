@@ -86,7 +86,7 @@ mod tests {
             name: name.to_owned(),
             version: None,
             specifier: None,
-            ecosystem: "pypi".to_owned(),
+            ecosystem: "pypi".into(),
             purl: String::new(),
             file: String::new(),
             line: None,

@@ -192,7 +192,7 @@ impl Parser for Lines {
                     name: name.to_owned(),
                     version: Some(version.to_owned()),
                     specifier: None,
-                    ecosystem: "pypi".to_owned(),
+                    ecosystem: "pypi".into(),
                     purl: format!("pkg:pypi/{name}@{version}"),
                     file: file.path.to_owned(),
                     line: Some(number),

@@ -11,11 +11,14 @@ use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
-    purl::{Ecosystem, python_name},
+    purl::python_name,
     python::PYPROJECT,
     toml::{self, Document},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use ::toml::de::DeTable;
 use std::collections::HashMap;
 

@@ -9,12 +9,14 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
-    purl::Ecosystem,
     python::{archive, requirement},
     text,
     toml::{self, Document},
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 use ::toml::de::{DeTable, DeValue};
 
 /// Tables of pipenv that are not categories of packages.

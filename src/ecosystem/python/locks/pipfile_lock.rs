@@ -9,11 +9,13 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     json::{self, Member, Node},
     path::file_name,
-    purl::Ecosystem,
     python::{archive, requirement},
     text,
 };
-use crate::model::scan_result::{Scope, Source};
+use crate::model::{
+    ecosystem::Ecosystem,
+    scan_result::{Scope, Source},
+};
 
 /// Reads `Pipfile.lock`.
 #[derive(Debug)]
