@@ -9,7 +9,7 @@
 //! are bounded by the size of the input; and a bad entry never loses the entries beside it.
 //!
 //! Each format is one file and one line in [`REGISTRY`]; a format whose files need each other also has a
-//! line in [`STEPS`].
+//! line in `STEPS`.
 
 #[cfg(test)]
 mod aliases;
