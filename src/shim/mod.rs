@@ -16,8 +16,8 @@ mod death_cause;
 mod finalize;
 mod log;
 mod process_tree;
+mod timeouts;
 mod verdict;
-mod wait;
 
 use crate::{
     model::{Failure, FailureKind, attempt::AttemptRecord, task::ShimTask},
@@ -64,7 +64,7 @@ pub fn run() -> ExitCode {
     // The task contains secrets. If the kernel refuses, the default protection remains.
     let _ = sys::protect_memory();
     // From here on SIGTERM is an order; the shim handles it.
-    let orders = wait::Orders::listen();
+    let orders = timeouts::Orders::listen();
     let mut text = String::new();
     let read = std::io::stdin().lock().read_to_string(&mut text).map_err(|error| error.to_string());
     let task = read.and_then(|_| serde_json::from_str(&text).map_err(|error| error.to_string()));
@@ -98,7 +98,7 @@ impl Shim {
         Ok(Self { task, job, scratch })
     }
 
-    fn run(self, orders: &wait::Orders) -> Result<ExitCode, StoreError> {
+    fn run(self, orders: &timeouts::Orders) -> Result<ExitCode, StoreError> {
         sys::close_descriptors_on_exec();
         let index = self.task.scan.repo_index;
         let Some(_lock) = lock::take(&self.job.lock(index))? else {
@@ -155,7 +155,7 @@ impl Shim {
     fn scan(
         &self,
         finalizer: &Finalizer<'_>,
-        orders: &wait::Orders,
+        orders: &timeouts::Orders,
         log: &Result<log::Log, StoreError>,
     ) -> RunEnd {
         let spawn_failure = |what: &str, error: &dyn std::error::Error| {
@@ -176,7 +176,7 @@ impl Shim {
         let ending = match Scanner::start(&self.task, log) {
             Err(error) => spawn_failure(&process_tree::cannot_start(&self.task), &error),
             Ok(mut scanner) => {
-                let ending = wait::until_run_ends(&mut scanner, &self.task, &self.job, orders);
+                let ending = timeouts::until_run_ends(&mut scanner, &self.task, &self.job, orders);
                 scanner.end_tree(log);
                 let ending = death_cause::of(
                     ending,

@@ -10,7 +10,7 @@
 //! rules are in `scheduler` (pure); `actor` performs them, one event at a time.
 //!
 //! From the bottom up: rules and plain data (`scheduler`, `shim_exit`, `disposition`, `job`,
-//! `command`); effects, which do not know the loop (`spawn` and `watchdog`, `outcome` and
+//! `command`); effects, which do not know the loop (`spawn` and `shim_watchdog`, `outcome` and
 //! `final_states`, `recovery` and `reopen`, `job_steps`, `repositories`, `discards`); the loop, the
 //! only one that knows all of them (`actor`); the handle that the rest of the program uses.
 
@@ -35,12 +35,12 @@ mod repositories;
 mod scan_metrics;
 mod scheduler;
 mod shim_exit;
+mod shim_watchdog;
 mod slots;
 mod spawn;
 mod status_files;
 mod stopped_shims;
 mod timers;
-mod watchdog;
 
 pub use command::{Cancelled, CreateError, RemoveError, Retried};
 pub use handle::Supervisor;

@@ -21,9 +21,9 @@ use crate::{
         repositories::{self, Done, Finalized, Subject},
         scheduler::{Effect, Event},
         shim_exit::{ProcessTree, ShimExit},
+        shim_watchdog::Watchdog,
         spawn::{self, Awaited, Shim},
         timers::Elapsed,
-        watchdog::Watchdog,
     },
 };
 use std::{io, sync::Arc, time::Duration};
