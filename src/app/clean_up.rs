@@ -109,9 +109,9 @@ impl CleanUp {
         let expired = self.pool.run(move || expired(&live, &jobs, retention)).await;
         for id in expired.unwrap_or_default() {
             match self.supervisor.remove(&id).await {
-                Ok(()) => tracing::info!(%id, "expired job removed"),
+                Ok(()) => tracing::info!(job = %id, "expired job removed"),
                 Err(error) => {
-                    tracing::error!(%id, error = chain(&error), "cannot remove an expired job; the next clean-up retries");
+                    tracing::error!(job = %id, error = chain(&error), "cannot remove an expired job; the next clean-up retries");
                 }
             }
             self.nudger.nudge(&id).await;

@@ -51,7 +51,7 @@ impl DeferredRecovery {
         let read = self.pool.run(move || supervisor::recover_one(&setup, &job_id)).await;
         let Ok(Ok(job)) = read else { return false };
         let Some(job) = job else { return true };
-        tracing::info!(%id, "recovered a job that could not be read at the start");
+        tracing::info!(job = %id, "recovered a job that could not be read at the start");
         self.supervisor.resume(job).await;
         true
     }

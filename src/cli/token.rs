@@ -36,10 +36,10 @@ pub(super) fn run(command: TokenCommand) -> Exit {
             return Exit::Usage;
         }
     };
-    if output::write_data(format!("{}\n", token.line).as_bytes()).is_err() {
-        output::print_error(
-            "cannot write the line to standard output; the token is not printed, because it would be useless",
-        );
+    if let Err(error) = output::write_data(format!("{}\n", token.line).as_bytes()) {
+        output::print_error(&format!(
+            "cannot write the line for the tokens file to standard output: {error}; the token is not printed, because no server knows it without this line; run the command again with a writable standard output"
+        ));
         return Exit::Failed;
     }
     output::print_message(&format!(

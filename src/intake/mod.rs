@@ -134,7 +134,7 @@ impl Intake {
         master.options = Some(options);
         let job = NewJob { id: id.clone(), master, plan, permit: Some(permit) };
         self.supervisor.create(job).await?;
-        tracing::info!(%id, url, "job accepted");
+        tracing::info!(job = %id, url, "job accepted");
         Ok(Accepted { job_id: id, created_at })
     }
 }

@@ -78,7 +78,7 @@ impl Planner {
     async fn list(&self, target: &Target, planning: &Planning) -> Planned {
         let id = &planning.id;
         let _permit = self.permit(target, planning).await;
-        tracing::info!(%id, url = planning.url, "listing the repositories of the job");
+        tracing::info!(job = %id, url = planning.url, "listing the repositories of the job");
         let found = |count| self.supervisor.note_found(id, count);
         let listing =
             self.discovery.list(target, &planning.options, found, planning.stop.clone()).await;
@@ -105,7 +105,7 @@ impl Planner {
         let reason = format!(
             "waiting for {origin}: {MAX_LISTINGS_PER_FORGE} other groups of this forge are being listed"
         );
-        tracing::info!(id = %planning.id, reason, "the listing of the job has to wait");
+        tracing::info!(job = %planning.id, reason, "the repositories of the job's group cannot be listed yet");
         self.supervisor.note_waiting(&planning.id, Some(reason)).await;
         // The semaphore is never closed.
         let permit = forge.acquire_owned().await.ok();
@@ -118,7 +118,7 @@ impl Planner {
         let mut pause = PAUSES.0;
         while let Err(error) = self.supervisor.planned(&planning.id, planned.clone()).await {
             tracing::error!(
-                id = %planning.id,
+                job = %planning.id,
                 error = chain(&error),
                 pause_ms = pause.as_millis(),
                 "cannot store the plan of a job; retrying"

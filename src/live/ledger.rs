@@ -146,8 +146,8 @@ impl Ledger {
         }
         if cut > 0 {
             tracing::warn!(
-                readers = cut,
-                "clients that do not read keep too many superseded documents in memory; disconnecting them"
+                clients = cut,
+                "clients that do not read their answers keep too many old versions of progress documents in memory; disconnected those that have not read for the longest time"
             );
         }
     }

@@ -53,7 +53,7 @@ impl Clock {
         if ahead > TOLERANCE {
             tracing::warn!(
                 seconds = ahead.as_secs(),
-                "the wall clock was set ahead; no job is removed until the retention time has passed"
+                "the wall clock was set ahead; from now on no expired job is removed for the whole retention time; if the new time is right, a restart ends the delay"
             );
             self.distrusted_until = Some(steady + retention);
         }

@@ -88,7 +88,7 @@ impl Isolation {
                 tracing::warn!(
                     confinement = now.as_str(),
                     before = known.0.as_str(),
-                    "the confinement of scanners has changed"
+                    "the way in which the processes of scanners are confined has changed; only control groups (cgroup) catch every process: check the delegation of control groups to this service"
                 );
             }
             *known = (now, Instant::now());

@@ -142,7 +142,7 @@ fn end_processes(id: &JobId, attempts: &BTreeMap<u32, u64>) {
     };
     let ended = sys::kill_all(TRACKING_VARIABLE, KILL_PATIENCE, is_meant);
     if ended > 0 {
-        tracing::warn!(%id, ended, "killed orphaned processes of dead shims");
+        tracing::warn!(job = %id, ended, "killed the processes that scans left behind whose supervising process (shim) had died; the scans are retried or end as interrupted");
     }
 }
 

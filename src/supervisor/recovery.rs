@@ -102,7 +102,7 @@ pub fn recover_one(setup: &Setup, id: &JobId) -> Result<Option<RecoveredJob>, St
         Ok((!done).then(|| RecoveredJob { id: id.clone(), master, plan, repositories }))
     };
     look().or_else(|error| {
-        tracing::error!(%id, error = chain(&error), "cannot recover a job");
+        tracing::error!(job = %id, error = chain(&error), "cannot recover a job");
         match error {
             ReadError::Disk(error) => Err(error),
             ReadError::Broken(_) => Ok(None),

@@ -38,7 +38,7 @@ pub(super) fn reopen(setup: &Setup, id: &JobId) -> Result<ReopenOutcome, StoreEr
         Ok(None) => return Ok(ReopenOutcome::NotOurs),
         Err(ReadError::Disk(error)) => return Err(error),
         Err(error @ ReadError::Broken(_)) => {
-            tracing::error!(%id, error = chain(&error), "cannot read a job");
+            tracing::error!(job = %id, error = chain(&error), "cannot read a job");
             return Ok(ReopenOutcome::NotOurs);
         }
     };

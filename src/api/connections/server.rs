@@ -202,7 +202,7 @@ impl AcceptErrors {
         } else {
             warn!(
                 %error,
-                times_unlogged = self.unlogged,
+                suppressed = self.unlogged,
                 "cannot accept connections; retrying; raise LimitNOFILE if descriptors ran out"
             );
             self.logged = Some(now);

@@ -167,7 +167,7 @@ impl Nudger {
         }
         let in_time = matches!(timeout(self.limit, read).await, Ok(Ok(())));
         if !in_time {
-            tracing::warn!(job = %id, "the files of the job were not read again in time; answering from the cache, which may be older");
+            tracing::warn!(job = %id, limit = ?self.limit, "the files of the job could not be read within the limit; the answer may be older than the files; check whether the disk is slow");
         }
         in_time
     }

@@ -60,7 +60,7 @@ impl Actor {
             }
         }
         let (n_adopted, n_queued, n_paused) = (adopted.len(), queued.len(), paused.len());
-        tracing::info!(%id, adopted = n_adopted, queued = n_queued, paused = n_paused, "found an unfinished job");
+        tracing::info!(job = %id, adopted = n_adopted, queued = n_queued, paused = n_paused, "found an unfinished job");
         let cancelled = job.is_cancelled();
         self.jobs.insert(id.clone(), job);
         let planning = self.begin_planning(&id);
@@ -135,7 +135,7 @@ impl Actor {
         let Some(job) = self.jobs.get_mut(id) else { return };
         if !job.finished && !job.is_cancelled() {
             job.cancel(Utc::now());
-            tracing::info!(%id, "job cancelled");
+            tracing::info!(job = %id, "job cancelled");
         }
         self.on(Event::CancelBegun(id.clone()));
         self.push(id, Step::Master(vec![after]));
@@ -259,7 +259,7 @@ impl Actor {
     fn reopened(&mut self, id: &JobId, reopened: Result<ReopenOutcome, StoreError>) -> Retried {
         match reopened {
             Ok(ReopenOutcome::Job(job)) => {
-                tracing::info!(%id, "job reopened; its failed repositories are scanned again");
+                tracing::info!(job = %id, "job reopened; its failed repositories are scanned again");
                 self.resume(*job);
                 Retried::GoesOn
             }
@@ -282,14 +282,14 @@ impl Actor {
             match written {
                 Ok(()) => {
                     if mem::take(&mut job.unwritten) {
-                        tracing::info!(%id, "master.json was written; the earlier write error is resolved");
+                        tracing::info!(job = %id, "master.json was written; the earlier write error is resolved");
                     }
                 }
                 Err(error) => {
                     job.dirty = true;
                     // Logged once, not every second while the disk is unavailable.
                     if !mem::replace(&mut job.unwritten, true) {
-                        tracing::error!(%id, error = chain(error), "cannot write master.json; the write is repeated until it succeeds");
+                        tracing::error!(job = %id, error = chain(error), "cannot write master.json; the write is repeated until it succeeds");
                     }
                     self.flush_soon();
                 }
@@ -320,7 +320,7 @@ impl Actor {
         job.finish(Utc::now());
         job.finished = true;
         let status = job.master.status.clone();
-        tracing::info!(%id, status, "job finished");
+        tracing::info!(job = %id, status, "job finished");
         if self.steps.is_leaving(id) {
             self.jobs.remove(id);
             self.remove_if_idle(id);

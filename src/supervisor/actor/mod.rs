@@ -274,7 +274,7 @@ impl Actor {
             Checked::Space(false) => {}
             Checked::Folders(missing) => {
                 for id in self.checks.gone(missing) {
-                    tracing::error!(%id, "the job's folder is gone; its scans are stopped and the job is dropped");
+                    tracing::error!(job = %id, "the job's folder is gone; its scans are stopped and the job is dropped");
                     self.vanish(&id);
                     // Its shims may still be exiting; they have no files left to write.
                     self.jobs.remove(&id);

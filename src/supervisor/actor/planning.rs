@@ -54,7 +54,7 @@ impl Actor {
             Planned::Failed(error) => {
                 if let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_being_listed()) {
                     job.planning = None;
-                    tracing::warn!(%id, error, "cannot list the job's repositories; the job fails");
+                    tracing::warn!(job = %id, error, "cannot list the job's repositories; the job fails");
                     job.fail(error, Utc::now());
                     self.on(Event::PlanFailed(id.clone()));
                 }
@@ -76,7 +76,7 @@ impl Actor {
                 None => queued.push(index),
             }
         }
-        tracing::info!(%id, repositories = queued.len(), refused = refused.len(), "job planned");
+        tracing::info!(job = %id, repositories = queued.len(), refused = refused.len(), "job planned");
         // Clients that follow the job see the names.
         self.write_master(id);
         let ending = refused.len();
