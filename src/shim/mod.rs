@@ -25,6 +25,7 @@ use crate::{
         StoreError, attempt,
         layout::{JobDir, JobsDir},
         lock,
+        read::Signature,
         reserve::{Reserve, is_full},
         trash,
     },
@@ -172,11 +173,13 @@ impl Shim {
             Ok(log) => log,
             Err(error) => return spawn_failure("cannot create the log", &error.source),
         };
+        let before = Signature::at(&self.job.status(self.task.scan.repo_index));
         let mut memory = MemoryWatch::begin();
         let ending = match Scanner::start(&self.task, log) {
             Err(error) => spawn_failure(&process_tree::cannot_start(&self.task), &error),
             Ok(mut scanner) => {
-                let ending = timeouts::until_run_ends(&mut scanner, &self.task, &self.job, orders);
+                let ending =
+                    timeouts::until_run_ends(&mut scanner, &self.task, &self.job, before, orders);
                 scanner.end_tree(log);
                 let ending = death_cause::of(
                     ending,

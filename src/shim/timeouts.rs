@@ -59,17 +59,21 @@ impl Orders {
 }
 
 /// Waits until the scanner has exited or must be stopped. The caller ends the process tree.
+///
+/// `before` is the status file before the scanner was started: a status that the scanner writes
+/// before the first look here is a heartbeat too.
 pub(super) fn until_run_ends(
     scanner: &mut Scanner,
     task: &ShimTask,
     job: &JobDir,
+    before: Option<Signature>,
     orders: &Orders,
 ) -> RunEnd {
     let began = Instant::now();
     let deadline = began + Duration::from_secs(task.timeout_secs);
     let patience = Duration::from_secs(task.stall_timeout_secs);
     let status = job.status(task.scan.repo_index);
-    let mut signature = Signature::at(&status);
+    let mut signature = before;
     // A scanner that never writes a status has only its deadline.
     let mut last_heartbeat: Option<Instant> = None;
     loop {

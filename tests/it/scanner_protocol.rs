@@ -473,6 +473,34 @@ async fn a_scanner_without_a_heartbeat_is_stopped_and_others_are_not() {
     server.no_process_left(Duration::from_secs(5)).await;
 }
 
+/// Breaks if a heartbeat is missed that a scanner sends before its shim looks for the first time: a
+/// shim that missed the only one would wait for the scanner until its deadline.
+#[tokio::test]
+async fn scanners_that_hang_after_their_first_heartbeat_are_all_stopped() {
+    const SCANS: usize = 60;
+    // The shim is paused, so that it looks after the heartbeat.
+    const FIRST_HEARTBEAT: &str = "kill -STOP $PPID; \
+        printf '{\"repo_index\": 0, \"repo_name\": \"silent\", \"status\": \"scanning\"}' > part; \
+        mv part \"$SCANWATCH_STATUS_FILE\"; kill -CONT $PPID; exec sleep 999";
+    let server = Setup::new()
+        .command(&["/bin/sh", "-c", FIRST_HEARTBEAT])
+        .set("scanner.max_concurrent_processes", SCANS)
+        .set("limits.max_fetch_bytes", 1_000_000)
+        .set("scanner.stall_timeout_secs", 2)
+        .set("scanner.kill_grace_secs", 1)
+        .start()
+        .await;
+    let mut jobs = Vec::new();
+    for number in 0..SCANS {
+        jobs.push(server.submit(&format!("silent-{number}")).await);
+    }
+    for job in &jobs {
+        server.finished(job).await;
+        let file = server.status_file(job, 0);
+        assert_eq!(file["failure"]["kind"], "stalled", "{file:#}");
+    }
+}
+
 /// Breaks if a scanner cannot be stopped, or if its child processes go on without it.
 #[tokio::test]
 async fn a_cancelled_scanner_is_gone_with_its_whole_process_tree() {
