@@ -20,7 +20,9 @@ pub struct PlannedRepository {
     /// The N of `repo_N.json`; `None` for a skipped repository.
     pub repo_index: Option<u32>,
     pub repo_name: String,
-    /// The URL to fetch from; for a scan of a local path, that path.
+    /// The URL to fetch from; for a scan of a local path, that path. A text, because a plan also
+    /// lists URLs that the policy refuses, and because the policy may change after the plan was
+    /// written: the scanner checks the URL against the policy of its task.
     pub git_url: String,
     /// Why the repository is skipped, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
