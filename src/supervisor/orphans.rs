@@ -142,7 +142,7 @@ fn end_processes(id: &JobId, attempts: &BTreeMap<u32, u64>) {
     };
     let ended = sys::kill_all(TRACKING_VARIABLE, KILL_PATIENCE, is_meant);
     if ended > 0 {
-        tracing::warn!(job = %id, ended, "killed the processes that scans left behind whose supervising process (shim) had died; the scans are retried or end as interrupted");
+        tracing::warn!(job = %id, ended, "shims, which supervise single scans, have died and left processes behind; the processes are killed, and the scans are started again or end as interrupted");
     }
 }
 
