@@ -11,108 +11,59 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-/// The ecosystems whose packages are found; each has a purl type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ecosystem {
-    Npm,
-    PyPi,
-    Cargo,
-    Golang,
-    Maven,
-    Conda,
-    NuGet,
-    Composer,
-    Gem,
-    Jsr,
-    Docker,
-    Generic,
-    GitHub,
-    Helm,
-    Pub,
-    Swift,
-    CocoaPods,
-    Hex,
-    Terraform,
-    Conan,
-    Vcpkg,
-    Hackage,
-    Cran,
-    Julia,
-    LuaRocks,
-    Opam,
-    Nim,
-    Cpan,
-    Crystal,
+/// Declares the ecosystems, each once, with the purl type that is also its name in results.
+macro_rules! ecosystems {
+    ($($variant:ident => $name:literal,)*) => {
+        /// The ecosystems whose packages are found; each has a purl type.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Ecosystem {
+            $($variant,)*
+        }
+
+        impl Ecosystem {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The purl type, which is also the name in results.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
 }
 
-impl Ecosystem {
-    /// All of them.
-    pub const ALL: [Self; 29] = [
-        Self::Npm,
-        Self::PyPi,
-        Self::Cargo,
-        Self::Golang,
-        Self::Maven,
-        Self::Conda,
-        Self::NuGet,
-        Self::Composer,
-        Self::Gem,
-        Self::Jsr,
-        Self::Docker,
-        Self::Generic,
-        Self::GitHub,
-        Self::Helm,
-        Self::Pub,
-        Self::Swift,
-        Self::CocoaPods,
-        Self::Hex,
-        Self::Terraform,
-        Self::Conan,
-        Self::Vcpkg,
-        Self::Hackage,
-        Self::Cran,
-        Self::Julia,
-        Self::LuaRocks,
-        Self::Opam,
-        Self::Nim,
-        Self::Cpan,
-        Self::Crystal,
-    ];
-
-    /// The purl type, which is also the name in results.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Npm => "npm",
-            Self::PyPi => "pypi",
-            Self::Cargo => "cargo",
-            Self::Golang => "golang",
-            Self::Maven => "maven",
-            Self::Conda => "conda",
-            Self::NuGet => "nuget",
-            Self::Composer => "composer",
-            Self::Gem => "gem",
-            Self::Jsr => "jsr",
-            Self::Docker => "docker",
-            Self::Generic => "generic",
-            Self::GitHub => "github",
-            Self::Helm => "helm",
-            Self::Pub => "pub",
-            Self::Swift => "swift",
-            Self::CocoaPods => "cocoapods",
-            Self::Hex => "hex",
-            Self::Terraform => "terraform",
-            Self::Conan => "conan",
-            Self::Vcpkg => "vcpkg",
-            Self::Hackage => "hackage",
-            Self::Cran => "cran",
-            Self::Julia => "julia",
-            Self::LuaRocks => "luarocks",
-            Self::Opam => "opam",
-            Self::Nim => "nim",
-            Self::Cpan => "cpan",
-            Self::Crystal => "crystal",
-        }
-    }
+ecosystems! {
+    Npm => "npm",
+    PyPi => "pypi",
+    Cargo => "cargo",
+    Golang => "golang",
+    Maven => "maven",
+    Conda => "conda",
+    NuGet => "nuget",
+    Composer => "composer",
+    Gem => "gem",
+    Jsr => "jsr",
+    Docker => "docker",
+    Generic => "generic",
+    GitHub => "github",
+    Helm => "helm",
+    Pub => "pub",
+    Swift => "swift",
+    CocoaPods => "cocoapods",
+    Hex => "hex",
+    Terraform => "terraform",
+    Conan => "conan",
+    Vcpkg => "vcpkg",
+    Hackage => "hackage",
+    Cran => "cran",
+    Julia => "julia",
+    LuaRocks => "luarocks",
+    Opam => "opam",
+    Nim => "nim",
+    Cpan => "cpan",
+    Crystal => "crystal",
 }
 
 /// The ecosystem of a package in a result file, which any program may write.
@@ -149,7 +100,7 @@ impl From<Ecosystem> for AnyEcosystem {
 
 impl From<&str> for AnyEcosystem {
     fn from(name: &str) -> Self {
-        let known = Ecosystem::ALL.into_iter().find(|known| known.as_str() == name);
+        let known = Ecosystem::ALL.iter().copied().find(|known| known.as_str() == name);
         known.map_or_else(|| Self::Other(name.into()), Self::Known)
     }
 }
@@ -226,7 +177,7 @@ mod tests {
 
     #[test]
     fn names_are_kept_and_known_ones_recognized() {
-        for known in Ecosystem::ALL {
+        for known in Ecosystem::ALL.iter().copied() {
             let read: AnyEcosystem =
                 serde_json::from_str(&format!("\"{}\"", known.as_str())).unwrap();
             assert_eq!(read, known);
