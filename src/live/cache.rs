@@ -10,7 +10,7 @@ use super::{
     EventId,
     follow::{Ending, Follower},
     job::{LiveJob, SharedJob},
-    job_index::JobIndex,
+    job_index::{JobIndex, JobSelection},
     sorted_jobs::Counts,
 };
 use crate::{
@@ -126,15 +126,15 @@ impl Live {
         Follower::new(self.job_index.clone(), last, end, guard)
     }
 
-    /// Calls `read` with the facts and the error of the jobs at these positions, newest first, in
-    /// one coarse state or in all. Also returns how many jobs there are in total.
+    /// Calls `read` with the facts and the error of the selected jobs at these positions, newest
+    /// first. Also returns how many jobs are selected.
     pub fn page<T>(
         &self,
-        state: Option<&str>,
+        selection: &JobSelection<'_>,
         places: Range<usize>,
         read: impl Fn(&JobFacts, Option<&str>) -> T,
     ) -> (Vec<T>, usize) {
-        self.job_index.page(state, places, read)
+        self.job_index.page(selection, places, read)
     }
 
     /// How many jobs and repositories are in which state.

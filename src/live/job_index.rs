@@ -41,6 +41,34 @@ const NEWEST: usize = 100;
 /// its row with each of them; a person can follow two messages a second.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Which jobs a list contains.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JobSelection<'a> {
+    /// Jobs in this coarse state; `None`: in all.
+    pub state: Option<&'a str>,
+    /// Jobs with these ids; `None`: with all.
+    pub id: Option<IdSelection<'a>>,
+}
+
+/// Which ids are selected.
+#[derive(Debug, Clone, Copy)]
+pub enum IdSelection<'a> {
+    /// This id.
+    Exact(&'a str),
+    /// Ids that begin or end with this text.
+    Shortened(&'a str),
+}
+
+impl IdSelection<'_> {
+    fn matches(self, id: &JobId) -> bool {
+        let id = id.as_str();
+        match self {
+            Self::Exact(text) => id == text,
+            Self::Shortened(text) => id.starts_with(text) || id.ends_with(text),
+        }
+    }
+}
+
 /// The row of one job.
 #[derive(Debug, Clone)]
 pub(super) struct JobRow {
@@ -218,18 +246,22 @@ impl JobIndex {
         }
     }
 
-    /// Calls `read` with the facts and the error of the jobs at these positions, newest first, in
-    /// one coarse state or in all. Also returns how many jobs there are in total.
+    /// Calls `read` with the facts and the error of the selected jobs at these positions, newest
+    /// first. Also returns how many jobs are selected.
     pub(super) fn page<T>(
         &self,
-        state: Option<&str>,
+        selection: &JobSelection<'_>,
         places: Range<usize>,
         read: impl Fn(&JobFacts, Option<&str>) -> T,
     ) -> (Vec<T>, usize) {
         let job_index = self.lock();
-        let jobs = job_index.listing.page(state, places).into_iter();
+        let (listing, state) = (&job_index.listing, selection.state);
+        let (jobs, total) = match selection.id {
+            None => (listing.page(state, places), listing.len(state)),
+            Some(id) => listing.page_of(state, places, |job| id.matches(job.entry.id())),
+        };
         let show = |job: &ByStart| job.entry.with_row(|row| read(&row.facts, row.error.as_deref()));
-        (jobs.map(show).collect(), job_index.listing.len(state))
+        (jobs.into_iter().map(show).collect(), total)
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -1,6 +1,6 @@
 //! `/jobs`: the list of known jobs.
 //!
-//! Input: a page and a state. Output: rows of jobs, newest first. Invariants: no lock is held
+//! Input: a page, a state, an id or a part of one. Output: rows of jobs, newest first. Invariants: no lock is held
 //! while rows are serialized.
 
 use super::scan::JOB_ID;
@@ -17,10 +17,13 @@ use crate::api::{
     },
     state::Api,
 };
-use crate::model::{
-    job_row::{JobRow, ListedJob},
-    progress::JobFacts,
-    state::COARSE_STATES,
+use crate::{
+    live::{IdSelection, JobSelection},
+    model::{
+        job_row::{JobRow, ListedJob},
+        progress::JobFacts,
+        state::COARSE_STATES,
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,6 +45,9 @@ struct Listing {
     /// List only jobs in this state.
     #[schemars(extend("enum" = COARSE_STATES))]
     status: Option<String>,
+    /// List only the job with this id or, if there is none, the jobs whose ids begin or end with
+    /// this text.
+    job: Option<String>,
 }
 
 /// A page of jobs.
@@ -82,7 +88,13 @@ fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
     let page = Page::new(listing.page, listing.per_page, default, most);
     // Copied, so that no lock is held during serialization.
     let copy = |facts: &JobFacts, error: Option<&str>| (facts.clone(), error.map(str::to_owned));
-    let (rows, total) = api.live.page(wanted, page.range(), copy);
+    let exact = |text: &str| text.parse().is_ok_and(|id| api.live.get(&id).is_some());
+    let id = listing.job.as_deref().map(|text| match exact(text) {
+        true => IdSelection::Exact(text),
+        false => IdSelection::Shortened(text),
+    });
+    let selection = JobSelection { state: wanted, id };
+    let (rows, total) = api.live.page(&selection, page.range(), copy);
     let rows = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref()));
     Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(total) }))
 }
