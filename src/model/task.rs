@@ -117,6 +117,10 @@ pub struct Category {
     /// Names in which `*` matches any characters.
     #[serde(default)]
     pub patterns: Vec<String>,
+    /// Parts of URLs, in which `*` matches any characters; a deep scan compares them with the URLs
+    /// in Python, Java and Scala sources, ignoring case.
+    #[serde(default)]
+    pub api_patterns: Vec<String>,
 }
 
 /// The task of a scanner on its standard input: one line of JSON, then end of file.

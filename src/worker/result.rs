@@ -42,7 +42,7 @@ pub(super) fn write(
         scanned_at: Utc::now(),
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         files: found.files,
-        categories: categories(&task.categories, &found.packages),
+        categories: categories(&task.categories, &found.packages, &found.categories_of_urls),
         packages: found.packages,
         infrastructure_usage: found.infrastructure_usage,
         warnings: found.warnings,

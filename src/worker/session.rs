@@ -228,6 +228,7 @@ impl<'a> Session<'a> {
             cpu: &self.cpu,
             parser_for: self.parser_for,
             deep: self.task.deep,
+            categories: &self.task.categories,
         }
     }
 

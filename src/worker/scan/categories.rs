@@ -1,15 +1,17 @@
 //! Determines which of the operator's categories a repository belongs to, by the names of its
-//! packages.
+//! packages and the URLs in its sources.
 //!
-//! Input: categories, packages. Output: each category, and whether it applies.
+//! Input: categories, packages, the categories of URLs. Output: each category, and whether it applies.
 
 use crate::model::{scan_result::Package, task::Category};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each category, and whether one of its names or patterns matches a package.
+/// Each category, and whether one of its names or patterns matches a package, or one of its
+/// `api_patterns` a URL (`of_urls`).
 pub(crate) fn categories(
     wanted: &BTreeMap<String, Category>,
     packages: &[Package],
+    of_urls: &BTreeSet<String>,
 ) -> BTreeMap<String, bool> {
     let names: BTreeSet<String> = packages.iter().map(|package| plain(&package.name)).collect();
     wanted
@@ -21,7 +23,8 @@ pub(crate) fn categories(
                     names.iter().any(|name| matches(pattern.as_bytes(), name.as_bytes()))
                 })
             };
-            (category.clone(), by_name || by_pattern())
+            let applies = of_urls.contains(category) || by_name || by_pattern();
+            (category.clone(), applies)
         })
         .collect()
 }
@@ -37,7 +40,7 @@ fn plain(name: &str) -> String {
 /// Whether the whole name matches the pattern, in which `*` matches any sequence of characters.
 ///
 /// Greedy, with backtracking only to the last `*`: at worst the product of the two lengths.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut retry = None;
     while n < name.len() {
@@ -98,6 +101,7 @@ mod tests {
         let category = |names: &[&str], patterns: &[&str]| Category {
             dependencies: names.iter().map(|name| (*name).to_owned()).collect(),
             patterns: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
+            api_patterns: Vec::new(),
         };
         let wanted = BTreeMap::from([
             ("data".to_owned(), category(&["Apache_Beam"], &[])),
@@ -106,7 +110,7 @@ mod tests {
             ("none".to_owned(), category(&[], &[])),
         ]);
         let packages = [package("apache.beam"), package("google-cloud_storage")];
-        let found = categories(&wanted, &packages);
+        let found = categories(&wanted, &packages, &BTreeSet::new());
         assert_eq!(
             found.into_iter().collect::<Vec<_>>(),
             [("cloud", true), ("data", true), ("none", false), ("web", false)]

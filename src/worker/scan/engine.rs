@@ -7,13 +7,16 @@
 //! one thread with a fixed stack size, so that a deeply nested file has the same outcome on every
 //! machine.
 
-use super::guard::{guarded, words};
+use super::{
+    guard::{guarded, words},
+    urls::UrlPatterns,
+};
 use crate::{
     ecosystem::{self, Findings, Gathered, Imports, Parser},
     model::{
         scan_result::{FileCounts, Package, Warning},
         state::Work,
-        task::Limits,
+        task::{Category, Limits},
     },
     sys::cpu::CpuClock,
     worker::{
@@ -27,7 +30,11 @@ use crate::{
         tree::{Content, Entry, Kind, Tree},
     },
 };
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::Duration,
+};
 
 /// The scanning thread's stack, in bytes.
 const STACK: usize = 32 << 20;
@@ -55,6 +62,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) parser_for: ParserFor,
     /// Whether imports in source files are read.
     pub(crate) deep: bool,
+    /// The operator's categories: a deep scan compares URLs in sources with their patterns.
+    pub(crate) categories: &'a BTreeMap<String, Category>,
 }
 
 /// The result of a scan.
@@ -64,6 +73,8 @@ pub(crate) struct ScanFindings {
     pub(crate) packages: Vec<Package>,
     pub(crate) infrastructure_usage: BTreeMap<String, bool>,
     pub(crate) warnings: Vec<Warning>,
+    /// The categories that a URL in a source belongs to.
+    pub(crate) categories_of_urls: BTreeSet<String>,
 }
 
 /// A file with a parser.
@@ -104,6 +115,7 @@ struct Engine<'a> {
     found: ScanFindings,
     /// Input of the join step, which creates packages from several files.
     gathered: Gathered,
+    urls: UrlPatterns,
     /// The number of entries in the gathered facts, each of which may become a package.
     size_of_facts: usize,
     /// The size of the packages' texts, in bytes.
@@ -119,6 +131,7 @@ impl<'a> Engine<'a> {
             with,
             found: ScanFindings::default(),
             gathered: Gathered::default(),
+            urls: UrlPatterns::new(with.categories),
             size_of_facts: 0,
             size_of_packages: 0,
             size_of_warnings: 0,
@@ -263,7 +276,12 @@ impl<'a> Engine<'a> {
             _ => tree.read(&file.handle, most)?,
         };
         match content {
-            Content::Bytes(bytes) => self.parse(file.parser, shown, &bytes),
+            Content::Bytes(bytes) => {
+                if file.is_source {
+                    self.urls.see(&bytes);
+                }
+                self.parse(file.parser, shown, &bytes);
+            }
             Content::TooLarge(size) => {
                 let size = size.map(|size| format!("{size} bytes are ")).unwrap_or_default();
                 self.skip(shown, &format!("too large: {size}more than {most}"));
@@ -355,6 +373,7 @@ impl<'a> Engine<'a> {
     }
 
     fn conclude(mut self) -> ScanFindings {
+        self.found.categories_of_urls = self.urls.into_found();
         self.found.warnings.sort();
         self.found.warnings.dedup();
         if self.dropped > 0 {

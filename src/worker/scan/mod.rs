@@ -13,6 +13,7 @@
 mod categories;
 mod engine;
 mod guard;
+mod urls;
 
 pub(super) use categories::categories;
 pub(super) use engine::{ParserFor, Scan, ScanFindings, scan};

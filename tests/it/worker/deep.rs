@@ -2,6 +2,7 @@
 
 use super::{Place, completes};
 use crate::support::forge::Forge;
+use scanwatch::model::task::Category;
 
 fn forge() -> Forge {
     let forge = Forge::start();
@@ -49,6 +50,28 @@ fn sources_count_like_other_files() {
     let status = place.status();
     assert_eq!((&status["total_files"], &status["current_file"]), (&5.into(), &5.into()));
     assert_eq!(place.warnings(), ["large.py: skipped: too large: 5000 bytes are more than 4096"]);
+}
+
+/// Breaks if a category is not found by a URL in a source, or by one that only a manifest has.
+#[test]
+fn a_url_in_a_source_counts_for_its_category() {
+    let forge = Forge::start();
+    let source = b"requests.post('https://API.openai.com/v1/chat', json=body)\n" as &[u8];
+    let page = b"{\"homepage\": \"https://api.mail.example/\"}" as &[u8];
+    forge.add_repository("project", &[("a.py", source), ("package.json", page)]);
+    let place = Place::new();
+    let mut task = place.task_at(&forge, "project");
+    let category =
+        |pattern: &str| Category { api_patterns: vec![pattern.to_owned()], ..Category::default() };
+    task.categories = [("ai", "api.openai.com/*/chat"), ("mail", "api.mail.example")]
+        .map(|(name, pattern)| (name.to_owned(), category(pattern)))
+        .into();
+    for deep in [false, true] {
+        task.deep = deep;
+        completes(&task);
+        let expected = serde_json::json!({ "ai": deep, "mail": false });
+        assert_eq!(place.result()["categories"], expected);
+    }
 }
 
 /// Breaks if more sources are read than allowed, if that is not reported, or if it costs a

@@ -23,7 +23,7 @@ fn a_repository_is_fetched_scanned_and_reported() {
     );
     let place = Place::new();
     let mut task = place.task_at(&forge, "project");
-    let web = Category { dependencies: vec!["Flask".to_owned()], patterns: Vec::new() };
+    let web = Category { dependencies: vec!["Flask".to_owned()], ..Category::default() };
     task.categories.insert("Web frameworks".to_owned(), web);
     completes(&task);
 
