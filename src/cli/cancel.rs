@@ -2,18 +2,16 @@
 
 use super::{
     Exit,
-    client::{ClientError, ServerArgs, run_with_client},
+    client::{ClientError, JOB_HELP, JobName, ServerArgs, run_with_client},
     exit, output,
 };
-use crate::model::JobId;
 use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::CODES_OF_REQUESTS)]
 pub(super) struct CancelArgs {
-    /// The jobs to cancel. Finished jobs stay unchanged.
-    #[arg(required = true, value_name = "JOB")]
-    jobs: Vec<JobId>,
+    #[arg(required = true, value_name = "JOB", help = JOB_HELP)]
+    jobs: Vec<JobName>,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -21,7 +19,7 @@ pub(super) struct CancelArgs {
 pub(super) fn run(args: &CancelArgs) -> Exit {
     run_with_client(&args.server, async |client| {
         let mut exit = Exit::Done;
-        for job in &args.jobs {
+        for job in JobName::resolve_all(&args.jobs, client).await? {
             match client.post(&format!("/scan/{job}/cancel"), None).await {
                 Ok(answer) if args.server.json => output::write(&answer.line())?,
                 Ok(answer) => {

@@ -56,6 +56,8 @@ struct Row {
     status: String,
     created_at: Option<String>,
     progress: Option<f64>,
+    total_repositories: Option<u64>,
+    failed_repositories: Option<u64>,
     error_message: Option<String>,
 }
 
@@ -101,7 +103,7 @@ fn print(
     }
     let mut text = String::new();
     if seen.is_empty() && !page.jobs.is_empty() {
-        text.push_str(&line(["JOB", "STATUS", "DONE", "CREATED", "URL"]));
+        text.push_str(&line(["JOB", "STATUS", "DONE", "FAILED", "CREATED", "URL"]));
     }
     for row in &page.jobs {
         // If a job was submitted between two requests, the pages have shifted: skip repeated rows.
@@ -110,7 +112,15 @@ fn print(
         }
     }
     output::write(text.as_bytes())?;
-    if !args.all && page.total > page.jobs.len() as u64 {
+    if page.total == 0 {
+        output::print_message(match args.status {
+            None => "no jobs; to submit one: scanwatch submit URL",
+            Some(_) => "no jobs in this state",
+        });
+    } else if page.jobs.is_empty() {
+        let pages = page.total_pages;
+        output::print_message(&format!("no jobs on this page; use --page 1 to {pages}"));
+    } else if !args.all && page.total > page.jobs.len() as u64 {
         let (shown, total, pages) = (page.jobs.len(), page.total, page.total_pages);
         output::print_message(&format!(
             "{shown} of {total} jobs; use --page 1 to {pages}, or --all, for the others"
@@ -127,9 +137,13 @@ fn describe(row: &Row) -> String {
         // Writing to a `String` cannot fail.
         let _ = write!(last, "  ({})", printable(error));
     }
-    line([&printable(&row.job_id), &printable(&row.status), &done, &created, &last])
+    let failed = match (row.failed_repositories, row.total_repositories) {
+        (Some(failed), Some(total)) => format!("{failed}/{total}"),
+        _ => "-".to_owned(),
+    };
+    line([&printable(&row.job_id), &printable(&row.status), &done, &failed, &created, &last])
 }
 
-fn line([job, status, done, created, last]: [&str; 5]) -> String {
-    format!("{job:36}  {status:9}  {done:>4}  {created:27}  {last}\n")
+fn line([job, status, done, failed, created, last]: [&str; 6]) -> String {
+    format!("{job:36}  {status:9}  {done:>4}  {failed:>7}  {created:27}  {last}\n")
 }

@@ -10,12 +10,15 @@ mod exit;
 mod health;
 mod jobs;
 mod logging;
+mod logs;
 mod manual;
 mod openapi;
 mod output;
 mod progress;
+mod remove;
 mod results;
 mod retry;
+mod sbom;
 mod scan;
 mod scan_options;
 mod schema;
@@ -59,12 +62,18 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the results of a job of a server.
     Results(results::ResultsArgs),
+    /// Print the bill of materials of a job of a server.
+    Sbom(sbom::SbomArgs),
+    /// Print the log of the scanner of a repository.
+    Logs(logs::LogsArgs),
     /// List the jobs of a server, newest first.
     Jobs(jobs::JobsArgs),
     /// Cancel jobs of a server.
     Cancel(cancel::CancelArgs),
     /// Scan the failed repositories of a job again.
     Retry(retry::RetryArgs),
+    /// Remove finished jobs and their files from a server.
+    Rm(remove::RemoveArgs),
     /// Print the health of a server.
     Health(health::HealthArgs),
     /// Run the built-in scanner on one repository. The server starts it; to run it manually, use
@@ -116,9 +125,12 @@ pub fn run() -> ExitCode {
         Command::Watch(args) => watch::run(&args).into(),
         Command::Status(args) => status::run(&args).into(),
         Command::Results(args) => results::run(&args).into(),
+        Command::Sbom(args) => sbom::run(&args).into(),
+        Command::Logs(args) => logs::run(&args).into(),
         Command::Jobs(args) => jobs::run(&args).into(),
         Command::Cancel(args) => cancel::run(&args).into(),
         Command::Retry(args) => retry::run(&args).into(),
+        Command::Rm(args) => remove::run(&args).into(),
         Command::Health(args) => health::run(&args).into(),
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),

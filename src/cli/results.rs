@@ -5,8 +5,9 @@
 
 use super::{
     Exit,
-    client::{Client, ClientError, ServerArgs, run_with_client},
+    client::{Client, ClientError, JOB_HELP, JobName, ServerArgs, run_with_client},
     exit, output,
+    sbom::{self, SbomFormat},
     status::describe_failure,
     table,
 };
@@ -23,9 +24,8 @@ const PER_PAGE: usize = 1_000;
 #[derive(Debug, Args)]
 #[command(after_help = exit::CODES_OF_RESULTS)]
 pub(super) struct ResultsArgs {
-    /// The job; it must be finished.
-    #[arg(value_name = "JOB")]
-    job: JobId,
+    #[arg(value_name = "JOB", help = JOB_HELP)]
+    job: JobName,
     /// The output format; --json is the same as --format json.
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     format: Format,
@@ -41,6 +41,10 @@ enum Format {
     Json,
     /// One line per package, over all repositories.
     Csv,
+    /// A bill of materials: `CycloneDX` 1.6.
+    Cyclonedx,
+    /// A bill of materials: SPDX 2.3.
+    Spdx,
 }
 
 /// The members of the progress document that this command needs.
@@ -69,7 +73,10 @@ struct Page {
 
 pub(super) fn run(args: &ResultsArgs) -> Exit {
     let format = if args.server.json { Format::Json } else { args.format };
-    run_with_client(&args.server, async |client| results(client, &args.job, format).await)
+    run_with_client(&args.server, async |client| {
+        let job = args.job.resolve(client).await?;
+        results(client, &job, format).await
+    })
 }
 
 async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, ClientError> {
@@ -97,6 +104,8 @@ async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, Cl
             let document = client.get(&format!("/jobs/{id}/results")).await?;
             output::write(&document.line())?;
         }
+        Format::Cyclonedx => sbom::print(client, id, None, SbomFormat::Cyclonedx).await?,
+        Format::Spdx => sbom::print(client, id, None, SbomFormat::Spdx).await?,
         Format::Csv => {
             output::write(csv::heading().as_bytes())?;
             for repository in completed {

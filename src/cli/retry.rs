@@ -2,25 +2,23 @@
 
 use super::{
     Exit,
-    client::{ClientError, ServerArgs, run_with_client},
+    client::{ClientError, JOB_HELP, JobName, ServerArgs, run_with_client},
     exit, output,
 };
-use crate::model::JobId;
 use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::CODES_OF_REQUESTS)]
 pub(super) struct RetryArgs {
-    /// The job; it must be finished.
-    #[arg(value_name = "JOB")]
-    job: JobId,
+    #[arg(value_name = "JOB", help = JOB_HELP)]
+    job: JobName,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 pub(super) fn run(args: &RetryArgs) -> Exit {
-    let job = &args.job;
     run_with_client(&args.server, async |client| {
+        let job = args.job.resolve(client).await?;
         let answer = client.post(&format!("/scan/{job}/retry"), None).await;
         let answer = answer.map_err(|error| match error {
             // The server does not know the route; a 404 with "Job not found" would name the job.

@@ -2,11 +2,10 @@
 
 use super::{
     Exit,
-    client::{ServerArgs, format_duration, run_with_client},
+    client::{JOB_HELP, JobName, ServerArgs, format_duration, run_with_client},
     exit,
     output::{self, printable},
 };
-use crate::model::JobId;
 use clap::Args;
 use serde_json::Value;
 use std::{fmt::Write, time::Duration};
@@ -14,16 +13,16 @@ use std::{fmt::Write, time::Duration};
 #[derive(Debug, Args)]
 #[command(after_help = exit::CODES_OF_REQUESTS)]
 pub(super) struct StatusArgs {
-    /// The job.
-    #[arg(value_name = "JOB")]
-    job: JobId,
+    #[arg(value_name = "JOB", help = JOB_HELP)]
+    job: JobName,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 pub(super) fn run(args: &StatusArgs) -> Exit {
     run_with_client(&args.server, async |client| {
-        let document = client.get(&format!("/scan/{}", args.job)).await?;
+        let job = args.job.resolve(client).await?;
+        let document = client.get(&format!("/scan/{job}")).await?;
         if args.server.json {
             output::write(&document.line())?;
         } else {

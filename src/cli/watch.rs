@@ -2,18 +2,16 @@
 
 use super::{
     Exit,
-    client::{ServerArgs, Wait, WaitArgs, run_with_client},
+    client::{JOB_HELP, JobName, ServerArgs, Wait, WaitArgs, run_with_client},
     exit,
 };
-use crate::model::JobId;
 use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::CODES_OF_WAITING)]
 pub(super) struct WatchArgs {
-    /// The jobs to follow. With --json: their events, one per line.
-    #[arg(required = true, value_name = "JOB")]
-    jobs: Vec<JobId>,
+    #[arg(required = true, value_name = "JOB", help = JOB_HELP)]
+    jobs: Vec<JobName>,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -22,7 +20,7 @@ pub(super) struct WatchArgs {
 
 pub(super) fn run(args: &WatchArgs) -> Exit {
     run_with_client(&args.server, async |client| {
-        let json = args.server.json;
-        Wait { client, jobs: &args.jobs, accepted: false, args: &args.waiting, json }.run().await
+        let (json, jobs) = (args.server.json, JobName::resolve_all(&args.jobs, client).await?);
+        Wait { client, jobs: &jobs, accepted: false, args: &args.waiting, json }.run().await
     })
 }

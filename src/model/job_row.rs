@@ -35,6 +35,9 @@ pub struct ListedJob<'a> {
     git_url: Option<&'a str>,
     /// Why it failed.
     error_message: Option<&'a str>,
+    total_repositories: u64,
+    /// Repositories that failed, timed out or were cancelled.
+    failed_repositories: u64,
 }
 
 /// The first message of a stream of all jobs.
@@ -73,6 +76,12 @@ impl<'a> JobRow<'a> {
 impl<'a> ListedJob<'a> {
     /// The row of a job, with its error if it failed.
     pub fn of(facts: &'a JobFacts, error_message: Option<&'a str>) -> Self {
-        Self { row: JobRow::of(facts), git_url: facts.url.as_deref(), error_message }
+        Self {
+            row: JobRow::of(facts),
+            git_url: facts.url.as_deref(),
+            error_message,
+            total_repositories: facts.summary.total_repositories,
+            failed_repositories: facts.summary.failed,
+        }
     }
 }

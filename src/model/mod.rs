@@ -31,5 +31,5 @@ pub mod task;
 pub mod time;
 
 pub use failure::{Failure, FailureKind};
-pub use job_id::JobId;
+pub use job_id::{InvalidJobId, JobId};
 pub use state::{JobState, RepoState};

@@ -3,7 +3,8 @@
 //! Input: the server's address, credentials from the environment, trusted certificate authorities.
 //! Output: documents, event streams, or an error. Invariants: credentials are sent only to the
 //! named server (no redirects, no proxies, no untrusted certificates); the size of an answer is
-//! limited; a request other than a stream ends after a read timeout.
+//! limited, or it is passed on piece by piece; a request other than a stream or a followed log ends
+//! after a read timeout.
 
 use super::{ServerArgs, error::ClientError};
 use crate::{config::authorities, http, model::JobId};
@@ -15,7 +16,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::{env::VarError, time::Duration};
+use std::{env::VarError, io, time::Duration};
 use url::Url;
 
 /// The default address of the server.
@@ -34,6 +35,7 @@ pub(in crate::cli) struct Client {
     server: String,
     requests: reqwest::Client,
     streams: reqwest::Client,
+    followed: reqwest::Client,
 }
 
 /// A JSON document of the server.
@@ -65,8 +67,11 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let headers =
             || HeaderMap::from_iter(authorization.map(|value| (AUTHORIZATION, value.clone())));
-        let build = |timeout| {
-            let mut client = http::client().default_headers(headers()).read_timeout(timeout);
+        let build = |timeout: Option<Duration>| {
+            let mut client = http::client().default_headers(headers());
+            if let Some(timeout) = timeout {
+                client = client.read_timeout(timeout);
+            }
             if let Some(authorities) = authorities {
                 client = client.tls_certs_only(authorities.iter().cloned());
             }
@@ -76,8 +81,9 @@ impl Client {
         };
         Ok(Self {
             server: address(server)?,
-            requests: build(READ_TIMEOUT)?,
-            streams: build(stream_timeout)?,
+            requests: build(Some(READ_TIMEOUT))?,
+            streams: build(Some(stream_timeout))?,
+            followed: build(None)?,
         })
     }
 
@@ -103,6 +109,30 @@ impl Client {
             None => request,
         })
         .await
+    }
+
+    /// Sends a DELETE request, whose answer has no body.
+    pub(in crate::cli) async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.send(self.requests.request(Method::DELETE, self.url(path))).await.map(drop)
+    }
+
+    /// Gets a document of any size, and passes it to `sink` piece by piece. A followed document may
+    /// be silent for as long as nothing is written to it.
+    pub(in crate::cli) async fn download(
+        &self,
+        path: &str,
+        accept: &str,
+        followed: bool,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), ClientError> {
+        let client = if followed { &self.followed } else { &self.requests };
+        let mut response = self.send(client.get(self.url(path)).header(ACCEPT, accept)).await?;
+        while let Some(piece) =
+            response.chunk().await.map_err(|error| self.transfer_error(error))?
+        {
+            sink(&piece)?;
+        }
+        Ok(())
     }
 
     /// Opens a job's event stream after the event with this id; `None` if that was the last one.

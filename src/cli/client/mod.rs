@@ -7,6 +7,7 @@
 mod error;
 mod http;
 mod job_events;
+mod job_name;
 mod job_view;
 mod progress_display;
 mod sse;
@@ -14,6 +15,7 @@ mod wait;
 
 pub(in crate::cli) use error::ClientError;
 pub(in crate::cli) use http::{Client, Document};
+pub(in crate::cli) use job_name::{JOB_HELP, JobName};
 pub(in crate::cli) use job_view::{JobUpdate, JobView};
 pub(in crate::cli) use progress_display::ProgressDisplay;
 pub(in crate::cli) use wait::{Wait, WaitArgs};

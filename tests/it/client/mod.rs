@@ -2,6 +2,7 @@
 //! which is killed, stopped and restarted.
 
 mod fake;
+mod names;
 mod refusals;
 mod requests;
 mod trust;
