@@ -6,6 +6,7 @@
 //! settings.
 
 pub mod authorities;
+pub mod foreign;
 mod forges;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

@@ -25,6 +25,7 @@ mod schema;
 mod serve;
 mod settings;
 mod signals;
+mod start_checks;
 mod status;
 mod submit;
 mod table;

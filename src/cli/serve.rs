@@ -1,6 +1,6 @@
 //! `scanwatch serve`: runs the service until a signal stops it.
 
-use super::{Exit, SettingsArgs, logging, output};
+use super::{Exit, SettingsArgs, logging, output, start_checks};
 use crate::{
     api::{
         Api, Parts,
@@ -20,8 +20,7 @@ use crate::{
 };
 use chrono::Utc;
 use clap::Args;
-use secrecy::SecretString;
-use std::{env::VarError, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -84,9 +83,8 @@ pub(super) fn run(args: ServeArgs) -> Exit {
 
 async fn serve(config: Config) -> Result<(), StartError> {
     let started_at = Utc::now();
-    let auth = Arc::new(credentials(&config)?);
-    let tls = config.server.tls().as_ref().map(Tls::open).transpose();
-    let tls = tls.map_err(|error| StartError::Tls(error.to_string()))?.map(Arc::new);
+    let auth = Arc::new(start_checks::accounts(&config)?);
+    let tls = start_checks::certificate(&config)?.map(Arc::new);
     let address = config.server.listen;
     let at = |source| StartError::Listen { address, source };
     // Bind first, so that a port in use is detected before the recovery.
@@ -166,38 +164,6 @@ async fn serve(config: Config) -> Result<(), StartError> {
     if in_order { Ok(()) } else { Err(StartError::QueueEnded) }
 }
 
-/// The accounts: the one of `API_USERNAME` and `API_PASSWORD`, and those of the files.
-fn credentials(config: &Config) -> Result<Auth, StartError> {
-    let variable = |name| match std::env::var(name) {
-        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
-        Err(VarError::NotPresent) => Ok(None),
-        // An unusable value must not count as unset: that would turn off authentication.
-        Err(VarError::NotUnicode(_)) => {
-            Err(StartError::Credentials(format!("{name} is not valid UTF-8")))
-        }
-    };
-    let auth = |account: Option<(&str, &SecretString)>| {
-        Auth::new(account, &config.auth).map_err(|error| StartError::Credentials(error.to_string()))
-    };
-    match (variable("API_USERNAME")?, variable("API_PASSWORD")?) {
-        (Some(name), Some(password)) => auth(Some((&name, &SecretString::from(password)))),
-        (None, None) if config.auth.has_files() || config.server.listen.ip().is_loopback() => {
-            auth(None)
-        }
-        (None, None) => Err(StartError::Credentials(format!(
-            "refusing to serve {} without credentials: set API_USERNAME and API_PASSWORD, \
-             or [auth] htpasswd_file or tokens_file, or listen on 127.0.0.1",
-            config.server.listen
-        ))),
-        (Some(_), None) => {
-            Err(StartError::Credentials("API_USERNAME is set, API_PASSWORD is not".to_owned()))
-        }
-        (None, Some(_)) => {
-            Err(StartError::Credentials("API_PASSWORD is set, API_USERNAME is not".to_owned()))
-        }
-    }
-}
-
 /// Prints the server's address and how to use it, with warnings.
 fn print_banner(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&Tls>) {
     let base = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
@@ -219,34 +185,12 @@ fn print_banner(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&
         env!("CARGO_PKG_VERSION"),
         engine.jobs().root().display(),
     );
-    for warning in warnings(&engine.config, auth, tls) {
+    for warning in start_checks::warnings(&engine.config, auth, tls) {
         text.push_str("\n  warning: ");
         text.push_str(&warning);
     }
     output::print_message(&text);
     tracing::info!(%address, confinement = engine.isolation.confinement().as_str(), "serving");
-}
-
-/// Warnings about settings that work but are unsafe.
-fn warnings(config: &Config, auth: &Auth, tls: Option<&Tls>) -> Vec<String> {
-    let mut warnings = tls.map(Tls::warnings).unwrap_or_default();
-    if auth.is_open() {
-        warnings.push(
-            "no credentials are configured: every user of this machine has full access; set \
-             API_USERNAME and API_PASSWORD to require authentication"
-                .to_owned(),
-        );
-    }
-    let server = &config.server;
-    if tls.is_none() && !server.behind_proxy && !server.listen.ip().is_loopback() {
-        warnings.push(
-            "no TLS: credentials and results are sent unencrypted; set [server] \
-             tls_certificate_file and tls_key_file, or use a proxy with TLS and set [server] \
-             behind_proxy = true"
-                .to_owned(),
-        );
-    }
-    warnings
 }
 
 /// Notifies the service manager, if there is one.

@@ -1,13 +1,21 @@
 //! The settings arguments, which several commands share, and `scanwatch config`.
 
-use super::{Exit, output};
+use super::{Exit, output, start_checks};
 use crate::{
-    api::{auth::Auth, tls::Tls},
-    config::{Config, DEFAULTS, EffectiveSetting, SettingsError, Sources},
+    config::{
+        Config, DEFAULTS, EffectiveSetting, SettingsError, Sources,
+        foreign::{self, Imported},
+    },
+    ecosystem::yaml_value,
+    store::chain,
 };
 use clap::{Args, Subcommand};
 use serde_json::{Map, json};
-use std::{fmt::Write, path::PathBuf};
+use std::{
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// The column at which `config show` prints the sources of settings, in characters.
 const SOURCE_COLUMN: usize = 56;
@@ -43,6 +51,13 @@ pub(super) enum ConfigCommand {
     },
     /// Print every setting with its default and its meaning.
     Defaults,
+    /// Print the settings file that corresponds to the config.yaml of the Python service. What has no
+    /// equivalent is listed on standard error.
+    Import {
+        /// The file, or `-` for standard input.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 impl SettingsArgs {
@@ -64,7 +79,7 @@ impl SettingsArgs {
 pub(super) fn run(command: ConfigCommand) -> Exit {
     match command {
         ConfigCommand::Check { settings } => match settings.load(Vec::new()) {
-            Ok(config) => check_files(&config),
+            Ok(config) => check(&config),
             Err(refused) => refuse(&refused),
         },
         ConfigCommand::Show { json, settings } => {
@@ -75,25 +90,61 @@ pub(super) fn run(command: ConfigCommand) -> Exit {
             }
         }
         ConfigCommand::Defaults => print(DEFAULTS),
+        ConfigCommand::Import { file } => import(&file),
     }
 }
 
-/// Checks the content of the files that `serve` would read: users, tokens and certificates.
-fn check_files(config: &Config) -> Exit {
-    let users = Auth::new(None, &config.auth).map_err(|error| error.to_string());
-    let tls = config.server.tls().as_ref().map(Tls::open).transpose();
-    let tls = tls.map_err(|error| error.to_string());
-    match (users, tls) {
-        (Ok(_), Ok(tls)) => {
-            for warning in tls.as_ref().map(Tls::warnings).unwrap_or_default() {
+/// Prints a settings file that corresponds to a file of the Python service.
+fn import(file: &Path) -> Exit {
+    let name = if file == "-" { "standard input".into() } else { file.display().to_string() };
+    let text = match if file == "-" {
+        io::read_to_string(io::stdin())
+    } else {
+        fs::read_to_string(file)
+    } {
+        Ok(text) => text,
+        Err(error) => {
+            output::print_error(&format!("cannot read {name}: {error}"));
+            return Exit::Usage;
+        }
+    };
+    let document = match yaml_value(&text) {
+        Ok(document) => document,
+        Err((line, message)) => {
+            output::print_error(&format!("{name}, line {line}: {}", output::printable(&message)));
+            return Exit::Usage;
+        }
+    };
+    let Imported { settings, remarks } = foreign::import(&document);
+    for remark in remarks {
+        output::print_message(&format!("not taken over: {}", output::printable(&remark)));
+    }
+    if settings.is_empty() {
+        output::print_error(&format!("{name} has no setting that scanwatch knows"));
+        return Exit::Usage;
+    }
+    match toml::to_string_pretty(&settings) {
+        Ok(text) => print(&text),
+        Err(error) => {
+            output::print_error(&format!("cannot print the settings as TOML: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+/// Checks what `serve` checks before it listens, and prints every error and warning.
+fn check(config: &Config) -> Exit {
+    match (start_checks::accounts(config), start_checks::certificate(config)) {
+        (Ok(auth), Ok(tls)) => {
+            for warning in start_checks::warnings(config, &auth, tls.as_ref()) {
                 output::print_message(&format!("warning: {warning}"));
             }
             output::print_message("the settings are valid");
             Exit::Done
         }
-        (users, tls) => {
-            for error in [users.err(), tls.err()].into_iter().flatten() {
-                output::print_error(&error);
+        (accounts, certificate) => {
+            for error in [accounts.err(), certificate.err()].into_iter().flatten() {
+                output::print_error(&chain(&error));
             }
             Exit::Usage
         }

@@ -82,6 +82,7 @@ pub use imports::{Imports, source_parser_for};
 pub use join::{Gathered, join};
 pub use parser::{Findings, Pairing, Parser, SourceFile, read};
 pub use project::Project;
+pub use yaml::value as yaml_value;
 
 use step::Step;
 

@@ -399,6 +399,50 @@ fn the_printed_defaults_are_a_settings_file() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
 }
 
+/// Breaks if `config check` accepts settings with which `serve` does not start.
+#[test]
+fn settings_that_serve_refuses_are_refused_by_the_check() {
+    let home = TempDir::new().unwrap();
+    let open = ["--set", "server.listen=0.0.0.0:0"];
+    for command in [&["config", "check"] as &[&str], &["serve"]] {
+        let ran = run(home.path(), &[command, &open].concat());
+        assert_eq!(ran.code, Some(2), "{}", ran.err);
+        assert!(ran.err.contains("refusing to serve 0.0.0.0:0 without credentials"), "{}", ran.err);
+    }
+    let mut half = scanwatch(home.path());
+    half.args(["config", "check"]).env("API_USERNAME", "me");
+    let refused = half.output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("API_PASSWORD is not"));
+    let mut both = scanwatch(home.path());
+    both.args(["config", "check"]).args(open).env("API_USERNAME", "me").env("API_PASSWORD", "x");
+    let accepted = both.output().unwrap();
+    assert!(accepted.status.success());
+    assert!(String::from_utf8_lossy(&accepted.stderr).contains("warning: no TLS"));
+}
+
+/// Breaks if the settings of the Python service do not become a usable settings file, or if
+/// something of them is lost silently.
+#[test]
+fn settings_of_the_python_service_are_imported() {
+    let file = "categories:\n  AI:\n    dependencies: [openai]\n    api_patterns:\n      \
+                - api.openai.com\n    status: approved\nworkers: 4\n";
+    let home = folder_with(&[("config.yaml", file), ("broken.yaml", "categories: [a\nb: c\n")]);
+    let ran = run(home.path(), &["config", "import", "config.yaml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("not taken over: workers: no such setting"), "{}", ran.err);
+    files::write(&home.path().join("ours.toml"), &ran.out);
+    let shown = run(home.path(), &["config", "show", "--json", "--config", "ours.toml"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.out).expect(&shown.err);
+    let expected = json!({ "dependencies": ["openai"], "api_patterns": ["api.openai.com"] });
+    assert_eq!(shown["categories.AI"]["value"], expected, "{shown:#}");
+    for (file, expected) in [("broken.yaml", "broken.yaml, line 2"), ("none.yaml", "cannot read")] {
+        let ran = run(home.path(), &["config", "import", file]);
+        assert_eq!(ran.code, Some(2), "{}", ran.err);
+        assert!(ran.err.contains(expected), "{}", ran.err);
+    }
+}
+
 /// Breaks if completions or manual pages cannot be generated, or do not cover every command.
 #[test]
 fn completions_and_manual_pages_cover_every_command() {

@@ -26,6 +26,7 @@ mod seen;
 mod store;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use super::{
     budget::{Budget, NODE},
@@ -35,6 +36,7 @@ use super::{
 };
 pub(crate) use seen::Seen;
 use std::borrow::Cow;
+pub use value::value;
 
 /// Longest scalar in bytes that [`Node::as_str`] returns.
 const LONGEST: usize = 4096;
