@@ -7,7 +7,7 @@
 
 use crate::{model::address::NetworkPolicy, sys};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 /// A resolver that returns the addresses of a name only if the policy allows all of them.
 #[derive(Debug)]
@@ -25,8 +25,6 @@ pub(super) enum NoAllowedAddress {
          belongs to this machine; to allow it, set [network] allow_nets in the server's settings"
     )]
     OwnAddress { host: String, address: std::net::IpAddr },
-    #[error("the name {host} has no address")]
-    NoAddress { host: String },
 }
 
 impl PolicyResolver {
@@ -41,6 +39,10 @@ impl Resolve for PolicyResolver {
         Box::pin(async move {
             let host = name.as_str().to_owned();
             let found: Vec<_> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            // As an unknown name, this is the network's failure, and a retry may help.
+            if found.is_empty() {
+                return Err(io::Error::other(format!("the name {host} has no address")).into());
+            }
             Ok(Box::new(check_addresses(host, found, &policy)?.into_iter()) as Addrs)
         })
     }
@@ -51,9 +53,6 @@ fn check_addresses(
     found: Vec<SocketAddr>,
     policy: &NetworkPolicy,
 ) -> Result<Vec<SocketAddr>, NoAllowedAddress> {
-    if found.is_empty() {
-        return Err(NoAllowedAddress::NoAddress { host });
-    }
     let mut addresses = found.iter().map(SocketAddr::ip);
     if let Some(address) = addresses.clone().find(|address| !policy.allows_address(*address)) {
         return Err(NoAllowedAddress::Address { host, address });
@@ -82,6 +81,5 @@ mod tests {
         let address = "10.0.0.1".parse().unwrap();
         let refused = NoAllowedAddress::Address { host: "h.example".into(), address };
         assert_eq!(check(&["1.1.1.1", "10.0.0.1"]), Err(refused));
-        assert_eq!(check(&[]), Err(NoAllowedAddress::NoAddress { host: "h.example".into() }));
     }
 }

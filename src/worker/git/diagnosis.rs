@@ -19,9 +19,10 @@ const LONGEST: usize = 400;
 /// git's memory was refused: `RLIMIT_AS`, or the machine has none left.
 const OUT_OF_MEMORY: [&str; 3] =
     ["Out of memory", "Cannot allocate memory", "cannot allocate memory"];
+/// The name of the host has no address.
+const UNRESOLVABLE: &str = "Could not resolve host";
 /// No connection was established.
-const NO_CONNECTION: [&str; 9] = [
-    "Could not resolve host",
+const NO_CONNECTION: [&str; 8] = [
     "Failed to connect",
     "Couldn't connect",
     "Connection refused",
@@ -80,6 +81,9 @@ pub(super) fn diagnose(
     }
     if is_out_of_time(&own) {
         return GitError::TooMuchWork;
+    }
+    if has(&[UNRESOLVABLE]) {
+        return GitError::Unresolvable { host, reason: said };
     }
     if has(&NO_CONNECTION) {
         return GitError::Unreachable { host, said };
@@ -183,6 +187,10 @@ mod tests {
             (
                 "fatal: unable to access 'https://h.example/a.git/': server certificate verification failed. CAfile: none CRLfile: none",
                 "Tls",
+            ),
+            (
+                "fatal: unable to access 'https://h.example/a.git/': Could not resolve host: h.example",
+                "Unresolvable",
             ),
             (
                 "fatal: unable to access 'https://h.example/a.git/': Failed to connect to h.example port 443 after 1 ms: Couldn't connect to server",

@@ -14,7 +14,10 @@ use std::{io, net::IpAddr};
 pub(crate) enum GitError {
     #[error("{refusal}: {}", refusal.hint())]
     Refused { refusal: Refusal },
-    #[error("the name {host} could not be resolved, so its addresses cannot be checked: {reason}")]
+    #[error(
+        "{host} cannot be reached: the name could not be resolved ({reason}); check the name, and the DNS of \
+         the machine that scans"
+    )]
     Unresolvable { host: String, reason: String },
     #[error("Private network access not allowed: {host} has the address {address}")]
     Address { host: String, address: IpAddr },
@@ -133,7 +136,6 @@ impl GitError {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Refused { .. }
-            | Self::Unresolvable { .. }
             | Self::Address { .. }
             | Self::OwnAddress { .. }
             | Self::Reference { .. } => FailureKind::Refused,
@@ -149,6 +151,8 @@ impl GitError {
             | Self::NoDefaultBranch
             | Self::Redirected { .. }
             | Self::Tls { .. }
+            // A name that does not resolve is the network's failure: policy has refused nothing.
+            | Self::Unresolvable { .. }
             | Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Stalled { .. }

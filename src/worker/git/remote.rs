@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_cannot_be_resolved_is_refused() {
+    fn a_name_that_cannot_be_resolved_is_not_contacted() {
         let error = judge("https://no-such-name.invalid/a.git", &policy(&[])).unwrap_err();
         assert!(matches!(error, GitError::Unresolvable { .. }), "{error}");
     }

@@ -243,12 +243,25 @@ fn an_allowed_name_with_a_private_address_is_not_contacted() {
     assert!(forge.contacts() > 0);
 }
 
+/// Breaks if an unknown name counts as refused by the policy, so that nobody retries it, or has another
+/// cause in `scan`, where its host is trusted as typed, than in `serve`.
 #[test]
-fn a_name_that_is_unknown_is_refused() {
-    let place = Place::new();
-    let mut task = place.task("https://no-such-name.invalid/a.git");
-    task.network.allow_hosts.push("no-such-name.invalid".to_owned());
-    task.credentials =
-        Some(Credentials { username: String::new(), password: "no-such-name".to_owned() });
-    fails(&place, &task, "refused", "***.invalid could not be resolved");
+fn a_name_that_is_unknown_is_a_failure_of_the_network() {
+    for trusted in [false, true] {
+        let place = Place::new();
+        let mut task = place.task("https://no-such-name.invalid/a.git");
+        if trusted {
+            let url = url::Url::parse(&task.git_url).unwrap();
+            task.network.trusted.extend(Origin::of(&url));
+        } else {
+            task.network.allow_hosts.push("no-such-name.invalid".to_owned());
+        }
+        task.credentials =
+            Some(Credentials { username: String::new(), password: "no-such-name".to_owned() });
+        let detail = "***.invalid cannot be reached: the name could not be resolved";
+        fails(&place, &task, "clone", detail);
+        assert!(!is_permanent(&place), "trusted: {trusted}");
+        let status = place.status().to_string();
+        assert!(!status.contains("allow_hosts"), "{status}");
+    }
 }
