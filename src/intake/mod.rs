@@ -129,7 +129,8 @@ impl Intake {
             Plan::of([(target.name(), target.location())])
         };
         let names = plan.repositories.iter().map(|planned| planned.repo_name.clone()).collect();
-        let mut master = Master::new(&id, &url, target.scan_type(), names, created_at);
+        let url = git_url::trimmed(&url);
+        let mut master = Master::new(&id, url, target.scan_type(), names, created_at);
         master.submitted_by = submitted_by;
         master.options = Some(options);
         let job = NewJob { id: id.clone(), master, plan, permit: Some(permit) };

@@ -8,7 +8,7 @@ use crate::{
     config::{Config, ForgeKind},
     model::{
         address::Origin,
-        git_url::{GitUrl, Refusal},
+        git_url::{self, GitUrl, Refusal},
         master::ScanType,
     },
 };
@@ -76,14 +76,7 @@ impl Target {
         if !text.contains("://") && !text.contains('@') {
             return Err(Refusal::Shape("it is neither a URL nor a path that exists"));
         }
-        if let Some(origin) = url::Url::parse(text).ok().as_ref().and_then(Origin::of) {
-            network.trusted.push(origin);
-        } else if let Some((host, _)) =
-            text.split_once('@').and_then(|(_, rest)| rest.split_once(':'))
-        {
-            let origin = url::Url::parse(&format!("https://{host}/")).ok();
-            network.trusted.extend(origin.as_ref().and_then(Origin::of));
-        }
+        network.trusted.extend(git_url::typed_origin(text));
         let url = GitUrl::parse(text, &config.network)?;
         Ok(Self::classify(url, config))
     }
@@ -233,6 +226,8 @@ mod tests {
             ("https://gitlab.com/acme", "Group"),
             ("https://gitlab.com/acme/api", "Unknown"),
             ("http://elsewhere.example/api", "Repository"),
+            (" ssh://git@elsewhere.example:2222/acme/api\n", "Repository"),
+            ("git@ssh.dev.azure.com:v3/acme/web/api", "Repository"),
         ] {
             let target = format!("{:?}", Target::from_command_line(url, &mut config()).unwrap());
             assert_eq!(target.split('(').next(), Some(expected), "{url}");

@@ -8,7 +8,7 @@
 //! against the same policy before it connects.
 
 use super::{
-    address::{AddressKind, NetworkPolicy, Origin, kind_of},
+    address::{AddressKind, NetworkPolicy, Origin, kind_of, normal_host},
     control_chars::is_invisible,
 };
 use percent_encoding::percent_decode;
@@ -61,10 +61,12 @@ impl Refusal {
                  that is a control character, \\ or ../ in percent-encoding"
             }
             Self::Shape(_) => {
-                "submit https://host/path/repository.git or git@host:path/repository.git"
+                "submit https://host/path/repository.git, git@host:path/repository.git or \
+                 ssh://git@host/path/repository.git"
             }
             Self::Scheme(_) => {
-                "submit the https URL; http is only accepted for a forge that [[forges]] configures with http"
+                "submit the https URL (or ssh://git@host/path, which is fetched by https); http is only accepted \
+                 for a forge that [[forges]] configures with http"
             }
             Self::Userinfo => "submit the URL without user and password",
             Self::Metadata | Self::PrivateNetwork => {
@@ -89,8 +91,9 @@ impl Refusal {
 }
 
 impl GitUrl {
-    /// Checks a URL of a user or a forge.
+    /// Checks a URL of a user or a forge. Blanks around it are ignored.
     pub fn parse(text: &str, policy: &NetworkPolicy) -> Result<Self, Refusal> {
+        let text = trimmed(text);
         check_characters(text)?;
         let mut url = parse_shape(text)?;
         let origin = Origin::of(&url);
@@ -177,6 +180,21 @@ impl fmt::Display for GitUrl {
     }
 }
 
+/// A URL without the blanks and line breaks around it, which come with copied text.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_ascii_whitespace())
+}
+
+/// The origin that is contacted for a URL as a user typed it, in any accepted form; `None` if it is no
+/// URL. The URL is not checked.
+pub fn typed_origin(text: &str) -> Option<Origin> {
+    let text = trimmed(text);
+    match ssh_form(text) {
+        Some(https) => Origin::of(&Url::parse(&https.ok()?).ok()?),
+        None => Origin::of(&Url::parse(text).ok()?),
+    }
+}
+
 fn check_characters(text: &str) -> Result<(), Refusal> {
     let dangerous =
         |c: char| c.is_control() || matches!(c, ';' | '&' | '|' | '`' | '$' | '<' | '>' | '\\');
@@ -219,7 +237,7 @@ fn parse_shape(text: &str) -> Result<Url, Refusal> {
     if text.contains(char::is_whitespace) {
         return Err(Refusal::Shape("it contains blanks"));
     }
-    let spelled = match scp_like(text) {
+    let spelled = match ssh_form(text) {
         Some(https) => https?,
         None => text.to_owned(),
     };
@@ -230,28 +248,57 @@ fn parse_shape(text: &str) -> Result<Url, Refusal> {
     Ok(url)
 }
 
-/// `git@host:path`, the short form of git-clone(1), as the equivalent https URL.
-fn scp_like(text: &str) -> Option<Result<String, Refusal>> {
-    if text.contains("://") {
-        return None;
-    }
-    let (user, rest) = text.split_once('@')?;
-    // `user:secret@host/path`, which a parser would take for a URL with the scheme `user`.
-    if user.contains(':') && !user.contains('/') {
-        return Some(Err(Refusal::Userinfo));
-    }
-    let (host, path) = rest.split_once(':')?;
-    if host.is_empty() || host.contains('/') {
-        return None;
-    }
+/// A URL for SSH as the equivalent https URL: `git@host:path`, the short form of git-clone(1), and
+/// `ssh://git@host/path`. Its port, if there is one, is that of SSH and is dropped.
+fn ssh_form(text: &str) -> Option<Result<String, Refusal>> {
+    let (user, host, path) = match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let scheme = scheme.to_ascii_lowercase();
+            // git also knows the other two names (git-clone(1), "deprecated").
+            if !matches!(scheme.as_str(), "ssh" | "git+ssh" | "ssh+git") {
+                return None;
+            }
+            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+            // Without a user it is refused by its scheme.
+            let (user, host) = authority.rsplit_once('@')?;
+            let port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+            let host = host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
+            (user, host, path)
+        }
+        None => {
+            let (user, rest) = text.split_once('@')?;
+            // `user:secret@host/path`, which a parser would take for a URL with the scheme `user`.
+            if user.contains(':') && !user.contains('/') {
+                return Some(Err(Refusal::Userinfo));
+            }
+            let (host, path) = rest.split_once(':')?;
+            if host.is_empty() || host.contains('/') {
+                return None;
+            }
+            (user, host, path)
+        }
+    };
     let path = path.trim_start_matches('/');
     Some(if user != "git" {
         Err(Refusal::Userinfo)
-    } else if host.starts_with('-') || path.is_empty() {
+    } else if host.is_empty() || host.starts_with('-') || path.is_empty() {
         Err(Refusal::Shape("it names no repository"))
     } else {
-        Ok(format!("https://{host}/{path}"))
+        Ok(azure_form(host, path).unwrap_or_else(|| format!("https://{host}/{path}")))
     })
+}
+
+/// The https URL of a repository of Azure DevOps, whose SSH server has a host and paths of its own:
+/// `v3/organization/project/repository`.
+fn azure_form(host: &str, path: &str) -> Option<String> {
+    if normal_host(host) != "ssh.dev.azure.com" {
+        return None;
+    }
+    let mut parts = path.trim_end_matches('/').split('/');
+    let (version, organization, project, repository) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    (version == "v3" && parts.next().is_none())
+        .then(|| format!("https://dev.azure.com/{organization}/{project}/_git/{repository}"))
 }
 
 fn check_path(url: &Url) -> Result<(), Refusal> {

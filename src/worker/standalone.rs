@@ -5,7 +5,8 @@
 //! only what the user typed is trusted.
 
 use crate::model::{
-    address::{NetworkPolicy, Origin},
+    address::NetworkPolicy,
+    git_url,
     task::{Category, Limits, Sandbox, ScanTask},
 };
 use anyhow::Context;
@@ -78,15 +79,8 @@ fn trusted(url: String, mut policy: NetworkPolicy) -> anyhow::Result<(String, Ne
         let path = path.into_os_string().into_string();
         return Ok((path.ok().context("the path of the folder is not UTF-8")?, policy));
     }
-    let spelled = if url.contains("://") {
-        url.clone()
-    } else {
-        // git@host:path is fetched by https.
-        let host = url.split_once('@').map_or("", |(_, rest)| rest).split(':').next().unwrap_or("");
-        format!("https://{host}/")
-    };
     // The gate refuses an invalid URL and names the reason.
-    policy.trusted.extend(url::Url::parse(&spelled).ok().and_then(|url| Origin::of(&url)));
+    policy.trusted.extend(git_url::typed_origin(&url));
     Ok((url, policy))
 }
 
@@ -107,6 +101,7 @@ mod tests {
             ("https://h.example/a/b.git", "https://h.example/a/b.git"),
             ("http://127.0.0.1:8080/b.git", "http://127.0.0.1:8080/b.git"),
             ("git@h.example:a/b.git", "https://h.example/a/b.git"),
+            ("ssh://git@h.example:22/a/b.git", "https://h.example/a/b.git"),
         ] {
             let (url, policy) = trusted(typed.to_owned(), NetworkPolicy::default()).unwrap();
             assert_eq!(GitUrl::parse(&url, &policy).unwrap().as_str(), let_through);

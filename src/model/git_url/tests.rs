@@ -24,6 +24,19 @@ fn allowed_urls_are_normalized() {
     accepts("https://github.com/a/b.git", "https://github.com/a/b.git", "b");
     accepts("https://GitHub.com./a/b", "https://github.com/a/b", "b");
     accepts("git@gitlab.com:x/y/z.git", "https://gitlab.com/x/y/z.git", "z");
+    accepts("ssh://git@github.com/a/b.git", "https://github.com/a/b.git", "b");
+    accepts("ssh://git@github.com:22/a/b.git", "https://github.com/a/b.git", "b");
+    accepts("SSH://git@gitlab.com:2222//a/b", "https://gitlab.com/a/b", "b");
+    accepts("git+ssh://git@github.com/a/b.git", "https://github.com/a/b.git", "b");
+    accepts(" https://github.com/a/b.git\r\n", "https://github.com/a/b.git", "b");
+    accepts("\tgit@github.com:a/b.git ", "https://github.com/a/b.git", "b");
+    for typed in [
+        "git@ssh.dev.azure.com:v3/org/My%20Project/repo",
+        "ssh://git@ssh.dev.azure.com/v3/org/My%20Project/repo",
+        "ssh://git@SSH.dev.azure.com:22/v3/org/My%20Project/repo/",
+    ] {
+        accepts(typed, "https://dev.azure.com/org/My%20Project/_git/repo", "repo");
+    }
     accepts("http://forge.corp:8080/g/r.git", "http://forge.corp:8080/g/r.git", "r");
     accepts("https://a_b.c-d.STAR.example/x", "https://a_b.c-d.star.example/x", "x");
     accepts("https://10.9.1.2/g/r.git", "https://10.9.1.2/g/r.git", "r");
@@ -78,6 +91,10 @@ fn rules_refuse_in_their_order() {
         "https://a..star.example/x",
         "https://a,b.star.example/x",
         "https://[::1/x",
+        "ssh://git@github.com",
+        "ssh://git@github.com/",
+        "ssh://git@-oProxyCommand=x/y",
+        "ssh://git@/a/b",
     ] {
         let refusal = GitUrl::parse(text, &policy()).unwrap_err();
         assert!(refusal.is_malformed(), "{text:?}: {refusal}");
@@ -86,7 +103,7 @@ fn rules_refuse_in_their_order() {
     refuses(&format!("https://github.com/{}", "ä".repeat(900)), "Invalid Git URL: it is longer");
     for (text, scheme) in [
         ("http://github.com/a.git", "http"),
-        ("ssh://git@github.com/a.git", "ssh"),
+        ("ssh://github.com/a.git", "ssh"),
         ("git://github.com/a.git", "git"),
         ("file:///etc/passwd", "file"),
         ("ext::sh -c id", "ext"),
@@ -103,6 +120,9 @@ fn rules_refuse_in_their_order() {
         "https://token@127.0.0.1/a",
         "me@github.com:a/b",
         "u:p@h/a",
+        "ssh://me@github.com/a/b",
+        "ssh://git:secret@github.com/a/b",
+        "ssh://git@me@github.com/a/b",
     ] {
         refuses(text, "Invalid Git URL: credentials");
     }
@@ -123,6 +143,8 @@ fn rules_refuse_in_their_order() {
         "https://[64:ff9b::7f00:1]/a",
         "https://0/a",
         "git@127.0.0.1:a/b",
+        "ssh://git@127.0.0.1/a/b",
+        "ssh://git@[::1]:22/a/b",
     ] {
         refuses(text, "Private network access not allowed");
     }
@@ -142,8 +164,27 @@ fn rules_refuse_in_their_order() {
         "https://1.1.1.1/a",
         "https://xn--github-x2a.com/a",
         "https://gıthub.com/a",
+        "ssh://git@evil.example/a",
+        "git@ssh.dev.azure.com:v3/org/project/repo/more",
+        "git@ssh.dev.azure.com:v3/org/project",
     ] {
         refuses(text, "Domain not allowed: ");
+    }
+}
+
+#[test]
+fn the_origin_of_a_typed_url_is_the_one_that_is_contacted() {
+    for (typed, origin) in [
+        (" https://h.example/a ", Some("https://h.example")),
+        ("http://127.0.0.1:8080/a", Some("http://127.0.0.1:8080")),
+        ("git@h.example:a/b", Some("https://h.example")),
+        ("ssh://git@h.example:2222/a", Some("https://h.example")),
+        ("git@ssh.dev.azure.com:v3/o/p/r", Some("https://dev.azure.com")),
+        ("me@h.example:a/b", None),
+        ("/srv/a", None),
+    ] {
+        let found = typed_origin(typed).map(|origin| origin.to_string());
+        assert_eq!(found.as_deref(), origin, "{typed}");
     }
 }
 
