@@ -181,6 +181,59 @@ async fn files_of_a_later_schema_are_read_as_far_as_they_are_understood() {
     assert_eq!(health["watch"]["unreadable_files"], 0, "{health:#}");
 }
 
+/// Replaces the program of a server as packages do: under another name first, then renamed.
+fn install(program: &Path) {
+    let part = program.with_extension("part");
+    fs::copy(env!("CARGO_BIN_EXE_scanwatch"), &part).unwrap();
+    fs::rename(part, program).unwrap();
+}
+
+/// Breaks if a server cannot start scans after its program was replaced, if the new program does
+/// not adopt the scans of the old one, or if going back to the old program costs a job.
+#[tokio::test]
+async fn the_program_is_replaced_under_running_scans() {
+    let setup = Setup::new().shell(
+        "say scanning\nwhile [ ! -e \"$dir/$SCANWATCH_REPO_NAME\" ]; do sleep 0.05; done\nsay completed\n",
+    );
+    let program = setup.folder().join("scanwatch");
+    install(&program);
+    let start = format!("exec '{}' \"$@\"", program.display());
+    let mut server = setup.launched_by(&["/bin/sh", "-c", &start]).start().await;
+    let before = server.submit("before").await;
+    server.working(&before).await;
+    install(&program);
+    let between = server.submit("between").await;
+    server.working(&between).await;
+    server.kill9().await;
+    // Earlier versions kept no second record of attempts, and fewer members in the first.
+    fs::remove_dir_all(server.setup().jobs().join(".attempts")).unwrap();
+    for job in [&before, &between] {
+        let record = server.job_folder(job).join("locks/repo_0.attempt.json");
+        let now = files::json(&record).unwrap();
+        let members = ["schema", "attempt", "interruptions", "started_at"];
+        let then = members.map(|name| (name.to_owned(), now[name].clone()));
+        files::replace(&record, Value::Object(then.into_iter().collect()).to_string());
+    }
+    server.restart().await;
+    for job in [&before, &between] {
+        assert_eq!(server.working(job).await["status"], "in_progress");
+        let name = if *job == before { "before" } else { "between" };
+        files::write(&server.file(name), "");
+        assert_eq!(server.finished(job).await["status"], "completed");
+        assert_eq!(server.status_file(job, 0)["attempt"], 1);
+    }
+
+    // The way back is a planned stop: nothing runs any more, and what did is queued again.
+    let back = server.submit("back").await;
+    server.working(&back).await;
+    assert_eq!(server.terminate().await, Some(0));
+    install(&program);
+    server.restart().await;
+    files::write(&server.file("back"), "");
+    assert_eq!(server.finished(&back).await["status"], "completed");
+    assert_eq!(server.progress(&before).await["status"], "completed");
+}
+
 // How the fixtures are created.
 
 async fn record(server: &TestServer, to: &Path, kind: &str, job: &str) {
