@@ -6,18 +6,14 @@
 
 mod clean_up;
 mod deferred_recovery;
+mod reload;
 
 use crate::{
-    config::{Config, WatchMode},
+    config::{Config, CurrentConfig, WatchMode},
     intake::Intake,
     live::{Live, Nudger, Plans, Results, WatchOptions, Watcher},
     pool::Pool,
-    store::{
-        StoreError,
-        layout::JobsDir,
-        server_lock::ServerLock,
-        space::{Floor, Space},
-    },
+    store::{StoreError, layout::JobsDir, server_lock::ServerLock, space::Space},
     supervisor::{self, Isolation, Recovered, Setup, Supervisor},
     sys::cgroup,
 };
@@ -57,7 +53,7 @@ pub enum StartError {
 /// The running components.
 #[derive(Debug)]
 pub struct Engine {
-    pub config: Arc<Config>,
+    pub config: CurrentConfig,
     pub live: Arc<Live>,
     pub nudger: Nudger,
     pub results: Arc<Results>,
@@ -82,15 +78,13 @@ impl Engine {
     /// # Errors
     /// The reason why the engine cannot start; in this case nothing has been changed.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let config = Arc::new(with_absolute_command(config));
+        let config = with_absolute_command(config);
         let jobs = JobsDir::new(&config.jobs.dir)?;
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
-        let floor =
-            Floor { bytes: config.jobs.min_free_bytes, inodes: config.jobs.min_free_inodes };
-        let space =
-            Arc::new(Space::new(&jobs, floor).for_fetches_of(config.limits.max_fetch_bytes));
+        let space = Space::new(&jobs, reload::floor(&config));
+        let space = Arc::new(space.for_fetches_of(config.limits.max_fetch_bytes));
         let setup = Setup {
-            config: Arc::clone(&config),
+            config: CurrentConfig::new(config.clone()),
             jobs: jobs.clone(),
             space: Arc::clone(&space),
             path: path.clone(),
@@ -109,9 +103,9 @@ impl Engine {
         let engine = Self {
             results: Arc::new(Results::new(jobs.clone())),
             plans: Arc::new(Plans::new(jobs.clone())),
+            config: setup.config.clone(),
             intake: Intake::new(setup.clone(), supervisor.clone(), plannings, &tasks),
             nudger: watcher.nudger(),
-            config,
             live,
             supervisor,
             isolation,
@@ -140,10 +134,10 @@ impl Engine {
             plans: Arc::clone(&engine.plans),
             supervisor: engine.supervisor.clone(),
             jobs: engine.jobs.clone(),
-            retention: engine.config.jobs.retention,
+            config: engine.config.clone(),
             pool: Pool::new("clean-up", 1),
         };
-        let (every, shutdown) = (engine.config.jobs.cleanup_interval, engine.shutdown.clone());
+        let (every, shutdown) = (config.jobs.cleanup_interval, engine.shutdown.clone());
         engine.tasks.spawn(async move {
             let _ = shutdown.run_until_cancelled(clean_up.run(every)).await;
         });
@@ -158,7 +152,7 @@ impl Engine {
     /// Starts the self-test of the scanners' sandbox in the background.
     pub fn test_isolation(&self) {
         let isolation = Arc::clone(&self.isolation);
-        let (config, path) = (Arc::clone(&self.config), self.path.clone());
+        let (config, path) = (self.config.get(), self.path.clone());
         let (staging, shutdown) = (self.jobs.staging(), self.shutdown.clone());
         self.tasks.spawn(async move {
             let test = isolation.test(&config.scanner, &path, &staging);
@@ -187,12 +181,13 @@ impl Engine {
 /// Creates and locks the jobs folder, and recovers its jobs.
 fn prepare(setup: &Setup) -> Result<Recovered, StartError> {
     let jobs = &setup.jobs;
-    jobs.create(setup.config.jobs.folder_mode)?;
+    let config = setup.config.get();
+    jobs.create(config.jobs.folder_mode)?;
     let lock = ServerLock::take(jobs)?.ok_or_else(|| StartError::Locked(jobs.root().to_owned()))?;
     setup.space.adopt(lock);
     sweep(jobs, None);
     cgroup::remove_empty();
-    if setup.config.scanner.stall_timeout_secs <= setup.config.scanner.update_interval_secs {
+    if config.scanner.stall_timeout_secs <= config.scanner.update_interval_secs {
         tracing::warn!(
             "scanner.stall_timeout_secs is not longer than scanner.update_interval_secs: \
              healthy scanners may be ended as stalled; raise scanner.stall_timeout_secs"

@@ -1,4 +1,4 @@
-//! The settings, read and validated once at the start.
+//! The settings, read and validated at the start, and again when the operator asks for it.
 //!
 //! Input: the layers (see `layers`), and the token files and variables that they name. Output: a
 //! [`Config`] with usable values, or an error that names the setting and the source of its value.
@@ -6,15 +6,19 @@
 //! settings.
 
 pub mod authorities;
+mod current;
 pub mod foreign;
 mod forges;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod layers;
+mod reload;
 mod sections;
 mod values;
 
+pub use current::CurrentConfig;
 pub use layers::{EffectiveSetting, SettingsError};
+pub use reload::{Changes, Reloader};
 pub use sections::{
     AuthConfig, DiscoveryConfig, JobsConfig, LogConfig, LogFormat, ScannerConfig, ServerConfig,
     TlsFiles, WatchConfig, WatchMode,

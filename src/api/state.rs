@@ -13,7 +13,7 @@ use super::{
     tls::Tls,
 };
 use crate::{
-    config::Config,
+    config::CurrentConfig,
     intake::Intake,
     live::{Live, LiveJob, Nudger, Plans, Results},
     model::{JobId, time::Timestamp},
@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// Handles of the components that handlers use.
 #[derive(Debug)]
 pub struct Parts {
-    pub config: Arc<Config>,
+    pub config: CurrentConfig,
     pub live: Arc<Live>,
     pub nudger: Nudger,
     pub results: Arc<Results>,
@@ -115,7 +115,8 @@ impl Api {
 
     /// Reserves a slot for another stream of this user.
     pub(super) fn stream_slot(&self, user: &User) -> Result<StreamSlot, ApiError> {
-        let limits = &self.config.server;
+        let config = self.config.get();
+        let limits = &config.server;
         let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, by_user) = &mut *open;
         let name = user.name().map(str::to_owned);

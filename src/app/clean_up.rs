@@ -5,6 +5,7 @@
 //! treated like our own.
 
 use crate::{
+    config::CurrentConfig,
     live::{Live, LiveJob, Nudger, Plans, Results},
     model::{JobId, time::Timestamp},
     pool::Pool,
@@ -35,8 +36,8 @@ pub(super) struct CleanUp {
     pub(super) plans: Arc<Plans>,
     pub(super) supervisor: Supervisor,
     pub(super) jobs: JobsDir,
-    /// How long a finished job is kept.
-    pub(super) retention: Duration,
+    /// How long a finished job is kept: `jobs.retention`.
+    pub(super) config: CurrentConfig,
     pub(super) pool: Pool,
 }
 
@@ -66,8 +67,9 @@ impl CleanUp {
                 interval.reset_after(UNREADY_PAUSE);
                 continue;
             }
-            if clock.is_trusted(Utc::now(), sys::since_boot(), self.retention) {
-                self.remove_expired().await;
+            let retention = self.config.get().jobs.retention;
+            if clock.is_trusted(Utc::now(), sys::since_boot(), retention) {
+                self.remove_expired(retention).await;
             }
             seen = self.sweep(seen).await;
             self.sweep_kept().await;
@@ -104,8 +106,8 @@ impl CleanUp {
         let _ = self.pool.run(move || live.pack_idle()).await;
     }
 
-    async fn remove_expired(&self) {
-        let (live, jobs, retention) = (Arc::clone(&self.live), self.jobs.clone(), self.retention);
+    async fn remove_expired(&self, retention: Duration) {
+        let (live, jobs) = (Arc::clone(&self.live), self.jobs.clone());
         let expired = self.pool.run(move || expired(&live, &jobs, retention)).await;
         for id in expired.unwrap_or_default() {
             match self.supervisor.remove(&id).await {

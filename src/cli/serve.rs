@@ -11,7 +11,7 @@ use crate::{
         tls::Tls,
     },
     app::{Engine, StartError},
-    config::Config,
+    config::{Config, Reloader},
     store::chain,
     sys::{
         self,
@@ -20,7 +20,14 @@ use crate::{
 };
 use chrono::Utc;
 use clap::Args;
-use std::{net::SocketAddr, sync::Arc};
+use signal_hook::consts;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -41,11 +48,15 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn run(args: ServeArgs) -> Exit {
+    // From here on SIGHUP ends nothing, whatever is configured. `serve` installs the handler that
+    // reloads; what arrives before is made up for then.
+    let missed = Arc::new(AtomicBool::new(false));
+    let _ = signal_hook::flag::register(consts::SIGHUP, Arc::clone(&missed));
     let mut flags = Vec::new();
     flags.extend(args.listen.map(|address| ("server.listen".to_owned(), address)));
     flags.extend(args.jobs_dir.map(|folder| ("jobs.dir".to_owned(), folder)));
-    let config = match args.settings.load(flags) {
-        Ok(config) => config,
+    let (settings, config) = match args.settings.reloadable(flags) {
+        Ok(loaded) => loaded,
         Err(refused) => {
             output::print_error(&refused.to_string());
             return Exit::Usage;
@@ -64,7 +75,7 @@ pub(super) fn run(args: ServeArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, settings, &missed));
     // Threads that still block read for no client; the next start finds interrupted writes, because
     // every file is replaced atomically.
     runtime.shutdown_background();
@@ -81,8 +92,10 @@ pub(super) fn run(args: ServeArgs) -> Exit {
     }
 }
 
-async fn serve(config: Config) -> Result<(), StartError> {
+async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Result<(), StartError> {
     let started_at = Utc::now();
+    let hangup = signal(SignalKind::hangup());
+    let missed = missed.load(Ordering::Relaxed);
     let auth = Arc::new(start_checks::accounts(&config)?);
     let tls = start_checks::certificate(&config)?.map(Arc::new);
     let address = config.server.listen;
@@ -96,8 +109,15 @@ async fn serve(config: Config) -> Result<(), StartError> {
     // Set by a signal: distinguishes a requested stop from a failure of the queue.
     let stopped = CancellationToken::new();
     tasks.spawn(stop_on_signals(shutdown.clone(), stopped.clone()));
-    let every = engine.config.auth.reload_interval;
-    if engine.config.auth.has_files() {
+    match hangup {
+        Ok(hangup) => engine.reload_on(hangup, settings, missed),
+        Err(error) => {
+            tracing::error!(%error, "cannot handle SIGHUP: settings are read at the start only")
+        }
+    }
+    let config = engine.config.get();
+    let every = config.auth.reload_interval;
+    if config.auth.has_files() {
         tasks.spawn(keep_current(Arc::clone(&auth), every, shutdown.clone()));
     }
     engine.test_isolation();
@@ -107,7 +127,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
     print_banner(&engine, address, &auth, tls.as_deref());
     notify_manager(ServiceState::Ready);
 
-    let settings = engine.config.server.clone();
+    let settings = config.server.clone();
     let limits = Limits {
         max_connections: settings.max_connections,
         header_timeout: settings.header_timeout,
@@ -118,7 +138,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
     };
     let request_metrics = Arc::new(RequestMetrics::new(paths()));
     let parts = Parts {
-        config: Arc::clone(&engine.config),
+        config: engine.config.clone(),
         live: Arc::clone(&engine.live),
         nudger: engine.nudger.clone(),
         results: Arc::clone(&engine.results),
@@ -167,7 +187,8 @@ async fn serve(config: Config) -> Result<(), StartError> {
 /// Prints the server's address and how to use it, with warnings.
 fn print_banner(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&Tls>) {
     let base = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
-    let files = &engine.config.auth;
+    let config = engine.config.get();
+    let files = &config.auth;
     let login = if auth.is_open() {
         ""
     } else if files.htpasswd_file.is_some() {
@@ -177,15 +198,20 @@ fn print_banner(engine: &Engine, address: SocketAddr, auth: &Auth, tls: Option<&
     } else {
         " -u \"$API_USERNAME:$API_PASSWORD\""
     };
+    let public = &config.server.public_url;
+    let page = if public.is_empty() { &base } else { public };
     let mut text = format!(
         "scanwatch {} listens on {base}\n\
-         \x20 files   {}/\n\
-         \x20 submit  curl{login} {base}/scan --json '{{\"git_url\": \"https://github.com/owner/name.git\"}}'\n\
-         \x20 follow  curl{login} -N {base}/scan/JOB_ID/events",
+         \x20 files    {}/\n\
+         \x20 API      {page}/docs\n\
+         \x20 submit   curl{login} {base}/scan --json '{{\"git_url\": \"https://github.com/owner/name.git\"}}'\n\
+         \x20 watch    scanwatch watch --server {base} JOB_ID\n\
+         \x20 events   curl{login} -N {base}/scan/JOB_ID/events\n\
+         \x20 metrics  curl{login} {base}/metrics",
         env!("CARGO_PKG_VERSION"),
         engine.jobs().root().display(),
     );
-    for warning in start_checks::warnings(&engine.config, auth, tls) {
+    for warning in start_checks::warnings(&config, auth, tls) {
         text.push_str("\n  warning: ");
         text.push_str(&warning);
     }

@@ -3,7 +3,7 @@
 use super::{Exit, output, start_checks};
 use crate::{
     config::{
-        Config, DEFAULTS, EffectiveSetting, SettingsError, Sources,
+        Config, DEFAULTS, EffectiveSetting, Reloader, SettingsError, Sources,
         foreign::{self, Imported},
     },
     ecosystem::yaml_value,
@@ -61,6 +61,14 @@ pub(super) enum ConfigCommand {
 }
 
 impl SettingsArgs {
+    /// Reads all settings, to be read again later; `more` are the command's own flags.
+    pub(super) fn reloadable(
+        self,
+        more: Vec<(String, String)>,
+    ) -> Result<(Reloader, Config), SettingsError> {
+        Reloader::load(self.sources(more))
+    }
+
     /// Reads all settings; `more` are the command's own flags.
     pub(super) fn load(self, more: Vec<(String, String)>) -> Result<Config, SettingsError> {
         Config::load(&self.sources(more))

@@ -8,7 +8,7 @@ use super::{
     forges::ForgeSection,
     values::{
         absolute_paths, at_least, folder, folder_mode, hosts, hours, milliseconds, networks,
-        optional_path, seconds, text,
+        optional_path, public_url, seconds, text,
     },
 };
 use crate::model::task::{Category, Limits, Sandbox, SandboxMode};
@@ -45,6 +45,13 @@ pub struct ServerConfig {
     pub(super) tls_key_file: Option<PathBuf>,
     /// A proxy terminates TLS.
     pub behind_proxy: bool,
+    /// The networks of the proxies whose `X-Forwarded-For` or `Forwarded` names the client.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// What clients see as the root of this server, without a slash at its end; empty if they see
+    /// the root of the host.
+    #[serde(deserialize_with = "public_url")]
+    pub public_url: String,
     #[serde(deserialize_with = "at_least::<1, _, _>")]
     pub max_connections: usize,
     pub max_streams: usize,

@@ -99,6 +99,29 @@ pub(super) fn hosts<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, 
     Ok(hosts.iter().map(|host| normal_host(host)).collect())
 }
 
+/// The URL of this server for clients, or an empty text. A slash at its end is removed.
+pub(super) fn public_url<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    let given = String::deserialize(value)?;
+    if given.is_empty() {
+        return Ok(given);
+    }
+    let usable = |url: &url::Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host().is_some()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    match url::Url::parse(&given).ok().filter(usable) {
+        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        // Do not print the text: it may contain a password.
+        None => Err(Error::custom(
+            "expected a URL such as https://example.com/scanwatch, without credentials, query and fragment",
+        )),
+    }
+}
+
 /// Networks in CIDR notation, or single addresses.
 pub(super) fn networks<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<IpNet>, D::Error> {
     let network = |text: &String| {

@@ -99,7 +99,7 @@ impl Intake {
     /// # Errors
     /// The first rule that the request violates, or the reason why the job could not be stored.
     pub async fn accept(&self, request: ScanRequest) -> Result<Accepted, IntakeError> {
-        let target = Target::parse(&request.url, &self.setup.config)?;
+        let target = Target::parse(&request.url, &self.setup.config.get())?;
         self.queue(target, request).await
     }
 
@@ -121,7 +121,7 @@ impl Intake {
         }
         let permit = self.supervisor.reserve();
         let permit =
-            permit.ok_or(IntakeError::QueueFull(self.setup.config.jobs.max_queued_jobs))?;
+            permit.ok_or(IntakeError::QueueFull(self.setup.config.get().jobs.max_queued_jobs))?;
         let (id, created_at) = (JobId::generate(), Utc::now());
         let plan = if target.needs_discovery() {
             Plan::unknown()

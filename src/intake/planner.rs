@@ -10,7 +10,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    config::Config,
+    config::CurrentConfig,
     model::{address::Origin, master::ScanType},
     store::chain,
     supervisor::{Planned, Planning, Supervisor},
@@ -34,7 +34,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 /// Lists groups and delivers their plans to the supervisor. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Planner {
-    config: Arc<Config>,
+    config: CurrentConfig,
     discovery: Discovery,
     supervisor: Supervisor,
     forges: Arc<Mutex<HashMap<Origin, Arc<Semaphore>>>>,
@@ -43,14 +43,14 @@ pub(super) struct Planner {
 impl Planner {
     /// Starts to plan the jobs that arrive, until the supervisor has ended.
     pub(super) fn start(
-        config: &Arc<Config>,
+        config: &CurrentConfig,
         supervisor: Supervisor,
         mut plannings: mpsc::UnboundedReceiver<Planning>,
         tasks: &TaskTracker,
     ) {
         let this = Self {
-            config: Arc::clone(config),
-            discovery: Discovery::new(Arc::clone(config)),
+            config: config.clone(),
+            discovery: Discovery::new(config.get()),
             supervisor,
             forges: Arc::default(),
         };
@@ -67,7 +67,7 @@ impl Planner {
     }
 
     async fn plan(&self, planning: &Planning) {
-        let planned = match Target::parse(&planning.url, &self.config) {
+        let planned = match Target::parse(&planning.url, &self.config.get()) {
             Ok(target) => self.list(&target, planning).await,
             // The settings have changed since the job was accepted.
             Err(error) => Planned::Failed(error.to_string()),
@@ -80,8 +80,9 @@ impl Planner {
         let _permit = self.permit(target, planning).await;
         tracing::info!(job = %id, url = planning.url, "listing the repositories of the job");
         let found = |count| self.supervisor.note_found(id, count);
-        let listing =
-            self.discovery.list(target, &planning.options, found, planning.stop.clone()).await;
+        // The settings may have changed since the start.
+        let discovery = self.discovery.with_settings(self.config.get());
+        let listing = discovery.list(target, &planning.options, found, planning.stop.clone()).await;
         match listing {
             Ok(Listing::Repository(plan)) => {
                 Planned::Repositories { scan_type: ScanType::Repository, plan }

@@ -12,7 +12,10 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// How many files of a scratch folder are measured at most. A fetch has a few dozen.
@@ -24,7 +27,7 @@ const DEPTH: usize = 16;
 #[derive(Debug, Default)]
 pub struct Admission {
     /// The limit of a fetch in bytes; 0 disables the check.
-    most: u64,
+    most: AtomicU64,
     running: Mutex<BTreeMap<PathBuf, usize>>,
 }
 
@@ -50,7 +53,12 @@ pub struct Crowded {
 impl Admission {
     /// Admission for scans that may each use this many bytes.
     pub fn new(most: u64) -> Self {
-        Self { most, running: Mutex::default() }
+        Self { most: AtomicU64::new(most), running: Mutex::default() }
+    }
+
+    /// Replaces the limit. Scans that already run count with the new one.
+    pub fn limit(&self, most: u64) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Registers a running scan.
@@ -62,7 +70,7 @@ impl Admission {
     /// Why one more scan cannot start with this much free space above the floor. Blocks.
     pub fn crowded(&self, free: u64) -> Option<Crowded> {
         let scratches: Vec<PathBuf> = self.running().keys().cloned().collect();
-        let (running, most) = (scratches.len(), self.most);
+        let (running, most) = (scratches.len(), self.most.load(Ordering::Relaxed));
         let needed = |promised: u64| promised.saturating_add(most);
         // Usually nothing has to be measured.
         if running == 0 || free >= needed(most.saturating_mul(running as u64)) {

@@ -144,7 +144,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
 pub struct Space {
     folder: PathBuf,
     staging: PathBuf,
-    floor: Floor,
+    floor: Mutex<Floor>,
     /// The folder that this process works in, once it is known.
     own: OnceLock<Signature>,
     /// This server's lock of the folder, once it is taken.
@@ -164,7 +164,7 @@ impl Space {
         Self {
             folder: jobs.root().to_owned(),
             staging: jobs.staging(),
-            floor,
+            floor: Mutex::new(floor),
             own: OnceLock::new(),
             lock: OnceLock::new(),
             suspected: AtomicBool::new(false),
@@ -180,6 +180,16 @@ impl Space {
         Self { admission: Arc::new(Admission::new(most)), ..self }
     }
 
+    /// Replaces the required free space, and the limit of a fetch.
+    pub fn limit(&self, floor: Floor, most: u64) {
+        *self.floor.lock().unwrap_or_else(PoisonError::into_inner) = floor;
+        self.admission.limit(most);
+    }
+
+    fn floor(&self) -> Floor {
+        *self.floor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Registers a running scan with this scratch folder until the return value is dropped.
     pub fn register(&self, scratch: PathBuf) -> ScanRegistration {
         self.admission.register(scratch)
@@ -190,7 +200,7 @@ impl Space {
         if let Some(obstacle) = self.obstacle() {
             return Some(obstacle);
         }
-        let free = self.free().map(|free| free.bytes.saturating_sub(self.floor.bytes));
+        let free = self.free().map(|free| free.bytes.saturating_sub(self.floor().bytes));
         let crowded = free.and_then(|free| self.admission.crowded(free));
         let before = std::mem::replace(
             &mut *self.crowded.lock().unwrap_or_else(PoisonError::into_inner),
@@ -276,7 +286,7 @@ impl Space {
         {
             return Some(Obstacle::ReadOnly);
         }
-        if let Some(shortage) = self.free().and_then(|free| self.floor.shortage(free)) {
+        if let Some(shortage) = self.free().and_then(|free| self.floor().shortage(free)) {
             return Some(Obstacle::Short(shortage));
         }
         if !self.suspected.load(Ordering::Relaxed) {

@@ -100,6 +100,8 @@ pub(super) enum Command {
         id: JobId,
         answer: oneshot::Sender<Result<(), StoreError>>,
     },
+    /// The settings have been reloaded.
+    Reloaded,
     Stop {
         patience: Duration,
         answer: oneshot::Sender<()>,
@@ -118,7 +120,7 @@ impl Command {
             | Self::Retry { id, .. }
             | Self::Cancel { id, .. }
             | Self::Remove { id, .. } => Some(id),
-            Self::Stop { .. } => None,
+            Self::Reloaded | Self::Stop { .. } => None,
         }
     }
 }

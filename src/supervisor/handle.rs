@@ -10,12 +10,12 @@ use super::{
     actor::Actor,
     command::{Cancelled, Command, CreateError, RemoveError, Retried},
     job::{NewJob, Planned, Planning, RecoveredJob},
-    load::Load,
+    load::{Load, QueuePermit},
     scan_metrics::ScanMetrics,
 };
 use crate::{model::JobId, store::StoreError};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 /// Capacity of the command channel: a few commands per request in progress.
@@ -39,7 +39,7 @@ impl Supervisor {
         tasks: &TaskTracker,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let load = Arc::new(Load::new(setup.config.jobs.max_queued_jobs));
+        let load = Arc::new(Load::new(setup.config.get().jobs.max_queued_jobs));
         let scan_metrics = Arc::new(ScanMetrics::new());
         let actor = Actor::new(setup, planner, Arc::clone(&load), Arc::clone(&scan_metrics));
         tasks.spawn(actor.run(inbox, recovered));
@@ -48,7 +48,7 @@ impl Supervisor {
 
     /// Reserves a permit of the queue of jobs that wait for their first scan; `None` if the queue
     /// is full.
-    pub fn reserve(&self) -> Option<OwnedSemaphorePermit> {
+    pub fn reserve(&self) -> Option<QueuePermit> {
         self.load.reserve()
     }
 
@@ -88,6 +88,11 @@ impl Supervisor {
         let _ = self.commands.send(Command::Planned { id: id.clone(), planned, answer }).await;
         // If the loop has ended, the next server finds an incomplete plan.
         done.await.unwrap_or(Ok(()))
+    }
+
+    /// Takes in the settings that are in force now, as far as the loop keeps any of them.
+    pub async fn reloaded(&self) {
+        let _ = self.commands.send(Command::Reloaded).await;
     }
 
     /// Scans the failed repositories of a finished job again; returns once that is on the disk.
@@ -130,6 +135,12 @@ impl Supervisor {
     /// How the scans of this server run ended, and how long they took.
     pub fn scan_metrics(&self) -> &ScanMetrics {
         &self.scan_metrics
+    }
+
+    /// How long the oldest job has waited for its first scan: since it was submitted or reopened, or
+    /// since the start of the server. Zero if none waits.
+    pub fn oldest_wait(&self) -> Duration {
+        self.load.oldest_wait()
     }
 
     /// How many scanners run and how many repositories wait.

@@ -5,7 +5,10 @@
 //!
 //! Invariants: lists are brought up to date before each write, not at each change.
 
-use super::disposition::{Disposition, NextAttempt};
+use super::{
+    disposition::{Disposition, NextAttempt},
+    load::QueuePermit,
+};
 use crate::model::{
     JobId, JobState, RepoState,
     attempt::AttemptRecord,
@@ -16,7 +19,6 @@ use crate::model::{
 };
 use chrono::Utc;
 use std::collections::BTreeMap;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 /// A job that is to be created, or was found at start.
@@ -27,7 +29,7 @@ pub struct NewJob {
     /// If the plan is incomplete, the repositories are listed later.
     pub plan: Plan,
     /// Its permit of the queue of jobs that wait for their first scan.
-    pub permit: Option<OwnedSemaphorePermit>,
+    pub permit: Option<QueuePermit>,
 }
 
 /// An unfinished job that was found at start, or a finished one that is reopened.
@@ -111,7 +113,7 @@ pub(super) struct Job {
     /// Whether the last write of `master.json` failed.
     pub(super) unwritten: bool,
     /// Its queue permit; released when the first scan starts.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<QueuePermit>,
     /// While its repositories are being listed: cancels the listing.
     pub(super) planning: Option<CancellationToken>,
     /// Whether the plan is complete.

@@ -179,7 +179,7 @@ pub(super) fn create(setup: &Setup, job: Box<NewJob>) -> Result<Box<NewJob>, Cre
     if let Some(obstacle) = setup.space.obstacle() {
         return Err(CreateError::NoSpace(obstacle));
     }
-    let mode = setup.config.jobs.folder_mode;
+    let mode = setup.config.get().jobs.folder_mode;
     let created = setup.jobs.create_job(&job.id, mode, &job.master, &job.plan);
     if created.is_err() {
         setup.space.suspect();

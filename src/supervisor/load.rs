@@ -5,9 +5,13 @@
 //! Invariant: at most as many jobs wait for their first scan as there are permits, unless they were
 //! found at start.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,23 +19,75 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(super) struct Load {
     queue_permits: Arc<Semaphore>,
+    /// How many permits there are, and how many jobs hold one beyond a limit that was lowered.
+    size: Mutex<(usize, usize)>,
     running: AtomicUsize,
     queued: AtomicUsize,
+    /// Since when each job waits for its first scan, with a number that makes the entries unique.
+    waiting: Mutex<(u64, BTreeSet<(Instant, u64)>)>,
+}
+
+/// A permit of the queue; the job waits for its first scan until it is dropped.
+#[derive(Debug)]
+pub struct QueuePermit {
+    _permit: OwnedSemaphorePermit,
+    load: Arc<Load>,
+    entry: (Instant, u64),
+}
+
+impl Drop for QueuePermit {
+    fn drop(&mut self) {
+        self.load.waiting().1.remove(&self.entry);
+    }
 }
 
 impl Load {
     pub(super) fn new(max_queued_jobs: usize) -> Self {
         Self {
             queue_permits: Arc::new(Semaphore::new(max_queued_jobs)),
+            size: Mutex::new((max_queued_jobs, 0)),
             running: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
+            waiting: Mutex::default(),
         }
     }
 
     /// Reserves a permit of the queue of jobs that wait for their first scan; `None` if the queue
     /// is full.
-    pub(super) fn reserve(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.queue_permits).try_acquire_owned().ok()
+    pub(super) fn reserve(self: &Arc<Self>) -> Option<QueuePermit> {
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        // Permits that were in use when the limit was lowered may be free by now.
+        size.1 -= self.queue_permits.forget_permits(size.1);
+        if size.1 > 0 {
+            return None;
+        }
+        let permit = Arc::clone(&self.queue_permits).try_acquire_owned().ok()?;
+        let mut waiting = self.waiting();
+        waiting.0 += 1;
+        let entry = (Instant::now(), waiting.0);
+        waiting.1.insert(entry);
+        drop(waiting);
+        Some(QueuePermit { _permit: permit, load: Arc::clone(self), entry })
+    }
+
+    /// How long the oldest job has waited for its first scan; zero if none waits.
+    pub(super) fn oldest_wait(&self) -> Duration {
+        self.waiting().1.first().map(|(since, _)| since.elapsed()).unwrap_or_default()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, (u64, BTreeSet<(Instant, u64)>)> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the number of permits. Jobs that hold one keep it.
+    pub(super) fn resize(&self, max_queued_jobs: usize) {
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before, excess) = *size;
+        let grown = max_queued_jobs.saturating_sub(before);
+        let settled = grown.min(excess);
+        self.queue_permits.add_permits(grown - settled);
+        let excess = excess - settled + before.saturating_sub(max_queued_jobs);
+        *size = (max_queued_jobs, excess - self.queue_permits.forget_permits(excess));
     }
 
     /// Stores how many scanners run and how many repositories wait.
@@ -43,5 +99,32 @@ impl Load {
     /// How many scanners run and how many repositories wait.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.running.load(Ordering::Relaxed), self.queued.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Breaks if a lowered limit admits more jobs than it says once the waiting ones have left, or
+    /// if a raised one admits fewer.
+    #[test]
+    fn the_limit_can_be_changed_while_jobs_wait() {
+        let load = Arc::new(Load::new(3));
+        let mut waiting: Vec<_> = (0..3).map(|_| load.reserve().unwrap()).collect();
+        assert!(load.oldest_wait() > Duration::ZERO);
+        load.resize(1);
+        waiting.truncate(1);
+        assert!(load.reserve().is_none(), "one waits, and one may wait");
+        load.resize(2);
+        waiting.push(load.reserve().unwrap());
+        assert!(load.reserve().is_none());
+        load.resize(1);
+        load.resize(3);
+        waiting.push(load.reserve().unwrap());
+        assert!(load.reserve().is_none());
+        waiting.clear();
+        assert_eq!(load.oldest_wait(), Duration::ZERO);
+        assert_eq!((0..4).filter_map(|_| load.reserve().map(std::mem::forget)).count(), 3);
     }
 }

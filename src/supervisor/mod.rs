@@ -46,12 +46,13 @@ pub use command::{Cancelled, CreateError, RemoveError, Retried};
 pub use handle::Supervisor;
 pub use isolation::{Isolation, SandboxKind};
 pub use job::{NewJob, Planned, Planning, RecoveredJob};
+pub use load::QueuePermit;
 pub use recovery::{Recovered, recover, recover_one};
 pub use scan_metrics::ScanMetrics;
 pub use stopped_shims::StoppedShims;
 
 use crate::{
-    config::Config,
+    config::CurrentConfig,
     model::{JobId, master::Master, retry::Retries},
     store::{layout::JobsDir, space::Space},
 };
@@ -73,7 +74,7 @@ impl fmt::Display for RepoKey {
 /// The supervisor's settings and resources.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    pub config: Arc<Config>,
+    pub config: CurrentConfig,
     pub jobs: JobsDir,
     /// The free space of the jobs folder's disk.
     pub space: Arc<Space>,
@@ -87,7 +88,7 @@ impl Setup {
     fn retries(&self, master: &Master) -> Retries {
         let wanted = master.options.as_ref().filter(|_| master.final_state().is_none());
         let most = wanted.map_or(0, |options| options.retries);
-        Retries::new(most, self.config.scanner.retry_pause)
+        Retries::new(most, self.config.get().scanner.retry_pause)
     }
 }
 
@@ -95,9 +96,17 @@ impl Setup {
 impl Setup {
     /// Default settings for a test's jobs folder.
     fn of_test(jobs: JobsDir) -> Self {
-        use crate::{config::Sources, store::space::Floor};
+        use crate::{
+            config::{Config, Sources},
+            store::space::Floor,
+        };
         let space = Space::new(&jobs, Floor { bytes: 0, inodes: 0 });
         let config = Config::load(&Sources::default()).unwrap();
-        Self { config: Arc::new(config), jobs, space: Arc::new(space), path: String::new() }
+        Self {
+            config: CurrentConfig::new(config),
+            jobs,
+            space: Arc::new(space),
+            path: String::new(),
+        }
     }
 }

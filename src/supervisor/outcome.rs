@@ -121,7 +121,7 @@ fn look_once(
     }
     match status {
         Some((status, bytes)) if is_final => {
-            let most = setup.config.limits.max_result_bytes;
+            let most = setup.config.get().limits.max_result_bytes;
             let status = orphans::complete(planned, &record, &status, &bytes, most)?;
             Ok(Some(finish_or_retry(planned, &record, Box::new(status), retries)))
         }

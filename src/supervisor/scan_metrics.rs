@@ -28,6 +28,8 @@ pub struct ScanMetrics {
     timed_out: Histogram,
     cancelled: Histogram,
     interrupted: Histogram,
+    /// In the order of [`FailureKind::ALL`].
+    failures: [AtomicU64; FailureKind::ALL.len()],
     /// In the order of [`TRANSIENT`].
     retries: [AtomicU64; TRANSIENT.len()],
     stopped_shims: Arc<StoppedShims>,
@@ -42,6 +44,7 @@ impl ScanMetrics {
             timed_out: histogram(),
             cancelled: histogram(),
             interrupted: histogram(),
+            failures: Default::default(),
             retries: Default::default(),
             stopped_shims: Arc::default(),
         }
@@ -57,6 +60,19 @@ impl ScanMetrics {
             RepoState::Pending | RepoState::Working(_) => &self.interrupted,
         };
         histogram.observe(took);
+    }
+
+    /// Counts a repository that failed for this cause, and is not retried by itself.
+    pub(super) fn note_failure(&self, cause: FailureKind) {
+        if let Some(slot) = FailureKind::ALL.iter().position(|known| *known == cause) {
+            self.failures[slot].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Every cause, with the number of repositories that failed for it.
+    pub fn failures_by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let counts = self.failures.iter().map(|count| count.load(Ordering::Relaxed));
+        FailureKind::ALL.iter().map(|cause| cause.as_str()).zip(counts)
     }
 
     /// Counts a retry with this cause.

@@ -52,6 +52,8 @@ pub(super) enum Event {
     Discarded(JobId, usize),
     /// The job's folder is gone or about to be removed: nothing can be written.
     Vanished(JobId),
+    /// This many shims may run from now on.
+    Limit(usize),
     StopAsked,
 }
 
@@ -247,6 +249,7 @@ impl Scheduler {
                 }
                 self.finish_if_done(&id, &mut effects);
             }
+            Event::Limit(limit) => self.set_limit(limit),
             Event::StopAsked => {
                 self.stopping = true;
                 for (id, job) in &self.jobs {

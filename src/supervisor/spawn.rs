@@ -61,7 +61,7 @@ pub(super) enum Awaited {
 /// Builds the task of a shim.
 pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> {
     let repository = job.repositories.get(&key.index)?;
-    let config = &setup.config;
+    let config = setup.config.get();
     let folder = setup.jobs.job(&key.job);
     let options = job.master.options.clone().unwrap_or_default();
     let url = url::Url::parse(&repository.git_url).ok();

@@ -9,8 +9,11 @@
 pub mod cgroup;
 pub mod cpu;
 pub mod memory;
+mod own_resources;
 pub mod sandbox;
 pub mod service_manager;
+
+pub use own_resources::{OwnResources, own_resources};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},

@@ -94,6 +94,8 @@ mod reconnects;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod repositories;
 #[cfg(test)]
 mod retries;

@@ -6,6 +6,7 @@
 //! Invariants: the service is degraded exactly if there is a problem; probes, which need no
 //! credentials, reveal no detail.
 
+use super::degraded;
 use crate::api::{
     answers::reply,
     auth::User,
@@ -23,7 +24,7 @@ use crate::model::{
 use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 use warp::{Filter, http::StatusCode, reply::Response};
 
 const HEALTH: Template<0> = Template::new("/health", []);
@@ -158,27 +159,7 @@ async fn health(api: &Api, user: &User) -> Response {
         (space.free(), space.obstacle())
     });
     let (free, obstacle) = asked.await.unwrap_or_default();
-    let mut problems = api.live.problems(api.config.watch.resync_interval);
-    problems.extend(api.auth.problems());
-    problems.extend(api.isolation.problem());
-    problems.extend(api.tls.as_ref().map(|tls| tls.problems()).unwrap_or_default());
-    if !api.live.is_ready() {
-        problems.push("the jobs folder is being read for the first time".to_owned());
-    }
-    problems.extend(
-        obstacle.map(|obstacle| {
-            format!("new jobs are refused and queued repositories wait: {obstacle}")
-        }),
-    );
-    problems.extend(api.space.crowding());
-    problems.extend(api.supervisor.scan_metrics().stopped_shims().problem());
-    let unread = api.unread.load(Ordering::Relaxed);
-    if unread > 0 {
-        problems.push(format!(
-            "{unread} unfinished jobs cannot be read, so they wait; the server retries; the log \
-             names each job and the cause"
-        ));
-    }
+    let problems = degraded::problems(api, obstacle.as_ref());
     let watch = api.live.health();
     let (running, queued) = api.supervisor.load();
     reply::json(&Health {
@@ -186,7 +167,7 @@ async fn health(api: &Api, user: &User) -> Response {
         timestamp: Utc::now(),
         version: env!("CARGO_PKG_VERSION"),
         user: user.name().map(str::to_owned),
-        problems,
+        problems: problems.into_iter().map(|(_, text)| text).collect(),
         confinement: api.isolation.confinement().as_str(),
         sandbox: sandbox(api),
         scanners: Scanners { running, queued },

@@ -2,9 +2,11 @@
 //!
 //! Input: the state of the other components. Output: the text format 0.0.4.
 //!
-//! Invariants: gauges are read from the cache at the time of the request; labels have a bounded
+//! Invariants: gauges are read from the cache at the time of the request, or from the kernel on a
+//! thread of the pool `checks`; labels have a bounded
 //! number of values; the name of every family contains its unit.
 
+use super::degraded;
 use crate::api::{
     connections::request_metrics::{OTHER, Requests},
     routing::{
@@ -17,7 +19,10 @@ use crate::api::{
 use crate::{
     measure::{Kind, Text},
     model::{JobState, time::Timestamp},
+    store::space::{Free, Obstacle},
+    sys::{self, OwnResources},
 };
+use std::sync::Arc;
 use warp::{
     Filter,
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
@@ -33,8 +38,8 @@ pub(crate) fn routes() -> Vec<Route> {
         Answer::text(Text::MEDIA_TYPE, "The text exposition format, version 0.0.4."),
     );
     vec![Route::get(&METRICS, Access::Read, gives, |call, _| {
-        call.map(|call: Call<0>| {
-            let mut response = Response::new(text(&call.api).into());
+        call.then(async |call: Call<0>| {
+            let mut response = Response::new(text(&call.api).await.into());
             let media_type = HeaderValue::from_static(Text::MEDIA_TYPE);
             response.headers_mut().insert(CONTENT_TYPE, media_type);
             response
@@ -42,14 +47,74 @@ pub(crate) fn routes() -> Vec<Route> {
     })]
 }
 
-fn text(api: &Api) -> String {
+async fn text(api: &Api) -> String {
+    let space = Arc::clone(&api.space);
+    let asked = api.read_pools.checks.run(move || Facts {
+        free: space.free(),
+        obstacle: space.obstacle(),
+        process: sys::own_resources(),
+    });
+    let facts = asked.await.unwrap_or_default();
     let mut text = Text::default();
     process(&mut text, api);
+    resources(&mut text, &facts);
+    service(&mut text, api, facts.obstacle.as_ref());
     jobs(&mut text, api);
     scans(&mut text, api);
     watcher(&mut text, api);
     request_metrics(&mut text, api);
     text.finish()
+}
+
+/// What only the disk and the kernel know.
+#[derive(Debug, Default)]
+struct Facts {
+    free: Option<Free>,
+    obstacle: Option<Obstacle>,
+    process: OwnResources,
+}
+
+/// The process and the disk. What cannot be determined is absent.
+fn resources(text: &mut Text, facts: &Facts) {
+    let OwnResources { resident_bytes, open_files, max_open_files } = facts.process;
+    let free = facts.free;
+    for (name, help, value) in [
+        (
+            "process_resident_memory_bytes",
+            "Resident memory of the server, in bytes.",
+            resident_bytes,
+        ),
+        ("process_open_fds", "Open file descriptors of the server.", open_files),
+        ("process_max_fds", "The limit of open file descriptors.", max_open_files),
+        (
+            "scanwatch_jobs_disk_free_bytes",
+            "Free bytes on the disk of the jobs folder, for an unprivileged process.",
+            free.map(|free| free.bytes),
+        ),
+        (
+            "scanwatch_jobs_disk_free_inodes",
+            "Free inodes on the disk of the jobs folder.",
+            free.and_then(|free| free.inodes),
+        ),
+    ] {
+        if let Some(value) = value {
+            text.single(name, Kind::Gauge, help, value);
+        }
+    }
+}
+
+/// Why the service is degraded.
+fn service(text: &mut Text, api: &Api, obstacle: Option<&Obstacle>) {
+    let problems = degraded::problems(api, obstacle);
+    text.family(
+        "scanwatch_degraded",
+        Kind::Gauge,
+        "1 if the service is degraded for this reason, as /health explains it.",
+    );
+    for reason in degraded::REASONS {
+        let is_one = problems.iter().any(|(known, _)| *known == reason);
+        text.sample(&[("reason", reason)], u8::from(is_one));
+    }
 }
 
 fn process(text: &mut Text, api: &Api) {
@@ -125,9 +190,23 @@ fn scans(text: &mut Text, api: &Api) {
         "scanwatch_max_running_scanners",
         Kind::Gauge,
         "The limit of concurrently running scanners.",
-        api.config.scanner.max_concurrent_processes,
+        api.config.get().scanner.max_concurrent_processes,
     );
     text.single("scanwatch_queued_repositories", Kind::Gauge, "Queued repositories.", queued);
+    text.single(
+        "scanwatch_oldest_queued_job_age_seconds",
+        Kind::Gauge,
+        "How long the oldest job has waited for its first scan; 0 if none waits.",
+        api.supervisor.oldest_wait().as_secs_f64(),
+    );
+    text.family(
+        "scanwatch_failures_total",
+        Kind::Counter,
+        "Repositories that failed for good, by cause; retried attempts are not counted.",
+    );
+    for (cause, count) in api.supervisor.scan_metrics().failures_by_cause() {
+        text.sample(&[("cause", cause)], count);
+    }
     text.family(
         "scanwatch_scan_duration_seconds",
         Kind::Histogram,

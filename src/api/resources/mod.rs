@@ -6,6 +6,7 @@
 //! results are read in bounded pieces.
 
 pub(super) mod csv;
+mod degraded;
 pub(super) mod docs;
 pub(super) mod events;
 pub mod findings;

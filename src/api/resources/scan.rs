@@ -96,8 +96,10 @@ body! {
         "include_subgroups" => include_subgroups: Option<bool>,
         /// For a group: scan only repositories whose path below the group matches one of these
         /// patterns.
+        #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
         "include" => include: Option<Vec<String>>,
         /// For a group: skip repositories whose path below the group matches one of these patterns.
+        #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
         "exclude" => exclude: Option<Vec<String>>,
         /// How often to retry a repository that failed for a temporary cause: the network, a
         /// server, or a scanner that crashed or timed out. The default is 0.
@@ -131,7 +133,7 @@ pub(crate) fn routes() -> Vec<Route> {
             call.and(warp::query()).map(|call: Call<1>, view| finish(progress(&call, &view)))
         }),
         Route::post(&SCANS, Access::Write, operations::submits(), |call, context| {
-            call.and(json_body(context.api.config.server.max_body_bytes))
+            call.and(json_body(context.api.config.get().server.max_body_bytes))
                 .then(async |call: Call<0>, body| finish(submit(call.api, &call.user, body).await))
         }),
         Route::delete(&SCAN, Access::Admin, operations::removes(), |call, _| {
@@ -165,7 +167,7 @@ async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, Api
     let accepted = api.intake.accept(request).await.map_err(|error| refused(&error, sent))?;
     // Ensures that a GET after this answer finds the job.
     api.nudger.nudge(&accepted.job_id).await;
-    let location = format!("/scan/{}", accepted.job_id);
+    let location = format!("{}/scan/{}", api.config.get().server.public_url, accepted.job_id);
     let answer =
         Accepted { job_id: accepted.job_id, status: "pending", created_at: accepted.created_at };
     Ok(reply::with_header(reply::json(&answer), header::LOCATION, &location))

@@ -64,6 +64,8 @@ struct Files {
     /// How many checks in a row found invalid contents.
     bad_checks: u32,
     problem: Option<FileError>,
+    /// An operator has asked for the files to be read, and waits for a report.
+    asked: bool,
     /// Whether other users may read the key file.
     exposed: bool,
 }
@@ -80,6 +82,7 @@ impl Tls {
             seen: Some(pair.signatures),
             bad_checks: 0,
             problem: None,
+            asked: false,
             exposed: pair.exposed,
         };
         let shown = RwLock::new(Shown::new(named, pair)?);
@@ -129,6 +132,7 @@ impl Tls {
 impl ReloadedFiles for Tls {
     fn refresh(&self, anyway: bool) -> Reload {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.asked |= anyway;
         if !anyway && files.seen.is_some() && files.seen == files.on_disk() {
             return Reload::Settled;
         }
@@ -157,6 +161,7 @@ impl Files {
 
     fn settle(&mut self, signatures: (Signature, Signature), is_exposed: bool) {
         (self.seen, self.bad_checks, self.problem) = (Some(signatures), 0, None);
+        self.asked = false;
         if is_exposed && !self.exposed {
             tracing::warn!("{}", exposed(&self.named));
         }
@@ -173,7 +178,7 @@ impl Files {
             );
             return Reload::Unsettled;
         }
-        if self.problem.as_ref() != Some(&problem) {
+        if std::mem::take(&mut self.asked) || self.problem.as_ref() != Some(&problem) {
             tracing::error!("{problem}; the previous certificate stays in use; correct the file");
             self.problem = Some(problem);
         }

@@ -80,6 +80,12 @@ impl Discovery {
         Self { config, selections: Pool::new("selections", SELECTIONS) }
     }
 
+    /// The same with other settings, and the same threads.
+    #[must_use]
+    pub fn with_settings(&self, config: Arc<Config>) -> Self {
+        Self { config, selections: self.selections.clone() }
+    }
+
     /// Lists the repositories of the target. `found` receives the number of repositories found so
     /// far, after each page. A target that is known to be a repository causes no request.
     /// Cancelling `stop` ends the listing.

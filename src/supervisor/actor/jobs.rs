@@ -52,7 +52,7 @@ impl Actor {
                     }
                 }
                 Disposition::WillRetry { cause, next, .. } => {
-                    self.note_retry(&RepoKey { job: id.clone(), index }, cause, next);
+                    self.note_retry(&RepoKey { job: id.clone(), index }, cause, None, next);
                     job.expect_attempt(index, next);
                     paused.push((index, next));
                 }
@@ -319,8 +319,11 @@ impl Actor {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.finish(Utc::now());
         job.finished = true;
-        let status = job.master.status.clone();
-        tracing::info!(job = %id, status, "job finished");
+        let master = &job.master;
+        let completed = master.completed_repositories.as_ref().map_or(0, Vec::len);
+        let failed = master.failed_repositories.as_ref().map_or(0, Vec::len);
+        let (status, error) = (master.status.as_deref(), master.error.as_deref());
+        tracing::info!(job = %id, status, completed, failed, error, "job finished");
         if self.steps.is_leaving(id) {
             self.jobs.remove(id);
             self.remove_if_idle(id);

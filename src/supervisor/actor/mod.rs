@@ -91,7 +91,7 @@ impl Actor {
         load: Arc<Load>,
         scan_metrics: Arc<ScanMetrics>,
     ) -> Self {
-        let scanners = setup.config.scanner.max_concurrent_processes;
+        let scanners = setup.config.get().scanner.max_concurrent_processes;
         let pools = Pools::new(scanners);
         Self {
             scheduler: Scheduler::new(scanners),
@@ -231,6 +231,11 @@ impl Actor {
             Command::Retry { id, answer } => self.retry(&id, answer),
             Command::Cancel { id, answer } => self.cancel(&id, answer),
             Command::Remove { id, answer } => self.remove(&id, answer),
+            Command::Reloaded => {
+                let config = self.setup.config.get();
+                self.load.resize(config.jobs.max_queued_jobs);
+                self.on(Event::Limit(config.scanner.max_concurrent_processes));
+            }
             Command::Stop { patience, answer } => {
                 self.stop = Some(Stop { at: Instant::now() + patience, answer, flushed: false });
                 self.on(Event::StopAsked);

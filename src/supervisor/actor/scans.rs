@@ -96,7 +96,8 @@ impl Actor {
             // The scan has not failed; it waits for space.
             Ok(None) => self.on(Event::NoSpace(key)),
             Ok(Some((shim, awaited))) => {
-                tracing::info!(repository = %key, attempt = shim.attempt, "scan started");
+                let name = self.repository(&key).map(|repository| repository.name.as_str());
+                tracing::info!(repository = %key, name, attempt = shim.attempt, "scan started");
                 self.watch(key.clone(), shim, awaited);
                 if self.jobs.get(&key.job).is_some_and(Job::has_just_begun) {
                     self.write_master(&key.job);
@@ -121,7 +122,8 @@ impl Actor {
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_running(key.index);
         }
-        let scanner = &self.setup.config.scanner;
+        let config = self.setup.config.get();
+        let scanner = &config.scanner;
         self.timers.start(scanner.slow_after, Elapsed::Slow(key.clone(), shim.attempt));
         let limits = (scanner.subprocess_timeout_secs, scanner.kill_grace_secs);
         let stopped_shims = Arc::clone(self.scan_metrics.stopped_shims());
@@ -245,9 +247,25 @@ impl Actor {
         self.on(Event::Again(key));
     }
 
+    /// One line per repository: at 3 am it has to say which one, and why.
+    pub(super) fn log_finished(&self, key: &RepoKey, status: &RepositoryStatus) {
+        let name = status.name.as_deref();
+        if !status.state.is_failure() {
+            tracing::info!(repository = %key, name, status = %status.state, "scan finished");
+            return;
+        }
+        // A scanner that writes `failed` without a cause has exited with that.
+        let failure = status.failure.as_ref();
+        self.scan_metrics.note_failure(failure.map_or(FailureKind::Exit, |failure| failure.kind));
+        let detail = failure.map(|failure| failure.detail.as_str()).or(status.error.as_deref());
+        let failure = failure.map(|failure| failure.kind.as_str());
+        tracing::info!(
+            repository = %key, name, status = %status.state, failure, detail, "scan finished"
+        );
+    }
+
     fn finished(&mut self, key: &RepoKey, status: &RepositoryStatus) {
-        let failure = status.failure.as_ref().map(|failure| failure.kind.as_str());
-        tracing::info!(repository = %key, status = %status.state, failure, "scan finished");
+        self.log_finished(key, status);
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_finished(key.index, status);
         }
@@ -268,7 +286,8 @@ impl Actor {
         next: NextAttempt,
     ) {
         self.note_scan(shim, failed.state, failed.started_at, failed.completed_at);
-        self.note_retry(&key, cause, next);
+        let detail = failed.failure.as_ref().map(|failure| failure.detail.as_str());
+        self.note_retry(&key, cause, detail, next);
         if let Some(job) = self.jobs.get_mut(&key.job) {
             job.note_waiting(key.index);
             job.expect_attempt(key.index, next);
@@ -277,9 +296,16 @@ impl Actor {
         self.on(Event::Paused(key));
     }
 
-    pub(super) fn note_retry(&self, key: &RepoKey, cause: FailureKind, next: NextAttempt) {
+    pub(super) fn note_retry(
+        &self,
+        key: &RepoKey,
+        cause: FailureKind,
+        detail: Option<&str>,
+        next: NextAttempt,
+    ) {
+        let name = self.repository(key).map(|repository| repository.name.as_str());
         let pause_secs = next.pause.as_secs();
-        tracing::info!(repository = %key, cause = cause.as_str(), retry = next.retries, pause_secs, "scan failed with a transient cause; it is retried after the pause");
+        tracing::info!(repository = %key, name, failure = cause.as_str(), detail, retry = next.retries, pause_secs, "scan failed with a transient cause; it is retried after the pause");
         self.scan_metrics.note_retry(cause);
     }
 

@@ -9,7 +9,7 @@
 
 use super::Actor;
 use crate::{
-    model::{Failure, FailureKind, JobId, RepoState},
+    model::{Failure, FailureKind, JobId, RepoState, repository::RepositoryStatus},
     supervisor::{
         RepoKey,
         discards::{self, Discards, Unstarted},
@@ -61,6 +61,13 @@ impl Actor {
         let pause = discards.pause();
         let Discards { job: id, written, left } = discards;
         self.steps.end_effect(&id);
+        // A cancelled job needs no line for each of its repositories.
+        let is_notable = |status: &RepositoryStatus| {
+            status.failure.as_ref().is_some_and(|failure| failure.kind != FailureKind::Cancelled)
+        };
+        for (index, status) in written.iter().filter(|(_, status)| is_notable(status)) {
+            self.log_finished(&RepoKey { job: id.clone(), index: *index }, status);
+        }
         // The job may have been dropped meanwhile, or may be about to be removed.
         if let Some(job) = self.jobs.get_mut(&id) {
             for (index, status) in &written {

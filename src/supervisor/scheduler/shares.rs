@@ -32,6 +32,15 @@ impl Scheduler {
         Some(left)
     }
 
+    /// Changes the number of slots. A job that could hold all of them still can; scans that run
+    /// beyond a lowered limit end on their own.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        for job in self.jobs.values_mut() {
+            job.share = if job.share == self.limit { limit } else { job.share.min(limit) };
+        }
+        self.limit = limit;
+    }
+
     /// If no slot is free, reclaims one for each job that waits without any: from the job with the
     /// most slots, the scan that became slow last.
     pub(super) fn reclaim(&mut self, effects: &mut Vec<Effect>) {

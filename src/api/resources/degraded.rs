@@ -1,0 +1,86 @@
+//! Why the service is degraded: sentences for `/health`, each with a word for `/metrics`.
+//!
+//! Input: the state of the other components. Output: the current problems, in order.
+//!
+//! Invariants: the words are a closed list, [`REASONS`]; no text contains a path or a secret.
+
+use crate::{api::state::Api, store::space::Obstacle};
+use std::sync::atomic::Ordering;
+
+/// Every reason, as the label of `scanwatch_degraded`.
+pub(super) const REASONS: [&str; 10] = [
+    SETTINGS,
+    ACCOUNTS,
+    CERTIFICATE,
+    SANDBOX,
+    STARTING,
+    SPACE,
+    DISK,
+    UNREAD_JOBS,
+    STOPPED_SHIMS,
+    WATCHER,
+];
+
+/// The settings cannot be read again.
+const SETTINGS: &str = "settings";
+/// A file of users or tokens is invalid.
+const ACCOUNTS: &str = "accounts";
+/// The certificate is invalid or expires soon.
+const CERTIFICATE: &str = "certificate";
+/// A part of the sandbox is missing, and the settings require it.
+const SANDBOX: &str = "sandbox";
+/// The jobs folder is being read for the first time.
+const STARTING: &str = "starting";
+/// Too little space is free for new jobs, or for another scan.
+const SPACE: &str = "space";
+/// The jobs folder is gone, read-only, or accepts no writes.
+const DISK: &str = "disk";
+/// Unfinished jobs cannot be read.
+const UNREAD_JOBS: &str = "unread_jobs";
+/// Processes that supervise scans are stopped.
+const STOPPED_SHIMS: &str = "stopped_shims";
+/// Changes of files are detected late, or not at all.
+const WATCHER: &str = "watcher";
+
+/// The current problems: the reason, and a sentence for people.
+pub(super) fn problems(api: &Api, obstacle: Option<&Obstacle>) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    let mut add = |reason, texts: Vec<String>| {
+        problems.extend(texts.into_iter().map(|text| (reason, text)));
+    };
+    let config = api.config.get();
+    add(WATCHER, api.live.problems(config.watch.resync_interval));
+    if api.config.is_outdated() {
+        let text = "the settings were changed and are invalid, so the previous ones stay in force; the \
+                    log names the setting; correct it and send SIGHUP again";
+        add(SETTINGS, vec![text.to_owned()]);
+    }
+    add(ACCOUNTS, api.auth.problems());
+    add(SANDBOX, api.isolation.problem().into_iter().collect());
+    add(CERTIFICATE, api.tls.as_ref().map(|tls| tls.problems()).unwrap_or_default());
+    if !api.live.is_ready() {
+        add(STARTING, vec!["the jobs folder is being read for the first time".to_owned()]);
+    }
+    if let Some(obstacle) = obstacle {
+        let reason = match obstacle {
+            Obstacle::Short(_) | Obstacle::Crowded(_) => SPACE,
+            _ => DISK,
+        };
+        let text = format!("new jobs are refused and queued repositories wait: {obstacle}");
+        add(reason, vec![text]);
+    }
+    add(SPACE, api.space.crowding().into_iter().collect());
+    add(
+        STOPPED_SHIMS,
+        api.supervisor.scan_metrics().stopped_shims().problem().into_iter().collect(),
+    );
+    let unread = api.unread.load(Ordering::Relaxed);
+    if unread > 0 {
+        let text = format!(
+            "{unread} unfinished jobs cannot be read, so they wait; the server retries; the log \
+             names each job and the cause"
+        );
+        add(UNREAD_JOBS, vec![text]);
+    }
+    problems
+}
