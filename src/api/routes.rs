@@ -9,8 +9,8 @@ use super::{
     auth::Auth,
     connections::request_body::RequestBody,
     resources::{
-        docs, events, health, jobs, log, metrics, openapi, repositories, repository, results, sbom,
-        scan, websocket,
+        docs, events, health, jobs, log, metrics, openapi, packages, repositories, repository,
+        results, sbom, scan, websocket,
     },
     routing::{
         resource::Resource,
@@ -38,7 +38,7 @@ pub fn resources() -> Vec<Resource> {
         resource(
             "Jobs",
             "The list of jobs, and what they found.",
-            joined([jobs::routes(), results::routes(), sbom::routes()]),
+            joined([jobs::routes(), results::routes(), packages::routes(), sbom::routes()]),
         ),
         resource(
             "Service",

@@ -56,6 +56,8 @@ mod http_server;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod job_packages;
+#[cfg(test)]
 mod justfile;
 #[cfg(test)]
 mod large_answers;
