@@ -215,10 +215,11 @@ fn read_results(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Vec<ScanResult>
         if repository.state == RepoState::Completed && path.exists() {
             let file = crate::store::read::open(&path)
                 .with_context(|| format!("cannot open the result `{}`", path.display()))?;
-            let result = serde_json::from_reader(BufReader::new(file));
-            results.push(
-                result.with_context(|| format!("cannot read the result `{}`", path.display()))?,
-            );
+            let result: serde_json::Result<ScanResult> =
+                serde_json::from_reader(BufReader::new(file));
+            let result =
+                result.with_context(|| format!("cannot read the result `{}`", path.display()))?;
+            results.push(result.of(&repository));
         }
     }
     Ok(results)

@@ -36,6 +36,11 @@ impl FileContent {
         }
     }
 
+    /// Whether the content is a master file that names the start of the job.
+    pub(super) fn names_start(&self) -> bool {
+        matches!(self, Self::Master(master, _) if master.started_at.is_some())
+    }
+
     /// Whether the content is a final state of the job or of the repository.
     pub(super) fn is_final(&self) -> bool {
         match self {

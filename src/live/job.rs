@@ -63,9 +63,11 @@ impl LiveJob {
     pub(super) fn of_files(
         id: JobId,
         job_index: Arc<JobIndex>,
+        folder_time: Option<Timestamp>,
         files: impl IntoIterator<Item = FileContent>,
     ) -> Self {
         let mut data = JobData::new(id, job_index.versions().clone());
+        data.facts.folder_time = folder_time.unwrap_or(data.facts.folder_time);
         for content in files {
             data.take_in(content);
         }
@@ -230,6 +232,11 @@ impl LiveJob {
         });
     }
 
+    /// Records the time of the job's folder, before any of its files is read.
+    pub(super) fn note_folder_time(&self, time: Timestamp) {
+        self.with(|data| data.facts.folder_time = time);
+    }
+
     /// Records that the job's folder was removed: streams end, and holders of this job see no more
     /// changes.
     pub(super) fn remove(&self) {
@@ -313,7 +320,12 @@ impl ChangeSource for LiveJob {
 
     fn snapshot(&self) -> MessageBatch {
         let body = self.body_for(BodyUse::Snapshot, Lists::Whole);
-        let message = Message::new("snapshot", body.id(), Payload::Large(body.reader()));
+        let mut id = body.id();
+        // A client that has seen only the snapshot of a finished job still has to get its end.
+        if self.with(|data| data.ended && data.version == id.version) {
+            id.version -= 1;
+        }
+        let message = Message::new("snapshot", id, Payload::Large(body.reader()));
         // Changes since the body was made follow, and the final state of a finished job.
         MessageBatch { messages: vec![message], version: body.id().version, then: Then::More }
     }

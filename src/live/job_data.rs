@@ -27,6 +27,7 @@ use crate::{
     },
     store::layout::JobFile,
 };
+use chrono::Utc;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -99,6 +100,7 @@ impl JobData {
             state: JobState::Initializing,
             summary: Summary::default(),
             started_at: None,
+            folder_time: Utc::now(),
             completed_at: None,
             error: None,
             fraction: 0.0,
@@ -307,6 +309,7 @@ impl JobData {
             state,
             summary,
             started_at: master.and_then(|master| master.started_at),
+            folder_time: self.facts.folder_time,
             completed_at: master.and_then(|master| master.completed_at),
             error: shared(
                 self.facts.error.as_ref(),
@@ -328,6 +331,10 @@ impl JobData {
             self.order.remove(&self.job_version);
             self.job_version = self.version;
             self.order.insert(self.version, Part::Job);
+        }
+        if self.ended {
+            // The version of the final state is that of no part.
+            self.advance();
         }
     }
 }

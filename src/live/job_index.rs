@@ -121,7 +121,7 @@ struct State {
 /// The sort key of a job: its start time, then its id (ours are sortable).
 #[derive(Debug, Clone)]
 struct ByStart {
-    started_at: Option<Timestamp>,
+    created_at: Timestamp,
     entry: Arc<JobEntry>,
 }
 
@@ -163,13 +163,13 @@ impl Published {
 
 impl ByStart {
     fn of(entry: &Arc<JobEntry>, facts: &JobFacts) -> Self {
-        Self { started_at: facts.started_at, entry: Arc::clone(entry) }
+        Self { created_at: facts.created_at(), entry: Arc::clone(entry) }
     }
 }
 
 impl Ord for ByStart {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.started_at, &self.entry.id).cmp(&(other.started_at, &other.entry.id))
+        (self.created_at, &self.entry.id).cmp(&(other.created_at, &other.entry.id))
     }
 }
 

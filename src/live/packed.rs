@@ -17,6 +17,7 @@ use crate::{
         master::{FailedRepository, Master, Options, ScanType},
         progress::{self, JobFacts},
         repository::{Figures, Progress, RepositoryStatus},
+        stage_progress::StageProgress,
     },
     store::layout::JobFile,
 };
@@ -186,10 +187,31 @@ fn figures(tape: &mut impl Tape, progress: &mut Option<Progress>, before: Option
     tape.text(&mut progress.stage, before.stage.as_deref());
     tape.optional_like(&mut progress.stage_index, before.stage_index);
     tape.optional_like(&mut progress.stage_total, before.stage_total);
-    let mut is_present = progress.stage_progress.is_some();
+    stage_progress(tape, &mut progress.stage_progress);
+}
+
+fn stage_progress(tape: &mut impl Tape, value: &mut Option<StageProgress>) {
+    let mut is_present = value.is_some();
     tape.bit(&mut is_present);
-    if is_present {
-        tape.float_like(progress.stage_progress.get_or_insert_default(), 100.0);
+    if !is_present {
+        return;
+    }
+    let mut is_other = matches!(value, Some(StageProgress::Other(_)));
+    tape.bit(&mut is_other);
+    if is_other {
+        let mut text = match value.take() {
+            Some(StageProgress::Other(text)) => text,
+            _ => String::new(),
+        };
+        tape.required(&mut text, "");
+        *value = Some(StageProgress::Other(text));
+    } else {
+        let mut percent = match value {
+            Some(StageProgress::Percent(percent)) => *percent,
+            _ => 0.0,
+        };
+        tape.float_like(&mut percent, 100.0);
+        *value = Some(StageProgress::Percent(percent));
     }
 }
 

@@ -8,11 +8,11 @@
 //! scanner counts as nothing found.
 
 use crate::{
-    model::{JobId, declared::Declared},
+    model::{JobId, declared::Declared, foreign_result},
     store::{
         io_error::is_resource_exhaustion,
-        layout::JobsDir,
-        read::Signature,
+        layout::{JobFile, JobsDir},
+        read::{self, Signature},
         result_file::{Part, ResultFile, Unread},
     },
 };
@@ -39,6 +39,8 @@ pub struct ResultSummary {
     pub infrastructure_usage: BTreeMap<String, bool>,
     /// Whether all packages are valid; if not, none of them counts.
     pub is_sound: bool,
+    /// Whether there is a result, valid or not.
+    pub exists: bool,
 }
 
 /// A cache of summaries, and access to the result files.
@@ -73,7 +75,8 @@ impl Results {
         Self { jobs, cache: Mutex::default() }
     }
 
-    /// Opens the result of a repository; `None` if there is none. Blocks.
+    /// Opens the result of a repository; `None` if there is none. The Python service keeps results in
+    /// the status file. Blocks.
     ///
     /// # Errors
     /// If a lack of resources leaves it unknown whether there is one.
@@ -81,8 +84,19 @@ impl Results {
         match ResultFile::open(&self.jobs.job(id).result(index)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if is_resource_exhaustion(&error) => Err(error),
-            Err(_) => Ok(None),
+            Err(_) => self.in_status_file(id, index),
         }
+    }
+
+    fn in_status_file(&self, id: &JobId, index: u32) -> io::Result<Option<ResultFile>> {
+        let path = self.jobs.job(id).status(index);
+        let (bytes, signature) = match read::whole(&path, read::STATUS_CAP) {
+            Ok(read) => read,
+            Err(error) if is_resource_exhaustion(&error) => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let text = foreign_result::convert(&bytes, &JobFile::Repository(index).name());
+        Ok(text.map(|text| ResultFile::of_text(text, signature)))
     }
 
     /// The summary of a repository's result; an empty one if there is no file. `is_wanted` is
@@ -94,7 +108,9 @@ impl Results {
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Arc<ResultSummary>, Unwanted> {
         let key = (id.clone(), index);
-        let signature = Signature::at(&self.jobs.job(id).result(index));
+        let folder = self.jobs.job(id);
+        let signature =
+            Signature::at(&folder.result(index)).or_else(|| Signature::at(&folder.status(index)));
         if let Some(known) = self.with(|cache| cache.get(&key, signature)) {
             return Ok(known);
         }
@@ -158,7 +174,7 @@ fn summarise(
     file: &mut ResultFile,
     is_wanted: &dyn Fn() -> bool,
 ) -> Result<ResultSummary, Unwanted> {
-    let mut summary = ResultSummary { is_sound: true, ..ResultSummary::default() };
+    let mut summary = ResultSummary { is_sound: true, exists: true, ..ResultSummary::default() };
     let read = file.read(&["categories", "infrastructure_usage"], &mut |part| {
         match part {
             Part::Package(_, text) => {
@@ -185,7 +201,9 @@ fn summarise(
     match read {
         Ok(()) => Ok(summary),
         Err(Unread::Stopped) => Err(Unwanted),
-        Err(Unread::Invalid | Unread::Io(_)) => Ok(ResultSummary::default()),
+        Err(Unread::Invalid | Unread::Io(_)) => {
+            Ok(ResultSummary { exists: true, ..ResultSummary::default() })
+        }
     }
 }
 

@@ -166,7 +166,8 @@ mod tests {
         let summary = Summary { completed, total_repositories: 9, ..Summary::default() };
         let (started_at, completed_at) = (None, None);
         let (url, error, fraction) = (None, None, 0.0);
-        JobFacts { id, url, state, summary, started_at, completed_at, error, fraction }
+        let folder_time = crate::model::time::Timestamp::default();
+        JobFacts { id, url, state, summary, started_at, folder_time, completed_at, error, fraction }
     }
 
     /// Fails if a page differs from that of a list that is sorted from scratch.

@@ -18,8 +18,11 @@ use std::{
     vec,
 };
 
-/// The start of a stream: the time in milliseconds after which a client reconnects.
-const OPENING: &[u8] = b"retry: 2000\n\n";
+/// The start of a stream: the time in milliseconds after which a client reconnects. It is a line of
+/// the first event: some clients take a block of its own for an empty message.
+const OPENING: &[u8] = b"retry: 2000\n";
+/// Keeps the connection open. No blank line follows, for the same reason.
+const COMMENT: &[u8] = b": still here\n";
 
 /// The body for a reader. The reconnection time is sent at once, even before the first event, so
 /// that a client sees that it is connected. Nothing follows an error.
@@ -94,7 +97,7 @@ impl<G> Events<G> {
                 match follower.poll_next(context) {
                     Poll::Ready(Step::Send(messages)) => self.messages = messages.into_iter(),
                     Poll::Ready(Step::KeepOpen) => {
-                        self.text.extend_from_slice(b": still here\n\n");
+                        self.text.extend_from_slice(COMMENT);
                         break;
                     }
                     Poll::Ready(Step::End(_)) if self.text.is_empty() => return Poll::Ready(None),
@@ -127,7 +130,7 @@ mod tests {
         let mut events = events(Arc::clone(&job).follow(None, pending(), ()));
         let first = events.next().now_or_never().unwrap().unwrap().unwrap();
         let first = String::from_utf8(first.to_vec()).unwrap();
-        assert!(first.starts_with("retry: 2000\n\nid: 7-"), "{first}");
+        assert!(first.starts_with("retry: 2000\nid: 7-"), "{first}");
         assert!(first.contains("event: snapshot\ndata: {"), "{first}");
         assert!(first.ends_with("}\n\n"), "{first}");
         assert!(events.next().now_or_never().is_none(), "nothing has changed");

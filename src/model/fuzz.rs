@@ -70,6 +70,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
     let fraction = progress::fraction(&summary, working.map(RepositoryStatus::fraction).sum());
     assert!((0.0..=1.0).contains(&fraction), "{fraction}");
     let facts = JobFacts {
+        folder_time: super::time::Timestamp::default(),
         id: id.clone(),
         url: master.and_then(|master| master.group_url.as_deref().map(Into::into)),
         state: JobState::derive(master.and_then(Master::final_state), &summary),
@@ -79,7 +80,7 @@ fn document(id: &JobId, master: Option<&Master>, repositories: &[RepositoryStatu
         error: master.and_then(|master| master.error.as_deref().map(Into::into)),
         fraction,
     };
-    assert!((0.0..=100.0).contains(&facts.percentage()), "{facts:?}");
+    assert!(facts.percentage() <= 100, "{facts:?}");
     let newest = repositories.iter().filter_map(|status| status.last_update).max();
     for lists in [Lists::Whole, Lists::Omitted] {
         let document = ProgressDocument {

@@ -16,14 +16,16 @@ pub struct JobRow<'a> {
     job_id: &'a JobId,
     #[schemars(extend("enum" = COARSE_STATES))]
     status: &'static str,
-    #[serde(with = "time::option")]
-    #[schemars(with = "Option<Timestamp>")]
-    created_at: Option<Timestamp>,
+    /// When the job was submitted; for a job whose files do not say so, the time of its folder.
+    #[serde(with = "time")]
+    #[schemars(with = "Timestamp")]
+    created_at: Timestamp,
     #[serde(with = "time::option")]
     #[schemars(with = "Option<Timestamp>")]
     completed_at: Option<Timestamp>,
-    /// Percent, to one decimal; 100 for every finished job.
-    progress: f64,
+    /// Whole percent, rounded down; 100 for every finished job.
+    #[schemars(range(max = 100))]
+    progress: u8,
 }
 
 /// A row of the list of all jobs.
@@ -31,8 +33,8 @@ pub struct JobRow<'a> {
 pub struct ListedJob<'a> {
     #[serde(flatten)]
     row: JobRow<'a>,
-    /// The submitted URL.
-    git_url: Option<&'a str>,
+    /// The submitted URL; empty if no file names it.
+    git_url: &'a str,
     /// Why it failed.
     error_message: Option<&'a str>,
     total_repositories: u64,
@@ -66,7 +68,7 @@ impl<'a> JobRow<'a> {
         Self {
             job_id: &facts.id,
             status: facts.state.coarse(),
-            created_at: facts.started_at,
+            created_at: facts.created_at(),
             completed_at: facts.completed_at,
             progress: facts.percentage(),
         }
@@ -78,7 +80,7 @@ impl<'a> ListedJob<'a> {
     pub fn of(facts: &'a JobFacts, error_message: Option<&'a str>) -> Self {
         Self {
             row: JobRow::of(facts),
-            git_url: facts.url.as_deref(),
+            git_url: facts.url.as_deref().unwrap_or_default(),
             error_message,
             total_repositories: facts.summary.total_repositories,
             failed_repositories: facts.summary.failed,

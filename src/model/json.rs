@@ -128,6 +128,16 @@ impl<'a> Fields<'a> {
         Some(texts)
     }
 
+    /// Takes any value, as `read` understands it.
+    pub fn any<T>(
+        &mut self,
+        key: &str,
+        want: &str,
+        read: impl FnOnce(Value<'a>) -> Option<T>,
+    ) -> Option<T> {
+        self.take(key, want, read)
+    }
+
     /// Takes a value by its `Deserialize`.
     pub fn typed<T: serde::de::DeserializeOwned>(&mut self, key: &str, want: &str) -> Option<T> {
         self.take(key, want, Value::typed)
@@ -181,6 +191,11 @@ impl Value<'_> {
     /// The value by its `Deserialize`.
     pub fn typed<T: de::DeserializeOwned>(self) -> Option<T> {
         serde_json::from_value(self.into_owned()).ok()
+    }
+
+    /// The value as JSON text without white space.
+    pub fn into_json(self) -> String {
+        self.into_owned().to_string()
     }
 
     fn count(&self) -> Option<u64> {

@@ -9,6 +9,7 @@ pub mod control_chars;
 pub mod declared;
 pub mod ecosystem;
 pub mod failure;
+pub mod foreign_result;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod git_ref;
@@ -25,6 +26,7 @@ pub mod repository;
 pub mod retry;
 pub mod scan_result;
 pub mod self_test;
+pub mod stage_progress;
 pub mod state;
 pub mod status_file;
 pub mod task;

@@ -9,7 +9,7 @@
 use super::{
     Failure, JobId, JobState, RepoState,
     master::Master,
-    repository::{Progress, RepositoryStatus, one_decimal},
+    repository::{Progress, RepositoryStatus},
     state::Summary,
     time::{self, Timestamp},
 };
@@ -221,6 +221,8 @@ pub struct JobFacts {
     pub state: JobState,
     pub summary: Summary,
     pub started_at: Option<Timestamp>,
+    /// The time of the job's folder, for jobs whose files name no start.
+    pub folder_time: Timestamp,
     pub completed_at: Option<Timestamp>,
     pub error: Option<Arc<str>>,
     /// The completed fraction, 0.0 to 1.0.
@@ -243,9 +245,23 @@ impl JobFacts {
         self.state.is_final() && self.summary.in_progress == 0
     }
 
-    /// Percent done, 0 to 100, to one decimal; 100 for a finished job.
-    pub fn percentage(&self) -> f64 {
-        if self.state.is_final() { 100.0 } else { one_decimal(self.fraction * 100.0) }
+    /// When the job was created, as far as that is known.
+    pub fn created_at(&self) -> Timestamp {
+        self.started_at.unwrap_or(self.folder_time)
+    }
+
+    /// Whole percent done, 0 to 100, rounded down; 100 for a finished job.
+    pub fn percentage(&self) -> u8 {
+        if self.state.is_final() {
+            return 100;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a conversion saturates, and the fraction is from 0 to 1"
+        )]
+        let percent = (self.fraction * 100.0) as u8;
+        percent.min(100)
     }
 
     /// Estimated seconds left, by the pace so far; `None` if there is no estimate.

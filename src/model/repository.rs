@@ -8,6 +8,7 @@
 use super::{
     Failure, RepoState,
     json::{Fields, shortened},
+    stage_progress::StageProgress,
     time::Timestamp,
 };
 use serde::Serialize;
@@ -48,7 +49,7 @@ pub struct Progress {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage_total: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stage_progress: Option<f64>,
+    pub stage_progress: Option<StageProgress>,
 }
 
 /// The figures of the first kind that applies: files, download, extraction, none.
@@ -201,7 +202,11 @@ impl Progress {
             stage: fields.text("stage"),
             stage_index: fields.count("stage_index"),
             stage_total: fields.count("stage_total"),
-            stage_progress: fields.number("stage_progress"),
+            stage_progress: fields.any(
+                "stage_progress",
+                "a JSON value of at most 4096 bytes",
+                StageProgress::of,
+            ),
         })
     }
 }
@@ -251,6 +256,28 @@ mod tests {
         assert_eq!((status.index, status.name.as_deref()), (3, None));
         assert!(status.state.is_working() && status.progress.is_none());
         assert_eq!(warnings.len(), 6, "{warnings:?}");
+    }
+
+    /// Breaks if what another writer says about its stage is changed, lost, or kept at any size.
+    #[test]
+    fn any_stage_progress_is_passed_through_and_bounded() {
+        let shown = |value: Value| {
+            let (status, warnings) = read(&json!({"message": "m", "stage_progress": value}));
+            let progress = serde_json::to_value(status.progress.unwrap()).unwrap();
+            (progress.get("stage_progress").cloned(), warnings.len())
+        };
+        for value in [
+            json!(40),
+            json!(40.5),
+            json!("half"),
+            json!(true),
+            json!([1, "b", null]),
+            json!({"current": 3, "total": 9, "detail": {"z": 1, "a": 2.0}}),
+        ] {
+            assert_eq!(shown(value.clone()), (Some(value), 0));
+        }
+        assert_eq!(shown(Value::Null), (None, 0));
+        assert_eq!(shown(json!("x".repeat(5000))), (None, 1));
     }
 
     #[test]

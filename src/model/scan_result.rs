@@ -4,24 +4,32 @@
 
 use super::{
     ecosystem::AnyEcosystem,
+    repository::RepositoryStatus,
     time::{self, Timestamp},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 
-/// One result file.
+/// One result file. A scanner has to write the packages; scanwatch knows the rest otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ScanResult {
+    #[serde(default, deserialize_with = "leniently")]
     pub schema: u32,
+    #[serde(default, deserialize_with = "leniently")]
     pub repo_index: u32,
+    #[serde(default, deserialize_with = "leniently")]
     pub repo_name: String,
+    #[serde(default, deserialize_with = "leniently")]
     pub git_url: String,
     /// The scanned commit; null for a plain folder.
+    #[serde(default, deserialize_with = "leniently")]
     pub commit: Option<String>,
-    #[serde(with = "time")]
+    #[serde(default, serialize_with = "time::serialize", deserialize_with = "time_leniently")]
     #[schemars(with = "Timestamp")]
     pub scanned_at: Timestamp,
+    #[serde(default, deserialize_with = "leniently")]
     pub duration_ms: u64,
+    #[serde(default, deserialize_with = "leniently")]
     pub files: FileCounts,
     pub packages: Vec<Package>,
     #[serde(default)]
@@ -32,10 +40,39 @@ pub struct ScanResult {
     pub warnings: Vec<Warning>,
 }
 
+/// Reads a member that nothing depends on: what cannot be understood counts as absent.
+fn leniently<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+fn time_leniently<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(time::parse(&value).unwrap_or_default())
+}
+
+impl ScanResult {
+    /// Adds what the scanner may leave out: which repository it is.
+    #[must_use]
+    pub fn of(mut self, repository: &RepositoryStatus) -> Self {
+        self.repo_index = repository.index;
+        if self.repo_name.is_empty() {
+            self.repo_name = repository.display_name();
+        }
+        if self.git_url.is_empty() {
+            self.git_url = repository.git_url.clone().unwrap_or_default();
+        }
+        self
+    }
+}
+
 /// How many files were seen, and the outcome for those that a parser handles.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
+#[serde(default)]
 pub struct FileCounts {
     /// All files of the tree.
     pub seen: u64,
@@ -168,4 +205,23 @@ pub struct Warning {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Breaks if `scan` refuses what the server accepts: the scanner of five lines in
+    /// docs/protocol.md writes nothing but packages.
+    #[test]
+    fn a_scanner_has_to_write_only_packages() {
+        let result: ScanResult = serde_json::from_str(r#"{"schema":1,"packages":[]}"#).unwrap();
+        assert_eq!((result.schema, result.repo_name.as_str()), (1, ""));
+        let odd = r#"{"commit": 7, "scanned_at": "soon", "files": {"seen": 3}, "packages": []}"#;
+        let result: ScanResult = serde_json::from_str(odd).unwrap();
+        assert_eq!((result.commit, result.files.seen), (None, 3));
+        assert!(serde_json::from_str::<ScanResult>("{}").is_err());
+        let schema = schemars::schema_for!(ScanResult).to_value();
+        assert_eq!(schema["required"], serde_json::json!(["packages"]));
+    }
 }

@@ -15,6 +15,7 @@
 use super::{
     Failure, RepoState,
     json::count_of,
+    stage_progress::StageProgress,
     time::{self, Timestamp},
 };
 use schemars::JsonSchema;
@@ -68,7 +69,8 @@ pub struct StatusFile<'a> {
     pub stage_index: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage_total: Option<u64>,
-    /// 0 to 100.
+    /// 0 to 100; any other JSON value of at most 4,096 bytes is passed through.
+    #[schemars(with = "Option<StageProgress>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage_progress: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,7 +243,10 @@ mod tests {
         // Members that are described and not read are for people, or for later versions.
         let unread: Vec<_> =
             members.keys().map(String::as_str).filter(|name| !read.contains(name)).collect();
-        assert_eq!(unread, ["schema", "revision", "pid", "commit", "errors", "stderr"]);
+        // Every value of `stage_progress` is valid.
+        let expected =
+            ["schema", "revision", "pid", "stage_progress", "commit", "errors", "stderr"];
+        assert_eq!(unread, expected);
     }
     #[test]
     fn every_member_that_a_patch_sets_is_described() {

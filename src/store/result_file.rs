@@ -9,7 +9,7 @@
 //! [`MOST_OF_ONE`].
 
 use super::read::{self, Signature};
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 /// The size limit of a package and of a requested member, in bytes.
 pub const MOST_OF_ONE: usize = 1 << 20;
@@ -45,7 +45,7 @@ pub enum Unread {
 /// An open result file.
 #[derive(Debug)]
 pub struct ResultFile {
-    file: File,
+    content: Content,
     signature: Signature,
     /// A part of the file that starts at offset `base`; `at` is the next byte in it.
     buffer: Vec<u8>,
@@ -56,13 +56,43 @@ pub struct ResultFile {
     text: Vec<u8>,
 }
 
+/// Where the text of a result is.
+#[derive(Debug)]
+enum Content {
+    File(File),
+    Memory(Arc<[u8]>),
+}
+
+impl Content {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read_at(buffer, offset),
+            Self::Memory(text) => {
+                let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
+                let count = buffer.len().min(text.len() - from);
+                buffer[..count].copy_from_slice(&text[from..from + count]);
+                Ok(count)
+            }
+        }
+    }
+}
+
 impl ResultFile {
+    /// A result that was made from another file, with the signature of that file.
+    pub fn of_text(text: Vec<u8>, signature: Signature) -> Self {
+        Self::new(Content::Memory(text.into()), signature)
+    }
+
     /// Opens a result file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = read::open(path)?;
         let signature = Signature::of(&file.metadata()?);
+        Ok(Self::new(Content::File(file), signature))
+    }
+
+    fn new(content: Content, signature: Signature) -> Self {
         let (buffer, text) = (Vec::new(), Vec::new());
-        Ok(Self { file, signature, buffer, base: 0, at: 0, step: STEP.0, text })
+        Self { content, signature, buffer, base: 0, at: 0, step: STEP.0, text }
     }
 
     /// Identifies this content of the file.
@@ -260,7 +290,7 @@ impl ResultFile {
             self.at -= self.buffer.len();
             self.buffer.resize(self.step, 0);
             let count = loop {
-                match self.file.read_at(&mut self.buffer, self.base) {
+                match self.content.read_at(&mut self.buffer, self.base) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     other => break other?,
                 }

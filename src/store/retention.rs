@@ -76,6 +76,7 @@ mod tests {
     fn only_finished_jobs_expire_and_a_clock_set_back_removes_nothing() {
         let now = Timestamp::default() + TimeDelta::days(1000);
         let job = |state, in_progress| JobFacts {
+            folder_time: Timestamp::default(),
             id: "a".parse().unwrap(),
             url: None,
             state,

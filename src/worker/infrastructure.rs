@@ -8,13 +8,18 @@ use std::collections::BTreeMap;
 type Rule = (&'static str, fn(&str, &str) -> bool);
 
 /// All tools; every result contains all of them. To add one, add its line.
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     ("ansible", |_, name| matches!(name, "ansible.cfg" | "galaxy.yml")),
     ("azure_pipelines", |_, name| matches!(name, "azure-pipelines.yml" | "azure-pipelines.yaml")),
     ("bitbucket_pipelines", |_, name| name == "bitbucket-pipelines.yml"),
     ("circleci", |path, _| is_below(path, ".circleci", "config.yml")),
-    ("devfile", |_, name| {
-        matches!(name, "devfile.yaml" | ".devfile.yaml" | "devfile.yml" | ".devfile.yml")
+    ("devfile", |_, name| is_devfile(name)),
+    // The name of the Python service, for development environments in containers of any kind.
+    ("devpods", |path, name| {
+        is_devfile(name)
+            || name == ".devcontainer.json"
+            || is_below(path, ".devcontainer", "devcontainer.json")
+            || matches!(name, "devpod.yaml" | "devpod.yml")
     }),
     ("docker", |_, name| is_dockerfile(name) || is_compose(name)),
     ("github_actions", |path, name| is_below(path, ".github/workflows", name) && is_yaml(name)),
@@ -58,6 +63,10 @@ impl Infrastructure {
     pub(super) fn into_usage(self) -> BTreeMap<String, bool> {
         RULES.iter().zip(self.0).map(|((tool, _), seen)| ((*tool).to_owned(), seen)).collect()
     }
+}
+
+fn is_devfile(name: &str) -> bool {
+    matches!(name, "devfile.yaml" | ".devfile.yaml" | "devfile.yml" | ".devfile.yml")
 }
 
 /// Whether the path is `name` in `folder`, at the root or below it.
@@ -116,7 +125,8 @@ mod tests {
         check(".github/workflows/test.yaml", "github_actions");
         check("sub/.github/workflows/test.yml", "github_actions");
         check("Jenkinsfile", "jenkins");
-        check(".devfile.yaml", "devfile");
+        check(".devfile.yaml", "devfile devpods");
+        check("a/.devcontainer/devcontainer.json", "devpods");
         check(".circleci/config.yml", "circleci");
     }
 

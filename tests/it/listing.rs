@@ -43,7 +43,7 @@ async fn jobs_are_listed_newest_first_page_by_page() {
         (&json!(3), &json!(1), &json!(1))
     );
     let bad = &all["jobs"][1];
-    assert_eq!((&bad["status"], &bad["progress"]), (&json!("failed"), &json!(100.0)), "{bad:#}");
+    assert_eq!((&bad["status"], &bad["progress"]), (&json!("failed"), &json!(100)), "{bad:#}");
     assert_eq!(bad["git_url"], "https://github.com/acme/bad.git");
     assert_eq!(bad["error_message"], "Process exited with code 3");
     assert_eq!(all["jobs"][0]["error_message"], Value::Null);

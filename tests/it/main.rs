@@ -42,6 +42,8 @@ mod every_answer;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod foreign_results;
+#[cfg(test)]
 mod greedy_clients;
 #[cfg(test)]
 mod groups;

@@ -218,3 +218,22 @@ async fn a_viewer_that_reconnects_often_sees_what_the_files_contain() {
         assert!(more.is_none(), "there is more after {last:?}: {more:?}");
     }
 }
+
+/// Breaks if a client that is cut between the snapshot of a finished job and its end never gets the
+/// end: the two must not have the same id.
+#[tokio::test]
+async fn a_client_that_has_seen_only_the_snapshot_of_a_finished_job_gets_its_end() {
+    let server = Setup::new().start().await;
+    let job = server.submit("widget").await;
+    server.finished(&job).await;
+    let path = format!("/scan/{job}/events");
+    let mut stream = EventStream::open(&server, &path).await;
+    let seen = stream.rest(PATIENCE).await;
+    let names: Vec<_> = seen.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(names, ["snapshot", "end"]);
+    let rest = EventStream::resume(&server, &path, &seen[0].id).await.rest(PATIENCE).await;
+    let names: Vec<_> = rest.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(names, ["end"]);
+    assert_eq!(rest[0].id, seen[1].id);
+    assert!(EventStream::join(&server, &path, Some(&seen[1].id)).await.is_none(), "it is over");
+}

@@ -4,7 +4,10 @@
 //! folder, outside the jobs folder.
 
 use crate::support::{
-    files, processes,
+    files,
+    forge::{Forge, program},
+    processes,
+    python::succeed,
     server::{Setup, TestServer},
     wait::{PATIENCE, eventually, until, within},
 };
@@ -839,4 +842,34 @@ async fn without_a_control_group_a_killed_shims_scanner_is_found_by_its_mark() {
     assert_eq!(server.finished(&job).await["status"], "completed");
     assert!(!processes::lives(stray), "the stray lives: {}", processes::describe(stray));
     server.no_process_left(Duration::from_secs(5)).await;
+}
+
+/// Breaks if the scanner of docs/protocol.md works in a server and not in `scan`: both read what a
+/// scanner has to write, and require nothing else.
+#[tokio::test]
+async fn the_scanner_of_five_lines_works_in_serve_and_in_scan() {
+    let document = include_str!("../../docs/protocol.md");
+    let (_, script) = document.split_once("```sh\n#!/bin/sh\nsay() {").unwrap();
+    let script = format!("#!/bin/sh\nsay() {{{}", script.split_once("```").unwrap().0);
+    let setup = Setup::new();
+    let path = setup.folder().join("five-lines.sh");
+    files::write(&path, script);
+    let command = json!(["/bin/sh", path]);
+    let server = setup.set("scanner.command", &command).start().await;
+    let (job, document, _) = run(&server).await;
+    assert_eq!(document["status"], "completed", "{document:#}");
+    let results = server.get(&format!("/jobs/{job}/results")).await.expect(200).json();
+    assert_eq!(results["packages_total"], 0, "{results:#}");
+
+    let forge = Forge::start();
+    forge.add_repository("owner/app", &[("a", b"")]);
+    let mut scan = program(env!("CARGO_BIN_EXE_scanwatch"));
+    scan.args(["scan", &forge.url("owner/app"), "--format", "json"]).env("TMPDIR", server.folder());
+    let scanned = succeed(scan.arg("--set").arg(format!("scanner.command={command}")));
+    let result: Value = serde_json::from_slice(&scanned.stdout).unwrap();
+    assert_eq!(
+        (&result["packages"], &result["repo_name"]),
+        (&json!([]), &json!("app")),
+        "{result:#}"
+    );
 }

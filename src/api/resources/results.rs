@@ -34,7 +34,7 @@ use crate::{
         time::{self, Timestamp},
     },
 };
-use generated::{GeneratedResults, Kind};
+use generated::{GeneratedResults, Kind, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -66,6 +66,8 @@ struct ResultsDocument {
     packages_total: u64,
     /// The path of the packages.
     packages_url: String,
+    /// What is missing in this document, if anything.
+    warnings: Vec<String>,
 }
 
 /// The results of one repository of a group.
@@ -75,7 +77,8 @@ struct ProjectResult {
     git_url: Option<String>,
     dependencies: BTreeMap<String, bool>,
     infrastructure_usage: BTreeMap<String, bool>,
-    #[schemars(extend("enum" = ["success", "failed"]))]
+    /// `unknown`: it is completed, but its folder contains no results.
+    #[schemars(extend("enum" = ["success", "failed", "unknown"]))]
     status: &'static str,
     error: Option<String>,
 }
@@ -95,7 +98,8 @@ struct SoFar {
     job_id: JobId,
     #[schemars(extend("enum" = COARSE_STATES))]
     status: &'static str,
-    progress: f64,
+    #[schemars(range(max = 100))]
+    progress: u8,
     partial_results: ResultsDocument,
     #[serde(with = "time::option")]
     #[schemars(with = "Option<Timestamp>")]
@@ -216,7 +220,9 @@ async fn found(
     let (cancellation, guard) = Cancellation::of(api, &job);
     let id = facts.id.clone();
     let results = Arc::clone(&api.results);
-    let found = GeneratedResults::new(results, job, facts, group, repositories, kind, cancellation);
+    let root = api.config.get().server.public_url.clone();
+    let subject = Subject { job, facts, group, repositories, root };
+    let found = GeneratedResults::new(results, subject, kind, cancellation);
     let terms = Terms::new(api, &api.read_pools.results, &call.user).with(guard, reading);
     let response = produced(terms, found, "application/json").await;
     response.map_err(|error| error.unwrap_or_else(|| unread(api, &id)))

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{JobState, state::Summary};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use std::{collections::HashMap, ops::Deref};
 
@@ -11,6 +11,7 @@ fn row(id: &str, state: JobState, completed: u64) -> JobRow {
         state,
         summary: Summary { completed, total_repositories: 9, ..Summary::default() },
         started_at: None,
+        folder_time: DateTime::UNIX_EPOCH,
         completed_at: None,
         error: None,
         fraction: 0.0,

@@ -1,5 +1,9 @@
 use super::*;
-use crate::model::{JobState, state::Summary, time};
+use crate::model::{
+    JobState,
+    state::Summary,
+    time::{self, Timestamp},
+};
 use serde_json::json;
 
 fn facts() -> JobFacts {
@@ -9,6 +13,7 @@ fn facts() -> JobFacts {
         state: JobState::CompletedWithErrors,
         summary: Summary::default(),
         started_at: time::parse(&json!("2024-01-02T00:00:00Z")),
+        folder_time: Timestamp::default(),
         completed_at: None,
         error: Some("odd".into()),
         fraction: 1.0,
@@ -112,7 +117,11 @@ fn unpacking_restores_every_content() {
             let figures = ["total_files", "download_bytes", "files_extracted", "message"];
             text[figures[dice(4)]] = counts[dice(counts.len())].clone();
             text["current_file"] = counts[dice(counts.len())].clone();
-            text["stage_progress"] = floats[dice(floats.len())].clone();
+            text["stage_progress"] = match dice(3) {
+                0 => json!({ "current": dice(9), "of": texts[dice(texts.len())] }),
+                1 => json!(dice(100)),
+                _ => floats[dice(floats.len())].clone(),
+            };
             text["percentage"] = floats[dice(floats.len())].clone();
             if dice(2) == 0 {
                 text["failure"] = json!({

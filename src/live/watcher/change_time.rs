@@ -5,7 +5,11 @@
 //!
 //! Invariant: a clock that was set makes no file older or newer than possible.
 
-use std::time::{Duration, Instant, SystemTime};
+use crate::model::time::Timestamp;
+use std::{
+    path::Path,
+    time::{Duration, Instant, SystemTime},
+};
 
 /// How long after a change another change may get the same change time: clocks of file systems tick
 /// every 10 ms, or less. (Since Linux 6.13 most of them give a change that follows a read a new
@@ -17,6 +21,11 @@ pub(super) fn moment_of(at: SystemTime) -> Instant {
     let now = Instant::now();
     let age = SystemTime::now().duration_since(at).unwrap_or_default();
     now.checked_sub(age).unwrap_or(now)
+}
+
+/// The modification time of a folder, which a copy with `cp -a` or `rsync -a` keeps.
+pub(super) fn folder_time(path: &Path) -> Option<Timestamp> {
+    std::fs::symlink_metadata(path).ok()?.modified().ok().map(Timestamp::from)
 }
 
 /// Whether a file with this change time may be changed again without a visible new change time.

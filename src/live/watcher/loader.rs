@@ -10,7 +10,7 @@
 
 use super::{
     JOIN_TIMEOUT, Message, WatchOptions,
-    change_time::{is_young, moment_of},
+    change_time::{folder_time, is_young, moment_of},
     idle_folder::IdleFolder,
     join_within,
     notifications::Notifications,
@@ -199,7 +199,11 @@ impl Work {
             reading.read(JobFile::Repository(index), buffer);
         }
         let Reading { newest, contents, files, complete, .. } = reading;
-        let job = Arc::new(LiveJob::of_files(id, Arc::clone(&self.job_index), contents));
+        // Every job of this program has a master file, which names its start.
+        let is_named = contents.first().is_some_and(FileContent::names_start);
+        let folder_time = if is_named { None } else { folder_time(self.jobs.job(&id).path()) };
+        let index = Arc::clone(&self.job_index);
+        let job = Arc::new(LiveJob::of_files(id, index, folder_time, contents));
         let folder = if complete && !watched && !self.is_recent(newest) && job.facts().is_over() {
             // Packed by this thread, so that the next job is read into the memory that becomes
             // free.

@@ -25,13 +25,21 @@ pub(super) enum Kind {
     SoFar(Option<Timestamp>),
 }
 
+/// What the document is about.
+pub(super) struct Subject {
+    pub(super) job: Arc<LiveJob>,
+    pub(super) facts: JobFacts,
+    pub(super) group: bool,
+    /// The numbers of the repositories that it contains.
+    pub(super) repositories: Vec<u32>,
+    /// The root of this server as clients see it, without a slash at its end.
+    pub(super) root: String,
+}
+
 /// A results document that is generated while it is sent.
 pub(super) struct GeneratedResults {
     results: Arc<Results>,
-    job: Arc<LiveJob>,
-    facts: JobFacts,
-    group: bool,
-    repositories: Vec<u32>,
+    subject: Subject,
     kind: Kind,
     cancellation: Cancellation,
     next: Option<Next>,
@@ -41,7 +49,14 @@ pub(super) struct GeneratedResults {
     dependencies: BTreeMap<String, bool>,
     infrastructure_usage: BTreeMap<String, bool>,
     packages_total: u64,
+    /// Whether another program created the job: then a result may be missing.
+    foreign: bool,
+    /// The number of completed repositories without results.
+    without_results: u64,
 }
+
+/// The name of the Python service for development environments; its clients expect it.
+const DEVPODS: &str = "devpods";
 
 /// What is to be written next.
 #[derive(Debug, Clone, Copy)]
@@ -72,25 +87,21 @@ impl Producer for GeneratedResults {
 impl GeneratedResults {
     pub(super) fn new(
         results: Arc<Results>,
-        job: Arc<LiveJob>,
-        facts: JobFacts,
-        group: bool,
-        repositories: Vec<u32>,
+        subject: Subject,
         kind: Kind,
         cancellation: Cancellation,
     ) -> Self {
         Self {
+            foreign: subject.job.scan_type().is_none(),
+            without_results: 0,
             results,
-            job,
-            facts,
-            group,
-            repositories,
+            subject,
             kind,
             cancellation,
             next: Some(Next::Begin),
             commas: false,
             dependencies: BTreeMap::new(),
-            infrastructure_usage: BTreeMap::new(),
+            infrastructure_usage: with_devpods(BTreeMap::new()),
             packages_total: 0,
         }
     }
@@ -98,18 +109,18 @@ impl GeneratedResults {
     fn write(&mut self, next: Next, piece: &mut Vec<u8>) -> Result<Option<Next>, Aborted> {
         match next {
             Next::Begin => {
-                if self.group {
+                if self.subject.group {
                     let [begin, _, _] = self.frame();
                     piece.extend_from_slice(begin.as_bytes());
                 }
                 Ok(Some(Next::Project(0)))
             }
             Next::Project(at) => {
-                if let Some(index) = self.repositories.get(at) {
+                if let Some(index) = self.subject.repositories.get(at) {
                     self.project(*index, piece)?;
                     return Ok(Some(Next::Project(at + 1)));
                 }
-                if self.group {
+                if self.subject.group {
                     let [_, between, _] = self.frame();
                     piece.extend_from_slice(between.as_bytes());
                     self.commas = false;
@@ -119,12 +130,12 @@ impl GeneratedResults {
                 Ok(None)
             }
             Next::Failed(at) => {
-                let Some(index) = self.repositories.get(at) else {
+                let Some(index) = self.subject.repositories.get(at) else {
                     let [_, _, end] = self.frame();
                     piece.extend_from_slice(end.as_bytes());
                     return Ok(None);
                 };
-                let status = self.job.repository(*index).ok_or(Aborted)?;
+                let status = self.subject.job.repository(*index).ok_or(Aborted)?;
                 if status.state != RepoState::Completed {
                     let error = error_of(&status);
                     let (project_name, git_url) = (status.name, status.git_url);
@@ -137,11 +148,11 @@ impl GeneratedResults {
 
     /// Adds the results of a repository to the totals, and writes them for a group.
     fn project(&mut self, index: u32, piece: &mut Vec<u8>) -> Result<(), Aborted> {
-        let status = self.job.repository(index).ok_or(Aborted)?;
+        let status = self.subject.job.repository(index).ok_or(Aborted)?;
         let success = status.state == RepoState::Completed;
         let summary = if success {
             let is_wanted = || !self.cancellation.is_cancelled();
-            let summary = self.results.summary(&self.facts.id, index, &is_wanted);
+            let summary = self.results.summary(&self.subject.facts.id, index, &is_wanted);
             summary.map_err(|_| Aborted)?
         } else {
             Arc::default()
@@ -158,7 +169,9 @@ impl GeneratedResults {
             }
         }
         self.packages_total += summary.packages_total;
-        if !self.group {
+        let unknown = success && self.foreign && !summary.exists;
+        self.without_results += u64::from(unknown);
+        if !self.subject.group {
             return Ok(());
         }
         let project = ProjectResult {
@@ -166,8 +179,12 @@ impl GeneratedResults {
             project_name: status.name,
             git_url: status.git_url,
             dependencies: summary.categories.clone(),
-            infrastructure_usage: summary.infrastructure_usage.clone(),
-            status: if success { "success" } else { "failed" },
+            infrastructure_usage: with_devpods(summary.infrastructure_usage.clone()),
+            status: match (success, unknown) {
+                (_, true) => "unknown",
+                (true, _) => "success",
+                (false, _) => "failed",
+            },
         };
         self.item(&project, piece)
     }
@@ -184,9 +201,9 @@ impl GeneratedResults {
         let text = match self.kind {
             Kind::Results => serde_json::to_string(&self.document()),
             Kind::SoFar(last_updated) => serde_json::to_string(&SoFar {
-                job_id: self.facts.id.clone(),
+                job_id: self.subject.facts.id.clone(),
                 status: "running",
-                progress: self.facts.percentage(),
+                progress: self.subject.facts.percentage(),
                 partial_results: self.document(),
                 last_updated,
             }),
@@ -203,12 +220,24 @@ impl GeneratedResults {
         [begin, format!("{between}{failed}"), end.to_owned()]
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let missing = match self.without_results {
+            0 => return Vec::new(),
+            1 => "1 completed repository".to_owned(),
+            count => format!("{count} completed repositories"),
+        };
+        vec![format!(
+            "The job's folder contains no results of {missing}: what they use is unknown. Submit the \
+             URL again to scan it."
+        )]
+    }
+
     /// The document with the totals up to here, without the items of its lists.
     fn document(&self) -> ResultsDocument {
-        let Self { facts, group, .. } = self;
-        let packages_url = match self.repositories.as_slice() {
-            [only] if !group => format!("/scan/{}/repositories/{only}/packages", facts.id),
-            _ => format!("/scan/{}/repositories", facts.id),
+        let Subject { facts, group, repositories, root, .. } = &self.subject;
+        let packages_url = match repositories.as_slice() {
+            [only] if !group => format!("{root}/scan/{}/repositories/{only}/packages", facts.id),
+            _ => format!("{root}/scan/{}/repositories", facts.id),
         };
         ResultsDocument {
             git_url: facts.url.as_deref().map(str::to_owned),
@@ -222,8 +251,14 @@ impl GeneratedResults {
             infrastructure_usage: self.infrastructure_usage.clone(),
             packages_total: self.packages_total,
             packages_url,
+            warnings: self.warnings(),
         }
     }
+}
+
+fn with_devpods(mut usage: BTreeMap<String, bool>) -> BTreeMap<String, bool> {
+    usage.entry(DEVPODS.to_owned()).or_insert(false);
+    usage
 }
 
 fn error_of(status: &RepositoryStatus) -> String {

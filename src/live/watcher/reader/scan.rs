@@ -9,6 +9,7 @@
 use super::{JobsReader, TURN};
 use crate::{
     live::watcher::{
+        change_time::folder_time,
         folder::{AfterRead, FinalStates, Folder, Watch},
         folder_scan::{FolderScan, ScanStep},
     },
@@ -90,7 +91,11 @@ impl JobsReader {
             } else {
                 FinalStates::PublishOnceDurable
             };
-            let folder = Folder::new(self.live.insert(id), dir, &now, final_states);
+            let job = self.live.insert(id);
+            if let Some(time) = folder_time(dir.path()) {
+                job.note_folder_time(time);
+            }
+            let folder = Folder::new(job, dir, &now, final_states);
             self.folders.insert(id.clone(), folder);
         }
         // The folder is watched before it is read. An existing watch is renewed too, because a
