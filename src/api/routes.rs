@@ -67,7 +67,9 @@ pub fn routes(api: Api, auth: &Arc<Auth>) -> Router<impl Answers<RequestBody> + 
     let context = RouteContext { api, auth: Arc::clone(auth) };
     let routes = resources().into_iter().flat_map(|resource| resource.routes);
     let endpoints = routes.map(|route| route.endpoint(&context)).collect();
-    router(endpoints, Arc::clone(auth), Arc::clone(&context.api.request_metrics))
+    let config = context.api.config.clone();
+    let request_metrics = Arc::clone(&context.api.request_metrics);
+    router(endpoints, Arc::clone(auth), request_metrics, Some(config))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{Exit, output};
 use crate::api::{openapi, routes::resources};
 
 pub(super) fn run() -> Exit {
-    match output::write_data(openapi::text(&resources()).as_bytes()) {
+    match output::write_data(openapi::text(&resources(), "").as_bytes()) {
         Ok(()) => Exit::Done,
         Err(_) => Exit::Failed,
     }

@@ -34,9 +34,9 @@ globalThis.document = {
   createElement: (name) => new Element(name),
   getElementById: (id) => known[id] ?? null,
 };
-globalThis.location = { origin: "http://server", hash: "" };
+globalThis.location = { origin: "http://server", pathname: "/prefix/docs", hash: "" };
 Object.defineProperty(globalThis, "navigator", { value: {} });
-globalThis.fetch = async (url) => ({ ok: url === "http://server/openapi.json", json: async () => JSON.parse(readFileSync(document_path, "utf8")) });
+globalThis.fetch = async (url) => ({ ok: url === "http://server/prefix/openapi.json", json: async () => JSON.parse(readFileSync(document_path, "utf8")) });
 (0, eval)(readFileSync(script_path, "utf8"));
 setImmediate(() => setImmediate(() => {
   const sections = known.operations.children.filter((child) => child instanceof Element && child.attributes.id);
@@ -92,7 +92,10 @@ async fn every_route_and_schema_is_shown() {
         assert!(sections.contains_key(link.as_str().unwrap()), "{link} leads nowhere");
     }
     let submit = sections["submitScan"].as_str().unwrap();
-    assert!(submit.contains(r#"-X POST "http://server/scan" --json '{"git_url""#), "{submit}");
+    assert!(
+        submit.contains(r#"-X POST "http://server/prefix/scan" --json '{"git_url""#),
+        "{submit}"
+    );
     assert_eq!(made["visible"], serde_json::json!(["cancelScan"]), "what the filter leaves");
 }
 
@@ -121,5 +124,23 @@ async fn the_page_keeps_to_its_policy_and_needs_no_other_server() {
     assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
     for inline in ["<style", " style=", "<script>", " onclick=", " onload=", "javascript:"] {
         assert!(!page.text.contains(inline), "{inline} is not allowed");
+    }
+}
+
+/// Breaks if a browser that is sent to the server's address sees an error, or if the page needs the
+/// root of its host: a proxy may serve it below a prefix.
+#[tokio::test]
+async fn a_browser_finds_the_page_from_the_root_and_below_a_prefix() {
+    let server = server().await;
+    let root = server.send(server.without_credentials(Method::GET, "/")).await.expect(302);
+    assert_eq!(root.header("location"), Some("docs"), "relative to any prefix");
+    server.send(server.without_credentials(Method::GET, "/favicon.ico")).await.expect(204);
+    let slash = server.get("/docs/").await.expect(308);
+    assert_eq!(slash.header("location"), Some("../docs"), "references of the page are relative");
+    let page = server.get("/docs").await.expect(200).text;
+    for attribute in ["href=\"", "src=\""] {
+        for rest in page.split(attribute).skip(1) {
+            assert!(!rest.starts_with('/'), "{attribute}{}", rest.lines().next().unwrap());
+        }
     }
 }

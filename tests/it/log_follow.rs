@@ -241,3 +241,34 @@ async fn followers_are_limited_and_end_with_the_job_and_the_server() {
     assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
     assert_eq!(stream.rest().await, "one\n");
 }
+
+/// Breaks if a client that continues a download gets the bytes of another attempt after those that it
+/// has: `If-Range` has to be obeyed (RFC 9110, section 13.1.5).
+#[tokio::test]
+async fn a_range_of_another_attempt_is_answered_with_the_whole_log() {
+    let server = Setup::new().start().await;
+    let (job, log) = handmade(&server, "first attempt\n").await;
+    let path = format!("{}/repositories/0/log", job.path());
+    let tag = async || server.get(&path).await.expect(200).header("etag").unwrap().to_owned();
+    // A log that has just changed has a weak tag, which fits no range.
+    eventually("the log is old enough for a strong tag", async || tag().await.starts_with('"'))
+        .await;
+    let first = tag().await;
+    let rest = async |tag: &str| {
+        let request = server.request(Method::GET, &path).header("range", "bytes=6-");
+        server.send(request.header("if-range", tag)).await
+    };
+    let answer = rest(&first).await.expect(206);
+    assert_eq!((answer.text.as_str(), answer.header("etag")), ("attempt\n", Some(first.as_str())));
+    let known = server.request(Method::GET, &path).header("if-none-match", &first);
+    server.send(known).await.expect(304);
+
+    // As long as before: only the tag tells the two apart.
+    files::write(&log, "SECOND ATTEMPT\n");
+    for other in [first.as_str(), "W/\"0\"", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+        assert_eq!(rest(other).await.expect(200).text, "SECOND ATTEMPT\n", "{other}");
+    }
+    append(&log, "and more\n");
+    let grown = tag().await;
+    assert_ne!(grown.trim_start_matches("W/"), first);
+}

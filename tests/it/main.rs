@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod all_events;
 #[cfg(test)]
+mod behind_proxies;
+#[cfg(test)]
 mod bombs;
 #[cfg(test)]
 mod budget;
@@ -43,6 +45,8 @@ mod every_answer;
 mod faults;
 #[cfg(test)]
 mod foreign_results;
+#[cfg(test)]
+mod generated_client;
 #[cfg(test)]
 mod greedy_clients;
 #[cfg(test)]

@@ -14,8 +14,9 @@ const ABOUT: &str = "scanwatch scans git repositories for their dependencies, ea
     document (RFC 9457). A server without configured credentials requires none, and answers only to \
     localhost and IP addresses.";
 
-/// The OpenAPI document of these routes.
-pub fn document(resources: &[Resource]) -> Value {
+/// The OpenAPI document of these routes. `root`: the root of the server as clients see it, without a
+/// slash at its end; empty for the root of its host.
+pub fn document(resources: &[Resource], root: &str) -> Value {
     let mut describer = Describer::new();
     describer.define::<Problem>();
     let mut paths = Map::new();
@@ -38,7 +39,7 @@ pub fn document(resources: &[Resource]) -> Value {
             "description": ABOUT,
             "license": { "name": "MIT OR Apache-2.0", "identifier": env!("CARGO_PKG_LICENSE") },
         },
-        "servers": [{ "url": "/", "description": "This server." }],
+        "servers": [{ "url": if root.is_empty() { "/" } else { root }, "description": "This server." }],
         "tags": tags,
         "paths": paths,
         "components": {
@@ -60,9 +61,9 @@ pub fn document(resources: &[Resource]) -> Value {
 }
 
 /// The document of these routes as indented text.
-pub fn text(resources: &[Resource]) -> String {
+pub fn text(resources: &[Resource], root: &str) -> String {
     // Serialization cannot fail: all keys are texts and all numbers finite.
-    serde_json::to_string_pretty(&document(resources)).unwrap_or_default() + "\n"
+    serde_json::to_string_pretty(&document(resources, root)).unwrap_or_default() + "\n"
 }
 
 #[cfg(test)]
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn exactly_the_routes_and_referenced_schemas_are_described() {
         let resources = resources();
-        let document = document(&resources);
+        let document = document(&resources, "");
         let routes: Vec<_> = resources.iter().flat_map(|resource| &resource.routes).collect();
         for route in &routes {
             let method = route.method.as_str().to_ascii_lowercase();

@@ -2,11 +2,14 @@
 //!
 //! Input: a type. Output: its schema, as it is read or as it is written.
 //!
-//! Invariants: an optional member of what is written may be absent but is never null.
+//! Invariants: an optional member of what is written may be absent but is never null; a schema is an
+//! object, never a boolean; a set of words is one flat `enum`. Generators of clients understand nothing
+//! else (openapi-python-client, openapi-generator).
 
 use schemars::{
     Schema,
     generate::{Contract, SchemaSettings},
+    json_schema,
     transform::RecursiveTransform,
 };
 use serde_json::Value;
@@ -14,6 +17,7 @@ use serde_json::Value;
 /// The settings for types that are written: an optional member is omitted, and never null.
 pub fn of_written() -> SchemaSettings {
     let mut settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.transforms.push(Box::new(RecursiveTransform(simple)));
     settings.transforms.push(Box::new(RecursiveTransform(absent_is_not_null)));
     settings
 }
@@ -22,7 +26,42 @@ pub fn of_written() -> SchemaSettings {
 pub fn of_read() -> SchemaSettings {
     let mut settings = SchemaSettings::draft2020_12();
     settings.contract = Contract::Deserialize;
+    settings.transforms.push(Box::new(RecursiveTransform(simple)));
     settings
+}
+
+/// Writes a schema in the form that every generator understands.
+fn simple(schema: &mut Schema) {
+    if schema.as_bool() == Some(true) {
+        *schema = json_schema!({});
+    }
+    let Some(Value::Array(choices)) = schema.get("oneOf") else { return };
+    let Some(words) = choices.iter().map(words_of).collect::<Option<Vec<_>>>() else { return };
+    let meanings = choices.iter().filter_map(|choice| {
+        Some(format!("`{}`: {}", choice["const"].as_str()?, choice["description"].as_str()?))
+    });
+    let meanings: Vec<_> = meanings.collect();
+    let words: Vec<Value> = words.into_iter().flatten().collect();
+    schema.remove("oneOf");
+    schema.insert("type".to_owned(), "string".into());
+    schema.insert("enum".to_owned(), words.into());
+    if !meanings.is_empty() {
+        let about = schema.get("description").and_then(Value::as_str).map(str::to_owned);
+        let about: Vec<_> = about.into_iter().chain(meanings).collect();
+        schema.insert("description".to_owned(), about.join("\n\n").into());
+    }
+}
+
+/// The words of a schema that allows only certain texts.
+fn words_of(schema: &Value) -> Option<Vec<Value>> {
+    if schema["type"] != "string" {
+        return None;
+    }
+    match (schema.get("const"), schema.get("enum")) {
+        (Some(word), _) => Some(vec![word.clone()]),
+        (None, Some(Value::Array(words))) => Some(words.clone()),
+        _ => None,
+    }
 }
 
 fn absent_is_not_null(schema: &mut Schema) {
@@ -78,6 +117,34 @@ mod tests {
         text: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         inner: Option<Inner>,
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    struct Any {
+        value: Value,
+        word: Word,
+    }
+
+    /// A word.
+    #[derive(Serialize, JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    enum Word {
+        One,
+        /// The second.
+        Two,
+    }
+
+    /// Breaks if generators of clients meet `true` or a choice of constants.
+    #[test]
+    fn any_value_is_an_empty_schema_and_words_are_one_enum() {
+        for settings in [of_read(), of_written()] {
+            let schema = settings.into_generator().into_root_schema_for::<Any>().to_value();
+            assert_eq!(schema["properties"]["value"], serde_json::json!({}));
+            let word = serde_json::json!({
+                "description": "A word.\n\n`Two`: The second.", "type": "string", "enum": ["One", "Two"],
+            });
+            assert_eq!(schema["$defs"]["Word"], word);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod body;
 pub mod browser_guard;
+pub(crate) mod forwarded;
 pub(crate) mod header;
 pub(crate) mod malformed;
 pub(crate) mod members;

@@ -5,7 +5,8 @@
 //! it had when it was opened.
 //!
 //! Invariants: one piece is in memory; an answer that cannot be sent as announced is aborted; an answer
-//! never mixes the bytes of two attempts.
+//! never mixes the bytes of two attempts, and neither does a client that sends the entity tag of one answer with
+//! its next range (`If-Range`, RFC 9110, section 13.1.5).
 
 use super::{
     log_follow,
@@ -27,16 +28,24 @@ use crate::api::{
         template::Template,
     },
 };
-use crate::store::{layout::JobDir, read};
+use crate::store::{
+    layout::JobDir,
+    read::{self, Signature},
+};
 use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    time::{Duration, SystemTime},
+};
 use warp::{
     Filter,
     http::{
         HeaderValue, StatusCode,
-        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE},
+        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG},
     },
     reply::Response,
 };
@@ -45,6 +54,8 @@ use warp::{
 const TAIL: (usize, u64) = (100_000, 16 << 20);
 
 const LOG: Template<2> = Template::new("/scan/{id}/repositories/{n}/log", [JOB_ID, INDEX]);
+/// Two changes within a tick of the clock of the file system may have the same time.
+const YOUNG: Duration = Duration::from_millis(20);
 const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
 const NO_LOG: ApiError = ApiError::Absent("Repository has no log");
 
@@ -67,14 +78,21 @@ enum Part {
     Bytes(u64, u64),
 }
 
+/// The headers about a range.
+#[derive(Debug)]
+struct RangeHeaders {
+    range: Option<HeaderValue>,
+    if_range: Option<HeaderValue>,
+}
+
 /// The routes of this file.
 pub(crate) fn routes() -> Vec<Route> {
     vec![Route::get(&LOG, Access::Read, reads(), |call, _| {
-        call.and(warp::query()).and(header("range")).then(
-            async |call: Call<2>, tail: Tail, range| {
+        call.and(warp::query()).and(header("range")).and(header("if-range")).then(
+            async |call: Call<2>, tail: Tail, range, if_range| {
                 finish(match tail.follow {
                     Some(true) => follow(call, tail).await,
-                    Some(false) | None => log(call, tail, range).await,
+                    Some(false) | None => log(call, tail, RangeHeaders { range, if_range }).await,
                 })
             },
         )
@@ -93,16 +111,32 @@ fn reads() -> Operation {
             "Range",
             "One range of bytes; `tail` takes precedence, and several ranges are ignored.",
         )
+        .header(
+            "If-Range",
+            "An `ETag` of this log: the range is sent only if the log has not changed since; else \
+             all of it.",
+        )
+        .header("If-None-Match", "The `ETag` of the log that the client already has.")
         .answers(
             StatusCode::OK,
             Answer::text(MEDIA_TYPE, "The log.")
-                .header("Accept-Ranges", "`bytes`; `none` for a log that is followed."),
+                .header("Accept-Ranges", "`bytes`; `none` for a log that is followed.")
+                .header("ETag", "The version of the whole log."),
+        )
+        .answers(
+            StatusCode::OK,
+            Answer::text(MEDIA_TYPE, "The log as it grows.").header("Accept-Ranges", "`none`"),
+        )
+        .answers(
+            StatusCode::NOT_MODIFIED,
+            Answer::empty("The log has not changed.").header("ETag", "The version of the log."),
         )
         .answers(
             StatusCode::PARTIAL_CONTENT,
             Answer::text(MEDIA_TYPE, "The range that was asked for.")
                 .header("Accept-Ranges", "Always `bytes`.")
-                .header("Content-Range", "The range, and the length of the log."),
+                .header("Content-Range", "The range, and the length of the log.")
+                .header("ETag", "The version of the whole log."),
         )
         .refuses(StatusCode::RANGE_NOT_SATISFIABLE, "The log has no such bytes.")
         .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many streams or connections are open.")
@@ -138,15 +172,17 @@ async fn follow(call: Call<2>, tail: Tail) -> Result<Response, ApiError> {
 }
 
 /// `GET /scan/{id}/repositories/{n}/log`
-async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Response, ApiError> {
+async fn log(call: Call<2>, tail: Tail, asked: RangeHeaders) -> Result<Response, ApiError> {
     let (api, [id, index]) = (&call.api, &call.path);
     let (job, status) = find(api, id, index)?;
     let folder = api.jobs.job(job.id());
     let lines = tail.lines();
-    let range = range.and_then(|value| value.to_str().map(str::to_owned).ok());
-    let opened =
-        api.read_pools.files.run(move || open(&folder, status.index, lines, range.as_deref()));
-    let (bytes, part, length) = opened.await??;
+    let opened = api.read_pools.files.run(move || open(&folder, status.index, lines, &asked));
+    let Opened { bytes, part, length, tag } = opened.await??;
+    if call.if_none_match.matches(tag.as_bytes()) {
+        let response = reply::empty(StatusCode::NOT_MODIFIED);
+        return Ok(reply::with_header(response, ETAG, &tag));
+    }
     let announced = bytes.end - bytes.position.next();
     let terms = Terms::new(api, &api.read_pools.files, &call.user);
     let response = produced(terms, bytes, MEDIA_TYPE).await;
@@ -154,6 +190,7 @@ async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Re
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(announced));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    response = reply::with_header(response, ETAG, &tag);
     if let Part::Bytes(first, last) = part {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         let range = format!("bytes {first}-{last}/{length}");
@@ -162,20 +199,35 @@ async fn log(call: Call<2>, tail: Tail, range: Option<HeaderValue>) -> Result<Re
     Ok(response)
 }
 
-/// Opens a log; returns the bytes to send, which part of the log they are, and its length.
+/// An opened log.
+struct Opened {
+    bytes: LogBytes,
+    /// Which part of the log the bytes are.
+    part: Part,
+    length: u64,
+    /// The entity tag of the whole log.
+    tag: String,
+}
+
+/// Opens a log, and decides which part of it is sent.
 fn open(
     folder: &JobDir,
     index: u32,
     lines: Option<usize>,
-    range: Option<&str>,
-) -> Result<(LogBytes, Part, u64), ApiError> {
+    asked: &RangeHeaders,
+) -> Result<Opened, ApiError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => NO_LOG,
         _ => ApiError::internal("read a log", &error),
     };
     let file = read::open(&folder.log(index)).map_err(failed)?;
     // The log may grow while it is read, so the length is determined once for this answer.
-    let length = file.metadata().map_err(failed)?.len();
+    let facts = file.metadata().map_err(failed)?;
+    let (length, tag) = (facts.len(), entity_tag(&Signature::of(&facts), SystemTime::now()));
+    // A log that grew or was restarted is another one.
+    let same = |tagged: &HeaderValue| tag.starts_with('"') && tagged.as_bytes() == tag.as_bytes();
+    let range = asked.range.as_ref().filter(|_| asked.if_range.as_ref().is_none_or(same));
+    let range = range.and_then(|value| value.to_str().ok());
     let part = match (lines, range.and_then(|range| parse_range(range, length))) {
         (Some(lines), _) => Part::Lines(lines),
         (None, Some(Ok(part))) => part,
@@ -188,7 +240,15 @@ fn open(
         Part::Bytes(first, last) => (first, last + 1),
     };
     let position = LogPosition::new(&file, next).map_err(failed)?;
-    Ok((LogBytes { file, position, end }, part, length))
+    Ok(Opened { bytes: LogBytes { file, position, end }, part, length, tag })
+}
+
+/// The entity tag of a log with this signature. It is weak, so that it fits no `If-Range`, if the log
+/// was changed so recently that the next change might not change the signature.
+fn entity_tag(signature: &Signature, now: SystemTime) -> String {
+    let age = now.duration_since(signature.changed_at()).unwrap_or_default();
+    let weak = if age < YOUNG { "W/" } else { "" };
+    format!("{weak}\"{:016x}\"", signature.number())
 }
 
 /// The bytes of a log that are read while they are sent.

@@ -26,8 +26,8 @@ pub(crate) fn routes(table: fn() -> Vec<Resource>) -> Vec<Route> {
         Operation::new("getOpenApi", "This document"),
         Answer::json::<Map<String, Value>>("An OpenAPI 3.1 document."),
     );
-    vec![Route::get(&OPENAPI, Access::Read, gives, move |call, _| {
-        let text = openapi::text(&table());
+    vec![Route::get(&OPENAPI, Access::Read, gives, move |call, context| {
+        let text = openapi::text(&table(), &context.api.config.get().server.public_url);
         let fixed = Arc::new(StaticAnswer::new("application/json", text.into()));
         call.map(move |call: Call<0>| fixed.answer(&call.if_none_match, call.coding))
     })]

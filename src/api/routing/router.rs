@@ -23,8 +23,9 @@ use crate::api::{
     },
     auth::{Auth, ConnectionContext, User},
     connections::request_metrics::{RequestMetrics, UNMATCHED},
-    requests::{browser_guard, malformed, recover::recover},
+    requests::{browser_guard, forwarded, malformed, recover::recover},
 };
+use crate::config::CurrentConfig;
 use futures_util::FutureExt;
 use hyper::{Request, body::Body};
 use std::{
@@ -32,6 +33,7 @@ use std::{
     convert::Infallible,
     error::Error,
     future::ready,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -55,6 +57,8 @@ struct Table<S> {
     path_routes: Vec<PathRoutes<S>>,
     auth: Arc<Auth>,
     request_metrics: Arc<RequestMetrics>,
+    /// The settings, which name the trusted proxies.
+    config: Option<CurrentConfig>,
     /// The index in the metrics of requests whose path has no route.
     unmatched: usize,
 }
@@ -100,6 +104,7 @@ pub(crate) fn router<B>(
     endpoints: Vec<Endpoint>,
     auth: Arc<Auth>,
     request_metrics: Arc<RequestMetrics>,
+    config: Option<CurrentConfig>,
 ) -> Router<impl Answers<B> + use<B>>
 where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
@@ -118,7 +123,7 @@ where
         path_routes[at].allow = allow(&path_routes[at].routes);
     }
     let (paths, unmatched) = (Paths::new(templates), request_metrics.index_of(UNMATCHED));
-    Router(Arc::new(Table { paths, path_routes, auth, request_metrics, unmatched }))
+    Router(Arc::new(Table { paths, path_routes, auth, request_metrics, config, unmatched }))
 }
 
 /// The `Allow` header of these routes.
@@ -143,7 +148,8 @@ where
 
     /// Only credentials that the connection has not verified need an asynchronous check. The future
     /// of all other requests does not contain the request and stays small.
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        self.0.note_client(&mut request);
         let (table, began) = (Arc::clone(&self.0), Instant::now());
         let (counted, found) = self.0.find(&request);
         let count = Count { table, counted, method: request.method().clone(), began };
@@ -182,6 +188,24 @@ async fn authenticated<B: Sync, S: Answers<B>>(
 }
 
 impl<S> Table<S> {
+    /// Replaces the address of the connection by that of the client, for a request of a trusted
+    /// proxy.
+    fn note_client<B>(&self, request: &mut Request<B>) {
+        let names_client =
+            forwarded::HEADERS.iter().any(|name| request.headers().contains_key(name));
+        let Some(config) = self.config.as_ref().filter(|_| names_client) else { return };
+        let Some(connection) = connection_of(request) else { return };
+        let config = config.get();
+        let peer = connection.peer;
+        let trusted = &config.server.trusted_proxies;
+        let client = forwarded::client(peer.ip(), request.headers(), trusted);
+        if client != peer.ip() {
+            let verified = Arc::clone(&connection.verified);
+            let peer = SocketAddr::new(client, peer.port());
+            request.extensions_mut().insert(ConnectionContext { peer, verified });
+        }
+    }
+
     /// The index of a request in the metrics, and its route. The error is the first violation of
     /// the order malformed, path, method, host.
     fn find<B>(&self, request: &Request<B>) -> (usize, Result<&Served<S>, ApiError>) {

@@ -10,13 +10,14 @@ use std::{
 };
 
 /// What is installed, by name and version.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "schemathesis==4.32.5",
     "openapi-spec-validator==0.9.0",
     "prometheus-client==0.23.1",
     "requests==2.32.5",
     "cyclonedx-python-lib[json-validation]==11.12.0",
     "spdx-tools==0.8.5",
+    "openapi-python-client==0.29.1",
 ];
 
 /// The folder with the packages.

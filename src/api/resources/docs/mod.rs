@@ -1,20 +1,32 @@
-//! `/docs`: the OpenAPI document as a page for people.
+//! `/docs`: the OpenAPI document as a page for people; and what browsers ask for besides.
 //!
-//! Input: three files that are compiled in. Output: the page, its style and its script.
+//! Input: three files that are compiled in. Output: the page, its style and its script; `/` leads to
+//! the page.
 //!
-//! Invariants: nothing is loaded from other sites; the content of the document is inserted into
+//! Invariants: all references are relative, so that the page works below any path prefix of a
+//! proxy; nothing is loaded from other sites; the content of the document is inserted into
 //! the page as text; all style and script is in files, because the page's content security policy
 //! allows no inline code.
 
 use super::static_answer::{StaticAnswer, with_tag};
-use crate::api::routing::{
-    operation::{Answer, Operation},
-    route::{Access, Call, Route},
-    template::Template,
+use crate::api::{
+    answers::reply,
+    routing::{
+        operation::{Answer, Operation},
+        route::{Access, Call, Route},
+        template::Template,
+    },
 };
 use std::sync::Arc;
-use warp::Filter;
+use warp::{
+    Filter,
+    http::{StatusCode, header},
+    path::FullPath,
+    reply::Response,
+};
 
+const HOME: Template<0> = Template::new("/", []);
+const ICON: Template<0> = Template::new("/favicon.ico", []);
 const PAGE: Template<0> = Template::new("/docs", []);
 const STYLE: Template<0> = Template::new("/docs/style.css", []);
 const SCRIPT: Template<0> = Template::new("/docs/script.js", []);
@@ -22,6 +34,8 @@ const SCRIPT: Template<0> = Template::new("/docs/script.js", []);
 /// The routes of this file.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
+        home(),
+        icon(),
         file(
             &PAGE,
             Operation::new("getDocs", "This document as a page"),
@@ -52,6 +66,42 @@ fn file(
     let gives = with_tag(operation, Answer::text(media_type, "The file."));
     Route::get(path, Access::Read, gives, move |call, _| {
         let fixed = Arc::new(StaticAnswer::new(media_type, text.into()));
-        call.map(move |call: Call<0>| fixed.answer(&call.if_none_match, call.coding))
+        call.and(warp::path::full()).map(move |call: Call<0>, path: FullPath| {
+            // The references of the file are relative to the path without the slash.
+            match path.as_str().strip_suffix('/') {
+                Some(path) => redirect(StatusCode::PERMANENT_REDIRECT, &above(path)),
+                None => fixed.answer(&call.if_none_match, call.coding),
+            }
+        })
     })
+}
+
+/// `GET /`
+fn home() -> Route {
+    let answer = Answer::empty("The page is at `/docs`.").header("Location", "The page.");
+    let gives = Operation::new("getHome", "The way to the page").answers(StatusCode::FOUND, answer);
+    Route::get(&HOME, Access::Public, gives, |call, context| {
+        // Without a public URL, relative to the path with a slash at its end.
+        let root = context.api.config.get().server.public_url.clone();
+        let page = if root.is_empty() { "docs".to_owned() } else { format!("{root}/docs") };
+        call.map(move |_: Call<0>| redirect(StatusCode::FOUND, &page))
+    })
+}
+
+/// `GET /favicon.ico`, which browsers ask for with each page.
+fn icon() -> Route {
+    let gives = Operation::new("getIcon", "The icon of the page: there is none")
+        .answers(StatusCode::NO_CONTENT, Answer::empty("There is no icon."));
+    Route::get(&ICON, Access::Public, gives, |call, _| {
+        call.map(|_: Call<0>| reply::empty(StatusCode::NO_CONTENT))
+    })
+}
+
+/// The last segment of a path, relative to that path with a slash at its end.
+fn above(path: &str) -> String {
+    format!("../{}", path.rsplit('/').next().unwrap_or_default())
+}
+
+fn redirect(status: StatusCode, to: &str) -> Response {
+    reply::with_header(reply::empty(status), header::LOCATION, to)
 }

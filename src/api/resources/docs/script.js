@@ -70,6 +70,9 @@ function schemaSection(name, schema) {
   return element("article", { id: `schema-${name}` }, element("h3", {}, name), ...about, shown);
 }
 
+// The address of the server: that of this page, without its own path. A proxy may have a prefix before it.
+const base = location.origin + location.pathname.replace(/\/docs$/, "");
+
 function example(operation) {
   const body = operation.requestBody;
   return body ? body.content["application/json"].example : undefined;
@@ -81,7 +84,7 @@ function curl(method, path, operation) {
   const body = example(operation);
   // A quote would end the single-quoted string, so it is written between two quoted pieces.
   const sent = body === undefined ? "" : ` --json '${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
-  const place = location.origin + path.replaceAll(/\{(\w+)\}/g, (_, name) => `$${name}`);
+  const place = base + path.replaceAll(/\{(\w+)\}/g, (_, name) => `$${name}`);
   return `curl${login}${verb} "${place}"${sent}`;
 }
 
@@ -183,7 +186,7 @@ async function start() {
   const state = document.getElementById("state");
   try {
     // An absolute URL: browsers refuse to fetch a relative one if the page's URL contains credentials.
-    const answer = await fetch(`${location.origin}/openapi.json`);
+    const answer = await fetch(`${base}/openapi.json`);
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     show(await answer.json());
     state.remove();

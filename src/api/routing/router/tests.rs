@@ -50,7 +50,7 @@ fn routes(auth: Auth) -> (Router<impl Answers<String>>, Arc<RequestMetrics>) {
         endpoint("/livez", &reads, Access::Public, any().map(|| text("ok".into()))),
     ];
     let request_metrics = Arc::new(RequestMetrics::new(["/jobs", "/livez", "/scan", "/scan/{id}"]));
-    (router(endpoints, Arc::new(auth), Arc::clone(&request_metrics)), request_metrics)
+    (router(endpoints, Arc::new(auth), Arc::clone(&request_metrics), None), request_metrics)
 }
 
 fn closed() -> Auth {
