@@ -12,7 +12,7 @@ pub mod target;
 use crate::{
     model::{
         JobId, git_ref,
-        git_url::Refusal,
+        git_url::{self, Refusal},
         master::{Master, Options},
         pattern::{Pattern, PatternError},
         plan::Plan,
