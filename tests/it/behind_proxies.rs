@@ -50,7 +50,8 @@ async fn an_untrusted_peer_names_nobody() {
 #[tokio::test]
 async fn links_begin_with_the_public_url() {
     let root = "https://example.com/tools/scanwatch";
-    let server = Setup::new().set("server.public_url", json!(format!("{root}/"))).start().await;
+    let setup = Setup::new().shell("say completed\n");
+    let server = setup.set("server.public_url", json!(format!("{root}/"))).start().await;
     let url = json!({ "git_url": "https://github.com/acme/widget.git" });
     let answer = server.post("/scan", &url).await.expect(200);
     let job = answer.json()["job_id"].as_str().unwrap().to_owned();

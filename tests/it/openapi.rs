@@ -169,13 +169,13 @@ async fn every_route_answers_as_it_is_described() {
         "/openapi.json",
         "/metrics",
         "/docs",
-        "/favicon.ico",
         "/docs/style.css",
         "/docs/script.js",
     ] {
         validator.get(path, 200).await;
     }
     validator.get("/", 302).await;
+    validator.get("/favicon.ico", 204).await;
     for job in [&good, &bad, &slow] {
         validator.get(&format!("/scan/{job}"), 200).await;
         validator.get(&format!("/scan/{job}?view=summary"), 200).await;
