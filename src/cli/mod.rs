@@ -14,6 +14,7 @@ mod logs;
 mod manual;
 mod openapi;
 mod output;
+mod packages;
 mod progress;
 mod remove;
 mod results;
@@ -63,6 +64,9 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the results of a job of a server.
     Results(results::ResultsArgs),
+    /// Find packages in all repositories of a job of a server: who uses a package, and in which
+    /// version.
+    Packages(packages::PackagesArgs),
     /// Print the bill of materials of a job of a server.
     Sbom(sbom::SbomArgs),
     /// Print the log of the scanner of a repository.
@@ -126,6 +130,7 @@ pub fn run() -> ExitCode {
         Command::Watch(args) => watch::run(&args).into(),
         Command::Status(args) => status::run(&args).into(),
         Command::Results(args) => results::run(&args).into(),
+        Command::Packages(args) => packages::run(&args).into(),
         Command::Sbom(args) => sbom::run(&args).into(),
         Command::Logs(args) => logs::run(&args).into(),
         Command::Jobs(args) => jobs::run(&args).into(),

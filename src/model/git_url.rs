@@ -262,7 +262,8 @@ fn ssh_form(text: &str) -> Option<Result<String, Refusal>> {
             // Without a user it is refused by its scheme.
             let (user, host) = authority.rsplit_once('@')?;
             let port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-            let host = host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
+            let host =
+                host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
             (user, host, path)
         }
         None => {

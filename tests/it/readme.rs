@@ -97,7 +97,7 @@ async fn the_commands_of_the_readme_use_the_service() {
         } else if let Some(arguments) = line.strip_prefix(PROGRAM) {
             let expected = match arguments.split(' ').next().unwrap() {
                 "submit" => "-",
-                "watch" => "",
+                "watch" | "packages" => "",
                 "results" => "app,a,1.0.0,,npm,pkg:npm/a@1.0.0,",
                 "health" => "healthy: scanwatch ",
                 "logs" => "fetch",

@@ -5,7 +5,9 @@ use super::*;
 /// A policy that allows something of each kind.
 pub(super) fn policy() -> NetworkPolicy {
     NetworkPolicy {
-        allow_hosts: ["github.com", "gitlab.com", "dev.azure.com", "*.star.example"].map(Into::into).to_vec(),
+        allow_hosts: ["github.com", "gitlab.com", "dev.azure.com", "*.star.example"]
+            .map(Into::into)
+            .to_vec(),
         allow_nets: vec!["10.9.0.0/16".parse().expect("a network")],
         allow_ports: vec![443],
         trusted: vec![Origin { scheme: "http".into(), host: "forge.corp".into(), port: 8080 }],
@@ -29,7 +31,8 @@ pub(super) fn check_accepted(text: &str, url: &GitUrl) {
     let host = parsed.host_str().expect("an accepted URL has all its parts");
     let port = parsed.port_or_known_default().expect("an accepted URL has all its parts");
     let forge = (parsed.scheme(), host, port) == ("http", "forge.corp", 8080);
-    let named = matches!(host, "github.com" | "gitlab.com" | "dev.azure.com") || host.ends_with(".star.example");
+    let named = matches!(host, "github.com" | "gitlab.com" | "dev.azure.com")
+        || host.ends_with(".star.example");
     let opened = host.starts_with("10.9.") || host == "[::ffff:a09:102]";
     let allowed = parsed.scheme() == "https" && port == 443 && (named || opened);
     assert!(forge && url.is_trusted() || allowed && !url.is_trusted(), "{text:?} as {shown}");

@@ -112,6 +112,27 @@ async fn a_bill_of_materials_is_printed_in_both_formats() {
     assert!(ran.err.contains("not found"), "{ran:?}");
 }
 
+/// Breaks if a package is not found in every repository that uses it, or if repositories that
+/// could not be searched are not mentioned.
+#[tokio::test]
+async fn a_package_is_found_in_all_repositories_of_a_group() {
+    let setup = setup();
+    let job = setup.write_group(3);
+    files::write(&setup.folder().join("go"), "");
+    let server = setup.start().await;
+    server.finished(&job).await;
+    let ran = run(&server, &["packages", &job, "--name", "left-pad"]).expect(0);
+    let rows: Vec<Vec<_>> =
+        ran.out.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let row = |name| vec![name, "left-pad", "1.0", "npm", "a,b.json:3"];
+    assert_eq!(rows, [row("part-0"), row("part-1")], "{ran:?}");
+    assert!(ran.err.contains("2 packages named `left-pad` in 2 repositories; 1 more"), "{ran:?}");
+    let all = run(&server, &["packages", &job, "--ecosystem", "npm", "--json"]).expect(0).json();
+    assert_eq!(all["total"], 4);
+    let none = run(&server, &["packages", &job, "--name", "left"]).expect(0);
+    assert!(none.out.is_empty() && none.err.contains("0 packages"), "{none:?}");
+}
+
 /// Breaks if a running job is removed without --force, or a removed one keeps its files.
 #[tokio::test]
 async fn finished_jobs_are_removed_and_running_ones_only_by_force() {
