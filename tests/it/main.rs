@@ -86,6 +86,8 @@ mod openapi;
 #[cfg(test)]
 mod ownership;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod packaging;
 #[cfg(test)]
 mod power_cut;

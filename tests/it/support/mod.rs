@@ -2,6 +2,7 @@
 //! waiting for conditions, and a forge that misbehaves on demand.
 
 pub(crate) mod certificates;
+pub(crate) mod debian;
 pub(crate) mod dice;
 pub(crate) mod dns;
 pub(crate) mod documents;
