@@ -100,6 +100,8 @@ mod python_service;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod reconnects;
 #[cfg(test)]
 mod recovery;

@@ -58,16 +58,21 @@ impl EventStream {
             return None;
         }
         assert_eq!(response.status(), 200, "joining {path}, last id {last:?}");
+        Some(Self::of(response))
+    }
+
+    /// The events of an answer that another client requested.
+    pub(crate) fn of(response: reqwest::Response) -> Self {
         let kind = response.headers()["content-type"].to_str().unwrap_or_default();
-        assert!(kind.starts_with("text/event-stream"), "{path} has content type {kind}");
-        Some(Self {
+        assert!(kind.starts_with("text/event-stream"), "it has content type {kind}");
+        Self {
             response,
             unread: Vec::new(),
             ready: VecDeque::new(),
             half: Vec::new(),
             retry: None,
             comments: Vec::new(),
-        })
+        }
     }
 
     /// The next event; `None` once the stream has ended.

@@ -3,8 +3,9 @@
 use super::certificates::Pair;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
     time::timeout,
 };
 use tokio_rustls::{
@@ -53,6 +54,32 @@ impl TlsConnection {
         };
         timeout(super::wait::PATIENCE, read).await.expect("an answer comes");
         String::from_utf8_lossy(&received).into_owned()
+    }
+}
+
+/// An address at which a client without TLS reaches a server with TLS.
+#[derive(Debug)]
+pub(crate) struct PlainEnd {
+    pub(crate) address: SocketAddr,
+    /// Ends with this value.
+    _connection: JoinSet<()>,
+}
+
+impl PlainEnd {
+    /// Passes one connection on to this server, by HTTP/1.1.
+    pub(crate) async fn open(server: SocketAddr, authority: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it listens");
+        let mut behind = TlsConnection::open(server, authority, &["http/1.1"])
+            .await
+            .expect("the server has a certificate of this authority");
+        let mut connection = JoinSet::new();
+        connection.spawn(async move {
+            let (mut plain, _) = listener.accept().await.expect("the test connects");
+            // The test sees on its side how it ended.
+            let _ = copy_bidirectional(&mut plain, &mut behind.0).await;
+        });
+        Self { address, _connection: connection }
     }
 }
 
