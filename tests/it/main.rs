@@ -86,7 +86,7 @@ mod openapi;
 #[cfg(test)]
 mod ownership;
 #[cfg(test)]
-mod monitoring;
+mod packages;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]

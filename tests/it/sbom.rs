@@ -26,7 +26,7 @@ assert not problems, [str(problem) for problem in problems[:5]]
 
 const FORMATS: [&str; 2] = ["cyclonedx", "spdx"];
 
-fn judge([cyclonedx, spdx]: [PathBuf; 2]) {
+pub(crate) fn judge([cyclonedx, spdx]: [PathBuf; 2]) {
     run_script(JUDGE, &[&cyclonedx, &spdx]);
 }
 
