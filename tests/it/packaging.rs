@@ -125,11 +125,15 @@ fn the_dockerfile_names_existing_things() {
     assert_eq!(words(&dockerfile, "CMD"), ["serve"]);
     is_a_command_line(&["serve"]);
 
-    let environment: Vec<(String, String)> = dockerfile
+    let mut environment: Vec<(String, String)> = dockerfile
         .lines()
         .filter_map(|line| line.strip_prefix("ENV ")?.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
+    // The container gets its credentials when it is run.
+    for (name, value) in [("API_USERNAME", "operator"), ("API_PASSWORD", "s3cret")] {
+        environment.push((name.to_owned(), value.to_owned()));
+    }
     let checked = scanwatch(&["config", "check"], &environment);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     // The user needs a name to own the initial content of a volume.
@@ -193,6 +197,42 @@ fn the_compose_file_fits_the_image() {
     }
     let settings = compose.split("command: ").nth(1).unwrap().lines().next().unwrap();
     is_a_command_line(&settings.split(' ').collect::<Vec<_>>());
+}
+
+/// Breaks if the variables that the document shows for containers are not settings, or have no
+/// effect.
+#[test]
+fn the_documented_variables_are_settings() {
+    let document = read("docs/operations.md");
+    let (_, block) = document.split_once("```env\n").unwrap();
+    let lines = block.split("```").next().unwrap().lines();
+    let pairs = lines.map(|line| line.split_once('=').unwrap());
+    let set: Vec<_> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    assert!(set.len() >= 3, "{set:?}");
+    let shown = scanwatch(&["config", "show"], &set);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for (name, _) in set {
+        assert!(shown.contains(&format!("environment variable {name}")), "{name}: {shown}");
+    }
+    assert!(shown.contains("\"git.example.com\""), "{shown}");
+}
+
+/// Breaks if the image is built without a file that the program contains.
+#[test]
+fn the_image_is_built_from_everything_that_the_build_reads() {
+    let dockerfile = read("Dockerfile");
+    let lines = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let words = lines.filter(|line| !line.starts_with("--")).flat_map(|line| line.split(' '));
+    let copied: Vec<PathBuf> =
+        words.filter(|word| !word.starts_with('.')).map(|word| root().join(word)).collect();
+    let inputs = files::text(Path::new(&format!("{}.d", env!("CARGO_BIN_EXE_scanwatch"))));
+    let (_, inputs) = inputs.split_once(": ").expect("cargo writes what a binary is built from");
+    let inputs: Vec<_> =
+        inputs.split_whitespace().map(Path::new).filter(|path| path.starts_with(root())).collect();
+    assert!(inputs.len() > 100, "{inputs:?}");
+    for input in inputs {
+        assert!(copied.iter().any(|path| input.starts_with(path)), "{}", input.display());
+    }
 }
 
 /// Breaks if a document names a setting, a command or a file that does not exist.
