@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-const GROUP: &str = "7a1f0f7e-0000-4000-8000-000000000001";
+pub(crate) const GROUP: &str = "7a1f0f7e-0000-4000-8000-000000000001";
 const SINGLE: &str = "7a1f0f7e-0000-4000-8000-000000000002";
 const RUNNING: &str = "7a1f0f7e-0000-4000-8000-000000000003";
 const NAMELESS: &str = "7a1f0f7e-0000-4000-8000-000000000004";
@@ -41,11 +41,8 @@ async fn get(server: &TestServer, path: &str) -> Value {
     server.get(path).await.expect(200).json()
 }
 
-/// Breaks if a client of the Python service sees less in its old jobs than before, or an empty
-/// success where nothing is known.
-#[tokio::test]
-async fn results_in_status_files_are_served() {
-    let setup = Setup::new().set("jobs.retention_hours", 1_000_000);
+/// Writes the folders into a jobs folder; returns what was found in the first repository.
+pub(crate) fn lay_all(setup: &Setup) -> Value {
     let found = json!({
         "categorized_dependencies": { "Web frameworks": true, "Databases": false },
         "infrastructure_usage": { "devpods": true },
@@ -59,13 +56,22 @@ async fn results_in_status_files_are_served() {
         repository("d", "failed", &json!(null)),
     ];
     let url = "https://gitlab.com/acme";
-    lay(&setup, GROUP, Some(master("completed_with_errors", url, 4)), &group);
-    lay(&setup, SINGLE, Some(master("completed", url, 1)), &group[2..3]);
+    lay(setup, GROUP, Some(master("completed_with_errors", url, 4)), &group);
+    lay(setup, SINGLE, Some(master("completed", url, 1)), &group[2..3]);
     let running = [&group[..1], &[repository("e", "scanning", &json!(null))]].concat();
-    lay(&setup, RUNNING, Some(master("in_progress", url, 3)), &running);
-    lay(&setup, NAMELESS, None, &group[..1]);
+    lay(setup, RUNNING, Some(master("in_progress", url, 3)), &running);
+    lay(setup, NAMELESS, None, &group[..1]);
     let folder = File::open(setup.jobs().join(NAMELESS)).unwrap();
     folder.set_modified(SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 54)).unwrap();
+    found
+}
+
+/// Breaks if a client of the Python service sees less in its old jobs than before, or an empty
+/// success where nothing is known.
+#[tokio::test]
+async fn results_in_status_files_are_served() {
+    let setup = Setup::new().set("jobs.retention_hours", 1_000_000);
+    let found = lay_all(&setup);
     let server = setup.start().await;
 
     let results = get(&server, &format!("/jobs/{GROUP}/results")).await;

@@ -144,6 +144,8 @@ mod tampering;
 #[cfg(test)]
 mod targets;
 #[cfg(test)]
+mod strict_clients;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tokens;

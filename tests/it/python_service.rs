@@ -14,11 +14,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-const SINGLE: &str = "0b6f1a52-8f0e-4c57-9d4e-6a1f6f0c2d01";
-const GROUP: &str = "1c7e2b63-9a1f-4d68-8e5f-7b2a7a1d3e02";
-const FAILED: &str = "2d8f3c74-ab20-4e79-9f60-8c3b8b2e4f03";
-const TIMELESS: &str = "3e904d85-bc31-4f8a-8071-9d4c9c3f5004";
-const UNFINISHED: &str = "4fa15e96-cd42-409b-9182-ae5dad406105";
+pub(crate) const SINGLE: &str = "0b6f1a52-8f0e-4c57-9d4e-6a1f6f0c2d01";
+pub(crate) const GROUP: &str = "1c7e2b63-9a1f-4d68-8e5f-7b2a7a1d3e02";
+pub(crate) const FAILED: &str = "2d8f3c74-ab20-4e79-9f60-8c3b8b2e4f03";
+pub(crate) const TIMELESS: &str = "3e904d85-bc31-4f8a-8071-9d4c9c3f5004";
+pub(crate) const UNFINISHED: &str = "4fa15e96-cd42-409b-9182-ae5dad406105";
 const NO_MASTER: &str = "50b26fa7-de53-41ac-82a3-bf6ebe517206";
 const HALF_A_MASTER: &str = "61c370b8-ef64-42bd-93b4-c07fcf628307";
 
@@ -27,7 +27,7 @@ fn fixtures() -> PathBuf {
 }
 
 /// Copies the folders of the Python service into a jobs folder.
-fn lay(setup: &Setup) {
+pub(crate) fn lay(setup: &Setup) {
     for file in files::below(&fixtures()) {
         let below = file.strip_prefix(fixtures()).unwrap();
         let place = setup.jobs().join(below);

@@ -50,7 +50,8 @@ const PARTIAL: Template<1> = Template::new("/jobs/{id}/partial", [JOB_ID]);
 /// The results of a job. The members about a group are null for a single repository.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ResultsDocument {
-    git_url: Option<String>,
+    /// Empty, like that of a repository below, where no file names it.
+    git_url: String,
     #[schemars(extend("enum" = ["group", "repository"]))]
     scan_type: &'static str,
     total_projects: Option<u64>,
@@ -74,7 +75,7 @@ struct ResultsDocument {
 #[derive(Debug, Serialize, JsonSchema)]
 struct ProjectResult {
     project_name: Option<String>,
-    git_url: Option<String>,
+    git_url: String,
     dependencies: BTreeMap<String, bool>,
     infrastructure_usage: BTreeMap<String, bool>,
     /// `unknown`: it is completed, but its folder contains no results.
@@ -87,7 +88,7 @@ struct ProjectResult {
 #[derive(Debug, Serialize, JsonSchema)]
 struct FailedProject {
     project_name: Option<String>,
-    git_url: Option<String>,
+    git_url: String,
     error: String,
 }
 

@@ -10,10 +10,11 @@ use std::{
 };
 
 /// What is installed, by name and version.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "schemathesis==4.32.5",
     "openapi-spec-validator==0.9.0",
     "prometheus-client==0.23.1",
+    "pydantic==2.12.3",
     "requests==2.32.5",
     "cyclonedx-python-lib[json-validation]==11.12.0",
     "spdx-tools==0.8.5",

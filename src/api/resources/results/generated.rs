@@ -138,7 +138,8 @@ impl GeneratedResults {
                 let status = self.subject.job.repository(*index).ok_or(Aborted)?;
                 if status.state != RepoState::Completed {
                     let error = error_of(&status);
-                    let (project_name, git_url) = (status.name, status.git_url);
+                    let git_url = status.git_url.unwrap_or_default();
+                    let project_name = status.name;
                     self.item(&FailedProject { project_name, git_url, error }, piece)?;
                 }
                 Ok(Some(Next::Failed(at + 1)))
@@ -177,7 +178,7 @@ impl GeneratedResults {
         let project = ProjectResult {
             error: (!success).then(|| error_of(&status)),
             project_name: status.name,
-            git_url: status.git_url,
+            git_url: status.git_url.unwrap_or_default(),
             dependencies: summary.categories.clone(),
             infrastructure_usage: with_devpods(summary.infrastructure_usage.clone()),
             status: match (success, unknown) {
@@ -240,7 +241,7 @@ impl GeneratedResults {
             _ => format!("{root}/scan/{}/repositories", facts.id),
         };
         ResultsDocument {
-            git_url: facts.url.as_deref().map(str::to_owned),
+            git_url: facts.url.as_deref().unwrap_or_default().to_owned(),
             scan_type: if *group { "group" } else { "repository" },
             total_projects: group.then_some(facts.summary.total_repositories),
             successful_scans: group.then_some(facts.summary.completed),
