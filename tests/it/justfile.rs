@@ -33,7 +33,7 @@ fn recipes() -> BTreeMap<&'static str, Recipe> {
 }
 
 /// All sources and tests as one text.
-fn code(folder: &str) -> String {
+pub(crate) fn code(folder: &str) -> String {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
     let text = |entry: fs::DirEntry| {
         if entry.path().is_dir() {

@@ -36,6 +36,8 @@ mod disk;
 #[cfg(test)]
 mod docs_page;
 #[cfg(test)]
+mod documented_commands;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod events;
