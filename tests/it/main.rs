@@ -46,6 +46,8 @@ mod every_answer;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod first_hour;
+#[cfg(test)]
 mod foreign_results;
 #[cfg(test)]
 mod generated_client;
@@ -84,6 +86,8 @@ mod metrics;
 #[cfg(test)]
 mod module_cycles;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod ownership;
@@ -96,13 +100,13 @@ mod power_cut;
 #[cfg(test)]
 mod private_ca;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod python_client;
 #[cfg(test)]
 mod python_service;
 #[cfg(test)]
 mod readme;
-#[cfg(test)]
-mod proxies;
 #[cfg(test)]
 mod reconnects;
 #[cfg(test)]
@@ -140,13 +144,13 @@ mod space;
 #[cfg(test)]
 mod stopped_shims;
 #[cfg(test)]
+mod strict_clients;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tampering;
 #[cfg(test)]
 mod targets;
-#[cfg(test)]
-mod strict_clients;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
