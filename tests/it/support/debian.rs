@@ -54,9 +54,11 @@ impl Packages {
             let names = entries.map(|entry| entry.path());
             libraries.extend(names.filter(|path| path.to_string_lossy().contains("-linux-gnu")));
         }
-        let libraries = std::env::join_paths(libraries).expect("no colon in a path below target/");
         let mut command = program(self.0.join(path));
-        command.env("LD_LIBRARY_PATH", libraries);
+        if !libraries.is_empty() {
+            let libraries = std::env::join_paths(libraries).expect("no colon below target/");
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
         command
     }
 }
