@@ -21,6 +21,9 @@ pub(super) struct ScanOptionsArgs {
     /// For a group: skip repositories whose path matches. May be repeated.
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    /// Do not read files whose path matches, such as testdata or docs/*. May be repeated.
+    #[arg(long = "exclude-path", value_name = "PATTERN")]
+    exclude_paths: Vec<String>,
     /// Retry a repository up to N times if its failure may be temporary.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MAX_RETRIES))]
     retries: u64,
@@ -34,6 +37,7 @@ impl ScanOptionsArgs {
             include_subgroups: !self.no_subgroups,
             include: self.include.clone(),
             exclude: self.exclude.clone(),
+            exclude_paths: self.exclude_paths.clone(),
             retries: self.retries,
         }
     }

@@ -100,7 +100,11 @@ fn request(args: &SubmitArgs, url: &str) -> Value {
     if options.retries > 0 {
         body["retries"] = options.retries.into();
     }
-    for (name, patterns) in [("include", options.include), ("exclude", options.exclude)] {
+    for (name, patterns) in [
+        ("include", options.include),
+        ("exclude", options.exclude),
+        ("exclude_paths", options.exclude_paths),
+    ] {
         if !patterns.is_empty() {
             body[name] = patterns.into();
         }

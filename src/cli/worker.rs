@@ -86,6 +86,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         result_file,
         update_interval_secs: config.scanner.update_interval_secs,
         deep,
+        exclude_paths: config.scanner.exclude_paths.clone(),
         limits: config.limits,
         network: config.network,
         categories: config.categories,

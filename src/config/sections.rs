@@ -8,7 +8,7 @@ use super::{
     forges::ForgeSection,
     values::{
         absolute_paths, at_least, folder, folder_mode, hosts, hours, milliseconds, networks,
-        optional_path, public_url, seconds, text,
+        optional_path, path_patterns, public_url, seconds, text,
     },
 };
 use crate::model::task::{Category, Limits, Sandbox, SandboxMode};
@@ -148,6 +148,9 @@ pub struct ScannerConfig {
     /// The time after which a scan counts as slow and may have to give its slot to another job.
     #[serde(rename = "slow_after_secs", deserialize_with = "seconds::<1, _>")]
     pub slow_after: Duration,
+    /// Patterns of paths whose files no scan reads.
+    #[serde(deserialize_with = "path_patterns")]
+    pub exclude_paths: Vec<String>,
     pub log_max_bytes: u64,
     #[serde(rename = "sandbox", deserialize_with = "sandbox_mode")]
     pub sandbox_mode: SandboxMode,

@@ -4,7 +4,7 @@
 //! message that says what is expected. Invariants: a value that is read is usable; the caller adds
 //! the name of the setting and the source of its value to the message.
 
-use crate::model::address::normal_host;
+use crate::model::{address::normal_host, pattern::Pattern};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -77,6 +77,13 @@ pub(super) fn absolute_paths<'de, D: Deserializer<'de>>(
             Err(Error::custom(format!("expected absolute paths, got `{}`", path.display())))
         }
     }
+}
+
+/// Patterns of paths within a repository.
+pub(super) fn path_patterns<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+    let patterns = Vec::<String>::deserialize(value)?;
+    Pattern::list_of_paths(&patterns).map_err(Error::custom)?;
+    Ok(patterns)
 }
 
 /// The mode of folders in octal digits, with all permissions for their owner.

@@ -119,6 +119,8 @@ impl Intake {
         for (member, patterns) in [("include", &options.include), ("exclude", &options.exclude)] {
             Pattern::list(patterns).map_err(|error| IntakeError::Pattern(member, error))?;
         }
+        Pattern::list_of_paths(&options.exclude_paths)
+            .map_err(|error| IntakeError::Pattern("exclude_paths", error))?;
         let permit = self.supervisor.reserve();
         let permit =
             permit.ok_or(IntakeError::QueueFull(self.setup.config.get().jobs.max_queued_jobs))?;

@@ -49,6 +49,9 @@ pub struct Options {
     /// Only for a group: patterns that a repository's name must not match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// [Patterns](super::pattern) of paths within a repository, whose files are not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_paths: Vec<String>,
     /// How often a repository is retried after a failure with a transient cause.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u64,
@@ -71,6 +74,7 @@ impl Default for Options {
             include_subgroups: true,
             include: Vec::new(),
             exclude: Vec::new(),
+            exclude_paths: Vec::new(),
             retries: 0,
         }
     }

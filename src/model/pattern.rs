@@ -1,10 +1,11 @@
-//! Patterns for the names of a group's repositories.
+//! Patterns for the names of a group's repositories, and for paths within a repository.
 //!
 //! Input: a pattern, names. Output: whether they match.
 //!
 //! `*` matches any characters within a segment, `?` one of them, `**` any characters across
 //! segments (`**/` also none at all). A pattern must match the whole name, and case matters; a
-//! pattern without `/` is also matched against a name's last segment.
+//! pattern without `/` is also matched against a name's last segment. For paths, a pattern that matches
+//! a folder matches everything below it; without `/`, the folder or file may be anywhere.
 //!
 //! Invariants: a match costs a few machine words for each character of the name, whatever pattern
 //! and name contain: all paths through the pattern are followed at once, one bit for each.
@@ -34,7 +35,7 @@ pub enum PatternError {
     #[error("a pattern contains control or invisible characters")]
     Characters,
     #[error(
-        "`{0}` starts or ends with /: patterns are matched against paths relative to the group"
+        "`{0}` starts or ends with /: patterns are matched against paths relative to the group or repository"
     )]
     Slash(String),
     #[error("more than {MOST} patterns")]
@@ -89,6 +90,32 @@ impl Pattern {
             return Err(PatternError::Many);
         }
         texts.iter().map(|text| text.as_ref().parse()).collect()
+    }
+
+    /// Parses a pattern for paths within a repository; a `/` at its end, for a folder, is ignored.
+    ///
+    /// # Errors
+    /// Why the text is not a pattern.
+    pub fn of_path(text: &str) -> Result<Self, PatternError> {
+        text.strip_suffix('/').unwrap_or(text).parse()
+    }
+
+    /// Parses a list of patterns for paths within a repository.
+    ///
+    /// # Errors
+    /// The first invalid pattern, or that there are too many.
+    pub fn list_of_paths<T: AsRef<str>>(texts: &[T]) -> Result<Vec<Self>, PatternError> {
+        if texts.len() > MOST {
+            return Err(PatternError::Many);
+        }
+        texts.iter().map(|text| Self::of_path(text.as_ref())).collect()
+    }
+
+    /// Whether the pattern matches this path or a folder that contains it.
+    pub fn matches_path(&self, path: &str) -> bool {
+        let anywhere = !self.text.contains('/');
+        self.automaton.accepts_start(path)
+            || anywhere && path.split('/').any(|segment| self.automaton.accepts(segment))
     }
 
     /// Whether the pattern matches this name.
@@ -179,8 +206,20 @@ impl Automaton {
 
     /// Whether the pattern matches the whole name.
     fn accepts(&self, name: &str) -> bool {
+        self.run(name, false)
+    }
+
+    /// Whether the pattern matches the whole path, or its beginning before a `/`.
+    fn accepts_start(&self, path: &str) -> bool {
+        self.run(path, true)
+    }
+
+    fn run(&self, name: &str, or_start: bool) -> bool {
         let mut reached = self.pass(Places::at(0), true);
         for c in name.chars() {
+            if or_start && c == '/' && !reached.and(self.end).is_empty() {
+                return true;
+            }
             let named = self.chars.binary_search_by_key(&c, |(named, _)| *named);
             let mut moved = match named.ok().and_then(|at| self.chars.get(at)) {
                 Some((_, places)) => reached.and(*places),
@@ -269,6 +308,29 @@ mod tests {
         check("v?", &["v1", "a/v1", "vä"], &["v", "v12", "v/"]);
         check("*", &["a", "a/b"], &[]);
         check("a**z", &["az", "a/b/z"], &["a/b"]);
+    }
+
+    #[test]
+    fn a_folder_that_matches_contains_what_matches() {
+        for (pattern, yes, no) in [
+            ("test", &["test", "test/a", "a/test", "a/test/b/c"][..], &["tests/a", "a/btest"][..]),
+            ("testdata/", &["testdata/a", "x/testdata/a"], &["testdata2/a"]),
+            ("docs/*.txt", &["docs/a.txt", "docs/a.txt/b"], &["docs/a/b.txt", "x/docs/a.txt"]),
+            ("examples/**", &["examples/a", "examples/a/b"], &["a/examples/b", "examples"]),
+            ("**/fixtures", &["fixtures/a", "a/b/fixtures/c"], &["a/fixture/c"]),
+            ("src/test", &["src/test/java/pom.xml"], &["src/tests/x", "a/src/test/x"]),
+            ("*.lock", &["Cargo.lock", "a/b/yarn.lock", "x.lock/a"], &["a/lock"]),
+            ("a**z", &["az", "a/b/z", "a/z/c"], &["a/b"]),
+        ] {
+            let parsed = Pattern::of_path(pattern).unwrap();
+            for path in yes {
+                assert!(parsed.matches_path(path), "`{pattern}` is to match {path}");
+            }
+            for path in no {
+                assert!(!parsed.matches_path(path), "`{pattern}` is not to match {path}");
+            }
+        }
+        assert!(Pattern::of_path("/").is_err() && Pattern::of_path("/a").is_err());
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub struct ScanResult {
     pub duration_ms: u64,
     #[serde(default, deserialize_with = "leniently")]
     pub files: FileCounts,
+    /// The patterns of paths whose files were not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_paths: Vec<String>,
     pub packages: Vec<Package>,
     #[serde(default)]
     pub categories: BTreeMap<String, bool>,
@@ -80,8 +83,16 @@ pub struct FileCounts {
     pub parsed: u64,
     /// Handled by a parser, but nothing in them could be parsed.
     pub failed: u64,
-    /// Handled by a parser, but not read: too large, a link.
+    /// Handled by a parser, but not read: too large, a link, excluded.
     pub skipped: u64,
+    /// How many of the skipped files `exclude_paths` excluded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub excluded: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One package as one file declares it.

@@ -145,6 +145,10 @@ pub struct ScanTask {
     /// Whether imports in source files are read, in addition to manifests and lock files.
     #[serde(default)]
     pub deep: bool,
+    /// [Patterns](super::pattern) of paths whose files are not read: a file or folder that matches one of
+    /// them, and everything below it.
+    #[serde(default)]
+    pub exclude_paths: Vec<String>,
     pub limits: Limits,
     /// Hosts and addresses that the scanner may contact.
     pub network: NetworkPolicy,

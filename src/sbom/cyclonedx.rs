@@ -24,11 +24,14 @@ use serde_json::{Map, Value, json};
 
 /// Writes the document.
 pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -> Result<(), Gone> {
+    // The repositories of which files were excluded.
+    let mut partial = Vec::new();
     let about = match &writer.group {
         Some(name) => group(name),
         None if writer.findings.scanned() == 0 => group(env!("CARGO_PKG_NAME")),
         None => {
             let first = writer.findings.repository(0)?;
+            partial.extend((first.excluded > 0).then_some(0));
             repository(&first, &repository_reference(&first.name))
         }
     };
@@ -51,36 +54,64 @@ pub(super) async fn write<F: Findings>(writer: &mut Writer<F>, now: Timestamp) -
     writer.note(about.to_string().as_bytes());
     writer.note(b",");
     let references = References(writer.doubles()?);
-    components(writer, &references).await?;
+    components(writer, &references, &mut partial).await?;
     writer.aside(",\"dependencies\":");
     writer.note(b",");
     dependencies(writer, &references, &about).await?;
     writer.note(b"]");
     let number = writer.end_content();
-    if writer.group.is_some() && writer.findings.missing() > 0 {
-        // The dependencies of these repositories are missing from the document, which has to be stated.
-        writer.put(",\"compositions\":[");
-        writer.json(&json!({ "aggregate": "incomplete", "assemblies": [about["bom-ref"]] }));
-        writer.put(",{\"aggregate\":\"unknown\",\"dependencies\":[");
-        let mut commas = Commas::default();
-        for at in 0..writer.findings.missing() {
-            commas.next(writer);
-            let reference = references.missing(writer, at)?;
-            writer.json(&reference);
-            writer.breathe().await;
-        }
-        writer.put("]}]");
-    }
+    compositions(writer, &references, &about, &partial).await?;
     writer.put(",\"serialNumber\":");
     writer.json(&number.urn().to_string());
     writer.put("}");
     Ok(())
 }
 
-/// Writes the repositories of a group, and the packages.
+/// States what is missing from the document: the repositories of the group without a result, and the
+/// packages of excluded files.
+async fn compositions<F: Findings>(
+    writer: &mut Writer<F>,
+    references: &References,
+    about: &Value,
+    partial: &[u32],
+) -> Result<(), Gone> {
+    let missing = if writer.group.is_some() { writer.findings.missing() } else { 0 };
+    if missing == 0 && partial.is_empty() {
+        return Ok(());
+    }
+    writer.put(",\"compositions\":[{\"aggregate\":\"incomplete\",\"assemblies\":[");
+    let mut commas = Commas::default();
+    if writer.group.is_some() {
+        commas.next(writer);
+        writer.json(&about["bom-ref"]);
+    }
+    for at in partial {
+        commas.next(writer);
+        let reference = references.scanned(writer, *at)?;
+        writer.json(&reference);
+        writer.breathe().await;
+    }
+    writer.put("]}");
+    if missing > 0 {
+        writer.put(",{\"aggregate\":\"unknown\",\"dependencies\":[");
+        let mut commas = Commas::default();
+        for at in 0..missing {
+            commas.next(writer);
+            let reference = references.missing(writer, at)?;
+            writer.json(&reference);
+            writer.breathe().await;
+        }
+        writer.put("]}");
+    }
+    writer.put("]");
+    Ok(())
+}
+
+/// Writes the repositories of a group, and the packages; notes the repositories of which files were excluded.
 async fn components<F: Findings>(
     writer: &mut Writer<F>,
     references: &References,
+    partial: &mut Vec<u32>,
 ) -> Result<(), Gone> {
     let mut commas = Commas::default();
     writer.put("[");
@@ -89,6 +120,7 @@ async fn components<F: Findings>(
             commas.next(writer);
             let reference = references.scanned(writer, at)?;
             let result = writer.findings.repository(at)?;
+            partial.extend((result.excluded > 0).then_some(at));
             writer.json(&repository(&result, &reference));
             writer.breathe().await;
         }
@@ -232,6 +264,17 @@ fn repository(result: &Repository, reference: &str) -> Value {
     if let Some(address) = web_address(&result.git_url) {
         let reference = json!([{ "type": "vcs", "url": address }]);
         members.insert("externalReferences".to_owned(), reference);
+    }
+    let mut properties = Vec::new();
+    let mut state = |name: &str, value: &str| {
+        properties.push(json!({ "name": format!("scanwatch:{name}"), "value": value }));
+    };
+    if result.excluded > 0 {
+        state("excluded-files", &result.excluded.to_string());
+        result.exclude_paths.iter().for_each(|pattern| state("exclude-path", pattern));
+    }
+    if !properties.is_empty() {
+        members.insert("properties".to_owned(), Value::Array(properties));
     }
     Value::Object(members)
 }

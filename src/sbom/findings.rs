@@ -17,6 +17,10 @@ pub struct Repository {
     pub name: String,
     pub git_url: String,
     pub commit: Option<String>,
+    /// How many files were excluded, and the patterns that excluded them: if any, the packages are
+    /// incomplete.
+    pub excluded: u64,
+    pub exclude_paths: Vec<String>,
 }
 
 /// Visits packages, each with its position in its result.

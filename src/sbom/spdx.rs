@@ -153,6 +153,16 @@ fn repository(at: u32, result: &Repository) -> Value {
     insert("downloadLocation", json!(address.as_deref().unwrap_or("NOASSERTION")));
     insert("filesAnalyzed", json!(false));
     insert("primaryPackagePurpose", json!("SOURCE"));
+    let mut comments = Vec::new();
+    if result.excluded > 0 {
+        let Repository { excluded, exclude_paths, .. } = result;
+        let patterns = exclude_paths.join(", ");
+        comments
+            .push(format!("incomplete: {excluded} files were excluded from the scan ({patterns})"));
+    }
+    if !comments.is_empty() {
+        insert("comment", json!(comments.join("; ")));
+    }
     Value::Object(members)
 }
 
@@ -251,6 +261,7 @@ mod tests {
             scanned_at: Timestamp::UNIX_EPOCH,
             duration_ms: 1,
             files: FileCounts::default(),
+            exclude_paths: Vec::new(),
             packages: vec![
                 package(
                     "pkg:npm/a@1.0.0",
@@ -263,6 +274,32 @@ mod tests {
             infrastructure_usage: BTreeMap::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Breaks if a document does not say that files were excluded.
+    #[test]
+    fn excluded_files_make_a_document_incomplete() {
+        let mut part = result("shop");
+        part.exclude_paths = ["test", "docs/*"].map(str::to_owned).to_vec();
+        let whole = cyclonedx(Subject::Repository, &[&part], Timestamp::UNIX_EPOCH);
+        assert!(whole["compositions"].is_null(), "nothing was excluded: {whole:#}");
+        part.files.excluded = 3;
+        let document = spdx(Subject::Repository, &[&part], Timestamp::UNIX_EPOCH);
+        let comment = "incomplete: 3 files were excluded from the scan (test, docs/*)";
+        assert_eq!(document["packages"][0]["comment"], comment);
+        let bom = cyclonedx(Subject::Repository, &[&part], Timestamp::UNIX_EPOCH);
+        let of_one = json!([{ "aggregate": "incomplete", "assemblies": ["repository:shop"] }]);
+        assert_eq!(bom["compositions"], of_one);
+        let properties = json!([
+            { "name": "scanwatch:excluded-files", "value": "3" },
+            { "name": "scanwatch:exclude-path", "value": "test" },
+            { "name": "scanwatch:exclude-path", "value": "docs/*" },
+        ]);
+        assert_eq!(bom["metadata"]["component"]["properties"], properties);
+        let group = Subject::Group { name: "https://git.example/group", missing: &[] };
+        let bom = cyclonedx(group, &[&result("a"), &part], Timestamp::UNIX_EPOCH);
+        let of_group = json!([{ "aggregate": "incomplete", "assemblies": ["group:group", "repository:shop"] }]);
+        assert_eq!(bom["compositions"], of_group);
     }
 
     /// `from > to` for all dependencies, by the names of the packages.

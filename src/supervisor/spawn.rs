@@ -66,6 +66,8 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
     let options = job.master.options.clone().unwrap_or_default();
     let url = url::Url::parse(&repository.git_url).ok();
     let origin = url.as_ref().and_then(Origin::of);
+    let mut exclude_paths = config.scanner.exclude_paths.clone();
+    exclude_paths.extend(options.exclude_paths);
     let scan = ScanTask {
         job_id: key.job.clone(),
         repo_index: key.index,
@@ -80,6 +82,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         update_interval_secs: config.scanner.update_interval_secs,
         progress_interval_ms: config.scanner.progress_interval_ms,
         deep: options.deep,
+        exclude_paths,
         limits: config.limits,
         network: config.network.clone(),
         categories: config.categories.clone(),

@@ -5,7 +5,7 @@
 
 use super::{git::GitError, limits::LimitError, local::LocalError, tree::TreeError};
 use crate::{
-    model::{Failure, FailureKind},
+    model::{Failure, FailureKind, pattern::PatternError},
     store::{StoreError, chain},
 };
 use std::io;
@@ -30,6 +30,8 @@ pub(super) enum ScanError {
          or sandbox = \"auto\", which uses what the kernel supports"
     )]
     Isolation(String),
+    #[error("invalid pattern in exclude_paths: {0}")]
+    Pattern(#[from] PatternError),
     #[error("stopped by signal {0}")]
     Stopped(i32),
 }
@@ -52,6 +54,7 @@ impl ScanError {
             Self::Local(_) => FailureKind::Clone,
             Self::Limit(_) => FailureKind::Limit,
             Self::Isolation(_) => FailureKind::Spawn,
+            Self::Pattern(_) => FailureKind::Refused,
             Self::Stopped(_) => FailureKind::Cancelled,
             // Not the repository's fault: this process fails and exits with 1.
             Self::Store(_) | Self::Thread(_) | Self::Panic(_) => FailureKind::Exit,
@@ -64,7 +67,7 @@ impl ScanError {
         match self {
             Self::Git(error) => error.is_permanent(),
             // A path or a kernel only changes when somebody changes it.
-            Self::Local(_) | Self::Isolation(_) => true,
+            Self::Local(_) | Self::Isolation(_) | Self::Pattern(_) => true,
             Self::Limit(_)
             | Self::Store(_)
             | Self::Thread(_)
@@ -82,6 +85,7 @@ impl ScanError {
             Self::Isolation(_) => "IsolationError",
             Self::Store(_) => "StoreError",
             Self::Thread(_) => "io::Error",
+            Self::Pattern(_) => "PatternError",
             Self::Panic(_) => "panic",
             Self::Stopped(_) => "Stopped",
         }

@@ -42,6 +42,7 @@ pub(super) fn write(
         scanned_at: Utc::now(),
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         files: found.files,
+        exclude_paths: task.exclude_paths.clone(),
         categories: categories(&task.categories, &found.packages, &found.categories_of_urls),
         packages: found.packages,
         infrastructure_usage: found.infrastructure_usage,

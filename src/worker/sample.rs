@@ -22,6 +22,7 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
         update_interval_secs: 30,
         progress_interval_ms: 500,
         deep: false,
+        exclude_paths: Vec::new(),
         limits: Limits {
             max_tree_entries: 1000,
             max_tree_depth: 64,

@@ -132,6 +132,7 @@ fn task(root: &Path, sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<ScanT
         update_interval_secs: 30,
         progress_interval_ms: 500,
         deep: false,
+        exclude_paths: Vec::new(),
         limits: *limits,
         network: NetworkPolicy { trusted: vec![origin], ..NetworkPolicy::default() },
         categories: BTreeMap::new(),

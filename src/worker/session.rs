@@ -16,7 +16,7 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    model::{redact::Redactor, scan_result::Warning, task::ScanTask},
+    model::{pattern::Pattern, redact::Redactor, scan_result::Warning, task::ScanTask},
     store::{StoreError, trash},
     sys::{
         cpu::CpuClock,
@@ -54,7 +54,7 @@ pub(super) struct Resources<'a> {
 /// Runs the scan of a task.
 pub(super) fn perform(task: &ScanTask, resources: Resources<'_>) -> ScanEnd {
     let Resources { parser_for, stop, mut memory, cpu, isolation } = resources;
-    let session = Session::start(task, parser_for, stop, cpu);
+    let mut session = Session::start(task, parser_for, stop, cpu);
     let done = session.begin(&isolation).and_then(|()| session.scan());
     session.cpu.note_others();
     let is_over_budget = session.cpu.used() >= Duration::from_secs(task.limits.max_cpu_secs);
@@ -106,6 +106,7 @@ struct Session<'a> {
     cpu: CpuClock,
     redactor: Redactor,
     reporter: Reporter,
+    exclude: Vec<Pattern>,
     begin: Instant,
 }
 
@@ -114,11 +115,12 @@ impl<'a> Session<'a> {
         let redactor = Redactor::of_login(task.credentials.as_ref());
         let reporter = Reporter::start(task, redactor.clone());
         reporter.log().info(&format!("scanning {} ({})", task.repo_name, task.git_url));
-        Self { task, parser_for, stop, cpu, redactor, reporter, begin: Instant::now() }
+        let begin = Instant::now();
+        Self { task, parser_for, stop, cpu, redactor, reporter, exclude: Vec::new(), begin }
     }
 
-    /// Logs the sandbox level of this process.
-    fn begin(&self, isolation: &Isolation) -> Result<(), ScanError> {
+    /// Logs the sandbox level of this process, and reads the patterns of the task.
+    fn begin(&mut self, isolation: &Isolation) -> Result<(), ScanError> {
         let line = isolation.describe();
         if isolation.is_too_low() {
             return Err(ScanError::Isolation(line));
@@ -128,6 +130,8 @@ impl<'a> Session<'a> {
         } else {
             self.reporter.log().warn(&line);
         }
+        let patterns = self.task.exclude_paths.iter().map(|text| Pattern::of_path(text));
+        self.exclude = patterns.collect::<Result<_, _>>()?;
         Ok(())
     }
 
@@ -143,8 +147,8 @@ impl<'a> Session<'a> {
         let count = found.packages.len();
         let files = found.files;
         self.reporter.log().info(&format!(
-            "{} files seen, {} parsed, {} failed, {} skipped; {count} packages",
-            files.seen, files.parsed, files.failed, files.skipped
+            "{} files seen, {} parsed, {} failed, {} skipped ({} of them excluded); {count} packages",
+            files.seen, files.parsed, files.failed, files.skipped, files.excluded
         ));
         result::write(self.task, &self.redactor, found, commit, self.begin.elapsed())?;
         Ok(count)
@@ -227,6 +231,7 @@ impl<'a> Session<'a> {
             stop: self.stop,
             cpu: &self.cpu,
             parser_for: self.parser_for,
+            exclude: &self.exclude,
             deep: self.task.deep,
             categories: &self.task.categories,
         }

@@ -28,6 +28,8 @@ pub struct Standalone {
     pub update_interval_secs: u64,
     /// Whether imports in source files are read too.
     pub deep: bool,
+    /// Patterns of paths whose files are not read.
+    pub exclude_paths: Vec<String>,
     pub limits: Limits,
     /// The network policy; the typed URL is trusted in addition.
     pub network: NetworkPolicy,
@@ -60,6 +62,7 @@ impl Standalone {
             update_interval_secs: self.update_interval_secs,
             progress_interval_ms: 500,
             deep: self.deep,
+            exclude_paths: self.exclude_paths,
             limits: self.limits,
             network,
             categories: self.categories,
@@ -123,6 +126,7 @@ mod tests {
             result_file: sample.result_file.clone(),
             update_interval_secs: 30,
             deep: true,
+            exclude_paths: Vec::new(),
             limits: sample.limits,
             network: NetworkPolicy::default(),
             categories: BTreeMap::new(),

@@ -44,6 +44,8 @@ mod events;
 #[cfg(test)]
 mod every_answer;
 #[cfg(test)]
+mod exclude_paths;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod first_hour;

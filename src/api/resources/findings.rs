@@ -12,6 +12,7 @@ use crate::{
         RepoState,
         declared::{Declared, each_required},
         repository::RepositoryStatus,
+        scan_result::FileCounts,
     },
     sbom::{Findings, Gone, Repository, Visit},
     store::result_file::{Part, ResultFile, Unread},
@@ -52,6 +53,14 @@ struct WantedCheck {
     job: Arc<LiveJob>,
     is_wanted: IsWanted,
     next: u32,
+}
+
+/// What a document states about a repository as a whole.
+#[derive(Debug, Default)]
+struct Subject {
+    commit: Option<String>,
+    files: FileCounts,
+    exclude_paths: Vec<String>,
 }
 
 impl fmt::Debug for FromFiles {
@@ -160,13 +169,26 @@ impl Findings for FromFiles {
 
     fn repository(&mut self, at: u32) -> Result<Repository, Gone> {
         let status = self.status(at)?;
-        let mut commit = None;
+        let mut about = Subject::default();
         if self.open(at)? {
             let (_, file) = self.open.back_mut().ok_or(Gone)?;
-            let read = file.read(&["commit"], &mut |part| {
-                if let Part::Member(_, text) = part {
-                    commit = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
-                    return Err(Unread::Stopped);
+            let mut has_commit = false;
+            let read = file.read(&["commit", "files", "exclude_paths"], &mut |part| {
+                match part {
+                    Part::Member("commit", text) => {
+                        about.commit = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
+                        has_commit = true;
+                    }
+                    // Of another scanner the other members may have another meaning.
+                    Part::Member("files", text) => {
+                        about.files = serde_json::from_slice(text).unwrap_or_default();
+                    }
+                    Part::Member(_, text) => {
+                        about.exclude_paths = serde_json::from_slice(text).unwrap_or_default();
+                    }
+                    // The built-in scanner writes the packages last.
+                    Part::Package(..) if has_commit => return Err(Unread::Stopped),
+                    Part::Package(..) => {}
                 }
                 self.wanted.at_intervals().map_err(|Gone| Unread::Stopped)
             });
@@ -176,7 +198,9 @@ impl Findings for FromFiles {
             }
         }
         let (index, name) = (status.index, status.display_name());
-        Ok(Repository { index, name, git_url: status.git_url.unwrap_or_default(), commit })
+        let Subject { commit, files, exclude_paths } = about;
+        let (git_url, excluded) = (status.git_url.unwrap_or_default(), files.excluded);
+        Ok(Repository { index, name, git_url, commit, excluded, exclude_paths })
     }
 
     fn name(&mut self, at: u32) -> Result<String, Gone> {

@@ -101,6 +101,12 @@ body! {
         /// For a group: skip repositories whose path below the group matches one of these patterns.
         #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
         "exclude" => exclude: Option<Vec<String>>,
+        /// Paths within a repository that are not read: at most 100 patterns of 200 characters. A pattern
+        /// without a slash excludes every file and folder of that name (`testdata`), one with a slash a path
+        /// from the root (`docs/*`). Excluded files count as skipped, and bills of materials are marked as
+        /// incomplete.
+        #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
+        "exclude_paths" => exclude_paths: Option<Vec<String>>,
         /// How often to retry a repository that failed for a temporary cause: the network, a
         /// server, or a scanner that crashed or timed out. The default is 0.
         "retries" => retries: Option<UpTo<MAX_RETRIES>>,
@@ -157,6 +163,7 @@ async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, Api
         include_subgroups: sent.include_subgroups.unwrap_or(true),
         include: sent.include.clone().unwrap_or_default(),
         exclude: sent.exclude.clone().unwrap_or_default(),
+        exclude_paths: sent.exclude_paths.clone().unwrap_or_default(),
         retries: sent.retries.map_or(0, |UpTo(retries)| retries),
     };
     let request = ScanRequest {
@@ -314,7 +321,11 @@ fn refused(error: &IntakeError, sent: Submission) -> ApiError {
             invalid("ref", message, sent.reference.into())
         }
         IntakeError::Pattern(member, why) => {
-            let patterns = if *member == "include" { sent.include } else { sent.exclude };
+            let patterns = match *member {
+                "include" => sent.include,
+                "exclude" => sent.exclude,
+                _ => sent.exclude_paths,
+            };
             invalid(member, format!("Value error, {why}"), patterns.into())
         }
         IntakeError::QueueFull(_) => ApiError::TooManyRequests {

@@ -38,6 +38,7 @@ fn result(packages: &[&str]) -> ScanResult {
         scanned_at: Timestamp::UNIX_EPOCH,
         duration_ms: 1,
         files: FileCounts::default(),
+        exclude_paths: Vec::new(),
         packages: packages.iter().map(|text| package(text)).collect(),
         categories: BTreeMap::new(),
         infrastructure_usage: BTreeMap::new(),

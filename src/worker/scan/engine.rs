@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ecosystem::{self, Findings, Gathered, Imports, Parser},
     model::{
+        pattern::Pattern,
         scan_result::{FileCounts, Package, Warning},
         state::Work,
         task::{Category, Limits},
@@ -60,6 +61,8 @@ pub(crate) struct Scan<'a> {
     /// Measures the part of `max_cpu_secs` that the scan has used.
     pub(crate) cpu: &'a CpuClock,
     pub(crate) parser_for: ParserFor,
+    /// A path that one of these matches is not read.
+    pub(crate) exclude: &'a [Pattern],
     /// Whether imports in source files are read.
     pub(crate) deep: bool,
     /// The operator's categories: a deep scan compares URLs in sources with their patterns.
@@ -207,7 +210,10 @@ impl<'a> Engine<'a> {
                     .update(|figures| figures.message = format!("Listing files: {seen}"));
             }
             let shown = text::shown_path(&path);
-            infrastructure.see(&shown);
+            let is_excluded = self.with.exclude.iter().any(|pattern| pattern.matches_path(&shown));
+            if !is_excluded {
+                infrastructure.see(&shown);
+            }
             let mut declares = (self.with.parser_for)(&shown);
             let source = if self.with.deep {
                 self.gathered.facts.with(|imports: &mut Imports| imports.see(&shown));
@@ -218,6 +224,12 @@ impl<'a> Engine<'a> {
             };
             let parser = declares.or(source);
             let is_source = source.is_some();
+            if is_excluded {
+                let would_be_read = parser.is_some() || matches!(kind, Kind::Submodule);
+                self.found.files.skipped += u64::from(would_be_read);
+                self.found.files.excluded += u64::from(would_be_read);
+                return;
+            }
             match (kind, parser) {
                 (Kind::File { handle, size }, Some(parser)) => {
                     size_of_paths += path.len();

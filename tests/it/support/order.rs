@@ -37,6 +37,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
             update_interval_secs: 30,
             progress_interval_ms: 500,
             deep: false,
+            exclude_paths: Vec::new(),
             limits: Limits {
                 max_tree_entries: 1,
                 max_tree_depth: 1,

@@ -64,6 +64,7 @@ impl Place {
             update_interval_secs: 30,
             progress_interval_ms: 10,
             deep: false,
+            exclude_paths: Vec::new(),
             limits: Limits {
                 max_tree_entries: 10_000,
                 max_tree_depth: 64,
