@@ -16,6 +16,7 @@ use crate::{
         JobState, RepoState,
         declared::Declared,
         git_url::Refusal,
+        master::Options,
         repository::RepositoryStatus,
         scan_result::{ScanResult, Warning},
     },
@@ -52,6 +53,9 @@ pub(super) struct ScanArgs {
     output: Option<PathBuf>,
     #[command(flatten)]
     scan_options: ScanOptionsArgs,
+    /// In a git work tree, read ignored files too.
+    #[arg(long)]
+    no_ignore: bool,
     /// Keep the jobs folder (status files, logs, results), and print its path.
     #[arg(long)]
     keep: bool,
@@ -183,7 +187,7 @@ async fn scan_targets(
 ) -> anyhow::Result<Vec<Scanned>> {
     let mut started = Vec::new();
     for (text, target) in targets {
-        let options = args.scan_options.options();
+        let options = Options { no_ignore: args.no_ignore, ..args.scan_options.options() };
         let (name, listed) = (target.name(), target.needs_discovery());
         let request = ScanRequest { url: text, options, submitted_by: None };
         let accepted = engine.intake.queue(target, request).await;

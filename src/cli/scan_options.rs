@@ -38,6 +38,7 @@ impl ScanOptionsArgs {
             include: self.include.clone(),
             exclude: self.exclude.clone(),
             exclude_paths: self.exclude_paths.clone(),
+            no_ignore: false,
             retries: self.retries,
         }
     }

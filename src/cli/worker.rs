@@ -27,6 +27,9 @@ pub(super) struct WorkerArgs {
     /// Also read the imports of Python, Java and Scala sources, to find undeclared packages.
     #[arg(long)]
     deep: bool,
+    /// Of a local git work tree: read ignored files too.
+    #[arg(long)]
+    no_ignore: bool,
     #[command(flatten)]
     self_test: SelfTestArgs,
     #[command(flatten)]
@@ -74,7 +77,8 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     if args.self_test.self_test_escape {
         return self_test(args);
     }
-    let WorkerArgs { url, status_file, result_file, reference, deep, settings, .. } = args;
+    let WorkerArgs { url, status_file, result_file, reference, deep, no_ignore, settings, .. } =
+        args;
     let (Some(url), Some(status_file), Some(result_file)) = (url, status_file, result_file) else {
         return Ok(run_task());
     };
@@ -87,6 +91,7 @@ fn scan(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         update_interval_secs: config.scanner.update_interval_secs,
         deep,
         exclude_paths: config.scanner.exclude_paths.clone(),
+        no_ignore,
         limits: config.limits,
         network: config.network,
         categories: config.categories,

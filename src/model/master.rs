@@ -52,6 +52,9 @@ pub struct Options {
     /// [Patterns](super::pattern) of paths within a repository, whose files are not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_paths: Vec<String>,
+    /// Only for a work tree on this machine: whether files that git ignores are read, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub no_ignore: bool,
     /// How often a repository is retried after a failure with a transient cause.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u64,
@@ -60,6 +63,11 @@ pub struct Options {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn yes() -> bool {
@@ -75,6 +83,7 @@ impl Default for Options {
             include: Vec::new(),
             exclude: Vec::new(),
             exclude_paths: Vec::new(),
+            no_ignore: false,
             retries: 0,
         }
     }

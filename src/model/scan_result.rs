@@ -21,9 +21,12 @@ pub struct ScanResult {
     pub repo_name: String,
     #[serde(default, deserialize_with = "leniently")]
     pub git_url: String,
-    /// The scanned commit; null for a plain folder.
+    /// The scanned commit; null for a plain folder. Of a work tree the commit that it is based on.
     #[serde(default, deserialize_with = "leniently")]
     pub commit: Option<String>,
+    /// Whether local changes of a work tree were read, so that the result is not that of the commit.
+    #[serde(default, deserialize_with = "leniently", skip_serializing_if = "is_false")]
+    pub dirty: bool,
     #[serde(default, serialize_with = "time::serialize", deserialize_with = "time_leniently")]
     #[schemars(with = "Timestamp")]
     pub scanned_at: Timestamp,
@@ -88,6 +91,11 @@ pub struct FileCounts {
     /// How many of the skipped files `exclude_paths` excluded.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub excluded: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

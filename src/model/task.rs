@@ -149,6 +149,9 @@ pub struct ScanTask {
     /// them, and everything below it.
     #[serde(default)]
     pub exclude_paths: Vec<String>,
+    /// Whether files of a local work tree that git ignores are read, too.
+    #[serde(default)]
+    pub no_ignore: bool,
     pub limits: Limits,
     /// Hosts and addresses that the scanner may contact.
     pub network: NetworkPolicy,

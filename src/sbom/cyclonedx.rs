@@ -269,6 +269,9 @@ fn repository(result: &Repository, reference: &str) -> Value {
     let mut state = |name: &str, value: &str| {
         properties.push(json!({ "name": format!("scanwatch:{name}"), "value": value }));
     };
+    if result.dirty {
+        state("dirty", "true");
+    }
     if result.excluded > 0 {
         state("excluded-files", &result.excluded.to_string());
         result.exclude_paths.iter().for_each(|pattern| state("exclude-path", pattern));

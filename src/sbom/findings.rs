@@ -17,6 +17,8 @@ pub struct Repository {
     pub name: String,
     pub git_url: String,
     pub commit: Option<String>,
+    /// Whether local changes were read in addition to the commit.
+    pub dirty: bool,
     /// How many files were excluded, and the patterns that excluded them: if any, the packages are
     /// incomplete.
     pub excluded: u64,

@@ -82,6 +82,7 @@ impl Findings for InMemory<'_> {
             name: result.repo_name.clone(),
             git_url: result.git_url.clone(),
             commit: result.commit.clone(),
+            dirty: result.dirty,
             excluded: result.files.excluded,
             exclude_paths: result.exclude_paths.clone(),
         })

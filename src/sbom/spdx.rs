@@ -154,6 +154,9 @@ fn repository(at: u32, result: &Repository) -> Value {
     insert("filesAnalyzed", json!(false));
     insert("primaryPackagePurpose", json!("SOURCE"));
     let mut comments = Vec::new();
+    if result.dirty {
+        comments.push("the commit with local changes".to_owned());
+    }
     if result.excluded > 0 {
         let Repository { excluded, exclude_paths, .. } = result;
         let patterns = exclude_paths.join(", ");
@@ -258,6 +261,7 @@ mod tests {
             repo_name: name.to_owned(),
             git_url: format!("https://user:secret@git.example/group/{name}.git"),
             commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+            dirty: false,
             scanned_at: Timestamp::UNIX_EPOCH,
             duration_ms: 1,
             files: FileCounts::default(),

@@ -83,6 +83,7 @@ pub(super) fn task(setup: &Setup, job: &Job, key: &RepoKey) -> Option<ShimTask> 
         progress_interval_ms: config.scanner.progress_interval_ms,
         deep: options.deep,
         exclude_paths,
+        no_ignore: options.no_ignore,
         limits: config.limits,
         network: config.network.clone(),
         categories: config.categories.clone(),

@@ -3,7 +3,12 @@
 //! Input: errors of the worker's parts. Output: a [`Failure`]. Invariants: each error has exactly
 //! one kind.
 
-use super::{git::GitError, limits::LimitError, local::LocalError, tree::TreeError};
+use super::{
+    git::GitError,
+    limits::LimitError,
+    local::{LocalError, WorkTreeError},
+    tree::TreeError,
+};
 use crate::{
     model::{Failure, FailureKind, pattern::PatternError},
     store::{StoreError, chain},
@@ -42,6 +47,15 @@ impl<E: Into<ScanError>> From<TreeError<E>> for ScanError {
             TreeError::Limit(error) => Self::Limit(error),
             TreeError::Stopped(signal) => Self::Stopped(signal),
             TreeError::Source(error) => error.into(),
+        }
+    }
+}
+
+impl From<WorkTreeError> for ScanError {
+    fn from(error: WorkTreeError) -> Self {
+        match error {
+            WorkTreeError::Git(error) => Self::Git(error),
+            WorkTreeError::Local(error) => Self::Local(error),
         }
     }
 }

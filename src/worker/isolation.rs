@@ -160,7 +160,8 @@ fn prefix_of_git(path: &std::ffi::OsStr) -> Option<PathBuf> {
 }
 
 /// The local path that the user named. A bare repository may borrow objects from any other
-/// (gitrepository-layout(5), `alternates`): then everything is readable, by git alone.
+/// (gitrepository-layout(5), `alternates`), and the repository of a work tree may be anywhere: then
+/// everything is readable.
 fn local_root(task: &ScanTask) -> Option<PathBuf> {
     let path = Path::new(&task.git_url);
     if !task.network.local_paths || !path.is_absolute() {
@@ -168,6 +169,9 @@ fn local_root(task: &ScanTask) -> Option<PathBuf> {
     }
     match local::open(path).ok()? {
         Local::Bare(_) => Some("/".into()),
+        // Git reads what is ignored from the top on.
+        Local::WorkTree(place) if place.reaches_outside() => Some("/".into()),
+        Local::WorkTree(place) => Some(place.top),
         Local::Folder(folder) => Some(folder),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Caps {
 }
 
 impl Caps {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             most_entries: limits.max_tree_entries,
             most_depth: limits.max_tree_depth,
@@ -74,6 +74,11 @@ impl Caps {
     /// The error for a path that was not read to its end.
     pub(crate) fn path_too_long(&self) -> LimitError {
         LimitError::PathTooLong { most: self.longest_path }
+    }
+
+    /// The maximum number of entries.
+    pub(crate) fn most_entries(&self) -> u64 {
+        self.most_entries
     }
 
     /// Counts an entry, or returns the limit that it exceeds.

@@ -25,20 +25,38 @@ use std::{
     time::Duration,
 };
 
-/// Writes the result file. `commit` is `None` for a plain folder.
+/// What a scan found, and where.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    pub(super) findings: ScanFindings,
+    /// `None` for a plain folder, and for a repository without a commit.
+    pub(super) commit: Option<String>,
+    /// Whether what was read differs from the commit.
+    pub(super) dirty: bool,
+}
+
+impl Scanned {
+    /// The findings in a commit, or in a plain folder.
+    pub(super) fn of(findings: ScanFindings, commit: Option<String>) -> Self {
+        Self { findings, commit, dirty: false }
+    }
+}
+
+/// Writes the result file.
 pub(super) fn write(
     task: &ScanTask,
     redactor: &Redactor,
-    found: ScanFindings,
-    commit: Option<String>,
+    scanned: Scanned,
     took: Duration,
 ) -> Result<(), ScanError> {
+    let Scanned { findings: found, commit, dirty } = scanned;
     let mut result = ScanResult {
         schema: 1,
         repo_index: task.repo_index,
         repo_name: task.repo_name.clone(),
         git_url: task.git_url.clone(),
         commit,
+        dirty,
         scanned_at: Utc::now(),
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         files: found.files,

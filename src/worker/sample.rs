@@ -23,6 +23,7 @@ pub(super) fn task(folder: &Path, git_url: &str) -> ScanTask {
         progress_interval_ms: 500,
         deep: false,
         exclude_paths: Vec::new(),
+        no_ignore: false,
         limits: Limits {
             max_tree_entries: 1000,
             max_tree_depth: 64,

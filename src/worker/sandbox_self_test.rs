@@ -133,6 +133,7 @@ fn task(root: &Path, sandbox: &Sandbox, limits: &Limits) -> anyhow::Result<ScanT
         progress_interval_ms: 500,
         deep: false,
         exclude_paths: Vec::new(),
+        no_ignore: false,
         limits: *limits,
         network: NetworkPolicy { trusted: vec![origin], ..NetworkPolicy::default() },
         categories: BTreeMap::new(),

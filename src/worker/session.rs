@@ -7,17 +7,17 @@
 
 use super::{
     error::ScanError,
-    git::{self, Blobs, Git, GitError, GitTree, Reference},
+    git::{self, Blobs, Checkout, Git, GitError, GitTree, Reference},
     isolation::Isolation,
-    local::{self, Folder, Local, LocalError},
+    local::{self, Folder, Local, LocalError, Place, WorkTree},
     reporter::Reporter,
-    result,
+    result::{self, Scanned},
     scan::{ParserFor, Scan, ScanFindings, scan},
     stop::Stop,
 };
 use crate::{
     model::{pattern::Pattern, redact::Redactor, scan_result::Warning, task::ScanTask},
-    store::{StoreError, trash},
+    store::{StoreError, chain, trash},
     sys::{
         cpu::CpuClock,
         memory::{MemoryWatch, Victim},
@@ -25,7 +25,7 @@ use crate::{
 };
 use std::{
     backtrace::Backtrace,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -78,7 +78,7 @@ pub(super) fn perform(task: &ScanTask, resources: Resources<'_>) -> ScanEnd {
         }
     };
     written.unwrap_or_else(|error| {
-        session.reporter.log().error(&crate::store::chain(&error));
+        session.reporter.log().error(&chain(&error));
         ScanEnd::Unwritten(error)
     })
 }
@@ -138,19 +138,19 @@ impl<'a> Session<'a> {
     /// Scans, writes the result, and returns the number of packages.
     fn scan(&self) -> Result<usize, ScanError> {
         let path = Path::new(&self.task.git_url);
-        let (found, commit) = if self.task.network.local_paths && path.is_absolute() {
+        let scanned = if self.task.network.local_paths && path.is_absolute() {
             self.scan_local(path)?
         } else {
             self.scan_remote()?
         };
         self.give_back();
-        let count = found.packages.len();
-        let files = found.files;
+        let count = scanned.findings.packages.len();
+        let files = scanned.findings.files;
         self.reporter.log().info(&format!(
             "{} files seen, {} parsed, {} failed, {} skipped ({} of them excluded); {count} packages",
             files.seen, files.parsed, files.failed, files.skipped, files.excluded
         ));
-        result::write(self.task, &self.redactor, found, commit, self.begin.elapsed())?;
+        result::write(self.task, &self.redactor, scanned, self.begin.elapsed())?;
         Ok(count)
     }
 
@@ -159,7 +159,7 @@ impl<'a> Session<'a> {
         trash::remove_from_scratch(&self.task.work_dir, git::REPOSITORY);
     }
 
-    fn scan_remote(&self) -> Result<(ScanFindings, Option<String>), ScanError> {
+    fn scan_remote(&self) -> Result<Scanned, ScanError> {
         let git = self.git()?;
         match self.fetch_and_scan(&git, Blobs::WithFew) {
             Err(ScanError::Git(GitError::Withheld { said })) => {
@@ -171,13 +171,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn fetch_and_scan(
-        &self,
-        git: &Git,
-        blobs: Blobs,
-    ) -> Result<(ScanFindings, Option<String>), ScanError> {
+    fn fetch_and_scan(&self, git: &Git, blobs: Blobs) -> Result<Scanned, ScanError> {
         match git::fetch(git, self.task, &self.reporter, blobs)? {
-            None => Ok((self.nothing(), None)),
+            None => Ok(Scanned::of(self.nothing(), None)),
             Some(fetched) => {
                 let tree = GitTree::of_fetched(git, fetched)?;
                 let (commit, seconds) = (tree.commit(), seconds(self.begin.elapsed()));
@@ -187,32 +183,94 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn scan_local(&self, path: &Path) -> Result<(ScanFindings, Option<String>), ScanError> {
+    fn scan_local(&self, path: &Path) -> Result<Scanned, ScanError> {
         match local::open(path)? {
             Local::Bare(repository) => {
                 let reference = Reference::parse(self.task.reference.as_deref())?;
                 let git = self.git()?;
                 match GitTree::of_local(&git, &repository, &reference)? {
                     Some(tree) => self.scan_commit(tree),
-                    None => Ok((self.nothing(), None)),
+                    None => Ok(Scanned::of(self.nothing(), None)),
                 }
             }
+            Local::WorkTree(place) if self.task.reference.is_some() => {
+                Err(LocalError::ReferenceOfFolder { path: place.folder() }.into())
+            }
+            Local::WorkTree(place) => self.scan_work_tree(&place),
             Local::Folder(path) if self.task.reference.is_some() => {
                 Err(LocalError::ReferenceOfFolder { path }.into())
             }
-            Local::Folder(path) => {
-                Ok((scan(&mut Folder::new(path, self.stop), self.with())?, None))
-            }
+            Local::Folder(path) => self.scan_folder(path),
         }
     }
 
-    fn scan_commit(
+    fn scan_folder(&self, path: PathBuf) -> Result<Scanned, ScanError> {
+        Ok(Scanned::of(scan(&mut Folder::new(path, self.stop), self.with())?, None))
+    }
+
+    /// Scans a work tree. Without git, or if git cannot read it, it is a plain folder.
+    fn scan_work_tree(&self, place: &Place) -> Result<Scanned, ScanError> {
+        let git = match self.git() {
+            Ok(git) => git,
+            Err(error) => return self.scan_unread(place, error),
+        };
+        let mut tree = match self.open_work_tree(&git, place) {
+            Ok(Some(tree)) => tree,
+            // Whoever names an ignored folder wants it read.
+            Ok(None) => return self.scan_folder(place.folder()),
+            Err(error) => return self.scan_unread(place, error.into()),
+        };
+        let commit = tree.commit().map(str::to_owned);
+        self.reporter.update(|figures| figures.commit.clone_from(&commit));
+        let mut scanned = Scanned::of(scan(&mut tree, self.with())?, commit);
+        if scanned.commit.is_some() {
+            match tree.is_dirty(&self.task.limits) {
+                Ok(dirty) => scanned.dirty = dirty,
+                Err(GitError::Stopped(signal)) => return Err(ScanError::Stopped(signal)),
+                Err(error) => {
+                    let message = "it is unknown whether the work tree differs from its commit";
+                    self.warn(&mut scanned, format!("{message}: {}", chain(&error)));
+                }
+            }
+        }
+        Ok(scanned)
+    }
+
+    /// Opens a work tree; `None` for a folder in it that is ignored as a whole.
+    fn open_work_tree<'g>(
         &self,
-        mut tree: GitTree<'_>,
-    ) -> Result<(ScanFindings, Option<String>), ScanError> {
+        git: &'g Git,
+        place: &Place,
+    ) -> Result<Option<WorkTree<'g>>, GitError> {
+        let limits = &self.task.limits;
+        let checkout = Checkout::open(git, &place.top, &place.git_dir, &place.part)?;
+        let tree = WorkTree::open(checkout, limits, self.task.no_ignore, self.stop)?;
+        Ok(if tree.is_ignored(limits)? { None } else { Some(tree) })
+    }
+
+    /// Scans a work tree that git cannot read.
+    fn scan_unread(&self, place: &Place, error: ScanError) -> Result<Scanned, ScanError> {
+        if error.stopped().is_some() {
+            return Err(error);
+        }
+        let mut scanned = self.scan_folder(place.folder())?;
+        let message =
+            "ignored files are read too, because git cannot read the repository of this folder";
+        self.warn(&mut scanned, format!("{message}: {}", chain(&error)));
+        Ok(scanned)
+    }
+
+    /// Adds a warning about the whole repository.
+    fn warn(&self, scanned: &mut Scanned, message: String) {
+        self.reporter.log().warn(&message);
+        let warning = Warning { file: String::new(), line: None, message };
+        scanned.findings.warnings.insert(0, warning);
+    }
+
+    fn scan_commit(&self, mut tree: GitTree<'_>) -> Result<Scanned, ScanError> {
         let commit = tree.commit().to_owned();
         self.reporter.update(|figures| figures.commit = Some(commit.clone()));
-        Ok((scan(&mut tree, self.with())?, Some(commit)))
+        Ok(Scanned::of(scan(&mut tree, self.with())?, Some(commit)))
     }
 
     fn git(&self) -> Result<Git, ScanError> {

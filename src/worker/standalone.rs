@@ -30,6 +30,8 @@ pub struct Standalone {
     pub deep: bool,
     /// Patterns of paths whose files are not read.
     pub exclude_paths: Vec<String>,
+    /// Whether files of a local work tree that git ignores are read, too.
+    pub no_ignore: bool,
     pub limits: Limits,
     /// The network policy; the typed URL is trusted in addition.
     pub network: NetworkPolicy,
@@ -63,6 +65,7 @@ impl Standalone {
             progress_interval_ms: 500,
             deep: self.deep,
             exclude_paths: self.exclude_paths,
+            no_ignore: self.no_ignore,
             limits: self.limits,
             network,
             categories: self.categories,
@@ -127,6 +130,7 @@ mod tests {
             update_interval_secs: 30,
             deep: true,
             exclude_paths: Vec::new(),
+            no_ignore: false,
             limits: sample.limits,
             network: NetworkPolicy::default(),
             categories: BTreeMap::new(),

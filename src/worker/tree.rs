@@ -71,6 +71,8 @@ pub(crate) enum Kind<H> {
     Submodule,
     /// Anything else, with the reason; never opened.
     Other(String),
+    /// A file that git ignores; never opened.
+    Ignored,
 }
 
 /// The result of reading a file.

@@ -162,4 +162,6 @@ mod troubleshooting;
 #[cfg(test)]
 mod websocket;
 #[cfg(test)]
+mod work_tree;
+#[cfg(test)]
 mod worker;

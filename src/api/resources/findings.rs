@@ -59,6 +59,7 @@ struct WantedCheck {
 #[derive(Debug, Default)]
 struct Subject {
     commit: Option<String>,
+    dirty: bool,
     files: FileCounts,
     exclude_paths: Vec<String>,
 }
@@ -173,13 +174,16 @@ impl Findings for FromFiles {
         if self.open(at)? {
             let (_, file) = self.open.back_mut().ok_or(Gone)?;
             let mut has_commit = false;
-            let read = file.read(&["commit", "files", "exclude_paths"], &mut |part| {
+            let read = file.read(&["commit", "dirty", "files", "exclude_paths"], &mut |part| {
                 match part {
                     Part::Member("commit", text) => {
                         about.commit = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
                         has_commit = true;
                     }
                     // Of another scanner the other members may have another meaning.
+                    Part::Member("dirty", text) => {
+                        about.dirty = serde_json::from_slice(text).unwrap_or_default();
+                    }
                     Part::Member("files", text) => {
                         about.files = serde_json::from_slice(text).unwrap_or_default();
                     }
@@ -198,9 +202,9 @@ impl Findings for FromFiles {
             }
         }
         let (index, name) = (status.index, status.display_name());
-        let Subject { commit, files, exclude_paths } = about;
+        let Subject { commit, dirty, files, exclude_paths } = about;
         let (git_url, excluded) = (status.git_url.unwrap_or_default(), files.excluded);
-        Ok(Repository { index, name, git_url, commit, excluded, exclude_paths })
+        Ok(Repository { index, name, git_url, commit, dirty, excluded, exclude_paths })
     }
 
     fn name(&mut self, at: u32) -> Result<String, Gone> {

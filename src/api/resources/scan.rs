@@ -164,6 +164,7 @@ async fn submit(api: Api, user: &User, body: Validation) -> Result<Response, Api
         include: sent.include.clone().unwrap_or_default(),
         exclude: sent.exclude.clone().unwrap_or_default(),
         exclude_paths: sent.exclude_paths.clone().unwrap_or_default(),
+        no_ignore: false,
         retries: sent.retries.map_or(0, |UpTo(retries)| retries),
     };
     let request = ScanRequest {

@@ -35,6 +35,7 @@ fn result(packages: &[&str]) -> ScanResult {
         repo_name: "group/shop".to_owned(),
         git_url: "https://user:secret@git.example/group/shop.git".to_owned(),
         commit: Some("4c8b71f58cb8b9e042d6ab73303d63beee7c522b".to_owned()),
+        dirty: false,
         scanned_at: Timestamp::UNIX_EPOCH,
         duration_ms: 1,
         files: FileCounts::default(),

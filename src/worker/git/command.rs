@@ -189,6 +189,11 @@ impl Call {
         self
     }
 
+    pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Adds a setting, which has to precede git's subcommand.
     pub(super) fn before(self, setting: &str) -> Self {
         self.args(["-c", setting])

@@ -6,13 +6,14 @@
 //! ```
 //!
 //! Input: a URL or a local bare repository. Output: the entries of one commit's tree, and the
-//! contents of requested blobs.
+//! contents of requested blobs. For a local work tree: which files git tracks and ignores.
 //!
 //! Invariants: nothing is ever checked out, so links, hooks, filters, submodules and file names
 //! cannot do harm; git uses only our settings and contacts only the host that the gate allowed;
 //! credentials are only in its environment; every started git is ended, including its helper
 //! processes, before the scanner continues without it.
 
+mod checkout;
 mod command;
 mod diagnosis;
 mod error;
@@ -28,6 +29,7 @@ mod repository;
 mod tree;
 mod version;
 
+pub(super) use checkout::{Checkout, Mode, Tracked};
 pub(super) use command::{Git, program_in};
 pub(super) use error::GitError;
 pub(super) use fetch::{Blobs, REPOSITORY, fetch};

@@ -1,8 +1,7 @@
 //! A local folder as a tree.
 //!
 //! Input: a path. Output: its files. Invariants: links are not followed and only regular files are
-//! opened; folders that tools create (`node_modules` and similar) are skipped, ignored files are
-//! not: a lock file that git ignores is still a lock file.
+//! opened; folders that tools create (`node_modules` and similar) are skipped.
 
 use super::LocalError;
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     },
 };
 use std::{
+    ffi::OsStr,
     io::{self, Read},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -49,8 +49,7 @@ impl Tree for Folder {
         caps: &mut Caps,
         visit: &mut dyn FnMut(Entry<PathBuf>),
     ) -> Result<(), TreeError<LocalError>> {
-        let walk = WalkDir::new(&self.root).min_depth(1).into_iter().filter_entry(is_wanted);
-        for entry in walk {
+        for entry in wanted_below(&self.root) {
             if let Some(signal) = self.stop.asked() {
                 return Err(TreeError::Stopped(signal));
             }
@@ -86,32 +85,50 @@ impl Tree for Folder {
     }
 
     fn prepare(&mut self, wanted: &[&PathBuf]) -> Result<Vec<Option<u64>>, TreeError<LocalError>> {
-        let size = |path: &&PathBuf| path.symlink_metadata().ok().map(|facts| facts.len());
-        Ok(wanted.iter().map(size).collect())
+        Ok(sizes(wanted))
     }
 
     fn read(&mut self, path: &PathBuf, most: u64) -> Result<Content, TreeError<LocalError>> {
-        let read = || {
-            let mut bytes = Vec::new();
-            // One byte more than allowed: the file may have grown since it was listed.
-            read::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-            io::Result::Ok(bytes)
-        };
-        Ok(match read() {
-            Ok(bytes) if bytes.len() as u64 > most => Content::TooLarge(None),
-            Ok(bytes) => Content::Bytes(bytes),
-            Err(error) => Content::Unreadable(error.to_string()),
-        })
+        Ok(content(path, most))
     }
 }
 
-fn is_wanted(entry: &DirEntry) -> bool {
-    if !entry.file_type().is_dir() {
-        return true;
+/// Reads a regular file of at most `most` bytes.
+pub(super) fn content(path: &Path, most: u64) -> Content {
+    let read = || {
+        let mut bytes = Vec::new();
+        // One byte more than allowed: the file may have grown since it was listed.
+        read::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        io::Result::Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) if bytes.len() as u64 > most => Content::TooLarge(None),
+        Ok(bytes) => Content::Bytes(bytes),
+        Err(error) => Content::Unreadable(error.to_string()),
     }
-    let name = entry.file_name();
+}
+
+/// The sizes of files, as far as they are known.
+pub(super) fn sizes(wanted: &[&PathBuf]) -> Vec<Option<u64>> {
+    let size = |path: &&PathBuf| path.symlink_metadata().ok().map(|facts| facts.len());
+    wanted.iter().map(size).collect()
+}
+
+/// What is below a folder, without folders that tools create.
+pub(super) fn wanted_below(
+    folder: &Path,
+) -> impl Iterator<Item = walkdir::Result<DirEntry>> + use<> {
+    WalkDir::new(folder).min_depth(1).into_iter().filter_entry(is_wanted)
+}
+
+fn is_wanted(entry: &DirEntry) -> bool {
+    !entry.file_type().is_dir() || !is_generated(entry.file_name(), entry.path())
+}
+
+/// Whether a folder contains generated or installed files, by its name.
+pub(super) fn is_generated(name: &OsStr, path: &Path) -> bool {
     // Cargo and others mark build folders by https://bford.info/cachedir/; a folder of that name
     // without the mark may be anything.
-    let is_build = name == "target" && entry.path().join("CACHEDIR.TAG").is_file();
-    !is_build && !LEFT_OUT.iter().any(|skipped| name == *skipped)
+    let is_build = name == "target" && path.join("CACHEDIR.TAG").is_file();
+    is_build || LEFT_OUT.iter().any(|skipped| name == *skipped)
 }

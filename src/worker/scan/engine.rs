@@ -211,11 +211,12 @@ impl<'a> Engine<'a> {
             }
             let shown = text::shown_path(&path);
             let is_excluded = self.with.exclude.iter().any(|pattern| pattern.matches_path(&shown));
-            if !is_excluded {
+            let is_ignored = matches!(kind, Kind::Ignored);
+            if !is_excluded && !is_ignored {
                 infrastructure.see(&shown);
             }
             let mut declares = (self.with.parser_for)(&shown);
-            let source = if self.with.deep {
+            let source = if self.with.deep && !is_ignored {
                 self.gathered.facts.with(|imports: &mut Imports| imports.see(&shown));
                 declares = declares.or_else(|| ecosystem::deep_parser_for(&shown));
                 declares.is_none().then(|| ecosystem::source_parser_for(&shown)).flatten()
@@ -224,6 +225,12 @@ impl<'a> Engine<'a> {
             };
             let parser = declares.or(source);
             let is_source = source.is_some();
+            if is_ignored {
+                // Of ignored files only those count that would have been read.
+                self.found.files.skipped += u64::from(parser.is_some());
+                self.found.files.seen -= u64::from(parser.is_none());
+                return;
+            }
             if is_excluded {
                 let would_be_read = parser.is_some() || matches!(kind, Kind::Submodule);
                 self.found.files.skipped += u64::from(would_be_read);
@@ -242,7 +249,7 @@ impl<'a> Engine<'a> {
                 }
                 (Kind::Submodule, _) => self.skip(&shown, "a submodule, which is not fetched"),
                 (Kind::Other(why), _) => self.skip(&shown, &why),
-                (Kind::File { .. } | Kind::Link, None) => {}
+                (Kind::File { .. } | Kind::Link, None) | (Kind::Ignored, _) => {}
             }
         })?;
         let has_too_many_modules =

@@ -38,6 +38,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
             progress_interval_ms: 500,
             deep: false,
             exclude_paths: Vec::new(),
+            no_ignore: false,
             limits: Limits {
                 max_tree_entries: 1,
                 max_tree_depth: 1,

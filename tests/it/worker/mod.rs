@@ -65,6 +65,7 @@ impl Place {
             progress_interval_ms: 10,
             deep: false,
             exclude_paths: Vec::new(),
+            no_ignore: false,
             limits: Limits {
                 max_tree_entries: 10_000,
                 max_tree_depth: 64,
