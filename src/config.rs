@@ -62,6 +62,9 @@ pub struct Forge {
     pub origin: Origin,
     pub username: String,
     pub token: Option<SecretString>,
+    /// Whether git sends the token only to a server that asks for credentials: the user may not have meant it
+    /// for this repository.
+    pub token_on_request: bool,
     /// The certificate authorities of `ca_file`, trusted for this forge in addition to the
     /// system's.
     pub authorities: Vec<CertificateDer<'static>>,
@@ -119,6 +122,7 @@ impl Config {
         Some(Credentials {
             username: forge.username.clone(),
             password: token.expose_secret().to_owned(),
+            on_request: forge.token_on_request,
         })
     }
 }

@@ -1,6 +1,8 @@
 //! `scanwatch scan`: runs the engine of the service in this process, for the targets of the command
 //! line.
 
+mod access;
+mod credential_helper;
 mod follow;
 
 use super::{
@@ -56,6 +58,8 @@ pub(super) struct ScanArgs {
     /// In a git work tree, read ignored files too.
     #[arg(long)]
     no_ignore: bool,
+    #[command(flatten)]
+    access: access::AccessArgs,
     /// Keep the jobs folder (status files, logs, results), and print its path.
     #[arg(long)]
     keep: bool,
@@ -113,6 +117,10 @@ pub(super) fn run(mut args: ScanArgs) -> Exit {
     };
     config.log.level = config.log.level.min(tracing::Level::WARN);
     logging::start(config.log);
+    if let Err(reason) = access::grant(&args.access, &args.targets, &mut config) {
+        output::print_error(&reason);
+        return Exit::Usage;
+    }
     let mut targets = Vec::new();
     for text in &args.targets {
         match Target::from_command_line(text, &mut config) {
@@ -205,6 +213,7 @@ async fn scan_targets(
             follow::group(&name, &job).await;
         } else {
             follow::repository(&name, &job).await;
+            access::print_group_hint(&engine.config, &job);
         }
         let results = read_results(engine.jobs(), &job)?;
         scanned.push(Scanned { job, results, listed });
@@ -336,7 +345,8 @@ fn redacted(text: &str, refusal: &Refusal) -> String {
 fn remedy(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::Userinfo => {
-            "name the forge with its token_file or token_env under [[forges]] in a settings file (--config)"
+            "set GITHUB_TOKEN or GITLAB_TOKEN, use a credential helper of git, or name the forge with its \
+             token_file or token_env under [[forges]] in a settings file (--config)"
         }
         _ => "name a git URL, a folder or a bare repository",
     }

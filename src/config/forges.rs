@@ -67,7 +67,14 @@ impl ForgeSection {
             authorities = certificates;
             authority = Some(Authority { origin: origin.clone(), ca_file });
         }
-        let forge = Forge { kind: self.kind, origin, username: self.username, token, authorities };
+        let forge = Forge {
+            kind: self.kind,
+            origin,
+            username: self.username,
+            token,
+            token_on_request: false,
+            authorities,
+        };
         Ok((forge, authority))
     }
 }

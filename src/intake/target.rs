@@ -170,6 +170,7 @@ mod tests {
                 origin,
                 username: String::new(),
                 token: None,
+                token_on_request: false,
                 authorities: Vec::new(),
             });
         }

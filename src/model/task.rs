@@ -14,12 +14,20 @@ pub const TRACKING_VARIABLE: &str = "SCANWATCH_TRACKING_ID";
 pub struct Credentials {
     pub username: String,
     pub password: String,
+    /// Whether they are sent only to a server that asks for them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub on_request: bool,
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({}, …)", self.username)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Limits beyond which a scan fails with `failure.kind` = `limit` or `clone`.

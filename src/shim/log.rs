@@ -231,7 +231,8 @@ mod tests {
 
     /// A log that knows the secret, and its file.
     fn log() -> (Log, tempfile::NamedTempFile) {
-        let login = Credentials { username: "oauth2".into(), password: SECRET.into() };
+        let login =
+            Credentials { username: "oauth2".into(), password: SECRET.into(), on_request: false };
         let file = tempfile::NamedTempFile::new().unwrap();
         let state = State {
             file: file.reopen().unwrap(),

@@ -102,6 +102,8 @@ mod power_cut;
 #[cfg(test)]
 mod private_ca;
 #[cfg(test)]
+mod private_scan;
+#[cfg(test)]
 mod proxies;
 #[cfg(test)]
 mod python_client;

@@ -183,7 +183,11 @@ fn a_secret_is_masked_in_each_form() {
 /// of the secret.
 #[test]
 fn the_header_of_a_login_is_masked_completely() {
-    let login = Credentials { username: "oauth2".into(), password: "canary-s3cr3t".into() };
+    let login = Credentials {
+        username: "oauth2".into(),
+        password: "canary-s3cr3t".into(),
+        on_request: false,
+    };
     let redactor = Redactor::of_login(Some(&login));
     let header = STANDARD.encode("oauth2:canary-s3cr3t");
     let text = format!("> Authorization: Basic {header}\n{}", percent(&header));

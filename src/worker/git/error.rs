@@ -37,13 +37,14 @@ pub(crate) enum GitError {
 
     #[error(
         "{host} requires credentials, and none are configured: set a token under [[forges]] \
-         (token_file or token_env) in the server's settings, or check that the repository exists \
-         ({said})"
+         (token_file or token_env) in the server's settings (for `scan` also GITHUB_TOKEN, GITLAB_TOKEN or \
+         git's credential helper), or check that the repository exists ({said})"
     )]
     CredentialsNeeded { host: String, said: String },
     #[error(
         "{host} rejected the credentials: check the token and the username under \
-         [[forges]] in the server's settings ({said})"
+         [[forges]] in the server's settings (of `scan` also GITHUB_TOKEN, GITLAB_TOKEN or git's credential \
+         helper) ({said})"
     )]
     CredentialsRefused { host: String, said: String },
     #[error(

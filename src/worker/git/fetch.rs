@@ -93,6 +93,12 @@ pub(crate) fn fetch<'a>(
             Ok(true) => break,
             Ok(false) => return Ok(None),
             Err(GitError::ObjectFormat { .. }) if format == "sha1" => format = "sha256",
+            // Many servers do not admit that there is a private repository.
+            Err(
+                GitError::CredentialsNeeded { .. }
+                | GitError::Forbidden { .. }
+                | GitError::RepositoryNotFound { .. },
+            ) if source.remote.offer_credentials() => {}
             Err(GitError::NotFew) => {
                 source.blobs = Blobs::Later;
                 trash::remove_from_scratch(git.work_dir(), REPOSITORY);

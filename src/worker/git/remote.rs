@@ -35,6 +35,8 @@ pub(super) struct Remote {
     /// Empty if git may resolve the name itself.
     pins: Vec<IpAddr>,
     authorization: Option<String>,
+    /// What becomes the authorization once the server asks for one.
+    spare: Option<String>,
     /// A CA file that replaces the system's certificate authorities, if one is configured.
     ca_file: Option<String>,
     stall_secs: u64,
@@ -52,11 +54,15 @@ impl Remote {
             judged_addresses(&url, &task.network, within)?
         };
         let origin = Origin::of(url.url());
+        let on_request = task.credentials.as_ref().is_some_and(|login| login.on_request);
+        let login = task.credentials.as_ref().map(authorization);
+        let (spare, authorization) = if on_request { (login, None) } else { (None, login) };
         let ca_file = origin.and_then(|origin| task.network.ca_file(&origin).map(Path::to_owned));
         Ok(Self {
             url,
             pins,
-            authorization: task.credentials.as_ref().map(authorization),
+            authorization,
+            spare,
             // The path came as JSON, so it is text.
             ca_file: ca_file.map(|path| path.to_string_lossy().into_owned()),
             stall_secs: task.limits.fetch_stall_timeout_secs.max(1),
@@ -81,6 +87,14 @@ impl Remote {
     /// Whether git has credentials.
     pub(super) fn has_credentials(&self) -> bool {
         self.authorization.is_some()
+    }
+
+    /// Sends credentials from now on; false if there are none that were not sent before.
+    pub(super) fn offer_credentials(&mut self) -> bool {
+        let spare = self.spare.take();
+        let is_new = spare.is_some();
+        self.authorization = spare.or_else(|| self.authorization.take());
+        is_new
     }
 
     /// Settings for the command line, without secrets.
@@ -242,6 +256,7 @@ mod tests {
             url: GitUrl::parse("https://localhost/a.git", &policy(&[])).unwrap(),
             pins: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             authorization: Some("Basic c2VjcmV0".to_owned()),
+            spare: None,
             ca_file: None,
             stall_secs: 30,
         };

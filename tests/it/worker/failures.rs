@@ -256,8 +256,11 @@ fn a_name_that_is_unknown_is_a_failure_of_the_network() {
         } else {
             task.network.allow_hosts.push("no-such-name.invalid".to_owned());
         }
-        task.credentials =
-            Some(Credentials { username: String::new(), password: "no-such-name".to_owned() });
+        task.credentials = Some(Credentials {
+            username: String::new(),
+            password: "no-such-name".to_owned(),
+            on_request: false,
+        });
         let detail = "***.invalid cannot be reached: the name could not be resolved";
         fails(&place, &task, "clone", detail);
         assert!(!is_permanent(&place), "trusted: {trusted}");

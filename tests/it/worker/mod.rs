@@ -138,7 +138,7 @@ impl Place {
 }
 
 fn canary() -> Credentials {
-    Credentials { username: "oauth2".to_owned(), password: CANARY.to_owned() }
+    Credentials { username: "oauth2".to_owned(), password: CANARY.to_owned(), on_request: false }
 }
 
 /// Scans in this process, with the parser of these tests.
