@@ -26,12 +26,13 @@ pub use sections::{
 
 use crate::model::{
     address::{NetworkPolicy, Origin},
+    proxy::{Proxy, ProxyAddress},
     task::{Category, Credentials, Limits},
 };
 use layers::Layers;
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
-use sections::Sections;
+use sections::{NetworkSection, Sections};
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
 use toml::Table;
@@ -177,10 +178,21 @@ fn validate(
             return Err(refusal(&format!("limits.{key}"), &message, places));
         }
     }
+    let NetworkSection { allow_hosts, allow_nets, allow_ports, proxy, .. } = &sections.network;
+    let (allow_hosts, allow_nets) = (allow_hosts.clone(), allow_nets.clone());
+    let allow_ports = allow_ports.clone();
+    let proxy = match proxy {
+        Some(address) => Some(
+            proxy_of(address, &sections.network)
+                .map_err(|reason| refusal("network.proxy_password_file", &reason, places))?,
+        ),
+        None => None,
+    };
     let mut network = NetworkPolicy {
-        allow_hosts: sections.network.allow_hosts,
-        allow_nets: sections.network.allow_nets,
-        allow_ports: sections.network.allow_ports,
+        allow_hosts,
+        allow_nets,
+        allow_ports,
+        proxy,
         trusted: Vec::new(),
         authorities: Vec::new(),
         local_paths: false,
@@ -207,6 +219,32 @@ fn validate(
         forges,
         categories,
     })
+}
+
+/// The proxy of the settings, with the password from its file.
+fn proxy_of(address: &ProxyAddress, section: &NetworkSection) -> Result<Proxy, String> {
+    let credentials = match (&address.username, &section.proxy_password_file) {
+        (None, None) => None,
+        (Some(username), Some(path)) => {
+            let shown = path.display();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+            let password = text.trim();
+            if password.is_empty() {
+                return Err(format!("`{shown}` is empty"));
+            }
+            let (username, password) = (username.clone(), password.to_owned());
+            Some(Credentials { username, password, on_request: false })
+        }
+        (Some(_), None) => return Err("not set, but `network.proxy` names a user".to_owned()),
+        (None, Some(_)) => {
+            return Err(
+                "set, but `network.proxy` names no user: write http://user@host:port".to_owned()
+            );
+        }
+    };
+    let no_proxy = section.no_proxy.clone();
+    Ok(Proxy { url: address.url.to_string(), no_proxy, https_only: false, credentials })
 }
 
 /// The error about the setting at this path, with the source of its value.

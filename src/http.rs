@@ -2,7 +2,8 @@
 //! client commands, which send requests to a scanwatch server.
 //!
 //! Input: nothing. Output: a preconfigured client builder. Invariants: no client follows redirects
-//! or uses a proxy from the environment; the sender of a request decides where it goes.
+//! or uses a proxy from the environment; the sender of a request decides where it goes, and whether through
+//! a proxy of the settings.
 
 use reqwest::{ClientBuilder, redirect};
 use std::{error::Error, io, time::Duration};

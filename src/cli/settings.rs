@@ -147,6 +147,14 @@ fn check(config: &Config) -> Exit {
             for warning in start_checks::warnings(config, &auth, tls.as_ref()) {
                 output::print_message(&format!("warning: {warning}"));
             }
+            if let Some(proxy) = &config.network.proxy {
+                output::print_message(&format!(
+                    "note: hosts are contacted through the proxy {}, which resolves their names: it has to block \
+                     private addresses, which are not checked here; hosts of network.no_proxy are checked as \
+                     without a proxy",
+                    proxy.url
+                ));
+            }
             output::print_message("the settings are valid");
             Exit::Done
         }

@@ -8,10 +8,13 @@ use super::{
     forges::ForgeSection,
     values::{
         absolute_paths, at_least, folder, folder_mode, hosts, hours, milliseconds, networks,
-        optional_path, path_patterns, public_url, seconds, text,
+        optional_path, path_patterns, proxy_address, public_url, seconds, text,
     },
 };
-use crate::model::task::{Category, Limits, Sandbox, SandboxMode};
+use crate::model::{
+    proxy::ProxyAddress,
+    task::{Category, Limits, Sandbox, SandboxMode},
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -203,13 +206,17 @@ fn watch_mode<'de, D: Deserializer<'de>>(value: D) -> Result<WatchMode, D::Error
 
 /// `[network]`
 #[derive(Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names of the settings")]
 pub(super) struct NetworkSection {
     #[serde(deserialize_with = "hosts")]
     pub(super) allow_hosts: Vec<String>,
     #[serde(deserialize_with = "networks")]
     pub(super) allow_nets: Vec<IpNet>,
     pub(super) allow_ports: Vec<u16>,
+    #[serde(deserialize_with = "proxy_address")]
+    pub(super) proxy: Option<ProxyAddress>,
+    #[serde(deserialize_with = "optional_path")]
+    pub(super) proxy_password_file: Option<PathBuf>,
+    pub(super) no_proxy: Vec<String>,
 }
 
 /// `[discovery]`: limits for listing one group on its forge.

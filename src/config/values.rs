@@ -4,7 +4,7 @@
 //! message that says what is expected. Invariants: a value that is read is usable; the caller adds
 //! the name of the setting and the source of its value to the message.
 
-use crate::model::{address::normal_host, pattern::Pattern};
+use crate::model::{address::normal_host, pattern::Pattern, proxy::ProxyAddress};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -77,6 +77,24 @@ pub(super) fn absolute_paths<'de, D: Deserializer<'de>>(
             Err(Error::custom(format!("expected absolute paths, got `{}`", path.display())))
         }
     }
+}
+
+/// The address of a proxy; an empty text means that there is none.
+pub(super) fn proxy_address<'de, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<ProxyAddress>, D::Error> {
+    let text = String::deserialize(value)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // The text is not repeated: it may contain a password.
+    let expected = "expected http://[user@]host:port, or https";
+    let address = ProxyAddress::parse(&text).ok_or_else(|| Error::custom(expected))?;
+    if address.password.is_some() {
+        let message = "expected a URL without a password: put it into the file proxy_password_file";
+        return Err(Error::custom(message));
+    }
+    Ok(Some(address))
 }
 
 /// Patterns of paths within a repository.

@@ -6,10 +6,12 @@
 //! public or in an allowed network. Forges that the operator configures are trusted as configured:
 //! scheme, host and port together, whatever their address.
 
+pub use super::origin::{Origin, normal_host};
+
+use super::proxy::Proxy;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
 };
@@ -29,6 +31,9 @@ pub struct NetworkPolicy {
     /// The certificate authorities of forges that have their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorities: Vec<Authority>,
+    /// The proxy through which hosts are contacted, if there is one: it resolves their names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
     /// Whether the URL may be a local path: only if a user typed it on the command line.
     #[serde(default)]
     pub local_paths: bool,
@@ -42,35 +47,6 @@ pub struct Authority {
     pub ca_file: PathBuf,
 }
 
-/// Scheme, host and port (RFC 6454, section 4).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Origin {
-    pub scheme: String,
-    pub host: String,
-    pub port: u16,
-}
-
-impl Origin {
-    /// The origin of a URL; `None` for a URL without a host or with an unknown scheme.
-    pub fn of(url: &url::Url) -> Option<Self> {
-        Some(Self {
-            scheme: url.scheme().to_owned(),
-            host: normal_host(url.host_str()?),
-            port: url.port_or_known_default()?,
-        })
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port } = self;
-        match (scheme.as_str(), port) {
-            ("https", 443) | ("http", 80) => write!(f, "{scheme}://{host}"),
-            _ => write!(f, "{scheme}://{host}:{port}"),
-        }
-    }
-}
-
 /// The kind of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressKind {
@@ -79,12 +55,6 @@ pub enum AddressKind {
     NonPublic,
     /// The metadata service of a cloud.
     Metadata,
-}
-
-/// Normalizes a host name for comparison: lower case, without one trailing dot.
-pub fn normal_host(host: &str) -> String {
-    let host = host.to_ascii_lowercase();
-    host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
 }
 
 impl NetworkPolicy {
@@ -96,6 +66,11 @@ impl NetworkPolicy {
                 .is_some_and(|below| below.len() > 1 && below.ends_with('.')),
             None => allowed == host,
         })
+    }
+
+    /// The proxy through which this origin is contacted; `None` if it is contacted directly.
+    pub fn proxy_for(&self, origin: &Origin) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| proxy.serves(origin))
     }
 
     /// The PEM bundle for this origin, if it has its own.

@@ -69,9 +69,9 @@ impl Redactor {
         Self::of(forms::of_all(known.flat_map(forms::of_secret)))
     }
 
-    /// A redactor for a login: its password, and the header that contains both.
-    pub fn of_login(login: Option<&Credentials>) -> Self {
-        let known = login.into_iter().filter(|login| login.password.len() >= SHORTEST);
+    /// A redactor for logins: the password of each, and the header that contains both.
+    pub fn of_logins<'a>(logins: impl IntoIterator<Item = &'a Credentials>) -> Self {
+        let known = logins.into_iter().filter(|login| login.password.len() >= SHORTEST);
         Self::of(forms::of_all(known.flat_map(|login| {
             let pair = forms::of_pair(&login.username, &login.password);
             forms::of_secret(&login.password).chain([pair])

@@ -2,33 +2,14 @@
 //!
 //! Input: settings and plan. Output: JSON. Invariants: credentials travel here and nowhere else.
 
+pub use super::credentials::Credentials;
+
 use super::{JobId, address::NetworkPolicy};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The environment variable that marks every process of one attempt, so that strays can be found.
 pub const TRACKING_VARIABLE: &str = "SCANWATCH_TRACKING_ID";
-
-/// A user name and password for one repository's host.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Credentials {
-    pub username: String,
-    pub password: String,
-    /// Whether they are sent only to a server that asks for them.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub on_request: bool,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({}, …)", self.username)
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(flag: &bool) -> bool {
-    !*flag
-}
 
 /// Limits beyond which a scan fails with `failure.kind` = `limit` or `clone`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -176,6 +157,12 @@ fn default_progress_interval_ms() -> u64 {
 }
 
 impl ScanTask {
+    /// The logins in the task, whose passwords must not be shown.
+    pub fn logins(&self) -> impl Iterator<Item = &Credentials> {
+        let proxy = self.network.proxy.as_ref();
+        self.credentials.iter().chain(proxy.and_then(|proxy| proxy.credentials.as_ref()))
+    }
+
     /// The id that marks the processes of this attempt; the same for every server.
     pub fn tracking_id(job_id: &JobId, repo_index: u32, attempt: u64) -> String {
         format!("{job_id}/{repo_index}/{attempt}")

@@ -62,7 +62,7 @@ impl<'a> Finalizer<'a> {
             job,
             status: job.status(task.scan.repo_index),
             result: job.result(task.scan.repo_index),
-            redactor: Redactor::of_login(task.scan.credentials.as_ref()),
+            redactor: Redactor::of_logins(task.scan.logins()),
             started_at: Utc::now(),
             own: RefCell::new(None),
             stderr: RefCell::new(String::new()),

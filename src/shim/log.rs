@@ -80,7 +80,7 @@ impl Log {
         };
         let state = State { file, written: 0, open_streams: 0, tail: VecDeque::new() };
         let shared = Shared {
-            redactor: Redactor::of_login(task.scan.credentials.as_ref()),
+            redactor: Redactor::of_logins(task.scan.logins()),
             cap: task.log_max_bytes,
             state: Mutex::new(state),
             drained: Condvar::new(),
@@ -241,7 +241,7 @@ mod tests {
             tail: VecDeque::new(),
         };
         let shared = Shared {
-            redactor: Redactor::of_login(Some(&login)),
+            redactor: Redactor::of_logins(Some(&login)),
             cap: 1 << 20,
             state: Mutex::new(state),
             drained: Condvar::new(),

@@ -15,6 +15,7 @@ use crate::{
     model::{
         address::Origin,
         git_url::GitUrl,
+        proxy::Proxy,
         task::{SandboxMode, ScanTask},
     },
     sys::sandbox::{self, Level, Quota, Rules},
@@ -176,10 +177,12 @@ fn local_root(task: &ScanTask) -> Option<PathBuf> {
     }
 }
 
-/// The ports of the URL and of DNS; none if no host is contacted.
+/// The ports of the URL, or of the proxy in its place, and of DNS; none if no host is contacted.
 fn ports(task: &ScanTask) -> Vec<u16> {
     let url = GitUrl::parse(&task.git_url, &task.network).ok();
-    let port = url.and_then(|url| Origin::of(url.url())).map(|origin| origin.port);
+    let origin = url.and_then(|url| Origin::of(url.url()));
+    let port =
+        origin.map(|origin| task.network.proxy_for(&origin).map_or(origin.port, Proxy::port));
     port.into_iter().flat_map(|port| [port, DNS]).collect()
 }
 

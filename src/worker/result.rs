@@ -66,7 +66,7 @@ pub(super) fn write(
         infrastructure_usage: found.infrastructure_usage,
         warnings: found.warnings,
     };
-    if task.credentials.is_some() {
+    if task.logins().next().is_some() {
         redact(&mut result, redactor);
     }
     let bytes = to_json(&result, task)?;

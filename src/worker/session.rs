@@ -112,7 +112,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn start(task: &'a ScanTask, parser_for: ParserFor, stop: &'a Stop, cpu: CpuClock) -> Self {
-        let redactor = Redactor::of_login(task.credentials.as_ref());
+        let redactor = Redactor::of_logins(task.logins());
         let reporter = Reporter::start(task, redactor.clone());
         reporter.log().info(&format!("scanning {} ({})", task.repo_name, task.git_url));
         let begin = Instant::now();

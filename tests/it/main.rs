@@ -106,6 +106,8 @@ mod private_scan;
 #[cfg(test)]
 mod proxies;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod python_client;
 #[cfg(test)]
 mod python_service;

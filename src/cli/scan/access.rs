@@ -12,7 +12,13 @@ use super::{
 use crate::{
     config::{Config, Forge, ForgeKind},
     live::LiveJob,
-    model::{Failure, FailureKind, address::Origin, git_url, task::Credentials},
+    model::{
+        Failure, FailureKind,
+        address::Origin,
+        git_url,
+        proxy::{Proxy, ProxyAddress},
+        task::Credentials,
+    },
 };
 use clap::Args;
 use secrecy::SecretString;
@@ -75,6 +81,7 @@ pub(super) fn grant(
     add_forges(args, config)?;
     add_tokens(args, config, |variable| env::var(variable).ok())?;
     add_logins(targets, config, credential_helper::ask);
+    add_proxy(config, |variable| env::var(variable).ok())?;
     Ok(())
 }
 
@@ -153,6 +160,39 @@ fn add_logins(
             set_token(config, kind, origin, &login.username, login.password);
         }
     }
+}
+
+/// Uses the proxy of the environment for https, as curl does, unless the settings name one.
+fn add_proxy(
+    config: &mut Config,
+    variable_of: impl Fn(&str) -> Option<String>,
+) -> Result<(), String> {
+    let first = |names: [&str; 2]| {
+        names.into_iter().filter_map(&variable_of).find(|text| !text.trim().is_empty())
+    };
+    let Some(text) =
+        first(["https_proxy", "HTTPS_PROXY"]).filter(|_| config.network.proxy.is_none())
+    else {
+        return Ok(());
+    };
+    // The text is not repeated: it may contain a password.
+    let ProxyAddress { url, username, password } = ProxyAddress::parse(&text).ok_or(
+        "HTTPS_PROXY: expected http://[user:password@]host:port, or https; SOCKS is not supported",
+    )?;
+    let no_proxy = first(["no_proxy", "NO_PROXY"]).unwrap_or_default();
+    let no_proxy = no_proxy.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty());
+    let credentials = username.map(|username| Credentials {
+        username,
+        password: password.unwrap_or_default(),
+        on_request: false,
+    });
+    config.network.proxy = Some(Proxy {
+        url: url.into(),
+        no_proxy: no_proxy.map(str::to_owned).collect(),
+        https_only: true,
+        credentials,
+    });
+    Ok(())
 }
 
 /// Gives a forge a token, unless it has one.
@@ -248,6 +288,27 @@ mod tests {
         let mut config = Config::load(&Sources::default()).unwrap();
         add_forges(&args, &mut config).unwrap();
         assert!(add_tokens(&args, &mut config, token).unwrap_err().contains("one GitLab only"));
+    }
+
+    #[test]
+    fn the_proxy_of_the_environment_is_for_https_alone() {
+        let proxy = |variables: &[(&str, &str)]| {
+            let mut config = Config::load(&Sources::default()).unwrap();
+            let of = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            add_proxy(&mut config, of).map(|()| config.network.proxy)
+        };
+        assert_eq!(proxy(&[("HTTP_PROXY", "http://p:1"), ("HTTPS_PROXY", " ")]), Ok(None));
+        let found =
+            proxy(&[("HTTPS_PROXY", "http://u:pw@p:3128"), ("no_proxy", "a.example, .b.example")]);
+        let found = found.unwrap().unwrap();
+        assert_eq!((found.url.as_str(), found.https_only), ("http://p:3128/", true));
+        assert_eq!(found.no_proxy, ["a.example", ".b.example"]);
+        assert_eq!(found.credentials.unwrap().password, "pw");
+        let error = proxy(&[("https_proxy", "socks5://u:secret@p:1080")]).unwrap_err();
+        assert!(error.contains("SOCKS") && !error.contains("secret"), "{error}");
     }
 
     /// Breaks if a helper is asked about anything but the typed origins without a token.

@@ -3,7 +3,7 @@
 //! Input: the base URL and the settings of the forge. Output: an HTTP client. Invariants:
 //! certificates are always verified; the certificate authorities of a forge are trusted only for
 //! that forge; an origin that the settings do not name is contacted only over TLS, and its
-//! addresses are checked when the connection is made.
+//! addresses are checked when the connection is made, unless a proxy makes it.
 
 use super::{DiscoveryError, resolver::PolicyResolver};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     model::address::Origin,
 };
 use reqwest::{
-    Certificate, Client,
+    Certificate, Client, Proxy,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue},
 };
 use secrecy::ExposeSecret;
@@ -25,13 +25,25 @@ pub(super) fn client(
     forge: Option<&Forge>,
     config: &Config,
 ) -> Result<Client, DiscoveryError> {
-    let trusted = Origin::of(base).is_some_and(|origin| config.network.trusted.contains(&origin));
+    let origin = Origin::of(base);
+    let trusted = origin.as_ref().is_some_and(|origin| config.network.trusted.contains(origin));
+    let proxy = origin.as_ref().and_then(|origin| config.network.proxy_for(origin));
     let mut builder = http::client()
         .default_headers(headers(base, forge)?)
         .timeout(config.discovery.answer_timeout);
     if !trusted {
+        builder = builder.https_only(true);
+    }
+    if let Some(proxy) = proxy {
+        // The proxy resolves the name of the forge; that of the proxy is the operator's choice.
+        let mut through = Proxy::all(proxy.url.as_str()).map_err(|error| client_error(&error))?;
+        if let Some(login) = &proxy.credentials {
+            through = through.basic_auth(&login.username, &login.password);
+        }
+        builder = builder.proxy(through);
+    } else if !trusted {
         let resolver = PolicyResolver::new(Arc::new(config.network.clone()));
-        builder = builder.https_only(true).dns_resolver(resolver);
+        builder = builder.dns_resolver(resolver);
     }
     for authority in forge.into_iter().flat_map(|forge| &forge.authorities) {
         let certificate = Certificate::from_der(authority);

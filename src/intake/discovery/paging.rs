@@ -75,7 +75,8 @@ impl ForgeClient {
         let client = http_client::client(&base, forge, config)?;
         let has_token = forge.is_some_and(|forge| forge.token.is_some());
         let login = forge.and_then(|forge| config.credentials_for(&forge.origin));
-        let redactor = Redactor::of_login(login.as_ref());
+        let proxy = config.network.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref());
+        let redactor = Redactor::of_logins(login.iter().chain(proxy));
         Ok(Self { client, base, has_token, redactor, limits: config.discovery })
     }
 

@@ -12,6 +12,7 @@ pub(super) fn policy() -> NetworkPolicy {
         allow_ports: vec![443],
         trusted: vec![Origin { scheme: "http".into(), host: "forge.corp".into(), port: 8080 }],
         authorities: Vec::new(),
+        proxy: None,
         local_paths: false,
     }
 }

@@ -188,7 +188,7 @@ fn the_header_of_a_login_is_masked_completely() {
         password: "canary-s3cr3t".into(),
         on_request: false,
     };
-    let redactor = Redactor::of_login(Some(&login));
+    let redactor = Redactor::of_logins(Some(&login));
     let header = STANDARD.encode("oauth2:canary-s3cr3t");
     let text = format!("> Authorization: Basic {header}\n{}", percent(&header));
     let shown = redactor.redact(&text);

@@ -21,6 +21,14 @@ const OUT_OF_MEMORY: [&str; 3] =
     ["Out of memory", "Cannot allocate memory", "cannot allocate memory"];
 /// The name of the host has no address.
 const UNRESOLVABLE: &str = "Could not resolve host";
+/// A proxy refused or did not reach the host, or could not be reached itself.
+const PROXY: [&str; 5] = [
+    "Could not resolve proxy",
+    "from proxy after CONNECT",
+    "CONNECT tunnel failed",
+    "Proxy CONNECT aborted",
+    "proxy handshake error",
+];
 /// No connection was established.
 const NO_CONNECTION: [&str; 8] = [
     "Failed to connect",
@@ -48,6 +56,11 @@ pub(super) fn diagnose(
     let host = remote.host();
     let said = shown(last_words);
     let code = http_code(&own);
+    if let Some(proxy) = remote.proxy()
+        && (code == Some(407) || has(&PROXY) || has(&NO_CONNECTION))
+    {
+        return GitError::Proxy { proxy, host, said };
+    }
     let login = ["could not read Username", "could not read Password", "Authentication failed"];
     if code == Some(401) || has(&login) {
         return if remote.has_credentials() {

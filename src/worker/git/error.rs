@@ -64,6 +64,11 @@ pub(crate) enum GitError {
     Redirected { host: String, said: String },
     #[error("cannot establish a trusted TLS connection to {host} ({said})")]
     Tls { host: String, said: String },
+    #[error(
+        "the proxy {proxy} does not lead to {host}: check [network] proxy, proxy_password_file and no_proxy in \
+         the settings (for `scan` also HTTPS_PROXY and NO_PROXY), and whether the proxy allows this host ({said})"
+    )]
+    Proxy { proxy: String, host: String, said: String },
     #[error("{host} cannot be reached ({said})")]
     Unreachable { host: String, said: String },
     #[error("no answer from {host} within {seconds} seconds")]
@@ -154,6 +159,7 @@ impl GitError {
             | Self::Tls { .. }
             // A name that does not resolve is the network's failure: policy has refused nothing.
             | Self::Unresolvable { .. }
+            | Self::Proxy { .. }
             | Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Stalled { .. }
@@ -191,6 +197,7 @@ impl GitError {
             | Self::Missing
             | Self::Spawn { .. }
             | Self::Tls { .. }
+            | Self::Proxy { .. }
             | Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Stalled { .. }

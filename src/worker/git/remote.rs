@@ -4,13 +4,15 @@
 //!
 //! Invariants: the URL passes the gate again here; an untrusted name is resolved once, all its
 //! addresses must be allowed, and git is pinned to these addresses, so that a name that changes
-//! between check and use (DNS rebinding) leads nowhere else.
+//! between check and use (DNS rebinding) leads nowhere else. Behind a proxy the URL passes the same gate, and
+//! the proxy resolves the name and decides which addresses it contacts.
 
 use super::GitError;
 use crate::{
     model::{
         address::{NetworkPolicy, Origin},
         git_url::GitUrl,
+        proxy::Proxy,
         task::{Credentials, ScanTask},
     },
     sys,
@@ -37,6 +39,8 @@ pub(super) struct Remote {
     authorization: Option<String>,
     /// What becomes the authorization once the server asks for one.
     spare: Option<String>,
+    /// The proxy that is contacted in place of the host, if there is one.
+    proxy: Option<Proxy>,
     /// A CA file that replaces the system's certificate authorities, if one is configured.
     ca_file: Option<String>,
     stall_secs: u64,
@@ -47,13 +51,15 @@ impl Remote {
     pub(super) fn of(task: &ScanTask) -> Result<Self, GitError> {
         let url = GitUrl::parse(&task.git_url, &task.network)
             .map_err(|refusal| GitError::Refused { refusal })?;
-        let pins = if url.is_trusted() {
+        let origin = Origin::of(url.url());
+        let proxy = origin.as_ref().and_then(|origin| task.network.proxy_for(origin)).cloned();
+        // A proxy resolves the name itself, so there is nothing to check and to pin here.
+        let pins = if url.is_trusted() || proxy.is_some() {
             Vec::new()
         } else {
             let within = Duration::from_secs(task.limits.connect_timeout_secs);
             judged_addresses(&url, &task.network, within)?
         };
-        let origin = Origin::of(url.url());
         let on_request = task.credentials.as_ref().is_some_and(|login| login.on_request);
         let login = task.credentials.as_ref().map(authorization);
         let (spare, authorization) = if on_request { (login, None) } else { (None, login) };
@@ -63,6 +69,7 @@ impl Remote {
             pins,
             authorization,
             spare,
+            proxy,
             // The path came as JSON, so it is text.
             ca_file: ca_file.map(|path| path.to_string_lossy().into_owned()),
             stall_secs: task.limits.fetch_stall_timeout_secs.max(1),
@@ -84,6 +91,11 @@ impl Remote {
         self.url.host().to_string()
     }
 
+    /// The host of the proxy, if there is one.
+    pub(super) fn proxy(&self) -> Option<String> {
+        self.proxy.as_ref().map(Proxy::host)
+    }
+
     /// Whether git has credentials.
     pub(super) fn has_credentials(&self) -> bool {
         self.authorization.is_some()
@@ -102,7 +114,6 @@ impl Remote {
         let mut settings = vec![
             // The gate checked this URL only.
             "http.followRedirects=false".to_owned(),
-            "http.proxy=".to_owned(),
             "http.cookieFile=".to_owned(),
             "transfer.bundleURI=false".to_owned(),
             "fetch.uriProtocols=".to_owned(),
@@ -115,6 +126,14 @@ impl Remote {
             // checked where it is read.
             "fetch.fsckObjects=false".to_owned(),
         ];
+        match &self.proxy {
+            None => settings.push("http.proxy=".to_owned()),
+            // With credentials, the URL is in the environment.
+            Some(proxy) if proxy.credentials.is_some() => {
+                settings.push("http.proxyAuthMethod=basic".to_owned());
+            }
+            Some(proxy) => settings.push(format!("http.proxy={}", proxy.url)),
+        }
         if let Some(ca_file) = &self.ca_file {
             settings.push(format!("http.sslCAInfo={ca_file}"));
         }
@@ -130,20 +149,27 @@ impl Remote {
         settings
     }
 
-    /// Variables for git's environment: the credentials, bound to this origin.
-    pub(super) fn secret_environment(&self) -> Vec<(&'static str, String)> {
-        let (Some(authorization), Some(origin)) = (&self.authorization, Origin::of(self.url.url()))
-        else {
+    /// Variables for git's environment: the credentials, bound to this origin, and those of the proxy.
+    pub(super) fn secret_environment(&self) -> Vec<(String, String)> {
+        let mut settings = Vec::new();
+        if let (Some(authorization), Some(origin)) =
+            (&self.authorization, Origin::of(self.url.url()))
+        {
+            let Origin { scheme, host, port } = origin;
+            let name = format!("http.{scheme}://{host}:{port}/.extraHeader");
+            settings.push((name, format!("Authorization: {authorization}")));
+        }
+        if let Some(proxy) = self.proxy.as_ref().filter(|proxy| proxy.credentials.is_some()) {
+            settings.push(("http.proxy".to_owned(), proxy.url_with_credentials()));
+        }
+        if settings.is_empty() {
             return Vec::new();
-        };
-        vec![
-            ("GIT_CONFIG_COUNT", "1".to_owned()),
-            (
-                "GIT_CONFIG_KEY_0",
-                format!("http.{}://{}:{}/.extraHeader", origin.scheme, origin.host, origin.port),
-            ),
-            ("GIT_CONFIG_VALUE_0", format!("Authorization: {authorization}")),
-        ]
+        }
+        let count = ("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
+        let variables = settings.into_iter().enumerate().flat_map(|(at, (name, value))| {
+            [(format!("GIT_CONFIG_KEY_{at}"), name), (format!("GIT_CONFIG_VALUE_{at}"), value)]
+        });
+        std::iter::once(count).chain(variables).collect()
     }
 }
 
@@ -257,6 +283,7 @@ mod tests {
             pins: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             authorization: Some("Basic c2VjcmV0".to_owned()),
             spare: None,
+            proxy: None,
             ca_file: None,
             stall_secs: 30,
         };
@@ -268,5 +295,41 @@ mod tests {
         );
         assert!(!settings.join(" ").contains("c2VjcmV0"));
         assert_eq!(remote.secret_environment()[1].1, "http.https://localhost:443/.extraHeader");
+    }
+
+    /// Breaks if the password of a proxy is in git's arguments, or if git finds another proxy than ours.
+    #[test]
+    fn the_password_of_a_proxy_is_only_in_the_environment() {
+        let mut remote = Remote {
+            url: GitUrl::parse("https://localhost/a.git", &policy(&[])).unwrap(),
+            pins: Vec::new(),
+            authorization: None,
+            spare: None,
+            proxy: None,
+            ca_file: None,
+            stall_secs: 30,
+        };
+        let proxies = |remote: &Remote| -> Vec<String> {
+            let all = remote.settings().into_iter();
+            all.filter(|setting| setting.starts_with("http.proxy=")).collect()
+        };
+        assert_eq!(proxies(&remote), ["http.proxy="]);
+        let mut proxy = Proxy {
+            url: "http://proxy.example:3128/".to_owned(),
+            no_proxy: Vec::new(),
+            https_only: false,
+            credentials: None,
+        };
+        remote.proxy = Some(proxy.clone());
+        assert_eq!(proxies(&remote), ["http.proxy=http://proxy.example:3128/"]);
+        assert!(remote.secret_environment().is_empty());
+        let (username, password) = ("me".to_owned(), "secret".to_owned());
+        proxy.credentials = Some(Credentials { username, password, on_request: false });
+        remote.proxy = Some(proxy);
+        // A setting of the command line would take precedence over the environment.
+        assert!(proxies(&remote).is_empty());
+        let environment = remote.secret_environment();
+        assert_eq!(environment[0], ("GIT_CONFIG_COUNT".to_owned(), "1".to_owned()));
+        assert_eq!(environment[2].1, "http://me:secret@proxy.example:3128/");
     }
 }
