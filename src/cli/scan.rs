@@ -213,7 +213,7 @@ async fn scan_targets(
             follow::group(&name, &job).await;
         } else {
             follow::repository(&name, &job).await;
-            access::print_group_hint(&engine.config, &job);
+            access::print_group_hint(&engine.config.get(), &job);
         }
         let results = read_results(engine.jobs(), &job)?;
         scanned.push(Scanned { job, results, listed });
