@@ -52,6 +52,9 @@ pub(crate) struct Collector<'f> {
     source: Source,
     findings: Findings,
     warnings_omitted: usize,
+    /// The packages whose version is defined elsewhere: the line and name of the first, and how many
+    /// more there are.
+    defined_elsewhere: Option<(u32, String, usize)>,
     /// Bytes of the texts of all packages.
     text: usize,
     packages_omitted: usize,
@@ -68,6 +71,7 @@ impl<'f> Collector<'f> {
             source,
             findings: Findings::default(),
             warnings_omitted: 0,
+            defined_elsewhere: None,
             text: 0,
             packages_omitted: 0,
             requirements_omitted: 0,
@@ -211,8 +215,31 @@ impl<'f> Collector<'f> {
         }
     }
 
+    /// Adds a note about a line, which needs no action. A parser adds a few per file.
+    pub(crate) fn note(&mut self, line: u32, message: impl AsRef<str>) {
+        let message = without_credentials(message.as_ref());
+        self.findings.notes.push(self.file.warning(Some(line), message));
+    }
+
+    /// Notes a package whose version is defined outside the repository. All of them get one warning:
+    /// a file that relies on another one for its versions does so for most of its packages.
+    pub(crate) fn defined_elsewhere(&mut self, line: u32, name: &str) {
+        if !self.file.budget.visit() {
+            return;
+        }
+        match &mut self.defined_elsewhere {
+            Some((first, shown, more)) => {
+                *more += 1;
+                if line < *first {
+                    (*first, *shown) = (line, text::excerpt(name));
+                }
+            }
+            None => self.defined_elsewhere = Some((line, text::excerpt(name), 0)),
+        }
+    }
+
     pub(crate) fn has_warnings(&self) -> bool {
-        !self.findings.warnings.is_empty()
+        !self.findings.warnings.is_empty() || self.defined_elsewhere.is_some()
     }
 
     /// Merges packages with equal purls: keeps the first, with the strongest scope.
@@ -236,6 +263,13 @@ impl<'f> Collector<'f> {
     pub(crate) fn finish(mut self) -> Findings {
         if self.merges {
             self.merge();
+        }
+        if let Some((line, name, more)) = self.defined_elsewhere.take() {
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            self.warn(
+                line,
+                format!("`{name}`{more}: the version is defined outside the repository"),
+            );
         }
         self.findings.warnings.sort_by_key(|warning| warning.line);
         for package in &mut self.findings.packages {

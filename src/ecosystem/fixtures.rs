@@ -75,6 +75,10 @@ fn show(findings: &Findings) -> String {
         let line = warning.line.map_or_else(|| "-".to_owned(), |line| line.to_string());
         format!("warning: {line}: {}", warning.message)
     }));
+    lines.extend(findings.notes.iter().map(|note| {
+        let line = note.line.map_or_else(|| "-".to_owned(), |line| line.to_string());
+        format!("note: {line}: {}", note.message)
+    }));
     if let Some(members) = findings.project.as_ref().and_then(|project| project.shown_members()) {
         lines.push(format!("workspace: {members}"));
     }

@@ -107,6 +107,8 @@ impl<'p> Pairing<'p> {
 pub struct Findings {
     pub packages: Vec<Package>,
     pub warnings: Vec<Warning>,
+    /// What needs no action.
+    pub notes: Vec<Warning>,
     /// Set where nothing of the file could be parsed. A file without packages is not unreadable.
     pub unreadable: bool,
     /// The project that a manifest describes.

@@ -44,6 +44,9 @@ pub struct ScanResult {
     pub infrastructure_usage: BTreeMap<String, bool>,
     #[serde(default)]
     pub warnings: Vec<Warning>,
+    /// What was noticed and needs no action.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Warning>,
 }
 
 /// Reads a member that nothing depends on: what cannot be understood counts as absent.

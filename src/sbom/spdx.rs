@@ -277,6 +277,7 @@ mod tests {
             categories: BTreeMap::new(),
             infrastructure_usage: BTreeMap::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
         }
     }
 

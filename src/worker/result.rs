@@ -65,6 +65,7 @@ pub(super) fn write(
         packages: found.packages,
         infrastructure_usage: found.infrastructure_usage,
         warnings: found.warnings,
+        notes: found.notes,
     };
     if task.logins().next().is_some() {
         redact(&mut result, redactor);
@@ -86,7 +87,7 @@ fn redact(result: &mut ScanResult, redactor: &Redactor) {
     for Package { name, version, specifier, purl, file, .. } in &mut result.packages {
         [name, purl, file].into_iter().chain(version).chain(specifier).for_each(hide);
     }
-    for Warning { file, message, .. } in &mut result.warnings {
+    for Warning { file, message, .. } in result.warnings.iter_mut().chain(&mut result.notes) {
         [file, message].into_iter().for_each(hide);
     }
 }

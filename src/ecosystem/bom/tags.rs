@@ -30,6 +30,8 @@ impl Parser for SpdxTags {
         let text = text::decode(file.bytes);
         let mut reader = Reader::default();
         let mut in_text = false;
+        // Lines that are not tags: the first one, and how many more there are.
+        let mut others: Option<(u32, String, u64)> = None;
         for (line, content) in (1_u32..).zip(text.lines()) {
             let continues = in_text;
             let last = content.rfind("<text>");
@@ -44,7 +46,21 @@ impl Parser for SpdxTags {
             }
             match content.split_once(':') {
                 Some((tag, value)) => reader.tag(tag.trim(), value.trim(), line),
-                None => found.warn(line, format!("`{}` is not a tag", text::excerpt(content))),
+                None => match &mut others {
+                    Some((_, _, more)) => *more += 1,
+                    None => others = Some((line, text::excerpt(content), 0)),
+                },
+            }
+        }
+        if let Some((line, first, more)) = others {
+            let message = match more {
+                0 => format!("`{first}` is not a tag"),
+                _ => format!("`{first}` and {more} more lines are not tags"),
+            };
+            if reader.understood {
+                found.note(line, message);
+            } else {
+                found.warn(line, message);
             }
         }
         if !reader.understood && found.has_warnings() {

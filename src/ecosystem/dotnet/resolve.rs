@@ -120,10 +120,7 @@ impl<'a> Repository<'a> {
         let stated = item.version.as_deref().or_else(|| self.version(&name, chain));
         let version = stated.map(|text| self.expanded(text, chain));
         match &version {
-            None if is_reference => {
-                let name = text::excerpt(&name);
-                found.warn(item.line, format!("`{name}` has no version in this repository"));
-            }
+            None if is_reference => found.defined_elsewhere(item.line, &name),
             Some(Err(unknown)) => {
                 let (name, unknown) = (text::excerpt(&name), text::excerpt(unknown));
                 let message =
@@ -264,7 +261,7 @@ mod tests {
                 "B 2.0.0 src/app/App.csproj",
                 "C 3.0.0 src/app/App.csproj",
                 "D - src/app/App.csproj",
-                "`D` has no version in this repository",
+                "`D`: the version is defined outside the repository",
             ],
         );
     }

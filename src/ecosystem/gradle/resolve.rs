@@ -126,10 +126,7 @@ impl Reader<'_, '_, '_> {
             if let Some(problem) = &known.problem {
                 self.found.warn(*line, format!("`{name}`: {problem}"));
             } else if known.version.is_none() && known.range.is_none() {
-                self.found.warn(
-                    *line,
-                    format!("`{name}`: the version is defined outside the repository"),
-                );
+                self.found.defined_elsewhere(*line, &module.name);
             }
             self.found.add(Declared {
                 name: &module.name,

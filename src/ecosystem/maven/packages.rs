@@ -91,8 +91,12 @@ impl Reader<'_, '_> {
             return;
         }
         let name = format!("{group}:{artifact}");
-        if let Version::Unknown(_, why) = &version {
-            self.found.warn(entry.line, format!("`{}`: {why}", text::excerpt(&name)));
+        match &version {
+            Version::Unknown(None, _) => self.found.defined_elsewhere(entry.line, &name),
+            Version::Unknown(Some(_), why) => {
+                self.found.warn(entry.line, format!("`{}`: {why}", text::excerpt(&name)));
+            }
+            Version::Exact(_) | Version::Range(_) => {}
         }
         let (version, specifier) = match &version {
             Version::Exact(version) => (Some(version.as_str()), None),

@@ -44,6 +44,7 @@ fn result(packages: &[&str]) -> ScanResult {
         categories: BTreeMap::new(),
         infrastructure_usage: BTreeMap::new(),
         warnings: Vec::new(),
+        notes: Vec::new(),
     }
 }
 

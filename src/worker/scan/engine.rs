@@ -76,6 +76,7 @@ pub(crate) struct ScanFindings {
     pub(crate) packages: Vec<Package>,
     pub(crate) infrastructure_usage: BTreeMap<String, bool>,
     pub(crate) warnings: Vec<Warning>,
+    pub(crate) notes: Vec<Warning>,
     /// The categories that a URL in a source belongs to.
     pub(crate) categories_of_urls: BTreeSet<String>,
 }
@@ -316,7 +317,7 @@ impl<'a> Engine<'a> {
     fn parse(&mut self, parser: &'static dyn Parser, path: &str, bytes: &[u8]) {
         self.gathered.bytes += (bytes.len() + path.len()) as u64;
         match guarded(|| ecosystem::read(parser, path, bytes)) {
-            Ok(Findings { packages, warnings, unreadable, project, fact }) => {
+            Ok(Findings { packages, warnings, notes, unreadable, project, fact }) => {
                 if unreadable {
                     self.found.files.failed += 1;
                 } else {
@@ -332,6 +333,9 @@ impl<'a> Engine<'a> {
                 }
                 for warning in warnings {
                     self.keep(warning);
+                }
+                for note in notes {
+                    self.keep_note(note);
                 }
             }
             Err(panicked) => {
@@ -368,6 +372,16 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Keeps a note within the limits of warnings; a dropped one is not counted.
+    fn keep_note(&mut self, note: Warning) {
+        let size = note.file.len() + note.message.len();
+        let has_room = self.size_of_warnings + size <= MOST_WARNING_BYTES;
+        if has_room && self.found.notes.len() < MOST_WARNINGS {
+            self.size_of_warnings += size;
+            self.found.notes.push(note);
+        }
+    }
+
     /// Ends a scan that has used up its processor time, with a cause. If the scan is busy within a
     /// file, the kernel kills it somewhat later.
     fn check_work(&self, done: u64, total: u64) -> Result<(), LimitError> {
@@ -395,6 +409,7 @@ impl<'a> Engine<'a> {
         self.found.categories_of_urls = self.urls.into_found();
         self.found.warnings.sort();
         self.found.warnings.dedup();
+        self.found.notes.sort();
         if self.dropped > 0 {
             let message = format!("{} more warnings are left out", self.dropped);
             self.found.warnings.push(Warning { file: String::new(), line: None, message });
