@@ -138,9 +138,23 @@ impl<'a> Fields<'a> {
         self.take(key, want, read)
     }
 
-    /// Takes a value by its `Deserialize`.
+    /// Takes a value by its `Deserialize`. The warning about an invalid member of it names that
+    /// member.
     pub fn typed<T: serde::de::DeserializeOwned>(&mut self, key: &str, want: &str) -> Option<T> {
-        self.take(key, want, Value::typed)
+        let value = member(&mut self.members, key).filter(|value| *value != Value::Null)?;
+        let kind = kind_of(&value);
+        match serde_path_to_error::deserialize(value.into_owned()) {
+            Ok(read) => Some(read),
+            Err(error) => {
+                let place = error.path().to_string();
+                self.warnings.push(if place == "." {
+                    format!("`{key}`: expected {want}, got {kind}")
+                } else {
+                    shortened(format!("`{key}.{place}`: {}", error.inner()))
+                });
+                None
+            }
+        }
     }
 
     fn take<T>(
