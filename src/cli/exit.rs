@@ -13,7 +13,8 @@ pub(super) const CODES_OF_SERVE: &str = "Exit codes: 0 stopped in order, 1 inter
 
 /// Of `scan`.
 pub(super) const CODES_OF_SCAN: &str = "Exit codes: 0 all repositories are scanned, 1 a repository failed, \
-    2 usage or settings, 130 interrupted.";
+    or no repository of a group was scanned, 2 usage or settings, or the output cannot be written, \
+    130 interrupted (what was finished is in FILE.partial for each --output FILE).";
 
 /// Of `worker`.
 pub(super) const CODES_OF_WORKER: &str = "Exit codes: 0 the repository is scanned, 1 the scan failed \
@@ -21,13 +22,13 @@ pub(super) const CODES_OF_WORKER: &str = "Exit codes: 0 the repository is scanne
     ended by signal N.";
 
 /// Of `config`.
-pub(super) const CODES_OF_CONFIG: &str = "Exit codes: 0 success, 1 the output cannot be written, \
-    2 usage or settings.";
+pub(super) const CODES_OF_CONFIG: &str =
+    "Exit codes: 0 success, 2 usage or settings, or the output cannot be written.";
 
 /// Of commands that wait for jobs.
 pub(super) const CODES_OF_WAITING: &str = "Exit codes: 0 every job is completed, \
-    1 a job ended otherwise (completed_with_errors, all_failed, failed, timeout, cancelled) or was \
-    removed, 2 usage, settings, or a request that the server refused, 4 the server cannot be \
+    1 a job ended otherwise (completed_with_errors, all_failed, failed, timeout, cancelled), scanned no \
+    repository, or was removed, 2 usage, settings, or a request that the server refused, 4 the server cannot be \
     reached, or was unreachable for too long, 130 interrupted (the jobs continue). Of several, the \
     highest.";
 

@@ -1,5 +1,6 @@
 //! Logging to standard error, as text or JSON.
 
+use super::screen;
 use crate::config::{LogConfig, LogFormat};
 use std::io::{self, IsTerminal};
 use tracing_subscriber::fmt;
@@ -8,7 +9,7 @@ use tracing_subscriber::fmt;
 pub(super) fn start(config: LogConfig) {
     let builder = fmt()
         .with_max_level(config.level)
-        .with_writer(io::stderr)
+        .with_writer(|| screen::Above)
         .with_target(false)
         // tracing reports a failed write (a full disk, a closed pipe) with `eprintln!`, which
         // panics if its own write fails.
@@ -18,7 +19,7 @@ pub(super) fn start(config: LogConfig) {
             tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
         }
         LogFormat::Text => {
-            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colours = screen::has_colours(io::stderr().is_terminal());
             tracing::subscriber::set_global_default(builder.with_ansi(colours).finish())
         }
     };

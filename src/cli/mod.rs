@@ -23,6 +23,7 @@ mod sbom;
 mod scan;
 mod scan_options;
 mod schema;
+mod screen;
 mod serve;
 mod settings;
 mod signals;
@@ -48,6 +49,12 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Print only data and errors: no progress, no warnings, no summary.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// The server's address, as for the commands that send requests to one.
+    #[arg(long, value_name = "URL", hide = true)]
+    server: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,6 +102,9 @@ enum Command {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
+    /// Print the version.
+    #[command(after_help = exit::CODES_OF_PRINTING)]
+    Version,
     /// Print the OpenAPI document of the service.
     #[command(after_help = exit::CODES_OF_PRINTING)]
     Openapi,
@@ -113,6 +123,23 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether the command sends requests to a server.
+    fn is_client(&self) -> bool {
+        matches!(
+            self,
+            Self::Submit(_)
+                | Self::Watch(_)
+                | Self::Status(_)
+                | Self::Results(_)
+                | Self::Jobs(_)
+                | Self::Cancel(_)
+                | Self::Retry(_)
+                | Self::Health(_)
+        )
+    }
+}
+
 /// Parses the arguments, runs the command and returns its exit code.
 pub fn run() -> ExitCode {
     // Each scan starts this program twice with these arguments. Building the description of all
@@ -123,7 +150,18 @@ pub fn run() -> ExitCode {
         [command] if command == "worker" => return worker::run_task(),
         _ => {}
     }
-    match Cli::parse().command {
+    let Cli { command, quiet, server } = Cli::parse();
+    if quiet {
+        screen::be_quiet();
+    }
+    if let Some(server) = server {
+        if !command.is_client() {
+            output::print_error("--server: this command sends no requests to a server");
+            return Exit::Usage.into();
+        }
+        client::set_server(server);
+    }
+    match command {
         Command::Serve(args) => serve::run(args).into(),
         Command::Scan(args) => scan::run(args).into(),
         Command::Submit(args) => submit::run(&args).into(),
@@ -141,6 +179,9 @@ pub fn run() -> ExitCode {
         Command::Worker(args) => worker::run(args),
         Command::Config { command } => settings::run(command).into(),
         Command::Token { command } => token::run(command).into(),
+        Command::Version => {
+            output::print(concat!("scanwatch ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()).into()
+        }
         Command::Openapi => openapi::run().into(),
         Command::Schema(args) => schema::run(&args).into(),
         Command::Completions(args) => manual::completions(&args).into(),

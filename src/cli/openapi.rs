@@ -4,8 +4,5 @@ use super::{Exit, output};
 use crate::api::{openapi, routes::resources};
 
 pub(super) fn run() -> Exit {
-    match output::write_data(openapi::text(&resources(), "").as_bytes()) {
-        Ok(()) => Exit::Done,
-        Err(_) => Exit::Failed,
-    }
+    output::print(openapi::text(&resources(), "").as_bytes())
 }

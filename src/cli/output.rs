@@ -1,5 +1,6 @@
 //! Output of a command: data to standard output, messages to standard error.
 
+use super::{Exit, screen};
 use crate::model::control_chars::is_unprintable;
 use std::io::{self, Write};
 
@@ -17,15 +18,33 @@ pub(super) fn write_data(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Prints a line on standard error.
+/// Writes the data of a command that does nothing else. Prints an error if that fails.
+pub(super) fn print(bytes: &[u8]) -> Exit {
+    match write_data(bytes) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            print_error(&format!("cannot write to standard output: {error}"));
+            Exit::Usage
+        }
+    }
+}
+
+/// Prints a line on standard error, unless messages are suppressed.
 pub(super) fn print_message(text: &str) {
+    if !screen::is_quiet() {
+        print_line(text);
+    }
+}
+
+/// Prints a line on standard error, above live lines.
+pub(super) fn print_line(text: &str) {
     // If standard error is closed, there is no other place to report to.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = screen::above(|| writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// Prints an error message on standard error.
 pub(super) fn print_error(text: &str) {
-    print_message(&format!("scanwatch: {text}"));
+    print_line(&format!("scanwatch: {text}"));
 }
 
 /// Escapes control characters in untrusted text, because a terminal would interpret them.

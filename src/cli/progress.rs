@@ -1,86 +1,70 @@
-//! Progress on standard error: a bar per repository on a terminal, plain lines elsewhere.
+//! Progress on standard error: a line per repository that is redrawn on a terminal, plain lines
+//! elsewhere.
 
-use super::output::{print_message, printable};
+use super::{
+    output::{print_line, print_message, printable},
+    screen::{self, Line},
+};
 use crate::model::{
     RepoState,
     repository::{Figures, RepositoryStatus},
 };
-use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    io::{IsTerminal, stderr},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// The minimum interval between two plain lines of a repository whose state has not changed.
 pub(super) const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The interval at which the spinner of a bar moves.
-pub(super) const TICK: Duration = Duration::from_millis(120);
-
 /// Shows one repository's progress.
 pub(super) struct Progress {
     name: String,
-    bar: Option<ProgressBar>,
+    is_live: bool,
     last: Option<(RepoState, Instant)>,
 }
 
 impl Progress {
     /// Starts to show a repository.
     pub(super) fn new(name: &str) -> Self {
-        let name = printable(name);
-        let bar = stderr().is_terminal().then(|| {
-            let bar = bar(&name);
-            bar.enable_steady_tick(TICK);
-            bar
-        });
-        Self { name, bar, last: None }
+        Self { name: printable(name), is_live: screen::is_available(), last: None }
     }
 
     /// Shows the newest state.
     pub(super) fn show(&mut self, status: &RepositoryStatus) {
-        let text = describe(status);
-        let Some(bar) = &self.bar else {
-            let now = Instant::now();
-            let is_due = self
-                .last
-                .is_none_or(|(state, at)| state != status.state || now - at >= PLAIN_INTERVAL);
-            if is_due {
-                print_message(&format!("{}: {text}", self.name));
-                self.last = Some((status.state, now));
-            }
+        if self.is_live {
+            screen::show(vec![line(self.name.clone(), status)]);
             return;
-        };
-        advance(bar, status);
-    }
-
-    /// Removes the bar and prints the final state.
-    pub(super) fn finish(self, status: Option<&RepositoryStatus>) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-            if let Some(status) = status {
-                print_message(&format!("{}: {}", self.name, describe(status)));
-            }
+        }
+        let now = Instant::now();
+        let is_due =
+            self.last.is_none_or(|(state, at)| state != status.state || now - at >= PLAIN_INTERVAL);
+        if is_due {
+            self.print(status);
+            self.last = Some((status.state, now));
         }
     }
-}
 
-/// A bar with a length of 100 that is not drawn yet.
-pub(super) fn bar(name: &str) -> ProgressBar {
-    let bar = ProgressBar::new(100);
-    if let Ok(style) =
-        ProgressStyle::with_template("{spinner} {prefix} {bar:24} {percent:>3}% {msg}")
-    {
-        bar.set_style(style);
+    /// Removes the live line and prints the final state.
+    pub(super) fn finish(self, status: Option<&RepositoryStatus>) {
+        screen::clear();
+        if let Some(status) = status.filter(|_| self.is_live) {
+            self.print(status);
+        }
     }
-    bar.set_prefix(name.to_owned());
-    bar
+
+    fn print(&self, status: &RepositoryStatus) {
+        let line = format!("{}: {}", self.name, describe(status));
+        if status.state.is_failure() { print_line(&line) } else { print_message(&line) }
+    }
 }
 
-/// Updates a repository's bar to its newest state.
-pub(super) fn advance(bar: &ProgressBar, status: &RepositoryStatus) {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
-    bar.set_position((status.fraction() * 100.0) as u64);
-    bar.set_message(describe(status));
+impl Drop for Progress {
+    fn drop(&mut self) {
+        screen::clear();
+    }
+}
+
+/// The live line of a repository.
+pub(super) fn line(name: String, status: &RepositoryStatus) -> Line {
+    Line { name, fraction: status.fraction(), text: describe(status) }
 }
 
 /// Describes a repository's state: progress figures while it is scanned, the cause if it failed.

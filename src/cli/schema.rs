@@ -53,10 +53,7 @@ pub(super) fn run(args: &SchemaArgs) -> Exit {
     };
     // Cannot fail: schemas have only text keys and finite numbers.
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
-    match output::write_data(text.as_bytes()) {
-        Ok(()) => Exit::Done,
-        Err(_) => Exit::Failed,
-    }
+    output::print(text.as_bytes())
 }
 
 fn all() -> Map<String, Value> {

@@ -92,12 +92,12 @@ pub(super) fn run(command: ConfigCommand) -> Exit {
         },
         ConfigCommand::Show { json, settings } => {
             match Config::effective(&settings.sources(Vec::new())) {
-                Ok(settings) if json => print(&as_json(&settings)),
-                Ok(settings) => print(&as_file(&settings)),
+                Ok(settings) if json => output::print(as_json(&settings).as_bytes()),
+                Ok(settings) => output::print(as_file(&settings).as_bytes()),
                 Err(refused) => refuse(&refused),
             }
         }
-        ConfigCommand::Defaults => print(DEFAULTS),
+        ConfigCommand::Defaults => output::print(DEFAULTS.as_bytes()),
         ConfigCommand::Import { file } => import(&file),
     }
 }
@@ -132,7 +132,7 @@ fn import(file: &Path) -> Exit {
         return Exit::Usage;
     }
     match toml::to_string_pretty(&settings) {
-        Ok(text) => print(&text),
+        Ok(text) => output::print(text.as_bytes()),
         Err(error) => {
             output::print_error(&format!("cannot print the settings as TOML: {error}"));
             Exit::Failed
@@ -163,16 +163,6 @@ fn check(config: &Config) -> Exit {
                 output::print_error(&chain(&error));
             }
             Exit::Usage
-        }
-    }
-}
-
-fn print(text: &str) -> Exit {
-    match output::write_data(text.as_bytes()) {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            output::print_error(&format!("cannot write to standard output: {error}"));
-            Exit::Failed
         }
     }
 }

@@ -2,10 +2,14 @@
 
 use super::{
     Exit,
-    client::{JOB_HELP, JobName, ServerArgs, format_duration, run_with_client},
+    client::{
+        Client, ClientError, JOB_HELP, JobName, ServerArgs, format_duration, run_with_client,
+        skipped,
+    },
     exit,
     output::{self, printable},
 };
+use crate::model::JobId;
 use clap::Args;
 use serde_json::Value;
 use std::{fmt::Write, time::Duration};
@@ -15,6 +19,9 @@ use std::{fmt::Write, time::Duration};
 pub(super) struct StatusArgs {
     #[arg(value_name = "JOB", help = JOB_HELP)]
     job: JobName,
+    /// List the repositories of a group that are skipped, and why. With --json: one page per line.
+    #[arg(long)]
+    skipped: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -22,18 +29,49 @@ pub(super) struct StatusArgs {
 pub(super) fn run(args: &StatusArgs) -> Exit {
     run_with_client(&args.server, async |client| {
         let job = args.job.resolve(client).await?;
+        if args.skipped {
+            return print_skipped(&job, args.server.json, client).await;
+        }
         let document = client.get(&format!("/scan/{job}")).await?;
         if args.server.json {
             output::write(&document.line())?;
         } else {
-            output::write(describe(&document.value).as_bytes())?;
+            let is_group = document.value["summary"]["total_repositories"] != 1;
+            // An older server does not know skipped repositories.
+            let skipped =
+                if is_group { skipped::count(client, &job).await.unwrap_or(0) } else { 0 };
+            output::write(describe(&document.value, skipped).as_bytes())?;
         }
         Ok(Exit::Done)
     })
 }
 
+async fn print_skipped(job: &JobId, json: bool, client: &Client) -> Result<Exit, ClientError> {
+    let mut number = 1;
+    loop {
+        let (document, page) = skipped::page(client, job, number).await?;
+        if json {
+            output::write(&document.line())?;
+        } else {
+            let mut text = String::new();
+            for row in &page.skipped {
+                // Writing to a `String` cannot fail.
+                let _ = writeln!(text, "{}: {}", printable(&row.repo_name), printable(&row.reason));
+            }
+            output::write(text.as_bytes())?;
+            if page.skipped_total == 0 {
+                output::print_message("no repository is skipped");
+            }
+        }
+        if number >= page.total_pages {
+            return Ok(Exit::Done);
+        }
+        number += 1;
+    }
+}
+
 /// Renders the progress document as text.
-fn describe(job: &Value) -> String {
+fn describe(job: &Value, skipped: u64) -> String {
     let mut text = String::new();
     let word = |value: &Value| printable(value.as_str().unwrap_or("-"));
     let count = |name: &str| job["summary"][name].as_u64().unwrap_or(0);
@@ -49,6 +87,9 @@ fn describe(job: &Value) -> String {
         count("in_progress"),
         count("pending"),
     );
+    if skipped > 0 {
+        let _ = write!(text, ", {skipped} skipped");
+    }
     let time =
         |name: &str| job[name].as_u64().map(|secs| format_duration(Duration::from_secs(secs)));
     if let Some(elapsed) = time("elapsed_time_seconds") {

@@ -2,14 +2,19 @@
 
 use super::{
     Exit,
-    client::{Client, ClientError, Document, ServerArgs, Wait, WaitArgs, run_with_client},
+    client::{
+        Client, ClientError, Document, ServerArgs, Wait, WaitArgs, listen, print_interrupted,
+        run_with_client,
+    },
     exit, output,
     scan_options::ScanOptionsArgs,
+    signals::Signals,
 };
 use crate::model::JobId;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::pin::pin;
 
 #[derive(Debug, Args)]
 #[command(after_help = exit::CODES_OF_WAITING)]
@@ -36,21 +41,52 @@ struct Accepted {
 
 pub(super) fn run(args: &SubmitArgs) -> Exit {
     run_with_client(&args.server, async |client| {
-        let (jobs, submitted) = submit_all(args, client).await?;
-        if jobs.is_empty() || !args.wait {
+        // Before the first request: an accepted job never goes without its id being printed.
+        let mut signals = listen()?;
+        let (jobs, submitted) = submit_all(args, client, &mut signals).await?;
+        if submitted == Exit::Interrupted && !jobs.is_empty() {
+            print_interrupted(&jobs);
+        }
+        if submitted == Exit::Interrupted || jobs.is_empty() || !args.wait {
             return Ok(submitted);
         }
         let json = args.server.json;
         let wait = Wait { client, jobs: &jobs, accepted: true, args: &args.waiting, json };
-        Ok(wait.run().await?.max(submitted))
+        Ok(wait.run(&mut signals).await?.max(submitted))
     })
 }
 
-/// Submits every URL; a refused URL does not affect the others.
-async fn submit_all(args: &SubmitArgs, client: &Client) -> Result<(Vec<JobId>, Exit), ClientError> {
+/// Submits every URL; a refused URL does not affect the others. After a signal, the answer to the
+/// current request is still awaited, and no further URL is submitted; a second signal ends that.
+async fn submit_all(
+    args: &SubmitArgs,
+    client: &Client,
+    signals: &mut Signals,
+) -> Result<(Vec<JobId>, Exit), ClientError> {
     let (mut jobs, mut exit) = (Vec::new(), Exit::Done);
     for url in &args.urls {
-        match submit(args, client, url).await {
+        if exit == Exit::Interrupted {
+            break;
+        }
+        let mut answer = pin!(submit(args, client, url));
+        let mut submitted = tokio::select! {
+            submitted = &mut answer => Some(submitted),
+            () = signals.next() => None,
+        };
+        if submitted.is_none() {
+            exit = Exit::Interrupted;
+            submitted = tokio::select! {
+                submitted = &mut answer => Some(submitted),
+                () = signals.next() => None,
+            };
+        }
+        let Some(submitted) = submitted else {
+            output::print_error(
+                "interrupted before the server has answered; it may have accepted the job: scanwatch jobs",
+            );
+            break;
+        };
+        match submitted {
             Ok((job, document)) => {
                 report(args, &job, &document)?;
                 jobs.push(job);

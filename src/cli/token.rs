@@ -40,9 +40,9 @@ pub(super) fn run(command: TokenCommand) -> Exit {
         output::print_error(&format!(
             "cannot write the line for the tokens file to standard output: {error}; the token is not printed, because no server knows it without this line; run the command again with a writable standard output"
         ));
-        return Exit::Failed;
+        return Exit::Usage;
     }
-    output::print_message(&format!(
+    output::print_line(&format!(
         "The token (it is not shown again):\n\n\x20 {}\n\n\
          Clients send it as `Authorization: Bearer TOKEN`, or as the password of the user `token`.\n\
          Append the line on standard output to the file that [auth] tokens_file names.",

@@ -2,7 +2,7 @@
 
 use super::{
     Exit,
-    client::{JOB_HELP, JobName, ServerArgs, Wait, WaitArgs, run_with_client},
+    client::{JOB_HELP, JobName, ServerArgs, Wait, WaitArgs, listen, run_with_client},
     exit,
 };
 use clap::Args;
@@ -21,6 +21,7 @@ pub(super) struct WatchArgs {
 pub(super) fn run(args: &WatchArgs) -> Exit {
     run_with_client(&args.server, async |client| {
         let (json, jobs) = (args.server.json, JobName::resolve_all(&args.jobs, client).await?);
-        Wait { client, jobs: &jobs, accepted: false, args: &args.waiting, json }.run().await
+        let wait = Wait { client, jobs: &jobs, accepted: false, args: &args.waiting, json };
+        wait.run(&mut listen()?).await
     })
 }

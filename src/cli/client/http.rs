@@ -49,7 +49,7 @@ pub(in crate::cli) struct Document {
 impl Client {
     /// Creates a client of the server that the arguments or the environment name.
     pub(super) fn from_args(args: &ServerArgs) -> Result<Self, ClientError> {
-        let server = match &args.server {
+        let server = match args.server.as_ref().or(super::SERVER.get()) {
             Some(server) => server.clone(),
             None => variable("SCANNER_SERVER_URL")?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
         };

@@ -110,6 +110,11 @@ impl JobView {
         updates
     }
 
+    /// Whether this is a group of repositories, or not known yet.
+    pub(in crate::cli) fn is_group(&self) -> bool {
+        self.summary.total_repositories != 1
+    }
+
     /// Whether a reported failure explains why the job failed.
     pub(in crate::cli) fn has_reported_failure(&self) -> bool {
         self.finished.values().any(|failed| *failed)

@@ -10,6 +10,7 @@ mod job_events;
 mod job_name;
 mod job_view;
 mod progress_display;
+pub(in crate::cli) mod skipped;
 mod sse;
 mod wait;
 
@@ -18,11 +19,11 @@ pub(in crate::cli) use http::{Client, Document};
 pub(in crate::cli) use job_name::{JOB_HELP, JobName};
 pub(in crate::cli) use job_view::{JobUpdate, JobView};
 pub(in crate::cli) use progress_display::ProgressDisplay;
-pub(in crate::cli) use wait::{Wait, WaitArgs};
+pub(in crate::cli) use wait::{Wait, WaitArgs, print_interrupted};
 
-use super::{Exit, output};
+use super::{Exit, output, signals::Signals};
 use clap::Args;
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
 const SERVER_HELP: &str = "The server's address [env: SCANNER_SERVER_URL] [default: \
     http://127.0.0.1:8000]. Credentials are read only from the environment: SCANWATCH_TOKEN, or \
@@ -43,6 +44,15 @@ pub(in crate::cli) struct ServerArgs {
     pub(in crate::cli) json: bool,
 }
 
+/// The server that was named before the command.
+static SERVER: OnceLock<String> = OnceLock::new();
+
+/// Names the server for commands whose own arguments name none.
+pub(in crate::cli) fn set_server(server: String) {
+    // Called once.
+    let _ = SERVER.set(server);
+}
+
 /// Runs a command with a client of the server, and prints its error.
 pub(in crate::cli) fn run_with_client(
     args: &ServerArgs,
@@ -61,6 +71,12 @@ pub(in crate::cli) fn run_with_client(
         }
     };
     runtime.block_on(command(&client)).unwrap_or_else(|error| error.report())
+}
+
+/// Installs the handlers of the signals that end waiting.
+pub(in crate::cli) fn listen() -> Result<Signals, ClientError> {
+    Signals::listen()
+        .map_err(|error| ClientError::Settings(format!("cannot install signal handlers: {error}")))
 }
 
 /// Formats a duration in its two largest units.

@@ -1,30 +1,34 @@
-//! Shows the progress of several jobs on standard error: on a terminal one bar per running
+//! Shows the progress of several jobs on standard error: on a terminal one live line per running
 //! repository and one per group, elsewhere plain lines.
 //!
-//! Input: updates of jobs. Output: bars or lines. Invariants: untrusted text is escaped before it
-//! reaches a terminal; outdated bars are removed; failures stay visible.
+//! Input: updates of jobs. Output: live or plain lines. Invariants: untrusted text is escaped before
+//! it reaches a terminal; outdated live lines are removed; failures stay visible.
 
 use super::{
-    super::output::{print_error, print_message, printable},
+    super::output::{print_error, print_line, print_message, printable},
     format_duration,
     job_view::JobView,
 };
 use crate::{
-    cli::progress::{self, PLAIN_INTERVAL},
+    cli::{
+        progress::{self, PLAIN_INTERVAL},
+        screen::{self, Line},
+    },
     model::{JobId, JobState, repository::RepositoryStatus},
 };
-use indicatif::{MultiProgress, ProgressBar};
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write,
-    io::{IsTerminal, stderr},
     time::{Duration, Instant},
 };
 
-/// The maximum number of bars of repositories; the bar of the group counts all of them.
-const MAX_BARS: usize = 12;
+/// The maximum number of live lines of repositories; the line of the group counts all of them.
+const MAX_LIVE: usize = 12;
 
-/// The bars or lines of all followed jobs.
+/// A repository, or the job itself (`None`).
+type Key = (JobId, Option<u32>);
+
+/// The lines of all followed jobs.
 #[derive(Debug)]
 pub(in crate::cli) struct ProgressDisplay {
     form: Form,
@@ -38,11 +42,9 @@ enum Form {
     /// Prints only problems, because standard output has the events.
     Quiet,
     /// The state that was printed last, of a repository or of the job (`None`), and when.
-    Plain(HashMap<(JobId, Option<u32>), (String, Instant)>),
-    Bars {
-        screen: MultiProgress,
-        bars: HashMap<(JobId, Option<u32>), ProgressBar>,
-    },
+    Plain(HashMap<Key, (String, Instant)>),
+    /// The live lines, in the order of their appearance.
+    Live(Vec<(Key, Line)>),
 }
 
 impl ProgressDisplay {
@@ -50,8 +52,8 @@ impl ProgressDisplay {
     pub(in crate::cli) fn new(quiet: bool) -> Self {
         let form = if quiet {
             Form::Quiet
-        } else if stderr().is_terminal() {
-            Form::Bars { screen: MultiProgress::new(), bars: HashMap::new() }
+        } else if screen::is_available() {
+            Form::Live(Vec::new())
         } else {
             Form::Plain(HashMap::new())
         };
@@ -64,22 +66,18 @@ impl ProgressDisplay {
         match &mut self.form {
             Form::Quiet => {}
             // In a group, only finished repositories get a line.
-            Form::Plain(_) if is_group(job) => {}
+            Form::Plain(_) if job.is_group() => {}
             Form::Plain(printed) => {
                 if is_due(printed, key, status.word()) {
                     print_message(&line_of(status));
                 }
             }
-            Form::Bars { screen, bars } => {
-                if !bars.contains_key(&key) && bars.len() < MAX_BARS {
-                    let bar = progress::bar(&printable(&status.display_name()));
-                    // Bars of groups stay at the bottom.
-                    let bar = screen.insert(0, bar);
-                    bar.enable_steady_tick(progress::TICK);
-                    bars.insert(key.clone(), bar);
-                }
-                if let Some(bar) = bars.get(&key) {
-                    progress::advance(bar, status);
+            Form::Live(lines) => {
+                let line = progress::line(printable(&status.display_name()), status);
+                let is_shown = lines.iter().any(|(known, _)| *known == key);
+                let repositories = lines.iter().filter(|((_, index), _)| index.is_some()).count();
+                if is_shown || repositories < MAX_LIVE {
+                    set(lines, key, line);
                 }
             }
         }
@@ -88,9 +86,13 @@ impl ProgressDisplay {
     /// Shows the final state of a repository.
     pub(in crate::cli) fn finished(&mut self, job: &JobView, status: &RepositoryStatus) {
         self.remove_progress(job, status);
-        // The bar of the group counts completed repositories.
-        let is_counted = is_group(job) && !status.state.is_failure();
-        if !(is_counted && matches!(self.form, Form::Bars { .. })) {
+        // The live line of the group counts completed repositories.
+        let is_counted = job.is_group() && !status.state.is_failure();
+        if status.state.is_failure() {
+            if !matches!(self.form, Form::Quiet) {
+                print_line(&line_of(status));
+            }
+        } else if !(is_counted && matches!(self.form, Form::Live(_))) {
             self.print_unless_quiet(&line_of(status));
         }
     }
@@ -107,18 +109,16 @@ impl ProgressDisplay {
         match &mut self.form {
             Form::Quiet => {}
             Form::Plain(printed) => drop(printed.remove(&key)),
-            Form::Bars { screen, bars } => {
-                if let Some(bar) = bars.remove(&key) {
-                    bar.finish_and_clear();
-                    screen.remove(&bar);
-                }
+            Form::Live(lines) => {
+                lines.retain(|(known, _)| *known != key);
+                show(lines);
             }
         }
     }
 
     /// Updates the counts of a job.
     pub(in crate::cli) fn counts(&mut self, job: &JobView) {
-        if !is_group(job) {
+        if !job.is_group() {
             return;
         }
         let key = (job.id.clone(), None);
@@ -130,44 +130,43 @@ impl ProgressDisplay {
                     print_message(&format!("{}: {text}", printable(&job.title)));
                 }
             }
-            Form::Bars { screen, bars } => {
-                let bar = bars.entry(key).or_insert_with(|| {
-                    let bar = screen.add(progress::bar(&printable(&job.title)));
-                    bar.enable_steady_tick(progress::TICK);
-                    bar
-                });
+            Form::Live(lines) => {
                 let summary = &job.summary;
-                bar.set_length(summary.total_repositories.max(1));
-                bar.set_position(summary.completed + summary.failed);
-                bar.set_message(text);
+                let total = summary.total_repositories.max(1);
+                #[expect(clippy::cast_precision_loss, reason = "a fraction of a bar")]
+                let fraction = (summary.completed + summary.failed) as f64 / total as f64;
+                set(lines, key, Line { name: printable(&job.title), fraction, text });
             }
         }
     }
 
-    /// Removes the bars of a job and prints its final state.
-    pub(in crate::cli) fn job_finished(&mut self, job: &JobView, state: JobState) {
-        if let Form::Bars { screen, bars } = &mut self.form {
-            bars.retain(|(id, _), bar| {
-                if *id == job.id {
-                    bar.finish_and_clear();
-                    screen.remove(bar);
-                }
-                *id != job.id
-            });
+    /// Removes the live lines of a job and prints its final state, with the number of skipped
+    /// repositories.
+    pub(in crate::cli) fn job_finished(&mut self, job: &JobView, state: JobState, skipped: u64) {
+        if let Form::Live(lines) = &mut self.form {
+            lines.retain(|((id, _), _)| *id != job.id);
+            show(lines);
         }
         let elapsed = job
             .elapsed_seconds
             .map(|secs| format!(" in {}", format_duration(Duration::from_secs(secs))));
         let summary = &job.summary;
-        let counts = format!(
-            ", {} of {} repositories completed, {} failed",
-            summary.completed, summary.total_repositories, summary.failed
-        );
+        let mut counts = String::new();
+        if job.is_group() && summary.total_repositories > 0 {
+            // Writing to a `String` cannot fail.
+            let _ = write!(
+                counts,
+                ", {} of {} repositories completed, {} failed",
+                summary.completed, summary.total_repositories, summary.failed
+            );
+        }
+        if skipped > 0 {
+            let _ = write!(counts, ", {skipped} skipped");
+        }
+        let title = printable(&job.title);
         self.print_unless_quiet(&format!(
-            "{}: {state}{}{}",
-            printable(&job.title),
-            if is_group(job) && summary.total_repositories > 0 { &counts } else { "" },
-            elapsed.unwrap_or_default(),
+            "{title}: {state}{counts}{}",
+            elapsed.unwrap_or_default()
         ));
     }
 
@@ -180,7 +179,7 @@ impl ProgressDisplay {
     pub(in crate::cli) fn disconnected(&mut self, cause: &str) {
         self.interrupted += 1;
         if self.interrupted == 1 {
-            self.print(&format!("{cause}; the job continues; reconnecting"));
+            print_message(&format!("{cause}; the job continues; reconnecting"));
         }
     }
 
@@ -188,47 +187,45 @@ impl ProgressDisplay {
     pub(in crate::cli) fn reconnected(&mut self) {
         self.interrupted = self.interrupted.saturating_sub(1);
         if self.interrupted == 0 {
-            self.print("reconnected to the server");
+            print_message("reconnected to the server");
         }
     }
 
     /// Prints an error; the same error of several jobs is printed once.
     pub(in crate::cli) fn error(&mut self, text: String) {
         if !self.reported_errors.contains(&text) {
-            self.above_bars(|| print_error(&text));
+            print_error(&text);
             self.reported_errors.insert(text);
-        }
-    }
-
-    /// Removes all bars from the terminal.
-    pub(in crate::cli) fn clear(&self) {
-        if let Form::Bars { screen, .. } = &self.form {
-            // An error means that the terminal is closed.
-            let _ = screen.clear();
         }
     }
 
     fn print_unless_quiet(&self, text: &str) {
         if !matches!(self.form, Form::Quiet) {
-            self.print(text);
-        }
-    }
-
-    fn print(&self, text: &str) {
-        self.above_bars(|| print_message(text));
-    }
-
-    /// Prints above the bars.
-    fn above_bars(&self, print: impl FnOnce()) {
-        match &self.form {
-            Form::Bars { screen, .. } => screen.suspend(print),
-            Form::Quiet | Form::Plain(_) => print(),
+            print_message(text);
         }
     }
 }
 
-fn is_group(job: &JobView) -> bool {
-    job.summary.total_repositories != 1
+impl Drop for ProgressDisplay {
+    fn drop(&mut self) {
+        screen::clear();
+    }
+}
+
+/// Shows a line, new or in place of its last version.
+fn set(lines: &mut Vec<(Key, Line)>, key: Key, line: Line) {
+    match lines.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, shown)) => *shown = line,
+        None => lines.push((key, line)),
+    }
+    show(lines);
+}
+
+/// Repositories first: the lines of groups stay at the bottom.
+fn show(lines: &[(Key, Line)]) {
+    let (repositories, jobs): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|((_, index), _)| index.is_some());
+    screen::show(repositories.into_iter().chain(jobs).map(|(_, line)| line.clone()).collect());
 }
 
 fn line_of(status: &RepositoryStatus) -> String {
@@ -256,11 +253,7 @@ fn counts_of(job: &JobView) -> String {
 }
 
 /// Whether to print a line: at once if the state has changed, otherwise at intervals.
-fn is_due(
-    printed: &mut HashMap<(JobId, Option<u32>), (String, Instant)>,
-    key: (JobId, Option<u32>),
-    state: &str,
-) -> bool {
+fn is_due(printed: &mut HashMap<Key, (String, Instant)>, key: Key, state: &str) -> bool {
     let now = Instant::now();
     let due = printed
         .get(&key)

@@ -11,6 +11,7 @@ use super::{
     job_events::{JobEvents, StreamUpdate},
     job_view::{JobUpdate, JobView},
     progress_display::ProgressDisplay,
+    skipped,
 };
 use crate::model::{JobId, JobState};
 use clap::Args;
@@ -38,11 +39,9 @@ pub(in crate::cli) struct Wait<'a> {
 }
 
 impl Wait<'_> {
-    /// Waits until every job is finished. The exit code is the highest of all jobs.
-    pub(in crate::cli) async fn run(&self) -> Result<Exit, ClientError> {
-        let mut signals = Signals::listen().map_err(|error| {
-            ClientError::Settings(format!("cannot install signal handlers: {error}"))
-        })?;
+    /// Waits until every job is finished, or until a signal. The exit code is the highest of all
+    /// jobs.
+    pub(in crate::cli) async fn run(&self, signals: &mut Signals) -> Result<Exit, ClientError> {
         let display = RefCell::new(ProgressDisplay::new(self.json));
         let work = async {
             let mut jobs: FuturesUnordered<_> =
@@ -50,8 +49,7 @@ impl Wait<'_> {
             let mut exit = Exit::Done;
             while let Some(ended) = jobs.next().await {
                 exit = exit.max(match ended {
-                    Ok(JobState::Completed) => Exit::Done,
-                    Ok(_) => Exit::Failed,
+                    Ok(exit) => exit,
                     // The reader of the output has closed the pipe: nothing is left to do.
                     Err(error) if error.is_closed_pipe() => return Exit::Done,
                     Err(error) => {
@@ -66,15 +64,9 @@ impl Wait<'_> {
             exit = work => exit,
             () = signals.next() => Exit::Interrupted,
         };
-        display.borrow().clear();
+        drop(display);
         if exit == Exit::Interrupted {
-            let ids: Vec<_> = self.jobs.iter().map(JobId::as_str).collect();
-            let ids = ids.join(" ");
-            output::print_message(&format!(
-                "interrupted; the scan continues on the server\n\
-                 \x20 to follow it: scanwatch watch {ids}\n\
-                 \x20 to cancel it: scanwatch cancel {ids}"
-            ));
+            print_interrupted(self.jobs);
         }
         Ok(exit)
     }
@@ -83,7 +75,7 @@ impl Wait<'_> {
         &self,
         id: &JobId,
         display: &RefCell<ProgressDisplay>,
-    ) -> Result<JobState, ClientError> {
+    ) -> Result<Exit, ClientError> {
         let timeout = self.args.reconnect_timeout;
         let mut events = JobEvents::new(self.client, id, self.accepted, timeout);
         let mut job = JobView::new(id);
@@ -99,9 +91,10 @@ impl Wait<'_> {
                     continue;
                 }
                 StreamUpdate::Finished => {
-                    let state =
-                        self.document(id).await?["status"].as_str().map(JobState::parse_final);
-                    return Ok(state.flatten().unwrap_or(JobState::Failed));
+                    let document = self.document(id).await?;
+                    let state = document["status"].as_str().map(JobState::parse_final);
+                    let completed = document["summary"]["completed"].as_u64().unwrap_or(0);
+                    return Ok(exit_of(state.flatten(), completed));
                 }
             };
             let data: Value = serde_json::from_str(&message.data)
@@ -118,8 +111,12 @@ impl Wait<'_> {
                     JobUpdate::Counts => display.borrow_mut().counts(&job),
                     JobUpdate::JobFinished(state) => {
                         self.explain(&job, state, display).await;
-                        display.borrow_mut().job_finished(&job, state);
-                        return Ok(state);
+                        let skipped = self.skipped(&job).await;
+                        display.borrow_mut().job_finished(&job, state, skipped.unwrap_or(0));
+                        if state == JobState::Completed && job.summary.completed == 0 {
+                            display.borrow_mut().error(nothing_scanned(&job, skipped));
+                        }
+                        return Ok(exit_of(Some(state), job.summary.completed));
                     }
                 }
             }
@@ -139,9 +136,44 @@ impl Wait<'_> {
         }
     }
 
+    /// How many repositories of a group are skipped; `None` if the server does not say.
+    async fn skipped(&self, job: &JobView) -> Option<u64> {
+        if !job.is_group() || self.json {
+            return None;
+        }
+        skipped::count(self.client, &job.id).await.ok()
+    }
+
     async fn document(&self, id: &JobId) -> Result<Value, ClientError> {
         Ok(self.client.get(&format!("/scan/{id}?view=summary")).await?.value)
     }
+}
+
+/// Why a job without failures has no results.
+fn nothing_scanned(job: &JobView, skipped: Option<u64>) -> String {
+    let (title, id) = (output::printable(&job.title), &job.id);
+    match skipped {
+        Some(0) => format!("{title}: no repository was scanned: the group has none"),
+        _ => format!(
+            "{title}: no repository was scanned; for the reasons: scanwatch status {id} --skipped"
+        ),
+    }
+}
+
+/// The exit code for a finished job: a job that scanned nothing is no success.
+fn exit_of(state: Option<JobState>, completed: u64) -> Exit {
+    if state == Some(JobState::Completed) && completed > 0 { Exit::Done } else { Exit::Failed }
+}
+
+/// Prints how to continue after an interrupt.
+pub(in crate::cli) fn print_interrupted(jobs: &[JobId]) {
+    let ids: Vec<_> = jobs.iter().map(JobId::as_str).collect();
+    let ids = ids.join(" ");
+    output::print_message(&format!(
+        "interrupted; the scan continues on the server\n\
+         \x20 to follow it: scanwatch watch {ids}\n\
+         \x20 to cancel it: scanwatch cancel {ids}"
+    ));
 }
 
 /// Parses a duration: a number and `s`, `m` or `h`.

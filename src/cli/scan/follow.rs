@@ -53,11 +53,10 @@ pub(super) async fn group(title: &str, job: &Arc<LiveJob>) {
                         {
                             display.remark(&view, &error);
                         }
-                        display.job_finished(&view, state);
+                        display.job_finished(&view, state, 0);
                     }
                 }
             }
         }
     }
-    display.clear();
 }

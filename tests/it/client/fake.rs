@@ -17,6 +17,14 @@ pub(super) struct Fake {
 impl Fake {
     /// Answers with these bytes.
     pub(super) fn saying(answer: impl Into<String>) -> Self {
+        Self::saying_after(answer, || ())
+    }
+
+    /// The same, after a request was read and `before` has returned.
+    pub(super) fn saying_after(
+        answer: impl Into<String>,
+        before: impl Fn() + Send + 'static,
+    ) -> Self {
         let (listener, answer) = (TcpListener::bind("127.0.0.1:0").unwrap(), answer.into());
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -27,6 +35,7 @@ impl Fake {
                 let lines = BufReader::new(&stream).lines().map_while(Result::ok);
                 let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
                 seen.lock().unwrap().push(head.join("\n"));
+                before();
                 let _ = stream.write_all(answer.as_bytes());
             }
         });

@@ -5,6 +5,7 @@ mod fake;
 mod names;
 mod refusals;
 mod requests;
+mod skipped;
 mod trust;
 mod waiting;
 

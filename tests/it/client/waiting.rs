@@ -1,6 +1,6 @@
 //! `submit --wait` and `watch`: until the end, across restarts, and interrupted.
 
-use super::{Ran, run, scanwatch, setup, url};
+use super::{Ran, fake::Fake, run, scanwatch, setup, url};
 use crate::support::{
     files,
     forge::program,
@@ -204,31 +204,38 @@ async fn an_interrupted_wait_leaves_the_scan_running() {
     assert_eq!(server.finished(&job).await["status"], "completed");
 }
 
-/// Breaks if a terminal gets no bars, or is left with outdated ones.
+/// Breaks if Ctrl-C between the acceptance of a job and its answer loses the job's id.
 #[tokio::test]
-async fn a_terminal_gets_progress_bars_and_a_final_summary() {
-    let server = setup().start().await;
-    let job = server.submit("bad").await;
-    let held = server.submit("held").await;
-    server.working(&held).await;
-    let mut python = program("python3");
-    python.args([
-        "-c",
-        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))",
-    ]);
-    python.args([env!("CARGO_BIN_EXE_scanwatch"), "watch", &job, &held]);
-    let screen = server.file("screen");
-    python.env("SCANNER_SERVER_URL", server.url("")).env("TERM", "xterm");
-    python.stdin(Stdio::null()).stdout(File::create(&screen).unwrap());
-    let mut child = python.spawn().unwrap();
-    eventually("a bar is drawn", async || files::text(&screen).contains("scanning 2/4 files"))
-        .await;
-    files::write(&server.file("go"), "");
-    let status = until(PATIENCE, "the command ends", async || child.try_wait().unwrap()).await;
-    let text = files::text(&screen);
-    assert_eq!(status.code(), Some(1), "{text}");
-    assert!(text.contains("bad: failed (exit): Process exited with code 3"), "{text}");
-    // The text that is drawn last stays on the terminal.
-    let last = text.rsplit("\u{1b}[2K").next().unwrap();
-    assert!(last.contains(&format!("{}: completed", url("held"))), "{last:?}");
+async fn an_interrupt_while_the_server_answers_still_prints_the_id() {
+    let home = tempfile::TempDir::new().unwrap();
+    let go = home.path().join("go");
+    let body = r#"{"job_id": "accepted", "status": "pending"}"#;
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    let waits = go.clone();
+    let fake = Fake::saying_after(answer, move || {
+        while !waits.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    for arguments in [&["submit", "--wait"] as &[&str], &["submit"]] {
+        let _ = std::fs::remove_file(&go);
+        let heads = fake.heads().len();
+        let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
+        command.args(arguments).args([&url("good"), &url("other")]);
+        command.env("SCANNER_SERVER_URL", fake.url()).env("HOME", home.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        eventually("the request is sent", async || fake.heads().len() > heads).await;
+        processes::signal(child.id(), &[home.path().display().to_string()], Signal::INT);
+        // The signal is handled before the answer.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        files::write(&go, "");
+        let ran = Ran::from(child.wait_with_output().unwrap()).expect(130);
+        assert_eq!(ran.out, "accepted\n", "{ran:?}");
+        assert!(ran.err.contains("scanwatch watch accepted"), "{ran:?}");
+        assert_eq!(fake.heads().len(), heads + 1, "nothing more is submitted");
+    }
 }

@@ -25,6 +25,7 @@ pub(crate) mod rounds;
 pub(crate) mod sampler;
 pub(crate) mod server;
 pub(crate) mod sse;
+pub(crate) mod terminal;
 pub(crate) mod tinyproxy;
 pub(crate) mod tls;
 pub(crate) mod tracing;
