@@ -126,7 +126,7 @@ async fn results(client: &Client, id: &JobId, format: Format) -> Result<Exit, Cl
                 }
                 let separator = if number == 0 { "" } else { "\n" };
                 let name = output::printable(&repository.name());
-                let table = table::packages(&packages);
+                let table = table::packages(&packages, table::Look::of_stdout());
                 let text = format!("{separator}{table}{name}: {} packages\n", packages.len());
                 output::write(text.as_bytes())?;
             }

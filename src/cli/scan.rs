@@ -4,55 +4,60 @@
 mod access;
 mod credential_helper;
 mod follow;
+mod outputs;
+mod render;
+mod single_file;
+mod summary;
+mod targets;
 
-use super::{
-    Exit, SettingsArgs, logging, output, scan_options::ScanOptionsArgs, signals::Signals, table,
-};
+use super::{Exit, SettingsArgs, logging, output, scan_options::ScanOptionsArgs, signals::Signals};
 use crate::{
-    api::resources::findings::FromFiles,
     app::{Engine, StartError},
     config::Config,
     intake::{IntakeError, ScanRequest, target::Target},
     live::LiveJob,
-    model::{
-        JobState, RepoState,
-        declared::Declared,
-        git_url::Refusal,
-        master::Options,
-        repository::RepositoryStatus,
-        scan_result::{ScanResult, Warning},
-    },
-    sbom::{self, Budget, Document, Pretty},
-    store::{chain, layout::JobsDir},
+    model::{JobState, RepoState, master::Options, scan_result::ScanResult},
+    store::chain,
 };
 use anyhow::{Context, anyhow};
-use chrono::Utc;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use outputs::{Format, Output, Requested};
+use render::Results;
 use std::{
-    fs::OpenOptions,
-    io::{BufReader, Write},
-    path::PathBuf,
+    collections::BTreeMap,
+    fs,
+    io::{self, BufReader, IsTerminal, stdout},
+    path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
+use targets::Wanted;
+use tempfile::TempDir;
+use tokio::time::sleep;
 
-/// The maximum number of printed warnings; the JSON result contains all.
-const MAX_PRINTED_WARNINGS: usize = 20;
 /// How long scanners may take to stop after an interrupt.
 const STOP_GRACE: Duration = Duration::from_secs(15);
+/// How often, and after which pauses, the temporary folder is removed again: a thread that the engine
+/// no longer waits for may still write a file.
+const REMOVALS: (u32, Duration) = (100, Duration::from_millis(20));
 
 #[derive(Debug, Args)]
 #[command(after_help = super::exit::CODES_OF_SCAN)]
 pub(super) struct ScanArgs {
-    /// Git URLs, groups, local folders, bare repositories. Targets on the command line are trusted.
+    /// Git URLs, groups, local folders, bare repositories, single lock files or manifests; `-` reads
+    /// one from standard input. Targets on the command line are trusted.
     #[arg(required = true, value_name = "URL|PATH")]
     targets: Vec<String>,
-    /// The output format.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-    /// Write the result to a file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    /// The name of the file on standard input: it decides how the file is read.
+    #[arg(long, value_name = "FILE")]
+    name: Option<String>,
+    /// The output format [default: table].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write the result to a file instead of standard output (`-`); with a format of its own if it is
+    /// named. May be repeated. A format alone is the same as --format.
+    #[arg(long, short, value_name = "[FORMAT=]FILE")]
+    output: Vec<Requested>,
     #[command(flatten)]
     scan_options: ScanOptionsArgs,
     /// In a git work tree, read ignored files too.
@@ -63,57 +68,40 @@ pub(super) struct ScanArgs {
     /// Keep the jobs folder (status files, logs, results), and print its path.
     #[arg(long)]
     keep: bool,
+    /// Print all warnings instead of one of each kind.
+    #[arg(long, short)]
+    verbose: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A text table.
-    Table,
-    /// The result file; for several targets or a group, a list of result files.
-    Json,
-    /// CycloneDX 1.6 JSON; one repository or group at a time.
-    Cyclonedx,
-    /// SPDX 2.3 JSON; one repository or group at a time.
-    Spdx,
-    /// One line per package, for all targets.
-    Csv,
-}
-
-impl Format {
-    /// The name of a format that can describe only one target.
-    fn single_target_name(self) -> Option<&'static str> {
-        match self {
-            Self::Cyclonedx => Some("cyclonedx"),
-            Self::Spdx => Some("spdx"),
-            Self::Table | Self::Json | Self::Csv => None,
-        }
-    }
+/// The job of one target.
+struct Started {
+    name: String,
+    /// What the result names as its source instead of the scanned folder.
+    source: Option<String>,
+    job: Arc<LiveJob>,
+    /// The target may be a group: its repositories are listed by the forge.
+    listed: bool,
 }
 
 /// The outcome of one target.
 struct Scanned {
+    name: String,
     job: Arc<LiveJob>,
-    /// The results of its completed repositories.
-    results: Vec<ScanResult>,
-    /// The target may be a group: its repositories were listed by the forge.
     listed: bool,
+    /// The results of its completed repositories, by their index.
+    results: BTreeMap<u32, ScanResult>,
 }
 
 pub(super) fn run(mut args: ScanArgs) -> Exit {
-    if let (Some(format), true) = (args.format.single_target_name(), args.targets.len() > 1) {
-        output::print_error(&format!(
-            "--format {format} can describe only one target: name one target, or use --format json"
-        ));
-        return Exit::Usage;
-    }
+    let outputs = match outputs(&mut args) {
+        Ok(outputs) => outputs,
+        Err(error) => return refuse(&format!("{error:#}")),
+    };
     let mut config = match std::mem::take(&mut args.settings).load(Vec::new()) {
         Ok(config) => config,
-        Err(refused) => {
-            output::print_error(&refused.to_string());
-            return Exit::Usage;
-        }
+        Err(refused) => return refuse(&refused.to_string()),
     };
     config.log.level = config.log.level.min(tracing::Level::WARN);
     logging::start(config.log);
@@ -123,37 +111,46 @@ pub(super) fn run(mut args: ScanArgs) -> Exit {
     }
     let mut targets = Vec::new();
     for text in &args.targets {
-        match Target::from_command_line(text, &mut config) {
-            Ok(target) => targets.push((text.clone(), target)),
-            Err(refusal) => {
-                output::print_error(&format!(
-                    "`{}`: {refusal}; {}",
-                    redacted(text, &refusal),
-                    remedy(&refusal)
-                ));
-                return Exit::Usage;
-            }
+        match Wanted::read(text, args.name.as_deref(), &mut config) {
+            Ok(wanted) => targets.push((text.clone(), wanted)),
+            Err(error) => return refuse(&format!("{error:#}")),
         }
     }
     let scanned = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(scan_all(&args, config, targets)));
-    match scanned {
-        Ok(exit) => exit,
-        Err(error) => {
-            output::print_error(&format!("{error:#}"));
-            Exit::Usage
+        .and_then(|runtime| runtime.block_on(scan_all(&args, &outputs, config, targets)));
+    scanned.unwrap_or_else(|error| refuse(&format!("{error:#}")))
+}
+
+fn refuse(message: &str) -> Exit {
+    output::print_error(message);
+    Exit::Usage
+}
+
+/// Where the results go; each place is known to be writable.
+fn outputs(args: &mut ScanArgs) -> anyhow::Result<Vec<Output>> {
+    let outputs = Output::all(args.format, std::mem::take(&mut args.output));
+    let outputs = outputs.map_err(anyhow::Error::msg)?;
+    for output in &outputs {
+        if let (Some(format), true) = (output.format.single_target_name(), args.targets.len() > 1) {
+            return Err(anyhow!(
+                "the format {format} can describe only one target: name one target, or use the format json"
+            ));
         }
+        output.check()?;
     }
+    Ok(outputs)
 }
 
 async fn scan_all(
     args: &ScanArgs,
+    outputs: &[Output],
     mut config: Config,
-    targets: Vec<(String, Target)>,
+    targets: Vec<(String, Wanted)>,
 ) -> anyhow::Result<Exit> {
+    let began = Instant::now();
     // Install the handlers before anything exists that a signal could leave behind.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let home = tempfile::Builder::new()
@@ -165,66 +162,131 @@ async fn scan_all(
     (config.jobs.min_free_bytes, config.jobs.min_free_inodes) = (0, 0);
     config.jobs.max_queued_jobs = config.jobs.max_queued_jobs.max(targets.len());
     let engine = Engine::start(config).await.map_err(|error: StartError| anyhow!(chain(&error)))?;
-    let jobs = engine.jobs().clone();
-    let work = scan_targets(args, &engine, targets);
-    let outcome = tokio::select! {
-        scanned = work => scanned.and_then(|scanned| report(args, &engine, &scanned)),
-        () = signals.next() => {
-            output::print_error("interrupted");
-            Ok(Exit::Interrupted)
-        }
+    let inputs = home.path().join("inputs");
+    let started = start_all(args, &engine, targets, &inputs).await;
+    let outcome = match started {
+        Ok(started) => follow_all(args, outputs, &engine, &started, &mut signals, began).await,
+        Err(error) => Err(error),
     };
-    // Cancel what still runs after an interrupt.
-    for job in engine.live.all().iter().filter(|job| !job.facts().state.is_final()) {
-        engine.supervisor.cancel(job.id()).await;
+    let stop = async {
+        // Cancel what still runs after an interrupt or an error.
+        for job in engine.live.all().iter().filter(|job| !job.facts().state.is_final()) {
+            engine.supervisor.cancel(job.id()).await;
+        }
+        engine.stop(STOP_GRACE).await;
+    };
+    tokio::select! {
+        () = stop => {}
+        // The shims end the scanners that are left.
+        () = signals.next() => {}
     }
-    engine.stop(STOP_GRACE).await;
     if args.keep {
         let kept = home.keep();
         output::print_message(&format!("kept {}", kept.join("jobs").display()));
     } else {
-        home.close().with_context(|| format!("cannot remove `{}`", jobs.root().display()))?;
+        let path = home.path().to_owned();
+        if let Err(error) = remove(home).await {
+            output::print_error(&format!("cannot remove `{}`: {error}; remove it", path.display()));
+            return outcome.map(|exit| exit.max(Exit::Usage));
+        }
     }
     outcome
 }
 
-async fn scan_targets(
-    args: &ScanArgs,
-    engine: &Engine,
-    targets: Vec<(String, Target)>,
-) -> anyhow::Result<Vec<Scanned>> {
-    let mut started = Vec::new();
-    for (text, target) in targets {
-        let options = Options { no_ignore: args.no_ignore, ..args.scan_options.options() };
-        let (name, listed) = (target.name(), target.needs_discovery());
-        let request = ScanRequest { url: text, options, submitted_by: None };
-        let accepted = engine.intake.queue(target, request).await;
-        let accepted = accepted.map_err(|error: IntakeError| anyhow!(chain(&error)))?;
-        engine.nudger.nudge(&accepted.job_id).await;
-        let job = engine
-            .live
-            .get(&accepted.job_id)
-            .context("the job has disappeared from the jobs folder")?;
-        started.push((name, job, listed));
-    }
-    let mut scanned = Vec::new();
-    for (name, job, listed) in started {
-        if listed {
-            follow::group(&name, &job).await;
-        } else {
-            follow::repository(&name, &job).await;
-            access::print_group_hint(&engine.config.get(), &job);
+async fn remove(home: TempDir) -> io::Result<()> {
+    let (times, pause) = REMOVALS;
+    for _ in 1..times {
+        match fs::remove_dir_all(home.path()) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(_) => sleep(pause).await,
         }
-        let results = read_results(engine.jobs(), &job)?;
-        scanned.push(Scanned { job, results, listed });
     }
-    Ok(scanned)
+    home.close()
 }
 
-fn read_results(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Vec<ScanResult>> {
-    let mut results = Vec::new();
+/// Starts the jobs. Not interrupted: each job is either known afterwards, and can be cancelled, or
+/// does not exist.
+async fn start_all(
+    args: &ScanArgs,
+    engine: &Engine,
+    targets: Vec<(String, Wanted)>,
+    inputs: &Path,
+) -> anyhow::Result<Vec<Started>> {
+    let mut started = Vec::new();
+    for (number, (text, wanted)) in targets.into_iter().enumerate() {
+        let (target, source) = match wanted {
+            Wanted::Target(target) => (target, None),
+            Wanted::File(file) => {
+                let folder = file.lay(&inputs.join(number.to_string()));
+                let folder = folder.context("cannot write a temporary file")?.canonicalize()?;
+                (Target::Path(folder), Some(file.source))
+            }
+        };
+        started.push(start(args, engine, text, target, source).await?);
+    }
+    Ok(started)
+}
+
+/// Follows the jobs to their ends, and reports their results.
+async fn follow_all(
+    args: &ScanArgs,
+    outputs: &[Output],
+    engine: &Engine,
+    started: &[Started],
+    signals: &mut Signals,
+    began: Instant,
+) -> anyhow::Result<Exit> {
+    let follow = async {
+        let mut scanned = Vec::new();
+        for target in started {
+            if target.listed {
+                follow::group(&target.name, &target.job).await;
+            } else {
+                follow::repository(&target.name, &target.job).await;
+                access::print_group_hint(&engine.config.get(), &target.job);
+            }
+            scanned.push(read_results(engine, target)?);
+        }
+        anyhow::Ok(scanned)
+    };
+    let scanned = tokio::select! {
+        scanned = follow => Some(scanned?),
+        () = signals.next() => None,
+    };
+    let group = (args.targets.len() > 1 || started.iter().any(|target| target.listed))
+        .then(|| args.targets[0].clone());
+    match scanned {
+        Some(scanned) => {
+            report(args, outputs, &Results { engine, scanned: &scanned, group }, began)
+        }
+        None => interrupted(outputs, engine, started, group).await,
+    }
+}
+
+async fn start(
+    args: &ScanArgs,
+    engine: &Engine,
+    text: String,
+    target: Target,
+    source: Option<String>,
+) -> anyhow::Result<Started> {
+    let options = Options { no_ignore: args.no_ignore, ..args.scan_options.options() };
+    let (name, listed) = (target.name(), target.needs_discovery());
+    let request = ScanRequest { url: text, options, submitted_by: None };
+    let accepted = engine.intake.queue(target, request).await;
+    let accepted = accepted.map_err(|error: IntakeError| anyhow!(chain(&error)))?;
+    engine.nudger.nudge(&accepted.job_id).await;
+    let job = engine.live.get(&accepted.job_id);
+    let job = job.context("the job has disappeared from the jobs folder")?;
+    Ok(Started { name, source, job, listed })
+}
+
+fn read_results(engine: &Engine, target: &Started) -> anyhow::Result<Scanned> {
+    let Started { name, source, job, listed } = target;
+    let mut results = BTreeMap::new();
     for repository in job.repositories() {
-        let path = jobs.job(job.id()).result(repository.index);
+        let path = engine.jobs().job(job.id()).result(repository.index);
         if repository.state == RepoState::Completed && path.exists() {
             let file = crate::store::read::open(&path)
                 .with_context(|| format!("cannot open the result `{}`", path.display()))?;
@@ -232,122 +294,78 @@ fn read_results(jobs: &JobsDir, job: &LiveJob) -> anyhow::Result<Vec<ScanResult>
                 serde_json::from_reader(BufReader::new(file));
             let result =
                 result.with_context(|| format!("cannot read the result `{}`", path.display()))?;
-            results.push(result.of(&repository));
+            let mut result = result.of(&repository);
+            if let Some(source) = source {
+                result.git_url.clone_from(source);
+            }
+            results.insert(repository.index, result);
         }
     }
-    Ok(results)
+    Ok(Scanned { name: name.clone(), job: Arc::clone(job), listed: *listed, results })
 }
 
-/// Writes the results, and prints warnings. The exit code tells whether all repositories completed.
-fn report(args: &ScanArgs, engine: &Engine, scanned: &[Scanned]) -> anyhow::Result<Exit> {
-    let results: Vec<&ScanResult> = scanned.iter().flat_map(|target| &target.results).collect();
-    let one = args.targets.len() == 1 && !scanned.iter().any(|target| target.listed);
-    let document = |format| -> anyhow::Result<String> {
-        let group = args.targets.first().filter(|_| !one).cloned();
-        let job = &scanned.first().context("nothing was scanned")?.job;
-        let (completed, missing): (Vec<_>, Vec<_>) = job
-            .repositories()
-            .into_iter()
-            .partition(|repository| repository.state == RepoState::Completed);
-        let indices = |repositories: Vec<RepositoryStatus>| {
-            repositories.iter().map(|repository| repository.index).collect()
-        };
-        let repositories = [indices(completed), indices(missing)];
-        let findings = FromFiles::new(&engine.results, job, repositories, Box::new(|| true));
-        let document = Document::new(format, group, findings, Utc::now(), Budget::default());
-        let mut bytes = Vec::new();
-        document.write_to(&mut Pretty::new(&mut bytes))?;
-        bytes.push(b'\n');
-        Ok(String::from_utf8(bytes)?)
-    };
-    let text = match args.format {
-        Format::Table => {
-            results.iter().map(|result| table::render(result)).collect::<Vec<_>>().join("\n")
+/// Writes the results, and prints warnings and a summary. The exit code tells whether all
+/// repositories completed.
+fn report(
+    args: &ScanArgs,
+    outputs: &[Output],
+    results: &Results<'_>,
+    began: Instant,
+) -> anyhow::Result<Exit> {
+    let (scanned, plans) = (results.scanned, &results.engine.plans);
+    for line in summary::warnings(scanned, args.verbose) {
+        output::print_message(&line);
+    }
+    // A failed scan must not replace a good file with an empty one.
+    if scanned.iter().any(|target| !target.results.is_empty()) {
+        for output in outputs {
+            let to_terminal = output.is_printed() && stdout().is_terminal();
+            output.write(&results.render(output.format, to_terminal)?)?;
         }
-        Format::Json if one => pretty(&results.first())?,
-        Format::Json => pretty(&results)?,
-        Format::Cyclonedx => document(sbom::Format::CycloneDx)?,
-        Format::Spdx => document(sbom::Format::Spdx)?,
-        Format::Csv => {
-            let rows = results.iter().flat_map(|result| {
-                let packages = result.packages.iter().map(Declared::of);
-                packages.map(|package| sbom::csv::row(&result.repo_name, &package))
-            });
-            std::iter::once(sbom::csv::heading()).chain(rows).collect()
-        }
-    };
-    let warnings: Vec<&Warning> = results.iter().flat_map(|result| &result.warnings).collect();
-    for warning in warnings.iter().take(MAX_PRINTED_WARNINGS) {
-        output::print_message(&format!("warning: {}", describe(warning)));
     }
-    if warnings.len() > MAX_PRINTED_WARNINGS {
-        let more = warnings.len() - MAX_PRINTED_WARNINGS;
-        output::print_message(&format!("warning: {more} more warnings; --format json prints all"));
-    }
-    let nothing = results.is_empty();
-    match &args.output {
-        // A failed scan must not replace a good file with an empty one.
-        _ if nothing => {}
-        None => output::write_data(text.as_bytes()).context("cannot write to standard output")?,
-        Some(path) => write_file(path, text.as_bytes())?,
-    }
+    output::print_message(&summary::summary(scanned, plans, began.elapsed()));
     let mut exit = Exit::Done;
-    for repository in scanned.iter().flat_map(|target| target.job.repositories()) {
-        if repository.state != RepoState::Completed {
+    for target in scanned {
+        let mut repositories = target.job.repositories().into_iter().peekable();
+        let state = target.job.facts().state;
+        if state == JobState::Completed && repositories.peek().is_none() {
+            output::print_error(&summary::nothing_scanned(target, plans));
             exit = Exit::Failed;
         }
-    }
-    if scanned.iter().any(|target| target.job.facts().state != JobState::Completed) {
-        exit = Exit::Failed;
+        let all_completed = repositories.all(|repository| repository.state == RepoState::Completed);
+        if state != JobState::Completed || !all_completed {
+            exit = Exit::Failed;
+        }
     }
     Ok(exit)
 }
 
-fn pretty(value: &impl serde::Serialize) -> anyhow::Result<String> {
-    let mut text =
-        serde_json::to_string_pretty(value).context("cannot serialize the result as JSON")?;
-    text.push('\n');
-    Ok(text)
-}
-
-fn write_file(path: &std::path::Path, bytes: &[u8]) -> anyhow::Result<()> {
-    use crate::store::atomic::{Durability, replace};
-    let shown = || format!("cannot write `{}`", path.display());
-    // Follow symbolic links; write to a pipe or a device instead of replacing it.
-    let absolute = match path.metadata() {
-        Ok(facts) if facts.is_file() => path.canonicalize().with_context(shown)?,
-        Ok(_) => {
-            let mut opened = OpenOptions::new().write(true).open(path).with_context(shown)?;
-            return opened.write_all(bytes).with_context(shown);
-        }
-        Err(_) => std::path::absolute(path).context("cannot determine the working directory")?,
-    };
-    let folder = absolute.parent().unwrap_or(&absolute);
-    replace(folder, &absolute, bytes, Durability::Flushed).map_err(|error| anyhow!(chain(&error)))
-}
-
-fn describe(warning: &Warning) -> String {
-    let place = match warning.line {
-        Some(line) => format!("{}:{line}", warning.file),
-        None => warning.file.clone(),
-    };
-    output::printable(&format!("{place}: {}", warning.message))
-}
-
-/// The target as typed, without credentials.
-fn redacted(text: &str, refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::Userinfo => "https://***@…".to_owned(),
-        _ => output::printable(text),
+/// Ends an interrupted scan: what is finished goes to `FILE.partial`.
+async fn interrupted(
+    outputs: &[Output],
+    engine: &Engine,
+    started: &[Started],
+    group: Option<String>,
+) -> anyhow::Result<Exit> {
+    output::print_error("interrupted");
+    for target in started {
+        engine.supervisor.cancel(target.job.id()).await;
     }
-}
-
-fn remedy(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::Userinfo => {
-            "set GITHUB_TOKEN or GITLAB_TOKEN, use a credential helper of git, or name the forge with its \
-             token_file or token_env under [[forges]] in a settings file (--config)"
+    let scanned: anyhow::Result<Vec<_>> =
+        started.iter().map(|target| read_results(engine, target)).collect();
+    let scanned = scanned?;
+    let results = Results { engine, scanned: &scanned, group };
+    let finished: usize = scanned.iter().map(|target| target.results.len()).sum();
+    if finished > 0 {
+        for output in outputs {
+            let bytes = results.render(output.format, false)?;
+            if let Some(file) = output.write_partial(&bytes)? {
+                output::print_message(&format!(
+                    "the results of {finished} finished repositories are in `{}`",
+                    file.display()
+                ));
+            }
         }
-        _ => "name a git URL, a folder or a bare repository",
     }
+    Ok(Exit::Interrupted)
 }

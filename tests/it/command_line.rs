@@ -15,26 +15,26 @@ use std::{
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-fn scanwatch(home: &Path) -> Command {
+pub(crate) fn scanwatch(home: &Path) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_scanwatch"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("HOME", home).env("TMPDIR", home).current_dir(home);
     command
 }
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-fn run(home: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn run(home: &Path, arguments: &[&str]) -> Ran {
     let Output { status, stdout, stderr } = scanwatch(home).args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: status.code(), out: text(stdout), err: text(stderr) }
 }
 
-fn folder_with(files: &[(&str, &str)]) -> TempDir {
+pub(crate) fn folder_with(files: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
@@ -44,7 +44,7 @@ fn folder_with(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-const PROJECT: &[(&str, &str)] = &[
+pub(crate) const PROJECT: &[(&str, &str)] = &[
     ("project/requirements.txt", "requests==2.31.0\nflask>=2\n"),
     ("project/web/package.json", r#"{"dependencies": {"left-pad": "1.3.0"}}"#),
     // Ignored by git, but scanned.
@@ -144,7 +144,11 @@ fn a_group_is_scanned_and_its_failures_are_named() {
     let found: Value = serde_json::from_str(&ran.out).unwrap();
     let names: Vec<_> =
         found.as_array().unwrap().iter().map(|result| &result["repo_name"]).collect();
-    assert_eq!(names, ["api", "web/site"]);
+    assert_eq!(names, ["api", "gone", "web/site"]);
+    let gone = &found[1];
+    assert_eq!((&gone["status"], &gone["failure"]["kind"]), (&"failed".into(), &"clone".into()));
+    assert_eq!(gone["packages"], json!([]), "{gone:#}");
+    assert!(gone["error"].is_string(), "{gone:#}");
     assert!(ran.err.contains("gone: failed (clone)"), "{}", ran.err);
     assert!(ran.err.contains("2 of 3 repositories completed, 1 failed"), "{}", ran.err);
     let ran = scan(&["--format", "csv", "--include", "web/**"]);

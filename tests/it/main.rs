@@ -38,6 +38,8 @@ mod docs_page;
 #[cfg(test)]
 mod documented_commands;
 #[cfg(test)]
+mod drawing;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod events;
@@ -127,6 +129,8 @@ mod retries;
 mod retry;
 #[cfg(test)]
 mod sbom;
+#[cfg(test)]
+mod scan_output;
 #[cfg(test)]
 mod scanner_limit;
 #[cfg(test)]
