@@ -91,6 +91,9 @@ async fn values_move_as_jobs_run() {
             (r#"scanwatch_scan_duration_seconds_count{outcome="completed"}"#, 0.0),
             ("scanwatch_running_scanners", 0.0),
             ("scanwatch_max_running_scanners", 5.0),
+            ("scanwatch_oldest_queued_job_age_seconds", 0.0),
+            (r#"scanwatch_failures_total{cause="exit"}"#, 0.0),
+            (r#"scanwatch_degraded{reason="disk"}"#, 0.0),
         ],
     );
     let started = before["process_start_time_seconds"].as_f64().unwrap();
@@ -130,6 +133,8 @@ async fn values_move_as_jobs_run() {
             (r#"scanwatch_scan_duration_seconds_count{outcome="completed"}"#, 1.0),
             (r#"scanwatch_scan_duration_seconds_count{outcome="failed"}"#, 1.0),
             (r#"scanwatch_scan_duration_seconds_count{outcome="cancelled"}"#, 0.0),
+            (r#"scanwatch_failures_total{cause="exit"}"#, 1.0),
+            (r#"scanwatch_failures_total{cause="clone"}"#, 0.0),
             ("scanwatch_running_scanners", 1.0),
             ("scanwatch_open_streams", 1.0),
             (r#"scanwatch_http_requests_total{method="POST",route="/scan",status="200"}"#, 3.0),
@@ -146,6 +151,10 @@ async fn values_move_as_jobs_run() {
     at_least("scanwatch_watcher_lag_seconds_count", 6.0);
     at_least("scanwatch_watcher_resyncs_total", 2.0);
     at_least("scanwatch_open_connections", 2.0);
+    at_least("scanwatch_jobs_disk_free_bytes", 1.0);
+    at_least("process_resident_memory_bytes", 1e6);
+    at_least("process_open_fds", 10.0);
+    at_least("process_max_fds", 100.0);
     at_least(r#"scanwatch_connections_total{outcome="served"}"#, 10.0);
     for name in now.as_object().unwrap().keys() {
         assert!(!name.contains(&good) && !name.contains("/no/such"), "{name} is unbounded");
@@ -168,4 +177,33 @@ async fn values_move_as_jobs_run() {
 async fn metrics_need_credentials() {
     let server = Setup::new().user("operator", "s3cret").start().await;
     server.send(server.without_credentials(Method::GET, "/metrics")).await.expect(401);
+}
+
+/// Breaks if no alert can be set on a queue that does not move, or on the reason why the service is
+/// degraded.
+#[tokio::test]
+async fn a_queue_that_waits_and_its_reason_are_measured() {
+    let server =
+        Setup::new().set("scanner.max_concurrent_processes", 1).shell(SCANNER).start().await;
+    let slow = server.submit("slow").await;
+    server.working(&slow).await;
+    let waits = server.submit("good").await;
+    let age = async |server: &TestServer| {
+        scrape(server).await["scanwatch_oldest_queued_job_age_seconds"].as_f64().unwrap()
+    };
+    let first = age(&server).await;
+    assert!(first > 0.0, "{first}");
+    assert!(age(&server).await > first, "it does not grow");
+    server.post_nothing(&format!("/scan/{slow}/cancel")).await.expect(200);
+    server.finished(&waits).await;
+    check(&scrape(&server).await, &[("scanwatch_oldest_queued_job_age_seconds", 0.0)]);
+
+    let full = Setup::new().set("jobs.min_free_bytes", 9_000_000_000_000_000_u64).start().await;
+    let samples = scrape(&full).await;
+    let space = (r#"scanwatch_degraded{reason="space"}"#, 1.0);
+    check(&samples, &[space, (r#"scanwatch_degraded{reason="settings"}"#, 0.0)]);
+    let log = server.setup().log();
+    for part in [r#"name="slow""#, r#"name="good""#, "status=completed", "completed=1 failed=0"] {
+        assert!(log.contains(part), "{part} is not in the log: {log}");
+    }
 }
