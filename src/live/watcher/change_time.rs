@@ -23,9 +23,12 @@ pub(super) fn moment_of(at: SystemTime) -> Instant {
     now.checked_sub(age).unwrap_or(now)
 }
 
-/// The modification time of a folder, which a copy with `cp -a` or `rsync -a` keeps.
+/// The time of a folder: when it was made, which never changes; or its modification time, if that is
+/// older: `cp -a` and `rsync -a` keep it in a copy.
 pub(super) fn folder_time(path: &Path) -> Option<Timestamp> {
-    std::fs::symlink_metadata(path).ok()?.modified().ok().map(Timestamp::from)
+    let facts = std::fs::symlink_metadata(path).ok()?;
+    let times = [facts.created().ok(), facts.modified().ok()];
+    times.into_iter().flatten().min().map(Timestamp::from)
 }
 
 /// Whether a file with this change time may be changed again without a visible new change time.
