@@ -91,6 +91,18 @@ fn run(home: &Path, line: &str, server: &str) -> String {
     text
 }
 
+/// Runs a command that draws on a terminal of its own, where it has to succeed too.
+fn run_on_a_terminal(home: &Path, line: &str, server: &str) {
+    let known = files::text(&home.join("variables"));
+    let mut command = shell(home, "exec script --quiet --return --command \"$SESSION\" /dev/null");
+    command.env("SESSION", format!("{known}\n{line}")).env("SHELL", "/bin/bash");
+    command.env("SCANNER_SERVER_URL", server).env("TERM", "xterm").current_dir(home);
+    let done = command.output().unwrap();
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success(), "$ {line}\n{text}");
+    assert!(!line.contains(" scan ") || text.contains('\u{1b}'), "nothing was drawn: {text}");
+}
+
 /// Breaks if a new user's first hour goes differently than the document shows.
 #[tokio::test]
 async fn the_first_hour_goes_as_documented() {
@@ -147,7 +159,16 @@ async fn the_first_hour_goes_as_documented() {
                 assert!(done.status.success(), "{done:?}");
                 String::from_utf8(done.stdout).unwrap()
             }
-            _ => spawn_blocking(move || run(&folder, &line, &url)).await.unwrap(),
+            _ => {
+                let both = move || {
+                    let output = run(&folder, &line, &url);
+                    if line.contains("scanwatch scan ") || line.contains("scanwatch watch ") {
+                        run_on_a_terminal(&folder, &line, &url);
+                    }
+                    output
+                };
+                spawn_blocking(both).await.unwrap()
+            }
         };
         compare(&step, &output.replace(&server.url(""), "http://127.0.0.1:8000"));
     }
