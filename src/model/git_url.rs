@@ -251,33 +251,30 @@ fn parse_shape(text: &str) -> Result<Url, Refusal> {
 /// A URL for SSH as the equivalent https URL: `git@host:path`, the short form of git-clone(1), and
 /// `ssh://git@host/path`. Its port, if there is one, is that of SSH and is dropped.
 fn ssh_form(text: &str) -> Option<Result<String, Refusal>> {
-    let (user, host, path) = match text.split_once("://") {
-        Some((scheme, rest)) => {
-            let scheme = scheme.to_ascii_lowercase();
-            // git also knows the other two names (git-clone(1), "deprecated").
-            if !matches!(scheme.as_str(), "ssh" | "git+ssh" | "ssh+git") {
-                return None;
-            }
-            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-            // Without a user it is refused by its scheme.
-            let (user, host) = authority.rsplit_once('@')?;
-            let port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-            let host =
-                host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
-            (user, host, path)
+    let (user, host, path) = if let Some((scheme, rest)) = text.split_once("://") {
+        let scheme = scheme.to_ascii_lowercase();
+        // git also knows the other two names (git-clone(1), "deprecated").
+        if !matches!(scheme.as_str(), "ssh" | "git+ssh" | "ssh+git") {
+            return None;
         }
-        None => {
-            let (user, rest) = text.split_once('@')?;
-            // `user:secret@host/path`, which a parser would take for a URL with the scheme `user`.
-            if user.contains(':') && !user.contains('/') {
-                return Some(Err(Refusal::Userinfo));
-            }
-            let (host, path) = rest.split_once(':')?;
-            if host.is_empty() || host.contains('/') {
-                return None;
-            }
-            (user, host, path)
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // Without a user it is refused by its scheme.
+        let (user, host) = authority.rsplit_once('@')?;
+        let port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        let host =
+            host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
+        (user, host, path)
+    } else {
+        let (user, rest) = text.split_once('@')?;
+        // `user:secret@host/path`, which a parser would take for a URL with the scheme `user`.
+        if user.contains(':') && !user.contains('/') {
+            return Some(Err(Refusal::Userinfo));
         }
+        let (host, path) = rest.split_once(':')?;
+        if host.is_empty() || host.contains('/') {
+            return None;
+        }
+        (user, host, path)
     };
     let path = path.trim_start_matches('/');
     Some(if user != "git" {

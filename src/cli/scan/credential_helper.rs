@@ -9,8 +9,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     env,
     io::{Read, Write},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -52,30 +53,24 @@ pub(super) fn ask(origin: &Origin) -> Option<Credentials> {
     let _ = child.stdin.take()?.write_all(question.as_bytes());
     let login = parse(&answer(&mut child)?);
     // Without a time limit this would be `wait_with_output`.
-    child.wait().ok().filter(|status| status.success()).and(login)
+    child.wait().ok().filter(ExitStatus::success).and(login)
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "git with the configuration of the user, who is asked for nothing; always reaped"
 )]
-fn command(folder: &std::path::Path) -> Command {
+fn command(folder: &Path) -> Command {
     // A session of its own has no terminal on which a helper could prompt.
     let path = env::var_os("PATH").unwrap_or_default();
     let setsid =
         env::split_paths(&path).map(|folder| folder.join("setsid")).find(|file| file.is_file());
-    let mut command = match setsid {
-        Some(setsid) => {
-            let mut command = Command::new(setsid);
-            command.arg("git");
-            command
-        }
-        None => {
-            let mut command = Command::new("git");
-            std::os::unix::process::CommandExt::process_group(&mut command, 0);
-            command
-        }
-    };
+    let mut command = Command::new(setsid.as_deref().unwrap_or(Path::new("git")));
+    if setsid.is_some() {
+        command.arg("git");
+    } else {
+        command.process_group(0);
+    }
     command.args(["-c", "core.askPass=", "-c", "credential.interactive=false"]);
     command.args(["-c", "credential.useHttpPath=false", "credential", "fill"]);
     for variable in REMOVED.into_iter().chain(TOKEN_VARIABLES) {
