@@ -354,7 +354,7 @@ async fn check(proxy: &Proxy, server: &TestServer) {
     assert_eq!(document["status"], "completed");
 }
 
-/// Breaks if a documented configuration refuses WebSockets, holds back events or lines of a log,
+/// Breaks if a documented configuration refuses upgrades, holds back events or lines of a log,
 /// or changes what clients and the server compare.
 #[tokio::test]
 async fn the_documented_proxies_pass_everything_on_at_once() {
