@@ -211,7 +211,11 @@ async fn start(name: &'static str, packages: &Packages, server: &TestServer) -> 
     if name == "caddyfile" {
         // It has an authority of its own for addresses, which it creates when it starts.
         let root = proxy.folder.join(".local/share/caddy/pki/authorities/local/root.crt");
-        eventually("caddy has an authority", async || proxy.runs() && root.exists()).await;
+        eventually("caddy has an authority", async || {
+            assert!(proxy.runs());
+            files::text(&root).contains("END CERTIFICATE")
+        })
+        .await;
         proxy.authority = files::text(&root);
     }
     let root = reqwest::Certificate::from_pem(proxy.authority.as_bytes()).unwrap();
