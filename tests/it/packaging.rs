@@ -221,17 +221,26 @@ fn the_documented_variables_are_settings() {
 #[test]
 fn the_image_is_built_from_everything_that_the_build_reads() {
     let dockerfile = read("Dockerfile");
+    let here = root().canonicalize().unwrap();
     let lines = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
     let words = lines.filter(|line| !line.starts_with("--")).flat_map(|line| line.split(' '));
     let copied: Vec<PathBuf> =
-        words.filter(|word| !word.starts_with('.')).map(|word| root().join(word)).collect();
-    let inputs = files::text(Path::new(&format!("{}.d", env!("CARGO_BIN_EXE_scanwatch"))));
-    let (_, inputs) = inputs.split_once(": ").expect("cargo writes what a binary is built from");
-    let inputs: Vec<_> =
-        inputs.split_whitespace().map(Path::new).filter(|path| path.starts_with(root())).collect();
-    assert!(inputs.len() > 100, "{inputs:?}");
-    for input in inputs {
-        assert!(copied.iter().any(|path| input.starts_with(path)), "{}", input.display());
+        words.filter(|word| !word.starts_with('.')).map(|word| here.join(word)).collect();
+    let mut included = 0;
+    for source in files::below(&root().join("src")) {
+        let text = files::text(&source);
+        for kind in ["include_str!(\"", "include_bytes!(\""] {
+            for path in text.split(kind).skip(1).filter_map(|rest| rest.split('"').next()) {
+                let input = source.parent().unwrap().join(path).canonicalize().unwrap();
+                let is_copied = copied.iter().any(|folder| input.starts_with(folder));
+                assert!(is_copied, "{} includes {}", source.display(), input.display());
+                included += 1;
+            }
+        }
+    }
+    assert!(included > 5, "{included}");
+    for needed in ["Cargo.toml", "Cargo.lock", "src"] {
+        assert!(copied.contains(&here.join(needed)), "{needed}");
     }
 }
 
