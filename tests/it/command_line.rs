@@ -336,8 +336,11 @@ async fn a_scan_that_ends_early_leaves_nothing() {
     {
         let began = home.path().join("began");
         files::write(&began, "");
-        let mut scan = scanwatch(home.path());
-        scan.arg("scan").args(arguments).args(["--set", &command]).stderr(Stdio::null());
+        // A test that was started by nohup(1) inherits that the signal is ignored.
+        let mut scan = program("env");
+        scan.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_scanwatch"), "scan"]);
+        scan.args(arguments).args(["--set", &command]).stderr(Stdio::null());
+        scan.env("HOME", home.path()).env("TMPDIR", home.path()).current_dir(home.path());
         let mut scan = tokio::process::Command::from(scan).kill_on_drop(true).spawn().unwrap();
         let scanner = until(PATIENCE, "the scanner works", async || {
             files::text(&began).trim().parse::<u32>().ok()
