@@ -305,7 +305,8 @@ fn a_repository_of_another_user_above_a_folder_is_ignored() {
     let project = Project::new();
     project.put(".gitignore", "*\n");
     project.manifest("web/package.json", "b");
-    project.put("web/deep/x.txt", "");
+    project.put("web/tracked.txt", "");
+    project.commit(&["web/tracked.txt"]);
     let chown = |path: &Path| {
         run_command(program("chown").arg("-R").arg("1234").arg(path));
     };
