@@ -193,6 +193,7 @@ async fn scan_all(
     outcome
 }
 
+#[expect(clippy::disallowed_methods, reason = "the temporary folder of this command")]
 async fn remove(home: TempDir) -> io::Result<()> {
     let (times, pause) = REMOVALS;
     for _ in 1..times {

@@ -112,7 +112,7 @@ async fn serve(config: Config, settings: Reloader, missed: &AtomicBool) -> Resul
     match hangup {
         Ok(hangup) => engine.reload_on(hangup, settings, missed),
         Err(error) => {
-            tracing::error!(%error, "cannot handle SIGHUP: settings are read at the start only")
+            tracing::error!(%error, "cannot handle SIGHUP: settings are read at the start only");
         }
     }
     let config = engine.config.get();

@@ -107,7 +107,7 @@ impl Packages<'_> {
                         Value::Array(items) => items.iter().for_each(|item| self.item(item)),
                         Value::String(version) => self.add(name, Some(version), None),
                         Value::Object(about) => {
-                            self.add(name, text(about, &VERSION), text(about, &KIND))
+                            self.add(name, text(about, &VERSION), text(about, &KIND));
                         }
                         Value::Bool(false) => {}
                         _ => self.add(name, None, None),

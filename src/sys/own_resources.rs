@@ -14,7 +14,7 @@ pub struct OwnResources {
     pub max_open_files: Option<u64>,
 }
 
-/// The current figures of this process (proc_pid_status(5), proc_pid_fd(5), getrlimit(2)).
+/// The current figures of this process (`proc_pid_status(5)`, `proc_pid_fd(5)`, `getrlimit(2)`).
 pub fn own_resources() -> OwnResources {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -103,7 +103,7 @@ async fn a_scan_without_a_server_leaves_no_lines() {
     );
     files::write(
         &home.path().join("settings.toml"),
-        &format!(
+        format!(
             "[scanner]\ncommand = [\"/bin/sh\", \"{}\"]\n[[forges]]\nkind = \"gitlab\"\nurl = \"{}\"\n",
             scanner.display(),
             forge.base()

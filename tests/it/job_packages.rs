@@ -7,7 +7,7 @@ use crate::support::{
 use serde_json::Value;
 
 /// Every repository uses left-pad; part-1 also a package whose name begins with it; part-2 fails.
-const SCANNER: &str = r#"
+const SCANNER: &str = r"
 index = task['repo_index']
 def package(name, ecosystem, version):
     return {'name': name, 'version': version, 'ecosystem': ecosystem, 'purl': f'pkg:{ecosystem}/{name}@{version}',
@@ -17,7 +17,7 @@ if index == 1:
     packages += [package('left-pad-2', 'npm', '1'), package('left-pad', 'pypi', '9')]
 replace(os.environ['SCANWATCH_RESULT_FILE'], {'schema': 1, 'packages': packages})
 say('failed' if index == 2 else 'completed')
-"#;
+";
 
 async fn found(server: &TestServer, job: &str, query: &str) -> Value {
     server.get(&format!("/scan/{job}/packages{query}")).await.expect(200).json()

@@ -89,9 +89,8 @@ fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
     // Copied, so that no lock is held during serialization.
     let copy = |facts: &JobFacts, error: Option<&str>| (facts.clone(), error.map(str::to_owned));
     let exact = |text: &str| text.parse().is_ok_and(|id| api.live.get(&id).is_some());
-    let id = listing.job.as_deref().map(|text| match exact(text) {
-        true => IdSelection::Exact(text),
-        false => IdSelection::Shortened(text),
+    let id = listing.job.as_deref().map(|text| {
+        if exact(text) { IdSelection::Exact(text) } else { IdSelection::Shortened(text) }
     });
     let selection = JobSelection { state: wanted, id };
     let (rows, total) = api.live.page(&selection, page.range(), copy);

@@ -5,11 +5,11 @@
 //! of a file is read.
 
 use super::super::output::printable;
-use crate::ecosystem::{deep_parser_for, parser_for};
+use crate::ecosystem::{Parser, deep_parser_for, parser_for};
 use anyhow::{Context, bail};
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io::{self, Read, Write},
     path::{Component, Path, PathBuf},
 };
 
@@ -68,7 +68,7 @@ impl SingleFile {
         let root = folder.join(&self.name);
         let file = root.join(&self.place);
         fs::create_dir_all(file.parent().unwrap_or(&root))?;
-        fs::write(file, &self.bytes)?;
+        File::create_new(file)?.write_all(&self.bytes)?;
         Ok(root)
     }
 }
@@ -76,9 +76,8 @@ impl SingleFile {
 /// Where a parser expects a file: its name alone, or with as many folders as decide how it is read,
 /// such as `.github/workflows/ci.yml`.
 fn place_of(path: &Path) -> Option<PathBuf> {
-    let reader = |place: &str| {
-        parser_for(place).or_else(|| deep_parser_for(place)).map(|parser| parser.name())
-    };
+    let reader =
+        |place: &str| parser_for(place).or_else(|| deep_parser_for(place)).map(Parser::name);
     let mut place = path.file_name()?.to_str()?.to_owned();
     let mut found = reader(&place).map(|reader| (place.clone(), reader));
     for folder in path.parent()?.components().rev() {

@@ -75,7 +75,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for n in 1..12 {
             let items = vec![format!("*a{}", n - 1); 10].join(", ");
-            text.push_str(&format!("a{n}: &a{n} [{items}]\n"));
+            text.extend([format!("a{n}: &a{n} ["), items, "]\n".to_owned()]);
         }
         assert!(value(&text).unwrap_err().1.contains("too large"));
     }

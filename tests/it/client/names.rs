@@ -20,7 +20,7 @@ async fn a_job_is_named_by_a_part_of_its_id_or_as_the_latest() {
         std::fs::create_dir_all(&folder).unwrap();
         let master = json!({ "job_id": id, "group_url": url(id), "status": "completed",
             "total_repositories": 0, "started_at": now, "completed_at": now });
-        files::write(&folder.join("master.json"), &master.to_string());
+        files::write(&folder.join("master.json"), master.to_string());
     }
     let server = setup.start().await;
     let job = server.submit("one").await;

@@ -34,6 +34,7 @@ impl Terminal {
     }
 
     /// Starts it with some of its streams elsewhere.
+    #[expect(clippy::disallowed_methods, reason = "the tests stand outside of the service")]
     pub(crate) fn start_with(
         command: &Command,
         columns: u16,
