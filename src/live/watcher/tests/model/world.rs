@@ -361,10 +361,15 @@ fn row(document: &Value, index: u32) -> Option<&Value> {
     document["repositories"].as_array()?.iter().find(|row| row["repo_index"] == index)
 }
 
-/// The snapshot for a reader of all jobs.
+/// The snapshot for a reader of all jobs, without times of folders and the order by them: no file here
+/// names a start, and a folder that is replaced by another one keeps the time of the first.
 fn overview(live: &Live) -> Value {
     let mut follower = live.follow(None, std::future::pending(), ());
     let Some(Step::Send(messages)) = follower.next().now_or_never() else { panic!("no snapshot") };
     let snapshot = messages.into_iter().next().unwrap().into_data().unwrap();
-    serde_json::from_slice(&snapshot).unwrap()
+    let mut overview: Value = serde_json::from_slice(&snapshot).unwrap();
+    let rows = overview["jobs"].as_array_mut().unwrap();
+    rows.iter_mut().for_each(|row| row["created_at"] = Value::Null);
+    rows.sort_by_key(|row| row["job_id"].to_string());
+    overview
 }
