@@ -241,6 +241,7 @@ mod tests {
         let judged: Vec<_> =
             order.iter().filter(|(_, judged)| *judged).map(|(name, _)| *name).collect();
         let place = judged.iter().position(|name| *name == "other").unwrap();
-        assert!(place <= 2, "it was the {place}th: {judged:?}");
+        // It is third in the queue, and the one that is hashed beside it may end first.
+        assert!(place <= 3, "it was the {place}th: {judged:?}");
     }
 }

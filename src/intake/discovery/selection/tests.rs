@@ -100,7 +100,7 @@ fn a_refused_url_is_shown_without_its_secrets() {
         ),
         ("file:///etc/passwd", "https://forge.example/acme/web/a.git", "scheme: file"),
         ("ext::sh -c touch% /tmp/s3cret", "https://forge.example/acme/web/a.git", "scheme: ext"),
-        ("ssh://git:s3cret@forge.example/x", "https://forge.example/acme/web/a.git", "scheme: ssh"),
+        ("ssh://git:s3cret@forge.example/x", "https://forge.example/acme/web/a.git", "credentials"),
         ("no URL", "https://forge.example/acme/web/a.git", "blanks"),
     ] {
         let plan =
