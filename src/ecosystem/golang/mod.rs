@@ -8,10 +8,11 @@
 //! folders of the repository, each with its own `go.mod`, which is read; its replacements apply only to
 //! the developer's machine.
 //!
-//! Invariants: a module that is replaced by a folder is not a package.
+//! Invariants: a module that is replaced by a folder is not a package; neither is anything that the files of
+//! vendored modules declare.
 
 mod module;
 mod vendor;
 
 pub(super) use module::GoMod;
-pub(super) use vendor::VendoredModules;
+pub(super) use vendor::{VendoredModules, drop_vendored_files};

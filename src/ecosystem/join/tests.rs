@@ -206,14 +206,16 @@ fn names_are_compared_by_the_rules_of_their_ecosystem() {
     );
 }
 
-/// Fails if an indirect requirement of go.mod counts as direct, or a vendor folder counts as a
-/// project.
+/// Fails if an indirect requirement of go.mod counts as direct, a vendor folder counts as a project,
+/// or what a vendored module needs itself counts as a package.
 #[test]
 fn vendored_packages_are_completed_from_the_folder_above() {
     check(
         &[
             ("go.mod", "module m\nrequire (\na.b/c v1.0.0\nd.e/f v1.0.0 // indirect\n)\n"),
-            ("vendor/modules.txt", "# a.b/c v1.0.0\n## explicit\n# d.e/f v1.0.0\n"),
+            ("vendor/modules.txt", "# a.b/c v1.0.0\n## explicit\n# d.e/f v1.0.0\nd.e/f/g\n"),
+            ("vendor/a.b/c/Dockerfile", "FROM golang:1.15\n"),
+            ("vendor/a.b/c/go.mod", "module a.b/c\nrequire x.y/z v1.0.0\n"),
         ],
         "a.b/c v1.0.0 direct - go.mod\n\
              a.b/c v1.0.0 direct - vendor/modules.txt\n\
