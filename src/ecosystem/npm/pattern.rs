@@ -29,9 +29,11 @@ impl<'a> Resolved<'a> {
     /// so the only package of that name is meant.
     pub(super) fn get(&self, name: &str, range: &str) -> Option<Vertex> {
         let forms = [format!("{name}@{range}"), format!("{name}@npm:{range}")];
+        let without_range = || self.by_pattern.get(name).filter(|_| range.is_empty()).copied();
         forms
             .iter()
             .find_map(|form| self.by_pattern.get(form.as_str()).copied())
+            .or_else(without_range)
             .or_else(|| self.by_name.get(name).copied().flatten())
     }
 }

@@ -129,7 +129,7 @@ impl<'t> Lock<'t> {
         let is_runtime = key.reference.starts_with("runtime:");
         let ecosystem = if is_runtime { Ecosystem::Generic } else { Ecosystem::Npm };
         let vertex = self.graph.add(ecosystem, declared);
-        self.by_key.insert(entry.key, vertex);
+        self.by_key.insert(self.normal(entry.key), vertex);
     }
 
     /// The scope by the flags of an entry; there are none since version 9.
@@ -196,8 +196,14 @@ impl<'t> Lock<'t> {
             .collect()
     }
 
+    /// A key as version 9 writes it: without a slash at its beginning.
+    fn normal<'k>(&self, key: &'k str) -> &'k str {
+        if self.version >= 9 { key.strip_prefix('/').unwrap_or(key) } else { key }
+    }
+
     /// A package by its key, or by its key without peers.
     fn vertex(&self, key: &str) -> Option<Vertex> {
+        let key = self.normal(key);
         let bare = || key.split('(').next().unwrap_or(key);
         self.by_key.get(key).or_else(|| self.by_key.get(bare())).copied()
     }

@@ -19,7 +19,8 @@ impl<'a> Key<'a> {
     pub(super) fn of(key: &'a str, version: u32) -> Self {
         let bare = key.split('(').next().unwrap_or(key);
         let (name, reference) = if version >= 9 {
-            split_pattern(bare)
+            // A converted lock file may have the slash of earlier versions.
+            split_pattern(bare.strip_prefix('/').unwrap_or(bare))
         } else {
             // Packages that are not from the registry have a host first.
             let path = match bare.strip_prefix('/') {
@@ -103,6 +104,7 @@ mod tests {
         check("/@s/a@1.2.3(b@2.0.0)(c@1.0.0)", 6, Some("@s/a"), Some("1.2.3"));
         check("github.com/u/r/4c8b71f58cb8b9e042d6ab73303d63beee7c522b", 6, None, None);
         check("@s/a@1.2.3", 9, Some("@s/a"), Some("1.2.3"));
+        check("/@s/a@1.2.3", 9, Some("@s/a"), Some("1.2.3"));
         check("a@https://codeload.github.com/u/a/tar.gz/4c8b71f", 9, Some("a"), None);
         check("file:../own", 6, None, None);
         assert!(Key::of("file:../own", 6).is_folder());

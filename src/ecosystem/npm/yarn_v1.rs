@@ -122,9 +122,25 @@ fn patterns(content: &str) -> Option<Vec<&str>> {
         patterns.push(pattern);
         rest = rest.trim_start_matches([',', ' ']);
     }
-    // Every pattern has a range, even if it is empty.
-    let is_range = |pattern: &&str| pattern.get(1..).is_some_and(|rest| rest.contains('@'));
-    (!patterns.is_empty() && patterns.iter().all(is_range)).then_some(patterns)
+    // An empty range is left out: `name` in the place of `name@`.
+    let is_pattern = |pattern: &&str| {
+        pattern.get(1..).is_some_and(|rest| rest.contains('@')) || is_name(pattern)
+    };
+    (!patterns.is_empty() && patterns.iter().all(is_pattern)).then_some(patterns)
+}
+
+/// Whether a text can be the name of a package: `name`, `@scope/name`.
+fn is_name(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!'()*".contains(&byte);
+        part.starts_with(|first: char| first.is_ascii_alphanumeric()) && part.bytes().all(allowed)
+    };
+    match text.strip_prefix('@') {
+        Some(scoped) => {
+            scoped.split_once('/').is_some_and(|(scope, name)| is_part(scope) && is_part(name))
+        }
+        None => is_part(text),
+    }
 }
 
 /// Splits a line into its first word, without quotes, and the rest.
