@@ -1,7 +1,8 @@
 //! `Project.toml`, by "Project.toml" of Pkg's documentation.
 //!
 //! Input: `deps`, `weakdeps` and `extras`, from names to UUIDs, and `compat`. Output: packages, with their
-//! range in `compat`. Invariants: a package with a path in `sources` is part of the project.
+//! range in `compat`. Invariants: a package with a path in `sources` is part of the project, and the
+//! standard library is part of Julia.
 
 use super::purl;
 use crate::ecosystem::{
@@ -18,6 +19,51 @@ use crate::model::{
 
 const GROUPS: [(&str, Scope); 3] =
     [("deps", Scope::Runtime), ("weakdeps", Scope::Optional), ("extras", Scope::Test)];
+
+/// The packages that come with Julia, by "Standard Library" of its manual (1.6 to 1.12). A version of its
+/// own stands in the manifest.
+const STANDARD_LIBRARY: [&str; 40] = [
+    "ArgTools",
+    "Artifacts",
+    "Base64",
+    "CRC32c",
+    "Dates",
+    "DelimitedFiles",
+    "Distributed",
+    "Downloads",
+    "FileWatching",
+    "Future",
+    "InteractiveUtils",
+    "JuliaSyntaxHighlighting",
+    "LazyArtifacts",
+    "LibCURL",
+    "LibGit2",
+    "Libdl",
+    "LinearAlgebra",
+    "Logging",
+    "Markdown",
+    "Mmap",
+    "MozillaCACerts_jll",
+    "NetworkOptions",
+    "Pkg",
+    "Printf",
+    "Profile",
+    "REPL",
+    "Random",
+    "SHA",
+    "Serialization",
+    "SharedArrays",
+    "Sockets",
+    "SparseArrays",
+    "Statistics",
+    "StyledStrings",
+    "SuiteSparse",
+    "TOML",
+    "Tar",
+    "Test",
+    "UUIDs",
+    "Unicode",
+];
 
 /// Reads `Project.toml`.
 #[derive(Debug)]
@@ -53,6 +99,9 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
                 found.warn(line, format!("`{name}`: expected a UUID, got {kind}"));
                 continue;
             };
+            if STANDARD_LIBRARY.contains(&name) {
+                continue;
+            }
             let source = sources.and_then(|sources| toml::table(sources, name));
             if source.is_some_and(|source| source.contains_key("path")) {
                 continue;

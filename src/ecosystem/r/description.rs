@@ -1,7 +1,9 @@
 //! `DESCRIPTION`, by "The DESCRIPTION file" of "Writing R Extensions".
 //!
 //! Input: fields, whose values may continue in indented lines. Output: the dependencies of a package or
-//! project. Invariants: other text with this file name gives nothing.
+//! project. Decisions: the packages of priority "base" are R itself, and have its version.
+//!
+//! Invariants: other text with this file name gives nothing.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
@@ -13,6 +15,24 @@ use crate::model::{
     ecosystem::Ecosystem,
     scan_result::{Scope, Source},
 };
+
+/// The packages of priority "base", by "Which add-on packages exist for R?" of the R FAQ.
+const BASE: [&str; 14] = [
+    "base",
+    "compiler",
+    "datasets",
+    "grDevices",
+    "graphics",
+    "grid",
+    "methods",
+    "parallel",
+    "splines",
+    "stats",
+    "stats4",
+    "tcltk",
+    "tools",
+    "utils",
+];
 
 /// Reads `DESCRIPTION`.
 #[derive(Debug)]
@@ -66,7 +86,7 @@ fn add(entry: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
         Some((name, range)) => (name.trim(), Some(range.trim_end_matches(')').trim())),
         None => (entry, None),
     };
-    if name == "R" {
+    if name == "R" || BASE.contains(&name) {
         return;
     }
     // "It should contain only (ASCII) letters, numbers and dot".
