@@ -2,13 +2,15 @@
 //! manual. Forgejo and Gitea use the same formats.
 //!
 //! Input: jobs and steps. Output: the actions and workflows that they use, with the reference after the
-//! `@` as version if it is a tag or a commit, and the images of jobs, services and actions. Invariants:
-//! a path that begins with `./` is part of the repository.
+//! `@` as version if it is a tag or a commit (then the version that a comment names is the specifier), and
+//! the images of jobs, services and actions. Invariants:
+//! a path that begins with `./` or `$/` is part of the repository.
 
 use super::reference;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    git_reference,
     image::Images,
     path::file_name,
     text,
@@ -18,7 +20,7 @@ use crate::model::{
     ecosystem::Ecosystem,
     scan_result::{Scope, Source},
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Reads workflows and actions.
 #[derive(Debug)]
@@ -41,13 +43,34 @@ impl Parser for GitHubWorkflow {
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::GitHub, Source::Manifest);
-        yaml::read(file.bytes, found, walk)
+        let text = text::decode(file.bytes);
+        let remarks = remarks(&text);
+        yaml::read(file.bytes, found, |tree, found| walk(tree, remarks, found))
     }
 }
 
-fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
-    let mut workflow =
-        Workflow { seen: Seen::default(), images: Images::default(), used: HashSet::new(), found };
+/// The versions that comments name beside pinned commits, by line: `uses: a/b@4c8b71f… # v4.2.2`.
+fn remarks(text: &str) -> HashMap<u32, &str> {
+    let lines = (1_u32..).zip(text.lines()).filter(|(_, line)| line.contains('@'));
+    lines.filter_map(|(number, line)| Some((number, remark(line)?))).collect()
+}
+
+/// The version in a comment: `# v4.2.2`, Renovate's `# tag=v1.0.3`, Ratchet's `# ratchet:a/b@v4`.
+fn remark(line: &str) -> Option<&str> {
+    let (_, comment) = line.split_once(" #")?;
+    let word = comment.split_whitespace().next()?;
+    let word = word.strip_prefix("tag=").unwrap_or(word);
+    let version = match word.strip_prefix("ratchet:") {
+        Some(pinned) => pinned.rsplit_once('@')?.1,
+        None => word,
+    };
+    let is_version = reference::split(version).0.is_some();
+    (is_version && git_reference::commit(version).is_none()).then_some(version)
+}
+
+fn walk(tree: &Tree<'_>, remarks: HashMap<u32, &str>, found: &mut Collector<'_>) {
+    let (seen, images, used) = (Seen::default(), Images::default(), HashSet::new());
+    let mut workflow = Workflow { seen, images, used, remarks, found };
     for root in tree.documents() {
         for job in root.get("jobs").into_iter().flat_map(Node::members) {
             workflow.job(job.value);
@@ -80,6 +103,7 @@ struct Workflow<'w, 'f> {
     seen: Seen<Role>,
     images: Images,
     used: HashSet<String>,
+    remarks: HashMap<u32, &'w str>,
     found: &'w mut Collector<'f>,
 }
 
@@ -144,6 +168,9 @@ impl Workflow<'_, '_> {
         // Forgejo and Gitea also accept the address of a repository.
         let address = wanted.split_once("://").map(|(_, rest)| rest);
         let elsewhere = address.filter(|address| !address.starts_with("github.com/"));
+        if wanted.starts_with("$/") {
+            return;
+        }
         let wanted = address
             .map_or(wanted, |address| address.strip_prefix("github.com/").unwrap_or(address));
         if wanted.starts_with(['.', '/']) || wanted.contains("${{") && !wanted.contains('@') {
@@ -155,6 +182,9 @@ impl Workflow<'_, '_> {
             return self.found.warn(uses.line, message);
         }
         let (version, specifier) = reference::split(wanted);
+        let is_commit = version.is_some_and(|version| git_reference::commit(version).is_some());
+        let remark = self.remarks.get(&uses.line).copied().filter(|_| is_commit);
+        let specifier = specifier.or(remark);
         if self.used.insert(format!("{}@{wanted}", name.to_lowercase())) {
             let (line, direct, scope) = (uses.line, Some(true), Some(Scope::Build));
             // The purl specification has a type for GitHub only.
