@@ -134,7 +134,7 @@ impl<'b> Build<'b> {
 
     /// `ARG A=1 B="2"`
     fn arguments(&mut self, rest: &str) {
-        for word in rest.split_whitespace() {
+        for word in instructions::words(rest) {
             if let Some((name, value)) = word.split_once('=') {
                 let value = self.expand(unquoted(value));
                 if !self.budget.copy(value.len()) {
@@ -157,7 +157,7 @@ impl<'b> Build<'b> {
 
     /// `FROM --platform=… image AS name`
     fn stage(&mut self, rest: &str, line: u32) {
-        let mut words = rest.split_whitespace().skip_while(|word| word.starts_with("--"));
+        let mut words = instructions::words(rest).skip_while(|word| word.starts_with("--"));
         let reference = self.expand(unquoted(words.next().unwrap_or_default()));
         self.is_cut_short |= self.stages.len() >= MAX_ITEMS;
         if self.is_cut_short || !self.budget.copy(reference.len()) {

@@ -27,6 +27,41 @@ pub(super) fn split(text: &str) -> (String, &str) {
     (keyword.to_ascii_uppercase(), rest.trim_start())
 }
 
+/// The words of an instruction. White space within a placeholder of a template (`<%= … %>`, `{{ … }}`,
+/// `{% … %}`) separates nothing.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text.trim_start();
+    // Once an end is missing, placeholders are read as written, so that it is searched only once.
+    let mut is_complete = true;
+    std::iter::from_fn(move || {
+        let (mut end, mut close): (usize, Option<&str>) = (0, None);
+        while let Some(part) = rest.get(end..).filter(|part| !part.is_empty()) {
+            match close {
+                Some(closing) => {
+                    let found = part.find(closing);
+                    is_complete = found.is_some();
+                    end += found.map_or(0, |at| at + closing.len());
+                    close = None;
+                }
+                None if part.starts_with(char::is_whitespace) => break,
+                None => {
+                    let mut known = PLACEHOLDERS.iter().filter(|_| is_complete);
+                    let opened = known.find(|(open, _)| part.starts_with(open));
+                    close = opened.map(|(_, closing)| *closing);
+                    let step = opened.map(|(open, _)| open.len());
+                    end += step.or_else(|| Some(part.chars().next()?.len_utf8()))?;
+                }
+            }
+        }
+        let (word, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        rest = behind.trim_start();
+        (!word.is_empty()).then_some(word)
+    })
+}
+
+/// How placeholders of templates begin and end.
+const PLACEHOLDERS: [(&str, &str); 3] = [("<%", "%>"), ("{{", "}}"), ("{%", "%}")];
+
 /// Iterates over the instructions of a text without collecting them.
 pub(super) fn read(text: &str) -> Instructions<'_> {
     Instructions {

@@ -52,7 +52,7 @@ impl Images {
 /// Parses a reference; none if its name is incomplete.
 fn read(reference: &str) -> Option<Image<'_>> {
     let reference = reference.trim();
-    let variable = reference.find("{{").into_iter().chain(reference.find('$')).min();
+    let variable = unknown_at(reference);
     let (known, is_whole) = match variable {
         Some(at) => (reference.get(..at)?, false),
         None => (reference, true),
@@ -75,6 +75,20 @@ fn read(reference: &str) -> Option<Image<'_>> {
         Some(digest) => Image { name, version: Some(digest), specifier: tag },
         None => Image { name, version: tag, specifier: None },
     })
+}
+
+/// Where the first variable or placeholder begins: `$TAG`, `{{ tag }}`, `{% if … %}`, `<%= tag %>`, `@TAG@`.
+fn unknown_at(reference: &str) -> Option<usize> {
+    let opened = ["$", "{{", "{%", "<%"].into_iter().filter_map(|open| reference.find(open));
+    opened.chain(substituted_at(reference)).min()
+}
+
+/// Where a placeholder of Autoconf or CMake begins: `@NAME@`. A digest has no `@` at its end.
+fn substituted_at(reference: &str) -> Option<usize> {
+    let at = reference.find('@')?;
+    let (name, _) = reference.get(at + 1..)?.split_once('@')?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (!name.is_empty() && name.bytes().all(is_name)).then_some(at)
 }
 
 fn is_name(name: &str) -> bool {
@@ -114,6 +128,8 @@ mod tests {
         check("a/b:1.${MINOR:-2}-x", "a/b", None, Some("1.${MINOR:-2}-x"));
         check("a@${DIGEST}", "a", None, Some("${DIGEST}"));
         check("a:{{ .Values.tag }}", "a", None, Some("{{ .Values.tag }}"));
+        check("a:<%= v -%>-x", "a", None, Some("<%= v -%>-x"));
+        check("a:@TAG@", "a", None, Some("@TAG@"));
         for none in ["$A/b:1", "a/$B", "a-${B}:1", "{{ x }}", "", "<none>", "a b", "a//b", "-a"] {
             assert_eq!(read(none), None, "{none}");
         }
