@@ -83,7 +83,7 @@ impl Block {
         let mut block = around.cloned().unwrap_or_default();
         match word {
             "group" => {
-                let groups = call.values.iter().map(|group| Some(scope_of(group)));
+                let groups = call.values.iter().flat_map(|groups| scopes_of(groups));
                 block.scope = groups.fold(None, Scope::stronger);
             }
             "path" => block.is_path = true,
@@ -188,7 +188,7 @@ fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<
         return;
     }
     let groups = call.options.iter().filter(|(key, _)| matches!(*key, "group" | "groups"));
-    let own = groups.map(|(_, group)| Some(scope_of(group))).fold(None, Scope::stronger);
+    let own = groups.flat_map(|(_, groups)| scopes_of(groups)).fold(None, Scope::stronger);
     let scope = own.or(block.and_then(|block| block.scope)).unwrap_or(Scope::Runtime);
     let declared =
         Declared { name, line, direct: Some(true), scope: Some(scope), ..Declared::default() };
@@ -227,6 +227,11 @@ fn repository(key: &str, value: &str) -> String {
         "bitbucket" => format!("https://bitbucket.org/{value}.git"),
         _ => value.to_owned(),
     }
+}
+
+/// The scopes of a value, which names several groups if it is a list of words: `%i[development test]`.
+fn scopes_of(groups: &str) -> impl Iterator<Item = Option<Scope>> {
+    groups.split_whitespace().map(|group| Some(scope_of(group)))
 }
 
 /// The scope of a group. Groups have arbitrary names and Bundler installs all of them, so an unknown group
