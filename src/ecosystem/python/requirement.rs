@@ -79,8 +79,13 @@ fn package<'a>(
     Requirement::Package { name, version, specifier, problem: None }
 }
 
-/// The version of `==1.2` or `===1.2`; `==1.2.*` and lists of clauses are ranges.
+/// The version of `==1.2` or `===1.2`, also among other clauses, which can only exclude it; `==1.2.*` is a
+/// range.
 pub(super) fn pinned(specifier: &str) -> Option<&str> {
+    specifier.split(',').find_map(|clause| exactly(clause.trim()))
+}
+
+fn exactly(specifier: &str) -> Option<&str> {
     let version = specifier.strip_prefix("===").or_else(|| specifier.strip_prefix("=="))?.trim();
     let allowed = |character: char| {
         character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-' | '+' | '!')
@@ -206,6 +211,8 @@ mod tests {
         check("foo===1!2.0+cpu", "foo: version 1!2.0+cpu");
         check("foo[a, b]==1.2 ; python_version < '3'", "foo: version 1.2");
         check("foo (==1.2)", "foo: version 1.2");
+        check("foo==1.2,!=1.3", "foo: version 1.2");
+        check("foo >=42, ==43.0.1", "foo: version 43.0.1");
     }
 
     #[test]
@@ -213,7 +220,7 @@ mod tests {
         check("foo", "foo: any");
         check("foo>=1,<2;x=='y'", "foo: specifier >=1,<2");
         check("foo==1.2.*", "foo: specifier ==1.2.*");
-        check("foo==1.2,!=1.3", "foo: specifier ==1.2,!=1.3");
+        check("foo>=1,!=1.1.*", "foo: specifier >=1,!=1.1.*");
         check("foo~=1.4", "foo: specifier ~=1.4");
     }
 
