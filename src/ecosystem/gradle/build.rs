@@ -155,6 +155,19 @@ impl Reader<'_, '_> {
     /// Records whether a block begins the source sets, or within these the ones for tests:
     /// `sourceSets { commonTest.dependencies {`, `suites { test {`.
     fn enter_set(&mut self, bracket: usize) {
+        let open = self.blocks.len();
+        let is_set = |word: &str| matches!(word, "sourceSets" | "suites");
+        if self.words_before(bracket).any(is_set) {
+            self.sets_at.get_or_insert(open);
+        }
+        let is_test = |word: &str| word.to_ascii_lowercase().contains("test");
+        if self.sets_at.is_some() && self.words_before(bracket).any(is_test) {
+            self.tests_at.get_or_insert(open);
+        }
+    }
+
+    /// The words and texts of the statement whose block begins at `bracket`.
+    fn words_before(&self, bracket: usize) -> impl Iterator<Item = &str> {
         let mut from = bracket;
         while let Some(before) = from.checked_sub(1)
             && !self.tokens.ends_line(before)
@@ -162,17 +175,14 @@ impl Reader<'_, '_> {
         {
             from = before;
         }
-        let open = self.blocks.len();
-        let words = || {
-            (from..bracket).filter_map(|at| self.tokens.word(at).or_else(|| self.tokens.text(at)))
-        };
-        if words().any(|word| matches!(word, "sourceSets" | "suites")) {
-            self.sets_at.get_or_insert(open);
-        }
-        if self.sets_at.is_some() && words().any(|word| word.to_ascii_lowercase().contains("test"))
-        {
-            self.tests_at.get_or_insert(open);
-        }
+        (from..bracket).filter_map(|at| self.tokens.word(at).or_else(|| self.tokens.text(at)))
+    }
+
+    /// Whether a block configures a task. The `dependencies` of a task, such as those of Shadow's
+    /// `shadowJar`, filter what it packs.
+    fn is_of_task(&self, bracket: usize) -> bool {
+        self.words_before(bracket)
+            .any(|word| word == "tasks" || word.eq_ignore_ascii_case("shadowJar"))
     }
 
     /// The kind of the block whose bracket is at `at`.
@@ -182,6 +192,7 @@ impl Reader<'_, '_> {
             (Block::Ignored, _) | (_, Some("dependencyManagement" | "modules" | "components")) => {
                 Block::Ignored
             }
+            (Block::Other, _) if self.is_of_task(at) => Block::Ignored,
             (_, Some("dependencies")) => Block::Dependencies,
             (Block::Dependencies, Some("constraints")) => Block::Constraints,
             (Block::Other, Some("plugins")) => Block::Plugins,
