@@ -8,6 +8,9 @@ use super::{
 };
 use crate::model::scan_result::{Package, Warning};
 
+/// The beginning of a pointer file ("Git LFS Specification", "The Pointer").
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 /// One file of a repository, as its parser gets it.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceFile<'a> {
@@ -26,6 +29,12 @@ pub fn read(parser: &dyn Parser, path: &str, bytes: &[u8]) -> Findings {
 
 /// As [`read`], within the caller's budget. A file that uses up the budget gets one warning.
 pub(crate) fn read_within(parser: &dyn Parser, file: SourceFile<'_>) -> Findings {
+    if file.bytes.starts_with(LFS_POINTER) {
+        let message =
+            "a pointer of Git LFS: the content is not in the repository, and is not fetched";
+        let warnings = vec![file.warning(None, message)];
+        return Findings { warnings, unreadable: true, ..Findings::default() };
+    }
     let mut findings = parser.parse(file);
     if file.budget.was_used_up() {
         findings.warnings.push(file.warning(None, file.budget.message()));
