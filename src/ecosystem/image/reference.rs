@@ -83,7 +83,7 @@ fn unknown_at(reference: &str) -> Option<usize> {
     opened.chain(substituted_at(reference)).min()
 }
 
-/// Where a placeholder of Autoconf or CMake begins: `@NAME@`. A digest has no `@` at its end.
+/// Where a placeholder of Autoconf or `CMake` begins: `@NAME@`. A digest has no `@` at its end.
 fn substituted_at(reference: &str) -> Option<usize> {
     let at = reference.find('@')?;
     let (name, _) = reference.get(at + 1..)?.split_once('@')?;

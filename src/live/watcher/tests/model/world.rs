@@ -369,7 +369,9 @@ fn overview(live: &Live) -> Value {
     let snapshot = messages.into_iter().next().unwrap().into_data().unwrap();
     let mut overview: Value = serde_json::from_slice(&snapshot).unwrap();
     let rows = overview["jobs"].as_array_mut().unwrap();
-    rows.iter_mut().for_each(|row| row["created_at"] = Value::Null);
+    for row in rows.iter_mut() {
+        row["created_at"] = Value::Null;
+    }
     rows.sort_by_key(|row| row["job_id"].to_string());
     overview
 }
