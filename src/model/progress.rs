@@ -236,6 +236,8 @@ impl JobFacts {
         self.state == other.state
             && self.summary == other.summary
             && self.started_at == other.started_at
+            // Also the sort key: it follows the folder's time where no file names a start.
+            && self.created_at() == other.created_at()
             && self.completed_at == other.completed_at
             && self.url == other.url
     }

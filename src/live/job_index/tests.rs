@@ -69,6 +69,22 @@ fn next_messages(job_index: &JobIndex, cursor: &mut u64) -> Vec<String> {
     texts(batch).iter().map(short).collect()
 }
 
+/// Fails if a job whose folder was replaced, and got another time, is listed twice.
+#[test]
+fn a_job_whose_folder_gets_another_time_is_listed_once() {
+    let mut index = TestIndex::new();
+    let mut job = row("a", JobState::InProgress, 1);
+    index.publish(job.clone());
+    job.facts.folder_time += TimeDelta::hours(1);
+    index.publish(job.clone());
+    job.facts.state = JobState::Completed;
+    index.publish(job);
+    let (rows, total) = index.page(&JobSelection::default(), 0..9, |facts, _| facts.state);
+    assert_eq!((rows, total), (vec![JobState::Completed], 1));
+    index.remove("a");
+    assert_eq!(index.page(&JobSelection::default(), 0..9, |_, _| ()).1, 0);
+}
+
 #[test]
 fn each_changed_row_is_published_once_and_the_final_state_last() {
     let mut job_index = TestIndex::new();
