@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use std::{
     ffi::OsString,
     fs::OpenOptions,
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf, absolute},
     str::FromStr,
 };
@@ -154,8 +154,11 @@ impl Output {
         };
         let folder = target.parent().unwrap_or(&target);
         let probe = tempfile::Builder::new().prefix(".scanwatch-").tempfile_in(folder);
-        // The folder may be missing: tempfile's own message names its file.
-        let probe = probe.map_err(|error| error.kind()).map_err(std::io::Error::from);
+        // The message of tempfile names its own file.
+        let probe = probe.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!("the folder does not exist"),
+            kind => anyhow!("{kind}"),
+        });
         probe
             .map(drop)
             .with_context(|| format!("{}: cannot create a file in `{}`", shown(), folder.display()))
