@@ -10,7 +10,7 @@ use super::{
     EventId,
     follow::{Ending, Follower},
     job::{LiveJob, SharedJob},
-    job_index::{JobIndex, JobSelection},
+    job_index::JobIndex,
     sorted_jobs::Counts,
 };
 use crate::{
@@ -126,15 +126,37 @@ impl Live {
         Follower::new(self.job_index.clone(), last, end, guard)
     }
 
-    /// Calls `read` with the facts and the error of the selected jobs at these positions, newest
-    /// first. Also returns how many jobs are selected.
+    /// Calls `read` with the facts and the error of the jobs at these positions, newest first, in
+    /// one coarse state or in all. Also returns how many jobs there are in total.
     pub fn page<T>(
         &self,
-        selection: &JobSelection<'_>,
+        state: Option<&str>,
         places: Range<usize>,
         read: impl Fn(&JobFacts, Option<&str>) -> T,
     ) -> (Vec<T>, usize) {
-        self.job_index.page(selection, places, read)
+        self.job_index.page(state, places, read)
+    }
+
+    /// As [`page`](Self::page), of the job with this id or, if there is none, of the jobs whose ids
+    /// begin or end with this text. Visits every id; nobody who changes a job waits for it longer
+    /// than for a part of the map.
+    pub fn page_of_ids<T>(
+        &self,
+        text: &str,
+        state: Option<&str>,
+        places: Range<usize>,
+        read: impl Fn(&JobFacts, Option<&str>) -> T,
+    ) -> (Vec<T>, usize) {
+        let exact = text.parse::<JobId>().ok().and_then(|id| Some(self.jobs.get(&id)?.entry()));
+        let fits = |id: &JobId| id.as_str().starts_with(text) || id.as_str().ends_with(text);
+        let entries = match exact {
+            Some(entry) => vec![entry],
+            None => {
+                let found = self.jobs.iter().filter(|job| fits(job.key()));
+                found.map(|job| job.entry()).collect()
+            }
+        };
+        JobIndex::page_among(&entries, state, places, read)
     }
 
     /// How many jobs and repositories are in which state.

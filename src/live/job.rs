@@ -232,6 +232,11 @@ impl LiveJob {
         });
     }
 
+    /// The row of the job, shared with the index.
+    pub(super) fn entry(&self) -> Arc<JobEntry> {
+        Arc::clone(&self.entry)
+    }
+
     /// Records the time of the job's folder, before any of its files is read.
     pub(super) fn note_folder_time(&self, time: Timestamp) {
         self.with(|data| data.facts.folder_time = time);

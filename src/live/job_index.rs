@@ -41,34 +41,6 @@ const NEWEST: usize = 100;
 /// its row with each of them; a person can follow two messages a second.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Which jobs a list contains.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct JobSelection<'a> {
-    /// Jobs in this coarse state; `None`: in all.
-    pub state: Option<&'a str>,
-    /// Jobs with these ids; `None`: with all.
-    pub id: Option<IdSelection<'a>>,
-}
-
-/// Which ids are selected.
-#[derive(Debug, Clone, Copy)]
-pub enum IdSelection<'a> {
-    /// This id.
-    Exact(&'a str),
-    /// Ids that begin or end with this text.
-    Shortened(&'a str),
-}
-
-impl IdSelection<'_> {
-    fn matches(self, id: &JobId) -> bool {
-        let id = id.as_str();
-        match self {
-            Self::Exact(text) => id == text,
-            Self::Shortened(text) => id.starts_with(text) || id.ends_with(text),
-        }
-    }
-}
-
 /// The row of one job.
 #[derive(Debug, Clone)]
 pub(super) struct JobRow {
@@ -246,22 +218,38 @@ impl JobIndex {
         }
     }
 
-    /// Calls `read` with the facts and the error of the selected jobs at these positions, newest
-    /// first. Also returns how many jobs are selected.
+    /// Calls `read` with the facts and the error of the jobs at these positions, newest first, in
+    /// one coarse state or in all. Also returns how many jobs there are in total.
     pub(super) fn page<T>(
         &self,
-        selection: &JobSelection<'_>,
+        state: Option<&str>,
         places: Range<usize>,
         read: impl Fn(&JobFacts, Option<&str>) -> T,
     ) -> (Vec<T>, usize) {
         let job_index = self.lock();
-        let (listing, state) = (&job_index.listing, selection.state);
-        let (jobs, total) = match selection.id {
-            None => (listing.page(state, places), listing.len(state)),
-            Some(id) => listing.page_of(state, places, |job| id.matches(job.entry.id())),
-        };
+        let jobs = job_index.listing.page(state, places).into_iter();
         let show = |job: &ByStart| job.entry.with_row(|row| read(&row.facts, row.error.as_deref()));
-        (jobs.into_iter().map(show).collect(), total)
+        (jobs.map(show).collect(), job_index.listing.len(state))
+    }
+
+    /// As [`page`](Self::page), of these jobs only. Does not lock the index.
+    pub(super) fn page_among<T>(
+        entries: &[Arc<JobEntry>],
+        state: Option<&str>,
+        places: Range<usize>,
+        read: impl Fn(&JobFacts, Option<&str>) -> T,
+    ) -> (Vec<T>, usize) {
+        let key = |entry: &Arc<JobEntry>| {
+            let Published { row, version, .. } = &*entry.published();
+            let is_listed =
+                *version != 0 && state.is_none_or(|state| state == row.facts.state.coarse());
+            is_listed.then(|| ByStart::of(entry, &row.facts))
+        };
+        let mut jobs: Vec<ByStart> = entries.iter().filter_map(key).collect();
+        jobs.sort_unstable_by(|a, b| b.cmp(a));
+        let page = jobs.iter().skip(places.start).take(places.len());
+        let show = |job: &ByStart| job.entry.with_row(|row| read(&row.facts, row.error.as_deref()));
+        (page.map(show).collect(), jobs.len())
     }
 
     pub(super) fn counts(&self) -> Counts {

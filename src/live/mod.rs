@@ -33,7 +33,6 @@ mod watcher;
 pub use cache::{Live, WatchHealth};
 pub use follow::{Ending, Follower, Step};
 pub use job::LiveJob;
-pub use job_index::{IdSelection, JobSelection};
 pub use messages::{EventId, Message, TextPieces};
 pub use pieces::{CutOff, PIECE, PieceReader};
 pub use plans::Plans;

@@ -5,8 +5,7 @@
 //! state.
 //!
 //! Invariants: every count is updated with each change and none is computed for a request; a page
-//! costs the keys before it, at most half of all keys, and does not touch the jobs. A page of the
-//! keys that match a text costs one comparison for each key.
+//! costs the keys before it, at most half of all keys, and does not touch the jobs.
 
 use crate::model::{
     JobState,
@@ -79,25 +78,6 @@ impl<K: Ord> SortedJobs<K> {
         let mut keys: Vec<_> = oldest.skip(total - end).take(end - start).collect();
         keys.reverse();
         keys
-    }
-
-    /// The keys at these positions among those that `matches` accepts, newest first, in one coarse
-    /// state or in all, and how many it accepts. Visits every key.
-    pub(super) fn page_of(
-        &self,
-        state: Option<&str>,
-        places: Range<usize>,
-        matches: impl Fn(&K) -> bool,
-    ) -> (Vec<&K>, usize) {
-        let newest = merged(self.of(state).map(|keys| keys.iter().rev()), |a, b| a > b);
-        let (mut keys, mut total) = (Vec::new(), 0);
-        for key in newest.filter(|key| matches(key)) {
-            if places.contains(&total) {
-                keys.push(key);
-            }
-            total += 1;
-        }
-        (keys, total)
     }
 
     fn of(&self, state: Option<&str>) -> impl Iterator<Item = &BTreeSet<K>> {
@@ -191,17 +171,9 @@ mod tests {
                     let end = (start + size).min(expected.len());
                     let page = expected.get(start..end).unwrap_or_default();
                     assert_eq!(listing.page(state, start..start + size), page, "{state:?} {start}");
-                    let (all, total) = listing.page_of(state, start..start + size, |_| true);
-                    assert_eq!(
-                        (all.as_slice(), total),
-                        (page, expected.len()),
-                        "{state:?} {start}"
-                    );
                 }
             }
         }
-        let (keys, total) = listing.page_of(None, 1..3, |key| key % 10 == 3);
-        assert_eq!((keys, total), (vec![&43, &33], 6));
     }
 
     /// Fails if a count is not taken back, or is counted twice.

@@ -17,13 +17,10 @@ use crate::api::{
     },
     state::Api,
 };
-use crate::{
-    live::{IdSelection, JobSelection},
-    model::{
-        job_row::{JobRow, ListedJob},
-        progress::JobFacts,
-        state::COARSE_STATES,
-    },
+use crate::model::{
+    job_row::{JobRow, ListedJob},
+    progress::JobFacts,
+    state::COARSE_STATES,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -88,12 +85,10 @@ fn list(api: &Api, listing: &Listing) -> Result<Response, ApiError> {
     let page = Page::new(listing.page, listing.per_page, default, most);
     // Copied, so that no lock is held during serialization.
     let copy = |facts: &JobFacts, error: Option<&str>| (facts.clone(), error.map(str::to_owned));
-    let exact = |text: &str| text.parse().is_ok_and(|id| api.live.get(&id).is_some());
-    let id = listing.job.as_deref().map(|text| {
-        if exact(text) { IdSelection::Exact(text) } else { IdSelection::Shortened(text) }
-    });
-    let selection = JobSelection { state: wanted, id };
-    let (rows, total) = api.live.page(&selection, page.range(), copy);
+    let (rows, total) = match listing.job.as_deref() {
+        None => api.live.page(wanted, page.range(), copy),
+        Some(text) => api.live.page_of_ids(text, wanted, page.range(), copy),
+    };
     let rows = rows.iter().map(|(facts, error)| ListedJob::of(facts, error.as_deref()));
     Ok(reply::json(&JobsPage { jobs: rows.collect(), place: page.place(total) }))
 }
