@@ -81,7 +81,7 @@ impl<T> ListFile<T> {
         let before = self.problem.clone();
         let is_new = self.read_if_changed(anyway);
         match &self.problem {
-            // An operator who asks for it is told again.
+            // A reload on request reports a known problem again.
             Some(problem) if anyway || before.as_ref() != Some(problem) => {
                 tracing::error!("{problem}; the previous content stays in force; correct the file");
             }
