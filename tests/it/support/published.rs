@@ -31,7 +31,10 @@ pub(crate) fn from_crates(name: &str) -> Files {
 /// A package of the npm registry.
 pub(crate) fn from_npm(name: &str) -> Files {
     let folder = TempDir::new().unwrap();
-    run(program("npm").args(["pack", name, "--silent"]).current_dir(folder.path()));
+    let home = TempDir::new().unwrap();
+    let mut npm = program("npm");
+    npm.args(["pack", name, "--silent"]).env("HOME", home.path());
+    run(npm.current_dir(folder.path()));
     unpack(folder.path())
 }
 
@@ -45,6 +48,7 @@ pub(crate) fn from_pypi(name: &str) -> Files {
         "--no-binary",
         ":all:",
         "--quiet",
+        "--no-cache-dir",
         "--disable-pip-version-check",
     ];
     run(program("pip").args(arguments).current_dir(folder.path()));

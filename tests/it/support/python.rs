@@ -43,6 +43,7 @@ static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut install = program("python3");
         install
             .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
+            .arg("--no-cache-dir")
             .arg("--target")
             .arg(half.path())
             .args(PACKAGES);
