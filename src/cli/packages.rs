@@ -1,7 +1,8 @@
 //! `scanwatch packages`: finds packages in all repositories of a job.
 //!
-//! Input: a job, and optionally a name and an ecosystem. Output: a line for each package, page by
-//! page. Invariants: no more than a page is in memory; repositories that cannot be searched are
+//! Input: a job, a name, and optionally an ecosystem. Output: a line for each package, page by
+//! page. A name is required, because the server reads all results for each page. Invariants: no more
+//! than a page is in memory; repositories that cannot be searched are
 //! counted, so that an empty answer is not taken for "nobody uses it".
 
 use super::{
@@ -25,9 +26,9 @@ const HEADINGS: [&str; 5] = ["REPOSITORY", "PACKAGE", "VERSION", "ECOSYSTEM", "D
 pub(super) struct PackagesArgs {
     #[arg(value_name = "JOB", help = JOB_HELP)]
     job: JobName,
-    /// Only packages with exactly this name.
+    /// The exact name of the packages. `results --format csv` prints the packages of all names.
     #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    name: String,
     /// Only packages of this ecosystem, such as npm or pypi.
     #[arg(long, value_name = "ECOSYSTEM")]
     ecosystem: Option<String>,
@@ -82,10 +83,9 @@ async fn page(
     let mut query = Serializer::new(String::new());
     query.append_pair("per_page", &PER_PAGE.to_string());
     query.append_pair("page", &number.to_string());
-    for (name, value) in [("name", &args.name), ("ecosystem", &args.ecosystem)] {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-        }
+    query.append_pair("name", &args.name);
+    if let Some(ecosystem) = &args.ecosystem {
+        query.append_pair("ecosystem", ecosystem);
     }
     client.get(&format!("/scan/{job}/packages?{}", query.finish())).await
 }
@@ -95,15 +95,14 @@ fn report(args: &PackagesArgs, page: &Page) {
     if args.server.json {
         return;
     }
-    let of_name = args.name.as_ref().map(|name| format!(" named `{}`", printable(name)));
     let missing = match page.repositories_missing {
         0 => String::new(),
         count => format!("; {count} more are not finished or failed, and were not searched"),
     };
     output::print_message(&format!(
-        "{} packages{} in {} repositories{missing}",
+        "{} packages named `{}` in {} repositories{missing}",
         page.total,
-        of_name.unwrap_or_default(),
+        printable(&args.name),
         page.repositories_searched,
     ));
 }
