@@ -149,12 +149,11 @@ impl Live {
     ) -> (Vec<T>, usize) {
         let exact = text.parse::<JobId>().ok().and_then(|id| Some(self.jobs.get(&id)?.entry()));
         let fits = |id: &JobId| id.as_str().starts_with(text) || id.as_str().ends_with(text);
-        let entries = match exact {
-            Some(entry) => vec![entry],
-            None => {
-                let found = self.jobs.iter().filter(|job| fits(job.key()));
-                found.map(|job| job.entry()).collect()
-            }
+        let entries = if let Some(entry) = exact {
+            vec![entry]
+        } else {
+            let found = self.jobs.iter().filter(|job| fits(job.key()));
+            found.map(|job| job.entry()).collect()
         };
         JobIndex::page_among(&entries, state, places, read)
     }
