@@ -1,4 +1,4 @@
-//! A JSON reader (RFC 8259) with line numbers that tolerates broken files.
+//! A JSON reader (RFC 8259) with line numbers that tolerates broken files, comments and trailing commas.
 //!
 //! Input: the text of a file. Output: a tree that borrows from the text, with the line of every value
 //! and member, and the errors. A truncated file, a stray token or a merge conflict marker loses only
@@ -12,7 +12,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub(super) use reader::parse;
+pub(super) use reader::Ignored;
 
 use super::{collect::Collector, parser::Findings, text};
 
@@ -24,7 +24,17 @@ pub(crate) fn read(
     found: Collector<'_>,
     walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
 ) -> Findings {
-    read_kinds(bytes, found, false, walk)
+    read_kinds(bytes, found, Ignored::default(), false, walk)
+}
+
+/// As [`read`], for large files, of which some members are not needed.
+pub(crate) fn read_without(
+    bytes: &[u8],
+    ignored: Ignored,
+    found: Collector<'_>,
+    walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
+) -> Findings {
+    read_kinds(bytes, found, ignored, false, walk)
 }
 
 /// As [`read`], for a file that may contain an array instead.
@@ -33,17 +43,18 @@ pub(crate) fn read_object_or_array(
     found: Collector<'_>,
     walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
 ) -> Findings {
-    read_kinds(bytes, found, true, walk)
+    read_kinds(bytes, found, Ignored::default(), true, walk)
 }
 
 fn read_kinds(
     bytes: &[u8],
     mut found: Collector<'_>,
+    ignored: Ignored,
     takes_array: bool,
     walk: impl FnOnce(&Node<'_>, &mut Collector<'_>),
 ) -> Findings {
     let text = text::decode(bytes);
-    let document = parse(&text, found.budget());
+    let document = reader::parse(&text, ignored, found.budget());
     for error in &document.errors {
         found.warn(error.line, &error.message);
     }

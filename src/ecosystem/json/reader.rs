@@ -17,12 +17,19 @@ const MAX_VALUES: usize = 1_000_000;
 /// Errors that are kept; a file of noise would give one for each byte.
 const MAX_ERRORS: usize = 20;
 
+/// Members that are read and dropped, so that they take no memory: these names in objects of this depth.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::ecosystem) struct Ignored {
+    pub(in crate::ecosystem) depth: u32,
+    pub(in crate::ecosystem) names: &'static [&'static str],
+}
+
 /// Parses a text as far as possible.
-pub(in crate::ecosystem) fn parse<'a>(text: &'a str, budget: &'a Budget) -> Document<'a> {
+pub(super) fn parse<'a>(text: &'a str, ignored: Ignored, budget: &'a Budget) -> Document<'a> {
     budget.read(text.len());
     let errors = Vec::new();
     let mut reader =
-        Reader { text, at: 0, line: 1, objects: 0, arrays: 0, values: 0, errors, budget };
+        Reader { text, at: 0, line: 1, objects: 0, arrays: 0, values: 0, ignored, errors, budget };
     reader.skip_space();
     let root = if reader.peek().is_some() {
         let root = reader.value();
@@ -46,7 +53,9 @@ struct Reader<'a> {
     /// open outside, and is noise where none is.
     objects: u32,
     arrays: u32,
+    /// The number of values that are kept.
     values: usize,
+    ignored: Ignored,
     errors: Vec<Error>,
     budget: &'a Budget,
 }
@@ -64,10 +73,31 @@ impl<'a> Reader<'a> {
         self.at += 1;
     }
 
+    /// Skips white space and comments, which many tools allow in their files.
     fn skip_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
-            self.bump();
+        loop {
+            while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
+                self.bump();
+            }
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            if rest.starts_with(b"//") {
+                while self.peek().is_some_and(|byte| byte != b'\n') {
+                    self.at += 1;
+                }
+            } else if rest.starts_with(b"/*") {
+                self.at += 2;
+                while self.peek().is_some() && !self.ends_comment() {
+                    self.bump();
+                }
+                self.at = self.text.len().min(self.at + 2);
+            } else {
+                return;
+            }
         }
+    }
+
+    fn ends_comment(&self) -> bool {
+        self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(b"*/"))
     }
 
     fn error(&mut self, message: String) {
@@ -202,7 +232,13 @@ impl<'a> Reader<'a> {
         }
         self.bump();
         self.skip_space();
+        let before = self.values;
         let value = self.value()?;
+        let Ignored { depth, names } = self.ignored;
+        if self.objects == depth && self.arrays == 0 && names.contains(&key.as_ref()) {
+            self.values = before;
+            return None;
+        }
         Some(Member { key, line, value })
     }
 

@@ -1,10 +1,10 @@
-use super::*;
+use super::{reader::parse, *};
 use crate::ecosystem::budget::Budget;
 
 /// Compares the tree as compact JSON, followed by one line for each error.
 #[track_caller]
 fn check(text: &str, expected: &str) {
-    let document = parse(text, Budget::alone(1 << 24));
+    let document = parse(text, Ignored::default(), Budget::alone(1 << 24));
     let mut lines = vec![document.root.as_ref().map_or_else(|| "nothing".to_owned(), show)];
     lines.extend(document.errors.iter().map(|error| format!("{}: {}", error.line, error.message)));
     assert_eq!(lines.join("\n"), expected, "{text}");
@@ -83,7 +83,7 @@ fn merge_conflict_markers_keep_both_sides_of_an_array() {
 
 #[test]
 fn lines_are_those_of_names_and_values() {
-    let document = parse("{\n\n \"a\":\n  5}", Budget::alone(1 << 24));
+    let document = parse("{\n\n \"a\":\n  5}", Ignored::default(), Budget::alone(1 << 24));
     let root = document.root.unwrap();
     let member = &root.members().unwrap()[0];
     assert_eq!((member.line, member.value.line), (3, 4));
@@ -93,11 +93,11 @@ fn lines_are_those_of_names_and_values() {
 fn depth_and_time_are_bounded() {
     for open in ["[", "{\"a\":", "[{\"a\":", "{\"", "\\", "\"\\", ",", "?", "[1 ", "{\"a\"?"] {
         let text = open.repeat(1_000_000);
-        let document = parse(&text, Budget::alone(1 << 24));
+        let document = parse(&text, Ignored::default(), Budget::alone(1 << 24));
         assert!(!document.errors.is_empty(), "{open}");
     }
     let deep = format!("[{}1{}, 2]", "[".repeat(500), "]".repeat(500));
-    let document = parse(&deep, Budget::alone(1 << 24));
+    let document = parse(&deep, Ignored::default(), Budget::alone(1 << 24));
     assert_eq!(document.errors.len(), 1);
     assert!(show(&document.root.unwrap()).ends_with(",2]"));
 }
@@ -106,11 +106,33 @@ fn depth_and_time_are_bounded() {
 #[test]
 fn values_are_bounded_and_the_first_ones_are_kept() {
     let text = format!("{{\"a\": 1, \"b\": [{}", "[0],".repeat(600_000));
-    let document = parse(&text, Budget::alone(1 << 24));
+    let document = parse(&text, Ignored::default(), Budget::alone(1 << 24));
     assert_eq!(document.errors.len(), 1);
     assert_eq!(document.errors[0].message, "more than 1000000 values; the rest is skipped");
     let root = document.root.unwrap();
     assert_eq!(root.get("a").map(|member| &member.value), Some(&Value::Number("1")));
     let Some(Value::Array(elements)) = root.get("b").map(|member| &member.value) else { panic!() };
     assert!((400_000..600_000).contains(&elements.len()));
+}
+
+/// Fails if a member that is not needed is kept, or one of the same name elsewhere is not.
+#[test]
+fn members_are_ignored_by_depth_and_name() {
+    let text = r#"{"a": 1, "b": {"a": [{"c": 2}], "c": {"a": 3}}, "d": [{"a": 4}]}"#;
+    let ignored = Ignored { depth: 2, names: &["a"] };
+    let document = parse(text, ignored, Budget::alone(1 << 24));
+    let shown = document.root.as_ref().map(show).unwrap();
+    assert_eq!(shown, "{a:1,b:{c:{a:3}},d:[{a:4}]}");
+    assert!(document.errors.is_empty());
+}
+
+#[test]
+fn comments_are_skipped() {
+    let text =
+        "// {\n{ /* \"a\": 1,\n */ \"b\": // c\n 2, \"d\": [/**/ \"//\", \"/*\",], }\n/* open";
+    check(text, "{b:2,d:[\"//\",\"/*\"]}");
+    let document = parse("{/*\n\n*/\"a\"\n//\n: 5}", Ignored::default(), Budget::alone(1 << 24));
+    let root = document.root.unwrap();
+    let member = &root.members().unwrap()[0];
+    assert_eq!((member.line, member.value.line), (3, 5));
 }
