@@ -7,8 +7,10 @@
 use super::{
     budget::{Budget, NODE},
     credentials::without_credentials,
+    facts::{Fact, together},
     parser::{Findings, SourceFile},
     project::Project,
+    resolution::{Importer, Resolution, Resolutions},
     text,
 };
 use crate::model::{
@@ -61,6 +63,9 @@ pub(crate) struct Collector<'f> {
     requirements_omitted: usize,
     /// Whether packages with equal purls are merged.
     merges: bool,
+    /// What the format keeps of the file.
+    facts: Vec<Box<dyn Fact>>,
+    resolutions: Vec<Resolution>,
 }
 
 impl<'f> Collector<'f> {
@@ -76,6 +81,8 @@ impl<'f> Collector<'f> {
             packages_omitted: 0,
             requirements_omitted: 0,
             merges: false,
+            facts: Vec::new(),
+            resolutions: Vec::new(),
         }
     }
 
@@ -147,6 +154,7 @@ impl<'f> Collector<'f> {
             scope: declared.scope,
             source: self.source,
             requires: Vec::new(),
+            resolved: None,
         };
         let text = package.text_len();
         // The path is not work of this file, but counts towards the bound of memory.
@@ -184,6 +192,33 @@ impl<'f> Collector<'f> {
             self.text += purl.len();
             package.requires.push(purl);
         }
+    }
+
+    /// Records that a package of this lock file is the one for a requirement of a manifest, by the range that the
+    /// manifest states. Only needed where the lock file has several versions of a package.
+    pub(crate) fn resolves(
+        &mut self,
+        Added(package): Added,
+        importer: Importer<'_>,
+        range: Option<&str>,
+    ) {
+        let Some(package) = self.findings.packages.get(package) else { return };
+        let range = range.unwrap_or_default().trim();
+        // No manifest has a specifier of this length.
+        if range.len() > MAX_VERSION || self.text > MAX_TEXT {
+            return;
+        }
+        let resolution = Resolution::new(&package.purl, importer, range, self.file.path);
+        let size = resolution.text_len();
+        if self.file.budget.copy(size) {
+            self.text += size;
+            self.resolutions.push(resolution);
+        }
+    }
+
+    /// Keeps a fact of the file until all files have been read.
+    pub(crate) fn keep(&mut self, fact: impl Fact) {
+        self.facts.push(Box::new(fact));
     }
 
     /// A trimmed version or specifier; none if it is empty or too long.
@@ -294,6 +329,11 @@ impl<'f> Collector<'f> {
             let message = format!("{} more warnings are omitted", self.warnings_omitted);
             self.findings.warnings.push(self.file.warning(None, message));
         }
+        if !self.resolutions.is_empty() {
+            let file = self.file.path.to_owned();
+            self.facts.push(Box::new(Resolutions { file, all: self.resolutions }));
+        }
+        self.findings.fact = together(self.facts);
         self.findings
     }
 

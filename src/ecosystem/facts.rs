@@ -22,6 +22,25 @@ pub trait Fact: Any + fmt::Debug {
     fn gather(self: Box<Self>, facts: &mut Facts);
 }
 
+/// Several facts of one file, of different types.
+#[derive(Debug)]
+struct Several(Vec<Box<dyn Fact>>);
+
+impl Fact for Several {
+    fn size(&self) -> usize {
+        self.0.iter().map(|fact| fact.size()).sum()
+    }
+
+    fn gather(self: Box<Self>, facts: &mut Facts) {
+        self.0.into_iter().for_each(|fact| fact.gather(facts));
+    }
+}
+
+/// All facts of a file as one.
+pub(super) fn together(mut facts: Vec<Box<dyn Fact>>) -> Option<Box<dyn Fact>> {
+    if facts.len() > 1 { Some(Box::new(Several(facts))) } else { facts.pop() }
+}
+
 /// The facts of a repository: one collection of each type.
 #[derive(Debug, Default)]
 pub struct Facts {

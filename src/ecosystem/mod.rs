@@ -62,6 +62,7 @@ mod project;
 mod purl;
 mod python;
 mod r;
+mod resolution;
 mod ruby;
 mod runtimes;
 mod sbt;

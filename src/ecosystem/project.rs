@@ -70,7 +70,7 @@ impl Project {
 }
 
 /// Resolves a path relative to a folder; none if it leads out of the repository.
-fn below(folder: &str, path: &str) -> Option<String> {
+pub(super) fn below(folder: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split(['/', '\\']) {
         match part {

@@ -35,6 +35,9 @@ pub struct Declared<'a> {
     /// How many packages it requires.
     #[serde(default, rename = "requires", deserialize_with = "count")]
     pub required: usize,
+    /// Of a requirement: the purl of the package in the lock file.
+    #[serde(default)]
+    pub resolved: Option<Cow<'a, str>>,
 }
 
 impl<'a> Declared<'a> {
@@ -57,6 +60,7 @@ impl<'a> Declared<'a> {
             scope: package.scope,
             source: package.source,
             required: package.requires.len(),
+            resolved: package.resolved.as_ref().map(Cow::from),
         }
     }
 }
@@ -150,7 +154,7 @@ mod tests {
         let whole = json!({
             "name": "a \"b\"", "version": "1", "specifier": "^1", "ecosystem": "npm", "purl": "pkg:npm/a@1",
             "file": "f", "line": 7, "direct": true, "scope": "dev", "source": "lockfile",
-            "requires": ["pkg:npm/b@1", "pkg:npm/\u{e4}@1"], "more": [{}],
+            "requires": ["pkg:npm/b@1", "pkg:npm/\u{e4}@1"], "resolved": "pkg:npm/a@1", "more": [{}],
         });
         let mut texts = vec![whole.clone()];
         for name in whole.as_object().unwrap().keys() {

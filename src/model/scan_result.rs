@@ -135,13 +135,18 @@ pub struct Package {
     /// it requires none or the file does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
+    /// Of a requirement in a manifest: the purl of the package that its lock file chose for it, if the lock
+    /// file has several versions of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
 }
 
 impl Package {
     /// The size of its texts in bytes: nearly its size in memory, and less than its size as JSON.
     pub fn text_len(&self) -> usize {
-        let Self { name, version, specifier, ecosystem, purl, file, requires, .. } = self;
-        let texts = [name, purl, file].into_iter().chain(version).chain(specifier).chain(requires);
+        let Self { name, version, specifier, ecosystem, purl, file, requires, resolved, .. } = self;
+        let optional = version.iter().chain(specifier).chain(resolved);
+        let texts = [name, purl, file].into_iter().chain(optional).chain(requires);
         ecosystem.as_str().len() + texts.map(String::len).sum::<usize>()
     }
 }

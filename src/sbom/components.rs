@@ -4,7 +4,7 @@
 //! of each component, in order, with the positions of all its declarations.
 //!
 //! Invariants: components are sorted by purl; a range in a manifest that a lock file resolves is one
-//! component with the resolved version; memory is bounded by the budget of the index, whatever the results:
+//! component with the resolved version, which the result names if the lock file has several; memory is bounded by the budget of the index, whatever the results:
 //! what does not fit is collected by reading the results again.
 
 use super::{
@@ -71,9 +71,8 @@ struct Candidate {
 impl Locked {
     fn add(&mut self, package: &Declared<'_>, place: u64) {
         let key = keys(&unversioned(&package.purl), folder_of(&package.file)).pop();
-        let mut purl = DefaultHasher::new();
-        purl.write(package.purl.as_bytes());
-        self.0.extend(key.map(|key| Candidate { key, place, purl: purl.finish() }));
+        let purl = hash(&package.purl);
+        self.0.extend(key.map(|key| Candidate { key, place, purl }));
     }
 
     fn finish(&mut self) {
@@ -81,11 +80,17 @@ impl Locked {
     }
 
     /// The position of the locked package that a declaration without a version resolves to, in the nearest
-    /// lock file; none if there are several, because the range could be any of them.
+    /// lock file. Of several it is the one that the declaration names; otherwise none, because the range could
+    /// be any of them.
     fn resolved(&self, package: &Declared<'_>) -> Option<u64> {
         let keys = keys(&package.purl, folder_of(&package.file));
         let found = keys.iter().rev().map(|key| self.of(*key)).find(|range| !range.is_empty())?;
-        let (first, rest) = self.0.get(found)?.split_first()?;
+        let found = self.0.get(found)?;
+        if let Some(resolved) = package.resolved.as_deref().map(hash) {
+            let named = found.iter().find(|candidate| candidate.purl == resolved);
+            return named.map(|candidate| candidate.place);
+        }
+        let (first, rest) = found.split_first()?;
         rest.iter().all(|candidate| candidate.purl == first.purl).then_some(first.place)
     }
 
@@ -93,6 +98,12 @@ impl Locked {
         let start = self.0.partition_point(|candidate| candidate.key < key);
         start..start + self.0[start..].partition_point(|candidate| candidate.key == key)
     }
+}
+
+fn hash(purl: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(purl.as_bytes());
+    hasher.finish()
 }
 
 /// The keys of a purl in each folder from the root to `folder`, which is the last. Takes linear time in the

@@ -114,6 +114,7 @@ mod tests {
             scope: Some(Scope::Runtime),
             source: Source::Lockfile,
             requires: Vec::new(),
+            resolved: None,
         };
         let bare = Package {
             version: None,

@@ -251,6 +251,7 @@ mod tests {
             scope: Some(Scope::Runtime),
             source: Source::Lockfile,
             requires: requires.iter().map(|purl| (*purl).to_owned()).collect(),
+            resolved: None,
         }
     }
 

@@ -2,12 +2,13 @@
 //!
 //! Input: the `[[package]]` entries, and `[root]` of cargo before 1.16. Output: every entry with a source.
 //! Invariants: an entry without a source is a workspace member or a path dependency, so it is not a
-//! package; its dependencies are direct.
+//! package; its dependencies are direct, and state which version of a crate it gets.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
     path::file_name,
+    resolution::Importer,
     text,
     toml::{self, Document},
 };
@@ -43,21 +44,28 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     check_version(document, found);
     let direct = Direct::of(document);
     let mut added = HashMap::new();
+    let mut versions: HashMap<&str, u32> = HashMap::new();
     for entry in toml::elements(&document.root, "package") {
         let taken = read_entry(entry, document, direct.as_ref(), found);
         if let (Some(taken), Some(table)) = (taken, entry.get_ref().as_table()) {
             added.extend(references(table).map(|reference| (reference, taken)));
+            *versions.entry(toml::string(table, "name").unwrap_or_default()).or_default() += 1;
         }
     }
     for entry in toml::elements(&document.root, "package") {
         let Some(table) = entry.get_ref().as_table() else { continue };
         // The longest reference identifies exactly one entry.
         let own = references(table).last().and_then(|reference| added.get(&reference)).copied();
+        let is_own = toml::string(table, "source").is_none();
         let wanted = toml::elements(table, "dependencies")
             .filter_map(|dependency| dependency.get_ref().as_str());
-        for required in wanted.filter_map(|dependency| added.get(&reference(dependency)).copied()) {
+        for wanted in wanted.map(reference) {
+            let Some(required) = added.get(&wanted).copied() else { continue };
             if let Some(own) = own {
                 found.requires(own, required);
+            } else if is_own && versions.get(wanted.0).is_some_and(|count| *count > 1) {
+                let member = toml::string(table, "name").unwrap_or_default();
+                found.resolves(required, Importer::Project(member), None);
             }
         }
     }

@@ -1,14 +1,15 @@
 //! `Cargo.toml`, by "The Manifest Format" and "Specifying Dependencies" of the Cargo book.
 //!
 //! Input: the dependency tables of a package or a workspace. Output: each external crate, under its real
-//! name. Invariants: a dependency with a `path` is part of the repository, even if it also has a version
-//! for publishing.
+//! name, and the name of the package itself. Invariants: a dependency with a `path` is part of the repository,
+//! even if it also has a version for publishing.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared, MAX_VERSION},
+    collect::{Collector, Declared, MAX_NAME, MAX_VERSION},
     git_reference,
-    path::file_name,
+    path::{file_name, folder_of},
+    resolution::ProjectName,
     text,
     toml::{self, Document},
 };
@@ -48,11 +49,18 @@ impl Parser for CargoToml {
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Cargo, Source::Manifest);
-        toml::read(file.bytes, found, walk)
+        let folder = folder_of(file.path);
+        toml::read(file.bytes, found, |document, found| walk(document, folder, found))
     }
 }
 
-fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
+fn walk(document: &Document<'_>, folder: &str, found: &mut Collector<'_>) {
+    // The lock file names the members of the workspace.
+    let package = toml::table(&document.root, "package");
+    if let Some(name) = package.and_then(|package| toml::string(package, "name")) {
+        let short = name.get(..name.len().min(MAX_NAME)).unwrap_or_default();
+        found.keep(ProjectName { folder: folder.to_owned(), name: short.to_owned() });
+    }
     let mut reader = Reader { document, found };
     reader.groups(&document.root);
     for target in toml::table(&document.root, "target").into_iter().flat_map(DeTable::values) {

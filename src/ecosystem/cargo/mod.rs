@@ -6,7 +6,9 @@
 mod inherit;
 mod lock;
 mod manifest;
+mod requirement;
 
 pub(super) use inherit::inherit_versions;
 pub(super) use lock::CargoLock;
 pub(super) use manifest::CargoToml;
+pub(super) use requirement::allows;

@@ -120,6 +120,7 @@ fn package(ecosystem: Ecosystem, name: String, location: Location) -> Option<Pac
         direct: Some(true),
         source: Source::Import,
         requires: Vec::new(),
+        resolved: None,
     })
 }
 

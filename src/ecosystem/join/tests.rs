@@ -1,23 +1,32 @@
 //! Combined findings of several files, shown with one package on each line.
 
 use super::*;
-use crate::ecosystem::{SourceFile, cargo::inherit_versions, fuzz::read_alone, locks, parser_for};
+use crate::ecosystem::{
+    SourceFile, cargo::inherit_versions, fuzz::read_alone, locks, parser::read_within, parser_for,
+};
 use crate::model::scan_result::{Scope, Source};
 
-/// Parses the files, joins their findings in both orders, and compares the packages, one a line.
-#[track_caller]
-fn check(files: &[(&str, &str)], expected: &str) {
-    let (mut packages, mut projects) = (Vec::new(), Vec::new());
+/// Parses the files in this order and joins their findings.
+fn joined<'f>(files: impl Iterator<Item = &'f (&'f str, &'f str)>) -> (Vec<Package>, Vec<Warning>) {
+    let (mut packages, mut gathered) = (Vec::new(), Gathered::default());
     for (path, text) in files {
         let file = SourceFile::alone(path, text.as_bytes());
-        let findings = read_alone(parser_for(path).unwrap(), file);
+        let findings = read_within(parser_for(path).unwrap(), file);
         packages.extend(findings.packages);
-        projects.extend(findings.project.map(|boxed| *boxed));
+        gathered.projects.extend(findings.project.map(|boxed| *boxed));
+        if let Some(fact) = findings.fact {
+            fact.gather(&mut gathered.facts);
+        }
     }
-    let mut reversed: Vec<_> = packages.iter().rev().cloned().collect();
-    let backwards = projects.iter().rev().cloned().collect();
-    join(&mut packages, Gathered { projects, ..Gathered::default() });
-    join(&mut reversed, Gathered { projects: backwards, ..Gathered::default() });
+    let warnings = join(&mut packages, gathered);
+    (packages, warnings)
+}
+
+/// Joins the files in both orders, and compares the packages, one a line.
+#[track_caller]
+fn check(files: &[(&str, &str)], expected: &str) {
+    let (packages, _) = joined(files.iter());
+    let (reversed, _) = joined(files.iter().rev());
     assert_eq!(packages, reversed);
     let shown: Vec<_> = packages
         .iter()
@@ -27,7 +36,9 @@ fn check(files: &[(&str, &str)], expected: &str) {
             let direct =
                 package.direct.map_or("-", |value| if value { "direct" } else { "transitive" });
             let scope = package.scope.map_or("-", Scope::as_str);
-            format!("{} {version} {direct} {scope} {}", package.name, package.file)
+            let resolved = package.resolved.as_ref().map(|purl| format!(" = {purl}"));
+            let resolved = resolved.unwrap_or_default();
+            format!("{} {version} {direct} {scope} {}{resolved}", package.name, package.file)
         })
         .collect();
     assert_eq!(shown.join("\n"), expected);
@@ -71,6 +82,129 @@ fn a_yarn_lock_gets_direct_and_scope_from_all_members() {
              x 1.1.0 direct dev yarn.lock\n\
              z 2.0.0 direct runtime own/package.json\n\
              z 2.0.0 direct runtime yarn.lock",
+    );
+}
+
+/// Fails if a name decides which of several versions is direct: with yarn the range does.
+#[test]
+fn of_several_versions_in_a_yarn_lock_the_range_decides() {
+    let root = ("package.json", r#"{"dependencies": {"a": "^2.1", "tool": "npm:b@~1.0"}}"#);
+    let own = ("own/package.json", r#"{"devDependencies": {"a": "1.0.0", "b": "latest"}}"#);
+    let expected = |scope: &str| {
+        format!(
+            "a ^2.1 direct runtime package.json = pkg:npm/a@2.1.3\n\
+             a 1.0.0 direct dev own/package.json\n\
+             a 1.0.0 direct dev yarn.lock\n\
+             a 2.0.0 transitive - yarn.lock\n\
+             a 2.1.3 direct runtime yarn.lock\n\
+             b latest direct dev own/package.json = pkg:npm/b@3.0.0\n\
+             b ~1.0 direct runtime package.json = pkg:npm/b@1.0.7\n\
+             b 1.0.7 direct runtime yarn.lock\n\
+             b 3.0.0 direct {scope} yarn.lock"
+        )
+    };
+    let version_1 = "a@1.0.0:\n  version \"1.0.0\"\n\na@2.0.0, a@~2.0.0:\n  version \"2.0.0\"\n\n\
+                     a@^2.1:\n  version \"2.1.3\"\n\nb@latest:\n  version \"3.0.0\"\n\n\
+                     \"tool@npm:b@~1.0\":\n  version \"1.0.7\"\n";
+    check(&[root, own, ("yarn.lock", version_1)], &expected("dev"));
+    let berry = "__metadata:\n  version: 8\n\n\
+                 \"a@npm:1.0.0\":\n  version: 1.0.0\n  resolution: \"a@npm:1.0.0\"\n\n\
+                 \"a@npm:2.0.0, a@npm:~2.0.0\":\n  version: 2.0.0\n  resolution: \"a@npm:2.0.0\"\n\n\
+                 \"a@npm:^2.1\":\n  version: 2.1.3\n  resolution: \"a@npm:2.1.3\"\n\n\
+                 \"b@npm:latest\":\n  version: 3.0.0\n  resolution: \"b@npm:3.0.0\"\n\n\
+                 \"tool@npm:b@~1.0\":\n  version: 1.0.7\n  resolution: \"b@npm:1.0.7\"\n";
+    check(&[root, own, ("yarn.lock", berry)], &expected("dev"));
+}
+
+/// Fails if the members of a workspace get each other's versions.
+#[test]
+fn of_several_versions_each_member_gets_its_own() {
+    let files = [
+        ("package.json", r#"{"dependencies": {"a": "^2.1"}}"#),
+        ("own/package.json", r#"{"devDependencies": {"a": "~1.0"}}"#),
+    ];
+    for (path, text, third) in [
+        (
+            "package-lock.json",
+            r#"{"lockfileVersion": 3, "packages": {
+                "": {"dependencies": {"a": "^2.1"}},
+                "own": {"name": "own", "devDependencies": {"a": "~1.0"}},
+                "node_modules/own": {"resolved": "own", "link": true},
+                "node_modules/a": {"version": "2.1.3"},
+                "own/node_modules/a": {"version": "1.0.0", "dev": true},
+                "node_modules/b/node_modules/a": {"version": "3.0.0", "optional": true}}}"#,
+            "optional",
+        ),
+        (
+            "bun.lock",
+            r#"{"lockfileVersion": 1, "workspaces": {
+                "": {"dependencies": {"a": "^2.1"}},
+                "own": {"name": "own", "devDependencies": {"a": "~1.0"}}},
+                "packages": {
+                "a": ["a@2.1.3", "", {}, ""], "own": ["own@workspace:own"],
+                "own/a": ["a@1.0.0", "", {}, ""], "b/a": ["a@3.0.0", "", {}, ""]}}"#,
+            "-",
+        ),
+        (
+            "pnpm-lock.yaml",
+            "lockfileVersion: '9.0'\nimporters:\n  .:\n    dependencies:\n      \
+             a: {specifier: ^2.1, version: 2.1.3}\n  own:\n    devDependencies:\n      \
+             a: {specifier: ~1.0, version: 1.0.0}\npackages:\n  a@2.1.3: {}\n  a@1.0.0: {}\n  \
+             a@3.0.0: {}\n",
+            "-",
+        ),
+        (
+            "pnpm-lock.yaml",
+            "lockfileVersion: 5.4\nimporters:\n  .:\n    specifiers: {a: ^2.1}\n    \
+             dependencies: {a: 2.1.3}\n  own:\n    specifiers: {a: ~1.0}\n    \
+             devDependencies: {a: 1.0.0}\npackages:\n  /a/2.1.3: {}\n  /a/1.0.0: {dev: true}\n  \
+             /a/3.0.0: {dev: true}\n",
+            "dev",
+        ),
+    ] {
+        let expected = format!(
+            "a ^2.1 direct runtime package.json = pkg:npm/a@2.1.3\n\
+             a ~1.0 direct dev own/package.json = pkg:npm/a@1.0.0\n\
+             a 1.0.0 direct dev {path}\n\
+             a 2.1.3 direct runtime {path}\n\
+             a 3.0.0 transitive {third} {path}"
+        );
+        check(&[files[0], files[1], (path, text)], &expected);
+    }
+}
+
+/// Fails if a crate gets the scope or the version of another member's requirement.
+#[test]
+fn of_several_versions_in_a_cargo_lock_the_member_decides() {
+    let files = [
+        ("Cargo.toml", "[workspace]\nmembers = ['*']\n[workspace.dependencies]\nrng = '0.7'\n"),
+        ("dice/Cargo.toml", "[package]\nname = 'dice'\n[dependencies]\nrng = '0.7.1'\n"),
+        (
+            "cards/Cargo.toml",
+            "[package]\nname = 'cards'\n[dev-dependencies]\nrng = '>=0.8'\n\
+             [build-dependencies]\nnew = { package = 'rng', version = '1' }\n",
+        ),
+        (
+            "Cargo.lock",
+            "version = 4\n\
+             [[package]]\nname = 'cards'\nversion = '0.1.0'\ndependencies = ['rng 0.9.0', 'rng 1.2.0']\n\
+             [[package]]\nname = 'dice'\nversion = '0.1.0'\ndependencies = ['rng 0.7.3']\n\
+             [[package]]\nname = 'rng'\nversion = '0.7.3'\nsource = 'registry+x'\n\
+             [[package]]\nname = 'rng'\nversion = '0.9.0'\nsource = 'registry+x'\n\
+             [[package]]\nname = 'rng'\nversion = '1.2.0'\nsource = 'registry+x'\n\
+             [[package]]\nname = 'rng'\nversion = '0.5.0'\nsource = 'registry+x'\n",
+        ),
+    ];
+    check(
+        &files,
+        "rng 0.7 direct - Cargo.toml = pkg:cargo/rng@0.7.3\n\
+         rng 0.7.1 direct runtime dice/Cargo.toml = pkg:cargo/rng@0.7.3\n\
+         rng 1 direct build cards/Cargo.toml = pkg:cargo/rng@1.2.0\n\
+         rng >=0.8 direct dev cards/Cargo.toml\n\
+         rng 0.5.0 transitive - Cargo.lock\n\
+         rng 0.7.3 direct runtime Cargo.lock\n\
+         rng 0.9.0 direct - Cargo.lock\n\
+         rng 1.2.0 direct build Cargo.lock",
     );
 }
 

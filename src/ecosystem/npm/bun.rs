@@ -18,6 +18,7 @@ use crate::ecosystem::{
     git_reference,
     json::{Member, Node, Value},
     path::file_name,
+    resolution::Importer,
     text,
 };
 use crate::model::{
@@ -71,7 +72,7 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     }
     let workspaces = root.get("workspaces").and_then(Node::members);
     for workspace in workspaces.unwrap_or_default() {
-        add_direct(&workspace.value, &paths, &mut graph, found.budget());
+        add_direct(workspace, &paths, &mut graph, found.budget());
     }
     graph.propagate_scopes();
     graph.list(workspaces.is_some(), found);
@@ -132,23 +133,26 @@ fn names<'n>(of: &'n Node<'_>, group: &str) -> impl Iterator<Item = &'n str> {
         .map(|member| member.key.as_ref())
 }
 
-fn add_direct(
-    workspace: &Node<'_>,
+fn add_direct<'n>(
+    workspace: &'n Member<'_>,
     paths: &HashMap<&str, Vertex>,
-    graph: &mut Graph<'_>,
+    graph: &mut Graph<'n>,
     budget: &Budget,
 ) {
     // Packages that only this workspace uses are installed below its name.
-    let own = workspace.text("name").unwrap_or_default();
+    let own = workspace.value.text("name").unwrap_or_default();
     for (group, scope) in [
         ("dependencies", Scope::Runtime),
         ("peerDependencies", Scope::Peer),
         ("optionalDependencies", Scope::Optional),
         ("devDependencies", Scope::Dev),
     ] {
-        for wanted in names(workspace, group) {
-            if let Some(vertex) = resolve(own, wanted, paths, budget) {
+        let members = workspace.value.get(group).and_then(Node::members).unwrap_or_default();
+        for wanted in members {
+            if let Some(vertex) = resolve(own, &wanted.key, paths, budget) {
                 graph.add_direct(scope, vertex);
+                let range = wanted.value.as_str().unwrap_or_default();
+                graph.resolves(vertex, Importer::Folder(&workspace.key), &wanted.key, range);
             }
         }
     }

@@ -15,10 +15,11 @@ use super::{
     read_object,
 };
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     json::{Member, Node, Value},
     path::file_name,
+    resolution::Importer,
     text,
 };
 use crate::model::{
@@ -41,6 +42,11 @@ impl Parser for DenoLock {
 
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "deno.lock"
+    }
+
+    /// Sources may import packages that no manifest names.
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing { names_all_direct: false, ..Pairing::of(path) }
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -76,6 +82,13 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     for specifier in &direct {
         if let Some(vertex) = lock.resolve(Registry::Npm, specifier, &specifiers) {
             lock.graph.add_direct(Scope::Runtime, vertex);
+        }
+    }
+    for specifier in specifiers.0.keys().copied() {
+        let Some((_, bare)) = without_registry(specifier) else { continue };
+        if let Some(vertex) = lock.resolve(Registry::Npm, specifier, &specifiers) {
+            let (name, range) = split_pattern(bare);
+            lock.graph.resolves(vertex, Importer::Any, name, range);
         }
     }
     lock.graph.list(root.get("workspace").is_some(), found);

@@ -1,15 +1,17 @@
 //! The packages of a lock file with their dependency graph.
 //!
 //! Input: packages, the dependencies between them, and the direct dependencies of the project and its
-//! workspaces. Output: each package once. Where the lock file has no scopes, a package gets the strongest
-//! scope of all paths to it from the project.
+//! workspaces. Output: each package once, and which of several versions a manifest gets. Where the lock file
+//! has no scopes, a package gets the strongest scope of all paths to it from the project.
 //!
 //! Invariants: walks do not recurse; the time is linear in packages and dependencies; each of them is
 //! charged to the budget, and once that is used up, what was collected so far is listed.
 
+use super::spec::{self, Spec};
 use crate::ecosystem::{
     budget::{Budget, NODE},
     collect::{Added, Collector, Declared},
+    resolution::Importer,
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
 use std::collections::{HashMap, VecDeque};
@@ -36,6 +38,7 @@ pub(super) struct Graph<'a> {
     packages: Vec<Entry<'a>>,
     known: HashMap<(Ecosystem, &'a str, &'a str), Vertex>,
     direct: Vec<(Scope, Vertex)>,
+    resolutions: Vec<(Vertex, Importer<'a>, &'a str)>,
 }
 
 #[derive(Debug)]
@@ -47,7 +50,13 @@ struct Entry<'a> {
 
 impl<'a> Graph<'a> {
     pub(super) fn new(budget: &'a Budget) -> Self {
-        Self { budget, packages: Vec::new(), known: HashMap::new(), direct: Vec::new() }
+        Self {
+            budget,
+            packages: Vec::new(),
+            known: HashMap::new(),
+            direct: Vec::new(),
+            resolutions: Vec::new(),
+        }
     }
 
     /// Adds a package, or returns the equal package that was added before.
@@ -91,6 +100,24 @@ impl<'a> Graph<'a> {
         self.direct.push((scope, package));
         if let Some(entry) = self.packages.get_mut(package.0) {
             entry.declared.direct = Some(true);
+        }
+    }
+
+    /// Records that a package is the one for a requirement `name: range` of these projects.
+    pub(super) fn resolves(
+        &mut self,
+        package: Vertex,
+        importer: Importer<'a>,
+        name: &'a str,
+        range: &'a str,
+    ) {
+        // As `package.json` is read: without the name of an alias.
+        let range = match spec::read(name, range) {
+            Spec::Package { version, specifier, .. } => version.or(specifier).unwrap_or_default(),
+            Spec::Local => return,
+        };
+        if self.budget.visit() {
+            self.resolutions.push((package, importer, range));
         }
     }
 
@@ -157,6 +184,18 @@ impl<'a> Graph<'a> {
                 if let (Some(own), Some(required)) = (of(place), of(required.0)) {
                     found.requires(own, required);
                 }
+            }
+        }
+        // A name with one version needs no resolution.
+        let mut versions: HashMap<(Ecosystem, &str), u32> = HashMap::new();
+        for entry in &self.packages {
+            *versions.entry((entry.ecosystem, entry.declared.name)).or_default() += 1;
+        }
+        for (vertex, importer, range) in &self.resolutions {
+            let Some(entry) = self.packages.get(vertex.0) else { continue };
+            let count = versions.get(&(entry.ecosystem, entry.declared.name));
+            if let Some(added) = of(vertex.0).filter(|_| count.is_some_and(|count| *count > 1)) {
+                found.resolves(added, *importer, Some(range));
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::ecosystem::{
     git_reference,
     json::{Member, Node, Value},
     path::file_name,
+    resolution::Importer,
     text,
 };
 use crate::model::{
@@ -99,6 +100,16 @@ fn read_packages(packages: &Node<'_>, found: &mut Collector<'_>) {
             let path = resolve(&entry.key, name, &paths, found.budget());
             if let Some(required) = path.and_then(|path| installed.get(&path)) {
                 graph.requires(own, Need::Required, *required);
+            }
+        }
+    }
+    for importer in entries.iter().filter(|entry| InstallPath::of(&entry.key).is_none()) {
+        let groups = OF_PROJECT.iter().filter_map(|group| importer.value.get(group)?.members());
+        for member in groups.flatten() {
+            let path = resolve(&importer.key, &member.key, &paths, found.budget());
+            let vertex = path.and_then(|path| installed.get(&path)).copied();
+            if let (Some(vertex), Some(range)) = (vertex, member.value.as_str()) {
+                graph.resolves(vertex, Importer::Folder(&importer.key), &member.key, range);
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
+    resolution::Importer,
     text,
     yaml::{self, Member, Node, Seen, Tree},
 };
@@ -156,7 +157,7 @@ impl<'t> Lock<'t> {
                 [("dependencies", Need::Required), ("optionalDependencies", Need::Optional)]
             {
                 let role = Role::Requires(need);
-                for required in self.named(entry.value, group, role, &mut seen) {
+                for (required, _) in self.named(entry.value, group, role, &mut seen) {
                     self.graph.requires(own, need, required);
                 }
             }
@@ -164,12 +165,17 @@ impl<'t> Lock<'t> {
         let importers = root.get("importers");
         let knows_direct =
             importers.is_some() || GROUPS.iter().any(|group| root.get(group.0).is_some());
-        let importers =
-            importers.into_iter().flat_map(Node::members).map(|importer| importer.value);
-        for importer in importers.chain([root]) {
+        let importers = importers.into_iter().flat_map(Node::members);
+        let importers = importers.map(|importer| (importer.key, importer.value));
+        for (folder, importer) in importers.chain([(".", root)]) {
+            let specifiers = importer.get("specifiers");
             for (group, scope) in GROUPS {
-                for wanted in self.named(importer, group, Role::Direct(scope), &mut seen) {
+                for (wanted, of) in self.named(importer, group, Role::Direct(scope), &mut seen) {
                     self.graph.add_direct(scope, wanted);
+                    // Up to version 5 all ranges are in a table of their own.
+                    let own = of.value.text("specifier");
+                    let range = own.or_else(|| specifiers?.text(of.key)).unwrap_or_default();
+                    self.graph.resolves(wanted, Importer::Folder(folder), of.key, range);
                 }
             }
         }
@@ -177,21 +183,21 @@ impl<'t> Lock<'t> {
         self.graph.list(knows_direct, found);
     }
 
-    /// The packages of a dependency group, as far as they are in the lock file.
-    fn named(
+    /// The packages of a dependency group, as far as they are in the lock file, each with its entry.
+    fn named<'n>(
         &self,
-        of: Node<'t, '_>,
+        of: Node<'t, 'n>,
         group: &str,
         role: Role,
         seen: &mut Seen<Role>,
-    ) -> Vec<Vertex> {
+    ) -> Vec<(Vertex, Member<'t, 'n>)> {
         let group = of.get(group).filter(|group| seen.is_new(role, *group));
         let members = group.into_iter().flat_map(Node::members);
         members
             .filter_map(|member| {
                 let reference = member.value.as_str().or_else(|| member.value.text("version"))?;
                 let key = refers_to(member.key, reference, self.version)?;
-                self.vertex(&key)
+                Some((self.vertex(&key)?, member))
             })
             .collect()
     }
@@ -204,9 +210,13 @@ impl<'t> Lock<'t> {
     /// A package by its key, or by its key without peers.
     fn vertex(&self, key: &str) -> Option<Vertex> {
         let key = self.normal(key);
-        let bare = || key.split('(').next().unwrap_or(key);
-        self.by_key.get(key).or_else(|| self.by_key.get(bare())).copied()
+        self.by_key.get(key).or_else(|| self.by_key.get(bare(key))).copied()
     }
+}
+
+/// A key without peers.
+fn bare(key: &str) -> &str {
+    key.split('(').next().unwrap_or(key)
 }
 
 fn major(root: Node<'_, '_>, found: &mut Collector<'_>) -> u32 {

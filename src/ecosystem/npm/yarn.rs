@@ -20,6 +20,7 @@ use crate::ecosystem::{
     collect::{Collector, Declared},
     git_reference,
     path::file_name,
+    resolution::Importer,
     text,
     yaml::{self, Member, Node, Seen, Tree},
 };
@@ -66,7 +67,11 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         }
         let owner = read_entry(entry, &mut graph, found);
         if let Owner::Package(vertex) = owner {
-            entry.key.split(", ").for_each(|pattern| resolved.note(pattern, vertex));
+            for pattern in entry.key.split(", ") {
+                resolved.note(pattern, vertex);
+                let (name, range) = split_pattern(pattern);
+                graph.resolves(vertex, Importer::Any, name, without_protocol(range));
+            }
         }
         entries.push((entry, owner));
     }
@@ -104,6 +109,13 @@ fn check_version(metadata: Node<'_, '_>, found: &mut Collector<'_>) {
             format!("unknown version `{version}` of the lock file; parsed as far as possible");
         found.warn(metadata.line, message);
     }
+}
+
+/// A range as a manifest states it. Only an alias has its protocol there: `npm:name@range`.
+fn without_protocol(range: &str) -> &str {
+    let plain = range.strip_prefix("npm:");
+    let is_alias = |plain: &&str| plain.get(1..).is_some_and(|rest| rest.contains('@'));
+    plain.filter(|plain| !is_alias(plain)).unwrap_or(range)
 }
 
 /// The kind of an entry.

@@ -12,7 +12,9 @@ use super::{
 use crate::ecosystem::{
     Findings,
     collect::{Collector, Declared},
-    git_reference, text,
+    git_reference,
+    resolution::Importer,
+    text,
 };
 use crate::model::ecosystem::Ecosystem;
 
@@ -38,7 +40,11 @@ pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
     for entry in &entries {
         let Some(declared) = declared(entry, &mut found) else { continue };
         let vertex = graph.add(Ecosystem::Npm, declared);
-        entry.patterns.iter().for_each(|pattern| resolved.note(pattern, vertex));
+        for pattern in &entry.patterns {
+            resolved.note(pattern, vertex);
+            let (name, range) = split_pattern(pattern);
+            graph.resolves(vertex, Importer::Any, name, range);
+        }
         taken.push((entry, vertex));
     }
     for (entry, own) in taken {

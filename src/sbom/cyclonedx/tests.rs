@@ -24,6 +24,7 @@ fn package(text: &str) -> Package {
         scope: words.next().map(|scope| serde_json::from_value(json!(scope)).unwrap()),
         source: if file.contains("lock") { Source::Lockfile } else { Source::Manifest },
         requires: Vec::new(),
+        resolved: None,
         purl,
     }
 }

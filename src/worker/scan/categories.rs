@@ -97,6 +97,7 @@ mod tests {
             scope: None,
             source: Source::Manifest,
             requires: Vec::new(),
+            resolved: None,
         };
         let category = |names: &[&str], patterns: &[&str]| Category {
             dependencies: names.iter().map(|name| (*name).to_owned()).collect(),

@@ -202,6 +202,7 @@ impl Parser for Lines {
                     scope: Some(Scope::Runtime),
                     source: Source::Manifest,
                     requires: Vec::new(),
+                    resolved: None,
                 }),
                 None => found.warnings.push(file.warning(Some(number), "not understood")),
             }
