@@ -15,7 +15,6 @@ use super::{
     writer::{Commas, Cursor, Facts, List, Writer},
 };
 use crate::model::{
-    ecosystem::Ecosystem,
     repository::RepositoryStatus,
     scan_result::Scope,
     time::{self, Timestamp},
@@ -289,19 +288,12 @@ fn group(name: &str) -> Value {
 
 async fn component<F: Findings>(writer: &mut Writer<F>, component: &Component) -> Result<(), Gone> {
     let facts = writer.facts(component)?;
-    let is_npm = facts.ecosystem.as_ref().is_some_and(|ecosystem| *ecosystem == Ecosystem::Npm);
-    let (group, name) = match facts.name.split_once('/') {
-        Some((scope, name)) if is_npm && scope.starts_with('@') => (Some(scope), name),
-        _ => (None, facts.name.as_str()),
-    };
     let mut members = Map::new();
     let mut insert = |key: &str, value: Value| drop(members.insert(key.to_owned(), value));
     insert("type", json!("library"));
     insert("bom-ref", json!(component.purl));
-    if let Some(group) = group {
-        insert("group", json!(group));
-    }
-    insert("name", json!(name));
+    // An npm scope is not a `group`: importers drop the group, or look for a package without the scope.
+    insert("name", json!(facts.name));
     if let Some(version) = &facts.version {
         insert("version", json!(version));
     }

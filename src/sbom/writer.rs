@@ -11,7 +11,7 @@ use super::{
     sorted::Sorted,
     subject::name_of,
 };
-use crate::model::{declared::Declared, ecosystem::AnyEcosystem, scan_result::Scope};
+use crate::model::{declared::Declared, scan_result::Scope};
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use serde::Serialize;
 use std::{
@@ -58,7 +58,6 @@ pub(super) struct Declaration {
 pub(super) struct Facts {
     pub(super) name: String,
     pub(super) version: Option<String>,
-    pub(super) ecosystem: Option<AnyEcosystem>,
     pub(super) is_direct: bool,
     /// None for a declaration without a scope.
     pub(super) scopes: BTreeSet<Option<Scope>>,
@@ -214,7 +213,6 @@ impl<F: Findings> Writer<F> {
                 is_named = true;
                 facts.name = package.name.clone().into_owned();
                 facts.version = package.version.as_ref().map(ToString::to_string);
-                facts.ecosystem = Some(package.ecosystem.clone());
             }
         })?;
         self.only = only;

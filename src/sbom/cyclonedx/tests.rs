@@ -103,11 +103,28 @@ fn packages_are_merged_by_purl() {
     );
 }
 
+/// Fails if a range is a component of its own although its lock file states which version it gets.
 #[test]
-fn an_npm_scope_is_the_group() {
+fn a_resolved_range_is_the_component_of_its_version() {
+    let mut shop = shop();
+    let manifest = shop.packages.iter_mut().find(|package| package.file == "Cargo.toml").unwrap();
+    manifest.resolved = Some("pkg:cargo/rand@0.8.5".to_owned());
+    shop.packages.retain(|package| package.purl.starts_with("pkg:cargo/"));
+    check(
+        &shop,
+        &[
+            "pkg:cargo/rand@0.7.3 - Cargo.lock:1",
+            "pkg:cargo/rand@0.8.5 required Cargo.lock:2 Cargo.toml:1",
+        ],
+    );
+}
+
+/// Fails if the scope of a package is a group: importers then look for a package of the bare name.
+#[test]
+fn the_name_of_an_npm_package_contains_its_scope() {
     let bom = cyclonedx(Subject::Repository, &[&shop()], Timestamp::UNIX_EPOCH);
     let component = &bom["components"][3];
-    assert_eq!((&component["group"], &component["name"]), (&json!("@a"), &json!("b")));
+    assert_eq!((&component["group"], &component["name"]), (&Value::Null, &json!("@a/b")));
 }
 
 #[test]
