@@ -28,6 +28,10 @@ impl Parser for GleamManifest {
         "gleam-manifest"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "manifest.toml"
     }

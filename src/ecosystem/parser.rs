@@ -11,6 +11,12 @@ use crate::model::scan_result::{Package, Warning};
 /// The beginning of a pointer file ("Git LFS Specification", "The Pointer").
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
+/// Larger files have to be text as tools write it: the memory for any other text would be a multiple of its size.
+const LARGE: usize = 16 << 20;
+
+/// Bytes of a line of a large file, on average.
+const SHORTEST_LINE: usize = 8;
+
 /// One file of a repository, as its parser gets it.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceFile<'a> {
@@ -35,11 +41,24 @@ pub(crate) fn read_within(parser: &dyn Parser, file: SourceFile<'_>) -> Findings
         let warnings = vec![file.warning(None, message)];
         return Findings { warnings, unreadable: true, ..Findings::default() };
     }
+    if file.bytes.len() > LARGE && !is_usual_text(file.bytes) {
+        let message = format!(
+            "not parsed: a file of more than {LARGE} bytes has to be UTF-8 with lines of at least \
+             {SHORTEST_LINE} bytes on average"
+        );
+        let warnings = vec![file.warning(None, message)];
+        return Findings { warnings, unreadable: true, ..Findings::default() };
+    }
     let mut findings = parser.parse(file);
     if file.budget.was_used_up() {
         findings.warnings.push(file.warning(None, file.budget.message()));
     }
     findings
+}
+
+fn is_usual_text(bytes: &[u8]) -> bool {
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    lines <= bytes.len() / SHORTEST_LINE && std::str::from_utf8(bytes).is_ok()
 }
 
 #[cfg(test)]
@@ -74,6 +93,12 @@ pub trait Parser: Sync {
     /// Whether the file is parsed in deep scans only, because it may list packages that are not in use.
     fn is_deep(&self) -> bool {
         false
+    }
+
+    /// Whether the files are lock files, which are larger than what people write and have a size limit of their
+    /// own. By default by the parser's name. Such a parser bounds the number of values that it keeps.
+    fn reads_lock_files(&self) -> bool {
+        self.name().ends_with("-lock")
     }
 
     /// How this file and the files beside it complete each other.
@@ -132,5 +157,50 @@ impl Findings {
     pub(crate) fn into_fact<T: Fact>(self) -> T {
         let fact: Box<dyn std::any::Any> = self.fact.unwrap();
         *fact.downcast().unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LARGE, SourceFile, read_within};
+    use crate::ecosystem::{deep_parser_for, parser_for};
+
+    /// Fails if the memory for a large file depends on its content instead of its size.
+    #[test]
+    fn a_large_file_is_usual_text_or_not_parsed() {
+        let parser = parser_for("yarn.lock").unwrap();
+        let outcome_of = |filler: &[u8]| {
+            let entry = b"a@^1:\n  version \"1.0.0\"\n".as_slice();
+            let bytes = [entry, &filler.repeat(LARGE / filler.len() + 1)].concat();
+            let findings = read_within(parser, SourceFile::alone("yarn.lock", &bytes));
+            (findings.packages.len(), findings.unreadable)
+        };
+        assert_eq!(outcome_of(b"# a line of a comment\n"), (1, false));
+        assert_eq!(outcome_of(b"#\n"), (0, true));
+        assert_eq!(outcome_of(b"# \xff a line that is not UTF-8\n"), (0, true));
+    }
+
+    /// Fails if a lock file has the size limit of a manifest, or a manifest that of a lock file.
+    #[test]
+    fn lock_files_are_known_by_their_parser() {
+        let reads = |path: &str| {
+            let parser = parser_for(path).or_else(|| deep_parser_for(path)).unwrap();
+            parser.reads_lock_files()
+        };
+        for path in [
+            "package-lock.json",
+            "web/yarn.lock",
+            "pnpm-lock.yaml",
+            "bun.lock",
+            "Cargo.lock",
+            "pylock.toml",
+            "Package.resolved",
+            "obj/project.assets.json",
+        ] {
+            assert!(reads(path), "{path}");
+        }
+        for path in ["package.json", "Cargo.toml", "pom.xml", "requirements.txt", "Gemfile"] {
+            assert!(!reads(path), "{path}");
+        }
     }
 }

@@ -25,6 +25,9 @@ pub struct Limits {
     pub list_timeout_secs: u64,
     /// Bytes of one file that is read; larger files are reported as skipped.
     pub max_file_bytes: u64,
+    /// Bytes of one lock file that is read: tools generate them, so they may be larger than other files.
+    #[serde(default = "default_max_lock_file_bytes")]
+    pub max_lock_file_bytes: u64,
     /// Bytes that one fetch may leave on disk.
     pub max_fetch_bytes: u64,
     /// Seconds until a connection must be established.
@@ -46,6 +49,21 @@ pub struct Limits {
     /// Seconds of processor time of the built-in scanner, and of each git that it starts.
     #[serde(default = "default_max_cpu_secs")]
     pub max_cpu_secs: u64,
+}
+
+impl Limits {
+    /// The maximum size of a file or a lock file, and the name of the setting.
+    pub fn of_file(&self, is_lock_file: bool) -> (u64, &'static str) {
+        if is_lock_file {
+            (self.max_lock_file_bytes, "max_lock_file_bytes")
+        } else {
+            (self.max_file_bytes, "max_file_bytes")
+        }
+    }
+}
+
+fn default_max_lock_file_bytes() -> u64 {
+    64 << 20
 }
 
 fn default_max_memory_bytes() -> u64 {

@@ -13,6 +13,7 @@ use crate::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
+    fmt::Write,
     fs::{File, OpenOptions},
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -291,6 +292,50 @@ fn single_files_are_scanned() {
         assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
     }
     assert_eq!(left_behind(home.path()), [""; 0]);
+}
+
+/// A `package-lock.json` of a little more than 33 MB, as large monorepos have it.
+fn large_lock() -> String {
+    let mut text = String::from("{\n  \"lockfileVersion\": 3,\n  \"packages\": {\n    \"\": {}");
+    for number in 0..36_000 {
+        write!(
+            text,
+            ",\n    \"node_modules/package-{number}\": {{\n      \"version\": \"1.0.{number}\",\n      \
+             \"resolved\": \"https://registry.example/package-{number}/-/package-{number}.tgz\",\n      \
+             \"integrity\": \"sha512-{:0>86}==\",\n      \"license\": \"MIT\",\n      \"dependencies\": {{\n",
+            number
+        )
+        .unwrap();
+        for required in 1..=12 {
+            let comma = if required == 12 { "" } else { "," };
+            let name = (number * 7 + required * 1013) % 36_000;
+            writeln!(text, "        \"package-{name}\": \"^1.0.{name} || ^2.0.0-beta.1\"{comma}")
+                .unwrap();
+        }
+        text.push_str("      },\n      \"engines\": {\n        \"node\": \">=18\"\n      }\n    }");
+    }
+    text.push_str("\n  }\n}\n");
+    text
+}
+
+/// Breaks if a lock file of the size of a large monorepo is skipped, or takes too much memory, or if the
+/// warning about a larger one does not name the setting.
+#[test]
+fn a_large_lock_file_is_read() {
+    let lock = large_lock();
+    assert!(lock.len() > 33_000_000, "{}", lock.len());
+    let home = folder_with(&[("project/package-lock.json", lock.as_str())]);
+    let ran = run(home.path(), &["scan", "project", "-o", "json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let result: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(result["warnings"], json!([]));
+    assert_eq!(result["packages"].as_array().map(Vec::len), Some(36_000));
+
+    let limit = "limits.max_lock_file_bytes=30000000";
+    let ran = run(home.path(), &["scan", "project", "-o", "json", "--set", limit]);
+    let result: Value = serde_json::from_str(&ran.out).unwrap();
+    let message = result["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.ends_with("more than 30000000 ([limits] max_lock_file_bytes)"), "{message}");
 }
 
 /// Breaks if the error for a removed working directory speaks of URLs.

@@ -5,7 +5,10 @@
 //! of a file is read.
 
 use super::super::output::printable;
-use crate::ecosystem::{Parser, deep_parser_for, parser_for};
+use crate::{
+    ecosystem::{Parser, deep_parser_for, parser_for},
+    model::task::Limits,
+};
 use anyhow::{Context, bail};
 use std::{
     fs::{self, File},
@@ -25,19 +28,19 @@ pub(super) struct SingleFile {
 }
 
 impl SingleFile {
-    /// Reads a regular file, up to `most` bytes.
-    pub(super) fn open(path: &Path, most: u64) -> anyhow::Result<Self> {
+    /// Reads a regular file, up to its size limit.
+    pub(super) fn open(path: &Path, limits: &Limits) -> anyhow::Result<Self> {
         let shown = printable(&path.to_string_lossy());
         let path = path.canonicalize().with_context(|| format!("`{shown}` cannot be read"))?;
         let file = File::open(&path).with_context(|| format!("`{shown}` cannot be read"))?;
-        Self::read(path.to_string_lossy().into_owned(), &shown, &path, file, most)
+        Self::read(path.to_string_lossy().into_owned(), &shown, &path, file, limits)
     }
 
-    /// Reads standard input, up to `most` bytes.
-    pub(super) fn from_stdin(name: Option<&str>, most: u64) -> anyhow::Result<Self> {
+    /// Reads standard input, up to the size limit of a file of this name.
+    pub(super) fn from_stdin(name: Option<&str>, limits: &Limits) -> anyhow::Result<Self> {
         let name =
             name.context("standard input has no name: add one, such as --name package-lock.json")?;
-        Self::read("-".to_owned(), &printable(name), Path::new(name), io::stdin().lock(), most)
+        Self::read("-".to_owned(), &printable(name), Path::new(name), io::stdin().lock(), limits)
     }
 
     fn read(
@@ -45,19 +48,20 @@ impl SingleFile {
         shown: &str,
         path: &Path,
         from: impl Read,
-        most: u64,
+        limits: &Limits,
     ) -> anyhow::Result<Self> {
-        let Some(place) = place_of(path) else {
+        let Some((place, parser)) = place_of(path) else {
             bail!(
                 "`{shown}`: no parser reads a file of this name; name a lock file, a manifest, or the \
                  folder of a project"
             );
         };
+        let (most, setting) = limits.of_file(parser.reads_lock_files());
         let mut bytes = Vec::new();
         let read = from.take(most.saturating_add(1)).read_to_end(&mut bytes);
         read.with_context(|| format!("`{shown}` cannot be read"))?;
         if bytes.len() as u64 > most {
-            bail!("`{shown}` is larger than {most} bytes: raise [limits] max_file_bytes");
+            bail!("`{shown}` is larger than {most} bytes: raise [limits] {setting}");
         }
         let name = place.file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(Self { source, name: name.unwrap_or_default(), place, bytes })
@@ -75,22 +79,22 @@ impl SingleFile {
 
 /// Where a parser expects a file: its name alone, or with as many folders as decide how it is read,
 /// such as `.github/workflows/ci.yml`.
-fn place_of(path: &Path) -> Option<PathBuf> {
-    let reader =
-        |place: &str| parser_for(place).or_else(|| deep_parser_for(place)).map(Parser::name);
+fn place_of(path: &Path) -> Option<(PathBuf, &'static dyn Parser)> {
+    let reader = |place: &str| parser_for(place).or_else(|| deep_parser_for(place));
     let mut place = path.file_name()?.to_str()?.to_owned();
     let mut found = reader(&place).map(|reader| (place.clone(), reader));
     for folder in path.parent()?.components().rev() {
         let Component::Normal(folder) = folder else { break };
         place = format!("{}/{place}", folder.to_str()?);
-        if let Some(other) =
-            reader(&place).filter(|other| found.as_ref().is_none_or(|(_, reader)| reader != other))
-        {
+        let is_new = |other: &&'static dyn Parser| {
+            found.as_ref().is_none_or(|(_, reader)| reader.name() != other.name())
+        };
+        if let Some(other) = reader(&place).filter(is_new) {
             found = Some((place, other));
             break;
         }
     }
-    found.map(|(place, _)| PathBuf::from(place))
+    found.map(|(place, reader)| (PathBuf::from(place), reader))
 }
 
 #[cfg(test)]
@@ -108,7 +112,8 @@ mod tests {
             ("..", None),
             ("", None),
         ] {
-            assert_eq!(place_of(Path::new(path)), place.map(PathBuf::from), "{path}");
+            let found = place_of(Path::new(path)).map(|(place, _)| place);
+            assert_eq!(found, place.map(PathBuf::from), "{path}");
         }
     }
 }

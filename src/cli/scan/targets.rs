@@ -24,9 +24,9 @@ impl Wanted {
     ) -> anyhow::Result<Self> {
         let path = Path::new(text);
         let file = if text == "-" {
-            Some(SingleFile::from_stdin(name, config.limits.max_file_bytes)?)
+            Some(SingleFile::from_stdin(name, &config.limits)?)
         } else if path.is_file() {
-            Some(SingleFile::open(path, config.limits.max_file_bytes)?)
+            Some(SingleFile::open(path, &config.limits)?)
         } else {
             None
         };

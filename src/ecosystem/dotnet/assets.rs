@@ -20,6 +20,10 @@ impl Parser for ProjectAssets {
         "project-assets"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "project.assets.json"
     }

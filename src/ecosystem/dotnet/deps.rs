@@ -23,6 +23,10 @@ impl Parser for DepsJson {
         "deps-json"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         file_name(path).ends_with(".deps.json")
     }

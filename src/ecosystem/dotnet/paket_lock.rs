@@ -25,6 +25,11 @@ impl Parser for PaketLock {
         "paket-lock"
     }
 
+    /// Its lines are kept until all of them have been read.
+    fn reads_lock_files(&self) -> bool {
+        false
+    }
+
     fn wants(&self, path: &str) -> bool {
         file_name(path) == "paket.lock"
     }

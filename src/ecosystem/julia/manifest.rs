@@ -28,6 +28,10 @@ impl Parser for JuliaManifest {
         "julia-manifest"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         let name = file_name(path);
         let stem = name.strip_prefix("Julia").unwrap_or(name);

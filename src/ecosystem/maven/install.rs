@@ -25,6 +25,10 @@ impl Parser for MavenInstall {
         "maven-install"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
         file.ends_with("_install.json")

@@ -12,14 +12,14 @@ use super::{
     graph::{Graph, Need, Vertex},
     lock_v1,
     pattern::is_linked,
-    read_object, spec,
+    spec,
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     budget::Budget,
     collect::{Collector, Declared},
     git_reference,
-    json::{Member, Node, Value},
+    json::{self, Member, Node, Value},
     path::file_name,
     resolution::Importer,
     text,
@@ -44,9 +44,28 @@ impl Parser for PackageLock {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        read_object(file, Source::Lockfile, walk)
+        let found = Collector::new(file, Ecosystem::Npm, Source::Lockfile);
+        json::read_without(file.bytes, UNUSED, found, walk)
     }
 }
+
+/// The members of an entry that take most of the values of a lock file and are not needed.
+const UNUSED: json::Ignored = json::Ignored {
+    depth: 3,
+    names: &[
+        "integrity",
+        "license",
+        "engines",
+        "funding",
+        "bin",
+        "cpu",
+        "os",
+        "libc",
+        "deprecated",
+        "hasInstallScript",
+        "peerDependenciesMeta",
+    ],
+};
 
 fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     check_version(root, found);

@@ -18,6 +18,10 @@ use crate::ecosystem::{
 };
 use crate::model::ecosystem::Ecosystem;
 
+/// Entries, and dependencies of all entries, that are kept; this bounds the memory.
+const MAX_ENTRIES: usize = 250_000;
+const MAX_DEPENDENCIES: usize = 1_000_000;
+
 /// One entry, as written.
 #[derive(Debug, Default)]
 struct Entry<'a> {
@@ -63,6 +67,7 @@ fn entries<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Entry<'a>> {
     let mut list = None;
     // The fields after a malformed entry do not belong to the entry before it.
     let mut is_malformed = false;
+    let mut dependencies = 0;
     for (line, whole) in (1_u32..).zip(text.lines()) {
         let content = whole.trim();
         if content.is_empty() || content.starts_with('#') {
@@ -71,6 +76,10 @@ fn entries<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Entry<'a>> {
         let depth = whole.len() - whole.trim_start().len();
         if depth == 0 {
             list = None;
+            if entries.len() >= MAX_ENTRIES || dependencies >= MAX_DEPENDENCIES {
+                found.warn(line, "too many entries or dependencies; the rest is skipped");
+                break;
+            }
             if let Some(patterns) = patterns(content) {
                 is_malformed = false;
                 entries.push(Entry { line, patterns, ..Entry::default() });
@@ -85,12 +94,13 @@ fn entries<'a>(text: &'a str, found: &mut Collector<'_>) -> Vec<Entry<'a>> {
             continue;
         };
         match (depth >= 4, list) {
-            (true, Some(need)) => {
+            (true, Some(need)) if dependencies < MAX_DEPENDENCIES => {
+                dependencies += 1;
                 let (name, rest) = word(content);
                 entry.dependencies.push((need, name, word(rest).0));
             }
-            // An unknown list.
-            (true, None) => {}
+            // An unknown list, or one that is too long.
+            (true, _) => {}
             (false, _) => list = field(entry, content),
         }
     }

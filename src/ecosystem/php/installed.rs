@@ -23,6 +23,10 @@ impl Parser for InstalledJson {
         "composer-installed"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         path.strip_suffix("composer/installed.json")
             .is_some_and(|before| before.is_empty() || before.ends_with('/'))

@@ -43,6 +43,10 @@ impl Parser for GemfileLock {
     }
 }
 
+/// Entries, and dependencies of all entries, that are kept; this bounds the memory.
+const MAX_SPECS: usize = 250_000;
+const MAX_REQUIRED: usize = 1_000_000;
+
 /// The kind of a section.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Section {
@@ -72,6 +76,8 @@ struct Lock<'a> {
     /// Whether the file states the project's own dependencies.
     knows_direct: bool,
     understood: bool,
+    /// The number of dependencies of all entries.
+    required: usize,
 }
 
 impl<'a> Lock<'a> {
@@ -82,6 +88,12 @@ impl<'a> Lock<'a> {
         match (indent, self.section) {
             _ if content.is_empty() => {}
             (0, _) => self.heading(number, content, found),
+            (4 | 6, Section::Gems | Section::Path)
+                if self.specs.len() >= MAX_SPECS || self.required >= MAX_REQUIRED =>
+            {
+                found.warn(number, "too many entries; the rest is skipped");
+                self.section = Section::Other;
+            }
             (4, Section::Gems | Section::Path) => {
                 let (name, version) = name_and_version(content);
                 let requires = Vec::new();
@@ -90,6 +102,7 @@ impl<'a> Lock<'a> {
             (6, Section::Gems | Section::Path) => {
                 let (name, _) = name_and_version(content);
                 if let Some(spec) = self.specs.last_mut() {
+                    self.required += 1;
                     spec.requires.push(name);
                 }
             }

@@ -28,6 +28,10 @@ impl Parser for PackageResolved {
         "package-resolved"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         let name = file_name(path);
         // Some projects keep a `.package.resolved` beside an Xcode workspace.

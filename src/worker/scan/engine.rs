@@ -290,7 +290,7 @@ impl<'a> Engine<'a> {
         file: &Wanted<T::Handle>,
         shown: &str,
     ) -> Result<(), ScanError> {
-        let most = self.with.limits.max_file_bytes;
+        let (most, setting) = self.with.limits.of_file(file.parser.reads_lock_files());
         let content = match file.size {
             Some(size) if size > most => Content::TooLarge(Some(size)),
             _ => tree.read(&file.handle, most)?,
@@ -304,7 +304,8 @@ impl<'a> Engine<'a> {
             }
             Content::TooLarge(size) => {
                 let size = size.map(|size| format!("{size} bytes are ")).unwrap_or_default();
-                self.skip(shown, &format!("too large: {size}more than {most}"));
+                let why = format!("too large: {size}more than {most} ([limits] {setting})");
+                self.skip(shown, &why);
             }
             Content::Unreadable(why) => {
                 self.found.files.failed += 1;

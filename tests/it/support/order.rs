@@ -45,6 +45,7 @@ pub(crate) fn order(setup: &Setup, job: &str, index: u32, attempt: u64, script: 
                 max_path_bytes: 1,
                 list_timeout_secs: 1,
                 max_file_bytes: 1,
+                max_lock_file_bytes: 1,
                 max_fetch_bytes: 1,
                 connect_timeout_secs: 1,
                 fetch_stall_timeout_secs: 1,

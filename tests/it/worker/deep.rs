@@ -49,7 +49,9 @@ fn sources_count_like_other_files() {
     );
     let status = place.status();
     assert_eq!((&status["total_files"], &status["current_file"]), (&5.into(), &5.into()));
-    assert_eq!(place.warnings(), ["large.py: skipped: too large: 5000 bytes are more than 4096"]);
+    let warning =
+        "large.py: skipped: too large: 5000 bytes are more than 4096 ([limits] max_file_bytes)";
+    assert_eq!(place.warnings(), [warning]);
 }
 
 /// Breaks if a category is not found by a URL in a source, or by one that only a manifest has.

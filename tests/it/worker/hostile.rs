@@ -84,7 +84,9 @@ fn too_large_a_file_is_skipped_with_a_warning() {
     assert_eq!(place.packages(), ["a 1 @ requirements.txt"]);
     assert_eq!(
         place.warnings(),
-        ["big/requirements.txt: skipped: too large: 2001 bytes are more than 2000"]
+        [
+            "big/requirements.txt: skipped: too large: 2001 bytes are more than 2000 ([limits] max_file_bytes)"
+        ]
     );
     let files = serde_json::json!({"seen": 3, "parsed": 1, "failed": 0, "skipped": 1});
     assert_eq!(place.result()["files"], files);

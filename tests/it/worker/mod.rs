@@ -72,6 +72,7 @@ impl Place {
                 max_path_bytes: 4096,
                 list_timeout_secs: 60,
                 max_file_bytes: 1 << 20,
+                max_lock_file_bytes: 1 << 20,
                 max_fetch_bytes: 1 << 30,
                 connect_timeout_secs: 30,
                 fetch_stall_timeout_secs: 30,

@@ -30,6 +30,10 @@ impl Parser for PyLock {
         "pylock"
     }
 
+    fn reads_lock_files(&self) -> bool {
+        true
+    }
+
     fn wants(&self, path: &str) -> bool {
         let named =
             file_name(path).strip_prefix("pylock.").and_then(|rest| rest.strip_suffix("toml"));
