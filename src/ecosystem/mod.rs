@@ -194,6 +194,7 @@ static STEPS: &[Step] = &[
     Step::Resolve(dotnet::resolve_projects),
     Step::Resolve(gradle::resolve_builds),
     Step::Complete(cargo::inherit_versions),
+    Step::Complete(npm::resolve_catalogs),
     Step::Complete(workspace::drop_own_projects),
     Step::Complete(golang::drop_vendored_files),
     Step::Complete(locks::complete),

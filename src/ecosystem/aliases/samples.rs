@@ -146,7 +146,10 @@ EXTERNAL SOURCES: {D: {':path': p}}
     (
         "npm-workspace",
         "pnpm-workspace.yaml",
-        "packages: ['a/*', b]\n",
+        "packages: ['a/*', b]
+catalog: {a: ^1.0.0, b: 'npm:c@1.0.0'}
+catalogs: {next: {a: ^2.0.0}, last: {a: 3.0.0}}
+",
     ),
     (
         "pnpm-lock",
@@ -154,6 +157,7 @@ EXTERNAL SOURCES: {D: {':path': p}}
         "lockfileVersion: '9.0'
 importers: {.: {dependencies: {a: {specifier: ^1.0.0, version: 1.0.0}}, devDependencies: {b: {specifier: ^1.0.0, version: 1.0.0(a@1.0.0)}}, optionalDependencies: {c: {version: 1.0.0}}}}
 packages: {a@1.0.0: {resolution: {integrity: x}}, b@1.0.0: {name: b, version: 1.0.0}, c@1.0.0: {resolution: {commit: 4c8b71f58cb8b9e042d6ab73303d63beee7c522b}}}
+catalogs: {default: {a: {specifier: ^1.0.0, version: 1.0.0}}}
 snapshots: {a@1.0.0: {dependencies: {b: 1.0.0(a@1.0.0)}, optionalDependencies: {c: 1.0.0}}, b@1.0.0(a@1.0.0): {dependencies: {a: 1.0.0}}}
 ",
     ),

@@ -208,6 +208,44 @@ fn of_several_versions_in_a_cargo_lock_the_member_decides() {
     );
 }
 
+/// Fails if a requirement keeps `catalog:` although a file of any tool defines it.
+#[test]
+fn catalogs_define_ranges_and_names() {
+    let one = (
+        "apps/one/package.json",
+        r#"{"dependencies": {"kit": "catalog:", "tool": "catalog:", "own": "catalog:"},
+            "devDependencies": {"check": "catalog: next ", "lost": "catalog:none"}}"#,
+    );
+    let expected = "@real/tool 1.0.0 direct runtime apps/one/package.json\n\
+                    check ^2.1 direct dev apps/one/package.json\n\
+                    kit ^18.3 direct runtime apps/one/package.json\n\
+                    lost catalog:none direct dev apps/one/package.json";
+    let yaml = "catalog:\n  kit: ^18.3\n  tool: npm:@real/tool@1.0.0\n  own: workspace:*\n\
+                catalogs:\n  next: {check: ^2.1}\n";
+    let json = r#""catalog": {"kit": "^18.3", "tool": "npm:@real/tool@1.0.0", "own": "workspace:*"},
+                  "catalogs": {"next": {"check": "^2.1"}}"#;
+    for (path, text) in [
+        ("pnpm-workspace.yaml", format!("packages: ['apps/*']\n{yaml}")),
+        (".yarnrc.yml", format!("nodeLinker: node-modules\n{yaml}")),
+        ("package.json", format!("{{{json}}}")),
+        ("package.json", format!(r#"{{"workspaces": {{"packages": ["apps/*"], {json}}}}}"#)),
+        ("bun.lock", format!(r#"{{"lockfileVersion": 1, {json}}}"#)),
+        (
+            "pnpm-lock.yaml",
+            "lockfileVersion: '9.0'\ncatalogs:\n  default:\n    \
+             kit: {specifier: ^18.3, version: 18.3.1}\n    \
+             tool: {specifier: 'npm:@real/tool@1.0.0'}\n    own: {specifier: 'workspace:*'}\n  \
+             next:\n    check: {specifier: ^2.1}\n"
+                .to_owned(),
+        ),
+    ] {
+        check(&[one, (path, text.as_str())], expected);
+        let (_, warnings) = joined([one, (path, text.as_str())].iter());
+        let messages: Vec<_> = warnings.iter().map(|warning| warning.message.as_str()).collect();
+        assert_eq!(messages, ["`lost` is not defined in the catalog `none`"], "{path}");
+    }
+}
+
 /// Fails if a project of the repository is a package where another project of its workspace requires
 /// it by name, or is dropped where a lock file lists it from a registry.
 #[test]

@@ -7,6 +7,7 @@
 //! Invariants: workspaces, links and folders are not packages; a malformed entry loses only itself.
 
 use super::{
+    catalog::{Catalogs, Origin},
     graph::{Graph, Need, Vertex},
     pattern::{is_linked, split_pattern},
     read_object, spec,
@@ -41,7 +42,12 @@ impl Parser for BunLock {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        read_object(file, Source::Lockfile, walk)
+        read_object(file, Source::Lockfile, |root, found| {
+            walk(root, found);
+            let mut catalogs = Catalogs::new(file.path, Origin::Lock);
+            catalogs.read_json(root, found);
+            catalogs.keep(found);
+        })
     }
 }
 

@@ -1,9 +1,10 @@
 //! `package.json`, by "npm help package.json".
 //!
 //! Input: the dependency tables of a manifest. Output: each entry as a direct package with its range, and the
-//! project's name and workspaces. Invariants: a malformed table or entry loses only itself.
+//! project's name, workspaces and catalogs. Invariants: a malformed table or entry loses only itself.
 
 use super::{
+    catalog::{Catalogs, Origin},
     read_object,
     spec::{self, Spec},
 };
@@ -34,6 +35,12 @@ impl Parser for PackageJson {
         read_object(file, Source::Manifest, |root, found| {
             describe(root, found);
             walk(root, found);
+            // Bun's catalogs: in `workspaces` or beside it.
+            let mut catalogs = Catalogs::new(file.path, Origin::Manifest);
+            for of in root.get("workspaces").into_iter().chain([root]) {
+                catalogs.read_json(of, found);
+            }
+            catalogs.keep(found);
         })
     }
 }

@@ -4,6 +4,7 @@
 //! Invariants: workspaces and linked folders of the repository are not packages.
 
 mod bun;
+mod catalog;
 mod deno;
 mod flags;
 mod graph;
@@ -19,6 +20,7 @@ mod yarn;
 mod yarn_v1;
 
 pub(super) use bun::BunLock;
+pub(super) use catalog::resolve_catalogs;
 pub(super) use deno::DenoLock;
 pub(super) use lock::PackageLock;
 pub(super) use manifest::PackageJson;

@@ -12,6 +12,7 @@
 //! Invariants: an unknown form of key loses only itself, with a warning.
 
 use super::{
+    catalog::{Catalogs, Origin},
     graph::{Graph, Need, Vertex},
     pnpm_key::{Key, refers_to},
     spec,
@@ -49,14 +50,17 @@ impl Parser for PnpmLock {
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Npm, Source::Lockfile);
-        yaml::read(file.bytes, found, walk)
+        yaml::read(file.bytes, found, |tree, found| walk(tree, file.path, found))
     }
 }
 
-fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+fn walk(tree: &Tree<'_>, path: &str, found: &mut Collector<'_>) {
     // pnpm 11 writes a document about pnpm itself before that of the project.
     for root in tree.documents().filter(|root| root.is_mapping()) {
         Lock::read(root, found).list(root, found);
+        let mut catalogs = Catalogs::new(path, Origin::Lock);
+        catalogs.read_yaml(root, found);
+        catalogs.keep(found);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Input: `^1.2.3`, `npm:other@1`, `user/repo#tag`, a URL. Output: the package, and whether the specification
 //! is an exact version. The forms are those of "npm help package-spec" and of the `dependencies` section of
 //! "npm help package.json", plus the prefixes of other package managers that read `package.json`.
-//! Invariants: a guess is never a version.
+//! Invariants: a guess is never a version. `catalog:` stays a specifier until the catalogs are known.
 
 use crate::ecosystem::git_reference;
 

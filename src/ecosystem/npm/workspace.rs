@@ -1,16 +1,19 @@
-//! Workspace files outside of manifests: `pnpm-workspace.yaml`, by pnpm's manual, and `lerna.json`, by
-//! Lerna's.
+//! Workspace files outside of manifests: `pnpm-workspace.yaml`, by pnpm's manual, `lerna.json`, by Lerna's, and
+//! `.yarnrc.yml`, by Yarn's.
 //!
-//! Input: the list `packages`. Output: the workspace, and no package: the versions of a catalog count where a
-//! manifest uses them. Invariants: none beyond those of all parsers.
+//! Input: the list `packages`, and the catalogs. Output: the workspace, and no package: the ranges
+//! of a catalog count where a manifest uses them. Invariants: none beyond those of all parsers.
 
-use super::read_object;
+use super::{
+    catalog::{Catalogs, Origin},
+    read_object,
+};
 use crate::ecosystem::{
     Findings, Parser, SourceFile, collect::Collector, json, path::file_name, yaml,
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
-/// Reads `pnpm-workspace.yaml` and `lerna.json`.
+/// Reads `pnpm-workspace.yaml`, `lerna.json` and `.yarnrc.yml`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct WorkspaceFile;
 
@@ -20,7 +23,7 @@ impl Parser for WorkspaceFile {
     }
 
     fn wants(&self, path: &str) -> bool {
-        matches!(file_name(path), "pnpm-workspace.yaml" | "lerna.json")
+        matches!(file_name(path), "pnpm-workspace.yaml" | "lerna.json" | ".yarnrc.yml")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -32,9 +35,15 @@ impl Parser for WorkspaceFile {
         }
         let found = Collector::new(file, Ecosystem::Npm, Source::Manifest);
         yaml::read(file.bytes, found, |tree, found| {
-            let packages = tree.root().and_then(|root| root.get("packages"));
-            let members = packages.into_iter().flat_map(yaml::Node::elements);
-            found.describe(None, members.filter_map(yaml::Node::as_str));
+            let Some(root) = tree.root() else { return };
+            // Yarn's members are in `package.json`.
+            if file_name(file.path) == "pnpm-workspace.yaml" {
+                let members = root.get("packages").into_iter().flat_map(yaml::Node::elements);
+                found.describe(None, members.filter_map(yaml::Node::as_str));
+            }
+            let mut catalogs = Catalogs::new(file.path, Origin::Manifest);
+            catalogs.read_yaml(root, found);
+            catalogs.keep(found);
         })
     }
 }
