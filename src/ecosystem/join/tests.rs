@@ -261,6 +261,12 @@ fn projects_of_the_same_workspace_are_not_packages() {
         ("package.json", r#"{"workspaces": {"packages": ["libs/*"]}}"#),
         ("pnpm-workspace.yaml", "packages:\n  - libs/**\n  - '!libs/test'\n"),
         ("lerna.json", r#"{"packages": ["libs/left", "libs/right"]}"#),
+        (
+            "rush.json",
+            r#"{"projects": [{"packageName": "right", "projectFolder": "libs/right"},
+                // The other one.
+                {"packageName": "@o/left", "projectFolder": "libs/left"}]}"#,
+        ),
     ] {
         check(&[(path, text), left, right, apart], expected);
     }

@@ -10,7 +10,7 @@
 use super::{
     flags,
     graph::{Graph, Need, Vertex},
-    lock_v1,
+    is_rush_project, lock_v1,
     pattern::is_linked,
     spec,
 };
@@ -175,7 +175,8 @@ fn read_entry<'n>(
     }
     let resolved = entry.value.text("resolved").unwrap_or_default();
     // With `install-links` npm copies a folder of the repository instead of linking it.
-    if entry.value.is_true("link") || (resolved.starts_with("file:") && is_linked(resolved)) {
+    let is_copy = resolved.starts_with("file:") && is_linked(resolved);
+    if entry.value.is_true("link") || is_copy || is_rush_project(installed_as) {
         return None;
     }
     let commit = resolved.split_once('#').and_then(|(_, commit)| git_reference::commit(commit));

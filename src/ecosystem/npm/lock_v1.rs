@@ -6,6 +6,7 @@
 use super::{
     flags,
     graph::{Graph, Need, Vertex},
+    is_rush_project,
     spec::{self, Spec},
 };
 use crate::ecosystem::{
@@ -114,6 +115,9 @@ fn read_entry<'a>(
         return Some(graph.add(Ecosystem::Npm, declared));
     };
     // `version` contains the source of the package instead, if it is not from a registry.
+    if is_rush_project(&entry.key) {
+        return None;
+    }
     if let Some(path) = stated.strip_prefix("file:") {
         declared.version = spec::version_of_tarball(path, &entry.key);
         // A folder is part of the repository; an archive holds a package.

@@ -35,6 +35,12 @@ use super::{
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
+/// Whether a package of a lock file is a project of the repository that Rush packs as an archive, by "Rush: NPM vs
+/// PNPM vs Yarn" and its `common/temp/projects`. Its dependencies are those of the project.
+fn is_rush_project(name: &str) -> bool {
+    name.starts_with("@rush-temp/")
+}
+
 /// Reads the object of a JSON file as far as possible and passes it to `walk`.
 fn read_object(
     file: SourceFile<'_>,

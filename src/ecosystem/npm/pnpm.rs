@@ -14,6 +14,7 @@
 use super::{
     catalog::{Catalogs, Origin},
     graph::{Graph, Need, Vertex},
+    is_rush_project,
     pnpm_key::{Key, refers_to},
     spec,
 };
@@ -30,7 +31,7 @@ use crate::model::{
     ecosystem::Ecosystem,
     scan_result::{Scope, Source},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Reads `pnpm-lock.yaml`.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ struct Lock<'t> {
     graph: Graph<'t>,
     /// By key, with and without peers.
     by_key: HashMap<&'t str, Vertex>,
+    /// The keys of the repository's own projects.
+    rush_projects: HashSet<&'t str>,
 }
 
 const GROUPS: [(&str, Scope); 3] = [
@@ -90,7 +93,8 @@ impl<'t> Lock<'t> {
     fn read<'f: 't>(root: Node<'t, '_>, found: &mut Collector<'f>) -> Self {
         let version = major(root, found);
         let graph = Graph::new(found.budget());
-        let mut lock = Self { version, graph, by_key: HashMap::new() };
+        let (by_key, rush_projects) = (HashMap::new(), HashSet::new());
+        let mut lock = Self { version, graph, by_key, rush_projects };
         let packages = root.get("packages").into_iter().flat_map(Node::members);
         for entry in packages {
             lock.package(entry, found);
@@ -110,6 +114,10 @@ impl<'t> Lock<'t> {
             let message = format!("`{}` does not name a package", text::excerpt(entry.key));
             return found.warn(entry.line, message);
         };
+        if is_rush_project(name) {
+            self.rush_projects.insert(entry.key);
+            return;
+        }
         let from_tarball = || resolved("tarball")?.rsplit_once('/').map(|(_, file)| file);
         let version = entry
             .value
@@ -156,13 +164,21 @@ impl<'t> Lock<'t> {
         let mut seen = Seen::default();
         let details = if self.version >= 9 { "snapshots" } else { "packages" };
         for entry in root.get(details).into_iter().flat_map(Node::members) {
-            let Some(own) = self.vertex(entry.key) else { continue };
+            let keys = [entry.key, bare(entry.key)];
+            let is_own = keys.iter().any(|key| self.rush_projects.contains(key));
+            let own = self.vertex(entry.key);
+            if own.is_none() && !is_own {
+                continue;
+            }
             for (group, need) in
                 [("dependencies", Need::Required), ("optionalDependencies", Need::Optional)]
             {
                 let role = Role::Requires(need);
                 for (required, _) in self.named(entry.value, group, role, &mut seen) {
-                    self.graph.requires(own, need, required);
+                    match own {
+                        Some(own) => self.graph.requires(own, need, required),
+                        None => self.graph.add_direct(Scope::Runtime, required),
+                    }
                 }
             }
         }

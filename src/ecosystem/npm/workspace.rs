@@ -1,7 +1,7 @@
-//! Workspace files outside of manifests: `pnpm-workspace.yaml`, by pnpm's manual, `lerna.json`, by Lerna's, and
-//! `.yarnrc.yml`, by Yarn's.
+//! Workspace files outside of manifests: `pnpm-workspace.yaml`, by pnpm's manual, `lerna.json`, by Lerna's,
+//! `rush.json`, by Rush's, and `.yarnrc.yml`, by Yarn's.
 //!
-//! Input: the list `packages`, and the catalogs. Output: the workspace, and no package: the ranges
+//! Input: the list of packages or projects, and the catalogs. Output: the workspace, and no package: the ranges
 //! of a catalog count where a manifest uses them. Invariants: none beyond those of all parsers.
 
 use super::{
@@ -13,7 +13,7 @@ use crate::ecosystem::{
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 
-/// Reads `pnpm-workspace.yaml`, `lerna.json` and `.yarnrc.yml`.
+/// Reads `pnpm-workspace.yaml`, `lerna.json`, `rush.json` and `.yarnrc.yml`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct WorkspaceFile;
 
@@ -23,10 +23,20 @@ impl Parser for WorkspaceFile {
     }
 
     fn wants(&self, path: &str) -> bool {
-        matches!(file_name(path), "pnpm-workspace.yaml" | "lerna.json" | ".yarnrc.yml")
+        matches!(
+            file_name(path),
+            "pnpm-workspace.yaml" | "lerna.json" | "rush.json" | ".yarnrc.yml"
+        )
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
+        if file_name(file.path) == "rush.json" {
+            return read_object(file, Source::Manifest, |root, found| {
+                let projects = root.elements("projects");
+                let members = projects.filter_map(|project| project.text("projectFolder"));
+                found.describe(None, members);
+            });
+        }
         if file_name(file.path) == "lerna.json" {
             return read_object(file, Source::Manifest, |root, found| {
                 let members = root.elements("packages").filter_map(json::Node::as_str);

@@ -6,6 +6,7 @@
 
 use super::{
     graph::{Graph, Need},
+    is_rush_project,
     pattern::{Resolved, is_linked, split_pattern},
     spec,
 };
@@ -16,7 +17,7 @@ use crate::ecosystem::{
     resolution::Importer,
     text,
 };
-use crate::model::ecosystem::Ecosystem;
+use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
 
 /// Entries, and dependencies of all entries, that are kept; this bounds the memory.
 const MAX_ENTRIES: usize = 250_000;
@@ -51,6 +52,16 @@ pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
         }
         taken.push((entry, vertex));
     }
+    let mut knows_direct = false;
+    let rush = entries
+        .iter()
+        .filter(|entry| entry.patterns.first().is_some_and(|pattern| is_rush_project(pattern)));
+    for (_, name, range) in rush.flat_map(|entry| &entry.dependencies) {
+        knows_direct = true;
+        if let Some(required) = resolved.get(name, range) {
+            graph.add_direct(Scope::Runtime, required);
+        }
+    }
     for (entry, own) in taken {
         for (need, name, range) in &entry.dependencies {
             if let Some(required) = resolved.get(name, range) {
@@ -58,7 +69,7 @@ pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
             }
         }
     }
-    graph.list(false, &mut found);
+    graph.list(knows_direct, &mut found);
     found.finish()
 }
 
@@ -181,7 +192,7 @@ fn declared<'a>(entry: &Entry<'a>, found: &mut Collector<'_>) -> Option<Declared
             _ => (name, range),
         })
         .next()?;
-    if is_linked(range) {
+    if is_linked(range) || is_rush_project(name) {
         return None;
     }
     let commit = || {
