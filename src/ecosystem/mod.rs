@@ -16,6 +16,7 @@ mod aliases;
 #[cfg(test)]
 mod amplification;
 mod bom;
+mod bower;
 mod budget;
 mod cargo;
 mod ci;
@@ -132,6 +133,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &npm::BunLock,
     &npm::DenoLock,
     &npm::WorkspaceFile,
+    &bower::BowerJson,
     &ci::GitLabPipeline,
     &ci::GitHubWorkflow,
     &container::Dockerfile,

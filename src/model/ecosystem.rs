@@ -64,6 +64,7 @@ ecosystems! {
     Nim => "nim",
     Cpan => "cpan",
     Crystal => "crystal",
+    Bower => "bower",
 }
 
 /// The ecosystem of a package in a result file, which any program may write.

@@ -49,3 +49,11 @@ fn read_object(
 ) -> Findings {
     json::read(file.bytes, Collector::new(file, Ecosystem::Npm, source), walk)
 }
+
+/// The version, if a range allows exactly one, and otherwise the range: of formats with npm's ranges.
+pub(super) fn version_or_range(range: &str) -> (Option<&str>, Option<&str>) {
+    match spec::exact(range) {
+        Some(version) => (Some(version), None),
+        None => (None, Some(range)),
+    }
+}

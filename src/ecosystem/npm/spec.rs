@@ -137,7 +137,7 @@ pub(super) fn version_of_tarball<'a>(address: &'a str, name: &str) -> Option<&'a
 }
 
 /// The version, if a range allows exactly one: `1.2.3`, `=1.2.3`, `v1.2.3`.
-fn exact(range: &str) -> Option<&str> {
+pub(super) fn exact(range: &str) -> Option<&str> {
     let range = range.trim();
     let version = range.strip_prefix('=').unwrap_or(range).trim_start();
     let version = version.strip_prefix('v').unwrap_or(version);

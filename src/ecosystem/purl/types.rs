@@ -3,7 +3,7 @@
 //! Input: a name as a file declares it. Output: its purl. Invariants: as in [`purl`](super), two
 //! spellings of one package give equal purls.
 //!
-//! Decisions. `nim` and `crystal` are not registered types yet; they are candidates of the
+//! Decisions. `nim`, `crystal` and `bower` are not registered types yet; they are candidates of the
 //! specification and are used as proposed. The purl of a Perl module is written like that of a
 //! distribution, because the specification forbids `::`; its author is known only where the file names
 //! one.
@@ -125,6 +125,7 @@ mod tests {
             (Ecosystem::Hackage, "AC-HalfInteger", "1.2.1", "pkg:hackage/AC-HalfInteger@1.2.1"),
             (Ecosystem::Cran, "A3", "1.0.0", "pkg:cran/A3@1.0.0"),
             (Ecosystem::Nim, "Nim_Crypto", "0.5", "pkg:nim/nimcrypto@0.5"),
+            (Ecosystem::Bower, "Jquery.UI", "1.0.0", "pkg:bower/Jquery.UI@1.0.0"),
             (Ecosystem::Vcpkg, "bzip2", "1.0.8", "pkg:vcpkg/bzip2@1.0.8"),
             (Ecosystem::Conan, "openssl", "3.0.3", "pkg:conan/openssl@3.0.3"),
         ] {
