@@ -132,6 +132,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &npm::PnpmLock,
     &npm::BunLock,
     &npm::DenoLock,
+    &npm::DenoJson,
     &npm::WorkspaceFile,
     &bower::BowerJson,
     &ci::GitLabPipeline,

@@ -173,6 +173,28 @@ fn of_several_versions_each_member_gets_its_own() {
     }
 }
 
+/// Fails if each version of a package of JSR or npm is the one that `deno.json` names.
+#[test]
+fn of_several_versions_in_a_deno_lock_the_specifier_decides() {
+    check(
+        &[
+            ("deno.json", r#"{"imports": {"a": "jsr:@s/a@^2", "b": "npm:b@1.0.0"}}"#),
+            (
+                "deno.lock",
+                r#"{"version": "5", "specifiers": {"jsr:@s/a@^2": "2.1.0", "jsr:@s/a@1": "1.0.0",
+                    "npm:b@1.0.0": "1.0.0", "npm:b@^2": "2.0.0"},
+                    "jsr": {"@s/a@1.0.0": {}, "@s/a@2.1.0": {}}, "npm": {"b@1.0.0": {}, "b@2.0.0": {}}}"#,
+            ),
+        ],
+        "@s/a ^2 direct runtime deno.json = pkg:jsr/%40s/a@2.1.0\n\
+         @s/a 1.0.0 - - deno.lock\n\
+         @s/a 2.1.0 direct runtime deno.lock\n\
+         b 1.0.0 direct runtime deno.json\n\
+         b 1.0.0 direct runtime deno.lock\n\
+         b 2.0.0 - - deno.lock",
+    );
+}
+
 /// Fails if a crate gets the scope or the version of another member's requirement.
 #[test]
 fn of_several_versions_in_a_cargo_lock_the_member_decides() {

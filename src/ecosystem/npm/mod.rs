@@ -1,4 +1,4 @@
-//! npm: `package.json` and workspace files, and the lock files of npm, yarn, pnpm, bun and deno.
+//! npm: `package.json`, `deno.json` and workspace files, and the lock files of npm, yarn, pnpm, bun and deno.
 //!
 //! Input: lock files, and manifests. Output: the packages under their real names (an alias is resolved).
 //! Invariants: workspaces and linked folders of the repository are not packages.
@@ -6,6 +6,7 @@
 mod bun;
 mod catalog;
 mod deno;
+mod deno_json;
 mod flags;
 mod graph;
 mod lock;
@@ -22,6 +23,7 @@ mod yarn_v1;
 pub(super) use bun::BunLock;
 pub(super) use catalog::resolve_catalogs;
 pub(super) use deno::DenoLock;
+pub(super) use deno_json::{DenoJson, Specifier};
 pub(super) use lock::PackageLock;
 pub(super) use manifest::PackageJson;
 pub(super) use pnpm::PnpmLock;
