@@ -24,7 +24,7 @@ pub(super) struct WorkerArgs {
     /// The branch, tag or commit to scan.
     #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
-    /// Also read the imports of Python, Java and Scala sources, to find undeclared packages.
+    /// Also read the imports of Python, Java, Scala and JavaScript sources, to find undeclared packages.
     #[arg(long)]
     deep: bool,
     /// Of a local git work tree: read ignored files too.

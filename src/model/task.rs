@@ -125,7 +125,7 @@ pub struct Category {
     #[serde(default)]
     pub patterns: Vec<String>,
     /// Parts of URLs, in which `*` matches any characters; a deep scan compares them with the URLs
-    /// in Python, Java and Scala sources, ignoring case.
+    /// in the sources that it reads, ignoring case.
     #[serde(default)]
     pub api_patterns: Vec<String>,
 }

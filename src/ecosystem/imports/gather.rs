@@ -28,6 +28,8 @@ pub struct Imports {
     pub(super) python: BTreeMap<String, (Location, &'static [&'static str])>,
     /// By the package that is imported; and whether a Java source imports it.
     pub(super) jvm: BTreeMap<String, (Location, bool)>,
+    /// By the specifier.
+    pub(super) javascript: BTreeMap<String, Location>,
     pub(super) is_full: bool,
     bytes: usize,
 }
@@ -64,11 +66,13 @@ impl Imports {
             self.packages.add(package);
         }
         for (name, line) in named.names {
-            if named.language == Language::Python {
-                self.add_module(&name, is_test, file, line);
-            } else {
-                let is_java = named.language == Language::Java;
-                self.add_package(name, is_java, is_test, file, line);
+            match named.language {
+                Language::Python => self.add_module(&name, is_test, file, line),
+                Language::JavaScript => self.add_specifier(name, is_test, file, line),
+                Language::Java | Language::Scala => {
+                    let is_java = named.language == Language::Java;
+                    self.add_package(name, is_java, is_test, file, line);
+                }
             }
         }
     }
@@ -108,6 +112,18 @@ impl Imports {
         if self.has_room(is_known || self.jvm.len() < MAX_NAMES, name.len() + file.len()) {
             let location = Location { is_test, file: file.to_owned(), line };
             self.jvm.insert(name, (location, is_java));
+        }
+    }
+
+    fn add_specifier(&mut self, specifier: String, is_test: bool, file: &str, line: u32) {
+        let known = self.javascript.get(&specifier);
+        if known.is_some_and(|location| !location.is_after(is_test, file, line)) {
+            return;
+        }
+        let is_allowed = known.is_some() || self.javascript.len() < MAX_NAMES;
+        if self.has_room(is_allowed, specifier.len() + file.len()) {
+            let location = Location { is_test, file: file.to_owned(), line };
+            self.javascript.insert(specifier, location);
         }
     }
 

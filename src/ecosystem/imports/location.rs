@@ -28,12 +28,18 @@ pub(super) fn is_test(path: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name);
     let is_folder = |folder: &str| {
         let folder = folder.to_ascii_lowercase();
-        matches!(folder.as_str(), "test" | "tests" | "testing" | "integrationtest" | "androidtest")
+        matches!(
+            folder.as_str(),
+            "test" | "tests" | "testing" | "integrationtest" | "androidtest" | "__tests__"
+        )
     };
     folders.split('/').any(is_folder)
         || format!("/{folders}/").contains("/src/it/")
         || stem == "conftest"
         || (name.ends_with(".py") && (stem.starts_with("test_") || stem.ends_with("_test")))
+        // `a.test.ts`, `a.spec.js`, and by Deno's convention `a_test.ts`.
+        || name.split('.').skip(1).any(|part| matches!(part, "test" | "spec"))
+        || name.ends_with("_test.ts")
 }
 
 #[cfg(test)]
@@ -51,6 +57,10 @@ mod tests {
             "src/test/java/a/B.java",
             "core/src/it/scala/B.scala",
             "src/integrationTest/java/B.java",
+            "src/__tests__/a.js",
+            "src/a.test.ts",
+            "a.spec.js",
+            "a_test.ts",
         ] {
             assert!(is_test(path), "{path}");
         }

@@ -1,4 +1,4 @@
-//! Imports: the packages that Python, Java and Scala sources use, whether or not a manifest declares them.
+//! Imports: the packages that Python, Java, Scala and JavaScript sources use, whether or not a manifest declares them.
 //!
 //! ```text
 //! every path ─► Imports::see ─┐
@@ -15,11 +15,12 @@
 //!
 //! Decisions. An import names a module, not a package; the tables in `tables/` map modules to packages. A
 //! Python module that is not in a table has the name of its package, as most do. For an unknown package of
-//! the JVM there is no such rule, so it is a warning.
+//! the JVM there is no such rule, so it is a warning. A specifier of JavaScript names its package itself.
 
 mod cursor;
 mod gather;
 mod java;
+mod javascript;
 mod libraries;
 mod location;
 mod names;
@@ -36,8 +37,12 @@ pub(super) use resolve::list_undeclared;
 use super::Parser;
 
 /// The parsers of sources, in the order in which they are tried.
-pub(super) static SOURCES: &[&dyn Parser] =
-    &[&python::PythonImports, &java::JavaImports, &scala::ScalaImports];
+pub(super) static SOURCES: &[&dyn Parser] = &[
+    &python::PythonImports,
+    &java::JavaImports,
+    &scala::ScalaImports,
+    &javascript::JavaScriptImports,
+];
 
 /// The parser of a source file's imports, by the path alone.
 pub fn source_parser_for(path: &str) -> Option<&'static dyn Parser> {

@@ -17,6 +17,7 @@ pub(super) enum Language {
     Python,
     Java,
     Scala,
+    JavaScript,
 }
 
 /// The imports of one source file, for [`Imports`](super::Imports).
@@ -26,7 +27,7 @@ pub(super) struct FileImports {
     pub(super) language: Language,
     /// The package that the file declares for itself.
     pub(super) package: Option<String>,
-    /// Dotted names, and the line of the first import of each.
+    /// Dotted names, of JavaScript specifiers of packages, and the line of the first import of each.
     pub(super) names: BTreeMap<String, u32>,
 }
 

@@ -8,15 +8,20 @@
 //! (`opencv-python-headless`, a Spring Boot starter); conda packages also declare Python libraries. A Scala
 //! library is compared without its Scala version. A JVM package that is in no table may belong to a declared
 //! group (`com.acme.util` of `com.acme:anything`); otherwise it has no purl, because neither the group nor
-//! the artifact can be derived from the package.
+//! the artifact can be derived from the package. A specifier of JavaScript states the registry and the range.
 
 use super::{
     gather::{Imports, MAX_NAMES},
+    javascript::GENERIC,
     libraries::{Artifact, Library, artifact, parts},
     location::Location,
 };
 use crate::{
-    ecosystem::{purl::python_name, step::Joining},
+    ecosystem::{
+        npm::{Specifier, version_or_range},
+        purl::{canonical_name, python_name},
+        step::Joining,
+    },
     model::{
         ecosystem::Ecosystem,
         scan_result::{Package, Source, Warning},
@@ -43,11 +48,12 @@ pub(in crate::ecosystem) fn list_undeclared(joining: &mut Joining<'_>) {
 impl Imports {
     /// The imported packages that are not declared.
     pub(super) fn resolve(self, declared: &[Package]) -> (Vec<Package>, Vec<Warning>) {
-        if self.python.is_empty() && self.jvm.is_empty() {
+        if self.python.is_empty() && self.jvm.is_empty() && self.javascript.is_empty() {
             return (Vec::new(), Vec::new());
         }
+        let specified = specified(self.javascript, declared);
         let declared = DeclaredPackages::of(declared);
-        let mut found = Vec::new();
+        let mut found = specified;
         let mut warnings = Vec::new();
         for (name, (location, others)) in self.python {
             let is_declared =
@@ -95,6 +101,40 @@ impl Imports {
         }
         (found, warnings)
     }
+}
+
+/// The packages of specifiers whose name no file declares.
+fn specified(specifiers: BTreeMap<String, Location>, declared: &[Package]) -> Vec<Package> {
+    if specifiers.is_empty() {
+        return Vec::new();
+    }
+    let of_registry = |package: &&Package| {
+        package.ecosystem == Ecosystem::Npm || package.ecosystem == Ecosystem::Jsr
+    };
+    let declared: HashSet<String> =
+        declared.iter().filter(of_registry).map(canonical_name).collect();
+    let read = |(specifier, location): (String, Location)| {
+        let (ecosystem, name, range) = if let Some(module) = specifier.strip_prefix(GENERIC) {
+            let (name, range) = module.rsplit_once('@')?;
+            (Ecosystem::Generic, name, range)
+        } else {
+            let Specifier { ecosystem, name, range } = Specifier::read(&specifier)?;
+            (ecosystem, name, range)
+        };
+        let (version, range) = match ecosystem {
+            Ecosystem::Generic => (Some(range), None),
+            _ => version_or_range(range),
+        };
+        let mut package = package(ecosystem, name.to_owned(), location)?;
+        if declared.contains(&package.purl) {
+            return None;
+        }
+        package.purl = ecosystem.purl(name, version)?;
+        package.version = version.map(str::to_owned);
+        package.specifier = range.filter(|range| !range.is_empty()).map(str::to_owned);
+        Some(package)
+    };
+    specifiers.into_iter().filter_map(read).collect()
 }
 
 fn keep_first(places: &mut BTreeMap<String, Location>, name: String, location: Location) {
@@ -224,9 +264,12 @@ mod tests {
             let warnings = join(&mut packages, gathered);
             let imported = packages.iter().filter(|package| package.source == Source::Import);
             let shown = imported.map(|package| {
-                assert_eq!((package.direct, &package.version), (Some(true), &None));
+                assert_eq!(package.direct, Some(true));
                 let scope = package.scope.map_or("-", |scope| scope.as_str());
-                format!("{} {scope} {}:{}", package.name, package.file, package.line.unwrap_or(0))
+                let version = package.version.iter().chain(&package.specifier).next();
+                let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+                let line = package.line.unwrap_or(0);
+                format!("{}{version} {scope} {}:{line}", package.name, package.file)
             });
             let warnings = warnings.iter().map(|warning| {
                 let name = warning.message.split('`').nth(1).unwrap_or(&warning.message);
@@ -254,6 +297,28 @@ mod tests {
                 "numpy runtime helpers.py:2",
                 "pytest test tests/test_app.py:1",
                 "requests runtime app.py:1",
+            ],
+        );
+    }
+
+    #[test]
+    fn specifiers_of_javascript_name_their_packages() {
+        check(
+            &[
+                ("deno.json", r#"{"imports": {"lantern": "npm:lantern@^2"}}"#),
+                (
+                    "app/main.ts",
+                    "import \"npm:lantern@2.4.1\";\nimport a from \"npm:@s/wick@1.0.0/sub\";\n\
+                     import b from \"jsr:@s/oil@^3\";\nimport \"https://deno.land/x/kit@v1.2.3/mod.ts\";\n",
+                ),
+                ("app/again.ts", "import a from \"npm:@s/wick@1.0.0\";\n"),
+                ("tests/main.test.ts", "import \"npm:checks\";\n"),
+            ],
+            &[
+                "@s/oil ^3 runtime app/main.ts:3",
+                "@s/wick 1.0.0 runtime app/again.ts:1",
+                "checks test tests/main.test.ts:1",
+                "deno.land/x/kit v1.2.3 runtime app/main.ts:4",
             ],
         );
     }
