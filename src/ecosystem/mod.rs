@@ -199,6 +199,7 @@ static STEPS: &[Step] = &[
     Step::Complete(cargo::inherit_versions),
     Step::Complete(npm::resolve_catalogs),
     Step::Complete(workspace::drop_own_projects),
+    Step::Complete(ruby::drop_own_gems),
     Step::Complete(golang::drop_vendored_files),
     Step::Complete(locks::complete),
     Step::Resolve(imports::list_undeclared),

@@ -54,7 +54,7 @@ fn pod(arguments: &[Word<'_>], line: u32, found: &mut Collector<'_>) {
     let begin = usize::from(arguments.first() == Some(&Word::Mark('(')));
     match arguments.get(begin) {
         Some(Word::String(_)) => {}
-        Some(Word::Name(_) | Word::Unknown) => {
+        Some(Word::Name(_) | Word::Template(_)) => {
             return found.warn(line, "a pod whose name is computed");
         }
         // A variable named `pod`.

@@ -304,6 +304,30 @@ fn projects_of_the_same_workspace_are_not_packages() {
     );
 }
 
+/// Fails if a gem of the repository is a package where another gem of it requires it by name and version.
+#[test]
+fn gems_of_the_repository_are_not_packages() {
+    check(
+        &[
+            (
+                "core/till_core.gemspec",
+                "Gem::Specification.new do |s|\n  s.name = 'till_core'\n  s.version = '4.5.0'\n  \
+                 s.add_dependency 'tally', '4.2.1'\nend\n",
+            ),
+            (
+                "api/till_api.gemspec",
+                "Gem::Specification.new('till_api', '4.5.0') do |s|\n  s.version = '4.5.0'\n  \
+                 s.add_dependency 'till_core', s.version\n  s.add_dependency 'renders', '~> 2'\nend\n",
+            ),
+            ("Gemfile", "gemspec\ngem 'till_api', '4.5.0'\ngem 'rake'\n"),
+            ("vendor/rake/rake.gemspec", "Gem::Specification.new do |s|\n  s.name = 'rake'\nend\n"),
+        ],
+        "rake - direct runtime Gemfile\n\
+         renders ~> 2 direct runtime api/till_api.gemspec\n\
+         tally 4.2.1 direct runtime core/till_core.gemspec",
+    );
+}
+
 #[test]
 fn path_repositories_are_not_packages() {
     check(

@@ -1,18 +1,20 @@
 //! `Gemfile` and `gems.rb`, by "gemfile(5)" of Bundler's manual.
 //!
 //! Input: a program in Ruby. Output: the gems of its `gem` calls, with the groups, paths and repositories of
-//! the enclosing blocks. Invariants: nothing is run, so a gem counts whatever its condition is, and a computed
-//! name is a warning.
+//! the enclosing blocks, also in loops over literal lists. Invariants: nothing is run, so a gem counts whatever its
+//! condition is, and a computed name or version is a warning.
 
 use super::{
+    call::{Call, is_call},
     exact,
+    program::{Program, opens_block},
     words::{Word, statements, words},
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared, MAX_VERSION},
     git_reference,
-    path::file_name,
+    path::{file_name, folder_of},
     text,
 };
 use crate::model::{
@@ -24,7 +26,8 @@ use std::rc::Rc;
 /// Depth of blocks; deeper ones are only counted.
 const MAX_BLOCKS: usize = 100;
 
-/// Reads `Gemfile`, `gems.rb`, `*.gemfile` and `Pluginfile`.
+/// Reads `Gemfile`, `gems.rb`, `*.gemfile`, `Pluginfile`, and the files that Gemfiles evaluate: `Gemfile.common`,
+/// `gemfiles/common.rb`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct Gemfile;
 
@@ -35,38 +38,84 @@ impl Parser for Gemfile {
 
     fn wants(&self, path: &str) -> bool {
         let file = file_name(path);
+        let variant = file.strip_prefix("Gemfile").filter(|rest| rest.starts_with(['.', '-', '_']));
         // `Pluginfile` belongs to fastlane, whose Gemfile includes it.
-        matches!(file, "Gemfile" | "gems.rb" | "Gemfile.next" | "Gemfile.local" | "Pluginfile")
+        matches!(file, "Gemfile" | "gems.rb" | "Pluginfile")
             || file.ends_with(".gemfile")
+            || variant.is_some_and(|rest| !rest.ends_with(".lock") && !rest.ends_with(".md"))
+            || (file.ends_with(".rb") && folder_name(path) == "gemfiles")
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Gem, Source::Manifest);
+        let found = Collector::new(file, Ecosystem::Gem, Source::Manifest);
         let text = text::decode(file.bytes);
-        let mut blocks: Vec<Block> = Vec::new();
-        let mut too_deep = 0_usize;
-        for (number, statement) in statements(&text) {
-            let words = words(&statement);
-            let call = Call::of(&words);
-            match words.first() {
-                Some(Word::Name("end")) if too_deep > 0 => too_deep -= 1,
-                Some(Word::Name("end")) => drop(blocks.pop()),
-                Some(Word::Name("gem")) => {
-                    gem(&call, number, blocks.last(), &mut found);
-                    gems(words.get(1..).unwrap_or_default(), number, blocks.last(), &mut found);
-                }
-                _ if opens_block(&words) && blocks.len() >= MAX_BLOCKS => too_deep += 1,
-                Some(Word::Name(word)) if opens_block(&words) => {
-                    blocks.push(Block::of(word, &call, blocks.last()));
-                }
-                // A block after another expression, such as `%w[a b].each do |name|`.
-                _ if opens_block(&words) => blocks.push(blocks.last().cloned().unwrap_or_default()),
-                // `group(:test) { gem "a" }`, or `gem "a" if …` after other code.
-                _ => in_braces(&words, &call, number, blocks.last(), &mut found),
+        let mut reader = Reader { blocks: Vec::new(), too_deep: 0, found };
+        let mut program = Program::new(file.bytes.len(), is_call, file.budget);
+        for (line, statement) in statements(&text) {
+            for expanded in program.expand(&statement) {
+                reader.statement(line, &words(&expanded));
             }
         }
-        found.finish()
+        reader.found.finish()
     }
+}
+
+/// Reads the statements of a Gemfile.
+struct Reader<'f> {
+    blocks: Vec<Block>,
+    too_deep: usize,
+    found: Collector<'f>,
+}
+
+impl Reader<'_> {
+    fn statement(&mut self, line: u32, words: &[Word<'_>]) {
+        let Self { blocks, too_deep, found } = self;
+        let call = Call::of(words);
+        match words.first() {
+            Some(Word::Name("end")) if *too_deep > 0 => *too_deep -= 1,
+            Some(Word::Name("end")) => drop(blocks.pop()),
+            // A variable of that name.
+            Some(Word::Name("gem")) if words.get(1) == Some(&Word::Mark('=')) => {}
+            Some(Word::Name("gem")) => {
+                gem(&call, line, blocks.last(), found);
+                gems(words.get(1..).unwrap_or_default(), line, blocks.last(), found);
+            }
+            Some(Word::Name("eval_gemfile")) => evaluated(words, line, found),
+            _ if opens_block(words) && blocks.len() >= MAX_BLOCKS => *too_deep += 1,
+            Some(Word::Name(word)) if opens_block(words) => {
+                blocks.push(Block::of(word, &call, blocks.last()));
+            }
+            // A block after another expression, such as `%w[a b].each do |name|`.
+            _ if opens_block(words) => blocks.push(blocks.last().cloned().unwrap_or_default()),
+            // `group(:test) { gem "a" }`, or `gem "a" if …` after other code.
+            _ => in_braces(words, line, blocks.last(), found),
+        }
+    }
+}
+
+/// `eval_gemfile "gemfiles/common.rb"`: the file is read as a Gemfile if its name is that of one.
+fn evaluated(words: &[Word<'_>], line: u32, found: &mut Collector<'_>) {
+    let path = words.iter().rev().find_map(|word| match word {
+        Word::String(path) | Word::Template(path) => Some(*path),
+        _ => None,
+    });
+    let Some(path) = path else {
+        return found.warn(line, "the path of the evaluated Gemfile is computed");
+    };
+    let mut parts = path.rsplit('/');
+    let (name, folder) = (parts.next().unwrap_or(path), parts.next().unwrap_or_default());
+    if !Gemfile.wants(&format!("{folder}/{name}")) {
+        let path = text::excerpt(path);
+        found.warn(
+            line,
+            format!("`{path}` is evaluated, but not read: its name is not that of a Gemfile"),
+        );
+    }
+}
+
+/// The last folder of a path.
+fn folder_name(path: &str) -> &str {
+    file_name(folder_of(path))
 }
 
 /// The attributes that the calls in a block share.
@@ -97,73 +146,13 @@ impl Block {
     }
 }
 
-/// The arguments of a call.
-#[derive(Default)]
-struct Call<'a> {
-    /// Strings and symbols without a key.
-    values: Vec<&'a str>,
-    options: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Call<'a> {
-    fn of(words: &[Word<'a>]) -> Self {
-        let mut call = Self::default();
-        let mut key = None;
-        let mut before = None;
-        // The closing bracket, within `ENV["X"]` or `fetch("X")`.
-        let mut inside = None;
-        for word in words.iter().skip(1) {
-            let behind_name = matches!(before, Some(Word::Name(_)));
-            before = Some(*word);
-            match *word {
-                Word::Mark(mark) if inside == Some(mark) => inside = None,
-                _ if inside.is_some() => {}
-                Word::Mark('[') if behind_name => inside = Some(']'),
-                Word::Mark('(') if behind_name => inside = Some(')'),
-                Word::Key(name) => key = Some(name),
-                Word::String(value) | Word::Symbol(value) => match key {
-                    Some(key) => call.options.push((key, value)),
-                    None => call.values.push(value),
-                },
-                // Strings of a condition or of the next call are not arguments.
-                Word::Name("if" | "unless" | "do" | "gem") | Word::Mark(';') => break,
-                _ => {}
-            }
-        }
-        call
-    }
-
-    fn option(&self, keys: &[&str]) -> Option<(&'a str, &'a str)> {
-        self.options.iter().copied().find(|(key, _)| keys.contains(key))
-    }
-}
-
-fn opens_block(words: &[Word<'_>]) -> bool {
-    const KEYWORDS: [&str; 10] =
-        ["if", "unless", "case", "begin", "def", "while", "until", "for", "class", "module"];
-    let is_keyword = |word: &Word<'_>| matches!(word, Word::Name(name) if KEYWORDS.contains(name));
-    // `version = if …` has its own `end`.
-    let assigned =
-        words.windows(2).any(|pair| matches!(pair, [Word::Mark('='), word] if is_keyword(word)));
-    let opens = words.first().is_some_and(is_keyword) || assigned;
-    let is_do = words.contains(&Word::Name("do"));
-    (opens || is_do) && !words.contains(&Word::Name("end"))
-}
-
-fn in_braces(
-    words: &[Word<'_>],
-    call: &Call<'_>,
-    line: u32,
-    around: Option<&Block>,
-    found: &mut Collector<'_>,
-) {
+fn in_braces(words: &[Word<'_>], line: u32, around: Option<&Block>, found: &mut Collector<'_>) {
     let Some(at) = words.iter().position(|word| *word == Word::Name("gem")) else { return };
     let block = match words.first() {
         Some(Word::Name("group")) => {
             let before = words.get(..at).unwrap_or_default();
             Some(Block::of("group", &Call::of(before), around))
         }
-        Some(Word::Name(_)) if call.values.is_empty() => return,
         _ => around.cloned(),
     };
     gems(words.get(at..).unwrap_or_default(), line, block.as_ref(), found);
@@ -173,18 +162,27 @@ fn in_braces(
 fn gems(words: &[Word<'_>], line: u32, block: Option<&Block>, found: &mut Collector<'_>) {
     let calls = words.iter().enumerate().filter(|entry| *entry.1 == Word::Name("gem"));
     for (at, _) in calls {
-        let call = Call::of(words.get(at..).unwrap_or_default());
-        if !call.values.is_empty() {
-            gem(&call, line, block, found);
+        match words.get(at + 1) {
+            // A variable of that name, as in `unless gem if x`.
+            Some(Word::Name("if" | "unless" | "in" | "do" | "then" | "and" | "or" | "end")) => {}
+            Some(
+                Word::String(_)
+                | Word::Template(_)
+                | Word::Symbol(_)
+                | Word::Name(_)
+                | Word::Mark('('),
+            ) => gem(&Call::of(words.get(at..).unwrap_or_default()), line, block, found),
+            _ => {}
         }
     }
 }
 
 fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<'_>) {
-    let Some((name, constraints)) = call.values.split_first() else {
+    let (Some((name, constraints)), false) = (call.values.split_first(), call.has_computed_name)
+    else {
         return found.warn(line, "the gem's name is computed");
     };
-    if call.option(&["path"]).is_some() || block.is_some_and(|block| block.is_path) {
+    if call.has_option("path") || block.is_some_and(|block| block.is_path) {
         return;
     }
     let groups = call.options.iter().filter(|(key, _)| matches!(*key, "group" | "groups"));
@@ -192,7 +190,7 @@ fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<
     let scope = own.or(block.and_then(|block| block.scope)).unwrap_or(Scope::Runtime);
     let declared =
         Declared { name, line, direct: Some(true), scope: Some(scope), ..Declared::default() };
-    let version = exact(constraints);
+    let version = exact(constraints).filter(|_| !call.has_computed_value);
     let of_call = call.option(&["git", "github", "gitlab", "bitbucket", "gist"]);
     let address = of_call.map(|(key, address)| Rc::from(repository(key, address)));
     let address = address.or_else(|| block.and_then(|block| block.repository.clone()));
@@ -210,6 +208,11 @@ fn gem(call: &Call<'_>, line: u32, block: Option<&Block>, found: &mut Collector<
         let specifier = format!("git+{address}{at}");
         let specifier = commit.is_none().then_some(specifier.as_str());
         return found.add(Declared { version: commit, specifier, ..declared });
+    }
+    if call.has_computed_value {
+        // The other constraints alone could name a version that is not the one that is meant.
+        found.warn(line, format!("the version of `{}` is computed", text::excerpt(name)));
+        return found.add(declared);
     }
     let specifier = constraints.join(", ");
     let specifier = version.is_none().then_some(specifier.as_str());

@@ -4,6 +4,7 @@
 //! platform, and its dependencies. Invariants: gems of a `PATH` are part of the repository; their
 //! dependencies, and the gems in `DEPENDENCIES`, are direct.
 
+use super::own::OwnGems;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
@@ -37,6 +38,10 @@ impl Parser for GemfileLock {
         }
         if !lock.understood && found.has_warnings() {
             return found.unreadable();
+        }
+        let own = lock.specs.iter().filter(|spec| spec.is_own && found.budget().visit());
+        if let Some(own) = OwnGems::of(file.path, own.map(|spec| spec.name)) {
+            found.keep(own);
         }
         lock.list(&mut found);
         found.finish()
@@ -143,8 +148,11 @@ impl<'a> Lock<'a> {
             let Spec { name, version, line, .. } = *spec;
             let is_direct = self.dependencies.contains(name) || of_own.contains(name);
             let taken = added.entry((name, version)).or_insert_with(|| {
+                // Bundler always writes the version of a gem.
                 if version.is_none() {
-                    found.warn(line, format!("`{}` has no version", text::excerpt(name)));
+                    let name = text::excerpt(name);
+                    found.warn(line, format!("`{name}` has no version and is skipped"));
+                    return None;
                 }
                 let direct = knows_direct.then_some(is_direct);
                 let declared = Declared { name, version, line, direct, ..Declared::default() };

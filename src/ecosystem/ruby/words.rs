@@ -10,7 +10,9 @@ use std::{borrow::Cow, str::Lines};
 pub(in crate::ecosystem) enum Word<'a> {
     String(&'a str),
     /// A string with an interpolated expression.
-    Unknown,
+    Template(&'a str),
+    /// The text of `%w[…]` or `%i[…]`.
+    List(&'a str),
     /// `:name`.
     Symbol(&'a str),
     /// `name:`, `"name":` or `:name =>`.
@@ -19,8 +21,8 @@ pub(in crate::ecosystem) enum Word<'a> {
     Mark(char),
 }
 
-/// Words that are read of one line; no real line has more.
-const MAX_WORDS: usize = 200;
+/// Words that are read of one statement; no real statement has more.
+const MAX_WORDS: usize = 2000;
 
 /// The words of a line, without its comment.
 pub(in crate::ecosystem) fn words(text: &str) -> Vec<Word<'_>> {
@@ -59,10 +61,10 @@ fn string(text: &str, quote: char) -> (Word<'_>, &str) {
         return (Word::Key(value), tail);
     }
     let is_known = quote == '\'' || !value.contains("#{");
-    (if is_known { Word::String(value) } else { Word::Unknown }, tail)
+    (if is_known { Word::String(value) } else { Word::Template(value) }, tail)
 }
 
-/// Reads `%q<name>` and `%Q(name)`, which `RubyGems` writes; `%w[a b]` is read as one string.
+/// Reads `%q<name>` and `%Q(name)`, which `RubyGems` writes, and the lists `%w[a b]` and `%i[a b]`.
 fn percent(text: &str) -> (Word<'_>, &str) {
     let behind = text.get(1..).unwrap_or_default();
     let body = behind.strip_prefix(['q', 'Q', 'w', 'W', 'i', 'I']).unwrap_or(behind);
@@ -73,9 +75,15 @@ fn percent(text: &str) -> (Word<'_>, &str) {
         Some('{') => '}',
         _ => return (Word::Mark('%'), behind),
     };
+    let is_list = behind.starts_with(['w', 'W', 'i', 'I']);
     let body = body.get(1..).unwrap_or_default();
     let (value, tail) = body.split_once(close).unwrap_or((body, ""));
-    (Word::String(value), tail)
+    let word = match (is_list, value.contains("#{") && !behind.starts_with(['q', 'w', 'i'])) {
+        (true, false) => Word::List(value),
+        (false, false) => Word::String(value),
+        (_, true) => Word::Template(value),
+    };
+    (word, tail)
 }
 
 fn symbol(text: &str) -> (Word<'_>, &str) {
@@ -132,6 +140,7 @@ impl<'a> Iterator for Statements<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut statement: Option<(u32, Cow<'a, str>)> = None;
+        let mut literal: Option<Literal> = None;
         while let Some(content) = self.next_line() {
             let whole = match statement.as_mut() {
                 Some((_, whole)) => {
@@ -144,7 +153,10 @@ impl<'a> Iterator for Statements<'a> {
                 whole.to_mut().pop();
             }
             let continues = content.ends_with([',', '\\', '(', '[']);
-            if !continues || whole.len() >= MAX_STATEMENT {
+            // The elements of a literal may be on lines of their own.
+            literal = literal.or_else(|| Literal::of(content));
+            let is_open = literal.as_mut().is_some_and(|literal| literal.is_open(content));
+            if !(continues || is_open) || whole.len() >= MAX_STATEMENT {
                 break;
             }
         }
@@ -175,6 +187,40 @@ impl<'a> Statements<'a> {
             return Some(content);
         }
         None
+    }
+}
+
+/// A list or a hash that begins a statement, or that a statement assigns to a name.
+struct Literal {
+    brackets: [char; 2],
+    open: i32,
+}
+
+impl Literal {
+    fn of(line: &str) -> Option<Self> {
+        let assigned = line.split_once(" = ").map_or(line, |(_, value)| value.trim_start());
+        let value = assigned.trim_start_matches(['%', 'w', 'i', 'W', 'I']);
+        let brackets = match value.chars().next()? {
+            '[' => ['[', ']'],
+            '{' => ['{', '}'],
+            '(' if value.len() < assigned.len() => ['(', ')'],
+            _ => return None,
+        };
+        Some(Self { brackets, open: 0 })
+    }
+
+    /// Whether the literal continues after this line.
+    fn is_open(&mut self, line: &str) -> bool {
+        let [open, close] = self.brackets;
+        for character in line.chars() {
+            self.open += i32::from(character == open) - i32::from(character == close);
+            // What follows the literal does not count.
+            if self.open == 0 && character == close {
+                self.brackets = ['\0', '\0'];
+                return false;
+            }
+        }
+        self.open > 0
     }
 }
 
@@ -219,7 +265,7 @@ mod tests {
 
     #[test]
     fn words_of_ruby() {
-        use Word::{Key, Mark, Name, String, Symbol, Unknown};
+        use Word::{Key, List, Mark, Name, String, Symbol, Template};
         let (comma, group) = (Mark(','), Key("group"));
         assert_eq!(
             words("gem 'a', \"~> 1\", group: [:test], :group => :dev # note"),
@@ -239,7 +285,8 @@ mod tests {
             ],
         );
         assert_eq!(words("%q<a>.freeze")[..2], [String("a"), Mark('.')]);
-        assert_eq!(words("\"a#{b}\" A::B")[..2], [Unknown, Name("A")]);
+        assert_eq!(words("\"a#{b}\" A::B")[..2], [Template("a#{b}"), Name("A")]);
+        assert_eq!(words("%i[a b] %w(c)"), [List("a b"), List("c")]);
         assert_eq!(words("'github': \"x/y\""), [Key("github"), String("x/y")]);
     }
 
@@ -255,6 +302,17 @@ mod tests {
     fn statements_continue_after_a_comma() {
         let text = "gem 'a', # why\n  # a note\n  '1'\n=begin\ngem 'b'\n=end\ngem 'c#d'\n__END__\ngem 'e'\n";
         let expected = [(1, "gem 'a', '1'".into()), (7, "gem 'c#d'".into())];
+        let found: Vec<_> = statements(text).collect();
+        assert_eq!(found, expected);
+        let text = "A = [\n  'b',\n  'c'\n].freeze\n%w[\n  d\n  e\n].each do |n|\n  gem n\nend\n\
+                    x = { |y|\nz = a[\n1]\n";
+        let expected = [
+            (1, "A = [ 'b', 'c' ].freeze".into()),
+            (5, "%w[ d e ].each do |n|".into()),
+            (9, "gem n".into()),
+            (10, "end".into()),
+            (11, "x = { |y| z = a[ 1]".into()),
+        ];
         let found: Vec<_> = statements(text).collect();
         assert_eq!(found, expected);
     }

@@ -12,6 +12,23 @@ pub(super) fn scripts() -> Vec<Generator> {
             let blocks = many(size / 2, |_| "if x\nend\n".to_owned());
             format!("git '{}' do\ngem 'a'\n{blocks}end\n", long(size / 2))
         }),
+        ("a constant of many gems", "Gemfile", |size| {
+            format!("A = '>= {}'\n", "1".repeat(290))
+                + &many(size, |number| format!("gem 'a{number}', A\n"))
+        }),
+        ("a loop of many gems", "Gemfile", |size| {
+            let list = many(3_900, |number| format!("a{number} "));
+            format!("%w[{list}].each do |n|\n{}end\n", many(size, |_| "gem n\n".to_owned()))
+        }),
+        ("many loops over one list", "Gemfile", |size| {
+            let list = many(3_900, |number| format!("a{number} "));
+            format!("A = %w[{list}]\n") + &many(size, |_| "A.each { |n| gem n }\n".to_owned())
+        }),
+        ("many names of one list", "demo.gemspec", |size| {
+            let list = many(3_900, |number| format!("a{number} "));
+            let names = many(size, |number| format!("b{number} = A\n"));
+            format!("A = %w[{list}]\n{names}b0.each {{ |n| s.add_dependency n }}\n")
+        }),
         ("a list of many mentions", "setup.py", |size| {
             let list = many(size / 2, |number| format!("'a{number}',"));
             format!(
