@@ -14,7 +14,7 @@ use crate::ecosystem::{
     resolution::Importer,
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// The index of a package in the [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,10 +165,17 @@ impl<'a> Graph<'a> {
 
     /// Lists all packages. Packages that are not known to be direct are transitive, if the lock file states
     /// what is direct.
-    pub(super) fn list(self, knows_direct: bool, found: &mut Collector<'_>) {
+    pub(super) fn list(mut self, knows_direct: bool, found: &mut Collector<'_>) {
         self.budget.allow_listing();
-        let added: Vec<Option<Added>> = self
-            .packages
+        // Frees memory before the packages are copied.
+        self.known = HashMap::new();
+        let Self { packages, mut resolutions, .. } = self;
+        let several = names_of_several(&packages);
+        // A name with one version needs no resolution.
+        resolutions.retain(|(vertex, ..)| {
+            packages.get(vertex.0).is_some_and(|entry| several.contains(&entry.name()))
+        });
+        let added: Vec<Option<Added>> = packages
             .iter()
             .map(|entry| {
                 let mut declared = entry.declared;
@@ -179,26 +186,36 @@ impl<'a> Graph<'a> {
             })
             .collect();
         let of = |vertex: usize| added.get(vertex).copied().flatten();
-        for (place, entry) in self.packages.iter().enumerate() {
+        for (place, entry) in packages.iter().enumerate() {
             for (_, required) in &entry.requires {
                 if let (Some(own), Some(required)) = (of(place), of(required.0)) {
                     found.requires(own, required);
                 }
             }
         }
-        // A name with one version needs no resolution.
-        let mut versions: HashMap<(Ecosystem, &str), u32> = HashMap::new();
-        for entry in &self.packages {
-            *versions.entry((entry.ecosystem, entry.declared.name)).or_default() += 1;
-        }
-        for (vertex, importer, range) in &self.resolutions {
-            let Some(entry) = self.packages.get(vertex.0) else { continue };
-            let count = versions.get(&(entry.ecosystem, entry.declared.name));
-            if let Some(added) = of(vertex.0).filter(|_| count.is_some_and(|count| *count > 1)) {
-                found.resolves(added, *importer, Some(range));
+        for (vertex, importer, range) in resolutions {
+            if let Some(added) = of(vertex.0) {
+                found.resolves(added, importer, Some(range));
             }
         }
     }
+}
+
+impl<'a> Entry<'a> {
+    fn name(&self) -> (Ecosystem, &'a str) {
+        (self.ecosystem, self.declared.name)
+    }
+}
+
+/// The names of several packages.
+fn names_of_several<'a>(packages: &[Entry<'a>]) -> HashSet<(Ecosystem, &'a str)> {
+    let mut names: Vec<_> = packages.iter().map(Entry::name).collect();
+    names.sort_unstable();
+    let equal = names.windows(2).filter_map(|pair| match pair {
+        [first, second] if first == second => Some(*first),
+        _ => None,
+    });
+    equal.collect()
 }
 
 /// The order of scopes, the strongest first.

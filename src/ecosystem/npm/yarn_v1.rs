@@ -69,6 +69,7 @@ pub(super) fn read(text: &str, mut found: Collector<'_>) -> Findings {
             }
         }
     }
+    drop(resolved);
     graph.list(knows_direct, &mut found);
     found.finish()
 }
