@@ -268,6 +268,60 @@ fn catalogs_define_ranges_and_names() {
     }
 }
 
+/// Fails if the range of a catalog does not tell which of two versions of a package it gets.
+#[test]
+fn the_range_of_a_catalog_is_resolved_like_that_of_a_manifest() {
+    let manifest =
+        ("a/package.json", r#"{"dependencies": {"kit": "catalog:", "new": "npm:kit@^2"}}"#);
+    for (path, text) in [
+        (
+            "pnpm-lock.yaml",
+            "lockfileVersion: '9.0'\ncatalogs:\n  default:\n    kit: {specifier: ^1.2, version: 1.3.0}\n\
+             importers:\n  a:\n    dependencies:\n      kit: {specifier: 'catalog:', version: 1.3.0}\n      \
+             new: {specifier: npm:kit@^2, version: kit@2.1.0}\npackages:\n  kit@1.3.0: {}\n  kit@2.1.0: {}\n",
+        ),
+        (
+            "bun.lock",
+            r#"{"lockfileVersion": 1, "workspaces": {"": {}, "a": {"name": "a",
+                "dependencies": {"kit": "catalog:", "new": "npm:kit@^2"}}},
+                "catalog": {"kit": "^1.2"},
+                "packages": {"kit": ["kit@1.3.0", "", {}, ""], "new": ["kit@2.1.0", "", {}, ""]}}"#,
+        ),
+    ] {
+        let expected = format!(
+            "kit ^1.2 direct runtime a/package.json = pkg:npm/kit@1.3.0\n\
+             kit ^2 direct runtime a/package.json = pkg:npm/kit@2.1.0\n\
+             kit 1.3.0 direct runtime {path}\n\
+             kit 2.1.0 direct runtime {path}"
+        );
+        check(&[manifest, (path, text)], &expected);
+    }
+}
+
+/// Fails if a package of a catalog is transitive because yarn.lock does not state the range of the catalog.
+#[test]
+fn packages_of_yarn_catalogs_are_direct() {
+    let entry = |key: &str, version: &str| {
+        format!("\"kit@npm:{key}\":\n  version: {version}\n  resolution: \"kit@npm:{version}\"\n\n")
+    };
+    let lock = format!(
+        "__metadata:\n  version: 8\n\n{}{}\"till@workspace:.\":\n  version: 0.0.0-use.local\n  \
+         resolution: \"till@workspace:.\"\n  dependencies:\n    kit: \"catalog:\"\n",
+        entry("^1.2", "1.3.0"),
+        entry("^2", "2.1.0"),
+    );
+    check(
+        &[
+            ("package.json", r#"{"name": "till", "dependencies": {"kit": "catalog:"}}"#),
+            (".yarnrc.yml", "catalog:\n  kit: ^1.2\n"),
+            ("yarn.lock", lock.as_str()),
+        ],
+        "kit ^1.2 direct runtime package.json = pkg:npm/kit@1.3.0\n\
+         kit 1.3.0 direct runtime yarn.lock\n\
+         kit 2.1.0 transitive - yarn.lock",
+    );
+}
+
 /// Fails if a project of the repository is a package where another project of its workspace requires
 /// it by name, or is dropped where a lock file lists it from a registry.
 #[test]

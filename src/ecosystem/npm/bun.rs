@@ -7,7 +7,7 @@
 //! Invariants: workspaces, links and folders are not packages; a malformed entry loses only itself.
 
 use super::{
-    catalog::{Catalogs, Origin},
+    catalog::{Catalogs, Origin, range_in_json},
     graph::{Graph, Need, Vertex},
     pattern::{is_linked, split_pattern},
     read_object, spec,
@@ -78,7 +78,7 @@ fn walk(root: &Node<'_>, found: &mut Collector<'_>) {
     }
     let workspaces = root.get("workspaces").and_then(Node::members);
     for workspace in workspaces.unwrap_or_default() {
-        add_direct(workspace, &paths, &mut graph, found.budget());
+        add_direct(root, workspace, &paths, &mut graph, found.budget());
     }
     graph.propagate_scopes();
     graph.list(workspaces.is_some(), found);
@@ -140,6 +140,7 @@ fn names<'n>(of: &'n Node<'_>, group: &str) -> impl Iterator<Item = &'n str> {
 }
 
 fn add_direct<'n>(
+    root: &'n Node<'_>,
     workspace: &'n Member<'_>,
     paths: &HashMap<&str, Vertex>,
     graph: &mut Graph<'n>,
@@ -158,6 +159,7 @@ fn add_direct<'n>(
             if let Some(vertex) = resolve(own, &wanted.key, paths, budget) {
                 graph.add_direct(scope, vertex);
                 let range = wanted.value.as_str().unwrap_or_default();
+                let range = range_in_json(root, &wanted.key, range).unwrap_or(range);
                 graph.resolves(vertex, Importer::Folder(&workspace.key), &wanted.key, range);
             }
         }

@@ -129,6 +129,34 @@ impl Catalogs {
     }
 }
 
+/// The range that a lock file of pnpm has for a requirement of a catalog.
+pub(super) fn range_in_yaml<'t>(
+    lock: yaml::Node<'t, '_>,
+    name: &str,
+    requirement: &str,
+) -> Option<&'t str> {
+    let catalog = catalog_in(requirement)?;
+    lock.get("catalogs")?.get(catalog)?.get(name)?.text("specifier")
+}
+
+/// The range that a lock file of Bun has for a requirement of a catalog.
+pub(super) fn range_in_json<'n>(
+    lock: &'n json::Node<'_>,
+    name: &str,
+    requirement: &str,
+) -> Option<&'n str> {
+    let catalog = catalog_in(requirement)?;
+    let named = lock.get("catalogs").and_then(|catalogs| catalogs.get(catalog));
+    let default = lock.get("catalog").filter(|_| catalog == DEFAULT);
+    named.or(default)?.text(name)
+}
+
+/// The catalog that a requirement names.
+fn catalog_in(requirement: &str) -> Option<&str> {
+    let catalog = requirement.strip_prefix(PROTOCOL)?.trim();
+    Some(if catalog.is_empty() { DEFAULT } else { catalog })
+}
+
 /// Gives requirements the ranges that their catalogs define.
 pub(in crate::ecosystem) fn resolve_catalogs(joining: &mut Joining<'_>) {
     let defined: Defined = joining.facts.take();
@@ -136,10 +164,7 @@ pub(in crate::ecosystem) fn resolve_catalogs(joining: &mut Joining<'_>) {
     let mut unknown = Vec::new();
     packages.retain_mut(|package| {
         let Some(catalog) = catalog_of(package) else { return true };
-        let catalog = match catalog {
-            "" => DEFAULT.to_owned(),
-            catalog => catalog.to_owned(),
-        };
+        let catalog = catalog.to_owned();
         let folder = upwards(folder_of(&package.file))
             .take_while(|folder| budget.read(folder.len() + 1))
             .find(|folder| defined.folders.contains(*folder));
@@ -162,10 +187,10 @@ pub(in crate::ecosystem) fn resolve_catalogs(joining: &mut Joining<'_>) {
     warnings.extend(unknown);
 }
 
-/// The catalog that a requirement names.
+/// The catalog that a requirement of a manifest names.
 fn catalog_of(package: &Package) -> Option<&str> {
     let is_required = package.source == Source::Manifest && package.ecosystem == Ecosystem::Npm;
-    package.specifier.as_deref().filter(|_| is_required)?.strip_prefix(PROTOCOL).map(str::trim)
+    package.specifier.as_deref().filter(|_| is_required).and_then(catalog_in)
 }
 
 /// Replaces a requirement by its definition. False if that is a folder of the repository.

@@ -12,7 +12,7 @@
 //! Invariants: an unknown form of key loses only itself, with a warning.
 
 use super::{
-    catalog::{Catalogs, Origin},
+    catalog::{Catalogs, Origin, range_in_yaml},
     graph::{Graph, Need, Vertex},
     is_rush_project,
     pnpm_key::{Key, refers_to},
@@ -195,6 +195,7 @@ impl<'t> Lock<'t> {
                     // Up to version 5 all ranges are in a table of their own.
                     let own = of.value.text("specifier");
                     let range = own.or_else(|| specifiers?.text(of.key)).unwrap_or_default();
+                    let range = range_in_yaml(root, of.key, range).unwrap_or(range);
                     self.graph.resolves(wanted, Importer::Folder(folder), of.key, range);
                 }
             }

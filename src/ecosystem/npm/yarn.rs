@@ -77,6 +77,7 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     }
     // Yarn writes no aliases; in a malicious file, an aliased group counts once.
     let mut seen = Seen::default();
+    let mut has_catalog = false;
     for (entry, owner) in entries.iter().filter(|entry| entry.1 != Owner::Other) {
         let is_workspace = *owner == Owner::Workspace;
         for (group, need) in
@@ -88,6 +89,8 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
             for (dependency, range) in
                 wanted.filter_map(|member| Some((member.key, member.value.as_str()?)))
             {
+                // The file has the ranges of catalogs only in its keys, so the manifests have to tell.
+                has_catalog |= is_workspace && range.starts_with("catalog:");
                 let Some(required) = resolved.get(dependency, range) else { continue };
                 match owner {
                     Owner::Package(own) => graph.requires(*own, need, required),
@@ -97,8 +100,8 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
             }
         }
     }
-    let knows_direct = entries.iter().any(|(_, owner)| *owner == Owner::Workspace);
-    graph.list(knows_direct, found);
+    let has_workspace = entries.iter().any(|(_, owner)| *owner == Owner::Workspace);
+    graph.list(has_workspace && !has_catalog, found);
 }
 
 fn check_version(metadata: Node<'_, '_>, found: &mut Collector<'_>) {
