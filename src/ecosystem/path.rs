@@ -22,6 +22,18 @@ pub(super) fn upwards(folder: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The folders whose own files are usually run one by one.
+const PLACES_OF_SCRIPTS: [&str; 10] =
+    ["bin", "ci", "example", "examples", "hack", "notebooks", "script", "scripts", "tool", "tools"];
+
+/// Whether a file is where scripts usually are: in the root, or directly in a folder such as `scripts`. For
+/// formats that are part of a source file, because not every source can be read to find the few scripts.
+pub(super) fn is_place_of_scripts(path: &str) -> bool {
+    let folder = folder_of(path);
+    let name = file_name(folder);
+    folder.is_empty() || PLACES_OF_SCRIPTS.iter().any(|place| name.eq_ignore_ascii_case(place))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +42,15 @@ mod tests {
     fn upwards_ends_at_the_root() {
         assert_eq!(upwards("a/b").collect::<Vec<_>>(), ["a/b", "a", ""]);
         assert_eq!(upwards("").collect::<Vec<_>>(), [""]);
+    }
+
+    #[test]
+    fn scripts_are_in_the_root_or_directly_in_certain_folders() {
+        for path in ["a.py", "scripts/a.py", "web/Tools/a.py"] {
+            assert!(is_place_of_scripts(path), "{path}");
+        }
+        for path in ["src/a.py", "scripts/lib/a.py", "myscripts/a.py"] {
+            assert!(!is_place_of_scripts(path), "{path}");
+        }
     }
 }

@@ -123,7 +123,10 @@ fn add_exact(name: &str, wanted: &str, line: u32, found: &mut Collector<'_>) {
     }
     let (direct, scope) = (Some(true), Some(Scope::Dev));
     let version = Some(wanted);
-    found.add(Declared { name, version, specifier: None, line, direct, scope });
+    found.add_of(
+        Ecosystem::Generic,
+        Declared { name, version, specifier: None, line, direct, scope },
+    );
 }
 
 /// Adds a tool with the requested version, unless it is a local one.
@@ -134,7 +137,7 @@ pub(super) fn add(name: &str, wanted: &str, line: u32, found: &mut Collector<'_>
     let (direct, scope) = (Some(true), Some(Scope::Dev));
     let version = wanted.strip_prefix("ref:").or_else(|| exact(wanted));
     let specifier = Some(wanted).filter(|_| version.is_none());
-    found.add(Declared { name, version, specifier, line, direct, scope });
+    found.add_of(Ecosystem::Generic, Declared { name, version, specifier, line, direct, scope });
 }
 
 /// The version, if it is complete: with at least two dots, such as `20.11.0`, `pypy3.9-7.3.9` or

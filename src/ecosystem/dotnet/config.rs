@@ -31,27 +31,12 @@ impl Parser for PackagesConfig {
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::NuGet, Source::Lockfile);
-        let text = xml::decode(file.bytes);
-        let tree = xml::parse(&text, found.budget());
-        for (line, message) in &tree.errors {
-            found.warn(*line, message);
-        }
-        let Some(root) =
-            tree.root().filter(|element| element.name().eq_ignore_ascii_case("packages"))
-        else {
-            let is_reported = found.has_warnings() || text.trim().is_empty();
-            if !is_reported {
-                found.warn(1, "expected the element `packages`");
-            }
-            return found.unreadable();
-        };
-        for element in
-            root.children().filter(|element| element.name().eq_ignore_ascii_case("package"))
-        {
-            read(element, &mut found);
-        }
-        found.finish()
+        let found = Collector::new(file, Ecosystem::NuGet, Source::Lockfile);
+        xml::read(file.bytes, found, "packages", |root, found| {
+            let is_package =
+                |element: &Element<'_, '_>| element.name().eq_ignore_ascii_case("package");
+            root.children().filter(is_package).for_each(|element| read(element, found));
+        })
     }
 }
 

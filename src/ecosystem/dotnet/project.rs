@@ -58,8 +58,19 @@ impl Parser for MsBuildProject {
     }
 
     fn wants(&self, path: &str) -> bool {
-        const SUFFIXES: [&str; 9] = [
-            ".csproj", ".fsproj", ".vbproj", ".vcxproj", ".sqlproj", ".wixproj", ".proj", ".props",
+        const SUFFIXES: [&str; 13] = [
+            ".csproj",
+            ".fsproj",
+            ".vbproj",
+            ".vcxproj",
+            ".sqlproj",
+            ".wixproj",
+            ".esproj",
+            ".ilproj",
+            ".pyproj",
+            ".msbuildproj",
+            ".proj",
+            ".props",
             ".targets",
         ];
         let file = file_name(path).to_ascii_lowercase();
@@ -105,7 +116,11 @@ fn read(root: Element<'_, '_>, build: &mut MsBuild, found: &mut Collector<'_>) {
                 element.children().for_each(|child| item::items(child, &mut build.items, found));
             }
             "PropertyGroup" => item::properties(element, &mut build.properties),
-            "Project" | "Choose" | "When" | "Otherwise" | "Target" => {
+            "Sdk" | "Import" => item::sdks(element, &mut build.items, found),
+            "Project" | "Choose" | "When" | "Otherwise" | "Target" | "ImportGroup" => {
+                if element.name() == "Project" {
+                    item::sdks(element, &mut build.items, found);
+                }
                 let at = open.len();
                 open.extend(element.children());
                 // The last element of the stack is read first.
@@ -120,8 +135,10 @@ fn is_test(build: &MsBuild) -> bool {
     let is_declared = |property: &Property| {
         property.name == "istestproject" && property.value.eq_ignore_ascii_case("true")
     };
-    let has_sdk = |item: &Item| {
-        item.kind == ItemKind::Reference && item.name.eq_ignore_ascii_case("Microsoft.NET.Test.Sdk")
+    let has_sdk = |item: &Item| match item.kind {
+        ItemKind::Reference => item.name.eq_ignore_ascii_case("Microsoft.NET.Test.Sdk"),
+        ItemKind::Sdk => item.name.eq_ignore_ascii_case("MSTest.Sdk"),
+        ItemKind::Version | ItemKind::Update => false,
     };
     build.properties.iter().any(is_declared) || build.items.iter().any(has_sdk)
 }
@@ -140,6 +157,7 @@ mod tests {
             "b/x.targets",
             "n.vcxproj",
             "build/dirs.proj",
+            "web/site.esproj",
         ] {
             assert!(MsBuildProject.wants(path), "{path}");
         }

@@ -13,6 +13,7 @@
 
 use super::{
     exact,
+    global_json::ProjectSdks,
     item::{Item, ItemKind},
     project::MsBuild,
 };
@@ -36,13 +37,14 @@ const MAX_FOLDERS: usize = 64;
 
 /// Resolves the `MSBuild` files of one repository.
 pub(in crate::ecosystem) fn resolve_projects(joining: &mut Joining<'_>) {
-    let found = resolve(joining.facts.take(), joining.budget);
+    let (builds, sdks): (_, Vec<ProjectSdks>) = (joining.facts.take(), joining.facts.take());
+    let found = resolve(builds, &sdks, joining.budget);
     joining.add(found);
 }
 
-fn resolve(mut builds: Vec<MsBuild>, budget: &Budget) -> Findings {
+fn resolve(mut builds: Vec<MsBuild>, sdks: &[ProjectSdks], budget: &Budget) -> Findings {
     builds.sort_by(|a, b| a.file.cmp(&b.file));
-    let repository = Repository::of(&builds);
+    let repository = Repository::of(&builds, sdks);
     let mut all = Findings::default();
     for (at, build) in builds.iter().enumerate() {
         let file = SourceFile { path: &build.file, bytes: &[], budget };
@@ -81,10 +83,12 @@ struct Repository<'a> {
     /// The properties that have the same value in the whole repository; none for different values.
     agreed: HashMap<&'a str, Option<&'a str>>,
     agreed_versions: HashMap<String, Option<&'a str>>,
+    /// The versions of project SDKs, by the folder of the `global.json`.
+    sdks: HashMap<&'a str, &'a HashMap<String, String>>,
 }
 
 impl<'a> Repository<'a> {
-    fn of(builds: &'a [MsBuild]) -> Self {
+    fn of(builds: &'a [MsBuild], sdks: &'a [ProjectSdks]) -> Self {
         let definitions: Vec<_> = builds.iter().map(Definitions::of).collect();
         let mut shared: HashMap<_, Definitions<'_>> = HashMap::new();
         for (build, own) in builds.iter().zip(&definitions).filter(|(build, _)| build.is_shared()) {
@@ -100,7 +104,8 @@ impl<'a> Repository<'a> {
             let known = agreed_versions.entry(name.clone()).or_insert(Some(*value));
             *known = known.filter(|known| known == value);
         }
-        Self { builds, definitions, shared, agreed, agreed_versions }
+        let sdks = sdks.iter().map(|sdks| (sdks.folder.as_str(), &sdks.versions)).collect();
+        Self { builds, definitions, shared, agreed, agreed_versions, sdks }
     }
 
     /// The definitions of a file and of the folders above, the nearest first.
@@ -117,7 +122,13 @@ impl<'a> Repository<'a> {
     fn add(&self, build: &MsBuild, item: &Item, chain: &Chain<'_, 'a>, found: &mut Collector<'_>) {
         let Some(is_reference) = Self::is_reference(build, item, chain) else { return };
         let name = self.expanded(&item.name, chain).unwrap_or_else(|_| item.name.clone());
-        let stated = item.version.as_deref().or_else(|| self.version(&name, chain));
+        let is_sdk = item.kind == ItemKind::Sdk;
+        let stated = item.version.as_deref().or_else(|| {
+            if is_sdk { self.sdk_version(&build.file, &name) } else { self.version(&name, chain) }
+        });
+        if is_sdk && stated.is_none() && comes_with_dotnet(&name) {
+            return;
+        }
         let version = stated.map(|text| self.expanded(text, chain));
         match &version {
             None if is_reference => found.defined_elsewhere(item.line, &name),
@@ -142,7 +153,7 @@ impl<'a> Repository<'a> {
     /// Whether an item requires the package (true) or only sets its version (false); none for neither.
     fn is_reference(build: &MsBuild, item: &Item, chain: &Chain<'_, '_>) -> Option<bool> {
         match item.kind {
-            ItemKind::Reference => Some(true),
+            ItemKind::Reference | ItemKind::Sdk => Some(true),
             ItemKind::Version => Some(false),
             ItemKind::Update => {
                 let own = chain.first()?;
@@ -163,6 +174,13 @@ impl<'a> Repository<'a> {
         near.or_else(|| self.agreed_versions.get(&name).copied().flatten())
     }
 
+    /// The version of a project SDK in the nearest `global.json`.
+    fn sdk_version(&self, file: &str, name: &str) -> Option<&'a str> {
+        let mut around = upwards(folder_of(file)).take(MAX_FOLDERS);
+        let nearest = around.find_map(|folder| self.sdks.get(folder).copied())?;
+        nearest.get(&name.to_ascii_lowercase()).map(String::as_str)
+    }
+
     /// Expands the properties in a text. The error is the first unknown property.
     fn expanded(&self, text: &str, chain: &Chain<'_, 'a>) -> Result<String, String> {
         if !text.contains("$(") {
@@ -179,6 +197,12 @@ impl<'a> Repository<'a> {
     }
 }
 
+/// Whether an SDK is part of the .NET SDK, and has its version.
+fn comes_with_dotnet(sdk: &str) -> bool {
+    const PREFIX: &str = "microsoft.net.sdk";
+    sdk.get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX))
+}
+
 impl<'a> Definitions<'a> {
     fn of(build: &'a MsBuild) -> Self {
         let mut properties = HashMap::new();
@@ -191,7 +215,8 @@ impl<'a> Definitions<'a> {
             }
         }
         let mut versions = HashMap::new();
-        for item in build.items.iter().filter(|item| item.kind != ItemKind::Reference) {
+        let sets_version = |item: &&Item| !matches!(item.kind, ItemKind::Reference | ItemKind::Sdk);
+        for item in build.items.iter().filter(sets_version) {
             if let Some(version) = item.version.as_deref() {
                 versions.insert(item.name.to_ascii_lowercase(), version);
             }
@@ -213,124 +238,4 @@ impl<'a> Definitions<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ecosystem::parser_for;
-
-    /// Compares one package a line, then the warnings.
-    #[track_caller]
-    fn check(files: &[(&str, &str)], expected: &[&str]) {
-        let builds = files.iter().map(|(path, text)| {
-            let file = SourceFile::alone(path, text.as_bytes());
-            parser_for(path).unwrap().parse(file).into_fact::<MsBuild>()
-        });
-        let Findings { packages, warnings, .. } = resolve(builds.collect(), Budget::alone(1 << 20));
-        let mut shown: Vec<_> = packages
-            .iter()
-            .map(|package| {
-                let version =
-                    package.version.as_deref().or(package.specifier.as_deref()).unwrap_or("-");
-                format!("{} {version} {}", package.name, package.file)
-            })
-            .collect();
-        shown.extend(warnings.into_iter().map(|warning| warning.message));
-        assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn versions_come_from_the_folders_above() {
-        check(
-            &[
-                (
-                    "Directory.Packages.props",
-                    "<Project><ItemGroup><PackageVersion Include='A' Version='1.0.0'/><PackageVersion Include='B' Version='$(BVersion)'/></ItemGroup></Project>",
-                ),
-                (
-                    "Directory.Build.props",
-                    "<Project><PropertyGroup><BVersion>2.0.0</BVersion></PropertyGroup></Project>",
-                ),
-                (
-                    "src/app/App.csproj",
-                    "<Project><ItemGroup><PackageReference Include='a'/><PackageReference Include='B'/><PackageReference Include='C' VersionOverride='3.0.0'/><PackageReference Include='D'/></ItemGroup></Project>",
-                ),
-            ],
-            &[
-                "A 1.0.0 Directory.Packages.props",
-                "B 2.0.0 Directory.Packages.props",
-                "a 1.0.0 src/app/App.csproj",
-                "B 2.0.0 src/app/App.csproj",
-                "C 3.0.0 src/app/App.csproj",
-                "D - src/app/App.csproj",
-                "`D`: the version is defined outside the repository",
-            ],
-        );
-    }
-
-    #[test]
-    fn a_property_of_another_file_counts_if_all_agree() {
-        let project = "<Project><ItemGroup><PackageReference Include='A' Version='$(V)'/></ItemGroup></Project>";
-        let versions = "<Project><PropertyGroup><V>1.2.3</V></PropertyGroup></Project>";
-        check(
-            &[("a/A.csproj", project), ("eng/Versions.props", versions)],
-            &["A 1.2.3 a/A.csproj"],
-        );
-        let others = "<Project><PropertyGroup><V>4.5.6</V></PropertyGroup></Project>";
-        check(
-            &[("a/A.csproj", project), ("eng/Versions.props", versions), ("x/O.props", others)],
-            &["A $(V) a/A.csproj", "`A`: `$(V)` has no single value in this repository"],
-        );
-    }
-
-    #[test]
-    fn the_nearest_definition_wins() {
-        let version = |version: &str| {
-            format!(
-                "<Project><ItemGroup><PackageVersion Include='A' Version='{version}'/></ItemGroup></Project>"
-            )
-        };
-        check(
-            &[
-                ("Directory.Packages.props", &version("1.0.0")),
-                ("a/Directory.Packages.props", &version("2.0.0")),
-                (
-                    "a/b/B.csproj",
-                    "<Project><ItemGroup><PackageReference Include='A'/></ItemGroup></Project>",
-                ),
-            ],
-            &[
-                "A 1.0.0 Directory.Packages.props",
-                "A 2.0.0 a/Directory.Packages.props",
-                "A 2.0.0 a/b/B.csproj",
-            ],
-        );
-    }
-
-    /// Fails if each reference is looked up in each of the many files of a folder.
-    #[test]
-    fn the_files_of_a_folder_are_merged() {
-        let properties = |number: usize| {
-            format!(
-                "<Project><PropertyGroup><V{number}>{number}</V{number}></PropertyGroup></Project>"
-            )
-        };
-        let mut files: Vec<_> = (0..500)
-            .map(|number| (format!("Directory.{number:03}.props"), properties(number)))
-            .collect();
-        let item =
-            |number| format!("<PackageReference Include='A{number}' Version='$(V{number})'/>");
-        let items = (0..500).map(item).collect::<Vec<_>>().concat();
-        files.push((
-            "a/b/B.csproj".into(),
-            format!("<Project><ItemGroup>{items}</ItemGroup></Project>"),
-        ));
-        let builds = files.iter().map(|(path, text)| {
-            let file = SourceFile::alone(path, text.as_bytes());
-            parser_for(path).unwrap().parse(file).into_fact::<MsBuild>()
-        });
-        let budget = Budget::of(1 << 20);
-        let found = resolve(builds.collect(), &budget);
-        assert_eq!(found.packages.len(), 500);
-        assert!(found.packages.iter().all(|package| package.version.is_some()));
-        assert!(budget.spent() < 500 * 500, "{} units", budget.spent());
-    }
-}
+mod tests;

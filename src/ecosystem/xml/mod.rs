@@ -15,8 +15,32 @@ mod tests;
 
 pub(crate) use reader::parse;
 
-use super::{budget::Budget, text};
+use super::{budget::Budget, collect::Collector, parser::Findings, text};
 use std::borrow::Cow;
+
+/// Reads a file as far as possible and passes its first element to `walk`, if it has this name in any case. Each
+/// syntax error becomes a warning.
+pub(crate) fn read(
+    bytes: &[u8],
+    mut found: Collector<'_>,
+    name: &str,
+    walk: impl FnOnce(Element<'_, '_>, &mut Collector<'_>),
+) -> Findings {
+    let text = decode(bytes);
+    let tree = parse(&text, found.budget());
+    for (line, message) in &tree.errors {
+        found.warn(*line, message);
+    }
+    let root = tree.root().filter(|root| root.name().eq_ignore_ascii_case(name));
+    let Some(root) = root else {
+        if !found.has_warnings() && !text.trim().is_empty() {
+            found.warn(1, format!("expected the element `{name}`"));
+        }
+        return found.unreadable();
+    };
+    walk(root, &mut found);
+    found.finish()
+}
 
 /// The elements of a file, as far as they could be read.
 #[derive(Debug)]
