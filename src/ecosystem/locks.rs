@@ -14,6 +14,7 @@ use super::{
     path::{folder_of, upwards},
     purl::canonical_name,
     resolution::{Requirement, Resolved},
+    source_parser_for,
     step::Joining,
 };
 use crate::model::{
@@ -176,6 +177,7 @@ impl<'p> Pairings<'p> {
             return pairing;
         }
         let parser = parser_for(file).or_else(|| deep_parser_for(file));
+        let parser = parser.or_else(|| source_parser_for(file));
         let pairing = parser.map_or_else(|| Pairing::of(file), |parser| parser.pairing(file));
         self.last = Some((file, pairing));
         pairing

@@ -97,6 +97,8 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &python::Requirements,
     &python::SetupCfg,
     &python::SetupPy,
+    &python::HatchToml,
+    &python::ScriptMetadata,
     &cargo::CargoLock,
     &cargo::CargoToml,
     &golang::GoMod,

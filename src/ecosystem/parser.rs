@@ -101,6 +101,11 @@ pub trait Parser: Sync {
         self.name().ends_with("-lock")
     }
 
+    /// Whether the parser of the file's imports finds the same packages: a deep scan uses that one.
+    fn is_part_of_source(&self) -> bool {
+        false
+    }
+
     /// How this file and the files beside it complete each other.
     fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
         Pairing::of(path)

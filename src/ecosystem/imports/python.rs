@@ -3,13 +3,17 @@
 //! Input: a module. Output: the modules that it imports, at any depth and under any condition:
 //! `import a.b`, `from a import b` (as `a.b`), and calls of `__import__`, `importlib.import_module`
 //! and `pytest.importorskip` with a literal. Invariants: the time is linear; strings, comments and
-//! relative imports are ignored.
+//! relative imports are ignored. The inline metadata of a script is read too.
 //!
 //! Decisions. A statement with trailing text (`import the things`) is prose and ignored. f-strings
 //! are strings. Stubs (`.pyi`) are not read, because they repeat their module.
 
 use super::{
-    super::{Findings, Parser, SourceFile, text},
+    super::{
+        Findings, Pairing, Parser, SourceFile,
+        python::{script_metadata, script_pairing},
+        text,
+    },
     cursor::{Cursor, Quoting, is_blank, is_newline, is_of_word},
     is_installed,
     names::{LONGEST_NAME, Language, MAX_NAMES, Names, text_of},
@@ -36,12 +40,21 @@ impl Parser for PythonImports {
         (path.ends_with(".py") || path.ends_with(".pyw")) && !is_installed(path)
     }
 
+    /// The packages of a script's metadata belong to that script.
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        script_pairing(path)
+    }
+
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let text = text::decode(file.bytes);
         let names = Names::new(&text, Language::Python);
         let mut scanner = Scanner { cursor: Cursor::new(&text), names };
         scanner.scan();
-        scanner.names.finish(file)
+        let mut findings = scanner.names.finish(file);
+        let script = script_metadata(file);
+        findings.packages.extend(script.packages);
+        findings.warnings.extend(script.warnings);
+        findings
     }
 }
 

@@ -254,7 +254,7 @@ mod tests {
             }
             for (path, text) in files {
                 let file = SourceFile::alone(path, text.as_bytes());
-                let parser = parser_for(path).or_else(|| source_parser_for(path)).unwrap();
+                let parser = source_parser_for(path).or_else(|| parser_for(path)).unwrap();
                 let findings = parser.parse(file);
                 packages.extend(findings.packages);
                 if let Some(fact) = findings.fact {

@@ -1,4 +1,5 @@
-//! Python: `requirements*.txt`, `pyproject.toml`, `setup.cfg` and `setup.py`; lock files are in [`locks`].
+//! Python: `requirements*.txt`, `pyproject.toml`, `hatch.toml`, `setup.cfg`, `setup.py` and the inline
+//! metadata of scripts; lock files are in [`locks`].
 //!
 //! Input: files that pip, pip-tools, Poetry, PDM, uv, Hatch and setuptools read, mostly written manually.
 //! Output: each requirement, with a version if it allows exactly one. Invariants: a requirement that
@@ -6,18 +7,23 @@
 
 mod archive;
 mod expressions;
+mod hatch;
+mod lists;
 mod locks;
 mod pip_compile;
 mod poetry;
 mod pyproject;
 mod requirement;
 mod requirements;
+mod script;
 mod setup_cfg;
 mod setup_py;
 
+pub(super) use hatch::HatchToml;
 pub(super) use locks::{PdmLock, Pipfile, PipfileLock, PoetryLock, PyLock, UvLock};
 pub(super) use pyproject::PyProject;
 pub(super) use requirements::{Requirements, add as add_requirement};
+pub(super) use script::{ScriptMetadata, pairing as script_pairing, read as script_metadata};
 pub(super) use setup_cfg::SetupCfg;
 pub(super) use setup_py::SetupPy;
 

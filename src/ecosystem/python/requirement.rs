@@ -50,7 +50,7 @@ pub(super) fn read(text: &str) -> Requirement<'_> {
 }
 
 /// The name at the beginning of a requirement, if there is one.
-pub(super) fn name(text: &str) -> Option<&str> {
+pub(in crate::ecosystem) fn name(text: &str) -> Option<&str> {
     Some(split_name(text.trim()).0).filter(|name| !name.is_empty())
 }
 
@@ -142,6 +142,10 @@ fn fragment<'a>(address: &'a str, key: &str) -> Option<&'a str> {
 
 /// A named package at an address: its version is the commit, or the version in the file name.
 fn at_address<'a>(name: &'a str, address: &'a str) -> Requirement<'a> {
+    // "Context formatting" of Hatch's documentation: `{root:uri}/folder`.
+    if address.starts_with("{root") {
+        return Requirement::Local;
+    }
     let version = if version_control_reference(address).is_some() {
         version_control_reference(address).and_then(git_reference::commit)
     } else {
@@ -256,6 +260,7 @@ mod tests {
             "foo: specifier https://h.example/main.zip#egg=foo",
         );
         check("https://h.example/main.zip", "invalid");
+        check("foo @ {root:uri}/foo", "local");
         check("./wheels/foo-1.2-py3-none-any.whl", "foo: version 1.2");
     }
 

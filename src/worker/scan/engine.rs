@@ -87,8 +87,10 @@ struct Wanted<H> {
     handle: H,
     size: Option<u64>,
     parser: &'static dyn Parser,
-    /// Whether only a deep scan reads it.
+    /// Whether its imports are read.
     is_source: bool,
+    /// The parser of a source whose imports are not read.
+    otherwise: Option<&'static dyn Parser>,
 }
 
 impl<H> Wanted<H> {
@@ -220,11 +222,12 @@ impl<'a> Engine<'a> {
             let source = if self.with.deep && !is_ignored {
                 self.gathered.facts.with(|imports: &mut Imports| imports.see(&shown));
                 declares = declares.or_else(|| ecosystem::deep_parser_for(&shown));
-                declares.is_none().then(|| ecosystem::source_parser_for(&shown)).flatten()
+                let reads_imports = declares.is_none_or(Parser::is_part_of_source);
+                reads_imports.then(|| ecosystem::source_parser_for(&shown)).flatten()
             } else {
                 None
             };
-            let parser = declares.or(source);
+            let parser = source.or(declares);
             let is_source = source.is_some();
             if is_ignored {
                 // Of ignored files only those count that would have been read.
@@ -242,7 +245,8 @@ impl<'a> Engine<'a> {
                 (Kind::File { handle, size }, Some(parser)) => {
                     size_of_paths += path.len();
                     if size_of_paths <= MOST_PATH_BYTES {
-                        wanted.push(Wanted { path, handle, size, parser, is_source });
+                        let otherwise = declares;
+                        wanted.push(Wanted { path, handle, size, parser, is_source, otherwise });
                     }
                 }
                 (Kind::Link, Some(_)) => {
@@ -268,11 +272,17 @@ impl<'a> Engine<'a> {
     fn drop_excess_sources<H>(&mut self, wanted: &mut Vec<Wanted<H>>) {
         let most = self.with.limits.max_source_files;
         let (mut sources, mut dropped) = (0, 0);
-        wanted.retain(|file| {
+        wanted.retain_mut(|file| {
             sources += u64::from(file.is_source);
-            let is_kept = !file.is_source || sources <= most;
-            dropped += u64::from(!is_kept);
-            is_kept
+            if !file.is_source || sources <= most {
+                return true;
+            }
+            if let Some(parser) = file.otherwise {
+                (file.parser, file.is_source) = (parser, false);
+                return true;
+            }
+            dropped += 1;
+            false
         });
         if dropped > 0 {
             self.found.files.skipped += dropped;

@@ -9,10 +9,10 @@ fn forge() -> Forge {
     forge.add_repository(
         "project",
         &[
-            ("a.py", b"import numpy\n" as &[u8]),
-            ("b.py", b"import pandas\n"),
-            ("c.py", b"import requests\n"),
-            ("large.py", &[b'#'; 5000]),
+            ("src/a.py", b"import numpy\n" as &[u8]),
+            ("src/b.py", b"import pandas\n"),
+            ("src/c.py", b"import requests\n"),
+            ("src/large.py", &[b'#'; 5000]),
             ("requirements.txt", b"flask==3.0.0\n"),
         ],
     );
@@ -42,15 +42,15 @@ fn sources_count_like_other_files() {
         place.packages(),
         [
             "flask 3.0.0 @ requirements.txt",
-            "numpy - @ a.py",
-            "pandas - @ b.py",
-            "requests - @ c.py"
+            "numpy - @ src/a.py",
+            "pandas - @ src/b.py",
+            "requests - @ src/c.py"
         ]
     );
     let status = place.status();
     assert_eq!((&status["total_files"], &status["current_file"]), (&5.into(), &5.into()));
     let warning =
-        "large.py: skipped: too large: 5000 bytes are more than 4096 ([limits] max_file_bytes)";
+        "src/large.py: skipped: too large: 5000 bytes are more than 4096 ([limits] max_file_bytes)";
     assert_eq!(place.warnings(), [warning]);
 }
 
@@ -88,7 +88,7 @@ fn sources_beyond_the_limit_are_skipped_and_reported() {
     completes(&task);
     assert_eq!(
         place.packages(),
-        ["flask 3.0.0 @ requirements.txt", "numpy - @ a.py", "pandas - @ b.py"]
+        ["flask 3.0.0 @ requirements.txt", "numpy - @ src/a.py", "pandas - @ src/b.py"]
     );
     assert_eq!(
         place.result()["files"],

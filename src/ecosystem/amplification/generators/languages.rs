@@ -154,14 +154,14 @@ pub(super) fn locks() -> Vec<Generator> {
 
 pub(super) fn imports() -> Vec<Generator> {
     vec![
-        ("names of a long module", "a.py", |size| {
+        ("names of a long module", "src/a.py", |size| {
             format!(
                 "import b\nfrom {} import ({})\n",
                 long(size / 2),
                 many(size / 2, |number| format!("a{number},"))
             )
         }),
-        ("many names", "a.py", |size| {
+        ("many names", "src/a.py", |size| {
             format!("import {} b\n", many(size, |number| format!("a{number},")))
         }),
         ("selectors of a long package", "a.scala", |size| {

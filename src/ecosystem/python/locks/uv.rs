@@ -12,7 +12,7 @@ use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
-    python::{PYPROJECT, group_scope},
+    python::{PYPROJECT, group_scope, script_pairing},
     toml::{self, Document},
 };
 use crate::model::{
@@ -37,10 +37,12 @@ impl Parser for UvLock {
         file == "uv.lock" || file.ends_with(".py.lock")
     }
 
-    /// The lock file of a script belongs to no project.
+    /// The lock file of a script belongs to that script.
     fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
-        let pairing = Pairing::of(path);
-        if file_name(path) == "uv.lock" { pairing.with(PYPROJECT) } else { pairing }
+        match path.strip_suffix(".lock").filter(|script| script.ends_with(".py")) {
+            Some(script) => script_pairing(script),
+            None => Pairing::of(path).with(PYPROJECT),
+        }
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
