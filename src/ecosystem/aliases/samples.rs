@@ -1,7 +1,7 @@
 //! A small sample of each YAML format, with each place in which the format names something.
 
 /// Parser, path and text. A format with several kinds of files has several samples.
-pub(super) const SAMPLES: [(&str, &str, &str); 23] = [
+pub(super) const SAMPLES: [(&str, &str, &str); 25] = [
     (
         "kubernetes",
         "k8s/a.yaml",
@@ -178,6 +178,26 @@ packages: {/a/1.0.0: {resolution: {integrity: x}, dependencies: {b: 1.0.0}, dev:
 'b@npm:^1.0.0': {version: 1.0.0, resolution: 'b@npm:1.0.0'}
 'c@npm:^1.0.0': {version: 1.0.0, resolution: 'c@npm:1.0.0'}
 'root@workspace:.': {version: 0.0.0, resolution: 'root@workspace:.', dependencies: {a: 'npm:^1.0.0'}}
+",
+    ),
+    (
+        "conda-lock",
+        "conda-lock.yml",
+        "version: 1
+package:
+- {name: a, version: '1.0', manager: conda, platform: linux-64, category: main, dependencies: {b: '>=1'}}
+- {name: b, version: '1.0', manager: pip, platform: linux-64, category: docs, optional: true, dependencies: [a >=1]}
+",
+    ),
+    (
+        "pixi-lock",
+        "pixi.lock",
+        "version: 6
+packages:
+- {conda: 'https://h.example/noarch/a-1.0-0.conda', depends: [b >=1, c]}
+- {pypi: 'https://h.example/b-1.0-py3-none-any.whl', name: b, version: '1.0', requires_dist: [c>=1]}
+- {kind: pypi, name: c, version: '1.0', url: 'https://h.example/c.zip'}
+- {conda_source: 'd[00] @ git+https://h.example/d#4c8b71f', depends: [a]}
 ",
     ),
     (

@@ -1,4 +1,5 @@
-//! `environment.yml`, by "Managing environments" of conda's manual.
+//! `environment.yml`, by "Managing environments" of conda's manual; lock files and the records of installed
+//! packages are in [`lock`], [`explicit`], [`pixi_lock`] and [`installed`].
 //!
 //! Input: the `dependencies` of an environment. Output: its conda packages, and the requirements of its
 //! `pip` list as `PyPI` packages.
@@ -12,7 +13,16 @@
 //!
 //! Invariants: a bad line loses only itself; nothing is expanded, so aliases cost nothing.
 
+mod explicit;
+mod installed;
+mod lock;
+mod pixi_lock;
 mod spec;
+
+pub(super) use explicit::CondaExplicit;
+pub(super) use installed::CondaMeta;
+pub(super) use lock::CondaLock;
+pub(super) use pixi_lock::PixiLock;
 
 use super::{
     Findings, Parser, SourceFile,

@@ -60,7 +60,7 @@ impl<'a> Spec<'a> {
     }
 
     /// Parses the address of a package: `…/name-version-build.conda`.
-    fn of_archive(address: &'a str) -> Option<Self> {
+    pub(super) fn of_archive(address: &'a str) -> Option<Self> {
         let file = address.split('#').next()?.rsplit('/').next()?;
         let stem = file.strip_suffix(".conda").or_else(|| file.strip_suffix(".tar.bz2"))?;
         let mut parts = stem.rsplitn(3, '-').skip(1);

@@ -5,7 +5,7 @@
 
 /// The name and version in a file name, by the "Binary distribution format" and the "Source distribution
 /// format" of the Python packaging specifications.
-pub(super) fn name_and_version(address: &str) -> Option<(&str, &str)> {
+pub(in crate::ecosystem) fn name_and_version(address: &str) -> Option<(&str, &str)> {
     let file = address.split(['?', '#']).next()?.rsplit(['/', '\\']).next()?;
     let (name, version) = if let Some(stem) = file.strip_suffix(".whl") {
         // name-version(-build)?-python-abi-platform
@@ -24,7 +24,7 @@ pub(super) fn name_and_version(address: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether the last segment of an address has the suffix of a wheel or an archive.
-pub(super) fn is_archive(address: &str) -> bool {
+pub(in crate::ecosystem) fn is_archive(address: &str) -> bool {
     let file = address.split(['?', '#']).next().unwrap_or(address);
     file.strip_suffix(".whl").or_else(|| stem_of_archive(file)).is_some()
 }

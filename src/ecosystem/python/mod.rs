@@ -1,4 +1,4 @@
-//! Python: `requirements*.txt`, `pyproject.toml`, `hatch.toml`, `setup.cfg`, `setup.py` and the inline
+//! Python: `requirements*.txt`, `pyproject.toml`, `hatch.toml`, `pixi.toml`, `setup.cfg`, `setup.py` and the inline
 //! metadata of scripts; lock files are in [`locks`].
 //!
 //! Input: files that pip, pip-tools, Poetry, PDM, uv, Hatch and setuptools read, mostly written manually.
@@ -11,6 +11,7 @@ mod hatch;
 mod lists;
 mod locks;
 mod pip_compile;
+mod pixi;
 mod poetry;
 mod pyproject;
 mod requirement;
@@ -19,9 +20,12 @@ mod script;
 mod setup_cfg;
 mod setup_py;
 
+pub(super) use archive::{is_archive, name_and_version};
 pub(super) use hatch::HatchToml;
 pub(super) use locks::{PdmLock, Pipfile, PipfileLock, PoetryLock, PyLock, UvLock};
+pub(super) use pixi::PixiToml;
 pub(super) use pyproject::PyProject;
+pub(super) use requirement::name as required_name;
 pub(super) use requirements::{Requirements, add as add_requirement};
 pub(super) use script::{ScriptMetadata, pairing as script_pairing, read as script_metadata};
 pub(super) use setup_cfg::SetupCfg;
@@ -31,11 +35,11 @@ use super::purl::python_name;
 use crate::model::scan_result::Scope;
 
 /// The tools whose manifest is `pyproject.toml`, for [`Pairing`](super::Pairing).
-const PYPROJECT: &str = "pyproject";
+pub(super) const PYPROJECT: &str = "pyproject";
 
 /// The scope of a dependency group by its name. The standards define no names; only common ones are
 /// recognized as tests.
-fn group_scope(name: &str) -> Scope {
+pub(super) fn group_scope(name: &str) -> Scope {
     match name.to_ascii_lowercase().as_str() {
         "main" => Scope::Runtime,
         "test" | "tests" | "testing" => Scope::Test,

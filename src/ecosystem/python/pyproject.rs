@@ -1,11 +1,11 @@
 //! `pyproject.toml`: the requirements of a Python project, in standard tables and in those of tools.
 //!
 //! Input: `[project]` (PEP 621), `[dependency-groups]` (PEP 735), `[build-system]` (PEP 518), the older tables
-//! of PDM, uv, Rye and Flit; the tables of Poetry and Hatch are read in `poetry` and `hatch`.
+//! of PDM, uv, Rye and Flit; the tables of Poetry, Hatch and pixi are read in `poetry`, `hatch` and `pixi`.
 //! Output: each requirement as a direct package. Invariants: the project's own extras, and packages from the
 //! workspace or a path, are not packages.
 
-use super::{PYPROJECT, group_scope, hatch, lists::Reader, poetry, requirement};
+use super::{PYPROJECT, group_scope, hatch, lists::Reader, pixi, poetry, requirement};
 use crate::ecosystem::{
     Findings, Pairing, Parser, SourceFile,
     collect::Collector,
@@ -67,6 +67,9 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     }
     if let Some(hatch) = toml::descend(root, &["tool", "hatch"]) {
         hatch::read(hatch, &mut reader);
+    }
+    if let Some(pixi) = toml::descend(root, &["tool", "pixi"]) {
+        pixi::read(pixi, document, found);
     }
     if let Some(poetry) = toml::descend(root, &["tool", "poetry"]) {
         poetry::read(poetry, &standard_names(root), document, found);
