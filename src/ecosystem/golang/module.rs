@@ -6,13 +6,17 @@
 //! Decisions: since Go 1.17 the file lists every module of the build. `exclude` and `retract` restrict
 //! versions, and `go` and `toolchain` select the language version: they name no packages.
 //!
+//! Before Go 1.17 it lists only the modules that it needs itself; what it needs through them is in `go.sum`, to
+//! which an [`OldModule`] belongs.
+//!
 //! Invariants: a module that is replaced by a folder is local and not a package; a bad line loses only
 //! itself.
 
+use super::sum::OldModule;
 use crate::ecosystem::{
-    Findings, Parser, SourceFile,
+    Fact, Findings, Parser, SourceFile,
     collect::{Collector, Declared},
-    path::file_name,
+    path::{file_name, folder_of},
     text,
 };
 use crate::model::{
@@ -51,8 +55,11 @@ impl Parser for GoMod {
         if !module.understood && found.has_warnings() {
             return found.unreadable();
         }
+        found.describe(module.path.as_deref(), std::iter::empty());
+        let old = module.is_old().then(|| module.for_sum(folder_of(file.path)));
         module.list(&mut found);
-        found.finish()
+        let fact = old.map(|old| Box::new(old) as Box<dyn Fact>);
+        Findings { fact, ..found.finish() }
     }
 }
 
@@ -76,6 +83,9 @@ enum Replacement<'a> {
 /// The lines of a file that concern packages.
 #[derive(Default)]
 struct Module<'a> {
+    path: Option<Cow<'a, str>>,
+    /// The version of the language.
+    go: Option<Cow<'a, str>>,
     requirements: Vec<Requirement<'a>>,
     replacements: HashMap<Replaced<'a>, Replacement<'a>>,
     tools: HashSet<Cow<'a, str>>,
@@ -86,27 +96,9 @@ struct Module<'a> {
 impl<'a> Module<'a> {
     fn read(text: &'a str, found: &mut Collector<'_>) -> Self {
         let mut module = Self::default();
-        let mut block: Option<Cow<'a, str>> = None;
-        for (number, line) in (1_u32..).zip(text.lines()) {
-            let (mut words, comment) = split(line);
-            match (words.first().map(AsRef::as_ref), block.take()) {
-                (None, around) => block = around,
-                (Some(")"), _) => {}
-                (Some(_), Some(directive)) => {
-                    module.line(&directive, words, comment, number, found);
-                    block = Some(directive);
-                }
-                (Some(_), None) => {
-                    let directive = words.remove(0);
-                    if words.first().is_some_and(|word| word == "(") {
-                        module.understood |= is_known(&directive);
-                        block = Some(directive);
-                    } else {
-                        module.line(&directive, words, comment, number, found);
-                    }
-                }
-            }
-        }
+        for_each_line(text, |directive, words, comment, number| {
+            module.line(directive, words, comment, number, found);
+        });
         module
     }
 
@@ -133,6 +125,8 @@ impl<'a> Module<'a> {
                 None => found.warn(line, "replace: expected `module [version] => module version`"),
             },
             ("tool", [path]) => drop(self.tools.insert(std::mem::take(path))),
+            ("module", [path]) => self.path = Some(std::mem::take(path)),
+            ("go", [version]) => self.go = Some(std::mem::take(version)),
             ("require", _) => found.warn(line, "require: expected a module and a version"),
             _ if is_known(directive) => {}
             _ => {
@@ -140,6 +134,38 @@ impl<'a> Module<'a> {
                     format!("`{}` is not a directive of go.mod", text::excerpt(directive));
                 found.warn(line, message);
             }
+        }
+    }
+
+    /// Whether the file is from before Go 1.17. "If the go directive is missing, go 1.16 is assumed."
+    fn is_old(&self) -> bool {
+        let Some(go) = &self.go else { return true };
+        let mut numbers = go.split('.').map(|number| number.parse::<u32>().unwrap_or(u32::MAX));
+        (numbers.next(), numbers.next()) < (Some(1), Some(17))
+    }
+
+    /// What decides which modules of `go.sum` are listed.
+    fn for_sum(&self, folder: &str) -> OldModule {
+        let required: HashSet<&str> =
+            self.requirements.iter().map(|required| &*required.path).collect();
+        let replacing =
+            self.replacements.iter().filter(|((path, _), _)| required.contains(&**path));
+        let replacing = replacing.filter_map(|(_, by)| match by {
+            Replacement::Module { path, .. } => Some(&**path),
+            Replacement::Folder => None,
+        });
+        let known = required.iter().copied().chain(replacing).chain(self.path.as_deref());
+        let replaced = self.replacements.iter().filter(|((_, version), _)| version.is_none());
+        let replaced = replaced.map(|((path, _), by)| match by {
+            Replacement::Module { path: by, version } if by == path => {
+                (path.to_string(), Some(version.to_string()))
+            }
+            _ => (path.to_string(), None),
+        });
+        OldModule {
+            folder: folder.to_owned(),
+            known: known.map(str::to_owned).collect(),
+            replaced: replaced.collect(),
         }
     }
 
@@ -190,6 +216,34 @@ impl<'a> Module<'a> {
     }
 }
 
+/// Calls `read` with the directive, the other words, the comment and the number of each line, also of the
+/// lines in a block of a directive.
+pub(super) fn for_each_line<'a>(
+    text: &'a str,
+    mut read: impl FnMut(&str, Vec<Cow<'a, str>>, &'a str, u32),
+) {
+    let mut block: Option<Cow<'a, str>> = None;
+    for (number, line) in (1_u32..).zip(text.lines()) {
+        let (mut words, comment) = split(line);
+        match (words.first().map(AsRef::as_ref), block.take()) {
+            (None, around) => block = around,
+            (Some(")"), _) => {}
+            (Some(_), Some(directive)) => {
+                read(&directive, words, comment, number);
+                block = Some(directive);
+            }
+            (Some(_), None) => {
+                let directive = words.remove(0);
+                if words.first().is_some_and(|word| word == "(") {
+                    block = Some(directive);
+                } else {
+                    read(&directive, words, comment, number);
+                }
+            }
+        }
+    }
+}
+
 fn is_known(directive: &str) -> bool {
     matches!(directive, "require" | "replace") || IGNORED.contains(&directive)
 }
@@ -216,7 +270,7 @@ fn replacement(words: Vec<Cow<'_, str>>) -> Option<(Replaced<'_>, Replacement<'_
 
 /// "If the path on the right side of the arrow is an absolute or relative path (beginning with
 /// `./` or `../`), it represents the local file path".
-fn is_folder(path: &str) -> bool {
+pub(super) fn is_folder(path: &str) -> bool {
     let drive = path.as_bytes().get(1) == Some(&b':');
     matches!(path, "." | "..")
         || drive

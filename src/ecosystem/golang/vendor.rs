@@ -22,6 +22,9 @@ use std::collections::HashSet;
 /// The list of a vendor folder, below the folder of `go.mod`.
 const LIST: &str = "vendor/modules.txt";
 
+/// The list of the vendor folder beside it, before there were modules.
+pub(super) const DEP_LOCK: &str = "Gopkg.lock";
+
 /// Reads `vendor/modules.txt`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct VendoredModules;
@@ -74,12 +77,25 @@ fn is_list(path: &str) -> bool {
     path.strip_suffix(LIST).is_some_and(|above| above.is_empty() || above.ends_with('/'))
 }
 
-/// Drops what the files in a vendor folder declare: they belong to the modules that the go command has
-/// copied there, and whose packages alone are part of the build.
+/// The folder of the module to which such a list belongs.
+pub(super) fn folder_of_list(file: &str) -> Option<&str> {
+    is_list(file).then(|| folder_of(folder_of(file)))
+}
+
+/// The vendor folder that a file lists, if any.
+fn listed_folder(file: &str) -> Option<String> {
+    if is_list(file) {
+        return Some(folder_of(file).to_owned());
+    }
+    let above = file.strip_suffix(DEP_LOCK)?;
+    (above.is_empty() || above.ends_with('/')).then(|| format!("{above}vendor"))
+}
+
+/// Drops what the files in a vendor folder declare: they belong to the modules that the go command or dep
+/// has copied there, and whose packages alone are part of the build.
 pub(in crate::ecosystem) fn drop_vendored_files(joining: &mut Joining<'_>) {
     let lists = joining.packages.iter().map(|package| package.file.as_str());
-    let folders: HashSet<String> =
-        lists.filter(|file| is_list(file)).map(|file| folder_of(file).to_owned()).collect();
+    let folders: HashSet<String> = lists.filter_map(listed_folder).collect();
     if folders.is_empty() {
         return;
     }
@@ -119,7 +135,7 @@ fn module_of(words: &str, line: u32) -> Option<Declared<'_>> {
 }
 
 /// Whether a version begins as those of Go do ("Versions" of the "Go Modules Reference").
-fn is_version(text: &str) -> bool {
+pub(super) fn is_version(text: &str) -> bool {
     let number = text.strip_prefix('v').unwrap_or_default();
     number.starts_with(|character: char| character.is_ascii_digit())
 }
