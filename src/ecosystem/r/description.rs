@@ -34,6 +34,11 @@ const BASE: [&str; 14] = [
     "utils",
 ];
 
+/// Whether a package is R itself, or of the packages that come with it.
+pub(super) fn is_base(name: &str) -> bool {
+    name == "R" || BASE.contains(&name)
+}
+
 /// Reads `DESCRIPTION`.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct Description;
@@ -86,7 +91,7 @@ fn add(entry: &str, line: u32, scope: Scope, found: &mut Collector<'_>) {
         Some((name, range)) => (name.trim(), Some(range.trim_end_matches(')').trim())),
         None => (entry, None),
     };
-    if name == "R" || BASE.contains(&name) {
+    if is_base(name) {
         return;
     }
     // "It should contain only (ASCII) letters, numbers and dot".

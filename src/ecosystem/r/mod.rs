@@ -1,10 +1,11 @@
 //! R: `renv.lock` and `DESCRIPTION`.
 //!
-//! Input: lock files of renv, and package descriptions. Output: packages of CRAN; those of Bioconductor and of
-//! repositories have the same type, because the purl specification has no other for R. Invariants: `R` is the
-//! interpreter and not a package.
+//! Input: lock files of renv, and package descriptions. Output: packages of CRAN, and of other sources as far as
+//! the file states them. Invariants: `R` and the packages of priority "base" are the interpreter and not
+//! packages.
 
 mod description;
+mod origin;
 mod renv;
 
 pub(super) use description::Description;

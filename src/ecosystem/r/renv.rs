@@ -1,8 +1,10 @@
 //! `renv.lock`, by "Lockfiles" of renv's documentation.
 //!
-//! Input: `Packages`, from names to records, of all versions of renv. Output: one package for each record, and
-//! the dependencies between them. Invariants: the file does not state what is direct.
+//! Input: `Packages`, from names to records, of all versions of renv. Output: one package for each record, with
+//! the purl of its [`Origin`], and the dependencies between them. Invariants: the file does not state what is
+//! direct.
 
+use super::{description::is_base, origin::Origin};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Added, Collector, Declared},
@@ -64,6 +66,9 @@ fn without_range(text: &str) -> &str {
 
 fn read_record(name: &str, member: &Member<'_>, found: &mut Collector<'_>) -> Option<Added> {
     let line = member.line;
+    if is_base(name) {
+        return None;
+    }
     if member.value.members().is_none() {
         let kind = member.value.kind();
         found.warn(line, format!("`{}`: expected an object, got {kind}", text::excerpt(name)));
@@ -73,5 +78,7 @@ fn read_record(name: &str, member: &Member<'_>, found: &mut Collector<'_>) -> Op
     if version.is_none() {
         found.warn(line, format!("`{}` has no version", text::excerpt(name)));
     }
-    found.take(Ecosystem::Cran, Declared { name, version, line, ..Declared::default() })
+    let declared = Declared { name, version, line, ..Declared::default() };
+    let origin = Origin::of(&member.value);
+    found.take_as(origin.ecosystem(), declared, |version| origin.purl(name.trim(), version))
 }
