@@ -6,6 +6,7 @@
 
 mod manifest;
 mod project;
+mod standard;
 
 pub(super) use manifest::JuliaManifest;
 pub(super) use project::JuliaProject;

@@ -2,9 +2,10 @@
 //!
 //! Input: `deps`, `weakdeps` and `extras`, from names to UUIDs, and `compat`. Output: packages, with their
 //! range in `compat`. Invariants: a package with a path in `sources` is part of the project, and the
-//! standard library is part of Julia.
+//! standard library is part of Julia. Its packages are identified by their UUIDs, because a registered package
+//! may have the same name.
 
-use super::purl;
+use super::{purl, standard::comes_with_julia};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -16,54 +17,10 @@ use crate::model::{
     ecosystem::Ecosystem,
     scan_result::{Scope, Source},
 };
+use ::toml::de::DeTable;
 
 const GROUPS: [(&str, Scope); 3] =
     [("deps", Scope::Runtime), ("weakdeps", Scope::Optional), ("extras", Scope::Test)];
-
-/// The packages that come with Julia, by "Standard Library" of its manual (1.6 to 1.12). A version of its
-/// own stands in the manifest.
-const STANDARD_LIBRARY: [&str; 40] = [
-    "ArgTools",
-    "Artifacts",
-    "Base64",
-    "CRC32c",
-    "Dates",
-    "DelimitedFiles",
-    "Distributed",
-    "Downloads",
-    "FileWatching",
-    "Future",
-    "InteractiveUtils",
-    "JuliaSyntaxHighlighting",
-    "LazyArtifacts",
-    "LibCURL",
-    "LibGit2",
-    "Libdl",
-    "LinearAlgebra",
-    "Logging",
-    "Markdown",
-    "Mmap",
-    "MozillaCACerts_jll",
-    "NetworkOptions",
-    "Pkg",
-    "Printf",
-    "Profile",
-    "REPL",
-    "Random",
-    "SHA",
-    "Serialization",
-    "SharedArrays",
-    "Sockets",
-    "SparseArrays",
-    "Statistics",
-    "StyledStrings",
-    "SuiteSparse",
-    "TOML",
-    "Tar",
-    "Test",
-    "UUIDs",
-    "Unicode",
-];
 
 /// Reads `Project.toml`.
 #[derive(Debug)]
@@ -86,6 +43,7 @@ impl Parser for JuliaProject {
 
 fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     let root = &document.root;
+    describe(root, found);
     let compat = toml::table(root, "compat");
     let sources = toml::table(root, "sources");
     for (group, scope) in GROUPS {
@@ -99,7 +57,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
                 found.warn(line, format!("`{name}`: expected a UUID, got {kind}"));
                 continue;
             };
-            if STANDARD_LIBRARY.contains(&name) {
+            if comes_with_julia(uuid) {
                 continue;
             }
             let source = sources.and_then(|sources| toml::table(sources, name));
@@ -121,6 +79,17 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
             });
         }
     }
+}
+
+/// Describes the package and the projects of its workspace. Those of its documentation and tests require the
+/// package itself, also without a workspace.
+fn describe(root: &DeTable<'_>, found: &mut Collector<'_>) {
+    let listed = toml::table(root, "workspace").into_iter();
+    let listed = listed.flat_map(|workspace| toml::elements(workspace, "projects"));
+    let listed = listed.filter_map(|folder| folder.get_ref().as_str());
+    let name = toml::string(root, "name").filter(|_| root.contains_key("uuid"));
+    let usual: &[&str] = if name.is_some() { &["docs", "test"] } else { &[] };
+    found.describe(name, listed.chain(usual.iter().copied()));
 }
 
 /// The version of `=1.2.3`.
