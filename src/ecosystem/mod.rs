@@ -180,6 +180,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &haskell::StackLock,
     &haskell::StackYaml,
     &haskell::CabalFreeze,
+    &haskell::CabalProject,
     &haskell::CabalFile,
     &r::RenvLock,
     &r::Description,

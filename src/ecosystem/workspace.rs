@@ -9,7 +9,9 @@
 //!
 //! A project requires its neighbour as it requires any other package, by name and range; only the
 //! workspace tells the two apart. Sources: npm's "Workspaces", Yarn's "Workspaces", pnpm's
-//! "pnpm-workspace.yaml", Composer's "Repositories", section "Path".
+//! "pnpm-workspace.yaml", Composer's "Repositories", section "Path", Dart's "Pub workspaces", Cabal's
+//! "cabal.project Reference", Stack's "Project-level configuration", Go's "Workspaces", uv's "Using
+//! workspaces", Pkg's "Workspaces".
 
 use super::{
     budget::Budget, path::folder_of, project::Project, purl::canonical_name, step::Joining,

@@ -98,7 +98,9 @@ images: [{repository: f, tag: '1'}]
         "pubspec.yaml",
         "dependencies: {a: ^1.0.0, b: {git: {url: 'https://h.example/b', ref: main}}, c: {hosted: {name: d, url: 'https://h.example'}, version: 1.0.0}, e: {git: 'https://h.example/e'}}
 dev_dependencies: {f: {sdk: flutter}}
-dependency_overrides: {g: 1.0.0}
+dependency_overrides: {g: 1.0.0, h: {path: ../h}}
+name: a
+workspace: [b, c/*]
 ",
     ),
     (
@@ -124,7 +126,8 @@ development_dependencies: {c: {github: u/c, commit: 4c8b71f58cb8b9e042d6ab73303d
     (
         "stack",
         "stack.yaml",
-        "extra-deps: [a-1.0.0, {git: 'https://h.example/b', commit: 4c8b71f58cb8b9e042d6ab73303d63beee7c522b, subdirs: [c, d/e]}, {archive: 'https://h.example/f-1.0.tar.gz'}, {github: u/g, commit: main}]\n",
+        "packages: [., b]
+extra-deps: [a-1.0.0, {git: 'https://h.example/b', commit: 4c8b71f58cb8b9e042d6ab73303d63beee7c522b, subdirs: [c, d/e]}, {archive: 'https://h.example/f-1.0.tar.gz'}, {github: u/g, commit: main}]\n",
     ),
     (
         "stack-lock",

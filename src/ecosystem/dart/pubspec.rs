@@ -1,7 +1,8 @@
 //! `pubspec.yaml`, by "The pubspec file" and "Package dependencies" of Dart's documentation.
 //!
-//! Input: the dependency tables. Output: the required packages. Invariants: a version without an operator
-//! is exact, as in pub.
+//! Input: the dependency tables, the name and the workspace ("Pub workspaces"). Output: the required packages.
+//! Invariants: a version without an operator is exact, as in pub; what is overridden with a path is part of
+//! the repository.
 
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
@@ -14,6 +15,7 @@ use crate::model::{
     ecosystem::Ecosystem,
     scan_result::{Scope, Source},
 };
+use std::collections::HashSet;
 
 const GROUPS: [(&str, Option<Scope>); 3] = [
     ("dependencies", Some(Scope::Runtime)),
@@ -43,9 +45,20 @@ impl Parser for Pubspec {
 
 fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
     let Some(root) = tree.root() else { return };
+    let overrides = root.get("dependency_overrides");
+    let overrides = || overrides.into_iter().flat_map(yaml::Node::members);
+    let members = root.get("workspace").into_iter().flat_map(yaml::Node::elements);
+    let members = members.filter_map(yaml::Node::as_str);
+    // `pubspec_overrides.yaml` overrides what the pubspec beside it requires.
+    let folders = overrides().filter_map(|dependency| dependency.value.text("path"));
+    found.describe(root.text("name"), members.chain(folders));
+    let local = overrides().filter(|dependency| dependency.value.get("path").is_some());
+    let local: HashSet<&str> = local.map(|dependency| dependency.key).collect();
     for (group, scope) in GROUPS {
         for dependency in root.get(group).into_iter().flat_map(yaml::Node::members) {
-            read_dependency(&dependency, scope, found);
+            if !local.contains(dependency.key) {
+                read_dependency(&dependency, scope, found);
+            }
         }
     }
 }

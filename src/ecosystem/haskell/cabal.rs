@@ -38,6 +38,7 @@ impl Parser for CabalFile {
         let mut found = Collector::new(file, Ecosystem::Hackage, Source::Manifest).merging();
         let text = text::decode(file.bytes);
         let own = own_names(&text);
+        found.describe(name_of(&text), std::iter::empty());
         let mut reader = Reader {
             scope: Scope::Runtime,
             field: None,
@@ -50,6 +51,13 @@ impl Parser for CabalFile {
         }
         found.finish()
     }
+}
+
+/// The name of the package.
+fn name_of(text: &str) -> Option<&str> {
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, name) = fields.find(|(field, _)| field.trim_end().eq_ignore_ascii_case("name"))?;
+    Some(name.trim()).filter(|name| !name.is_empty())
 }
 
 /// The names of the package and of its libraries.

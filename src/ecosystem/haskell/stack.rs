@@ -2,8 +2,8 @@
 //! documentation.
 //!
 //! Input: `extra-deps` or `packages`. Output: packages of Hackage with their version, and packages of
-//! repositories with the version of the lock file, else with the commit. Invariants: a folder is part of the
-//! project; a snapshot (`lts-20.1`) is not a package.
+//! repositories with the version of the lock file, else with the commit; of `stack.yaml` also the workspace.
+//! Invariants: a folder is part of the project; a snapshot (`lts-20.1`) is not a package.
 
 use super::constraint::is_version;
 use crate::ecosystem::{
@@ -41,6 +41,9 @@ impl Parser for StackYaml {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Hackage, Source::Manifest);
         yaml::read(file.bytes, found, |tree: &Tree<'_>, found| {
+            let members = tree.root().and_then(|root| root.get("packages"));
+            let members = members.into_iter().flat_map(Node::elements);
+            found.describe(None, members.filter_map(Node::as_str));
             let extra = tree.root().and_then(|root| root.get("extra-deps"));
             // Aliases may name one entry, or its folders, on every line.
             let mut seen = Seen::default();

@@ -6,6 +6,8 @@ use crate::ecosystem::{
 };
 use crate::model::scan_result::{Scope, Source};
 
+mod projects;
+
 /// Parses the files in this order and joins their findings.
 fn joined<'f>(files: impl Iterator<Item = &'f (&'f str, &'f str)>) -> (Vec<Package>, Vec<Warning>) {
     let (mut packages, mut gathered) = (Vec::new(), Gathered::default());

@@ -45,6 +45,7 @@ impl Parser for PyProject {
 
 fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     let root = &document.root;
+    describe(root, found);
     let mut reader = Reader::new(document, found);
     if let Some(build) = toml::table(root, "build-system") {
         reader.list(build, "requires", Scope::Build);
@@ -74,6 +75,22 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
     if let Some(poetry) = toml::descend(root, &["tool", "poetry"]) {
         poetry::read(poetry, &standard_names(root), document, found);
     }
+}
+
+/// Describes the project and the workspace of uv or Rye. The sources of the workspace's root apply to its
+/// members too, so the file of a member does not state which of its requirements are members.
+fn describe(root: &DeTable<'_>, found: &mut Collector<'_>) {
+    let workspaces = ["uv", "rye"];
+    let workspaces =
+        workspaces.iter().filter_map(|tool| toml::descend(root, &["tool", tool, "workspace"]));
+    let patterns = |key: &str, prefix: &str| -> Vec<String> {
+        let all = workspaces.clone().flat_map(|workspace| toml::elements(workspace, key));
+        let all = all.filter_map(|pattern| pattern.get_ref().as_str());
+        all.map(|pattern| format!("{prefix}{pattern}")).collect()
+    };
+    let members = [patterns("members", ""), patterns("exclude", "!")].concat();
+    let name = toml::table(root, "project").and_then(|project| toml::string(project, "name"));
+    found.describe(name, members.iter().map(String::as_str));
 }
 
 /// The names that `[project]` requires; Poetry's table may state their sources.
