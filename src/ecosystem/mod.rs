@@ -202,6 +202,8 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &bom::BomJson,
     &bom::CycloneDxXml,
     &bom::SpdxTags,
+    &bom::SpdxYaml,
+    &bom::SpdxXml,
     // It matches by folder, so it comes last and gets the files that no other parser wants.
     &container::KubernetesManifest,
 ];

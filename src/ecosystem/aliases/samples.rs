@@ -1,7 +1,7 @@
 //! A small sample of each YAML format, with each place in which the format names something.
 
 /// Parser, path and text. A format with several kinds of files has several samples.
-pub(super) const SAMPLES: [(&str, &str, &str); 25] = [
+pub(super) const SAMPLES: [(&str, &str, &str); 26] = [
     (
         "kubernetes",
         "k8s/a.yaml",
@@ -201,6 +201,18 @@ packages:
 - {pypi: 'https://h.example/b-1.0-py3-none-any.whl', name: b, version: '1.0', requires_dist: [c>=1]}
 - {kind: pypi, name: c, version: '1.0', url: 'https://h.example/c.zip'}
 - {conda_source: 'd[00] @ git+https://h.example/d#4c8b71f', depends: [a]}
+",
+    ),
+    (
+        "spdx-yaml",
+        "a.spdx.yaml",
+        "spdxVersion: SPDX-2.3
+documentDescribes: [SPDXRef-a]
+packages:
+- {SPDXID: SPDXRef-a, name: a, versionInfo: '1.0', externalRefs: [{referenceType: purl, referenceLocator: 'pkg:npm/a@1.0'}]}
+- {SPDXID: SPDXRef-b, name: b, versionInfo: '1.0', externalRefs: [{referenceType: purl, referenceLocator: 'pkg:npm/b@1.0'}]}
+- {SPDXID: SPDXRef-c, name: c, versionInfo: '1.0', externalRefs: [{referenceType: purl, referenceLocator: 'pkg:npm/c@1.0'}]}
+relationships: [{spdxElementId: SPDXRef-a, relationshipType: DEPENDS_ON, relatedSpdxElement: SPDXRef-b}]
 ",
     ),
     (

@@ -1,5 +1,5 @@
-//! Software bills of materials in the repository: `CycloneDX` as JSON and XML, SPDX as JSON and as tags
-//! and values.
+//! Software bills of materials in the repository: `CycloneDX` as JSON and XML, SPDX as JSON, YAML, XML, RDF/XML
+//! and as tags and values.
 //!
 //! Input: documents of other tools. Output: one package for each component with a purl of any type, and
 //! the dependencies between them as far as the document states them. Invariants: the subject of a
@@ -7,11 +7,16 @@
 
 mod cyclonedx;
 mod list;
+mod part;
+mod rdf;
 mod spdx;
 mod tags;
+mod yaml;
 
 pub(super) use cyclonedx::CycloneDxXml;
+pub(super) use rdf::SpdxXml;
 pub(super) use tags::SpdxTags;
+pub(super) use yaml::SpdxYaml;
 
 use super::{
     Findings, Parser, SourceFile,
@@ -41,7 +46,9 @@ impl Parser for BomJson {
         json::read(file.bytes, collector(file), |root: &Node<'_>, found| {
             // GitHub's export wraps the document.
             let root = root.get("sbom").unwrap_or(root);
-            if root.get("spdxVersion").is_some() || root.get("@graph").is_some() {
+            if root.get("@graph").is_some() {
+                spdx::read_graph(root, found);
+            } else if root.get("spdxVersion").is_some() {
                 spdx::read(root, found);
             } else if root.get("bomFormat").is_some() || root.get("components").is_some() {
                 cyclonedx::read(root, found);

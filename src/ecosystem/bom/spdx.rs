@@ -1,44 +1,53 @@
-//! SPDX 2.2 and 2.3 as JSON, by their JSON schema, and the packages of SPDX 3.
+//! SPDX 2.2 and 2.3 by their JSON schema, as JSON, YAML or XML, and the packages of SPDX 3.
 //!
 //! Input: a document. Output: the packages with a purl among their external references, and their
 //! relationships. Invariants: where the document describes exactly one package, that package is the
 //! subject; where it describes several, they are ordinary packages.
 
-use super::list::{Component, Document};
+use super::{
+    list::{Component, Document},
+    part::{Part, Role, Seen},
+};
 use crate::ecosystem::{collect::Collector, json::Node};
 use crate::model::scan_result::Scope;
 use std::{borrow::Cow, collections::HashMap};
 
-/// Reads a JSON document.
-pub(super) fn read(root: &Node<'_>, found: &mut Collector<'_>) {
-    if root.get("@graph").is_some() {
-        return read_graph(root, found);
-    }
+/// Reads a document of SPDX 2.
+pub(super) fn read<'t, P: Part<'t>>(root: P, found: &mut Collector<'_>) {
     if root.text("spdxVersion").is_some_and(|version| !version.starts_with("SPDX-2.")) {
-        found.warn(root.line, "unknown spdxVersion; parsed as far as possible");
+        found.warn(root.line(), "unknown spdxVersion; parsed as far as possible");
     }
     let mut relations = Relations::default();
-    for described in root.elements("documentDescribes").filter_map(Node::as_str) {
+    let mut seen = Seen::default();
+    let described = root.list("documentDescribes", Role::Described, &mut seen);
+    for described in described.into_iter().filter_map(P::own_text) {
         relations.add("SPDXRef-DOCUMENT", "DESCRIBES", described);
     }
-    for relationship in root.elements("relationships") {
+    for relationship in root.list("relationships", Role::Relationships, &mut seen) {
         let part = |key: &str| relationship.text(key).unwrap_or_default();
         relations.add(part("spdxElementId"), part("relationshipType"), part("relatedSpdxElement"));
     }
-    let components = root.elements("packages").map(|package| {
-        let references = package.elements("externalRefs");
-        let mut purls =
-            references.filter(|reference| reference.text("referenceType") == Some("purl"));
-        Component {
+    let mut components = Vec::new();
+    for package in root.list("packages", Role::Packages, &mut seen) {
+        let references = package.list("externalRefs", Role::References, &mut seen);
+        let mut purls = references
+            .into_iter()
+            .filter(|reference| reference.text("referenceType").is_some_and(is_purl));
+        components.push(Component {
             reference: Cow::Borrowed(package.text("SPDXID").unwrap_or_default()),
             purl: purls.find_map(|reference| reference.text("referenceLocator")).map(Cow::Borrowed),
             name: Cow::Borrowed(package.text("name").unwrap_or_default()),
             version: package.text("versionInfo").and_then(known).map(Cow::Borrowed),
-            line: package.line,
+            line: package.line(),
             scope: None,
-        }
-    });
-    relations.document(components.collect()).list(found);
+        });
+    }
+    relations.document(components).list(found);
+}
+
+/// Whether a type of references is that of purls: the word itself, or an address that ends with it.
+pub(super) fn is_purl(kind: &str) -> bool {
+    kind.rsplit(['/', '#']).next() == Some("purl")
 }
 
 /// A value, unless it is empty, `NOASSERTION` or `NONE`.
@@ -108,7 +117,7 @@ impl<'a> Relations<'a> {
 }
 
 /// Reads an SPDX 3 document, whose elements are all in one array.
-fn read_graph(root: &Node<'_>, found: &mut Collector<'_>) {
+pub(super) fn read_graph(root: &Node<'_>, found: &mut Collector<'_>) {
     let kind = |element: &Node<'_>| {
         element.text("type").or_else(|| element.text("@type")).map(str::to_owned)
     };

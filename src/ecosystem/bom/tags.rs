@@ -6,7 +6,7 @@
 use super::{
     collector,
     list::Component,
-    spdx::{Relations, known},
+    spdx::{Relations, is_purl, known},
 };
 use crate::ecosystem::{Findings, Parser, SourceFile, path::file_name, text};
 use std::borrow::Cow;
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
             // `PACKAGE-MANAGER purl pkg:…`
             "ExternalRef" if package.purl.is_none() => {
                 let mut words = value.split_whitespace().skip(1);
-                if words.next() == Some("purl") {
+                if words.next().is_some_and(is_purl) {
                     package.purl = words.next().map(Cow::Borrowed);
                 }
             }
