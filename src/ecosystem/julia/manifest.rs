@@ -1,8 +1,9 @@
 //! `Manifest.toml` of format 1 and 2, by "Manifest.toml" of Pkg's documentation.
 //!
 //! Input: arrays of entries by name: below `deps` since format 2, before that at the root. Output: one package
-//! for each entry with a version or a repository, and the dependencies between them. Invariants: an entry
-//! with a path is part of the project; `Project.toml` states what is direct.
+//! for each entry with a version or a repository, and the dependencies between them; and the folders of the
+//! entries with a path. Invariants: an entry with a path is part of the project; `Project.toml` states what is
+//! direct.
 
 use super::purl;
 use crate::ecosystem::{
@@ -58,6 +59,7 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
         None => Some(&document.root),
     };
     let Some(entries) = entries else { return };
+    found.describe(None, folders(entries));
     let mut added: HashMap<&str, Added> = HashMap::new();
     let mut requiring: Vec<(Added, &DeTable<'_>)> = Vec::new();
     for (name, value) in entries {
@@ -77,6 +79,12 @@ fn walk(document: &Document<'_>, found: &mut Collector<'_>) {
             found.requires(package, *required);
         }
     }
+}
+
+/// The folders of the entries that are part of the repository, which projects require by name.
+fn folders<'t>(entries: &'t DeTable<'_>) -> impl Iterator<Item = &'t str> {
+    let entries = entries.values().filter_map(|value| value.get_ref().as_array()).flatten();
+    entries.filter_map(|entry| toml::string(entry.get_ref().as_table()?, "path"))
 }
 
 /// The dependencies of an entry: an array of names, or, where a name is ambiguous, a table from names to

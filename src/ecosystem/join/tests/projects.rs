@@ -83,6 +83,14 @@ fn members_of_workspaces_of_other_ecosystems_are_not_packages() {
         ],
         "Own - direct runtime other/Project.toml",
     );
+    check(
+        &[
+            ("Project.toml", &format!("[deps]\nOwn = \"{uuid}\"\n")),
+            ("Manifest.toml", &format!("[[Own]]\npath = \"dev/Own\"\nuuid = \"{uuid}\"\n")),
+            ("dev/Own/Project.toml", &format!("name = \"Own\"\nuuid = \"{uuid}\"\n")),
+        ],
+        "",
+    );
 }
 
 /// Fails if the metadata of a script completes the lock file of a project in the same folder.
