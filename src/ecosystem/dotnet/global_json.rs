@@ -1,4 +1,4 @@
-//! `global.json`, by "global.json overview" of .NET's manual and "How to reference an MSBuild SDK" of
+//! `global.json`, by "global.json overview" of .NET's manual and "How to reference an `MSBuild` SDK" of
 //! `MSBuild`'s.
 //!
 //! Input: `sdk` and `msbuild-sdks`. Output: the .NET SDK as a tool, the project SDKs as packages of `NuGet`,
