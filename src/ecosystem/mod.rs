@@ -205,6 +205,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &bom::SpdxYaml,
     &bom::SpdxXml,
     // It matches by folder, so it comes last and gets the files that no other parser wants.
+    // It matches all YAML and JSON, so it comes last and gets the files that no other parser wants.
     &container::KubernetesManifest,
 ];
 

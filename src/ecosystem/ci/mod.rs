@@ -1,12 +1,13 @@
-//! CI pipelines: GitLab CI/CD and GitHub Actions.
+//! CI pipelines: GitLab CI/CD, GitHub Actions, Azure, Bitbucket, `CircleCI`, Jenkins, Google Cloud Build, and
+//! the hooks of pre-commit.
 //!
-//! Input: the files of a pipeline. Output: the images of its jobs, and the actions, components and files
-//! of other projects that it includes. Invariants: files of the repository itself are not packages.
+//! Input: the files of a pipeline. Output: the images of its jobs, and the actions, components, orbs, pipes,
+//! tasks and files of other projects that it includes. Invariants: files of the repository itself are not
+//! packages.
 
 mod github;
 mod gitlab;
 mod inherited;
-mod reference;
 mod variables;
 
 pub(super) use github::GitHubWorkflow;

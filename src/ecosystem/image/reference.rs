@@ -1,12 +1,15 @@
 //! Image references, by the grammar of the `distribution/reference` package.
 //!
 //! Input: `registry/path/name:tag@digest`. Output: name, version and specifier. Decisions: a digest
-//! identifies one image, so it is the version, and the tag beside it is the specifier; a tag with a
-//! variable in it is only a specifier.
+//! identifies one image, so it is the version, and the tag beside it is the specifier; a tag or digest with a
+//! variable in it, or with a character that the grammar forbids, is only a specifier.
 //!
 //! Invariants: a reference with an incomplete name is rejected.
 
-use crate::ecosystem::collect::{Collector, Declared};
+use crate::ecosystem::{
+    collect::{Collector, Declared},
+    text,
+};
 use crate::model::{ecosystem::Ecosystem, scan_result::Scope};
 use std::collections::HashSet;
 
@@ -47,6 +50,26 @@ impl Images {
         }
         true
     }
+
+    /// As [`add`](Self::add). A reference that is not valid gives a warning, unless a variable is in it.
+    pub(in crate::ecosystem) fn add_or_warn(
+        &mut self,
+        reference: &str,
+        line: u32,
+        scope: Scope,
+        found: &mut Collector<'_>,
+    ) {
+        let is_valid = self.add(reference, line, scope, found);
+        if !is_valid && !reference.trim().is_empty() && unknown_at(reference).is_none() {
+            found.warn(line, format!("`{}` is not an image name", text::excerpt(reference)));
+        }
+    }
+}
+
+/// The name of an image, and its version, or else its specifier, as its package has them.
+pub(in crate::ecosystem) fn name_and_tag(reference: &str) -> Option<(&str, Option<&str>)> {
+    let Image { name, version, specifier } = read(reference)?;
+    Some((name, version.or(specifier)))
 }
 
 /// Parses a reference; none if its name is incomplete.
@@ -72,14 +95,34 @@ fn read(reference: &str) -> Option<Image<'_>> {
         return Some(Image { name, version: None, specifier: reference.get(name.len() + 1..) });
     }
     Some(match digest.filter(|digest| !digest.is_empty()) {
-        Some(digest) => Image { name, version: Some(digest), specifier: tag },
-        None => Image { name, version: tag, specifier: None },
+        Some(digest) if is_digest(digest) => Image { name, version: Some(digest), specifier: tag },
+        Some(digest) => Image { name, version: None, specifier: Some(digest) },
+        None => {
+            let version = tag.filter(|tag| is_tag(tag));
+            Image { name, version, specifier: tag.filter(|_| version.is_none()) }
+        }
     })
 }
 
-/// Where the first variable or placeholder begins: `$TAG`, `{{ tag }}`, `{% if … %}`, `<%= tag %>`, `@TAG@`.
+/// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`: the OCI distribution specification, "Pulling manifests".
+fn is_tag(tag: &str) -> bool {
+    let is_of_tag = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    tag.len() <= 128 && !tag.starts_with(['.', '-']) && tag.bytes().all(is_of_tag)
+}
+
+/// `algorithm:hexadecimal`.
+fn is_digest(digest: &str) -> bool {
+    digest.split_once(':').is_some_and(|(algorithm, hash)| {
+        algorithm.starts_with(|first: char| first.is_ascii_alphabetic())
+            && !hash.is_empty()
+            && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// Where the first variable or placeholder begins: `$TAG`, `{{ tag }}`, `{% if … %}`, `<%= tag %>`,
+/// `<< parameters.tag >>`, `@TAG@`.
 fn unknown_at(reference: &str) -> Option<usize> {
-    let opened = ["$", "{{", "{%", "<%"].into_iter().filter_map(|open| reference.find(open));
+    let opened = ["$", "{{", "{%", "<%", "<<"].into_iter().filter_map(|open| reference.find(open));
     opened.chain(substituted_at(reference)).min()
 }
 
@@ -130,8 +173,19 @@ mod tests {
         check("a:{{ .Values.tag }}", "a", None, Some("{{ .Values.tag }}"));
         check("a:<%= v -%>-x", "a", None, Some("<%= v -%>-x"));
         check("a:@TAG@", "a", None, Some("@TAG@"));
+        check("a:<< parameters.tag >>", "a", None, Some("<< parameters.tag >>"));
         for none in ["$A/b:1", "a/$B", "a-${B}:1", "{{ x }}", "", "<none>", "a b", "a//b", "-a"] {
             assert_eq!(read(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn what_the_grammar_forbids_is_no_version() {
+        check("a:#{TAG}", "a", None, Some("#{TAG}"));
+        check("a/b:%TAG%", "a/b", None, Some("%TAG%"));
+        check("a:<tag>", "a", None, Some("<tag>"));
+        check("a:.1", "a", None, Some(".1"));
+        check("a@sha256:<digest>", "a", None, Some("sha256:<digest>"));
+        check("a:_1", "a", Some("_1"), None);
     }
 }
