@@ -1,7 +1,11 @@
-//! Tells whether a git reference is a commit.
+//! Tells whether a git reference is a commit, or names a version.
 //!
-//! A commit counts as a version, because it identifies one state of the source. A branch or a tag can
-//! move, so it stays a specifier.
+//! Input: a reference. Output: the reference as a version or as a specifier. A commit counts as a version, because it
+//! identifies one state of the source. A branch or a tag can move, so it stays a specifier where a package manager
+//! has versions of its own ([`commit`]); where nothing but tags has versions, a tag that looks like one is a
+//! version ([`split`]).
+//!
+//! Invariants: a branch is a specifier, and so is a reference with a variable in it.
 
 /// The reference, if it is a commit hash: complete (SHA-1 or SHA-256) or abbreviated.
 pub(crate) fn commit(reference: &str) -> Option<&str> {
@@ -15,9 +19,35 @@ pub(crate) fn commit(reference: &str) -> Option<&str> {
     hash.then_some(reference)
 }
 
+/// The reference as a version, or as a specifier.
+pub(crate) fn split(reference: &str) -> (Option<&str>, Option<&str>) {
+    if is_version(reference) { (Some(reference), None) } else { (None, Some(reference)) }
+}
+
+/// Whether a reference is a commit or looks like a version: `v4`, `1.2.3`, `release/v1`.
+fn is_version(reference: &str) -> bool {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    let number = last.strip_prefix(['v', 'V']).unwrap_or(last);
+    let is_plain =
+        reference.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+/".contains(&byte));
+    is_plain
+        && (commit(reference).is_some()
+            || number.starts_with(|character: char| character.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_distinguished_from_branches() {
+        for version in ["v4", "1.2.3", "v1.0.0-rc.1", "release/v1", "4c8b71f", "2024-01"] {
+            assert_eq!(split(version), (Some(version), None));
+        }
+        for other in ["main", "~latest", "$VERSION", "v$X", "release", "v${{ x }}", ""] {
+            assert_eq!(split(other), (None, Some(other)));
+        }
+    }
 
     #[test]
     fn hashes_are_distinguished_from_branches_and_tags() {

@@ -36,6 +36,7 @@ mod fixtures;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod git_reference;
+mod git_source;
 mod gleam;
 mod golang;
 mod gradle;
@@ -74,6 +75,7 @@ mod terraform;
 mod text;
 mod toml;
 mod vcpkg;
+mod version;
 mod workspace;
 mod xml;
 mod yaml;

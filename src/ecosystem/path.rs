@@ -10,6 +10,13 @@ pub(crate) fn file_name(path: &str) -> &str {
     slash.and_then(|at| path.get(at + 1..)).unwrap_or(path)
 }
 
+/// The name of a YAML file without its extension, in lower case.
+pub(super) fn yaml_stem(path: &str) -> Option<String> {
+    let file = file_name(path).to_ascii_lowercase();
+    let stem = file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml"))?;
+    Some(stem.to_owned())
+}
+
 /// The folder of a file; empty for the root.
 pub(super) fn folder_of(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(folder, _)| folder)

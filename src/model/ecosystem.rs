@@ -65,6 +65,7 @@ ecosystems! {
     Cpan => "cpan",
     Crystal => "crystal",
     Bower => "bower",
+    Bitbucket => "bitbucket",
 }
 
 /// The ecosystem of a package in a result file, which any program may write.

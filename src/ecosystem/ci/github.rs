@@ -6,7 +6,7 @@
 //! the images of jobs, services and actions. Invariants:
 //! a path that begins with `./` or `$/` is part of the repository.
 
-use super::reference;
+use super::remark::remarks;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
@@ -44,28 +44,9 @@ impl Parser for GitHubWorkflow {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::GitHub, Source::Manifest);
         let text = text::decode(file.bytes);
-        let remarks = remarks(&text);
+        let remarks = remarks(&text, "@");
         yaml::read(file.bytes, found, |tree, found| walk(tree, remarks, found))
     }
-}
-
-/// The versions that comments name beside pinned commits, by line: `uses: a/b@4c8b71f… # v4.2.2`.
-fn remarks(text: &str) -> HashMap<u32, &str> {
-    let lines = (1_u32..).zip(text.lines()).filter(|(_, line)| line.contains('@'));
-    lines.filter_map(|(number, line)| Some((number, remark(line)?))).collect()
-}
-
-/// The version in a comment: `# v4.2.2`, Renovate's `# tag=v1.0.3`, Ratchet's `# ratchet:a/b@v4`.
-fn remark(line: &str) -> Option<&str> {
-    let (_, comment) = line.split_once(" #")?;
-    let word = comment.split_whitespace().next()?;
-    let word = word.strip_prefix("tag=").unwrap_or(word);
-    let version = match word.strip_prefix("ratchet:") {
-        Some(pinned) => pinned.rsplit_once('@')?.1,
-        None => word,
-    };
-    let is_version = reference::split(version).0.is_some();
-    (is_version && git_reference::commit(version).is_none()).then_some(version)
 }
 
 fn walk(tree: &Tree<'_>, remarks: HashMap<u32, &str>, found: &mut Collector<'_>) {
@@ -146,11 +127,7 @@ impl Workflow<'_, '_> {
     }
 
     fn image(&mut self, reference: &str, line: u32) {
-        let is_known = self.images.add(reference, line, Scope::Build, self.found);
-        if !is_known && !reference.trim().is_empty() && !reference.contains("${{") {
-            let message = format!("`{}` is not an image name", text::excerpt(reference));
-            self.found.warn(line, message);
-        }
+        self.images.add_or_warn(reference, line, Scope::Build, self.found);
     }
 
     /// `owner/repository/path@reference`, or `docker://image`.
@@ -181,7 +158,7 @@ impl Workflow<'_, '_> {
             let message = format!("`{}` does not name an action", text::excerpt(name));
             return self.found.warn(uses.line, message);
         }
-        let (version, specifier) = reference::split(wanted);
+        let (version, specifier) = git_reference::split(wanted);
         let is_commit = version.is_some_and(|version| git_reference::commit(version).is_some());
         let remark = self.remarks.get(&uses.line).copied().filter(|_| is_commit);
         let specifier = specifier.or(remark);

@@ -14,13 +14,11 @@
 //! Invariants: `local` files are not packages; an anchored node is read once, where it is defined; a
 //! malformed entry loses only itself.
 
-use super::{
-    reference,
-    variables::{Origin, Shared, Variables},
-};
+use super::variables::{Origin, Shared, Variables};
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
+    git_reference,
     image::Images,
     path::file_name,
     text,
@@ -243,7 +241,7 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
             let text = member.value.as_str();
             match (member.key, text) {
                 ("project", Some(project)) => {
-                    let wanted = include.text("ref").map(reference::split).unwrap_or_default();
+                    let wanted = include.text("ref").map(git_reference::split).unwrap_or_default();
                     self.add(project, wanted, member.line);
                 }
                 ("component", Some(component)) => self.component(component, member.line),
@@ -263,7 +261,7 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
     fn component(&mut self, component: &str, line: u32) {
         let (path, wanted) = component.rsplit_once('@').unwrap_or((component, ""));
         // A partial version selects the newest release, so it is a specifier.
-        let (version, specifier) = reference::split(wanted);
+        let (version, specifier) = git_reference::split(wanted);
         let is_whole = |version: &&str| {
             version.matches('.').count() >= 2 || !version.contains('.') && version.len() >= 7
         };
@@ -284,7 +282,7 @@ impl<'t, 'a> Pipeline<'_, '_, 't, 'a> {
         } else if let Some(git) = wanted.get("git")
             && let Some(address) = git.text("url")
         {
-            let wanted = git.text("rev").map(reference::split).unwrap_or_default();
+            let wanted = git.text("rev").map(git_reference::split).unwrap_or_default();
             self.add(without_scheme(address), wanted, git.line);
         }
     }

@@ -8,6 +8,7 @@
 mod github;
 mod gitlab;
 mod inherited;
+mod remark;
 mod variables;
 
 pub(super) use github::GitHubWorkflow;

@@ -58,8 +58,9 @@ impl Ecosystem {
                 }
                 split_last(path)
             }
-            // github-definition: owner and repository, in lower case; the path in it is a subpath.
-            Self::GitHub => {
+            // github-definition and bitbucket-definition: owner and repository, in lower case; the path in it
+            // is a subpath.
+            Self::GitHub | Self::Bitbucket => {
                 let (owner, rest) = name.split_once('/')?;
                 let (repository, path) = rest.split_once('/').unwrap_or((rest, ""));
                 if !path.is_empty() {
@@ -226,6 +227,7 @@ mod tests {
             Some("pkg:github/o/r@v1#.github/workflows/a%20b.yml"),
         );
         check(Ecosystem::GitHub, "checkout", None, None);
+        check(Ecosystem::Bitbucket, "Acme/Kite", Some("1.0"), Some("pkg:bitbucket/acme/kite@1.0"));
         check(
             Ecosystem::Generic,
             "gitlab.com/group/Project",
