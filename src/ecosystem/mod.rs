@@ -154,6 +154,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &bower::BowerJson,
     &ci::GitLabPipeline,
     &ci::GitHubWorkflow,
+    &ci::PreCommitConfig,
     &container::Dockerfile,
     &container::ComposeFile,
     &container::HelmChart,

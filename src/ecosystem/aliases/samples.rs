@@ -2,6 +2,7 @@
 
 /// Parser, path and text. A format with several kinds of files has several samples.
 pub(super) const SAMPLES: [(&str, &str, &str); 26] = [
+pub(super) const SAMPLES: [(&str, &str, &str); 24] = [
     (
         "kubernetes",
         "k8s/a.yaml",
@@ -220,6 +221,14 @@ relationships: [{spdxElementId: SPDXRef-a, relationshipType: DEPENDS_ON, related
         "pipeline.yml",
         "j: {image: 'a:$A', stage: test, script: [make], services: ['b:1'], variables: {A: '1'}}
 k: {extends: j, script: make}
+",
+    ),
+    (
+        "pre-commit",
+        ".pre-commit-config.yaml",
+        "repos:
+- {repo: 'https://github.com/o/a', rev: v1, hooks: [{id: a, additional_dependencies: [b==1, c]}]}
+- {repo: local, hooks: [{id: d, language: node, additional_dependencies: [e@1.0.0, f]}, {id: g, language: docker_image, entry: 'h:1 x'}]}
 ",
     ),
 ];

@@ -7,9 +7,12 @@
 
 mod github;
 mod gitlab;
+mod hook_dependency;
 mod inherited;
+mod pre_commit;
 mod remark;
 mod variables;
 
 pub(super) use github::GitHubWorkflow;
 pub(super) use gitlab::{GitLabPipeline, is_pipeline, walk as walk_pipeline};
+pub(super) use pre_commit::PreCommitConfig;
