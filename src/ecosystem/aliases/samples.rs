@@ -3,6 +3,7 @@
 /// Parser, path and text. A format with several kinds of files has several samples.
 pub(super) const SAMPLES: [(&str, &str, &str); 26] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 24] = [
+pub(super) const SAMPLES: [(&str, &str, &str); 27] = [
     (
         "kubernetes",
         "k8s/a.yaml",
@@ -229,6 +230,32 @@ k: {extends: j, script: make}
         "repos:
 - {repo: 'https://github.com/o/a', rev: v1, hooks: [{id: a, additional_dependencies: [b==1, c]}]}
 - {repo: local, hooks: [{id: d, language: node, additional_dependencies: [e@1.0.0, f]}, {id: g, language: docker_image, entry: 'h:1 x'}]}
+",
+    ),
+    (
+        "circleci",
+        ".circleci/config.yml",
+        "parameters: {t: {type: string, default: '1'}}
+orbs: {a: o/a@1.0.0, own: {orbs: {b: o/b@1.0.0}}}
+executors: {e: {parameters: {u: {default: '2'}}, docker: [{image: 'a:<< parameters.u >>'}, {image: 'b:<< pipeline.parameters.t >>'}]}}
+jobs: {j: {docker: [{image: 'c:<< parameters.v >>'}], steps: [checkout]}}
+workflows: {w: {jobs: [{j: {matrix: {parameters: {v: ['1', '2']}}}}]}}
+",
+    ),
+    (
+        "bitbucket-pipelines",
+        "bitbucket-pipelines.yml",
+        "image: {name: 'a:1'}
+definitions: {services: {s: {image: 'b:1'}, t: {image: {name: 'c:1'}}}, steps: [{step: {image: 'd:1', script: [make]}}]}
+pipelines: {default: [{step: {script: [{pipe: 'docker://e:1'}, {pipe: 'o/f:1.0', variables: {A: b}}]}}]}
+",
+    ),
+    (
+        "cloud-build",
+        "cloudbuild.yaml",
+        "substitutions: {_A: '1', _B: $_A}
+steps: [{name: 'a:$_A', args: [x]}, {name: 'b:1'}]
+images: ['c:1', 'd:$_B']
 ",
     ),
 ];

@@ -5,14 +5,22 @@
 //! tasks and files of other projects that it includes. Invariants: files of the repository itself are not
 //! packages.
 
+mod bitbucket;
+mod circleci;
+mod cloud_build;
 mod github;
 mod gitlab;
 mod hook_dependency;
 mod inherited;
+mod mappings;
 mod pre_commit;
 mod remark;
+mod texts;
 mod variables;
 
+pub(super) use bitbucket::BitbucketPipelines;
+pub(super) use circleci::CircleCi;
+pub(super) use cloud_build::CloudBuild;
 pub(super) use github::GitHubWorkflow;
 pub(super) use gitlab::{GitLabPipeline, is_pipeline, walk as walk_pipeline};
 pub(super) use pre_commit::PreCommitConfig;
