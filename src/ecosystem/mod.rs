@@ -163,6 +163,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &container::HelmChart,
     &container::HelmValues,
     &container::Devfile,
+    &ci::AzurePipelines,
     &runtimes::ToolVersions,
     &runtimes::VersionFile,
     &mise::MiseToml,

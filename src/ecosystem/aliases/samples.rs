@@ -4,6 +4,7 @@
 pub(super) const SAMPLES: [(&str, &str, &str); 26] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 24] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 27] = [
+pub(super) const SAMPLES: [(&str, &str, &str); 28] = [
     (
         "kubernetes",
         "k8s/a.yaml",
@@ -256,6 +257,17 @@ pipelines: {default: [{step: {script: [{pipe: 'docker://e:1'}, {pipe: 'o/f:1.0',
         "substitutions: {_A: '1', _B: $_A}
 steps: [{name: 'a:$_A', args: [x]}, {name: 'b:1'}]
 images: ['c:1', 'd:$_B']
+",
+    ),
+    (
+        "azure-pipelines",
+        "azure-pipelines.yml",
+        "variables: {a: '1'}
+parameters: [{name: b, default: '2'}]
+resources: {containers: [{container: c, image: 'c:$(a)'}, {container: d, image: 'd:1'}]}
+jobs:
+- {job: j, container: c, services: {s: d, t: 'e:1'}, steps: [{task: A@1}, {task: B@2, inputs: {x: y}}]}
+- {job: k, variables: [{name: f, value: '3'}], strategy: {matrix: {m: {g: '4'}, n: {g: '5'}}}, container: {image: 'h:$(f)-$(g)-${{ parameters.b }}'}}
 ",
     ),
 ];

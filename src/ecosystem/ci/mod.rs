@@ -5,6 +5,8 @@
 //! tasks and files of other projects that it includes. Invariants: files of the repository itself are not
 //! packages.
 
+mod azure;
+mod azure_values;
 mod bitbucket;
 mod circleci;
 mod cloud_build;
@@ -18,6 +20,7 @@ mod remark;
 mod texts;
 mod variables;
 
+pub(super) use azure::{AzurePipelines, is_pipeline as is_azure_pipeline, walk as walk_azure};
 pub(super) use bitbucket::BitbucketPipelines;
 pub(super) use circleci::CircleCi;
 pub(super) use cloud_build::CloudBuild;
