@@ -18,6 +18,7 @@ mod amplification;
 mod bom;
 mod bower;
 mod budget;
+mod by_content;
 mod cargo;
 mod ci;
 mod cocoapods;
@@ -213,7 +214,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &bom::SpdxXml,
     // It matches by folder, so it comes last and gets the files that no other parser wants.
     // It matches all YAML and JSON, so it comes last and gets the files that no other parser wants.
-    &container::KubernetesManifest,
+    &by_content::KubernetesManifest,
 ];
 
 /// The steps that combine the findings of all files, in the order in which they run: imports are compared
@@ -228,6 +229,7 @@ static STEPS: &[Step] = &[
     Step::Complete(workspace::drop_own_projects),
     Step::Complete(ruby::drop_own_gems),
     Step::Complete(golang::drop_vendored_files),
+    Step::Complete(container::drop_built),
     Step::Complete(locks::complete),
     Step::Resolve(imports::list_undeclared),
 ];

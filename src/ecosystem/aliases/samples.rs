@@ -5,6 +5,7 @@ pub(super) const SAMPLES: [(&str, &str, &str); 26] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 24] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 27] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 28] = [
+pub(super) const SAMPLES: [(&str, &str, &str); 32] = [
     (
         "kubernetes",
         "k8s/a.yaml",
@@ -268,6 +269,48 @@ resources: {containers: [{container: c, image: 'c:$(a)'}, {container: d, image: 
 jobs:
 - {job: j, container: c, services: {s: d, t: 'e:1'}, steps: [{task: A@1}, {task: B@2, inputs: {x: y}}]}
 - {job: k, variables: [{name: f, value: '3'}], strategy: {matrix: {m: {g: '4'}, n: {g: '5'}}}, container: {image: 'h:$(f)-$(g)-${{ parameters.b }}'}}
+",
+    ),
+    (
+        "kubernetes",
+        "ci/steps.yml",
+        "variables: [{name: a, value: '1'}]
+steps: [{task: A@1}, {task: B@2, inputs: {x: y}}]
+container: {image: 'a:$(a)'}
+",
+    ),
+    (
+        "kubernetes",
+        "infra.yml",
+        "include: [a.yml, {path: ['oci://o/a:1', 'https://h.example/b.git#v1']}]
+services:
+  a: {image: 'a:1', extends: {file: b.yml, service: s}}
+  b: {image: 'b:1', build: {context: .}}
+",
+    ),
+    (
+        "kubernetes",
+        "tekton.yml",
+        "apiVersion: tekton.dev/v1
+kind: Pipeline
+spec:
+  tasks:
+  - {taskRef: {bundle: 'a:1'}}
+  - {taskRef: {resolver: git, params: [{name: url, value: 'https://h.example/b'}, {name: revision, value: v1}]}}
+  - {taskRef: {resolver: hub, params: [{name: name, value: c}, {name: version, value: '1'}]}}
+  - {taskSpec: {params: [{name: p, default: '1'}], stepTemplate: {image: 'd:$(params.p)'}, steps: [{image: 'e:1'}, {ref: {resolver: bundles, params: [{name: bundle, value: 'f:1'}]}}]}}
+",
+    ),
+    (
+        "kubernetes",
+        "skaffold.yaml",
+        "apiVersion: skaffold/v4beta11
+kind: Config
+build: {artifacts: [{image: a, buildpacks: {builder: 'b:1', runImage: 'c:1'}}, {image: d}], googleCloudBuild: {koImage: 'e:1'}}
+verify: [{container: {image: 'f:1'}}]
+customActions: [{containers: [{image: 'g:1'}]}]
+deploy: {helm: {releases: [{remoteChart: h, version: 1.0.0}, {chartPath: i}]}}
+profiles: [{build: {artifacts: [{image: j, jib: {fromImage: 'k:1'}}]}}]
 ",
     ),
 ];

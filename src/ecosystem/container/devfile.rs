@@ -3,11 +3,11 @@
 //! Input: the components. Output: the images of the development containers. Invariants: an image that is
 //! built here is not a package.
 
-use super::yaml_stem;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     image::Images,
+    path::yaml_stem,
     text,
     yaml::{self, Node, Seen, Tree},
 };

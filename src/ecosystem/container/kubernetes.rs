@@ -1,76 +1,52 @@
-//! Kubernetes manifests, and files of related tools.
+//! Kubernetes manifests, and the documents of related tools that have the same form.
 //!
-//! Input: documents with `apiVersion` and `kind`, in any YAML file that no other parser wants. Output: the
-//! images of all containers anywhere in a document, so unknown kinds are covered; the replacement images
-//! of a kustomization; and the charts that Argo CD, Flux and Kustomize install.
-//!
-//! Decisions: a file without such a document is ignored without a warning, unless it is part of a GitLab
-//! pipeline, which may have any name as well; syntax errors are not reported for files with template
-//! lines, such as those of Helm charts.
+//! Input: documents with `apiVersion` and `kind`. Output: the images of all containers anywhere in a document, so
+//! unknown kinds are covered; the replacement images of a kustomization; the charts that Argo CD, Flux and Kustomize
+//! install; what Tekton fetches; and the builders and charts of Skaffold.
 //!
 //! Invariants: each node is read once in each of its roles, however often it is named.
 
-use super::yaml_stem;
+use super::{skaffold, tekton};
 use crate::ecosystem::{
-    Findings, Parser, SourceFile, ci,
     collect::Collector,
     image::Images,
-    text,
     yaml::{self, Node, Seen},
 };
-use crate::model::{
-    ecosystem::Ecosystem,
-    scan_result::{Scope, Source},
-};
+use crate::model::scan_result::Scope;
 
-/// Reads Kubernetes manifests.
-#[derive(Debug)]
-pub(in crate::ecosystem) struct KubernetesManifest;
+/// Reads the pods of a pipeline inside another file; `above` is the number of lines before them.
+pub(in crate::ecosystem) fn read_pod(
+    text: &str,
+    above: u32,
+    images: &mut Images,
+    found: &mut Collector<'_>,
+) {
+    let tree = yaml::parse(text, found.budget());
+    let mut walk = Walk::new(Scope::Build, images, found);
+    walk.above = above;
+    // A pod template may omit `apiVersion` and `kind`.
+    tree.documents().for_each(|pod| walk.node(pod));
+}
 
-impl Parser for KubernetesManifest {
-    fn name(&self) -> &'static str {
-        "kubernetes"
-    }
-
-    fn wants(&self, path: &str) -> bool {
-        yaml_stem(path).is_some()
-    }
-
-    fn parse(&self, file: SourceFile<'_>) -> Findings {
-        let mut found = Collector::new(file, Ecosystem::Generic, Source::Manifest);
-        let text = text::decode(file.bytes);
-        let is_kustomization = yaml_stem(file.path).as_deref() == Some("kustomization");
-        let may_be_manifest = text.contains("apiVersion") && text.contains("kind");
-        // Most files are something else, and are not worth parsing.
-        if !(is_kustomization || may_be_manifest || text.contains(" script:")) {
-            return found.finish();
-        }
-        let tree = yaml::parse(&text, found.budget());
-        let manifests: Vec<_> = tree
-            .documents()
-            .filter(|manifest| is_kustomization || is_manifest(*manifest))
-            .collect();
-        let is_pipeline = manifests.is_empty() && tree.documents().any(ci::is_pipeline);
-        if manifests.is_empty() && !is_pipeline {
-            return found.finish();
-        }
-        if !tree.has_templates() {
-            tree.warn(&mut found);
-        }
-        if is_pipeline {
-            ci::walk_pipeline(&tree, &mut found);
-            return found.finish();
-        }
-        let mut walk = Walk { seen: Seen::default(), images: Images::default(), found: &mut found };
-        for manifest in manifests {
+/// Reads manifests.
+pub(in crate::ecosystem) fn read<'t, 'a: 't>(
+    manifests: impl Iterator<Item = Node<'t, 'a>>,
+    images: &mut Images,
+    found: &mut Collector<'_>,
+) {
+    let mut walk = Walk::new(Scope::Runtime, images, found);
+    for manifest in manifests {
+        if skaffold::is_skaffold(manifest) {
+            skaffold::read(manifest, walk.images, walk.found);
+        } else {
             walk.node(manifest);
         }
-        found.finish()
     }
 }
 
-fn is_manifest(node: Node<'_, '_>) -> bool {
-    node.text("apiVersion").is_some() && node.get("kind").is_some()
+/// Whether a document is a manifest.
+pub(in crate::ecosystem) fn is_manifest(node: Node<'_, '_>) -> bool {
+    node.text("apiVersion").is_some() && node.get("kind").is_some_and(Node::is_scalar)
 }
 
 /// The role in which a node is read.
@@ -86,15 +62,27 @@ enum Role {
     Chart,
     Sources,
     Source,
+    Reference,
+    Parameters,
 }
 
 struct Walk<'w, 'f> {
     seen: Seen<Role>,
-    images: Images,
+    images: &'w mut Images,
+    /// Of the task around the node.
+    defaults: tekton::Defaults,
+    scope: Scope,
+    /// The number of lines before the text.
+    above: u32,
     found: &'w mut Collector<'f>,
 }
 
-impl Walk<'_, '_> {
+impl<'w, 'f> Walk<'w, 'f> {
+    fn new(scope: Scope, images: &'w mut Images, found: &'w mut Collector<'f>) -> Self {
+        let (seen, defaults) = (Seen::default(), tekton::Defaults::default());
+        Self { seen, images, defaults, scope, above: 0, found }
+    }
+
     /// Reads a node and its descendants; the depth of a tree is bounded.
     fn node(&mut self, node: Node<'_, '_>) {
         if !self.seen.is_new(Role::Node, node) {
@@ -102,6 +90,11 @@ impl Walk<'_, '_> {
         }
         if is_manifest(node) {
             self.charts(node);
+        }
+        if let Some(parameters) = node.get("params")
+            && self.seen.is_new(Role::Parameters, parameters)
+        {
+            self.defaults.add_all(parameters);
         }
         for member in node.members() {
             match member.key {
@@ -112,6 +105,11 @@ impl Walk<'_, '_> {
                 "images" => self.each(Role::Replacements, member.value, Self::replacement),
                 // A volume may be an image.
                 "image" => self.volume(member.value),
+                "taskRef" | "pipelineRef" | "ref"
+                    if self.seen.is_new(Role::Reference, member.value) =>
+                {
+                    tekton::read(member.value, self.images, self.found);
+                }
                 "helmCharts" => self.each(Role::Charts, member.value, Self::chart),
                 _ => {}
             }
@@ -127,6 +125,11 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// The line of a node in the file.
+    fn line(&self, node: Node<'_, '_>) -> u32 {
+        self.above.saturating_add(node.line)
+    }
+
     fn container(&mut self, container: Node<'_, '_>) {
         if !self.seen.is_new(Role::Container, container) {
             return;
@@ -134,10 +137,10 @@ impl Walk<'_, '_> {
         let image = container.get("image").filter(|image| self.seen.is_new(Role::Image, *image));
         let Some(image) = image else { return };
         let Some(reference) = image.as_str() else { return };
-        let is_template = reference.contains("{{") || reference.contains('$');
-        if !self.images.add(reference, image.line, Scope::Runtime, self.found) && !is_template {
-            let message = format!("`{}` is not an image name", text::excerpt(reference));
-            self.found.warn(image.line, message);
+        let line = self.line(image);
+        let reference = self.defaults.expand(reference);
+        if self.found.budget().copy(reference.len()) {
+            self.images.add_or_warn(&reference, line, self.scope, self.found);
         }
     }
 
@@ -154,7 +157,8 @@ impl Walk<'_, '_> {
         }
         let reference =
             [Some(name.to_owned()), tag, digest].into_iter().flatten().collect::<String>();
-        self.images.add(&reference, image.line, Scope::Runtime, self.found);
+        let line = self.line(image);
+        self.images.add(&reference, line, self.scope, self.found);
     }
 
     fn volume(&mut self, image: Node<'_, '_>) {
@@ -162,7 +166,8 @@ impl Walk<'_, '_> {
             image.get("reference").filter(|reference| self.seen.is_new(Role::Image, *reference))
             && let Some(reference) = node.as_str()
         {
-            self.images.add(reference, image.line, Scope::Runtime, self.found);
+            let line = self.line(image);
+            self.images.add(reference, line, self.scope, self.found);
         }
     }
 
@@ -195,37 +200,6 @@ impl Walk<'_, '_> {
             };
             let wanted = source.text("version").or_else(|| source.text("targetRevision"));
             super::helm::add(name, wanted, chart.line, self.found);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_yaml_is_wanted() {
-        for path in ["k8s/web.yaml", "a/x.yml", "charts/a/templates/b.yaml"] {
-            assert!(KubernetesManifest.wants(path), "{path}");
-        }
-        for path in ["k8s/a.json", "kustomization", "a.yaml.md"] {
-            assert!(!KubernetesManifest.wants(path), "{path}");
-        }
-    }
-
-    /// Fails if a file that is not a manifest gives any finding, even a warning.
-    #[test]
-    fn other_files_give_nothing() {
-        for text in [
-            "openapi: 3.0.0\nkind: [\napiVersion\n",
-            "- name: a task of Ansible\n  script: x\n  image: a:1\n",
-            "script: make\njobs:\n  include:\n    - script: x\n      stage: y\n",
-            "containers:\n- image: a:1\n",
-        ] {
-            let file = SourceFile::alone("a.yaml", text.as_bytes());
-            let found = KubernetesManifest.parse(file);
-            assert!(found.packages.is_empty() && found.warnings.is_empty(), "{text}: {found:?}");
-            assert!(!found.unreadable, "{text}");
         }
     }
 }

@@ -5,26 +5,23 @@
 //!
 //! Invariants: an image with a variable in its name is not a package, because its name is incomplete.
 
+mod built;
 mod compose;
 mod devfile;
 mod dockerfile;
 mod helm;
 mod instructions;
 mod kubernetes;
+mod skaffold;
+mod tekton;
+#[cfg(test)]
+mod tests;
 mod values;
 
-pub(super) use compose::ComposeFile;
+pub(super) use built::drop_built;
+pub(super) use compose::{ComposeFile, is_compose, walk as walk_compose};
 pub(super) use devfile::Devfile;
 pub(super) use dockerfile::Dockerfile;
 pub(super) use helm::HelmChart;
-pub(super) use kubernetes::KubernetesManifest;
+pub(super) use kubernetes::{is_manifest, read as read_manifests, read_pod};
 pub(super) use values::HelmValues;
-
-use super::path::file_name;
-
-/// The name of a YAML file without its extension, in lower case.
-pub(super) fn yaml_stem(path: &str) -> Option<String> {
-    let file = file_name(path).to_ascii_lowercase();
-    let stem = file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml"))?;
-    Some(stem.to_owned())
-}

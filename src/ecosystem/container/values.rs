@@ -7,11 +7,11 @@
 //! Invariants: the repository of a chart or of sources, which is an address, is not an image; each node is
 //! read once, however often it is named.
 
-use super::yaml_stem;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
     image::Images,
+    path::yaml_stem,
     text,
     yaml::{self, Node, Seen},
 };

@@ -6,5 +6,5 @@
 mod reference;
 mod variables;
 
-pub(super) use reference::Images;
+pub(super) use reference::{Images, name_and_tag};
 pub(super) use variables::expand;
