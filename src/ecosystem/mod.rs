@@ -230,6 +230,7 @@ static STEPS: &[Step] = &[
     Step::Complete(ruby::drop_own_gems),
     Step::Complete(golang::drop_vendored_files),
     Step::Complete(container::drop_built),
+    Step::Complete(container::complete_charts),
     Step::Complete(locks::complete),
     Step::Resolve(imports::list_undeclared),
 ];

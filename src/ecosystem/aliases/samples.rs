@@ -6,6 +6,7 @@ pub(super) const SAMPLES: [(&str, &str, &str); 24] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 27] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 28] = [
 pub(super) const SAMPLES: [(&str, &str, &str); 32] = [
+pub(super) const SAMPLES: [(&str, &str, &str); 33] = [
     (
         "kubernetes",
         "k8s/a.yaml",
@@ -311,6 +312,13 @@ verify: [{container: {image: 'f:1'}}]
 customActions: [{containers: [{image: 'g:1'}]}]
 deploy: {helm: {releases: [{remoteChart: h, version: 1.0.0}, {chartPath: i}]}}
 profiles: [{build: {artifacts: [{image: j, jib: {fromImage: 'k:1'}}]}}]
+",
+    ),
+    (
+        "helm-values",
+        "chart/values.yaml",
+        "image: {repository: a/b, tag: ''}
+web: {image: {repository: c/d, tag: '', digest: ''}}
 ",
     ),
 ];

@@ -1,13 +1,15 @@
 //! `Chart.yaml`, `Chart.lock`, and `requirements.yaml` and `.lock` of Helm 2.
 //!
 //! Input: the `dependencies`. Output: the charts that a chart depends on; a lock file gives their resolved
-//! versions. Invariants: a local chart (`file://`) and the chart itself are not packages.
+//! versions. Invariants: a local chart (`file://`) and the chart itself are not packages; a chart without a
+//! repository is local if it is in the folder `charts/` ([`charts`](super::charts)).
 
+use super::charts::ChartPart;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::{Collector, Declared},
     path::file_name,
-    text,
+    text, version,
     yaml::{self, Node, Seen, Tree},
 };
 use crate::model::{
@@ -34,11 +36,17 @@ impl Parser for HelmChart {
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let is_lock = file.file_name().ends_with(".lock");
         let source = if is_lock { Source::Lockfile } else { Source::Manifest };
-        yaml::read(file.bytes, Collector::new(file, Ecosystem::Helm, source), walk)
+        let found = Collector::new(file, Ecosystem::Helm, source);
+        let mut part = ChartPart::new(file.path);
+        let findings = yaml::read(file.bytes, found, |tree, found| walk(tree, &mut part, found));
+        Findings { fact: Some(Box::new(part)), ..findings }
     }
 }
 
-fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
+fn walk(tree: &Tree<'_>, part: &mut ChartPart, found: &mut Collector<'_>) {
+    if let Some(root) = tree.root() {
+        part.describe(root.text("name"), root.text("appVersion"));
+    }
     let dependencies = tree.documents().filter_map(|root| root.get("dependencies"));
     let mut seen = Seen::default();
     for dependency in dependencies.flat_map(Node::elements) {
@@ -57,26 +65,18 @@ fn walk(tree: &Tree<'_>, found: &mut Collector<'_>) {
         if version.is_none() {
             found.warn(dependency.line, format!("`{}` has no version", text::excerpt(name)));
         }
-        // A dependency without a repository is in `charts/`.
+        if repository.is_empty() {
+            part.without_repository.push(dependency.line);
+        }
         add(name, version, dependency.line, found);
     }
 }
 
 /// Adds a chart. An exact version becomes the version, anything else the specifier.
 pub(super) fn add(name: &str, wanted: Option<&str>, line: u32, found: &mut Collector<'_>) {
-    let exact = wanted.filter(|version| is_version(version));
+    let exact = wanted.filter(|version| version::is_complete(version));
     let specifier = wanted.filter(|_| exact.is_none());
     let (direct, scope) = (Some(true), Some(Scope::Runtime));
     let declared = Declared { name, version: exact, specifier, line, direct, scope };
     found.add_of(Ecosystem::Helm, declared);
-}
-
-/// Whether a text is a complete version and not a range.
-fn is_version(text: &str) -> bool {
-    let text = text.strip_prefix('v').unwrap_or(text);
-    let core = text.split(['-', '+']).next().unwrap_or(text);
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    core.split('.').count() == 3
-        && core.split('.').all(is_number)
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
 }

@@ -6,6 +6,7 @@
 //! Invariants: an image with a variable in its name is not a package, because its name is incomplete.
 
 mod built;
+mod charts;
 mod compose;
 mod devfile;
 mod dockerfile;
@@ -19,6 +20,7 @@ mod tests;
 mod values;
 
 pub(super) use built::drop_built;
+pub(super) use charts::complete_charts;
 pub(super) use compose::{ComposeFile, is_compose, walk as walk_compose};
 pub(super) use devfile::Devfile;
 pub(super) use dockerfile::Dockerfile;

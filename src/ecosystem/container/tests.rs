@@ -60,3 +60,55 @@ fn an_image_that_another_compose_file_builds_is_own() {
         ],
     );
 }
+
+#[test]
+fn an_empty_tag_is_the_version_of_the_app() {
+    let chart = "apiVersion: v2\nname: kite\nversion: 0.3.0\nappVersion: \"2.7.1\"\n";
+    let values = "image: {repository: kites/kite, tag: \"\"}\n\
+                  web: {image: {repository: kites/web, tag: '1.0'}}\n\
+                  db: {image: {repository: kites/db}}\n";
+    let template = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  \
+                    - image: \"kites/side:{{ .Chart.AppVersion }}\"\n";
+    check(
+        &[
+            ("charts/kite/Chart.yaml", chart),
+            ("charts/kite/values.yaml", values),
+            ("charts/kite/templates/a/pod.yaml", template),
+            ("charts/tail/Chart.yaml", "name: tail\nappVersion: '{{ version }}'\n"),
+            ("charts/tail/values.yaml", values),
+            ("elsewhere/values.yaml", values),
+        ],
+        &[
+            "kites/db - charts/kite/values.yaml",
+            "kites/db - charts/tail/values.yaml",
+            "kites/db - elsewhere/values.yaml",
+            "kites/kite - charts/tail/values.yaml",
+            "kites/kite - elsewhere/values.yaml",
+            "kites/kite 2.7.1 charts/kite/values.yaml",
+            "kites/side 2.7.1 charts/kite/templates/a/pod.yaml",
+            "kites/web 1.0 charts/kite/values.yaml",
+            "kites/web 1.0 charts/tail/values.yaml",
+            "kites/web 1.0 elsewhere/values.yaml",
+        ],
+    );
+}
+
+#[test]
+fn charts_of_the_repository_are_own() {
+    let chart = "name: kite\ndependencies:\n\
+                 - {name: common, version: 1.0.0, repository: 'file://../common'}\n\
+                 - {name: tail, version: 1.0.0}\n\
+                 - {name: reel, version: 1.0.0, repository: ''}\n\
+                 - {name: elsewhere, version: 1.0.0}\n\
+                 - {name: copied, version: 1.0.0, repository: 'https://charts.kites.example'}\n";
+    check(
+        &[
+            ("kite/Chart.yaml", chart),
+            ("kite/charts/tail/Chart.yaml", "name: tail\n"),
+            ("kite/charts/reel-1/Chart.yaml", "name: reel\n"),
+            ("kite/charts/copied/Chart.yaml", "name: copied\n"),
+            ("other/charts/elsewhere/Chart.yaml", "name: elsewhere\n"),
+        ],
+        &["copied 1.0.0 kite/Chart.yaml", "elsewhere 1.0.0 kite/Chart.yaml"],
+    );
+}

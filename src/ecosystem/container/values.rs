@@ -1,12 +1,14 @@
 //! `values.yaml` of charts of Helm.
 //!
 //! Input: values, in which charts by convention describe an image by `repository`, `tag`, and optionally
-//! `registry` and `digest`, or by one text whose key ends with `image`. Output: these images. Decisions: a
-//! missing tag means the chart's `appVersion`, which is in another file.
+//! `registry` and `digest`, or by one text whose key ends with `image`. Output: these images. Decisions: an
+//! empty tag means the chart's `appVersion`, as in the template of `helm create`; it is in another file, so
+//! [`charts`](super::charts) adds it.
 //!
 //! Invariants: the repository of a chart or of sources, which is an address, is not an image; each node is
 //! read once, however often it is named.
 
+use super::charts::UntaggedImages;
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
     collect::Collector,
@@ -43,17 +45,21 @@ impl Parser for HelmValues {
         if !tree.has_templates() {
             tree.warn(&mut found);
         }
-        let mut walk = Walk { seen: Seen::default(), images: Images::default(), found: &mut found };
+        let untagged = UntaggedImages::new(file.path);
+        let (seen, images) = (Seen::default(), Images::default());
+        let mut walk = Walk { seen, images, untagged, found: &mut found };
         for root in tree.documents() {
             walk.node("", root);
         }
-        found.finish()
+        let untagged = Box::new(walk.untagged);
+        Findings { fact: Some(untagged), ..found.finish() }
     }
 }
 
 struct Walk<'w, 'f> {
     seen: Seen,
     images: Images,
+    untagged: UntaggedImages,
     found: &'w mut Collector<'f>,
 }
 
@@ -86,6 +92,12 @@ impl Walk<'_, '_> {
             && (has_version || is_image(key))
             && !path.contains("://")
         {
+            let is_empty = |tag: Node<'_, '_>| tag.is_null() || tag.as_str() == Some("");
+            if node.get("tag").is_some_and(is_empty)
+                && node.text("digest").is_none_or(str::is_empty)
+            {
+                self.untagged.lines.push(repository.line);
+            }
             self.parts(node, path, repository.line);
         }
         if let Some(image) = node.get("image")
