@@ -158,6 +158,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &ci::PreCommitConfig,
     &ci::CircleCi,
     &ci::BitbucketPipelines,
+    &ci::Jenkinsfile,
     &ci::CloudBuild,
     &container::Dockerfile,
     &container::ComposeFile,
