@@ -7,6 +7,7 @@ mod canonical;
 mod types;
 
 pub(crate) use canonical::{Parts, write};
+pub(super) use types::terraform_repository;
 
 use crate::model::{ecosystem::Ecosystem, scan_result::Package};
 use canonical::encode_path;

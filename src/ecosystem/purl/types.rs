@@ -76,6 +76,20 @@ fn terraform(name: &str, version: Option<&str>) -> Option<String> {
     }
 }
 
+/// The purl of a Terraform module that is a repository: `host/path` is named as in a registry, by the host as
+/// `repository_url`, but the whole path counts, so that two repositories of one group have two purls.
+pub(in crate::ecosystem) fn terraform_repository(
+    name: &str,
+    version: Option<&str>,
+) -> Option<String> {
+    let (host, path) = name.split_once('/')?;
+    let address = format!("https://{}", host.to_lowercase());
+    let qualifiers = [("repository_url", address.as_str())];
+    let path = path.trim_matches('/').to_lowercase();
+    let parts = Parts { version, qualifiers: &qualifiers, ..Parts::default() };
+    write("terraform", behind_last_slash(&path, parts))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +144,21 @@ mod tests {
             (Ecosystem::Conan, "openssl", "3.0.3", "pkg:conan/openssl@3.0.3"),
         ] {
             assert_eq!(ecosystem.purl(name, Some(version)).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn each_repository_of_a_module_has_its_own_purl() {
+        for (name, expected) in [
+            (
+                "github.com/Acme/kite",
+                "pkg:terraform/acme/kite@1?repository_url=https:%2F%2Fgithub.com",
+            ),
+            ("h.example/a/b/kite", "pkg:terraform/a/b/kite@1?repository_url=https:%2F%2Fh.example"),
+            ("h.example/a/b/reel", "pkg:terraform/a/b/reel@1?repository_url=https:%2F%2Fh.example"),
+            ("h.example/kite", "pkg:terraform/kite@1?repository_url=https:%2F%2Fh.example"),
+        ] {
+            assert_eq!(terraform_repository(name, Some("1")).as_deref(), Some(expected));
         }
     }
 

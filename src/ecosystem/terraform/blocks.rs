@@ -36,14 +36,21 @@ impl Item<'_> {
     }
 }
 
-/// The `provider`, `module` and `terraform` blocks anywhere in the file: an unclosed block contains the blocks
-/// after it, which still have to be found.
+/// The kinds of blocks with a label that name a provider or a module: of Terraform, of Terraform's stacks, and of
+/// Terragrunt's stacks.
+const LABELLED: [&str; 5] = ["provider", "module", "component", "unit", "stack"];
+
+/// The blocks of these kinds and the `terraform` blocks anywhere in the file: an unclosed block contains the
+/// blocks after it, which still have to be found.
 pub(super) fn blocks<'t>(tokens: &'t Tokens<'_>) -> Vec<Item<'t>> {
     let header = |at: usize| {
         let key = tokens.word(at)?;
         let labels: Vec<_> = match key {
-            "provider" | "module" => vec![tokens.text(at + 1).or_else(|| tokens.word(at + 1))?],
-            "terraform" => Vec::new(),
+            key if LABELLED.contains(&key) => {
+                vec![tokens.text(at + 1).or_else(|| tokens.word(at + 1))?]
+            }
+            // Terraform's stacks have it at the top level.
+            "terraform" | "required_providers" => Vec::new(),
             _ => return None,
         };
         let value = at + 1 + labels.len();
