@@ -55,6 +55,7 @@ mod mise;
 #[cfg(test)]
 mod mutated_files;
 mod nim;
+mod nix;
 mod npm;
 mod opam;
 mod parser;
@@ -181,6 +182,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &hex::RebarConfig,
     &terraform::TerraformLock,
     &terraform::TerraformFile,
+    &nix::FlakeLock,
     &conan::ConanLock,
     &conan::ConanInfo,
     &conan::ConanFile,
