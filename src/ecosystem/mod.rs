@@ -36,6 +36,7 @@ mod facts;
 mod fixtures;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod git_modules;
 mod git_reference;
 mod git_source;
 mod gleam;
@@ -84,6 +85,7 @@ mod yaml;
 
 pub use budget::Budget;
 pub use facts::{Fact, Facts};
+pub use git_modules::Gitlinks;
 pub use imports::{Imports, source_parser_for};
 pub use join::{Gathered, join};
 pub use parser::{Findings, Pairing, Parser, SourceFile, read};
@@ -183,6 +185,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &terraform::TerraformLock,
     &terraform::TerraformFile,
     &nix::FlakeLock,
+    &git_modules::GitModules,
     &conan::ConanLock,
     &conan::ConanInfo,
     &conan::ConanFile,
@@ -234,6 +237,7 @@ static STEPS: &[Step] = &[
     Step::Complete(golang::drop_vendored_files),
     Step::Complete(container::drop_built),
     Step::Complete(container::complete_charts),
+    Step::Complete(git_modules::set_commits),
     Step::Complete(locks::complete),
     Step::Resolve(imports::list_undeclared),
 ];

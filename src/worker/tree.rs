@@ -67,8 +67,8 @@ pub(crate) enum Kind<H> {
     File { handle: H, size: Option<u64> },
     /// A symbolic link; never followed.
     Link,
-    /// A submodule; never fetched.
-    Submodule,
+    /// A submodule; never fetched. Its commit, as far as the source states it.
+    Submodule { commit: Option<String> },
     /// Anything else, with the reason; never opened.
     Other(String),
     /// A file that git ignores; never opened.

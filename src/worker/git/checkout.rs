@@ -62,6 +62,8 @@ pub(crate) struct Tracked {
     pub(crate) mode: Mode,
     /// Whether a sparse checkout may have left it out.
     pub(crate) is_sparse: bool,
+    /// The commit of a submodule.
+    pub(crate) commit: Option<String>,
 }
 
 /// The type of a tracked file, in the index.
@@ -271,13 +273,14 @@ fn parse(record: &[u8]) -> Option<Tracked> {
     let tab = record.iter().position(|byte| *byte == b'\t')?;
     let head = std::str::from_utf8(&record[..tab]).ok()?;
     let mut words = head.split_ascii_whitespace();
-    let (tag, mode) = (words.next()?, words.next()?);
+    let (tag, mode, id) = (words.next()?, words.next()?, words.next()?);
     let mode = match mode {
         "120000" => Mode::Link,
         "160000" => Mode::Submodule,
         _ => Mode::File,
     };
-    Some(Tracked { path: record[tab + 1..].to_vec(), mode, is_sparse: tag == "S" })
+    let commit = (mode == Mode::Submodule && is_id(id)).then(|| id.to_owned());
+    Some(Tracked { path: record[tab + 1..].to_vec(), mode, is_sparse: tag == "S", commit })
 }
 
 #[cfg(test)]
@@ -295,7 +298,8 @@ mod tests {
         ] {
             let mut record = format!("{head} {id} 0\ta\n").into_bytes();
             record.extend_from_slice(b"\xff\tb");
-            let expected = Tracked { path: b"a\n\xff\tb".to_vec(), mode, is_sparse };
+            let commit = (mode == Mode::Submodule).then(|| id.to_owned());
+            let expected = Tracked { path: b"a\n\xff\tb".to_vec(), mode, is_sparse, commit };
             assert_eq!(parse(&record), Some(expected));
         }
         assert_eq!(parse(b"H 100644 without a tab"), None);

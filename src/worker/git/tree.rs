@@ -199,7 +199,7 @@ pub(super) fn parse(record: &[u8]) -> Option<Entry<String>> {
         // Old repositories also have regular files with the third mode.
         "100644" | "100755" | "100664" => Kind::File { handle: id.to_owned(), size: None },
         "120000" => Kind::Link,
-        "160000" => Kind::Submodule,
+        "160000" => Kind::Submodule { commit: Some(id.to_owned()) },
         _ => Kind::Other(format!("of the unknown mode {}", text::cut(mode, 20))),
     };
     Some(Entry { path: record[tab + 1..].to_vec(), kind })
@@ -225,7 +225,8 @@ mod tests {
         let link = format!("120000 blob {id}\tl");
         assert_eq!(parse(link.as_bytes()).unwrap().kind, Kind::Link);
         let module = format!("160000 commit {id}\ts");
-        assert_eq!(parse(module.as_bytes()).unwrap().kind, Kind::Submodule);
+        let expected = Kind::Submodule { commit: Some(id.to_owned()) };
+        assert_eq!(parse(module.as_bytes()).unwrap().kind, expected);
         for odd in ["", "100644 blob", "100644 blob --x\ta"] {
             assert!(parse(odd.as_bytes()).is_none(), "{odd}");
         }

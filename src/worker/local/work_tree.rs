@@ -162,7 +162,7 @@ impl<'a> WorkTree<'a> {
             let disk = self.on_disk(&file.path);
             let facts = disk.as_ref().and_then(|path| path.symlink_metadata().ok());
             let kind = match (file.mode, disk.zip(facts)) {
-                (Mode::Submodule, _) => Kind::Submodule,
+                (Mode::Submodule, _) => Kind::Submodule { commit: file.commit },
                 (_, None) if file.is_sparse => {
                     Kind::Other("not checked out, because the checkout is sparse".to_owned())
                 }

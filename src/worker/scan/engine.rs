@@ -12,7 +12,7 @@ use super::{
     urls::UrlPatterns,
 };
 use crate::{
-    ecosystem::{self, Findings, Gathered, Imports, Parser},
+    ecosystem::{self, Findings, Gathered, Gitlinks, Imports, Parser},
     model::{
         pattern::Pattern,
         scan_result::{FileCounts, Package, Warning},
@@ -236,7 +236,7 @@ impl<'a> Engine<'a> {
                 return;
             }
             if is_excluded {
-                let would_be_read = parser.is_some() || matches!(kind, Kind::Submodule);
+                let would_be_read = parser.is_some() || matches!(kind, Kind::Submodule { .. });
                 self.found.files.skipped += u64::from(would_be_read);
                 self.found.files.excluded += u64::from(would_be_read);
                 return;
@@ -252,7 +252,13 @@ impl<'a> Engine<'a> {
                 (Kind::Link, Some(_)) => {
                     self.skip(&shown, "a symbolic link, which is not followed");
                 }
-                (Kind::Submodule, _) => self.skip(&shown, "a submodule, which is not fetched"),
+                (Kind::Submodule { commit }, _) => {
+                    if let Some(commit) = commit {
+                        let see = |links: &mut Gitlinks| links.see(&shown, &commit);
+                        self.gathered.facts.with(see);
+                    }
+                    self.skip(&shown, "a submodule, which is not fetched");
+                }
                 (Kind::Other(why), _) => self.skip(&shown, &why),
                 (Kind::File { .. } | Kind::Link, None) | (Kind::Ignored, _) => {}
             }
