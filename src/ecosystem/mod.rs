@@ -15,6 +15,7 @@
 mod aliases;
 #[cfg(test)]
 mod amplification;
+mod bazel;
 mod bom;
 mod bower;
 mod budget;
@@ -186,6 +187,8 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &terraform::TerraformFile,
     &nix::FlakeLock,
     &git_modules::GitModules,
+    &bazel::BazelFile,
+    &bazel::ModuleLock,
     &conan::ConanLock,
     &conan::ConanInfo,
     &conan::ConanFile,

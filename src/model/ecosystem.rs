@@ -65,6 +65,7 @@ ecosystems! {
     Cpan => "cpan",
     Crystal => "crystal",
     Bower => "bower",
+    Bazel => "bazel",
     Bitbucket => "bitbucket",
 }
 

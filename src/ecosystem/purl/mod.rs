@@ -229,6 +229,7 @@ mod tests {
         );
         check(Ecosystem::GitHub, "checkout", None, None);
         check(Ecosystem::Bitbucket, "Acme/Kite", Some("1.0"), Some("pkg:bitbucket/acme/kite@1.0"));
+        check(Ecosystem::Bazel, "rules_go", Some("0.50.1"), Some("pkg:bazel/rules_go@0.50.1"));
         check(
             Ecosystem::Generic,
             "gitlab.com/group/Project",
