@@ -22,6 +22,7 @@ mod budget;
 mod by_content;
 mod cargo;
 mod ci;
+mod clojure;
 mod cocoapods;
 mod collect;
 mod conan;
@@ -216,6 +217,8 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &perl::CpanMeta,
     &crystal::ShardLock,
     &crystal::ShardYaml,
+    &clojure::DepsEdn,
+    &clojure::Leiningen,
     &bom::BomJson,
     &bom::CycloneDxXml,
     &bom::SpdxTags,

@@ -236,6 +236,20 @@ fn jvm() -> Vec<Generator> {
         ("a path of many names", "build.gradle", |size| {
             format!("dependencies {{\napi {}\napi 'g:a:1'\n}}\n", many(size, |_| "a.".to_owned()))
         }),
+        ("a value of many libraries", "project.clj", |size| {
+            halves(
+                size,
+                |size| {
+                    format!("(def v \"{}\")\n(defproject a/b \"1\" :dependencies [\n", long(size))
+                },
+                |number| format!("[g/a{number} ~v]\n"),
+            ) + "])\n"
+        }),
+        ("a default coordinate", "deps.edn", |size| {
+            let libraries = many(size / 2, |number| format!("g/a{number} nil\n"));
+            let defaults = many(size / 2, |number| format!("g/a{number} {{:mvn/version \"1\"}}\n"));
+            format!("{{:deps {{{libraries}}} :aliases {{:x {{:default-deps {{{defaults}}}}}}}}}\n")
+        }),
         ("a version of many libraries", CATALOG, |size| {
             let libraries = many(size / 2, |number| {
                 format!("a{number} = {{ module = 'g:a', version.ref = 'v' }}\n")
