@@ -505,6 +505,28 @@ fn vendored_packages_are_completed_from_the_folder_above() {
 }
 
 #[test]
+fn an_sbt_lock_gets_direct_from_the_build() {
+    check(
+        &[
+            (
+                "build.sbt.lock",
+                r#"{"lockVersion": 1, "dependencies": [{"org": "g", "name": "a_2.13", "version": "1", "configurations": ["compile"]},
+                    {"org": "g", "name": "b_2.13", "version": "2", "configurations": ["compile"]}]}"#,
+            ),
+            (
+                "build.sbt",
+                "scalaVersion := \"2.13.1\"\nlibraryDependencies += \"g\" %% \"a\" % \"1\"\n",
+            ),
+            ("build.gradle", "dependencies {\nimplementation 'g:b_2.13:2'\n}\n"),
+        ],
+        "g:a_2.13 1 direct runtime build.sbt\n\
+             g:a_2.13 1 direct runtime build.sbt.lock\n\
+             g:b_2.13 2 direct runtime build.gradle\n\
+             g:b_2.13 2 transitive runtime build.sbt.lock",
+    );
+}
+
+#[test]
 fn a_gradle_lock_gets_only_direct_from_the_build() {
     check(
         &[

@@ -1,27 +1,37 @@
 //! sbt: `*.sbt` and the Scala files of `project/`, by "Library dependencies" of sbt's manual.
 //!
 //! Input: build definitions. Output: each `group % artifact % version` anywhere in them, with its
-//! configuration. Invariants: nothing is run; exclusions and overrides require nothing, so they are not
-//! packages.
+//! configuration and the values of the names of its build (`resolve`); the modules of `build.sbt.lock`.
+//! Invariants: nothing is run; exclusions and overrides require nothing, so they are not packages.
 //!
-//! Decisions. `%%` appends the Scala version to the artifact's name. It is appended if the file states the
-//! version (`scalaVersion := "2.13.14"`), and otherwise omitted, as for `%%%`, which appends the platform too.
-//! Plugins of sbt have the scope build, and so do the dependencies of the build itself (`project/*.sbt`);
-//! `Provided` is build, as in Maven.
+//! Decisions. `%%` appends the Scala version to the artifact's name. It is appended if the build states the
+//! version as a literal (`scalaVersion := "2.13.14"`, by a name, or as an element of a list of literals), and
+//! otherwise omitted, as for `%%%`, which appends the platform too. Plugins of sbt have the scope build, and so do
+//! the dependencies of the build itself (`project/*.sbt`); `Provided` is build, as in Maven.
 
+mod lock;
 mod modules;
+mod resolve;
+mod scala;
+
+pub(super) use lock::SbtLock;
+pub(super) use resolve::resolve_builds;
 
 use super::{
-    Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
-    script::{self, Constants, Dialect, Tokens},
+    Findings, Pairing, Parser, SourceFile,
+    collect::Collector,
+    path::folder_of,
+    script::{self, Constants, Dialect},
     text,
 };
 use crate::model::{
     ecosystem::Ecosystem,
     scan_result::{Scope, Source},
 };
-use modules::{Cross, Module};
+use resolve::SbtFile;
+
+/// The tool of these files, because other tools of the ecosystem may share a folder.
+const TOOL: &str = "sbt";
 
 /// Reads `*.sbt`, and `*.scala` in `project/`.
 #[derive(Debug)]
@@ -36,26 +46,20 @@ impl Parser for SbtBuild {
         path.ends_with(".sbt") || (path.ends_with(".scala") && is_in_project(path))
     }
 
+    fn pairing<'p>(&self, path: &'p str) -> Pairing<'p> {
+        Pairing { folder: home(path), ..Pairing::of(path).with(TOOL) }
+    }
+
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let mut found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
         let text = text::decode(file.bytes);
         let tokens = script::tokens(&text, Dialect::Scala);
         let mut constants = Constants::of(&tokens);
-        let scala = scala_version(&tokens, &constants);
-        // The values of sbt's own keys.
-        constants.define("scalaOrganization.value", "org.scala-lang");
-        if let Some(scala) = &scala {
-            constants.define("scalaVersion.value", scala);
-        }
-        let of_build = file.path.ends_with(".sbt") && is_in_project(file.path);
-        let modules = modules::read(&tokens, of_build, &mut found);
-        let scala = scala.as_deref();
-        let mut writer = Writer { tokens: &tokens, constants: &constants, scala, found };
-        for module in &modules {
-            writer.add(module);
-        }
-        tokens.warn(&mut writer.found);
-        writer.found.finish()
+        let scala = scala::read(&tokens, &mut constants);
+        let modules = modules::read(&tokens, is_of_build(file.path), &mut found);
+        tokens.warn(&mut found);
+        let fact = SbtFile { file: file.path.to_owned(), constants, scala, modules };
+        Findings { fact: Some(Box::new(fact)), ..found.finish() }
     }
 }
 
@@ -63,68 +67,16 @@ fn is_in_project(path: &str) -> bool {
     path.rsplit('/').nth(1) == Some("project")
 }
 
-/// `scalaVersion := "2.13.14"`.
-fn scala_version(tokens: &Tokens<'_>, constants: &Constants) -> Option<String> {
-    (0..tokens.len()).find_map(|at| {
-        let sets = tokens.word(at) == Some("scalaVersion")
-            && tokens.is_mark(at + 1, ':')
-            && tokens.is_mark(at + 2, '=');
-        let value = sets.then(|| script::value(tokens, tokens.skip_lines(at + 3)))??;
-        constants.expand(&value.0).ok()
-    })
+/// Whether a file defines the build of the build.
+fn is_of_build(path: &str) -> bool {
+    path.ends_with(".sbt") && is_in_project(path)
 }
 
-struct Writer<'t, 'a, 'f> {
-    tokens: &'t Tokens<'a>,
-    constants: &'t Constants,
-    scala: Option<&'t str>,
-    found: Collector<'f>,
-}
-
-impl Writer<'_, '_, '_> {
-    fn add(&mut self, module: &Module) {
-        let line = self.tokens.line(module.at);
-        let expand = |name: &str| self.constants.expand(name);
-        let (group, artifact) = match (expand(&module.group), expand(&module.artifact)) {
-            (Ok(group), Ok(artifact)) => (group, artifact),
-            (Err(unknown), _) | (_, Err(unknown)) => {
-                let unknown = text::excerpt(&unknown);
-                let message = format!("`{unknown}` has no single value in this file");
-                return self.found.warn(line, message);
-            }
-        };
-        let mut name = format!("{group}:{artifact}");
-        if let Some(scala) = self.scala.filter(|_| module.cross == Cross::Scala) {
-            name.push('_');
-            name.push_str(if module.is_full { scala } else { binary(scala) });
-        }
-        let version = expand(&module.version);
-        if let Err(unknown) = &version {
-            let (name, unknown) = (text::excerpt(&name), text::excerpt(unknown));
-            let message = format!("`{name}`: `{unknown}` has no single value in this file");
-            self.found.warn(line, message);
-        }
-        let range = |text: &str| text.contains(['[', '(', ',', '+']) || text.starts_with("latest.");
-        let exact = version.as_deref().ok().filter(|text| !range(text));
-        let specifier =
-            exact.is_none().then(|| version.as_deref().unwrap_or(module.version.as_ref()));
-        let scope = module.scope.unwrap_or_else(|| scope_of(module.configuration.as_deref()));
-        self.found.add(Declared {
-            name: &name,
-            version: exact,
-            specifier,
-            line,
-            direct: Some(true),
-            scope: Some(scope),
-        });
-    }
-}
-
-/// The part of a Scala version that libraries are compiled for: `2.13`, `3`.
-fn binary(version: &str) -> &str {
-    let parts = if version.starts_with("2.") { 2 } else { 1 };
-    let end = version.match_indices('.').nth(parts - 1).map(|(at, _)| at);
-    version.get(..end.unwrap_or(version.len())).unwrap_or(version)
+/// The folder of the build that a file belongs to: the Scala files of `project/` define names for the build
+/// beside that folder.
+fn home(path: &str) -> &str {
+    let folder = folder_of(path);
+    if path.ends_with(".scala") && is_in_project(path) { folder_of(folder) } else { folder }
 }
 
 /// The scope of a configuration: `Test`, `"test"`, `"test->test;compile->compile"`. Of several, the strongest.
@@ -160,11 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn binary_versions() {
-        for (version, expected) in
-            [("2.13.14", "2.13"), ("2.12", "2.12"), ("3.3.1", "3"), ("3", "3")]
-        {
-            assert_eq!(binary(version), expected);
+    fn files_belong_to_the_folder_of_their_build() {
+        for (path, folder) in [
+            ("build.sbt", ""),
+            ("a/core.sbt", "a"),
+            ("project/Dependencies.scala", ""),
+            ("a/project/Dependencies.scala", "a"),
+            ("a/project/plugins.sbt", "a/project"),
+        ] {
+            assert_eq!(home(path), folder, "{path}");
         }
     }
 
@@ -172,7 +128,8 @@ mod tests {
     fn dependencies_of_the_build_have_the_scope_build() {
         let bytes = b"libraryDependencies += \"g\" % \"a\" % \"1\"";
         let file = SourceFile::alone("project/deps.sbt", bytes);
-        assert_eq!(SbtBuild.parse(file).packages[0].scope, Some(Scope::Build));
+        let fact: SbtFile = SbtBuild.parse(file).into_fact();
+        assert_eq!(fact.modules[0].scope, Some(Scope::Build));
     }
 
     #[test]

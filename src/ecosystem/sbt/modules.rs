@@ -25,7 +25,7 @@ pub(super) enum Cross {
 }
 
 /// A module, as written.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Module {
     pub(super) group: Rc<str>,
     pub(super) artifact: Rc<str>,
@@ -37,11 +37,12 @@ pub(super) struct Module {
     pub(super) scope: Option<Scope>,
     /// Whether the module's sequence has given it a configuration.
     is_mapped: bool,
-    pub(super) at: usize,
+    at: usize,
+    pub(super) line: u32,
 }
 
 impl Module {
-    fn text_len(&self) -> usize {
+    pub(super) fn text_len(&self) -> usize {
         self.group.len() + self.artifact.len() + self.version.len()
     }
 }
@@ -51,6 +52,9 @@ pub(super) fn read(tokens: &Tokens<'_>, of_build: bool, found: &mut Collector<'_
     let mut reader = Reader { tokens, of_build, open: Vec::new(), modules: Vec::new(), found };
     reader.read();
     reader.drop_open();
+    for module in &mut reader.modules {
+        module.line = tokens.line(module.at);
+    }
     reader.modules
 }
 
@@ -203,6 +207,7 @@ impl Reader<'_, '_, '_, '_> {
             scope,
             is_mapped,
             at,
+            line: 0,
         };
         Some((module, end))
     }

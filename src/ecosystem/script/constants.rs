@@ -8,14 +8,16 @@
 //! Invariants: a name with two different values has no value.
 
 use super::{Token, Tokens};
-use crate::ecosystem::expression;
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 /// Longest name and value in bytes.
 const MAX_VALUE: usize = 300;
 
 /// Depth of nested objects and maps.
 const MAX_DEPTH: usize = 4;
+
+/// Constructors of lists.
+const LISTS: [&str; 5] = ["Seq", "List", "Vector", "IndexedSeq", "Set"];
 
 /// Objects and functions of Gradle that hold or wrap names.
 const HOLDERS: [&str; 10] = [
@@ -69,16 +71,6 @@ impl Constants {
         reader.constants
     }
 
-    /// Expands the names in a text. The error is the first unknown name.
-    pub(crate) fn expand(&self, text: &str) -> Result<String, String> {
-        expression::expand(text, &|name| self.get(name))
-    }
-
-    /// The value of a name or a path.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(&plain_name(name))?.as_deref()
-    }
-
     /// The definition of a plain name.
     pub(crate) fn look_up(&self, plain_name: &str) -> Option<Definition<'_>> {
         self.values.get(plain_name).map(|value| Definition::of(value.as_ref()))
@@ -105,6 +97,15 @@ impl Constants {
     }
 }
 
+#[cfg(test)]
+impl Constants {
+    /// Expands the names in a text. The error is the first unknown name.
+    pub(crate) fn expand(&self, text: &str) -> Result<String, String> {
+        let get = |name: &str| self.look_up(&plain_name(name))?.text();
+        crate::ecosystem::expression::expand(text, &get)
+    }
+}
+
 /// Reads a string, a name, or a concatenation of these, as a text with `${…}`. Also returns its end.
 pub(crate) fn value(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
     let (mut sum, mut at) = operand(tokens, at)?;
@@ -114,6 +115,21 @@ pub(crate) fn value(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
         at = end;
     }
     Some((sum, at))
+}
+
+/// The first and the last element of a list of values: `Seq("1", name)`.
+pub(crate) fn ends_of_list(tokens: &Tokens<'_>, at: usize) -> Option<[String; 2]> {
+    if !(LISTS.contains(&tokens.word(at)?) && tokens.is_mark(at + 1, '(')) {
+        return None;
+    }
+    let elements = tokens.elements(at + 1);
+    let value = |element: &Range<usize>| {
+        value(tokens, element.start).filter(|(_, end)| tokens.skip_lines(*end) >= element.end)
+    };
+    let ([first, ..], [.., last]) = (elements.as_slice(), elements.as_slice()) else {
+        return None;
+    };
+    Some([value(first)?.0, value(last)?.0])
 }
 
 fn operand(tokens: &Tokens<'_>, at: usize) -> Option<(String, usize)> {
@@ -224,6 +240,13 @@ impl<'a> Reader<'_, 'a> {
         let in_call = self.open.last().is_some_and(|frame| frame.0 != '{');
         let Some(before) = at.checked_sub(1).filter(|_| !in_call) else { return };
         let tokens = self.tokens;
+        if let (Some([head, last]), Some(name)) =
+            (ends_of_list(tokens, at + 1), self.name_of(before))
+        {
+            self.insert(&format!("{name}.head"), &head);
+            self.insert(&format!("{name}.last"), &last);
+            return;
+        }
         let Some((value, end)) = value(tokens, at + 1) else { return };
         if !(tokens.ends_line(end) || matches!(tokens.mark(end), Some(';' | '}'))) {
             return;
@@ -236,13 +259,20 @@ impl<'a> Reader<'_, 'a> {
             }
             return;
         }
-        let typed = before.checked_sub(2).filter(|offset| tokens.is_mark(offset + 1, ':'));
-        let Some(name) = tokens.word(typed.unwrap_or(before)) else { return };
+        let Some(name) = self.name_of(before) else { return };
         let path = before.checked_sub(2).filter(|offset| tokens.is_mark(offset + 1, '.'));
         match path.and_then(|offset| tokens.word(offset)) {
             Some(outer) => self.constants.insert(&plain_name(&format!("{outer}.{name}")), &value),
             None => self.insert(name, &value),
         }
+    }
+
+    /// The name that ends at `before`, which may have a type: `name: Type`, `name: Type[Other]`.
+    fn name_of(&self, before: usize) -> Option<&'a str> {
+        let tokens = self.tokens;
+        let type_len = if tokens.is_mark(before, ']') { 4 } else { 1 };
+        let colon = before.checked_sub(type_len).filter(|colon| tokens.is_mark(*colon, ':'));
+        tokens.word(colon.map_or(before, |colon| colon.saturating_sub(1)))
     }
 
     /// Reads an entry of a map that has a name.
