@@ -236,6 +236,22 @@ fn jvm() -> Vec<Generator> {
         ("a path of many names", "build.gradle", |size| {
             format!("dependencies {{\napi {}\napi 'g:a:1'\n}}\n", many(size, |_| "a.".to_owned()))
         }),
+        ("a list of many loops", "build.gradle", |size| {
+            let list = many(size / 2, |number| format!("'g:a{number}:1',"));
+            let loops = many(size / 2, |_| "l.each { api it }\n".to_owned());
+            format!("def l = [{list}]\ndependencies {{\n{loops}}}\n")
+        }),
+        ("a long value of a loop", "build.gradle", |size| {
+            let modules = many(size, |number| format!("api \"g:a{number}:$v\"\n"));
+            format!("dependencies {{\n['{}'].each {{ v ->\n{modules}}}\n}}\n", long(250))
+        }),
+        ("a version of many entries", "settings.gradle", |size| {
+            let libraries = many(size / 2, |number| {
+                format!("library('a{number}', 'g', 'a').versionRef('v')\n")
+            });
+            let long = long(size / 2);
+            format!("versionCatalogs {{ libs {{\nversion('v', '{long}')\n{libraries}}} }}\n")
+        }),
         ("a value of many libraries", "project.clj", |size| {
             halves(
                 size,

@@ -1,14 +1,20 @@
-//! The blocks of a build script.
+//! The statements of a build script.
 //!
-//! Input: the tokens of a script. Output: the statements of its `dependencies` and `plugins` blocks,
-//! wherever they are (`buildscript`, `allprojects`, source sets), and its string constants, like those of
-//! `gradle.properties` and the sources of `buildSrc`; `resolve` converts them to packages. Invariants: each
-//! statement is read on its own; the closure after it only excludes and adjusts, so it names no package.
+//! Input: the tokens of a script. Output: the statements of the `dependencies` and `plugins` blocks of its projects
+//! (`blocks`), also those in loops over literals (`loops`); the version catalogs of settings; the ids of the
+//! plugins that the project builds; and its string constants, like those of `gradle.properties` and the sources of
+//! `buildSrc`. `resolve` converts them to packages. Invariants: each statement is read on its own; the closure after
+//! it only excludes and adjusts, so it names no package.
 
 use super::{
+    blocks::Block,
     configuration,
+    loops::{self, Loops},
+    plugins,
     script::{GradleFile, Requested},
+    settings,
     statement::{self, NotationKind},
+    version::Rich,
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
@@ -22,6 +28,9 @@ use crate::model::{
     ecosystem::Ecosystem,
     scan_result::{Scope, Source},
 };
+
+/// Values of a loop that may name the configuration of a statement.
+const MAX_CONFIGURATIONS: usize = 100;
 
 /// Reads `*.gradle` and `*.gradle.kts`, and the constants of `gradle.properties` and `buildSrc`.
 #[derive(Debug)]
@@ -37,6 +46,7 @@ impl Parser for GradleBuild {
             || path.ends_with(".gradle.kts")
             || file_name(path) == PROPERTIES
             || is_of_build_source(path)
+            || plugins::of_descriptor(path).is_some()
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
@@ -45,22 +55,25 @@ impl Parser for GradleBuild {
         let mut gradle = GradleFile { file: file.path.to_owned(), ..GradleFile::default() };
         if file.file_name() == PROPERTIES {
             gradle.constants = properties(&text);
+        } else if let Some(id) = plugins::of_descriptor(file.path) {
+            gradle.own_plugins.push(id.to_owned());
         } else {
             let kotlin = file.path.ends_with(".kts") || file.path.ends_with(".kt");
             let dialect = if kotlin { Dialect::Kotlin } else { Dialect::Groovy };
             let tokens = script::tokens(&text, dialect);
             gradle.constants = Constants::of(&tokens);
             if !is_of_build_source(file.path) {
+                gradle.own_plugins.extend(plugins::precompiled(file.path, &tokens));
                 let mut reader = Reader {
                     tokens: &tokens,
                     blocks: Vec::new(),
+                    loops: Loops::of(&tokens),
                     sets_at: None,
                     tests_at: None,
-                    requested: Vec::new(),
-                    budget: found.budget(),
+                    gradle: &mut gradle,
+                    found: &mut found,
                 };
                 reader.read();
-                gradle.requested = reader.requested;
                 tokens.warn(&mut found);
             }
         }
@@ -87,57 +100,78 @@ fn properties(text: &str) -> Constants {
     constants
 }
 
-/// The kind of a block.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Block {
-    Other,
-    Dependencies,
-    Constraints,
-    Plugins,
-    /// A block whose contents are ignored.
-    Ignored,
-}
-
-struct Reader<'t, 'a> {
+struct Reader<'t, 'a, 'r, 'f> {
     tokens: &'t Tokens<'a>,
     /// The blocks that are open here.
     blocks: Vec<Block>,
+    loops: Loops<'t, 'a>,
     /// The number of open blocks where source sets or suites began, and where those for tests did.
     sets_at: Option<usize>,
     tests_at: Option<usize>,
-    requested: Vec<Requested>,
-    budget: &'t Budget,
+    gradle: &'r mut GradleFile,
+    found: &'r mut Collector<'f>,
 }
 
-impl Reader<'_, '_> {
+impl Reader<'_, '_, '_, '_> {
     fn read(&mut self) {
         let mut at = 0;
         // Whether a statement can begin here.
         let mut begins = true;
+        // The block of a loop that was found.
+        let mut loop_at = None;
         while at < self.tokens.len() {
-            let block = self.blocks.last().copied().unwrap_or(Block::Other);
+            let block = self.blocks.last().copied().unwrap_or(Block::Project);
+            let in_dependencies = matches!(
+                block,
+                Block::Dependencies | Block::UsualDependencies | Block::Constraints
+            );
+            if begins
+                && !matches!(block, Block::Ignored | Block::Plugins | Block::OwnPlugins)
+                && let Some(bracket) = self.loops.enter(at, self.blocks.len())
+            {
+                loop_at = Some(bracket);
+                at = bracket;
+            }
             match self.tokens.get(at) {
                 Some(Token::Mark('{')) => {
                     self.enter_set(at);
-                    self.blocks.push(self.block_at(at, block));
+                    let is_loop = loop_at.take() == Some(at);
+                    self.blocks.push(if is_loop { block } else { self.block_at(at, block) });
                     begins = true;
-                    at += 1;
+                    (_, at) = loops::parameters(self.tokens, at);
                 }
                 Some(Token::Mark('}')) => {
                     self.blocks.pop();
                     let open = self.blocks.len();
                     self.sets_at = self.sets_at.filter(|at| *at < open);
                     self.tests_at = self.tests_at.filter(|at| *at < open);
+                    self.loops.leave(open);
                     begins = true;
                     at += 1;
                 }
-                // An arrow ends the parameter of a closure: `all { it -> … }`.
+                // An arrow ends the parameters of a closure.
                 Some(Token::EndOfLine | Token::Mark(';' | '>')) => {
                     begins = true;
                     at += 1;
                 }
-                _ if begins && matches!(block, Block::Dependencies | Block::Constraints) => {
+                Some(Token::Word("versionCatalogs"))
+                    if matches!(self.tokens.mark(at + 1), Some('{' | '.')) =>
+                {
+                    at = self.catalogs(at + 1);
+                    begins = false;
+                }
+                Some(Token::Word("id")) if block == Block::OwnPlugins => {
+                    self.own_plugin(at);
+                    begins = false;
+                    at += 1;
+                }
+                _ if begins && in_dependencies => {
                     at = self.dependency(at, block);
+                    begins = false;
+                }
+                // A list or a condition contains no statements.
+                Some(Token::Mark('(' | '[')) if in_dependencies => {
+                    at = self.tokens.behind_bracket(at);
                     begins = false;
                 }
                 _ if begins && block == Block::Plugins => {
@@ -178,48 +212,69 @@ impl Reader<'_, '_> {
         (from..bracket).filter_map(|at| self.tokens.word(at).or_else(|| self.tokens.text(at)))
     }
 
-    /// Whether a block configures a task. The `dependencies` of a task, such as those of Shadow's
-    /// `shadowJar`, filter what it packs.
-    fn is_of_task(&self, bracket: usize) -> bool {
-        self.words_before(bracket)
-            .any(|word| word == "tasks" || word.eq_ignore_ascii_case("shadowJar"))
-    }
-
     /// The kind of the block whose bracket is at `at`.
     fn block_at(&self, at: usize, outer: Block) -> Block {
         let name = at.checked_sub(1).and_then(|at| self.tokens.word(at));
-        match (outer, name) {
-            (Block::Ignored, _) | (_, Some("dependencyManagement" | "modules" | "components")) => {
-                Block::Ignored
-            }
-            (Block::Other, _) if self.is_of_task(at) => Block::Ignored,
-            (_, Some("dependencies")) => Block::Dependencies,
-            (Block::Dependencies, Some("constraints")) => Block::Constraints,
-            (Block::Other, Some("plugins")) => Block::Plugins,
-            // A condition or a loop.
-            (outer, _) => outer,
+        let words: Vec<&str> = self.words_before(at).collect();
+        outer.inside(name, &words)
+    }
+
+    /// Reads the version catalogs of settings. Returns the index of the next token.
+    fn catalogs(&mut self, at: usize) -> usize {
+        let read = settings::read(self.tokens, at);
+        for (line, warning) in read.warnings {
+            self.found.warn(line, warning);
+        }
+        self.gradle.catalogs.extend(read.catalogs);
+        read.end
+    }
+
+    /// Reads `id = "…"`, `id("…")` or `id.set("…")` of a plugin that the project builds.
+    fn own_plugin(&mut self, at: usize) {
+        let sets = self.tokens.is_mark(at + 1, '.') && self.tokens.word(at + 2) == Some("set");
+        let sign = if sets { at + 3 } else { at + 1 };
+        let value_at = sign + usize::from(matches!(self.tokens.mark(sign), Some('=' | '(')));
+        if let Some((id, _)) = script::value(self.tokens, value_at)
+            && self.found.budget().copy(id.len())
+        {
+            self.gradle.own_plugins.push(id);
         }
     }
 
     /// Reads a statement of a `dependencies` block. Returns the index of the next token.
     fn dependency(&mut self, at: usize, block: Block) -> usize {
-        let Some(statement) = statement::read(self.tokens, at) else { return at + 1 };
-        let scope = configuration::scope(&statement.configuration);
-        let in_tests = self.tests_at.is_some() && scope == Some(Scope::Runtime);
-        let scope = if in_tests { Some(Scope::Test) } else { scope };
-        let budget = self.budget;
-        let notations = statement.notations.into_iter();
-        let notations = notations.take_while(|notation| budget.copy(notation.kind.text_len()));
-        self.requested.extend(notations.map(|notation| Requested {
-            kind: notation.kind,
-            rich_version: statement.rich_version.clone(),
-            scope,
-            is_constraint: block == Block::Constraints,
-            line: notation.line,
-        }));
+        let Some(statement) = statement::read(self.tokens, at) else {
+            return if matches!(self.tokens.mark(at), Some('(' | '[')) {
+                self.tokens.behind_bracket(at)
+            } else {
+                at + 1
+            };
+        };
+        let scope = self.scope(&statement.configuration);
+        if block != Block::UsualDependencies || scope.is_some() {
+            let in_tests = self.tests_at.is_some() && scope == Some(Scope::Runtime);
+            let scope = if in_tests { Some(Scope::Test) } else { scope };
+            let budget: &Budget = self.found.budget();
+            for notation in statement.notations {
+                let kinds = self.loops.expand(notation.kind, budget);
+                self.gradle.requested.extend(kinds.into_iter().map(|kind| Requested {
+                    kind,
+                    rich: statement.rich.clone(),
+                    scope,
+                    is_constraint: block == Block::Constraints,
+                    line: notation.line,
+                }));
+            }
+        }
         // The closure of a dependency only excludes and adjusts.
         let closes = statement.opens_block && statement.end > at + 1;
         if closes { self.tokens.behind_bracket(statement.end) } else { statement.end }
+    }
+
+    /// The scope of a configuration, which may be the parameter of a loop.
+    fn scope(&self, configuration: &str) -> Option<Scope> {
+        let values = self.loops.values_of(configuration).take(MAX_CONFIGURATIONS);
+        values.map(configuration::scope).fold(configuration::scope(configuration), Scope::stronger)
     }
 
     /// Reads a statement of a `plugins` block: `id("x") version "y"`, `kotlin("jvm") version "y"`.
@@ -248,8 +303,9 @@ impl Reader<'_, '_> {
             }
             _ => return end.max(at + 1),
         };
-        // A core plugin has no dot in its id and no version.
-        if id.contains('.') || version.is_some() {
+        // A core plugin has no version, and no dot in its id unless it is in Gradle's own namespace.
+        let is_core = !id.contains('.') || id.starts_with("org.gradle.");
+        if !is_core || version.is_some() {
             let name = format!("{id}.gradle.plugin");
             self.plugin_requested(at, NotationKind::Parts { group: id, name, version });
         }
@@ -257,9 +313,9 @@ impl Reader<'_, '_> {
     }
 
     fn plugin_requested(&mut self, at: usize, kind: NotationKind) {
-        self.requested.push(Requested {
+        self.gradle.requested.push(Requested {
             kind,
-            rich_version: None,
+            rich: Rich::default(),
             scope: Some(Scope::Build),
             is_constraint: false,
             line: self.tokens.line(at),

@@ -1,37 +1,28 @@
-//! `gradle/libs.versions.toml` and other version catalogs, by "Version Catalogs" of Gradle's
+//! `gradle/libs.versions.toml` and other version catalogs, by "The version catalog TOML file format" of Gradle's
 //! manual.
 //!
-//! Input: `[versions]`, `[libraries]` and `[plugins]`. Output: each library as `group:artifact`, each
-//! plugin as its marker `id:id.gradle.plugin`, and all of them by the names that scripts use. Invariants: a
-//! bundle is a list of libraries and not a package; `direct` is unknown, because a catalog does not state
-//! whether a build uses an entry.
-//!
-//! Decision. Of a rich version the preferred one wins, then the strict, then the required.
+//! Input: `[versions]`, `[libraries]`, `[plugins]` and `[bundles]`. Output: the catalog, for
+//! [`catalogs`](super::catalogs): each library as `group:artifact`, each plugin as its marker
+//! `id:id.gradle.plugin`. Invariants: a file of another name only counts if the settings import it, and otherwise
+//! gives no warnings.
 
 use super::{
-    names::accessor,
-    script::{GradleFile, Library},
+    catalogs::{Catalog, Entry, EntryVersion},
+    script::GradleFile,
+    statement::NotationKind,
+    version::{LONGEST_VERSION, Rich},
 };
 use crate::ecosystem::{
     Findings, Parser, SourceFile,
-    collect::{Collector, Declared},
+    collect::Collector,
     path::file_name,
     text,
     toml::{self, Document},
 };
-use crate::model::{
-    ecosystem::Ecosystem,
-    scan_result::{Scope, Source},
-};
+use crate::model::{ecosystem::Ecosystem, scan_result::Source};
 use ::toml::de::{DeTable, DeValue};
 
-/// Libraries in all bundles of one catalog.
-const MAX_OF_BUNDLES: usize = 10_000;
-
-/// Longest version in bytes.
-const LONGEST_VERSION: usize = 300;
-
-/// Reads `*.versions.toml`.
+/// Reads `*.versions.toml`, and TOML files that settings are likely to import.
 #[derive(Debug)]
 pub(in crate::ecosystem) struct VersionCatalog;
 
@@ -41,144 +32,154 @@ impl Parser for VersionCatalog {
     }
 
     fn wants(&self, path: &str) -> bool {
-        file_name(path).ends_with(".versions.toml")
+        let file = file_name(path);
+        file.ends_with(".toml") && (file.ends_with(".versions.toml") || may_be_imported(path, file))
     }
 
     fn parse(&self, file: SourceFile<'_>) -> Findings {
         let found = Collector::new(file, Ecosystem::Maven, Source::Manifest);
-        let mut gradle = GradleFile { file: file.path.to_owned(), ..GradleFile::default() };
-        let findings = toml::read(file.bytes, found, |document, found| {
-            walk(document, found, &mut gradle);
+        let name = file.file_name();
+        let mut catalog = Catalog {
+            name: name.strip_suffix(".versions.toml").unwrap_or(name).to_owned(),
+            ..Catalog::default()
+        };
+        let mut findings = toml::read(file.bytes, found, |document, found| {
+            walk(document, found, &mut catalog);
         });
+        let mut gradle = GradleFile { file: file.path.to_owned(), ..GradleFile::default() };
+        gradle.catalogs.push(catalog);
+        if !name.ends_with(".versions.toml") && name.ends_with(".toml") {
+            gradle.withheld = std::mem::take(&mut findings.warnings);
+            findings.unreadable = false;
+        }
         Findings { fact: Some(Box::new(gradle)), ..findings }
     }
 }
 
-fn walk(document: &Document<'_>, found: &mut Collector<'_>, gradle: &mut GradleFile) {
-    let versions = toml::table(&document.root, "versions");
-    let catalog = file_name(&gradle.file).trim_end_matches(".versions.toml").to_owned();
-    for (alias, value) in versions.into_iter().flatten() {
-        if let Some(version) = of_value(value.get_ref()) {
-            let name = format!("{catalog}.versions.{}", accessor(alias.get_ref()));
-            gradle.constants.define(&name, version);
+/// Whether settings may import a file: their scripts are not known yet, so the folder and the name decide.
+fn may_be_imported(path: &str, file: &str) -> bool {
+    path.rsplit('/').nth(1) == Some("gradle")
+        || ["libs", "catalog", "versions", "deps", "dependencies"]
+            .iter()
+            .any(|part| file.contains(part))
+}
+
+fn walk(document: &Document<'_>, found: &mut Collector<'_>, catalog: &mut Catalog) {
+    for (alias, value) in toml::table(&document.root, "versions").into_iter().flatten() {
+        if let Some(rich) = rich(value.get_ref()) {
+            check(alias.get_ref(), &rich, document.line(alias), found);
+            catalog.versions.push((alias.get_ref().to_string(), rich));
         }
     }
-    for (key, scope) in [("libraries", None), ("plugins", Some(Scope::Build))] {
+    for key in ["libraries", "plugins"] {
         for (alias, value) in toml::table(&document.root, key).into_iter().flatten() {
             let line = document.line(alias);
-            let entry =
-                if key == "plugins" { plugin(value.get_ref()) } else { library(value.get_ref()) };
-            let Some((name, version)) = entry else {
+            let is_plugin = key == "plugins";
+            let entry = if is_plugin { plugin(value.get_ref()) } else { library(value.get_ref()) };
+            let Some((kind, version)) = entry else {
                 let alias = text::excerpt(alias.get_ref());
                 found.warn(line, format!("`{alias}` does not name a module"));
                 continue;
             };
-            let version = match version {
-                Version::None => None,
-                Version::Text(text) => Some(text),
-                Version::Value(value) => of_value(value),
-                Version::Reference(reference) => {
-                    let value = versions.and_then(|version| version.get(reference));
-                    if value.is_none() {
-                        let (name, reference) = (text::excerpt(&name), text::excerpt(reference));
-                        found.warn(line, format!("`{name}`: undefined version `{reference}`"));
-                    }
-                    value.and_then(|value| of_value(value.get_ref()))
-                }
-            };
-            // Thousands of libraries may share one version.
-            let is_long = version.is_some_and(|version| version.len() > LONGEST_VERSION);
-            if is_long {
-                let name = text::excerpt(&name);
-                let message = format!(
-                    "`{name}`: the version is longer than {LONGEST_VERSION} bytes and is ignored"
-                );
-                found.warn(line, message);
+            if let EntryVersion::Rich(rich) = &version {
+                check(alias.get_ref(), rich, line, found);
             }
-            let version = version.filter(|_| !is_long);
-            let is_range = |version: &&str| {
-                version.contains(['[', '(', ',', '+']) || version.starts_with("latest.")
-            };
-            let exact = version.filter(|version| !is_range(version));
-            let specifier = version.filter(|_| exact.is_none());
-            let declared =
-                Declared { name: &name, version: exact, specifier, line, ..Declared::default() };
-            found.add(Declared { scope, ..declared });
-            let prefix = if key == "plugins" { "plugins." } else { "" };
-            let path = format!("{prefix}{}", accessor(alias.get_ref()));
-            let (name, version) = (name.into(), exact.map(Into::into));
-            let range = specifier.map(Into::into);
-            gradle.catalog.insert(path, vec![Library { name, version, range }]);
+            let alias = alias.get_ref().to_string();
+            catalog.entries.push(Entry { alias, kind, version, is_plugin, line });
         }
     }
-    bundles(document, gradle, found);
-}
-
-/// Reads bundles: `web = ["spring-web", "jackson"]`.
-fn bundles(document: &Document<'_>, gradle: &mut GradleFile, found: &Collector<'_>) {
-    let mut libraries = MAX_OF_BUNDLES;
     for (name, aliases) in toml::table(&document.root, "bundles").into_iter().flatten() {
         let aliases = aliases.get_ref().as_array().into_iter().flatten();
-        let known =
-            aliases.filter_map(|alias| gradle.catalog.get(&accessor(alias.get_ref().as_str()?)));
-        let known = known.flatten().take_while(|_| found.budget().visit());
-        let bundle: Vec<_> = known.take(libraries).cloned().collect();
-        libraries -= bundle.len();
-        gradle.catalog.insert(format!("bundles.{}", accessor(name.get_ref())), bundle);
+        let aliases = aliases.filter_map(|alias| alias.get_ref().as_str().map(str::to_owned));
+        catalog.bundles.push((name.get_ref().to_string(), aliases.collect()));
     }
 }
 
-/// The version of an entry.
-#[derive(Clone, Copy)]
-enum Version<'t, 'i> {
-    None,
-    Text(&'t str),
-    Value(&'t DeValue<'i>),
-    /// A key of `[versions]`.
-    Reference(&'t str),
+/// Warns of a version that is too long to be kept.
+fn check(alias: &str, rich: &Rich, line: u32, found: &mut Collector<'_>) {
+    if rich.is_empty() {
+        let alias = text::excerpt(alias);
+        let message =
+            format!("`{alias}`: the version is longer than {LONGEST_VERSION} bytes and is ignored");
+        found.warn(line, message);
+    }
 }
 
 /// `"group:artifact:version"`, or a table with `module`, or with `group` and `name`.
-fn library<'t, 'i>(value: &'t DeValue<'i>) -> Option<(String, Version<'t, 'i>)> {
+fn library(value: &DeValue<'_>) -> Option<(NotationKind, EntryVersion)> {
     match value {
         DeValue::String(notation) => {
             let mut parts = notation.splitn(3, ':');
-            let name = format!("{}:{}", parts.next()?, parts.next()?);
-            Some((name, parts.next().map_or(Version::None, Version::Text)))
+            let kind = parts_of(parts.next()?, parts.next()?);
+            let version = parts.next().map(Rich::of_text);
+            Some((kind, version.map_or(EntryVersion::None, EntryVersion::Rich)))
         }
         DeValue::Table(table) => {
+            let module = toml::string(table, "module");
+            let module = module.map(|module| module.split_once(':').unwrap_or((module, "")));
             let parts = || Some((toml::string(table, "group")?, toml::string(table, "name")?));
-            let module = toml::string(table, "module").map(str::to_owned);
-            let name = module.or_else(|| parts().map(|(group, name)| format!("{group}:{name}")))?;
-            Some((name, version(table)))
+            let (group, name) = module.or_else(parts)?;
+            Some((parts_of(group, name), version(table)))
         }
         _ => None,
     }
 }
 
 /// `"id:version"`, or a table with `id`.
-fn plugin<'t, 'i>(value: &'t DeValue<'i>) -> Option<(String, Version<'t, 'i>)> {
+fn plugin(value: &DeValue<'_>) -> Option<(NotationKind, EntryVersion)> {
     let (id, version) = match value {
         DeValue::String(notation) => {
             let (id, version) = notation.split_once(':')?;
-            (id, Version::Text(version))
+            (id, EntryVersion::Rich(Rich::of_text(version)))
         }
         DeValue::Table(table) => (toml::string(table, "id")?, version(table)),
         _ => return None,
     };
-    Some((format!("{id}:{id}.gradle.plugin"), version))
+    Some((NotationKind::marker(id), version))
 }
 
-fn version<'t, 'i>(table: &'t DeTable<'i>) -> Version<'t, 'i> {
+fn parts_of(group: &str, name: &str) -> NotationKind {
+    NotationKind::Parts { group: group.to_owned(), name: name.to_owned(), version: None }
+}
+
+fn version(table: &DeTable<'_>) -> EntryVersion {
     let Some(value) = table.get("version").map(::toml::Spanned::get_ref) else {
-        return Version::None;
+        return EntryVersion::None;
     };
-    let reference = value.as_table().and_then(|table| toml::string(table, "ref"));
-    reference.map_or(Version::Value(value), Version::Reference)
+    match value.as_table().and_then(|table| toml::string(table, "ref")) {
+        Some(alias) => EntryVersion::Reference(alias.to_owned()),
+        None => rich(value).map_or(EntryVersion::None, EntryVersion::Rich),
+    }
 }
 
-fn of_value<'t>(value: &'t DeValue<'_>) -> Option<&'t str> {
+fn rich(value: &DeValue<'_>) -> Option<Rich> {
+    if let Some(text) = value.as_str() {
+        return Some(Rich::of_text(text));
+    }
+    let table = value.as_table()?;
+    let part = |key| toml::string(table, key).and_then(|text| Rich::of_text(text).fixed);
     let rich =
-        |table| ["prefer", "strictly", "require"].iter().find_map(|key| toml::string(table, key));
-    value.as_str().or_else(|| value.as_table().and_then(rich))
+        Rich { fixed: part("strictly").or_else(|| part("require")), preferred: part("prefer") };
+    Some(rich).filter(|rich| !rich.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn catalogs_are_wanted() {
+        for path in [
+            "gradle/libs.versions.toml",
+            "a/b.versions.toml",
+            "gradle/tools.toml",
+            "a/gradle/tools.toml",
+            "catalogs/test-libs.toml",
+        ] {
+            assert!(VersionCatalog.wants(path), "{path}");
+        }
+        for path in ["rustfmt.toml", "Deps.toml", "gradle.properties", "gradle/verification.xml"] {
+            assert!(!VersionCatalog.wants(path), "{path}");
+        }
+    }
 }

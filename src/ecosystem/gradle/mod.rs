@@ -6,23 +6,32 @@
 //! whichever file of the build defines them (`resolve`).
 //!
 //! Decisions. A plugin of the `plugins` block is a package under the name of its marker,
-//! `id:id.gradle.plugin`; a core plugin (no dot in its id) is not a package. A `platform` is a package:
+//! `id:id.gradle.plugin`; a core plugin (no dot in its id) and a plugin that the repository builds are not
+//! packages. A `platform` is a package:
 //! unlike a BOM that Maven imports, Gradle lists it in the resolved configuration. A reference to a version
 //! catalog is the module in the catalog; references to a missing catalog are counted.
 //!
 //! Invariants: nothing is run; projects, files and parts of Gradle itself are not packages; constraints
 //! are not packages either, but set versions.
 
+mod blocks;
 mod build;
 mod catalog;
+mod catalogs;
 mod configuration;
 mod lock;
+mod loops;
 mod names;
 mod notation;
+mod plugins;
 mod resolve;
 mod script;
+mod settings;
 mod statement;
+#[cfg(test)]
+mod tests;
 mod verification;
+mod version;
 
 pub(super) use build::GradleBuild;
 pub(super) use catalog::VersionCatalog;

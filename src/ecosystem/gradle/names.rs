@@ -8,7 +8,10 @@
 //! Invariants: a name with different values in files of equal rank has no value; the work for a name is
 //! bounded by the depth of the folder.
 
-use super::script::{GradleFile, Library};
+use super::{
+    catalogs::{Complete, Library},
+    script::GradleFile,
+};
 use crate::ecosystem::{
     budget::{Budget, NODE},
     expression,
@@ -16,7 +19,7 @@ use crate::ecosystem::{
     path::{folder_of, upwards},
     script::{Constants, Definition, plain_name},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 /// The number of folders above a script that are searched.
 const MAX_FOLDERS: usize = 32;
@@ -31,7 +34,7 @@ pub(super) struct Builds<'a> {
 struct Folder<'a> {
     /// The value of each name, and the rank of its file.
     names: HashMap<&'a str, (Definition<'a>, u8)>,
-    catalogs: HashMap<&'a str, &'a GradleFile>,
+    catalogs: HashMap<&'a str, &'a HashMap<String, Vec<Library>>>,
 }
 
 impl<'a> Builds<'a> {
@@ -47,11 +50,21 @@ impl<'a> Builds<'a> {
                     known.0 = Definition::Ambiguous;
                 }
             }
-            if let Some(name) = file_name(&file.file).strip_suffix(".versions.toml") {
-                folder.catalogs.entry(name).or_insert(file);
-            }
         }
         Self { folders }
+    }
+
+    /// Adds the version catalogs. The first one of a name in a folder counts.
+    pub(super) fn add(&mut self, catalogs: &'a [Complete]) {
+        for catalog in catalogs {
+            let folder = self.folders.entry(&catalog.folder).or_default();
+            if let Entry::Vacant(vacant) = folder.catalogs.entry(&catalog.name) {
+                vacant.insert(&catalog.entries);
+                for (name, version) in catalog.constants.iter() {
+                    folder.names.entry(name).or_insert((version, CATALOG));
+                }
+            }
+        }
     }
 
     /// The names that apply to one of the files.
@@ -97,7 +110,7 @@ impl<'b> Names<'b> {
         let alias = accessor(path);
         self.around
             .iter()
-            .find_map(|folder| folder.catalogs.get(catalog)?.catalog.get(&alias))
+            .find_map(|folder| folder.catalogs.get(catalog)?.get(&alias))
             .map(Vec::as_slice)
     }
 
@@ -127,6 +140,9 @@ fn is_reference_to(value: &str, name: &str) -> bool {
     inner.is_some_and(|inner| plain_name(inner) == name)
 }
 
+/// The rank of the versions of catalogs.
+const CATALOG: u8 = 3;
+
 /// The precedence of a file within its folder; lower ranks win.
 fn rank(path: &str) -> u8 {
     match file_name(path) {
@@ -137,7 +153,7 @@ fn rank(path: &str) -> u8 {
 }
 
 /// The folder of the build that a file belongs to.
-fn home(path: &str) -> &str {
+pub(super) fn home(path: &str) -> &str {
     let folder = folder_of(path);
     if let Some((before, _)) = path.split_once("buildSrc/")
         && (before.is_empty() || before.ends_with('/'))

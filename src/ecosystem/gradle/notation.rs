@@ -3,7 +3,10 @@
 //! Input: the parts, which may contain names (`${…}`). Output: the module, with its version as far as it is
 //! known. Invariants: a module with an unknown version is kept.
 
-use super::names::Names;
+use super::{
+    names::Names,
+    version::{Declared, Rich},
+};
 use crate::ecosystem::text;
 use std::sync::Arc;
 
@@ -27,7 +30,7 @@ pub(super) fn read(notation: &str, names: &Names<'_>) -> Result<Module, String> 
     let mut parts = parts(notation);
     let (Some(group), Some(name)) = (parts.next(), parts.next()) else {
         return Err(match &expanded {
-            Err(unknown) => format!("`{}` has no single value here", text::excerpt(unknown)),
+            Err(name) => unknown(name),
             Ok(_) => format!("`{}` is not a module", text::excerpt(notation)),
         });
     };
@@ -43,38 +46,50 @@ pub(super) fn of_parts(
     version: Option<&str>,
     names: &Names<'_>,
 ) -> Result<Module, String> {
-    let unknown = |name: String| format!("`{}` has no single value here", text::excerpt(&name));
-    let group = names.expand(group).map_err(unknown)?;
-    let name = names.expand(name).map_err(unknown)?;
+    let group = names.expand(group).map_err(|name| unknown(&name))?;
+    let name = names.expand(name).map_err(|name| unknown(&name))?;
     let mut module = Module { name: format!("{group}:{name}").into(), ..Module::default() };
-    match version
-        .filter(|version| !version.is_empty())
-        .map(|version| (version, names.expand(version)))
-    {
-        Some((_, Ok(version))) => module.set_version(&version),
-        Some((declared, Err(error))) => {
-            module.range = Some(declared.into());
-            module.problem = Some(unknown(error));
-        }
-        None => {}
+    if let Some(declared) = version.filter(|version| !version.is_empty()) {
+        module.declare(declared, names);
     }
     Ok(module)
 }
 
+fn unknown(name: &str) -> String {
+    format!("`{}` has no single value here", text::excerpt(name))
+}
+
 impl Module {
-    /// By "Declaring Versions and Ranges": `1.0!!` is strict, `[1.0]` is one version; `1.+`,
-    /// `latest.release` and intervals are ranges.
-    pub(super) fn set_version(&mut self, declared: &str) {
-        let declared = declared.trim();
-        let version = declared.split("!!").next().unwrap_or(declared);
-        let only = version.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let version = only.unwrap_or(version);
-        let is_range = version.contains(['[', ']', '(', ')', ',', ' ']) || version.ends_with('+');
-        if version.is_empty() || is_range || version.starts_with("latest.") {
-            self.range = Some(declared).filter(|range| !range.is_empty()).map(Into::into);
-        } else {
-            self.version = Some(version.into());
+    /// Applies a rich version, which replaces a declared one.
+    pub(super) fn apply(&mut self, rich: &Rich, names: &Names<'_>) {
+        if let Some(fixed) = &rich.fixed {
+            self.declare(fixed, names);
         }
+        if let Some(preferred) = rich.preferred.as_ref().filter(|_| self.version.is_none()) {
+            self.declare(preferred, names);
+        }
+    }
+
+    /// Sets the version as it is declared.
+    fn declare(&mut self, declared: &str, names: &Names<'_>) {
+        match names.expand(declared) {
+            Ok(version) => self.set_version(&version),
+            Err(name) => {
+                self.version = None;
+                self.range = Some(declared.into());
+                self.problem = Some(unknown(&name));
+            }
+        }
+    }
+
+    fn set_version(&mut self, declared: &str) {
+        let (version, range) = match Declared::of(declared) {
+            Some(Declared::Exact(version)) => (Some(version), None),
+            Some(Declared::Range(range)) => (None, Some(range)),
+            None => (None, None),
+        };
+        self.version = version.map(Into::into);
+        self.range = range.map(Into::into);
         self.problem = None;
     }
 }
@@ -121,7 +136,7 @@ mod tests {
         check("g:a:1.0:sources@zip", "g:a 1.0");
         check("g:a@aar", "g:a any");
         check("g:a:1.0!!", "g:a 1.0");
-        check("g:a:[1.0,2.0)!!1.5", "g:a range [1.0,2.0)!!1.5");
+        check("g:a:[1.0,2.0)!!1.5", "g:a 1.5");
         check("g:a:[1.5]", "g:a 1.5");
         check("g:a:1.+", "g:a range 1.+");
         check("g:a:1.0+build", "g:a 1.0+build");

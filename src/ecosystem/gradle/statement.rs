@@ -5,14 +5,8 @@
 //! `implementation group: "g", name: "a"`, `implementation(libs.a)`, `add("api", "g:a:v")`.
 //! Invariants: projects, files and parts of Gradle itself are ignored.
 
+use super::version::Rich;
 use crate::ecosystem::script::{self, Token, Tokens};
-use std::sync::Arc;
-
-/// Longest version in bytes, because all modules of a statement may share it.
-const LONGEST_VERSION: usize = 300;
-
-/// Names in a path that leads to a method of Gradle.
-const MAX_NAMES: usize = 16;
 
 /// A statement.
 #[derive(Debug, Default)]
@@ -20,7 +14,7 @@ pub(super) struct Statement {
     pub(super) configuration: String,
     pub(super) notations: Vec<Notation>,
     /// The version in a `version` block of the closure.
-    pub(super) rich_version: Option<Arc<str>>,
+    pub(super) rich: Rich,
     /// The index of the token after the statement, which may open its closure.
     pub(super) end: usize,
     pub(super) opens_block: bool,
@@ -47,6 +41,20 @@ pub(super) enum NotationKind {
 }
 
 impl NotationKind {
+    /// The marker of a plugin, by "Plugin Marker Artifacts".
+    pub(super) fn marker(id: &str) -> Self {
+        Self::Parts { group: id.to_owned(), name: format!("{id}.gradle.plugin"), version: None }
+    }
+
+    /// A text that may be a name.
+    pub(super) fn of(value: String) -> Self {
+        let name = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        match name.filter(|name| !name.contains("${")) {
+            Some(name) => Self::Name(name.to_owned()),
+            None => Self::Text(value),
+        }
+    }
+
     pub(super) fn text_len(&self) -> usize {
         match self {
             Self::Text(text) | Self::Name(text) => text.len(),
@@ -78,9 +86,6 @@ const LOCAL: [&str; 11] = [
     "optionalNpm",
 ];
 
-/// Methods of Gradle that return the module in their argument: `dependencies.create("g:a:v")`.
-const WRAPPERS: [&str; 5] = ["create", "platform", "enforcedPlatform", "module", "testFixtures"];
-
 /// Reads the statement that begins at `at`; none if it is not a call of a configuration.
 pub(super) fn read(tokens: &Tokens<'_>, at: usize) -> Option<Statement> {
     let configuration = tokens.word(at).or_else(|| tokens.text(at))?.to_owned();
@@ -92,16 +97,20 @@ pub(super) fn read(tokens: &Tokens<'_>, at: usize) -> Option<Statement> {
     let end = end(tokens, at + 1);
     let mut arguments = Arguments { tokens, notations: Vec::new(), parts: Parts::default() };
     let mut first = at + 1;
-    if let ("add", Some(name)) = (statement.configuration.as_str(), tokens.text(first + 1)) {
-        name.clone_into(&mut statement.configuration);
-        first += 2;
+    if statement.configuration == "add"
+        && tokens.is_mark(first, '(')
+        && let Some((name, end)) = script::value(tokens, first + 1)
+        && tokens.is_mark(end, ',')
+    {
+        statement.configuration = name;
+        first = end;
     }
     arguments.read(first, end);
     statement.notations = arguments.notations;
     statement.end = end;
     statement.opens_block = tokens.is_mark(end, '{');
     if statement.opens_block && !statement.notations.is_empty() {
-        statement.rich_version = rich_version(tokens, end, tokens.behind_bracket(end));
+        statement.rich = Rich::of_closure(tokens, end);
     }
     Some(statement)
 }
@@ -129,15 +138,6 @@ fn end(tokens: &Tokens<'_>, from: usize) -> usize {
     at
 }
 
-/// The version of `version { strictly("1.0") }`.
-fn rich_version(tokens: &Tokens<'_>, from: usize, to: usize) -> Option<Arc<str>> {
-    (from..to).find_map(|at| {
-        matches!(tokens.word(at)?, "strictly" | "require" | "prefer").then_some(())?;
-        let value_at = at + 1 + usize::from(tokens.is_mark(at + 1, '('));
-        tokens.text(value_at).filter(|version| version.len() <= LONGEST_VERSION).map(Arc::from)
-    })
-}
-
 /// The named parts of a module.
 #[derive(Default)]
 struct Parts {
@@ -148,10 +148,11 @@ struct Parts {
 }
 
 /// Whether a path of names does not lead to a module of a repository.
-fn is_local(path: &str) -> bool {
+pub(super) fn is_local(path: &str) -> bool {
     let mut segments = path.split(['.', '[']);
     let first = segments.next().unwrap_or_default();
-    matches!(first, "projects" | "sourceSets" | "true" | "false" | "it")
+    matches!(first, "projects" | "sourceSets" | "true" | "false")
+        || path.starts_with("project[")
         || first.starts_with(|character: char| character.is_ascii_digit())
         || segments.any(|segment| LOCAL.contains(&segment))
 }
@@ -205,20 +206,16 @@ impl Arguments<'_, '_> {
 
     /// The index of the arguments, if `at` begins a call of a method that only wraps a module.
     fn inside_wrapper(&self, at: usize) -> Option<usize> {
-        let mut name_at = at;
-        // Bounded, because a longer path would be searched again from each of its parts.
-        while name_at < at + 2 * MAX_NAMES
-            && self.tokens.word(name_at).is_some()
-            && self.tokens.is_mark(name_at + 1, '.')
-        {
-            name_at += 2;
-        }
-        let wraps = WRAPPERS.contains(&self.tokens.word(name_at)?);
-        (wraps && name_at > at && self.tokens.is_mark(name_at + 1, '(')).then_some(name_at + 2)
+        let arguments = script::arguments_of_wrapper(self.tokens, at)?;
+        (arguments > at + 1 && self.tokens.is_mark(arguments, '(')).then_some(arguments + 1)
     }
 
     /// `name: value` or `name = value`.
     fn named(&mut self, name: &str, at: usize, line: u32) -> usize {
+        // Parameters that stand for the whole module.
+        if matches!(name, "dependencyNotation" | "dependencyProvider" | "notation") {
+            return at + 2;
+        }
         let Some((value, end)) = script::value(self.tokens, at + 2) else { return at + 2 };
         match name {
             "group" => {
@@ -273,16 +270,18 @@ impl Arguments<'_, '_> {
     /// `"g", "a", "v"` as arguments of their own, by Gradle's Kotlin DSL.
     fn positional(&mut self, at: usize, line: u32) -> usize {
         let tokens = self.tokens;
-        let second = tokens.text(at + 2).filter(|_| tokens.is_mark(at + 1, ','));
         let Some(group) = tokens.text(at) else { return at + 1 };
-        let Some(name) = second else {
+        let second = if tokens.is_mark(at + 1, ',') { script::value(tokens, at + 2) } else { None };
+        let Some((name, end)) = second.filter(|(name, _)| !name.contains(':')) else {
             self.notations.push(Notation { kind: NotationKind::Text(group.to_owned()), line });
             return at + 1;
         };
+        let is_named = tokens.word(end + 1) == Some("version") && tokens.is_mark(end + 2, '=');
+        let version_at = if is_named { end + 3 } else { end + 1 };
         let version =
-            if tokens.is_mark(at + 3, ',') { script::value(tokens, at + 4) } else { None };
-        let end = version.as_ref().map_or(at + 3, |(_, end)| *end);
-        let (group, name) = (group.to_owned(), name.to_owned());
+            if tokens.is_mark(end, ',') { script::value(tokens, version_at) } else { None };
+        let end = version.as_ref().map_or(end, |(_, end)| *end);
+        let group = group.to_owned();
         let version = version.map(|(version, _)| version);
         self.notations.push(Notation { kind: NotationKind::Parts { group, name, version }, line });
         end

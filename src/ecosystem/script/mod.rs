@@ -11,7 +11,9 @@ mod lexer;
 mod tests;
 mod tokens;
 
-pub(crate) use constants::{Constants, Definition, ends_of_list, plain_name, value};
+pub(crate) use constants::{
+    Constants, Definition, arguments_of_wrapper, ends_of_list, plain_name, value,
+};
 pub(crate) use dialect::Dialect;
 pub(crate) use lexer::tokens;
 pub(crate) use tokens::{Token, Tokens};
