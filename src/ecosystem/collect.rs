@@ -17,7 +17,7 @@ use crate::model::{
     ecosystem::{AnyEcosystem, Ecosystem},
     scan_result::{Package, Scope, Source},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Warnings of one file. Further ones are only counted.
 const MAX_WARNINGS: usize = 100;
@@ -54,9 +54,9 @@ pub(crate) struct Collector<'f> {
     source: Source,
     findings: Findings,
     warnings_omitted: usize,
-    /// The packages whose version is defined elsewhere: the line and name of the first, and how many
+    /// The packages whose version is unknown, by the reason: the line and name of the first, and how many
     /// more there are.
-    defined_elsewhere: Option<(u32, String, usize)>,
+    unresolved: BTreeMap<String, (u32, String, usize)>,
     /// Bytes of the texts of all packages.
     text: usize,
     packages_omitted: usize,
@@ -76,7 +76,7 @@ impl<'f> Collector<'f> {
             source,
             findings: Findings::default(),
             warnings_omitted: 0,
-            defined_elsewhere: None,
+            unresolved: BTreeMap::new(),
             text: 0,
             packages_omitted: 0,
             requirements_omitted: 0,
@@ -256,25 +256,29 @@ impl<'f> Collector<'f> {
         self.findings.notes.push(self.file.warning(Some(line), message));
     }
 
-    /// Notes a package whose version is defined outside the repository. All of them get one warning:
-    /// a file that relies on another one for its versions does so for most of its packages.
+    /// Notes a package whose version is defined outside the repository.
     pub(crate) fn defined_elsewhere(&mut self, line: u32, name: &str) {
+        self.unresolved(line, name, "the version is defined outside the repository");
+    }
+
+    /// Notes a package whose version is unknown. All packages with the same reason get one warning:
+    /// a file that relies on another one for its versions does so for most of its packages.
+    pub(crate) fn unresolved(&mut self, line: u32, name: &str, why: &str) {
         if !self.file.budget.visit() {
             return;
         }
-        match &mut self.defined_elsewhere {
-            Some((first, shown, more)) => {
-                *more += 1;
-                if line < *first {
-                    (*first, *shown) = (line, text::excerpt(name));
-                }
+        if let Some((first, shown, more)) = self.unresolved.get_mut(why) {
+            *more += 1;
+            if line < *first {
+                (*first, *shown) = (line, text::excerpt(name));
             }
-            None => self.defined_elsewhere = Some((line, text::excerpt(name), 0)),
+        } else {
+            self.unresolved.insert(why.to_owned(), (line, text::excerpt(name), 0));
         }
     }
 
     pub(crate) fn has_warnings(&self) -> bool {
-        !self.findings.warnings.is_empty() || self.defined_elsewhere.is_some()
+        !self.findings.warnings.is_empty() || !self.unresolved.is_empty()
     }
 
     /// Merges packages with equal purls: keeps the first, with the strongest scope.
@@ -299,12 +303,9 @@ impl<'f> Collector<'f> {
         if self.merges {
             self.merge();
         }
-        if let Some((line, name, more)) = self.defined_elsewhere.take() {
+        for (why, (line, name, more)) in std::mem::take(&mut self.unresolved) {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            self.warn(
-                line,
-                format!("`{name}`{more}: the version is defined outside the repository"),
-            );
+            self.warn(line, format!("`{name}`{more}: {why}"));
         }
         self.findings.warnings.sort_by_key(|warning| warning.line);
         for package in &mut self.findings.packages {

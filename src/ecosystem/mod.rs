@@ -116,6 +116,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &golang::DepLock,
     &golang::DepManifest,
     &maven::MavenPom,
+    &maven::CoreExtensions,
     &gradle::GradleBuild,
     &sbt::SbtBuild,
     &sbt::SbtLock,

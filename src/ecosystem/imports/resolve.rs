@@ -190,7 +190,9 @@ impl DeclaredPackages {
             |package: &Package| package.name.split(':').next().unwrap_or_default().to_owned();
         Self {
             python: python.map(|package| python_name(&package.name)).collect(),
+            // A parent pom is no library, but it may be named like one: `spring-boot-starter-parent`.
             maven: of(Ecosystem::Maven)
+                .filter(|package| !package.name.ends_with("-parent"))
                 .map(|package| without_scala_version(&package.name).to_owned())
                 .collect(),
             groups: of(Ecosystem::Maven).map(group).collect(),

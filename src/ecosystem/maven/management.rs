@@ -4,12 +4,16 @@
 //! "Dependency Management" and "Importing Dependencies" of Maven's introduction: entries of a pom or its
 //! parents win over imports; a BOM is a project of its own, with its own properties and parents.
 //!
+//! Where no pom of the repository manages an entry, a parent or BOM outside the repository does; which ones
+//! come into question follows from the poms.
+//!
 //! Invariants: circular imports of BOMs end.
 
-use super::{pom::Entry, repository::Repository};
+use super::{outside::Outsiders, pom::Entry, repository::Repository};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    rc::Rc,
 };
 
 /// Poms whose management is searched for one entry.
@@ -32,7 +36,12 @@ pub(super) struct Management<'r, 'a> {
     entries: Vec<HashMap<&'a str, Vec<Placed<'a>>>>,
     /// Expanding the entries again for each lookup would take quadratic time.
     cache: RefCell<Cache<'a>>,
+    /// The last answer of [`Management::outside`]: entries of one kind follow each other.
+    last_outside: RefCell<Option<(Kind, Rc<Outsiders>)>>,
 }
+
+/// The project, the profile, and whether plugins are meant.
+type Kind = (usize, Option<usize>, bool);
 
 /// The projects that have been read so far.
 #[derive(Default)]
@@ -51,6 +60,8 @@ struct Project<'a> {
     artifacts: HashSet<String>,
     /// By profile: the imported poms of the repository, each with its position.
     imports: HashMap<Option<usize>, Vec<(usize, usize)>>,
+    /// By profile: the imported poms outside the repository.
+    outside: HashMap<Option<usize>, Outsiders>,
 }
 
 /// The use of an entry, in addition to its name.
@@ -67,14 +78,14 @@ struct Use<'a> {
 impl<'a> Use<'a> {
     fn of(entry: &'a Entry, holder: usize, profile: Option<usize>) -> Self {
         let (kind, classifier) = (entry.kind.as_deref(), entry.classifier.as_deref());
-        Self { holder, profile, is_plugin: entry.is_plugin, kind, classifier }
+        Self { holder, profile, is_plugin: entry.role.is_plugin(), kind, classifier }
     }
 }
 
 impl<'r, 'a> Management<'r, 'a> {
     pub(super) fn of(repository: &'r Repository<'a>) -> Self {
         let entries = repository.poms.iter().map(|pom| by_artifact(&pom.managed)).collect();
-        Self { repository, entries, cache: RefCell::default() }
+        Self { repository, entries, cache: RefCell::default(), last_outside: RefCell::default() }
     }
 
     /// The entry that manages an entry of a pom, and the project that defines its expressions.
@@ -84,7 +95,51 @@ impl<'r, 'a> Management<'r, 'a> {
         wanted: &Entry,
         name: (&str, &str),
     ) -> Option<(usize, &'a Entry)> {
+        if !wanted.role.is_managed() {
+            return None;
+        }
         self.search(at, wanted, name, &mut Vec::new())
+    }
+
+    /// The poms outside the repository one of which manages an entry that [`of_entry`](Self::of_entry) does
+    /// not find: the parents, and the BOMs of dependencies.
+    pub(super) fn outside(&self, at: usize, wanted: &Entry) -> Rc<Outsiders> {
+        if !wanted.role.is_managed() {
+            return Rc::default();
+        }
+        let key = (at, wanted.profile, wanted.role.is_plugin());
+        let mut last = self.last_outside.borrow_mut();
+        if let Some((_, found)) = last.as_ref().filter(|(known, _)| *known == key) {
+            return Rc::clone(found);
+        }
+        let found = Rc::new(self.find_outside(at, wanted));
+        *last = Some((key, Rc::clone(&found)));
+        found
+    }
+
+    fn find_outside(&self, at: usize, wanted: &Entry) -> Outsiders {
+        let mut found = Outsiders::default();
+        let mut pending = vec![at];
+        let mut seen = HashSet::new();
+        while let Some(next) = pending.pop() {
+            if seen.len() >= MAX_POMS || !seen.insert(next) {
+                continue;
+            }
+            found.extend(self.repository.outer(next));
+            if wanted.role.is_plugin() {
+                continue;
+            }
+            let profile = wanted.profile.filter(|_| next == at);
+            pending.extend(self.imports(next, profile));
+            self.with(next, |project| {
+                for of in [None, profile] {
+                    let outside = project.outside.get(&of).into_iter().flat_map(Outsiders::iter);
+                    found.extend(outside.cloned());
+                }
+                ((), 0)
+            });
+        }
+        found
     }
 
     fn search(
@@ -182,13 +237,19 @@ impl<'r, 'a> Management<'r, 'a> {
 
     fn add_imports(&self, at: usize, project: &mut Project<'a>) -> usize {
         let mut seen = HashSet::new();
+        let mut outside = 0;
         for (_, (_, import)) in self.under(at, IMPORTS) {
-            let Some(bom) = self.bom(at, import) else { continue };
+            let Some(bom) = self.bom(at, import) else {
+                let bom = self.repository.outside(at, import.profile, &import.of);
+                outside += 1;
+                project.outside.entry(import.profile).or_default().extend(bom);
+                continue;
+            };
             if seen.insert((import.profile, bom)) {
                 project.imports.entry(import.profile).or_default().push((seen.len(), bom));
             }
         }
-        seen.len()
+        seen.len() + outside
     }
 
     /// The managed entries of a project and its parents for a key of [`by_artifact`]. Profiles are not

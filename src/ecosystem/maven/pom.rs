@@ -12,10 +12,13 @@ use crate::ecosystem::{
     xml::{self, Element},
 };
 use crate::model::{ecosystem::Ecosystem, scan_result::Source};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// Bytes of an average entry.
 const USUAL_ENTRY: usize = 256;
+
+/// The group of Maven's own plugins.
+pub(super) const PLUGINS: &str = "org.apache.maven.plugins";
 
 /// Longest name and version in bytes.
 const MAX_VALUE: usize = 300;
@@ -111,20 +114,54 @@ pub(super) struct Parent {
     pub(super) of: Coordinates,
     /// None if the parent is found by its coordinates only.
     pub(super) path: Option<String>,
+    pub(super) line: u32,
+}
+
+/// What an entry is for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Role {
+    #[default]
+    Dependency,
+    Plugin,
+    /// A plugin of `reporting`. By "Configuring Reporting Plugins" of the site plugin, its version may be that
+    /// of the plugin in `build`.
+    Report,
+    /// A dependency of a plugin.
+    OfPlugin,
+    /// A path of `annotationProcessorPaths` of the compiler plugin.
+    Processor,
+    Extension,
+}
+
+impl Role {
+    /// Whether `pluginManagement` manages the entry.
+    pub(super) fn is_plugin(self) -> bool {
+        matches!(self, Self::Plugin | Self::Report)
+    }
+
+    /// Whether any section manages the entry. From version 3.12 on, the compiler plugin takes missing versions
+    /// of processors from `dependencyManagement`.
+    pub(super) fn is_managed(self) -> bool {
+        !matches!(self, Self::OfPlugin | Self::Extension)
+    }
 }
 
 /// A dependency, a plugin or an extension.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Entry {
     pub(super) of: Coordinates,
-    pub(super) is_plugin: bool,
+    pub(super) role: Role,
+    /// The plugin that the entry is a part of.
+    pub(super) plugin: Option<Arc<Coordinates>>,
+    /// Whether that plugin is only managed, so that the entry counts where the plugin is used.
+    pub(super) is_of_managed: bool,
+    /// Whether the modules below do not inherit the entry.
+    pub(super) is_private: bool,
     /// `type` and `classifier`, which together with group and artifact identify a managed entry.
     pub(super) kind: Option<String>,
     pub(super) classifier: Option<String>,
     pub(super) scope: Option<String>,
     pub(super) optional: bool,
-    /// Whether the entry is part of the build, not of the product.
-    pub(super) builds: bool,
     /// The entry's profile, unless that is active by default.
     pub(super) profile: Option<usize>,
     pub(super) line: u32,
@@ -135,6 +172,14 @@ impl Entry {
         let Coordinates { group, artifact, version } = &self.of;
         let texts = [group, artifact, version, &self.kind, &self.classifier, &self.scope];
         texts.into_iter().flatten().map(String::len).sum()
+    }
+
+    /// Whether the entry is part of the build, not of the product. In Maven 4 a dependency may be an annotation
+    /// processor by its type.
+    pub(super) fn builds(&self) -> bool {
+        let processors = ["processor", "classpath-processor", "modular-processor"];
+        self.role != Role::Dependency
+            || self.kind.as_deref().is_some_and(|kind| processors.contains(&kind))
     }
 
     pub(super) fn is_import(&self) -> bool {
@@ -157,6 +202,7 @@ impl Reader<'_, '_> {
                 Some(path) => Some(path.text().chars().take(MAX_VALUE).collect()),
                 None => Some("../pom.xml".to_owned()),
             },
+            line: parent.line(),
         });
         self.pom.properties = properties(project);
         self.sections(project, None);
@@ -175,50 +221,83 @@ impl Reader<'_, '_> {
     /// Reads the sections that a project and its profiles may have.
     fn sections(&mut self, of: Element<'_, '_>, profile: Option<usize>) {
         let dependency = Entry { profile, ..Entry::default() };
-        for element in of.descend(&["dependencies", "dependency"]) {
-            self.entry(element, &dependency);
-        }
-        for element in of.descend(&["dependencyManagement", "dependencies", "dependency"]) {
-            let entry = entry(element, &dependency);
-            self.pom.managed.extend(entry);
-        }
-        let plugin = || Entry { is_plugin: true, builds: true, profile, ..Entry::default() };
+        self.entries(&of.descend(&["dependencies", "dependency"]), &dependency);
+        let managed = of.descend(&["dependencyManagement", "dependencies", "dependency"]);
+        self.pom.managed.extend(managed.into_iter().filter_map(|each| entry(each, &dependency)));
+        let plugin = Entry { role: Role::Plugin, profile, ..Entry::default() };
         for element in of.descend(&["build", "pluginManagement", "plugins", "plugin"]) {
-            self.pom.managed.extend(entry(element, &plugin()));
-        }
-        for element in of.descend(&["build", "plugins", "plugin"]) {
-            self.entry(element, &plugin());
-            for element in element.descend(&["dependencies", "dependency"]) {
-                self.entry(element, &Entry { builds: true, profile, ..Entry::default() });
+            if let Some(managed) = entry(element, &plugin) {
+                self.parts(element, &managed, true);
+                self.pom.managed.push(managed);
             }
         }
-        for element in of.descend(&["build", "extensions", "extension"]) {
-            self.entry(element, &plugin());
+        for element in of.descend(&["build", "plugins", "plugin"]) {
+            let Some(used) = self.entry(element, &plugin) else { continue };
+            let at = self.pom.entries.len();
+            self.parts(element, &used, false);
+            self.pom.entries.insert(at, used);
+        }
+        let report = Entry { role: Role::Report, profile, ..Entry::default() };
+        self.entries(&of.descend(&["reporting", "plugins", "plugin"]), &report);
+        let extension = Entry { role: Role::Extension, profile, ..Entry::default() };
+        self.entries(&of.descend(&["build", "extensions", "extension"]), &extension);
+    }
+
+    /// Reads the dependencies and the annotation processors of a plugin.
+    fn parts(&mut self, element: Element<'_, '_>, plugin: &Entry, is_of_managed: bool) {
+        let of = Arc::new(plugin.of.clone());
+        let part = |role| Entry {
+            role,
+            plugin: Some(Arc::clone(&of)),
+            is_of_managed,
+            is_private: plugin.is_private,
+            profile: plugin.profile,
+            ..Entry::default()
+        };
+        self.entries(&element.descend(&["dependencies", "dependency"]), &part(Role::OfPlugin));
+        let mut configured = element.descend(&["configuration"]);
+        configured.extend(element.descend(&["executions", "execution", "configuration"]));
+        for configuration in configured {
+            // Maven accepts any name for the items of a list.
+            for paths in configuration.descend(&["annotationProcessorPaths"]) {
+                let paths: Vec<_> = paths.children().collect();
+                self.entries(&paths, &part(Role::Processor));
+            }
         }
     }
 
-    fn entry(&mut self, element: Element<'_, '_>, like: &Entry) {
-        if let Some(entry) = entry(element, like) {
-            self.pom.entries.push(entry);
-        } else {
+    fn entries(&mut self, elements: &[Element<'_, '_>], like: &Entry) {
+        for element in elements {
+            let entry = self.entry(*element, like);
+            self.pom.entries.extend(entry);
+        }
+    }
+
+    fn entry(&mut self, element: Element<'_, '_>, like: &Entry) -> Option<Entry> {
+        let entry = entry(element, like);
+        if entry.is_none() {
             let message = format!("a {} without a group or an artifact", element.name());
             self.found.warn(element.line(), message);
         }
+        entry
     }
 }
 
 fn entry(element: Element<'_, '_>, like: &Entry) -> Option<Entry> {
     let mut of = coordinates(element);
-    if like.is_plugin {
+    if matches!(like.role, Role::Plugin | Role::Report | Role::Extension) {
         // Maven's own plugins need no group.
-        of.group.get_or_insert_with(|| "org.apache.maven.plugins".to_owned());
+        of.group.get_or_insert_with(|| PLUGINS.to_owned());
     }
+    let has = |name, text: &str| value(element, name).is_some_and(|value| value == text);
     (of.group.is_some() && of.artifact.is_some()).then(|| Entry {
         of,
+        plugin: like.plugin.clone(),
+        is_private: like.is_private || has("inherited", "false"),
         kind: value(element, "type").filter(|kind| kind != "jar"),
         classifier: value(element, "classifier"),
         scope: value(element, "scope"),
-        optional: value(element, "optional").is_some_and(|optional| optional == "true"),
+        optional: has("optional", "true"),
         line: element.line(),
         ..*like
     })

@@ -7,7 +7,10 @@
 //! Invariants: circular parents end; the total work is bounded by [`MAX_WORK`], however the poms refer to
 //! each other.
 
-use super::pom::{Entry, Parent, Pom};
+use super::{
+    outside::Outside,
+    pom::{Coordinates, Entry, Parent, Pom},
+};
 use crate::ecosystem::{budget::Budget, expression};
 use std::{cell::Cell, collections::HashMap};
 
@@ -22,6 +25,8 @@ pub(super) struct Repository<'a> {
     pub(super) poms: &'a [Pom],
     by_path: HashMap<&'a str, usize>,
     by_name: HashMap<(&'a str, &'a str), Vec<usize>>,
+    /// For each pom, its parent in the repository.
+    parents: Vec<Option<usize>>,
     /// For each pom: itself, then its parents in the repository, the nearest first.
     chains: Vec<Vec<usize>>,
     work: Cell<usize>,
@@ -38,7 +43,9 @@ impl<'a> Repository<'a> {
         }
         let by_path = poms.iter().enumerate().map(|(at, pom)| (pom.file.as_str(), at)).collect();
         let work = Cell::new(MAX_WORK);
-        let mut repository = Self { poms, by_path, by_name, chains: Vec::new(), work, budget };
+        let (parents, chains) = (Vec::new(), Vec::new());
+        let mut repository = Self { poms, by_path, by_name, parents, chains, work, budget };
+        repository.parents = (0..poms.len()).map(|at| repository.find_parent(at)).collect();
         repository.chains = (0..poms.len()).map(|at| repository.find_chain(at)).collect();
         repository
     }
@@ -46,6 +53,31 @@ impl<'a> Repository<'a> {
     /// The pom and its parents, the nearest first.
     pub(super) fn chain(&self, at: usize) -> &[usize] {
         self.chains.get(at).map_or(&[], Vec::as_slice)
+    }
+
+    /// The parent of a pom in the repository.
+    pub(super) fn parent(&self, at: usize) -> Option<usize> {
+        self.parents.get(at).copied().flatten()
+    }
+
+    /// The parent outside the repository from which a project inherits.
+    pub(super) fn outer(&self, at: usize) -> Option<Outside> {
+        let top = *self.chain(at).last()?;
+        let parent = self.poms.get(top)?.parent.as_ref().filter(|_| self.parent(top).is_none())?;
+        self.outside(top, None, &parent.of)
+    }
+
+    /// The pom that coordinates in a project refer to.
+    pub(super) fn outside(
+        &self,
+        at: usize,
+        profile: Option<usize>,
+        of: &Coordinates,
+    ) -> Option<Outside> {
+        let read = |text: &Option<String>| self.expand(at, profile, text.as_deref()?).ok();
+        let (group, artifact, version) = (read(&of.group)?, read(&of.artifact)?, read(&of.version));
+        let version = version.filter(|version| !version.starts_with(['[', '(']));
+        Some(Outside { name: format!("{group}:{artifact}"), version })
     }
 
     fn find_chain(&self, at: usize) -> Vec<usize> {
@@ -61,17 +93,12 @@ impl<'a> Repository<'a> {
 
     /// The parent at the path that the child states, if its coordinates match; else any pom in the
     /// repository with the coordinates.
-    fn parent(&self, child: usize) -> Option<usize> {
+    fn find_parent(&self, child: usize) -> Option<usize> {
         let pom = self.poms.get(child)?;
         let parent = pom.parent.as_ref()?;
         let meant = |at: &usize| self.poms.get(*at).is_some_and(|pom| is_meant(parent, pom));
         let by_path = parent.path.as_deref().and_then(|path| {
-            let path = joined(&pom.file, path)?;
-            let within = format!("{path}/pom.xml");
-            [path.as_str(), within.trim_start_matches('/')]
-                .iter()
-                .find_map(|path| self.by_path.get(path).copied())
-                .filter(meant)
+            located(&pom.file, path, |path| self.by_path.get(path).copied()).filter(meant)
         });
         by_path.or_else(|| {
             let name = (parent.of.group.as_deref()?, parent.of.artifact.as_deref()?);
@@ -163,6 +190,12 @@ fn is_meant(parent: &Parent, pom: &Pom) -> bool {
     parent.of.group.as_deref() == pom.group()
         && parent.of.artifact == pom.own.artifact
         && (asked == own || open(asked) || open(own))
+}
+
+/// The pom at a path relative to another one: a file, or a folder with a `pom.xml`.
+pub(super) fn located(file: &str, path: &str, at: impl Fn(&str) -> Option<usize>) -> Option<usize> {
+    let path = joined(file, path)?;
+    at(&path).or_else(|| at(format!("{path}/pom.xml").trim_start_matches('/')))
 }
 
 /// Resolves a pom's relative path; none outside the repository.

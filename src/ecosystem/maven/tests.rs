@@ -1,5 +1,7 @@
 //! Combined poms: each test is a small repository.
 
+mod inherited;
+
 use super::{
     packages::resolve,
     pom::{MavenPom, Pom},
@@ -199,8 +201,9 @@ fn a_parent_is_found_by_path_or_coordinates() {
         &[
             "a/three/pom.xml x:a 1 runtime",
             "one/pom.xml x:a 1 runtime",
+            "two/pom.xml g:build 2 build",
             "two/pom.xml x:a ${v} runtime",
-            "two/pom.xml: `x:a`: `${v}` is defined outside the repository",
+            "two/pom.xml: `x:a`: `${v}` is defined by g:build:2, which is outside the repository",
         ],
     );
 }
@@ -269,15 +272,21 @@ fn imports_that_multiply_are_bounded() {
 }
 
 /// The expected versions are those of Maven's own model builder for the same files.
-#[test]
-fn a_project_of_several_modules_matches_maven() {
-    let folder =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem/pom/real/modules");
-    let names = ["pom.xml", "bom/pom.xml", "core/pom.xml", "web/pom.xml"];
-    let texts = names.map(|name| fs::read_to_string(folder.join(name)).unwrap());
+#[track_caller]
+fn check_real(folder: &str, names: &[&str]) {
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ecosystem/pom/real");
+    let folder = real.join(folder);
+    let texts: Vec<_> =
+        names.iter().map(|name| fs::read_to_string(folder.join(name)).unwrap()).collect();
     let files: Vec<_> = names.iter().copied().zip(texts.iter().map(String::as_str)).collect();
     let together = fs::read_to_string(folder.join("together.txt")).unwrap();
     assert_eq!(show(&files), together.trim_end());
+}
+
+#[test]
+fn a_project_of_several_modules_matches_maven() {
+    check_real("modules", &["pom.xml", "bom/pom.xml", "core/pom.xml", "web/pom.xml"]);
+    check_real("inherited", &["pom.xml", "crane/pom.xml", "dock/pom.xml"]);
 }
 
 /// Fails if long texts, or a long path that each package contains, are not counted.
