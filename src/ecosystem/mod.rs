@@ -117,6 +117,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
     &golang::DepManifest,
     &maven::MavenPom,
     &maven::CoreExtensions,
+    &maven::IvyFile,
     &gradle::GradleBuild,
     &sbt::SbtBuild,
     &sbt::SbtLock,
@@ -235,6 +236,7 @@ pub static REGISTRY: &[&dyn Parser] = &[
 /// with all packages that the steps before them leave.
 static STEPS: &[Step] = &[
     Step::Resolve(maven::resolve_poms),
+    Step::Resolve(maven::resolve_ivy),
     Step::Resolve(dotnet::resolve_projects),
     Step::Resolve(gradle::resolve_builds),
     Step::Resolve(golang::resolve_sums),

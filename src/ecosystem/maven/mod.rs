@@ -2,8 +2,8 @@
 //!
 //! Input: each pom of a repository, parsed on its own in `pom`. Output, once all poms have been parsed: the
 //! dependencies, plugins, annotation processors and extensions of each, with the versions that properties,
-//! parents, `dependencyManagement` and imported BOMs of the repository define (`packages`). `.mvn/extensions.xml`
-//! and Bazel's `maven_install.json` are read on their own.
+//! parents, `dependencyManagement` and imported BOMs of the repository define (`packages`). `.mvn/extensions.xml`,
+//! `ivy.xml` and Bazel's `maven_install.json` are read on their own.
 //!
 //! Decisions. Poms of other repositories are not fetched: a version that only such a pom defines is unknown,
 //! with a warning that names the pom. Scopes: `compile`,
@@ -19,6 +19,8 @@ mod evaluate;
 mod extensions;
 mod inheritance;
 mod install;
+mod ivy;
+mod ivy_packages;
 mod management;
 mod outside;
 mod packages;
@@ -30,5 +32,7 @@ mod tests;
 
 pub(super) use extensions::CoreExtensions;
 pub(super) use install::MavenInstall;
+pub(super) use ivy::IvyFile;
+pub(super) use ivy_packages::resolve_ivy;
 pub(super) use packages::resolve_poms;
 pub(super) use pom::MavenPom;
