@@ -71,6 +71,20 @@ pub struct Forge {
     pub authorities: Vec<CertificateDer<'static>>,
 }
 
+impl Forge {
+    /// A forge without a token, and without authorities of its own.
+    pub fn new(kind: ForgeKind, origin: Origin) -> Self {
+        Self {
+            kind,
+            origin,
+            username: String::new(),
+            token: None,
+            token_on_request: false,
+            authorities: Vec::new(),
+        }
+    }
+}
+
 /// The kind of a forge, which determines its API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -165,14 +165,7 @@ mod tests {
         ] {
             let origin = Origin { scheme: "http".into(), host: host.into(), port: 8080 };
             config.network.trusted.push(origin.clone());
-            config.forges.push(Forge {
-                kind,
-                origin,
-                username: String::new(),
-                token: None,
-                token_on_request: false,
-                authorities: Vec::new(),
-            });
+            config.forges.push(Forge::new(kind, origin));
         }
         config
     }

@@ -96,7 +96,7 @@ fn add_forges(args: &AccessArgs, config: &mut Config) -> Result<(), String> {
             Some(_) => {}
             None => {
                 config.network.trusted.push(origin.clone());
-                config.forges.push(forge(*kind, origin.clone()));
+                config.forges.push(Forge::new(*kind, origin.clone()));
             }
         }
     }
@@ -198,24 +198,13 @@ fn add_proxy(
 /// Gives a forge a token, unless it has one.
 fn set_token(config: &mut Config, kind: ForgeKind, origin: Origin, username: &str, token: String) {
     let at = config.forges.iter().position(|forge| forge.origin == origin).unwrap_or_else(|| {
-        config.forges.push(forge(kind, origin));
+        config.forges.push(Forge::new(kind, origin));
         config.forges.len() - 1
     });
     if let Some(forge) = config.forges.get_mut(at).filter(|forge| forge.token.is_none()) {
         username.clone_into(&mut forge.username);
         forge.token = Some(SecretString::from(token));
         forge.token_on_request = true;
-    }
-}
-
-fn forge(kind: ForgeKind, origin: Origin) -> Forge {
-    Forge {
-        kind,
-        origin,
-        username: String::new(),
-        token: None,
-        token_on_request: false,
-        authorities: Vec::new(),
     }
 }
 
