@@ -6,7 +6,10 @@
 //! Invariants: a request holds one piece and one package in memory, however many packages it asks
 //! for; an answer whose job is removed meanwhile is aborted.
 
-use super::produced_body::{Cancellation, PIECE, Producer, Terms, produced, unread};
+use super::{
+    package_file::{PackageFile, PackageOf},
+    produced_body::{Cancellation, PIECE, Producer, Terms, produced, unread},
+};
 use crate::api::{
     answers::{error::ApiError, reply, stream_body::Aborted},
     routing::route::Call,
@@ -15,7 +18,7 @@ use crate::{
     live::{LiveJob, Results},
     model::declared::Declared,
     sbom::csv,
-    store::result_file::{ResultFile, Unread},
+    store::result_file::Unread,
 };
 use std::sync::Arc;
 use warp::{
@@ -113,15 +116,7 @@ struct Rows {
     cancellation: Cancellation,
     repositories: std::vec::IntoIter<u32>,
     heading: Option<String>,
-    current: Option<Current>,
-}
-
-/// The repository whose packages are being read.
-struct Current {
-    name: String,
-    file: ResultFile,
-    /// The offset of the next package.
-    next: u64,
+    current: Option<PackageFile>,
 }
 
 impl Producer for Rows {
@@ -131,14 +126,15 @@ impl Producer for Rows {
         while more && piece.len() < PIECE {
             more = match &mut self.current {
                 Some(current) => {
-                    if current.read(piece)? {
+                    if read(current, piece)? {
                         self.current = None;
                     }
                     true
                 }
                 None => match self.repositories.next() {
                     Some(index) => {
-                        self.current = self.begin(index)?;
+                        let Self { results, job, cancellation, .. } = self;
+                        self.current = PackageFile::open(results, job, index, cancellation)?;
                         true
                     }
                     None => false,
@@ -153,41 +149,16 @@ impl Producer for Rows {
     }
 }
 
-impl Rows {
-    fn begin(&self, index: u32) -> Result<Option<Current>, Aborted> {
-        let id = self.job.id();
-        let status = self.job.repository(index).ok_or(Aborted)?;
-        let is_wanted = || !self.cancellation.is_cancelled();
-        let summary = self.results.summary(id, index, &is_wanted).map_err(|_| Aborted)?;
-        if !summary.is_sound {
-            return Ok(None);
+/// Appends rows until the piece is full; returns whether they were the last.
+fn read(file: &mut PackageFile, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
+    file.read(&mut |of: &PackageOf<'_>, text| {
+        if piece.len() >= PIECE {
+            return Ok(false);
         }
-        let file = self.results.open(id, index).map_err(|_| Aborted)?;
-        let Some(mut file) = file else { return Ok(None) };
-        let first = file.first().map_err(|_| Aborted)?;
-        Ok(first.map(|next| Current { name: status.display_name(), file, next }))
-    }
-}
-
-impl Current {
-    /// Appends rows until the piece is full; returns whether they were the last.
-    fn read(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
-        let Self { name, file, next } = self;
-        let read = file.read_on(*next, &mut |place, text| {
-            if piece.len() >= PIECE {
-                *next = place;
-                return Err(Unread::Stopped);
-            }
-            let package = Declared::parse(text).map_err(|_| Unread::Invalid)?;
-            piece.extend_from_slice(csv::row(name, &package).as_bytes());
-            Ok(())
-        });
-        match read {
-            Ok(()) => Ok(true),
-            Err(Unread::Stopped) => Ok(false),
-            Err(_) => Err(Aborted),
-        }
-    }
+        let package = Declared::parse(text).map_err(|_| Unread::Invalid)?;
+        piece.extend_from_slice(csv::row(of.name, &package).as_bytes());
+        Ok(true)
+    })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(super) mod log_follow;
 pub(super) mod log_position;
 pub(super) mod metrics;
 pub(super) mod openapi;
+mod package_file;
 pub(super) mod packages;
 pub(super) mod planned;
 pub(super) mod produced_body;

@@ -8,6 +8,7 @@
 //! because they are known when all results have been read.
 
 use super::{
+    package_file::{PackageFile, PackageOf},
     produced_body::{Cancellation, PIECE, Producer, Terms, around, produced, unread},
     scan::JOB_ID,
 };
@@ -23,7 +24,7 @@ use crate::{
     },
     live::{LiveJob, Results},
     model::{RepoState, declared::Declared, scan_result::Package},
-    store::result_file::{ResultFile, Unread},
+    store::result_file::Unread,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -131,7 +132,7 @@ struct Pages {
     job: Arc<LiveJob>,
     cancellation: Cancellation,
     repositories: std::vec::IntoIter<u32>,
-    current: Option<Current>,
+    current: Option<PackageFile>,
     matches: Matches,
     /// How many repositories are searched, and how many are not.
     counts: (u64, u64),
@@ -147,15 +148,6 @@ struct Matches {
     found: usize,
 }
 
-/// The repository whose packages are being read.
-struct Current {
-    index: u32,
-    name: String,
-    file: ResultFile,
-    /// The offset of the next package.
-    next: u64,
-}
-
 impl Producer for Pages {
     fn produce(&mut self, piece: &mut Vec<u8>) -> Result<bool, Aborted> {
         let until = Instant::now() + TURN;
@@ -165,11 +157,12 @@ impl Producer for Pages {
         }
         while piece.len() < PIECE && Instant::now() < until {
             if let Some(current) = &mut self.current {
-                if current.read(&mut self.matches, &mut self.commas, piece, until)? {
+                if read(current, &mut self.matches, &mut self.commas, piece, until)? {
                     self.current = None;
                 }
             } else if let Some(index) = self.repositories.next() {
-                self.current = self.begin(index)?;
+                let Self { results, job, cancellation, .. } = self;
+                self.current = PackageFile::open(results, job, index, cancellation)?;
             } else {
                 let [_, end] = self.frame();
                 piece.extend_from_slice(end.as_bytes());
@@ -185,21 +178,6 @@ impl Producer for Pages {
 }
 
 impl Pages {
-    fn begin(&self, index: u32) -> Result<Option<Current>, Aborted> {
-        let id = self.job.id();
-        let status = self.job.repository(index).ok_or(Aborted)?;
-        let is_wanted = || !self.cancellation.is_cancelled();
-        let summary = self.results.summary(id, index, &is_wanted).map_err(|_| Aborted)?;
-        // One invalid package makes all of them invalid.
-        if !summary.is_sound {
-            return Ok(None);
-        }
-        let file = self.results.open(id, index).map_err(|_| Aborted)?;
-        let Some(mut file) = file else { return Ok(None) };
-        let first = file.first().map_err(|_| Aborted)?;
-        Ok(first.map(|next| Current { index, name: status.display_name(), file, next }))
-    }
-
     /// The text before and after the packages, with the totals up to here.
     fn frame(&self) -> [String; 2] {
         let (repositories_searched, repositories_missing) = self.counts;
@@ -228,41 +206,32 @@ impl Matches {
     }
 }
 
-impl Current {
-    /// Appends packages until the piece is full or the turn is over; returns whether they were the
-    /// last.
-    fn read(
-        &mut self,
-        matches: &mut Matches,
-        commas: &mut bool,
-        piece: &mut Vec<u8>,
-        until: Instant,
-    ) -> Result<bool, Aborted> {
-        let Self { index, name, file, next } = self;
-        let mut read = 0_u32;
-        let done = file.read_on(*next, &mut |place, text| {
-            read += 1;
-            let is_over = || read.is_multiple_of(256) && Instant::now() >= until;
-            if piece.len() >= PIECE || is_over() {
-                *next = place;
-                return Err(Unread::Stopped);
-            }
-            let declared = Declared::parse(text).map_err(|_| Unread::Invalid)?;
-            if !matches.fit(&declared) || !matches.take() {
-                return Ok(());
-            }
-            // Parsed and serialized again, which drops unknown members.
-            let package = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
-            if std::mem::replace(commas, true) {
-                piece.push(b',');
-            }
-            let found = FoundPackage { repo_index: *index, repo_name: name, package };
-            serde_json::to_writer(&mut *piece, &found).map_err(|_| Unread::Invalid)
-        });
-        match done {
-            Ok(()) => Ok(true),
-            Err(Unread::Stopped) => Ok(false),
-            Err(_) => Err(Aborted),
+/// Appends packages until the piece is full or the turn is over; returns whether they were the last.
+fn read(
+    file: &mut PackageFile,
+    matches: &mut Matches,
+    commas: &mut bool,
+    piece: &mut Vec<u8>,
+    until: Instant,
+) -> Result<bool, Aborted> {
+    let mut read = 0_u32;
+    file.read(&mut |of: &PackageOf<'_>, text| {
+        read += 1;
+        let is_over = || read.is_multiple_of(256) && Instant::now() >= until;
+        if piece.len() >= PIECE || is_over() {
+            return Ok(false);
         }
-    }
+        let declared = Declared::parse(text).map_err(|_| Unread::Invalid)?;
+        if !matches.fit(&declared) || !matches.take() {
+            return Ok(true);
+        }
+        // Parsed and serialized again, which drops unknown members.
+        let package = serde_json::from_slice(text).map_err(|_| Unread::Invalid)?;
+        if std::mem::replace(commas, true) {
+            piece.push(b',');
+        }
+        let found = FoundPackage { repo_index: of.index, repo_name: of.name, package };
+        serde_json::to_writer(&mut *piece, &found).map_err(|_| Unread::Invalid)?;
+        Ok(true)
+    })
 }
